@@ -1,0 +1,49 @@
+"""One evaluated run, as the evaluator hands it to the report: metrics, curves, and what was found on each image."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Verdict = Literal["hit", "miss", "false_alarm", "crowd"]
+
+
+class DrawnBox(msgspec.Struct):
+    """A box to draw. `box_xyxy_px` is in pixels of the upright image. Truth is `hit`, `miss` or `crowd`; a prediction `hit`, `false_alarm`
+    or `crowd` (lies on a crowd, not counted). Verdicts are COCO's greedy matching at IoU 0.5 within a class."""
+
+    label: str
+    box_xyxy_px: tuple[float, float, float, float]
+    verdict: Verdict
+    score: float | None = None
+
+
+class ImageResult(msgspec.Struct):
+    """What was found on one image. `f1` at IoU 0.5 is 1 where nothing was to be found and nothing was, so that worst come first by it."""
+
+    image_id: int
+    file_name: str
+    size_wh: tuple[int, int]
+    status: str  # of the parsed answer: ok, empty, truncated, unreadable; or missing, where there is no result row
+    truth: list[DrawnBox]
+    predicted: list[DrawnBox]
+    f1: float
+    response: str = ""
+
+
+class Curve(msgspec.Struct):
+    """Precision at 101 recalls from 0 to 1 (COCO's), one class or all (`label` None); -1 where undefined."""
+
+    label: str | None
+    iou: str  # "0.50", "0.75" or "0.50:0.95"
+    precision: list[float]
+
+
+class Run(msgspec.Struct):
+    """A run under the name it has in a report. `metrics` is what `metrics.json` holds."""
+
+    name: str
+    metrics: dict[str, Any]
+    curves: list[Curve]
+    images: list[ImageResult]

@@ -1,0 +1,37 @@
+"""groundswift: boxes in and out of vision-language models that ms-swift trains.
+
+The kernel is pure: no torch, no swift. Names load on first use, so that the command line starts at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .family import families, resized_wh
+    from .grammars import format_answer, parse
+    from .located import Answer, Located
+    from .spaces import from_original_px, to_original_px
+
+__version__ = "0.1.0"
+__all__ = ["Answer", "Located", "families", "format_answer", "from_original_px", "parse", "resized_wh", "to_original_px"]
+
+_HOMES = {
+    "Answer": "located",
+    "Located": "located",
+    "families": "family",
+    "format_answer": "grammars",
+    "from_original_px": "spaces",
+    "parse": "grammars",
+    "resized_wh": "family",
+    "to_original_px": "spaces",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'groundswift' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value

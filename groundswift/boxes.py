@@ -1,0 +1,60 @@
+"""Arithmetic on (N, 4) float64 arrays of boxes. Everything here is `xyxy`: x1, y1, x2, y2 with x2, y2 exclusive edges."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Boxes = NDArray[np.float64]
+
+
+def as_boxes(boxes: ArrayLike) -> Boxes:
+    """Anything box-like -> (N, 4) float64; no boxes -> (0, 4). Raises ValueError for another shape."""
+    array = np.asarray(boxes, dtype=np.float64)
+    if array.size == 0:
+        return np.zeros((0, 4))
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"boxes have shape {array.shape}; expected (N, 4)")
+    return array
+
+
+def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Boxes:
+    """(N, 4) x, y, width, height -> (N, 4) xyxy, same unit. Source: COCO annotations are xywh."""
+    boxes = as_boxes(boxes_xywh).copy()
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Boxes:
+    """(N, 4) xyxy -> (N, 4) x, y, width, height, same unit."""
+    boxes = as_boxes(boxes_xyxy).copy()
+    boxes[:, 2:] -= boxes[:, :2]
+    return boxes
+
+
+def ordered(boxes_xyxy: ArrayLike) -> Boxes:
+    """(N, 4) two opposite corners in any order -> xyxy with x1 <= x2 and y1 <= y2."""
+    boxes = as_boxes(boxes_xyxy)
+    return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
+
+
+def clipped(boxes_xyxy_px: ArrayLike, size_wh: ArrayLike) -> Boxes:
+    """(N, 4) xyxy in pixels, cut at the borders of an image; `size_wh` is (2,) or, one a box, (N, 2)."""
+    sizes = np.asarray(size_wh, dtype=np.float64)
+    return np.clip(as_boxes(boxes_xyxy_px), 0.0, np.concatenate([sizes, sizes], axis=-1))
+
+
+def area(boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
+    """(N, 4) xyxy -> (N,) area in the square of the unit; inverted boxes have none."""
+    boxes = as_boxes(boxes_xyxy)
+    return np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None)
+
+
+def iou(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike) -> NDArray[np.float64]:
+    """IoU of (N, 4) and (M, 4) xyxy boxes -> (N, M) in 0..1; 0 where the union is empty. Source: COCO."""
+    first, second = as_boxes(boxes_xyxy), as_boxes(others_xyxy)
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    union = area(first)[:, None] + area(second)[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -1,0 +1,39 @@
+"""Errors that say where, what, and what was expected; and a tally of what was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class GroundswiftError(ValueError):
+    """Bad input or a bad request. Its text is complete for the user: the command line prints it without a traceback."""
+
+
+def fault(where: object, what: str, expected: str = "") -> GroundswiftError:
+    """`labels/7.txt:3: got 4 fields; expected 5` as an error to raise or to collect."""
+    return GroundswiftError(f"{where}: {what}" + (f"; expected {expected}" if expected else ""))
+
+
+class Tally:
+    """Counts of what was left out or changed, by reason, with the first examples of each."""
+
+    EXAMPLES = 3
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, example: object = "", count: int = 1) -> None:
+        self.counts[reason] += count
+        kept = self.examples.setdefault(reason, [])
+        if example != "" and len(kept) < self.EXAMPLES:
+            kept.append(str(example))
+
+    def lines(self) -> list[str]:
+        """One line a reason, most frequent first: `12 crowd boxes (annotation 7, annotation 9, ...)`."""
+        out = []
+        for reason, count in self.counts.most_common():
+            shown = ", ".join(self.examples[reason])
+            more = ", ..." if count > len(self.examples[reason]) > 0 else ""
+            out.append(f"{count:>8}  {reason}" + (f"  ({shown}{more})" if shown else ""))
+        return out
