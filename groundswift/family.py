@@ -63,13 +63,14 @@ def qwen_vl_row(name: str, grammar: str, space: SpaceName, factor: int, empty: s
     return Family(name, grammar, space, name, f"{name}_grounding", factor, empty, source, **limits)
 
 
+NO_JSON = "```json\n[]\n```"
 FAMILIES: dict[str, Family] = {
     row.name: row
     for row in (
         Family("qwen_vl", "qwen_ref_box", "norm1000", "qwen_vl", "qwen_vl", None, "None", "Qwen-VL README and its REC evaluation script"),
         qwen_vl_row("qwen2_vl", "qwen2_tokens", "norm1000", 28, "None", "QwenLM/Qwen3-VL#105; ms-swift documentation"),
-        qwen_vl_row("qwen2_5_vl", "json_bbox_2d", "resized_px", 28, "[]", "QwenLM/Qwen3-VL#676"),
-        qwen_vl_row("qwen3_vl", "json_bbox_2d", "norm1000", 32, "[]", "Qwen3-VL cookbook; QwenLM/Qwen3-VL#1623"),
+        qwen_vl_row("qwen2_5_vl", "json_bbox_2d", "resized_px", 28, NO_JSON, "QwenLM/Qwen3-VL#676"),
+        qwen_vl_row("qwen3_vl", "json_bbox_2d", "norm1000", 32, NO_JSON, "Qwen3-VL cookbook; QwenLM/Qwen3-VL#1623"),
     )
 }
 

@@ -40,14 +40,14 @@ def polygon(points_on_circle: int, inner: float = 1.0) -> list[tuple[float, floa
     count = points_on_circle * (2 if inner < 1.0 else 1)
     radii = [1.0 if inner == 1.0 or i % 2 == 0 else inner for i in range(count)]
     angles = [2 * math.pi * i / count - math.pi / 2 for i in range(count)]
-    return [(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles)]
+    return [(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles, strict=True)]
 
 
 def heart() -> list[tuple[float, float]]:
     turns = np.linspace(0, 2 * math.pi, 40)
     xs = 16 * np.sin(turns) ** 3 / 17
     ys = -(13 * np.cos(turns) - 5 * np.cos(2 * turns) - 2 * np.cos(3 * turns) - np.cos(4 * turns)) / 17
-    return list(zip(xs.tolist(), ys.tolist()))
+    return list(zip(xs.tolist(), ys.tolist(), strict=True))
 
 
 def arc_between(outer: float, inner: float, shift: float) -> list[tuple[float, float]]:
@@ -57,9 +57,7 @@ def arc_between(outer: float, inner: float, shift: float) -> list[tuple[float, f
     angle_in = math.acos((meet - shift) / inner)
     far = np.linspace(angle_out, 2 * math.pi - angle_out, 30)
     near = np.linspace(2 * math.pi - angle_in, angle_in, 30)
-    return [(outer * math.cos(a), outer * math.sin(a)) for a in far] + [
-        (shift + inner * math.cos(a), inner * math.sin(a)) for a in near
-    ]
+    return [(outer * math.cos(a), outer * math.sin(a)) for a in far] + [(shift + inner * math.cos(a), inner * math.sin(a)) for a in near]
 
 
 OUTLINES = {
@@ -80,7 +78,7 @@ def blob(rng: np.random.Generator) -> list[tuple[float, float]]:
     """A shape of no particular form: what teaches a model to bound things that it cannot name."""
     count = int(rng.integers(5, 12))
     angles = (np.arange(count) + rng.uniform(-0.3, 0.3, count)) * 2 * math.pi / count
-    return [(r * math.cos(a), r * math.sin(a)) for r, a in zip(rng.uniform(0.35, 1, count), angles)]
+    return [(r * math.cos(a), r * math.sin(a)) for r, a in zip(rng.uniform(0.35, 1, count), angles, strict=True)]
 
 
 def mask_of(name: str, rng: np.random.Generator, size_wh: tuple[int, int]) -> np.ndarray:
@@ -119,9 +117,7 @@ def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) 
         for _ in range(int(rng.integers(0, 25))):  # far lights
             picture[rng.integers(height), rng.integers(width)] = rng.uniform(0.4, 0.9)
         return picture.clip(0, 1)
-    first, second = (
-        np.array(colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0, 0.5), rng.uniform(0.35, 1.0))) for _ in range(2)
-    )
+    first, second = (np.array(colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0, 0.5), rng.uniform(0.35, 1.0))) for _ in range(2))
     angle = rng.uniform(0, 2 * math.pi)
     ys, xs = np.mgrid[0:height, 0:width]
     along = (xs * math.cos(angle) + ys * math.sin(angle)) / max(size_wh)
@@ -139,9 +135,12 @@ def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) 
 def colour(domain: str, rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
     """An RGB colour that stands out from what lies behind it."""
     while True:
-        hue = rng.uniform(0.78, 0.98) if domain == "night" and rng.uniform() < 0.5 else rng.uniform()
-        saturation, value = (rng.uniform(0.6, 1), rng.uniform(0.8, 1)) if domain == "night" else (rng.uniform(0.2, 1), rng.uniform(0.0, 1.0))
-        rgb = np.array(colorsys.hsv_to_rgb(hue, saturation, value))
+        if domain == "night":
+            hue = rng.uniform(0.78, 0.98) if rng.uniform() < 0.5 else rng.uniform()
+            hsv = (hue, rng.uniform(0.6, 1), rng.uniform(0.8, 1))
+        else:
+            hsv = (rng.uniform(), rng.uniform(0.2, 1), rng.uniform(0.0, 1.0))
+        rgb = np.array(colorsys.hsv_to_rgb(*hsv))
         if np.abs(rgb - behind).max() > 0.35:
             return rgb
 
@@ -212,10 +211,23 @@ def draw_image(domain: str, seed: int, folder: Path, index: int) -> tuple[dict, 
         exif[EXIF_ORIENTATION] = 6
     image.save(folder / name, quality=92, exif=exif)
     annotations = [
-        {"image_id": index + 1, "category_id": category, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": is_crowd}
+        {"image_id": index + 1, "category_id": category, "bbox": [x1, y1, wide, high], "area": wide * high, "iscrowd": is_crowd}
         for category, (x1, y1, x2, y2), is_crowd in rows
+        for wide, high in [(x2 - x1, y2 - y1)]
     ]
     return {"id": index + 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}, annotations
+
+
+def write_coco(domain: str, seed: int, drawn: list[tuple[dict, list[dict]]], out: Path) -> None:
+    """Number the annotations from 1 and write a COCO file."""
+    annotations = [row for _, rows in drawn for row in rows]
+    coco = {
+        "info": {"description": f"{domain}, {len(drawn)} images, seed {seed}"},
+        "images": [image for image, _ in drawn],
+        "annotations": [{"id": number, **row} for number, row in enumerate(annotations, 1)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES[domain], 1)],
+    }
+    out.write_text(json.dumps(coco), encoding="utf-8")
 
 
 def main() -> None:
@@ -230,15 +242,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     draw = partial(draw_image, options.domain, options.seed, folder)
     with Pool(options.workers) as pool:
-        drawn = list(tqdm(pool.imap(draw, range(options.count), chunksize=32), total=options.count, desc=f"draw {options.domain}", unit="image"))
-    annotations = [row for _, rows in drawn for row in rows]
-    coco = {
-        "info": {"description": f"{options.domain}, {options.count} images, seed {options.seed}"},
-        "images": [image for image, _ in drawn],
-        "annotations": [{"id": number, **row} for number, row in enumerate(annotations, 1)],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(CLASSES[options.domain], 1)],
-    }
-    (options.out / "annotations.json").write_text(json.dumps(coco), encoding="utf-8")
+        pictures = pool.imap(draw, range(options.count), chunksize=32)
+        drawn = list(tqdm(pictures, total=options.count, desc=f"draw {options.domain}", unit="image"))
+    write_coco(options.domain, options.seed, drawn, options.out / "annotations.json")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Make an untrained Qwen2-VL of 2.6 million parameters with a tokenizer of its own: what `pretrain.sh` starts from.
+"""Make an untrained Qwen2-VL of 2.3 million parameters with a tokenizer of its own: what `pretrain.sh` starts from.
+
+With --trained it writes a trained checkpoint in 16 bits instead: what the repository keeps.
 
 The tokenizer spells: one token a byte, so that digits stand alone and a class name that the model never met is made of letters
 that it knows. Only the fixed parts of a prompt are tokens of their own.
@@ -17,11 +19,19 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2VLConfi
 from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 
 END = "<|im_end|>"
-SPECIAL = (
-    ("<|endoftext|>", "<|im_start|>", END, "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
-    + ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+SPECIAL = ("<|endoftext|>", "<|im_start|>", END, "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>") + (
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
 )
-FIXED_TEXT = ("system\nYou are a helpful assistant.", "user\n", "assistant\n", "Detect every object of these categories: ", ", ", "),(", "None")
+FIXED_TEXT = ("system\nYou are a helpful assistant.", "user\n", "assistant\n") + (
+    "Detect every object of these categories: ",
+    ", ",
+    "),(",
+    "None",
+)
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}"
     "{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
@@ -43,17 +53,32 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2VLForConditionalGeneration:
-    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("im_end", "endoftext", "image_pad", "video_pad", "vision_start", "vision_end")}
-    text = dict(
-        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=352, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=4,
-        max_position_embeddings=4096, tie_word_embeddings=True, bos_token_id=ids["endoftext"], eos_token_id=ids["im_end"], pad_token_id=ids["endoftext"],
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
-    )
+    names = ("im_end", "endoftext", "image_pad", "video_pad", "vision_start", "vision_end")
+    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in names}
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 128,
+        "intermediate_size": 352,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
+        "bos_token_id": ids["endoftext"],
+        "eos_token_id": ids["im_end"],
+        "pad_token_id": ids["endoftext"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
+    }
+    vision = {"depth": 4, "embed_dim": 128, "hidden_size": 128, "num_heads": 4, "mlp_ratio": 4}
+    patches = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
     config = Qwen2VLConfig(
         text_config=text,
-        vision_config=dict(depth=4, embed_dim=128, hidden_size=128, num_heads=4, mlp_ratio=4, patch_size=14, spatial_merge_size=2, temporal_patch_size=2),
-        image_token_id=ids["image_pad"], video_token_id=ids["video_pad"], vision_start_token_id=ids["vision_start"],
-        vision_end_token_id=ids["vision_end"], tie_word_embeddings=True,
+        vision_config={**vision, **patches},
+        image_token_id=ids["image_pad"],
+        video_token_id=ids["video_pad"],
+        vision_start_token_id=ids["vision_start"],
+        vision_end_token_id=ids["vision_end"],
+        tie_word_embeddings=True,
     )
     torch.manual_seed(seed)
     model = Qwen2VLForConditionalGeneration(config)
@@ -65,7 +90,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trained", type=Path, help="a checkpoint to write in 16 bits, instead of a new model")
     options = parser.parse_args()
+    if options.trained:
+        model = Qwen2VLForConditionalGeneration.from_pretrained(options.trained, dtype=torch.bfloat16)
+        model.save_pretrained(options.out)
+        Qwen2VLProcessor.from_pretrained(options.trained).save_pretrained(options.out)
+        return
     tokenizer = make_tokenizer()
     model = make_model(tokenizer, options.seed)
     pixels = {"min_pixels": 56 * 56, "max_pixels": 112 * 112}

@@ -1,0 +1,37 @@
+# The project's habits, each one command. Needs Python 3.10 to 3.12 with pip, and nothing else: `make` makes its own .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help install quickstart test lint bench pretrain clean
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: $(STAMP) ## make .venv with everything that the tests need
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12) and "groundswift needs Python 3.10 to 3.12: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --compile-bytecode -c constraints.txt -e '.[swift,reference,dev]'
+	@touch $@
+
+quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge, mAP out
+	bash recipes/quickstart/run.sh
+
+test: install ## all tests
+	python -m pytest
+
+lint: install ## style of Python and shell
+	ruff check . && ruff format --check .
+	shellcheck -x recipes/*.sh recipes/*/*.sh .ci/run
+
+bench: install ## the measured claims, each beside the usual way
+	python benchmarks/eval_map.py
+
+pretrain: install ## make the embedded model anew
+	bash recipes/quickstart/pretrain.sh
+
+clean: ## remove what was made here
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,28 @@
+"""The one file to give to swift: `--custom_register_path "$(groundswift plugin)"` (also known as `--external_plugins`).
+
+Tables, no logic: what is registered, and under which name. It may be loaded any number of times, under any module name.
+"""
+
+from swift.callbacks import callbacks_map
+from swift.dataset import register_dataset
+from swift.metrics import eval_metrics_map
+from swift.template import register_template
+
+from groundswift.swift_plugins.grounding import mends
+from groundswift.swift_plugins.grounding.datasets import named_sets
+from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
+from groundswift.swift_plugins.grounding.metric import CocoMapMetric
+from groundswift.swift_plugins.grounding.templates import template_metas
+
+MENDS = (mends.keep_columns, mends.resolve_media_tokens_by_name, mends.join_cpu_processes, mends.print_errors_plainly)
+METRICS = {"coco_map": CocoMapMetric}
+CALLBACKS = {ENOUGH_TOKENS: EnoughTokens}
+
+for mend in MENDS:
+    mend()
+for template_meta in template_metas():
+    register_template(template_meta, exist_ok=True)
+for dataset_meta in named_sets():
+    register_dataset(dataset_meta, exist_ok=True)
+eval_metrics_map.update(METRICS)
+callbacks_map.update(CALLBACKS)
