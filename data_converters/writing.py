@@ -1,0 +1,54 @@
+"""Output that appears whole or not at all: written beside its place, flushed to the disk, then moved there in one step."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from groundswift.errors import fault
+
+
+def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
+    """Write all lines, or leave what stood at `path` as it was: after an error of `lines`, Ctrl-C or SIGTERM nothing else remains.
+
+    The place is tried before the first line is asked for. Raises GroundswiftError where it cannot be written.
+    """
+    target = Path(os.path.realpath(path))  # where `path` is a link, what it points to is replaced
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise fault(path, "is a folder or device", "a file to write")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with sigterm_as_exit(), open(temporary, "xb") as out:
+            try:
+                out.writelines(lines)
+                out.flush()
+                os.fsync(out.fileno())
+                os.replace(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):  # some other file, on the way to a line
+            raise
+        raise fault(path, f"cannot be written ({error.strerror})", "a file in a folder that exists and can be written") from None
+
+
+@contextmanager
+def sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, as Ctrl-C does, so that `finally` runs; a handler that somebody else has set stays."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

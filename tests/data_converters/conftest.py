@@ -1,0 +1,73 @@
+"""A small real COCO set: pictures drawn with Pillow, one of them stored turned, and an annotation file that a test may spoil."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+SMALL = {
+    "categories": [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}],
+    "images": [
+        {"id": 11, "file_name": "plain.jpg", "width": 64, "height": 48},
+        {"id": 12, "file_name": "sub/turned.jpg", "width": 40, "height": 60},
+        {"id": 13, "file_name": "empty.png", "width": 20, "height": 20},
+        {"id": 14, "file_name": "crowd.jpg", "width": 20, "height": 20},
+        {"id": 15, "file_name": "mixed.jpg", "width": 20, "height": 20},
+    ],
+    "annotations": [
+        {"id": 1, "image_id": 11, "category_id": 3, "bbox": [30, 5, 10, 10], "area": 100, "iscrowd": 0},
+        {"id": 2, "image_id": 11, "category_id": 7, "bbox": [10, 20, 8, 6], "area": 48, "iscrowd": 0},
+        {"id": 3, "image_id": 11, "category_id": 7, "bbox": [2, 20, 8.5, 6], "area": 51, "iscrowd": 0},
+        {"id": 4, "image_id": 11, "category_id": 3, "bbox": [5, 5, 10, 10], "area": 100, "iscrowd": 0},
+        {"id": 5, "image_id": 12, "category_id": 3, "bbox": [-0.5, 50, 20, 12], "area": 240, "iscrowd": 0},
+        {"id": 6, "image_id": 14, "category_id": 7, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 1},
+        {"id": 7, "image_id": 15, "category_id": 3, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 1},
+        {"id": 8, "image_id": 15, "category_id": 7, "bbox": [0, 0, 20.25, 20], "area": 405, "iscrowd": 0},
+    ],
+}
+
+
+def draw_picture(path: Path, stored_wh: tuple[int, int], orientation: int = 1) -> None:
+    """A grey picture whose pixels are stored `stored_wh`; a viewer turns it by its EXIF orientation."""
+    exif = Image.Exif()
+    if orientation != 1:
+        exif[0x0112] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", stored_wh, "grey").save(path, exif=exif)
+
+
+@pytest.fixture
+def draw() -> Callable[..., None]:
+    return draw_picture
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    for name in ("plain.jpg", "empty.png", "crowd.jpg", "mixed.jpg"):
+        draw_picture(folder / name, (64, 48) if name == "plain.jpg" else (20, 20))
+    draw_picture(folder / "sub/turned.jpg", (60, 40), orientation=6)
+    return folder
+
+
+@pytest.fixture
+def small() -> dict:
+    """The content of the annotation file, for a test to change."""
+    return deepcopy(SMALL)
+
+
+@pytest.fixture
+def annotate(tmp_path: Path) -> Callable[[dict], Path]:
+    """Write an annotation file as other people's tools do (Python's JSON, NaN included) -> its path."""
+
+    def write(coco: dict) -> Path:
+        path = tmp_path / "annotations.json"
+        path.write_text(json.dumps(coco), encoding="utf-8")
+        return path
+
+    return write

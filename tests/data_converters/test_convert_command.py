@@ -1,0 +1,199 @@
+"""`groundswift convert coco` as a user runs it: output, exit status, and a file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from groundswift.cli import main
+from groundswift.data_converters.sets import CocoSet, rows_of_set
+from groundswift.data_converters.writing import write_whole
+from groundswift.errors import GroundswiftError
+from groundswift.records import encode_row
+
+GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli"]
+EARLIER = b"an earlier file\n"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(main, ["convert", "coco", *map(str, arguments)])
+
+
+def only(folder: Path, *names: str) -> bool:
+    return sorted(path.name for path in folder.iterdir()) == sorted(names)
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    """A place to write, in a folder of its own, where an earlier file stands."""
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / "train.jsonl"
+    path.write_bytes(EARLIER)
+    return path
+
+
+def test_a_whole_run(small, pictures, annotate, out):
+    done = subprocess.run(
+        [*GROUNDSWIFT, "convert", "coco", annotate(small), "--images", pictures, "--out", out], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == f"4 rows, 6 objects, 1 rows without objects -> {out}"
+    assert "       2  crowd box, kept out of the target  (annotation 6, annotation 7)" in done.stdout.splitlines()
+    assert [json.loads(line)["sample_id"] for line in out.read_text().splitlines()] == [11, 12, 13, 15]
+    assert only(out.parent, out.name)
+
+
+def test_json_counts(small, pictures, annotate, out):
+    done = run(annotate(small), "--images", pictures, "--out", out, "--json", "--negatives", "0")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {
+        "rows": 3,
+        "objects": 6,
+        "negatives": 0,
+        "counts": {
+            "crowd box, kept out of the target": 2,
+            "image with crowd boxes only": 1,
+            "image without objects, dropped": 1,
+            "image turned by its EXIF orientation": 1,
+            "box clipped to its image": 1,
+            "box clipped by less than 1 px (rounding)": 1,
+        },
+        "out": str(out),
+    }
+
+
+def test_a_named_set_has_the_rows_of_the_command(small, pictures, annotate, out):
+    path = annotate(small)
+    assert run(path, "--images", pictures, "--out", out, "--order", "reading").exit_code == 0
+    rows, tally = rows_of_set(CocoSet(annotations=str(path), images=str(pictures), order="reading"), progress=False)
+    assert b"".join(map(encode_row, rows)) == out.read_bytes()
+    assert tally.counts["crowd box, kept out of the target"] == 2
+
+
+def test_a_fault_leaves_the_earlier_file(small, pictures, annotate, out):
+    small["annotations"][7]["bbox"] = [0, 0, -1, 1]
+    done = subprocess.run(
+        [*GROUNDSWIFT, "convert", "coco", annotate(small), "--images", pictures, "--out", out], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: " in done.stderr
+    assert "annotation 8 on image 15 (mixed.jpg): bbox [0.0, 0.0, -1.0, 1.0]" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert out.read_bytes() == EARLIER
+    assert only(out.parent, out.name)
+
+
+def test_dry_run_writes_nothing(small, pictures, annotate, out):
+    done = run(annotate(small), "--images", pictures, "--out", out, "--dry-run", "--limit", "2")
+    assert done.stdout.splitlines()[0] == "2 rows, 5 objects, 0 rows without objects; nothing written (--dry-run)"
+    assert out.read_bytes() == EARLIER
+    assert only(out.parent, out.name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="no --out"),
+        pytest.param(["--out", "x.jsonl", "--negatives", "some"], id="negatives"),
+        pytest.param(["--out", "x.jsonl", "--negatives", "-1"], id="negative negatives"),
+        pytest.param(["--out", "x.jsonl", "--order", "random"], id="order"),
+        pytest.param(["--out", "x.jsonl", "--limit", "0"], id="limit"),
+    ],
+)
+def test_wrong_use(small, annotate, tmp_path, monkeypatch, arguments):
+    path = annotate(small)
+    monkeypatch.chdir(tmp_path)
+    assert run(path, *arguments).exit_code == 2
+    assert only(tmp_path, path.name)
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        pytest.param("nowhere/train.jsonl", "cannot be written (No such file or directory)", id="no folder"),
+        pytest.param("out", "is a folder or device", id="a folder"),
+        pytest.param("annotations.json", "this is the annotation file", id="its own source"),
+        pytest.param("annotations.json/train.jsonl", "cannot be written (Not a directory)", id="a file for a folder"),
+        pytest.param(f"{'x' * 300}.jsonl", "cannot be written (File name too long)", id="too long"),
+    ],
+)
+def test_a_place_that_cannot_be_written(small, pictures, annotate, out, tmp_path, place, text):
+    path = annotate(small)
+    before = path.read_bytes()
+    done = run(path, "--images", pictures, "--out", tmp_path / place)
+    assert done.exit_code == 1
+    assert text in done.stderr
+    assert path.read_bytes() == before
+    assert only(tmp_path, "annotations.json", "out", "pictures")
+
+
+def test_help_states_order_and_crowds():
+    text = " ".join(run("--help").stdout.split())
+    assert "order of the categories in the file, then top edge, then left edge" in text
+    assert "images with crowd boxes only (they are not empty, so no negatives either)" in text
+
+
+@pytest.mark.parametrize("stop", [GroundswiftError("bad"), KeyboardInterrupt(), SystemExit(3), OSError(5, "other file", "other")])
+def test_an_error_of_the_lines_leaves_nothing_behind(out, stop):
+    def lines():
+        yield b"half\n"
+        raise stop
+
+    with pytest.raises(type(stop)) as raised:
+        write_whole(out, lines())
+    assert raised.value is stop
+    assert out.read_bytes() == EARLIER
+    assert only(out.parent, out.name)
+
+
+SLOW = """
+import sys, time
+from groundswift.data_converters.writing import write_whole
+
+def lines():
+    yield b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
+    print("begun", flush=True)
+    time.sleep(60)
+
+write_whole(sys.argv[1], lines())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_killed_process_leaves_the_earlier_file(out, number):
+    with subprocess.Popen([sys.executable, "-c", SLOW, out], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) != 0
+    assert out.read_bytes() == EARLIER
+    if number != signal.SIGKILL:  # which no process outlives to clean up
+        assert only(out.parent, out.name)
+
+
+def test_a_full_disk_is_told_and_leaves_the_earlier_file(small, annotate, out):
+    small["images"] += [{"id": 100 + i, "file_name": f"{i}.jpg", "width": 8, "height": 8} for i in range(200)]
+    done = subprocess.run(
+        [*GROUNDSWIFT, "convert", "coco", annotate(small), "--no-check-images", "--out", out],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )
+    assert done.returncode == 1
+    assert "train.jsonl: cannot be written (File too large)" in done.stderr
+    assert out.read_bytes() == EARLIER
+    assert only(out.parent, out.name)
+
+
+def test_a_link_keeps_pointing(out, tmp_path):
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(out)
+    write_whole(link, [b"new\n"])
+    assert link.is_symlink()
+    assert out.read_bytes() == b"new\n"
