@@ -1,0 +1,90 @@
+"""The page: gathers what the templates show and writes one HTML file that asks nothing of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from groundswift.errors import GroundswiftError
+
+from ..compare import differing_terms
+from ..output import write_atomically
+from ..result import ImageResult, Run
+from .pictures import picture_rows, worst_first
+from .plot import plot_of
+from .tables import (
+    DASH,
+    class_table,
+    count_rows,
+    defined,
+    headline,
+    metric_rows,
+    number_text,
+    plain_text,
+    protocol_rows,
+    signed_text,
+    summary,
+    warnings_of,
+)
+
+
+@cache
+def environment() -> Environment:
+    """Templates beside this file. Everything that they print is escaped; a name that is not there is an error."""
+    loader = FileSystemLoader(Path(__file__).parent, encoding="utf-8")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text)
+    made.globals["DASH"] = DASH
+    return made
+
+
+def class_names(runs: Sequence[Run], shown: Sequence[ImageResult]) -> list[str]:
+    """Every class once: those that were evaluated, in their order, then others that a curve or a box to be shown names."""
+    names = [name for run in runs for name in run.metrics.get("per_class", {})]
+    names += [curve.label for run in runs for curve in run.curves if curve.label is not None]
+    names += [box.label for image in shown for box in image.truth + image.predicted]
+    return list(dict.fromkeys(names))
+
+
+def render(runs: Sequence[Run], images_dir: Path | None, title: str, max_images: int) -> str:
+    """The whole page as text. Raises GroundswiftError where there is no run to show."""
+    if not runs:
+        raise GroundswiftError("no run to report; expected at least one")
+    chosen = worst_first(runs[-1].images)[:max_images]
+    ids = {image.image_id for image in chosen}
+    shown = [image for run in runs for image in run.images if image.image_id in ids]
+    classes = class_names(runs, shown)
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=title,
+            runs=runs,
+            summary=summary(runs),
+            date=runs[-1].metrics.get("protocol", {}).get("date"),
+            differing=differing_terms(runs),
+            headline=headline(runs),
+            metrics=metric_rows(runs),
+            warnings=warnings_of(runs),
+            plot=plot_of(runs, classes),
+            classes=classes,
+            class_table=class_table(runs),
+            pictures=picture_rows(runs, chosen, images_dir, classes),
+            total_images=len(runs[-1].images),
+            protocol=protocol_rows(runs),
+            counts=count_rows(runs),
+        )
+    )
+
+
+def write_report(runs: list[Run], out: Path, images_dir: Path | None, title: str, max_images: int = 60) -> None:
+    """Write the report of one run, or of several side by side (first to last, as before and after), to the file `out`.
+
+    Pictures come from `images_dir` / their `file_name`, worst first by the last run, `max_images` at most; one that cannot be opened
+    is drawn grey with the reason. Raises GroundswiftError where there is no run or `out` cannot be written.
+    """
+    text = render(runs, images_dir, title, max_images)
+    write_atomically(Path(out), [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which is no UTF-8

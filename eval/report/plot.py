@@ -1,0 +1,82 @@
+"""Precision-recall curves as lines of an SVG: axes, ticks and points, in the units of its view box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..result import Curve, Run
+
+WIDTH, HEIGHT = 640, 420
+LEFT, TOP, RIGHT, BOTTOM = 64, 14, 16, 50
+IOUS = ("0.50", "0.50:0.95", "0.75")
+DASHES = ("", "7 4", "2 4", "12 4 2 4")  # the last run is solid; the ones before it take the next patterns, over again where they run out
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve. `label` is the index of its class, None for all; `iou` the index in IOUS; `points` are `x,y` pairs."""
+
+    points: str
+    iou: int
+    dash: str
+    label: int | None
+    title: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """`ticks` are (x, y, text): where 0, 0.2, ... 1 lie on both axes. `undefined` names curves that have no precision anywhere."""
+
+    lines: list[Line]
+    ticks: list[tuple[float, float, str]]
+    dashes: list[str]
+    undefined: list[str]
+    size_wh: tuple[int, int] = (WIDTH, HEIGHT)
+    frame_xyxy: tuple[int, int, int, int] = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
+
+
+def place(recall: float, precision: float) -> tuple[float, float]:
+    """(recall, precision), both 0..1 -> (x, y) in the plot."""
+    return LEFT + recall * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - precision * (HEIGHT - TOP - BOTTOM)
+
+
+def dash_of(run: int, runs: int) -> str:
+    """The dash pattern of run number `run` of `runs`: solid for the last one."""
+    back = runs - 1 - run
+    return DASHES[0] if back == 0 else DASHES[1 + (back - 1) % (len(DASHES) - 1)]
+
+
+def points_of(precision: Sequence[float]) -> str:
+    """Precision at evenly spaced recalls -> `x,y` pairs; undefined ones (-1) left out, and so are those inside a level stretch."""
+    last = len(precision) - 1
+    kept = []
+    for i, value in enumerate(precision):
+        level = 0 < i < last and precision[i - 1] == value == precision[i + 1]
+        if value >= 0 and not level:
+            x, y = place(i / last, value)
+            kept.append(f"{x:.1f},{y:.1f}")
+    return " ".join(kept)
+
+
+def plot_of(runs: Sequence[Run], classes: Sequence[str]) -> Plot:
+    """All classes at each IoU, and each class at IoU 0.50 (hidden until its class is chosen), of every run."""
+    place_of = {name: i for i, name in enumerate(classes)}
+    lines, undefined = [], []
+    for number, run in enumerate(runs):
+        for curve in run.curves:
+            if not drawn(curve):
+                continue
+            title = f"{run.name}, {'all classes' if curve.label is None else curve.label}, IoU {curve.iou}"
+            points = points_of(curve.precision)
+            if points:
+                label = None if curve.label is None else place_of[curve.label]
+                lines.append(Line(points, IOUS.index(curve.iou), dash_of(number, len(runs)), label, title))
+            elif curve.label is None:
+                undefined.append(title)
+    ticks = [(*place(i / 5, i / 5), f"{i / 5:.1f}") for i in range(6)]
+    return Plot(lines, ticks, [dash_of(i, len(runs)) for i in range(len(runs))], undefined)
+
+
+def drawn(curve: Curve) -> bool:
+    return curve.iou in IOUS if curve.label is None else curve.iou == IOUS[0]

@@ -1,0 +1,363 @@
+"""The report as a reader and a browser meet it: well-formed, closed in itself, escaped, ordered, and honest about what is not there."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from groundswift.errors import GroundswiftError
+from groundswift.eval.output import answer_counts
+from groundswift.eval.predictions import Counts
+from groundswift.eval.report import write_report
+from groundswift.eval.report.pictures import canvas_of, worst_first
+from groundswift.eval.report.plot import points_of
+from groundswift.eval.report.tables import TOLD, TOLD_GROUPS, number_text, signed_text, warnings_of
+from groundswift.eval.report.tags import place_tags
+from groundswift.eval.result import Curve, DrawnBox, ImageResult, Run
+
+KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
+VOID = {"meta", "link", "input", "br"}
+HOSTILE = ["</script><img src=x onerror=alert(1)>", 'a "quoted" name', "it's <b>", "two\nlines", "闪电", "{{ 7 * 7 }}", "\u2028&amp;"]
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, its text by element, and a check that all that opens closes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if data.strip() and self.open:
+            self.texts.append((self.open[-1], data))
+
+    def all(self, tag: str, cls: str = "") -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag and (not cls or cls in (attrs.get("class") or "").split())]
+
+    def text(self) -> str:
+        return " ".join(text for tag, text in self.texts if tag not in ("style", "script"))
+
+
+def image_result(image_id=1, label="star", verdict="hit", f1=1.0, status="ok", response="said so", size_wh=(112, 84)):
+    box = (10.0, 12.0, 50.0, 60.0)
+    truth = [DrawnBox(label, box, "miss" if verdict == "false_alarm" else verdict)]
+    predicted = [] if verdict == "miss" else [DrawnBox(label, box, verdict, 0.87)]
+    return ImageResult(image_id, f"{image_id:06d}.jpg", size_wh, status, truth, predicted, f1, response)
+
+
+def make_run(name="after", images=(), labels=("star",), value=0.5, counts=None, **changed):
+    per_class = {label: {"AP": value, "AP50": value, "AP75": None, "AR100": value, "truths": 3, "predictions": 4} for label in labels}
+    metrics = dict.fromkeys(KEYS, value) | changed
+    metrics |= {
+        "per_class": per_class,
+        "counts": counts or {"images": len(images)},
+        "protocol": {"date": "2024-05-06", "family": "qwen2_vl"},
+    }
+    level = -1.0 if value is None else value
+    curves = [Curve(None, iou, [level] * 101) for iou in ("0.50", "0.75", "0.50:0.95")]
+    curves += [Curve(label, "0.50", [level] * 101) for label in labels]
+    return Run(name, metrics, curves, list(images))
+
+
+@pytest.fixture
+def images_dir(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(1, 4):
+        Image.new("RGB", (112, 84), (40 * i, 20, 60)).save(folder / f"{i:06d}.jpg")
+    return folder
+
+
+@pytest.fixture
+def report(tmp_path, images_dir):
+    def written(*runs, folder=images_dir, **options) -> Page:
+        write_report(list(runs), tmp_path / "out" / "report.html", folder, options.pop("title", "A title"), **options)
+        return Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+
+    return written
+
+
+@pytest.mark.parametrize("names", [("only",), ("before", "after"), ("base", "half", "whole")], ids=["one", "two", "three"])
+def test_every_run_has_its_column_its_curves_and_its_figure(report, names):
+    page = report(*(make_run(name, [image_result()], value=0.25 * i) for i, name in enumerate(names, 1)))
+    assert all(name in page.text() for name in names)
+    assert len(page.all("polyline", "curve")) == 4 * len(names)
+    assert len(page.all("svg", "picture")) == len(names)
+    assert len(page.all("image")) == 1, "one embedded picture serves all runs"
+    assert len(page.all("use")) == len(names) - 1
+    dashes = [line.get("stroke-dasharray") for line in page.all("polyline", "iou0")]
+    assert dashes[-1] is None
+    assert len(set(dashes)) == len(names)
+    assert ("Difference" in page.text()) == (len(names) > 1)
+
+
+def test_difference_is_last_less_first(report):
+    text = report(make_run("before", value=0.125), make_run("after", value=0.5)).text()
+    assert "+0.375" in text
+    assert "AP 0.125 → 0.500" in text
+
+
+def test_summary_states_the_scale(report):
+    run = make_run(images=[image_result(1), image_result(2)], counts={"images": 2, "truths": 12, "predictions": 1034})
+    assert "AP 0.500 and AP50 0.500 on 2 images with 12 true boxes and 1,034 predictions." in report(run).text()
+
+
+def test_nothing_is_asked_of_a_network(report):
+    page = report(make_run(images=[image_result(1), image_result(9)], labels=HOSTILE))
+    assert not re.search(r"(?i)(https?:)?//[a-z0-9]", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page.html))
+    targets = [value for _, attrs in page.elements for key, value in attrs.items() if key in ("src", "href", "srcset", "action")]
+    assert targets
+    assert all(target.startswith(("data:", "#")) for target in targets)
+    assert "url(" not in page.html
+    assert "@import" not in page.html
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_hostile_text_is_only_text(report, label):
+    plain = report(make_run(images=[image_result()]))
+    page = report(make_run(label, [image_result(label=label, response=label)], labels=[label]), title=label)
+    assert [tag for tag, _ in page.elements] == [tag for tag, _ in plain.elements], "no element came from the text"
+    assert not any(key.startswith("on") for _, attrs in page.elements for key in attrs)
+    assert label in dict(page.texts)["h1"] + dict(page.texts)["title"]
+    assert label in [text.removeprefix("\n") for tag, text in page.texts if tag == "pre"]
+    assert len(page.all("script")) == 1
+
+
+def test_lone_surrogate_in_a_response_is_written(report):
+    assert "\\ud800" in report(make_run(images=[image_result(response="broken \ud800 text")])).text()
+
+
+@pytest.mark.parametrize("undefined", [None, float("nan")], ids=["null", "nan"])
+def test_undefined_is_a_dash_never_zero(report, undefined):
+    page = report(make_run("a", value=undefined, labels=()), make_run("b", value=undefined, labels=()))
+    table = page.html[page.html.index("The twelve numbers") : page.html.index("AP is the mean precision")]
+    cells = re.findall(r'<td class="n">(?:\s*<span class="change">)?([^<]*)<', table)
+    assert cells == ["–"] * 12 * 3
+    assert "nan" not in page.text().lower().split()
+    assert "AP – → –" in page.text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "signed"),
+    [(0.0, "0.000", "0.000"), (-0.0001, "−0.000", "0.000"), (0.25, "0.250", "+0.250"), (-0.25, "−0.250", "−0.250"), (None, "–", "–")],
+)
+def test_number_text(value, text, signed):
+    assert (number_text(value), signed_text(value)) == (text, signed)
+
+
+def test_undefined_curves_are_named_and_not_drawn(report):
+    run = make_run(labels=())
+    run.curves = [Curve(None, "0.50", [-1.0] * 101), Curve(None, "0.75", [0.5] * 101)]
+    page = report(run)
+    assert len(page.all("polyline", "curve")) == 1
+    assert "precision is undefined: after, all classes, IoU 0.50." in page.text()
+
+
+def test_points_keep_the_corners_of_a_curve():
+    assert points_of([1.0] * 51 + [0.0] * 50).split() == points_of([1.0] * 101).split()[:1] + points_of([1.0] * 51 + [0.0] * 50).split()[1:]
+    assert len(points_of([1.0] * 51 + [0.0] * 50).split()) == 4
+    assert points_of([-1.0] * 101) == ""
+
+
+def test_pictures_come_worst_first_by_the_last_run(report):
+    before = make_run("before", [image_result(1, f1=0.0), image_result(2, f1=0.2), image_result(3, f1=0.3)])
+    after = make_run(
+        "after", [image_result(1, f1=1.0), image_result(2, verdict="miss", f1=0.0), image_result(3, verdict="false_alarm", f1=0.0)]
+    )
+    page = report(before, after)
+    assert re.findall(r"<h3>(\d+)\.jpg", page.html) == ["000003", "000002", "000001"]
+    assert [row["data-kinds"] for row in page.all("article")] == ["miss false_alarm", "miss", ""]
+
+
+def test_equally_bad_pictures_come_by_id():
+    assert [image.image_id for image in worst_first([image_result(i) for i in (3, 1, 2)])] == [1, 2, 3]
+
+
+def test_a_cut_is_stated(report):
+    images = [image_result(i, f1=i / 3) for i in range(1, 4)]
+    assert "All 3 images" in report(make_run(images=images)).text()
+    cut = report(make_run(images=images), max_images=2)
+    assert "The 2 worst of 3 images" in " ".join(cut.text().split())
+    assert len(cut.all("article")) == 2
+    assert "none of 3 images was asked for" in report(make_run(images=images), max_images=0).text()
+
+
+def test_a_run_without_images(report):
+    page = report(make_run(images=[]))
+    assert "The run holds no images" in page.text()
+    assert page.all("article") == []
+
+
+def test_an_image_that_another_run_lacks(report):
+    page = report(make_run("before", []), make_run("after", [image_result()]))
+    assert "This run holds no such image" in page.text()
+    assert len(page.all("image")) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "no such image"), (b"", "not a readable image"), (b"\xff\xd8\xff\xe0 cut", "not a readable image")]
+)
+def test_a_picture_that_cannot_be_opened_is_grey_and_told(report, images_dir, content, said):
+    path = images_dir / "000001.jpg"
+    path.unlink() if content is None else path.write_bytes(content)
+    page = report(make_run(images=[image_result(1)]))
+    assert said in page.text()
+    assert page.all("image") == []
+    assert len(page.all("rect", "blank")) == 1
+    assert len(page.all("rect", "edge")) == 2 + 5, "truth and prediction, beside the five of the legend"
+
+
+def test_without_a_folder_boxes_are_drawn_on_grey(report):
+    page = report(make_run(images=[image_result()]), folder=None)
+    assert "the folder of images was not given" in page.text()
+    assert len(page.all("rect", "blank")) == 1
+
+
+def test_a_file_of_another_size_is_told(report):
+    assert "The file has 112×84 px upright, the annotations say 84×112" in report(make_run(images=[image_result(size_wh=(84, 112))])).text()
+
+
+def test_boxes_scale_to_the_canvas(report):
+    page = report(make_run(images=[image_result()]))
+    scale = 440 / 112
+    edge = page.all("rect", "edge")[-1]
+    expected = [10 * scale, 12 * scale, 40 * scale, 48 * scale]
+    assert [float(edge[key]) for key in ("x", "y", "width", "height")] == pytest.approx(expected, abs=0.05)
+
+
+def test_verdicts_are_told_apart(report):
+    boxes = [DrawnBox("star", (1.0, 1.0, 30.0, 30.0), verdict) for verdict in ("hit", "miss", "crowd", "false_alarm")]
+    image = ImageResult(1, "000001.jpg", (112, 84), "ok", boxes[:3], [boxes[0], boxes[3]], 0.5)
+    page = report(make_run(images=[image]))
+    kinds = [attrs["class"] for attrs in page.all("g", "shape") if "data-class" in attrs and "tag" not in attrs["class"].split()]
+    assert sorted(kinds) == [
+        "shape predicted false_alarm",
+        "shape predicted hit",
+        "shape truth crowd",
+        "shape truth hit",
+        "shape truth miss",
+    ]
+    assert "1 found, 1 missed, 1 false alarm" in page.text()
+
+
+@pytest.mark.parametrize("status", ["unreadable", "truncated", "missing"])
+def test_lost_answers_can_be_filtered(report, status):
+    page = report(make_run(images=[image_result(status=status)]))
+    assert page.all("article")[0]["data-kinds"] == "lost"
+
+
+def test_class_filters_name_every_class_once(report):
+    page = report(make_run(images=[image_result(label="unknown thing")], labels=("star", "bolt")))
+    assert [text for tag, text in page.texts if tag == "option"][:4] == ["all classes", "star", "bolt", "unknown thing"]
+    assert page.all("article")[0]["data-classes"] == "2"
+
+
+def test_warnings_tell_what_was_lost_and_only_that():
+    counts = {"images": 9, "missing": 0, "doubled": 2, "statuses": {"ok": 5, "unreadable": 1}, "dropped": {"points": 3}}
+    counts |= {"unknown_labels": {"my_label": 1}}
+    (warned,) = warnings_of([make_run(counts=counts)])
+    assert [count for _, count in warned.lines] == [2, 1, 3, 1]
+    assert [text for text, _ in warned.lines[2:]] == ["dropped from answers: points", "box of an unknown class: my_label"]
+
+
+def test_every_count_of_the_evaluator_is_told_or_known_to_be_harmless():
+    counts = answer_counts(Counts())
+    harmless = {"rows", "ok", "empty"}
+    names = {name for key, value in counts.items() for name in (value if key == "statuses" else [key])}
+    assert names - set(TOLD) - set(TOLD_GROUPS) == harmless
+
+
+def test_a_clean_run_says_so(report):
+    page = report(make_run(counts={"images": 3, "missing": 0}))
+    assert "Nothing was left out" in page.text()
+
+
+def test_runs_that_do_not_compare_are_told(report):
+    before, after = make_run("before"), make_run("after")
+    assert "do not compare" not in report(before, after).text()
+    before.metrics["protocol"]["score"], after.metrics["protocol"]["score"] = "constant", "logprob"
+    assert "The runs differ in score: their numbers do not compare." in report(before, after).text()
+
+
+def test_protocol_and_counts_are_all_there(report):
+    text = report(make_run(counts={"rows": {"doubled id": 7}})).text()
+    assert all(part in text for part in ("family", "qwen2_vl", "2024-05-06", "rows: doubled id"))
+
+
+def test_terms_that_runs_share_stand_once(report):
+    before, after = make_run("before"), make_run("after")
+    before.metrics["protocol"]["score"], after.metrics["protocol"]["score"] = "constant", "logprob"
+    page = report(before, after)
+    table = page.html[page.html.index('aria-label="Protocol"') : page.html.index('aria-label="Counts"')]
+    assert table.count("qwen2_vl") == table.count("constant") == table.count("logprob") == 1
+
+
+def test_large_pictures_shrink_and_small_ones_keep_their_pixels(report, images_dir):
+    Image.effect_noise((3000, 2000), 80).convert("RGB").save(images_dir / "000002.jpg")
+    page = report(make_run(images=[image_result(1), image_result(2, size_wh=(3000, 2000))]))
+    assert len(page.html) < 300_000
+    assert [image.get("class") for image in page.all("image")] == ["pixels", None]
+
+
+@pytest.mark.parametrize("size_wh", [(1000, 20), (20, 1000), (1, 1), (640, 480)])
+def test_tags_lie_on_the_canvas(size_wh):
+    canvas_wh, (x, y, width, height) = canvas_of(size_wh)
+    assert width / height == pytest.approx(size_wh[0] / size_wh[1])
+    tags = place_tags(
+        [(x, y, width, height)] * 3, [("a label that is rather long, and goes on", " 0.99")] * 3, [True, False, True], canvas_wh
+    )
+    assert all(0 <= tag.x <= canvas_wh[0] - tag.width + 1e-9 and 0 <= tag.y <= canvas_wh[1] - 19 for tag in tags)
+    assert all(tag.text == "a label that is rathe… 0.99" for tag in tags)
+
+
+def test_tags_avoid_each_other():
+    tags = place_tags([(100.0, 100.0, 200.0, 200.0)] * 4, [("star", "")] * 4, [False] * 4, (440.0, 440.0))
+    assert len({(tag.x, tag.y) for tag in tags}) == 4
+
+
+def test_no_runs_is_an_error(tmp_path):
+    with pytest.raises(GroundswiftError, match="no run"):
+        write_report([], tmp_path / "report.html", None, "t")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_report_stays_when_the_new_one_cannot_be_put_in_place(tmp_path, monkeypatch):
+    out = tmp_path / "report.html"
+    out.write_text("old")
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("groundswift.eval.output.os.replace", refuse)
+    with pytest.raises(GroundswiftError, match=r"report\.html: cannot be written \(No space left on device\)"):
+        write_report([make_run()], out, None, "t")
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out], "no part of a file is left behind"
+
+
+def test_the_same_runs_make_the_same_bytes(tmp_path, images_dir):
+    pages: list[Path] = [tmp_path / name for name in ("a.html", "b.html")]
+    for page in pages:
+        write_report([make_run(images=[image_result()])], page, images_dir, "t")
+    assert pages[0].read_bytes() == pages[1].read_bytes()
