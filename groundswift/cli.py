@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from . import __version__
-from .errors import GroundswiftError
+from .errors import GroundswiftError, fault
 
 VERBS = {  # verb -> (module, its click command, one line of help)
     "convert": ("groundswift.data_converters.command", "convert", "Turn an annotation file into swift rows."),
@@ -55,19 +55,53 @@ def main() -> None:
 
 
 @click.command()
-def plugin() -> None:
+@click.option(
+    "--check", "checkpoint", metavar="CHECKPOINT", help="Tell whether the plugins that a checkpoint was trained with are still there."
+)
+def plugin(checkpoint: str | None) -> None:
     """Print the path of the file to give to swift's --custom_register_path.
+
+    swift writes that path into a checkpoint and loads it again at inference; --check tells whether it has moved since.
 
     \b
     Example:
       swift sft --custom_register_path "$(groundswift plugin)" ...
+      groundswift plugin --check output/checkpoint-100
     """
-    from importlib.util import find_spec  # finds the file without importing swift and torch
+    path = plugin_path()
+    if checkpoint is not None:
+        check_plugins(checkpoint, path)
+    click.echo(path)
+
+
+def plugin_path() -> str:
+    """Where `register.py` is installed, found without importing swift and torch."""
+    from importlib.util import find_spec
 
     room = find_spec("groundswift.swift_plugins")
     if room is None or not room.submodule_search_locations:
         raise GroundswiftError("groundswift.swift_plugins is not installed; expected it beside the kernel")
-    click.echo(f"{list(room.submodule_search_locations)[0]}/register.py")
+    return f"{list(room.submodule_search_locations)[0]}/register.py"
+
+
+def check_plugins(checkpoint: str, path: str) -> None:
+    """Raise GroundswiftError where a plugin path in a checkpoint's args.json leads nowhere from the working directory."""
+    import json
+    import os
+
+    where = os.path.join(checkpoint, "args.json")
+    try:
+        with open(where, encoding="utf-8") as file:
+            saved = json.load(file).get("external_plugins") or []
+    except (OSError, ValueError, AttributeError) as error:
+        raise fault(where, f"cannot be read ({error})", "the folder of a swift checkpoint") from None
+    gone = [name for name in saved if not os.path.isfile(os.path.expanduser(name))]
+    if gone:
+        raise fault(
+            where,
+            f"the plugin {', '.join(gone)} is not there any more",
+            f"swift called with --external_plugins {path}, which takes its place",
+        )
 
 
 if __name__ == "__main__":

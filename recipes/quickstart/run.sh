@@ -22,7 +22,7 @@ rm -rf "$OUT" && mkdir -p "$OUT"
 export HF_HUB_OFFLINE=1
 
 ON_CPU=(--torch_dtype float32 --attn_impl sdpa) # what a model this small wants anywhere
-PREDICT=(--custom_register_path "$PLUGIN" --temperature 0 --max_new_tokens 160 --max_batch_size 50)
+PREDICT=(--external_plugins "$PLUGIN" --temperature 0 --max_new_tokens 160 --max_batch_size 50)
 
 step "draw pictures and write swift rows"
 seed=11
