@@ -1,0 +1,107 @@
+"""COCO result files: a list of `{image_id, category_id, bbox, score}`, boxes xywh in original pixels."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from groundswift.boxes import as_boxes
+from groundswift.errors import Tally, fault
+
+from .predictions import Predictions
+from .truth import OnError, Truth
+
+
+class CocoResult(msgspec.Struct, gc=False):
+    """One prediction. Nothing has a default in the format; here absence is None, so that it can be named."""
+
+    image_id: int | None = None
+    category_id: int | None = None
+    bbox: list[float] | None = None
+    score: float | None = None
+
+
+def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tally: Tally | None = None) -> Predictions:
+    """All predictions of a result file, as they stand: not clipped, none removed, ordered by image id and then as in the file.
+
+    Raises GroundswiftError where the file is no such list and, unless `on_error` is `skip`, at a prediction that cannot be scored; with
+    `skip` it is left out and counted in `tally`.
+    """
+    image_index = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    category_index = {category_id: index for index, category_id in enumerate(truth.category_ids)}
+    left_out = tally if tally is not None else Tally()
+    kept = []
+    for number, row in enumerate(_decoded(path)):
+        reason = _result_fault(row, image_index, category_index)
+        if reason is None:
+            kept.append(row)
+        elif on_error == "stop":
+            raise fault(f"{path}: prediction {number}", reason, "image_id and category_id of the truth, bbox of 4 numbers, score")
+        else:
+            left_out.add(reason.split(":")[0], f"prediction {number}")
+    kept.sort(key=lambda row: image_index[row.image_id])
+    return Predictions(
+        np.array([image_index[row.image_id] for row in kept], dtype=np.int64),
+        np.array([category_index[row.category_id] for row in kept], dtype=np.int64),
+        as_boxes([row.bbox for row in kept]),
+        np.array([row.score for row in kept], dtype=np.float64),
+    )
+
+
+def _decoded(path: str | Path) -> list[CocoResult]:
+    expected = "a list of COCO results"
+    try:
+        text = Path(path).read_bytes()
+        return msgspec.json.decode(text, type=list[CocoResult])
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+    except msgspec.ValidationError as error:
+        raise fault(path, str(error), expected) from None
+    except msgspec.DecodeError as error:
+        problem = str(error)
+    try:  # Python's own writer leaves NaN and Infinity in JSON: read those, so that the check can name the prediction
+        return msgspec.convert(json.loads(text), list[CocoResult])
+    except msgspec.ValidationError as error:
+        raise fault(path, str(error), expected) from None
+    except (ValueError, RecursionError):
+        raise fault(path, f"not JSON ({problem})", expected) from None
+
+
+def _result_fault(row: CocoResult, image_index: dict[int, int], category_index: dict[int, int]) -> str | None:
+    """Why a prediction cannot be scored, `reason: value`; None where it can."""
+    for key in ("image_id", "category_id", "bbox", "score"):
+        if getattr(row, key) is None:
+            return f"no {key}"
+    if row.image_id not in image_index:
+        return f"unknown image_id: {row.image_id}"
+    if row.category_id not in category_index:
+        return f"unknown category_id: {row.category_id}"
+    if len(row.bbox) != 4:
+        return f"bbox without 4 numbers: {row.bbox}"
+    if not all(map(math.isfinite, row.bbox)):
+        return f"bbox not finite: {row.bbox}"
+    if row.bbox[2] < 0 or row.bbox[3] < 0:
+        return f"bbox inverted: {row.bbox}"
+    if not math.isfinite(row.score):
+        return f"score not finite: {row.score}"
+    return None
+
+
+def result_chunks(truth: Truth, predictions: Predictions, rows_at_once: int = 10_000) -> Iterator[bytes]:
+    """Predictions as the text of a result file, in pieces; numbers keep all their digits, so that it scores the same again."""
+    yield b"["
+    for start in range(0, len(predictions.scores), rows_at_once):
+        part = slice(start, start + rows_at_once)
+        columns = (
+            [truth.image_ids[index] for index in predictions.image_index[part].tolist()],
+            [truth.category_ids[index] for index in predictions.category_index[part].tolist()],
+            predictions.boxes_xywh_px[part].tolist(),
+            predictions.scores[part].tolist(),
+        )
+        yield (b",\n" if start else b"\n") + b",\n".join(msgspec.json.encode(CocoResult(*row)) for row in zip(*columns, strict=True))
+    yield b"\n]\n"

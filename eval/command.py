@@ -1,0 +1,253 @@
+"""`groundswift eval`: score result files, and put scored runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from groundswift.errors import GroundswiftError, Tally
+
+if TYPE_CHECKING:
+    from .predictions import Answers, Predictions, Rules
+    from .result import Curve
+    from .truth import Truth
+
+READING_OPTIONS = ("family", "space", "min_pixels", "max_pixels")
+SHOWN_LABELS = 10
+FILE = click.Path(path_type=Path)
+SCORE, MATCH, ENGINE, ON_ERROR = (
+    click.Choice(words) for words in (["constant", "logprob"], ["exact", "casefold"], ["hotcoco", "pycocotools"], ["stop", "skip"])
+)
+
+
+class PixelLimit(click.ParamType):
+    """A whole number of px, or the word `default`, which stands for None and is told from a limit that was not given."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[int | None]:
+        if value == "default":
+            return (None,)
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"{value!r} is neither a whole number of px nor the word default", param, context)
+        return (int(value),)
+
+
+class Found(NamedTuple):
+    """What was read: predictions, a status and a text for each image, counts for metrics.json, and lines that tell them."""
+
+    predictions: Predictions
+    statuses: list[str]
+    texts: list[str]
+    counts: dict[str, Any]
+    told: list[str]
+
+
+@click.group()
+def evaluate() -> None:
+    """Score results: mAP, and a report one looks at."""
+
+
+@evaluate.command("coco-map")
+@click.argument("result", type=FILE, required=False)
+@click.option("--gt", "truth_path", type=FILE, required=True, help="Annotations in COCO format: the truth.")
+@click.option("--out", type=FILE, required=True, help="Folder for metrics.json, test_pred.json, run.json and report.html.")
+@click.option("--predictions", type=FILE, help="A COCO result file to score as it stands, in place of RESULT.")
+@click.option("--family", help="The model's family: says how it writes boxes, and in which space.")
+@click.option("--space", help="The space of the boxes, where the model was tuned in another than its family's.")
+@click.option(
+    "--min-pixels", type=PixelLimit(), metavar="N|default", help="Least area in px of the model's input; for boxes in resized pixels."
+)
+@click.option(
+    "--max-pixels", type=PixelLimit(), metavar="N|default", help="Largest area in px of the model's input; for boxes in resized pixels."
+)
+@click.option("--score", type=SCORE, default="constant", show_default=True, help="1.0 a box, or its tokens' probability.")
+@click.option("--label-match", type=MATCH, default="exact", show_default=True, help="How labels find their class.")
+@click.option("--engine", type=ENGINE, default="hotcoco", show_default=True, help="What computes; the 12 numbers are the same.")
+@click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at bad rows and boxes, or count them and go on.")
+@click.option("--images", type=FILE, help="Folder of the pictures, for the report.")
+@click.option("--title", default="COCO mAP", show_default=True, help="Title of the report.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write report.html.")
+@click.option("--json", "as_json", is_flag=True, help="Print the content of metrics.json, and nothing else.")
+def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> None:
+    """COCO mAP of RESULT, the rows that `swift infer` wrote, joined to the truth by image id.
+
+    \b
+    Example:
+      groundswift eval coco-map result.jsonl --gt annotations.json --family qwen2_vl --images images/ --out scored/
+      groundswift eval coco-map --predictions test_pred.json --gt annotations.json --out scored/ --no-report
+    """
+    if (result is None) == (predictions is None):
+        raise click.UsageError("give either RESULT, the rows that swift infer wrote, or --predictions, a COCO result file")
+    needless = [f"--{name.replace('_', '-')}" for name in READING_OPTIONS if predictions is not None and options[name] is not None]
+    if needless:
+        raise click.UsageError(f"{', '.join(needless)} says how answers are read; --predictions are boxes already")
+    rules = _rules(options) if predictions is None else None
+    from .coco_map import evaluate as evaluated
+    from .coco_map import familiar_lines
+    from .engines import check_engine
+    from .output import metrics_document, pretty_json, protocol_of, truth_counts
+    from .truth import read_truth
+
+    check_engine(options["engine"])
+    left_out = Tally()
+    truth = read_truth(options["truth_path"], options["on_error"], left_out)
+    found = _read(result or predictions, truth, rules, options["on_error"])
+    evaluation = evaluated(truth, found.predictions, options["engine"])
+    document = metrics_document(
+        evaluation,
+        {**truth_counts(truth, dict(left_out.counts)), **found.counts, "predictions": len(found.predictions.scores)},
+        protocol_of(options["truth_path"], result or predictions, options["engine"], rules),
+    )
+    written = _write(options, truth, found, document, evaluation.curves)
+    if as_json := options["as_json"]:
+        click.echo(pretty_json(document), nl=False)
+    lines = [] if as_json else [*familiar_lines(evaluation.summary), "", *_protocol_lines(document["protocol"]), ""]
+    for line in lines:
+        click.echo(line)
+    for line in [*_truth_lines(document["counts"], left_out), *found.told, f"wrote {', '.join(written)} into {options['out']}"]:
+        click.echo(line, err=as_json)
+
+
+def _rules(options: dict[str, Any]) -> Rules:
+    from groundswift.family import SPACES, families
+
+    from .predictions import Rules
+
+    if options["family"] is None:
+        rows = "\n".join(f"  {row.name:<12} {row.space:<12} {SPACES[row.space]}" for row in families().values())
+        raise click.UsageError(
+            f"--family is missing, and the space of the boxes is never guessed. The families and their spaces:\n{rows}\n"
+            "The model's config.json tells: model_type. A model that was tuned to write another space: its --space."
+        )
+    limits = (options["min_pixels"], options["max_pixels"])
+    given = None if None in limits else (limits[0][0], limits[1][0])
+    return Rules(options["family"], options["space"], given, options["label_match"], options["score"])
+
+
+def _read(path: Path, truth: Truth, rules: Rules | None, on_error: str) -> Found:
+    from .output import answer_counts
+
+    if rules is not None:
+        from .result_file import read_answers
+
+        answers = read_answers(path, truth, rules, on_error, progress=True)
+        return Found(answers.predictions, answers.statuses, answers.texts, answer_counts(answers.counts), _answer_lines(answers))
+    from .coco_results import read_results
+
+    left_out = Tally()
+    found = read_results(path, truth, on_error, left_out)
+    having = set(found.image_index.tolist())
+    statuses = ["ok" if index in having else "empty" for index in range(len(truth.image_ids))]
+    told = [f"predictions: {len(found.scores)} scored, {left_out.counts.total()} left out", *left_out.lines()]
+    return Found(found, statuses, [""] * len(statuses), {"predictions_left_out": dict(left_out.counts)}, told)
+
+
+def _write(options: dict[str, Any], truth: Truth, found: Found, document: dict[str, Any], curves: list[Curve]) -> list[str]:
+    """Write all files into --out and return their names."""
+    from .coco_results import result_chunks
+    from .output import pretty_json, run_chunks, write_atomically
+    from .result import Run
+    from .verdicts import image_results
+
+    out: Path = options["out"]
+    run = Run(out.resolve().name, document, curves, image_results(truth, found.predictions, found.statuses, found.texts))
+    write_atomically(out / "test_pred.json", result_chunks(truth, found.predictions))
+    write_atomically(out / "run.json", run_chunks(run))
+    write_atomically(out / "metrics.json", [pretty_json(document)])
+    written = ["metrics.json", "test_pred.json", "run.json"]
+    if options["report"]:
+        from .report import write_report
+
+        write_report([run], out / "report.html", options["images"], options["title"])
+        written.append("report.html")
+    return written
+
+
+def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
+    if "family" not in protocol:
+        return [f"protocol: {protocol['predictions']}; {protocol['engine']}"]
+    limits = f", input of {protocol['min_pixels']} to {protocol['max_pixels']} px" if "min_pixels" in protocol else ""
+    return [
+        f"protocol: family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']}){limits}",
+        f"          score {protocol['score']}, labels {protocol['label_match']}, {protocol['engine']}",
+    ]
+
+
+def _truth_lines(counts: dict[str, Any], left_out: Tally) -> list[str]:
+    skipped = [f"annotations: {left_out.counts.total()} left out", *left_out.lines()] if left_out.counts else []
+    return [f"truth: {counts['images']} images, {counts['truths']} boxes, {counts['crowd']} crowd boxes", *skipped]
+
+
+def _answer_lines(answers: Answers) -> list[str]:
+    counts = answers.counts
+    statuses = ", ".join(f"{number} {status}" for status, number in counts.statuses.most_common())
+    lines = [f"rows: {counts.read}; images: {statuses}", f"predictions: {len(answers.predictions.scores)}"]
+    for title, tally in (("rows left out", counts.rows), ("boxes left out", counts.dropped), ("changed", counts.changed)):
+        lines += [f"{title}:", *tally.lines()] if tally.counts else []
+    if counts.reasons:
+        lines += ["oddities in the texts:", *(f"{number:>8}  {reason}" for reason, number in counts.reasons.most_common())]
+    if counts.unknown_labels:
+        named = [f"{label!r} {number}" for label, number in counts.unknown_labels.most_common(SHOWN_LABELS)]
+        more = len(counts.unknown_labels) - len(named)
+        lines.append(f"unknown labels: {', '.join(named)}" + (f" and {more} more" if more else ""))
+    hints = [(label, answers.labels.would_match(label)) for label, _ in counts.unknown_labels.most_common()]
+    close = [f"{label!r} for {name!r}" for label, name in hints if name is not None]
+    if close:
+        lines.append(
+            f"{len(close)} unknown labels differ from a class in case only ({', '.join(close[:3])}): --label-match casefold takes them"
+        )
+    if counts.statuses["missing"]:
+        lines.append(f"{counts.statuses['missing']} images have no row in the result; their boxes count as missed")
+    return lines
+
+
+@evaluate.command("compare")
+@click.argument("folders", type=FILE, nargs=-1, required=True, metavar="BEFORE_DIR AFTER_DIR ...")
+@click.option("--out", type=FILE, required=True, help="Folder for report.html and summary.json.")
+@click.option("--names", help="The runs' names, with commas between; the folders' names if not given.")
+@click.option("--images", type=FILE, help="Folder of the pictures, for the report.")
+@click.option("--title", default="COCO mAP", show_default=True, help="Title of the report.")
+@click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="A further number for summary.json.")
+@click.option("--json", "as_json", is_flag=True, help="Print the content of summary.json, and nothing else.")
+def compare(
+    folders: tuple[Path, ...], out: Path, names: str | None, images: Path | None, title: str, extras: tuple[str, ...], as_json: bool
+) -> None:
+    """Put runs that `eval coco-map` scored side by side.
+
+    \b
+    Example:
+      groundswift eval compare scored/before scored/after --names before,after --images images/ --out scored/
+    """
+    if len(folders) < 2:
+        raise click.UsageError("give at least two folders that `groundswift eval coco-map --out` wrote")
+    from .compare import differing_terms, load_run, names_of, numbers_of, table_lines
+    from .output import pretty_json, write_atomically
+    from .report import write_report
+
+    runs = [load_run(folder, name) for folder, name in zip(folders, names_of(folders, names), strict=True)]
+    summary: dict[str, Any] = {run.name: numbers_of(run) for run in runs}
+    for key, number in map(_extra, extras):
+        if key in summary:
+            raise GroundswiftError(f"--set {key}: there is a run of this name")
+        summary[key] = number
+    write_report(runs, out / "report.html", images, title)
+    write_atomically(out / "summary.json", [pretty_json(summary)])
+    if as_json:
+        click.echo(pretty_json(summary), nl=False)
+    lines = [] if as_json else table_lines(runs)
+    for line in lines:
+        click.echo(line)
+    for term in differing_terms(runs):
+        click.echo(f"the runs differ in {term}: their numbers do not compare", err=True)
+    click.echo(f"wrote report.html and summary.json into {out}", err=as_json)
+
+
+def _extra(text: str) -> tuple[str, float]:
+    key, _, number = text.partition("=")
+    try:
+        return key, float(number) if "." in number else int(number)
+    except ValueError:
+        raise click.BadParameter(f"{text!r}; expected KEY=NUMBER", param_hint="--set") from None

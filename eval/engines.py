@@ -1,0 +1,109 @@
+"""COCO matching and accumulation by a library: hotcoco, or pycocotools as the reference. Both give the same two arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.errors import GroundswiftError
+
+from .predictions import Predictions
+from .truth import Truth
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+AREA_RANGES = ("all", "small", "medium", "large")  # borders at 32 x 32 and 96 x 96 px
+MAX_DETECTIONS = (1, 10, 100)  # an image and class
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """T thresholds, 101 recalls, K classes in the truth's order, A area ranges, M detection limits; -1 where there is nothing to find."""
+
+    precision: NDArray[np.float64]  # (T, 101, K, A, M)
+    recall: NDArray[np.float64]  # (T, K, A, M)
+
+
+def check_engine(engine: str) -> None:
+    """Raises GroundswiftError for an engine that there is not or that is not installed."""
+    if engine not in ENGINES:
+        raise GroundswiftError(f"unknown engine {engine!r}; expected one of {', '.join(ENGINES)}")
+    if find_spec(engine) is None:
+        raise GroundswiftError(f"engine {engine} is not installed; expected it from: pip install 'groundswift[reference]'")
+
+
+def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco") -> Accumulated:
+    """Match and accumulate. Raises GroundswiftError for an engine that there is not or that is not installed."""
+    check_engine(engine)
+    shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(MAX_DETECTIONS))
+    if not truth.category_ids or not truth.image_ids:
+        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0))
+    return ENGINES[engine](truth, predictions)
+
+
+def engine_version(engine: str) -> str:
+    return version(engine)
+
+
+def _with_hotcoco(truth: Truth, predictions: Predictions) -> Accumulated:
+    """Ids are places from 1 on: an id of 0 would read as `not matched`, and one over 2**53 would not survive a float array."""
+    from hotcoco import COCO, COCOeval
+
+    found = COCO.from_arrays(
+        [{"id": number} for number in range(1, len(truth.image_ids) + 1)],
+        [{"id": number, "name": str(number)} for number in range(1, len(truth.category_ids) + 1)],
+        truth.image_index + 1,
+        truth.category_index + 1,
+        truth.boxes_xywh_px,
+        area=truth.areas_px2,
+        iscrowd=truth.is_crowd,
+    )
+    columns = (predictions.image_index + 1, predictions.boxes_xywh_px, predictions.scores, predictions.category_index + 1)
+    evaluation = COCOeval(found, found.load_res(np.column_stack(columns)), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    arrays = evaluation.eval
+    return Accumulated(arrays["precision"], arrays["recall"])
+
+
+def _with_pycocotools(truth: Truth, predictions: Predictions) -> Accumulated:
+    """The same data as dicts. `loadRes` fails on no results at all, so the results' index is made as it makes it."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def indexed(annotations: list[dict]) -> COCO:
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": number} for number in range(1, len(truth.image_ids) + 1)],
+            "categories": [{"id": number} for number in range(1, len(truth.category_ids) + 1)],
+            "annotations": annotations,
+        }
+        coco.createIndex()
+        return coco
+
+    truths = zip(truth.image_index, truth.category_index, truth.boxes_xywh_px, truth.areas_px2, truth.is_crowd, strict=True)
+    results = zip(predictions.image_index, predictions.category_index, predictions.boxes_xywh_px, predictions.scores, strict=True)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress where our results go
+        evaluation = COCOeval(
+            indexed([_annotation(k, i, c, box, area=area, iscrowd=int(crowd)) for k, (i, c, box, area, crowd) in enumerate(truths, 1)]),
+            indexed(
+                [_annotation(k, i, c, box, area=box[2] * box[3], iscrowd=0, score=score) for k, (i, c, box, score) in enumerate(results, 1)]
+            ),
+            "bbox",
+        )
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return Accumulated(evaluation.eval["precision"], evaluation.eval["recall"])
+
+
+def _annotation(number: int, image_index: int, category_index: int, box_xywh: NDArray[np.float64], **more: object) -> dict:
+    return {"id": number, "image_id": int(image_index) + 1, "category_id": int(category_index) + 1, "bbox": box_xywh.tolist(), **more}
+
+
+ENGINES: dict[str, Callable[[Truth, Predictions], Accumulated]] = {"hotcoco": _with_hotcoco, "pycocotools": _with_pycocotools}

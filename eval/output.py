@@ -1,0 +1,143 @@
+"""What an evaluation leaves behind: `metrics.json`, `test_pred.json` and `run.json`, each whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from groundswift import __version__
+from groundswift.errors import fault
+from groundswift.family import family_row
+
+from .coco_map import Evaluation
+from .engines import IOU_THRESHOLDS, MAX_DETECTIONS, engine_version
+from .predictions import Counts, Rules
+from .result import Run
+from .truth import Truth
+
+NAMED_LABELS = 50  # unknown labels that metrics.json names, most frequent first
+SCORES = {
+    "constant": "1.0 for every box",
+    "logprob": "exp of the mean log-probability of the tokens of a box and its label",
+}
+PLACED = {
+    "norm1000": "side of the image over 1000",
+    "resized_px": "side of the image over the side of the resized image",
+    "original_px": "1",
+}
+
+
+def metrics_document(evaluation: Evaluation, counts: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
+    """The content of `metrics.json`."""
+    return {**evaluation.summary, "per_class": evaluation.per_class, "counts": counts, "protocol": protocol}
+
+
+def truth_counts(truth: Truth, left_out: dict[str, int]) -> dict[str, Any]:
+    crowd = int(truth.is_crowd.sum())
+    return {"images": len(truth.image_ids), "truths": len(truth.is_crowd) - crowd, "crowd": crowd, "annotations_left_out": left_out}
+
+
+def answer_counts(counts: Counts) -> dict[str, Any]:
+    """What was met while reading answers: `rows` that could be scored, images by status, oddities, and all that was left out."""
+    rows = dict(counts.rows.counts)
+    return {
+        "rows": counts.read,
+        "missing": counts.statuses["missing"],
+        "doubled": rows.pop("doubled", 0),
+        "unknown": rows.pop("unknown", 0),
+        "rows_left_out": rows,
+        "statuses": {status: counts.statuses[status] for status in ("ok", "empty", "truncated", "unreadable")},
+        "reasons": dict(counts.reasons.most_common()),
+        "dropped": dict(counts.dropped.counts),
+        "changed": dict(counts.changed.counts),
+        "unknown_labels": dict(counts.unknown_labels.most_common(NAMED_LABELS)),
+    }
+
+
+def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules | None) -> dict[str, Any]:
+    """Everything that the numbers depend on, flat; `rules` is None where a COCO result file was scored as it stands."""
+    return {
+        "metric": "COCO detection (bbox)",
+        "engine": f"{engine} {engine_version(engine)}",
+        "groundswift": __version__,
+        **(_reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored as it stands"}),
+        "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
+        "max_detections": list(MAX_DETECTIONS),
+        "tie_order": "equal scores: by image id, then by order in the answer or file",
+        "annotation_ids": "not used: an annotation with id 0 is matched like any other",
+        "missing_image": "no detection",
+        "gt": truth_path.name,
+        "gt_sha256": sha256_of(truth_path),
+        "result": result_path.name,
+        "result_sha256": sha256_of(result_path),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _reading_terms(rules: Rules) -> dict[str, Any]:
+    row = family_row(rules.family)
+    terms = {
+        "family": rules.family,
+        "grammar": row.grammar,
+        "space": rules.space_name,
+        "space_declared_by": "--space" if rules.space else "family",
+        "pixels_per_unit": PLACED[rules.space_name],
+        "rounding": "none: coordinates are placed as written, then cut at the border of the image",
+        "score": rules.score,
+        "score_is": SCORES[rules.score],
+        "label_match": f"{rules.label_match}, after NFC and white space made one blank",
+        "parse_failure": "no detection",
+        "unknown_label": "no detection, counted",
+        "duplicates": "of boxes equal in image, class and place the first is kept",
+    }
+    if rules.space_name == "resized_px" and rules.pixel_limits is not None:
+        least, most = rules.pixel_limits
+        terms |= {"min_pixels": row.min_pixels if least is None else least, "max_pixels": row.max_pixels if most is None else most}
+    return terms
+
+
+def sha256_of(path: Path) -> str:
+    """Raises GroundswiftError where the file cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})") from None
+    return digest.hexdigest()
+
+
+def run_chunks(run: Run) -> Iterator[bytes]:
+    """A run as JSON, an image a line, so that a large one is never held twice."""
+    encode = msgspec.json.encode
+    yield b'{"name":' + encode(run.name) + b',"metrics":' + encode(run.metrics) + b',"curves":' + encode(run.curves) + b',"images":['
+    for number, image in enumerate(run.images):
+        yield (b",\n" if number else b"\n") + encode(image)
+    yield b"\n]}\n"
+
+
+def pretty_json(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write so that `path` holds the old file or the whole new one. Raises GroundswiftError where it cannot be written."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            file.writelines(chunks)
+        os.replace(part, path)
+    except OSError as error:
+        raise fault(path, f"cannot be written ({error.strerror})") from None
+    finally:
+        with suppress(OSError):  # it is gone where all went well
+            part.unlink()

@@ -1,0 +1,103 @@
+"""What `swift infer` wrote: rows of answers, joined to the truth by the image's id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from groundswift.errors import GroundswiftError, fault
+from groundswift.records import read_jsonl
+
+from .predictions import AnswerReader, Answers, Rules, Tokens, size_fault
+from .truth import OnError, Truth
+
+KEEPS_COLUMNS = (
+    'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
+)
+
+
+class Token(msgspec.Struct, gc=False):
+    token: str
+    logprob: float
+
+
+class LogProbabilities(msgspec.Struct):
+    content: list[Token]
+
+
+class ResultRow(msgspec.Struct):
+    """One line of a result file; the fields that scoring does not need are skipped unread."""
+
+    response: str | None = None
+    sample_id: int | str | None = None
+    size_wh: tuple[int, int] | None = None
+
+
+class TokenResultRow(ResultRow):
+    """The same with log-probabilities, which are most of a line's text: decoded only where they are used."""
+
+    logprobs: LogProbabilities | None = None
+
+    def tokens(self) -> Tokens:
+        content = self.logprobs.content if self.logprobs else []
+        return [token.token for token in content], [token.logprob for token in content]
+
+
+def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError = "stop", progress: bool = False) -> Answers:
+    """All answers of a result file. The first row of an id counts: swift appends to a file that exists.
+
+    Raises GroundswiftError at the first row that cannot be used, with its line and what to do; with `on_error` `skip` it is left out
+    and counted. Doubled ids and images without a row are counted either way. `progress` draws a bar on stderr.
+    """
+    from tqdm import tqdm
+
+    reader = AnswerReader(truth, rules)
+    index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
+    for number, row in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
+        bad = row_fault(row, f"{path}:{number}", index_of, truth)
+        if bad is not None:
+            reason, error = bad
+            if on_error == "stop":
+                raise GroundswiftError(f"{error}\n{_advice(reader.counts.read)}")
+            reader.counts.rows.add(reason, f"line {number}")
+            continue
+        reader.counts.read += 1
+        index = index_of[row.sample_id]
+        if reader.statuses[index] != "missing":
+            reader.counts.rows.add("doubled", f"image {row.sample_id} at line {number}")
+            continue
+        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None)
+    return reader.answers()
+
+
+def row_fault(
+    row: ResultRow | GroundswiftError, where: str, index_of: dict[object, int], truth: Truth
+) -> tuple[str, GroundswiftError] | None:
+    """Why a row cannot be scored, as a reason to count by and an error that says where; None where it can."""
+    if isinstance(row, GroundswiftError):
+        return "not a row", row
+    if row.sample_id is None:
+        return "no sample_id", fault(where, "the row has no sample_id", KEEPS_COLUMNS)
+    if row.response is None:
+        return "no response", fault(where, "the row has no response", "the text that the model wrote")
+    index = index_of.get(row.sample_id)
+    if index is None:
+        return "unknown", fault(
+            where, f"sample_id {row.sample_id!r} is no image of the truth", "the file that the rows were converted from"
+        )
+    if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
+        return "other size", fault(where, f"image {row.sample_id} {size_fault(row.size_wh, size_wh)}")
+    if isinstance(row, TokenResultRow) and (row.logprobs is None or (row.response and not row.logprobs.content)):
+        return "no logprobs", fault(
+            where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
+        )
+    return None
+
+
+def _advice(whole_rows: int) -> str:
+    return (
+        f"{whole_rows} whole rows stand before it. Run swift infer again for a whole file (with a new --result_path: it appends to an old "
+        "one), or give --on-error skip to score the rest: images without a row then count as missed"
+    )

@@ -1,0 +1,100 @@
+"""What became of each box: COCO's greedy matching at IoU 0.5 within a class, for a report that shows hits, misses and false alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.boxes import Boxes, xywh_to_xyxy
+
+from .engines import MAX_DETECTIONS
+from .predictions import Predictions
+from .result import DrawnBox, ImageResult, Verdict
+from .truth import Truth
+
+IOU_THRESHOLD = 0.5
+PAIRS_AT_ONCE = 1_000_000
+
+
+def verdicts(truth: Truth, predictions: Predictions) -> tuple[list[Verdict], list[Verdict]]:
+    """(of the truth's boxes, of the predictions), each in its own order.
+
+    Predictions past COCO's 100 of an image and class match nothing. Source: pycocotools `evaluateImg`.
+    """
+    of_truth: list[Verdict] = ["crowd" if crowd else "miss" for crowd in truth.is_crowd.tolist()]
+    of_predictions: list[Verdict] = ["false_alarm"] * len(predictions.scores)
+    settled = np.zeros(len(predictions.scores), dtype=bool).tolist()
+    for predicted, wanted in _candidates(truth, predictions):
+        if settled[predicted] or of_truth[wanted] == "hit":
+            continue
+        settled[predicted] = True
+        if of_truth[wanted] == "crowd":
+            of_predictions[predicted] = "crowd"
+        else:
+            of_truth[wanted] = of_predictions[predicted] = "hit"
+    return of_truth, of_predictions
+
+
+def _candidates(truth: Truth, predictions: Predictions) -> Iterator[tuple[int, int]]:
+    """Pairs (prediction, truth) of an image and class that overlap enough, in the order in which COCO would take them.
+
+    By score, highest first; for one prediction objects before crowds, then by IoU, and of equals the one that stands last.
+    """
+    classes = max(len(truth.category_ids), 1)
+    truth_group = truth.image_index * classes + truth.category_index
+    truth_order = np.argsort(truth_group, kind="stable")
+    truth_group = truth_group[truth_order]
+    group = predictions.image_index * classes + predictions.category_index
+    order = np.lexsort((-predictions.scores, group))
+    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order], side="left")
+    order = order[rank < MAX_DETECTIONS[-1]]
+    first = np.searchsorted(truth_group, group[order], side="left")
+    count = np.searchsorted(truth_group, group[order], side="right") - first
+    order, first, count = order[count > 0], first[count > 0], count[count > 0]
+    chunk = np.cumsum(count) // PAIRS_AT_ONCE
+    truth_xyxy, predicted_xyxy = xywh_to_xyxy(truth.boxes_xywh_px), xywh_to_xyxy(predictions.boxes_xywh_px)
+    for number in np.unique(chunk):
+        part = chunk == number
+        place = np.repeat(np.flatnonzero(part), count[part])
+        within = np.arange(len(place)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
+        wanted = truth_order[first[place] + within]
+        crowd = truth.is_crowd[wanted]
+        iou = _paired_iou(predicted_xyxy[order[place]], truth_xyxy[wanted], crowd)
+        near = np.flatnonzero(iou >= IOU_THRESHOLD)
+        near = near[np.lexsort((-within[near], -iou[near], crowd[near], place[near]))]
+        yield from zip(order[place[near]].tolist(), wanted[near].tolist(), strict=True)
+
+
+def _paired_iou(first_xyxy: Boxes, second_xyxy: Boxes, second_is_crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """IoU of (N, 4) boxes with (N, 4) others, one to one -> (N,); with a crowd, the share of the first box that lies on it."""
+    sides = np.minimum(first_xyxy[:, 2:], second_xyxy[:, 2:]) - np.maximum(first_xyxy[:, :2], second_xyxy[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=1)
+    first_area, second_area = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (first_xyxy, second_xyxy))
+    union = np.where(second_is_crowd, first_area, first_area + second_area - shared)
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def image_results(truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str]) -> list[ImageResult]:
+    """Every image with its boxes and their verdicts, in the order of the truth. Coordinates are rounded to 0.01 px."""
+    of_truth, of_predictions = verdicts(truth, predictions)
+    names = truth.category_names
+    results = [
+        ImageResult(image_id, file_name, (width, height), status, [], [], 1.0, text)
+        for image_id, file_name, (width, height), status, text in zip(
+            truth.image_ids, truth.file_names, truth.sizes_wh.tolist(), statuses, texts, strict=True
+        )
+    ]
+    boxes = np.round(xywh_to_xyxy(truth.boxes_xywh_px), 2).tolist()
+    for image, category, box, verdict in zip(truth.image_index.tolist(), truth.category_index.tolist(), boxes, of_truth, strict=True):
+        results[image].truth.append(DrawnBox(names[category], tuple(box), verdict))
+    boxes = np.round(xywh_to_xyxy(predictions.boxes_xywh_px), 2).tolist()
+    columns = (predictions.image_index.tolist(), predictions.category_index.tolist(), boxes, of_predictions, predictions.scores.tolist())
+    for image, category, box, verdict, score in zip(*columns, strict=True):
+        results[image].predicted.append(DrawnBox(names[category], tuple(box), verdict, score))
+    for result in results:
+        counted = [box.verdict for box in result.truth + result.predicted if box.verdict != "crowd"]
+        if counted:
+            result.f1 = counted.count("hit") / len(counted)
+    return results

@@ -1,0 +1,288 @@
+"""The 12 numbers against pycocotools, at three levels: real scale, hand-made edges, small random sets. Tolerance 1e-9."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from groundswift.coco_file import CocoFile
+from groundswift.errors import GroundswiftError
+from groundswift.eval.coco_map import Rules, evaluate, familiar_lines, predictions_from_answers, truth_from_rows
+from groundswift.eval.coco_results import read_results
+from groundswift.eval.engines import check_engine
+from groundswift.eval.predictions import Predictions
+from groundswift.eval.truth import truth_from_coco
+from groundswift.eval.verdicts import image_results, verdicts
+
+TOLERANCE = 1e-9
+ENGINES = ["hotcoco", "pycocotools"]
+
+
+def reference(coco: dict, results: list[dict]) -> COCOeval:
+    """pycocotools, used as its own demo uses it."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = coco
+        truth.createIndex()
+        found = truth.loadRes([dict(row) for row in results]) if results else COCO()  # it writes into them
+        if not results:  # which loadRes cannot read
+            found.dataset = {**coco, "annotations": []}
+            found.createIndex()
+        scoring = COCOeval(truth, found, "bbox")
+        scoring.evaluate()
+        scoring.accumulate()
+        scoring.summarize()
+    return scoring
+
+
+def numbers_of(scoring: COCOeval) -> list[float | None]:
+    return [None if value == -1 else float(value) for value in scoring.stats]
+
+
+def loaded(coco: dict, results: list[dict], folder) -> tuple:
+    path = folder / "results.json"
+    path.write_text(json.dumps(results))
+    truth = truth_from_coco(msgspec.convert(coco, CocoFile))
+    return truth, read_results(path, truth)
+
+
+def coco_of(sizes_wh: dict[int, tuple[int, int]], categories: list[int], annotations: list[dict]) -> dict:
+    return {
+        "images": [{"id": i, "file_name": f"{i}.jpg", "width": w, "height": h} for i, (w, h) in sizes_wh.items()],
+        "categories": [{"id": c, "name": f"class {c}"} for c in categories],
+        "annotations": [{"id": n, "iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3]} | a for n, a in enumerate(annotations, 1)],
+    }
+
+
+def check(coco: dict, results: list[dict], folder, engine: str) -> None:
+    wanted = numbers_of(reference(coco, results))
+    truth, predictions = loaded(coco, results, folder)
+    got = list(evaluate(truth, predictions, engine).summary.values())
+    assert [value is None for value in got] == [value is None for value in wanted]
+    assert [value or 0 for value in got] == pytest.approx([value or 0 for value in wanted], abs=TOLERANCE)
+
+
+def random_set(seed: int, images: int, boxes: int, classes: int, step: float | None = None) -> tuple[dict, list[dict]]:
+    """Truth and results with moved, missed and invented boxes, crowds, sparse ids; scores in steps where `step` is given."""
+    rng = np.random.default_rng(seed)
+    ids = rng.permutation(10 * images)[:images].tolist()
+    categories = rng.permutation(3 * classes)[:classes].tolist()
+    annotations, results = [], []
+    for _ in range(boxes):
+        image, category = int(rng.choice(ids)), int(rng.choice(categories))
+        side = rng.uniform(4, 200, 2)
+        x, y = rng.uniform(0, 400, 2).tolist()
+        annotations.append(
+            {"image_id": image, "category_id": category, "bbox": [x, y, *side.tolist()], "iscrowd": int(rng.uniform() < 0.05)}
+        )
+        annotations[-1]["area"] = float(side.prod() * rng.uniform(0.5, 1))
+        for _ in range(rng.choice([0, 1, 1, 2])):
+            moved = np.array([x, y, *side]) + rng.normal(0, 0.1, 4) * np.tile(side, 2)
+            score = float(rng.uniform()) if step is None else float(rng.integers(3) * step)
+            told = category if rng.uniform() < 0.9 else int(rng.choice(categories))
+            results.append(
+                {"image_id": image, "category_id": told, "bbox": [*moved[:2].tolist(), *np.abs(moved[2:]).tolist()], "score": score}
+            )
+    rng.shuffle(results)
+    return coco_of(dict.fromkeys(ids, (640, 640)), categories, annotations), results
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("step", [None, 0.5, 0.0], ids=["any score", "tied scores", "one score"])
+def test_real_scale(tmp_path, engine, step):
+    check(*random_set(3, 300, 2500, 12, step), tmp_path, engine)
+
+
+ONE = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]}
+FOUND = {**ONE, "score": 0.9}
+HUNDREDS = [{**ONE, "bbox": [x * 12, y * 12, 10, 10]} for x in range(15) for y in range(10)]
+EDGES = [
+    pytest.param([ONE], [], id="no predictions"),
+    pytest.param([], [FOUND], id="no truths"),
+    pytest.param([ONE], [FOUND, {**FOUND, "category_id": 2}], id="a class without truths"),
+    pytest.param([{**ONE, "iscrowd": 1}], [FOUND], id="crowd only"),
+    pytest.param([{**ONE, "bbox": [0, 0, 90, 90], "iscrowd": 1}, ONE], [FOUND, FOUND, {**FOUND, "bbox": [50, 50, 9, 9]}], id="in a crowd"),
+    pytest.param([ONE], [FOUND] * 5, id="all duplicates"),
+    pytest.param([ONE, ONE], [FOUND] * 2, id="equal truths"),
+    pytest.param(HUNDREDS, [{**box, "score": 1.0} for box in HUNDREDS], id="more than 100 detections"),
+    pytest.param(HUNDREDS[:3], [{**box, "score": n / 200} for n, box in enumerate(HUNDREDS)], id="found past the 100"),
+    pytest.param([ONE], [{**FOUND, "bbox": [0, 0, 5, 5]}, FOUND, {**FOUND, "image_id": 2}], id="tied scores"),
+    pytest.param([{**ONE, "bbox": [0, 0, 32, 32]}], [{**FOUND, "bbox": [0, 0, 32, 32]}], id="area 32 x 32"),
+    pytest.param([{**ONE, "bbox": [0, 0, 96, 96]}], [{**FOUND, "bbox": [0, 0, 96, 96]}], id="area 96 x 96"),
+    pytest.param([{**ONE, "bbox": [0, 0, 1, 1], "image_id": 3}], [{**FOUND, "bbox": [0, 0, 1, 1], "image_id": 3}], id="tiny image"),
+    pytest.param([{**ONE, "bbox": [0, 0, 10, 20]}], [{**FOUND, "bbox": [0, 0, 10, 10]}], id="IoU of a threshold"),
+    pytest.param([ONE], [{**FOUND, "bbox": [10, 10, 0, 0]}], id="a prediction without area"),
+    pytest.param([{**ONE, "area": 2000.0}], [FOUND], id="an area that is not the box's"),
+]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("annotations", "results"), EDGES)
+def test_edges(tmp_path, annotations, results, engine):
+    check(coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations), results, tmp_path, engine)
+
+
+BOX = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 4), st.integers(1, 4)).map(lambda b: [v * 16.0 for v in b])
+PLACE = st.fixed_dictionaries({"image_id": st.integers(1, 3), "category_id": st.integers(1, 2), "bbox": BOX})
+TRUE = st.tuples(PLACE, st.integers(0, 1)).map(lambda pair: pair[0] | {"iscrowd": pair[1]})
+TOLD = st.tuples(PLACE, st.sampled_from([0.2, 0.5, 1.0])).map(lambda pair: pair[0] | {"score": pair[1]})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TRUE, max_size=8), st.lists(TOLD, max_size=12))
+def test_small_random_sets(tmp_path_factory, annotations, results):
+    coco = coco_of({1: (128, 128), 2: (128, 128), 3: (128, 128)}, [1, 2], annotations)
+    folder = tmp_path_factory.mktemp("small", numbered=True)
+    check(coco, results, folder, "hotcoco")
+    truth, predictions = loaded(coco, results, folder)
+    assert_same_verdicts(coco, results, *verdicts(truth, predictions), predictions)
+
+
+def assert_same_verdicts(coco: dict, results: list[dict], of_truth: list[str], of_predictions: list[str], predictions: Predictions) -> None:
+    """Ours are in the order of ids of the images; pycocotools' by result number. IoU 0.5 is its threshold 0, area `all` its first."""
+    scoring = reference(coco, results)
+    order = sorted(range(len(results)), key=lambda number: results[number]["image_id"])
+    wanted_truth = ["crowd" if a["iscrowd"] else "miss" for a in coco["annotations"]]
+    wanted = ["false_alarm"] * len(results)
+    for cell in scoring.evalImgs:
+        if cell is None or cell["aRng"] != [0, 1e10]:
+            continue
+        for number, matched, ignored in zip(cell["dtIds"], cell["dtMatches"][0], cell["dtIgnore"][0], strict=True):
+            if matched:
+                wanted[order.index(number - 1)] = "crowd" if ignored else "hit"
+                if not ignored:
+                    wanted_truth[int(matched) - 1] = "hit"
+    assert of_truth == wanted_truth
+    assert of_predictions == wanted
+
+
+@pytest.mark.parametrize(("annotations", "results"), EDGES)
+def test_verdicts_are_those_of_the_reference(tmp_path, annotations, results):
+    coco = coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations)
+    truth, predictions = loaded(coco, results, tmp_path)
+    assert_same_verdicts(coco, results, *verdicts(truth, predictions), predictions)
+
+
+def test_verdicts_do_not_depend_on_how_many_pairs_are_taken_at_once(tmp_path, monkeypatch):
+    coco, results = random_set(5, 20, 400, 2)
+    truth, predictions = loaded(coco, results, tmp_path)
+    at_once = verdicts(truth, predictions)
+    monkeypatch.setattr("groundswift.eval.verdicts.PAIRS_AT_ONCE", 7)
+    assert verdicts(truth, predictions) == at_once
+    assert_same_verdicts(coco, results, *at_once, predictions)
+
+
+def test_an_annotation_with_id_0_is_matched_like_any_other(tmp_path):
+    coco = coco_of({1: (200, 200)}, [1], [{**ONE, "id": 0}])
+    truth, predictions = loaded(coco, [FOUND], tmp_path)
+    assert [evaluate(truth, predictions, engine).summary["AP"] for engine in ENGINES] == [pytest.approx(1)] * 2
+
+
+def test_ids_that_a_float_cannot_hold(tmp_path):
+    first, second = 2**60, 2**60 + 1
+    coco = coco_of({first: (200, 200), second: (200, 200)}, [1], [{**ONE, "image_id": first}])
+    truth, predictions = loaded(coco, [{**FOUND, "image_id": second}, {**FOUND, "image_id": first, "score": 0.1}], tmp_path)
+    assert evaluate(truth, predictions).summary["AP50"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_undefined_is_none_and_never_0(tmp_path, engine):
+    truth, predictions = loaded(coco_of({1: (200, 200)}, [1, 2], [ONE]), [FOUND], tmp_path)
+    result = evaluate(truth, predictions, engine)
+    assert result.summary["APl"] is None
+    assert result.per_class["class 2"] == {"AP": None, "AP50": None, "AP75": None, "AR100": None, "truths": 0, "predictions": 0}
+    assert [curve.precision[0] for curve in result.curves if curve.label == "class 2"] == [-1] * 3
+    assert familiar_lines(result.summary)[5].endswith("= -1.000")
+
+
+def test_no_classes_at_all():
+    truth = truth_from_rows([(1, (10, 10), [], [])])
+    answers = predictions_from_answers([(1, (10, 10), "None")], truth, Rules("qwen2_vl"))
+    result = evaluate(truth, answers.predictions)
+    assert set(result.summary.values()) == {None}
+    assert image_results(truth, answers.predictions, answers.statuses, answers.texts)[0].f1 == 1
+
+
+def test_familiar_lines_are_those_of_pycocotools(tmp_path, capsys):
+    coco, results = random_set(4, 10, 60, 3)
+    truth, predictions = loaded(coco, results, tmp_path)
+    reference(coco, results).summarize()
+    assert capsys.readouterr().out.splitlines() == familiar_lines(evaluate(truth, predictions).summary)
+
+
+def test_per_class_and_curves_are_those_of_the_reference(tmp_path):
+    coco, results = random_set(6, 40, 300, 4)
+    truth, predictions = loaded(coco, results, tmp_path)
+    result, precision = evaluate(truth, predictions), reference(coco, results).eval["precision"][..., 0, 2]
+    for index, (name, numbers) in enumerate(result.per_class.items()):
+        assert numbers["AP"] == pytest.approx(precision[..., index].mean(), abs=TOLERANCE)
+        assert numbers["AP50"] == pytest.approx(precision[0, :, index].mean(), abs=TOLERANCE)
+        category = int(name.removeprefix("class "))
+        assert numbers["truths"] == sum(a["category_id"] == category and not a["iscrowd"] for a in coco["annotations"])
+        assert numbers["predictions"] == sum(r["category_id"] == category for r in results)
+    all_classes = {curve.iou: curve.precision for curve in result.curves if curve.label is None}
+    assert all_classes["0.50"] == pytest.approx(precision[0].mean(axis=1), abs=1e-6)
+    assert all_classes["0.50:0.95"] == pytest.approx(precision.mean(axis=(0, 2)), abs=1e-6)
+
+
+def test_a_training_metric_gets_its_numbers_from_rows_and_texts():
+    truth = truth_from_rows([(0, (100, 100), ["cat", "dog"], [(0, 0, 50, 50), (50, 50, 100, 100)]), (1, (10, 10), [], [])])
+    marks = "<|object_ref_start|>{}<|object_ref_end|><|box_start|>({},{}),({},{})<|box_end|>"
+    texts = [(0, (100, 100), marks.format("cat", 0, 0, 500, 500)), (1, (10, 10), "None")]
+    result = evaluate(truth, predictions_from_answers(texts, truth, Rules("qwen2_vl")).predictions)
+    assert result.per_class["cat"]["AP"] == pytest.approx(1)
+    assert (result.per_class["dog"]["AP"], result.summary["AP50"]) == (0, pytest.approx(0.5))
+
+
+def test_image_results_tell_what_was_found():
+    truth = truth_from_rows([(7, (100, 100), ["cat", "cat"], [(0, 0, 50, 50), (50, 50, 100, 100)]), (8, (10, 10), [], [])])
+    found = Predictions(np.array([0, 0]), np.array([0, 0]), np.array([[0.0, 0, 50, 50], [60, 0, 20, 20]]), np.array([0.5, 1.0]))
+    first, second = image_results(truth, found, ["ok", "empty"], ["text", "None"])
+    assert [box.verdict for box in first.truth] == ["hit", "miss"]
+    assert [(box.verdict, box.score, box.box_xyxy_px) for box in first.predicted] == [
+        ("hit", 0.5, (0, 0, 50, 50)),
+        ("false_alarm", 1.0, (60, 0, 80, 20)),
+    ]
+    assert (first.f1, second.f1, first.response, second.status) == (0.5, 1, "text", "empty")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": 9}, "unknown image_id: 9"),
+        ({"category_id": 9}, "unknown category_id: 9"),
+        ({"score": None}, "no score"),
+        ({"score": float("nan")}, "score not finite"),
+        ({"bbox": [1, 2, 3]}, "bbox without 4 numbers"),
+        ({"bbox": [1, 2, float("inf"), 3]}, "bbox not finite"),
+        ({"bbox": [1, 2, -3, 3]}, "bbox inverted"),
+    ],
+)
+def test_results_that_cannot_be_scored(tmp_path, change, message):
+    coco = coco_of({1: (200, 200)}, [1], [ONE])
+    with pytest.raises(GroundswiftError, match=f"prediction 1: {message}"):
+        loaded(coco, [FOUND, FOUND | change], tmp_path)
+
+
+@pytest.mark.parametrize(("text", "message"), [("{}", "Expected `array`"), ("[1]", "Expected `object`"), ("[", "not JSON")])
+def test_result_files_that_are_none(tmp_path, text, message):
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(GroundswiftError, match=message):
+        read_results(tmp_path / "results.json", truth_from_rows([]))
+
+
+def test_engines_that_there_are_not(monkeypatch):
+    with pytest.raises(GroundswiftError, match="unknown engine 'fast'; expected one of hotcoco, pycocotools"):
+        check_engine("fast")
+    monkeypatch.setattr("groundswift.eval.engines.find_spec", lambda name: None)
+    with pytest.raises(GroundswiftError, match=r"pip install 'groundswift\[reference\]'"):
+        check_engine("pycocotools")

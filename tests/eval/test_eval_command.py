@@ -1,0 +1,214 @@
+"""`groundswift eval`, as a user calls it: what it prints, what it writes, and how it stops."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from groundswift import Located, format_answer
+from groundswift.cli import main
+from groundswift.eval.coco_map import SUMMARY
+
+COCO = {
+    "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 50} for n in (3, 1, 2)],
+    "categories": [{"id": 5, "name": "cat"}, {"id": 9, "name": "Dog"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 5, "bbox": [10, 10, 20, 20], "area": 400, "iscrowd": 0},
+        {"id": 2, "image_id": 2, "category_id": 9, "bbox": [10, 10, 20, 20], "area": 400, "iscrowd": 0},
+        {"id": 3, "image_id": 2, "category_id": 9, "bbox": [50, 0, 50, 50], "area": 2500, "iscrowd": 1},
+    ],
+}
+CAT = format_answer([Located("cat", (100, 200, 300, 600))])
+DOG = format_answer([Located("dog", (100, 200, 300, 600)), Located("cow", (0, 0, 9, 9))])
+ROWS = [
+    {"response": CAT, "sample_id": 1, "size_wh": [100, 50], "labels": "None", "images": [{"bytes": None, "path": "1.jpg"}]},
+    {"response": DOG, "sample_id": 2, "size_wh": [100, 50]},
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "gt.json").write_text(json.dumps(COCO))
+    (tmp_path / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tmp_path
+
+
+def call(*words, code=0):
+    done = CliRunner().invoke(main, ["eval", *map(str, words)])
+    assert done.exit_code == code, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done
+
+
+def score(folder, *words, out="out", code=0):
+    default = () if "--predictions" in words else (folder / "result.jsonl", "--family", "qwen2_vl")
+    return call("coco-map", *default, "--gt", folder / "gt.json", "--out", folder / out, "--no-report", *words, code=code)
+
+
+def metrics(folder, out="out"):
+    return json.loads((folder / out / "metrics.json").read_text())
+
+
+def test_the_whole_output(folder):
+    done = score(folder)
+    assert done.stdout.startswith(" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.500\n")
+    for told in (
+        "family qwen2_vl, boxes in norm1000 (declared by family)",
+        "truth: 3 images, 2 boxes, 1 crowd boxes",
+        "2 ok, 1 missing",
+        "unknown labels: 'dog' 1, 'cow' 1",
+        "1 unknown labels differ from a class in case only ('dog' for 'Dog'): --label-match casefold takes them",
+        "1 images have no row in the result; their boxes count as missed",
+    ):
+        assert told in done.stdout
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["metrics.json", "run.json", "test_pred.json"]
+
+
+def test_metrics_json(folder):
+    score(folder)
+    found = metrics(folder)
+    assert list(found) == [*SUMMARY, "per_class", "counts", "protocol"]
+    assert (found["AP"], found["APl"]) == (pytest.approx(0.5), None)
+    assert found["per_class"]["Dog"] == {"AP": 0, "AP50": 0, "AP75": 0, "AR100": 0, "truths": 1, "predictions": 0}
+    assert found["counts"] == {
+        "images": 3,
+        "truths": 2,
+        "crowd": 1,
+        "annotations_left_out": {},
+        "rows": 2,
+        "missing": 1,
+        "doubled": 0,
+        "unknown": 0,
+        "rows_left_out": {},
+        "statuses": {"ok": 2, "empty": 0, "truncated": 0, "unreadable": 0},
+        "reasons": {},
+        "dropped": {"boxes with an unknown label": 2},
+        "changed": {},
+        "unknown_labels": {"dog": 1, "cow": 1},
+        "predictions": 1,
+    }
+    protocol = found["protocol"]
+    assert (protocol["family"], protocol["grammar"], protocol["space"]) == ("qwen2_vl", "qwen2_tokens", "norm1000")
+    assert (protocol["score"], protocol["max_detections"], protocol["gt"]) == ("constant", [1, 10, 100], "gt.json")
+    assert protocol["gt_sha256"] == hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
+
+
+def test_json_is_all_that_stdout_gets(folder):
+    done = score(folder, "--json")
+    assert json.loads(done.stdout) == metrics(folder)
+    assert "truth: 3 images" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
+def test_test_pred_json_scores_the_same_again(folder, engine):
+    score(folder, "--label-match", "casefold")
+    predicted = json.loads((folder / "out" / "test_pred.json").read_text())
+    assert predicted == [
+        {"image_id": 1, "category_id": 5, "bbox": [10, 10, 20, 20], "score": 1},
+        {"image_id": 2, "category_id": 9, "bbox": [10, 10, 20, 20], "score": 1},
+    ]
+    score(folder, "--predictions", folder / "out" / "test_pred.json", "--engine", engine, out="again")
+    first, again = metrics(folder), metrics(folder, "again")
+    assert [again[key] for key in SUMMARY] == [first[key] for key in SUMMARY]
+    assert again["protocol"]["engine"].startswith(engine)
+
+
+def test_no_predictions_at_all(folder):
+    (folder / "none.json").write_text("[]")
+    score(folder, "--predictions", folder / "none.json")
+    assert metrics(folder)["AP"] == 0
+
+
+def test_pixel_limits_are_recorded(folder):
+    row = {"response": '[{"bbox_2d": [0, 0, 50, 20], "label": "cat"}]', "sample_id": 1}
+    (folder / "result.jsonl").write_text(json.dumps(row) + "\n")
+    done = score(folder, "--family", "qwen2_5_vl", "--min-pixels", "default", "--max-pixels", "100352")
+    assert "input of 3136 to 100352 px" in done.stdout
+    assert metrics(folder)["protocol"]["max_pixels"] == 100352
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        pytest.param(["--predictions", "x.json", "result.jsonl"], 2, "give either RESULT", id="both inputs"),
+        pytest.param([], 2, "give either RESULT", id="no input"),
+        pytest.param(["result.jsonl"], 2, "qwen2_5_vl   resized_px   pixels of the image that the model is fed", id="no family"),
+        pytest.param(["result.jsonl", "--family", "gpt"], 1, "unknown model family 'gpt'", id="unknown family"),
+        pytest.param(["result.jsonl", "--family", "qwen2_5_vl"], 1, "the word `default`", id="no limits"),
+        pytest.param(["result.jsonl", "--family", "qwen2_vl", "--max-pixels", "many"], 2, "neither a whole number", id="limit"),
+        pytest.param(["--predictions", "x.json", "--family", "qwen2_vl"], 2, "--family says how answers are read", id="needless"),
+        pytest.param(["none.jsonl", "--family", "qwen2_vl"], 1, "none.jsonl: cannot be read", id="no result file"),
+        pytest.param(["result.jsonl", "--family", "qwen2_vl", "--score", "logprob"], 1, "--logprobs true", id="no logprobs"),
+        pytest.param(["result.jsonl", "--family", "qwen2_vl", "--gt", "none.json"], 1, "none.json: cannot be read", id="no truth"),
+        pytest.param(["result.jsonl", "--family", "qwen2_vl", "--out", "gt.json"], 1, "cannot be written", id="out is a file"),
+    ],
+)
+def test_how_it_stops(folder, monkeypatch, words, code, message):
+    monkeypatch.chdir(folder)
+    done = call("coco-map", "--gt", "gt.json", "--out", "out", "--no-report", *words, code=code)
+    assert message in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_bad_rows_stop_and_leave_the_old_files(folder):
+    score(folder)
+    before = metrics(folder)
+    with open(folder / "result.jsonl", "a") as rows:
+        rows.write('{"response": "No')
+    done = score(folder, code=1)
+    assert f"{folder}/result.jsonl:3: the file stops in the middle of this line" in done.stderr
+    assert "2 whole rows stand before it" in done.stderr
+    assert metrics(folder) == before
+    score(folder, "--on-error", "skip")
+    assert metrics(folder)["counts"]["rows_left_out"] == {"not a row": 1}
+
+
+def test_compare(folder):
+    score(folder, out="before")
+    score(folder, "--label-match", "casefold", out="after")
+    words = (folder / "before", folder / "after", "--names", "base,tuned", "--out", folder / "both", "--set", "seconds=12.5")
+    done = call("compare", *words)
+    assert done.stdout.splitlines()[:2] == [
+        "            base     tuned    change",
+        "AP         0.500     1.000    +0.500",
+    ]
+    assert "APl            -         -         -" in done.stdout
+    assert "the runs differ in label_match" in done.stderr
+    written = json.loads((folder / "both" / "summary.json").read_text())
+    assert list(written) == ["base", "tuned", "seconds"]
+    assert written["base"] == {key: metrics(folder, "before")[key] for key in SUMMARY}
+    assert written["seconds"] == 12.5
+    assert "<html" in (folder / "both" / "report.html").read_text()
+    assert json.loads(call("compare", *words, "--json").stdout) == written
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        pytest.param(["a"], 2, "at least two folders", id="one folder"),
+        pytest.param(["a", "none"], 1, "none/run.json: cannot be read", id="no run"),
+        pytest.param(["a", "a"], 1, "expected names that differ", id="same names"),
+        pytest.param(["a", "a", "--names", "x"], 1, "gives 1 names for 2 runs", id="too few names"),
+        pytest.param(["a", "a", "--names", "x,y", "--set", "n=many"], 2, "expected KEY=NUMBER", id="no number"),
+        pytest.param(["a", "a", "--names", "x,y", "--set", "x=1"], 1, "there is a run of this name", id="a number named as a run"),
+    ],
+)
+def test_how_compare_stops(folder, monkeypatch, words, code, message):
+    score(folder, out="a")
+    monkeypatch.chdir(folder)
+    assert message in call("compare", *words, "--out", "both", code=code).stderr
+    assert not (folder / "both").exists()
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from click.testing import CliRunner; from groundswift.cli import main;"
+        "assert CliRunner().invoke(main, ['eval', 'coco-map', '--help']).exit_code == 0;"
+        "print(sorted({'numpy', 'hotcoco', 'tqdm', 'jinja2', 'torch', 'swift'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip() == "[]"
