@@ -11,10 +11,10 @@ import msgspec
 
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.records import Row, encode_row
+from groundswift.writing import write_whole
 
 from .coco import ORDERS, CocoOptions, rows_of_coco_file
 from .prompts import DETECT_ALL
-from .writing import write_whole
 
 
 class Totals(msgspec.Struct):

@@ -147,16 +147,19 @@ def _read(path: Path, truth: Truth, rules: Rules | None, on_error: str) -> Found
 
 def _write(options: dict[str, Any], truth: Truth, found: Found, document: dict[str, Any], curves: list[Curve]) -> list[str]:
     """Write all files into --out and return their names."""
+    from groundswift.writing import write_whole
+
     from .coco_results import result_chunks
-    from .output import pretty_json, run_chunks, write_atomically
+    from .output import make_folder, pretty_json, run_chunks
     from .result import Run
     from .verdicts import image_results
 
     out: Path = options["out"]
     run = Run(out.resolve().name, document, curves, image_results(truth, found.predictions, found.statuses, found.texts))
-    write_atomically(out / "test_pred.json", result_chunks(truth, found.predictions))
-    write_atomically(out / "run.json", run_chunks(run))
-    write_atomically(out / "metrics.json", [pretty_json(document)])
+    make_folder(out)
+    write_whole(out / "test_pred.json", result_chunks(truth, found.predictions))
+    write_whole(out / "run.json", run_chunks(run))
+    write_whole(out / "metrics.json", [pretty_json(document)])
     written = ["metrics.json", "test_pred.json", "run.json"]
     if options["report"]:
         from .report import write_report
@@ -223,8 +226,10 @@ def compare(
     """
     if len(folders) < 2:
         raise click.UsageError("give at least two folders that `groundswift eval coco-map --out` wrote")
+    from groundswift.writing import write_whole
+
     from .compare import differing_terms, load_run, names_of, numbers_of, table_lines
-    from .output import pretty_json, write_atomically
+    from .output import pretty_json
     from .report import write_report
 
     runs = [load_run(folder, name) for folder, name in zip(folders, names_of(folders, names), strict=True)]
@@ -234,7 +239,7 @@ def compare(
             raise GroundswiftError(f"--set {key}: there is a run of this name")
         summary[key] = number
     write_report(runs, out / "report.html", images, title)
-    write_atomically(out / "summary.json", [pretty_json(summary)])
+    write_whole(out / "summary.json", [pretty_json(summary)])
     if as_json:
         click.echo(pretty_json(summary), nl=False)
     lines = [] if as_json else table_lines(runs)

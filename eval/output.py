@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -128,16 +126,9 @@ def pretty_json(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write so that `path` holds the old file or the whole new one. Raises GroundswiftError where it cannot be written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+def make_folder(path: Path) -> None:
+    """Make a folder for output. Raises GroundswiftError where there cannot be one."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.writelines(chunks)
-        os.replace(part, path)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise fault(path, f"cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):  # it is gone where all went well
-            part.unlink()
+        raise fault(path, f"cannot be written ({error.strerror})", "a folder for the output") from None

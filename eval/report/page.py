@@ -9,9 +9,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from groundswift.errors import GroundswiftError
+from groundswift.writing import write_whole
 
 from ..compare import differing_terms
-from ..output import write_atomically
+from ..output import make_folder
 from ..result import ImageResult, Run
 from .pictures import picture_rows, worst_first
 from .plot import plot_of
@@ -87,4 +88,5 @@ def write_report(runs: list[Run], out: Path, images_dir: Path | None, title: str
     is drawn grey with the reason. Raises GroundswiftError where there is no run or `out` cannot be written.
     """
     text = render(runs, images_dir, title, max_images)
-    write_atomically(Path(out), [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which is no UTF-8
+    make_folder(Path(out).parent)
+    write_whole(out, [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which is no UTF-8

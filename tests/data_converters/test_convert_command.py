@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from groundswift.cli import main
 from groundswift.data_converters.sets import CocoSet, rows_of_set
-from groundswift.data_converters.writing import write_whole
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
+from groundswift.writing import write_whole
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli"]
 EARLIER = b"an earlier file\n"
@@ -155,7 +155,7 @@ def test_an_error_of_the_lines_leaves_nothing_behind(out, stop):
 
 SLOW = """
 import sys, time
-from groundswift.data_converters.writing import write_whole
+from groundswift.writing import write_whole
 
 def lines():
     yield b"x" * 1_000_000  # more than a buffer holds, so that the file has begun

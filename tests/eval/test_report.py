@@ -349,7 +349,7 @@ def test_the_old_report_stays_when_the_new_one_cannot_be_put_in_place(tmp_path, 
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("groundswift.eval.output.os.replace", refuse)
+    monkeypatch.setattr("groundswift.writing.os.replace", refuse)
     with pytest.raises(GroundswiftError, match=r"report\.html: cannot be written \(No space left on device\)"):
         write_report([make_run()], out, None, "t")
     assert out.read_text() == "old"

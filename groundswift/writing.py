@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from groundswift.errors import fault
+from .errors import fault
 
 
 def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
