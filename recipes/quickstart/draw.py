@@ -1,9 +1,10 @@
 """Draw a seeded detection set in COCO format: pictures with shapes, and `annotations.json` beside them.
 
-Two domains share no class, no background and no palette, so that a model pretrained on one has never met the other:
+Three domains. The embedded model was pretrained on the first, then on the second; the third has no class and no background of theirs:
 
-* `shapes`: seven classes in many colours on light backgrounds (plain, graded, striped, grainy); the embedded model knows it.
-* `night`:  three other classes in neon colours on dark, noisy backgrounds; what the quickstart fine-tunes for.
+* `shapes`: seven classes in any colour on light backgrounds (plain, graded, striped, grainy).
+* `toys`:   the same classes, each in hues of its own, on calm backgrounds from dark to light.
+* `night`:  three other classes, each in a neon hue of its own, on dark noise with far lights; what the quickstart fine-tunes for.
 
 Every set holds images without objects. A `night` set also holds one JPEG whose pixels are stored rotated (EXIF orientation 6)
 and one crowd box. Image `i` depends on (seed, i) alone, so more processes never change the pictures.
@@ -25,10 +26,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+SHAPES = ("circle", "square", "triangle", "cross", "ring", "heart", "blob")
 CLASSES = {
-    "shapes": ("circle", "square", "triangle", "cross", "ring", "heart", "blob"),
+    "shapes": SHAPES,
+    "toys": SHAPES,
     "night": ("star", "bolt", "crescent"),
 }
+HUES = {"toys": [i / len(SHAPES) for i in range(len(SHAPES))], "night": [0.15, 0.5, 0.88]}  # the middle of each class's range
 SIZES_WH = ((112, 112), (112, 112), (112, 112), (112, 84), (84, 112))
 EMPTY_SHARE = 0.08  # of all images: no object at all, or a model learns to always answer
 SUPERSAMPLE = 3
@@ -108,7 +112,7 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) float 0..1: light and calm for `shapes`, dark and noisy for `night`."""
+    """(H, W, 3) float 0..1."""
     width, height = size_wh
     if domain == "night":
         base = np.array(colorsys.hsv_to_rgb(rng.uniform(0.5, 0.75), rng.uniform(0.3, 0.9), rng.uniform(0.05, 0.22)))
@@ -117,7 +121,8 @@ def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) 
         for _ in range(int(rng.integers(0, 25))):  # far lights
             picture[rng.integers(height), rng.integers(width)] = rng.uniform(0.4, 0.9)
         return picture.clip(0, 1)
-    first, second = (np.array(colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0, 0.5), rng.uniform(0.35, 1.0))) for _ in range(2))
+    vivid, darkest, grain = (0.5, 0.35, 0.04) if domain == "shapes" else (0.3, 0.0, 0.02)
+    first, second = (np.array(colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0, vivid), rng.uniform(darkest, 1.0))) for _ in range(2))
     angle = rng.uniform(0, 2 * math.pi)
     ys, xs = np.mgrid[0:height, 0:width]
     along = (xs * math.cos(angle) + ys * math.sin(angle)) / max(size_wh)
@@ -129,17 +134,16 @@ def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) 
     else:
         blend = 0.35 * (np.sin(along * rng.uniform(10, 50)) > 0)
     picture = first + (second - first) * blend[..., None]
-    return (picture + rng.normal(0, rng.uniform(0, 0.04), (height, width, 1))).clip(0, 1)
+    return (picture + rng.normal(0, rng.uniform(0, grain), (height, width, 1))).clip(0, 1)
 
 
-def colour(domain: str, rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
-    """An RGB colour that stands out from what lies behind it."""
+def colour(domain: str, category: int, rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
+    """An RGB colour for a class (by its place in CLASSES) that stands out from what lies behind it."""
     while True:
-        if domain == "night":
-            hue = rng.uniform(0.78, 0.98) if rng.uniform() < 0.5 else rng.uniform()
-            hsv = (hue, rng.uniform(0.6, 1), rng.uniform(0.8, 1))
-        else:
+        if domain == "shapes":
             hsv = (rng.uniform(), rng.uniform(0.2, 1), rng.uniform(0.0, 1.0))
+        else:
+            hsv = ((HUES[domain][category] + rng.uniform(-0.05, 0.05)) % 1, rng.uniform(0.6, 1), rng.uniform(0.6, 1))
         rgb = np.array(colorsys.hsv_to_rgb(*hsv))
         if np.abs(rgb - behind).max() > 0.35:
             return rgb
@@ -176,7 +180,7 @@ def draw_objects(domain: str, rng: np.random.Generator, picture: np.ndarray) -> 
         box = box_of(mask)
         if overlap(box, [b for _, b in found]) > 0.15:
             continue
-        paint(picture, mask, colour(domain, rng, picture[box[1] : box[3], box[0] : box[2]].mean((0, 1))))
+        paint(picture, mask, colour(domain, category, rng, picture[box[1] : box[3], box[0] : box[2]].mean((0, 1))))
         found.append((category + 1, box))
     return found
 

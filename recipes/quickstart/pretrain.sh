@@ -4,13 +4,15 @@
 # Hardware  2 CPU cores, no GPU
 # Memory    not measured
 # Score     not measured
+#
+# Two stages: shapes in any colour on light backgrounds, then the same shapes, each in a colour of its own, on any background.
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
 HERE=$RECIPES/quickstart
 OUT=${OUT:-runs/pretrain}
 MODEL=${MODEL:-$HERE/model}
 TRAIN=${TRAIN:-60000} TEST=${TEST:-300} # images
-STEPS=${STEPS:-5000}
+STEPS_1=${STEPS_1:-5000} STEPS_2=${STEPS_2:-4000}
 LOG=$OUT/log.txt
 
 need swift groundswift python
@@ -18,27 +20,38 @@ PLUGIN=$(groundswift plugin)
 rm -rf "$OUT" && mkdir -p "$OUT"
 export HF_HUB_OFFLINE=1
 
-step "draw pictures and write swift rows"
-seed=1
-for part in "train $TRAIN" "test $TEST"; do
-  read -r name count <<< "$part"
-  run "$LOG" python "$HERE/draw.py" shapes --count "$count" --seed "$seed" --out "$OUT/data/$name"
-  run "$LOG" groundswift convert coco "$OUT/data/$name/annotations.json" --images "$OUT/data/$name/images" --out "$OUT/data/$name.jsonl"
-  seed=$((seed + 1))
-done
+# pictures NAME DOMAIN COUNT SEED: draw a set and write its swift rows.
+pictures() {
+  run "$LOG" python "$HERE/draw.py" "$2" --count "$3" --seed "$4" --out "$OUT/data/$1"
+  run "$LOG" groundswift convert coco "$OUT/data/$1/annotations.json" --images "$OUT/data/$1/images" --out "$OUT/data/$1.jsonl"
+}
 
-step "train from random weights: $STEPS steps"
+# train NAME FROM ROWS STEPS [MORE]: all weights, by swift sft.
+train() {
+  local name=$1 from=$2 rows=$3 steps=$4
+  shift 4
+  run "$LOG" swift sft --model "$from" --model_type qwen2_vl --template qwen2_vl_grounding --custom_register_path "$PLUGIN" \
+    --dataset "$rows" --split_dataset_ratio 0 --tuner_type full --freeze_llm false --freeze_vit false --freeze_aligner false \
+    --learning_rate 1e-3 --lr_scheduler_type cosine --warmup_ratio 0.03 --weight_decay 0.05 \
+    --per_device_train_batch_size 32 --gradient_accumulation_steps 1 --max_steps "$steps" --save_steps 1000 --save_only_model true \
+    --logging_steps 50 --use_logits_to_keep true --gradient_checkpointing false --check_model false \
+    --torch_dtype float32 --fp16 false --attn_impl sdpa --output_dir "$OUT/$name" --add_version false --seed 1 "$@"
+}
+
+step "draw pictures and write swift rows"
+pictures shapes shapes "$TRAIN" 1
+pictures toys toys "$TRAIN" 3
+pictures test toys "$TEST" 4
+
+step "stage 1, from random weights: $STEPS_1 steps"
 run "$LOG" python "$HERE/make_model.py" --out "$OUT/init"
-run "$LOG" swift sft --model "$OUT/init" --model_type qwen2_vl --template qwen2_vl_grounding --custom_register_path "$PLUGIN" \
-  --dataset "$OUT/data/train.jsonl" --split_dataset_ratio 0 \
-  --tuner_type full --freeze_llm false --freeze_vit false --freeze_aligner false \
-  --learning_rate 1e-3 --lr_scheduler_type cosine --warmup_ratio 0.03 --weight_decay 0.05 \
-  --per_device_train_batch_size 32 --gradient_accumulation_steps 1 --max_steps "$STEPS" --save_steps 1000 --save_only_model true \
-  --logging_steps 50 --use_logits_to_keep true --gradient_checkpointing false --check_model false \
-  --torch_dtype float32 --fp16 false --attn_impl sdpa --output_dir "$OUT/full" --add_version false --seed 1 "$@"
+train stage1 "$OUT/init" "$OUT/data/shapes.jsonl" "$STEPS_1" "$@"
+
+step "stage 2: $STEPS_2 steps"
+train stage2 "$OUT/stage1/checkpoint-$STEPS_1" "$OUT/data/toys.jsonl" "$STEPS_2" "$@"
 
 step "keep the weights in 16 bits"
-run "$LOG" python "$HERE/make_model.py" --trained "$OUT/full/checkpoint-$STEPS" --out "$MODEL"
+run "$LOG" python "$HERE/make_model.py" --trained "$OUT/stage2/checkpoint-$STEPS_2" --out "$MODEL"
 
 step "score on $TEST held-out pictures"
 run "$LOG" swift infer --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding --custom_register_path "$PLUGIN" \

@@ -59,3 +59,4 @@ groundswift eval coco-map "$OUT/after.jsonl" --gt "$OUT/data/test/annotations.js
 step "report"
 groundswift eval compare "$OUT/before" "$OUT/after" --names before,after --images "$OUT/data/test/images" \
   --title "groundswift quickstart" --out "$OUT" --set seconds="$SECONDS"
+printf '\nreport   %s\nsummary  %s\nlog      %s\n' "$OUT/report.html" "$OUT/summary.json" "$LOG"
