@@ -214,6 +214,7 @@ def cut(
 
 
 def annotation_problem(reason: str, row: CocoAnnotation, image: CocoImage | None) -> Fault:
+    """The fault of an annotation, with what stands there and what should."""
     what, expected = EXPECTED[reason]
     thing = row.where() if image is None or row.id is None else f"annotation {row.id} on image {image.id} ({image.file_name})"
     return Fault(reason, thing, what.format(row=row, image=image), expected)

@@ -28,6 +28,8 @@ class Totals(msgspec.Struct):
 
 
 class Negatives(click.ParamType):
+    """keep, drop, or a whole number from 0."""
+
     name = "keep|drop|N"
 
     def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str | int:
@@ -109,6 +111,7 @@ def counted(rows: Iterable[Row], totals: Totals) -> Iterator[Row]:
 
 
 def summary(totals: Totals, tally: Tally) -> str:
+    """What a conversion prints: totals, then what was left out or changed, a line a reason."""
     head = f"{totals.rows} rows, {totals.objects} objects, {totals.negatives} rows without objects"
     lines = [f"{head} -> {totals.out}" if totals.out else f"{head}; nothing written (--dry-run)"]
     if tally.counts:

@@ -40,6 +40,7 @@ def names_of(folders: Sequence[Path], names: str | None) -> list[str]:
 
 
 def numbers_of(run: Run) -> dict[str, float | None]:
+    """The 12 numbers of a run by name; None where undefined."""
     return {key: run.metrics.get(key) for key in SUMMARY}
 
 

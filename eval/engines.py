@@ -48,6 +48,7 @@ def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco") 
 
 
 def engine_version(engine: str) -> str:
+    """The installed version of an engine."""
     return version(engine)
 
 

@@ -38,6 +38,7 @@ def metrics_document(evaluation: Evaluation, counts: dict[str, Any], protocol: d
 
 
 def truth_counts(truth: Truth, left_out: dict[str, int]) -> dict[str, Any]:
+    """What there was to find; `left_out` are annotations by reason."""
     crowd = int(truth.is_crowd.sum())
     return {"images": len(truth.image_ids), "truths": len(truth.is_crowd) - crowd, "crowd": crowd, "annotations_left_out": left_out}
 
@@ -123,6 +124,7 @@ def run_chunks(run: Run) -> Iterator[bytes]:
 
 
 def pretty_json(value: object) -> bytes:
+    """Indented JSON with a newline at its end, for files that people read."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 

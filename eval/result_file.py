@@ -18,11 +18,15 @@ KEEPS_COLUMNS = (
 
 
 class Token(msgspec.Struct, gc=False):
+    """One generated token and its log-probability."""
+
     token: str
     logprob: float
 
 
 class LogProbabilities(msgspec.Struct):
+    """All tokens of an answer, as the OpenAI format nests them."""
+
     content: list[Token]
 
 

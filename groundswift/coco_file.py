@@ -14,6 +14,8 @@ from .errors import GroundswiftError, fault
 
 
 class CocoImage(msgspec.Struct):
+    """`width` and `height` in px of the upright picture; `file_name` lies under the folder of the pictures."""
+
     id: int
     file_name: str
     width: int
@@ -21,6 +23,8 @@ class CocoImage(msgspec.Struct):
 
 
 class CocoCategory(msgspec.Struct):
+    """A class and the name that prompts and answers call it by."""
+
     id: int
     name: str
 
@@ -40,6 +44,8 @@ class CocoAnnotation(msgspec.Struct, gc=False):
 
 
 class CocoFile(msgspec.Struct):
+    """What detection needs of an annotation file, in the file's order."""
+
     images: list[CocoImage]
     annotations: list[CocoAnnotation]
     categories: list[CocoCategory]
@@ -58,7 +64,7 @@ def read_coco(path: str | Path) -> CocoFile:
         return msgspec.json.decode(text, type=CocoFile)
     except msgspec.ValidationError as error:
         raise fault(path, str(error), "COCO with images, annotations and categories") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_lenient(path, text)
 
 
@@ -92,12 +98,19 @@ def structural_faults(coco: CocoFile, path: str | Path) -> list[GroundswiftError
     ):
         faults += [fault(path, f"{what} {value!r} stands twice or more", "each once") for value in repeated(values)]
     faults += [fault(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
+    names = [(f"category {c.id}", c.name) for c in coco.categories] + [(f"image {i.id}", i.file_name) for i in coco.images]
+    faults += [fault(path, f"{what} has half a surrogate pair in its name", "Unicode text") for what, name in names if half_character(name)]
     faults += [
         fault(path, f"image {image.id} has size {image.width}x{image.height}", "at least 1x1 px")
         for image in coco.images
         if image.width < 1 or image.height < 1
     ]
     return faults
+
+
+def half_character(text: str) -> bool:
+    """Whether a text holds half a surrogate pair, which JSON can spell and no file can hold."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def annotation_fault(row: CocoAnnotation, image: CocoImage | None, category_known: bool) -> str | None:

@@ -52,6 +52,7 @@ class Family:
 
 
 def needs_resized_wh(family: str) -> str:
+    """What to say where a size that the space needs was not given, and how to get it."""
     return (
         f"family {family} writes boxes in pixels of the resized image, so its resized_wh must be given: "
         "groundswift.resized_wh(size_wh, family, min_pixels, max_pixels) computes it from the limits that the run used"
@@ -59,6 +60,7 @@ def needs_resized_wh(family: str) -> str:
 
 
 def qwen_vl_row(name: str, grammar: str, space: SpaceName, factor: int, empty: str, source: str) -> Family:
+    """A row of Qwen2-VL's kin: named as swift names it, fed in multiples of `factor` px."""
     limits = {"min_pixels": 4 * factor**2, "max_pixels": 16384 * factor**2}  # tokens of factor x factor px, qwen-vl-utils 0.0.14
     return Family(name, grammar, space, name, f"{name}_grounding", factor, empty, source, **limits)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from .errors import GroundswiftError
 from .family import family_row
 from .json_grammar import JsonGrammar
 from .located import Answer, Located
@@ -33,7 +34,8 @@ GRAMMARS: dict[str, Grammar] = {
 def parse(text: str, family: str = "qwen2_vl") -> Answer:
     """Read a model's answer. Never raises on any text, keeps what stands before a fault, and takes time linear in its length.
 
-    Boxes come in the family's own space with ordered corners. Raises GroundswiftError for an unknown family.
+    Boxes come in the family's own space with ordered corners; what a model thinks up to `</think>` is no part of its answer.
+    Raises GroundswiftError for an unknown family.
     """
     row = family_row(family)
     return GRAMMARS[row.grammar].parse(text, 1000.0 if row.space == "norm1000" else None)
@@ -42,7 +44,10 @@ def parse(text: str, family: str = "qwen2_vl") -> Answer:
 def format_answer(objects: Sequence[Located], family: str = "qwen2_vl") -> str:
     """Write things located, in the family's own space, as the family writes them; nothing located -> its empty answer.
 
-    Raises GroundswiftError where a label cannot be written in the grammar.
+    Raises GroundswiftError where a label cannot be written in the grammar, a coordinate is not finite, or box and point are both absent.
     """
     row = family_row(family)
+    for located in objects:
+        if located.box is None and located.point is None:
+            raise GroundswiftError(f"{located.label!r} has neither box nor point; expected one of them")
     return GRAMMARS[row.grammar].format(objects) if objects else row.empty_answer

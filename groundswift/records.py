@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ SWIFT_TAGS = ("<image>", "<video>", "<audio>", "<bbox>", "<ref-object>", "<cot-p
 
 
 class Message(msgspec.Struct):
+    """One turn of a conversation; `role` is user, assistant or system."""
+
     role: str
     content: str
 
@@ -72,17 +75,19 @@ def encode_row(row: Row) -> bytes:
 def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object | GroundswiftError]]:
     """Lines of a JSONL file as typed rows: (line number from 1, row), or (line number, the error) for one that is no such row.
 
-    Blank lines are passed over. Raises GroundswiftError where the file cannot be read.
+    Blank lines are passed over, and so is a byte order mark. Raises GroundswiftError where the file cannot be read.
     """
     decoder = msgspec.json.Decoder(row_type)
     try:
         with open(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if not line.strip():
                     continue
                 try:
                     yield number, decoder.decode(line)
-                except msgspec.MsgspecError as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     where = f"{path}:{number}"
                     if line.endswith(b"\n"):
                         yield number, fault(where, f"not a row: {error}", "one JSON object a line")

@@ -129,6 +129,7 @@ def canvas_of(size_wh: tuple[int, int]) -> tuple[tuple[float, float], tuple[floa
 
 
 def figure_of(image: ImageResult, shapes: list[Shape]) -> Figure:
+    """One run's drawing of one image, with how many of its boxes are hits, misses and false alarms."""
     truth = Counter(box.verdict for box in image.truth)
     tally = {"hit": truth["hit"], "miss": truth["miss"], "false_alarm": sum(box.verdict == "false_alarm" for box in image.predicted)}
     return Figure(image.status, image.f1, tally, shapes, image.response)

@@ -79,4 +79,5 @@ def plot_of(runs: Sequence[Run], classes: Sequence[str]) -> Plot:
 
 
 def drawn(curve: Curve) -> bool:
+    """Whether a curve has a place in the plot: all classes at every IoU, one class at 0.50."""
     return curve.iou in IOUS if curve.label is None else curve.iou == IOUS[0]

@@ -92,12 +92,14 @@ def plain_text(value: Any) -> str:
 
 
 def compared(name: str, values: Sequence[Any], note: tuple[Any, ...] = ()) -> Compared:
+    """A number of each run, and what the last has over the first; None where either is undefined."""
     known = [defined(value) for value in values]
     first, last = known[0], known[-1]
     return Compared(name, known, None if first is None or last is None else last - first, note)
 
 
 def headline(runs: Sequence[Run]) -> list[Compared]:
+    """The numbers that stand large at the top."""
     return [compared(key, [run.metrics.get(key) for run in runs]) for key in BIG]
 
 

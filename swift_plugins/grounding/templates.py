@@ -124,14 +124,20 @@ class GroundingMixin:
 
 
 class Qwen2VLGroundingTemplate(GroundingMixin, Qwen2VLTemplate):
+    """Marks around boxes of 0 to 1000."""
+
     family = "qwen2_vl"
 
 
 class Qwen2_5VLGroundingTemplate(GroundingMixin, Qwen2_5VLTemplate):
+    """JSON with boxes in pixels of the resized image."""
+
     family = "qwen2_5_vl"
 
 
 class Qwen3VLGroundingTemplate(GroundingMixin, Qwen3VLTemplate):
+    """JSON with boxes of 0 to 1000."""
+
     family = "qwen3_vl"
 
 

@@ -1,0 +1,55 @@
+"""Arithmetic on boxes against hand-made figures."""
+
+import numpy as np
+import pytest
+
+from groundswift.boxes import area, as_boxes, clipped, iou, ordered, xywh_to_xyxy, xyxy_to_xywh
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 4)), np.zeros((0,)), [[]]])
+def test_no_boxes_have_a_shape(nothing):
+    assert as_boxes(nothing).shape == (0, 4)
+
+
+@pytest.mark.parametrize("wrong", [[1, 2, 3, 4], [[1, 2, 3]], [[[1, 2, 3, 4]]], [[1, 2, 3, 4, 5]]])
+def test_another_shape_is_an_error_that_names_it(wrong):
+    with pytest.raises(ValueError, match=r"expected \(N, 4\)"):
+        as_boxes(wrong)
+
+
+def test_as_boxes_is_float64():
+    assert as_boxes([[1, 2, 3, 4]]).dtype == np.float64
+
+
+def test_xywh_and_back_leave_their_input_alone():
+    boxes_xywh = np.array([[10.0, 20.0, 5.0, 7.5], [0.0, 0.0, 1.0, 1.0]])
+    kept = boxes_xywh.copy()
+    assert xywh_to_xyxy(boxes_xywh).tolist() == [[10, 20, 15, 27.5], [0, 0, 1, 1]]
+    assert xyxy_to_xywh(xywh_to_xyxy(boxes_xywh)).tolist() == kept.tolist()
+    assert boxes_xywh.tolist() == kept.tolist()
+
+
+@pytest.mark.parametrize("corners", [[1, 2, 3, 4], [3, 4, 1, 2], [1, 4, 3, 2], [3, 2, 1, 4]])
+def test_ordered_takes_any_two_opposite_corners(corners):
+    assert ordered([corners]).tolist() == [[1, 2, 3, 4]]
+
+
+def test_clipped_by_one_size_and_by_one_a_box():
+    boxes = [[-5, -5, 50, 50], [5, 5, 50, 50]]
+    assert clipped(boxes, (20, 30)).tolist() == [[0, 0, 20, 30], [5, 5, 20, 30]]
+    assert clipped(boxes, [(20, 30), (40, 10)]).tolist() == [[0, 0, 20, 30], [5, 5, 40, 10]]
+
+
+def test_area_of_inverted_boxes_is_none():
+    assert area([[0, 0, 2, 3], [2, 0, 0, 3], [0, 3, 2, 0], [2, 3, 0, 0], [1, 1, 1, 5]]).tolist() == [6, 0, 0, 0, 0]
+
+
+def test_iou_is_pairwise():
+    first = [[0, 0, 10, 10], [20, 20, 30, 30]]
+    others = [[0, 0, 10, 10], [5, 0, 15, 10], [10, 0, 20, 10]]
+    assert iou(first, others) == pytest.approx(np.array([[1, 1 / 3, 0], [0, 0, 0]]))
+
+
+def test_iou_of_boxes_without_area_is_zero_not_nan():
+    assert iou([[1, 1, 1, 1]], [[1, 1, 1, 1]]).tolist() == [[0]]
+    assert iou([], [[0, 0, 1, 1]]).shape == (0, 1)

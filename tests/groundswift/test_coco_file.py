@@ -1,0 +1,214 @@
+"""COCO files: read with their faults named by file and place, and annotations checked one by one."""
+
+import json
+import math
+
+import pytest
+
+from groundswift.coco_file import CocoAnnotation, CocoImage, annotation_fault, read_coco, structural_faults
+from groundswift.errors import GroundswiftError
+
+
+def small() -> dict:
+    """A file with nothing wrong in it."""
+    return {
+        "info": {"year": 2024},
+        "images": [
+            {"id": 1, "file_name": "a.jpg", "width": 60, "height": 40, "license": 3},
+            {"id": 2, "file_name": "b.jpg", "width": 5, "height": 5},
+        ],
+        "annotations": [
+            {
+                "id": 10,
+                "image_id": 1,
+                "category_id": 7,
+                "bbox": [1, 2, 30.5, 20],
+                "area": 610.0,
+                "iscrowd": 0,
+                "segmentation": [[1, 2, 3, 4]],
+            },
+            {"image_id": 1, "category_id": 7, "bbox": [0, 0, 60, 40], "iscrowd": 1},
+        ],
+        "categories": [{"id": 7, "name": "dog", "supercategory": "animal"}],
+    }
+
+
+def written(tmp_path, coco: object) -> str:
+    path = tmp_path / "ann.json"
+    path.write_bytes(coco if isinstance(coco, bytes) else json.dumps(coco).encode())
+    return str(path)
+
+
+def test_a_file_is_read_and_has_no_faults(tmp_path):
+    path = written(tmp_path, small())
+    coco = read_coco(path)
+    assert coco.images[0] == CocoImage(1, "a.jpg", 60, 40)
+    assert coco.annotations == [CocoAnnotation(1, 7, [1, 2, 30.5, 20], 10, 610.0, 0), CocoAnnotation(1, 7, [0, 0, 60, 40], iscrowd=1)]
+    assert structural_faults(coco, path) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        pytest.param(("images", 0, "id"), "1", r"Expected `int`, got `str` - at `\$\.images\[0\]\.id`", id="image id is text"),
+        pytest.param(("images", 1, "width"), None, r"Expected `int`, got `null` - at `\$\.images\[1\]\.width`", id="width is null"),
+        pytest.param(("images", 1, "width"), 5.5, r"Expected `int`, got `float` - at `\$\.images\[1\]\.width`", id="width is a fraction"),
+        pytest.param(
+            ("annotations", 1, "bbox"), "1,2,3,4", r"Expected `array`, got `str` - at `\$\.annotations\[1\]\.bbox`", id="bbox is text"
+        ),
+        pytest.param(
+            ("annotations", 0, "bbox", 2), None, r"Expected `float`, got `null` - at `\$\.annotations\[0\]\.bbox\[2\]`", id="null in bbox"
+        ),
+        pytest.param(("annotations", 0, "bbox", 2), "30", r"at `\$\.annotations\[0\]\.bbox\[2\]`", id="text in bbox"),
+        pytest.param(("annotations",), {}, r"Expected `array`, got `object` - at `\$\.annotations`", id="annotations by name"),
+        pytest.param(("categories", 0, "name"), 7, r"Expected `str`, got `int` - at `\$\.categories\[0\]\.name`", id="name is a number"),
+        pytest.param(("categories",), None, r"at `\$\.categories`", id="categories are null"),
+    ],
+)
+def test_a_wrong_type_is_named_by_its_place(place, value, message, tmp_path):
+    coco = small()
+    holder = coco
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    path = written(tmp_path, coco)
+    with pytest.raises(GroundswiftError, match=message) as caught:
+        read_coco(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).endswith("expected COCO with images, annotations and categories")
+
+
+@pytest.mark.parametrize("part", ["images", "annotations", "categories"])
+def test_a_missing_part_is_named(part, tmp_path):
+    coco = small()
+    del coco[part]
+    with pytest.raises(GroundswiftError, match=f"missing required field `{part}`"):
+        read_coco(written(tmp_path, coco))
+
+
+@pytest.mark.parametrize("field", ["image_id", "category_id", "bbox"])
+def test_a_missing_field_of_an_annotation_is_named_by_its_place(field, tmp_path):
+    coco = small()
+    del coco["annotations"][1][field]
+    with pytest.raises(GroundswiftError, match=rf"missing required field `{field}` - at `\$\.annotations\[1\]`"):
+        read_coco(written(tmp_path, coco))
+
+
+@pytest.mark.parametrize("top", [[], "text", 3, None])
+def test_another_top_level_is_an_error(top, tmp_path):
+    with pytest.raises(GroundswiftError, match="Expected `object`"):
+        read_coco(written(tmp_path, top))
+
+
+def test_nan_and_infinity_as_python_writes_them_are_read_so_that_the_box_can_be_named(tmp_path):
+    coco = small()
+    coco["annotations"][0]["bbox"] = [math.nan, 2, math.inf, 4]
+    read = read_coco(written(tmp_path, coco))
+    assert str(read.annotations[0].bbox) == "[nan, 2.0, inf, 4.0]"
+    assert annotation_fault(read.annotations[0], read.images[0], True) == "box not finite"
+
+
+def test_nan_in_a_file_of_wrong_types_is_named_by_its_place_too(tmp_path):
+    coco = small()
+    coco["annotations"][0]["bbox"] = [math.nan, 2, "3", 4]
+    with pytest.raises(GroundswiftError, match=r"at `\$\.annotations\[0\]\.bbox\[2\]`"):
+        read_coco(written(tmp_path, coco))
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    assert len(read_coco(written(tmp_path, b"\xef\xbb\xbf" + json.dumps(small()).encode())).images) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(b"", r"ann\.json:1:1: not JSON", id="empty file"),
+        pytest.param(b"id,name\n1,dog\n", r"ann\.json:1:1: not JSON", id="csv"),
+        pytest.param(json.dumps(small(), indent=1).encode()[:200], r"ann\.json:\d+:\d+: not JSON", id="cut"),
+        pytest.param(json.dumps(small()).encode() + b"}", r"ann\.json:1:\d+: not JSON \(Extra data\)", id="more behind it"),
+        pytest.param(json.dumps(small()).encode().replace(b"dog", b"d\xf6g"), r"ann\.json: not UTF-8 text \(byte \d+\)", id="latin-1"),
+        pytest.param(json.dumps(small()).encode("utf-16"), r"ann\.json: not UTF-8 text \(byte 0\)", id="utf-16"),
+        pytest.param(b'{"info": ' + b"[" * 100_000, r"ann\.json: JSON nested too deep", id="deep"),
+    ],
+)
+def test_what_is_no_json_says_where_it_stops_being_some(data, message, tmp_path):
+    with pytest.raises(GroundswiftError, match=message):
+        read_coco(written(tmp_path, data))
+
+
+@pytest.mark.parametrize(("name", "message"), [("gone.json", r"No such file"), (".", r"Is a directory")])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(name, message, tmp_path):
+    with pytest.raises(GroundswiftError, match=rf"cannot be read \({message}.*; expected a COCO annotation file"):
+        read_coco(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda c: c["images"].append(dict(c["images"][0])), "image id 1 stands twice or more", id="image id twice"),
+        pytest.param(
+            lambda c: c["annotations"].append(dict(c["annotations"][0])), "annotation id 10 stands twice or more", id="annotation id twice"
+        ),
+        pytest.param(
+            lambda c: c["categories"].append({"id": 7, "name": "cat"}), "category id 7 stands twice or more", id="category id twice"
+        ),
+        pytest.param(
+            lambda c: c["categories"].append({"id": 8, "name": "dog"}), "category name 'dog' stands twice or more", id="name twice"
+        ),
+        pytest.param(
+            lambda c: c["categories"].append({"id": 8, "name": " "}), "category 8 has an empty name; expected text", id="empty name"
+        ),
+        pytest.param(lambda c: c["images"][1].update(width=0), "image 2 has size 0x5; expected at least 1x1 px", id="no width"),
+        pytest.param(lambda c: c["images"][1].update(height=-1), "image 2 has size 5x-1", id="negative height"),
+    ],
+)
+def test_structural_faults_are_collected(change, message, tmp_path):
+    coco = small()
+    change(coco)
+    path = written(tmp_path, coco)
+    faults = structural_faults(read_coco(path), path)
+    assert len(faults) == 1
+    assert f"{path}: " in str(faults[0])
+    assert message in str(faults[0])
+
+
+IMAGE = CocoImage(1, "a.jpg", 60, 40)
+
+
+@pytest.mark.parametrize(
+    ("bbox", "reason"),
+    [
+        ([1, 2, 30, 20], None),
+        ([0, 0, 60, 40], None),
+        ([-5, -5, 10, 10], None),
+        ([50, 30, 100, 100], None),
+        ([59.9, 39.9, 0.05, 0.05], None),
+        ([1, 2, 30], "box without 4 numbers"),
+        ([], "box without 4 numbers"),
+        ([1, 2, math.nan, 4], "box not finite"),
+        ([math.inf, 2, 3, 4], "box not finite"),
+        ([1, 2, -3, 4], "box inverted"),
+        ([1, 2, 3, -4], "box inverted"),
+        ([1, 2, 0, 4], "box empty"),
+        ([1, 2, 3, 0], "box empty"),
+        ([60, 2, 3, 4], "box outside its image"),
+        ([1, 40, 3, 4], "box outside its image"),
+        ([-3, 2, 3, 4], "box outside its image"),
+        ([1, -4, 3, 4], "box outside its image"),
+    ],
+)
+def test_a_box_that_cannot_be_used_has_a_reason(bbox, reason):
+    assert annotation_fault(CocoAnnotation(1, 7, bbox), IMAGE, True) == reason
+
+
+def test_what_an_annotation_names_must_exist():
+    row = CocoAnnotation(1, 7, [1, 2, 3, 4])
+    assert annotation_fault(row, None, True) == "unknown image"
+    assert annotation_fault(row, IMAGE, False) == "unknown category"
+    assert annotation_fault(row, None, False) == "unknown image"
+
+
+def test_an_annotation_says_where_it_stands():
+    assert CocoAnnotation(1, 7, [], 12).where() == "annotation 12"
+    assert CocoAnnotation(1, 7, [], 0).where() == "annotation 0"
+    assert CocoAnnotation(1, 7, []).where() == "an annotation of image 1"

@@ -1,0 +1,40 @@
+"""Errors say where, what and what was expected; a tally counts by reason."""
+
+import pytest
+
+from groundswift.errors import GroundswiftError, Tally, fault
+
+
+def test_a_fault_says_where_what_and_what_was_expected():
+    assert str(fault("labels/7.txt:3", "got 4 fields", "5")) == "labels/7.txt:3: got 4 fields; expected 5"
+    assert str(fault("a.json", "cannot be read")) == "a.json: cannot be read"
+
+
+def test_a_fault_is_a_value_error_of_our_own():
+    assert isinstance(fault("a", "b"), GroundswiftError)
+    with pytest.raises(ValueError, match="^a: b$"):
+        raise fault("a", "b")
+
+
+def test_a_tally_puts_the_most_frequent_first_with_its_first_examples():
+    tally = Tally()
+    for number in range(5):
+        tally.add("crowd box", f"annotation {number}")
+    tally.add("box empty", "annotation 9")
+    tally.add("no reason to show", count=3)
+    assert tally.lines() == [
+        "       5  crowd box  (annotation 0, annotation 1, annotation 2, ...)",
+        "       3  no reason to show",
+        "       1  box empty  (annotation 9)",
+    ]
+    assert tally.counts == {"crowd box": 5, "no reason to show": 3, "box empty": 1}
+
+
+def test_an_empty_tally_has_no_lines():
+    assert Tally().lines() == []
+
+
+def test_an_example_of_zero_is_an_example():
+    tally = Tally()
+    tally.add("unknown image", 0)
+    assert tally.lines() == ["       1  unknown image  (0)"]

@@ -1,0 +1,294 @@
+"""The rules of the house: who imports whom, what loads when, what the wheel holds, what stands in every file."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parents[1]
+ROOMS = {  # folder -> package
+    "groundswift": "groundswift",
+    "data_converters": "groundswift.data_converters",
+    "eval": "groundswift.eval",
+    "swift_plugins": "groundswift.swift_plugins",
+}
+ANYTHING = {"*"}
+MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
+    "groundswift": ({"groundswift"}, {"numpy", "PIL", "msgspec", "orjson", "fsspec"}),
+    "data_converters": (
+        {"groundswift", "data_converters"},
+        {"numpy", "PIL", "msgspec", "orjson", "fsspec", "hotcoco", "datasets", "yaml", "tqdm", "click"},
+    ),
+    "eval": (
+        {"groundswift", "eval"},
+        {"numpy", "PIL", "msgspec", "orjson", "fsspec", "hotcoco", "pycocotools", "jinja2", "tqdm", "click"},
+    ),
+    "swift_plugins": ({"groundswift", "data_converters", "eval", "swift_plugins"}, ANYTHING),
+    "recipes": ({"groundswift", "data_converters", "eval"}, ANYTHING),
+    "benchmarks": ({"groundswift", "data_converters", "eval"}, ANYTHING),
+}
+MORE_FOR_A_FILE = {"groundswift/cli.py": {"click"}}
+ONLY_IN_FUNCTIONS = {"pycocotools", "datasets"}
+PUBLIC_NAMES = ["Located", "parse", "format_answer", "to_original_px", "from_original_px", "resized_wh", "families"]
+
+
+def files_of_the_project() -> list[Path]:
+    """What git tracks or would track, as paths relative to the tree."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=TREE, capture_output=True, check=True, text=True
+    )
+    return sorted(path for name in listed.stdout.split("\0") if name and (path := Path(name)) and (TREE / path).is_file())
+
+
+FILES = files_of_the_project()
+PYTHON_FILES = [path for path in FILES if path.suffix == ".py"]
+ROOM_FILES = [path for path in PYTHON_FILES if path.parts[0] in ROOMS]
+
+
+def module_name(path: Path) -> str:
+    """`eval/report/page.py` -> `groundswift.eval.report.page`."""
+    parts = [ROOMS[path.parts[0]], *path.with_suffix("").parts[1:]]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """(absolute module name, line, whether inside a function) of every import in a file, those of `import_module("name")` among them."""
+    package = module_name(path) if path.parts[0] in ROOMS else ""
+    if path.name != "__init__.py":
+        package = package.rpartition(".")[0]
+    tree = ast.parse((TREE / path).read_text(encoding="utf-8"))
+    lazy = {id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(outer)}
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+            source = ".".join(filter(None, [base, node.module]))
+            names = [f"{source}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and not node.args[0].value.startswith("."):
+                names = [node.args[0].value]
+        for name in names:
+            yield name, node.lineno, id(node) in lazy
+
+
+def room_of(module: str) -> str | None:
+    """The folder that one of our own modules lies in; None for other people's."""
+    inside = [folder for folder, package in ROOMS.items() if module == package or module.startswith(package + ".")]
+    return max(inside, key=lambda folder: len(ROOMS[folder]), default=None)
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON_FILES if path.parts[0] in MAY_IMPORT], ids=str)
+def test_a_file_imports_only_what_its_room_may(path):
+    rooms, libraries = MAY_IMPORT[path.parts[0]]
+    libraries = libraries | MORE_FOR_A_FILE.get(path.as_posix(), set())
+    wrong = []
+    for module, line, _ in imports_of(path):
+        room, top = room_of(module), module.partition(".")[0]
+        allowed = room in rooms if room else libraries == ANYTHING or top in sys.stdlib_module_names or top in libraries
+        if not allowed:
+            wrong.append(f"{path}:{line} imports {module}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", ROOM_FILES, ids=str)
+def test_what_is_optional_or_heavy_is_imported_where_it_is_used(path):
+    if path.parts[0] == "swift_plugins":
+        return
+    early = [
+        f"{path}:{line} imports {module}"
+        for module, line, lazy in imports_of(path)
+        if module.partition(".")[0] in ONLY_IN_FUNCTIONS and not lazy
+    ]
+    assert early == []
+
+
+def test_the_rule_of_imports_sees_what_it_should(tmp_path, monkeypatch):
+    """Every way to write an import, so that the two tests above cannot pass by looking away."""
+    monkeypatch.setattr(sys.modules[__name__], "TREE", tmp_path)
+    (tmp_path / "eval" / "report").mkdir(parents=True)
+    (tmp_path / "eval" / "report" / "page.py").write_text(
+        "import torch.nn as nn\nfrom ..coco_map import score\nfrom . import plot\nfrom groundswift import data_converters\n"
+        "def later():\n    from swift.llm import x\n    import_module('groundswift.swift_plugins.register')\n"
+        "class A:\n    async def f(self):\n        import importlib; importlib.import_module('transformers')\n"
+    )
+    found = {module: lazy for module, _, lazy in imports_of(Path("eval/report/page.py"))}
+    assert found == {
+        "torch.nn": False,
+        "groundswift.eval.coco_map.score": False,
+        "groundswift.eval.report.plot": False,
+        "groundswift.data_converters": False,
+        "swift.llm.x": True,
+        "groundswift.swift_plugins.register": True,
+        "importlib": True,
+        "transformers": True,
+    }
+    assert [room_of(name) for name in ("groundswift.eval.x", "groundswift.boxes", "groundswift", "groundswiftly", "torch")] == [
+        "eval",
+        "groundswift",
+        "groundswift",
+        None,
+        None,
+    ]
+
+
+def test_only_the_file_for_swift_lies_beside_the_plugins_package():
+    """swift puts the folder of a plugin file at `sys.path[0]`: a `datasets.py` there would hide the library."""
+    assert {path.name for path in FILES if path.parts[0] == "swift_plugins" and len(path.parts) == 2} == {"__init__.py", "register.py"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Names of the top-level modules that a fresh interpreter has after a statement."""
+    code = f"{statement}\nimport sys, json; print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TREE.parent)
+    return set(json.loads(shown.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", ["groundswift.eval.command", "groundswift.data_converters.command"])
+def test_a_command_loads_no_torch(module):
+    assert loaded_by(f"import {module}").isdisjoint({"torch", "swift", "transformers", "datasets"})
+
+
+@pytest.mark.parametrize("verb", [["eval", "coco-map"], ["convert", "coco"]])
+def test_the_help_of_a_verb_loads_no_torch(verb):
+    statement = f"from groundswift.cli import main; main({[*verb, '--help']!r}, standalone_mode=False)"
+    assert loaded_by(statement).isdisjoint({"torch", "swift", "transformers", "datasets"})
+
+
+def test_help_loads_next_to_nothing():
+    statement = "from groundswift.cli import main; main(['--help'], standalone_mode=False)"
+    assert loaded_by(statement).isdisjoint({"numpy", "msgspec", "PIL", "hotcoco", "torch", "swift"})
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of a clean copy of the tree, without what lies about in a working directory."""
+    copy, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
+    for path in FILES:
+        if path.parts[0] in ROOMS or len(path.parts) == 1:
+            (copy / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TREE / path, copy / path)
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(copy)], capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (found,) = out.glob("*.whl")
+    return found
+
+
+def test_the_wheel_holds_the_rooms_and_nothing_else(wheel):
+    shipped = {".py", ".html", ".typed"}
+    expected = {
+        "/".join([*ROOMS[path.parts[0]].split("."), *path.parts[1:]]) for path in FILES if path.parts[0] in ROOMS and path.suffix in shipped
+    }
+    names = set(zipfile.ZipFile(wheel).namelist())
+    held = {name for name in names if not re.match(r"groundswift-[^/]*\.dist-info/", name)}
+    assert held == expected
+    assert "groundswift/py.typed" in held
+    assert not [path for path in FILES if path.parts[0] in ROOMS and path.suffix not in shipped]
+
+
+def test_every_module_of_the_wheel_imports_from_it_alone(wheel, tmp_path):
+    target, elsewhere = tmp_path / "target", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    modules = [module_name(path) for path in ROOM_FILES if path.parts[0] != "swift_plugins"]
+    code = (
+        "import importlib, sys, json\n"
+        f"places = {{name: importlib.import_module(name).__file__ for name in {modules!r}}}\n"
+        "print(json.dumps(places))"
+    )
+    environment = {"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(elsewhere)}
+    shown = subprocess.run([sys.executable, "-c", code], cwd=elsewhere, env=environment, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    places = json.loads(shown.stdout)
+    assert [name for name, place in places.items() if not place.startswith(str(target))] == []
+    helped = subprocess.run([target / "bin" / "groundswift", "plugin"], cwd=elsewhere, env=environment, capture_output=True, text=True)
+    assert helped.stdout.strip() == str(target / "groundswift" / "swift_plugins" / "register.py")
+
+
+def test_the_public_names_are_there_with_docstrings():
+    package = import_module("groundswift")
+    assert set(PUBLIC_NAMES) <= set(package.__all__)
+    for name in package.__all__:
+        assert inspect.getdoc(getattr(package, name)), name
+    with pytest.raises(AttributeError, match="module 'groundswift' has no attribute 'nothing'"):
+        _ = package.nothing
+
+
+@pytest.mark.parametrize("path", ROOM_FILES, ids=str)
+def test_every_module_and_public_thing_has_a_docstring(path):
+    tree = ast.parse((TREE / path).read_text(encoding="utf-8"))
+    things = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")]
+    bare = [f"{path}:{node.lineno} {node.name}" for node in things if not ast.get_docstring(node)]
+    if tree.body and not ast.get_docstring(tree):
+        bare.append(f"{path}:1")
+    assert bare == []
+
+
+def test_constraints_are_names_and_versions():
+    path = TREE / "constraints.txt"
+    if not path.exists():
+        pytest.skip("no constraints.txt yet")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+]+|#.*|", line)] == []
+
+
+def test_no_file_names_a_place_on_somebodys_machine():
+    places = re.compile(
+        "(?<![\\w.])/(" + "|".join(["ho" + "me/[a-z]", "ro" + "ot/", "Us" + "ers/[a-z]", "wo" + "rk/(?:main|shared)"]) + ")"
+    )
+    found = []
+    for path in FILES:
+        data = (TREE / path).read_bytes()
+        if b"\0" in data[:8192]:
+            continue
+        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+            if places.search(line):
+                found.append(f"{path}:{number}")
+    assert found == []
+
+
+RECIPES = [path for path in FILES if path.parts[0] == "recipes" and path.suffix == ".sh" and path.name != "_run.sh"]
+
+
+def test_the_mechanics_of_recipes_are_strict():
+    text = (TREE / "recipes" / "_run.sh").read_text(encoding="utf-8")
+    assert re.search(r"^set -euo pipefail$", text, re.MULTILINE)
+    subprocess.run(["bash", "-n", TREE / "recipes" / "_run.sh"], check=True)
+
+
+def test_a_recipe_folder_has_its_run():
+    folders = {path.parts[1] for path in FILES if path.parts[0] == "recipes" and len(path.parts) > 2}
+    assert folders
+    assert [name for name in folders if not (TREE / "recipes" / name / "run.sh").is_file()] == []
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=str)
+def test_a_recipe_is_strict_and_says_what_it_does(path):
+    text = (TREE / path).read_text(encoding="utf-8")
+    subprocess.run(["bash", "-n", TREE / path], check=True)
+    first, *lines = text.splitlines()
+    assert first == "#!/usr/bin/env bash"
+    head = [line for line in lines[: next(n for n, line in enumerate(lines) if not line.startswith("#"))] if line]
+    for word in ("Task", "Model", "Hardware", "Memory", "Score"):
+        assert [line for line in head if re.match(rf"# {word}\s+\S", line)], f"{path} has no line '# {word} ...'"
+    commands = [line for line in lines if line and not line.startswith("#")]
+    assert re.match(r'source ".*/_run\.sh"$|set -euo pipefail$', commands[0])
+    assert '"$@"' in text
+    assert re.search(r"\$\{[A-Z]+:-", text), f"{path} takes no VAR=..."
