@@ -13,7 +13,7 @@ HERE=$RECIPES/quickstart
 OUT=${OUT:-runs/quickstart}
 MODEL=${MODEL:-$HERE/model}
 TRAIN=${TRAIN:-3000} VAL=${VAL:-48} TEST=${TEST:-200} # images
-STEPS=${STEPS:-330} EVERY=${EVERY:-165}               # of training, and between two evaluations
+STEPS=${STEPS:-280} EVERY=${EVERY:-140}               # of training, and between two evaluations
 LOG=$OUT/log.txt
 
 need swift groundswift python
