@@ -11,7 +11,7 @@ BAR = re.compile(rb"\d+%\|")
 
 def main() -> None:
     in_place = sys.stdout.isatty()
-    drawn = False
+    drawn, done = False, b""
     with open(sys.argv[1], "ab", buffering=0) as log:
         line = b""
         while chunk := sys.stdin.buffer.read1(65536):
@@ -21,8 +21,9 @@ def main() -> None:
                 if in_place:
                     sys.stdout.buffer.write(b"\r\033[K" + text.strip()[:150])
                     drawn = True
-                elif b"100%|" in text:
+                elif b"100%|" in text and (name := text.strip().split(b"|")[0]) != done:
                     sys.stdout.buffer.write(text.strip()[:150] + b"\n")
+                    done = name
             sys.stdout.flush()
     if drawn:
         print()
