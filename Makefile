@@ -25,7 +25,7 @@ test: install ## all tests
 
 lint: install ## style of Python and shell
 	ruff check . && ruff format --check .
-	shellcheck -x recipes/*.sh recipes/*/*.sh .ci/run
+	shellcheck recipes/*.sh recipes/*/*.sh .ci/run
 
 bench: install ## the measured claims, each beside the usual way
 	python benchmarks/eval_map.py

@@ -50,8 +50,8 @@ class Rules:
         if self.space_name == "resized_px" and self.pixel_limits is None:
             raise GroundswiftError(
                 f"family {self.family} writes boxes in pixels of the resized image, and how it was resized is not known: give "
-                "--min-pixels and --max-pixels as the run had them (`swift infer --max_pixels`, or MIN_PIXELS and MAX_PIXELS in its "
-                f"environment; a limit in tokens is that many times {factor} x {factor} px), or the word `default` for each not set"
+                "--min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its environment (a limit in tokens is that many "
+                f"times {factor} x {factor} px; swift's own --max_pixels is another, first resize), or the word `default` for each not set"
             )
 
     @property

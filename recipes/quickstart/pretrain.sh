@@ -6,6 +6,7 @@
 # Score     not measured
 #
 # Two stages: shapes in any colour on light backgrounds, then the same shapes, each in a colour of its own, on any background.
+# shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
 HERE=$RECIPES/quickstart

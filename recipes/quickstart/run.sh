@@ -7,6 +7,7 @@
 #
 #   bash recipes/quickstart/run.sh                      # or: make quickstart
 #   STEPS=600 OUT=/tmp/q bash recipes/quickstart/run.sh --learning_rate 1e-3   # further words go to `swift sft`
+# shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
 HERE=$RECIPES/quickstart

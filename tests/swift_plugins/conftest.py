@@ -13,7 +13,6 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 ROOT = Path(__file__).resolve().parents[2]
-EMBEDDED = ROOT / "recipes" / "quickstart" / "model"
 
 
 def script(name: str) -> ModuleType:
@@ -99,20 +98,30 @@ def templates(plugin: Path, models: dict[str, Path]) -> dict[str, object]:
 @pytest.fixture(scope="session")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn set of 12 pictures, one of them EXIF-rotated and one with a crowd, as COCO and as swift rows (`night.jsonl`)."""
+    return drawn_set("night", tmp_path_factory.mktemp("night"))
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 pictures of what the embedded model knows, as COCO and as swift rows (`toys.jsonl`)."""
+    return drawn_set("toys", tmp_path_factory.mktemp("toys"))
+
+
+def drawn_set(domain: str, folder: Path) -> Path:
+    """Draw 12 pictures and convert their COCO file by the command."""
     from click.testing import CliRunner
 
     from groundswift.cli import main
 
-    folder = tmp_path_factory.mktemp("night")
     draw = script("draw")
     rows = []
     (folder / "images").mkdir()
     for index in range(12):
-        rows.append(draw.draw_image("night", 5, folder / "images", index))
-    draw.write_coco("night", 5, rows, folder / "annotations.json")
+        rows.append(draw.draw_image(domain, 5, folder / "images", index))
+    draw.write_coco(domain, 5, rows, folder / "annotations.json")
     done = CliRunner().invoke(
         main,
-        ["convert", "coco", str(folder / "annotations.json"), "--images", str(folder / "images"), "--out", str(folder / "night.jsonl")],
+        ["convert", "coco", str(folder / "annotations.json"), "--images", str(folder / "images"), "--out", str(folder / f"{domain}.jsonl")],
     )
     assert done.exit_code == 0, done.output
     return folder

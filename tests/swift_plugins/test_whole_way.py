@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from groundswift.cli import main
 
+EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa"]
 MODEL = ["--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
 
@@ -60,6 +61,29 @@ def test_training_logs_the_coco_numbers(trained):
     assert len(evaluations) == 2
     assert {"eval_AP50", "eval_AP75", "eval_AR100", "eval_unreadable"} <= set(evaluations[0])
     assert all(0 <= entry["eval_AP"] <= 1 for entry in evaluations)
+    assert state["best_metric"] == max(entry["eval_AP"] for entry in evaluations)
+
+
+def test_the_metric_of_training_is_the_one_of_the_evaluator(plugin, toys, tmp_path):
+    """The embedded model on pictures that it knows, with a step that changes nothing: both ways to the mAP agree, and it is not 0."""
+    from swift import sft_main
+
+    rows = str(toys / "toys.jsonl")
+    sft_main(
+        ["--model", str(EMBEDDED), *MODEL, *COMMON, "--custom_register_path", str(plugin), "--dataset", rows, "--val_dataset", rows]
+        + ["--tuner_type", "lora", "--learning_rate", "1e-12", "--max_steps", "1", "--eval_steps", "1", "--save_steps", "1"]
+        + ["--predict_with_generate", "true", "--eval_metric", "coco_map", "--per_device_eval_batch_size", "5", "--check_model", "false"]
+        + ["--fp16", "false", "--report_to", "none", "--add_version", "false", "--output_dir", str(tmp_path / "out")]
+    )
+    checkpoint = tmp_path / "out" / "checkpoint-1"
+    logged = next(e for e in json.loads((checkpoint / "trainer_state.json").read_text())["log_history"] if "eval_AP" in e)
+    command = ["eval", "coco-map", str(checkpoint / "predict.jsonl"), "--gt", str(toys / "annotations.json"), "--family", "qwen2_vl"]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "scored"), "--no-report"])
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((tmp_path / "scored" / "metrics.json").read_text())
+    for name in ("AP", "AP50", "APs", "AR100"):
+        assert logged[f"eval_{name}"] == pytest.approx(metrics[name], abs=1e-9)
+    assert metrics["AP"] > 0.4
 
 
 def test_tensorboard_draws_them(trained):
