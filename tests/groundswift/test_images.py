@@ -10,18 +10,9 @@ from PIL import Image
 
 from groundswift.errors import GroundswiftError
 from groundswift.images import ORIENTATION_TAG, open_image, read_size_wh, upright
+from orientations import STORED_BY
 
 SIZE_WH = (48, 32)
-STORED_BY = {  # orientation -> how an upright picture is turned so that the tag turns it back
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def quarters() -> Image.Image:

@@ -8,20 +8,11 @@ from PIL import Image
 
 from groundswift import families, parse, resized_wh, to_original_px
 from groundswift.errors import GroundswiftError
+from orientations import STORED_BY
 
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 SIZES_WH = [(32, 32), (112, 84), (300, 200), (333, 1001), (640, 480), (1279, 719), (2000, 96)]
 ORIENTATION = 0x0112
-STORED = {  # how a file with this orientation has to be stored, so that a viewer shows the original
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def detection(path, labels, boxes, prompt="<image>Detect every object of these categories: cat."):
@@ -65,7 +56,7 @@ def test_every_orientation_is_turned_upright(templates, tmp_path, family, orient
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (84, 140, 3), dtype=np.uint8))
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    stored = upright if STORED[orientation] is None else upright.transpose(STORED[orientation])
+    stored = upright if STORED_BY[orientation] is None else upright.transpose(STORED_BY[orientation])
     stored.save(tmp_path / "turned.png", exif=exif)
     upright.save(tmp_path / "upright.png")
     taught = [encoded(templates[family], detection(tmp_path / name, ["cat"], [[14, 7, 70, 63]])) for name in ("turned.png", "upright.png")]
