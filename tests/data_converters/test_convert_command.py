@@ -154,8 +154,10 @@ def test_an_error_of_the_lines_leaves_nothing_behind(out, stop):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from groundswift.writing import write_whole
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with Ctrl-C ignored
 
 def lines():
     yield b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
