@@ -1,4 +1,4 @@
-# Sourced by every recipe: strict mode, and the three mechanics that all of them share. Nothing of a task stands here.
+# Sourced by every recipe: strict mode, and the few mechanics that all of them share. Nothing of a task stands here.
 set -euo pipefail
 
 RECIPES=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,6 +13,17 @@ need() {
       exit 1
     }
   done
+}
+
+# fresh FOLDER: an empty folder for a run, with its log; an earlier run's folder is emptied, anything else is left alone.
+fresh() {
+  if [ -e "$1" ] && [ ! -e "$1/log.txt" ] && [ -n "$(ls -A "$1")" ]; then
+    echo "error: $1 holds something that is no earlier run (no log.txt); expected a new folder in OUT" >&2
+    exit 1
+  fi
+  rm -rf "$1"
+  mkdir -p "$1"
+  : > "$1/log.txt"
 }
 
 # step TEXT: a headline with the seconds since the recipe began.

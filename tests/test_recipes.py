@@ -68,3 +68,11 @@ def test_a_failing_step_shows_the_end_of_its_log_and_stops(tmp_path):
     assert done.returncode != 0
     assert "error: the command above ended with status" in done.stderr
     assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    done = run("quickstart/run.sh", tmp_path, tmp_path)
+    assert done.returncode == 1
+    assert "no earlier run" in done.stderr
+    assert (tmp_path / "mine.txt").read_text() == "kept"

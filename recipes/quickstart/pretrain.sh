@@ -18,7 +18,7 @@ LOG=$OUT/log.txt
 
 need swift groundswift python
 PLUGIN=$(groundswift plugin)
-rm -rf "$OUT" && mkdir -p "$OUT"
+fresh "$OUT"
 export HF_HUB_OFFLINE=1
 
 # pictures NAME DOMAIN COUNT SEED: draw a set and write its swift rows.

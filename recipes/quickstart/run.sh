@@ -19,7 +19,7 @@ LOG=$OUT/log.txt
 
 need swift groundswift python
 PLUGIN=$(groundswift plugin)
-rm -rf "$OUT" && mkdir -p "$OUT"
+fresh "$OUT"
 export HF_HUB_OFFLINE=1
 
 ON_CPU=(--torch_dtype float32 --attn_impl sdpa) # what a model this small wants anywhere
