@@ -2,8 +2,8 @@
 # Task      detection: three classes on dark pictures that the model has never met, COCO mAP before and after LoRA
 # Model     recipes/quickstart/model, a Qwen2-VL of 2.3 million parameters (pretrain.sh made it)
 # Hardware  2 CPU cores, no GPU
-# Memory    not measured
-# Score     not measured
+# Memory    1.6 GB, the largest process (2026-11-20, fcc1f14)
+# Score     AP 0.000 before, 0.705 after, in 132 s (200 held-out pictures, greedy, every score 1.0; 2026-11-20, fcc1f14)
 #
 #   bash recipes/quickstart/run.sh                      # or: make quickstart
 #   STEPS=600 OUT=/tmp/q bash recipes/quickstart/run.sh --learning_rate 1e-3   # further words go to `swift sft`
