@@ -56,7 +56,14 @@ class Rules:
 
     @property
     def space_name(self) -> str:
+        """The space of the boxes: the one that was named, or the family's own."""
         return self.space or family_row(self.family).space
+
+    def fed_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """Size (width, height) in px of what the model was fed. swift takes MIN_PIXELS and MAX_PIXELS in whole tokens, rounded down."""
+        token = (family_row(self.family).resize_factor or 1) ** 2
+        least, most = (None if limit is None else limit // token * token for limit in self.pixel_limits or (None, None))
+        return resized_wh(size_wh, self.family, least, most)
 
 
 @dataclass(frozen=True)
@@ -180,14 +187,13 @@ class AnswerReader:
 
     def _resized(self, images: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the model was fed for each box's image, (N, 2) width and height in px."""
-        least, most = self.rules.pixel_limits or (None, None)
         fed = np.zeros((len(self.truth.image_ids), 2))
         known: dict[tuple[int, int], tuple[int, int]] = {}
         for index in np.unique(images).tolist():
             width, height = self.truth.sizes_wh[index].tolist()
             if (width, height) not in known:
                 try:
-                    known[width, height] = resized_wh((width, height), self.rules.family, least, most)
+                    known[width, height] = self.rules.fed_wh((width, height))
                 except GroundswiftError as error:
                     raise fault(self._image(index), str(error)) from None
             fed[index] = known[width, height]
