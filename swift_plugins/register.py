@@ -14,7 +14,13 @@ from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, Eno
 from groundswift.swift_plugins.grounding.metric import CocoMapMetric
 from groundswift.swift_plugins.grounding.templates import template_metas
 
-MENDS = (mends.keep_columns, mends.resolve_media_tokens_by_name, mends.join_cpu_processes, mends.print_errors_plainly)
+MENDS = (
+    mends.keep_columns,
+    mends.resolve_media_tokens_by_name,
+    mends.join_cpu_processes,
+    mends.save_absolute_paths,
+    mends.print_errors_plainly,
+)
 METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughTokens}
 

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import torch
 from accelerate import PartialState
+from swift.arguments import BaseArguments
 from swift.dataset.preprocessor import RowPreprocessor
 from swift.template.templates.qwen import Qwen2VLTemplate, Qwen3_5Template
 
@@ -38,6 +39,21 @@ def join_cpu_processes() -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available():
         os.environ["ACCELERATE_USE_CPU"] = "true"  # read by transformers' TrainingArguments
         PartialState(cpu=True)
+
+
+def save_absolute_paths() -> None:
+    """swift saves the paths of plugins and model as they were typed, and looks for them from wherever it is started next."""
+    save = BaseArguments.save_args
+    if getattr(save, "__module__", None) == __name__:
+        return
+
+    def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
+        self.external_plugins = [os.path.abspath(os.path.expanduser(path)) for path in self.external_plugins]
+        if self.model and os.path.isdir(self.model):
+            self.model = os.path.abspath(self.model)
+        save(self, output_dir)
+
+    BaseArguments.save_args = save_args
 
 
 def print_errors_plainly() -> None:

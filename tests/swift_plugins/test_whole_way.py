@@ -152,6 +152,24 @@ def test_a_plugin_that_moved_is_told_and_can_be_named_anew(trained, night, plugi
     assert len(rows_of(tmp_path / "moved.jsonl")) == 2
 
 
+def test_what_was_typed_from_here_is_found_from_elsewhere(plugin, models, night, tmp_path, monkeypatch):
+    """Relative paths of plugin and model at training; inference starts in another folder and names neither."""
+    from swift import infer_main, sft_main
+
+    monkeypatch.chdir(models["qwen2_vl"].parent)
+    sft_main(
+        ["--model", "qwen2_vl", *MODEL, *COMMON, "--custom_register_path", os.path.relpath(plugin), "--tuner_type", "lora"]
+        + ["--dataset", f"{night / 'night.jsonl'}#2", "--split_dataset_ratio", "0", "--max_steps", "1", "--check_model", "false"]
+        + ["--fp16", "false", "--report_to", "none", "--add_version", "false", "--output_dir", str(tmp_path / "out")]
+    )
+    monkeypatch.chdir(tmp_path)
+    infer_main(
+        ["--adapters", str(tmp_path / "out" / "checkpoint-1"), "--val_dataset", f"{night / 'night.jsonl'}#2"]
+        + ["--result_path", "from_elsewhere.jsonl", "--temperature", "0", "--max_new_tokens", "4"]
+    )
+    assert len(rows_of(tmp_path / "from_elsewhere.jsonl")) == 2
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
