@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from groundswift.boxes import Boxes, area, as_boxes, clipped, xyxy_to_xywh
 from groundswift.errors import GroundswiftError, Tally, fault
-from groundswift.family import SPACES, family_row, resized_wh
+from groundswift.family import LARGEST, SPACES, family_row, resized_wh
 from groundswift.grammars import GRAMMARS
 from groundswift.located import Located
 from groundswift.spaces import to_original_px, units_per_side
@@ -109,7 +109,7 @@ class AnswerReader:
         self.statuses = ["missing"] * len(truth.image_ids)
         self.texts = [""] * len(truth.image_ids)
         self._parse = GRAMMARS[family_row(rules.family).grammar].parse
-        self._limit = 1000.0 if rules.space_name == "norm1000" else None
+        self._limit = LARGEST.get(rules.space_name)
         self._image_index, self._category_index = array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")
 

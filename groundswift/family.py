@@ -18,6 +18,7 @@ SPACES: dict[str, str] = {
     "resized_px": "pixels of the image that the model is fed, after its own resize",
     "original_px": "pixels of the image file, after its EXIF orientation",
 }
+LARGEST: dict[str, float] = {"norm1000": 1000.0}  # the largest coordinate of a space whose size does not depend on the image
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Family:
         """The step of one written unit in original pixels (x, y): no answer can be more exact than half of it."""
         width, height = size_wh
         if self.space == "norm1000":
-            return width / 1000, height / 1000
+            return width / LARGEST[self.space], height / LARGEST[self.space]
         if self.space == "original_px":
             return 1.0, 1.0
         if resized_wh is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from .errors import GroundswiftError
-from .family import family_row
+from .family import LARGEST, family_row
 from .json_grammar import JsonGrammar
 from .located import Answer, Located
 from .token_grammar import TokenGrammar
@@ -38,7 +38,7 @@ def parse(text: str, family: str = "qwen2_vl") -> Answer:
     Raises GroundswiftError for an unknown family.
     """
     row = family_row(family)
-    return GRAMMARS[row.grammar].parse(text, 1000.0 if row.space == "norm1000" else None)
+    return GRAMMARS[row.grammar].parse(text, LARGEST.get(row.space))
 
 
 def format_answer(objects: Sequence[Located], family: str = "qwen2_vl") -> str:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from .boxes import Boxes, as_boxes
 from .errors import GroundswiftError
-from .family import SPACES, family_row, needs_resized_wh
+from .family import LARGEST, SPACES, family_row, needs_resized_wh
 
 
 def sides(size_wh: ArrayLike) -> Boxes:
@@ -27,7 +27,7 @@ def units_per_side(family: str, size_wh: ArrayLike, resized_wh: ArrayLike | None
     name = space or family_row(family).space
     sizes = sides(size_wh)
     if name == "norm1000":
-        return np.full(sizes.shape, 1000.0)
+        return np.full(sizes.shape, LARGEST[name])
     if name == "original_px":
         return sizes
     if name == "resized_px":
