@@ -18,7 +18,7 @@ MENDS = (
     mends.keep_columns,
     mends.resolve_media_tokens_by_name,
     mends.join_cpu_processes,
-    mends.save_absolute_paths,
+    mends.save_standing_paths,
     mends.print_errors_plainly,
 )
 METRICS = {"coco_map": CocoMapMetric}

@@ -17,6 +17,8 @@ from swift.template.templates.qwen import Qwen2VLTemplate, Qwen3_5Template
 
 from groundswift.errors import GroundswiftError
 
+from .shim import standing_path
+
 KEPT_COLUMNS = ("sample_id", "size_wh")
 MEDIA_TOKENS = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
 MEDIA_TEMPLATES = (Qwen2VLTemplate, Qwen3_5Template)  # both write the ids out as numbers
@@ -41,14 +43,14 @@ def join_cpu_processes() -> None:
         PartialState(cpu=True)
 
 
-def save_absolute_paths() -> None:
+def save_standing_paths() -> None:
     """swift saves the paths of plugins and model as they were typed, and looks for them from wherever it is started next."""
     save = BaseArguments.save_args
     if getattr(save, "__module__", None) == __name__:
         return
 
     def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
-        self.external_plugins = [os.path.abspath(os.path.expanduser(path)) for path in self.external_plugins]
+        self.external_plugins = [standing_path(path) for path in self.external_plugins]
         if self.model and os.path.isdir(self.model):
             self.model = os.path.abspath(self.model)
         save(self, output_dir)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -131,8 +132,6 @@ def test_an_export_started_elsewhere_is_the_same_model(trained, result, night, t
 
 def test_a_plugin_that_moved_is_told_and_can_be_named_anew(trained, night, plugin, tmp_path, monkeypatch):
     """swift reads the old path from the checkpoint: `--external_plugins` replaces it, `--custom_register_path` would be added to it."""
-    import shutil
-
     from swift import infer_main
 
     moved = tmp_path / "checkpoint"
@@ -168,6 +167,48 @@ def test_what_was_typed_from_here_is_found_from_elsewhere(plugin, models, night,
         + ["--result_path", "from_elsewhere.jsonl", "--temperature", "0", "--max_new_tokens", "4"]
     )
     assert len(rows_of(tmp_path / "from_elsewhere.jsonl")) == 2
+
+
+@pytest.fixture(scope="module")
+def from_a_copy(plugin, models, night, tmp_path_factory) -> Path:
+    """A checkpoint of a run whose plugin file is gone since."""
+    folder = tmp_path_factory.mktemp("copy")
+    copied = Path(shutil.copy(plugin, folder / "register.py"))
+    command = [sys.executable, "-m", "swift.cli.sft", "--model", str(models["qwen2_vl"]), *MODEL, *COMMON, "--tuner_type", "lora"]
+    command += ["--custom_register_path", str(copied), "--dataset", f"{night / 'night.jsonl'}#2", "--split_dataset_ratio", "0"]
+    command += ["--max_steps", "1", "--check_model", "false", "--fp16", "false", "--report_to", "none", "--add_version", "false"]
+    command += ["--output_dir", str(folder / "out")]
+    subprocess.run(command, check=True, cwd=folder, capture_output=True)
+    copied.unlink()
+    return folder / "out" / "checkpoint-1"
+
+
+def infer_with(checkpoint: Path, night: Path, out: Path, **env: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "swift.cli.infer", "--adapters", str(checkpoint), "--val_dataset", f"{night / 'night.jsonl'}#2"]
+    command += ["--result_path", str(out), "--temperature", "0", "--max_new_tokens", "4"]
+    return subprocess.run(command, cwd=out.parent, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+
+
+def test_a_plugin_file_that_is_gone_does_not_matter_while_groundswift_is_installed(from_a_copy, night, tmp_path):
+    done = infer_with(from_a_copy, night, tmp_path / "answers.jsonl")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(rows_of(tmp_path / "answers.jsonl")) == 2
+
+
+def test_without_groundswift_the_checkpoint_says_what_is_missing(from_a_copy, night, tmp_path):
+    """A finder that knows no groundswift stands for an environment that has none."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'groundswift':\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+    )
+    done = infer_with(from_a_copy, night, tmp_path / "answers.jsonl", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "error: this checkpoint was trained with groundswift" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def free_port() -> int:
