@@ -112,12 +112,13 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
 
 
 def _rules(options: dict[str, Any]) -> Rules:
-    from groundswift.family import SPACES, families
+    from groundswift.family import families
+    from groundswift.spaces import SPACES
 
     from .predictions import Rules
 
     if options["family"] is None:
-        rows = "\n".join(f"  {row.name:<12} {row.space:<12} {SPACES[row.space]}" for row in families().values())
+        rows = "\n".join(f"  {row.name:<15} {row.space:<12} {SPACES[row.space].meaning}" for row in families().values())
         raise click.UsageError(
             f"--family is missing, and the space of the boxes is never guessed. The families and their spaces:\n{rows}\n"
             "The model's config.json tells: model_type. A model that was tuned to write another space: its --space."

@@ -13,6 +13,7 @@ import msgspec
 from groundswift import __version__
 from groundswift.errors import fault
 from groundswift.family import family_row
+from groundswift.spaces import Space, space_row
 
 from .coco_map import Evaluation
 from .engines import IOU_THRESHOLDS, MAX_DETECTIONS, engine_version
@@ -20,15 +21,11 @@ from .predictions import Counts, Rules
 from .result import Run
 from .truth import Truth
 
+SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 NAMED_LABELS = 50  # unknown labels that metrics.json names, most frequent first
 SCORES = {
     "constant": "1.0 for every box",
     "logprob": "exp of the mean log-probability of the tokens of a box and its label",
-}
-PLACED = {
-    "norm1000": "side of the image over 1000",
-    "resized_px": "side of the image over the side of the resized image",
-    "original_px": "1",
 }
 
 
@@ -80,6 +77,13 @@ def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules |
     }
 
 
+def pixels_per_unit(space: Space) -> str:
+    """How long one written unit is, in words."""
+    if space.units is not None:
+        return f"{SIDES[space.side]} over {space.units:g}"
+    return "1" if space.side == "original" else f"side of the image over {SIDES[space.side]}"
+
+
 def _reading_terms(rules: Rules) -> dict[str, Any]:
     row = family_row(rules.family)
     terms = {
@@ -87,7 +91,7 @@ def _reading_terms(rules: Rules) -> dict[str, Any]:
         "grammar": row.grammar,
         "space": rules.space_name,
         "space_declared_by": "--space" if rules.space else "family",
-        "pixels_per_unit": PLACED[rules.space_name],
+        "pixels_per_unit": pixels_per_unit(space_row(rules.space_name)),
         "rounding": "none: coordinates are placed as written, then cut at the border of the image",
         "score": rules.score,
         "score_is": SCORES[rules.score],

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from groundswift.boxes import Boxes, area, as_boxes, clipped, xyxy_to_xywh
 from groundswift.errors import GroundswiftError, Tally, fault
-from groundswift.family import LARGEST, SPACES, family_row, resized_wh
+from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS
 from groundswift.located import Located
-from groundswift.spaces import to_original_px, units_per_side
+from groundswift.placing import resized_wh, to_original_px
+from groundswift.spaces import quantum, space_row
 
 from .labels import LabelIndex, LabelMatch
 from .scores import span_scores
@@ -43,11 +44,10 @@ class Rules:
 
     def __post_init__(self) -> None:
         factor = family_row(self.family).resize_factor
-        if self.space_name not in SPACES:
-            raise GroundswiftError(f"unknown coordinate space {self.space!r}; expected one of {', '.join(SPACES)}")
-        if self.space_name == "resized_px" and factor is None:
+        resized = space_row(self.space_name).side == "resized"
+        if resized and factor is None:
             raise GroundswiftError(f"family {self.family} does its own tiling, so the space resized_px cannot be taken back to pixels")
-        if self.space_name == "resized_px" and self.pixel_limits is None:
+        if resized and self.pixel_limits is None:
             raise GroundswiftError(
                 f"family {self.family} writes boxes in pixels of the resized image, and how it was resized is not known: give "
                 "--min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its environment (a limit in tokens is that many "
@@ -109,7 +109,7 @@ class AnswerReader:
         self.statuses = ["missing"] * len(truth.image_ids)
         self.texts = [""] * len(truth.image_ids)
         self._parse = GRAMMARS[family_row(rules.family).grammar].parse
-        self._limit = LARGEST.get(rules.space_name)
+        self._limit = space_row(rules.space_name).largest
         self._image_index, self._category_index = array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")
 
@@ -164,8 +164,8 @@ class AnswerReader:
         written = as_boxes(np.array(self._boxes).reshape(-1, 4))
         placed = to_original_px(written, self.rules.family, sizes, resized, self.rules.space)
         boxes = clipped(placed, sizes)
-        quantum = sizes / units_per_side(self.rules.family, sizes, resized, self.rules.space)
-        moved = (np.abs(boxes - placed) > np.concatenate([quantum, quantum], axis=-1) * ROUNDING).any(axis=1)
+        step = quantum(space_row(self.rules.space_name), sizes, resized)
+        moved = (np.abs(boxes - placed) > np.concatenate([step, step], axis=-1) * ROUNDING).any(axis=1)
         categories = np.array(self._category_index, dtype=np.int64)
         has_area = area(boxes) > 0
         self._count(self.counts.changed, "boxes cut at the border of their image", images, moved & has_area)

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .family import families, resized_wh
+    from .family import families
     from .grammars import format_answer, parse
     from .located import Answer, Located
-    from .spaces import from_original_px, to_original_px
+    from .placing import from_original_px, resized_wh, to_original_px
 
 __version__ = "0.1.0"
 __all__ = ["Answer", "Located", "families", "format_answer", "from_original_px", "parse", "resized_wh", "to_original_px"]
@@ -22,10 +22,10 @@ _HOMES = {
     "Located": "located",
     "families": "family",
     "format_answer": "grammars",
-    "from_original_px": "spaces",
+    "from_original_px": "placing",
     "parse": "grammars",
-    "resized_wh": "family",
-    "to_original_px": "spaces",
+    "resized_wh": "placing",
+    "to_original_px": "placing",
 }
 
 

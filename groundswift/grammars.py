@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from .errors import GroundswiftError
-from .family import LARGEST, family_row
+from .family import family_row
 from .json_grammar import JsonGrammar
 from .located import Answer, Located
+from .spaces import space_row
 from .token_grammar import TokenGrammar
 
 
@@ -38,7 +39,7 @@ def parse(text: str, family: str = "qwen2_vl") -> Answer:
     Raises GroundswiftError for an unknown family.
     """
     row = family_row(family)
-    return GRAMMARS[row.grammar].parse(text, LARGEST.get(row.space))
+    return GRAMMARS[row.grammar].parse(text, space_row(row.space).largest)
 
 
 def format_answer(objects: Sequence[Located], family: str = "qwen2_vl") -> str:

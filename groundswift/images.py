@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from .errors import fault
+from .spaces import square_margins
 
 Result = TypeVar("Result")
 ORIENTATION_TAG = 0x0112
@@ -68,6 +69,17 @@ def upright(image: Image.Image) -> Image.Image:
     if turned.mode.startswith("I;16"):
         turned = turned.point(lambda value: value / 256).convert("L")
     return turned.convert("RGB")
+
+
+def padded_to_square(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    """The picture in the middle of the smallest square that holds it, as the `square` spaces take it to be."""
+    if image.width == image.height:
+        return image
+    side = max(image.size)
+    left, above = square_margins(image.size).astype(int).tolist()
+    square = Image.new("RGB", (side, side), colour)
+    square.paste(image, (left, above))
+    return square
 
 
 def open_image(source: str | Path | bytes) -> Image.Image:

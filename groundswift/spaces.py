@@ -1,16 +1,67 @@
-"""Where a coordinate lives: the way of a box between original pixels and what a family writes.
+"""Where a coordinate lives: the table of spaces, and the way of a box between original pixels and a space.
 
-The space is declared by the family, or by the caller with `space=`. It is never guessed, and the truth is never looked at.
+A space is declared by the family, or by the caller; it is never guessed, and the truth is never looked at. Here stands arithmetic
+alone: which family has which space is in `family.py`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .boxes import Boxes, as_boxes
 from .errors import GroundswiftError
-from .family import LARGEST, SPACES, family_row, needs_resized_wh
+
+
+@dataclass(frozen=True)
+class Space:
+    """How the numbers of a box lie in its image.
+
+    `side`: the picture whose sides are divided: the original, the one that the model is fed (`resized`), or the smallest `square` that
+    holds the original in its middle. `units`: into how many units a side is divided; None: one unit is one pixel of that picture.
+    `rounding`: `nearest` (to `decimals`, halves to the even one), `bins` (a number names the bin that a coordinate falls into, and
+    stands for the middle of it), `cells` (the same; a lower right corner belongs to the last cell that the box covers).
+    """
+
+    name: str
+    meaning: str
+    side: Literal["original", "resized", "square"] = "original"
+    units: float | None = None
+    decimals: int = 0
+    rounding: Literal["nearest", "bins", "cells"] = "nearest"
+
+    @property
+    def largest(self) -> float | None:
+        """The largest number that can be written; None where that depends on the image."""
+        return self.units if self.units is None or self.rounding == "nearest" else self.units - 1
+
+
+SPACES: dict[str, Space] = {
+    row.name: row
+    for row in (
+        Space("norm1000", "each axis from 0 to 1000, whatever the size of the image", units=1000),
+        Space("norm999", "each axis from 0 to 999, whatever the size of the image", units=999),
+        Space("norm1023", "each axis from 0 to 1023, whatever the size of the image", units=1023),
+        Space("bins1000", "each axis in 1000 bins, 0 to 999; a number stands for the middle of its bin", units=1000, rounding="bins"),
+        Space("cells32", "cells of a grid of 32 x 32; a number stands for the middle of its cell", units=32, rounding="cells"),
+        Space("percent", "each axis from 0 to 100, one decimal", units=100, decimals=1),
+        Space("square_2", "0 to 1 in two decimals, on the picture padded to a square", side="square", units=1, decimals=2),
+        Space("square_3", "0 to 1 in three decimals, on the picture padded to a square", side="square", units=1, decimals=3),
+        Space("resized_px", "pixels of the image that the model is fed, after its own resize", side="resized"),
+        Space("original_px", "pixels of the image file, after its EXIF orientation"),
+    )
+}
+
+
+def space_row(name: str) -> Space:
+    """One space. Raises GroundswiftError that lists the names there are."""
+    try:
+        return SPACES[name]
+    except KeyError:
+        raise GroundswiftError(f"unknown coordinate space {name!r}; expected one of {', '.join(SPACES)}") from None
 
 
 def sides(size_wh: ArrayLike) -> Boxes:
@@ -22,47 +73,56 @@ def sides(size_wh: ArrayLike) -> Boxes:
     return sizes
 
 
-def units_per_side(family: str, size_wh: ArrayLike, resized_wh: ArrayLike | None, space: str | None = None) -> Boxes:
-    """How many written units one side of the image has, as (..., 2) float64 for (width, height)."""
-    name = space or family_row(family).space
+def square_margins(sizes_wh: ArrayLike) -> Boxes:
+    """What is added left and above (x, y), in px, when a picture is padded to a square: half of what misses, rounded down."""
+    sizes = np.asarray(sizes_wh, dtype=np.float64)
+    return np.floor((sizes.max(axis=-1, keepdims=True) - sizes) / 2)
+
+
+def px_per_unit(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
+    """Original pixels in one unit, (2,) or (N, 2) for (x, y). Raises GroundswiftError where the space needs `resized_wh`."""
     sizes = sides(size_wh)
-    if name == "norm1000":
-        return np.full(sizes.shape, LARGEST[name])
-    if name == "original_px":
-        return sizes
-    if name == "resized_px":
-        if resized_wh is None:
-            raise GroundswiftError(needs_resized_wh(family))
-        return sides(resized_wh)
-    raise GroundswiftError(f"unknown coordinate space {name!r}; expected one of {', '.join(SPACES)}")
+    if space.side == "square":
+        sizes = np.broadcast_to(sizes.max(axis=-1, keepdims=True), sizes.shape)
+    if space.units is not None:
+        return sizes / space.units
+    if space.side == "original":
+        return np.ones_like(sizes)
+    if resized_wh is None:
+        raise GroundswiftError(f"space {space.name} needs resized_wh, the size of the image that the model was fed")
+    return sizes / sides(resized_wh)
 
 
-def to_original_px(
-    boxes: ArrayLike,
-    family: str = "qwen2_5_vl",
-    size_wh: ArrayLike = (640, 480),
-    resized_wh: ArrayLike | None = None,
-    space: str | None = None,
-) -> Boxes:
-    """Boxes as a family writes them -> (N, 4) float64 xyxy in pixels of the original image, not clipped.
-
-    `size_wh` and `resized_wh` are (2,) for one image or (N, 2), one a box. Raises GroundswiftError for an unknown family or space,
-    and where the space needs `resized_wh` and it is not given.
-    """
-    sizes = sides(size_wh)
-    units = units_per_side(family, sizes, resized_wh, space)
-    return as_boxes(boxes) * np.concatenate([sizes, sizes], axis=-1) / np.concatenate([units, units], axis=-1)
+def quantum(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
+    """The step of the last digit that is written, in original pixels, (2,) or (N, 2): no answer can be more exact than half of it."""
+    return px_per_unit(space, size_wh, resized_wh) / 10**space.decimals
 
 
-def from_original_px(
-    boxes_xyxy_px: ArrayLike,
-    family: str = "qwen2_5_vl",
-    size_wh: ArrayLike = (640, 480),
-    resized_wh: ArrayLike | None = None,
-    space: str | None = None,
-) -> Boxes:
-    """The inverse, rounded to the family's whole units (halves to the even one, as ms-swift rounds): (N, 4) float64."""
-    sizes = sides(size_wh)
-    units = units_per_side(family, sizes, resized_wh, space)
-    share = as_boxes(boxes_xyxy_px) / np.concatenate([sizes, sizes], axis=-1)
-    return np.rint(share * np.concatenate([units, units], axis=-1))
+def placed(boxes: ArrayLike, space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
+    """Boxes as they are written -> (N, 4) float64 xyxy in original pixels, not clipped. Sizes are (2,) or, one a box, (N, 2)."""
+    unit, written = px_per_unit(space, size_wh, resized_wh), as_boxes(boxes)
+    if space.rounding != "nearest":
+        written = written + 0.5
+    if space.rounding == "cells":  # a box within one row or column of cells has no middles to span: it is as large as its cells
+        thin = (written[:, :2] == written[:, 2:]).any(axis=1)
+        written[thin] += [-0.5, -0.5, 0.5, 0.5]
+    px = written * np.concatenate([unit, unit], axis=-1)
+    if space.side == "square":
+        margins = square_margins(size_wh)
+        px = px - np.concatenate([margins, margins], axis=-1)
+    return px
+
+
+def written(boxes_xyxy_px: ArrayLike, space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
+    """The inverse, rounded as the space is: (N, 4) float64. Boxes outside their image stay outside, but for bins and cells."""
+    unit, px = px_per_unit(space, size_wh, resized_wh), as_boxes(boxes_xyxy_px)
+    if space.side == "square":
+        margins = square_margins(size_wh)
+        px = px + np.concatenate([margins, margins], axis=-1)
+    exact = px / np.concatenate([unit, unit], axis=-1)
+    if space.rounding == "nearest":
+        return np.rint(exact * 10**space.decimals) / 10**space.decimals
+    numbers = np.floor(exact)
+    if space.rounding == "cells":
+        numbers[:, 2:] = np.maximum(np.ceil(exact[:, 2:]) - 1, numbers[:, :2])
+    return np.clip(numbers, 0, space.largest)

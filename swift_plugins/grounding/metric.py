@@ -19,6 +19,7 @@ from groundswift.eval.coco_map import evaluate
 from groundswift.eval.predictions import Rules, predictions_from_answers
 from groundswift.eval.truth import truth_from_rows
 from groundswift.family import FAMILIES
+from groundswift.spaces import SPACES
 
 from .enough_tokens import ENOUGH_TOKENS
 from .templates import family_of
@@ -64,7 +65,7 @@ class CocoMapMetric(EvalMetrics):
 def pixel_limits(template: Any) -> tuple[int, int] | None:
     """The areas in px that bound the model's input, as qwen-vl-utils has them in force; None where the space does not depend on them."""
     row = FAMILIES[family_of(template)]
-    if row.space != "resized_px":
+    if SPACES[row.space].side != "resized":
         return None
     if template.max_pixels is not None:
         raise GroundswiftError(

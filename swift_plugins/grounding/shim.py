@@ -14,7 +14,7 @@ from groundswift.errors import GroundswiftError
 from groundswift.writing import write_whole
 
 REGISTER = Path(__file__).resolve().parents[1] / "register.py"
-TEXT = '''"""Loads the installed groundswift plugin by its name. Written by groundswift, named by the checkpoints that it helped to train."""
+TEXT = '''"""Loads the installed groundswift plugin by its name. Written by groundswift; checkpoints name it."""
 
 import sys
 

@@ -1,29 +1,34 @@
-"""Templates that write boxes as the table of families says: one mixin, and a class a family that joins it to swift's own template.
+"""Templates that write boxes as the table of families says: one mixin, joined to each of swift's own templates that the table names.
 
 The mixin overrides only what swift offers for it: how an image is loaded, how boxes are normalised, how labels and boxes are written.
 """
 
 from __future__ import annotations
 
+import os
 from copy import copy
 from typing import Any
 
+import numpy as np
 from PIL import Image
-from swift.template import Template, TemplateMeta
+from swift.template import TemplateMeta
 from swift.template.register import TEMPLATE_MAPPING
-from swift.template.templates.qwen import Qwen2_5VLTemplate, Qwen2VLTemplate, Qwen3VLTemplate
 
+from groundswift.boxes import clipped
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES, Family, family_row
 from groundswift.grammars import GRAMMARS, Grammar
-from groundswift.images import upright
+from groundswift.images import padded_to_square, read_size_wh, upright
 from groundswift.located import Located
-from groundswift.spaces import from_original_px, units_per_side
+from groundswift.placing import from_original_px
+from groundswift.records import whole
+from groundswift.spaces import Space, quantum, space_row
 
 from .messages import WholeAnswer, check_counts, count_tags, is_empty_answer, whole_answer
 
-FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (row.swift_model_type, row.swift_template)}
-NORM_BBOX = {"norm1000": "norm1000", "resized_px": "none"}  # what swift calls these spaces
+FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (*row.swift_templates, *row.templates)}
+BASE_OF = {"qwen_vl_base": "qwen_vl"}  # templates of base models, which swift does not have, and the chat model's template
+PADDING = (122, 116, 104)  # the mean colour of CLIP's training images, with which LLaVA pads
 
 
 class GroundingMixin:
@@ -35,15 +40,17 @@ class GroundingMixin:
         super().__init__(*args, **kwargs)
         self.row: Family = family_row(self.family)
         self.grammar: Grammar = GRAMMARS[self.row.grammar]
-        if self.norm_bbox != NORM_BBOX[self.row.space]:
+        self.space: Space = space_row(self.row.space)
+        if self.norm_bbox != type(self).norm_bbox:
             raise GroundswiftError(
-                f"--norm_bbox {self.norm_bbox}: template {self.row.swift_template} writes {self.row.space}, the space of {self.family}; "
-                "leave the option out"
+                f"--norm_bbox {self.norm_bbox}: this template writes {self.row.space}, the space of {self.family}; leave the option out"
             )
 
-    @staticmethod
-    def _load_image(image: Any, load_images: bool) -> Any:
-        loaded = Template._load_image(image, load_images)
+    def _load_image(self, image: Any, load_images: bool) -> Any:
+        """Upright, always: where swift passes a path on, a picture with an EXIF orientation becomes one without (swift saves it)."""
+        loaded = super()._load_image(image, load_images)
+        if isinstance(loaded, str) and os.path.isfile(loaded) and read_size_wh(loaded)[1] != 1:
+            loaded = super()._load_image(loaded, True)
         return upright(loaded) if isinstance(loaded, Image.Image) else loaded
 
     def _preprocess_inputs(self, inputs: Any) -> None:
@@ -51,6 +58,8 @@ class GroundingMixin:
         if inputs.objects:
             self._plan_answers(inputs)
         super()._preprocess_inputs(inputs)
+        if self.space.side == "square":
+            inputs.images = [padded_to_square(image, PADDING) for image in inputs.images or []]
 
     def _plan_answers(self, inputs: Any) -> None:
         """Check that placeholders and objects match, and reduce every answer that is written whole to its first placeholder."""
@@ -74,8 +83,13 @@ class GroundingMixin:
             refs, boxes = refs + more_refs, boxes + more_boxes
 
     def normalize_bbox(self, inputs: Any) -> None:
-        """Boxes and points of `objects.bbox`, from original pixels (or 0..1 for `norm1`) to what the family writes."""
+        """Boxes and points of `objects.bbox`, from original pixels (or 0..1 for `norm1`) to what the family writes.
+
+        swift comes here twice for models with an encoder, once for the question and once for the answer.
+        """
         objects = inputs.objects
+        if objects.get("written"):
+            return
         bbox_type = objects.pop("bbox_type", None) or "real"
         if bbox_type not in ("real", "norm1"):
             raise GroundswiftError(f"bbox_type {bbox_type!r}; expected real (original pixels) or norm1 (0 to 1)")
@@ -84,20 +98,24 @@ class GroundingMixin:
         written = []
         for box, image_id in zip(objects["bbox"], image_ids, strict=True):
             size_wh = (objects["width"][image_id], objects["height"][image_id])
-            written.append(self._written(box, size_wh, inputs.images[image_id], bbox_type))
-        objects["bbox"] = written
+            fed = inputs.images[image_id]
+            resized_wh = (fed.width, fed.height) if self.space.side == "resized" else None
+            written.append(self._written(box, size_wh, resized_wh, bbox_type))
+        objects["bbox"], objects["written"] = written, True
 
-    def _written(self, box: list[float], size_wh: tuple[int, int], fed: Image.Image, bbox_type: str) -> list[int]:
-        """One box (4 numbers) or point (2) in the family's units. `fed`: the picture as swift resized it."""
+    def _written(self, box: list[float], size_wh: tuple[int, int], resized_wh: tuple[int, int] | None, bbox_type: str) -> list[float]:
+        """One box (4 numbers) or point (2) in the family's units. `resized_wh`: the size of the picture as swift resized it."""
         if len(box) not in (2, 4):
             raise GroundswiftError(f"a box with {len(box)} numbers; expected x1, y1, x2, y2, or x, y for a point")
-        corners = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if bbox_type == "norm1" else box
-        resized_wh = (fed.width, fed.height)
-        values = from_original_px([corners if len(box) == 4 else corners * 2], self.family, size_wh, resized_wh)[0]
-        units = units_per_side(self.family, size_wh, resized_wh)
-        if (values < 0).any() or (values.reshape(2, 2) > units).any():
+        if len(box) == 2 and not self.row.points:
+            raise GroundswiftError(f"a point {box}; family {self.family} writes boxes only")
+        px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if bbox_type == "norm1" else box
+        corners = np.array([px if len(px) == 4 else px * 2], dtype=np.float64)
+        half = quantum(self.space, size_wh, resized_wh) / 2
+        if (corners.reshape(2, 2) < -half).any() or (corners.reshape(2, 2) > np.array(size_wh) + half).any():
             raise GroundswiftError(f"box {box} lies outside its image of {size_wh[0]}x{size_wh[1]} px; clip it (converters do)")
-        return [int(value) for value in values[: len(box)]]
+        values = from_original_px(clipped(corners, size_wh), self.family, size_wh, resized_wh)[0]
+        return [whole(value) for value in values[: len(box)].tolist()]
 
     def replace_ref(self, ref: str, index: int, inputs: Any) -> list[str]:
         answer = inputs.whole_answers.get(("ref", index))
@@ -107,7 +125,7 @@ class GroundingMixin:
         inputs.bbox_idx += len(answer.ref_of_box)
         return [self._write_whole(answer, inputs)]
 
-    def replace_bbox(self, bbox: list[int], index: int, inputs: Any) -> list[str]:
+    def replace_bbox(self, bbox: list[float], index: int, inputs: Any) -> list[str]:
         answer = inputs.whole_answers.get(("box", index))
         if answer is None or answer.refs:
             return [self.grammar.write_box(bbox)]
@@ -123,32 +141,22 @@ class GroundingMixin:
         return self.grammar.format(located)
 
 
-class Qwen2VLGroundingTemplate(GroundingMixin, Qwen2VLTemplate):
-    """Marks around boxes of 0 to 1000."""
-
-    family = "qwen2_vl"
-
-
-class Qwen2_5VLGroundingTemplate(GroundingMixin, Qwen2_5VLTemplate):
-    """JSON with boxes in pixels of the resized image."""
-
-    family = "qwen2_5_vl"
-
-
-class Qwen3VLGroundingTemplate(GroundingMixin, Qwen3VLTemplate):
-    """JSON with boxes of 0 to 1000."""
-
-    family = "qwen3_vl"
+def bare_meta(stock: str) -> TemplateMeta:
+    """A template of a base model: question and answer with nothing around them, on the class of the chat model's template."""
+    chat = TEMPLATE_MAPPING[stock]
+    return TemplateMeta(stock, prefix=[], prompt=["{{QUERY}}"], chat_sep=None, suffix=["<|endoftext|>"], template_cls=chat.template_cls)
 
 
 def template_metas() -> list[TemplateMeta]:
-    """One per class: swift's own description of the stock template under the family's grounding name."""
+    """One for each of swift's templates in the table of families: swift's own description under the grounding name."""
     metas = []
-    for template_cls in (Qwen2VLGroundingTemplate, Qwen2_5VLGroundingTemplate, Qwen3VLGroundingTemplate):
-        row = family_row(template_cls.family)
-        meta = copy(TEMPLATE_MAPPING[row.swift_model_type])
-        meta.template_type, meta.template_cls = row.swift_template, template_cls
-        metas.append(meta)
+    for row in FAMILIES.values():
+        for stock, name in zip(row.swift_templates, row.templates, strict=True):
+            meta = copy(TEMPLATE_MAPPING[stock]) if stock in TEMPLATE_MAPPING else bare_meta(BASE_OF[stock])
+            meta.template_type = name
+            meta.template_cls = type(name, (GroundingMixin, meta.template_cls), {"family": row.name, "__module__": __name__})
+            globals()[name] = meta.template_cls  # workers find it by this name
+            metas.append(meta)
     return metas
 
 
