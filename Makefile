@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install quickstart test lint bench pretrain clean
+FUZZ_RUNS ?= 1000000
+ADD := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e
+
+.PHONY: help install quickstart test lint bench fuzz pretrain clean
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -28,7 +31,13 @@ lint: install ## style of Python and shell
 	shellcheck recipes/*.sh recipes/*/*.sh .ci/run
 
 bench: install ## the measured claims, each beside the usual way
+	$(ADD) '.[bench]'
 	python benchmarks/eval_map.py
+	python benchmarks/parse.py
+
+fuzz: install ## FUZZ_RUNS texts, made to break it, through the parser of every family
+	$(ADD) '.[fuzz]'
+	python tests/fuzzing/fuzz.py --runs $(FUZZ_RUNS)
 
 pretrain: install ## make the embedded model anew
 	bash recipes/quickstart/pretrain.sh

@@ -13,6 +13,9 @@ from .errors import GroundswiftError, fault
 VERBS = {  # verb -> (module, its click command, one line of help)
     "convert": ("groundswift.data_converters.command", "convert", "Turn an annotation file into swift rows."),
     "eval": ("groundswift.eval.command", "evaluate", "Score results: mAP, and a report one looks at."),
+    "families": ("groundswift.cli", "families", "Show how each model family writes a box, and in which space."),
+    "show": ("groundswift.swift_plugins.grounding.show.command", "show", "Show a row as the model will see it, boxes drawn."),
+    "lint": ("groundswift.data_converters.lint.command", "lint", "Find the rows that swift would drop or learn wrongly."),
     "plugin": ("groundswift.cli", "plugin", "Print the path for --custom_register_path."),
 }
 
@@ -52,6 +55,29 @@ def main() -> None:
       swift sft --custom_register_path "$(groundswift plugin)" --dataset train.jsonl ...
       groundswift eval coco-map result.jsonl --gt annotations.json --family qwen2_vl --out report/
     """
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON list, to read by a program.")
+@click.option("--markdown", is_flag=True, help="The table as it stands in the README.")
+def families(name: str | None, as_json: bool, markdown: bool) -> None:
+    """Show how each model family writes a box, in which space, and what goes wrong with it.
+
+    \b
+    Example:
+      groundswift families qwen2_5_vl
+    """
+    import json
+
+    from . import family_table
+    from .family import family_row
+
+    rows = (family_row(name),) if name else None
+    if as_json:
+        click.echo(json.dumps(family_table.facts(rows), ensure_ascii=False, indent=2))
+    else:
+        click.echo(family_table.markdown(rows) if markdown else family_table.text(rows))
 
 
 @click.command()

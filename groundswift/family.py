@@ -22,7 +22,7 @@ class Family:
     `grammar`: a key of `grammars.GRAMMARS`. `space`: a key of `spaces.SPACES`, which has divisor and rounding.
     `swift_templates`: swift's own templates whose models are of this family; each has one of ours, named with `_grounding` behind;
     without any the family is read, not trained. `axis_order`: as written; in our arrays it is always x1, y1, x2, y2.
-    `labels`: whether a box has a label of its own in the family's pre-training. `points`: whether a point can be written.
+    `labels`: whether a box has a label of its own in the family's pre-training. `boxes`, `points`: whether a box or a point can be written.
     `empty_answer`: what 'no object' looks like. `resize_factor`: both sides of the model's input are multiples of it (px); None where the
     model's own processor does something else. `min_pixels`, `max_pixels`: default limits of the input's area in px.
     `traps`: what goes wrong, one sentence each.
@@ -37,6 +37,7 @@ class Family:
     empty_answer: str = "None"
     axis_order: Literal["x1y1x2y2", "y1x1y2x2"] = "x1y1x2y2"
     labels: bool = True
+    boxes: bool = True
     points: bool = True
     resize_factor: int | None = None
     min_pixels: int = 0
@@ -84,7 +85,8 @@ FAMILIES: dict[str, Family] = {
             "Qwen-VL README and its REC evaluation script",
             traps=(
                 "its REC evaluation script divides by 999",
-                "the base model knows no <|im_start|> and <|im_end|>: use qwen_vl_base_grounding, or train embedding and output layer too",
+                "the base model knows no <|im_start|> and <|im_end|>: use qwen_vl_base_grounding, "
+                "or train embedding and output layer too (--modules_to_save wte lm_head)",
             ),
         ),
         Family(
@@ -107,7 +109,7 @@ FAMILIES: dict[str, Family] = {
             **token_limits(28),
             traps=(
                 "a box means nothing without the pixel limits of its run",
-                "transformers 5.4.0 to 5.5.3 shift its boxes",
+                "transformers 5.3.0 to 5.5.3 shift its boxes",
                 "data of Qwen2.5-VL cannot be used for Qwen3-VL, nor the other way round",
             ),
         ),
@@ -228,9 +230,12 @@ FAMILIES: dict[str, Family] = {
             "florence_loc",
             "bins1000",
             ("florence", "florence2"),
-            ("florence",),
+            ("florence", "florence2"),
             "ms-swift template; Florence-2 processor",
-            traps=("swift 4.6's own template normalises boxes twice",),
+            traps=(
+                "swift 4.6's own template normalises boxes twice",
+                "swift's model type florence loads no checkpoint of transformers' own class: --model_type florence2 does",
+            ),
         ),
         Family(
             "paligemma",
@@ -298,6 +303,7 @@ FAMILIES: dict[str, Family] = {
             (),
             (),
             "Molmo model card",
+            boxes=False,
             traps=("it points, and knows no boxes",),
         ),
         Family(

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from .errors import GroundswiftError
 from .family import family_row
 from .json_grammar import JsonGrammar
+from .json_reading import JsonKeys
+from .line_grammar import BRACKETS, GLM_BOX, RUNS, LabelLastGrammar, LineGrammar
 from .located import Answer, Located
+from .number_grammar import (
+    Numbers,
+    from_indices,
+    in_runs,
+    listed,
+    to_indices,
+    tokenised,
+    write_decimals,
+    write_padded,
+    write_token,
+    y_first,
+)
 from .spaces import space_row
-from .token_grammar import TokenGrammar
+from .tag_grammar import TagGrammar
+from .token_grammar import ANY_LIST, TokenGrammar
 
 
 class Grammar(Protocol):
@@ -24,11 +40,70 @@ class Grammar(Protocol):
     def parse(self, text: str, limit: float | None) -> Answer: ...
 
 
-QWEN2_TOKENS = TokenGrammar("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+QWEN2_MARKS = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+QWEN2_TOKENS = TokenGrammar(*QWEN2_MARKS)
+LISTS = listed("()<>", r";\[\]")
+SPACED = {"box": "[{0}, {1}, {2}, {3}]", "point": "[{0}, {1}]", "items": LISTS}
+TIGHT = {"box": "{0},{1},{2},{3}", "point": "{0},{1}", "items": LISTS, "joint": ";"}
+DOUBLE = {"opening": "[", "closing": "]"}
+REX_TOKENS = {
+    "box": "<{0}><{1}><{2}><{3}>",
+    "point": "<{0}><{1}>",
+    "items": tokenised("", r"[,;]|\Z", r"[^,;\s][^,;]*"),
+    "joint": ", ",
+    "write_number": partial(write_token, largest=999),
+}
+PATCHES = {
+    "box": "<patch_index_{0}><patch_index_{1}>",
+    "point": None,
+    "items": tokenised("patch_index_", r"</|\Z", r"<patch_index_[^<]*(?:<patch_index_[^<]*)*"),
+    "joint": "</delimiter_of_multi_objects/>",
+    "encode": to_indices,
+    "decode": from_indices,
+}
+GLM_LISTS = {
+    "box": "[{0},{1},{2},{3}]",
+    "point": "[{0},{1}]",
+    "items": listed("", r";\[\]()<>"),
+    "opening": "<|begin_of_box|>[",
+    "closing": "]<|end_of_box|>",
+    "joint": ",",
+}
+FLORENCE_TOKENS = {
+    "box": "<loc_{0}><loc_{1}><loc_{2}><loc_{3}>",
+    "point": "<loc_{0}><loc_{1}>",
+    "items": in_runs("loc_"),
+    "joint": "",
+    "joint_points": False,
+    "write_number": partial(write_token, largest=999),
+}
+PALIGEMMA_TOKENS = {
+    "box": "<loc{1}><loc{0}><loc{3}><loc{2}>",
+    "point": None,
+    "items": in_runs("loc"),
+    "write_number": partial(write_token, largest=1023, digits=4),
+    "decode": y_first,
+}
+
 GRAMMARS: dict[str, Grammar] = {
     "qwen_ref_box": TokenGrammar("<ref>", "</ref>", "<box>", "</box>"),
     "qwen2_tokens": QWEN2_TOKENS,
-    "json_bbox_2d": JsonGrammar(inline=QWEN2_TOKENS),
+    "json_bbox_2d": JsonGrammar(JsonKeys("bbox_2d", "point_2d"), inline=QWEN2_TOKENS),
+    "json_box_2d": JsonGrammar(JsonKeys("box_2d", "point", y_first=True)),
+    "internvl_ref_box": TokenGrammar("<ref>", "</ref>", "<box>", "</box>", Numbers(**SPACED, **DOUBLE)),
+    "deepseek_ref_det": TokenGrammar("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", Numbers(**SPACED, **DOUBLE, joint=", ")),
+    "minicpm_ref_box": TokenGrammar("<ref>", "</ref>", "<box>", "</box>", Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST)),
+    "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, Numbers(**REX_TOKENS)),
+    "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", Numbers(**PATCHES), blank_labels=False),
+    "glm_box": LineGrammar(Numbers(**GLM_LISTS), GLM_BOX),
+    "cogvlm_brackets": LineGrammar(Numbers(**TIGHT, opening="[[", closing="]]", write_number=partial(write_padded, digits=3)), BRACKETS),
+    "shikra_brackets": LineGrammar(Numbers(**TIGHT, **DOUBLE, write_number=partial(write_decimals, digits=3), whole=False), BRACKETS),
+    "llava_brackets": LineGrammar(Numbers(**SPACED, write_number=partial(write_decimals, digits=2), whole=False), BRACKETS),
+    "ferret_brackets": LineGrammar(Numbers(**SPACED), BRACKETS, gap=" "),
+    "swift_brackets": LineGrammar(Numbers("[({0},{1}),({2},{3})]", "[({0},{1})]", LISTS), BRACKETS),
+    "florence_loc": LineGrammar(Numbers(**FLORENCE_TOKENS), RUNS, joint=""),
+    "paligemma_loc": LabelLastGrammar(Numbers(**PALIGEMMA_TOKENS), RUNS, gap=" ", joint=" ; "),
+    "molmo_points": TagGrammar(),
 }
 
 
@@ -39,6 +114,8 @@ def parse(text: str, family: str = "qwen2_vl") -> Answer:
     Raises GroundswiftError for an unknown family.
     """
     row = family_row(family)
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text, and no label to write anywhere
     return GRAMMARS[row.grammar].parse(text, space_row(row.space).largest)
 
 

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
@@ -67,7 +68,7 @@ def upright(image: Image.Image) -> Image.Image:
     orientation_of(image)  # before decoding, so that a tag behind the pixels counts here as little as in `read_size_wh`
     turned = ImageOps.exif_transpose(image)
     if turned.mode.startswith("I;16"):
-        turned = turned.point(lambda value: value / 256).convert("L")
+        turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))  # Pillow scales little-endian ones only
     return turned.convert("RGB")
 
 

@@ -9,7 +9,7 @@ import msgspec
 Status = Literal["ok", "empty", "truncated", "unreadable"]
 
 
-class Located(msgspec.Struct, eq=False):
+class Located(msgspec.Struct, eq=False, gc=False):
     """One thing found. `box` is x1, y1, x2, y2 and `point` is x, y, in the family's own space; `label` is "" where none was given.
 
     `span` is where it stands in the text, as (start, end) characters. It takes no part in comparisons.

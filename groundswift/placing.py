@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from .boxes import Boxes
 from .errors import GroundswiftError
 from .family import family_row, needs_resized_wh
-from .resizing import fitted_wh, rescaled_wh
+from .resizing import Limits, fitted_wh, in_whole_tokens, rescaled_wh
 from .spaces import Space, placed, space_row, written
 
 
@@ -18,17 +18,31 @@ def resized_wh(
     max_pixels: int | None = None,
     first_max_pixels: int | None = None,
 ) -> tuple[int, int]:
-    """Size (width, height) in px of the image that the model is fed, for an image of `size_wh` px.
+    """Size (width, height) in px of the image that the model is fed by swift, for an image of `size_wh` px.
 
-    Limits are areas in px; None means the family's own. `first_max_pixels` is swift's `--max_pixels`, a resize before the family's.
-    Raises GroundswiftError where the family has no such resize, the limits contradict each other or a side is over 200 times the other.
+    Limits are areas in px, as MIN_PIXELS and MAX_PIXELS give them (rounded down to whole tokens); None means the family's own.
+    `first_max_pixels` is swift's `--max_pixels`, a resize before the family's. Raises GroundswiftError where the family has no such
+    resize, the limits contradict each other or leave no room, or a side is over 200 times the other.
     """
     row = family_row(family)
     if row.resize_factor is None:
         raise GroundswiftError(f"family {family} has no resize to multiples of a factor; its space {row.space} does not need one")
-    least = row.min_pixels if min_pixels is None else min_pixels
-    most = row.max_pixels if max_pixels is None else max_pixels
-    return fitted_wh(rescaled_wh(size_wh, first_max_pixels), row.resize_factor, least, most)
+    limits = limits_in_force(Limits(min_pixels, max_pixels, first_max_pixels), family)
+    return fitted_wh(rescaled_wh(size_wh, limits.first_max_pixels), row.resize_factor, limits.min_pixels, limits.max_pixels)
+
+
+def limits_in_force(limits: Limits, family: str) -> Limits:
+    """Limits as a run has them in the end: the family's own where none is set, in whole tokens, and no first resize where it is 0.
+
+    Where the family has no resize to multiples of a factor its two limits stay as they are.
+    """
+    row = family_row(family)
+    least, most = limits.min_pixels, limits.max_pixels
+    if row.resize_factor is not None:
+        least = in_whole_tokens(row.min_pixels if least is None else least, row.resize_factor)
+        most = in_whole_tokens(row.max_pixels if most is None else most, row.resize_factor)
+    first = limits.first_max_pixels
+    return Limits(least, most, None if first is None or first <= 0 else first)
 
 
 def to_original_px(

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from itertools import repeat
+
+import numpy as np
 
 from .errors import GroundswiftError
 from .located import Answer, Located, Status
 
+Item = tuple[Sequence[float], int, int]  # x1, y1, x2, y2, or x, y; where it starts and ends in the text
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+FEW = 32  # boxes in one place; more are placed at once
+ODDITIES = ("", "inverted", "out_of_range", "looks_like_ratios")
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 NOTHING = {"", "none", "null"}  # besides any number of `[]`
 
@@ -22,10 +29,10 @@ def write_number(value: float) -> str:
 
 def as_number(text: str) -> float:
     """Text of a number -> int where it is whole, else float (infinite where it is too large)."""
-    try:
-        return int(text) if len(text) < 19 else float(text)
-    except ValueError:
-        return float(text)
+    if text.isdecimal() and len(text) < 19:
+        return int(text)
+    number = float(text)
+    return int(number) if number.is_integer() and "e" not in text and "." not in text and len(text) < 17 else number
 
 
 def without_thinking(text: str) -> str | None:
@@ -49,7 +56,8 @@ class Reading:
     """Collects the objects and reasons of one answer. `limit`: the largest coordinate that the space has, None for no bound."""
 
     def __init__(self, limit: float | None) -> None:
-        self.limit = limit
+        self.largest = sys.float_info.max if limit is None else limit
+        self.surely = 1 if self.largest > 1 else -1  # numbers over it are no ratios
         self.objects: list[Located] = []
         self.reasons: list[str] = []
         self.cut = False
@@ -59,22 +67,56 @@ class Reading:
 
     def place(self, label: str, numbers: Sequence[float | None], span: tuple[int, int]) -> None:
         """Add the box (4 numbers) or point (2) that was read, with a reason for what is odd about it; None stands for what is no number."""
-        if len(numbers) not in (2, 4) or None in numbers:
-            return self.odd("malformed_box")
-        if not all(map(math.isfinite, numbers)):
-            return self.odd("non_finite")
-        if len(numbers) == 2:
-            self.objects.append(Located(label, None, (numbers[0], numbers[1]), span))
-        else:
-            x1, y1, x2, y2 = numbers
-            if x2 < x1 or y2 < y1:
-                self.odd("inverted")
-                x1, y1, x2, y2 = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-            self.objects.append(Located(label, (x1, y1, x2, y2), None, span))
-        if min(numbers) < 0 or (self.limit is not None and max(numbers) > self.limit):
+        size = len(numbers)
+        if size not in (2, 4) or None in numbers:
+            return self.reasons.append("malformed_box")
+        x1, y1, x2, y2 = numbers if size == 4 else (*numbers, *numbers)
+        if not (self.surely < x2 <= self.largest and 0 <= x1 <= x2 and 0 <= y1 <= y2 <= self.largest):
+            if not all(map(math.isfinite, numbers)):
+                return self.reasons.append("non_finite")
+            x1, y1, x2, y2 = self._odd(x1, y1, x2, y2)
+        self.objects.append(Located(label, (x1, y1, x2, y2), None, span) if size == 4 else Located(label, None, (x1, y1), span))
+
+    def place_all(self, label: str, items: Sequence[Item], start: int, end: int) -> None:
+        """Add what was read in one place of the text, from `start` to `end`, which hold the label and the marks around."""
+        if len(items) > FEW and self._place_many(label, items, start, end):
+            return
+        final = len(items) - 1
+        for index, (numbers, first, last) in enumerate(items):
+            self.place(label, numbers, (first if index else start, last if index < final else end))
+
+    def _place_many(self, label: str, items: Sequence[Item], start: int, end: int) -> bool:
+        """`place_all` in one go, for text that repeats itself; False where the items are not of one kind, or not all finite."""
+        coordinates, firsts, lasts = zip(*items, strict=True)
+        sizes = set(map(len, coordinates))
+        if len(sizes) > 1 or not sizes <= {2, 4}:
+            return False
+        numbers = np.array(coordinates, dtype=np.float64)
+        if not np.isfinite(numbers).all():
+            return False
+        low, high = numbers[:, :2], numbers[:, -2:]
+        inverted = (high < low).any(axis=1)
+        outside = (numbers.min(axis=1) < 0) | (numbers.max(axis=1) > self.largest)
+        ratios = ~outside & (self.surely == 1) & (numbers.max(axis=1) <= 1) & (numbers != np.floor(numbers)).any(axis=1)
+        codes = np.stack([inverted, np.select([outside, ratios], [2, 3])], axis=1).ravel()
+        self.reasons.extend(map(ODDITIES.__getitem__, codes[codes > 0].tolist()))
+        if inverted.any():
+            coordinates = [(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in coordinates]
+        spans = zip((start, *firsts[1:]), (*lasts[:-1], end), strict=True)
+        boxes, points = (coordinates, repeat(None)) if sizes == {4} else (repeat(None), coordinates)
+        self.objects.extend(map(Located, repeat(label), boxes, points, spans))
+        return True
+
+    def _odd(self, x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
+        """The corners in order, with a reason for what is odd about them."""
+        if x2 < x1 or y2 < y1:
+            self.odd("inverted")
+            x1, y1, x2, y2 = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+        if min(x1, y1) < 0 or max(x2, y2) > self.largest:
             self.odd("out_of_range")
-        elif max(numbers) <= 1 and not all(float(number).is_integer() for number in numbers):
+        elif self.surely == 1 and max(x2, y2) <= 1 and not all(float(number).is_integer() for number in (x1, y1, x2, y2)):
             self.odd("looks_like_ratios")
+        return x1, y1, x2, y2
 
     def answer(self, text: str) -> Answer:
         if "<ref-object>" in text or "<bbox>" in text:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
 from .errors import GroundswiftError
 
+LIMITS_OF_A_ROW = ("min_pixels", "max_pixels", "resized_width", "resized_height")  # in its `chat_template_kwargs`, over all others
 
-class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class Limits(msgspec.Struct, frozen=True):
     """Areas in px that bound the model's input; None where a limit is not set, so that the family's own holds.
 
     `min_pixels`, `max_pixels`: of the family's resize (MIN_PIXELS, MAX_PIXELS or IMAGE_MAX_TOKEN_NUM in the environment).
@@ -19,6 +22,11 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     min_pixels: int | None = None
     max_pixels: int | None = None
     first_max_pixels: int | None = None
+
+
+def in_whole_tokens(pixels: int, factor: int) -> int:
+    """An area in px as swift takes it from MIN_PIXELS and MAX_PIXELS: that of whole tokens of `factor` x `factor` px, rounded down."""
+    return pixels // factor**2 * factor**2
 
 
 def rescaled_wh(size_wh: tuple[int, int], first_max_pixels: int | None) -> tuple[int, int]:
@@ -42,6 +50,8 @@ def fitted_wh(size_wh: tuple[int, int], factor: int, min_pixels: int, max_pixels
     width, height = size_wh
     if min_pixels > max_pixels:
         raise GroundswiftError(f"min_pixels {min_pixels} is over max_pixels {max_pixels}")
+    if max_pixels < factor**2:
+        raise GroundswiftError(f"max_pixels {max_pixels} has no room for one token of {factor}x{factor} px")
     if min(size_wh) < 1 or max(size_wh) / min(size_wh) > 200:
         raise GroundswiftError(f"image of {width}x{height} px; expected at least 1 px a side and an aspect ratio of at most 200")
     wide, high = (max(factor, round(side / factor) * factor) for side in size_wh)
@@ -56,3 +66,8 @@ def fitted_wh(size_wh: tuple[int, int], factor: int, min_pixels: int, max_pixels
         grow = math.sqrt(min_pixels / (height * width))
         wide, high = (math.ceil(side * grow / factor) * factor for side in size_wh)
     return wide, high
+
+
+def limits_of_its_own(chat_template_kwargs: Mapping[str, object] | None) -> list[str]:
+    """The names by which a row of swift limits its own pictures, whatever its run says: `fetch_image` of qwen-vl-utils takes them."""
+    return [name for name in LIMITS_OF_A_ROW if (chat_template_kwargs or {}).get(name) is not None]

@@ -7,6 +7,7 @@ alone: which family has which space is in `family.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -79,18 +80,40 @@ def square_margins(sizes_wh: ArrayLike) -> Boxes:
     return np.floor((sizes.max(axis=-1, keepdims=True) - sizes) / 2)
 
 
-def px_per_unit(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
-    """Original pixels in one unit, (2,) or (N, 2) for (x, y). Raises GroundswiftError where the space needs `resized_wh`."""
+def side_and_units(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> tuple[Boxes, Boxes]:
+    """(how long a side is in original px, into how many units it is divided), each (2,) or (N, 2) for (x, y).
+
+    Raises GroundswiftError where the space needs `resized_wh`.
+    """
     sizes = sides(size_wh)
     if space.side == "square":
         sizes = np.broadcast_to(sizes.max(axis=-1, keepdims=True), sizes.shape)
     if space.units is not None:
-        return sizes / space.units
+        return sizes, np.full_like(sizes, space.units)
     if space.side == "original":
-        return np.ones_like(sizes)
+        return sizes, sizes
     if resized_wh is None:
         raise GroundswiftError(f"space {space.name} needs resized_wh, the size of the image that the model was fed")
-    return sizes / sides(resized_wh)
+    return sizes, sides(resized_wh)
+
+
+def px_per_unit(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
+    """Original pixels in one unit, (2,) or (N, 2) for (x, y). Raises GroundswiftError where the space needs `resized_wh`."""
+    side, units = side_and_units(space, size_wh, resized_wh)
+    return side / units
+
+
+def _twice(pairs: Boxes) -> Boxes:
+    """(..., 2) for (x, y) -> (..., 4) for (x, y, x, y)."""
+    return np.concatenate([pairs, pairs], axis=-1)
+
+
+@lru_cache(maxsize=4096)
+def _unit_of_one(space: Space, size_wh: tuple[float, float], resized_wh: tuple[float, float] | None) -> Boxes:
+    """`px_per_unit` of one image, for the four numbers of a box; kept, because answers come image by image, often of one size."""
+    unit = _twice(px_per_unit(space, size_wh, resized_wh))
+    unit.setflags(write=False)
+    return unit
 
 
 def quantum(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
@@ -100,26 +123,26 @@ def quantum(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = Non
 
 def placed(boxes: ArrayLike, space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
     """Boxes as they are written -> (N, 4) float64 xyxy in original pixels, not clipped. Sizes are (2,) or, one a box, (N, 2)."""
-    unit, written = px_per_unit(space, size_wh, resized_wh), as_boxes(boxes)
+    if isinstance(size_wh, tuple) and (resized_wh is None or isinstance(resized_wh, tuple)):
+        unit = _unit_of_one(space, size_wh, resized_wh)
+    else:
+        unit = _twice(px_per_unit(space, size_wh, resized_wh))
+    written = as_boxes(boxes)
     if space.rounding != "nearest":
         written = written + 0.5
     if space.rounding == "cells":  # a box within one row or column of cells has no middles to span: it is as large as its cells
         thin = (written[:, :2] == written[:, 2:]).any(axis=1)
         written[thin] += [-0.5, -0.5, 0.5, 0.5]
-    px = written * np.concatenate([unit, unit], axis=-1)
-    if space.side == "square":
-        margins = square_margins(size_wh)
-        px = px - np.concatenate([margins, margins], axis=-1)
-    return px
+    px = written * unit
+    return px - _twice(square_margins(size_wh)) if space.side == "square" else px
 
 
 def written(boxes_xyxy_px: ArrayLike, space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
     """The inverse, rounded as the space is: (N, 4) float64. Boxes outside their image stay outside, but for bins and cells."""
-    unit, px = px_per_unit(space, size_wh, resized_wh), as_boxes(boxes_xyxy_px)
+    (side, units), px = side_and_units(space, size_wh, resized_wh), as_boxes(boxes_xyxy_px)
     if space.side == "square":
-        margins = square_margins(size_wh)
-        px = px + np.concatenate([margins, margins], axis=-1)
-    exact = px / np.concatenate([unit, unit], axis=-1)
+        px = px + _twice(square_margins(size_wh))
+    exact = px / _twice(side) * _twice(units)  # in swift's order, to the last bit
     if space.rounding == "nearest":
         return np.rint(exact * 10**space.decimals) / 10**space.decimals
     numbers = np.floor(exact)

@@ -1,4 +1,4 @@
-"""Boxes between marks: `<ref>a dog</ref><box>(221,423),(569,886)</box>`, and the same with other marks.
+"""Boxes and labels between marks: `<ref>a dog</ref><box>(221,423),(569,886)</box>`, and the same with other marks and numbers.
 
 A label holds for every box up to the next label. Points are boxes with one pair. Source: Qwen-VL README; QwenLM/Qwen3-VL#105.
 """
@@ -10,30 +10,47 @@ from collections.abc import Sequence
 
 from .errors import GroundswiftError
 from .located import Answer, Located
-from .reading import NUMBER, THINK_CLOSE, Reading, as_number, still_thinking, without_thinking, write_number
+from .number_grammar import Numbers, grouped, listed
+from .plain_grammar import label_first
+from .reading import THINK_CLOSE, Reading, still_thinking, without_thinking
 
-PAIR = rf"\(\s*({NUMBER})\s*,\s*({NUMBER})\s*\)"
-PAIRS = re.compile(rf"\s*{PAIR}(?:\s*(?:,\s*)?{PAIR})?\s*")
+ANY_LIST = listed(r"\[\]()<>", ";")
+PAIRS = Numbers("({0},{1}),({2},{3})", "({0},{1})", ANY_LIST)
 
 
 class TokenGrammar:
-    """One such grammar, by its four marks."""
+    """One such grammar, by its four marks and the way its numbers are written.
 
-    whole_answer = False
+    `blank_labels`: whether blanks around a label belong to it; where not, they are what the tokenizer put there.
+    """
 
-    def __init__(self, ref_open: str, ref_close: str, box_open: str, box_close: str) -> None:
+    def __init__(
+        self,
+        ref_open: str,
+        ref_close: str,
+        box_open: str,
+        box_close: str,
+        numbers: Numbers = PAIRS,
+        blank_labels: bool = True,
+    ) -> None:
         self.ref_open, self.ref_close, self.box_open, self.box_close = marks = (ref_open, ref_close, box_open, box_close)
         self.marks = marks
-        self.any_mark = re.compile("|".join(map(re.escape, marks)))
-        r_open, r_close, b_open, b_close = map(re.escape, marks)
-        pair = r"\(([0-9]{1,9}),([0-9]{1,9})\)"
-        self.plain = re.compile(f"{r_open}([^<]*){r_close}{b_open}{pair},{pair}{b_close}")
+        self.numbers = numbers
+        self.blank_labels = blank_labels
+        self.whole_answer = numbers.joint is not None
+        self.any_mark = re.compile(f"({'|'.join(map(re.escape, marks))})")
+        label = "[^<]*" if blank_labels else r"[^<\s](?:[^<]*[^<\s])?"
+        self.plain = label_first(f"(?:{re.escape(ref_open)}({label}){re.escape(ref_close)})?", box_open, numbers, box_close)
 
     def check_label(self, label: str) -> None:
-        """Raises GroundswiftError where a reader would take a piece of the label for a mark."""
+        """Raises GroundswiftError where a reader would take a piece of the label for a mark, or leave blanks away."""
         marks = (*self.marks, THINK_CLOSE)
         if any(mark in label for mark in marks):
             raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({', '.join(marks)})")
+        if not self.blank_labels and label != label.strip():
+            raise GroundswiftError(
+                f"label {label!r} cannot be written between {self.ref_open} and {self.ref_close}; expected no blanks around"
+            )
 
     def write_label(self, label: str) -> str:
         self.check_label(label)
@@ -41,68 +58,61 @@ class TokenGrammar:
 
     def write_box(self, coordinates: Sequence[float]) -> str:
         """x1, y1, x2, y2 -> `<box>(x1,y1),(x2,y2)</box>`; x, y -> `<box>(x,y)</box>`."""
-        numbers = [write_number(value) for value in coordinates]
-        corners = ",".join(f"({x},{y})" for x, y in zip(numbers[::2], numbers[1::2], strict=True))
-        return f"{self.box_open}{corners}{self.box_close}"
+        return self._write_boxes([coordinates])
+
+    def _write_boxes(self, boxes: Sequence[Sequence[float]]) -> str:
+        return f"{self.box_open}{self.numbers.write(boxes)}{self.box_close}"
 
     def format(self, objects: Sequence[Located]) -> str:
         """Each box with its label before it; no label is written as none, or as an empty one where the label before would hold on."""
         written, last = [], ""
-        for located in objects:
-            if located.label or last:
-                written.append(self.write_label(located.label))
-            written.append(self.write_box(located.box or located.point or ()))
-            last = located.label
+        for label, boxes in grouped(objects, self.numbers):
+            if label or last:
+                written.append(self.write_label(label))
+            written.append(self._write_boxes(boxes))
+            last = label
         return "".join(written)
 
     def parse(self, text: str, limit: float | None) -> Answer:
-        plain = self._parse_plain(text, limit)
+        plain = self.plain.read(text, limit)
         if plain is not None:
             return plain
         said = without_thinking(text)
         return still_thinking() if said is None else self._parse_any(said, limit)
 
-    def _parse_plain(self, text: str, limit: float | None) -> Answer | None:
-        """A well-formed answer in one pass of one expression; None for any other."""
-        objects, position, match = [], 0, self.plain.match
-        while found := match(text, position):
-            label, *digits = found.groups()
-            x1, y1, x2, y2 = map(int, digits)
-            if x2 < x1 or y2 < y1 or (limit is not None and (x2 > limit or y2 > limit)):
-                return None
-            end = found.end()
-            objects.append(Located(label, (x1, y1, x2, y2), None, (position, end)))
-            position = end
-        return Answer(objects, "ok", []) if objects and position == len(text) else None
-
     def _parse_any(self, text: str, limit: float | None) -> Answer:
         """One pass over the marks, each with the text up to the next one."""
-        whole = len(text) - self._half_mark(text)
-        scan = _Scan(self, Reading(limit), cut=whole < len(text))
-        marks = [(found.group(), *found.span()) for found in self.any_mark.finditer(text)]
-        before = None
-        for (mark, start, end), (following, stop, after) in zip(marks, [*marks, (None, whole, whole)][1:], strict=True):
-            if mark == self.ref_open:
-                scan.label_opens(start, text[end:stop], following)
-            elif mark == self.box_open:
-                scan.box_opens((start, after if following == self.box_close else stop), text[end:stop], following)
+        whole = len(text) - half_mark(text, self.marks)
+        scan = _Scan(self, text, Reading(limit), cut=whole < len(text))
+        pieces = self.any_mark.split(text[:whole])  # text, mark, text, mark, ..., text
+        before, position = None, len(pieces[0])
+        for mark, content, following in zip(pieces[1::2], pieces[2::2], [*pieces[3::2], None], strict=False):
+            if mark == self.box_open:
+                scan.box_opens(position, content, following)
+            elif mark == self.ref_open:
+                scan.label_opens(position, content, following)
             elif before != (self.ref_open if mark == self.ref_close else self.box_open):
                 scan.reading.odd("stray_mark")
             before = mark
-        scan.end(text[marks[-1][2] : whole] if marks else "")
+            position += len(mark) + len(content)
+        scan.end(pieces[-1] if len(pieces) > 1 else "")
         return scan.reading.answer(text)
 
-    def _half_mark(self, text: str) -> int:
-        """How many characters at the end are the beginning of a mark that was cut."""
-        lengths = range(min(len(text), max(map(len, self.marks)) - 1), 0, -1)
-        return next((n for n in lengths if any(m.startswith(text[-n:]) and len(m) > n for m in self.marks)), 0)
+
+def half_mark(text: str, marks: Sequence[str]) -> int:
+    """How many characters at the end are the beginning of a mark that was cut."""
+    lengths = range(min(len(text), max(map(len, marks)) - 1), 0, -1)
+    return next((n for n in lengths if any(m.startswith(text[-n:]) and len(m) > n for m in marks)), 0)
 
 
 class _Scan:
     """The state while one answer's marks go by."""
 
-    def __init__(self, grammar: TokenGrammar, reading: Reading, cut: bool) -> None:
-        self.grammar = grammar
+    def __init__(self, grammar: TokenGrammar, text: str, reading: Reading, cut: bool) -> None:
+        self.ref_open, self.ref_close, self.box_open, self.box_close = grammar.marks
+        self.blank_labels = grammar.blank_labels
+        self.read = grammar.numbers.read
+        self.text = text
         self.reading = reading
         self.reading.cut = cut
         self.label = ""
@@ -111,30 +121,35 @@ class _Scan:
     def label_opens(self, start: int, content: str, following: str | None) -> None:
         if self.waiting is not None:
             self.reading.odd("label_without_box")
-        self.label, self.waiting = content, start
+        self.label, self.waiting = content if self.blank_labels else content.strip(), start
         if following is None:
             self.reading.cut, self.waiting = True, None
-        elif following == self.grammar.ref_open and not content.strip():
+        elif following == self.ref_open and not content.strip():
             self.reading.odd("doubled_mark")
             self.waiting = None
-        elif following != self.grammar.ref_close:
+        elif following != self.ref_close:
             self.reading.odd("unclosed_label")
             self.label = content.strip()
 
-    def box_opens(self, span: tuple[int, int], content: str, following: str | None) -> None:
-        pairs = PAIRS.fullmatch(content)
-        if following is None:
+    def box_opens(self, start: int, content: str, following: str | None) -> None:
+        """`start`: where the mark stands; `content`: the text up to the following mark."""
+        begin = start + len(self.box_open)
+        stop = end = begin + len(content)
+        if following == self.box_close:
+            end += len(following)
+        elif following is None:
             self.reading.cut = True
-        elif following == self.grammar.box_open and not content.strip():
+        elif following == self.box_open and not content.strip():
             return self.reading.odd("doubled_mark")
-        elif pairs is None:
-            self.reading.odd("malformed_box")
         else:
-            if following != self.grammar.box_close:
-                self.reading.odd("unclosed_box")
-            start = span[0] if self.waiting is None else self.waiting
-            self.reading.place(self.label, [as_number(digits) for digits in pairs.groups() if digits is not None], (start, span[1]))
-        self.waiting = None
+            self.reading.odd("unclosed_box")
+        if self.waiting is not None:
+            start, self.waiting = self.waiting, None
+        items, broken, _ = self.read(self.text, begin, stop, following is None)
+        if items:
+            self.reading.place_all(self.label, items, start, end)
+        if broken:
+            self.reading.odd("malformed_box", broken)
 
     def end(self, rest: str) -> None:
         """`rest` is what stands after the last mark."""

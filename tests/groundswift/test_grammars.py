@@ -1,18 +1,22 @@
 """What holds for the box text of every family: it round-trips, no text breaks it, a cut answer keeps its whole objects."""
 
 import math
+import pickle
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from groundswift import Located, families, format_answer, parse
+from groundswift import Located, families, family_table, format_answer, parse
 from groundswift.errors import GroundswiftError
+from groundswift.grammars import GRAMMARS
+from groundswift.spaces import space_row
+from groundswift.token_grammar import TokenGrammar
 
-FAMILIES = sorted(families())
-LIMIT = {name: 1000 if row.space == "norm1000" else 6000 for name, row in families().items()}
-MARKS = ("<ref>", "</ref>", "<box>", "</box>", "</think>")
-QWEN2_MARKS = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+ONE_OF_EACH = {(row.grammar, row.space): name for name, row in reversed(families().items())}  # families that differ in their text
+FAMILIES = sorted(ONE_OF_EACH.values())
+WHOLE_NUMBERS = {"florence_loc", "paligemma_loc", "rex_omni_tokens", "kosmos_patches"}  # their numbers are tokens
+MARKED = [name for name in FAMILIES if isinstance(GRAMMARS[families()[name].grammar], TokenGrammar)]
 STATUSES = {"ok", "empty", "truncated", "unreadable"}
 for_each_family = pytest.mark.parametrize("family", FAMILIES)
 few = settings(max_examples=60, deadline=None)
@@ -41,37 +45,62 @@ AWKWARD_LABELS = [
     "<bbox>",
     "\x00\x7f\u2028",
 ]
-labels = st.one_of(st.sampled_from(AWKWARD_LABELS), st.text(max_size=12)).filter(
-    lambda label: not any(mark in label for mark in (*MARKS, *QWEN2_MARKS))
-)
+EVERYDAY_LABELS = ["dog", "a big dog", "red, or blue", 'a 12" screen', "it's", "狗", "No. 5", "salt & pepper", "T-shirt (red)", "x-ray [1]"]
 
 
-def coordinates(limit: float) -> st.SearchStrategy[float]:
-    return st.one_of(st.integers(0, int(limit)), st.floats(0, limit, allow_nan=False, allow_subnormal=False))
+def limit(family: str) -> float:
+    return space_row(families()[family].space).largest or 6000
 
 
-def boxes(limit: float) -> st.SearchStrategy[Located]:
-    def located(label, xs, ys):
-        return Located(label, (*map(min, (xs, ys)), *map(max, (xs, ys))))
-
-    pair = st.tuples(coordinates(limit), coordinates(limit))
-    return st.builds(located, labels, pair, pair)
+def thing(family: str, label: str, *numbers: int) -> Located:
+    """A box of 4 whole numbers, or its first corner where the family has no boxes; as hundredths where its space ends at 1."""
+    numbers = tuple(number / 100 for number in numbers) if limit(family) == 1 else numbers
+    return Located(label, numbers) if families()[family].boxes else Located(label, None, numbers[:2])
 
 
-def points(limit: float) -> st.SearchStrategy[Located]:
-    return st.builds(lambda label, at: Located(label, None, at), labels, st.tuples(coordinates(limit), coordinates(limit)))
+def written(objects: list[Located], family: str) -> str | None:
+    """The text, or None where it is refused for the sake of a label."""
+    try:
+        return format_answer(objects, family)
+    except GroundswiftError as error:
+        if not str(error).startswith("label "):
+            raise
+        return None
+
+
+def labels(family: str) -> st.SearchStrategy[str]:
+    anything = st.one_of(st.sampled_from(AWKWARD_LABELS), st.text(max_size=12))
+    return anything.filter(lambda label: written([thing(family, label, 1, 2, 3, 4)], family) is not None)
+
+
+def coordinates(family: str) -> st.SearchStrategy[float]:
+    whole = st.integers(0, int(limit(family)))
+    if families()[family].grammar in WHOLE_NUMBERS:
+        return whole
+    return st.one_of(whole, st.floats(0, limit(family), allow_nan=False, allow_subnormal=False))
 
 
 def things(family: str, **sizes: int) -> st.SearchStrategy[list[Located]]:
-    return st.lists(st.one_of(boxes(LIMIT[family]), points(LIMIT[family])), **sizes)
+    """Boxes and points that a family can write."""
+    row, pair = families()[family], st.tuples(coordinates(family), coordinates(family))
+    boxes = st.builds(lambda label, a, b: Located(label, (*map(min, a, b), *map(max, a, b))), labels(family), pair, pair)
+    points = st.builds(lambda label, at: Located(label, None, at), labels(family), pair)
+    return st.lists(st.one_of([boxes] * row.boxes + [points] * row.points), **sizes)
+
+
+@for_each_family
+def test_half_of_a_surrogate_pair_becomes_a_label_that_can_be_written(family):
+    text = family_table.example(families()[family]).replace("dog", "\ud83dog")
+    assert [located.label.encode() for located in parse(text, family).objects] == [b"?og"]
+    assert parse("\ud83d", family).status == "unreadable"
 
 
 @for_each_family
 def test_what_is_written_is_read_again(family):
     @few
     @given(things(family, max_size=6))
-    @example([Located("dog", (0, 0, 1, 1)), Located("", (1, 1, 2, 2)), Located("", None, (3, 3)), Located("cat", (4, 4, 4, 4))])
-    @example([Located("tiny", (0.0, 1e-300, 0.5, 1))])
+    @example([thing(family, label, *box) for label in ("dog", "dog", "", "", "a cat", "dog") for box in ((0, 0, 1, 1), (2, 3, 3, 31))])
+    @example([thing(family, "tiny", 0, 0, 0, 0)])
     def check(objects):
         answer = parse(format_answer(objects, family), family)
         assert answer.objects == objects
@@ -82,10 +111,34 @@ def test_what_is_written_is_read_again(family):
 
 
 @for_each_family
+def test_the_fast_path_reads_what_the_tolerant_one_reads(family):
+    @few
+    @given(st.lists(st.tuples(st.sampled_from(EVERYDAY_LABELS + [""]), st.tuples(*[st.integers(0, 31)] * 4).map(sorted)), min_size=1))
+    def check(rows):
+        text = format_answer([thing(family, label, x1, y1, x2, y2) for label, (x1, y1, x2, y2) in rows], family)
+        fast, tolerant = parse(text, family), parse(text + "\n ", family)
+        assert fast == tolerant
+        for one, other in zip(fast.objects, tolerant.objects, strict=True):
+            assert max(abs(a - b) for a, b in zip(one.span, other.span, strict=True)) <= 1  # an inner bracket belongs to it or not
+
+    check()
+
+
+@for_each_family
 @pytest.mark.parametrize("label", AWKWARD_LABELS)
-def test_an_awkward_label_round_trips(family, label):
-    objects = [Located(label, (1, 2, 30, 40)), Located("dog", None, (5, 6)), Located(label, (1.5, 2, 30, 40))]
-    assert parse(format_answer(objects, family), family).objects == objects
+def test_an_awkward_label_round_trips_or_is_refused(family, label):
+    objects = [thing(family, label, 1, 2, 3, 4), thing(family, "dog", 5, 6, 7, 8), thing(family, label, 9, 10, 11, 12)]
+    text = written(objects, family)
+    assert text is None or parse(text, family).objects == objects
+
+
+@for_each_family
+@pytest.mark.parametrize(
+    "label", ["dog", "a big dog", "red, or blue", 'a 12" screen', "it's", "狗", "No. 5", "salt & pepper", "T-shirt (red)"]
+)
+def test_an_everyday_label_is_never_refused(family, label):
+    test_an_awkward_label_round_trips_or_is_refused(family, label)
+    assert written([thing(family, label, 1, 2, 3, 4)], family)
 
 
 @for_each_family
@@ -96,15 +149,18 @@ def test_a_span_holds_its_object(family):
         text = before + format_answer(objects, family)
         found = parse(text, family).objects
         assert found == objects
-        for located in found:
+        for earlier, located, later in zip([None, *found], found, [*found[1:], None], strict=False):
             start, end = located.span
-            assert parse(text[start:end], family).objects == [located]
+            assert len(before) <= start < end <= len(text)
+            if all(other is None or other.label != located.label for other in (earlier, later)):  # else they may share a mark
+                assert parse(text[start:end], family).objects == [located]
+                assert earlier is None or earlier.span[1] <= start
 
     check()
 
 
 @for_each_family
-def test_a_cut_answer_keeps_its_whole_objects_and_only_those(family):
+def test_a_cut_answer_keeps_its_whole_objects(family):
     @few
     @given(things(family, min_size=1, max_size=4), st.data())
     def check(objects, data):
@@ -112,19 +168,30 @@ def test_a_cut_answer_keeps_its_whole_objects_and_only_those(family):
         ends = [located.span[1] for located in parse(text, family).objects]
         cut = data.draw(st.integers(0, len(text)))
         answer = parse(text[:cut], family)
-        assert answer.objects == objects[: sum(end <= cut for end in ends)]
+        whole = sum(end < cut or (end == cut and located.box is not None) for located, end in zip(objects, ends, strict=True))
+        assert answer.objects[:whole] == objects[:whole]
+        for left, located in zip(answer.objects[whole:], objects[whole:], strict=False):  # one whose end alone is missing may be kept
+            if families()[family].grammar == "florence_loc" and left.point:  # half a box of a family whose boxes have no end
+                assert left.point == (located.point or located.box[:2])
+            else:
+                assert (left.box, left.point) == (located.box, located.point)
+                assert located.label.startswith(left.label)
+        assert len(answer.objects) <= len(objects)
         if cut == 0:
             assert answer.status == "empty"
-        elif cut in ends and not families()[family].grammar.startswith("json"):
-            assert answer.status == "ok"  # as far as anybody can see, it ends there
-        else:
-            closed = families()[family].grammar.startswith("json") and cut > text.rindex("]")
-            assert answer.status == ("ok" if closed or cut == len(text) else "truncated")
+        elif cut == len(text):
+            assert answer.status == "ok"
+        elif family in MARKED and cut not in ends:
+            assert answer.status == "truncated"
 
     check()
 
 
-FRAGMENTS = [*MARKS, *QWEN2_MARKS, *"{}[]()\"'`\\,:<>-.\n ", "<think>", "```json\n", "(1,2)", "(3,4)", ",", "12", "-7.5e3", "1e999", "NaN"]
+MARKS = ("<ref>", "</ref>", "<box>", "</box>", "</think>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+MARKS += ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<phrase>", "</phrase>", "<object>", "</object>", "<patch_index_0044>")
+MARKS += ("</delimiter_of_multi_objects/>", "<|begin_of_box|>", "<|end_of_box|>", "<loc_1>", "<loc0256>", "<loc", "<12>")
+MARKS += ('<point x="1" y="2" alt="a">', "</point>", '<points x1="1" y1="2" alt="', '="')
+FRAGMENTS = [*MARKS, *"{}[]()\"'`\\,:<>-.\n ", "<think>", "```json\n", "(1,2)", "(3,4)", ",", "12", "-7.5e3", "1e999", "NaN"]
 FRAGMENTS += ['"bbox_2d"', '"label"', '"point_2d": [1, 2]', '{"bbox_2d": [1, 2, 3, 4], "label": "a"}', "null", "dog", "\\ud800", '\\"']
 
 
@@ -184,16 +251,44 @@ def test_no_damage_to_an_answer_breaks_the_reader(family):
 
 
 HOSTILE = ["{", "[", '"', "9", " ", "\\", "\n", "(1,", "[1", "{}", '\\"', '"\n', '\\"\n', '"a', '"bbox_2d"', '{"bbox_2d": [', '{"a": ']
-HOSTILE += ["<think>", "<think></think>", "<ref>", "<box>", "<box>(1,2)", *QWEN2_MARKS, "<|box_start|>(1,2)"]
-OPENINGS = ["", '{"a": "', '[{"bbox_2d": [', "<|object_ref_start|>", "<|box_start|>(1,2)", "<ref>", "<box>(1,2)"]
+HOSTILE += [
+    "(",
+    "<",
+    "]",
+    "[[1,2,3,4]",
+    "1,",
+    "1;",
+    "[1,2",
+    "a[1,2]\n",
+    "a ",
+    "\u3000",
+    'x1="',
+    "<think>",
+    "<think></think>",
+    *MARKS,
+    "<box>(1,2)",
+    "<|box_start|>(1,2)",
+]
+OPENINGS = [
+    "",
+    '{"a": "',
+    '[{"bbox_2d": [',
+    "<|object_ref_start|>",
+    "<|box_start|>(1,2)",
+    "<ref>",
+    "<box>(1,2)",
+    "<|begin_of_box|>[",
+    "dog[[1,",
+]
+OPENINGS += ["<|det|>[[1", "<object><patch_index_0001>", "dog<loc_1>", '<points x1="1']
 
 
 @pytest.mark.timeout(120)  # linear reading takes some seconds for all of them; anything worse does not end
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_hostile_text_is_read_in_linear_time(opening):
-    for family, ending in (("qwen_vl", "x</box>"), ("qwen2_vl", "x<|box_end|>"), ("qwen2_5_vl", "")):
+    for family in FAMILIES:
         for piece in HOSTILE:
-            assert parse(opening + piece * (200_000 // len(piece)) + ending, family).status in STATUSES
+            assert parse(opening + piece * (20_000 // len(piece)) + "x</box>", family).status in STATUSES
 
 
 @for_each_family
@@ -219,30 +314,49 @@ def test_ways_to_say_that_there_is_nothing(family, text, before):
 
 @for_each_family
 def test_thinking_is_no_part_of_the_answer(family):
-    thing, other = Located("dog", (1, 2, 30, 40)), Located("cat", (5, 6, 7, 8))
-    thought, said = format_answer([other], family), format_answer([thing], family)
+    dog, other = thing(family, "dog", 1, 2, 3, 4), thing(family, "cat", 5, 6, 7, 8)
+    thought, said = format_answer([other], family), format_answer([dog], family)
     for before in (f"<think>{thought}</think>", f"{thought}</think>\n\n", f"<think>a</think> {thought} <think>b</think>"):
         answer = parse(before + said, family)
-        assert (answer.objects, answer.status, answer.reasons) == ([thing], "ok", [])
+        assert (answer.objects, answer.status, answer.reasons) == ([dog], "ok", [])
         assert answer.objects[0].span[0] >= len(before)
     unfinished = parse(f"<think>{thought}", family)
     assert (unfinished.objects, unfinished.status, unfinished.reasons) == ([], "truncated", ["unclosed_thinking"])
 
 
-@for_each_family
-@pytest.mark.parametrize("mark", QWEN2_MARKS + ("</think>",))
-def test_a_label_that_holds_a_mark_is_refused(family, mark):
-    if mark in QWEN2_MARKS and family == "qwen_vl":
-        return
-    with pytest.raises(GroundswiftError, match="holds a mark of the box grammar"):
-        format_answer([Located(f"a{mark}b", (1, 2, 3, 4))], family)
+@pytest.mark.parametrize("family", MARKED)
+def test_a_label_that_holds_a_mark_is_refused(family):
+    for mark in (*GRAMMARS[families()[family].grammar].marks, "</think>"):
+        with pytest.raises(GroundswiftError, match="holds a mark of the box grammar"):
+            format_answer([Located(f"a{mark}b", (1, 2, 3, 4))], family)
 
 
 @for_each_family
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_coordinate_that_is_not_finite_is_refused(family, value):
+    objects = [Located("dog", (1, 2, value, 4))] if families()[family].boxes else [Located("dog", None, (1, value))]
     with pytest.raises(GroundswiftError, match="expected a finite number"):
-        format_answer([Located("dog", (1, 2, value, 4))], family)
+        format_answer(objects, family)
+
+
+@for_each_family
+def test_what_a_family_cannot_write_is_refused(family):
+    if not families()[family].points:
+        with pytest.raises(GroundswiftError, match="boxes only"):
+            format_answer([Located("dog", None, (1, 2))], family)
+    if not families()[family].boxes:
+        with pytest.raises(GroundswiftError, match="points only"):
+            format_answer([Located("dog", (1, 2, 3, 4))], family)
+    if families()[family].grammar in WHOLE_NUMBERS:
+        for value in (1.5, -1, limit(family) + 1):
+            with pytest.raises(GroundswiftError, match=f"expected a whole number from 0 to {limit(family):g}"):
+                format_answer([Located("dog", (0, 0, value, 1))], family)
+
+
+@for_each_family
+def test_a_grammar_can_be_sent_to_a_worker(family):
+    grammar, things = GRAMMARS[families()[family].grammar], [thing(family, "dog", 1, 2, 3, 4)]
+    assert pickle.loads(pickle.dumps(grammar)).format(things) == grammar.format(things)
 
 
 @for_each_family

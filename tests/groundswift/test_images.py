@@ -92,6 +92,9 @@ def test_an_orientation_that_is_none_counts_as_upright(exif):
         pytest.param(Image.new("1", SIZE_WH, 1), "PNG", (255, 255, 255), id="one bit"),
         pytest.param(Image.fromarray(np.full(SIZE_WH[::-1], 40000, np.uint16)), "PNG", (156, 156, 156), id="16 bits"),
         pytest.param(Image.fromarray(np.full(SIZE_WH[::-1], 40000, np.uint16)), "TIFF", (156, 156, 156), id="16 bits, tiff"),
+        pytest.param(
+            Image.frombytes("I;16B", SIZE_WH, b"\x9c\x40" * SIZE_WH[0] * SIZE_WH[1]), "TIFF", (156, 156, 156), id="16 bits, big end first"
+        ),
         pytest.param(Image.new("RGB", SIZE_WH, (0, 128, 255)).quantize(4), "PNG", (0, 128, 255), id="palette"),
         pytest.param(Image.new("RGB", SIZE_WH, (0, 128, 255)).quantize(4), "GIF", (0, 128, 255), id="gif"),
     ],

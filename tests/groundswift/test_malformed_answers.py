@@ -3,6 +3,8 @@
 Each case states what can still be read, the status, and the reasons that are given for the rest.
 """
 
+import re
+
 import pytest
 
 from groundswift import Located, format_answer, parse
@@ -29,7 +31,9 @@ CAT = "<ref>cat</ref><box>(5,6),(70,80)</box>"
 
 TOKEN_CASES = [  # in the marks of Qwen-VL; those of Qwen2-VL take their places
     case("well formed", DOG + CAT, [dog(), cat()], "ok"),
-    case("start of a box without an end", "<ref>dog</ref><box>(1,2),(30,40)", [], "truncated"),
+    case("start of a box without an end", "<ref>dog</ref><box>(1,2),(30,40)", [dog()], "truncated"),
+    case("start of a box without an end and a closing parenthesis", "<ref>dog</ref><box>(1,2),(30,4", [], "truncated"),
+    case("half a box without an end", "<ref>dog</ref><box>(1,2)", [], "truncated"),
     case("start of a box without an end, then more", "<ref>dog</ref><box>(1,2),(30,40)" + CAT, [dog(), cat()], "ok", "unclosed_box"),
     case("start of a label without an end", DOG + "<ref>ca", [dog()], "truncated"),
     case("label without an end, then its box", "<ref>dog<box>(1,2),(30,40)</box>", [dog()], "ok", "unclosed_label"),
@@ -47,7 +51,9 @@ TOKEN_CASES = [  # in the marks of Qwen-VL; those of Qwen2-VL take their places
     case("doubled end of a label", "<ref>dog</ref></ref><box>(1,2),(30,40)</box>", [dog()], "ok", "stray_mark"),
     case("three points in one box", "<ref>dog</ref><box>(1,2),(3,4),(5,6)</box>" + CAT, [cat()], "ok", "malformed_box"),
     case("three numbers in one box", "<ref>dog</ref><box>(1,2),(3)</box>", [], "unreadable", "malformed_box"),
-    case("no parentheses", "<ref>dog</ref><box>1,2,30,40</box>", [], "unreadable", "malformed_box"),
+    case("no parentheses", "<ref>dog</ref><box>1,2,30,40</box>", [dog()], "ok"),
+    case("brackets of another family", "<ref>dog</ref><box>[[1, 2, 30, 40]]</box>", [dog()], "ok"),
+    case("several boxes in one mark", "<ref>dog</ref><box>(1,2),(30,40);(5,6),(70,80)</box>", [dog(), dog(5, 6, 70, 80)], "ok"),
     case("x2 under x1", "<ref>dog</ref><box>(30,2),(1,40)</box>", [dog()], "ok", "inverted"),
     case("y2 under y1", "<ref>dog</ref><box>(1,40),(30,2)</box>", [dog()], "ok", "inverted"),
     case("far outside the range", "<ref>dog</ref><box>(1,2),(10825,40)</box>", [dog(1, 2, 10825, 40)], "ok", "out_of_range"),
@@ -109,6 +115,34 @@ def test_between_the_marks_of_qwen2_vl(text, objects, status, reasons):
     for theirs, ours in (("ref>", "object_ref"), ("box>", "box")):
         text = text.replace(f"<{theirs}", f"<|{ours}_start|>").replace(f"</{theirs}", f"<|{ours}_end|>")
     answer = parse(text.replace("<re", "<|ob") if text.endswith("<re") else text, "qwen2_vl")
+    assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
+
+
+OTHER_MARKS = {  # family: its marks for a label, its marks for a box, and two corners between them
+    "internvl": ("<ref>", "</ref>", "<box>", "</box>", r"[[\1, \2, \3, \4]]"),
+    "minicpmv4_5": ("<ref>", "</ref>", "<box>", "</box>", r"\1 \2 \3 \4"),
+    "deepseek_vl2": ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", r"[[\1, \2, \3, \4]]"),
+    "rex_omni": ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>", r"<\1><\2><\3><\4>"),
+}
+CORNERS = re.compile(r"\((\d+),(\d+)\),\((\d+),(\d+)\)")
+LISTS_ALONE = {"no parentheses", "brackets of another family"}  # where a number is no token
+OTHER_CASES = [
+    pytest.param(family, *row.values, id=f"{family}-{row.id}")
+    for family in OTHER_MARKS
+    for row in TOKEN_CASES
+    if "(" not in CORNERS.sub("", row.values[0]) and not (family == "rex_omni" and row.id in LISTS_ALONE)
+]
+
+
+@pytest.mark.parametrize(("family", "text", "objects", "status", "reasons"), OTHER_CASES)
+def test_between_other_marks(family, text, objects, status, reasons):
+    *marks, corners = OTHER_MARKS[family]
+    if family == "minicpmv4_5" and status == "truncated" and text.endswith(")"):
+        objects = []  # its last number may lack digits
+    text = CORNERS.sub(corners, text)
+    for theirs, ours in zip(("<ref>", "</ref>", "<box>", "</box>"), marks, strict=True):
+        text = text.replace(theirs, ours)
+    answer = parse(text.removesuffix("<re") + marks[0][:3] if text.endswith("<re") else text, family)
     assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
 
 

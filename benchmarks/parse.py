@@ -1,0 +1,262 @@
+"""Box text of every grammar to boxes in pixels: how fast, beside supervision's parsers where it has one for the same text.
+
+Three tables, made in this run:
+- speed: the same well-formed answers to (N, 4) pixels of the original image and labels, and the same with supervision's own filter by class
+  names and class numbers; both ways take turns, the figures are medians of
+  boxes per CPU second. `text` is ours up to `Located` objects alone.
+- recovered: malformed answers (`malformed.py`); a box counts where one that a person would read comes back, corners in any order.
+- hostile: CPU seconds for 1 MB of the worst of some hundred kinds of text made to be slow (tests/fuzzing/hostile_text.py).
+
+    pip install '.[bench]'
+    python benchmarks/parse.py                       # 1.2 million boxes a grammar
+    python benchmarks/parse.py --boxes 60000 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from malformed import CAT, DOG, malformed
+from tqdm import tqdm
+
+from groundswift import Located, families, format_answer, from_original_px, parse, resized_wh, to_original_px
+from groundswift.grammars import GRAMMARS
+from groundswift.spaces import space_row
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "fuzzing"))
+from hostile_text import hostile_kinds, hostile_text
+
+SIZE_WH = (640, 480)
+AN_ANSWER = 60  # boxes
+CLASSES = [f"class {number}" for number in range(1, 81)]
+CLASS_NUMBER = {name: number for number, name in enumerate(CLASSES)}
+SCREEN_SIZE, HOSTILE_SIZE, WORST = 50_000, 1_000_000, 3
+Way = Callable[[str, bool], np.ndarray]  # text, whether to filter by class -> (N, 4) pixels
+
+
+def fed_wh(family: str) -> tuple[int, int] | None:
+    """The size that the family's model is fed, where its boxes are pixels of that."""
+    return resized_wh(SIZE_WH, family) if space_row(families()[family].space).side == "resized" else None
+
+
+def ours(family: str) -> Way:
+    """Text to pixels and labels the way a user writes it."""
+    row, fed = families()[family], fed_wh(family)
+
+    def way(text: str, filtered: bool) -> np.ndarray:
+        objects = parse(text, family).objects
+        if filtered:
+            objects = [located for located in objects if located.label in CLASS_NUMBER]
+        numbers = [located.box for located in objects] if row.boxes else [located.point * 2 for located in objects]
+        boxes = to_original_px(numbers, family, SIZE_WH, fed)
+        labels = [located.label for located in objects]
+        _ = np.array(labels), np.array([CLASS_NUMBER[label] for label in labels], dtype=int) if filtered else None
+        return boxes
+
+    return way
+
+
+def peers() -> dict[str, tuple[str, Callable[..., tuple]]]:
+    """Family -> (name, function) of supervision's parser of the same text; empty where supervision is not installed.
+
+    Its parsers of Florence-2 and Kosmos-2 take what the processor has read already, no text.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from supervision.detection import vlm
+    except ImportError:
+        return {}
+    names = {
+        "qwen2_5_vl": "from_qwen_2_5_vl",
+        "qwen3_vl": "from_qwen_3_vl",
+        "gemini": "from_google_gemini_2_0",
+        "gemma3_vision": "from_google_gemini_2_5",
+        "deepseek_vl2": "from_deepseek_vl_2",
+        "paligemma": "from_paligemma",
+    }
+    return {family: (name, getattr(vlm, name)) for family, name in names.items()}
+
+
+def theirs(family: str, function: Callable[..., tuple]) -> Way:
+    """supervision's parser; its first array is the boxes."""
+    given = {"resolution_wh": SIZE_WH} | ({"input_wh": fed_wh(family)} if fed_wh(family) else {})
+
+    def way(text: str, filtered: bool) -> np.ndarray:
+        return function(text, **given, classes=CLASSES if filtered else None)[0]
+
+    return way
+
+
+def write_answers(family: str, boxes: int, seed: int = 0) -> list[str]:
+    """Well-formed answers of 60 boxes; points, where the family has nothing else."""
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 0.7, (boxes, 2))
+    px = np.hstack([low, low + rng.uniform(0.05, 0.3, (boxes, 2))]) * np.array([*SIZE_WH, *SIZE_WH])
+    rows = from_original_px(px, family, SIZE_WH, fed_wh(family)).tolist()
+    rows = [[int(n) if n.is_integer() else n for n in row] for row in rows]
+    has_boxes = families()[family].boxes
+    things = [
+        Located(CLASSES[number], tuple(row)) if has_boxes else Located(CLASSES[number], None, tuple(row[:2]))
+        for row, number in zip(rows, rng.integers(len(CLASSES), size=boxes).tolist(), strict=True)
+    ]
+    return [format_answer(things[start : start + AN_ANSWER], family) for start in range(0, boxes, AN_ANSWER)]
+
+
+def timed(way: Callable[[str], object], texts: list[str]) -> float:
+    """CPU seconds of one way over all texts."""
+    start = time.process_time()
+    for text in texts:
+        way(text)
+    return time.process_time() - start
+
+
+def speed(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., tuple]] | None) -> dict[str, object]:
+    """Boxes per second of one family's text, and what supervision needs for the same."""
+    texts = write_answers(family, boxes)
+    mine = ours(family)
+    ways: dict[str, Callable[[str], object]] = {
+        "text": lambda text: parse(text, family),
+        "px": lambda text: mine(text, False),
+        "classes": lambda text: mine(text, True),
+    }
+    row: dict[str, object] = {"grammar": families()[family].grammar, "family": family}
+    if peer:
+        other = theirs(family, peer[1])
+        ways |= {"their px": lambda text: other(text, False), "their classes": lambda text: other(text, True)}
+        apart = [np.abs(mine(text, False) - other(text, False)).max() for text in texts[:100]]
+        row |= {"peer": peer[0], "px_apart": float(max(apart))}
+    found = sum(len(parse(text, family).objects) for text in texts)
+    if found != boxes:
+        raise SystemExit(f"{family}: {found} boxes read of {boxes} written")
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            seconds[name].append(timed(way, texts))
+    rate = {name: boxes / statistics.median(values) for name, values in seconds.items()}
+    row |= {"boxes_per_s": rate}
+    if peer:
+        row |= {"ratio_px": rate["px"] / rate["their px"], "ratio_classes": rate["classes"] / rate["their classes"]}
+    return row
+
+
+def recovered(way: Way, wanted: int, text: str, family: str) -> tuple[int, int, int]:
+    """(boxes that are there and should be, boxes that should not be there, whether it raised)."""
+    try:
+        boxes = way(text, False)
+    except Exception:
+        return 0, 0, 1
+    truth = to_original_px([DOG, CAT], family, SIZE_WH, fed_wh(family))
+    boxes = np.asarray(boxes, dtype=float).reshape(-1, 4)
+    ordered = np.hstack([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])])
+    right = (np.abs(ordered[:, None] - truth[None]).max(axis=2, initial=0) < 2).any(axis=1)
+    return min(wanted, int(right.sum())), int((~right).sum()), 0
+
+
+def recovery(family: str, peer: tuple[str, Callable[..., tuple]]) -> dict[str, object]:
+    """Boxes recovered from the malformed list of one family's grammar, by us and by supervision."""
+    grammar = families()[family].grammar
+    row: dict[str, object] = {"grammar": grammar, "family": family, "peer": peer[0], "missed_by_us": [], "missed_by_peer": []}
+    cases = malformed(grammar)
+    totals = {"ours": [0, 0, 0], "peer_counts": [0, 0, 0]}
+    for name, text, wanted in cases:
+        for who, way in (("ours", ours(family)), ("peer_counts", theirs(family, peer[1]))):
+            counts = recovered(way, wanted, text, family)
+            totals[who] = [total + count for total, count in zip(totals[who], counts, strict=True)]
+            if counts[0] < wanted:
+                row["missed_by_us" if who == "ours" else "missed_by_peer"].append(name)
+    keys = ("boxes", "wrong", "raised")
+    return (
+        row
+        | {"texts": len(cases), "boxes": sum(case[2] for case in cases)}
+        | {who: dict(zip(keys, counts, strict=True)) for who, counts in totals.items()}
+    )
+
+
+def cpu_s_per_mb(family: str, kind: tuple[str, str, str], size: int) -> float:
+    text = hostile_text(kind, size)
+    start = time.process_time()
+    parse(text, family)
+    return (time.process_time() - start) * 1e6 / len(text)
+
+
+def hostile(family: str) -> dict[str, object]:
+    """All kinds at a small size, then the worst of them at 1 MB, best of two runs."""
+    answer = write_answers(family, 1)[0]
+    kinds = list(hostile_kinds(answer))
+    screened = sorted(kinds, key=lambda kind: cpu_s_per_mb(family, kind, SCREEN_SIZE), reverse=True)[:WORST]
+    measured = [(min(cpu_s_per_mb(family, kind, HOSTILE_SIZE) for _ in range(2)), kind) for kind in screened]
+    seconds, kind = max(measured)
+    return {"grammar": families()[family].grammar, "family": family, "kinds": len(kinds), "worst_kind": kind, "cpu_s_per_mb": seconds}
+
+
+def print_tables(result: dict[str, list[dict]]) -> None:
+    """The three tables as text."""
+
+    def heading(name: str, *columns: str) -> str:
+        return f"\n{name:<20}{'family':<16}" + "".join(f"{column:>13}" for column in columns)
+
+    if result["speed"]:
+        print(heading("well-formed text", "text", "to pixels", "theirs", "ratio", "by class", "theirs", "ratio"), " boxes per CPU second")
+    for row in result["speed"]:
+        rate = row["boxes_per_s"]
+        line = f"{row['grammar']:<20}{row['family']:<16}{rate['text']:>13,.0f}{rate['px']:>13,.0f}"
+        if "peer" in row:
+            line += f"{rate['their px']:>13,.0f}{row['ratio_px']:>13.2f}{rate['classes']:>13,.0f}{rate['their classes']:>13,.0f}"
+            line += f"{row['ratio_classes']:>13.2f}  {row['peer']}, boxes at most {row['px_apart']:.2f} px apart"
+        print(line)
+    if result["malformed"]:
+        print(heading("malformed text", "texts", "boxes", "ours", "theirs", "wrong: ours", "theirs", "raised: ours", "theirs"))
+    for row in result["malformed"]:
+        mine, other = row["ours"], row["peer_counts"]
+        print(
+            f"{row['grammar']:<20}{row['family']:<16}{row['texts']:>13}{row['boxes']:>13}{mine['boxes']:>13}{other['boxes']:>13}"
+            f"{mine['wrong']:>13}{other['wrong']:>13}{mine['raised']:>13}{other['raised']:>13}  {row['peer']}"
+        )
+        if row["missed_by_us"]:
+            print(f"    missed by us: {', '.join(row['missed_by_us'])}")
+    if result["hostile"]:
+        print(heading("hostile text", "kinds", "CPU s/MB"), " worst kind: opening, repeated, repeated at the end")
+    for row in result["hostile"]:
+        print(f"{row['grammar']:<20}{row['family']:<16}{row['kinds']:>13}{row['cpu_s_per_mb']:>13.3f}  {row['worst_kind']}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--boxes", type=int, default=1_200_000, help="boxes a grammar (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds, of which the median is taken (default: %(default)s)")
+    parser.add_argument("--grammar", action="append", choices=sorted(GRAMMARS), help="only these grammars")
+    parser.add_argument("--only", choices=["speed", "malformed", "hostile"], action="append", help="only these tables")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    boxes = max(AN_ANSWER, options.boxes // AN_ANSWER * AN_ANSWER)
+    known = peers()
+    if not known:
+        print("supervision is not installed (pip install '.[bench]'): ours alone", file=sys.stderr)
+    first = {row.grammar: name for name, row in reversed(families().items())}
+    chosen = [name for name, row in families().items() if row.grammar in (options.grammar or GRAMMARS)]
+    alone = [name for name in chosen if name in first.values()]
+    tables = options.only or ["speed", "malformed", "hostile"]
+    result: dict[str, list[dict]] = {"speed": [], "malformed": [], "hostile": []}
+    if "speed" in tables:
+        shown = [name for name in chosen if name in first.values() or name in known]
+        result["speed"] = [speed(name, boxes, options.repeats, known.get(name)) for name in tqdm(shown, desc="speed", unit="family")]
+    if "malformed" in tables:
+        result["malformed"] = [recovery(name, known[name]) for name in chosen if name in known]
+    if "hostile" in tables:
+        result["hostile"] = [hostile(name) for name in tqdm(alone, desc="hostile", unit="family")]
+    print(json.dumps(result, ensure_ascii=False)) if options.json else print_tables(result)
+    slower = [row["family"] for row in result["speed"] if row.get("ratio_px", 1) < 1]
+    return 1 if slower else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

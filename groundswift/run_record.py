@@ -1,0 +1,85 @@
+"""The record of a run, one small JSON file: what says how its answers are read, beside its checkpoints and its results.
+
+Family and space say what a box means, the limits say what the model was fed. A training run leaves it in its output folder and in every
+checkpoint, an inference run beside its result file; the evaluator and the next run read it, so that they cannot disagree with training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from .errors import GroundswiftError, fault
+from .family import family_row
+from .placing import limits_in_force
+from .resizing import Limits
+from .spaces import space_row
+from .writing import write_whole
+
+FOLDER_RECORD = "groundswift_run.json"  # in the output folder of a training run, its checkpoints, and what is merged from them
+RESULT_SUFFIX = ".run.json"  # result.jsonl -> result.jsonl.run.json
+WRITTEN_IN_TRAINING = "predict.jsonl"  # the answers of a training run's own evaluation, which lie in its folders
+FORMAT = 1
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run had in force. `limits` are areas in px, whole tokens and no defaults left out; `template` is swift's name of it.
+
+    `versions`: of the libraries that make the model's input, by name. `format`: of this file; readers refuse a later one.
+    """
+
+    family: str
+    template: str
+    grammar: str
+    space: str
+    limits: Limits
+    versions: dict[str, str]
+    format: int = FORMAT
+
+
+def write_record(path: str | Path, record: RunRecord) -> None:
+    """Write a record, whole or not at all. Raises GroundswiftError where it cannot be written."""
+    write_whole(path, [msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"])
+
+
+def read_record(path: str | Path) -> RunRecord:
+    """Read a record. Raises GroundswiftError where there is none, or it is broken, of a later format or of an unknown family or space."""
+    expected = "the record that groundswift's plugin writes"
+    try:
+        record = msgspec.json.decode(Path(path).read_bytes(), type=RunRecord)
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise fault(path, f"is no record of a run ({error})", expected) from None
+    if record.format > FORMAT:
+        raise fault(path, f"is of format {record.format}", f"format {FORMAT} at most: this groundswift is too old for it")
+    try:
+        family_row(record.family)
+        space_row(record.space)
+    except GroundswiftError as error:
+        raise fault(path, str(error)) from None
+    return record
+
+
+def record_of_result(result: str | Path) -> Path | None:
+    """Where the record of a result file lies: beside it, or in the folder of what training itself has written; None where there is none."""
+    result = Path(result)
+    beside = result.with_name(result.name + RESULT_SUFFIX)
+    if beside.is_file():
+        return beside
+    in_folder = result.with_name(FOLDER_RECORD)
+    return in_folder if result.name == WRITTEN_IN_TRAINING and in_folder.is_file() else None
+
+
+def record_of_folder(folder: str | Path) -> Path | None:
+    """Where the record of a checkpoint, merged model or output folder lies; None where there is none."""
+    path = Path(folder) / FOLDER_RECORD
+    return path if path.is_file() else None
+
+
+def differing_limits(one: Limits, other: Limits, family: str) -> dict[str, tuple[int | None, int | None]]:
+    """The limits in which two runs of a family differ, by name: (of the one, of the other) in px, as they are in force."""
+    first, second = limits_in_force(one, family), limits_in_force(other, family)
+    pairs = {name: (getattr(first, name), getattr(second, name)) for name in Limits.__struct_fields__}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,0 +1,67 @@
+"""Points as tags."""
+
+import pytest
+
+from groundswift import Located, format_answer, parse
+
+
+def point(label: str, x: float, y: float) -> Located:
+    return Located(label, None, (x, y))
+
+
+def case(name: str, text: str, objects: list[Located], status: str, *reasons: str):
+    return pytest.param(text, objects, status, list(reasons), id=name)
+
+
+DOG = '<point x="43.0" y="58.5" alt="dog">dog</point>'
+DOGS = '<points x1="1.0" y1="2.0" x2="3.0" y2="4.0" alt="dog">dog</points>'
+dog, dogs = [point("dog", 43, 58.5)], [point("dog", 1, 2), point("dog", 3, 4)]
+
+CASES = [
+    case("one point", DOG, dog, "ok"),
+    case("two points", DOGS, dogs, "ok"),
+    case("in a sentence", f"The {DOG} sits by {DOGS}.", dog + dogs, "ok"),
+    case("attributes in another order", '<point alt="dog" y="58.5" x="43">it</point>', dog, "ok"),
+    case("no alt", '<point x="43.0" y="58.5">dog</point>', dog, "ok"),
+    case("blanks around the numbers", '<point x = " 43.0 " y= "58.5" alt="dog">dog</point>', dog, "ok"),
+    case("escaped label", '<point x="1" y="2" alt="a 12&quot; screen">screen</point>', [point('a 12" screen', 1, 2)], "ok"),
+    case("line break in the label", '<point x="1" y="2" alt="big\ndog">dog</point>', [point("big\ndog", 1, 2)], "ok"),
+    case("y misses", '<point x="1" alt="dog">dog</point>' + DOG, dog, "ok", "malformed_box"),
+    case("the y of one misses", '<points x1="1" y1="2" x2="3" alt="dog">dog</points>', [point("dog", 1, 2)], "ok", "malformed_box"),
+    case("no numbers", '<point alt="dog">dog</point>', [], "unreadable", "malformed_box"),
+    case("NaN", f'<point x="NaN" y="2" alt="dog">dog</point>{DOG}', dog, "ok", "malformed_box"),
+    case("too large to be finite", '<point x="1e999" y="2" alt="dog">dog</point>', [], "unreadable", "non_finite"),
+    case("far outside the range", '<point x="10825" y="2" alt="dog">dog</point>', [point("dog", 10825, 2)], "ok", "out_of_range"),
+    case("negative", '<point x="-1" y="2" alt="dog">dog</point>', [point("dog", -1, 2)], "ok", "out_of_range"),
+    case("ratios", '<point x="0.1" y="0.2" alt="dog">dog</point>', [point("dog", 0.1, 0.2)], "ok", "looks_like_ratios"),
+    case("start without an end, then more", '<point x="1" y="2" alt="cat">cat' + DOG, [point("cat", 1, 2), *dog], "ok", "unclosed_box"),
+    case("start without an end, then words", '<point x="1" y="2" alt="cat"> and a <b>dog</b>', [point("cat", 1, 2)], "ok", "unclosed_box"),
+    case("doubled start", "<point " + DOG, dog, "ok", "doubled_mark"),
+    case("doubled end", DOG + "</point>", dog, "ok", "stray_mark"),
+    case("end on the wrong side", "</point>dog", [], "unreadable", "stray_mark"),
+    case("cut in a tag", DOG + '<point x="1.0" y="2', dog, "truncated"),
+    case("cut between the points of a tag", '<points x1="1.0" y1="2.0" x2="3.', [point("", 1, 2)], "truncated"),
+    case("cut in the name of a tag", DOG + "<poi", dog, "truncated"),
+    case("cut in the label", '<point x="43.0" y="58.5" alt="dog">do', dog, "truncated"),
+    case("cut in the end tag", '<point x="43.0" y="58.5" alt="dog">dog</poi', dog, "truncated"),
+    case("the same point to the token limit", DOG * 50 + DOG[:12], dog * 50, "truncated"),
+    case("literal <bbox>", "<ref-object><bbox>", [], "unreadable", "literal_placeholder"),
+    case("words alone", "There is a dog.", [], "unreadable", "no_box"),
+    case("nothing", "None", [], "empty"),
+]
+
+
+@pytest.mark.parametrize(("text", "objects", "status", "reasons"), CASES)
+def test_tags(text, objects, status, reasons):
+    answer = parse(text, "molmo")
+    assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
+
+
+def test_what_it_writes_to_the_letter():
+    assert format_answer(dog, "molmo") == DOG
+    assert format_answer(dogs + [point("salt & pepper", 1, 2)], "molmo") == (
+        DOGS + '\n<point x="1.0" y="2.0" alt="salt & pepper">salt & pepper</point>'
+    )
+    assert format_answer([point('12" <screen>', 1.25, 2)], "molmo") == (
+        '<point x="1.25" y="2.0" alt="12&quot; &lt;screen&gt;">12&quot; &lt;screen&gt;</point>'
+    )

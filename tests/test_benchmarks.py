@@ -1,0 +1,41 @@
+"""The benchmarks run, and what they claim of the malformed list holds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from groundswift import families, parse
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+FAMILY = {"json_bbox_2d": "qwen3_vl", "json_box_2d": "gemini", "deepseek_ref_det": "deepseek_vl2", "paligemma_loc": "paligemma"}
+
+
+def test_parse_reads_every_box_that_it_wrote():
+    chosen = ["json_bbox_2d", "kosmos_patches", "molmo_points", "shikra_brackets"]
+    command = [sys.executable, BENCHMARKS / "parse.py", "--boxes", "120", "--repeats", "1", "--only", "speed", "--json"]
+    for grammar in chosen:
+        command += ["--grammar", grammar]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.stdout, shown.stderr
+    rows = json.loads(shown.stdout)["speed"]
+    assert {row["grammar"] for row in rows} == set(chosen)
+    assert all(row["boxes_per_s"]["text"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("grammar", FAMILY)
+def test_the_malformed_list_is_recovered(grammar, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from malformed import CAT, DOG, malformed
+
+    assert families()[FAMILY[grammar]].grammar == grammar
+    texts = malformed(grammar)
+    assert len(texts) >= 19
+    missed = []
+    for name, text, wanted in texts:
+        boxes = [located.box for located in parse(text, FAMILY[grammar]).objects]
+        if sum(box in (DOG, CAT) for box in boxes) < wanted:
+            missed.append((name, text, boxes))
+    assert missed == []
