@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .result import Curve
     from .truth import Truth
 
-READING_OPTIONS = ("family", "space", "min_pixels", "max_pixels")
+LIMIT_OPTIONS = ("min_pixels", "max_pixels", "first_max_pixels")
+READING_OPTIONS = ("family", "space", *LIMIT_OPTIONS)
 SHOWN_LABELS = 10
 FILE = click.Path(path_type=Path)
 SCORE, MATCH, ENGINE, ON_ERROR = (
@@ -55,13 +56,22 @@ def evaluate() -> None:
 @click.option("--gt", "truth_path", type=FILE, required=True, help="Annotations in COCO format: the truth.")
 @click.option("--out", type=FILE, required=True, help="Folder for metrics.json, test_pred.json, run.json and report.html.")
 @click.option("--predictions", type=FILE, help="A COCO result file to score as it stands, in place of RESULT.")
-@click.option("--family", help="The model's family: says how it writes boxes, and in which space.")
+@click.option(
+    "--family",
+    help="The model's family: says how it writes boxes, and in which space. Needless where RESULT has a record.",
+)
 @click.option("--space", help="The space of the boxes, where the model was tuned in another than its family's.")
 @click.option(
     "--min-pixels", type=PixelLimit(), metavar="N|default", help="Least area in px of the model's input; for boxes in resized pixels."
 )
 @click.option(
     "--max-pixels", type=PixelLimit(), metavar="N|default", help="Largest area in px of the model's input; for boxes in resized pixels."
+)
+@click.option(
+    "--first-max-pixels",
+    type=PixelLimit(),
+    metavar="N|default",
+    help="What swift had as --max_pixels: a first resize, before the other.",
 )
 @click.option("--score", type=SCORE, default="constant", show_default=True, help="1.0 a box, or its tokens' probability.")
 @click.option("--label-match", type=MATCH, default="exact", show_default=True, help="How labels find their class.")
@@ -74,9 +84,13 @@ def evaluate() -> None:
 def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> None:
     """COCO mAP of RESULT, the rows that `swift infer` wrote, joined to the truth by image id.
 
+    `swift infer` with groundswift's plugin leaves RESULT.run.json beside RESULT, the record of the run: it declares family, space and
+    limits of pixels. Where there is none, give --family, and the limits where the family writes pixels of the resized image.
+
     \b
     Example:
-      groundswift eval coco-map result.jsonl --gt annotations.json --family qwen2_vl --images images/ --out scored/
+      groundswift eval coco-map result.jsonl --gt annotations.json --images images/ --out scored/
+      groundswift eval coco-map result.jsonl --gt annotations.json --family qwen2_vl --out scored/
       groundswift eval coco-map --predictions test_pred.json --gt annotations.json --out scored/ --no-report
     """
     if (result is None) == (predictions is None):
@@ -84,7 +98,7 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
     needless = [f"--{name.replace('_', '-')}" for name in READING_OPTIONS if predictions is not None and options[name] is not None]
     if needless:
         raise click.UsageError(f"{', '.join(needless)} says how answers are read; --predictions are boxes already")
-    rules = _rules(options) if predictions is None else None
+    rules = _rules(result, options) if result is not None else None
     from .coco_map import evaluate as evaluated
     from .coco_map import familiar_lines
     from .engines import check_engine
@@ -111,21 +125,29 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
         click.echo(line, err=as_json)
 
 
-def _rules(options: dict[str, Any]) -> Rules:
-    from groundswift.family import families
-    from groundswift.spaces import SPACES
+def _rules(result: Path, options: dict[str, Any]) -> Rules:
+    """What the run's record declares, or where there is none what the options do. Raises GroundswiftError where the two differ."""
+    from groundswift.run_record import record_of_result
 
     from .predictions import Rules
+    from .rules import rules_of_options, rules_of_record
 
+    reading = {"label_match": options["label_match"], "score": options["score"]}
+    limits = {name: options[name][0] for name in LIMIT_OPTIONS if options[name] is not None}
+    found = record_of_result(result)
+    if found is not None:
+        return Rules(**rules_of_record(found, options["family"], options["space"], limits), **reading)
     if options["family"] is None:
+        from groundswift.family import families
+        from groundswift.spaces import SPACES
+
         rows = "\n".join(f"  {row.name:<15} {row.space:<12} {SPACES[row.space].meaning}" for row in families().values())
         raise click.UsageError(
-            f"--family is missing, and the space of the boxes is never guessed. The families and their spaces:\n{rows}\n"
+            f"--family is missing, no record of the run lies beside {result.name}, and the space of the boxes is never guessed. The "
+            f"families and their spaces:\n{rows}\n"
             "The model's config.json tells: model_type. A model that was tuned to write another space: its --space."
         )
-    limits = (options["min_pixels"], options["max_pixels"])
-    given = None if None in limits else (limits[0][0], limits[1][0])
-    return Rules(options["family"], options["space"], given, options["label_match"], options["score"])
+    return Rules(**rules_of_options(options["family"], options["space"], limits), **reading)
 
 
 def _read(path: Path, truth: Truth, rules: Rules | None, on_error: str) -> Found:
@@ -173,9 +195,15 @@ def _write(options: dict[str, Any], truth: Truth, found: Found, document: dict[s
 def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
     if "family" not in protocol:
         return [f"protocol: {protocol['predictions']}; {protocol['engine']}"]
-    limits = f", input of {protocol['min_pixels']} to {protocol['max_pixels']} px" if "min_pixels" in protocol else ""
+    limits = []
+    if protocol.get("max_pixels") is not None:
+        limits.append(f"input of {protocol['min_pixels']} to {protocol['max_pixels']} px")
+    if protocol.get("first_max_pixels") is not None:
+        limits.append(f"a first resize to at most {protocol['first_max_pixels']} px")
+    declared = [f"          {', '.join(limits)} (declared by {protocol['limits_declared_by']})"] if limits else []
     return [
-        f"protocol: family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']}){limits}",
+        f"protocol: family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})",
+        *declared,
         f"          score {protocol['score']}, labels {protocol['label_match']}, {protocol['engine']}",
     ]
 

@@ -13,6 +13,7 @@ import msgspec
 from groundswift import __version__
 from groundswift.errors import fault
 from groundswift.family import family_row
+from groundswift.placing import limits_in_force
 from groundswift.spaces import Space, space_row
 
 from .coco_map import Evaluation
@@ -90,7 +91,7 @@ def _reading_terms(rules: Rules) -> dict[str, Any]:
         "family": rules.family,
         "grammar": row.grammar,
         "space": rules.space_name,
-        "space_declared_by": "--space" if rules.space else "family",
+        "space_declared_by": rules.space_declared_by,
         "pixels_per_unit": pixels_per_unit(space_row(rules.space_name)),
         "rounding": "none: coordinates are placed as written, then cut at the border of the image",
         "score": rules.score,
@@ -100,9 +101,10 @@ def _reading_terms(rules: Rules) -> dict[str, Any]:
         "unknown_label": "no detection, counted",
         "duplicates": "of boxes equal in image, class and place the first is kept",
     }
-    if rules.space_name == "resized_px" and rules.pixel_limits is not None:
-        least, most = rules.pixel_limits
-        terms |= {"min_pixels": row.min_pixels if least is None else least, "max_pixels": row.max_pixels if most is None else most}
+    if rules.limits is not None:
+        limits = limits_in_force(rules.limits, rules.family)
+        terms |= {name: getattr(limits, name) for name in limits.__struct_fields__}
+        terms["limits_declared_by"] = rules.limits_declared_by
     return terms
 
 

@@ -17,6 +17,7 @@ from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS
 from groundswift.located import Located
 from groundswift.placing import resized_wh, to_original_px
+from groundswift.resizing import Limits
 from groundswift.spaces import quantum, space_row
 
 from .labels import LabelIndex, LabelMatch
@@ -32,26 +33,33 @@ Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the lo
 class Rules:
     """How answers are read. The space is the family's unless `space` names another; it is never guessed.
 
-    `pixel_limits` (least, most) are the areas in px that bounded the model's input, None for the family's own; they must be given
-    where boxes are written in pixels of the resized image. Raises GroundswiftError for a name that there is not, and where they miss.
+    `limits` bounded the model's input, each None for the family's own; they must be given where boxes are written in pixels of the
+    resized image. `space_declared_by`, `limits_declared_by`: who says so, for the protocol.
+    Raises GroundswiftError for a name that there is not, and where limits miss.
     """
 
     family: str
     space: str | None = None
-    pixel_limits: tuple[int | None, int | None] | None = None
+    limits: Limits | None = None
     label_match: LabelMatch = "exact"
     score: ScorePolicy = "constant"
+    space_declared_by: str = "family"
+    limits_declared_by: str = "the caller"
 
     def __post_init__(self) -> None:
         factor = family_row(self.family).resize_factor
         resized = space_row(self.space_name).side == "resized"
         if resized and factor is None:
-            raise GroundswiftError(f"family {self.family} does its own tiling, so the space resized_px cannot be taken back to pixels")
-        if resized and self.pixel_limits is None:
             raise GroundswiftError(
-                f"family {self.family} writes boxes in pixels of the resized image, and how it was resized is not known: give "
-                "--min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its environment (a limit in tokens is that many "
-                f"times {factor} x {factor} px; swift's own --max_pixels is another, first resize), or the word `default` for each not set"
+                f"how family {self.family} resizes an image is not in the table of families, so the space resized_px cannot be taken "
+                "back to pixels"
+            )
+        if resized and self.limits is None:
+            raise GroundswiftError(
+                f"family {self.family} writes boxes in pixels of the resized image, and how it was resized is not known: no record of the "
+                "run lies beside the result, so give --min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its "
+                f"environment (a limit in tokens is that many times {factor} x {factor} px), or the word `default` for each not set; and "
+                "--first-max-pixels where swift was given its own --max_pixels, which is another, first resize"
             )
 
     @property
@@ -60,10 +68,9 @@ class Rules:
         return self.space or family_row(self.family).space
 
     def fed_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
-        """Size (width, height) in px of what the model was fed. swift takes MIN_PIXELS and MAX_PIXELS in whole tokens, rounded down."""
-        token = (family_row(self.family).resize_factor or 1) ** 2
-        least, most = (None if limit is None else limit // token * token for limit in self.pixel_limits or (None, None))
-        return resized_wh(size_wh, self.family, least, most)
+        """Size (width, height) in px of what the model was fed, by the limits of the run."""
+        limits = self.limits or Limits()
+        return resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
 
 
 @dataclass(frozen=True)

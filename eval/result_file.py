@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import read_jsonl
+from groundswift.resizing import limits_of_its_own
+from groundswift.spaces import space_row
 
 from .predictions import AnswerReader, Answers, Rules, Tokens, size_fault
 from .truth import OnError, Truth
@@ -36,6 +39,7 @@ class ResultRow(msgspec.Struct):
     response: str | None = None
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class TokenResultRow(ResultRow):
@@ -58,9 +62,10 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
 
     reader = AnswerReader(truth, rules)
     index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    resized = space_row(rules.space_name).side == "resized"
     rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
     for number, row in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
-        bad = row_fault(row, f"{path}:{number}", index_of, truth)
+        bad = row_fault(row, f"{path}:{number}", index_of, truth, resized)
         if bad is not None:
             reason, error = bad
             if on_error == "stop":
@@ -77,9 +82,12 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
 
 
 def row_fault(
-    row: ResultRow | GroundswiftError, where: str, index_of: dict[object, int], truth: Truth
+    row: ResultRow | GroundswiftError, where: str, index_of: dict[object, int], truth: Truth, resized: bool = False
 ) -> tuple[str, GroundswiftError] | None:
-    """Why a row cannot be scored, as a reason to count by and an error that says where; None where it can."""
+    """Why a row cannot be scored, as a reason to count by and an error that says where; None where it can.
+
+    `resized`: boxes are in pixels of the resized image.
+    """
     if isinstance(row, GroundswiftError):
         return "not a row", row
     if row.sample_id is None:
@@ -93,6 +101,9 @@ def row_fault(
         )
     if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
         return "other size", fault(where, f"image {row.sample_id} {size_fault(row.size_wh, size_wh)}")
+    if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
+        what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
+        return "limits of its own", fault(where, what, "rows that leave the limits to the run, or --on-error skip")
     if isinstance(row, TokenResultRow) and (row.logprobs is None or (row.response and not row.logprobs.content)):
         return "no logprobs", fault(
             where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"

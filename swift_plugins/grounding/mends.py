@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from types import TracebackType
+from typing import Any
 
 import torch
 from accelerate import PartialState
 from swift.arguments import BaseArguments
 from swift.dataset.preprocessor import RowPreprocessor
+from swift.template.templates.gemma import Gemma3VisionTemplate
+from swift.template.templates.glm import GLM4VTemplate
 from swift.template.templates.qwen import Qwen2VLTemplate, Qwen3_5Template
 
 from groundswift.errors import GroundswiftError
@@ -20,8 +25,13 @@ from groundswift.errors import GroundswiftError
 from .shim import standing_path
 
 KEPT_COLUMNS = ("sample_id", "size_wh")
-MEDIA_TOKENS = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
-MEDIA_TEMPLATES = (Qwen2VLTemplate, Qwen3_5Template)  # both write the ids out as numbers
+QWEN_TOKENS = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
+MEDIA_TOKENS = {  # templates that write ids out as numbers, and the token that each number is in the official tokenizer
+    Qwen2VLTemplate: QWEN_TOKENS,
+    Qwen3_5Template: QWEN_TOKENS,
+    GLM4VTemplate: {f"{edge}_of_{medium}_token": f"<|{edge}_of_{medium}|>" for edge in ("begin", "end") for medium in ("image", "video")},
+    Gemma3VisionTemplate: {"boi_token_id": "<start_of_image>"},
+}
 
 
 def keep_columns() -> None:
@@ -31,9 +41,21 @@ def keep_columns() -> None:
 
 def resolve_media_tokens_by_name() -> None:
     """The stock templates hold the official tokenizers' numbers; a tokenizer of its own has others. The names are the same in both."""
-    for template_cls in MEDIA_TEMPLATES:
-        for attribute, token in MEDIA_TOKENS.items():
-            setattr(template_cls, attribute, property(lambda self, token=token: self.tokenizer.convert_tokens_to_ids(token)))
+    for template_cls, names in MEDIA_TOKENS.items():
+        for attribute, token in names.items():
+            official = vars(template_cls).get(attribute)
+            if isinstance(official, int):
+                setattr(template_cls, attribute, by_name(token, official))
+
+
+def by_name(token: str, official: int) -> property:
+    """The id of a token in a template's own tokenizer; the official one where the tokenizer does not know the name."""
+
+    def own_id(self: Any) -> int:
+        found = self.tokenizer.convert_tokens_to_ids(token)
+        return official if found is None or found == self.tokenizer.unk_token_id else found
+
+    return property(own_id)
 
 
 def join_cpu_processes() -> None:
@@ -43,19 +65,29 @@ def join_cpu_processes() -> None:
         PartialState(cpu=True)
 
 
+def wrap_once(owner: type, name: str, mend: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Put what `mend` makes of a method in its place, once, however often the plugin is loaded. `mend` is known by its name."""
+    method = getattr(owner, name)
+    done = getattr(method, "mends", ())
+    if mend.__qualname__ not in done:
+        wrapped = wraps(method)(mend(method))
+        wrapped.mends = (*done, mend.__qualname__)
+        setattr(owner, name, wrapped)
+
+
 def save_standing_paths() -> None:
     """swift saves the paths of plugins and model as they were typed, and looks for them from wherever it is started next."""
-    save = BaseArguments.save_args
-    if getattr(save, "__module__", None) == __name__:
-        return
 
-    def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
-        self.external_plugins = [standing_path(path) for path in self.external_plugins]
-        if self.model and os.path.isdir(self.model):
-            self.model = os.path.abspath(self.model)
-        save(self, output_dir)
+    def with_standing_paths(save: Callable[..., None]) -> Callable[..., None]:
+        def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
+            self.external_plugins = [standing_path(path) for path in self.external_plugins]
+            if self.model and os.path.isdir(self.model):
+                self.model = os.path.abspath(self.model)
+            save(self, output_dir)
 
-    BaseArguments.save_args = save_args
+        return save_args
+
+    wrap_once(BaseArguments, "save_args", with_standing_paths)
 
 
 def print_errors_plainly() -> None:

@@ -19,9 +19,11 @@ from groundswift.eval.coco_map import evaluate
 from groundswift.eval.predictions import Rules, predictions_from_answers
 from groundswift.eval.truth import truth_from_rows
 from groundswift.family import FAMILIES
-from groundswift.spaces import SPACES
+from groundswift.resizing import limits_of_its_own
+from groundswift.spaces import space_row
 
 from .enough_tokens import ENOUGH_TOKENS
+from .run_record import limits_now
 from .templates import family_of
 
 SWIFT_DEFAULT_METRICS = (None, "loss", "rouge-l")
@@ -40,7 +42,9 @@ class CocoMapMetric(EvalMetrics):
         if get_dist_setting()[2] > 1 and PartialState().distributed_type == DistributedType.NO:
             raise GroundswiftError("several processes that do not talk to each other; expected one group (on CPUs: --use_cpu true)")
         template = trainer.template
-        self.rules = Rules(family_of(template), pixel_limits=pixel_limits(template))
+        row = FAMILIES[family_of(template)]
+        self.resized = space_row(row.space).side == "resized"
+        self.rules = Rules(row.name, limits=limits_now(row, template.max_pixels))
         if args.metric_for_best_model in SWIFT_DEFAULT_METRICS:
             args.metric_for_best_model, args.greater_is_better = "AP", True  # swift's default is not logged here, and would stop the run
         args.callbacks = [*args.callbacks, ENOUGH_TOKENS]  # swift makes the callbacks next
@@ -51,7 +55,7 @@ class CocoMapMetric(EvalMetrics):
         texts = [Serializer.from_tensor(np.ascontiguousarray(row)) for row in eval_prediction.predictions[: len(rows)]]
         if len(texts) != len(rows):
             raise GroundswiftError(f"{len(texts)} answers for {len(rows)} validation rows; expected one each")
-        samples = [sample_of(index, row) for index, row in enumerate(rows)]
+        samples = [sample_of(index, row, self.resized) for index, row in enumerate(rows)]
         truth = truth_from_rows(samples)
         answers = predictions_from_answers(
             [(index, size_wh, text) for (index, size_wh, _, _), text in zip(samples, texts, strict=True)], truth, self.rules
@@ -62,23 +66,16 @@ class CocoMapMetric(EvalMetrics):
         return {**logged, "unreadable": float(statuses["unreadable"]), "truncated": float(statuses["truncated"])}
 
 
-def pixel_limits(template: Any) -> tuple[int, int] | None:
-    """The areas in px that bound the model's input, as qwen-vl-utils has them in force; None where the space does not depend on them."""
-    row = FAMILIES[family_of(template)]
-    if SPACES[row.space].side != "resized":
-        return None
-    if template.max_pixels is not None:
+def sample_of(index: int, row: dict[str, Any], resized: bool = False) -> tuple[int, tuple[int, int], list[str], list[list[float]]]:
+    """A validation row -> (its place, size_wh, labels, boxes xyxy in original px). The place is the id: sample ids may be text.
+
+    `resized`: answers are in pixels of the resized image. Raises GroundswiftError for a row whose answer could not be scored.
+    """
+    if resized and (own := limits_of_its_own(row.get("chat_template_kwargs"))):
         raise GroundswiftError(
-            f"family {row.name} writes pixels of the resized image, and --max_pixels resizes it a second time: "
-            "set MAX_PIXELS in the environment instead, at inference too"
+            f"validation row {index}: it limits its own image (chat_template_kwargs: {', '.join(own)}); "
+            "expected rows that leave the limits to the run"
         )
-    from qwen_vl_utils import vision_process
-
-    return vision_process.IMAGE_MIN_TOKEN_NUM * row.resize_factor**2, vision_process.IMAGE_MAX_TOKEN_NUM * row.resize_factor**2
-
-
-def sample_of(index: int, row: dict[str, Any]) -> tuple[int, tuple[int, int], list[str], list[list[float]]]:
-    """A validation row -> (its place, size_wh, labels, boxes xyxy in original px). The place is the id: sample ids may be text."""
     objects, size_wh = row.get("objects") or {}, row.get("size_wh")
     if size_wh is None:
         raise GroundswiftError(f"validation row {index}: no size_wh; expected rows of `groundswift convert` or of a named set")

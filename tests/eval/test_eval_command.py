@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from groundswift import Located, format_answer
 from groundswift.cli import main
 from groundswift.eval.coco_map import SUMMARY
+from groundswift.resizing import Limits
+from groundswift.run_record import RunRecord, write_record
 
 COCO = {
     "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 50} for n in (3, 1, 2)],
@@ -125,11 +127,99 @@ def test_no_predictions_at_all(folder):
 
 
 def test_pixel_limits_are_recorded(folder):
-    row = {"response": '[{"bbox_2d": [0, 0, 50, 20], "label": "cat"}]', "sample_id": 1}
+    resized_result(folder)
+    done = score(folder, "--family", "qwen2_5_vl", "--min-pixels", "default", "--max-pixels", "100400")
+    assert "input of 3136 to 100352 px (declared by options)" in done.stdout
+    protocol = metrics(folder)["protocol"]
+    assert {name: protocol[name] for name in LIMITS} == {"min_pixels": 3136, "max_pixels": 100352, "first_max_pixels": None}
+    assert (protocol["space_declared_by"], protocol["limits_declared_by"]) == ("family", "options")
+
+
+LIMITS = ("min_pixels", "max_pixels", "first_max_pixels")
+RECORD = RunRecord(
+    family="qwen2_5_vl",
+    template="qwen2_5_vl_grounding",
+    grammar="json_bbox_2d",
+    space="resized_px",
+    limits=Limits(3136, 3136, 3000),
+    versions={},
+)
+
+
+def resized_result(folder):
+    """One answer of Qwen2.5-VL, fed 84x56 px by the limits of RECORD (56x28 without the first resize): a cat in a quarter of image 1."""
+    row = {"response": '[{"bbox_2d": [0, 0, 42, 28], "label": "cat"}]', "sample_id": 1}
     (folder / "result.jsonl").write_text(json.dumps(row) + "\n")
-    done = score(folder, "--family", "qwen2_5_vl", "--min-pixels", "default", "--max-pixels", "100352")
-    assert "input of 3136 to 100352 px" in done.stdout
-    assert metrics(folder)["protocol"]["max_pixels"] == 100352
+
+
+def score_recorded(folder, *words, record=RECORD, code=0):
+    write_record(folder / "result.jsonl.run.json", record)
+    words = (folder / "result.jsonl", "--gt", folder / "gt.json", "--out", folder / "out", "--no-report", *words)
+    return call("coco-map", *words, code=code)
+
+
+def test_the_record_of_the_run_declares_family_space_and_limits(folder):
+    resized_result(folder)
+    done = score_recorded(folder)
+    assert "family qwen2_5_vl, boxes in resized_px (declared by run record)" in done.stdout
+    assert "input of 3136 to 3136 px, a first resize to at most 3000 px (declared by run record)" in done.stdout
+    protocol = metrics(folder)["protocol"]
+    assert {name: protocol[name] for name in LIMITS} == {"min_pixels": 3136, "max_pixels": 3136, "first_max_pixels": 3000}
+    assert (protocol["space_declared_by"], protocol["limits_declared_by"]) == ("run record", "run record")
+    assert json.loads((folder / "out" / "test_pred.json").read_text())[0]["bbox"] == [0, 0, 50, 25]
+
+
+def test_options_that_agree_with_the_record_are_taken(folder):
+    resized_result(folder)
+    options = ("--family", "qwen2_5_vl", "--space", "resized_px", "--min-pixels", "default", "--max-pixels", "3137")
+    score_recorded(folder, *options, "--first-max-pixels", "3000")
+    assert metrics(folder)["protocol"]["limits_declared_by"] == "run record"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param(["--family", "qwen3_vl"], "--family qwen3_vl, but {record} says qwen2_5_vl", id="family"),
+        pytest.param(["--space", "norm1000"], "--space norm1000, but {record} says resized_px", id="space"),
+        pytest.param(["--max-pixels", "100352"], "--max-pixels 100352, but {record} says 3136", id="limit"),
+        pytest.param(["--max-pixels", "default"], "--max-pixels default, but {record} says 3136", id="default"),
+        pytest.param(["--first-max-pixels", "default"], "--first-max-pixels default, but {record} says 3000", id="first resize"),
+        pytest.param(
+            ["--min-pixels", "784", "--space", "norm999"],
+            "--space norm999, but {record} says resized_px; --min-pixels 784, but {record} says 3136",
+            id="two",
+        ),
+    ],
+)
+def test_options_that_contradict_the_record_stop(folder, words, message):
+    resized_result(folder)
+    done = score_recorded(folder, *words, code=1)
+    assert message.format(record=folder / "result.jsonl.run.json") in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_the_answers_of_training_have_the_record_of_their_folder(folder):
+    resized_result(folder)
+    (folder / "result.jsonl").rename(folder / "predict.jsonl")
+    write_record(folder / "groundswift_run.json", RECORD)
+    words = ("--gt", folder / "gt.json", "--out", folder / "out", "--no-report")
+    call("coco-map", folder / "predict.jsonl", *words)
+    assert metrics(folder)["protocol"]["limits_declared_by"] == "run record"
+    (folder / "predict.jsonl").rename(folder / "other.jsonl")  # an inference run may have had other limits than the training beside it
+    assert "no record of the run lies beside other.jsonl" in call("coco-map", folder / "other.jsonl", *words, code=2).stderr
+
+
+def test_a_record_that_cannot_be_read_stops(folder):
+    (folder / "result.jsonl.run.json").write_text("{}")
+    assert "result.jsonl.run.json: is no record of a run" in score(folder, code=1).stderr
+
+
+def test_limits_are_told_where_the_space_does_not_need_them(folder):
+    score(folder, "--first-max-pixels", "9000")
+    protocol = metrics(folder)["protocol"]
+    assert [protocol[name] for name in LIMITS] == [3136, 12845056, 9000]
+    score(folder, out="plain")
+    assert "limits_declared_by" not in metrics(folder, "plain")["protocol"]
 
 
 @pytest.mark.parametrize(
@@ -137,11 +227,12 @@ def test_pixel_limits_are_recorded(folder):
     [
         pytest.param(["--predictions", "x.json", "result.jsonl"], 2, "give either RESULT", id="both inputs"),
         pytest.param([], 2, "give either RESULT", id="no input"),
-        pytest.param(["result.jsonl"], 2, "qwen2_5_vl   resized_px   pixels of the image that the model is fed", id="no family"),
+        pytest.param(["result.jsonl"], 2, "qwen2_5_vl      resized_px   pixels of the image that the model is fed", id="no family"),
         pytest.param(["result.jsonl", "--family", "gpt"], 1, "unknown model family 'gpt'", id="unknown family"),
         pytest.param(["result.jsonl", "--family", "qwen2_5_vl"], 1, "the word `default`", id="no limits"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--max-pixels", "many"], 2, "neither a whole number", id="limit"),
         pytest.param(["--predictions", "x.json", "--family", "qwen2_vl"], 2, "--family says how answers are read", id="needless"),
+        pytest.param(["--predictions", "x.json", "--first-max-pixels", "9"], 2, "--first-max-pixels says how", id="needless limit"),
         pytest.param(["none.jsonl", "--family", "qwen2_vl"], 1, "none.jsonl: cannot be read", id="no result file"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--score", "logprob"], 1, "--logprobs true", id="no logprobs"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--gt", "none.json"], 1, "none.json: cannot be read", id="no truth"),

@@ -13,6 +13,7 @@ from groundswift.eval.labels import LabelIndex
 from groundswift.eval.predictions import Rules, predictions_from_answers
 from groundswift.eval.result_file import read_answers
 from groundswift.eval.truth import read_truth, truth_from_rows
+from groundswift.resizing import Limits
 
 TRUTH = truth_from_rows([(30, (200, 100), ["cat"], [(0, 0, 10, 10)]), (4, (1000, 500), ["dog"], [(0, 0, 10, 10)])])
 
@@ -47,11 +48,18 @@ def test_boxes_of_an_answer_keep_their_order():
 
 
 def test_boxes_in_resized_pixels_go_back_by_the_limits_of_the_run():
-    fed = resized_wh((1000, 500), "qwen2_5_vl", 3136, 100_000)
+    fed = resized_wh((1000, 500), "qwen2_5_vl", None, 100_000)
     assert fed != resized_wh((1000, 500), "qwen2_5_vl")
-    limited = read((4, [("dog", (0, 0, *fed))]), family="qwen2_5_vl", pixel_limits=(None, 100_000))
+    limited = read((4, [("dog", (0, 0, *fed))]), family="qwen2_5_vl", limits=Limits(max_pixels=100_000))
     assert boxes_xyxy(limited) == [[0, 0, 1000, 500]]
-    assert boxes_xyxy(read((4, [("dog", (0, 0, *fed))]), family="qwen2_5_vl", pixel_limits=(None, None))) != [[0, 0, 1000, 500]]
+    assert boxes_xyxy(read((4, [("dog", (0, 0, *fed))]), family="qwen2_5_vl", limits=Limits())) != [[0, 0, 1000, 500]]
+
+
+def test_a_first_resize_counts_too():
+    fed = resized_wh((1000, 500), first_max_pixels=20_000)
+    assert fed == (196, 112)
+    answer = (4, [("dog", (0, 0, *fed))])
+    assert boxes_xyxy(read(answer, family="qwen2_5_vl", limits=Limits(first_max_pixels=20_000))) == [[0, 0, 1000, 500]]
 
 
 def test_the_space_can_be_declared():
@@ -65,7 +73,9 @@ def test_the_space_can_be_declared():
         pytest.param({"family": "qwen2_vl", "space": "norm1"}, "unknown coordinate space 'norm1'", id="space"),
         pytest.param({"family": "qwen2_5_vl"}, "--max-pixels", id="no limits for resized pixels"),
         pytest.param({"family": "qwen3_vl", "space": "resized_px"}, "that many times 32 x 32 px", id="no limits for a declared space"),
-        pytest.param({"family": "qwen_vl", "space": "resized_px"}, "does its own tiling", id="a space that cannot be taken back"),
+        pytest.param(
+            {"family": "qwen_vl", "space": "resized_px"}, "is not in the table of families", id="a space that cannot be taken back"
+        ),
     ],
 )
 def test_rules_never_guess(rules, message):
@@ -207,6 +217,16 @@ def test_bad_rows_stop_with_their_line_or_are_counted(tmp_path, line, reason, me
     answers = read_answers(path, TRUTH, Rules("qwen2_vl"), on_error="skip")
     assert answers.counts.rows.counts == {reason: 1}
     assert answers.statuses == ["empty", "missing"]
+
+
+def test_a_row_that_limits_its_own_image_is_not_placed_by_the_limits_of_the_run(tmp_path):
+    own = {"max_pixels": 4704, "enable_thinking": False}
+    path = result_file(tmp_path, row(30, chat_template_kwargs={"min_pixels": None}), row(4, chat_template_kwargs=own))
+    resized = Rules("qwen2_5_vl", limits=Limits())
+    with pytest.raises(GroundswiftError, match=r"jsonl:2: the row limits its own image \(chat_template_kwargs: max_pixels\)"):
+        read_answers(path, TRUTH, resized)
+    assert read_answers(path, TRUTH, resized, on_error="skip").counts.rows.counts == {"limits of its own": 1}
+    assert read_answers(path, TRUTH, Rules("qwen2_vl")).counts.read == 2
 
 
 def test_scores_come_from_the_tokens_of_each_box(tmp_path):
