@@ -1,0 +1,235 @@
+"""What only the whole set shows: ids and rows that come twice, classes, and boxes that look as if they were in another format.
+
+Some 30 bytes a row are kept, and one entry a class; what a box says about its format is counted and not kept.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .checks_boxes import SLIGHT, Box
+from .findings import Place
+from .views import View, short
+
+MOST_LABELS = 100_000  # distinct labels that are counted apart
+LEAST_BOXES = 10  # before anything is said about the format of all boxes
+LEAST_FAR_BOXES = 50
+LONGEST_CLOSE = 60  # characters of such a label
+CLOSE_LABELS = 2_000  # distinct labels among which slips are looked for
+LINE_BITS = 40
+
+SetFound = tuple[str, Place, str, int]  # rule, place, what, how often
+
+
+class ClassCount(NamedTuple):
+    """How often a label stands in the set: boxes, rows."""
+
+    label: str
+    boxes: int
+    rows: int
+
+
+@dataclass
+class BoxCounts:
+    """What the boxes say about their format. Of boxes in pixels with 4 numbers: `boxes` all, `sized` those whose image's size is known."""
+
+    boxes: int = 0
+    sized: int = 0
+    not_xyxy: int = 0  # inverted or outside, read as x1, y1, x2, y2
+    fit_xywh: int = 0  # inside, read as x, y, width, height
+    ratios: int = 0
+    to_1000: int = 0
+    outside: int = 0
+    in_wide: int = 0  # in an image of at least 1100 px width
+    in_wide_to_1000: int = 0
+    largest: float = 0.0
+    first: dict[str, Place] = field(default_factory=dict)
+
+    def add(self, box: Box, place: Place) -> None:
+        """Count one box in pixels."""
+        x1, y1, x2, y2 = box.numbers
+        self.boxes += 1
+        most = max(box.numbers)
+        self.largest = max(self.largest, most)
+        fits_1000 = min(box.numbers) >= 0 and most <= 1000
+        self.to_1000 += fits_1000
+        if min(box.numbers) >= 0 and most <= 1 and not all(value.is_integer() for value in box.numbers):
+            self.ratios += 1
+            self.first.setdefault("ratios", place)
+        if box.size_wh is None:
+            return
+        width, height = box.size_wh
+        self.sized += 1
+        outside = x2 > width + SLIGHT or y2 > height + SLIGHT
+        if outside or x2 < x1 or y2 < y1:
+            self.not_xyxy += 1
+            self.first.setdefault("xywh", place)
+        if outside:
+            self.outside += 1
+            self.first.setdefault("norm1000", place)
+        self.fit_xywh += x2 > 0 and y2 > 0 and x1 > -SLIGHT and y1 > -SLIGHT and x1 + x2 <= width + SLIGHT and y1 + y2 <= height + SLIGHT
+        if width >= 1100:
+            self.in_wide += 1
+            self.in_wide_to_1000 += fits_1000
+            self.first.setdefault("wide", place)
+
+    def found(self, place: Place) -> Iterator[SetFound]:
+        """What the counts show; `place` names the set."""
+        if self.ratios:
+            what = f"{self.ratios} of {self.boxes} boxes lie within 0 to 1, with fractions, and bbox_type is real; expected pixels"
+            yield "boxes-look-like-ratios", self.first["ratios"], what, self.ratios
+        if self.sized >= LEAST_BOXES and self.fit_xywh == self.sized and self.not_xyxy >= 0.1 * self.sized:
+            what = (
+                f"read as x1, y1, x2, y2, {self.not_xyxy} of {self.sized} boxes are inverted or leave their image; "
+                "read as x, y, width, height all fit; expected x1, y1, x2, y2"
+            )
+            yield "boxes-look-like-xywh", self.first["xywh"], what, self.not_xyxy
+        elif self.sized >= LEAST_BOXES and self.to_1000 == self.boxes and self.largest >= 900:
+            if self.outside >= 0.1 * self.sized:
+                what = f"{self.outside} of {self.sized} boxes leave their image, and no number is above 1000; expected pixels of the file"
+                yield "boxes-look-like-norm1000", self.first["norm1000"], what, self.outside
+            elif self.in_wide >= LEAST_FAR_BOXES:
+                what = f"{self.in_wide} boxes in images of 1100 px width and more, and no number is above 1000; expected pixels of the file"
+                yield "boxes-look-like-norm1000", self.first["wide"], what, self.in_wide
+
+
+@dataclass
+class _Label:
+    boxes: int
+    rows: int
+    first: Place
+
+
+class SetFacts:
+    """Collects what is needed of each row; `found` tells, once all have passed."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.rows = self.boxes = self.images = self.negatives = 0
+        self.without_messages: Place | None = None
+        self.rows_without_messages = 0
+        self.other_labels = 0
+        self.labels: dict[str, _Label] = {}
+        self.box_counts = BoxCounts()
+        self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
+
+    def add(self, view: View, raw: bytes, place: Place, labels: Sequence[str | None], boxes: Sequence[Box]) -> None:
+        """One row: its text as it stands, where, the labels of all its boxes, and those boxes that are readable."""
+        self.rows += 1
+        self.boxes += len(view.boxes or ())
+        self.images += len(view.images)
+        self.negatives += not view.boxes
+        if not self.files or self.files[-1] != place.file:
+            self.files.append(place.file)
+        self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
+        self._lines.append(hash(raw.strip()))
+        sample_id = view.row.get("sample_id")
+        self._ids.append(hash(repr(sample_id)) or 1 if isinstance(sample_id, int | str) else 0)
+        if not view.has_messages:
+            self.rows_without_messages += 1
+            self.without_messages = self.without_messages or place
+        self._add_labels([label for label in labels if label is not None] or view.refs or [], bool(view.boxes), place)
+        if view.bbox_type == "real":
+            for box in boxes:
+                if len(box.numbers) == 4:
+                    self.box_counts.add(box, place)
+
+    def _add_labels(self, labels: Sequence[str], boxed: bool, place: Place) -> None:
+        new_rows = set()
+        for label in labels if boxed else ():
+            known = self.labels.get(label)
+            if known is None:
+                if len(self.labels) >= MOST_LABELS:
+                    self.other_labels += 1
+                    continue
+                known = self.labels[label] = _Label(0, 0, place)
+            known.boxes += 1
+            if label not in new_rows:
+                known.rows += 1
+                new_rows.add(label)
+
+    def classes(self) -> list[ClassCount]:
+        """Labels, those with the most boxes first."""
+        counted = [ClassCount(label, known.boxes, known.rows) for label, known in self.labels.items()]
+        return sorted(counted, key=lambda each: (-each.boxes, each.label))
+
+    def found(self, place: Place) -> Iterator[SetFound]:
+        """All findings about the set; `place` names it where no line does."""
+        if self.boxes and not self.negatives:
+            yield "no-negatives", place, f"all {self.rows} rows have objects; expected some without", 1
+        if self.without_messages and self.rows_without_messages < self.rows:
+            what = (
+                f"{self.rows_without_messages} of {self.rows} rows have query and response, the others messages; expected messages in all"
+            )
+            yield "rows-mixed", self.without_messages, what, self.rows_without_messages
+        yield from self._doubled()
+        yield from self.box_counts.found(place)
+        yield from self._variants()
+        yield from self._close()
+
+    def _doubled(self) -> Iterator[SetFound]:
+        ids, lines = np.frombuffer(self._ids, np.int64), np.frombuffer(self._lines, np.int64)
+        again = later_ones(lines)
+        for later, first in again:
+            yield "row-doubled", self._place(later), f"the same as {self._place(first)}; expected each row once", 1
+        same_rows = {later for later, _ in again}
+        for later, first in later_ones(ids):
+            if ids[later] and later not in same_rows:
+                yield "sample-id-doubled", self._place(later), f"the sample_id of {self._place(first)}; expected each id once", 1
+        missing = np.flatnonzero(ids == 0)
+        if len(missing):
+            what = f"{len(missing)} of {self.rows} rows have no sample_id; expected one, a number or a text"
+            yield "sample-id-missing", self._place(int(missing[0])), what, len(missing)
+
+    def _place(self, row: int) -> Place:
+        packed = self._places[row]
+        return Place(self.files[packed >> LINE_BITS], packed & ((1 << LINE_BITS) - 1))
+
+    def _variants(self) -> Iterator[SetFound]:
+        alike: dict[str, list[str]] = defaultdict(list)
+        for label in self.labels:
+            alike["".join(label.casefold().split())].append(label)
+        for labels in alike.values():
+            if len(labels) > 1:
+                labels.sort(key=lambda label: (-self.labels[label].boxes, label))
+                shown = ", ".join(f"{short(label)} ({self.labels[label].boxes})" for label in labels)
+                for label in labels[1:]:
+                    yield "label-variants", self.labels[label].first, f"{shown}; expected one spelling", self.labels[label].boxes
+
+    def _close(self) -> Iterator[SetFound]:
+        if len(self.labels) > CLOSE_LABELS:
+            return
+        by_piece: dict[str, set[str]] = defaultdict(set)
+        for label in self.labels:
+            if 5 <= len(label) <= LONGEST_CLOSE:
+                for piece in {label, *(label[:index] + label[index + 1 :] for index in range(len(label)))}:
+                    by_piece[piece].add(label)
+        told = set()
+        for near in by_piece.values():
+            if len(near) < 2:
+                continue
+            often = max(near, key=lambda label: (self.labels[label].boxes, label))
+            for label in sorted(near - {often} - told):
+                rare, much = self.labels[label].boxes, self.labels[often].boxes
+                if rare * 50 <= much and label.casefold() != often.casefold():
+                    told.add(label)
+                    what = f"{short(label)} ({rare}) beside {short(often)} ({much}); expected two classes, or one spelling"
+                    yield "label-close", self.labels[label].first, what, rare
+
+
+def later_ones(values: np.ndarray) -> list[tuple[int, int]]:
+    """(index of a value that came before, index of the first one), ordered by the later index. `values`: (N,) int64."""
+    if not len(values):
+        return []
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    same = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
+    starts = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    first_of = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
+    return sorted((int(order[index]), int(first_of[index])) for index in same)

@@ -1,0 +1,50 @@
+"""Findings: counted by rule, with the first examples of each, and the totals of a set."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .rules import RULES, SEVERITIES, Severity
+
+
+class Place(NamedTuple):
+    """Where something was found: `file:line`, and the row's id where it has one."""
+
+    file: str
+    line: int = 0
+    sample_id: int | str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return where if self.sample_id is None else f"{where} (sample_id {self.sample_id!r})"
+
+
+class Example(NamedTuple):
+    """One finding that is kept to be shown."""
+
+    place: Place
+    what: str
+
+
+class Findings:
+    """Counts by rule, and at most `keep` examples of each."""
+
+    def __init__(self, keep: int) -> None:
+        self.keep = keep
+        self.counts: dict[str, int] = {}
+        self.examples: dict[str, list[Example]] = {}
+
+    def add(self, rule: str, place: Place, what: str, count: int = 1) -> None:
+        before = self.counts.get(RULES[rule].id, 0)
+        self.counts[rule] = before + count
+        examples = self.examples.setdefault(rule, [])
+        if len(examples) < self.keep:
+            examples.append(Example(place, what))
+
+    def of(self, severity: Severity) -> int:
+        """How many findings of a severity."""
+        return sum(count for rule, count in self.counts.items() if RULES[rule].severity == severity)
+
+    def in_order(self) -> list[str]:
+        """Ids of the rules that were met: errors first, the most frequent first."""
+        return sorted(self.counts, key=lambda rule: (SEVERITIES.index(RULES[rule].severity), -self.counts[rule], rule))
