@@ -1,0 +1,129 @@
+"""The pictures as the model is fed them, with the boxes and points of the encoded text drawn in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+from PIL import Image, ImageDraw, ImageFont
+
+from .reading import Mark
+
+COLOURS = (  # far apart from each other; the first ones are the brightest
+    (255, 64, 64),
+    (64, 220, 90),
+    (80, 150, 255),
+    (255, 200, 40),
+    (230, 90, 255),
+    (60, 225, 225),
+    (255, 140, 60),
+    (190, 230, 60),
+    (255, 120, 180),
+    (160, 130, 255),
+)
+LEAST_PX = 448  # a picture whose longer side is shorter is drawn enlarged, by a whole factor
+BACKGROUND, CAPTION_COLOUR = (32, 32, 36), (235, 235, 235)
+GAP_PX = 16
+UNDRAWABLE = "?"
+
+
+def colours_of(marks: Sequence[Mark]) -> list[tuple[int, int, int]]:
+    """One colour a mark: those of one label share it; without labels every mark has its own."""
+    keys = [mark.label or mark.number for mark in marks]
+    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    return [COLOURS[place[key] % len(COLOURS)] for key in keys]
+
+
+@cache
+def font_of(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Pillow's own font; before Pillow 10.1, and without FreeType, it has one size only."""
+    try:
+        return ImageFont.load_default(size_px)
+    except TypeError:
+        return ImageFont.load_default()
+
+
+@cache
+def can_draw(character: str, size_px: int) -> bool:
+    """Whether the font has a glyph for a character: a missing one looks as one that no font has."""
+    font = font_of(size_px)
+    try:
+        return character.isspace() or bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
+    except UnicodeEncodeError:  # the font of one size knows Latin-1
+        return ord(character) < 256
+
+
+def drawable(text: str, size_px: int) -> str:
+    """A label on one line, with a question mark for every character that the font does not have."""
+    return "".join(character if can_draw(character, size_px) else UNDRAWABLE for character in " ".join(text.split()))
+
+
+def enlargement(size_wh: tuple[int, int]) -> int:
+    """By which whole factor a picture is drawn larger, so that its labels can be read."""
+    return max(1, math.ceil(LEAST_PX / max(size_wh)))
+
+
+def lies_outside(mark: Mark, fed_wh: Sequence[float]) -> bool:
+    """Whether nothing of a mark lies in the picture as it is fed, so that its frame cannot be seen."""
+    xs, ys = mark.fed_px[::2], mark.fed_px[1::2]
+    return max(xs) < 0 or max(ys) < 0 or min(xs) > fed_wh[0] or min(ys) > fed_wh[1]
+
+
+def drawn(picture: Image.Image, marks: Sequence[Mark], colours: Sequence[tuple[int, int, int]], scale: float, labels: bool) -> Image.Image:
+    """A copy of a picture, `scale` times as large, with marks given in px of the picture: boxes as frames, points as crosses."""
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    canvas = picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX) if scale != 1 else picture.copy()
+    pen = ImageDraw.Draw(canvas)
+    width = max(1, round(max(size) / 320)) if labels else 1
+    for mark, colour in zip(marks, colours, strict=True):
+        numbers = [value * scale for value in mark.fed_px]
+        if len(numbers) == 4:
+            x1, y1, x2, y2 = numbers
+            pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=width if mark.learnt else 1)
+        else:
+            _cross(pen, numbers[0], numbers[1], max(3, 4 * width), colour, width)
+    if labels:
+        for mark, colour in zip(marks, colours, strict=True):
+            _tag(pen, mark, colour, scale, size)
+    return canvas
+
+
+def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, arm: int, colour: tuple[int, int, int], width: int) -> None:
+    pen.line((x - arm, y - arm, x + arm, y + arm), fill=colour, width=width)
+    pen.line((x - arm, y + arm, x + arm, y - arm), fill=colour, width=width)
+
+
+def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: tuple[int, int, int], scale: float, size: tuple[int, int]) -> None:
+    """Number and label above the upper left corner, moved so that it lies in the picture."""
+    size_px = max(11, round(max(size) / 48))
+    font = font_of(size_px)
+    where = " (outside)" if lies_outside(mark, (size[0] / scale, size[1] / scale)) else ""
+    text = drawable(f"{mark.number} {mark.label}".strip() + where, size_px)
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    wide, high = right - left + 4, bottom - top + 4
+    x = min(max(0, mark.fed_px[0] * scale), max(0, size[0] - wide))
+    y = min(max(0, mark.fed_px[1] * scale - high), max(0, size[1] - high))
+    pen.rectangle((x, y, x + wide, y + high), fill=colour)
+    pen.text((x + 2 - left, y + 2 - top), text, fill=(0, 0, 0), font=font)
+
+
+def sheet(
+    pictures: Sequence[Image.Image], marks: Sequence[Mark], captions: Sequence[str], colours: Sequence[tuple[int, int, int]]
+) -> Image.Image:
+    """All pictures of a row side by side, a caption over each."""
+    panels = []
+    for index, picture in enumerate(pictures):
+        chosen = [(mark, colour) for mark, colour in zip(marks, colours, strict=True) if mark.image == index]
+        scale = enlargement(picture.size)
+        panels.append(drawn(picture, [mark for mark, _ in chosen], [colour for _, colour in chosen], scale, labels=True))
+    size_px = max(12, round(max(panel.width for panel in panels) / 40))
+    font, head = font_of(size_px), size_px * 2
+    widths = [max(panel.width, math.ceil(font.getlength(caption)) + 8) for panel, caption in zip(panels, captions, strict=True)]
+    canvas = Image.new("RGB", (sum(widths) + GAP_PX * (len(panels) - 1), head + max(panel.height for panel in panels)), BACKGROUND)
+    pen, x = ImageDraw.Draw(canvas), 0
+    for panel, caption, width in zip(panels, captions, widths, strict=True):
+        pen.text((x + 4, size_px // 2), caption, fill=CAPTION_COLOUR, font=font)
+        canvas.paste(panel, (x, head))
+        x += width + GAP_PX
+    return canvas

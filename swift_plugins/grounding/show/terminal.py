@@ -1,0 +1,58 @@
+"""What a terminal can show: colours or none, text that cannot act on it, and pictures in half blocks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from .picture import drawn
+from .reading import Mark
+
+RESET = "\x1b[0m"
+LEARNT = "\x1b[1;4;32m"  # bold, underlined, green
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+UPPER_HALF = "\u2580"
+WIDEST = 160  # columns of a picture, at most
+
+
+def has_colour(is_terminal: bool, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether to write colours: to a terminal, unless NO_COLOR is set (no-color.org) or the terminal is a dumb one."""
+    return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+def harmless(text: str) -> str:
+    """Text with its control characters written out (`\\x1b`), so that a data file cannot steer a terminal; line breaks and tabs stay."""
+    return CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text)
+
+
+def painted(text: str, colour: Sequence[int]) -> str:
+    """Text in a 24-bit colour."""
+    return f"\x1b[38;2;{colour[0]};{colour[1]};{colour[2]}m{text}{RESET}"
+
+
+def half_blocks(picture: Image.Image) -> list[str]:
+    """A picture as lines of text: each character is two pixels, one over the other, in 24-bit colours."""
+    pixels = np.asarray(picture.convert("RGB"))
+    if len(pixels) % 2:
+        pixels = np.concatenate([pixels, np.zeros_like(pixels[:1])])
+    lines = []
+    for above, below in zip(pixels[::2], pixels[1::2], strict=True):
+        line, last = [], None
+        for pair in zip(above.tolist(), below.tolist(), strict=True):
+            if pair != last:
+                (r1, g1, b1), (r2, g2, b2) = pair
+                line.append(f"\x1b[38;2;{r1};{g1};{b1};48;2;{r2};{g2};{b2}m")
+                last = pair
+            line.append(UPPER_HALF)
+        lines.append("".join([*line, RESET]))
+    return lines
+
+
+def in_terminal(picture: Image.Image, marks: Sequence[Mark], colours: Sequence[Sequence[int]], columns: int) -> list[str]:
+    """A picture with its marks, at most as wide as the terminal; the marks are drawn after the picture was made smaller."""
+    scale = min(1.0, min(columns, WIDEST) / picture.width)
+    return half_blocks(drawn(picture, marks, colours, scale, labels=False))

@@ -1,0 +1,111 @@
+"""Versions of libraries known to move boxes: each guard is told in its range and for its family, once, and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from groundswift.family import FAMILIES
+from groundswift.swift_plugins.grounding import guards
+from groundswift.swift_plugins.grounding.guards import GUARDS, Guard, met, versions_of, warn_of_versions
+
+CASES = {  # the place of a guard in the table -> (versions in its range, versions outside)
+    "transformers 5: positions of still images": (0, ("5.3.0", "5.4.0", "5.5.3", "5.4.0.dev0"), ("5.2.0", "5.5.4", "5.19.0", "4.57.1")),
+    "transformers 4.54: positions when generating": (1, ("4.54.0", "4.55.1", "4.56.2"), ("4.53.3", "4.57.0", "5.0.0")),
+    "transformers before 4.51": (2, ("4.49.0", "4.50.3"), ("4.51.0", "5.19.0")),
+    "qwen-vl-utils": (3, ("0.0.8", "0.0.11"), ("0.0.14", "0.1.0")),
+    "vllm": (4, ("0.11.1", "0.11.2", "0.12.0"), ("0.11.0", "0.12.1", "0.13.0")),
+    "sglang": (5, ("0.5.15", "0.5.15.post1", "0.5.17"), ("0.5.14", "0.5.18")),
+}
+
+
+def test_every_guard_has_its_case():
+    assert sorted(place for place, _, _ in CASES.values()) == list(range(len(GUARDS)))
+
+
+@pytest.mark.parametrize(("place", "inside", "outside"), CASES.values(), ids=CASES)
+def test_a_guard_is_met_in_its_range_alone(place, inside, outside):
+    guard = GUARDS[place]
+    for family in guard.families:
+        assert [version for version in inside if guard not in met(family, {guard.package: version})] == []
+        assert [version for version in outside if guard in met(family, {guard.package: version})] == []
+    others = [family for family in FAMILIES if family not in guard.families]
+    assert [family for family in others if guard in met(family, {guard.package: inside[0]})] == []
+    assert guard not in met(guard.families[0], {"numpy": inside[0]})
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: f"{guard.package}{guard.versions}")
+def test_a_guard_is_complete(guard):
+    SpecifierSet(guard.versions)
+    assert set(guard.families) <= set(FAMILIES)
+    assert guard.sources
+    line = guard.line("1.2.3")
+    assert "\n" not in line
+    for part in (guard.package, "1.2.3", guard.fault, guard.remedy, *guard.families, *guard.sources):
+        assert part in line
+
+
+@pytest.mark.parametrize("family", [None, *FAMILIES])
+def test_this_environment_has_none_of_them(family):
+    assert met(family, versions_of({guard.package for guard in GUARDS})) == []
+
+
+def test_a_version_that_cannot_be_read_is_no_match():
+    assert met("qwen2_5_vl", {"transformers": "unknown"}) == []
+
+
+def test_versions_are_those_of_the_installed_packages():
+    import click
+
+    assert versions_of(["click", "no-such-package-at-all"]) == {"click": versions_of(["click"])["click"]}
+    assert versions_of(["click"])["click"].startswith(click.__version__.split(".")[0])
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[str]:
+    """What swift's log is told from here on, with nothing told before."""
+    from swift.utils import get_logger
+
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    get_logger().addHandler(handler)
+    monkeypatch.setattr(guards, "_told", set())
+    yield lines
+    get_logger().removeHandler(handler)
+
+
+def test_a_guard_of_a_family_is_told_once_when_its_template_is_made(plugin, models, told, monkeypatch):
+    from swift.model import get_processor
+    from swift.template import get_template
+
+    monkeypatch.setattr(guards, "version", lambda package: "5.4.0")
+    warn_of_versions()
+    assert told == []
+    for _ in range(2):
+        get_template(get_processor(str(models["qwen2_vl"]), model_type="qwen2_vl"), template_type="qwen2_vl_grounding")
+        processor = get_processor(str(models["qwen2_5_vl"]), model_type="qwen2_5_vl")
+        get_template(processor, template_type="qwen2_5_vl_grounding")
+    lines = [line for line in told if line.startswith("transformers 5.4.0")]
+    assert len(lines) == 1
+    assert "qwen2_5_vl" in lines[0]
+    assert "transformers>=5.5.4" in lines[0]
+
+
+def test_a_guard_of_every_model_is_told_when_the_plugin_is_loaded(told, monkeypatch):
+    guard = Guard("click", ">=1", (), "it clicks", "click<1", ("somewhere",))
+    monkeypatch.setattr(guards, "GUARDS", (guard,))
+    monkeypatch.setattr(guards, "met", lambda family, installed: met(family, installed, (guard,)))
+    warn_of_versions("qwen2_vl")
+    assert told == []
+    warn_of_versions()
+    warn_of_versions()
+    assert told == [guard.line(versions_of(["click"])["click"])]
+
+
+def test_the_plugin_warns_when_it_is_loaded(plugin):
+    from swift.utils import import_external_file
+
+    assert warn_of_versions in import_external_file(str(plugin)).MENDS
