@@ -6,12 +6,15 @@ Tables, no logic: what is registered, and under which name. It may be loaded any
 from swift.callbacks import callbacks_map
 from swift.dataset import register_dataset
 from swift.metrics import eval_metrics_map
+from swift.model import register_model, register_model_arch
 from swift.template import register_template
 
-from groundswift.swift_plugins.grounding import mends
+from groundswift.swift_plugins.grounding import mends, models
 from groundswift.swift_plugins.grounding.datasets import named_sets
 from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
+from groundswift.swift_plugins.grounding.guards import warn_of_versions
 from groundswift.swift_plugins.grounding.metric import CocoMapMetric
+from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.templates import template_metas
 
 MENDS = (
@@ -20,12 +23,19 @@ MENDS = (
     mends.join_cpu_processes,
     mends.save_standing_paths,
     mends.print_errors_plainly,
+    record_runs,
+    warn_of_versions,
+    models.keep_all_logits_of_encoder_decoders,
 )
 METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughTokens}
 
 for mend in MENDS:
     mend()
+for model_arch in models.model_arches():
+    register_model_arch(model_arch, exist_ok=True)
+for model_meta in models.model_metas():
+    register_model(model_meta, exist_ok=True)
 for template_meta in template_metas():
     register_template(template_meta, exist_ok=True)
 for dataset_meta in named_sets():

@@ -7,15 +7,17 @@ from typing import Any
 from swift.callbacks.base import TrainerCallback
 from swift.utils import get_logger
 
+from groundswift.family import family_row
 from groundswift.grammars import format_answer
 from groundswift.located import Located
+from groundswift.spaces import space_row
 
 from .messages import BOX, REF
 from .templates import family_of
 
 ENOUGH_TOKENS = "groundswift_enough_tokens"
 ROOM = 1.5  # an answer may grow to this many times the longest true one before it is cut
-WIDEST = 9999.0  # px; a coordinate with as many digits as any has
+WIDEST_PX = 9999.0  # a coordinate with as many digits as any has
 TOKENISED = 16  # rows, the longest in characters
 
 
@@ -38,6 +40,8 @@ def widest_answer(row: dict[str, Any], family: str) -> str:
     objects = row.get("objects") or {}
     labels, boxes = objects.get("ref") or [], objects.get("bbox") or []
     labels = [*labels, *[""] * (len(boxes) - len(labels))]
-    located = [Located(label, (WIDEST,) * 4) for label, _ in zip(labels, boxes, strict=False)]
+    space = space_row(family_row(family).space)
+    widest = WIDEST_PX if space.largest is None else space.largest
+    located = [Located(label, (widest,) * 4) for label, _ in zip(labels, boxes, strict=False)]
     prose = row["messages"][-1]["content"] if row["messages"][-1]["role"] == "assistant" else ""
     return prose.replace(REF, "").replace(BOX, "") + format_answer(located, family)

@@ -6,28 +6,30 @@ The mixin overrides only what swift offers for it: how an image is loaded, how b
 from __future__ import annotations
 
 import os
-from copy import copy
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from swift.template import TemplateMeta
-from swift.template.register import TEMPLATE_MAPPING
+from swift.template.vision_utils import load_file
 
 from groundswift.boxes import clipped
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, fault
 from groundswift.family import FAMILIES, Family, family_row
 from groundswift.grammars import GRAMMARS, Grammar
-from groundswift.images import padded_to_square, read_size_wh, upright
+from groundswift.images import open_image, padded_to_square, read_size_wh, upright
 from groundswift.located import Located
 from groundswift.placing import from_original_px
 from groundswift.records import whole
 from groundswift.spaces import Space, quantum, space_row
 
+from .checks import check_objects
+from .guards import warn_of_versions
 from .messages import WholeAnswer, check_counts, count_tags, is_empty_answer, whole_answer
+from .special_templates import SPECIAL, stock_meta
 
 FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (*row.swift_templates, *row.templates)}
-BASE_OF = {"qwen_vl_base": "qwen_vl"}  # templates of base models, which swift does not have, and the chat model's template
 PADDING = (122, 116, 104)  # the mean colour of CLIP's training images, with which LLaVA pads
 
 
@@ -39,6 +41,7 @@ class GroundingMixin:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.row: Family = family_row(self.family)
+        warn_of_versions(self.family)
         self.grammar: Grammar = GRAMMARS[self.row.grammar]
         self.space: Space = space_row(self.row.space)
         if self.norm_bbox != type(self).norm_bbox:
@@ -47,11 +50,14 @@ class GroundingMixin:
             )
 
     def _load_image(self, image: Any, load_images: bool) -> Any:
-        """Upright, always: where swift passes a path on, a picture with an EXIF orientation becomes one without (swift saves it)."""
-        loaded = super()._load_image(image, load_images)
-        if isinstance(loaded, str) and os.path.isfile(loaded) and read_size_wh(loaded)[1] != 1:
-            loaded = super()._load_image(loaded, True)
-        return upright(loaded) if isinstance(loaded, Image.Image) else loaded
+        """Upright RGB, always, by our one opener: swift's own loses the orientation of some formats, and cuts 16 bits off at 8.
+
+        Where swift passes paths on, a local file that any opener sees alike stays a path; others become pictures, which swift saves.
+        """
+        source = image.get("bytes") or image.get("path") if isinstance(image, dict) else image
+        if isinstance(source, str) and os.path.isfile(source):
+            return open_image(source) if load_images or not opens_upright(source) else source
+        return fetched(source)
 
     def _preprocess_inputs(self, inputs: Any) -> None:
         inputs.whole_answers = {}
@@ -65,6 +71,10 @@ class GroundingMixin:
         """Check that placeholders and objects match, and reduce every answer that is written whole to its first placeholder."""
         if not inputs.images:
             raise GroundswiftError("objects without an image; expected the image that the boxes belong to")
+        check_objects(inputs.objects, len(inputs.images))
+        if len(inputs.messages) > 2 and not self.template_meta.support_multi_round:  # swift cuts them off, and boxes would move up
+            name = self.template_meta.template_type
+            raise GroundswiftError(f"{len(inputs.messages)} messages; template {name} takes one question and one answer")
         messages = [message for message in inputs.messages if isinstance(message.get("content"), str)]
         contents = [inputs.system or "", *(message["content"] for message in messages)]
         objects = inputs.objects
@@ -91,10 +101,7 @@ class GroundingMixin:
         if objects.get("written"):
             return
         bbox_type = objects.pop("bbox_type", None) or "real"
-        if bbox_type not in ("real", "norm1"):
-            raise GroundswiftError(f"bbox_type {bbox_type!r}; expected real (original pixels) or norm1 (0 to 1)")
-        image_ids = objects.pop("image_id", None) or []
-        image_ids = [*image_ids, *[0] * (len(objects["bbox"]) - len(image_ids))]
+        image_ids = objects.pop("image_id", None) or [0] * len(objects["bbox"])
         written = []
         for box, image_id in zip(objects["bbox"], image_ids, strict=True):
             size_wh = (objects["width"][image_id], objects["height"][image_id])
@@ -105,8 +112,6 @@ class GroundingMixin:
 
     def _written(self, box: list[float], size_wh: tuple[int, int], resized_wh: tuple[int, int] | None, bbox_type: str) -> list[float]:
         """One box (4 numbers) or point (2) in the family's units. `resized_wh`: the size of the picture as swift resized it."""
-        if len(box) not in (2, 4):
-            raise GroundswiftError(f"a box with {len(box)} numbers; expected x1, y1, x2, y2, or x, y for a point")
         if len(box) == 2 and not self.row.points:
             raise GroundswiftError(f"a point {box}; family {self.family} writes boxes only")
         px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if bbox_type == "norm1" else box
@@ -141,10 +146,24 @@ class GroundingMixin:
         return self.grammar.format(located)
 
 
-def bare_meta(stock: str) -> TemplateMeta:
-    """A template of a base model: question and answer with nothing around them, on the class of the chat model's template."""
-    chat = TEMPLATE_MAPPING[stock]
-    return TemplateMeta(stock, prefix=[], prompt=["{{QUERY}}"], chat_sep=None, suffix=["<|endoftext|>"], template_cls=chat.template_cls)
+def opens_upright(path: str) -> bool:
+    """Whether any opener sees a local picture as ours does: no EXIF orientation, and no more than 8 bits a channel."""
+    if read_size_wh(path)[1] != 1:
+        return False
+    with Image.open(path) as image:
+        return not image.mode.startswith("I")
+
+
+def fetched(source: Any) -> Image.Image:
+    """A picture from what swift takes besides paths of local files: an address, base64, bytes, a path below ROOT_IMAGE_DIR, a picture."""
+    where = source[:80] if isinstance(source, str) else "<bytes>"
+    try:
+        opened = load_file(source)
+        return open_image(opened.getvalue()) if isinstance(opened, BytesIO) else upright(opened)
+    except GroundswiftError:
+        raise fault(where, "not a readable image", "a file, an address, or base64 of an image") from None
+    except FileNotFoundError:
+        raise fault(where, "no such image") from None
 
 
 def template_metas() -> list[TemplateMeta]:
@@ -152,9 +171,10 @@ def template_metas() -> list[TemplateMeta]:
     metas = []
     for row in FAMILIES.values():
         for stock, name in zip(row.swift_templates, row.templates, strict=True):
-            meta = copy(TEMPLATE_MAPPING[stock]) if stock in TEMPLATE_MAPPING else bare_meta(BASE_OF[stock])
+            meta = stock_meta(stock)
             meta.template_type = name
-            meta.template_cls = type(name, (GroundingMixin, meta.template_cls), {"family": row.name, "__module__": __name__})
+            classes = (GroundingMixin, *SPECIAL.get(stock, ()), meta.template_cls)
+            meta.template_cls = type(name, classes, {"family": row.name, "__module__": __name__})
             globals()[name] = meta.template_cls  # workers find it by this name
             metas.append(meta)
     return metas

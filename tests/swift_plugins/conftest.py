@@ -6,14 +6,21 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from zoo import Zoo
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="groundswift-tests-")  # training writes there
+DATA_HOME = tempfile.TemporaryDirectory(prefix="groundswift-tests-")  # training writes there
+os.environ["XDG_DATA_HOME"] = DATA_HOME.name
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,64 +44,45 @@ def plugin() -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of untrained models by family: the quickstart's own, and the same idea in the shape of the two younger families."""
-    import torch
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLConfig, Qwen3VLForConditionalGeneration
-    from transformers.models.qwen2_5_vl import Qwen2_5_VLProcessor
-    from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
-    from transformers.models.qwen3_vl import Qwen3VLProcessor, Qwen3VLVideoProcessor
+def zoo(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    """Tiny models of every family with a class of its own in transformers; `zoo["glm4v"]` is our template over one, as swift makes it."""
+    from zoo import Zoo
 
-    make = script("make_model")
-    tokenizer = make.make_tokenizer()
-    first = make.make_model(tokenizer, seed=0)
-    text = first.config.text_config.to_dict()
-    tokens = {name: getattr(first.config, name) for name in ("image_token_id", "video_token_id", "vision_start_token_id")}
-    tokens["vision_end_token_id"] = tokenizer.convert_tokens_to_ids("<|vision_end|>")
-    torch.manual_seed(0)
-    vision_2_5 = {
-        "depth": 2,
-        "hidden_size": 64,
-        "out_hidden_size": 128,
-        "num_heads": 2,
-        "intermediate_size": 128,
-        "fullatt_block_indexes": [1],
-    }
-    second = Qwen2_5_VLForConditionalGeneration(
-        Qwen2_5_VLConfig(text_config={**text, "model_type": "qwen2_5_vl_text"}, vision_config=vision_2_5, **tokens)
-    )
-    vision_3 = {"depth": 2, "hidden_size": 64, "out_hidden_size": 128, "num_heads": 2, "intermediate_size": 128, "patch_size": 16}
-    third = Qwen3VLForConditionalGeneration(
-        Qwen3VLConfig(
-            text_config={**text, "model_type": "qwen3_vl_text", "head_dim": 32},
-            vision_config={**vision_3, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]},
-            **tokens,
-        )
-    )
-    template = make.CHAT_TEMPLATE
-    processors = {
-        "qwen2_vl": Qwen2VLProcessor(Qwen2VLImageProcessor(), tokenizer, Qwen2VLVideoProcessor(), chat_template=template),
-        "qwen2_5_vl": Qwen2_5_VLProcessor(Qwen2VLImageProcessor(), tokenizer, Qwen2VLVideoProcessor(), chat_template=template),
-        "qwen3_vl": Qwen3VLProcessor(Qwen2VLImageProcessor(patch_size=16), tokenizer, Qwen3VLVideoProcessor(), chat_template=template),
-    }
-    folder = tmp_path_factory.mktemp("models")
-    for name, model in (("qwen2_vl", first), ("qwen2_5_vl", second), ("qwen3_vl", third)):
-        model.save_pretrained(folder / name)
-        processors[name].save_pretrained(folder / name)
-    return {name: folder / name for name in processors}
+    return Zoo(tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.fixture(scope="session")
-def templates(plugin: Path, models: dict[str, Path]) -> dict[str, object]:
-    """Our template of each family over its tiny model's processor, as swift makes it for training."""
-    from swift.model import get_processor
-    from swift.template import get_template
+def templates(zoo: Zoo) -> Zoo:
+    """Our template of each family over its tiny model's processor."""
+    return zoo
 
-    made = {}
-    for name, folder in models.items():
-        made[name] = get_template(get_processor(str(folder), model_type=name), template_type=f"{name}_grounding")
-        made[name].set_mode("train")
-    return made
+
+@pytest.fixture(scope="session")
+def models(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of untrained models: the quickstart's own for Qwen2-VL, and the zoo's for its successor."""
+    from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+
+    make = script("make_model")
+    folder = tmp_path_factory.mktemp("models") / "qwen2_vl"
+    tokenizer = make.make_tokenizer()
+    make.make_model(tokenizer, seed=0).save_pretrained(folder)
+    processor = Qwen2VLProcessor(Qwen2VLImageProcessor(), tokenizer, Qwen2VLVideoProcessor(), chat_template=make.CHAT_TEMPLATE)
+    processor.save_pretrained(folder)
+    return {"qwen2_vl": folder, "qwen2_5_vl": zoo.folder("qwen2_5_vl", weights=True)}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[int, int]], Path]:
+    """A picture of one colour for each size (width, height) px, drawn once."""
+    from rows import plain
+
+    folder = tmp_path_factory.mktemp("pictures")
+
+    @cache
+    def picture(size_wh: tuple[int, int]) -> Path:
+        return plain(folder / f"{size_wh[0]}x{size_wh[1]}.png", size_wh)
+
+    return picture
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,119 @@
+"""Tiny untrained models of two families that swift cannot load as they are: Florence-2 as transformers has it, and GLM-4V-9B.
+
+GLM-4V-9B is code that lies with its weights: a stand-in for that code (chatglm4v_code) is put into the model's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from stubs import stub_tokenizer
+from tokenizers import processors
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    BartConfig,
+    CLIPImageProcessor,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
+    GenerationConfig,
+)
+from transformers.models.florence2 import Florence2Processor
+
+CODE = Path(__file__).parent / "chatglm4v_code"
+SIDE = 64  # px of a picture as the Florence stand-in sees it
+FLORENCE_IMAGE_TOKENS = 5  # 2 x 2 cells of 32 px, and their mean
+GLM_MARKS = ("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>") + (
+    "<|begin_of_image|>",
+    "<|end_of_image|>",
+    "<|begin_of_box|>",
+    "<|end_of_box|>",
+)
+
+
+def florence_processor() -> Florence2Processor:
+    """The family's own processor over one token a byte, with <s>, <pad> and </s> at the ids that its template holds as numbers."""
+    marks = ("<s>", "<pad>", "</s>", "<unk>", "<image>", *(f"<loc_{number}>" for number in range(1000)))
+    tokens = stub_tokenizer(marks, "</s>", "<pad>", "<s>", {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}, image_token="<image>")
+    images = CLIPImageProcessor(size={"height": SIDE, "width": SIDE}, do_center_crop=False)
+    images.image_seq_length = FLORENCE_IMAGE_TOKENS
+    return Florence2Processor(images, tokens)
+
+
+def make_florence(folder: Path) -> Path:
+    """A model of the native class with its processor."""
+    processor = florence_processor()
+    text = BartConfig(
+        vocab_size=len(processor.tokenizer),
+        d_model=64,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=128,
+        decoder_ffn_dim=128,
+        max_position_embeddings=1024,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_bos_token_id=0,
+        init_std=0.2,
+    )
+    vision = {
+        "depths": (1, 1, 1, 1),
+        "embed_dim": (16, 16, 32, 32),
+        "num_heads": (2, 2, 2, 2),
+        "num_groups": (2, 2, 2, 2),
+        "window_size": 4,
+        "projection_dim": 64,
+        "initializer_range": 0.2,
+        "drop_path_rate": 0.0,
+    }
+    config = Florence2Config(text_config=text.to_dict(), vision_config=vision, image_token_id=processor.image_token_id)
+    config.architectures = ["Florence2ForConditionalGeneration"]
+    torch.manual_seed(0)
+    model = Florence2ForConditionalGeneration(config)
+    ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_bos_token_id": 0}
+    model.generation_config = GenerationConfig(do_sample=False, **ids)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def make_chatglm4v(folder: Path) -> Path:
+    """A model of the stand-in code, with that code in its folder, as the hub has it for the real one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in CODE.glob("*.py"):
+        shutil.copy(path, folder)
+    tokens = stub_tokenizer(GLM_MARKS, "<|endoftext|>", "<|endoftext|>")
+    start = [(mark, tokens.convert_tokens_to_ids(mark)) for mark in ("[gMASK]", "<sop>")]
+    tokens.backend_tokenizer.post_processor = processors.TemplateProcessing(single="[gMASK] <sop> $A", special_tokens=start)
+    tokens.save_pretrained(folder)
+    about = json.loads((folder / "tokenizer_config.json").read_text())
+    about |= {"tokenizer_class": "ChatGLM4Tokenizer", "auto_map": {"AutoTokenizer": ["tokenization_chatglm.ChatGLM4Tokenizer", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    config = {
+        "model_type": "chatglm",
+        "architectures": ["ChatGLMForConditionalGeneration"],
+        "auto_map": {
+            "AutoConfig": "configuration_chatglm.ChatGLMConfig",
+            "AutoModelForCausalLM": "modeling_chatglm.ChatGLMForConditionalGeneration",
+        },
+        "vocab_size": len(tokens),
+        "hidden_size": 64,
+        "seq_length": 1024,
+        "pad_token_id": tokens.pad_token_id,
+        "eos_token_id": tokens.eos_token_id,
+        "boi_token_id": tokens.convert_tokens_to_ids("<|begin_of_image|>"),
+        "eoi_token_id": tokens.convert_tokens_to_ids("<|end_of_image|>"),
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=True), trust_remote_code=True)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

@@ -1,0 +1,297 @@
+"""Stand-ins for the processors of families whose code lies with their weights, so that swift's real templates run over them.
+
+A stub has what a template asks for and nothing else: prompt, marks, labels, box text and the image tokens that the template itself
+inserts are swift's. The model, its weights and the pixels of its own preprocessing are not tested by it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import BatchFeature, PreTrainedTokenizerFast
+
+CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+PHI = ("<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|image|>")
+PHI3_IMAGE = 32044  # the id of <|image|>, which swift's template of Phi-3-vision holds as a number
+NEWLINE = 198  # the id at which swift's template of Phi-4-multimodal parts the processor's tokens
+REF_BOX = ("<ref>", "</ref>", "<box>", "</box>")
+IMAGE_TOKENS = 7  # of one picture, where a stub decides how many
+
+
+def stub_tokenizer(
+    marks: Sequence[str], eos: str, pad: str, bos: str | None = None, places: dict[str, int] | None = None, **named: str
+) -> PreTrainedTokenizerFast:
+    """One token a byte and one a mark. `places`: tokens that have to have a certain id, even far behind the others. `named`: marks
+    that a processor asks for by name."""
+    places = dict(places or {})
+    vocab: dict[str, int] = {}
+    taken, free = set(places.values()), 0
+    for token in (*sorted(pre_tokenizers.ByteLevel.alphabet()), *marks):
+        while free in taken:
+            free += 1
+        vocab[token] = places.get(token, free)
+        taken.add(vocab[token])
+    spelling = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    spelling.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    spelling.decoder = decoders.ByteLevel()
+    spelling.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=spelling,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        model_max_length=65536,
+        clean_up_tokenization_spaces=False,
+        extra_special_tokens=named,
+    )
+
+
+class StubProcessor:
+    """A tokenizer with a processor's face: what is not its own it takes from the tokenizer, as swift lets real processors do."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, **own: Any) -> None:
+        self.tokenizer = tokenizer
+        self.__dict__.update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "tokenizer":
+            raise AttributeError(name)
+        return getattr(self.tokenizer, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.called(self, *args, **kwargs)
+
+
+def qwen_vl() -> Any:
+    return stub_tokenizer((*CHATML, *REF_BOX, "<img>", "</img>"), "<|endoftext|>", "<|endoftext|>")
+
+
+def internvl() -> Any:
+    return stub_tokenizer((*CHATML, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|im_end|>", "<|endoftext|>")
+
+
+def internvl_phi3() -> Any:
+    return stub_tokenizer((*PHI, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|end|>", "<|endoftext|>", "<s>")
+
+
+def internvl_gpt() -> Any:
+    marks = ("<|endoftext|>", "<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>")
+    return stub_tokenizer((*marks, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|return|>", "<|endoftext|>")
+
+
+def phi3_vision() -> Any:
+    def image_processor(images: Sequence[Any], return_tensors: str) -> dict[str, Any]:
+        return {"pixel_values": torch.zeros(len(images), 1, 3, 4, 4), "num_img_tokens": torch.tensor([IMAGE_TOKENS] * len(images))}
+
+    tokens = stub_tokenizer(PHI, "<|endoftext|>", "<|endoftext|>", "<s>", {"<|image|>": PHI3_IMAGE})
+    return StubProcessor(tokens, image_processor=image_processor)
+
+
+def phi4_multimodal() -> Any:
+    marks = (*CHATML, "<|im_sep|>", "<|endoftext10|>", "<|endoftext11|>")
+
+    def called(self: Any, text: str, images: Any = None, audios: Any = None, return_tensors: str = "pt") -> dict[str, Any]:
+        image = [self.tokenizer.convert_tokens_to_ids("<|endoftext10|>")] * IMAGE_TOKENS
+        ids = sum(([*image, NEWLINE] for _ in images or []), [])[:-1]
+        return {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)), "image_sizes": torch.tensor([[4, 4]])}
+
+    return StubProcessor(stub_tokenizer(marks, "<|endoftext|>", "<|endoftext|>", places={"\u010a": NEWLINE}), called=called)
+
+
+def deepseek_vl2() -> Any:
+    """Its template imports the output class from a repository that the loader would clone: a module of that name stands in."""
+    name = "deepseek_vl2.models.processing_deepseek_vl_v2"
+    for part in ("deepseek_vl2", "deepseek_vl2.models", name):
+        sys.modules.setdefault(part, ModuleType(part))
+    sys.modules[name].VLChatProcessorOutput = SimpleNamespace
+    marks = ("<|end_of_sentence|>", "<|begin_of_sentence|>", "<|pad|>", "<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
+    tokens = stub_tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<|begin_of_sentence|>")
+
+    def tokenize_with_images(text: str, images: Sequence[Any], cropping: bool) -> tuple[Any, ...]:
+        pictures = [torch.zeros(3, 4, 4) for _ in images]
+        return None, pictures, None, [[1, 1] for _ in images], [IMAGE_TOKENS] * len(images)
+
+    return StubProcessor(tokens, image_token_id=tokens.convert_tokens_to_ids("<image>"), tokenize_with_images=tokenize_with_images)
+
+
+def deepseek_ocr() -> Any:
+    marks = ("<|end_of_sentence|>", "<｜begin▁of▁sentence｜>", "<|pad|>", "<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
+    return stub_tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<｜begin▁of▁sentence｜>")
+
+
+DEEPSEEK_OCR_CODE = '''"""A stand-in for what swift loads from the code of DeepSeek-OCR."""
+import numpy as np
+import torch
+
+
+class BasicImageTransform:
+    def __init__(self, mean, std, normalize):
+        self.mean = mean
+
+    def __call__(self, image):
+        return torch.from_numpy(np.array(image.resize((4, 4)), dtype=np.float32)).permute(2, 0, 1)
+
+
+def dynamic_preprocess(image):
+    columns, rows = (2, 1) if image.width >= image.height else (1, 2)
+    return [image] * (columns * rows), (columns, rows)
+'''
+
+
+def cogvlm() -> Any:
+    return stub_tokenizer(("<unk>", "<s>", "</s>", "<|reserved_special_token_0|>"), "</s>", "<unk>", "<s>")
+
+
+class CogModel:
+    """The one method of CogVLM's model that its template calls; tests set it as the template's model."""
+
+    def build_conversation_input_ids(self, tokenizer: Any, query: str, history: Any, images: Sequence[Any]) -> dict[str, Any]:
+        kinds = torch.tensor([0] + [1] * IMAGE_TOKENS * len(images) + [0] * 3)
+        return {"token_type_ids": kinds, "images": [torch.zeros(3, 4, 4) for _ in images]}
+
+
+class MiniCpmImages:
+    """Slices of 448 px and their marks, as the processor of MiniCPM-V writes them, with `IMAGE_TOKENS` for each."""
+
+    def __call__(self, images: Sequence[Any], return_tensors: str, max_slice_nums: Any = None) -> BatchFeature:
+        pixels = [torch.zeros(3, 14, 14) for _ in images[0]]
+        features = BatchFeature({"pixel_values": [pixels], "tgt_sizes": [torch.ones(len(pixels), 2)], "temporal_ids": [[-1]]})
+        features.image_sizes = [[image.size for image in images[0]]]
+        return features
+
+    def get_slice_image_placeholder(self, size_wh: tuple[int, int], image_idx: int, max_slice_nums: Any, use_image_id: bool) -> str:
+        slices = minicpm_slices(size_wh)
+        text = f"<image_id>{image_idx}</image_id>" if use_image_id else ""
+        text += "<image>" + "<unk>" * IMAGE_TOKENS + "</image>"
+        return text + ("<slice>" + "<unk>" * IMAGE_TOKENS + "</slice>") * slices
+
+
+def minicpm_slices(size_wh: tuple[int, int]) -> int:
+    """How many slices besides the whole picture the stub makes: up to 9, none of a small picture."""
+    wanted = math.ceil(size_wh[0] * size_wh[1] / 448**2)
+    return 0 if wanted <= 1 else min(wanted, 9)
+
+
+def minicpm() -> Any:
+    marks = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
+    return StubProcessor(stub_tokenizer(marks, "<|im_end|>", "<|endoftext|>"), image_processor=MiniCpmImages())
+
+
+@dataclass(frozen=True)
+class Stub:
+    """One template: whose family, with which processor. `images`: how many a row may have. `token`: what stands for a piece of a picture.
+
+    `tokens`: how many of these a row with pictures of these sizes (px) has; None where the picture goes in as a path.
+    """
+
+    family: str
+    model_type: str
+    make: Callable[[], Any]
+    token: str | int | None = None
+    tokens: Callable[[Sequence[tuple[int, int]]], int] | None = None
+    images: int = 2
+
+
+def given(sizes_wh: Sequence[tuple[int, int]]) -> int:
+    """Where the stub decides."""
+    return IMAGE_TOKENS * len(sizes_wh)
+
+
+def internvl_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
+    """256 for each tile of 448 px: up to 12 in the shape nearest to the picture's, and one of the whole where there are several.
+
+    Source: InternVL's own preprocessing, counted here from the shapes alone.
+    """
+    shapes = sorted({(w, h) for w in range(1, 13) for h in range(1, 13) if w * h <= 12}, key=lambda shape: shape[0] * shape[1])
+    total = 0
+    for width, height in sizes_wh:
+        best, least = (1, 1), math.inf
+        for shape in shapes:
+            distance = abs(width / height - shape[0] / shape[1])
+            roomy = width * height > 0.5 * 448**2 * shape[0] * shape[1]
+            if distance < least or (distance == least and roomy):
+                best, least = shape, distance
+        tiles = best[0] * best[1]
+        total += tiles + (tiles > 1)
+    return 256 * total
+
+
+def minicpm_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
+    return sum(IMAGE_TOKENS * (1 + minicpm_slices(size)) for size in sizes_wh)
+
+
+def deepseek_ocr_tokens(row: int) -> Callable[[Sequence[tuple[int, int]]], int]:
+    """16 x 16 for the whole picture of 1024 px, and as many for its parts as they have. `row`: 1 where a newline token ends each row."""
+
+    def tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
+        side, part = (640, 10) if row else (768, 12)
+        total = 0
+        for width, height in sizes_wh:
+            total += 16 * (16 + row) + 1
+            if max(width, height) > side:
+                columns, rows = (2, 1) if width >= height else (1, 2)
+                total += (part * columns + row) * part * rows
+        return total
+
+    return tokens
+
+
+INTERNVL = {"token": "<IMG_CONTEXT>", "tokens": internvl_tokens}
+OCR = {"token": "<image>"}
+COG = {"token": "<unk>", "tokens": given, "images": 1}
+STUBS: dict[str, Stub] = {
+    "qwen_vl": Stub("qwen_vl", "qwen_vl", qwen_vl),
+    "qwen_vl_base": Stub("qwen_vl", "qwen_vl", qwen_vl),
+    "phi3_vision": Stub("phi3_vision", "phi3_vision", phi3_vision, token="negative", tokens=given),
+    "phi4_multimodal": Stub("phi4_multimodal", "phi4_multimodal", phi4_multimodal, token="<|endoftext10|>", tokens=given),
+    "deepseek_vl2": Stub("deepseek_vl2", "deepseek_vl2", deepseek_vl2, token="<image>", tokens=given),
+    "deepseek_ocr": Stub("deepseek_vl2", "deepseek_ocr", deepseek_ocr, tokens=deepseek_ocr_tokens(1), **OCR),
+    "deepseek_ocr2": Stub("deepseek_vl2", "deepseek_ocr2", deepseek_ocr, tokens=deepseek_ocr_tokens(0), **OCR),
+    "internvl": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
+    "internvl_phi3": Stub("internvl", "internvl_chat", internvl_phi3, **INTERNVL),
+    "internvl2": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
+    "internvl2_phi3": Stub("internvl", "internvl_chat", internvl_phi3, **INTERNVL),
+    "internvl2_5": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
+    "internvl3_5": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
+    "internvl3_5_gpt": Stub("internvl", "internvl_chat", internvl_gpt, **INTERNVL),
+    "cogvlm": Stub("cogvlm", "cogvlm", cogvlm, **COG),
+    "cogvlm2": Stub("cogvlm", "cogvlm2", cogvlm, **COG),
+    "minicpmv4_5": Stub("minicpmv4_5", "minicpmv4_5", minicpm, token="<unk>", tokens=minicpm_tokens),
+}
+
+
+def stub_template(stock: str, folder: Path, suffix: str = "_grounding") -> Any:
+    """swift's template over the stub, in training mode; `suffix` "" for swift's own. `folder` stands for the model's."""
+    from swift.model import MODEL_MAPPING
+    from swift.template.register import TEMPLATE_MAPPING
+
+    stub = STUBS[stock]
+    for name in ("modeling_deepseekocr.py", "modeling_deepseekocr2.py"):
+        (folder / name).write_text(DEEPSEEK_OCR_CODE, encoding="utf-8")
+    processor = stub.make()
+    processor.model_meta = MODEL_MAPPING[stub.model_type]
+    processor.model_info = SimpleNamespace(
+        config=SimpleNamespace(), task_type="causal_lm", max_model_len=65536, torch_dtype=torch.float32, model_dir=str(folder)
+    )
+    meta = TEMPLATE_MAPPING[stock + suffix]
+    template = meta.template_cls(processor, meta)
+    template.set_mode("train")
+    if stub.family == "cogvlm":
+        template.model = CogModel()
+    return template
+
+
+def learnt_answer(template: Any, encoding: dict[str, Any]) -> str:
+    """The text that is learnt, without the mark that ends it, what is thought before it, and the name of its channel."""
+    text = template.tokenizer.decode([token for token in encoding["labels"] if token != -100])
+    end = "".join(mark if isinstance(mark, str) else template.tokenizer.decode(mark) for mark in template.template_meta.suffix)
+    assert text.endswith(end), f"{text!r} does not end in {end!r}"
+    return text.removesuffix(end).rsplit("</think>", 1)[-1].rsplit("<|message|>", 1)[-1].strip("\n")

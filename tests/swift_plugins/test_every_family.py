@@ -1,0 +1,179 @@
+"""Every family that runs offline, through swift's real template over a tiny model: what is taught leads back, and the picture counts.
+
+The families with code of their own have `test_stub_families.py`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rows import answer_of, assert_within_half_a_quantum, detection, learnt_text, noise, places, read_back
+from token_counts import COUNTS
+from zoo import KINDS
+
+from groundswift import families, parse, resized_wh
+from groundswift.errors import GroundswiftError
+from groundswift.images import padded_to_square
+from groundswift.resizing import rescaled_wh
+from groundswift.spaces import SPACES
+from groundswift.swift_plugins.grounding.templates import PADDING
+from orientations import STORED_BY
+
+SIZES_WH = [(32, 32), (112, 84), (333, 1001), (1279, 719), (2000, 96), (5000, 3000)]
+SQUARE = [name for name, kind in KINDS.items() if SPACES[families()[kind.family].space].side == "square"]
+LABELS = ['a "quoted" one', "red, round", "two\nlines", "红色的猫", "back\\slash", "it's; [1]"]
+REFUSED = {grammar: ["two\nlines"] for grammar in ("glm_box", "llava_brackets", "swift_brackets", "paligemma_loc")}  # an object a line
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def fed_wh(kind, size_wh, **limits):
+    """What the family resizes a picture to; None where its space does not depend on it."""
+    family = KINDS[kind].family
+    return resized_wh(size_wh, family, **limits) if families()[family].resize_factor else None
+
+
+def image_tokens(zoo, kind, encoding):
+    return encoding["input_ids"].count(zoo[kind].tokenizer.convert_tokens_to_ids(COUNTS[kind][0]))
+
+
+@pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
+@every_kind
+def test_taught_boxes_lead_back_to_the_original_pixels(zoo, pictures, kind, size_wh):
+    width, height = size_wh
+    family = KINDS[kind].family
+    boxes = [
+        [0.1 * width, 0.2 * height, 0.63 * width, 0.81 * height],
+        [0, 0, width, height],
+        [width - 9, height - 7, width, height],
+        [0, 0.5 * height, 0.1 * width + 1, 0.7 * height],
+    ]
+    row = detection(pictures(size_wh), ["cat", "dog", "cat"], boxes)
+    row["messages"][1]["content"] = "<ref-object><bbox><bbox><ref-object><bbox><ref-object><bbox>"
+    encoding = zoo[kind].encode(row)
+    answer = read_back(zoo[kind], encoding, family)
+    assert [located.label for located in answer.objects] == ["cat", "cat", "dog", "cat"]
+    fed = fed_wh(kind, size_wh)
+    assert_within_half_a_quantum(places(answer.objects, family, size_wh, fed), boxes, family, size_wh, fed)
+    assert image_tokens(zoo, kind, encoding) == COUNTS[kind][1](size_wh)
+
+
+@every_kind
+def test_another_image_is_another_loss(zoo, tmp_path, kind):
+    """What comes back without an error may still have ignored the picture: swift trains so where a token id is wrong."""
+    template, model = zoo[kind], zoo.model(kind)
+    paths = [noise(tmp_path / f"{seed}.png", (140, 84), seed) for seed in (0, 1, 0)]
+    template.model = model
+    template.register_post_encode_hook([model])
+    losses = []
+    for path in paths:
+        with torch.no_grad():
+            losses.append(model(**template.data_collator([template.encode(detection(path, ["cat"], [[14, 7, 70, 63]]))])).loss.item())
+    template.remove_post_encode_hook()
+    template.model = None
+    assert losses[0] == losses[2]
+    assert abs(losses[0] - losses[1]) > 1e-6
+
+
+@every_kind
+def test_every_orientation_is_turned_upright(zoo, tmp_path, kind):
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (84, 140, 3), dtype=np.uint8))
+    upright.save(tmp_path / "upright.png")
+    told = zoo[kind].encode(detection(tmp_path / "upright.png", ["cat"], [[14, 7, 70, 63]]))
+    for orientation, turn in STORED_BY.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        (upright if turn is None else upright.transpose(turn)).save(tmp_path / f"{orientation}.png", exif=exif)
+        encoding = zoo[kind].encode(detection(tmp_path / f"{orientation}.png", ["cat"], [[14, 7, 70, 63]]))
+        assert encoding["input_ids"] == told["input_ids"], f"orientation {orientation}"
+        assert (encoding["pixel_values"] == told["pixel_values"]).all(), f"orientation {orientation}"
+
+
+@every_kind
+def test_an_image_without_objects_answers_as_its_family_does(zoo, pictures, kind):
+    text = learnt_text(zoo[kind], zoo[kind].encode(detection(pictures((112, 84)), [], [])))
+    assert answer_of(text) == families()[KINDS[kind].family].empty_answer
+    assert parse(text, KINDS[kind].family).status == "empty"
+
+
+@pytest.mark.parametrize("label", LABELS, ids=repr)
+@every_kind
+def test_difficult_labels_come_back_whole_or_are_refused(zoo, pictures, kind, label):
+    row = detection(pictures((112, 84)), [label], [[1, 2, 50, 60]])
+    if label in REFUSED.get(families()[KINDS[kind].family].grammar, ()):
+        with pytest.raises(GroundswiftError, match="cannot be written"):
+            zoo[kind].encode(row)
+        return
+    encoding = zoo[kind].encode(row)
+    assert read_back(zoo[kind], encoding, KINDS[kind].family).objects[0].label == label
+
+
+LAYOUTS = {
+    "side by side": "<image><image>Detect every object.",
+    "a line each": "<image>\n<image>\nDetect every object.",
+    "text between": "First: <image> Second: <image> Detect every object.",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@every_kind
+def test_boxes_belong_to_the_image_that_image_id_names(zoo, pictures, kind, layout):
+    family, sizes_wh = KINDS[kind].family, [(100, 100), (400, 200)]
+    box = [10, 10, 50, 50]
+    row = detection(pictures(sizes_wh[0]), ["cat", "dog", "cat"], [box] * 3, layout)
+    row["images"].append(str(pictures(sizes_wh[1])))
+    row["objects"]["image_id"] = [0, 1, 0]
+    encoding = zoo[kind].encode(row)
+    for located, image_id in zip(read_back(zoo[kind], encoding, family).objects, [0, 1, 0], strict=True):
+        fed = fed_wh(kind, sizes_wh[image_id])
+        assert_within_half_a_quantum(places([located], family, sizes_wh[image_id], fed), [box], family, sizes_wh[image_id], fed)
+    assert image_tokens(zoo, kind, encoding) == sum(COUNTS[kind][1](size_wh) for size_wh in sizes_wh)
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if families()[kind.family].points])
+def test_points_lead_back_too(zoo, pictures, kind):
+    family, size_wh = KINDS[kind].family, (333, 171)
+    row = detection(pictures(size_wh), ["cat", "dog"], [[30.4, 40.6, 150, 100], [90.5, 41]])
+    answer = read_back(zoo[kind], zoo[kind].encode(row), family)
+    assert [located.label for located in answer.objects] == ["cat", "dog"]
+    assert [located.point is not None for located in answer.objects] == [False, True]
+    fed = fed_wh(kind, size_wh)
+    found = places(answer.objects, family, size_wh, fed)
+    assert_within_half_a_quantum(found, [[30.4, 40.6, 150, 100], [90.5, 41, 90.5, 41]], family, size_wh, fed)
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not families()[kind.family].points])
+def test_a_point_is_refused_where_the_family_has_none(zoo, pictures, kind):
+    with pytest.raises(GroundswiftError, match="boxes only"):
+        zoo[kind].encode(detection(pictures((112, 84)), ["cat"], [[30, 40]]))
+
+
+@pytest.mark.parametrize("kind", SQUARE)
+def test_the_picture_is_padded_to_a_square_and_its_borders_lead_back(zoo, tmp_path, kind):
+    size_wh, family = (300, 100), KINDS[kind].family
+    path = noise(tmp_path / "wide.png", size_wh)
+    boxes = [[0, 0, 20, 100], [280, 0, 300, 100], [0, 90, 300, 100]]
+    encoding = zoo[kind].encode(detection(path, ["cat"] * 3, boxes))
+    square = padded_to_square(Image.open(path), PADDING)
+    assert square.size == (300, 300)
+    padded = zoo[kind].processor.image_processor([square], return_tensors="pt")["pixel_values"]
+    assert (encoding["pixel_values"] == padded).all()
+    bare = zoo[kind].processor.image_processor([Image.open(path)], return_tensors="pt")["pixel_values"]
+    assert bare.shape != padded.shape or not (bare == padded).all()
+    answer = read_back(zoo[kind], encoding, family)
+    assert_within_half_a_quantum(places(answer.objects, family, size_wh, None), boxes, family, size_wh, None)
+
+
+@pytest.mark.parametrize(("option", "of_row"), [(30_000, None), (None, 25_000), (30_000, 9_000)], ids=["option", "row", "row over option"])
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if families()[kind.family].resize_factor is None])
+def test_max_pixels_changes_the_picture_and_not_the_boxes(zoo, pictures, kind, option, of_row):
+    family, size_wh = KINDS[kind].family, (333, 1001)
+    template = zoo.make_template(kind, max_pixels=option)
+    row = detection(pictures(size_wh), ["cat"], [[14, 7, 300.5, 963]])
+    if of_row:
+        row["chat_template_kwargs"] = {"max_pixels": of_row}
+    encoding = template.encode(row)
+    found = places(read_back(template, encoding, family).objects, family, size_wh, None)
+    assert_within_half_a_quantum(found, [[14, 7, 300.5, 963]], family, size_wh, None)
+    assert image_tokens(zoo, kind, encoding) == COUNTS[kind][1](rescaled_wh(size_wh, of_row or option))

@@ -1,0 +1,125 @@
+"""Qwen-VL, chat and base: its picture goes in as a path, which its own code opens; its base model knows no marks of a conversation."""
+
+from __future__ import annotations
+
+import base64
+import re
+from functools import cache, partial
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from rows import assert_within_half_a_quantum, detection, places
+from stubs import learnt_answer, stub_template
+from turned import in_every_orientation, seen
+
+from groundswift import parse
+from groundswift.errors import GroundswiftError
+from groundswift.resizing import rescaled_wh
+
+PATHS = ["qwen_vl", "qwen_vl_base"]
+
+
+@pytest.fixture(scope="module")
+def made(plugin, tmp_path_factory):
+    """Our template of each name over its stub, made when it is first asked for; pictures that swift saves go to a folder of the test."""
+    folder = tmp_path_factory.mktemp("stubs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELSCOPE_CACHE", str(folder / "cache"))
+        yield cache(partial(stub_template, folder=folder))
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    """(the upright pixels, a file of them in each of the 8 orientations)."""
+    return in_every_orientation(tmp_path_factory.mktemp("turned"))
+
+
+@pytest.mark.parametrize("mode", ["train", "transformers"])
+@pytest.mark.parametrize("stock", PATHS)
+def test_a_picture_that_goes_in_as_a_path_is_upright_without_objects_too(made, turned, stock, mode):
+    upright, paths = turned
+    template = made(stock)
+    template.set_mode(mode)
+    try:
+        for orientation, path in paths.items():
+            row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [str(path)]}
+            text = template.tokenizer.decode(template.encode(row)["input_ids"])
+            fed = re.search(r"Picture 1: <img>(.*?)</img>\n", text).group(1)
+            assert np.array_equal(seen(fed), upright), orientation
+            assert (fed == str(path)) == (orientation == 1), "an upright file is no copy"
+    finally:
+        template.set_mode("train")
+
+
+@pytest.mark.parametrize("stock", PATHS)
+def test_a_picture_of_16_bits_that_goes_in_as_a_path_is_not_cut_off(made, tmp_path, stock):
+    values = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [str(tmp_path / "deep.png")]}
+    text = made(stock).tokenizer.decode(made(stock).encode(row)["input_ids"])
+    fed = seen(re.search("<img>(.*?)</img>", text).group(1))
+    assert np.abs(fed[..., 0].astype(int) - values // 257).max() <= 1
+
+
+SOURCES = {
+    "bytes": lambda raw: {"bytes": raw, "path": None},
+    "base64": lambda raw: base64.b64encode(raw).decode(),
+    "base64 as an address": lambda raw: "data:image/png;base64," + base64.b64encode(raw).decode(),
+    "a picture": lambda raw: Image.open(BytesIO(raw)),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
+def test_pictures_from_elsewhere_are_fed_upright_too(made, turned, stock, source):
+    upright, paths = turned
+    row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [SOURCES[source](paths[6].read_bytes())]}
+    encoding = made(stock).encode(row, return_template_inputs=True)
+    assert np.array_equal(seen(encoding["template_inputs"].images[0]), upright)
+
+
+@pytest.mark.parametrize("image", ["no/such/picture.png", "data:image/png;base64,AAAA", "QUJD"])
+@pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
+def test_a_picture_that_is_none_is_told_by_its_name(made, stock, image):
+    with pytest.raises(GroundswiftError, match=re.escape(image)):
+        made(stock).encode({"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [image]})
+
+
+@pytest.mark.parametrize("stock", PATHS)
+def test_max_pixels_changes_the_picture_and_not_the_boxes(made, pictures, stock, monkeypatch):
+    template, size_wh, box = made(stock), (333, 1001), [14, 7, 300.5, 963]
+    monkeypatch.setattr(template, "max_pixels", 30_000)
+    encoding = template.encode(detection(pictures(size_wh), ["cat"], [box]), return_template_inputs=True)
+    height, width, _ = seen(encoding["template_inputs"].images[0]).shape
+    assert (width, height) == rescaled_wh(size_wh, 30_000)
+    located = parse(learnt_answer(template, encoding), "qwen_vl").objects
+    assert_within_half_a_quantum(places(located, "qwen_vl", size_wh, None), [box], "qwen_vl", size_wh, None)
+
+
+@pytest.mark.parametrize("stock", PATHS)
+def test_the_base_model_never_meets_the_marks_of_a_conversation(made, pictures, stock):
+    row = detection(pictures((112, 84)), ["cat"], [[1, 2, 50, 60]])
+    encoding = made(stock).encode(row)
+    text = made(stock).tokenizer.decode(encoding["input_ids"])
+    assert ("<|im_start|>" in text, "<|im_end|>" in text) == (stock == "qwen_vl",) * 2
+    assert text.endswith("<|endoftext|>" if stock == "qwen_vl_base" else "<|im_end|>\n")
+    ends = made(stock).tokenizer.decode([token for token in encoding["labels"] if token != -100])
+    assert ends.endswith("<|endoftext|>" if stock == "qwen_vl_base" else "<|im_end|>\n")
+
+
+CHAT_FORMATS = {"raw": True, "chatml": False}
+
+
+@pytest.mark.parametrize("chat_format", CHAT_FORMATS)
+@pytest.mark.parametrize("stock", PATHS)
+def test_the_chat_template_over_the_base_model_says_what_it_needs(plugin, tmp_path, monkeypatch, stock, chat_format):
+    from swift.utils import get_logger
+
+    said = []
+    monkeypatch.setattr(get_logger(), "warning_once", said.append)
+    (tmp_path / "generation_config.json").write_text(f'{{"chat_format": "{chat_format}"}}')
+    stub_template(stock, tmp_path)
+    warned = any("--modules_to_save wte lm_head" in text for text in said)
+    assert warned == (CHAT_FORMATS[chat_format] and stock == "qwen_vl")

@@ -1,0 +1,91 @@
+"""What the tiny models of `zoo.py` are made of: sizes, and tokenizers of one token a byte and the marks of a family by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+TEXT = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 16,
+    "max_position_embeddings": 32768,
+    "tie_word_embeddings": True,
+}
+QWEN_MARKS = tuple(
+    f"<|{name}|>"
+    for name in ("endoftext", "im_start", "im_end", "object_ref_start", "object_ref_end", "box_start", "box_end", "quad_start", "quad_end")
+    + ("vision_start", "vision_end", "vision_pad", "image_pad", "video_pad")
+)
+GLM_MARKS = ("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>") + (
+    "<|observation|>",
+    "<|begin_of_image|>",
+    "<|end_of_image|>",
+    "<|begin_of_video|>",
+    "<|end_of_video|>",
+    "<|image|>",
+    "<|video|>",
+    "<think>",
+    "</think>",
+    "<|begin_of_box|>",
+    "<|end_of_box|>",
+)
+LLAMA_MARKS = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
+GEMMA_MARKS = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
+IDEFICS_MARKS = (
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<fake_token_around_image>",
+    "<image>",
+    "<end_of_utterance>",
+    "<global-img>",
+) + tuple(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a family is made of: the class and the configuration of its model, and its processor. `finish` completes untrained weights."""
+
+    model_cls: type
+    config: Any
+    processor: Any
+    finish: Callable[[Any], None] = lambda model: None
+
+
+def tokenizer(marks: Sequence[str], eos: str, pad: str, bos: str | None = None, **named: str) -> PreTrainedTokenizerFast:
+    """One token a byte and one a mark. `named`: marks that the processor asks for by name."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    spelling = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
+    spelling.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    spelling.decoder = decoders.ByteLevel()
+    spelling.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=spelling,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        model_max_length=65536,
+        clean_up_tokenization_spaces=False,
+        extra_special_tokens=named,
+    )
+
+
+def ids(tokens: PreTrainedTokenizerFast, **names: str) -> dict[str, int]:
+    """Token ids for a configuration, by the name that it has for each."""
+    return {name: tokens.convert_tokens_to_ids(token) for name, token in names.items()}
+
+
+def qwen_ids(tokens: PreTrainedTokenizerFast) -> dict[str, int]:
+    marks = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
+    return ids(tokens, **marks, vision_start_token_id="<|vision_start|>", vision_end_token_id="<|vision_end|>")
+
+
+def qwen_tokenizer() -> PreTrainedTokenizerFast:
+    return tokenizer(QWEN_MARKS, "<|im_end|>", "<|endoftext|>")

@@ -1,0 +1,96 @@
+"""Tiny models of the families that see a whole picture in patches, as large as it is: Qwen-VL from the second on, and GLM-V."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import transformers as hf
+from transformers.models.glm4v import Glm4vImageProcessor, Glm4vProcessor
+from transformers.models.glm46v.video_processing_glm46v import Glm46VVideoProcessor
+from transformers.models.qwen2_5_vl import Qwen2_5_VLProcessor
+from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+from transformers.models.qwen3_vl import Qwen3VLProcessor, Qwen3VLVideoProcessor
+from zoo_parts import GLM_MARKS, TEXT, Parts, ids, qwen_ids, qwen_tokenizer, tokenizer
+
+MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}  # the sections add up to half of a head
+HALF_MROPE = {**MROPE, "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+LINEAR = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "rope_parameters": HALF_MROPE,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}
+
+
+def qwen2_vl() -> Parts:
+    tokens = qwen_tokenizer()
+    vision = {"depth": 2, "embed_dim": 64, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
+    config = hf.Qwen2VLConfig(
+        text_config={**TEXT, "rope_parameters": MROPE, "vocab_size": len(tokens)}, vision_config=vision, **qwen_ids(tokens)
+    )
+    processor = Qwen2VLProcessor(Qwen2VLImageProcessor(), tokens, Qwen2VLVideoProcessor(), chat_template="")
+    return Parts(hf.Qwen2VLForConditionalGeneration, config, processor)
+
+
+def qwen2_5_vl() -> Parts:
+    tokens = qwen_tokenizer()
+    vision = {"depth": 2, "hidden_size": 64, "out_hidden_size": 64, "num_heads": 2, "intermediate_size": 128, "fullatt_block_indexes": [1]}
+    config = hf.Qwen2_5_VLConfig(
+        text_config={**TEXT, "rope_parameters": MROPE, "vocab_size": len(tokens)}, vision_config=vision, **qwen_ids(tokens)
+    )
+    processor = Qwen2_5_VLProcessor(Qwen2VLImageProcessor(), tokens, Qwen2VLVideoProcessor(), chat_template="")
+    return Parts(hf.Qwen2_5_VLForConditionalGeneration, config, processor)
+
+
+def qwen3(config_cls: type, model_cls: type, text: dict[str, Any], vision: dict[str, Any]) -> Parts:
+    """Qwen3-VL and what came after it: one processor, patches of 16, 8 by 8 positions."""
+    tokens = qwen_tokenizer()
+    vision = {"depth": 2, "hidden_size": 64, "out_hidden_size": 64, "num_heads": 2, "intermediate_size": 128, "patch_size": 16, **vision}
+    config = config_cls(
+        text_config={**TEXT, "rope_parameters": MROPE, **text, "vocab_size": len(tokens)},
+        vision_config={**vision, "num_position_embeddings": 64},
+        **qwen_ids(tokens),
+    )
+    processor = Qwen3VLProcessor(Qwen2VLImageProcessor(patch_size=16), tokens, Qwen3VLVideoProcessor(), chat_template="")
+    return Parts(model_cls, config, processor)
+
+
+def qwen3_vl() -> Parts:
+    return qwen3(hf.Qwen3VLConfig, hf.Qwen3VLForConditionalGeneration, {}, {"deepstack_visual_indexes": [0]})
+
+
+def qwen3_vl_moe() -> Parts:
+    return qwen3(hf.Qwen3VLMoeConfig, hf.Qwen3VLMoeForConditionalGeneration, EXPERTS, {"deepstack_visual_indexes": [0]})
+
+
+def qwen3_5() -> Parts:
+    return qwen3(hf.Qwen3_5Config, hf.Qwen3_5ForConditionalGeneration, LINEAR, {})
+
+
+def qwen3_5_moe() -> Parts:
+    experts = {**EXPERTS, "shared_expert_intermediate_size": 32}
+    return qwen3(hf.Qwen3_5MoeConfig, hf.Qwen3_5MoeForConditionalGeneration, {**LINEAR, **experts}, {})
+
+
+def glm(config_cls: type, model_cls: type, text: dict[str, Any]) -> Parts:
+    tokens = tokenizer(GLM_MARKS, "<|endoftext|>", "<|endoftext|>")
+    vision = {"depth": 2, "hidden_size": 64, "out_hidden_size": 64, "num_heads": 2, "intermediate_size": 128, "image_size": 112}
+    media = {"image_token_id": "<|image|>", "video_token_id": "<|video|>"}
+    edges = {"start": "begin", "end": "end"}
+    media |= {f"{medium}_{edge}_token_id": f"<|{mark}_of_{medium}|>" for medium in ("image", "video") for edge, mark in edges.items()}
+    config = config_cls(
+        text_config={**TEXT, "rope_parameters": HALF_MROPE, **text, "vocab_size": len(tokens)}, vision_config=vision, **ids(tokens, **media)
+    )
+    return Parts(model_cls, config, Glm4vProcessor(Glm4vImageProcessor(), tokens, Glm46VVideoProcessor(), chat_template=""))
+
+
+def glm4v() -> Parts:
+    return glm(hf.Glm4vConfig, hf.Glm4vForConditionalGeneration, {})
+
+
+def glm4v_moe() -> Parts:
+    experts = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    return glm(hf.Glm4vMoeConfig, hf.Glm4vMoeForConditionalGeneration, {**experts, "first_k_dense_replace": 1})

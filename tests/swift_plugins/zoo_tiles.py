@@ -1,0 +1,148 @@
+"""Tiny models of the families that see a picture in tiles of one size: LLaVA, InternVL, PaliGemma, Gemma, Idefics.
+
+The real tiles have 224 to 448 px a side; these have 56, and the rest of each processor is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import transformers as hf
+from transformers.models.gemma3 import Gemma3Processor
+from transformers.models.idefics3 import Idefics3Processor
+from transformers.models.internvl import InternVLProcessor
+from transformers.models.llava_onevision import LlavaOnevisionProcessor
+from transformers.models.smolvlm import processing_smolvlm
+from zoo_parts import GEMMA_MARKS, IDEFICS_MARKS, LLAMA_MARKS, QWEN_MARKS, TEXT, Parts, ids, tokenizer
+
+SIDE, PATCH = 56, 14  # of a tile and its patches, px
+TILE_VISION = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "patch_size": PATCH}
+PINPOINTS = [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE], [3 * SIDE, SIDE], [SIDE, 3 * SIDE]]  # (height, width)
+SPLIT = {"size": {"longest_edge": 4 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
+
+
+def llava1_5() -> Parts:
+    tokens = tokenizer(LLAMA_MARKS, "</s>", "<pad>", "<s>")
+    vision = {**TILE_VISION, "model_type": "clip_vision_model", "image_size": SIDE, "projection_dim": 64}
+    text = {**TEXT, "model_type": "llama", "vocab_size": len(tokens)}
+    config = hf.LlavaConfig(vision_config=vision, text_config=text, **ids(tokens, image_token_index="<image>"))
+    images = hf.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    processor = hf.LlavaProcessor(images, tokens, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1)
+    return Parts(hf.LlavaForConditionalGeneration, config, processor)
+
+
+def llava1_6() -> Parts:
+    tokens = tokenizer(LLAMA_MARKS, "</s>", "<pad>", "<s>")
+    vision = {**TILE_VISION, "model_type": "clip_vision_model", "image_size": SIDE, "projection_dim": 64}
+    text = {**TEXT, "model_type": "mistral", "vocab_size": len(tokens)}
+    config = hf.LlavaNextConfig(
+        vision_config=vision, text_config=text, image_grid_pinpoints=PINPOINTS, **ids(tokens, image_token_index="<image>")
+    )
+    square = {"height": SIDE, "width": SIDE}
+    images = hf.LlavaNextImageProcessor(size={"shortest_edge": SIDE}, crop_size=square, image_grid_pinpoints=PINPOINTS)
+    processor = hf.LlavaNextProcessor(
+        images, tokens, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1
+    )
+    return Parts(hf.LlavaNextForConditionalGeneration, config, processor)
+
+
+def llava_onevision() -> Parts:
+    tokens = tokenizer((*QWEN_MARKS, "<image>", "<video>"), "<|im_end|>", "<|endoftext|>")
+    vision = {**TILE_VISION, "model_type": "siglip_vision_model", "image_size": SIDE, "vision_use_head": False}
+    pinpoints = [[SIDE * rows, SIDE * columns] for rows in range(1, 4) for columns in range(1, 4)]
+    config = hf.LlavaOnevisionConfig(
+        vision_config=vision,
+        text_config={**TEXT, "model_type": "qwen2", "vocab_size": len(tokens)},
+        image_grid_pinpoints=pinpoints,
+        **ids(tokens, image_token_index="<image>", video_token_index="<video>"),
+    )
+    processor = LlavaOnevisionProcessor(
+        hf.LlavaOnevisionImageProcessor(size={"height": SIDE, "width": SIDE}, image_grid_pinpoints=pinpoints),
+        tokens,
+        hf.LlavaOnevisionVideoProcessor(),
+        num_image_tokens=(SIDE // PATCH) ** 2,
+        vision_feature_select_strategy="full",
+    )
+    return Parts(hf.LlavaOnevisionForConditionalGeneration, config, processor)
+
+
+def internvl() -> Parts:
+    names = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>", "video_token": "<video>"}
+    marks = (*QWEN_MARKS, *names.values(), "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
+    tokens = tokenizer(marks, "<|im_end|>", "<|endoftext|>", **names)
+    length = (SIDE // PATCH // 2) ** 2
+    config = hf.InternVLConfig(
+        vision_config={**TILE_VISION, "image_size": [SIDE, SIDE], "patch_size": [PATCH, PATCH]},
+        text_config={**TEXT, "model_type": "qwen2", "vocab_size": len(tokens)},
+        image_seq_length=length,
+        **ids(tokens, image_token_id="<IMG_CONTEXT>"),
+    )
+    images = hf.GotOcr2ImageProcessor(size={"height": SIDE, "width": SIDE}, crop_to_patches=True)
+    return Parts(
+        hf.InternVLForConditionalGeneration,
+        config,
+        InternVLProcessor(images, tokens, hf.InternVLVideoProcessor(), image_seq_length=length, chat_template=""),
+    )
+
+
+def paligemma() -> Parts:
+    tokens = tokenizer((*GEMMA_MARKS, "<image>"), "<eos>", "<pad>", "<bos>", image_token="<image>")
+    images = hf.SiglipImageProcessor(size={"height": SIDE, "width": SIDE})
+    images.image_seq_length = (SIDE // PATCH) ** 2
+    processor = hf.PaliGemmaProcessor(images, tokens)  # adds <loc0000> to <loc1023> and <seg000> to <seg127>
+    text = {**TEXT, "model_type": "gemma", "vocab_size": len(tokens)}
+    vision = {**TILE_VISION, "model_type": "siglip_vision_model", "image_size": SIDE, "vision_use_head": False}
+    config = hf.PaliGemmaConfig(
+        vision_config=vision, text_config=text, projection_dim=64, hidden_size=64, **ids(tokens, image_token_index="<image>")
+    )
+    return Parts(hf.PaliGemmaForConditionalGeneration, config, processor)
+
+
+def gemma3() -> Parts:
+    names = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
+    tokens = tokenizer((*GEMMA_MARKS, *names.values()), "<eos>", "<pad>", "<bos>", **names)
+    length = (SIDE // PATCH // 2) ** 2
+    config = hf.Gemma3Config(
+        text_config={**TEXT, "vocab_size": len(tokens), "sliding_window": 64, "layer_types": ["sliding_attention", "full_attention"]},
+        vision_config={**TILE_VISION, "image_size": SIDE, "vision_use_head": False},
+        mm_tokens_per_image=length,
+        **ids(tokens, image_token_index="<image_soft_token>", boi_token_index="<start_of_image>", eoi_token_index="<end_of_image>"),
+    )
+
+    def see(model: Any) -> None:
+        """The projection of the picture is zero in an untrained model, which would not see it."""
+        torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.1)
+
+    images = hf.Gemma3ImageProcessor(size={"height": SIDE, "width": SIDE})
+    processor = Gemma3Processor(images, tokens, image_seq_length=length, chat_template="")
+    return Parts(hf.Gemma3ForConditionalGeneration, config, processor, see)
+
+
+def idefics(config_cls: type, model_cls: type, make_processor: Callable[..., Any]) -> Parts:
+    tokens = tokenizer(IDEFICS_MARKS, "<end_of_utterance>", "<|end_of_text|>", "<|begin_of_text|>")
+    config = config_cls(
+        vision_config={**TILE_VISION, "image_size": SIDE},
+        text_config={**TEXT, "model_type": "llama", "vocab_size": len(tokens)},
+        pad_token_id=tokens.pad_token_id,
+        **ids(tokens, image_token_id="<image>"),
+    )
+    return Parts(model_cls, config, make_processor(tokens, (SIDE // PATCH // 2) ** 2))
+
+
+def idefics3() -> Parts:
+    def processor(tokens: Any, length: int) -> Any:
+        return Idefics3Processor(hf.Idefics3ImageProcessor(**SPLIT), tokens, image_seq_len=length, chat_template="")
+
+    return idefics(hf.Idefics3Config, hf.Idefics3ForConditionalGeneration, processor)
+
+
+def smolvlm() -> Parts:
+    processing_smolvlm.num2words = processing_smolvlm.num2words or str  # a package that spells the numbers of video frames
+
+    def processor(tokens: Any, length: int) -> Any:
+        images = hf.SmolVLMImageProcessor(**SPLIT)
+        return hf.SmolVLMProcessor(images, tokens, hf.SmolVLMVideoProcessor(), image_seq_len=length, chat_template="")
+
+    return idefics(hf.SmolVLMConfig, hf.SmolVLMForConditionalGeneration, processor)
