@@ -19,6 +19,7 @@ from .reading import Item, Reading, still_thinking, without_thinking
 
 AFTER_A_BOX = " \t\r,;.)]}>，、；。"  # what may part a box from the next label in its line
 BEFORE_A_BOX = " \t\r:：[(<"
+FRAMING = re.compile(r"(?:</?s>|<pad>)\s*(?:</?s>\s*|<pad>\s*)*")  # tokens around a whole answer, where they were decoded too
 HALF = 32  # characters at the end of a text in which the beginning of a box is looked for
 DIGIT = re.compile("[0-9]")
 MANY = 10_000  # labels that are kept in mind
@@ -129,6 +130,8 @@ class LineGrammar:
             before = text[position:start]
             new = "\n" in before or not position
             before = (before.rpartition("\n")[2] if new else before.lstrip(AFTER_A_BOX)).lstrip()
+            if before.startswith("<") and (framing := FRAMING.match(before)):
+                before = before[framing.end() :]
             said = before.rstrip().rstrip(BEFORE_A_BOX)
             if said or new:
                 label = said

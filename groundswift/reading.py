@@ -61,6 +61,7 @@ class Reading:
         self.objects: list[Located] = []
         self.reasons: list[str] = []
         self.cut = False
+        self.absent = False  # whether a label was said to have no box
 
     def odd(self, reason: str, count: int = 1) -> None:
         self.reasons.extend([reason] * count)
@@ -126,7 +127,7 @@ class Reading:
             status = "truncated"
         elif self.objects:
             status = "ok"
-        elif not self.reasons and says_nothing(text):
+        elif not self.reasons and (self.absent or says_nothing(text)):
             status = "empty"
         else:
             status = "unreadable"

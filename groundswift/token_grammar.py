@@ -14,6 +14,7 @@ from .number_grammar import Numbers, grouped, listed
 from .plain_grammar import label_first
 from .reading import THINK_CLOSE, Reading, still_thinking, without_thinking
 
+NO_BOX = {"none", "null"}  # between the marks: there is no such object, as Rex-Omni says of an absent class
 ANY_LIST = listed(r"\[\]()<>", ";")
 PAIRS = Numbers("({0},{1}),({2},{3})", "({0},{1})", ANY_LIST)
 
@@ -145,6 +146,9 @@ class _Scan:
             self.reading.odd("unclosed_box")
         if self.waiting is not None:
             start, self.waiting = self.waiting, None
+        if following == self.box_close and content.strip().casefold() in NO_BOX:
+            self.reading.absent = True
+            return
         items, broken, _ = self.read(self.text, begin, stop, following is None)
         if items:
             self.reading.place_all(self.label, items, start, end)

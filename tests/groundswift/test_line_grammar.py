@@ -208,3 +208,10 @@ def test_ratios_are_written_with_their_decimals():
     things = [Located("dog", (0, 0.25, 0.5, 1)), Located("dog", None, (0.125, 0.5))]
     assert format_answer(things, "shikra") == "dog[0.000,0.250,0.500,1.000]\ndog[0.125,0.500]"
     assert format_answer(things, "llava") == "dog[0.00, 0.25, 0.50, 1.00]\ndog[0.125, 0.50]"
+
+
+@pytest.mark.parametrize("before", ["</s><s>", "<s>", "</s> <s> <s>", "<pad>"])
+def test_tokens_around_a_whole_answer_are_no_label(before):
+    answer = parse(f"{before}dog<loc_1><loc_2><loc_3><loc_4></s>", "florence2")
+    assert [(located.label, located.box) for located in answer.objects] == [("dog", (1, 2, 3, 4))]
+    assert (answer.status, answer.reasons) == ("ok", [])

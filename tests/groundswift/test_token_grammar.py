@@ -97,3 +97,20 @@ def test_what_kosmos_writes_to_the_letter():
     assert format_answer([dog(), dog(5, 6, 7, 8), cat()], "kosmos2") == "<phrase>dog</phrase>" + TWO + CAT
     with pytest.raises(GroundswiftError, match="expected no blanks around"):
         format_answer([Located(" dog", (1, 2, 3, 4))], "kosmos2")
+
+
+REX = "<|object_ref_start|>{}<|object_ref_end|><|box_start|>{}<|box_end|>"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "labels"),
+    [
+        pytest.param(REX.format("cat", "None"), "empty", [], id="one absent class"),
+        pytest.param(REX.format("cat", "None") + ", " + REX.format("dog", "None"), "empty", [], id="two absent classes"),
+        pytest.param(REX.format("cat", "None") + ", " + REX.format("dog", "<1><2><3><4>"), "ok", ["dog"], id="one absent, one there"),
+    ],
+)
+def test_a_class_that_is_absent_is_no_fault(text, status, labels):
+    answer = parse(text, "rex_omni")
+    assert (answer.status, answer.reasons) == (status, [])
+    assert [located.label for located in answer.objects] == labels
