@@ -33,6 +33,12 @@ def script(name: str) -> ModuleType:
     return module
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_logging_dir() -> None:
+    """swift keeps the first training's folder in the environment, and later trainings of the process would log there."""
+    os.environ.pop("TENSORBOARD_LOGGING_DIR", None)
+
+
 @pytest.fixture(scope="session")
 def plugin() -> Path:
     """The file given to --custom_register_path, loaded here as swift loads it."""
