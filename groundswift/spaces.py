@@ -109,11 +109,12 @@ def _twice(pairs: Boxes) -> Boxes:
 
 
 @lru_cache(maxsize=4096)
-def _unit_of_one(space: Space, size_wh: tuple[float, float], resized_wh: tuple[float, float] | None) -> Boxes:
-    """`px_per_unit` of one image, for the four numbers of a box; kept, because answers come image by image, often of one size."""
-    unit = _twice(px_per_unit(space, size_wh, resized_wh))
-    unit.setflags(write=False)
-    return unit
+def _side_and_units_of_one(space: Space, size_wh: tuple[float, float], resized_wh: tuple[float, float] | None) -> tuple[Boxes, Boxes]:
+    """`side_and_units` of one image, for the four numbers of a box; kept, because answers come image by image, often of one size."""
+    side, units = map(_twice, side_and_units(space, size_wh, resized_wh))
+    side.setflags(write=False)
+    units.setflags(write=False)
+    return side, units
 
 
 def quantum(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
@@ -124,16 +125,16 @@ def quantum(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = Non
 def placed(boxes: ArrayLike, space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
     """Boxes as they are written -> (N, 4) float64 xyxy in original pixels, not clipped. Sizes are (2,) or, one a box, (N, 2)."""
     if isinstance(size_wh, tuple) and (resized_wh is None or isinstance(resized_wh, tuple)):
-        unit = _unit_of_one(space, size_wh, resized_wh)
+        side, units = _side_and_units_of_one(space, size_wh, resized_wh)
     else:
-        unit = _twice(px_per_unit(space, size_wh, resized_wh))
+        side, units = map(_twice, side_and_units(space, size_wh, resized_wh))
     written = as_boxes(boxes)
     if space.rounding != "nearest":
         written = written + 0.5
     if space.rounding == "cells":  # a box within one row or column of cells has no middles to span: it is as large as its cells
         thin = (written[:, :2] == written[:, 2:]).any(axis=1)
         written[thin] += [-0.5, -0.5, 0.5, 0.5]
-    px = written * unit
+    px = written * side / units  # in the usual order, to the last bit: an IoU may lie at a threshold
     return px - _twice(square_margins(size_wh)) if space.side == "square" else px
 
 

@@ -198,3 +198,12 @@ def test_a_size_of_nothing_is_an_error_not_nan(convert):
             convert([[0, 0, 1, 1]], "qwen2_vl", (0, 480))
         with pytest.raises(GroundswiftError, match="expected sides of at least 1 px"):
             convert([[0, 0, 1, 1]], "qwen2_5_vl", (640, 480), (0, 28))
+
+
+def test_placing_is_the_usual_arithmetic_to_the_last_bit():
+    """An IoU may lie exactly at a threshold: another order of the same operations would move it over."""
+    written = np.random.default_rng(0).integers(0, 1001, (2000, 4)).astype(float)
+    for size_wh in [(640, 480), (333, 500), (427, 641)]:
+        usual = written * np.array([*size_wh, *size_wh]) / 1000
+        assert (to_original_px(written, "qwen2_vl", size_wh) == usual).all()
+        assert (to_original_px(written, "qwen2_vl", np.tile(size_wh, (len(written), 1))) == usual).all()
