@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from swift.model import ModelMeta, MultiModelKeys
@@ -9,6 +10,8 @@ from swift.model.register import ModelLoader
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 from transformers import Florence2ForConditionalGeneration, PreTrainedModel
+
+from .mends import wrap_once
 
 FLORENCE2 = "florence2"
 
@@ -53,14 +56,14 @@ def model_metas() -> list[ModelMeta]:
 
 def keep_all_logits_of_encoder_decoders() -> None:
     """swift moves labels by one to save logits, as a lone decoder needs it; behind an encoder a batch of one row then fails."""
-    earlier = SwiftMixin.get_use_logits_to_keep
-    if getattr(earlier, "__module__", None) == __name__:
-        return
 
-    def get_use_logits_to_keep(self: Any, default_value: bool = True) -> bool:
-        if self.template.is_encoder_decoder:
-            get_logger().info_once("use_logits_to_keep: False, as the model has an encoder")
-            return False
-        return earlier(self, default_value)
+    def without_encoder(earlier: Callable[..., bool]) -> Callable[..., bool]:
+        def get_use_logits_to_keep(self: Any, default_value: bool = True) -> bool:
+            if self.template.is_encoder_decoder:
+                get_logger().info_once("use_logits_to_keep: False, as the model has an encoder")
+                return False
+            return earlier(self, default_value)
 
-    SwiftMixin.get_use_logits_to_keep = get_use_logits_to_keep
+        return get_use_logits_to_keep
+
+    wrap_once(SwiftMixin, "get_use_logits_to_keep", without_encoder)

@@ -22,6 +22,20 @@ def detection(path: Path | str, labels: Sequence[str], boxes: Sequence[Sequence[
     return {"messages": messages, "images": [str(path)], "objects": {"ref": list(labels), "bbox": [list(box) for box in boxes]}}
 
 
+def four_boxes(path: Path | str, size_wh: tuple[int, int]) -> tuple[dict[str, Any], list[str], list[list[float]]]:
+    """A row with several classes and several boxes of one, at borders and with fractions -> (row, label of each box, boxes in px)."""
+    width, height = size_wh
+    boxes = [
+        [0.1 * width, 0.2 * height, 0.63 * width, 0.81 * height],
+        [0, 0, width, height],
+        [width - 9, height - 7, width, height],
+        [0, 0.5 * height, 0.1 * width + 1, 0.7 * height],
+    ]
+    row = detection(path, ["cat", "dog", "cat"], boxes)
+    row["messages"][1]["content"] = "<ref-object><bbox><bbox><ref-object><bbox><ref-object><bbox>"
+    return row, ["cat", "cat", "dog", "cat"], boxes
+
+
 def noise(path: Path, size_wh: tuple[int, int], seed: int = 0) -> Path:
     """A picture of random pixels."""
     pixels = np.random.default_rng(seed).integers(0, 255, (size_wh[1], size_wh[0], 3), dtype=np.uint8)

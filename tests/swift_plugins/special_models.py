@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from stubs import stub_tokenizer
 from tokenizers import processors
 from transformers import (
     AutoConfig,
@@ -23,6 +22,7 @@ from transformers import (
     GenerationConfig,
 )
 from transformers.models.florence2 import Florence2Processor
+from zoo_parts import tokenizer
 
 CODE = Path(__file__).parent / "chatglm4v_code"
 SIDE = 64  # px of a picture as the Florence stand-in sees it
@@ -38,7 +38,7 @@ GLM_MARKS = ("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|a
 def florence_processor() -> Florence2Processor:
     """The family's own processor over one token a byte, with <s>, <pad> and </s> at the ids that its template holds as numbers."""
     marks = ("<s>", "<pad>", "</s>", "<unk>", "<image>", *(f"<loc_{number}>" for number in range(1000)))
-    tokens = stub_tokenizer(marks, "</s>", "<pad>", "<s>", {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}, image_token="<image>")
+    tokens = tokenizer(marks, "</s>", "<pad>", "<s>", {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}, image_token="<image>")
     images = CLIPImageProcessor(size={"height": SIDE, "width": SIDE}, do_center_crop=False)
     images.image_seq_length = FLORENCE_IMAGE_TOKENS
     return Florence2Processor(images, tokens)
@@ -90,7 +90,7 @@ def make_chatglm4v(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for path in CODE.glob("*.py"):
         shutil.copy(path, folder)
-    tokens = stub_tokenizer(GLM_MARKS, "<|endoftext|>", "<|endoftext|>")
+    tokens = tokenizer(GLM_MARKS, "<|endoftext|>", "<|endoftext|>")
     start = [(mark, tokens.convert_tokens_to_ids(mark)) for mark in ("[gMASK]", "<sop>")]
     tokens.backend_tokenizer.post_processor = processors.TemplateProcessing(single="[gMASK] <sop> $A", special_tokens=start)
     tokens.save_pretrained(folder)

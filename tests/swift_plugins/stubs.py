@@ -15,8 +15,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import BatchFeature, PreTrainedTokenizerFast
+from zoo_parts import tokenizer
 
 CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 PHI = ("<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|image|>")
@@ -24,34 +24,6 @@ PHI3_IMAGE = 32044  # the id of <|image|>, which swift's template of Phi-3-visio
 NEWLINE = 198  # the id at which swift's template of Phi-4-multimodal parts the processor's tokens
 REF_BOX = ("<ref>", "</ref>", "<box>", "</box>")
 IMAGE_TOKENS = 7  # of one picture, where a stub decides how many
-
-
-def stub_tokenizer(
-    marks: Sequence[str], eos: str, pad: str, bos: str | None = None, places: dict[str, int] | None = None, **named: str
-) -> PreTrainedTokenizerFast:
-    """One token a byte and one a mark. `places`: tokens that have to have a certain id, even far behind the others. `named`: marks
-    that a processor asks for by name."""
-    places = dict(places or {})
-    vocab: dict[str, int] = {}
-    taken, free = set(places.values()), 0
-    for token in (*sorted(pre_tokenizers.ByteLevel.alphabet()), *marks):
-        while free in taken:
-            free += 1
-        vocab[token] = places.get(token, free)
-        taken.add(vocab[token])
-    spelling = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    spelling.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    spelling.decoder = decoders.ByteLevel()
-    spelling.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=spelling,
-        bos_token=bos,
-        eos_token=eos,
-        pad_token=pad,
-        model_max_length=65536,
-        clean_up_tokenization_spaces=False,
-        extra_special_tokens=named,
-    )
 
 
 class StubProcessor:
@@ -71,27 +43,27 @@ class StubProcessor:
 
 
 def qwen_vl() -> Any:
-    return stub_tokenizer((*CHATML, *REF_BOX, "<img>", "</img>"), "<|endoftext|>", "<|endoftext|>")
+    return tokenizer((*CHATML, *REF_BOX, "<img>", "</img>"), "<|endoftext|>", "<|endoftext|>")
 
 
 def internvl() -> Any:
-    return stub_tokenizer((*CHATML, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|im_end|>", "<|endoftext|>")
+    return tokenizer((*CHATML, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|im_end|>", "<|endoftext|>")
 
 
 def internvl_phi3() -> Any:
-    return stub_tokenizer((*PHI, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|end|>", "<|endoftext|>", "<s>")
+    return tokenizer((*PHI, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|end|>", "<|endoftext|>", "<s>")
 
 
 def internvl_gpt() -> Any:
     marks = ("<|endoftext|>", "<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>")
-    return stub_tokenizer((*marks, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|return|>", "<|endoftext|>")
+    return tokenizer((*marks, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|return|>", "<|endoftext|>")
 
 
 def phi3_vision() -> Any:
     def image_processor(images: Sequence[Any], return_tensors: str) -> dict[str, Any]:
         return {"pixel_values": torch.zeros(len(images), 1, 3, 4, 4), "num_img_tokens": torch.tensor([IMAGE_TOKENS] * len(images))}
 
-    tokens = stub_tokenizer(PHI, "<|endoftext|>", "<|endoftext|>", "<s>", {"<|image|>": PHI3_IMAGE})
+    tokens = tokenizer(PHI, "<|endoftext|>", "<|endoftext|>", "<s>", {"<|image|>": PHI3_IMAGE})
     return StubProcessor(tokens, image_processor=image_processor)
 
 
@@ -103,7 +75,7 @@ def phi4_multimodal() -> Any:
         ids = sum(([*image, NEWLINE] for _ in images or []), [])[:-1]
         return {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)), "image_sizes": torch.tensor([[4, 4]])}
 
-    return StubProcessor(stub_tokenizer(marks, "<|endoftext|>", "<|endoftext|>", places={"\u010a": NEWLINE}), called=called)
+    return StubProcessor(tokenizer(marks, "<|endoftext|>", "<|endoftext|>", places={"\u010a": NEWLINE}), called=called)
 
 
 def deepseek_vl2() -> Any:
@@ -113,7 +85,7 @@ def deepseek_vl2() -> Any:
         sys.modules.setdefault(part, ModuleType(part))
     sys.modules[name].VLChatProcessorOutput = SimpleNamespace
     marks = ("<|end_of_sentence|>", "<|begin_of_sentence|>", "<|pad|>", "<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
-    tokens = stub_tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<|begin_of_sentence|>")
+    tokens = tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<|begin_of_sentence|>")
 
     def tokenize_with_images(text: str, images: Sequence[Any], cropping: bool) -> tuple[Any, ...]:
         pictures = [torch.zeros(3, 4, 4) for _ in images]
@@ -124,7 +96,7 @@ def deepseek_vl2() -> Any:
 
 def deepseek_ocr() -> Any:
     marks = ("<|end_of_sentence|>", "<｜begin▁of▁sentence｜>", "<|pad|>", "<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
-    return stub_tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<｜begin▁of▁sentence｜>")
+    return tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<｜begin▁of▁sentence｜>")
 
 
 DEEPSEEK_OCR_CODE = '''"""A stand-in for what swift loads from the code of DeepSeek-OCR."""
@@ -147,7 +119,7 @@ def dynamic_preprocess(image):
 
 
 def cogvlm() -> Any:
-    return stub_tokenizer(("<unk>", "<s>", "</s>", "<|reserved_special_token_0|>"), "</s>", "<unk>", "<s>")
+    return tokenizer(("<unk>", "<s>", "</s>", "<|reserved_special_token_0|>"), "</s>", "<unk>", "<s>")
 
 
 class CogModel:
@@ -182,7 +154,7 @@ def minicpm_slices(size_wh: tuple[int, int]) -> int:
 
 def minicpm() -> Any:
     marks = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
-    return StubProcessor(stub_tokenizer(marks, "<|im_end|>", "<|endoftext|>"), image_processor=MiniCpmImages())
+    return StubProcessor(tokenizer(marks, "<|im_end|>", "<|endoftext|>"), image_processor=MiniCpmImages())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rows import answer_of, assert_within_half_a_quantum, detection, learnt_text, noise, places, read_back
+from rows import answer_of, assert_within_half_a_quantum, detection, four_boxes, learnt_text, noise, places, read_back
 from token_counts import COUNTS
 from zoo import KINDS
 
@@ -41,19 +41,11 @@ def image_tokens(zoo, kind, encoding):
 @pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
 @every_kind
 def test_taught_boxes_lead_back_to_the_original_pixels(zoo, pictures, kind, size_wh):
-    width, height = size_wh
     family = KINDS[kind].family
-    boxes = [
-        [0.1 * width, 0.2 * height, 0.63 * width, 0.81 * height],
-        [0, 0, width, height],
-        [width - 9, height - 7, width, height],
-        [0, 0.5 * height, 0.1 * width + 1, 0.7 * height],
-    ]
-    row = detection(pictures(size_wh), ["cat", "dog", "cat"], boxes)
-    row["messages"][1]["content"] = "<ref-object><bbox><bbox><ref-object><bbox><ref-object><bbox>"
+    row, labels, boxes = four_boxes(pictures(size_wh), size_wh)
     encoding = zoo[kind].encode(row)
     answer = read_back(zoo[kind], encoding, family)
-    assert [located.label for located in answer.objects] == ["cat", "cat", "dog", "cat"]
+    assert [located.label for located in answer.objects] == labels
     fed = fed_wh(kind, size_wh)
     assert_within_half_a_quantum(places(answer.objects, family, size_wh, fed), boxes, family, size_wh, fed)
     assert image_tokens(zoo, kind, encoding) == COUNTS[kind][1](size_wh)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from rows import assert_within_half_a_quantum, detection, noise, places
+from rows import assert_within_half_a_quantum, detection, four_boxes, noise, places
 from special_models import FLORENCE_IMAGE_TOKENS, make_chatglm4v, make_florence
 from stubs import learnt_answer
 from turned import in_every_orientation, seen
@@ -66,18 +66,11 @@ def assert_image_tokens(template, stock, ids):
 @pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
 @every_stock
 def test_taught_boxes_lead_back_to_the_original_pixels(made, pictures, stock, size_wh):
-    (width, height), family = size_wh, FAMILY_OF[stock]
-    boxes = [
-        [0.1 * width, 0.2 * height, 0.63 * width, 0.81 * height],
-        [0, 0, width, height],
-        [width - 9, height - 7, width, height],
-        [0, 0.5 * height, 0.1 * width + 1, 0.7 * height],
-    ]
-    row = detection(pictures(size_wh), ["cat", "dog", "cat"], boxes)
-    row["messages"][1]["content"] = "<ref-object><bbox><bbox><ref-object><bbox><ref-object><bbox>"
+    family = FAMILY_OF[stock]
+    row, labels, boxes = four_boxes(pictures(size_wh), size_wh)
     encoding = made[stock].encode(row)
     located = read_back(made[stock], stock, encoding)
-    assert [one.label for one in located] == ["cat", "cat", "dog", "cat"]
+    assert [one.label for one in located] == labels
     assert_within_half_a_quantum(places(located, family, size_wh, None), boxes, family, size_wh, None)
     assert_image_tokens(made[stock], stock, encoding["input_ids"])
 

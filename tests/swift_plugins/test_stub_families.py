@@ -12,7 +12,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 import torch
-from rows import assert_within_half_a_quantum, detection, places
+from rows import assert_within_half_a_quantum, detection, four_boxes, places
 from special_models import florence_processor
 from stubs import NEWLINE, PHI3_IMAGE, STUBS, learnt_answer, stub_template
 from turned import in_every_orientation, seen
@@ -54,19 +54,11 @@ def read_back(template, stock, encoding):
 @pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
 @every_stub
 def test_taught_boxes_lead_back_to_the_original_pixels(made, pictures, stock, size_wh):
-    width, height = size_wh
     template, stub = made(stock), STUBS[stock]
-    boxes = [
-        [0.1 * width, 0.2 * height, 0.63 * width, 0.81 * height],
-        [0, 0, width, height],
-        [width - 9, height - 7, width, height],
-        [0, 0.5 * height, 0.1 * width + 1, 0.7 * height],
-    ]
-    row = detection(pictures(size_wh), ["cat", "dog", "cat"], boxes)
-    row["messages"][1]["content"] = "<ref-object><bbox><bbox><ref-object><bbox><ref-object><bbox>"
+    row, labels, boxes = four_boxes(pictures(size_wh), size_wh)
     encoding = template.encode(row)
     located = read_back(template, stock, encoding)
-    assert [one.label for one in located] == ["cat", "cat", "dog", "cat"]
+    assert [one.label for one in located] == labels
     assert_within_half_a_quantum(places(located, stub.family, size_wh, None), boxes, stub.family, size_wh, None)
     if stub.tokens:
         assert image_tokens(template, stock, encoding) == stub.tokens([size_wh])

@@ -59,10 +59,20 @@ class Parts:
     finish: Callable[[Any], None] = lambda model: None
 
 
-def tokenizer(marks: Sequence[str], eos: str, pad: str, bos: str | None = None, **named: str) -> PreTrainedTokenizerFast:
-    """One token a byte and one a mark. `named`: marks that the processor asks for by name."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    spelling = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
+def tokenizer(
+    marks: Sequence[str], eos: str, pad: str, bos: str | None = None, places: dict[str, int] | None = None, **named: str
+) -> PreTrainedTokenizerFast:
+    """One token a byte and one a mark. `places`: tokens that have to have a certain id, even far behind the others. `named`: marks
+    that a processor asks for by name."""
+    places = dict(places or {})
+    vocab: dict[str, int] = {}
+    taken, free = set(places.values()), 0
+    for token in (*sorted(pre_tokenizers.ByteLevel.alphabet()), *marks):
+        while free in taken:
+            free += 1
+        vocab[token] = places.get(token, free)
+        taken.add(vocab[token])
+    spelling = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     spelling.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     spelling.decoder = decoders.ByteLevel()
     spelling.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
