@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from groundswift.errors import GroundswiftError
 from groundswift.images import TURNED, read_size_wh
+from groundswift.storage import NotThere, is_url, joined_inside, local_copy, shown
 
 from .faults import Fault
 
@@ -21,7 +22,16 @@ class Look(NamedTuple):
 
 
 def path_inside(folder: str, name: str) -> str | None:
-    """`folder/name`, or None where the name is empty, absolute or leaves the folder. Text alone: no file is touched."""
+    """`folder/name`, or None where the name is empty, absolute, an address, or leaves the folder. Text alone: no file is touched.
+
+    The folder may be an address; then no spelling of slashes and dots that a server could decode leaves it either.
+    """
+    if is_url(name):
+        return None
+    if is_url(folder):
+        return joined_inside(folder, name)
+    if os.sep not in name and name not in ("", os.curdir, os.pardir):  # most are a plain name
+        return os.path.join(folder, name)
     parts = os.path.normpath(name).split(os.sep)
     if not name or os.path.isabs(name) or parts[0] in (os.curdir, os.pardir):
         return None
@@ -30,19 +40,37 @@ def path_inside(folder: str, name: str) -> str | None:
 
 def look_at(path: str, size_wh: tuple[int, int], thing: str) -> Look:
     """Read a picture's header and compare its upright size, in px, with the one that its annotation states."""
-    if not os.path.isfile(path):
-        return Look(UPRIGHT, Fault("image missing", thing, f"no file {path}", "the picture; --no-check-images does without"))
-    try:
-        seen_wh, orientation = read_size_wh(path)
-    except GroundswiftError as error:
-        return Look(UPRIGHT, Fault("image unreadable", thing, str(error), "a picture that Pillow opens"))
-    if seen_wh == size_wh:
-        return Look(orientation, None)
+    look, seen_wh = seen_size(path, thing)
+    if seen_wh is None or seen_wh == size_wh:
+        return look
+    orientation = look.orientation
     what = f"annotated as {_text(size_wh)} px, but the picture is {_text(seen_wh)} px"
     if orientation in TURNED and seen_wh == size_wh[::-1]:
         what += f" upright (EXIF orientation {orientation}): the annotation was made on the stored, not the upright picture"
         return Look(orientation, Fault("image annotated as stored, not upright", thing, what, "boxes and size of the upright picture"))
     return Look(orientation, Fault("image of another size", thing, what, "one size"))
+
+
+def seen_size(path: str, thing: str) -> tuple[Look, tuple[int, int] | None]:
+    """What a look at a picture shows where its source states no size: the look, and its upright size (width, height) in px."""
+    if not _there(path):
+        return Look(UPRIGHT, Fault("image missing", thing, f"no file {shown(path)}", "the picture; --no-check-images does without")), None
+    try:
+        size_wh, orientation = read_size_wh(path)
+    except GroundswiftError as error:
+        return Look(UPRIGHT, Fault("image unreadable", thing, str(error), "a picture that Pillow opens")), None
+    return Look(orientation, None), size_wh
+
+
+def _there(path: str) -> bool:
+    """Whether a picture is there; one at an address is fetched to see. Raises GroundswiftError where its store fails: it may be there."""
+    if not is_url(path):
+        return os.path.isfile(path)
+    try:
+        local_copy(path)
+    except NotThere:
+        return False
+    return True
 
 
 def _text(size_wh: tuple[int, int]) -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from .collecting import without_collection
 from .errors import GroundswiftError, fault
+from .storage import local_copy, shown
 
 
 class CocoImage(msgspec.Struct):
@@ -52,16 +54,18 @@ class CocoFile(msgspec.Struct):
 
 
 def read_coco(path: str | Path) -> CocoFile:
-    """Decode an annotation file; fields that detection does not need are skipped unread.
+    """Decode an annotation file, a local one or an address; fields that detection does not need are skipped unread.
 
     Raises GroundswiftError that names the file and the place where it is missing, no JSON, or of another shape.
     """
+    copy, path = local_copy(path), shown(path)
     try:
-        text = Path(path).read_bytes()
+        text = copy.read_bytes()
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", "a COCO annotation file") from None
     try:
-        return msgspec.json.decode(text, type=CocoFile)
+        with without_collection():
+            return msgspec.json.decode(text, type=CocoFile)
     except msgspec.ValidationError as error:
         raise fault(path, str(error), "COCO with images, annotations and categories") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -29,6 +29,13 @@ class Tally:
         if example != "" and len(kept) < self.EXAMPLES:
             kept.append(str(example))
 
+    def merge(self, other: Tally) -> None:
+        """Take in the counts of another tally, and its examples where there is room."""
+        for reason, count in other.counts.items():
+            self.counts[reason] += count
+            kept = self.examples.setdefault(reason, [])
+            kept += other.examples[reason][: self.EXAMPLES - len(kept)]
+
     def lines(self) -> list[str]:
         """One line a reason, most frequent first: `12 crowd boxes (annotation 7, annotation 9, ...)`."""
         out = []

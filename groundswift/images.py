@@ -1,31 +1,107 @@
-"""Pictures: one way to open them, everywhere. EXIF orientation is applied; sizes are read without decoding the pixels."""
+"""Pictures: one way to open them, everywhere. EXIF orientation is applied; sizes are read without decoding the pixels.
+
+A picture is a local file, an address (see `storage`), or bytes. One whose header states more pixels than GROUNDSWIFT_MAX_IMAGE_PIXELS
+(default 178,956,970, where Pillow stops too: about 0.7 GB decoded) is an error and is never decoded; so is one whose file is too short
+to hold them. A higher limit raises Pillow's own for the whole process.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+import warnings
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
-from .errors import fault
+from .errors import GroundswiftError, fault
 from .spaces import square_margins
+from .storage import local_copy, shown
 
 Result = TypeVar("Result")
 ORIENTATION_TAG = 0x0112
 TURNED = {5, 6, 7, 8}  # orientations that swap width and height
+MAX_PIXELS = 178_956_970
+MOST_PX_IN_A_BYTE = {  # what the best compression of a format comes to; others may hold a picture of one colour in next to nothing
+    "PNG": 8 * 1032,  # pixels of one bit, times the limit of deflate
+    "JPEG": 4 * 8 * 64,  # a bit for a block of 64, times subsampling
+}
+PILLOW_WARNING = ("ignore", None, Image.DecompressionBombWarning, None, 0)  # as it stands among the filters
 
 
 def _opened(source: str | Path | bytes) -> Image.Image:
+    """A picture whose header has been read, and whose pixels are safe to decode."""
+    name, limit = _name(source), _max_pixels()
+    data = BytesIO(source) if isinstance(source, bytes) else local_copy(source)
     try:
-        return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        length = len(source) if isinstance(source, bytes) else _length(data)
+        _set_limit(limit)
+        image = Image.open(data)
     except FileNotFoundError:
-        raise fault(_name(source), "no such image") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise fault(_name(source), f"not a readable image ({type(error).__name__})") from None
+        raise fault(name, "no such image") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        stated = re.search(r"\d+", str(error))
+        raise fault(name, f"too large to decode: its header says {stated.group() if stated else 'more'} px", _at_most(limit)) from None
+    except NotAFile as error:
+        raise fault(name, f"not a readable image ({error})") from None
+    except Exception as error:  # plugins raise many kinds
+        raise fault(name, f"not a readable image ({type(error).__name__})") from None
+    try:
+        _check_size(image, length, limit, name)
+    except GroundswiftError:
+        image.close()
+        raise
+    return image
+
+
+class NotAFile(OSError):
+    """A folder, pipe, socket or device."""
+
+
+def _length(path: Path) -> int:
+    """Bytes of a regular file. Raises NotAFile for others: to open a pipe or a device may block for ever."""
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotAFile("a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device")
+    return found.st_size
+
+
+def _set_limit(limit: int) -> None:
+    """Let Pillow open what is at most `limit` px in all, without a warning. Both are settings of the process, and Pillow has no others."""
+    if PILLOW_WARNING not in warnings.filters:
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    if Image.MAX_IMAGE_PIXELS and limit > 2 * Image.MAX_IMAGE_PIXELS:  # it refuses what is above twice that
+        Image.MAX_IMAGE_PIXELS = (limit + 1) // 2
+
+
+def _check_size(image: Image.Image, length: int, limit: int, name: str | Path) -> None:
+    """Raise GroundswiftError where a header states more than is to be decoded, or than its file can hold."""
+    width, height = image.size
+    if image.format == "EPS":  # Pillow would run another program on it
+        raise fault(name, "not a readable image (a PostScript program)")
+    if width * height > limit:
+        raise fault(name, f"too large to decode: its header says {width}x{height} px", _at_most(limit))
+    if width * height > MOST_PX_IN_A_BYTE.get(image.format, width * height) * length:
+        raise fault(name, f"broken image: its header says {width}x{height} px, which {length} bytes cannot hold", "a whole file")
+
+
+def _max_pixels() -> int:
+    text = os.environ.get("GROUNDSWIFT_MAX_IMAGE_PIXELS", "")
+    if not text:
+        return MAX_PIXELS
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise fault("GROUNDSWIFT_MAX_IMAGE_PIXELS", repr(text), "a whole number of pixels above 0")
+    return int(text)
+
+
+def _at_most(limit: int) -> str:
+    return f"at most {limit} px in all; GROUNDSWIFT_MAX_IMAGE_PIXELS sets another limit"
 
 
 def _read(source: str | Path | bytes, reader: Callable[[Image.Image], Result], image: Image.Image) -> Result:
@@ -36,7 +112,7 @@ def _read(source: str | Path | bytes, reader: Callable[[Image.Image], Result], i
 
 
 def _name(source: str | Path | bytes) -> str | Path:
-    return "<bytes>" if isinstance(source, bytes) else source
+    return "<bytes>" if isinstance(source, bytes) else shown(source)
 
 
 def stored_size_wh(image: Image.Image) -> tuple[int, int]:
@@ -65,8 +141,7 @@ def read_size_wh(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
 
 def upright(image: Image.Image) -> Image.Image:
     """The picture as a viewer shows it: EXIF orientation applied and dropped, mode RGB, 16-bit grey scaled to 8 bits, alpha dropped."""
-    orientation_of(image)  # before decoding, so that a tag behind the pixels counts here as little as in `read_size_wh`
-    turned = ImageOps.exif_transpose(image)
+    turned = image if orientation_of(image) == 1 else ImageOps.exif_transpose(image)  # asked before decoding, as `read_size_wh` does
     if turned.mode.startswith("I;16"):
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))  # Pillow scales little-endian ones only
     return turned.convert("RGB")

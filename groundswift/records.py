@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from .errors import GroundswiftError, fault
+from .storage import local_copy, shown
 
 EMPTY_ANSWER = "None"  # what an image without objects answers; a template writes its family's own word for it
-SWIFT_TAGS = ("<image>", "<video>", "<audio>", "<bbox>", "<ref-object>", "<cot-process>", "<start-image>")
+REF, BOX, IMAGE, VIDEO = "<ref-object>", "<bbox>", "<image>", "<video>"
+SWIFT_TAGS = (IMAGE, VIDEO, "<audio>", BOX, REF, "<cot-process>", "<start-image>")
+LIST_OF_BOXES = re.compile(rf"(?:{REF}(?:{BOX})+)+|(?:{BOX})+")  # an answer of boxes alone, each with its label or all without
 
 
 class Message(msgspec.Struct):
@@ -21,22 +25,31 @@ class Message(msgspec.Struct):
     content: str
 
 
-class Objects(msgspec.Struct):
-    """What `<ref-object>` and `<bbox>` stand for, in order; boxes are xyxy in original pixels (`bbox_type` real)."""
+class Objects(msgspec.Struct, omit_defaults=True):
+    """What `<ref-object>` and `<bbox>` stand for, in order; boxes are xyxy, points xy, in original pixels (`bbox_type` real).
+
+    `image_id`: for each box the index of its image, where a row has several.
+    """
 
     ref: list[str]
     bbox: list[list[float]]
-    bbox_type: str = "real"
+    bbox_type: str = msgspec.field(default_factory=lambda: "real")  # a factory, so that it is always written
+    image_id: list[int] | None = None
 
 
 class Row(msgspec.Struct, omit_defaults=True):
-    """One line of a data file. `size_wh` is the size in px of its first image, EXIF orientation applied."""
+    """One line of a data file. `size_wh` is the size in px of its first image, EXIF orientation applied.
+
+    `prompt` names the question in the file of prompts that its first message was made of.
+    """
 
     messages: list[Message]
-    images: list[str]
+    images: list[str] = []
+    videos: list[str] = []
     objects: Objects | None = None
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
+    prompt: str | None = None
 
 
 def whole(value: float) -> float:
@@ -51,12 +64,26 @@ def detection_row(
     prompt: str,
     labels: Sequence[str],
     boxes_xyxy_px: Sequence[Sequence[float]],
+    prompt_name: str | None = None,
 ) -> Row:
     """One image, one question, one answer that names each object and its box, in the order given."""
-    answer = "<ref-object><bbox>" * len(labels) or EMPTY_ANSWER
     boxes = [[whole(value) for value in box] for box in boxes_xyxy_px]
+    return ready_row(sample_id, image, size_wh, prompt, list(labels), boxes, prompt_name)
+
+
+def ready_row(
+    sample_id: int | str,
+    image: str,
+    size_wh: tuple[int, int],
+    prompt: str,
+    labels: list[str],
+    boxes_xyxy_px: list[list[float]],
+    prompt_name: str | None = None,
+) -> Row:
+    """`detection_row` of boxes whose numbers are as they shall be written."""
+    answer = "<ref-object><bbox>" * len(labels) or EMPTY_ANSWER
     messages = [Message("user", f"<image>{prompt}"), Message("assistant", answer)]
-    return Row(messages, [image], Objects(list(labels), boxes), sample_id, size_wh)
+    return Row(messages, [image], [], Objects(labels, boxes_xyxy_px), sample_id, size_wh, prompt_name)
 
 
 def swift_tag_in(text: str) -> str | None:
@@ -75,11 +102,13 @@ def encode_row(row: Row) -> bytes:
 def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object | GroundswiftError]]:
     """Lines of a JSONL file as typed rows: (line number from 1, row), or (line number, the error) for one that is no such row.
 
-    Blank lines are passed over, and so is a byte order mark. Raises GroundswiftError where the file cannot be read.
+    The file is a local one or an address. Blank lines are passed over, and so is a byte order mark. Raises GroundswiftError where it
+    cannot be read.
     """
     decoder = msgspec.json.Decoder(row_type)
+    copy, path = local_copy(path), shown(path)
     try:
-        with open(path, "rb") as lines:
+        with open(copy, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)

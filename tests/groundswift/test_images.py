@@ -1,6 +1,11 @@
 """Pictures of every kind that Pillow reads, the same upright whatever their EXIF orientation, sized without decoding."""
 
+import os
+import socket
 import struct
+import subprocess
+import sys
+import warnings
 import zlib
 from io import BytesIO
 
@@ -158,3 +163,173 @@ def test_a_file_is_closed_again(tmp_path):
         patch.setattr(Image, "open", lambda source, real=Image.open: opened.append(real(source)) or opened[-1])
         read_size_wh(path), open_image(path)
     assert [image.fp for image in opened] == [None, None]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, body: bytes = chunk(b"IDAT", zlib.compress(b"\0" * 30))) -> bytes:
+    """A PNG whose header says a size that its body does not hold."""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + body
+
+
+def jpeg(width: int, height: int) -> bytes:
+    """A JPEG of 48x32 px with another size in its header; libjpeg would fill up what is missing with grey."""
+    data = encoded(quarters(), "JPEG")
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def tiff(width: int, height: int) -> bytes:
+    """A TIFF of 48x32 px with another size in its header."""
+    data = bytearray(encoded(quarters(), "TIFF"))
+    first = struct.unpack_from("<I", data, 4)[0]
+    for entry in range(first + 2, first + 2 + 12 * struct.unpack_from("<H", data, first)[0], 12):
+        tag_number = struct.unpack_from("<H", data, entry)[0]
+        if tag_number in (256, 257):
+            struct.pack_into("<HHII", data, entry, tag_number, 4, 1, width if tag_number == 256 else height)
+    return bytes(data)
+
+
+def webp(width: int, height: int) -> bytes:
+    """An animation of one frame of 48x32 px on a canvas of another size."""
+    frame = encoded(quarters(), "WEBP", lossless=True)[12:]
+    size = (48 - 1).to_bytes(3, "little") + (32 - 1).to_bytes(3, "little")
+    placed = bytes(6) + size + (10).to_bytes(3, "little") + b"\0" + frame
+    body = b"VP8X" + struct.pack("<I", 10) + b"\2\0\0\0" + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body += b"ANIM" + struct.pack("<I", 6) + bytes(6) + b"ANMF" + struct.pack("<I", len(placed)) + placed
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def other(data: bytes, at: int, size: bytes) -> bytes:
+    return data[:at] + size + data[at + len(size) :]
+
+
+BOMBS = {
+    "png": png(30_000, 30_000),
+    "png beyond 32 bits": png(2**31 - 1, 2**31 - 1),
+    "jpeg": jpeg(65_500, 65_500),
+    "gif": other(encoded(quarters(), "GIF"), 6, struct.pack("<HH", 65_535, 65_535)),
+    "bmp": other(encoded(quarters(), "BMP"), 18, struct.pack("<ii", 30_000, 30_000)),
+    "tiff": tiff(2**32 - 1, 2**32 - 1),
+    "webp": webp(30_000, 30_000),
+    "ppm": b"P6 30000 30000 255\n",
+    "in the band where Pillow only warns": png(13_200, 13_200),
+}
+LIES = {
+    "png of 56 bytes": (
+        png(13_000, 13_000),
+        "broken image: its header says 13000x13000 px, which 56 bytes cannot hold; expected a whole",
+    ),
+    "jpeg that would be filled up": (jpeg(13_000, 13_000), r"broken image: its header says 13000x13000 px, which \d+ bytes cannot hold"),
+    "png of width 0": (png(0, 10), r"not a readable image \(UnidentifiedImageError\)"),
+    "png without pixels": (png(10, 10, b""), "not a readable image"),
+    "jpeg of height 0": (jpeg(10, 0), "not a readable image"),
+    "tiff of width 0": (tiff(0, 10), "not a readable image"),
+    "text that unpacks to 100 MB": (png(10, 10, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8)))), "not a readable image"),
+    "a program to run": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n",
+        r"not a readable image \(a PostScript program\)",
+    ),
+}
+HALF_A_GIGABYTE_OF_ADDRESSES = """
+import resource, sys
+from groundswift.errors import GroundswiftError
+from groundswift.images import open_image, read_size_wh
+resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+for read in (read_size_wh, open_image):
+    try:
+        read(sys.argv[1])
+        print("no error")
+    except GroundswiftError as error:
+        print(error)
+"""
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("read", [read_size_wh, open_image])
+@pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
+def test_a_picture_that_is_too_large_is_told_from_its_header(data, read, monkeypatch):
+    monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", str(13_000**2))
+    expected = (
+        r"^<bytes>: too large to decode: its header says \d+(x\d+)? px; expected at most 169000000 px in all; GROUNDSWIFT_MAX_IMAGE_PIXELS"
+    )
+    with pytest.raises(GroundswiftError, match=expected):
+        read(data)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("read", [read_size_wh, open_image])
+@pytest.mark.parametrize(("data", "message"), LIES.values(), ids=LIES)
+def test_a_header_that_lies_is_told(data, message, read):
+    with pytest.raises(GroundswiftError, match=f"^<bytes>: {message}"):
+        read(data)
+
+
+@pytest.mark.parametrize("data", [*BOMBS.values(), *(data for data, _ in LIES.values())], ids=[*BOMBS, *LIES])
+def test_a_bomb_takes_no_memory_and_prints_no_warning(data, tmp_path):
+    (tmp_path / "bomb").write_bytes(data)
+    environment = {**os.environ, "GROUNDSWIFT_MAX_IMAGE_PIXELS": str(13_000**2), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", HALF_A_GIGABYTE_OF_ADDRESSES, str(tmp_path / "bomb")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert [line.startswith(f"{tmp_path / 'bomb'}: ") for line in done.stdout.splitlines()] == [True, True], done.stdout
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_picture_below_the_limit_is_opened_without_a_warning(tmp_path, monkeypatch):
+    """Pillow warns from half its limit on."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
+    path = tmp_path / "large.png"
+    Image.new("1", (300, 200)).save(path)
+    assert read_size_wh(path) == ((300, 200), 1)
+    assert open_image(path).size == (300, 200)
+
+
+def test_the_limit_can_be_lowered_and_raised_above_pillows_own(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.new("1", (300, 200)).save(path)
+    monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", "59999")
+    with pytest.raises(GroundswiftError, match=r"large.png: too large to decode: its header says 300x200 px; expected at most 59999 px"):
+        read_size_wh(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
+    monkeypatch.delenv("GROUNDSWIFT_MAX_IMAGE_PIXELS")
+    monkeypatch.setattr("groundswift.images.MAX_PIXELS", 40_000)
+    with pytest.raises(GroundswiftError, match="its header says 60000 px; expected at most 40000 px"):
+        open_image(path)
+    monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", "60000")
+    assert open_image(path).size == (300, 200)
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-5", "1e9", "1.5", " 7", "²"])
+def test_a_limit_that_is_no_number_is_told(value, monkeypatch):
+    monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", value)
+    with pytest.raises(GroundswiftError, match="^GROUNDSWIFT_MAX_IMAGE_PIXELS: .*; expected a whole number of pixels above 0$"):
+        read_size_wh(encoded(quarters(), "PNG"))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("read", [read_size_wh, open_image])
+@pytest.mark.parametrize("kind", ["fifo", "socket", "/dev/zero", "/dev/full", "/dev/ptmx", "link to a fifo"])
+def test_what_could_block_for_ever_is_not_opened(kind, read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if kind == "socket":
+        socket.socket(socket.AF_UNIX).bind("a.jpg")
+    elif kind.startswith("/"):
+        os.symlink(kind, "a.jpg")
+    else:
+        os.mkfifo("a.jpg" if kind == "fifo" else "fifo")
+        if kind != "fifo":
+            os.symlink("fifo", "a.jpg")
+    with pytest.raises(GroundswiftError, match=r"^a\.jpg: not a readable image \(a pipe, socket or device\)$"):
+        read("a.jpg")
+
+
+def test_the_filter_for_pillows_warning_is_put_in_once():
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        for _ in range(3):
+            read_size_wh(encoded(quarters(), "PNG"))
+        assert len(warnings.filters) == 1

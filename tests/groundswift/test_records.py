@@ -42,7 +42,7 @@ def test_a_row_without_objects_says_so():
         pytest.param(DOG_ROW, id="objects"),
         pytest.param(detection_row("x", "a.jpg", (1, 1), 'with "quotes",\na line break and 狗', [], []), id="awkward text"),
         pytest.param(Row([Message("user", "<image>hello")], ["a.jpg"]), id="no objects, no id"),
-        pytest.param(Row([], [], Objects(["a"], [[0.5, 1, 2, 3]], "norm1"), 0, (5, 6)), id="id zero"),
+        pytest.param(Row([], [], [], Objects(["a"], [[0.5, 1, 2, 3]], "norm1"), 0, (5, 6)), id="id zero"),
     ],
 )
 def test_a_row_round_trips(row, tmp_path):
@@ -102,7 +102,7 @@ def test_an_empty_file_has_no_rows(tmp_path):
         pytest.param(b"[]\n", "Expected `object`, got `array`", id="a list"),
         pytest.param(b"null\n", "Expected `object`, got `null`", id="null"),
         pytest.param(SHORT + SHORT + b"\n", "not a row: JSON is malformed", id="two objects on a line"),
-        pytest.param(b'{"messages":[]}\n', "missing required field `images`", id="a field missing"),
+        pytest.param(b'{"images":[]}\n', "missing required field `messages`", id="a field missing"),
         pytest.param(
             b'{"messages":[{"role":1}],"images":[]}\n', r"Expected `str`, got `int` - at `\$\.messages\[0\]\.role`", id="wrong type"
         ),

@@ -1,0 +1,316 @@
+"""Files here and elsewhere: a path may be local or an address (`s3://`, `gs://`, `https://`, whatever fsspec knows).
+
+What lies elsewhere is fetched whole into a cache, and the copy is used as any local file. The cache is `$GROUNDSWIFT_CACHE`, else
+`$XDG_CACHE_HOME/groundswift`, else `~/.cache/groundswift`; it is never cleared, and may be deleted at any time. A copy is named after
+its address, size and ETag (or time of change), so that a changed object is fetched again; that is asked once a process and address.
+
+Credentials come from the environment and from the files that fsspec and its packages read. None is written into the cache or told.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import re
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from .errors import GroundswiftError, fault
+
+Result = TypeVar("Result")
+WAITS_S = (0.5, 1.5, 4.0)  # before the second try, the third, the fourth; packages wait and try again on their own below that
+GIVE_UP_S = 60  # no further try begins after that; how long one takes is up to the package (for S3: AWS_MAX_ATTEMPTS)
+KNOWN_COPIES = 65_536  # addresses that a process remembers to have asked for; an older one is asked for again
+STALE_S = 24 * 3600  # age from which a partial copy is one of a process that was killed
+MARKS = ("ETag", "etag", "generation", "md5Hash", "Content-MD5", "Digest", "mtime", "LastModified", "Last-Modified", "last_modified")
+MARKS += ("updated", "modified", "created")  # what stores call that which changes with the content, best first
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+INSTALL = "pip install 'groundswift[s3]'"
+NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"}
+REFUSED_UNSENT = {"ParamValidationError", "NoRegionError", "InvalidRegionError", "UnknownSignatureVersionError"}
+USELESS_TO_REPEAT = (ImportError, NotImplementedError, TypeError, ValueError, IsADirectoryError, NotADirectoryError)
+
+
+class NotThere(GroundswiftError):
+    """Nothing lies at a path or address."""
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether a text starts with `scheme://`. A Path never does: it has lost a slash."""
+    return isinstance(path, str) and "://" in path and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) is not None
+
+
+def shown(path: str | Path) -> str:
+    """A path as it may be told: an address without its user, password and query, which may hold a signature."""
+    return _without_secrets(path, path) if is_url(path) else str(path)
+
+
+def join(folder: str, name: str) -> str:
+    """`folder/name`, for local folders and addresses. The query of a web address stays behind the name. Text alone."""
+    if not is_url(folder):
+        return os.path.join(folder, name)
+    if _scheme(folder) not in ("http", "https"):
+        return f"{folder.rstrip('/')}/{name}"
+    parts = urlsplit(folder)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name.replace('?', quote('?')).replace('#', quote('#'))}"))
+
+
+def joined_inside(folder: str, name: str) -> str | None:
+    """`folder/name` for a folder that is an address; None where the name is empty, absolute, an address, or leaves the folder, however
+    often it is percent-encoded and whichever slashes it has. Text alone."""
+    normal = form = posixpath.normpath(name) if name and not is_url(name) else "."
+    while True:
+        plain = posixpath.normpath(form.replace("\\", "/"))
+        if plain.startswith("/") or plain.split("/")[0] in (".", "..") or "://" in form or re.search(r"[\x00-\x1f\x7f]", form):
+            return None
+        decoded = unquote(form)
+        if decoded == form:
+            return join(folder, normal)
+        form = decoded
+
+
+def exists(path: str | Path) -> bool:
+    """Whether a file or folder is there. Raises GroundswiftError where a store does not say."""
+    if not is_url(path):
+        return os.path.exists(path)
+    return _kind(path) is not None
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a file is there. Raises GroundswiftError where a store does not say."""
+    return os.path.isfile(path) if not is_url(path) else _kind(path) == "file"
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder is there; of a web address, which has no folders that one could ask for: True.
+
+    Raises GroundswiftError where a store does not say.
+    """
+    if not is_url(path):
+        return os.path.isdir(path)
+    return _scheme(path) in ("http", "https") or _kind(path) == "directory"
+
+
+def stat_key(path: str | Path) -> tuple[int | None, int | str | None]:
+    """(size in bytes, time of change in ns or the store's mark of the content): equal as long as a file is the same one.
+
+    Raises NotThere, and GroundswiftError where a store does not say. The mark of an address is None where its store gives none.
+    """
+    if is_url(path):
+        return _repeated(path, lambda: _identity(_info(path)))
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise NotThere(str(fault(path, "no such file"))) from None
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})") from None
+    return found.st_size, found.st_mtime_ns
+
+
+def local_copy(path: str | Path) -> Path:
+    """A local file with the content of `path`: the path itself, untouched, where it is local; else a whole copy in the cache.
+
+    Raises NotThere, and GroundswiftError that names the address where it cannot be fetched whole: no access, a server that fails again
+    and again, a cache that cannot be written, a package that is missing.
+    """
+    if not is_url(path):
+        return Path(path)
+    if _scheme(path) in ("file", "local"):
+        return Path(_store(path)[1])
+    folder = str(cache_folder())
+    copy = Path(_checked_copy(folder, path))
+    if not copy.is_file():  # somebody has cleared the cache since
+        _checked_copy.cache_clear()
+        copy = Path(_checked_copy(folder, path))
+    return copy
+
+
+def cache_folder() -> Path:
+    """Where copies lie."""
+    own, base = os.environ.get("GROUNDSWIFT_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
+    if own:
+        return Path(os.path.abspath(os.path.expanduser(own)))
+    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "groundswift"
+
+
+@lru_cache(KNOWN_COPIES)
+def _checked_copy(folder: str, url: str) -> str:
+    """The copy of what lies at an address now."""
+    return _repeated(url, lambda: _copied(folder, url))
+
+
+def _copied(folder: str, url: str) -> str:
+    """One try. Processes and threads may come here for one address at the same time: each fetches a file of its own, and the last stays."""
+    store, place = _store(url)
+    info = _info(url)
+    if info.get("type") == "directory":
+        raise fault(shown(url), "is a folder", "a file")
+    size, mark = _identity(info)
+    key = blake2b(f"{_without_password(url)}\n{size}\n{mark}".encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+    suffix = re.search(r"\.[A-Za-z0-9]{1,10}$", re.split(r"[?#]", place)[0])
+    target = os.path.join(folder, key[:2], key[2:] + (suffix.group() if suffix else ""))
+    if mark is not None and os.path.isfile(target) and size in (None, os.path.getsize(target)):
+        return target
+    temporary = _place_for(folder, target, url)
+    try:
+        store.get_file(place, temporary)
+        got = os.path.getsize(temporary)
+        if size not in (None, got):
+            raise ConnectionError(f"{got} bytes came, {size} were announced")
+        if _identity(_info(url)) != (size, mark):
+            raise ConnectionError("it changed while it was fetched")
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno in DISK_FAULTS:
+            raise _cache_fault(folder, url, error) from None
+        raise
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+    return target
+
+
+def _place_for(folder: str, target: str, url: str) -> str:
+    """A new empty file for a partial copy, on the disk of its target, whose folder is made."""
+    temporary = os.path.join(_partial_folder(folder), secrets.token_hex(8))
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.makedirs(os.path.dirname(temporary), exist_ok=True)
+        open(temporary, "xb").close()
+    except OSError as error:
+        raise _cache_fault(folder, url, error) from None
+    return temporary
+
+
+@lru_cache(16)
+def _partial_folder(folder: str) -> str:
+    """Where partial copies lie; those that killed processes have left there are removed, once a process."""
+    partial = os.path.join(folder, "partial")
+    with suppress(OSError):
+        for entry in os.scandir(partial):
+            if entry.stat().st_mtime < time.time() - STALE_S:
+                os.unlink(entry)
+    return partial
+
+
+def _cache_fault(folder: str, url: str, error: OSError) -> GroundswiftError:
+    what = f"cannot be written ({error.strerror}), so {shown(url)} cannot be fetched"
+    return fault(folder, what, "a folder with room that can be written; GROUNDSWIFT_CACHE names it")
+
+
+def _kind(url: str) -> str | None:
+    """file or directory; None where nothing is there."""
+    try:
+        return _repeated(url, lambda: _info(url)).get("type", "file")
+    except NotThere:
+        return None
+
+
+def _info(url: str) -> dict[str, Any]:
+    """What the store says about a file now: a listing that it made earlier does not count."""
+    store, place = _store(url)
+    store.invalidate_cache(place)
+    return store.info(place)
+
+
+def _identity(info: dict[str, Any]) -> tuple[int | None, str | None]:
+    return info.get("size"), next((f"{name} {info[name]}" for name in MARKS if info.get(name)), None)
+
+
+def _store(url: str) -> tuple[Any, str]:
+    """(fsspec's file system, the path in it). It is fsspec that keeps one for each thread, and makes new ones after a fork.
+
+    `a::b` is no chain here: an address in a data file must not choose what is done with what it names.
+    """
+    scheme = _scheme(url)
+    try:
+        from fsspec.registry import get_filesystem_class
+
+        kind = get_filesystem_class(scheme)
+    except ImportError as error:
+        package = INSTALL if scheme in ("s3", "s3a") else f"that package beside fsspec ({INSTALL} installs what s3:// needs)"
+        raise fault(shown(url), f"{scheme}:// needs a package that is not installed ({error})", package) from None
+    except ValueError:
+        expected = f"one that fsspec knows, as s3:// ({INSTALL}), gs:// or https://"
+        raise fault(shown(url), f"unknown scheme {scheme}://", expected) from None
+    return kind(**kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
+
+
+def _repeated(url: str, action: Callable[[], Result]) -> Result:
+    """Do something with an address, again after a wait where trying again may help. Every error comes out as GroundswiftError."""
+    began, tries = time.monotonic(), 0
+    while True:
+        try:
+            return action()
+        except GroundswiftError:
+            raise
+        except Exception as error:  # stores raise those of many packages
+            final = _final(url, error)
+            if final is None and (tries == len(WAITS_S) or time.monotonic() - began > GIVE_UP_S):
+                what = f"cannot be read, tried {tries + 1} times in {time.monotonic() - began:.0f} s ({_told(url, error)})"
+                final = fault(shown(url), what, "a server that sends the whole of it")
+            if final is not None:
+                raise final from None
+        time.sleep(WAITS_S[tries])
+        tries += 1
+
+
+def _final(url: str, error: Exception) -> GroundswiftError | None:
+    """What an error means where trying again is of no use; None where it may help."""
+    where, told, kinds = shown(url), _told(url, error), {kind.__name__ for kind in type(error).__mro__}
+    status = getattr(_reason(error), "status", None)  # of a web server; fsspec calls its every error a missing file
+    if kinds & NO_CREDENTIALS:
+        expected = "credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), or FSSPEC_S3_ANON=true"
+        return fault(where, f"no credentials ({told})", expected)
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return fault(where, f"access denied ({told})", "credentials that may read and list it")
+    if isinstance(error, FileNotFoundError) and (_reason(error) is error or status in (404, 410)):
+        return NotThere(str(fault(where, f"no such object ({told})")))
+    if isinstance(error, USELESS_TO_REPEAT) or kinds & REFUSED_UNSENT:
+        return fault(where, f"cannot be read ({told})", "an address of a file")
+    return None
+
+
+def _reason(error: Exception) -> BaseException:
+    """What made a web address look like a missing file, or the error itself."""
+    cause = error.__cause__
+    return cause if isinstance(error, FileNotFoundError) and type(cause).__module__.partition(".")[0] in ("aiohttp", "asyncio") else error
+
+
+def _told(url: str, error: Exception) -> str:
+    """Kind and text of an error in one line, without secrets, at most 240 characters."""
+    reason = _reason(error)
+    text = _without_secrets(" ".join(str(reason).split()), url)
+    return f"{type(reason).__name__}: {text}"[:240] if text else type(reason).__name__
+
+
+def _without_secrets(text: str, url: str) -> str:
+    """A text without the secrets of an address, and without user, password and query of any other address in it."""
+    user, query = _user(url), url.partition("?")[2]
+    for secret, instead in ((f"{user}@", ""), (user.partition(":")[2], "..."), (query, "...")):
+        if len(secret) > 1:
+            text = text.replace(secret, instead)
+    text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]+://)[^/\s'\"]*@", r"\1", text)
+    return re.sub(r"([A-Za-z][A-Za-z0-9+.-]+://[^\s?'\"]*)\?[^\s'\"]+", r"\1?...", text)
+
+
+def _without_password(url: str) -> str:
+    user = _user(url)
+    return url.replace(f"{user}@", f"{user.partition(':')[0]}@", 1) if user else url
+
+
+def _user(url: str) -> str:
+    """`user:password` of an address, or nothing."""
+    return url.partition("://")[2].split("/")[0].rpartition("@")[0]
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
