@@ -1,9 +1,9 @@
-"""COCO instance files -> detection rows: one image, one question for all classes, one answer.
+"""COCO instance files -> detection rows: one image and all classes a question, one class a question, or those that are present.
 
 What is left out is counted, by reason, and never silent:
 
 * A crowd box bounds many objects at once, so it is no target. An image with crowd boxes only gets no row: it is not empty, and to
-  answer `None` would teach the opposite of what is to be seen.
+  answer `None` would teach the opposite of what is to be seen. Where one class is asked for, the same holds for a class.
 * An image without annotations is an honest negative. One whose annotations were all at fault is not, and gets no row either.
 * A box that sticks out of its image is cut at the border; by less than 1 px it is the source's rounding, counted apart.
 * Repeated ids of images or categories and repeated names make the file ambiguous: those always stop. Any other fault stops too
@@ -13,25 +13,36 @@ What is left out is counted, by reason, and never silent:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
 from groundswift.coco_file import CocoAnnotation, CocoFile, CocoImage, annotation_fault, read_coco, structural_faults
-from groundswift.errors import GroundswiftError, Tally, fault
-from groundswift.records import Row, detection_row
+from groundswift.errors import GroundswiftError, fault
+from groundswift.records import Row, ready_row, whole
 
-from .faults import Fault, Faults, OnError
-from .pictures import UPRIGHT, Look, look_at, path_inside
-from .prompts import DETECT_ALL, detection_prompt
+from .coco_columns import ImageItem, items_by_columns
+from .faults import Fault, Notes
+from .fitting import Pictures, clipped
+from .prompts import Asking, check_names, filled, written_name
+from .reading import AskingOptions, Reading
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
-Looker = Callable[[str, tuple[int, int], str], Look]
+
+
+class Objects(NamedTuple):
+    """The objects on an image: their classes as ranks and their boxes (xyxy in px), in order; and classes with crowds or faults."""
+
+    ranks: list[int]
+    boxes: list[list[float]]
+    crowded: Set[int] = frozenset()
+    faulty: Set[int] = frozenset()
+
 
 ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones stay in the file's order
     "category": itemgetter(0, 2, 1),
@@ -49,77 +60,155 @@ EXPECTED = {  # reason of `annotation_fault` -> what stands there, what should
 }
 
 
-class CocoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a file becomes rows. `negatives`: images without annotations, a number keeps at most so many, chosen by `seed`.
-    `limit`: only the first images of the file."""
+class DetectionOptions(AskingOptions, frozen=True, kw_only=True):
+    """What every source of boxes by class has; see `DetectionMaker`."""
 
-    prompt: str = DETECT_ALL
-    order: Literal["category", "reading", "annotation"] = "category"
-    negatives: Literal["keep", "drop"] | Count = "keep"
-    seed: int = 0
-    on_error: OnError = "stop"
-    check_images: bool = True
-    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
-
-
-def rows_of_coco_file(
-    annotations: str | Path, images: str | Path | None, options: CocoOptions, tally: Tally, progress: bool = True
-) -> Iterator[Row]:
-    """Read an annotation file, look at its pictures in the folder `images` (None: the file's own) and yield rows; see `coco_rows`."""
-    from tqdm import tqdm
-
-    coco = read_coco(annotations)
-    folder = Path(annotations).parent if images is None else Path(images)
-    if options.check_images and not folder.is_dir():
-        raise fault(folder, "no such folder", "the folder of the pictures (--images), or --no-check-images")
-    bar = partial(tqdm, desc="convert", unit="image", disable=None if progress else True)
-    return coco_rows(coco, annotations, str(folder.resolve()), options, tally, look_at if options.check_images else None, bar)
+    classes: Annotated[
+        Literal["all", "one", "present"],
+        msgspec.Meta(description="A question for all classes of the file, for one class each, or for those present in the image."),
+    ] = "all"
+    absent: Annotated[
+        Count, msgspec.Meta(description="With --classes one: of how many absent classes to ask too, sampled for each image.")
+    ] = 1
+    order: Annotated[
+        Literal["category", "reading", "annotation"], msgspec.Meta(description="Order of the boxes in an answer, see above.")
+    ] = "category"
+    negatives: Annotated[
+        Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")
+    ] = "keep"
 
 
-def coco_rows(
-    coco: CocoFile,
-    source: str | Path,
-    folder: str,
-    options: CocoOptions,
-    tally: Tally,
-    look: Looker | None = None,
-    progress: Callable[[Sequence[CocoImage]], Iterable[CocoImage]] = iter,
-) -> Iterator[Row]:
-    """One row an image, in the file's order. `source` names the file in errors, `folder` holds the pictures, `look` sees one.
+class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
+    """Turn a COCO instance file into rows: a question for all classes, for one class each, or for those present.
 
-    `tally` is complete, and with `on_error` stop the rows are good, once the iterator has ended: that is when it raises
-    GroundswiftError with all faults. What makes the file ambiguous is raised at the first row.
+    Boxes are x1, y1, x2, y2 in pixels of the upright picture (EXIF orientation applied). A row keeps its image's id as
+    sample_id, and size_wh. Picture paths are absolute. A category name that holds a comma, a double quote or a line break
+    stands in the question as a JSON string, and as it is in the answer. {categories} in a question of your own stands for
+    all names, comma-separated; with --classes one, {category} for the one.
+
+    \b
+    Order of the boxes in an answer (equal ones: as in the file):
+      category    order of the categories in the file, then top edge, then left edge
+      reading     top edge, then left edge, then order of the categories
+      annotation  as in the file
+
+    Left out and counted: crowd boxes (no targets); images with crowd boxes only (they are not empty, so no negatives
+    either). Boxes that stick out of their image are cut at its border and counted.
+
+    Faults: an unknown image or category, a box that is inverted, empty, not finite or outside its image, a repeated
+    annotation id; a picture that is missing, unreadable, of another size or outside DIR. All are collected and told, and
+    nothing is written; --on-error skip leaves them out and counts them (of annotations that share an id, the first stays).
+    An image that loses all its annotations so is left out too. Repeated image ids, category ids or names always stop.
+
+    \b
+    Example:
+      groundswift convert coco annotations.json --images images/ --out train.jsonl --negatives 500
     """
-    check_structure(coco, source)
+
+    def read(self, notes: Notes) -> Reading:
+        return detection_reading(read_coco(self.annotations), self, self.pictures(), notes)
+
+
+def detection_reading(coco: CocoFile, options: DetectionOptions, pictures: Pictures, notes: Notes) -> Reading:
+    """One item an image, with its annotations, in the file's order. What makes the file ambiguous is raised here.
+
+    `options.annotations` names the file in errors. Raises GroundswiftError where ids or names are ambiguous or nothing is there.
+    """
+    check_structure(coco, options.annotations)
     names = [category.name for category in coco.categories]
-    prompt = detection_prompt(options.prompt, names)
+    check_names(names)
+    questions = options.asking("detect_one", ["category"]) if options.classes == "one" else options.asking("detect", ["categories"])
+    if options.classes == "all":
+        questions = questions.filled({"categories": listed(names)})
     ranks = {category.id: rank for rank, category in enumerate(coco.categories)}
-    faults = Faults(source, options.on_error, tally)
-    by_image = annotations_by_image(coco, faults)
     images = coco.images[: options.limit]
-    dropped = dropped_negatives([image.id for image in images if image.id not in by_image], options.negatives, options.seed)
-    made = 0
-    for image in progress(images):
+    dropped: set[int] = set()
+    if options.negatives != "keep":
+        annotated = {row.image_id for row in coco.annotations}
+        dropped = dropped_negatives([image.id for image in images if image.id not in annotated], options.negatives, options.seed)
+    for image in images:
         if image.id in dropped:
-            tally.add("image without objects, dropped", image.file_name)
-            continue
-        annotations = by_image.get(image.id)
-        path = picture_path(image, folder, look, faults, tally)
-        if path is None and faults.skipping:
-            if annotations:
-                tally.add("annotation of an image that was left out", image.file_name, len(annotations))
-            continue
-        placed = placed_objects(image, annotations or (), ranks, options.order, faults, tally)
-        if annotations is not None and not placed:
-            crowded = any(row.iscrowd for row in annotations)
-            tally.add("image with crowd boxes only" if crowded else "image whose annotations were all at fault", image.file_name)
-        elif path is not None:
-            made += 1
-            labels = [names[rank] for rank, *_ in placed]
-            yield detection_row(image.id, path, (image.width, image.height), prompt, labels, [box for _, *box in placed])
-    faults.settle()
-    if not made:
-        raise GroundswiftError("\n".join([f"{source}: no image is left to make a row of", *tally.lines()]))
+            notes.count("image without objects, dropped", image.file_name)
+    items = items_by_columns(coco.images, coco.annotations, ranks, options.order) or one_by_one(coco, notes)
+    make = DetectionMaker(
+        names=names,
+        ranks=ranks,
+        questions=questions,
+        pictures=pictures,
+        classes=options.classes,
+        absent=options.absent,
+        order=options.order,
+        seed=options.seed,
+    )
+    kept = (item for item in islice(items, len(images)) if item.image.id not in dropped)
+    return Reading(kept, make, len(images) - len(dropped), "image")
+
+
+class DetectionMaker(msgspec.Struct, frozen=True):
+    """Makes the rows of one image. `names` and `ranks` (category id -> place) are the classes in the file's order."""
+
+    names: list[str]
+    ranks: dict[int, int]
+    questions: Asking
+    pictures: Pictures
+    classes: str
+    absent: int
+    order: str
+    seed: int
+
+    def __call__(self, item: ImageItem, notes: Notes) -> Iterator[Row]:
+        image, annotations = item.image, item.annotations
+        size_wh = (image.width, image.height)
+        found = self.pictures.find(image.file_name, f"image {image.id} ({image.file_name})", notes, size_wh)
+        if found is None and notes.skipping:
+            if lost := len(annotations or item.ranks or ()):
+                notes.count("annotation of an image that was left out", image.file_name, lost)
+            return
+        if annotations is None:
+            objects = Objects(item.ranks or [], item.boxes_xyxy_px or [])
+        else:
+            objects = placed_objects(image, annotations, self.ranks, self.order, notes)
+        if annotations is not None and not objects.ranks:
+            reason = "image with crowd boxes only" if objects.crowded else "image whose annotations were all at fault"
+            notes.count(reason, image.file_name)
+        elif found is not None:
+            for prompt_name, question, ranks, boxes in self.asked(image, objects, notes):
+                labels = [self.names[rank] for rank in ranks]
+                yield ready_row(image.id, found.path, size_wh, question, labels, boxes, prompt_name)
+
+    def asked(self, image: CocoImage, objects: Objects, notes: Notes) -> Iterable[tuple[str, str, list[int], list[list[float]]]]:
+        """The questions to an image: (name of the prompt, question, ranks and boxes of the objects that answer it)."""
+        if self.classes == "one":
+            return self.asked_one_by_one(image, objects, notes)
+        prompt = self.questions.pick(image.id)
+        if self.classes == "all":
+            return ((prompt.name, prompt.text, objects.ranks, objects.boxes),)
+        if not objects.ranks:
+            notes.count("image without objects, nothing to ask for", image.file_name)
+            return ()
+        names = [self.names[rank] for rank in sorted(set(objects.ranks))]
+        return ((prompt.name, filled(prompt.text, {"categories": listed(names)}), objects.ranks, objects.boxes),)
+
+    def asked_one_by_one(self, image: CocoImage, objects: Objects, notes: Notes) -> Iterator[tuple[str, str, list[int], list[list[float]]]]:
+        """A question for each class that is present, and for some that are not: those of which the image has no annotation at all."""
+        present = set(objects.ranks)
+        absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.faulty]
+        chosen = random.Random(f"{self.seed} {image.id}").sample(absent, min(self.absent, len(absent)))
+        for reason, ranks in (
+            ("class with crowd boxes only", objects.crowded),
+            ("class whose annotations were all at fault", objects.faulty),
+        ):
+            for _ in ranks - present:
+                notes.count(reason, image.file_name)
+        for wanted in sorted(present.union(chosen)):
+            prompt = self.questions.pick(f"{image.id} {wanted}")
+            boxes = [box for rank, box in zip(objects.ranks, objects.boxes, strict=True) if rank == wanted]
+            yield prompt.name, filled(prompt.text, {"category": self.names[wanted]}), [wanted] * len(boxes), boxes
+
+
+def listed(names: Sequence[str]) -> str:
+    """Class names as they stand in a question."""
+    return ", ".join(map(written_name, names))
 
 
 def check_structure(coco: CocoFile, source: str | Path) -> None:
@@ -133,7 +222,13 @@ def check_structure(coco: CocoFile, source: str | Path) -> None:
         raise GroundswiftError("\n".join([*shown, "this must be mended in the file: --on-error skip cannot tell which one is meant"]))
 
 
-def annotations_by_image(coco: CocoFile, faults: Faults) -> dict[int, list[CocoAnnotation]]:
+def one_by_one(coco: CocoFile, notes: Notes) -> Iterator[ImageItem]:
+    """What `items_by_columns` gives, of a file with faults between annotations and images; they are noted."""
+    by_image = annotations_by_image(coco, notes)
+    return (ImageItem(image, by_image.get(image.id)) for image in coco.images)
+
+
+def annotations_by_image(coco: CocoFile, notes: Notes) -> dict[int, list[CocoAnnotation]]:
     """Image id -> its annotations in the file's order, less those with an unknown image or an id that came before.
 
     An image whose annotations all went still has its (empty) list: it is not a negative.
@@ -143,13 +238,13 @@ def annotations_by_image(coco: CocoFile, faults: Faults) -> dict[int, list[CocoA
     seen: set[int] = set()
     for row in coco.annotations:
         if row.image_id not in known:
-            faults.add(annotation_problem("unknown image", row, None))
+            notes.add(annotation_problem("unknown image", row, None))
             continue
         rows = by_image.setdefault(row.image_id, [])
         if row.id is not None:
             if row.id in seen:
                 thing = f"annotation {row.id} on image {row.image_id}"
-                faults.add(Fault("annotation id repeated", thing, "an earlier annotation has this id", "each id once"))
+                notes.add(Fault("annotation id repeated", thing, "an earlier annotation has this id", "each id once"))
                 continue
             seen.add(row.id)
         rows.append(row)
@@ -157,60 +252,31 @@ def annotations_by_image(coco: CocoFile, faults: Faults) -> dict[int, list[CocoA
 
 
 def dropped_negatives(image_ids: Sequence[int], negatives: str | int, seed: int) -> set[int]:
-    """Ids of the images without annotations that get no row."""
-    if negatives == "keep":
-        return set()
+    """Ids of the images without annotations that get no row; `negatives` drop, or how many to keep."""
     wanted = 0 if negatives == "drop" else min(int(negatives), len(image_ids))
     return set(image_ids) - set(random.Random(seed).sample(list(image_ids), wanted))
 
 
-def picture_path(image: CocoImage, folder: str, look: Looker | None, faults: Faults, tally: Tally) -> str | None:
-    """Absolute path of an image's picture; None where it has a fault."""
-    thing = f"image {image.id} ({image.file_name})"
-    path = path_inside(folder, image.file_name)
-    if path is None:
-        expected = "the name of a file inside the folder of the pictures"
-        faults.add(Fault("image path leaves its folder", thing, f"file_name {image.file_name!r} with {folder}", expected))
-        return None
-    if look is None:
-        return path
-    orientation, problem = look(path, (image.width, image.height), thing)
-    if problem:
-        faults.add(problem)
-        return None
-    if orientation != UPRIGHT:
-        tally.add("image turned by its EXIF orientation", image.file_name)
-    return path
-
-
-def placed_objects(
-    image: CocoImage, annotations: Iterable[CocoAnnotation], ranks: dict[int, int], order: str, faults: Faults, tally: Tally
-) -> list[Placed]:
+def placed_objects(image: CocoImage, annotations: Iterable[CocoAnnotation], ranks: dict[int, int], order: str, notes: Notes) -> Objects:
     """The objects to be found on an image, cut at its borders and ordered; crowd boxes and faults are left out and counted."""
     placed: list[Placed] = []
+    crowded, faulty = set(), set()
+    size_wh = (image.width, image.height)
     for row in annotations:
         reason = annotation_fault(row, image, row.category_id in ranks)
         if reason:
-            faults.add(annotation_problem(reason, row, image))
+            notes.add(annotation_problem(reason, row, image))
+            faulty.add(ranks.get(row.category_id))
         elif row.iscrowd:
-            tally.add("crowd box, kept out of the target", row.where())
+            notes.count("crowd box, kept out of the target", row.where())
+            crowded.add(ranks[row.category_id])
         else:
             x, y, width, height = row.bbox
-            placed.append((ranks[row.category_id], *cut(x, y, x + width, y + height, image, row, tally)))
+            placed.append((ranks[row.category_id], *clipped(x, y, x + width, y + height, size_wh, row.where(), notes)))
     if ORDERS[order]:
         placed.sort(key=ORDERS[order])
-    return placed
-
-
-def cut(
-    x1: float, y1: float, x2: float, y2: float, image: CocoImage, row: CocoAnnotation, tally: Tally
-) -> tuple[float, float, float, float]:
-    """A box in px within the borders of its image; what was cut off is counted."""
-    over = max(-x1, -y1, x2 - image.width, y2 - image.height)
-    if over <= 0:
-        return x1, y1, x2, y2
-    tally.add("box clipped to its image" if over >= 1 else "box clipped by less than 1 px (rounding)", row.where())
-    return max(x1, 0), max(y1, 0), min(x2, image.width), min(y2, image.height)
+    boxes = [[whole(value) for value in box] for _, *box in placed]
+    return Objects([rank for rank, *_ in placed], boxes, crowded, faulty - {None} - crowded)
 
 
 def annotation_problem(reason: str, row: CocoAnnotation, image: CocoImage | None) -> Fault:

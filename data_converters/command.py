@@ -1,119 +1,98 @@
-"""`groundswift convert`: a verb per source format."""
+"""`groundswift convert`: a verb per format, its options read off the format's own struct."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
-from groundswift.errors import GroundswiftError, Tally
-from groundswift.records import Row, encode_row
-from groundswift.writing import write_whole
+from groundswift.errors import GroundswiftError
 
-from .coco import ORDERS, CocoOptions, rows_of_coco_file
-from .prompts import DETECT_ALL
+from .blocks import Totals
+from .faults import Notes
+from .formats import FORMATS, FormatRow
+from .options_cli import options_of
+from .reading import Options
+from .run import How, convert_to_file
 
-
-class Totals(msgspec.Struct):
-    """What came out of a conversion; `negatives` are rows without objects, `counts` what was left out or changed, by reason."""
-
-    rows: int = 0
-    objects: int = 0
-    negatives: int = 0
-    counts: dict[str, int] = {}
-    out: str | None = None
-
-
-class Negatives(click.ParamType):
-    """keep, drop, or a whole number from 0."""
-
-    name = "keep|drop|N"
-
-    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str | int:
-        text = str(value)
-        if text in ("keep", "drop"):
-            return text
-        if text.isascii() and text.isdigit():
-            return int(text)
-        self.fail(f"{text!r}: expected keep, drop or a whole number from 0", param, context)
+RUNNING = [  # what every verb has beside its format's options
+    click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="What to write; whole or not at all."),
+    click.Option(["--dry-run"], is_flag=True, help="Check and count; write nothing."),
+    click.Option(["--resume"], is_flag=True, help="Go on where a killed run of the same command stopped."),
+    click.Option(["--workers"], type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes that make rows."),
+    click.Option(
+        ["--engine"], type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where --workers run: here, or on Ray."
+    ),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print the counts as one JSON object."),
+]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class FormatGroup(click.Group):
+    """Lists the formats without importing them; a verb is built when it is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(FORMATS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return command_of(FORMATS[name]) if name in FORMATS else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Formats"):
+            formatter.write_dl([(row.name, row.summary) for row in FORMATS.values()])
+
+
+@click.group(cls=FormatGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def convert() -> None:
-    """Turn an annotation file into rows for swift: one verb per format."""
-
-
-@convert.command()
-@click.argument("annotations", metavar="ANN.json", type=click.Path(path_type=Path))
-@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the pictures.  [default: the folder of ANN.json]")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The JSONL file to write; it appears whole or not at all.")
-@click.option("--prompt", default=DETECT_ALL, show_default=True, help="The question; {categories} stands for all names, comma-separated.")
-@click.option("--order", type=click.Choice(list(ORDERS)), default="category", show_default=True, help="Order of the boxes, see above.")
-@click.option("--negatives", type=Negatives(), default="keep", show_default=True, help="Images without annotations; N keeps at most N.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which ones --negatives N keeps.")
-@click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop", show_default=True, help="What to do about faults.")
-@click.option("--check-images/--no-check-images", default=True, help="Whether to look at the pictures, or take sizes from ANN.json.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N images of the file.")
-@click.option("--dry-run", is_flag=True, help="Check and count; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
-def coco(annotations: Path, images: Path | None, out: Path | None, dry_run: bool, as_json: bool, **options: object) -> None:
-    """Turn a COCO instance file into rows: one question and answer per image.
-
-    Boxes are x1, y1, x2, y2 in pixels of the upright picture (EXIF orientation applied). A row keeps its image's id as
-    sample_id, and size_wh. Picture paths are absolute. A category name that holds a comma, a double quote or a line break
-    stands in the prompt as a JSON string, and as it is in the answer.
-
-    \b
-    Order of the boxes in an answer (equal ones: as in the file):
-      category    order of the categories in the file, then top edge, then left edge
-      reading     top edge, then left edge, then order of the categories
-      annotation  as in the file
-
-    Left out and counted: crowd boxes (no targets); images with crowd boxes only (they are not empty, so no negatives
-    either). Boxes that stick out of their image are cut at its border and counted.
-
-    Faults: an unknown image or category, a box that is inverted, empty, not finite or outside its image, a repeated
-    annotation id; a picture that is missing, unreadable, of another size or outside DIR. All are collected and told, and
-    nothing is written; --on-error skip leaves them out and counts them (of annotations that share an id, the first stays).
-    An image that loses all its annotations so is left out too. Repeated image ids, category ids or names always stop.
+    """Turn annotations into rows for swift, and rows into other formats: one verb per format.
 
     \b
     Example:
-      groundswift convert coco annotations.json --images images/ --out train.jsonl --negatives 500
+      groundswift convert coco annotations.json --images images/ --out train.jsonl
     """
+
+
+def command_of(row: FormatRow) -> click.Command:
+    """The verb of one format."""
+    struct = row.options()
+
+    def run(**values: Any) -> None:
+        running = {option.name: values.pop(option.name) for option in RUNNING}
+        run_format(struct(**values), **running)
+
+    return click.Command(row.name, callback=run, params=[*options_of(struct), *RUNNING], help=struct.__doc__, short_help=row.summary)
+
+
+def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, workers: int, engine: str, as_json: bool) -> None:
+    """Convert and say what came out."""
     if not dry_run and out is None:
         raise click.UsageError("Missing option '--out' (or --dry-run).")
-    if out is not None and os.path.realpath(out) == os.path.realpath(annotations):
+    if out is not None and os.path.realpath(out) == os.path.realpath(options.annotations):
         raise GroundswiftError(f"{out}: this is the annotation file; expected another file to write")
-    tally, totals = Tally(), Totals()
-    rows = counted(rows_of_coco_file(annotations, images, CocoOptions(**options), tally), totals)
-    if dry_run:
-        for _ in rows:
-            pass
+    notes = Notes(options.on_error)
+    target = None if dry_run else out
+    try:
+        with tempfile.TemporaryDirectory() as elsewhere:
+            if dry_run and getattr(options, "save_pictures", None):
+                options = msgspec.structs.replace(options, save_pictures=elsewhere)
+            totals = convert_to_file(options, target, How(workers, engine, resume), notes)
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command with --resume goes on from here", err=True)
+        raise
+    if as_json:
+        counts = dict(notes.left_out.counts.most_common())
+        click.echo(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}).decode())
     else:
-        write_whole(out, map(encode_row, rows))
-        totals.out = str(out)
-    totals.counts = dict(tally.counts.most_common())
-    click.echo(msgspec.json.encode(totals).decode() if as_json else summary(totals, tally))
+        click.echo(summary(totals, notes, target))
 
 
-def counted(rows: Iterable[Row], totals: Totals) -> Iterator[Row]:
-    """The rows, added up as they pass."""
-    for row in rows:
-        found = len(row.objects.ref)
-        totals.rows += 1
-        totals.objects += found
-        totals.negatives += not found
-        yield row
-
-
-def summary(totals: Totals, tally: Tally) -> str:
+def summary(totals: Totals, notes: Notes, out: Path | None) -> str:
     """What a conversion prints: totals, then what was left out or changed, a line a reason."""
     head = f"{totals.rows} rows, {totals.objects} objects, {totals.negatives} rows without objects"
-    lines = [f"{head} -> {totals.out}" if totals.out else f"{head}; nothing written (--dry-run)"]
-    if tally.counts:
-        lines += ["left out or changed:", *tally.lines()]
+    lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
+    if notes.left_out.counts:
+        lines += ["left out or changed:", *notes.left_out.lines()]
     return "\n".join(lines)

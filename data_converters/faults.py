@@ -1,4 +1,4 @@
-"""Faults of a source: collected by reason, then told all at once, or left out and counted. Every converter uses this."""
+"""What happens on the way from a source to rows: faults, and what is left out or changed by rule. Every converter notes it here."""
 
 from __future__ import annotations
 
@@ -21,27 +21,44 @@ class Fault(NamedTuple):
         return f"{self.thing}: {self.what}; expected {self.expected}"
 
 
-class Faults:
-    """`stop` collects every fault, and `settle` raises them as one error; `skip` counts each in the tally of what was left out."""
+class NoRow(Exception):
+    """There can be no row: the fault, or None where it is noted already."""
 
-    def __init__(self, source: object, on_error: OnError, tally: Tally) -> None:
-        self.source = source
+    def __init__(self, fault: Fault | None) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+class Notes:
+    """`on_error` stop collects every fault, and `settle` raises them as one error; skip counts each among what was left out."""
+
+    def __init__(self, on_error: OnError = "stop") -> None:
         self.skipping = on_error == "skip"
-        self.left_out = tally
+        self.left_out = Tally()
         self.collected = Tally()
 
     def add(self, fault: Fault) -> None:
+        """Note a fault; what it is about becomes no part of any row."""
         if self.skipping:
             self.left_out.add(fault.reason, fault.thing)
         else:
             self.collected.add(fault.reason, fault)
 
-    def settle(self) -> None:
+    def count(self, reason: str, example: object = "", count: int = 1) -> None:
+        """Note something that is left out or changed by rule, and is no fault."""
+        self.left_out.add(reason, example, count)
+
+    def merge(self, other: Notes) -> None:
+        """Take in the notes of a later part of the same source."""
+        self.left_out.merge(other.left_out)
+        self.collected.merge(other.collected)
+
+    def settle(self, source: object) -> None:
         """Raises GroundswiftError with the total and the first faults of each reason, where any was collected."""
         total = self.collected.counts.total()
         if not total:
             return
-        lines = [f"{self.source}: {total} {'fault' if total == 1 else 'faults'}; nothing was written"]
+        lines = [f"{source}: {total} {'fault' if total == 1 else 'faults'}; nothing was written"]
         for reason, count in self.collected.counts.most_common():
             examples = self.collected.examples[reason]
             lines += [f"{count:>8}  {reason}", *(f"{'':>10}{example}" for example in examples)]

@@ -1,18 +1,99 @@
-"""The question of a detection sample: all class names in one sentence."""
+"""The question of a sample: from the file of prompts by task and language, fixed or sampled, or the user's own text."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+import msgspec
 
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import swift_tag_in
 
-CATEGORIES = "{categories}"
-DETECT_ALL = f"Detect every object of these categories: {CATEGORIES}."
+OWN = "own"  # the name of a prompt that the user wrote
 _NEEDS_QUOTES = re.compile('[,"\x00-\x1f\x7f\x85\u2028\u2029]')  # comma, quote, and all that breaks a line
 _FIELD = re.compile(r"\{\w*\}")
+Language = Literal["en", "zh", "both"]
+
+
+class Prompt(NamedTuple):
+    """A question with its fields unfilled; `name` says which one it is, such as `find.en.2`."""
+
+    name: str
+    text: str
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """The questions of one task, and how one is chosen for a row: the first, or by a hash of seed and row, the same in any process."""
+
+    choices: tuple[Prompt, ...]
+    seed: int
+    sampled: bool
+
+    def pick(self, key: object) -> Prompt:
+        """The question of the row that `key` (its sample_id) names."""
+        if not self.sampled or len(self.choices) == 1:
+            return self.choices[0]
+        digest = blake2b(f"{self.seed}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return self.choices[int.from_bytes(digest, "big") % len(self.choices)]
+
+    def filled(self, values: Mapping[str, str]) -> Asking:
+        """The same with fields filled that have one value for all rows."""
+        return Asking(tuple(Prompt(name, filled(text, values)) for name, text in self.choices), self.seed, self.sampled)
+
+
+def asking(
+    task: str, language: Language, own: str | None, seed: int, sampled: bool, fields: Sequence[str] = (), tags: Sequence[str] = ()
+) -> Asking:
+    """The questions of a task in one language or both; `own` is the user's text in their place.
+
+    `fields` are the names that a text may hold in braces, `tags` those of swift's placeholders that it must hold, once each.
+    Raises GroundswiftError where the user's text is blank, holds another field, or lacks or adds one of swift's tags.
+    """
+    if own is not None:
+        check_text(own, fields, tags)
+        return Asking((Prompt(OWN, own),), seed, False)
+    by_language = all_prompts()[task]
+    languages = ("en", "zh") if language == "both" else (language,)
+    choices = [Prompt(f"{task}.{each}.{number}", text) for each in languages for number, text in enumerate(by_language[each], 1)]
+    return Asking(tuple(choices), seed, sampled)
+
+
+@cache
+def all_prompts() -> dict[str, dict[str, list[str]]]:
+    """Task -> language -> questions, as they stand in prompts.yaml."""
+    import yaml
+
+    return yaml.safe_load((files(__package__) / "prompts.yaml").read_text(encoding="utf-8"))
+
+
+def check_text(text: str, fields: Sequence[str], tags: Sequence[str] = ()) -> None:
+    """Raise GroundswiftError where a question is blank, has an unknown field, or lacks one of `tags` or holds others of swift's."""
+    if not text.strip():
+        wanted = f"a question{''.join(f', with {{{name}}} where it belongs' for name in fields)}"
+        raise GroundswiftError(f"the prompt is blank; expected {wanted}")
+    for field in _FIELD.findall(text):
+        if field[1:-1] not in fields:
+            known = "".join(f"{{{name}}} or " for name in fields)
+            raise fault(f"prompt {text!r}", f"unknown field {field}", f"{known}no field")
+    for tag in tags:
+        if text.count(tag) != 1:
+            raise fault(f"prompt {text!r}", f"holds {tag} {text.count(tag)} times", "once")
+    rest = text
+    for tag in tags:
+        rest = rest.replace(tag, "")
+    if found := swift_tag_in(rest):
+        raise fault(f"prompt {text!r}", f"holds {found}, which swift would replace", "text without swift's tags")
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A question with its fields filled; braces of the values stay as they are."""
+    return _FIELD.sub(lambda field: values.get(field[0][1:-1], field[0]), text)
 
 
 def written_name(name: str) -> str:
@@ -20,17 +101,8 @@ def written_name(name: str) -> str:
     return json.dumps(name, ensure_ascii=False) if _NEEDS_QUOTES.search(name) else name
 
 
-def detection_prompt(text: str, names: Sequence[str]) -> str:
-    """The question, with the names in the order given in place of `{categories}`; a text without it is the question as it stands.
-
-    Raises GroundswiftError where the text is blank or has another field, or where text or name holds one of swift's tags.
-    """
-    if not text.strip():
-        raise GroundswiftError(f"the prompt is blank; expected a question, with {CATEGORIES} where the names belong")
-    for field in _FIELD.findall(text):
-        if field != CATEGORIES:
-            raise fault(f"prompt {text!r}", f"unknown field {field}", f"{CATEGORIES} or no field")
-    for what, written in (("prompt", text), *(("category name", name) for name in names)):
-        if tag := swift_tag_in(written):
-            raise fault(f"{what} {written!r}", f"holds {tag}, which swift would replace", "text without swift's tags")
-    return text.replace(CATEGORIES, ", ".join(map(written_name, names)))
+def check_names(names: Sequence[str]) -> None:
+    """Raise GroundswiftError where a class name holds one of swift's tags."""
+    for name in names:
+        if tag := swift_tag_in(name):
+            raise fault(f"category name {name!r}", f"holds {tag}, which swift would replace", "text without swift's tags")

@@ -5,6 +5,8 @@ night_train:                            # the name
   annotations: night/annotations.json   # relative to the list
   images: night/images                  # default: the folder of the annotations
   negatives: 200                        # any option of `groundswift convert coco`, `_` for `-`; optional
+
+Any format of `groundswift convert` that makes rows can be named so.
 """
 
 from __future__ import annotations
@@ -18,22 +20,16 @@ import yaml
 
 from groundswift.errors import Tally, fault
 from groundswift.records import Row
+from groundswift.storage import is_url
 
-from .coco import CocoOptions, rows_of_coco_file
+from .faults import Notes
+from .formats import FORMATS
+from .options_cli import path_fields
+from .reading import Options
+from .run import rows_of
 
 ENVIRONMENT = "GROUNDSWIFT_DATASETS"  # the variable that names the list
 FORBIDDEN = "#/:"  # what swift reads as a sample size, a path or a subset
-
-
-class CocoSet(CocoOptions, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag="coco"):
-    """One entry of a list, its paths absolute."""
-
-    annotations: str
-    images: str | None = None
-
-
-SetSpec = CocoSet
-FORMATS = {"coco": CocoSet}
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,7 +46,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_sets(path: str | Path) -> dict[str, SetSpec]:
+def read_sets(path: str | Path) -> dict[str, Options]:
     """The sets of a list by name, with absolute paths. Raises GroundswiftError that names the file and the line or entry at fault."""
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
@@ -69,26 +65,32 @@ def read_sets(path: str | Path) -> dict[str, SetSpec]:
     return {name: _read_set(f"{path}: {name}", name, entry, folder) for name, entry in content.items()}
 
 
-def _read_set(where: str, name: object, entry: object, folder: Path) -> SetSpec:
+def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
     if not isinstance(name, str) or not name.strip() or any(mark in name for mark in FORBIDDEN):
         raise fault(where, "no name for a set", f"text without any of {FORBIDDEN} (quote numbers and words such as yes)")
     if os.path.exists(name):
         raise fault(where, "a file or folder of this name is in the working directory, and swift would read that", "another name")
-    known = ", ".join(FORMATS)
+    known = ", ".join(name for name, row in FORMATS.items() if row.makes_rows)
     if not isinstance(entry, dict):
         raise fault(where, f"got {entry!r}", f"format ({known}), annotations and options")
     kind = entry.get("format")
-    if not isinstance(kind, str) or kind not in FORMATS:
+    if not isinstance(kind, str) or kind not in FORMATS or not FORMATS[kind].makes_rows:
         raise fault(where, f"format is {kind!r}", known)
+    struct = FORMATS[kind].options()
     try:
-        spec = msgspec.convert(entry, FORMATS[kind])
+        spec = msgspec.convert({key: value for key, value in entry.items() if key != "format"}, struct)
     except msgspec.ValidationError as error:
         raise fault(where, str(error), "the options of `groundswift convert`, with _ for -") from None
-    images = None if spec.images is None else str(folder / spec.images)
-    return msgspec.structs.replace(spec, annotations=str(folder / spec.annotations), images=images)
+    absolute = {name: joined(folder, value) for name in path_fields(struct) if (value := getattr(spec, name)) is not None}
+    return msgspec.structs.replace(spec, **absolute)
 
 
-def rows_of_set(spec: SetSpec, progress: bool = True) -> tuple[list[Row], Tally]:
+def joined(folder: Path, path: str) -> str:
+    """A path of a list, relative to the list's folder; an absolute one or a URL as it is."""
+    return path if is_url(path) else str(folder / path)
+
+
+def rows_of_set(spec: Options, progress: bool = True) -> tuple[list[Row], Tally]:
     """All rows of a set, and what was left out; the same as `groundswift convert` writes. Raises GroundswiftError for a faulty source."""
-    tally = Tally()
-    return list(rows_of_coco_file(spec.annotations, spec.images, spec, tally, progress)), tally
+    notes = Notes(spec.on_error)
+    return list(rows_of(spec, notes, progress)), notes.left_out

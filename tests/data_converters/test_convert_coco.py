@@ -9,8 +9,11 @@ import msgspec
 import pytest
 
 from groundswift.coco_file import CocoFile
-from groundswift.data_converters.coco import CocoOptions, coco_rows, dropped_negatives, rows_of_coco_file
-from groundswift.data_converters.prompts import detection_prompt, written_name
+from groundswift.data_converters.coco import CocoOptions, detection_reading, dropped_negatives
+from groundswift.data_converters.faults import Notes
+from groundswift.data_converters.fitting import Pictures
+from groundswift.data_converters.prompts import written_name
+from groundswift.data_converters.run import rows_of
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.records import Row, encode_row
 
@@ -18,8 +21,9 @@ PROMPT = "<image>Detect every object of these categories: cat, dog."
 
 
 def converted(path: Path, pictures: Path | None, **options) -> tuple[list[Row], Tally]:
-    tally = Tally()
-    return list(rows_of_coco_file(path, pictures, CocoOptions(**options), tally, progress=False)), tally
+    options = CocoOptions(annotations=str(path), images=pictures and str(pictures), **options)
+    notes = Notes(options.on_error)
+    return list(rows_of(options, notes)), notes.left_out
 
 
 def ids(rows: list[Row]) -> list[int]:
@@ -39,6 +43,7 @@ def test_rows_by_hand(small, pictures, annotate):
             "objects": {"ref": ref, "bbox": bbox, "bbox_type": "real"},
             "sample_id": sample_id,
             "size_wh": size_wh,
+            "prompt": "detect.en.1",
         }
 
     boxes = [[2, 20, 10.5, 26], [10, 20, 18, 26], [5, 5, 15, 15], [30, 5, 40, 15]]
@@ -365,20 +370,90 @@ def test_names_in_prompt_and_answer(small, annotate, name, written):
     assert rows[0].objects.ref == ["cat", "cat", name, name]
 
 
-def test_own_prompts():
-    assert detection_prompt("找出 {categories}。", ["猫", "dog"]) == "找出 猫, dog。"
-    assert detection_prompt('Answer as {"bbox_2d": [...]}', ["cat"]) == 'Answer as {"bbox_2d": [...]}'
+def asked(small, annotate, prompt: str, **options) -> list[str]:
+    rows, _ = converted(annotate(small), None, check_images=False, prompt=prompt, **options)
+    return [row.messages[0].content.removeprefix("<image>") for row in rows]
+
+
+def test_own_prompts(small, annotate):
+    small["categories"][0]["name"] = "猫"
+    assert asked(small, annotate, "找出 {categories}。")[0] == "找出 猫, dog。"
+    assert asked(small, annotate, 'Answer as {"bbox_2d": [...]}')[0] == 'Answer as {"bbox_2d": [...]}'
+    assert asked(small, annotate, "Find {category}!", classes="one", absent=0) == ["Find 猫!", "Find dog!", "Find dog!", "Find 猫!"]
 
 
 @pytest.mark.parametrize(
     ("prompt", "text"),
-    [("Find {names}.", "unknown field {names}; expected"), (" ", "blank"), ("<image>Find {categories}", "holds <image>")],
+    [
+        ("Find {names}.", "unknown field {names}; expected {categories} or no field"),
+        (" ", "the prompt is blank; expected a question, with {categories} where it belongs"),
+        ("<image>Find {categories}", "holds <image>"),
+    ],
 )
-def test_refused_prompts(prompt, text):
+def test_refused_prompts(small, annotate, prompt, text):
     with pytest.raises(GroundswiftError, match=text):
-        detection_prompt(prompt, ["cat"])
+        asked(small, annotate, prompt)
+
+
+def questions(rows: list[Row]) -> list[tuple[int, str, list[str]]]:
+    return [(row.sample_id, row.messages[0].content.removeprefix("<image>"), row.objects.ref) for row in rows]
+
+
+def test_one_class_a_question(small, pictures, annotate):
+    """Every class that is there, and one that is not; crowd boxes of a class make it neither."""
+    rows, left_out = converted(annotate(small), pictures, classes="one")
+    assert questions(rows) == [
+        (11, "Detect every cat.", ["cat", "cat"]),
+        (11, "Detect every dog.", ["dog", "dog"]),
+        (12, "Detect every cat.", []),
+        (12, "Detect every dog.", ["dog"]),
+        (13, "Detect every cat.", []),
+        (15, "Detect every cat.", ["cat"]),
+    ]
+    assert {row.prompt for row in rows} == {"detect_one.en.1"}
+    assert left_out.counts["class with crowd boxes only"] == 1
+    assert left_out.counts["image with crowd boxes only"] == 1
+
+
+def test_absent_classes_are_sampled_by_the_seed(small, annotate):
+    small["categories"] += [{"id": 100 + i, "name": f"class {i}"} for i in range(20)]
+
+    def absent(**options) -> list[str]:
+        rows, _ = converted(annotate(small), None, check_images=False, classes="one", limit=1, **options)
+        return [row.messages[0].content for row in rows if not row.objects.ref]
+
+    assert len(absent(absent=5)) == 5
+    assert absent(absent=5) == absent(absent=5)
+    assert absent(absent=5) != absent(absent=5, seed=1)
+    assert len(absent(absent=99)) == 20
+
+
+def test_only_present_classes(small, pictures, annotate):
+    rows, left_out = converted(annotate(small), pictures, classes="present")
+    assert [question for _, question, _ in questions(rows)] == [
+        "Detect every object of these categories: cat, dog.",
+        "Detect every object of these categories: dog.",
+        "Detect every object of these categories: cat.",
+    ]
+    assert left_out.counts["image without objects, nothing to ask for"] == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "starts"), [("en", {"D", "F", "W", "L"}), ("zh", {"检", "找", "图", "请"}), ("both", set("DFWL检找图请"))]
+)
+def test_sampled_questions(small, annotate, language, starts):
+    """Each question of the file is met, the same each time, and its name is recorded."""
+    path = annotate(with_negatives(small, 200))
+    rows, _ = converted(path, None, check_images=False, prompts="sampled", language=language)
+    again, _ = converted(path, None, check_images=False, prompts="sampled", language=language)
+    other, _ = converted(path, None, check_images=False, prompts="sampled", language=language, seed=1)
+    assert {row.messages[0].content.removeprefix("<image>")[0] for row in rows} == starts
+    assert len({row.prompt for row in rows}) == len(starts)
+    assert rows == again
+    assert rows != other
 
 
 def test_the_core_needs_no_files(small):
-    rows = coco_rows(msgspec.convert(small, CocoFile), "memory", "/pictures", CocoOptions(), Tally())
-    assert next(rows).images == ["/pictures/plain.jpg"]
+    notes = Notes()
+    reading = detection_reading(msgspec.convert(small, CocoFile), CocoOptions(annotations="memory"), Pictures("/pictures", False), notes)
+    assert next(reading.make(next(iter(reading.items)), notes)).images == ["/pictures/plain.jpg"]

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
-from groundswift.data_converters.sets import CocoSet, rows_of_set
+from groundswift.data_converters.coco import CocoOptions
+from groundswift.data_converters.sets import rows_of_set
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
 from groundswift.writing import write_whole
@@ -72,7 +73,7 @@ def test_json_counts(small, pictures, annotate, out):
 def test_a_named_set_has_the_rows_of_the_command(small, pictures, annotate, out):
     path = annotate(small)
     assert run(path, "--images", pictures, "--out", out, "--order", "reading").exit_code == 0
-    rows, tally = rows_of_set(CocoSet(annotations=str(path), images=str(pictures), order="reading"), progress=False)
+    rows, tally = rows_of_set(CocoOptions(annotations=str(path), images=str(pictures), order="reading"), progress=False)
     assert b"".join(map(encode_row, rows)) == out.read_bytes()
     assert tally.counts["crowd box, kept out of the target"] == 2
 

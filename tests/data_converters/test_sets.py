@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from groundswift.data_converters.prompts import DETECT_ALL
-from groundswift.data_converters.sets import CocoSet, read_sets, rows_of_set
+from groundswift.data_converters.coco import CocoOptions
+from groundswift.data_converters.sets import read_sets, rows_of_set
 from groundswift.errors import GroundswiftError
 
 GOOD = """
@@ -34,15 +34,15 @@ def listed(tmp_path):
 
 
 def test_good_list(listed, tmp_path):
-    first = CocoSet(
+    first = CocoOptions(
         annotations=f"{tmp_path}/night/annotations.json",
         images=f"{tmp_path}/night/images",
         negatives=200,
         on_error="skip",
         check_images=False,
     )
-    assert read_sets(listed(GOOD)) == {"night_train": first, "夜间": CocoSet(annotations="/data/a.json", negatives="drop")}
-    assert (first.prompt, first.order, first.seed) == (DETECT_ALL, "category", 0)
+    assert read_sets(listed(GOOD)) == {"night_train": first, "夜间": CocoOptions(annotations="/data/a.json", negatives="drop")}
+    assert (first.prompt, first.order, first.seed) == (None, "category", 0)
 
 
 def test_rows(listed, small, annotate, pictures):
@@ -69,9 +69,9 @@ BAD = {
     "cut": ("a: {format: coco, annotations: 'x", r"sets\.yaml:1:\d+: not YAML"),
     "name twice": ("a: {format: coco, annotations: x}\nb: {}\na: {}\n", r"sets\.yaml:3:1: not YAML \('a' stands twice\)"),
     "key twice": ("a:\n  format: coco\n  format: coco\n", r"sets\.yaml:3:3: not YAML \('format' stands twice\)"),
-    "no mapping": ("a: night.json", r"sets\.yaml: a: got 'night\.json'; expected format \(coco\)"),
+    "no mapping": ("a: night.json", r"sets\.yaml: a: got 'night\.json'; expected format \(coco, "),
     "no format": ("a: {annotations: x}", r"a: format is None; expected coco"),
-    "unknown format": ("a: {format: yolo, annotations: x}", r"a: format is 'yolo'; expected coco"),
+    "unknown format": ("a: {format: tfrecord, annotations: x}", r"a: format is 'tfrecord'; expected coco"),
     "a list of formats": ("a: {format: [coco], annotations: x}", r"a: format is \['coco'\]; expected coco"),
     "no annotations": ("a: {format: coco}", "a: Object missing required field `annotations`"),
     "unknown key": ("a: {format: coco, annotations: x, image: y}", "a: Object contains unknown field `image`"),

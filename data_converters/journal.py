@@ -1,0 +1,190 @@
+"""Output that appears whole or not at all, and that a killed run can go on with: lines go to a partial file, and a journal beside it says
+how far they are good. `.NAME.partial` and `.NAME.journal` stand beside NAME until the last line; then the partial file becomes NAME.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from groundswift.errors import GroundswiftError, fault
+from groundswift.writing import sigterm_as_exit
+
+from .blocks import Made, Totals
+from .faults import Notes
+
+SECONDS = 5.0  # between two entries of the journal: what a kill can cost
+WRITE_BACK = 8 << 20  # bytes after which the disk is asked to begin
+
+
+class Entry(msgspec.Struct):
+    """How far a run has come: `blocks` of the source have become the first `size` bytes. `run` says of what and how."""
+
+    run: dict[str, Any]
+    blocks: int = 0
+    size: int = 0
+    totals: Totals = msgspec.field(default_factory=Totals)
+    left_out: dict[str, int] = {}
+    left_out_examples: dict[str, list[str]] = {}
+    faults: dict[str, int] = {}
+    fault_examples: dict[str, list[str]] = {}
+
+
+class Output:
+    """An output under way. `blocks`: how many of the source are in it already."""
+
+    def __init__(self, out: Path, run: dict[str, Any], notes: Notes) -> None:
+        self.target = Path(os.path.realpath(out))
+        self.partial = self.target.with_name(f".{self.target.name}.partial")
+        self.journal = self.target.with_name(f".{self.target.name}.journal")
+        self.next_journal = self.target.with_name(f".{self.target.name}.journal.next")
+        self.run, self.notes, self.totals = run, notes, Totals()
+        self.blocks = self.size = self._on_its_way = 0
+        self.file: BinaryIO | None = None
+        self._next_entry = time.monotonic() + SECONDS
+
+    def open(self, resume: bool) -> None:
+        """Begin, or go on where the journal says. Raises GroundswiftError where another run writes, or the journal is of another run."""
+        file = os.fdopen(os.open(self.partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        self._lock(file)
+        self.file = file
+        entry = self._earlier() if resume else None
+        if entry:
+            self.blocks, self.size, self.totals = entry.blocks, entry.size, entry.totals
+            for tally, counts, examples in (
+                (self.notes.left_out, entry.left_out, entry.left_out_examples),
+                (self.notes.collected, entry.faults, entry.fault_examples),
+            ):
+                tally.counts.clear()
+                tally.counts.update(counts)
+                tally.examples = examples
+        else:
+            self._forget()
+        self.file.truncate(self.size)
+        self.file.seek(self.size)
+
+    def _lock(self, file: BinaryIO) -> None:
+        with suppress(ImportError):  # where there is none, two runs at once are the user's to avoid
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise fault(self.target, "another conversion is writing this file") from None
+
+    def _earlier(self) -> Entry | None:
+        """The last entry of an earlier run of the same source and options whose lines are all there; None where there is none."""
+        try:
+            entry = msgspec.json.decode(self.journal.read_bytes(), type=Entry)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise fault(
+                self.journal, f"cannot be read ({error})", "the journal of the killed run; without --resume it begins anew"
+            ) from None
+        if entry.run != msgspec.to_builtins(self.run):
+            keys = sorted(key for key in entry.run.keys() | self.run.keys() if entry.run.get(key) != msgspec.to_builtins(self.run).get(key))
+            raise fault(
+                self.target, f"the killed run had another {', '.join(keys)}", "the same source and options; without --resume it begins anew"
+            )
+        return entry if os.fstat(self.file.fileno()).st_size >= entry.size else None
+
+    def add(self, made: Made) -> None:
+        """Take in one more block."""
+        self.file.write(made.lines)
+        self.blocks += 1
+        self.size += len(made.lines)
+        if self.size - self._on_its_way > WRITE_BACK:
+            self._write_back()
+        self.totals.add(made.totals)
+        self.notes.merge(made.notes)
+        if time.monotonic() >= self._next_entry:
+            self.enter()
+            self._next_entry = time.monotonic() + SECONDS
+
+    def _write_back(self) -> None:
+        """Let the disk begin with what is there, so that the flush at the end does not wait for all of it."""
+        self.file.flush()
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.file.fileno(), self._on_its_way, self.size - self._on_its_way, os.POSIX_FADV_DONTNEED)
+        self._on_its_way = self.size
+
+    def enter(self) -> None:
+        """Put all lines on the disk, then say so in the journal."""
+        if self.file is None:
+            return
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        left_out, collected = self.notes.left_out, self.notes.collected
+        entry = Entry(
+            self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
+        )
+        self.next_journal.write_bytes(msgspec.json.encode(entry))
+        os.replace(self.next_journal, self.journal)
+
+    def finish(self) -> None:
+        """Put the whole file in its place."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        os.replace(self.partial, self.target)
+        self._forget()
+
+    def keep(self, whether: bool) -> bool:
+        """Leave what there is to `--resume`, or drop it."""
+        if not whether:
+            self.drop()
+        return whether
+
+    def drop(self) -> None:
+        """Leave nothing behind; what another run writes is left alone."""
+        if self.file:
+            self.partial.unlink(missing_ok=True)
+            self._forget()
+
+    def _forget(self) -> None:
+        self.journal.unlink(missing_ok=True)
+        self.next_journal.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give up the file, and its lock with it."""
+        if self.file:
+            with suppress(OSError):
+                self.file.close()
+
+
+@contextmanager
+def output(out: Path, run: dict[str, Any], notes: Notes, resume: bool) -> Iterator[Output]:
+    """An output that becomes the file `out` when the block ends; an error of the source drops it, an interrupt leaves it to `--resume`.
+
+    Raises GroundswiftError where it cannot be written.
+    """
+    target = Path(os.path.realpath(out))
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise fault(out, "is a folder or device", "a file to write")
+    under_way = Output(out, run, notes)
+    try:
+        with sigterm_as_exit():
+            under_way.open(resume)
+            yield under_way
+            under_way.finish()
+    except GroundswiftError:
+        under_way.drop()
+        raise
+    except OSError as error:
+        if error.filename not in (None, str(under_way.partial), str(under_way.next_journal)):  # some other file, on the way to a line
+            raise
+        kept = "; --resume goes on from what is written" if under_way.keep(os.path.exists(under_way.journal)) else ""
+        raise fault(out, f"cannot be written ({error.strerror}){kept}", "a file in a folder that exists and can be written") from None
+    except BaseException:
+        with suppress(OSError):
+            under_way.enter()
+        under_way.keep(under_way.blocks > 0)
+        raise
+    finally:
+        under_way.close()

@@ -1,0 +1,76 @@
+"""Options structs as click options: a field becomes `--field`, its type the values it takes, its description the help."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+from msgspec import inspect
+
+
+class NameOrNumber(click.ParamType):
+    """One of some names, or a whole number from 0."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.name = "|".join([*names, "N"])
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str | int:
+        text = str(value)
+        if text in self.names:
+            return text
+        if text.isascii() and text.isdigit():
+            return int(text)
+        self.fail(f"{text!r}: expected {', '.join(self.names)} or a whole number from 0", param, context)
+
+
+def options_of(struct: type[msgspec.Struct], unit: str = "item") -> list[click.Parameter]:
+    """A click parameter for each field: `annotations` is the argument, all others are options."""
+    parameters = [_parameter(field, unit) for field in inspect.type_info(struct).fields]
+    return sorted(parameters, key=lambda each: not isinstance(each, click.Argument))
+
+
+def path_fields(struct: type[msgspec.Struct]) -> list[str]:
+    """The fields that hold a path."""
+    return [field.name for field in inspect.type_info(struct).fields if _unwrapped(field.type)[2].get("path")]
+
+
+def _parameter(field: inspect.Field, unit: str) -> click.Parameter:
+    kind, meta, extra = _unwrapped(field.type)
+    if field.name == "annotations":
+        return click.Argument(["annotations"], metavar=extra.get("metavar", "SOURCE"))
+    settings: dict[str, Any] = {"help": (meta.get("description") or "").replace("{unit}", unit), "metavar": extra.get("metavar")}
+    if not field.required and field.default is not msgspec.NODEFAULT:
+        settings |= {"default": field.default, "show_default": field.default is not None and field.default != ""}
+    name = field.name.replace("_", "-")
+    if isinstance(kind, inspect.BoolType):
+        return click.Option([f"--{name}/--no-{name}"], **settings | {"metavar": None})
+    return click.Option([f"--{name}"], type=_click_type(kind), required=field.required, **settings)
+
+
+def _unwrapped(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], dict[str, Any]]:
+    """The type itself, without `| None` and what describes it: (type, JSON schema of it, extra)."""
+    schema: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    while isinstance(kind, (inspect.Metadata, inspect.UnionType)):
+        if isinstance(kind, inspect.Metadata):
+            schema, extra, kind = schema | (kind.extra_json_schema or {}), extra | (kind.extra or {}), kind.type
+            continue
+        others = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+        if len(others) != 1:
+            break
+        kind = others[0]
+    return kind, schema, extra
+
+
+def _click_type(kind: inspect.Type) -> click.ParamType:
+    if isinstance(kind, inspect.LiteralType):
+        return click.Choice(list(kind.values))
+    if isinstance(kind, inspect.IntType):
+        return click.IntRange(min=kind.ge) if kind.ge is not None else click.INT
+    if isinstance(kind, inspect.FloatType):
+        return click.FloatRange(min=kind.ge, max=kind.le)
+    if isinstance(kind, inspect.UnionType):  # names, or a count
+        return NameOrNumber([value for each in kind.types if isinstance(each, inspect.LiteralType) for value in each.values])
+    return click.STRING

@@ -1,0 +1,117 @@
+"""Files of rows, streamed as typed structs: JSON Lines, a JSON list, or Parquet. Every row format reads through here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from groundswift.errors import GroundswiftError, fault
+from groundswift.records import read_jsonl
+from groundswift.storage import local_copy
+
+from .faults import Fault
+
+NO_ROW = "row unreadable"  # the reason to count by
+BATCH = 256
+
+
+class Sourced(NamedTuple):
+    """A row and where it stands: `train.jsonl:7` by its line, or `train.parquet: row 7` by its number from 1."""
+
+    where: str
+    row: Any
+
+
+def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Fault], int | None]:
+    """(the rows of a file in its order, how many). `.parquet` by its schema, `.json` as one list, anything else as JSON Lines.
+
+    A row that is no `row_type` is a Fault in its place; null counts as absent where a field has a default of None.
+    Raises GroundswiftError where the file as a whole cannot be read.
+    """
+    suffix, here = Path(path).suffix.lower(), local_copy(path)
+    if suffix == ".parquet":
+        return _parquet(path, here, row_type)
+    if suffix == ".json" and _first_byte(path, here) == b"[":
+        rows = _json_list(path, here, row_type)
+        return iter(rows), len(rows)
+    return _json_lines(path, row_type), _lines(path, here)
+
+
+def _json_lines(path: str, row_type: type[msgspec.Struct]) -> Iterator[Sourced | Fault]:
+    for number, row in read_jsonl(path, row_type):
+        where = f"{path}:{number}"
+        yield _fault(where, row) if isinstance(row, GroundswiftError) else Sourced(where, row)
+
+
+def _fault(where: str, error: GroundswiftError) -> Fault:
+    what, _, expected = str(error).removeprefix(f"{where}: ").partition("; expected ")
+    return Fault(NO_ROW, where, what, expected)
+
+
+def _lines(path: str, here: Path) -> int:
+    """How many lines a file has, blank ones included: one fast pass over its bytes."""
+    try:
+        with open(here, "rb") as file:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", "a file of rows") from None
+
+
+def _first_byte(path: str, here: Path) -> bytes:
+    """The first byte of the text, byte order mark and white space passed over."""
+    try:
+        with open(here, "rb") as file:
+            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", "a file of rows") from None
+
+
+def _json_list(path: str, here: Path, row_type: type[msgspec.Struct]) -> list[Sourced | Fault]:
+    """A JSON list is read whole, its elements left encoded until each is decoded by itself."""
+    text = here.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    try:
+        rows = msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise fault(path, f"not a JSON list ({error})", "a list of rows, or one row a line") from None
+    decoder = msgspec.json.Decoder(row_type)
+    out: list[Sourced | Fault] = []
+    for number, raw in enumerate(rows, 1):
+        where = f"{path}: row {number}"
+        try:
+            out.append(Sourced(where, decoder.decode(raw)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            out.append(Fault(NO_ROW, where, f"not a row: {error}", "one JSON object"))
+    return out
+
+
+def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Fault], int]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise fault(path, "Parquet needs the package pyarrow", "pip install pyarrow") from None
+    try:
+        file = pyarrow.parquet.ParquetFile(here)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise fault(path, f"cannot be read ({str(error).splitlines()[0]})", "a Parquet file") from None
+    fields = {field.encode_name for field in msgspec.structs.fields(row_type)}
+    columns = [name for name in file.schema_arrow.names if name in fields]
+
+    def rows() -> Iterator[Sourced | Fault]:
+        number = 0
+        try:
+            for batch in file.iter_batches(BATCH, columns=columns):
+                for values in batch.to_pylist():
+                    number += 1
+                    where = f"{path}: row {number}"
+                    try:
+                        yield Sourced(where, msgspec.convert(values, row_type))
+                    except msgspec.ValidationError as error:
+                        yield Fault(NO_ROW, where, f"not a row: {error}", "the columns of this format")
+        except (OSError, pyarrow.ArrowException) as error:
+            raise fault(f"{path}: row {number + 1}", f"cannot be read ({str(error).splitlines()[0]})", "a whole Parquet file") from None
+
+    return rows(), file.metadata.num_rows

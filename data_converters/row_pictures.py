@@ -1,0 +1,61 @@
+"""The pictures of rows that name each by its own path: an absolute one or an address stays as it is, others lie in a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from groundswift.storage import is_url
+
+from .faults import Fault, Notes
+from .fitting import Pictures
+from .pictures import UPRIGHT, look_at, path_inside, seen_size
+
+LONGEST = 4096  # characters of a path; a picture spelt out in a row has more
+
+
+class Seen(NamedTuple):
+    """A picture of a row: its absolute path or address, its upright size (width, height) in px where known, its EXIF orientation 1..8."""
+
+    path: str
+    size_wh: tuple[int, int] | None
+    orientation: int = UPRIGHT
+
+
+class RowPictures(msgspec.Struct, frozen=True):
+    """The folder that relative paths start from, and whether to look at the pictures."""
+
+    inside: Pictures
+
+    def see(self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+        """A picture by the path that a row has for it; None, and a fault is noted, where it cannot be used.
+
+        `size_needed`: look at it even where pictures are not checked, unless its size is stated.
+        """
+        path = self.path_of(name, thing, notes)
+        if path is None:
+            return None
+        if not self.inside.check and (stated_wh or not size_needed):
+            return Seen(path, stated_wh)
+        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing)
+        if look.fault:
+            notes.add(look.fault)
+            return None
+        return Seen(path, size_wh, look.orientation)
+
+    def path_of(self, name: str, thing: str, notes: Notes) -> str | None:
+        """The absolute path or address of what a row names; None, and a fault is noted, where that is no path or leaves the folder."""
+        if name.startswith("data:") or len(name) > LONGEST or "\n" in name:
+            what = f"an image of {len(name)} characters, {name[:24]!r}..."
+            notes.add(Fault("image spelt out in the row", thing, what, "a path to a file"))
+            return None
+        if is_url(name) or os.path.isabs(name) or re.match(r"[A-Za-z]:[\\/]", name):
+            return name
+        path = path_inside(self.inside.folder, name)
+        if path is None:
+            expected = "an absolute path, an address, or a path that stays inside the folder of the pictures"
+            notes.add(Fault("image path leaves its folder", thing, f"image {name!r} with {self.inside.folder}", expected))
+        return path

@@ -1,0 +1,131 @@
+"""A conversion from options to a file, or to rows in memory: what the command, the named sets and the tests call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from groundswift import __version__
+from groundswift.collecting import frozen, without_collection
+from groundswift.errors import GroundswiftError
+from groundswift.records import Row
+from groundswift.storage import exists, is_url, shown, stat_key
+
+from .blocks import ITEMS, Made, Totals, blocks_of, made_by_workers, made_here
+from .faults import Fault, Notes
+from .journal import output
+from .options_cli import path_fields
+from .reading import Options, Reading
+from .whole_output import WholeOptions, convert_whole
+
+MEDIA = {"images", "videos", "save_pictures"}  # folders of what rows only point to
+Engine = Literal["local", "ray"]
+
+
+class How(msgspec.Struct, frozen=True):
+    """Where a conversion runs: on this thread, on `workers` processes, or on a Ray cluster; and whether it goes on with a killed run."""
+
+    workers: int = 1
+    engine: Engine = "local"
+    resume: bool = False
+    progress: bool = True
+
+
+def convert_to_file(options: Options, out: Path | None, how: How, notes: Notes) -> Totals:
+    """Convert a source into the JSONL file `out`, which appears whole or not at all; None: check and count only.
+
+    Raises GroundswiftError with every fault where `options.on_error` is stop, and where no line is left.
+    """
+    if isinstance(options, WholeOptions):
+        return convert_whole(options, out, how, notes)
+    with without_collection():
+        reading = options.read(notes)
+    with frozen():
+        return _converted(options, reading, out, how, notes)
+
+
+def _converted(options: Options, reading: Reading, out: Path | None, how: How, notes: Notes) -> Totals:
+    if out is None:
+        totals = Totals()
+        for made in made_blocks(options, reading, how, 0):
+            totals.add(made.totals)
+            notes.merge(made.notes)
+        settle(options, reading, totals, notes)
+        return totals
+    with output(out, run_of(options), notes, how.resume) as under_way:
+        for made in made_blocks(options, reading, how, under_way.blocks):
+            under_way.add(made)
+        settle(options, reading, under_way.totals, notes)
+    return under_way.totals
+
+
+def rows_of(options: Options, notes: Notes, progress: bool = False) -> Iterator[Row]:
+    """The rows of a source, one after the other. Raises as `convert_to_file` does, once all have passed."""
+    reading, made = options.read(notes), 0
+    with bar(reading, options.limit, 0, progress) as line:
+        for block in blocks_of(reading.items, options.limit):
+            for item in block:
+                if isinstance(item, Fault):
+                    notes.add(item)
+                    continue
+                for row in reading.make(item, notes):
+                    made += 1
+                    yield row
+            line.update(len(block))
+    settle(options, reading, Totals(made), notes)
+
+
+def settle(options: Options, reading: Reading, totals: Totals, notes: Notes) -> None:
+    """Raise GroundswiftError with the faults there were, or where nothing came out."""
+    notes.settle(options.annotations)
+    if not totals.rows:
+        raise GroundswiftError("\n".join([f"{options.annotations}: no {reading.unit} is left to make a row of", *notes.left_out.lines()]))
+
+
+def made_blocks(options: Options, reading: Reading, how: How, done: int) -> Iterator[Made]:
+    """All blocks after the first `done`, in the order of the source."""
+    if how.engine == "ray":
+        from .on_ray import made_on_ray
+
+        made = made_on_ray(options, how.workers, done)
+    else:
+        blocks = blocks_of(reading.items, options.limit, done)
+        make = made_here if how.workers == 1 else partial(made_by_workers, workers=how.workers)
+        made = make(reading.make, options.on_error, blocks)
+    with bar(reading, options.limit, done * ITEMS, how.progress) as line:
+        for block in made:
+            line.update(block.items)
+            yield block
+
+
+def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
+    """A progress bar over the items of a source, a context; silent where nobody watches."""
+    from tqdm import tqdm
+
+    total = reading.total if limit is None or reading.total is None else min(limit, reading.total)
+    return tqdm(total=total, initial=done, desc="convert", unit=reading.unit, disable=None if shown else True)
+
+
+def run_of(options: Options) -> dict[str, Any]:
+    """What must be the same for one run to go on with what another began: version, format, options, and the state of the source."""
+    sources = {name: value for name in path_fields(type(options)) if name not in MEDIA and (value := getattr(options, name))}
+    return {
+        "groundswift": __version__,
+        "format": type(options).__name__,
+        "items a block": ITEMS,
+        "options": {key: shown(value) if is_url(value) else repr(value) for key, value in msgspec.structs.asdict(options).items()},
+        "source": {name: state_of(path) for name, path in sources.items()},
+    }
+
+
+def state_of(path: str) -> list[Any]:
+    """What tells whether a file has changed; of a folder, whether any file directly in it has."""
+    if not os.path.isdir(path):
+        return list(stat_key(path)) if exists(path) else []
+    with os.scandir(path) as entries:
+        return sorted([entry.name, entry.stat().st_size, entry.stat().st_mtime_ns] for entry in entries if entry.is_file())

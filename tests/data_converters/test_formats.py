@@ -1,0 +1,56 @@
+"""The table of formats: each has its verb with help and an example, its line in both READMEs, and options that a list of sets can spell."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from groundswift.cli import main
+from groundswift.data_converters.formats import FORMATS, markdown_row
+from groundswift.data_converters.options_cli import options_of
+from groundswift.data_converters.reading import Options
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT_OF = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README_CN.md")}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_verb_has_help_with_an_example(name):
+    done = CliRunner().invoke(main, ["convert", name, "--help"])
+    assert done.exit_code == 0
+    assert "Example:" in done.stdout
+    assert f"groundswift convert {name} " in done.stdout
+    assert "--on-error" in done.stdout
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_option_has_a_description(name):
+    struct = FORMATS[name].options()
+    assert issubclass(struct, Options)
+    assert struct.__struct_config__.forbid_unknown_fields
+    assert struct.__doc__ != Options.__doc__
+    assert inspect.signature(struct).parameters.keys() == {parameter.name for parameter in options_of(struct)}
+    assert [each.name for each in options_of(struct) if isinstance(each, click.Option) and not each.help] == []
+    assert msgspec.json.schema(struct)
+
+
+@pytest.mark.parametrize("readme", TEXT_OF)
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_readme_has_a_line_for_it(name, readme):
+    assert markdown_row(FORMATS[name]) in TEXT_OF[readme].splitlines()
+
+
+@pytest.mark.parametrize("readme", TEXT_OF)
+def test_the_readme_has_no_other_formats(readme):
+    lines = [line for line in TEXT_OF[readme].splitlines() if line.startswith("| `groundswift convert ")]
+    assert sorted(lines) == sorted(map(markdown_row, FORMATS.values()))
+
+
+def test_the_formats_are_listed_without_loading_them():
+    done = CliRunner().invoke(main, ["convert", "--help"])
+    assert [name for name in FORMATS if f"  {name} " not in done.stdout] == []
