@@ -1,0 +1,39 @@
+"""JSON documents with many parts, of which few are needed at a time: the file is mapped, not copied, and parts are decoded one by one."""
+
+from __future__ import annotations
+
+import codecs
+import mmap
+import os
+from typing import Any
+
+import msgspec
+
+from groundswift.errors import fault
+from groundswift.storage import local_copy
+
+from .faults import Fault, NoRow
+from .row_files import NO_ROW
+
+
+def read_mapped(path: str, kind: Any, expected: str) -> Any:
+    """A JSON file as a type; its `msgspec.Raw` parts stay on the disk. Raises GroundswiftError where it cannot be read as that."""
+    here = local_copy(path)
+    try:
+        if not os.path.getsize(here):
+            raise fault(path, "is empty", expected)
+        with open(here, "rb") as file:
+            text = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return msgspec.json.decode(text[3:] if text[:3] == codecs.BOM_UTF8 else text, type=kind)
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise fault(path, f"not such a file ({error})", expected) from None
+
+
+def part(where: str, raw: msgspec.Raw, kind: Any, what: str, expected: str) -> Any:
+    """One part as a type; `what` says which. Raises NoRow where it is none."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise NoRow(Fault(NO_ROW, where, f"{what}: {error}", expected)) from None
