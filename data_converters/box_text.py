@@ -1,0 +1,137 @@
+"""Today's rows -> conversations whose boxes and labels are text, as one model family writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from groundswift.errors import GroundswiftError
+from groundswift.family import family_row
+from groundswift.grammars import GRAMMARS, format_answer
+from groundswift.located import Located
+from groundswift.placing import from_original_px
+from groundswift.records import BOX, EMPTY_ANSWER, IMAGE, LIST_OF_BOXES, REF, Message, swift_tag_in
+
+from .conversations import check_order
+from .faults import Fault, NoRow, Notes
+from .fitting import fitted_box, fitted_point
+from .lint.checks_boxes import number_fault
+from .lint.checks_rows import check_counts, check_roles
+from .lint.rules import RULES
+from .lint.views import View, image_source, view_of
+from .row_boxes import HARMLESS, AnyRow
+from .row_pictures import LONGEST
+
+TAG = re.compile(f"{REF}|{BOX}")
+
+
+class Spoken(NamedTuple):
+    """A conversation as text; `<image>` stands for its pictures in order, which are absolute paths or as the row had them."""
+
+    messages: list[Message]
+    images: list[str]
+
+
+def spoken(where: str, row: AnyRow, family: str, notes: Notes) -> Spoken:
+    """A row as text of a family. Raises NoRow where swift would not take it, or it has what cannot be told in text."""
+    view = view_of({key: value for key, value in msgspec.structs.asdict(row).items() if value is not None})
+    found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
+    found += [each for each in (*check_roles(view), *check_counts(view)) if RULES[each[0]].severity == "error"] if not found else []
+    for rule, text in found:
+        what, _, expected = text.partition("; expected ")
+        raise NoRow(Fault(rule, where, what, expected or "a row that groundswift lint finds nothing in"))
+    if row.videos:
+        raise NoRow(Fault("row with a video", where, "videos", "pictures"))
+    for label in view.refs or ():
+        if tag := swift_tag_in(label):
+            raise NoRow(Fault("label with one of swift's tags", where, f"label {label[:100]!r} holds {tag}", "text without it"))
+    images = [source_of(f"{where}, image {index}", image) for index, image in enumerate(view.images)]
+    messages = rendered(where, view, written(where, view, row, family, notes), family)
+    check_order(where, messages)
+    for index, each in enumerate(messages):
+        if tag := swift_tag_in(each.content.replace(IMAGE, "")):
+            raise NoRow(Fault("text with one of swift's tags", f"{where}, turn {index}", f"holds {tag}", "text without it"))
+    lacking = len(images) - sum(each.content.count(IMAGE) for each in messages)
+    first = next(index for index, each in enumerate(messages) if each.role == "user")
+    messages[first] = Message("user", IMAGE * lacking + messages[first].content)  # as swift does
+    return Spoken(messages, images)
+
+
+def source_of(thing: str, image: object) -> str:
+    """The path or address of a picture of a row. Raises NoRow for one that the row spells out."""
+    source = image_source(image)
+    if source.startswith("data:") or len(source) > LONGEST:
+        raise NoRow(Fault("image spelt out in the row", thing, f"an image of {len(source)} characters", "a path to a file"))
+    return source
+
+
+def written(where: str, view: View, row: AnyRow, family: str, notes: Notes) -> list[list[float]]:
+    """The boxes (4 numbers) and points (2) of a row in the family's space. Raises NoRow where one has no place there."""
+    out = []
+    for index, box in enumerate(view.boxes or ()):
+        thing = f"{where}, box {index}"
+        if problem := number_fault(box):
+            what, _, expected = problem[1].partition("; expected ")
+            raise NoRow(Fault(problem[0], thing, what, expected))
+        size_wh = row.size_wh if view.image_of(index) == 0 else None
+        if size_wh is None or min(size_wh) < 1:
+            what = (
+                f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it lies in image {view.image_of(index)}, size_wh is of image 0"
+            )
+            raise NoRow(Fault("size of the image unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
+        px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if view.bbox_type == "norm1" else box
+        fitted = (fitted_box if len(box) == 4 else fitted_point)(px, size_wh, thing, notes)
+        if fitted is None:
+            raise NoRow(None)
+        out.append(from_original_px([[*fitted, *fitted][:4]], family, size_wh)[0].tolist()[: len(box)])
+    return out
+
+
+def rendered(where: str, view: View, boxes: list[list[float]], family: str) -> list[Message]:
+    """The conversation with labels and boxes in the place of their placeholders. Raises NoRow for a label that cannot be written."""
+    labels, numbers = iter(view.refs or ()), iter(boxes)
+    messages = []
+    for index, (role, content) in enumerate(view.messages):
+        if role not in ("system", "user", "assistant"):
+            raise NoRow(Fault("role unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
+        try:
+            if role == "assistant" and LIST_OF_BOXES.fullmatch(content.strip()) and GRAMMARS[family_row(family).grammar].whole_answer:
+                content = format_answer(list(answered(content, labels, numbers)), family)
+            elif role == "assistant" and view.row.get("objects") is not None and not boxes and content.strip() == EMPTY_ANSWER:
+                content = family_row(family).empty_answer
+            else:
+                content = TAG.sub(lambda tag: next(labels) if tag[0] == REF else box_text(next(numbers), family), content)
+        except GroundswiftError as error:
+            what, _, expected = str(error).partition("; expected ")
+            raise NoRow(Fault("box or label that the family cannot write", f"{where}, turn {index}", what, expected)) from None
+        messages.append(Message(role, content))
+    return messages
+
+
+def answered(content: str, labels: Iterator[str], numbers: Iterator[list[float]]) -> Iterator[Located]:
+    """What an answer of boxes alone locates."""
+    label = ""
+    for tag in TAG.findall(content):
+        if tag == REF:
+            label = next(labels)
+        else:
+            each = tuple(next(numbers))
+            yield Located(label, each) if len(each) == 4 else Located(label, None, each)
+
+
+def box_text(numbers: list[float], family: str) -> str:
+    """One box or point within a sentence."""
+    return GRAMMARS[family_row(family).grammar].write_box(numbers)
+
+
+def relative(thing: str, path: str, folder: str | None) -> str:
+    """A path as it is, or relative to a folder. Raises NoRow for one outside it."""
+    if folder is None:
+        return path
+    start = folder.rstrip("/") + "/"
+    if not path.startswith(start):
+        raise NoRow(Fault("image outside the folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images"))
+    return path[len(start) :]

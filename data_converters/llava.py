@@ -1,0 +1,74 @@
+"""LLaVA's conversations (LLaVA-Instruct-150K and all that copies its form) -> rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from groundswift.records import IMAGE, Row
+
+from .conversations import ConversationMaker, check_order, check_texts, finished, looked_at, message, with_ids, with_tags
+from .faults import Fault, NoRow, Notes
+from .reading import PictureOptions, Reading
+from .row_files import read_rows
+from .row_pictures import RowPictures
+
+ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
+
+
+class LlavaTurn(msgspec.Struct):
+    """One turn: who speaks, and the text."""
+
+    role: str = msgspec.field(name="from")
+    value: str
+
+
+class LlavaRow(msgspec.Struct):
+    """One conversation. `image`: the path of its picture, or of several; absent or null where it is about none."""
+
+    conversations: list[LlavaTurn]
+    id: int | str | None = None
+    image: str | list[str] | None = None
+    video: Any = None
+
+    @property
+    def images(self) -> list[str]:
+        """The paths of its pictures."""
+        return [self.image] if isinstance(self.image, str) else list(self.image or ())
+
+
+class LlavaOptions(PictureOptions, frozen=True, kw_only=True):
+    """Turn conversations in LLaVA's form into rows: id, image, conversations of human and gpt.
+
+    SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, or absent; a relative path starts at DIR.
+    <image> stands in texts of human, once for each picture; where none stands, they are put before the first question.
+    Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row, with /2, /3 behind
+    it where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has none.
+
+    Faults: more or fewer <image> than pictures, turns out of order, an empty answer, another of swift's placeholders in a
+    text, a row with a video; a picture that is missing, unreadable or leaves DIR.
+
+    \b
+    Example:
+      groundswift convert llava llava_instruct_150k.json --images train2017/ --out train.jsonl
+    """
+
+    def read(self, notes: Notes) -> Reading:
+        rows, total = read_rows(self.annotations, LlavaRow)
+        return Reading(with_ids(rows, self.annotations), LlavaMaker(RowPictures(self.pictures())), total)
+
+
+class LlavaMaker(ConversationMaker, frozen=True):
+    """Makes the row of one conversation."""
+
+    pictures: RowPictures
+
+    def row(self, where: str, source: LlavaRow, notes: Notes) -> Row:
+        if source.video:
+            raise NoRow(Fault("row with a video", where, f"video {str(source.video)[:200]!r}", "pictures"))
+        messages = [message(where, index, turn.role, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
+        check_order(where, messages)
+        messages = with_tags(where, messages, IMAGE, len(source.images))
+        check_texts(where, messages, [IMAGE] if source.images else [], bool(source.images), notes)
+        return finished(messages, looked_at(self.pictures, source.images, where, notes), source.id)

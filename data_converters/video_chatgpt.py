@@ -1,0 +1,127 @@
+"""Questions about videos -> rows: VideoChatGPT's benchmark as the hubs have it, and VideoInstruct100K, which it was trained on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from groundswift.errors import fault
+from groundswift.records import VIDEO, Message, Row
+from groundswift.storage import is_file, is_folder, is_url, stat_key
+
+from .conversations import check_texts, numbered
+from .faults import Fault, NoRow, Notes
+from .pictures import path_inside
+from .reading import Options, Reading
+from .row_files import Sourced, read_rows
+
+SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
+ABSENT = (None, "None")  # a question that the hubs' rows do not have
+
+
+class VideoRow(msgspec.Struct):
+    """One row of either form: video_name, question or question_1 and question_2, answer; or video_id, q, a."""
+
+    video_name: str | None = None
+    question: str | None = None
+    question_1: str | None = None
+    question_2: str | None = None
+    answer: str | None = None
+    video_id: str | None = None
+    q: str | None = None
+    a: str | None = None
+
+    def parts(self) -> tuple[str | None, list[str], str | None]:
+        """(name of the video, questions, answer)."""
+        if self.video_id is not None:
+            return self.video_id, [self.q] if self.q is not None else [], self.a
+        questions = [each for each in (self.question, self.question_1, self.question_2) if each not in ABSENT]
+        return self.video_name, questions, self.answer
+
+
+class VideoChatGptOptions(Options, frozen=True, kw_only=True):
+    """Turn questions about videos into rows: <video> and the question, answered.
+
+    SOURCE is a file of swift/VideoChatGPT or lmms-lab/VideoChatGPT (Generic, Temporal or Consistency), Parquet or JSON, or
+    the JSON list of VideoInstruct100K (q, a, video_id). A row of Consistency asks twice: a row for each question. The video
+    is the file in DIR of the name that the row has, with .mp4, .avi, .mkv, .webm or .mov behind it, the first that is there.
+    sample_id is the name of SOURCE and the number of the row, where it has several questions with that of the question:
+    test/7/2.
+
+    Faults: a row without a video, question or answer, one of swift's placeholders in a text; a video that is missing, empty
+    or leaves DIR.
+
+    \b
+    Example:
+      groundswift convert video-chatgpt Generic.parquet --videos Test_Videos/ --out generic.jsonl
+    """
+
+    videos: Annotated[str, msgspec.Meta(description="Folder of the videos.", extra={"path": True, "metavar": "DIR"})]
+    check_videos: Annotated[
+        bool, msgspec.Meta(description="Whether to look for the videos; without, a name without a suffix gets .mp4.")
+    ] = True
+
+    def read(self, notes: Notes) -> Reading:
+        if self.check_videos and not is_folder(self.videos):
+            raise fault(self.videos, "no such folder", "the folder of the videos (--videos), or --no-check-videos")
+        folder = self.videos.rstrip("/") if is_url(self.videos) else os.path.abspath(self.videos)
+        rows, total = read_rows(self.annotations, VideoRow)
+        return Reading(rows, VideoMaker(folder, self.check_videos, self.annotations), total)
+
+
+class VideoMaker(msgspec.Struct, frozen=True):
+    """Makes the rows of one source row, one a question."""
+
+    folder: str
+    check: bool
+    source: str
+
+    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+        where, row = item
+        try:
+            made = list(self.rows(where, row, notes))
+        except NoRow as stopped:
+            notes.add(stopped.fault)
+        else:
+            yield from made
+
+    def rows(self, where: str, source: VideoRow, notes: Notes) -> Iterator[Row]:
+        """A row for each question. Raises NoRow."""
+        name, questions, answer = source.parts()
+        if not name or not questions or answer is None:
+            lacking = [word for word, there in (("video", name), ("question", questions), ("answer", answer is not None)) if not there]
+            raise NoRow(Fault("row incomplete", where, f"no {', no '.join(lacking)}", "a video, a question and an answer"))
+        if blank := next(
+            (word for word, text in [*(("question", each) for each in questions), ("answer", answer)] if not text.strip()), None
+        ):
+            raise NoRow(Fault(f"{blank} empty", where, f"a blank {blank}", "a text"))
+        path = self.found(where, name)
+        for number, question in enumerate(questions, 1):
+            messages = [Message("user", question), Message("assistant", answer)]
+            check_texts(where, messages, [], False, notes)
+            messages[0] = Message("user", f"{VIDEO}{question}")
+            sample_id = numbered(self.source, where) + (f"/{number}" if len(questions) > 1 else "")
+            yield Row(messages, videos=[path], sample_id=sample_id)
+
+    def found(self, where: str, name: str) -> str:
+        """The path or address of a video by its name. Raises NoRow where there is none."""
+        thing = f"{where} ({name[:200]})"
+        suffixes = ("",) if name.lower().endswith(SUFFIXES) else SUFFIXES
+        paths = [path_inside(self.folder, name + suffix) for suffix in suffixes]
+        if None in paths:
+            expected = "the name of a file inside the folder of the videos"
+            raise NoRow(Fault("video path leaves its folder", thing, f"name {name[:200]!r} with {self.folder}", expected))
+        if not self.check:
+            return paths[0]
+        path = next((path for path in paths if "\0" not in path and is_file(path)), None)
+        if path is None:
+            shown = name if suffixes == ("",) else f"{name}{'|'.join(suffixes)}"
+            raise NoRow(
+                Fault("video missing", thing, f"no file {shown[:300]} in {self.folder}", "the video; --no-check-videos does without")
+            )
+        if stat_key(path)[0] == 0:
+            raise NoRow(Fault("video empty", thing, f"{path} has no bytes", "a whole file"))
+        return path
