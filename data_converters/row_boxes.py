@@ -1,0 +1,196 @@
+"""Today's rows -> the boxes of each picture by label: what is written back as COCO or YOLO. Rows of one picture are merged.
+
+* The label of a box is that of the last `<ref-object>` before it, as lint has it; where all boxes of a row come before as many labels
+  ("Describe <bbox>." - "<ref-object>"), they belong together by number.
+* Questions about one picture may name the same box again: it counts once. A box that one answer names twice counts twice.
+* Left out and counted: points, boxes without a label (the answer describes them in plain words), rows without a picture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated, Any
+
+import msgspec
+from tqdm import tqdm
+
+from groundswift.errors import GroundswiftError
+from groundswift.records import BOX, REF
+from groundswift.storage import is_url
+
+from .categories import Category, read_categories
+from .faults import Fault, Notes
+from .fitting import Pictures, fitted_box
+from .lint.views import TAGS, View, image_source, view_of
+from .row_files import Sourced, read_rows
+from .row_pictures import RowPictures
+from .whole_output import WholeOptions
+
+Named = tuple[str, float, float, float, float]  # label, then xyxy in px
+HARMLESS = {"old-columns", "objects-keys"}  # of lint's rules on the shape of a row: swift reads such rows all the same
+
+
+class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
+    """What formats of boxes by picture have."""
+
+    images: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="Folder of the pictures: relative paths start there.  [default: the folder of SOURCE]",
+            extra={"path": True, "metavar": "DIR"},
+        ),
+    ] = None
+    check_images: Annotated[bool, msgspec.Meta(description="Whether to look at the pictures, or trust size_wh.")] = True
+    categories: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="The classes: a COCO file, or names, one a line.  [default: the labels by first appearance]",
+            extra={"path": True, "metavar": "FILE"},
+        ),
+    ] = None
+
+
+class AnyRow(msgspec.Struct):
+    """A row as it may stand in a file or in the results of an inference; its parts are checked by lint's reader."""
+
+    messages: Any = None
+    query: Any = None
+    response: Any = None
+    images: Any = None
+    image: Any = None
+    videos: Any = None
+    objects: Any = None
+    sample_id: int | str | None = None
+    size_wh: tuple[int, int] | None = None
+
+
+@dataclass
+class Picture:
+    """A picture and all that its rows say of it. `sample_ids`: those of the rows, in order; `alone`: no row has another picture."""
+
+    path: str
+    size_wh: tuple[int, int]
+    sample_ids: dict[int | str, None] = field(default_factory=dict)
+    alone: bool = True
+    boxes: Counter[Named] = field(default_factory=Counter)
+
+    def add(self, boxes: Counter[Named]) -> None:
+        """Take in what one row says."""
+        self.boxes |= boxes
+
+
+@dataclass
+class Gathered:
+    """All pictures by path, in order of first appearance, and the classes."""
+
+    pictures: dict[str, Picture]
+    categories: list[Category]
+
+
+def gathered(options: BoxesOptions, notes: Notes, progress: bool) -> Gathered:
+    """Read all rows. Raises GroundswiftError with every fault, unless they are skipped, and where no picture is left."""
+    known = read_categories(options.categories) if options.categories else []
+    rows, total = read_rows(options.annotations, AnyRow)
+    gathering = Gathering(row_pictures(options), {each.name: each for each in known}, bool(known), notes)
+    with tqdm(rows, total=total, desc="convert", unit="row", disable=None if progress else True) as watched:
+        for item in islice(watched, options.limit):
+            gathering.take(item)
+    notes.settle(options.annotations)
+    if not gathering.pictures:
+        raise GroundswiftError("\n".join([f"{options.annotations}: no row with a picture is left", *notes.left_out.lines()]))
+    return Gathered(gathering.pictures, list(gathering.categories.values()))
+
+
+def row_pictures(options: BoxesOptions) -> RowPictures:
+    """Where relative paths start. A folder that is not there shows at the pictures."""
+    folder = options.images or os.path.dirname(options.annotations) or os.curdir
+    return RowPictures(Pictures(folder.rstrip("/") if is_url(folder) else os.path.abspath(folder), options.check_images))
+
+
+@dataclass
+class Gathering:
+    """What has been read so far. `closed`: the classes are given, others are faults."""
+
+    inside: RowPictures
+    categories: dict[str, Category]
+    closed: bool
+    notes: Notes
+    pictures: dict[str, Picture] = field(default_factory=dict)
+
+    def take(self, item: Sourced | Fault) -> None:
+        """One more row."""
+        if isinstance(item, Fault):
+            self.notes.add(item)
+            return
+        where, row = item
+        view = view_of({key: value for key, value in msgspec.structs.asdict(row).items() if value is not None})
+        found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
+        for rule, text in found:
+            what, _, expected = text.partition("; expected ")
+            self.notes.add(Fault(rule, where, what, expected or "a row that groundswift lint finds nothing in"))
+        if found:
+            return
+        if not view.images:
+            self.notes.count("row with videos only, left out" if row.videos else "row without a picture, left out", where)
+            return
+        pictures = [self.picture(where, view, row, index) for index in range(len(view.images))]
+        said: list[Counter[Named]] = [Counter() for _ in pictures]
+        for index, named in self.named(where, view, pictures):
+            said[index][named] += 1
+        for picture, boxes in zip(pictures, said, strict=True):
+            if picture is not None:
+                picture.add(boxes)
+
+    def picture(self, where: str, view: View, row: AnyRow, index: int) -> Picture | None:
+        """A picture of a row, looked at where it is new; None, and that is noted, where it cannot be used."""
+        thing, stated = f"{where}, image {index}", row.size_wh if index == 0 else None
+        path = self.inside.path_of(image_source(view.images[index]), thing, self.notes)
+        if path is None:
+            return None
+        picture = self.pictures.get(path)
+        if picture is None:
+            seen = self.inside.see(path, f"{thing} ({path})", self.notes, stated, size_needed=True)
+            if seen is None:
+                return None
+            picture = self.pictures[path] = Picture(path, seen.size_wh)
+        elif stated and stated != picture.size_wh:
+            what = f"size_wh {list(stated)}, but {list(picture.size_wh)} in an earlier row of {path}"
+            self.notes.add(Fault("image of two sizes", thing, what, "one size"))
+        if row.sample_id is not None:
+            picture.sample_ids[row.sample_id] = None
+        picture.alone = picture.alone and len(view.images) == 1
+        return picture
+
+    def named(self, where: str, view: View, pictures: list[Picture | None]) -> Iterator[tuple[int, Named]]:
+        """(index of the picture, label and box) for each box of a row that can be used."""
+        for index, (label, box) in enumerate(zip(labels_of(view), view.boxes or (), strict=True)):
+            thing, picture = f"{where}, box {index}", pictures[view.image_of(index)]
+            if picture is None:
+                self.notes.count("box of a picture that was left out", thing)
+            elif not all(isinstance(value, (int, float)) for value in box) or len(box) not in (2, 4):
+                self.notes.add(Fault("box without 4 numbers", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
+            elif len(box) == 2:
+                self.notes.count("point, left out", thing)
+            elif not label:
+                self.notes.count("box without a label, left out", thing)
+            elif self.closed and label not in self.categories:
+                self.notes.add(Fault("label unknown", thing, f"label {label!r}", "one of --categories"))
+            else:
+                sides = picture.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)
+                placed = fitted_box([value * side for value, side in zip(box, sides, strict=True)], picture.size_wh, thing, self.notes)
+                if placed is not None:
+                    self.categories.setdefault(label, Category(len(self.categories) + 1, label))
+                    yield view.image_of(index), (label, *placed)
+
+
+def labels_of(view: View) -> list[str | None]:
+    """The label of each box of a row; None where it has none."""
+    boxes, refs = view.boxes or [], view.refs or []
+    tags = [tag for content in view.contents for tag in TAGS.findall(content) if tag in (REF, BOX)]
+    if boxes and len(refs) == len(boxes) and tags == [BOX] * len(boxes) + [REF] * len(boxes):
+        return list(refs)
+    return view.label_of_boxes()

@@ -1,0 +1,193 @@
+"""Rows of ms-swift 2.x -> today's: `query`, `response`, `history`, and `objects` as a text of JSON, which swift 4 drops in silence.
+
+What 2.x did with a row (its template code, 2.0 to 2.6), and what is done here:
+
+* The k-th `<ref-object>` of a conversation stood for the caption of object k, the k-th `<bbox>` for its box or boxes, each counted by
+  itself over all turns. Today `<bbox>` is one box, so it is repeated for an object with several.
+* `bbox_type` says the space: `real` is pixels; `norm_1` fractions of the picture; `norm_1000` steps from 0 to 999, which 2.x turned into
+  pixels by value / 999 * size. All become pixels of the original, so that answers can be evaluated.
+* 2.x opened pictures as they are stored. Where EXIF turns one, its boxes may belong to the stored or to the upright picture: that has to
+  be said (`turned`).
+* A picture or video without its tag stood before the first question; `<img>path</img>` named a picture in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from groundswift.records import Message, Objects, Row, swift_tag_in, whole
+
+from .faults import Fault, NoRow, Notes
+from .fitting import fitted_box
+from .pictures import UPRIGHT
+from .reading import PictureOptions, Reading
+from .row_files import Sourced, read_rows
+from .row_pictures import RowPictures, Seen
+from .swift2_objects import OldObject, objects_of, to_px
+from .swift2_turns import OldRow, media_of, turns_of
+
+TAG = re.compile("<ref-object>|<bbox>")
+OWN = re.compile("<image>|<video>|<bbox>|<ref-object>")  # what may stand in a text
+NATIVE = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|begin_of_box|end_of_box)(?:_start|_end)?\|>|<loc_?\d+>")
+REAL, NORM_1000, NORM_1 = "real", "norm_1000", "norm_1"
+
+
+class Swift2Options(PictureOptions, frozen=True, kw_only=True):
+    """Turn rows of swift 2.x into today's: query, response, history, system, images, videos, objects.
+
+    Rows of the other forms that 2.x read (conversations, conversation, messages) are taken too. `objects` is a list of
+    {caption, bbox, bbox_type, image}, or that list as a text; bbox is one box or several, x1, y1, x2, y2. Boxes come out in
+    pixels of the upright picture, whatever their bbox_type: real (pixels), norm_1 (0 to 1) or norm_1000 (0 to 999).
+    A relative path of a picture or video starts at DIR. sample_id is the name of SOURCE and the number of the line: train/7.
+
+    Left out or changed, and counted: objects that no placeholder names; columns that these rows cannot keep (tools,
+    rejected_response, label); boxes cut at the border. Box text in a model's own tokens stays text, and is counted.
+
+    Faults: more placeholders than objects, an object without bbox_type or image, a box that cannot be used, more <image> than
+    images, turns out of order, a missing answer, a picture that is missing, unreadable or spelt out as base64, audio.
+
+    \b
+    Example:
+      groundswift convert swift2 old.jsonl --images /data --out train.jsonl
+    """
+
+    bbox_type: Annotated[
+        Literal["real", "norm_1000", "norm_1"] | None, msgspec.Meta(description="The space of boxes whose object does not say it.")
+    ] = None
+    norm_1000: Annotated[
+        Literal["999", "1000"], msgspec.Meta(description="What stands for the right and lower border in norm_1000; swift 2.x had 999.")
+    ] = "999"
+    turned: Annotated[
+        Literal["stored", "upright"] | None,
+        msgspec.Meta(description="Which picture the boxes belong to where EXIF turns it: as it is stored, or as it is shown."),
+    ] = None
+
+    def read(self, notes: Notes) -> Reading:
+        rows, total = read_rows(self.annotations, OldRow)
+        make = Swift2Maker(
+            pictures=RowPictures(self.pictures()),
+            source=Path(self.annotations).stem,
+            bbox_type=self.bbox_type,
+            norm_1000=int(self.norm_1000),
+            turned=self.turned,
+        )
+        return Reading(rows, make, total)
+
+
+class Swift2Maker(msgspec.Struct, frozen=True):
+    """Makes today's row of one of 2.x. `source` begins its sample_id."""
+
+    pictures: RowPictures
+    source: str
+    bbox_type: str | None
+    norm_1000: int
+    turned: str | None
+
+    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+        where, old = item
+        try:
+            row = self.row(where, old, notes)
+        except NoRow as stopped:
+            if stopped.fault is not None:
+                notes.add(stopped.fault)
+        else:
+            yield row
+
+    def row(self, where: str, old: OldRow, notes: Notes) -> Row:
+        """Today's row. Raises NoRow with the fault, or without one where it is noted already."""
+        for name in ("tools", "rejected_response", "label"):
+            if getattr(old, name):
+                notes.count(f"column {name}, left out", where)
+        messages = turns_of(where, old)
+        images, videos = media_of(where, old, messages)
+        objects = objects_of(where, old.objects)
+        if any(NATIVE.search(message.content) for message in messages):
+            notes.count("box text in a model's own tokens, kept as text", where)
+        needed = self.turned == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
+        seen = [self.seen(where, index, name, needed, notes) for index, name in enumerate(images)]
+        clips = [self.pictures.path_of(name, f"{where}, video {index}", notes) for index, name in enumerate(videos)]
+        if None in seen or None in clips:
+            raise NoRow(None)
+        messages, objects_now = self.with_boxes(where, messages, objects, seen, notes)
+        check_texts(where, messages, objects_now)
+        return Row(
+            messages=messages,
+            images=[each.path for each in seen],
+            videos=clips,
+            objects=objects_now,
+            sample_id=f"{self.source}/{re.search(r'[0-9]+$', where)[0]}",
+            size_wh=seen[0].size_wh if seen else None,
+        )
+
+    def seen(self, where: str, index: int, name: str, needed: bool, notes: Notes) -> Seen | None:
+        """A picture of the row; `needed`: its size and orientation decide where its boxes lie."""
+        found = self.pictures.see(name, f"{where}, image {index} ({name[:200]})", notes, size_needed=needed)
+        if found is not None and found.orientation != UPRIGHT:
+            notes.count("image turned by its EXIF orientation", name)
+        return found
+
+    def with_boxes(
+        self, where: str, messages: list[Message], objects: list[OldObject], seen: list[Seen], notes: Notes
+    ) -> tuple[list[Message], Objects | None]:
+        """The messages with a `<bbox>` for each box, and what stands for the placeholders, in the order of the conversation."""
+        tags = [tag for message in messages if message.role != "system" for tag in TAG.findall(message.content)]
+        labels, boxed = tags.count("<ref-object>"), tags.count("<bbox>")
+        if max(labels, boxed) > len(objects):
+            tag, count = ("<ref-object>", labels) if labels > len(objects) else ("<bbox>", boxed)
+            what = f"{count} {tag} and {len(objects)} objects"
+            raise NoRow(Fault("more placeholders than objects", where, what, f"an object for each {tag}"))
+        if len(objects) > max(labels, boxed):
+            notes.count("object that no placeholder names, left out", where, len(objects) - max(labels, boxed))
+        if not tags:
+            return messages, None
+        for index, each in enumerate(objects[:labels]):
+            if each.caption is None:
+                raise NoRow(Fault("object without a caption", f"{where}, object {index}", "caption is null", "a text for its <ref-object>"))
+        placed = [self.placed(f"{where}, object {index}", each, seen, notes) for index, each in enumerate(objects[:boxed])]
+        if None in placed:
+            raise NoRow(None)
+        counts = iter(map(len, placed))
+        repeated = [
+            Message(message.role, TAG.sub(lambda tag: tag[0] * next(counts) if tag[0] == "<bbox>" else tag[0], message.content))
+            for message in messages
+        ]
+        image_ids = [each.image or 0 for each, boxes in zip(objects, placed, strict=False) for _ in boxes]
+        return repeated, Objects(
+            ref=[each.caption for each in objects[:labels]],
+            bbox=[box for boxes in placed for box in boxes],
+            image_id=image_ids if len(seen) > 1 else None,
+        )
+
+    def placed(self, thing: str, each: OldObject, seen: list[Seen], notes: Notes) -> list[list[float]] | None:
+        """The boxes of an object as xyxy in px of its upright picture; None, and faults are noted, where one cannot be used."""
+        index = each.image if each.image is not None else 0 if len(seen) == 1 else None
+        if index is None or not 0 <= index < len(seen):
+            raise NoRow(Fault("object without its image", thing, f"image {each.image} of {len(seen)}", "the index of an image, from 0"))
+        picture, space = seen[index], each.bbox_type or self.bbox_type
+        if space not in (REAL, NORM_1000, NORM_1):
+            expected = "real, norm_1000 or norm_1" + ("; --bbox-type says it for objects that do not" if each.bbox_type is None else "")
+            raise NoRow(Fault("bbox_type unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
+        if picture.orientation != UPRIGHT and self.turned is None:
+            what = f"EXIF turns {picture.path} (orientation {picture.orientation}): the boxes may be on the stored or the upright picture"
+            raise NoRow(Fault("box on a picture that EXIF turns", thing, what, "--turned stored or --turned upright"))
+        steps = {REAL: None, NORM_1000: self.norm_1000, NORM_1: 1}[space]
+        orientation = picture.orientation if self.turned == "stored" else UPRIGHT
+        boxes = []
+        for numbers in each.boxes(thing):
+            box = fitted_box(to_px(numbers, steps, picture.size_wh, orientation), picture.size_wh, thing, notes)
+            boxes.append(box and [whole(value) for value in box])
+        return None if None in boxes else boxes
+
+
+def check_texts(where: str, messages: list[Message], objects: Objects | None) -> None:
+    """Raise NoRow where a caption, or a text beside its own placeholders, holds what swift would replace."""
+    texts = [(f"caption {label!r}", label) for label in (objects.ref if objects else ())]
+    texts += [(each.role, each.content if each.role == "system" else OWN.sub("", each.content)) for each in messages]
+    for what, text in texts:
+        if tag := swift_tag_in(text):
+            raise NoRow(Fault("text with one of swift's tags", where, f"{what} holds {tag}, which swift would replace", "text without it"))

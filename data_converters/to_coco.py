@@ -1,0 +1,143 @@
+"""Today's rows -> one COCO instance file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from groundswift.errors import GroundswiftError
+from groundswift.records import whole
+from groundswift.storage import is_url
+from groundswift.writing import write_whole
+
+from .blocks import Totals
+from .categories import Category
+from .faults import Notes
+from .row_boxes import BoxesOptions, Gathered, Picture, gathered
+
+DIGITS = 6  # of a width or height in px: x2 - x1 comes out as the decimal number that it was made of
+
+
+class OutImage(msgspec.Struct, omit_defaults=True):
+    """`sample_id`: of the rows of the image, where that is not `id`; a list where they have several."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    sample_id: int | str | list[int | str] | None = None
+
+
+class OutAnnotation(msgspec.Struct):
+    """`bbox` is xywh in px; `area` that of the box."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    area: float
+    iscrowd: int = 0
+
+
+class OutFile(msgspec.Struct):
+    """A COCO file. `info` and `licenses` are empty, and there because pycocotools wants them."""
+
+    images: list[OutImage]
+    annotations: list[OutAnnotation]
+    categories: list[Category]
+    info: dict[str, str] = {}
+    licenses: list[str] = []
+
+
+class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
+    """Turn swift rows into one COCO file: images, annotations (boxes as x, y, width, height), categories.
+
+    An image's id is the sample_id of its rows where that is a whole number; other images are numbered, and their
+    sample_id stands beside. file_name is relative to DIR, or to the deepest folder that holds all pictures. Rows about
+    one picture are merged: a box that several of them name is written once. Category ids are those of --categories, or
+    1, 2, ... by first appearance. The result is what `groundswift eval coco-map --gt` takes.
+
+    Left out and counted: points, boxes without a label, rows without a picture. Boxes that stick out are cut and counted.
+
+    Faults: a label that is not in --categories, two pictures with one whole-number sample_id, a picture of two sizes, a box
+    that cannot be used, a row that lint finds misshapen; a picture that is missing, unreadable or of another size.
+
+    \b
+    Example:
+      groundswift convert to-coco val.jsonl --images images/ --out annotations.json
+    """
+
+    def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
+        found = gathered(self, notes, progress)
+        coco = coco_of(found, self.images)
+        if out is not None:
+            write_whole(out, [msgspec.json.encode(coco), b"\n"])
+        boxed = {row.image_id for row in coco.annotations}
+        return Totals(len(coco.images), len(coco.annotations), len(coco.images) - len(boxed))
+
+
+def coco_of(found: Gathered, folder: str | None) -> OutFile:
+    """All that was gathered as a COCO file. Raises GroundswiftError where images cannot have ids of their own, or lie outside `folder`."""
+    pictures = list(found.pictures.values())
+    ids = image_ids(pictures)
+    names = file_names([picture.path for picture in pictures], folder)
+    category_ids = {category.name: category.id for category in found.categories}
+    images, annotations = [], []
+    for picture, image_id, name in zip(pictures, ids, names, strict=True):
+        images.append(OutImage(image_id, name, *picture.size_wh, None if own_id(picture) is not None else beside(picture)))
+        for label, x1, y1, x2, y2 in picture.boxes.elements():
+            width, height = (round(side, DIGITS) or side for side in (x2 - x1, y2 - y1))
+            box = [whole(value) for value in (x1, y1, width, height)]
+            area = whole(round(width * height, DIGITS))
+            annotations.append(OutAnnotation(len(annotations) + 1, image_id, category_ids[label], box, area))
+    return OutFile(images, annotations, found.categories)
+
+
+def image_ids(pictures: list[Picture]) -> list[int]:
+    """An id for each picture: the whole-number sample_id that all its rows have, else the next number above those.
+
+    Raises GroundswiftError where two pictures have the same.
+    """
+    own = [own_id(picture) for picture in pictures]
+    owner: dict[int, str] = {}
+    for picture, sample_id in zip(pictures, own, strict=True):
+        if sample_id is not None and owner.setdefault(sample_id, picture.path) != picture.path:
+            what = f"sample_id {sample_id} stands for {owner[sample_id]} and for {picture.path}"
+            raise GroundswiftError(f"{what}; expected one picture for each whole number")
+    taken = max(owner, default=0)
+    return [sample_id if sample_id is not None else (taken := taken + 1) for sample_id in own]
+
+
+def own_id(picture: Picture) -> int | None:
+    """The whole-number sample_id that all rows of a picture have, and no other picture is in."""
+    only = next(iter(picture.sample_ids)) if picture.alone and len(picture.sample_ids) == 1 else None
+    return only if isinstance(only, int) else None
+
+
+def beside(picture: Picture) -> int | str | list[int | str] | None:
+    """What an image that is numbered has as sample_id: its own, a list of several, or none."""
+    samples = list(picture.sample_ids)
+    return samples[0] if len(samples) == 1 else samples or None
+
+
+def file_names(paths: list[str], folder: str | None) -> list[str]:
+    """Each path relative to `folder`, or to the deepest folder that holds them all. Raises GroundswiftError for one outside it."""
+    if folder is None:
+        folder = common_folder(paths)
+    elif not is_url(folder):
+        folder = os.path.abspath(folder)
+    start = folder.rstrip("/") + "/" if folder else ""
+    for path in paths:
+        if not path.startswith(start):
+            raise GroundswiftError(f"{path}: not inside {folder}; expected all pictures below --images, or no --images")
+    return [path[len(start) :] for path in paths]
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """The deepest folder that holds all of some paths or addresses; empty where there is none."""
+    parts = [path.split("/")[:-1] for path in paths]
+    shared = os.path.commonprefix(parts)
+    return "/".join(shared) if shared not in ([], [""]) else ""
