@@ -1,0 +1,223 @@
+"""Pascal VOC: its numbers, marks and names, encodings, and every way that a file can be broken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import converted, refusal, run, short
+
+from groundswift.data_converters.voc import VocOptions
+
+SIZE = "<size><width>64</width><height>48</height><depth>3</depth></size>"
+
+
+def thing(name: str = "dog", box: str = "11 6 30 25", more: str = "") -> str:
+    """An object as the VOC development kit writes it; `box`: xmin ymin xmax ymax."""
+    sides = zip(("xmin", "ymin", "xmax", "ymax"), box.split(), strict=False)
+    corners = "".join(f"\t\t\t<{side}>{value}</{side}>\n" for side, value in sides)
+    return f"\t<object>\n\t\t<name>{name}</name>\n\t\t<pose>Left</pose>\n{more}\t\t<bndbox>\n{corners}\t\t</bndbox>\n\t</object>\n"
+
+
+def document(*things: str, name: str | None = "a.jpg", size: str = SIZE, head: str = "") -> str:
+    named = "" if name is None else f"\t<filename>{name}</filename>\n"
+    source = "\t<source>\n\t\t<database>The VOC2007 Database</database>\n\t</source>\n"
+    start = f"{head}<annotation>\n\t<folder>VOC2012</folder>\n{named}{source}\t{size}\n\t<segmented>0</segmented>\n"
+    return f"{start}{''.join(things)}</annotation>\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    """A data set: one picture with two objects, one difficult only, one without objects."""
+    root = tmp_path / "VOC2012"
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        draw(root / "JPEGImages" / name, (64, 48))
+    annotate(root, "a", document(thing("dog"), thing("cat & co".replace("&", "&amp;"), "1 1 64 48", "<truncated>1</truncated>")))
+    annotate(root, "b", document(thing("dog", more="<difficult>1</difficult>"), name="b.jpg"))
+    annotate(root, "c", document(name="c.jpg"))
+    (root / "ImageSets/Main").mkdir(parents=True)
+    (root / "ImageSets/Main/val.txt").write_text("c\na\n")
+    (root / "ImageSets/Main/dog_train.txt").write_text("a  1\r\nb -1\r\n\r\n")
+    return root
+
+
+def annotate(root: Path, stem: str, text: str | bytes) -> None:
+    (root / "Annotations").mkdir(exist_ok=True)
+    (root / f"Annotations/{stem}.xml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def options(root: Path, **more: Any) -> VocOptions:
+    return VocOptions(annotations=str(root), **more)
+
+
+A = (1, "a.jpg", (64, 48), [("cat & co", [0, 0, 64, 48]), ("dog", [10, 5, 30, 25])])
+C = (3, "c.jpg", (64, 48), [])
+MARKS = {"truncated object, the mark is not kept": 1}
+
+
+def test_rows(folder, tmp_path):
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, C]
+    assert counts == MARKS | {
+        "difficult object, treated as a crowd box": 1,
+        "crowd box, kept out of the target": 1,
+        "image with crowd boxes only": 1,
+    }
+    assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: cat & co, dog."
+    assert rows[0]["images"] == [str(folder / "JPEGImages/a.jpg")]
+
+
+def test_difficult_kept(folder, tmp_path):
+    rows, counts = converted(options(folder, difficult="keep"), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, (2, "b.jpg", (64, 48), [("dog", [10, 5, 30, 25])]), C]
+    assert counts == MARKS | {"difficult object, kept as any other": 1}
+
+
+def test_edges(folder, tmp_path):
+    annotate(folder, "a", document(thing(box="0 0.25 30.125 25.1"), thing("cat", "1e1 5 63.999 48"), thing("hair", "9 9 9.5 20")))
+    rows, _ = converted(options(folder, corners="edges"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("cat", [10, 5, 63.999, 48]), ("dog", [0, 0.25, 30.125, 25.1]), ("hair", [9, 9, 9.5, 20])]
+    rows, counts = converted(options(folder), tmp_path / "pixels.jsonl")
+    assert short(rows[0])[3][1] == ("dog", [0, 0, 30.125, 25.1])
+    assert counts["box clipped to its image"] == 1
+
+
+def test_splits(folder, tmp_path):
+    assert [short(row)[:2] for row in converted(options(folder, split="val"), tmp_path / "a.jsonl")[0]] == [(1, "a.jpg"), (2, "c.jpg")]
+    assert [short(row)[:2] for row in converted(options(folder, split="dog_train"), tmp_path / "b.jsonl")[0]] == [(1, "a.jpg")]
+    (folder / "ImageSets/Main/val.txt").write_text("a\nz\n")
+    assert "val.txt:2: no file z.xml" in refusal(options(folder, split="val"), tmp_path / "out.jsonl")
+    assert "the stems of a split" in refusal(options(folder, split="gone"), tmp_path / "out.jsonl")
+
+
+def test_flat_folder_and_coco_out(folder, tmp_path):
+    truth = tmp_path / "truth.json"
+    flat = options(folder / "Annotations", images=str(folder / "JPEGImages"), coco_out=str(truth))
+    rows, _ = converted(flat, tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, C]
+    coco = json.loads(truth.read_bytes())
+    assert [(each["image_id"], each["bbox"], each["iscrowd"]) for each in coco["annotations"]] == [
+        (1, [10, 5, 20, 20], 0),
+        (1, [0, 0, 64, 48], 0),
+        (2, [10, 5, 20, 20], 1),
+    ]
+    assert [each["id"] for each in coco["images"]] == [1, 2, 3]
+
+
+def test_order_of_classes(folder, tmp_path):
+    (folder / "labels.txt").write_bytes(b"\xef\xbb\xbfzebra\r\ndog\r\n")
+    rows, _ = converted(options(folder), tmp_path / "a.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": zebra, dog, cat & co.")
+    (tmp_path / "names.txt").write_text("dog\ncat & co\nbird\n")
+    rows, _ = converted(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "b.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": dog, cat & co, bird.")
+    (tmp_path / "names.txt").write_text("dog\n")
+    assert "lacks 'cat & co'" in refusal(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "out.jsonl")
+
+
+NAMES = {  # what a file says -> the class; hotcoco alone would read t, x, ..., or stop
+    "entity": ("&lt;a&gt; &#233;t", "<a> ét"),
+    "comment": ("ca<!-- x -->t", "cat"),
+    "CDATA": ("<![CDATA[c<t]]>", "c<t"),
+    "blanks": ("\n\tbig  cat ", "big  cat"),
+    "Chinese": ("猫", "猫"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(folder, tmp_path, name):
+    text, expected = NAMES[name]
+    annotate(folder, "a", document(thing(text), thing("dog", "1 1 9 9")))
+    out = tmp_path / "out.jsonl"
+    assert run("convert", "voc", folder, "--split", "val", "--out", out).exit_code == 0
+    refs = json.loads(out.read_bytes().splitlines()[0])["objects"]["ref"]
+    assert sorted(refs) == sorted([expected, "dog"])
+
+
+ENCODINGS = {
+    "latin-1": document(thing("chât"), head='<?xml version="1.0" encoding="ISO-8859-1"?>\n').encode("latin-1"),
+    "UTF-16": document(thing("chât"), head='<?xml version="1.0" encoding="UTF-16"?>\n').encode("utf-16"),
+    "BOM and CRLF": b"\xef\xbb\xbf" + document(thing("chât")).replace("\n", "\r\n").encode(),
+}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_encodings(folder, tmp_path, name):
+    annotate(folder, "a", ENCODINGS[name])
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("chât", [10, 5, 30, 25])]
+
+
+def test_parts_are_no_objects(folder, tmp_path):
+    part = "<part><name>head</name><bndbox><xmin>12</xmin><ymin>7</ymin><xmax>15</xmax><ymax>9</ymax></bndbox></part>"
+    annotate(folder, "a", document(thing(more=part)))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
+    assert counts["part of an object, left out"] == 1
+
+
+def test_sizes(folder, tmp_path, draw):
+    draw(folder / "JPEGImages/a.jpg", (48, 64), orientation=6)
+    annotate(folder, "c", document(name="c", size="<size><width>0</width><height>0</height></size>"))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, C]
+    assert (counts["size not stated, taken from the picture"], counts["image turned by its EXIF orientation"]) == (1, 1)
+    annotate(folder, "a", document(thing(), size=SIZE.replace("64", "99")))
+    assert "annotated as 99x48 px, but the picture is 64x48 px" in refusal(options(folder), tmp_path / "other.jsonl")
+
+
+BROKEN = {  # name -> (the file of a.jpg, what is told)
+    "empty": ("", "Annotations/a.xml:1:1: not XML (no element found)"),
+    "cut": (document(thing())[:-40], "a.xml:"),
+    "no XML": ("a.jpg 1 2 3 4", "not XML"),
+    "not UTF-8": (document(thing("ch\xe2t")).encode("latin-1"), "not XML (not well-formed (invalid token))"),
+    "unknown encoding": (document(head='<?xml version="1.0" encoding="klingon"?>'), "not XML"),
+    "DTD": (document(thing("&x;"), head='<!DOCTYPE a [<!ENTITY x "boom">]>'), "a DTD or entities of its own; expected plain XML"),
+    "fetching DTD": (document(thing(), head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "a DTD or entities of its own"),
+    "other XML": ("<annotations/>", "XML of <annotations>; expected <annotation>"),
+    "no picture": (document(name=None), "a.xml: no <filename>"),
+    "no name": (document(thing("")), "a.xml: object 1: no <name>; expected the name of a class"),
+    "no box": (document("<object><name>dog</name></object>"), "object 1: 'dog' has no <bndbox>"),
+    "no ymax": (document(thing(box="1 2 3")), "object 1: 'dog' has None as ymax; expected a number"),
+    "a word": (document(thing(box="1 2 3 x")), "'dog' has 'x' as ymax"),
+    "NaN": (document(thing(box="nan 2 3 4")), "expected finite numbers"),
+    "gigantic": (document(thing(box="1 2 1e999 4")), "expected finite numbers"),
+    "inverted": (document(thing(box="30 2 3 4")), "a.xml: object 1: bbox"),
+    "outside": (document(thing(box="100 2 130 4")), "a box that overlaps its image"),
+    "picture missing": (document(name="z.jpg"), "image 3 (z.jpg): no file"),
+    "picture outside": (document(name="../a.jpg"), "file_name '../a.jpg' with"),
+    "absolute picture": (document(name="/etc/a.jpg"), "file_name '/etc/a.jpg' with"),
+    "picture of another": (document(thing(), name="c.jpg"), "c.jpg: labels of it stand in two places"),
+    "swift's tag": (document(thing("&lt;bbox&gt;")), "holds <bbox>"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(folder, tmp_path, name):
+    text, told = BROKEN[name]
+    annotate(folder, "a", text)
+    assert told in refusal(options(folder), tmp_path / "out.jsonl")
+    if name != "swift's tag":
+        rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+        assert short(rows[-1])[1] == "c.jpg"
+        assert all(short(row)[1] != "a.jpg" for row in rows)
+        assert counts
+
+
+def test_nothing_there(tmp_path):
+    assert "no such folder" in refusal(options(tmp_path / "gone"), tmp_path / "out.jsonl")
+    assert "holds no XML file" in refusal(options(tmp_path), tmp_path / "out.jsonl")
+    assert "cannot be listed" in refusal(VocOptions(annotations="s3://bucket/voc"), tmp_path / "out.jsonl")
+
+
+def test_workers_and_command(folder, tmp_path):
+    converted(options(folder), tmp_path / "one.jsonl")
+    arguments = ["convert", "voc", folder, "--out", tmp_path / "two.jsonl", "--workers", "2", "--json"]
+    done = subprocess.run([sys.executable, "-m", "groundswift.cli", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 2
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
