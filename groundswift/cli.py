@@ -16,6 +16,8 @@ VERBS = {  # verb -> (module, its click command, one line of help)
     "families": ("groundswift.cli", "families", "Show how each model family writes a box, and in which space."),
     "show": ("groundswift.swift_plugins.grounding.show.command", "show", "Show a row as the model will see it, boxes drawn."),
     "lint": ("groundswift.data_converters.lint.command", "lint", "Find the rows that swift would drop or learn wrongly."),
+    "mix": ("groundswift.data_converters.mix_command", "mix", "Mix files of rows by weight into one training file."),
+    "split": ("groundswift.data_converters.split_command", "split", "Split rows into parts that share no image."),
     "plugin": ("groundswift.cli", "plugin", "Print the path for --custom_register_path."),
 }
 
