@@ -13,15 +13,19 @@ from groundswift.swift_plugins.grounding import mends, models
 from groundswift.swift_plugins.grounding.datasets import named_sets
 from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
 from groundswift.swift_plugins.grounding.guards import warn_of_versions
+from groundswift.swift_plugins.grounding.hub_sets import hub_sets
 from groundswift.swift_plugins.grounding.metric import CocoMapMetric
 from groundswift.swift_plugins.grounding.run_record import record_runs
+from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.templates import template_metas
 
 MENDS = (
     mends.keep_columns,
+    keep_ids_of_any_type,
     mends.resolve_media_tokens_by_name,
     mends.join_cpu_processes,
     mends.save_standing_paths,
+    mends.fetch_from_stores,
     mends.print_errors_plainly,
     record_runs,
     warn_of_versions,
@@ -38,7 +42,7 @@ for model_meta in models.model_metas():
     register_model(model_meta, exist_ok=True)
 for template_meta in template_metas():
     register_template(template_meta, exist_ok=True)
-for dataset_meta in named_sets():
+for dataset_meta in (*hub_sets(), *named_sets()):
     register_dataset(dataset_meta, exist_ok=True)
 eval_metrics_map.update(METRICS)
 callbacks_map.update(CALLBACKS)

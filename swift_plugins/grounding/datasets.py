@@ -3,37 +3,61 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import msgspec
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from swift.dataset import DatasetMeta
 from swift.dataset.loader import DatasetLoader
 from swift.dataset.preprocessor import RowPreprocessor
 from swift.utils import get_logger
 
-from groundswift.data_converters.sets import ENVIRONMENT, SetSpec, read_sets, rows_of_set
+from groundswift.data_converters.faults import Notes
+from groundswift.data_converters.reading import Options
+from groundswift.data_converters.run import rows_of, run_of
+from groundswift.data_converters.sets import ENVIRONMENT, read_sets
+from groundswift.errors import fault
+from groundswift.records import Row
+
+from .arrow_rows import columns_of, streamed, written_once
 
 
 class SetLoader(DatasetLoader):
     """Reads one named set; sampling (`#N`) and splitting are swift's. `spec` is bound by `named_sets`."""
 
-    spec: SetSpec
+    spec: Options
     name: str
 
-    def load(self, dataset_syntax: Any = None, dataset_meta: DatasetMeta | None = None, *, use_hf: bool | None = None) -> Dataset:
-        rows, tally = rows_of_set(self.spec)
-        table = Dataset.from_list([msgspec.to_builtins(row) for row in rows])
-        for line in tally.lines():
-            get_logger().info(f"{self.name}: {line.strip()}")
-        if self.columns:
-            table = RowPreprocessor.safe_rename_columns(table, self.columns)
-        table = dataset_meta.preprocess_func(
-            table, num_proc=self.num_proc, load_from_cache_file=self.load_from_cache_file, strict=self.strict
-        )
-        if self.streaming:
-            table = table.to_iterable_dataset()
-        return RowPreprocessor.remove_useless_columns(table) if self.remove_unused_columns else table
+    def load(
+        self, dataset_syntax: Any = None, dataset_meta: DatasetMeta | None = None, *, use_hf: bool | None = None
+    ) -> Dataset | IterableDataset:
+        rows = partial(set_rows, self.name, self.spec, not self.streaming)
+        table = streamed(rows) if self.streaming else written_once(self.name, run_of(self.spec), rows)
+        return finished(self, table)
+
+
+def finished(loader: DatasetLoader, table: Dataset | IterableDataset) -> Dataset | IterableDataset:
+    """A table as swift's own loaders leave it: columns renamed as asked, and those that swift does not know dropped."""
+    if loader.columns:
+        table = RowPreprocessor.safe_rename_columns(table, loader.columns)
+    return RowPreprocessor.remove_useless_columns(table) if loader.remove_unused_columns else table
+
+
+def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any]]:
+    """The rows of a set as swift's columns; what was left out is logged when all have passed. Raises as `rows_of` does."""
+    notes = Notes(spec.on_error)
+    for row in rows_of(spec, notes, progress):
+        if not isinstance(row, Row):
+            raise fault(name, f"{type(spec).__name__} makes no rows for swift", "a format that does")
+        yield columns_of(row)
+    log_left_out(name, notes)
+
+
+def log_left_out(name: str, notes: Notes) -> None:
+    """Log what was left out or changed, a line a reason."""
+    for line in notes.left_out.lines():
+        get_logger().info(f"{name}: {line.strip()}")
 
 
 def named_sets() -> list[DatasetMeta]:

@@ -10,9 +10,9 @@ from swift.utils import get_logger
 from groundswift.family import family_row
 from groundswift.grammars import format_answer
 from groundswift.located import Located
+from groundswift.records import BOX, REF
 from groundswift.spaces import space_row
 
-from .messages import BOX, REF
 from .templates import family_of
 
 ENOUGH_TOKENS = "groundswift_enough_tokens"

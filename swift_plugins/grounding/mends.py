@@ -16,11 +16,13 @@ import torch
 from accelerate import PartialState
 from swift.arguments import BaseArguments
 from swift.dataset.preprocessor import RowPreprocessor
+from swift.template import Template
 from swift.template.templates.gemma import Gemma3VisionTemplate
 from swift.template.templates.glm import GLM4VTemplate
 from swift.template.templates.qwen import Qwen2VLTemplate, Qwen3_5Template
 
 from groundswift.errors import GroundswiftError
+from groundswift.storage import is_url, local_copy
 
 from .shim import standing_path
 
@@ -88,6 +90,26 @@ def save_standing_paths() -> None:
         return save_args
 
     wrap_once(BaseArguments, "save_args", with_standing_paths)
+
+
+def fetch_from_stores() -> None:
+    """swift opens local paths, web addresses and base64; a picture or video in another store becomes a local copy first."""
+
+    def with_local_copies(preprocess: Callable[..., None]) -> Callable[..., None]:
+        def _preprocess_inputs(self: Template, inputs: Any) -> None:
+            for name in ("images", "videos"):
+                setattr(inputs, name, [near(source) for source in getattr(inputs, name) or []])
+            preprocess(self, inputs)
+
+        return _preprocess_inputs
+
+    wrap_once(Template, "_preprocess_inputs", with_local_copies)
+
+
+def near(source: Any) -> Any:
+    """The path of a local copy where a source is an address that swift cannot open; any other source as it is."""
+    place = source.get("path") if isinstance(source, dict) and not source.get("bytes") else source
+    return str(local_copy(place)) if is_url(place) and not place.startswith("http") else source
 
 
 def print_errors_plainly() -> None:

@@ -6,10 +6,7 @@ import re
 from dataclasses import dataclass
 
 from groundswift.errors import GroundswiftError
-from groundswift.records import EMPTY_ANSWER
-
-REF, BOX = "<ref-object>", "<bbox>"
-PAIRS = re.compile(rf"(?:{REF}(?:{BOX})+)+|(?:{BOX})+")
+from groundswift.records import BOX, EMPTY_ANSWER, LIST_OF_BOXES, REF
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def check_counts(contents: list[str], refs: int, boxes: int) -> None:
 def whole_answer(content: str, refs_before: int, boxes_before: int) -> WholeAnswer | None:
     """Read `<ref-object><bbox><bbox>...` with nothing else in it; None for any other text."""
     bare = content.strip()
-    if not PAIRS.fullmatch(bare):
+    if not LIST_OF_BOXES.fullmatch(bare):
         return None
     placed, ref = [], refs_before - 1
     for tag in re.findall(f"{REF}|{BOX}", bare):
