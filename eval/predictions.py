@@ -25,6 +25,7 @@ from .scores import span_scores
 from .truth import Truth
 
 ROUNDING = 1 + 1e-9  # a move of one written unit, less what float64 makes of it, is the family's own rounding
+WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
 ScorePolicy = Literal["constant", "logprob"]
 Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the log-probability of each
 
@@ -108,7 +109,7 @@ class Answers:
 
 
 class AnswerReader:
-    """Takes in one answer an image and turns all their boxes into predictions at the end, at once."""
+    """Takes in the answers, one or several an image, and turns all their boxes into predictions at the end, at once."""
 
     def __init__(self, truth: Truth, rules: Rules) -> None:
         self.truth, self.rules, self.counts = truth, rules, Counts()
@@ -121,9 +122,13 @@ class AnswerReader:
         self._boxes, self._scores = array("d"), array("d")
 
     def add(self, image_index: int, text: str, tokens: Tokens | None = None) -> None:
-        """Parse the answer of one image. `tokens` are used where the rules score by log-probability."""
+        """Parse an answer to one image; of several the worst status stands. `tokens` are used where the rules score by log-probability."""
         answer = self._parse(text, self._limit)
-        self.statuses[image_index], self.texts[image_index] = answer.status, text
+        if self.statuses[image_index] == "missing":
+            self.statuses[image_index], self.texts[image_index] = answer.status, text
+        else:
+            self.statuses[image_index] = max(self.statuses[image_index], answer.status, key=WORSE.index)
+            self.texts[image_index] += f"\n{text}"
         if answer.reasons:
             self.counts.reasons.update(answer.reasons)
         category_of, boxes, kept = self.labels.index, self._boxes, []

@@ -33,10 +33,17 @@ class LogProbabilities(msgspec.Struct):
     content: list[Token]
 
 
+class Said(msgspec.Struct, gc=False):
+    """One turn, as far as it tells which question was asked."""
+
+    content: Any = None
+
+
 class ResultRow(msgspec.Struct):
     """One line of a result file; the fields that scoring does not need are skipped unread."""
 
     response: str | None = None
+    messages: list[Said] = []
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
@@ -53,7 +60,8 @@ class TokenResultRow(ResultRow):
 
 
 def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError = "stop", progress: bool = False) -> Answers:
-    """All answers of a result file. The first row of an id counts: swift appends to a file that exists.
+    """All answers of a result file. An image may be asked several questions, such as one a class; their answers count together.
+    The first row of an id and question counts: swift appends to a file that exists.
 
     Raises GroundswiftError at the first row that cannot be used, with its line and what to do; with `on_error` `skip` it is left out
     and counted. Doubled ids and images without a row are counted either way. `progress` draws a bar on stderr.
@@ -62,6 +70,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
 
     reader = AnswerReader(truth, rules)
     index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    seen: set[tuple[int, int | None]] = set()
     resized = space_row(rules.space_name).side == "resized"
     rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
     for number, row in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
@@ -74,9 +83,11 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             continue
         reader.counts.read += 1
         index = index_of[row.sample_id]
-        if reader.statuses[index] != "missing":
+        asked = index, hash(str(row.messages[0].content)) if row.messages else None
+        if asked in seen:
             reader.counts.rows.add("doubled", f"image {row.sample_id} at line {number}")
             continue
+        seen.add(asked)
         reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None)
     return reader.answers()
 

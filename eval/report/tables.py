@@ -29,7 +29,7 @@ METRICS = (  # key, IoU, area, detections an image; source: COCO's twelve
 CLASS_METRICS = ("AP", "AP50", "AP75", "AR100")
 TOLD = {  # counts of the evaluator that a reader has to know of, where they are over zero
     "missing": "image without an answer in the result file: all that is on it counts as missed",
-    "doubled": "row whose image had one before: the first one counts",
+    "doubled": "row whose image and question had one before: the first one counts",
     "unknown": "row of an image that the truth does not hold: left out",
     "truncated": "answer that stops in the middle: what stands before counts",
     "unreadable": "answer that says something in which no box can be read: no detection",
