@@ -34,6 +34,7 @@ bench: install ## the measured claims, each beside the usual way
 	$(ADD) '.[bench]'
 	python benchmarks/eval_map.py
 	python benchmarks/parse.py
+	python benchmarks/convert.py
 
 fuzz: install ## FUZZ_RUNS texts, made to break it, through the parser of every family
 	$(ADD) '.[fuzz]'

@@ -39,3 +39,29 @@ def test_the_malformed_list_is_recovered(grammar, monkeypatch):
         if sum(box in (DOG, CAT) for box in boxes) < wanted:
             missed.append((name, text, boxes))
     assert missed == []
+
+
+def test_convert_times_ours_and_the_usual_script():
+    command = [sys.executable, BENCHMARKS / "convert.py", "--share", "0.002", "--repeats", "1"]
+    for only, expected in (
+        ("coco", ["typed decode alone", "the usual script", "usual / ours"]),
+        ("rows", ["2,000 of them", "peak memory"]),
+    ):
+        done = subprocess.run([*command, "--only", only], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert [part for part in expected if part not in done.stdout] == []
+
+
+def test_the_usual_script_makes_the_same_rows(tmp_path, monkeypatch):
+    """So that the two are timed at the same work: all but the name of the question."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from convert_peers import measured
+
+    file = tmp_path / "instances_train2017.json"
+    subprocess.run([sys.executable, BENCHMARKS / "big_coco.py", file, "--share", "0.002"], check=True, capture_output=True)
+    rows = {}
+    for peer in ("ours", "usual"):
+        measured(peer, file, tmp_path / f"{peer}.jsonl")
+        rows[peer] = [json.loads(line) for line in (tmp_path / f"{peer}.jsonl").read_text().splitlines()]
+    assert [row.pop("prompt") for row in rows["ours"]] == ["detect.en.1"] * len(rows["ours"])
+    assert rows["ours"] == rows["usual"]

@@ -1,0 +1,152 @@
+"""Sources to rows: this converter beside the usual script and Datumaro, all timed in this run, each in processes of their own.
+
+    python benchmarks/convert.py                    # everything, on a file of the size of COCO train2017 and 1 million referring rows
+    python benchmarks/convert.py --share 0.02       # a small part of both
+    python benchmarks/convert.py --only coco --datumaro-python other/bin/python    # where Datumaro is installed elsewhere
+
+coco  an annotation file to JSONL: ours, the typed decode alone, json.load + pycocotools + json.dumps, Datumaro's import (no rows)
+rows  referring rows (JSON Lines, the schema of jxu124/refcoco) streamed to JSONL by the command: time and peak memory
+ray   the same rows made by two workers of a local Ray: sorted, they must be byte-identical
+
+Medians of --repeats runs; Datumaro runs once, and the usual script as often as a third of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from big_coco import ANNOTATIONS, IMAGES
+from convert_peers import measured, missing
+from tqdm import tqdm
+
+ROWS = 1_000_000
+TARGETS = {"times typed": 4, "memory GB": 1.0, "times faster": 10, "rows MB": 300}
+HERE = Path(__file__).parent
+CONVERT = [sys.executable, "-m", "groundswift.cli", "convert"]
+
+
+def coco(folder: Path, share: float, repeats: int, datumaro_python: str) -> list[str]:
+    """The lines to print: seconds and peak memory of each way, and how they compare."""
+    file = folder / "instances_train2017.json"
+    subprocess.run([sys.executable, HERE / "big_coco.py", file, "--share", str(share)], check=True, stdout=subprocess.DEVNULL)
+    runs: dict[str, list[dict[str, float]]] = {"typed": [], "ours": [], "usual": [], "datumaro": []}
+    for number in tqdm(range(repeats), desc="coco", unit="round"):
+        for peer in ("typed", "ours", *(["usual"] if number % 3 == 0 else [])):
+            runs[peer].append(measured(peer, file, folder / f"{peer}.jsonl"))
+    problem = missing("datumaro", datumaro_python)
+    if not problem:
+        runs["datumaro"].append(measured("datumaro", file, python=datumaro_python))
+    seconds = {peer: statistics.median(run["seconds"] for run in found) for peer, found in runs.items() if found}
+    memory = {peer: max(run["peak_bytes"] for run in found) / 1e9 for peer, found in runs.items() if found}
+    lines = [
+        f"COCO to JSONL, {round(IMAGES * share):,} images, {round(ANNOTATIONS * share):,} annotations, {file.stat().st_size / 1e6:.0f} MB"
+    ]
+    names = {"typed": "typed decode alone", "ours": "groundswift", "usual": "the usual script", "datumaro": "Datumaro's import"}
+    for peer, name in names.items():
+        if peer in seconds:
+            lines.append(f"  {name:<20} {seconds[peer]:8.2f} s  {memory[peer]:6.2f} GB   (median of {len(runs[peer])})")
+    lines += [
+        f"  ours / typed         {seconds['ours'] / seconds['typed']:8.2f}    (target: at most {TARGETS['times typed']})",
+        f"  ours, peak memory    {memory['ours']:8.2f} GB (target: at most {TARGETS['memory GB']})",
+        f"  usual / ours         {seconds['usual'] / seconds['ours']:8.2f}    (target: at least {TARGETS['times faster']})",
+    ]
+    if problem:
+        return [*lines, f"  Datumaro: {problem}"]
+    return [*lines, f"  Datumaro / ours      {seconds['datumaro'] / seconds['ours']:8.2f}    (target: at least {TARGETS['times faster']})"]
+
+
+def write_rows(path: Path, count: int) -> None:
+    """Referring rows as jxu124/refcoco has them, three sentences in each third one."""
+    with open(path, "w") as out:
+        for number in tqdm(range(count), desc="write rows", unit="row"):
+            x, y = number % 400, number % 300
+            sentences = [
+                {"raw": f"The {n} Thing", "sent": f"the {n} thing", "sent_id": 3 * number + n, "tokens": ["the"]} for n in range(3)
+            ]
+            row = {
+                "sent_ids": [each["sent_id"] for each in sentences],
+                "file_name": f"COCO_train2014_{number:012d}_{number}.jpg",
+                "ann_id": number,
+                "ref_id": number,
+                "image_id": number,
+                "split": "train",
+                "sentences": sentences[: 1 if number % 3 else 3],
+                "category_id": 1,
+                "raw_image_info": json.dumps({"id": number, "width": 640, "height": 480}),
+                "image_path": f"coco/train2014/COCO_train2014_{number:012d}.jpg",
+                "bbox": [x, y, x + 100.25, y + 120.5],
+            }
+            out.write(json.dumps(row) + "\n")
+
+
+def converted(file: Path, out: Path, *more: str) -> tuple[float, int]:
+    """Run the command -> (wall seconds of the whole process, its peak memory in bytes)."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from convert_peers import peak_bytes; sys.argv[1:2] = []\n"
+    code += "from groundswift.cli import main\nmain(standalone_mode=False)\nprint(peak_bytes())"
+    options = ["refcoco-hub", str(file), "--schema", "jxu124", "--no-check-images", "--out", str(out), *more]
+    start = time.perf_counter()
+    shown = subprocess.run([sys.executable, "-c", code, str(HERE), "convert", *options], check=True, stdout=subprocess.PIPE, text=True)
+    return time.perf_counter() - start, int(shown.stdout.splitlines()[-1])
+
+
+def digest_of_sorted_lines(path: Path) -> str:
+    digest = hashlib.sha256()
+    for line in sorted(path.read_bytes().splitlines()):
+        digest.update(line + b"\n")
+    return digest.hexdigest()
+
+
+def rows(folder: Path, share: float, only: str | None) -> tuple[list[str], bool]:
+    """(the lines to print, whether Ray's rows are the same)."""
+    count = round(ROWS * share)
+    source = folder / "rows.jsonl"
+    write_rows(source, count)
+    seconds, peak = converted(source, folder / "here.jsonl")
+    lines = [
+        f"referring rows, {count:,} of them, {source.stat().st_size / 1e6:.0f} MB, the whole command",
+        f"  groundswift          {seconds:8.2f} s  {count / seconds:10,.0f} rows/s",
+        f"  peak memory          {peak / 1e6:8.0f} MB (target: at most {TARGETS['rows MB']})",
+    ]
+    if only == "rows":
+        return lines, True
+    there_s, _ = converted(source, folder / "ray.jsonl", "--engine", "ray", "--workers", "2")
+    same = digest_of_sorted_lines(folder / "here.jsonl") == digest_of_sorted_lines(folder / "ray.jsonl")
+    alike = "byte-identical" if same else "DIFFER"
+    lines += [
+        f"  Ray, 2 workers       {there_s:8.2f} s  sorted rows {alike}, {'the same' if in_order(folder) else 'another'} order",
+    ]
+    return lines, same
+
+
+def in_order(folder: Path) -> bool:
+    return (folder / "here.jsonl").read_bytes() == (folder / "ray.jsonl").read_bytes()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--share", type=float, default=1.0, help="of the annotation file and of the rows")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=["coco", "rows", "ray"])
+    parser.add_argument("--datumaro-python", default=sys.executable, help="an interpreter that has Datumaro")
+    options = parser.parse_args()
+    same, lines = True, []
+    with tempfile.TemporaryDirectory() as folder:
+        if options.only in (None, "coco"):
+            lines += coco(Path(folder), options.share, options.repeats, options.datumaro_python)
+        if options.only != "coco":
+            more, same = rows(Path(folder), options.share, options.only)
+            lines += more
+    print("\n".join(lines))
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
