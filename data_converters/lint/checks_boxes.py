@@ -59,11 +59,14 @@ def readable_boxes(view: View, sizes_wh: Sequence[Size | None]) -> tuple[list[Bo
 def check_boxes(view: View, boxes: Sequence[Box], labels: Sequence[str | None]) -> Iterator[Found]:
     """Order, area, borders and repetition of the readable boxes; `labels` are those of all boxes of the row."""
     seen: dict[tuple[object, ...], int] = {}
+    lists = view.list_of_boxes()
     for box in boxes:
         label = labels[box.index]
         for rule, what in (*_check_corners(box), *_check_borders(view.bbox_type, box)):
             yield rule, f"{_named(box, label)} {what}"
-        first = seen.setdefault((label, view.image_of(box.index), box.numbers), box.index)
+        if lists[box.index] is None:
+            continue
+        first = seen.setdefault((lists[box.index], label, view.image_of(box.index), box.numbers), box.index)
         if first != box.index:
             yield "box-duplicate", f"{_named(box, label)} is box {first} again; expected each once"
 

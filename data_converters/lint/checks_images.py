@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
+from groundswift.errors import GroundswiftError
 from groundswift.images import TURNED, orientation_of, stored_size_wh
+from groundswift.storage import is_url, local_copy
 
 from .rules import Found
 from .views import View, image_source, short
@@ -57,13 +59,19 @@ def look_at(source: str, looker: Looker) -> Look:
     """Look at one image: a path, a data: address or base64 text. Never raises."""
     if source.strip().startswith(("http://", "https://")):
         return Look((("image-remote", f"{short(source)} was not looked at"),))
-    path = path_of(source)
+    if is_url(source):
+        try:
+            path = str(local_copy(source))
+        except GroundswiftError as error:
+            return Look((("image-missing", f"{error}"),))
+    else:
+        path = path_of(source)
     if path is not None:
         if not os.path.isfile(path):
             return Look((("image-missing", f"{short(source)} is no file; expected a picture"),))
-        name, opened = short(path), path
+        name, opened = short(source if is_url(source) else path), path
     else:
-        data = _inline(source)
+        data = inline_content(source)
         if data is None:
             return Look(
                 (("image-missing", f"no file {short(source)}; expected a path, seen from the working directory or ROOT_IMAGE_DIR"),)
@@ -80,7 +88,7 @@ def look_at(source: str, looker: Looker) -> Look:
         return Look((("image-unreadable", f"{name} cannot be opened ({type(error).__name__}: {error}); expected a whole picture"),))
 
 
-def _inline(source: str) -> bytes | None:
+def inline_content(source: str) -> bytes | None:
     """The bytes of an image that stands in the row itself."""
     text = source.strip()
     if text.startswith("data:"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from groundswift.records import BOX, IMAGE, REF, VIDEO
+
 from .rules import Found
-from .views import BOX, IMAGE, REF, TAGS, View, short
+from .views import TAGS, View, short
 
 MISSPELT = re.compile(
     r"<\s{0,2}/?\s{0,2}(?:ref(?:[-_ ]?object)?s?|object[-_ ]?ref|bbox(?:es|_2d)?|images?|img)\s{0,2}(?:[-_ ]?\d{1,4})?\s{0,2}/?\s{0,2}>"
@@ -60,11 +62,13 @@ def check_answers(view: View) -> Iterator[Found]:
 def check_counts(view: View) -> Iterator[Found]:
     """Placeholders against images, labels and boxes. Without an answer there may be fewer of them: they are yet to be said."""
     text = "\n".join(view.contents)
-    images, boxes, refs = text.count(IMAGE), text.count(BOX), text.count(REF)
-    if images > len(view.images):
-        yield "image-tags-over", f"{images} {IMAGE} and {len(view.images)} images; expected as many of each"
-    elif images < len(view.images):
-        yield "image-tags-under", f"{images} {IMAGE} and {len(view.images)} images; expected as many of each"
+    boxes, refs = text.count(BOX), text.count(REF)
+    for kind, tag, values in (("image", IMAGE, view.images), ("video", VIDEO, view.videos)):
+        tags = text.count(tag)
+        if tags == len(values) or (kind == "video" and not values):  # without a video its tags are told as tags that are left
+            continue
+        rule = f"{kind}-tags-over" if tags > len(values) else f"{kind}-tags-under"
+        yield rule, f"{tags} {tag} and {len(values)} {kind}s; expected as many of each"
     for rule, tag, found, values, what in (("bbox-count", BOX, boxes, view.boxes, "boxes"), ("ref-count", REF, refs, view.refs, "labels")):
         if values is None or (found <= len(values) if not view.answered else found == len(values)):
             continue
@@ -79,7 +83,7 @@ def check_other_tags(view: View) -> Iterator[Found]:
         if content is None or ("<" not in content and "{" not in content and "box" not in content):
             continue
         for tag in TAGS.findall(content):
-            if tag in MEDIA and not view.row.get(MEDIA[tag]) and not view.row.get(MEDIA[tag][:-1]):
+            if tag in MEDIA and not (view.videos if tag == VIDEO else view.row.get(MEDIA[tag]) or view.row.get(MEDIA[tag][:-1])):
                 yield "tag-left", f"message {index} holds {tag} and the row has no {MEDIA[tag]}; expected none"
             elif tag == "<start-image>":
                 yield "tag-left", f"message {index} holds {tag}; expected {IMAGE}"

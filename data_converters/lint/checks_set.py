@@ -111,7 +111,7 @@ class SetFacts:
 
     def __init__(self) -> None:
         self.files: list[str] = []
-        self.rows = self.boxes = self.images = self.negatives = 0
+        self.rows = self.boxes = self.images = self.negatives = self.detections = 0
         self.without_messages: Place | None = None
         self.rows_without_messages = 0
         self.other_labels = 0
@@ -125,12 +125,14 @@ class SetFacts:
         self.boxes += len(view.boxes or ())
         self.images += len(view.images)
         self.negatives += not view.boxes
+        self.detections += view.lists_labels
         if not self.files or self.files[-1] != place.file:
             self.files.append(place.file)
         self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
         self._lines.append(hash(raw.strip()))
         sample_id = view.row.get("sample_id")
-        self._ids.append(hash(repr(sample_id)) or 1 if isinstance(sample_id, int | str) else 0)
+        asked = next((content for role, content in view.messages if role == "user"), None)  # one image may be asked several questions
+        self._ids.append(hash((repr(sample_id), asked)) or 1 if isinstance(sample_id, int | str) else 0)
         if not view.has_messages:
             self.rows_without_messages += 1
             self.without_messages = self.without_messages or place
@@ -161,8 +163,8 @@ class SetFacts:
 
     def found(self, place: Place) -> Iterator[SetFound]:
         """All findings about the set; `place` names it where no line does."""
-        if self.boxes and not self.negatives:
-            yield "no-negatives", place, f"all {self.rows} rows have objects; expected some without", 1
+        if self.detections and not self.negatives:
+            yield "no-negatives", place, f"all {self.detections} rows that list objects have some; expected rows without", 1
         if self.without_messages and self.rows_without_messages < self.rows:
             what = (
                 f"{self.rows_without_messages} of {self.rows} rows have query and response, the others messages; expected messages in all"
@@ -181,7 +183,7 @@ class SetFacts:
         same_rows = {later for later, _ in again}
         for later, first in later_ones(ids):
             if ids[later] and later not in same_rows:
-                yield "sample-id-doubled", self._place(later), f"the sample_id of {self._place(first)}; expected each id once", 1
+                yield "sample-id-doubled", self._place(later), f"the sample_id and question of {self._place(first)}; expected each once", 1
         missing = np.flatnonzero(ids == 0)
         if len(missing):
             what = f"{len(missing)} of {self.rows} rows have no sample_id; expected one, a number or a text"

@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
+from groundswift.records import BOX, LIST_OF_BOXES, REF
+
 from .checks_boxes import readable_boxes
 from .checks_images import Look, frame_sizes, stated_size
-from .views import BOX, REF, View
+from .views import View
 
 Size = tuple[int, int]
-ONLY_BOXES = re.compile(rf"(?:{REF}(?:{BOX})+)+|(?:{BOX})+")
 TAG = re.compile(f"{REF}|{BOX}")
 OUTSIDE, EMPTY, AGAIN = "box outside its image, left out", "box without area, left out", "box that came before, left out"
 KEPT = "box without area, outside or repeated, kept: its answer is not made of boxes alone"
@@ -58,15 +59,15 @@ def _with_boxes(view: View, looks: Sequence[Look], row: dict[str, Any], said: li
     boxes, faults = readable_boxes(view, sizes)
     if faults:
         return False
-    labels, drop = view.label_of_boxes(), {}
+    labels, lists, drop = view.label_of_boxes(), view.list_of_boxes(), {}
     mended: list[list[float]] = []
     notes: list[list[str]] = []
     seen = set()
     for box, old, label in zip(boxes, view.boxes, labels, strict=True):
         limit = (1, 1) if view.bbox_type == "norm1" else box.size_wh
         new, note, reason = mended_box(old, limit)
-        key = (label, view.image_of(box.index), tuple(new))
-        if reason is None and key in seen:
+        key = (lists[box.index], label, view.image_of(box.index), tuple(new))
+        if reason is None and key in seen and lists[box.index] is not None:
             reason = AGAIN
         seen.add(key)
         if reason:
@@ -137,7 +138,7 @@ def _without(view: View, row: dict[str, Any], drop: dict[int, str]) -> list[str]
     if len(holding) != 1 or messages[holding[0]].get("role") != "assistant":
         return None
     answer = messages[holding[0]]["content"]
-    if not ONLY_BOXES.fullmatch(answer.strip()) or answer.count(BOX) != len(view.boxes or ()):
+    if not LIST_OF_BOXES.fullmatch(answer.strip()) or answer.count(BOX) != len(view.boxes or ()):
         return None
     ref = "".join(content for content in _texts(messages[: holding[0]], row)).count(REF) - 1
     gone, written, pending = set(), [], False

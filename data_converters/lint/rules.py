@@ -61,6 +61,8 @@ RULES: dict[str, Rule] = {
         ),
         Rule("image-tags-over", "error", "more <image> than images", "the surplus stays in the text", "one <image> an image"),
         Rule("image-tags-under", "info", "fewer <image> than images", "swift puts them before the first message", "one <image> an image"),
+        Rule("video-tags-over", "error", "more <video> than videos", "the surplus stays in the text", "one <video> a video"),
+        Rule("video-tags-under", "info", "fewer <video> than videos", "swift puts them before the first message", "one <video> a video"),
         Rule("tag-left", "error", "a placeholder that nothing stands for", "it stays in the text", "remove it"),
         Rule(
             "tag-misspelt", "warning", "what looks like a placeholder", "it stays in the text", "<image>, <ref-object>, <bbox>, exactly so"
@@ -139,6 +141,11 @@ RULES: dict[str, Rule] = {
         Rule("size-wh-stored", "error", "size_wh of the stored, not the upright picture", "boxes on the wrong frame", "turn the boxes"),
         Rule("size-wh-wrong", "error", "size_wh contradicts the file", "answers are placed wrongly", "the file that was annotated"),
         Rule("size-wh-missing", "info", "no size_wh", "the evaluator has to open the picture", "size_wh: [width, height]", True),
+        # videos
+        Rule("video-shape", "error", "videos is no list of paths", SUBSTITUTED + " or stops", "a list of paths, or of lists of frames"),
+        Rule("video-missing", "error", "a video that is not there", SUBSTITUTED, "a path that leads to it from where swift is run"),
+        Rule("video-empty", "error", "a video file without content", SUBSTITUTED, "fetch the file again"),
+        Rule("video-remote", "info", "a video on the network", "fetched at every epoch; not checked here", "fetch it once"),
         # labels
         Rule("label-empty", "warning", "a blank label", "swift trains on it", "a name"),
         Rule("label-blank-ends", "warning", "a label with blanks at its ends", "it is another label to a model", "strip it"),
@@ -162,7 +169,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule("row-not-encodable", "error", "a row that swift's template refuses", SUBSTITUTED, "see what it says"),
         Rule("sample-id-missing", "info", "rows without sample_id", "results cannot be joined by id", "a sample_id"),
-        Rule("sample-id-doubled", "warning", "a sample_id that came before", "only the first row is scored", "each id once"),
+        Rule("sample-id-doubled", "warning", "a sample_id and question that came before", "only the first row is scored", "each once"),
         Rule("row-doubled", "warning", "a row that came before", "it counts twice", "leave one"),
         Rule(
             "no-negatives", "info", "no row without objects", "the model may find something everywhere", "add empty pictures, answer None"

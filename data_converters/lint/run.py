@@ -18,6 +18,7 @@ from .checks_images import Look, Looker, check_sizes, frame_sizes, look_at, path
 from .checks_labels import check_labels, check_points
 from .checks_rows import check_conversation
 from .checks_set import SetFacts
+from .checks_videos import check_videos
 from .findings import Findings, Place
 from .fix import encoded_row, fixed_row
 from .lengths import Counter, check_length
@@ -170,6 +171,8 @@ def _found(view: View, looks: Sequence[Look], labels: Sequence[str | None], opti
     yield from check_conversation(view)
     for look in looks:
         yield from look.found
+    if options.looker:
+        yield from check_videos(view)
     yield from check_sizes(view, looks)
     yield from check_labels(view.refs or (), options.family)
     yield from check_points(view, options.family)

@@ -9,11 +9,10 @@ from reprlib import Repr
 from typing import Any
 
 from groundswift.errors import GroundswiftError
-from groundswift.records import SWIFT_TAGS
+from groundswift.records import BOX, LIST_OF_BOXES, REF, SWIFT_TAGS
 
 from .rules import Found
 
-REF, BOX, IMAGE = "<ref-object>", "<bbox>", "<image>"
 TAGS = re.compile("|".join(map(re.escape, SWIFT_TAGS)))
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "function_call": "tool_call"} | dict.fromkeys(
     ("function_response", "observation", "observations"), "tool_response"
@@ -40,6 +39,7 @@ class View:
     row: dict[str, Any]
     messages: list[tuple[str, str | None]] = field(default_factory=list)
     images: list[Any] = field(default_factory=list)
+    videos: list[Any] = field(default_factory=list)
     refs: list[str] | None = None
     boxes: list[Any] | None = None
     bbox_type: str = "real"
@@ -62,6 +62,22 @@ class View:
         ids = self.image_ids or ()
         return ids[box_index] if box_index < len(ids) else 0
 
+    def list_of_boxes(self) -> list[int | None]:
+        """For each box the message that is a list of boxes and nothing else; None for one that a text mentions, as often as it likes."""
+        lists: list[int | None] = []
+        for number, content in enumerate(self.contents):
+            listed = LIST_OF_BOXES.fullmatch(content.strip()) is not None
+            lists += [number if listed else None] * content.count(BOX)
+        boxes = len(self.boxes or ())
+        return lists if len(lists) == boxes else [0] * boxes
+
+    @property
+    def lists_labels(self) -> bool:
+        """Whether an answer is a list of labels and boxes that no question names: what detection is."""
+        asked = any(REF in content for role, content in self.messages if role == "user" and content is not None)
+        answers = (content.strip() for role, content in self.messages if role == "assistant" and content is not None)
+        return not asked and any(REF in answer and LIST_OF_BOXES.fullmatch(answer) for answer in answers)
+
     def label_of_boxes(self) -> list[str | None]:
         """The label of each box: the last `<ref-object>` before its `<bbox>`; by position where all labels come before all boxes."""
         boxes, refs = self.boxes or [], self.refs or []
@@ -82,6 +98,7 @@ def view_of(row: dict[str, Any]) -> View:
     """Read a row's parts; never raises."""
     view = View(row)
     _read_images(view)
+    _read_videos(view)
     _read_messages(view)
     _read_objects(view)
     return view
@@ -155,6 +172,8 @@ def _joined(view: View, where: str, parts: list[Any]) -> str | None:
         text += f"<{kind}>"
         if kind == "image" and value:
             view.images.append(value.get("url") if isinstance(value, dict) else value)
+        elif kind == "video" and value:
+            view.videos.append(value.get("url") if isinstance(value, dict) else value)
     return text
 
 
@@ -196,6 +215,26 @@ def _read_images(view: View) -> None:
         if not image_source(image):
             view.found.append(("image-shape", f"image {index} is {short(image)}; expected a path"))
     view.images = list(images)
+
+
+def _read_videos(view: View) -> None:
+    videos = view.row.get("videos", view.row.get("video"))
+    if videos is None:
+        return
+    if isinstance(videos, str | dict):
+        videos = [videos]
+    if not isinstance(videos, list):
+        view.found.append(("video-shape", f"videos is {short(videos)}; expected a list of paths"))
+        return
+    for index, video in enumerate(videos):
+        if not all(map(image_source, frames_of(video))):
+            view.found.append(("video-shape", f"video {index} is {short(video)}; expected a path"))
+    view.videos = list(videos)
+
+
+def frames_of(video: object) -> list[object]:
+    """What a video is made of: itself, or the pictures that are its frames."""
+    return list(video) if isinstance(video, list) and video else [video]
 
 
 def image_source(image: object) -> str | None:
@@ -266,13 +305,15 @@ def _read_image_ids(view: View, image_ids: object) -> None:
 
 
 def bare_row(view: View) -> dict[str, Any]:
-    """The row as swift's template takes it: messages, images, objects. Raises GroundswiftError where it has no messages."""
+    """The row as swift's template takes it: messages, images, videos, objects. Raises GroundswiftError where it has no messages."""
     if not view.messages:
         raise GroundswiftError("no messages")
     row: dict[str, Any] = {"messages": [{"role": role, "content": content} for role, content in view.messages]}
     sources = [image_source(image) for image in view.images]
     if sources:
         row["images"] = sources
+    if view.videos:
+        row["videos"] = view.videos
     if view.boxes:
         row["objects"] = {key: value for key, value in view.row["objects"].items() if key in OBJECT_KEYS}
     return row

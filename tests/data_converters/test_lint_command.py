@@ -69,7 +69,7 @@ def test_text(tmp_path):
         "\n"
         "info    no-negatives  1 x no row without objects\n"
         "        The model may find something everywhere. Mend: add empty pictures, answer None.\n"
-        "          set.jsonl: all 3 rows have objects; expected some without\n"
+        "          set.jsonl: all 3 rows that list objects have some; expected rows without\n"
         "\n"
         "    boxes   share     rows  label\n"
         "        3 100.0 %        3  'dog'\n"

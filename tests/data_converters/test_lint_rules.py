@@ -64,6 +64,11 @@ def talked(*roles: str, answer: str = "<ref-object><bbox>") -> dict[str, Any]:
     return row(messages=[{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)])
 
 
+def filmed(question: str, videos: Any, answer: str = "A dog runs.", **more: Any) -> dict[str, Any]:
+    """A question about videos."""
+    return said(answer, question, **{"images": DROP, "objects": None, "size_wh": DROP, "videos": videos} | more)
+
+
 def numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**each, "sample_id": index} for index, each in enumerate(rows, 1)]
 
@@ -85,6 +90,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     exif[0x0112] = 6
     Image.new("RGB", size[::-1]).save("turned.jpg", exif=exif)
     Path("text.png").write_text("no picture")
+    Path("clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    Path("empty.mp4").touch()
     cut = Image.effect_noise(size, 50)
     cut.save("cut.jpg")
     data = Path("cut.jpg").read_bytes()
@@ -216,6 +223,17 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
         "16 bit": ("image-16-bit", [row(images=["deep.png"])], ()),
         "alpha": ("image-alpha", [row(images=["alpha.png"])], ()),
         "palette": ("image-palette", [row(images=["palette.png"])], ()),
+        "videos is a number": ("video-shape", [filmed("?", 3)], ()),
+        "an empty list of frames": ("video-shape", [filmed("<video>?", [[]])], ()),
+        "a video that is null": ("video-shape", [filmed("<video>?", [None])], ()),
+        "no video": ("video-missing", [filmed("<video>?", ["no.mp4"])], ()),
+        "no frame": ("video-missing", [filmed("<video>?", [["a.png", "no.png"]])], ()),
+        "a folder as a video": ("video-missing", [filmed("<video>?", ["."])], ()),
+        "a video at no address": ("video-missing", [filmed("<video>?", ["memory://clips/no.mp4"])], ()),
+        "a video of 0 bytes": ("video-empty", [filmed("<video>?", ["empty.mp4"])], ()),
+        "a video on the network": ("video-remote", [filmed("<video>?", ["https://example.com/a.mp4"])], ()),
+        "a video too few": ("video-tags-over", [filmed("<video><video>?", ["clip.mp4"])], ()),
+        "no video tag": ("video-tags-under", [filmed("Look.", "clip.mp4")], ()),
         "address": ("image-remote", [row(images=["https://example.com/a.png"])], ()),
         "blank label": ("label-empty", [labelled(" ")], ()),
         "label with blank": ("label-blank-ends", [labelled("dog ")], ()),
@@ -353,6 +371,25 @@ def test_old_columns_and_rows_mixed(lint):
 
 def test_no_negatives(lint):
     assert set(lint([row()])["rules"]) == {"no-negatives"}
+
+
+MENTIONED = {  # rows in which a box may stand as often as it likes, and which have no negatives
+    "again in a text": said("<bbox> beside <bbox>, so <bbox> it is.", objects={"ref": [], "bbox": [[1, 2, 30, 40]] * 3}),
+    "again in a grounded caption": said(
+        "<ref-object><bbox> and <ref-object><bbox>.", objects={"ref": ["Six men"] * 2, "bbox": [[1, 2, 30, 40]] * 2}
+    ),
+    "in the question and the answer": said(
+        "<bbox>", "<image>What is left of <bbox>?", objects={"ref": [], "bbox": [[1, 2, 30, 40], [1, 2, 30, 40]]}
+    ),
+    "found": said("<bbox>", "<image>Find <ref-object>.", objects={"ref": ["the dog"], "bbox": [[1, 2, 30, 40]]}),
+    "described": said("A dog.", "<image>Describe <bbox>.", objects={"ref": [], "bbox": [[1, 2, 30, 40]]}),
+    "a point": said("<bbox>", "<image>Point at <ref-object>.", objects={"ref": ["the dog"], "bbox": [[10, 20]]}),
+}
+
+
+@pytest.mark.parametrize("name", MENTIONED)
+def test_what_is_no_detection_has_no_findings(lint, name):
+    assert lint([MENTIONED[name]])["rules"] == {}
 
 
 def test_boxes_look_like_norm1000_in_small_images(lint):

@@ -1,0 +1,143 @@
+"""Rows of every kind that converters write: the lint finds nothing where they are fine, and the slip where there is one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import run
+from PIL import Image
+
+WIDTH, HEIGHT = 64, 48
+MAN, DOG, BALL = [4, 4, 20, 40], [24, 20, 44, 40], [50, 30, 58, 38]
+
+
+def row(*turns: str, images: tuple[str, ...] = ("a.png",), **more: Any) -> dict[str, Any]:
+    """A conversation: the user's turns and the answers, in turn."""
+    messages = [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(turns)]
+    about = {"images": list(images), "size_wh": [WIDTH, HEIGHT]} if images else {}
+    return {"messages": messages, **about, "sample_id": "x/1", **more}
+
+
+def objects(ref: list[str], *boxes: list[float], **more: Any) -> dict[str, Any]:
+    return {"objects": {"ref": ref, "bbox": list(boxes), "bbox_type": "real", **more}}
+
+
+FIND = ("<image>Find <ref-object>.", "<bbox>")
+DESCRIBE = ("<image>Describe the object at <bbox>.", "the man on the left")
+POINT = ("<image>Point at <ref-object>.", "<bbox>")
+CAPTION = "<ref-object><bbox> throws <ref-object><bbox> to <ref-object><bbox><bbox>."
+TWO = ("a.png", "b.png")
+FINE: dict[str, dict[str, Any]] = {
+    "find": row(*FIND, **objects(["the man"], MAN), prompt="find.en.1"),
+    "find several": row("<image>Find <ref-object>.", "<bbox><bbox>", **objects(["people"], MAN, DOG)),
+    "find nothing": row("<image>Find <ref-object>.", "None", **objects(["a cat"])),
+    "describe": row(*DESCRIBE, **objects([], MAN)),
+    "describe, in two rounds": row(*DESCRIBE, "And at <bbox>?", "a dog", **objects([], MAN, DOG)),
+    "describe by name": row("<image>What is at <bbox>?", "<ref-object>", **objects(["the man"], MAN)),
+    "point": row(*POINT, **objects(["the ball"], [54, 34])),
+    "points": row(POINT[0], "<bbox><bbox>", **objects(["eyes"], [10, 6], [14, 6])),
+    "points and boxes": row("<image>What is at <bbox>?", "A man, <bbox>.", **objects([], [10, 6], MAN)),
+    "a point at the corner": row(*POINT, **objects(["the corner"], [64, 48])),
+    "grounded caption": row("<image>Describe the picture.", CAPTION, **objects(["A man", "a ball", "two dogs"], MAN, BALL, DOG, MAN)),
+    "grounded sentence": row(
+        "<image>Ground each phrase: A man and a dog.", "<ref-object><bbox><ref-object><bbox>", **objects(["A man", "a dog"], MAN, DOG)
+    ),
+    "caption": row("<image>What does the picture show?", "A man\nand a dog.", prompt="caption.en.2"),
+    "text alone": row("Name a fruit.", "Apple.", images=()),
+    "text alone, in rounds": row("Name a fruit.", "Apple.", "Another?", "Pear.", images=()),
+    "answer with letters": row("<image>Which one?\nA. cat\nB. dog", "B"),
+    "LaTeX": row("<image>Write it as LaTeX.", r"\frac { 1 } { 2 } < \left\{ x \right\} \langle a \rangle"),
+    "two images": row("<image><image>Where is <ref-object>?", "<bbox>", images=TWO, **objects(["the dog"], DOG, image_id=[1])),
+    "a box in each": row(
+        "<image><image>Compare <bbox> and <bbox>.", "The same.", images=TWO, **objects([], [1, 1, 60, 40], [1, 1, 19, 19], image_id=[0, 1])
+    ),
+    "two images, no box": row("<image>Before. <image>After. What changed?", "Nothing.", images=TWO),
+    "video": row("<video>What happens?", "A dog runs.", images=(), videos=["clip.mp4"]),
+    "two videos": row("<video><video>Which is longer?", "The first.", images=(), videos=["clip.mp4", "other.mp4"]),
+    "video as text": row("<video>?", "A dog.", images=(), videos="clip.mp4"),
+    "video of frames": row("<video>?", "A dog.", images=(), videos=[["a.png", "b.png"]]),
+    "video column": row("<video>?", "A dog.", images=(), video="clip.mp4"),
+    "video in parts": row(images=())
+    | {
+        "messages": [
+            {"role": "user", "content": [{"type": "video", "video": "clip.mp4"}, {"type": "text", "text": "What happens?"}]},
+            {"role": "assistant", "content": "A dog runs."},
+        ]
+    },
+    "video and image": row("<image><video>Is it in the film?", "Yes, <bbox>.", videos=["clip.mp4"], **objects([], DOG)),
+    "an absolute video": row("<video>?", "A dog.", images=(), videos=["{here}/clip.mp4"]),
+    "Chinese": row("<image>找到<ref-object>。", "<bbox>", **objects(["左边的人"], MAN), prompt="find.zh.1"),
+}
+
+
+EMPTY = row("<image>Detect every cat.", "None", **objects([])) | {"sample_id": 0}  # a list of phrases looks as detection, which wants one
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (WIDTH, HEIGHT), "grey").save("a.png")
+    Image.new("RGB", (50, 41), "red").save("b.png")
+    for name in ("clip.mp4", "other.mp4"):
+        Path(name).write_bytes(b"\0\0\0\x18ftypmp42")
+
+
+def found(*rows: dict[str, Any], options: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Rule -> what it found."""
+    lines = [json.dumps(each).replace("{here}", str(Path.cwd())) for each in rows]
+    Path("set.jsonl").write_text("\n".join(lines) + "\n")
+    document = json.loads(run("lint", "set.jsonl", "--json", *options).stdout)
+    return {rule: [example["what"] for example in each["examples"]] for rule, each in document["rules"].items()}
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_what_is_fine(name):
+    assert found(FINE[name], EMPTY) == {}
+    assert found(FINE[name], EMPTY, options=("--decode",)) == {}
+
+
+def test_all_kinds_in_one_file():
+    assert found(*({**each, "sample_id": name} for name, each in FINE.items())) == {}
+
+
+SLIPS: dict[str, tuple[str, str, dict[str, Any]]] = {  # name -> (rule, what it says, the row)
+    "point beside its image": ("box-outside", "[70, 6] is 6 px right of its image", row(*POINT, **objects(["it"], [70, 6]))),
+    "point of NaN": ("box-not-finite", "expected finite numbers", row(*POINT, **objects(["it"], [float("nan"), 6]))),
+    "point of 3 numbers": ("box-length", "has 3 numbers", row(*POINT, **objects(["it"], [1, 2, 3]))),
+    "described without a box": ("bbox-count", "1 <bbox> in the messages and 0 boxes", row(*DESCRIBE, **objects([]))),
+    "found without a label": ("ref-count", "1 <ref-object> in the messages and 0 labels", row(*FIND, **objects([], MAN))),
+    "a phrase too many": ("ref-count", "3 <ref-object>", row("<image>?", CAPTION, **objects(["a", "b"], MAN, BALL, DOG, MAN))),
+    "a box too few": ("bbox-count", "4 <bbox>", row("<image>?", CAPTION, **objects(["a", "b", "c"], MAN, BALL, DOG))),
+    "box of the second image": (
+        "box-outside",
+        "it within 50x41 px",
+        row("<image><image>?", "<bbox>", images=TWO, **objects([], [1, 1, 60, 40], image_id=[1])),
+    ),
+    "no such image": ("image-id-range", "image_id 2", row("<image><image>?", "<bbox>", images=TWO, **objects([], DOG, image_id=[2]))),
+    "a video that is gone": ("video-missing", "no file 'gone.mp4'", row("<video>?", "A dog.", images=(), videos=["gone.mp4"])),
+    "an image tag for a video": ("image-tags-over", "1 <image> and 0 images", row("<image><video>?", "A.", images=(), videos=["clip.mp4"])),
+    "a video tag in the answer": ("video-tags-over", "2 <video> and 1 videos", row("<video>?", "<video>", images=(), videos=["clip.mp4"])),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_slips(name):
+    rule, what, slipped = SLIPS[name]
+    rules = found(slipped)
+    assert rule in rules
+    assert what in rules[rule][0]
+
+
+def test_videos_are_not_looked_at_without_images():
+    assert found(SLIPS["a video that is gone"][2], options=("--no-check-images",)) == {}
+
+
+def test_root_image_dir_holds_for_videos(monkeypatch):
+    Path("films").mkdir()
+    Path("clip.mp4").rename("films/clip.mp4")
+    assert set(found(FINE["video"])) == {"video-missing"}
+    monkeypatch.setenv("ROOT_IMAGE_DIR", "films")
+    assert found(FINE["video"]) == {}
