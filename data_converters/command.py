@@ -76,8 +76,8 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
     target = None if dry_run else out
     try:
         with tempfile.TemporaryDirectory() as elsewhere:
-            if dry_run and getattr(options, "save_pictures", None):
-                options = msgspec.structs.replace(options, save_pictures=elsewhere)
+            if dry_run:
+                options = with_outputs_in(elsewhere, options)
             totals = convert_to_file(options, target, How(workers, engine, resume), notes)
     except KeyboardInterrupt:
         click.echo("stopped; the same command with --resume goes on from here", err=True)
@@ -87,6 +87,12 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         click.echo(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}).decode())
     else:
         click.echo(summary(totals, notes, target))
+
+
+def with_outputs_in(folder: str, options: Options) -> Options:
+    """The same options, but what they write beside the rows goes to a folder that nobody keeps."""
+    places = {"save_pictures": folder, "coco_out": f"{folder}/coco.json"}
+    return msgspec.structs.replace(options, **{name: place for name, place in places.items() if getattr(options, name, None)})
 
 
 def summary(totals: Totals, notes: Notes, out: Path | None) -> str:

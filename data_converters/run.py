@@ -23,7 +23,7 @@ from .options_cli import path_fields
 from .reading import Options, Reading
 from .whole_output import WholeOptions, convert_whole
 
-MEDIA = {"images", "videos", "save_pictures"}  # folders of what rows only point to
+ASIDE = {"images", "videos", "save_pictures", "coco_out"}  # folders of what rows only point to, and what is written beside them
 Engine = Literal["local", "ray"]
 
 
@@ -113,7 +113,7 @@ def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
 
 def run_of(options: Options) -> dict[str, Any]:
     """What must be the same for one run to go on with what another began: version, format, options, and the state of the source."""
-    sources = {name: value for name in path_fields(type(options)) if name not in MEDIA and (value := getattr(options, name))}
+    sources = {name: value for name in path_fields(type(options)) if name not in ASIDE and (value := getattr(options, name))}
     return {
         "groundswift": __version__,
         "format": type(options).__name__,

@@ -200,3 +200,27 @@ def test_a_link_keeps_pointing(out, tmp_path):
     write_whole(link, [b"new\n"])
     assert link.is_symlink()
     assert out.read_bytes() == b"new\n"
+
+
+@pytest.mark.parametrize("classes", ["all", "one", "present"])
+@pytest.mark.parametrize("prompts", ["fixed", "sampled"])
+def test_lint_finds_nothing_in_the_rows(small, pictures, annotate, out, classes, prompts):
+    options = ["--images", pictures, "--out", out, "--classes", classes, "--prompts", prompts, "--language", "both"]
+    assert run(annotate(small), *options).exit_code == 0
+    done = CliRunner().invoke(main, ["lint", str(out), "--json"])
+    assert done.exit_code == 0
+    assert set(json.loads(done.stdout)["rules"]) <= {"image-turned", "no-negatives"}  # both for information: one picture is turned by EXIF
+
+
+def test_dry_run_writes_nothing_beside_the_rows(tmp_path, draw):
+    """Not the COCO file of --coco-out either."""
+    draw(tmp_path / "images" / "a.jpg", (20, 20))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: images\n")
+    arguments = ["convert", "yolo", tmp_path / "data.yaml", "--split", "train", "--coco-out", tmp_path / "truth.json", "--dry-run"]
+    done = CliRunner().invoke(main, list(map(str, arguments)))
+    assert done.exit_code == 0, done.stderr
+    assert only(tmp_path, "data.yaml", "images", "labels")
+    assert CliRunner().invoke(main, [*map(str, arguments[:-1]), "--out", str(tmp_path / "rows.jsonl")]).exit_code == 0
+    assert only(tmp_path, "data.yaml", "images", "labels", "rows.jsonl", "truth.json")
