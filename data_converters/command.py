@@ -97,7 +97,9 @@ def with_outputs_in(folder: str, options: Options) -> Options:
 
 def summary(totals: Totals, notes: Notes, out: Path | None) -> str:
     """What a conversion prints: totals, then what was left out or changed, a line a reason."""
-    head = f"{totals.rows} rows, {totals.objects} objects, {totals.negatives} rows without objects"
+    head = f"{totals.rows} rows"
+    if totals.objects or totals.negatives:
+        head += f", {totals.objects} objects, {totals.negatives} rows without objects"
     lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
     if notes.left_out.counts:
         lines += ["left out or changed:", *notes.left_out.lines()]
