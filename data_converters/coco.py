@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -25,17 +24,20 @@ from groundswift.coco_file import CocoAnnotation, CocoFile, CocoImage, annotatio
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row, ready_row, whole
 
-from .coco_columns import ImageItem, items_by_columns
+from .coco_columns import CocoColumns, ImageItem, ImageItems, items_by_columns
+from .coco_pieces import read_pieces
 from .faults import Fault, Notes
 from .fitting import Pictures, clipped
+from .processes import Hands
 from .prompts import Asking, check_names, filled, written_name
 from .reading import AskingOptions, Reading
 
+CROWD = "crowd box, kept out of the target"  # a reason to count by
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
 
 
-class Objects(NamedTuple):
+class Objects(msgspec.Struct, frozen=True):
     """The objects on an image: their classes as ranks and their boxes (xyxy in px), in order; and classes with crowds or faults."""
 
     ranks: list[int]
@@ -106,15 +108,20 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     """
 
     def read(self, notes: Notes) -> Reading:
-        return detection_reading(read_coco(self.annotations), self, self.pictures(), notes)
+        return self.read_by(Hands(), notes)
+
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+        coco = read_pieces(self.annotations, hands) or read_coco(self.annotations)
+        return detection_reading(coco, self, self.pictures(), notes)
 
 
-def detection_reading(coco: CocoFile, options: DetectionOptions, pictures: Pictures, notes: Notes) -> Reading:
-    """One item an image, with its annotations, in the file's order. What makes the file ambiguous is raised here.
+def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, pictures: Pictures, notes: Notes) -> Reading:
+    """One item an image, its place in the file. What makes the file ambiguous is raised here.
 
     `options.annotations` names the file in errors. Raises GroundswiftError where ids or names are ambiguous or nothing is there.
     """
     check_structure(coco, options.annotations)
+    columnar = isinstance(coco, CocoColumns)
     names = [category.name for category in coco.categories]
     check_names(names)
     questions = options.asking("detect_one", ["category"]) if options.classes == "one" else options.asking("detect", ["categories"])
@@ -124,13 +131,14 @@ def detection_reading(coco: CocoFile, options: DetectionOptions, pictures: Pictu
     images = coco.images[: options.limit]
     dropped: set[int] = set()
     if options.negatives != "keep":
-        annotated = {row.image_id for row in coco.annotations}
+        annotated = set(coco.columns.image_ids.tolist()) if columnar else {row.image_id for row in coco.annotations}
         dropped = dropped_negatives([image.id for image in images if image.id not in annotated], options.negatives, options.seed)
     for image in images:
         if image.id in dropped:
             notes.count("image without objects, dropped", image.file_name)
-    items = items_by_columns(coco.images, coco.annotations, ranks, options.order) or one_by_one(coco, notes)
+    items = items_by_columns(coco.images, coco.columns, ranks, options.order) if columnar else None
     make = DetectionMaker(
+        items=items or one_by_one(coco, notes),
         names=names,
         ranks=ranks,
         questions=questions,
@@ -140,13 +148,14 @@ def detection_reading(coco: CocoFile, options: DetectionOptions, pictures: Pictu
         order=options.order,
         seed=options.seed,
     )
-    kept = (item for item in islice(items, len(images)) if item.image.id not in dropped)
+    kept = (index for index, image in enumerate(images) if image.id not in dropped)
     return Reading(kept, make, len(images) - len(dropped), "image")
 
 
 class DetectionMaker(msgspec.Struct, frozen=True):
-    """Makes the rows of one image. `names` and `ranks` (category id -> place) are the classes in the file's order."""
+    """Makes the rows of one image, given its place. `names` and `ranks` (category id -> place) are the classes in the file's order."""
 
+    items: ImageItems | list[ImageItem]
     names: list[str]
     ranks: dict[int, int]
     questions: Asking
@@ -156,25 +165,35 @@ class DetectionMaker(msgspec.Struct, frozen=True):
     order: str
     seed: int
 
-    def __call__(self, item: ImageItem, notes: Notes) -> Iterator[Row]:
-        image, annotations = item.image, item.annotations
-        size_wh = (image.width, image.height)
+    def __call__(self, index: int, notes: Notes) -> list[Row]:
+        item = self.items[index]
+        image, size_wh = item.image, (item.image.width, item.image.height)
         found = self.pictures.find(image.file_name, f"image {image.id} ({image.file_name})", notes, size_wh)
         if found is None and notes.skipping:
-            if lost := len(annotations or item.ranks or ()):
+            if lost := len(item.annotations or ()) + len(item.ranks) + len(item.crowds):
                 notes.count("annotation of an image that was left out", image.file_name, lost)
-            return
-        if annotations is None:
-            objects = Objects(item.ranks or [], item.boxes_xyxy_px or [])
-        else:
-            objects = placed_objects(image, annotations, self.ranks, self.order, notes)
-        if annotations is not None and not objects.ranks:
+            return []
+        objects = self.objects(item, notes)
+        if not objects.ranks and (item.crowds or item.annotations is not None):
             reason = "image with crowd boxes only" if objects.crowded else "image whose annotations were all at fault"
             notes.count(reason, image.file_name)
         elif found is not None:
-            for prompt_name, question, ranks, boxes in self.asked(image, objects, notes):
-                labels = [self.names[rank] for rank in ranks]
-                yield ready_row(image.id, found.path, size_wh, question, labels, boxes, prompt_name)
+            names = self.names
+            return [
+                ready_row(image.id, found.path, size_wh, question, [names[rank] for rank in ranks], boxes, prompt_name)
+                for prompt_name, question, ranks, boxes in self.asked(image, objects, notes)
+            ]
+        return []
+
+    def objects(self, item: ImageItem, notes: Notes) -> Objects:
+        """What is to be found on an image; what is not is noted."""
+        if item.annotations is not None:
+            return placed_objects(item.image, item.annotations, self.ranks, self.order, notes)
+        if not item.crowds:
+            return Objects(item.ranks, item.boxes_xyxy_px)
+        for row in item.crowds:
+            notes.count(CROWD, row.where())
+        return Objects(item.ranks, item.boxes_xyxy_px, {self.ranks[row.category_id] for row in item.crowds})
 
     def asked(self, image: CocoImage, objects: Objects, notes: Notes) -> Iterable[tuple[str, str, list[int], list[list[float]]]]:
         """The questions to an image: (name of the prompt, question, ranks and boxes of the objects that answer it)."""
@@ -211,24 +230,24 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(map(written_name, names))
 
 
-def check_structure(coco: CocoFile, source: str | Path) -> None:
+def check_structure(coco: CocoFile | CocoColumns, source: str | Path) -> None:
     """Raises GroundswiftError where ids or names are ambiguous, or where there is nothing to ask for."""
     if not coco.images or not coco.categories:
         raise fault(source, f"{len(coco.images)} images and {len(coco.categories)} categories", "at least one of each")
     # Without its annotations: an annotation's own id joins nothing, so a repeated one is an ordinary fault.
-    found = structural_faults(msgspec.structs.replace(coco, annotations=[]), source)
+    found = structural_faults(CocoFile(coco.images, [], coco.categories), source)
     if found:
         shown = [str(each) for each in found[:10]] + ([f"... and {len(found) - 10} more"] if len(found) > 10 else [])
         raise GroundswiftError("\n".join([*shown, "this must be mended in the file: --on-error skip cannot tell which one is meant"]))
 
 
-def one_by_one(coco: CocoFile, notes: Notes) -> Iterator[ImageItem]:
+def one_by_one(coco: CocoFile | CocoColumns, notes: Notes) -> list[ImageItem]:
     """What `items_by_columns` gives, of a file with faults between annotations and images; they are noted."""
     by_image = annotations_by_image(coco, notes)
-    return (ImageItem(image, by_image.get(image.id)) for image in coco.images)
+    return [ImageItem(image, by_image.get(image.id)) for image in coco.images]
 
 
-def annotations_by_image(coco: CocoFile, notes: Notes) -> dict[int, list[CocoAnnotation]]:
+def annotations_by_image(coco: CocoFile | CocoColumns, notes: Notes) -> dict[int, list[CocoAnnotation]]:
     """Image id -> its annotations in the file's order, less those with an unknown image or an id that came before.
 
     An image whose annotations all went still has its (empty) list: it is not a negative.
@@ -268,7 +287,7 @@ def placed_objects(image: CocoImage, annotations: Iterable[CocoAnnotation], rank
             notes.add(annotation_problem(reason, row, image))
             faulty.add(ranks.get(row.category_id))
         elif row.iscrowd:
-            notes.count("crowd box, kept out of the target", row.where())
+            notes.count(CROWD, row.where())
             crowded.add(ranks[row.category_id])
         else:
             x, y, width, height = row.bbox

@@ -5,68 +5,154 @@ Most images of a real file are such; the others keep their annotations, to be lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.coco_file import CocoAnnotation, CocoImage
+from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoImage
 from groundswift.records import whole
 
 Column = NDArray[np.int64]
-KEYS: dict[
-    str, Callable[[Column, NDArray[np.float64]], tuple]
-] = {  # (ranks, boxes xyxy) -> keys of numpy's lexsort, the last the first to count
-    "category": lambda ranks, boxes: (boxes[:, 0], boxes[:, 1], ranks),
-    "reading": lambda ranks, boxes: (ranks, boxes[:, 0], boxes[:, 1]),
-    "annotation": lambda ranks, boxes: (),
-}
-
-
-IMAGE_ID, CATEGORY_ID, BBOX, ID, IS_CROWD = map(attrgetter, ("image_id", "category_id", "bbox", "id", "iscrowd"))
+Boxes = NDArray[np.float64]
+IDS = [attrgetter(name) for name in ("id", "image_id", "category_id")]
+BBOX, IS_CROWD, SIZE = attrgetter("bbox"), attrgetter("iscrowd"), attrgetter("width", "height")
 
 DENSE = 100  # how many times more numbers than ids a table may have
+ROOM = 1 << 62  # numbers to sort by
+
+
+class Columns(NamedTuple):
+    """Annotations in their order, N of each: ids, boxes (N, 4) xywh in px as the file has them, and whether one is a crowd."""
+
+    ids: Column
+    image_ids: Column
+    category_ids: Column
+    boxes_xywh_px: Boxes
+    crowds: NDArray[np.bool_]
+
+    def annotation(self, index: int) -> CocoAnnotation:
+        """One of them by itself."""
+        number, image, category = (int(column[index]) for column in self[:3])
+        return CocoAnnotation(image, category, self.boxes_xywh_px[index].tolist(), number, iscrowd=int(self.crowds[index]))
+
+
+class CocoColumns(NamedTuple):
+    """A `CocoFile` whose annotations are columns."""
+
+    images: list[CocoImage]
+    categories: list[CocoCategory]
+    columns: Columns
+
+    @property
+    def annotations(self) -> list[CocoAnnotation]:
+        return [self.columns.annotation(index) for index in range(len(self.columns.ids))]
 
 
 class ImageItem(msgspec.Struct):
-    """An image and what the file says of it: `annotations` to be looked at one by one, or, where all are good and within the image,
-    `ranks` and `boxes_xyxy_px` in the order wanted. `annotations` None: the file says nothing."""
+    """An image and what the file says of it: `ranks` and `boxes_xyxy_px` of its objects in the order wanted, all good and within it, and
+    its `crowds`; or, where something is wrong with one, all its `annotations`, to be looked at one by one."""
 
     image: CocoImage
     annotations: list[CocoAnnotation] | None = None
-    ranks: list[int] | None = None
-    boxes_xyxy_px: list[list[float]] | None = None
+    ranks: list[int] = []
+    boxes_xyxy_px: list[list[float]] = []
+    crowds: list[CocoAnnotation] = []
 
 
-def items_by_columns(
-    images: Sequence[CocoImage], annotations: Sequence[CocoAnnotation], ranks: dict[int, int], order: str
-) -> Iterator[ImageItem] | None:
-    """One item an image. None where the annotations cannot be columns: an image that is not there, a repeated or absent id, a box that is
-    not 4 numbers, an id beyond 64 bits."""
+@dataclass(frozen=True)
+class ImageItems:
+    """The images of a file in its order, each an item once it is asked for.
+
+    `ranks` and `boxes_xyxy_px` of all objects lie image by image, those of one up to its `ends`; so do the `others`, to be looked at by
+    themselves. Of an image: `plain`, whether it has no others; `sound`, whether nothing is wrong with it; `has_whole`, whether one of its
+    boxes has a whole number.
+    """
+
+    images: list[CocoImage]
+    plain: list[bool]
+    sound: list[bool]
+    has_whole: list[bool]
+    ends: list[int]
+    ranks: Column
+    boxes_xyxy_px: Boxes
+    other_ends: list[int]
+    others: Columns
+
+    def __reduce__(self) -> tuple:
+        fields = vars(self).copy()
+        return _unpacked, (msgspec.msgpack.encode(fields.pop("images")), fields)  # several times faster than to pickle them
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> ImageItem:
+        image, here = self.images[index], slice(self.ends[index - 1] if index else 0, self.ends[index])
+        boxes = self.boxes_xyxy_px[here].tolist()
+        if self.has_whole[index]:
+            boxes = [list(map(whole, box)) if any(map(float.is_integer, box)) else box for box in boxes]
+        if self.plain[index]:
+            return ImageItem(image, None, self.ranks[here].tolist(), boxes)
+        others = [self.others.annotation(each) for each in range(self.other_ends[index - 1] if index else 0, self.other_ends[index])]
+        return ImageItem(image, None, self.ranks[here].tolist(), boxes, others) if self.sound[index] else ImageItem(image, others)
+
+
+def _unpacked(images: bytes, fields: dict[str, Any]) -> ImageItems:
+    return ImageItems(msgspec.msgpack.decode(images, type=list[CocoImage]), **fields)
+
+
+def columns_of(annotations: Sequence[Any]) -> Columns:
+    """Annotations as columns; each has an id and a box of four numbers. Raises OverflowError for an id beyond 64 bits."""
     count = len(annotations)
+    ids = (np.fromiter(map(each, annotations), np.int64, count) for each in IDS)
+    boxes = np.fromiter(chain.from_iterable(map(BBOX, annotations)), np.float64, 4 * count)
+    return Columns(*ids, boxes.reshape(-1, 4), np.fromiter(map(IS_CROWD, annotations), bool, count))
+
+
+def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int, int], order: str) -> ImageItems | None:
+    """One item an image. `ranks`: category id -> its place in the file. None where annotations and images cannot be joined: an image that
+    is not there, a repeated id, an id of an image or category beyond 64 bits."""
     try:
-        image_ids, categories, ids = (np.fromiter(map(each, annotations), np.int64, count) for each in (IMAGE_ID, CATEGORY_ID, ID))
         known_images = np.fromiter((image.id for image in images), np.int64, len(images))
         known_categories = np.fromiter(ranks, np.int64, len(ranks))
-        sizes = np.array([(image.width, image.height) for image in images], np.int64).reshape(-1, 2)
-        boxes = np.fromiter(chain.from_iterable(map(BBOX, annotations)), np.float64)
-    except (OverflowError, TypeError):
+        sizes = np.fromiter(chain.from_iterable(map(SIZE, images)), np.int64, 2 * len(images)).reshape(-1, 2)
+    except OverflowError:
         return None
-    if len(np.unique(ids)) != count or set(map(len, map(BBOX, annotations))) - {4}:
+    image_of, there = places(known_images, columns.image_ids)
+    if not there.all() or len(np.unique(columns.ids)) != len(columns.ids):
         return None
-    image_of, there = places(known_images, image_ids)
-    if not there.all():
-        return None
-    rank_of, classed = places(known_categories, categories)
-    boxes = boxes.reshape(-1, 4)
-    sized = (boxes[:, 2:] > 0).all(axis=1)  # before its far corner is computed: a tiny width is lost beside a large x
+    rank_of, classed = places(known_categories, columns.category_ids)
+    boxes = columns.boxes_xywh_px.copy()
+    sized = (boxes[:, 2] > 0) & (boxes[:, 3] > 0)  # before its far corner is computed: a tiny width is lost beside a large x
     boxes[:, 2:] += boxes[:, :2]
-    alone = ~np.fromiter(map(IS_CROWD, annotations), bool, count)
-    good = classed & alone & sized & within(boxes, sizes[image_of])
-    return _items(images, annotations, image_of, rank_of, boxes, good, order)
+    good = classed & sized & within(boxes, sizes[image_of])
+    sound = np.ones(len(images), bool)
+    sound[image_of[~good]] = False
+    chosen = sound[image_of] & ~columns.crowds
+    objects, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    objects = objects[ordered(image_of[objects], rank_of[objects], boxes[:, :2][objects], order)]
+    others = others[np.argsort(image_of[others], kind="stable")]
+    ends, other_ends = (np.cumsum(np.bincount(image_of[each], minlength=len(images))) for each in (objects, others))
+    plain, has_whole = np.diff(other_ends, prepend=0) == 0, np.zeros(len(images), bool)
+    boxes, owners = boxes[objects], image_of[objects]
+    for side in boxes.T:
+        has_whole[owners[side == np.floor(side)]] = True
+    return ImageItems(
+        images=images,
+        plain=plain.tolist(),
+        sound=sound.tolist(),
+        has_whole=has_whole.tolist(),
+        ends=ends.tolist(),
+        ranks=rank_of[objects],
+        boxes_xyxy_px=boxes,
+        other_ends=other_ends.tolist(),
+        others=Columns(*(each[others] for each in columns)),
+    )
 
 
 def places(known: Column, wanted: Column) -> tuple[Column, NDArray[np.bool_]]:
@@ -83,46 +169,30 @@ def places(known: Column, wanted: Column) -> tuple[Column, NDArray[np.bool_]]:
     return found, (found >= 0) & (known[found] == wanted)
 
 
-def within(boxes_xyxy_px: NDArray[np.float64], sizes_wh: Column) -> NDArray[np.bool_]:
+def within(boxes_xyxy_px: Boxes, sizes_wh: Column) -> NDArray[np.bool_]:
     """(N,) whether a box lies in its image whole; False for what is not finite."""
-    low, high = boxes_xyxy_px[:, :2], boxes_xyxy_px[:, 2:]
-    return ((low >= 0) & (low < sizes_wh) & (high > 0) & (high <= sizes_wh)).all(axis=1)
+    (x1, y1, x2, y2), (width, height) = boxes_xyxy_px.T, sizes_wh.T
+    across = (x1 >= 0) & (x1 < width) & (x2 > 0) & (x2 <= width)
+    return across & (y1 >= 0) & (y1 < height) & (y2 > 0) & (y2 <= height)
 
 
-def _items(
-    images: Sequence[CocoImage],
-    annotations: Sequence[CocoAnnotation],
-    image_of: Column,
-    rank_of: Column,
-    boxes: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    order: str,
-) -> Iterator[ImageItem]:
-    """The items in the order of the images; sorted now, made as they are asked for."""
-    by_file = np.argsort(image_of, kind="stable")
-    by_order = np.lexsort((*KEYS[order](rank_of, boxes), image_of))
-    ends = np.cumsum(np.bincount(image_of, minlength=len(images))).tolist()
-    simple = np.ones(len(images), bool)
-    simple[image_of[~good]] = False
-    ranks, placed = rank_of[by_order].tolist(), written(boxes[by_order])
+def ordered(image_of: Column, rank_of: Column, corners_xy_px: Boxes, order: str) -> Column:
+    """(N,) the indices of boxes by image, and within one by `order`; equal ones stay in the file's order. `corners_xy_px` (N, 2), their
+    left and top edges, are finite and not negative.
 
-    def made() -> Iterator[ImageItem]:
-        start = 0
-        for image, end, is_simple in zip(images, ends, simple.tolist(), strict=True):
-            if start == end:
-                yield ImageItem(image)
-            elif is_simple:
-                yield ImageItem(image, None, ranks[start:end], placed[start:end])
-            else:
-                yield ImageItem(image, [annotations[index] for index in by_file[start:end].tolist()])
-            start = end
-
-    return made()
-
-
-def written(boxes_xyxy_px: NDArray[np.float64]) -> list[list[float]]:
-    """Boxes as they stand in a row: whole numbers as such."""
-    rows = boxes_xyxy_px.tolist()
-    for index in np.flatnonzero((boxes_xyxy_px == np.floor(boxes_xyxy_px)).any(axis=1)).tolist():
-        rows[index] = [whole(value) for value in rows[index]]
-    return rows
+    Whole numbers are sorted several times faster than columns: first by one number made of image, class and as much of the top edge as
+    there is room for; then what that leaves equal by the columns themselves.
+    """
+    if order == "annotation":
+        return np.argsort(image_of, kind="stable")
+    left, top = corners_xy_px.T
+    keys = (left, top, rank_of) if order == "category" else (rank_of, left, top)
+    group = image_of * (rank_of.max(initial=0) + 1) + rank_of if order == "category" else image_of
+    room = ROOM // (int(group.max(initial=0)) + 1)
+    rough = group * room + (top * ((room - 1) / (top.max(initial=0) + 1))).astype(np.int64)
+    by_rough = np.argsort(rough)
+    ties = np.flatnonzero(np.diff(rough[by_rough]) == 0)
+    tied = np.union1d(ties, ties + 1)
+    among = by_rough[tied]
+    by_rough[tied] = among[np.lexsort((among, *(key[among] for key in keys), rough[among]))]
+    return by_rough

@@ -23,7 +23,9 @@ RUNNING = [  # what every verb has beside its format's options
     click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="What to write; whole or not at all."),
     click.Option(["--dry-run"], is_flag=True, help="Check and count; write nothing."),
     click.Option(["--resume"], is_flag=True, help="Go on where a killed run of the same command stopped."),
-    click.Option(["--workers"], type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes that make rows."),
+    click.Option(
+        ["--workers"], type=click.IntRange(min=1), show_default="one a processor", metavar="N", help="Processes that share a larger source."
+    ),
     click.Option(
         ["--engine"], type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where --workers run: here, or on Ray."
     ),
@@ -66,7 +68,7 @@ def command_of(row: FormatRow) -> click.Command:
     return click.Command(row.name, callback=run, params=[*options_of(struct), *RUNNING], help=struct.__doc__, short_help=row.summary)
 
 
-def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, workers: int, engine: str, as_json: bool) -> None:
+def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, workers: int | None, engine: str, as_json: bool) -> None:
     """Convert and say what came out."""
     if not dry_run and out is None:
         raise click.UsageError("Missing option '--out' (or --dry-run).")

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +19,7 @@ CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (r
 Box = tuple[float, float, float, float]
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """A picture: its absolute path or URL, and its upright size (width, height) in px; None where nobody looked or said."""
 
     path: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,6 +48,8 @@ class Output:
         self.run, self.notes, self.totals = run, notes, Totals()
         self.blocks = self.size = self._on_its_way = 0
         self.file: BinaryIO | None = None
+        self._disk = ThreadPoolExecutor(1)
+        self._writing_back: Future | None = None
         self._next_entry = time.monotonic() + SECONDS
 
     def open(self, resume: bool) -> None:
@@ -109,18 +112,27 @@ class Output:
             self._next_entry = time.monotonic() + SECONDS
 
     def _write_back(self) -> None:
-        """Let the disk begin with what is there, so that the flush at the end does not wait for all of it."""
+        """Let the disk keep up meanwhile, so that the flush at the end does not wait for all of it. Raises OSError where it could not."""
+        if self._writing_back:
+            if not self._writing_back.done():
+                return
+            self._writing_back.result()
         self.file.flush()
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self.file.fileno(), self._on_its_way, self.size - self._on_its_way, os.POSIX_FADV_DONTNEED)
+        self._writing_back = self._disk.submit(os.fsync, self.file.fileno())
         self._on_its_way = self.size
+
+    def _flush(self) -> None:
+        """Put all lines on the disk. Raises OSError where that fails now, or has failed meanwhile: a disk tells it once."""
+        if self._writing_back:
+            self._writing_back.result()
+        self.file.flush()
+        os.fsync(self.file.fileno())
 
     def enter(self) -> None:
         """Put all lines on the disk, then say so in the journal."""
         if self.file is None:
             return
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        self._flush()
         left_out, collected = self.notes.left_out, self.notes.collected
         entry = Entry(
             self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
@@ -130,8 +142,7 @@ class Output:
 
     def finish(self) -> None:
         """Put the whole file in its place."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        self._flush()
         os.replace(self.partial, self.target)
         self._forget()
 
@@ -153,6 +164,7 @@ class Output:
 
     def close(self) -> None:
         """Give up the file, and its lock with it."""
+        self._disk.shutdown()
         if self.file:
             with suppress(OSError):
                 self.file.close()

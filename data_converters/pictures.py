@@ -26,12 +26,12 @@ def path_inside(folder: str, name: str) -> str | None:
 
     The folder may be an address; then no spelling of slashes and dots that a server could decode leaves it either.
     """
-    if is_url(name):
-        return None
     if is_url(folder):
         return joined_inside(folder, name)
     if os.sep not in name and name not in ("", os.curdir, os.pardir):  # most are a plain name
-        return os.path.join(folder, name)
+        return f"{folder}{os.sep}{name}"
+    if is_url(name):
+        return None
     parts = os.path.normpath(name).split(os.sep)
     if not name or os.path.isabs(name) or parts[0] in (os.curdir, os.pardir):
         return None

@@ -69,7 +69,8 @@ def all_prompts() -> dict[str, dict[str, list[str]]]:
     """Task -> language -> questions, as they stand in prompts.yaml."""
     import yaml
 
-    return yaml.safe_load((files(__package__) / "prompts.yaml").read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is not built everywhere
+    return yaml.load((files(__package__) / "prompts.yaml").read_text(encoding="utf-8"), loader)
 
 
 def check_text(text: str, fields: Sequence[str], tags: Sequence[str] = ()) -> None:

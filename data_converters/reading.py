@@ -14,6 +14,7 @@ import msgspec
 
 from .faults import Fault, Notes, OnError
 from .fitting import Pictures, pictures_of
+from .processes import Hands
 from .prompts import Asking, Language, asking
 
 Make = Callable[[Any, Notes], Iterable[msgspec.Struct]]
@@ -50,6 +51,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def read(self, notes: Notes) -> Reading:
         """Open the source. Raises GroundswiftError where it cannot be read at all, and notes what is wrong with parts of it."""
         raise NotImplementedError
+
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+        """`read`, the work shared among processes where the format can."""
+        return self.read(notes)
 
 
 class PictureOptions(Options, frozen=True, kw_only=True):

@@ -16,10 +16,11 @@ from groundswift.errors import GroundswiftError
 from groundswift.records import Row
 from groundswift.storage import exists, is_url, shown, stat_key
 
-from .blocks import ITEMS, Made, Totals, blocks_of, made_by_workers, made_here
+from .blocks import ITEMS, Made, Totals, blocks_of, make_block
 from .faults import Fault, Notes
 from .journal import output
 from .options_cli import path_fields
+from .processes import Hands, processors
 from .reading import Options, Reading
 from .whole_output import WholeOptions, convert_whole
 
@@ -28,9 +29,9 @@ Engine = Literal["local", "ray"]
 
 
 class How(msgspec.Struct, frozen=True):
-    """Where a conversion runs: on this thread, on `workers` processes, or on a Ray cluster; and whether it goes on with a killed run."""
+    """Where a conversion runs: on `workers` processes (None: one a processor), here or on a Ray cluster; and whether it resumes."""
 
-    workers: int = 1
+    workers: int | None = 1
     engine: Engine = "local"
     resume: bool = False
     progress: bool = True
@@ -43,22 +44,23 @@ def convert_to_file(options: Options, out: Path | None, how: How, notes: Notes) 
     """
     if isinstance(options, WholeOptions):
         return convert_whole(options, out, how, notes)
-    with without_collection():
-        reading = options.read(notes)
-    with frozen():
-        return _converted(options, reading, out, how, notes)
+    with Hands(how.workers or processors()) as hands:
+        with without_collection():
+            reading = options.read_by(hands, notes)
+        with frozen():
+            return _converted(options, reading, out, how, hands, notes)
 
 
-def _converted(options: Options, reading: Reading, out: Path | None, how: How, notes: Notes) -> Totals:
+def _converted(options: Options, reading: Reading, out: Path | None, how: How, hands: Hands, notes: Notes) -> Totals:
     if out is None:
         totals = Totals()
-        for made in made_blocks(options, reading, how, 0):
+        for made in made_blocks(options, reading, how, hands, 0):
             totals.add(made.totals)
             notes.merge(made.notes)
         settle(options, reading, totals, notes)
         return totals
     with output(out, run_of(options), notes, how.resume) as under_way:
-        for made in made_blocks(options, reading, how, under_way.blocks):
+        for made in made_blocks(options, reading, how, hands, under_way.blocks):
             under_way.add(made)
         settle(options, reading, under_way.totals, notes)
     return under_way.totals
@@ -87,16 +89,14 @@ def settle(options: Options, reading: Reading, totals: Totals, notes: Notes) -> 
         raise GroundswiftError("\n".join([f"{options.annotations}: no {reading.unit} is left to make a row of", *notes.left_out.lines()]))
 
 
-def made_blocks(options: Options, reading: Reading, how: How, done: int) -> Iterator[Made]:
+def made_blocks(options: Options, reading: Reading, how: How, hands: Hands, done: int) -> Iterator[Made]:
     """All blocks after the first `done`, in the order of the source."""
     if how.engine == "ray":
         from .on_ray import made_on_ray
 
-        made = made_on_ray(options, how.workers, done)
+        made = made_on_ray(options, hands.count, done)
     else:
-        blocks = blocks_of(reading.items, options.limit, done)
-        make = made_here if how.workers == 1 else partial(made_by_workers, workers=how.workers)
-        made = make(reading.make, options.on_error, blocks)
+        made = hands.in_order(blocks_of(reading.items, options.limit, done), partial(make_block, reading.make, options.on_error))
     with bar(reading, options.limit, done * ITEMS, how.progress) as line:
         for block in made:
             line.update(block.items)

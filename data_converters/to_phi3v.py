@@ -12,7 +12,7 @@ import msgspec
 from groundswift.records import IMAGE, Message
 from groundswift.writing import write_whole
 
-from .blocks import Totals, blocks_of, made_here
+from .blocks import Totals, blocks_of, make_block
 from .box_text import relative, spoken
 from .conversations import ConversationMaker
 from .faults import Fault, NoRow, Notes
@@ -74,12 +74,13 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
         rows, total = read_rows(self.annotations, AnyRow)
         reading = Reading(rows, ToPhiMaker(self.form, absolute(self.images)), total)
         with bar(reading, self.limit, 0, progress) as line:
-            for made in made_here(reading.make, self.on_error, blocks_of(reading.items, self.limit)):
-                if made.lines:
-                    yield list_part(made.lines, not totals.rows) if as_list else made.lines
-                totals.add(made.totals)
-                notes.merge(made.notes)
-                line.update(made.items)
+            for items in blocks_of(reading.items, self.limit):
+                block = make_block(reading.make, self.on_error, items)
+                if block.lines:
+                    yield list_part(block.lines, not totals.rows) if as_list else block.lines
+                totals.add(block.totals)
+                notes.merge(block.notes)
+                line.update(block.items)
         settle(self, reading, totals, notes)
         if as_list:
             yield b"\n]\n"

@@ -158,7 +158,7 @@ class GenomeMaker(msgspec.Struct, frozen=True):
         names = [f"{folder}/{image_id}.jpg" for folder in folders] + [f"{image_id}.jpg"]
         names += [f"{folder}/{image_id}.jpg" for folder in FOLDERS if folder not in folders]
         found = self.pictures.find(first_there(self.pictures, names), thing, notes, known and known.size_wh)
-        return found and Picture(*found)
+        return found and Picture(found.path, found.size_wh)
 
     def of_regions(self, image_id: int, parts: Sequence[msgspec.Raw], picture: Picture, notes: Notes) -> Iterator[Row]:
         """A row for each region."""

@@ -26,9 +26,9 @@ class WholeOptions(Options, frozen=True, kw_only=True):
         raise GroundswiftError(f"{self.annotations}: this format makes no rows; expected one that does")
 
 
-def check_running(resume: bool, workers: int, engine: str) -> None:
+def check_running(resume: bool, workers: int | None, engine: str) -> None:
     """Raises GroundswiftError for a way of running that these formats do not have."""
-    given = ["--resume"] * resume + [f"--workers {workers}"] * (workers != 1) + [f"--engine {engine}"] * (engine != "local")
+    given = ["--resume"] * resume + [f"--workers {workers}"] * (workers not in (None, 1)) + [f"--engine {engine}"] * (engine != "local")
     if given:
         raise GroundswiftError(f"{', '.join(given)}: does not apply here, the output is made of all rows at once; expected none of them")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -86,8 +86,11 @@ def _read_lenient(path: str | Path, text: bytes) -> CocoFile:
         raise fault(path, "JSON nested too deep") from None
 
 
-def repeated(values: Iterator[object]) -> list[object]:
+def repeated(values: Iterable[object]) -> list[object]:
     """The values that come more than once, in order of appearance."""
+    values = list(values)
+    if len(set(values)) == len(values):
+        return []
     return [value for value, count in Counter(values).items() if count > 1]
 
 
@@ -102,8 +105,9 @@ def structural_faults(coco: CocoFile, path: str | Path) -> list[GroundswiftError
     ):
         faults += [fault(path, f"{what} {value!r} stands twice or more", "each once") for value in repeated(values)]
     faults += [fault(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
-    names = [(f"category {c.id}", c.name) for c in coco.categories] + [(f"image {i.id}", i.file_name) for i in coco.images]
-    faults += [fault(path, f"{what} has half a surrogate pair in its name", "Unicode text") for what, name in names if half_character(name)]
+    half = "has half a surrogate pair in its name"
+    faults += [fault(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if half_character(c.name)]
+    faults += [fault(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if half_character(i.file_name)]
     faults += [
         fault(path, f"image {image.id} has size {image.width}x{image.height}", "at least 1x1 px")
         for image in coco.images

@@ -456,4 +456,4 @@ def test_sampled_questions(small, annotate, language, starts):
 def test_the_core_needs_no_files(small):
     notes = Notes()
     reading = detection_reading(msgspec.convert(small, CocoFile), CocoOptions(annotations="memory"), Pictures("/pictures", False), notes)
-    assert next(reading.make(next(iter(reading.items)), notes)).images == ["/pictures/plain.jpg"]
+    assert reading.make(next(iter(reading.items)), notes)[0].images == ["/pictures/plain.jpg"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
-from groundswift.data_converters import blocks, journal
+from groundswift.data_converters import blocks, journal, run
 from groundswift.data_converters.coco import CocoOptions
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.run import How, convert_to_file
@@ -164,7 +164,7 @@ def test_resume_makes_only_what_is_missing(many, tmp_path, monkeypatch):
     expected = convert(many, tmp_path / "expected.jsonl")
     half_done(many, out)
     made = []
-    monkeypatch.setattr(blocks, "make_block", lambda *each, make=blocks.make_block: made.append(1) or make(*each))
+    monkeypatch.setattr(run, "make_block", lambda *each, make=blocks.make_block: made.append(1) or make(*each))
     assert convert(many, out, How(resume=True, progress=False)) == expected
     assert len(made) == 35
     assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()

@@ -1,0 +1,201 @@
+"""Work that several processes share, its results in order.
+
+Tasks are handed over and results taken by the thread that works here, too. A thread for that, as the standard library's pools have one,
+would stand in this one's way at every 64 kB.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from multiprocessing import connection, get_context
+from queue import SimpleQueue
+from typing import Any
+
+from groundswift.errors import GroundswiftError
+
+from .parts import undisturbed
+
+SECONDS = 0.02  # that a batch of tasks takes: to hand over less would cost more than it saves
+LARGEST = 64  # tasks in a batch
+QUEUED = 2  # batches that a process has: the one that it does, and the next
+AHEAD = 4  # batches a process that wait for an earlier one
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+Work = Callable[[Any], Any]
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Hands:
+    """This process and `count` - 1 others, which are started when there is a second task. A context, at whose end they end."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self._others: list[_Other] = []
+
+    def start(self) -> None:
+        """Start the others, where it is known that there is work for them."""
+        self._others = self._others or [_Other() for _ in range(self.count - 1)]
+
+    def __enter__(self) -> Hands:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for other in self._others:
+            other.end()
+
+    def in_order(self, tasks: Iterable[Any], work: Work) -> Iterator[Any]:
+        """`work(task)` of each task, in their order. Work, tasks and results are such that can be pickled.
+
+        This process does what the others have no room for, so it never waits for one to start. Raises what the work raises, and
+        GroundswiftError where a process is killed.
+        """
+        if self.count == 1:
+            yield from map(work, tasks)
+            return
+        tasks = iter(tasks)
+        first = list(islice(tasks, 2))
+        if len(first) == 2:
+            self.start()
+        tasks, state, size = chain(first, tasks), b"", 1
+        under_way: deque[_Batch] = deque()
+        while some := list(islice(tasks, size)):
+            under_way.append(batch := _Batch(some))
+            if other := self._with_room():
+                state = state or pickle.dumps(work)
+                other.give(batch, state)
+            else:
+                began = time.monotonic()
+                batch.done([work(task) for task in some])
+                size = min(LARGEST, int(len(some) * SECONDS / (time.monotonic() - began + SECONDS / LARGEST)) + 1)
+            while under_way and (under_way[0].is_done or len(under_way) > AHEAD * self.count):
+                yield from self._results(under_way.popleft())
+        for batch in under_way:
+            yield from self._results(batch)
+
+    def _with_room(self) -> _Other | None:
+        """Another process that may be given a batch."""
+        for other in self._others:
+            other.take(0)
+        return min((other for other in self._others if other.has_room), key=lambda other: len(other.given), default=None)
+
+    def _results(self, batch: _Batch) -> list[Any]:
+        while not batch.is_done:
+            next(other for other in self._others if batch in other.given).take(None)
+        return batch.results()
+
+
+class _Batch:
+    """Some tasks, and what became of them."""
+
+    def __init__(self, tasks: list[Any]) -> None:
+        self.tasks = tasks
+        self.is_done = False
+
+    def done(self, outcome: list[Any] | Exception) -> None:
+        self.is_done, self._outcome, self.tasks = True, outcome, []
+
+    def results(self) -> list[Any]:
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+class _Other:
+    """Another process, and the batches that it has been given."""
+
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self._end, its_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(its_end,), daemon=True)
+        with undisturbed():  # and so is the other, until it knows what a signal means
+            self._process.start()
+        its_end.close()
+        self._has_started = False
+        self._state: bytes | None = None
+        self.given: deque[_Batch] = deque()
+
+    @property
+    def has_room(self) -> bool:
+        return self._has_started and len(self.given) < QUEUED
+
+    def give(self, batch: _Batch, state: bytes) -> None:
+        """Hand over a batch, after the work if that is another than before."""
+        try:
+            if self._state is not state:
+                self._end.send_bytes(state)
+                self._state = state
+            self._end.send_bytes(pickle.dumps(batch.tasks))
+        except OSError:
+            raise self._killed() from None
+        self.given.append(batch)
+
+    def take(self, wait_s: float | None) -> None:
+        """Take what is ready; None waits for the next."""
+        try:
+            while self._end.poll(wait_s):
+                outcome, wait_s = pickle.loads(self._end.recv_bytes()), 0  # written by a process that this one has started
+                if self._has_started:
+                    self.given.popleft().done(outcome)
+                self._has_started = True
+        except (EOFError, OSError):
+            raise self._killed() from None
+
+    def _killed(self) -> GroundswiftError:
+        self._process.join(1)
+        how = f" (exit status {self._process.exitcode})" if self._process.exitcode is not None else ""
+        return GroundswiftError(f"a worker process has ended too early{how}, perhaps for want of memory; --workers 1 needs the least")
+
+    def end(self) -> None:
+        """Let it go: at once where it has nothing to do, else once it has tidied up."""
+        self._end.close()
+        if self.given:
+            self._process.terminate()
+        else:
+            self._process.kill()
+        self._process.join()
+
+
+def _serve(end: connection.Connection) -> None:
+    """What another process does until its parent closes the pipe, or is gone."""
+    for number in ENDING:
+        signal.signal(number, lambda *_: sys.exit())
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    outbox: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_send, args=(end, outbox), daemon=True).start()
+    outbox.put(pickle.dumps(None))
+    work: Work = list
+    while True:
+        try:
+            message = pickle.loads(end.recv_bytes())  # written by the parent
+        except (EOFError, OSError):
+            return
+        if not isinstance(message, list):
+            work = message
+            continue
+        try:
+            outcome: list[Any] | Exception = [work(task) for task in message]
+        except Exception as error:
+            outcome = error
+        outbox.put(pickle.dumps(outcome))
+
+
+def _send(end: connection.Connection, outbox: SimpleQueue[bytes]) -> None:
+    """Send results while the next batch is made."""
+    while True:
+        try:
+            end.send_bytes(outbox.get())
+        except OSError:
+            return
