@@ -27,7 +27,7 @@ class Tally:
         self.counts[reason] += count
         kept = self.examples.setdefault(reason, [])
         if example != "" and len(kept) < self.EXAMPLES:
-            kept.append(str(example))
+            kept.append(str(example).encode(errors="backslashreplace").decode())  # half a character can be neither printed nor kept
 
     def merge(self, other: Tally) -> None:
         """Take in the counts of another tally, and its examples where there is room."""

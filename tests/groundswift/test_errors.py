@@ -38,3 +38,10 @@ def test_an_example_of_zero_is_an_example():
     tally = Tally()
     tally.add("unknown image", 0)
     assert tally.lines() == ["       1  unknown image  (0)"]
+
+
+def test_an_example_with_half_a_character_can_be_printed_and_kept():
+    tally = Tally()
+    tally.add("image missing", "ref 1 (\ud800.jpg)")
+    assert tally.lines() == ["       1  image missing  (ref 1 (\\ud800.jpg))"]
+    tally.lines()[0].encode()
