@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from groundswift.errors import fault
-from groundswift.records import Message, Objects, Row, swift_tag_in, whole
+from groundswift.records import Message, Objects, Row, whole
 from groundswift.storage import is_url, join
 
 from .faults import Fault, NoRow, Notes
@@ -21,6 +21,7 @@ from .fitting import Found, Pictures, fitted_box
 from .flickr30k_files import NO_ENTITY, Annotation, Sentence, annotation_of, content_of, ids_of, sentences_of, text_of, unrelated_of
 from .prompts import Asking, filled
 from .reading import AskingOptions, Positive, Reading
+from .referring import text_fault
 
 Task = Literal["grounded_caption", "phrase_grounding", "reverse", "reverse_sentence"]
 QUESTIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # task -> block of the file of prompts, fields, tags
@@ -71,7 +72,8 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     out of their picture are cut at its border; captions in --unrelated.
 
     Faults: a file that is missing or cannot be read, XML with a document type, a mark of another form or not closed, a box
-    that cannot be used, text that holds one of swift's tags; a picture that is missing, unreadable or of another size.
+    that cannot be used, text that holds one of swift's tags or a control character; a picture that is missing, unreadable
+    or of another size.
 
     \b
     Example:
@@ -164,7 +166,9 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
                 notes.add(sentence)
             elif (item.id, sentence.number) in self.unrelated:
                 notes.count("caption that does not belong to its picture", f"{item.id}/{sentence.number}")
-            elif fit_for_swift(sentence, item.id, notes):
+            elif wrong := text_fault(sentence.text, f"sentence {sentence.number} of picture {item.id}"):
+                notes.add(wrong)
+            else:
                 phrases = grounded(sentence, boxes, annotation, f"{item.id}/{sentence.number}", notes)
                 if found is not None:
                     yield from self.rows(item.id, found, sentence, phrases, notes)
@@ -223,15 +227,6 @@ def usable_boxes(annotation: Annotation, thing: str, notes: Notes) -> dict[str, 
         else:
             usable[entity] = [[whole(value) for value in box] for box in fitted]
     return usable
-
-
-def fit_for_swift(sentence: Sentence, image_id: str, notes: Notes) -> bool:
-    """Whether swift takes a sentence as it stands; a fault is noted where it does not."""
-    tag = swift_tag_in(sentence.text)
-    if tag:
-        thing = f"sentence {sentence.number} of picture {image_id}"
-        notes.add(Fault("text with one of swift's tags", thing, f"holds {tag}, which swift would replace", "text without it"))
-    return not tag
 
 
 def grounded(sentence: Sentence, boxes: dict[str, list[list[float]]], annotation: Annotation, thing: str, notes: Notes) -> list[Grounded]:

@@ -82,7 +82,8 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
     cut at its border.
 
     Faults: a ref whose annotation or image is unknown, or belong to different images; a box that cannot be used; a phrase
-    that holds one of swift's tags; a picture that is missing, unreadable or of another size; a repeated id of a ref.
+    that holds one of swift's tags or a control character; a picture that is missing, unreadable or of another size; a
+    repeated id of a ref.
 
     \b
     Example:

@@ -92,8 +92,8 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
     Left out or changed, and counted: rows of other splits; blank phrases; blanks within a phrase are tidied; boxes that stick
     out of their image are cut at its border.
 
-    Faults: a box that cannot be used; a phrase that holds one of swift's tags; a picture that is missing, unreadable or of
-    another size; a repeated ref_id.
+    Faults: a box that cannot be used; a phrase that holds one of swift's tags or a control character; a picture that is
+    missing, unreadable or of another size; a repeated ref_id.
 
     \b
     Example:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from groundswift.coco_file import half_character
-from groundswift.records import Message, Objects, Row, swift_tag_in, whole
+from groundswift.records import CONTROL, Message, Objects, Row, swift_tag_in, whole
 from groundswift.storage import is_file, is_url
 
 from .faults import Fault, Notes
@@ -103,18 +103,27 @@ class Referring(msgspec.Struct, frozen=True):
 
 
 def clean_phrase(text: str, thing: str, notes: Notes) -> str | None:
-    """A phrase with single blanks between its words. None where it is blank (counted) or swift would misread it (a fault is noted)."""
+    """A phrase with single blanks between its words. None where it is blank (counted) or `text_fault` finds one (noted)."""
     phrase = " ".join(text.split())
     if not phrase:
         notes.count("phrase blank", thing)
-    elif tag := swift_tag_in(phrase):
-        notes.add(Fault("text with one of swift's tags", thing, f"holds {tag}, which swift would replace", "text without it"))
-    elif half_character(phrase):
-        notes.add(Fault("text with half a character", thing, f"{phrase[:80]!r} has half a surrogate pair", "Unicode text"))
+    elif wrong := text_fault(phrase, thing):
+        notes.add(wrong)
     else:
         if phrase != text:
             notes.count("blanks of a phrase tidied", thing)
         return phrase
+    return None
+
+
+def text_fault(text: str, thing: str) -> Fault | None:
+    """Why a text of one line can stand in no row: swift would misread it, or it is no text; None where it can."""
+    if tag := swift_tag_in(text):
+        return Fault("text with one of swift's tags", thing, f"holds {tag}, which swift would replace", "text without it")
+    if half_character(text):
+        return Fault("text with half a character", thing, f"{text[:80]!r} has half a surrogate pair", "Unicode text")
+    if found := CONTROL.search(text):
+        return Fault("text with a control character", thing, f"holds {found[0]!r}", "printable text")
     return None
 
 

@@ -100,8 +100,9 @@ class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
     Left out or changed, and counted: blank phrases and names; a phrase and box, or a name and box, that stand twice in an
     image; blanks within a phrase are tidied; boxes that stick out of their image are cut at its border.
 
-    Faults: a box that cannot be used; a phrase that holds one of swift's tags; an entry of another shape; a picture that is
-    missing, unreadable or of another size than --image-data says; a repeated id of an image, a region or an object.
+    Faults: a box that cannot be used; a phrase that holds one of swift's tags or a control character; an entry of another
+    shape; a picture that is missing, unreadable or of another size than --image-data says; a repeated id of an image, a region
+    or an object.
 
     \b
     Example:

@@ -11,7 +11,7 @@ from groundswift.family import FAMILIES, family_row
 from groundswift.grammars import format_answer, parse
 from groundswift.located import Located
 from groundswift.placing import from_original_px, resized_wh
-from groundswift.records import swift_tag_in
+from groundswift.records import CONTROL, swift_tag_in
 
 from .rules import Found
 from .views import View, short
@@ -19,7 +19,6 @@ from .views import View, short
 SIZE_WH = (640, 480)
 LONGEST = 1000  # characters of a label
 BOX_XYXY_PX = (141, 203, 364, 425)
-CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 HARMLESS = re.compile(r"[^\W\d_][\w \-']*")  # no mark of any grammar is made of letters, digits, blanks and hyphens alone
 SAYS_NOTHING = {"none", "null"}
 

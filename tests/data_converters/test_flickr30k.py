@@ -252,6 +252,8 @@ SPOILT_TEXT: dict[str, tuple[str, bytes, str]] = {  # what is named -> file, con
         b"[/EN#137645/other a <bbox>] .",
         r"sentence 1 of picture 36979: holds <bbox>, which swift would replace",
     ),
+    "a control character": (f"Sentences/{CARDS}.txt", b"[/EN#137645/other a\0] .", r"sentence 1 of picture 36979: holds '\\x00'; expected"),
+    "another kind of file": (f"Sentences/{CARDS}.txt", b"\0" * 40, r"sentence 1 of picture 36979: holds '\\x00'; expected"),
     "no picture": (f"images/{CARDS}.jpg", b"no picture", r"picture 36979: .*36979\.jpg.*not a readable image"),
 }
 

@@ -195,6 +195,7 @@ FAULTS = {  # what is spoilt -> (content, reason, place, what)
     "a box outside": (with_region(x=64), "box outside its image", "region 1382 of image 1", "64x48 px"),
     "a gigantic number": (with_region(x=1e308, width=1e308), "box not finite", "region 1382 of image 1", "finite numbers"),
     "a tag of swift": (with_region(phrase="a <image>"), "text with one of swift's tags", "region 1382 of image 1", "holds <image>"),
+    "a control character": (with_region(phrase="a \0 b"), "text with a control character", "region 1382 of image 1", r"holds '\x00'"),
     "an entry that is no image": ([[], REGIONS[1]], "entry unreadable", "source.json: entry 1", "Expected `object`, got `array`"),
     "an image without id": ([{"regions": [{}]}, REGIONS[1]], "image unreadable", "source.json: entry 1", "no image_id"),
     "neither regions nor objects": ([{"id": 1}, REGIONS[1]], "image unreadable", "entry 1 (image 1)", "not one of regions and objects"),
