@@ -3,7 +3,7 @@
 The annotations of the REFER data sets were pickled by Python 2. Python's own reader can be kept from calling what a file names, yet a few
 bytes make it ask for all the memory there is, so the opcodes of plain data are read here, and any other is an error that names it. What is
 read takes at most about a hundred times the size of the file (an empty list is one byte of it), whatever it says. Texts of Python 2 are
-bytes: they are read as UTF-8 where they are that, else as Latin-1.
+bytes: they are read as UTF-8 where they are that, else as Windows-1252, which is Latin-1 with quotation marks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickletools
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from groundswift.coco_file import without_collection
@@ -131,11 +132,11 @@ Step = Callable[[Reader], None]
 
 
 def text_of_bytes(data: bytes) -> str:
-    """A text of Python 2: UTF-8 where it is that, else Latin-1."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    """A text of Python 2: UTF-8 where it is that, else Windows-1252, and Latin-1 where that has no such byte."""
+    for encoding in ("utf-8", "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("latin-1")
 
 
 def pushing(value_of: Callable[[Reader], Any]) -> Step:

@@ -35,6 +35,19 @@ def test_what_python_2_wrote(protocol):
 
 
 @pytest.mark.parametrize("protocol", [0, 2])
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        pytest.param(b"man\x92s \x93caf\xe9\x94", "man\u2019s \u201ccaf\xe9\u201d", id="Windows-1252"),
+        pytest.param("man\u2019s".encode(), "man\u2019s", id="UTF-8"),
+        pytest.param(b"\xff\x81", "\xff\x81", id="bytes that Windows-1252 lacks"),
+    ],
+)
+def test_encodings_of_python_2(protocol, written, text):
+    assert plain_objects(pickled([written], protocol), "x") == [text]
+
+
+@pytest.mark.parametrize("protocol", [0, 2])
 def test_it_is_what_pythons_own_reader_reads(protocol):
     entries = [{b"a": [1, 300, 70_000, -5, Long(12), 1.5, True, False, None], b"b": b"x" * 300, b"long": "é" * 300, b"a b": {}}]
     data = pickled(entries, protocol)
