@@ -98,7 +98,7 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
 
     def read(self, notes: Notes) -> Reading:
         pictures, questions = self.pictures(), self.questions()
-        partition = self.split_by or only_partition(self.annotations)
+        partition = partition_of(self.annotations, self.split_by)
         path = part(self.annotations, partition)
         items = items_of(self.annotations, path, self.split)
         make = RefMaker(
@@ -147,13 +147,16 @@ def part(source: str, partition: str) -> str:
     return join(source, f"refs({partition}).p")
 
 
-def only_partition(source: str) -> str:
-    """The partition that a folder holds. Raises GroundswiftError where it holds none or several."""
+def partition_of(source: str, wanted: str | None) -> str:
+    """The partition `wanted`, or the only one that a folder holds. Raises GroundswiftError where it is not there, or is one of several."""
     there = [name for name in PARTITIONS if exists(part(source, name))]
-    if len(there) == 1:
+    if wanted in there:
+        return wanted
+    if wanted is None and len(there) == 1:
         return there[0]
     if there:
-        raise fault(source, f"holds the partitions {', '.join(there)}", "--split-by with one of them")
+        lacking = "" if wanted is None else f", not {wanted}"
+        raise fault(source, f"holds the partitions {', '.join(there)}{lacking}", "--split-by with one of them")
     raise fault(source, "holds no refs(unc).p, refs(google).p or refs(umd).p", "the folder of a data set as REFER distributes it")
 
 
@@ -166,6 +169,9 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Fault]:
     counts = Counter(ref.split for ref in refs if isinstance(ref, Ref))
     if split not in counts:
         there = ", ".join(f"{name} ({count} refs)" for name, count in counts.most_common(20))
+        unreadable = [str(ref) for ref in refs if isinstance(ref, Fault)]
+        if unreadable:
+            there = "\n".join([f"{there or 'refs'}, but {len(unreadable)} cannot be read:", *unreadable[:3]])
         raise fault(path, f"no ref is of split {split}", there or "refs that have a split")
     instances = join(source, "instances.json")
     coco = read_coco(instances)

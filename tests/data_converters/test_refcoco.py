@@ -147,7 +147,9 @@ def test_prompts(tmp_path, train2014):
         pytest.param(
             {"split": "test"}, "refs(unc).p: no ref is of split test; expected val (2 refs), testA (1 refs), train (1 refs)", id="split"
         ),
-        pytest.param({"split_by": "umd"}, "refs(umd).p: cannot be read (No such file or directory)", id="partition"),
+        pytest.param(
+            {"split_by": "umd"}, "refcoco: holds the partitions unc, not umd; expected --split-by with one of them", id="partition"
+        ),
     ],
 )
 def test_what_is_not_there(tmp_path, train2014, options, text):
@@ -164,9 +166,22 @@ def test_two_partitions_want_a_choice(tmp_path, train2014):
     assert [row["sample_id"] for row in rows(folder, train2014, split_by="google")[0]][0] == "refcoco/google/val/0/0"
 
 
-def test_a_folder_of_something_else(tmp_path, train2014):
+@pytest.mark.parametrize("split_by", [None, "unc"])
+@pytest.mark.parametrize("source", ["train2014", "refcoco/refs(unc).p", "gone"])
+def test_a_source_that_is_no_such_folder(tmp_path, train2014, source, split_by):
+    write_refer(tmp_path)
     with pytest.raises(GroundswiftError, match=r"holds no refs\(unc\).p, .*; expected the folder of a data set as REFER distributes it"):
-        rows(train2014, train2014)
+        rows(tmp_path / source, train2014, split_by=split_by)
+
+
+def test_refs_of_which_none_can_be_read_are_told(tmp_path, train2014):
+    entries = [{b"ref_id": b"7"}, *refs()[1:3]]
+    folder = write_refer(tmp_path, entries=entries)
+    with pytest.raises(GroundswiftError) as raised:
+        rows(folder, train2014, "val", on_error="skip")
+    text = str(raised.value)
+    assert "no ref is of split val; expected testA (1 refs), train (1 refs), but 1 cannot be read:\n" in text
+    assert "refs(unc).p: entry 1: not a ref: " in text
 
 
 class Evil:
