@@ -30,14 +30,17 @@ Side = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Region(msgspec.Struct):
-    """A phrase and its box in px."""
+    """A phrase and its box in px; `id` and `image` are what the oldest files call `region_id` and `image_id`."""
 
-    region_id: int
     phrase: str
     x: float
     y: float
     width: float
     height: float
+    region_id: int | None = None
+    id: int | None = None
+    image_id: int | None = None
+    image: int | None = None
 
 
 class Thing(msgspec.Struct):
@@ -133,7 +136,7 @@ class GenomeMaker(msgspec.Struct, frozen=True):
         image = decoded(item.where, item.text, GenomeImage, "an image with regions or objects", notes)
         if image is None:
             return
-        image_id = image.image_id if image.image_id is not None else image.id
+        image_id = first(image.image_id, image.id)
         thing = f"{item.where} (image {image_id})"
         if image_id is None or (image.regions is None) == (image.objects is None):
             what = "no image_id, or not one of regions and objects"
@@ -170,11 +173,15 @@ class GenomeMaker(msgspec.Struct, frozen=True):
             region = decoded(place, text, Region, "region_id, phrase, x, y, width and height", notes)
             if region is None:
                 continue
-            thing = f"region {region.region_id} of image {image_id}"
-            if region.region_id in ids:
-                notes.add(Fault("region id repeated", thing, "an earlier region has this id", "each id once"))
+            region_id, stated_image = first(region.region_id, region.id), first(region.image_id, region.image, image_id)
+            thing = f"region {region_id} of image {image_id}"
+            if region_id is None or region_id in ids:
+                notes.add(Fault("region id repeated or absent", place, f"region_id {region_id}", "each id once"))
                 continue
-            ids.add(region.region_id)
+            ids.add(region_id)
+            if stated_image != image_id:
+                notes.add(Fault("region of another image", thing, f"image_id {stated_image}", f"image_id {image_id}"))
+                continue
             phrase = clean_phrase(region.phrase, thing, notes)
             box = phrase and boxed(region.x, region.y, region.width, region.height, picture, thing, notes)
             if not box:
@@ -183,7 +190,7 @@ class GenomeMaker(msgspec.Struct, frozen=True):
                 notes.count("region that stands twice", thing)
                 continue
             seen.add((phrase, box))
-            yield self.referring.row(f"vg/{image_id}/{region.region_id}", phrase, [box], picture)
+            yield self.referring.row(f"vg/{image_id}/{region_id}", phrase, [box], picture)
 
     def of_objects(self, image_id: int, parts: Sequence[msgspec.Raw], picture: Picture, notes: Notes) -> Iterator[Row]:
         """A row for each object, or for each name."""
@@ -194,7 +201,7 @@ class GenomeMaker(msgspec.Struct, frozen=True):
             each = decoded(place, text, Thing, "object_id, names, x, y, w and h", notes)
             if each is None:
                 continue
-            object_id = each.object_id if each.object_id is not None else each.id
+            object_id = first(each.object_id, each.id)
             thing = f"object {object_id} of image {image_id}"
             if object_id is None or object_id in ids:
                 notes.add(Fault("object id repeated or absent", place, f"object_id {object_id}", "each id once"))
@@ -265,7 +272,12 @@ def id_of(element: msgspec.Raw) -> int | None:
         ids = msgspec.json.decode(element, type=OnlyId)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return ids.image_id if ids.image_id is not None else ids.id
+    return first(ids.image_id, ids.id)
+
+
+def first(*ids: int | None) -> int | None:
+    """An id by the first of its names under which it stands; None where it has none."""
+    return next((each for each in ids if each is not None), None)
 
 
 def read_image_data(path: str, notes: Notes) -> dict[int, Known]:
@@ -275,7 +287,7 @@ def read_image_data(path: str, notes: Notes) -> dict[int, Known]:
         entry = decoded(where, element, ImageData, "image_id, width and height", notes)
         if entry is None:
             continue
-        image_id = entry.image_id if entry.image_id is not None else entry.id
+        image_id = first(entry.image_id, entry.id)
         if image_id is None or image_id in known:
             notes.add(Fault("image id repeated or absent", where, f"image_id {image_id}", "each id once"))
             continue

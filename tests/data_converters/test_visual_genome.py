@@ -146,9 +146,11 @@ def test_describe_an_object(tmp_path, vg):
 
 
 def test_the_other_names_of_ids(tmp_path, vg):
-    """The oldest files say `id` for an object and for an image; the newest say `image_id` for an image of regions."""
+    """The oldest files say `id` for an object, a region and an image; the newest say `image_id` for an image of regions."""
     old = [{"id": 2, "objects": [{"id": 7, "x": 1, "y": 2, "w": 3, "h": 4, "names": ["shade"]}]}]
     assert brief(rows(write(tmp_path, old), vg, task="describe")[0]) == [("vg/2/object/7", "shade", [[1, 2, 4, 6]])]
+    old = [{"id": 2, "regions": [{"id": 7, "image": 2, "x": 1, "y": 2, "width": 3, "height": 4, "phrase": "shade"}]}]
+    assert brief(rows(write(tmp_path, old), vg)[0]) == [("vg/2/7", ["shade"], [[1, 2, 4, 6]])]
     new = [{"image_id": 2, "regions": REGIONS[1]["regions"]}]
     assert brief(rows(write(tmp_path, new), vg)[0]) == [("vg/2/4091", ["shade on the street"], [[0, 0, 40, 60]])]
 
@@ -189,6 +191,8 @@ TWICE = [{"id": 1, "regions": [region(7, 1, 1, 2, 3, 4, "a"), region(7, 1, 5, 6,
 FAULTS = {  # what is spoilt -> (content, reason, place, what)
     "a region without a phrase": (with_region(phrase=...), "entry unreadable", "region 0 of image 1", "missing required field `phrase`"),
     "a wrong type": (with_region(x="5"), "entry unreadable", "region 0 of image 1", "Expected `float`, got `str` - at `$.x`"),
+    "a region without id": (with_region(region_id=...), "region id repeated or absent", "region 0 of image 1", "region_id None"),
+    "another image": (with_region(image_id=2), "region of another image", "region 1382 of image 1", "image_id 2; expected image_id 1"),
     "null": (with_region(phrase=None), "entry unreadable", "region 0 of image 1", "Expected `str`, got `null`"),
     "an inverted box": (with_region(width=-3), "box inverted", "region 1382 of image 1", "x1 below x2"),
     "an empty box": (with_region(height=0), "box empty", "region 1382 of image 1", "x1 below x2"),
@@ -222,7 +226,7 @@ def test_a_fault_stops_or_is_skipped_and_counted(tmp_path, vg, name):
 
 def test_a_region_id_twice(tmp_path, vg):
     source = write(tmp_path, TWICE)
-    with pytest.raises(GroundswiftError, match="region 7 of image 1: an earlier region has this id; expected each id once"):
+    with pytest.raises(GroundswiftError, match="region 1 of image 1: region_id 7; expected each id once"):
         rows(source, vg)
     assert [row["sample_id"] for row in rows(source, vg, on_error="skip")[0]] == ["vg/1/7", "vg/2/4091"]
 
