@@ -18,7 +18,19 @@ from groundswift.storage import is_url, join
 
 from .faults import Fault, NoRow, Notes
 from .fitting import Found, Pictures, fitted_box
-from .flickr30k_files import NO_ENTITY, Annotation, Sentence, annotation_of, content_of, ids_of, sentences_of, text_of, unrelated_of
+from .flickr30k_files import (
+    NO_ENTITY,
+    Annotation,
+    Sentence,
+    annotation_of,
+    content_of,
+    ids_of,
+    no_id,
+    plain,
+    sentences_of,
+    text_of,
+    unrelated_of,
+)
 from .prompts import Asking, filled
 from .reading import AskingOptions, Positive, Reading
 from .referring import text_fault
@@ -129,7 +141,8 @@ def listed(folder: str, split: str | None) -> Iterator[Listed | Fault]:
         raise fault(f"{folder}/Sentences", f"cannot be listed ({error.strerror})", "the folders Sentences and Annotations") from None
     for name in names:
         if name.endswith(".txt"):
-            yield Listed(os.path.join(folder, "Sentences", name), name.removesuffix(".txt"))
+            where, image_id = os.path.join(folder, "Sentences", name), name.removesuffix(".txt")
+            yield Listed(where, image_id) if plain(image_id) else no_id(where, image_id)
 
 
 def list_text(path: str) -> str:

@@ -84,9 +84,9 @@ def content_of(path: str, thing: str, what: str) -> bytes:
 
 
 def text_of(content: bytes, where: str) -> str:
-    """A file's text, a byte order mark passed over. Raises NoRow where it is not UTF-8."""
+    """A file's text, a byte order mark passed over, a line ending in \\n whatever ended it. Raises NoRow where it is not UTF-8."""
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         what = f"byte {error.object[error.start]:#04x} at {error.start} is no UTF-8"
         raise NoRow(Fault("text of another encoding", where, what, "UTF-8")) from None
@@ -211,13 +211,18 @@ def ids_of(text: str, where: str) -> list[tuple[str, str] | Fault]:
         if not name:
             continue
         if not plain(name):
-            found.append(Fault("id of another form", thing, f"{name[:80]!r}", "the id of a picture: the name of its files without .jpg"))
+            found.append(no_id(thing, name))
         elif name in seen:
             found.append(Fault("id repeated", thing, f"{name} stands further up too", "each picture once"))
         else:
             found.append((thing, name))
         seen.add(name)
     return found
+
+
+def no_id(thing: str, name: str) -> Fault:
+    """The fault that a name is no `plain` one."""
+    return Fault("id of another form", thing, f"{name[:80]!r}", "the id of a picture: the name of its files without .jpg")
 
 
 def plain(name: str) -> bool:

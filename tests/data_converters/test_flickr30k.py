@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -335,11 +336,21 @@ def test_a_set_at_an_address(folder):
     assert list(rows_of(there, Notes())) == list(rows_of(Flickr30kOptions(annotations=str(folder), **options), Notes()))
 
 
-def test_mark_and_line_ends_of_windows(folder):
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_mark_and_other_line_ends(folder, end):
     plain = rows(folder, split=str(folder / "train.txt"), unrelated=str(folder / "UNRELATED_CAPTIONS"))
     for path in (*folder.glob("*/*.txt"), *folder.glob("*/*.xml"), folder / "train.txt", folder / "UNRELATED_CAPTIONS"):
-        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", end))
     assert rows(folder, split=str(folder / "train.txt"), unrelated=str(folder / "UNRELATED_CAPTIONS")) == plain
+
+
+def test_a_name_that_is_no_id_in_the_folder_of_sentences(folder):
+    """A row could not hold the path of its picture: b"\\xff" is no text."""
+    (folder / "Sentences" / os.fsdecode(b"\xff.txt")).write_text("A man .")
+    with pytest.raises(GroundswiftError, match=r"Sentences/.*\.txt: '\\udcff'; expected the id of a picture"):
+        rows(folder)
+    made, counts = converted(folder, on_error="skip")
+    assert (made[0]["sample_id"], counts["id of another form"]) == (f"flickr30k/{GUYS}/1", 1)
 
 
 def test_an_entity_that_is_not_annotated(folder):
