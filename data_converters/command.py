@@ -10,12 +10,13 @@ from typing import Any
 import click
 import msgspec
 
-from groundswift.errors import GroundswiftError
+from groundswift.coco_file import half_character
+from groundswift.errors import GroundswiftError, fault
 
 from .blocks import Totals
 from .faults import Notes
 from .formats import FORMATS, FormatRow
-from .options_cli import options_of
+from .options_cli import options_of, path_fields
 from .reading import Options
 from .run import How, convert_to_file
 
@@ -74,6 +75,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         raise click.UsageError("Missing option '--out' (or --dry-run).")
     if out is not None and os.path.realpath(out) == os.path.realpath(options.annotations):
         raise GroundswiftError(f"{out}: this is the annotation file; expected another file to write")
+    check_paths([out, *(getattr(options, name) for name in path_fields(type(options)))])
     notes = Notes(options.on_error)
     target = None if dry_run else out
     try:
@@ -89,6 +91,13 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         click.echo(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}).decode())
     else:
         click.echo(summary(totals, notes, target))
+
+
+def check_paths(paths: list[str | Path | None]) -> None:
+    """Raise GroundswiftError for a path whose bytes are no text: rows, which hold paths and names, could not be written."""
+    for path in paths:
+        if path is not None and half_character(os.path.abspath(path)):
+            raise fault(os.fsencode(path), "bytes that are no UTF-8", "a path that is text")
 
 
 def with_outputs_in(folder: str, options: Options) -> Options:

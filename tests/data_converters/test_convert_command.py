@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -48,6 +49,16 @@ def test_a_whole_run(small, pictures, annotate, out):
     assert done.stdout.splitlines()[0] == f"4 rows, 6 objects, 1 rows without objects -> {out}"
     assert "       2  crowd box, kept out of the target  (annotation 6, annotation 7)" in done.stdout.splitlines()
     assert [json.loads(line)["sample_id"] for line in out.read_text().splitlines()] == [11, 12, 13, 15]
+    assert only(out.parent, out.name)
+
+
+@pytest.mark.parametrize("bad", ["source", "images", "out"])
+def test_a_path_that_is_no_text(small, pictures, annotate, out, bad):
+    paths = {"source": annotate(small), "images": pictures, "out": out}
+    paths[bad] = Path(os.fsdecode(os.fsencode(paths[bad]) + b"\xff"))
+    done = run(paths["source"], "--images", paths["images"], "--out", paths["out"])
+    assert done.exit_code == 1
+    assert "\\xff': bytes that are no UTF-8; expected a path that is text" in done.stderr
     assert only(out.parent, out.name)
 
 
