@@ -93,6 +93,7 @@ def swift_tag_in(text: str) -> str | None:
 
 
 _ENCODER = msgspec.json.Encoder()
+CUT = ("Input data was truncated", "JSON is malformed: invalid number")  # what msgspec says of a text that stops; also within a number
 
 
 def encode_row(row: Row) -> bytes:
@@ -119,9 +120,9 @@ def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object |
                     yield number, decoder.decode(line)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     where = f"{path}:{number}"
-                    if line.endswith(b"\n"):
-                        yield number, fault(where, f"not a row: {error}", "one JSON object a line")
-                    else:
+                    if not line.endswith(b"\n") and str(error).startswith(CUT):
                         yield number, fault(where, "the file stops in the middle of this line", "a whole JSON object")
+                    else:
+                        yield number, fault(where, f"not a row: {error}", "one JSON object a line")
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})") from None

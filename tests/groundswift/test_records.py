@@ -123,11 +123,19 @@ def test_a_line_that_is_no_row_is_an_error_in_its_place(line, message, tmp_path)
         raise error
 
 
-@pytest.mark.parametrize("length", [1, 10, len(SHORT) - 1])
+@pytest.mark.parametrize("length", [*range(1, len(SHORT))])
 def test_a_file_cut_in_a_line_says_so(length, tmp_path):
     (_, good), (number, error) = read(tmp_path, SHORT + b"\n" + SHORT[:length])
     assert (good, number) == (Row([], ["a.jpg"]), 2)
     assert str(error).endswith("rows.jsonl:2: the file stops in the middle of this line; expected a whole JSON object")
+
+
+@pytest.mark.parametrize(
+    "line", [b"5", b"null", b"[{}]", b"\x1f\x8b\x08\x00", "{}".encode("utf-16")], ids=["5", "null", "list", "gzip", "UTF-16"]
+)
+def test_a_last_line_that_is_whole_but_no_row_is_not_called_cut(line, tmp_path):
+    ((_, error),) = read(tmp_path, line)
+    assert "rows.jsonl:1: not a row: " in str(error)
 
 
 @pytest.mark.parametrize("name", ["gone.jsonl", "."])
