@@ -16,6 +16,7 @@ from .faults import Fault, Notes
 from .pictures import UPRIGHT, look_at, path_inside, seen_size
 
 CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (rounding)"
+FARTHEST = 1_000_000_000  # px from the corner of a picture: no picture is that large
 Box = tuple[float, float, float, float]
 
 
@@ -72,6 +73,8 @@ def box_fault(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None) -> 
     x1, y1, x2, y2 = box_xyxy_px
     if not all(map(math.isfinite, box_xyxy_px)):
         return "box not finite", "finite numbers"
+    if max(map(abs, box_xyxy_px)) > FARTHEST:  # cutting it at the border would make a likely box of nonsense
+        return "box gigantic", f"numbers of at most {FARTHEST} px"
     if x2 < x1 or y2 < y1:
         return "box inverted", "x1 below x2 and y1 below y2"
     if x2 == x1 or y2 == y1:
