@@ -29,22 +29,24 @@ from .referring import Picture, Referring, Sentence, SentenceOptions, first_ther
 
 PARTITIONS = ("unc", "google", "umd")
 Split = Literal["train", "val", "test", "testA", "testB"]
+Id = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]  # Python cannot write out a number of more than 4300 digits
+SHARED = 10  # letters that phrases may have for each byte of their file; Python 3 writes the same text once
 FOLDER = "coco/train2014"  # where the pictures of all three sets lie, in COCO's own order of folders
 
 
 class RefSentence(msgspec.Struct):
     """`sent` is the phrase in small letters without marks."""
 
-    sent_id: int
+    sent_id: Id
     sent: str
 
 
 class Ref(msgspec.Struct):
     """One object and the phrases that refer to it."""
 
-    ref_id: int
-    ann_id: int
-    image_id: int
+    ref_id: Id
+    ann_id: Id
+    image_id: Id
     split: str
     sentences: list[RefSentence]
     file_name: str = ""
@@ -206,11 +208,16 @@ def read_refs(path: str) -> list[Ref | Fault]:
 
 
 def check_unfolded(entries: list[Any], length: int, path: str) -> None:
-    """Raise GroundswiftError where refs share their sentences, so that more come out than a file of `length` bytes can hold."""
-    shared = (entry.get("sentences") for entry in entries if isinstance(entry, dict))
-    count = sum(len(sentences) for sentences in shared if isinstance(sentences, list | tuple))
+    """Raise GroundswiftError where refs share sentences, or these a text, so that more come out than a file of `length` bytes can hold."""
+    shared = [entry.get("sentences") for entry in entries if isinstance(entry, dict)]
+    shared = [sentences for sentences in shared if isinstance(sentences, list | tuple)]
+    count = sum(map(len, shared))
     if count > length:
         raise fault(path, f"unfolds from {length} bytes to {count} sentences", "refs with sentences of their own")
+    texts = (each.get("sent") for sentences in shared for each in sentences if isinstance(each, dict))
+    letters = sum(len(text) for text in texts if isinstance(text, str))
+    if letters > SHARED * length:
+        raise fault(path, f"unfolds from {length} bytes to phrases of {letters} letters", "sentences with phrases of their own")
 
 
 def typed_ref(where: str, entry: Any) -> Ref | Fault:

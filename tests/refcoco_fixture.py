@@ -89,6 +89,9 @@ class _Python2:
             return b"\x8a\x04" + struct.pack("<i", value) if self.binary else f"L{int(value)}L\n".encode()
         if not self.binary:
             return f"I{value}\n".encode()
+        if value >= 1 << 31:
+            coded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+            return b"\x8b" + struct.pack("<i", len(coded)) + coded
         if 0 <= value < 256:
             return b"K" + bytes([value])
         return b"M" + struct.pack("<H", value) if 0 <= value < 65536 else b"J" + struct.pack("<i", value)

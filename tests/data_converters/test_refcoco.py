@@ -228,6 +228,10 @@ FAULTS = {  # what is spoilt -> (entries of the pickle, instances.json, reason, 
     "not a dictionary": (["a ref", *refs()[1:]], {}, "ref unreadable", "refs(unc).p: entry 1", "Expected `object`, got `str`"),
     "a missing key": (changed(0, ann_id=...), {}, "ref unreadable", "refs(unc).p: entry 1", "missing required field `ann_id`"),
     "a wrong type": (changed(0, ann_id=b"1001"), {}, "ref unreadable", "refs(unc).p: entry 1", "Expected `int`, got `str` - at `$.ann_id`"),
+    "a gigantic id": (changed(0, ref_id=10**5000), {}, "ref unreadable", "refs(unc).p: entry 1", "at `$.ref_id`"),
+    "a gigantic id of a sentence": (
+        changed(0, sentences=[{b"sent_id": 10**5000, b"sent": b"x"}]), {}, "ref unreadable", "refs(unc).p: entry 1", ".sent_id`",
+    ),
     "sentences are one text": (changed(0, sentences=b"the lady"), {}, "ref unreadable", "refs(unc).p: entry 1", "at `$.sentences`"),
     "an unknown annotation": (changed(0, ann_id=5), {}, "unknown annotation", "ref 0 (COCO_train2014_000000000009_0.jpg)", "ann_id 5"),
     "an unknown image": ([*changed(0, image_id=9)], {"images": INSTANCES["images"][1:]}, "unknown image", "ref 0 (", "image_id 9"),
@@ -283,6 +287,17 @@ def test_refs_that_share_their_sentences_do_not_unfold_without_end(tmp_path, tra
     folder = write_refer(tmp_path)
     (folder / "refs(unc).p").write_bytes(pickle.dumps(entries))
     with pytest.raises(GroundswiftError, match=r"refs\(unc\).p: unfolds from \d+ bytes to 4000000 sentences"):
+        rows(folder, train2014)
+
+
+def test_sentences_that_share_their_text_do_not_unfold_without_end(tmp_path, train2014):
+    phrase = "x" * 100_000
+    sentences = [{"sent_id": number, "sent": phrase} for number in range(2000)]
+    folder = write_refer(tmp_path)
+    (folder / "refs(unc).p").write_bytes(
+        pickle.dumps([{"ref_id": 1, "ann_id": 1001, "image_id": 9, "split": "val", "sentences": sentences}])
+    )
+    with pytest.raises(GroundswiftError, match=r"refs\(unc\).p: unfolds from \d+ bytes to phrases of 200000000 letters"):
         rows(folder, train2014)
 
 
