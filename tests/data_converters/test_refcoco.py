@@ -281,26 +281,6 @@ def test_a_sentence_id_twice(tmp_path, train2014):
     assert [row["objects"]["ref"] for row in rows(folder, train2014, on_error="skip")[0]] == [["she"], ["sign"]]
 
 
-def test_refs_that_share_their_sentences_do_not_unfold_without_end(tmp_path, train2014):
-    sentences = [{"sent_id": number, "sent": "x"} for number in range(2000)]
-    entries = [{"ref_id": n, "ann_id": 1001, "image_id": 9, "split": "val", "sentences": sentences} for n in range(2000)]
-    folder = write_refer(tmp_path)
-    (folder / "refs(unc).p").write_bytes(pickle.dumps(entries))
-    with pytest.raises(GroundswiftError, match=r"refs\(unc\).p: unfolds from \d+ bytes to 4000000 sentences"):
-        rows(folder, train2014)
-
-
-def test_sentences_that_share_their_text_do_not_unfold_without_end(tmp_path, train2014):
-    phrase = "x" * 100_000
-    sentences = [{"sent_id": number, "sent": phrase} for number in range(2000)]
-    folder = write_refer(tmp_path)
-    (folder / "refs(unc).p").write_bytes(
-        pickle.dumps([{"ref_id": 1, "ann_id": 1001, "image_id": 9, "split": "val", "sentences": sentences}])
-    )
-    with pytest.raises(GroundswiftError, match=r"refs\(unc\).p: unfolds from \d+ bytes to phrases of 200000000 letters"):
-        rows(folder, train2014)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from refcoco_fixture import Long, pickled, refs
 
+from groundswift.data_converters.refcoco import read_refs
 from groundswift.data_converters.refer_pickle import plain_objects
 from groundswift.errors import GroundswiftError
 
@@ -151,6 +152,25 @@ def test_a_bomb_takes_neither_memory_nor_the_process(name, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{path}: " in done.stdout or "1 entries" in done.stdout or "10 entries" in done.stdout
+
+
+def entry(ref_id: int, sentences: list) -> dict:
+    return {"ref_id": ref_id, "ann_id": 1, "image_id": 9, "split": "val", "sentences": sentences}
+
+
+SENTENCES, LONG_TEXT = [{"sent_id": number, "sent": "x"} for number in range(2000)], "x" * 100_000
+SHARING = {  # what is shared -> (entries, what is said)
+    "sentences": ([entry(number, SENTENCES) for number in range(2000)], r"4000000 sentences; expected refs with"),
+    "text": ([entry(1, [{"sent_id": n, "sent": LONG_TEXT} for n in range(2000)])], "phrases of 200000000 letters; expected sentences with"),
+}
+
+
+@pytest.mark.parametrize(("entries", "what"), SHARING.values(), ids=SHARING)
+def test_what_is_shared_does_not_unfold_without_end(tmp_path, entries, what):
+    path = tmp_path / "refs(unc).p"
+    path.write_bytes(pickle.dumps(entries))
+    with pytest.raises(GroundswiftError, match=rf"refs\(unc\).p: unfolds from \d+ bytes to {what}"):
+        read_refs(str(path))
 
 
 @pytest.mark.parametrize(
