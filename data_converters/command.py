@@ -16,7 +16,7 @@ from groundswift.errors import GroundswiftError, fault
 from .blocks import Totals
 from .faults import Notes
 from .formats import FORMATS, FormatRow
-from .options_cli import options_of, path_fields
+from .options_cli import options_of
 from .reading import Options
 from .run import How, convert_to_file
 
@@ -75,7 +75,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         raise click.UsageError("Missing option '--out' (or --dry-run).")
     if out is not None and os.path.realpath(out) == os.path.realpath(options.annotations):
         raise GroundswiftError(f"{out}: this is the annotation file; expected another file to write")
-    check_paths([out, *(getattr(options, name) for name in path_fields(type(options)))])
+    check_encoding([out, *msgspec.structs.asdict(options).values()])
     notes = Notes(options.on_error)
     target = None if dry_run else out
     try:
@@ -93,11 +93,11 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         click.echo(summary(totals, notes, target))
 
 
-def check_paths(paths: list[str | Path | None]) -> None:
-    """Raise GroundswiftError for a path whose bytes are no text: rows, which hold paths and names, could not be written."""
-    for path in paths:
-        if path is not None and half_character(os.path.abspath(path)):
-            raise fault(os.fsencode(path), "bytes that are no UTF-8", "a path that is text")
+def check_encoding(values: list[Any]) -> None:
+    """Raise GroundswiftError for an option whose bytes are no text: rows, which hold paths, names and questions, could not be written."""
+    for value in values:
+        if isinstance(value, str | Path) and half_character(os.path.abspath(value)):  # a path may begin in the working folder
+            raise fault(repr(str(value)), "bytes that are no UTF-8", "text")
 
 
 def with_outputs_in(folder: str, options: Options) -> Options:

@@ -52,13 +52,13 @@ def test_a_whole_run(small, pictures, annotate, out):
     assert only(out.parent, out.name)
 
 
-@pytest.mark.parametrize("bad", ["source", "images", "out"])
-def test_a_path_that_is_no_text(small, pictures, annotate, out, bad):
-    paths = {"source": annotate(small), "images": pictures, "out": out}
-    paths[bad] = Path(os.fsdecode(os.fsencode(paths[bad]) + b"\xff"))
-    done = run(paths["source"], "--images", paths["images"], "--out", paths["out"])
+@pytest.mark.parametrize("bad", ["source", "images", "out", "prompt"])
+def test_an_option_that_is_no_text(small, pictures, annotate, out, bad):
+    options = {"source": annotate(small), "images": pictures, "out": out, "prompt": "What is here?"}
+    options[bad] = os.fsdecode(os.fsencode(options[bad]) + b"\xff")
+    done = run(options["source"], "--images", options["images"], "--out", options["out"], "--prompt", options["prompt"])
     assert done.exit_code == 1
-    assert "\\xff': bytes that are no UTF-8; expected a path that is text" in done.stderr
+    assert "\\udcff': bytes that are no UTF-8; expected text" in done.stderr
     assert only(out.parent, out.name)
 
 
