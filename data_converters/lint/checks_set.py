@@ -101,8 +101,11 @@ class BoxCounts:
 
 @dataclass
 class _Label:
+    """`listed`: its boxes in rows that list what they find. Elsewhere a label is a phrase, which may be spelt in many ways."""
+
     boxes: int
     rows: int
+    listed: int
     first: Place
 
 
@@ -125,7 +128,8 @@ class SetFacts:
         self.boxes += len(view.boxes or ())
         self.images += len(view.images)
         self.negatives += not view.boxes
-        self.detections += view.lists_labels
+        lists = view.lists_labels
+        self.detections += lists
         if not self.files or self.files[-1] != place.file:
             self.files.append(place.file)
         self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
@@ -136,13 +140,13 @@ class SetFacts:
         if not view.has_messages:
             self.rows_without_messages += 1
             self.without_messages = self.without_messages or place
-        self._add_labels([label for label in labels if label is not None] or view.refs or [], bool(view.boxes), place)
+        self._add_labels([label for label in labels if label is not None] or view.refs or [], bool(view.boxes), lists, place)
         if view.bbox_type == "real":
             for box in boxes:
                 if len(box.numbers) == 4:
                     self.box_counts.add(box, place)
 
-    def _add_labels(self, labels: Sequence[str], boxed: bool, place: Place) -> None:
+    def _add_labels(self, labels: Sequence[str], boxed: bool, lists: bool, place: Place) -> None:
         new_rows = set()
         for label in labels if boxed else ():
             known = self.labels.get(label)
@@ -150,8 +154,9 @@ class SetFacts:
                 if len(self.labels) >= MOST_LABELS:
                     self.other_labels += 1
                     continue
-                known = self.labels[label] = _Label(0, 0, place)
+                known = self.labels[label] = _Label(0, 0, 0, place)
             known.boxes += 1
+            known.listed += lists
             if label not in new_rows:
                 known.rows += 1
                 new_rows.add(label)
@@ -172,8 +177,10 @@ class SetFacts:
             yield "rows-mixed", self.without_messages, what, self.rows_without_messages
         yield from self._doubled()
         yield from self.box_counts.found(place)
-        yield from self._variants()
-        yield from self._close()
+        listed = {label: known for label, known in self.labels.items() if known.listed}
+        yield from variants(listed)
+        if len(listed) <= CLOSE_LABELS:
+            yield from close(listed)
 
     def _doubled(self) -> Iterator[SetFound]:
         ids, lines = np.frombuffer(self._ids, np.int64), np.frombuffer(self._lines, np.int64)
@@ -193,36 +200,38 @@ class SetFacts:
         packed = self._places[row]
         return Place(self.files[packed >> LINE_BITS], packed & ((1 << LINE_BITS) - 1))
 
-    def _variants(self) -> Iterator[SetFound]:
-        alike: dict[str, list[str]] = defaultdict(list)
-        for label in self.labels:
-            alike["".join(label.casefold().split())].append(label)
-        for labels in alike.values():
-            if len(labels) > 1:
-                labels.sort(key=lambda label: (-self.labels[label].boxes, label))
-                shown = ", ".join(f"{short(label)} ({self.labels[label].boxes})" for label in labels)
-                for label in labels[1:]:
-                    yield "label-variants", self.labels[label].first, f"{shown}; expected one spelling", self.labels[label].boxes
 
-    def _close(self) -> Iterator[SetFound]:
-        if len(self.labels) > CLOSE_LABELS:
-            return
-        by_piece: dict[str, set[str]] = defaultdict(set)
-        for label in self.labels:
-            if 5 <= len(label) <= LONGEST_CLOSE:
-                for piece in {label, *(label[:index] + label[index + 1 :] for index in range(len(label)))}:
-                    by_piece[piece].add(label)
-        told = set()
-        for near in by_piece.values():
-            if len(near) < 2:
-                continue
-            often = max(near, key=lambda label: (self.labels[label].boxes, label))
-            for label in sorted(near - {often} - told):
-                rare, much = self.labels[label].boxes, self.labels[often].boxes
-                if rare * 50 <= much and label.casefold() != often.casefold():
-                    told.add(label)
-                    what = f"{short(label)} ({rare}) beside {short(often)} ({much}); expected two classes, or one spelling"
-                    yield "label-close", self.labels[label].first, what, rare
+def variants(labels: dict[str, _Label]) -> Iterator[SetFound]:
+    """Labels that differ by case or blanks only."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        alike["".join(label.casefold().split())].append(label)
+    for same in alike.values():
+        if len(same) > 1:
+            same.sort(key=lambda label: (-labels[label].listed, label))
+            shown = ", ".join(f"{short(label)} ({labels[label].listed})" for label in same)
+            for label in same[1:]:
+                yield "label-variants", labels[label].first, f"{shown}; expected one spelling", labels[label].listed
+
+
+def close(labels: dict[str, _Label]) -> Iterator[SetFound]:
+    """Rare labels that are one letter from a frequent one."""
+    by_piece: dict[str, set[str]] = defaultdict(set)
+    for label in labels:
+        if 5 <= len(label) <= LONGEST_CLOSE:
+            for piece in {label, *(label[:index] + label[index + 1 :] for index in range(len(label)))}:
+                by_piece[piece].add(label)
+    told = set()
+    for near in by_piece.values():
+        if len(near) < 2:
+            continue
+        often = max(near, key=lambda label: (labels[label].listed, label))
+        for label in sorted(near - {often} - told):
+            rare, much = labels[label].listed, labels[often].listed
+            if rare * 50 <= much and label.casefold() != often.casefold():
+                told.add(label)
+                what = f"{short(label)} ({rare}) beside {short(often)} ({much}); expected two classes, or one spelling"
+                yield "label-close", labels[label].first, what, rare
 
 
 def later_ones(values: np.ndarray) -> list[tuple[int, int]]:

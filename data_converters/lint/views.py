@@ -73,8 +73,12 @@ class View:
 
     @property
     def lists_labels(self) -> bool:
-        """Whether an answer is a list of labels and boxes that no question names: what detection is."""
+        """Whether an answer is a list of labels and boxes that no question names: what detection is.
+
+        A question of phrase grounding names them within its sentence; only the name of the prompt tells it from detection.
+        """
         asked = any(REF in content for role, content in self.messages if role == "user" and content is not None)
+        asked = asked or str(self.row.get("prompt")).startswith("phrase_grounding.")
         answers = (content.strip() for role, content in self.messages if role == "assistant" and content is not None)
         return not asked and any(REF in answer and LIST_OF_BOXES.fullmatch(answer) for answer in answers)
 

@@ -103,6 +103,20 @@ def test_all_kinds_in_one_file():
     assert found(*({**each, "sample_id": name} for name, each in FINE.items())) == {}
 
 
+@pytest.mark.parametrize(
+    "phrased",
+    [
+        lambda phrase: row(*FIND, **objects([phrase], MAN), prompt="find.en.1"),
+        lambda phrase: row("<image>?", f"A dog and <ref-object><bbox>, {phrase}.", **objects([phrase], MAN)),
+        lambda phrase: row(f"<image>{phrase}?", "<ref-object><bbox>", **objects([phrase], MAN), prompt="phrase_grounding.en.1"),
+    ],
+    ids=["find", "grounded caption", "phrase grounding"],
+)
+def test_phrases_are_no_classes_and_may_be_spelt_in_many_ways(phrased):
+    phrases = ["A man", "a man", "a mn", *["a man"] * 60]
+    assert found(*(phrased(phrase) | {"sample_id": number} for number, phrase in enumerate(phrases))) == {}
+
+
 SLIPS: dict[str, tuple[str, str, dict[str, Any]]] = {  # name -> (rule, what it says, the row)
     "point beside its image": ("box-outside", "[70, 6] is 6 px right of its image", row(*POINT, **objects(["it"], [70, 6]))),
     "point of NaN": ("box-not-finite", "expected finite numbers", row(*POINT, **objects(["it"], [float("nan"), 6]))),
