@@ -101,8 +101,9 @@ def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, 
             notes.add(Fault(UNREADABLE, place, repr(line.strip())[:200], SHAPE))
             out.unreadable = True
             continue
-        ignored = ignore and int(difficulty) > 0
-        if int(difficulty):
+        difficult = bool(difficulty.strip("0"))
+        ignored = ignore and difficult
+        if difficult:
             notes.count("difficult object, treated as a crowd box" if ignore else "difficult object, kept as any other", place)
         xs, ys = corners[::2], corners[1::2]
         if len(set(xs)) != 2 or len(set(ys)) != 2:

@@ -58,8 +58,9 @@ def test_rows(folder, tmp_path, below):
     assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: plane, ship."
 
 
-def test_difficult_kept(folder, tmp_path):
-    label(folder, "P0002", SHIP.replace("ship 0", "ship 2"))
+@pytest.mark.parametrize("difficulty", ["2", "1" * 5000], ids=["2", "gigantic"])
+def test_difficult_kept(folder, tmp_path, difficulty):
+    label(folder, "P0002", SHIP.replace("ship 0", f"ship {difficulty}"))
     rows, counts = converted(options(folder, difficult="keep"), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [ONE, (2, "P0002.png", (64, 48), [("ship", [20, 10, 40, 30])]), THREE]
     assert counts == ENVELOPE | {"difficult object, kept as any other": 1}
