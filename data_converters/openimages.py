@@ -21,13 +21,16 @@ from .voc import ranked
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]
+GROUP = "IsGroupOf"
 FLAGS = {  # columns of 0, 1 and -1 (not known) -> what is counted
     "IsOccluded": "occluded object, the mark is not kept",
     "IsTruncated": "truncated object, the mark is not kept",
     "IsDepiction": "depiction (a drawing, a statue), kept as an object",
     "IsInside": "picture taken from inside the object, the mark is not kept",
 }
+MARKS = {"0": False, "1": True, "-1": False, "": False, "false": False, "true": True}  # as the file has them, or what tools make of them
 EXPECTED = f"a CSV file of boxes with a head: {', '.join(NEEDED)}"
+NAMED = "a CSV file with the code of a class and its name on each line"
 
 
 class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
@@ -45,8 +48,8 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
     treated as crowd boxes, and stand so in --coco-out. Counted too: depictions, marks that are not kept, boxes without a
     picture with --only-present, labels that repeat one exactly.
 
-    Faults: a line with fields missing or no number, a class without a description, a box that is inverted, empty, not finite or
-    outside its image, a picture that is missing, unreadable or there twice with different suffixes.
+    Faults: a line with fields missing or no number, a class without a description or with that of another, a box that is
+    inverted, empty, not finite or outside its image, a picture that is missing, unreadable or there twice with different suffixes.
 
     \b
     Example:
@@ -71,39 +74,45 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
         name_of = descriptions(self.class_descriptions) if self.class_descriptions else None
         reader = Boxes(Stems(pictures.folder, ".jpg"), name_of, self.only_present)
         labelled = reader.labelled(self.annotations, notes)
-        order = {name: place for place, name in enumerate((name_of or {}).values())}
-        names = classes_of(self, sorted(reader.met, key=lambda name: (order.get(name, 0), name)), reader.met)
+        order = {code: place for place, code in enumerate(name_of or {})}
+        names = classes_of(self, sorted(reader.met, key=lambda name: (order.get(reader.code_of[name], 0), name)), reader.met)
         rank_of = {name: rank for rank, name in enumerate(names)}
         found = [ranked(each, rank_of, reader.met) for each in labelled]
         return labels_reading(found, names, read_open_images, self, pictures, notes, True)
 
 
 class Boxes:
-    """Reads a CSV file of boxes; `met` are the names of the classes met so far, whose places are the ranks until all are known."""
+    """Reads a CSV file of boxes; `met` are the names of the classes met so far, whose places are the ranks until all are known.
+
+    `places`: the columns that are read; `width`: how many the head has.
+    """
 
     def __init__(self, stems: Stems, name_of: dict[str, str] | None, only_present: bool) -> None:
         self.stems, self.name_of, self.only_present = stems, name_of, only_present
         self.met: dict[str, int] = {}
+        self.code_of: dict[str, str] = {}
+        self.places: dict[str, int] = {}
+        self.width = 0
 
     def labelled(self, path: str, notes: Notes) -> list[Labelled]:
         """The pictures of a file with their labels. Raises GroundswiftError where it cannot be read."""
         by_id: dict[str, Labelled | None] = {}
-        rows = csv_rows(path)
+        rows = csv_rows(path, EXPECTED)
         _, head = next(rows, (0, []))
         columns = {name.strip().lower(): index for index, name in enumerate(head)}
         if missing := [name for name in NEEDED if name.lower() not in columns]:
             raise fault(f"{shown(path)}:1", f"no column {', '.join(missing)}", EXPECTED)
         file = os.path.basename(shown(path))
-        places = {name: columns[name.lower()] for name in (*NEEDED, *FLAGS, "IsGroupOf") if name.lower() in columns}
+        self.places = {name: columns[name.lower()] for name in (*NEEDED, *FLAGS, GROUP) if name.lower() in columns}
+        self.width = len(head)
         for number, fields in rows:
-            self.add(
-                {name: fields[index].strip() for name, index in places.items() if index < len(fields)}, f"{file}:{number}", by_id, notes
-            )
+            self.add([field.strip() for field in fields], f"{file}:{number}", by_id, notes)
         return [each for each in by_id.values() if each is not None]
 
-    def add(self, row: dict[str, str], where: str, by_id: dict[str, Labelled | None], notes: Notes) -> None:
+    def add(self, fields: list[str], where: str, by_id: dict[str, Labelled | None], notes: Notes) -> None:
         """One line: its label goes to its picture in `by_id`, None there for one that is passed over."""
-        stem = row.get("ImageID")
+        place = self.places["ImageID"]
+        stem = fields[place] if place < len(fields) else ""
         if not stem:
             notes.add(Fault(UNREADABLE, where, "no ImageID", EXPECTED))
             return
@@ -116,77 +125,105 @@ class Boxes:
             if self.only_present and stem not in self.stems.names:
                 notes.count("box without a picture, passed over", where)
             return
-        label = self.label(row, where, notes)
+        label = self.label(fields, where, notes)
         if label is None:
             picture.unreadable = True
         else:
             picture.labels.append(label)
 
-    def label(self, row: dict[str, str], where: str, notes: Notes) -> Label | None:
+    def label(self, fields: list[str], where: str, notes: Notes) -> Label | None:
         """The label of a line; None, and a fault is noted, where it has none."""
-        code, numbers = row.get("LabelName"), [number_of(row.get(side)) for side in SIDES]
-        name = code if self.name_of is None else self.name_of.get(code or "")
+        wrong = self.wrong(fields)
+        if wrong:
+            notes.add(Fault(UNREADABLE, where, wrong[0][:200], wrong[1]))
+            return None
+        row = self.row(fields)
+        for flag, reason in FLAGS.items():
+            if MARKS[plain(row.get(flag, ""))]:
+                notes.count(reason, where)
+        group = MARKS[plain(row.get(GROUP, ""))]
+        if group:
+            notes.count("box of a group, treated as a crowd box", where)
+        x1, x2, y1, y2 = numbers = [number_of(row[side]) for side in SIDES]
+        text = ",".join(map(repr, numbers)) + f",{int(group)}"
+        return Label(where, self.met.setdefault(self.name(row), len(self.met)), text, group, refused(x1, y1, x2, y2))
+
+    def row(self, fields: list[str]) -> dict[str, str]:
+        """The columns that are read, by name."""
+        return {name: fields[index] for name, index in self.places.items()}
+
+    def name(self, row: dict[str, str]) -> str | None:
+        """What a class is called; None where nothing says."""
+        code = row["LabelName"]
+        return code if self.name_of is None else self.name_of.get(code)
+
+    def wrong(self, fields: list[str]) -> tuple[str, str] | None:
+        """What is wrong with a line, and what was expected; None where it can be read."""
+        if len(fields) != self.width:
+            return f"{len(fields)} fields", f"{self.width}, as the head has"
+        row = self.row(fields)
+        code, name = row["LabelName"], self.name(row)
         if not code:
-            what, expected = "no LabelName", "the code of a class"
-        elif None in numbers:
-            side = SIDES[numbers.index(None)]
-            what, expected = f"{side} is {row.get(side)!r}", "a number from 0 to 1"
-        elif name is None:
-            what, expected = f"class {code!r}", "one that --class-descriptions names"
-        else:
-            for flag, reason in FLAGS.items():
-                if row.get(flag) == "1":
-                    notes.count(reason, where)
-            group = row.get("IsGroupOf") == "1"
-            if group:
-                notes.count("box of a group, treated as a crowd box", where)
-            text = ",".join(map(repr, numbers)) + f",{int(group)}"
-            x1, x2, y1, y2 = numbers
-            return Label(where, self.met.setdefault(name, len(self.met)), text, group, refused(x1, y1, x2, y2))
-        notes.add(Fault(UNREADABLE, where, what[:200], expected))
+            return "no LabelName", "the code of a class"
+        if side := next((side for side in SIDES if number_of(row[side]) is None), None):
+            return f"{side} is {row[side]!r}", "a number from 0 to 1"
+        if flag := next((flag for flag in (*FLAGS, GROUP) if plain(row.get(flag, "")) not in MARKS), None):
+            return f"{flag} is {row[flag]!r}", "0, 1 or -1"
+        if name is None:
+            return f"class {code!r}", "one that --class-descriptions names"
+        if (other := self.code_of.setdefault(name, code)) != code:
+            return f"class {code!r} is called {name!r}, as {other!r} is", "a name for each class of the boxes"
         return None
 
 
-def csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that are not blank, by the number of their last line, a byte order mark passed over.
+def plain(mark: str) -> str:
+    """0, 1 and -1 without decimals, which a table with gaps gives them; words in small letters."""
+    number = number_of(mark)
+    return mark.lower() if number is None else f"{number:g}"
 
-    Raises GroundswiftError where it cannot be read.
+
+def csv_rows(path: str, expected: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file that are not blank, by the number of their line, a byte order mark passed over.
+
+    Raises GroundswiftError where it cannot be read, and for a quotation mark that is open at the end of its line: it would take in the
+    lines behind it.
     """
-    name = shown(path)
+    name, line = shown(path), 0
     try:
         with open(local_copy(path), encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
             try:
                 for fields in rows:
+                    line += 1
+                    if rows.line_num != line:
+                        raise fault(f"{name}:{line}", "a quotation mark that is not closed on its line", expected)
                     if fields:
                         yield rows.line_num, fields
             except csv.Error as error:
-                raise fault(f"{name}:{rows.line_num}", f"not CSV ({error})", EXPECTED) from None
+                raise fault(f"{name}:{rows.line_num}", f"not CSV ({error})", expected) from None
             except UnicodeDecodeError as error:
-                raise fault(f"{name}:{rows.line_num + 1}", f"not UTF-8 text ({error.reason})", EXPECTED) from None
+                raise fault(f"{name}:{rows.line_num + 1}", f"not UTF-8 text ({error.reason})", expected) from None
     except GroundswiftError:
         raise
     except OSError as error:
-        raise fault(name, f"cannot be read ({error.strerror})", EXPECTED) from None
+        raise fault(name, f"cannot be read ({error.strerror})", expected) from None
 
 
 def descriptions(path: str) -> dict[str, str]:
     """Code of a class -> its name, in the order of the file, whose head, if it has one, is passed over.
 
-    Raises GroundswiftError for a line of another shape, a code that stands twice, and a name of two codes.
+    Two classes may have one name; see `Boxes.wrong`. Raises GroundswiftError for a line of another shape, and a code of two names.
     """
     names: dict[str, str] = {}
-    code_of: dict[str, str] = {}
-    for number, fields in csv_rows(path):
+    for number, fields in csv_rows(path, NAMED):
         where = f"{shown(path)}:{number}"
         code, name = (fields[0].strip(), fields[1].strip()) if len(fields) == 2 else ("", "")
         if number == 1 and code.lower() == "labelname":
             continue
         if not code or not name:
             raise fault(where, f"got {','.join(fields)!r}"[:200], "the code of a class and its name")
-        if code in names or code_of.setdefault(name, code) != code:
-            raise fault(where, f"{code} or {name!r} stands twice", "each once")
-        names[code] = name
+        if names.setdefault(code, name) != name:
+            raise fault(where, f"{code} is called {name!r}, and {names[code]!r} above", "one name")
     if not names:
         raise fault(shown(path), "names no class", "a code and a name on each line")
     return names

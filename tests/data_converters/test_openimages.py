@@ -95,6 +95,25 @@ def test_forms(folder, tmp_path, name):
     assert counts == ({"the same box of the same class again, left out": 1} if name == "line twice" else {})
 
 
+@pytest.mark.parametrize("group", ["1", "1.0", "True", "true"])
+def test_groups_as_tools_write_them(folder, tmp_path, group):
+    """A table with gaps makes 1.0 of 1; taken for 0, the box of a group would be an object."""
+    (folder / "boxes.csv").write_text(HEAD + line("0001eeaf") + line("0002", flags=f"0.0,-1.0,{group},False,"))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert [short(row)[1] for row in rows] == ["0001eeaf.jpg"]
+    assert counts["box of a group, treated as a crowd box"] == 1
+
+
+def test_two_classes_of_one_name(folder, tmp_path):
+    """The full list of names holds classes that no box has: they may be called as they like."""
+    (folder / "names.csv").write_text(NAMES + "/m/9,Tortoise\n/m/8,Plum\n/m/7,Plum\n")
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == ROWS
+    (folder / "boxes.csv").write_text(HEAD + line("0001eeaf") + line("0002", "/m/9"))
+    told = "boxes.csv:3: class '/m/9' is called 'Tortoise', as '/m/011k07' is; expected a name for each class of the boxes"
+    assert told in refusal(options(folder), tmp_path / "other.jsonl")
+
+
 def test_classes_without_descriptions(folder, tmp_path):
     rows, _ = converted(options(folder, class_descriptions=None, classes="all"), tmp_path / "out.jsonl")
     assert rows[0]["messages"][0]["content"].endswith(": /m/011k07, /m/01g317.")
@@ -115,8 +134,10 @@ def test_turned_picture(folder, tmp_path, draw):
 
 
 FAULTY = {  # name -> (a line of 0001eeaf, what is told)
-    "few fields": ("0001eeaf,xclick,/m/011k07\n", "boxes.csv:2: XMin is None; expected a number from 0 to 1"),
+    "few fields": ("0001eeaf,xclick,/m/011k07\n", "boxes.csv:2: 3 fields; expected 13, as the head has"),
+    "a field too many": (line("0001eeaf", flags="0,0,1,0,0,0"), "boxes.csv:2: 14 fields"),
     "a word": (line("0001eeaf", box="0.1,x,0,1"), "boxes.csv:2: XMax is 'x'"),
+    "a mark that is none": (line("0001eeaf", flags="0,0,maybe,0,0"), "boxes.csv:2: IsGroupOf is 'maybe'; expected 0, 1 or -1"),
     "unknown class": (line("0001eeaf", "/m/zzz"), "boxes.csv:2: class '/m/zzz'; expected one that --class-descriptions names"),
     "no class": (line("0001eeaf", ""), "boxes.csv:2: no LabelName"),
     "NaN": (line("0001eeaf", box="nan,1,0,1"), "boxes.csv:2: bbox [nan"),
@@ -149,8 +170,13 @@ STOPS = {  # name -> (boxes, names, what is told)
     "zero bytes": ((HEAD + line("0001eeaf")).encode("utf-16"), NAMES, "not UTF-8 text"),
     "names: one column": (HEAD, "/m/1\n", "names.csv:1: got /m/1; expected"),
     "names: empty": (HEAD, "", "names.csv: names no class"),
-    "names: code twice": (HEAD, "/m/1,a\n/m/1,b\n", "names.csv:2: /m/1 or 'b' stands twice"),
-    "names: name twice": (HEAD, "/m/1,a\n/m/2,a\n", "names.csv:2: /m/2 or 'a' stands twice"),
+    "names: code twice": (HEAD, "/m/1,a\n/m/1,b\n", "names.csv:2: /m/1 is called 'b', and 'a' above; expected one name"),
+    "names: not UTF-8": (
+        HEAD,
+        b"/m/1,\xff\n",
+        "(invalid start byte); expected a CSV file with the code of a class and its name",
+    ),
+    "open quotation mark": (HEAD + line("0001eeaf", '"/m/1') + line("0002"), NAMES, "boxes.csv:2: a quotation mark that is not closed"),
     "names: none": (HEAD, None, "names.csv: cannot be read"),
     "boxes: none": (None, NAMES, "boxes.csv: cannot be read"),
 }
