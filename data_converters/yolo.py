@@ -61,7 +61,7 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
 
     A row keeps its image's id as sample_id: its place among the pictures of the split, sorted by name, from 1. --coco-out
     writes a COCO file with the same ids. Rows, order and what is left out are as with coco. Counted too: pictures without
-    a label file (they are empty), envelopes, labels that repeat one exactly.
+    a label file (they are empty, unless all are without), envelopes, labels that repeat one exactly.
 
     Faults: a line of another shape, a class that data.yaml does not name, a label file without a picture or that is no
     text, a box that is inverted, empty, not finite or outside its image, a picture that is missing or unreadable.
@@ -88,6 +88,9 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
         names_of_pictures, twins = split_pictures(content, self.split, root)
         reader = LabelFiles(root, self.labels, len(names), self.label_dir, content.keypoints)
         labelled = [reader.labelled(name, notes) for name in names_of_pictures]
+        if not any(map(os.path.lexists, reader.read)):
+            what = f"{self.split}: no picture of {len(labelled)} has a label file, such as {next(iter(reader.read))}"
+            raise fault(content.path, what, "labels (--label-dir says where); an empty file says that a picture has no objects")
         for folder in [self.label_dir] if self.label_dir else twins:
             note_strays(folder, reader.read, root, notes)
         pictures = pictures_of(root, self.annotations, self.check_images)

@@ -14,6 +14,31 @@ from groundswift.storage import is_url
 
 from .by_hotcoco import SUFFIXES, files_below, local_folder, text_of
 from .faults import Fault
+from .lint.views import short
+
+
+class AsWritten(yaml.SafeLoader):
+    """YAML as its author wrote it: a number that Python spells otherwise is text (010 is no 8, 0.10 no 0.1), and no key stands twice."""
+
+    def number(self, node: yaml.ScalarNode) -> int | float | str:
+        """A number, or its text."""
+        read = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
+        value = read(node)
+        return value if str(value) == node.value else node.value
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping. Raises ConstructorError for a key that stands twice, of which YAML would keep the last."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+for kind in ("int", "float"):
+    AsWritten.add_constructor(f"tag:yaml.org,2002:{kind}", AsWritten.number)
 
 
 class DataYaml(NamedTuple):
@@ -41,7 +66,7 @@ def read_data_yaml(path: str) -> DataYaml:
             raise fault(path, f"holds {', '.join(found) or 'no YAML file'}", "data.yaml")
         path = os.path.join(path, "data.yaml" if "data.yaml" in found else found[0])
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), AsWritten)
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", "data.yaml of a YOLO data set") from None
     except UnicodeDecodeError as error:
@@ -57,6 +82,8 @@ def read_data_yaml(path: str) -> DataYaml:
     if own is not None and not isinstance(own, str):
         raise fault(path, f"path is {own!r}", "the folder of the data set")
     root = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(path)), own or ""))
+    if not os.path.isdir(root):
+        raise fault(path, f"path is {own!r}, and there is no folder {root}", "the folder of the data set, seen from that of data.yaml")
     shape = content.get("kpt_shape")
     known = isinstance(shape, list) and len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
     return DataYaml(path, root, names, content, shape[0] * shape[1] if known else None)
@@ -65,18 +92,17 @@ def read_data_yaml(path: str) -> DataYaml:
 def class_names(path: str, names: object, count: object) -> list[str]:
     """`names` of data.yaml in the order of their indexes. Raises GroundswiftError for a gap, or a name that YAML does not take for text."""
     if isinstance(names, dict):
-        try:
-            by_index = {int(key): name for key, name in names.items()}
-        except (TypeError, ValueError):
-            raise fault(path, "names has a key that is no number", "class names by index: 0, 1, ...") from None
+        if odd := [key for key in names if not str(key).isdecimal()]:
+            raise fault(path, f"names has the key {short(odd[0])}, which is no index", "class names by index: 0, 1, ...")
+        by_index = {int(key): name for key, name in names.items()}
         if len(by_index) != len(names) or sorted(by_index) != list(range(len(by_index))):
             raise fault(path, f"names has the indexes {', '.join(map(str, list(names)[:20]))}", "0, 1, 2, ..., each once")
         names = [by_index[index] for index in range(len(by_index))]
     if not isinstance(names, list) or not names:
-        raise fault(path, f"names is {names!r}"[:200], "a list of class names, or a mapping by index")
+        raise fault(path, f"names is {short(names)}", "a list of class names, or a mapping by index")
     for index, name in enumerate(names):
         if isinstance(name, bool) or not isinstance(name, str | int | float):
-            raise fault(path, f"names[{index}] is {name!r}"[:200], "text; quote words such as yes, no, null")
+            raise fault(path, f"names[{index}] is {short(name)}", "text; quote words such as yes, no, null")
     if type(count) is int and count != len(names):
         raise fault(path, f"nc is {count}, and names has {len(names)}", "one number")
     return [str(name).strip() for name in names]
@@ -93,7 +119,7 @@ def split_pictures(content: DataYaml, split: str, root: str) -> tuple[list[str],
         known = ", ".join(name for name in ("train", "val", "test") if content.splits.get(name))
         raise fault(
             content.path,
-            f"{split} is {value!r}"[:200],
+            f"{split} is {short(value)}",
             f"a folder of pictures, a file that lists them, or a list (it has {known or 'none'})",
         )
     local = local_folder(content.root, f"the folder of the data set ({content.path})")

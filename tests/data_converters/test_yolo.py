@@ -103,6 +103,8 @@ def test_forms_of_data_yaml(folder, tmp_path, text):
 
 def test_split_and_limit(folder, tmp_path, draw):
     draw(folder / "images/val/one.bmp", (10, 10))
+    (folder / "labels/val").mkdir()
+    (folder / "labels/val/one.txt").touch()
     assert [short(row)[:2] for row in converted(options(folder, split="val"), tmp_path / "a.jsonl")[0]] == [(1, "one.bmp")]
     assert [short(row)[:2] for row in converted(options(folder, limit=2), tmp_path / "b.jsonl")[0]] == [(1, "empty.png"), (2, "plain.jpg")]
 
@@ -245,7 +247,11 @@ DATA_FAULTS = {
     "no names": ("train: images\n", "names is None"),
     "names is text": ("names: cat\n", "names is 'cat'"),
     "a gap": ("names: {0: a, 2: b}\n", "names has the indexes 0, 2"),
-    "keys are text": ("names: {a: b}\n", "names has a key that is no number"),
+    "index twice": ("names: {0: a, 0: b}\n", "data.yaml:1:15: not YAML ('0' stands twice)"),
+    "split twice": (DATA + "train: images/val\n", "data.yaml:5:1: not YAML ('train' stands twice)"),
+    "keys are text": ("names: {a: b}\n", "names has the key 'a', which is no index"),
+    "keys are fractions": ("names: {0.5: a, 1.5: b}\n", "names has the key 0.5, which is no index"),
+    "keys are words that YAML reads": ("names: {no: a, yes: b}\n", "names has the key False, which is no index"),
     "a word that YAML reads": ("names: [yes, 1]\n", "names[0] is True; expected text; quote words"),
     "nc differs": (DATA + "nc: 3\n", "nc is 3, and names has 2"),
     "name twice": (DATA.replace("dog", "cat"), "category name 'cat' stands twice"),
@@ -260,14 +266,16 @@ DATA_FAULTS = {
     "split elsewhere": (DATA.replace("images/train", "/etc"), "'/etc' leaves"),
     "list leaves": (DATA.replace("images/train", "leaves.txt"), "lies outside"),
     "path is a number": (DATA.replace("path: .", "path: 3"), "path is 3"),
-    "path is not there": (DATA.replace("path: .", "path: gone"), "no such folder"),
+    "path is not there": (DATA.replace("path: .", "path: gone"), "data.yaml: path is 'gone', and there is no folder"),
     "no picture": (DATA.replace("images/train", "labels"), "holds no picture"),
+    "no labels at all": (DATA.replace("images/train", "images/bare"), "train: no picture of 1 has a label file, such as "),
 }
 
 
 @pytest.mark.parametrize("name", DATA_FAULTS)
-def test_faults_of_data_yaml(folder, tmp_path, name):
+def test_faults_of_data_yaml(folder, tmp_path, draw, name):
     text, told = DATA_FAULTS[name]
+    draw(folder / "images/bare/one.jpg", (20, 20))
     (folder / "leaves.txt").write_text("../../etc/passwd.jpg\n")
     if text is None:
         (folder / "data.yaml").unlink()
@@ -293,6 +301,13 @@ def test_pictures_elsewhere(folder, tmp_path):
 def test_two_pictures_of_one_label_file(folder, tmp_path, draw):
     draw(folder / "images/train/plain.png", (64, 48))
     assert "it belongs to images/train/plain.jpg and images/train/plain.png" in refusal(options(folder), tmp_path / "out.jsonl")
+
+
+def test_names_that_look_like_numbers(folder, tmp_path):
+    (folder / "data.yaml").write_text(DATA.replace("[cat, dog]", "[010, 0.10, 1_0, 12:30, 7, 1.5]"))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": 010, 0.10, 1_0, 12:30, 7, 1.5.")
+    assert rows[1]["objects"]["ref"] == ["010", "0.10"]
 
 
 def test_names_of_ones_own(folder, tmp_path):
