@@ -14,11 +14,12 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from groundswift.errors import GroundswiftError, fault
-from groundswift.storage import local_copy, shown
+from groundswift.storage import is_url, local_copy, shown
 
 from .by_hotcoco import UNREADABLE, Box, HotcocoOptions, Label, Labelled, classes_of, envelope, labels_reading, number_of, refused
 from .faults import Fault, Notes
 from .fitting import pictures_of
+from .pictures import path_inside
 from .reading import Reading
 from .voc import ranked
 
@@ -36,8 +37,9 @@ EXPECTED = "CVAT for images 1.1"
 class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn an export of CVAT ("CVAT for images 1.1") into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is annotations.xml or its folder; the pictures are in images/ beside it, or else in its folder. Classes are those
-    of --categories, else all labels of the task, project or job in their order, then others that shapes have.
+    SOURCE is annotations.xml or its folder; the pictures are in images/ beside it, or else in its folder, those of a project
+    by their subset: images/SUBSET/NAME where there is such a file, else images/NAME. Classes are those of --categories, else
+    all labels of the task, project or job in their order, then others that shapes have.
 
     A box is taken as it is; a rotated one, a polygon, an ellipse, a mask and a cuboid by the smallest upright box around them
     (counted). Polylines, points and skeletons do not bound an object: they are counted, and where a picture has one, its
@@ -65,7 +67,7 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
         beside = os.path.join(os.path.dirname(source), "images")
         pictures = pictures_of(self.images or (beside if os.path.isdir(beside) else None), source, self.check_images)
         met: dict[str, int] = {}
-        found = list(labelled_images(source, self.subset, met, notes))
+        found = list(labelled_images(source, self.subset, pictures.folder, met, notes))
         if not found:
             raise fault(source, "holds no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
         known = list(met)
@@ -74,10 +76,10 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
         return labels_reading([ranked(each, rank_of, met) for each in found if each.name], names, read_cvat, self, pictures, notes)
 
 
-def labelled_images(source: str, subset: str | None, met: dict[str, int], notes: Notes) -> Iterator[Labelled]:
+def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], notes: Notes) -> Iterator[Labelled]:
     """The images of a file with their labels, in its order; classes go to `met`. An image with a fault of its own has no name.
 
-    The file is read piece by piece. Raises GroundswiftError where it is broken, or of another kind.
+    `folder`: that of the pictures. The file is read piece by piece. Raises GroundswiftError where it is broken, or of another kind.
     """
     where = shown(source)
     try:
@@ -97,7 +99,7 @@ def labelled_images(source: str, subset: str | None, met: dict[str, int], notes:
                 for name in label_names(element):
                     met.setdefault(name, len(met))
             elif element.tag == "image" and subset in (None, element.get("subset")):
-                yield labelled_image(element, os.path.basename(where), met, notes)
+                yield labelled_image(element, os.path.basename(where), folder, met, notes)
             path[0].clear()
     except DefusedXmlException:
         raise fault(where, "XML with a DTD or entities of its own", "plain XML") from None
@@ -120,7 +122,17 @@ def label_names(meta: Element) -> Iterator[str]:
             yield name
 
 
-def labelled_image(image: Element, file: str, met: dict[str, int], notes: Notes) -> Labelled:
+def name_in(folder: str, name: str, subset: str | None) -> str:
+    """The name of a picture in its folder: SUBSET/NAME, as the export of a project has it, where that is a file; else NAME.
+
+    A folder at an address, which is not asked, has no subsets.
+    """
+    below = os.path.join(subset, name) if subset and not is_url(folder) else None
+    path = path_inside(folder, below) if below else None
+    return below if path and os.path.isfile(path) else name
+
+
+def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], notes: Notes) -> Labelled:
     """One image with its labels."""
     name = (image.get("name") or "").strip()
     where = f"{file}: image {image.get('id', '')} ({name})"
@@ -129,7 +141,7 @@ def labelled_image(image: Element, file: str, met: dict[str, int], notes: Notes)
         said = ", ".join(f"{key}={image.get(key)!r}" for key in ("name", "width", "height"))
         notes.add(Fault("image without a name or size", where, said[:200], "name, width and height in px"))
         return Labelled("", [])
-    out = Labelled(name, [], (int(sides[0]), int(sides[1])))
+    out = Labelled(name_in(folder, name, image.get("subset")), [], (int(sides[0]), int(sides[1])))
     for number, shape in enumerate(image, 1):
         place = f"{where}: {shape.tag} {number}"
         if shape.tag == "tag":

@@ -145,6 +145,18 @@ def test_categories(folder, tmp_path):
     assert "lacks 'dog'" in refusal(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "other.jsonl")
 
 
+def test_export_of_a_project(folder, tmp_path, draw):
+    """Its pictures lie by subset, and two subsets may have the same name; a name that is no export's stays as it is."""
+    draw(folder / "images/Train/a.jpg", (64, 48))
+    draw(folder / "images/Val/a.jpg", (64, 48))
+    subsets = (' subset="Train"', DOG), (' subset="Val"', ""), (' subset="../images"', "")
+    images = [image(shape, name=name, more=more) for (more, shape), name in zip(subsets, ("a.jpg", "a.jpg", "b.jpg"), strict=True)]
+    write(folder, document(*images))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert [row["images"][0].removeprefix(f"{folder}/images/") for row in rows] == ["Train/a.jpg", "Val/a.jpg", "b.jpg"]
+    assert [len(short(row)[3]) for row in rows] == [1, 0, 0]
+
+
 def test_subset(folder, tmp_path):
     write(folder, document(image(DOG, more=' subset="Train"'), image(name="b.jpg", more=' subset="Val"')))
     assert [short(row)[:2] for row in converted(options(folder, subset="Val"), tmp_path / "out.jsonl")[0]] == [(1, "b.jpg")]
