@@ -172,7 +172,7 @@ def image_of(number: int, each: Labelled, pictures: Pictures, notes: Notes) -> C
     elif each.stated_wh:
         size_wh = each.stated_wh
     else:
-        found = Pictures(pictures.folder).find(each.name, f"image {number} ({each.name})", notes)
+        found = pictures.find(each.name, f"image {number} ({each.name})", notes, size_needed=True)
         size_wh = found and found.size_wh
     if size_wh is not None:
         return CocoImage(number, each.name, *size_wh)

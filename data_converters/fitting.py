@@ -33,19 +33,22 @@ class Pictures(msgspec.Struct, frozen=True):
     folder: str
     check: bool = True
 
-    def find(self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None) -> Found | None:
+    def find(
+        self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
+    ) -> Found | None:
         """The picture of a sample; None, and a fault is noted, where it leaves the folder, is missing, unreadable or not as stated.
 
-        `thing` says whose picture it is. Without a look the stated size, in px, is taken.
+        `thing` says whose picture it is. Without a look the stated size, in px, is taken; `size_needed`: where none is stated, look at it
+        even where pictures are not checked.
         """
         path = path_inside(self.folder, name)
         if path is None:
             expected = "the name of a file inside the folder of the pictures"
             notes.add(Fault("image path leaves its folder", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
             return None
-        if not self.check:
+        if not self.check and (stated_wh or not size_needed):
             return Found(path, stated_wh)
-        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing)
+        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing, size_needed)
         if look.fault:
             notes.add(look.fault)
             return None

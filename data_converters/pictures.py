@@ -51,10 +51,14 @@ def look_at(path: str, size_wh: tuple[int, int], thing: str) -> Look:
     return Look(orientation, Fault("image of another size", thing, what, "one size"))
 
 
-def seen_size(path: str, thing: str) -> tuple[Look, tuple[int, int] | None]:
-    """What a look at a picture shows where its source states no size: the look, and its upright size (width, height) in px."""
+def seen_size(path: str, thing: str, needed: bool = False) -> tuple[Look, tuple[int, int] | None]:
+    """What a look at a picture shows where its source states no size: the look, and its upright size (width, height) in px.
+
+    `needed`: it is looked at whether or not pictures are checked.
+    """
     if not _there(path):
-        return Look(UPRIGHT, Fault("image missing", thing, f"no file {shown(path)}", "the picture; --no-check-images does without")), None
+        expected = "the picture, whose size nothing else states" if needed else "the picture; --no-check-images does without"
+        return Look(UPRIGHT, Fault("image missing", thing, f"no file {shown(path)}", expected)), None
     try:
         size_wh, orientation = read_size_wh(path)
     except GroundswiftError as error:

@@ -40,7 +40,7 @@ class RowPictures(msgspec.Struct, frozen=True):
             return None
         if not self.inside.check and (stated_wh or not size_needed):
             return Seen(path, stated_wh)
-        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing)
+        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing, size_needed)
         if look.fault:
             notes.add(look.fault)
             return None

@@ -231,7 +231,9 @@ def test_all_faults_are_told_at_once(folder, tmp_path, draw):
 def test_picture_that_a_list_names_is_missing(folder, tmp_path):
     (folder / "train.txt").write_text("./images/train/plain.jpg\nimages/train/gone.jpg\n")
     (folder / "data.yaml").write_text(DATA.replace("images/train", "train.txt"))
-    assert "image 1 (images/train/gone.jpg): no file" in refusal(options(folder), tmp_path / "out.jsonl")
+    for check in (True, False):  # the size is needed either way: no advice not to look
+        told = refusal(options(folder, check_images=check), tmp_path / "out.jsonl")
+        assert f"image 1 (images/train/gone.jpg): no file {folder}/images/train/gone.jpg; expected the picture, whose size nothing" in told
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert [short(row)[:2] for row in rows] == [(2, "plain.jpg")]
     assert counts["image missing"] == 1
