@@ -155,7 +155,7 @@ class VocFiles:
             what, expected = f"{name!r} has no <bndbox>", "a box"
         elif None in numbers:
             side = numbers.index(None)
-            what, expected = f"{name!r} has {texts[side]!r} as {SIDES[side]}", "a number"
+            what, expected = f"{name!r} has {'nothing' if texts[side] is None else repr(texts[side])} as {SIDES[side]}", "a number"
         else:
             x1, y1, x2, y2 = numbers
             odd = refused(x1, y1, x2, y2)
@@ -204,8 +204,10 @@ def text_in(item: Element, tag: str) -> str | None:
 
 
 def is_marked(item: Element, tag: str) -> bool:
-    """Whether an object has a mark such as difficult; tools write 0 and 1, some words."""
-    return text_in(item, tag) not in (None, "0", "false", "False", "Unspecified")
+    """Whether an object has a mark such as difficult; tools write 0 and 1, some words, some how much of it is truncated."""
+    text = text_in(item, tag) or "0"
+    number = number_of(text)
+    return number != 0 if number is not None else text.lower() not in ("false", "no", "unspecified")
 
 
 def stated_size(root: Element) -> tuple[int, int] | None:

@@ -152,6 +152,23 @@ def test_encodings(folder, tmp_path, name):
     assert short(rows[0])[3] == [("chât", [10, 5, 30, 25])]
 
 
+@pytest.mark.parametrize("mark", ["0", "0.0", "0.00", "False", "FALSE", "no", "Unspecified", " "])
+def test_marks_that_say_no(folder, tmp_path, mark):
+    """0.00 is what tools make of KITTI's: taken for a mark, every object would be difficult, and no target."""
+    annotate(folder, "a", document(thing(more=f"<difficult>{mark}</difficult><truncated>{mark}</truncated>")))
+    rows, counts = converted(options(folder, split="val"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
+    assert counts == {}
+
+
+@pytest.mark.parametrize("mark", ["1", "1.0", "0.4", "2", "true", "Yes"])
+def test_marks_that_say_yes(folder, tmp_path, mark):
+    annotate(folder, "a", document(thing(), thing("cat", more=f"<difficult>{mark}</difficult>")))
+    rows, counts = converted(options(folder, split="val"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
+    assert counts["difficult object, treated as a crowd box"] == 1
+
+
 def test_parts_are_no_objects(folder, tmp_path):
     part = "<part><name>head</name><bndbox><xmin>12</xmin><ymin>7</ymin><xmax>15</xmax><ymax>9</ymax></bndbox></part>"
     annotate(folder, "a", document(thing(more=part)))
@@ -182,7 +199,7 @@ BROKEN = {  # name -> (the file of a.jpg, what is told)
     "no picture": (document(name=None), "a.xml: no <filename>"),
     "no name": (document(thing("")), "a.xml: object 1: no <name>; expected the name of a class"),
     "no box": (document("<object><name>dog</name></object>"), "object 1: 'dog' has no <bndbox>"),
-    "no ymax": (document(thing(box="1 2 3")), "object 1: 'dog' has None as ymax; expected a number"),
+    "no ymax": (document(thing(box="1 2 3")), "object 1: 'dog' has nothing as ymax; expected a number"),
     "a word": (document(thing(box="1 2 3 x")), "'dog' has 'x' as ymax"),
     "NaN": (document(thing(box="nan 2 3 4")), "expected finite numbers"),
     "gigantic": (document(thing(box="1 2 1e999 4")), "expected finite numbers"),
