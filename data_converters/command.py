@@ -16,7 +16,7 @@ from groundswift.errors import GroundswiftError, fault
 from .blocks import Totals
 from .faults import Notes
 from .formats import FORMATS, FormatRow
-from .options_cli import options_of
+from .options_cli import options_of, path_fields
 from .reading import Options
 from .run import How, convert_to_file
 
@@ -73,9 +73,8 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
     """Convert and say what came out."""
     if not dry_run and out is None:
         raise click.UsageError("Missing option '--out' (or --dry-run).")
-    if out is not None and os.path.realpath(out) == os.path.realpath(options.annotations):
-        raise GroundswiftError(f"{out}: this is the annotation file; expected another file to write")
     check_encoding([out, *msgspec.structs.asdict(options).values()])
+    check_outputs(options, out)
     notes = Notes(options.on_error)
     target = None if dry_run else out
     try:
@@ -98,6 +97,24 @@ def check_encoding(values: list[Any]) -> None:
     for value in values:
         if isinstance(value, str | Path) and half_character(os.path.abspath(value)):  # a path may begin in the working folder
             raise fault(repr(str(value)), "bytes that are no UTF-8", "text")
+
+
+def check_outputs(options: Options, out: Path | None) -> None:
+    """Raises GroundswiftError where a file to write is one that is read, or two to write are one."""
+    written = {"--out": out, "--coco-out": getattr(options, "coco_out", None)}
+    read = {name: getattr(options, name) for name in path_fields(type(options)) if name != "coco_out"}
+    taken = {
+        os.path.realpath(path): "the annotation file" if name == "annotations" else f"what --{name.replace('_', '-')} names"
+        for name, path in reversed(read.items())  # the first to name a file is the one to tell
+        if path
+    }
+    for option, path in written.items():
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise GroundswiftError(f"{path}: this is {taken[place]}; expected another file to write")
+        taken[place] = f"what {option} names"
 
 
 def with_outputs_in(folder: str, options: Options) -> Options:

@@ -146,6 +146,30 @@ def test_a_place_that_cannot_be_written(small, pictures, annotate, out, tmp_path
     assert only(tmp_path, "annotations.json", "out", "pictures")
 
 
+@pytest.mark.parametrize(
+    ("out", "coco_out", "told"),
+    [
+        pytest.param("rows.jsonl", "boxes.csv", "boxes.csv: this is the annotation file", id="its own source"),
+        pytest.param("names.csv", "truth.json", "names.csv: this is what --class-descriptions names", id="the names"),
+        pytest.param("rows.jsonl", "sub/../names.csv", "this is what --class-descriptions names", id="a detour"),
+        pytest.param("rows.jsonl", "rows.jsonl", "rows.jsonl: this is what --out names", id="one file for two"),
+        pytest.param("rows.jsonl", "link.json", "link.json: this is the annotation file", id="a link"),
+    ],
+)
+def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco_out, told):
+    draw(tmp_path / "pictures/a.jpg", (20, 20))
+    (tmp_path / "boxes.csv").write_text("ImageID,LabelName,XMin,XMax,YMin,YMax\na,/m/1,0.1,0.2,0.3,0.4\n")
+    (tmp_path / "names.csv").write_text("/m/1,cat\n")
+    (tmp_path / "link.json").symlink_to("boxes.csv")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    arguments = ["convert", "openimages", "boxes.csv", "--images", "pictures", "--class-descriptions", "names.csv"]
+    done = CliRunner().invoke(main, [*arguments, "--out", out, "--coco-out", coco_out])
+    assert done.exit_code == 1
+    assert f"{told}; expected another file to write" in done.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
 def test_help_states_order_and_crowds():
     text = " ".join(run("--help").stdout.split())
     assert "order of the categories in the file, then top edge, then left edge" in text
