@@ -13,7 +13,7 @@ from groundswift.errors import fault
 from groundswift.storage import is_folder, is_url, shown
 
 from .faults import Fault, Notes
-from .pictures import UPRIGHT, look_at, path_inside, seen_size
+from .pictures import UPRIGHT, look_at, path_inside, seen_size, senseless
 
 CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (rounding)"
 FARTHEST = 1_000_000_000  # px from the corner of a picture: no picture is that large
@@ -45,6 +45,9 @@ class Pictures(msgspec.Struct, frozen=True):
         if path is None:
             expected = "the name of a file inside the folder of the pictures"
             notes.add(Fault("image path leaves its folder", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
+            return None
+        if stated_wh and (problem := senseless(stated_wh, thing)):
+            notes.add(problem)
             return None
         if not self.check and (stated_wh or not size_needed):
             return Found(path, stated_wh)

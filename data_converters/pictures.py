@@ -38,6 +38,11 @@ def path_inside(folder: str, name: str) -> str | None:
     return os.path.join(folder, *parts)
 
 
+def senseless(stated_wh: tuple[int, int], thing: str) -> Fault | None:
+    """The fault of a stated size, in px, that no picture has; None for others."""
+    return Fault("image without a size", thing, f"size {_text(stated_wh)}", "at least 1x1 px") if min(stated_wh) < 1 else None
+
+
 def look_at(path: str, size_wh: tuple[int, int], thing: str) -> Look:
     """Read a picture's header and compare its upright size, in px, with the one that its annotation states."""
     look, seen_wh = seen_size(path, thing)

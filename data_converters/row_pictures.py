@@ -12,7 +12,7 @@ from groundswift.storage import is_url
 
 from .faults import Fault, Notes
 from .fitting import Pictures
-from .pictures import UPRIGHT, look_at, path_inside, seen_size
+from .pictures import UPRIGHT, look_at, path_inside, seen_size, senseless
 
 LONGEST = 4096  # characters of a path; a picture spelt out in a row has more
 
@@ -37,6 +37,9 @@ class RowPictures(msgspec.Struct, frozen=True):
         """
         path = self.path_of(name, thing, notes)
         if path is None:
+            return None
+        if stated_wh and (problem := senseless(stated_wh, thing)):
+            notes.add(problem)
             return None
         if not self.inside.check and (stated_wh or not size_needed):
             return Seen(path, stated_wh)

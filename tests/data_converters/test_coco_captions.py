@@ -100,6 +100,19 @@ def test_no_sizes_stated(folder, tmp_path):
     assert [row["size_wh"] for row in rows] == [[64, 48], [64, 48], [40, 60]]
 
 
+def test_sizes_that_no_picture_has(folder, tmp_path):
+    """Where nobody looks at the pictures nothing else would tell."""
+    content = deepcopy(CAPTIONS)
+    content["images"][1] |= {"width": -1}
+    (folder / "captions.json").write_text(json.dumps(content))
+    told = refusal(options(folder, check_images=False), tmp_path / "out.jsonl")
+    assert "image 384029 (" in told
+    assert "size -1x60; expected at least 1x1 px" in told
+    rows, counts = converted(options(folder, check_images=False, on_error="skip"), tmp_path / "out.jsonl")
+    assert said(rows) == ALL[:2]
+    assert (counts["image without a size"], counts["caption of an image that was left out"]) == (1, 1)
+
+
 FAULTY = {  # name -> (changes of the caption 48, of its image, what is told)
     "empty": ({"caption": " \n"}, {}, "caption 48 of image 384029: ' \\n'; expected a sentence"),
     "unknown image": ({"image_id": 1}, {}, "caption 48: image_id 1; expected the id of an image"),
