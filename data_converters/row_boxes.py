@@ -171,7 +171,7 @@ class Gathering:
             thing, picture = f"{where}, box {index}", pictures[view.image_of(index)]
             if picture is None:
                 self.notes.count("box of a picture that was left out", thing)
-            elif not all(isinstance(value, (int, float)) for value in box) or len(box) not in (2, 4):
+            elif any(type(value) not in (int, float) for value in box) or len(box) not in (2, 4):
                 self.notes.add(Fault("box without 4 numbers", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
             elif len(box) == 2:
                 self.notes.count("point, left out", thing)

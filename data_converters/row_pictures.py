@@ -50,13 +50,18 @@ class RowPictures(msgspec.Struct, frozen=True):
         return Seen(path, size_wh, look.orientation)
 
     def path_of(self, name: str, thing: str, notes: Notes) -> str | None:
-        """The absolute path or address of what a row names; None, and a fault is noted, where that is no path or leaves the folder."""
+        """The absolute path or address of what a row names, without detours, so that one file is one picture.
+
+        None, and a fault is noted, where that is no path or leaves the folder.
+        """
         if name.startswith("data:") or len(name) > LONGEST or "\n" in name:
             what = f"an image of {len(name)} characters, {name[:24]!r}..."
             notes.add(Fault("image spelt out in the row", thing, what, "a path to a file"))
             return None
-        if is_url(name) or os.path.isabs(name) or re.match(r"[A-Za-z]:[\\/]", name):
+        if is_url(name) or re.match(r"[A-Za-z]:[\\/]", name):
             return name
+        if os.path.isabs(name):
+            return os.path.normpath(name)
         path = path_inside(self.inside.folder, name)
         if path is None:
             expected = "an absolute path, an address, or a path that stays inside the folder of the pictures"

@@ -121,6 +121,13 @@ def test_several_pictures_a_row(source, folder):
     assert [each["sample_id"] for each in coco["images"]] == [1, 1]  # of a row, so of no one image
 
 
+def test_a_picture_by_two_spellings_is_one(source, folder):
+    detour = f"{folder}/sub/../a.jpg"
+    coco, _ = coco_of(source(row(("dog", [1, 2, 30, 40])), row(("cat", [5, 5, 9, 9]), image=detour), row(image=f"{folder}//a.jpg")))
+    assert [each["file_name"] for each in coco["images"]] == ["a.jpg"]
+    assert boxes(coco) == [(1, "dog", [1, 2, 29, 38]), (1, "cat", [5, 5, 4, 4])]
+
+
 LABELS = {
     "one label, several boxes": (["Find <ref-object>.", "<bbox><bbox>"], ["dog"], ["dog", "dog"]),
     "in a sentence": (["Tell.", "A <ref-object><bbox><bbox> and <ref-object>"], ["dog", "cat"], ["dog", "dog"]),
@@ -223,6 +230,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "flat bbox": (row(objects={"ref": ["a"], "bbox": [1, 2, 3, 4]}), r"bbox is one flat list of numbers"),
     "another bbox_type": (row(objects={"ref": ["a"], "bbox": [[1, 2, 3, 4]], "bbox_type": "norm1000"}), r"bbox_type 'norm1000'; expected"),
     "three numbers": (row(("dog", [1, 2, 3])), r"rows\.jsonl:1, box 0: bbox \[1, 2, 3\]; expected x1, y1, x2, y2, or a point"),
+    "true in a box": (row(("dog", [True, 2, 3, 4])), r"box 0: bbox \[True, 2, 3, 4\]; expected x1, y1, x2, y2"),
     "texts in a box": (row(("dog", ["1", 2, 3, 4])), r"box 0: bbox \['1', 2, 3, 4\]"),
     "an inverted box": (row(("dog", [9, 2, 3, 4])), r"box 0: box \[9, 2, 3, 4\]; expected x1 below x2"),
     "a box elsewhere": (row(("dog", [99, 2, 103, 4])), r"expected a box that overlaps its image of 64x48 px"),
