@@ -74,10 +74,18 @@ def pictures_of(images: str | None, annotations: str, check: bool) -> Pictures:
     return Pictures(str(Path(images).resolve()), check)
 
 
+def finite(value: float) -> bool:
+    """Whether a number is one that a float can hold: JSON may spell whole numbers beyond."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def box_fault(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None) -> tuple[str, str] | None:
     """Why a box of four numbers cannot be used, as (reason to count by, what was expected); None where it can."""
     x1, y1, x2, y2 = box_xyxy_px
-    if not all(map(math.isfinite, box_xyxy_px)):
+    if not all(map(finite, box_xyxy_px)):
         return "box not finite", "finite numbers"
     if max(map(abs, box_xyxy_px)) > FARTHEST:  # cutting it at the border would make a likely box of nonsense
         return "box gigantic", f"numbers of at most {FARTHEST} px"
@@ -114,7 +122,7 @@ def clipped(x1: float, y1: float, x2: float, y2: float, size_wh: tuple[float, fl
 def fitted_point(point_xy_px: Sequence[float], size_wh: tuple[int, int] | None, thing: str, notes: Notes) -> tuple[float, float] | None:
     """A point on its image; None, and a fault is noted, for one that is not finite or lies beside it."""
     x, y = point_xy_px
-    if not (math.isfinite(x) and math.isfinite(y)):
+    if not (finite(x) and finite(y)):
         notes.add(Fault("point not finite", thing, f"point {[x, y]}", "finite numbers"))
     elif x < 0 or y < 0 or (size_wh and (x > size_wh[0] or y > size_wh[1])):
         size = f" of {size_wh[0]}x{size_wh[1]} px" if size_wh else ""

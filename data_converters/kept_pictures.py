@@ -75,7 +75,7 @@ def kept_picture(folder: str, name: str, data: bytes, thing: str, notes: Notes) 
     content may come any number of times, from several processes at once; another content of the same name is a fault.
     Raises GroundswiftError where the folder cannot be written.
     """
-    if path_inside(folder, name) is None or "\0" in name:
+    if path_inside(folder, name) is None:
         notes.add(
             Fault("image path leaves its folder", thing, f"name {name[:200]!r} with {folder}", "the name of a file inside the folder")
         )

@@ -11,6 +11,7 @@ from groundswift.storage import NotThere, is_url, joined_inside, local_copy, sho
 
 from .faults import Fault
 
+LONGEST_SIDE = (1 << 31) - 1  # px: no format of pictures has more
 UPRIGHT = 1  # the EXIF orientation of a picture that is stored as it is shown
 
 
@@ -22,10 +23,13 @@ class Look(NamedTuple):
 
 
 def path_inside(folder: str, name: str) -> str | None:
-    """`folder/name`, or None where the name is empty, absolute, an address, or leaves the folder. Text alone: no file is touched.
+    """`folder/name`, or None where the name is empty, absolute, an address, no name of a file, or leaves the folder.
 
-    The folder may be an address; then no spelling of slashes and dots that a server could decode leaves it either.
+    Text alone: no file is touched. The folder may be an address; then no spelling of slashes and dots that a server could decode
+    leaves it either.
     """
+    if "\0" in name:
+        return None
     if is_url(folder):
         return joined_inside(folder, name)
     if os.sep not in name and name not in ("", os.curdir, os.pardir):  # most are a plain name
@@ -40,7 +44,9 @@ def path_inside(folder: str, name: str) -> str | None:
 
 def senseless(stated_wh: tuple[int, int], thing: str) -> Fault | None:
     """The fault of a stated size, in px, that no picture has; None for others."""
-    return Fault("image without a size", thing, f"size {_text(stated_wh)}", "at least 1x1 px") if min(stated_wh) < 1 else None
+    if 1 <= min(stated_wh) <= max(stated_wh) <= LONGEST_SIDE:
+        return None
+    return Fault("image without a size", thing, f"size {_text(stated_wh)}"[:200], f"1 to {LONGEST_SIDE} px a side")
 
 
 def look_at(path: str, size_wh: tuple[int, int], thing: str) -> Look:

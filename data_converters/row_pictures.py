@@ -54,7 +54,7 @@ class RowPictures(msgspec.Struct, frozen=True):
 
         None, and a fault is noted, where that is no path or leaves the folder.
         """
-        if name.startswith("data:") or len(name) > LONGEST or "\n" in name:
+        if name.startswith("data:") or len(name) > LONGEST or "\n" in name or "\0" in name:
             what = f"an image of {len(name)} characters, {name[:24]!r}..."
             notes.add(Fault("image spelt out in the row", thing, what, "a path to a file"))
             return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ..fitting import finite
 from .rules import Found
 from .views import View, short
 
@@ -24,7 +24,7 @@ class Box(NamedTuple):
 
 def number_fault(box: list[object]) -> Found | None:
     """Why a box cannot be read; None where it is 2 or 4 finite numbers."""
-    if len(box) in (2, 4) and NUMBERS.issuperset(map(type, box)) and all(map(_finite, box)):
+    if len(box) in (2, 4) and NUMBERS.issuperset(map(type, box)) and all(map(finite, box)):
         return None
     if any(isinstance(value, list) for value in box):
         return "box-nested", f"{short(box)}; expected 4 numbers"
@@ -33,13 +33,6 @@ def number_fault(box: list[object]) -> Found | None:
     if len(box) not in (2, 4):
         return "box-length", f"{short(box)} has {len(box)} numbers; expected x1, y1, x2, y2, or x, y for a point"
     return "box-not-finite", f"{short(box)}; expected finite numbers"
-
-
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond a float
-        return False
 
 
 def readable_boxes(view: View, sizes_wh: Sequence[Size | None]) -> tuple[list[Box], list[Found]]:

@@ -107,7 +107,7 @@ def test_sizes_that_no_picture_has(folder, tmp_path):
     (folder / "captions.json").write_text(json.dumps(content))
     told = refusal(options(folder, check_images=False), tmp_path / "out.jsonl")
     assert "image 384029 (" in told
-    assert "size -1x60; expected at least 1x1 px" in told
+    assert "size -1x60; expected 1 to 2147483647 px a side" in told
     rows, counts = converted(options(folder, check_images=False, on_error="skip"), tmp_path / "out.jsonl")
     assert said(rows) == ALL[:2]
     assert (counts["image without a size"], counts["caption of an image that was left out"]) == (1, 1)

@@ -180,8 +180,10 @@ def test_the_size_is_looked_up(source):
     assert (coco["images"][0]["width"], coco["images"][0]["height"]) == SIZE_WH
     coco, _ = coco_of(source(row(size_wh=[100, 200], image="nowhere.jpg")), check_images=False)
     assert (coco["images"][0]["width"], coco["images"][0]["height"]) == (100, 200)
-    with pytest.raises(GroundswiftError, match=r"image 0 \(.*nowhere\.jpg\): size -1x0; expected at least 1x1 px"):
+    with pytest.raises(GroundswiftError, match=r"image 0 \(.*nowhere\.jpg\): size -1x0; expected 1 to 2147483647 px a side"):
         coco_of(source(row(size_wh=[-1, 0], image="nowhere.jpg")), check_images=False)
+    with pytest.raises(GroundswiftError, match=r"size 10+; expected 1 to 2147483647 px a side"):
+        coco_of(source(row(size_wh=[10**400, 1], image="nowhere.jpg")), check_images=False)
 
 
 @pytest.mark.parametrize("kind", ["names", "coco"])
@@ -231,6 +233,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "another bbox_type": (row(objects={"ref": ["a"], "bbox": [[1, 2, 3, 4]], "bbox_type": "norm1000"}), r"bbox_type 'norm1000'; expected"),
     "three numbers": (row(("dog", [1, 2, 3])), r"rows\.jsonl:1, box 0: bbox \[1, 2, 3\]; expected x1, y1, x2, y2, or a point"),
     "true in a box": (row(("dog", [True, 2, 3, 4])), r"box 0: bbox \[True, 2, 3, 4\]; expected x1, y1, x2, y2"),
+    "a whole number beyond a float": (row(("dog", [10**400, 2, 3, 4])), r"box 0: box \[10+, 2, 3, 4\]; expected finite numbers"),
     "texts in a box": (row(("dog", ["1", 2, 3, 4])), r"box 0: bbox \['1', 2, 3, 4\]"),
     "an inverted box": (row(("dog", [9, 2, 3, 4])), r"box 0: box \[9, 2, 3, 4\]; expected x1 below x2"),
     "a box elsewhere": (row(("dog", [99, 2, 103, 4])), r"expected a box that overlaps its image of 64x48 px"),
@@ -238,6 +241,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "picture missing": (row(image="none.jpg"), r"image 0 \(.*none\.jpg\): no file"),
     "picture cut": (row(image="cut.jpg"), r"image 0 \(.*cut\.jpg\): .*not a readable image"),
     "path that leaves": (row(image="../a.jpg"), r"image '\.\./a\.jpg' with .*; expected an absolute path"),
+    "path with a zero byte": (row(image="/a\0b.jpg"), r"an image of 8 characters, '/a\\x00b\.jpg'\.\.\.; expected a path to a file"),
     "base64": (row(image="data:image/png;base64,AAAA"), r"expected a path to a file"),
     "several pictures, no image_id": (row(("dog", [1, 2, 3, 4]), images=["a.jpg", "c.png"]), r"2 images and no image_id"),
 }
