@@ -148,6 +148,7 @@ class MediaKeys:
         self.same_content = same_content
         self.folder = os.getcwd()
         self.known: dict[int, int] = {}
+        self.folders: dict[str, str] = {}
 
     def __call__(self, source: str) -> int:
         """Raises GroundswiftError where the content is asked for and cannot be read."""
@@ -160,8 +161,8 @@ class MediaKeys:
         return self.known[key]
 
     def place(self, source: str) -> str:
-        """Where a picture lies: absolute, without detours, with letters composed; an address as it stands; a picture in the row by its
-        text."""
+        """Where a picture lies: absolute, without detours and links, with letters composed; an address as it stands; a picture in the row
+        by its text."""
         text = source.strip()
         if text.startswith("data:") or len(text) > LONGEST_PATH:
             return f"data {text.rpartition(';base64,')[2]}"
@@ -169,8 +170,18 @@ class MediaKeys:
             if not text.lower().startswith("file://"):
                 return text
             text = str(local_copy(text))
-        text = os.path.normpath(os.path.join(self.folder, os.path.expanduser(text)))
+        text = self.without_links(os.path.normpath(os.path.join(self.folder, os.path.expanduser(text))))
         return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+    def without_links(self, path: str) -> str:
+        """What a path leads to; links to folders are followed once for each folder."""
+        if "\0" in path:  # leads nowhere
+            return path
+        folder, name = os.path.split(path)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        path = os.path.join(self.folders[folder], name)
+        return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def content64(source: str) -> int:

@@ -55,7 +55,7 @@ def split(
     """Split a JSONL file of swift rows into parts that share no image.
 
     Rows that have an image, video or sound in common form a group, over several rows too, and a group goes to one part as a
-    whole. Two images are one if their paths are, seen from the working directory and without detours, or with --same-content
+    whole. Two images are one if their paths are, seen from the working directory, without detours and links, or with --same-content
     if their files hold the same bytes. Rows without any go by their sample_id, else each alone.
 
     A size with a point is a fraction, a whole number a count of groups: val=500. Fractions add up to 1 and share what the

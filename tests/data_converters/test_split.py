@@ -120,6 +120,17 @@ def test_absolute_and_relative_paths_are_one(tmp_path):
     assert together(row("a.jpg"), row(f"file://{tmp_path}/a.jpg"), row("b.jpg")) == [{0, 1}, {2}]
 
 
+def test_links_to_one_picture_are_one():
+    """`convert to-yolo` links to the pictures of its rows: mixed with those, they must not stand in two parts."""
+    Path("real").mkdir()
+    Path("real/a.jpg").touch()
+    Path("linked").symlink_to("real")
+    Path("yolo").mkdir()
+    Path("yolo/other.jpg").symlink_to("../linked/a.jpg")
+    rows = row("real/a.jpg"), row("linked/a.jpg"), row("yolo/other.jpg"), row("linked/gone.jpg"), row("real/gone.jpg"), row("a\0b/c.jpg")
+    assert together(*rows) == [{0, 1, 2}, {3, 4}, {5}]
+
+
 def test_the_same_content_under_two_paths():
     Image.new("RGB", (8, 8), "red").save("a.png")
     Image.new("RGB", (8, 8), "blue").save("b.png")
