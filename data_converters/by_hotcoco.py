@@ -30,7 +30,7 @@ from groundswift.storage import is_url
 from groundswift.writing import write_whole
 
 from .categories import Category, read_categories
-from .coco import DetectionOptions, check_structure, detection_reading
+from .coco import DetectionOptions, detection_reading
 from .faults import Fault, Notes
 from .fitting import Pictures
 from .reading import Reading
@@ -123,25 +123,25 @@ def labels_reading(
 ) -> Reading:
     """What the engine runs: labels -> boxes -> rows. `fractions`: hotcoco gives fractions of the picture, not px.
 
-    Sizes that are not stated are read from the pictures. Raises GroundswiftError where nothing is left, or hotcoco says otherwise.
+    The pictures are looked at here: sizes that are not stated are read from them, and --coco-out is to hold the images that rows are
+    made of. Raises GroundswiftError where nothing is left, or hotcoco says otherwise.
     """
-    coco, looked = coco_of(labelled, names, read, pictures, notes, fractions)
+    labelled = sorted(labelled, key=lambda each: each.name)[: options.limit]
+    coco = coco_of(labelled, names, read, pictures, notes, fractions)
     if not coco.images:
         notes.settle(options.annotations)
         if labelled:
             raise GroundswiftError("\n".join([f"{options.annotations}: no image is left to make a row of", *notes.left_out.lines()]))
-    check_structure(coco, options.annotations)
-    if options.coco_out is not None and not notes.collected.counts:
-        write_coco(coco, options.coco_out)
-    return detection_reading(coco, options, Pictures(pictures.folder, pictures.check and not looked), notes)
+    reading = detection_reading(coco, options, Pictures(pictures.folder, False), notes)
+    if options.coco_out is not None:
+        write_coco(coco, options.coco_out, notes)
+    return reading
 
 
-def coco_of(
-    labelled: Sequence[Labelled], names: Sequence[str], read: Write, pictures: Pictures, notes: Notes, fractions: bool
-) -> tuple[CocoFile, bool]:
-    """(all that can be used as a COCO file, whether every picture has been looked at for it)."""
-    images, kept, looked = [], [], True
-    for number, each in enumerate(sorted(labelled, key=lambda each: each.name), 1):
+def coco_of(labelled: Sequence[Labelled], names: Sequence[str], read: Write, pictures: Pictures, notes: Notes, fractions: bool) -> CocoFile:
+    """All that can be used, as a COCO file. `labelled` come in the order of their names."""
+    images, kept = [], []
+    for number, each in enumerate(labelled, 1):
         if number > 1 and images and images[-1].file_name == each.name:
             notes.add(Fault("picture labelled twice", each.name, "labels of it stand in two places", "one place"))
             continue
@@ -149,7 +149,6 @@ def coco_of(
         if image is not None:
             images.append(image)
             kept.append(each)
-            looked = looked and not each.stated_wh
     boxes = boxes_by_hotcoco((label for each in kept for label in each.labels if label.box_xywh is None), read)
     annotations: list[CocoAnnotation] = []
     for image, each in zip(images, kept, strict=True):
@@ -159,7 +158,7 @@ def coco_of(
         ]
         annotations += without_doubles(found, notes)
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
-    return CocoFile(images, annotations, categories), looked and bool(images)
+    return CocoFile(images, annotations, categories)
 
 
 def image_of(number: int, each: Labelled, pictures: Pictures, notes: Notes) -> CocoImage | None:
@@ -169,10 +168,8 @@ def image_of(number: int, each: Labelled, pictures: Pictures, notes: Notes) -> C
         size_wh = None
     elif each.unreadable:
         size_wh = None
-    elif each.stated_wh:
-        size_wh = each.stated_wh
     else:
-        found = pictures.find(each.name, f"image {number} ({each.name})", notes, size_needed=True)
+        found = pictures.find(each.name, f"image {number} ({each.name})", notes, each.stated_wh, size_needed=True)
         size_wh = found and found.size_wh
     if size_wh is not None:
         return CocoImage(number, each.name, *size_wh)
@@ -223,13 +220,15 @@ def without_doubles(found: Sequence[PlacedAnnotation], notes: Notes) -> Iterator
         yield row
 
 
-def write_coco(coco: CocoFile, path: str) -> None:
-    """Write a COCO file of what can be evaluated: ids of annotations are numbers from 1; boxes that cannot be used are left out.
+def write_coco(coco: CocoFile, path: str, notes: Notes) -> None:
+    """Write a COCO file of what can be evaluated, unless there are faults that nobody skips.
 
-    Raises GroundswiftError where it cannot be written.
+    Ids of annotations are numbers from 1; boxes that cannot be used are left out. Raises GroundswiftError where it cannot be written.
     """
     by_id = {image.id: image for image in coco.images}
     usable = [row for row in coco.annotations if annotation_fault(row, by_id[row.image_id], True) is None]
+    if notes.collected.counts or (len(usable) < len(coco.annotations) and not notes.skipping):
+        return
     annotations = [
         OutAnnotation(number, row.image_id, row.category_id, list(map(whole, row.bbox)), whole(round(row.area, DIGITS)), row.iscrowd)
         for number, row in enumerate(usable, 1)

@@ -71,6 +71,38 @@ def test_rows(folder, tmp_path):
     assert rows[0]["images"] == [str(folder / "JPEGImages/a.jpg")]
 
 
+UNUSABLE = {  # name -> the file of a.jpg
+    "a size that is not the picture's": document(thing(), size=SIZE.replace("64", "99")),
+    "a box outside": document(thing(), thing(box="100 2 130 4")),
+    "a label with a tag of swift's": document(thing("<![CDATA[<bbox>]]>")),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_coco_out_holds_what_rows_are_made_of(folder, tmp_path, name):
+    """No file beside rows that are refused; and no image that nobody will be asked about, whose boxes would count as missed."""
+    truth = tmp_path / "truth.json"
+    annotate(folder, "a", UNUSABLE[name])
+    refusal(options(folder, coco_out=str(truth)), tmp_path / "out.jsonl")
+    assert not truth.exists()
+    if "tag" in name:
+        return
+    converted(options(folder, coco_out=str(truth), on_error="skip"), tmp_path / "out.jsonl")
+    coco = json.loads(truth.read_bytes())
+    usable = ["a.jpg"] if "box" in name else []
+    assert [each["file_name"] for each in coco["images"]] == [*usable, "b.jpg", "c.jpg"]
+    assert [each["image_id"] for each in coco["annotations"]] == [1] * len(usable) + [2]
+
+
+def test_a_limit_looks_no_further(folder, tmp_path):
+    """Not at the pictures behind it, and --coco-out has only images that rows are made of."""
+    annotate(folder, "c", document(thing(box="100 2 130 4"), name="c.jpg"))
+    (folder / "JPEGImages/c.jpg").unlink()
+    truth = tmp_path / "truth.json"
+    converted(options(folder, coco_out=str(truth), limit=2), tmp_path / "out.jsonl")
+    assert [each["file_name"] for each in json.loads(truth.read_bytes())["images"]] == ["a.jpg", "b.jpg"]
+
+
 def test_difficult_kept(folder, tmp_path):
     rows, counts = converted(options(folder, difficult="keep"), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [A, (2, "b.jpg", (64, 48), [("dog", [10, 5, 30, 25])]), C]
