@@ -16,6 +16,10 @@ class NameOrNumber(click.ParamType):
         self.names = names
         self.name = "|".join([*names, "N"])
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """As choices are shown: in the letters that are taken."""
+        return f"[{self.name}]"
+
     def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str | int:
         text = str(value)
         if text in self.names:

@@ -173,6 +173,7 @@ def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco
 def test_help_states_order_and_crowds():
     text = " ".join(run("--help").stdout.split())
     assert "order of the categories in the file, then top edge, then left edge" in text
+    assert "--negatives [drop|keep|N]" in text
     assert "images with crowd boxes only (they are not empty, so no negatives either)" in text
 
 
