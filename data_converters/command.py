@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .formats import FORMATS, FormatRow
 from .options_cli import options_of, path_fields
 from .reading import Options
 from .run import How, convert_to_file
+from .whole_output import WholeOptions
 
 RUNNING = [  # what every verb has beside its format's options
     click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="What to write; whole or not at all."),
@@ -32,6 +34,7 @@ RUNNING = [  # what every verb has beside its format's options
     ),
     click.Option(["--json", "as_json"], is_flag=True, help="Print the counts as one JSON object."),
 ]
+OF_ROWS = {"resume", "workers", "engine"}  # of formats that make row after row
 
 
 class FormatGroup(click.Group):
@@ -66,7 +69,16 @@ def command_of(row: FormatRow) -> click.Command:
         running = {option.name: values.pop(option.name) for option in RUNNING}
         run_format(struct(**values), **running)
 
-    return click.Command(row.name, callback=run, params=[*options_of(struct), *RUNNING], help=struct.__doc__, short_help=row.summary)
+    params = [*options_of(struct), *running_of(struct)]
+    return click.Command(row.name, callback=run, params=params, help=struct.__doc__, short_help=row.summary)
+
+
+def running_of(struct: type[Options]) -> list[click.Option]:
+    """What a verb has beside its format's options; what does not apply to it is not shown, and told where it is given."""
+    running = list(map(copy, RUNNING))
+    for option in running:
+        option.hidden = issubclass(struct, WholeOptions) and option.name in OF_ROWS
+    return running
 
 
 def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, workers: int | None, engine: str, as_json: bool) -> None:

@@ -345,6 +345,8 @@ def test_options_that_do_not_apply(source, folder, option):
     done = CliRunner().invoke(main, ["convert", "to-coco", str(source(row())), "--out", str(folder / "gt.json"), *option])
     assert done.exit_code != 0
     assert "does not apply here" in str(done.output) + str(done.exception)
+    assert option[0] not in CliRunner().invoke(main, ["convert", "to-coco", "--help"]).output
+    assert option[0] in CliRunner().invoke(main, ["convert", "coco", "--help"]).output
     assert not (folder / "gt.json").exists()
 
 
