@@ -29,11 +29,11 @@ class AsWritten(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping. Raises ConstructorError for a key that stands twice, of which YAML would keep the last."""
         seen: set[str] = set()
-        for key, _ in node.value:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -71,7 +71,7 @@ def read_data_yaml(path: str) -> DataYaml:
         raise fault(path, f"cannot be read ({error.strerror})", "data.yaml of a YOLO data set") from None
     except UnicodeDecodeError as error:
         raise fault(path, f"not UTF-8 text (byte {error.start})", "data.yaml of a YOLO data set") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:  # the last ones of tags that lie
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
         raise fault(place, f"not YAML ({getattr(error, 'problem', None) or error})", "data.yaml of a YOLO data set") from None
