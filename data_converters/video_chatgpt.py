@@ -116,7 +116,7 @@ class VideoMaker(msgspec.Struct, frozen=True):
             raise NoRow(Fault("video path leaves its folder", thing, f"name {name[:200]!r} with {self.folder}", expected))
         if not self.check:
             return paths[0]
-        path = next((path for path in paths if "\0" not in path and is_file(path)), None)
+        path = next((path for path in paths if is_file(path)), None)
         if path is None:
             shown = name if suffixes == ("",) else f"{name}{'|'.join(suffixes)}"
             raise NoRow(
