@@ -126,8 +126,9 @@ def said(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[list[Mess
     ]
     if len(kinds) > 1:
         raise NoRow(Fault("placeholders of two kinds", where, " and ".join(kinds), "one kind"))
-    if odd := next((each for each in messages if each.role != "user" and NUMBERED.search(each.content)), None):
-        raise NoRow(Fault("<|image_1|> outside a question", where, f"in a text of {odd.role}", "placeholders in texts of the user"))
+    for shown, pattern in (("<|image_1|>", NUMBERED), (IMAGE, re.compile(IMAGE))):
+        if odd := next((each for each in messages if each.role != "user" and pattern.search(each.content)), None):
+            raise NoRow(Fault(f"{shown} outside a question", where, f"in a text of {odd.role}", "placeholders in texts of the user"))
     if kinds == ["<img>"]:
         if images:
             raise NoRow(Fault("images in two places", where, "a column image, and paths in the text", "one of the two"))

@@ -166,6 +166,8 @@ def test_boxes_become_text_as_swift_writes_them(folder):
         (llava("<|image_1|>Q", "A", image=None), "<|image_1|> and images differ", "and 0 images"),
         (llava("<|image_1|>Q", "A", image=["a.jpg", "a.jpg"]), "<|image_1|> and images differ", "and 2 images"),
         (llava("Q", "<|image_1|>"), "<|image_1|> outside a question", "in a text of assistant"),
+        (llava("<|image_1|>Q", "<image>"), "<image> outside a question", "in a text of assistant"),
+        (swift("<img>a.jpg</img>Q", "<image>"), "<image> outside a question", "in a text of assistant"),
         (llava("<|image_1|><image>Q", "A"), "placeholders of two kinds", "<image> and <|image_1|>; expected one kind"),
         (llava("<image><image>Q", "A"), "<image> and images differ in number", "2 <image> and 1 images"),
         (llava("<img>a.jpg</img>Q", "A"), "images in two places", "a column image, and paths in the text"),
