@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from groundswift.storage import is_url
+from groundswift.storage import is_file, is_url, shown, stat_key
 
 from .faults import Fault, Notes
 from .fitting import Pictures
@@ -49,6 +49,14 @@ class RowPictures(msgspec.Struct, frozen=True):
             return None
         return Seen(path, size_wh, look.orientation)
 
+    def see_video(self, name: str, thing: str, notes: Notes) -> str | None:
+        """A video's absolute path or address by what a row has for it; None, and a fault is noted, where it cannot be used."""
+        path = self.path_of(name, thing, notes)
+        spoilt = video_fault(path, thing) if path is not None and self.inside.check else None
+        if spoilt:
+            notes.add(spoilt)
+        return None if spoilt else path
+
     def path_of(self, name: str, thing: str, notes: Notes) -> str | None:
         """The absolute path or address of what a row names, without detours, so that one file is one picture.
 
@@ -67,3 +75,12 @@ class RowPictures(msgspec.Struct, frozen=True):
             expected = "an absolute path, an address, or a path that stays inside the folder of the pictures"
             notes.add(Fault("image path leaves its folder", thing, f"image {name!r} with {self.inside.folder}", expected))
         return path
+
+
+def video_fault(path: str, thing: str) -> Fault | None:
+    """Why a video cannot be used: there is no such file, or nothing in it. Raises GroundswiftError where a store does not say."""
+    if not is_file(path):
+        return Fault("video missing", thing, f"no file {shown(path)}", "the video; --no-check-images does without")
+    if stat_key(path)[0] == 0:
+        return Fault("video empty", thing, f"{shown(path)} has no bytes", "a whole file")
+    return None

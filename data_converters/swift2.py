@@ -46,10 +46,12 @@ class Swift2Options(PictureOptions, frozen=True, kw_only=True):
     A relative path of a picture or video starts at DIR. sample_id is the name of SOURCE and the number of the line: train/7.
 
     Left out or changed, and counted: objects that no placeholder names; columns that these rows cannot keep (tools,
-    rejected_response, label); boxes cut at the border. Box text in a model's own tokens stays text, and is counted.
+    rejected_response, label); boxes cut at the border; blanks of a caption. Box text in a model's own tokens stays text, and
+    is counted.
 
     Faults: more placeholders than objects, an object without bbox_type or image, a box that cannot be used, more <image> than
-    images, turns out of order, a missing answer, a picture that is missing, unreadable or spelt out as base64, audio.
+    images, turns out of order, a missing or blank answer, a picture or video that is missing, a picture that is unreadable or
+    spelt out as base64, a video that is empty, audio.
 
     \b
     Example:
@@ -110,7 +112,7 @@ class Swift2Maker(msgspec.Struct, frozen=True):
             notes.count("box text in a model's own tokens, kept as text", where)
         needed = self.turned == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
         seen = [self.seen(where, index, name, needed, notes) for index, name in enumerate(images)]
-        clips = [self.pictures.path_of(name, f"{where}, video {index}", notes) for index, name in enumerate(videos)]
+        clips = [self.pictures.see_video(name, f"{where}, video {index} ({name[:200]})", notes) for index, name in enumerate(videos)]
         if None in seen or None in clips:
             raise NoRow(None)
         messages, objects_now = self.with_boxes(where, messages, objects, seen, notes)
@@ -145,20 +147,15 @@ class Swift2Maker(msgspec.Struct, frozen=True):
             notes.count("object that no placeholder names, left out", where, len(objects) - max(labels, boxed))
         if not tags:
             return messages, None
-        for index, each in enumerate(objects[:labels]):
-            if each.caption is None:
-                raise NoRow(Fault("object without a caption", f"{where}, object {index}", "caption is null", "a text for its <ref-object>"))
+        captions = [caption_of(f"{where}, object {index}", each, notes) for index, each in enumerate(objects[:labels])]
         placed = [self.placed(f"{where}, object {index}", each, seen, notes) for index, each in enumerate(objects[:boxed])]
         if None in placed:
             raise NoRow(None)
         counts = iter(map(len, placed))
-        repeated = [
-            Message(message.role, TAG.sub(lambda tag: tag[0] * next(counts) if tag[0] == "<bbox>" else tag[0], message.content))
-            for message in messages
-        ]
+        repeated = [message if message.role == "system" else repeated_boxes(message, counts) for message in messages]
         image_ids = [each.image or 0 for each, boxes in zip(objects, placed, strict=False) for _ in boxes]
         return repeated, Objects(
-            ref=[each.caption for each in objects[:labels]],
+            ref=captions,
             bbox=[box for boxes in placed for box in boxes],
             image_id=image_ids if len(seen) > 1 else None,
         )
@@ -182,6 +179,22 @@ class Swift2Maker(msgspec.Struct, frozen=True):
             box = fitted_box(to_px(numbers, steps, picture.size_wh, orientation), picture.size_wh, thing, notes)
             boxes.append(box and [whole(value) for value in box])
         return None if None in boxes else boxes
+
+
+def repeated_boxes(message: Message, counts: Iterator[int]) -> Message:
+    """A turn with a `<bbox>` for each box of an object; `counts`: how many boxes the next ones stand for."""
+    return Message(message.role, re.sub("<bbox>", lambda tag: tag[0] * next(counts), message.content))
+
+
+def caption_of(thing: str, each: OldObject, notes: Notes) -> str:
+    """What stands for a `<ref-object>`, with single blanks between its words. Raises NoRow where there is nothing."""
+    caption = " ".join((each.caption or "").split())
+    if not caption:
+        what = "caption is null" if each.caption is None else f"caption {each.caption[:100]!r}"
+        raise NoRow(Fault("object without a caption", thing, what, "a text for its <ref-object>"))
+    if caption != each.caption:
+        notes.count("blanks of a caption tidied", thing)
+    return caption
 
 
 def check_texts(where: str, messages: list[Message], objects: Objects | None) -> None:

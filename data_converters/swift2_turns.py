@@ -39,7 +39,7 @@ class OldRow(msgspec.Struct):
 
 
 def turns_of(where: str, old: OldRow) -> list[Message]:
-    """The conversation as messages. Raises NoRow where it has no answer or its turns are out of order."""
+    """The conversation as messages. Raises NoRow where it has no answer, a blank one, or its turns are out of order."""
     if old.response is not None:
         turns = [*(old.history or ()), [old.query, old.response]]
         if any(len(turn) != 2 or turn[1] is None for turn in turns):
@@ -61,6 +61,8 @@ def turns_of(where: str, old: OldRow) -> list[Message]:
         raise NoRow(Fault("turns out of order", where, f"roles {', '.join(each.role for each in messages) or 'none'}", ORDER))
     if roles != ["assistant"] and roles != ["user", "assistant"] * (len(roles) // 2):
         raise NoRow(Fault("turns out of order", where, f"roles {', '.join(each.role for each in messages)}", ORDER))
+    if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
+        raise NoRow(Fault("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
     return messages
 
 

@@ -10,13 +10,14 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import VIDEO, Message, Row
-from groundswift.storage import is_file, is_folder, is_url, stat_key
+from groundswift.storage import is_file, is_folder, is_url
 
 from .conversations import check_texts, numbered
 from .faults import Fault, NoRow, Notes
 from .pictures import path_inside
 from .reading import Options, Reading
 from .row_files import Sourced, read_rows
+from .row_pictures import video_fault
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
 ABSENT = (None, "None")  # a question that the hubs' rows do not have
@@ -122,6 +123,6 @@ class VideoMaker(msgspec.Struct, frozen=True):
             raise NoRow(
                 Fault("video missing", thing, f"no file {shown[:300]} in {self.folder}", "the video; --no-check-videos does without")
             )
-        if stat_key(path)[0] == 0:
-            raise NoRow(Fault("video empty", thing, f"{path} has no bytes", "a whole file"))
+        if spoilt := video_fault(path, thing):
+            raise NoRow(spoilt)
         return path

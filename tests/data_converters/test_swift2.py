@@ -235,8 +235,11 @@ def test_what_is_counted(source):
         find(objects=text_of(GUY, GUY)),
         {"query": "Where?", "response": "<ref>a</ref><box>(1,2),(3,4)</box>", "images": ["a.jpg"]},
         {"query": "Where?", "response": "A", "rejected_response": "B", "tools": [{"name": "f"}]},
+        find(objects=text_of(GUY | {"caption": " guy\nin red"})),
     )
+    assert rows(path)[-1]["objects"]["ref"] == ["guy in red"]
     assert counted(path) == {
+        "blanks of a caption tidied": 1,
         "object that no placeholder names, left out": 1,
         "box text in a model's own tokens, kept as text": 1,
         "column rejected_response, left out": 1,
@@ -270,6 +273,9 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "objects as another text": (find(objects="guy in red"), r"objects: JSON is malformed.*expected \[\{caption, bbox"),
     "objects of texts": (find(objects=["guy in red"]), r"objects: Expected `object`, got `str` - at `\$\[0\]`"),
     "no bbox": (find(objects=text_of({"caption": "a"})), r"Object missing required field `bbox` - at `\$\[0\]`"),
+    "no text in an answer": (find(response=" \n"), r"old\.jsonl:1: answer ' \\n'; expected a text"),
+    "no text in an earlier answer": (find(history=[["q", ""]]), r"old\.jsonl:1: answer ''; expected a text"),
+    "a blank caption": (find(objects=text_of(GUY | {"caption": " "})), r"object 0: caption ' '; expected a text for its <ref-object>"),
     "no caption": (find(objects=text_of(GUY | {"caption": None})), r"object 0: caption is null"),
     "three numbers": (find(objects=text_of(GUY | {"bbox": [1, 2, 3]})), r"object 0: bbox \[1\.0, 2\.0, 3\.0\]; expected x1, y1, x2, y2"),
     "a box and a number": (find(objects=text_of(GUY | {"bbox": [[1, 2, 3, 4], 5]})), r"object 0: bbox .*5\.0\]; expected"),
@@ -300,6 +306,9 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "audio": (find(audios=["a.wav"]), r"old\.jsonl:1: audio; expected pictures and videos"),
     "a tag in a caption": (find(objects=text_of(GUY | {"caption": "a <video>"})), r"caption 'a <video>' holds <video>, which swift would"),
     "a tag in the system": (find(system="see <image>"), r"system holds <image>, which swift would replace"),
+    "a box in the system": (find(system="in <bbox>"), r"system holds <bbox>, which swift would replace"),
+    "video missing": (find(videos=["none.mp4"]), r"old\.jsonl:1, video 0 \(none\.mp4\): no file .*none\.mp4; expected the video"),
+    "video empty": (find(videos=["empty.jpg"]), r"video 0 \(empty\.jpg\): .*empty\.jpg has no bytes; expected a whole file"),
     "another tag": (find(query="<audio><ref-object>"), r"user holds <audio>, which swift would replace"),
 }
 
@@ -366,6 +375,11 @@ def test_nobody_looks_where_nobody_has_to(source):
         path = source(find(images=["nowhere.jpg"], objects=text_of({key: value for key, value in GUY.items() if key != "bbox_type"})))
         with pytest.raises(GroundswiftError, match=r"no file .*nowhere\.jpg"):
             rows(path, check_images=False, **({"bbox_type": "real"} | options))
+
+
+def test_a_video_that_nobody_looks_for(source, folder):
+    path = source({"query": "Q", "response": "A", "videos": ["nowhere.mp4"]})
+    assert rows(path, check_images=False)[0]["videos"] == [str(folder / "nowhere.mp4")]
 
 
 def test_absolute_paths_stay(source, folder, tmp_path_factory, draw):
