@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +19,7 @@ from .faults import Fault
 
 NO_ROW = "row unreadable"  # the reason to count by
 BATCH = 256
+BLANKS, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n]*([],])[ \t\r\n]*")  # before an element of a list, and behind it
 
 
 class Sourced(NamedTuple):
@@ -71,11 +75,13 @@ def _first_byte(path: str, here: Path) -> bytes:
 
 def _json_list(path: str, here: Path, row_type: type[msgspec.Struct]) -> list[Sourced | Fault]:
     """A JSON list is read whole, its elements left encoded until each is decoded by itself."""
-    text = here.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    text = here.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
         rows = msgspec.json.decode(text, type=list[msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise fault(path, f"not a JSON list ({error})", "a list of rows, or one row a line") from None
+        rows = _elements(text.decode(errors="surrogateescape"))
+        if rows is None:
+            raise fault(path, f"not a JSON list ({error})", "a list of rows, or one row a line") from None
     decoder = msgspec.json.Decoder(row_type)
     out: list[Sourced | Fault] = []
     for number, raw in enumerate(rows, 1):
@@ -85,6 +91,25 @@ def _json_list(path: str, here: Path, row_type: type[msgspec.Struct]) -> list[So
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             out.append(Fault(NO_ROW, where, f"not a row: {error}", "one JSON object"))
     return out
+
+
+def _elements(text: str) -> list[bytes] | None:
+    """The elements of a list of which some are no JSON, still encoded; None where it is no list even so.
+
+    Python's reader finds where each ends: it takes NaN, half a character and line breaks within a text, of which one row may have one.
+    """
+    decoder, elements = json.JSONDecoder(strict=False), []
+    try:
+        at = BLANKS.match(text, text.index("[") + 1).end()
+        while True:
+            end = decoder.raw_decode(text, at)[1]
+            elements.append(text[at:end].encode(errors="surrogateescape"))
+            mark = BETWEEN.match(text, end)
+            if mark is None or mark[1] == "]":
+                return elements if mark and mark.end() == len(text) else None
+            at = mark.end()
+    except (ValueError, RecursionError):
+        return None
 
 
 def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Fault], int]:
@@ -99,19 +124,35 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
         raise fault(path, f"cannot be read ({str(error).splitlines()[0]})", "a Parquet file") from None
     fields = {field.encode_name for field in msgspec.structs.fields(row_type)}
     columns = [name for name in file.schema_arrow.names if name in fields]
+    if doubled := next((name for name in columns if columns.count(name) > 1), None):
+        raise fault(path, f"{columns.count(doubled)} columns named {doubled!r}", "one column of each name")
 
     def rows() -> Iterator[Sourced | Fault]:
         number = 0
         try:
             for batch in file.iter_batches(BATCH, columns=columns):
-                for values in batch.to_pylist():
+                for values in _values(batch):
                     number += 1
                     where = f"{path}: row {number}"
                     try:
+                        if isinstance(values, ValueError):
+                            raise values
                         yield Sourced(where, msgspec.convert(values, row_type))
-                    except msgspec.ValidationError as error:
+                    except (ValueError, msgspec.ValidationError) as error:
                         yield Fault(NO_ROW, where, f"not a row: {error}", "the columns of this format")
         except (OSError, pyarrow.ArrowException) as error:
             raise fault(f"{path}: row {number + 1}", f"cannot be read ({str(error).splitlines()[0]})", "a whole Parquet file") from None
 
     return rows(), file.metadata.num_rows
+
+
+def _values(batch: Any) -> Iterator[dict[str, Any] | ValueError]:
+    """The rows of a batch; an error in the place of one with what Python cannot hold: text that is no UTF-8, a year beyond 9999."""
+    try:
+        yield from batch.to_pylist()
+    except ValueError:
+        for index in range(batch.num_rows):
+            try:
+                yield batch.slice(index, 1).to_pylist()[0]
+            except ValueError as error:
+                yield error

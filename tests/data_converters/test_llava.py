@@ -149,8 +149,8 @@ FILES = {
     "cut": (json.dumps([GOOD]).encode()[:-9], "not a JSON list"),
     "Latin-1": (json.dumps([GOOD]).encode().replace(b"What", b"Wh\xe4t"), "row 1"),
     "UTF-16": (json.dumps([GOOD]).encode("utf-16"), "row"),
-    "half a character": (json.dumps([GOOD]).encode().replace(b"What", b"\\ud800"), "not a JSON list"),
-    "NaN": (b'[{"id": NaN}]', "not a JSON list"),
+    "half a character": (json.dumps([GOOD]).encode().replace(b"What", b"\\ud800"), "row 1: not a row: JSON is malformed"),
+    "NaN": (b'[{"id": NaN}]', "row 1: not a row: JSON is malformed"),
     "deep": (b"[" * 100_000, "not a JSON list"),
 }
 

@@ -201,7 +201,7 @@ FILES = {
     "BOM and CRLF": (b"\xef\xbb\xbf" + json.dumps([GOOD], indent=1).replace("\n", "\r\n").encode(), None),
     "empty": (b"", "no row is left"),
     "cut": (json.dumps([GOOD]).encode()[:-5], "not a JSON list"),
-    "NaN": (b'[{"id": NaN}]', "not a JSON list"),
+    "NaN": (b'[{"id": NaN}]', "row 1: not a row: JSON is malformed"),
     "Latin-1": (json.dumps([GOOD]).encode().replace(b"cat", b"c\xe4t"), "row 1"),
 }
 

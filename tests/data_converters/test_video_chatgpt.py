@@ -114,7 +114,7 @@ FILES = {
     "BOM and CRLF": (b"\xef\xbb\xbf" + json.dumps([GENERIC], indent=1).replace("\n", "\r\n").encode(), None),
     "empty": (b"", "no row is left"),
     "cut": (json.dumps([GENERIC]).encode()[:-5], "not a JSON list"),
-    "NaN": (b'[{"q": NaN}]', "not a JSON list"),
+    "NaN": (b'[{"q": NaN}]', "row 1: not a row: JSON is malformed"),
     "Latin-1": (json.dumps([GENERIC]).encode().replace(b"skis", b"sk\xefs"), "row 1"),
 }
 
