@@ -59,10 +59,25 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
                 notes.add(item)
                 continue
             rows += make(item, notes)
+        try:
+            lines = _ENCODER.encode_lines(rows)
+        except UnicodeEncodeError:
+            rows = [row for row in rows if _spelt(row, notes)]
+            lines = _ENCODER.encode_lines(rows)
         for row in rows:
             if isinstance(row, Row) and row.objects is not None:
                 found = len(row.objects.bbox)
                 totals.objects += found
                 totals.negatives += not found
-        totals.rows = len(rows)
-        return Made(_ENCODER.encode_lines(rows), totals, notes, len(items))
+    totals.rows = len(rows)
+    return Made(lines, totals, notes, len(items))
+
+
+def _spelt(row: msgspec.Struct, notes: Notes) -> bool:
+    """Whether a row can be written; a fault is noted for one that cannot, since a disk may have names that no text can hold."""
+    try:
+        _ENCODER.encode(row)
+    except UnicodeEncodeError as error:
+        notes.add(Fault("name that is no UTF-8", ascii(error.object[:300]), "it cannot stand in a row", "files and folders named in UTF-8"))
+        return False
+    return True

@@ -4,6 +4,7 @@ how far they are good. `.NAME.partial` and `.NAME.journal` stand beside NAME unt
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -84,10 +85,10 @@ class Output:
     def _earlier(self) -> Entry | None:
         """The last entry of an earlier run of the same source and options whose lines are all there; None where there is none."""
         try:
-            entry = msgspec.json.decode(self.journal.read_bytes(), type=Entry)
+            entry = msgspec.convert(json.loads(self.journal.read_bytes()), Entry)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, msgspec.ValidationError) as error:
             raise fault(
                 self.journal, f"cannot be read ({error})", "the journal of the killed run; without --resume it begins anew"
             ) from None
@@ -137,7 +138,7 @@ class Output:
         entry = Entry(
             self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
         )
-        self.next_journal.write_bytes(msgspec.json.encode(entry))
+        self.next_journal.write_text(json.dumps(msgspec.to_builtins(entry)))  # Python's: examples may hold names that are no UTF-8
         os.replace(self.next_journal, self.journal)
 
     def finish(self) -> None:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from groundswift.data_converters import blocks, journal, run
 from groundswift.data_converters.coco import CocoOptions
 from groundswift.data_converters.faults import Notes
+from groundswift.data_converters.llava import LlavaOptions
 from groundswift.data_converters.run import How, convert_to_file
 from groundswift.errors import GroundswiftError
 
@@ -205,6 +206,36 @@ def test_two_runs_at_once_on_one_file(many, tmp_path):
         convert(many, out)
     assert first.partial.exists()
     first.close()
+
+
+def test_names_that_no_text_can_hold(tmp_path):
+    """A folder whose name is no UTF-8, as an archive of another language leaves it."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this disk has no such names")
+    row = {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}
+    (folder / "own.jsonl").write_text(f"{json.dumps(row | {'image': 'a.jpg'})}\n{json.dumps(row | {'id': 'text'})}\n")
+    options = LlavaOptions(annotations=str(folder / "own.jsonl"), check_images=False)
+    with pytest.raises(GroundswiftError, match=r"1  name that is no UTF-8\n.*\\udcff/a\.jpg': it cannot stand in a row; expected files"):
+        convert_to_file(options, tmp_path / "out.jsonl", QUIET, Notes())
+    command = [*GROUNDSWIFT[:-1], "llava", options.annotations, "--no-check-images", "--on-error", "skip", "--out", folder / "out.jsonl"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert (told["rows"], told["counts"], told["out"][-17:]) == (1, {"name that is no UTF-8": 1}, r"/\udcff/out.jsonl")
+
+
+def test_a_journal_holds_names_that_no_text_can_hold(tmp_path):
+    notes = Notes("skip")
+    notes.count("image missing", "\udcff.jpg")
+    for resume in (False, True):
+        under_way = journal.Output(tmp_path / "out.jsonl", {"source": "\udcff"}, notes if not resume else Notes("skip"))
+        under_way.open(resume)
+        under_way.enter()
+        under_way.close()
+    assert under_way.notes.left_out.examples == {"image missing": ["\udcff.jpg"]}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
