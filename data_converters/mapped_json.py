@@ -16,15 +16,29 @@ from .faults import Fault, NoRow
 from .row_files import NO_ROW
 
 
+class Key(str):
+    """A key of a document's one mapping. One that stands twice is an error: the last part would hide those before it."""
+
+    __slots__ = ()
+
+
 def read_mapped(path: str, kind: Any, expected: str) -> Any:
-    """A JSON file as a type; its `msgspec.Raw` parts stay on the disk. Raises GroundswiftError where it cannot be read as that."""
-    here = local_copy(path)
+    """A JSON file as a type; its `msgspec.Raw` parts stay on the disk. Raises GroundswiftError where it cannot be read as that, or a `Key`
+    of its type stands twice."""
+    here, keys = local_copy(path), set()
+
+    def once(of: type, key: str) -> Any:
+        if key in keys:
+            raise ValueError(f"{key[:200]!r} stands twice")
+        keys.add(key)
+        return of(key)
+
     try:
         if not os.path.getsize(here):
             raise fault(path, "is empty", expected)
         with open(here, "rb") as file:
             text = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        return msgspec.json.decode(text[3:] if text[:3] == codecs.BOM_UTF8 else text, type=kind)
+        return msgspec.json.decode(text[3:] if text[:3] == codecs.BOM_UTF8 else text, type=kind, dec_hook=once)
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", expected) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

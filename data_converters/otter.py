@@ -22,7 +22,7 @@ from .conversations import ConversationMaker, check_order, check_texts, finished
 from .faults import Fault, NoRow, Notes
 from .fitting import Found, Pictures
 from .kept_pictures import folder_to_keep
-from .mapped_json import part, read_mapped
+from .mapped_json import Key, part, read_mapped
 from .pictures import path_inside
 from .reading import PictureOptions, Reading
 from .row_files import Sourced
@@ -50,7 +50,7 @@ class Instruction(msgspec.Struct):
 class InstructionFile(msgspec.Struct):
     """A file of instructions by id, each left encoded until it is its turn."""
 
-    data: dict[str, msgspec.Raw]
+    data: dict[Key, msgspec.Raw]
 
 
 class Example(NamedTuple):
@@ -103,7 +103,7 @@ class OtterOptions(PictureOptions, frozen=True, kw_only=True):
 
     def read(self, notes: Notes) -> Reading:
         data = read_mapped(self.annotations, InstructionFile, FORM).data
-        chosen = read_mapped(self.train, dict[str, list[str]], "{id: [ids of related instructions]}") if self.train else None
+        chosen = read_mapped(self.train, dict[Key, list[str]], "{id: [ids of related instructions]}") if self.train else None
         images = self.images or beside(self.annotations)
         held = images if images is not None and images.lower().endswith(".json") else None
         if held is None:
@@ -200,7 +200,7 @@ def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[s
         except NoRow as stopped:
             yield stopped.fault
         else:
-            yield Sourced(where, Example(each, [*turns, own]))
+            yield Sourced(where, Example(str(each), [*turns, own]))
 
 
 def instruction_of(where: str, data: dict[str, msgspec.Raw], wanted: str, expected: str) -> Instruction:
@@ -213,4 +213,4 @@ def instruction_of(where: str, data: dict[str, msgspec.Raw], wanted: str, expect
 @lru_cache(maxsize=2)
 def pictures_by_id(path: str) -> dict[str, msgspec.Raw]:
     """The pictures of a file by id, each left encoded; a process reads the file once."""
-    return read_mapped(path, dict[str, msgspec.Raw], "{id of a picture: its base64}")
+    return read_mapped(path, dict[Key, msgspec.Raw], "{id of a picture: its base64}")

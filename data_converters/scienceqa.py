@@ -21,7 +21,7 @@ from .conversations import ConversationMaker, check_texts, finished, found_insid
 from .faults import Fault, NoRow, Notes
 from .fitting import Found, Pictures
 from .kept_pictures import HeldPicture, folder_to_keep
-from .mapped_json import part, read_mapped
+from .mapped_json import Key, part, read_mapped
 from .prompts import Asking, filled
 from .reading import AskingOptions, Reading
 from .row_files import NO_ROW, Sourced, read_rows
@@ -55,11 +55,11 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
     the number of the row.
 
     Faults: an answer that is no choice, fewer than two choices or more than 26, a blank question, one of swift's placeholders
-    in a text, an id of the split without a question; a picture that is missing or unreadable.
+    in a text, an id of the split without a question or twice in it; a picture that is missing or unreadable.
 
     \b
     Example:
-      groundswift convert scienceqa data/scienceqa/problems.json --images data/scienceqa --split train --out train.jsonl
+      groundswift convert scienceqa data/scienceqa/problems.json --images data/scienceqa/images --split train --out train.jsonl
     """
 
     save_pictures: Annotated[
@@ -150,7 +150,7 @@ def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
     """The questions of `problems.json` by id, each left encoded; None for a file of rows. Raises GroundswiftError for neither."""
     if not path.lower().endswith(".json"):
         return None
-    content = read_mapped(path, dict[str, msgspec.Raw] | list[msgspec.Raw], "{id: question}, or a list of rows")
+    content = read_mapped(path, dict[Key, msgspec.Raw] | list[msgspec.Raw], "{id: question}, or a list of rows")
     return content if isinstance(content, dict) else None
 
 
@@ -164,7 +164,7 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
     path = os.path.join(os.path.dirname(source), SPLITS_NAME)
     if not exists(path):
         raise fault(path, "no such file", "the ids of each split, beside problems.json; without --split all questions are taken")
-    splits = read_mapped(path, dict[str, list[str]], "{split: [ids]}")
+    splits = read_mapped(path, dict[Key, list[str]], "{split: [ids]}")
     if split not in splits:
         raise fault(path, f"no split {split!r}", ", ".join(splits))
     return splits[split]
@@ -172,8 +172,13 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
 
 def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[str]) -> Iterator[Sourced | Fault]:
     """The questions with these ids; a Fault in the place of one that is not there or cannot be read."""
+    asked = set()
     for pid in chosen:
         where = f"{source}: question {pid}"
+        if pid in asked:
+            yield Fault("question asked twice", where, "its id stands twice in the split", "each id once")
+            continue
+        asked.add(pid)
         if pid not in problems:
             yield Fault("question unknown", where, "an id of the split without a question", "a question of this id")
             continue
@@ -185,5 +190,5 @@ def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[
         if problem.split is None:
             yield Fault(NO_ROW, where, "no split", "the split whose folder has its picture")
             continue
-        problem.pid = pid
+        problem.pid = str(pid)
         yield Sourced(where, problem)

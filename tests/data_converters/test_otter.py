@@ -114,6 +114,8 @@ def test_the_file_of_what_to_train_on(source, frames, tmp_path):
     options = source(images=str(frames), train=str(train))
     assert "no instruction 'nobody'; expected an instruction of the file" in told(options)
     check_skipped(options, "instruction unknown")
+    train.write_text('{"DC_INS_00001": ["DC_INS_00002"], "DC_INS_00001": []}')
+    assert "DC_train.json: not such a file ('DC_INS_00001' stands twice" in told(options)
     train.write_text("[]")
     assert "DC_train.json: not such a file (Expected `object`, got `array`)" in told(options)
 
@@ -171,6 +173,7 @@ FILES = {
     "CRLF": (json.dumps({"data": {"i": {"instruction": "Q", "answer": "A"}}}, indent=1).replace("\n", "\r\n").encode(), None),
     "empty": (b"", 'is empty; expected {"meta"'),
     "list": (b"[]", "Expected `object`, got `array`"),
+    "an id twice": (b'{"data": {"i": {"instruction": "Q", "answer": "A"}, "i": {}}}', "'i' stands twice - at `key` in `$.data`"),
     "no data": (b"{}", "missing required field `data`"),
     "nothing": (b'{"data": {}}', "no instruction is left"),
     "cut": (b'{"data": {"i": {"instruc', "Input data was truncated"),
@@ -199,6 +202,8 @@ def test_a_file_of_pictures_needs_a_place_for_them(source, tmp_path):
     options = source()
     (tmp_path / "DC.json").write_text("[]")
     assert "DC.json: not such a file" in told(options)
+    (tmp_path / "DC.json").write_text('{"a": "AAAA", "a": "BBBB"}')
+    assert "DC.json: not such a file ('a' stands twice" in told(options)
 
 
 def test_two_processes_give_the_same_bytes(source, tmp_path):

@@ -83,6 +83,8 @@ def test_splits(source, tmp_path):
     assert "no split 'dev'; expected train, val, trainval, test" in told(source(splits=splits, split="dev"))
     assert "question 9: an id of the split without a question" in told(source(splits=splits, split="test"))
     check_skipped(source(splits={"test": ["9", "2"]}, split="test"), "question unknown")
+    assert "question 2: its id stands twice in the split; expected each id once" in told(source(splits={"test": ["2", "2"]}, split="test"))
+    check_skipped(source(splits={"test": ["2", "2"]}, split="test"), "question asked twice")
     (tmp_path / "pid_splits.json").write_text('{"test": [1]}')
     assert "pid_splits.json: not such a file (Expected `str`, got `int`" in told(source(split="test"))
     (tmp_path / "pid_splits.json").unlink()
@@ -151,6 +153,7 @@ FILES = {
     "number": (b"5", "Expected `object | array`, got `int`"),
     "cut": (b'{"1": {"quest', "truncated"),
     "NaN": (b'{"1": {"answer": NaN}}', "not such a file"),
+    "an id twice": (json.dumps({"2": TEXT})[:-1].encode() + b', "2": {}}', "'2' stands twice"),
     "gigantic": (json.dumps({"1": {**PROBLEM, "answer": 10**40}}).encode(), "question 1"),
     "Latin-1": (b'{"1": {"question": "\xe4"}}', "question 1"),
 }
