@@ -13,7 +13,7 @@ from groundswift.records import Message, Row, swift_tag_in
 
 from .faults import Fault, NoRow, Notes
 from .fitting import Found, Pictures
-from .kept_pictures import held_size_wh, kept_picture
+from .kept_pictures import HeldPicture, held_size_wh, kept_picture
 from .pictures import UPRIGHT
 from .row_files import Sourced
 from .row_pictures import RowPictures, Seen
@@ -125,6 +125,15 @@ def kept(data: bytes | None, saved: str | None, name: str, thing: str, notes: No
     if not path:
         raise NoRow(None)
     return Seen(path, size_wh)
+
+
+def own_picture(pictures: RowPictures, saved: str | None, image: str | HeldPicture, name: str, where: str, notes: Notes) -> Seen:
+    """The picture that a row names, or holds: then it is written below `saved` as `name`. Raises NoRow where it cannot be used."""
+    if isinstance(image, str):
+        return looked_at(pictures, [image], where, notes)[0]
+    if image.bytes is None and image.path:
+        return looked_at(pictures, [image.path], where, notes)[0]
+    return kept(image.bytes, saved, name, where, notes)
 
 
 def finished(messages: list[Message], seen: Sequence[Seen | Found], sample_id: int | str, prompt: str | None = None) -> Row:

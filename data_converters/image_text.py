@@ -12,9 +12,9 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import local_copy
 
-from .conversations import ConversationMaker, check_texts, finished, kept, looked_at, numbered
+from .conversations import ConversationMaker, check_texts, finished, numbered, own_picture
 from .faults import Fault, NoRow, Notes
-from .kept_pictures import HeldPicture, folder_to_keep
+from .kept_pictures import HeldPicture, SavePictures, folder_to_keep
 from .prompts import Asking
 from .reading import AskingOptions, Reading
 from .row_files import NO_ROW, Sourced, read_rows
@@ -46,10 +46,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
       groundswift convert image-text captions.csv --image-column file --text-column caption --images photos/ --out train.jsonl
     """
 
-    save_pictures: Annotated[
-        str | None,
-        msgspec.Meta(description="Folder to write the pictures to that the rows hold themselves.", extra={"path": True, "metavar": "DIR"}),
-    ] = None
+    save_pictures: SavePictures = None
     image_column: Annotated[str, msgspec.Meta(description="Column of the picture.")] = "image"
     text_column: Annotated[str, msgspec.Meta(description="Column of the text.")] = "text"
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "caption"
@@ -90,7 +87,7 @@ class PictureTextMaker(ConversationMaker, frozen=True):
     def row(self, where: str, source: PictureText, notes: Notes) -> Row:
         text, sample_id = source.text, numbered(self.source, where)
         if not isinstance(text, str) or not text.strip():
-            raise NoRow(Fault("text empty", where, f"text {str(text)[:200]!r}", "a text"))
+            raise NoRow(Fault("text empty", where, f"text {repr(text)[:200]}", "a text"))
         prompt = self.questions.pick(sample_id)
         messages = [Message("user", f"{IMAGE}{prompt.text}"), Message("assistant", text)]
         check_texts(where, messages[1:], [], True, notes)
@@ -98,17 +95,15 @@ class PictureTextMaker(ConversationMaker, frozen=True):
 
     def seen(self, where: str, image: Any, sample_id: str, notes: Notes) -> list[Seen]:
         """Its picture. Raises NoRow where it cannot be used."""
-        if isinstance(image, str) and image:
-            return looked_at(self.pictures, [image], where, notes)
         if isinstance(image, bytes):
-            image = {"bytes": image}
-        try:
-            held = msgspec.convert(image, HeldPicture)
-        except msgspec.ValidationError:
-            raise NoRow(Fault("image missing", where, f"image {str(image)[:100]!r}", "a path, or the picture: {bytes, path}")) from None
-        if held.bytes is None and held.path:
-            return looked_at(self.pictures, [held.path], where, notes)
-        return [kept(held.bytes, self.saved, sample_id, where, notes)]
+            image = HeldPicture(image)
+        elif not isinstance(image, str) or not image:
+            try:
+                image = msgspec.convert(image, HeldPicture)
+            except msgspec.ValidationError:
+                expected = "a path, or the picture: {bytes, path}"
+                raise NoRow(Fault("image missing", where, f"image {str(image)[:100]!r}", expected)) from None
+        return [own_picture(self.pictures, self.saved, image, sample_id, where, notes)]
 
 
 def typed_rows(path: str, image: str, text: str) -> tuple[Iterator[Sourced | Fault], int | None]:

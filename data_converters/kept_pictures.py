@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 from contextlib import suppress
+from typing import Annotated
 
 import msgspec
 
@@ -32,6 +33,10 @@ OF_ITS_NAME = {  # errors of a system that another name would not meet, and thei
     errno.ENOTDIR: "lies below a file",
 }
 NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
+SavePictures = Annotated[  # the option of formats whose rows may hold their pictures
+    str | None,
+    msgspec.Meta(description="Folder to write the pictures to that the rows hold themselves.", extra={"path": True, "metavar": "DIR"}),
+]
 
 
 Content = bytes  # another name, since the field below hides it where annotations are read

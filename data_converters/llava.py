@@ -8,8 +8,20 @@ import msgspec
 
 from groundswift.records import IMAGE, Row
 
-from .conversations import ConversationMaker, check_order, check_texts, finished, looked_at, message, with_ids, with_tags
+from .conversations import (
+    ConversationMaker,
+    check_order,
+    check_texts,
+    finished,
+    looked_at,
+    message,
+    numbered,
+    own_picture,
+    with_ids,
+    with_tags,
+)
 from .faults import Fault, NoRow, Notes
+from .kept_pictures import HeldPicture, SavePictures, folder_to_keep
 from .reading import PictureOptions, Reading
 from .row_files import read_rows
 from .row_pictures import RowPictures
@@ -25,23 +37,19 @@ class LlavaTurn(msgspec.Struct):
 
 
 class LlavaRow(msgspec.Struct):
-    """One conversation. `image`: the path of its picture, or of several; absent or null where it is about none."""
+    """One conversation. `image`: its picture by path or itself, or the paths of several; absent or null where it is about none."""
 
     conversations: list[LlavaTurn]
     id: int | str | None = None
-    image: str | list[str] | None = None
+    image: str | HeldPicture | list[str] | None = None
     video: Any = None
-
-    @property
-    def images(self) -> list[str]:
-        """The paths of its pictures."""
-        return [self.image] if isinstance(self.image, str) else list(self.image or ())
 
 
 class LlavaOptions(PictureOptions, frozen=True, kw_only=True):
     """Turn conversations in LLaVA's form into rows: id, image, conversations of human and gpt.
 
-    SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, or absent; a relative path starts at DIR.
+    SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, absent, or the picture itself ({bytes, path}, as
+    in LLaVA-OneVision's Parquet), which is written to --save-pictures. A relative path starts at DIR.
     <image> stands in texts of human, once for each picture; where none stands, they are put before the first question.
     Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row, with /2, /3 behind
     it where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has none.
@@ -54,21 +62,31 @@ class LlavaOptions(PictureOptions, frozen=True, kw_only=True):
       groundswift convert llava llava_instruct_150k.json --images train2017/ --out train.jsonl
     """
 
+    save_pictures: SavePictures = None
+
     def read(self, notes: Notes) -> Reading:
+        saved = folder_to_keep(self.save_pictures) if self.save_pictures else None
         rows, total = read_rows(self.annotations, LlavaRow)
-        return Reading(with_ids(rows, self.annotations), LlavaMaker(RowPictures(self.pictures())), total)
+        return Reading(with_ids(rows, self.annotations), LlavaMaker(RowPictures(self.pictures()), saved, self.annotations), total)
 
 
 class LlavaMaker(ConversationMaker, frozen=True):
-    """Makes the row of one conversation."""
+    """Makes the row of one conversation. Pictures that rows hold are written to `saved`, by the name of `source` and their number."""
 
     pictures: RowPictures
+    saved: str | None
+    source: str
 
     def row(self, where: str, source: LlavaRow, notes: Notes) -> Row:
         if source.video:
             raise NoRow(Fault("row with a video", where, f"video {str(source.video)[:200]!r}", "pictures"))
         messages = [message(where, index, turn.role, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
         check_order(where, messages)
-        messages = with_tags(where, messages, IMAGE, len(source.images))
-        check_texts(where, messages, [IMAGE] if source.images else [], bool(source.images), notes)
-        return finished(messages, looked_at(self.pictures, source.images, where, notes), source.id)
+        images = source.image if isinstance(source.image, list) else [source.image] if source.image is not None else []
+        messages = with_tags(where, messages, IMAGE, len(images))
+        check_texts(where, messages, [IMAGE] if images else [], bool(images), notes)
+        if isinstance(source.image, HeldPicture):
+            seen = [own_picture(self.pictures, self.saved, source.image, numbered(self.source, where), where, notes)]
+        else:
+            seen = looked_at(self.pictures, images, where, notes)
+        return finished(messages, seen, source.id)

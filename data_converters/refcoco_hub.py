@@ -23,7 +23,7 @@ from groundswift.records import Row
 
 from .faults import Fault, Notes
 from .fitting import Found, Pictures, fitted_box
-from .kept_pictures import HeldPicture, folder_to_keep, held_size_wh, kept_picture
+from .kept_pictures import HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
 from .prompts import Asking, asking
 from .reading import Reading
 from .referring import TAGS, Picture, Referring, Sentence, SentenceOptions, Sentences, Task, first_there, tails
@@ -105,10 +105,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
         str | None, msgspec.Meta(description="Only rows whose column split says so: train, val, test, testA, testB (jxu124).")
     ] = None
     name: Annotated[str | None, msgspec.Meta(description="What sample_id begins with.  [default: the name of SOURCE]")] = None
-    save_pictures: Annotated[
-        str | None,
-        msgspec.Meta(description="Folder to write the pictures to that the rows hold themselves.", extra={"path": True, "metavar": "DIR"}),
-    ] = None
+    save_pictures: SavePictures = None
 
     def read(self, notes: Notes) -> Reading:
         if self.schema == "lmms" and self.save_pictures is None and self.images is None:

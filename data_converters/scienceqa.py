@@ -20,7 +20,7 @@ from groundswift.storage import exists
 from .conversations import ConversationMaker, check_texts, finished, found_inside, kept, numbered
 from .faults import Fault, NoRow, Notes
 from .fitting import Found, Pictures
-from .kept_pictures import HeldPicture, folder_to_keep
+from .kept_pictures import HeldPicture, SavePictures, folder_to_keep
 from .mapped_json import Key, part, read_mapped
 from .prompts import Asking, filled
 from .reading import AskingOptions, Reading
@@ -62,10 +62,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
       groundswift convert scienceqa data/scienceqa/problems.json --images data/scienceqa/images --split train --out train.jsonl
     """
 
-    save_pictures: Annotated[
-        str | None,
-        msgspec.Meta(description="Folder to write the pictures to that the rows hold themselves.", extra={"path": True, "metavar": "DIR"}),
-    ] = None
+    save_pictures: SavePictures = None
     split: Annotated[
         str | None,
         msgspec.Meta(description="Which questions of problems.json: a split of pid_splits.json beside it.  [default: all]"),

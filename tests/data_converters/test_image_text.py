@@ -149,7 +149,8 @@ def test_pictures_that_rows_hold_in_json(source, folder):
     ("bad", "reason", "message"),
     [
         ({**GOOD, "text": " "}, "text empty", "text ' '; expected a text"),
-        ({**GOOD, "text": None}, "text empty", "text 'None'"),
+        ({**GOOD, "text": None}, "text empty", "text None; expected a text"),
+        ({**GOOD, "text": 12}, "text empty", "text 12; expected a text"),
         ({**GOOD, "text": ["a", "b"]}, "text empty", "['a', 'b']"),
         ({**GOOD, "text": r"a <bbox> b"}, "text with one of swift's tags", "the text of assistant holds <bbox>"),
         ({**GOOD, "text": "<video>"}, "text with one of swift's tags", "holds <video>"),

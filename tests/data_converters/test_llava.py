@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import EARLIER, check_skipped, check_whole_way, command, counted, made, said, told, written
+from talk_fixture import EARLIER, check_skipped, check_whole_way, command, counted, made, picture, said, told, written
 
 from groundswift.data_converters.llava import LlavaOptions
 
@@ -83,6 +83,24 @@ def test_placeholders_that_are_not_there_come_first(source):
     assert said(row) == ["system: S", "user: <image><image>Same?", "assistant: Yes"]
 
 
+def test_pictures_that_rows_hold(folder):
+    """As LLaVA-OneVision-Data and LLaVA-NeXT-Data have them."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    turn = pyarrow.struct([("from", pyarrow.string()), ("value", pyarrow.string())])
+    names = [("id", pyarrow.string()), ("image", image), ("conversations", pyarrow.list_(turn)), ("data_source", pyarrow.string())]
+    held = {**GOOD, "image": {"bytes": picture(size_wh=(30, 20)), "path": "x/ai2d_1.png"}, "data_source": "ai2d(gpt4v)"}
+    rows = [held, {**held, "image": None, "conversations": turns("Hello", "Hi")}, {**held, "image": {"bytes": None, "path": "a.jpg"}}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows, pyarrow.schema(names)), folder / "train.parquet")
+    options = LlavaOptions(annotations=str(folder / "train.parquet"), save_pictures=str(folder / "kept"))
+    first, second, third = made(options)
+    assert (first["images"], first["size_wh"]) == ([str(folder / "kept/train/1.png")], [30, 20])
+    assert said(first)[0] == "user: <image>\nWhat?"
+    assert "images" not in second
+    assert third["images"] == [str(folder / "a.jpg")]
+
+
 def test_ids_stand_once(source):
     ids = ["x", "x", 5, "5", None, "x/2", "x", "y/2", "y", "y"]
     rows = made(source(*({**GOOD, "id": each} for each in ids)))
@@ -123,9 +141,12 @@ def test_box_text_of_a_model_is_counted(source):
         ({"image": "no.jpg"}, "image missing", "image 0 (no.jpg): no file"),
         ({"image": "half.jpg"}, "image unreadable", "half.jpg"),
         ({"image": "../a.jpg"}, "image path leaves its folder", "image '../a.jpg' with"),
+        ({"image": {"bytes": None, "path": "no.jpg"}}, "image missing", "image 0 (no.jpg): no file"),
+        ({"image": {"bytes": "AAAA"}}, "image held by its row", "swift reads files; expected --save-pictures DIR"),
+        ({"image": {"bytes": 5}}, "row unreadable", "got `int` - at `$.image.bytes`"),
         ({"image": ""}, "image path leaves its folder", "image '' with"),
         ({"image": "data:image/png;base64,AAAA"}, "image spelt out in the row", "expected a path to a file"),
-        ({"image": 3}, "row unreadable", "Expected `str | array | null`, got `int` - at `$.image`"),
+        ({"image": 3}, "row unreadable", "Expected `str | object | array | null`, got `int` - at `$.image`"),
         ({"conversations": "x"}, "row unreadable", "Expected `array`, got `str`"),
         ({"conversations": [{"from": "human"}]}, "row unreadable", "missing required field `value`"),
         ({"conversations": [{"from": "human", "value": None}]}, "row unreadable", "Expected `str`, got `null`"),
