@@ -1,4 +1,4 @@
-"""Questions about videos -> rows: VideoChatGPT's benchmark as the hubs have it, and VideoInstruct100K, which it was trained on."""
+"""Questions about videos -> rows: VideoChatGPT's benchmark, its own files and the hubs', and VideoInstruct100K, which it was trained on."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
 ABSENT = (None, "None")  # a question that the hubs' rows do not have
 
 
-class VideoRow(msgspec.Struct):
-    """One row of either form: video_name, question or question_1 and question_2, answer; or video_id, q, a."""
+class VideoRow(msgspec.Struct, rename={"first": "Q1", "second": "Q2", "asked": "Q", "answered": "A"}):
+    """One row of any form: video_name, question or question_1 and question_2, answer; video_name, Q or Q1 and Q2, A; video_id, q, a."""
 
     video_name: str | None = None
     question: str | None = None
     question_1: str | None = None
     question_2: str | None = None
     answer: str | None = None
+    asked: str | None = None
+    first: str | None = None
+    second: str | None = None
+    answered: str | None = None
     video_id: str | None = None
     q: str | None = None
     a: str | None = None
@@ -39,18 +43,18 @@ class VideoRow(msgspec.Struct):
         """(name of the video, questions, answer)."""
         if self.video_id is not None:
             return self.video_id, [self.q] if self.q is not None else [], self.a
-        questions = [each for each in (self.question, self.question_1, self.question_2) if each not in ABSENT]
-        return self.video_name, questions, self.answer
+        told = (self.question, self.question_1, self.question_2, self.asked, self.first, self.second)
+        return self.video_name, [each for each in told if each not in ABSENT], self.answer if self.answer is not None else self.answered
 
 
 class VideoChatGptOptions(Options, frozen=True, kw_only=True):
     """Turn questions about videos into rows: <video> and the question, answered.
 
     SOURCE is a file of swift/VideoChatGPT or lmms-lab/VideoChatGPT (Generic, Temporal or Consistency), Parquet or JSON, or
-    the JSON list of VideoInstruct100K (q, a, video_id). A row of Consistency asks twice: a row for each question. The video
-    is the file in DIR of the name that the row has, with .mp4, .avi, .mkv, .webm or .mov behind it, the first that is there.
-    sample_id is the name of SOURCE and the number of the row, where it has several questions with that of the question:
-    test/7/2.
+    the JSON list of VideoInstruct100K (q, a, video_id) or of the benchmark's own files (video_name, Q or Q1 and Q2, A). A row
+    of Consistency asks twice: a row for each question. The video is the file in DIR of the name that the row has, with .mp4,
+    .avi, .mkv, .webm or .mov behind it, the first that is there. sample_id is the name of SOURCE and the number of the row,
+    where it has several questions with that of the question: test/7/2.
 
     Faults: a row without a video, question or answer, one of swift's placeholders in a text; a video that is missing, empty
     or leaves DIR.

@@ -66,6 +66,18 @@ def test_video_instruct(source, videos):
     assert second["videos"] == [str(videos / "sub/x.mov")]
 
 
+def test_the_benchmarks_own_files(source):
+    """generic_qa.json, temporal_qa.json and consistency_qa.json as their authors publish them."""
+    asked, answer = {"video_name": "v_k", "Q": "What is it about?", "A": "He skis."}, {"role": "assistant", "content": "He skis."}
+    rows = made(source(asked, {"video_name": "v_k", "Q1": "What does he do?", "Q2": "What is his sport?", "A": "He skis."}))
+    assert [(row["sample_id"], row["messages"][0]["content"]) for row in rows] == [
+        ("test/1", "<video>What is it about?"),
+        ("test/2/1", "<video>What does he do?"),
+        ("test/2/2", "<video>What is his sport?"),
+    ]
+    assert all(row["messages"][1] == answer for row in rows)
+
+
 def test_the_hubs_parquet(tmp_path, videos):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
