@@ -40,9 +40,10 @@ REAL, NORM_1000, NORM_1 = "real", "norm_1000", "norm_1"
 class Swift2Options(PictureOptions, frozen=True, kw_only=True):
     """Turn rows of swift 2.x into today's: query, response, history, system, images, videos, objects.
 
-    Rows of the other forms that 2.x read (conversations, conversation, messages) are taken too. `objects` is a list of
-    {caption, bbox, bbox_type, image}, or that list as a text; bbox is one box or several, x1, y1, x2, y2. Boxes come out in
-    pixels of the upright picture, whatever their bbox_type: real (pixels), norm_1 (0 to 1) or norm_1000 (0 to 999).
+    Rows of the other forms that 2.x read (conversations, conversation, messages, or instruction, input and output) are taken
+    too. `objects` is a list of {caption, bbox, bbox_type, image}, or that list as a text; bbox is one box or several, x1, y1,
+    x2, y2. Boxes come out in pixels of the upright picture, whatever their bbox_type: real (pixels), norm_1 (0 to 1) or
+    norm_1000 (0 to 999).
     A relative path of a picture or video starts at DIR. sample_id is the name of SOURCE and the number of the line: train/7.
 
     Left out or changed, and counted: objects that no placeholder names; columns that these rows cannot keep (tools,

@@ -23,6 +23,9 @@ class OldRow(msgspec.Struct):
     response: str | None = None
     history: list[list[str | None]] | None = None
     system: str | None = None
+    instruction: str | None = None
+    input: str | None = None
+    output: str | None = None
     conversations: list[dict[str, Any]] | None = None
     conversation: list[dict[str, Any]] | None = None
     messages: list[dict[str, Any]] | None = None
@@ -46,13 +49,16 @@ def turns_of(where: str, old: OldRow) -> list[Message]:
             raise NoRow(Fault("history of another form", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
         pairs = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
         messages = [Message(role, text) for role, text in pairs if text is not None]
+    elif old.output is not None:  # Alpaca's
+        query = "\n".join(filter(None, (old.instruction, old.input)))
+        messages = [*([Message("user", query)] if query else ()), Message("assistant", old.output)]
     elif old.conversation is not None:
         pairs = [(role, turn.get(role)) for turn in old.conversation for role in ("human", "assistant")]
         messages = [_message(where, {"role": role, "content": text}) for role, text in pairs]
     elif old.conversations is not None or old.messages is not None:
         messages = [_message(where, turn) for turn in old.conversations or old.messages or ()]
     else:
-        what = "no response, conversations or messages"
+        what = "no response, output, conversations or messages"
         raise NoRow(Fault("row without an answer", where, what, "query and response, or a conversation"))
     if old.system:
         messages.insert(0, Message("system", old.system))

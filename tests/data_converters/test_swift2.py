@@ -200,6 +200,14 @@ def test_pictures_and_videos_where_the_text_names_them(source, folder):
             ["user: q", "assistant: a", "user: Q", "assistant: A"],
             id="conversation",
         ),
+        pytest.param(
+            {"instruction": "I", "input": "Q", "output": "A", "system": "S"}, ["system: S", "user: I\nQ", "assistant: A"], id="Alpaca"
+        ),
+        pytest.param(
+            {"instruction": "I", "input": "", "output": "A", "image": "a.jpg"},
+            ["user: <image>I", "assistant: A"],
+            id="Alpaca without input",
+        ),
     ],
 )
 def test_forms_of_a_row(source, row, expected):
@@ -256,7 +264,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "NaN in the text": (find(objects='[{"caption": "a", "bbox": [NaN, 1, 2, 3]}]'), r"old\.jsonl:1: objects: JSON is malformed"),
     "a number as wide as a line": (find(objects=f'[{{"caption": "a", "bbox": [{HUGE}, 1, 2, 3]}}]'), r"old\.jsonl:1: objects"),
     "query of another type": ({"query": 7, "response": "A"}, r"Expected `str \| null`, got `int` - at `\$\.query`"),
-    "no answer": ({"query": "Q"}, r"old\.jsonl:1: no response, conversations or messages"),
+    "no answer": ({"query": "Q"}, r"old\.jsonl:1: no response, output, conversations or messages"),
     "history of texts": (find(history=["a", "b"]), r"Expected `array`, got `str` - at `\$\.history\[0\]`"),
     "history of three": (find(history=[["a", "b", "c"]]), r"history \[\['a', 'b', 'c'\]\]; expected \[\[query, response\], \.\.\.\]"),
     "history without an answer": (find(history=[["a", None]]), r"expected \[\[query, response\], \.\.\.\]"),
