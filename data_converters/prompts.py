@@ -29,39 +29,40 @@ class Prompt(NamedTuple):
 
 
 class Asking(msgspec.Struct, frozen=True):
-    """The questions of one task, and how one is chosen for a row: the first, or by a hash of seed and row, the same in any process."""
+    """The questions of one task of which a row gets one: by a hash of seed and row, the same in any process."""
 
     choices: tuple[Prompt, ...]
     seed: int
-    sampled: bool
 
     def pick(self, key: object) -> Prompt:
         """The question of the row that `key` (its sample_id) names."""
-        if not self.sampled or len(self.choices) == 1:
+        if len(self.choices) == 1:
             return self.choices[0]
         digest = blake2b(f"{self.seed}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return self.choices[int.from_bytes(digest, "big") % len(self.choices)]
 
     def filled(self, values: Mapping[str, str]) -> Asking:
         """The same with fields filled that have one value for all rows."""
-        return Asking(tuple(Prompt(name, filled(text, values)) for name, text in self.choices), self.seed, self.sampled)
+        return Asking(tuple(Prompt(name, filled(text, values)) for name, text in self.choices), self.seed)
 
 
 def asking(
     task: str, language: Language, own: str | None, seed: int, sampled: bool, fields: Sequence[str] = (), tags: Sequence[str] = ()
 ) -> Asking:
-    """The questions of a task in one language or both; `own` is the user's text in their place.
+    """The questions of a task in one language or both; `own` is the user's text in their place. Unless `sampled` is wanted, of each
+    language only the first.
 
     `fields` are the names that a text may hold in braces, `tags` those of swift's placeholders that it must hold, once each.
     Raises GroundswiftError where the user's text is blank, holds another field, or lacks or adds one of swift's tags.
     """
     if own is not None:
         check_text(own, fields, tags)
-        return Asking((Prompt(OWN, own),), seed, False)
+        return Asking((Prompt(OWN, own),), seed)
     by_language = all_prompts()[task]
     languages = ("en", "zh") if language == "both" else (language,)
-    choices = [Prompt(f"{task}.{each}.{number}", text) for each in languages for number, text in enumerate(by_language[each], 1)]
-    return Asking(tuple(choices), seed, sampled)
+    asked = {each: by_language[each] if sampled else by_language[each][:1] for each in languages}
+    choices = [Prompt(f"{task}.{each}.{number}", text) for each, texts in asked.items() for number, text in enumerate(texts, 1)]
+    return Asking(tuple(choices), seed)
 
 
 @cache

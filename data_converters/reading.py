@@ -75,7 +75,7 @@ class AskingOptions(PictureOptions, frozen=True, kw_only=True):
     """What formats have beside that whose source holds answers and no questions."""
 
     prompt: Annotated[str | None, msgspec.Meta(description="A question of your own, in place of those of the file of prompts.")] = None
-    language: Annotated[Language, msgspec.Meta(description="Language of the questions.")] = "en"
+    language: Annotated[Language, msgspec.Meta(description="Language of the questions; both: one or the other, sampled for each.")] = "en"
     prompts: Annotated[
         Literal["fixed", "sampled"], msgspec.Meta(description="The first question of the task for all rows, or one sampled for each.")
     ] = "fixed"

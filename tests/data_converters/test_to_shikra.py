@@ -317,7 +317,7 @@ NOWHERE = RowPictures(Pictures("/nowhere", check=False))
 
 def swift_of(made: dict[str, Any], notes: Notes) -> dict[str, Any]:
     """Our row of one of Shikra's, by way of the JSON that stands in files."""
-    make = ShikraMaker(NOWHERE, Referring("find", Asking((), 0, False)), "/nowhere/s.jsonl", "px", None)
+    make = ShikraMaker(NOWHERE, Referring("find", Asking((), 0)), "/nowhere/s.jsonl", "px", None)
     return through(make, ShikraRow, made, notes)
 
 
