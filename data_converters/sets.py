@@ -12,6 +12,7 @@ Any format of `groundswift convert` that makes rows can be named so.
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Hashable
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def read_sets(path: str | Path) -> dict[str, Options]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise fault(f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path, f"not YAML ({error.problem})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
         raise fault(path, f"not YAML ({error})") from None
     if not isinstance(content, dict) or not content:
         raise fault(path, "holds no sets", "name: {format: coco, annotations: FILE, images: FOLDER}")
@@ -72,10 +73,10 @@ def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
         raise fault(where, "a file or folder of this name is in the working directory, and swift would read that", "another name")
     known = ", ".join(name for name, row in FORMATS.items() if row.makes_rows)
     if not isinstance(entry, dict):
-        raise fault(where, f"got {entry!r}", f"format ({known}), annotations and options")
+        raise fault(where, f"got {short(entry)}", f"format ({known}), annotations and options")
     kind = entry.get("format")
     if not isinstance(kind, str) or kind not in FORMATS or not FORMATS[kind].makes_rows:
-        raise fault(where, f"format is {kind!r}", known)
+        raise fault(where, f"format is {short(kind)}", known)
     struct = FORMATS[kind].options()
     try:
         spec = msgspec.convert({key: value for key, value in entry.items() if key != "format"}, struct)
@@ -83,6 +84,11 @@ def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
         raise fault(where, str(error), "the options of `groundswift convert`, with _ for -") from None
     absolute = {name: joined(folder, value) for name in path_fields(struct) if (value := getattr(spec, name)) is not None}
     return msgspec.structs.replace(spec, **absolute)
+
+
+def short(value: object) -> str:
+    """A value as it may be told: aliases make a gigantic one of a short file."""
+    return reprlib.repr(value)[:200]
 
 
 def joined(folder: Path, path: str) -> str:
