@@ -174,7 +174,8 @@ def picture_of(held: str, picture_id: str, thing: str) -> bytes:
         raise NoRow(Fault("image missing", thing, f"no such id in {held}", "the base64 of the picture"))
     text = part(thing, raw, str, "picture", "its base64")
     try:
-        return base64.b64decode(text.partition("base64,")[2] if text.startswith("data:") else text, validate=True)
+        content = text.partition("base64,")[2] if text.startswith("data:") else text
+        return base64.b64decode("".join(content.split()), validate=True)  # MIME's has line breaks
     except ValueError as error:
         raise NoRow(Fault("image unreadable", thing, f"not base64 ({error})", "the base64 of the picture")) from None
 

@@ -120,6 +120,13 @@ def test_the_file_of_what_to_train_on(source, frames, tmp_path):
     assert "DC_train.json: not such a file (Expected `object`, got `array`)" in told(options)
 
 
+def test_base64_in_lines(source, tmp_path):
+    data = picture("blue", (200, 100), "JPEG")
+    (row,) = made(source({"i": {"instruction": "Q", "answer": "A", "image_ids": ["one"]}}, {"one": base64.encodebytes(data).decode()}))
+    assert row["size_wh"] == [200, 100]
+    assert (tmp_path / "kept/one.jpg").read_bytes() == data
+
+
 def test_one_picture_as_a_text_and_a_data_address(source):
     held = {"one": "data:image/png;base64," + base64.b64encode(picture()).decode()}
     (row,) = made(source({"i": {"instruction": "Q", "answer": "A", "image_ids": "one"}}, held))

@@ -135,7 +135,7 @@ def test_a_faulty_set_stops_plainly_and_leaves_no_file(old_rows):
 
     from groundswift.errors import GroundswiftError
 
-    with pytest.raises(GroundswiftError, match=r"bad\.jsonl:2: no response, conversations or messages"):
+    with pytest.raises(GroundswiftError, match=r"bad\.jsonl:2: no response, output, conversations or messages"):
         load_dataset(["bad_set"], num_proc=1)
     assert not list(Path(get_cache_dir(), "datasets", "groundswift").glob("bad_set*"))
     assert len(load_dataset(["skipping_set"], num_proc=1)[0]) == 1
