@@ -99,8 +99,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         raise
     if as_json:
         counts = dict(notes.left_out.counts.most_common())
-        written = target and str(target).encode(errors="backslashreplace").decode()
-        click.echo(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": written}).decode())
+        click.echo(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}).decode())
     else:
         click.echo(summary(totals, notes, target))
 

@@ -138,7 +138,7 @@ class Output:
         entry = Entry(
             self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
         )
-        self.next_journal.write_text(json.dumps(msgspec.to_builtins(entry)))  # Python's: examples may hold names that are no UTF-8
+        self.next_journal.write_text(json.dumps(msgspec.to_builtins(entry)))  # Python's: the names of the source's files may be no UTF-8
         os.replace(self.next_journal, self.journal)
 
     def finish(self) -> None:

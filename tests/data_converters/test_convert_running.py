@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from tqdm import tqdm
 
@@ -220,22 +221,21 @@ def test_names_that_no_text_can_hold(tmp_path):
     options = LlavaOptions(annotations=str(folder / "own.jsonl"), check_images=False)
     with pytest.raises(GroundswiftError, match=r"1  name that is no UTF-8\n.*\\udcff/a\.jpg': it cannot stand in a row; expected files"):
         convert_to_file(options, tmp_path / "out.jsonl", QUIET, Notes())
-    command = [*GROUNDSWIFT[:-1], "llava", options.annotations, "--no-check-images", "--on-error", "skip", "--out", folder / "out.jsonl"]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert (told["rows"], told["counts"], told["out"][-17:]) == (1, {"name that is no UTF-8": 1}, r"/\udcff/out.jsonl")
+    options, notes = msgspec.structs.replace(options, on_error="skip"), Notes("skip")
+    assert convert_to_file(options, tmp_path / "out.jsonl", QUIET, notes).rows == 1
+    assert notes.left_out.counts == {"name that is no UTF-8": 1}
 
 
 def test_a_journal_holds_names_that_no_text_can_hold(tmp_path):
-    notes = Notes("skip")
-    notes.count("image missing", "\udcff.jpg")
+    """As the state of a folder of labels has them."""
+    notes, run_of_it = Notes("skip"), {"source": {"annotations": [["\udcff.txt", 3, 4]]}}
     for resume in (False, True):
-        under_way = journal.Output(tmp_path / "out.jsonl", {"source": "\udcff"}, notes if not resume else Notes("skip"))
+        under_way = journal.Output(tmp_path / "out.jsonl", run_of_it, notes)
         under_way.open(resume)
         under_way.enter()
         under_way.close()
-    assert under_way.notes.left_out.examples == {"image missing": ["\udcff.jpg"]}
+    with pytest.raises(GroundswiftError, match="the killed run had another source"):
+        journal.Output(tmp_path / "out.jsonl", {"source": {}}, notes).open(True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
