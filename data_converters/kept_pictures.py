@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import suppress
+from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
@@ -37,6 +37,7 @@ SavePictures = Annotated[  # the option of formats whose rows may hold their pic
     str | None,
     msgspec.Meta(description="Folder to write the pictures to that the rows hold themselves.", extra={"path": True, "metavar": "DIR"}),
 ]
+NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 Content = bytes  # another name, since the field below hides it where annotations are read
@@ -113,25 +114,31 @@ def named(name: str, data: bytes) -> str:
 
 
 def _written_once(path: str, data: bytes) -> bool:
-    """Whether `path` holds `data` now: written if nothing was there. What is there is never replaced."""
+    """Whether `path` holds `data` now: written if nothing was there. What is there is never replaced.
+
+    The partial file is named after both, so that a run that goes on after a kill finishes the one that was left; others that write the
+    same picture at the same time put the same bytes into the same file.
+    """
     if (same := _holds(path, data)) is not None:
         return same
-    folder = os.path.dirname(path)
+    folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".{blake2b(os.fsencode(name) + data, digest_size=16).hexdigest()}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | NOT_A_LINK, 0o666), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         try:
             os.link(temporary, path)  # fails where another process came first; a rename would replace its file
-        except FileExistsError:
-            return bool(_holds(path, data))
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
             os.replace(temporary, path)
+    except (FileExistsError, FileNotFoundError):  # another process has put its own there
+        if (same := _holds(path, data)) is None:
+            raise
+        return same
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
