@@ -4,6 +4,7 @@ how far they are good. `.NAME.partial` and `.NAME.journal` stand beside NAME unt
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -22,6 +23,7 @@ from .blocks import Made, Totals
 from .faults import Notes
 
 SECONDS = 5.0  # between two entries of the journal: what a kill can cost
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # what disks say that know none, as some of clusters
 WRITE_BACK = 8 << 20  # bytes after which the disk is asked to begin
 
 
@@ -55,10 +57,13 @@ class Output:
 
     def open(self, resume: bool) -> None:
         """Begin, or go on where the journal says. Raises GroundswiftError where another run writes, or the journal is of another run."""
-        file = os.fdopen(os.open(self.partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
-        self._lock(file)
-        self.file = file
-        entry = self._earlier() if resume else None
+        file = self._locked()
+        try:
+            entry = self._earlier(file) if resume else None
+        except GroundswiftError:
+            file.close()
+            raise
+        self.file = file  # ours from here on, and dropped with us: what a refused --resume found must stay
         if entry:
             self.blocks, self.size, self.totals = entry.blocks, entry.size, entry.totals
             for tally, counts, examples in (
@@ -73,6 +78,20 @@ class Output:
         self.file.truncate(self.size)
         self.file.seek(self.size)
 
+    def _locked(self) -> BinaryIO:
+        """The partial file, held against other runs. Raises GroundswiftError where another one has it."""
+        while True:
+            file = os.fdopen(os.open(self.partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+            try:
+                self._lock(file)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(file.fileno()), os.stat(self.partial)):
+                        return file
+            except (GroundswiftError, OSError):
+                file.close()
+                raise
+            file.close()  # the run that had it has ended since, and what was opened is its output
+
     def _lock(self, file: BinaryIO) -> None:
         with suppress(ImportError):  # where there is none, two runs at once are the user's to avoid
             import fcntl
@@ -81,8 +100,11 @@ class Output:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise fault(self.target, "another conversion is writing this file") from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
 
-    def _earlier(self) -> Entry | None:
+    def _earlier(self, file: BinaryIO) -> Entry | None:
         """The last entry of an earlier run of the same source and options whose lines are all there; None where there is none."""
         try:
             entry = msgspec.convert(json.loads(self.journal.read_bytes()), Entry)
@@ -97,7 +119,7 @@ class Output:
             raise fault(
                 self.target, f"the killed run had another {', '.join(keys)}", "the same source and options; without --resume it begins anew"
             )
-        return entry if os.fstat(self.file.fileno()).st_size >= entry.size else None
+        return entry if os.fstat(file.fileno()).st_size >= entry.size else None
 
     def add(self, made: Made) -> None:
         """Take in one more block."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,19 +115,39 @@ def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
 
 def run_of(options: Options) -> dict[str, Any]:
     """What must be the same for one run to go on with what another began: version, format, options, and the state of the source."""
-    sources = {name: value for name in path_fields(type(options)) if name not in ASIDE and (value := getattr(options, name))}
+    given = msgspec.structs.asdict(options)
+    sources = {name: given[name] for name in path_fields(type(options)) if name not in ASIDE and given[name]}
     return {
         "groundswift": __version__,
         "format": type(options).__name__,
         "items a block": ITEMS,
-        "options": {key: shown(value) if is_url(value) else repr(value) for key, value in msgspec.structs.asdict(options).items()},
-        "source": {name: state_of(path) for name, path in sources.items()},
+        "source": {name: state_of(path, given.get("coco_out")) for name, path in sources.items()},
+        **{as_given(name): shown(value) if is_url(value) else repr(value) for name, value in given.items()},
     }
 
 
-def state_of(path: str) -> list[Any]:
-    """What tells whether a file has changed; of a folder, whether any file directly in it has."""
+def as_given(name: str) -> str:
+    """A field as the command has it."""
+    return "SOURCE" if name == "annotations" else f"--{name.replace('_', '-')}"
+
+
+def state_of(path: str, own: str | None = None) -> list[Any]:
+    """What tells whether a file has changed; of a folder, whether any file below it has, but for hidden ones and what a run writes
+    there of its `own`."""
     if not os.path.isdir(path):
         return list(stat_key(path)) if exists(path) else []
-    with os.scandir(path) as entries:
-        return sorted([entry.name, entry.stat().st_size, entry.stat().st_mtime_ns] for entry in entries if entry.is_file())
+    skipped = own and os.path.abspath(own)
+    found = sorted(each for each in files_below(os.path.abspath(path)) if each[0] != skipped)
+    return [len(found), blake2b(repr(found).encode(), digest_size=16).hexdigest()]
+
+
+def files_below(folder: str) -> Iterator[tuple[str, int, int]]:
+    """(path, size in bytes, time of change in ns) of the files in a folder and those below it, as far as they are not hidden."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from files_below(entry.path)
+            elif entry.is_file():
+                yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -21,7 +23,7 @@ from groundswift.data_converters import blocks, journal, run
 from groundswift.data_converters.coco import CocoOptions
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.llava import LlavaOptions
-from groundswift.data_converters.run import How, convert_to_file
+from groundswift.data_converters.run import How, convert_to_file, state_of
 from groundswift.errors import GroundswiftError
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "convert", "coco"]
@@ -180,14 +182,30 @@ def test_without_resume_it_begins_anew(many, tmp_path):
     assert leftovers(out) == []
 
 
-@pytest.mark.parametrize("change", ["options", "source"])
-def test_resume_of_something_else_is_refused(many, tmp_path, change):
+@pytest.mark.parametrize(("change", "told"), [("an option", "--seed"), ("the source", "source")])
+def test_resume_of_something_else_is_refused(many, tmp_path, change, told):
+    """What the killed run has made stays, for the command as it was."""
     out = tmp_path / "out.jsonl"
     half_done(many, out)
-    if change == "source":
+    if change == "the source":
         os.utime(many, (1, 1))
-    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had another {change}; expected the same source and options"):
-        convert(many, out, How(resume=True, progress=False), **({"seed": 3} if change == "options" else {}))
+    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had another {told}; expected the same source and options"):
+        convert(many, out, How(resume=True, progress=False), **({"seed": 3} if change == "an option" else {}))
+    assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] == 5
+    assert (tmp_path / ".out.jsonl.partial").stat().st_size > 0
+
+
+def test_a_source_that_is_a_folder(tmp_path):
+    """Its state is that of all files in it, less those that a run writes there itself."""
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations/a\udcff.xml").write_text("one")
+    before = state_of(str(tmp_path))
+    for name in (".train.jsonl.partial", "truth.json"):
+        (tmp_path / name).write_text("written by the run")
+    assert state_of(str(tmp_path), str(tmp_path / "truth.json")) == before
+    assert json.loads(json.dumps(before)) == before
+    (tmp_path / "Annotations/a\udcff.xml").write_text("other")
+    assert state_of(str(tmp_path), str(tmp_path / "truth.json")) != before
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"run": 3}'])
@@ -236,6 +254,35 @@ def test_a_journal_holds_names_that_no_text_can_hold(tmp_path):
         under_way.close()
     with pytest.raises(GroundswiftError, match="the killed run had another source"):
         journal.Output(tmp_path / "out.jsonl", {"source": {}}, notes).open(True)
+
+
+def test_a_run_that_begins_as_another_ends(tmp_path, monkeypatch):
+    """It has opened what is the other's output by the time that it gets the lock."""
+    out = tmp_path / "out.jsonl"
+    first, second, lock = journal.Output(out, {}, Notes()), journal.Output(out, {}, Notes()), journal.Output._lock
+    first.open(False)
+    first.file.write(b"whole\n")
+
+    def lock_late(self, file):
+        if not out.exists():
+            first.finish()
+            first.close()
+        lock(self, file)
+
+    monkeypatch.setattr(journal.Output, "_lock", lock_late)
+    second.open(False)
+    assert out.read_bytes() == b"whole\n"
+    assert leftovers(out) == [".out.jsonl.partial"]
+    second.close()
+
+
+def test_a_disk_without_locks(many, tmp_path, monkeypatch):
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    convert(many, tmp_path / "out.jsonl", limit=3)
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
