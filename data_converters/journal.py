@@ -16,12 +16,13 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, Interrupted, fault
 from groundswift.writing import sigterm_as_exit
 
 from .blocks import Made, Totals
 from .faults import Notes
 
+GOES_ON = "; --resume goes on from what is written"
 SECONDS = 5.0  # between two entries of the journal: what a kill can cost
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # what disks say that know none, as some of clusters
 WRITE_BACK = 8 << 20  # bytes after which the disk is asked to begin
@@ -175,6 +176,12 @@ class Output:
             self.drop()
         return whether
 
+    def leave(self) -> bool:
+        """Leave all blocks so far to `--resume` -> whether there are any."""
+        with suppress(OSError):
+            self.enter()
+        return self.keep(self.blocks > 0)
+
     def drop(self) -> None:
         """Leave nothing behind; what another run writes is left alone."""
         if self.file:
@@ -208,18 +215,18 @@ def output(out: Path, run: dict[str, Any], notes: Notes, resume: bool) -> Iterat
             under_way.open(resume)
             yield under_way
             under_way.finish()
+    except Interrupted as error:
+        raise Interrupted(f"{error}{GOES_ON if under_way.leave() else ''}") from None
     except GroundswiftError:
         under_way.drop()
         raise
     except OSError as error:
         if error.filename not in (None, str(under_way.partial), str(under_way.next_journal)):  # some other file, on the way to a line
             raise
-        kept = "; --resume goes on from what is written" if under_way.keep(os.path.exists(under_way.journal)) else ""
+        kept = GOES_ON if under_way.keep(os.path.exists(under_way.journal)) else ""
         raise fault(out, f"cannot be written ({error.strerror}){kept}", "a file in a folder that exists and can be written") from None
     except BaseException:
-        with suppress(OSError):
-            under_way.enter()
-        under_way.keep(under_way.blocks > 0)
+        under_way.leave()
         raise
     finally:
         under_way.close()

@@ -40,6 +40,11 @@ def path_fields(struct: type[msgspec.Struct]) -> list[str]:
     return [field.name for field in inspect.type_info(struct).fields if _unwrapped(field.type)[2].get("path")]
 
 
+def as_given(name: str) -> str:
+    """A field as the command has it."""
+    return "SOURCE" if name == "annotations" else f"--{name.replace('_', '-')}"
+
+
 def _parameter(field: inspect.Field, unit: str) -> click.Parameter:
     kind, meta, extra = _unwrapped(field.type)
     if field.name == "annotations":
@@ -47,10 +52,10 @@ def _parameter(field: inspect.Field, unit: str) -> click.Parameter:
     settings: dict[str, Any] = {"help": (meta.get("description") or "").replace("{unit}", unit), "metavar": extra.get("metavar")}
     if not field.required and field.default is not msgspec.NODEFAULT:
         settings |= {"default": field.default, "show_default": field.default is not None and field.default != ""}
-    name = field.name.replace("_", "-")
+    name = as_given(field.name)
     if isinstance(kind, inspect.BoolType):
-        return click.Option([f"--{name}/--no-{name}"], **settings | {"metavar": None})
-    return click.Option([f"--{name}"], type=_click_type(kind), required=field.required, **settings)
+        return click.Option([f"{name}/--no-{name[2:]}"], **settings | {"metavar": None})
+    return click.Option([name], type=_click_type(kind), required=field.required, **settings)
 
 
 def _unwrapped(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], dict[str, Any]]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from queue import SimpleQueue
 from typing import Any
 
-from groundswift.errors import GroundswiftError
+from groundswift.errors import Interrupted
+from groundswift.writing import sigterm_as_exit
 
 from .parts import undisturbed
 
@@ -27,7 +28,11 @@ SECONDS = 0.02  # that a batch of tasks takes: to hand over less would cost more
 LARGEST = 64  # tasks in a batch
 QUEUED = 2  # batches that a process has: the one that it does, and the next
 AHEAD = 4  # batches a process that wait for an earlier one
-ENDING = (signal.SIGINT, signal.SIGTERM)
+KILLED = (
+    "--workers: a worker process ended before its work was done, killed or for want of memory; expected one that runs to the end, "
+    "perhaps of fewer"
+)
+SPAWN = get_context("spawn")
 
 Work = Callable[[Any], Any]
 
@@ -59,7 +64,7 @@ class Hands:
         """`work(task)` of each task, in their order. Work, tasks and results are such that can be pickled.
 
         This process does what the others have no room for, so it never waits for one to start. Raises what the work raises, and
-        GroundswiftError where a process is killed.
+        Interrupted where a process is killed.
         """
         if self.count == 1:
             yield from map(work, tasks)
@@ -116,10 +121,10 @@ class _Other:
     """Another process, and the batches that it has been given."""
 
     def __init__(self) -> None:
-        context = get_context("spawn")
-        self._end, its_end = context.Pipe()
-        self._process = context.Process(target=_serve, args=(its_end,), daemon=True)
-        with undisturbed():  # and so is the other, until it knows what a signal means
+        self._end, its_end = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=_serve, args=(its_end,), daemon=True)
+        resource_tracker.ensure_running()  # else it is started below, and lets Ctrl-C through
+        with undisturbed():  # and so is the process, until it can say what a signal means
             self._process.start()
         its_end.close()
         self._has_started = False
@@ -138,7 +143,7 @@ class _Other:
                 self._state = state
             self._end.send_bytes(pickle.dumps(batch.tasks))
         except OSError:
-            raise self._killed() from None
+            raise Interrupted(KILLED) from None
         self.given.append(batch)
 
     def take(self, wait_s: float | None) -> None:
@@ -150,12 +155,7 @@ class _Other:
                     self.given.popleft().done(outcome)
                 self._has_started = True
         except (EOFError, OSError):
-            raise self._killed() from None
-
-    def _killed(self) -> GroundswiftError:
-        self._process.join(1)
-        how = f" (exit status {self._process.exitcode})" if self._process.exitcode is not None else ""
-        return GroundswiftError(f"a worker process has ended too early{how}, perhaps for want of memory; --workers 1 needs the least")
+            raise Interrupted(KILLED) from None
 
     def end(self) -> None:
         """Let it go: at once where it has nothing to do, else once it has tidied up."""
@@ -169,33 +169,31 @@ class _Other:
 
 def _serve(end: connection.Connection) -> None:
     """What another process does until its parent closes the pipe, or is gone."""
-    for number in ENDING:
-        signal.signal(number, lambda *_: sys.exit())
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    outbox: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_send, args=(end, outbox), daemon=True).start()
-    outbox.put(pickle.dumps(None))
-    work: Work = list
-    while True:
-        try:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: what it means is the parent's to say
+    with suppress(EOFError, OSError), sigterm_as_exit():
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        outbox: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=_send, args=(end, outbox), daemon=True).start()
+        outbox.put(pickle.dumps(None))
+        work: Work = list
+        while True:
             message = pickle.loads(end.recv_bytes())  # written by the parent
-        except (EOFError, OSError):
-            return
-        if not isinstance(message, list):
-            work = message
-            continue
-        try:
-            outcome: list[Any] | Exception = [work(task) for task in message]
-        except Exception as error:
-            outcome = error
-        outbox.put(pickle.dumps(outcome))
+            if isinstance(message, list):
+                outbox.put(pickle.dumps(_outcome(work, message)))
+            else:
+                work = message
+
+
+def _outcome(work: Work, tasks: list[Any]) -> list[Any] | Exception:
+    try:
+        return [work(task) for task in tasks]
+    except Exception as error:
+        return error
 
 
 def _send(end: connection.Connection, outbox: SimpleQueue[bytes]) -> None:
     """Send results while the next batch is made."""
-    while True:
-        try:
+    with suppress(OSError):
+        while True:
             end.send_bytes(outbox.get())
-        except OSError:
-            return

@@ -21,7 +21,7 @@ from groundswift.storage import exists, is_url, shown, stat_key
 from .blocks import ITEMS, Made, Totals, blocks_of, make_block
 from .faults import Fault, Notes
 from .journal import output
-from .options_cli import path_fields
+from .options_cli import as_given, path_fields
 from .processes import Hands, processors
 from .reading import Options, Reading
 from .whole_output import WholeOptions, convert_whole
@@ -124,11 +124,6 @@ def run_of(options: Options) -> dict[str, Any]:
         "source": {name: state_of(path, given.get("coco_out")) for name, path in sources.items()},
         **{as_given(name): shown(value) if is_url(value) else repr(value) for name, value in given.items()},
     }
-
-
-def as_given(name: str) -> str:
-    """A field as the command has it."""
-    return "SOURCE" if name == "annotations" else f"--{name.replace('_', '-')}"
 
 
 def state_of(path: str, own: str | None = None) -> list[Any]:

@@ -9,6 +9,10 @@ class GroundswiftError(ValueError):
     """Bad input or a bad request. Its text is complete for the user: the command line prints it without a traceback."""
 
 
+class Interrupted(GroundswiftError):
+    """Bad luck, not bad input: a store that does not answer, a worker that was killed. The same request may succeed the next time."""
+
+
 def fault(where: object, what: str, expected: str = "") -> GroundswiftError:
     """`labels/7.txt:3: got 4 fields; expected 5` as an error to raise or to collect."""
     return GroundswiftError(f"{where}: {what}" + (f"; expected {expected}" if expected else ""))

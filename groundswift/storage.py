@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError, Interrupted, fault
 
 Result = TypeVar("Result")
 WAITS_S = (0.5, 1.5, 4.0)  # before the second try, the third, the fourth; packages wait and try again on their own below that
@@ -256,7 +256,7 @@ def _repeated(url: str, action: Callable[[], Result]) -> Result:
             final = _final(url, error)
             if final is None and (tries == len(WAITS_S) or time.monotonic() - began > GIVE_UP_S):
                 what = f"cannot be read, tried {tries + 1} times in {time.monotonic() - began:.0f} s ({_told(url, error)})"
-                final = fault(shown(url), what, "a server that sends the whole of it")
+                final = Interrupted(str(fault(shown(url), what, "a server that sends the whole of it")))
             if final is not None:
                 raise final from None
         time.sleep(WAITS_S[tries])

@@ -17,7 +17,7 @@ import pytest
 
 from groundswift import storage
 from groundswift.coco_file import read_coco
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, Interrupted
 from groundswift.records import Row, read_jsonl
 from groundswift.storage import NotThere, exists, is_file, is_folder, is_url, join, joined_inside, local_copy, shown, stat_key
 
@@ -335,7 +335,7 @@ def test_a_server_that_recovers_is_no_error_and_one_that_does_not_leaves_nothing
     site.answers["/a.jpg"] = failing(3, bad, content(data))
     assert local_copy(f"{site.address}/a.jpg").read_bytes() == data
     site.answers["/b.jpg"] = failing(1000, bad, content(data))
-    with pytest.raises(GroundswiftError, match=rf"^{site.address}/b.jpg: cannot be read, tried 4 times in 0 s \(.*\); expected a server "):
+    with pytest.raises(Interrupted, match=rf"^{site.address}/b.jpg: cannot be read, tried 4 times in 0 s \(.*\); expected a server "):
         local_copy(f"{site.address}/b.jpg")
     assert copies(cache) == [data]
 
