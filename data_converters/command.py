@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import nullcontext
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import msgspec
 
 from groundswift.coco_file import half_character
 from groundswift.errors import GroundswiftError, fault
+from groundswift.writing import sigterm_as_exit
 
 from .blocks import Totals
 from .faults import Notes
 from .formats import FORMATS, FormatRow
-from .options_cli import options_of, path_fields
+from .options_cli import as_given, options_of, path_fields
 from .reading import Options
 from .run import How, convert_to_file
 from .whole_output import WholeOptions
@@ -90,12 +92,13 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
     notes = Notes(options.on_error)
     target = None if dry_run else out
     try:
-        with tempfile.TemporaryDirectory() as elsewhere:
-            if dry_run:
+        with sigterm_as_exit(), tempfile.TemporaryDirectory() if dry_run else nullcontext() as elsewhere:
+            if elsewhere is not None:
                 options = with_outputs_in(elsewhere, options)
             totals = convert_to_file(options, target, How(workers, engine, resume), notes)
-    except KeyboardInterrupt:
-        click.echo("stopped; the same command with --resume goes on from here", err=True)
+    except (KeyboardInterrupt, SystemExit):
+        goes_on = target is not None and not isinstance(options, WholeOptions)
+        click.echo(f"stopped; {'the same command with --resume goes on from here' if goes_on else 'nothing was written'}", err=True)
         raise
     if as_json:
         counts = dict(notes.left_out.counts.most_common())
@@ -116,7 +119,7 @@ def check_outputs(options: Options, out: Path | None) -> None:
     written = {"--out": out, "--coco-out": getattr(options, "coco_out", None)}
     read = {name: getattr(options, name) for name in path_fields(type(options)) if name != "coco_out"}
     taken = {
-        os.path.realpath(path): "the annotation file" if name == "annotations" else f"what --{name.replace('_', '-')} names"
+        os.path.realpath(path): "the annotation file" if name == "annotations" else f"what {as_given(name)} names"
         for name, path in reversed(read.items())  # the first to name a file is the one to tell
         if path
     }

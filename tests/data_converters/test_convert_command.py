@@ -216,6 +216,38 @@ def test_a_killed_process_leaves_the_earlier_file(out, number):
         assert only(out.parent, out.name)
 
 
+STOPPED = """
+import os, signal
+from groundswift.cli import main
+from groundswift.data_converters import command
+
+command.convert_to_file = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("verb", "more", "told"),
+    [
+        ("coco", ["--out", "x.jsonl"], "stopped; the same command with --resume goes on from here\n"),
+        ("to-coco", ["--out", "x.json"], "stopped; nothing was written\n"),
+        ("coco", ["--dry-run"], "stopped; nothing was written\n"),
+    ],
+)
+def test_a_stopped_command_leaves_no_temporary_folder(tmp_path, verb, more, told):
+    """SIGTERM at any time, so before the first row too."""
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, "convert", verb, "source", *more],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", told)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
 def test_a_full_disk_is_told_and_leaves_the_earlier_file(small, annotate, out):
     small["images"] += [{"id": 100 + i, "file_name": f"{i}.jpg", "width": 8, "height": 8} for i in range(200)]
     done = subprocess.run(
