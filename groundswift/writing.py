@@ -45,6 +45,7 @@ def sigterm_as_exit() -> Iterator[None]:
         return
 
     def leave(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one would cut short what the first has begun to tidy up
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)

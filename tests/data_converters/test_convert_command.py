@@ -216,6 +216,24 @@ def test_a_killed_process_leaves_the_earlier_file(out, number):
         assert only(out.parent, out.name)
 
 
+TWICE = """
+import os, signal
+from groundswift.writing import sigterm_as_exit
+
+with sigterm_as_exit():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("tidied up")
+"""
+
+
+def test_a_second_sigterm_does_not_stop_the_tidying_up():
+    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "tidied up\n", "")
+
+
 STOPPED = """
 import os, signal
 from groundswift.cli import main
