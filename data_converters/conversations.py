@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from groundswift.records import Message, Row, swift_tag_in
+from groundswift.storage import file_name
 
 from .faults import Fault, NoRow, Notes
 from .fitting import Found, Pictures
@@ -149,7 +150,7 @@ def number_of(where: str) -> str:
 
 def numbered(source: str, where: str) -> str:
     """An id for a row that has none: the name of its file and its number, train/7."""
-    return f"{Path(source).stem}/{number_of(where)}"
+    return f"{Path(file_name(source)).stem}/{number_of(where)}"
 
 
 def with_ids(items: Iterable[Sourced | Fault], source: str) -> Iterator[Sourced | Fault]:

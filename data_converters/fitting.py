@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from groundswift.errors import fault
-from groundswift.storage import is_folder, is_url, shown
+from groundswift.storage import file_name, folder_of, is_folder, is_url, is_web, shown
 
 from .faults import Fault, Notes
 from .pictures import UPRIGHT, look_at, path_inside, seen_size, senseless
@@ -66,7 +66,7 @@ def pictures_of(images: str | None, annotations: str, check: bool) -> Pictures:
     Raises GroundswiftError where they are to be looked at and there is no such folder.
     """
     if images is None:
-        images = annotations if is_folder(annotations) else os.path.dirname(annotations) or os.curdir
+        images = annotations if _holds_files(annotations) else folder_of(annotations)
     if check and not is_folder(images):
         raise fault(shown(images), "no such folder", "the folder of the pictures (--images), or --no-check-images")
     if is_url(images):
@@ -80,6 +80,11 @@ def finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def _holds_files(path: str) -> bool:
+    """Whether a source is a folder; an address on the web, where one cannot ask, is one without a suffix."""
+    return is_folder(path) and not (is_web(path) and os.path.splitext(file_name(path))[1])
 
 
 def box_fault(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import local_copy
+from groundswift.storage import file_name, local_copy, shown
 
 from .conversations import ConversationMaker, check_texts, finished, numbered, own_picture
 from .faults import Fault, NoRow, Notes
@@ -56,7 +56,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
         make = PictureTextMaker(RowPictures(self.pictures()), saved, self.annotations, self.asking(self.task))
         if self.image_column == self.text_column:
             raise fault(self.annotations, f"picture and text both in column {self.text_column!r}", "two columns")
-        if self.annotations.lower().endswith(".csv"):
+        if file_name(self.annotations).lower().endswith(".csv"):
             return Reading(csv_rows(self.annotations, self.image_column, self.text_column), make)
         rows, total = typed_rows(self.annotations, self.image_column, self.text_column)
         return Reading(rows, make, total)
@@ -116,7 +116,7 @@ def typed_rows(path: str, image: str, text: str) -> tuple[Iterator[Sourced | Fau
 
 def csv_rows(path: str, image: str, text: str) -> Iterator[Sourced | Fault]:
     """The rows of a CSV file in UTF-8 whose first line names the columns. Raises GroundswiftError where it has no such columns."""
-    here = local_copy(path)
+    here, path = local_copy(path), shown(path)
     try:
         with open(here, encoding="utf-8-sig", newline="") as file:
             names = next(csv.reader(file), [])

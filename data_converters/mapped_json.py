@@ -13,7 +13,8 @@ from groundswift.errors import fault
 from groundswift.storage import local_copy
 
 from .faults import Fault, NoRow
-from .row_files import NO_ROW
+
+NO_ROW = "row unreadable"  # the reason to count by
 
 
 class Key(str):
@@ -22,9 +23,9 @@ class Key(str):
     __slots__ = ()
 
 
-def read_mapped(path: str, kind: Any, expected: str) -> Any:
-    """A JSON file as a type; its `msgspec.Raw` parts stay on the disk. Raises GroundswiftError where it cannot be read as that, or a `Key`
-    of its type stands twice."""
+def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such a file") -> Any:
+    """A JSON file as a type; its `msgspec.Raw` parts stay on the disk. Raises GroundswiftError where it cannot be read as that, which
+    `otherwise` says, or a `Key` of its type stands twice."""
     here, keys = local_copy(path), set()
 
     def once(of: type, key: str) -> Any:
@@ -42,7 +43,7 @@ def read_mapped(path: str, kind: Any, expected: str) -> Any:
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", expected) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise fault(path, f"not such a file ({error})", expected) from None
+        raise fault(path, f"{otherwise} ({error})", expected) from None
 
 
 def part(where: str, raw: msgspec.Raw, kind: Any, what: str, expected: str) -> Any:

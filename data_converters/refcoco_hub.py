@@ -20,6 +20,7 @@ import numpy as np
 
 from groundswift.errors import fault
 from groundswift.records import Row
+from groundswift.storage import file_name
 
 from .faults import Fault, Notes
 from .fitting import Found, Pictures, fitted_box
@@ -114,7 +115,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
         make = hub_maker(
             self.schema,
             self.task,
-            Path(self.annotations).stem if self.name is None else self.name,
+            Path(file_name(self.annotations)).stem if self.name is None else self.name,
             questions=self.questions(),
             sentences=self.sentences,
             seed=self.seed,

@@ -13,11 +13,11 @@ import msgspec
 
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import read_jsonl
-from groundswift.storage import local_copy
+from groundswift.storage import file_name, local_copy, shown
 
 from .faults import Fault
+from .mapped_json import NO_ROW, read_mapped
 
-NO_ROW = "row unreadable"  # the reason to count by
 BATCH = 256
 BLANKS, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n]*([],])[ \t\r\n]*")  # before an element of a list, and behind it
 
@@ -35,18 +35,19 @@ def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourc
     A row that is no `row_type` is a Fault in its place; null counts as absent where a field has a default of None.
     Raises GroundswiftError where the file as a whole cannot be read.
     """
-    suffix, here = Path(path).suffix.lower(), local_copy(path)
+    suffix, here = Path(file_name(path)).suffix.lower(), local_copy(path)
     if suffix == ".parquet":
-        return _parquet(path, here, row_type)
+        return _parquet(shown(path), here, row_type)
     if suffix == ".json" and _first_byte(path, here) == b"[":
-        rows = _json_list(path, here, row_type)
-        return iter(rows), len(rows)
+        encoded = _encoded(path, here)
+        return _json_list(shown(path), encoded, row_type), len(encoded)
     return _json_lines(path, row_type), _lines(path, here)
 
 
 def _json_lines(path: str, row_type: type[msgspec.Struct]) -> Iterator[Sourced | Fault]:
+    name = shown(path)
     for number, row in read_jsonl(path, row_type):
-        where = f"{path}:{number}"
+        where = f"{name}:{number}"
         yield _fault(where, row) if isinstance(row, GroundswiftError) else Sourced(where, row)
 
 
@@ -73,24 +74,26 @@ def _first_byte(path: str, here: Path) -> bytes:
         raise fault(path, f"cannot be read ({error.strerror})", "a file of rows") from None
 
 
-def _json_list(path: str, here: Path, row_type: type[msgspec.Struct]) -> list[Sourced | Fault]:
-    """A JSON list is read whole, its elements left encoded until each is decoded by itself."""
-    text = here.read_bytes().removeprefix(codecs.BOM_UTF8)
+def _encoded(path: str, here: Path) -> list[msgspec.Raw] | list[bytes]:
+    """The elements of a JSON list, each encoded. Raises GroundswiftError where it is none."""
     try:
-        rows = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        rows = _elements(text.decode(errors="surrogateescape"))
-        if rows is None:
-            raise fault(path, f"not a JSON list ({error})", "a list of rows, or one row a line") from None
+        return read_mapped(path, list[msgspec.Raw], "a list of rows, or one row a line", "not a JSON list")
+    except GroundswiftError:
+        elements = _elements(here.read_bytes().removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape"))
+        if elements is None:
+            raise
+        return elements
+
+
+def _json_list(path: str, encoded: list[msgspec.Raw] | list[bytes], row_type: type[msgspec.Struct]) -> Iterator[Sourced | Fault]:
+    """The elements of a list, each decoded when it is asked for: lists of conversations are of hundreds of megabytes."""
     decoder = msgspec.json.Decoder(row_type)
-    out: list[Sourced | Fault] = []
-    for number, raw in enumerate(rows, 1):
+    for number, element in enumerate(encoded, 1):
         where = f"{path}: row {number}"
         try:
-            out.append(Sourced(where, decoder.decode(raw)))
+            yield Sourced(where, decoder.decode(element))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            out.append(Fault(NO_ROW, where, f"not a row: {error}", "one JSON object"))
-    return out
+            yield Fault(NO_ROW, where, f"not a row: {error}", "one JSON object")
 
 
 def _elements(text: str) -> list[bytes] | None:

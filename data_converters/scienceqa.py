@@ -15,7 +15,7 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import exists
+from groundswift.storage import exists, file_name
 
 from .conversations import ConversationMaker, check_texts, finished, found_inside, kept, numbered
 from .faults import Fault, NoRow, Notes
@@ -145,7 +145,7 @@ def check(where: str, source: Problem) -> None:
 
 def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
     """The questions of `problems.json` by id, each left encoded; None for a file of rows. Raises GroundswiftError for neither."""
-    if not path.lower().endswith(".json"):
+    if not file_name(path).lower().endswith(".json"):
         return None
     content = read_mapped(path, dict[Key, msgspec.Raw] | list[msgspec.Raw], "{id: question}, or a list of rows")
     return content if isinstance(content, dict) else None

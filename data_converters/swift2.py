@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from groundswift.records import Message, Objects, Row, swift_tag_in, whole
+from groundswift.storage import file_name
 
 from .faults import Fault, NoRow, Notes
 from .fitting import fitted_box
@@ -74,7 +75,7 @@ class Swift2Options(PictureOptions, frozen=True, kw_only=True):
         rows, total = read_rows(self.annotations, OldRow)
         make = Swift2Maker(
             pictures=RowPictures(self.pictures()),
-            source=Path(self.annotations).stem,
+            source=Path(file_name(self.annotations)).stem,
             bbox_type=self.bbox_type,
             norm_1000=int(self.norm_1000),
             turned=self.turned,

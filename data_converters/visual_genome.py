@@ -18,6 +18,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from groundswift.records import Row
+from groundswift.storage import shown
 
 from .faults import Fault, Notes
 from .fitting import Box, Pictures, fitted_box
@@ -244,7 +245,7 @@ def decoded(place: str, text: bytes | msgspec.Raw, kind: type, expected: str, no
 def read_encoded(path: str) -> list[Encoded]:
     """The elements of a file that is one JSON list, undecoded. Raises GroundswiftError where it cannot be read or is none."""
     elements = read_mapped(path, list[msgspec.Raw], "a JSON file of Visual Genome: a list with an entry for each image")
-    return [Encoded(f"{path}: entry {number}", element) for number, element in enumerate(elements, 1)]
+    return [Encoded(f"{shown(path)}: entry {number}", element) for number, element in enumerate(elements, 1)]
 
 
 def images_once(encoded: Iterable[Encoded]) -> Iterator[Encoded | Fault]:

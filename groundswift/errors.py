@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+
+ADDRESS_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)[^/\s'\"]*@")
+ADDRESS_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]+?(?=:?(?:[\s'\"]|$))")
+
+
+def without_secrets(text: str) -> str:
+    """A text without the user, password and query of any address in it; a query may hold a signature."""
+    return ADDRESS_QUERY.sub(r"\1?...", ADDRESS_USER.sub(r"\1", text)) if "://" in text else text
 
 
 class GroundswiftError(ValueError):
-    """Bad input or a bad request. Its text is complete for the user: the command line prints it without a traceback."""
+    """Bad input or a bad request. Its text is complete for the user, and without secrets of addresses: the command line prints it without
+    a traceback."""
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(without_secrets(str(text)))
 
 
 class Interrupted(GroundswiftError):
@@ -19,7 +32,7 @@ def fault(where: object, what: str, expected: str = "") -> GroundswiftError:
 
 
 class Tally:
-    """Counts of what was left out or changed, by reason, with the first examples of each."""
+    """Counts of what was left out or changed, by reason, with the first examples of each, without secrets of addresses."""
 
     EXAMPLES = 3
 
@@ -31,7 +44,8 @@ class Tally:
         self.counts[reason] += count
         kept = self.examples.setdefault(reason, [])
         if example != "" and len(kept) < self.EXAMPLES:
-            kept.append(str(example).encode(errors="backslashreplace").decode())  # half a character can be neither printed nor kept
+            told = without_secrets(str(example))
+            kept.append(told.encode(errors="backslashreplace").decode())  # half a character can be neither printed nor kept
 
     def merge(self, other: Tally) -> None:
         """Take in the counts of another tally, and its examples where there is room."""

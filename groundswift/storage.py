@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from .errors import GroundswiftError, Interrupted, fault
+from .errors import GroundswiftError, Interrupted, fault, without_secrets
 
 Result = TypeVar("Result")
 WAITS_S = (0.5, 1.5, 4.0)  # before the second try, the third, the fourth; packages wait and try again on their own below that
@@ -48,16 +48,34 @@ def is_url(path: str | Path) -> bool:
     return isinstance(path, str) and "://" in path and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) is not None
 
 
+def is_web(path: str | Path) -> bool:
+    """Whether a text is an address of a web server, which knows no folders and may want a query."""
+    return is_url(path) and _scheme(path) in ("http", "https")
+
+
 def shown(path: str | Path) -> str:
     """A path as it may be told: an address without its user, password and query, which may hold a signature."""
     return _without_secrets(path, path) if is_url(path) else str(path)
+
+
+def file_name(path: str | Path) -> str:
+    """The last part of a path; of a web address without its query, so that a signed address names its file too. Text alone."""
+    return os.path.basename(urlsplit(path).path if is_web(path) else path)
+
+
+def folder_of(path: str) -> str:
+    """The folder that a file lies in. The query of a web address stays behind it. Text alone."""
+    if not is_web(path):
+        return os.path.dirname(path) or os.curdir
+    parts = urlsplit(path)
+    return urlunsplit(parts._replace(path=posixpath.dirname(parts.path)))
 
 
 def join(folder: str, name: str) -> str:
     """`folder/name`, for local folders and addresses. The query of a web address stays behind the name. Text alone."""
     if not is_url(folder):
         return os.path.join(folder, name)
-    if _scheme(folder) not in ("http", "https"):
+    if not is_web(folder):
         return f"{folder.rstrip('/')}/{name}"
     parts = urlsplit(folder)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name.replace('?', quote('?')).replace('#', quote('#'))}"))
@@ -96,7 +114,7 @@ def is_folder(path: str | Path) -> bool:
     """
     if not is_url(path):
         return os.path.isdir(path)
-    return _scheme(path) in ("http", "https") or _kind(path) == "directory"
+    return is_web(path) or _kind(path) == "directory"
 
 
 def stat_key(path: str | Path) -> tuple[int | None, int | str | None]:
@@ -298,8 +316,7 @@ def _without_secrets(text: str, url: str) -> str:
     for secret, instead in ((f"{user}@", ""), (user.partition(":")[2], "..."), (query, "...")):
         if len(secret) > 1:
             text = text.replace(secret, instead)
-    text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]+://)[^/\s'\"]*@", r"\1", text)
-    return re.sub(r"([A-Za-z][A-Za-z0-9+.-]+://[^\s?'\"]*)\?[^\s'\"]+", r"\1?...", text)
+    return without_secrets(text)
 
 
 def _without_password(url: str) -> str:

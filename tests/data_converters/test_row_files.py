@@ -1,9 +1,10 @@
-"""Files of rows as other people's tools write them: one row that cannot be read is a fault in its place, and those around it are rows."""
+"""Files of rows as other people write them: one that cannot be read is a fault in its place, those around it are rows, one at a time."""
 
 from __future__ import annotations
 
 import datetime
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,25 @@ def test_two_columns_of_one_name(tmp_path):
     parquet.write_table(table, tmp_path / "rows.parquet")
     with pytest.raises(GroundswiftError, match=r"rows\.parquet: 2 columns named 'name'; expected one column of each name"):
         read(tmp_path / "rows.parquet")
+
+
+ROWS, LONG = 20_000, "x" * 1000
+
+
+class Said(msgspec.Struct):
+    number: int
+    text: str
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json"])
+def test_rows_are_not_held_in_memory(tmp_path, suffix):
+    rows = [{"number": number, "text": LONG} for number in range(ROWS)]
+    path = tmp_path / f"rows.{suffix}"
+    path.write_text(json.dumps(rows) if suffix == "json" else "".join(json.dumps(row) + "\n" for row in rows))
+    tracemalloc.start()
+    read, total = read_rows(str(path), Said)
+    assert total == ROWS
+    assert [each.row.number for each in read] == list(range(ROWS))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 4

@@ -45,3 +45,18 @@ def test_an_example_with_half_a_character_can_be_printed_and_kept():
     tally.add("image missing", "ref 1 (\ud800.jpg)")
     assert tally.lines() == ["       1  image missing  (ref 1 (\\ud800.jpg))"]
     tally.lines()[0].encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("https://me:word@host/a@2x.jpg?sig=abc&b=1: no such image", "https://host/a@2x.jpg?...: no such image"),
+        ("rows 's3://key:word@bucket/a' and \"http://host/b?c\", d", "rows 's3://bucket/a' and \"http://host/b?...\", d"),
+        ("https://host/a.json?...:7, turn 1", "https://host/a.json?...:7, turn 1"),
+        ("what?: me@host says a://", "what?: me@host says a://"),
+    ],
+)
+def test_no_error_or_count_tells_a_secret_of_an_address(text, told):
+    tally = Tally()
+    tally.add("reason", text)
+    assert (str(GroundswiftError(text)), str(fault("x", text)), tally.examples) == (told, f"x: {told}", {"reason": [told]})

@@ -19,7 +19,20 @@ from groundswift import storage
 from groundswift.coco_file import read_coco
 from groundswift.errors import GroundswiftError, Interrupted
 from groundswift.records import Row, read_jsonl
-from groundswift.storage import NotThere, exists, is_file, is_folder, is_url, join, joined_inside, local_copy, shown, stat_key
+from groundswift.storage import (
+    NotThere,
+    exists,
+    file_name,
+    folder_of,
+    is_file,
+    is_folder,
+    is_url,
+    join,
+    joined_inside,
+    local_copy,
+    shown,
+    stat_key,
+)
 
 
 def forget() -> None:
@@ -202,6 +215,22 @@ def test_joining(folder, name, expected):
 )
 def test_a_name_stays_inside_its_folder(name, expected):
     assert joined_inside("s3://bucket/a", name) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "name"),
+    [
+        ("/data/a.json", "/data", "a.json"),
+        ("a.json", ".", "a.json"),
+        ("what?.json", ".", "what?.json"),
+        ("s3://bucket/set/a.json", "s3://bucket/set", "a.json"),
+        ("s3://bucket/what?.json", "s3://bucket", "what?.json"),
+        ("https://host/set/a.json?sig=1/2", "https://host/set?sig=1/2", "a.json"),
+        ("https://host/a.json#b", "https://host/#b", "a.json"),
+    ],
+)
+def test_the_parts_of_a_path(path, folder, name):
+    assert (folder_of(path), file_name(path)) == (folder, name)
 
 
 @pytest.mark.parametrize(
