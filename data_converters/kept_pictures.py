@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, Interrupted, fault
 from groundswift.images import read_size_wh
 from groundswift.storage import is_url
 
@@ -79,7 +79,7 @@ def kept_picture(folder: str, name: str, data: bytes, thing: str, notes: Notes) 
 
     `name` may have folders of its own, and none that leads out of `folder`; one without a suffix gets that of its content. The same
     content may come any number of times, from several processes at once; another content of the same name is a fault.
-    Raises GroundswiftError where the folder cannot be written.
+    Raises Interrupted where the folder cannot be written.
     """
     if path_inside(folder, name) is None:
         notes.add(
@@ -94,7 +94,8 @@ def kept_picture(folder: str, name: str, data: bytes, thing: str, notes: Notes) 
         return None
     except OSError as error:
         if error.errno not in OF_ITS_NAME:
-            raise fault(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)") from None
+            told = fault(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
+            raise Interrupted(str(told)) from None
         notes.add(Fault("image name unusable", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
         return None
     if not same:

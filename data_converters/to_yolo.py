@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from groundswift.errors import GroundswiftError, fault
-from groundswift.storage import is_url, local_copy
+from groundswift.storage import DISK_FAULTS, is_url, local_copy
 from groundswift.writing import sigterm_as_exit
 
 from .blocks import Totals
@@ -116,6 +116,7 @@ def write_folder(out: Path, fill_it) -> None:
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(temporary)):  # a picture, on the way to its copy
+        if error.filename is not None and not str(error.filename).startswith(str(temporary)) and error.errno not in DISK_FAULTS:
+            # a picture, on the way to its copy
             raise fault(error.filename, f"cannot be copied ({error.strerror})", "a picture that can be read") from None
         raise fault(out, f"cannot be written ({error.strerror})", "a folder that exists and can be written") from None

@@ -23,7 +23,7 @@ class GroundswiftError(ValueError):
 
 
 class Interrupted(GroundswiftError):
-    """Bad luck, not bad input: a store that does not answer, a worker that was killed. The same request may succeed the next time."""
+    """Bad luck, not bad input: a store that does not answer, a full disk, a worker that was killed. The same may succeed the next time."""
 
 
 def fault(where: object, what: str, expected: str = "") -> GroundswiftError:

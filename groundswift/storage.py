@@ -219,9 +219,9 @@ def _partial_folder(folder: str) -> str:
     return partial
 
 
-def _cache_fault(folder: str, url: str, error: OSError) -> GroundswiftError:
+def _cache_fault(folder: str, url: str, error: OSError) -> Interrupted:
     what = f"cannot be written ({error.strerror}), so {shown(url)} cannot be fetched"
-    return fault(folder, what, "a folder with room that can be written; GROUNDSWIFT_CACHE names it")
+    return Interrupted(str(fault(folder, what, "a folder with room that can be written; GROUNDSWIFT_CACHE names it")))
 
 
 def _kind(url: str) -> str | None:

@@ -143,11 +143,11 @@ FULL = """
 import sys
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.kept_pictures import kept_picture
-from groundswift.errors import GroundswiftError
+from groundswift.errors import Interrupted
 
 try:
     kept_picture(sys.argv[1], "a.jpg", b"x" * 100_000, "row 7", Notes())
-except GroundswiftError as error:
+except Interrupted as error:
     print(error)
 """
 

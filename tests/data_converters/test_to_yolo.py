@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import yaml
 from click.testing import CliRunner
 
 from groundswift.cli import main
+from groundswift.data_converters import to_yolo
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.to_yolo import ToYoloOptions
 from groundswift.errors import GroundswiftError
@@ -171,6 +173,17 @@ def test_a_picture_that_cannot_be_copied_leaves_nothing(source, folder):
     path = source(row(DOG), row(image="gone.jpg"))
     with pytest.raises(GroundswiftError, match=r"gone\.jpg: cannot be copied \(No such file or directory\)"):
         write(path, pictures="copy", check_images=False)
+    assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
+
+
+def test_a_full_disk_is_not_the_fault_of_a_picture(source, folder, monkeypatch):
+    def full(picture: object, copy: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(picture), None, str(copy))
+
+    path = source(row(DOG))
+    monkeypatch.setattr(to_yolo.shutil, "copyfile", full)
+    with pytest.raises(GroundswiftError, match=r"yolo: cannot be written \(No space left on device\)"):
+        write(path, pictures="copy")
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
 
 
