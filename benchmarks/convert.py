@@ -4,7 +4,8 @@
     python benchmarks/convert.py --share 0.02       # a small part of both
     python benchmarks/convert.py --only coco --datumaro-python other/bin/python    # where Datumaro is installed elsewhere
 
-coco  an annotation file to JSONL: ours, the typed decode alone, json.load + pycocotools + json.dumps, Datumaro's import (no rows)
+coco  an annotation file to JSONL: ours, as the command does it on all processors and on one; the typed decode alone; json.load +
+      pycocotools + json.dumps; Datumaro's import (no rows)
 rows  referring rows (JSON Lines, the schema of jxu124/refcoco) streamed to JSONL by the command: time and peak memory
 ray   the same rows made by two workers of a local Ray: sorted, they must be byte-identical
 
@@ -30,16 +31,22 @@ from tqdm import tqdm
 ROWS = 1_000_000
 TARGETS = {"times typed": 4, "memory GB": 1.0, "times faster": 10, "rows MB": 300}
 HERE = Path(__file__).parent
-CONVERT = [sys.executable, "-m", "groundswift.cli", "convert"]
+NAMES = {
+    "typed": "typed decode alone",
+    "ours": "groundswift",
+    "alone": "... --workers 1",
+    "usual": "the usual script",
+    "datumaro": "Datumaro's import",
+}
 
 
 def coco(folder: Path, share: float, repeats: int, datumaro_python: str) -> list[str]:
     """The lines to print: seconds and peak memory of each way, and how they compare."""
     file = folder / "instances_train2017.json"
     subprocess.run([sys.executable, HERE / "big_coco.py", file, "--share", str(share)], check=True, stdout=subprocess.DEVNULL)
-    runs: dict[str, list[dict[str, float]]] = {"typed": [], "ours": [], "usual": [], "datumaro": []}
+    runs: dict[str, list[dict[str, float]]] = {peer: [] for peer in NAMES}
     for number in tqdm(range(repeats), desc="coco", unit="round"):
-        for peer in ("typed", "ours", *(["usual"] if number % 3 == 0 else [])):
+        for peer in ("typed", "alone", "ours", *(["usual"] if number % 3 == 0 else [])):
             runs[peer].append(measured(peer, file, folder / f"{peer}.jsonl"))
     problem = missing("datumaro", datumaro_python)
     if not problem:
@@ -49,14 +56,14 @@ def coco(folder: Path, share: float, repeats: int, datumaro_python: str) -> list
     lines = [
         f"COCO to JSONL, {round(IMAGES * share):,} images, {round(ANNOTATIONS * share):,} annotations, {file.stat().st_size / 1e6:.0f} MB"
     ]
-    names = {"typed": "typed decode alone", "ours": "groundswift", "usual": "the usual script", "datumaro": "Datumaro's import"}
-    for peer, name in names.items():
+    for peer, name in NAMES.items():
         if peer in seconds:
             lines.append(f"  {name:<20} {seconds[peer]:8.2f} s  {memory[peer]:6.2f} GB   (median of {len(runs[peer])})")
     lines += [
         f"  ours / typed         {seconds['ours'] / seconds['typed']:8.2f}    (target: at most {TARGETS['times typed']})",
         f"  ours, peak memory    {memory['ours']:8.2f} GB (target: at most {TARGETS['memory GB']})",
         f"  usual / ours         {seconds['usual'] / seconds['ours']:8.2f}    (target: at least {TARGETS['times faster']})",
+        f"  usual / ... of one   {seconds['usual'] / seconds['alone']:8.2f}",
     ]
     if problem:
         return [*lines, f"  Datumaro: {problem}"]

@@ -1,13 +1,15 @@
 """The peers of `convert.py`: other ways with a COCO file, each run in a process of its own so that its memory can be read.
 
     ours      what `groundswift convert coco --no-check-images` does, its output flushed to the disk
+    alone     the same with --workers 1
     typed     this project's typed decode of the file, and nothing else: the least that a conversion can cost
     usual     json.load, pycocotools' index, dicts, and a json.dumps a line: what scripts do
     datumaro  Datumaro's import of the file, and a walk over its items
 
     python benchmarks/convert_peers.py usual instances_train2017.json --out usual.jsonl
 
-prints one JSON object: wall seconds of the work (packages are imported before), peak memory of the process in bytes, and counts.
+prints one JSON object: wall seconds of the work (packages are imported before), peak memory in bytes of the process and those that it has
+started, and counts.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -27,26 +31,33 @@ from pathlib import Path
 
 NEEDS = {
     "ours": ("groundswift", "."),
+    "alone": ("groundswift", "."),
     "typed": ("groundswift", "."),
     "usual": ("pycocotools", ".[reference]"),
     "datumaro": ("datumaro", ".[bench]"),
 }
+WRITERS = ("ours", "alone", "usual")
 MISSING = 3  # exit status where that is not installed
 QUESTION = "Detect every object of these categories: {}."
 Work = Callable[[], dict[str, int]]
 
 
-def prepare_ours(file: Path, out: Path | None) -> Work:
-    """The functions behind `groundswift convert coco --no-check-images`, options to file."""
+def prepare_ours(file: Path, out: Path | None, workers: int | None = None) -> Work:
+    """The functions behind `groundswift convert coco --no-check-images`, options to file; without `workers` on all processors."""
     from groundswift.data_converters.coco import CocoOptions
     from groundswift.data_converters.faults import Notes
     from groundswift.data_converters.run import How, convert_to_file
 
     def work() -> dict[str, int]:
-        totals = convert_to_file(CocoOptions(annotations=str(file), check_images=False), out, How(progress=False), Notes())
+        totals = convert_to_file(CocoOptions(annotations=str(file), check_images=False), out, How(workers, progress=False), Notes())
         return {"rows": totals.rows, "objects": totals.objects}
 
     return work
+
+
+def prepare_alone(file: Path, out: Path | None) -> Work:
+    """The same on one process."""
+    return prepare_ours(file, out, workers=1)
 
 
 def prepare_typed(file: Path, out: Path | None) -> Work:
@@ -125,14 +136,40 @@ def prepare_datumaro(file: Path, out: Path | None) -> Work:
     return work
 
 
-PEERS = {"ours": prepare_ours, "typed": prepare_typed, "usual": prepare_usual, "datumaro": prepare_datumaro}
+PEERS = {"ours": prepare_ours, "alone": prepare_alone, "typed": prepare_typed, "usual": prepare_usual, "datumaro": prepare_datumaro}
 
 
 def peak_bytes() -> int:
     """The most memory that this process has held. Linux's getrusage starts from what the parent held: its own count does not."""
-    with contextlib.suppress(OSError), open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return _counted(os.getpid(), "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _counted(pid: int, what: str) -> int:
+    """A count of a process, in bytes; 0 where the system or the process has none."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as lines:
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
+    return 0
+
+
+class PeakOfAll:
+    """While the block runs: the most memory that this process and those that it has started hold together. A context."""
+
+    def __enter__(self) -> PeakOfAll:
+        self.bytes, self._over = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self.bytes = max(self.bytes, peak_bytes())
+
+    def _watch(self) -> None:
+        mine = os.getpid()
+        while not self._over.wait(0.02):
+            with contextlib.suppress(OSError), open(f"/proc/{mine}/task/{mine}/children") as children:
+                self.bytes = max(self.bytes, sum(_counted(pid, "VmRSS") for pid in (mine, *map(int, children.read().split()))))
 
 
 def missing(peer: str, python: str = sys.executable) -> str | None:
@@ -160,19 +197,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer", choices=list(PEERS))
     parser.add_argument("file", type=Path)
-    parser.add_argument("--out", type=Path, help="where `ours` and `usual` write their rows")
+    parser.add_argument("--out", type=Path, help=f"where {', '.join(WRITERS)} write their rows")
     options = parser.parse_args()
-    if options.peer in ("ours", "usual") and options.out is None:
+    if options.peer in WRITERS and options.out is None:
         parser.error(f"{options.peer} needs --out")
     problem = missing(options.peer)
     if problem:
         print(problem, file=sys.stderr)
         return MISSING
     work = PEERS[options.peer](options.file, options.out)
-    start = time.perf_counter()
-    counts = work()
-    seconds = time.perf_counter() - start
-    print(json.dumps({"peer": options.peer, "seconds": seconds, "peak_bytes": peak_bytes(), **counts}))
+    if options.out:
+        options.out.unlink(missing_ok=True)
+    with PeakOfAll() as peak:
+        start = time.perf_counter()
+        counts = work()
+        seconds = time.perf_counter() - start
+    print(json.dumps({"peer": options.peer, "seconds": seconds, "peak_bytes": peak.bytes, **counts}))
     return 0
 
 

@@ -129,13 +129,14 @@ def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, p
         questions = questions.filled({"categories": listed(names)})
     ranks = {category.id: rank for rank, category in enumerate(coco.categories)}
     images = coco.images[: options.limit]
-    dropped: set[int] = set()
+    kept: Sequence[int] = range(len(images))
     if options.negatives != "keep":
         annotated = set(coco.columns.image_ids.tolist()) if columnar else {row.image_id for row in coco.annotations}
         dropped = dropped_negatives([image.id for image in images if image.id not in annotated], options.negatives, options.seed)
-    for image in images:
-        if image.id in dropped:
-            notes.count("image without objects, dropped", image.file_name)
+        kept = [index for index in kept if images[index].id not in dropped]
+        for image in images:
+            if image.id in dropped:
+                notes.count("image without objects, dropped", image.file_name)
     items = items_by_columns(coco.images, coco.columns, ranks, options.order) if columnar else None
     make = DetectionMaker(
         items=items or one_by_one(coco, notes),
@@ -148,8 +149,7 @@ def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, p
         order=options.order,
         seed=options.seed,
     )
-    kept = (index for index, image in enumerate(images) if image.id not in dropped)
-    return Reading(kept, make, len(images) - len(dropped), "image")
+    return Reading(kept, make, len(kept), "image")
 
 
 class DetectionMaker(msgspec.Struct, frozen=True):

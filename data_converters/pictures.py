@@ -33,7 +33,7 @@ def path_inside(folder: str, name: str) -> str | None:
     if is_url(folder):
         return joined_inside(folder, name)
     if os.sep not in name and name not in ("", os.curdir, os.pardir):  # most are a plain name
-        return f"{folder}{os.sep}{name}"
+        return f"{folder.rstrip(os.sep)}{os.sep}{name}"
     if is_url(name):
         return None
     parts = os.path.normpath(name).split(os.sep)
@@ -44,7 +44,8 @@ def path_inside(folder: str, name: str) -> str | None:
 
 def senseless(stated_wh: tuple[int, int], thing: str) -> Fault | None:
     """The fault of a stated size, in px, that no picture has; None for others."""
-    if 1 <= min(stated_wh) <= max(stated_wh) <= LONGEST_SIDE:
+    width, height = stated_wh
+    if 1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE:
         return None
     return Fault("image without a size", thing, f"size {_text(stated_wh)}"[:200], f"1 to {LONGEST_SIDE} px a side")
 

@@ -1,7 +1,7 @@
 """Work that several processes share, its results in order.
 
-Tasks are handed over and results taken by the thread that works here, too. A thread for that, as the standard library's pools have one,
-would stand in this one's way at every 64 kB.
+Results are taken by the thread that works here, too. To read them by another, as the standard library's pools do, would mean to wait for
+this one at every 64 kB; to send is one call, however much it is.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ class _Other:
         with undisturbed():  # and so is the process, until it can say what a signal means
             self._process.start()
         its_end.close()
+        self._outbox = outbox_to(self._end)
         self._has_started = False
         self._state: bytes | None = None
         self.given: deque[_Batch] = deque()
@@ -136,14 +137,11 @@ class _Other:
         return self._has_started and len(self.given) < QUEUED
 
     def give(self, batch: _Batch, state: bytes) -> None:
-        """Hand over a batch, after the work if that is another than before."""
-        try:
-            if self._state is not state:
-                self._end.send_bytes(state)
-                self._state = state
-            self._end.send_bytes(pickle.dumps(batch.tasks))
-        except OSError:
-            raise Interrupted(KILLED) from None
+        """Hand over a batch, after the work if that is another than before. Does not wait."""
+        if self._state is not state:
+            self._outbox.put(state)
+            self._state = state
+        self._outbox.put(pickle.dumps(batch.tasks))
         self.given.append(batch)
 
     def take(self, wait_s: float | None) -> None:
@@ -173,8 +171,7 @@ def _serve(end: connection.Connection) -> None:
     with suppress(EOFError, OSError), sigterm_as_exit():
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-        outbox: SimpleQueue[bytes] = SimpleQueue()
-        threading.Thread(target=_send, args=(end, outbox), daemon=True).start()
+        outbox = outbox_to(end)
         outbox.put(pickle.dumps(None))
         work: Work = list
         while True:
@@ -192,8 +189,14 @@ def _outcome(work: Work, tasks: list[Any]) -> list[Any] | Exception:
         return error
 
 
+def outbox_to(end: connection.Connection) -> SimpleQueue[bytes]:
+    """What is put there is sent, while the thread that puts it works on; what cannot be sent is dropped."""
+    outbox: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_send, args=(end, outbox), daemon=True).start()
+    return outbox
+
+
 def _send(end: connection.Connection, outbox: SimpleQueue[bytes]) -> None:
-    """Send results while the next batch is made."""
     with suppress(OSError):
         while True:
             end.send_bytes(outbox.get())
