@@ -166,24 +166,22 @@ class DetectionMaker(msgspec.Struct, frozen=True):
     seed: int
 
     def __call__(self, index: int, notes: Notes) -> list[Row]:
-        item = self.items[index]
+        item, rows = self.items[index], []
         image, size_wh = item.image, (item.image.width, item.image.height)
         found = self.pictures.find(image.file_name, f"image {image.id} ({image.file_name})", notes, size_wh)
         if found is None and notes.skipping:
             if lost := len(item.annotations or ()) + len(item.ranks) + len(item.crowds):
                 notes.count("annotation of an image that was left out", image.file_name, lost)
-            return []
+            return rows
         objects = self.objects(item, notes)
         if not objects.ranks and (item.crowds or item.annotations is not None):
             reason = "image with crowd boxes only" if objects.crowded else "image whose annotations were all at fault"
             notes.count(reason, image.file_name)
         elif found is not None:
-            names = self.names
-            return [
-                ready_row(image.id, found.path, size_wh, question, [names[rank] for rank in ranks], boxes, prompt_name)
-                for prompt_name, question, ranks, boxes in self.asked(image, objects, notes)
-            ]
-        return []
+            for prompt_name, question, ranks, boxes in self.asked(image, objects, notes):
+                labels = [self.names[rank] for rank in ranks]
+                rows.append(ready_row(image.id, found.path, size_wh, question, labels, boxes, prompt_name))
+        return rows
 
     def objects(self, item: ImageItem, notes: Notes) -> Objects:
         """What is to be found on an image; what is not is noted."""

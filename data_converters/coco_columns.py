@@ -19,9 +19,9 @@ from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoImage
 from groundswift.records import whole
 
 Column = NDArray[np.int64]
-Boxes = NDArray[np.float64]
+Sides = Boxes = NDArray[np.float64]  # (N,) and (N, 4), px
 IDS = [attrgetter(name) for name in ("id", "image_id", "category_id")]
-BBOX, IS_CROWD, SIZE = attrgetter("bbox"), attrgetter("iscrowd"), attrgetter("width", "height")
+SIDES, BBOX, IS_CROWD = [attrgetter("width"), attrgetter("height")], attrgetter("bbox"), attrgetter("iscrowd")
 
 DENSE = 100  # how many times more numbers than ids a table may have
 ROOM = 1 << 62  # numbers to sort by
@@ -120,27 +120,27 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
     try:
         known_images = np.fromiter((image.id for image in images), np.int64, len(images))
         known_categories = np.fromiter(ranks, np.int64, len(ranks))
-        sizes = np.fromiter(chain.from_iterable(map(SIZE, images)), np.int64, 2 * len(images)).reshape(-1, 2)
+        image_width, image_height = (np.fromiter(map(each, images), np.int64, len(images)) for each in SIDES)
     except OverflowError:
         return None
     image_of, there = places(known_images, columns.image_ids)
     if not there.all() or len(np.unique(columns.ids)) != len(columns.ids):
         return None
     rank_of, classed = places(known_categories, columns.category_ids)
-    boxes = columns.boxes_xywh_px.copy()
-    sized = (boxes[:, 2] > 0) & (boxes[:, 3] > 0)  # before its far corner is computed: a tiny width is lost beside a large x
-    boxes[:, 2:] += boxes[:, :2]
-    good = classed & sized & within(boxes, sizes[image_of])
+    x1, y1, width, height = np.ascontiguousarray(columns.boxes_xywh_px.T)
+    x2, y2 = x1 + width, y1 + height
+    sized = (width > 0) & (height > 0)  # not x2 > x1: a tiny width is lost beside a large x
+    good = classed & sized & within(x1, x2, image_width[image_of]) & within(y1, y2, image_height[image_of])
     sound = np.ones(len(images), bool)
     sound[image_of[~good]] = False
     chosen = sound[image_of] & ~columns.crowds
     objects, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
-    objects = objects[ordered(image_of[objects], rank_of[objects], boxes[:, :2][objects], order)]
+    objects = objects[ordered(image_of[objects], rank_of[objects], x1[objects], y1[objects], order)]
     others = others[np.argsort(image_of[others], kind="stable")]
     ends, other_ends = (np.cumsum(np.bincount(image_of[each], minlength=len(images))) for each in (objects, others))
     plain, has_whole = np.diff(other_ends, prepend=0) == 0, np.zeros(len(images), bool)
-    boxes, owners = boxes[objects], image_of[objects]
-    for side in boxes.T:
+    sides, owners = [side[objects] for side in (x1, y1, x2, y2)], image_of[objects]
+    for side in sides:
         has_whole[owners[side == np.floor(side)]] = True
     return ImageItems(
         images=images,
@@ -149,7 +149,7 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
         has_whole=has_whole.tolist(),
         ends=ends.tolist(),
         ranks=rank_of[objects],
-        boxes_xyxy_px=boxes,
+        boxes_xyxy_px=np.stack(sides, axis=1),
         other_ends=other_ends.tolist(),
         others=Columns(*(each[others] for each in columns)),
     )
@@ -169,23 +169,20 @@ def places(known: Column, wanted: Column) -> tuple[Column, NDArray[np.bool_]]:
     return found, (found >= 0) & (known[found] == wanted)
 
 
-def within(boxes_xyxy_px: Boxes, sizes_wh: Column) -> NDArray[np.bool_]:
-    """(N,) whether a box lies in its image whole; False for what is not finite."""
-    (x1, y1, x2, y2), (width, height) = boxes_xyxy_px.T, sizes_wh.T
-    across = (x1 >= 0) & (x1 < width) & (x2 > 0) & (x2 <= width)
-    return across & (y1 >= 0) & (y1 < height) & (y2 > 0) & (y2 <= height)
+def within(low: Sides, high: Sides, end: Column) -> NDArray[np.bool_]:
+    """(N,) whether an extent lies within 0 and its image's end; False for what is not finite."""
+    return (low >= 0) & (low < end) & (high > 0) & (high <= end)
 
 
-def ordered(image_of: Column, rank_of: Column, corners_xy_px: Boxes, order: str) -> Column:
-    """(N,) the indices of boxes by image, and within one by `order`; equal ones stay in the file's order. `corners_xy_px` (N, 2), their
-    left and top edges, are finite and not negative.
+def ordered(image_of: Column, rank_of: Column, left: Sides, top: Sides, order: str) -> Column:
+    """(N,) the indices of boxes by image, and within one by `order`; equal ones stay in the file's order. `left` and `top` edges, in px,
+    are finite and not negative.
 
     Whole numbers are sorted several times faster than columns: first by one number made of image, class and as much of the top edge as
     there is room for; then what that leaves equal by the columns themselves.
     """
     if order == "annotation":
         return np.argsort(image_of, kind="stable")
-    left, top = corners_xy_px.T
     keys = (left, top, rank_of) if order == "category" else (rank_of, left, top)
     group = image_of * (rank_of.max(initial=0) + 1) + rank_of if order == "category" else image_of
     room = ROOM // (int(group.max(initial=0)) + 1)

@@ -66,8 +66,8 @@ def test_the_order_is_that_of_plain_sorting(values, order):
     keys = {"category": lambda n: (values[n][1], values[n][3], values[n][2]), "annotation": lambda n: ()}
     keys["reading"] = lambda n: (values[n][3], values[n][2], values[n][1])
     expected = sorted(range(len(values)), key=lambda n: (values[n][0], keys[order](n)))
-    images, ranks, boxes = (np.array([value[part] for value in values], kind) for part, kind in ((0, int), (1, int), (slice(2, 4), float)))
-    assert ordered(images, ranks, boxes.reshape(-1, 2), order).tolist() == expected
+    columns = (np.array([value[part] for value in values], kind) for part, kind in enumerate((int, int, float, float)))
+    assert ordered(*columns, order).tolist() == expected
 
 
 @pytest.mark.parametrize(
