@@ -95,9 +95,9 @@ def write_rows(path: Path, count: int) -> None:
 
 
 def converted(file: Path, out: Path, *more: str) -> tuple[float, int]:
-    """Run the command -> (wall seconds of the whole process, its peak memory in bytes)."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from convert_peers import peak_bytes; sys.argv[1:2] = []\n"
-    code += "from groundswift.cli import main\nmain(standalone_mode=False)\nprint(peak_bytes())"
+    """Run the command -> (wall seconds of the whole command, the peak memory in bytes of all its processes)."""
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1))\nfrom convert_peers import PeakOfAll\nfrom groundswift.cli import main\n"
+    code += "if __name__ == '__main__':\n    with PeakOfAll() as peak: main(standalone_mode=False)\n    print(peak.bytes)"
     options = ["refcoco-hub", str(file), "--schema", "jxu124", "--no-check-images", "--out", str(out), *more]
     start = time.perf_counter()
     shown = subprocess.run([sys.executable, "-c", code, str(HERE), "convert", *options], check=True, stdout=subprocess.PIPE, text=True)
