@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, Interrupted, fault
 
 from .blocks import Made, blocks_of, make_block
 from .faults import Notes
@@ -47,7 +47,8 @@ class Shard(msgspec.Struct, frozen=True):
 def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
     """Every block in the order of the source, made on a cluster (RAY_ADDRESS) or on `workers` processes that Ray starts here.
 
-    Paths must be the same on all machines. Raises GroundswiftError where Ray is not installed, and what a shard raised.
+    Paths must be the same on all machines. Raises GroundswiftError where Ray is not installed or does not begin, what a shard raised, and
+    Interrupted where the cluster fails.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -60,7 +61,11 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
         elsewhere = (
             {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         )
-        ray.init(log_to_driver=False, logging_level="error", **elsewhere)
+        try:
+            ray.init(log_to_driver=False, logging_level="error", **elsewhere)
+        except (OSError, RuntimeError, ValueError) as error:
+            where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}" if not elsewhere else "--engine ray"
+            raise fault(where, f"cannot begin ({str(error).strip().partition('. ')[0][:240]})", "a cluster that runs") from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -69,6 +74,11 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
         shards = ray.data.range(workers, override_num_blocks=workers)
         made = shards.map_batches(Shard(options, workers, done), batch_size=1, compute=TaskPoolStrategy(workers))
         yield from in_order((row["block"], row["made"]) for row in made.iter_rows())
+    except ray.exceptions.RayTaskError:  # an error of the code itself, with its traceback
+        raise
+    except ray.exceptions.RayError as error:
+        what = f"the cluster failed ({type(error).__name__}: {str(error).strip().splitlines()[0][:240]})"
+        raise Interrupted(f"--engine ray: {what}; expected one that runs to the end") from None
     finally:
         if ours:
             ray.shutdown()
