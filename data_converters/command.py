@@ -98,7 +98,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
             totals = convert_to_file(options, target, How(workers, engine, resume), notes)
     except (KeyboardInterrupt, SystemExit):
         goes_on = target is not None and not isinstance(options, WholeOptions)
-        click.echo(f"stopped; {'the same command with --resume goes on from here' if goes_on else 'nothing was written'}", err=True)
+        click.echo("stopped; the same command with --resume goes on from here" if goes_on else "stopped", err=True)
         raise
     if as_json:
         counts = dict(notes.left_out.counts.most_common())
