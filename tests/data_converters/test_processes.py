@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from groundswift.data_converters.parts import undisturbed
 from groundswift.data_converters.processes import Hands
 from groundswift.errors import GroundswiftError, Interrupted
 
@@ -102,6 +104,29 @@ def test_other_work_after_work_that_nobody_waited_for():
 def test_a_worker_that_ends_is_told(event, kind, message):
     with pytest.raises(kind, match=message), Hands(2) as hands:
         list(hands.in_order(range(100), Work(event)))
+
+
+def test_ctrl_c_that_another_thread_gets_is_put_off_too():
+    begin, done = threading.Event(), []
+
+    def interrupt() -> None:
+        begin.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)  # begun before, so that it does not block what the main thread does
+    other.start()
+
+    def work() -> None:
+        with undisturbed():
+            begin.set()
+            other.join()
+            done.append("all of it")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    signal.signal(signal.SIGINT, before)
+    assert done == ["all of it"]
 
 
 @pytest.fixture
