@@ -20,11 +20,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.coco_file import CocoAnnotation, CocoFile, CocoImage, annotation_fault, read_coco, structural_faults
+from groundswift.coco_file import CocoAnnotation, CocoFile, CocoImage, annotation_fault, structural_faults
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row, ready_row, whole
 
 from .coco_columns import CocoColumns, ImageItem, ImageItems, items_by_columns
+from .coco_elements import LOST, read_what_can_be
 from .coco_pieces import read_pieces
 from .faults import Fault, Notes
 from .fitting import Pictures, clipped
@@ -98,9 +99,10 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     either). Boxes that stick out of their image are cut at its border and counted.
 
     Faults: an unknown image or category, a box that is inverted, empty, not finite or outside its image, a repeated
-    annotation id; a picture that is missing, unreadable, of another size or outside DIR. All are collected and told, and
-    nothing is written; --on-error skip leaves them out and counts them (of annotations that share an id, the first stays).
-    An image that loses all its annotations so is left out too. Repeated image ids, category ids or names always stop.
+    annotation id; a picture that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a
+    wrong type. All are collected and told, and nothing is written; --on-error skip leaves them out and counts them (of
+    annotations that share an id, the first stays). An image that loses all its annotations so is left out too, and one with
+    an annotation that cannot be read. Repeated image ids, category ids or names always stop.
 
     \b
     Example:
@@ -111,7 +113,9 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
         return self.read_by(Hands(), notes)
 
     def read_by(self, hands: Hands, notes: Notes) -> Reading:
-        coco = read_pieces(self.annotations, hands) or read_coco(self.annotations)
+        coco = read_pieces(self.annotations, hands) or read_what_can_be(self.annotations, notes)
+        if not coco.images:
+            notes.settle(self.annotations)
         return detection_reading(coco, self, self.pictures(), notes)
 
 
@@ -171,7 +175,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         found = self.pictures.find(image.file_name, f"image {image.id} ({image.file_name})", notes, size_wh)
         if found is None and notes.skipping:
             if lost := len(item.annotations or ()) + len(item.ranks) + len(item.crowds):
-                notes.count("annotation of an image that was left out", image.file_name, lost)
+                notes.count(LOST, image.file_name, lost)
             return rows
         objects = self.objects(item, notes)
         if not objects.ranks and (item.crowds or item.annotations is not None):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.coco_file import half_character, repeated, without_collection
+from groundswift.coco_file import half_character, repeated
 from groundswift.errors import fault
 from groundswift.records import Message, Row, swift_tag_in
-from groundswift.storage import local_copy, shown
 
+from .coco_elements import Elements, readable
 from .faults import Fault, Notes
 from .fitting import Pictures
+from .mapped_json import read_mapped
 from .prompts import Asking
 from .reading import AskingOptions, Reading
 
@@ -41,13 +42,6 @@ class Caption(msgspec.Struct, gc=False):
     caption: str
 
 
-class CaptionFile(msgspec.Struct):
-    """What captions need of an annotation file, in the file's order."""
-
-    images: list[CaptionedImage]
-    annotations: list[Caption]
-
-
 class Captioned(msgspec.Struct):
     """An image and its captions, in the file's order."""
 
@@ -63,8 +57,8 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
     without a caption are counted and get no row.
 
     Faults: a caption that is empty, of an unknown image or with one of swift's tags, a caption id that came before; a picture
-    that is missing, unreadable, of another size or outside DIR. --on-error skip leaves them out and counts them. Repeated image
-    ids always stop.
+    that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a wrong type. --on-error skip
+    leaves them out and counts them. Repeated image ids always stop.
 
     \b
     Example:
@@ -77,35 +71,21 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
     ] = "all"
 
     def read(self, notes: Notes) -> Reading:
-        content = read_captions(self.annotations)
-        if twice := repeated(image.id for image in content.images):
+        content = read_mapped(self.annotations, Elements, EXPECTED)
+        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", notes)
+        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", notes)
+        if twice := repeated(image.id for image in images):
             raise fault(self.annotations, f"image id {', '.join(map(str, twice[:TOLD]))} stands twice or more", "each once")
-        items = captions_by_image(content, notes)
+        items = captions_by_image(images, captions, notes)
         make = CaptionMaker(self.asking("caption"), self.pictures(), self.captions, self.seed)
         return Reading(items, make, len(items), "image")
 
 
-def read_captions(path: str) -> CaptionFile:
-    """Decode a caption file. Raises GroundswiftError that names it and the place where it is missing, no JSON, or of another shape."""
-    name = shown(path)
-    try:
-        text = local_copy(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise fault(name, f"cannot be read ({error.strerror})", EXPECTED) from None
-    try:
-        with without_collection():
-            return msgspec.json.decode(text, type=CaptionFile)
-    except msgspec.ValidationError as error:
-        raise fault(name, str(error), EXPECTED) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise fault(name, f"not JSON ({error})", EXPECTED) from None
-
-
-def captions_by_image(content: CaptionFile, notes: Notes) -> list[Captioned]:
+def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Caption], notes: Notes) -> list[Captioned]:
     """The images in the file's order, each with its captions; captions of unknown images and repeated ids are noted."""
-    by_id = {image.id: Captioned(image, []) for image in content.images}
+    by_id = {image.id: Captioned(image, []) for image in images}
     seen: set[int] = set()
-    for row in content.annotations:
+    for row in captions:
         image = by_id.get(row.image_id)
         if image is None:
             notes.add(Fault("unknown image", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))

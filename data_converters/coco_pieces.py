@@ -22,6 +22,7 @@ from groundswift.collecting import without_collection
 from groundswift.storage import local_copy
 
 from .coco_columns import CocoColumns, Columns, columns_of
+from .mapped_json import NOT_JSON
 from .processes import Hands
 
 PIECE = 1 << 20  # bytes: what is decoded together stays in the processor's caches
@@ -29,7 +30,6 @@ MANY = 64  # pieces that are worth to share
 KEY = b'"annotations"'
 ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
 CUT = re.compile(rb"\}\s*,\s*(?=\{)")
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class PieceAnnotation(msgspec.Struct, gc=False):

@@ -15,6 +15,7 @@ from groundswift.storage import local_copy
 from .faults import Fault, NoRow
 
 NO_ROW = "row unreadable"  # the reason to count by
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a text raises that is no JSON, or not of a type
 
 
 class Key(str):
@@ -42,7 +43,7 @@ def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such 
         return msgspec.json.decode(text[3:] if text[:3] == codecs.BOM_UTF8 else text, type=kind, dec_hook=once)
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", expected) from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise fault(path, f"{otherwise} ({error})", expected) from None
 
 
@@ -50,5 +51,5 @@ def part(where: str, raw: msgspec.Raw, kind: Any, what: str, expected: str) -> A
     """One part as a type; `what` says which. Raises NoRow where it is none."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise NoRow(Fault(NO_ROW, where, f"{what}: {error}", expected)) from None

@@ -141,20 +141,38 @@ def test_faults(folder, tmp_path, name):
 
 
 STOPS = {
-    "empty": ("", "captions.json: not JSON"),
+    "empty": ("", "captions.json: is empty; expected COCO captions"),
     "a list": ("[]", "Expected `object`, got `array`"),
-    "cut": (json.dumps(CAPTIONS)[:-50], "not JSON"),
-    "NaN": (json.dumps(CAPTIONS).replace("787980", "NaN"), "not JSON"),
-    "gigantic": (json.dumps(CAPTIONS).replace("787980", "1e999"), "captions.json: "),
+    "cut": (json.dumps(CAPTIONS)[:-50], "captions.json: not such a file ("),
+    "NaN": (json.dumps(CAPTIONS).replace("787980", "NaN"), "captions.json: not such a file ("),
     "not UTF-8": (b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "caption": "\xff"}]}', "captions.json: "),
-    "UTF-16": (json.dumps(CAPTIONS).encode("utf-16"), "not JSON"),
-    "no caption": (json.dumps(CAPTIONS).replace('"caption"', '"text"'), "missing required field `caption`"),
-    "caption is a number": (json.dumps(CAPTIONS).replace('"A cat."', "3"), "Expected `str`, got `int` - at `$.annotations[0].caption`"),
-    "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "expected COCO captions"),
+    "UTF-16": (json.dumps(CAPTIONS).encode("utf-16"), "captions.json: not such a file ("),
+    "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "1  caption entry unreadable"),
     "image id twice": (json.dumps(CAPTIONS).replace("384029", "57870"), "image id 57870 stands twice or more"),
     "no rows": ('{"images": [], "annotations": []}', "no image is left to make a row of"),
     "deep": ("[" * 100_000, "captions.json: "),
 }
+
+
+ENTRIES = {
+    "no caption": ('"caption": "A cat."', '"text": "A cat."', "missing required field `caption`"),
+    "a number": ('"A cat."', "3", "Expected `str`, got `int` - at `$.caption`"),
+    "null": ('"A cat."', "null", "Expected `str`, got `null` - at `$.caption`"),
+    "no list": ('"caption": "A cat."}', '"caption": "A cat."}, 7', "Expected `object`, got `int`"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "told"), ENTRIES.values(), ids=ENTRIES)
+def test_an_entry_that_cannot_be_read(folder, tmp_path, old, new, told):
+    text = json.dumps(CAPTIONS)
+    assert text.count(old) == 1
+    (folder / "captions.json").write_text(text.replace(old, new))
+    refused = refusal(options(folder), tmp_path / "out.jsonl")
+    assert "captions.json: caption entry " in refused
+    assert told in refused
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert counts["caption entry unreadable"] == 1
+    assert len(rows) == len(ALL) - (old != '"caption": "A cat."}')
 
 
 @pytest.mark.parametrize("name", STOPS)
