@@ -120,12 +120,12 @@ def _written_once(path: str, data: bytes) -> bool:
     The partial file is named after both, so that a run that goes on after a kill finishes the one that was left; others that write the
     same picture at the same time put the same bytes into the same file.
     """
-    if (same := _holds(path, data)) is not None:
-        return same
     folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{blake2b(os.fsencode(name) + data, digest_size=16).hexdigest()}.tmp")
     try:
+        if (same := _holds(path, data)) is not None:
+            return same
+        os.makedirs(folder, exist_ok=True)
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | NOT_A_LINK, 0o666), "wb") as file:
             file.write(data)
             file.flush()
@@ -141,8 +141,8 @@ def _written_once(path: str, data: bytes) -> bool:
             raise
         return same
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(temporary)  # of a run that was killed after its last step, too
     return True
 
 

@@ -125,15 +125,16 @@ import os, signal, sys
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.kept_pictures import kept_picture
 
-os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+setattr(os, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 kept_picture(sys.argv[1], "b/a.jpg", b"x" * 100_000, "row 7", Notes())
 """
 
 
-def test_what_a_killed_run_left_is_finished_by_the_next(tmp_path):
-    subprocess.run([sys.executable, "-c", KILLED, tmp_path])
-    assert len(files(tmp_path)) == 1
-    assert not (tmp_path / "b/a.jpg").exists()
+@pytest.mark.parametrize(("step", "there"), [("fsync", False), ("link", False), ("unlink", True)])
+def test_what_a_killed_run_left_is_finished_by_the_next(tmp_path, step, there):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path, step])
+    assert len(files(tmp_path)) == 1 + there
+    assert (tmp_path / "b/a.jpg").exists() == there
     assert keep(tmp_path, "b/a.jpg", b"x" * 100_000) == (str(tmp_path / "b/a.jpg"), {})
     assert (tmp_path / "b/a.jpg").read_bytes() == b"x" * 100_000
     assert files(tmp_path) == ["b/a.jpg"]
