@@ -127,7 +127,7 @@ class _Other:
         with undisturbed():  # and so is the process, until it can say what a signal means
             self._process.start()
         its_end.close()
-        self._outbox = outbox_to(self._end)
+        self._outbox = _Outbox(self._end)
         self._has_started = False
         self._state: bytes | None = None
         self.given: deque[_Batch] = deque()
@@ -157,12 +157,13 @@ class _Other:
 
     def end(self) -> None:
         """Let it go: at once where it has nothing to do, else once it has tidied up."""
-        self._end.close()
         if self.given:
             self._process.terminate()
         else:
             self._process.kill()
         self._process.join()
+        self._outbox.end()
+        self._end.close()
 
 
 def _serve(end: connection.Connection) -> None:
@@ -171,7 +172,7 @@ def _serve(end: connection.Connection) -> None:
     with suppress(EOFError, OSError), sigterm_as_exit():
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-        outbox = outbox_to(end)
+        outbox = _Outbox(end)
         outbox.put(pickle.dumps(None))
         work: Work = list
         while True:
@@ -189,14 +190,22 @@ def _outcome(work: Work, tasks: list[Any]) -> list[Any] | Exception:
         return error
 
 
-def outbox_to(end: connection.Connection) -> SimpleQueue[bytes]:
-    """What is put there is sent, while the thread that puts it works on; what cannot be sent is dropped."""
-    outbox: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_send, args=(end, outbox), daemon=True).start()
-    return outbox
+class _Outbox:
+    """What is put there is sent while the thread that puts it works on; what cannot be sent is dropped."""
 
+    def __init__(self, end: connection.Connection) -> None:
+        self._end = end
+        self._messages: SimpleQueue[bytes | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+        self.put = self._messages.put
 
-def _send(end: connection.Connection, outbox: SimpleQueue[bytes]) -> None:
-    with suppress(OSError):
-        while True:
-            end.send_bytes(outbox.get())
+    def _send(self) -> None:
+        with suppress(OSError):
+            while (message := self._messages.get()) is not None:
+                self._end.send_bytes(message)
+
+    def end(self) -> None:
+        """Wait until nothing is sent any more; where nobody reads, that is at once."""
+        self.put(None)
+        self._thread.join()

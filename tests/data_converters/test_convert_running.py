@@ -28,7 +28,6 @@ from groundswift.errors import GroundswiftError
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "convert", "coco"]
 QUIET = How(progress=False)
-KILLS = 50
 
 
 @pytest.fixture
@@ -105,13 +104,13 @@ def test_limit_ends_within_and_between_blocks(many, tmp_path, limit, workers):
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == limit
 
 
-def killed(many: Path, out: Path, after_s: float) -> None:
+def killed(many: Path, out: Path, after_s: float, how: How) -> None:
     """A process of its own that enters every block in its journal, killed after a while."""
 
     def run() -> None:
         tqdm.set_lock(threading.RLock())  # not the one that it shares with this process, which would stay locked after a kill
         journal.SECONDS = 0
-        convert(many, out)
+        convert(many, out, how)
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
@@ -120,29 +119,31 @@ def killed(many: Path, out: Path, after_s: float) -> None:
     process.join()
 
 
-def test_a_kill_at_any_moment_then_resume_ends_in_the_same_file(many, tmp_path):
+@pytest.mark.parametrize(("workers", "kills"), [(1, 50), (2, 20)])
+def test_a_kill_at_any_moment_then_resume_ends_in_the_same_file(many, tmp_path, workers, kills):
+    how = How(workers, progress=False)
     expected = convert(many, tmp_path / "expected.jsonl")
     started = time.monotonic()
-    killed(many, tmp_path / "timed.jsonl", 0)
+    killed(many, tmp_path / "timed.jsonl", 0, how)
     overhead = time.monotonic() - started
     journal_seconds, journal.SECONDS = journal.SECONDS, 0
     started = time.monotonic()
-    convert(many, tmp_path / "timed.jsonl")
+    convert(many, tmp_path / "timed.jsonl", how)
     whole = time.monotonic() - started
     journal.SECONDS = journal_seconds
     rng, gone_on_with = random.Random(7), 0
-    for number in range(KILLS):
+    for number in range(kills):
         out = tmp_path / f"{number}" / "out.jsonl"
         out.parent.mkdir()
         out.write_bytes(b"an earlier file\n")
-        killed(many, out, rng.uniform(0, overhead + whole))
+        killed(many, out, rng.uniform(0, overhead + whole), how)
         if leftovers(out):
             assert out.read_bytes() == b"an earlier file\n"
         gone_on_with += ".out.jsonl.journal" in leftovers(out)
-        assert convert(many, out, How(resume=True, progress=False)) == expected
+        assert convert(many, out, How(workers, resume=True, progress=False)) == expected
         assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
         assert leftovers(out) == []
-    assert gone_on_with > KILLS / 4, "the kills came too early or too late to try anything"
+    assert gone_on_with > kills / 4, "the kills came too early or too late to try anything"
 
 
 def half_done(many: Path, out: Path) -> None:
