@@ -61,7 +61,7 @@ def read_pieces(path: str | Path, hands: Hands, piece_bytes: int = PIECE) -> Coc
                 return None
             starts = cut(text, array.end(), piece_bytes)
             if len(starts) > MANY:
-                hands.start()
+                hands.start_one()
             head = msgspec.json.decode(text[: array.start()] + KEY + b":[]}", type=Rest)
             parts = decoded(here, starts, hands)
             last = starts[len(parts)]

@@ -29,7 +29,11 @@ RUNNING = [  # what every verb has beside its format's options
     click.Option(["--dry-run"], is_flag=True, help="Check and count; write nothing."),
     click.Option(["--resume"], is_flag=True, help="Go on where a killed run of the same command stopped."),
     click.Option(
-        ["--workers"], type=click.IntRange(min=1), show_default="one a processor", metavar="N", help="Processes that share a larger source."
+        ["--workers"],
+        type=click.IntRange(min=1),
+        show_default="one a processor, up to 8",
+        metavar="N",
+        help="Processes that share a larger source.",
     ),
     click.Option(
         ["--engine"], type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where --workers run: here, or on Ray."

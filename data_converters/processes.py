@@ -26,6 +26,7 @@ from .parts import undisturbed
 
 SECONDS = 0.02  # that a batch of tasks takes: to hand over less would cost more than it saves
 LARGEST = 64  # tasks in a batch
+MOST = 8  # processes, where nobody says
 QUEUED = 2  # batches that a process has: the one that it does, and the next
 AHEAD = 4  # batches a process that wait for an earlier one
 KILLED = (
@@ -38,20 +39,21 @@ Work = Callable[[Any], Any]
 
 
 def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many processes are of use where nobody says: one for each processor that this one may use, up to MOST."""
+    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 class Hands:
-    """This process and `count` - 1 others, which are started when there is a second task. A context, at whose end they end."""
+    """This process and up to `count` - 1 others, started one by one while there is more to do. A context, at whose end they end."""
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
         self._others: list[_Other] = []
 
-    def start(self) -> None:
-        """Start the others, where it is known that there is work for them."""
-        self._others = self._others or [_Other() for _ in range(self.count - 1)]
+    def start_one(self) -> None:
+        """Start one more of the others, where it is known that there is work for it."""
+        if len(self._others) < self.count - 1:
+            self._others.append(_Other())
 
     def __enter__(self) -> Hands:
         return self
@@ -71,8 +73,8 @@ class Hands:
             return
         tasks = iter(tasks)
         first = list(islice(tasks, 2))
-        if len(first) == 2:
-            self.start()
+        if len(first) == 2 and not self._others:
+            self.start_one()
         tasks, state, size = chain(first, tasks), b"", 1
         under_way: deque[_Batch] = deque()
         while some := list(islice(tasks, size)):
@@ -84,6 +86,8 @@ class Hands:
                 began = time.monotonic()
                 batch.done([work(task) for task in some])
                 size = min(LARGEST, int(len(some) * SECONDS / (time.monotonic() - began + SECONDS / LARGEST)) + 1)
+                if self._others:
+                    self.start_one()
             while under_way and (under_way[0].is_done or len(under_way) > AHEAD * self.count):
                 yield from self._results(under_way.popleft())
         for batch in under_way:
