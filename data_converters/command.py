@@ -14,6 +14,7 @@ import msgspec
 
 from groundswift.coco_file import half_character
 from groundswift.errors import GroundswiftError, fault
+from groundswift.images import most_pixels
 from groundswift.writing import sigterm_as_exit
 
 from .blocks import Totals
@@ -61,6 +62,8 @@ class FormatGroup(click.Group):
 def convert() -> None:
     """Turn annotations into rows for swift, and rows into other formats: one verb per format.
 
+    Exit status: 0 done, 1 faults (or Ctrl-C), 2 wrong use.
+
     \b
     Example:
       groundswift convert coco annotations.json --images images/ --out train.jsonl
@@ -93,6 +96,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         raise click.UsageError("Missing option '--out' (or --dry-run).")
     check_encoding([out, *msgspec.structs.asdict(options).values()])
     check_outputs(options, out)
+    most_pixels()  # a setting that is none is told once, and not of every picture
     notes = Notes(options.on_error)
     target = None if dry_run else out
     try:

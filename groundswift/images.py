@@ -37,7 +37,7 @@ PILLOW_WARNING = ("ignore", None, Image.DecompressionBombWarning, None, 0)  # as
 
 def _opened(source: str | Path | bytes) -> Image.Image:
     """A picture whose header has been read, and whose pixels are safe to decode."""
-    name, limit = _name(source), _max_pixels()
+    name, limit = _name(source), most_pixels()
     data = BytesIO(source) if isinstance(source, bytes) else local_copy(source)
     try:
         length = len(source) if isinstance(source, bytes) else _length(data)
@@ -91,7 +91,8 @@ def _check_size(image: Image.Image, length: int, limit: int, name: str | Path) -
         raise fault(name, f"broken image: its header says {width}x{height} px, which {length} bytes cannot hold", "a whole file")
 
 
-def _max_pixels() -> int:
+def most_pixels() -> int:
+    """How many pixels a picture may have. Raises GroundswiftError where GROUNDSWIFT_MAX_IMAGE_PIXELS is no number of them."""
     text = os.environ.get("GROUNDSWIFT_MAX_IMAGE_PIXELS", "")
     if not text:
         return MAX_PIXELS

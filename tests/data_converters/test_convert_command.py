@@ -310,3 +310,19 @@ def test_dry_run_writes_nothing_beside_the_rows(tmp_path, draw):
     assert only(tmp_path, "data.yaml", "images", "labels")
     assert CliRunner().invoke(main, [*map(str, arguments[:-1]), "--out", str(tmp_path / "rows.jsonl")]).exit_code == 0
     assert only(tmp_path, "data.yaml", "images", "labels", "rows.jsonl", "truth.json")
+
+
+def test_a_limit_of_pixels_that_is_none_is_told_once(small, pictures, annotate, out, monkeypatch):
+    """And not as a fault of every picture, which --on-error skip would leave out."""
+    monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", "much")
+    done = run(annotate(small), "--images", pictures, "--out", out, "--on-error", "skip")
+    assert (done.exit_code, done.stderr) == (1, "error: GROUNDSWIFT_MAX_IMAGE_PIXELS: 'much'; expected a whole number of pixels above 0\n")
+    assert out.read_bytes() == EARLIER
+
+
+def test_the_help_says_what_the_exit_status_means(small, pictures, annotate, out):
+    assert "Exit status: 0 done, 1 faults (or Ctrl-C), 2 wrong use." in CliRunner().invoke(main, ["convert", "--help"]).stdout
+    assert run(annotate(small), "--images", pictures, "--out", out).exit_code == 0
+    small["annotations"][0]["bbox"][0] = 999
+    assert run(annotate(small), "--images", pictures, "--out", out).exit_code == 1
+    assert run(annotate(small), "--images", pictures).exit_code == 2
