@@ -53,8 +53,9 @@ class Notes:
         self.left_out.merge(other.left_out)
         self.collected.merge(other.collected)
 
-    def settle(self, source: object) -> None:
-        """Raises GroundswiftError with the total and the first faults of each reason, where any was collected."""
+    def settle(self, source: object, in_sets: bool = True) -> None:
+        """Raises GroundswiftError with the total and the first faults of each reason, where any was collected. `in_sets`: whether a list
+        of sets could say to skip them, too."""
         total = self.collected.counts.total()
         if not total:
             return
@@ -64,5 +65,5 @@ class Notes:
             lines += [f"{count:>8}  {reason}", *(f"{'':>10}{example}" for example in examples)]
             if count > len(examples):
                 lines.append(f"{'':>10}... and {count - len(examples)} more")
-        lines.append("--on-error skip leaves them out and counts them (in a list of sets: on_error: skip)")
+        lines.append("--on-error skip leaves them out and counts them" + " (in a list of sets: on_error: skip)" * in_sets)
         raise GroundswiftError("\n".join(lines))

@@ -224,7 +224,7 @@ def plan_mix(sources: Sequence[Source], options: MixOptions, notes: Notes, told:
     for source in sources:
         index = LineIndex(shown(source.path), local_file(source.path))
         keys.append(_indexed(index, notes, told))
-        notes.settle(index.path)
+        notes.settle(index.path, in_sets=False)
         if not index:
             raise GroundswiftError("\n".join([f"{index.path}: no row in it; expected JSON objects, one a line", *notes.left_out.lines()]))
         indexes.append(index)

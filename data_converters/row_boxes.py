@@ -99,7 +99,7 @@ def gathered(options: BoxesOptions, notes: Notes, progress: bool) -> Gathered:
     with tqdm(rows, total=total, desc="convert", unit="row", disable=None if progress else True) as watched:
         for item in islice(watched, options.limit):
             gathering.take(item)
-    notes.settle(options.annotations)
+    notes.settle(options.annotations, in_sets=False)
     if not gathering.pictures:
         raise GroundswiftError("\n".join([f"{options.annotations}: no row with a picture is left", *notes.left_out.lines()]))
     return Gathered(gathering.pictures, list(gathering.categories.values()))

@@ -77,7 +77,7 @@ def facts_of(path: str, options: SplitOptions, notes: Notes, told: Told = lambda
     media = MediaKeys(options.same_content)
     for row in json_rows(facts.index, notes, told):
         _take_in(facts, row, media, notes)
-    notes.settle(facts.index.path)
+    notes.settle(facts.index.path, in_sets=False)
     if not facts.index:
         raise GroundswiftError("\n".join([f"{facts.index.path}: no row in it; expected JSON objects, one a line", *notes.left_out.lines()]))
     return facts

@@ -202,6 +202,7 @@ def test_a_broken_line_is_told_or_left_out(broken, said):
     assert done.exit_code == 1
     assert "bad.jsonl:2: " in done.stderr or "bad.jsonl:3: " in done.stderr
     assert "one JSON object a line" in done.stderr
+    assert "list of sets" not in done.stderr
     assert said is None or said in done.stderr
     assert Path("out.jsonl").read_bytes() == EARLIER
     assert sorted(os.listdir()) == ["a.jsonl", "b.jsonl", "bad.jsonl", "out.jsonl"]
