@@ -37,9 +37,10 @@ EXPECTED = "CVAT for images 1.1"
 class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn an export of CVAT ("CVAT for images 1.1") into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is annotations.xml or its folder; the pictures are in images/ beside it, or else in its folder, those of a project
-    by their subset: images/SUBSET/NAME where there is such a file, else images/NAME. Classes are those of --categories, else
-    all labels of the task, project or job in their order, then others that shapes have.
+    SOURCE is annotations.xml or its folder; the pictures are in images/ beside it, or else in its folder, those of a project by
+    their subset: images/SUBSET/NAME where there is such a file, else images/NAME. At an address nobody looks for folders: give
+    --images, and for a project --subset with the folder of that subset. Classes are those of --categories, else all labels of
+    the task, project or job in their order, then others that shapes have.
 
     A box is taken as it is; a rotated one, a polygon, an ellipse, a mask and a cuboid by the smallest upright box around them
     (counted). Polylines, points and skeletons do not bound an object: they are counted, and where a picture has one, its

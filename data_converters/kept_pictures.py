@@ -35,7 +35,10 @@ OF_ITS_NAME = {  # errors of a system that another name would not meet, and thei
 NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 SavePictures = Annotated[  # the option of formats whose rows may hold their pictures
     str | None,
-    msgspec.Meta(description="Folder to write the pictures to that the rows hold themselves.", extra={"path": True, "metavar": "DIR"}),
+    msgspec.Meta(
+        description="Folder to write the pictures to that the rows hold themselves, each as it is read.",
+        extra={"path": True, "metavar": "DIR"},
+    ),
 ]
 NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
 

@@ -37,8 +37,9 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn boxes of Open Images into rows: by default a question for the classes that are present in each image.
 
     SOURCE is a CSV file of boxes, of the full sets or of the challenges; columns are found by name. The picture of an ImageID
-    is found in DIR and the folders below. Sizes are read from the pictures, --no-check-images or not. Classes are those of
-    --categories, else in the order of --class-descriptions (only those that have boxes), else their codes, sorted.
+    is found in DIR and the folders below; where DIR is an address it is DIR/<ImageID>.jpg, and --only-present does not apply.
+    Sizes are read from the pictures, --no-check-images or not. Classes are those of --categories, else in the order of
+    --class-descriptions (only those that have boxes), else their codes, sorted.
 
     Not every object of every class has a box: only classes that were verified to be in an image were drawn. An answer to
     --classes all or one may therefore say that something is absent which is there.

@@ -88,7 +88,7 @@ class OtterOptions(PictureOptions, frozen=True, kw_only=True):
     save_pictures: Annotated[
         str | None,
         msgspec.Meta(
-            description="Folder to write the pictures to that a JSON file holds.",
+            description="Folder to write the pictures to that a JSON file holds, each as it is read.",
             extra={"path": True, "metavar": "DIR"},
         ),
     ] = None

@@ -39,9 +39,9 @@ FILE = "label file unreadable"
 class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn Pascal VOC annotations into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is a data set (its files are Annotations/*.xml, its pictures JPEGImages/) or a folder of XML files. The picture is
-    the one that <filename> names; a name without a suffix finds the one picture of that stem. Classes are those of
-    --categories, else of labels.txt in SOURCE, else all that the files name, sorted: two splits may then differ.
+    SOURCE is a data set (its files are Annotations/*.xml, its pictures JPEGImages/) or a folder of XML files, on a local disk.
+    The picture is the one that <filename> names; a name without a suffix finds the one picture of that stem. Classes are those
+    of --categories, else of labels.txt in SOURCE, else all that the files name, sorted: two splits may then differ.
 
     \b
     What the numbers of a box are (--corners):

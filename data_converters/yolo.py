@@ -45,10 +45,11 @@ NO_LABELS = {"classes.txt", "labels.txt", "notes.json"}  # what labelling tools 
 class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn a YOLO data set into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is data.yaml or the folder that holds it. Read of it: names (a list, or a mapping by index), path (the folder of the
-    data set; by default that of data.yaml), and the split: a folder of pictures, a file that lists them, or a list of such.
-    A list's lines are relative to the data set; those that start with ./ to the list. All pictures must lie in the
-    data set, or in the folder of --images. Labels of .../images/NAME.jpg are .../labels/NAME.txt, else beside the picture.
+    SOURCE is data.yaml or the folder that holds it, on a local disk, as are the pictures. Read of it: names (a list, or a
+    mapping by index), path (the folder of the data set; by default that of data.yaml), and the split: a folder of pictures, a
+    file that lists them, or a list of such. A list's lines are relative to the data set; those that start with ./ to the list.
+    All pictures must lie in the data set, or in the folder of --images. Labels of .../images/NAME.jpg are .../labels/NAME.txt,
+    else beside the picture.
 
     \b
     What follows the class on each line (--labels); nothing is told from the number of numbers:

@@ -57,9 +57,7 @@ class DataYaml(NamedTuple):
 def read_data_yaml(path: str) -> DataYaml:
     """Read data.yaml, or that of a folder. Raises GroundswiftError that names the file and what is wrong with it."""
     if is_url(path):
-        raise fault(
-            path, "a data set at an address cannot be listed", "a data set on a local disk; its pictures may lie elsewhere (--images)"
-        )
+        raise fault(path, "a data set at an address cannot be listed", "a data set on a local disk, and its pictures too")
     if os.path.isdir(path):
         found = sorted(name for name in os.listdir(path) if name.endswith((".yaml", ".yml")))
         if len(found) != 1 and "data.yaml" not in found:

@@ -352,3 +352,11 @@ def test_no_kind_is_guessed(kind, count):
 def test_pose_by_its_shape():
     assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, ".5 .5 .5 .5", (0.5,) * 4, "keypoints, left out")
     assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Wrong)
+
+
+def test_what_lies_at_an_address_is_refused(folder, tmp_path):
+    """It would have to be listed: the data set, and its pictures."""
+    out = tmp_path / "out.jsonl"
+    told = refusal(YoloOptions(annotations="s3://bucket/set"), out)
+    assert told.endswith("cannot be listed; expected a data set on a local disk, and its pictures too")
+    assert "s3://bucket/set: a folder at an address cannot be listed" in refusal(options(folder, images="s3://bucket/set"), out)
