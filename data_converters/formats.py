@@ -40,7 +40,9 @@ FORMATS = {
         FormatRow("coco-captions", "coco_captions:CocoCaptionsOptions", "COCO captions.", "COCO captions, one JSON file", "captions"),
         FormatRow("yolo", "yolo:YoloOptions", "YOLO data sets.", "YOLO: data.yaml, boxes, polygons, rotated boxes, poses", "detection"),
         FormatRow("voc", "voc:VocOptions", "Pascal VOC.", "Pascal VOC, a folder of XML files", "detection"),
-        FormatRow("cvat", "cvat:CvatOptions", "CVAT for images 1.1.", "CVAT for images 1.1, one XML file", "detection"),
+        FormatRow(
+            "cvat", "cvat:CvatOptions", "CVAT for images 1.1.", "CVAT for images 1.1: the XML file of a task, project or job", "detection"
+        ),
         FormatRow("dota", "dota:DotaOptions", "DOTA.", "DOTA, a folder of text files of rotated boxes", "detection"),
         FormatRow("openimages", "openimages:OpenImagesOptions", "Open Images.", "Open Images, a CSV file of boxes", "detection"),
         FormatRow(
@@ -54,7 +56,7 @@ FORMATS = {
             "refcoco-hub",
             "refcoco_hub:RefcocoHubOptions",
             "RefCOCO, RefCOCO+, RefCOCOg of the hubs.",
-            "RefCOCO, RefCOCO+, RefCOCOg: rows of lmms-lab or jxu124 (swift/refcoco), Parquet or JSONL",
+            "RefCOCO, RefCOCO+, RefCOCOg: rows of lmms-lab or jxu124 (swift/refcoco), Parquet, JSONL, JSON",
             "referring (find), describing",
         ),
         FormatRow(
@@ -78,21 +80,49 @@ FORMATS = {
             "Shikra rows: boxes, points, conversations",
             "any conversation, with boxes and points; referring (find), describing",
         ),
-        FormatRow("llava", "llava:LlavaOptions", "Conversations as LLaVA has them.", "LLaVA conversations", "conversation"),
-        FormatRow("otter", "otter:OtterOptions", "MIMIC-IT, Otter's instructions.", "MIMIC-IT (Otter) instructions", "conversation"),
-        FormatRow("scienceqa", "scienceqa:ScienceQaOptions", "ScienceQA.", "ScienceQA, original files and hub rows", "question answering"),
-        FormatRow("image-text", "image_text:ImageTextOptions", "A picture and its text.", "image-to-text rows", "captions, OCR, LaTeX"),
-        FormatRow("latex-ocr", "image_text:LatexOcrOptions", "LaTeX-OCR.", "LaTeX-OCR, hub rows", "formulas as LaTeX"),
+        FormatRow(
+            "llava", "llava:LlavaOptions", "Conversations as LLaVA has them.", "LLaVA conversations: JSON, JSONL, Parquet", "conversation"
+        ),
+        FormatRow(
+            "otter",
+            "otter:OtterOptions",
+            "MIMIC-IT, Otter's instructions.",
+            "MIMIC-IT (Otter): instructions and pictures in JSON",
+            "conversation",
+        ),
+        FormatRow(
+            "scienceqa", "scienceqa:ScienceQaOptions", "ScienceQA.", "ScienceQA: original files, or rows of the hubs", "question answering"
+        ),
+        FormatRow(
+            "image-text",
+            "image_text:ImageTextOptions",
+            "A picture and its text.",
+            "a picture and its text a row: CSV, JSON, JSONL, Parquet",
+            "captions, OCR, LaTeX",
+        ),
+        FormatRow("latex-ocr", "image_text:LatexOcrOptions", "LaTeX-OCR.", "LaTeX-OCR: rows of the hubs", "formulas as LaTeX"),
         FormatRow(
             "video-chatgpt",
             "video_chatgpt:VideoChatGptOptions",
             "Questions about videos.",
-            "VideoChatGPT, VideoInstruct100K",
+            "VideoChatGPT: rows of the hubs, the benchmark's own files, VideoInstruct100K",
             "video answering",
         ),
-        FormatRow("glm4v", "glm4v:Glm4vOptions", "GLM-4V's fine-tuning rows.", "GLM-4V messages", "conversation"),
-        FormatRow("phi3v", "phi3v:Phi3vOptions", "Phi-3-vision's fine-tuning rows.", "Phi-3-vision JSON", "conversation"),
-        FormatRow("swift2", "swift2:Swift2Options", "Rows of ms-swift 2.x.", "ms-swift 2.x rows", "any conversation, in today's form"),
+        FormatRow("glm4v", "glm4v:Glm4vOptions", "GLM-4V's fine-tuning rows.", "GLM-4V messages: JSON, JSONL", "conversation"),
+        FormatRow(
+            "phi3v",
+            "phi3v:Phi3vOptions",
+            "Phi-3-vision's fine-tuning rows.",
+            "Phi-3-vision in the forms of LLaVA, ms-swift and the cookbook",
+            "conversation",
+        ),
+        FormatRow(
+            "swift2",
+            "swift2:Swift2Options",
+            "Rows of ms-swift 2.x.",
+            "rows of ms-swift 2.x, each of its forms",
+            "any conversation, in today's form",
+        ),
         FormatRow("to-coco", "to_coco:ToCocoOptions", "Rows back to a COCO file.", "swift rows", "COCO instances"),
         FormatRow("to-yolo", "to_yolo:ToYoloOptions", "Rows back to a YOLO data set.", "swift rows", "YOLO data set"),
         FormatRow("to-shikra", "to_shikra:ToShikraOptions", "Rows back to rows of Shikra.", "swift rows", "Shikra rows"),
