@@ -18,10 +18,13 @@ from .kept_pictures import HeldPicture, held_size_wh, kept_picture
 from .pictures import UPRIGHT
 from .row_files import Sourced
 from .row_pictures import RowPictures, Seen
-from .swift2 import NATIVE
 
 ORDER = "system at most once and first, then user and assistant in turn, the assistant last"
-INLINE = re.compile("<img>.+?</img>")  # swift makes a picture of it where a row has none
+INLINE = {  # a picture or video named in a text: swift 2.x read both, today's reads the first in a row without pictures
+    "image": re.compile("<img>(.+?)</img>"),
+    "video": re.compile("<video>(.+?)</video>"),
+}
+NATIVE = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|begin_of_box|end_of_box)(?:_start|_end)?\|>|<loc_?\d+>")
 NATIVE_KEPT = "box text in a model's own tokens, kept as text"
 
 
@@ -89,7 +92,7 @@ def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], pi
         text = each.content
         for tag in tags:
             text = text.replace(tag, "")
-        found = swift_tag_in(text) or (not pictured and INLINE.search(text) and "<img>")
+        found = swift_tag_in(text) or (not pictured and INLINE["image"].search(text) and "<img>")
         if found:
             what = f"the text of {each.role} holds {found}, which swift would replace"
             raise NoRow(Fault("text with one of swift's tags", f"{where}, turn {index}", what, "text without it"))

@@ -14,11 +14,11 @@ import msgspec
 
 from groundswift.records import Row, detection_row
 
-from .coco import ORDERS
+from .coco import ORDERS, listed
 from .faults import Fault, Notes
 from .fitting import Pictures, fitted_box
 from .image_text import PictureText, PictureTextMaker
-from .prompts import Asking, asking, check_names, filled, written_name
+from .prompts import Asking, asking, check_names, filled
 from .row_files import Sourced
 from .row_pictures import RowPictures, Seen
 
@@ -68,7 +68,7 @@ class HubDetectionMaker(msgspec.Struct, frozen=True):
             return
         placed.sort(key=ORDERS["category"])
         prompt = self.questions.pick(row.image_id)
-        question = filled(prompt.text, {"categories": ", ".join(map(written_name, self.names))})
+        question = filled(prompt.text, {"categories": listed(self.names)})
         labels, boxes = [self.names[category] for category, *_ in placed], [box for _, *box in placed]
         made = detection_row(row.image_id, "", size_wh, question, labels, boxes, prompt.name)
         yield msgspec.structs.replace(made, images=[])

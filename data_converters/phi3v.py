@@ -16,12 +16,12 @@ import msgspec
 
 from groundswift.records import IMAGE, Message, Row
 
-from .conversations import ConversationMaker, check_order, check_texts, finished, looked_at, message, with_ids, with_tags
+from .conversations import INLINE, ConversationMaker, check_order, check_texts, finished, looked_at, message, with_ids, with_tags
 from .faults import Fault, NoRow, Notes
 from .reading import PictureOptions, Reading
 from .row_files import read_rows
 from .row_pictures import RowPictures
-from .swift2_turns import INLINE, ROLES
+from .swift2_turns import ROLES
 
 NUMBERED = re.compile(r"<\|image_([0-9]{1,6})\|>")
 PATHS = INLINE["image"]

@@ -22,6 +22,7 @@ from groundswift.errors import fault
 from groundswift.records import Row
 from groundswift.storage import file_name
 
+from .conversations import number_of
 from .faults import Fault, Notes
 from .fitting import Found, Pictures, fitted_box
 from .kept_pictures import HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
@@ -239,11 +240,6 @@ def of_lmms(where: str, row: LmmsRow, name: str) -> Named:
         names=names_of(row.file_name) if row.file_name else [],
         stated_wh=None,
     )
-
-
-def number_of(where: str) -> str:
-    """The number of a row, with which the place of each ends."""
-    return re.search(r"\d*$", where)[0]
 
 
 def plain_name(file_name: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from groundswift.coco_file import without_collection
+from groundswift.collecting import without_collection
 from groundswift.errors import fault
 
 PLAIN = "a pickle of lists, dictionaries, texts and numbers"

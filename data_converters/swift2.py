@@ -15,26 +15,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from groundswift.records import Message, Objects, Row, swift_tag_in, whole
-from groundswift.storage import file_name
 
+from .conversations import NATIVE, NATIVE_KEPT, ConversationMaker, numbered
 from .faults import Fault, NoRow, Notes
 from .fitting import fitted_box
 from .pictures import UPRIGHT
 from .reading import PictureOptions, Reading
-from .row_files import Sourced, read_rows
+from .row_files import read_rows
 from .row_pictures import RowPictures, Seen
 from .swift2_objects import OldObject, objects_of, to_px
 from .swift2_turns import OldRow, media_of, turns_of
 
 TAG = re.compile("<ref-object>|<bbox>")
 OWN = re.compile("<image>|<video>|<bbox>|<ref-object>")  # what may stand in a text
-NATIVE = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|begin_of_box|end_of_box)(?:_start|_end)?\|>|<loc_?\d+>")
 REAL, NORM_1000, NORM_1 = "real", "norm_1000", "norm_1"
 
 
@@ -75,7 +73,7 @@ class Swift2Options(PictureOptions, frozen=True, kw_only=True):
         rows, total = read_rows(self.annotations, OldRow)
         make = Swift2Maker(
             pictures=RowPictures(self.pictures()),
-            source=Path(file_name(self.annotations)).stem,
+            source=self.annotations,
             bbox_type=self.bbox_type,
             norm_1000=int(self.norm_1000),
             turned=self.turned,
@@ -83,8 +81,8 @@ class Swift2Options(PictureOptions, frozen=True, kw_only=True):
         return Reading(rows, make, total)
 
 
-class Swift2Maker(msgspec.Struct, frozen=True):
-    """Makes today's row of one of 2.x. `source` begins its sample_id."""
+class Swift2Maker(ConversationMaker, frozen=True):
+    """Makes today's row of one of 2.x. The name of `source` begins its sample_id."""
 
     pictures: RowPictures
     source: str
@@ -92,18 +90,7 @@ class Swift2Maker(msgspec.Struct, frozen=True):
     norm_1000: int
     turned: str | None
 
-    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
-        where, old = item
-        try:
-            row = self.row(where, old, notes)
-        except NoRow as stopped:
-            if stopped.fault is not None:
-                notes.add(stopped.fault)
-        else:
-            yield row
-
     def row(self, where: str, old: OldRow, notes: Notes) -> Row:
-        """Today's row. Raises NoRow with the fault, or without one where it is noted already."""
         for name in ("tools", "rejected_response", "label"):
             if getattr(old, name):
                 notes.count(f"column {name}, left out", where)
@@ -111,7 +98,7 @@ class Swift2Maker(msgspec.Struct, frozen=True):
         images, videos = media_of(where, old, messages)
         objects = objects_of(where, old.objects)
         if any(NATIVE.search(message.content) for message in messages):
-            notes.count("box text in a model's own tokens, kept as text", where)
+            notes.count(NATIVE_KEPT, where)
         needed = self.turned == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
         seen = [self.seen(where, index, name, needed, notes) for index, name in enumerate(images)]
         clips = [self.pictures.see_video(name, f"{where}, video {index} ({name[:200]})", notes) for index, name in enumerate(videos)]
@@ -124,7 +111,7 @@ class Swift2Maker(msgspec.Struct, frozen=True):
             images=[each.path for each in seen],
             videos=clips,
             objects=objects_now,
-            sample_id=f"{self.source}/{re.search(r'[0-9]+$', where)[0]}",
+            sample_id=numbered(self.source, where),
             size_wh=seen[0].size_wh if seen else None,
         )
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from groundswift.records import Message
 
+from .conversations import INLINE
 from .faults import Fault, NoRow
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
-INLINE = {"image": re.compile(r"<img>(.+?)</img>"), "video": re.compile(r"<video>(.+?)</video>")}
 ORDER = "system if any, then user and assistant in turn, the assistant last"
 
 
