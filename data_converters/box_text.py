@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS, format_answer
@@ -21,8 +19,8 @@ from .fitting import fitted_box, fitted_point
 from .lint.checks_boxes import number_fault
 from .lint.checks_rows import check_counts, check_roles
 from .lint.rules import RULES
-from .lint.views import View, image_source, view_of
-from .row_boxes import HARMLESS, AnyRow
+from .lint.views import View, image_source
+from .our_rows import SOUND, AnyRow, viewed
 from .row_pictures import LONGEST
 
 TAG = re.compile(f"{REF}|{BOX}")
@@ -37,12 +35,12 @@ class Spoken(NamedTuple):
 
 def spoken(where: str, row: AnyRow, family: str, notes: Notes) -> Spoken:
     """A row as text of a family. Raises NoRow where swift would not take it, or it has what cannot be told in text."""
-    view = view_of({key: value for key, value in msgspec.structs.asdict(row).items() if value is not None})
-    found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
-    found += [each for each in (*check_roles(view), *check_counts(view)) if RULES[each[0]].severity == "error"] if not found else []
-    for rule, text in found:
-        what, _, expected = text.partition("; expected ")
-        raise NoRow(Fault(rule, where, what, expected or "a row that groundswift lint finds nothing in"))
+    view, misshapen = viewed(where, row)
+    if misshapen:
+        raise NoRow(misshapen[0])
+    for rule, text in (*check_roles(view), *check_counts(view)):
+        if RULES[rule].severity == "error":
+            raise NoRow(Fault.of(rule, where, text, SOUND))
     if row.videos:
         raise NoRow(Fault("row with a video", where, "videos", "pictures"))
     for label in view.refs or ():
@@ -74,8 +72,7 @@ def written(where: str, view: View, row: AnyRow, family: str, notes: Notes) -> l
     for index, box in enumerate(view.boxes or ()):
         thing = f"{where}, box {index}"
         if problem := number_fault(box):
-            what, _, expected = problem[1].partition("; expected ")
-            raise NoRow(Fault(problem[0], thing, what, expected))
+            raise NoRow(Fault.of(problem[0], thing, problem[1]))
         size_wh = row.size_wh if view.image_of(index) == 0 else None
         if size_wh is None or min(size_wh) < 1:
             what = (
@@ -105,8 +102,7 @@ def rendered(where: str, view: View, boxes: list[list[float]], family: str) -> l
             else:
                 content = TAG.sub(lambda tag: next(labels) if tag[0] == REF else box_text(next(numbers), family), content)
         except GroundswiftError as error:
-            what, _, expected = str(error).partition("; expected ")
-            raise NoRow(Fault("box or label that the family cannot write", f"{where}, turn {index}", what, expected)) from None
+            raise NoRow(Fault.of("box or label that the family cannot write", f"{where}, turn {index}", str(error))) from None
         messages.append(Message(role, content))
     return messages
 
@@ -125,13 +121,3 @@ def answered(content: str, labels: Iterator[str], numbers: Iterator[list[float]]
 def box_text(numbers: list[float], family: str) -> str:
     """One box or point within a sentence."""
     return GRAMMARS[family_row(family).grammar].write_box(numbers)
-
-
-def relative(thing: str, path: str, folder: str | None) -> str:
-    """A path as it is, or relative to a folder. Raises NoRow for one outside it."""
-    if folder is None:
-        return path
-    start = folder.rstrip("/") + "/"
-    if not path.startswith(start):
-        raise NoRow(Fault("image outside the folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images"))
-    return path[len(start) :]

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault, half_character
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import fault
 from groundswift.records import whole
 from groundswift.storage import is_url
 from groundswift.writing import write_whole
@@ -131,7 +131,7 @@ def labels_reading(
     if not coco.images:
         notes.settle(options.annotations)
         if labelled:
-            raise GroundswiftError("\n".join([f"{options.annotations}: no image is left to make a row of", *notes.left_out.lines()]))
+            raise notes.nothing_left(options.annotations, "no image is left to make a row of")
     reading = detection_reading(coco, options, Pictures(pictures.folder, False), notes)
     if options.coco_out is not None:
         write_coco(coco, options.coco_out, notes)

@@ -17,6 +17,12 @@ class Fault(NamedTuple):
     what: str
     expected: str
 
+    @classmethod
+    def of(cls, reason: str, thing: str, text: str, expected: str = "") -> Fault:
+        """From the text of an error, `what; expected this`; `expected` where that does not say."""
+        what, _, stated = text.partition("; expected ")
+        return cls(reason, thing, what, stated or expected)
+
     def __str__(self) -> str:
         return f"{self.thing}: {self.what}; expected {self.expected}"
 
@@ -52,6 +58,10 @@ class Notes:
         """Take in the notes of a later part of the same source."""
         self.left_out.merge(other.left_out)
         self.collected.merge(other.collected)
+
+    def nothing_left(self, source: object, what: str) -> GroundswiftError:
+        """The error that `what`, since all of it was left out."""
+        return GroundswiftError("\n".join([f"{source}: {what}", *self.left_out.lines()]))
 
     def settle(self, source: object, in_sets: bool = True) -> None:
         """Raises GroundswiftError with the total and the first faults of each reason, where any was collected. `in_sets`: whether a list

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 import msgspec
 
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import is_url
+from groundswift.storage import absolute
 
-from .box_text import relative, spoken
+from .box_text import spoken
 from .conversations import ConversationMaker, check_order, check_texts, finished, looked_at, message, numbered
 from .faults import Fault, NoRow, Notes
+from .our_rows import AnyRow, relative
 from .reading import Options, PictureOptions, Reading
-from .row_boxes import AnyRow
 from .row_files import read_rows
 from .row_pictures import RowPictures
 
@@ -67,9 +66,8 @@ class GlmMaker(ConversationMaker, frozen=True):
             if each.tools:
                 raise NoRow(Fault("row with tools", f"{where}, turn {index}", "tools", "a conversation without tools"))
             if each.image and each.role != "user":
-                raise NoRow(
-                    Fault("image outside a question", f"{where}, turn {index}", f"image beside a text of {each.role[:100]}", "one of user")
-                )
+                what = f"an image beside a text of {each.role[:100]}"
+                raise NoRow(Fault("image outside a question", f"{where}, turn {index}", what, "images beside texts of the user"))
         images = [each.image for each in source.messages if each.image]
         if len(images) > 1:
             raise NoRow(Fault("more than one image", where, f"{len(images)} images", "one: the format takes no more"))
@@ -107,7 +105,7 @@ class ToGlm4vOptions(Options, frozen=True, kw_only=True):
 
     def read(self, notes: Notes) -> Reading:
         rows, total = read_rows(self.annotations, AnyRow)
-        return Reading(rows, ToGlmMaker(absolute(self.images)), total)
+        return Reading(rows, ToGlmMaker(self.images and absolute(self.images)), total)
 
 
 class ToGlmMaker(ConversationMaker, frozen=True):
@@ -125,18 +123,10 @@ class ToGlmMaker(ConversationMaker, frozen=True):
             if IMAGE in text:
                 if each.role != "user" or not text.startswith(IMAGE):
                     what = f"{IMAGE} within a text of {each.role}"
-                    raise NoRow(
-                        Fault(
-                            "image within a text", f"{where}, turn {index}", what, "at the start of a question: the format shows it there"
-                        )
-                    )
+                    expected = "at the start of a question: the format shows it there"
+                    raise NoRow(Fault("image within a text", f"{where}, turn {index}", what, expected))
                 text, image = text.removeprefix(IMAGE), relative(f"{where}, image 0", images[0], self.folder)
                 if index:
                     notes.count("picture behind the first message, where GLM-4's own script does not look", where)
             out.append(GlmMessage(each.role, text, image))
         return GlmRow(out)
-
-
-def absolute(folder: str | None) -> str | None:
-    """A folder that paths are to be relative to."""
-    return folder if folder is None or is_url(folder) else os.path.abspath(folder)

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import Tally, fault
 from groundswift.storage import is_url, local_copy, shown, stat_key
 
 from .faults import Fault, Notes, OnError
@@ -226,7 +226,7 @@ def plan_mix(sources: Sequence[Source], options: MixOptions, notes: Notes, told:
         keys.append(_indexed(index, notes, told))
         notes.settle(index.path, in_sets=False)
         if not index:
-            raise GroundswiftError("\n".join([f"{index.path}: no row in it; expected JSON objects, one a line", *notes.left_out.lines()]))
+            raise notes.nothing_left(index.path, "no row in it; expected JSON objects, one a line")
         indexes.append(index)
     weights, sizes = [source.weight for source in sources], [len(index) for index in indexes]
     total, first = most_without_repeating(sizes, weights) if options.total is None else (options.total, None)

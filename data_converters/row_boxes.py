@@ -8,30 +8,28 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from tqdm import tqdm
 
-from groundswift.errors import GroundswiftError
 from groundswift.records import BOX, REF
-from groundswift.storage import is_url
+from groundswift.storage import absolute, folder_of
 
 from .categories import Category, read_categories
 from .faults import Fault, Notes
 from .fitting import Pictures, fitted_box
-from .lint.views import TAGS, View, image_source, view_of
+from .lint.views import TAGS, View, image_source
+from .our_rows import AnyRow, viewed
 from .row_files import Sourced, read_rows
 from .row_pictures import RowPictures
 from .whole_output import WholeOptions
 
 Named = tuple[str, float, float, float, float]  # label, then xyxy in px
-HARMLESS = {"old-columns", "objects-keys"}  # of lint's rules on the shape of a row: swift reads such rows all the same
 
 
 class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
@@ -52,20 +50,6 @@ class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
             extra={"path": True, "metavar": "FILE"},
         ),
     ] = None
-
-
-class AnyRow(msgspec.Struct):
-    """A row as it may stand in a file or in the results of an inference; its parts are checked by lint's reader."""
-
-    messages: Any = None
-    query: Any = None
-    response: Any = None
-    images: Any = None
-    image: Any = None
-    videos: Any = None
-    objects: Any = None
-    sample_id: int | str | None = None
-    size_wh: tuple[int, int] | None = None
 
 
 @dataclass
@@ -101,14 +85,13 @@ def gathered(options: BoxesOptions, notes: Notes, progress: bool) -> Gathered:
             gathering.take(item)
     notes.settle(options.annotations, in_sets=False)
     if not gathering.pictures:
-        raise GroundswiftError("\n".join([f"{options.annotations}: no row with a picture is left", *notes.left_out.lines()]))
+        raise notes.nothing_left(options.annotations, "no row with a picture is left")
     return Gathered(gathering.pictures, list(gathering.categories.values()))
 
 
 def row_pictures(options: BoxesOptions) -> RowPictures:
     """Where relative paths start. A folder that is not there shows at the pictures."""
-    folder = options.images or os.path.dirname(options.annotations) or os.curdir
-    return RowPictures(Pictures(folder.rstrip("/") if is_url(folder) else os.path.abspath(folder), options.check_images))
+    return RowPictures(Pictures(absolute(options.images or folder_of(options.annotations)), options.check_images))
 
 
 @dataclass
@@ -127,12 +110,10 @@ class Gathering:
             self.notes.add(item)
             return
         where, row = item
-        view = view_of({key: value for key, value in msgspec.structs.asdict(row).items() if value is not None})
-        found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
-        for rule, text in found:
-            what, _, expected = text.partition("; expected ")
-            self.notes.add(Fault(rule, where, what, expected or "a row that groundswift lint finds nothing in"))
-        if found:
+        view, misshapen = viewed(where, row)
+        for each in misshapen:
+            self.notes.add(each)
+        if misshapen:
             return
         if not view.images:
             self.notes.count("row with videos only, left out" if row.videos else "row without a picture, left out", where)

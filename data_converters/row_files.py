@@ -48,12 +48,10 @@ def _json_lines(path: str, row_type: type[msgspec.Struct]) -> Iterator[Sourced |
     name = shown(path)
     for number, row in read_jsonl(path, row_type):
         where = f"{name}:{number}"
-        yield _fault(where, row) if isinstance(row, GroundswiftError) else Sourced(where, row)
-
-
-def _fault(where: str, error: GroundswiftError) -> Fault:
-    what, _, expected = str(error).removeprefix(f"{where}: ").partition("; expected ")
-    return Fault(NO_ROW, where, what, expected)
+        if isinstance(row, GroundswiftError):
+            yield Fault.of(NO_ROW, where, str(row).removeprefix(f"{where}: "))
+        else:
+            yield Sourced(where, row)
 
 
 def _lines(path: str, here: Path) -> int:

@@ -14,7 +14,6 @@ import msgspec
 
 from groundswift import __version__
 from groundswift.collecting import frozen, without_collection
-from groundswift.errors import GroundswiftError
 from groundswift.records import Row
 from groundswift.storage import exists, is_url, shown, stat_key
 
@@ -88,7 +87,7 @@ def settle(options: Options, reading: Reading, totals: Totals, notes: Notes) -> 
     """Raise GroundswiftError with the faults there were, or where nothing came out."""
     notes.settle(options.annotations)
     if not totals.rows:
-        raise GroundswiftError("\n".join([f"{options.annotations}: no {reading.unit} is left to make a row of", *notes.left_out.lines()]))
+        raise notes.nothing_left(options.annotations, f"no {reading.unit} is left to make a row of")
 
 
 def made_blocks(options: Options, reading: Reading, how: How, hands: Hands, done: int) -> Iterator[Made]:

@@ -79,7 +79,7 @@ def facts_of(path: str, options: SplitOptions, notes: Notes, told: Told = lambda
         _take_in(facts, row, media, notes)
     notes.settle(facts.index.path, in_sets=False)
     if not facts.index:
-        raise GroundswiftError("\n".join([f"{facts.index.path}: no row in it; expected JSON objects, one a line", *notes.left_out.lines()]))
+        raise notes.nothing_left(facts.index.path, "no row in it; expected JSON objects, one a line")
     return facts
 
 
@@ -89,8 +89,7 @@ def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, notes: Notes) -> None
     if broken is None and not all(map(image_source, view.images)):
         broken = f"images are {short(view.images)}; expected paths"
     if broken is not None:
-        what, _, expected = broken.partition("; expected ")
-        return notes.add(Fault("image that is none", where, what, expected))
+        return notes.add(Fault.of("image that is none", where, broken))
     try:
         keys = list(dict.fromkeys(map(media, media_of(view))))
     except GroundswiftError as error:

@@ -10,7 +10,7 @@ import msgspec
 
 from groundswift.errors import GroundswiftError
 from groundswift.records import whole
-from groundswift.storage import is_url
+from groundswift.storage import absolute
 from groundswift.writing import write_whole
 
 from .blocks import Totals
@@ -125,10 +125,7 @@ def beside(picture: Picture) -> int | str | list[int | str] | None:
 
 def file_names(paths: list[str], folder: str | None) -> list[str]:
     """Each path relative to `folder`, or to the deepest folder that holds them all. Raises GroundswiftError for one outside it."""
-    if folder is None:
-        folder = common_folder(paths)
-    elif not is_url(folder):
-        folder = os.path.abspath(folder)
+    folder = common_folder(paths) if folder is None else absolute(folder)
     start = folder.rstrip("/") + "/" if folder else ""
     for path in paths:
         if not path.startswith(start):

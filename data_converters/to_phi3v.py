@@ -10,17 +10,18 @@ from typing import Annotated, Literal
 import msgspec
 
 from groundswift.records import IMAGE, Message
+from groundswift.storage import absolute
 from groundswift.writing import write_whole
 
 from .blocks import Totals, blocks_of, make_block
-from .box_text import relative, spoken
+from .box_text import spoken
 from .conversations import ConversationMaker
 from .faults import Fault, NoRow, Notes
-from .glm4v import absolute
+from .our_rows import AnyRow, relative
 from .phi3v import NUMBERED, PhiRow, PhiTurn
 from .reading import Reading
-from .row_boxes import AnyRow
 from .row_files import read_rows
+from .run import bar, settle
 from .whole_output import WholeOptions
 
 FAMILY = "phi3_vision"
@@ -69,10 +70,8 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
 
     def lines(self, totals: Totals, notes: Notes, progress: bool, as_list: bool) -> Iterator[bytes]:
         """The content of the output, block by block; faults are raised at its end."""
-        from .run import bar, settle  # which loads this package's outputs
-
         rows, total = read_rows(self.annotations, AnyRow)
-        reading = Reading(rows, ToPhiMaker(self.form, absolute(self.images)), total)
+        reading = Reading(rows, ToPhiMaker(self.form, self.images and absolute(self.images)), total)
         with bar(reading, self.limit, 0, progress) as line:
             for items in blocks_of(reading.items, self.limit):
                 block = make_block(reading.make, self.on_error, items)

@@ -10,7 +10,6 @@ What Shikra's rows cannot say:
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,16 +19,15 @@ from typing import Annotated
 import msgspec
 
 from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, whole
-from groundswift.storage import is_url
 
 from .conversations import ConversationMaker, check_order, check_texts, with_tags
 from .faults import Fault, NoRow, Notes
 from .fitting import fitted_box, fitted_point
 from .lint.checks_boxes import number_fault
-from .lint.views import View, image_source, view_of
+from .lint.views import View, image_source
+from .our_rows import AnyRow, relative, viewed
 from .pictures import UPRIGHT
 from .reading import PictureOptions, Reading
-from .row_boxes import HARMLESS, AnyRow
 from .row_files import read_rows
 from .row_pictures import RowPictures, Seen
 from .shikra import BOXES, POINTS, Side
@@ -128,7 +126,11 @@ class ToShikraMaker(ConversationMaker, frozen=True):
     folder: str | None
 
     def row(self, where: str, source: OurRow, notes: Notes) -> OutRow:
-        view = viewed(where, source, notes)
+        view, misshapen = viewed(where, source)
+        for each in misshapen:
+            notes.add(each)
+        if misshapen:
+            raise NoRow(None)
         if source.videos or len(view.images) > 1:
             what = "videos" if source.videos else f"{len(view.images)} images"
             raise NoRow(Fault("row that Shikra cannot hold", where, what, "one picture, or none"))
@@ -146,7 +148,7 @@ class ToShikraMaker(ConversationMaker, frozen=True):
             notes.count("label written into the text", where, len(labels))
         width, height = (seen.size_wh if seen else None) or (None, None)
         return OutRow(
-            image=self.written(where, seen.path) if seen else None,
+            image=relative(f"{where}, image", seen.path, self.folder) if seen else None,
             target=OutTarget(list(map(list, pool.boxes)), list(map(list, pool.points))) if pool.boxes or pool.points else None,
             conversations=turns,
             sample_id=source.sample_id,
@@ -166,28 +168,6 @@ class ToShikraMaker(ConversationMaker, frozen=True):
         if seen.orientation != UPRIGHT:
             notes.count("image turned by its EXIF orientation, which Shikra does not apply", name)
         return seen
-
-    def written(self, where: str, path: str) -> str:
-        """A path as it shall stand in the row. Raises NoRow where it is to be relative to a folder that it is not in."""
-        if self.folder is None:
-            return path
-        start = self.folder.rstrip("/") + "/"
-        path = path if is_url(path) else os.path.normpath(path)
-        if not path.startswith(start):
-            raise NoRow(Fault("image outside the folder", where, f"image {path}", f"all pictures below {self.folder}, or no --images"))
-        return path[len(start) :]
-
-
-def viewed(where: str, source: OurRow, notes: Notes) -> View:
-    """The parts of a row. Raises NoRow where lint finds it misshapen; why is noted."""
-    view = view_of({key: value for key, value in msgspec.structs.asdict(source).items() if value is not None and key != "prompt"})
-    found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
-    for rule, text in found:
-        what, _, expected = text.partition("; expected ")
-        notes.add(Fault(rule, where, what, expected or "a row that groundswift lint finds nothing in"))
-    if found:
-        raise NoRow(None)
-    return view
 
 
 def without_system(where: str, view: View, notes: Notes) -> list[Message]:
@@ -229,8 +209,7 @@ def placed(where: str, view: View, seen: Seen | None, notes: Notes) -> list[list
     for index, box in enumerate(view.boxes or ()):
         thing, problem = f"{where}, box {index}", number_fault(box)
         if problem:
-            what, _, expected = problem[1].partition("; expected ")
-            notes.add(Fault(problem[0], thing, f"box {what}", expected))
+            notes.add(Fault.of(problem[0], thing, f"box {problem[1]}"))
             out.append(None)
             continue
         sides = seen.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)

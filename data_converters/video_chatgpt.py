@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import VIDEO, Message, Row
-from groundswift.storage import is_file, is_folder, is_url
+from groundswift.storage import absolute, is_file, is_folder
 
 from .conversations import check_texts, numbered
 from .faults import Fault, NoRow, Notes
@@ -72,9 +71,8 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
     def read(self, notes: Notes) -> Reading:
         if self.check_videos and not is_folder(self.videos):
             raise fault(self.videos, "no such folder", "the folder of the videos (--videos), or --no-check-videos")
-        folder = self.videos.rstrip("/") if is_url(self.videos) else os.path.abspath(self.videos)
         rows, total = read_rows(self.annotations, VideoRow)
-        return Reading(rows, VideoMaker(folder, self.check_videos, self.annotations), total)
+        return Reading(rows, VideoMaker(absolute(self.videos), self.check_videos, self.annotations), total)
 
 
 class VideoMaker(msgspec.Struct, frozen=True):

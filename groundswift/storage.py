@@ -95,6 +95,11 @@ def joined_inside(folder: str, name: str) -> str | None:
         form = decoded
 
 
+def absolute(path: str) -> str:
+    """A path that does not depend on the working folder; an address as it is, less a slash at its end. Text alone."""
+    return path.rstrip("/") if is_url(path) else os.path.abspath(path)
+
+
 def exists(path: str | Path) -> bool:
     """Whether a file or folder is there. Raises GroundswiftError where a store does not say."""
     if not is_url(path):
