@@ -16,7 +16,7 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import exists, is_file
+from groundswift.storage import exists, file_name, folder_of, is_file, join
 
 from .conversations import ConversationMaker, check_order, check_texts, finished, found_inside, kept
 from .faults import Fault, NoRow, Notes
@@ -105,7 +105,7 @@ class OtterOptions(PictureOptions, frozen=True, kw_only=True):
         data = read_mapped(self.annotations, InstructionFile, FORM).data
         chosen = read_mapped(self.train, dict[Key, list[str]], "{id: [ids of related instructions]}") if self.train else None
         images = self.images or beside(self.annotations)
-        held = images if images is not None and images.lower().endswith(".json") else None
+        held = images if images is not None and file_name(images).lower().endswith(".json") else None
         if held is None:
             folder, saved = self.pictures(), None
         elif self.save_pictures is None:
@@ -182,8 +182,9 @@ def picture_of(held: str, picture_id: str, thing: str) -> bytes:
 
 def beside(annotations: str) -> str | None:
     """`NAME.json` beside `NAME_instructions.json`; None where there is none."""
-    path = annotations.removesuffix(INSTRUCTIONS) + ".json"
-    return path if annotations.endswith(INSTRUCTIONS) and exists(path) else None
+    name = file_name(annotations)
+    path = join(folder_of(annotations), name.removesuffix(INSTRUCTIONS) + ".json")
+    return path if name.endswith(INSTRUCTIONS) and exists(path) else None
 
 
 def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[str]] | None, history: bool) -> Iterator[Sourced | Fault]:

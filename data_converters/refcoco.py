@@ -19,7 +19,7 @@ import msgspec
 from groundswift.coco_file import CocoAnnotation, CocoImage, read_coco, structural_faults
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row
-from groundswift.storage import exists, is_url, join, local_copy
+from groundswift.storage import exists, file_name, is_url, join, local_copy
 
 from .faults import Fault, Notes
 from .fitting import Pictures, fitted_box
@@ -141,7 +141,7 @@ class RefMaker(msgspec.Struct, frozen=True):
 
 def name_of(source: str) -> str:
     """The name of a data set: that of its folder."""
-    return os.path.basename(source.rstrip("/") if is_url(source) else os.path.realpath(source))
+    return file_name(source.rstrip("/") if is_url(source) else os.path.realpath(source))
 
 
 def part(source: str, partition: str) -> str:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
@@ -15,7 +14,7 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import exists, file_name
+from groundswift.storage import exists, file_name, folder_of, join
 
 from .conversations import ConversationMaker, check_texts, finished, found_inside, kept, numbered
 from .faults import Fault, NoRow, Notes
@@ -158,7 +157,7 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
     """
     if split is None:
         return list(problems)
-    path = os.path.join(os.path.dirname(source), SPLITS_NAME)
+    path = join(folder_of(source), SPLITS_NAME)
     if not exists(path):
         raise fault(path, "no such file", "the ids of each split, beside problems.json; without --split all questions are taken")
     splits = read_mapped(path, dict[Key, list[str]], "{split: [ids]}")

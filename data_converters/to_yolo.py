@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ import msgspec
 import yaml
 
 from groundswift.errors import GroundswiftError, fault
-from groundswift.storage import DISK_FAULTS, is_url, local_copy
+from groundswift.storage import DISK_FAULTS, file_name, is_url, local_copy
 from groundswift.writing import sigterm_as_exit
 
 from .blocks import Totals
@@ -59,7 +60,7 @@ def stems_of(pictures: dict[str, Picture], how: str) -> dict[str, str]:
     for path in pictures:
         if how == "link" and is_url(path):
             raise GroundswiftError(f"{path}: no link leads to an address; expected --pictures copy or none")
-        stem = os.path.splitext(os.path.basename(path))[0]
+        stem = os.path.splitext(file_name(path))[0]
         if owner.setdefault(stem, path) != path:
             raise GroundswiftError(f"{path}: labels/{stem}.txt belongs to {owner[stem]}; expected a name for each picture")
     return {path: stem for stem, path in owner.items()}
@@ -89,7 +90,7 @@ def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None
         (folder / "images").mkdir()
     for path, picture in found.pictures.items():
         (folder / "labels" / f"{stems[path]}.txt").write_text(yolo_lines(picture, index_of), encoding="utf-8")
-        name = os.path.basename(path)
+        name = file_name(path)
         listed.append(path if how == "none" else f"./images/{name}")
         if how == "link":
             os.symlink(path, folder / "images" / name)
@@ -98,7 +99,7 @@ def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None
     (folder / "images.txt").write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")
 
 
-def write_folder(out: Path, fill_it) -> None:
+def write_folder(out: Path, fill_it: Callable[[Path], None]) -> None:
     """Make a new folder whole or not at all: filled beside its place, then moved there in one step.
 
     Raises GroundswiftError where something is there already, and where it cannot be written.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 from converted import run
+from PIL import Image
+
+from groundswift.data_converters.refcoco import name_of
 
 TURNS = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "That."}]
 ROWS = [
@@ -67,3 +72,45 @@ def test_a_table_at_a_signed_address(site, tmp_path):
     refused = run("convert", "image-text", f"{site}/train.csv{SIGNATURE}", "--out", tmp_path / "out.jsonl")
     assert refused.stderr.count("5ec2e7") == 0
     assert "/train.csv?...:2, image 0 (no.jpg): no file" in refused.stderr
+
+
+@pytest.fixture
+def signed(site, tmp_path) -> str:
+    """A site where files lie beside others: a picture beside rows, pictures and splits beside what names them."""
+    folder = tmp_path / "site"
+    picture = BytesIO()
+    Image.new("RGB", (40, 30)).save(picture, "PNG")
+    (folder / "a.png").write_bytes(picture.getvalue())
+    said = [{"role": "user", "content": "<image>Find the dog."}, {"role": "assistant", "content": "<ref-object><bbox>"}]
+    objects = {"ref": ["dog"], "bbox": [[1, 2, 10, 20]]}
+    (folder / "rows.jsonl").write_text(json.dumps({"messages": said, "images": ["a.png"], "objects": objects}))
+    asked = {"instruction": "What?", "answer": "That.", "image_ids": ["p"], "rel_ins_ids": []}
+    (folder / "DC_instructions.json").write_text(json.dumps({"meta": {}, "data": {"q": asked}}))
+    (folder / "DC.json").write_text(json.dumps({"p": base64.b64encode(picture.getvalue()).decode()}))
+    (folder / "problems.json").write_text(json.dumps({"7": {"question": "?", "choices": ["x", "y"], "answer": 0, "split": "val"}}))
+    (folder / "pid_splits.json").write_text(json.dumps({"val": ["7"]}))
+    return site
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "options"),
+    [
+        ("to-coco", "rows.jsonl", []),
+        ("to-yolo", "rows.jsonl", ["--pictures", "copy"]),
+        ("otter", "DC_instructions.json", ["--save-pictures", "frames"]),
+        ("otter", "DC_instructions.json", ["--save-pictures", "frames", "--images", "{site}/DC.json{signature}"]),
+        ("scienceqa", "problems.json", ["--split", "val"]),
+    ],
+)
+def test_what_lies_beside_a_signed_address(signed, tmp_path, monkeypatch, verb, name, options):
+    monkeypatch.chdir(tmp_path)
+    signature = SIGNATURE.replace("%2F", "/")  # as is in order within a query
+    given = [each.format(site=signed, signature=signature) for each in options]
+    done = run("convert", verb, f"{signed}/{name}{signature}", *given, "--out", "made")
+    assert (done.exit_code, done.stderr) == (0, "")
+    if verb == "to-yolo":
+        assert [path.name for path in sorted((tmp_path / "made").glob("*/*"))] == ["a.png", "a.txt"]
+
+
+def test_the_name_of_a_data_set_has_no_signature():
+    assert name_of("https://host/refer/refcoco?X-Amz-Signature=5ec2e7/") == "refcoco"
