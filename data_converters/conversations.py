@@ -13,11 +13,10 @@ from groundswift.records import Message, Row, swift_tag_in
 from groundswift.storage import file_name
 
 from .faults import Fault, NoRow, Notes
-from .fitting import Found, Pictures
+from .fitting import Pictures, Seen
 from .kept_pictures import HeldPicture, held_size_wh, kept_picture
-from .pictures import UPRIGHT
 from .row_files import Sourced
-from .row_pictures import RowPictures, Seen
+from .row_pictures import RowPictures
 
 ORDER = "system at most once and first, then user and assistant in turn, the assistant last"
 INLINE = {  # a picture or video named in a text: swift 2.x read both, today's reads the first in a row without pictures
@@ -101,20 +100,9 @@ def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], pi
         notes.count(NATIVE_KEPT, where)
 
 
-def found_inside(pictures: Pictures, names: Sequence[str], where: str, notes: Notes) -> list[Found]:
-    """The pictures of a row, all inside their folder. Raises NoRow where one cannot be used; why is noted, for each."""
+def looked_at(pictures: Pictures | RowPictures, names: Sequence[str], where: str, notes: Notes) -> list[Seen]:
+    """The pictures of a row. Raises NoRow where one cannot be used; why is noted, for each."""
     found = [pictures.find(name, f"{where}, image {index} ({name[:200]})", notes) for index, name in enumerate(names)]
-    if None in found:
-        raise NoRow(None)
-    return found
-
-
-def looked_at(pictures: RowPictures, names: Sequence[str], where: str, notes: Notes) -> list[Seen]:
-    """The same for rows that may name a picture anywhere, by an absolute path or an address. Raises NoRow as `found_inside` does."""
-    found = [pictures.see(name, f"{where}, image {index} ({name[:200]})", notes) for index, name in enumerate(names)]
-    for name, each in zip(names, found, strict=True):
-        if each is not None and each.orientation != UPRIGHT:
-            notes.count("image turned by its EXIF orientation", name)
     if None in found:
         raise NoRow(None)
     return found
@@ -140,7 +128,7 @@ def own_picture(pictures: RowPictures, saved: str | None, image: str | HeldPictu
     return kept(image.bytes, saved, name, where, notes)
 
 
-def finished(messages: list[Message], seen: Sequence[Seen | Found], sample_id: int | str, prompt: str | None = None) -> Row:
+def finished(messages: list[Message], seen: Sequence[Seen], sample_id: int | str, prompt: str | None = None) -> Row:
     """A row of a conversation about pictures, or about none."""
     size_wh = seen[0].size_wh if seen else None
     return Row(messages, [each.path for each in seen], sample_id=sample_id, size_wh=size_wh, prompt=prompt)

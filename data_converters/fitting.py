@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,18 +14,20 @@ from groundswift.errors import fault
 from groundswift.storage import file_name, folder_of, is_folder, is_url, is_web, shown
 
 from .faults import Fault, Notes
-from .pictures import UPRIGHT, look_at, path_inside, seen_size, senseless
+from .pictures import TURNED_BY_EXIF, UPRIGHT, look_at, path_inside, seen_size, senseless
 
 CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (rounding)"
 FARTHEST = 1_000_000_000  # px from the corner of a picture: no picture is that large
 Box = tuple[float, float, float, float]
 
 
-class Found(msgspec.Struct, frozen=True):
-    """A picture: its absolute path or URL, and its upright size (width, height) in px; None where nobody looked or said."""
+class Seen(NamedTuple):
+    """A picture: its absolute path or URL, its upright size (width, height) in px, None where nobody looked or said, and its EXIF
+    orientation 1..8."""
 
     path: str
     size_wh: tuple[int, int] | None
+    orientation: int = UPRIGHT
 
 
 class Pictures(msgspec.Struct, frozen=True):
@@ -33,31 +36,38 @@ class Pictures(msgspec.Struct, frozen=True):
     folder: str
     check: bool = True
 
-    def find(
-        self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
-    ) -> Found | None:
-        """The picture of a sample; None, and a fault is noted, where it leaves the folder, is missing, unreadable or not as stated.
-
-        `thing` says whose picture it is. Without a look the stated size, in px, is taken; `size_needed`: where none is stated, look at it
-        even where pictures are not checked.
-        """
+    def find(self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+        """The picture of a sample by its name in the folder, which it may not leave; else as `see`. One that EXIF turns is counted."""
         path = path_inside(self.folder, name)
         if path is None:
             expected = "the name of a file inside the folder of the pictures"
             notes.add(Fault("image path leaves its folder", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
             return None
+        return counted(self.see(path, thing, notes, stated_wh, size_needed), name, notes)
+
+    def see(self, path: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+        """A picture by its path or address; None, and a fault is noted, where it is missing, unreadable or not as stated.
+
+        `thing` says whose picture it is. Without a look the stated size, in px, is taken; `size_needed`: where none is stated, look at it
+        even where pictures are not checked.
+        """
         if stated_wh and (problem := senseless(stated_wh, thing)):
             notes.add(problem)
             return None
         if not self.check and (stated_wh or not size_needed):
-            return Found(path, stated_wh)
+            return Seen(path, stated_wh)
         look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing, size_needed)
         if look.fault:
             notes.add(look.fault)
             return None
-        if look.orientation != UPRIGHT:
-            notes.count("image turned by its EXIF orientation", name)
-        return Found(path, size_wh)
+        return Seen(path, size_wh, look.orientation)
+
+
+def counted(seen: Seen | None, name: str, notes: Notes) -> Seen | None:
+    """The same; that EXIF turns it is counted."""
+    if seen is not None and seen.orientation != UPRIGHT:
+        notes.count(TURNED_BY_EXIF, name)
+    return seen
 
 
 def pictures_of(images: str | None, annotations: str, check: bool) -> Pictures:

@@ -17,7 +17,7 @@ from groundswift.records import Message, Objects, Row, whole
 from groundswift.storage import is_url, join
 
 from .faults import Fault, NoRow, Notes
-from .fitting import Found, Pictures, fitted_box
+from .fitting import Pictures, Seen, fitted_box
 from .flickr30k_files import (
     NO_ENTITY,
     Annotation,
@@ -194,7 +194,7 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
             raise NoRow(Fault("file of sentences empty", text_path, "no sentence", "one a line"))
         return sentences, annotation_of(content_of(xml_path, item.where, "file of annotations"), xml_path)
 
-    def rows(self, image_id: str, found: Found, sentence: Sentence, phrases: list[Grounded], notes: Notes) -> Iterator[Row]:
+    def rows(self, image_id: str, found: Seen, sentence: Sentence, phrases: list[Grounded], notes: Notes) -> Iterator[Row]:
         """The rows of one sentence."""
         key = f"flickr30k/{image_id}/{sentence.number}"
         if not phrases:
@@ -212,9 +212,7 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
             boxes = [box for phrase in phrases for box in phrase.boxes]
             yield self.row(key, found, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text)
 
-    def row(
-        self, key: str, found: Found, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = ""
-    ) -> Row:
+    def row(self, key: str, found: Seen, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = "") -> Row:
         """One question and its answer; `given`: how many boxes the question shows, where it shows any."""
         prompt = self.questions.pick(key)
         question = filled(prompt.text.replace("<bbox>", "<bbox>" * given), {"sentence": sentence})

@@ -16,11 +16,11 @@ from groundswift.records import Row, detection_row
 
 from .coco import ORDERS, listed
 from .faults import Fault, Notes
-from .fitting import Pictures, fitted_box
+from .fitting import Pictures, Seen, fitted_box
 from .image_text import PictureText, PictureTextMaker
 from .prompts import Asking, asking, check_names, filled
 from .row_files import Sourced
-from .row_pictures import RowPictures, Seen
+from .row_pictures import RowPictures
 
 CAPTIONS_PART = "&&"
 

@@ -14,11 +14,12 @@ from groundswift.storage import file_name, local_copy, shown
 
 from .conversations import ConversationMaker, check_texts, finished, numbered, own_picture
 from .faults import Fault, NoRow, Notes
+from .fitting import Seen
 from .kept_pictures import HeldPicture, SavePictures, folder_to_keep
 from .prompts import Asking
 from .reading import AskingOptions, Reading
 from .row_files import NO_ROW, Sourced, read_rows
-from .row_pictures import RowPictures, Seen
+from .row_pictures import RowPictures
 
 Task = Literal["caption", "ocr", "latex_ocr"]
 LONGEST_FIELD = 1 << 26  # characters of a field of CSV; a longer one is a quote that was never closed

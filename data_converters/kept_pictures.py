@@ -15,7 +15,7 @@ from groundswift.images import read_size_wh
 from groundswift.storage import is_url
 
 from .faults import Fault, Notes
-from .pictures import UPRIGHT, path_inside
+from .pictures import TURNED_BY_EXIF, UPRIGHT, path_inside
 
 SUFFIXES = (  # what a file begins with -> its suffix, for names without one
     (b"\xff\xd8\xff", ".jpg"),
@@ -73,7 +73,7 @@ def held_size_wh(data: bytes | None, thing: str, notes: Notes) -> tuple[int, int
         notes.add(Fault("image unreadable", thing, str(error), "a picture that Pillow opens"))
         return None
     if orientation != UPRIGHT:
-        notes.count("image turned by its EXIF orientation", thing)
+        notes.count(TURNED_BY_EXIF, thing)
     return size_wh
 
 

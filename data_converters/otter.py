@@ -18,15 +18,14 @@ from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists, file_name, folder_of, is_file, join
 
-from .conversations import ConversationMaker, check_order, check_texts, finished, found_inside, kept
+from .conversations import ConversationMaker, check_order, check_texts, finished, kept, looked_at
 from .faults import Fault, NoRow, Notes
-from .fitting import Found, Pictures
+from .fitting import Pictures, Seen
 from .kept_pictures import folder_to_keep
 from .mapped_json import Key, part, read_mapped
 from .pictures import path_inside
 from .reading import PictureOptions, Reading
 from .row_files import Sourced
-from .row_pictures import Seen
 
 INSTRUCTIONS = "_instructions.json"
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")  # of the file of a picture, behind its id
@@ -139,10 +138,10 @@ class OtterMaker(ConversationMaker, frozen=True):
             check_texts(where, messages, [], False, notes)
         return finished(messages, self.seen(where, ids, notes), source.id)
 
-    def seen(self, where: str, ids: Sequence[str], notes: Notes) -> Sequence[Seen | Found]:
+    def seen(self, where: str, ids: Sequence[str], notes: Notes) -> Sequence[Seen]:
         """The pictures with these ids. Raises NoRow where one cannot be used; why is noted, for each."""
         if self.folder is not None:
-            return found_inside(self.folder, [self.named(each) for each in ids], where, notes)
+            return looked_at(self.folder, [self.named(each) for each in ids], where, notes)
         found = [self.written(each, f"{where}, image {index} ({each[:200]})", notes) for index, each in enumerate(ids)]
         if None in found:
             raise NoRow(None)

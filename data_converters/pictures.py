@@ -14,6 +14,8 @@ from .faults import Fault
 LONGEST_SIDE = (1 << 31) - 1  # px: no format of pictures has more
 UPRIGHT = 1  # the EXIF orientation of a picture that is stored as it is shown
 
+TURNED_BY_EXIF = "image turned by its EXIF orientation"  # the reason to count by
+
 
 class Look(NamedTuple):
     """What a look at a file showed: its EXIF orientation (1..8), and the fault, if any."""

@@ -24,7 +24,7 @@ from groundswift.storage import file_name
 
 from .conversations import number_of
 from .faults import Fault, Notes
-from .fitting import Found, Pictures, fitted_box
+from .fitting import Pictures, Seen, fitted_box
 from .kept_pictures import HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
 from .prompts import Asking, asking
 from .reading import Reading
@@ -204,7 +204,7 @@ class HubMaker(msgspec.Struct, frozen=True):
         if not names:
             notes.add(Fault("image missing", where, "neither bytes nor a name in the row's image", "a picture"))
             return None
-        found: Found | None = self.pictures.find(first_there(self.pictures, names), where, notes, named.stated_wh)
+        found: Seen | None = self.pictures.find(first_there(self.pictures, names), where, notes, named.stated_wh)
         return None if found is None else Picture(found.path, found.size_wh)
 
 

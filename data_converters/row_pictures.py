@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 
 import msgspec
 
 from groundswift.storage import is_file, is_url, shown, stat_key
 
 from .faults import Fault, Notes
-from .fitting import Pictures
-from .pictures import UPRIGHT, look_at, path_inside, seen_size, senseless
+from .fitting import Pictures, Seen, counted
+from .pictures import path_inside
 
 LONGEST = 4096  # characters of a path; a picture spelt out in a row has more
-
-
-class Seen(NamedTuple):
-    """A picture of a row: its absolute path or address, its upright size (width, height) in px where known, its EXIF orientation 1..8."""
-
-    path: str
-    size_wh: tuple[int, int] | None
-    orientation: int = UPRIGHT
 
 
 class RowPictures(msgspec.Struct, frozen=True):
@@ -30,24 +21,14 @@ class RowPictures(msgspec.Struct, frozen=True):
 
     inside: Pictures
 
-    def see(self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
-        """A picture by the path that a row has for it; None, and a fault is noted, where it cannot be used.
+    def find(self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+        """A picture by the path that a row has for it, as `see`; one that EXIF turns is counted."""
+        return counted(self.see(name, thing, notes, stated_wh, size_needed), name, notes)
 
-        `size_needed`: look at it even where pictures are not checked, unless its size is stated.
-        """
+    def see(self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+        """A picture by the path that a row has for it; else as `Pictures.see`."""
         path = self.path_of(name, thing, notes)
-        if path is None:
-            return None
-        if stated_wh and (problem := senseless(stated_wh, thing)):
-            notes.add(problem)
-            return None
-        if not self.inside.check and (stated_wh or not size_needed):
-            return Seen(path, stated_wh)
-        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing, size_needed)
-        if look.fault:
-            notes.add(look.fault)
-            return None
-        return Seen(path, size_wh, look.orientation)
+        return None if path is None else self.inside.see(path, thing, notes, stated_wh, size_needed)
 
     def see_video(self, name: str, thing: str, notes: Notes) -> str | None:
         """A video's absolute path or address by what a row has for it; None, and a fault is noted, where it cannot be used."""

@@ -16,15 +16,14 @@ from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists, file_name, folder_of, join
 
-from .conversations import ConversationMaker, check_texts, finished, found_inside, kept, numbered
+from .conversations import ConversationMaker, check_texts, finished, kept, looked_at, numbered
 from .faults import Fault, NoRow, Notes
-from .fitting import Found, Pictures
+from .fitting import Pictures, Seen
 from .kept_pictures import HeldPicture, SavePictures, folder_to_keep
 from .mapped_json import Key, part, read_mapped
 from .prompts import Asking, filled
 from .reading import AskingOptions, Reading
 from .row_files import NO_ROW, Sourced, read_rows
-from .row_pictures import Seen
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIELDS = ("context", "question", "choices")
@@ -117,14 +116,14 @@ class ProblemMaker(ConversationMaker, frozen=True):
         messages[0] = Message("user", IMAGE * (source.image is not None) + asked)
         return finished(messages, self.seen(where, source, sample_id, notes), sample_id, prompt.name)
 
-    def seen(self, where: str, source: Problem, sample_id: str, notes: Notes) -> Sequence[Seen | Found]:
+    def seen(self, where: str, source: Problem, sample_id: str, notes: Notes) -> Sequence[Seen]:
         """Its picture, if any. Raises NoRow where it cannot be used."""
         if source.image is None:
             return []
         if self.folder is not None:
             if not isinstance(source.image, str):
                 raise NoRow(Fault("image of another form", where, "image is no name", "the name of a file, or null"))
-            return found_inside(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, notes)
+            return looked_at(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, notes)
         if isinstance(source.image, str):
             raise NoRow(Fault("image of another form", where, f"image {source.image[:100]!r}", "the picture itself: {bytes, path}"))
         return [kept(source.image.bytes, self.saved, sample_id, where, notes)]

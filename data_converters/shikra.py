@@ -19,12 +19,12 @@ from groundswift.records import IMAGE, Message, Objects, Row, whole
 
 from .conversations import ConversationMaker, check_order, check_texts, message, numbered, with_tags
 from .faults import Fault, NoRow, Notes
-from .fitting import box_fault, fitted_box, fitted_point
+from .fitting import Seen, box_fault, fitted_box, fitted_point
 from .pictures import UPRIGHT
 from .reading import Reading
 from .referring import Picture, Referring, ReferringOptions, clean_phrase
 from .row_files import read_rows
-from .row_pictures import RowPictures, Seen
+from .row_pictures import RowPictures
 from .swift2_objects import to_px
 
 BOXES, POINTS = "<boxes>", "<points>"
@@ -173,11 +173,9 @@ class ShikraMaker(ConversationMaker, frozen=True):
     def seen(self, where: str, name: str, stated_wh: tuple[int, int] | None, notes: Notes) -> Seen:
         """The picture of a row. Raises NoRow where it cannot be used; why is noted."""
         thing, stored = f"{where}, image ({name[:200]})", self.turned == "stored"
-        seen = self.pictures.see(name, thing, notes, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
+        seen = self.pictures.find(name, thing, notes, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
         if seen is None:
             raise NoRow(None)
-        if seen.orientation != UPRIGHT:
-            notes.count("image turned by its EXIF orientation", name)
         if stored and stated_wh:
             stored_wh = seen.size_wh[::-1] if seen.orientation in TURNED else seen.size_wh
             if stated_wh != stored_wh:

@@ -23,11 +23,11 @@ from groundswift.records import Message, Objects, Row, swift_tag_in, whole
 
 from .conversations import NATIVE, NATIVE_KEPT, ConversationMaker, numbered
 from .faults import Fault, NoRow, Notes
-from .fitting import fitted_box
+from .fitting import Seen, fitted_box
 from .pictures import UPRIGHT
 from .reading import PictureOptions, Reading
 from .row_files import read_rows
-from .row_pictures import RowPictures, Seen
+from .row_pictures import RowPictures
 from .swift2_objects import OldObject, objects_of, to_px
 from .swift2_turns import OldRow, media_of, turns_of
 
@@ -100,7 +100,8 @@ class Swift2Maker(ConversationMaker, frozen=True):
         if any(NATIVE.search(message.content) for message in messages):
             notes.count(NATIVE_KEPT, where)
         needed = self.turned == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
-        seen = [self.seen(where, index, name, needed, notes) for index, name in enumerate(images)]
+        places = [f"{where}, image {index} ({name[:200]})" for index, name in enumerate(images)]
+        seen = [self.pictures.find(name, place, notes, None, needed) for name, place in zip(images, places, strict=True)]
         clips = [self.pictures.see_video(name, f"{where}, video {index} ({name[:200]})", notes) for index, name in enumerate(videos)]
         if None in seen or None in clips:
             raise NoRow(None)
@@ -114,13 +115,6 @@ class Swift2Maker(ConversationMaker, frozen=True):
             sample_id=numbered(self.source, where),
             size_wh=seen[0].size_wh if seen else None,
         )
-
-    def seen(self, where: str, index: int, name: str, needed: bool, notes: Notes) -> Seen | None:
-        """A picture of the row; `needed`: its size and orientation decide where its boxes lie."""
-        found = self.pictures.see(name, f"{where}, image {index} ({name[:200]})", notes, size_needed=needed)
-        if found is not None and found.orientation != UPRIGHT:
-            notes.count("image turned by its EXIF orientation", name)
-        return found
 
     def with_boxes(
         self, where: str, messages: list[Message], objects: list[OldObject], seen: list[Seen], notes: Notes

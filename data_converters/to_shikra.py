@@ -22,14 +22,14 @@ from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, whole
 
 from .conversations import ConversationMaker, check_order, check_texts, with_tags
 from .faults import Fault, NoRow, Notes
-from .fitting import fitted_box, fitted_point
+from .fitting import Seen, fitted_box, fitted_point
 from .lint.checks_boxes import number_fault
 from .lint.views import View, image_source
 from .our_rows import AnyRow, relative, viewed
 from .pictures import UPRIGHT
 from .reading import PictureOptions, Reading
 from .row_files import read_rows
-from .row_pictures import RowPictures, Seen
+from .row_pictures import RowPictures
 from .shikra import BOXES, POINTS, Side
 
 TAG = re.compile(f"({REF}|(?:{BOX})+)")
