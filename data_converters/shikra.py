@@ -20,12 +20,11 @@ from groundswift.records import IMAGE, Message, Objects, Row, whole
 from .conversations import ConversationMaker, check_order, check_texts, message, numbered, with_tags
 from .faults import Fault, NoRow, Notes
 from .fitting import Seen, box_fault, fitted_box, fitted_point
-from .pictures import UPRIGHT
 from .reading import Reading
 from .referring import Picture, Referring, ReferringOptions, clean_phrase
 from .row_files import read_rows
 from .row_pictures import RowPictures
-from .swift2_objects import to_px
+from .turned import Turned, to_px, turn_of
 
 BOXES, POINTS = "<boxes>", "<points>"
 NAMES = {BOXES: "box", POINTS: "point"}
@@ -103,10 +102,7 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
     """
 
     space: Annotated[Space, msgspec.Meta(description="What the numbers are: pixels, or fractions (0 to 1) of the picture.")] = "px"
-    turned: Annotated[
-        Literal["stored", "upright"] | None,
-        msgspec.Meta(description="Which picture the boxes belong to where EXIF turns it: as it is stored, or as it is shown."),
-    ] = None
+    turned: Turned = None
 
     def read(self, notes: Notes) -> Reading:
         rows, total = read_rows(self.annotations, ShikraRow)
@@ -185,15 +181,13 @@ class ShikraMaker(ConversationMaker, frozen=True):
 
     def placed(self, where: str, target: Target, mentions: list[Mention], seen: Seen, notes: Notes) -> list[list[float]]:
         """What each mention stands for, in px of the upright picture. Raises NoRow where one cannot be used; why is noted."""
-        if seen.orientation != UPRIGHT and self.turned is None:
-            what = f"EXIF turns {seen.path} (orientation {seen.orientation}): the boxes may be on the stored or the upright picture"
-            raise NoRow(Fault("box on a picture that EXIF turns", where, what, "--turned stored or --turned upright"))
-        usable = {each: self.usable(where, target, each, seen, notes) for each in dict.fromkeys(mentions)}
+        turn = turn_of(where, seen, self.turned)
+        usable = {each: self.usable(where, target, each, seen, turn, notes) for each in dict.fromkeys(mentions)}
         if None in usable.values():
             raise NoRow(None)
         return [usable[each] for each in mentions]
 
-    def usable(self, where: str, target: Target, mention: Mention, seen: Seen, notes: Notes) -> list[float] | None:
+    def usable(self, where: str, target: Target, mention: Mention, seen: Seen, turn: int, notes: Notes) -> list[float] | None:
         """One box or point in px; None, and a fault is noted, where it cannot be used."""
         boxed = mention.kind == BOXES
         numbers = (target.boxes if boxed else target.points)[mention.index]
@@ -204,8 +198,7 @@ class ShikraMaker(ConversationMaker, frozen=True):
         if boxed and (problem := box_fault(numbers, None)):  # before it is turned: that would hide corners that are inverted
             notes.add(Fault(problem[0], thing, f"box {numbers}", problem[1]))
             return None
-        orientation = seen.orientation if self.turned == "stored" else UPRIGHT
-        placed = to_px(numbers * (1 if boxed else 2), 1 if self.space == "norm1" else None, seen.size_wh, orientation)
+        placed = to_px(numbers * (1 if boxed else 2), 1 if self.space == "norm1" else None, seen.size_wh, turn)
         fitted = fitted_box(placed, seen.size_wh, thing, notes) if boxed else fitted_point(placed[:2], seen.size_wh, thing, notes)
         return fitted and [whole(value) for value in fitted]
 

@@ -24,12 +24,12 @@ from groundswift.records import Message, Objects, Row, swift_tag_in, whole
 from .conversations import NATIVE, NATIVE_KEPT, ConversationMaker, numbered
 from .faults import Fault, NoRow, Notes
 from .fitting import Seen, fitted_box
-from .pictures import UPRIGHT
 from .reading import PictureOptions, Reading
 from .row_files import read_rows
 from .row_pictures import RowPictures
-from .swift2_objects import OldObject, objects_of, to_px
+from .swift2_objects import OldObject, objects_of
 from .swift2_turns import OldRow, media_of, turns_of
+from .turned import Turned, to_px, turn_of
 
 TAG = re.compile("<ref-object>|<bbox>")
 OWN = re.compile("<image>|<video>|<bbox>|<ref-object>")  # what may stand in a text
@@ -64,10 +64,7 @@ class Swift2Options(PictureOptions, frozen=True, kw_only=True):
     norm_1000: Annotated[
         Literal["999", "1000"], msgspec.Meta(description="What stands for the right and lower border in norm_1000; swift 2.x had 999.")
     ] = "999"
-    turned: Annotated[
-        Literal["stored", "upright"] | None,
-        msgspec.Meta(description="Which picture the boxes belong to where EXIF turns it: as it is stored, or as it is shown."),
-    ] = None
+    turned: Turned = None
 
     def read(self, notes: Notes) -> Reading:
         rows, total = read_rows(self.annotations, OldRow)
@@ -152,14 +149,11 @@ class Swift2Maker(ConversationMaker, frozen=True):
         if space not in (REAL, NORM_1000, NORM_1):
             expected = "real, norm_1000 or norm_1" + ("; --bbox-type says it for objects that do not" if each.bbox_type is None else "")
             raise NoRow(Fault("bbox_type unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
-        if picture.orientation != UPRIGHT and self.turned is None:
-            what = f"EXIF turns {picture.path} (orientation {picture.orientation}): the boxes may be on the stored or the upright picture"
-            raise NoRow(Fault("box on a picture that EXIF turns", thing, what, "--turned stored or --turned upright"))
+        turn = turn_of(thing, picture, self.turned)
         steps = {REAL: None, NORM_1000: self.norm_1000, NORM_1: 1}[space]
-        orientation = picture.orientation if self.turned == "stored" else UPRIGHT
         boxes = []
         for numbers in each.boxes(thing):
-            box = fitted_box(to_px(numbers, steps, picture.size_wh, orientation), picture.size_wh, thing, notes)
+            box = fitted_box(to_px(numbers, steps, picture.size_wh, turn), picture.size_wh, thing, notes)
             boxes.append(box and [whole(value) for value in box])
         return None if None in boxes else boxes
 

@@ -1,4 +1,4 @@
-"""The `objects` column of ms-swift 2.x: its forms, and its boxes in pixels of the upright picture. Pure."""
+"""The `objects` column of ms-swift 2.x in its forms. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ import msgspec
 from .faults import Fault, NoRow
 
 FORM = "[{caption, bbox: [x1, y1, x2, y2] or a list of such boxes, bbox_type, image}]"
-TURNED_XY = {  # EXIF orientation -> where a point (x, y) of the stored picture of width w and height h is shown
-    1: lambda x, y, w, h: (x, y),
-    2: lambda x, y, w, h: (w - x, y),
-    3: lambda x, y, w, h: (w - x, h - y),
-    4: lambda x, y, w, h: (x, h - y),
-    5: lambda x, y, w, h: (y, x),
-    6: lambda x, y, w, h: (h - y, x),
-    7: lambda x, y, w, h: (h - y, w - x),
-    8: lambda x, y, w, h: (y, w - x),
-}
-SWAPPED = {5, 6, 7, 8}
 
 
 class OldObject(msgspec.Struct):
@@ -54,20 +43,3 @@ def objects_of(where: str, column: Any) -> list[OldObject]:
         return msgspec.convert(column, list[OldObject])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NoRow(Fault("objects unreadable", where, f"objects: {error}", FORM)) from None
-
-
-def to_px(box: list[float], steps: int | None, size_wh: tuple[int, int] | None, orientation: int) -> tuple[float, float, float, float]:
-    """A box in px of the upright picture, whose size is `size_wh`; that may be None where nothing is to be computed from it.
-
-    `steps`: what stands for the right and lower border (1, 999, 1000), or None where the box is in px. `orientation`: how EXIF turns the
-    picture that the box was drawn on; 1 where that is the upright one. The order of the corners stays as it is, unless it is turned.
-    """
-    if steps is None and orientation == 1:
-        return tuple(box)
-    width, height = size_wh[::-1] if orientation in SWAPPED else size_wh
-    x1, y1, x2, y2 = box if steps is None else (value / steps * side for value, side in zip(box, (width, height) * 2, strict=True))
-    if orientation == 1:
-        return x1, y1, x2, y2
-    turn = TURNED_XY[orientation]
-    (ax, ay), (bx, by) = turn(x1, y1, width, height), turn(x2, y2, width, height)
-    return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)

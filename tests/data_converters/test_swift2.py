@@ -17,7 +17,7 @@ from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.run import How, convert_to_file, rows_of
 from groundswift.data_converters.swift2 import Swift2Options
-from groundswift.data_converters.swift2_objects import to_px
+from groundswift.data_converters.turned import to_px
 from groundswift.errors import GroundswiftError
 from groundswift.images import open_image
 
