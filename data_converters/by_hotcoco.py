@@ -12,7 +12,6 @@ whole: classes as `c0`, `c1`, ... in their order, so that no name can be misread
 from __future__ import annotations
 
 import math
-import os
 import re
 import tempfile
 import warnings
@@ -26,22 +25,19 @@ import msgspec
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault, half_character
 from groundswift.errors import fault
 from groundswift.records import whole
-from groundswift.storage import is_url
 from groundswift.writing import write_whole
 
 from .categories import Category, read_categories
 from .coco import DetectionOptions, detection_reading
 from .faults import Fault, Notes
-from .fitting import Pictures
+from .fitting import Box, Pictures
 from .reading import Reading
 from .to_coco import OutAnnotation, OutFile, OutImage
 
 AT_ONCE = 10_000  # labels that hotcoco is given at a time
 DIGITS = 6  # of a number in px: what is beyond is noise of the arithmetic
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf)", re.IGNORECASE)
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of pictures that are found by their stem or folder
 UNREADABLE = "label unreadable"  # the reason to count by
-Box = tuple[float, float, float, float]
 Difficult = Annotated[
     Literal["ignore", "keep"],
     msgspec.Meta(description="Objects marked difficult: no target, as crowd boxes are, or objects like all others."),
@@ -249,6 +245,14 @@ def classes_of(options: HotcocoOptions, known: Sequence[str], used: Iterable[str
     return names
 
 
+def ranked(labelled: Iterable[Labelled], met: Iterable[str], names: Sequence[str]) -> list[Labelled]:
+    """The same, each label with the place of its class in `names` instead of that among the classes `met`."""
+    place_of = {name: place for place, name in enumerate(names)}
+    final = [place_of[name] for name in met]
+    replace = msgspec.structs.replace
+    return [replace(each, labels=[replace(label, rank=final[label.rank]) for label in each.labels]) for each in labelled]
+
+
 def number_of(text: str | None) -> float | None:
     """A number as both Python and hotcoco read it, NaN and infinity among them; None for anything else."""
     return float(text) if text is not None and NUMBER.fullmatch(text) else None
@@ -266,50 +270,3 @@ def envelope(xs: Sequence[float], ys: Sequence[float]) -> Box:
     if not all(map(math.isfinite, (*xs, *ys))):
         return (math.nan,) * 4
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def text_of(path: str, where: str) -> str | Fault:
-    """The text of a label file, byte order mark passed over, or the fault that it has."""
-    try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return Fault("label file unreadable", where, f"not UTF-8 text (byte {error.start})", "UTF-8")
-    except OSError as error:
-        return Fault("label file unreadable", where, f"cannot be read ({error.strerror})", "a text file")
-
-
-def local_folder(path: str, expected: str) -> str:
-    """A folder to list. Raises GroundswiftError for an address, and where there is no such folder."""
-    if is_url(path):
-        raise fault(path, "a folder at an address cannot be listed", f"{expected} on a local disk")
-    if not os.path.isdir(path):
-        raise fault(path, "no such folder", expected)
-    return path
-
-
-def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
-    """Files of some suffixes in a folder and those below it, relative to it, in order; not hidden ones, nor below links to folders."""
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = os.path.relpath(here, folder)
-        for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("."):
-                yield name if inside == os.curdir else os.path.join(inside, name)
-
-
-class Stems:
-    """The pictures of a folder by their stem, for labels that name no suffix. Of an address, which is not listed: stem and `suffix`."""
-
-    def __init__(self, folder: str, suffix: str) -> None:
-        self.suffix = suffix if is_url(folder) else None
-        self.names: dict[str, list[str]] = {}
-        for name in () if self.suffix else files_below(folder, SUFFIXES):
-            self.names.setdefault(os.path.splitext(os.path.basename(name))[0], []).append(name)
-
-    def name(self, stem: str, where: str, notes: Notes) -> str | None:
-        """The picture of a stem; None, and a fault is noted, where there are two. Where there is none the name that it should have."""
-        found = self.names.get(stem, [])
-        if len(found) > 1:
-            notes.add(Fault("two pictures of one name", where, f"{found[0]} and {found[1]}", "one picture for a label file"))
-            return None
-        return found[0] if found else stem + (self.suffix or "")

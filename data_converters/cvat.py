@@ -7,21 +7,20 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
 import msgspec
-from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from groundswift.errors import GroundswiftError, fault
 from groundswift.storage import is_url, local_copy, shown
 
-from .by_hotcoco import UNREADABLE, Box, HotcocoOptions, Label, Labelled, classes_of, envelope, labels_reading, number_of, refused
+from .by_hotcoco import UNREADABLE, Box, HotcocoOptions, Label, Labelled, classes_of, envelope, labels_reading, number_of, ranked, refused
 from .faults import Fault, Notes
 from .fitting import pictures_of
+from .label_files import NOT_XML, not_xml
 from .pictures import path_inside
 from .reading import Reading
-from .voc import ranked
 
 SHAPES = {  # the attributes that hold the numbers of a shape, in px
     "box": ("xtl", "ytl", "xbr", "ybr"),
@@ -73,8 +72,7 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
             raise fault(source, "holds no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
         known = list(met)
         names = classes_of(self, known, dict.fromkeys(known[label.rank] for each in found for label in each.labels))
-        rank_of = {name: rank for rank, name in enumerate(names)}
-        return labels_reading([ranked(each, rank_of, met) for each in found if each.name], names, read_cvat, self, pictures, notes)
+        return labels_reading(ranked((each for each in found if each.name), met, names), names, read_cvat, self, pictures, notes)
 
 
 def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], notes: Notes) -> Iterator[Labelled]:
@@ -102,15 +100,10 @@ def labelled_images(source: str, subset: str | None, folder: str, met: dict[str,
             elif element.tag == "image" and subset in (None, element.get("subset")):
                 yield labelled_image(element, os.path.basename(where), folder, met, notes)
             path[0].clear()
-    except DefusedXmlException:
-        raise fault(where, "XML with a DTD or entities of its own", "plain XML") from None
-    except ParseError as error:
-        line, column = error.position
-        raise fault(f"{where}:{line}:{column + 1}", f"not XML ({str(error).partition(':')[0]})", EXPECTED) from None
     except GroundswiftError:
         raise
-    except (LookupError, ValueError, RecursionError) as error:
-        raise fault(where, f"not XML ({error})", EXPECTED) from None
+    except NOT_XML as error:
+        raise fault(*not_xml(where, error, EXPECTED)) from None
     except OSError as error:
         raise fault(where, f"cannot be read ({error.strerror})", EXPECTED) from None
 

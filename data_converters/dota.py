@@ -11,26 +11,22 @@ from groundswift.errors import fault
 from groundswift.storage import is_url
 
 from .by_hotcoco import (
-    SUFFIXES,
     UNREADABLE,
     Difficult,
     HotcocoOptions,
     Label,
     Labelled,
-    Stems,
     classes_of,
     envelope,
-    files_below,
     labels_reading,
-    local_folder,
     number_of,
+    ranked,
     refused,
-    text_of,
 )
 from .faults import Fault, Notes
 from .fitting import pictures_of
+from .label_files import SUFFIXES, Stems, files_below, local_folder, text_of
 from .reading import Reading
-from .voc import ranked
 
 HEAD = ("imagesource:", "gsd:")
 SHAPE = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
@@ -72,12 +68,11 @@ class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
         met: dict[str, int] = {}
         found = [labelled(folder, name, stems, self.difficult == "ignore", met, notes) for name in files]
         names = classes_of(self, sorted(met), met)
-        rank_of = {name: rank for rank, name in enumerate(names)}
         wanted = {each.name for each in found if each is not None}
         for name in () if is_url(pictures.folder) else files_below(pictures.folder, SUFFIXES):
             if name not in wanted:
                 notes.count("picture without a label file, left out", name)
-        return labels_reading([ranked(each, rank_of, met) for each in found if each], names, read_dota, self, pictures, notes)
+        return labels_reading(ranked(filter(None, found), met, names), names, read_dota, self, pictures, notes)
 
 
 def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, int], notes: Notes) -> Labelled | None:

@@ -83,9 +83,9 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     any; boxes that stand twice for one entity; phrases that stand twice in a sentence (phrase_grounding); boxes that stick
     out of their picture are cut at its border; captions in --unrelated.
 
-    Faults: a file that is missing or cannot be read, XML with a document type, a mark of another form or not closed, a box
-    that cannot be used, text that holds one of swift's tags or a control character; a picture that is missing, unreadable
-    or of another size.
+    Faults: a file that is missing or cannot be read, XML that is broken or has a document type (DTD), a mark of another form or
+    not closed, a box that cannot be used, text that holds one of swift's tags or a control character; a picture that is
+    missing, unreadable or of another size.
 
     \b
     Example:

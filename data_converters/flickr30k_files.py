@@ -14,15 +14,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element
 
 from groundswift.errors import GroundswiftError
 from groundswift.storage import NotThere, local_copy
 
 from .faults import Fault, NoRow
+from .label_files import xml_root
 
 NO_ENTITY = "0"  # the id of all phrases that were not annotated
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -88,8 +86,7 @@ def text_of(content: bytes, where: str) -> str:
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        what = f"byte {error.object[error.start]:#04x} at {error.start} is no UTF-8"
-        raise NoRow(Fault("text of another encoding", where, what, "UTF-8")) from None
+        raise NoRow(Fault("text of another encoding", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
 
 
 def sentences_of(text: str, where: str) -> list[Sentence | Fault]:
@@ -139,7 +136,7 @@ def entity_of(token: str, where: str) -> str:
 
 def annotation_of(content: bytes, where: str) -> Annotation:
     """What an XML file says. Raises NoRow where it is no such file; an object that cannot be read breaks the entities that it names."""
-    root = root_of(content, where)
+    root = xml_root(content, where, "annotation", "file of annotations unreadable", "a whole XML file")
     annotation = Annotation(size_of(root, where))
     for number, element in enumerate(root.iterfind("object"), 1):
         thing = f"{where}, object {number}"
@@ -159,20 +156,6 @@ def annotation_of(content: bytes, where: str) -> Annotation:
             if boxes:
                 annotation.boxes.setdefault(name, []).extend(boxes)
     return annotation
-
-
-def root_of(content: bytes, where: str) -> Element:
-    """The element `<annotation>`. Raises NoRow for what is no XML, has a document type or entities of its own, or another root."""
-    try:
-        root = fromstring(content, forbid_dtd=True)
-    except DefusedXmlException as error:
-        what = f"a document type or entities of its own ({type(error).__name__})"
-        raise NoRow(Fault("XML with a document type", where, what, "plain elements")) from None
-    except (ParseError, LookupError, ValueError) as error:
-        raise NoRow(Fault("XML unreadable", where, f"no XML ({error})", "a whole XML file")) from None
-    if root.tag != "annotation":
-        raise NoRow(Fault("XML of another kind", where, f"<{root.tag[:80]}>", "<annotation>"))
-    return root
 
 
 def size_of(root: Element, where: str) -> tuple[int, int]:

@@ -13,11 +13,11 @@ import msgspec
 from groundswift.errors import GroundswiftError, fault
 from groundswift.storage import is_url, local_copy, shown
 
-from .by_hotcoco import UNREADABLE, HotcocoOptions, Label, Labelled, Stems, classes_of, labels_reading, number_of, refused
+from .by_hotcoco import UNREADABLE, HotcocoOptions, Label, Labelled, classes_of, labels_reading, number_of, ranked, refused
 from .faults import Fault, Notes
 from .fitting import pictures_of
+from .label_files import Stems
 from .reading import Reading
-from .voc import ranked
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]
@@ -77,9 +77,7 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
         labelled = reader.labelled(self.annotations, notes)
         order = {code: place for place, code in enumerate(name_of or {})}
         names = classes_of(self, sorted(reader.met, key=lambda name: (order.get(reader.code_of[name], 0), name)), reader.met)
-        rank_of = {name: rank for rank, name in enumerate(names)}
-        found = [ranked(each, rank_of, reader.met) for each in labelled]
-        return labels_reading(found, names, read_open_images, self, pictures, notes, True)
+        return labels_reading(ranked(labelled, reader.met, names), names, read_open_images, self, pictures, notes, True)
 
 
 class Boxes:

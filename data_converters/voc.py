@@ -6,34 +6,19 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
 import msgspec
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from groundswift.errors import fault
 
-from .by_hotcoco import (
-    UNREADABLE,
-    Difficult,
-    HotcocoOptions,
-    Label,
-    Labelled,
-    Stems,
-    classes_of,
-    labels_reading,
-    local_folder,
-    number_of,
-    refused,
-    text_of,
-)
-from .faults import Fault, Notes
+from .by_hotcoco import UNREADABLE, Difficult, HotcocoOptions, Label, Labelled, classes_of, labels_reading, number_of, ranked, refused
+from .faults import Fault, NoRow, Notes
 from .fitting import pictures_of
+from .label_files import UNREADABLE_FILE, Stems, local_folder, text_of, xml_root
 from .reading import Reading
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-FILE = "label file unreadable"
 
 
 class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
@@ -75,8 +60,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
         reader = VocFiles(source, Stems(pictures.folder, ".jpg"), self.corners == "edges", self.difficult == "ignore")
         found = [reader.labelled(os.path.join(folder, name), notes) for name in self.files(source, folder, notes)]
         names = classes_of(self, reader.classes_in_order(), reader.classes)
-        rank_of = {name: rank for rank, name in enumerate(names)}
-        labelled = [ranked(each, rank_of, reader.classes) for each in found if each is not None]
+        labelled = ranked((each for each in found if each is not None), reader.classes, names)
         return labels_reading(labelled, names, read_voc, self, pictures, notes)
 
     def files(self, source: str, folder: str, notes: Notes) -> list[str]:
@@ -121,13 +105,17 @@ class VocFiles:
     def labelled(self, path: str, notes: Notes) -> Labelled | None:
         """The picture of a file and its labels; None, and a fault is noted, where the file cannot be read."""
         where = os.path.relpath(path, self.source)
-        root = xml_of(path, where)
-        if isinstance(root, Fault):
-            notes.add(root)
+        try:
+            root = xml_root(Path(path).read_bytes(), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
+        except NoRow as stopped:
+            notes.add(stopped.fault)
+            return None
+        except OSError as error:
+            notes.add(Fault(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a VOC annotation"))
             return None
         name = text_in(root, "filename")
         if not name:
-            notes.add(Fault(FILE, where, "no <filename>", "the name of its picture"))
+            notes.add(Fault(UNREADABLE_FILE, where, "no <filename>", "the name of its picture"))
             return None
         if not os.path.splitext(name)[1]:
             name = self.stems.name(name, where, notes)
@@ -182,22 +170,6 @@ class VocFiles:
             notes.count("part of an object, left out", where, parts)
 
 
-def xml_of(path: str, where: str) -> Element | Fault:
-    """The root of an annotation file, or its fault. Entities and DTDs are refused, so that nothing is expanded or fetched."""
-    try:
-        root = fromstring(Path(path).read_bytes(), forbid_dtd=True)
-    except DefusedXmlException:
-        return Fault(FILE, where, "XML with a DTD or entities of its own", "plain XML")
-    except ParseError as error:
-        line, column = error.position
-        return Fault(FILE, f"{where}:{line}:{column + 1}", f"not XML ({str(error).partition(':')[0]})", "a VOC annotation")
-    except (LookupError, ValueError, RecursionError) as error:
-        return Fault(FILE, where, f"not XML ({error})", "a VOC annotation")
-    except OSError as error:
-        return Fault(FILE, where, f"cannot be read ({error.strerror})", "a VOC annotation")
-    return root if root.tag == "annotation" else Fault(FILE, where, f"XML of <{root.tag}>"[:200], "<annotation>")
-
-
 def text_in(item: Element, tag: str) -> str | None:
     """The text of a child, blanks at its ends dropped; None where there is none."""
     return (item.findtext(tag) or "").strip() or None
@@ -216,13 +188,6 @@ def stated_size(root: Element) -> tuple[int, int] | None:
     if all(side is not None and 1 <= side < 1 << 31 and side.is_integer() for side in sides):
         return int(sides[0]), int(sides[1])
     return None
-
-
-def ranked(each: Labelled, rank_of: dict[str, int], met: dict[str, int]) -> Labelled:
-    """The same with the ranks that classes have in the end."""
-    final = [rank_of[name] for name in met]
-    labels = [msgspec.structs.replace(label, rank=final[label.rank]) for label in each.labels]
-    return msgspec.structs.replace(each, labels=labels)
 
 
 def read_voc(folder: Path, labels: Sequence[Label]) -> Any:

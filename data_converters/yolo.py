@@ -12,22 +12,11 @@ from PIL import Image
 
 from groundswift.errors import fault
 
-from .by_hotcoco import (
-    UNREADABLE,
-    HotcocoOptions,
-    Label,
-    Labelled,
-    envelope,
-    files_below,
-    labels_reading,
-    local_folder,
-    number_of,
-    refused,
-    text_of,
-)
+from .by_hotcoco import UNREADABLE, HotcocoOptions, Label, Labelled, envelope, labels_reading, number_of, refused
 from .categories import read_categories
 from .faults import Fault, Notes
 from .fitting import pictures_of
+from .label_files import files_below, local_folder, text_of
 from .reading import Reading
 from .yolo_yaml import label_path, read_data_yaml, split_pictures
 

@@ -12,8 +12,8 @@ import yaml
 from groundswift.errors import fault
 from groundswift.storage import is_url
 
-from .by_hotcoco import SUFFIXES, files_below, local_folder, text_of
 from .faults import Fault
+from .label_files import SUFFIXES, files_below, local_folder, text_of
 from .lint.views import short
 
 
