@@ -8,7 +8,10 @@ import msgspec
 
 from groundswift.coco_file import repeated
 from groundswift.errors import fault
-from groundswift.storage import local_copy, shown
+from groundswift.files import read_text
+from groundswift.storage import shown
+
+EXPECTED = "a COCO file, or names, one a line"
 
 
 class Category(msgspec.Struct, omit_defaults=True):
@@ -28,13 +31,7 @@ def read_categories(path: str | Path) -> list[Category]:
 
     Raises GroundswiftError where it cannot be read, holds none, or names one twice.
     """
-    copy, path = local_copy(path), shown(path)
-    try:
-        text = copy.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "a COCO file, or names, one a line") from None
-    except UnicodeDecodeError as error:
-        raise fault(path, f"not UTF-8 text (byte {error.start})", "a COCO file, or names, one a line") from None
+    text, path = read_text(path, EXPECTED), shown(path)
     if text.lstrip()[:1] == "{":
         try:
             categories = msgspec.json.decode(text, type=_OnlyCategories).categories
@@ -44,7 +41,7 @@ def read_categories(path: str | Path) -> list[Category]:
         names = [line.strip() for line in text.splitlines()]
         categories = [Category(number, name) for number, name in enumerate(filter(None, names), 1)]
     if not categories:
-        raise fault(path, "names no class", "a COCO file, or names, one a line")
+        raise fault(path, "names no class", EXPECTED)
     for what, values in (("name", (each.name for each in categories)), ("id", (each.id for each in categories))):
         if twice := repeated(values):
             raise fault(path, f"category {what} {twice[0]!r} stands twice or more", "each once")

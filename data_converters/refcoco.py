@@ -18,8 +18,9 @@ import msgspec
 
 from groundswift.coco_file import CocoAnnotation, CocoImage, read_coco, structural_faults
 from groundswift.errors import GroundswiftError, fault
+from groundswift.files import read_bytes
 from groundswift.records import Row
-from groundswift.storage import exists, file_name, is_url, join, local_copy
+from groundswift.storage import exists, file_name, is_url, join
 
 from .faults import Fault, Notes
 from .fitting import Pictures, fitted_box
@@ -196,10 +197,7 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Fault]:
 
 def read_refs(path: str) -> list[Ref | Fault]:
     """The refs of a pickle in its order. Raises GroundswiftError where it cannot be read, or holds anything but plain data."""
-    try:
-        data = local_copy(path).read_bytes()
-    except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "a file of REFER, such as refs(unc).p") from None
+    data = read_bytes(path, "a file of REFER, such as refs(unc).p")
     entries = plain_objects(data, path)
     if not isinstance(entries, list):
         raise fault(path, f"holds a {type(entries).__name__}", "a list of refs")

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Hashable
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from groundswift.errors import Tally, fault
 from groundswift.records import Row
@@ -28,38 +26,15 @@ from .formats import FORMATS
 from .options_cli import path_fields
 from .reading import Options
 from .run import rows_of
+from .yaml_files import read_yaml
 
 ENVIRONMENT = "GROUNDSWIFT_DATASETS"  # the variable that names the list
 FORBIDDEN = "#/:"  # what swift reads as a sample size, a path or a subset
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key that stands twice is an error: PyYAML would keep the last and drop the rest."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                continue  # the parent says what is wrong with it
-            if key_node.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key_node.value!r} stands twice", key_node.start_mark)
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
 def read_sets(path: str | Path) -> dict[str, Options]:
     """The sets of a list by name, with absolute paths. Raises GroundswiftError that names the file and the line or entry at fault."""
-    try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "a YAML list of sets") from None
-    except UnicodeDecodeError as error:
-        raise fault(path, f"not UTF-8 text (byte {error.start})") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise fault(f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path, f"not YAML ({error.problem})") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
-        raise fault(path, f"not YAML ({error})") from None
+    content = read_yaml(str(path), "a YAML list of sets")
     if not isinstance(content, dict) or not content:
         raise fault(path, "holds no sets", "name: {format: coco, annotations: FILE, images: FOLDER}")
     folder = Path(path).resolve().parent

@@ -11,11 +11,12 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from groundswift.errors import fault
+from groundswift.files import read_text
 
 from .by_hotcoco import UNREADABLE, Difficult, HotcocoOptions, Label, Labelled, classes_of, labels_reading, number_of, ranked, refused
 from .faults import Fault, NoRow, Notes
 from .fitting import pictures_of
-from .label_files import UNREADABLE_FILE, Stems, local_folder, text_of, xml_root
+from .label_files import UNREADABLE_FILE, Stems, local_folder, xml_root
 from .reading import Reading
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -71,9 +72,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
         if self.split is None:
             return there
         path = os.path.join(source, "ImageSets", "Main", f"{self.split}.txt")
-        text = text_of(path, path)
-        if isinstance(text, Fault):
-            raise fault(path, text.what, "the stems of a split, one a line")
+        text = read_text(path, "the stems of a split, one a line")
         wanted = []
         for number, line in enumerate(text.splitlines(), 1):
             stem = line.split()[0] if line.strip() else None  # lists of one class have 1, 0 or -1 behind it
@@ -96,10 +95,7 @@ class VocFiles:
         path = os.path.join(self.source, "labels.txt")
         listed: list[str] = []
         if os.path.isfile(path):
-            text = text_of(path, path)
-            if isinstance(text, Fault):
-                raise fault(path, text.what, text.expected)
-            listed = list(filter(None, map(str.strip, text.splitlines())))
+            listed = list(filter(None, map(str.strip, read_text(path, "classes, one a line").splitlines())))
         return [*listed, *sorted(set(self.classes) - set(listed))]
 
     def labelled(self, path: str, notes: Notes) -> Labelled | None:

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from groundswift.errors import fault
+from groundswift.files import read_text
 from groundswift.storage import is_url
 
-from .faults import Fault
-from .label_files import SUFFIXES, files_below, local_folder, text_of
+from .label_files import SUFFIXES, files_below, local_folder
 from .lint.views import short
+from .yaml_files import OnceEachLoader, read_yaml
 
 
-class AsWritten(yaml.SafeLoader):
-    """YAML as its author wrote it: a number that Python spells otherwise is text (010 is no 8, 0.10 no 0.1), and no key stands twice."""
+class AsWritten(OnceEachLoader):
+    """YAML as its author wrote it: a number that Python spells otherwise is text (010 is no 8, 0.10 no 0.1)."""
 
     def number(self, node: yaml.ScalarNode) -> int | float | str:
         """A number, or its text."""
         read = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
         value = read(node)
         return value if str(value) == node.value else node.value
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping. Raises ConstructorError for a key that stands twice, of which YAML would keep the last."""
-        seen: set[str] = set()
-        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 for kind in ("int", "float"):
@@ -63,16 +53,7 @@ def read_data_yaml(path: str) -> DataYaml:
         if len(found) != 1 and "data.yaml" not in found:
             raise fault(path, f"holds {', '.join(found) or 'no YAML file'}", "data.yaml")
         path = os.path.join(path, "data.yaml" if "data.yaml" in found else found[0])
-    try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), AsWritten)
-    except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "data.yaml of a YOLO data set") from None
-    except UnicodeDecodeError as error:
-        raise fault(path, f"not UTF-8 text (byte {error.start})", "data.yaml of a YOLO data set") from None
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:  # the last ones of tags that lie
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
-        raise fault(place, f"not YAML ({getattr(error, 'problem', None) or error})", "data.yaml of a YOLO data set") from None
+    content = read_yaml(path, "data.yaml of a YOLO data set", AsWritten)
     if not isinstance(content, dict):
         raise fault(path, f"holds {type(content).__name__}", "names, and the splits train, val, test")
     names = class_names(path, content.get("names"), content.get("nc"))
@@ -155,10 +136,7 @@ def entry_path(where: str, root: str, entry: str) -> str:
 
 def listed(path: str, root: str) -> Iterator[str]:
     """The pictures that a file lists, one a line. Raises GroundswiftError where it is no text."""
-    text = text_of(path, path)
-    if isinstance(text, Fault):
-        raise fault(path, text.what, text.expected)
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, map(str.strip, read_text(path, "pictures, one a line").splitlines())):
         yield os.path.join(os.path.dirname(path) if line.startswith("./") else root, line)
 
 
