@@ -14,7 +14,7 @@ from groundswift.storage import file_name
 
 from .faults import Fault, NoRow, Notes
 from .fitting import Pictures, Seen
-from .kept_pictures import HeldPicture, held_size_wh, kept_picture
+from .kept_pictures import HELD, HeldPicture, held_size_wh, kept_picture
 from .row_files import Sourced
 from .row_pictures import RowPictures
 
@@ -111,7 +111,7 @@ def looked_at(pictures: Pictures | RowPictures, names: Sequence[str], where: str
 def kept(data: bytes | None, saved: str | None, name: str, thing: str, notes: Notes) -> Seen:
     """A picture that a row holds, written below `saved` under a name. Raises NoRow where it cannot be used, or `saved` is None."""
     if saved is None:
-        raise NoRow(Fault("image held by its row", thing, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
+        raise NoRow(Fault(HELD, thing, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
     size_wh = held_size_wh(data, thing, notes)
     path = size_wh and kept_picture(saved, name, data, thing, notes)
     if not path:

@@ -53,7 +53,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "caption"
 
     def read(self, notes: Notes) -> Reading:
-        saved = folder_to_keep(self.save_pictures) if self.save_pictures else None
+        saved = folder_to_keep(self.save_pictures)
         make = PictureTextMaker(RowPictures(self.pictures()), saved, self.annotations, self.asking(self.task))
         if self.image_column == self.text_column:
             raise fault(self.annotations, f"picture and text both in column {self.text_column!r}", "two columns")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from groundswift.errors import GroundswiftError, Interrupted, fault
-from groundswift.writing import sigterm_as_exit
+from groundswift.writing import check_place, sigterm_as_exit
 
 from .blocks import Made, Totals
 from .faults import Notes
@@ -206,9 +206,7 @@ def output(out: Path, run: dict[str, Any], notes: Notes, resume: bool) -> Iterat
 
     Raises GroundswiftError where it cannot be written.
     """
-    target = Path(os.path.realpath(out))
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise fault(out, "is a folder or device", "a file to write")
+    check_place(out)
     under_way = Output(out, run, notes)
     try:
         with sigterm_as_exit():

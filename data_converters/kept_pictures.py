@@ -40,6 +40,7 @@ SavePictures = Annotated[  # the option of formats whose rows may hold their pic
         extra={"path": True, "metavar": "DIR"},
     ),
 ]
+HELD = "image held by its row"  # the reason to count by
 NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -53,8 +54,11 @@ class HeldPicture(msgspec.Struct):
     path: str | None = None
 
 
-def folder_to_keep(folder: str) -> str:
-    """The absolute path of a folder for pictures. Raises GroundswiftError where it is no place on this machine's disks."""
+def folder_to_keep(folder: str | None) -> str | None:
+    """The absolute path of a folder for pictures, None where none is given. Raises GroundswiftError where it is no place on this machine's
+    disks."""
+    if not folder:
+        return None
     if is_url(folder):
         raise fault(folder, "pictures cannot be written to an address", "a local folder (--save-pictures)")
     if os.path.exists(folder) and not os.path.isdir(folder):

@@ -65,7 +65,7 @@ class LlavaOptions(PictureOptions, frozen=True, kw_only=True):
     save_pictures: SavePictures = None
 
     def read(self, notes: Notes) -> Reading:
-        saved = folder_to_keep(self.save_pictures) if self.save_pictures else None
+        saved = folder_to_keep(self.save_pictures)
         rows, total = read_rows(self.annotations, LlavaRow)
         return Reading(with_ids(rows, self.annotations), LlavaMaker(RowPictures(self.pictures()), saved, self.annotations), total)
 

@@ -29,9 +29,9 @@ class NameOrNumber(click.ParamType):
         self.fail(f"{text!r}: expected {', '.join(self.names)} or a whole number from 0", param, context)
 
 
-def options_of(struct: type[msgspec.Struct], unit: str = "item") -> list[click.Parameter]:
+def options_of(struct: type[msgspec.Struct]) -> list[click.Parameter]:
     """A click parameter for each field: `annotations` is the argument, all others are options."""
-    parameters = [_parameter(field, unit) for field in inspect.type_info(struct).fields]
+    parameters = [_parameter(field) for field in inspect.type_info(struct).fields]
     return sorted(parameters, key=lambda each: not isinstance(each, click.Argument))
 
 
@@ -45,11 +45,11 @@ def as_given(name: str) -> str:
     return "SOURCE" if name == "annotations" else f"--{name.replace('_', '-')}"
 
 
-def _parameter(field: inspect.Field, unit: str) -> click.Parameter:
+def _parameter(field: inspect.Field) -> click.Parameter:
     kind, meta, extra = _unwrapped(field.type)
     if field.name == "annotations":
         return click.Argument(["annotations"], metavar=extra.get("metavar", "SOURCE"))
-    settings: dict[str, Any] = {"help": (meta.get("description") or "").replace("{unit}", unit), "metavar": extra.get("metavar")}
+    settings: dict[str, Any] = {"help": meta.get("description"), "metavar": extra.get("metavar")}
     if not field.required and field.default is not msgspec.NODEFAULT:
         settings |= {"default": field.default, "show_default": field.default is not None and field.default != ""}
     name = as_given(field.name)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from groundswift.errors import fault
-from groundswift.writing import sigterm_as_exit
+from groundswift.writing import check_place, sigterm_as_exit
 
 
 def write_parts(paths: Sequence[Path], lines: Iterable[tuple[int, bytes]]) -> None:
@@ -27,8 +27,7 @@ def write_parts(paths: Sequence[Path], lines: Iterable[tuple[int, bytes]]) -> No
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in paths:
-            if path.exists() and not path.is_file():
-                raise fault(path, "is a folder or device", "a file to write")
+            check_place(path)
         with sigterm_as_exit():
             try:
                 _write(temporaries, lines)

@@ -45,7 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     on_error: Annotated[OnError, msgspec.Meta(description="What to do about faults: tell all and write nothing, or count and go on.")] = (
         "stop"
     )
-    limit: Annotated[Positive | None, msgspec.Meta(description="Only the first N {unit}s of the source.")] = None
+    limit: Annotated[Positive | None, msgspec.Meta(description="Only the first N items of the source.")] = None
     seed: Annotated[int, msgspec.Meta(description="Decides everything that is sampled.")] = 0
 
     def read(self, notes: Notes) -> Reading:

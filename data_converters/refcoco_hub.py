@@ -25,9 +25,10 @@ from groundswift.storage import file_name
 from .conversations import number_of
 from .faults import Fault, Notes
 from .fitting import Pictures, Seen, fitted_box
-from .kept_pictures import HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
+from .kept_pictures import HELD, HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
 from .prompts import Asking, asking
 from .reading import Reading
+from .refcoco import FOLDER
 from .referring import TAGS, Picture, Referring, Sentence, SentenceOptions, Sentences, Task, first_there, tails
 from .row_files import Sourced, read_rows
 
@@ -122,7 +123,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
             seed=self.seed,
             split=self.split,
             pictures=self.pictures(),
-            folder=None if self.save_pictures is None else folder_to_keep(self.save_pictures),
+            folder=folder_to_keep(self.save_pictures),
         )
         rows, total = read_rows(self.annotations, ROWS[self.schema])
         return Reading(refs_once(rows), make, total)
@@ -191,7 +192,7 @@ class HubMaker(msgspec.Struct, frozen=True):
         if self.folder is None and self.pictures is None:
             return Picture(None, size_wh)
         if self.folder is None:
-            notes.add(Fault("picture in the row", where, "the row holds its picture", "--save-pictures, a folder to write it to"))
+            notes.add(Fault(HELD, where, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
             return None
         name = named.name or os.path.basename(held.path or "") or f"{self.name}/{number_of(where)}"
         path = kept_picture(self.folder, name, held.bytes, where, notes)
@@ -250,7 +251,7 @@ def plain_name(file_name: str) -> str:
 def names_of(file_name: str) -> list[str]:
     """The possible names of a picture: its own, in COCO's folders, and the one with the id of an annotation."""
     plain = plain_name(file_name)
-    return tails(f"coco/train2014/{plain}") + ([file_name] if file_name != plain else [])
+    return tails(f"{FOLDER}/{plain}") + ([file_name] if file_name != plain else [])
 
 
 def of_jxu124(where: str, row: Jxu124Row, name: str, notes: Notes) -> Named | None:

@@ -23,7 +23,7 @@ from .journal import output
 from .options_cli import as_given, path_fields
 from .processes import Hands, processors
 from .reading import Options, Reading
-from .whole_output import WholeOptions, convert_whole
+from .whole_output import WholeOptions, check_running
 
 ASIDE = {"images", "videos", "save_pictures", "coco_out"}  # folders of what rows only point to, and what is written beside them
 Engine = Literal["local", "ray"]
@@ -44,7 +44,8 @@ def convert_to_file(options: Options, out: Path | None, how: How, notes: Notes) 
     Raises GroundswiftError with every fault where `options.on_error` is stop, and where no line is left.
     """
     if isinstance(options, WholeOptions):
-        return convert_whole(options, out, how, notes)
+        check_running(how.resume, how.workers, how.engine)
+        return options.write(out, notes, how.progress)
     with Hands(how.workers or processors()) as hands:
         with without_collection():
             reading = options.read_by(hands, notes)
@@ -131,17 +132,17 @@ def state_of(path: str, own: str | None = None) -> list[Any]:
     if not os.path.isdir(path):
         return list(stat_key(path)) if exists(path) else []
     skipped = own and os.path.abspath(own)
-    found = sorted(each for each in files_below(os.path.abspath(path)) if each[0] != skipped)
+    found = sorted(each for each in states_below(os.path.abspath(path)) if each[0] != skipped)
     return [len(found), blake2b(repr(found).encode(), digest_size=16).hexdigest()]
 
 
-def files_below(folder: str) -> Iterator[tuple[str, int, int]]:
+def states_below(folder: str) -> Iterator[tuple[str, int, int]]:
     """(path, size in bytes, time of change in ns) of the files in a folder and those below it, as far as they are not hidden."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from files_below(entry.path)
+                yield from states_below(entry.path)
             elif entry.is_file():
                 yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns

@@ -71,7 +71,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
     ] = "letter"
 
     def read(self, notes: Notes) -> Reading:
-        saved = folder_to_keep(self.save_pictures) if self.save_pictures else None
+        saved = folder_to_keep(self.save_pictures)
         problems = read_problems(self.annotations)
         if problems is None and self.split is not None:
             raise fault(self.annotations, "rows of the hubs have no split: a file is one", "no --split")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from groundswift.errors import GroundswiftError
 
@@ -31,9 +30,3 @@ def check_running(resume: bool, workers: int | None, engine: str) -> None:
     given = ["--resume"] * resume + [f"--workers {workers}"] * (workers not in (None, 1)) + [f"--engine {engine}"] * (engine != "local")
     if given:
         raise GroundswiftError(f"{', '.join(given)}: does not apply here, the output is made of all rows at once; expected none of them")
-
-
-def convert_whole(options: WholeOptions, out: Path | None, how: Any, notes: Notes) -> Totals:
-    """What `run.convert_to_file` does for these formats; `how` is its `How`."""
-    check_running(how.resume, how.workers, how.engine)
-    return options.write(out, notes, how.progress)

@@ -19,8 +19,7 @@ def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
     The place is tried before the first line is asked for. Raises GroundswiftError where it cannot be written.
     """
     target = Path(os.path.realpath(path))  # where `path` is a link, what it points to is replaced
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise fault(path, "is a folder or device", "a file to write")
+    check_place(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with sigterm_as_exit(), open(temporary, "xb") as out:
@@ -35,6 +34,12 @@ def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
         if error.filename not in (None, str(temporary)):  # some other file, on the way to a line
             raise
         raise fault(path, f"cannot be written ({error.strerror})", "a file in a folder that exists and can be written") from None
+
+
+def check_place(path: str | Path) -> None:
+    """Raises GroundswiftError where what stands in the place of a file to write is none."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise fault(path, "is a folder or device", "a file to write")
 
 
 @contextmanager

@@ -144,7 +144,7 @@ def test_lmms_with_paths(tmp_path, train2014):
 def test_lmms_wants_a_place_for_its_pictures(tmp_path, train2014):
     with pytest.raises(GroundswiftError, match="rows of lmms-lab hold their pictures; expected --save-pictures"):
         rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms")
-    with pytest.raises(GroundswiftError, match="val.parquet: row 1: the row holds its picture; expected --save-pictures"):
+    with pytest.raises(GroundswiftError, match="row 1: the row holds its picture, and swift reads files; expected --save-pictures"):
         rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", images=tmp_path)
     with pytest.raises(GroundswiftError, match="rows of lmms-lab have no column split"):
         rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=tmp_path, split="val")
