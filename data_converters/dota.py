@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from groundswift.errors import fault
-from groundswift.storage import is_url
+from groundswift.storage import absolute, folder_of, is_folder, is_web, join, shown
 
 from .by_hotcoco import (
     UNREADABLE,
@@ -25,8 +25,9 @@ from .by_hotcoco import (
 )
 from .faults import Fault, Notes
 from .fitting import pictures_of
-from .label_files import SUFFIXES, Stems, files_below, local_folder, text_of
+from .label_files import Stems, files_below, text_of
 from .reading import Reading
+from .store_folders import SUFFIXES, folder_at
 
 HEAD = ("imagesource:", "gsd:")
 SHAPE = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
@@ -35,8 +36,8 @@ SHAPE = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
 class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn DOTA labels into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is a folder of label files (NAME.txt) or one that has them in labelTxt/, on a local disk; the pictures are in images/
-    beside them, or in --images, found by NAME (at an address NAME.png). A box is the smallest upright one around the four
+    SOURCE is a folder of label files (NAME.txt) or one that has them in labelTxt/; the pictures are in images/
+    beside them, or in --images, found by NAME (on the web, where nothing is listed, NAME.png). A box is the smallest upright one around the four
     corners of a label. Lines with imagesource and gsd are passed over. Classes are those of --categories, else all that the
     files name, sorted: two splits may then differ. Sizes are read from the pictures, --no-check-images or not.
 
@@ -56,20 +57,21 @@ class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
     difficult: Difficult = "ignore"
 
     def read(self, notes: Notes) -> Reading:
-        source = local_folder(self.annotations, "a folder of DOTA labels, or one with labelTxt")
-        folder = os.path.join(source, "labelTxt")
-        folder = folder if os.path.isdir(folder) else source
-        near = [os.path.join(each, "images") for each in (source, os.path.dirname(os.path.abspath(folder)))]
-        pictures = pictures_of(self.images or next(filter(os.path.isdir, near), None), source, True)
+        place = folder_at(self.annotations, "a folder of DOTA labels, or one with labelTxt")
+        folder = os.path.join(place.here, "labelTxt")
+        folder = folder if os.path.isdir(folder) else place.here
+        labels = absolute(place.address_of(folder))
+        near = [join(each, "images") for each in (place.address, folder_of(labels))]
+        pictures = pictures_of(self.images or next(filter(is_folder, near), place.address), self.annotations, True)
         stems = Stems(pictures.folder, ".png")
         files = sorted(name for name in os.listdir(folder) if name.endswith(".txt"))
         if not files:
-            raise fault(folder, "holds no label file", "NAME.txt for each picture")
+            raise fault(shown(labels), "holds no label file", "NAME.txt for each picture")
         met: dict[str, int] = {}
         found = [labelled(folder, name, stems, self.difficult == "ignore", met, notes) for name in files]
         names = classes_of(self, sorted(met), met)
         wanted = {each.name for each in found if each is not None}
-        for name in () if is_url(pictures.folder) else files_below(pictures.folder, SUFFIXES):
+        for name in () if is_web(pictures.folder) else files_below(pictures.folder, SUFFIXES):
             if name not in wanted:
                 notes.count("picture without a label file, left out", name)
         return labels_reading(ranked(filter(None, found), met, names), names, read_dota, self, pictures, notes)

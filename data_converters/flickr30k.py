@@ -34,6 +34,7 @@ from .flickr30k_files import (
 from .prompts import Asking, filled
 from .reading import AskingOptions, Positive, Reading
 from .referring import text_fault
+from .store_folders import listed_below
 
 Task = Literal["grounded_caption", "phrase_grounding", "reverse", "reverse_sentence"]
 QUESTIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # task -> block of the file of prompts, fields, tags
@@ -65,7 +66,7 @@ class Grounded(NamedTuple):
 class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     """Turn Flickr30k Entities into rows: sentences whose phrases have boxes.
 
-    SOURCE is the folder with Sentences/ and Annotations/ (at an address --split is needed, too); the picture of an id is
+    SOURCE is the folder with Sentences/ and Annotations/ ; the picture of an id is
     DIR/<id>.jpg. Boxes are x1, y1, x2, y2 in pixels of the upright picture. The files count pixels from 1; as the reference
     code of the data set does, 1 is taken from all four numbers, so x2 and y2 are the index of the last column and row.
     sample_id is flickr30k/IMAGE/SENTENCE, for reverse flickr30k/IMAGE/SENTENCE/PHRASE, both counted from 1.
@@ -133,15 +134,14 @@ def listed(folder: str, split: str | None) -> Iterator[Listed | Fault]:
         for each in ids_of(list_text(split), split):
             yield each if isinstance(each, Fault) else Listed(*each)
         return
-    if is_url(folder):
-        raise fault(folder, "the files at an address are not listed here", "--split with the ids of the pictures")
+    sentences = join(folder, "Sentences")
     try:
-        names = sorted(os.listdir(os.path.join(folder, "Sentences")))
+        names = [each.name for each in listed_below(sentences, {".txt"})] if is_url(folder) else sorted(os.listdir(sentences))
     except OSError as error:
-        raise fault(f"{folder}/Sentences", f"cannot be listed ({error.strerror})", "the folders Sentences and Annotations") from None
+        raise fault(sentences, f"cannot be listed ({error.strerror})", "the folders Sentences and Annotations") from None
     for name in names:
         if name.endswith(".txt"):
-            where, image_id = os.path.join(folder, "Sentences", name), name.removesuffix(".txt")
+            where, image_id = join(sentences, name), name.removesuffix(".txt")
             yield Listed(where, image_id) if plain(image_id) else no_id(where, image_id)
 
 

@@ -10,12 +10,11 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from groundswift.errors import fault
-from groundswift.storage import is_url
+from groundswift.storage import is_url, is_web
 
 from .faults import Fault, NoRow, Notes
+from .store_folders import SUFFIXES, listed_below
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of pictures that are found by their stem or folder
 UNREADABLE_FILE = "label file unreadable"  # the reason to count by
 NOT_XML = (DefusedXmlException, ParseError, LookupError, ValueError, RecursionError)  # what readers of XML raise
 
@@ -30,17 +29,14 @@ def text_of(path: str, where: str) -> str | Fault:
         return Fault(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a text file")
 
 
-def local_folder(path: str, expected: str) -> str:
-    """A folder to list. Raises GroundswiftError for an address, and where there is no such folder."""
-    if is_url(path):
-        raise fault(path, "a folder at an address cannot be listed", f"{expected} on a local disk")
-    if not os.path.isdir(path):
-        raise fault(path, "no such folder", expected)
-    return path
-
-
 def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
-    """Files of some suffixes in a folder and those below it, relative to it, in order; not hidden ones, nor below links to folders."""
+    """Files of some suffixes in a folder and those below it, relative to it, in order; not hidden ones, nor below links to folders.
+
+    The folder may be an address. Raises GroundswiftError where that cannot be listed.
+    """
+    if is_url(folder):
+        yield from (each.name for each in listed_below(folder, suffixes))
+        return
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = os.path.relpath(here, folder)
@@ -50,10 +46,10 @@ def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
 
 
 class Stems:
-    """The pictures of a folder by their stem, for labels that name no suffix. Of an address, which is not listed: stem and `suffix`."""
+    """The pictures of a folder by their stem, for labels that name no suffix. On the web, where nothing is listed: stem and `suffix`."""
 
     def __init__(self, folder: str, suffix: str) -> None:
-        self.suffix = suffix if is_url(folder) else None
+        self.suffix = suffix if is_web(folder) else None
         self.names: dict[str, list[str]] = {}
         for name in () if self.suffix else files_below(folder, SUFFIXES):
             self.names.setdefault(os.path.splitext(os.path.basename(name))[0], []).append(name)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from groundswift.errors import GroundswiftError, fault
-from groundswift.storage import is_url, local_copy, shown
+from groundswift.storage import is_web, local_copy, shown
 
 from .by_hotcoco import UNREADABLE, HotcocoOptions, Label, Labelled, classes_of, labels_reading, number_of, ranked, refused
 from .faults import Fault, Notes
@@ -37,7 +37,7 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn boxes of Open Images into rows: by default a question for the classes that are present in each image.
 
     SOURCE is a CSV file of boxes, of the full sets or of the challenges; columns are found by name. The picture of an ImageID
-    is found in DIR and the folders below; where DIR is an address it is DIR/<ImageID>.jpg, and --only-present does not apply.
+    is found in DIR and the folders below; where DIR is on the web, which is not listed, it is DIR/<ImageID>.jpg.
     Sizes are read from the pictures, --no-check-images or not. Classes are those of --categories, else in the order of
     --class-descriptions (only those that have boxes), else their codes, sorted.
 
@@ -70,8 +70,8 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
 
     def read(self, notes: Notes) -> Reading:
         pictures = pictures_of(self.images, self.annotations, True)
-        if self.only_present and is_url(pictures.folder):
-            raise fault(pictures.folder, "a folder at an address cannot be listed", "--only-present with pictures on a local disk")
+        if self.only_present and is_web(pictures.folder):
+            raise fault(shown(pictures.folder), "a folder on the web cannot be listed", "--only-present with another folder of pictures")
         name_of = descriptions(self.class_descriptions) if self.class_descriptions else None
         reader = Boxes(Stems(pictures.folder, ".jpg"), name_of, self.only_present)
         labelled = reader.labelled(self.annotations, notes)

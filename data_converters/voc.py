@@ -12,12 +12,14 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.files import read_text
+from groundswift.storage import shown
 
 from .by_hotcoco import UNREADABLE, Difficult, HotcocoOptions, Label, Labelled, classes_of, labels_reading, number_of, ranked, refused
 from .faults import Fault, NoRow, Notes
 from .fitting import pictures_of
-from .label_files import UNREADABLE_FILE, Stems, local_folder, xml_root
+from .label_files import UNREADABLE_FILE, Stems, xml_root
 from .reading import Reading
+from .store_folders import Folder, folder_at
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -25,7 +27,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn Pascal VOC annotations into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is a data set (its files are Annotations/*.xml, its pictures JPEGImages/) or a folder of XML files, on a local disk.
+    SOURCE is a data set (its files are Annotations/*.xml, its pictures JPEGImages/) or a folder of XML files.
     The picture is the one that <filename> names; a name without a suffix finds the one picture of that stem. Classes are those
     of --categories, else of labels.txt in SOURCE, else all that the files name, sorted: two splits may then differ.
 
@@ -53,25 +55,26 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
     difficult: Difficult = "ignore"
 
     def read(self, notes: Notes) -> Reading:
-        source = local_folder(self.annotations, "the folder of a VOC data set, or of XML files")
-        own = os.path.join(source, "Annotations")
+        place = folder_at(self.annotations, "the folder of a VOC data set, or of XML files")
+        source = place.here
+        own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
         folder = own if os.path.isdir(own) else source
-        usual = os.path.join(source, "JPEGImages")
-        pictures = pictures_of(self.images or (usual if os.path.isdir(usual) else None), source, self.check_images)
+        images = self.images or place.address_of(usual if os.path.isdir(usual) else source)
+        pictures = pictures_of(images, self.annotations, self.check_images)
         reader = VocFiles(source, Stems(pictures.folder, ".jpg"), self.corners == "edges", self.difficult == "ignore")
-        found = [reader.labelled(os.path.join(folder, name), notes) for name in self.files(source, folder, notes)]
+        found = [reader.labelled(os.path.join(folder, name), notes) for name in self.files(place, folder, notes)]
         names = classes_of(self, reader.classes_in_order(), reader.classes)
         labelled = ranked((each for each in found if each is not None), reader.classes, names)
         return labels_reading(labelled, names, read_voc, self, pictures, notes)
 
-    def files(self, source: str, folder: str, notes: Notes) -> list[str]:
+    def files(self, place: Folder, folder: str, notes: Notes) -> list[str]:
         """The XML files to read. Raises GroundswiftError where there is none."""
         there = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
         if not there:
-            raise fault(folder, "holds no XML file", "a VOC annotation for each picture")
+            raise fault(shown(place.address_of(folder)), "holds no XML file", "a VOC annotation for each picture")
         if self.split is None:
             return there
-        path = os.path.join(source, "ImageSets", "Main", f"{self.split}.txt")
+        path = os.path.join(place.here, "ImageSets", "Main", f"{self.split}.txt")
         text = read_text(path, "the stems of a split, one a line")
         wanted = []
         for number, line in enumerate(text.splitlines(), 1):

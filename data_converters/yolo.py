@@ -16,8 +16,9 @@ from .by_hotcoco import UNREADABLE, HotcocoOptions, Label, Labelled, envelope, l
 from .categories import read_categories
 from .faults import Fault, Notes
 from .fitting import pictures_of
-from .label_files import files_below, local_folder, text_of
+from .label_files import files_below, text_of
 from .reading import Reading
+from .store_folders import folder_at
 from .yolo_yaml import label_path, read_data_yaml, split_pictures
 
 Kind = Literal["box", "polygon", "mixed", "obb", "pose"]
@@ -34,7 +35,7 @@ NO_LABELS = {"classes.txt", "labels.txt", "notes.json"}  # what labelling tools 
 class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn a YOLO data set into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is data.yaml or the folder that holds it, on a local disk, as are the pictures. Read of it: names (a list, or a
+    SOURCE is data.yaml or the folder that holds it. Read of it: names (a list, or a
     mapping by index), path (the folder of the data set; by default that of data.yaml), and the split: a folder of pictures, a
     file that lists them, or a list of such. A list's lines are relative to the data set; those that start with ./ to the list.
     All pictures must lie in the data set, or in the folder of --images. Labels of .../images/NAME.jpg are .../labels/NAME.txt,
@@ -74,7 +75,7 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
     def read(self, notes: Notes) -> Reading:
         content = read_data_yaml(self.annotations)
         names = content.names if self.categories is None else renamed(self.categories, content.names)
-        root = local_folder(self.images or content.root, "the folder of the data set's pictures")
+        root = folder_at(self.images, "the folder of the data set's pictures").here if self.images else content.root
         names_of_pictures, twins = split_pictures(content, self.split, root)
         reader = LabelFiles(root, self.labels, len(names), self.label_dir, content.keypoints)
         labelled = [reader.labelled(name, notes) for name in names_of_pictures]
@@ -83,7 +84,7 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
             raise fault(content.path, what, "labels (--label-dir says where); an empty file says that a picture has no objects")
         for folder in [self.label_dir] if self.label_dir else twins:
             note_strays(folder, reader.read, root, notes)
-        pictures = pictures_of(root, self.annotations, self.check_images)
+        pictures = pictures_of(self.images or content.address, self.annotations, self.check_images)
         return labels_reading(labelled, names, lambda folder, labels: read_yolo(folder, labels, len(names)), self, pictures, notes, True)
 
 

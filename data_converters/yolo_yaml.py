@@ -10,10 +10,11 @@ import yaml
 
 from groundswift.errors import fault
 from groundswift.files import read_text
-from groundswift.storage import is_url
+from groundswift.storage import file_name, folder_of, is_url
 
-from .label_files import SUFFIXES, files_below, local_folder
+from .label_files import files_below
 from .lint.views import short
+from .store_folders import SUFFIXES, folder_at
 from .yaml_files import OnceEachLoader, read_yaml
 
 
@@ -34,11 +35,12 @@ for kind in ("int", "float"):
 class DataYaml(NamedTuple):
     """What data.yaml says. `path`: of the file; `root`: the folder of the data set; `splits`: everything else that it holds.
 
-    `keypoints`: how many numbers the keypoints of a label are, where it says.
+    `address`: that of the folder; `keypoints`: how many numbers the keypoints of a label are, where it says.
     """
 
     path: str
     root: str
+    address: str
     names: list[str]
     splits: dict[str, Any]
     keypoints: int | None
@@ -46,8 +48,11 @@ class DataYaml(NamedTuple):
 
 def read_data_yaml(path: str) -> DataYaml:
     """Read data.yaml, or that of a folder. Raises GroundswiftError that names the file and what is wrong with it."""
+    place = None
     if is_url(path):
-        raise fault(path, "a data set at an address cannot be listed", "a data set on a local disk, and its pictures too")
+        inside = file_name(path) if os.path.splitext(file_name(path))[1].lower() in (".yaml", ".yml") else ""
+        place = folder_at(folder_of(path) if inside else path, "a YOLO data set")
+        path = os.path.join(place.here, inside)
     if os.path.isdir(path):
         found = sorted(name for name in os.listdir(path) if name.endswith((".yaml", ".yml")))
         if len(found) != 1 and "data.yaml" not in found:
@@ -65,7 +70,7 @@ def read_data_yaml(path: str) -> DataYaml:
         raise fault(path, f"path is {own!r}, and there is no folder {root}", "the folder of the data set, seen from that of data.yaml")
     shape = content.get("kpt_shape")
     known = isinstance(shape, list) and len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
-    return DataYaml(path, root, names, content, shape[0] * shape[1] if known else None)
+    return DataYaml(path, root, place.address_of(root) if place else root, names, content, shape[0] * shape[1] if known else None)
 
 
 def class_names(path: str, names: object, count: object) -> list[str]:
@@ -101,7 +106,7 @@ def split_pictures(content: DataYaml, split: str, root: str) -> tuple[list[str],
             f"{split} is {short(value)}",
             f"a folder of pictures, a file that lists them, or a list (it has {known or 'none'})",
         )
-    local = local_folder(content.root, f"the folder of the data set ({content.path})")
+    local = content.root
     names, twins = [], []
     for entry in entries:
         path = entry_path(content.path, local, entry)

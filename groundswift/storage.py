@@ -128,7 +128,7 @@ def stat_key(path: str | Path) -> tuple[int | None, int | str | None]:
     Raises NotThere, and GroundswiftError where a store does not say. The mark of an address is None where its store gives none.
     """
     if is_url(path):
-        return _repeated(path, lambda: _identity(_info(path)))
+        return repeated(path, lambda: identity(_info(path)))
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -147,7 +147,7 @@ def local_copy(path: str | Path) -> Path:
     if not is_url(path):
         return Path(path)
     if _scheme(path) in ("file", "local"):
-        return Path(_store(path)[1])
+        return Path(store_of(path)[1])
     folder = str(cache_folder())
     copy = Path(_checked_copy(folder, path))
     if not copy.is_file():  # somebody has cleared the cache since
@@ -167,17 +167,17 @@ def cache_folder() -> Path:
 @lru_cache(KNOWN_COPIES)
 def _checked_copy(folder: str, url: str) -> str:
     """The copy of what lies at an address now."""
-    return _repeated(url, lambda: _copied(folder, url))
+    return repeated(url, lambda: _copied(folder, url))
 
 
 def _copied(folder: str, url: str) -> str:
     """One try. Processes and threads may come here for one address at the same time: each fetches a file of its own, and the last stays."""
-    store, place = _store(url)
+    store, place = store_of(url)
     info = _info(url)
     if info.get("type") == "directory":
         raise fault(shown(url), "is a folder", "a file")
-    size, mark = _identity(info)
-    key = blake2b(f"{_without_password(url)}\n{size}\n{mark}".encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+    size, mark = identity(info)
+    key = blake2b(f"{without_password(url)}\n{size}\n{mark}".encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
     suffix = re.search(r"\.[A-Za-z0-9]{1,10}$", re.split(r"[?#]", place)[0])
     target = os.path.join(folder, key[:2], key[2:] + (suffix.group() if suffix else ""))
     if mark is not None and os.path.isfile(target) and size in (None, os.path.getsize(target)):
@@ -188,12 +188,12 @@ def _copied(folder: str, url: str) -> str:
         got = os.path.getsize(temporary)
         if size not in (None, got):
             raise ConnectionError(f"{got} bytes came, {size} were announced")
-        if _identity(_info(url)) != (size, mark):
+        if identity(_info(url)) != (size, mark):
             raise ConnectionError("it changed while it was fetched")
         os.replace(temporary, target)
     except OSError as error:
         if error.errno in DISK_FAULTS:
-            raise _cache_fault(folder, url, error) from None
+            raise cache_fault(folder, url, error) from None
         raise
     finally:
         with suppress(FileNotFoundError):
@@ -209,7 +209,7 @@ def _place_for(folder: str, target: str, url: str) -> str:
         os.makedirs(os.path.dirname(temporary), exist_ok=True)
         open(temporary, "xb").close()
     except OSError as error:
-        raise _cache_fault(folder, url, error) from None
+        raise cache_fault(folder, url, error) from None
     return temporary
 
 
@@ -224,7 +224,8 @@ def _partial_folder(folder: str) -> str:
     return partial
 
 
-def _cache_fault(folder: str, url: str, error: OSError) -> Interrupted:
+def cache_fault(folder: str, url: str, error: OSError) -> Interrupted:
+    """The error of a cache that cannot be written."""
     what = f"cannot be written ({error.strerror}), so {shown(url)} cannot be fetched"
     return Interrupted(str(fault(folder, what, "a folder with room that can be written; GROUNDSWIFT_CACHE names it")))
 
@@ -232,23 +233,24 @@ def _cache_fault(folder: str, url: str, error: OSError) -> Interrupted:
 def _kind(url: str) -> str | None:
     """file or directory; None where nothing is there."""
     try:
-        return _repeated(url, lambda: _info(url)).get("type", "file")
+        return repeated(url, lambda: _info(url)).get("type", "file")
     except NotThere:
         return None
 
 
 def _info(url: str) -> dict[str, Any]:
     """What the store says about a file now: a listing that it made earlier does not count."""
-    store, place = _store(url)
+    store, place = store_of(url)
     store.invalidate_cache(place)
     return store.info(place)
 
 
-def _identity(info: dict[str, Any]) -> tuple[int | None, str | None]:
+def identity(info: dict[str, Any]) -> tuple[int | None, str | None]:
+    """(size in bytes, mark of the content) of what a store says about a file; None for what it does not say."""
     return info.get("size"), next((f"{name} {info[name]}" for name in MARKS if info.get(name)), None)
 
 
-def _store(url: str) -> tuple[Any, str]:
+def store_of(url: str) -> tuple[Any, str]:
     """(fsspec's file system, the path in it). It is fsspec that keeps one for each thread, and makes new ones after a fork.
 
     `a::b` is no chain here: an address in a data file must not choose what is done with what it names.
@@ -267,7 +269,7 @@ def _store(url: str) -> tuple[Any, str]:
     return kind(**kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
 
 
-def _repeated(url: str, action: Callable[[], Result]) -> Result:
+def repeated(url: str, action: Callable[[], Result]) -> Result:
     """Do something with an address, again after a wait where trying again may help. Every error comes out as GroundswiftError."""
     began, tries = time.monotonic(), 0
     while True:
@@ -324,7 +326,8 @@ def _without_secrets(text: str, url: str) -> str:
     return without_secrets(text)
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """An address less its user and password."""
     user = _user(url)
     return url.replace(f"{user}@", f"{user.partition(':')[0]}@", 1) if user else url
 

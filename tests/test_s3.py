@@ -383,6 +383,30 @@ def test_the_command_converts_from_a_bucket(endpoint, bucket, cache, tmp_path, w
     assert (linted.returncode, set(json.loads(linted.stdout)["rules"])) == (0, {"no-negatives", "image-turned"}), linted.stderr
 
 
+VOC = "<annotation><filename>a.png</filename><object><name>dog</name><bndbox><xmin>2</xmin><ymin>3</ymin><xmax>31</xmax><ymax>22</ymax>"
+VOC += "</bndbox></object></annotation>"
+FOLDERS = {  # format -> its files beside the pictures, and where these lie
+    "voc": ({"Annotations/a.xml": VOC}, "JPEGImages"),
+    "dota": ({"labelTxt/a.txt": "1 2 31 2 31 22 1 22 dog 0\n"}, "images"),
+    "yolo": ({"data.yaml": "train: images\nnames: [dog]\n", "labels/a.txt": "0 0.4 0.4 0.75 0.6666667\n"}, "images"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_command_converts_folders_of_a_bucket(endpoint, bucket, cache, tmp_path, name):
+    files, pictures = FOLDERS[name]
+    for path, text in files.items():
+        bucket.put(f"{name}/{path}", text.encode())
+    bucket.put(f"{name}/{pictures}/a.png", picture((40, 30)))
+    out = tmp_path / "x.jsonl"
+    for _ in range(2):
+        done = process(endpoint, cache, "-m", "groundswift.cli", "convert", name, f"s3://pictures/{name}", "--out", str(out))
+        assert (done.returncode, done.stderr) == (0, "")
+    row = json.loads(out.read_text())
+    assert (row["images"], row["size_wh"], row["objects"]["ref"]) == ([f"s3://pictures/{name}/{pictures}/a.png"], [40, 30], ["dog"])
+    assert row["objects"]["bbox"] == [pytest.approx([1, 2, 31, 22], abs=1e-4)]
+
+
 def test_the_command_looks_for_pictures_beside_the_annotations(endpoint, bucket, cache, tmp_path):
     beside = {**COCO, "images": COCO["images"][:1], "annotations": COCO["annotations"][:1]}
     bucket.put("set/images/ann.json", json.dumps(beside).encode())

@@ -326,8 +326,8 @@ def test_a_folder_of_another_kind(tmp_path):
     (tmp_path / "images").mkdir()
     with pytest.raises(GroundswiftError, match=r"Sentences: cannot be listed \(No such file or directory\); expected the folders"):
         rows(tmp_path)
-    with pytest.raises(GroundswiftError, match=r"s3://bucket/entities: the files at an address are not listed here; expected --split"):
-        Flickr30kOptions(annotations="s3://bucket/entities", images=str(tmp_path)).read(Notes())
+    with pytest.raises(GroundswiftError, match=r"https://host/entities/Sentences: a folder on the web cannot be listed"):
+        Flickr30kOptions(annotations="https://host/entities", images=str(tmp_path)).read(Notes())
 
 
 def test_a_set_at_an_address(folder):

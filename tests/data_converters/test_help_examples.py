@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import flickr30k_fixture
+import fsspec
 import pytest
 import refcoco_fixture
 from converted import lint_findings, run
@@ -121,16 +123,52 @@ def put(path: Path, content: Any) -> None:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
+def example(name: str) -> list[str]:
+    """The arguments of the example in a format's help."""
+    text = FORMATS[name].options().__doc__.split("Example:")[1].replace("\\\n", " ").replace(" /data", " data")
+    command, *arguments = shlex.split(text)
+    assert command == "groundswift"
+    return arguments
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_example_works_as_it_stands(name, tmp_path, monkeypatch):
     lay_out(name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    example = FORMATS[name].options().__doc__.split("Example:")[1].replace("\\\n", " ").replace(" /data", " data")
-    command, *arguments = shlex.split(example)
+    arguments = example(name)
     out = Path(arguments[arguments.index("--out") + 1])
     done = run(*arguments)
-    assert (command, done.exit_code) == ("groundswift", 0), done.stderr
+    assert done.exit_code == 0, done.stderr
     assert done.stdout.partition(" -> ")[2].splitlines()[0] == str(out)
     assert out.exists()
     if FORMATS[name].makes_rows:
         assert set(lint_findings(out)) <= {"sample-id-missing", "image-tags-under"}
+
+
+@pytest.fixture
+def store() -> Iterator[fsspec.AbstractFileSystem]:
+    """fsspec's memory, empty."""
+    store = fsspec.filesystem("memory")
+    yield store
+    store.rm("/", recursive=True)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].makes_rows])
+def test_the_example_makes_the_same_rows_of_what_lies_at_addresses(name, tmp_path, monkeypatch, store):
+    here, there = tmp_path / "here", "memory://there"
+    lay_out(name, here)
+    store.put(str(here), "/there", recursive=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("GROUNDSWIFT_CACHE", str(tmp_path / "cache"))
+    arguments = [f"{there}/{each.rstrip('/')}" if Path(each).exists() else each for each in example(name)]
+    assert run(*example(name)).exit_code == 0
+    out = arguments.index("--out") + 1
+    rows = Path(arguments[out]).read_text()
+    arguments[out] = str(tmp_path / "out.jsonl")
+    done = run(*arguments)
+    assert done.exit_code == 0, done.stderr
+    expected = rows.replace(f'"{here}/', f'"{there}/')
+    if "--save-pictures" in arguments:  # which are written here, wherever the rows come from
+        folder = arguments[arguments.index("--save-pictures") + 1].rstrip("/")
+        expected = expected.replace(f'"{there}/{folder}/', f'"{here}/{folder}/')
+    assert Path(arguments[out]).read_text() == expected

@@ -260,7 +260,9 @@ def test_broken_files(folder, tmp_path, name):
 def test_nothing_there(tmp_path):
     assert "no such folder" in refusal(options(tmp_path / "gone"), tmp_path / "out.jsonl")
     assert "holds no XML file" in refusal(options(tmp_path), tmp_path / "out.jsonl")
-    assert "cannot be listed" in refusal(VocOptions(annotations="s3://bucket/voc"), tmp_path / "out.jsonl")
+    assert "no such folder" in refusal(VocOptions(annotations="memory://nowhere/voc"), tmp_path / "out.jsonl")
+    told = refusal(VocOptions(annotations="https://host/voc"), tmp_path / "out.jsonl")
+    assert told == "https://host/voc: a folder on the web cannot be listed; expected one on a local disk or in a store such as s3://"
 
 
 def test_workers_and_command(folder, tmp_path):

@@ -354,9 +354,7 @@ def test_pose_by_its_shape():
     assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Wrong)
 
 
-def test_what_lies_at_an_address_is_refused(folder, tmp_path):
-    """It would have to be listed: the data set, and its pictures."""
+def test_what_cannot_be_listed_is_refused(folder, tmp_path):
     out = tmp_path / "out.jsonl"
-    told = refusal(YoloOptions(annotations="s3://bucket/set"), out)
-    assert told.endswith("cannot be listed; expected a data set on a local disk, and its pictures too")
-    assert "s3://bucket/set: a folder at an address cannot be listed" in refusal(options(folder, images="s3://bucket/set"), out)
+    assert "https://host/set: a folder on the web cannot be listed" in refusal(YoloOptions(annotations="https://host/set/data.yaml"), out)
+    assert "memory://nowhere/set: no such folder, or nothing in it" in refusal(YoloOptions(annotations="memory://nowhere/set"), out)

@@ -1,0 +1,131 @@
+"""Folders at an address: the names in them, and a local folder that stands in for one where files are found by their names."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import secrets
+import shutil
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import partial
+from hashlib import blake2b
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from tqdm import tqdm
+
+from groundswift.errors import fault
+from groundswift.storage import cache_fault, cache_folder, identity, is_url, is_web, join, repeated, shown, store_of, without_password
+
+AT_ONCE = 256  # files that are asked for together
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of pictures that are found by their stem or folder
+WHOLE = {".txt", ".xml", ".yaml", ".yml"}  # suffixes of what is read, labels and lists
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A file below an address: its name relative to that, its size in bytes, and what changes with its content."""
+
+    name: str
+    size: int | None
+    mark: str | None
+
+
+def listed_below(url: str, suffixes: Collection[str]) -> list[Listed]:
+    """The files of some suffixes below an address, by name; not hidden ones.
+
+    Raises GroundswiftError where the address is none of a store that can be listed, where nothing is there, or a name leads out of it.
+    """
+    if is_web(url):
+        raise fault(shown(url), "a folder on the web cannot be listed", "one on a local disk or in a store such as s3://")
+    store, root = store_of(url)
+    root = root.rstrip("/")
+    files = []
+    for place, info in repeated(url, lambda: _found(store, root)).items():
+        name = place[len(root) + 1 :]
+        if posixpath.splitext(name)[1].lower() not in suffixes:
+            continue
+        if posixpath.normpath(name) != name or name.startswith(("/", "../")) or "\\" in name or "\0" in name:
+            raise fault(shown(url), f"holds a file of the name {name[:200]!r}", "names that stay within a folder")
+        if any(part.startswith(".") for part in name.split("/")):
+            continue
+        files.append(Listed(name, *identity(info)))
+    return sorted(files, key=attrgetter("name"))
+
+
+def _found(store: Any, root: str) -> dict[str, dict[str, Any]]:
+    store.invalidate_cache()
+    return store.find(root, detail=True)
+
+
+class Folder(NamedTuple):
+    """A folder whose files are looked for by their names: where to look on this machine, and its own path or address, which rows hold."""
+
+    here: str
+    address: str
+
+    def address_of(self, path: str) -> str:
+        """The address of something that lies below `here`."""
+        inside = os.path.relpath(path, self.here)
+        return path if self.here == self.address else self.address if inside == os.curdir else join(self.address, inside)
+
+
+def folder_at(path: str, expected: str) -> Folder:
+    """A folder that can be looked into. One at an address has a stand-in in the cache: its files of text whole, its pictures by name only.
+
+    Raises GroundswiftError as `listed_below`, where there is no such folder, and where a file cannot be fetched whole.
+    """
+    if is_url(path):
+        return Folder(str(stand_in(path, expected)), path.rstrip("/"))
+    if not os.path.isdir(path):
+        raise fault(path, "no such folder", expected)
+    return Folder(path, path)
+
+
+def stand_in(url: str, expected: str) -> Path:
+    """The folder that stands in for an address; made anew when something there has changed."""
+    files = listed_below(url, {*WHOLE, *SUFFIXES})
+    if not files:
+        raise fault(shown(url), "no such folder, or nothing in it", expected)
+    folder = cache_folder()
+    target = folder / "folders" / blake2b(msgspec.json.encode([without_password(url), files]), digest_size=20).hexdigest()
+    if target.is_dir() and all(each.mark for each in files):
+        return target
+    unfinished = target.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        _fill(unfinished, url, files)
+        with suppress(OSError):  # another process has put the same there
+            os.rename(unfinished, target)
+    except OSError as error:
+        raise cache_fault(str(folder), url, error) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _fill(folder: Path, url: str, files: Sequence[Listed]) -> None:
+    """Fetch the files of text, some at once, and name the pictures."""
+    whole = []
+    for each in files:
+        place = folder / each.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.suffix.lower() in WHOLE:
+            whole.append(each)
+        else:
+            place.touch()
+    with tqdm(total=len(whole), desc="fetch", unit="file", disable=None) as bar:
+        for first in range(0, len(whole), AT_ONCE):
+            some = whole[first : first + AT_ONCE]
+            repeated(url, partial(_fetch, url, folder, some))
+            bar.update(len(some))
+
+
+def _fetch(url: str, folder: Path, files: Sequence[Listed]) -> None:
+    store, root = store_of(url)
+    store.get([f"{root.rstrip('/')}/{each.name}" for each in files], [str(folder / each.name) for each in files])
+    for each in files:
+        got = (folder / each.name).stat().st_size
+        if each.size not in (None, got):
+            raise ConnectionError(f"{got} bytes of {each.name} came, {each.size} were announced")
