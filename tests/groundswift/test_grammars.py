@@ -168,7 +168,8 @@ def test_a_cut_answer_keeps_its_whole_objects(family):
         ends = [located.span[1] for located in parse(text, family).objects]
         cut = data.draw(st.integers(0, len(text)))
         answer = parse(text[:cut], family)
-        whole = sum(end < cut or (end == cut and located.box is not None) for located, end in zip(objects, ends, strict=True))
+        shared = text.startswith(";", cut)  # the bracket, by the next box of the same label: the last number may be cut there
+        whole = sum(end < cut or (end == cut and bool(located.box) and not shared) for located, end in zip(objects, ends, strict=True))
         assert answer.objects[:whole] == objects[:whole]
         for left, located in zip(answer.objects[whole:], objects[whole:], strict=False):  # one whose end alone is missing may be kept
             if families()[family].grammar == "florence_loc" and left.point:  # half a box of a family whose boxes have no end
