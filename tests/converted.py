@@ -25,6 +25,13 @@ def converted(options: Options, out: Path, workers: int = 1) -> tuple[list[dict[
     return [json.loads(line) for line in out.read_bytes().splitlines()], dict(notes.left_out.counts)
 
 
+def write_lines(path: Path, *rows: Any) -> Path:
+    """Write rows as JSON Lines, bytes as they are -> the path."""
+    lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
 def short(row: dict[str, Any]) -> Short:
     """(sample_id, name of the picture, size, (label, box) of each object)."""
     objects = row["objects"]

@@ -11,10 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+from converted import run
 from PIL import Image
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.reading import Options
 from groundswift.data_converters.run import How, convert_to_file, rows_of
@@ -63,9 +62,7 @@ def written(options: Options, out: Path, workers: int = 1) -> bytes:
 
 def command(*arguments: object) -> Any:
     """`groundswift convert ...` in this process: what it printed and its exit status; an error is no traceback."""
-    done = CliRunner().invoke(main, ["convert", *map(str, arguments)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
+    return run("convert", *arguments)
 
 
 def check_whole_way(out: Path, *arguments: object, lint: bool = True) -> list[dict[str, Any]]:

@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from converted import run as command
 
-from groundswift.cli import main
 from groundswift.data_converters.coco import CocoOptions
 from groundswift.data_converters.sets import rows_of_set
 from groundswift.errors import GroundswiftError
@@ -25,7 +24,7 @@ EARLIER = b"an earlier file\n"
 
 
 def run(*arguments: object):
-    return CliRunner().invoke(main, ["convert", "coco", *map(str, arguments)])
+    return command("convert", "coco", *arguments)
 
 
 def only(folder: Path, *names: str) -> bool:
@@ -164,7 +163,7 @@ def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     monkeypatch.chdir(tmp_path)
     arguments = ["convert", "openimages", "boxes.csv", "--images", "pictures", "--class-descriptions", "names.csv"]
-    done = CliRunner().invoke(main, [*arguments, "--out", out, "--coco-out", coco_out])
+    done = command(*arguments, "--out", out, "--coco-out", coco_out)
     assert done.exit_code == 1
     assert f"{told}; expected another file to write" in done.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
@@ -293,7 +292,7 @@ def test_a_link_keeps_pointing(out, tmp_path):
 def test_lint_finds_nothing_in_the_rows(small, pictures, annotate, out, classes, prompts):
     options = ["--images", pictures, "--out", out, "--classes", classes, "--prompts", prompts, "--language", "both"]
     assert run(annotate(small), *options).exit_code == 0
-    done = CliRunner().invoke(main, ["lint", str(out), "--json"])
+    done = command("lint", out, "--json")
     assert done.exit_code == 0
     assert set(json.loads(done.stdout)["rules"]) <= {"image-turned", "no-negatives"}  # both for information: one picture is turned by EXIF
 
@@ -305,10 +304,10 @@ def test_dry_run_writes_nothing_beside_the_rows(tmp_path, draw):
     (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: images\n")
     arguments = ["convert", "yolo", tmp_path / "data.yaml", "--split", "train", "--coco-out", tmp_path / "truth.json", "--dry-run"]
-    done = CliRunner().invoke(main, list(map(str, arguments)))
+    done = command(*arguments)
     assert done.exit_code == 0, done.stderr
     assert only(tmp_path, "data.yaml", "images", "labels")
-    assert CliRunner().invoke(main, [*map(str, arguments[:-1]), "--out", str(tmp_path / "rows.jsonl")]).exit_code == 0
+    assert command(*arguments[:-1], "--out", tmp_path / "rows.jsonl").exit_code == 0
     assert only(tmp_path, "data.yaml", "images", "labels", "rows.jsonl", "truth.json")
 
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+from converted import run
 from flickr30k_fixture import CARDS, GUYS, OBJECTS, SENTENCES, SIZES_WH, annotation, box, unboxed, write_flickr30k
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import NoRow, Notes
 from groundswift.data_converters.flickr30k import Flickr30kOptions
 from groundswift.data_converters.flickr30k_files import Phrase, sentence_of, sentences_of
@@ -387,9 +386,9 @@ def test_the_command_and_lint(folder, task):
     (folder / f"Sentences/{CARDS}.txt").write_text(SENTENCES[CARDS][0])  # the other one repeats a phrase, which lint tells
     out = folder / "out.jsonl"
     arguments = ["convert", "flickr30k", str(folder), "--images", str(folder / "images"), "--task", task, "--out", str(out)]
-    done = CliRunner().invoke(main, arguments)
+    done = run(*arguments)
     assert done.exit_code == 0, done.output
-    lint = CliRunner().invoke(main, ["lint", str(out), "--json"])
+    lint = run("lint", out, "--json")
     counts = json.loads(lint.stdout)["counts"]
     assert (lint.exit_code, counts["error"], counts["warning"]) == (0, 0, 0), lint.stdout
 

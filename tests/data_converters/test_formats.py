@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 import pytest
-from click.testing import CliRunner
+from converted import run
 
-from groundswift.cli import main
 from groundswift.data_converters.formats import FORMATS, markdown_row
 from groundswift.data_converters.options_cli import options_of
 from groundswift.data_converters.reading import Options
@@ -21,7 +20,7 @@ TEXT_OF = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_verb_has_help_with_an_example(name):
-    done = CliRunner().invoke(main, ["convert", name, "--help"])
+    done = run("convert", name, "--help")
     assert done.exit_code == 0
     assert "Example:" in done.stdout
     assert f"groundswift convert {name} " in done.stdout
@@ -62,5 +61,5 @@ def test_the_readmes_count_the_formats():
 
 
 def test_the_formats_are_listed_without_loading_them():
-    done = CliRunner().invoke(main, ["convert", "--help"])
+    done = run("convert", "--help")
     assert [name for name in FORMATS if f"  {name} " not in done.stdout] == []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from converted import write_lines
 from talk_fixture import check_skipped, check_whole_way, command, counted, made, said, told, written
 
 from groundswift import parse, to_original_px
@@ -42,20 +43,14 @@ def folder(tmp_path: Path, draw) -> Path:
     return tmp_path
 
 
-def lines(path: Path, *rows: Any) -> str:
-    """Write rows, or bytes as they are -> the path."""
-    path.write_bytes(b"\n".join(row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows) + b"\n")
-    return str(path)
-
-
 @pytest.fixture
 def source(folder: Path):
-    return lambda *rows, **options: Glm4vOptions(annotations=lines(folder / "glm.jsonl", *rows), **options)
+    return lambda *rows, **options: Glm4vOptions(annotations=str(write_lines(folder / "glm.jsonl", *rows)), **options)
 
 
 @pytest.fixture
 def back(folder: Path):
-    return lambda *rows, **options: ToGlm4vOptions(annotations=lines(folder / "rows.jsonl", *rows), **options)
+    return lambda *rows, **options: ToGlm4vOptions(annotations=str(write_lines(folder / "rows.jsonl", *rows)), **options)
 
 
 def test_one_question_about_a_picture(source, folder):
@@ -90,7 +85,7 @@ def test_back_and_there(back, folder):
     rows = [ours("<image>\nWhat?", "A cat.", "More?", "No."), ours("Hello", "Hi", images=None, size_wh=None)]
     rows[0] |= {"images": [str(folder / "a.jpg")], "size_wh": [64, 48]}
     converted = made(back(*rows))
-    again = made(Glm4vOptions(annotations=lines(folder / "again.jsonl", *converted)))
+    again = made(Glm4vOptions(annotations=str(write_lines(folder / "again.jsonl", *converted))))
     assert [{**row, "sample_id": 1} for row in again] == rows
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from converted import write_lines
 from talk_fixture import check_skipped, check_whole_way, command, made, picture, said, told, written
 
 from groundswift.data_converters.image_text import ImageTextOptions, LatexOcrOptions
@@ -30,9 +31,7 @@ def source(folder: Path):
     """Write rows, or bytes as they are -> the options that read them."""
 
     def write(*rows: Any, name: str = "pairs.jsonl", **options: Any) -> ImageTextOptions:
-        lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
-        (folder / name).write_bytes(b"\n".join(lines) + b"\n")
-        return ImageTextOptions(annotations=str(folder / name), **options)
+        return ImageTextOptions(annotations=str(write_lines(folder / name, *rows)), **options)
 
     return write
 

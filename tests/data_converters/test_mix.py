@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from converted import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.mix import (
     MixOptions,
@@ -50,8 +49,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mix(*arguments: object):
-    done = CliRunner().invoke(main, ["mix", *map(str, arguments)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    done = run("mix", *arguments)
     return done
 
 

@@ -11,21 +11,14 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from converted import run
 from refcoco_fixture import CAFE, INSTANCES, LADY, draw, pickled, ref, refs, write_refer
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.refcoco import RefcocoOptions
 from groundswift.data_converters.run import rows_of
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
-
-
-def run(*arguments: object):
-    done = CliRunner().invoke(main, [*map(str, arguments)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
 
 
 @pytest.fixture

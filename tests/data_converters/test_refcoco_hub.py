@@ -13,11 +13,10 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
-from click.testing import CliRunner
+from converted import run
 from PIL import Image
 from refcoco_fixture import CAFE, LADY, draw, jxu124_rows, lmms_rows, write_refer
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.fitting import Pictures
 from groundswift.data_converters.refcoco import RefcocoOptions
@@ -298,7 +297,7 @@ def test_the_command_and_lint(tmp_path, train2014, schema, task):
     arguments = ["convert", "refcoco-hub", source, "--schema", schema, "--task", task, *places, "--out", out]
     done = subprocess.run([sys.executable, "-m", "groundswift.cli", *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    linted = json.loads(CliRunner().invoke(main, ["lint", str(out), "--json"]).stdout)
+    linted = json.loads(run("lint", out, "--json").stdout)
     assert set(linted["rules"]) <= {"no-negatives"}, linted["rules"]
 
 
@@ -310,7 +309,7 @@ def test_workers_make_the_same_bytes(tmp_path, train2014, schema):
     for workers in (1, 2):
         arguments = [source, "--schema", schema, "--images", train2014, "--save-pictures", tmp_path / "kept", "--prompts", "sampled"]
         arguments += ["--sentences", "sampled", "--workers", workers, "--out", tmp_path / f"{workers}.jsonl"]
-        done = CliRunner().invoke(main, ["convert", "refcoco-hub", *map(str, arguments)])
+        done = run("convert", "refcoco-hub", *arguments)
         assert done.exit_code == 0, done.stderr
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
     assert len((tmp_path / "1.jsonl").read_text().splitlines()) == 600

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+from converted import run, write_lines
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.run import How, convert_to_file, rows_of
 from groundswift.data_converters.shikra import ShikraOptions
@@ -53,13 +52,7 @@ def folder(tmp_path: Path, draw) -> Path:
 @pytest.fixture
 def source(folder: Path):
     """Write rows -> the path of the file."""
-
-    def write(*rows: dict[str, Any] | bytes, name: str = "old.jsonl") -> Path:
-        lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
-        (folder / name).write_bytes(b"\n".join(lines) + b"\n")
-        return folder / name
-
-    return write
+    return lambda *rows, name="old.jsonl": write_lines(folder / name, *rows)
 
 
 def asked(turn: int = 0, **changes: Any) -> dict[str, Any]:
@@ -346,13 +339,13 @@ def test_the_command_and_lint(source, folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"rows": 3, "objects": 4, "negatives": 0, "counts": {}, "out": str(out)}
-    lint = CliRunner().invoke(main, ["lint", str(out), "--json"])
+    lint = run("lint", out, "--json")
     counts = json.loads(lint.stdout)["counts"]
     assert (lint.exit_code, counts["error"], counts["warning"]) == (0, 0, 0), lint.stdout
 
 
 def test_a_fault_in_the_command_leaves_nothing(source, folder):
-    done = CliRunner().invoke(main, ["convert", "shikra", str(source(asked(boxes_seq=[[9]]))), "--out", str(folder / "new.jsonl")])
+    done = run("convert", "shikra", str(source(asked(boxes_seq=[[9]]))), "--out", folder / "new.jsonl")
     assert done.exit_code != 0
     assert not (folder / "new.jsonl").exists()
 

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from converted import run
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.parts import write_parts
 from groundswift.data_converters.split import SplitOptions, at_random, joined, stratified
@@ -63,8 +62,7 @@ def write_many(rows: int, seed: int = 0) -> None:
 
 
 def split(*arguments: object):
-    done = CliRunner().invoke(main, ["split", *map(str, arguments)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    done = run("split", *arguments)
     return done
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+from converted import run, write_lines
 from PIL import Image
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.run import How, convert_to_file, rows_of
 from groundswift.data_converters.swift2 import Swift2Options
@@ -47,13 +46,7 @@ def folder(tmp_path: Path, draw) -> Path:
 @pytest.fixture
 def source(folder: Path):
     """Write rows -> the path of the file."""
-
-    def write(*rows: dict[str, Any] | bytes, name: str = "old.jsonl") -> Path:
-        lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
-        (folder / name).write_bytes(b"\n".join(lines) + b"\n")
-        return folder / name
-
-    return write
+    return lambda *rows, name="old.jsonl": write_lines(folder / name, *rows)
 
 
 def rows(path: Path, **options: Any) -> list[dict[str, Any]]:
@@ -371,7 +364,7 @@ def test_the_command_and_lint(source, folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"rows": 3, "objects": 2, "negatives": 0, "counts": {}, "out": str(out)}
-    lint = CliRunner().invoke(main, ["lint", str(out), "--json"])
+    lint = run("lint", out, "--json")
     assert (lint.exit_code, json.loads(lint.stdout)["counts"]["error"], json.loads(lint.stdout)["counts"]["warning"]) == (0, 0, 0)
 
 

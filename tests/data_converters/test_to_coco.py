@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from converted import run, write_lines
 
-from groundswift.cli import main
 from groundswift.data_converters.coco import CocoOptions
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.run import How, convert_to_file
@@ -50,12 +49,8 @@ def folder(tmp_path: Path, draw) -> Path:
 
 @pytest.fixture
 def source(folder: Path):
-    def write(*rows: dict[str, Any] | bytes) -> Path:
-        lines = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in rows]
-        (folder / "rows.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-        return folder / "rows.jsonl"
-
-    return write
+    """Write rows -> the path of the file."""
+    return lambda *rows: write_lines(folder / "rows.jsonl", *rows)
 
 
 def coco_of(path: Path, on_error: str = "stop", **options: Any) -> tuple[dict[str, Any], dict[str, int]]:
@@ -342,20 +337,20 @@ def test_the_command(source, folder):
 
 @pytest.mark.parametrize("option", [["--resume"], ["--workers", "2"], ["--engine", "ray"]])
 def test_options_that_do_not_apply(source, folder, option):
-    done = CliRunner().invoke(main, ["convert", "to-coco", str(source(row())), "--out", str(folder / "gt.json"), *option])
+    done = run("convert", "to-coco", str(source(row())), "--out", folder / "gt.json", *option)
     assert done.exit_code != 0
     assert "does not apply here" in str(done.output) + str(done.exception)
-    assert option[0] not in CliRunner().invoke(main, ["convert", "to-coco", "--help"]).output
-    assert option[0] in CliRunner().invoke(main, ["convert", "coco", "--help"]).output
+    assert option[0] not in run("convert", "to-coco", "--help").output
+    assert option[0] in run("convert", "coco", "--help").output
     assert not (folder / "gt.json").exists()
 
 
 def test_a_failed_run_leaves_the_earlier_file(source, folder):
     (folder / "gt.json").write_text("earlier")
-    done = CliRunner().invoke(main, ["convert", "to-coco", str(source(row(image="none.jpg"))), "--out", str(folder / "gt.json")])
+    done = run("convert", "to-coco", str(source(row(image="none.jpg"))), "--out", folder / "gt.json")
     assert done.exit_code != 0
     assert (folder / "gt.json").read_text() == "earlier"
-    assert CliRunner().invoke(main, ["convert", "to-coco", str(source(row())), "--dry-run"]).exit_code == 0
+    assert run("convert", "to-coco", str(source(row())), "--dry-run").exit_code == 0
 
 
 def test_it_makes_no_rows(source):

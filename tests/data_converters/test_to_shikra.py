@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
+from converted import run, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.fitting import Pictures
 from groundswift.data_converters.prompts import Asking
@@ -59,13 +58,7 @@ def folder(tmp_path: Path, draw) -> Path:
 @pytest.fixture
 def source(folder: Path):
     """Write rows -> the path of the file."""
-
-    def write(*rows: dict[str, Any] | bytes, name: str = "rows.jsonl") -> Path:
-        lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
-        (folder / name).write_bytes(b"\n".join(lines) + b"\n")
-        return folder / name
-
-    return write
+    return lambda *rows, name="rows.jsonl": write_lines(folder / name, *rows)
 
 
 def row(question: str = "<image>Q", answer: str = "A", boxes: Any = None, refs: Any = None, **changes: Any) -> dict[str, Any]:
@@ -382,15 +375,15 @@ def test_the_command_and_lint_on_the_way_back(source, folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (json.loads(done.stdout)["rows"], json.loads(done.stdout)["counts"]) == (1, {})
-    done = CliRunner().invoke(main, ["convert", "shikra", str(out), "--out", str(back)])
+    done = run("convert", "shikra", out, "--out", back)
     assert done.exit_code == 0, done.output
-    lint = CliRunner().invoke(main, ["lint", str(back), "--json"])
+    lint = run("lint", back, "--json")
     counts = json.loads(lint.stdout)["counts"]
     assert (lint.exit_code, counts["error"], counts["warning"]) == (0, 0, 0), lint.stdout
 
 
 def test_a_fault_in_the_command_leaves_the_earlier_file(source, folder):
     (folder / "s.jsonl").write_text("earlier")
-    done = CliRunner().invoke(main, ["convert", "to-shikra", str(source(row(images=["none.jpg"]))), "--out", str(folder / "s.jsonl")])
+    done = run("convert", "to-shikra", str(source(row(images=["none.jpg"]))), "--out", folder / "s.jsonl")
     assert done.exit_code != 0
     assert (folder / "s.jsonl").read_text() == "earlier"

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from converted import run
 
-from groundswift.cli import main
 from groundswift.data_converters import to_yolo
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.to_yolo import ToYoloOptions
@@ -214,7 +213,7 @@ def test_a_run_that_is_ended_leaves_nothing(source, folder):
 
 
 def test_the_command(source, folder):
-    done = CliRunner().invoke(main, ["convert", "to-yolo", str(source(row(DOG, CAT), row(image="sub/b.png"))), "--out", str(folder / "y")])
+    done = run("convert", "to-yolo", str(source(row(DOG, CAT), row(image="sub/b.png"))), "--out", folder / "y")
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[0] == f"2 rows, 2 objects, 1 rows without objects -> {folder / 'y'}"
     assert "data.yaml" in files(folder / "y")

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from converted import run
 from PIL import Image
 
-from groundswift.cli import main
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.run import rows_of
 from groundswift.data_converters.visual_genome import VisualGenomeOptions
@@ -312,7 +311,7 @@ def test_the_command_and_lint(tmp_path, vg, content, task):
     arguments = ["convert", "visual-genome", source, "--task", task, "--images", vg, "--out", out]
     done = subprocess.run([sys.executable, "-m", "groundswift.cli", *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    linted = json.loads(CliRunner().invoke(main, ["lint", str(out), "--json"]).stdout)
+    linted = json.loads(run("lint", out, "--json").stdout)
     assert set(linted["rules"]) <= {"no-negatives"}, linted["rules"]
 
 
@@ -321,7 +320,7 @@ def test_workers_make_the_same_bytes(tmp_path):
     source = write(tmp_path, content)
     for workers in (1, 2):
         arguments = [source, "--no-check-images", "--prompts", "sampled", "--workers", workers, "--out", tmp_path / f"{workers}.jsonl"]
-        done = CliRunner().invoke(main, ["convert", "visual-genome", *map(str, arguments)])
+        done = run("convert", "visual-genome", *arguments)
         assert done.exit_code == 0, done.stderr
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
     assert len((tmp_path / "1.jsonl").read_text().splitlines()) == 1800

@@ -1,29 +1,14 @@
 """Boxes whose label has no marks: whose label a text is, where a box ends, and what is left of a text that was cut."""
 
 import pytest
+from answer_cases import bare, case, cat, dog
 
 from groundswift import Located, format_answer, parse
 from groundswift.errors import GroundswiftError
 
 
-def dog(*numbers: float) -> Located:
-    return Located("dog", numbers or (1, 2, 30, 40))
-
-
-def cat(*numbers: float) -> Located:
-    return Located("cat", numbers or (5, 6, 70, 80))
-
-
-def bare(*numbers: float) -> Located:
-    return Located("", numbers)
-
-
 def point(label: str, *numbers: float) -> Located:
     return Located(label, None, numbers)
-
-
-def case(name: str, text: str, objects: list[Located], status: str, *reasons: str):
-    return pytest.param(text, objects, status, list(reasons), id=name)
 
 
 BRACKET_CASES = [

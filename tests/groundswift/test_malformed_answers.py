@@ -6,25 +6,9 @@ Each case states what can still be read, the status, and the reasons that are gi
 import re
 
 import pytest
+from answer_cases import bare, case, cat, dog
 
 from groundswift import Located, format_answer, parse
-
-
-def dog(*numbers: float) -> Located:
-    return Located("dog", numbers or (1, 2, 30, 40))
-
-
-def cat(*numbers: float) -> Located:
-    return Located("cat", numbers or (5, 6, 70, 80))
-
-
-def bare(*numbers: float) -> Located:
-    return Located("", numbers)
-
-
-def case(name: str, text: str, objects: list[Located], status: str, *reasons: str):
-    return pytest.param(text, objects, status, list(reasons), id=name)
-
 
 DOG = "<ref>dog</ref><box>(1,2),(30,40)</box>"
 CAT = "<ref>cat</ref><box>(5,6),(70,80)</box>"

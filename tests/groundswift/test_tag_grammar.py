@@ -1,16 +1,13 @@
 """Points as tags."""
 
 import pytest
+from answer_cases import case
 
 from groundswift import Located, format_answer, parse
 
 
 def point(label: str, x: float, y: float) -> Located:
     return Located(label, None, (x, y))
-
-
-def case(name: str, text: str, objects: list[Located], status: str, *reasons: str):
-    return pytest.param(text, objects, status, list(reasons), id=name)
 
 
 DOG = '<point x="43.0" y="58.5" alt="dog">dog</point>'

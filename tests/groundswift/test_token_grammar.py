@@ -1,6 +1,7 @@
 """What is peculiar to single grammars of marks: several boxes in one mark, cells of a grid, what each family writes to the letter."""
 
 import pytest
+from answer_cases import case
 
 from groundswift import Located, format_answer, parse
 from groundswift.errors import GroundswiftError
@@ -12,10 +13,6 @@ def dog(*numbers: float) -> Located:
 
 def cat(*numbers: float) -> Located:
     return Located("cat", numbers or (5, 6, 7, 8))
-
-
-def case(name: str, text: str, objects: list[Located], status: str, *reasons: str):
-    return pytest.param(text, objects, status, list(reasons), id=name)
 
 
 DOG = "<phrase>dog</phrase><object><patch_index_0065><patch_index_1022></object>"

@@ -1,0 +1,25 @@
+"""What the tests of grammars write their cases with: things located, and a text with all that is read from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from groundswift import Located
+
+
+def dog(*numbers: float) -> Located:
+    return Located("dog", numbers or (1, 2, 30, 40))
+
+
+def cat(*numbers: float) -> Located:
+    return Located("cat", numbers or (5, 6, 70, 80))
+
+
+def bare(*numbers: float) -> Located:
+    return Located("", numbers)
+
+
+def case(name: str, text: str, objects: list[Located], status: str, *reasons: str) -> Any:
+    return pytest.param(text, objects, status, list(reasons), id=name)
