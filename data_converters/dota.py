@@ -36,10 +36,10 @@ SHAPE = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
 class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
     """Turn DOTA labels into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is a folder of label files (NAME.txt) or one that has them in labelTxt/; the pictures are in images/
-    beside them, or in --images, found by NAME (on the web, where nothing is listed, NAME.png). A box is the smallest upright one around the four
-    corners of a label. Lines with imagesource and gsd are passed over. Classes are those of --categories, else all that the
-    files name, sorted: two splits may then differ. Sizes are read from the pictures, --no-check-images or not.
+    SOURCE is a folder of label files (NAME.txt) or one that has them in labelTxt/; the pictures are in images/ beside them,
+    or in --images, found by NAME (on the web, where nothing is listed, NAME.png). A box is the smallest upright one around
+    the four corners of a label. Lines with imagesource and gsd are passed over. Classes are those of --categories, else all
+    that the files name, sorted: two splits may then differ. Sizes are read from the pictures, --no-check-images or not.
 
     A row keeps its image's id as sample_id: its place among the label files, sorted by the names of their pictures, from 1.
     --coco-out writes a COCO file with the same ids. Rows, order and what is left out are as with coco. Objects of difficulty

@@ -66,9 +66,9 @@ class Grounded(NamedTuple):
 class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     """Turn Flickr30k Entities into rows: sentences whose phrases have boxes.
 
-    SOURCE is the folder with Sentences/ and Annotations/ ; the picture of an id is
-    DIR/<id>.jpg. Boxes are x1, y1, x2, y2 in pixels of the upright picture. The files count pixels from 1; as the reference
-    code of the data set does, 1 is taken from all four numbers, so x2 and y2 are the index of the last column and row.
+    SOURCE is the folder with Sentences/ and Annotations/; the picture of an id is DIR/<id>.jpg. Boxes are x1, y1, x2, y2 in
+    pixels of the upright picture. The files count pixels from 1; as the reference code of the data set does, 1 is taken from
+    all four numbers, so x2 and y2 are the index of the last column and row.
     sample_id is flickr30k/IMAGE/SENTENCE, for reverse flickr30k/IMAGE/SENTENCE/PHRASE, both counted from 1.
 
     \b

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 from groundswift.errors import fault
-from groundswift.writing import check_place, sigterm_as_exit
+from groundswift.writing import check_place, sigterm_as_exit, undisturbed
 
 
 def write_parts(paths: Sequence[Path], lines: Iterable[tuple[int, bytes]]) -> None:
@@ -75,22 +73,3 @@ def _move_all(temporaries: Sequence[Path], paths: Sequence[Path], mark: str) -> 
     for kept in earlier:
         with suppress(OSError):  # all parts are in their places
             kept.unlink()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Put Ctrl-C and SIGTERM off until the end, where the system can; for processes that are started here, until they unblock them."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    came: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)  # of this thread alone: another one may get them, hence the handlers
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for number, handler in handlers.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-        for number in came:
-            signal.raise_signal(number)

@@ -20,9 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from groundswift.errors import Interrupted
-from groundswift.writing import sigterm_as_exit
-
-from .parts import undisturbed
+from groundswift.writing import sigterm_as_exit, undisturbed
 
 SECONDS = 0.02  # that a batch of tasks takes: to hand over less would cost more than it saves
 LARGEST = 64  # tasks in a batch

@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from groundswift.data_converters.parts import undisturbed
 from groundswift.data_converters.processes import Hands
 from groundswift.errors import GroundswiftError, Interrupted
+from groundswift.writing import undisturbed
 
 SLOW = """
 import time
