@@ -16,25 +16,30 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from tqdm import tqdm
 
-from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault, half_character
+from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault
 from groundswift.errors import fault
-from groundswift.records import whole
+from groundswift.records import half_character, whole
 from groundswift.writing import write_whole
 
 from .categories import Category, read_categories
 from .coco import DetectionOptions, detection_reading
-from .faults import Fault, Notes
+from .coco_elements import LOST
+from .faults import Fault, Notes, OnError
 from .fitting import Box, Pictures
+from .processes import Hands
 from .reading import Reading
 from .to_coco import OutAnnotation, OutFile, OutImage
 
 AT_ONCE = 10_000  # labels that hotcoco is given at a time
+LOOKS = 64  # pictures that a process looks at in one go
 DIGITS = 6  # of a number in px: what is beyond is noise of the arithmetic
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf)", re.IGNORECASE)
 UNREADABLE = "label unreadable"  # the reason to count by
@@ -105,6 +110,7 @@ class PlacedAnnotation(CocoAnnotation, gc=False):
         return self.place
 
 
+Size = tuple[int, int]
 Write = Callable[[Path, Sequence[Label]], Any]  # (an empty folder, labels) -> what hotcoco made of them, in their order
 
 
@@ -114,37 +120,74 @@ def labels_reading(
     read: Write,
     options: HotcocoOptions,
     pictures: Pictures,
+    hands: Hands,
     notes: Notes,
     fractions: bool = False,
 ) -> Reading:
     """What the engine runs: labels -> boxes -> rows. `fractions`: hotcoco gives fractions of the picture, not px.
 
-    The pictures are looked at here: sizes that are not stated are read from them, and --coco-out is to hold the images that rows are
-    made of. Raises GroundswiftError where nothing is left, or hotcoco says otherwise.
+    All pictures are looked at here where one states no size, or where --coco-out is to hold the images that rows are made of; else when
+    their rows are made. Raises GroundswiftError where nothing is left, or hotcoco says otherwise.
     """
     labelled = sorted(labelled, key=lambda each: each.name)[: options.limit]
-    coco = coco_of(labelled, names, read, pictures, notes, fractions)
+    unstated = any(each.stated_wh is None for each in labelled)
+    first = pictures.check and (options.coco_out is not None or unstated)
+    sizes_wh = sizes_of(labelled, Pictures(pictures.folder, first), hands if first or unstated else Hands(), notes)
+    coco = coco_of(labelled, sizes_wh, names, read, notes, fractions)
     if not coco.images:
         notes.settle(options.annotations)
         if labelled:
             raise notes.nothing_left(options.annotations, "no image is left to make a row of")
-    reading = detection_reading(coco, options, Pictures(pictures.folder, False), notes)
+    reading = detection_reading(coco, options, Pictures(pictures.folder, pictures.check and not first), notes)
     if options.coco_out is not None:
         write_coco(coco, options.coco_out, notes)
     return reading
 
 
-def coco_of(labelled: Sequence[Labelled], names: Sequence[str], read: Write, pictures: Pictures, notes: Notes, fractions: bool) -> CocoFile:
-    """All that can be used, as a COCO file. `labelled` come in the order of their names."""
+def sizes_of(labelled: Sequence[Labelled], pictures: Pictures, hands: Hands, notes: Notes) -> Iterator[Size | None]:
+    """The size (width, height) in px of each picture; None, and it is noted, where it cannot be used or came just before. Processes share
+    the looking."""
+    earlier = [None, *(each.name for each in labelled)]
+    asked = [not each.unreadable and each.name != before for each, before in zip(labelled, earlier, strict=False)]
+    wanted = [(number, each.name, each.stated_wh) for number, each in enumerate(labelled, 1) if asked[number - 1]]
+    tasks = (wanted[start : start + LOOKS] for start in range(0, len(wanted), LOOKS))
+    looks = chain.from_iterable(hands.in_order(tasks, partial(sizes_here, pictures, "skip" if notes.skipping else "stop")))
+    for one in tqdm(asked, desc="look", unit="image", disable=None):
+        size_wh, found = next(looks) if one else (None, Notes())
+        notes.merge(found)
+        yield size_wh
+
+
+def sizes_here(pictures: Pictures, on_error: OnError, wanted: Sequence[tuple[int, str, Size | None]]) -> list[tuple[Size | None, Notes]]:
+    """What `sizes_of` does, for some pictures by their number, name and stated size; each with its notes."""
+    found = []
+    for number, name, stated_wh in wanted:
+        notes = Notes(on_error)
+        if half_character(name):
+            notes.add(Fault("name not UTF-8", ascii(name), "a file name that is no UTF-8 text", "a name that a row can hold"))
+            seen = None
+        else:
+            seen = pictures.find(name, f"image {number} ({name})", notes, stated_wh, size_needed=True)
+        found.append((seen and seen.size_wh, notes))
+    return found
+
+
+def coco_of(
+    labelled: Sequence[Labelled], sizes_wh: Iterable[Size | None], names: Sequence[str], read: Write, notes: Notes, fractions: bool
+) -> CocoFile:
+    """All that can be used, as a COCO file. `labelled` come in the order of their names; a size is None where a picture cannot be used."""
     images, kept = [], []
-    for number, each in enumerate(labelled, 1):
-        if number > 1 and images and images[-1].file_name == each.name:
+    for number, (each, size_wh) in enumerate(zip(labelled, sizes_wh, strict=True), 1):
+        if images and images[-1].file_name == each.name:
             notes.add(Fault("picture labelled twice", each.name, "labels of it stand in two places", "one place"))
-            continue
-        image = image_of(number, each, pictures, notes)
-        if image is not None:
-            images.append(image)
+        elif size_wh is not None:
+            images.append(CocoImage(number, each.name, *size_wh))
             kept.append(each)
+        elif notes.skipping:
+            if each.unreadable:
+                notes.count("image with a label that cannot be read, left out", each.name)
+            if each.labels:
+                notes.count(LOST, each.name, len(each.labels))
     boxes = boxes_by_hotcoco((label for each in kept for label in each.labels if label.box_xywh is None), read)
     annotations: list[CocoAnnotation] = []
     for image, each in zip(images, kept, strict=True):
@@ -155,26 +198,6 @@ def coco_of(labelled: Sequence[Labelled], names: Sequence[str], read: Write, pic
         annotations += without_doubles(found, notes)
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
     return CocoFile(images, annotations, categories)
-
-
-def image_of(number: int, each: Labelled, pictures: Pictures, notes: Notes) -> CocoImage | None:
-    """A picture with its size; None, and it is noted, where it cannot be used."""
-    if half_character(each.name):
-        notes.add(Fault("name not UTF-8", ascii(each.name), "a file name that is no UTF-8 text", "a name that a row can hold"))
-        size_wh = None
-    elif each.unreadable:
-        size_wh = None
-    else:
-        found = pictures.find(each.name, f"image {number} ({each.name})", notes, each.stated_wh, size_needed=True)
-        size_wh = found and found.size_wh
-    if size_wh is not None:
-        return CocoImage(number, each.name, *size_wh)
-    if notes.skipping:
-        if each.unreadable:
-            notes.count("image with a label that cannot be read, left out", each.name)
-        if each.labels:
-            notes.count("annotation of an image that was left out", each.name, len(each.labels))
-    return None
 
 
 def boxes_by_hotcoco(labels: Iterator[Label], read: Write) -> Iterator[tuple[Box, bool]]:

@@ -80,6 +80,9 @@ class DetectionOptions(AskingOptions, frozen=True, kw_only=True):
         Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")
     ] = "keep"
 
+    def read(self, notes: Notes) -> Reading:
+        return self.read_by(Hands(), notes)
+
 
 class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     """Turn a COCO instance file into rows: a question for all classes, for one class each, or for those present.
@@ -108,9 +111,6 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     Example:
       groundswift convert coco annotations.json --images images/ --out train.jsonl --negatives 500
     """
-
-    def read(self, notes: Notes) -> Reading:
-        return self.read_by(Hands(), notes)
 
     def read_by(self, hands: Hands, notes: Notes) -> Reading:
         coco = read_pieces(self.annotations, hands) or read_what_can_be(self.annotations, notes)

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.coco_file import half_character, repeated
+from groundswift.coco_file import repeated
 from groundswift.errors import fault
-from groundswift.records import Message, Row, swift_tag_in
+from groundswift.records import Message, Row, half_character, swift_tag_in
 
 from .coco_elements import Elements, readable
 from .faults import Fault, Notes

@@ -12,9 +12,9 @@ from typing import Any
 import click
 import msgspec
 
-from groundswift.coco_file import half_character
 from groundswift.errors import GroundswiftError, fault
 from groundswift.images import most_pixels
+from groundswift.records import half_character
 from groundswift.writing import sigterm_as_exit
 
 from .blocks import Totals

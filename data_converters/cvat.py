@@ -20,6 +20,7 @@ from .faults import Fault, Notes
 from .fitting import pictures_of
 from .label_files import NOT_XML, not_xml
 from .pictures import path_inside
+from .processes import Hands
 from .reading import Reading
 
 SHAPES = {  # the attributes that hold the numbers of a shape, in px
@@ -62,7 +63,7 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
         str | None, msgspec.Meta(description="Only images of this subset, as projects have them.", extra={"metavar": "NAME"})
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
         source = os.path.join(self.annotations, "annotations.xml") if os.path.isdir(self.annotations) else self.annotations
         beside = os.path.join(os.path.dirname(source), "images")
         pictures = pictures_of(self.images or (beside if os.path.isdir(beside) else None), source, self.check_images)
@@ -72,7 +73,7 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
             raise fault(source, "holds no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
         known = list(met)
         names = classes_of(self, known, dict.fromkeys(known[label.rank] for each in found for label in each.labels))
-        return labels_reading(ranked((each for each in found if each.name), met, names), names, read_cvat, self, pictures, notes)
+        return labels_reading(ranked((each for each in found if each.name), met, names), names, read_cvat, self, pictures, hands, notes)
 
 
 def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], notes: Notes) -> Iterator[Labelled]:

@@ -26,6 +26,7 @@ from .by_hotcoco import (
 from .faults import Fault, Notes
 from .fitting import pictures_of
 from .label_files import Stems, files_below, text_of
+from .processes import Hands
 from .reading import Reading
 from .store_folders import SUFFIXES, folder_at
 
@@ -56,7 +57,7 @@ class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
 
     difficult: Difficult = "ignore"
 
-    def read(self, notes: Notes) -> Reading:
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
         place = folder_at(self.annotations, "a folder of DOTA labels, or one with labelTxt")
         folder = os.path.join(place.here, "labelTxt")
         folder = folder if os.path.isdir(folder) else place.here
@@ -74,7 +75,7 @@ class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
         for name in () if is_web(pictures.folder) else files_below(pictures.folder, SUFFIXES):
             if name not in wanted:
                 notes.count("picture without a label file, left out", name)
-        return labels_reading(ranked(filter(None, found), met, names), names, read_dota, self, pictures, notes)
+        return labels_reading(ranked(filter(None, found), met, names), names, read_dota, self, pictures, hands, notes)
 
 
 def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, int], notes: Notes) -> Labelled | None:

@@ -17,6 +17,7 @@ from .by_hotcoco import UNREADABLE, HotcocoOptions, Label, Labelled, classes_of,
 from .faults import Fault, Notes
 from .fitting import pictures_of
 from .label_files import Stems
+from .processes import Hands
 from .reading import Reading
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
@@ -68,7 +69,7 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
     ] = None
     only_present: Annotated[bool, msgspec.Meta(description="Whether to pass over (and count) boxes whose picture is not in DIR.")] = False
 
-    def read(self, notes: Notes) -> Reading:
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
         pictures = pictures_of(self.images, self.annotations, True)
         if self.only_present and is_web(pictures.folder):
             raise fault(shown(pictures.folder), "a folder on the web cannot be listed", "--only-present with another folder of pictures")
@@ -77,7 +78,7 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
         labelled = reader.labelled(self.annotations, notes)
         order = {code: place for place, code in enumerate(name_of or {})}
         names = classes_of(self, sorted(reader.met, key=lambda name: (order.get(reader.code_of[name], 0), name)), reader.met)
-        return labels_reading(ranked(labelled, reader.met, names), names, read_open_images, self, pictures, notes, True)
+        return labels_reading(ranked(labelled, reader.met, names), names, read_open_images, self, pictures, hands, notes, True)
 
 
 class Boxes:

@@ -8,8 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from groundswift.coco_file import half_character
-from groundswift.records import CONTROL, Message, Objects, Row, swift_tag_in, whole
+from groundswift.records import CONTROL, Message, Objects, Row, half_character, swift_tag_in, whole
 from groundswift.storage import is_file, is_url
 
 from .faults import Fault, Notes

@@ -16,7 +16,7 @@ from groundswift.records import read_jsonl
 from groundswift.storage import file_name, local_copy, shown
 
 from .faults import Fault
-from .mapped_json import NO_ROW, read_mapped
+from .mapped_json import NO_ROW, NOT_JSON, read_mapped
 
 BATCH = 256
 BLANKS, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n]*([],])[ \t\r\n]*")  # before an element of a list, and behind it
@@ -90,7 +90,7 @@ def _json_list(path: str, encoded: list[msgspec.Raw] | list[bytes], row_type: ty
         where = f"{path}: row {number}"
         try:
             yield Sourced(where, decoder.decode(element))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             yield Fault(NO_ROW, where, f"not a row: {error}", "one JSON object")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from .faults import Fault, NoRow
+from .mapped_json import NOT_JSON
 
 FORM = "[{caption, bbox: [x1, y1, x2, y2] or a list of such boxes, bbox_type, image}]"
 
@@ -41,5 +42,5 @@ def objects_of(where: str, column: Any) -> list[OldObject]:
         if isinstance(column, list):
             column = [{"caption": each[0], "bbox": each[1]} if isinstance(each, list) and len(each) == 2 else each for each in column]
         return msgspec.convert(column, list[OldObject])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise NoRow(Fault("objects unreadable", where, f"objects: {error}", FORM)) from None

@@ -22,7 +22,7 @@ from groundswift.storage import shown
 
 from .faults import Fault, Notes
 from .fitting import Box, Pictures, fitted_box
-from .mapped_json import read_mapped
+from .mapped_json import NOT_JSON, read_mapped
 from .reading import Reading
 from .referring import Picture, Referring, ReferringOptions, clean_phrase, first_there
 
@@ -237,7 +237,7 @@ def decoded(place: str, text: bytes | msgspec.Raw, kind: type, expected: str, no
     """A part of the source as a struct; None, and a fault is noted, where it is none."""
     try:
         return msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         notes.add(Fault("entry unreadable", place, str(error), expected))
         return None
 
@@ -271,7 +271,7 @@ def id_of(element: msgspec.Raw) -> int | None:
     """The id of an image; None where it has none that could be read, which its maker will say."""
     try:
         ids = msgspec.json.decode(element, type=OnlyId)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return None
     return first(ids.image_id, ids.id)
 

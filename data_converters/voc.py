@@ -18,6 +18,7 @@ from .by_hotcoco import UNREADABLE, Difficult, HotcocoOptions, Label, Labelled, 
 from .faults import Fault, NoRow, Notes
 from .fitting import pictures_of
 from .label_files import UNREADABLE_FILE, Stems, xml_root
+from .processes import Hands
 from .reading import Reading
 from .store_folders import Folder, folder_at
 
@@ -54,7 +55,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
     corners: Annotated[Literal["pixels", "edges"], msgspec.Meta(description="What the numbers of a box are, see above.")] = "pixels"
     difficult: Difficult = "ignore"
 
-    def read(self, notes: Notes) -> Reading:
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
         place = folder_at(self.annotations, "the folder of a VOC data set, or of XML files")
         source = place.here
         own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
@@ -65,7 +66,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
         found = [reader.labelled(os.path.join(folder, name), notes) for name in self.files(place, folder, notes)]
         names = classes_of(self, reader.classes_in_order(), reader.classes)
         labelled = ranked((each for each in found if each is not None), reader.classes, names)
-        return labels_reading(labelled, names, read_voc, self, pictures, notes)
+        return labels_reading(labelled, names, read_voc, self, pictures, hands, notes)
 
     def files(self, place: Folder, folder: str, notes: Notes) -> list[str]:
         """The XML files to read. Raises GroundswiftError where there is none."""

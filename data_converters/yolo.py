@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from .categories import read_categories
 from .faults import Fault, Notes
 from .fitting import pictures_of
 from .label_files import files_below, text_of
+from .processes import Hands
 from .reading import Reading
 from .store_folders import folder_at
 from .yolo_yaml import label_path, read_data_yaml, split_pictures
@@ -72,7 +74,7 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
         content = read_data_yaml(self.annotations)
         names = content.names if self.categories is None else renamed(self.categories, content.names)
         root = folder_at(self.images, "the folder of the data set's pictures").here if self.images else content.root
@@ -85,7 +87,8 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
         for folder in [self.label_dir] if self.label_dir else twins:
             note_strays(folder, reader.read, root, notes)
         pictures = pictures_of(self.images or content.address, self.annotations, self.check_images)
-        return labels_reading(labelled, names, lambda folder, labels: read_yolo(folder, labels, len(names)), self, pictures, notes, True)
+        read = partial(read_yolo, classes=len(names))
+        return labels_reading(labelled, names, read, self, pictures, hands, notes, fractions=True)
 
 
 def renamed(path: str, names: Sequence[str]) -> list[str]:

@@ -106,16 +106,15 @@ def split_pictures(content: DataYaml, split: str, root: str) -> tuple[list[str],
             f"{split} is {short(value)}",
             f"a folder of pictures, a file that lists them, or a list (it has {known or 'none'})",
         )
-    local = content.root
     names, twins = [], []
     for entry in entries:
-        path = entry_path(content.path, local, entry)
+        path = entry_path(content.path, content.root, entry)
         if os.path.isdir(path):
             found = [os.path.join(path, name) for name in files_below(path, SUFFIXES)]
             if (twin := label_path(os.path.join(path, "x"))) != os.path.join(path, "x.txt"):
                 twins.append(os.path.dirname(twin))
         elif os.path.isfile(path):
-            found = list(listed(path, local))
+            found = list(listed(path, content.root))
         else:
             raise fault(content.path, f"{split}: no file or folder {path}", "pictures, or a list of them")
         names += [inside(root, each, f"{content.path}: {split}") for each in found]

@@ -12,6 +12,7 @@ import msgspec
 
 from .collecting import without_collection
 from .errors import GroundswiftError, fault
+from .records import half_character
 from .storage import local_copy, shown
 
 
@@ -114,11 +115,6 @@ def structural_faults(coco: CocoFile, path: str | Path) -> list[GroundswiftError
         if image.width < 1 or image.height < 1
     ]
     return faults
-
-
-def half_character(text: str) -> bool:
-    """Whether a text holds half a surrogate pair, which JSON can spell and no file can hold."""
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def annotation_fault(row: CocoAnnotation, image: CocoImage | None, category_known: bool) -> str | None:

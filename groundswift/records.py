@@ -92,6 +92,11 @@ def swift_tag_in(text: str) -> str | None:
     return next((tag for tag in SWIFT_TAGS if tag in text), None)
 
 
+def half_character(text: str) -> bool:
+    """Whether a text holds half a surrogate pair, which JSON can spell and no file can hold."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 _ENCODER = msgspec.json.Encoder()
 CUT = ("Input data was truncated", "JSON is malformed: invalid number")  # what msgspec says of a text that stops; also within a number
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from converted import converted, refusal, run, short
 
+from groundswift.data_converters.by_hotcoco import LOOKS
 from groundswift.data_converters.yolo import Line, Wrong, YoloOptions, read_line
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
@@ -56,6 +57,18 @@ def test_rows(folder, tmp_path):
         "size_wh": [64, 48],
         "prompt": "detect.en.1",
     }
+
+
+def test_processes_share_the_looking(folder, tmp_path, draw):
+    for number in range(3 * LOOKS):
+        draw(folder / f"images/train/sub/{number}.jpg", (20 + number % 7, 20), orientation=6 if number % 9 == 0 else 1)
+        (folder / f"labels/train/sub/{number}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (folder / "images/train/sub/5.jpg").write_bytes(b"no picture")
+    alone = converted(options(folder, on_error="skip"), tmp_path / "one.jsonl")
+    assert converted(options(folder, on_error="skip"), tmp_path / "two.jsonl", workers=2) == alone
+    assert len(alone[0]) == 3 * LOOKS + 2
+    assert alone[1]["image unreadable"] == alone[1]["annotation of an image that was left out"] == 1
+    assert alone[1]["image turned by its EXIF orientation"] == 1 + len(range(0, 3 * LOOKS, 9))
 
 
 def test_workers_give_the_same_bytes(folder, tmp_path):
