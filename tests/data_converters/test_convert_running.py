@@ -277,6 +277,23 @@ def test_a_run_that_begins_as_another_ends(tmp_path, monkeypatch):
     second.close()
 
 
+def test_a_disk_that_fails_meanwhile_is_told(many, tmp_path, monkeypatch):
+    """The system tells it once, to whoever asks next: that is not the flush at the end."""
+    monkeypatch.setattr(journal, "WRITE_BACK", 1)
+    asked, fsync = [], os.fsync
+
+    def full_at_first(number: int) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", full_at_first)
+    with pytest.raises(GroundswiftError, match=r"out\.jsonl: cannot be written \(No space left on device\)"):
+        convert(many, tmp_path / "out.jsonl", limit=blocks.ITEMS)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_a_disk_without_locks(many, tmp_path, monkeypatch):
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")

@@ -55,6 +55,14 @@ def options(root: Path, **more: Any) -> VocOptions:
     return VocOptions(annotations=str(root), **more)
 
 
+def test_a_picture_labelled_twice_is_looked_at_once(folder, tmp_path, draw):
+    draw(folder / "JPEGImages/a.jpg", (48, 64), orientation=6)
+    annotate(folder, "a2", document(thing("dog")))
+    rows, counts = converted(options(folder, on_error="skip", coco_out=str(tmp_path / "c.json")), tmp_path / "out.jsonl")
+    assert [row["sample_id"] for row in rows] == [1, 4]
+    assert counts["picture labelled twice"] == counts["image turned by its EXIF orientation"] == 1
+
+
 LOOKED = [({}, SIZE, False), ({"coco_out": "c.json"}, SIZE, True), ({}, "", True), ({"check_images": False}, SIZE, False)]
 
 
