@@ -1,20 +1,26 @@
-"""What is wrong with the videos of a row: whether they are there. Nothing of them is decoded."""
+"""What is wrong with the videos of a row: whether they are there, and whether anything here can decode them. No video is opened."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 
 from groundswift.errors import GroundswiftError
 from groundswift.storage import exists, is_url
 
 from .checks_images import inline_content, path_of
 from .rules import Found
+from .video_readers import missing_reader
 from .views import View, frames_of, image_source, short
+
+_missing_reader = lru_cache(maxsize=1)(missing_reader)
 
 
 def check_videos(view: View) -> Iterator[Found]:
-    """Each video of a row, and each frame of one that is a list of pictures."""
+    """Each video of a row, and each frame of one that is a list of images."""
+    if any(isinstance(video, str) for video in view.videos) and (problem := _missing_reader()):
+        yield "video-no-reader", problem
     for source in filter(None, (image_source(frame) for video in view.videos for frame in frames_of(video))):
         if source.strip().startswith(("http://", "https://")):
             yield "video-remote", f"{short(source)} was not looked at"

@@ -145,6 +145,13 @@ RULES: dict[str, Rule] = {
         Rule("video-shape", "error", "videos is no list of paths", SUBSTITUTED + " or stops", "a list of paths, or of lists of frames"),
         Rule("video-missing", "error", "a video that is not there", SUBSTITUTED, "a path that leads to it from where swift is run"),
         Rule("video-empty", "error", "a video file without content", SUBSTITUTED, "fetch the file again"),
+        Rule(
+            "video-no-reader",
+            "error",
+            "a video file, and no package to decode it",
+            "swift says that the row is too long: " + SUBSTITUTED,
+            "pip install 'groundswift[video]'",
+        ),
         Rule("video-remote", "info", "a video on the network", "fetched at every epoch; not checked here", "fetch it once"),
         # labels
         Rule("label-empty", "warning", "a blank label", "swift trains on it", "a name"),

@@ -253,7 +253,7 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
 CASES = cases()
 APART = {  # rules that need more than a row, tested below by name; the tests of them end in the rule's name
     "file-empty", "line-too-long", "old-columns", "rows-mixed", "image-too-large", "image-leak", "label-changed", "label-close",
-    "row-too-long", "row-not-encodable", "no-negatives", "boxes-look-like-norm1000",
+    "row-too-long", "row-not-encodable", "no-negatives", "boxes-look-like-norm1000", "video-no-reader",
 }  # fmt: skip
 ALSO = {"turned, unknown": {"size-wh-missing"}, "xywh": {"box-inverted"}}
 
