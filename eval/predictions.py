@@ -11,20 +11,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.boxes import Boxes, area, as_boxes, clipped, xyxy_to_xywh
+from groundswift.boxes import Boxes, as_boxes, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.errors import GroundswiftError, Tally, fault
 from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS
 from groundswift.located import Located
-from groundswift.placing import resized_wh, to_original_px
+from groundswift.placing import resized_wh
 from groundswift.resizing import Limits
-from groundswift.spaces import quantum, space_row
+from groundswift.spaces import space_row
 
 from .labels import LabelIndex, LabelMatch
+from .placement import count_boxes, place_boxes
 from .scores import span_scores
+from .space_check import BoxSample, Explanation, explain_mismatch
 from .truth import Truth
 
-ROUNDING = 1 + 1e-9  # a move of one written unit, less what float64 makes of it, is the family's own rounding
 WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
 ScorePolicy = Literal["constant", "logprob"]
 Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the log-probability of each
@@ -99,13 +100,17 @@ class Counts:
 
 @dataclass(frozen=True)
 class Answers:
-    """All that was read: boxes, and for each image of the truth its status (`missing` where there is no answer) and text."""
+    """All that was read: boxes, and for each image of the truth its status (`missing` where there is no answer) and text.
+
+    `mismatch`: another space than the declared one, where that would explain why boxes of the right class fit nothing.
+    """
 
     predictions: Predictions
     statuses: list[str]
     texts: list[str]
     counts: Counts
     labels: LabelIndex
+    mismatch: Explanation | None = None
 
 
 class AnswerReader:
@@ -171,45 +176,28 @@ class AnswerReader:
         """Place, clip, drop and order all boxes that were taken in."""
         self.counts.statuses = Counter(self.statuses)
         images = np.array(self._image_index, dtype=np.int64)
-        sizes = self.truth.sizes_wh[images]
-        resized = self._resized(images) if self.rules.space_name == "resized_px" else None
         written = as_boxes(np.array(self._boxes).reshape(-1, 4))
-        placed = to_original_px(written, self.rules.family, sizes, resized, self.rules.space)
-        boxes = clipped(placed, sizes)
-        step = quantum(space_row(self.rules.space_name), sizes, resized)
-        moved = (np.abs(boxes - placed) > np.concatenate([step, step], axis=-1) * ROUNDING).any(axis=1)
+        placed = place_boxes(written, images, self.truth.sizes_wh, self.rules, self._image)
+        boxes, has_area = placed.boxes_xyxy_px, placed.has_area
         categories = np.array(self._category_index, dtype=np.int64)
-        has_area = area(boxes) > 0
-        self._count(self.counts.changed, "boxes cut at the border of their image", images, moved & has_area)
-        self._count(self.counts.dropped, "boxes without area in their image", images, ~has_area)
+        count_boxes(self.counts.changed, "boxes cut at the border of their image", images, placed.cut, self._image)
+        count_boxes(self.counts.dropped, "boxes without area in their image", images, ~has_area, self._image)
         doubled = has_area & doubles(images, categories, boxes)
-        self._count(self.counts.dropped, "exact duplicates", images, doubled)
+        count_boxes(self.counts.dropped, "exact duplicates", images, doubled, self._image)
         kept = np.flatnonzero(has_area & ~doubled)
         kept = kept[np.argsort(images[kept], kind="stable")]
         scores = np.array(self._scores)[kept]
         predictions = Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores)
-        return Answers(predictions, self.statuses, self.texts, self.counts, self.labels)
+        mismatch = explained_by_space(BoxSample(written, placed.uncut_xyxy_px, self.truth.sizes_wh[images], images), categories, self.truth)
+        return Answers(predictions, self.statuses, self.texts, self.counts, self.labels, mismatch)
 
-    def _count(self, tally: Tally, reason: str, images: NDArray[np.int64], mask: NDArray[np.bool_]) -> None:
-        where = images[mask]
-        for image_index in where[: Tally.EXAMPLES]:
-            tally.add(reason, self._image(int(image_index)))
-        if len(where) > Tally.EXAMPLES:
-            tally.add(reason, count=len(where) - Tally.EXAMPLES)
 
-    def _resized(self, images: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What the model was fed for each box's image, (N, 2) width and height in px."""
-        fed = np.zeros((len(self.truth.image_ids), 2))
-        known: dict[tuple[int, int], tuple[int, int]] = {}
-        for index in np.unique(images).tolist():
-            width, height = self.truth.sizes_wh[index].tolist()
-            if (width, height) not in known:
-                try:
-                    known[width, height] = self.rules.fed_wh((width, height))
-                except GroundswiftError as error:
-                    raise fault(self._image(index), str(error)) from None
-            fed[index] = known[width, height]
-        return fed[images]
+def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], truth: Truth) -> Explanation | None:
+    """`explain_mismatch` of boxes whose groups are images, within the classes; crowds are not compared."""
+    classes, objects = max(len(truth.category_ids), 1), ~truth.is_crowd
+    groups = found.groups * classes + category_index
+    true_groups = truth.image_index * classes + truth.category_index
+    return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px)[objects], true_groups[objects])
 
 
 def doubles(images: NDArray[np.int64], categories: NDArray[np.int64], boxes: Boxes) -> NDArray[np.bool_]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from groundswift.boxes import Boxes, xywh_to_xyxy
+from groundswift.boxes import paired_iou, xywh_to_xyxy
 
 from .engines import MAX_DETECTIONS
 from .predictions import Predictions
@@ -61,19 +60,10 @@ def _candidates(truth: Truth, predictions: Predictions) -> Iterator[tuple[int, i
         within = np.arange(len(place)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
         wanted = truth_order[first[place] + within]
         crowd = truth.is_crowd[wanted]
-        iou = _paired_iou(predicted_xyxy[order[place]], truth_xyxy[wanted], crowd)
+        iou = paired_iou(predicted_xyxy[order[place]], truth_xyxy[wanted], crowd)
         near = np.flatnonzero(iou >= IOU_THRESHOLD)
         near = near[np.lexsort((-within[near], -iou[near], crowd[near], place[near]))]
         yield from zip(order[place[near]].tolist(), wanted[near].tolist(), strict=True)
-
-
-def _paired_iou(first_xyxy: Boxes, second_xyxy: Boxes, second_is_crowd: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """IoU of (N, 4) boxes with (N, 4) others, one to one -> (N,); with a crowd, the share of the first box that lies on it."""
-    sides = np.minimum(first_xyxy[:, 2:], second_xyxy[:, 2:]) - np.maximum(first_xyxy[:, :2], second_xyxy[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    first_area, second_area = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (first_xyxy, second_xyxy))
-    union = np.where(second_is_crowd, first_area, first_area + second_area - shared)
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def image_results(truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str]) -> list[ImageResult]:

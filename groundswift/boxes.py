@@ -58,3 +58,16 @@ def iou(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike) -> NDArray[np.float64]:
     shared = np.clip(high - low, 0, None).prod(axis=2)
     union = area(first)[:, None] + area(second)[None, :] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def paired_iou(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike, other_is_crowd: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """IoU of (N, 4) boxes with (N, 4) others, one to one -> (N,) in 0..1; 0 where the union is empty.
+
+    With a crowd it is the share of the first box that the crowd covers. Source: COCO.
+    """
+    first, second = as_boxes(boxes_xyxy), as_boxes(others_xyxy)
+    shared = np.clip(np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2]), 0, None).prod(axis=1)
+    union = area(first) + area(second) - shared
+    if other_is_crowd is not None:
+        union = np.where(other_is_crowd, area(first), union)
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
