@@ -8,16 +8,19 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 FUZZ_RUNS ?= 1000000
 ADD := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e
 
-.PHONY: help install quickstart test lint bench fuzz pretrain clean
+NEWEST := .venv-newest
+EXTRAS := .[swift,reference,dev]
+
+.PHONY: help install quickstart test test-newest resolve-newest lint bench fuzz pretrain clean
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 install: $(STAMP) ## make .venv with everything that the tests need
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12) and "groundswift needs Python 3.10 to 3.12: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --compile-bytecode -c constraints.txt -e '.[swift,reference,dev]'
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --compile-bytecode -c constraints.txt -e '$(EXTRAS)'
 	@touch $@
 
 quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge, mAP out
@@ -25,6 +28,18 @@ quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge,
 
 test: install ## all tests
 	python -m pytest
+
+$(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
+	$(PYTHON) -m venv $(NEWEST)
+	VIRTUAL_ENV=$(CURDIR)/$(NEWEST) $(BIN)/uv pip install --compile-bytecode -c constraints-newest.txt -e '$(EXTRAS)'
+	@touch $@
+
+test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
+	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" python -m pytest
+
+resolve-newest: install ## write constraints-newest.txt anew: the newest packages of today
+	(echo "# Newest packages that ms-swift 4.6 allows, resolved on $$(date -u +%F)"; $(BIN)/uv pip compile --quiet --no-header --no-annotate \
+	  --no-emit-index-url --extra swift --extra reference --extra dev pyproject.toml) > constraints-newest.txt
 
 lint: install ## style of Python and shell
 	ruff check . && ruff format --check .
@@ -44,4 +59,4 @@ pretrain: install ## make the embedded model anew
 	bash recipes/quickstart/pretrain.sh
 
 clean: ## remove what was made here
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) $(NEWEST) runs build *.egg-info

@@ -240,11 +240,9 @@ def test_every_module_and_public_thing_has_a_docstring(path):
     assert bare == []
 
 
-def test_constraints_are_names_and_versions():
-    path = TREE / "constraints.txt"
-    if not path.exists():
-        pytest.skip("no constraints.txt yet")
-    lines = path.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-newest.txt"])
+def test_constraints_are_names_and_versions(name):
+    lines = (TREE / name).read_text(encoding="utf-8").splitlines()
     assert lines
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+]+|#.*|", line)] == []
 
