@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from groundswift.boxes import as_boxes
+from groundswift.boxes import as_boxes, xywh_to_xyxy
 from groundswift.errors import Tally, fault
 
-from .predictions import Predictions
+from .predictions import Predictions, explained_by_space
+from .space_check import BoxSample, Explanation
 from .truth import OnError, Truth
 
 
@@ -90,6 +91,15 @@ def _result_fault(row: CocoResult, image_index: dict[int, int], category_index: 
     if not math.isfinite(row.score):
         return f"score not finite: {row.score}"
     return None
+
+
+def mismatch_of(predictions: Predictions, truth: Truth) -> Explanation | None:
+    """Another space than original pixels, where that would explain why boxes of the right class fit nothing."""
+    sizes = truth.sizes_wh[predictions.image_index]
+    known = (sizes > 0).all(axis=1)
+    boxes = xywh_to_xyxy(predictions.boxes_xywh_px)[known]
+    sample = BoxSample(boxes, boxes, sizes[known], predictions.image_index[known])
+    return explained_by_space(sample, predictions.category_index[known], truth)
 
 
 def result_chunks(truth: Truth, predictions: Predictions, rows_at_once: int = 10_000) -> Iterator[bytes]:

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError
 
 from .coco_map import SUMMARY
 from .result import Run
+from .run_check import read_run
 
 SAME = ("gt_sha256", "score", "label_match")  # terms without which two numbers do not compare
 
 
 def load_run(folder: Path, name: str) -> Run:
-    """The run that `eval coco-map` left in a folder, under a new name. Raises GroundswiftError where there is none."""
-    path = folder / "run.json"
-    expected = "a folder that `groundswift eval coco-map --out` wrote"
-    try:
-        run = msgspec.json.decode(path.read_bytes(), type=Run)
-    except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
-    except msgspec.MsgspecError as error:
-        raise fault(path, f"is no evaluated run ({error})", expected) from None
+    """The run that `eval coco-map` left in a folder, under a new name. Raises GroundswiftError as `read_run` does."""
+    run = read_run(folder)
     run.name = name
     return run
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from groundswift.spaces import Space, space_row
 
 from .coco_map import Evaluation
 from .engines import IOU_THRESHOLDS, MAX_DETECTIONS, engine_version
+from .metrics.referring import SEVERAL_BOXES, THRESHOLD
 from .predictions import Counts, Rules
 from .result import Run
+from .space_check import Explanation
 from .truth import Truth
 
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
@@ -30,9 +33,12 @@ SCORES = {
 }
 
 
-def metrics_document(evaluation: Evaluation, counts: dict[str, Any], protocol: dict[str, Any]) -> dict[str, Any]:
-    """The content of `metrics.json`."""
-    return {**evaluation.summary, "per_class": evaluation.per_class, "counts": counts, "protocol": protocol}
+def metrics_document(
+    evaluation: Evaluation, counts: dict[str, Any], protocol: dict[str, Any], mismatch: Explanation | None = None
+) -> dict[str, Any]:
+    """The content of `metrics.json`; `mismatch` becomes one of its `warnings`."""
+    warnings = [] if mismatch is None else [mismatch.document()]
+    return {**evaluation.summary, "per_class": evaluation.per_class, "counts": counts, "protocol": protocol, "warnings": warnings}
 
 
 def truth_counts(truth: Truth, left_out: dict[str, int]) -> dict[str, Any]:
@@ -74,7 +80,29 @@ def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules |
         "gt_sha256": sha256_of(truth_path),
         "result": result_path.name,
         "result_sha256": sha256_of(result_path),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": _now(),
+    }
+
+
+def referring_protocol(result_path: Path, rows_path: Path | None, rules: Rules) -> dict[str, Any]:
+    """Everything that the numbers of `eval referring` depend on, flat."""
+    reading = _reading_terms(rules)
+    truth_path = rows_path or result_path
+    return {
+        "metric": "referring expressions",
+        "groundswift": __version__,
+        **{name: reading[name] for name in reading if name not in ("score", "score_is", "label_match", "unknown_label", "duplicates")},
+        "iou_threshold": THRESHOLD,
+        "iou_rule": "right at this IoU or more",
+        "several_boxes": SEVERAL_BOXES,
+        "labels": "ignored",
+        "parse_failure": "wrong, IoU 0",
+        "missing_answer": "wrong, IoU 0",
+        "gt": f"boxes of the rows of {truth_path.name}",
+        "gt_sha256": sha256_of(truth_path),
+        "result": result_path.name,
+        "result_sha256": sha256_of(result_path),
+        "date": _now(),
     }
 
 
@@ -106,6 +134,22 @@ def _reading_terms(rules: Rules) -> dict[str, Any]:
         terms |= {name: getattr(limits, name) for name in limits.__struct_fields__}
         terms["limits_declared_by"] = rules.limits_declared_by
     return terms
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def new_run_id() -> str:
+    """A name that no other run has, which all files of one run carry."""
+    return secrets.token_hex(8)
+
+
+def digested(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    """The same chunks, each added to a digest on its way."""
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def sha256_of(path: Path) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 Verdict = Literal["hit", "miss", "false_alarm", "crowd"]
+Px = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]  # bounds are checked where a run is read
+Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 
 
 class DrawnBox(msgspec.Struct):
@@ -14,7 +16,7 @@ class DrawnBox(msgspec.Struct):
     or `crowd` (lies on a crowd, not counted). Verdicts are COCO's greedy matching at IoU 0.5 within a class."""
 
     label: str
-    box_xyxy_px: tuple[float, float, float, float]
+    box_xyxy_px: tuple[Px, Px, Px, Px]
     verdict: Verdict
     score: float | None = None
 
@@ -24,7 +26,7 @@ class ImageResult(msgspec.Struct):
 
     image_id: int
     file_name: str
-    size_wh: tuple[int, int]
+    size_wh: tuple[Side, Side]
     status: str  # of the parsed answer: ok, empty, truncated, unreadable; or missing, where there is no result row
     truth: list[DrawnBox]
     predicted: list[DrawnBox]
@@ -36,8 +38,8 @@ class Curve(msgspec.Struct):
     """Precision at 101 recalls from 0 to 1 (COCO's), one class or all (`label` None); -1 where undefined."""
 
     label: str | None
-    iou: str  # "0.50", "0.75" or "0.50:0.95"
-    precision: list[float]
+    iou: Literal["0.50", "0.75", "0.50:0.95"]
+    precision: Annotated[list[Annotated[float, msgspec.Meta(ge=-1, le=1)]], msgspec.Meta(min_length=2)]
 
 
 class Run(msgspec.Struct):

@@ -49,6 +49,10 @@ class Explanation(NamedTuple):
     fitting: int
     compared: int
 
+    def document(self) -> dict[str, str | int]:
+        """The warning for `metrics.json`: its id, its sentence and its counts."""
+        return {"id": "box-space", "message": self.text(), **self._asdict()}
+
     def text(self) -> str:
         """The warning as one sentence or two."""
         return (

@@ -63,6 +63,7 @@ def render(runs: Sequence[Run], images_dir: Path | None, title: str, max_images:
         .get_template("report.html")
         .render(
             title=title,
+            run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
             runs=runs,
             summary=summary(runs),
             date=runs[-1].metrics.get("protocol", {}).get("date"),

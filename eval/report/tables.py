@@ -57,10 +57,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Warned:
-    """What a run's counts tell of rows, answers and boxes that were lost or changed."""
+    """What a run's counts tell of rows, answers and boxes that were lost or changed, and the warnings of its evaluation."""
 
     run: str
     lines: list[tuple[str, int]]
+    messages: list[str]
 
 
 def defined(value: Any) -> float | None:
@@ -155,7 +156,8 @@ def warnings_of(runs: Sequence[Run]) -> list[Warned]:
     warned = []
     for run in runs:
         lines = [(told(path), count) for path, count in leaves(run.metrics.get("counts", {})) if count]
-        warned.append(Warned(run.name, [(text, count) for text, count in lines if text is not None]))
+        messages = [warning["message"] for warning in run.metrics.get("warnings", [])]
+        warned.append(Warned(run.name, [(text, count) for text, count in lines if text is not None], messages))
     return warned
 
 

@@ -74,7 +74,7 @@ def test_the_whole_output(folder):
 def test_metrics_json(folder):
     score(folder)
     found = metrics(folder)
-    assert list(found) == [*SUMMARY, "per_class", "counts", "protocol"]
+    assert list(found) == [*SUMMARY, "per_class", "counts", "protocol", "warnings", "run"]
     assert (found["AP"], found["APl"]) == (pytest.approx(0.5), None)
     assert found["per_class"]["Dog"] == {"AP": 0, "AP50": 0, "AP75": 0, "AR100": 0, "truths": 1, "predictions": 0}
     assert found["counts"] == {
@@ -257,6 +257,65 @@ def test_bad_rows_stop_and_leave_the_old_files(folder):
     assert metrics(folder) == before
     score(folder, "--on-error", "skip")
     assert metrics(folder)["counts"]["rows_left_out"] == {"not a row": 1}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["none.jsonl"], ["none.jsonl", "--family", "gpt"], ["none.jsonl", "--engine", "pycocotools"], ["--predictions", "none.json"]],
+    ids=" ".join,
+)
+def test_a_missing_file_is_named_before_anything_else_is_asked_for(folder, monkeypatch, words):
+    monkeypatch.chdir(folder)
+    said = call("coco-map", *words, "--gt", "nothing.json", "--out", "out", code=1).stderr
+    assert said.startswith("error: none.json")
+    assert "cannot be read (No such file or directory)" in said
+
+
+@pytest.mark.parametrize("limit", ["9" * 5000, "9" * 16, "0", "-1", "1.5", "\u00b2"])
+@pytest.mark.parametrize("option", ["--min-pixels", "--max-pixels", "--first-max-pixels"])
+def test_a_limit_that_is_none(folder, option, limit):
+    assert len(score(folder, option, limit, code=2).stderr) < 500
+
+
+def shifted_truth(folder, count=12):
+    """Truth and a result of qwen2_vl that writes pixels of the image, not thousandths."""
+    boxes = [[7 * n, 30 + 11 * n, 30 + 5 * n, 40 + 3 * n] for n in range(count)]
+    coco = {
+        "images": [{"id": n + 1, "file_name": f"{n}.jpg", "width": 400, "height": 300} for n in range(count)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": n + 1, "image_id": n + 1, "category_id": 1, "bbox": box} for n, box in enumerate(boxes)],
+    }
+    (folder / "gt.json").write_text(json.dumps(coco))
+    located = [Located("cat", (x, y, x + width, y + height)) for x, y, width, height in boxes]
+    rows = [{"response": format_answer([one]), "sample_id": n + 1} for n, one in enumerate(located)]
+    (folder / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corners = [{"image_id": n + 1, "category_id": 1, "bbox": [*one.box], "score": 1} for n, one in enumerate(located)]
+    (folder / "corners.json").write_text(json.dumps(corners))
+
+
+@pytest.mark.parametrize(
+    ("words", "reading"),
+    [((), "original_px"), (("--predictions", "corners.json"), "in place of x, y, width, height")],
+    ids=["answers", "results"],
+)
+def test_boxes_in_another_space_are_warned_of_and_scored_as_declared(folder, monkeypatch, words, reading):
+    shifted_truth(folder)
+    monkeypatch.chdir(folder)
+    done = score(folder, *words, "--report")
+    assert metrics(folder)["AP"] < 0.1
+    (warning,) = metrics(folder)["warnings"]
+    assert (warning["id"], warning["explained"]) == ("box-space", 12)
+    assert reading in warning["reading"]
+    assert f"WARNING: {warning['message']}\n" in done.stderr
+    assert "another space than declared" in (folder / "out" / "report.html").read_text()
+
+
+def test_no_warning_where_boxes_fit(folder):
+    shifted_truth(folder)
+    done = score(folder, "--space", "original_px")
+    assert metrics(folder)["AP"] == pytest.approx(1)
+    assert metrics(folder)["warnings"] == []
+    assert "WARNING" not in done.stderr
 
 
 def test_compare(folder):

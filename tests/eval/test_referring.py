@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 from groundswift.eval.bare_answers import boxes_of_answers
 from groundswift.eval.metrics.referring import score_referring
 from groundswift.eval.predictions import Rules
+from groundswift.eval.referring_rows import holds_bare_boxes
 
 BOX = [10, 10, 30, 30]
 
@@ -63,3 +68,169 @@ def test_answers_are_placed_in_the_declared_space():
 
 def test_no_answers():
     assert boxes_of_answers([], [], Rules("qwen3_vl"), []).boxes_xyxy_px == []
+
+
+def answer(*boxes):
+    return json.dumps([{"bbox_2d": list(box), "label": "x"} for box in boxes])
+
+
+RIGHT, HALF, WRONG = answer((100, 200, 300, 600)), answer((100, 200, 300, 400)), answer((0, 0, 10, 10), (100, 200, 300, 600))
+
+
+def row(number, response, **more):
+    """A row of `convert refcoco` with an answer of qwen3_vl: a box at 10, 10 to 30, 30 px of 100x50."""
+    return {
+        "response": response,
+        "labels": "<bbox>",
+        "messages": [{"role": "user", "content": "<image>Find <ref-object>."}, {"role": "assistant", "content": response}],
+        "images": [{"bytes": None, "path": "a.jpg"}],
+        "objects": {"ref": [f"thing {number}"], "bbox": [BOX], "bbox_type": "real"},
+        "sample_id": f"refcoco/{number}",
+        "size_wh": [100, 50],
+        **more,
+    }
+
+
+ROWS = [row(number, text) for number, text in enumerate([RIGHT, HALF, WRONG, "None", "no idea", RIGHT[:20]])]
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return path
+
+
+def call(*words, code=0):
+    done = CliRunner().invoke(main, ["eval", "referring", *map(str, words)])
+    assert done.exit_code == code, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done
+
+
+def document(path, rows, *words):
+    return json.loads(call(write(path / "r.jsonl", rows), "--family", "qwen3_vl", "--json", *words).stdout)
+
+
+def test_the_command(tmp_path):
+    result = write(tmp_path / "r.jsonl", ROWS)
+    done = call(result, "--family", "qwen3_vl", "--out", tmp_path / "out")
+    for line in (
+        "accuracy at IoU 0.5  0.333",
+        "mean IoU             0.250",
+        "protocol: family qwen3_vl, boxes in norm1000 (declared by family)",
+        "right at IoU 0.5 or more; the first box of an answer counts",
+        "samples: 6, 2 right; answers: 3 ok, 1 empty, 1 truncated, 1 unreadable",
+        "3 without a box, 1 with several",
+        "wrote metrics.json into",
+    ):
+        assert line in done.stdout
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert list(found) == ["acc_iou50", "mean_iou", "counts", "warnings", "protocol"]
+    assert (found["acc_iou50"], found["mean_iou"]) == (pytest.approx(2 / 6), pytest.approx(1.5 / 6))
+    assert found["counts"]["statuses"] == {"ok": 3, "empty": 1, "truncated": 1, "unreadable": 1, "missing": 0}
+    assert found["protocol"]["several_boxes"] == "the first box of an answer counts"
+    assert json.loads(call(result, "--family", "qwen3_vl", "--json").stdout)["counts"] == found["counts"]
+
+
+def test_the_rows_that_were_asked_give_the_missing_ones(tmp_path):
+    rows = write(tmp_path / "rows.jsonl", [{key: one[key] for key in one if key not in ("response", "labels")} for one in ROWS])
+    found = document(tmp_path, [ROWS[0], ROWS[0], row(99, RIGHT)], "--rows", rows)
+    assert found["acc_iou50"] == pytest.approx(1 / 6)
+    assert found["counts"]["statuses"]["missing"] == 5
+    assert found["counts"]["rows_left_out"] == {"doubled": 1, "unknown question": 1}
+
+
+def test_a_box_of_the_question_is_not_the_answer(tmp_path):
+    asked = [{"role": "user", "content": "<image>What is left of <bbox>?"}]
+    two = row(0, RIGHT, messages=asked, objects={"ref": [], "bbox": [[0, 0, 5, 5], BOX]})
+    assert document(tmp_path, [two])["acc_iou50"] == 1
+
+
+def test_fractions_are_taken_to_pixels(tmp_path):
+    objects = {"ref": [], "bbox": [[0.1, 0.2, 0.3, 0.6]], "bbox_type": "norm1"}
+    assert document(tmp_path, [row(0, RIGHT, objects=objects)])["mean_iou"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        pytest.param({"response": None}, "no response", id="no response"),
+        pytest.param({"size_wh": None}, "no size_wh", id="no size"),
+        pytest.param({"objects": None}, "no true box", id="no objects"),
+        pytest.param({"objects": {"ref": [], "bbox": []}}, "no true box", id="no box"),
+        pytest.param({"objects": {"ref": [], "bbox": [BOX, BOX]}}, "several true boxes", id="two boxes"),
+        pytest.param({"objects": {"ref": [], "bbox": [[10, 10, 10, 30]]}}, "box empty", id="no area"),
+        pytest.param({"objects": {"ref": [], "bbox": [[30, 10, 10, 30]]}}, "box inverted", id="inverted"),
+        pytest.param({"objects": {"ref": [], "bbox": [[1, 2, 3]]}}, "box without 4 numbers", id="three numbers"),
+        pytest.param({"objects": {"ref": [], "bbox": ["a box"]}}, "box without 4 numbers", id="text"),
+        pytest.param({"objects": {"ref": [], "bbox": [[1, 2, None, 4]]}}, "box without 4 numbers", id="null"),
+        pytest.param({"images": ["a.jpg", "b.jpg"]}, "several images", id="two images"),
+    ],
+)
+def test_a_row_that_cannot_be_scored(tmp_path, more, reason):
+    result = write(tmp_path / "r.jsonl", [ROWS[0], row(7, RIGHT) | more])
+    said = call(result, "--family", "qwen3_vl", code=1).stderr
+    assert said.startswith(f"error: {result}:2: ")
+    assert "Use --on-error skip to drop and count such rows." in said
+    found = json.loads(call(result, "--family", "qwen3_vl", "--on-error", "skip", "--json").stdout)
+    assert found["counts"]["rows_left_out"] == {reason: 1}
+    assert found["acc_iou50"] == (0.5 if reason == "no response" else 1)
+
+
+@pytest.mark.parametrize("rows", [[], [row(0, RIGHT, objects=None)]], ids=["empty", "none usable"])
+def test_nothing_to_score_is_refused(tmp_path, rows):
+    result = write(tmp_path / "r.jsonl", rows)
+    said = call(result, "--family", "qwen3_vl", "--on-error", "skip", "--out", tmp_path / "out", code=1).stderr
+    assert "no row has one true box to score" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_is_named_first(tmp_path):
+    assert "no.jsonl: cannot be read (No such file or directory)" in call(tmp_path / "no.jsonl", code=1).stderr
+
+
+def test_another_space_is_warned_of_and_not_used(tmp_path):
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(12):
+        corner = random.integers(0, 300, 2)
+        box = [*corner.tolist(), *(corner + random.integers(20, 100, 2)).tolist()]
+        rows.append(row(number, answer(box), size_wh=[640, 480], objects={"ref": [], "bbox": [box]}))
+    done = call(write(tmp_path / "r.jsonl", rows), "--family", "qwen3_vl", "--json")
+    found = json.loads(done.stdout)
+    assert found["acc_iou50"] < 0.5
+    assert found["warnings"][0]["id"] == "box-space"
+    assert "WARNING: boxes look as if they were in another space than declared" in done.stderr
+    assert "original_px (pixels of the image)" in found["warnings"][0]["message"]
+
+
+MAP_WORDS = ("--gt", "gt.json", "--family", "qwen3_vl", "--out", "out")
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="convert refcoco"),
+        pytest.param({"objects": {"ref": [], "bbox": [BOX]}, "sample_id": 1}, id="bare boxes"),
+        pytest.param({"objects": {"bbox": [BOX]}, "labels": None}, id="no labels at all"),
+        pytest.param({"labels": "<bbox>, <bbox>", "objects": {"ref": ["a", "b"], "bbox": [BOX, BOX]}}, id="two bare boxes"),
+    ],
+)
+def test_map_of_bare_boxes_is_refused_and_says_what_scores_them(tmp_path, monkeypatch, more, on_error):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "r.jsonl", [row(0, RIGHT) | more])
+    coco = {"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 50}], "annotations": [], "categories": []}
+    (tmp_path / "gt.json").write_text(json.dumps(coco))
+    done = CliRunner().invoke(main, ["eval", "coco-map", "r.jsonl", *MAP_WORDS, "--on-error", on_error])
+    assert done.exit_code == 1
+    assert "score these with: groundswift eval referring r.jsonl" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "labels", ["<ref-object><bbox>", '[{"bbox_2d": <bbox>, "label": "<ref-object>"}]', "None", None], ids=["pairs", "JSON", "none", "null"]
+)
+def test_labelled_rows_are_no_referring_rows(tmp_path, labels):
+    objects = {"ref": [], "bbox": []} if labels == "None" else {"ref": ["a"], "bbox": [BOX]}
+    messages = [{"role": "user", "content": "<image>Find all."}]
+    assert not holds_bare_boxes(write(tmp_path / "r.jsonl", [row(0, RIGHT, labels=labels, objects=objects, messages=messages)]))

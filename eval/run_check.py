@@ -1,0 +1,94 @@
+"""Whether a folder holds one whole evaluated run: what the report may rely on, and that all its files are of the same run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from groundswift.errors import GroundswiftError, fault
+
+from .output import sha256_of
+from .result import Run
+
+WRITTEN_BY_US = "a folder that `groundswift eval coco-map --out` wrote"
+HEAD_OF_A_REPORT = 4096  # bytes, which hold its id
+REPORT_ID = re.compile(rb'<meta name="groundswift-run" content="([^"]*)">')
+Value = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+Term = str | bool | Value | None
+
+
+class Metrics(msgspec.Struct):
+    """What the report and the comparison read of `metrics.json`, checked; all other keys are numbers."""
+
+    per_class: dict[str, dict[str, Value | None]] = {}
+    counts: dict[str, Any] = {}
+    protocol: dict[str, Term | list[Term]] = {}
+    warnings: list[dict[str, Any]] = []
+    run: dict[str, str] = {}
+
+
+def read_run(folder: Path) -> Run:
+    """The run that a folder holds. Raises GroundswiftError where a file is missing or broken, or files are of different runs."""
+    path = folder / "run.json"
+    run = _decoded(path, Run)
+    check_metrics(run.metrics, path)
+    for image in run.images:
+        if not all(box.box_xyxy_px[0] <= box.box_xyxy_px[2] and box.box_xyxy_px[1] <= box.box_xyxy_px[3] for box in image.truth):
+            raise fault(path, f"image {image.image_id}: a true box is inverted", WRITTEN_BY_US)
+    if _decoded(folder / "metrics.json", dict[str, Any]) != run.metrics:
+        raise _mixed(folder, "metrics.json")
+    ids = run.metrics.get("run", {})
+    if "test_pred_sha256" in ids and sha256_of(folder / "test_pred.json") != ids["test_pred_sha256"]:
+        raise _mixed(folder, "test_pred.json")
+    if "id" in ids and _report_id(folder / "report.html") not in (None, ids["id"]):
+        raise _mixed(folder, "report.html")
+    return run
+
+
+def check_metrics(metrics: dict[str, Any], path: Path) -> None:
+    """Raises GroundswiftError where metrics are not of the kinds that a report shows."""
+    try:
+        checked = msgspec.convert(metrics, Metrics)
+        numbers = {key: value for key, value in metrics.items() if key not in Metrics.__struct_fields__}
+        msgspec.convert(numbers, dict[str, Value | None])
+        for name in ("gt_sha256", "score", "label_match", "date", "metric"):
+            msgspec.convert(checked.protocol.get(name), str | None)
+        for warning in checked.warnings:
+            msgspec.convert(warning.get("message"), str)
+        _check_counts(checked.counts)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise fault(path, f"not an evaluated run (metrics: {error})", WRITTEN_BY_US) from None
+
+
+def _check_counts(counts: Any) -> None:
+    """Counts are whole numbers, in groups of any depth."""
+    if isinstance(counts, dict):
+        for inner in counts.values():
+            _check_counts(inner)
+    else:
+        msgspec.convert(counts, Annotated[int, msgspec.Meta(ge=0, le=2**53)])
+
+
+def _decoded(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", WRITTEN_BY_US) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise fault(path, f"not an evaluated run ({error})", WRITTEN_BY_US) from None
+
+
+def _report_id(path: Path) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            found = REPORT_ID.search(file.read(HEAD_OF_A_REPORT))
+    except OSError:
+        return None
+    return found[1].decode() if found else None
+
+
+def _mixed(folder: Path, name: str) -> GroundswiftError:
+    return fault(folder, f"mixes files of two runs: {name} and run.json differ", "the files of one run; score the result again")

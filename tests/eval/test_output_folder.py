@@ -1,0 +1,260 @@
+"""The folder of an evaluation is of one run, whole, whatever happens: kills, two commands at once, a full disk, files of the user."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from groundswift.cli import main
+from groundswift.errors import GroundswiftError
+from groundswift.eval import output_folder
+from groundswift.eval.compare import load_run
+from groundswift.eval.output_folder import check_folder, new_folder
+
+FILES = {"metrics.json", "run.json", "test_pred.json", "report.html"}
+IMAGES = 40
+
+
+@pytest.fixture
+def scene(tmp_path) -> Path:
+    """Truth of 40 boxes and two result files: `right.json` finds all of them, `none.json` nothing."""
+    boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [n, n, 20, 20], "area": 400, "iscrowd": 0} for n in range(1, IMAGES)]
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 100} for n in range(1, IMAGES)]
+    (tmp_path / "gt.json").write_text(json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}))
+    results = [{"image_id": box["image_id"], "category_id": 1, "bbox": box["bbox"], "score": 1} for box in boxes]
+    (tmp_path / "right.json").write_text(json.dumps(results))
+    (tmp_path / "none.json").write_text("[]")
+    return tmp_path
+
+
+def words(scene: Path, result: str, *more: str) -> list[str]:
+    return ["eval", "coco-map", "--predictions", str(scene / result), "--gt", str(scene / "gt.json"), "--out", str(scene / "out"), *more]
+
+
+def call(scene: Path, result: str, *more: str, code: int = 0) -> str:
+    done = CliRunner().invoke(main, words(scene, result, *more))
+    assert done.exit_code == code, done.output
+    return done.stderr
+
+
+def start(scene: Path, result: str, *more: str, **options) -> subprocess.Popen:
+    command = [sys.executable, "-m", "groundswift.cli", *words(scene, result, *more)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=scene, **options)
+
+
+def checked(out: Path) -> float:
+    """The AP of a folder that is whole and of one run."""
+    assert {path.name for path in out.iterdir()} == FILES
+    predicted = json.loads((out / "test_pred.json").read_text())
+    run = load_run(out, "a")
+    assert run.metrics["AP"] == (1.0 if predicted else 0.0)
+    assert run.metrics["run"]["id"] in (out / "report.html").read_text()
+    return run.metrics["AP"]
+
+
+def leftovers(scene: Path) -> list[str]:
+    return [name for name in os.listdir(scene) if name.startswith(".")]
+
+
+def test_a_folder_is_replaced_whole(scene):
+    call(scene, "right.json")
+    assert checked(scene / "out") == 1
+    call(scene, "none.json")
+    assert checked(scene / "out") == 0
+    assert leftovers(scene) == []
+
+
+def test_no_old_report_stays(scene):
+    call(scene, "right.json")
+    call(scene, "none.json", "--no-report")
+    assert {path.name for path in (scene / "out").iterdir()} == FILES - {"report.html"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_at_any_moment(scene, number):
+    call(scene, "right.json")
+    chance = random.Random(number)
+    for _ in range(4):
+        process = start(scene, "none.json")
+        deadline = time.monotonic() + chance.uniform(0.1, 1.2)
+        while process.poll() is None and time.monotonic() < deadline:
+            if leftovers(scene) and chance.random() < 0.2:
+                break
+            time.sleep(0.002)
+        process.send_signal(number)
+        process.wait()
+        checked(scene / "out")
+    call(scene, "right.json")
+    assert checked(scene / "out") == 1
+    assert leftovers(scene) == [], "what a killed command left is removed by the next one"
+
+
+def test_killed_between_two_files(scene, monkeypatch):
+    """At every step of the writing, in this process, so that no moment is missed."""
+    call(scene, "right.json")
+    for moment in range(1, 6):
+        reached = []
+
+        def replace(source, target, moment=moment, reached=reached, real=os.replace):
+            reached.append(target)
+            if len(reached) == moment:
+                raise KeyboardInterrupt
+            real(source, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("groundswift.writing.os.replace", replace)
+            done = CliRunner().invoke(main, words(scene, "none.json"))
+        if len(reached) < moment:
+            break
+        assert done.exit_code != 0
+        assert checked(scene / "out") == 1, moment
+        assert leftovers(scene) == []
+    assert moment == 5
+
+
+def test_two_commands_at_once(scene):
+    for _ in range(3):
+        processes = [start(scene, result) for result in ("right.json", "none.json", "right.json")]
+        told = [process.communicate()[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], told
+        checked(scene / "out")
+    assert leftovers(scene) == []
+
+
+@pytest.mark.parametrize("bytes_left", [0, 100, 2000, 20_000])
+def test_a_full_disk(scene, bytes_left):
+    call(scene, "right.json")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, bytes_left))
+
+    process = start(scene, "right.json", preexec_fn=limit)
+    said = process.communicate()[1]
+    assert process.returncode == 1
+    assert f"{scene}/out/" in said
+    assert "cannot be written (File too large)" in said
+    assert ".groundswift." not in said
+    assert checked(scene / "out") == 1
+    assert leftovers(scene) == []
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sub/", "run.json/", "link"])
+def test_files_of_the_user_are_not_replaced(scene, name):
+    call(scene, "right.json")
+    other = scene / "out" / name
+    if name.endswith("/"):
+        (scene / "out" / "run.json").unlink(missing_ok=True)
+        other.mkdir()
+    elif name == "link":
+        other.symlink_to(scene / "gt.json")
+    else:
+        other.write_text("mine")
+    said = call(scene, "none.json", code=1)
+    assert f"{scene}/out: holds {name.rstrip('/')!r}, which no evaluation wrote" in said
+    assert other.exists()
+    assert json.loads((scene / "out" / "metrics.json").read_text())["AP"] == 1
+
+
+def test_a_file_of_the_user_that_comes_meanwhile_stays(scene):
+    call(scene, "right.json")
+
+    def fill():
+        with new_folder(scene / "out") as folder:
+            (folder / "metrics.json").write_text("new")
+            (scene / "out" / "late.txt").write_text("mine")
+
+    with pytest.raises(GroundswiftError, match=r"holds 'late\.txt'"):
+        fill()
+    (scene / "out" / "late.txt").unlink()
+    assert checked(scene / "out") == 1
+
+
+def test_where_the_folder_has_to_stay_its_files_are_replaced(scene, monkeypatch):
+    (scene / "out").mkdir()
+    inode = (scene / "out").stat().st_ino
+    monkeypatch.chdir(scene / "out")
+    call(scene, "right.json")
+    call(scene, "none.json")
+    assert checked(scene / "out") == 0
+    call(scene, "none.json", "--no-report")
+    assert sorted(os.listdir()) == sorted(FILES - {"report.html"})
+    assert (scene / "out").stat().st_ino == inode
+
+
+def test_without_an_exchange_in_one_step(scene, monkeypatch):
+    monkeypatch.setattr(output_folder, "_exchange", lambda *_: False)
+    call(scene, "right.json")
+    call(scene, "none.json")
+    assert checked(scene / "out") == 0
+    assert leftovers(scene) == []
+
+
+def test_a_link_to_a_folder_stays_a_link(scene):
+    (scene / "real").mkdir()
+    (scene / "out").symlink_to(scene / "real")
+    call(scene, "right.json")
+    assert checked(scene / "real") == 1
+    assert (scene / "out").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["n" * 240, "\u00e9" * 120, "a/b/c"])
+def test_long_and_deep_names(tmp_path, name):
+    with new_folder(tmp_path / name) as folder:
+        (folder / "metrics.json").write_text("{}")
+    assert os.listdir(tmp_path / name) == ["metrics.json"]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n" * 5000, "file/below"])
+def test_names_that_cannot_be(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GroundswiftError, match="cannot be written"), new_folder(tmp_path / name):
+        pass
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(GroundswiftError, match="out: cannot be written"):
+        check_folder(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_compare_refuses_a_mixed_folder(scene, name):
+    call(scene, "right.json")
+    (scene / "out").rename(scene / "first")
+    call(scene, "none.json")
+    (scene / "out" / name).write_bytes((scene / "first" / name).read_bytes())
+    command = ["eval", "compare", str(scene / "first"), str(scene / "out"), "--out", str(scene / "both")]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert "out: mixes files of two runs" in done.stderr
+    assert not (scene / "both").exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "test_pred.json", "run.json"])
+def test_compare_refuses_a_folder_with_a_file_missing(scene, name):
+    call(scene, "right.json")
+    (scene / "out" / name).unlink()
+    with pytest.raises(GroundswiftError, match=rf"{name}: cannot be read"):
+        load_run(scene / "out", "a")
+
+
+def test_compare_keeps_what_else_is_in_its_folder(scene):
+    call(scene, "right.json")
+    (scene / "both").mkdir()
+    (scene / "out").rename(scene / "both" / "first")
+    call(scene, "none.json")
+    for _ in range(2):
+        command = ["eval", "compare", str(scene / "both" / "first"), str(scene / "out"), "--out", str(scene / "both")]
+        assert CliRunner().invoke(main, command).exit_code == 0
+        assert sorted(os.listdir(scene / "both")) == ["first", "report.html", "summary.json"]
