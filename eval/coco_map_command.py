@@ -13,12 +13,14 @@ from groundswift.errors import Tally, fault
 from .reading_options import FILE, ON_ERROR, READING_OPTIONS, check_there, reading_options, rules_of_command
 
 if TYPE_CHECKING:
+    from .coco_map import Evaluation
     from .predictions import Answers, Predictions, Rules
     from .result import Curve
     from .space_check import Explanation
     from .truth import Truth
 
 SHOWN_LABELS = 10
+MOST_DETECTIONS = 1_000_000
 SCORE, MATCH, ENGINE = (click.Choice(words) for words in (["constant", "logprob"], ["exact", "casefold"], ["hotcoco", "pycocotools"]))
 
 
@@ -42,6 +44,13 @@ class Found(NamedTuple):
 @click.option("--score", type=SCORE, default="constant", show_default=True, help="1.0 a box, or its tokens' probability.")
 @click.option("--label-match", type=MATCH, default="exact", show_default=True, help="How labels find their class.")
 @click.option("--engine", type=ENGINE, default="hotcoco", show_default=True, help="What computes; the 12 numbers are the same.")
+@click.option(
+    "--max-detections",
+    type=click.IntRange(1, MOST_DETECTIONS),
+    default=100,
+    show_default=True,
+    help="Predictions of an image and class that count, highest scores first. AR1, AR10 and AR100 keep their own limits.",
+)
 @click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at bad rows and boxes, or count them and go on.")
 @click.option("--images", type=FILE, help="Folder of the pictures, for the report.")
 @click.option("--title", default="COCO mAP", show_default=True, help="Title of the report.")
@@ -82,20 +91,24 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
     left_out = Tally()
     truth = read_truth(options["truth_path"], options["on_error"], left_out)
     found = _read(result or predictions, truth, rules, options["on_error"])
-    evaluation = evaluated(truth, found.predictions, options["engine"])
+    evaluation = evaluated(truth, found.predictions, options["engine"], options["max_detections"])
+    counts = {"predictions": len(found.predictions.scores), "beyond_max_detections": evaluation.beyond_limit}
     document = metrics_document(
         evaluation,
-        {**truth_counts(truth, dict(left_out.counts)), **found.counts, "predictions": len(found.predictions.scores)},
-        protocol_of(options["truth_path"], result or predictions, options["engine"], rules),
+        {**truth_counts(truth, dict(left_out.counts)), **found.counts, **counts},
+        protocol_of(options["truth_path"], result or predictions, options["engine"], rules, evaluation.max_detections),
         found.mismatch,
     )
     written = _write(options, truth, found, document, evaluation.curves)
     if as_json := options["as_json"]:
         click.echo(pretty_json(document), nl=False)
-    lines = [] if as_json else [*familiar_lines(evaluation.summary), "", *_protocol_lines(document["protocol"]), ""]
+    lines = (
+        [] if as_json else [*familiar_lines(evaluation.summary, evaluation.max_detections), "", *_protocol_lines(document["protocol"]), ""]
+    )
     for line in lines:
         click.echo(line)
-    for line in [*_truth_lines(document["counts"], left_out), *found.told, f"wrote {', '.join(written)} into {options['out']}"]:
+    notes = [*_truth_lines(document["counts"], left_out), *found.told, *_limit_lines(evaluation)]
+    for line in [*notes, f"wrote {', '.join(written)} into {options['out']}"]:
         click.echo(line, err=as_json)
     for warning in document["warnings"]:
         click.echo(f"WARNING: {warning['message']}", err=True)
@@ -145,7 +158,7 @@ def _write(options: dict[str, Any], truth: Truth, found: Found, document: dict[s
     from .verdicts import image_results
 
     out: Path = options["out"]
-    images = image_results(truth, found.predictions, found.statuses, found.texts)
+    images = image_results(truth, found.predictions, found.statuses, found.texts, options["max_detections"])
     written = ["metrics.json", "test_pred.json", "run.json"]
     with new_folder(out) as folder:
         digest = hashlib.sha256()
@@ -181,6 +194,11 @@ def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
 def _truth_lines(counts: dict[str, Any], left_out: Tally) -> list[str]:
     skipped = [f"annotations: {left_out.counts.total()} left out", *left_out.lines()] if left_out.counts else []
     return [f"truth: {counts['images']} images, {counts['truths']} boxes, {counts['crowd']} crowd boxes", *skipped]
+
+
+def _limit_lines(evaluation: Evaluation) -> list[str]:
+    beyond, limit = evaluation.beyond_limit, evaluation.max_detections
+    return [f"{beyond} predictions beyond {limit} of a class in an image do not count (--max-detections)"] if beyond else []
 
 
 def _answer_lines(answers: Answers) -> list[str]:

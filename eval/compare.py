@@ -9,9 +9,15 @@ from groundswift.errors import GroundswiftError
 
 from .coco_map import SUMMARY
 from .result import Run
-from .run_check import read_run
+from .run_check import NO_NUMBERS, read_run
 
-SAME = ("gt_sha256", "score", "label_match")  # terms without which two numbers do not compare
+SAME = {  # terms without which two numbers do not compare -> what a run has that does not name them; None: unknown
+    "metric": "COCO detection (bbox)",
+    "gt_sha256": None,
+    "score": None,
+    "label_match": None,
+    "max_detections_of_ap": 100,
+}
 
 
 def load_run(folder: Path, name: str) -> Run:
@@ -31,22 +37,29 @@ def names_of(folders: Sequence[Path], names: str | None) -> list[str]:
     return found
 
 
+def number_keys(runs: Sequence[Run]) -> list[str]:
+    """The names of COCO's 12 numbers, and of those that any run has besides."""
+    more = [key for run in runs for key in run.metrics if key not in NO_NUMBERS]
+    return list(dict.fromkeys([*SUMMARY, *more]))
+
+
 def numbers_of(run: Run) -> dict[str, float | None]:
-    """The 12 numbers of a run by name; None where undefined."""
-    return {key: run.metrics.get(key) for key in SUMMARY}
+    """The numbers of a run by name; None where undefined."""
+    return {key: run.metrics.get(key) for key in number_keys([run])}
 
 
 def differing_terms(runs: Sequence[Run]) -> list[str]:
     """The terms of the protocol in which runs differ that should not where their numbers are to compare."""
     protocols = [run.metrics.get("protocol", {}) for run in runs]
-    return [term for term in SAME if len({protocol[term] for protocol in protocols if term in protocol}) > 1]
+    terms = [SAME | {term: protocol[term] for term in SAME if term in protocol} for protocol in protocols]
+    return [term for term in SAME if len({values[term] for values in terms} - {None}) > 1]
 
 
 def table_lines(runs: Sequence[Run]) -> list[str]:
-    """The 12 numbers, a column a run, and what the last has over the first; a dash where undefined."""
+    """The numbers, a column a run, and what the last has over the first; a dash where undefined."""
     width = max(8, *(len(run.name) for run in runs)) + 2
     lines = [f"{'':6}" + "".join(f"{run.name:>{width}}" for run in runs) + f"{'change':>10}"]
-    for key in SUMMARY:
+    for key in number_keys(runs):
         values = [run.metrics.get(key) for run in runs]
         change = "-" if values[0] is None or values[-1] is None else f"{values[-1] - values[0]:+.3f}"
         lines.append(f"{key:6}" + "".join(f"{'-' if v is None else format(v, '.3f'):>{width}}" for v in values) + f"{change:>10}")

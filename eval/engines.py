@@ -17,17 +17,24 @@ from groundswift.errors import GroundswiftError
 from .predictions import Predictions
 from .truth import Truth
 
+Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]  # precision and recall, as in `Accumulated`
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = ("all", "small", "medium", "large")  # borders at 32 x 32 and 96 x 96 px
-MAX_DETECTIONS = (1, 10, 100)  # an image and class
+MAX_DETECTIONS = 100  # of an image and class, highest scores first
+AR_LIMITS = (1, 10, 100)  # of AR1, AR10 and AR100
 
 
 @dataclass(frozen=True)
 class Accumulated:
-    """T thresholds, 101 recalls, K classes in the truth's order, A area ranges, M detection limits; -1 where there is nothing to find."""
+    """T thresholds, 101 recalls, K classes in the truth's order, A area ranges, M detection limits; -1 where there is nothing to find.
+
+    `limits` are the M limits, upwards; `max_detections` is the one of them that AP, and AR by area, are computed at.
+    """
 
     precision: NDArray[np.float64]  # (T, 101, K, A, M)
     recall: NDArray[np.float64]  # (T, K, A, M)
+    limits: tuple[int, ...]
+    max_detections: int
 
 
 def check_engine(engine: str) -> None:
@@ -38,13 +45,19 @@ def check_engine(engine: str) -> None:
         raise GroundswiftError(f"engine {engine} is not installed; expected it from: pip install 'groundswift[reference]'")
 
 
-def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco") -> Accumulated:
+def detection_limits(max_detections: int) -> tuple[int, ...]:
+    """The limits that numbers are computed at: those of AR1, AR10 and AR100, and the one of AP."""
+    return tuple(sorted({*AR_LIMITS, max_detections}))
+
+
+def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int = MAX_DETECTIONS) -> Accumulated:
     """Match and accumulate. Raises GroundswiftError for an engine that there is not or that is not installed."""
     check_engine(engine)
-    shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(MAX_DETECTIONS))
+    limits = detection_limits(max_detections)
+    shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
     if not truth.category_ids or not truth.image_ids:
-        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0))
-    return ENGINES[engine](truth, predictions)
+        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, max_detections)
+    return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, max_detections)
 
 
 def engine_version(engine: str) -> str:
@@ -52,7 +65,7 @@ def engine_version(engine: str) -> str:
     return version(engine)
 
 
-def _with_hotcoco(truth: Truth, predictions: Predictions) -> Accumulated:
+def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
     """Ids are places from 1 on: an id of 0 would read as `not matched`, and one over 2**53 would not survive a float array."""
     from hotcoco import COCO, COCOeval
 
@@ -67,13 +80,14 @@ def _with_hotcoco(truth: Truth, predictions: Predictions) -> Accumulated:
     )
     columns = (predictions.image_index + 1, predictions.boxes_xywh_px, predictions.scores, predictions.category_index + 1)
     evaluation = COCOeval(found, found.load_res(np.column_stack(columns)), "bbox")
+    evaluation.params.max_dets = list(limits)
     evaluation.evaluate()
     evaluation.accumulate()
     arrays = evaluation.eval
-    return Accumulated(arrays["precision"], arrays["recall"])
+    return arrays["precision"], arrays["recall"]
 
 
-def _with_pycocotools(truth: Truth, predictions: Predictions) -> Accumulated:
+def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
     """The same data as dicts. `loadRes` fails on no results at all, so the results' index is made as it makes it."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -98,13 +112,14 @@ def _with_pycocotools(truth: Truth, predictions: Predictions) -> Accumulated:
             ),
             "bbox",
         )
+        evaluation.params.maxDets = list(limits)
         evaluation.evaluate()
         evaluation.accumulate()
-    return Accumulated(evaluation.eval["precision"], evaluation.eval["recall"])
+    return evaluation.eval["precision"], evaluation.eval["recall"]
 
 
 def _annotation(number: int, image_index: int, category_index: int, box_xywh: NDArray[np.float64], **more: object) -> dict:
     return {"id": number, "image_id": int(image_index) + 1, "category_id": int(category_index) + 1, "bbox": box_xywh.tolist(), **more}
 
 
-ENGINES: dict[str, Callable[[Truth, Predictions], Accumulated]] = {"hotcoco": _with_hotcoco, "pycocotools": _with_pycocotools}
+ENGINES: dict[str, Callable[[Truth, Predictions, tuple[int, ...]], Arrays]] = {"hotcoco": _with_hotcoco, "pycocotools": _with_pycocotools}

@@ -18,7 +18,7 @@ from groundswift.placing import limits_in_force
 from groundswift.spaces import Space, space_row
 
 from .coco_map import Evaluation
-from .engines import IOU_THRESHOLDS, MAX_DETECTIONS, engine_version
+from .engines import IOU_THRESHOLDS, detection_limits, engine_version
 from .metrics.referring import SEVERAL_BOXES, THRESHOLD
 from .predictions import Counts, Rules
 from .result import Run
@@ -64,7 +64,7 @@ def answer_counts(counts: Counts) -> dict[str, Any]:
     }
 
 
-def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules | None) -> dict[str, Any]:
+def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules | None, max_detections: int) -> dict[str, Any]:
     """Everything that the numbers depend on, flat; `rules` is None where a COCO result file was scored as it stands."""
     return {
         "metric": "COCO detection (bbox)",
@@ -72,7 +72,8 @@ def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules |
         "groundswift": __version__,
         **(_reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored as it stands"}),
         "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
-        "max_detections": list(MAX_DETECTIONS),
+        "max_detections": list(detection_limits(max_detections)),
+        "max_detections_of_ap": max_detections,
         "tie_order": "equal scores: by image id, then by order in the answer or file",
         "annotation_ids": "not used: an annotation with id 0 is matched like any other",
         "missing_image": "no detection",

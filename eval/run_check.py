@@ -30,6 +30,9 @@ class Metrics(msgspec.Struct):
     run: dict[str, str] = {}
 
 
+NO_NUMBERS = frozenset(Metrics.__struct_fields__)
+
+
 def read_run(folder: Path) -> Run:
     """The run that a folder holds. Raises GroundswiftError where a file is missing or broken, or files are of different runs."""
     path = folder / "run.json"
@@ -52,7 +55,7 @@ def check_metrics(metrics: dict[str, Any], path: Path) -> None:
     """Raises GroundswiftError where metrics are not of the kinds that a report shows."""
     try:
         checked = msgspec.convert(metrics, Metrics)
-        numbers = {key: value for key, value in metrics.items() if key not in Metrics.__struct_fields__}
+        numbers = {key: value for key, value in metrics.items() if key not in NO_NUMBERS}
         msgspec.convert(numbers, dict[str, Value | None])
         for name in ("gt_sha256", "score", "label_match", "date", "metric"):
             msgspec.convert(checked.protocol.get(name), str | None)

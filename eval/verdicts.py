@@ -17,15 +17,15 @@ IOU_THRESHOLD = 0.5
 PAIRS_AT_ONCE = 1_000_000
 
 
-def verdicts(truth: Truth, predictions: Predictions) -> tuple[list[Verdict], list[Verdict]]:
+def verdicts(truth: Truth, predictions: Predictions, max_detections: int = MAX_DETECTIONS) -> tuple[list[Verdict], list[Verdict]]:
     """(of the truth's boxes, of the predictions), each in its own order.
 
-    Predictions past COCO's 100 of an image and class match nothing. Source: pycocotools `evaluateImg`.
+    Predictions past the first `max_detections` of an image and class match nothing. Source: pycocotools `evaluateImg`.
     """
     of_truth: list[Verdict] = ["crowd" if crowd else "miss" for crowd in truth.is_crowd.tolist()]
     of_predictions: list[Verdict] = ["false_alarm"] * len(predictions.scores)
     settled = np.zeros(len(predictions.scores), dtype=bool).tolist()
-    for predicted, wanted in _candidates(truth, predictions):
+    for predicted, wanted in _candidates(truth, predictions, max_detections):
         if settled[predicted] or of_truth[wanted] == "hit":
             continue
         settled[predicted] = True
@@ -36,7 +36,7 @@ def verdicts(truth: Truth, predictions: Predictions) -> tuple[list[Verdict], lis
     return of_truth, of_predictions
 
 
-def _candidates(truth: Truth, predictions: Predictions) -> Iterator[tuple[int, int]]:
+def _candidates(truth: Truth, predictions: Predictions, max_detections: int) -> Iterator[tuple[int, int]]:
     """Pairs (prediction, truth) of an image and class that overlap enough, in the order in which COCO would take them.
 
     By score, highest first; for one prediction objects before crowds, then by IoU, and of equals the one that stands last.
@@ -48,7 +48,7 @@ def _candidates(truth: Truth, predictions: Predictions) -> Iterator[tuple[int, i
     group = predictions.image_index * classes + predictions.category_index
     order = np.lexsort((-predictions.scores, group))
     rank = np.arange(len(order)) - np.searchsorted(group[order], group[order], side="left")
-    order = order[rank < MAX_DETECTIONS[-1]]
+    order = order[rank < max_detections]
     first = np.searchsorted(truth_group, group[order], side="left")
     count = np.searchsorted(truth_group, group[order], side="right") - first
     order, first, count = order[count > 0], first[count > 0], count[count > 0]
@@ -66,9 +66,11 @@ def _candidates(truth: Truth, predictions: Predictions) -> Iterator[tuple[int, i
         yield from zip(order[place[near]].tolist(), wanted[near].tolist(), strict=True)
 
 
-def image_results(truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str]) -> list[ImageResult]:
+def image_results(
+    truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str], max_detections: int = MAX_DETECTIONS
+) -> list[ImageResult]:
     """Every image with its boxes and their verdicts, in the order of the truth. Coordinates are rounded to 0.01 px."""
-    of_truth, of_predictions = verdicts(truth, predictions)
+    of_truth, of_predictions = verdicts(truth, predictions, max_detections)
     names = truth.category_names
     results = [
         ImageResult(image_id, file_name, (width, height), status, [], [], 1.0, text)

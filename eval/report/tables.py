@@ -7,30 +7,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..compare import number_keys
 from ..result import Run
 
 DASH = "\u2013"
 MINUS = "\u2212"
 BIG = ("AP", "AP50", "AP75", "AR100")
-METRICS = (  # key, IoU, area, detections an image; source: COCO's twelve
-    ("AP", "0.50:0.95", "all", 100),
-    ("AP50", "0.50", "all", 100),
-    ("AP75", "0.75", "all", 100),
-    ("APs", "0.50:0.95", "small, under 32² px", 100),
-    ("APm", "0.50:0.95", "medium", 100),
-    ("APl", "0.50:0.95", "large, over 96² px", 100),
-    ("AR1", "0.50:0.95", "all", 1),
-    ("AR10", "0.50:0.95", "all", 10),
-    ("AR100", "0.50:0.95", "all", 100),
-    ("ARs", "0.50:0.95", "small, under 32² px", 100),
-    ("ARm", "0.50:0.95", "medium", 100),
-    ("ARl", "0.50:0.95", "large, over 96² px", 100),
-)
+METRICS = {  # key -> IoU, area, detections an image and class (None: the limit of AP); source: COCO's twelve
+    "AP": ("0.50:0.95", "all", None),
+    "AP50": ("0.50", "all", None),
+    "AP75": ("0.75", "all", None),
+    "APs": ("0.50:0.95", "small, under 32² px", None),
+    "APm": ("0.50:0.95", "medium", None),
+    "APl": ("0.50:0.95", "large, over 96² px", None),
+    "AR1": ("0.50:0.95", "all", 1),
+    "AR10": ("0.50:0.95", "all", 10),
+    "AR100": ("0.50:0.95", "all", 100),
+    "ARs": ("0.50:0.95", "small, under 32² px", None),
+    "ARm": ("0.50:0.95", "medium", None),
+    "ARl": ("0.50:0.95", "large, over 96² px", None),
+}
 CLASS_METRICS = ("AP", "AP50", "AP75", "AR100")
 TOLD = {  # counts of the evaluator that a reader has to know of, where they are over zero
     "missing": "image without an answer in the result file: all that is on it counts as missed",
     "doubled": "row whose image and question had one before: the first one counts",
     "unknown": "row of an image that the truth does not hold: left out",
+    "beyond_max_detections": "prediction past the limit of its image and class: it does not count",
     "truncated": "answer that stops in the middle: what stands before counts",
     "unreadable": "answer that says something in which no box can be read: no detection",
 }
@@ -105,8 +107,13 @@ def headline(runs: Sequence[Run]) -> list[Compared]:
 
 
 def metric_rows(runs: Sequence[Run]) -> list[Compared]:
-    """COCO's 12 numbers, each with its IoU, area and number of detections as `note`."""
-    return [compared(key, [run.metrics.get(key) for run in runs], tuple(note)) for key, *note in METRICS]
+    """All numbers, each with its IoU, area and number of detections as `note`; the limit of AP is that of the last run."""
+    most = runs[-1].metrics.get("protocol", {}).get("max_detections_of_ap", 100)
+    rows = []
+    for key in number_keys(runs):
+        iou, area, limit = METRICS.get(key, ("0.50:0.95", "all", None))
+        rows.append(compared(key, [run.metrics.get(key) for run in runs], (iou, area, limit or most)))
+    return rows
 
 
 def class_table(runs: Sequence[Run]) -> list[tuple[str, list[Compared]]]:

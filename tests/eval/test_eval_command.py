@@ -93,10 +93,12 @@ def test_metrics_json(folder):
         "changed": {},
         "unknown_labels": {"dog": 1, "cow": 1},
         "predictions": 1,
+        "beyond_max_detections": 0,
     }
     protocol = found["protocol"]
     assert (protocol["family"], protocol["grammar"], protocol["space"]) == ("qwen2_vl", "qwen2_tokens", "norm1000")
     assert (protocol["score"], protocol["max_detections"], protocol["gt"]) == ("constant", [1, 10, 100], "gt.json")
+    assert protocol["max_detections_of_ap"] == 100
     assert protocol["gt_sha256"] == hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
 
 

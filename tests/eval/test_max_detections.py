@@ -1,0 +1,95 @@
+"""More boxes of a class in an image than count: they are counted, and the limit is an option, the same with both engines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from groundswift.cli import main
+from groundswift.eval.coco_map import SUMMARY, evaluate
+from groundswift.eval.compare import load_run, table_lines
+from groundswift.eval.predictions import Predictions
+from groundswift.eval.truth import truth_from_rows
+
+CASE = Path(__file__).parents[1] / "cases" / "maxdets"  # 240 objects of one class in one image, and a perfect answer
+
+
+def score(out: Path, *words: str):
+    command = ["eval", "coco-map", str(CASE / "many.jsonl"), "--gt", str(CASE / "many.json"), "--family", "qwen3_vl", "--out", str(out)]
+    done = CliRunner().invoke(main, [*command, *words])
+    assert done.exit_code == 0, done.output
+    return done, json.loads((out / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
+def test_what_is_beyond_the_limit_is_said(tmp_path, engine):
+    done, found = score(tmp_path / "out", "--engine", engine)
+    assert found["AP"] == pytest.approx(42 / 101)
+    assert found["counts"]["beyond_max_detections"] == 140
+    assert "140 predictions beyond 100 of a class in an image do not count (--max-detections)\n" in done.stdout
+    assert "prediction past the limit of its image and class: it does not count" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
+@pytest.mark.parametrize(("limit", "ap", "beyond"), [(1, 1 / 101, 239), (50, 21 / 101, 190), (239, 100 / 101, 1), (240, 1, 0), (300, 1, 0)])
+def test_the_limit_is_an_option(tmp_path, engine, limit, ap, beyond):
+    done, found = score(tmp_path / "out", "--no-report", "--engine", engine, "--max-detections", str(limit))
+    assert (found["AP"], found["counts"]["beyond_max_detections"]) == (pytest.approx(ap), beyond)
+    assert [found[key] for key in ("AR1", "AR10", "AR100")] == pytest.approx([1 / 240, 10 / 240, 100 / 240])
+    assert found[f"AR{limit}"] == found["ARm"] == pytest.approx(min(limit, 240) / 240)
+    assert found["protocol"]["max_detections_of_ap"] == limit
+    assert ("do not count" in done.stdout) == (beyond > 0)
+    assert f"area=   all | maxDets={limit:>3d} ] = {ap:.3f}" in done.stdout
+
+
+def crowded(seed: int):
+    """Three images with up to 300 boxes of two classes, and noisy predictions with equal and different scores."""
+    random = np.random.default_rng(seed)
+
+    def boxes(count):
+        corner = random.uniform(0, 900, (count, 2))
+        return np.hstack([corner, corner + random.uniform(5, 150, (count, 2))])
+
+    rows = [(number, (1100, 1100), random.choice(["a", "b"], 200).tolist(), boxes(200).tolist()) for number in (1, 2, 3)]
+    truth = truth_from_rows(rows)
+    near = truth.boxes_xywh_px + random.normal(0, 4, truth.boxes_xywh_px.shape)
+    near[:, 2:] = np.abs(near[:, 2:])
+    count = len(near)
+    scores = np.round(random.random(2 * count), 2)
+    image, category = np.tile(truth.image_index, 2), np.tile(truth.category_index, 2)
+    order = np.argsort(image, kind="stable")
+    both = np.vstack([near, near + random.normal(0, 9, near.shape).clip(-3, None)])
+    return truth, Predictions(image[order], category[order], both[order], scores[order])
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100, 150, 1000])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_both_engines_agree_at_every_limit(seed, limit):
+    truth, predictions = crowded(seed)
+    first, second = (evaluate(truth, predictions, engine, limit) for engine in ("hotcoco", "pycocotools"))
+    assert first.summary == pytest.approx(second.summary, abs=1e-12)
+    assert first.beyond_limit > 0 or limit == 1000
+    assert list(first.summary)[:9] == list(SUMMARY)[:9]
+    assert f"AR{limit}" in first.summary
+    assert (list(first.summary) == list(SUMMARY)) == (limit in (1, 100))
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "1.5", "many", "9" * 5000])
+def test_a_limit_that_is_none(tmp_path, limit):
+    command = ["eval", "coco-map", str(CASE / "many.jsonl"), "--gt", str(CASE / "many.json"), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(main, [*command, "--max-detections", limit])
+    assert (done.exit_code, done.exception.__class__) == (2, SystemExit)
+
+
+def test_runs_of_different_limits_do_not_compare(tmp_path):
+    score(tmp_path / "a")
+    score(tmp_path / "b", "--max-detections", "300")
+    done = CliRunner().invoke(main, ["eval", "compare", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "both")])
+    assert "the runs differ in max_detections_of_ap: their numbers do not compare" in done.stderr
+    assert list(json.loads((tmp_path / "both" / "summary.json").read_text())["b"]) == [*SUMMARY, "AR300"]
+    lines = table_lines([load_run(tmp_path / name, name) for name in ("a", "b")])
+    assert lines[-1].split() == ["AR300", "-", "1.000", "-"]
