@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 from defusedxml.ElementTree import iterparse
 
+from groundswift.boxes import rotated_bounds
 from groundswift.errors import GroundswiftError, fault
 from groundswift.storage import is_url, local_copy, shown
 
@@ -193,7 +194,7 @@ def read_shape(shape: Element) -> Shape | Wrong:
     angle = math.radians(turn % 360)
     if kind == "box":
         turned = angle != 0 and refused(*numbers) is None
-        return Shape(turned_box(numbers, angle), ENVELOPE.format("rotated box")) if turned else Shape(tuple(numbers))
+        return Shape(rotated_bounds(numbers, angle), ENVELOPE.format("rotated box")) if turned else Shape(tuple(numbers))
     if kind == "ellipse":
         x, y, wide, high = numbers
         if wide >= 0 and high >= 0:
@@ -206,15 +207,6 @@ def read_shape(shape: Element) -> Shape | Wrong:
     else:
         box = envelope(numbers[::2], numbers[1::2])
     return Shape(box, ENVELOPE.format(kind))
-
-
-def turned_box(numbers: Sequence[float], angle: float) -> Box:
-    """The envelope of a box (x1, y1, x2, y2) that is turned about its middle, in radians."""
-    x1, y1, x2, y2 = numbers
-    sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
-    wide = ((x2 - x1) * cosine + (y2 - y1) * sine) / 2
-    high = ((x2 - x1) * sine + (y2 - y1) * cosine) / 2
-    return (x1 + x2) / 2 - wide, (y1 + y2) / 2 - high, (x1 + x2) / 2 + wide, (y1 + y2) / 2 + high
 
 
 def read_polygon(shape: Element) -> Shape | Wrong:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,6 +39,16 @@ def ordered(boxes_xyxy: ArrayLike) -> Boxes:
     """(N, 4) two opposite corners in any order -> xyxy with x1 <= x2 and y1 <= y2."""
     boxes = as_boxes(boxes_xyxy)
     return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
+
+
+def rotated_bounds(box_xyxy: Sequence[float], radians: float) -> tuple[float, float, float, float]:
+    """The axis-aligned xyxy box around one box that is rotated about its centre; `radians` in either direction, same unit."""
+    x1, y1, x2, y2 = box_xyxy
+    sine, cosine = abs(math.sin(radians)), abs(math.cos(radians))
+    half_width = ((x2 - x1) * cosine + (y2 - y1) * sine) / 2
+    half_height = ((x2 - x1) * sine + (y2 - y1) * cosine) / 2
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 def clipped(boxes_xyxy_px: ArrayLike, size_wh: ArrayLike) -> Boxes:

@@ -1,9 +1,11 @@
 """Arithmetic on boxes against hand-made figures."""
 
+import math
+
 import numpy as np
 import pytest
 
-from groundswift.boxes import area, as_boxes, clipped, iou, ordered, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.boxes import area, as_boxes, clipped, iou, ordered, rotated_bounds, xywh_to_xyxy, xyxy_to_xywh
 
 
 @pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 4)), np.zeros((0,)), [[]]])
@@ -53,3 +55,19 @@ def test_iou_is_pairwise():
 def test_iou_of_boxes_without_area_is_zero_not_nan():
     assert iou([[1, 1, 1, 1]], [[1, 1, 1, 1]]).tolist() == [[0]]
     assert iou([], [[0, 0, 1, 1]]).shape == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("box", "degrees", "bounds"),
+    [
+        ((10, 10, 30, 20), 0, (10, 10, 30, 20)),
+        ((10, 10, 30, 20), 90, (15, 5, 25, 25)),
+        ((10, 10, 30, 20), -90, (15, 5, 25, 25)),
+        ((10, 10, 30, 20), 180, (10, 10, 30, 20)),
+        ((10, 10, 30, 20), 450, (15, 5, 25, 25)),
+        ((0, 0, 2, 2), 45, (1 - 2**0.5, 1 - 2**0.5, 1 + 2**0.5, 1 + 2**0.5)),
+    ],
+)
+def test_the_bounds_of_a_rotated_box(box, degrees, bounds):
+    found = rotated_bounds(box, math.radians(degrees))
+    assert found == pytest.approx(bounds)
