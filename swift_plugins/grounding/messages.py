@@ -1,20 +1,27 @@
-"""Which assistant messages are answers made of boxes alone: those that a family with a whole-answer grammar writes in one piece."""
+"""What a template writes in one piece: the lists of objects of a row, and whether placeholders and objects match."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from groundswift.errors import GroundswiftError
-from groundswift.records import BOX, EMPTY_ANSWER, LIST_OF_BOXES, REF
+from groundswift.pairing import REFUSED, paired
+from groundswift.placeholders import Listing
+from groundswift.records import BOX, REF
 
 
 @dataclass(frozen=True)
 class WholeAnswer:
-    """One answer: its boxes in order, each with the index of its label in `objects.ref` (None: no label)."""
+    """One list: its boxes in order, each with the index of its label in `objects.ref` (None: no label)."""
 
     ref_of_box: tuple[tuple[int, int | None], ...]  # (index in objects.bbox, index in objects.ref)
     refs: int
+
+
+def whole_answer(listing: Listing, refs_before: int, boxes_before: int) -> WholeAnswer:
+    """A list with the indices that its labels and boxes have in `objects`, by how many of them stand before it."""
+    pairs = ((boxes_before + box, None if ref is None else refs_before + ref) for box, ref in enumerate(listing.ref_of_box))
+    return WholeAnswer(tuple(pairs), listing.refs)
 
 
 def count_tags(contents: list[str]) -> tuple[int, int]:
@@ -33,20 +40,15 @@ def check_counts(contents: list[str], refs: int, boxes: int) -> None:
         )
 
 
-def whole_answer(content: str, refs_before: int, boxes_before: int) -> WholeAnswer | None:
-    """Read `<ref-object><bbox><bbox>...` with nothing else in it; None for any other text."""
-    bare = content.strip()
-    if not LIST_OF_BOXES.fullmatch(bare):
-        return None
-    placed, ref = [], refs_before - 1
-    for tag in re.findall(f"{REF}|{BOX}", bare):
-        if tag == REF:
-            ref += 1
-        else:
-            placed.append((boxes_before + len(placed), ref if ref >= refs_before else None))
-    return WholeAnswer(tuple(placed), ref + 1 - refs_before)
+def check_pairing(turns: list[tuple[str, str]], refs: int, boxes: int) -> None:
+    """Raise GroundswiftError for placeholders in JSON of another form than a list of objects, and where labels and boxes of an answer
+    would be read back otherwise than they belong together. `turns`: (role, text)."""
+    for problem in paired(turns, refs, boxes).problems:
+        if problem.id in REFUSED:
+            raise GroundswiftError(f"{turns[problem.message][0]} message: {problem.what}")
 
 
-def is_empty_answer(content: str) -> bool:
-    """Whether an answer is the one that a row without objects has."""
-    return content.strip() == EMPTY_ANSWER
+def on_lines_of_its_own(before: str, written: str, behind: str) -> str:
+    """A list with line breaks where text stands before or behind it in the same line."""
+    opening = "\n" if before.strip() and not before.endswith("\n") else ""
+    return opening + written + ("\n" if behind.strip() and not behind.startswith("\n") else "")

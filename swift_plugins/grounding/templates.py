@@ -20,13 +20,14 @@ from groundswift.family import FAMILIES, Family, family_row
 from groundswift.grammars import GRAMMARS, Grammar
 from groundswift.images import open_image, padded_to_square, read_size_wh, upright
 from groundswift.located import Located
+from groundswift.placeholders import is_empty_answer, listings_of
 from groundswift.placing import from_original_px
-from groundswift.records import whole
+from groundswift.records import BOX, REF, whole
 from groundswift.spaces import Space, quantum, space_row
 
 from .checks import check_objects
 from .guards import warn_of_versions
-from .messages import WholeAnswer, check_counts, count_tags, is_empty_answer, whole_answer
+from .messages import WholeAnswer, check_counts, check_pairing, count_tags, on_lines_of_its_own, whole_answer
 from .special_templates import SPECIAL, stock_meta
 
 FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (*row.swift_templates, *row.templates)}
@@ -62,13 +63,17 @@ class GroundingMixin:
     def _preprocess_inputs(self, inputs: Any) -> None:
         inputs.whole_answers = {}
         if inputs.objects:
-            self._plan_answers(inputs)
+            try:
+                self._plan_answers(inputs)
+            except GroundswiftError as error:
+                sample_id = (inputs.extra_kwargs or {}).get("sample_id")
+                raise (error if sample_id is None else fault(f"sample_id {sample_id!r}", str(error))) from None
         super()._preprocess_inputs(inputs)
         if self.space.side == "square":
             inputs.images = [padded_to_square(image, PADDING) for image in inputs.images or []]
 
     def _plan_answers(self, inputs: Any) -> None:
-        """Check that placeholders and objects match, and reduce every answer that is written whole to its first placeholder."""
+        """Check that placeholders and objects match, and reduce every list that is written whole to its first placeholder."""
         if not inputs.images:
             raise GroundswiftError("objects without an image; expected the image that the boxes belong to")
         check_objects(inputs.objects, len(inputs.images))
@@ -76,21 +81,36 @@ class GroundingMixin:
             name = self.template_meta.template_type
             raise GroundswiftError(f"{len(inputs.messages)} messages; template {name} takes one question and one answer")
         messages = [message for message in inputs.messages if isinstance(message.get("content"), str)]
-        contents = [inputs.system or "", *(message["content"] for message in messages)]
-        objects = inputs.objects
+        turns = [("system", inputs.system or ""), *((message["role"], message["content"]) for message in messages)]
+        contents, objects = [text for _, text in turns], inputs.objects
+        refs, boxes = len(objects.get("ref") or []), len(objects["bbox"])
         if inputs.messages and inputs.messages[-1]["role"] == "assistant" and inputs.messages[-1]["content"] is not None:
-            check_counts(contents, len(objects.get("ref") or []), len(objects["bbox"]))  # at inference the answer is not there yet
-        refs, boxes = count_tags(contents[:1])
-        for message in messages:
-            more_refs, more_boxes = count_tags([message["content"]])
-            if message["role"] == "assistant":
-                if not objects["bbox"] and is_empty_answer(message["content"]):
-                    message["content"] = self.row.empty_answer
-                answer = whole_answer(message["content"], refs, boxes) if self.grammar.whole_answer else None
-                if answer is not None:
-                    message["content"] = "<ref-object>" if answer.refs else "<bbox>"
-                    inputs.whole_answers["ref", refs] = inputs.whole_answers["box", boxes] = answer
-            refs, boxes = refs + more_refs, boxes + more_boxes
+            check_counts(contents, refs, boxes)  # at inference the answer is not there yet
+        check_pairing(turns, refs, boxes)
+        for index, (role, text) in enumerate(turns):
+            if role == "assistant" and is_empty_answer(text, boxes):
+                contents[index] = self.row.empty_answer
+            elif BOX in text:
+                contents[index] = self._planned(inputs, role == "assistant", text, *count_tags([text for _, text in turns[:index]]))
+        inputs.system = contents[0] if inputs.system else inputs.system
+        for message, text in zip(messages, contents[1:], strict=True):
+            message["content"] = text
+
+    def _planned(self, inputs: Any, answer: bool, text: str, refs: int, boxes: int) -> str:
+        """A message with one placeholder for each list that is written whole; so many labels and boxes stand before it."""
+        done, position = "", 0
+        for listing in listings_of(text, answer):
+            done += text[position : listing.start]
+            more_refs, more_boxes = count_tags([text[position : listing.start]])
+            refs, boxes, position = refs + more_refs, boxes + more_boxes, listing.stop
+            if listing.plain and not (answer and self.grammar.whole_answer):
+                done += text[listing.start : position]
+            else:
+                tag, key = (REF, ("ref", refs)) if listing.refs else (BOX, ("box", boxes))
+                inputs.whole_answers[key] = whole_answer(listing, refs, boxes)
+                done += on_lines_of_its_own(done, tag, text[position:]) if self.grammar.whole_answer else tag
+            refs, boxes = refs + listing.refs, boxes + len(listing.ref_of_box)
+        return done + text[position:]
 
     def normalize_bbox(self, inputs: Any) -> None:
         """Boxes and points of `objects.bbox`, from original pixels (or 0..1 for `norm1`) to what the family writes.
@@ -124,7 +144,7 @@ class GroundingMixin:
 
     def replace_ref(self, ref: str, index: int, inputs: Any) -> list[str]:
         answer = inputs.whole_answers.get(("ref", index))
-        if answer is None or not answer.refs:
+        if answer is None:
             return [self.grammar.write_label(ref)]
         inputs.ref_idx += answer.refs - 1  # swift itself moves on by the one placeholder that is left
         inputs.bbox_idx += len(answer.ref_of_box)
@@ -132,7 +152,7 @@ class GroundingMixin:
 
     def replace_bbox(self, bbox: list[float], index: int, inputs: Any) -> list[str]:
         answer = inputs.whole_answers.get(("box", index))
-        if answer is None or answer.refs:
+        if answer is None:
             return [self.grammar.write_box(bbox)]
         inputs.bbox_idx += len(answer.ref_of_box) - 1
         return [self._write_whole(answer, inputs)]

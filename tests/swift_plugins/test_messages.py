@@ -3,7 +3,8 @@
 import pytest
 
 from groundswift.errors import GroundswiftError
-from groundswift.swift_plugins.grounding.messages import check_counts, count_tags, is_empty_answer, whole_answer
+from groundswift.placeholders import listings_of
+from groundswift.swift_plugins.grounding.messages import check_counts, count_tags, whole_answer
 
 
 @pytest.mark.parametrize(
@@ -17,16 +18,17 @@ from groundswift.swift_plugins.grounding.messages import check_counts, count_tag
     ],
 )
 def test_answers_of_boxes_alone(content, before, expected, refs):
-    answer = whole_answer(content, *before)
+    (listing,) = listings_of(content)
+    answer = whole_answer(listing, *before)
     assert (answer.ref_of_box, answer.refs) == (expected, refs)
 
 
-NOT_WHOLE = ["", "None", "a <ref-object><bbox>", "<ref-object>", "<ref-object><bbox> and more", "<ref-object> <bbox>"]
+NOT_WHOLE = ["", "None", "a <ref-object><bbox>", "<ref-object>", "<ref-object><bbox> and more"]
 
 
 @pytest.mark.parametrize("content", NOT_WHOLE)
 def test_other_texts_are_not(content):
-    assert whole_answer(content, 0, 0) is None
+    assert listings_of(content) == ()
 
 
 def test_tags_are_counted_over_a_conversation():
@@ -38,8 +40,3 @@ def test_a_surplus_on_either_side_is_an_error(refs, boxes):
     check_counts(["Find <ref-object>", "<bbox><bbox>"], 1, 2)
     with pytest.raises(GroundswiftError, match="as many of each"):
         check_counts(["Find <ref-object>", "<bbox><bbox>"], refs, boxes)
-
-
-def test_the_empty_answer_is_the_whole_text():
-    assert is_empty_answer(" None\n")
-    assert not is_empty_answer("None of them")
