@@ -17,6 +17,8 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.storage import is_url, local_copy, shown
 
 from .by_hotcoco import UNREADABLE, Box, HotcocoOptions, Label, Labelled, classes_of, envelope, labels_reading, number_of, ranked, refused
+from .cvat_groups import Part, outlines_of_boxes
+from .cvat_masks import mask_bounds
 from .faults import Fault, Notes
 from .fitting import pictures_of
 from .label_files import NOT_XML, not_xml
@@ -43,9 +45,10 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
     --images, and for a project --subset with the folder of that subset. Classes are those of --categories, else all labels of
     the task, project or job in their order, then others that shapes have.
 
-    A box is taken as it is; a rotated one, a polygon, an ellipse, a mask and a cuboid by the smallest upright box around them
-    (counted). Polylines, points and skeletons do not bound an object: they are counted, and where a picture has one, its
-    class is treated as if a crowd box covered the whole picture, so that nobody is taught that there is none.
+    A box is taken as it is; a rotated one, a polygon, an ellipse, the set pixels of a mask and a cuboid by the smallest
+    axis-aligned box around them (counted). Polygons or a mask with a box of their group and label around them are one object,
+    as Datumaro writes it (counted). Polylines, points and skeletons do not bound an object: they are counted, and where a
+    picture has one, its class is treated as if a crowd box covered the whole picture, so that nobody is taught that there is none.
 
     A row keeps its image's id as sample_id: its place among the pictures of the source, sorted by name, from 1 (CVAT's own
     numbers begin anew in each task). --coco-out writes a COCO file with the same ids. Rows, order and what is left out are as
@@ -138,6 +141,7 @@ def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], 
         notes.add(Fault("image without a name or size", where, said[:200], "name, width and height in px"))
         return Labelled("", [])
     out = Labelled(name_in(folder, name, image.get("subset")), [], (int(sides[0]), int(sides[1])))
+    grouped: list[tuple[tuple[str, int], Part]] = []
     for number, shape in enumerate(image, 1):
         place = f"{where}: {shape.tag} {number}"
         if shape.tag == "tag":
@@ -153,10 +157,16 @@ def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], 
         if read.changed:
             notes.count(read.changed, place)
         rank = met.setdefault(label, len(met))
+        if read.box and (group := shape.get("group_id", "0").strip()) not in ("", "0"):
+            grouped.append(((group, rank), Part(len(out.labels), shape.tag, read.box)))
         if read.box is None:
             out.labels.append(Label(place, rank, box_text((0, 0, *sides)), True))
         else:
             out.labels.append(Label(place, rank, read.polygon or box_text(read.box), False, refused(*read.box)))
+    parts = outlines_of_boxes(grouped)
+    for place in parts:
+        notes.count("outline of an object whose box is in the same group, one object kept", out.labels[place].where)
+    out.labels = [label for place, label in enumerate(out.labels) if place not in parts]
     return out
 
 
@@ -202,8 +212,9 @@ def read_shape(shape: Element) -> Shape | Wrong:
             wide, high = math.hypot(wide * cosine, high * sine), math.hypot(wide * sine, high * cosine)
         box = x - wide, y - high, x + wide, y + high
     elif kind == "mask":
-        left, top, width, height = numbers
-        box = left, top, left + width, top + height
+        box = mask_bounds(shape.get("rle"), *numbers)
+        if isinstance(box, str):
+            return Wrong(box)
     else:
         box = envelope(numbers[::2], numbers[1::2])
     return Shape(box, ENVELOPE.format(kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,12 @@ def document(*images: str, meta: str = META, head: str = '<?xml version="1.0" en
 def box(label: str = "dog", corners: str = "10 5 30 25", more: str = "") -> str:
     sides = " ".join(f'{side}="{value}"' for side, value in zip(("xtl", "ytl", "xbr", "ybr"), corners.split(), strict=False))
     return f'<box label="{label}" {sides} occluded="0"{more}></box>'
+
+
+def mask(rle: str, frame: str = "10 5 4 6", more: str = "") -> str:
+    """`frame`: left, top, width, height."""
+    sides = " ".join(f'{side}="{value}"' for side, value in zip(("left", "top", "width", "height"), frame.split(), strict=True))
+    return f'<mask label="dog" rle="{rle}" {sides}{more}/>'
 
 
 @pytest.fixture
@@ -85,7 +92,15 @@ SHAPES = {  # name -> (shape, box, count)
         [25, 10, 35, 30],
         "ellipse, its envelope taken",
     ),
-    "mask": ('<mask label="dog" rle="3, 2" left="10" top="5" width="4" height="6"/>', [10, 5, 14, 11], "mask, its envelope taken"),
+    "mask": (mask("9, 2, 2, 2, 9"), [11, 7, 13, 9], "mask, its envelope taken"),
+    "mask of one run over rows": (mask("7, 2, 15"), [10, 6, 14, 8], "mask, its envelope taken"),
+    "mask that fills its frame": (mask("0, 24"), [10, 5, 14, 11], "mask, its envelope taken"),
+    "mask in the frame of its image": (
+        mask("65, 2, 3005", "0 0 64 48"),
+        [1, 1, 3, 2],
+        "mask, its envelope taken",
+    ),
+    "mask of two spots": (mask("0,1,22,1"), [10, 5, 14, 11], "mask, its envelope taken"),
     "cuboid": (f'<cuboid label="dog"{CUBOID} xbr1="40" ybr1="30" xbr2="41" ybr2="31"/>', [25, 11, 41, 31], "cuboid, its envelope taken"),
     "occluded": (box().replace('occluded="0"', 'occluded="1"'), [10, 5, 30, 25], "occluded shape, the mark is not kept"),
     "attribute": (box().replace("></box>", '><attribute name="a">b</attribute></box>'), [10, 5, 30, 25], "attribute of a shape, not kept"),
@@ -100,6 +115,83 @@ def test_shapes(folder, tmp_path, name):
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("dog", expected)]
     assert counts == ({count: 1} if count else {})
+
+
+@pytest.mark.parametrize(
+    ("shape", "what"),
+    [
+        ('<mask label="dog" left="1" top="1" width="2" height="2"/>', "no rle"),
+        (mask("9, 2, 2"), "rle counts 13 pixels of 24"),
+        (mask("9, 2, 2, 2, 9, 1"), "rle counts 25 pixels of 24"),
+        (mask("9, two, 13"), "rle holds 'two'"),
+        (mask("9, -2, 17"), "rle holds '-2'"),
+        (mask(""), "rle holds ''"),
+        (mask("1" * 5000), "rle holds '11111111111111111111'"),
+        (mask("0, 6", "1.5 2 2 3"), "masks have whole pixels"),
+        (mask("0, 6", "1 2 -2 -3"), "masks have whole pixels"),
+    ],
+)
+def test_masks_that_cannot_be_read(folder, tmp_path, shape, what):
+    write(folder, document(image(shape)))
+    assert what in refusal(options(folder), tmp_path / "out.jsonl")
+
+
+def test_an_empty_mask_is_an_empty_box(folder, tmp_path):
+    write(folder, document(image(mask("24"), DOG)))
+    assert "box empty" in refusal(options(folder), tmp_path / "out.jsonl")
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5.5, 30.25, 25])]
+    assert counts["box empty"] == 1
+
+
+def test_a_frame_of_any_size_needs_no_memory(folder, tmp_path):
+    side = 1 << 28
+    write(folder, document(image(mask(f"0, 2, {side * side - 2}", f"0 0 {side} {side}"))))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [0, 0, 2, 1])]
+
+
+def polygon(points: str, group: int) -> str:
+    return f'<polygon label="dog" points="{points}" group_id="{group}"/>'
+
+
+GROUP, LEFT, RIGHT = ' group_id="1"', "1,1;5,1;5,6", "20,10;30,10;30,25"
+GROUPS = {  # name -> (shapes, boxes, outlines that count as parts)
+    "a polygon and its box": ([polygon(LEFT, 1), box(corners="1 1 5 6", more=GROUP)], [[1, 1, 5, 6]], 1),
+    "the box first": ([box(corners="1 1 5 6", more=GROUP), polygon(LEFT, 1)], [[1, 1, 5, 6]], 1),
+    "two polygons and the box around both": (
+        [polygon(LEFT, 1), polygon(RIGHT, 1), box(corners="1 1 30 25", more=GROUP)],
+        [[1, 1, 30, 25]],
+        2,
+    ),
+    "a mask and its box": ([mask("9, 2, 2, 2, 9", more=GROUP), box(corners="11 7 13 9", more=GROUP)], [[11, 7, 13, 9]], 1),
+    "another group": ([polygon(LEFT, 2), box(corners="2 1 5 6", more=GROUP)], [[1, 1, 5, 6], [2, 1, 5, 6]], 0),
+    "no group": ([polygon(LEFT, 0), box(corners="2 1 5 6")], [[1, 1, 5, 6], [2, 1, 5, 6]], 0),
+    "grouped by a person": ([polygon(LEFT, 1), box(corners="20 10 30 25", more=GROUP)], [[1, 1, 5, 6], [20, 10, 30, 25]], 0),
+    "two boxes": ([box(corners="1 1 5 6", more=GROUP), box(corners="2 1 5 6", more=GROUP)], [[1, 1, 5, 6], [2, 1, 5, 6]], 0),
+    "two objects, each with its box": (
+        [polygon(LEFT, 1), polygon(RIGHT, 1), box(corners="1 1 5 6", more=GROUP), box(corners="20 10 30 25", more=GROUP)],
+        [[1, 1, 5, 6], [20, 10, 30, 25]],
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_an_outline_and_its_box_are_one_object(folder, tmp_path, name):
+    shapes, boxes, parts = GROUPS[name]
+    write(folder, document(image(*shapes)))
+    rows, counts = converted(options(folder, order="reading"), tmp_path / "out.jsonl")
+    assert sorted(found for _, found in short(rows[0])[3]) == boxes
+    assert counts.get("outline of an object whose box is in the same group, one object kept", 0) == parts
+
+
+def test_a_case_whose_frame_is_not_the_mask(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "cases" / "cvat_mask_frame", tmp_path / "case")
+    for name in ("annotations.xml", "tight.xml"):
+        found = CvatOptions(annotations=str(tmp_path / "case" / name), images=str(tmp_path / "case/images"))
+        rows, _ = converted(found, tmp_path / "out.jsonl")
+        assert short(rows[0])[3] == [("dog", [3, 2, 5, 4])]
 
 
 @pytest.mark.parametrize(
