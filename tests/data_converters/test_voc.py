@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from converted import converted, refusal, run, short
 
 from groundswift.data_converters.faults import Notes
-from groundswift.data_converters.voc import VocOptions
+from groundswift.data_converters.voc import ASSUMED_PIXELS, VocOptions
 
 SIZE = "<size><width>64</width><height>48</height><depth>3</depth></size>"
 
@@ -83,12 +85,13 @@ def test_where_pictures_are_looked_at(folder, tmp_path, more, size, first):
 A = (1, "a.jpg", (64, 48), [("cat & co", [0, 0, 64, 48]), ("dog", [10, 5, 30, 25])])
 C = (3, "c.jpg", (64, 48), [])
 MARKS = {"truncated object, the mark is not kept": 1}
+ASSUMED = {ASSUMED_PIXELS: 2}
 
 
 def test_rows(folder, tmp_path):
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [A, C]
-    assert counts == MARKS | {
+    assert counts == MARKS | ASSUMED | {
         "difficult object, treated as a crowd box": 1,
         "crowd box, kept out of the target": 1,
         "image with crowd boxes only": 1,
@@ -132,16 +135,169 @@ def test_a_limit_looks_no_further(folder, tmp_path):
 def test_difficult_kept(folder, tmp_path):
     rows, counts = converted(options(folder, difficult="keep"), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [A, (2, "b.jpg", (64, 48), [("dog", [10, 5, 30, 25])]), C]
-    assert counts == MARKS | {"difficult object, kept as any other": 1}
+    assert counts == MARKS | ASSUMED | {"difficult object, kept as any other": 1}
 
 
 def test_edges(folder, tmp_path):
     annotate(folder, "a", document(thing(box="0 0.25 30.125 25.1"), thing("cat", "1e1 5 63.999 48"), thing("hair", "9 9 9.5 20")))
     rows, _ = converted(options(folder, corners="edges"), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("cat", [10, 5, 63.999, 48]), ("dog", [0, 0.25, 30.125, 25.1]), ("hair", [9, 9, 9.5, 20])]
-    rows, counts = converted(options(folder), tmp_path / "pixels.jsonl")
+    rows, counts = converted(options(folder, corners="pixels"), tmp_path / "pixels.jsonl")
     assert short(rows[0])[3][1] == ("dog", [0, 0, 30.125, 25.1])
     assert counts["box clipped to its image"] == 1
+
+
+SHOWS_EDGES = {  # box -> what is said of it
+    "0 6 30 25": "object 1: xmin is 0",
+    "11 0 30 25": "object 1: ymin is 0",
+    "11 6 30.5 25": "object 1: xmax is 30.5",
+    "11.25 6 30 25": "object 1: xmin is 11.25",
+    "1e-3 6 30 25": "object 1: xmin is 0.001",
+}
+
+
+@pytest.mark.parametrize("box", SHOWS_EDGES)
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_file_that_counts_edges_is_not_read_as_pixels(folder, tmp_path, box, on_error):
+    annotate(folder, "c", document(thing(box=box), name="c.jpg"))
+    message = refusal(options(folder, on_error=on_error), tmp_path / "out.jsonl")
+    assert f"Annotations/c.xml: {SHOWS_EDGES[box]}: no pixel counted from 1 has such a number; expected --corners edges" in message
+    for corners, shift in (("edges", 0), ("pixels", 1)):
+        rows, counts = converted(options(folder, corners=corners), tmp_path / f"{corners}.jsonl")
+        assert short(rows[-1])[3][0][1][2:] == [float(side) for side in box.split()[2:]]
+        assert short(rows[0])[3][1][1] == [11 - shift, 6 - shift, 30, 25]
+        assert ASSUMED_PIXELS not in counts
+
+
+@pytest.mark.parametrize("box", ["11 6 30 25", "11.0 6.0 30.0 25.0", "1 1 64 48", "-2 6 30 25", "1 1 1 1"])
+def test_where_nothing_shows_what_numbers_are_it_is_said(folder, tmp_path, box):
+    annotate(folder, "a", document(thing(box=box)))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    x1, y1, x2, y2 = map(float, box.split())
+    assert short(rows[0])[3] == [("dog", [max(x1 - 1, 0), y1 - 1, x2, y2])]
+    assert counts[ASSUMED_PIXELS] == 2
+
+
+def rotated(degrees: str, box: str = "11 11 30 20") -> str:
+    """As CVAT exports a rotated box to VOC: the box as it was before, and the angle."""
+    return thing(box=box, more=f"<attributes><attribute><name>rotation</name><value>{degrees}</value></attribute></attributes>")
+
+
+def rolabelimg(numbers: str, more: str = "<type>robndbox</type>") -> str:
+    """As roLabelImg writes: cx, cy, w, h in px, the angle in radians."""
+    sides = "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(("cx", "cy", "w", "h", "angle"), numbers.split(), strict=False))
+    return f"<object>{more}<name>dog</name><difficult>0</difficult><robndbox>{sides}</robndbox></object>"
+
+
+HALF_PI = 1.5707963267948966
+ROTATIONS = {  # name -> (object, its box)
+    "90 degrees": (rotated("90.0"), [15, 5, 25, 25]),
+    "-90 degrees": (rotated("-90"), [15, 5, 25, 25]),
+    "450 degrees": (rotated("450"), [15, 5, 25, 25]),
+    "180 degrees": (rotated("180"), [10, 10, 30, 20]),
+    "30 degrees": (rotated("30"), [8.839746, 5.669873, 31.160254, 24.330127]),
+    "beyond the image": (rotated("90", "1 11 60 20"), [25, 0, 35, 45]),
+    "roLabelImg": (rolabelimg(f"20 15 20 10 {HALF_PI}"), [15, 5, 25, 25]),
+    "roLabelImg, no type": (rolabelimg(f"20 15 20 10 {HALF_PI}", ""), [15, 5, 25, 25]),
+    "roLabelImg, both boxes": (
+        rolabelimg(f"20 15 20 10 {HALF_PI}").replace("<robndbox>", f"{thing().split('</pose>')[1].partition('</object>')[0]}<robndbox>"),
+        [15, 5, 25, 25],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROTATIONS)
+def test_a_rotated_box_becomes_the_axis_aligned_one_around_it(folder, tmp_path, name):
+    item, box = ROTATIONS[name]
+    annotate(folder, "a", document(item))
+    rows, counts = converted(options(folder, corners="pixels"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", pytest.approx(box))]
+    assert counts["rotated box, its envelope taken"] == 1
+
+
+@pytest.mark.parametrize("item", [rotated("0.0"), rotated("360"), rolabelimg("20 15 20 10 0")], ids=["0", "360", "roLabelImg"])
+def test_a_rotation_of_nothing_changes_nothing(folder, tmp_path, item):
+    annotate(folder, "a", document(item))
+    rows, counts = converted(options(folder, corners="pixels"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 10, 30, 20])]
+    assert "rotated box, its envelope taken" not in counts
+
+
+SEVERAL = {  # name -> (objects, the boxes that are read, reasons)
+    "two boxes": (
+        [thing().replace("</object>", "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>")],
+        [[1, 2, 9, 9], [10, 5, 30, 25]],
+        {"object with several boxes, an object for each": 1},
+    ),
+    "a box and an empty one": (
+        [thing().replace("</object>", "<bndbox/></object>")],
+        [[10, 5, 30, 25]],
+        {"object with several boxes, an object for each": 1, "empty <bndbox>": 1},
+    ),
+    "the same name twice": ([thing().replace("<pose>", "<name>dog</name><pose>")], [[10, 5, 30, 25]], {}),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_boxes_in_one_object(folder, tmp_path, name):
+    objects, boxes, reasons = SEVERAL[name]
+    annotate(folder, "a", document(*objects))
+    rows, counts = converted(options(folder, split="val", on_error="skip", corners="pixels"), tmp_path / "out.jsonl")
+    assert sorted(box for _, box in short(rows[0])[3]) == boxes
+    assert counts == reasons
+    if "empty <bndbox>" in reasons:
+        assert "a <bndbox> without numbers" in refusal(options(folder), tmp_path / "other.jsonl")
+
+
+def case(name: str, tmp_path: Path) -> Path:
+    """A copy of a folder of tests/cases."""
+    return Path(shutil.copytree(Path(__file__).parents[1] / "cases" / name, tmp_path / name))
+
+
+def test_a_case_of_several_boxes(tmp_path):
+    root = case("voc_several_bndbox", tmp_path)
+    found = VocOptions(annotations=str(root / "ybat"), images=str(root), check_images=False)
+    assert "a.xml: object 2: a <bndbox> without numbers" in refusal(found, tmp_path / "out.jsonl")
+    skipping = msgspec.structs.replace(found, on_error="skip")
+    rows, counts = converted(skipping, tmp_path / "out.jsonl")
+    cars = [[10, 20, 110, 70], [200, 120, 300, 220], [400, 220, 500, 320]]
+    assert short(rows[0])[3] == [*(("car", car) for car in cars), ("dog", [0, 0, 20, 20])]
+    assert counts["empty <bndbox>"] == 1
+
+
+@pytest.mark.parametrize("folder_name", ["", "cross"])
+def test_a_case_of_a_filename_that_names_another_image(tmp_path, folder_name):
+    root = case("voc_stale_filename", tmp_path) / folder_name
+    shutil.rmtree(root / "cross", ignore_errors=True)
+    message = refusal(VocOptions(annotations=str(root)), tmp_path / "out.jsonl")
+    assert "b.xml: <filename> is a.jpg, which is there, and b.jpg has the name of this file" in message
+    by_stem, _ = converted(VocOptions(annotations=str(root), image_by="stem"), tmp_path / "stem.jsonl")
+    by_name, _ = converted(VocOptions(annotations=str(root), image_by="filename"), tmp_path / "name.jsonl")
+    b = ("dog", [69, 5, 90, 40])
+    assert [each[3] for row in by_stem if (each := short(row))[1] == "b.jpg"] == [[b]]
+    assert [each[3] for row in by_name if (each := short(row))[1] == "a.jpg"] == [[b]]
+
+
+IMAGE_NAMES = {  # <filename> -> the image, or what is said
+    "a.jpg": "a.jpg",
+    "a": "a.jpg",
+    "gone/a.jpg": "no file",
+    "c.jpg": "two images for one annotation file",
+    "c": "two images for one annotation file",
+    "C:\\pictures\\c.jpg": "two images for one annotation file",
+    "a.png": "no file",
+    "renamed.jpg": "image of <filename> missing",
+}
+
+
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_which_image_a_file_is_about(folder, tmp_path, name):
+    annotate(folder, "a", document(thing(), name=name))
+    if (expected := IMAGE_NAMES[name]) == "a.jpg":
+        assert short(converted(options(folder), tmp_path / "out.jsonl")[0][0])[1] == expected
+    else:
+        assert expected in refusal(options(folder), tmp_path / "out.jsonl")
+    assert short(converted(options(folder, image_by="stem"), tmp_path / "stem.jsonl")[0][0])[1] == "a.jpg"
 
 
 def test_splits(folder, tmp_path):
@@ -216,7 +372,7 @@ def test_marks_that_say_no(folder, tmp_path, mark):
     annotate(folder, "a", document(thing(more=f"<difficult>{mark}</difficult><truncated>{mark}</truncated>")))
     rows, counts = converted(options(folder, split="val"), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
-    assert counts == {}
+    assert counts == {ASSUMED_PIXELS: 1}
 
 
 @pytest.mark.parametrize("mark", ["1", "1.0", "0.4", "2", "true", "Yes"])
@@ -256,6 +412,10 @@ BROKEN = {  # name -> (the file of a.jpg, what is told)
     "other XML": ("<annotations/>", "XML of <annotations>; expected <annotation>"),
     "no picture": (document(name=None), "a.xml: no <filename>"),
     "no name": (document(thing("")), "a.xml: object 1: no <name>; expected the name of a class"),
+    "two names": (document(thing().replace("<pose>", "<name>cat</name><pose>")), "object 1: 2 <name>: dog, cat; expected one <name>"),
+    "a rotation in words": (document(rotated("a bit")), "'dog' has a rotation that cannot be read"),
+    "no rotation": (document(rotated("nan")), "'dog' has a rotation that cannot be read"),
+    "roLabelImg without an angle": (document(rolabelimg("20 15 20 10")), "'dog' has nothing as angle"),
     "no box": (document("<object><name>dog</name></object>"), "object 1: 'dog' has no <bndbox>"),
     "no ymax": (document(thing(box="1 2 3")), "object 1: 'dog' has nothing as ymax; expected a number"),
     "a word": (document(thing(box="1 2 3 x")), "'dog' has 'x' as ymax"),
@@ -263,10 +423,13 @@ BROKEN = {  # name -> (the file of a.jpg, what is told)
     "gigantic": (document(thing(box="1 2 1e999 4")), "expected finite numbers"),
     "inverted": (document(thing(box="30 2 3 4")), "a.xml: object 1: bbox"),
     "outside": (document(thing(box="100 2 130 4")), "a box that overlaps its image"),
-    "picture missing": (document(name="z.jpg"), "image 3 (z.jpg): no file"),
+    "picture missing": (
+        document(name="z.jpg"),
+        "<filename> is z.jpg, which is not there, and a.jpg has the name of this file; expected one of the two",
+    ),
     "picture outside": (document(name="../a.jpg"), "file_name '../a.jpg' with"),
     "absolute picture": (document(name="/etc/a.jpg"), "file_name '/etc/a.jpg' with"),
-    "picture of another": (document(thing(), name="c.jpg"), "c.jpg: labels of it stand in two places"),
+    "picture of another": (document(thing(), name="c.jpg"), "a.xml: <filename> is c.jpg, which is there, and a.jpg has the name"),
     "swift's tag": (document(thing("&lt;bbox&gt;")), "holds <bbox>"),
 }
 
