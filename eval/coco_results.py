@@ -17,6 +17,8 @@ from .predictions import Predictions, explained_by_space
 from .space_check import BoxSample, Explanation
 from .truth import OnError, Truth
 
+LARGEST_PX = 1e150  # the square of a larger number is infinite
+
 
 class CocoResult(msgspec.Struct, gc=False):
     """One prediction. Nothing has a default in the format; here absence is None, so that it can be named."""
@@ -86,6 +88,8 @@ def _result_fault(row: CocoResult, image_index: dict[int, int], category_index: 
         return f"bbox without 4 numbers: {row.bbox}"
     if not all(map(math.isfinite, row.bbox)):
         return f"bbox not finite: {row.bbox}"
+    if max(map(abs, row.bbox)) > LARGEST_PX:
+        return f"bbox too large: {row.bbox}"
     if row.bbox[2] < 0 or row.bbox[3] < 0:
         return f"bbox inverted: {row.bbox}"
     if not math.isfinite(row.score):

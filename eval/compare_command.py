@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 from groundswift.errors import GroundswiftError
 
 from .reading_options import FILE
+
+LARGEST_EXTRA = 10**300
 
 
 @click.command("compare")
@@ -60,6 +63,10 @@ def compare(
 def _extra(text: str) -> tuple[str, float]:
     key, _, number = text.partition("=")
     try:
-        return key, float(number) if "." in number else int(number)
+        value = float(number) if "." in number else int(number)
     except ValueError:
-        raise click.BadParameter(f"{text!r}; expected KEY=NUMBER", param_hint="--set") from None
+        value = math.nan
+    if not math.isfinite(value) or abs(value) > LARGEST_EXTRA:
+        shown = text if len(text) <= 60 else f"{text[:60]}..."
+        raise click.BadParameter(f"{shown!r}; expected KEY=NUMBER", param_hint="--set")
+    return key, value

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Verdict = Literal["hit", "miss", "false_alarm", "crowd"]
-Px = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]  # bounds are checked where a run is read
+Px = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]  # bounds are checked where a run is read
 Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from .truth import OnError, Truth
 KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
 )
+HIGHEST_LOGPROB, LOWEST_LOGPROB = 1e-3, -1e6
 
 
 class Token(msgspec.Struct, gc=False):
@@ -70,6 +72,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
 
     reader = AnswerReader(truth, rules)
     index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    index_of |= {str(image_id): index for image_id, index in index_of.items()}  # a file whose other ids are text has these as text, too
     seen: set[tuple[int, int | None]] = set()
     resized = space_row(rules.space_name).side == "resized"
     rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
@@ -119,7 +122,16 @@ def row_fault(
         return "no logprobs", fault(
             where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
         )
+    if isinstance(row, TokenResultRow) and (wrong := logprob_fault(row.tokens()[1])) is not None:
+        return "log-probability out of range", fault(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
     return None
+
+
+def logprob_fault(logprobs: Sequence[float]) -> float | None:
+    """The first value that is no log-probability; None where all are. A little over 0 is a runtime's own rounding."""
+    if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
+        return None
+    return next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)
 
 
 def _advice(whole_rows: int) -> str:

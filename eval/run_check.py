@@ -14,6 +14,7 @@ from .output import sha256_of
 from .result import Run
 
 WRITTEN_BY_US = "a folder that `groundswift eval coco-map --out` wrote"
+LONGEST = 200  # characters of a message
 HEAD_OF_A_REPORT = 4096  # bytes, which hold its id
 REPORT_ID = re.compile(rb'<meta name="groundswift-run" content="([^"]*)">')
 Value = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
@@ -59,11 +60,14 @@ def check_metrics(metrics: dict[str, Any], path: Path) -> None:
         msgspec.convert(numbers, dict[str, Value | None])
         for name in ("gt_sha256", "score", "label_match", "date", "metric"):
             msgspec.convert(checked.protocol.get(name), str | None)
+        msgspec.convert(metrics.get("protocol", {}).get("max_detections_of_ap"), int | None)
+        for name in ("truths", "predictions"):
+            msgspec.convert(checked.counts.get(name), int | None)
         for warning in checked.warnings:
             msgspec.convert(warning.get("message"), str)
         _check_counts(checked.counts)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise fault(path, f"not an evaluated run (metrics: {error})", WRITTEN_BY_US) from None
+        raise fault(path, f"not an evaluated run (metrics: {_short(error)})", WRITTEN_BY_US) from None
 
 
 def _check_counts(counts: Any) -> None:
@@ -81,7 +85,13 @@ def _decoded(path: Path, kind: Any) -> Any:
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", WRITTEN_BY_US) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise fault(path, f"not an evaluated run ({error})", WRITTEN_BY_US) from None
+        raise fault(path, f"not an evaluated run ({_short(error)})", WRITTEN_BY_US) from None
+
+
+def _short(error: Exception) -> str:
+    """A decoder's message, which may quote the whole file, at readable length."""
+    text = str(error)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 def _report_id(path: Path) -> str | None:

@@ -60,4 +60,4 @@ def span_scores(tokens: Sequence[str], logprobs: Sequence[float], text: str, spa
 
 def _mean_probability(sums: list[float], first: int, last: int) -> float:
     """exp of the mean of the log-probabilities first..last, from their running sums; 0 where there are none."""
-    return math.exp((sums[last] - sums[first]) / (last - first)) if last > first else 0.0
+    return min(math.exp((sums[last] - sums[first]) / (last - first)), 1.0) if last > first else 0.0

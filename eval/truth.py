@@ -17,6 +17,7 @@ from groundswift.errors import GroundswiftError, Tally, fault
 
 OnError = Literal["stop", "skip"]
 TruthRow = tuple[int, tuple[int, int], Sequence[str], Sequence[Sequence[float]]]
+LARGEST_AREA_PX2 = 1e5**2  # of COCO's area range `all`
 SHOWN = 5  # faults that an error lists before it gives their count
 
 
@@ -55,8 +56,8 @@ def truth_from_coco(coco: CocoFile, path: str | Path = "truth", on_error: OnErro
     faults = []
     for row in coco.annotations:
         reason = annotation_fault(row, image_of.get(row.image_id), row.category_id in category_index)
-        if reason is None and row.area is not None and not isfinite(row.area):
-            reason = "area not finite"
+        if reason is None:
+            reason = area_fault(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
         if reason is None:
             kept.append(row)
         else:
@@ -82,6 +83,15 @@ def truth_from_coco(coco: CocoFile, path: str | Path = "truth", on_error: OnErro
         areas_px2=areas,
         is_crowd=np.array([row.iscrowd != 0 for row in kept], dtype=bool),
     )
+
+
+def area_fault(area_px2: float) -> str | None:
+    """Why an area cannot be used, as a reason to count by; None where it can. COCO does not look for what is over 1e10 px²."""
+    if not isfinite(area_px2):
+        return "area not finite"
+    if area_px2 < 0:
+        return "area negative"
+    return "area over 1e10 px\u00b2" if area_px2 > LARGEST_AREA_PX2 else None
 
 
 def _stop_at(faults: list[GroundswiftError]) -> None:

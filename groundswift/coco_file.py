@@ -15,6 +15,8 @@ from .errors import GroundswiftError, fault
 from .records import half_character
 from .storage import local_copy, shown
 
+LARGEST_SIDE_PX = 2**31 - 1
+
 
 class CocoImage(msgspec.Struct):
     """`width` and `height` in px of the upright picture; `file_name` lies under the folder of the pictures."""
@@ -110,9 +112,9 @@ def structural_faults(coco: CocoFile, path: str | Path) -> list[GroundswiftError
     faults += [fault(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if half_character(c.name)]
     faults += [fault(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if half_character(i.file_name)]
     faults += [
-        fault(path, f"image {image.id} has size {image.width}x{image.height}", "at least 1x1 px")
+        fault(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px a side")
         for image in coco.images
-        if image.width < 1 or image.height < 1
+        if not (1 <= image.width <= LARGEST_SIDE_PX and 1 <= image.height <= LARGEST_SIDE_PX)
     ]
     return faults
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .errors import fault
 
+NAME_KEPT = 50  # characters of a name in that of its temporary file, which has to fit into 255 bytes
+
 
 def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
     """Write all lines, or leave what stood at `path` as it was: after an error of `lines`, Ctrl-C or SIGTERM nothing else remains.
@@ -20,7 +22,7 @@ def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
     """
     target = Path(os.path.realpath(path))  # where `path` is a link, what it points to is replaced
     check_place(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name[:NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
     try:
         with sigterm_as_exit(), open(temporary, "xb") as out:
             try:

@@ -15,6 +15,7 @@ from groundswift.cli import main
 from groundswift.eval.coco_map import SUMMARY
 from groundswift.resizing import Limits
 from groundswift.run_record import RunRecord, write_record
+from groundswift.writing import write_whole
 
 COCO = {
     "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 50} for n in (3, 1, 2)],
@@ -277,6 +278,49 @@ def test_a_missing_file_is_named_before_anything_else_is_asked_for(folder, monke
 @pytest.mark.parametrize("option", ["--min-pixels", "--max-pixels", "--first-max-pixels"])
 def test_a_limit_that_is_none(folder, option, limit):
     assert len(score(folder, option, limit, code=2).stderr) < 500
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda c: c["images"][1].update(width=2**63), "image 1 has size 9223372036854775808x50", id="width of 2**63"),
+        pytest.param(lambda c: c["images"][1].update(height=10**30), "at most 2147483647 px a side", id="height of 10**30"),
+        pytest.param(
+            lambda c: c["annotations"][0].update(bbox=[0, 0, 1e308, 1e308], area=None), "annotation 1: area not finite", id="endless"
+        ),
+        pytest.param(lambda c: c["annotations"][0].update(area=-1), "annotation 1: area negative", id="negative area"),
+        pytest.param(lambda c: c["annotations"][0].update(area=2e10), "annotation 1: area over 1e10", id="an area that COCO ignores"),
+        pytest.param(lambda c: c["annotations"][0].update(bbox=[float("nan"), 0, 1, 1]), "annotation 1: box not finite", id="NaN"),
+    ],
+)
+def test_numbers_of_the_truth_that_cannot_be(folder, change, message):
+    coco = json.loads(json.dumps(COCO))
+    change(coco)
+    (folder / "gt.json").write_text(json.dumps(coco))
+    assert message in score(folder, code=1).stderr
+
+
+@pytest.mark.parametrize("bbox", [[0, 0, 1e200, 1e200], [-1e308, 0, 1.7e308, 5], [float("inf"), 0, 1, 1], [0, 0, float("nan"), 1]])
+@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
+def test_numbers_of_a_prediction_that_cannot_be(folder, bbox, engine):
+    (folder / "p.json").write_text(json.dumps([{"image_id": 1, "category_id": 5, "bbox": bbox, "score": 1}]))
+    words = ("--predictions", folder / "p.json", "--engine", engine)
+    assert "prediction 0: bbox" in score(folder, *words, code=1).stderr
+    score(folder, *words, "--on-error", "skip")
+    assert metrics(folder)["counts"]["predictions"] == 0
+
+
+@pytest.mark.parametrize("number", ["1e400.0", "inf", "nan", "1e999", "9" * 5000, "-1e400.", ""])
+def test_a_further_number_of_compare_that_is_none(folder, number):
+    score(folder, out="a")
+    words = (folder / "a", folder / "a", "--names", "x,y", "--out", folder / "both", "--set", f"n={number}")
+    assert "expected KEY=NUMBER" in call("compare", *words, code=2).stderr
+
+
+def test_a_long_name_of_a_file_that_is_written_whole(tmp_path):
+    for name in ("n" * 240, "\u732b" * 80):
+        write_whole(tmp_path / name, [b"text"])
+        assert (tmp_path / name).read_bytes() == b"text"
 
 
 def shifted_truth(folder, count=12):

@@ -199,7 +199,7 @@ BAD_ROWS = [
     pytest.param(b'{"response": "No', "not a row", "stops in the middle of this line", id="cut in the middle of a line"),
     pytest.param(b"nonsense\n", "not a row", "not a row: JSON is malformed", id="no JSON"),
     pytest.param(row(5), "unknown", "sample_id 5 is no image of the truth", id="unknown id"),
-    pytest.param(row("30"), "unknown", "sample_id '30' is no image of the truth", id="id as text"),
+    pytest.param(row("31"), "unknown", "sample_id '31' is no image of the truth", id="id as text"),
     pytest.param(row(None), "no sample_id", "groundswift plugin", id="no sample_id"),
     pytest.param(row(30, None), "no response", "the row has no response", id="null response"),
     pytest.param({**row(30), "size_wh": [100, 200]}, "other size", "image 30 is 100x200 px in the result and 200x100", id="other size"),
@@ -318,3 +318,37 @@ def test_area_is_the_annotations_own(tmp_path):
 def test_rows_outside_the_classes_are_an_error():
     with pytest.raises(GroundswiftError, match="unknown category"):
         truth_from_rows([(1, (9, 9), ["cow"], [(0, 0, 5, 5)])], categories=["cat"])
+
+
+@pytest.mark.parametrize("logprob", [0.5, 710.0, 1e300, -1e300, 0.01])
+def test_a_number_that_is_no_log_probability_stops(tmp_path, logprob):
+    cat = format_answer([Located("cat", (0, 0, 10, 10))])
+    good, bad = ([{"token": cat, "logprob": value}] for value in (-0.5, logprob))
+    path = result_file(tmp_path, row(30, cat, logprobs={"content": good}), row(4, cat, logprobs={"content": bad}))
+    with pytest.raises(GroundswiftError, match=rf"{path}:2: log-probability {logprob!r}".replace("+", r"\+")):
+        read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
+    answers = read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"), on_error="skip")
+    assert answers.counts.rows.counts == {"log-probability out of range": 1}
+    assert len(answers.predictions.scores) == 1
+
+
+@pytest.mark.parametrize("logprob", [0, 1e-7, 0.0009])
+def test_rounding_above_zero_is_a_score_of_one(tmp_path, logprob):
+    cat = format_answer([Located("cat", (0, 0, 10, 10))])
+    path = result_file(tmp_path, row(30, cat, logprobs={"content": [{"token": cat, "logprob": logprob}]}))
+    assert read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob")).predictions.scores.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "null", '"-1"'])
+def test_a_log_probability_that_is_no_number_stops(tmp_path, number):
+    path = tmp_path / "r.jsonl"
+    start = '{"response": "None", "sample_id": 30, "logprobs": {"content": [{"token": "None", "logprob": '
+    path.write_text(f"{start}{number}}}]}}}}\n")
+    with pytest.raises(GroundswiftError, match=r"r\.jsonl:1: not a row"):
+        read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
+
+
+def test_ids_that_became_text_are_joined(tmp_path):
+    cat = format_answer([Located("cat", (0, 0, 10, 10))])
+    answers = read_answers(result_file(tmp_path, row("30", cat), row("4", cat)), TRUTH, Rules("qwen2_vl"))
+    assert answers.statuses == ["ok", "ok"]
