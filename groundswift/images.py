@@ -16,11 +16,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from .errors import GroundswiftError, fault
+from .image_depth import to_8_bits
 from .spaces import square_margins
 from .storage import local_copy, shown
 
@@ -108,6 +108,8 @@ def _at_most(limit: int) -> str:
 def _read(source: str | Path | bytes, reader: Callable[[Image.Image], Result], image: Image.Image) -> Result:
     try:
         return reader(image)
+    except GroundswiftError as error:
+        raise fault(_name(source), str(error)) from None
     except Exception as error:  # Pillow's decoders raise many kinds
         raise fault(_name(source), f"broken image ({type(error).__name__}: {error})") from None
 
@@ -141,11 +143,12 @@ def read_size_wh(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture as a viewer shows it: EXIF orientation applied and dropped, mode RGB, 16-bit grey scaled to 8 bits, alpha dropped."""
+    """The image as a viewer shows it: EXIF orientation applied and dropped, mode RGB, deep grey scaled to 8 bits, alpha dropped.
+
+    Raises GroundswiftError, without a place, for grey values that have no known scale (see `image_depth`).
+    """
     turned = image if orientation_of(image) == 1 else ImageOps.exif_transpose(image)  # asked before decoding, as `read_size_wh` does
-    if turned.mode.startswith("I;16"):
-        turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))  # Pillow scales little-endian ones only
-    return turned.convert("RGB")
+    return to_8_bits(turned, image.format).convert("RGB")  # Pillow itself scales I;16 of one byte order only, and cuts the others
 
 
 def padded_to_square(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from groundswift.errors import GroundswiftError
+from groundswift.image_depth import is_deep, to_8_bits
 from groundswift.images import TURNED, orientation_of, stored_size_wh
 from groundswift.storage import is_url, local_copy
 
@@ -23,7 +24,6 @@ from .views import View, image_source, short
 Size = tuple[int, int]
 LONGEST_PATH = 2000  # characters; what is longer swift takes for base64
 ASPECT = 200  # one side over the other, beyond which qwen-vl-utils refuses
-DEEP_MODES = ("I;16", "I", "F")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def inline_content(source: str) -> bytes | None:
 def _seen(image: Image.Image, name: str, looker: Looker, opened: str | BytesIO) -> Look:
     stored, orientation = stored_size_wh(image), orientation_of(image)
     found = [*_of_size(stored, name, looker), *_of_mode(image, name)]
-    if looker.decode:
+    if looker.decode and not any(rule == "image-broken" for rule, _ in found):
         try:
             image.load()
         except Exception as error:  # the same
@@ -126,12 +126,23 @@ def _of_size(size_wh: Size, name: str, looker: Looker) -> Iterator[Found]:
 def _of_mode(image: Image.Image, name: str) -> Iterator[Found]:
     if image.mode in ("CMYK", "LAB", "HSV"):
         yield "image-cmyk", f"{name} is {image.mode}; expected RGB"
-    elif image.mode.startswith(DEEP_MODES):
-        yield "image-16-bit", f"{name} has mode {image.mode}; expected 8 bits a channel"
+    elif is_deep(image.mode):
+        yield _of_depth(image, name)
     elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         yield "image-alpha", f"{name} has mode {image.mode} with transparency; expected RGB"
     elif image.mode == "P":
         yield "image-palette", f"{name} has a palette"
+
+
+def _of_depth(image: Image.Image, name: str) -> Found:
+    """What happens to an image of more than 8 bits. Reads its pixels: only they show whether a scale is known."""
+    try:
+        to_8_bits(image, image.format)
+    except GroundswiftError as error:
+        return "image-no-scale", f"{name} has mode {image.mode}: {error}"
+    except Exception as error:  # Pillow's decoders raise many kinds
+        return "image-broken", f"{name} cannot be decoded ({type(error).__name__}: {error}); expected a whole image"
+    return "image-16-bit", f"{name} has mode {image.mode}; a _grounding template scales it to 8 bits, swift's own templates cut it at 255"
 
 
 def _digest(opened: str | BytesIO) -> int:

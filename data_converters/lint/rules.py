@@ -25,6 +25,8 @@ class Rule(NamedTuple):
 
 
 SUBSTITUTED = "training puts another row in its place at random, swift infer stops"
+DEEP = "a _grounding template scales it to 8 bits; swift's own templates cut at 255: black or white"
+NO_SCALE = "a _grounding template refuses it; swift's own templates cut at 255: black or white"
 DROPPED = "swift drops the row"
 
 RULES: dict[str, Rule] = {
@@ -132,7 +134,8 @@ RULES: dict[str, Rule] = {
             "check that they fit the upright picture",
         ),
         Rule("image-cmyk", "warning", "a CMYK picture", "colours are converted without their profile", "save it as RGB"),
-        Rule("image-16-bit", "error", "more than 8 bits a channel", "swift cuts at 255: the picture turns white", "scale it to 8 bits"),
+        Rule("image-16-bit", "error", "more than 8 bits a channel", DEEP, "a _grounding template, or save it with 8 bits"),
+        Rule("image-no-scale", "error", "grey values that no scale to 8 bits is known for", NO_SCALE, "save it with 8 bits"),
         Rule("image-alpha", "warning", "a picture with transparency", "what is hidden below it is shown", "lay it on a background"),
         Rule("image-palette", "info", "a picture with a palette", "converted to RGB", "nothing"),
         Rule("image-remote", "info", "a picture on the network", "fetched at every epoch; not checked here", "fetch it once"),

@@ -18,6 +18,7 @@ from groundswift.boxes import clipped
 from groundswift.errors import GroundswiftError, fault
 from groundswift.family import FAMILIES, Family, family_row
 from groundswift.grammars import GRAMMARS, Grammar
+from groundswift.image_depth import is_deep
 from groundswift.images import open_image, padded_to_square, read_size_wh, upright
 from groundswift.located import Located
 from groundswift.placeholders import is_empty_answer, listings_of
@@ -171,7 +172,7 @@ def opens_upright(path: str) -> bool:
     if read_size_wh(path)[1] != 1:
         return False
     with Image.open(path) as image:
-        return not image.mode.startswith("I")
+        return not is_deep(image.mode)
 
 
 def fetched(source: Any) -> Image.Image:
@@ -180,8 +181,9 @@ def fetched(source: Any) -> Image.Image:
     try:
         opened = load_file(source)
         return open_image(opened.getvalue()) if isinstance(opened, BytesIO) else upright(opened)
-    except GroundswiftError:
-        raise fault(where, "not a readable image", "a file, an address, or base64 of an image") from None
+    except GroundswiftError as error:
+        what = str(error).removeprefix("<bytes>: ")
+        raise fault(where, what, "" if "expected" in what else "a file, an address, or base64 of an image") from None
     except FileNotFoundError:
         raise fault(where, "no such image") from None
 

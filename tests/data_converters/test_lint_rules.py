@@ -82,6 +82,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Image.new("RGB", size, "red").save("b.png")
     Image.new("CMYK", size).save("cmyk.jpg")
     Image.new("I;16", size).save("deep.png")
+    Image.new("I", size, 40000).save("whole.tif")
+    Image.new("F", size, 0.5).save("fractions.tif")
+    Image.new("F", size, -3.0).save("negative.tif")
     Image.new("RGBA", size).save("alpha.png")
     Image.new("P", size).save("palette.png")
     Image.new("RGB", (402, 2)).save("long.png")
@@ -221,6 +224,9 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
         "no size": ("size-wh-missing", [row(size_wh=DROP)], ()),
         "CMYK": ("image-cmyk", [row(images=["cmyk.jpg"])], ()),
         "16 bit": ("image-16-bit", [row(images=["deep.png"])], ()),
+        "32 bit": ("image-16-bit", [row(images=["whole.tif"])], ()),
+        "floats": ("image-16-bit", [row(images=["fractions.tif"])], ()),
+        "floats below 0": ("image-no-scale", [row(images=["negative.tif"])], ()),
         "alpha": ("image-alpha", [row(images=["alpha.png"])], ()),
         "palette": ("image-palette", [row(images=["palette.png"])], ()),
         "videos is a number": ("video-shape", [filmed("?", 3)], ()),

@@ -63,6 +63,29 @@ def test_a_picture_of_16_bits_that_goes_in_as_a_path_is_not_cut_off(made, tmp_pa
     assert np.abs(fed[..., 0].astype(int) - values // 257).max() <= 1
 
 
+DEEP = {
+    "I": np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.int32),
+    "F": np.linspace(0, 1, 40 * 30).reshape(30, 40).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("mode", DEEP)
+@pytest.mark.parametrize("stock", PATHS)
+def test_a_tiff_that_goes_in_as_a_path_is_scaled(made, tmp_path, stock, mode):
+    Image.fromarray(DEEP[mode]).save(tmp_path / "deep.tif")
+    row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [str(tmp_path / "deep.tif")]}
+    text = made(stock).tokenizer.decode(made(stock).encode(row)["input_ids"])
+    fed = seen(re.search("<img>(.*?)</img>", text).group(1))
+    assert np.abs(fed[..., 0].astype(int) - DEEP[mode] / DEEP[mode].max() * 255).max() <= 1
+
+
+@pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
+def test_a_picture_without_a_known_scale_is_refused(made, stock):
+    row = {"messages": [{"role": "user", "content": "<image>?"}], "images": [Image.new("F", (40, 30), -3.0)]}
+    with pytest.raises(GroundswiftError, match="its values are -3 to -3, for which no scale to 8 bits is known"):
+        made(stock).encode(row)
+
+
 SOURCES = {
     "bytes": lambda raw: {"bytes": raw, "path": None},
     "base64": lambda raw: base64.b64encode(raw).decode(),
