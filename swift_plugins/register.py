@@ -11,10 +11,12 @@ from swift.template import register_template
 
 from groundswift.swift_plugins.grounding import mends, models
 from groundswift.swift_plugins.grounding.datasets import named_sets
+from groundswift.swift_plugins.grounding.date_like_texts import keep_date_like_texts
 from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
 from groundswift.swift_plugins.grounding.guards import warn_of_versions
 from groundswift.swift_plugins.grounding.hub_sets import hub_sets
 from groundswift.swift_plugins.grounding.metric import CocoMapMetric
+from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.templates import template_metas
@@ -22,14 +24,17 @@ from groundswift.swift_plugins.grounding.templates import template_metas
 MENDS = (
     mends.keep_columns,
     keep_ids_of_any_type,
+    keep_date_like_texts,
     mends.resolve_media_tokens_by_name,
     mends.join_cpu_processes,
     mends.save_standing_paths,
     mends.fetch_from_stores,
+    mends.keep_the_template_that_was_given,
     mends.print_errors_plainly,
     record_runs,
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,
+    complete_rows_of_rlhf,
 )
 METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughTokens}

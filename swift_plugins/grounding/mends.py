@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from swift.arguments import BaseArguments
 from swift.dataset.preprocessor import RowPreprocessor
+from swift.infer_engine import InferEngine, TransformersEngine
 from swift.template import Template
 from swift.template.templates.gemma import Gemma3VisionTemplate
 from swift.template.templates.glm import GLM4VTemplate
@@ -110,6 +111,31 @@ def near(source: Any) -> Any:
     """The path of a local copy where a source is an address that swift cannot open; any other source as it is."""
     place = source.get("path") if isinstance(source, dict) and not source.get("bytes") else source
     return str(local_copy(place)) if is_url(place) and not place.startswith("http") else source
+
+
+def keep_the_template_that_was_given() -> None:
+    """`swift sample` hands its template to an engine that makes another from the model, so `--template` has no effect there."""
+
+    def noting_the_template(init: Callable[..., None]) -> Callable[..., None]:
+        def __init__(self: TransformersEngine, model: Any, *, template: Template | None = None, **more: Any) -> None:
+            self.template_given = template
+            init(self, model, template=template, **more)
+
+        return __init__
+
+    def with_the_one_given(get: Callable[..., Template]) -> Callable[..., Template]:
+        def _get_template(self: InferEngine, *given: Any, **more: Any) -> Template:
+            template = getattr(self, "template_given", None)
+            if template is None:
+                return get(self, *given, **more)
+            if template.use_model:
+                template.model = self.model
+            return template
+
+        return _get_template
+
+    wrap_once(TransformersEngine, "__init__", noting_the_template)
+    wrap_once(InferEngine, "_get_template", with_the_one_given)
 
 
 def print_errors_plainly() -> None:

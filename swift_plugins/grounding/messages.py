@@ -30,13 +30,14 @@ def count_tags(contents: list[str]) -> tuple[int, int]:
     return text.count(REF), text.count(BOX)
 
 
-def check_counts(contents: list[str], refs: int, boxes: int) -> None:
-    """Raise GroundswiftError unless every placeholder has its object and the other way round: swift would train on the surplus."""
+def check_counts(contents: list[str], refs: int, boxes: int, exact: bool = True) -> None:
+    """Raise GroundswiftError unless every placeholder has its object, since swift would take the others as text; with `exact`, unless every
+    object has its placeholder too, since swift would drop the others."""
     asked = count_tags(contents)
-    if asked != (refs, boxes):
+    if (asked[0] > refs or asked[1] > boxes) or (exact and asked != (refs, boxes)):
         raise GroundswiftError(
             f"the messages hold {asked[0]} {REF} and {asked[1]} {BOX}, objects hold {refs} labels and {boxes} boxes; "
-            "expected as many of each"
+            f"expected {'as many of each' if exact else 'an object for each placeholder'}"
         )
 
 

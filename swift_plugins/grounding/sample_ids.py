@@ -18,6 +18,7 @@ from swift.dataset.preprocessor import RowPreprocessor
 from .mends import wrap_once
 
 COLUMN = "sample_id"
+JSON_COLUMNS = (COLUMN, "rejected_objects")  # swift itself stores `objects` so
 
 
 def keep_ids_of_any_type() -> None:
@@ -58,8 +59,9 @@ def with_a_column_of_json(patch_arrow_writer: Callable[..., Any]) -> Callable[..
             earlier = ArrowWriter.__init__
 
             def init(writer: ArrowWriter, schema: Any = None, features: Any = None, *given: Any, **more: Any) -> None:
-                if features is not None and COLUMN in features:
-                    features[COLUMN] = Json()
+                for name in JSON_COLUMNS if features is not None else ():
+                    if name in features:
+                        features[name] = Json()
                 earlier(writer, schema, features, *given, **more)
 
             ArrowWriter.__init__ = init

@@ -29,6 +29,7 @@ from groundswift.spaces import Space, quantum, space_row
 from .checks import check_objects
 from .guards import warn_of_versions
 from .messages import WholeAnswer, check_counts, check_pairing, count_tags, on_lines_of_its_own, whole_answer
+from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_objects, take_generated_text_literally
 from .special_templates import SPECIAL, stock_meta
 
 FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (*row.swift_templates, *row.templates)}
@@ -81,15 +82,15 @@ class GroundingMixin:
         if len(inputs.messages) > 2 and not self.template_meta.support_multi_round:  # swift cuts them off, and boxes would move up
             name = self.template_meta.template_type
             raise GroundswiftError(f"{len(inputs.messages)} messages; template {name} takes one question and one answer")
+        take_generated_text_literally(inputs, self.tokenizer)
         messages = [message for message in inputs.messages if isinstance(message.get("content"), str)]
         turns = [("system", inputs.system or ""), *((message["role"], message["content"]) for message in messages)]
         contents, objects = [text for _, text in turns], inputs.objects
         refs, boxes = len(objects.get("ref") or []), len(objects["bbox"])
-        if inputs.messages and inputs.messages[-1]["role"] == "assistant" and inputs.messages[-1]["content"] is not None:
-            check_counts(contents, refs, boxes)  # at inference the answer is not there yet
+        check_counts(contents, refs, boxes, exact=self.is_training and answers_hold_all_objects(inputs))
         check_pairing(turns, refs, boxes)
         for index, (role, text) in enumerate(turns):
-            if role == "assistant" and is_empty_answer(text, boxes):
+            if role == "assistant" and is_empty_answer(text, 0 if borrows_objects(inputs) else boxes):
                 contents[index] = self.row.empty_answer
             elif BOX in text:
                 contents[index] = self._planned(inputs, role == "assistant", text, *count_tags([text for _, text in turns[:index]]))
@@ -112,6 +113,10 @@ class GroundingMixin:
                 done += on_lines_of_its_own(done, tag, text[position:]) if self.grammar.whole_answer else tag
             refs, boxes = refs + listing.refs, boxes + len(listing.ref_of_box)
         return done + text[position:]
+
+    def _rlhf_encode(self, inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        note_borrowed_objects(inputs)
+        return super()._rlhf_encode(inputs, *args, **kwargs)
 
     def normalize_bbox(self, inputs: Any) -> None:
         """Boxes and points of `objects.bbox`, from original pixels (or 0..1 for `norm1`) to what the family writes.
