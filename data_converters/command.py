@@ -15,6 +15,7 @@ import msgspec
 from groundswift.errors import GroundswiftError, fault
 from groundswift.images import most_pixels
 from groundswift.records import half_character
+from groundswift.terminal import echo, echo_json, one_line
 from groundswift.writing import sigterm_as_exit
 
 from .blocks import Totals
@@ -110,9 +111,9 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         raise
     if as_json:
         counts = dict(notes.left_out.counts.most_common())
-        click.echo(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}).decode())
+        echo_json(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}))
     else:
-        click.echo(summary(totals, notes, target))
+        echo(summary(totals, notes, target))
 
 
 def check_encoding(values: list[Any]) -> None:
@@ -154,4 +155,4 @@ def summary(totals: Totals, notes: Notes, out: Path | None) -> str:
     lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
     if notes.left_out.counts:
         lines += ["left out or changed:", *notes.left_out.lines()]
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))

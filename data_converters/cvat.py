@@ -14,6 +14,7 @@ from defusedxml.ElementTree import iterparse
 
 from groundswift.boxes import rotated_bounds
 from groundswift.errors import GroundswiftError, fault
+from groundswift.file_guard import path_inside
 from groundswift.storage import is_url, local_copy, shown
 
 from .by_hotcoco import UNREADABLE, Box, HotcocoOptions, Label, Labelled, classes_of, envelope, labels_reading, number_of, ranked, refused
@@ -22,7 +23,6 @@ from .cvat_masks import mask_bounds
 from .faults import Fault, Notes
 from .fitting import pictures_of
 from .label_files import NOT_XML, not_xml
-from .pictures import path_inside
 from .processes import Hands
 from .reading import Reading
 

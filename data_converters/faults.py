@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from groundswift.errors import GroundswiftError, Tally
+from groundswift.terminal import one_line
 
 OnError = Literal["stop", "skip"]
 
@@ -24,7 +25,7 @@ class Fault(NamedTuple):
         return cls(reason, thing, what, stated or expected)
 
     def __str__(self) -> str:
-        return f"{self.thing}: {self.what}; expected {self.expected}"
+        return one_line(f"{self.thing}: {self.what}; expected {self.expected}")
 
 
 class NoRow(Exception):
@@ -61,7 +62,7 @@ class Notes:
 
     def nothing_left(self, source: object, what: str) -> GroundswiftError:
         """The error that `what`, since all of it was left out."""
-        return GroundswiftError("\n".join([f"{source}: {what}", *self.left_out.lines()]))
+        return GroundswiftError("\n".join([one_line(f"{source}: {what}"), *self.left_out.lines()]))
 
     def settle(self, source: object, in_sets: bool = True) -> None:
         """Raises GroundswiftError with the total and the first faults of each reason, where any was collected. `in_sets`: whether a list
@@ -69,7 +70,7 @@ class Notes:
         total = self.collected.counts.total()
         if not total:
             return
-        lines = [f"{source}: {total} {'fault' if total == 1 else 'faults'}; nothing was written"]
+        lines = [f"{one_line(source)}: {total} {'fault' if total == 1 else 'faults'}; nothing was written"]
         for reason, count in self.collected.counts.most_common():
             examples = self.collected.examples[reason]
             lines += [f"{count:>8}  {reason}", *(f"{'':>10}{example}" for example in examples)]

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from groundswift.errors import fault
+from groundswift.file_guard import path_inside
 from groundswift.storage import file_name, folder_of, is_folder, is_url, is_web, shown
 
 from .faults import Fault, Notes
-from .pictures import TURNED_BY_EXIF, UPRIGHT, look_at, path_inside, seen_size, senseless
+from .pictures import TURNED_BY_EXIF, UPRIGHT, look_at, seen_size, senseless
 
 CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (rounding)"
 FARTHEST = 1_000_000_000  # px from the corner of a picture: no picture is that large

@@ -11,11 +11,12 @@ from typing import Annotated
 import msgspec
 
 from groundswift.errors import GroundswiftError, Interrupted, fault
+from groundswift.file_guard import path_inside
 from groundswift.images import read_size_wh
 from groundswift.storage import is_url
 
 from .faults import Fault, Notes
-from .pictures import TURNED_BY_EXIF, UPRIGHT, path_inside
+from .pictures import TURNED_BY_EXIF, UPRIGHT
 
 SUFFIXES = (  # what a file begins with -> its suffix, for names without one
     (b"\xff\xd8\xff", ".jpg"),

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from groundswift.errors import fault
+from groundswift.terminal import echo, echo_json, one_line
 from groundswift.writing import write_whole
 
 from .faults import Notes
@@ -53,7 +54,7 @@ def mix(files: tuple[str, ...], out: Path | None, dry_run: bool, as_json: bool, 
     asked = MixOptions(**options)
     notes = Notes(asked.on_error)
     report = planned(sources, asked, notes).report if dry_run else written(out, sources, asked, notes)
-    click.echo(msgspec.json.encode(report).decode() if as_json else summary(report, notes))
+    echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, notes))
 
 
 def check_out(out: Path | None, sources: Sequence[Source]) -> None:
@@ -114,4 +115,4 @@ def summary(report: MixReport, notes: Notes) -> str:
         lines += ["in two files or more, by sample_id and question; all kept:", f"{report.duplicates:>8}  samples  ({shown}{more})"]
     if notes.left_out.counts:
         lines += ["left out:", *notes.left_out.lines()]
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))

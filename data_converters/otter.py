@@ -15,6 +15,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from groundswift.errors import fault
+from groundswift.file_guard import path_inside
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists, file_name, folder_of, is_file, join
 
@@ -23,7 +24,6 @@ from .faults import Fault, NoRow, Notes
 from .fitting import Pictures, Seen
 from .kept_pictures import folder_to_keep
 from .mapped_json import Key, part, read_mapped
-from .pictures import path_inside
 from .reading import PictureOptions, Reading
 from .row_files import Sourced
 

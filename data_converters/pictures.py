@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from groundswift.errors import GroundswiftError
 from groundswift.images import TURNED, read_size_wh
-from groundswift.storage import NotThere, is_url, joined_inside, local_copy, shown
+from groundswift.storage import NotThere, is_url, local_copy, shown
 
 from .faults import Fault
 
@@ -22,26 +22,6 @@ class Look(NamedTuple):
 
     orientation: int
     fault: Fault | None
-
-
-def path_inside(folder: str, name: str) -> str | None:
-    """`folder/name`, or None where the name is empty, absolute, an address, no name of a file, or leaves the folder.
-
-    Text alone: no file is touched. The folder may be an address; then no spelling of slashes and dots that a server could decode
-    leaves it either.
-    """
-    if "\0" in name:
-        return None
-    if is_url(folder):
-        return joined_inside(folder, name)
-    if os.sep not in name and name not in ("", os.curdir, os.pardir):  # most are a plain name
-        return f"{folder.rstrip(os.sep)}{os.sep}{name}"
-    if is_url(name):
-        return None
-    parts = os.path.normpath(name).split(os.sep)
-    if not name or os.path.isabs(name) or parts[0] in (os.curdir, os.pardir):
-        return None
-    return os.path.join(folder, *parts)
 
 
 def senseless(stated_wh: tuple[int, int], thing: str) -> Fault | None:

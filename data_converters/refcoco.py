@@ -172,10 +172,11 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Fault]:
     counts = Counter(ref.split for ref in refs if isinstance(ref, Ref))
     if split not in counts:
         there = ", ".join(f"{name} ({count} refs)" for name, count in counts.most_common(20))
-        unreadable = [str(ref) for ref in refs if isinstance(ref, Fault)]
-        if unreadable:
-            there = "\n".join([f"{there or 'refs'}, but {len(unreadable)} cannot be read:", *unreadable[:3]])
-        raise fault(path, f"no ref is of split {split}", there or "refs that have a split")
+        what, unreadable = f"no ref is of split {split}", [str(ref) for ref in refs if isinstance(ref, Fault)]
+        if not unreadable:
+            raise fault(path, what, there or "refs that have a split")
+        head = fault(path, what, f"{there or 'refs'}, but {len(unreadable)} cannot be read:")
+        raise GroundswiftError("\n".join([str(head), *unreadable[:3]]))
     instances = join(source, "instances.json")
     coco = read_coco(instances)
     if found := structural_faults(msgspec.structs.replace(coco, categories=[]), instances):

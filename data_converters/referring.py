@@ -8,12 +8,12 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from groundswift.file_guard import path_inside
 from groundswift.records import CONTROL, Message, Objects, Row, half_character, swift_tag_in, whole
 from groundswift.storage import is_file, is_url
 
 from .faults import Fault, Notes
 from .fitting import Pictures
-from .pictures import path_inside
 from .prompts import Asking
 from .reading import AskingOptions
 

@@ -7,11 +7,11 @@ import re
 
 import msgspec
 
+from groundswift.file_guard import path_inside
 from groundswift.storage import is_file, is_url, shown, stat_key
 
 from .faults import Fault, Notes
 from .fitting import Pictures, Seen, counted
-from .pictures import path_inside
 
 LONGEST = 4096  # characters of a path; a picture spelt out in a row has more
 

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from groundswift.errors import fault
+from groundswift.terminal import echo, echo_json, one_line
 
 from .faults import Notes
 from .parts import write_parts
@@ -82,7 +83,7 @@ def split(
         report = planned(data, asked, how, notes).report
     else:
         report = written(data, asked, how, notes, [out / f"{part.name}.jsonl" for part in asked])
-    click.echo(msgspec.json.encode(report).decode() if as_json else summary(report, notes, out if not dry_run else None))
+    echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, notes, out if not dry_run else None))
 
 
 def planned(data: str, parts: Sequence[Part], options: SplitOptions, notes: Notes) -> SplitPlan:
@@ -127,7 +128,7 @@ def summary(report: SplitReport, notes: Notes, out: Path | None) -> str:
     lines += class_lines(report)
     if notes.left_out.counts:
         lines += ["left out or taken otherwise:", *notes.left_out.lines()]
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def class_lines(report: SplitReport) -> list[str]:

@@ -8,12 +8,12 @@ from typing import Annotated
 import msgspec
 
 from groundswift.errors import fault
+from groundswift.file_guard import path_inside
 from groundswift.records import VIDEO, Message, Row
 from groundswift.storage import absolute, is_file, is_folder
 
 from .conversations import check_texts, numbered
 from .faults import Fault, NoRow, Notes
-from .pictures import path_inside
 from .reading import Options, Reading
 from .row_files import Sourced, read_rows
 from .row_pictures import video_fault

@@ -9,6 +9,7 @@ import click
 
 from . import __version__
 from .errors import GroundswiftError, fault
+from .terminal import echo, printable
 
 VERBS = {  # verb -> (module, its click command, one line of help)
     "convert": ("groundswift.data_converters.command", "convert", "Turn an annotation file into swift rows."),
@@ -41,8 +42,11 @@ class LazyGroup(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
+        except click.ClickException as error:  # of a subcommand: what was typed may hold anything
+            error.message = printable(error.message)
+            raise
         except GroundswiftError as error:
-            click.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
             context.exit(1)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from .terminal import one_line, printable
+
 ADDRESS_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)[^/\s'\"]*@")
 ADDRESS_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]+?(?=:?(?:[\s'\"]|$))")
 
@@ -15,11 +17,11 @@ def without_secrets(text: str) -> str:
 
 
 class GroundswiftError(ValueError):
-    """Bad input or a bad request. Its text is complete for the user, and without secrets of addresses: the command line prints it without
-    a traceback."""
+    """Bad input or a bad request. Its text is complete for the user, safe for a terminal, and without secrets of addresses: the command
+    line prints it without a traceback."""
 
     def __init__(self, text: object = "") -> None:
-        super().__init__(without_secrets(str(text)))
+        super().__init__(printable(without_secrets(str(text))))
 
 
 class Interrupted(GroundswiftError):
@@ -28,7 +30,7 @@ class Interrupted(GroundswiftError):
 
 def fault(where: object, what: str, expected: str = "") -> GroundswiftError:
     """`labels/7.txt:3: got 4 fields; expected 5` as an error to raise or to collect."""
-    return GroundswiftError(f"{where}: {what}" + (f"; expected {expected}" if expected else ""))
+    return GroundswiftError(one_line(f"{where}: {what}" + (f"; expected {expected}" if expected else "")))
 
 
 class Tally:
@@ -44,8 +46,7 @@ class Tally:
         self.counts[reason] += count
         kept = self.examples.setdefault(reason, [])
         if example != "" and len(kept) < self.EXAMPLES:
-            told = without_secrets(str(example))
-            kept.append(told.encode(errors="backslashreplace").decode())  # half a character can be neither printed nor kept
+            kept.append(one_line(without_secrets(str(example))))
 
     def merge(self, other: Tally) -> None:
         """Take in the counts of another tally, and its examples where there is room."""

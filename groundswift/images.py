@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import warnings
 from collections.abc import Callable
 from io import BytesIO
@@ -20,6 +19,7 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from .errors import GroundswiftError, fault
+from .file_guard import NotAFile, regular_size
 from .image_depth import to_8_bits
 from .spaces import square_margins
 from .storage import local_copy, shown
@@ -40,7 +40,7 @@ def _opened(source: str | Path | bytes) -> Image.Image:
     name, limit = _name(source), most_pixels()
     data = BytesIO(source) if isinstance(source, bytes) else local_copy(source)
     try:
-        length = len(source) if isinstance(source, bytes) else _length(data)
+        length = len(source) if isinstance(source, bytes) else regular_size(data)
         _set_limit(limit)
         image = Image.open(data)
     except FileNotFoundError:
@@ -49,7 +49,7 @@ def _opened(source: str | Path | bytes) -> Image.Image:
         stated = re.search(r"\d+", str(error))
         raise fault(name, f"too large to decode: its header says {stated.group() if stated else 'more'} px", _at_most(limit)) from None
     except NotAFile as error:
-        raise fault(name, f"not a readable image ({error})") from None
+        raise fault(name, f"not a readable image ({error.strerror})") from None
     except Exception as error:  # plugins raise many kinds
         raise fault(name, f"not a readable image ({type(error).__name__})") from None
     try:
@@ -58,18 +58,6 @@ def _opened(source: str | Path | bytes) -> Image.Image:
         image.close()
         raise
     return image
-
-
-class NotAFile(OSError):
-    """A folder, pipe, socket or device."""
-
-
-def _length(path: Path) -> int:
-    """Bytes of a regular file. Raises NotAFile for others: to open a pipe or a device may block for ever."""
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
-        raise NotAFile("a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device")
-    return found.st_size
 
 
 def _set_limit(limit: int) -> None:

@@ -19,8 +19,9 @@ from s3fs import S3FileSystem
 
 from groundswift import storage
 from groundswift.coco_file import read_coco
-from groundswift.data_converters.pictures import look_at, path_inside
+from groundswift.data_converters.pictures import look_at
 from groundswift.errors import GroundswiftError
+from groundswift.file_guard import path_inside
 from groundswift.images import ORIENTATION_TAG, open_image, read_size_wh
 from groundswift.records import Row, read_jsonl
 from groundswift.storage import NotThere, exists, is_file, is_folder, local_copy, stat_key

@@ -11,6 +11,7 @@ import msgspec
 
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
+from groundswift.terminal import echo, echo_json
 from groundswift.writing import write_whole
 
 from .checks_images import Looker
@@ -83,7 +84,7 @@ def lint(
     else:
         write_whole(fix, lines)
     written_to = None if fix is None else str(fix)
-    click.echo(msgspec.json.encode(document(found, written_to)).decode() if as_json else text(found, written_to))
+    echo_json(msgspec.json.encode(document(found, written_to))) if as_json else echo(text(found, written_to))
     if found.findings.of("error") or (strict and found.findings.of("warning")):
         context.exit(1)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from groundswift.terminal import one_line
+
 from .findings import Example
 from .rules import RULES, SEVERITIES
 from .run import Lint
@@ -51,7 +53,7 @@ def text(lint: Lint, written_to: str | None) -> str:
     blocks.append(_classes(lint))
     if written_to is not None:
         lines = [f"{lint.rows_fixed} of {lint.facts.rows} rows changed -> {written_to}", *lint.fixed.lines()]
-        blocks.append("\n".join(lines))
+        blocks.append("\n".join(map(one_line, lines)))
     counts = ", ".join(_plural(lint.findings.of(severity), severity) for severity in SEVERITIES)
     blocks.append(f"{_head(lint)}: {counts}")
     return "\n\n".join(filter(None, blocks))
@@ -68,7 +70,7 @@ def _block(rule: str, lint: Lint) -> str:
     lines += [f"{'':<10}{place}: {what}" for place, what in examples]
     if examples and count > len(examples):
         lines.append(f"{'':<10}...")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _head(lint: Lint) -> str:
@@ -89,4 +91,4 @@ def _classes(lint: Lint) -> str:
         lines.append(f"{'':>28}... and {len(classes) - CLASSES_SHOWN} more labels (--json has all)")
     if lint.facts.other_labels:
         lines.append(f"{lint.facts.other_labels:>9}{'':>17}  boxes of further labels, not counted apart")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))

@@ -1,0 +1,54 @@
+"""Guards for what data names: a name becomes a path only inside its folder, and only a regular file is opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from .storage import is_url, joined_inside
+
+
+class NotAFile(OSError):
+    """A folder, pipe, socket or device."""
+
+    def __init__(self, path: str | Path, mode: int) -> None:
+        super().__init__(errno.EINVAL, "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device", str(path))
+
+
+def regular_size(path: str | Path) -> int:
+    """Bytes of a regular file, links followed. Raises NotAFile for others: to open a pipe or a device may block for ever.
+
+    Raises OSError where there is none.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotAFile(path, found.st_mode)
+    return found.st_size
+
+
+def regular_bytes(path: str | Path) -> bytes:
+    """The content of a regular file. Raises as `regular_size`, before anything is opened."""
+    regular_size(path)
+    return Path(path).read_bytes()
+
+
+def path_inside(folder: str, name: str) -> str | None:
+    """`folder/name`, or None where the name is empty, absolute, an address, no name of a file, or leaves the folder.
+
+    Text alone: no file is touched. The folder may be an address; then no spelling of slashes and dots that a server could decode
+    leaves it either.
+    """
+    if "\0" in name:
+        return None
+    if is_url(folder):
+        return joined_inside(folder, name)
+    if os.sep not in name and name not in ("", os.curdir, os.pardir):  # most are a plain name
+        return f"{folder.rstrip(os.sep)}{os.sep}{name}"
+    if is_url(name):
+        return None
+    parts = os.path.normpath(name).split(os.sep)
+    if not name or os.path.isabs(name) or parts[0] in (os.curdir, os.pardir):
+        return None
+    return os.path.join(folder, *parts)

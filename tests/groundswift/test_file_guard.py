@@ -1,0 +1,45 @@
+"""A name becomes a path only inside its folder; only regular files are opened."""
+
+import os
+
+import pytest
+
+from groundswift.file_guard import NotAFile, path_inside, regular_bytes, regular_size
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.jpg", "/data/a.jpg"),
+        ("b/../a.jpg", "/data/a.jpg"),
+        ("./b//a.jpg", "/data/b/a.jpg"),
+        ("..a.jpg", "/data/..a.jpg"),
+        ("", None),
+        (".", None),
+        ("..", None),
+        ("../a.jpg", None),
+        ("b/../../a.jpg", None),
+        ("/etc/a.jpg", None),
+        ("a\0.jpg", None),
+        ("https://host/a.jpg", None),
+    ],
+)
+def test_a_name_stays_inside_its_folder(name, expected):
+    assert path_inside("/data", name) == expected
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("a")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to pipe").symlink_to("pipe")
+    assert regular_size(tmp_path / "a") == regular_size(tmp_path / "link") == 3
+    assert regular_bytes(tmp_path / "link") == b"abc"
+    for name, kind in (("pipe", "a pipe, socket or device"), ("to pipe", "a pipe, socket or device"), (".", "a folder")):
+        with pytest.raises(NotAFile) as raised:
+            regular_bytes(tmp_path / name)
+        assert (raised.value.strerror, raised.value.filename) == (kind, str(tmp_path / name))
+    with pytest.raises(NotAFile, match="pipe, socket or device"):
+        regular_bytes("/dev/null")
+    with pytest.raises(FileNotFoundError):
+        regular_size(tmp_path / "nothing")
