@@ -28,7 +28,7 @@ from .reading import PictureOptions, Reading
 from .row_files import read_rows
 from .row_pictures import RowPictures
 from .swift2_objects import OldObject, objects_of
-from .swift2_turns import OldRow, media_of, turns_of
+from .swift2_turns import OldRow, media_of, turns_of, unused_columns
 from .turned import Turned, to_px, turn_of
 
 TAG = re.compile("<ref-object>|<bbox>")
@@ -45,8 +45,9 @@ class Swift2Options(PictureOptions, frozen=True, kw_only=True):
     norm_1000 (0 to 999).
     A relative path of a picture or video starts at DIR. sample_id is the name of SOURCE and the number of the line: train/7.
 
-    Left out or changed, and counted: objects that no placeholder names; columns that these rows cannot keep (tools,
-    rejected_response, label); boxes cut at the border; blanks of a caption. Box text in a model's own tokens stays text, and
+    Left out or changed, and counted: objects that no placeholder names, boxes of those that only <ref-object> names, captions
+    of those that only <bbox> names; columns that these rows cannot keep (tools, rejected_response, label) or that another form
+    of the conversation precedes; boxes cut at the border; blanks of a caption. Box text in a model's own tokens stays text, and
     is counted.
 
     Faults: more placeholders than objects, an object without bbox_type or image, a box that cannot be used, more <image> than
@@ -88,10 +89,9 @@ class Swift2Maker(ConversationMaker, frozen=True):
     turned: str | None
 
     def row(self, where: str, old: OldRow, notes: Notes) -> Row:
-        for name in ("tools", "rejected_response", "label"):
-            if getattr(old, name):
-                notes.count(f"column {name}, left out", where)
         messages = turns_of(where, old)
+        for name in (*(name for name in ("tools", "rejected_response", "label") if getattr(old, name)), *unused_columns(old)):
+            notes.count(f"column {name}, left out", where)
         images, videos = media_of(where, old, messages)
         objects = objects_of(where, old.objects)
         if any(NATIVE.search(message.content) for message in messages):
@@ -125,6 +125,12 @@ class Swift2Maker(ConversationMaker, frozen=True):
             raise NoRow(Fault("more placeholders than objects", where, what, f"an object for each {tag}"))
         if len(objects) > max(labels, boxed):
             notes.count("object that no placeholder names, left out", where, len(objects) - max(labels, boxed))
+        for reason, unnamed in (
+            ("box of an object that only <ref-object> names, left out", objects[boxed:labels]),
+            ("caption of an object that only <bbox> names, left out", [each for each in objects[labels:boxed] if each.caption]),
+        ):
+            if unnamed:
+                notes.count(reason, where, len(unnamed))
         if not tags:
             return messages, None
         captions = [caption_of(f"{where}, object {index}", each, notes) for index, each in enumerate(objects[:labels])]

@@ -12,6 +12,9 @@ from .conversations import INLINE
 from .faults import Fault, NoRow
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+ALPACA = {"instruction", "input"}
+QUESTION = ("query", "instruction", "input", "history")
+FORMS = {"response": QUESTION, "output": QUESTION, "conversation": (), "conversations": (), "messages": ()}  # the first is taken
 ORDER = "system if any, then user and assistant in turn, the assistant last"
 
 
@@ -42,15 +45,13 @@ class OldRow(msgspec.Struct):
 
 def turns_of(where: str, old: OldRow) -> list[Message]:
     """The conversation as messages. Raises NoRow where it has no answer, a blank one, or its turns are out of order."""
-    if old.response is not None:
-        turns = [*(old.history or ()), [old.query, old.response]]
+    answer = old.response if old.response is not None else old.output
+    if answer is not None:
+        turns = [*(old.history or ()), [question_of(old), answer]]
         if any(len(turn) != 2 or turn[1] is None for turn in turns):
             raise NoRow(Fault("history of another form", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
         pairs = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
         messages = [Message(role, text) for role, text in pairs if text is not None]
-    elif old.output is not None:  # Alpaca's
-        query = "\n".join(filter(None, (old.instruction, old.input)))
-        messages = [*([Message("user", query)] if query else ()), Message("assistant", old.output)]
     elif old.conversation is not None:
         pairs = [(role, turn.get(role)) for turn in old.conversation for role in ("human", "assistant")]
         messages = [_message(where, {"role": role, "content": text}) for role, text in pairs]
@@ -69,6 +70,18 @@ def turns_of(where: str, old: OldRow) -> list[Message]:
     if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
         raise NoRow(Fault("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
     return messages
+
+
+def question_of(old: OldRow) -> str | None:
+    """The last question: `query`, or Alpaca's instruction and input; None where there is none."""
+    return old.query if old.query is not None else "\n".join(filter(None, (old.instruction, old.input))) or None
+
+
+def unused_columns(old: OldRow) -> list[str]:
+    """The columns with content that `turns_of` does not take, as another form of the conversation comes first."""
+    answer = next((name for name in FORMS if getattr(old, name) is not None), "")
+    used = {answer, *FORMS.get(answer, ())} - (ALPACA if old.query is not None else set())
+    return [name for name in dict.fromkeys((*FORMS, *QUESTION)) if name not in used and getattr(old, name)]
 
 
 def _message(where: str, turn: dict[str, Any]) -> Message:

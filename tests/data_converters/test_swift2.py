@@ -83,6 +83,71 @@ def test_find_and_describe(source, folder):
     ]
 
 
+ALPACA = {"instruction": "I", "input": "Q", "output": "A", "images": ["a.jpg"]}
+HISTORIES = {  # name -> (row, its turns, what is counted)
+    "one turn": (ALPACA | {"history": [["q", "a"]]}, ["user: <image>q", "assistant: a", "user: I\nQ", "assistant: A"], {}),
+    "two turns and a system": (
+        ALPACA | {"history": [["q", "a"], ["r", "b"]], "system": "S"},
+        ["system: S", "user: <image>q", "assistant: a", "user: r", "assistant: b", "user: I\nQ", "assistant: A"],
+        {},
+    ),
+    "none": (ALPACA | {"history": []}, ["user: <image>I\nQ", "assistant: A"], {}),
+    "null": (ALPACA | {"history": None}, ["user: <image>I\nQ", "assistant: A"], {}),
+    "instruction and response": (
+        {"instruction": "I", "response": "A", "history": [["q", "a"]], "images": ["a.jpg"]},
+        ["user: <image>q", "assistant: a", "user: I", "assistant: A"],
+        {},
+    ),
+    "query and output": ({"query": "Q", "output": "A", "images": ["a.jpg"]}, ["user: <image>Q", "assistant: A"], {}),
+    "query and instruction": (
+        {"query": "Q", "instruction": "I", "response": "A", "images": ["a.jpg"]},
+        ["user: <image>Q", "assistant: A"],
+        {"column instruction, left out": 1},
+    ),
+    "beside messages": (
+        {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}], "history": [["q", "a"]], "image": "a.jpg"},
+        ["user: <image>Q", "assistant: A"],
+        {"column history, left out": 1},
+    ),
+    "two answers": (
+        {"query": "Q", "response": "A", "output": "B", "images": ["a.jpg"]},
+        ["user: <image>Q", "assistant: A"],
+        {"column output, left out": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_no_turn_is_lost(source, name):
+    row, turns, counts = HISTORIES[name]
+    path = source(row)
+    assert said(rows(path)[0]) == turns
+    assert counted(path) == counts
+
+
+@pytest.mark.parametrize("history", [[["q"]], [["q", "a", "b"]], [["q", None]], ["q"]])
+def test_a_history_of_another_form_is_a_fault_of_instruction_rows_too(source, history):
+    with pytest.raises(GroundswiftError, match="1 fault"):
+        rows(source(ALPACA | {"history": history}))
+
+
+BOX, CAPTION = "box of an object that only <ref-object> names, left out", "caption of an object that only <bbox> names, left out"
+NAMED = {  # name -> (question, answer, objects, counts)
+    "only by its caption": ("Find <ref-object>", "None", [GUY], {BOX: 1}),
+    "only by its box": ("What is at <bbox>?", "A guy", [GUY], {CAPTION: 1}),
+    "the second only by its caption": ("Find <ref-object> and <ref-object>", "<bbox>", [GUY, GUY], {BOX: 1}),
+    "a box without a caption": ("What is at <bbox>?", "A guy", [GUY | {"caption": None}], {}),
+    "by both": ("Find <ref-object>", "<bbox>", [GUY], {}),
+    "by none": ("Look", "Yes", [GUY], {"object that no placeholder names, left out": 1}),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_no_box_and_no_caption_is_lost_in_silence(source, name):
+    question, answer, objects, counts = NAMED[name]
+    assert counted(source(find(query=question, response=answer, objects=text_of(*objects)))) == counts
+
+
 def test_several_boxes_for_one_placeholder(source):
     (row,) = rows(source(find(objects=text_of(GUY | {"bbox": [[138, 136, 235, 359], [1, 2, 3.5, 4]]}))))
     assert said(row) == ["user: <image>Find <ref-object>", "assistant: <bbox><bbox>"]
