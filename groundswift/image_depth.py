@@ -1,4 +1,4 @@
-"""Grey images of more than 8 bits -> 8 bits, by the scale that their mode and values allow; none is guessed. Pure."""
+"""Grey images of more than 8 bits -> 8 bits, by their mode, and where that does not say, by the range of the values. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from PIL import Image
 
 from .errors import GroundswiftError
 
+SIXTEEN_BITS = {"PNG", "PPM"}  # formats of at most 16 bits, which Pillow may open in mode I
 SCALABLE = "expected whole values of 0..65535, or floats of 0..1, 16..255 or 4096..65535 at the brightest; save it with 8 bits"
 FLOAT_SCALES = ((0.0, 1.0, 255.0), (16.0, 255.0, 1.0), (4096.0, 65535.0, 1 / 256))  # (lowest, highest) brightest value, factor
 
@@ -20,7 +21,7 @@ def is_deep(mode: str) -> bool:
 def to_8_bits(image: Image.Image, format_name: str | None = None) -> Image.Image:
     """An image of mode L from one of mode I, I;16 or F; others come back as they are.
 
-    I;16, and I from a PNG file: the upper 8 of 16 bits. I: 0..255 as it is, 0..65535 as I;16. F: by FLOAT_SCALES; whole numbers as I.
+    I;16, and I from a PNG or PGM file: the upper 8 of 16 bits. I: 0..255 as it is, 0..65535 as I;16. F: by FLOAT_SCALES; whole numbers as I.
     Raises GroundswiftError, without a place, for values below 0, above 65535 or not finite, and for floats that fit no scale.
     """
     if not is_deep(image.mode):
@@ -30,7 +31,7 @@ def to_8_bits(image: Image.Image, format_name: str | None = None) -> Image.Image
         return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
         return Image.fromarray(np.rint(_from_floats(values)).astype(np.uint8))
-    return Image.fromarray(_from_whole(values, format_name == "PNG").astype(np.uint8))
+    return Image.fromarray(_from_whole(values, format_name in SIXTEEN_BITS).astype(np.uint8))
 
 
 def _from_whole(values: NDArray, sixteen_bits: bool = False) -> NDArray:
