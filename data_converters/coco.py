@@ -83,6 +83,10 @@ class DetectionOptions(AskingOptions, frozen=True, kw_only=True):
     def read(self, notes: Notes) -> Reading:
         return self.read_by(Hands(), notes)
 
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+        """Every format of boxes by class defines this: it can share its work among processes."""
+        raise NotImplementedError
+
 
 class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     """Turn a COCO instance file into rows: a question for all classes, for one class each, or for those present.

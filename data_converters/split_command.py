@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -15,6 +15,7 @@ from groundswift.terminal import echo, echo_json, one_line
 from .faults import Notes
 from .parts import write_parts
 from .split import SplitOptions
+from .split_gt import GroundTruthParts
 from .split_plan import Part, SplitPlan, SplitReport, parts_of, plan_split, routed_lines
 
 SHOWN = 5  # classes in the text
@@ -42,7 +43,7 @@ class PartsCommand(click.Command):
 )
 @click.option("--parts", multiple=True, required=True, metavar="NAME=SIZE...", help="Two parts or more: fractions, or counts of groups.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What decides where chance does.")
-@click.option("--by", type=click.Choice(["image"]), default="image", show_default=True, help="What must not stand in two parts.")
+@click.option("--gt", metavar="ANN.json", help="COCO file that the rows were converted from: each part gets its own, NAME.json.")
 @click.option("--same-content", is_flag=True, help="Read all pictures: files with the same bytes are one picture.")
 @click.option(
     "--stratify", type=click.Choice(["label", "none"]), default="label", show_default=True, help="Spread classes, or chance alone."
@@ -51,7 +52,7 @@ class PartsCommand(click.Command):
 @click.option("--dry-run", is_flag=True, help="Read, decide and count; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object, all classes among them.")
 def split(
-    data: str, out: Path | None, parts: tuple[str, ...], by: str, stratify: str, dry_run: bool, as_json: bool, **options: object
+    data: str, out: Path | None, parts: tuple[str, ...], gt: str | None, stratify: str, dry_run: bool, as_json: bool, **options: object
 ) -> None:
     """Split a JSONL file of swift rows into parts that share no image.
 
@@ -66,6 +67,9 @@ def split(
     every part where it has groups enough; images without labels are spread like a class. Lines are copied byte by byte, in
     their order.
 
+    With --gt each part also gets the COCO file to score it with: the images that its rows name by sample_id, with their
+    annotations. Images that no row names are in no part, and are counted.
+
     Blank lines are left out and counted. A line that is no JSON object, or that has an image that is none, is a fault: nothing
     is written; --on-error skip leaves such lines out and counts them.
 
@@ -73,16 +77,21 @@ def split(
     Example:
       groundswift split data.jsonl --out parts/ --parts train=0.9 val=0.05 test=0.05 --seed 7
       groundswift split data.jsonl --out parts/ --parts train=1.0 val=500 --same-content
+      groundswift split data.jsonl --out parts/ --parts train=0.9 val=0.1 --gt annotations.json
     """
     if not dry_run and out is None:
         raise click.UsageError("Missing option '--out' (or --dry-run).")
     asked = parts_of(parts)
     how = SplitOptions(stratify=stratify == "label", **options)
     notes = Notes(how.on_error)
+    truth = GroundTruthParts(gt, [part.name for part in asked]) if gt is not None else None
     if dry_run:
-        report = planned(data, asked, how, notes).report
+        plan = planned(data, asked, how, notes)
+        report = plan.report
+        for _ in with_ground_truth(plan, truth, routed_lines(plan)) if truth else ():
+            pass
     else:
-        report = written(data, asked, how, notes, [out / f"{part.name}.jsonl" for part in asked])
+        report = written(data, asked, how, notes, out, truth)
     echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, notes, out if not dry_run else None))
 
 
@@ -95,25 +104,45 @@ def planned(data: str, parts: Sequence[Part], options: SplitOptions, notes: Note
         return plan_split(data, parts, options, notes, bar.update)
 
 
-def written(data: str, parts: Sequence[Part], options: SplitOptions, notes: Notes, paths: Sequence[Path]) -> SplitReport:
+def written(
+    data: str, parts: Sequence[Part], options: SplitOptions, notes: Notes, out: Path, truth: GroundTruthParts | None
+) -> SplitReport:
     """Both passes, with a progress bar each. The places to write are tried before the first."""
     from tqdm import tqdm
 
-    for path in paths:
-        if os.path.exists(path) and os.path.exists(data) and os.path.samefile(path, data):
-            raise fault(path, "is the file to split", "another folder, or another name for the part")
+    paths = [out / f"{part.name}.jsonl" for part in parts]
+    truth_paths = [out / f"{part.name}.json" for part in parts] if truth else []
+    for path in [*paths, *truth_paths]:
+        for source in (data, truth.path) if truth else (data,):
+            if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+                raise fault(path, "is the file to split", "another folder, or another name for the part")
     plans: list[SplitPlan] = []
 
     def lines() -> Iterator[tuple[int, bytes]]:
         plans.append(planned(data, parts, options, notes))
         with tqdm(total=len(plans[0].part_of_row), desc="write", unit="row", unit_scale=True, disable=None) as bar:
-            yield from routed_lines(plans[0], bar.update)
+            routed = routed_lines(plans[0], bar.update)
+            yield from with_ground_truth(plans[0], truth, routed) if truth else routed
 
-    write_parts(paths, lines())
+    write_parts([*paths, *truth_paths], lines())
     report = plans[0].report
     for part, path in zip(report.parts, paths, strict=True):
         part.out = str(path)
+    for part, path in zip(report.parts, truth_paths, strict=False):
+        part.gt = str(path)
     return report
+
+
+def with_ground_truth(plan: SplitPlan, truth: GroundTruthParts, routed: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The lines of all parts, then the ground truth of each as a further part; what it holds goes into the plan's report."""
+    for number, (part, line) in enumerate(routed, 1):
+        truth.assign(line, part, f"{plan.facts.index.path}: row {number}")
+        yield part, line
+    report, (held, without_row) = plan.report, truth.counts()
+    report.gt_images_without_row = without_row
+    for part, holds in enumerate(held):
+        report.parts[part].gt_images, report.parts[part].gt_annotations = holds
+        yield from ((len(held) + part, chunk) for chunk in truth.chunks(part))
 
 
 def summary(report: SplitReport, notes: Notes, out: Path | None) -> str:
@@ -125,6 +154,9 @@ def summary(report: SplitReport, notes: Notes, out: Path | None) -> str:
         f"{each.groups:>10}  {each.share:>6.1%}  {each.rows:>10}  {each.images:>10}  {each.objects:>10}  {each.name}"
         for each in report.parts
     ]
+    if report.gt_images_without_row is not None:
+        lines += [f"ground truth of {each.name}: {each.gt_images} images, {each.gt_annotations} annotations" for each in report.parts]
+        lines.append(f"{report.gt_images_without_row} images of --gt have no row and are in no part")
     lines += class_lines(report)
     if notes.left_out.counts:
         lines += ["left out or taken otherwise:", *notes.left_out.lines()]

@@ -74,7 +74,7 @@ def targets_of(parts: Sequence[Part], groups: int) -> list[int]:
 
 
 class PartReport(msgspec.Struct):
-    """What a part holds. `share`: of the groups."""
+    """What a part holds. `share`: of the groups. `gt`, with its counts: the COCO file of the part."""
 
     name: str
     groups: int
@@ -83,6 +83,9 @@ class PartReport(msgspec.Struct):
     images: int
     objects: int
     out: str | None = None
+    gt: str | None = None
+    gt_images: int | None = None
+    gt_annotations: int | None = None
 
 
 class ClassReport(msgspec.Struct):
@@ -112,6 +115,7 @@ class SplitReport(msgspec.Struct):
     missing_in_a_part: int = 0
     missing_though_enough: int = 0
     counts: dict[str, int] = {}
+    gt_images_without_row: int | None = None
 
 
 class SplitPlan(NamedTuple):

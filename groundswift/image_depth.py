@@ -21,7 +21,7 @@ def is_deep(mode: str) -> bool:
 def to_8_bits(image: Image.Image, format_name: str | None = None) -> Image.Image:
     """An image of mode L from one of mode I, I;16 or F; others come back as they are.
 
-    I;16, and I from a PNG or PGM file: the upper 8 of 16 bits. I: 0..255 as it is, 0..65535 as I;16. F: by FLOAT_SCALES; whole numbers as I.
+    I;16, and I from a PNG or PGM file: the upper 8 of 16 bits. I: 0..255 as it is, 0..65535 as I;16. F: by FLOAT_SCALES; whole ones as I.
     Raises GroundswiftError, without a place, for values below 0, above 65535 or not finite, and for floats that fit no scale.
     """
     if not is_deep(image.mode):

@@ -381,7 +381,7 @@ def test_ways_to_write_parts(words, parts):
         pytest.param(["set.jsonl", "--out", "out"], id="no parts"),
         pytest.param(["--out", "out", "--parts", "a=1", "b=2"], id="no file"),
         pytest.param(["set.jsonl", "--out", "out", "--parts", "a=1", "b=2", "more.jsonl"], id="two files"),
-        pytest.param(["set.jsonl", "--out", "out", "--parts", "a=1", "b=2", "--by", "row"], id="by"),
+        pytest.param(["set.jsonl", "--out", "out", "--parts", "a=1", "b=2", "--by", "image"], id="an option that is gone"),
     ],
 )
 def test_wrong_use(words):
