@@ -1,20 +1,22 @@
-"""JSON documents with many parts, of which few are needed at a time: the file is mapped, not copied, and parts are decoded one by one."""
+"""JSON documents with many parts, of which few are needed at a time: parts are decoded one by one; a file beyond memory is mapped."""
 
 from __future__ import annotations
 
 import codecs
 import mmap
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import GroundswiftError, fault
+from groundswift.file_guard import regular_size
 from groundswift.storage import local_copy
 
 from .faults import Fault, NoRow
 
 NO_ROW = "row unreadable"  # the reason to count by
+SHARE = 16  # a document of up to 1/16 of the memory is read into it: several workers may each hold one
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a text raises that is no JSON, or not of a type
 
 
@@ -25,7 +27,7 @@ class Key(str):
 
 
 def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such a file") -> Any:
-    """A JSON file as a type; its `msgspec.Raw` parts stay on the disk. Raises GroundswiftError where it cannot be read as that, which
+    """A JSON file as a type; its `msgspec.Raw` parts stay encoded. Raises GroundswiftError where it cannot be read as that, which
     `otherwise` says, or a `Key` of its type stands twice."""
     here, keys = local_copy(path), set()
 
@@ -36,15 +38,42 @@ def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such 
         return of(key)
 
     try:
-        if not os.path.getsize(here):
+        if not regular_size(here):
             raise fault(path, "is empty", expected)
         with open(here, "rb") as file:
-            text = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            text = memoryview(content_of(file, path))
         return msgspec.json.decode(text[3:] if text[:3] == codecs.BOM_UTF8 else text, type=kind, dec_hook=once)
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", expected) from None
     except NOT_JSON as error:
         raise fault(path, f"{otherwise} ({error})", expected) from None
+
+
+def content_of(file: BinaryIO, path: str) -> bytes | mmap.mmap:
+    """The content of a file: read where memory has room for it, else mapped: to touch a mapped file that has shrunk ends the process.
+
+    Raises GroundswiftError where it changes meanwhile.
+    """
+    before = os.fstat(file.fileno())
+    if before.st_size > memory_bytes() // SHARE:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    text, after = file.read(), os.fstat(file.fileno())
+    if len(text) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise changed(path)
+    return text
+
+
+def changed(path: str) -> GroundswiftError:
+    """The error of a source that another program writes to."""
+    return fault(path, "changed while it was read", "a file that stays as it is")
+
+
+def memory_bytes() -> int:
+    """The memory of this machine; where the system does not say, 16 GiB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 16 << 30
 
 
 def part(where: str, raw: msgspec.Raw, kind: Any, what: str, expected: str) -> Any:

@@ -20,6 +20,7 @@ from groundswift.storage import exists, is_url, shown, stat_key
 from .blocks import ITEMS, Made, Totals, blocks_of, make_block
 from .faults import Fault, Notes
 from .journal import output
+from .mapped_json import changed
 from .options_cli import as_given, path_fields
 from .processes import Hands, processors
 from .reading import Options, Reading
@@ -46,30 +47,36 @@ def convert_to_file(options: Options, out: Path | None, how: How, notes: Notes) 
     if isinstance(options, WholeOptions):
         check_running(how.resume, how.workers, how.engine)
         return options.write(out, notes, how.progress)
+    stamps = stamps_of(options)
     with Hands(how.workers or processors()) as hands:
         with without_collection():
             reading = options.read_by(hands, notes)
         with frozen():
-            return _converted(options, reading, out, how, hands, notes)
+            return _converted(options, reading, out, how, hands, notes, stamps)
 
 
-def _converted(options: Options, reading: Reading, out: Path | None, how: How, hands: Hands, notes: Notes) -> Totals:
+def _converted(
+    options: Options, reading: Reading, out: Path | None, how: How, hands: Hands, notes: Notes, stamps: dict[str, list[Any]]
+) -> Totals:
     if out is None:
         totals = Totals()
         for made in made_blocks(options, reading, how, hands, 0):
             totals.add(made.totals)
             notes.merge(made.notes)
+        check_unchanged(stamps)
         settle(options, reading, totals, notes)
         return totals
     with output(out, run_of(options), notes, how.resume) as under_way:
         for made in made_blocks(options, reading, how, hands, under_way.blocks):
             under_way.add(made)
+        check_unchanged(stamps)
         settle(options, reading, under_way.totals, notes)
     return under_way.totals
 
 
 def rows_of(options: Options, notes: Notes, progress: bool = False) -> Iterator[Row]:
     """The rows of a source, one after the other. Raises as `convert_to_file` does, once all have passed."""
+    stamps = stamps_of(options)
     reading, made = options.read(notes), 0
     with bar(reading, options.limit, 0, progress) as line:
         for block in blocks_of(reading.items, options.limit):
@@ -81,7 +88,21 @@ def rows_of(options: Options, notes: Notes, progress: bool = False) -> Iterator[
                     made += 1
                     yield row
             line.update(len(block))
+    check_unchanged(stamps)
     settle(options, reading, Totals(made), notes)
+
+
+def stamps_of(options: Options) -> dict[str, list[Any]]:
+    """The size and time of change of each file on this machine that the options name; folders and addresses have none."""
+    paths = [getattr(options, name) for name in path_fields(type(options)) if name not in ASIDE]
+    return {path: list(stat_key(path)) for path in paths if path and not is_url(path) and os.path.isfile(path)}
+
+
+def check_unchanged(stamps: dict[str, list[Any]]) -> None:
+    """Raise GroundswiftError where a file is another one than `stamps_of` saw: its rows would be of two states."""
+    for path, stamp in stamps.items():
+        if not os.path.isfile(path) or list(stat_key(path)) != stamp:
+            raise changed(path)
 
 
 def settle(options: Options, reading: Reading, totals: Totals, notes: Notes) -> None:
