@@ -224,7 +224,7 @@ def placed(image: CocoImage, label: Label, read: tuple[Box, bool], scale_wh: tup
     (x, y, width, height), crowd = read
     across, down = scale_wh
     box = [round(value, DIGITS) for value in (x * across, y * down, width * across, height * down)]
-    return PlacedAnnotation(image.id, label.rank + 1, box, None, box[2] * box[3], int(crowd), label.where)
+    return PlacedAnnotation(image.id, label.rank + 1, box, None, box[2] * box[3], int(crowd), place=label.where)
 
 
 def without_doubles(found: Sequence[PlacedAnnotation], notes: Notes) -> Iterator[PlacedAnnotation]:

@@ -52,6 +52,13 @@ class Found(NamedTuple):
     help="Predictions of an image and class that count, highest scores first. AR1, AR10 and AR100 keep their own limits.",
 )
 @click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at bad rows and boxes, or count them and go on.")
+@click.option(
+    "--ignored",
+    type=click.Choice(["keep", "crowd", "skip"]),
+    default="keep",
+    show_default=True,
+    help="Objects marked `ignore: 1` in the truth: ordinary objects (as pycocotools reads them), crowd boxes, or skipped.",
+)
 @click.option("--images", type=FILE, help="Folder of the pictures, for the report.")
 @click.option("--title", default="COCO mAP", show_default=True, help="Title of the report.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write report.html.")
@@ -89,7 +96,8 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
     if result is not None:
         _check_labels(result)
     left_out = Tally()
-    truth = read_truth(options["truth_path"], options["on_error"], left_out)
+    needs_images = result is not None or options["report"]
+    truth = read_truth(options["truth_path"], options["on_error"], left_out, options["ignored"], needs_images)
     found = _read(result or predictions, truth, rules, options["on_error"])
     evaluation = evaluated(truth, found.predictions, options["engine"], options["max_detections"])
     counts = {"predictions": len(found.predictions.scores), "beyond_max_detections": evaluation.beyond_limit}
@@ -192,7 +200,7 @@ def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
 
 
 def _truth_lines(counts: dict[str, Any], left_out: Tally) -> list[str]:
-    skipped = [f"annotations: {left_out.counts.total()} left out", *left_out.lines()] if left_out.counts else []
+    skipped = [f"annotations: {left_out.counts.total()} skipped or changed", *left_out.lines()] if left_out.counts else []
     return [f"truth: {counts['images']} images, {counts['truths']} boxes, {counts['crowd']} crowd boxes", *skipped]
 
 

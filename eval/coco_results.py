@@ -30,8 +30,9 @@ class CocoResult(msgspec.Struct, gc=False):
 
 
 def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tally: Tally | None = None) -> Predictions:
-    """All predictions of a result file, as they stand: not clipped, none removed, ordered by image id and then as in the file.
+    """All predictions of a result file as they are, not clipped, ordered by image id and then as in the file.
 
+    Only where the truth repeated an object, so often are equal predictions skipped too, and counted: the truth holds it once.
     Raises GroundswiftError where the file is no such list and, unless `on_error` is `skip`, at a prediction that cannot be scored; with
     `skip` it is left out and counted in `tally`.
     """
@@ -47,6 +48,7 @@ def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tal
             raise fault(f"{path}: prediction {number}", reason, "image_id and category_id of the truth, bbox of 4 numbers, score")
         else:
             left_out.add(reason.split(":")[0], f"prediction {number}")
+    kept = _without_copies(kept, truth, image_index, category_index, left_out)
     kept.sort(key=lambda row: image_index[row.image_id])
     return Predictions(
         np.array([image_index[row.image_id] for row in kept], dtype=np.int64),
@@ -54,6 +56,24 @@ def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tal
         as_boxes([row.bbox for row in kept]),
         np.array([row.score for row in kept], dtype=np.float64),
     )
+
+
+def _without_copies(
+    rows: list[CocoResult], truth: Truth, image_index: dict[int, int], category_index: dict[int, int], left_out: Tally
+) -> list[CocoResult]:
+    """The predictions, less one for each copy of an object that was skipped in the truth; of equal ones the best scored stay."""
+    if not truth.copies:
+        return rows
+    spare, seen, skipped = truth.copies.copy(), set(), set()
+    for number in sorted(range(len(rows)), key=lambda each: -rows[each].score):
+        row = rows[number]
+        key = image_index[row.image_id], category_index[row.category_id], tuple(row.bbox)
+        if key in seen and spare[key] > 0:
+            spare[key] -= 1
+            skipped.add(number)
+            left_out.add("equal to another one, of an object that the truth repeats", f"prediction {number}")
+        seen.add(key)
+    return [row for number, row in enumerate(rows) if number not in skipped]
 
 
 def _decoded(path: str | Path) -> list[CocoResult]:

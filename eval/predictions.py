@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.boxes import Boxes, as_boxes, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.errors import GroundswiftError, Tally, fault
 from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS
@@ -182,7 +182,7 @@ class AnswerReader:
         categories = np.array(self._category_index, dtype=np.int64)
         count_boxes(self.counts.changed, "boxes cut at the border of their image", images, placed.cut, self._image)
         count_boxes(self.counts.dropped, "boxes without area in their image", images, ~has_area, self._image)
-        doubled = has_area & doubles(images, categories, boxes)
+        doubled = has_area & exact_repeats((images, categories), boxes)
         count_boxes(self.counts.dropped, "exact duplicates", images, doubled, self._image)
         kept = np.flatnonzero(has_area & ~doubled)
         kept = kept[np.argsort(images[kept], kind="stable")]
@@ -198,16 +198,6 @@ def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], trut
     groups = found.groups * classes + category_index
     true_groups = truth.image_index * classes + truth.category_index
     return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px)[objects], true_groups[objects])
-
-
-def doubles(images: NDArray[np.int64], categories: NDArray[np.int64], boxes: Boxes) -> NDArray[np.bool_]:
-    """(N,) whether the same image, class and box stand further ahead already."""
-    order = np.lexsort((*boxes.T, categories, images))
-    same = (images[order][1:] == images[order][:-1]) & (categories[order][1:] == categories[order][:-1])
-    same &= (boxes[order][1:] == boxes[order][:-1]).all(axis=1)
-    repeated = np.zeros(len(images), dtype=bool)
-    repeated[order[1:]] = same
-    return repeated
 
 
 def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]], truth: Truth, rules: Rules) -> Answers:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -11,8 +12,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.boxes import Boxes, as_boxes, xyxy_to_xywh
-from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault, read_coco, structural_faults
+from groundswift.boxes import Boxes, as_boxes, clipped, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.coco_file import (
+    IGNORED,
+    REPEATED,
+    ROTATED,
+    CocoAnnotation,
+    CocoCategory,
+    CocoFile,
+    CocoImage,
+    Ignored,
+    annotation_fault,
+    read_coco,
+    structural_faults,
+)
 from groundswift.errors import GroundswiftError, Tally, fault
 
 OnError = Literal["stop", "skip"]
@@ -22,10 +35,24 @@ SHOWN = 5  # faults that an error lists before it gives their count
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Images and classes stand in the order of their ids; boxes in the order of the file, each with the index of its image and class.
+class Federated:
+    """What LVIS says besides boxes, class by index. In an image only its annotated classes and those of `negative` were looked for.
 
-    `areas_px2` is what COCO sorts into small, medium and large. A crowd box counts neither as found nor as missed.
+    `negative`: (images) lists of classes that were checked and are absent; `not_exhaustive`: of classes of which not every object has a
+    box, so that further detections are not false. `frequencies`: (classes) "r", "c" or "f"; "" where the file does not say.
+    """
+
+    negative: list[list[int]]
+    not_exhaustive: list[list[int]]
+    frequencies: list[str]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Images and classes in the order of their ids; boxes in the order of the file, each with the index of its image and class.
+
+    `areas_px2` is what COCO sorts into small, medium and large. A crowd box counts neither as found nor as missed. A size of 0 x 0 is
+    unknown. `copies`: how many exact repeats of an object were skipped, by (image index, class index, bbox xywh).
     """
 
     image_ids: list[int]
@@ -38,50 +65,118 @@ class Truth:
     boxes_xywh_px: Boxes
     areas_px2: NDArray[np.float64]
     is_crowd: NDArray[np.bool_]
+    federated: Federated | None = None
+    copies: Counter[tuple[int, int, tuple[float, ...]]] = field(default_factory=Counter)
 
 
-def truth_from_coco(coco: CocoFile, path: str | Path = "truth", on_error: OnError = "stop", tally: Tally | None = None) -> Truth:
+def truth_from_coco(
+    coco: CocoFile, path: str | Path = "truth", on_error: OnError = "stop", tally: Tally | None = None, ignored: Ignored = "keep"
+) -> Truth:
     """The columns of a COCO file. Area is the annotation's own, or width times height where it has none.
 
+    Exact repeats of an object are skipped, rotated boxes axis-aligned, objects marked ignore treated as `ignored`: counted in `tally`.
     Raises GroundswiftError where ids or sizes are ambiguous and, unless `on_error` is `skip`, where annotations cannot be used; with
-    `skip` they are left out and counted in `tally`.
+    `skip` those are counted in `tally`.
     """
-    _stop_at(structural_faults(coco, path))
+    _stop_at(structural_faults(coco, path, sizes_needed=False))
+    tally = tally if tally is not None else Tally()
     images = sorted(coco.images, key=lambda image: image.id)
     categories = sorted(coco.categories, key=lambda category: category.id)
     image_of = {image.id: image for image in images}
+    image_index = {image.id: index for index, image in enumerate(images)}
     category_index = {category.id: index for index, category in enumerate(categories)}
-    kept: list[CocoAnnotation] = []
-    left_out = tally if tally is not None else Tally()
-    faults = []
-    for row in coco.annotations:
-        reason = annotation_fault(row, image_of.get(row.image_id), row.category_id in category_index)
-        if reason is None:
-            reason = area_fault(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
-        if reason is None:
-            kept.append(row)
-        else:
-            left_out.add(reason, row.where())
-            faults.append(fault(path, f"{row.where()}: {reason}"))
+    faults: list[GroundswiftError] = []
+    kept = list(_usable(coco.annotations, image_of, category_index, ignored, path, tally, faults))
     if on_error == "stop":
         _stop_at(faults)
-    image_index = {image.id: index for index, image in enumerate(images)}
-    boxes = as_boxes([row.bbox for row in kept])
-    areas = boxes[:, 2] * boxes[:, 3]
-    given = [(index, row.area) for index, row in enumerate(kept) if row.area is not None]
-    if given:
-        areas[[index for index, _ in given]] = [area for _, area in given]
+    sizes_wh = np.array([(image.width, image.height) for image in images], dtype=np.int64).reshape(-1, 2)
+    columns = _columns(kept, image_index, category_index)
+    first, copies = _without_repeats(kept, columns, sizes_wh, tally)
     return Truth(
         image_ids=[image.id for image in images],
         file_names=[image.file_name for image in images],
-        sizes_wh=np.array([(image.width, image.height) for image in images], dtype=np.int64).reshape(-1, 2),
+        sizes_wh=sizes_wh,
         category_ids=[category.id for category in categories],
         category_names=[category.name for category in categories],
-        image_index=np.array([image_index[row.image_id] for row in kept], dtype=np.int64),
-        category_index=np.array([category_index[row.category_id] for row in kept], dtype=np.int64),
-        boxes_xywh_px=boxes,
-        areas_px2=areas,
-        is_crowd=np.array([row.iscrowd != 0 for row in kept], dtype=bool),
+        **{name: column[first] for name, column in columns.items()},
+        federated=_federated(images, categories, category_index),
+        copies=copies,
+    )
+
+
+def _usable(
+    annotations: Iterable[CocoAnnotation],
+    image_of: dict[int, CocoImage],
+    category_index: dict[int, int],
+    ignored: Ignored,
+    path: str | Path,
+    tally: Tally,
+    faults: list[GroundswiftError],
+) -> Iterator[CocoAnnotation]:
+    """The annotations that can be scored, rotated ones cut at the border of their image; others go to `faults` and `tally`."""
+    for row in annotations:
+        image = image_of.get(row.image_id)
+        reason = annotation_fault(row, image, row.category_id in category_index)
+        if reason is None:
+            reason = area_fault(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
+        if reason is not None:
+            tally.add(reason, row.where())
+            faults.append(fault(path, f"{row.where()}: {reason}"))
+            continue
+        if row.rotation:
+            tally.add(ROTATED, row.where())
+            if image.width and image.height:  # as the converter does: the rotated object's own box says nothing of the border
+                row.bbox = xyxy_to_xywh(clipped(xywh_to_xyxy([row.bbox]), (image.width, image.height)))[0].tolist()
+        if row.ignore:
+            tally.add(IGNORED[ignored], row.where())
+            row.iscrowd = 1 if ignored == "crowd" else row.iscrowd
+        if not (row.ignore and ignored == "skip"):
+            yield row
+
+
+def _columns(rows: list[CocoAnnotation], image_index: dict[int, int], category_index: dict[int, int]) -> dict[str, NDArray]:
+    """The arrays of `Truth` that have a number for each box."""
+    boxes = as_boxes([row.bbox for row in rows])
+    areas = boxes[:, 2] * boxes[:, 3]
+    given = [(index, row.area) for index, row in enumerate(rows) if row.area is not None]
+    if given:
+        areas[[index for index, _ in given]] = [area for _, area in given]
+    return {
+        "image_index": np.array([image_index[row.image_id] for row in rows], dtype=np.int64),
+        "category_index": np.array([category_index[row.category_id] for row in rows], dtype=np.int64),
+        "boxes_xywh_px": boxes,
+        "areas_px2": areas,
+        "is_crowd": np.array([row.iscrowd != 0 for row in rows], dtype=bool),
+    }
+
+
+def _without_repeats(
+    rows: list[CocoAnnotation], columns: dict[str, NDArray], sizes_wh: NDArray[np.int64], tally: Tally
+) -> tuple[NDArray[np.int64], Counter[tuple[int, int, tuple[float, ...]]]]:
+    """(the indices of the boxes that are not exact repeats within their image, how often each of the others is repeated)."""
+    images, categories, boxes = columns["image_index"], columns["category_index"], xywh_to_xyxy(columns["boxes_xywh_px"])
+    sizes = sizes_wh[images].reshape(-1, 2).astype(np.float64)
+    sizes[(sizes == 0).any(axis=1)] = np.inf
+    repeats = exact_repeats((images, categories, columns["is_crowd"]), clipped(boxes, sizes) if len(boxes) else boxes)
+    copies: Counter[tuple[int, int, tuple[float, ...]]] = Counter()
+    for index in np.flatnonzero(repeats).tolist():
+        tally.add(REPEATED, rows[index].where())
+        copies[int(images[index]), int(categories[index]), tuple(rows[index].bbox)] += 1
+    return np.flatnonzero(~repeats), copies
+
+
+def _federated(images: list[CocoImage], categories: list[CocoCategory], category_index: dict[int, int]) -> Federated | None:
+    """What the file says as LVIS does; None for an ordinary file. Classes that it does not have are passed over."""
+    if all(image.neg_category_ids is None and image.not_exhaustive_category_ids is None for image in images):
+        return None
+
+    def indices(ids: list[int] | None) -> list[int]:
+        return [category_index[number] for number in ids or () if number in category_index]
+
+    return Federated(
+        negative=[indices(image.neg_category_ids) for image in images],
+        not_exhaustive=[indices(image.not_exhaustive_category_ids) for image in images],
+        frequencies=[each.frequency if each.frequency in ("r", "c", "f") else "" for each in categories],
     )
 
 
@@ -103,12 +198,17 @@ def _stop_at(faults: list[GroundswiftError]) -> None:
     raise GroundswiftError(f"{len(faults)} faults in the truth:\n  {shown}" + ("\n  ..." if len(faults) > SHOWN else ""))
 
 
-def read_truth(path: str | Path, on_error: OnError = "stop", tally: Tally | None = None) -> Truth:
-    """`truth_from_coco` of a file. Raises GroundswiftError where it cannot be read or has no images."""
-    coco = read_coco(path)
+def read_truth(
+    path: str | Path, on_error: OnError = "stop", tally: Tally | None = None, ignored: Ignored = "keep", needs_images: bool = True
+) -> Truth:
+    """`truth_from_coco` of a file. `needs_images`: an image without a name or a size is an error.
+
+    Raises GroundswiftError where it cannot be read or has no images.
+    """
+    coco = read_coco(path, needs_images)
     if not coco.images:
         raise fault(path, "holds no images", "at least one")
-    return truth_from_coco(coco, path, on_error, tally)
+    return truth_from_coco(coco, path, on_error, tally, ignored)
 
 
 def truth_from_rows(rows: Iterable[TruthRow], categories: Sequence[str] | None = None) -> Truth:

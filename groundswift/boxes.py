@@ -57,6 +57,18 @@ def clipped(boxes_xyxy_px: ArrayLike, size_wh: ArrayLike) -> Boxes:
     return np.clip(as_boxes(boxes_xyxy_px), 0.0, np.concatenate([sizes, sizes], axis=-1))
 
 
+def exact_repeats(groups: Sequence[NDArray[np.int64]], boxes: ArrayLike) -> NDArray[np.bool_]:
+    """(N,) whether a box equals an earlier one of the same groups; `groups` are columns (N,), such as image and class."""
+    boxes = as_boxes(boxes)
+    order = np.lexsort((*boxes.T, *groups))
+    same = (boxes[order][1:] == boxes[order][:-1]).all(axis=1)
+    for column in groups:
+        same &= column[order][1:] == column[order][:-1]
+    repeated = np.zeros(len(boxes), dtype=bool)
+    repeated[order[1:]] = same
+    return repeated
+
+
 def area(boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
     """(N, 4) xyxy -> (N,) area in the square of the unit; inverted boxes have none."""
     boxes = as_boxes(boxes_xyxy)

@@ -7,59 +7,26 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage, convert, decode
 from .collecting import without_collection
 from .errors import GroundswiftError, fault
 from .records import half_character
 from .storage import local_copy, shown
 
+__all__ = ["CocoAnnotation", "CocoCategory", "CocoFile", "CocoImage", "annotation_fault", "read_coco", "repeated", "structural_faults"]
+
 LARGEST_SIDE_PX = 2**31 - 1
 
 
-class CocoImage(msgspec.Struct):
-    """`width` and `height` in px of the upright picture; `file_name` lies under the folder of the pictures."""
-
-    id: int
-    file_name: str
-    width: int
-    height: int
-
-
-class CocoCategory(msgspec.Struct):
-    """A class and the name that prompts and answers call it by."""
-
-    id: int
-    name: str
-
-
-class CocoAnnotation(msgspec.Struct, gc=False):
-    """`bbox` is xywh in original pixels, as it stands in the file: `annotation_fault` says what is wrong with it."""
-
-    image_id: int
-    category_id: int
-    bbox: list[float]
-    id: int | None = None
-    area: float | None = None
-    iscrowd: int = 0
-
-    def where(self) -> str:
-        return f"annotation {self.id}" if self.id is not None else f"an annotation of image {self.image_id}"
-
-
-class CocoFile(msgspec.Struct):
-    """What detection needs of an annotation file, in the file's order."""
-
-    images: list[CocoImage]
-    annotations: list[CocoAnnotation]
-    categories: list[CocoCategory]
-
-
-def read_coco(path: str | Path) -> CocoFile:
+def read_coco(path: str | Path, needs_images: bool = True) -> CocoFile:
     """Decode an annotation file, a local one or an address; fields that detection does not need are skipped unread.
 
-    Raises GroundswiftError that names the file and the place where it is missing, no JSON, or of another shape.
+    Rotated boxes become axis-aligned. `needs_images`: an image without a name or a size is an error.
+    Raises GroundswiftError that names the file and the place where it is missing, not JSON, or of another shape.
     """
     copy, path = local_copy(path), shown(path)
     try:
@@ -68,17 +35,17 @@ def read_coco(path: str | Path) -> CocoFile:
         raise fault(path, f"cannot be read ({error.strerror})", "a COCO annotation file") from None
     try:
         with without_collection():
-            return msgspec.json.decode(text, type=CocoFile)
+            return decode(text, CocoFile, needs_images)
     except msgspec.ValidationError as error:
         raise fault(path, str(error), "COCO with images, annotations and categories") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_lenient(path, text)
+        return _read_lenient(path, text, needs_images)
 
 
-def _read_lenient(path: str | Path, text: bytes) -> CocoFile:
+def _read_lenient(path: str | Path, text: bytes, needs_images: bool) -> CocoFile:
     """Python's own writer leaves NaN and Infinity in JSON: read those, so that the check can name the box; or say where JSON ends."""
     try:
-        return msgspec.convert(json.loads(text.decode("utf-8-sig")), CocoFile)
+        return convert(json.loads(text.decode("utf-8-sig")), CocoFile, needs_images)
     except msgspec.ValidationError as error:
         raise fault(path, str(error), "COCO with images, annotations and categories") from None
     except json.JSONDecodeError as error:
@@ -89,6 +56,17 @@ def _read_lenient(path: str | Path, text: bytes) -> CocoFile:
         raise fault(path, "JSON nested too deep") from None
 
 
+Ignored = Literal["keep", "crowd", "skip"]
+IGNORED: dict[str, str] = {  # what is done with objects marked `ignore: 1` -> the reason to count by
+    "keep": "object marked ignore, kept as an ordinary object (as pycocotools does)",
+    "crowd": "object marked ignore, treated as a crowd box",
+    "skip": "object marked ignore, skipped",
+}
+ROTATED = "rotated box, its axis-aligned box taken"  # a reason to count by
+REPEATED = "the same box of the same class again, skipped"  # a reason to count by
+UNKNOWN_WH = (0, 0)  # the size of an image whose size the file does not state
+
+
 def repeated(values: Iterable[object]) -> list[object]:
     """The values that come more than once, in order of appearance."""
     values = list(values)
@@ -97,8 +75,11 @@ def repeated(values: Iterable[object]) -> list[object]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def structural_faults(coco: CocoFile, path: str | Path) -> list[GroundswiftError]:
-    """What makes ids ambiguous or sizes senseless: repeated ids of images, annotations and categories, repeated or empty names, no size."""
+def structural_faults(coco: CocoFile, path: str | Path, sizes_needed: bool = True) -> list[GroundswiftError]:
+    """What makes ids ambiguous or sizes senseless: repeated ids of images, annotations and categories, repeated or empty names, no size.
+
+    Unless `sizes_needed`, an image may state no size.
+    """
     faults = []
     for what, values in (
         ("image id", (image.id for image in coco.images)),
@@ -115,6 +96,7 @@ def structural_faults(coco: CocoFile, path: str | Path) -> list[GroundswiftError
         fault(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px a side")
         for image in coco.images
         if not (1 <= image.width <= LARGEST_SIDE_PX and 1 <= image.height <= LARGEST_SIDE_PX)
+        and (sizes_needed or (image.width, image.height) != UNKNOWN_WH)
     ]
     return faults
 
@@ -130,6 +112,8 @@ def annotation_fault(row: CocoAnnotation, image: CocoImage | None, category_know
         return "unknown category"
     if len(row.bbox) != 4:
         return "box without 4 numbers"
+    if math.isnan(row.rotation):
+        return "rotation is not an angle"
     x, y, width, height = row.bbox
     if not all(map(math.isfinite, row.bbox)):
         return "box not finite"
@@ -137,6 +121,8 @@ def annotation_fault(row: CocoAnnotation, image: CocoImage | None, category_know
         return "box inverted"
     if width == 0 or height == 0:
         return "box empty"
+    if (image.width, image.height) == UNKNOWN_WH:
+        return None
     if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
         return "box outside its image"
     return None

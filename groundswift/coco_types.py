@@ -1,0 +1,235 @@
+"""The records of a COCO file, decoded strictly or, where exporters write other types than the format names, leniently.
+
+Lenient: ids and sizes as whole floats (1.0), `iscrowd` as false, true, 0.0 or 1.0. Text is never taken for a number, nor true for an id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import isfinite
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from .coco_rotation import axis_aligned
+
+Record = TypeVar("Record")
+
+
+class CocoImage(msgspec.Struct, omit_defaults=True):
+    """`width` and `height` in px of the upright image; `file_name` is relative to the folder of the images.
+
+    Where a file need not state them (`read_coco(..., needs_images=False)`), no name is "" and no size 0 x 0. LVIS: `neg_category_ids` are
+    classes that were checked and are absent, `not_exhaustive_category_ids` those of which not every object has a box; None elsewhere.
+    """
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    neg_category_ids: list[int] | None = None
+    not_exhaustive_category_ids: list[int] | None = None
+
+
+class CocoCategory(msgspec.Struct, omit_defaults=True):
+    """A class and the name that prompts and answers call it by. LVIS: `frequency` r, c or f (rare, common, frequent)."""
+
+    id: int
+    name: str
+    supercategory: Any = None
+    frequency: Any = None
+
+
+class CocoAnnotation(msgspec.Struct, gc=False):
+    """`bbox` is xywh in original pixels, `annotation_fault` says what is wrong with it.
+
+    `rotation`: degrees by which the object's own box was rotated; `bbox` is then the axis-aligned box of the rotated one. NaN: no angle.
+    `ignore`: as in the file, true where the object is not to be scored.
+    """
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    id: int | None = None
+    area: float | None = None
+    iscrowd: int = 0
+    ignore: Any = None
+    rotation: float = msgspec.field(default=0.0, name="groundswift rotation")
+
+    def where(self) -> str:
+        return f"annotation {self.id}" if self.id is not None else f"an annotation of image {self.image_id}"
+
+
+class CocoFile(msgspec.Struct):
+    """What detection needs of an annotation file, in the file's order."""
+
+    images: list[CocoImage]
+    annotations: list[CocoAnnotation]
+    categories: list[CocoCategory]
+
+
+class Whole(int):
+    """A whole number, written as one or as a float."""
+
+
+class Mark(int):
+    """0 or 1, also written as a float or as false and true."""
+
+
+class LenientImage(msgspec.Struct):
+    """An image that may be named by `coco_url` alone, as in LVIS."""
+
+    id: Whole
+    file_name: str | None | msgspec.UnsetType = msgspec.UNSET
+    width: Whole | None | msgspec.UnsetType = msgspec.UNSET
+    height: Whole | None | msgspec.UnsetType = msgspec.UNSET
+    coco_url: Any = None
+    neg_category_ids: list[Whole] | None = None
+    not_exhaustive_category_ids: list[Whole] | None = None
+
+
+class LenientCategory(msgspec.Struct):
+    """A class whose id may be a whole float."""
+
+    id: Whole
+    name: str
+    supercategory: Any = None
+    frequency: Any = None
+
+
+class LenientAnnotation(msgspec.Struct, gc=False):
+    """An annotation whose ids may be whole floats, and `iscrowd` false or true."""
+
+    image_id: Whole
+    category_id: Whole
+    bbox: list[float]
+    id: Whole | None = None
+    area: float | None = None
+    iscrowd: Mark = Mark(0)
+    ignore: Any = None
+
+
+class RotatedAnnotation(LenientAnnotation, gc=False):
+    """An annotation whose `attributes` may hold a rotation; its `segmentation` shows whether `bbox` follows it already."""
+
+    attributes: Any = None
+    segmentation: Any = None
+
+
+class LenientFile(msgspec.Struct):
+    """A file of lenient records."""
+
+    images: list[LenientImage]
+    annotations: list[LenientAnnotation]
+    categories: list[LenientCategory]
+
+
+class RotatedFile(msgspec.Struct):
+    """A file whose annotations may be rotated."""
+
+    images: list[LenientImage]
+    annotations: list[RotatedAnnotation]
+    categories: list[LenientCategory]
+
+
+ROTATION = b'"rotation"'  # what a file with rotated boxes holds
+LENIENT: dict[type, tuple[type, type]] = {  # kind -> lenient kind, and that of rotated boxes
+    CocoImage: (LenientImage, LenientImage),
+    CocoAnnotation: (LenientAnnotation, RotatedAnnotation),
+    CocoFile: (LenientFile, RotatedFile),
+}
+JSON_WORDS = {bool: "bool", float: "float", str: "str", type(None): "null", list: "array", dict: "object"}
+
+
+def decode(text: bytes | msgspec.Raw, kind: type[Record], needs_images: bool = True) -> Record:
+    """JSON -> CocoFile, CocoImage or CocoAnnotation. Raises what msgspec does; a ValidationError names the place, as `$.images[3].width`.
+
+    `needs_images`: an image without a name or a size is an error.
+    """
+    rotated, strict_error = ROTATION in bytes(text), None
+    if not rotated:
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except msgspec.ValidationError as error:
+            strict_error = error
+    return _lenient(partial(msgspec.json.decode, text), LENIENT[kind][rotated], needs_images, strict_error)
+
+
+def convert(content: Any, kind: type[Record], needs_images: bool = True) -> Record:
+    """The same for decoded JSON, which may hold NaN and infinity."""
+    try:
+        return _lenient(partial(msgspec.convert, content), LENIENT[kind][1], needs_images)
+    except OverflowError:
+        raise msgspec.ValidationError("Expected `int`, got infinity") from None
+
+
+def _lenient(read: Callable[..., Any], kind: type, needs_images: bool, strict_error: msgspec.ValidationError | None = None) -> Any:
+    try:
+        return _plain(read(type=kind, dec_hook=_whole_number), needs_images)
+    except msgspec.ValidationError as error:
+        same_place = strict_error is not None and _place(strict_error) == _place(error)
+        raise (strict_error if same_place else error) from None
+
+
+def _place(error: msgspec.ValidationError) -> str:
+    return str(error).rpartition(" - at ")[2]
+
+
+def _whole_number(kind: type, value: Any) -> Any:
+    """What msgspec calls for `Whole` and `Mark`. Raises ValueError for what is not such a number."""
+    if isinstance(value, bool) <= (kind is Mark) and isinstance(value, int | float) and isfinite(value) and value == int(value):
+        return kind(value)
+    raise ValueError(f"Expected `int`, got `{JSON_WORDS.get(type(value), type(value).__name__)}`")
+
+
+def _plain(found: Any, needs_images: bool) -> Any:
+    """The strict record of a lenient one."""
+    if isinstance(found, LenientImage):
+        return _image(found, needs_images, "")
+    if isinstance(found, LenientAnnotation):
+        return _annotation(found)
+    return CocoFile(
+        [_image(image, needs_images, f" - at `$.images[{index}]`") for index, image in enumerate(found.images)],
+        list(map(_annotation, found.annotations)),
+        [CocoCategory(int(each.id), each.name, each.supercategory, each.frequency) for each in found.categories],
+    )
+
+
+def _image(image: LenientImage, needs_images: bool, where: str) -> CocoImage:
+    name = image.file_name or name_of_url(image.coco_url)
+    stated = {"file_name": name, "width": image.width, "height": image.height}
+    for key, value in stated.items() if needs_images else ():
+        if value is msgspec.UNSET:
+            raise msgspec.ValidationError(f"Object missing required field `{key}`{where}")
+        if value is None:
+            kind, place = "str" if key == "file_name" else "int", where.replace("]`", f"].{key}`") or f" - at `$.{key}`"
+            raise msgspec.ValidationError(f"Expected `{kind}`, got `null`{place}")
+    return CocoImage(
+        int(image.id),
+        name or "",
+        int(image.width or 0),
+        int(image.height or 0),
+        _integers(image.neg_category_ids),
+        _integers(image.not_exhaustive_category_ids),
+    )
+
+
+def _integers(numbers: list[Whole] | None) -> list[int] | None:
+    return None if numbers is None else list(map(int, numbers))
+
+
+def _annotation(row: LenientAnnotation) -> CocoAnnotation:
+    number = None if row.id is None else int(row.id)
+    found = CocoAnnotation(int(row.image_id), int(row.category_id), row.bbox, number, row.area, int(row.iscrowd), row.ignore)
+    if isinstance(row, RotatedAnnotation):
+        found.bbox, found.rotation = axis_aligned(row.bbox, row.attributes, row.segmentation)
+    return found
+
+
+def name_of_url(url: object) -> str | None:
+    """The name of an image that only `coco_url` names: its folder and file, as in train2017/000000397133.jpg. Source: the LVIS API."""
+    if not isinstance(url, str):
+        return None
+    return "/".join([part for part in unquote(urlsplit(url).path).split("/") if part][-2:]) or None
