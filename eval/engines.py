@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from groundswift.errors import GroundswiftError
 
+from .memory import check_memory, needed_bytes
 from .predictions import Predictions
 from .truth import Truth
 
@@ -51,12 +53,13 @@ def detection_limits(max_detections: int) -> tuple[int, ...]:
 
 
 def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int = MAX_DETECTIONS) -> Accumulated:
-    """Match and accumulate. Raises GroundswiftError for an engine that there is not or that is not installed."""
+    """Match and accumulate. Raises GroundswiftError for an engine that is unknown or not installed, and where memory does not suffice."""
     check_engine(engine)
     limits = detection_limits(max_detections)
     shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
     if not truth.category_ids or not truth.image_ids:
         return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, max_detections)
+    check_memory(needed_bytes(truth, predictions, engine, math.prod(shape)), truth, predictions)
     return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, max_detections)
 
 

@@ -18,7 +18,7 @@ from groundswift.spaces import Space, placed
 
 Indices = NDArray[np.int64]
 FEWEST, FEWEST_OF_A_FIT = 5, 8  # boxes that a reading must explain: a named one, one whose scale was fitted to the boxes
-GROUPS, BOXES_OF_A_GROUP, PAIRS = 400, 50, 100_000  # what is looked at, at most
+GROUPS, BOXES_OF_A_GROUP, PAIRS = 400, 30, 20_000  # what is looked at, at most
 WINDOW = 0.1  # width in the logarithm of a scale, within which pairs agree on it
 NAMED = (
     Space("original_px", "pixels of the image"),

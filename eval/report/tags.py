@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,11 +50,21 @@ def candidates(box: XYWH, width: float, below: bool) -> Iterator[tuple[float, fl
         yield x + wide - width, edge
 
 
-def covered(places_xywh: NDArray[np.float64], others_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 4) and (M, 4) rectangles -> (N,) area of each that the others cover, counted once for each of them."""
-    low = np.maximum(places_xywh[:, None, :2], others_xywh[None, :, :2])
-    high = np.minimum((places_xywh[:, :2] + places_xywh[:, 2:])[:, None], (others_xywh[:, :2] + others_xywh[:, 2:])[None])
-    return np.clip(high - low, 0, None).prod(axis=2).sum(axis=1)
+class Coverage:
+    """How often each cell of 1 x 1 canvas unit is covered: what a new tag would lie on costs no more to find among many tags."""
+
+    def __init__(self, canvas_wh: tuple[float, float]) -> None:
+        self.cells = np.zeros((math.ceil(canvas_wh[1]) + 1, math.ceil(canvas_wh[0]) + 1), dtype=np.int32)
+
+    def _cells(self, x: float, y: float, width: float) -> NDArray[np.int32]:
+        return self.cells[round(y) : round(y + HEIGHT), round(x) : round(x + width)]
+
+    def amount(self, x: float, y: float, width: float) -> int:
+        """Cells under a tag, each counted once for every tag that covers it."""
+        return int(self._cells(x, y, width).sum())
+
+    def add(self, x: float, y: float, width: float) -> None:
+        self._cells(x, y, width)[...] += 1
 
 
 def place_tags(boxes: Sequence[XYWH], texts: Sequence[tuple[str, str]], below: Sequence[bool], canvas_wh: tuple[float, float]) -> list[Tag]:
@@ -61,13 +72,29 @@ def place_tags(boxes: Sequence[XYWH], texts: Sequence[tuple[str, str]], below: S
 
     `texts` are (label, what follows it and is never cut); `below` says whether the lower edge is tried first.
     """
-    taken = np.zeros((len(boxes), 4))
+    taken = Coverage(canvas_wh)
     tags = []
-    for i, (box, (label, suffix), under) in enumerate(zip(boxes, texts, below, strict=True)):
+    for box, (label, suffix), under in zip(boxes, texts, below, strict=True):
         text = shortened(label) + suffix
         width = min(text_width(text) + 2 * PADDING, canvas_wh[0])
-        places = np.array([(x, y, width, HEIGHT) for x, y in candidates(box, width, under)])
-        places[:, :2] = np.clip(places[:, :2], 0, (canvas_wh[0] - width, canvas_wh[1] - HEIGHT))
-        taken[i] = places[covered(places, taken[:i]).argmin()]
-        tags.append(Tag(text, float(taken[i, 0]), float(taken[i, 1]), width))
+        places = [(_within(x, canvas_wh[0] - width), _within(y, canvas_wh[1] - HEIGHT)) for x, y in candidates(box, width, under)]
+        x, y = _least_covered(places, width, taken)
+        taken.add(x, y, width)
+        tags.append(Tag(text, x, y, width))
     return tags
+
+
+def _within(value: float, most: float) -> float:
+    return float(min(max(value, 0.0), most))
+
+
+def _least_covered(places: Sequence[tuple[float, float]], width: float, taken: Coverage) -> tuple[float, float]:
+    """The first place that covers nothing, else the first of those that cover the least."""
+    best, least = places[0], None
+    for place in places:
+        amount = taken.amount(*place, width)
+        if amount == 0:
+            return place
+        if least is None or amount < least:
+            best, least = place, amount
+    return best

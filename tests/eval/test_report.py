@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from time import process_time
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -361,3 +363,22 @@ def test_the_same_runs_make_the_same_bytes(tmp_path, images_dir):
     for page in pages:
         write_report([make_run(images=[image_result()])], page, images_dir, "t")
     assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_time_of_tags_grows_with_their_number_and_not_its_square():
+    def seconds(count):
+        random = np.random.default_rng(0)
+        boxes = np.hstack([random.uniform(0, 400, (count, 2)), random.uniform(2, 40, (count, 2))]).tolist()
+        start = process_time()
+        place_tags(boxes, [("class", " 0.50")] * count, [False] * count, (440.0, 440.0))
+        return process_time() - start
+
+    seconds(100)
+    assert seconds(12_000) < 3 * 12 * seconds(1000)
+
+
+def test_thousands_of_boxes_in_one_image_make_a_report(tmp_path):
+    boxes = [DrawnBox("cat", (x % 97, x % 89, x % 97 + 9.5, x % 89 + 7), "false_alarm", 0.5) for x in range(3000)]
+    image = ImageResult(1, "1.jpg", (112, 100), "ok", [], boxes, 0.0)
+    write_report([make_run(labels=["cat"], images=[image])], tmp_path / "report.html", None, "t")
+    assert (tmp_path / "report.html").read_text().count("<g class=") > 3000
