@@ -16,6 +16,7 @@ from .bare_answers import BareAnswers, boxes_of_answers
 from .metrics.referring import score_referring
 from .predictions import Rules
 from .referring_rows import Key, Referred, ReferringRow, referred, rows_of
+from .result_file import NO_ANSWER
 from .space_check import Explanation, explain_mismatch
 from .truth import OnError
 
@@ -46,7 +47,9 @@ def read_asked(result: str | Path, rows: str | Path | None, rules: Rules, on_err
             _leave_out(asked, *question, where, on_error)
     for where, row in _usable(result, asked, on_error if rows else "pass"):
         asked.rows += 1
-        if row.response is None:
+        if row.error:
+            asked.left_out.add(NO_ANSWER, f"{where}: {row.error}")
+        elif row.response is None:
             _leave_out(asked, "no response", fault(where, "the row has no response", "the text that the model wrote"), where, on_error)
         elif row.key() not in asked.questions:
             if rows:

@@ -39,6 +39,7 @@ class ReferringRow(msgspec.Struct):
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    error: Any = None  # why there is no answer, as groundswift's plugin writes it
 
     def asked(self) -> str:
         """All that the user said."""

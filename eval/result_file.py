@@ -19,6 +19,7 @@ from .truth import OnError, Truth
 KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
 )
+NO_ANSWER = "no answer: the row could not be given to the model"
 HIGHEST_LOGPROB, LOWEST_LOGPROB = 1e-3, -1e6
 
 
@@ -49,6 +50,7 @@ class ResultRow(msgspec.Struct):
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    error: Any = None  # why there is no answer, as groundswift's plugin writes it: the image could not be read, the row is too long
 
 
 class TokenResultRow(ResultRow):
@@ -86,6 +88,9 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             continue
         reader.counts.read += 1
         index = index_of[row.sample_id]
+        if row.error:
+            reader.counts.rows.add(NO_ANSWER, f"image {row.sample_id}: {row.error}")
+            continue
         asked = index, hash(str(row.messages[0].content)) if row.messages else None
         if asked in seen:
             reader.counts.rows.add("doubled", f"image {row.sample_id} at line {number}")
@@ -118,7 +123,7 @@ def row_fault(
     if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
         what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
         return "limits of its own", fault(where, what, "rows that leave the limits to the run, or --on-error skip")
-    if isinstance(row, TokenResultRow) and (row.logprobs is None or (row.response and not row.logprobs.content)):
+    if isinstance(row, TokenResultRow) and not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
         return "no logprobs", fault(
             where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
         )

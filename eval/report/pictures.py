@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from groundswift.errors import GroundswiftError
+from groundswift.file_guard import path_inside
 from groundswift.images import open_image
 
 from ..result import ImageResult, Run
@@ -83,12 +85,21 @@ def data_uri(picture: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+def path_of(file_name: str, images_dir: Path) -> str | None:
+    """Where a picture is, None where its name leads out of the folder; an absolute name may lead into it."""
+    folder = os.path.abspath(images_dir)
+    return path_inside(folder, os.path.relpath(file_name, folder) if os.path.isabs(file_name) and "\0" not in file_name else file_name)
+
+
 def embedded(image: ImageResult, images_dir: Path | None) -> tuple[str | None, str]:
     """(data URI or None, what has to be said: why there is no picture, or that its size is not the one that the truth states)."""
     if images_dir is None:
         return None, "No picture: the folder of images was not given."
+    path = path_of(image.file_name, images_dir)
+    if path is None:
+        return None, "No picture: its name leads out of the folder of images."
     try:
-        picture = open_image(Path(images_dir) / image.file_name)
+        picture = open_image(path)
     except GroundswiftError as error:
         return None, f"No picture: {error}."
     if picture.size == tuple(image.size_wh):

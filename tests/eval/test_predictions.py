@@ -352,3 +352,24 @@ def test_ids_that_became_text_are_joined(tmp_path):
     cat = format_answer([Located("cat", (0, 0, 10, 10))])
     answers = read_answers(result_file(tmp_path, row("30", cat), row("4", cat)), TRUTH, Rules("qwen2_vl"))
     assert answers.statuses == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("score", ["constant", "logprob"])
+def test_a_row_that_could_not_be_asked_counts_as_missed(tmp_path, score):
+    cat = format_answer([Located("cat", (0, 0, 10, 10))])
+    tokens = {"logprobs": {"content": [{"token": cat, "logprob": -0.5}]}}
+    failed = row(30, "", error="30.jpg: not a readable image")
+    path = result_file(tmp_path, row(4, cat, **tokens), failed)
+    answers = read_answers(path, TRUTH, Rules("qwen2_vl", score=score))
+    assert answers.statuses == ["ok", "missing"]
+    assert answers.counts.rows.counts == {"no answer: the row could not be given to the model": 1}
+    assert answers.counts.rows.examples == {
+        "no answer: the row could not be given to the model": ["image 30: 30.jpg: not a readable image"]
+    }
+    path = result_file(tmp_path, row(4, cat, **tokens), failed, row(30, cat, **tokens))  # it was asked again, and answered
+    assert read_answers(path, TRUTH, Rules("qwen2_vl", score=score)).statuses == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("error", [None, ""])
+def test_a_row_without_an_error_is_an_answer(tmp_path, error):
+    assert read_answers(result_file(tmp_path, row(30, "None", error=error)), TRUTH, Rules("qwen2_vl")).statuses == ["missing", "empty"]

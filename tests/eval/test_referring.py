@@ -234,3 +234,10 @@ def test_labelled_rows_are_no_referring_rows(tmp_path, labels):
     objects = {"ref": [], "bbox": []} if labels == "None" else {"ref": ["a"], "bbox": [BOX]}
     messages = [{"role": "user", "content": "<image>Find all."}]
     assert not holds_bare_boxes(write(tmp_path / "r.jsonl", [row(0, RIGHT, labels=labels, objects=objects, messages=messages)]))
+
+
+def test_a_row_that_could_not_be_asked_is_wrong(tmp_path):
+    found = document(tmp_path, [ROWS[0], row(7, "", error="a.jpg: not a readable image")])
+    assert found["acc_iou50"] == 0.5
+    assert found["counts"]["statuses"]["missing"] == 1
+    assert found["counts"]["rows_left_out"] == {"no answer: the row could not be given to the model": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -382,3 +383,45 @@ def test_thousands_of_boxes_in_one_image_make_a_report(tmp_path):
     image = ImageResult(1, "1.jpg", (112, 100), "ok", [], boxes, 0.0)
     write_report([make_run(labels=["cat"], images=[image])], tmp_path / "report.html", None, "t")
     assert (tmp_path / "report.html").read_text().count("<g class=") > 3000
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.png",
+        "a/../../secret.png",
+        "{root}/secret.png",
+        "{root}/images/../secret.png",
+        "",
+        ".",
+        "..",
+        "a\0b",
+        "file://{root}/secret.png",
+    ],
+)
+def test_no_image_from_outside_the_folder(tmp_path, name):
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    Image.new("RGB", (112, 84), "red").save(tmp_path / "secret.png")
+    image = image_result()
+    image.file_name = name.format(root=tmp_path)
+    write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t")
+    text = (tmp_path / "report.html").read_text()
+    assert "data:image/jpeg" not in text
+    assert "No picture: " in text
+
+
+@pytest.mark.parametrize("name", ["a/b.png", "./a/b.png", "a/../a/b.png", "{root}/images/a/b.png", "{root}/images/a/../a/b.png"])
+def test_images_inside_the_folder_are_shown(tmp_path, name):
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    Image.new("RGB", (112, 84), "red").save(tmp_path / "images" / "a" / "b.png")
+    image = image_result()
+    image.file_name = name.format(root=tmp_path)
+    write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t")
+    assert "data:image/jpeg" in (tmp_path / "report.html").read_text()
+
+
+def test_a_pipe_in_the_folder_is_not_opened(tmp_path):
+    (tmp_path / "images").mkdir()
+    os.mkfifo(tmp_path / "images" / "000001.jpg")
+    write_report([make_run(images=[image_result()])], tmp_path / "report.html", tmp_path / "images", "t")
+    assert "No picture: " in (tmp_path / "report.html").read_text()
