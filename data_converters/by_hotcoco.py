@@ -30,6 +30,7 @@ from groundswift.records import half_character, whole
 from groundswift.writing import write_whole
 
 from .categories import Category, read_categories
+from .class_edits import with_class_edits
 from .coco import DetectionOptions, detection_reading
 from .coco_elements import LOST
 from .faults import Fault, Notes, OnError
@@ -138,6 +139,7 @@ def labels_reading(
         notes.settle(options.annotations)
         if labelled:
             raise notes.nothing_left(options.annotations, "no image is left to make a row of")
+    coco = with_class_edits(coco, options, options.annotations, notes)
     reading = detection_reading(coco, options, Pictures(pictures.folder, pictures.check and not first), notes)
     if options.coco_out is not None:
         write_coco(coco, options.coco_out, notes)

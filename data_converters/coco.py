@@ -24,6 +24,7 @@ from groundswift.coco_file import CocoAnnotation, CocoFile, CocoImage, annotatio
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row, ready_row, whole
 
+from .class_edits import ClassOptions, with_class_edits, write_edited
 from .coco_columns import CocoColumns, ImageItem, ImageItems, items_by_columns
 from .coco_elements import LOST, read_what_can_be
 from .coco_pieces import read_pieces
@@ -31,7 +32,7 @@ from .faults import Fault, Notes
 from .fitting import Pictures, clipped
 from .processes import Hands
 from .prompts import Asking, check_names, filled, written_name
-from .reading import AskingOptions, Reading
+from .reading import Reading
 
 CROWD = "crowd box, kept out of the target"  # a reason to count by
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -63,7 +64,7 @@ EXPECTED = {  # reason of `annotation_fault` -> what stands there, what should
 }
 
 
-class DetectionOptions(AskingOptions, frozen=True, kw_only=True):
+class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
     """What every source of boxes by class has; see `DetectionMaker`."""
 
     classes: Annotated[
@@ -116,11 +117,23 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
       groundswift convert coco annotations.json --images images/ --out train.jsonl --negatives 500
     """
 
+    coco_out: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="Also write SOURCE with the classes as edited, for `groundswift eval coco-map --gt`.",
+            extra={"path": True, "metavar": "FILE"},
+        ),
+    ] = None
+
     def read_by(self, hands: Hands, notes: Notes) -> Reading:
         coco = read_pieces(self.annotations, hands) or read_what_can_be(self.annotations, notes)
         if not coco.images:
             notes.settle(self.annotations)
-        return detection_reading(coco, self, self.pictures(), notes)
+        edited = with_class_edits(coco, self, self.annotations, notes)
+        reading = detection_reading(edited, self, self.pictures(), notes)
+        if self.coco_out is not None:
+            write_edited(self.annotations, self.coco_out, coco.categories, edited.categories, self)
+        return reading
 
 
 def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, pictures: Pictures, notes: Notes) -> Reading:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import nullcontext
 from copy import copy
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
 
 def check_encoding(values: list[Any]) -> None:
     """Raise GroundswiftError for an option whose bytes are no text: rows, which hold paths, names and questions, could not be written."""
-    for value in values:
+    for value in chain.from_iterable(each if isinstance(each, tuple) else (each,) for each in values):
         if isinstance(value, str | Path) and half_character(os.path.abspath(value)):  # a path may begin in the working folder
             raise fault(repr(str(value)), "bytes that are no UTF-8", "text")
 

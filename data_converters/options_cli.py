@@ -55,6 +55,8 @@ def _parameter(field: inspect.Field) -> click.Parameter:
     name = as_given(field.name)
     if isinstance(kind, inspect.BoolType):
         return click.Option([f"{name}/--no-{name[2:]}"], **settings | {"metavar": None})
+    if isinstance(kind, inspect.VarTupleType):
+        return click.Option([name], multiple=True, **settings | {"show_default": False})
     return click.Option([name], type=_click_type(kind), required=field.required, **settings)
 
 
