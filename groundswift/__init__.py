@@ -5,6 +5,7 @@ The kernel is pure: no torch, no swift. Names load on first use, so that the com
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from .grammars import format_answer, parse
     from .located import Answer, Located
     from .placing import from_original_px, resized_wh, to_original_px
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_CLONE = os.path.dirname(_HERE)
+if not os.path.isdir(os.path.join(_HERE, "eval")) and os.path.isfile(os.path.join(_CLONE, "eval", "__init__.py")):
+    __path__.append(_CLONE)  # in a clone the other packages are siblings of this folder
 
 __version__ = "0.1.0"
 __all__ = ["Answer", "Located", "families", "format_answer", "from_original_px", "parse", "resized_wh", "to_original_px"]

@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from . import __version__
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError
 from .terminal import echo, printable
 
 VERBS = {  # verb -> (module, its click command, one line of help)
@@ -19,12 +19,14 @@ VERBS = {  # verb -> (module, its click command, one line of help)
     "lint": ("groundswift.data_converters.lint.command", "lint", "Find the rows that swift would drop or learn wrongly."),
     "mix": ("groundswift.data_converters.mix_command", "mix", "Mix files of rows by weight into one training file."),
     "split": ("groundswift.data_converters.split_command", "split", "Split rows into parts that share no image."),
-    "plugin": ("groundswift.cli", "plugin", "Print the path for --custom_register_path."),
+    "plugin": ("groundswift.swift_plugins.grounding.plugin_command", "plugin", "Print the path for --custom_register_path."),
 }
+OF_SWIFT = {"swift", "torch", "torchvision", "transformers", "peft", "accelerate", "qwen_vl_utils"}  # what the extra [swift] brings
 
 
 class LazyGroup(click.Group):
-    """Lists its verbs without importing them, and prints a GroundswiftError as one plain message with exit status 1."""
+    """Lists its verbs without importing them, and prints a GroundswiftError, or that swift is not installed, as one plain
+    message with exit status 1."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(VERBS)
@@ -47,6 +49,12 @@ class LazyGroup(click.Group):
             raise
         except GroundswiftError as error:
             echo(f"error: {error}", err=True)
+            context.exit(1)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing not in OF_SWIFT:
+                raise
+            click.echo(f"error: this command needs ms-swift (no module {missing}); expected pip install 'groundswift[swift]'", err=True)
             context.exit(1)
 
 
@@ -84,56 +92,6 @@ def families(name: str | None, as_json: bool, markdown: bool) -> None:
         click.echo(json.dumps(family_table.facts(rows), ensure_ascii=False, indent=2))
     else:
         click.echo(family_table.markdown(rows) if markdown else family_table.text(rows))
-
-
-@click.command()
-@click.option(
-    "--check", "checkpoint", metavar="CHECKPOINT", help="Tell whether the plugins that a checkpoint was trained with are still there."
-)
-def plugin(checkpoint: str | None) -> None:
-    """Print the path of the file to give to swift's --custom_register_path.
-
-    swift writes that path into a checkpoint and loads it again at inference; --check tells whether it has moved since.
-
-    \b
-    Example:
-      swift sft --custom_register_path "$(groundswift plugin)" ...
-      groundswift plugin --check output/checkpoint-100
-    """
-    path = plugin_path()
-    if checkpoint is not None:
-        check_plugins(checkpoint, path)
-    click.echo(path)
-
-
-def plugin_path() -> str:
-    """Where `register.py` is installed, found without importing swift and torch."""
-    from importlib.util import find_spec
-
-    room = find_spec("groundswift.swift_plugins")
-    if room is None or not room.submodule_search_locations:
-        raise GroundswiftError("groundswift.swift_plugins is not installed; expected it beside the kernel")
-    return f"{list(room.submodule_search_locations)[0]}/register.py"
-
-
-def check_plugins(checkpoint: str, path: str) -> None:
-    """Raise GroundswiftError where a plugin path in a checkpoint's args.json leads nowhere from the working directory."""
-    import json
-    import os
-
-    where = os.path.join(checkpoint, "args.json")
-    try:
-        with open(where, encoding="utf-8") as file:
-            saved = json.load(file).get("external_plugins") or []
-    except (OSError, ValueError, AttributeError) as error:
-        raise fault(where, f"cannot be read ({error})", "the folder of a swift checkpoint") from None
-    gone = [name for name in saved if not os.path.isfile(os.path.expanduser(name))]
-    if gone:
-        raise fault(
-            where,
-            f"the plugin {', '.join(gone)} is not there any more",
-            f"swift called with --external_plugins {path}, which takes its place",
-        )
 
 
 if __name__ == "__main__":

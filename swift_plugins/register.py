@@ -19,6 +19,7 @@ from groundswift.swift_plugins.grounding.metric import CocoMapMetric
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
+from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
 from groundswift.swift_plugins.grounding.templates import template_metas
 
 MENDS = (
@@ -32,6 +33,7 @@ MENDS = (
     mends.keep_the_template_that_was_given,
     mends.print_errors_plainly,
     record_runs,
+    save_for_plain_transformers,
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,
     complete_rows_of_rlhf,

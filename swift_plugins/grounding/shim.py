@@ -1,19 +1,19 @@
 """A file that does not move: checkpoints name it instead of `register.py`, whose place changes with every environment and checkout.
 
 swift loads the plugin that a checkpoint names before any code of ours could explain that it is gone. This file stays in the user's
-data folder and imports the installed groundswift by name.
+data folder and imports the installed groundswift by name. swift runs it, so nobody but its owner may be able to write it.
 """
 
 from __future__ import annotations
 
 import filecmp
 import os
+import secrets
+import stat
 from pathlib import Path
 
-from groundswift.errors import GroundswiftError
-from groundswift.writing import write_whole
-
 REGISTER = Path(__file__).resolve().parents[1] / "register.py"
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
 TEXT = '''"""Loads the installed groundswift plugin by its name. Written by groundswift; checkpoints name it."""
 
 import sys
@@ -28,22 +28,78 @@ except ModuleNotFoundError as error:
 
 
 def shim_path() -> str:
-    """Where the file lies: `$XDG_DATA_HOME/groundswift/register.py`, by default in `~/.local/share`. swift expands the `~`."""
-    return os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share"), "groundswift", "register.py")
+    """The file's path: `$XDG_DATA_HOME/groundswift/register.py`, by default in `~/.local/share`. swift expands the `~`.
+
+    A relative XDG_DATA_HOME is ignored, as the XDG Base Directory Specification asks.
+    """
+    data_home = os.environ.get("XDG_DATA_HOME") or ""
+    folder = data_home if os.path.isabs(data_home) else os.path.join("~", ".local", "share")
+    return os.path.join(folder, "groundswift", "register.py")
 
 
 def standing_path(plugin: str) -> str:
     """What a checkpoint is to name for a plugin: the shim for groundswift's own, which is then written; the absolute path for others."""
     absolute = os.path.abspath(os.path.expanduser(plugin))
     shim = Path(os.path.expanduser(shim_path()))
-    if absolute == str(shim):
-        return shim_path()
-    if not (os.path.isfile(absolute) and filecmp.cmp(absolute, REGISTER, shallow=False)):
+    if absolute != str(shim) and not is_register(absolute):
         return absolute
     try:
-        shim.parent.mkdir(parents=True, exist_ok=True)
-        if not shim.is_file() or shim.read_text(encoding="utf-8") != TEXT:
-            write_whole(shim, [TEXT.encode()])
-    except (OSError, GroundswiftError):  # a home that cannot be written to: the checkpoint names the plugin where it is
-        return absolute
+        if not is_sound(shim):
+            write_shim(shim)
+    except OSError:  # a home that cannot be written to: the checkpoint names the plugin where it is
+        return absolute if is_register(absolute) else str(REGISTER)
     return shim_path()
+
+
+def is_own(plugin: str) -> bool:
+    """Whether a plugin file is groundswift's own: `register.py` or the file in the user's data folder, by what is in it."""
+    absolute = os.path.abspath(os.path.expanduser(plugin))
+    try:
+        return is_register(absolute) or os.path.isfile(absolute) and Path(absolute).read_bytes() == TEXT.encode()
+    except OSError:
+        return False
+
+
+def is_register(path: str) -> bool:
+    """Whether a file is a `register.py` of this version."""
+    return os.path.isfile(path) and filecmp.cmp(path, REGISTER, shallow=False)
+
+
+def is_sound(shim: Path) -> bool:
+    """Whether the file is there as it was written: no link, of this user, and writable by nobody else."""
+    try:
+        found = shim.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(found.st_mode):
+        return False
+    mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    return mine and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and shim.read_bytes() == TEXT.encode()
+
+
+def write_shim(shim: Path) -> None:
+    """Put the file in its place in one step, in place of a link and not through it, whatever the umask is. Raises OSError."""
+    make_folders(shim.parent)
+    temporary = shim.with_name(f".{shim.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as out:
+            out.write(TEXT.encode())
+            out.flush()
+            os.fsync(descriptor)
+        os.chmod(temporary, FILE_MODE)
+        os.replace(temporary, shim)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, none of them writable by others, whatever the umask is; groundswift's own folder is corrected."""
+    if not folder.parent.is_dir():
+        make_folders(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if folder.name != "groundswift" or not folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return
+    os.chmod(folder, FOLDER_MODE)

@@ -33,6 +33,9 @@ from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_
 from .special_templates import SPECIAL, stock_meta
 
 FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (*row.swift_templates, *row.templates)}
+STOCK_OF_TEMPLATE = {  # our template -> (family, swift's own template that it is made from)
+    name: (row.name, stock) for row in FAMILIES.values() for stock, name in zip(row.swift_templates, row.templates, strict=True)
+}
 PADDING = (122, 116, 104)  # the mean colour of CLIP's training images, with which LLaVA pads
 
 
@@ -200,11 +203,26 @@ def template_metas() -> list[TemplateMeta]:
         for stock, name in zip(row.swift_templates, row.templates, strict=True):
             meta = stock_meta(stock)
             meta.template_type = name
-            classes = (GroundingMixin, *SPECIAL.get(stock, ()), meta.template_cls)
-            meta.template_cls = type(name, classes, {"family": row.name, "__module__": __name__})
-            globals()[name] = meta.template_cls  # workers find it by this name
+            meta.template_cls = template_class(name)
             metas.append(meta)
     return metas
+
+
+def template_class(name: str) -> type:
+    """Our template class of a name such as `qwen2_vl_grounding`, made once a process and kept as an attribute of this module."""
+    made = globals().get(name)
+    if made is None:
+        family, stock = STOCK_OF_TEMPLATE[name]
+        classes = (GroundingMixin, *SPECIAL.get(stock, ()), stock_meta(stock).template_cls)
+        made = globals()[name] = type(name, classes, {"family": family, "__module__": __name__})
+    return made
+
+
+def __getattr__(name: str) -> type:
+    """A spawned process unpickles templates before it has loaded the plugin, and looks for their classes by name."""
+    if name in STOCK_OF_TEMPLATE:
+        return template_class(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def family_of(template: Any) -> str:

@@ -1,0 +1,243 @@
+"""A merged, exported or quantised model by plain transformers: the same ids, answers and AP as by swift, with the run's text and limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from groundswift.cli import main
+from groundswift.placing import resized_wh
+from groundswift.resizing import Limits
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
+PLAIN = Path(__file__).with_name("plain_transformers.py")
+COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa", "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
+STEP = ["--max_steps", "1", "--learning_rate", "1e-9", "--check_model", "false", "--fp16", "false", "--report_to", "none"]
+SYSTEM = "You find 'things' in images.\nAnswer with \"boxes\" {{ only }}. 物 😀 \\"
+
+
+def train(plugin: Path, rows: Path, out: Path, *words: str, model: Path = EMBEDDED) -> Path:
+    from swift import sft_main
+
+    sft_main(
+        ["--model", str(model), *COMMON, *STEP, "--custom_register_path", str(plugin), "--dataset", f"{rows}#2", *words]
+        + ["--split_dataset_ratio", "0", "--add_version", "false", "--output_dir", str(out)]
+    )
+    return out / "checkpoint-1"
+
+
+def export(out: Path, *words: str) -> Path:
+    from swift import export_main
+
+    export_main([*words, "--output_dir", str(out)])
+    return out
+
+
+def by_swift(model: Path, rows: Path, out: Path, *words: str) -> list[str]:
+    from swift import infer_main
+
+    infer_main(
+        ["--model", str(model), *COMMON, "--val_dataset", str(rows), "--result_path", str(out), "--temperature", "0"]
+        + ["--max_new_tokens", "160", "--max_batch_size", "1", *words]
+    )
+    return [json.loads(line)["response"] for line in out.read_text().splitlines()]
+
+
+def by_transformers(model: Path, rows: Path, out: Path, *words: str) -> list[dict]:
+    command = [sys.executable, str(PLAIN), str(model), str(rows), str(out), *words]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def average_precision(rows: Path, responses: list[str], toys: Path, folder: Path) -> float:
+    """AP of answers to the rows of a drawn set."""
+    told = [json.loads(line) for line in rows.read_text().splitlines()]
+    result = folder / "result.jsonl"
+    result.write_text("".join(json.dumps({**row, "response": text}) + "\n" for row, text in zip(told, responses, strict=True)))
+    command = ["eval", "coco-map", str(result), "--gt", str(toys / "annotations.json"), "--family", "qwen2_vl", "--no-report"]
+    done = CliRunner().invoke(main, [*command, "--out", str(folder / "scored")])
+    assert done.exit_code == 0, done.output
+    return json.loads((folder / "scored" / "metrics.json").read_text())["AP"]
+
+
+@pytest.fixture(scope="module")
+def adapter(plugin, toys, tmp_path_factory) -> Path:
+    """A LoRA checkpoint of the embedded model, one step that changes next to nothing."""
+    return train(plugin, toys / "toys.jsonl", tmp_path_factory.mktemp("adapter"), "--tuner_type", "lora")
+
+
+@pytest.fixture(scope="module")
+def merged(adapter, tmp_path_factory) -> Path:
+    return export(tmp_path_factory.mktemp("merged") / "model", "--adapters", str(adapter), "--merge_lora", "true")
+
+
+def test_plain_transformers_reach_the_ap_of_swift(merged, toys, tmp_path):
+    """The images are those that the model knows, one of them EXIF-rotated; nothing is resized."""
+    rows = toys / "toys.jsonl"
+    expected = by_swift(merged, rows, tmp_path / "swift.jsonl")
+    answers = [answer["response"] for answer in by_transformers(merged, rows, tmp_path / "plain.jsonl")]
+    assert answers == expected
+    reached = average_precision(rows, answers, toys, tmp_path)
+    assert reached == average_precision(rows, expected, toys, tmp_path)
+    assert reached > 0.4
+
+
+def test_the_base_models_own_chat_template_is_another_text(adapter, merged, toys, tmp_path):
+    """What the folder held before: the test above fails with it."""
+    bare = tmp_path / "bare"
+    shutil.copytree(merged, bare)
+    shutil.copy(EMBEDDED / "chat_template.jinja", bare)
+    rows = toys / "toys.jsonl"
+    answers = [answer["response"] for answer in by_transformers(bare, rows, tmp_path / "plain.jsonl")]
+    assert average_precision(rows, answers, toys, tmp_path) < 0.3
+
+
+@pytest.fixture(scope="module")
+def resized_rows(toys, tmp_path_factory) -> Path:
+    """Rows whose images the model's input cannot hold as they are: enlarged, wide, tall, small, with EXIF orientations."""
+    folder = tmp_path_factory.mktemp("resized")
+    first = json.loads((toys / "toys.jsonl").read_text().splitlines()[0])
+    source = Image.open(first["images"][0]).convert("RGB")
+    lines = []
+    for number, (size, orientation) in enumerate(
+        [((336, 336), 1), ((400, 90), 1), ((70, 333), 1), ((40, 44), 1), ((300, 150), 6), ((90, 200), 3)]
+    ):
+        path = folder / f"{number}.png"
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        source.resize(size, Image.BICUBIC).save(path, exif=exif)
+        lines.append(json.dumps({"messages": first["messages"][:1], "images": [str(path)]}) + "\n")
+    (folder / "rows.jsonl").write_text("".join(lines))
+    return folder / "rows.jsonl"
+
+
+def grids(model: Path, rows: Path) -> list[list[int]]:
+    """(height, width) in patches that a folder's own processor makes of each image."""
+    from transformers import AutoProcessor
+    from transformers.image_utils import load_image
+
+    processor = AutoProcessor.from_pretrained(model)
+    images = [load_image(json.loads(line)["images"][0]) for line in rows.read_text().splitlines()]
+    return [processor.image_processor(image, return_tensors="pt")["image_grid_thw"][0, 1:].tolist() for image in images]
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """Set the area limits of a run, as the environment of a new process does."""
+    from qwen_vl_utils import vision_process
+
+    def limit(least: int, most: int) -> Limits:
+        monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", least)
+        monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+        return Limits(least * 784, most * 784)
+
+    return limit
+
+
+@pytest.mark.parametrize("tokens", [(4, 16), (2, 9), (25, 60)], ids=str)
+def test_the_folder_has_the_limits_of_the_training(plugin, toys, resized_rows, limits, tmp_path, tokens):
+    """Merged in a process with other limits: those of the training count, and every image has the size that swift gave it."""
+    run = limits(*tokens)
+    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora")
+    limits(4, 16384)
+    model = export(tmp_path / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+    size = json.loads((model / "processor_config.json").read_text())["image_processor"]["size"]
+    assert size == {"shortest_edge": run.min_pixels, "longest_edge": run.max_pixels}
+    upright = [(336, 336), (400, 90), (70, 333), (40, 44), (150, 300), (90, 200)]
+    expected = [resized_wh(size_wh, "qwen2_vl", run.min_pixels, run.max_pixels) for size_wh in upright]
+    assert grids(model, resized_rows) == [[high // 14, wide // 14] for wide, high in expected]
+
+
+def test_resized_images_have_the_same_answers(plugin, toys, resized_rows, limits, tmp_path):
+    """By Pillow's resize, which is swift's; torch's differs from it by a step of 255 in some pixels, in nothing else."""
+    limits(4, 16)
+    model = tmp_path / "merged"
+    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora")
+    expected = by_swift(export(model, "--adapters", str(checkpoint), "--merge_lora", "true"), resized_rows, tmp_path / "swift.jsonl")
+    answers = by_transformers(model, resized_rows, tmp_path / "plain.jsonl", "pillow")
+    assert [answer["response"] for answer in answers] == expected
+
+
+def test_a_first_resize_bounds_the_only_one_of_a_processor(plugin, toys, caplog, tmp_path):
+    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora", "--max_pixels", "9000")
+    model = export(tmp_path / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+    size = json.loads((model / "processor_config.json").read_text())["image_processor"]["size"]
+    assert size["longest_edge"] == 11 * 784
+    from groundswift.family import FAMILIES
+    from groundswift.swift_plugins.grounding.saved_models import differences
+
+    (text,) = differences(FAMILIES["qwen2_vl"], Limits(first_max_pixels=9000))
+    assert "at most 9000 px before" in text
+
+
+def rendered(model: Path, conversation: list[dict]) -> str:
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(model).apply_chat_template(conversation, add_generation_prompt=True, tokenize=False)
+
+
+QUESTION = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Find it."}]}]
+ASKED = "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Find it.<|im_end|>\n<|im_start|>assistant\n"
+
+
+def with_system(text: str) -> str:
+    return f"<|im_start|>system\n{text}<|im_end|>\n{ASKED}"
+
+
+@pytest.mark.parametrize("base", ["own chat template", "no chat template", "older files"])
+@pytest.mark.parametrize("system", [SYSTEM, "", None], ids=["own", "none", "default"])
+def test_the_system_text_of_the_training_is_in_the_chat_template(plugin, toys, tmp_path, base, system):
+    model = tmp_path / "base"
+    shutil.copytree(EMBEDDED, model)
+    if base == "no chat template":
+        (model / "chat_template.jinja").unlink()
+    if base == "older files":
+        older = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 12845056, "patch_size": 14}
+        (model / "preprocessor_config.json").write_text(json.dumps(older))
+    words = [] if system is None else ["--system", system]
+    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora", *words, model=model)
+    merged = export(tmp_path / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+    expected = ASKED if system == "" else with_system("You are a helpful assistant." if system is None else system)
+    assert rendered(merged, QUESTION) == expected
+    given = [{"role": "system", "content": "Mine."}, *QUESTION]
+    assert rendered(merged, given) == with_system("Mine.")
+    if base == "older files":
+        settings = json.loads((merged / "preprocessor_config.json").read_text())
+        assert (settings["min_pixels"], settings["max_pixels"]) == (4 * 784, 16384 * 784)
+        assert settings["size"] == {"shortest_edge": 4 * 784, "longest_edge": 16384 * 784}
+
+
+def test_every_way_to_a_model_folder_completes_it(plugin, toys, limits, tmp_path):
+    """`swift infer --merge_lora`, a quantised export of adapters and of the merged model, and a checkpoint of full training."""
+    from swift import infer_main
+
+    run = limits(4, 9)
+    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "lora", "--tuner_type", "lora", "--system", SYSTEM)
+    limits(4, 16384)
+    infer_main(
+        ["--adapters", str(checkpoint), "--merge_lora", "true", "--val_dataset", f"{toys / 'toys.jsonl'}#1", "--max_new_tokens", "4"]
+        + ["--result_path", str(tmp_path / "result.jsonl")]
+    )
+    four_bits = ["--quant_method", "bnb", "--quant_bits", "4"]
+    folders = [
+        Path(f"{checkpoint}-merged"),
+        export(tmp_path / "once", "--adapters", str(checkpoint), "--merge_lora", "true", *four_bits),
+        export(tmp_path / "twice", "--model", f"{checkpoint}-merged", *four_bits),
+    ]
+    limits(4, 9)
+    folders.append(train(plugin, toys / "toys.jsonl", tmp_path / "full", "--tuner_type", "full", "--system", SYSTEM))
+    for folder in folders:
+        assert rendered(folder, QUESTION) == with_system(SYSTEM), folder
+        size = json.loads((folder / "processor_config.json").read_text())["image_processor"]["size"]
+        assert size == {"shortest_edge": run.min_pixels, "longest_edge": run.max_pixels}, folder
+    quantised = json.loads((folders[1] / "config.json").read_text())
+    assert quantised["quantization_config"]["load_in_4bit"]
