@@ -52,7 +52,7 @@ def checked(checkpoint: str) -> list[str]:
             f"swift called with --external_plugins {REGISTER}, which takes its place",
         )
     return [
-        f"warning: {where!r}: swift will run {os.path.abspath(os.path.expanduser(name))!r}, which is not groundswift's plugin. "
+        f"warning: {where}: swift will run {os.path.abspath(os.path.expanduser(name))!r}, which is not groundswift's plugin. "
         "Read it before you load this checkpoint"
         for name in saved
         if not is_own(name)
@@ -66,7 +66,7 @@ def saved_plugins(where: str) -> list[str]:
     plugins = settings.get(SAVED)
     plugins = [plugins] if isinstance(plugins, str) else [] if plugins is None else plugins
     if not isinstance(plugins, list) or not all(isinstance(name, str) and "\0" not in name for name in plugins):
-        raise fault(repr(where), f"{SAVED} {json.dumps(plugins)[:80]}", f"{expected}, with a list of paths there")
+        raise fault(where, f"{SAVED} {json.dumps(plugins)[:80]}", f"{expected}, with a list of paths there")
     return plugins
 
 
@@ -74,13 +74,13 @@ def read_object(where: str, expected: str) -> dict[str, Any]:
     """The JSON object in a regular file. Raises GroundswiftError for what is not one, a pipe or a device too."""
     try:
         if not stat.S_ISREG(os.stat(where).st_mode):
-            raise fault(repr(where), "is not a regular file", expected)
+            raise fault(where, "is not a regular file", expected)
         settings = json.loads(Path(where).read_bytes())
     except GroundswiftError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__ if isinstance(error, RecursionError) else error
-        raise fault(repr(where), f"cannot be read ({reason})", expected) from None
+        raise fault(where, f"cannot be read ({reason})", expected) from None
     if not isinstance(settings, dict):
-        raise fault(repr(where), "is not a JSON object", expected)
+        raise fault(where, "is not a JSON object", expected)
     return settings
