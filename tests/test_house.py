@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -219,6 +220,39 @@ def test_every_module_of_the_wheel_imports_from_it_alone(wheel, tmp_path):
     assert [name for name, place in places.items() if not place.startswith(str(target))] == []
     helped = subprocess.run([target / "bin" / "groundswift", "plugin"], cwd=elsewhere, env=environment, capture_output=True, text=True)
     assert helped.stdout.strip() == str(target / "groundswift" / "swift_plugins" / "register.py")
+
+
+@pytest.fixture(scope="module")
+def installed_clone(wheel, tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """(a copy of the clone, an environment in which the wheel is installed as usual)."""
+    clone, target = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("installed")
+    for path in FILES:
+        if path.parts[0] in {*ROOMS, "tests"} or len(path.parts) == 1:
+            (clone / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TREE / path, clone / path)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    return clone, {**os.environ, "PYTHONPATH": str(target)}
+
+
+@pytest.mark.parametrize("module", ["eval.command", "data_converters.command", "swift_plugins.grounding.shim", "boxes"])
+@pytest.mark.parametrize("root", [".", "tests"])
+def test_an_ordinary_install_is_whole_in_a_clone(installed_clone, module, root):
+    """In its root the kernel of the clone comes first, and finds the other packages beside it."""
+    clone, environment = installed_clone
+    code = f"import groundswift.{module} as found; print(found.__file__)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=clone / root, env=environment, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    inside = Path(shown.stdout.strip()).is_relative_to(clone)
+    assert inside == (root == ".")
+
+
+@pytest.mark.parametrize("command", [["pytest"], ["python", "-m", "pytest"]], ids=" ".join)
+def test_pytest_runs_in_a_clone_with_an_ordinary_install(installed_clone, command):
+    clone, environment = installed_clone
+    command = [str(Path(sys.executable).with_name(command[0])), *command[1:], "-q", "tests/groundswift/test_boxes.py"]
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def test_the_public_names_are_there_with_docstrings():

@@ -1,5 +1,8 @@
 """The `groundswift` command itself: its verbs, its help, and how errors end."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -61,3 +64,32 @@ def test_plugin_prints_the_file_that_swift_is_to_load():
     assert path.is_absolute()
     assert path.name == "register.py"
     assert path.is_file()
+
+
+@pytest.mark.parametrize("hidden", ["swift", "torch", "transformers"])
+def test_a_light_install_says_what_is_missing(tmp_path, hidden):
+    """A finder that knows no such package stands for an environment that has none."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {hidden!r}:\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+    )
+    (tmp_path / "rows.jsonl").write_text('{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}\n')
+    command = [sys.executable, "-c", "from groundswift.cli import main; main()", "show", "rows.jsonl", "--model", "owner/name"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    expected = f"error: this command needs ms-swift (no module {hidden}); expected pip install 'groundswift[swift]'"
+    assert done.stderr.splitlines()[-1] == expected
+
+
+def test_a_module_that_is_missing_for_another_reason_keeps_its_traceback(monkeypatch):
+    def fails(_name: str) -> None:
+        raise ModuleNotFoundError("no module named 'mine'", name="mine")
+
+    monkeypatch.setattr("groundswift.cli.import_module", fails)
+    assert isinstance(CliRunner().invoke(main, ["show", "--help"]).exception, ModuleNotFoundError)
