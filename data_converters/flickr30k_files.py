@@ -17,6 +17,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from groundswift.errors import GroundswiftError
+from groundswift.file_guard import regular_bytes
 from groundswift.storage import NotThere, local_copy
 
 from .faults import Fault, NoRow
@@ -74,7 +75,7 @@ def content_of(path: str, thing: str, what: str) -> bytes:
     `what` names the file's kind. Raises GroundswiftError where a store fails.
     """
     try:
-        return local_copy(path).read_bytes()
+        return regular_bytes(local_copy(path))
     except (NotThere, FileNotFoundError):
         raise NoRow(Fault(f"{what} missing", thing, f"no file {path}", f"the {what} of the picture")) from None
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from groundswift.errors import GroundswiftError, Interrupted, fault
-from groundswift.file_guard import path_inside
+from groundswift.file_guard import NotAFile, path_inside, regular_size
 from groundswift.images import read_size_wh
 from groundswift.storage import is_url
 
@@ -157,7 +157,13 @@ def _written_once(path: str, data: bytes) -> bool:
 def _holds(path: str, data: bytes) -> bool | None:
     """Whether a file has this content; None where there is none."""
     try:
+        if regular_size(path) != len(data):
+            return False
         with open(path, "rb") as file:
-            return os.fstat(file.fileno()).st_size == len(data) and file.read() == data
+            return file.read() == data
     except FileNotFoundError:
         return None
+    except NotAFile as error:
+        if error.errno == errno.EISDIR:
+            raise
+        return False

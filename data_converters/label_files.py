@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from groundswift.file_guard import regular_bytes
 from groundswift.storage import is_url, is_web
 
 from .faults import Fault, NoRow, Notes
@@ -22,7 +22,7 @@ NOT_XML = (DefusedXmlException, ParseError, LookupError, ValueError, RecursionEr
 def text_of(path: str, where: str) -> str | Fault:
     """The text of a label file, byte order mark passed over, or the fault that it has."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return regular_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Fault(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")
     except OSError as error:

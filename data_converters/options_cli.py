@@ -8,6 +8,8 @@ import click
 import msgspec
 from msgspec import inspect
 
+DIGITS = 18  # of a whole number that such an option takes
+
 
 class NameOrNumber(click.ParamType):
     """One of some names, or a whole number from 0."""
@@ -24,9 +26,9 @@ class NameOrNumber(click.ParamType):
         text = str(value)
         if text in self.names:
             return text
-        if text.isascii() and text.isdigit():
+        if text.isascii() and text.isdigit() and len(text) <= DIGITS:
             return int(text)
-        self.fail(f"{text!r}: expected {', '.join(self.names)} or a whole number from 0", param, context)
+        self.fail(f"{text[:100]!r}: expected {', '.join(self.names)} or a whole number from 0", param, context)
 
 
 def options_of(struct: type[msgspec.Struct]) -> list[click.Parameter]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from groundswift.errors import GroundswiftError, fault
+from groundswift.file_guard import regular_size
 from groundswift.records import read_jsonl
 from groundswift.storage import file_name, local_copy, shown
 
@@ -36,6 +37,10 @@ def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourc
     Raises GroundswiftError where the file as a whole cannot be read.
     """
     suffix, here = Path(file_name(path)).suffix.lower(), local_copy(path)
+    try:
+        regular_size(here)  # it is read twice
+    except OSError as error:
+        raise fault(shown(path), f"cannot be read ({error.strerror})", "a file of rows") from None
     if suffix == ".parquet":
         return _parquet(shown(path), here, row_type)
     if suffix == ".json" and _first_byte(path, here) == b"[":

@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from groundswift.errors import GroundswiftError, fault
+from groundswift.images import read_size_wh
 from groundswift.storage import DISK_FAULTS, file_name, is_url, local_copy
 from groundswift.writing import sigterm_as_exit
 
@@ -29,8 +30,8 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
 
     It holds data.yaml (class names by index), labels/NAME.txt (a line a box: class, centre x, centre y, width, height as
     fractions of the picture; empty for a picture without boxes), images.txt (the list of pictures) and, unless --pictures
-    none, images/NAME.jpg. Rows about one picture are merged: a box that several of them name is written once. Classes are
-    in the order of --categories, or by first appearance.
+    none, images/NAME.jpg; only what opens as an image is copied, --no-check-images or not. Rows about one picture are
+    merged: a box that several of them name is written once. Classes are in the order of --categories, or by first appearance.
 
     Left out and counted, and faults: as to-coco; two pictures of one name in different folders are a fault, because a label
     file has only the name.
@@ -95,6 +96,7 @@ def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None
         if how == "link":
             os.symlink(path, folder / "images" / name)
         elif how == "copy":
+            read_size_wh(path)  # rows may name any file of this machine, and only images leave it
             shutil.copyfile(local_copy(path), folder / "images" / name)
     (folder / "images.txt").write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")
 

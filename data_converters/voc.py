@@ -14,6 +14,7 @@ import msgspec
 
 from groundswift.boxes import rotated_bounds
 from groundswift.errors import fault
+from groundswift.file_guard import regular_bytes
 from groundswift.files import read_text
 from groundswift.storage import shown
 
@@ -132,7 +133,7 @@ class VocFiles:
         """The picture of a file and its labels; None, and a fault is noted, where the file cannot be read."""
         where = os.path.relpath(path, self.source)
         try:
-            root = xml_root(Path(path).read_bytes(), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
+            root = xml_root(regular_bytes(path), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
         except NoRow as stopped:
             notes.add(stopped.fault)
             return None

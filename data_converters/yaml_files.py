@@ -17,7 +17,7 @@ class OnceEachLoader(yaml.SafeLoader):
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)) if isinstance(node, yaml.MappingNode) else ():
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+                raise yaml.constructor.ConstructorError(problem=f"{key.value[:100]!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -27,7 +27,7 @@ def read_yaml(path: str, expected: str, loader: type[OnceEachLoader] = OnceEachL
     text = read_text(path, expected)
     try:
         return yaml.load(text, loader)
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:  # the last ones of tags and dates that lie
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, OverflowError) as error:  # of tags, dates, numbers
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
         raise fault(place, f"not YAML ({getattr(error, 'problem', None) or error})", expected) from None

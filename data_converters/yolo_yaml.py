@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ from .label_files import files_below
 from .lint.views import short
 from .store_folders import SUFFIXES, folder_at
 from .yaml_files import OnceEachLoader, read_yaml
+
+LONGEST = 400  # characters of a path in a message
+INDEX = re.compile("[0-9]{1,9}")  # of a class
 
 
 class AsWritten(OnceEachLoader):
@@ -64,10 +68,11 @@ def read_data_yaml(path: str) -> DataYaml:
     names = class_names(path, content.get("names"), content.get("nc"))
     own = content.get("path")
     if own is not None and not isinstance(own, str):
-        raise fault(path, f"path is {own!r}", "the folder of the data set")
+        raise fault(path, f"path is {short(own)}", "the folder of the data set")
     root = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(path)), own or ""))
     if not os.path.isdir(root):
-        raise fault(path, f"path is {own!r}, and there is no folder {root}", "the folder of the data set, seen from that of data.yaml")
+        what = f"path is {short(own)}, and there is no folder {root[:LONGEST]}"
+        raise fault(path, what, "the folder of the data set, seen from that of data.yaml")
     shape = content.get("kpt_shape")
     known = isinstance(shape, list) and len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
     return DataYaml(path, root, place.address_of(root) if place else root, names, content, shape[0] * shape[1] if known else None)
@@ -76,11 +81,11 @@ def read_data_yaml(path: str) -> DataYaml:
 def class_names(path: str, names: object, count: object) -> list[str]:
     """`names` of data.yaml in the order of their indexes. Raises GroundswiftError for a gap, or a name that YAML does not take for text."""
     if isinstance(names, dict):
-        if odd := [key for key in names if not str(key).isdecimal()]:
+        if odd := [key for key in names if not INDEX.fullmatch(str(key))]:
             raise fault(path, f"names has the key {short(odd[0])}, which is no index", "class names by index: 0, 1, ...")
         by_index = {int(key): name for key, name in names.items()}
         if len(by_index) != len(names) or sorted(by_index) != list(range(len(by_index))):
-            raise fault(path, f"names has the indexes {', '.join(map(str, list(names)[:20]))}", "0, 1, 2, ..., each once")
+            raise fault(path, f"names has the indexes {', '.join(str(key)[:20] for key in list(names)[:20])}", "0, 1, 2, ..., each once")
         names = [by_index[index] for index in range(len(by_index))]
     if not isinstance(names, list) or not names:
         raise fault(path, f"names is {short(names)}", "a list of class names, or a mapping by index")
@@ -88,7 +93,7 @@ def class_names(path: str, names: object, count: object) -> list[str]:
         if isinstance(name, bool) or not isinstance(name, str | int | float):
             raise fault(path, f"names[{index}] is {short(name)}", "text; quote words such as yes, no, null")
     if type(count) is int and count != len(names):
-        raise fault(path, f"nc is {count}, and names has {len(names)}", "one number")
+        raise fault(path, f"nc is {short(count)}, and names has {len(names)}", "one number")
     return [str(name).strip() for name in names]
 
 
@@ -116,11 +121,11 @@ def split_pictures(content: DataYaml, split: str, root: str) -> tuple[list[str],
         elif os.path.isfile(path):
             found = list(listed(path, content.root))
         else:
-            raise fault(content.path, f"{split}: no file or folder {path}", "pictures, or a list of them")
+            raise fault(content.path, f"{split}: no file or folder {path[:LONGEST]}", "pictures, or a list of them")
         names += [inside(root, each, f"{content.path}: {split}") for each in found]
     if not names:
         raise fault(
-            content.path, f"{split}: {', '.join(entries)} holds no picture", f"files with one of the suffixes {' '.join(sorted(SUFFIXES))}"
+            content.path, f"{split}: {short(value)} holds no picture", f"files with one of the suffixes {' '.join(sorted(SUFFIXES))}"
         )
     return list(dict.fromkeys(names)), twins
 
@@ -134,7 +139,7 @@ def entry_path(where: str, root: str, entry: str) -> str:
     if entry.startswith("../") and not os.path.exists(path):
         path = os.path.normpath(os.path.join(root, entry[3:]))
     if os.path.commonpath([root, path]) != root:
-        raise fault(where, f"{entry!r} leaves {root}", "pictures inside the data set; path: in data.yaml names its folder")
+        raise fault(where, f"{short(entry)} leaves {root}", "pictures inside the data set; path: in data.yaml names its folder")
     return path
 
 

@@ -24,6 +24,9 @@ VERBS = {  # verb -> (module, its click command, one line of help)
 OF_SWIFT = {"swift", "torch", "torchvision", "transformers", "peft", "accelerate", "qwen_vl_utils"}  # what the extra [swift] brings
 
 
+MESSAGE = 2000  # characters of what is said about wrong use
+
+
 class LazyGroup(click.Group):
     """Lists its verbs without importing them, and prints a GroundswiftError, or that swift is not installed, as one plain
     message with exit status 1."""
@@ -45,7 +48,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(context)
         except click.ClickException as error:  # of a subcommand: what was typed may hold anything
-            error.message = printable(error.message)
+            error.message = printable(error.message)[:MESSAGE]
             raise
         except GroundswiftError as error:
             echo(f"error: {error}", err=True)

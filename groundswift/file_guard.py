@@ -14,7 +14,8 @@ class NotAFile(OSError):
     """A folder, pipe, socket or device."""
 
     def __init__(self, path: str | Path, mode: int) -> None:
-        super().__init__(errno.EINVAL, "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device", str(path))
+        folder = stat.S_ISDIR(mode)
+        super().__init__(errno.EISDIR if folder else errno.EINVAL, "a folder" if folder else "a pipe, socket or device", str(path))
 
 
 def regular_size(path: str | Path) -> int:

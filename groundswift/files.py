@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from .errors import fault
+from .file_guard import regular_bytes
 from .storage import local_copy, shown
 
 
 def read_bytes(path: str | Path, expected: str) -> bytes:
     """The content of a file. Raises GroundswiftError where it cannot be read; `expected` says what it should be."""
     try:
-        return local_copy(path).read_bytes()
+        return regular_bytes(local_copy(path))
     except OSError as error:
         raise fault(shown(path), f"cannot be read ({error.strerror})", expected) from None
 

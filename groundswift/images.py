@@ -84,8 +84,8 @@ def most_pixels() -> int:
     text = os.environ.get("GROUNDSWIFT_MAX_IMAGE_PIXELS", "")
     if not text:
         return MAX_PIXELS
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise fault("GROUNDSWIFT_MAX_IMAGE_PIXELS", repr(text), "a whole number of pixels above 0")
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
+        raise fault("GROUNDSWIFT_MAX_IMAGE_PIXELS", repr(text[:100]), "a whole number of pixels above 0")
     return int(text)
 
 
