@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS, format_answer
-from groundswift.located import Located
+from groundswift.pairing import REFUSED
+from groundswift.placeholders import TAG
 from groundswift.placing import from_original_px
-from groundswift.records import BOX, EMPTY_ANSWER, IMAGE, LIST_OF_BOXES, REF, Message, swift_tag_in
+from groundswift.records import IMAGE, REF, Message, swift_tag_in
+from groundswift.whole_lists import Key, WholeList, planned
 
 from .conversations import check_order
 from .faults import Fault, NoRow, Notes
@@ -22,8 +24,6 @@ from .lint.rules import RULES
 from .lint.views import View, image_source
 from .our_rows import SOUND, AnyRow, viewed
 from .row_pictures import LONGEST
-
-TAG = re.compile(f"{REF}|{BOX}")
 
 
 class Spoken(NamedTuple):
@@ -88,34 +88,48 @@ def written(where: str, view: View, row: AnyRow, family: str, notes: Notes) -> l
 
 
 def rendered(where: str, view: View, boxes: list[list[float]], family: str) -> list[Message]:
-    """The conversation with labels and boxes in the place of their placeholders. Raises NoRow for a label that cannot be written."""
-    labels, numbers = iter(view.refs or ()), iter(boxes)
-    messages = []
-    for index, (role, content) in enumerate(view.messages):
+    """The conversation with labels and boxes in the place of their placeholders. Raises NoRow for what the family cannot write."""
+    row, labels = family_row(family), view.refs or []
+    for index, (role, _) in enumerate(view.messages):
         if role not in ("system", "user", "assistant"):
             raise NoRow(Fault("role unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
+    if problem := next((each for each in view.pairing.problems if each.id in REFUSED), None):
+        raise NoRow(Fault.of(problem.id, f"{where}, turn {problem.message}", problem.what))
+    empty = row.empty_answer if view.row.get("objects") is not None else None
+    texts, lists = planned(view.turns, len(boxes), GRAMMARS[row.grammar].whole_answer, empty)
+    writer, messages = Writer(labels, boxes, lists, family), []
+    for index, ((role, _), text) in enumerate(zip(view.messages, texts, strict=True)):
         try:
-            if role == "assistant" and LIST_OF_BOXES.fullmatch(content.strip()) and GRAMMARS[family_row(family).grammar].whole_answer:
-                content = format_answer(list(answered(content, labels, numbers)), family)
-            elif role == "assistant" and view.row.get("objects") is not None and not boxes and content.strip() == EMPTY_ANSWER:
-                content = family_row(family).empty_answer
-            else:
-                content = TAG.sub(lambda tag: next(labels) if tag[0] == REF else box_text(next(numbers), family), content)
+            messages.append(Message(role, TAG.sub(writer.written, text)))
         except GroundswiftError as error:
             raise NoRow(Fault.of("box or label that the family cannot write", f"{where}, turn {index}", str(error))) from None
-        messages.append(Message(role, content))
     return messages
 
 
-def answered(content: str, labels: Iterator[str], numbers: Iterator[list[float]]) -> Iterator[Located]:
-    """What an answer of boxes alone locates."""
-    label = ""
-    for tag in TAG.findall(content):
-        if tag == REF:
-            label = next(labels)
-        else:
-            each = tuple(next(numbers))
-            yield Located(label, each) if len(each) == 4 else Located(label, None, each)
+@dataclass
+class Writer:
+    """Writes one placeholder after the other: a label as plain text, a box, or the whole list that it stands for."""
+
+    labels: list[str]
+    boxes: list[list[float]]
+    lists: dict[Key, WholeList]
+    family: str
+    refs_written: int = 0
+    boxes_written: int = 0
+
+    def written(self, tag: re.Match[str]) -> str:
+        """What stands in the place of the next placeholder."""
+        at = self.refs_written if tag[0] == REF else self.boxes_written
+        whole = self.lists.get((tag[0], at))
+        if whole is not None:
+            self.refs_written += whole.refs
+            self.boxes_written += len(whole.ref_of_box)
+            return format_answer(whole.located(self.labels, self.boxes), self.family)
+        if tag[0] == REF:
+            self.refs_written += 1
+            return self.labels[at]
+        self.boxes_written += 1
+        return box_text(self.boxes[at], self.family)
 
 
 def box_text(numbers: list[float], family: str) -> str:

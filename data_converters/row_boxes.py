@@ -1,7 +1,6 @@
 """Today's rows -> the boxes of each picture by label: what is written back as COCO or YOLO. Rows of one picture are merged.
 
-* The label of a box is that of the last `<ref-object>` before it, as lint has it; where all boxes of a row come before as many labels
-  ("Describe <bbox>." - "<ref-object>"), they belong together by number.
+* Which label belongs to which box says `groundswift.pairing`; a box of which it cannot say is a fault.
 * Questions about one picture may name the same box again: it counts once. A box that one answer names twice counts twice.
 * Left out and counted: points, boxes without a label (the answer describes them in plain words), rows without a picture.
 """
@@ -17,13 +16,12 @@ from typing import Annotated
 import msgspec
 from tqdm import tqdm
 
-from groundswift.records import BOX, REF
 from groundswift.storage import absolute, folder_of
 
 from .categories import Category, read_categories
 from .faults import Fault, Notes
 from .fitting import Pictures, fitted_box
-from .lint.views import TAGS, View, image_source
+from .lint.views import View, image_source
 from .our_rows import AnyRow, viewed
 from .row_files import Sourced, read_rows
 from .row_pictures import RowPictures
@@ -148,7 +146,7 @@ class Gathering:
 
     def named(self, where: str, view: View, pictures: list[Picture | None]) -> Iterator[tuple[int, Named]]:
         """(index of the picture, label and box) for each box of a row that can be used."""
-        for index, (label, box) in enumerate(zip(labels_of(view), view.boxes or (), strict=True)):
+        for index, (label, box) in enumerate(zip(view.label_of_boxes(), view.boxes or (), strict=True)):
             thing, picture = f"{where}, box {index}", pictures[view.image_of(index)]
             if picture is None:
                 self.notes.count("box of a picture that was left out", thing)
@@ -156,6 +154,9 @@ class Gathering:
                 self.notes.add(Fault("box without 4 numbers", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
             elif len(box) == 2:
                 self.notes.count("point, left out", thing)
+            elif index in view.pairing.unsure:
+                what, expected = "labels stand around it, and which one is its own is not clear", "each label before its boxes"
+                self.notes.add(Fault("label of a box unclear", thing, what, expected))
             elif not label:
                 self.notes.count("box without a label, left out", thing)
             elif self.closed and label not in self.categories:
@@ -166,12 +167,3 @@ class Gathering:
                 if placed is not None:
                     self.categories.setdefault(label, Category(len(self.categories) + 1, label))
                     yield view.image_of(index), (label, *placed)
-
-
-def labels_of(view: View) -> list[str | None]:
-    """The label of each box of a row; None where it has none."""
-    boxes, refs = view.boxes or [], view.refs or []
-    tags = [tag for content in view.contents for tag in TAGS.findall(content) if tag in (REF, BOX)]
-    if boxes and len(refs) == len(boxes) and tags == [BOX] * len(boxes) + [REF] * len(boxes):
-        return list(refs)
-    return view.label_of_boxes()

@@ -101,7 +101,7 @@ def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, notes: Notes) -> None
     facts.key_counts.append(len(keys))
     if view.boxes is None or view.refs is None:
         notes.count("objects that cannot be read, taken as none", where)
-    labels = view.refs or ()
+    labels = view.classes()
     facts.objects.append(len(view.boxes or labels))
     before = len(facts.labels)
     for label in labels:

@@ -62,8 +62,9 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
 
     Left out and counted: points, boxes without a label, rows without a picture. Boxes that stick out are cut and counted.
 
-    Faults: a label that is not in --categories, two pictures with one whole-number sample_id, a picture of two sizes, a box
-    that cannot be used, a row that lint finds misshapen; a picture that is missing, unreadable or of another size.
+    Faults: a box whose label is not clear, a label that is not in --categories, two pictures with one whole-number
+    sample_id, a picture of two sizes, a box that cannot be used, a row that lint finds misshapen; a picture that is
+    missing, unreadable or of another size.
 
     \b
     Example:

@@ -18,6 +18,8 @@ from typing import Annotated
 
 import msgspec
 
+from groundswift.errors import GroundswiftError
+from groundswift.placeholders import label_first
 from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, whole
 
 from .conversations import ConversationMaker, check_order, check_texts, with_tags
@@ -77,6 +79,8 @@ class ToShikraOptions(PictureOptions, frozen=True, kw_only=True):
     with several indices, and points one <points>. sample_id, width and height are kept beside, and `groundswift convert
     shikra` reads them.
 
+    Lists in JSON ({"bbox_2d": <bbox>, "label": "<ref-object>"}) become each label with its boxes behind it.
+
     Left out or changed, and counted: labels are written into the text, or left out where no text shows them; system messages
     and names of prompts; <image> is put before the first question where a row has a picture and no <image>; boxes cut at the
     border; pictures that EXIF turns (Shikra reads them as they are stored: store them upright first).
@@ -134,7 +138,7 @@ class ToShikraMaker(ConversationMaker, frozen=True):
         if source.videos or len(view.images) > 1:
             what = "videos" if source.videos else f"{len(view.images)} images"
             raise NoRow(Fault("row that Shikra cannot hold", where, what, "one picture, or none"))
-        messages = without_system(where, view, notes)
+        messages = in_words(where, without_system(where, view, notes))
         check_order(where, messages)
         messages = with_image(where, messages, len(view.images), notes)
         check_texts(where, messages, [IMAGE, REF, BOX], bool(view.images), notes)
@@ -179,6 +183,17 @@ def without_system(where: str, view: View, notes: Notes) -> list[Message]:
         notes.count("system message, left out", where)
         return messages[1:]
     return messages
+
+
+def in_words(where: str, messages: list[Message]) -> list[Message]:
+    """The conversation with its lists as labels and boxes, without JSON around them. Raises NoRow for placeholders in other JSON."""
+    out = []
+    for index, each in enumerate(messages):
+        try:
+            out.append(Message(each.role, label_first(each.content, each.role == "assistant")))
+        except GroundswiftError as error:
+            raise NoRow(Fault.of("placeholders in another form", f"{where}, turn {index}", str(error))) from None
+    return out
 
 
 def with_image(where: str, messages: list[Message], images: int, notes: Notes) -> list[Message]:

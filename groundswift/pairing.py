@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .errors import GroundswiftError
 from .placeholders import TAG, Listing, MessageLists, mirrored, read_message, shown
 from .records import BOX, REF
 
@@ -59,6 +60,14 @@ def paired(messages: Sequence[tuple[str, str]], refs: int, boxes: int) -> Pairin
         known = (ref if ref is None or ref < refs else None for ref in found.ref_of_box)
         found.ref_of_box = ([*known] + [None] * boxes)[:boxes]
     return found
+
+
+def check_pairing(messages: Sequence[tuple[str, str]], refs: int, boxes: int) -> None:
+    """Raise GroundswiftError for placeholders in JSON of another form than a list of objects, and where labels and boxes of an answer
+    would be read back otherwise than they belong together. `messages`: (role, text)."""
+    for problem in paired(messages, refs, boxes).problems:
+        if problem.id in REFUSED:
+            raise GroundswiftError(f"{messages[problem.message][0]} message: {problem.what}")
 
 
 @dataclass

@@ -16,7 +16,6 @@ EMPTY_ANSWER = "None"  # what an image without objects answers; a template write
 REF, BOX, IMAGE, VIDEO = "<ref-object>", "<bbox>", "<image>", "<video>"
 SWIFT_TAGS = (IMAGE, VIDEO, "<audio>", BOX, REF, "<cot-process>", "<start-image>")
 CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")  # what belongs into no label: control characters, and all that breaks a line
-LIST_OF_BOXES = re.compile(rf"(?:{REF}(?:{BOX})+)+|(?:{BOX})+")  # an answer of boxes alone, each with its label or all without
 
 
 class Message(msgspec.Struct):

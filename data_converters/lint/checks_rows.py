@@ -30,6 +30,8 @@ def check_conversation(view: View) -> Iterator[Found]:
     if all(isinstance(content, str) for _, content in view.messages):
         yield from check_counts(view)
         yield from check_other_tags(view)
+        for problem in view.pairing.problems:
+            yield problem.id, f"message {problem.message}: {problem.what}"
 
 
 def check_roles(view: View) -> Iterator[Found]:

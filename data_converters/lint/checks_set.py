@@ -122,8 +122,8 @@ class SetFacts:
         self.box_counts = BoxCounts()
         self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
 
-    def add(self, view: View, raw: bytes, place: Place, labels: Sequence[str | None], boxes: Sequence[Box]) -> None:
-        """One row: its text as it stands, where, the labels of all its boxes, and those boxes that are readable."""
+    def add(self, view: View, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
+        """One row: its text as it stands, where, and those of its boxes that are readable."""
         self.rows += 1
         self.boxes += len(view.boxes or ())
         self.images += len(view.images)
@@ -140,7 +140,7 @@ class SetFacts:
         if not view.has_messages:
             self.rows_without_messages += 1
             self.without_messages = self.without_messages or place
-        self._add_labels([label for label in labels if label is not None] or view.refs or [], bool(view.boxes), lists, place)
+        self._add_labels(view.classes(), bool(view.boxes), lists, place)
         if view.bbox_type == "real":
             for box in boxes:
                 if len(box.numbers) == 4:

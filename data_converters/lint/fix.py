@@ -5,20 +5,19 @@ All else stays as it is. Nothing here turns one format or space into another.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from groundswift.records import BOX, LIST_OF_BOXES, REF
+from groundswift.placeholders import TAG, read_message
+from groundswift.records import BOX, REF
 
 from .checks_boxes import readable_boxes
 from .checks_images import Look, frame_sizes, stated_size
 from .views import View
 
 Size = tuple[int, int]
-TAG = re.compile(f"{REF}|{BOX}")
 OUTSIDE, EMPTY, AGAIN = "box outside its image, left out", "box without area, left out", "box that came before, left out"
 KEPT = "box without area, outside or repeated, kept: its answer is not made of boxes alone"
 KEPT_LAST = "row kept as it is: no box would be left"
@@ -138,7 +137,8 @@ def _without(view: View, row: dict[str, Any], drop: dict[int, str]) -> list[str]
     if len(holding) != 1 or messages[holding[0]].get("role") != "assistant":
         return None
     answer = messages[holding[0]]["content"]
-    if not LIST_OF_BOXES.fullmatch(answer.strip()) or answer.count(BOX) != len(view.boxes or ()):
+    boxes_alone = [listing.plain for listing in read_message(answer).listings] == [True] and not TAG.sub("", answer).strip()
+    if not boxes_alone or answer.count(BOX) != len(view.boxes or ()):
         return None
     ref = "".join(content for content in _texts(messages[: holding[0]], row)).count(REF) - 1
     gone, written, pending = set(), [], False

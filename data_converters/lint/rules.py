@@ -65,6 +65,34 @@ RULES: dict[str, Rule] = {
         Rule("image-tags-under", "info", "fewer <image> than images", "swift puts them before the first message", "one <image> an image"),
         Rule("video-tags-over", "error", "more <video> than videos", "the surplus stays in the text", "one <video> a video"),
         Rule("video-tags-under", "info", "fewer <video> than videos", "swift puts them before the first message", "one <video> a video"),
+        Rule(
+            "placeholder-json",
+            "error",
+            "placeholders in JSON of another form",
+            "the grounding template refuses the row; swift's own trains on it as it stands",
+            '[{"bbox_2d": <bbox>, "label": "<ref-object>"}, ...]',
+        ),
+        Rule(
+            "list-unclear",
+            "error",
+            "a list whose labels may belong to one box or another",
+            "the grounding template refuses the row",
+            "each label before its boxes",
+        ),
+        Rule(
+            "label-after-box",
+            "error",
+            "labels behind their boxes in a sentence",
+            "they are read back as labels of the next box: the grounding template refuses the row",
+            "each label before its boxes",
+        ),
+        Rule(
+            "label-unsure",
+            "warning",
+            "a sentence that does not say which label a box has",
+            "converters refuse its boxes",
+            "each label before its boxes",
+        ),
         Rule("tag-left", "error", "a placeholder that nothing stands for", "it stays in the text", "remove it"),
         Rule(
             "tag-misspelt", "warning", "what looks like a placeholder", "it stays in the text", "<image>, <ref-object>, <bbox>, exactly so"

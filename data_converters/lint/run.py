@@ -161,7 +161,7 @@ def _end(pending: _Pending | bytes, options: LintOptions, lint: Lint, fix: bool)
         found += check_length(view, options.counter, options.max_length)
     for rule, what in found:
         lint.findings.add(rule, place, what)
-    lint.facts.add(view, raw, place, labels, boxes)
+    lint.facts.add(view, raw, place, boxes)
     if fix:
         yield _fixed(view, raw, looks, place, lint) if mendable else raw
 

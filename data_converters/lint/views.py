@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from reprlib import Repr
 from typing import Any
 
 from groundswift.errors import GroundswiftError
-from groundswift.records import BOX, LIST_OF_BOXES, REF, SWIFT_TAGS
+from groundswift.pairing import Pairing, paired
+from groundswift.placeholders import read_message
+from groundswift.records import BOX, REF, SWIFT_TAGS
 
 from .rules import Found
 
@@ -62,12 +65,25 @@ class View:
         ids = self.image_ids or ()
         return ids[box_index] if box_index < len(ids) else 0
 
+    @property
+    def turns(self) -> list[tuple[str, str]]:
+        """(role, text) of every message; what is no text is empty."""
+        return [(role, content or "") for role, content in self.messages]
+
+    @cached_property
+    def pairing(self) -> Pairing:
+        """Which label belongs to which box, and what is wrong with the placeholders."""
+        return paired(self.turns, len(self.refs or ()), len(self.boxes or ()))
+
     def list_of_boxes(self) -> list[int | None]:
-        """For each box the message that is a list of boxes and nothing else; None for one that a text mentions, as often as it likes."""
+        """For each box the message that lists it; None for one that a sentence mentions, as often as it likes."""
         lists: list[int | None] = []
-        for number, content in enumerate(self.contents):
-            listed = LIST_OF_BOXES.fullmatch(content.strip()) is not None
-            lists += [number if listed else None] * content.count(BOX)
+        for number, (role, text) in enumerate(self.turns):
+            position = 0
+            for listing in read_message(text, role == "assistant").listings:
+                lists += [None] * text.count(BOX, position, listing.start) + [number] * len(listing.ref_of_box)
+                position = listing.stop
+            lists += [None] * text.count(BOX, position)
         boxes = len(self.boxes or ())
         return lists if len(lists) == boxes else [0] * boxes
 
@@ -78,24 +94,19 @@ class View:
         A question of phrase grounding names them within its sentence; only the name of the prompt tells it from detection.
         """
         asked = any(REF in content for role, content in self.messages if role == "user" and content is not None)
-        asked = asked or str(self.row.get("prompt")).startswith("phrase_grounding.")
-        answers = (content.strip() for role, content in self.messages if role == "assistant" and content is not None)
-        return not asked and any(REF in answer and LIST_OF_BOXES.fullmatch(answer) for answer in answers)
+        if asked or str(self.row.get("prompt")).startswith("phrase_grounding."):
+            return False
+        answers = (text for role, text in self.turns if role == "assistant" and BOX in text)
+        return any(listing.refs for text in answers for listing in read_message(text).listings)
 
     def label_of_boxes(self) -> list[str | None]:
-        """The label of each box: the last `<ref-object>` before its `<bbox>`; by position where all labels come before all boxes."""
-        boxes, refs = self.boxes or [], self.refs or []
-        tags = [tag for content in self.contents for tag in TAGS.findall(content) if tag in (REF, BOX)]
-        if len(refs) == len(boxes) and (tags.count(BOX) != len(boxes) or tags == [REF] * len(refs) + [BOX] * len(boxes)):
-            return list(refs)
-        labels: list[str | None] = []
-        last = -1
-        for tag in tags:
-            if tag == REF:
-                last += 1
-            else:
-                labels.append(refs[last] if 0 <= last < len(refs) else None)
-        return (labels + [None] * len(boxes))[: len(boxes)]
+        """The label of each box; None where it has none, or where it is not clear which (`pairing.unsure`)."""
+        refs = self.refs or []
+        return [None if ref is None else refs[ref] for ref in self.pairing.ref_of_box]
+
+    def classes(self) -> list[str]:
+        """The labels of the boxes that have one, else the labels of the row."""
+        return [label for label in self.label_of_boxes() if label is not None] or self.refs or []
 
 
 def view_of(row: dict[str, Any]) -> View:

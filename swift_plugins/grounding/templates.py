@@ -20,15 +20,15 @@ from groundswift.family import FAMILIES, Family, family_row
 from groundswift.grammars import GRAMMARS, Grammar
 from groundswift.image_depth import is_deep
 from groundswift.images import open_image, padded_to_square, read_size_wh, upright
-from groundswift.located import Located
-from groundswift.placeholders import is_empty_answer, listings_of
+from groundswift.pairing import check_pairing
 from groundswift.placing import from_original_px
 from groundswift.records import BOX, REF, whole
 from groundswift.spaces import Space, quantum, space_row
+from groundswift.whole_lists import WholeList, planned
 
 from .checks import check_objects
 from .guards import warn_of_versions
-from .messages import WholeAnswer, check_counts, check_pairing, count_tags, on_lines_of_its_own, whole_answer
+from .messages import check_counts
 from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_objects, take_generated_text_literally
 from .special_templates import SPECIAL, stock_meta
 
@@ -66,7 +66,7 @@ class GroundingMixin:
         return fetched(source)
 
     def _preprocess_inputs(self, inputs: Any) -> None:
-        inputs.whole_answers = {}
+        inputs.whole_lists = {}
         if inputs.objects:
             try:
                 self._plan_answers(inputs)
@@ -92,30 +92,11 @@ class GroundingMixin:
         refs, boxes = len(objects.get("ref") or []), len(objects["bbox"])
         check_counts(contents, refs, boxes, exact=self.is_training and answers_hold_all_objects(inputs))
         check_pairing(turns, refs, boxes)
-        for index, (role, text) in enumerate(turns):
-            if role == "assistant" and is_empty_answer(text, 0 if borrows_objects(inputs) else boxes):
-                contents[index] = self.row.empty_answer
-            elif BOX in text:
-                contents[index] = self._planned(inputs, role == "assistant", text, *count_tags([text for _, text in turns[:index]]))
+        shown = 0 if borrows_objects(inputs) else boxes
+        contents, inputs.whole_lists = planned(turns, shown, self.grammar.whole_answer, self.row.empty_answer)
         inputs.system = contents[0] if inputs.system else inputs.system
         for message, text in zip(messages, contents[1:], strict=True):
             message["content"] = text
-
-    def _planned(self, inputs: Any, answer: bool, text: str, refs: int, boxes: int) -> str:
-        """A message with one placeholder for each list that is written whole; so many labels and boxes stand before it."""
-        done, position = "", 0
-        for listing in listings_of(text, answer):
-            done += text[position : listing.start]
-            more_refs, more_boxes = count_tags([text[position : listing.start]])
-            refs, boxes, position = refs + more_refs, boxes + more_boxes, listing.stop
-            if listing.plain and not (answer and self.grammar.whole_answer):
-                done += text[listing.start : position]
-            else:
-                tag, key = (REF, ("ref", refs)) if listing.refs else (BOX, ("box", boxes))
-                inputs.whole_answers[key] = whole_answer(listing, refs, boxes)
-                done += on_lines_of_its_own(done, tag, text[position:]) if self.grammar.whole_answer else tag
-            refs, boxes = refs + listing.refs, boxes + len(listing.ref_of_box)
-        return done + text[position:]
 
     def _rlhf_encode(self, inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         note_borrowed_objects(inputs)
@@ -152,27 +133,22 @@ class GroundingMixin:
         return [whole(value) for value in values[: len(box)].tolist()]
 
     def replace_ref(self, ref: str, index: int, inputs: Any) -> list[str]:
-        answer = inputs.whole_answers.get(("ref", index))
-        if answer is None:
+        whole = inputs.whole_lists.get((REF, index))
+        if whole is None:
             return [self.grammar.write_label(ref)]
-        inputs.ref_idx += answer.refs - 1  # swift itself moves on by the one placeholder that is left
-        inputs.bbox_idx += len(answer.ref_of_box)
-        return [self._write_whole(answer, inputs)]
+        inputs.ref_idx += whole.refs - 1  # swift itself moves on by the one placeholder that is left
+        inputs.bbox_idx += len(whole.ref_of_box)
+        return [self._write_whole(whole, inputs)]
 
     def replace_bbox(self, bbox: list[float], index: int, inputs: Any) -> list[str]:
-        answer = inputs.whole_answers.get(("box", index))
-        if answer is None:
+        whole = inputs.whole_lists.get((BOX, index))
+        if whole is None:
             return [self.grammar.write_box(bbox)]
-        inputs.bbox_idx += len(answer.ref_of_box) - 1
-        return [self._write_whole(answer, inputs)]
+        inputs.bbox_idx += len(whole.ref_of_box) - 1
+        return [self._write_whole(whole, inputs)]
 
-    def _write_whole(self, answer: WholeAnswer, inputs: Any) -> str:
-        located = []
-        for box_index, ref_index in answer.ref_of_box:
-            numbers = tuple(inputs.objects["bbox"][box_index])
-            label = "" if ref_index is None else inputs.objects["ref"][ref_index]
-            located.append(Located(label, numbers, None) if len(numbers) == 4 else Located(label, None, numbers))
-        return self.grammar.format(located)
+    def _write_whole(self, whole: WholeList, inputs: Any) -> str:
+        return self.grammar.format(whole.located(inputs.objects.get("ref") or [], inputs.objects["bbox"]))
 
 
 def opens_upright(path: str) -> bool:

@@ -125,6 +125,7 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
     many_wide = [[x, 2, x + 100, 900] for x in range(0, 900, 15)]
     in_second = {"ref": ["dog"], "bbox": [[1, 2, 66, 40]], "image_id": [1]}
     two = {"images": ["a.png", "b.png"]}
+    twins = {"ref": ["dog", "dog"], "bbox": [[1, 2, 30, 40], [1, 2, 30, 40]]}
     pair = "<image><image>Find all."
     data = BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT)).save(data, "PNG")
@@ -158,6 +159,23 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
         "ref_object": ("tag-misspelt", [said("<ref-object><bbox>", "<image>What is a <ref_object>?")], ()),
         "closed bbox": ("tag-misspelt", [said("<bbox/>", objects=None)], ()),
         "native text": ("boxes-as-text", [said("<ref>dog</ref><box>(1,2),(3,4)</box>", objects=None)], ()),
+        "JSON with a score": ("placeholder-json", [said('{"bbox_2d": <bbox>, "label": "<ref-object>", "score": 1}')], ()),
+        "a list in two ways": ("list-unclear", [said("<bbox><ref-object><bbox>", objects={"ref": ["a"], "bbox": small[:2]})], ()),
+        "labels behind boxes": (
+            "label-after-box",
+            [said("<bbox> is a <ref-object>, <bbox> a <ref-object>.", objects={"ref": ["a", "b"], "bbox": small[:2]})],
+            (),
+        ),
+        "a label between two boxes": (
+            "label-unsure",
+            [said("Near <bbox> a <ref-object>, and <bbox>.", objects={"ref": ["a"], "bbox": small[:2]})],
+            (),
+        ),
+        "twice in JSON": (
+            "box-duplicate",
+            [said('[{"bbox_2d": <bbox>, "label": "<ref-object>"}, {"bbox_2d": <bbox>, "label": "<ref-object>"}]', objects=twins)],
+            (),
+        ),
         "objects as text": ("old-objects", [row(objects='[{"caption": "dog", "bbox": [1, 2, 3, 4]}]')], ()),
         "objects as list": ("old-objects", [row(objects=[{"caption": "dog", "bbox": [1, 2, 3, 4]}])], ()),
         "no bbox": ("bbox-missing", [row(objects={"ref": ["dog"]})], ()),

@@ -4,7 +4,8 @@ import pytest
 
 from groundswift.errors import GroundswiftError
 from groundswift.placeholders import listings_of
-from groundswift.swift_plugins.grounding.messages import check_counts, count_tags, whole_answer
+from groundswift.swift_plugins.grounding.messages import check_counts, count_tags
+from groundswift.whole_lists import whole_list
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from groundswift.swift_plugins.grounding.messages import check_counts, count_tag
 )
 def test_answers_of_boxes_alone(content, before, expected, refs):
     (listing,) = listings_of(content)
-    answer = whole_answer(listing, *before)
+    answer = whole_list(listing, *before)
     assert (answer.ref_of_box, answer.refs) == (expected, refs)
 
 

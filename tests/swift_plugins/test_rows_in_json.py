@@ -131,3 +131,27 @@ def test_the_case_with_a_label_in_its_question(zoo, pictures):
         ("sheep", (564, 793, 773, 902)),
     ]
     assert '{"bbox_2d": [142, 335, 211, 443], "label": "sheep"}' in text
+
+
+ALIKE = [
+    *FORMS.values(),
+    "<bbox><ref-object><bbox><ref-object>",
+    "<bbox><ref-object><ref-object><bbox>",
+    "[<bbox>, <bbox>] <ref-object><ref-object>",
+]
+ALIKE += ["<bbox> is a <ref-object>, <bbox> a <ref-object>", "a <ref-object> <bbox> and <ref-object> <bbox>", f"{{{OBJECT}}}, {OBJECT}"]
+ALIKE += ["A <ref-object> and a <ref-object> at <bbox> and <bbox>", f"<think>{OBJECT}</think>{OBJECT}", f"[{OBJECT}] [{OBJECT}, 1]"]
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen3_vl"])
+def test_lint_says_of_each_row_what_the_template_does(zoo, pictures, tmp_path, kind):
+    rows = [row_with(answer, pictures) | {"size_wh": [640, 480], "sample_id": index} for index, answer in enumerate(ALIKE)]
+    document = json.loads(run("lint", write_lines(tmp_path / "rows.jsonl", *rows), "--json", "--examples", 99).stdout)
+    wrong = {each["line"] for rule in document["rules"].values() if rule["severity"] == "error" for each in rule["examples"]}
+    refused = set()
+    for line, each in enumerate(rows, 1):
+        try:
+            zoo[kind].encode(each)
+        except GroundswiftError:
+            refused.add(line)
+    assert wrong == refused != set()
