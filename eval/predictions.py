@@ -15,7 +15,7 @@ from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy
 from groundswift.errors import GroundswiftError, Tally, fault
 from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS
-from groundswift.located import Located
+from groundswift.located import Located, as_cut
 from groundswift.placing import resized_wh
 from groundswift.resizing import Limits
 from groundswift.spaces import space_row
@@ -126,9 +126,14 @@ class AnswerReader:
         self._image_index, self._category_index = array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")
 
-    def add(self, image_index: int, text: str, tokens: Tokens | None = None) -> None:
-        """Parse an answer to one image; of several the worst status stands. `tokens` are used where the rules score by log-probability."""
+    def add(self, image_index: int, text: str, tokens: Tokens | None = None, cut: bool = False) -> None:
+        """Parse an answer to one image; of several the worst status stands. `tokens` are used where the rules score by log-probability.
+
+        `cut`: generation is known to have stopped at its token limit.
+        """
         answer = self._parse(text, self._limit)
+        if cut:
+            answer = as_cut(answer)
         if self.statuses[image_index] == "missing":
             self.statuses[image_index], self.texts[image_index] = answer.status, text
         else:

@@ -51,6 +51,29 @@ class ResultRow(msgspec.Struct):
     size_wh: tuple[int, int] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     error: Any = None  # why there is no answer, as groundswift's plugin writes it: the image could not be read, the row is too long
+    finish_reason: Any = None
+    is_truncated: Any = None
+    logprobs: msgspec.Raw = msgspec.Raw(b"null")
+
+    def generated(self) -> list[Token]:
+        """The tokens of the answer; [] where the row has none that can be read."""
+        try:
+            found = msgspec.json.decode(self.logprobs, type=LogProbabilities | None)
+        except msgspec.MsgspecError:
+            return []
+        return found.content if found else []
+
+    def was_cut(self) -> bool:
+        """Whether generation stopped at its token limit, where the row says so.
+
+        An answer of blanks shows it by its tokens: they are all blank, so that the last of them ends no turn.
+        """
+        if self.finish_reason == "length" or self.is_truncated is True:
+            return True
+        if self.response is None or self.response.strip():
+            return False
+        tokens = self.generated()
+        return bool(tokens) and not any(token.token.strip() for token in tokens)
 
 
 class TokenResultRow(ResultRow):
@@ -58,8 +81,11 @@ class TokenResultRow(ResultRow):
 
     logprobs: LogProbabilities | None = None
 
+    def generated(self) -> list[Token]:
+        return self.logprobs.content if self.logprobs else []
+
     def tokens(self) -> Tokens:
-        content = self.logprobs.content if self.logprobs else []
+        content = self.generated()
         return [token.token for token in content], [token.logprob for token in content]
 
 
@@ -96,7 +122,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             reader.counts.rows.add("doubled", f"image {row.sample_id} at line {number}")
             continue
         seen.add(asked)
-        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None)
+        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_cut())
     return reader.answers()
 
 

@@ -7,7 +7,6 @@ A thing under the key of another family (`box_2d` in an answer of Qwen, `bbox_2d
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated
@@ -15,12 +14,12 @@ from typing import Annotated
 import msgspec
 
 from .errors import GroundswiftError
-from .json_reading import JsonKeys, JsonScan, place_in_text
+from .json_objects import JsonKeys
+from .json_reading import place_in_text, read_json
 from .located import Answer, Located, Status
 from .reading import THINK_CLOSE, still_thinking, without_thinking, write_number
 from .token_grammar import TokenGrammar
 
-SINGLE_QUOTE = re.compile(r"(?<=[{\[,:\s])'|'(?=\s*[,:}\]])")
 LARGEST = 999_999_999
 
 
@@ -53,6 +52,7 @@ class JsonGrammar:
     def __init__(self, keys: JsonKeys, inline: TokenGrammar | None = None) -> None:
         self.keys = keys
         self.inline = inline
+        self.quoted_box = f'"{keys.box}"'
 
     def check_label(self, label: str) -> None:
         """Raises GroundswiftError where a reader would take a piece of the label for a mark."""
@@ -91,8 +91,8 @@ class JsonGrammar:
         said = without_thinking(text)
         if said is None:
             return still_thinking()
-        answer = (self._parse_plain(said, limit) if said is not text else None) or self._parse_any(said, limit)
-        if self.inline is None or self.inline.box_open not in said:
+        answer = (self._parse_plain(said, limit) if said is not text else None) or read_json(said, self.keys, limit)
+        if self.inline is None or not any(mark in said for mark in (self.inline.box_open, *self.inline.like)):
             return answer
         marked = self.inline.parse(said, limit)
         if not marked.objects:
@@ -104,14 +104,6 @@ class JsonGrammar:
         more = [reason for reason in marked.reasons if reason != "literal_placeholder"]  # counted already
         return Answer(objects, status, [*answer.reasons, *more, "mixed_grammars"])
 
-    def _parse_any(self, text: str, limit: float | None) -> Answer:
-        """Any text; Python's single quotes, where the keys stand in them, are read as double ones."""
-        single = f"'{self.keys.box}'" in text and f'"{self.keys.box}"' not in text
-        answer = JsonScan(self.keys, limit).read(SINGLE_QUOTE.sub('"', text) if single else text)
-        if single:
-            answer.reasons.append("single_quotes")
-        return answer
-
     def _parse_plain(self, text: str, limit: float | None) -> Answer | None:
         """A well-formed answer, decoded in C; None for any other, and where braces or gaps tell no spans."""
         start, end = text.find("["), text.rfind("]") + 1
@@ -122,10 +114,11 @@ class JsonGrammar:
         except (msgspec.DecodeError, UnicodeError):
             return None
         flat = flat_objects(text, len(rows))
-        if flat is None:
+        if flat is None or text.count(self.quoted_box) > len(rows):  # a key twice in an object: the decoder keeps the last
             return None
         start, between, contents = flat
-        objects, y_first, unset = [], self.keys.y_first, msgspec.UNSET
+        objects, y_first, unset, located = [], self.keys.y_first, msgspec.UNSET, Located
+        add = objects.append
         for row, content in zip(rows, contents):  # noqa: B905 (as many; to ask takes time here)
             end = start + len(content) + 2
             box = row.box
@@ -133,9 +126,9 @@ class JsonGrammar:
                 x1, y1, x2, y2 = box
                 if x2 < x1 or y2 < y1:
                     return None
-                objects.append(Located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
+                add(located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
             elif row.point is not unset:
-                objects.append(Located(row.label, None, self.keys.swapped(row.point), (start, end)))
+                add(located(row.label, None, self.keys.swapped(row.point), (start, end)))
             else:
                 return None
             start = end + between

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .errors import GroundswiftError
+from .json_objects import JsonKeys
+from .json_reading import DOUBLE_KEY, SINGLE_KEY, read_json
 from .located import Answer, Located
 from .number_grammar import Numbers, grouped
 from .plain_grammar import WORDS, Plain, label_first, label_last
@@ -24,6 +26,7 @@ HALF = 32  # characters at the end of a text in which the beginning of a box is 
 DIGIT = re.compile("[0-9]")
 MANY = 10_000  # labels that are kept in mind
 PROBE = (0, 0, 1, 1)
+JSON_KEYS = JsonKeys("bbox_2d", "point_2d")  # GLM's, and Qwen's
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,18 @@ BRACKETS = Region(
     re.compile(rf"(?P<numbers>{OPEN}{INNER}(?:(?:\]+[ \t]*(?:[,;]\s*)?)?{OPEN}{INNER})*\]*)"), re.compile(r"[\[(][ \t]*\Z"), counted=True
 )
 BEGIN, END = r"<\|begin_of_box\|>", r"<\|end_of_box\|>"
+MARK = re.compile(f"{BEGIN}|{END}")
+BEGIN_MARK, END_MARK = BEGIN.replace("\\", ""), END.replace("\\", "")
 IN_MARKS = rf"[^<]*(?:<(?!{BEGIN[1:]}|{END[1:]})[^<]*)*(?={END}|\Z)|[^<\n]*"  # where the end is missing, one line
 GLM_BOX = Region(
     re.compile(rf"{BEGIN}(?P<doubled>(?:\s*{BEGIN})*)(?P<numbers>{IN_MARKS})(?P<end>{END})?|{END}"), re.compile(r"<(?:\|[a-z_]*\|?)?\Z")
 )
 RUNS = Region(re.compile(r"(?P<numbers>(?:<loc_?[^<>\s]*>)+)(?:<seg[0-9]{3}>)*"), re.compile(r"<(?:l|lo|loc_?[0-9]*)?\Z"))
+
+POLYGON_RUNS = Region(
+    re.compile(r"(?P<numbers>(?:<poly>|<sep>)*(?:<loc_?[^<>\s]*>(?:</?poly>|<sep>)*)+)"),
+    re.compile(r"<(?:l|lo|loc_?[0-9]*|/?p|/?po|/?pol|/?poly|s|se|sep)?\Z"),
+)
 
 
 class LineGrammar:
@@ -120,9 +130,43 @@ class LineGrammar:
         said = without_thinking(text)
         if said is None:
             return still_thinking()
+        if (objects := self._as_json(said, limit)) is not None:
+            return objects
         reading = Reading(limit)
         self._read(said, reading)
+        if self.marked and reading.objects and reading.objects[0].box is not None:  # boxes of a label share a mark, points do not
+            reading.drop_repeated_block()
         return reading.answer(self.region.found.sub(r"\g<numbers>", said) if self.marked else said)
+
+    def _as_json(self, text: str, limit: float | None) -> Answer | None:
+        """What GLM's documented list says (`[{'label': 'dog', 'bbox_2d': [...]}]`), within its marks or without; None for any other text.
+
+        The other families do not write it: there it comes with the reason `json_objects`.
+        """
+        if "{" not in text or not (SINGLE_KEY.search(text) or DOUBLE_KEY.search(text)):
+            return None
+        whole, half = self._whole(text)
+        begun = text.count(BEGIN_MARK) - text.count(END_MARK)
+        answer = read_json(MARK.sub(lambda mark: " " * len(mark[0]), text[:whole]), JSON_KEYS, limit)
+        if not (answer.objects or answer.status in ("empty", "truncated") or JSON_KEYS.box in text):
+            return None
+        self._drop_said_before_the_mark(answer, text)
+        if half or begun > 0:
+            answer.status = "truncated"
+        if not self.marked:
+            answer.reasons.append("json_objects")
+            answer.status = "unreadable" if answer.status == "empty" else answer.status
+        elif "single_quotes" in answer.reasons:
+            answer.reasons.remove("single_quotes")  # the way it is documented
+        return answer
+
+    def _drop_said_before_the_mark(self, answer: Answer, text: str) -> None:
+        """Objects that stand before the mark and, equal, in it count once."""
+        mark = text.find(BEGIN_MARK)
+        before = [located for located in answer.objects if located.span[0] < mark]
+        if before and before == answer.objects[len(before) :]:
+            answer.objects = before
+            answer.reasons.append("repeated_block")
 
     def _read(self, text: str, reading: Reading) -> None:
         position, label = 0, ""
@@ -138,6 +182,7 @@ class LineGrammar:
             begin = start - len(before) if said else start
             if items:
                 reading.place_all(label, items, begin, stop)
+            reading.blocks.append(len(reading.objects))
             position = stop
 
     def _boxes(self, text: str, reading: Reading) -> Iterator[tuple[int, int, list[Item]]]:
@@ -169,6 +214,8 @@ class LineGrammar:
             items, broken, tail = self.numbers.read(text, first, last, cut or half)
             if self.endless and stop >= whole and tail >= 0 and text.count("<", tail, last) < 4:
                 broken -= 1  # the last tokens of a run are those of a box that was cut
+                reading.cut = True
+            if self.endless and stop >= whole and text.rfind("<poly>", start, stop) > text.rfind("</poly>", start, stop):
                 reading.cut = True
             yield start, stop, items
             if broken:

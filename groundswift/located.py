@@ -12,13 +12,15 @@ Status = Literal["ok", "empty", "truncated", "unreadable"]
 class Located(msgspec.Struct, eq=False, gc=False):
     """One thing found. `box` is x1, y1, x2, y2 and `point` is x, y, in the family's own space; `label` is "" where none was given.
 
-    `span` is where it stands in the text, as (start, end) characters. It takes no part in comparisons.
+    `span` is where it stands in the text, as (start, end) characters. `polygon` is (x, y), (x, y), ... where the text has a quadrangle
+    or polygon; `box` is then its axis-aligned box, which is what `format_answer` writes. Both take no part in comparisons.
     """
 
     label: str
     box: tuple[float, float, float, float] | None = None
     point: tuple[float, float] | None = None
     span: tuple[int, int] | None = None
+    polygon: tuple[tuple[float, float], ...] | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Located):
@@ -39,3 +41,10 @@ class Answer(msgspec.Struct):
     objects: list[Located]
     status: Status
     reasons: list[str]
+
+
+def as_cut(answer: Answer) -> Answer:
+    """The answer, `truncated` where it seems whole or empty: generation is known to have stopped at its token limit."""
+    if answer.status in ("ok", "empty"):
+        answer.status = "truncated"
+    return answer

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .errors import GroundswiftError
 from .located import Located
-from .reading import NUMBER, Item, as_number, write_number
+from .reading import NUMBER, Item, as_number, is_quadrangle, write_number
 
 # A pattern of items tries a readable one, with 2 or 4 groups, then any text up to the next item, without groups. It begins with what is
 # neither blank nor a separator, and no part of it can match in two ways: so it takes linear time.
@@ -25,6 +25,38 @@ def listed(between: str, around: str) -> re.Pattern[str]:
     lead = rf"(?:[{between}]{junk}*)?" if between else ""
     readable = rf"{lead}{number}{part}{number}(?:{part}{number}{part}{number})?{junk}*(?=[{around}]|\Z)"
     return re.compile(rf"{readable}|[^{around}\s,][^{around}]*")
+
+
+COUNTED = re.compile(rf"[\s\[\]()<>]*{NUMBER}(?:[\s\[\](),<>]+{NUMBER}){{7}}[\s\[\]()<>]*")  # eight numbers and nothing else
+LONGEST_QUADRANGLE = 400  # characters
+IN_TOKEN = re.compile(rf"[\s,]*(?:<(?:loc_)?({NUMBER})>[\s,]*)+")
+SPLIT_PAIRS = re.compile(rf"\s*\[\s*[\[(]\s*{NUMBER}[\s,]+{NUMBER}\s*[\])](?:[\s,]*[\[(]\s*{NUMBER}[\s,]+{NUMBER}\s*[\])])*\s*\]\s*")
+
+
+def quadrangle_in(text: str) -> Sequence[float] | None:
+    """The eight numbers of a quadrangle's corners, x, y each; None for any other text."""
+    if len(text) > LONGEST_QUADRANGLE or COUNTED.fullmatch(text) is None:
+        return None
+    numbers = tuple(map(as_number, re.findall(NUMBER, text)))
+    return numbers if is_quadrangle(numbers) else None
+
+
+def tokens_in(text: str) -> Sequence[float] | None:
+    """The numbers of a polygon, three points or more, that are tokens `<...>` one behind the other; None for any other text."""
+    if IN_TOKEN.fullmatch(text) is None:
+        return None
+    numbers = tuple(map(as_number, re.findall(NUMBER, text)))
+    return numbers if len(numbers) >= 6 and len(numbers) % 2 == 0 else None
+
+
+def joined_pairs(items: list[Item], text: str) -> list[Item]:
+    """Two pairs that fill one list are the corners of a box, four those of a quadrangle: `[[x1, y1], [x2, y2]]`; else the same items."""
+    if len(items) not in (2, 4) or any(len(numbers) != 2 for numbers, _, _ in items):
+        return items
+    numbers = tuple(number for pair, _, _ in items for number in pair)
+    if SPLIT_PAIRS.fullmatch(text) is None or (len(items) == 4 and not is_quadrangle(numbers)):
+        return items
+    return [(numbers, items[0][1], items[-1][2])]
 
 
 def tokenised(before: str, end: str, rest: str, blanks: str = r"\s*") -> re.Pattern[str]:
@@ -90,7 +122,8 @@ class Numbers:
     `items`: finds the boxes in a mark, readable or not. `opening`, `closing`: what stands around all boxes of one mark. `joint`: what
     stands between them; None: each has a mark of its own. `joint_points`: whether points can share a mark too. `write_number`: one
     number as text; `whole`: whether it is a whole one. `encode`, `decode`: where what is written is not x1, y1, x2, y2, the way to
-    the texts of a template and back from numbers in the order of the text.
+    the texts of a template and back from numbers in the order of the text. `longer`: reads an item that is neither box nor point as the
+    points of a polygon. `nested`: whether two pairs in a list are the corners of a box.
     """
 
     box: str
@@ -104,6 +137,8 @@ class Numbers:
     whole: bool = True
     encode: Callable[[Sequence[float]], list[str]] | None = None
     decode: Callable[[Sequence[float]], Sequence[float] | None] | None = None
+    longer: Callable[[str], Sequence[float] | None] | None = None
+    nested: bool = False
 
     def write(self, boxes: Sequence[Sequence[float]]) -> str:
         """Boxes or points that share one mark. Raises GroundswiftError where the family has no points, or no such number."""
@@ -130,6 +165,8 @@ class Numbers:
                 numbers = tuple(map(int if len(digits) < SURELY_WHOLE and digits.isdecimal() else as_number, texts))
                 if decode is not None:
                     numbers = decode(numbers)
+            elif self.longer is not None:
+                numbers = self.longer(found[0])
             if numbers is None:
                 broken += 1
                 odd = found
@@ -137,12 +174,14 @@ class Numbers:
                 items.append((numbers, *found.span()))
         tail = odd.start() if odd is not None and not (items and items[-1][1] > odd.start()) else -1
         if not cut:
+            if self.nested and items and not broken:
+                items = joined_pairs(items, text[start:stop])
             return items, broken or int(not items), tail
         if tail >= 0 and odd.end() == stop:
             return items, broken - 1, -1
         if items and tail < 0:
             numbers, _, end = items[-1]
-            if end == stop and (len(numbers) != 4 or text[end - 1] not in ")>"):
+            if end == stop and (len(numbers) < 4 or text[end - 1] not in ")>"):
                 items.pop()
         return items, broken, tail
 
@@ -169,3 +208,33 @@ def grouped(objects: Sequence[Located], numbers: Numbers) -> Iterator[tuple[str,
         label, boxes = located.label, [coordinates]
     if boxes:
         yield label, boxes
+
+
+@dataclass(frozen=True)
+class Runs(Numbers):
+    """Numbers of tokens that follow each other without anything between, where a run may also go round a quadrangle or polygon."""
+
+    def read(self, text: str, start: int, stop: int, cut: bool = False) -> tuple[list[Item], int, int]:
+        """The same. A polygon goes forth and back, so that at least every other pair of its points is in no order of corners."""
+        polygons = [] if cut else list(self._polygons(text, start, stop))
+        return (polygons, 0, -1) if polygons else super().read(text, start, stop, cut)
+
+    def _polygons(self, text: str, start: int, stop: int) -> Iterator[Item]:
+        """Of a run: the parts between `<sep>` and `</poly>` each; none where these are boxes."""
+        marked = "<poly>" in text[start:stop] or "<sep>" in text[start:stop]
+        for found in POLYGON_PART.finditer(text, start, stop):
+            numbers = tokens_in(found[0])
+            if numbers is None or not (marked or goes_round(numbers)):
+                continue
+            yield numbers, *found.span()
+
+
+POLYGON_PART = re.compile(r"(?:<loc_[0-9]+>)+")
+
+
+def goes_round(numbers: Sequence[float]) -> bool:
+    """Whether points, taken two by two, are mostly no upper left and lower right corners."""
+    if len(numbers) == 8:
+        return is_quadrangle(numbers)
+    corners = list(zip(numbers[::4], numbers[1::4], numbers[2::4], numbers[3::4], strict=False))
+    return 2 * sum(x2 < x1 or y2 < y1 for x1, y1, x2, y2 in corners) >= len(corners)

@@ -12,12 +12,13 @@ import numpy as np
 from .errors import GroundswiftError
 from .located import Answer, Located, Status
 
-Item = tuple[Sequence[float], int, int]  # x1, y1, x2, y2, or x, y; where it starts and ends in the text
+Item = tuple[Sequence[float], int, int]  # x1, y1, x2, y2, or x, y, or the points of a polygon; where it starts and ends in the text
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 FEW = 32  # boxes in one place; more are placed at once
 ODDITIES = ("", "inverted", "out_of_range", "looks_like_ratios")
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 NOTHING = {"", "none", "null"}  # besides any number of `[]`
+OPENED = frozenset("[({<")  # what an answer begins with
 
 
 def write_number(value: float) -> str:
@@ -33,6 +34,21 @@ def as_number(text: str) -> float:
         return int(text)
     number = float(text)
     return int(number) if number.is_integer() and "e" not in text and "." not in text and len(text) < 17 else number
+
+
+def is_quadrangle(numbers: Sequence[float | None]) -> bool:
+    """Whether 8 numbers go round the corners of a quadrangle (x, y each), and are not two boxes: corners of a box are in order."""
+    if len(numbers) != 8 or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+        return False
+    x1, y1, x2, y2, x3, y3, x4, y4 = numbers
+    if x1 <= x2 and y1 <= y2 and x3 <= x4 and y3 <= y4:
+        return False
+    corners = [(x1, y1), (x2, y2), (x3, y3), (x4, y4)]
+    turns = [
+        (b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])
+        for a, b, c in zip(corners, corners[1:] + corners[:1], corners[2:] + corners[:2], strict=True)
+    ]
+    return all(turn >= 0 for turn in turns) or all(turn <= 0 for turn in turns)
 
 
 def without_thinking(text: str) -> str | None:
@@ -56,20 +72,35 @@ class Reading:
     """Collects the objects and reasons of one answer. `limit`: the largest coordinate that the space has, None for no bound."""
 
     def __init__(self, limit: float | None) -> None:
+        self.bound = limit
         self.largest = sys.float_info.max if limit is None else limit
         self.surely = 1 if self.largest > 1 else -1  # numbers over it are no ratios
         self.objects: list[Located] = []
         self.reasons: list[str] = []
         self.cut = False
         self.absent = False  # whether a label was said to have no box
+        self.blocks: list[int] = []  # how many objects there were at the end of each list or mark
 
     def odd(self, reason: str, count: int = 1) -> None:
         self.reasons.extend([reason] * count)
 
+    def drop_repeated_block(self) -> None:
+        """A list of objects that the whole answer says twice counts once: GLM-4.6V writes it before its marks and between them."""
+        half = len(self.objects) // 2
+        ends = sorted(set(self.blocks) - {0})
+        if half and ends == [half, 2 * half] and self.objects[:half] == self.objects[half:]:
+            del self.objects[half:]
+            self.odd("repeated_block")
+
     def place(self, label: str, numbers: Sequence[float | None], span: tuple[int, int]) -> None:
-        """Add the box (4 numbers) or point (2) that was read, with a reason for what is odd about it; None stands for what is no number."""
+        """Add the box (4 numbers), point (2) or polygon (6 and more, an even count) that was read, with a reason for what is odd about it.
+
+        None stands for what is no number.
+        """
         size = len(numbers)
-        if size not in (2, 4) or None in numbers:
+        if size not in (2, 4):
+            return self._place_polygon(label, numbers, span)
+        if None in numbers:
             return self.reasons.append("malformed_box")
         x1, y1, x2, y2 = numbers if size == 4 else (*numbers, *numbers)
         if not (self.surely < x2 <= self.largest and 0 <= x1 <= x2 and 0 <= y1 <= y2 <= self.largest):
@@ -77,6 +108,22 @@ class Reading:
                 return self.reasons.append("non_finite")
             x1, y1, x2, y2 = self._odd(x1, y1, x2, y2)
         self.objects.append(Located(label, (x1, y1, x2, y2), None, span) if size == 4 else Located(label, None, (x1, y1), span))
+
+    def place_point(self, label: str, numbers: Sequence[float | None], span: tuple[int, int], units: float) -> None:
+        """Add a point whose sides are divided into `units`, whatever the space has."""
+        if len(numbers) == 2 and None not in numbers and self.bound is not None:
+            numbers = [number * self.bound / units for number in numbers]
+        self.place(label, numbers if len(numbers) == 2 else [None] * 2, span)
+
+    def _place_polygon(self, label: str, numbers: Sequence[float | None], span: tuple[int, int]) -> None:
+        """Add a polygon with its axis-aligned box."""
+        if len(numbers) < 6 or len(numbers) % 2 or None in numbers:
+            return self.reasons.append("malformed_box")
+        if not all(map(math.isfinite, numbers)):
+            return self.reasons.append("non_finite")
+        xs, ys = numbers[::2], numbers[1::2]
+        box = self._odd(min(xs), min(ys), max(xs), max(ys))
+        self.objects.append(Located(label, box, None, span, tuple(zip(xs, ys, strict=True))))
 
     def place_all(self, label: str, items: Sequence[Item], start: int, end: int) -> None:
         """Add what was read in one place of the text, from `start` to `end`, which hold the label and the marks around."""
@@ -123,7 +170,7 @@ class Reading:
         if "<ref-object>" in text or "<bbox>" in text:
             self.odd("literal_placeholder")
         status: Status
-        if self.cut:
+        if self.cut or (not self.objects and only_opened(text)):
             status = "truncated"
         elif self.objects:
             status = "ok"
@@ -134,6 +181,12 @@ class Reading:
             if not self.reasons:
                 self.odd("no_box")
         return Answer(self.objects, status, self.reasons)
+
+
+def only_opened(text: str) -> bool:
+    """Whether a text is nothing but the beginning of an answer: an open code fence, opening brackets."""
+    fence, bare = text.count("```"), text.replace("```json", "").replace("```", "").strip()
+    return (fence % 2 == 1 and not bare) or (bare != "" and OPENED.issuperset(bare))
 
 
 def says_nothing(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Points as tags: `<point x="43.0" y="58.0" alt="cat">cat</point>`, several of one label as `<points x1=".." y1=".." ...>`.
 
-There are no boxes. Source: Molmo model card.
+Molmo 2 writes `<points coords="1 1 073 160 2 455 300">cat</points>`: the image, then the number, x and y of each point, in thousandths of
+a side; what it has for further images comes behind a semicolon. There are no boxes. Source: model cards of Molmo and Molmo 2.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from .located import Answer, Located
 from .number_grammar import write_decimals
 from .reading import NUMBER, THINK_CLOSE, Reading, as_number, still_thinking, without_thinking
 
-TAG = re.compile(r"<points?\b([^<>]*)(?:>([^<]*)(</points?>)?)?|</points?>")
-ATTRIBUTE = re.compile(r'\b(alt|[xy][0-9]*)\s*=\s*"([^"]*)"')
-HALF_TAG = re.compile(r"</?[points]{0,6}\Z")
+TAG = re.compile(r"<(?:points?|tracks)\b([^<>]*)(?:>([^<]*)(</(?:points?|tracks)>)?)?|</(?:points?|tracks)>")
+ATTRIBUTE = re.compile(r'\b(alt|coords|[xy][0-9]*)\s*=\s*"([^"]*)"')
+OPEN_COORDS = re.compile(r'\bcoords\s*=\s*"([^"]*)\Z')
+HALF_TAG = re.compile(r"</?[pointsrack]{0,6}\Z")
 HALF = 9  # characters: as long as half a tag can be
+THOUSAND = 1000  # what Molmo 2 divides a side into
+THIS_IMAGE = "1"  # how Molmo 2 numbers the only image
+NO_POINTS = ("there are none", "this isn't in the image")  # Molmo and Molmo 2
 WHOLE_NUMBER = re.compile(rf"\s*({NUMBER})\s*")
 percent = partial(write_decimals, digits=1)
 
@@ -62,6 +67,7 @@ class TagGrammar:
         if said is None:
             return still_thinking()
         reading = Reading(limit)
+        reading.absent = said.strip().rstrip(".").casefold() in NO_POINTS
         half = HALF_TAG.search(said, max(0, len(said) - HALF))
         reading.cut = half is not None
         whole = len(said[: half.start() if half else len(said)].rstrip())
@@ -73,7 +79,9 @@ class TagGrammar:
         attributes, content, end = found.groups()
         if attributes is None:
             return reading.odd("stray_mark")
-        if end is None and at_end:
+        if content is not None and end is None and attributes.endswith("/"):
+            content = ""  # the tag ends itself
+        elif end is None and at_end:
             reading.cut = True
         elif content is None and not attributes.strip():
             return reading.odd("doubled_mark")
@@ -81,6 +89,10 @@ class TagGrammar:
             reading.odd("unclosed_box")
         fields = dict(ATTRIBUTE.findall(attributes))
         label = unescape(fields.get("alt", (content or "").strip()))
+        if content is None and (cut := OPEN_COORDS.search(attributes)):
+            fields["coords"] = cut[1].rpartition(" ")[0]  # the last number may lack digits
+        if "coords" in fields:
+            return self._read_coords(label, fields["coords"], reading, found.span(), at_end and content is None)
         numbers = [key[1:] for key in fields if key[0] == "x"]
         if not numbers and not (at_end and content is None):
             reading.odd("malformed_box")
@@ -89,6 +101,22 @@ class TagGrammar:
             if content is None and at_end and (x is None or y is None):
                 continue
             reading.place(label, [None if value is None else as_number(value[1]) for value in (x, y)], found.span())
+
+    def _read_coords(self, label: str, coords: str, reading: Reading, span: tuple[int, int], cut: bool) -> None:
+        """The points of Molmo 2 in one attribute, scaled to the family's space. `cut`: it ends in the middle of a point."""
+        for group in re.split(r"[;\t:,]", coords):
+            image, *numbers = group.split() or [""]
+            points = [numbers[start : start + 3] for start in range(0, len(numbers), 3)]
+            if cut and points and len(points[-1]) < 3:
+                points.pop()
+            elif not points:
+                reading.odd("malformed_box")
+            for point in points:
+                found = [WHOLE_NUMBER.fullmatch(number) for number in point[1:]]
+                if image != THIS_IMAGE:
+                    reading.odd("other_image")
+                else:
+                    reading.place_point(label, [as_number(number[1]) if number else None for number in found], span, THOUSAND)
 
 
 def escaped(label: str) -> str:

@@ -10,19 +10,20 @@ from collections.abc import Sequence
 
 from .errors import GroundswiftError
 from .located import Answer, Located
-from .number_grammar import Numbers, grouped, listed
+from .number_grammar import Numbers, grouped, listed, quadrangle_in
 from .plain_grammar import label_first
 from .reading import THINK_CLOSE, Reading, still_thinking, without_thinking
 
 NO_BOX = {"none", "null"}  # between the marks: there is no such object, as Rex-Omni says of an absent class
 ANY_LIST = listed(r"\[\]()<>", ";")
-PAIRS = Numbers("({0},{1}),({2},{3})", "({0},{1})", ANY_LIST)
+PAIRS = Numbers("({0},{1}),({2},{3})", "({0},{1})", ANY_LIST, longer=quadrangle_in)
 
 
 class TokenGrammar:
     """One such grammar, by its four marks and the way its numbers are written.
 
-    `blank_labels`: whether blanks around a label belong to it; where not, they are what the tokenizer put there.
+    `blank_labels`: whether blanks around a label belong to it; where not, they are what the tokenizer put there. `quads`: the marks of a
+    quadrangle, which is read as a polygon and not written.
     """
 
     def __init__(
@@ -33,13 +34,15 @@ class TokenGrammar:
         box_close: str,
         numbers: Numbers = PAIRS,
         blank_labels: bool = True,
+        quads: tuple[str, str] | None = None,
     ) -> None:
         self.ref_open, self.ref_close, self.box_open, self.box_close = marks = (ref_open, ref_close, box_open, box_close)
         self.marks = marks
         self.numbers = numbers
         self.blank_labels = blank_labels
         self.whole_answer = numbers.joint is not None
-        self.any_mark = re.compile(f"({'|'.join(map(re.escape, marks))})")
+        self.like = dict(zip(quads or (), (box_open, box_close), strict=False))
+        self.any_mark = re.compile(f"({'|'.join(map(re.escape, (*marks, *self.like)))})")
         label = "[^<]*" if blank_labels else r"[^<\s](?:[^<]*[^<\s])?"
         self.plain = label_first(f"(?:{re.escape(ref_open)}({label}){re.escape(ref_close)})?", box_open, numbers, box_close)
 
@@ -83,19 +86,20 @@ class TokenGrammar:
 
     def _parse_any(self, text: str, limit: float | None) -> Answer:
         """One pass over the marks, each with the text up to the next one."""
-        whole = len(text) - half_mark(text, self.marks)
+        whole = len(text) - half_mark(text, (*self.marks, *self.like))
         scan = _Scan(self, text, Reading(limit), cut=whole < len(text))
         pieces = self.any_mark.split(text[:whole])  # text, mark, text, mark, ..., text
         before, position = None, len(pieces[0])
-        for mark, content, following in zip(pieces[1::2], pieces[2::2], [*pieces[3::2], None], strict=False):
+        marks = [self.like.get(mark, mark) for mark in pieces[1::2]] if self.like else pieces[1::2]
+        for written, mark, content, following in zip(pieces[1::2], marks, pieces[2::2], [*marks[1:], None], strict=False):
             if mark == self.box_open:
-                scan.box_opens(position, content, following)
+                scan.box_opens(position, position + len(written), content, following)
             elif mark == self.ref_open:
                 scan.label_opens(position, content, following)
             elif before != (self.ref_open if mark == self.ref_close else self.box_open):
                 scan.reading.odd("stray_mark")
             before = mark
-            position += len(mark) + len(content)
+            position += len(written) + len(content)
         scan.end(pieces[-1] if len(pieces) > 1 else "")
         return scan.reading.answer(text)
 
@@ -132,12 +136,11 @@ class _Scan:
             self.reading.odd("unclosed_label")
             self.label = content.strip()
 
-    def box_opens(self, start: int, content: str, following: str | None) -> None:
-        """`start`: where the mark stands; `content`: the text up to the following mark."""
-        begin = start + len(self.box_open)
+    def box_opens(self, start: int, begin: int, content: str, following: str | None) -> None:
+        """`start`, `begin`: where the mark starts and ends; `content`: the text up to the following mark."""
         stop = end = begin + len(content)
         if following == self.box_close:
-            end += len(following)
+            end = self.text.index(">", end) + 1
         elif following is None:
             self.reading.cut = True
         elif following == self.box_open and not content.strip():

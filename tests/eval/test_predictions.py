@@ -252,6 +252,32 @@ def test_tokens_that_do_not_fit_their_text_are_counted(tmp_path):
     assert answers.predictions.scores == pytest.approx([np.exp(-1)])
 
 
+BLANKS = {"content": [{"token": "\n", "logprob": -0.1}] * 3}
+ENDED = {"content": [*BLANKS["content"], {"token": "<|im_end|>", "logprob": -0.1}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "status"),
+    [
+        ("\n\n\n", {}, "empty"),
+        ("\n\n\n", {"logprobs": BLANKS}, "truncated"),
+        ("\n\n\n", {"logprobs": ENDED}, "empty"),
+        ("", {"logprobs": {"content": []}}, "empty"),
+        ("\n\n\n", {"logprobs": "none"}, "empty"),
+        ("\n\n\n", {"finish_reason": "length"}, "truncated"),
+        ("\n\n\n", {"finish_reason": "stop"}, "empty"),
+        ("None", {"is_truncated": True}, "truncated"),
+        ("", {"finish_reason": "length"}, "truncated"),
+        ("There is a", {"finish_reason": "length"}, "unreadable"),
+    ],
+)
+def test_an_answer_of_blanks_that_was_cut_is_truncated_and_not_empty(tmp_path, text, more, status):
+    path = result_file(tmp_path, row(30, text, **more), row(4))
+    answers = read_answers(path, TRUTH, Rules("qwen2_vl"))
+    assert answers.statuses[TRUTH.image_ids.index(30)] == status
+    assert answers.statuses[TRUTH.image_ids.index(4)] == "empty"
+
+
 # the truth
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from fuzz_target import FAMILIES, Target, check_answer
 from groundswift import Located, families, format_answer, parse
-from groundswift.json_reading import JsonKeys, JsonScan
+from groundswift.json_objects import JsonKeys
+from groundswift.json_reading import JsonScan
 from hostile_text import hostile_kinds, hostile_text
 
 QWEN, GEMINI = "qwen3_vl", "gemini"
@@ -41,7 +42,7 @@ def test_gemini_writes_y_first_and_we_hold_x_first():
         (GEMINI, '[{"box_2d": [40, 30, 2, 1], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["inverted"]),
         (QWEN, '[{"bbox_2d": [1, 40, 30, 2], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["inverted"]),
         (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "mask": [[5, 6]]}]', [Located("", (1, 2, 30, 40))], []),
-        (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "mask": [[5, 6], [7, 8]]}]', [Located("", (1, 2, 30, 40))], ["list_without_key"]),
+        (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "mask": [[5, 6], [7, 8]]}]', [Located("", (1, 2, 30, 40))], []),
         (GEMINI, "[2, 1, 40, 30]", [Located("", (1, 2, 30, 40))], []),
         (GEMINI, '[{"box_2d": [1, 2, 3], "label": "dog"}]', [], ["malformed_box"]),
         (GEMINI, '[{"bbox_2d": [1, 2, 30, 40], "label": "dog"}]', [], ["other_key"]),

@@ -1,0 +1,353 @@
+"""Kinds of answers that parsed wrongly with status `ok`, or were lost: each kind in every grammar that can meet it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from answer_cases import bare, case, cat, dog
+
+from groundswift import Located, format_answer, parse, to_original_px
+
+CASES = Path(__file__).resolve().parents[1] / "cases"
+QWEN, GEMINI, GLM = "qwen3_vl", "gemini", "glm4v"
+BOX, OTHER = [1, 2, 30, 40], [5, 6, 70, 80]
+SQUARE = ((1, 2), (30, 2), (30, 40), (1, 40))
+
+
+def read(text: str, family: str) -> tuple[list[Located], str, list[str]]:
+    answer = parse(text, family)
+    return answer.objects, answer.status, answer.reasons
+
+
+def in_json(family: str, box: object, **fields: object) -> str:
+    key = "box_2d" if family == GEMINI else "bbox_2d"
+    return json.dumps([{key: box, "label": "dog"} | fields])
+
+
+def swapped(family: str, value: object) -> object:
+    """Number lists as the family writes them: y before x for Gemini."""
+    if family != GEMINI:
+        return value
+    if value and isinstance(value[0], list):
+        return [swapped(family, child) for child in value]
+    return [value[at ^ 1] for at in range(len(value))]
+
+
+def test_the_case_of_the_class_under_another_key():
+    given = json.loads((CASES / "label_keys" / "case.json").read_text())
+    assert read(given["text"], given["family"]) == ([dog()], "ok", [])
+
+
+def test_the_case_of_a_polygon_of_rex_omni():
+    given = json.loads((CASES / "rex_polygon" / "case.json").read_text())
+    objects, status, reasons = read(given["text"], given["family"])
+    assert (objects, status, reasons) == ([Located("leaf", (10, 20, 50, 60))], "ok", [])
+    assert objects[0].polygon == ((10, 20), (30, 40), (50, 60))
+
+
+@pytest.mark.parametrize("family", [QWEN, GEMINI, GLM])
+@pytest.mark.parametrize(
+    ("value", "objects"),
+    [
+        ([BOX, OTHER], [dog(), dog(*OTHER)]),
+        ([[BOX], [OTHER]], [dog(), dog(*OTHER)]),
+        ([[1, 2], [30, 40]], [dog()]),
+        ([[[1, 2], [30, 40]], [[5, 6], [70, 80]]], [dog(), dog(*OTHER)]),
+        ([[[BOX]]], [dog()]),
+        ([[1, 2]], [Located("dog", None, (1, 2))]),
+        ([BOX, [], OTHER], [dog(), dog(*OTHER)]),
+    ],
+    ids=str,
+)
+def test_lists_in_lists_under_the_key_of_a_box(family, value, objects):
+    assert read(in_json(family, swapped(family, value)), family) == (objects, "ok", [])
+
+
+@pytest.mark.parametrize("family", [QWEN, GEMINI, GLM])
+@pytest.mark.parametrize("value", [[list(pair) for pair in SQUARE], [number for pair in SQUARE for number in pair]], ids=str)
+def test_a_quadrangle_is_one_object_with_its_box(family, value):
+    objects, status, reasons = read(in_json(family, swapped(family, value)), family)
+    assert (objects, status, reasons) == ([dog(1, 2, 30, 40)], "ok", [])
+    assert objects[0].polygon == SQUARE
+
+
+@pytest.mark.parametrize(
+    "value", [[1, 2, 3, 40, 5, 6, 70, 80], [[1, 2], [3, 4], [5, 6]], [BOX, [5, 6, 70]], [1, 2, [3, 4]], [1, 2, 3]], ids=str
+)
+def test_a_list_that_may_mean_two_things_is_counted(value):
+    objects, status, reasons = read(in_json(QWEN, value), QWEN)
+    assert set(reasons) == {"malformed_box"}
+    assert (objects, status) == (([dog()], "ok") if value[0] == BOX else ([], "unreadable"))
+
+
+@pytest.mark.parametrize("family", [QWEN, GEMINI, GLM])
+@pytest.mark.parametrize("value", [None, [], [[]], [None], "", "None", "null"], ids=str)
+def test_a_box_of_nothing_says_that_there_is_none(family, value):
+    assert read(in_json(family, value), family) == ([], "empty", [])
+    beside = in_json(family, value)[:-1] + ", " + in_json(family, swapped(family, BOX))[1:]
+    assert read(beside, family) == ([dog()], "ok", [])
+
+
+@pytest.mark.parametrize("text", ['{"objects": []}', '{"detections": [], "count": 0}', '{"dog": [], "cat": null}', "{'objects': []}"])
+def test_an_empty_list_under_a_name_says_that_there_is_none(text):
+    assert read(text, QWEN) == ([], "empty", [])
+
+
+@pytest.mark.parametrize("family", [QWEN, GEMINI, GLM])
+@pytest.mark.parametrize("key", ["category", "class", "name", "class_name", "object", "text_content", "Label", "description"])
+def test_the_class_under_another_key(family, key):
+    box = swapped(family, BOX)
+    for text in (json.dumps([{"box_2d" if family == GEMINI else "bbox_2d": box, key: "dog"}]), in_json(family, box, label=["dog"])):
+        assert read(text, family) == ([dog()], "ok", [])
+
+
+LABELS = [
+    case("an unknown key", '[{"bbox_2d": [1, 2, 30, 40], "animal": "dog"}]', [bare(*BOX)], "ok", "unknown_label_key"),
+    case("a label for each box", '{"bbox_2d": [[1, 2, 30, 40], [5, 6, 70, 80]], "label": ["dog", "cat"]}', [dog(), cat()], "ok"),
+    case("two labels, one box", '{"bbox_2d": [1, 2, 30, 40], "label": ["dog", "cat"]}', [bare(*BOX)], "ok", "label_not_text"),
+    case("labels as keys", '{"dog": [[1, 2, 30, 40]], "cat": [5, 6, 70, 80]}', [dog(), cat()], "ok", "label_as_key"),
+    case("labels as keys, one without", '{"dog": [[1, 2, 30, 40]], "cat": []}', [dog()], "ok", "label_as_key"),
+    case("a label as the key of an object", '{"dog": {"bbox_2d": [1, 2, 30, 40]}}', [dog()], "ok", "label_as_key"),
+    case("a wrapper names no class", '{"objects": {"bbox_2d": [1, 2, 30, 40]}}', [bare(*BOX)], "ok"),
+    case("a wrapper around a list", '{"detections": [{"bbox_2d": [1, 2, 30, 40], "category": "dog"}], "count": 1}', [dog()], "ok"),
+    case("the key of a size names no class", '{"size": [1, 2, 30, 40]}', [], "unreadable", "other_key"),
+    case(
+        "two boxes in one object",
+        '{"bbox_2d": [1, 2, 30, 40], "bbox_2d": [5, 6, 70, 80], "label": "dog"}',
+        [dog(), dog(*OTHER)],
+        "ok",
+        "repeated_key",
+    ),
+    case(
+        "two objects without the brace between",
+        '[{"bbox_2d": [1, 2, 30, 40], "label": "dog", "bbox_2d": [5, 6, 70, 80], "label": "cat"}]',
+        [dog(), cat()],
+        "ok",
+        *["repeated_key"] * 2,
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "objects", "status", "reasons"), LABELS)
+def test_labels(text, objects, status, reasons):
+    assert read(text, QWEN) == (objects, status, reasons)
+
+
+CORNERS = [
+    case("x1 to y2", '{"x1": 1, "y1": 2, "x2": 30, "y2": 40, "label": "dog"}', [dog()], "ok", "named_corners"),
+    case("xmin to ymax", '[{"ymin": 2, "xmin": 1, "ymax": 40, "xmax": 30, "label": "dog"}]', [dog()], "ok", "named_corners"),
+    case("left to bottom", '{"left": 1, "top": 2, "right": 30, "bottom": 40, "name": "dog"}', [dog()], "ok", "named_corners"),
+    case("under a key", '{"bbox": {"x1": 1, "y1": 2, "x2": 30, "y2": 40}, "label": "dog"}', [dog()], "ok", "named_corners"),
+    case("x, y, width, height", '{"x": 1, "y": 2, "width": 30, "height": 40, "label": "dog"}', [], "unreadable", "other_key"),
+    case("x, y, w, h under a key", '{"bbox": {"x": 1, "y": 2, "w": 30, "h": 40}, "label": "dog"}', [], "unreadable", "other_key"),
+    case("left, top, width, height", '{"left": 1, "top": 2, "width": 30, "height": 40, "label": "dog"}', [], "unreadable", "other_key"),
+    case("a key that may mean x, y, width, height", '{"bbox": [1, 2, 30, 40], "label": "dog"}', [], "unreadable", "other_key"),
+]
+
+
+@pytest.mark.parametrize("family", [QWEN, GEMINI])
+@pytest.mark.parametrize(("text", "objects", "status", "reasons"), CORNERS)
+def test_corners_by_name_and_never_sizes(family, text, objects, status, reasons):
+    assert read(text, family) == (objects, status, reasons)
+
+
+@pytest.mark.parametrize(
+    "value", ['"[1, 2, 30, 40]"', '"1, 2, 30, 40"', '"1 2 30 40"', '"(1,2),(30,40)"', '["1", "2", "30", "40"]', '[["1", "2", "30", "40"]]']
+)
+def test_numbers_in_strings_are_read_with_a_reason(value):
+    assert read(f'[{{"bbox_2d": {value}, "label": "dog"}}]', QWEN) == ([dog()], "ok", ["numbers_as_text"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{'bbox_2d': (1, 2, 30, 40), 'label': 'dog', 'occluded': True, 'score': None}]",
+        "[{'bbox_2d': [(1, 2), (30, 40)], 'label': 'dog'},]",
+        "{'label': 'dog', 'bbox_2d': ((1, 2), (30, 40))}",
+        "```python\n[{'label': 'dog', 'bbox_2d': [[1, 2, 30, 40]]}]\n```",
+    ],
+)
+def test_literals_of_python(text):
+    assert read(text, QWEN) == ([dog()], "ok", ["single_quotes"])
+    assert read(text, GLM) == ([dog()], "ok", [])
+
+
+def test_words_of_json_are_no_oddity():
+    assert read('[{"bbox_2d": [1, 2, 30, 40], "label": "dog", "occluded": true, "iscrowd": false}]', QWEN) == ([dog()], "ok", [])
+
+
+def test_a_bracket_that_is_missing_before_the_next_key():
+    assert read('{"bbox_2d": [[1, 2, 30, 40], "label": "dog"}', QWEN) == ([dog()], "ok", ["unclosed_list"])
+
+
+GLM_LIST = "[{'label': 'dog', 'bbox_2d': [1, 2, 30, 40]}, {'label': 'cat', 'bbox_2d': [5, 6, 70, 80]}]"
+B, E = "<|begin_of_box|>", "<|end_of_box|>"
+GLM_CASES = [
+    case("the documented list", GLM_LIST, [dog(), cat()], "ok"),
+    case("the documented list between the marks", f"Here: {B}{GLM_LIST}{E}", [dog(), cat()], "ok"),
+    case("as JSON in a fence", "```json\n" + GLM_LIST.replace("'", '"') + "\n```", [dog(), cat()], "ok"),
+    case("labels as keys between the marks", f"{B}{{'dog': [[1, 2, 30, 40]]}}{E}", [dog()], "ok", "label_as_key"),
+    case("cut in the list", f"{B}{GLM_LIST[:60]}", [dog()], "truncated"),
+    case("cut before the end mark", f"{B}{GLM_LIST}", [dog(), cat()], "truncated"),
+    case("cut in the end mark", f"{B}{GLM_LIST}<|end_of", [dog(), cat()], "truncated"),
+    case("nothing in the list", f"{B}[{{'label': 'dog', 'bbox_2d': []}}]{E}", [], "empty"),
+    case("said before the mark and in it", f"{GLM_LIST}\n{B}{GLM_LIST}{E}", [dog(), cat()], "ok", "repeated_block"),
+    case("one object said twice", f"{GLM_LIST[:44]}]{B}{GLM_LIST[:44]}]{E}", [dog()], "ok", "repeated_block"),
+    case("objects without a list said twice", f"{GLM_LIST[1:44]}{B}{GLM_LIST[1:44]}{E}", [dog()], "ok", "repeated_block"),
+    case("two lists", f"{GLM_LIST}\n{GLM_LIST}", [dog(), cat()], "ok", "repeated_block"),
+    case("two lists that differ", f"{GLM_LIST[:44]}]\n{GLM_LIST}", [dog(), dog(), cat()], "ok"),
+    case("marks twice", f"dog{B}[[1,2,30,40],[5,6,70,80]]{E}" * 2, [dog(), dog(*OTHER)], "ok", "repeated_block"),
+    case("one mark twice", f"dog{B}[[1,2,30,40]]{E}" * 2, [dog()], "ok", "repeated_block"),
+    case("three marks are no block said twice", f"dog{B}[[1,2,30,40]]{E}" * 3, [dog()] * 3, "ok"),
+    case("corners as pairs", f"dog{B}[[1,2],[30,40]]{E}", [dog()], "ok"),
+    case("corners as pairs in parentheses", f"dog{B}[(1,2),(30,40)]{E}", [dog()], "ok"),
+]
+
+
+@pytest.mark.parametrize(("text", "objects", "status", "reasons"), GLM_CASES)
+def test_what_glm_writes(text, objects, status, reasons):
+    assert read(text, GLM) == (objects, status, reasons)
+
+
+def test_a_list_said_twice_counts_once_in_json_and_a_double_in_one_list_stays():
+    one = in_json(QWEN, BOX)
+    assert read(f"```json\n{one}\n```\n```json\n{one}\n```", QWEN) == ([dog()], "ok", ["repeated_block"])
+    assert read(f"[{one[1:-1]}, {one[1:-1]}]", QWEN) == ([dog(), dog()], "ok", [])
+
+
+NESTED = [  # family, text of two corners as pairs
+    ("internvl", "<ref>dog</ref><box>[[1, 2], [30, 40]]</box>"),
+    ("deepseek_vl2", "<|ref|>dog<|/ref|><|det|>[[1, 2], [30, 40]]<|/det|>"),
+    ("minicpmv4_5", "<ref>dog</ref><box>[[1, 2], [30, 40]]</box>"),
+    ("qwen_vl", "<ref>dog</ref><box>[[1, 2], [30, 40]]</box>"),
+    ("cogvlm", "dog[[001,002],[030,040]]"),
+    ("ferret", "dog [[1, 2], [30, 40]]"),
+    ("swift_fallback", "dog[[1, 2], [30, 40]]"),
+]
+
+
+@pytest.mark.parametrize(("family", "text"), NESTED)
+def test_two_pairs_in_a_list_are_the_corners_of_a_box(family, text):
+    assert read(text, family) == ([dog()], "ok", [])
+
+
+def test_two_pairs_without_any_key_come_with_a_reason():
+    assert read("[[1, 2], [30, 40]]", QWEN) == ([bare(*BOX)], "ok", ["nested_pairs"])
+    assert read("[[1, 2], [30, 40], [5, 6]]", QWEN)[0] == [
+        Located("", None, (1, 2)),
+        Located("", None, (30, 40)),
+        Located("", None, (5, 6)),
+    ]
+
+
+QUADRANGLES = [  # family, text of the corners of a square
+    ("qwen_vl", "<ref>dog</ref><quad>(1,2),(30,2),(30,40),(1,40)</quad>"),
+    ("qwen_vl", "<ref>dog</ref><box>(1,2),(30,2),(30,40),(1,40)</box>"),
+    ("qwen2_vl", "<|object_ref_start|>dog<|object_ref_end|><|quad_start|>(1,2),(30,2),(30,40),(1,40)<|quad_end|>"),
+    ("internvl", "<ref>dog</ref><box>[[1, 2, 30, 2, 30, 40, 1, 40]]</box>"),
+    ("deepseek_vl2", "<|ref|>dog<|/ref|><|det|>[[1, 2], [30, 2], [30, 40], [1, 40]]<|/det|>"),
+    ("glm4v", f"dog{B}[[1,2,30,2,30,40,1,40]]{E}"),
+    ("ferret", "dog [1, 2, 30, 2, 30, 40, 1, 40]"),
+    ("florence2", "dog<loc_1><loc_2><loc_30><loc_2><loc_30><loc_40><loc_1><loc_40>"),
+    ("florence2", "</s><s>dog<loc_1><loc_2><loc_30><loc_2><loc_30><loc_40><loc_1><loc_40></s>"),
+    ("florence2", "dog<poly><loc_1><loc_2><loc_30><loc_2><loc_30><loc_40><loc_1><loc_40></poly>"),
+    ("rex_omni", "<|object_ref_start|>dog<|object_ref_end|><|box_start|><1><2><30><2><30><40><1><40><|box_end|>"),
+]
+
+
+@pytest.mark.parametrize(("family", "text"), QUADRANGLES)
+def test_a_quadrangle_in_every_grammar(family, text):
+    objects, status, reasons = read(text, family)
+    assert (objects, status, reasons) == ([dog()], "ok", [])
+    assert objects[0].polygon == SQUARE
+    assert parse(format_answer(objects, family), family).objects == objects  # its box is what is written
+
+
+POLYGONS = [
+    case(
+        "lines of text that lean",
+        "A 1<loc_10><loc_20><loc_50><loc_22><loc_50><loc_60><loc_10><loc_58>B<loc_7><loc_5><loc_7><loc_1><loc_9><loc_1><loc_9><loc_5>",
+        [Located("A 1", (10, 20, 50, 60)), Located("B", (7, 1, 9, 5))],
+        "ok",
+    ),
+    case(
+        "two boxes of a label are no quadrangle",
+        "dog<loc_1><loc_2><loc_30><loc_40><loc_5><loc_6><loc_70><loc_80>",
+        [dog(), dog(*OTHER)],
+        "ok",
+    ),
+    case(
+        "a polygon in marks, in two parts",
+        "dog<poly><loc_1><loc_2><loc_30><loc_4><loc_5><loc_40><sep><loc_5><loc_6><loc_70><loc_6><loc_5><loc_80></poly>",
+        [dog(), dog(*OTHER)],
+        "ok",
+    ),
+    case(
+        "a polygon without marks", "<loc_1><loc_9><loc_9><loc_2><loc_30><loc_9><loc_9><loc_40><loc_3><loc_20>", [bare(1, 2, 30, 40)], "ok"
+    ),
+    case("a polygon that is cut", "dog<poly><loc_1><loc_2><loc_30><loc_4><loc_5><loc_40>", [dog()], "truncated"),
+]
+
+
+@pytest.mark.parametrize(("text", "objects", "status", "reasons"), POLYGONS)
+def test_polygons_of_florence(text, objects, status, reasons):
+    assert read(text, "florence2") == (objects, status, reasons)
+
+
+REX = "<|object_ref_start|>dog<|object_ref_end|><|box_start|>{}<|box_end|>"
+
+
+@pytest.mark.parametrize(
+    ("said", "objects", "status", "reasons"),
+    [
+        ("<1><2><30><4><5><40>, <5><6><70><80>", [dog(), dog(*OTHER)], "ok", []),
+        ("<1><2><30><4><5><40>, <5><6><70><8><9><80>", [dog(), dog(*OTHER)], "ok", []),
+        ("<1><2><30><4><5>", [], "unreadable", ["malformed_box"]),
+        ("<1><2><30><4><5><1000>", [dog(1, 2, 30, 1000)], "ok", ["out_of_range"]),
+    ],
+)
+def test_polygons_of_rex_omni(said, objects, status, reasons):
+    assert read(REX.format(said), "rex_omni") == (objects, status, reasons)
+
+
+MOLMO_2 = [
+    case("two points", '<points coords="1 1 073 160 2 455 300">dog</points>', [(7.3, 16), (45.5, 30)], "ok"),
+    case("alt, and a tag that ends itself", '<point coords="1 1 073 160" alt="dog"/> is here.', [(7.3, 16)], "ok"),
+    case("another image", '<points coords="1 1 073 160;2 1 100 200">dog</points>', [(7.3, 16)], "ok", "other_image"),
+    case("moments of a video", '<tracks coords="0.5 1 100 200;1.0 1 110 210">dog</tracks>', [], "unreadable", *["other_image"] * 2),
+    case("half a point", '<points coords="1 1 073 160 2 455">dog</points>', [(7.3, 16)], "ok", "malformed_box"),
+    case("no points", '<points coords="">dog</points>', [], "unreadable", "malformed_box"),
+    case("cut in a point", '<points alt="dog" coords="1 1 073 160 2 45', [(7.3, 16)], "truncated"),
+    case("none", "There are none.", [], "empty"),
+    case("not in the image", "This isn't in the image.", [], "empty"),
+]
+
+
+@pytest.mark.parametrize(("text", "points", "status", "reasons"), MOLMO_2)
+def test_points_of_molmo_2_are_thousandths_whatever_the_space(text, points, status, reasons):
+    objects, *rest = read(text, "molmo")
+    assert [located.label for located in objects] == ["dog"] * len(points)
+    assert [located.point for located in objects] == [pytest.approx(point) for point in points]
+    assert rest == [status, reasons]
+
+
+def test_points_of_molmo_2_lie_where_they_should():
+    ((x, y),) = [located.point for located in parse('<points coords="1 1 250 500">dog</points>', "molmo").objects]
+    assert to_original_px([[x, y, x, y]], "molmo", (400, 200))[0, :2].tolist() == [100, 100]
+
+
+OPENED = ["[", "[{", "```json\n", "```", "```json\n[", "[["]
+
+
+@pytest.mark.parametrize("text", OPENED)
+@pytest.mark.parametrize("family", [QWEN, GEMINI, GLM, "qwen2_vl", "internvl", "cogvlm", "florence2", "molmo"])
+def test_an_answer_that_only_begins_is_truncated(family, text):
+    assert read(text, family) == ([], "truncated", [])
+
+
+@pytest.mark.parametrize("family", [QWEN, "qwen2_vl", "molmo"])
+def test_an_answer_of_blanks_is_truncated_where_it_is_known_to_be_cut(family):
+    assert parse("\n \n", family).status == "empty"
+    assert parse("\n \n", family, cut=True).status == "truncated"
+    assert parse("There is a dog.", family, cut=True).status == "unreadable"
+    assert parse(format_answer([Located("dog", None, (1, 2))], family), family, cut=True).status == "truncated"
