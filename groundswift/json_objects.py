@@ -61,6 +61,8 @@ class Found(NamedTuple):
 
 def read_object(fields: Fields, keys: JsonKeys, may_name: bool) -> Found | None:
     """The boxes of one object; None where it has none at all. `may_name`: whether its keys may be labels (`{"dog": [[...]]}`)."""
+    if not fields:
+        return None
     key = next((name for name in (keys.box, keys.point) if name in fields), None)
     if key is None:
         fields = {name.casefold().strip(): value for name, value in fields.items()}
@@ -78,7 +80,8 @@ def read_object(fields: Fields, keys: JsonKeys, may_name: bool) -> Found | None:
     if not isinstance(read, list):
         return None
     boxes = list(shapes(read, key == keys.point))
-    return _labelled(boxes, fields, ["numbers_as_text"] if read != value and None not in boxes else [])
+    whole = all(numbers is not None and None not in numbers for numbers in boxes)
+    return _labelled(boxes, fields, ["numbers_as_text"] if whole and read != value else [])
 
 
 def is_nothing(value: object) -> bool:
