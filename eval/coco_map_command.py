@@ -99,6 +99,9 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
     needs_images = result is not None or options["report"]
     truth = read_truth(options["truth_path"], options["on_error"], left_out, options["ignored"], needs_images)
     found = _read(result or predictions, truth, rules, options["on_error"])
+    partial = _without_row(found.statuses.count("missing"), len(truth.image_ids), options["truth_path"])
+    for warning in partial:
+        click.echo(f"WARNING: {warning['message']}", err=True)
     evaluation = evaluated(truth, found.predictions, options["engine"], options["max_detections"])
     counts = {"predictions": len(found.predictions.scores), "beyond_max_detections": evaluation.beyond_limit}
     document = metrics_document(
@@ -107,6 +110,7 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
         protocol_of(options["truth_path"], result or predictions, options["engine"], rules, evaluation.max_detections),
         found.mismatch,
     )
+    later, document["warnings"] = document["warnings"], [*partial, *document["warnings"]]
     written = _write(options, truth, found, document, evaluation.curves)
     if as_json := options["as_json"]:
         click.echo(pretty_json(document), nl=False)
@@ -118,8 +122,17 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
     notes = [*_truth_lines(document["counts"], left_out), *found.told, *_limit_lines(evaluation)]
     for line in [*notes, f"wrote {', '.join(written)} into {options['out']}"]:
         click.echo(line, err=as_json)
-    for warning in document["warnings"]:
+    for warning in later:
         click.echo(f"WARNING: {warning['message']}", err=True)
+
+
+def _without_row(count: int, images: int, truth: Path) -> list[dict[str, Any]]:
+    """The warning to give before any number, where images of the ground truth have no row in the result."""
+    message = (
+        f"{count} of {images} images of {truth} have no row in the result and count as missed. "
+        "Score a part of a dataset by its own ground truth, as `groundswift split --gt` writes it."
+    )
+    return [{"id": "images-without-row", "message": message}] if count else []
 
 
 def _check_labels(result: Path) -> None:
@@ -227,6 +240,4 @@ def _answer_lines(answers: Answers) -> list[str]:
         lines.append(
             f"{len(close)} unknown labels differ from a class in case only ({', '.join(close[:3])}): --label-match casefold takes them"
         )
-    if counts.statuses["missing"]:
-        lines.append(f"{counts.statuses['missing']} images have no row in the result; their boxes count as missed")
     return lines

@@ -66,9 +66,11 @@ def test_the_whole_output(folder):
         "2 ok, 1 missing",
         "unknown labels: 'dog' 1, 'cow' 1",
         "1 unknown labels differ from a class in case only ('dog' for 'Dog'): --label-match casefold takes them",
-        "1 images have no row in the result; their boxes count as missed",
     ):
         assert told in done.stdout
+    warning = f"WARNING: 1 of 3 images of {folder / 'gt.json'} have no row in the result and count as missed. Score a part"
+    assert done.output.index(warning) < done.output.index(" Average Precision")
+    assert [each["id"] for each in metrics(folder)["warnings"]] == ["images-without-row"]
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["metrics.json", "run.json", "test_pred.json"]
 
 
