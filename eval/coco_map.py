@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .engines import AR_LIMITS, AREA_RANGES, MAX_DETECTIONS, Accumulated, accumulate
+from .counted import looked_for, within_limit
+from .engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate
 from .predictions import Predictions, Rules, predictions_from_answers
 from .result import Curve
 from .truth import Truth, truth_from_coco, truth_from_rows
@@ -36,6 +37,7 @@ SUMMARY: dict[str, tuple[str, int | None, str, int | None]] = {  # array, IoU (N
     "ARm": ("recall", None, "medium", None),
     "ARl": ("recall", None, "large", None),
 }
+FREQUENCIES = {"APr": "r", "APc": "c", "APf": "f"}
 IOU_NAMES = {None: "0.50:0.95", 0: "0.50", 5: "0.75"}
 
 
@@ -44,32 +46,47 @@ class Evaluation:
     """`summary` holds the 12 numbers, `per_class` AP, AP50, AP75, AR100, truths (crowds left out) and predictions by class name.
 
     With a limit N that is none of 1, 10 and 100 there is an ARN, too. None where there is nothing to find, never 0. `curves` holds
-    COCO's 101 recalls at IoU 0.50, 0.75 and the mean of all thresholds. `beyond_limit`: predictions past the limit of their image and
-    class, which do not count.
+    COCO's 101 recalls at IoU 0.50, 0.75 and the mean of all thresholds. `beyond_limit`, `not_looked_for`: predictions that do not count,
+    past the limit, or of classes that federated truth does not tell about in their image. `federated`: by the rules of LVIS, which has
+    APr, APc and APf, AR300, and no AR1, AR10 and AR100.
     """
 
     summary: dict[str, float | None]
     per_class: dict[str, dict[str, float | int | None]]
     curves: list[Curve]
-    max_detections: int = MAX_DETECTIONS
-    beyond_limit: int = 0
+    max_detections: int
+    beyond_limit: int
+    not_looked_for: int
+    federated: bool
 
 
-def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int = MAX_DETECTIONS) -> Evaluation:
-    """Score predictions as COCO does, at most `max_detections` of an image and class, highest scores first.
+def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Evaluation:
+    """Score predictions as COCO does or, where the truth is federated, as LVIS does.
 
-    Raises GroundswiftError for an engine that there is not or that is not installed.
+    `max_detections`, highest scores first, of an image and class (COCO: 100) or of an image (LVIS: 300). Raises as `accumulate`.
     """
     arrays = accumulate(truth, predictions, engine, max_detections)
-    beyond = beyond_limit(truth, predictions, max_detections)
-    return Evaluation(summary(arrays), _per_class(arrays, truth, predictions), _curves(arrays, truth), max_detections, beyond)
+    within = within_limit(truth, predictions, arrays.max_detections)
+    return Evaluation(
+        {**summary(arrays), **_by_frequency(arrays, truth)},
+        _per_class(arrays, truth, predictions),
+        _curves(arrays, truth),
+        arrays.max_detections,
+        int((~within).sum()),
+        int((within & ~looked_for(truth, predictions)).sum()),
+        truth.federated is not None,
+    )
 
 
-def beyond_limit(truth: Truth, predictions: Predictions, max_detections: int) -> int:
-    """How many predictions come after the first `max_detections` of their image and class."""
-    groups = predictions.image_index * max(len(truth.category_ids), 1) + predictions.category_index
-    counts = np.unique(groups, return_counts=True)[1]
-    return int(np.clip(counts - max_detections, 0, None).sum())
+def _by_frequency(arrays: Accumulated, truth: Truth) -> dict[str, float | None]:
+    """APr, APc and APf: AP of the rare, common and frequent classes of LVIS. Source: lvis-api `_summarize`."""
+    if truth.federated is None:
+        return {}
+    numbers = {}
+    for key, frequency in FREQUENCIES.items():
+        classes = np.array([each == frequency for each in truth.federated.frequencies], dtype=bool)
+        numbers[key] = _number(arrays, *SUMMARY["AP"], classes)
+    return numbers
 
 
 def summary(arrays: Accumulated, category_index: int | None = None) -> dict[str, float | None]:
@@ -86,14 +103,21 @@ def places(max_detections: int) -> dict[str, tuple[str, int | None, str, int | N
 
 
 def _number(
-    arrays: Accumulated, array: str, threshold: int | None, area_range: str, limit: int | None, category_index: int | None = None
+    arrays: Accumulated,
+    array: str,
+    threshold: int | None,
+    area_range: str,
+    limit: int | None,
+    classes: int | NDArray[np.bool_] | None = None,
 ) -> float | None:
+    if limit is not None and limit not in arrays.limits:
+        return None
     at = arrays.limits.index(limit or arrays.max_detections)
     values = (arrays.precision if array == "precision" else arrays.recall)[..., AREA_RANGES.index(area_range), at]
     if threshold is not None:
         values = values[threshold : threshold + 1]
-    if category_index is not None:
-        values = values[..., category_index]
+    if classes is not None:
+        values = values[..., classes]
     defined = values[values > -1]
     return float(np.mean(defined)) if defined.size else None
 
@@ -124,12 +148,18 @@ def _curve(label: str | None, iou: str, precision: NDArray[np.float64]) -> Curve
     return Curve(label, iou, np.round(precision, 6).tolist())
 
 
-def familiar_lines(numbers: dict[str, float | None], max_detections: int = MAX_DETECTIONS) -> list[str]:
-    """The 12 lines that pycocotools prints, and one more with a limit of its own; -1.000 where undefined."""
-    lines = []
-    for name, (array, threshold, area_range, limit) in places(max_detections).items():
-        title, kind = ("Average Precision", "(AP)") if array == "precision" else ("Average Recall", "(AR)")
-        value = -1.0 if numbers[name] is None else numbers[name]
-        where = f"IoU={IOU_NAMES[threshold]:<9} | area={area_range:>6s} | maxDets={limit or max_detections:>3d}"
-        lines.append(f" {title:<18} {kind} @[ {where} ] = {value:0.3f}")
+def familiar_lines(evaluation: Evaluation) -> list[str]:
+    """The 12 lines that pycocotools prints, and more where there are more numbers; -1.000 where undefined."""
+    numbers, most, lines = evaluation.summary, evaluation.max_detections, []
+    for name, (array, threshold, area_range, limit) in places(most).items():
+        if limit is None or limit == most or not evaluation.federated:
+            where = f"IoU={IOU_NAMES[threshold]:<9} | area={area_range:>6s} | maxDets={limit or most:>3d}"
+            lines.append(_familiar_line(array == "precision", where, numbers[name]))
+    for name in [key for key in FREQUENCIES if key in numbers]:
+        lines.append(_familiar_line(True, f"IoU=0.50:0.95 | classes={FREQUENCIES[name]:>3s} | maxDets={most:>3d}", numbers[name]))
     return lines
+
+
+def _familiar_line(precision: bool, where: str, value: float | None) -> str:
+    title, kind = ("Average Precision", "(AP)") if precision else ("Average Recall", "(AR)")
+    return f" {title:<18} {kind} @[ {where} ] = {-1.0 if value is None else value:0.3f}"

@@ -47,9 +47,8 @@ class Found(NamedTuple):
 @click.option(
     "--max-detections",
     type=click.IntRange(1, MOST_DETECTIONS),
-    default=100,
-    show_default=True,
-    help="Predictions of an image and class that count, highest scores first. AR1, AR10 and AR100 keep their own limits.",
+    help="Predictions that count, highest scores first: of an image and class (COCO; default 100), or of an image (LVIS; default 300). "
+    "AR1, AR10 and AR100 keep their own limits.",
 )
 @click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at bad rows and boxes, or count them and go on.")
 @click.option(
@@ -104,19 +103,19 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
         click.echo(f"WARNING: {warning['message']}", err=True)
     evaluation = evaluated(truth, found.predictions, options["engine"], options["max_detections"])
     counts = {"predictions": len(found.predictions.scores), "beyond_max_detections": evaluation.beyond_limit}
+    if evaluation.federated:
+        counts["not_looked_for"] = evaluation.not_looked_for
     document = metrics_document(
         evaluation,
         {**truth_counts(truth, dict(left_out.counts)), **found.counts, **counts},
-        protocol_of(options["truth_path"], result or predictions, options["engine"], rules, evaluation.max_detections),
+        protocol_of(options["truth_path"], result or predictions, options["engine"], rules, evaluation),
         found.mismatch,
     )
     later, document["warnings"] = document["warnings"], [*partial, *document["warnings"]]
     written = _write(options, truth, found, document, evaluation.curves)
     if as_json := options["as_json"]:
         click.echo(pretty_json(document), nl=False)
-    lines = (
-        [] if as_json else [*familiar_lines(evaluation.summary, evaluation.max_detections), "", *_protocol_lines(document["protocol"]), ""]
-    )
+    lines = [] if as_json else [*familiar_lines(evaluation), "", *_protocol_lines(document["protocol"]), ""]
     for line in lines:
         click.echo(line)
     notes = [*_truth_lines(document["counts"], left_out), *found.told, *_limit_lines(evaluation)]
@@ -198,7 +197,7 @@ def _write(options: dict[str, Any], truth: Truth, found: Found, document: dict[s
 
 def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
     if "family" not in protocol:
-        return [f"protocol: {protocol['predictions']}; {protocol['engine']}"]
+        return [f"protocol: {protocol['metric']}; {protocol['predictions']}; {protocol['engine']}"]
     limits = []
     if protocol.get("max_pixels") is not None:
         limits.append(f"input of {protocol['min_pixels']} to {protocol['max_pixels']} px")
@@ -206,7 +205,8 @@ def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
         limits.append(f"a first resize to at most {protocol['first_max_pixels']} px")
     declared = [f"          {', '.join(limits)} (declared by {protocol['limits_declared_by']})"] if limits else []
     return [
-        f"protocol: family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})",
+        f"protocol: {protocol['metric']}",
+        f"          family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})",
         *declared,
         f"          score {protocol['score']}, labels {protocol['label_match']}, {protocol['engine']}",
     ]
@@ -218,8 +218,13 @@ def _truth_lines(counts: dict[str, Any], left_out: Tally) -> list[str]:
 
 
 def _limit_lines(evaluation: Evaluation) -> list[str]:
-    beyond, limit = evaluation.beyond_limit, evaluation.max_detections
-    return [f"{beyond} predictions beyond {limit} of a class in an image do not count (--max-detections)"] if beyond else []
+    lines = []
+    if beyond := evaluation.beyond_limit:
+        where = "in an image" if evaluation.federated else "of a class in an image"
+        lines.append(f"{beyond} predictions beyond {evaluation.max_detections} {where} do not count (--max-detections)")
+    if evaluation.federated:
+        lines.append(f"federated truth: {evaluation.not_looked_for} predictions of classes that were not looked for do not count")
+    return lines
 
 
 def _answer_lines(answers: Answers) -> list[str]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from groundswift.errors import GroundswiftError
 
+from .counted import default_limit
 from .memory import check_memory, needed_bytes
 from .predictions import Predictions
 from .truth import Truth
@@ -22,7 +23,7 @@ from .truth import Truth
 Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]  # precision and recall, as in `Accumulated`
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = ("all", "small", "medium", "large")  # borders at 32 x 32 and 96 x 96 px
-MAX_DETECTIONS = 100  # of an image and class, highest scores first
+WITH_LVIS_RULES = {"hotcoco"}
 AR_LIMITS = (1, 10, 100)  # of AR1, AR10 and AR100
 
 
@@ -47,20 +48,26 @@ def check_engine(engine: str) -> None:
         raise GroundswiftError(f"engine {engine} is not installed; expected it from: pip install 'groundswift[reference]'")
 
 
-def detection_limits(max_detections: int) -> tuple[int, ...]:
-    """The limits that numbers are computed at: those of AR1, AR10 and AR100, and the one of AP."""
-    return tuple(sorted({*AR_LIMITS, max_detections}))
+def detection_limits(max_detections: int, federated: bool = False) -> tuple[int, ...]:
+    """The limits that numbers are computed at: those of AR1, AR10 and AR100, and the one of AP; LVIS has but one."""
+    return (max_detections,) if federated else tuple(sorted({*AR_LIMITS, max_detections}))
 
 
-def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int = MAX_DETECTIONS) -> Accumulated:
-    """Match and accumulate. Raises GroundswiftError for an engine that is unknown or not installed, and where memory does not suffice."""
+def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Accumulated:
+    """Match and accumulate, by the rules of LVIS where the truth is federated.
+
+    Raises GroundswiftError for an engine that is unknown, not installed or without these rules, and where memory does not suffice.
+    """
     check_engine(engine)
-    limits = detection_limits(max_detections)
+    federated, most = truth.federated is not None, max_detections or default_limit(truth)
+    if federated and engine not in WITH_LVIS_RULES:
+        raise GroundswiftError(f"engine {engine} does not have the rules of LVIS, and the truth is federated; expected --engine hotcoco")
+    limits = detection_limits(most, federated)
     shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
     if not truth.category_ids or not truth.image_ids:
-        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, max_detections)
+        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, most)
     check_memory(needed_bytes(truth, predictions, engine, math.prod(shape)), truth, predictions)
-    return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, max_detections)
+    return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, most)
 
 
 def engine_version(engine: str) -> str:
@@ -73,8 +80,8 @@ def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...
     from hotcoco import COCO, COCOeval
 
     found = COCO.from_arrays(
-        [{"id": number} for number in range(1, len(truth.image_ids) + 1)],
-        [{"id": number, "name": str(number)} for number in range(1, len(truth.category_ids) + 1)],
+        _images(truth),
+        _categories(truth),
         truth.image_index + 1,
         truth.category_index + 1,
         truth.boxes_xywh_px,
@@ -82,12 +89,36 @@ def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...
         iscrowd=truth.is_crowd,
     )
     columns = (predictions.image_index + 1, predictions.boxes_xywh_px, predictions.scores, predictions.category_index + 1)
-    evaluation = COCOeval(found, found.load_res(np.column_stack(columns)), "bbox")
-    evaluation.params.max_dets = list(limits)
+    results = found.load_res(np.column_stack(columns))
+    if truth.federated is None:
+        evaluation = COCOeval(found, results, "bbox")
+        evaluation.params.max_dets = list(limits)
+    else:
+        evaluation = COCOeval(found, results.cap_detections_per_image(limits[-1]), "bbox", lvis_style=True)
     evaluation.evaluate()
     evaluation.accumulate()
     arrays = evaluation.eval
     return arrays["precision"], arrays["recall"]
+
+
+def _images(truth: Truth) -> list[dict]:
+    """Images as dicts, numbered from 1, with what LVIS says of classes in them."""
+    if truth.federated is None:
+        return [{"id": number} for number in range(1, len(truth.image_ids) + 1)]
+    lists = zip(truth.federated.negative, truth.federated.not_exhaustive, strict=True)
+    return [
+        {"id": number, "neg_category_ids": [n + 1 for n in negative], "not_exhaustive_category_ids": [n + 1 for n in partly]}
+        for number, (negative, partly) in enumerate(lists, 1)
+    ]
+
+
+def _categories(truth: Truth) -> list[dict]:
+    """Classes as dicts, numbered from 1, with their frequency where LVIS states it."""
+    frequencies = truth.federated.frequencies if truth.federated is not None else [""] * len(truth.category_ids)
+    return [
+        {"id": number, "name": str(number)} | ({"frequency": frequency} if frequency else {})
+        for number, frequency in enumerate(frequencies, 1)
+    ]
 
 
 def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:

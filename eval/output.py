@@ -26,6 +26,12 @@ from .space_check import Explanation
 from .truth import Truth
 
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
+LVIS = "LVIS detection (bbox)"
+FEDERATED_TERMS = {
+    "max_detections_are": "of an image, over all classes",
+    "classes_not_looked_for": "predictions of classes that an image neither has nor names in neg_category_ids do not count",
+    "classes_not_exhaustive": "predictions without a match of classes in not_exhaustive_category_ids do not count",
+}
 NAMED_LABELS = 50  # unknown labels that metrics.json names, most frequent first
 SCORES = {
     "constant": "1.0 for every box",
@@ -64,16 +70,17 @@ def answer_counts(counts: Counts) -> dict[str, Any]:
     }
 
 
-def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules | None, max_detections: int) -> dict[str, Any]:
+def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules | None, evaluation: Evaluation) -> dict[str, Any]:
     """Everything that the numbers depend on, flat; `rules` is None where a COCO result file was scored as it stands."""
     return {
-        "metric": "COCO detection (bbox)",
+        "metric": LVIS if evaluation.federated else "COCO detection (bbox)",
         "engine": f"{engine} {engine_version(engine)}",
         "groundswift": __version__,
         **(_reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored as it stands"}),
         "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
-        "max_detections": list(detection_limits(max_detections)),
-        "max_detections_of_ap": max_detections,
+        "max_detections": list(detection_limits(evaluation.max_detections, evaluation.federated)),
+        "max_detections_of_ap": evaluation.max_detections,
+        **(FEDERATED_TERMS if evaluation.federated else {}),
         "tie_order": "equal scores: by image id, then by order in the answer or file",
         "annotation_ids": "not used: an annotation with id 0 is matched like any other",
         "missing_image": "no detection",

@@ -6,14 +6,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-Verdict = Literal["hit", "miss", "false_alarm", "crowd"]
+Verdict = Literal["hit", "miss", "false_alarm", "crowd", "not_counted"]
 Px = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]  # bounds are checked where a run is read
-Side = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the truth does not state it
 
 
 class DrawnBox(msgspec.Struct):
-    """A box to draw. `box_xyxy_px` is in pixels of the upright image. Truth is `hit`, `miss` or `crowd`; a prediction `hit`, `false_alarm`
-    or `crowd` (lies on a crowd, not counted). Verdicts are COCO's greedy matching at IoU 0.5 within a class."""
+    """A box to draw. `box_xyxy_px` is in pixels of the upright image. Truth is `hit`, `miss` or `crowd`; a prediction is `hit`,
+    `false_alarm`, `crowd` (on a crowd, not counted) or `not_counted` (of a class that federated truth does not tell about). Verdicts are
+    COCO's greedy matching at IoU 0.5 within a class."""
 
     label: str
     box_xyxy_px: tuple[Px, Px, Px, Px]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groundswift.boxes import paired_iou, xywh_to_xyxy
 
-from .engines import MAX_DETECTIONS
+from .counted import default_limit, exhaustive, looked_for, within_limit
 from .predictions import Predictions
 from .result import DrawnBox, ImageResult, Verdict
 from .truth import Truth
@@ -17,15 +18,19 @@ IOU_THRESHOLD = 0.5
 PAIRS_AT_ONCE = 1_000_000
 
 
-def verdicts(truth: Truth, predictions: Predictions, max_detections: int = MAX_DETECTIONS) -> tuple[list[Verdict], list[Verdict]]:
+def verdicts(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> tuple[list[Verdict], list[Verdict]]:
     """(of the truth's boxes, of the predictions), each in its own order.
 
-    Predictions past the first `max_detections` of an image and class match nothing. Source: pycocotools `evaluateImg`.
+    Predictions past the limit match nothing. With federated truth those of classes that were not looked for are `not_counted`, and so
+    are those without a match of classes that are not annotated exhaustively. Source: pycocotools and lvis-api `evaluateImg`.
     """
+    known = looked_for(truth, predictions)
+    counting = known & within_limit(truth, predictions, max_detections or default_limit(truth))
+    wrong = np.where(known & exhaustive(truth, predictions), "false_alarm", "not_counted").tolist()
     of_truth: list[Verdict] = ["crowd" if crowd else "miss" for crowd in truth.is_crowd.tolist()]
-    of_predictions: list[Verdict] = ["false_alarm"] * len(predictions.scores)
+    of_predictions: list[Verdict] = wrong
     settled = np.zeros(len(predictions.scores), dtype=bool).tolist()
-    for predicted, wanted in _candidates(truth, predictions, max_detections):
+    for predicted, wanted in _candidates(truth, predictions, counting):
         if settled[predicted] or of_truth[wanted] == "hit":
             continue
         settled[predicted] = True
@@ -36,8 +41,8 @@ def verdicts(truth: Truth, predictions: Predictions, max_detections: int = MAX_D
     return of_truth, of_predictions
 
 
-def _candidates(truth: Truth, predictions: Predictions, max_detections: int) -> Iterator[tuple[int, int]]:
-    """Pairs (prediction, truth) of an image and class that overlap enough, in the order in which COCO would take them.
+def _candidates(truth: Truth, predictions: Predictions, counting: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Pairs (prediction that counts, truth) of an image and class that overlap enough, in the order in which COCO would take them.
 
     By score, highest first; for one prediction objects before crowds, then by IoU, and of equals the one that stands last.
     """
@@ -47,8 +52,7 @@ def _candidates(truth: Truth, predictions: Predictions, max_detections: int) -> 
     truth_group = truth_group[truth_order]
     group = predictions.image_index * classes + predictions.category_index
     order = np.lexsort((-predictions.scores, group))
-    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order], side="left")
-    order = order[rank < max_detections]
+    order = order[counting[order]]
     first = np.searchsorted(truth_group, group[order], side="left")
     count = np.searchsorted(truth_group, group[order], side="right") - first
     order, first, count = order[count > 0], first[count > 0], count[count > 0]
@@ -67,7 +71,7 @@ def _candidates(truth: Truth, predictions: Predictions, max_detections: int) -> 
 
 
 def image_results(
-    truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str], max_detections: int = MAX_DETECTIONS
+    truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str], max_detections: int | None = None
 ) -> list[ImageResult]:
     """Every image with its boxes and their verdicts, in the order of the truth. Coordinates are rounded to 0.01 px."""
     of_truth, of_predictions = verdicts(truth, predictions, max_detections)
@@ -86,7 +90,7 @@ def image_results(
     for image, category, box, verdict, score in zip(*columns, strict=True):
         results[image].predicted.append(DrawnBox(names[category], tuple(box), verdict, score))
     for result in results:
-        counted = [box.verdict for box in result.truth + result.predicted if box.verdict != "crowd"]
+        counted = [box.verdict for box in result.truth + result.predicted if box.verdict not in ("crowd", "not_counted")]
         if counted:
             result.f1 = counted.count("hit") / len(counted)
     return results

@@ -23,7 +23,7 @@ EMBEDDED_PX = 480  # the longer side of an embedded picture, at most
 CANVAS = 440  # the longer side of every picture on its canvas: tags are as large on a small one as on a large one
 LEAST_WH = (200, 120)  # a canvas is at least so large, or tags find no room beside a strip
 LOST = {"unreadable", "truncated", "missing"}
-ORDER = {"crowd": 0, "hit": 1, "miss": 2, "false_alarm": 2}  # errors are drawn last, over the rest
+ORDER = {"crowd": 0, "not_counted": 0, "hit": 1, "miss": 2, "false_alarm": 2}  # errors are drawn last, over the rest
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def embedded(image: ImageResult, images_dir: Path | None) -> tuple[str | None, s
         picture = open_image(path)
     except GroundswiftError as error:
         return None, f"No picture: {error}."
-    if picture.size == tuple(image.size_wh):
+    if picture.size == tuple(image.size_wh) or not all(image.size_wh):
         return data_uri(picture), ""
     sizes = ["×".join(map(str, size)) for size in (picture.size, image.size_wh)]
     return data_uri(
@@ -113,7 +113,8 @@ def embedded(image: ImageResult, images_dir: Path | None) -> tuple[str | None, s
 def shapes_of(image: ImageResult, picture_xywh: Sequence[float], canvas_wh: tuple[float, float], place_of: dict[str, int]) -> list[Shape]:
     """Boxes of one run on the canvas, in the order to draw them."""
     left, top, width, height = picture_xywh
-    scale_x, scale_y = width / image.size_wh[0], height / image.size_wh[1]
+    image_wh = drawn_wh(image)
+    scale_x, scale_y = width / image_wh[0], height / image_wh[1]
     boxes = [("truth", box) for box in image.truth] + [("predicted", box) for box in image.predicted]
     boxes.sort(key=lambda pair: ORDER[pair[1].verdict])
     places, texts, titles = [], [], []
@@ -131,7 +132,16 @@ def shapes_of(image: ImageResult, picture_xywh: Sequence[float], canvas_wh: tupl
     ]
 
 
-def canvas_of(size_wh: tuple[int, int]) -> tuple[tuple[float, float], tuple[float, float, float, float]]:
+def drawn_wh(image: ImageResult) -> tuple[float, float]:
+    """The size that boxes are drawn in: the image's, or where the truth does not state it, what holds all boxes."""
+    if min(image.size_wh) > 0:
+        return image.size_wh
+    corners = [box.box_xyxy_px[2:] for box in image.truth + image.predicted]
+    width, height = (max([1, *values]) for values in zip(*corners, strict=True)) if corners else (1, 1)
+    return width, height
+
+
+def canvas_of(size_wh: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float, float, float]]:
     """Canvas (width, height) and the picture's x, y, width, height on it, in canvas units."""
     scale = CANVAS / max(size_wh)
     width, height = size_wh[0] * scale, size_wh[1] * scale
@@ -154,13 +164,13 @@ def picture_rows(runs: Sequence[Run], chosen: Sequence[ImageResult], images_dir:
     rows = []
     for image in chosen:
         views = [by_id.get(image.image_id) for by_id in by_run]
-        canvas_wh, picture_xywh = canvas_of(image.size_wh)
+        canvas_wh, picture_xywh = canvas_of(drawn_wh(image))
         href, note = embedded(image, images_dir)
         figures = [view and figure_of(view, shapes_of(view, picture_xywh, canvas_wh, place_of)) for view in views]
         tally = figures[-1].tally
         kinds = [kind for kind in ("miss", "false_alarm") if tally[kind]] + ["lost"] * (image.status in LOST)
         labels = sorted({shape.label for figure in figures if figure for shape in figure.shapes})
-        enlarged = max(image.size_wh) * 2 < CANVAS
+        enlarged = max(drawn_wh(image)) * 2 < CANVAS
         rows.append(
             PictureRow(
                 image.image_id, image.file_name, image.size_wh, canvas_wh, picture_xywh, href, note, enlarged, figures, labels, kinds

@@ -27,12 +27,14 @@ METRICS = {  # key -> IoU, area, detections an image and class (None: the limit 
     "ARm": ("0.50:0.95", "medium", None),
     "ARl": ("0.50:0.95", "large, over 96² px", None),
 }
+OF_CLASSES = {"APr": "all, rare classes", "APc": "all, common classes", "APf": "all, frequent classes"}  # of LVIS
 CLASS_METRICS = ("AP", "AP50", "AP75", "AR100")
 TOLD = {  # counts of the evaluator that a reader has to know of, where they are over zero
     "missing": "image without an answer in the result file: all that is on it counts as missed",
     "doubled": "row whose image and question had one before: the first one counts",
     "unknown": "row of an image that the truth does not hold: left out",
-    "beyond_max_detections": "prediction past the limit of its image and class: it does not count",
+    "beyond_max_detections": "prediction past the limit of its image and class (LVIS: of its image): it does not count",
+    "not_looked_for": "prediction of a class that was not looked for in its image: it does not count",
     "truncated": "answer that stops in the middle: what stands before counts",
     "unreadable": "answer that says something in which no box can be read: no detection",
 }
@@ -111,7 +113,7 @@ def metric_rows(runs: Sequence[Run]) -> list[Compared]:
     most = runs[-1].metrics.get("protocol", {}).get("max_detections_of_ap", 100)
     rows = []
     for key in number_keys(runs):
-        iou, area, limit = METRICS.get(key, ("0.50:0.95", "all", None))
+        iou, area, limit = METRICS.get(key, ("0.50:0.95", OF_CLASSES.get(key, "all"), None))
         rows.append(compared(key, [run.metrics.get(key) for run in runs], (iou, area, limit or most)))
     return rows
 

@@ -31,7 +31,10 @@ def test_what_is_beyond_the_limit_is_said(tmp_path, engine):
     assert found["AP"] == pytest.approx(42 / 101)
     assert found["counts"]["beyond_max_detections"] == 140
     assert "140 predictions beyond 100 of a class in an image do not count (--max-detections)\n" in done.stdout
-    assert "prediction past the limit of its image and class: it does not count" in (tmp_path / "out" / "report.html").read_text()
+    assert (
+        "prediction past the limit of its image and class (LVIS: of its image): it does not count"
+        in (tmp_path / "out" / "report.html").read_text()
+    )
 
 
 @pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])

@@ -425,3 +425,10 @@ def test_a_pipe_in_the_folder_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "images" / "000001.jpg")
     write_report([make_run(images=[image_result()])], tmp_path / "report.html", tmp_path / "images", "t")
     assert "No picture: " in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("boxes", [[], [(10.0, 12.0, 50.0, 60.0)], [(-5.0, -5.0, -1.0, -1.0)], [(0.0, 0.0, 1e300, 3.0)]])
+def test_an_image_of_unknown_size_is_drawn_around_its_boxes(tmp_path, images_dir, boxes):
+    image = ImageResult(1, "000001.jpg", (0, 0), "ok", [DrawnBox("star", box, "miss") for box in boxes], [], 0.0)
+    write_report([make_run(images=[image])], tmp_path / "report.html", images_dir, "t")
+    Page((tmp_path / "report.html").read_text())
