@@ -116,7 +116,8 @@ class SetFacts:
         self.files: list[str] = []
         self.rows = self.boxes = self.images = self.negatives = self.detections = 0
         self.without_messages: Place | None = None
-        self.rows_without_messages = 0
+        self.rows_without_messages = self.rows_without_rejected = 0
+        self.without_rejected: Place | None = None
         self.other_labels = 0
         self.labels: dict[str, _Label] = {}
         self.box_counts = BoxCounts()
@@ -140,6 +141,9 @@ class SetFacts:
         if not view.has_messages:
             self.rows_without_messages += 1
             self.without_messages = self.without_messages or place
+        if view.row.get("rejected_response") is None:
+            self.rows_without_rejected += 1
+            self.without_rejected = self.without_rejected or place
         self._add_labels(view.classes(), bool(view.boxes), lists, place)
         if view.bbox_type == "real":
             for box in boxes:
@@ -175,6 +179,9 @@ class SetFacts:
                 f"{self.rows_without_messages} of {self.rows} rows have query and response, the others messages; expected messages in all"
             )
             yield "rows-mixed", self.without_messages, what, self.rows_without_messages
+        if self.without_rejected and self.rows_without_rejected < self.rows:
+            what = f"{self.rows_without_rejected} of {self.rows} rows have no rejected_response; expected one in each"
+            yield "rejected-missing", self.without_rejected, what, self.rows_without_rejected
         yield from self._doubled()
         yield from self.box_counts.found(place)
         listed = {label: known for label, known in self.labels.items() if known.listed}

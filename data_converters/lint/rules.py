@@ -98,6 +98,11 @@ RULES: dict[str, Rule] = {
             "tag-misspelt", "warning", "what looks like a placeholder", "it stays in the text", "<image>, <ref-object>, <bbox>, exactly so"
         ),
         Rule("boxes-as-text", "info", "boxes written as text", "no resize or scale is applied to them", "objects with placeholders"),
+        # preference rows
+        Rule("rejected-same", "error", "a rejected_response that is the answer", DROPPED, "another answer"),
+        Rule("rejected-missing", "error", "rows without rejected_response among others", DROPPED, "a file of rows that all have one"),
+        Rule("rejected-shape", "error", "a rejected_response that is no answer", SUBSTITUTED, "a text, or a list of {role, content}"),
+        Rule("label-text", "warning", "a label that is text", "KTO takes any text for true", "true or false"),
         # objects
         Rule("old-objects", "error", "objects as swift 2.x had them", DROPPED, "an object {ref: [labels], bbox: [boxes], bbox_type}"),
         Rule("bbox-missing", "error", "objects without bbox", DROPPED, "bbox: a list of boxes, [] for none"),

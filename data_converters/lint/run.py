@@ -16,6 +16,7 @@ from groundswift.errors import GroundswiftError, Tally, fault
 from .checks_boxes import check_boxes, readable_boxes
 from .checks_images import Look, Looker, check_sizes, frame_sizes, look_at, path_of, sources_of
 from .checks_labels import check_labels, check_points
+from .checks_rejected import check_rejected
 from .checks_rows import check_conversation
 from .checks_set import SetFacts
 from .checks_videos import check_videos
@@ -157,6 +158,7 @@ def _end(pending: _Pending | bytes, options: LintOptions, lint: Lint, fix: bool)
     boxes, faults = readable_boxes(view, frame_sizes(view, looks))
     found = list(_found(view, looks, labels, options))
     found += [*faults, *check_boxes(view, boxes, labels)]
+    found += check_rejected(view, looks, options.family, found)
     if options.counter and not any(RULES[rule].severity == "error" for rule, _ in found):
         found += check_length(view, options.counter, options.max_length)
     for rule, what in found:

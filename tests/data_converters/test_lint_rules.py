@@ -176,6 +176,34 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
             [said('[{"bbox_2d": <bbox>, "label": "<ref-object>"}, {"bbox_2d": <bbox>, "label": "<ref-object>"}]', objects=twins)],
             (),
         ),
+        "rejected is the answer": ("rejected-same", [row(rejected_response="<ref-object><bbox>")], ()),
+        "rejected is the answer, as messages": (
+            "rejected-shape",
+            [row(rejected_response=[{"role": "assistant", "content": "<ref-object><bbox>"}])],
+            (),
+        ),
+        "no rejected in one row": ("rejected-missing", [row(rejected_response="No."), row(sample_id=2, rejected_response=None)], ()),
+        "rejected is a number": ("rejected-shape", [row(rejected_response=3)], ()),
+        "rejected asks": ("rejected-shape", [row(rejected_response=[{"role": "user", "content": "Why?"}])], ()),
+        "rejected has a box too many": ("bbox-count", [row(rejected_response="<ref-object><bbox><bbox>")], ()),
+        "rejected has a box too few": (
+            "bbox-count",
+            [row(rejected_response="<bbox>", rejected_objects={"ref": [], "bbox": small[:2]})],
+            (),
+        ),
+        "rejected box outside": ("box-outside", [row(rejected_response="<bbox>", rejected_objects={"bbox": [[1, 2, 99, 40]]})], ()),
+        "rejected messages without their boxes": (
+            "bbox-count",
+            [row(rejected_messages=[{"role": "user", "content": "Find."}, {"role": "assistant", "content": "<bbox>"}])],
+            (),
+        ),
+        "rejected messages without their image": (
+            "image-tags-over",
+            [row(rejected_messages=[{"role": "user", "content": "<image>Find."}, {"role": "assistant", "content": "No."}])],
+            (),
+        ),
+        "rejected in other JSON": ("placeholder-json", [row(rejected_response='{"boxes": [<bbox>], "label": "<ref-object>"}')], ()),
+        "label as text": ("label-text", [row(label="false")], ()),
         "objects as text": ("old-objects", [row(objects='[{"caption": "dog", "bbox": [1, 2, 3, 4]}]')], ()),
         "objects as list": ("old-objects", [row(objects=[{"caption": "dog", "bbox": [1, 2, 3, 4]}])], ()),
         "no bbox": ("bbox-missing", [row(objects={"ref": ["dog"]})], ()),
@@ -285,7 +313,8 @@ ALSO = {"turned, unknown": {"size-wh-missing"}, "xywh": {"box-inverted"}}
 @pytest.mark.parametrize("name", [name for name, (rule, _, _) in CASES.items() if rule not in ("rows-mixed", "image-leak")])
 def test_a_rule_by_a_row_that_breaks_it_alone(lint, name):
     rule, rows, options = CASES[name]
-    document = lint([EMPTY, *rows], *options)
+    rejected = {"rejected_response": "A dog."} if isinstance(rows[0], dict) and "rejected_response" in rows[0] else {}
+    document = lint([EMPTY | rejected, *rows], *options)
     assert set(document["rules"]) == {rule} | ALSO.get(name, set())
     found = document["rules"][rule]
     assert found["severity"] == RULES[rule].severity
