@@ -15,12 +15,13 @@ from groundswift.swift_plugins.grounding.date_like_texts import keep_date_like_t
 from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
 from groundswift.swift_plugins.grounding.guards import warn_of_versions
 from groundswift.swift_plugins.grounding.hub_sets import hub_sets
-from groundswift.swift_plugins.grounding.metric import CocoMapMetric
+from groundswift.swift_plugins.grounding.metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
 from groundswift.swift_plugins.grounding.templates import template_metas
+from groundswift.swift_plugins.grounding.unanswered import set_unreadable_rows_aside
 
 MENDS = (
     mends.keep_columns,
@@ -37,9 +38,10 @@ MENDS = (
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,
     complete_rows_of_rlhf,
+    set_unreadable_rows_aside,
 )
 METRICS = {"coco_map": CocoMapMetric}
-CALLBACKS = {ENOUGH_TOKENS: EnoughTokens}
+CALLBACKS = {ENOUGH_TOKENS: EnoughTokens, VALIDATION_ROWS: ValidationRows}
 
 for mend in MENDS:
     mend()

@@ -1,6 +1,6 @@
-"""`--eval_metric coco_map`: COCO mAP of what the model writes while it trains, over the whole validation set.
+"""`--eval_metric coco_map`: what the model writes while it trains is scored over the whole validation set, by what its rows hold.
 
-swift hands a metric two arrays of text and nothing else; images, sizes and true boxes come from the trainer's own validation rows.
+swift hands a metric two arrays of text and nothing else; sizes and true boxes come from the trainer's own validation rows.
 """
 
 from __future__ import annotations
@@ -10,27 +10,30 @@ from typing import Any
 import numpy as np
 from accelerate import PartialState
 from accelerate.utils import DistributedType
+from swift.callbacks.base import TrainerCallback
 from swift.metrics.base import EvalMetrics
-from swift.utils import Serializer, get_dist_setting
+from swift.utils import Serializer, get_dist_setting, get_logger
 from transformers.trainer_utils import EvalPrediction
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval.coco_map import evaluate
-from groundswift.eval.predictions import Rules, predictions_from_answers
-from groundswift.eval.truth import truth_from_rows
+from groundswift.eval.predictions import Rules
 from groundswift.family import FAMILIES
-from groundswift.resizing import limits_of_its_own
 from groundswift.spaces import space_row
 
 from .enough_tokens import ENOUGH_TOKENS
 from .run_record import limits_now
+from .scoring import Scoring
 from .templates import family_of
+from .validation_rows import samples_of
 
-SWIFT_DEFAULT_METRICS = (None, "loss", "rouge-l")
+VALIDATION_ROWS = "groundswift_validation_rows"
+SWIFT_DEFAULT_METRICS = (None, "rouge-l")
+OF_THE_TRAINER = {"runtime", "samples_per_second", "steps_per_second", "model_preparation_time"}  # what transformers logs itself
 
 
 class CocoMapMetric(EvalMetrics):
-    """Logs `eval_AP`, `eval_AP50`, ... as the COCO evaluation names them; undefined ones are left out.
+    """Logs what the validation rows have a number for: `eval_AP`, ... of labelled boxes, `eval_acc_iou50` and `eval_mean_iou` of bare ones,
+    and how many answers and boxes were not used, by reason. Undefined numbers are left out.
 
     Needs `--predict_with_generate true`.
     """
@@ -45,41 +48,48 @@ class CocoMapMetric(EvalMetrics):
         row = FAMILIES[family_of(template)]
         self.resized = space_row(row.space).side == "resized"
         self.rules = Rules(row.name, limits=limits_now(row, template.max_pixels))
-        if args.metric_for_best_model in SWIFT_DEFAULT_METRICS:
-            args.metric_for_best_model, args.greater_is_better = "AP", True  # swift's default is not logged here, and would stop the run
-        args.callbacks = [*args.callbacks, ENOUGH_TOKENS]  # swift makes the callbacks next
+        self.scoring: Scoring | None = None
+        trainer.coco_map = self
+        args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS]  # swift makes the callbacks next
+
+    def look_at_rows(self) -> Scoring:
+        """Read the validation rows, once, and choose the number that keeps the best checkpoint.
+
+        Raises GroundswiftError where nothing in the rows can be scored, or the number that was asked for will not be logged.
+        """
+        if self.scoring is None:
+            rows = self.trainer.eval_dataset
+            if not rows:
+                raise GroundswiftError("--eval_metric coco_map has no validation rows to score: add --val_dataset, or leave it out")
+            self.scoring = Scoring(samples_of(rows, self.resized), self.rules)
+            self._choose_best()
+        return self.scoring
+
+    def _choose_best(self) -> None:
+        asked, logged = self.args.metric_for_best_model, self.scoring.numbers
+        if asked in SWIFT_DEFAULT_METRICS:  # swift's default is not logged here, and would stop the run
+            self.args.metric_for_best_model, self.args.greater_is_better = logged[0], True
+        elif asked.removeprefix("eval_") not in {*logged, *self.scoring.counts, *OF_THE_TRAINER}:
+            raise GroundswiftError(
+                f"--metric_for_best_model {asked} will not be logged for these validation rows; "
+                f"expected one of {', '.join(logged)} ({self.scoring.description})"
+            )
 
     def compute_metrics(self, eval_prediction: EvalPrediction) -> dict[str, float]:
-        """12 COCO numbers, and how many answers could not be read. Rows beyond the validation set are DDP's padding: left out."""
-        rows = self.trainer.eval_dataset
-        texts = [Serializer.from_tensor(np.ascontiguousarray(row)) for row in eval_prediction.predictions[: len(rows)]]
-        if len(texts) != len(rows):
-            raise GroundswiftError(f"{len(texts)} answers for {len(rows)} validation rows; expected one each")
-        samples = [sample_of(index, row, self.resized) for index, row in enumerate(rows)]
-        truth = truth_from_rows(samples)
-        answers = predictions_from_answers(
-            [(index, size_wh, text) for (index, size_wh, _, _), text in zip(samples, texts, strict=True)], truth, self.rules
-        )
-        numbers = evaluate(truth, answers.predictions).summary
-        statuses = answers.counts.statuses
-        logged = {name: value for name, value in numbers.items() if value is not None}
-        return {**logged, "unreadable": float(statuses["unreadable"]), "truncated": float(statuses["truncated"])}
+        """The numbers of one evaluation. Rows beyond the validation set are DDP's padding: left out."""
+        scoring = self.look_at_rows()
+        rows = len(scoring.samples)
+        texts = [Serializer.from_tensor(np.ascontiguousarray(row)) for row in eval_prediction.predictions[:rows]]
+        if len(texts) != rows:
+            raise GroundswiftError(f"{len(texts)} answers for {rows} validation rows; expected one each")
+        numbers, remarks = scoring.score(texts)
+        for remark in remarks:
+            get_logger().warning(f"coco_map: {remark}")
+        return numbers
 
 
-def sample_of(index: int, row: dict[str, Any], resized: bool = False) -> tuple[int, tuple[int, int], list[str], list[list[float]]]:
-    """A validation row -> (its place, size_wh, labels, boxes xyxy in original px). The place is the id: sample ids may be text.
+class ValidationRows(TrainerCallback):
+    """Lets the metric look at its rows before the first step, so that what cannot be scored ends the run there and not later."""
 
-    `resized`: answers are in pixels of the resized image. Raises GroundswiftError for a row whose answer could not be scored.
-    """
-    if resized and (own := limits_of_its_own(row.get("chat_template_kwargs"))):
-        raise GroundswiftError(
-            f"validation row {index}: it limits its own image (chat_template_kwargs: {', '.join(own)}); "
-            "expected rows that leave the limits to the run"
-        )
-    objects, size_wh = row.get("objects") or {}, row.get("size_wh")
-    if size_wh is None:
-        raise GroundswiftError(f"validation row {index}: no size_wh; expected rows of `groundswift convert` or of a named set")
-    labels, boxes = objects.get("ref") or [], objects.get("bbox") or []
-    if len(labels) != len(boxes):
-        raise GroundswiftError(f"validation row {index}: {len(labels)} labels and {len(boxes)} boxes; expected one label a box")
-    return index, tuple(size_wh), labels, boxes
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        get_logger().info(f"coco_map: {self.trainer.coco_map.look_at_rows().description}")

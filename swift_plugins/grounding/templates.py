@@ -165,11 +165,19 @@ def fetched(source: Any) -> Image.Image:
     try:
         opened = load_file(source)
         return open_image(opened.getvalue()) if isinstance(opened, BytesIO) else upright(opened)
-    except GroundswiftError as error:
+    except (GroundswiftError, ValueError) as error:
+        if isinstance(source, str) and names_missing_file(source):
+            raise fault(where, "no such image") from None
         what = str(error).removeprefix("<bytes>: ")
         raise fault(where, what, "" if "expected" in what else "a file, an address, or base64 of an image") from None
     except FileNotFoundError:
         raise fault(where, "no such image") from None
+
+
+def names_missing_file(source: str) -> bool:
+    """Whether a text is the path of a file that is not there, and no address or base64, which has no dot."""
+    path = os.path.join(os.environ.get("ROOT_IMAGE_DIR", ""), source)
+    return "." in os.path.basename(source) and "://" not in source and not source.startswith("data:") and not os.path.exists(path)
 
 
 def template_metas() -> list[TemplateMeta]:

@@ -20,20 +20,31 @@ def two_processes(arguments: list[str], cwd: Path) -> str:
     return done.stdout + done.stderr
 
 
+def with_a_missing_image(night: Path, folder: Path) -> Path:
+    """The rows, the second of them with an image that is not there."""
+    rows = [json.loads(line) for line in (night / "night.jsonl").read_text().splitlines()]
+    rows[1]["images"] = [str(folder / "missing.jpg")]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "rows.jsonl"
+
+
 def test_inference_writes_every_row_once(plugin, models, night, tmp_path):
     two_processes(
         ["infer", "--model", str(models["qwen2_vl"]), *COMMON, "--custom_register_path", str(plugin), "--temperature", "0"]
-        + ["--val_dataset", str(night / "night.jsonl"), "--result_path", "two.jsonl", "--max_new_tokens", "8", "--max_batch_size", "4"],
+        + ["--val_dataset", str(with_a_missing_image(night, tmp_path)), "--result_path", "two.jsonl", "--max_new_tokens", "8"]
+        + ["--max_batch_size", "4"],
         tmp_path,
     )
-    ids = [json.loads(line)["sample_id"] for line in (tmp_path / "two.jsonl").read_text().splitlines()]
+    answered = [json.loads(line) for line in (tmp_path / "two.jsonl").read_text().splitlines()]
+    ids = [row["sample_id"] for row in answered]
+    assert [number for number, row in enumerate(answered) if row.get("error")] == [1]
     told = [json.loads(line)["sample_id"] for line in (night / "night.jsonl").read_text().splitlines()]
     assert ids == told
 
 
 def test_training_is_one_training_and_the_padding_of_ranks_is_not_scored(plugin, models, night, tmp_path):
     """11 rows over two ranks of batch 4 are padded by swift; a doubled row would be an error of the metric."""
-    rows = str(night / "night.jsonl")
+    rows = str(with_a_missing_image(night, tmp_path))
     two_processes(
         [
             "sft",
@@ -57,6 +68,7 @@ def test_training_is_one_training_and_the_padding_of_ranks_is_not_scored(plugin,
     told = json.loads((checkpoint / "args.json").read_text())
     assert told["global_world_size"] == 2
     state = json.loads((checkpoint / "trainer_state.json").read_text())
-    assert any("eval_AP" in entry for entry in state["log_history"])
+    logged = next(entry for entry in state["log_history"] if "eval_AP" in entry)
+    assert (logged["eval_unanswered"], logged["eval_unanswered_image_missing"]) == (1, 1)
     predicted = [json.loads(line)["sample_id"] for line in (checkpoint / "predict.jsonl").read_text().splitlines()]
     assert set(predicted) == {json.loads(line)["sample_id"] for line in Path(rows).read_text().splitlines()}

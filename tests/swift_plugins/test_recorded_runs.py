@@ -291,9 +291,9 @@ def test_the_metric_of_training_places_by_all_limits(zoo, tokens, tmp_path, firs
 
 
 def test_the_metric_does_not_score_a_row_that_limits_its_own_image(plugin):
-    from groundswift.swift_plugins.grounding.metric import sample_of
+    from groundswift.swift_plugins.grounding.validation_rows import TEXT, sample_of
 
     row = {"size_wh": [9, 9], "chat_template_kwargs": {"max_pixels": 784}}
-    assert sample_of(3, row) == (3, (9, 9), [], [])
+    assert sample_of(3, row) == (TEXT, (9, 9), [], [])
     with pytest.raises(GroundswiftError, match="validation row 3: it limits its own image"):
         sample_of(3, row, resized=True)

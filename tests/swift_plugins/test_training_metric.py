@@ -1,0 +1,232 @@
+"""`--eval_metric coco_map` scores what the validation rows hold, each kind by its own number, or refuses before the first step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+from rows import detection, noise
+
+from groundswift import Located, format_answer
+from groundswift.errors import GroundswiftError
+from groundswift.eval.predictions import Rules
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
+SIZE = [200, 100]
+CAT, DOG = [20, 10, 100, 50], [100, 50, 180, 100]
+EMPTY = {"ref": [], "bbox": []}
+
+
+def row(answer: str, objects: dict[str, Any] | None = None, question: str = "<image>Find it.", **more: Any) -> dict[str, Any]:
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"messages": messages, "images": ["a.png"], "objects": objects, "size_wh": SIZE} | more
+
+
+def said(*objects: tuple[str, list[float]]) -> str:
+    """An answer of Qwen2-VL with boxes given in pixels."""
+    return format_answer([Located(label, (x1 * 5, y1 * 10, x2 * 5, y2 * 10)) for label, (x1, y1, x2, y2) in objects], "qwen2_vl")
+
+
+LABELLED = row("<ref-object><bbox><ref-object><bbox>", {"ref": ["cat", "dog"], "bbox": [CAT, DOG]})
+NOTHING = row("None", EMPTY)
+BARE = row("<bbox>", {"ref": [], "bbox": [CAT]})
+NAMED_IN_THE_QUESTION = row("<bbox>", {"ref": ["cat"], "bbox": [CAT]}, "<image>Where is <ref-object>?")
+SHOWN_IN_THE_QUESTION = row("<bbox>", {"ref": [], "bbox": [DOG, CAT]}, "<image>What is as <bbox>?")
+SHARES = row("<bbox>", {"ref": [], "bbox": [[0.1, 0.1, 0.5, 0.5]], "bbox_type": "norm1"})
+SEVERAL = row("<bbox><bbox>", {"ref": [], "bbox": [CAT, DOG]})
+ONE_LABEL = row("<ref-object><bbox><bbox>", {"ref": ["cat"], "bbox": [CAT, DOG]})
+TEXT = row("A cat.")
+POINT = row("<bbox>", {"ref": [], "bbox": [[20, 10]]})
+BOX_OF_THE_QUESTION = row("A cat.", {"ref": [], "bbox": [CAT]}, "<image>What is at <bbox>?")
+LATER = row("<bbox>", {"ref": [], "bbox": [CAT], "image_id": [1]}, images=["a.png", "b.png"])
+UNCLEAR = row("<bbox>, and <ref-object> at <bbox>.", {"ref": ["cat"], "bbox": [CAT, DOG]})
+
+
+def scored(rows: list[dict[str, Any]], texts: list[str]) -> dict[str, float]:
+    from groundswift.swift_plugins.grounding.scoring import Scoring
+    from groundswift.swift_plugins.grounding.validation_rows import samples_of
+
+    return Scoring(samples_of(rows), Rules("qwen2_vl")).score(texts)[0]
+
+
+BOTH = said(("cat", CAT), ("dog", DOG))
+ONE, OTHER = said(("", CAT)), said(("", DOG))
+CASES = {
+    "labelled boxes": ([LABELLED, NOTHING], [BOTH, "None"], {"AP": 1, "AP50": 1}),
+    "labelled boxes, one of them missed": ([LABELLED], [said(("cat", CAT))], {"AP": 0.5}),
+    "two boxes of one label": ([ONE_LABEL], [said(("cat", CAT), ("cat", DOG))], {"AP": 1}),
+    "bare boxes": ([BARE, BARE], [ONE, OTHER], {"acc_iou50": 0.5, "mean_iou": 0.5}),
+    "bare boxes, answered with a label": ([BARE], [said(("cat", CAT))], {"acc_iou50": 1}),
+    "a bare box whose question names it": ([NAMED_IN_THE_QUESTION], [ONE], {"acc_iou50": 1}),
+    "a bare box behind one of the question": ([SHOWN_IN_THE_QUESTION], [ONE], {"acc_iou50": 1}),
+    "a bare box in shares of the image": ([SHARES], [ONE], {"acc_iou50": 1, "mean_iou": 1}),
+    "several bare boxes": ([SEVERAL], [ONE + OTHER], {"boxes_AP": 1}),
+    "several kinds, each by its own rows": (
+        [LABELLED, BARE, TEXT, SEVERAL, POINT],
+        [BOTH, OTHER, "", ONE + OTHER, ""],
+        {"AP": 1, "acc_iou50": 0, "boxes_AP": 1},
+    ),
+    "rows beside what can be scored": ([BARE, LATER, UNCLEAR, BOX_OF_THE_QUESTION, NOTHING], [ONE, "", "", "", ""], {"acc_iou50": 1}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_kind_of_row_has_its_number(plugin, name):
+    rows, texts, expected = CASES[name]
+    numbers = scored(rows, texts)
+    assert {key: numbers[key] for key in expected} == pytest.approx(expected)
+    kinds = {"AP": LABELLED in rows or ONE_LABEL in rows, "acc_iou50": "acc_iou50" in expected, "boxes_AP": SEVERAL in rows}
+    assert {key: key in numbers for key in kinds} == kinds
+
+
+def test_undefined_numbers_are_left_out(plugin):
+    numbers = scored([LABELLED], [BOTH])
+    assert "APl" not in numbers
+    assert None not in numbers.values()
+
+
+def test_what_is_not_used_is_counted_by_reason(plugin):
+    from groundswift.swift_plugins.grounding.unanswered import Unanswered
+
+    texts = [said(("cat", CAT), ("horse", DOG), ("", CAT)), Unanswered("a.png: no such image"), "<|box_start|>(1,"]
+    numbers = scored([LABELLED, BARE, BARE], texts)
+    expected = {"dropped_label_unknown": 1, "dropped_label_missing": 1, "dropped_point": 0, "truncated": 1}
+    expected |= {"unanswered": 1, "unanswered_image_missing": 1, "acc_iou50": 0}
+    assert {key: numbers[key] for key in expected} == expected
+
+
+def test_boxes_in_another_space_are_explained_and_not_scored(plugin):
+    from groundswift.swift_plugins.grounding.scoring import Scoring
+    from groundswift.swift_plugins.grounding.validation_rows import samples_of
+
+    boxes = [[3 + 7 * i, 5 + 4 * i, 60 + 9 * i, 40 + 5 * i] for i in range(10)]
+    for make in (
+        lambda box: row("<ref-object><bbox>", {"ref": ["cat"], "bbox": [box]}, size_wh=[2000, 1500]),
+        lambda box: row("<bbox>", {"ref": [], "bbox": [box]}, size_wh=[2000, 1500]),
+    ):
+        rows = [make(box) for box in boxes]
+        label = "cat" if rows[0]["objects"]["ref"] else ""
+        texts = [format_answer([Located(label, tuple(box))], "qwen2_vl") for box in boxes]  # pixels, where 0..1000 is declared
+        numbers, remarks = Scoring(samples_of(rows), Rules("qwen2_vl")).score(texts)
+        assert max(numbers.get("AP", 0), numbers.get("acc_iou50", 0)) < 0.3
+        assert any("another space" in remark and "original_px" in remark for remark in remarks)
+
+
+def metric_of(zoo, rows: list[dict[str, Any]], best: str | None = "rouge-l") -> Any:
+    from groundswift.swift_plugins.grounding.metric import CocoMapMetric
+
+    args = SimpleNamespace(predict_with_generate=True, metric_for_best_model=best, greater_is_better=None, callbacks=[])
+    return CocoMapMetric(args, SimpleNamespace(template=zoo["qwen2_vl"], eval_dataset=rows))
+
+
+UNFIT = {
+    "text only": [TEXT, TEXT],
+    "points only": [POINT],
+    "nothing there in any": [NOTHING, NOTHING],
+    "boxes of questions only": [BOX_OF_THE_QUESTION],
+    "boxes on later images only": [LATER],
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_rows_without_a_box_to_find_are_refused_in_words(zoo, name):
+    with pytest.raises(GroundswiftError, match=f"cannot score these validation rows \\({len(UNFIT[name])} validation rows"):
+        metric_of(zoo, UNFIT[name]).look_at_rows()
+
+
+@pytest.mark.parametrize("rows", [None, []])
+def test_no_validation_rows_are_refused(zoo, rows):
+    with pytest.raises(GroundswiftError, match="no validation rows to score"):
+        metric_of(zoo, rows).look_at_rows()
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [([LABELLED], "AP"), ([BARE], "acc_iou50"), ([BARE, LABELLED], "AP"), ([SEVERAL], "boxes_AP"), ([SEVERAL, BARE], "acc_iou50")],
+)
+def test_the_best_checkpoint_is_that_of_the_number_that_there_is(zoo, rows, best):
+    metric = metric_of(zoo, rows)
+    metric.look_at_rows()
+    assert (metric.args.metric_for_best_model, metric.args.greater_is_better) == (best, True)
+
+
+@pytest.mark.parametrize("asked", ["acc_iou50", "eval_mean_iou", "unreadable"])
+def test_a_number_that_will_be_logged_may_be_asked_for(zoo, asked):
+    metric = metric_of(zoo, [BARE], asked)
+    metric.look_at_rows()
+    assert metric.args.metric_for_best_model == asked
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked"), [([BARE], "AP"), ([LABELLED], "acc_iou50"), ([LABELLED], "eval_APl"), ([BARE], "loss"), ([BARE], "F1")]
+)
+def test_a_number_that_will_not_be_logged_is_refused_with_those_that_will(zoo, rows, asked):
+    with pytest.raises(
+        GroundswiftError, match=f"metric_for_best_model {asked} will not be logged.*expected one of (AP, AP50|acc_iou50, mean_iou)"
+    ):
+        metric_of(zoo, rows, asked).look_at_rows()
+
+
+def test_a_row_without_size_is_measured_at_its_image(zoo, tmp_path):
+    Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
+    plain = [{**BARE, "images": [str(tmp_path / "a.png")]}, {**BARE, "images": [str(tmp_path / "missing.png")]}]
+    rows = [{name: value for name, value in each.items() if name != "size_wh"} for each in plain]
+    assert scored(rows, [ONE, ""])["acc_iou50"] == 0.5
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# real trainings
+
+
+def train(plugin: Path, rows: Path, validation: Path, out: Path) -> None:
+    from swift import sft_main
+
+    sft_main(
+        ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
+        + ["--attn_impl", "sdpa", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
+        + ["--custom_register_path", str(plugin), "--dataset", str(rows), "--val_dataset", str(validation), "--output_dir", str(out)]
+        + ["--tuner_type", "lora", "--learning_rate", "1e-12", "--max_steps", "1", "--eval_steps", "1", "--save_steps", "1"]
+        + ["--predict_with_generate", "true", "--eval_metric", "coco_map", "--per_device_eval_batch_size", "4", "--max_length", "400"]
+    )
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
+    return path
+
+
+def test_a_training_scores_each_kind_and_sets_unreadable_rows_aside(plugin, toys, tmp_path):
+    """Known pictures, bare boxes, and rows that cannot be read: a missing image, a file cut short, and one that is too long."""
+    known = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()]
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(noise(tmp_path / "whole.png", (112, 84)).read_bytes()[:900])
+    long = noise(tmp_path / "long.png", (840, 840))
+    bare = [row("<bbox>", {"ref": [], "bbox": [[9, 9, 60, 60]]}, images=known[0]["images"], size_wh=known[0]["size_wh"])]
+    lost = [detection(path, ["circle"], [[10, 7, 50, 63]]) | {"size_wh": [112, 84]} for path in (tmp_path / "missing.png", cut, long)]
+    mixed = [each | {"sample_id": number} for number, each in enumerate([lost[0], *known, *bare, *lost[1:]])]
+    train(plugin, toys / "toys.jsonl", write(tmp_path / "val.jsonl", mixed), tmp_path / "out")
+    checkpoint = tmp_path / "out" / "checkpoint-1"
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    logged = next(entry for entry in state["log_history"] if "eval_AP" in entry)
+    assert logged["eval_AP"] > 0.3
+    assert state["best_metric"] == pytest.approx(logged["eval_AP"])
+    assert {"eval_acc_iou50", "eval_mean_iou", "eval_dropped_label_missing"} <= set(logged)
+    expected = {"": 3, "_image_missing": 1, "_image_unreadable": 1, "_row_too_long": 1}
+    assert {name: logged[f"eval_unanswered{name}"] for name in expected} == expected
+    predicted = [json.loads(line) for line in (checkpoint / "predict.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [each["sample_id"] for each in predicted] == list(range(len(mixed)))
+    assert [each["sample_id"] for each in predicted if each.get("error")] == [0, len(mixed) - 2, len(mixed) - 1]
+    assert [each["response"] for each in predicted if each.get("error")] == ["", "", ""]
+
+
+def test_a_training_whose_rows_cannot_be_scored_ends_before_its_first_step(plugin, toys, tmp_path):
+    known = json.loads((toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    text = row("A toy.", None, "<image>What is this?", images=known["images"])
+    with pytest.raises(GroundswiftError, match="cannot score these validation rows"):
+        train(plugin, toys / "toys.jsonl", write(tmp_path / "val.jsonl", [text]), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+    assert '"loss"' not in (tmp_path / "out" / "logging.jsonl").read_text(encoding="utf-8")
