@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# datasets 4.8.4 reads a JSON column of nothing but date-like texts as datetimes, and the spelling of the texts is lost
+#
+# Versions    datasets 4.8.4, pyarrow 25.0.1
+# Input       JSON lines whose ids, and texts in lists, look like dates
+# One expects JSON has strings only, so "2024-01-01" stays "2024-01-01", whatever the other rows hold
+# Behaviour   lines go to pyarrow.json, which infers timestamps from strings: the id comes back as datetime(2024, 1, 1), in lists too,
+#             stored or streamed. One other text in the column, and all of them stay texts.
+source "$(dirname "$0")/_run.sh"
+packages datasets==4.8.4 pyarrow==25.0.1
+seen=$(observe <<'PYTHON'
+import json
+
+from datasets import load_dataset
+
+
+def first(*ids, streaming=False):
+    with open(f"{ids[-1]}.jsonl", "w") as file:
+        file.writelines(json.dumps({"id": each, "labels": [each]}) + "\n" for each in ids)
+    row = next(iter(load_dataset("json", data_files=file.name, split="train", streaming=streaming, cache_dir="cache")))
+    return type(row["id"]).__name__, type(row["labels"][0]).__name__
+
+
+print("all date-like:", *first("2024-01-01", "2024-01-02"))
+print("all date-like, streamed:", *first("2024-01-01", "2024-01-02", streaming=True))
+print("one is not:", *first("2024-01-01", "cat"))
+PYTHON
+)
+verdict "all date-like: datetime datetime
+all date-like, streamed: datetime datetime
+one is not: str str" "$seen"
