@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from groundswift.boxes import exact_repeats
-from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile
+from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, empty_roots
 from groundswift.errors import GroundswiftError, fault
 from groundswift.storage import local_copy
 from groundswift.writing import write_whole
@@ -142,8 +142,8 @@ def _empty_roots(plan: _Plan, before: Sequence[CocoCategory], counts: Counter[in
     boxes = Counter(dict.fromkeys(plan.id_of.values(), 0))
     for category_id, now in plan.id_of.items():
         boxes[now] += counts[category_id]
-    above = {str(each.supercategory) for each in before if each.supercategory != each.name}
-    return [each for each in plan.categories if not boxes[each.id] and each.name in above]
+    roots = {each.id: each.name for each in empty_roots(before, {number for number, count in boxes.items() if count})}
+    return [each for each in plan.categories if roots.get(each.id) == each.name]
 
 
 def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | None], notes: Notes) -> Coco:

@@ -13,55 +13,31 @@ What is left out is counted, by reason, and never silent:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from operator import itemgetter
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.coco_file import CocoAnnotation, CocoFile, CocoImage, annotation_fault, structural_faults
+from groundswift.coco_file import CocoFile, CocoImage, Ignored, structural_faults
 from groundswift.errors import GroundswiftError, fault
-from groundswift.records import Row, ready_row, whole
+from groundswift.records import Row, ready_row
 
 from .class_edits import ClassOptions, with_class_edits, write_edited
 from .coco_columns import CocoColumns, ImageItem, ImageItems, items_by_columns
 from .coco_elements import LOST, read_what_can_be
+from .coco_images import tidied
+from .coco_objects import CROWD, Objects, one_by_one, placed_objects
 from .coco_pieces import read_pieces
-from .faults import Fault, Notes
-from .fitting import Pictures, clipped
+from .faults import Notes
+from .fitting import Pictures
 from .processes import Hands
 from .prompts import Asking, check_names, filled, written_name
 from .reading import Reading
 
-CROWD = "crowd box, kept out of the target"  # a reason to count by
+FEDERATED = "image asked only for the classes that were looked for in it (federated file)"  # reasons to count by
+PARTIAL = "class of which not every object has a box, asked for those that have one"
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
-
-
-class Objects(msgspec.Struct, frozen=True):
-    """The objects on an image: their classes as ranks and their boxes (xyxy in px), in order; and classes with crowds or faults."""
-
-    ranks: list[int]
-    boxes: list[list[float]]
-    crowded: Set[int] = frozenset()
-    faulty: Set[int] = frozenset()
-
-
-ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones stay in the file's order
-    "category": itemgetter(0, 2, 1),
-    "reading": itemgetter(2, 1, 0),
-    "annotation": None,
-}
-EXPECTED = {  # reason of `annotation_fault` -> what stands there, what should
-    "unknown image": ("image_id {row.image_id}", "the id of an image of the file"),
-    "unknown category": ("category_id {row.category_id}", "the id of a category of the file"),
-    "box without 4 numbers": ("bbox {row.bbox}", "x, y, width, height"),
-    "box not finite": ("bbox {row.bbox}", "finite numbers"),
-    "box inverted": ("bbox {row.bbox}", "width and height above 0"),
-    "box empty": ("bbox {row.bbox}", "width and height above 0"),
-    "box outside its image": ("bbox {row.bbox} in an image of {image.width}x{image.height} px", "a box that overlaps its image"),
-}
 
 
 class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
@@ -124,11 +100,17 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
             extra={"path": True, "metavar": "FILE"},
         ),
     ] = None
+    ignored: Annotated[
+        Ignored,
+        msgspec.Meta(description="Objects marked `ignore: 1`: ordinary objects (as pycocotools reads them), crowd boxes, or skipped."),
+    ] = "keep"
 
     def read_by(self, hands: Hands, notes: Notes) -> Reading:
         coco = read_pieces(self.annotations, hands) or read_what_can_be(self.annotations, notes)
         if not coco.images:
             notes.settle(self.annotations)
+            if notes.left_out.counts:
+                raise notes.nothing_left(self.annotations, "none of its images can be read")
         edited = with_class_edits(coco, self, self.annotations, notes)
         reading = detection_reading(edited, self, self.pictures(), notes)
         if self.coco_out is not None:
@@ -142,11 +124,14 @@ def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, p
     `options.annotations` names the file in errors. Raises GroundswiftError where ids or names are ambiguous or nothing is there.
     """
     check_structure(coco, options.annotations)
+    coco = tidied(coco, pictures, notes)
+    ignored = getattr(options, "ignored", "keep")
     columnar = isinstance(coco, CocoColumns)
     names = [category.name for category in coco.categories]
     check_names(names)
     questions = options.asking("detect_one", ["category"]) if options.classes == "one" else options.asking("detect", ["categories"])
-    if options.classes == "all":
+    federated = any(image.neg_category_ids is not None or image.not_exhaustive_category_ids is not None for image in coco.images)
+    if options.classes == "all" and not federated:
         questions = questions.filled({"categories": listed(names)})
     ranks = {category.id: rank for rank, category in enumerate(coco.categories)}
     images = coco.images[: options.limit]
@@ -169,6 +154,8 @@ def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, p
         absent=options.absent,
         order=options.order,
         seed=options.seed,
+        ignored=ignored,
+        federated=federated,
     )
     return Reading(kept, make, len(kept), "image")
 
@@ -185,6 +172,8 @@ class DetectionMaker(msgspec.Struct, frozen=True):
     absent: int
     order: str
     seed: int
+    ignored: Ignored = "keep"
+    federated: bool = False
 
     def __call__(self, index: int, notes: Notes) -> list[Row]:
         item, rows = self.items[index], []
@@ -207,7 +196,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
     def objects(self, item: ImageItem, notes: Notes) -> Objects:
         """What is to be found on an image; what is not is noted."""
         if item.annotations is not None:
-            return placed_objects(item.image, item.annotations, self.ranks, self.order, notes)
+            return placed_objects(item.image, item.annotations, self.ranks, self.order, notes, self.ignored)
         if not item.crowds:
             return Objects(item.ranks, item.boxes_xyxy_px)
         for row in item.crowds:
@@ -219,18 +208,29 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         if self.classes == "one":
             return self.asked_one_by_one(image, objects, notes)
         prompt = self.questions.pick(image.id)
-        if self.classes == "all":
+        if self.classes == "all" and not self.federated:
             return ((prompt.name, prompt.text, objects.ranks, objects.boxes),)
-        if not objects.ranks:
+        asked = set(objects.ranks)
+        if self.federated:
+            self.count_partial(image, asked, notes)
+        if self.federated and self.classes == "all":
+            notes.count(FEDERATED, image.file_name)
+            asked |= self.checked_absent(image, objects)
+        if not asked:
             notes.count("image without objects, nothing to ask for", image.file_name)
             return ()
-        names = [self.names[rank] for rank in sorted(set(objects.ranks))]
+        names = [self.names[rank] for rank in sorted(asked)]
         return ((prompt.name, filled(prompt.text, {"categories": listed(names)}), objects.ranks, objects.boxes),)
 
     def asked_one_by_one(self, image: CocoImage, objects: Objects, notes: Notes) -> Iterator[tuple[str, str, list[int], list[list[float]]]]:
         """A question for each class that is present, and for some that are not: those of which the image has no annotation at all."""
         present = set(objects.ranks)
-        absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.faulty]
+        if self.federated:
+            self.count_partial(image, present, notes)
+            notes.count(FEDERATED, image.file_name)
+            absent = sorted(self.checked_absent(image, objects))
+        else:
+            absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.faulty]
         chosen = random.Random(f"{self.seed} {image.id}").sample(absent, min(self.absent, len(absent)))
         for reason, ranks in (
             ("class with crowd boxes only", objects.crowded),
@@ -242,6 +242,18 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             prompt = self.questions.pick(f"{image.id} {wanted}")
             boxes = [box for rank, box in zip(objects.ranks, objects.boxes, strict=True) if rank == wanted]
             yield prompt.name, filled(prompt.text, {"category": self.names[wanted]}), [wanted] * len(boxes), boxes
+
+    def checked_absent(self, image: CocoImage, objects: Objects) -> set[int]:
+        """The classes of an image of a federated file that were looked for and are not there."""
+        absent = {self.ranks[number] for number in image.neg_category_ids or () if number in self.ranks}
+        partial = {self.ranks[number] for number in image.not_exhaustive_category_ids or () if number in self.ranks}
+        return absent - partial - set(objects.ranks) - objects.crowded - objects.faulty
+
+    def count_partial(self, image: CocoImage, asked: Set[int], notes: Notes) -> None:
+        """Count the classes that are asked for although not every object of them has a box."""
+        for number in image.not_exhaustive_category_ids or ():
+            if self.ranks.get(number) in asked:
+                notes.count(PARTIAL, image.file_name)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -260,65 +272,7 @@ def check_structure(coco: CocoFile | CocoColumns, source: str | Path) -> None:
         raise GroundswiftError("\n".join([*shown, "this must be mended in the file: --on-error skip cannot tell which one is meant"]))
 
 
-def one_by_one(coco: CocoFile | CocoColumns, notes: Notes) -> list[ImageItem]:
-    """What `items_by_columns` gives, of a file with faults between annotations and images; they are noted."""
-    by_image = annotations_by_image(coco, notes)
-    return [ImageItem(image, by_image.get(image.id)) for image in coco.images]
-
-
-def annotations_by_image(coco: CocoFile | CocoColumns, notes: Notes) -> dict[int, list[CocoAnnotation]]:
-    """Image id -> its annotations in the file's order, less those with an unknown image or an id that came before.
-
-    An image whose annotations all went still has its (empty) list: it is not a negative.
-    """
-    known = {image.id for image in coco.images}
-    by_image: dict[int, list[CocoAnnotation]] = {}
-    seen: set[int] = set()
-    for row in coco.annotations:
-        if row.image_id not in known:
-            notes.add(annotation_problem("unknown image", row, None))
-            continue
-        rows = by_image.setdefault(row.image_id, [])
-        if row.id is not None:
-            if row.id in seen:
-                thing = f"annotation {row.id} on image {row.image_id}"
-                notes.add(Fault("annotation id repeated", thing, "an earlier annotation has this id", "each id once"))
-                continue
-            seen.add(row.id)
-        rows.append(row)
-    return by_image
-
-
 def dropped_negatives(image_ids: Sequence[int], negatives: str | int, seed: int) -> set[int]:
     """Ids of the images without annotations that get no row; `negatives` drop, or how many to keep."""
     wanted = 0 if negatives == "drop" else min(int(negatives), len(image_ids))
     return set(image_ids) - set(random.Random(seed).sample(list(image_ids), wanted))
-
-
-def placed_objects(image: CocoImage, annotations: Iterable[CocoAnnotation], ranks: dict[int, int], order: str, notes: Notes) -> Objects:
-    """The objects to be found on an image, cut at its borders and ordered; crowd boxes and faults are left out and counted."""
-    placed: list[Placed] = []
-    crowded, faulty = set(), set()
-    size_wh = (image.width, image.height)
-    for row in annotations:
-        reason = annotation_fault(row, image, row.category_id in ranks)
-        if reason:
-            notes.add(annotation_problem(reason, row, image))
-            faulty.add(ranks.get(row.category_id))
-        elif row.iscrowd:
-            notes.count(CROWD, row.where())
-            crowded.add(ranks[row.category_id])
-        else:
-            x, y, width, height = row.bbox
-            placed.append((ranks[row.category_id], *clipped(x, y, x + width, y + height, size_wh, row.where(), notes)))
-    if ORDERS[order]:
-        placed.sort(key=ORDERS[order])
-    boxes = [[whole(value) for value in box] for _, *box in placed]
-    return Objects([rank for rank, *_ in placed], boxes, crowded, faulty - {None} - crowded)
-
-
-def annotation_problem(reason: str, row: CocoAnnotation, image: CocoImage | None) -> Fault:
-    """The fault of an annotation, with what stands there and what should."""
-    what, expected = EXPECTED[reason]
-    thing = row.where() if image is None or row.id is None else f"annotation {row.id} on image {image.id} ({image.file_name})"
-    return Fault(reason, thing, what.format(row=row, image=image), expected)

@@ -136,6 +136,14 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
     chosen = sound[image_of] & ~columns.crowds
     objects, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
     objects = objects[ordered(image_of[objects], rank_of[objects], x1[objects], y1[objects], order)]
+    by_place = (
+        objects if order != "annotation" else objects[ordered(image_of[objects], rank_of[objects], x1[objects], y1[objects], "reading")]
+    )
+    doubtful = image_of[by_place[1:]][perhaps_repeated(by_place, image_of, rank_of, x1, y1)]
+    if len(doubtful):
+        sound[doubtful] = False
+        chosen = sound[image_of] & ~columns.crowds
+        objects, others = objects[sound[image_of[objects]]], np.flatnonzero(~chosen)
     others = others[np.argsort(image_of[others], kind="stable")]
     ends, other_ends = (np.cumsum(np.bincount(image_of[each], minlength=len(images))) for each in (objects, others))
     plain, has_whole = np.diff(other_ends, prepend=0) == 0, np.zeros(len(images), bool)
@@ -153,6 +161,15 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
         other_ends=other_ends.tolist(),
         others=Columns(*(each[others] for each in columns)),
     )
+
+
+def perhaps_repeated(order: Column, *columns: NDArray) -> NDArray[np.bool_]:
+    """(N - 1,) whether each of some sorted boxes but the first has what the one before has: image, class, left and top edge."""
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for column in columns:
+        values = column[order]
+        same &= values[1:] == values[:-1]
+    return same
 
 
 def places(known: Column, wanted: Column) -> tuple[Column, NDArray[np.bool_]]:

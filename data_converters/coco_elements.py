@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, read_coco
+from groundswift.coco_types import LENIENT, decode
 from groundswift.errors import GroundswiftError
 from groundswift.storage import shown
 
@@ -24,7 +25,7 @@ class Elements(msgspec.Struct):
 
     images: list[msgspec.Raw]
     annotations: list[msgspec.Raw]
-    categories: list[CocoCategory] = []
+    categories: list[msgspec.Raw] = []
 
 
 class Ids(msgspec.Struct):
@@ -45,12 +46,13 @@ def read_what_can_be(path: str, notes: Notes) -> CocoFile:
     except GroundswiftError as error:
         try:
             content = read_mapped(path, Elements, "COCO with images, annotations and categories")
-        except GroundswiftError:
+            categories = [decode(raw, CocoCategory) for raw in content.categories]
+        except (GroundswiftError, *NOT_JSON):
             raise error from None
     images, no_images = readable(content.images, CocoImage, path, "image", "id, file_name, width and height", notes)
     rows, no_rows = readable(content.annotations, CocoAnnotation, path, "annotation", "image_id, category_id and bbox", notes)
-    marred = {ids.image_id for ids in no_rows if isinstance(ids.image_id, int)}
-    lost = marred | {ids.id for ids in no_images if isinstance(ids.id, int)}
+    marred = {ids.image_id for ids in no_rows if type(ids.image_id) in (int, float)}
+    lost = marred | {ids.id for ids in no_images if type(ids.id) in (int, float)}
     for image in images:
         if image.id in marred:
             notes.count("image with an annotation that cannot be read", image.file_name)
@@ -58,7 +60,7 @@ def read_what_can_be(path: str, notes: Notes) -> CocoFile:
         if row.image_id in lost:
             notes.count(LOST, row.where())
     left = [row for row in rows if row.image_id not in lost]
-    return CocoFile([image for image in images if image.id not in lost], left, content.categories)
+    return CocoFile([image for image in images if image.id not in lost], left, categories)
 
 
 def readable(
@@ -69,7 +71,7 @@ def readable(
     bad: list[Ids] = []
     for index, raw in enumerate(raws):
         try:
-            good.append(msgspec.json.decode(raw, type=kind))
+            good.append(decode(raw, kind) if kind in LENIENT else msgspec.json.decode(raw, type=kind))
         except NOT_JSON as error:
             notes.add(Fault(f"{what} entry unreadable", f"{shown(path)}: {what} entry {index}", str(error), expected))
             ids = Ids()

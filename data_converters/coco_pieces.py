@@ -12,12 +12,16 @@ import re
 from contextlib import closing
 from functools import partial
 from itertools import pairwise, takewhile
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from groundswift.coco_file import CocoCategory, CocoImage
+from groundswift.coco_rotation import degrees_of
+from groundswift.coco_types import ROTATION
 from groundswift.collecting import without_collection
 from groundswift.storage import local_copy
 
@@ -27,6 +31,7 @@ from .processes import Hands
 
 PIECE = 1 << 20  # bytes: what is decoded together stays in the processor's caches
 MANY = 64  # pieces that are worth to share
+IGNORE = attrgetter("ignore")
 KEY = b'"annotations"'
 ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
 CUT = re.compile(rb"\}\s*,\s*(?=\{)")
@@ -40,7 +45,14 @@ class PieceAnnotation(msgspec.Struct, gc=False):
     category_id: int
     bbox: tuple[float, float, float, float]
     area: float | None = None
-    iscrowd: int = 0
+    iscrowd: int | float | bool = 0
+    ignore: Any = None
+
+
+class RotatedPieceAnnotation(PieceAnnotation, gc=False):
+    """One of a file that may hold rotated boxes."""
+
+    attributes: Any = None
 
 
 class Rest(msgspec.Struct):
@@ -49,6 +61,12 @@ class Rest(msgspec.Struct):
     images: list[CocoImage] | None = None
     annotations: list[PieceAnnotation] = []
     categories: list[CocoCategory] | None = None
+
+
+class RotatedRest(Rest):
+    """The same of a file that may hold rotated boxes."""
+
+    annotations: list[RotatedPieceAnnotation] = []
 
 
 def read_pieces(path: str | Path, hands: Hands, piece_bytes: int = PIECE) -> CocoColumns | None:
@@ -67,7 +85,11 @@ def read_pieces(path: str | Path, hands: Hands, piece_bytes: int = PIECE) -> Coc
             last = starts[len(parts)]
             if text.find(KEY, last) >= 0:  # a second array, perhaps
                 return None
-            tail = msgspec.json.decode(b"{" + KEY + b":[" + text[last:], type=Rest)
+            rest = b"{" + KEY + b":[" + text[last:]
+            rotated = ROTATION in rest
+            tail = msgspec.json.decode(rest, type=RotatedRest if rotated else Rest)
+            if not plain(tail.annotations, rotated):
+                return None
             parts.append(columns_of(tail.annotations))
     except (OSError, ValueError, OverflowError, *NOT_JSON):  # no bytes to be mapped, an id beyond 64 bits
         return None
@@ -101,7 +123,15 @@ def decoded_piece(path: Path, span: tuple[int, int]) -> Columns | None:
     text[0] = ord("[")
     text[text.rindex(b"}") + 1 :] = b"]"  # in the place of what separates it from the next
     try:
-        annotations = msgspec.json.decode(text, type=list[PieceAnnotation])
+        rotated = ROTATION in text
+        annotations = msgspec.json.decode(text, type=list[RotatedPieceAnnotation if rotated else PieceAnnotation])
     except NOT_JSON:
         return None
-    return columns_of(annotations)
+    return columns_of(annotations) if plain(annotations, rotated) else None
+
+
+def plain(annotations: list[PieceAnnotation], rotated: bool) -> bool:
+    """Whether no annotation is marked ignore or rotated, which columns do not hold."""
+    if any(map(IGNORE, annotations)):
+        return False
+    return not rotated or all(degrees_of(row.attributes) % 360 == 0 for row in annotations)

@@ -14,7 +14,8 @@ import msgspec
 
 from groundswift.records import Row, detection_row
 
-from .coco import ORDERS, listed
+from .coco import listed
+from .coco_objects import ORDERS
 from .faults import Fault, Notes
 from .fitting import Pictures, Seen, fitted_box
 from .image_text import PictureText, PictureTextMaker

@@ -96,7 +96,7 @@ def coco_map(result: Path | None, predictions: Path | None, **options: Any) -> N
         _check_labels(result)
     left_out = Tally()
     needs_images = result is not None or options["report"]
-    truth = read_truth(options["truth_path"], options["on_error"], left_out, options["ignored"], needs_images)
+    truth = read_truth(options["truth_path"], options["on_error"], left_out, options["ignored"], needs_images, result is not None)
     found = _read(result or predictions, truth, rules, options["on_error"])
     partial = _without_row(found.statuses.count("missing"), len(truth.image_ids), options["truth_path"])
     for warning in partial:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from groundswift.boxes import Boxes, as_boxes, clipped, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.coco_file import (
     IGNORED,
+    ONE_IMAGE,
     REPEATED,
     ROTATED,
     CocoAnnotation,
@@ -23,6 +24,10 @@ from groundswift.coco_file import (
     CocoImage,
     Ignored,
     annotation_fault,
+    clip_rotated,
+    empty_roots,
+    ids_of_one_image,
+    joined_images,
     read_coco,
     structural_faults,
 )
@@ -78,6 +83,7 @@ def truth_from_coco(
     Raises GroundswiftError where ids or sizes are ambiguous and, unless `on_error` is `skip`, where annotations cannot be used; with
     `skip` those are counted in `tally`.
     """
+    coco = _without_roots(coco)
     _stop_at(structural_faults(coco, path, sizes_needed=False))
     tally = tally if tally is not None else Tally()
     images = sorted(coco.images, key=lambda image: image.id)
@@ -104,6 +110,27 @@ def truth_from_coco(
     )
 
 
+def _without_roots(coco: CocoFile) -> CocoFile:
+    """The file without a root class that has the name of another one, as Roboflow's exports may have it."""
+    names = Counter(each.name for each in coco.categories)
+    if not any(count > 1 for count in names.values()):
+        return coco
+    roots = {each.id for each in empty_roots(coco.categories, {row.category_id for row in coco.annotations}) if names[each.name] > 1}
+    return CocoFile(coco.images, coco.annotations, [each for each in coco.categories if each.id not in roots])
+
+
+def _one_id_an_image(coco: CocoFile, path: str | Path, on_error: OnError, tally: Tally | None) -> CocoFile:
+    """The file with one id for each image, as the converter makes rows of it. Raises GroundswiftError unless `on_error` is skip."""
+    first_ids = ids_of_one_image(coco.images)
+    what = "are one image by their file_name"
+    if on_error == "stop":
+        expected = "one id for each image, or --on-error skip, which joins their objects"
+        _stop_at([fault(path, f"image ids {first} and {number} {what}", expected) for number, first in first_ids.items()])
+    for number, first in first_ids.items() if tally is not None else ():
+        tally.add(ONE_IMAGE, f"image ids {first} and {number}")
+    return joined_images(coco, first_ids) if first_ids else coco
+
+
 def _usable(
     annotations: Iterable[CocoAnnotation],
     image_of: dict[int, CocoImage],
@@ -125,8 +152,7 @@ def _usable(
             continue
         if row.rotation:
             tally.add(ROTATED, row.where())
-            if image.width and image.height:  # as the converter does: the rotated object's own box says nothing of the border
-                row.bbox = xyxy_to_xywh(clipped(xywh_to_xyxy([row.bbox]), (image.width, image.height)))[0].tolist()
+            clip_rotated(row, image)
         if row.ignore:
             tally.add(IGNORED[ignored], row.where())
             row.iscrowd = 1 if ignored == "crowd" else row.iscrowd
@@ -199,15 +225,22 @@ def _stop_at(faults: list[GroundswiftError]) -> None:
 
 
 def read_truth(
-    path: str | Path, on_error: OnError = "stop", tally: Tally | None = None, ignored: Ignored = "keep", needs_images: bool = True
+    path: str | Path,
+    on_error: OnError = "stop",
+    tally: Tally | None = None,
+    ignored: Ignored = "keep",
+    needs_images: bool = True,
+    one_id: bool = False,
 ) -> Truth:
-    """`truth_from_coco` of a file. `needs_images`: an image without a name or a size is an error.
+    """`truth_from_coco` of a file. `needs_images`: an image without a name or a size is an error; `one_id`: so is one under two ids.
 
     Raises GroundswiftError where it cannot be read or has no images.
     """
     coco = read_coco(path, needs_images)
     if not coco.images:
         raise fault(path, "holds no images", "at least one")
+    if one_id:
+        coco = _one_id_an_image(coco, path, on_error, tally)
     return truth_from_coco(coco, path, on_error, tally, ignored)
 
 

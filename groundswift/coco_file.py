@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Literal
 
@@ -64,7 +64,37 @@ IGNORED: dict[str, str] = {  # what is done with objects marked `ignore: 1` -> t
 }
 ROTATED = "rotated box, its axis-aligned box taken"  # a reason to count by
 REPEATED = "the same box of the same class again, skipped"  # a reason to count by
+ONE_IMAGE = "image under two ids"  # a reason to count by
 UNKNOWN_WH = (0, 0)  # the size of an image whose size the file does not state
+
+
+def empty_roots(categories: Iterable[CocoCategory], used_ids: Set[int]) -> list[CocoCategory]:
+    """The classes without an annotation that others name as their supercategory: Roboflow's exports hold such a root."""
+    categories = list(categories)
+    parents = {each.supercategory for each in categories if isinstance(each.supercategory, str) and each.supercategory != each.name}
+    same_name = {each.name for each in categories if each.id in used_ids and each.supercategory == each.name}
+    return [each for each in categories if each.id not in used_ids and each.name in parents | same_name]
+
+
+def ids_of_one_image(images: Iterable[CocoImage]) -> dict[int, int]:
+    """Id -> the first id of the same file_name and size, for images that a file holds under several ids."""
+    first: dict[str, CocoImage] = {}
+    return {
+        image.id: first[image.file_name].id
+        for image in images
+        if image.file_name and first.setdefault(image.file_name, image).id != image.id
+    }
+
+
+def joined_images(coco: CocoFile, first_ids: dict[int, int]) -> CocoFile:
+    """The file without the later ids of an image, their objects at its first one; not where the sizes differ. See `ids_of_one_image`."""
+    size_of = {image.id: (image.width, image.height) for image in coco.images}
+    for row in coco.annotations:
+        first = first_ids.get(row.image_id)
+        if first is not None and size_of[first] == size_of[row.image_id]:
+            row.image_id = first
+    kept = [row for row in coco.annotations if row.image_id not in first_ids]
+    return CocoFile([image for image in coco.images if image.id not in first_ids], kept, coco.categories)
 
 
 def repeated(values: Iterable[object]) -> list[object]:
@@ -99,6 +129,14 @@ def structural_faults(coco: CocoFile, path: str | Path, sizes_needed: bool = Tru
         and (sizes_needed or (image.width, image.height) != UNKNOWN_WH)
     ]
     return faults
+
+
+def clip_rotated(row: CocoAnnotation, image: CocoImage) -> None:
+    """Cut a rotated object's axis-aligned box at the border of its image, as rows have it; other boxes stay as the file has them."""
+    if row.rotation and (image.width, image.height) != UNKNOWN_WH:
+        x, y, width, height = row.bbox
+        left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, image.width), min(y + height, image.height)
+        row.bbox = [left, top, right - left, bottom - top]
 
 
 def annotation_fault(row: CocoAnnotation, image: CocoImage | None, category_known: bool) -> str | None:

@@ -138,6 +138,7 @@ ROTATION = b'"rotation"'  # what a file with rotated boxes holds
 LENIENT: dict[type, tuple[type, type]] = {  # kind -> lenient kind, and that of rotated boxes
     CocoImage: (LenientImage, LenientImage),
     CocoAnnotation: (LenientAnnotation, RotatedAnnotation),
+    CocoCategory: (LenientCategory, LenientCategory),
     CocoFile: (LenientFile, RotatedFile),
 }
 JSON_WORDS = {bool: "bool", float: "float", str: "str", type(None): "null", list: "array", dict: "object"}
@@ -167,7 +168,7 @@ def convert(content: Any, kind: type[Record], needs_images: bool = True) -> Reco
 
 def _lenient(read: Callable[..., Any], kind: type, needs_images: bool, strict_error: msgspec.ValidationError | None = None) -> Any:
     try:
-        return _plain(read(type=kind, dec_hook=_whole_number), needs_images)
+        return _plain(read(type=kind, dec_hook=whole_number), needs_images)
     except msgspec.ValidationError as error:
         same_place = strict_error is not None and _place(strict_error) == _place(error)
         raise (strict_error if same_place else error) from None
@@ -177,7 +178,7 @@ def _place(error: msgspec.ValidationError) -> str:
     return str(error).rpartition(" - at ")[2]
 
 
-def _whole_number(kind: type, value: Any) -> Any:
+def whole_number(kind: type, value: Any) -> Any:
     """What msgspec calls for `Whole` and `Mark`. Raises ValueError for what is not such a number."""
     if isinstance(value, bool) <= (kind is Mark) and isinstance(value, int | float) and isfinite(value) and value == int(value):
         return kind(value)
@@ -190,10 +191,12 @@ def _plain(found: Any, needs_images: bool) -> Any:
         return _image(found, needs_images, "")
     if isinstance(found, LenientAnnotation):
         return _annotation(found)
+    if isinstance(found, LenientCategory):
+        return _category(found)
     return CocoFile(
         [_image(image, needs_images, f" - at `$.images[{index}]`") for index, image in enumerate(found.images)],
         list(map(_annotation, found.annotations)),
-        [CocoCategory(int(each.id), each.name, each.supercategory, each.frequency) for each in found.categories],
+        list(map(_category, found.categories)),
     )
 
 
@@ -214,6 +217,10 @@ def _image(image: LenientImage, needs_images: bool, where: str) -> CocoImage:
         _integers(image.neg_category_ids),
         _integers(image.not_exhaustive_category_ids),
     )
+
+
+def _category(category: LenientCategory) -> CocoCategory:
+    return CocoCategory(int(category.id), category.name, category.supercategory, category.frequency)
 
 
 def _integers(numbers: list[Whole] | None) -> list[int] | None:

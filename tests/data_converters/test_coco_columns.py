@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
-from groundswift.data_converters.coco import ORDERS, CocoOptions, detection_reading, one_by_one
+from groundswift.data_converters.coco import CocoOptions, detection_reading
 from groundswift.data_converters.coco_columns import ImageItem, ImageItems, columns_of, items_by_columns, ordered
+from groundswift.data_converters.coco_objects import ORDERS, one_by_one
 from groundswift.data_converters.faults import Notes
 from groundswift.data_converters.fitting import Pictures
 
