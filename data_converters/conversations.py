@@ -145,7 +145,9 @@ def numbered(source: str, where: str) -> str:
 
 
 def with_ids(items: Iterable[Sourced | Fault], source: str) -> Iterator[Sourced | Fault]:
-    """Rows whose `id` is set and stands once: their own; with /2, /3 behind it where it came before; else `numbered`.
+    """Rows whose `id` is a text and occurs once: their own; with /2, /3 behind it where it came before; else `numbered`.
+
+    Numbers become text, because a file may hold both, and a column of a stream has one type.
 
     Must begin at the first row, so that the same row has the same id in every run. It keeps the ids in mind.
     """
@@ -156,7 +158,8 @@ def with_ids(items: Iterable[Sourced | Fault], source: str) -> Iterator[Sourced 
             if own is None or own == "":
                 item.row.id = numbered(source, item.where)
             elif (times := taken.get(str(own), 0)) == 0:
-                taken[str(own)] = 1
+                item.row.id = str(own)
+                taken[item.row.id] = 1
             else:
                 times += 1
                 while f"{own}/{times}" in taken:

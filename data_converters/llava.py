@@ -51,7 +51,7 @@ class LlavaOptions(PictureOptions, frozen=True, kw_only=True):
     SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, absent, or the picture itself ({bytes, path}, as
     in LLaVA-OneVision's Parquet), which is written to --save-pictures. A relative path starts at DIR.
     <image> stands in texts of human, once for each picture; where none stands, they are put before the first question.
-    Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row, with /2, /3 behind
+    Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row as text, with /2, /3 behind
     it where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has none.
 
     Faults: more or fewer <image> than pictures, turns out of order, an empty answer, another of swift's placeholders in a

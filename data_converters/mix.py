@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import math
 import os
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,7 @@ from .faults import Fault, Notes, OnError
 from .lint.lines import LONGEST, decoded, lines_of
 from .lint.views import view_of
 
+INTEGER = re.compile(rb"-?[0-9]+")
 BLOCK = 1 << 16  # rows that are turned into Python's numbers at a time
 Told = Callable[[int], object]  # is told how much more is done
 
@@ -59,6 +61,7 @@ class LineIndex:
     starts: array = field(default_factory=lambda: array("Q"))
     sizes: array = field(default_factory=lambda: array("I"))
     stamp: tuple = ()
+    id_types: set[type] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -67,6 +70,7 @@ class LineIndex:
         """Keep the place of one row."""
         self.starts.append(row.start)
         self.sizes.append(row.size)
+        self.id_types.add(type(row.row.get("sample_id")))
 
 
 def source_of(text: str) -> Source:
@@ -196,12 +200,14 @@ class MixedFile(msgspec.Struct):
 
 class MixReport(msgspec.Struct):
     """What a mix is made of. `runs_out_first`: the file that decides the total where none is given. `duplicates`: rows, by sample_id and
-    question, that stand in two files or more, with examples; they are counted and stay. `counts`: what was left out, by reason."""
+    question, that stand in two files or more, with examples; they are counted and stay. `ids_as_text`: the files have numbers and texts as
+    sample_id, and the mix has texts alone. `counts`: what was left out, by reason."""
 
     rows: int
     seed: int
     files: list[MixedFile]
     runs_out_first: str | None = None
+    ids_as_text: bool = False
     duplicates: int = 0
     duplicate_examples: list[str] = []
     counts: dict[str, int] = {}
@@ -241,6 +247,7 @@ def plan_mix(sources: Sequence[Source], options: MixOptions, notes: Notes, told:
     ]
     report.duplicates, examples = shared_keys(keys)
     report.duplicate_examples = [_told_row(indexes[file], row) for file, row in examples]
+    report.ids_as_text = {int, str} <= set().union(*(index.id_types for index in indexes))
     report.counts = dict(notes.left_out.counts.most_common())
     return Plan(indexes, files[order], rows[order], report)
 
@@ -293,6 +300,15 @@ def _told_row(index: LineIndex, row: int) -> str:
     return f"{index.path}: " + (f"sample_id {sample_id!r:.100}" if type(sample_id) in (int, str) else f"row {row + 1}, without sample_id")
 
 
+def with_id_as_text(line: bytes) -> bytes:
+    """A line whose sample_id is a whole number, with that number as text; other lines as they are."""
+    row = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    sample_id = bytes(row.get("sample_id", b""))
+    if not INTEGER.fullmatch(sample_id):
+        return line
+    return msgspec.json.encode(row | {"sample_id": sample_id.decode()}) + b"\n"
+
+
 def copied_lines(plan: Plan, told: Told = lambda rows: None) -> Iterator[bytes]:
     """The second pass: the lines of a mix, in order. `told`: rows."""
     with ExitStack() as open_files:
@@ -300,7 +316,8 @@ def copied_lines(plan: Plan, told: Told = lambda rows: None) -> Iterator[bytes]:
         for start in range(0, len(plan.rows), BLOCK):
             block = slice(start, start + BLOCK)
             for file, row in zip(plan.files[block].tolist(), plan.rows[block].tolist(), strict=True):
-                yield copiers[file].line(row)
+                line = copiers[file].line(row)
+                yield with_id_as_text(line) if plan.report.ids_as_text else line
             told(min(BLOCK, len(plan.rows) - start))
         for copier in copiers:
             copier.check()

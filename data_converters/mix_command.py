@@ -109,6 +109,8 @@ def summary(report: MixReport, notes: Notes) -> str:
             lines.append(f"{each.path} has fewer rows than its share: each is taken {times} {'time' if times == 1 else 'times'}{more}")
         elif not each.rows:
             lines.append(f"{each.path} gives no row: its weight is too small for {report.rows} rows")
+    if report.ids_as_text:
+        lines.append("the files have numbers and texts as sample_id: all are written as text, since a stream takes one type")
     if report.duplicates:
         shown = ", ".join(report.duplicate_examples)
         more = ", ..." if report.duplicates > len(report.duplicate_examples) else ""

@@ -56,7 +56,7 @@ class Phi3vOptions(PictureOptions, frozen=True, kw_only=True):
     ms-swift's   {conversations: [{from: user, value: "<img>path</img>..."}, {from: assistant, value}, ...]}
     cookbook's   {id, conversations: [{images: [paths], user, assistant}, ...]}: pictures come first, then a line break
 
-    SOURCE is JSON Lines or a JSON list. Relative paths of pictures start at DIR. sample_id is the id of the row, with /2, /3
+    SOURCE is JSON Lines or a JSON list. Relative paths of pictures start at DIR. sample_id is the id of the row as text, with /2, /3
     behind it where it came before, or the name of SOURCE and the number of the row where it has none.
 
     Left out and counted: the column source of the cookbook's rows.

@@ -83,7 +83,7 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
     """Turn rows of Shikra into ours: image, target (boxes, points), conversations with <boxes>, <points> and <image>.
 
     A box that several turns mean stands in a row as often. A relative path of a picture starts at DIR. Boxes and points come
-    out in pixels of the upright picture. sample_id is the row's own, else the name of SOURCE and the number of the line:
+    out in pixels of the upright picture. sample_id is the row's own as text, else the name of SOURCE and the number of the line:
     train/7. A row without target is a conversation without boxes, one without image a conversation without picture.
 
     Rows of an expression (img_path, expression, bbox), as Shikra has them for REC and REG, get a question of the file of
@@ -126,7 +126,7 @@ class ShikraMaker(ConversationMaker, frozen=True):
     turned: str | None
 
     def row(self, where: str, source: ShikraRow, notes: Notes) -> Row:
-        sample_id = source.sample_id if source.sample_id is not None else numbered(self.source, where)
+        sample_id = str(source.sample_id) if source.sample_id is not None else numbered(self.source, where)
         if source.conversations is None:
             return self.expression(where, source, sample_id, notes)
         messages = [message(where, index, turn.speaker, turn.value, ROLES) for index, turn in enumerate(source.conversations)]

@@ -121,6 +121,7 @@ class SetFacts:
         self.other_labels = 0
         self.labels: dict[str, _Label] = {}
         self.box_counts = BoxCounts()
+        self.id_types: dict[str, dict[type, Place]] = {}
         self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
 
     def add(self, view: View, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
@@ -137,6 +138,7 @@ class SetFacts:
         self._lines.append(hash(raw.strip()))
         sample_id = view.row.get("sample_id")
         asked = next((content for role, content in view.messages if role == "user"), None)  # one image may be asked several questions
+        self._note_type(sample_id, place)
         self._ids.append(hash((repr(sample_id), asked)) or 1 if isinstance(sample_id, int | str) else 0)
         if not view.has_messages:
             self.rows_without_messages += 1
@@ -149,6 +151,18 @@ class SetFacts:
             for box in boxes:
                 if len(box.numbers) == 4:
                     self.box_counts.add(box, place)
+
+    def _note_type(self, sample_id: object, place: Place) -> None:
+        """Keep where each file has its first whole number and its first text as an id."""
+        if type(sample_id) in (int, str):
+            self.id_types.setdefault(place.file, {}).setdefault(type(sample_id), place)
+
+    def _types(self) -> Iterator[SetFound]:
+        for firsts in self.id_types.values():
+            if len(firsts) > 1:
+                (kind, first), (_, second) = firsts.items()
+                here, there = ("a text", "a number") if kind is int else ("a number", "a text")
+                yield "sample-id-types", second, f"sample_id is {here}, and {there} in line {first.line}; expected one type", 1
 
     def _add_labels(self, labels: Sequence[str], boxed: bool, lists: bool, place: Place) -> None:
         new_rows = set()
@@ -182,6 +196,7 @@ class SetFacts:
         if self.without_rejected and self.rows_without_rejected < self.rows:
             what = f"{self.rows_without_rejected} of {self.rows} rows have no rejected_response; expected one in each"
             yield "rejected-missing", self.without_rejected, what, self.rows_without_rejected
+        yield from self._types()
         yield from self._doubled()
         yield from self.box_counts.found(place)
         listed = {label: known for label, known in self.labels.items() if known.listed}

@@ -212,6 +212,13 @@ RULES: dict[str, Rule] = {
         ),
         Rule("row-not-encodable", "error", "a row that swift's template refuses", SUBSTITUTED, "see what it says"),
         Rule("sample-id-missing", "info", "rows without sample_id", "results cannot be joined by id", "a sample_id"),
+        Rule(
+            "sample-id-types",
+            "warning",
+            "a file with numbers and texts as sample_id",
+            "swift --streaming true stops at it (ArrowInvalid or ArrowTypeError) or changes the ids; without streaming it trains",
+            "one type; groundswift mix FILE --out NEW writes all as text",
+        ),
         Rule("sample-id-doubled", "warning", "a sample_id and question that came before", "only the first row is scored", "each once"),
         Rule("row-doubled", "warning", "a row that came before", "it counts twice", "leave one"),
         Rule(

@@ -296,6 +296,7 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
         "label refused": ("label-refused", [labelled("a <|box_start|>")], ("--family", "qwen2_vl")),
         "label in two cases": ("label-variants", [labelled("dog", "Dog")], ()),
         "no sample_id": ("sample-id-missing", [row(sample_id=DROP)], ()),
+        "two types of sample_id": ("sample-id-types", [row(sample_id="a")], ()),
         "same sample_id": ("sample-id-doubled", [row(), boxed([2, 3, 4, 5])], ()),
         "same row": ("row-doubled", [row(), row()], ()),
         "mixed": ("rows-mixed", [], ()),

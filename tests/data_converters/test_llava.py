@@ -71,7 +71,7 @@ def test_text_alone_a_system_text_and_several_pictures(source, folder):
             {"id": "m", "image": ["a.jpg", "coco/b.jpg"], "conversations": turns("<image>\nFirst?", "Yes", "<image> and this?", "No")},
         )
     )
-    assert text == {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}], "sample_id": 7}
+    assert text == {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}], "sample_id": "7"}
     assert said(plain) == ["system: Be brief.", "user: Hello", "assistant: Hi"]
     assert several["images"] == [str(folder / "a.jpg"), str(folder / "coco/b.jpg")]
     assert several["size_wh"] == [64, 48]
@@ -104,7 +104,7 @@ def test_pictures_that_rows_hold(folder):
 def test_ids_stand_once(source):
     ids = ["x", "x", 5, "5", None, "x/2", "x", "y/2", "y", "y"]
     rows = made(source(*({**GOOD, "id": each} for each in ids)))
-    assert [row["sample_id"] for row in rows] == ["x", "x/2", 5, "5/2", "instruct/5", "x/2/2", "x/3", "y/2", "y", "y/3"]
+    assert [row["sample_id"] for row in rows] == ["x", "x/2", "5", "5/2", "instruct/5", "x/2/2", "x/3", "y/2", "y", "y/3"]
 
 
 def test_a_turned_picture_has_its_upright_size_and_is_counted(source):

@@ -260,6 +260,7 @@ def test_json_and_a_share_of_nothing():
             {"path": "b.jsonl", "weight": 1, "rows": 0, "of": 4, "repeated": 0},
         ],
         "runs_out_first": None,
+        "ids_as_text": False,
         "duplicates": 0,
         "duplicate_examples": [],
         "counts": {},

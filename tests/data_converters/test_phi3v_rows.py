@@ -32,7 +32,7 @@ def cookbook(*turns: tuple[list[str], str, str], id: Any = "val-0000000300", **m
 
 def ours(*texts: str, **changes: Any) -> dict[str, Any]:
     messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
-    row = {"messages": messages, "images": ["/data/a.jpg"], "sample_id": 7, "size_wh": [640, 480], **changes}
+    row = {"messages": messages, "images": ["/data/a.jpg"], "sample_id": "7", "size_wh": [640, 480], **changes}
     return {key: value for key, value in row.items() if value is not None}
 
 
@@ -77,7 +77,7 @@ def test_numbered_placeholders(source, folder):
                 {"role": "assistant", "content": "No."},
             ],
             "images": [str(folder / "a.jpg")],
-            "sample_id": 33471,
+            "sample_id": "33471",
             "size_wh": [64, 48],
         }
     ]
@@ -121,7 +121,7 @@ def test_the_cookbooks_form(source, folder):
 THERE_AND_BACK = {
     "numbered": [
         GOOD,
-        llava("<|image_1|><|image_2|>\nQ", "A", "<|image_3|>Q", "A", id=5, image=["a.jpg", "sub/b.jpg", "a.jpg"]),
+        llava("<|image_1|><|image_2|>\nQ", "A", "<|image_3|>Q", "A", id="5", image=["a.jpg", "sub/b.jpg", "a.jpg"]),
         llava("Hello", "Hi", image=None, id="t"),
     ],
     "llava": [llava("<image>\nQ", "A"), llava("Q <image> and <image>", "A", id="y", image=["a.jpg", "sub/b.jpg"])],

@@ -258,10 +258,10 @@ def test_to_shikra_and_back(source, folder):
     wanted = [
         row("<image>Who <bbox><bbox>?", "<bbox> <bbox><bbox>", [DOG, CAT, DOG, [5, 6.5], MAN]),
         row("<image>Q", images=[str(folder / "turned.jpg")], size_wh=[40, 60], sample_id="t"),
-        row("Q", images=None, sample_id=3),
+        row("Q", images=None, sample_id="3"),
     ]
     for number, each in enumerate(wanted[:1]):
-        each |= {"images": [str(folder / "dogs.jpg")], "size_wh": [WIDTH, HEIGHT], "sample_id": number}
+        each |= {"images": [str(folder / "dogs.jpg")], "size_wh": [WIDTH, HEIGHT], "sample_id": str(number)}
         each["objects"]["bbox_type"] = "real"
     convert_to_file(ToShikraOptions(annotations=str(source(*wanted))), folder / "shikra.jsonl", How(progress=False), Notes())
     convert_to_file(ShikraOptions(annotations=str(folder / "shikra.jsonl")), folder / "back.jsonl", How(progress=False), Notes())

@@ -1,0 +1,127 @@
+"""Ids of two types: one type a file is written, and lint finds files that have both; each file is read as a stream by swift itself."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from rows import detection
+
+from groundswift.cli import main
+
+CASE = Path(__file__).resolve().parents[1] / "cases" / "streaming_mixed_ids"
+TURNS = [{"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A field."}]
+MIXED = [7, "x8", None, "9", -3, 10**18]
+
+
+def done(*words: object) -> Any:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def streamed(path: Path) -> list[dict[str, Any]]:
+    from swift.dataset import load_dataset
+
+    return list(load_dataset([str(path)], streaming=True)[0])
+
+
+def check(path: Path, kind: type) -> None:
+    """All ids of a file are of one type, lint says so, and swift streams every row."""
+    rows = read(path)
+    assert {type(row["sample_id"]) for row in rows} == {kind}
+    assert [row["sample_id"] for row in streamed(path)] == [row["sample_id"] for row in rows]
+    found = CliRunner().invoke(main, ["lint", str(path), "--no-check-images", "--json"])
+    assert "sample-id-types" not in json.loads(found.stdout)["rules"]
+
+
+def converted(name: str, source: Path, out: Path, *more: str) -> Path:
+    done("convert", name, source, "--no-check-images", "--out", out, *more)
+    return out
+
+
+def test_the_case_streams(plugin, tmp_path):
+    detections = converted("coco", CASE / "det.json", tmp_path / "det.jsonl")
+    captions = converted("coco-captions", CASE / "cap.json", tmp_path / "cap.jsonl")
+    told = done("mix", f"{detections}:1", f"{captions}:1", "--total", 4, "--out", tmp_path / "mix.jsonl").stdout
+    assert "all are written as text" in told
+    check(tmp_path / "mix.jsonl", str)
+    check(detections, int)
+    (row,) = [row for row in read(tmp_path / "mix.jsonl") if row["sample_id"] == "1"]
+    assert row == read(detections)[0] | {"sample_id": "1"}
+    check(converted("llava", CASE / "llava.json", tmp_path / "llava.jsonl"), str)
+    assert [row["sample_id"] for row in read(tmp_path / "llava.jsonl")] == ["7", "x8", "llava/3"]
+
+
+@pytest.mark.parametrize("name", ["llava", "phi3v", "shikra"])
+def test_rows_with_ids_of_their_own_have_texts(plugin, tmp_path, name):
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A field."}]
+    key = "sample_id" if name == "shikra" else "id"
+    rows = [{"conversations": turns} | ({} if each is None else {key: each}) for each in MIXED]
+    check(converted(name, write(tmp_path / "a.jsonl", rows), tmp_path / "out.jsonl"), str)
+    assert [row["sample_id"] for row in read(tmp_path / "out.jsonl")] == ["7", "x8", "a/3", "9", "-3", str(10**18)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        ([[1, 2], ["a", "b"]], str),
+        ([[1, "a"], [2, 3]], str),
+        ([[1, "a", 2]], str),
+        ([[1, 2], [3, 4]], int),
+        ([["1", "2"], ["3"]], str),
+    ],
+)
+def test_a_mix_has_one_type(plugin, tmp_path, ids, kind):
+    files = [
+        write(tmp_path / f"{number}.jsonl", [detection("a.png", ["狗"], [[1, 2, 50, 60.5]]) | {"sample_id": each} for each in some])
+        for number, some in enumerate(ids)
+    ]
+    report = json.loads(done("mix", *files, "--total", sum(map(len, ids)), "--out", tmp_path / "mix.jsonl", "--json").stdout)
+    assert report["ids_as_text"] == (len({type(each) for some in ids for each in some}) > 1)
+    check(tmp_path / "mix.jsonl", kind)
+
+
+@pytest.mark.parametrize("ids", [[7, "x8"], ["x8", 7], ["1", "2", 3], [1, None, "2"]])
+def test_lint_finds_a_file_that_a_stream_stops_at(plugin, tmp_path, ids):
+    from pyarrow import ArrowException
+
+    rows = [detection("a.png", ["cat"], [[1, 2, 50, 60]]) | ({} if each is None else {"sample_id": each}) for each in ids]
+    path = write(tmp_path / "rows.jsonl", rows)
+    with suppress(ArrowException, TypeError, ValueError):
+        assert [each["sample_id"] for each in streamed(path)] != ids  # where all texts spell numbers, it makes numbers of them
+    found = CliRunner().invoke(main, ["lint", str(path), "--no-check-images", "--json"])
+    row = json.loads(found.stdout)["rules"]["sample-id-types"]
+    assert (row["severity"], row["count"]) == ("warning", 1)
+    assert row["examples"][0]["line"] == next(n for n, each in enumerate(ids, 1) if each is not None and type(each) is not type(ids[0]))
+    done("mix", path, "--out", tmp_path / "mended.jsonl")
+    assert len(streamed(tmp_path / "mended.jsonl")) == len(ids)
+
+
+def test_no_other_column_of_ours_stops_a_stream(plugin, tmp_path):
+    """Whole and broken numbers, absent columns, empty lists and several images in one file."""
+    several = detection("a.png", ["cat"], [[1, 2, 50, 60]]) | {"images": ["a.png", "b.png"]}
+    several["objects"] |= {"image_id": [1]}
+    rows = [
+        detection("a.png", ["cat", "dog"], [[1, 2, 50, 60], [1.5, 2, 50.25, 60]]),
+        detection("b.png", [], []),
+        {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}], "prompt": "detect.en.1"},
+        {"messages": [{"role": "user", "content": "<video>Hi"}, {"role": "assistant", "content": "Hello."}], "videos": ["a.mp4"]},
+        detection("a.png", ["cat"], [[0.5, 2]]) | {"size_wh": [640, 480]},
+        several,
+    ]
+    assert len(streamed(write(tmp_path / "rows.jsonl", rows))) == len(rows)
+    assert len(streamed(write(tmp_path / "back.jsonl", rows[::-1]))) == len(rows)
