@@ -14,6 +14,7 @@ from .conversations import ConversationMaker, check_order, check_texts, finished
 from .faults import Fault, NoRow, Notes
 from .our_rows import AnyRow, relative
 from .reading import Options, PictureOptions, Reading
+from .result_rows import TruthFlag, of_truth
 from .row_files import read_rows
 from .row_pictures import RowPictures
 
@@ -96,6 +97,7 @@ class ToGlm4vOptions(Options, frozen=True, kw_only=True):
       groundswift convert to-glm4v train.jsonl --out train_glm.jsonl
     """
 
+    truth: TruthFlag = False
     images: Annotated[
         str | None,
         msgspec.Meta(
@@ -105,6 +107,7 @@ class ToGlm4vOptions(Options, frozen=True, kw_only=True):
 
     def read(self, notes: Notes) -> Reading:
         rows, total = read_rows(self.annotations, AnyRow)
+        rows = of_truth(rows, self.truth)
         return Reading(rows, ToGlmMaker(self.images and absolute(self.images)), total)
 
 

@@ -149,6 +149,8 @@ def json_rows(index: LineIndex, notes: Notes, told: Told = lambda size: None) ->
         if found.row is None or found.not_json:
             notes.add(Fault("line that is no JSON object", where, found.problem, "one JSON object a line"))
         else:
+            if isinstance(found.row.get("response"), str) and found.row.get("messages") is not None:
+                notes.count("row of an inference: copied with the model's response, read by its truth", where)
             yield JsonRow(line.number, start, len(raw), raw, found.row)
 
 

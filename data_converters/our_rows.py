@@ -25,6 +25,8 @@ class AnyRow(msgspec.Struct):
     objects: Any = None
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
+    labels: Any = None
+    chat_template_kwargs: Any = None
 
 
 def viewed(where: str, row: AnyRow) -> tuple[View, list[Fault]]:

@@ -16,6 +16,8 @@ from typing import Annotated
 import msgspec
 from tqdm import tqdm
 
+from groundswift.errors import GroundswiftError
+from groundswift.resizing import Limits
 from groundswift.storage import absolute, folder_of
 
 from .categories import Category, read_categories
@@ -23,6 +25,8 @@ from .faults import Fault, Notes
 from .fitting import Pictures, fitted_box
 from .lint.views import View, image_source
 from .our_rows import AnyRow, viewed
+from .reading import Positive
+from .result_rows import AnswerReading, TruthFlag, answer_reading, is_result, of_truth
 from .row_files import Sourced, read_rows
 from .row_pictures import RowPictures
 from .whole_output import WholeOptions
@@ -48,6 +52,27 @@ class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
             extra={"path": True, "metavar": "FILE"},
         ),
     ] = None
+    truth: TruthFlag = False
+    answers: Annotated[
+        bool, msgspec.Meta(description="Of a result file of swift infer, take what the model said, as the record of the run declares it.")
+    ] = False
+    family: Annotated[str | None, msgspec.Meta(description="With --answers, where there is no record: the family.")] = None
+    space: Annotated[str | None, msgspec.Meta(description="With --answers, where there is no record: a space other than the family's.")] = (
+        None
+    )
+    min_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: least area in px of the model's input.")] = None
+    max_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: largest area in px of the model's input.")] = None
+
+    def reading(self) -> AnswerReading | None:
+        """How answers are read; None where the boxes are those of the rows. Raises GroundswiftError where options contradict each other."""
+        if not self.answers:
+            given = [name for name in ("family", "space", "min_pixels", "max_pixels") if getattr(self, name) is not None]
+            if given:
+                raise GroundswiftError(f"--{given[0].replace('_', '-')} says how answers are read; expected --answers too")
+            return None
+        if self.truth:
+            raise GroundswiftError("--answers and --truth exclude each other; expected one of them")
+        return answer_reading(self.annotations, self.family, self.space, Limits(self.min_pixels, self.max_pixels, None))
 
 
 @dataclass
@@ -76,8 +101,10 @@ class Gathered:
 def gathered(options: BoxesOptions, notes: Notes, progress: bool) -> Gathered:
     """Read all rows. Raises GroundswiftError with every fault, unless they are skipped, and where no picture is left."""
     known = read_categories(options.categories) if options.categories else []
+    reading = options.reading()
     rows, total = read_rows(options.annotations, AnyRow)
-    gathering = Gathering(row_pictures(options), {each.name: each for each in known}, bool(known), notes)
+    rows = of_truth(rows, options.truth) if reading is None else rows
+    gathering = Gathering(row_pictures(options), {each.name: each for each in known}, bool(known), notes, reading=reading)
     with tqdm(rows, total=total, desc="convert", unit="row", disable=None if progress else True) as watched:
         for item in islice(watched, options.limit):
             gathering.take(item)
@@ -101,6 +128,7 @@ class Gathering:
     closed: bool
     notes: Notes
     pictures: dict[str, Picture] = field(default_factory=dict)
+    reading: AnswerReading | None = None
 
     def take(self, item: Sourced | Fault) -> None:
         """One more row."""
@@ -118,11 +146,25 @@ class Gathering:
             return
         pictures = [self.picture(where, view, row, index) for index in range(len(view.images))]
         said: list[Counter[Named]] = [Counter() for _ in pictures]
-        for index, named in self.named(where, view, pictures):
+        found = self.named(where, view, pictures) if self.reading is None else self.answered(where, row, pictures)
+        for index, named in found:
             said[index][named] += 1
         for picture, boxes in zip(pictures, said, strict=True):
             if picture is not None:
                 picture.add(boxes)
+
+    def answered(self, where: str, row: AnyRow, pictures: list[Picture | None]) -> Iterator[tuple[int, Named]]:
+        """(0, label and box) for each box of a model's answer that can be used."""
+        if not is_result(row) or len(pictures) > 1:
+            what = "no response of a model" if len(pictures) == 1 else f"{len(pictures)} images"
+            self.notes.add(Fault("row without an answer", where, what, "rows of one image and a response, as swift infer writes them"))
+        elif pictures[0] is not None:
+            for label, box in self.reading.boxes(where, row, pictures[0].size_wh, self.notes):
+                if self.closed and label not in self.categories:
+                    self.notes.count("box of an answer with an unknown label, left out", f"{where}: {label!r}")
+                    continue
+                self.categories.setdefault(label, Category(len(self.categories) + 1, label))
+                yield 0, (label, *box)
 
     def picture(self, where: str, view: View, row: AnyRow, index: int) -> Picture | None:
         """A picture of a row, looked at where it is new; None, and that is noted, where it cannot be used."""

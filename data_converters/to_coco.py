@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -42,6 +43,15 @@ class OutAnnotation(msgspec.Struct):
     iscrowd: int = 0
 
 
+class OutResult(msgspec.Struct):
+    """One box of a model; `bbox` is xywh in px."""
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    score: float = 1.0
+
+
 class OutFile(msgspec.Struct):
     """A COCO file. `info` and `licenses` are empty, and there because pycocotools wants them."""
 
@@ -66,16 +76,38 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
     sample_id, a picture of two sizes, a box that cannot be used, a row that lint finds misshapen; a picture that is
     missing, unreadable or of another size.
 
+    A result file of `swift infer` holds what the model said and what is true: say --answers or --truth; `info` of the output
+    says which. --answers reads as the record of the run declares, which is in RESULT.run.json, or as --family says. With
+    --categories ANN.json --form results the class ids are those of ANN.json, and eval coco-map --predictions scores them.
+
     \b
     Example:
       groundswift convert to-coco val.jsonl --images images/ --out annotations.json
     """
 
+    form: Annotated[
+        Literal["annotations", "results"],
+        msgspec.Meta(description="A COCO file, or with --answers the list of COCO results (image_id, category_id, bbox, score 1.0)."),
+    ] = "annotations"
+
     def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
+        if self.form == "results" and not self.answers:
+            raise GroundswiftError("--form results are boxes with a score; expected --answers too")
         found = gathered(self, notes, progress)
         coco = coco_of(found, self.images)
+        reading = self.reading()
+        if reading is not None:
+            coco.info = {
+                "boxes": "answers of a model",
+                "family": reading.family,
+                "space": reading.space,
+                "declared_by": reading.declared_by,
+            }
+        elif self.truth:
+            coco.info = {"boxes": "truth"}
+        written = results_of(coco) if self.form == "results" else coco
         if out is not None:
-            write_whole(out, [msgspec.json.encode(coco), b"\n"])
+            write_whole(out, [msgspec.json.encode(written), b"\n"])
         boxed = {row.image_id for row in coco.annotations}
         return Totals(len(coco.images), len(coco.annotations), len(coco.images) - len(boxed))
 
@@ -95,6 +127,11 @@ def coco_of(found: Gathered, folder: str | None) -> OutFile:
             area = whole(round(width * height, DIGITS))
             annotations.append(OutAnnotation(len(annotations) + 1, image_id, category_ids[label], box, area))
     return OutFile(images, annotations, found.categories)
+
+
+def results_of(coco: OutFile) -> list[OutResult]:
+    """The boxes of a COCO file as results. eval coco-map scores by log-probabilities where they are there; here each has 1."""
+    return [OutResult(row.image_id, row.category_id, row.bbox) for row in coco.annotations]
 
 
 def image_ids(pictures: list[Picture]) -> list[int]:

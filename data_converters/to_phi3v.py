@@ -20,6 +20,7 @@ from .faults import Fault, NoRow, Notes
 from .our_rows import AnyRow, relative
 from .phi3v import NUMBERED, PhiRow, PhiTurn
 from .reading import Reading
+from .result_rows import TruthFlag, of_truth
 from .row_files import read_rows
 from .run import bar, settle
 from .whole_output import WholeOptions
@@ -51,6 +52,7 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
     """
 
     form: Annotated[Form, msgspec.Meta(description="The form of the trainer, see above.")] = "numbered"
+    truth: TruthFlag = False
     images: Annotated[
         str | None,
         msgspec.Meta(
@@ -71,6 +73,7 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
     def lines(self, totals: Totals, notes: Notes, progress: bool, as_list: bool) -> Iterator[bytes]:
         """The content of the output, block by block; faults are raised at its end."""
         rows, total = read_rows(self.annotations, AnyRow)
+        rows = of_truth(rows, self.truth)
         reading = Reading(rows, ToPhiMaker(self.form, self.images and absolute(self.images)), total)
         with bar(reading, self.limit, 0, progress) as line:
             for items in blocks_of(reading.items, self.limit):

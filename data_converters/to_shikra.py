@@ -30,6 +30,7 @@ from .lint.views import View, image_source
 from .our_rows import AnyRow, relative, viewed
 from .pictures import UPRIGHT
 from .reading import PictureOptions, Reading
+from .result_rows import TruthFlag, of_truth
 from .row_files import read_rows
 from .row_pictures import RowPictures
 from .shikra import BOXES, POINTS, Side
@@ -94,6 +95,7 @@ class ToShikraOptions(PictureOptions, frozen=True, kw_only=True):
       groundswift convert to-shikra train.jsonl --images /data/flickr30k_images --out train_shikra.jsonl
     """
 
+    truth: TruthFlag = False
     images: Annotated[
         str | None,
         msgspec.Meta(
@@ -104,6 +106,7 @@ class ToShikraOptions(PictureOptions, frozen=True, kw_only=True):
 
     def read(self, notes: Notes) -> Reading:
         rows, total = read_rows(self.annotations, OurRow)
+        rows = of_truth(rows, self.truth)
         pictures = RowPictures(self.pictures())
         return Reading(rows, ToShikraMaker(pictures, pictures.inside.folder if self.images else None), total)
 

@@ -102,6 +102,13 @@ RULES: dict[str, Rule] = {
         Rule("rejected-same", "error", "a rejected_response that is the answer", DROPPED, "another answer"),
         Rule("rejected-missing", "error", "rows without rejected_response among others", DROPPED, "a file of rows that all have one"),
         Rule("rejected-shape", "error", "a rejected_response that is no answer", SUBSTITUTED, "a text, or a list of {role, content}"),
+        Rule(
+            "result-row",
+            "warning",
+            "a row that holds the response of a model",
+            "its messages and objects are checked, the response is not; training ignores it",
+            "the rows that inference read",
+        ),
         Rule("label-text", "warning", "a label that is text", "KTO takes any text for true", "true or false"),
         # objects
         Rule("old-objects", "error", "objects as swift 2.x had them", DROPPED, "an object {ref: [labels], bbox: [boxes], bbox_type}"),

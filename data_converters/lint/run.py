@@ -170,6 +170,8 @@ def _end(pending: _Pending | bytes, options: LintOptions, lint: Lint, fix: bool)
 
 def _found(view: View, looks: Sequence[Look], labels: Sequence[str | None], options: LintOptions) -> Iterator[Found]:
     yield from view.found
+    if view.has_messages and isinstance(view.row.get("response"), str):
+        yield "result-row", "the row has messages and a response; expected one of them"
     yield from check_conversation(view)
     for look in looks:
         yield from look.found

@@ -203,6 +203,7 @@ def cases() -> dict[str, tuple[str, list[Any], tuple[str, ...]]]:
             (),
         ),
         "rejected in other JSON": ("placeholder-json", [row(rejected_response='{"boxes": [<bbox>], "label": "<ref-object>"}')], ()),
+        "a row of an inference": ("result-row", [row(response="None")], ()),
         "label as text": ("label-text", [row(label="false")], ()),
         "objects as text": ("old-objects", [row(objects='[{"caption": "dog", "bbox": [1, 2, 3, 4]}]')], ()),
         "objects as list": ("old-objects", [row(objects=[{"caption": "dog", "bbox": [1, 2, 3, 4]}])], ()),

@@ -166,7 +166,7 @@ def test_what_is_left_out(source):
 
 def test_results_of_an_inference_are_rows_too(source, folder):
     made = row(("dog", [1, 2, 30, 40]), images=[{"bytes": None, "path": str(folder / "a.jpg")}], videos=None)
-    coco, _ = coco_of(source(made | {"response": "no boxes", "labels": "<ref-object><bbox>", "logprobs": None}))
+    coco, _ = coco_of(source(made | {"response": "no boxes", "labels": "<ref-object><bbox>", "logprobs": None}), truth=True)
     assert boxes(coco) == [(1, "dog", [1, 2, 29, 38])]
 
 
