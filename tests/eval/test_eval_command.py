@@ -320,7 +320,7 @@ def test_a_further_number_of_compare_that_is_none(folder, number):
 
 
 def test_a_long_name_of_a_file_that_is_written_whole(tmp_path):
-    for name in ("n" * 240, "\u732b" * 80):
+    for name in ("n" * 250, "\u732b" * 84):
         write_whole(tmp_path / name, [b"text"])
         assert (tmp_path / name).read_bytes() == b"text"
 

@@ -95,6 +95,14 @@ def test_no_false_alarm(name, one_size, images, per_image):
         assert explained(WRONG[name](truth, size, random), size, groups, truth) is None, seed
 
 
+@pytest.mark.parametrize("scale", [0.5, 2, 0.25])
+def test_objects_that_all_lie_in_one_place_tell_nothing(scale):
+    """A model that always answers one wrong box is off by one scale there, whatever the cause."""
+    size = np.tile((640, 480), (40, 1))
+    truth = np.tile([200.0, 150, 300, 260], (40, 1)) + np.random.default_rng(0).normal(0, 2, (40, 4))
+    assert explained(np.tile([200.0, 150, 300, 260], (40, 1)) * scale, size, np.arange(40), truth) is None
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_too_few_boxes_tell_nothing(count):
     truth, groups, size, _ = objects(count, 1)
