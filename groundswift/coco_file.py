@@ -54,6 +54,8 @@ def _read_lenient(path: str | Path, text: bytes, needs_images: bool) -> CocoFile
         raise fault(path, f"not UTF-8 text (byte {error.start})") from None
     except RecursionError:
         raise fault(path, "JSON nested too deep") from None
+    except ValueError as error:  # half a surrogate pair where a number belongs, a number of more digits than Python takes
+        raise fault(path, f"a value cannot be read ({error})", "COCO with images, annotations and categories") from None
 
 
 Ignored = Literal["keep", "crowd", "skip"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import isfinite
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -180,7 +179,7 @@ def _place(error: msgspec.ValidationError) -> str:
 
 def whole_number(kind: type, value: Any) -> Any:
     """What msgspec calls for `Whole` and `Mark`. Raises ValueError for what is not such a number."""
-    if isinstance(value, bool) <= (kind is Mark) and isinstance(value, int | float) and isfinite(value) and value == int(value):
+    if isinstance(value, bool) <= (kind is Mark) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
         return kind(value)
     raise ValueError(f"Expected `int`, got `{JSON_WORDS.get(type(value), type(value).__name__)}`")
 

@@ -212,3 +212,35 @@ def test_an_annotation_says_where_it_stands():
     assert CocoAnnotation(1, 7, [], 12).where() == "annotation 12"
     assert CocoAnnotation(1, 7, [], 0).where() == "annotation 0"
     assert CocoAnnotation(1, 7, []).where() == "an annotation of image 1"
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("annotations", 0, "bbox"), [1, "\ud800", 30, 20]),
+        (("annotations", 0, "area"), "\ud800"),
+        (("images", 0), "\ud800"),
+        (("images", 0, "width"), "\udfff"),
+    ],
+    ids=str,
+)
+def test_half_a_surrogate_pair_where_no_text_belongs_is_an_error_of_the_file(tmp_path, place, value):
+    coco = small()
+    node = coco
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    with pytest.raises(GroundswiftError, match="ann.json"):
+        read_coco(written(tmp_path, coco))
+
+
+@pytest.mark.parametrize("digits", [310, 401, 4000, 5000])
+def test_a_size_of_many_digits_is_an_error_of_the_file(tmp_path, digits):
+    text = json.dumps(small()).replace('"width": 60', f'"width": {"9" * digits}').replace('"id": 2,', '"id": 2.0,')
+    with pytest.raises(GroundswiftError, match="ann.json"):
+        raise_first(structural_faults(read_coco(written(tmp_path, text.encode())), "ann.json"))
+
+
+def raise_first(faults: list[GroundswiftError]) -> None:
+    assert faults
+    raise faults[0]
