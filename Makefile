@@ -51,7 +51,7 @@ bench: install ## the measured claims, each beside the usual way
 	python benchmarks/parse.py
 	python benchmarks/convert.py
 
-fuzz: install ## FUZZ_RUNS texts, made to break it, through the parser of every family
+fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share of broken sources through every other command
 	$(ADD) '.[fuzz]'
 	python tests/fuzzing/fuzz.py --runs $(FUZZ_RUNS)
 

@@ -48,6 +48,10 @@ class Draws:
         self.position += 1
         return self.data[self.position - 1] % limit if self.position <= len(self.data) else 0
 
+    def up_to(self, largest: int) -> int:
+        """From 0 to `largest`, which may be large."""
+        return (self.below(256) * 65536 + self.below(256) * 256 + self.below(256)) % (largest + 1)
+
     def more(self) -> bool:
         return self.position < len(self.data)
 
@@ -129,14 +133,32 @@ def check_answer(text: str, answer: Answer) -> None:
         located.label.encode("utf-8")
 
 
-class Target:
-    """Counts inputs, and keeps the first failures of each kind instead of stopping at one."""
+class Failures:
+    """The first failure of each kind, and how often: a run goes on after it."""
 
     def __init__(self) -> None:
-        self.inputs = self.pumped = self.characters = 0
+        self.inputs = 0
+        self.failures: dict[str, tuple[int, str, str]] = {}  # kind -> (how often, where, shortest text)
+
+    def failed(self, error: BaseException, where: str, text: str) -> None:
+        """`where`: the family or the command; `text`: what shows it."""
+        step = error.__traceback__
+        while step is not None and step.tb_next is not None:
+            step = step.tb_next
+        place = f"{step.tb_frame.f_code.co_filename.rpartition('/')[2]}:{step.tb_lineno}" if step else "?"
+        kind = f"{type(error).__name__} at {place}"
+        count, first_where, first_text = self.failures.get(kind, (0, where, text))
+        self.failures[kind] = (count + 1, first_where, min(first_text, text, key=len) if first_where == where else first_text)
+
+
+class Target(Failures):
+    """The grammars: counts inputs, and keeps the first failures of each kind instead of stopping at one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pumped = self.characters = 0
         self.families: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
-        self.failures: dict[str, tuple[int, str, str]] = {}  # kind -> (how often, family, first text)
         self.slowest_us_per_char = 0.0
 
     def __call__(self, data: bytes) -> None:
@@ -162,11 +184,3 @@ class Target:
         self.pumped += 1
         self.slowest_us_per_char = max(self.slowest_us_per_char, seconds * 1e6 / len(long))
         assert seconds < PUMP_LIMIT_S, f"{seconds:.2f} s for {len(long)} characters"
-
-    def failed(self, error: Exception, family: str, text: str) -> None:
-        step = error.__traceback__
-        while step.tb_next is not None:
-            step = step.tb_next
-        kind = f"{type(error).__name__} at {step.tb_frame.f_code.co_filename.rpartition('/')[2]}:{step.tb_lineno}"
-        count, first_family, first_text = self.failures.get(kind, (0, family, text))
-        self.failures[kind] = (count + 1, first_family, min(first_text, text, key=len) if first_family == family else first_text)
