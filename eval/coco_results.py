@@ -23,8 +23,8 @@ LARGEST_PX = 1e150  # the square of a larger number is infinite
 class CocoResult(msgspec.Struct, gc=False):
     """One prediction. Nothing has a default in the format; here absence is None, so that it can be named."""
 
-    image_id: int | None = None
-    category_id: int | None = None
+    image_id: int | float | None = None
+    category_id: int | float | None = None
     bbox: list[float] | None = None
     score: float | None = None
 

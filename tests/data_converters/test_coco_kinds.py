@@ -318,3 +318,23 @@ def test_a_file_of_which_no_image_can_be_read_says_so(tmp_path):
     assert "none of its images can be read" in refused
     assert "2  image entry unreadable" in refused
     assert "0 images" not in refused
+
+
+@pytest.mark.parametrize("number", [1, 1.0])
+def test_predictions_with_whole_floats(tmp_path, number):
+    found = [
+        row | {"score": 0.9, "image_id": row["image_id"] * number, "category_id": row["category_id"] * number}
+        for row in PLAIN["annotations"]
+    ]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    arguments = [
+        "--predictions",
+        tmp_path / "found.json",
+        "--gt",
+        written(tmp_path, PLAIN),
+        "--out",
+        tmp_path / "o",
+        "--no-report",
+        "--json",
+    ]
+    assert json.loads(run("eval", "coco-map", *arguments).stdout)["AP"] == pytest.approx(1)
