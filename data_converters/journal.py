@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,14 +42,21 @@ class Entry(msgspec.Struct):
     fault_examples: dict[str, list[str]] = {}
 
 
+def short_name(name: str) -> str:
+    """A name that leaves room for what goes before and behind it, since disks take 255 bytes: a long one by its hash."""
+    data = os.fsencode(name)
+    return name if len(data) <= 200 else blake2b(data, digest_size=16).hexdigest()
+
+
 class Output:
     """An output under way. `blocks`: how many of the source are in it already."""
 
     def __init__(self, out: Path, run: dict[str, Any], notes: Notes) -> None:
         self.target = Path(os.path.realpath(out))
-        self.partial = self.target.with_name(f".{self.target.name}.partial")
-        self.journal = self.target.with_name(f".{self.target.name}.journal")
-        self.next_journal = self.target.with_name(f".{self.target.name}.journal.next")
+        name = short_name(self.target.name)
+        self.partial = self.target.with_name(f".{name}.partial")
+        self.journal = self.target.with_name(f".{name}.journal")
+        self.next_journal = self.target.with_name(f".{name}.journal.next")
         self.run, self.notes, self.totals = run, notes, Totals()
         self.blocks = self.size = self._on_its_way = 0
         self.file: BinaryIO | None = None

@@ -15,7 +15,7 @@ import yaml
 from groundswift.errors import GroundswiftError, fault
 from groundswift.images import read_size_wh
 from groundswift.storage import DISK_FAULTS, file_name, is_url, local_copy
-from groundswift.writing import sigterm_as_exit
+from groundswift.writing import NAME_KEPT, sigterm_as_exit
 
 from .blocks import Totals
 from .faults import Notes
@@ -109,7 +109,7 @@ def write_folder(out: Path, fill_it: Callable[[Path], None]) -> None:
     target = Path(os.path.abspath(out))
     if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
         raise fault(out, "is there already", "a new folder, or an empty one")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name[:NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
     try:
         with sigterm_as_exit():
             try:

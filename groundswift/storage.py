@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from .errors import GroundswiftError, Interrupted, fault, without_secrets
+from .terminal import echo
 
 Result = TypeVar("Result")
 WAITS_S = (0.5, 1.5, 4.0)  # before the second try, the third, the fourth; packages wait and try again on their own below that
@@ -266,7 +267,24 @@ def store_of(url: str) -> tuple[Any, str]:
     except ValueError:
         expected = f"one that fsspec knows, as s3:// ({INSTALL}), gs:// or https://"
         raise fault(shown(url), f"unknown scheme {scheme}://", expected) from None
-    return kind(**kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
+    return kind(**kind._get_kwargs_from_urls(url), **time_limits(scheme)), kind._strip_protocol(url)
+
+
+def time_limits(scheme: str) -> dict[str, Any]:
+    """What makes a store give up a server that says nothing for GROUNDSWIFT_TIMEOUT seconds (default 20), for HTTP and S3."""
+    text = os.environ.get("GROUNDSWIFT_TIMEOUT", "20")
+    if not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise fault("GROUNDSWIFT_TIMEOUT", repr(text[:100]), "whole seconds above 0")
+    seconds = int(text)
+    if scheme in ("http", "https"):
+        from aiohttp import ClientTimeout
+
+        limit = ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
+        return {"client_kwargs": {"timeout": limit}}
+    if scheme in ("s3", "s3a"):
+        retries = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"retries": {"max_attempts": 1}}  # `repeated` tries again
+        return {"config_kwargs": {"connect_timeout": seconds, "read_timeout": seconds, **retries}}
+    return {}
 
 
 def repeated(url: str, action: Callable[[], Result]) -> Result:
@@ -284,6 +302,8 @@ def repeated(url: str, action: Callable[[], Result]) -> Result:
                 final = Interrupted(str(fault(shown(url), what, "a server that sends the whole of it")))
             if final is not None:
                 raise final from None
+            told = _told(url, error)
+        echo(f"{shown(url)}: {told}; try {tries + 2} of {len(WAITS_S) + 1} in {WAITS_S[tries]} s", err=True)
         time.sleep(WAITS_S[tries])
         tries += 1
 

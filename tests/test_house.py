@@ -39,7 +39,7 @@ MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
     "recipes": ({"groundswift", "data_converters", "eval"}, ANYTHING),
     "benchmarks": ({"groundswift", "data_converters", "eval"}, ANYTHING),
 }
-MORE_FOR_A_FILE = {"groundswift/cli.py": {"click"}, "groundswift/terminal.py": {"click"}}
+MORE_FOR_A_FILE = {"groundswift/cli.py": {"click"}, "groundswift/terminal.py": {"click"}, "groundswift/storage.py": {"aiohttp"}}
 ONLY_IN_FUNCTIONS = {"pycocotools", "datasets", "pyarrow", "ray"}
 PUBLIC_NAMES = ["Located", "parse", "format_answer", "to_original_px", "from_original_px", "resized_wh", "families"]
 

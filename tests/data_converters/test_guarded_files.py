@@ -119,3 +119,11 @@ def test_to_yolo_copies_images_only(yolo, kind, tmp_path):
     assert (done.exit_code, (tmp_path / "out").exists()) == (1, False)
     assert done.stderr.startswith(f"error: {place}: not a readable image")
     assert convert("to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--pictures", "none", "--out", tmp_path / "out").exit_code == 0
+
+
+@pytest.mark.parametrize("length", [200, 240, 255, 256])
+def test_a_long_name_of_an_output_is_written_or_refused_in_words(yolo, length):
+    out = yolo / ("é" * 20 + "o" * (length - 40))
+    done = convert("yolo", yolo / "data.yaml", "--out", out)
+    assert done.exit_code == (0 if length < 256 else 1), done.exception
+    assert out.is_file() if length < 256 else "File name too long" in done.stderr

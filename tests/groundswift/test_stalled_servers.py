@@ -1,0 +1,63 @@
+"""Servers that take a connection and then say nothing, or stop half way, are given up in words; one that recovers is waited for."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from groundswift import storage
+from groundswift.errors import GroundswiftError
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serve connections on loopback, each with the next of some answers, the last again and again -> the port."""
+    monkeypatch.setenv("GROUNDSWIFT_TIMEOUT", "1")
+    monkeypatch.setenv("GROUNDSWIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(storage, "WAITS_S", (0.1, 0.1))
+    open_sockets = [socket.create_server(("127.0.0.1", 0))]
+
+    def start(answers):
+        def serve():
+            while True:
+                try:
+                    open_sockets.append(open_sockets[0].accept()[0])
+                    asked = open_sockets[-1].recv(4096)
+                    answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                    open_sockets[-1].sendall(HEAD if asked.startswith(b"HEAD") and answer else answer)
+                    if asked.startswith(b"HEAD") or answer.endswith(b"12345678"):
+                        open_sockets.pop().close()
+                except OSError:
+                    return
+
+        threading.Thread(target=serve, daemon=True).start()
+        return open_sockets[0].getsockname()[1]
+
+    yield start
+    for each in open_sockets:
+        each.close()
+
+
+@pytest.mark.parametrize("answers", [[b""], [HEAD + b"123"]], ids=["nothing", "half a body"])
+def test_a_stalled_web_server_is_given_up(server, capsys, answers):
+    began, url = time.monotonic(), f"http://127.0.0.1:{server(answers)}/a.json?sig=SECRET"
+    with pytest.raises(GroundswiftError, match="cannot be read, tried 3 times") as raised:
+        storage.local_copy(url)
+    assert time.monotonic() - began < 30
+    told = capsys.readouterr().err
+    assert ("try 2 of 3" in told, "SECRET" in told + str(raised.value)) == (True, False)
+
+
+def test_a_server_that_recovers_is_waited_for(server):
+    url = f"http://127.0.0.1:{server([HEAD + b'123', HEAD + b'123', HEAD + b'12345678'])}/a.json"
+    assert storage.local_copy(url).read_bytes() == b"12345678"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "soon", "9" * 5000])
+def test_a_time_limit_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("GROUNDSWIFT_TIMEOUT", text)
+    with pytest.raises(GroundswiftError, match="^GROUNDSWIFT_TIMEOUT: .*expected whole seconds above 0"):
+        storage.store_of("http://127.0.0.1/a")
