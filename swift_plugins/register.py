@@ -10,6 +10,7 @@ from swift.model import register_model, register_model_arch
 from swift.template import register_template
 
 from groundswift.swift_plugins.grounding import mends, models
+from groundswift.swift_plugins.grounding.cpu_deepspeed import use_deepspeed_on_cpu
 from groundswift.swift_plugins.grounding.datasets import named_sets
 from groundswift.swift_plugins.grounding.date_like_texts import keep_date_like_texts
 from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
@@ -20,6 +21,7 @@ from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
+from groundswift.swift_plugins.grounding.spawned import stop_waiting_for_the_dead
 from groundswift.swift_plugins.grounding.templates import template_metas
 from groundswift.swift_plugins.grounding.unanswered import set_unreadable_rows_aside
 
@@ -29,12 +31,14 @@ MENDS = (
     keep_date_like_texts,
     mends.resolve_media_tokens_by_name,
     mends.join_cpu_processes,
+    use_deepspeed_on_cpu,
     mends.save_standing_paths,
     mends.fetch_from_stores,
     mends.keep_the_template_that_was_given,
     mends.print_errors_plainly,
     record_runs,
     save_for_plain_transformers,
+    stop_waiting_for_the_dead,
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,
     complete_rows_of_rlhf,

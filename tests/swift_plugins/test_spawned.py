@@ -1,0 +1,68 @@
+"""swift's commands with a spawned server: our classes are found there, a request is answered, and nobody waits for a dead one."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from groundswift.errors import GroundswiftError
+from groundswift.family import FAMILIES
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
+
+
+def test_every_template_is_found_by_name_in_a_process_without_the_plugin(plugin):
+    """What a spawned process does first: it unpickles, before swift loads any plugin there."""
+    from groundswift.swift_plugins.grounding import templates
+
+    names = [name for row in FAMILIES.values() for name in row.templates]
+    held = base64.b64encode(pickle.dumps([getattr(templates, name) for name in names])).decode()
+    code = f"import base64, pickle\nprint(*[found.__name__ for found in pickle.loads(base64.b64decode({held!r}))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split()[-len(names) :] == names
+
+
+def test_a_class_is_made_once_however_often_the_plugin_is_loaded(plugin):
+    from groundswift.swift_plugins.grounding import templates
+
+    before = {name: getattr(templates, name) for name in templates.STOCK_OF_TEMPLATE}
+    assert {meta.template_type: meta.template_cls for meta in templates.template_metas()} == before
+    with pytest.raises(AttributeError, match="has no attribute 'nothing_grounding'"):
+        _ = templates.nothing_grounding
+
+
+def test_the_arguments_of_a_server_reach_a_spawned_process(plugin, tmp_path):
+    script = tmp_path / "start.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "def child(args):\n"
+        "    print('CHILD', args.template, args.template_meta.template_cls.__name__)\n"
+        "if __name__ == '__main__':\n"
+        "    from swift.arguments import DeployArguments\n"
+        f"    args = DeployArguments(model={str(EMBEDDED)!r}, model_type='qwen2_vl', template='qwen2_vl_grounding',\n"
+        f"                           external_plugins=[{str(plugin)!r}])\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=child, args=(args,))\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    raise SystemExit(process.exitcode)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "CHILD qwen2_vl_grounding qwen2_vl_grounding" in done.stdout
+
+
+def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
+    from groundswift.swift_plugins.grounding import spawned
+
+    monkeypatch.setattr(spawned.multiprocessing, "active_children", list)
+    assert spawned.while_alive(lambda port: True)(8000)
+    with pytest.raises(GroundswiftError, match="ended before it answered on port 8000"):
+        spawned.while_alive(lambda port: False)(8000)
+    monkeypatch.setattr(spawned.multiprocessing, "active_children", lambda: ["one"])
+    assert not spawned.while_alive(lambda port: False)(8000)
