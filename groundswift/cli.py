@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from typing import NamedTuple
 
 import click
 
@@ -24,6 +26,7 @@ VERBS = {  # verb -> (module, its click command, one line of help)
 OF_SWIFT = {"swift", "torch", "torchvision", "transformers", "peft", "accelerate", "qwen_vl_utils"}  # what the extra [swift] brings
 
 
+EXTRA = "pip install 'groundswift[swift]'"
 MESSAGE = 2000  # characters of what is said about wrong use
 
 
@@ -57,13 +60,29 @@ class LazyGroup(click.Group):
             missing = (error.name or "").partition(".")[0]
             if missing not in OF_SWIFT:
                 raise
-            click.echo(f"error: this command needs ms-swift (no module {missing}); expected pip install 'groundswift[swift]'", err=True)
+            click.echo(f"error: this command needs ms-swift (no module {missing}); expected {EXTRA}", err=True)
             context.exit(1)
+
+
+class Tools(NamedTuple):
+    """What a command may ask for and may not import: `click.Context.obj`. lint, which knows no swift, counts tokens through this."""
+
+    open_token_counter: Callable[[str, str | None, str | None], Callable[[dict], int]]
+
+
+def open_token_counter(model: str, model_type: str | None, template: str | None) -> Callable[[dict], int]:
+    """A function from a row to its number of tokens by swift's template. Raises GroundswiftError without swift or such a template."""
+    try:
+        encoding = import_module("groundswift.swift_plugins.grounding.encoding")
+    except ImportError as error:
+        raise GroundswiftError(f"tokens are counted by swift's template, and swift cannot be loaded ({error}); expected {EXTRA}") from None
+    return encoding.open_token_counter(model, model_type, template)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Detection and grounding for models that ms-swift trains.
 
     \b
@@ -72,6 +91,7 @@ def main() -> None:
       swift sft --custom_register_path "$(groundswift plugin)" --dataset train.jsonl ...
       groundswift eval coco-map result.jsonl --gt annotations.json --family qwen2_vl --out report/
     """
+    context.obj = Tools(open_token_counter)
 
 
 @click.command()

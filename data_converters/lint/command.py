@@ -16,7 +16,7 @@ from groundswift.writing import write_whole
 
 from .checks_images import Looker
 from .findings import Findings
-from .lengths import open_counter
+from .lengths import Counter
 from .report import document, text
 from .rules import rules_text
 from .run import Lint, LintOptions, images_of, lint_lines
@@ -77,7 +77,7 @@ def lint(
     check_use(data, fix, asked)
     files = [str(path) for path in data]
     found = Lint(files, Findings(examples))
-    lines = watched(files, options_of(asked, examples), found, fix is not None)
+    lines = watched(files, options_of(asked, examples, token_counter(context, asked)), found, fix is not None)
     if fix is None:
         for _ in lines:
             pass
@@ -111,15 +111,19 @@ def check_use(data: Sequence[Path], fix: Path | None, asked: dict[str, object]) 
         raise click.UsageError(f"--fix {fix} is a file that is read; give another one.")
 
 
-def options_of(asked: dict[str, object], examples: int) -> LintOptions:
-    """The command's options as those of a pass; opens the model's template and the other set where they are asked for."""
+def token_counter(context: click.Context, asked: dict[str, object]) -> Counter | None:
+    """What counts the tokens of a row, where that is asked for; `context.obj` are the `Tools` of the command line."""
+    if asked["max_length"] is None:
+        return None
+    return context.obj.open_token_counter(asked["model"], asked["model_type"], asked["template"])
+
+
+def options_of(asked: dict[str, object], examples: int, counter: Counter | None) -> LintOptions:
+    """The command's options as those of a pass; reads the other set where one is asked for."""
     against = asked["against"]
     looker = None
     if asked["check_images"]:
         looker = Looker(asked["max_pixels"], bool(asked["decode"]), against is not None)
-    counter = None
-    if asked["max_length"] is not None:
-        counter = open_counter(asked["model"], asked["model_type"], asked["template"])
     return LintOptions(
         looker=looker,
         family=asked["family"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,12 @@ def load_plugin() -> None:
 
     if not all(name in TEMPLATE_MAPPING for row in FAMILIES.values() for name in row.templates):
         import groundswift.swift_plugins.register  # noqa: F401
+
+
+def open_token_counter(model: str, model_type: str | None = None, template: str | None = None) -> Callable[[dict], int]:
+    """A function from a row to its number of tokens; see `open_template`, also for what it raises."""
+    opened = open_template(model, model_type=model_type, template=template)
+    return lambda row: len(encoded(opened, row).input_ids)
 
 
 def open_template(model: str, model_type: str | None = None, template: str | None = None, max_pixels: int | None = None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from groundswift.cli import main
-from groundswift.data_converters.lint import checks_images, checks_labels, lengths, lines, run
+from groundswift.data_converters.lint import checks_images, checks_labels, lines, run
 from groundswift.data_converters.lint.rules import RULES, SEVERITIES, rules_text
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
@@ -508,7 +509,7 @@ def test_row_too_long_and_row_not_encodable(lint, monkeypatch, tokens, rules):
             raise tokens
         return tokens
 
-    monkeypatch.setattr("groundswift.data_converters.lint.command.open_counter", lambda model, model_type, template: counter)
+    monkeypatch.setattr("groundswift.cli.open_token_counter", lambda model, model_type, template: counter)
     found = lint([row(images="a.png"), EMPTY, row(messages=[], sample_id=2)], "--max-length", "10", "--model", "folder")
     assert set(found["rules"]) == rules | {"no-messages"}
     assert seen[0]["messages"] == row()["messages"]
@@ -518,7 +519,7 @@ def test_row_too_long_and_row_not_encodable(lint, monkeypatch, tokens, rules):
 
 
 def test_without_swift_tokens_cannot_be_counted(lint, folder, monkeypatch):
-    monkeypatch.setattr(lengths, "ENCODING", "groundswift.swift_plugins.grounding.nothing")
+    monkeypatch.setitem(sys.modules, "groundswift.swift_plugins.grounding.encoding", None)
     Path("set.jsonl").write_text(json.dumps(row()))
     done = CliRunner().invoke(main, ["lint", "set.jsonl", "--max-length", "10", "--model", "folder"])
     assert done.exit_code == 1
