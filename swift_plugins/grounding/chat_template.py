@@ -240,7 +240,7 @@ def image_of_swift(template: Any) -> str | None:
         return None
     shown = conversations()["image between words"]
     ids = swift_ids(template, {"image": shown}).get("image")
-    if ids is None:
+    if ids is None or min(ids) < 0:  # some templates keep negative ids as places for images
         return None
     before, _, after = shown[0]["content"]
     written = template.tokenizer.decode(collapsed(ids, getattr(template.processor, "image_token_id", None)))
