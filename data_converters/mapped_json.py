@@ -1,10 +1,12 @@
-"""JSON documents with many parts, of which few are needed at a time: parts are decoded one by one; a file beyond memory is mapped."""
+"""JSON documents with many parts, of which few are needed at a time: parts are decoded one by one. A large file is mapped, as a copy."""
 
 from __future__ import annotations
 
 import codecs
 import mmap
 import os
+import shutil
+import tempfile
 from typing import Any, BinaryIO
 
 import msgspec
@@ -17,6 +19,7 @@ from .faults import Fault, NoRow
 
 NO_ROW = "row unreadable"  # the reason to count by
 SHARE = 16  # a document of up to 1/16 of the memory is read into it: several workers may each hold one
+COPIED = 1 << 24  # bytes that are copied at a time
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a text raises that is no JSON, or not of a type
 
 
@@ -50,17 +53,25 @@ def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such 
 
 
 def content_of(file: BinaryIO, path: str) -> bytes | mmap.mmap:
-    """The content of a file: read where memory has room for it, else mapped: to touch a mapped file that has shrunk ends the process.
+    """The content of a file: read where memory has room for it; else a private copy of it is mapped, as to touch a mapped file that
+    somebody shortens ends the process (SIGBUS). The copy is nameless and goes with the mapping.
 
-    Raises GroundswiftError where it changes meanwhile.
+    Raises GroundswiftError where it changes meanwhile, OSError where the folder of temporary files has no room.
     """
     before = os.fstat(file.fileno())
-    if before.st_size > memory_bytes() // SHARE:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    text, after = file.read(), os.fstat(file.fileno())
-    if len(text) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+    if before.st_size <= memory_bytes() // SHARE:
+        content: bytes | mmap.mmap = file.read()
+    else:
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy, COPIED)
+            copy.flush()
+            if not copy.tell():
+                raise changed(path)
+            content = mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
+    after = os.fstat(file.fileno())
+    if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise changed(path)
-    return text
+    return content
 
 
 def changed(path: str) -> GroundswiftError:

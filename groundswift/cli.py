@@ -90,6 +90,12 @@ def main(context: click.Context) -> None:
       groundswift convert coco annotations.json --images images/ --out train.jsonl
       swift sft --custom_register_path "$(groundswift plugin)" --dataset train.jsonl ...
       groundswift eval coco-map result.jsonl --gt annotations.json --family qwen2_vl --out report/
+
+    \b
+    Environment:
+      GROUNDSWIFT_CACHE             folder for copies of remote files  [~/.cache/groundswift]
+      GROUNDSWIFT_TIMEOUT           seconds that a silent server is waited for  [20]
+      GROUNDSWIFT_MAX_IMAGE_PIXELS  larger images are refused  [178956970]
     """
     context.obj = Tools(open_token_counter)
 

@@ -1,10 +1,14 @@
 """Servers that take a connection and then say nothing, or stop half way, are given up in words; one that recovers is waited for."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
+from s3_server import environment
 
 from groundswift import storage
 from groundswift.errors import GroundswiftError
@@ -61,3 +65,27 @@ def test_a_time_limit_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("GROUNDSWIFT_TIMEOUT", text)
     with pytest.raises(GroundswiftError, match="^GROUNDSWIFT_TIMEOUT: .*expected whole seconds above 0"):
         storage.store_of("http://127.0.0.1/a")
+
+
+FETCH = """
+import sys
+from groundswift import storage
+from groundswift.errors import GroundswiftError
+storage.WAITS_S = (0.1, 0.1)
+try:
+    storage.local_copy("s3://bucket/a.json")
+except GroundswiftError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+@pytest.mark.parametrize("answers", [[b""], [HEAD + b"123"]], ids=["nothing", "half a body"])
+def test_a_stalled_s3_server_is_given_up(server, tmp_path, answers):
+    began = time.monotonic()
+    more = environment(f"http://127.0.0.1:{server(answers)}", tmp_path / "s3") | {"GROUNDSWIFT_TIMEOUT": "1"}
+    done = subprocess.run([sys.executable, "-c", FETCH], env={**os.environ, **more}, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    assert "try 2 of 3" in done.stderr
+    assert "error: s3://bucket/a.json: cannot be read, tried 3 times" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - began < 60
