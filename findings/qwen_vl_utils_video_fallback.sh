@@ -3,7 +3,7 @@
 #
 # Versions    qwen-vl-utils 0.0.14, torchvision 0.29.1, torch 2.14.1, av 17.1.0
 # Input       a valid MPEG-4 clip of 16 frames, 96x64 px, made here
-# One expects a decoded clip, or at import a message that no video reader is installed
+# Expected    a decoded clip, or at import a message that no video reader is installed
 # Behaviour   without decord and torchcodec, fetch_video takes torchvision, catches that torchvision.io has no read_video, and calls
 #             torchvision again: AttributeError.
 source "$(dirname "$0")/_run.sh"
