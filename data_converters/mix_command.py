@@ -16,6 +16,7 @@ from groundswift.writing import write_whole
 from .faults import Notes
 from .mix import MixOptions, MixReport, Plan, Source, copied_lines, plan_mix, source_of
 
+IDS_AS_TEXT = "numbers and texts as sample_id: all are written as text, since a stream takes one type"
 MOST_ROWS = 100_000_000  # of a mix: some 20 bytes of memory each
 
 
@@ -110,7 +111,7 @@ def summary(report: MixReport, notes: Notes) -> str:
         elif not each.rows:
             lines.append(f"{each.path} gives no row: its weight is too small for {report.rows} rows")
     if report.ids_as_text:
-        lines.append("the files have numbers and texts as sample_id: all are written as text, since a stream takes one type")
+        lines.append(f"the files have {IDS_AS_TEXT}")
     if report.duplicates:
         shown = ", ".join(report.duplicate_examples)
         more = ", ..." if report.duplicates > len(report.duplicate_examples) else ""

@@ -114,7 +114,7 @@ def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, notes: Notes) -> None
 
 
 def _key_without_media(sample_id: object, number: int) -> int:
-    return key64(f"id {sample_id!r}" if type(sample_id) in (int, str) else f"line {number}")
+    return key64(f"id {sample_id}" if type(sample_id) in (int, str) else f"line {number}")
 
 
 def key64(text: str) -> int:

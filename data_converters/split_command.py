@@ -13,6 +13,7 @@ from groundswift.errors import fault
 from groundswift.terminal import echo, echo_json, one_line
 
 from .faults import Notes
+from .mix_command import IDS_AS_TEXT
 from .parts import write_parts
 from .split import SplitOptions
 from .split_gt import GroundTruthParts
@@ -65,7 +66,7 @@ def split(
 
     Classes are the labels of objects.ref. They are spread by iterative stratification, the rarest first, and each stands in
     every part where it has groups enough; images without labels are spread like a class. Lines are copied byte by byte, in
-    their order.
+    their order; only where some rows have a number as sample_id and others a text, all get texts, since a stream takes one type.
 
     With --gt each part also gets the COCO file to score it with: the images that its rows name by sample_id, with their
     annotations. Images that no row names are in no part, and are counted.
@@ -158,6 +159,8 @@ def summary(report: SplitReport, notes: Notes, out: Path | None) -> str:
         lines += [f"ground truth of {each.name}: {each.gt_images} images, {each.gt_annotations} annotations" for each in report.parts]
         lines.append(f"{report.gt_images_without_row} images of --gt have no row and are in no part")
     lines += class_lines(report)
+    if report.ids_as_text:
+        lines.append(f"the rows have {IDS_AS_TEXT}")
     if notes.left_out.counts:
         lines += ["left out or taken otherwise:", *notes.left_out.lines()]
     return "\n".join(map(one_line, lines))

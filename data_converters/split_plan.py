@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from groundswift.errors import GroundswiftError, fault
 
 from .faults import Notes
-from .mix import BLOCK, Copier, Told, shares
+from .mix import BLOCK, Copier, Told, shares, with_id_as_text
 from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -101,7 +101,8 @@ class ClassReport(msgspec.Struct):
 
 class SplitReport(msgspec.Struct):
     """The result of a split. `largest_deviation`: over the classes that are not rare, None where there is none. `missing_though_enough`:
-    classes that some part lacks and that have at least as many groups as there are parts. `counts`: what was left out, by reason."""
+    classes that some part lacks and that have at least as many groups as there are parts. `ids_as_text`: the rows have numbers and texts as
+    sample_id, and the parts have texts alone. `counts`: what was left out, by reason."""
 
     rows: int
     images: int
@@ -114,6 +115,7 @@ class SplitReport(msgspec.Struct):
     largest_deviation: float | None = None
     missing_in_a_part: int = 0
     missing_though_enough: int = 0
+    ids_as_text: bool = False
     counts: dict[str, int] = {}
     gt_images_without_row: int | None = None
 
@@ -142,6 +144,7 @@ def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, notes: N
     part_of_group = stratified(*pairs, targets, options.seed) if options.stratify else at_random(targets, options.seed)
     part_of_row = part_of_group[grouping.of_row]
     report = reported(facts, grouping, pairs, part_of_group, parts, options)
+    report.ids_as_text = {int, str} <= facts.index.id_types
     report.counts = dict(notes.left_out.counts.most_common())
     return SplitPlan(facts, part_of_row, report)
 
@@ -199,6 +202,7 @@ def routed_lines(plan: SplitPlan, told: Told = lambda rows: None) -> Iterator[tu
         for start in range(0, len(plan.part_of_row), BLOCK):
             block = plan.part_of_row[start : start + BLOCK].tolist()
             for row, part in enumerate(block, start):
-                yield part, copier.line(row)
+                line = copier.line(row)
+                yield part, with_id_as_text(line) if plan.report.ids_as_text else line
             told(len(block))
         copier.check()

@@ -20,6 +20,8 @@ from swift.utils import is_dist, is_master, safe_ddp_context
 
 from groundswift.records import Row
 
+from .sample_ids import as_text
+
 FEATURES = Features(
     {
         "messages": List(Json()),
@@ -92,11 +94,13 @@ def empty_columns(table: Dataset) -> list[str]:
 def streamed(rows: Callable[[], Iterable[dict[str, Any]]]) -> IterableDataset:
     """The rows as they come, for `--streaming true`. `rows` has to be picklable.
 
-    Types are read off the first rows, and parts that those lack would be dropped from later ones: every row has every part.
+    Types are read off the first rows, and parts that those lack would be dropped from later ones: every row has every part. Ids become
+    text, since `datasets` joins no streams with ids of two types.
     """
     return IterableDataset.from_generator(_passed_on, gen_kwargs={"rows": rows})
 
 
 def _passed_on(rows: Callable[[], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     for row in rows():
+        row["sample_id"] = as_text(row["sample_id"])
         yield row if row["objects"] is None else row | {"objects": {"image_id": None} | row["objects"]}

@@ -95,7 +95,7 @@ def together(*rows: bytes, options: tuple[str, ...] = ()) -> list[set[int]]:
         ),
         pytest.param([row([], videos=["v"]), row("a", videos="v"), row("a"), row([], videos=[["v2"]])], [{0, 1, 2}, {3}], id="videos"),
         pytest.param(
-            [row([], sample_id=1), row([], sample_id="1"), row([], sample_id=1), row([]), row([])], [{0, 2}, {1}, {3}, {4}], id="no image"
+            [row([], sample_id=1), row([], sample_id=2), row([], sample_id=1), row([]), row([])], [{0, 2}, {1}, {3}, {4}], id="no image"
         ),
         pytest.param([row("a", sample_id=1), row("b", sample_id=1)], [{0}, {1}], id="the id of rows with images"),
         pytest.param(
@@ -111,6 +111,13 @@ def together(*rows: bytes, options: tuple[str, ...] = ()) -> list[set[int]]:
 )
 def test_what_hangs_together(rows, expected):
     assert together(*rows) == expected
+
+
+def test_an_id_as_a_number_and_as_text_is_one():
+    write(row([], sample_id=1), row([], sample_id="2"), row([], sample_id="1"), row([], sample_id=2))
+    assert split("set.jsonl", "--parts", "a=1", "b=1", "--out", "out").exit_code == 0
+    ids = [[json.loads(line)["sample_id"] for line in rows_of(name)] for name in "ab"]
+    assert sorted(ids) == [["1", "1"], ["2", "2"]]
 
 
 def test_absolute_and_relative_paths_are_one(tmp_path):

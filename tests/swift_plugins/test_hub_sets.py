@@ -305,7 +305,7 @@ def test_numbers_and_texts_as_ids_in_one_training(hub, tmp_path, night):
 
 def test_streamed(hub):
     rows = list(load("coco-detect:val", streaming=True))
-    assert [row["sample_id"] for row in rows] == [139]
+    assert [row["sample_id"] for row in rows] == ["139"]
     assert rows[0]["objects"]["bbox"] == [[0, 0, 10, 10]]
     assert rows[0]["images"][0]["bytes"] == VAL[0]["image"]["bytes"]
 

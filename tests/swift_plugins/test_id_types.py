@@ -33,17 +33,17 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def streamed(path: Path) -> list[dict[str, Any]]:
+def streamed(*paths: Path | str) -> list[dict[str, Any]]:
     from swift.dataset import load_dataset
 
-    return list(load_dataset([str(path)], streaming=True)[0])
+    return list(load_dataset(list(map(str, paths)), streaming=True)[0])
 
 
 def check(path: Path, kind: type) -> None:
     """All ids of a file are of one type, lint says so, and swift streams every row."""
     rows = read(path)
     assert {type(row["sample_id"]) for row in rows} == {kind}
-    assert [row["sample_id"] for row in streamed(path)] == [row["sample_id"] for row in rows]
+    assert [row["sample_id"] for row in streamed(path)] == [str(row["sample_id"]) for row in rows]
     found = CliRunner().invoke(main, ["lint", str(path), "--no-check-images", "--json"])
     assert "sample-id-types" not in json.loads(found.stdout)["rules"]
 
@@ -95,6 +95,24 @@ def test_a_mix_has_one_type(plugin, tmp_path, ids, kind):
     check(tmp_path / "mix.jsonl", kind)
 
 
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [([1, "a", 2, "b"], str), (["a", 1, "b", 2], str), ([None, 1, "1", 2], str), ([1, 2, 3, 4], int), (["1x", "2", "3", "4"], str)],
+)
+def test_parts_have_one_type(plugin, tmp_path, ids, kind):
+    rows = [
+        detection(f"{n}.png", ["cat"], [[1, 2, 50, 60.5]]) | ({} if each is None else {"sample_id": each}) for n, each in enumerate(ids)
+    ]
+    source = write(tmp_path / "all.jsonl", rows)
+    told = done("split", source, "--out", tmp_path / "parts", "--parts", "a=0.5", "b=0.5").stdout
+    assert ("all are written as text" in told) == (len({*map(type, ids)} - {type(None)}) > 1)
+    made = [row for name in "ab" for row in read(tmp_path / "parts" / f"{name}.jsonl")]
+    assert sorted(str(row.get("sample_id")) for row in made) == sorted(map(str, ids))
+    assert {type(row["sample_id"]) for row in made if "sample_id" in row} == {kind}
+    for name in "ab":
+        assert len(streamed(tmp_path / "parts" / f"{name}.jsonl")) == 2
+
+
 @pytest.mark.parametrize("ids", [[7, "x8"], ["x8", 7], ["1", "2", 3], [1, None, "2"]])
 def test_lint_finds_a_file_that_a_stream_stops_at(plugin, tmp_path, ids):
     from pyarrow import ArrowException
@@ -125,3 +143,45 @@ def test_no_other_column_of_ours_stops_a_stream(plugin, tmp_path):
     ]
     assert len(streamed(write(tmp_path / "rows.jsonl", rows))) == len(rows)
     assert len(streamed(write(tmp_path / "back.jsonl", rows[::-1]))) == len(rows)
+
+
+NAMED = {"named_det": ("coco", "det.json"), "named_captions": ("coco-captions", "cap.json"), "named_llava": ("llava", "llava.json")}
+
+
+@pytest.fixture
+def named(plugin, tmp_path, monkeypatch):
+    """The sources of the case as sets of a list, registered as register.py does it."""
+    from swift.dataset import register_dataset
+
+    from groundswift.swift_plugins.grounding.datasets import named_sets
+
+    sets = {name: {"format": kind, "annotations": str(CASE / file), "check_images": False} for name, (kind, file) in NAMED.items()}
+    (tmp_path / "sets.yaml").write_text(json.dumps(sets), encoding="utf-8")
+    monkeypatch.setenv("GROUNDSWIFT_DATASETS", str(tmp_path / "sets.yaml"))
+    for meta in named_sets():
+        register_dataset(meta, exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["named_det"],
+        ["named_det", "named_captions"],
+        ["named_det", "named_llava"],
+        ["named_det", "texts.jsonl"],
+        ["numbers.jsonl", "named_llava"],
+        ["numbers.jsonl", "texts.jsonl"],
+        ["texts.jsonl", "numbers.jsonl", "named_det"],
+    ],
+    ids="+".join,
+)
+def test_streams_of_both_types_are_joined(named, tmp_path, monkeypatch, names):
+    from swift.dataset import load_dataset
+
+    monkeypatch.chdir(tmp_path)
+    turns = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
+    write(tmp_path / "numbers.jsonl", [turns | {"sample_id": 4}, turns | {"sample_id": 10**18}])
+    write(tmp_path / "texts.jsonl", [turns | {"sample_id": "a/1"}, turns])
+    stored = list(load_dataset(names, num_proc=1)[0])
+    ids = [None if row["sample_id"] is None else str(row["sample_id"]) for row in stored]
+    assert [row["sample_id"] for row in streamed(*names)] == ids
