@@ -13,7 +13,7 @@ from groundswift.coco_file import repeated
 from groundswift.errors import fault
 from groundswift.records import Message, Row, half_character, swift_tag_in
 
-from .coco_elements import Elements, readable
+from .coco_elements import Elements, noting, readable
 from .faults import Fault, Notes
 from .fitting import Pictures
 from .mapped_json import read_mapped
@@ -72,8 +72,8 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
 
     def read(self, notes: Notes) -> Reading:
         content = read_mapped(self.annotations, Elements, EXPECTED)
-        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", notes)
-        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", notes)
+        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(notes))
+        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(notes))
         if twice := repeated(image.id for image in images):
             raise fault(self.annotations, f"image id {', '.join(map(str, twice[:TOLD]))} stands twice or more", "each once")
         items = captions_by_image(images, captions, notes)

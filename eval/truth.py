@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +10,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.boxes import Boxes, as_boxes, clipped, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.coco_elements import NOT_JSON, Elements, readable_part
 from groundswift.coco_file import (
     IGNORED,
     ONE_IMAGE,
@@ -234,14 +237,32 @@ def read_truth(
 ) -> Truth:
     """`truth_from_coco` of a file. `needs_images`: an image without a name or a size is an error; `one_id`: so is one under two ids.
 
+    With `on_error` skip, entries that cannot be read are skipped and counted as the converter does.
     Raises GroundswiftError where it cannot be read or has no images.
     """
-    coco = read_coco(path, needs_images)
+    tally = tally if tally is not None else Tally()
+    coco = read_coco(path, needs_images) if on_error == "stop" else read_readable(path, tally, needs_images)
     if not coco.images:
-        raise fault(path, "holds no images", "at least one")
+        what = "none of its images can be read" if tally.counts else "holds no images"
+        raise GroundswiftError("\n".join([str(fault(path, what, "at least one")), *tally.lines()]))
     if one_id:
         coco = _one_id_an_image(coco, path, on_error, tally)
     return truth_from_coco(coco, path, on_error, tally, ignored)
+
+
+def read_readable(path: str | Path, tally: Tally, needs_images: bool) -> CocoFile:
+    """`read_coco`; where that fails at some entries, what is left without them and their images, counted in `tally`.
+
+    Raises GroundswiftError where the file cannot be read even so.
+    """
+    try:
+        return read_coco(path, needs_images)
+    except GroundswiftError as error:
+        try:
+            content = msgspec.json.decode(Path(path).read_bytes().removeprefix(BOM_UTF8), type=Elements)
+            return readable_part(path, content, lambda reason, where, *_: tally.add(reason, where), tally, needs_images)
+        except (OSError, *NOT_JSON):
+            raise error from None
 
 
 def truth_from_rows(rows: Iterable[TruthRow], categories: Sequence[str] | None = None) -> Truth:

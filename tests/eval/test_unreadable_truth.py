@@ -1,0 +1,77 @@
+"""A ground truth with entries that cannot be read: with --on-error skip, the evaluator and the converter keep the same images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from groundswift.cli import main
+
+ANNOTATION = "annotation entry unreadable"
+IMAGE = "image entry unreadable"
+LOST = "annotation of an image that was left out"
+
+
+def truth() -> dict[str, list[dict[str, Any]]]:
+    return {
+        "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 80} for n in (1, 2, 3)],
+        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [10 * n, 10, 20, 20]} for n in (1, 2, 3)],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+
+
+def invoke(*words: object) -> Any:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "counted", "left"),
+    [
+        ("annotations", {"bbox": None}, {ANNOTATION: 1, "image with an annotation that cannot be read": 1}, [1, 3]),
+        ("annotations", {"category_id": "cat"}, {ANNOTATION: 1}, [1, 3]),
+        ("annotations", {"bbox": ["20", 10, 20, 20]}, {ANNOTATION: 1}, [1, 3]),
+        ("annotations", {"iscrowd": None}, {ANNOTATION: 1}, [1, 3]),
+        ("annotations", {"image_id": "2"}, {ANNOTATION: 1}, [1, 2, 3]),
+        ("images", {"width": "100"}, {IMAGE: 1, LOST: 1}, [1, 3]),
+        ("images", {"file_name": 2}, {IMAGE: 1, LOST: 1}, [1, 3]),
+        ("images", {"id": None}, {IMAGE: 1}, [1, 3]),
+    ],
+)
+def test_rows_and_ground_truth_hold_the_same_images(tmp_path, key, change, counted, left):
+    content = truth()
+    content[key][1] |= change
+    path: Path = tmp_path / "gt.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert invoke("convert", "coco", path, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "rows.jsonl").exit_code == 0
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["sample_id"] for row in rows] == left
+    found = [
+        {"image_id": row["sample_id"], "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": 1}
+        for row in rows
+        for x1, y1, x2, y2 in row["objects"]["bbox"]
+    ]
+    (tmp_path / "found.json").write_text(json.dumps(found), encoding="utf-8")
+    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", path, "--out", tmp_path / "scored", "--json"]
+    refused = invoke(*command)
+    assert (refused.exit_code, f"$.{key}[1]" in refused.stderr) == (1, True)
+    scored = invoke(*command, "--on-error", "skip")
+    assert scored.exit_code == 0, scored.output
+    document = json.loads(scored.stdout)
+    assert (document["AP"], document["counts"]["images"]) == (1.0, len(left))
+    assert counted.items() <= document["counts"]["annotations_left_out"].items()
+
+
+def test_no_image_that_can_be_read(tmp_path):
+    content = truth()
+    content["images"] = ["1.jpg", {"id": "2", "file_name": "2.jpg", "width": 5, "height": 5}]
+    (tmp_path / "gt.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "found.json").write_text("[]", encoding="utf-8")
+    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", tmp_path / "gt.json", "--out", tmp_path / "scored"]
+    done = invoke(*command, "--on-error", "skip")
+    assert done.exit_code == 1
+    assert "gt.json: none of its images can be read" in done.stderr
+    assert f"2  {IMAGE}" in done.stderr
