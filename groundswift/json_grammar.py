@@ -21,16 +21,20 @@ from .reading import THINK_CLOSE, still_thinking, without_thinking, write_number
 from .token_grammar import TokenGrammar
 
 LARGEST = 999_999_999
+FENCE, FENCE_END = ("", "```json", "```"), ("", "```")
 
 
 @lru_cache
-def plain_rows(keys: JsonKeys, limit: float | None) -> msgspec.json.Decoder:
-    """Decoder of a list of objects that have nothing but a box or a point of whole numbers in the range, and a label."""
+def plain_rows(keys: JsonKeys, limit: float | None) -> tuple[msgspec.json.Decoder, msgspec.json.Decoder]:
+    """Decoders of a list of objects that have a box of whole numbers in the range and a label; or a box or a point, and perhaps a label."""
     number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST if limit is None else int(limit))]
     box = (tuple[number, number, number, number] | msgspec.UnsetType, msgspec.field(name=keys.box, default=msgspec.UNSET))
     point = (tuple[number, number] | msgspec.UnsetType, msgspec.field(name=keys.point, default=msgspec.UNSET))
-    fields = [("box", *box), ("point", *point), ("label", str, "")]
-    return msgspec.json.Decoder(list[msgspec.defstruct("PlainRow", fields, forbid_unknown_fields=True, gc=False)])
+    labelled = [("box", tuple[number, number, number, number], msgspec.field(name=keys.box)), ("label", str)]
+    any_of_them = [("box", *box), ("point", *point), ("label", str, "")]
+    rows = (msgspec.defstruct("PlainRow", fields, forbid_unknown_fields=True, gc=False) for fields in (labelled, any_of_them))
+    first, second = (msgspec.json.Decoder(list[row]) for row in rows)
+    return first, second
 
 
 def flat_objects(text: str, count: int) -> tuple[int, int, list[str]] | None:
@@ -39,9 +43,26 @@ def flat_objects(text: str, count: int) -> tuple[int, int, list[str]] | None:
     None where a label holds a closing brace, or not all have the same between them.
     """
     start = text.find("{")
+    if count == 1:
+        return start, 0, [text[start + 1 : text.rfind("}")]]
     between = text[text.find("}") + 1 : text.find("{", start + 1)]
     contents = text[start + 1 : text.rfind("}")].split("}" + between + "{")
     return (start, len(between), contents) if len(contents) == count == text.count("}") else None
+
+
+def is_prose(around: str) -> bool:
+    """Whether what is around a list has no brackets, and so nothing that could be read."""
+    return not any(bracket in around for bracket in "{}[]")
+
+
+def names_in(rows: Sequence[msgspec.Struct]) -> int:
+    """How many keys rows of one box or point each have."""
+    return 2 * len(rows) - [row.label for row in rows].count("")
+
+
+def colons_in(rows: Sequence[msgspec.Struct]) -> int:
+    """How many colons the labels of rows have."""
+    return "".join([row.label for row in rows]).count(":")
 
 
 class JsonGrammar:
@@ -52,7 +73,6 @@ class JsonGrammar:
     def __init__(self, keys: JsonKeys, inline: TokenGrammar | None = None) -> None:
         self.keys = keys
         self.inline = inline
-        self.quoted_box = f'"{keys.box}"'
 
     def check_label(self, label: str) -> None:
         """Raises GroundswiftError where a reader would take a piece of the label for a mark."""
@@ -92,7 +112,7 @@ class JsonGrammar:
         if said is None:
             return still_thinking()
         answer = (self._parse_plain(said, limit) if said is not text else None) or read_json(said, self.keys, limit)
-        if self.inline is None or not any(mark in said for mark in (self.inline.box_open, *self.inline.like)):
+        if self.inline is None or "<" not in said or not any(mark in said for mark in (self.inline.box_open, *self.inline.like)):
             return answer
         marked = self.inline.parse(said, limit)
         if not marked.objects:
@@ -107,28 +127,51 @@ class JsonGrammar:
     def _parse_plain(self, text: str, limit: float | None) -> Answer | None:
         """A well-formed answer, decoded in C; None for any other, and where braces or gaps tell no spans."""
         start, end = text.find("["), text.rfind("]") + 1
-        if text[:start].strip() not in ("", "```json", "```") or text[end:].strip() not in ("", "```"):
+        before, written, behind = text[:start], text[start:end], text[end:]
+        if (before.strip() not in FENCE or behind.strip() not in FENCE_END) and ("<" in text or not is_prose(before + behind)):
             return None
+        labelled, any_of_them = plain_rows(self.keys, limit)
         try:
-            rows = plain_rows(self.keys, limit).decode(text[start:end])
+            rows = labelled.decode(written)
         except (msgspec.DecodeError, UnicodeError):
-            return None
+            return self._parse_unlabelled(text, written, any_of_them)
         flat = flat_objects(text, len(rows))
-        if flat is None or text.count(self.quoted_box) > len(rows):  # a key twice in an object: the decoder keeps the last
+        colons = written.count(":")  # more than labels and keys have: a key twice in an object, of which the decoder keeps the last
+        if flat is None or (colons != 2 * len(rows) and ("\\" in written or colons != 2 * len(rows) + colons_in(rows))):
             return None
         start, between, contents = flat
-        objects, y_first, unset, located = [], self.keys.y_first, msgspec.UNSET, Located
+        objects, y_first, located = [], self.keys.y_first, Located
         add = objects.append
         for row, content in zip(rows, contents):  # noqa: B905 (as many; to ask takes time here)
             end = start + len(content) + 2
-            box = row.box
-            if box is not unset:
+            x1, y1, x2, y2 = box = row.box
+            if x2 < x1 or y2 < y1:
+                return None
+            add(located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
+            start = end + between
+        return Answer(objects, "ok", [])
+
+    def _parse_unlabelled(self, text: str, written: str, decoder: msgspec.json.Decoder) -> Answer | None:
+        """`_parse_plain` where an object has a point or no label; `written` is the list in the text."""
+        try:
+            rows = decoder.decode(written)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+        flat = flat_objects(text, len(rows))
+        colons = written.count(":")
+        if flat is None or (colons != len(rows) and ("\\" in written or colons != names_in(rows) + colons_in(rows))):
+            return None
+        start, between, contents = flat
+        objects, y_first, unset = [], self.keys.y_first, msgspec.UNSET
+        for row, content in zip(rows, contents):  # noqa: B905 (as many)
+            end = start + len(content) + 2
+            if (box := row.box) is not unset:
                 x1, y1, x2, y2 = box
                 if x2 < x1 or y2 < y1:
                     return None
-                add(located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
+                objects.append(Located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
             elif row.point is not unset:
-                add(located(row.label, None, self.keys.swapped(row.point), (start, end)))
+                objects.append(Located(row.label, None, row.point[::-1] if y_first else row.point, (start, end)))
             else:
                 return None
             start = end + between

@@ -20,6 +20,7 @@ KEYS_OF_ANYBODY = frozenset(
 )
 LABEL_KEYS = ("label", "category", "class", "name", "class_name", "category_name", "label_name", "object_name", "object", "ref")
 LABEL_KEYS += ("text_content", "text", "phrase", "caption", "description", "desc", "labels", "classes", "categories")
+ANY_LABEL_KEY = frozenset(LABEL_KEYS)
 WRAPPERS = KEYS_OF_ANYBODY | {"objects", "object", "detections", "detection", "results", "result", "annotations", "predictions", "items"}
 WRAPPERS |= {"data", "output", "answer", "response", "shapes", "instances", "parts", "children", "elements", "sub", "attributes", "image"}
 CORNERS = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
@@ -28,6 +29,10 @@ NUMBERS_ALONE = re.compile(rf"[\s()\[\]]*{NUMBER}(?:[\s(),;\[\]]+{NUMBER})*[\s()
 LONGEST_TEXT = 200  # characters of a string that may be numbers
 DEEPEST_LIST = 6  # lists in lists
 NOTHING = ("", "none", "null")
+FLAT_SIZES = ((2, 4), (2,))  # how many numbers a list of a box has, or of a point
+NUMBER_TYPES = frozenset([int, float, bool])
+PLAIN_TYPES = frozenset([int, float, type(None)])
+FEWEST_CORNERS = 4  # fields that name a box by its corners
 
 Fields = dict[str, object]
 Numbers = list[float | None]  # None stands for what is no number
@@ -61,27 +66,31 @@ class Found(NamedTuple):
 
 def read_object(fields: Fields, keys: JsonKeys, may_name: bool) -> Found | None:
     """The boxes of one object; None where it has none at all. `may_name`: whether its keys may be labels (`{"dog": [[...]]}`)."""
-    if not fields:
+    if not fields or (len(fields) < FEWEST_CORNERS and NUMBER_TYPES.issuperset(map(type, fields.values()))):
         return None
-    key = next((name for name in (keys.box, keys.point) if name in fields), None)
-    if key is None:
-        fields = {name.casefold().strip(): value for name, value in fields.items()}
-        key = next((name for name in (keys.box, keys.point) if name in fields), None)
-    if key is None:
-        return _without_key(fields, may_name)
-    if is_nothing(fields[key]) and not is_nothing(fields.get(keys.point)):
-        key = keys.point
-    value = fields[key]
+    if keys.box not in fields and keys.point not in fields:
+        fields = folded(fields)
+        if keys.box not in fields and keys.point not in fields:
+            return _without_key(fields, may_name)
+    points = keys.box not in fields or (is_nothing(fields[keys.box]) and not is_nothing(fields.get(keys.point)))
+    value = fields[keys.point if points else keys.box]
+    if isinstance(value, list) and len(value) in FLAT_SIZES[points] and PLAIN_TYPES.issuperset(map(type, value)):
+        return _labelled([value], fields, [])
     if is_nothing(value):
         return Found([], [], absent=True)
     if isinstance(value, dict):
-        return _named(value, fields, points=True)
+        return _named(folded(value), fields, points=True)
     read = numbers_in_text(value) if isinstance(value, str) else without_text(value)
     if not isinstance(read, list):
         return None
-    boxes = list(shapes(read, key == keys.point))
+    boxes = list(shapes(read, points))
     whole = all(numbers is not None and None not in numbers for numbers in boxes)
     return _labelled(boxes, fields, ["numbers_as_text"] if whole and read != value else [])
+
+
+def folded(fields: Fields) -> Fields:
+    """Fields with their names in lower case, without blanks around."""
+    return {name.casefold().strip(): value for name, value in fields.items()}
 
 
 def is_nothing(value: object) -> bool:
@@ -90,7 +99,7 @@ def is_nothing(value: object) -> bool:
         return value.strip().casefold() in NOTHING
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
-    return value is None or value == []
+    return value is None or (isinstance(value, list) and not value)
 
 
 def numbers_in_text(text: str) -> Numbers | None:
@@ -134,7 +143,9 @@ def _is_flat(value: object, size: int) -> bool:
 
 def _labelled(boxes: list[Numbers | None], fields: Fields, reasons: list[str]) -> Found:
     """Give each box its label: the one of the object, or one each where there are as many."""
-    labels, why = labels_of(fields)
+    if len(boxes) == 1 and isinstance(label := fields.get("label"), str):
+        return Found([(label, boxes[0])], reasons)
+    labels, why = labels_of(fields) if len(fields) > 1 else ([""], "")
     if len(labels) == 1:
         labels = labels * len(boxes)
     elif len(labels) != len(boxes):
@@ -144,7 +155,7 @@ def _labelled(boxes: list[Numbers | None], fields: Fields, reasons: list[str]) -
 
 def labels_of(fields: Fields) -> tuple[list[str], str]:
     """The labels of an object, under the first key that names one, and what is odd about them; [""] where there is none."""
-    for key in LABEL_KEYS:
+    for key in () if ANY_LABEL_KEY.isdisjoint(fields) else LABEL_KEYS:
         value = fields.get(key)
         if isinstance(value, str):
             return [value], ""
@@ -152,40 +163,43 @@ def labels_of(fields: Fields) -> tuple[list[str], str]:
             return value, ""
         if key in fields and (key == "label" or isinstance(value, (int, float))):
             return [str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""], "label_not_text"
-    folded = {name.casefold().strip(): value for name, value in fields.items()}
-    if folded.keys() != fields.keys():
-        return labels_of(folded)
-    return [""], "unknown_label_key" if any(isinstance(value, str) for value in fields.values()) else ""
+    if (others := folded(fields)).keys() != fields.keys():
+        return labels_of(others)
+    other = any(isinstance(value, str) and name not in KEYS_OF_ANYBODY for name, value in fields.items())
+    return [""], "unknown_label_key" if other else ""
 
 
 def _without_key(fields: Fields, may_name: bool) -> Found | None:
     """An object without the family's keys (they are in lower case here): corners by name, or labels as keys."""
-    named = _named(fields, fields, points=False)
-    if named is not None:
+    if len(fields) >= FEWEST_CORNERS and (named := _named(fields, fields, points=False)):
         return named
-    if fields and (all(map(is_nothing, fields.values())) or any(value == [] and name in WRAPPERS for name, value in fields.items())):
+    absent = [name for name, value in fields.items() if (not value or isinstance(value, (str, list))) and is_nothing(value)]
+    if absent and (len(absent) == len(fields) or any(fields[name] == [] and name in WRAPPERS for name in absent)):
         return Found([], [], absent=True)
-    for name in fields.keys() & KEYS_OF_ANYBODY:
-        if isinstance(fields[name], dict) and (named := _named(fields[name], fields, points=False)):
-            return named
-    if not may_name or not KEYS_OF_ANYBODY.isdisjoint(fields) or not all(map(_is_boxes, fields.values())):
+    if not KEYS_OF_ANYBODY.isdisjoint(fields):
+        within = (value for name, value in fields.items() if name in KEYS_OF_ANYBODY and isinstance(value, dict))
+        return next(filter(None, (_named(folded(corners), fields, points=False) for corners in within)), None)
+    if not may_name or not all(map(_is_boxes, fields.values())):
         return None
     return Found([(label, numbers) for label, value in fields.items() if value for numbers in shapes(value, False)], ["label_as_key"])
 
 
 def _is_boxes(value: object) -> bool:
     """Whether a value is a box, several, or the word that there is none, and nothing else."""
-    if not isinstance(value, list) or len(value) == 0:
+    if not isinstance(value, list) or not value or not isinstance(value[0], list) and len(value) != 4:
         return value == []
     return _is_flat(value, 4) or all(_is_flat(child, 4) for child in value)
 
 
 def _named(corners: Fields, fields: Fields, points: bool) -> Found | None:
-    """A box whose corners are named (`x1`, `xmin`, `left`), or a point (`x` and `y`) under the key of one; never x, y, width, height."""
-    corners = {name.casefold().strip(): value for name, value in corners.items()}
-    names = next((names for names in CORNERS if corners.keys() >= set(names)), None)
-    if names is None and points and corners.keys() == {"x", "y"}:
-        names = ("x", "y")
+    """A box whose corners are named (`x1`, `xmin`, `left`), or a point (`x` and `y`) under the key of one; never x, y, width, height.
+
+    The names of `corners` are in lower case.
+    """
+    if len(corners) >= FEWEST_CORNERS:
+        names = next((names for names in CORNERS if all(name in corners for name in names)), None)
+    else:
+        names = ("x", "y") if points and corners.keys() == {"x", "y"} else None
     if names is None:
         return None
     numbers = [corners[name] for name in names]

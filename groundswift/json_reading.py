@@ -14,7 +14,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 
-from .json_objects import KEYS_OF_ANYBODY, WRAPPERS, Fields, JsonKeys, Numbers, read_object, shapes
+from .json_objects import (
+    KEYS_OF_ANYBODY,
+    NUMBER_TYPES,
+    PLAIN_TYPES,
+    WRAPPERS,
+    Fields,
+    JsonKeys,
+    Numbers,
+    read_object,
+    shapes,
+)
 from .located import Answer, Located
 from .reading import NUMBER, Reading, as_number
 
@@ -95,6 +105,17 @@ def found_scalars(bare: str) -> tuple[Numbers, str]:
 short_scalars = lru_cache(maxsize=4096)(found_scalars)
 
 
+def has_other_key(fields: Fields) -> bool:
+    """Whether an object has numbers or lists under a name that any family may give to a box."""
+    if KEYS_OF_ANYBODY.isdisjoint(fields):
+        return False
+    return any(isinstance(fields[key], (list, dict, int, float)) for key in fields.keys() & KEYS_OF_ANYBODY)
+
+
+class _Several(list):
+    """The values of a key that an object has several times."""
+
+
 class JsonScan:
     """The state while one answer goes by. `keys`: the family's own; a thing under another family's key is told, and not placed."""
 
@@ -172,7 +193,8 @@ class JsonScan:
 
     def list_of_objects_ends(self) -> None:
         """A bracket outside objects closes, of a list that may hold objects or lists."""
-        self.place_lists(closed=True)
+        if self.lists:
+            self.place_lists(closed=True)
         if not self.depth:
             return self.odd("stray_bracket")
         self.depth -= 1
@@ -192,7 +214,7 @@ class JsonScan:
                     self.object_begins(position - 1)
                 elif bracket == "}":
                     self.brace_closes(position)
-                elif bracket in "()":
+                elif bracket == "(" or bracket == ")":
                     self.parenthesis(bracket)
                 elif self.fields is not None:
                     self.value_bracket(bracket)
@@ -207,7 +229,8 @@ class JsonScan:
             self.value_bracket("[" if bracket == "(" else "]")
 
     def object_begins(self, position: int) -> None:
-        self.place_lists()
+        if self.lists:
+            self.place_lists()
         if self.fields is not None and self.key is not None and not self.list and len(self.outer) < DEEPEST:
             self.outer.append((self.fields, self.key, self.start, self.list))
         elif self.list or self.fields is not None:
@@ -259,12 +282,14 @@ class JsonScan:
     def place_lists(self, closed: bool = False) -> None:
         """Two pairs that fill a list are the corners of a box, with a reason, for nobody says so; other pairs are points."""
         lists, self.lists = self.lists, []
-        if closed and [len(numbers) for numbers, _, _ in lists] == [2, 2]:
+        if closed and len(lists) == 2 and len(lists[0][0]) == len(lists[1][0]) == 2:
             (first, start, _), (second, _, end) = lists
             self.odd("nested_pairs")
             lists = [([*first, *second], start, end)]
         for numbers, start, end in lists:
-            for shape in shapes(numbers, False):
+            size = len(numbers)
+            flat = size != 8 and PLAIN_TYPES.issuperset(map(type, numbers))
+            for shape in (numbers if size in (2, 4) else None,) if flat else shapes(numbers, False):
                 self.place("", shape, (start, end))
 
     def bare(self, bare: str) -> None:
@@ -297,17 +322,19 @@ class JsonScan:
             self.close_lists()
         elif self.list:
             self.odd("malformed_box")
-        inner = self.fields
-        under = self.outer[-1][1] if self.outer else ""
+        if not self.outer:
+            self.place_object(end)
+            self.fields = self.key = self.list = None
+            return self.nest.clear()
+        inner, under = self.fields, self.outer[-1][1]
         corners = under in KEYS_OF_ANYBODY and self.outer[-1][3] is None and self.keys.box not in inner  # by name, of the one that holds it
         if not corners:
             self.place_object(end)
         self.fields = self.key = self.list = None
         self.nest.clear()
-        if self.outer:
-            self.fields, key, self.start, self.list = self.outer.pop()
-            self.fields[key] = inner if corners else HELD
-            self.key = None if self.list is None else key
+        self.fields, key, self.start, self.list = self.outer.pop()
+        self.fields[key] = inner if corners else HELD
+        self.key = None if self.list is None else key
 
     def unclosed_string(self, quoted: str, position: int, end: int) -> None:
         """At the end of the text it is cut, and its object with it; before, a brace in it is taken for the object's."""
@@ -327,8 +354,12 @@ class JsonScan:
         if key in self.fields and key in (self.keys.box, "label"):
             self.odd("repeated_key")
             before = self.fields[key]
+            if key == "label" and value == before:
+                return
+            if isinstance(before, _Several):
+                return before.append(value)
             many = isinstance(before, list) and before != [] and isinstance(before[0], (list, str))
-            value = [*before, value] if many else [before, value]
+            value = _Several([*before, value] if many else [before, value])
         self.fields[key] = value
 
     def place_object(self, end: int) -> None:
@@ -337,10 +368,9 @@ class JsonScan:
         found = read_object(fields, self.keys, may_name=not self.outer or under in WRAPPERS)
         if found is None:
             if self.keys.box in fields or not (self.outer or HELD in fields.values()):
-                other = any(isinstance(fields[key], (list, dict, int, float)) for key in fields.keys() & KEYS_OF_ANYBODY)
-                self.odd("other_key" if other else "no_box_in_object")
+                self.odd("other_key" if has_other_key(fields) else "no_box_in_object")
             return
-        if under in WRAPPERS or found.reasons or any(label for label, _ in found.boxes):
+        if under and (under in WRAPPERS or found.reasons or any(label for label, _ in found.boxes)):
             under = ""
         if under and found.boxes:
             self.odd("label_as_key")  # `{"dog": {"bbox_2d": [...]}}`
@@ -351,12 +381,14 @@ class JsonScan:
 
     def place(self, label: str, numbers: Numbers | None, span: tuple[int, int], ordered: bool = False) -> None:
         """Turn to our order, but for what is `ordered`; what is plain goes in at once, the rest with its reasons."""
-        if numbers is not None and len(numbers) % 2 == 0 and all(isinstance(number, (int, float)) for number in numbers):
-            numbers = self.keys.swapped(numbers) if self.keys.y_first and not ordered else numbers
-            if len(numbers) in (2, 4):
-                x1, y1, x2, y2 = numbers if len(numbers) == 4 else (*numbers, *numbers)
-                if 0 <= x1 <= x2 <= self.largest and 0 <= y1 <= y2 <= self.largest and (x2 > 1 or y2 > 1):
-                    box, point = ((x1, y1, x2, y2), None) if len(numbers) == 4 else (None, (x1, y1))
-                    return self.reading.objects.append(Located(label, box, point, span))
-            return self.reading.place(label, numbers, span)
-        return self.odd("malformed_box")
+        size = 1 if numbers is None else len(numbers)
+        if size % 2 or not NUMBER_TYPES.issuperset(map(type, numbers)):
+            return self.odd("malformed_box")
+        if self.keys.y_first and not ordered:
+            numbers = self.keys.swapped(numbers)
+        if size in (2, 4):
+            x1, y1, x2, y2 = numbers if size == 4 else (*numbers, *numbers)
+            if 0 <= x1 <= x2 <= self.largest and 0 <= y1 <= y2 <= self.largest and (x2 > 1 or y2 > 1):
+                box, point = ((x1, y1, x2, y2), None) if size == 4 else (None, (x1, y1))
+                return self.reading.objects.append(Located(label, box, point, span))
+        return self.reading.place(label, numbers, span)

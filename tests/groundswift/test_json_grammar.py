@@ -150,3 +150,50 @@ def test_hostile_text_is_read_in_linear_time(family):
         start = time.process_time()
         parse(text, family)
         assert time.process_time() - start < 1, kind
+
+
+@for_both
+@pytest.mark.parametrize("repeated", ['"label":"a",', '"label":"a","label":"b",', '"bbox_2d":[1,2,3,4],"box_2d":[1,2,3,4],'])
+def test_keys_repeated_in_an_object_are_read_in_linear_time(family, repeated):
+    """400,000 characters took 1.3 s and more while each repetition copied those before it."""
+    seconds = []
+    for size in (100_000, 400_000):
+        text = "[{" + repeated * (size // len(repeated)) + '"z": 1}]'
+        start = time.process_time()
+        parse(text, family)
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 8 * seconds[0] + 0.05
+
+
+@pytest.mark.parametrize("label", ["dog", "a: b", "no \\u003a colon"])
+@pytest.mark.parametrize("before", ["", "Here is the list:\n", "```json\n"])
+@pytest.mark.parametrize(
+    "first", ['{"point_2d": [1, 2], "label": "p"}', '{"bbox_2d": [1, 2, 3, 4]}', '{"bbox_2d": [1, 2, 3, 4], "label": "x"}']
+)
+def test_a_key_twice_in_an_object_is_noticed_whatever_is_around(first, before, label):
+    """The decoder keeps the last of two; the reader takes both boxes, with a reason."""
+    answer = parse(f'{before}[{first}, {{"bbox_2d": [1, 2, 3, 4], "bbox_2d": [5, 6, 7, 8], "label": "{label}"}}]', QWEN)
+    assert [located.box for located in answer.objects[1:]] == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    assert answer.reasons == ["repeated_key"]
+
+
+@pytest.mark.parametrize("behind", ["", "\n```", " These are all.", '\n```\nThe "dog" is left; (see above).'])
+@pytest.mark.parametrize("before", ["Here:\n", "Sure, 'dog': \n```json\n", "The boxes (two of them):\n"])
+@for_both
+def test_a_list_in_prose_is_read_as_the_list_alone(family, before, behind):
+    """Labels, order, spans and status; `without_thinking` and the reader of broken text are not needed for it."""
+    things = [Located("dog: a", (1, 2, 30, 40)), Located("cat", (5, 6, 70, 80))]
+    alone = format_answer(things, family).removeprefix("```json\n").removesuffix("\n```")
+    answer = parse(before + alone + behind, family)
+    assert (answer.objects, answer.status, answer.reasons) == (things, "ok", [])
+    read = [(before + alone + behind)[slice(*located.span)] for located in answer.objects]
+    assert read == [alone[slice(*located.span)] for located in parse(alone, family).objects]
+
+
+def test_a_value_that_is_a_number_list_in_a_string_is_no_label():
+    assert parse('[{"bbox_2d": "1, 2, 3, 4", "score": 0.5}]', QWEN).reasons == ["numbers_as_text"]
+
+
+def test_one_label_said_twice_is_one_label():
+    answer = parse('[{"bbox_2d": [1, 2, 3, 4], "label": "dog", "label": "dog"}]', QWEN)
+    assert (answer.objects, answer.reasons) == ([Located("dog", (1, 2, 3, 4))], ["repeated_key"])
