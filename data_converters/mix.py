@@ -30,7 +30,7 @@ from .faults import Fault, Notes, OnError
 from .lint.lines import LONGEST, decoded, lines_of
 from .lint.views import view_of
 
-INTEGER = re.compile(rb"-?[0-9]+")
+INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
 BLOCK = 1 << 16  # rows that are turned into Python's numbers at a time
 Told = Callable[[int], object]  # is told how much more is done
 
@@ -249,7 +249,7 @@ def plan_mix(sources: Sequence[Source], options: MixOptions, notes: Notes, told:
     ]
     report.duplicates, examples = shared_keys(keys)
     report.duplicate_examples = [_told_row(indexes[file], row) for file, row in examples]
-    report.ids_as_text = {int, str} <= set().union(*(index.id_types for index in indexes))
+    report.ids_as_text = has_both_types(set().union(*(index.id_types for index in indexes)))
     report.counts = dict(notes.left_out.counts.most_common())
     return Plan(indexes, files[order], rows[order], report)
 
@@ -302,13 +302,17 @@ def _told_row(index: LineIndex, row: int) -> str:
     return f"{index.path}: " + (f"sample_id {sample_id!r:.100}" if type(sample_id) in (int, str) else f"row {row + 1}, without sample_id")
 
 
+def has_both_types(types: set[type]) -> bool:
+    """Whether ids are both texts and numbers, which tools that know no whole numbers write as floats."""
+    return str in types and bool({int, float} & types)
+
+
 def with_id_as_text(line: bytes) -> bytes:
-    """A line whose sample_id is a whole number, with that number as text; other lines as they are."""
+    """A line whose sample_id is a whole number, also one as 7.0, with that number as text; other lines as they are."""
     row = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     sample_id = bytes(row.get("sample_id", b""))
-    if not INTEGER.fullmatch(sample_id):
-        return line
-    return msgspec.json.encode(row | {"sample_id": sample_id.decode()}) + b"\n"
+    number = INTEGER.fullmatch(sample_id)
+    return msgspec.json.encode(row | {"sample_id": number[1].decode()}) + b"\n" if number else line
 
 
 def copied_lines(plan: Plan, told: Told = lambda rows: None) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from groundswift.errors import GroundswiftError, fault
 
 from .faults import Notes
-from .mix import BLOCK, Copier, Told, shares, with_id_as_text
+from .mix import BLOCK, Copier, Told, has_both_types, shares, with_id_as_text
 from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -144,7 +144,7 @@ def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, notes: N
     part_of_group = stratified(*pairs, targets, options.seed) if options.stratify else at_random(targets, options.seed)
     part_of_row = part_of_group[grouping.of_row]
     report = reported(facts, grouping, pairs, part_of_group, parts, options)
-    report.ids_as_text = {int, str} <= facts.index.id_types
+    report.ids_as_text = has_both_types(facts.index.id_types)
     report.counts = dict(notes.left_out.counts.most_common())
     return SplitPlan(facts, part_of_row, report)
 

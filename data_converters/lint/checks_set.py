@@ -153,9 +153,9 @@ class SetFacts:
                     self.box_counts.add(box, place)
 
     def _note_type(self, sample_id: object, place: Place) -> None:
-        """Keep where each file has its first whole number and its first text as an id."""
-        if type(sample_id) in (int, str):
-            self.id_types.setdefault(place.file, {}).setdefault(type(sample_id), place)
+        """Keep where each file has its first number and its first text as an id."""
+        if type(sample_id) in (int, float, str):
+            self.id_types.setdefault(place.file, {}).setdefault(str if isinstance(sample_id, str) else int, place)
 
     def _types(self) -> Iterator[SetFound]:
         for firsts in self.id_types.values():

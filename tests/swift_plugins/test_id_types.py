@@ -81,6 +81,8 @@ def test_rows_with_ids_of_their_own_have_texts(plugin, tmp_path, name):
         ([[1, 2], ["a", "b"]], str),
         ([[1, "a"], [2, 3]], str),
         ([[1, "a", 2]], str),
+        ([[1.0, 2.0], ["a"]], str),
+        ([["a", 3.0]], str),
         ([[1, 2], [3, 4]], int),
         ([["1", "2"], ["3"]], str),
     ],
@@ -113,7 +115,7 @@ def test_parts_have_one_type(plugin, tmp_path, ids, kind):
         assert len(streamed(tmp_path / "parts" / f"{name}.jsonl")) == 2
 
 
-@pytest.mark.parametrize("ids", [[7, "x8"], ["x8", 7], ["1", "2", 3], [1, None, "2"]])
+@pytest.mark.parametrize("ids", [[7, "x8"], [7.0, "x8"], ["x8", 7], ["1", "2", 3], [1, None, "2"]])
 def test_lint_finds_a_file_that_a_stream_stops_at(plugin, tmp_path, ids):
     from pyarrow import ArrowException
 
