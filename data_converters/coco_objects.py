@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import msgspec
 
-from groundswift.coco_file import IGNORED, REPEATED, ROTATED, CocoAnnotation, CocoFile, CocoImage, Ignored, annotation_fault
+from groundswift.coco_file import IGNORED, REPEATED, ROTATED, SAME_ID, CocoAnnotation, CocoFile, CocoImage, Ignored, annotation_fault
 from groundswift.records import whole
 
 from .coco_columns import CocoColumns, ImageItem
@@ -66,7 +66,7 @@ def annotations_by_image(coco: CocoFile | CocoColumns, notes: Notes) -> dict[int
         if row.id is not None:
             if row.id in seen:
                 thing = f"annotation {row.id} on image {row.image_id}"
-                notes.add(Fault("annotation id repeated", thing, "an earlier annotation has this id", "each id once"))
+                notes.add(Fault(SAME_ID, thing, "an earlier annotation has this id", "each id once"))
                 continue
             seen.add(row.id)
         rows.append(row)

@@ -21,6 +21,7 @@ from groundswift.coco_file import (
     ONE_IMAGE,
     REPEATED,
     ROTATED,
+    SAME_ID,
     CocoAnnotation,
     CocoCategory,
     CocoFile,
@@ -86,9 +87,11 @@ def truth_from_coco(
     Raises GroundswiftError where ids or sizes are ambiguous and, unless `on_error` is `skip`, where annotations cannot be used; with
     `skip` those are counted in `tally`.
     """
-    coco = _without_roots(coco)
-    _stop_at(structural_faults(coco, path, sizes_needed=False))
     tally = tally if tally is not None else Tally()
+    coco = _without_roots(coco)
+    if on_error == "skip":
+        coco = CocoFile(coco.images, list(_first_of_each_id(coco.annotations, tally)), coco.categories)
+    _stop_at(structural_faults(coco, path, sizes_needed=False))
     images = sorted(coco.images, key=lambda image: image.id)
     categories = sorted(coco.categories, key=lambda category: category.id)
     image_of = {image.id: image for image in images}
@@ -120,6 +123,17 @@ def _without_roots(coco: CocoFile) -> CocoFile:
         return coco
     roots = {each.id for each in empty_roots(coco.categories, {row.category_id for row in coco.annotations}) if names[each.name] > 1}
     return CocoFile(coco.images, coco.annotations, [each for each in coco.categories if each.id not in roots])
+
+
+def _first_of_each_id(annotations: Iterable[CocoAnnotation], tally: Tally) -> Iterator[CocoAnnotation]:
+    """The annotations but those with the id of an earlier one, as the converter skips them."""
+    seen: set[int] = set()
+    for row in annotations:
+        if row.id is not None and row.id in seen:
+            tally.add(SAME_ID, f"annotation {row.id} on image {row.image_id}")
+            continue
+        seen.add(row.id)
+        yield row
 
 
 def _one_id_an_image(coco: CocoFile, path: str | Path, on_error: OnError, tally: Tally | None) -> CocoFile:

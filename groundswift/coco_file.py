@@ -67,6 +67,7 @@ IGNORED: dict[str, str] = {  # what is done with objects marked `ignore: 1` -> t
 ROTATED = "rotated box, its axis-aligned box taken"  # a reason to count by
 REPEATED = "the same box of the same class again, skipped"  # a reason to count by
 ONE_IMAGE = "image under two ids"  # a reason to count by
+SAME_ID = "annotation id repeated"  # a reason to count by
 UNKNOWN_WH = (0, 0)  # the size of an image whose size the file does not state
 
 

@@ -28,6 +28,15 @@ def invoke(*words: object) -> Any:
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
+def perfect(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """COCO results that are right by the rows."""
+    return [
+        {"image_id": row["sample_id"], "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": 1}
+        for row in rows
+        for x1, y1, x2, y2 in row["objects"]["bbox"]
+    ]
+
+
 @pytest.mark.parametrize(
     ("key", "change", "counted", "left"),
     [
@@ -49,20 +58,35 @@ def test_rows_and_ground_truth_hold_the_same_images(tmp_path, key, change, count
     assert invoke("convert", "coco", path, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "rows.jsonl").exit_code == 0
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["sample_id"] for row in rows] == left
-    found = [
-        {"image_id": row["sample_id"], "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": 1}
-        for row in rows
-        for x1, y1, x2, y2 in row["objects"]["bbox"]
-    ]
-    (tmp_path / "found.json").write_text(json.dumps(found), encoding="utf-8")
+    (tmp_path / "found.json").write_text(json.dumps(perfect(rows)), encoding="utf-8")
     command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", path, "--out", tmp_path / "scored", "--json"]
     refused = invoke(*command)
     assert (refused.exit_code, f"$.{key}[1]" in refused.stderr) == (1, True)
     scored = invoke(*command, "--on-error", "skip")
     assert scored.exit_code == 0, scored.output
     document = json.loads(scored.stdout)
-    assert (document["AP"], document["counts"]["images"]) == (1.0, len(left))
+    assert (document["AP"], document["counts"]["images"]) == (pytest.approx(1), len(left))
     assert counted.items() <= document["counts"]["annotations_left_out"].items()
+
+
+@pytest.mark.parametrize(
+    ("ids", "kept"), [((1, 1, 2, 3), (1, 1, 1)), ((1, 2, 3, 1), (2, 1, 0)), ((7, 7, 8, 7), (1, 1, 0)), ((1, 2, None, None), (2, 1, 1))]
+)
+def test_the_first_annotation_of_an_id_counts(tmp_path, ids, kept):
+    content = truth()
+    content["annotations"].insert(1, {"image_id": 1, "category_id": 1, "bbox": [60, 40, 20, 20]})
+    content["annotations"] = [row | {"id": number} for row, number in zip(content["annotations"], ids, strict=True)]
+    path = tmp_path / "gt.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert invoke("convert", "coco", path, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "rows.jsonl").exit_code == 0
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [len(row["objects"]["bbox"]) for row in rows] == [count for count in kept if count]
+    (tmp_path / "found.json").write_text(json.dumps(perfect(rows)), encoding="utf-8")
+    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", path, "--out", tmp_path / "scored", "--json"]
+    assert invoke(*command).exit_code == (len(set(ids) - {None}) < 4 - ids.count(None))
+    document = json.loads(invoke(*command, "--on-error", "skip").stdout)
+    assert document["AP"] == pytest.approx(1)
+    assert document["counts"]["annotations_left_out"].get("annotation id repeated", 0) == 4 - sum(kept)
 
 
 def test_no_image_that_can_be_read(tmp_path):
