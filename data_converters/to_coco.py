@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, fault
 from groundswift.records import whole
 from groundswift.storage import absolute
 from groundswift.writing import write_whole
@@ -20,6 +21,8 @@ from .faults import Notes
 from .row_boxes import BoxesOptions, Gathered, Picture, gathered
 
 DIGITS = 6  # of a width or height in px: x2 - x1 comes out as the decimal number that it was made of
+
+WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)  # an id as text
 
 
 class OutImage(msgspec.Struct, omit_defaults=True):
@@ -65,8 +68,8 @@ class OutFile(msgspec.Struct):
 class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
     """Turn swift rows into one COCO file: images, annotations (boxes as x, y, width, height), categories.
 
-    An image's id is the sample_id of its rows where that is a whole number; other images are numbered, and their
-    sample_id stands beside. file_name is relative to DIR, or to the deepest folder that holds all pictures. Rows about
+    An image's id is the sample_id of its rows where that is a whole number, also as text; other images are numbered, and
+    their sample_id stands beside. file_name is relative to DIR, or to the deepest folder that holds all pictures. Rows about
     one picture are merged: a box that several of them name is written once. Category ids are those of --categories, or
     1, 2, ... by first appearance. The result is what `groundswift eval coco-map --gt` takes.
 
@@ -94,6 +97,8 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
         if self.form == "results" and not self.answers:
             raise GroundswiftError("--form results are boxes with a score; expected --answers too")
         found = gathered(self, notes, progress)
+        if self.form == "results":
+            check_own_ids(found.pictures.values())
         coco = coco_of(found, self.images)
         reading = self.reading()
         if reading is not None:
@@ -134,6 +139,14 @@ def results_of(coco: OutFile) -> list[OutResult]:
     return [OutResult(row.image_id, row.category_id, row.bbox) for row in coco.annotations]
 
 
+def check_own_ids(pictures: Iterable[Picture]) -> None:
+    """Raises GroundswiftError where an image would be numbered: results hold ids alone, and would name an image of the ground truth."""
+    for picture in pictures:
+        if own_id(picture) is None:
+            ids = ", ".join(map(repr, picture.sample_ids)) or "none"
+            raise fault(picture.path, f"sample_id {ids}", "one whole number for each image, or --form annotations")
+
+
 def image_ids(pictures: list[Picture]) -> list[int]:
     """An id for each picture: the whole-number sample_id that all its rows have, else the next number above those.
 
@@ -150,8 +163,9 @@ def image_ids(pictures: list[Picture]) -> list[int]:
 
 
 def own_id(picture: Picture) -> int | None:
-    """The whole-number sample_id that all rows of a picture have, and no other picture is in."""
-    only = next(iter(picture.sample_ids)) if picture.alone and len(picture.sample_ids) == 1 else None
+    """The whole-number sample_id that all rows of a picture have, also as text, and no other picture is in."""
+    own = {int(each) if isinstance(each, str) and WHOLE.fullmatch(each) else each for each in picture.sample_ids}
+    only = next(iter(own)) if picture.alone and len(own) == 1 else None
     return only if isinstance(only, int) else None
 
 

@@ -109,6 +109,22 @@ def test_results_are_scored_as_the_answers_are(folder):
     assert json.loads(by_boxes.stdout)["AP"] == json.loads(by_text.stdout)["AP"]
 
 
+@pytest.mark.parametrize(
+    ("sample_id", "image_id"), [(7, 7), ("7", 7), ("-3", -3), ("x/7", None), ("07", None), ("7.5", None), ("", None), (None, None)]
+)
+def test_results_have_the_ids_of_the_ground_truth(folder, sample_id, image_id):
+    """Mixes and streams have ids as text; an image that was numbered would be another one in the ground truth."""
+    data = write_lines(folder / "result.jsonl", result(answer(SAID, "qwen2_vl"), sample_id))
+    options = ("convert", "to-coco", data, "--answers", "--family", "qwen2_vl")
+    done = run(*options, "--form", "results", "--out", folder / "predictions.json")
+    if image_id is None:
+        assert done.exit_code == 1
+        assert "expected one whole number for each image, or --form annotations" in done.output
+        assert run(*options, "--out", folder / "predictions.json").exit_code == 0
+    else:
+        assert {each["image_id"] for each in json.loads((folder / "predictions.json").read_text())} == {image_id}
+
+
 def test_what_cannot_be_used_is_counted(folder):
     said = answer([*SAID, ("cow", [1, 1, 99, 99])], "qwen2_vl")
     rows = [result(said), result("I see a cat.", 8), result("<|object_ref_start|>cat<|object_ref_end|><|box_start|>(1", 9)]
