@@ -26,7 +26,8 @@ FORMAT = 1
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a run had in force. `limits` are areas in px, whole tokens and no defaults left out; `template` is swift's name of it.
 
-    `versions`: of the libraries that make the model's input, by name. `format`: of this file; readers refuse a later one.
+    `versions`: of the libraries that make the model's input, by name. `data_files`: of a training, the fingerprint of each local file that
+    it reads, by absolute path. `format`: of this file; readers refuse a later one.
     """
 
     family: str
@@ -35,6 +36,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     space: str
     limits: Limits
     versions: dict[str, str]
+    data_files: dict[str, str] = {}
     format: int = FORMAT
 
 

@@ -17,12 +17,15 @@ from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, Eno
 from groundswift.swift_plugins.grounding.guards import warn_of_versions
 from groundswift.swift_plugins.grounding.hub_sets import hub_sets
 from groundswift.swift_plugins.grounding.metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
+from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
+from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
 from groundswift.swift_plugins.grounding.spawned import stop_waiting_for_the_dead
 from groundswift.swift_plugins.grounding.templates import template_metas
+from groundswift.swift_plugins.grounding.tied_weights import warn_of_tied_weights
 from groundswift.swift_plugins.grounding.unanswered import set_unreadable_rows_aside
 
 MENDS = (
@@ -38,6 +41,9 @@ MENDS = (
     mends.print_errors_plainly,
     record_runs,
     save_for_plain_transformers,
+    merge_qlora_into_full_weights,
+    warn_of_ignored_options,
+    warn_of_tied_weights,
     stop_waiting_for_the_dead,
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from swift.arguments import BaseArguments, DeployArguments, InferArguments, SftArguments
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger, is_master
@@ -23,6 +24,7 @@ from groundswift.resizing import Limits
 from groundswift.run_record import FOLDER_RECORD, RESULT_SUFFIX, RunRecord, differing_limits, read_record, record_of_folder, write_record
 from groundswift.spaces import space_row
 
+from .data_files import fingerprints
 from .mends import wrap_once
 
 LIBRARIES = ("ms-swift", "transformers", "torch", "qwen-vl-utils")
@@ -89,7 +91,8 @@ def record_runs() -> None:
             save(self, output_dir)
             now = record_of(self.template, self.max_pixels) if isinstance(self, SftArguments) and is_master() else None
             if now is not None:
-                write_record(Path(output_dir or self.output_dir, FOLDER_RECORD), now)
+                files = fingerprints([*self.dataset, *self.cached_dataset])
+                write_record(Path(output_dir or self.output_dir, FOLDER_RECORD), replace(now, data_files=files))
 
         return save_args
 
@@ -98,13 +101,22 @@ def record_runs() -> None:
             save(self, output_dir, state_dict)
             now = record_of(self.template.template_meta.template_type, self.template.max_pixels)
             if now is not None:
-                write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), now)
+                files = data_files_of(self.args.output_dir)
+                write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), replace(now, data_files=files))
 
         return _save
 
     wrap_once(BaseArguments, "get_template", with_comparison)
     wrap_once(BaseArguments, "save_args", with_record)
     wrap_once(SwiftMixin, "_save", with_record_in_checkpoint)
+
+
+def data_files_of(output_dir: str) -> dict[str, str]:
+    """The fingerprints that a training took at its start, from the record in its output folder; empty where that has gone."""
+    try:
+        return read_record(Path(output_dir, FOLDER_RECORD)).data_files
+    except GroundswiftError:
+        return {}
 
 
 def travel_with_the_model(model_meta: Any) -> None:

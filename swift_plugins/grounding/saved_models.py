@@ -6,7 +6,6 @@ comes from its template and its limits from environment and options: none of the
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,7 +28,9 @@ from groundswift.writing import write_whole
 
 from .chat_template import Chosen, choose, warning_of
 from .mends import wrap_once
+from .quantised_runs import load_as_saved
 from .run_record import record_of, records_of_sources
+from .settings import read_settings, write_settings
 from .templates import PADDING
 
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
@@ -114,6 +115,7 @@ def complete(folder: Path, origin: Origin) -> None:
     size = processor_size(origin.family, origin.limits)
     if size is not None:
         write_size(folder, size)
+    load_as_saved(folder)
 
 
 def write_chat_template(folder: Path, text: str) -> None:
@@ -154,20 +156,6 @@ def write_size(folder: Path, size: dict[str, int]) -> None:
             if older in images:
                 images[older] = size[edge]
         write_settings(folder / name, settings)
-
-
-def read_settings(path: Path) -> dict[str, Any] | None:
-    """A JSON object in a file; None where there is none."""
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return settings if isinstance(settings, dict) else None
-
-
-def write_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write a JSON object as transformers does."""
-    write_whole(path, [json.dumps(settings, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 
 def differences(family: Family, limits: Limits) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +48,21 @@ def plugin() -> Path:
     path = ROOT / "swift_plugins" / "register.py"
     import_external_file(str(path))
     return path
+
+
+@pytest.fixture
+def warned(plugin: Path) -> Iterator[list[str]]:
+    """What swift warns of, as a list of messages."""
+    messages: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    listener = Listener(logging.WARNING)
+    logging.getLogger("swift").addHandler(listener)
+    yield messages
+    logging.getLogger("swift").removeHandler(listener)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -48,21 +47,12 @@ def tokens(monkeypatch):
 
 
 @pytest.fixture
-def told(plugin):
-    """What swift warns of, as a list of messages."""
+def told(warned):
+    """What swift warns of, with what it has once said said again."""
     from groundswift.swift_plugins.grounding import run_record
 
     run_record.TOLD.clear()
-    messages: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-
-    listener = Listener(logging.WARNING)
-    logging.getLogger("swift").addHandler(listener)
-    yield messages
-    logging.getLogger("swift").removeHandler(listener)
+    return warned
 
 
 def train(model: Path, plugin: Path, night: Path, out: Path, *words: str, template: str = "qwen2_5_vl_grounding") -> Path:

@@ -1,0 +1,152 @@
+"""QLoRA runs: merged without `--quant_method` they are full weights, loaded as such; wherever they are quantised again, swift says so."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
+MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
+QUIET = ["--torch_dtype", "float32", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
+QUIET += ["--split_dataset_ratio", "0", "--save_steps", "1"]
+FOUR_BITS = ["--quant_method", "bnb", "--quant_bits", "4"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(plugin, toys, tmp_path_factory) -> Path:
+    """One LoRA step on the embedded model in 4 bits."""
+    from swift import sft_main
+
+    out = tmp_path_factory.mktemp("qlora")
+    words = [
+        "--dataset",
+        f"{toys / 'toys.jsonl'}#2",
+        "--tuner_type",
+        "lora",
+        "--torch_dtype",
+        "float32",
+        "--fp16",
+        "false",
+        "--max_steps",
+        "1",
+    ]
+    sft_main([*MODEL, *QUIET, *FOUR_BITS, *words, "--custom_register_path", str(plugin), "--output_dir", str(out)])
+    return out / "checkpoint-1"
+
+
+def test_a_qlora_run_is_merged_into_the_folder_asked_for(checkpoint, toys, warned, tmp_path):
+    """Full weights that `swift infer` loads in full; and in 4 bits only where that is said."""
+    from swift import export_main
+    from swift.arguments import InferArguments
+
+    asked, full = tmp_path / "asked", Path(f"{checkpoint}-merged")
+    export_main(["--adapters", str(checkpoint), "--merge_lora", "true", "--output_dir", str(asked)])
+    assert f"{checkpoint}: trained with --quant_method bnb; merged into full weights in {asked}. To quantise them, give " in "\n".join(
+        warned
+    )
+    assert "quantization_config" not in json.loads((asked / "config.json").read_text())
+    assert not full.exists()
+    args = InferArguments(model=str(asked), attn_impl="sdpa")
+    assert (args.quant_method, args.quant_bits, args.template) == (None, None, "qwen2_vl_grounding")
+    warned.clear()
+    model, _ = args.get_model_processor()
+    assert {type(module).__name__ for module in model.modules() if "Linear" in type(module).__name__} == {"Linear"}
+    assert not [text for text in warned if "full weights" in text]
+    export_main(["--adapters", str(checkpoint), "--merge_lora", "true", "--output_dir", str(tmp_path / "four"), *FOUR_BITS])
+    assert json.loads((tmp_path / "four" / "config.json").read_text())["quantization_config"]["load_in_4bit"]
+
+
+@pytest.fixture
+def folder(plugin, tmp_path) -> Path:
+    """Settings of a merged folder as swift writes them."""
+    (tmp_path / "args.json").write_text(json.dumps({"quant_method": "bnb", "quant_bits": 8, "tuner_type": "lora", "seed": 1}))
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 128}))
+    return tmp_path
+
+
+def loaded(folder: Path, **given) -> str | None:
+    from groundswift.swift_plugins.grounding.quantised_runs import quantised_again
+
+    args = {"adapters": [], "quant_method": "bnb", "load_args": True, "ckpt_dir": str(folder), "model": str(folder)}
+    return quantised_again(SimpleNamespace(**args | given))
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({}, "set quant_method and quant_bits to null there, or give --load_args false"),
+        ({"merge_lora": True}, "instead of --adapters and --merge_lora"),
+        ({"load_args": False}, None),
+        ({"quant_method": None}, None),
+        ({"quant_method": "hqq"}, None),
+        ({"adapters": ["a"]}, None),
+        ({"ckpt_dir": None}, None),
+    ],
+    ids=str,
+)
+def test_full_weights_that_are_quantised_again_are_named(folder, given, remedy):
+    text = loaded(folder, **given)
+    assert text is None if remedy is None else text.startswith(f"{folder}: full weights, loaded with --quant_method bnb") and remedy in text
+
+
+def test_a_quantised_folder_is_loaded_as_it_is(folder):
+    from groundswift.swift_plugins.grounding.quantised_runs import load_as_saved
+
+    (folder / "config.json").write_text(json.dumps({"quantization_config": {"load_in_8bit": True}}))
+    before = (folder / "args.json").read_bytes()
+    load_as_saved(folder)
+    assert (folder / "args.json").read_bytes() == before
+    assert loaded(folder) is None
+
+
+@pytest.mark.parametrize("method", ["bnb", "hqq", "eetq", "quanto"])
+def test_full_weights_are_loaded_in_full(folder, method):
+    from groundswift.swift_plugins.grounding.quantised_runs import load_as_saved
+
+    (folder / "args.json").write_text(json.dumps({"quant_method": method, "quant_bits": 8, "seed": 1}))
+    load_as_saved(folder)
+    assert json.loads((folder / "args.json").read_text()) == {"quant_method": None, "quant_bits": None, "seed": 1}
+
+
+def export(folder: Path, options: list[str] | None, **given) -> tuple:
+    from groundswift.swift_plugins.grounding.quantised_runs import export_full_weights
+
+    args = {"adapters": ["CKPT"], "quant_method": "bnb", "quant_bits": 8, "load_args": True, "ckpt_dir": str(folder), "merge_lora": True}
+    export_full_weights(made := SimpleNamespace(**args | {"output_dir": "out"} | given), options)
+    return made.quant_method, made.quant_bits, made.output_dir
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "expected"),
+    [
+        (["--output_dir", "out"], {}, (None, None, "out")),
+        (["--output-dir=out"], {}, (None, None, "out")),
+        ([], {}, (None, None, "CKPT-merged")),
+        (["--quant_method", "bnb"], {}, ("bnb", 8, "out")),
+        (["--quant-method=bnb"], {}, ("bnb", 8, "out")),
+        ([], {"merge_lora": False}, ("bnb", 8, "out")),
+        ([], {"load_args": False}, ("bnb", 8, "out")),
+        ([], {"quant_method": "awq"}, ("awq", 8, "out")),
+        (None, {}, ("bnb", 8, "out")),
+    ],
+    ids=str,
+)
+def test_only_a_quantisation_that_was_typed_is_done(folder, warned, options, given, expected):
+    assert export(folder, options, **given) == expected
+    if options is None:
+        assert warned == [
+            "CKPT: trained with --quant_method bnb, and this export has it too: out will be quantised, CKPT-merged has the full weights"
+        ]
+
+
+def test_the_options_of_the_command_are_those_of_its_process(plugin, monkeypatch):
+    from groundswift.swift_plugins.grounding.quantised_runs import options_of
+
+    monkeypatch.setattr(sys, "argv", ["/somewhere/swift/cli/export.py", "--merge_lora", "true"])
+    assert options_of(SimpleNamespace()) == ["--merge_lora", "true"]
+    monkeypatch.setattr(sys, "argv", ["script.py", "--merge_lora", "true"])
+    assert options_of(SimpleNamespace()) is None

@@ -1,0 +1,57 @@
+"""LoRA on a tied embedding or head: named before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
+WORDS = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
+WORDS += ["--torch_dtype", "float32", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
+WORDS += ["--split_dataset_ratio", "0", "--tuner_type", "lora", "--max_steps", "1", "--save_strategy", "no"]
+
+
+class BeforeTheFirstStep(Exception):
+    """Raised where transformers' own training begins."""
+
+
+@pytest.fixture
+def at_the_start(plugin, toys, warned, monkeypatch, tmp_path) -> Callable[..., list[str]]:
+    """What is warned of tied weights in a training by swift, until its first step."""
+    from swift import sft_main
+    from transformers import Trainer
+
+    def stop(*_args, **_more):
+        raise BeforeTheFirstStep
+
+    given = [*WORDS, "--custom_register_path", str(plugin), "--dataset", f"{toys / 'toys.jsonl'}#2", "--output_dir", str(tmp_path)]
+    monkeypatch.setattr(Trainer, "train", stop)
+
+    def texts(*words: str) -> list[str]:
+        with pytest.raises(BeforeTheFirstStep):
+            sft_main([*given, *words])
+        return [text for text in warned if "embedding and head share one weight" in text]
+
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--target_modules", "lm_head"], "head"),
+        (["--target_modules", "q_proj", "embed_tokens"], "embedding"),
+        (["--target_modules", "all-linear", "all-embedding"], "embedding"),
+        (["--target_modules", "lm_head", "embed_tokens"], "embedding and the head"),
+        (["--target_regex", ".*(lm_head|v_proj)$"], "head"),
+        (["--target_modules", "lm_head", "--use_dora", "true"], "head"),
+        (["--target_modules", "all-linear"], None),
+        (["--target_modules", "q_proj", "--modules_to_save", "lm_head"], None),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_lora_on_tied_weights_is_named_before_the_first_step(at_the_start, words, named):
+    found = at_the_start(*words)
+    assert len(found) == (named is not None)
+    assert named is None or found[0].startswith(f"the adapter is on the {named} of a model") and "--modules_to_save lm_head" in found[0]
