@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from groundswift.boxes import as_boxes, xywh_to_xyxy
-from groundswift.errors import Tally, fault
+from groundswift.errors import GroundswiftError, Tally, fault
 
 from .predictions import Predictions, explained_by_space
 from .space_check import BoxSample, Explanation
@@ -40,7 +40,7 @@ def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tal
     category_index = {category_id: index for index, category_id in enumerate(truth.category_ids)}
     left_out = tally if tally is not None else Tally()
     kept = []
-    for number, row in enumerate(_decoded(path)):
+    for number, row in enumerate(_decoded(path)) if on_error == "stop" else _readable(path, left_out):
         reason = _result_fault(row, image_index, category_index)
         if reason is None:
             kept.append(row)
@@ -93,6 +93,26 @@ def _decoded(path: str | Path) -> list[CocoResult]:
         raise fault(path, str(error), expected) from None
     except (ValueError, RecursionError):
         raise fault(path, f"not JSON ({problem})", expected) from None
+
+
+def _readable(path: str | Path, left_out: Tally) -> Iterator[tuple[int, CocoResult]]:
+    """The predictions with their index from 0; those of other types are counted. Raises GroundswiftError where the file is no list."""
+    try:
+        yield from enumerate(_decoded(path))
+    except GroundswiftError:
+        try:
+            parts = msgspec.json.decode(Path(path).read_bytes(), type=list[msgspec.Raw])
+        except (OSError, msgspec.MsgspecError):
+            parts = None
+        if parts is None:
+            raise
+        for number, part in enumerate(parts):
+            try:
+                row = msgspec.json.decode(part, type=CocoResult)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                left_out.add("prediction unreadable", f"prediction {number}")
+                continue
+            yield number, row
 
 
 def _result_fault(row: CocoResult, image_index: dict[int, int], category_index: dict[int, int]) -> str | None:

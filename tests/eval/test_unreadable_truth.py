@@ -99,3 +99,19 @@ def test_no_image_that_can_be_read(tmp_path):
     assert done.exit_code == 1
     assert "gt.json: none of its images can be read" in done.stderr
     assert f"2  {IMAGE}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"image_id": "2"}, {"category_id": "cat"}, {"image_id": True}, {"bbox": ["20", 10, 20, 20]}, {"score": "0.9"}, {"bbox": None}],
+)
+def test_predictions_of_other_types_are_skipped_and_counted(tmp_path, change):
+    (tmp_path / "gt.json").write_text(json.dumps(truth()), encoding="utf-8")
+    found = [{key: row[key] for key in ("image_id", "category_id", "bbox")} | {"score": 1} for row in truth()["annotations"]]
+    found[1] |= change
+    (tmp_path / "found.json").write_text(json.dumps(found), encoding="utf-8")
+    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", tmp_path / "gt.json", "--out", tmp_path / "scored"]
+    assert invoke(*command, "--json").exit_code == 1
+    counts = json.loads(invoke(*command, "--json", "--on-error", "skip").stdout)["counts"]
+    reason = "no bbox" if change == {"bbox": None} else "prediction unreadable"
+    assert (counts["predictions"], counts["predictions_left_out"]) == (2, {reason: 1})
