@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
 from groundswift.boxes import Boxes, as_boxes
 from groundswift.family import family_row
 from groundswift.grammars import GRAMMARS
+from groundswift.located import as_cut
 from groundswift.spaces import space_row
 
 from .placement import count_boxes, place_boxes
@@ -31,19 +33,22 @@ class BareAnswers:
     sample: BoxSample
 
 
-def boxes_of_answers(texts: Sequence[str | None], sizes_wh: Sequence[tuple[int, int]], rules: Rules, names: Sequence[str]) -> BareAnswers:
+def boxes_of_answers(
+    texts: Sequence[str | None], sizes_wh: Sequence[tuple[int, int]], rules: Rules, names: Sequence[str], cut: Sequence[bool] | None = None
+) -> BareAnswers:
     """Parse and place answers, one a sample; `sizes_wh` are those of their images, `names` say in errors and counts which sample it is.
+    `cut`: which answers stopped at their token limit, where that is known.
 
     Labels are ignored. Boxes are cut at the border of their image; one that has no area there stays, empty, in its place.
     """
     parse, limit = GRAMMARS[family_row(rules.family).grammar].parse, space_row(rules.space_name).largest
     counts, statuses, written, index = Counts(), [], [], []
-    for number, text in enumerate(texts):
+    for number, (text, stopped) in enumerate(zip(texts, cut or repeat(False), strict=False)):
         if text is None:
             statuses.append("missing")
             continue
         counts.read += 1
-        answer = parse(text, limit)
+        answer = as_cut(parse(text, limit)) if stopped else parse(text, limit)
         statuses.append(answer.status)
         counts.reasons.update(answer.reasons)
         boxes = [located.box for located in answer.objects if located.box is not None]

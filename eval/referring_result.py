@@ -27,6 +27,7 @@ class Asked:
 
     questions: dict[Key, Referred] = field(default_factory=dict)
     responses: dict[Key, str] = field(default_factory=dict)
+    cut: set[Key] = field(default_factory=set)  # generation of the answer stopped at its token limit
     left_out: Tally = field(default_factory=Tally)
     rows: int = 0
 
@@ -58,6 +59,8 @@ def read_asked(result: str | Path, rows: str | Path | None, rules: Rules, on_err
             asked.left_out.add("doubled", where)
         else:
             asked.responses[row.key()] = row.response
+            if row.was_cut():
+                asked.cut.add(row.key())
     if not asked.questions:
         raise fault(result if rows is None else rows, "no row has one true box to score", "rows of referring expressions")
     return asked
@@ -86,6 +89,7 @@ def score_asked(asked: Asked, rules: Rules) -> tuple[dict[str, Any], BareAnswers
         [question.size_wh for question in questions],
         rules,
         [question.name for question in questions],
+        [question.key in asked.cut for question in questions],
     )
     truth = np.array([question.box_xyxy_px for question in questions])
     score = score_referring(answers.boxes_xyxy_px, truth)

@@ -16,6 +16,8 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.records import BOX, read_jsonl
 from groundswift.resizing import limits_of_its_own
 
+from .result_file import GeneratedRow
+
 LOOKED_AT = 50  # rows of a result that are looked at before it is scored
 AROUND_BOXES = " ,;[]\n\t"  # what an answer of boxes alone may hold besides them
 Key = tuple[int | str | None, str]
@@ -28,10 +30,9 @@ class Turn(msgspec.Struct, gc=False):
     content: Any = None
 
 
-class ReferringRow(msgspec.Struct):
+class ReferringRow(GeneratedRow):
     """One line of rows or of a result. `labels` is the answer of the data set, which swift keeps in a result."""
 
-    response: str | None = None
     labels: Any = None
     messages: list[Turn] = []
     images: Any = None
@@ -39,7 +40,6 @@ class ReferringRow(msgspec.Struct):
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    error: Any = None  # why there is no answer, as groundswift's plugin writes it
 
     def asked(self) -> str:
         """All that the user said."""

@@ -42,14 +42,10 @@ class Said(msgspec.Struct, gc=False):
     content: Any = None
 
 
-class ResultRow(msgspec.Struct):
-    """One line of a result file; the fields that scoring does not need are skipped unread."""
+class GeneratedRow(msgspec.Struct):
+    """What a row of a result tells of how its answer ended."""
 
     response: str | None = None
-    messages: list[Said] = []
-    sample_id: int | str | None = None
-    size_wh: tuple[int, int] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
     error: Any = None  # why there is no answer, as groundswift's plugin writes it: the image could not be read, the row is too long
     finish_reason: Any = None
     is_truncated: Any = None
@@ -74,6 +70,15 @@ class ResultRow(msgspec.Struct):
             return False
         tokens = self.generated()
         return bool(tokens) and not any(token.token.strip() for token in tokens)
+
+
+class ResultRow(GeneratedRow):
+    """One line of a result file; the fields that scoring does not need are skipped unread."""
+
+    messages: list[Said] = []
+    sample_id: int | str | None = None
+    size_wh: tuple[int, int] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class TokenResultRow(ResultRow):

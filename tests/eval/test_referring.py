@@ -241,3 +241,11 @@ def test_a_row_that_could_not_be_asked_is_wrong(tmp_path):
     assert found["acc_iou50"] == 0.5
     assert found["counts"]["statuses"]["missing"] == 1
     assert found["counts"]["rows_left_out"] == {"no answer: the row could not be given to the model": 1}
+
+
+@pytest.mark.parametrize("more", [{"finish_reason": "length"}, {"is_truncated": True}])
+@pytest.mark.parametrize(("response", "status"), [(RIGHT, "ok"), ("   ", "empty"), ("None", "empty"), ("no idea", "unreadable")])
+def test_an_answer_that_is_known_to_be_cut_is_truncated(tmp_path, response, status, more):
+    whole, cut = (document(tmp_path, [row(1, response, **extra)]) for extra in ({}, more))
+    assert whole["counts"]["statuses"][status] == 1
+    assert cut["counts"]["statuses"]["unreadable" if status == "unreadable" else "truncated"] == 1
