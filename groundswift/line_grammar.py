@@ -130,6 +130,8 @@ class LineGrammar:
         said = without_thinking(text)
         if said is None:
             return still_thinking()
+        if "<answer>" in said:  # GLM's marks of what follows its thinking; blanks, so that positions hold
+            said = said.replace("<answer>", " " * 8).replace("</answer>", " " * 9)
         if (objects := self._as_json(said, limit)) is not None:
             return objects
         reading = Reading(limit)

@@ -30,7 +30,9 @@ def listed(between: str, around: str) -> re.Pattern[str]:
 COUNTED = re.compile(rf"[\s\[\]()<>]*{NUMBER}(?:[\s\[\](),<>]+{NUMBER}){{7}}[\s\[\]()<>]*")  # eight numbers and nothing else
 LONGEST_QUADRANGLE = 400  # characters
 IN_TOKEN = re.compile(rf"[\s,]*(?:<(?:loc_)?({NUMBER})>[\s,]*)+")
-SPLIT_PAIRS = re.compile(rf"\s*\[\s*[\[(]\s*{NUMBER}[\s,]+{NUMBER}\s*[\])](?:[\s,]*[\[(]\s*{NUMBER}[\s,]+{NUMBER}\s*[\])])*\s*\]\s*")
+PAIR = rf"[\[(]\s*{NUMBER}[\s,]+{NUMBER}\s*[\])]"
+PAIR_LIST = re.compile(rf"\[\s*{PAIR}(?:[\s,]*{PAIR})*\s*\]")
+AROUND_LISTS = re.compile(r"[\s,\[\]]*")
 
 
 def quadrangle_in(text: str) -> Sequence[float] | None:
@@ -50,13 +52,24 @@ def tokens_in(text: str) -> Sequence[float] | None:
 
 
 def joined_pairs(items: list[Item], text: str) -> list[Item]:
-    """Two pairs that fill one list are the corners of a box, four those of a quadrangle: `[[x1, y1], [x2, y2]]`; else the same items."""
-    if len(items) not in (2, 4) or any(len(numbers) != 2 for numbers, _, _ in items):
+    """Two pairs that fill one list are the corners of a box, four those of a quadrangle: `[[x1, y1], [x2, y2]]`; else the same items.
+
+    There may be several such lists in a list.
+    """
+    if len(items) % 2 or any(len(numbers) != 2 for numbers, _, _ in items):
         return items
-    numbers = tuple(number for pair, _, _ in items for number in pair)
-    if SPLIT_PAIRS.fullmatch(text) is None or (len(items) == 4 and not is_quadrangle(numbers)):
+    lists = PAIR_LIST.findall(text)
+    if AROUND_LISTS.fullmatch(PAIR_LIST.sub("", text)) is None:
         return items
-    return [(numbers, items[0][1], items[-1][2])]
+    joined, at = [], 0
+    for size in (len(re.findall(PAIR, found)) for found in lists):
+        corners = items[at : at + size]
+        numbers = tuple(number for pair, _, _ in corners for number in pair)
+        if len(numbers) != 4 and not is_quadrangle(numbers):
+            return items
+        joined.append((numbers, corners[0][1], corners[-1][2]))
+        at += size
+    return joined if at == len(items) else items
 
 
 def tokenised(before: str, end: str, rest: str, blanks: str = r"\s*") -> re.Pattern[str]:

@@ -14,7 +14,7 @@ from .number_grammar import Numbers, grouped, listed, quadrangle_in
 from .plain_grammar import label_first
 from .reading import THINK_CLOSE, Reading, still_thinking, without_thinking
 
-NO_BOX = {"none", "null"}  # between the marks: there is no such object, as Rex-Omni says of an absent class
+NO_BOX = {"none", "null", "[]", "[[]]"}  # between the marks: there is no such object, as Rex-Omni says None of an absent class
 ANY_LIST = listed(r"\[\]()<>", ";")
 PAIRS = Numbers("({0},{1}),({2},{3})", "({0},{1})", ANY_LIST, longer=quadrangle_in)
 

@@ -351,3 +351,42 @@ def test_an_answer_of_blanks_is_truncated_where_it_is_known_to_be_cut(family):
     assert parse("\n \n", family, cut=True).status == "truncated"
     assert parse("There is a dog.", family, cut=True).status == "unreadable"
     assert parse(format_answer([Located("dog", None, (1, 2))], family), family, cut=True).status == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("family", "opening", "closing"),
+    [
+        ("internvl", "<ref>dog</ref><box>", "</box>"),
+        ("deepseek_vl2", "<|ref|>dog<|/ref|><|det|>", "<|/det|>"),
+        (GLM, "dog<|begin_of_box|>", "<|end_of_box|>"),
+    ],
+)
+@pytest.mark.parametrize("pairs", ["[[[1, 2], [30, 40]], [[5, 6], [70, 80]]]", "[[(1,2),(30,40)],[(5,6),(70,80)]]"])
+def test_several_boxes_as_pairs_in_a_list_of_lists(family, opening, closing, pairs):
+    found = parse(opening + pairs + closing, family)
+    assert (found.objects, found.status, found.reasons) == ([Located("dog", tuple(BOX)), Located("dog", tuple(OTHER))], "ok", [])
+
+
+@pytest.mark.parametrize(
+    ("family", "text"),
+    [("internvl", "<ref>dog</ref><box>[[[1, 2], [30, 40]]]</box>"), (GLM, "dog<|begin_of_box|>[[[1,2],[30,40]]]<|end_of_box|>")],
+)
+def test_one_box_as_pairs_in_a_list_of_lists(family, text):
+    assert read(text, family) == ([dog()], "ok", [])
+
+
+@pytest.mark.parametrize("none", ["[]", "[[]]", " [] "])
+@pytest.mark.parametrize(
+    ("opening", "closing", "family"),
+    [("<|ref|>dog<|/ref|><|det|>", "<|/det|>", "deepseek_vl2"), ("<ref>dog</ref><box>", "</box>", "internvl")],
+)
+def test_an_empty_list_between_the_marks_says_that_there_is_none(opening, closing, family, none):
+    assert read(opening + none + closing, family) == ([], "empty", [])
+
+
+@pytest.mark.parametrize("label", ["dog", ""])
+@pytest.mark.parametrize("thinking", ["", "<think>a cat?</think>", "</think>\n"])
+@pytest.mark.parametrize("end", ["</answer>", ""])
+def test_the_marks_of_an_answer_are_no_label(label, thinking, end):
+    found = parse(f"{thinking}<answer>{label}<|begin_of_box|>[[1,2,30,40]]<|end_of_box|>{end}", GLM)
+    assert (found.objects, found.status, found.reasons) == ([Located(label, tuple(BOX))], "ok", [])
