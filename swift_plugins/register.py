@@ -25,7 +25,7 @@ from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
 from groundswift.swift_plugins.grounding.spawned import stop_waiting_for_the_dead
 from groundswift.swift_plugins.grounding.templates import template_metas
-from groundswift.swift_plugins.grounding.tied_weights import warn_of_tied_weights
+from groundswift.swift_plugins.grounding.tied_weights import merge_tied_weights_apart, warn_of_tied_weights
 from groundswift.swift_plugins.grounding.unanswered import set_unreadable_rows_aside
 
 MENDS = (
@@ -44,6 +44,7 @@ MENDS = (
     merge_qlora_into_full_weights,
     warn_of_ignored_options,
     warn_of_tied_weights,
+    merge_tied_weights_apart,
     stop_waiting_for_the_dead,
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,

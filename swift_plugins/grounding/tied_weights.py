@@ -6,11 +6,13 @@ Measured with ms-swift 4.6.0, peft 0.20.0 and transformers 5.19.0: logits of the
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from peft.tuners.tuners_utils import BaseTunerLayer
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
+from torch import nn
 
 from .mends import wrap_once
 
@@ -29,12 +31,34 @@ def warn_of_tied_weights() -> None:
     wrap_once(SwiftMixin, "train", with_warning)
 
 
+def merge_tied_weights_apart() -> None:
+    """Let swift's merge keep embedding and head as two weights where an adapter is on one of them."""
+
+    def with_untied_weights(check: Callable[[Any], None]) -> Callable[[Any], None]:
+        def check_tie_word_embeddings(model: Any) -> None:
+            check(model)
+            if tied_adapter(model):
+                untie(model)
+                get_logger().warning("the adapter is on a tied embedding or head: saved as two weights, tie_word_embeddings false")
+
+        return check_tie_word_embeddings
+
+    wrap_once(import_module("swift.pipelines.export.merge_lora"), "check_tie_word_embeddings", with_untied_weights)
+
+
+def untie(model: Any) -> None:
+    """Give the head a weight of its own. peft sets `tie_word_embeddings` to false where the two differ after merging."""
+    head = base_of(model).get_output_embeddings()
+    layer = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
+    layer.weight = nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
+
+
 def tied_adapter(model: Any) -> str | None:
     """A warning where an adapter is on the embedding or the head of a model that ties them; None for any other.
 
     A full copy of the head (`--modules_to_save lm_head`) is right: merged, it is saved as a weight of its own.
     """
-    base = model.get_base_model() if hasattr(model, "get_base_model") else getattr(model, "base_model", model)
+    base = base_of(model)
     ends = {"embedding": base.get_input_embeddings(), "head": base.get_output_embeddings()}
     if not tied(base.config):
         return None
@@ -42,10 +66,15 @@ def tied_adapter(model: Any) -> str | None:
     if not named:
         return None
     return (
-        f"the adapter is on the {' and the '.join(named)} of a model whose embedding and head share one weight: merged, it gives other "
-        "answers than with the adapter. Remove both from --target_modules and train the head by --modules_to_save lm_head, or use the "
-        "adapter without merging it"
+        f"the adapter is on the {' and the '.join(named)} of a model whose embedding and head share one weight: merged by peft alone, it "
+        "gives other answers than with the adapter, and with this plugin the merged model has two weights. The usual way: remove both from "
+        "--target_modules and train the head by --modules_to_save lm_head"
     )
+
+
+def base_of(model: Any) -> Any:
+    """The model under an adapter of peft or swift."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else getattr(model, "base_model", model)
 
 
 def tied(config: Any) -> bool:

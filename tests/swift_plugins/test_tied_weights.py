@@ -1,4 +1,4 @@
-"""LoRA on a tied embedding or head: named before the first step."""
+"""LoRA on a tied embedding or head: named before the first step, and merged into two weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 WORDS = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
@@ -55,3 +57,38 @@ def test_lora_on_tied_weights_is_named_before_the_first_step(at_the_start, words
     found = at_the_start(*words)
     assert len(found) == (named is not None)
     assert named is None or found[0].startswith(f"the adapter is on the {named} of a model") and "--modules_to_save lm_head" in found[0]
+
+
+def loaded(folder: Path):
+    from transformers import AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+
+
+def logits(model) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.arange(20, 60)[None]).logits
+
+
+@pytest.mark.parametrize("targets", [["lm_head"], ["embed_tokens"], ["lm_head", "embed_tokens", "q_proj"]], ids=" ".join)
+def test_a_merged_model_answers_as_with_the_adapter(plugin, toys, warned, tmp_path, targets):
+    """The adapter has random weights and is merged by `swift export`."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from swift import export_main
+
+    torch.manual_seed(0)
+    model = get_peft_model(loaded(EMBEDDED), LoraConfig(r=4, target_modules=targets))
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            nn.init.normal_(weight, std=0.1)
+    model.save_pretrained(tmp_path / "adapter")
+    words = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
+    words += ["--load_args", "false", "--custom_register_path", str(plugin), "--adapters", str(tmp_path / "adapter")]
+    export_main([*words, "--merge_lora", "true", "--output_dir", str(tmp_path / "merged")])
+    base = loaded(EMBEDDED)
+    bare = logits(base)
+    expected = logits(PeftModel.from_pretrained(base, tmp_path / "adapter"))
+    found = logits(loaded(tmp_path / "merged"))
+    assert (expected - bare).abs().max() > 0.1
+    assert (found - expected).abs().max() < 1e-3
+    assert [text for text in warned if "saved as two weights" in text]
