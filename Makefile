@@ -10,6 +10,7 @@ ADD := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -c constraint
 
 NEWEST := .venv-newest
 EXTRAS := .[swift,reference,dev]
+NEWEST_EXTRAS := .[swift,reference,test]
 
 .PHONY: help install quickstart test test-newest resolve-newest lint bench fuzz pretrain clean
 help: ## list the commands
@@ -31,7 +32,7 @@ test: install ## all tests
 
 $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 	$(PYTHON) -m venv $(NEWEST)
-	VIRTUAL_ENV=$(CURDIR)/$(NEWEST) $(BIN)/uv pip install --compile-bytecode -c constraints-newest.txt -e '$(EXTRAS)'
+	VIRTUAL_ENV=$(CURDIR)/$(NEWEST) $(BIN)/uv pip install --compile-bytecode -c constraints-newest.txt -e '$(NEWEST_EXTRAS)'
 	@touch $@
 
 test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
@@ -39,7 +40,7 @@ test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-
 
 resolve-newest: install ## write constraints-newest.txt anew: the newest packages of today
 	(echo "# Newest packages that ms-swift 4.6 allows, resolved on $$(date -u +%F)"; $(BIN)/uv pip compile --quiet --no-header --no-annotate \
-	  --no-emit-index-url --extra swift --extra reference --extra dev pyproject.toml) > constraints-newest.txt
+	  --no-emit-index-url --extra swift --extra reference --extra test pyproject.toml) > constraints-newest.txt
 
 lint: install ## style of Python and shell
 	ruff check . && ruff format --check .

@@ -14,6 +14,7 @@ from groundswift.swift_plugins.grounding.cpu_deepspeed import use_deepspeed_on_c
 from groundswift.swift_plugins.grounding.datasets import named_sets
 from groundswift.swift_plugins.grounding.date_like_texts import keep_date_like_texts
 from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
+from groundswift.swift_plugins.grounding.gradio_chat import show_pairs_as_messages
 from groundswift.swift_plugins.grounding.guards import warn_of_versions
 from groundswift.swift_plugins.grounding.hub_sets import hub_sets
 from groundswift.swift_plugins.grounding.metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
@@ -23,7 +24,11 @@ from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
-from groundswift.swift_plugins.grounding.spawned import stop_waiting_for_the_dead
+from groundswift.swift_plugins.grounding.spawned import (
+    list_benchmarks_without_opencompass,
+    show_the_system_of_the_given_template,
+    stop_waiting_for_the_dead,
+)
 from groundswift.swift_plugins.grounding.templates import template_metas
 from groundswift.swift_plugins.grounding.tied_weights import merge_tied_weights_apart, warn_of_tied_weights
 from groundswift.swift_plugins.grounding.unanswered import set_unreadable_rows_aside
@@ -46,6 +51,9 @@ MENDS = (
     warn_of_tied_weights,
     merge_tied_weights_apart,
     stop_waiting_for_the_dead,
+    show_the_system_of_the_given_template,
+    show_pairs_as_messages,
+    list_benchmarks_without_opencompass,
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,
     complete_rows_of_rlhf,

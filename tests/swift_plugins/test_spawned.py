@@ -66,3 +66,34 @@ def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
         spawned.while_alive(lambda port: False)(8000)
     monkeypatch.setattr(spawned.multiprocessing, "active_children", lambda: ["one"])
     assert not spawned.while_alive(lambda port: False)(8000)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "template"),
+    [
+        ("qwen2_vl", "qwen2_vl_grounding"),
+        ("qwen2_vl", "qwen2_vl"),
+        ("qwen2_5_vl", "mimo_vl_grounding"),
+        ("glm4v", "glm4v_grounding"),  # a template without a system text
+        ("internvl_chat", "internvl2_5_grounding"),
+        ("qwen3_vl", "qwen2_vl_grounding"),  # the model type has one template of its own, and another is given
+    ],
+)
+def test_the_app_shows_the_system_text_of_the_given_template(plugin, model_type, template, monkeypatch, tmp_path):
+    from swift.arguments import AppArguments
+    from swift.template import TEMPLATE_MAPPING
+
+    monkeypatch.chdir(tmp_path)
+    given = {"model": str(EMBEDDED), "model_type": model_type, "template": template, "external_plugins": [str(plugin)]}
+    assert AppArguments(**given).system == TEMPLATE_MAPPING[template].default_system
+    assert AppArguments(**given, system="Find all.").system == "Find all."
+
+
+def test_benchmarks_are_listed_without_opencompass(plugin):
+    pytest.importorskip("evalscope")
+    from evalscope.constants import EvalBackend
+    from swift.arguments import EvalArguments
+
+    assert "general_vqa" in EvalArguments.list_eval_dataset(EvalBackend.NATIVE)[EvalBackend.NATIVE]
+    with pytest.raises(ModuleNotFoundError, match="opencompass"):
+        EvalArguments.list_eval_dataset(EvalBackend.OPEN_COMPASS)
