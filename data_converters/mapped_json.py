@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from groundswift.coco_elements import NOT_JSON
 from groundswift.errors import GroundswiftError, fault
 from groundswift.file_guard import regular_size
 from groundswift.storage import local_copy
@@ -20,7 +21,6 @@ from .faults import Fault, NoRow
 NO_ROW = "row unreadable"  # the reason to count by
 SHARE = 16  # a document of up to 1/16 of the memory is read into it: several workers may each hold one
 COPIED = 1 << 24  # bytes that are copied at a time
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a text raises that is no JSON, or not of a type
 
 
 class Key(str):
