@@ -59,9 +59,10 @@ def tied_adapter(model: Any) -> str | None:
     A full copy of the head (`--modules_to_save lm_head`) is right: merged, it is saved as a weight of its own.
     """
     base = base_of(model)
-    ends = {"embedding": base.get_input_embeddings(), "head": base.get_output_embeddings()}
-    if not tied(base.config):
+    config = getattr(base, "config", None)
+    if config is None or not tied(config):
         return None
+    ends = {"embedding": base.get_input_embeddings(), "head": base.get_output_embeddings()}
     named = [name for name, module in ends.items() if isinstance(module, BaseTunerLayer)]
     if not named:
         return None
