@@ -1,0 +1,60 @@
+"""Any tiny model by name, with untrained weights: what `MODEL=@NAME` in the head of a recipe stands for.
+
+python tests/swift_plugins/tiny_models.py qwen2_5_vl /tmp/models      # prints the model's folder
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from special_models import make_chatglm4v, make_florence
+from zoo import KINDS, Zoo
+
+Maker = Callable[[Path], object]
+EXTRA_ARGS: dict[str, tuple[str, ...]] = {  # what training of a family needs whatever its size
+    "glm4v_moe": ("--lora_dropout", "0"),  # peft refuses dropout on expert weights
+}
+
+
+def make_of_zoo(name: str, folder: Path) -> None:
+    """A model of a class that transformers has; the folder's name is the model's."""
+    Zoo(folder.parent).folder(name, weights=True)
+
+
+MAKERS: dict[str, Maker] = {
+    **{name: partial(make_of_zoo, name) for name in KINDS},
+    "florence2": make_florence,
+    "chatglm4v": make_chatglm4v,
+}
+
+
+def tiny_model(name: str, folder: Path) -> Path:
+    """The model folder `folder/name`, made whole or not at all; an existing one is used again, so several processes may ask for it.
+
+    Raises ValueError that lists the names for an unknown one.
+    """
+    if name not in MAKERS:
+        raise ValueError(f"unknown tiny model {name!r}; expected one of {', '.join(sorted(MAKERS))}")
+    made = folder / name
+    if not made.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as work:
+            MAKERS[name](Path(work) / name)
+            try:
+                os.rename(Path(work) / name, made)
+            except OSError:  # another process was first
+                if not made.exists():
+                    raise
+    return made
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if len(sys.argv) != 3:
+        sys.exit(f"usage: tiny_models.py NAME FOLDER\nnames: {', '.join(sorted(MAKERS))}")
+    print(tiny_model(sys.argv[1], Path(sys.argv[2])))
