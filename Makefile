@@ -12,7 +12,7 @@ NEWEST := .venv-newest
 EXTRAS := .[swift,reference,dev]
 NEWEST_EXTRAS := .[swift,reference,test]
 
-.PHONY: help install quickstart test test-newest resolve-newest lint bench fuzz pretrain clean
+.PHONY: help install quickstart test test-recipes test-newest inventory resolve-newest lint bench fuzz pretrain clean
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
@@ -25,10 +25,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge, mAP out
-	bash recipes/quickstart/run.sh
+	OVERWRITE=1 bash recipes/quickstart/run.sh
 
-test: install ## all tests
-	python -m pytest
+test: install ## all tests but the recipes' long part
+	python -m pytest -m "not recipes"
+
+test-recipes: install ## every recipe to its end on the CPU, with the tiny model of its family
+	python -m pytest tests/recipes
 
 $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 	$(PYTHON) -m venv $(NEWEST)
@@ -36,11 +39,14 @@ $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 	@touch $@
 
 test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
-	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" python -m pytest
+	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" python -m pytest -m "not recipes"
 
 resolve-newest: install ## write constraints-newest.txt anew: the newest packages of today
 	(echo "# Newest packages that ms-swift 4.6 allows, resolved on $$(date -u +%F)"; $(BIN)/uv pip compile --quiet --no-header --no-annotate \
 	  --no-emit-index-url --extra swift --extra reference --extra test pyproject.toml) > constraints-newest.txt
+
+inventory: ## write recipes/README.md and README_CN.md from the heads of the scripts
+	$(PYTHON) recipes/_inventory.py
 
 lint: install ## style of Python and shell
 	ruff check . && ruff format --check .
@@ -57,7 +63,7 @@ fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share
 	python tests/fuzzing/fuzz.py --runs $(FUZZ_RUNS)
 
 pretrain: install ## make the embedded model anew
-	bash recipes/quickstart/pretrain.sh
+	OVERWRITE=1 bash recipes/quickstart/pretrain.sh
 
 clean: ## remove what was made here
 	rm -rf $(VENV) $(NEWEST) runs build *.egg-info

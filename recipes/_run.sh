@@ -1,29 +1,75 @@
-# Sourced by every recipe: strict mode, and the few mechanics that all of them share. Nothing of a task stands here.
+# Sourced by every recipe, directly or through its group's file: strict mode and the mechanics that all recipes share. No task is described here.
+#
+#   bash recipes/TASK/NAME.sh --help        # the recipe's head and its variables
+#   DRY_RUN=1 bash recipes/TASK/NAME.sh     # print every command, run nothing
+#   OUT=/data/run1 MODEL=/data/model bash recipes/TASK/NAME.sh --learning_rate 5e-5   # further words go to the recipe's main command
 set -euo pipefail
 
 RECIPES=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+RECIPE=$(cd "$(dirname "${BASH_SOURCE[-1]}")" && pwd)/$(basename "${BASH_SOURCE[-1]}")
+DRY_RUN=${DRY_RUN:-}
+SHOWN='^(CUDA_VISIBLE_DEVICES|NPROC_PER_NODE|NNODES|NODE_RANK|MASTER_ADDR|MASTER_PORT|(IMAGE_|VIDEO_)?(MAX|MIN)_(PIXELS|TOKEN_NUM)|FPS.*|NFRAMES|QWENVL_BBOX_FORMAT|GROUNDSWIFT_.*)=' # printed before a command
 export HF_HUB_OFFLINE="${HF_HUB_OFFLINE-}" TOKENIZERS_PARALLELISM="${TOKENIZERS_PARALLELISM:-false}"
 
-# need COMMAND...: stop early, in words, where something to run is missing.
+# stop TEXT: end the recipe with one error in words.
+stop() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+# print_help: the head of the recipe, and the variables that it and its group's file read, with their defaults.
+print_help() {
+  local files=("$RECIPE") group
+  for group in "$(dirname "$RECIPE")"/_*.sh; do [ ! -e "$group" ] || files+=("$group"); done
+  sed -n '2,/^[^#]/{/^# shellcheck/d;s/^# \{0,1\}//p}' "$RECIPE"
+  printf '\nVariables (VAR=value before the command)\n'
+  sed -nE 's/^(export )?([A-Z][A-Z_0-9]*)=\$\{\2:?-(.*)\} *(# (.*))?$/\2|\3|\5/p' "${files[@]}" |
+    awk -F '|' '!seen[$1]++ && $1 != "OUT" { printf "  %-14s %s%s\n", $1, $3, $2 == "" ? "" : ($3 == "" ? "" : "  ") "[" $2 "]" }'
+  printf '  %-14s %s\n' OUT "folder of the run  [runs/TASK/NAME beside recipes/]" OVERWRITE "1: remove an earlier run in OUT" \
+    CUDA_VISIBLE_DEVICES "the GPUs to use" DRY_RUN "1: print every command, run nothing"
+}
+
+# need COMMAND...: stop early where something to run is missing.
 need() {
   local command
   for command in "$@"; do
-    command -v "$command" > /dev/null || {
-      echo "error: '$command' is not on the PATH; 'make install' puts it into .venv/bin" >&2
-      exit 1
-    }
+    command -v "$command" > /dev/null || stop "'$command' is not on the PATH: run 'make install' and put .venv/bin first on the PATH"
   done
 }
 
-# fresh FOLDER: an empty folder for a run, with its log; an earlier run's folder is emptied, anything else is left alone.
+# need_package MODULE EXTRA: stop early where a Python package is missing; EXTRA is what pip installs it by.
+need_package() {
+  [ -n "$DRY_RUN" ] || python -c "import importlib.util as u, sys; sys.exit(u.find_spec('$1') is None)" ||
+    stop "the Python package '$1' is not installed: pip install '$2'"
+}
+
+# need_file VARIABLE HINT: stop early where the file or folder in VARIABLE is missing, and make its path absolute. HINT says how to get it.
+need_file() {
+  local value=${!1:-}
+  [ -z "$DRY_RUN" ] || return 0
+  [ -n "$value" ] || stop "$1 is not set: $2"
+  [ -e "$value" ] || stop "$1=$value: no such file or folder. $2"
+  printf -v "$1" '%s' "$(realpath -s "$value")"
+}
+
+# fresh FOLDER: an empty folder for a run, with its log. An earlier run is refused: stale outputs are never mixed with new ones.
 fresh() {
-  if [ -e "$1" ] && [ ! -e "$1/log.txt" ] && [ -n "$(ls -A "$1")" ]; then
-    echo "error: $1 holds something that is no earlier run (no log.txt); expected a new folder in OUT" >&2
-    exit 1
+  LOG=$1/log.txt
+  [ -z "$DRY_RUN" ] || return 0
+  if [ -e "$1" ] && [ -n "$(ls -A "$1")" ]; then
+    [ -e "$LOG" ] || stop "$1 has files of something else (no log.txt). Give a new folder: OUT=..."
+    [ -n "${OVERWRITE:-}" ] || stop "$1 has an earlier run. Give a new folder: OUT=..., or remove the earlier run: OVERWRITE=1"
+    rm -rf "$1"
   fi
-  rm -rf "$1"
   mkdir -p "$1"
-  : > "$1/log.txt"
+  : > "$LOG"
+}
+
+# gpus COUNT: the GPUs of the recipe: CUDA_VISIBLE_DEVICES where it is set, the first COUNT otherwise. Sets GPUS, how many they are.
+gpus() {
+  export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-$(seq -s , 0 "$(($1 - 1))")}
+  local visible=${CUDA_VISIBLE_DEVICES//[^,]/}
+  : "${GPUS:=$([ -n "$CUDA_VISIBLE_DEVICES" ] && echo $((${#visible} + 1)) || echo "$1")}"
 }
 
 # step TEXT: a headline with the seconds since the recipe began.
@@ -31,15 +77,56 @@ step() {
   printf '\n== %4ss  %s\n' "$SECONDS" "$*"
 }
 
-# run LOG COMMAND...: show the command, keep all that it prints in LOG, let only its progress bars through; on failure show LOG's end.
+# as_typed [VAR=value...] COMMAND...: a command as one would type it; before those of swift the environment variables that change them.
+as_typed() {
+  local shown=
+  case " $* " in *" swift "* | *" megatron "*) shown=$(env | sort | sed -nE "/$SHOWN/{s/=(.*[^[:alnum:]_.,:\/-].*)/='\1'/;p}" | tr '\n' ' ') ;; esac
+  printf '+ %s%s\n' "$shown" "$(printf '%q ' "$@")"
+}
+
+# run [VAR=value...] COMMAND...: show the command, keep all that it prints in LOG, with times, and let only its progress bars through.
+# On failure the end of LOG is shown.
 run() {
-  local log=$1 status=0
-  shift
-  printf '+ %s\n' "$(printf '%q ' "$@")" | tee -a "$log" | cut -c 1-400
-  "$@" 2>&1 | python "$RECIPES/_bars.py" "$log" || status=$?
+  local status=0
+  if [ -n "$DRY_RUN" ]; then
+    as_typed "$@"
+    return 0
+  fi
+  as_typed "$@" | tee -a "$LOG" | cut -c 1-400
+  env "$@" 2>&1 | python "$RECIPES/_log.py" "$LOG" || status=$?
   if [ "$status" -ne 0 ]; then
-    echo "error: the command above ended with status $status; the end of $log:" >&2
-    tail -n 25 "$log" | cut -c 1-300 >&2
+    echo "error: the command above ended with status $status; the end of $LOG:" >&2
+    tail -n 25 "$LOG" | cut -c 1-300 >&2
     exit "$status"
   fi
 }
+
+# show [VAR=value...] COMMAND...: as run, for a command whose output is for the reader: it is shown, too.
+show() {
+  if [ -n "$DRY_RUN" ]; then
+    as_typed "$@"
+  else
+    as_typed "$@" | tee -a "$LOG" | cut -c 1-400
+    env "$@" 2>&1 | tee -a "$LOG"
+  fi
+}
+
+# best_checkpoint FOLDER: the checkpoint of a training with the best metric, or the last one where no metric was watched.
+best_checkpoint() {
+  if [ -n "$DRY_RUN" ]; then
+    echo "$1/checkpoint-BEST"
+  else
+    python "$RECIPES/_checkpoint.py" "$1"
+  fi
+}
+
+case ${1:-} in
+  -h | --help)
+    print_help
+    exit 0
+    ;;
+esac
+need groundswift
+PLUGIN=$(groundswift plugin)
+OUT=${OUT:-$(dirname "$RECIPES")/runs/$(basename "$(dirname "$RECIPE")")/$(basename "$RECIPE" .sh)}
+OUT=$(realpath -ms "$OUT")

@@ -327,33 +327,3 @@ def test_no_file_names_a_place_on_somebodys_machine():
             if places.search(line):
                 found.append(f"{path}:{number}")
     assert found == []
-
-
-RECIPES = [path for path in FILES if path.parts[0] == "recipes" and path.suffix == ".sh" and path.name != "_run.sh"]
-
-
-def test_the_mechanics_of_recipes_are_strict():
-    text = (TREE / "recipes" / "_run.sh").read_text(encoding="utf-8")
-    assert re.search(r"^set -euo pipefail$", text, re.MULTILINE)
-    subprocess.run(["bash", "-n", TREE / "recipes" / "_run.sh"], check=True)
-
-
-def test_a_recipe_folder_has_its_run():
-    folders = {path.parts[1] for path in FILES if path.parts[0] == "recipes" and len(path.parts) > 2}
-    assert folders
-    assert [name for name in folders if not (TREE / "recipes" / name / "run.sh").is_file()] == []
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=str)
-def test_a_recipe_is_strict_and_says_what_it_does(path):
-    text = (TREE / path).read_text(encoding="utf-8")
-    subprocess.run(["bash", "-n", TREE / path], check=True)
-    first, *lines = text.splitlines()
-    assert first == "#!/usr/bin/env bash"
-    head = [line for line in lines[: next(n for n, line in enumerate(lines) if not line.startswith("#"))] if line]
-    for word in ("Task", "Model", "Hardware", "Memory", "Score"):
-        assert [line for line in head if re.match(rf"# {word}\s+\S", line)], f"{path} has no line '# {word} ...'"
-    commands = [line for line in lines if line and not line.startswith("#")]
-    assert re.match(r'source ".*/_run\.sh"$|set -euo pipefail$', commands[0])
-    assert '"$@"' in text
-    assert re.search(r"\$\{[A-Z]+:-", text), f"{path} takes no VAR=..."

@@ -1,47 +1,50 @@
 #!/usr/bin/env bash
-# Task      detection: three classes on dark pictures that the model has never met, COCO mAP before and after LoRA
-# Model     recipes/quickstart/model, a Qwen2-VL of 2.3 million parameters (pretrain.sh made it)
+# Task      detection: three classes on dark images that the model has never seen, COCO mAP before and after
+# Model     recipes/quickstart/model, a Qwen2-VL of 2.3 million parameters (made by pretrain.sh)
+# Method    LoRA on all linear layers
 # Hardware  2 CPU cores, no GPU
 # Memory    1.6 GB, the largest process (2026-11-20, fcc1f14)
-# Score     AP 0.000 before, 0.705 after, in 132 s (200 held-out pictures, greedy, every score 1.0; 2026-11-20, fcc1f14)
+# Score     AP 0.000 before, 0.705 after, in 132 s (200 held-out images, greedy, every score 1.0; 2026-11-20, fcc1f14)
+# Tiny      TRAIN=6 VAL=4 TEST=5 STEPS=2 EVERY=2
 #
 #   bash recipes/quickstart/run.sh                      # or: make quickstart
 #   STEPS=600 OUT=/tmp/q bash recipes/quickstart/run.sh --learning_rate 1e-3   # further words go to `swift sft`
+OUT=${OUT:-$(dirname "${BASH_SOURCE[0]}")/../../runs/quickstart}
 # shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
 HERE=$RECIPES/quickstart
-OUT=${OUT:-runs/quickstart}
 MODEL=${MODEL:-$HERE/model}
-TRAIN=${TRAIN:-3000} VAL=${VAL:-48} TEST=${TEST:-200} # images
-STEPS=${STEPS:-280} EVERY=${EVERY:-140}               # of training, and between two evaluations
-LOG=$OUT/log.txt
+TRAIN=${TRAIN:-3000} # images
+VAL=${VAL:-48}
+TEST=${TEST:-200}
+STEPS=${STEPS:-280}  # of training
+EVERY=${EVERY:-140}  # steps between two evaluations
 
-need swift groundswift python
-PLUGIN=$(groundswift plugin)
+need swift python
 fresh "$OUT"
 export HF_HUB_OFFLINE=1
 
 ON_CPU=(--torch_dtype float32 --attn_impl sdpa) # what a model this small wants anywhere
 PREDICT=(--external_plugins "$PLUGIN" --temperature 0 --max_new_tokens 160 --max_batch_size 50)
 
-step "draw pictures and write swift rows"
+step "draw images and write swift rows"
 seed=11
 for part in "train $TRAIN" "val $VAL" "test $TEST"; do
   read -r name count <<< "$part"
-  run "$LOG" python "$HERE/draw.py" night --count "$count" --seed "$seed" --out "$OUT/data/$name"
-  run "$LOG" groundswift convert coco "$OUT/data/$name/annotations.json" --images "$OUT/data/$name/images" --out "$OUT/data/$name.jsonl"
+  run python "$HERE/draw.py" night --count "$count" --seed "$seed" --out "$OUT/data/$name"
+  run groundswift convert coco "$OUT/data/$name/annotations.json" --images "$OUT/data/$name/images" --out "$OUT/data/$name.jsonl"
   seed=$((seed + 1))
 done
 
-step "before: the base model on $TEST held-out pictures"
-run "$LOG" swift infer --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding "${PREDICT[@]}" "${ON_CPU[@]}" \
+step "before: the base model on $TEST held-out images"
+run swift infer --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding "${PREDICT[@]}" "${ON_CPU[@]}" \
   --val_dataset "$OUT/data/test.jsonl" --result_path "$OUT/before.jsonl"
-groundswift eval coco-map "$OUT/before.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
+show groundswift eval coco-map "$OUT/before.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
   --family qwen2_vl --out "$OUT/before"
 
 step "fine-tune with LoRA: $STEPS steps"
-run "$LOG" swift sft --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding --custom_register_path "$PLUGIN" \
+run swift sft --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_grounding --custom_register_path "$PLUGIN" \
   --dataset "$OUT/data/train.jsonl" --val_dataset "$OUT/data/val.jsonl" \
   --tuner_type lora --lora_rank 32 --lora_alpha 64 --target_modules all-linear --freeze_vit false --freeze_aligner false \
   --learning_rate 2e-3 --lr_scheduler_type cosine --warmup_ratio 0.05 --per_device_train_batch_size 16 --gradient_accumulation_steps 1 \
@@ -50,14 +53,14 @@ run "$LOG" swift sft --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_
   --use_logits_to_keep true --gradient_checkpointing false --check_model false --fp16 false "${ON_CPU[@]}" \
   --output_dir "$OUT/lora" --add_version false --seed 1 "$@"
 
-step "after: merge the adapter, and the same held-out pictures"
+step "after: merge the adapter, and the same held-out images"
 CHECKPOINT=$OUT/lora/checkpoint-$STEPS
-run "$LOG" swift infer --adapters "$CHECKPOINT" --merge_lora true "${PREDICT[@]}" \
+run swift infer --adapters "$CHECKPOINT" --merge_lora true "${PREDICT[@]}" \
   --val_dataset "$OUT/data/test.jsonl" --result_path "$OUT/after.jsonl"
-groundswift eval coco-map "$OUT/after.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
+show groundswift eval coco-map "$OUT/after.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
   --family qwen2_vl --out "$OUT/after"
 
 step "report"
-groundswift eval compare "$OUT/before" "$OUT/after" --names before,after --images "$OUT/data/test/images" \
+show groundswift eval compare "$OUT/before" "$OUT/after" --names before,after --images "$OUT/data/test/images" \
   --title "groundswift quickstart" --out "$OUT" --set seconds="$SECONDS"
 printf '\nreport   %s\nsummary  %s\nlog      %s\n' "$OUT/report.html" "$OUT/summary.json" "$LOG"

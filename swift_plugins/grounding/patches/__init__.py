@@ -1,1 +1,0 @@
-"""Patches of other libraries, one file for each fault."""

@@ -1,0 +1,44 @@
+"""Each recipe runs to its end with the tiny model of its family, by its own head; what truly needs a GPU is parsed by swift's classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import inventory, parse_tiny
+
+HEADS = inventory.read_heads()
+IN_MAKE_TEST = {  # the others are marked `recipes`; quickstart/ is in test_quickstart.py
+    "detection/qwen2_5_vl_lora.sh",
+}
+
+
+def cases(heads: list) -> list:
+    return [pytest.param(head.path, marks=[] if head.path in IN_MAKE_TEST else pytest.mark.recipes, id=head.path) for head in heads]
+
+
+@pytest.mark.parametrize("name", cases([head for head in HEADS if not head.only_parsed and head.group != "quickstart"]))
+def test_a_recipe_runs_to_its_end(kitchen, tmp_path, name):
+    out = tmp_path / "out"
+    done = kitchen.run_tiny(name, out)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    check_outputs(kitchen, name, out)
+
+
+def check_outputs(kitchen, name: str, out: Path) -> None:
+    """What a run must have left, by what its script says: checkpoints of each kind, an answer for each row, numbers."""
+    script = (Path(inventory.RECIPES) / name).read_text(encoding="utf-8")
+    if '--output_dir "$OUT/train"' in script:
+        checkpoints = sorted((out / "train").glob("checkpoint-*/trainer_state.json"))
+        assert checkpoints, "no checkpoint"
+        assert json.loads(checkpoints[-1].read_text())["global_step"] > 0
+        assert bool(list((out / "train").glob("checkpoint-*/global_step*"))) == ("--deepspeed" in script)
+        assert (checkpoints[-1].parent / "adapter_model.safetensors").exists() == ("--tuner_type lora" in script)
+    if "score_" in script:
+        rows = Path(
+            kitchen.environment(out, **parse_tiny(inventory.read_head(Path(inventory.RECIPES) / name).values["Tiny"]).variables)["VAL"]
+        )
+        answers = [json.loads(line) for line in (out / "result.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert len(answers) == len(rows.read_text(encoding="utf-8").splitlines())
+        assert (out / "scored" / "metrics.json").is_file()
