@@ -17,6 +17,7 @@ from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, Eno
 from groundswift.swift_plugins.grounding.gradio_chat import show_pairs_as_messages
 from groundswift.swift_plugins.grounding.guards import warn_of_versions
 from groundswift.swift_plugins.grounding.hub_sets import hub_sets
+from groundswift.swift_plugins.grounding.logged_steps import log_steps_before_training
 from groundswift.swift_plugins.grounding.metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
 from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
 from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
@@ -58,6 +59,7 @@ MENDS = (
     models.keep_all_logits_of_encoder_decoders,
     complete_rows_of_rlhf,
     set_unreadable_rows_aside,
+    log_steps_before_training,
 )
 METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughTokens, VALIDATION_ROWS: ValidationRows}

@@ -1,0 +1,1 @@
+"""Commands that need swift. swift itself does not load them."""

@@ -1,0 +1,249 @@
+"""Optimizer steps: the formula against the Trainer's own method and samplers, and against trainings that really run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from groundswift.errors import GroundswiftError
+from groundswift.swift_plugins.grounding.training_steps import Batching, count_steps, default_accumulation, loader_of, split_rows
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
+RUN = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
+RUN += ["--torch_dtype", "float32", "--fp16", "false", "--use_cpu", "true", "--check_model", "false", "--report_to", "none"]
+RUN += ["--save_strategy", "no", "--add_version", "false", "--dataloader_num_workers", "0", "--gradient_checkpointing", "false"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "how", "epochs", "expected"),
+    [
+        (10, Batching(2, 4), 1, (2, 2)),  # the last partial batch and the last partial accumulation count
+        (10, Batching(2, 2, processes=2), 1, (2, 2)),
+        (11, Batching(2, 2, processes=2), 1, (2, 2)),  # one row is seen by no process
+        (1, Batching(4, 16), 3, (1, 3)),
+        (10, Batching(2, 4), 2.5, (2, 5)),
+        (9, Batching(2, 1), 0.1, (5, 1)),
+        (10, Batching(4, 1, drop_last=True), 1, (2, 2)),
+    ],
+)
+def test_steps_by_hand(rows, how, epochs, expected):
+    steps = count_steps(rows, how, epochs)
+    assert (steps.per_epoch, steps.total) == expected
+
+
+def test_rows_that_no_process_gets_are_counted():
+    assert count_steps(11, Batching(2, 2, processes=2)).unseen == 1
+    assert count_steps(11, Batching(2, 2, processes=2, loader="accelerate")).unseen == 0
+    assert count_steps(11, Batching(4, 1, drop_last=True)).unseen == 3
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_too_few_rows_are_an_error(rows):
+    with pytest.raises(GroundswiftError, match="no rows to train on|3 rows for 4 processes: each gets none"):
+        count_steps(rows, Batching(1, 1, processes=4), max_steps=7)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((5, None, 0.0), (5, 0)),
+        ((5, None, 0.1), (4, 1)),
+        ((5, 12, 0.0), (12, 0)),
+        ((5, 12, 0.5), (10, 2)),
+        ((5, 3, 0.5), (2, 1)),
+        ((5, None, 1), (0, 5)),
+    ],
+)
+def test_samples_and_splits_are_those_of_swift(given, expected):
+    from datasets import Dataset
+    from swift.dataset import DatasetLoader
+
+    rows, sample, ratio = given
+    made = DatasetLoader.post_process(Dataset.from_dict({"n": list(range(rows))}), dataset_sample=sample, split_dataset_ratio=ratio)
+    assert split_rows(*given) == expected == tuple(0 if part is None else len(part) for part in made)
+
+
+def test_a_split_that_leaves_nothing_is_an_error():
+    with pytest.raises(GroundswiftError, match="leaves no row to train on"):
+        split_rows(1, None, 0.01)
+
+
+def dataloader_lengths(rows: int, batch: int, processes: int, drop_last: bool) -> dict[str, int]:
+    """Batches of a process by the samplers of swift and accelerate."""
+    from accelerate.data_loader import BatchSamplerShard as OfAccelerate
+    from swift.dataloader import BatchSamplerShard as OfSwift
+    from torch.utils.data import BatchSampler, SequentialSampler
+
+    class Shard(OfSwift):
+        world_size = processes
+        rank = 0
+
+    own = Shard(rows, batch, shuffle=True, drop_last=drop_last, data_seed=1)
+    assert len(list(own)) == len(own)
+    return {
+        "swift": len(own),
+        "accelerate": len(OfAccelerate(BatchSampler(SequentialSampler(range(rows)), batch, drop_last), processes, 0)),
+    }
+
+
+CASES = list(itertools.product([1, 2, 5, 10, 16, 97], [1, 2, 3, 16], [1, 2, 7, 32], [1, 2, 3, 8], [1, 2.5, 0.3], [False, True]))
+
+
+def trainer_counts(length: int, accumulation: int, epochs: float, max_steps: int) -> tuple[int, int]:
+    """(steps an epoch, in all) by the Trainer's own method for a dataloader of `length` batches."""
+    from transformers import Trainer
+
+    stand_in = SimpleNamespace(get_total_train_batch_size=lambda args: 1, get_sp_size=lambda: 1, num_examples=lambda dataloader: 1)
+    args = SimpleNamespace(max_steps=max_steps, num_train_epochs=epochs, gradient_accumulation_steps=accumulation)
+    values = Trainer.set_initial_training_values(stand_in, args, range(length))
+    return values[1], values[6]
+
+
+@pytest.mark.parametrize("loader", ["swift", "accelerate"])
+def test_the_formula_is_the_trainers(loader):
+    compared = 0
+    for rows, batch, accumulation, processes, epochs, drop_last in CASES:
+        length = dataloader_lengths(rows, batch, processes, drop_last)[loader]
+        how = Batching(batch, accumulation, processes, drop_last, loader=loader)
+        for max_steps in (-1, 7):
+            if length == 0:
+                with pytest.raises(GroundswiftError):
+                    count_steps(rows, how, epochs, max_steps)
+                continue
+            steps = count_steps(rows, how, epochs, max_steps)
+            assert (steps.per_epoch, steps.total) == trainer_counts(length, accumulation, epochs, max_steps), (rows, how, epochs)
+            compared += 1
+    assert compared > 2800
+
+
+@pytest.mark.parametrize(("rows", "batch", "processes", "passes", "generations"), [(10, 2, 1, 4, 4), (9, 4, 2, 2, 8), (33, 8, 1, 1, 2)])
+def test_rollouts_repeat_rows(rows, batch, processes, passes, generations):
+    from accelerate.data_loader import BatchSamplerShard
+    from torch.utils.data import BatchSampler
+    from trl.trainer.utils import RepeatSampler
+
+    prompts = batch * processes * passes // generations
+    sampler = RepeatSampler(range(rows), mini_repeat_count=generations, batch_size=prompts, repeat_count=2 * passes)
+    length = len(BatchSamplerShard(BatchSampler(sampler, batch * passes, False), processes, 0))
+    how = Batching(batch, 2, processes, loader="rollout", generations=generations, iterations=2, passes=passes)
+    steps = count_steps(rows, how, 1)
+    assert steps.batches == length
+    assert (steps.per_epoch, steps.total) == trainer_counts(length, 2, 1, -1)
+
+
+def test_defaults_of_swift():
+    from swift.trainers.arguments import TrainArgumentsMixin
+
+    for batch, processes in itertools.product([1, 2, 3, 16, 20], [1, 2, 8]):
+        args = SimpleNamespace(**{**vars(TrainArgumentsMixin()), "per_device_train_batch_size": batch, "gradient_accumulation_steps": None})
+        environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            made = TrainArgumentsMixin(per_device_train_batch_size=args.per_device_train_batch_size)
+            made.use_liger_kernel = False
+            made.__post_init__()
+        assert default_accumulation(batch, processes) == made.gradient_accumulation_steps
+    assert default_accumulation(1, 1, "grpo") == 1
+    assert [loader_of(name) for name in (None, "dpo", "kto", "grpo")] == ["swift", "swift", "accelerate", "rollout"]
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """What swift's log says of optimizer steps."""
+    from swift.utils import get_logger
+
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage()) if "optimizer steps" in record.getMessage() else None
+    get_logger().addHandler(handler)
+    yield lines
+    get_logger().removeHandler(handler)
+
+
+def write_rows(folder: Path, count: int, **more: object) -> Path:
+    """Rows with one image and an answer of their own each."""
+    image, lines = folder / "a.png", []
+    Image.new("RGB", (56, 56), (200, 30, 30)).save(image)
+    for index in range(count):
+        messages = [{"role": "user", "content": "<image>what"}, {"role": "assistant", "content": f"red {index}"}]
+        lines.append(json.dumps({"messages": messages, "images": [str(image)]} | more))
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    return folder / "rows.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "expected"),
+    [
+        (10, "--per_device_train_batch_size 2 --gradient_accumulation_steps 4 --num_train_epochs 1", (2, 2)),
+        (3, "--per_device_train_batch_size 2 --gradient_accumulation_steps 1 --num_train_epochs 2.5", (2, 5)),
+        (1, "--per_device_train_batch_size 4", (1, 3)),
+        (3, "--per_device_train_batch_size 2 --gradient_accumulation_steps 1 --max_steps 0", (2, 1)),
+        (3, "--per_device_train_batch_size 1 --gradient_accumulation_steps 2 --max_steps 5", (2, 5)),
+        (3, "--per_device_train_batch_size 1 --gradient_accumulation_steps 1 --num_train_epochs 4 --max_epochs 2", (3, 6)),
+    ],
+)
+def test_a_training_takes_the_steps_that_it_logs(plugin, tmp_path, log, count, words, expected):
+    from swift import sft_main
+
+    rows = write_rows(tmp_path, count)
+    out = ["--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", "--custom_register_path", str(plugin)]
+    done = sft_main([*RUN, *out, *words.split()])
+    (line,) = log
+    assert line.startswith(f"optimizer steps: {expected[0]} an epoch, {expected[1]} in all ({count} row{'' if count == 1 else 's'}, batch ")
+    assert done["global_step"] == expected[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "expected"),
+    [
+        ("dpo", "--gradient_accumulation_steps 2", 2),
+        ("kto", "--gradient_accumulation_steps 2", 2),
+        ("grpo", "--num_generations 2 --reward_funcs constant --max_completion_length 2 --gradient_accumulation_steps 2", 3),
+    ],
+)
+def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, log, monkeypatch, kind, more, expected):
+    from swift import rlhf_main
+    from swift.rewards import ORM, orms
+
+    class Constant(ORM):
+        def __call__(self, completions: list[str], **_: object) -> list[float]:
+            return [float(index) for index in range(len(completions))]
+
+    monkeypatch.setitem(orms, "constant", Constant)
+    given = {"dpo": {"rejected_response": "green"}, "kto": {"label": True}}.get(kind, {})
+    rows = write_rows(tmp_path, 7, **given)
+    words = ["--rlhf_type", kind, "--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", *more.split()]
+    words += ["--per_device_train_batch_size", "2", "--num_train_epochs", "1", "--custom_register_path", str(plugin)]
+    done = rlhf_main([*RUN, *words])
+    assert len(log) == 1
+    assert f", {expected} in all (7 rows, batch 2, accumulation 2, 1 process)" in log[0]
+    assert done["global_step"] == expected
+
+
+def test_two_processes_take_the_steps_that_they_log(plugin, tmp_path):
+    rows = write_rows(tmp_path, 11)
+    words = [*RUN, "--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", "--num_train_epochs", "1"]
+    words += ["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "2", "--custom_register_path", str(plugin)]
+    environment = {**os.environ, "NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "swift.cli.main", "sft", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    shown = done.stdout + done.stderr
+    assert shown.count("optimizer steps: 2 an epoch, 2 in all (11 rows, batch 2, accumulation 2, 2 processes)") == 1
+    assert json.loads((tmp_path / "out" / "logging.jsonl").read_text().splitlines()[-1])["global_step"] == 2
+
+
+def test_the_formula_loads_no_torch():
+    code = "import groundswift.swift_plugins.grounding.training_steps, sys; print(sorted({'torch', 'swift', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
