@@ -1,6 +1,6 @@
-"""Tiny untrained models of two families that swift cannot load as they are: Florence-2 as transformers has it, and GLM-4V-9B.
+"""Tiny untrained models of families that swift cannot load as they are: Florence-2 as transformers has it, GLM-4V-9B and Qwen-VL.
 
-GLM-4V-9B is code that lies with its weights: a stand-in for that code (chatglm4v_code) is put into the model's folder.
+The code of the last two comes with their weights: a stand-in for it (chatglm4v_code, qwen_vl_code) is copied into the model's folder.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -21,10 +22,12 @@ from transformers import (
     Florence2ForConditionalGeneration,
     GenerationConfig,
 )
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.florence2 import Florence2Processor
 from zoo_parts import tokenizer
 
 CODE = Path(__file__).parent / "chatglm4v_code"
+QWEN_VL_CODE = Path(__file__).parent / "qwen_vl_code"
 SIDE = 64  # px of a picture as the Florence stand-in sees it
 FLORENCE_IMAGE_TOKENS = 5  # 2 x 2 cells of 32 px, and their mean
 GLM_MARKS = ("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>") + (
@@ -33,6 +36,7 @@ GLM_MARKS = ("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|a
     "<|begin_of_box|>",
     "<|end_of_box|>",
 )
+QWEN_VL_MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<ref>", "</ref>", "<box>", "</box>", "<img>", "</img>", "<imgpad>")
 
 
 def florence_processor() -> Florence2Processor:
@@ -113,7 +117,39 @@ def make_chatglm4v(folder: Path) -> Path:
         "eoi_token_id": tokens.convert_tokens_to_ids("<|end_of_image|>"),
     }
     (folder / "config.json").write_text(json.dumps(config))
+    return with_weights(folder)
+
+
+def with_weights(folder: Path) -> Path:
+    """Untrained weights of seed 0 for a model whose code is in its folder."""
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=True), trust_remote_code=True)
     save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def make_qwen_vl(folder: Path, base: bool = False, **config: Any) -> Path:
+    """A model of Qwen-VL's stand-in code with its tokenizer, whose first 256 ids are the bytes. `base`: the one that does not chat.
+    `config`: values of the configuration other than the usual."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in QWEN_VL_CODE.glob("*.py"):
+        shutil.copy(path, folder)
+    bytes_first = {character: byte for byte, character in bytes_to_unicode().items()}
+    tokens = tokenizer(QWEN_VL_MARKS, "<|endoftext|>", "<|endoftext|>", places=bytes_first)
+    tokens.save_pretrained(folder)
+    about = json.loads((folder / "tokenizer_config.json").read_text())
+    about |= {"tokenizer_class": "QWenTokenizer", "auto_map": {"AutoTokenizer": ["tokenization_qwen.QWenTokenizer", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    start = tokens.convert_tokens_to_ids("<img>")
+    settings = {
+        "model_type": "qwen",
+        "architectures": ["QWenLMHeadModel"],
+        "auto_map": {"AutoConfig": "configuration_qwen.QWenConfig", "AutoModelForCausalLM": "modeling_qwen.QWenLMHeadModel"},
+        "vocab_size": len(tokens),
+        "visual": {"image_size": 56, "patch_size": 14, "width": 32, "n_queries": 256, "image_start_id": start},
+        "pad_token_id": tokens.pad_token_id,
+        "eos_token_id": tokens.eos_token_id,
+    }
+    (folder / "config.json").write_text(json.dumps(settings | config))
+    (folder / "generation_config.json").write_text(json.dumps({"chat_format": "raw" if base else "chatml", "do_sample": False}))
+    return with_weights(folder)

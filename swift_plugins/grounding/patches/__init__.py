@@ -1,0 +1,1 @@
+"""Patches of other libraries, one file for each fault."""
