@@ -28,6 +28,7 @@ from groundswift.writing import write_whole
 
 from .chat_template import Chosen, choose, warning_of
 from .mends import wrap_once
+from .patches.remote_code import save_generation_config
 from .quantised_runs import load_as_saved
 from .run_record import record_of, records_of_sources
 from .settings import read_settings, write_settings
@@ -95,6 +96,7 @@ def wrap_save_checkpoint() -> None:
     @wraps(original)
     def save_checkpoint(model: Any, processor: Any, output_dir: str, **kwargs: Any) -> None:
         original(model, processor, output_dir, **kwargs)
+        save_generation_config(model, Path(output_dir))
         origin = ORIGINS.get(processor)
         if origin is not None:
             complete(Path(output_dir), origin)

@@ -91,6 +91,17 @@ class NativeFlorence(RawFlorence):
         return inputs
 
 
+class ImageMaskOfTokens:
+    """DeepSeek-VL2's processor pads the mask of image tokens on the left, and swift pads a training batch on the right: in rows that are
+    shorter than the longest, image features would be written over text. The mask of the batch follows its tokens instead."""
+
+    def _data_collator(self, batch: list[dict[str, Any]], **kwargs: Any) -> dict[str, Any]:
+        collated = super()._data_collator(batch, **kwargs)
+        if "images_seq_mask" in collated:
+            collated["images_seq_mask"] = collated["input_ids"] == self.processor.image_token_id
+        return collated
+
+
 class FinalChannel:
     """InternVL over GPT-OSS writes the name of a channel before its answer: no part of the answer, nor are its probabilities."""
 
@@ -111,6 +122,7 @@ class FinalChannel:
 SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> what stands before its class
     "qwen_vl": (ToldOfBase,),
     "chatglm4v": (OneImage,),
+    "deepseek_vl2": (ImageMaskOfTokens,),
     "cogvlm": (OneImage,),
     "cogvlm2": (OneImage,),
     "internvl": (ImagesTogether,),

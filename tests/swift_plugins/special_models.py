@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_model
 from tokenizers import processors
 from transformers import (
     AutoConfig,
@@ -124,7 +124,7 @@ def with_weights(folder: Path) -> Path:
     """Untrained weights of seed 0 for a model whose code is in its folder."""
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=True), trust_remote_code=True)
-    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
     return folder
 
 

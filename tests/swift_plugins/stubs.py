@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -79,11 +79,8 @@ def phi4_multimodal() -> Any:
 
 
 def deepseek_vl2() -> Any:
-    """Its template imports the output class from a repository that the loader would clone: a module of that name stands in."""
-    name = "deepseek_vl2.models.processing_deepseek_vl_v2"
-    for part in ("deepseek_vl2", "deepseek_vl2.models", name):
-        sys.modules.setdefault(part, ModuleType(part))
-    sys.modules[name].VLChatProcessorOutput = SimpleNamespace
+    """Its template imports the output class from a repository that the loader would clone: the stand-in of that is found on the path."""
+    sys.path.append(str(Path(__file__).parent / "deepseek_vl2_code"))
     marks = ("<|end_of_sentence|>", "<|begin_of_sentence|>", "<|pad|>", "<image>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
     tokens = tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<|begin_of_sentence|>")
 

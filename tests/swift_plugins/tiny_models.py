@@ -12,13 +12,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from special_models import make_chatglm4v, make_florence
+from remote_models import make_deepseek_vl2, make_minicpmv4_5, make_phi3_vision
+from special_models import make_chatglm4v, make_florence, make_qwen_vl
 from zoo import KINDS, Zoo
 
 Maker = Callable[[Path], object]
-EXTRA_ARGS: dict[str, tuple[str, ...]] = {  # what training of a family needs whatever its size
-    "glm4v_moe": ("--lora_dropout", "0"),  # peft refuses dropout on expert weights
-}
 
 
 def make_of_zoo(name: str, folder: Path) -> None:
@@ -30,7 +28,17 @@ MAKERS: dict[str, Maker] = {
     **{name: partial(make_of_zoo, name) for name in KINDS},
     "florence2": make_florence,
     "chatglm4v": make_chatglm4v,
+    "qwen_vl": make_qwen_vl,
+    "qwen_vl_base": partial(make_qwen_vl, base=True),
+    "phi3_vision": make_phi3_vision,
+    "minicpmv4_5": make_minicpmv4_5,
+    "deepseek_vl2": make_deepseek_vl2,
 }
+
+
+def extra_args(name: str, folder: Path) -> list[str]:
+    """What `swift sft` and `swift infer` need for a tiny model besides model, model type and template."""
+    return ["--local_repo_path", str(folder)] if name == "deepseek_vl2" else []
 
 
 def tiny_model(name: str, folder: Path) -> Path:

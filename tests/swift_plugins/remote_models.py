@@ -1,0 +1,103 @@
+"""Tiny untrained models of families whose code comes with their weights, each with a stand-in for that code in its folder.
+
+Real in a run with them: swift's loader, template, LoRA, merge and inference. Not real: the model's own code and its preprocessing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from special_models import with_weights
+from stubs import CHATML, PHI, PHI3_IMAGE, REF_BOX
+from transformers import PreTrainedTokenizerFast
+from zoo_parts import TEXT, tokenizer
+
+CODE = Path(__file__).parent
+DEEPSEEK = ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜▁pad▁｜>", "<image>", "<|User|>", "<|Assistant|>") + (
+    "<|ref|>",
+    "<|/ref|>",
+    "<|det|>",
+    "<|/det|>",
+    "<|grounding|>",
+)
+
+
+def copy_code(name: str, folder: Path) -> None:
+    """Put a stand-in's Python files into a model's folder, as a hub has them for the real model."""
+    shutil.copytree(CODE / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def write_preprocessor(folder: Path, processor: str, images: str) -> None:
+    """preprocessor_config.json that names the stand-in's processor, and its part for images."""
+    auto_map = {"AutoProcessor": processor, "AutoImageProcessor": images}
+    write_json(folder / "preprocessor_config.json", {"auto_map": auto_map, "image_processor_type": images.rpartition(".")[2]})
+
+
+def write_config(folder: Path, code: dict[str, str], tokens: PreTrainedTokenizerFast, **own: Any) -> None:
+    """config.json of a text model of the zoo's size. `code`: what transformers asks for by name -> where the stand-in has it."""
+    made = token_ids(tokens)
+    write_json(folder / "config.json", {"auto_map": code, **TEXT, "vocab_size": len(tokens), "tie_word_embeddings": False, **made, **own})
+    write_json(folder / "generation_config.json", {"do_sample": False, **made})
+
+
+def token_ids(tokens: PreTrainedTokenizerFast) -> dict[str, int | None]:
+    return {name: getattr(tokens, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+
+
+def make_phi3_vision(folder: Path) -> Path:
+    """Phi-3-vision: a fast tokenizer with <|image|> at the id that swift's template holds as a number, behind all that are embedded."""
+    copy_code("phi3_vision_code", folder)
+    tokens = tokenizer(PHI, "<|endoftext|>", "<|endoftext|>", "<s>", {"<|image|>": PHI3_IMAGE})
+    tokens.save_pretrained(folder)
+    code = {"AutoConfig": "configuration_phi3_v.Phi3VConfig", "AutoModelForCausalLM": "modeling_phi3_v.Phi3VForCausalLM"}
+    write_config(folder, code, tokens, model_type="phi3_v", architectures=["Phi3VForCausalLM"])
+    write_preprocessor(folder, "processing_phi3_v.Phi3VProcessor", "image_processing_phi3_v.Phi3VImageProcessor")
+    return with_weights(folder)
+
+
+def make_minicpmv4_5(folder: Path) -> Path:
+    """MiniCPM-V 4.5 over transformers' own Qwen3."""
+    copy_code("minicpmv_code", folder)
+    marks = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
+    tokens = tokenizer(marks, "<|im_end|>", "<|endoftext|>")
+    tokens.save_pretrained(folder)
+    code = {"AutoConfig": "configuration_minicpm.MiniCPMVConfig", "AutoModelForCausalLM": "modeling_minicpmv.MiniCPMV"}
+    write_config(folder, code, tokens, model_type="minicpmv", architectures=["MiniCPMV"])
+    write_preprocessor(folder, "processing_minicpmv.MiniCPMVProcessor", "processing_minicpmv.MiniCPMVImageProcessor")
+    return with_weights(folder)
+
+
+def make_deepseek_vl2(folder: Path) -> Path:
+    """DeepSeek-VL2, and in the same folder the repository that `--local_repo_path` is to name."""
+    copy_code("deepseek_vl2_code", folder)
+    tokens = tokenizer(DEEPSEEK, "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>", "<｜begin▁of▁sentence｜>")
+    tokens.save_pretrained(folder)
+    write_json(folder / "processor_config.json", {"processor_class": "DeepseekVLV2Processor"})
+    made = token_ids(tokens)
+    text = {**TEXT, "vocab_size": len(tokens), "tie_word_embeddings": False, **made}
+    own = {"model_type": "deepseek_vl_v2", "architectures": ["DeepseekVLV2ForCausalLM"], "language_config": text, **made}
+    write_json(folder / "config.json", own)
+    with on_path(folder):
+        import_module("deepseek_vl2.models")  # makes the type of its config known
+        return with_weights(folder)
+
+
+@contextmanager
+def on_path(folder: Path) -> Iterator[None]:
+    """Import from a folder, as swift's loader does for the rest of its process."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
