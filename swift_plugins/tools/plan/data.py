@@ -1,0 +1,157 @@
+"""How many rows a training reads, and the sizes of their images: from the files that `--dataset` names, where they are local."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from groundswift.data_converters.faults import Fault
+from groundswift.data_converters.row_files import read_rows
+from groundswift.errors import GroundswiftError, fault
+from groundswift.images import read_size_wh
+
+from ...grounding.training_steps import split_rows
+
+
+class PlannedRow(msgspec.Struct):
+    """What is read of a row."""
+
+    images: Any = None
+    image: Any = None
+    size_wh: Any = None
+
+
+@dataclass
+class Images:
+    """Sizes (width, height) in px of the data's images, upright, and how many a row has at most. `unread`: images without a known size."""
+
+    sizes_wh: list[tuple[int, int]] = field(default_factory=list)
+    most_a_row: int = 0
+    unread: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One value of `--dataset`: `rows` before sampling (None: not known), then what swift trains and validates on."""
+
+    name: str
+    rows: int | None
+    training: int | None
+    validation: int | None
+
+
+def parts_of(names: Sequence[str], ratio: float, given: Sequence[int]) -> list[Part]:
+    """The rows of each dataset. `given`: counts in place of the files' own, one for each dataset, or one for all of them together.
+
+    Raises GroundswiftError where a file cannot be read, or nothing is left to train on.
+    """
+    if given and len(given) not in (1, len(names)):
+        raise GroundswiftError(f"--rows given {len(given)} times for {len(names)} datasets; expected once, or once for each")
+    if len(given) == 1 and len(names) != 1:
+        return [Part(" ".join(names) or "--rows", given[0], *split_rows(given[0], None, ratio))]
+    parts = []
+    for number, name in enumerate(names):
+        dataset, sample = dataset_of(name)
+        rows = given[number] if given else rows_in(dataset)
+        if rows is None and sample is None:
+            parts.append(Part(name, None, None, None))
+            continue
+        parts.append(Part(name, rows, *split_rows(rows if rows is not None else sample, sample, ratio)))
+    return parts
+
+
+def dataset_of(name: str) -> tuple[str, int | None]:
+    """(path or id, `#sample`) of one value of `--dataset`, as swift reads it; a recipe without its data has an empty one.
+
+    Raises GroundswiftError where the sample is not a number.
+    """
+    from swift.dataset import DatasetSyntax
+
+    if not name:
+        return "", None
+    try:
+        syntax = DatasetSyntax.parse(name)
+    except ValueError:
+        raise GroundswiftError(f"--dataset {name}: expected a whole number after #") from None
+    return syntax.dataset, syntax.dataset_sample
+
+
+def rows_in(name: str) -> int | None:
+    """Rows of a local file; None where it is no local file, so that only the hub knows. Raises GroundswiftError where it cannot be read."""
+    path = Path(os.path.expanduser(name))
+    if not path.is_file():
+        if name.startswith(("/", "./", "../", "~")) and not path.exists():
+            raise fault(name, "no such file", "the data of the training, or --rows")
+        return None
+    if path.suffix.lower() in (".csv", ".tsv"):
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            return max(0, sum(1 for _ in csv.reader(file)) - 1)
+    if path.suffix.lower() in (".jsonl", ".json", ".parquet"):
+        rows, _ = read_rows(str(path), PlannedRow)
+        return sum(1 for _ in rows)
+    return None
+
+
+def images_of(names: Sequence[str]) -> Images:
+    """The images of all local rows; sizes from `size_wh` where a row has one image and states it, else from image headers."""
+    found, seen = Images(), {}
+    for name in names:
+        path = Path(os.path.expanduser(dataset_of(name)[0]))
+        if path.is_file() and path.suffix.lower() in (".jsonl", ".json", ".parquet"):
+            for row in planned_rows(path):
+                add_images(row, found, seen)
+    return found
+
+
+def planned_rows(path: Path) -> Iterator[PlannedRow]:
+    """The rows of a file that can be read; lint finds the others."""
+    rows, _ = read_rows(str(path), PlannedRow)
+    for row in rows:
+        if not isinstance(row, Fault):
+            yield row.row
+
+
+def add_images(row: PlannedRow, found: Images, seen: dict[str, tuple[int, int] | None]) -> None:
+    """Note the images of one row."""
+    images = row.images if row.images is not None else row.image
+    images = images if isinstance(images, list) else [] if images is None else [images]
+    found.most_a_row = max(found.most_a_row, len(images))
+    if len(images) == 1 and (stated := stated_wh(row.size_wh)):
+        found.sizes_wh.append(stated)
+        return
+    for image in images:
+        source = image.get("path") if isinstance(image, dict) else image
+        if not isinstance(source, str):
+            found.unread += 1
+            continue
+        if source not in seen:
+            seen[source] = header_wh(source)
+        if seen[source] is None:
+            found.unread += 1
+        else:
+            found.sizes_wh.append(seen[source])
+
+
+def stated_wh(size_wh: Any) -> tuple[int, int] | None:
+    """A row's `size_wh`, where it is two whole numbers above 0."""
+    if isinstance(size_wh, list | tuple) and len(size_wh) == 2 and all(type(side) is int and side > 0 for side in size_wh):
+        return size_wh[0], size_wh[1]
+    return None
+
+
+def header_wh(source: str) -> tuple[int, int] | None:
+    """The size of a local image; None where it is not local or cannot be read."""
+    if not os.path.exists(source):
+        source = os.path.join(os.environ.get("ROOT_IMAGE_DIR") or "", source)
+    if not os.path.isfile(source):
+        return None
+    try:
+        return read_size_wh(source)[0]
+    except GroundswiftError:
+        return None

@@ -1,0 +1,113 @@
+"""The plan of a training: steps, image tokens, memory and minutes, with what is not known and why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from groundswift.errors import GroundswiftError
+
+from ...grounding.training_steps import Steps, count_steps
+from .data import Images, Part, images_of, parts_of
+from .image_tokens import ImageTokens, count_image_tokens, family_of_template, limits_of
+from .settings import Settings
+
+RATE = re.compile(r"([0-9]*\.?[0-9]+) *s/step")
+
+
+@dataclass
+class Plan:
+    """What is known of a training before it is started. None: not known, and `notes` says why."""
+
+    parts: list[Part]
+    steps: Steps | None = None
+    image_tokens: ImageTokens | None = None
+    images: Images = field(default_factory=Images)
+    seconds_a_step: float | None = None
+    rate_source: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def minutes(self) -> float | None:
+        """Minutes of all optimizer steps at the measured rate, without loading, evaluation and saving."""
+        if self.steps is None or self.seconds_a_step is None:
+            return None
+        return self.steps.total * self.seconds_a_step / 60
+
+
+def make_plan(settings: Settings, rows: list[int], head: dict[str, str], seconds_a_step: float | None) -> Plan:
+    """Steps, image tokens and minutes. Raises GroundswiftError for what swift would stop at."""
+    options = settings.options
+    names = [*options.dataset, *options.cached_dataset]
+    if not names:
+        raise GroundswiftError("no --dataset: swift refuses a training without one")
+    plan = Plan(parts_of(names, settings.split_ratio(), rows))
+    plan.seconds_a_step, plan.rate_source = measured_rate(head, seconds_a_step)
+    plan_steps(plan, settings)
+    plan_images(plan, settings, names)
+    return plan
+
+
+def measured_rate(head: dict[str, str], given: float | None) -> tuple[float | None, str]:
+    """(seconds a step, where it was found): what is given, else what the recipe's head says was measured."""
+    if given is not None:
+        return given, "--seconds-per-step"
+    found = RATE.search(head.get("Rate", ""))
+    return (float(found[1]), f"recipe: {head['Rate']}") if found else (None, "")
+
+
+def plan_steps(plan: Plan, settings: Settings) -> None:
+    """Steps from the rows of all datasets, or a note why they are not known."""
+    options = settings.options
+    counts = [part.training for part in plan.parts]
+    if options.packing:
+        plan.notes.append("steps: not known, --packing joins as many rows as fit --packing_length, which depends on their tokens")
+    elif options.streaming:
+        if options.max_steps < 0:
+            raise GroundswiftError("--streaming true needs --max_steps: streamed rows have no length")
+        plan.notes.append(f"steps: {options.max_steps} in all, by --max_steps; rows are streamed, so an epoch has no length")
+    elif None in counts:
+        unknown = ", ".join(repr(part.name) for part in plan.parts if part.training is None)
+        plan.notes.append(f"steps: not known, {unknown} is not a local file of rows; give --rows N")
+    else:
+        how = settings.batching()
+        plan.steps = count_steps(sum(counts), how, options.num_train_epochs, options.max_steps, options.max_epochs)
+        plan.notes += notes_on_rows(plan, settings)
+
+
+def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
+    """What a user may not expect of the rows and steps."""
+    notes = []
+    if plan.steps.unseen:
+        notes.append(f"{plan.steps.unseen} of {plan.steps.rows} rows are in no batch of an epoch; which ones changes with each epoch")
+    if plan.steps.batches < plan.steps.batching.accumulation:
+        notes.append(
+            f"an epoch has {plan.steps.batches} batches a process, fewer than --gradient_accumulation_steps "
+            f"{plan.steps.batching.accumulation}: each step has fewer rows than asked for"
+        )
+    given = settings.environment.get("NPROC_PER_NODE") or ""
+    per_node = settings.processes // settings.nodes
+    if per_node > 1 and not given:
+        notes.append(f"NPROC_PER_NODE is not set: swift would start one process and spread the layers. Set NPROC_PER_NODE={per_node}")
+    elif given and given != str(per_node):
+        notes.append(f"the command starts {given} processes a node (NPROC_PER_NODE); planned for {per_node}")
+    if settings.options.resume_from_checkpoint:
+        notes.append("--resume_from_checkpoint: steps that the checkpoint has done are part of the total")
+    return notes
+
+
+def plan_images(plan: Plan, settings: Settings, names: list[str]) -> None:
+    """Tokens of the data's images, or a note why they are not known."""
+    options = settings.options
+    row = family_of_template(options.template, options.model_type)
+    if row is None or row.resize_factor is None:
+        whose = f"family {row.name}" if row else "a template or model type that is not in the table of families"
+        plan.notes.append(f"image tokens: not counted for {whose}, which has no resize to multiples of a factor")
+        return
+    limits = limits_of(settings.environment, row, options.max_pixels)
+    plan.images = images_of(names)
+    plan.image_tokens = count_image_tokens(plan.images.sizes_wh, row, limits)
+    if plan.images.unread:
+        plan.notes.append(f"image tokens: {plan.images.unread} images are not counted, as their size is not known")
+    if plan.image_tokens.refused:
+        plan.notes.append(f"image tokens: {plan.image_tokens.refused} images are refused by the resize, and training will skip them")

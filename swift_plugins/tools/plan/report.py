@@ -1,0 +1,100 @@
+"""A plan as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .plan import Plan
+
+NAME = 16  # width of the first column
+
+
+def as_json(plan: Plan, command: str) -> dict[str, Any]:
+    """The plan as plain values; null: not known."""
+    steps, tokens = plan.steps, plan.image_tokens
+    return {
+        "command": command,
+        "datasets": [
+            {"name": part.name, "rows": part.rows, "training_rows": part.training, "validation_rows": part.validation}
+            for part in plan.parts
+        ],
+        "steps": None
+        if steps is None
+        else {
+            "rows": steps.rows,
+            "unseen_rows_per_epoch": steps.unseen,
+            "batch": steps.batching.batch,
+            "accumulation": steps.batching.accumulation,
+            "processes": steps.batching.processes,
+            "batches_per_epoch": steps.batches,
+            "per_epoch": steps.per_epoch,
+            "total": steps.total,
+            "epochs": steps.epochs,
+        },
+        "image_tokens": None
+        if tokens is None
+        else {
+            "images": tokens.images,
+            "lowest": tokens.lowest,
+            "median": tokens.median,
+            "highest": tokens.highest,
+            "limit_lowest": tokens.least,
+            "limit_highest": tokens.most,
+            "token_side_px": tokens.factor,
+        },
+        "minutes": plan.minutes,
+        "seconds_per_step": plan.seconds_a_step,
+        "notes": plan.notes,
+    }
+
+
+def as_text(plan: Plan) -> str:
+    """The plan as a table, one line a fact."""
+    lines = [*rows_lines(plan), *steps_lines(plan), *token_lines(plan), *time_lines(plan)]
+    table = [f"{name:<{NAME}}{text}" for name, text in lines]
+    return "\n".join([*table, *(["", *(f"note: {note}" for note in plan.notes)] if plan.notes else [])])
+
+
+def rows_lines(plan: Plan) -> list[tuple[str, str]]:
+    """Rows to train on, and those of the validation split."""
+    training = [part.training for part in plan.parts]
+    if None in training:
+        return [("rows", "not known")]
+    split = sum(part.validation for part in plan.parts)
+    return [("rows", f"{sum(training):,}" + (f", and {split:,} split off for validation" if split else ""))]
+
+
+def steps_lines(plan: Plan) -> list[tuple[str, str]]:
+    """Optimizer steps, and what makes one."""
+    steps = plan.steps
+    if steps is None:
+        return [("steps", "not known")]
+    how = steps.batching
+    size = how.batch * how.accumulation * max(1, how.processes // how.sequence_parallel // how.tensor_parallel)
+    return [
+        ("steps", f"{steps.per_epoch:,} an epoch, {steps.total:,} in all ({steps.epochs:.3g} epochs)"),
+        ("rows a step", f"{size:,} = batch {how.batch} x accumulation {how.accumulation} x processes {how.processes}"),
+    ]
+
+
+def token_lines(plan: Plan) -> list[tuple[str, str]]:
+    """Tokens per image."""
+    tokens = plan.image_tokens
+    if tokens is None:
+        return [("tokens an image", "not known")]
+    allowed = f"limits {tokens.least:,} to {tokens.most:,}, {tokens.factor} x {tokens.factor} px a token"
+    if tokens.images == 0:
+        return [("tokens an image", f"{allowed} (no image of the data is here)")]
+    return [
+        (
+            "tokens an image",
+            f"lowest {tokens.lowest:,}, median {tokens.median:,.0f}, highest {tokens.highest:,} of {tokens.images:,} images ({allowed})",
+        )
+    ]
+
+
+def time_lines(plan: Plan) -> list[tuple[str, str]]:
+    """Minutes at the measured rate."""
+    if plan.minutes is None:
+        return [("time", "not measured" if plan.seconds_a_step is None else "not known")]
+    return [("time", f"{plan.minutes:,.1f} minutes of training steps ({plan.seconds_a_step:g} s a step, {plan.rate_source})")]
