@@ -22,6 +22,7 @@ VERBS = {  # verb -> (module, its click command, one line of help)
     "mix": ("groundswift.data_converters.mix_command", "mix", "Mix files of rows by weight into one training file."),
     "split": ("groundswift.data_converters.split_command", "split", "Split rows into parts that share no image."),
     "plan": ("groundswift.swift_plugins.tools.plan.command", "plan", "Plan a training: steps, tokens per image, memory."),
+    "migrate": ("groundswift.data_converters.rows.migrate.command", "migrate", "Migrate scripts of ms-swift 2.x to 4.6."),
     "plugin": ("groundswift.swift_plugins.grounding.plugin_command", "plugin", "Print the path for --custom_register_path."),
 }
 OF_SWIFT = {"swift", "torch", "torchvision", "transformers", "peft", "accelerate", "qwen_vl_utils"}  # what the extra [swift] brings

@@ -1,0 +1,1 @@
+"""Tools over rows and over the scripts that train with them. Nothing here imports swift."""

@@ -1,0 +1,61 @@
+"""Environment variables that 2.x read: renamed, or read nowhere today."""
+
+from __future__ import annotations
+
+from .commands import Found
+from .data import OF_VIDEO as VIDEO_SETS
+from .data import names_of
+from .job import Job
+from .rules import OF_VIDEO, VARIABLES, VIDEO_VARIABLES
+from .shell import Command, Word, assignments
+
+
+def migrate_variables(job: Job, prefix: list[tuple[str, Word]], everywhere: set[str], alone: bool) -> None:
+    """Migrate `NAME=value` words before a command, or (`alone`) those of a statement of their own. `everywhere`: the names that the script
+    sets anywhere, to see that it trains on videos."""
+    on_videos = VIDEO_SETS & set(names_of(job, "dataset", "val_dataset"))
+    video = bool(on_videos or VIDEO_VARIABLES & (everywhere | {name for name, _ in prefix}))
+    for name, word in prefix:
+        value = word.raw[len(name) + 1 :]
+        if name in VARIABLES:
+            _renamed(job, name, word, value, alone)
+        elif name in OF_VIDEO and video and OF_VIDEO[name] not in everywhere:
+            new = f"{OF_VIDEO[name]}={value}"
+            job.report("added", word.start, word.raw, new, f"2.x took {name} for videos too, 4.6 for images only")
+            job.edit(word.end, word.end, " " + new)
+
+
+def _renamed(job: Job, name: str, word: Word, value: str, alone: bool) -> None:
+    became = VARIABLES[name]
+    written = " ".join(f"{new}={value}" for new in became.new)
+    if became.new:
+        job.report("changed", word.start, word.raw, written, "" if became.note == "renamed" else became.note)
+        used = job.variables.uses(name) > 0
+        job.edit(word.start, word.end, f"{word.raw} {written}" if used else written)
+    elif alone:
+        job.report("dropped", word.start, word.raw, note=became.note + " (the line stays)")
+    else:
+        job.report("dropped", word.start, word.raw, note=became.note)
+        job.edit(word.start, _next_word(job.text, word.end), "")
+
+
+def _next_word(text: str, at: int) -> int:
+    """Position behind the blanks and line continuations that follow."""
+    while at < len(text) and (text[at] in " \t" or text.startswith(("\\\n", "\\\r\n"), at)):
+        at += 1 if text[at] in " \t" else text.index("\n", at) - at + 1
+    return at
+
+
+def prefix_of(found: Found) -> list[tuple[str, Word]]:
+    """The assignments among the words before a swift command, those behind `env` or `nohup` too."""
+    names = []
+    for word in found.prefix:
+        names += list(assignments([word]))
+    return names
+
+
+def statement_of(command: Command) -> list[tuple[str, Word]]:
+    """The assignments of a statement that runs nothing: `export A=1 B=2`, `A=1`."""
+    found = list(assignments(command.words))
+    others = [word for word in command.words if not list(assignments([word]))]
+    return found if all(word.value in ("export", "declare", "readonly", "local", "typeset", "-x", "-gx") for word in others) else []

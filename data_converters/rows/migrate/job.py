@@ -1,0 +1,157 @@
+"""One swift command while it is migrated: what it says, the edits so far, and what has to be reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from .commands import Found, Option
+from .shell import Word, quoted
+from .variables import Variables
+
+Level = Literal["changed", "added", "dropped", "todo"]
+NEEDS_VALUE = {"stream", "vit_gradient_checkpointing"}  # flags of 4.6 that cannot stand without a value, unlike 2.x's
+
+
+class Edit(NamedTuple):
+    """Put `text` in the place of characters `start` to `end` of the script."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of the report: `old` became `new` at `line`, counted from 1. `todo` is what a person has to do."""
+
+    line: int
+    level: Level
+    old: str
+    new: str = ""
+    note: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """`keep_defaults`: write out 2.x's defaults where 4.6's differ. `plugin`: use groundswift's named datasets and templates. `folder`:
+    where relative paths of the script start. `rows`: the folder for converted row files, or None."""
+
+    keep_defaults: bool = True
+    plugin: bool = True
+    folder: Path = Path()
+    rows: Path | None = None
+
+
+class Job:
+    """`text`: the whole script. `options`: of the command and of the arrays and strings that it takes, in order."""
+
+    def __init__(self, text: str, found: Found, options: list[Option], variables: Variables, settings: Settings, quote: str) -> None:
+        self.text, self.found, self.options, self.variables, self.settings = text, found, options, variables, settings
+        self.quote = quote
+        self.own = [option for option in options if option.word in found.args]
+        self.edits: list[Edit] = []
+        self.findings: list[Finding] = []
+        self.gone: set[str] = set()
+        self.extra: list[str] = []
+        self.row_files: list[tuple[Path, Path]] = []  # (rows of 2.x, where the converted ones go)
+        self.grounding = False  # whether it trains on boxes by groundswift's plugin
+        self.more = False  # whether it takes words that the script does not say, such as "$@"
+        self.trained = "lora"  # what the script's last training tuned
+
+    def line(self, at: int) -> int:
+        """Number of the line that holds position `at`."""
+        return self.text.count("\n", 0, at) + 1
+
+    def option(self, *names: str) -> Option | None:
+        """The last option of one of these names, as argparse takes it."""
+        return next((option for option in reversed(self.options) if option.name in names), None)
+
+    def literal(self, *names: str) -> str | None:
+        """The value of an option where the script says it: a word, or a variable that is set once. None otherwise."""
+        option = self.option(*names)
+        if option is None or len(option.values) != 1:
+            return None
+        return self.known(option.values[0])
+
+    def known(self, word: Word) -> str | None:
+        """What a word comes to, as far as the script says it."""
+        values = self.all_known(word)
+        return values.pop() if len(values) == 1 else None
+
+    def all_known(self, word: Word) -> set[str]:
+        """Everything that a word can come to, as far as the script says it."""
+        return {word.value} if word.value is not None else {value for _, value in self.variables.literals(word)}
+
+    def true(self, name: str) -> bool:
+        """Whether a switch is on."""
+        option = self.option(name)
+        return option is not None and not option.negated and (self.literal(name) or "true").lower() in ("true", "1", "yes")
+
+    def report(self, level: Level, at: int, old: str, new: str = "", note: str = "") -> None:
+        """Note one finding at a position of the script."""
+        self.findings.append(Finding(self.line(at), level, old, new, note))
+
+    def edit(self, start: int, end: int, text: str) -> None:
+        """Note one edit."""
+        self.edits.append(Edit(start, end, text))
+
+    def shown(self, option: Option) -> str:
+        """An option as the script has it, on one line."""
+        return " ".join([option.word.raw] if option.joined else [option.word.raw, *(word.raw for word in option.values)])
+
+    def rename(self, option: Option, new: str) -> None:
+        """Write another name for a flag, its values as they are."""
+        if option.negated:
+            self.edit(option.word.start, option.word.end, f"--{new} false")
+            return
+        if new != option.name or not option.word.raw.startswith("--" + new):
+            start = option.word.start
+            end = option.values[0].start - 1 if option.joined else option.word.end
+            self.edit(start, end, "--" + new)
+        if not option.values and new in NEEDS_VALUE:
+            self.edit(option.word.end, option.word.end, " true")
+
+    def replace(self, word: Word, new: str) -> None:
+        """Write another value, in the quotes that the word had."""
+        if new != word.value:
+            self.edit(word.start, word.end, self.fitting(quoted(new, word.raw)))
+
+    def fitting(self, written: str) -> str:
+        """Shell text without the quote that the whole command is written in (`bash -c '...'`)."""
+        if self.quote and self.quote in written:
+            other = "'" if self.quote == '"' else '"'
+            return written.replace(self.quote, other)
+        return written
+
+    def remove(self, option: Option) -> None:
+        """Take an option out, with the blanks and line continuations before it."""
+        start = option.word.start
+        while start > 0 and self.text[start - 1] in " \t\r\n\\" and not (self.text[start - 1] == "\\" and self.text[start] not in "\r\n"):
+            start -= 1
+        self.edit(start, option.end, "")
+        self.gone.add(option.name)
+
+    def add(self, flag: str, value: str, note: str, raw: bool = False) -> None:
+        """Put a flag behind the last one of the command. A `raw` value is shell text as it is."""
+        written = self.fitting(f"--{flag} {value if raw else quoted(value)}")
+        self.extra.append(written)
+        self.report("added", self.found.route_word.start, "", written, note)
+
+    def finish(self) -> list[Edit]:
+        """All edits, with what was added at the end of the command's own options."""
+        last = max((option.end for option in self.own), default=self.found.route_word.end)
+        if self.extra:
+            separator = self._separator()
+            self.edit(last, last, "".join(separator + each for each in self.extra))
+        return self.edits
+
+    def _separator(self) -> str:
+        """What stands between two options of this command: a line continuation where it has any."""
+        ends = sorted([self.found.route_word.end, *(word.end for word in self.found.args)])
+        for option in reversed(self.own):
+            before = max((end for end in ends if end <= option.word.start), default=option.word.start)
+            gap = self.text[before : option.word.start]
+            if "\\\n" in gap or "\\\r\n" in gap:
+                return gap
+        return " "

@@ -1,0 +1,179 @@
+"""A whole script: find its swift commands, migrate each, apply the edits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .commands import Found, Option, options, swift_command
+from .environment import migrate_variables, prefix_of, statement_of
+from .job import Edit, Finding, Job, Settings
+from .rewrite import migrate_command
+from .shell import ASSIGNED, Command, Inner, Scan, Word
+from .variables import Variables
+
+NESTED = re.compile(r"\bswift[\s./\\]|llm_(?:sft|infer)|--\w")
+DEPTH = 8  # of scripts within scripts
+STAYS = "used for something else too, so it stays: this flag needs {}"
+
+
+class Migrated(NamedTuple):
+    """What came of a script. `commands`: how many swift commands it has; `old`: how many of them were for 2.x or 3.x. `row_files`: (rows
+    of 2.x, where the script expects the converted ones)."""
+
+    text: str
+    findings: list[Finding]
+    commands: int
+    old: int
+    row_files: list[tuple[Path, Path]]
+
+
+class Piece(NamedTuple):
+    """The commands of one text within the script, and the quote around it."""
+
+    commands: list[Command]
+    quote: str
+
+
+class Fragment(NamedTuple):
+    """Arguments that are kept under a name: an array or a string."""
+
+    words: list[Word]
+    quote: str
+
+
+def migrate_script(text: str, settings: Settings | None = None) -> Migrated:
+    """The script for 4.6, and what changed. Every byte that no finding names stays."""
+    settings = settings or Settings()
+    pieces = list(_pieces(text, Inner(0, len(text), ""), 0))
+    every = [command for piece in pieces for command in piece.commands]
+    variables = Variables(text, every)
+    fragments = _fragments(text, every)
+    state = _State(text, settings, variables, fragments)
+    for piece in pieces:
+        for command in piece.commands:
+            if found := swift_command(command):
+                state.command(found, piece.quote)
+    if state.old:
+        state.statements(every)
+    state.settle()
+    return Migrated(applied(text, state.edits), sorted(state.findings, key=lambda each: each.line), state.seen, state.old, state.row_files)
+
+
+def _pieces(text: str, inner: Inner, depth: int) -> Iterator[Piece]:
+    """The script itself, then scripts within its words and here-documents."""
+    scan = Scan(text, inner.start, inner.end)
+    yield Piece(scan.commands, inner.quote)
+    for each in scan.inners if depth < DEPTH else ():
+        if NESTED.search(text, each.start, each.end):
+            yield from _pieces(text, each._replace(quote=each.quote or inner.quote), depth + 1)
+
+
+def _fragments(text: str, commands: Iterable[Command]) -> dict[str, Fragment]:
+    """Arrays `NAME=(--flag value)` and strings `NAME="--flag value"` that hold flags."""
+    found: dict[str, Fragment] = {}
+    for command in commands:
+        if command.array:
+            before = found.get(command.array, Fragment([], ""))
+            found[command.array] = Fragment(before.words + command.words, "")
+        for word in command.words:
+            match = ASSIGNED.match(word.raw)
+            rest = word.raw[match.end() :] if match else ""
+            if rest[:1] in ("'", '"') and "--" in rest:
+                scan = Scan(text, word.end - len(rest) + 1, word.end - 1)
+                words = [each for inner in scan.commands for each in inner.words]
+                before = found.get(match[1], Fragment([], rest[0]))
+                found[match[1]] = Fragment(before.words + words, rest[0])
+    return {name: each for name, each in found.items() if any(word.raw.startswith("--") for word in each.words)}
+
+
+class _State:
+    """What is known while the commands are migrated one after the other."""
+
+    def __init__(self, text: str, settings: Settings, variables: Variables, fragments: dict[str, Fragment]) -> None:
+        self.text, self.settings, self.variables, self.fragments = text, settings, variables, fragments
+        self.edits: list[Edit] = []
+        self.findings: list[Finding] = []
+        self.row_files: list[tuple[Path, Path]] = []
+        self.names = set(variables.sites) | variables.unknown
+        self.done: set[int] = set()
+        self.seen = self.old = 0
+        self.trained = "lora"
+
+    def command(self, found: Found, quote: str) -> None:
+        """Migrate one command, and the arrays and strings that it takes."""
+        if found.route_word.start in self.done:
+            return
+        self.done.add(found.route_word.start)
+        self.seen += 1
+        own, loose = options(found.args, found.command)
+        every, shared = list(own), set()
+        for word in [*loose, *(value for option in own for value in option.values)]:
+            fragment = self.fragments.get(word.variable or "")
+            if fragment is not None:
+                inner = options(fragment.words, found.command)[0]
+                every += inner
+                shared |= {id(option) for option in inner if option.word.start in self.done}
+                self.done |= {option.word.start for option in inner}
+        own_values = [_without_fragments(option, self.fragments) for option in every]
+        job = Job(self.text, found, own_values, self.variables, self.settings, quote)
+        job.own = [option for option in own_values if option.word in found.args]
+        job.trained = self.trained
+        job.more = any((word.variable or "") not in self.fragments for word in loose)
+        version = migrate_command(job)
+        if version is None:
+            return
+        self.old += 1
+        if version == "2":
+            migrate_variables(job, prefix_of(found), self.names, False)
+        self.trained = job.trained
+        self._take(job, shared and {option.word.start for option in every if id(option) in shared})
+
+    def _take(self, job: Job, shared: set[int]) -> None:
+        """Keep a job's edits; those in an array that an earlier command has migrated are there already."""
+        edits = job.finish()
+        taken = {edit.start for edit in self.edits}
+        self.edits += [edit for edit in edits if not (shared and edit.start in taken)]
+        self.findings += [finding for finding in job.findings if finding not in self.findings]
+        self.row_files = list(dict.fromkeys([*self.row_files, *job.row_files]))
+
+    def statements(self, commands: list[Command]) -> None:
+        """`export NFRAMES=24` and the like, for all commands of the script."""
+        nowhere = Found("sft", "sft", Word(0, 0, "", None), "swift", [], [])
+        for command in commands:
+            prefix = statement_of(command) if not command.array else []
+            job = Job(self.text, nowhere, [], self.variables, self.settings, "")
+            migrate_variables(job, prefix, self.names, True)
+            self._take(job, set())
+
+    def settle(self) -> None:
+        """Change variables where they are set; say which have another use and so stay."""
+        change, stay = self.variables.settled()
+        self.edits += [Edit(site.start, site.end, new) for site, new in change.items()]
+        for name, wanted in stay.items():
+            for site, new in wanted.items():
+                line = self.text.count("\n", 0, site.start) + 1
+                old = f"{name}={self.text[site.start : site.end]}"
+                if new != self.text[site.start : site.end].strip("\"'"):
+                    self.findings.append(Finding(line, "todo", old, "", STAYS.format(new)))
+
+
+def _without_fragments(option: Option, fragments: dict[str, Fragment]) -> Option:
+    """An option without a word that stands for further options: `--dataset a.jsonl $ARGS`."""
+    values = [word for word in option.values if (word.variable or "") not in fragments]
+    return option._replace(values=values)
+
+
+def applied(text: str, edits: Iterable[Edit]) -> str:
+    """The text with all edits; the same edit twice counts once, one within another not at all."""
+    parts, at = [], 0
+    for edit in sorted(dict.fromkeys(edits), key=lambda each: (each.start, each.end)):
+        if edit.start < at:
+            if edit.end <= at:
+                continue
+            edit = edit._replace(start=at)
+        parts += [text[at : edit.start], edit.text]
+        at = edit.end
+    return "".join(parts) + text[at:]

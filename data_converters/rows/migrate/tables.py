@@ -1,0 +1,109 @@
+"""What ms-swift 2.6.1 called its flags, models, templates and datasets: four tables of names, read on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+SOURCE = "ms-swift 2.6.1"
+GENERATION = "-generation"  # ends the templates that 2.x had for base models
+OLD_MODEL_NAMES = {  # what 2.x itself still took for older names
+    "openbmb-minicpm-2b-sft-chat": "minicpm-2b-sft-chat",
+    "openbmb-minicpm-2b-chat": "minicpm-2b-chat",
+    "cogvlm-17b-instruct": "cogvlm-17b-chat",
+    "minicpm-v-v2": "minicpm-v-v2-chat",
+    "mplug-owl2d1-chat": "mplug-owl2_1-chat",
+    "llava1d6-mistral-7b-instruct": "llava1_6-mistral-7b-instruct",
+    "llava1d6-yi-34b-instruct": "llava1_6-yi-34b-instruct",
+}
+OLD_DATASET_NAMES = {
+    "ms-bench-mini": "ms-bench#20000",
+    "multi-alpaca-all": "multi-alpaca",
+    "instinwild-en": "instinwild:subset",
+    "instinwild-zh": "instinwild:default",
+    "firefly-all-zh": "firefly-zh",
+    "sharegpt-en": "sharegpt:common-en/computer-en",
+    "sharegpt-zh": "sharegpt:common-zh/computer-zh/unknow-zh",
+    "open-orca-gpt4": "open-orca:default",
+    "sharegpt-gpt4-mini": "sharegpt-gpt4:default",
+    "deepctrl-sft-zh": "deepctrl-sft:default",
+    "deepctrl-sft-en": "deepctrl-sft:en",
+    "medical-mini-zh": "medical-zh#50000",
+    "cmnli-mini-zh": "cmnli-zh#20000",
+    "coco-mini-en": "coco-en-mini",
+    "coco-mini-en-2": "coco-en-2-mini",
+    "aishell1-mini-zh": "aishell1-zh-mini",
+}
+
+
+class Flag(NamedTuple):
+    """A flag of one 2.x command: `values` is `one`, `bool` (may stand without a value) or `list`; `default` as text, empty for none."""
+
+    name: str
+    values: str
+    default: str
+
+
+class OldModel(NamedTuple):
+    """A model_type of 2.x: the model's id today, and 4.6's model_type and template. `targets`: what DEFAULT meant for LoRA there, or None
+    where it was the language model of a multimodal model, whose group is `group`."""
+
+    id: str
+    model_type: str
+    template: str
+    targets: tuple[str, ...] | None
+    group: str | None
+
+
+@lru_cache
+def flags_of(command: str) -> dict[str, Flag]:
+    """The flags of a 2.x command by name. The commands are those of COMMANDS."""
+    return {name: Flag(name, kind, default) for name, kind, default, commands in _rows("flags.tsv", 4) if command in commands.split()}
+
+
+@lru_cache
+def models() -> dict[str, OldModel]:
+    """Every model_type of 2.x."""
+    found = {}
+    for name, model, model_type, template, targets in _rows("models.tsv", 5):
+        group = targets[1:] if targets.startswith("@") else None
+        found[name] = OldModel(model, model_type, template, None if group else tuple(filter(None, targets.split(","))), group)
+    return found | {old: found[new] for old, new in OLD_MODEL_NAMES.items()}
+
+
+@lru_cache
+def model_of_id() -> dict[str, OldModel]:
+    """The models by id, in lower case, as 2.x looked them up."""
+    return {model.id.lower(): model for model in models().values()}
+
+
+@lru_cache
+def templates() -> dict[str, str]:
+    """4.6's template for each of 2.x; `-` where it depends on the model."""
+    return dict(_rows("templates.tsv", 2))
+
+
+@lru_cache
+def datasets() -> dict[str, str]:
+    """4.6's `--dataset` for each name of 2.x."""
+    found = dict(_rows("datasets.tsv", 2))
+    return found | {old: _joined(found, new) for old, new in OLD_DATASET_NAMES.items()}
+
+
+def _joined(found: dict[str, str], new: str) -> str:
+    """`name:subset#N` with the name in today's words."""
+    rest, _, sample = new.partition("#")
+    name, _, subsets = rest.partition(":")
+    base = found[name].partition(":")[0] + ":" + subsets if subsets else found[name]
+    return base + ("#" + sample if sample else "")
+
+
+def _rows(name: str, columns: int) -> Iterator[list[str]]:
+    text = (files(__package__) / name).read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            cells = line.split("\t")
+            assert len(cells) == columns, f"{name}: {line!r}"
+            yield cells

@@ -1,0 +1,92 @@
+"""Shell variables of a script that hold values of flags: where they are set, and whether they can be changed there."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import NamedTuple
+
+from .shell import ASSIGNED, Command, Word, assignments, quoted
+
+DEFAULT = re.compile(r"""(["']?)\$\{\w+:?-(?P<value>[^{}$`"']*)\}\1""")
+
+
+class Site(NamedTuple):
+    """The span of a literal that a variable gets."""
+
+    start: int
+    end: int
+
+
+class Variables:
+    """The literals of every variable of a script, and the changes that are asked of them."""
+
+    def __init__(self, text: str, commands: list[Command]) -> None:
+        self.text = text
+        self.sites: dict[str, list[tuple[Site, str]]] = defaultdict(list)
+        self.unknown: set[str] = set()
+        self.wanted: dict[str, list[tuple[Word, dict[Site, str]]]] = defaultdict(list)
+        for command in commands:
+            for name, word in assignments(command.words):
+                self._assigned(name, word)
+            self._looped(command.words)
+
+    def _assigned(self, name: str, word: Word) -> None:
+        rest = word.raw[ASSIGNED.match(word.raw).end() :]
+        start = word.end - len(rest)
+        if word.value is not None and rest:
+            self.sites[name].append((Site(start, word.end), word.value.partition("=")[2]))
+        elif found := DEFAULT.fullmatch(rest):
+            self.sites[name].append((Site(start + found.start("value"), start + found.end("value")), found["value"]))
+        elif rest:
+            self.unknown.add(name)
+
+    def _looped(self, words: list[Word]) -> None:
+        """`for NAME in a b c`."""
+        if len(words) > 3 and words[0].value == "for" and words[2].value == "in":
+            for word in words[3:]:
+                if word.value is None:
+                    self.unknown.add(words[1].raw)
+                else:
+                    self.sites[words[1].raw].append((Site(word.start, word.end), word.value))
+
+    def literals(self, word: Word) -> list[tuple[Site, str]]:
+        """The literals that a word can come to: those of its variable, and the default in `${NAME:-default}`."""
+        found = DEFAULT.fullmatch(word.raw)
+        own = [(Site(word.start + found.start("value"), word.start + found.end("value")), found["value"])] if found else []
+        name = word.variable
+        return own + (self.sites.get(name, []) if name and name not in self.unknown else [])
+
+    def uses(self, name: str) -> int:
+        """How often the script reads a variable, `${NAME:-x}` in its own assignment not counted."""
+        reads = len(re.findall(rf"\$\{{?{name}(?![A-Za-z0-9_])", self.text))
+        return reads - len(re.findall(rf"(?<![A-Za-z0-9_]){name}=[\"']?\$\{{{name}:?-", self.text))
+
+    def want(self, word: Word, new: dict[Site, str]) -> None:
+        """Ask for other literals, because one use of the variable, `word`, needs them."""
+        self.wanted[word.variable or f"at {word.start}"].append((word, new))
+
+    def settled(self) -> tuple[dict[Site, str], dict[str, dict[Site, str]]]:
+        """(spans to change: literals, or uses of a variable that has one literal and other uses too; variables that have to stay, with
+        what their literals should have been)."""
+        change: dict[Site, str] = {}
+        stay: dict[str, dict[Site, str]] = {}
+        for name, asked in self.wanted.items():
+            merged: dict[Site, str] = {}
+            for _, each in asked:
+                merged |= each
+            agreed = all(each.items() <= merged.items() for _, each in asked)
+            if name.startswith("at ") or (agreed and len(asked) >= self.uses(name)):
+                change |= {site: self._written(site, new) for site, new in merged.items()}
+            elif len(self.sites[name]) == 1 and not any(self._is_default(site) for _, each in asked for site in each):
+                change |= {Site(word.start, word.end): quoted(new, word.raw) for word, each in asked for new in each.values()}
+            else:
+                stay[name] = merged
+        return change, stay
+
+    def _is_default(self, site: Site) -> bool:
+        """Whether a literal is that of `${NAME:-literal}`."""
+        return self.text[site.start - 1 : site.start] == "-" and self.text[site.end : site.end + 1] == "}"
+
+    def _written(self, site: Site, new: str) -> str:
+        return new if self._is_default(site) else quoted(new, self.text[site.start : site.end])
