@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from swift.template import Template
 from swift.template.templates.gemma import Gemma3VisionTemplate
 from swift.template.templates.glm import GLM4VTemplate
 from swift.template.templates.qwen import Qwen2VLTemplate, Qwen3_5Template
+from torch.distributed import default_pg_timeout
 
 from groundswift.errors import GroundswiftError
 from groundswift.storage import is_url, local_copy
@@ -62,10 +64,24 @@ def by_name(token: str, official: int) -> property:
 
 
 def join_cpu_processes() -> None:
-    """Without an accelerator swift's processes do not form a group: training diverges in silence, inference writes rank 0's rows only."""
+    """Without an accelerator swift's processes do not form a group: training diverges in silence, inference writes rank 0's rows only.
+
+    The group is made once the arguments are known: transformers gives `--ddp_timeout` to groups of accelerators only.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available():
         os.environ["ACCELERATE_USE_CPU"] = "true"  # read by transformers' TrainingArguments
-        PartialState(cpu=True)
+        wrap_once(BaseArguments, "_init_model_kwargs", with_a_group_of_cpus)
+
+
+def with_a_group_of_cpus(init: Callable[..., None]) -> Callable[..., None]:
+    """Join the processes by gloo, which waits `--ddp_timeout` seconds for one that hangs; 30 min for swift's default of 208 days."""
+
+    def _init_model_kwargs(self: BaseArguments) -> None:
+        bounded = self.ddp_timeout != BaseArguments.ddp_timeout
+        PartialState(cpu=True, timeout=timedelta(seconds=self.ddp_timeout) if bounded else default_pg_timeout)
+        init(self)
+
+    return _init_model_kwargs
 
 
 def wrap_once(owner: type, name: str, mend: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

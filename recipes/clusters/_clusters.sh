@@ -1,0 +1,58 @@
+# Sourced by the recipes of clusters: which machines train, one run folder a machine, and going on after one was lost.
+# shellcheck source=../_run.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
+
+TRAIN=${TRAIN:-}                 # rows to train on; the same path on every machine
+VAL=${VAL:-}                     # rows to validate on
+NNODES=${NNODES:-2}              # number of machines
+NODE_RANK=${NODE_RANK:-0}        # of this machine: 0, 1, ... NNODES - 1
+MASTER_ADDR=${MASTER_ADDR:-}     # address of machine 0 that the others reach
+MASTER_PORT=${MASTER_PORT:-29500} # a free port of machine 0
+DDP_TIMEOUT=${DDP_TIMEOUT:-1800} # seconds to wait for a process that hangs; swift alone waits 208 days
+RESUME=${RESUME:-}               # 1: go on from the newest complete checkpoint in OUT; or the checkpoint to go on from
+gpus 8
+NPROC_PER_NODE=${NPROC_PER_NODE:-$GPUS} # processes on each machine, one a GPU
+
+need swift groundswift python
+[[ $NNODES =~ ^[1-9][0-9]*$ ]] || stop "NNODES=$NNODES: expected the number of machines"
+[[ $NODE_RANK =~ ^[0-9]+$ && $NODE_RANK -lt $NNODES ]] || stop "NODE_RANK=$NODE_RANK: expected 0 to $((NNODES - 1)) for NNODES=$NNODES"
+[[ $DDP_TIMEOUT =~ ^[1-9][0-9]*$ ]] || stop "DDP_TIMEOUT=$DDP_TIMEOUT: expected seconds"
+
+# need_rows: the rows that every machine reads.
+need_rows() {
+  need_file TRAIN "Make rows for swift first: groundswift convert coco train.json --images images/ --out train.jsonl"
+  need_file VAL "Make rows for swift first: groundswift convert coco val.json --images images/ --out val.jsonl"
+}
+
+# open_run: the run folder of this machine: OUT on machine 0; on machine N OUT-nodeN, which has only its log. An earlier run is refused,
+# or continued with RESUME. Sets RESUMED, the words that make `swift sft` go on.
+open_run() {
+  local folder=$OUT checkpoint
+  [ "$NODE_RANK" -eq 0 ] || folder=$OUT-node$NODE_RANK
+  if [ -n "$RESUME" ] && [ -e "$folder/log.txt" ]; then
+    LOG=$folder/log.txt
+  else
+    fresh "$folder"
+  fi
+  checkpoint=$(checkpoint_to_resume)
+  RESUMED=()
+  [ -z "$checkpoint" ] || RESUMED=(--resume_from_checkpoint "$checkpoint")
+}
+
+# checkpoint_to_resume: the checkpoint that RESUME asks for; nothing where a run begins.
+checkpoint_to_resume() {
+  local from=$RESUME
+  [ "$RESUME" != 1 ] || from=$OUT/train
+  if [ -n "$DRY_RUN" ]; then
+    [ "$RESUME" != 1 ] || from=$OUT/train/checkpoint-NEWEST
+    echo "$from"
+  elif [ -n "$RESUME" ]; then
+    python "$RECIPES/_checkpoint.py" "$from" --resume
+  fi
+}
+
+# join_machines: export where machine 0 is. torchrun gets it from `swift` by these variables alone.
+join_machines() {
+  [ -n "$MASTER_ADDR$DRY_RUN" ] || [ "$NNODES" -eq 1 ] || stop "MASTER_ADDR is not set: the address of machine 0 that the others reach"
+  export NNODES NODE_RANK NPROC_PER_NODE MASTER_PORT MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
+}
