@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 6
+OBJECT = " <ref-object><bbox>"
 SETS = {"train": 21, "test": 22}  # name of a drawn set -> seed
 
 
@@ -40,36 +41,70 @@ def images(folder: Path) -> Path:
     return drawn(folder, "test") / "images"
 
 
-def referring(folder: Path) -> Path:
-    """Rows of one bare box an answer, made of the first object of each drawn image."""
-    path = folder / "referring.jsonl"
-    rows = []
+def conversations(folder: Path, name: str, question: str, answer: str, boxes: int | None = None, point: bool = False) -> Path:
+    """Rows of the drawn images that have objects: a question and an answer over the first `boxes` of them, or over their first middle."""
+    path, rows = folder / f"{name}.jsonl", []
     for line in coco_rows(folder, "test").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        objects = row.get("objects") or {}
-        if objects.get("bbox"):
-            row["messages"] = [
-                {"role": "user", "content": "<image>Where is the <ref-object>?"},
-                {"role": "assistant", "content": "<bbox>"},
-            ]
-            row["objects"] = {"ref": objects["ref"][:1], "bbox": objects["bbox"][:1]}
+        labels, found = (row["objects"][key][:boxes] for key in ("ref", "bbox"))
+        if found:
+            if point:
+                found = [[(x1 + x2) / 2, (y1 + y2) / 2] for x1, y1, x2, y2 in found]
+            repeat = len(found)
+            texts = {"user": question, "assistant": answer}
+            row["messages"] = [{"role": role, "content": text.replace("{objects}", OBJECT * repeat)} for role, text in texts.items()]
+            row["objects"] = {"ref": labels, "bbox": found}
             rows.append(json.dumps(row))
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 
-def captions(folder: Path) -> Path:
-    """Rows of a caption an image."""
-    path = folder / "captions.jsonl"
-    rows = []
-    for line in coco_rows(folder, "train").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        labels = (row.pop("objects", None) or {}).get("ref", [])
-        text = f"{len(labels)} shapes: {', '.join(labels)}" if labels else "nothing"
-        row["messages"] = [{"role": "user", "content": "<image>Describe the image."}, {"role": "assistant", "content": text}]
-        rows.append(json.dumps(row))
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return path
+def referring(folder: Path) -> Path:
+    """Rows of one bare box an answer."""
+    return conversations(folder, "find", "<image>Find <ref-object>.", "<bbox>", boxes=1)
+
+
+def unified(folder: Path) -> Path:
+    """The files of unified grounding."""
+    base = folder / "unified"
+    if not base.exists():
+        base.mkdir()
+        files = [
+            referring(folder),
+            conversations(folder, "describe", "<image>Describe the object at <bbox>.", "<ref-object>", boxes=1),
+            conversations(folder, "flickr30k", "<image>Describe the image with boxes.", "There is: {objects}"),
+            conversations(folder, "flickr30k_reverse", "<image>What is here: {objects}?", "Shapes."),
+            conversations(folder, "points", "<image>Point at <ref-object>.", "<bbox>", boxes=1, point=True),
+        ]
+        for file in files:
+            (base / file.name).write_bytes(file.read_bytes())
+    return base
+
+
+def hub(folder: Path) -> Path:
+    """Copies of the hub's data sets that recipes name: formulas, captions, questions about videos."""
+    from clips import write_clip
+    from hub_copies import LATEX_README, picture, write_parquet, write_text
+
+    root = folder / "hub"
+    if root.exists():
+        return root
+    latex, captions, videos = (root / name for name in ("AI-ModelScope/LaTeX_OCR", "modelscope/coco_2014_caption", "swift/VideoChatGPT"))
+    rows = [(rf"x^{{{number}}}", picture((40 + number, 20), 9 * number)) for number in range(12)]
+    write_text(latex / "full/validation-00000-of-00001.parquet", rows)
+    write_text(latex / "full/test-00000-of-00001.parquet", rows[:1])
+    (latex / "README.md").write_text(LATEX_README)
+    write_text(captions / "coco_2014_caption/validation-00000-of-00001.parquet", [("a dog&&a cat", data) for _, data in rows], "caption")
+    asked = [
+        {"video_name": "v_1", "question": f"What is {number}?", "question_1": "None", "question_2": "None", "answer": "Nothing."}
+        for number in range(8)
+    ]
+    for subset in ("Generic", "Temporal", "Consistency"):
+        write_parquet(videos / subset / "test-00000-of-00001.parquet", asked, None)
+    clips = root / "media/video_chatgpt/Test_Videos"
+    clips.mkdir(parents=True)
+    write_clip(clips / "v_1.mp4")
+    return root
 
 
 DATA: dict[str, Callable[[Path], Path]] = {
@@ -78,5 +113,6 @@ DATA: dict[str, Callable[[Path], Path]] = {
     "gt": ground_truth,
     "images": images,
     "referring": referring,
-    "captions": captions,
+    "unified": unified,
+    "hub": hub,
 }

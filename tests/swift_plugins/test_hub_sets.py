@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -13,32 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_copies import LATEX_README, picture, write_parquet, write_text
 from PIL import Image
 
 CLASSES = ["person", "bicycle", "car"]
-README = """---
-configs:
-  - config_name: full
-    data_files:
-      - split: validation
-        path: full/validation-*
-      - split: test
-        path: full/test-*
-  - config_name: small
-    data_files:
-      - split: train
-        path: small/train-*
----
-# LaTeX OCR
-"""
-
-
-def picture(size_wh: tuple[int, int], grey: int = 0, orientation: int = 1) -> bytes:
-    data, exif = io.BytesIO(), Image.Exif()
-    if orientation != 1:
-        exif[0x0112] = orientation
-    Image.new("L", size_wh, grey).save(data, "PNG", exif=exif)
-    return data.getvalue()
 
 
 def coco_row(image_id: int, *objects: tuple[int, list[float]], size_wh: tuple[int, int] = (64, 48), **changes: Any) -> dict[str, Any]:
@@ -55,13 +32,6 @@ def coco_row(image_id: int, *objects: tuple[int, list[float]], size_wh: tuple[in
         },
         **changes,
     }
-
-
-def write_parquet(path: Path, rows: list[dict[str, Any]], features: Any) -> None:
-    from datasets import Dataset
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Dataset.from_list(rows, features=features).to_parquet(path)
 
 
 def write_coco(root: Path, owner: str, train: list[dict], val: list[dict]) -> Path:
@@ -91,14 +61,6 @@ def write_coco(root: Path, owner: str, train: list[dict], val: list[dict]) -> Pa
     return folder
 
 
-def write_text(path: Path, rows: list[tuple[str | None, bytes]], column: str = "text") -> None:
-    from datasets import Features, Value
-    from datasets import Image as ImageFeature
-
-    features = Features({"image": ImageFeature(), column: Value("string")})
-    write_parquet(path, [{"image": {"bytes": data, "path": "a.png"}, column: text} for text, data in rows], features)
-
-
 TRAIN = [
     coco_row(9, (2, [10.5, 20, 30, 40]), (0, [1.25, 2, 64, 48])),
     coco_row(25),
@@ -116,7 +78,7 @@ def hub(plugin, tmp_path, monkeypatch) -> Path:
     write_text(latex / "full/validation-00000-of-00001.parquet", [(r"\frac{a}{b}", picture((40, 20))), (r"x<y", picture((41, 20)))])
     write_text(latex / "full/test-00000-of-00001.parquet", [(r"\alpha", picture((42, 20)))])
     write_text(latex / "small/train-00000-of-00001.parquet", [(r"\beta", picture((43, 20)))])
-    (latex / "README.md").write_text(README)
+    (latex / "README.md").write_text(LATEX_README)
     captions = root / "modelscope/coco_2014_caption/coco_2014_caption"
     write_text(captions / "validation-00000-of-00001.parquet", [("a dog&&the dog", picture((44, 20)))], "caption")
     monkeypatch.setenv("GROUNDSWIFT_HUB", str(root))

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import av
-import numpy as np
 import pytest
+from clips import write_clip
 
 from groundswift.data_converters.lint.video_readers import missing_reader
 from groundswift.swift_plugins.grounding.encoding import encoded
 
-WIDTH, HEIGHT, FRAMES = 112, 84, 16
-
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> str:
-    """4 s at 4 frames a second, each frame of one grey."""
-    path = tmp_path_factory.mktemp("videos") / "clip.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=4)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for index in range(FRAMES):
-            grey = np.full((HEIGHT, WIDTH, 3), 10 * index, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
-        container.mux(stream.encode())
-    return str(path)
+    return str(write_clip(tmp_path_factory.mktemp("videos") / "clip.mp4"))
 
 
 def test_this_environment_has_a_reader():

@@ -1,0 +1,28 @@
+# Sourced by the recipes whose answers are text (ocr, caption, video): what follows a training: merge, answers on the split, ROUGE and BLEU.
+# shellcheck source=_run.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_run.sh"
+
+EPOCHS=${EPOCHS:-1}
+MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-512} # of an answer
+
+need swift python
+need_package jieba 'groundswift[text-metrics]'
+fresh "$OUT"
+
+# score_adapter [WORD...]: merge the best adapter, answer the rows that the training held back and score. Further words go to `swift infer`.
+score_adapter() {
+  answer --adapters "$(best_checkpoint "$OUT/train")" --merge_lora true "$@"
+}
+
+# score_model [WORD...]: the same for a training of whole weights, whose checkpoint is a model.
+score_model() {
+  answer --model "$(best_checkpoint "$OUT/train")" "$@"
+}
+
+# answer WORD...: `--load_data_args true` takes the data sets of the training and holds back the same rows.
+answer() {
+  step "answer the held-out rows"
+  run swift infer "$@" --load_data_args true --temperature 0 --max_new_tokens "$MAX_NEW_TOKENS" --max_batch_size 8 \
+    --metric rouge --result_path "$OUT/result.jsonl"
+  [ -n "$DRY_RUN" ] || printf '\nscores   %s\nresult   %s\nlog      %s\n' "$(grep -o "{'rouge-1'.*}" "$LOG" | tail -n 1)" "$OUT/result.jsonl" "$LOG"
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Task      detection, referring
+# Model     OpenGVLab/InternVL3_5-8B-HF
+# Method    full, language model and aligner, ViT frozen, DeepSpeed ZeRO-2
+# Hardware  4 GPUs
+# Memory    not measured
+# Score     not measured
+# Tiny      MODEL=@internvl
+# Needs     deepspeed
+# shellcheck source=_detection.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
+
+MODEL=${MODEL:-OpenGVLab/InternVL3_5-8B-HF} # id or folder
+EPOCHS=${EPOCHS:-3}
+gpus 4
+need_package deepspeed 'groundswift[deepspeed]'
+
+step "fine-tune"
+run NPROC_PER_NODE="$GPUS" swift sft --model "$MODEL" --model_type internvl --template internvl_hf_grounding --custom_register_path "$PLUGIN" \
+  --dataset "$TRAIN" --val_dataset "$VAL" \
+  --tuner_type full --freeze_vit true --freeze_aligner false \
+  --torch_dtype bfloat16 --learning_rate 1e-5 --lr_scheduler_type cosine --warmup_ratio 0.05 --num_train_epochs "$EPOCHS" \
+  --per_device_train_batch_size 1 --gradient_accumulation_steps 4 --gradient_checkpointing true --max_length 8192 --deepspeed zero2 \
+  --eval_strategy epoch --save_strategy epoch --save_total_limit 2 --logging_steps 5 \
+  --predict_with_generate true --eval_metric coco_map --metric_for_best_model "$BEST" --max_new_tokens "$MAX_NEW_TOKENS" \
+  --dataloader_num_workers 4 --output_dir "$OUT/train" --add_version false "$@"
+
+score_model

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Task      detection, referring
+# Model     a AWQ base of OpenGVLab/InternVL3_5-8B-HF, as recipes/export/awq.sh makes it
+# Method    QLoRA on an AWQ base
+# Hardware  1 GPU
+# Memory    not measured
+# Score     not measured
+# Tiny      parsed: an AWQ base needs a GPU kernel
+# Needs     autoawq
+# shellcheck source=_detection.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
+
+MODEL=${MODEL:-} # folder of the quantised base
+EPOCHS=${EPOCHS:-3}
+gpus 1
+need_package awq autoawq
+need_file MODEL "Quantise a base first: bash recipes/export/awq.sh"
+
+step "fine-tune"
+run swift sft --model "$MODEL" --model_type internvl --template internvl_hf_grounding --custom_register_path "$PLUGIN" \
+  --dataset "$TRAIN" --val_dataset "$VAL" \
+  --tuner_type lora --lora_rank 16 --lora_alpha 32 --target_modules all-linear --freeze_vit true --freeze_aligner true \
+  --torch_dtype bfloat16 --learning_rate 1e-4 --lr_scheduler_type cosine --warmup_ratio 0.05 --num_train_epochs "$EPOCHS" \
+  --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --gradient_checkpointing true --max_length 8192 \
+  --eval_strategy epoch --save_strategy epoch --save_total_limit 2 --logging_steps 5 \
+  --predict_with_generate true --eval_metric coco_map --metric_for_best_model "$BEST" --max_new_tokens "$MAX_NEW_TOKENS" \
+  --dataloader_num_workers 4 --output_dir "$OUT/train" --add_version false "$@"
+
+score_adapter

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Task      questions about videos
+# Model     Qwen/Qwen3-VL-8B-Instruct
+# Method    full, language model and aligner, ViT frozen, DeepSpeed ZeRO-2
+# Hardware  4 GPUs
+# Memory    not measured
+# Score     not measured
+# Tiny      MODEL=@qwen3_vl GROUNDSWIFT_HUB=@hub DATASET=video-chatgpt#12 VIDEO_MAX_PIXELS=12544 FPS_MAX_FRAMES=4
+# Needs     jieba decord deepspeed
+# shellcheck source=../_text_answers.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../_text_answers.sh"
+
+MODEL=${MODEL:-Qwen/Qwen3-VL-8B-Instruct} # id or folder
+DATASET=${DATASET:-video-chatgpt} # a name of swift or groundswift, or a file of rows
+export VIDEO_MAX_PIXELS=${VIDEO_MAX_PIXELS:-100352} # of a frame
+export FPS=${FPS:-2}                             # frames a second that are looked at
+export FPS_MAX_FRAMES=${FPS_MAX_FRAMES:-24}      # of a video
+gpus 4
+need_package deepspeed 'groundswift[deepspeed]'
+need_package decord 'groundswift[video]'
+
+step "fine-tune"
+run NPROC_PER_NODE="$GPUS" swift sft --model "$MODEL" --model_type qwen3_vl --template qwen3_vl_grounding --custom_register_path "$PLUGIN" \
+  --dataset "$DATASET" --split_dataset_ratio 0.01 --data_seed 42 \
+  --tuner_type full --freeze_vit true --freeze_aligner false \
+  --torch_dtype bfloat16 --learning_rate 1e-5 --lr_scheduler_type cosine --warmup_ratio 0.05 --num_train_epochs "$EPOCHS" \
+  --per_device_train_batch_size 1 --gradient_accumulation_steps 4 --gradient_checkpointing true --max_length 4096 --deepspeed zero2 \
+  --eval_strategy epoch --save_strategy epoch --save_total_limit 2 --logging_steps 5 \
+  --predict_with_generate true --eval_metric nlg --metric_for_best_model rouge-l --max_new_tokens "$MAX_NEW_TOKENS" \
+  --dataloader_num_workers 4 --output_dir "$OUT/train" --add_version false "$@"
+
+score_model

@@ -1,0 +1,22 @@
+"""A small video file for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+WIDTH, HEIGHT, FRAMES = 112, 84, 16
+
+
+def write_clip(path: Path) -> Path:
+    """4 s at 4 frames a second, each frame of one grey."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=4)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(FRAMES):
+            grey = np.full((HEIGHT, WIDTH, 3), 10 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    return path
