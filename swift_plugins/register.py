@@ -21,6 +21,7 @@ from groundswift.swift_plugins.grounding.logged_steps import log_steps_before_tr
 from groundswift.swift_plugins.grounding.metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
 from groundswift.swift_plugins.grounding.patches.qwen_vl_inplace import let_embeddings_be_written
 from groundswift.swift_plugins.grounding.patches.remote_code import let_remote_models_generate
+from groundswift.swift_plugins.grounding.patches.wordless_answers import score_wordless_answers
 from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
 from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
@@ -60,6 +61,7 @@ MENDS = (
     warn_of_versions,
     models.keep_all_logits_of_encoder_decoders,
     let_embeddings_be_written,
+    score_wordless_answers,
     let_remote_models_generate,
     complete_rows_of_rlhf,
     set_unreadable_rows_aside,

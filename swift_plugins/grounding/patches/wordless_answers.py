@@ -1,0 +1,34 @@
+"""swift's metric of texts (`--eval_metric nlg`, `swift infer --metric rouge`) when an answer has no word.
+
+ms-swift 4.6.0 gives such an answer to rouge as it is, and rouge may raise `ValueError: Hypothesis is empty`, which ends the training. Which
+answers do depends on the package: rouge 1.0.1, or rouge-chinese 1.0.3, which installs a module `rouge` of its own over it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+
+from ..mends import wrap_once
+
+USERS = ("swift.metrics.nlg", "swift.pipelines.infer.infer")  # the modules that have the function under its name
+NO_WORD = re.compile(r"[\s.]*")
+
+
+def score_wordless_answers() -> None:
+    """Score an answer of nothing but blanks and full stops 0, as swift does an empty one, and skip such a reference, as an empty one."""
+
+    def with_empty_texts(compute: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
+        def compute_rouge_bleu(preds: list[str], labels: list[str]) -> dict[str, float]:
+            return compute([emptied(text) for text in preds], [emptied(text) for text in labels])
+
+        return compute_rouge_bleu
+
+    for name in USERS:
+        wrap_once(import_module(name), "compute_rouge_bleu", with_empty_texts)
+
+
+def emptied(text: str) -> str:
+    """An empty text for one without a word; any other as it is."""
+    return "" if NO_WORD.fullmatch(text) else text
