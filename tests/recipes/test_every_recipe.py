@@ -46,3 +46,21 @@ def check_outputs(kitchen: Kitchen, name: str, out: Path, done: CompletedProcess
             rows = Path(kitchen.environment(out, **variables)["VAL"])
             assert len(answers) == len(rows.read_text(encoding="utf-8").splitlines())
             assert (out / "scored" / "metrics.json").is_file()
+
+
+@pytest.mark.recipes
+def test_referring_rows_are_scored_by_accuracy(kitchen, tmp_path):
+    out = tmp_path / "out"
+    done = kitchen.run_tiny("detection/qwen2_5_vl_lora.sh", out, TASK="referring", TRAIN="@referring", VAL="@referring")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert {"acc_iou50", "mean_iou"} <= set(json.loads((out / "scored" / "metrics.json").read_text()))
+
+
+@pytest.mark.recipes
+def test_ground_truth_is_made_from_the_rows_where_none_is_given(kitchen, tmp_path):
+    out = tmp_path / "out"
+    done = kitchen.run_tiny("detection/qwen2_5_vl_lora.sh", out, GT="", IMAGES="")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    given, made = (json.loads(path.read_text()) for path in (Path(kitchen.resolved("@gt", out)), out / "truth.json"))
+    assert len(made["annotations"]) == sum(not each.get("iscrowd") for each in given["annotations"])
+    assert json.loads((out / "scored" / "metrics.json").read_text())["counts"]["images"] == len(given["images"])
