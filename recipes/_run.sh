@@ -53,10 +53,11 @@ need_file() {
 }
 
 # fresh FOLDER: an empty folder for a run, with its log. An earlier run is refused: stale outputs are never mixed with new ones.
+# One that ended before its first command has left an empty log alone, and may begin again.
 fresh() {
   LOG=$1/log.txt
   [ -z "$DRY_RUN" ] || return 0
-  if [ -e "$1" ] && [ -n "$(ls -A "$1")" ]; then
+  if [ -s "$LOG" ] || { [ -e "$1" ] && [[ $(ls -A "$1") != @(|log.txt) ]]; }; then
     [ -e "$LOG" ] || stop "$1 has files of something else (no log.txt). Give a new folder: OUT=..."
     [ -n "${OVERWRITE:-}" ] || stop "$1 has an earlier run. Give a new folder: OUT=..., or remove the earlier run: OVERWRITE=1"
     rm -rf "$1"

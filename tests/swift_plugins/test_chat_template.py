@@ -10,7 +10,7 @@ from stubs import STUBS, stub_template
 from zoo import KINDS
 
 SYSTEM = "You find 'things'.\n\"Boxes\" {{ only }} {% x %}. 物 😀 \\n"
-NO_SYSTEM = {"paligemma"}
+NO_SYSTEM = {"paligemma", "paligemma2"}
 QWEN_OWN = (
     "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant."
     "<|im_end|>\n{% endif %}<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}{% else %}"

@@ -94,6 +94,7 @@ COUNTS: dict[str, tuple[str, Callable[[Size], int]]] = {  # zoo name -> the toke
     "llava_onevision": ("<image>", llava_onevision),
     "internvl": ("<IMG_CONTEXT>", internvl),
     "paligemma": ("<image>", one_tile),
+    "paligemma2": ("<image>", one_tile),
     "gemma3": ("<image_soft_token>", one_tile_merged),
     "idefics3": ("<image>", idefics),
     "smolvlm": ("<image>", idefics),

@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
     "llava_onevision": Kind(tiles.llava_onevision, "llava_onevision", "llava_onevision_hf", "llava_onevision_hf", {151646: "<image>"}),
     "internvl": Kind(tiles.internvl, "internvl", "internvl", "internvl_hf"),
     "paligemma": Kind(tiles.paligemma, "paligemma", "paligemma", "paligemma"),
+    "paligemma2": Kind(tiles.paligemma2, "paligemma", "paligemma", "paligemma"),
     "gemma3": Kind(tiles.gemma3, "gemma3_vision", "gemma3_vision", "gemma3_vision"),
     "idefics3": Kind(tiles.idefics3, "idefics3", "idefics3", "idefics3", {128257: "<image>"}),
     "smolvlm": Kind(tiles.smolvlm, "idefics3", "idefics3", "idefics3", {128257: "<image>"}),

@@ -87,17 +87,22 @@ def internvl() -> Parts:
     )
 
 
-def paligemma() -> Parts:
+def paligemma(text_type: str = "gemma") -> Parts:
     tokens = tokenizer((*GEMMA_MARKS, "<image>"), "<eos>", "<pad>", "<bos>", image_token="<image>")
     images = hf.SiglipImageProcessor(size={"height": SIDE, "width": SIDE})
     images.image_seq_length = (SIDE // PATCH) ** 2
     processor = hf.PaliGemmaProcessor(images, tokens)  # adds <loc0000> to <loc1023> and <seg000> to <seg127>
-    text = {**TEXT, "model_type": "gemma", "vocab_size": len(tokens)}
+    text = {**TEXT, "model_type": text_type, "vocab_size": len(tokens)}
     vision = {**TILE_VISION, "model_type": "siglip_vision_model", "image_size": SIDE, "vision_use_head": False}
     config = hf.PaliGemmaConfig(
         vision_config=vision, text_config=text, projection_dim=64, hidden_size=64, **ids(tokens, image_token_index="<image>")
     )
     return Parts(hf.PaliGemmaForConditionalGeneration, config, processor)
+
+
+def paligemma2() -> Parts:
+    """The second version: the same over Gemma 2."""
+    return paligemma("gemma2")
 
 
 def gemma3() -> Parts:

@@ -38,11 +38,15 @@ class Encoder(nn.Module):
     def __init__(self, width):
         super().__init__()
         self.layers = nn.ModuleList([Layer(width), Layer(width)])
+        self.gradient_checkpointing = False
 
     def forward(self, hidden, seen):
         """As one layer."""
         for layer in self.layers:
-            hidden = layer(hidden, seen)
+            if self.gradient_checkpointing and self.training:
+                hidden = self._gradient_checkpointing_func(layer.__call__, hidden, seen)
+            else:
+                hidden = layer(hidden, seen)
         return hidden
 
 
@@ -76,6 +80,8 @@ class ChatGLMForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     config_class = ChatGLMConfig
     main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
 
     def __init__(self, config):
         super().__init__(config)

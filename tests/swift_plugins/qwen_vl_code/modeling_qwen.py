@@ -98,11 +98,10 @@ class QWenModel(QWenPreTrainedModel):
 
     def features(self, input_ids):
         """Places (row, <img>, </img>) and the features of the image at each; in training without one, those of a blank image."""
-        start = self.config.visual["image_start_id"]
-        if (input_ids == start).any():
-            begin, end = torch.where(input_ids == start), torch.where(input_ids == start + 1)
-            places = torch.stack((begin[0], begin[1], end[1]), dim=1)
-            paths = []
+        start, span = self.config.visual["image_start_id"], self.config.visual["n_queries"] + 1
+        whole = (input_ids[:, :-span] == start) & (input_ids[:, span:] == start + 1)  # marks that were generated are no image
+        if whole.any():
+            paths, places = [], [(row, first, first + span) for row, first in whole.nonzero().tolist()]
             for row, first, last in places:
                 path = input_ids[row][first + 1 : last].tolist()
                 paths.append(bytes(path[: path.index(start + 2)]).decode())
