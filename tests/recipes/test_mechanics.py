@@ -108,6 +108,13 @@ def test_an_earlier_run_is_refused_and_removed_only_when_asked(tmp_path):
     assert not (out / "old").exists()
 
 
+def test_a_run_that_ended_before_its_first_command_may_begin_again(tmp_path):
+    body = 'fresh "$OUT"; need_file REPO "Clone it first"; run echo one'
+    assert "error: REPO is not set: Clone it first" in run_sh(tmp_path, body).stderr
+    again = run_sh(tmp_path, body, REPO=str(tmp_path))
+    assert again.returncode == 0, again.stderr
+
+
 def test_a_folder_of_something_else_is_never_removed(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("kept")
