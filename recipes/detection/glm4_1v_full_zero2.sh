@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Task      detection, referring
-# Model     zai-org/GLM-4.1V-9B-Thinking
+# Model     ZhipuAI/GLM-4.1V-9B-Thinking
 # Method    full, language model and aligner, ViT frozen, DeepSpeed ZeRO-2
 # Hardware  4 GPUs
 # Memory    not measured
@@ -10,7 +10,7 @@
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 
-MODEL=${MODEL:-zai-org/GLM-4.1V-9B-Thinking} # id or folder
+MODEL=${MODEL:-ZhipuAI/GLM-4.1V-9B-Thinking} # folder or id of ModelScope; of Hugging Face, with USE_HF=1: zai-org/GLM-4.1V-9B-Thinking
 EPOCHS=${EPOCHS:-3}
 gpus 4
 need_package deepspeed 'groundswift[deepspeed]'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Task      detection, referring
-# Model     zai-org/GLM-4.1V-9B-Thinking
+# Model     ZhipuAI/GLM-4.1V-9B-Thinking
 # Method    LoRA on the language model, ViT and aligner trained in full
 # Hardware  1 GPU
 # Memory    not measured
@@ -9,7 +9,7 @@
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 
-MODEL=${MODEL:-zai-org/GLM-4.1V-9B-Thinking} # id or folder
+MODEL=${MODEL:-ZhipuAI/GLM-4.1V-9B-Thinking} # folder or id of ModelScope; of Hugging Face, with USE_HF=1: zai-org/GLM-4.1V-9B-Thinking
 EPOCHS=${EPOCHS:-3}
 gpus 1
 
