@@ -34,20 +34,51 @@ from groundswift.terminal import echo, echo_json
     metavar="S",
     help="A measured rate, for the minutes.  [default: the line '# Rate' of the recipe]",
 )
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="config.json or folder of the model.  [default: the model's folder, or its copy in the hubs' caches]",
+)
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Tokens of the longest row, for the memory.  [default: its images, and its text where the tokenizer is here, else 512]",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="GIB",
+    help="Memory of one GPU: exit status 3 and what to lower first, where the plan needs more.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, to read by a program.")
-def plan(recipe, extra, rows, gpus, nodes, seconds_per_step, as_json) -> None:
+@click.pass_context
+def plan(
+    context: click.Context,
+    recipe: Path,
+    extra: tuple[str, ...],
+    rows: tuple[int, ...],
+    gpus: int | None,
+    nodes: int | None,
+    seconds_per_step: float | None,
+    config: Path | None,
+    tokens: int | None,
+    memory: float | None,
+    as_json: bool,
+) -> None:
     """Plan a training before it is started: optimizer steps, tokens per image, memory.
 
     RECIPE.sh is a recipe of groundswift or a script with a `swift sft`, `pt` or `rlhf` command; CONFIG is a YAML or JSON config of swift.
     Nothing is trained: a recipe prints its commands (DRY_RUN=1), any other script is only read. Steps are counted by the Trainer's own
-    formula; what is not known is named.
+    formula; memory is computed from the model's configuration alone, without weights, and is an estimate. What is not known is named.
 
     \b
     Example:
       groundswift plan recipes/detection/qwen2_5_vl_lora.sh --rows 10000 --gpus 4
-      groundswift plan train.yaml -- --per_device_train_batch_size 2
+      groundswift plan train.yaml --config Qwen2.5-VL-7B/config.json --memory 24 -- --per_device_train_batch_size 2
     """
-    from .plan import make_plan
+    from .plan import Asked, make_plan
     from .recipe import read_training, shown
     from .report import as_json as in_json
     from .report import as_text
@@ -55,8 +86,10 @@ def plan(recipe, extra, rows, gpus, nodes, seconds_per_step, as_json) -> None:
 
     training = read_training(recipe, extra, gpus)
     settings = read_settings(training, dict(os.environ), gpus, nodes)
-    made = make_plan(settings, list(rows), training.head, seconds_per_step)
+    made = make_plan(settings, training.head, Asked(list(rows), seconds_per_step, config, tokens, memory))
     if as_json:
         echo_json(json.dumps(in_json(made, shown(training)), ensure_ascii=False, indent=2))
     else:
         echo(as_text(made))
+    if made.over:
+        context.exit(3)

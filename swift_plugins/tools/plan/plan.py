@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from groundswift.errors import GroundswiftError
+from groundswift.family import Family
 
 from ...grounding.training_steps import Steps, count_steps
 from .data import Images, Part, images_of, parts_of
 from .image_tokens import ImageTokens, count_image_tokens, family_of_template, limits_of
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .memory_plan import MemoryPlan
 
 RATE = re.compile(r"([0-9]*\.?[0-9]+) *s/step")
 
@@ -25,6 +31,8 @@ class Plan:
     images: Images = field(default_factory=Images)
     seconds_a_step: float | None = None
     rate_source: str = ""
+    memory: MemoryPlan | None = None
+    memory_limit: float | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -34,18 +42,52 @@ class Plan:
             return None
         return self.steps.total * self.seconds_a_step / 60
 
+    @property
+    def over(self) -> bool:
+        """Whether the memory on a GPU is more than `--memory`, in GiB."""
+        return self.memory is not None and self.memory_limit is not None and self.memory.total > self.memory_limit * 2**30
 
-def make_plan(settings: Settings, rows: list[int], head: dict[str, str], seconds_a_step: float | None) -> Plan:
-    """Steps, image tokens and minutes. Raises GroundswiftError for what swift would stop at."""
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan is asked for: `rows` in place of counted ones, a measured rate, `config` of the model, tokens of the longest row, and the
+    GiB that a GPU has."""
+
+    rows: list[int] = field(default_factory=list)
+    seconds_a_step: float | None = None
+    config: Path | None = None
+    tokens: int | None = None
+    memory_gib: float | None = None
+
+
+def make_plan(settings: Settings, head: dict[str, str], asked: Asked) -> Plan:
+    """Steps, image tokens, memory and minutes. Raises GroundswiftError for what swift would stop at."""
     options = settings.options
     names = [*options.dataset, *options.cached_dataset]
     if not names:
         raise GroundswiftError("no --dataset: swift refuses a training without one")
-    plan = Plan(parts_of(names, settings.split_ratio(), rows))
-    plan.seconds_a_step, plan.rate_source = measured_rate(head, seconds_a_step)
+    plan = Plan(parts_of(names, settings.split_ratio(), asked.rows), memory_limit=asked.memory_gib)
+    plan.seconds_a_step, plan.rate_source = measured_rate(head, asked.seconds_a_step)
     plan_steps(plan, settings)
     plan_images(plan, settings, names)
+    plan_of_memory(plan, settings, names, asked)
     return plan
+
+
+def plan_of_memory(plan: Plan, settings: Settings, names: list[str], asked: Asked) -> None:
+    """Memory by part, or a note why it is not known; an error where the memory or a configuration was asked for by name."""
+    from .memory_plan import notes_on_memory, plan_memory
+    from .row_length import length_of
+
+    try:
+        length = length_of(settings, names, plan.image_tokens, plan.images.most_a_row, asked.tokens)
+        plan.memory = plan_memory(settings, length, asked.config)
+    except GroundswiftError as error:
+        if asked.config is not None or asked.memory_gib is not None:
+            raise
+        plan.notes.append(f"memory: not known, {error}")
+        return
+    plan.notes += [length.note, *notes_on_memory(plan.memory, settings)]
 
 
 def measured_rate(head: dict[str, str], given: float | None) -> tuple[float | None, str]:
@@ -99,7 +141,7 @@ def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
 def plan_images(plan: Plan, settings: Settings, names: list[str]) -> None:
     """Tokens of the data's images, or a note why they are not known."""
     options = settings.options
-    row = family_of_template(options.template, options.model_type)
+    row = family_of_template(options.template, options.model_type) or family_of_name(settings)
     if row is None or row.resize_factor is None:
         whose = f"family {row.name}" if row else "a template or model type that is not in the table of families"
         plan.notes.append(f"image tokens: not counted for {whose}, which has no resize to multiples of a factor")
@@ -111,3 +153,11 @@ def plan_images(plan: Plan, settings: Settings, names: list[str]) -> None:
         plan.notes.append(f"image tokens: {plan.images.unread} images are not counted, as their size is not known")
     if plan.image_tokens.refused:
         plan.notes.append(f"image tokens: {plan.image_tokens.refused} images are refused by the resize, and training will skip them")
+
+
+def family_of_name(settings: Settings) -> Family | None:
+    """The family of a model that swift knows by its name; None where it does not, or has no family here."""
+    from .model import model_meta_of
+
+    meta = model_meta_of(settings)
+    return family_of_template(meta.template, meta.model_type) if meta is not None else None

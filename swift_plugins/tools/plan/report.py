@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .memory import gib
+from .memory_plan import MemoryPlan
 from .plan import Plan
 
 NAME = 16  # width of the first column
+BAR = 24  # width of the longest bar
 
 
 def as_json(plan: Plan, command: str) -> dict[str, Any]:
@@ -42,6 +45,7 @@ def as_json(plan: Plan, command: str) -> dict[str, Any]:
             "limit_highest": tokens.most,
             "token_side_px": tokens.factor,
         },
+        "memory": None if plan.memory is None else memory_json(plan, plan.memory),
         "minutes": plan.minutes,
         "seconds_per_step": plan.seconds_a_step,
         "notes": plan.notes,
@@ -52,7 +56,46 @@ def as_text(plan: Plan) -> str:
     """The plan as a table, one line a fact."""
     lines = [*rows_lines(plan), *steps_lines(plan), *token_lines(plan), *time_lines(plan)]
     table = [f"{name:<{NAME}}{text}" for name, text in lines]
-    return "\n".join([*table, *(["", *(f"note: {note}" for note in plan.notes)] if plan.notes else [])])
+    memory = ["", *memory_lines(plan, plan.memory)] if plan.memory is not None else ["memory          not known"]
+    return "\n".join([*table, *memory, *(["", *(f"note: {note}" for note in plan.notes)] if plan.notes else [])])
+
+
+def memory_json(plan: Plan, memory: MemoryPlan) -> dict[str, Any]:
+    """Memory on each GPU in bytes."""
+    census = memory.census
+    return {
+        "estimate": True,
+        "config": str(memory.config),
+        "total_bytes": memory.total,
+        "parts": [{"name": each.name, "gpu_bytes": each.gpu, "host_bytes": each.host, "detail": each.detail} for each in memory.items],
+        "biggest": biggest(memory),
+        "parameters": {part: {"all": numbers, "trainable": trained} for part, (numbers, trained) in census.parameters.items()},
+        "limit_bytes": None if plan.memory_limit is None else round(plan.memory_limit * 2**30),
+        "over_limit": plan.over,
+        "lower_first": [{"option": each.option, "saves_bytes": each.saves} for each in memory.lower],
+    }
+
+
+def biggest(memory: MemoryPlan) -> str:
+    """The name of the largest part."""
+    return max(memory.items, key=lambda each: each.gpu).name
+
+
+def memory_lines(plan: Plan, memory: MemoryPlan) -> list[str]:
+    """A bar for each part, the largest named, and what to lower first where it is too much."""
+    most = max(each.gpu for each in memory.items) or 1
+    lines = [f"{'memory a GPU':<{NAME}}{gib(memory.total)} at the peak, estimate; biggest: {biggest(memory)}"]
+    for each in memory.items:
+        host = f"  {gib(each.host)} on the host" if each.host else ""
+        lines.append(f"  {each.name:<{NAME - 2}}{gib(each.gpu):>12}  {'#' * round(BAR * each.gpu / most):<{BAR}}  {each.detail}{host}")
+    if plan.over:
+        lines.append(
+            f"{'':<{NAME}}{gib(memory.total - plan.memory_limit * 2**30)} more than --memory {plan.memory_limit:g} GiB. Lower first:"
+        )
+        lines += [f"{'':<{NAME}}{gib(each.saves):>12} less  {each.option}" for each in memory.lower]
+    elif plan.memory_limit is not None:
+        lines.append(f"{'':<{NAME}}fits --memory {plan.memory_limit:g} GiB")
+    return lines
 
 
 def rows_lines(plan: Plan) -> list[tuple[str, str]]:

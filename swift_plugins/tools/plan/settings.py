@@ -66,7 +66,7 @@ class Settings:
         """`--split_dataset_ratio` as swift has it in the end: 0 with a validation set, without evaluation, and for streamed rows."""
         options = self.options
         strategy = options.eval_strategy if options.eval_strategy is not None else options.save_strategy
-        off = any(options.val_dataset) or options.streaming or str(strategy).rpartition(".")[2].lower() == "no"
+        off = len(options.val_dataset) > 0 or options.streaming or str(strategy).rpartition(".")[2].lower() == "no"
         return 0.0 if off else options.split_dataset_ratio
 
     @property

@@ -1,0 +1,163 @@
+"""What a model on the meta device holds: numbers by part, bytes as loaded, layers, and the cache of generation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from .activations import Compute, is_linear, layer_bytes
+
+WRAPPERS = re.compile(r"^base_model\.model\.|(?<=\.)(?:base_layer|original_module|modules_to_save\.default)\.")
+ADAPTER = re.compile(r"\.(lora_|ia3_|vera_|boft_|modules_to_save\.)")
+LANGUAGE, VISION, ALIGNER, ADAPTERS, OTHER = "language model", "vision tower", "aligner", "adapters", "other"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers of one tower. Bytes a token, kept for the backward pass: `kept` by all layers together, `largest` by the largest one.
+
+    `inputs`: bytes a token of all layers' inputs, which are all that checkpointing keeps.
+    """
+
+    layers: int = 0
+    kept: float = 0.0
+    largest: float = 0.0
+    inputs: float = 0.0
+    trainable: bool = False
+
+
+@dataclass(frozen=True)
+class Census:
+    """A model as a training loads it.
+
+    `parameters`: part -> (numbers, trainable numbers); a tied weight counts once. `frozen_bytes`, `quantised_bytes`: of frozen weights, and
+    the quantised ones among them. `trained`: (bytes a number, shape) of each trainable tensor. `largest_layer`: its numbers.
+    `cache_token_bytes`: KV cache a token and row. `linear_attention`: layers that keep another state, which is not counted. `merge`:
+    patches a side that make one image token.
+    """
+
+    parameters: dict[str, tuple[int, int]]
+    frozen_bytes: int
+    quantised_bytes: int
+    trained: list[tuple[int, tuple[int, ...]]]
+    text: Stack
+    vision: Stack
+    largest_layer: int
+    vocabulary: int
+    cache_token_bytes: int
+    linear_attention: int
+    merge: int
+    experts: bool
+
+    @property
+    def trainable(self) -> int:
+        """Trainable numbers."""
+        return sum(trained for _, trained in self.parameters.values())
+
+
+def part_names(meta: Any) -> list[tuple[str, str]]:
+    """(prefix of a parameter's name, part), the aligner first, as it is often inside the vision tower."""
+    arch = getattr(meta, "model_arch", None)
+    groups = [(ALIGNER, "aligner"), (VISION, "vision_tower"), (OTHER, "generator"), (LANGUAGE, "language_model")]
+    return [(prefix, part) for part, name in groups for prefix in (getattr(arch, name, None) or [])] if arch else []
+
+
+def part_of(name: str, prefixes: list[tuple[str, str]]) -> str:
+    """The part of a parameter; a model that swift has no parts for is all language model."""
+    if ADAPTER.search(f".{name}"):
+        return ADAPTERS
+    plain = WRAPPERS.sub("", WRAPPERS.sub("", name))
+    for prefix, part in prefixes:
+        if plain == prefix or plain.startswith(f"{prefix}."):
+            return part
+    return OTHER if prefixes else LANGUAGE
+
+
+def take_census(model: nn.Module, meta: Any, quantised: Mapping[int, int], how: Compute, compute_cache: int) -> Census:
+    """Count a model. `quantised`: id of a weight -> its bytes as loaded. `compute_cache`: bytes a number in the KV cache."""
+    prefixes, parameters, trained = part_names(meta), {}, []
+    frozen = packed = 0
+    for name, tensor in model.named_parameters():
+        part = part_of(name, prefixes)
+        numbers, moving = parameters.get(part, (0, 0))
+        parameters[part] = (numbers + tensor.numel(), moving + (tensor.numel() if tensor.requires_grad else 0))
+        if tensor.requires_grad:
+            trained.append((tensor.element_size(), tuple(tensor.shape)))
+        else:
+            size = quantised.get(id(tensor), tensor.numel() * tensor.element_size())
+            packed += size if id(tensor) in quantised else 0
+            frozen += size
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    text, vision = [], []
+    for name, layers in layer_lists(base):
+        part = part_of(f"{name}.0", prefixes)
+        (vision if part in (VISION, ALIGNER) else text).extend(layers if part != ALIGNER else [])
+    config = base.config.get_text_config()
+    largest = max((sum(tensor.numel() for tensor in layer.parameters()) for layer in (*text, *vision)), default=0)
+    cache, other = cache_bytes(base.config, compute_cache)
+    return Census(
+        parameters,
+        frozen,
+        packed,
+        trained,
+        stack_of(text, how),
+        stack_of(vision, how),
+        largest,
+        getattr(config, "vocab_size", 0) or 0,
+        cache,
+        other,
+        getattr(getattr(base.config, "vision_config", None), "spatial_merge_size", 1) or 1,
+        has_experts(base),
+    )
+
+
+def layer_lists(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.ModuleList]]:
+    """(name, layers) of the outermost lists of layers with linears in them."""
+    for child_name, child in module.named_children():
+        full = f"{name}.{child_name}".strip(".")
+        if isinstance(child, nn.ModuleList):
+            if any(is_linear(each) for each in child.modules()):
+                yield full, child
+        else:
+            yield from layer_lists(child, full)
+
+
+def stack_of(layers: list[nn.Module], how: Compute) -> Stack:
+    """What the layers of a tower keep."""
+    kept = [layer_bytes(layer, how) for layer in layers]
+    trainable = any(tensor.requires_grad for layer in layers for tensor in layer.parameters())
+    inputs = sum(how.itemsize * width_of(layer) for layer in layers)
+    return Stack(len(layers), sum(kept), max(kept, default=0.0), inputs, trainable)
+
+
+def width_of(layer: nn.Module) -> int:
+    """The width of a layer's input: that of its first norm, else of its first linear."""
+    for module in layer.modules():
+        weight = getattr(module, "weight", None)
+        if "norm" in type(module).__name__.lower() and isinstance(weight, nn.Parameter):
+            return weight.numel()
+    return next((module.in_features for module in layer.modules() if isinstance(module, nn.Linear)), 0)
+
+
+def has_experts(model: nn.Module) -> bool:
+    """Whether a model routes tokens to experts."""
+    return any("experts" in name for name, _ in model.named_modules())
+
+
+def cache_bytes(config: Any, itemsize: int) -> tuple[int, int]:
+    """(bytes of the KV cache a token and row, layers that keep another state instead).
+
+    Keys and values of each layer with attention: 2 * key heads * head width * bytes a number (grouped queries share them).
+    """
+    text = config.get_text_config(decoder=True)
+    layers = getattr(text, "num_hidden_layers", None) or getattr(text, "decoder_layers", None) or 0
+    kinds = getattr(text, "layer_types", None) or ["full_attention"] * layers
+    attending = sum("attention" in kind and not kind.startswith("linear") for kind in kinds)
+    heads = getattr(text, "num_attention_heads", None) or getattr(text, "decoder_attention_heads", None) or 0
+    keys = getattr(text, "num_key_value_heads", None) or heads
+    width = getattr(text, "head_dim", None) or (text.hidden_size // heads if heads else 0)
+    return 2 * keys * width * itemsize * attending, len(kinds) - attending

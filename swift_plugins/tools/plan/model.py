@@ -1,0 +1,170 @@
+"""The model of a training from its configuration alone: transformers' own class on torch's meta device, which has shapes and no weights.
+
+The tuner is swift's own `prepare_model`, run on that model, so what is trainable is what the training will train. No code of a model
+folder is run, and nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from groundswift.errors import GroundswiftError, fault
+
+from ...grounding.encoding import load_plugin, told
+from ...grounding.quiet import quiet
+from .census import ALIGNER, VISION, part_names, part_of
+from .settings import Settings
+
+NOT_HERE = "its configuration is not on this machine; give --config config.json"
+TUNERS = ("lora", "adalora", "vera", "boft", "fourierft", "bone")
+LORA_LLM = "lora_llm"  # LoRA on the language model, vision tower and aligner in full
+DTYPES = {"float16": torch.float16, "fp16": torch.float16, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16, "float32": torch.float32}
+
+
+def config_path(model: str, given: Path | None) -> Path:
+    """The config.json of a model: the one given, that of its folder, or of its copy in the caches of Hugging Face and ModelScope.
+
+    Raises GroundswiftError where there is none.
+    """
+    if given is not None:
+        path = given / "config.json" if given.is_dir() else given
+        if not path.is_file():
+            raise fault(given, "no such file", "a config.json or a model folder")
+        return path
+    if not model:
+        raise GroundswiftError("no --model: give --config config.json")
+    folder = Path(os.path.expanduser(model))
+    for place in (folder, *cached(model)):
+        if (place / "config.json").is_file():
+            return place / "config.json"
+    raise GroundswiftError(f"model {model}: {NOT_HERE}")
+
+
+def cached(model: str) -> list[Path]:
+    """Folders in which the hubs' clients keep a model, if they have it; the newest first."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    hf = Path(HF_HUB_CACHE, f"models--{model.replace('/', '--')}", "snapshots")
+    found = sorted(hf.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True) if model.count("/") == 1 else []
+    home = Path(os.environ.get("MODELSCOPE_CACHE") or os.path.expanduser("~/.cache/modelscope"))
+    owner, _, name = model.partition("/")
+    named = [name, name.replace(".", "___")]
+    return [*found, *(home / hub / owner / each for hub in ("models", "hub/models", "hub") for each in named if name)]
+
+
+def open_config(path: Path) -> Any:
+    """A configuration as transformers has it. Raises GroundswiftError for a file that is none, and for a model with code of its own."""
+    from transformers import AutoConfig
+
+    expected = "the config.json of a model that transformers has a class for"
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise fault(path, f"cannot be read ({type(error).__name__})", expected) from None
+    if not isinstance(read, dict) or not read.get("model_type"):
+        raise fault(path, "names no model_type", expected)
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
+    except Exception as error:  # transformers raises many kinds
+        if read.get("auto_map"):
+            raise fault(path, "its classes are code of the model's folder, which a plan does not run", expected) from None
+        raise fault(path, f"transformers does not take it ({told(error)})", expected) from None
+
+
+def on_meta(config: Any, dtype: torch.dtype, where: object) -> nn.Module:
+    """The model of a configuration without weights. Raises GroundswiftError where transformers has no class for it."""
+    transformers = import_module("transformers")
+    named = getattr(transformers, (config.architectures or [""])[0], None)
+    try:
+        with quiet(), torch.device("meta"):
+            if isinstance(named, type) and issubclass(named, transformers.PreTrainedModel):
+                return named._from_config(config, dtype=dtype)
+            made = transformers.AutoModelForImageTextToText if hasattr(config, "vision_config") else transformers.AutoModelForCausalLM
+            return made.from_config(config, dtype=dtype)
+    except Exception as error:  # wrong sizes in a configuration: many kinds
+        raise fault(
+            where, f"no model can be made of it ({told(error)})", "the config.json of a model that transformers has a class for"
+        ) from None
+
+
+def dtype_of(settings: Settings, config: Any) -> torch.dtype:
+    """The type of the weights: `--torch_dtype`, else the configuration's, else bfloat16, as swift takes it on a GPU."""
+    given = settings.options.torch_dtype
+    named = given or getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None) or "bfloat16"
+    found = named if isinstance(named, torch.dtype) else DTYPES.get(str(named))
+    return found or torch.bfloat16
+
+
+def model_meta_of(settings: Settings, config: Any = None) -> Any:
+    """What swift knows of a model: by `--model_type`, by the model's name, or by its architecture; None where it knows nothing.
+
+    Raises GroundswiftError for a `--model_type` that swift does not have.
+    """
+    with quiet():
+        from swift.model import MODEL_MAPPING
+        from swift.model.model_meta import get_matched_model_meta, get_matched_model_types
+
+        load_plugin()
+        named = settings.options.model_type
+        if named is not None:
+            if named not in MODEL_MAPPING:
+                raise GroundswiftError(f"--model_type {named}: swift has no such model type")
+            return MODEL_MAPPING[named]
+        matched = get_matched_model_meta(settings.options.model) if settings.options.model else None
+        types = get_matched_model_types(config.architectures) if config is not None else []
+    return matched or (MODEL_MAPPING[types[0]] if types else None)
+
+
+def tuned(model: nn.Module, settings: Settings, meta: Any) -> nn.Module:
+    """The model as the training makes it trainable: adapters, frozen parts, modules to save.
+
+    Raises GroundswiftError where swift's tuner refuses the options.
+    """
+    with quiet():
+        from swift.arguments import TunerArguments
+        from swift.pipelines.train.tuner import TunerMixin
+        from swift.tuner_plugin import tuners_map
+
+    given = dict(vars(settings.options))
+    for name in ("freeze_parameters", "trainable_parameters", "target_modules", "modules_to_save"):
+        given[name] = list(given[name]) if isinstance(given[name], list | tuple) else given[name]
+    given |= {"init_weights": True, "resume_from_checkpoint": None, "adapters": [], "use_galore": False, "use_liger_kernel": False}
+    given |= {"is_adapter": settings.options.tuner_type != "full", "task_type": settings.options.task_type or "causal_lm"}
+    given |= {"tuner_backend": settings.options.tuner_backend or "peft", "model_meta": meta}
+    args = SimpleNamespace(**given)
+    model.model_meta, model.model_info = meta, SimpleNamespace(is_moe_model=False)
+    if args.target_regex:
+        args.target_modules = args.target_regex
+    in_full = args.tuner_type == LORA_LLM
+    if in_full:  # its tuner reaches for attributes that swift sets where it loads weights; the parts are the same
+        args.tuner_type, args.target_modules, args.lora_dropout, args.freeze_vit, args.freeze_aligner = (
+            "lora",
+            ["all-linear"],
+            0.0,
+            True,
+            True,
+        )
+    if args.is_adapter and args.tuner_type not in (*tuners_map, *TUNERS):
+        raise GroundswiftError(f"--tuner_type {args.tuner_type}: what it trains is not planned")
+    try:
+        with quiet(), torch.device("meta"):
+            TunerArguments._init_multimodal_full(args)
+            model = TunerMixin.prepare_model(args, model)
+    except GroundswiftError:
+        raise
+    except Exception as error:  # peft and swift raise many kinds
+        raise GroundswiftError(f"swift's tuner refuses --tuner_type {args.tuner_type} on this model ({told(error)})") from None
+    if in_full:
+        for name, tensor in model.named_parameters():
+            if part_of(name, part_names(meta)) in (VISION, ALIGNER):
+                tensor.requires_grad_(True)
+    return model
