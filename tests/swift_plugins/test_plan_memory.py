@@ -365,3 +365,25 @@ def test_options_that_have_no_plan_are_refused(zoo):
     for words in (["--quant_method", "bnb"], ["--quant_method", "eetq", "--quant_bits", "8"], ["--tuner_type", "reft"]):
         with pytest.raises(GroundswiftError, match="needs --quant_bits|its memory is not planned|what it trains is not planned"):
             memory_of(zoo.folder("qwen2_vl"), "qwen2_vl", *words)
+
+
+def test_published_sizes_have_the_published_number_of_parameters():
+    from groundswift.swift_plugins.tools.plan.known_models import PUBLISHED, published_config
+    from groundswift.swift_plugins.tools.plan.model import on_meta
+
+    for name, published in PUBLISHED.items():
+        model = on_meta(published_config(f"somebody/{name}"), torch.bfloat16, name)
+        assert sum(parameter.numel() for parameter in model.parameters()) == published.parameters, name
+
+
+def test_a_recipe_is_planned_from_published_sizes(tmp_path):
+    """LoRA on Qwen2.5-VL-7B: 8,292,166,656 numbers of 2 bytes; the cache has 2 x 28 layers x 4 heads x 128 numbers of 2 bytes a token."""
+    from test_plan import RECIPES
+
+    made = planned(RECIPES / "detection" / "qwen2_5_vl_lora.sh", "--rows", 100)["memory"]
+    assert made["config"] == "published sizes of Qwen2.5-VL-7B-Instruct"
+    assert sum(part["all"] for name, part in made["parameters"].items() if name != "adapters") == 8_292_166_656
+    assert any("56.0 KiB a token" in part["detail"] for part in made["parts"])
+    awq = planned(RECIPES / "detection" / "qwen2_5_vl_qlora_awq.sh", "--rows", 100)["memory"]
+    weights = {part["name"]: part["gpu_bytes"] for part in awq["parts"]}["weights"]
+    assert 6 * 2**30 < weights < 7 * 2**30

@@ -12,7 +12,7 @@ from ...grounding.quiet import quiet
 from .activations import Compute
 from .census import Census, take_census
 from .memory import Item, Layout, items_of, total_of
-from .model import config_path, dtype_of, model_meta_of, on_meta, open_config, tuned
+from .model import configuration, dtype_of, model_meta_of, on_meta, tuned
 from .quantised import quantised_linears, scheme_of
 from .row_length import GENERATED, RowLength
 from .settings import Settings
@@ -37,13 +37,12 @@ class MemoryPlan:
     total: int
     census: Census
     lower: list[Lower]
-    config: Path
+    config: str
 
 
 def plan_memory(settings: Settings, length: RowLength, given_config: Path | None) -> MemoryPlan:
     """Count the model and lay it out. Raises GroundswiftError where the configuration is not here or has no plan."""
-    path = config_path(settings.options.model, given_config)
-    config = open_config(path)
+    path, config = configuration(settings.options.model, given_config)
     census = census_of(settings, config, path)
     layout = layout_of(settings, length, config)
     items = items_of(census, layout)
@@ -68,7 +67,7 @@ def notes_on_memory(made: MemoryPlan, settings: Settings) -> list[str]:
     return notes
 
 
-def census_of(settings: Settings, config: Any, path: Path) -> Census:
+def census_of(settings: Settings, config: Any, path: str) -> Census:
     """The model of a training, counted."""
     dtype, meta = dtype_of(settings, config), model_meta_of(settings, config)
     scheme = scheme_of(settings, config, meta)
@@ -151,9 +150,7 @@ def bucket_of(zero: dict[str, Any], config: Any) -> int:
     return config.get_text_config().hidden_size ** 2 if size == "auto" else int(float(size))
 
 
-def alternatives(
-    settings: Settings, config: Any, path: Path, census: Census, layout: Layout
-) -> Iterator[tuple[str, tuple[Census, Layout]]]:
+def alternatives(settings: Settings, config: Any, path: str, census: Census, layout: Layout) -> Iterator[tuple[str, tuple[Census, Layout]]]:
     """What could be lowered, each with the model and layout that it leads to."""
     options = settings.options
     if layout.batch > 1:

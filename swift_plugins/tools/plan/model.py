@@ -21,6 +21,7 @@ from groundswift.errors import GroundswiftError, fault
 from ...grounding.encoding import load_plugin, told
 from ...grounding.quiet import quiet
 from .census import ALIGNER, VISION, part_names, part_of
+from .known_models import published_config
 from .settings import Settings
 
 NOT_HERE = "its configuration is not on this machine; give --config config.json"
@@ -29,8 +30,9 @@ LORA_LLM = "lora_llm"  # LoRA on the language model, vision tower and aligner in
 DTYPES = {"float16": torch.float16, "fp16": torch.float16, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16, "float32": torch.float32}
 
 
-def config_path(model: str, given: Path | None) -> Path:
-    """The config.json of a model: the one given, that of its folder, or of its copy in the caches of Hugging Face and ModelScope.
+def configuration(model: str | None, given: Path | None) -> tuple[str, Any]:
+    """(where it is from, the configuration of a model): the file given, that of its folder, of its copy in the caches of Hugging Face and
+    ModelScope, or published sizes.
 
     Raises GroundswiftError where there is none.
     """
@@ -38,14 +40,16 @@ def config_path(model: str, given: Path | None) -> Path:
         path = given / "config.json" if given.is_dir() else given
         if not path.is_file():
             raise fault(given, "no such file", "a config.json or a model folder")
-        return path
+        return str(path), open_config(path)
     if not model:
         raise GroundswiftError("no --model: give --config config.json")
-    folder = Path(os.path.expanduser(model))
-    for place in (folder, *cached(model)):
+    for place in (Path(os.path.expanduser(model)), *cached(model)):
         if (place / "config.json").is_file():
-            return place / "config.json"
-    raise GroundswiftError(f"model {model}: {NOT_HERE}")
+            return str(place / "config.json"), open_config(place / "config.json")
+    published = published_config(model)
+    if published is None:
+        raise GroundswiftError(f"model {model}: {NOT_HERE}")
+    return f"published sizes of {model.rpartition('/')[2]}", published
 
 
 def cached(model: str) -> list[Path]:

@@ -65,7 +65,7 @@ def memory_json(plan: Plan, memory: MemoryPlan) -> dict[str, Any]:
     census = memory.census
     return {
         "estimate": True,
-        "config": str(memory.config),
+        "config": memory.config,
         "total_bytes": memory.total,
         "parts": [{"name": each.name, "gpu_bytes": each.gpu, "host_bytes": each.host, "detail": each.detail} for each in memory.items],
         "biggest": biggest(memory),
@@ -85,6 +85,7 @@ def memory_lines(plan: Plan, memory: MemoryPlan) -> list[str]:
     """A bar for each part, the largest named, and what to lower first where it is too much."""
     most = max(each.gpu for each in memory.items) or 1
     lines = [f"{'memory a GPU':<{NAME}}{gib(memory.total)} at the peak, estimate; biggest: {biggest(memory)}"]
+    lines.append(f"{'':<{NAME}}from {memory.config}")
     for each in memory.items:
         host = f"  {gib(each.host)} on the host" if each.host else ""
         lines.append(f"  {each.name:<{NAME - 2}}{gib(each.gpu):>12}  {'#' * round(BAR * each.gpu / most):<{BAR}}  {each.detail}{host}")
