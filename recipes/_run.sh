@@ -17,10 +17,10 @@ stop() {
   exit 1
 }
 
-# print_help: the head of the recipe, and the variables that it and its group's file read, with their defaults.
+# print_help: the head of the recipe, and the variables that it and the files that it sources read, with their defaults.
 print_help() {
-  local files=("$RECIPE") group
-  for group in "$(dirname "$RECIPE")"/_*.sh; do [ ! -e "$group" ] || files+=("$group"); done
+  local files=() file
+  for file in "${BASH_SOURCE[@]}"; do [ "$(basename "$file")" = _run.sh ] || files=("$file" "${files[@]}"); done
   sed -n '2,/^[^#]/{/^# shellcheck/d;s/^# \{0,1\}//p}' "$RECIPE"
   printf '\nVariables (VAR=value before the command)\n'
   sed -nE 's/^(export )?([A-Z][A-Z_0-9]*)=\$\{\2:?-(.*)\} *(# (.*))?$/\2|\3|\5/p' "${files[@]}" |

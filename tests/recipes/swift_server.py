@@ -12,11 +12,14 @@ import array
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 COMMAND = """#!{python} -S
@@ -99,8 +102,20 @@ def answer(connection: socket.socket) -> None:
             connection.close()
             os._exit(run(asked["words"], {**asked["environment"], **environment}, asked["cwd"], streams))
         children.append(child)
+    threading.Thread(target=end_with_client, args=(connection.fileno(), children), daemon=True).start()
     connection.sendall(str(wait(children)).encode())
     os._exit(0)
+
+
+def end_with_client(connection: int, children: list[int]) -> None:
+    """End the command when the process that asked for it has ended, as a signal to it would: `swift deploy` runs until then."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    while not any(event & select.POLLHUP for _, event in poll.poll()):
+        pass
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
 
 
 def wait(children: list[int]) -> int:

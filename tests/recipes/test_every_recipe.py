@@ -14,12 +14,14 @@ IN_MAKE_TEST = {  # the others are marked `recipes`; quickstart/ is in test_quic
     "detection/qwen2_5_vl_lora.sh",
 }
 
+OTHERS = {"quickstart": "test_quickstart.py", "inference": "test_inference.py", "export": "test_export.py"}  # group -> where it is run
+
 
 def cases(heads: list) -> list:
     return [pytest.param(head.path, marks=[] if head.path in IN_MAKE_TEST else pytest.mark.recipes, id=head.path) for head in heads]
 
 
-@pytest.mark.parametrize("name", cases([head for head in HEADS if not head.only_parsed and head.group != "quickstart"]))
+@pytest.mark.parametrize("name", cases([head for head in HEADS if not head.only_parsed and head.group not in OTHERS]))
 def test_a_recipe_runs_to_its_end(kitchen, tmp_path, name):
     out = tmp_path / "out"
     done = kitchen.run_tiny(name, out)

@@ -112,6 +112,7 @@ DATA: dict[str, Callable[[Path], Path]] = {
     "test": lambda folder: coco_rows(folder, "test"),
     "gt": ground_truth,
     "images": images,
+    "image": lambda folder: sorted(images(folder).iterdir())[0],
     "referring": referring,
     "unified": unified,
     "hub": hub,

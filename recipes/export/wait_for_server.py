@@ -1,0 +1,55 @@
+"""Wait until a server answers: `python wait_for_server.py http://127.0.0.1:8000/health --process PID --seconds 900`.
+
+Exit status 1 where its process has ended or the time is over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+
+EVERY = 0.5  # seconds between two questions
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def answers(url: str) -> bool:
+    """Whether the server gives 200."""
+    try:
+        with NO_PROXY.open(url, timeout=5) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def runs(process: int) -> bool:
+    """Whether a process is there, and not only its exit status."""
+    try:
+        os.kill(process, 0)
+        with open(f"/proc/{process}/stat", encoding="utf-8") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except OSError:  # no /proc
+        return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--process", type=int, required=True)
+    parser.add_argument("--seconds", type=float, default=900)
+    asked = parser.parse_args()
+    end = time.monotonic() + asked.seconds
+    while runs(asked.process) and time.monotonic() < end:
+        if answers(asked.url):
+            return
+        time.sleep(EVERY)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
