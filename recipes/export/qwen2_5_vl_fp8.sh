@@ -9,12 +9,13 @@
 # shellcheck source=_export.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_export.sh"
 
+SHARD=${SHARD:-5GB} # largest file of weights
 need_rows
 gpus 1
 
 merge_adapter
 
 step "quantise"
-run swift export --model "$OUT/merged" --quant_method fp8 --output_dir "$OUT/fp8" "$@"
+run swift export --model "$OUT/merged" --quant_method fp8 --max_shard_size "$SHARD" --output_dir "$OUT/fp8" "$@"
 
 score_quantised "$OUT/fp8"

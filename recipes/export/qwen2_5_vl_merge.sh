@@ -9,11 +9,12 @@
 # shellcheck source=_export.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_export.sh"
 
+SHARD=${SHARD:-5GB} # largest file of weights
 need_rows
 gpus 1
 
 step "merge the adapter into the base model"
-run swift export --adapters "$ADAPTERS" --merge_lora true --output_dir "$OUT/merged" "$@"
+run swift export --adapters "$ADAPTERS" --merge_lora true --max_shard_size "$SHARD" --output_dir "$OUT/merged" "$@"
 
 step "compare files, tokens and pixels with the base model"
 show python "$RECIPES/export/check_merged.py" "$OUT/merged" --adapters "$ADAPTERS"

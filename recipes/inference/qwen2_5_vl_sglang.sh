@@ -9,13 +9,14 @@
 # shellcheck source=_inference.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_inference.sh"
 
+LENGTH=${LENGTH:-8192} # tokens of image, question and answer
 need_rows
 need_package sglang sglang
 gpus 1
 
 step "merge the adapter, answer the held-out rows"
 run swift infer --adapters "$ADAPTERS" --merge_lora true --val_dataset "$TEST" \
-  --infer_backend sglang --sglang_context_length 8192 --sglang_mem_fraction_static 0.8 \
+  --infer_backend sglang --sglang_context_length "$LENGTH" --sglang_mem_fraction_static 0.8 \
   --temperature 0 --max_new_tokens "$MAX_NEW_TOKENS" --result_path "$OUT/result.jsonl" "$@"
 
 score "$OUT/result.jsonl"

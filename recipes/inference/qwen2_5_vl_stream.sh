@@ -9,11 +9,12 @@
 # shellcheck source=_inference.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_inference.sh"
 
+TEMPERATURE=${TEMPERATURE:-0} # 0: the likeliest token each time
 need_rows
 gpus 1
 
 step "answer the held-out rows, a token at a time"
 show swift infer --adapters "$ADAPTERS" --val_dataset "$TEST" --stream true \
-  --temperature 0 --max_new_tokens "$MAX_NEW_TOKENS" --result_path "$OUT/result.jsonl" "$@"
+  --temperature "$TEMPERATURE" --max_new_tokens "$MAX_NEW_TOKENS" --result_path "$OUT/result.jsonl" "$@"
 
 score "$OUT/result.jsonl"

@@ -31,13 +31,14 @@ HEADS = inventory.read_heads()
 
 @cache
 def commands(path: str) -> tuple[tuple[str, ...], ...]:
-    """The words behind `swift` of each command that a dry run prints."""
+    """The words behind `swift` of each command that a dry run prints; a Python script takes those of `swift infer` behind `--`."""
     environment = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": os.environ["HOME"], "DRY_RUN": "1"}
     command = ["bash", str(ROOT / "recipes" / path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
     lines = [shlex.split(line[2:]) for line in done.stdout.splitlines() if line.startswith("+ ")]
     found = [line[line.index("swift") + 1 :] for line in lines if "swift" in line]
     assert all(re.fullmatch(r"[A-Z_0-9]+=.*", word) for line in lines if "swift" in line for word in line[: line.index("swift")])
+    found += [["infer", *line[line.index("--") + 1 :]] for line in lines if line[0] == "python" and "--" in line]
     return tuple(tuple(words) for words in found)
 
 
