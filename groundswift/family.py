@@ -297,6 +297,17 @@ FAMILIES: dict[str, Family] = {
             traps=("y comes before x",),
         ),
         Family(
+            "gemma4",
+            "json_box_2d",
+            "norm1000",
+            ("gemma4", "gemma4_unified"),
+            ("gemma4_nothinking", "gemma4"),
+            "no document was at hand: the text is that of Gemini, and it must be trained",
+            NO_JSON,
+            axis_order="y1x1y2x2",
+            traps=("y comes before x", "E2B and E4B have the template gemma4_nothinking, the larger ones gemma4"),
+        ),
+        Family(
             "molmo",
             "molmo_points",
             "percent",

@@ -17,7 +17,7 @@ from .errors import GroundswiftError
 from .json_objects import JsonKeys
 from .json_reading import place_in_text, read_json
 from .located import Answer, Located, Status
-from .reading import THINK_CLOSE, still_thinking, without_thinking, write_number
+from .reading import THINKING, still_thinking, without_thinking, write_number
 from .token_grammar import TokenGrammar
 
 LARGEST = 999_999_999
@@ -78,8 +78,8 @@ class JsonGrammar:
         """Raises GroundswiftError where a reader would take a piece of the label for a mark."""
         if self.inline:
             self.inline.check_label(label)
-        elif THINK_CLOSE in label:
-            raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({THINK_CLOSE})")
+        elif any(mark in label for mark in THINKING):
+            raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({', '.join(THINKING)})")
 
     def write_label(self, label: str) -> str:
         """A label in a sentence; without marks as it is."""

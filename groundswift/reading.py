@@ -16,7 +16,7 @@ Item = tuple[Sequence[float], int, int]  # x1, y1, x2, y2, or x, y, or the point
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 FEW = 32  # boxes in one place; more are placed at once
 ODDITIES = ("", "inverted", "out_of_range", "looks_like_ratios")
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+THINKING = {"</think>": "<think>", "<channel|>": "<|channel>"}  # the mark behind what a model thinks, and the one before it
 NOTHING = {"", "none", "null"}  # besides any number of `[]`
 OPENED = frozenset("[({<")  # what an answer begins with
 
@@ -54,13 +54,12 @@ def is_quadrangle(numbers: Sequence[float | None]) -> bool:
 def without_thinking(text: str) -> str | None:
     """The text with blanks for its thinking, so that positions hold; None where it stops while thinking.
 
-    Thinking is all up to the last `</think>`: chat templates often put the opening mark into the prompt.
+    Thinking is all up to the last `</think>` (Gemma 4: `<channel|>`): chat templates often put the opening mark into the prompt.
     """
-    end = text.rfind(THINK_CLOSE)
-    if end >= 0:
-        end += len(THINK_CLOSE)
+    end = max(at + len(mark) if (at := text.rfind(mark)) >= 0 else 0 for mark in THINKING)
+    if end:
         return " " * end + text[end:]
-    return None if text.lstrip().startswith(THINK_OPEN) else text
+    return None if text.lstrip().startswith(tuple(THINKING.values())) else text
 
 
 def still_thinking() -> Answer:

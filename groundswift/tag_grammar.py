@@ -14,7 +14,7 @@ from html import escape, unescape
 from .errors import GroundswiftError
 from .located import Answer, Located
 from .number_grammar import write_decimals
-from .reading import NUMBER, THINK_CLOSE, Reading, as_number, still_thinking, without_thinking
+from .reading import NUMBER, THINKING, Reading, as_number, still_thinking, without_thinking
 
 TAG = re.compile(r"<(?:points?|tracks)\b([^<>]*)(?:>([^<]*)(</(?:points?|tracks)>)?)?|</(?:points?|tracks)>")
 ATTRIBUTE = re.compile(r'\b(alt|coords|[xy][0-9]*)\s*=\s*"([^"]*)"')
@@ -34,8 +34,9 @@ class TagGrammar:
     whole_answer = True
 
     def check_label(self, label: str) -> None:
-        if THINK_CLOSE in label and escaped(label) == label:
-            raise GroundswiftError(f"label {label!r} holds {THINK_CLOSE}")
+        found = next((mark for mark in THINKING if mark in label), None)
+        if found and escaped(label) == label:
+            raise GroundswiftError(f"label {label!r} holds {found}")
 
     def write_label(self, label: str) -> str:
         return escaped(label)

@@ -12,7 +12,7 @@ from .errors import GroundswiftError
 from .located import Answer, Located
 from .number_grammar import Numbers, grouped, listed, quadrangle_in
 from .plain_grammar import label_first
-from .reading import THINK_CLOSE, Reading, still_thinking, without_thinking
+from .reading import THINKING, Reading, still_thinking, without_thinking
 
 NO_BOX = {"none", "null", "[]", "[[]]"}  # between the marks: there is no such object, as Rex-Omni says None of an absent class
 ANY_LIST = listed(r"\[\]()<>", ";")
@@ -48,7 +48,7 @@ class TokenGrammar:
 
     def check_label(self, label: str) -> None:
         """Raises GroundswiftError where a reader would take a piece of the label for a mark, or leave blanks away."""
-        marks = (*self.marks, THINK_CLOSE)
+        marks = (*self.marks, *THINKING)
         if any(mark in label for mark in marks):
             raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({', '.join(marks)})")
         if not self.blank_labels and label != label.strip():

@@ -19,6 +19,7 @@ from groundswift.swift_plugins.grounding.guards import warn_of_versions
 from groundswift.swift_plugins.grounding.hub_sets import hub_sets
 from groundswift.swift_plugins.grounding.logged_steps import log_steps_before_training
 from groundswift.swift_plugins.grounding.metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
+from groundswift.swift_plugins.grounding.patches.gemma4_images import join_gemma4_images
 from groundswift.swift_plugins.grounding.patches.qwen_vl_inplace import let_embeddings_be_written
 from groundswift.swift_plugins.grounding.patches.remote_code import let_remote_models_generate
 from groundswift.swift_plugins.grounding.patches.wordless_answers import score_wordless_answers
@@ -63,6 +64,7 @@ MENDS = (
     let_embeddings_be_written,
     score_wordless_answers,
     let_remote_models_generate,
+    join_gemma4_images,
     complete_rows_of_rlhf,
     set_unreadable_rows_aside,
     log_steps_before_training,

@@ -194,7 +194,18 @@ def test_a_cut_answer_keeps_its_whole_objects(family):
     check()
 
 
-MARKS = ("<ref>", "</ref>", "<box>", "</box>", "</think>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+MARKS = (
+    "<ref>",
+    "</ref>",
+    "<box>",
+    "</box>",
+    "</think>",
+    "<channel|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+)
 MARKS += ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<phrase>", "</phrase>", "<object>", "</object>", "<patch_index_0044>")
 MARKS += ("</delimiter_of_multi_objects/>", "<|begin_of_box|>", "<|end_of_box|>", "<loc_1>", "<loc0256>", "<loc", "<12>")
 MARKS += ('<point x="1" y="2" alt="a">', "</point>", '<points x1="1" y1="2" alt="', '="')
@@ -313,7 +324,10 @@ def test_nothing_located_is_the_familys_own_empty_answer(family):
 
 @for_each_family
 @pytest.mark.parametrize("text", ["", "  \n", "None", "none.", "None\n", "[]", "[ ]", "[]\n[]", "```json\n[]\n```", "```\n[]\n```", "null"])
-@pytest.mark.parametrize("before", ["", "<think>\nIs there one? [1, 2, 3, 4]\n</think>\n", "The prompt opened this thought.</think>"])
+@pytest.mark.parametrize(
+    "before",
+    ["", "<think>\nIs there one? [1, 2, 3, 4]\n</think>\n", "The prompt opened this thought.</think>", "<|channel>thought\n<channel|>"],
+)
 def test_ways_to_say_that_there_is_nothing(family, text, before):
     answer = parse(before + text, family)
     assert (answer.objects, answer.status, answer.reasons) == ([], "empty", [])
@@ -323,17 +337,23 @@ def test_ways_to_say_that_there_is_nothing(family, text, before):
 def test_thinking_is_no_part_of_the_answer(family):
     dog, other = thing(family, "dog", 1, 2, 3, 4), thing(family, "cat", 5, 6, 7, 8)
     thought, said = format_answer([other], family), format_answer([dog], family)
-    for before in (f"<think>{thought}</think>", f"{thought}</think>\n\n", f"<think>a</think> {thought} <think>b</think>"):
+    for before in (
+        f"<think>{thought}</think>",
+        f"{thought}</think>\n\n",
+        f"<think>a</think> {thought} <think>b</think>",
+        f"<|channel>thought\n{thought}<channel|>",
+    ):
         answer = parse(before + said, family)
         assert (answer.objects, answer.status, answer.reasons) == ([dog], "ok", [])
         assert answer.objects[0].span[0] >= len(before)
-    unfinished = parse(f"<think>{thought}", family)
-    assert (unfinished.objects, unfinished.status, unfinished.reasons) == ([], "truncated", ["unclosed_thinking"])
+    for mark in ("<think>", "<|channel>thought\n"):
+        unfinished = parse(f"{mark}{thought}", family)
+        assert (unfinished.objects, unfinished.status, unfinished.reasons) == ([], "truncated", ["unclosed_thinking"])
 
 
 @pytest.mark.parametrize("family", MARKED)
 def test_a_label_that_holds_a_mark_is_refused(family):
-    for mark in (*GRAMMARS[families()[family].grammar].marks, "</think>"):
+    for mark in (*GRAMMARS[families()[family].grammar].marks, "</think>", "<channel|>"):
         with pytest.raises(GroundswiftError, match="holds a mark of the box grammar"):
             format_answer([Located(f"a{mark}b", (1, 2, 3, 4))], family)
 

@@ -59,7 +59,7 @@ def learnt_text(template: Any, encoding: dict[str, Any]) -> str:
 
 def answer_of(text: str) -> str:
     """A text without what is thought before it."""
-    return text.rsplit("</think>", 1)[-1].strip("\n")
+    return text.rsplit("</think>", 1)[-1].rsplit("<channel|>", 1)[-1].strip("\n")
 
 
 def places(located: Sequence[Located], family: str, size_wh: tuple[int, int], fed_wh: tuple[int, int] | None) -> np.ndarray:

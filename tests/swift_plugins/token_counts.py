@@ -60,6 +60,16 @@ def llava_onevision(size_wh: Size) -> int:
     return PER_SIDE**2 + high * (wide + 1)
 
 
+def gemma4(size_wh: Size) -> int:
+    """Gemma 4: a token for 48 x 48 px of the largest image of this aspect ratio that has at most 280 of them."""
+    width, height = size_wh
+    scale = math.sqrt(280 * 48**2 / (width * height))
+    wide, high = int(width * scale / 48), int(height * scale / 48)
+    if not high:
+        return min(width // height, 280)
+    return min(height // width, 280) if not wide else wide * high
+
+
 def internvl(size_wh: Size) -> int:
     """1 to 12 tiles in the grid whose aspect is nearest, more tiles where two are as near and the picture fills half; and a thumbnail."""
     width, height = size_wh
@@ -95,6 +105,8 @@ COUNTS: dict[str, tuple[str, Callable[[Size], int]]] = {  # zoo name -> the toke
     "internvl": ("<IMG_CONTEXT>", internvl),
     "paligemma": ("<image>", one_tile),
     "paligemma2": ("<image>", one_tile),
+    "gemma4": ("<|image|>", gemma4),
+    "gemma4_thinking": ("<|image|>", gemma4),
     "gemma3": ("<image_soft_token>", one_tile_merged),
     "idefics3": ("<image>", idefics),
     "smolvlm": ("<image>", idefics),

@@ -47,6 +47,8 @@ KINDS: dict[str, Kind] = {
     "paligemma": Kind(tiles.paligemma, "paligemma", "paligemma", "paligemma"),
     "paligemma2": Kind(tiles.paligemma2, "paligemma", "paligemma", "paligemma"),
     "gemma3": Kind(tiles.gemma3, "gemma3_vision", "gemma3_vision", "gemma3_vision"),
+    "gemma4": Kind(patches.gemma4, "gemma4", "gemma4", "gemma4_nothinking"),
+    "gemma4_thinking": Kind(patches.gemma4, "gemma4", "gemma4", "gemma4"),
     "idefics3": Kind(tiles.idefics3, "idefics3", "idefics3", "idefics3", {128257: "<image>"}),
     "smolvlm": Kind(tiles.smolvlm, "idefics3", "idefics3", "idefics3", {128257: "<image>"}),
 }

@@ -39,6 +39,7 @@ GLM_MARKS = ("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", 
 )
 LLAMA_MARKS = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
 GEMMA_MARKS = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
+GEMMA4_MARKS = ("<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|think|>", "<|channel>", "<channel|>")
 IDEFICS_MARKS = (
     "<|begin_of_text|>",
     "<|end_of_text|>",

@@ -1,16 +1,18 @@
-"""Tiny models of the families that see a whole picture in patches, as large as it is: Qwen-VL from the second on, and GLM-V."""
+"""Tiny models of the families that see a whole picture in patches, as large as it is: Qwen-VL from the second on, GLM-V and Gemma 4."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import transformers as hf
+from transformers.models.gemma4 import Gemma4AudioFeatureExtractor, Gemma4ImageProcessor, Gemma4Processor
+from transformers.models.gemma4.video_processing_gemma4 import Gemma4VideoProcessor
 from transformers.models.glm4v import Glm4vImageProcessor, Glm4vProcessor
 from transformers.models.glm46v.video_processing_glm46v import Glm46VVideoProcessor
 from transformers.models.qwen2_5_vl import Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 from transformers.models.qwen3_vl import Qwen3VLProcessor, Qwen3VLVideoProcessor
-from zoo_parts import GLM_MARKS, TEXT, Parts, ids, qwen_ids, qwen_tokenizer, tokenizer
+from zoo_parts import GEMMA4_MARKS, GLM_MARKS, TEXT, Parts, ids, qwen_ids, qwen_tokenizer, tokenizer
 
 MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}  # the sections add up to half of a head
 HALF_MROPE = {**MROPE, "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]}
@@ -94,3 +96,36 @@ def glm4v() -> Parts:
 def glm4v_moe() -> Parts:
     experts = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
     return glm(hf.Glm4vMoeConfig, hf.Glm4vMoeForConditionalGeneration, {**experts, "first_k_dense_replace": 1})
+
+
+def gemma4() -> Parts:
+    """Without its audio tower, as the larger ones are."""
+    names = {f"{short}_token": f"<|{medium}>" for short, medium in (("boi", "image"), ("boa", "audio"))}
+    names |= {f"{short}_token": f"<{medium}|>" for short, medium in (("eoi", "image"), ("eoa", "audio"))}
+    names |= {"image_token": "<|image|>", "audio_token": "<|audio|>"}
+    tokens = tokenizer((*GEMMA4_MARKS, "<|video|>", *names.values()), "<eos>", "<pad>", "<bos>", **names)
+    config = hf.Gemma4Config(
+        text_config={
+            **TEXT,
+            "vocab_size": len(tokens),
+            "vocab_size_per_layer_input": len(tokens),
+            "hidden_size_per_layer_input": 8,
+            "global_head_dim": 16,
+            "sliding_window": 64,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+        vision_config={
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "head_dim": 16,
+            "position_embedding_size": 64,
+        },
+        audio_config=None,
+        **ids(tokens, image_token_id="<|image|>", video_token_id="<|video|>", audio_token_id="<|audio|>"),
+        **ids(tokens, boi_token_id="<|image>", eoi_token_id="<image|>", boa_token_id="<|audio>", eoa_token_index="<audio|>"),
+    )
+    processor = Gemma4Processor(Gemma4AudioFeatureExtractor(), Gemma4ImageProcessor(), tokens, Gemma4VideoProcessor(), chat_template="")
+    return Parts(hf.Gemma4ForConditionalGeneration, config, processor)
