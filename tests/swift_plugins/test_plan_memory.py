@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +16,8 @@ from torch import nn
 
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.tools.plan.activations import Compute, layer_bytes
-from groundswift.swift_plugins.tools.plan.census import layer_lists, take_census
-from groundswift.swift_plugins.tools.plan.memory import state_bytes, states_of
+from groundswift.swift_plugins.tools.plan.census import Census, Stack, layer_lists, take_census
+from groundswift.swift_plugins.tools.plan.memory import Layout, items_of, state_bytes, states_of
 from groundswift.swift_plugins.tools.plan.memory_plan import plan_memory
 from groundswift.swift_plugins.tools.plan.recipe import Training
 from groundswift.swift_plugins.tools.plan.row_length import RowLength
@@ -204,6 +206,33 @@ def test_activations_of_a_layer_are_within_a_quarter_of_what_autograd_saves(zoo,
         assert layer_bytes(layer, Compute(4, "sdpa")) * tokens == pytest.approx(real, rel=0.25)
 
 
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen3_vl", "glm4v", "internvl"])
+def test_activations_of_a_whole_step_are_within_a_fifth_of_what_autograd_saves(zoo, pictures, kind):
+    """A full training of every part, without checkpointing; the loss is swift's own."""
+    from zoo import KINDS
+
+    words = ["--tuner_type", "full", "--torch_dtype", "float32", "--fp16", "false", "--freeze_vit", "false", "--freeze_aligner", "false"]
+    words += ["--gradient_checkpointing", "false", "--attn_impl", "sdpa"]
+    model, template = trained_model(zoo, kind, *words), zoo.make_template(kind)
+    template.model = model
+    row = {"messages": [{"role": "user", "content": "<image>find"}, {"role": "assistant", "content": "none " * 9}]}
+    batch = template.data_collator([template.encode(row | {"images": [str(pictures((112, 112)))]})])
+    labels = batch["labels"]
+    inputs = {name: value for name, value in batch.items() if name not in ("loss_scale", "channel")}
+    losses = []
+
+    def step() -> None:
+        encoded = {name: value for name, value in template._post_encode(model, inputs).items() if value is not None}
+        losses.append(model(**(encoded | {"labels": labels}), use_cache=False).loss)
+
+    real, tokens = saved_bytes(step, model), labels.shape[1]
+    assert losses[0].requires_grad
+    images = 49 if kind == "internvl" else 16
+    length = RowLength(tokens, images, tokens, False, "")
+    settings = read_settings(Training("sft", ["--model_type", KINDS[kind].model_type, "--dataset", "a", *words]), {})
+    assert sizes(plan_memory(settings, length, zoo.folder(kind)))["activations"] == pytest.approx(real, rel=0.2)
+
+
 def test_a_tied_head_counts_once_and_every_expert_counts(zoo):
     tied = memory_of(zoo.folder("qwen2_vl", weights=True), "qwen2_vl").census
     moe = memory_of(zoo.folder("qwen3_vl_moe", weights=True), "qwen3_vl_moe", "--lora_dropout", "0").census
@@ -230,6 +259,27 @@ def test_zero_divides_what_it_should(zoo):
     assert {item.name: item.host for item in offloaded.items}["optimizer"] == -(-12 * trained // 4)
 
 
+def test_zero_holds_what_deepspeed_holds_in_two_processes():
+    """Weights, and the optimizer with its float32 copy, on each of two ranks at every stage."""
+    from zero_bytes import SHAPES
+
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29653"]
+    environment = {**os.environ, "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+    script = str(Path(__file__).with_name("zero_bytes.py"))
+    done = subprocess.run([*launch, script, "0", "1", "2", "3"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    held = [json.loads(line.removeprefix("HELD ")) for line in done.stdout.splitlines() if line.startswith("HELD ")]
+    assert len(held) == 8
+    trained = [(2, shape) for shape in SHAPES[1:]]
+    numbers = sum(wide * high for _, (wide, high) in trained)
+    parts = {"language model": (numbers + 256 * 512, numbers)}
+    census = Census(parts, 2 * 256 * 512, 0, trained, Stack(), Stack(), 0, 0, 0, 0, 1, False)
+    for each in held:
+        how = Layout(2, each["stage"], False, False, 1000, "adamw_torch", 1, 1, 0, 0, 2, True, True, False, 0, 0)
+        planned_bytes = {item.name: item.gpu for item in items_of(census, how)}
+        assert (planned_bytes["weights"], planned_bytes["optimizer"]) == (each["weights"], each["optimizer"])
+
+
 def test_a_reference_model_and_a_second_sequence_are_counted(zoo):
     options = ["--model_type", "qwen2_vl", "--dataset", "a", "--tuner_type", "full", "--torch_dtype", "bfloat16"]
     made = {}
@@ -245,6 +295,7 @@ def test_checkpointing_keeps_less_and_what_to_lower_is_sorted(zoo):
     words = ["--per_device_train_batch_size", "4", "--tuner_type", "full", "--gradient_checkpointing"]
     off, on = (memory_of(zoo.folder("qwen2_vl"), "qwen2_vl", *words, value) for value in ("false", "true"))
     assert sizes(on)["activations"] < sizes(off)["activations"]
+    assert {stack.inputs for stack in (on.census.text, on.census.vision)} == {2 * 64 * 2.0}
     assert {each.option for each in off.lower} >= {"--gradient_checkpointing true", "--per_device_train_batch_size 2"}
     assert "--gradient_checkpointing true" not in {each.option for each in on.lower}
     saved = [each.saves for each in off.lower]

@@ -135,8 +135,8 @@ def stack_of(layers: list[nn.Module], how: Compute) -> Stack:
 
 
 def width_of(layer: nn.Module) -> int:
-    """The width of a layer's input: that of its first norm, else of its first linear."""
-    for module in layer.modules():
+    """The width of a layer's input: that of its own norms (those inside its attention are of heads), else of its first linear."""
+    for module in layer.children():
         weight = getattr(module, "weight", None)
         if "norm" in type(module).__name__.lower() and isinstance(weight, nn.Parameter):
             return weight.numel()
