@@ -37,4 +37,5 @@ def held(stage: int) -> dict[str, int]:
 if __name__ == "__main__":
     deepspeed.init_distributed("gloo", auto_mpi_discovery=False)
     for stage in map(int, sys.argv[1:]):
-        print("HELD", json.dumps(held(stage)), flush=True)
+        sys.stdout.write(f"HELD {json.dumps(held(stage))}\n")  # one write, so that two ranks do not mix their texts
+        sys.stdout.flush()
