@@ -44,6 +44,9 @@ FLAGS = {  # one command's flags -> today's; `sft` where nothing else is said
     "--template_type qwen2-vl --sft_type lora": "--template qwen2_vl --tuner_type lora",
     "--template_type AUTO --sft_type lora": "--tuner_type lora",
     "--template_type qwen-vl-generation --sft_type lora": "--template qwen_vl --tuner_type lora --use_chat_template false",
+    "--template_type llama3 --model_type llama3_2-1b-instruct": "--template llama3_2 --model LLM-Research/Llama-3.2-1B-Instruct",
+    "--template_type llama3 --model_type llama3-8b-instruct": "--template llama3 --model LLM-Research/Meta-Llama-3-8B-Instruct",
+    "--template_type chatml --sft_type lora": "--template chatml --tuner_type lora",
     "--dtype bf16": "--torch_dtype bfloat16",
     "--dtype fp16": "--torch_dtype float16",
     "--dtype AUTO --sft_type lora": "--tuner_type lora",
@@ -51,6 +54,9 @@ FLAGS = {  # one command's flags -> today's; `sft` where nothing else is said
     "--dataset coco-en-mini#20000": "--dataset modelscope/coco_2014_caption:validation#20000",
     "--dataset video-chatgpt": "--dataset swift/VideoChatGPT:Generic/Temporal/Consistency",
     "--dataset coco-mini-en,alpaca-zh": "--dataset modelscope/coco_2014_caption:validation AI-ModelScope/alpaca-gpt4-data-zh",
+    "--dataset hh-rlhf-cn-harmless-base-cn#7": "--dataset AI-ModelScope/hh_rlhf_cn:harmless_base_cn#7",
+    "--dataset ms-bench-mini": "--dataset iic/ms_bench#20000",
+    "--dataset sharegpt-zh#5": "--dataset swift/sharegpt:common-zh/computer-zh/unknow-zh#5",
     "--dataset my.jsonl --sft_type lora": "--dataset my.jsonl --tuner_type lora",
     "--custom_train_dataset_path a.jsonl b.jsonl": "--dataset a.jsonl b.jsonl",
     "--dataset alpaca-zh --custom_train_dataset_path a.jsonl": "--dataset AI-ModelScope/alpaca-gpt4-data-zh a.jsonl",
@@ -138,6 +144,13 @@ COMMANDS = {  # whole commands
         "FPS_MIN_FRAMES=24 FPS_MAX_FRAMES=24 MAX_PIXELS=9 VIDEO_MAX_PIXELS=9 \\\n  swift sft --tuner_type lora"
     ),
     "export MAX_FRAMES=8\nswift sft --sft_type lora": "export FPS_MAX_FRAMES=8\nswift sft --tuner_type lora",
+    'train() {\n  swift sft --dtype bf16 "$@"\n}\ntrain --sft_type lora': (
+        'train() {\n  swift sft --torch_dtype bfloat16 "$@"\n}\ntrain --tuner_type lora'
+    ),
+    'function ask { X=1 swift infer "$@" | tee log; }\nCUDA_VISIBLE_DEVICES=1 ask --ckpt_dir "a}" --stream': (
+        'function ask { X=1 swift infer "$@" | tee log; }\nCUDA_VISIBLE_DEVICES=1 ask --adapters "a}" --stream true'
+    ),
+    "SWIFT=/opt/bin/swift\n$SWIFT sft --sft_type lora": "SWIFT=/opt/bin/swift\n$SWIFT sft --tuner_type lora",
     "swift sft --model X --train_type lora --metric acc": "swift sft --model X --tuner_type lora --eval_metric acc",
     "swift infer --model X --infer_backend pt": "swift infer --model X --infer_backend transformers",
     "swift infer --ckpt_dir X --load_args false": "swift infer --adapters X --load_args false",
@@ -305,6 +318,24 @@ def test_grounding_without_the_plugin():
 def test_a_plugin_of_ones_own_stays_beside_ours():
     new = bare(GROUNDING.format("qwen2-vl-7b-instruct") + " --custom_register_path mine.py")
     assert '--custom_register_path mine.py "$(groundswift plugin)"' in new
+
+
+def test_defaults_are_written_once_where_a_function_wraps_the_command():
+    body, call = migrate_script('train() { swift sft --dtype bf16 "$@"; }\ntrain --sft_type lora').text.splitlines()
+    assert "--num_train_epochs 1" in body
+    assert call == "train --tuner_type lora"
+    body, call = migrate_script('train() { swift sft "$@"; }\ntrain --sft_type lora').text.splitlines()
+    assert body == 'train() { swift sft "$@"; }'
+    assert "--num_train_epochs 1" in call
+
+
+def test_the_folder_of_a_training_is_named_by_its_id_too():
+    assert "--output_dir out/qwen-7b-chat " in migrate_script("swift sft --model_id_or_path qwen/Qwen-7B-Chat --output_dir out").text
+
+
+def test_an_old_checkout_on_the_path_is_pointed_out():
+    done = migrate_script("PYTHONPATH=../.. python llm_sft.py --sft_type lora", BARE)
+    assert [each.old for each in done.findings if each.level == "todo"] == ["PYTHONPATH=../.."]
 
 
 DEFAULTS = {

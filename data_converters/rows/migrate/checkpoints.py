@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def migrate_ckpt_dir(job: Job, option: Option) -> None:
     word = option.values[0] if option.values else None
     value = (word and job.known(word)) or ""
     folder = job.settings.folder / value
-    there = bool(value) and folder.is_dir()
+    there = bool(value) and os.path.isdir(folder)
     flag = _by_files(folder) if there else None
     guessed = flag is None
     if flag is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .shell import Command, Word, assignments
@@ -65,11 +66,12 @@ class Option(NamedTuple):
         return self.values[-1].end if self.values else self.word.end
 
 
-def swift_command(command: Command) -> Found | None:
-    """The swift command that a simple command starts, behind whatever wraps it (`nohup`, `torchrun ...`, `VAR=...`); None for others."""
+def swift_command(command: Command, known: Callable[[Word], str | None] = lambda word: word.value) -> Found | None:
+    """The swift command that a simple command starts, behind whatever wraps it (`nohup`, `torchrun ...`, `VAR=...`); None for others.
+    `known`: what a word comes to, for `$SWIFT sft`."""
     words = command.words
     for at, word in enumerate(words):
-        value = word.value or ""
+        value = known(word) or ""
         after = words[at + 1] if at + 1 < len(words) else None
         if (value == "swift" or value.endswith("/swift")) and after and _route(after.value):
             return _found(after.value, after, "swift", words, at + 1)

@@ -144,9 +144,9 @@ def add_plugin(job: Job) -> None:
 
 def _check_rows(job: Job, word: Word, name: str) -> None:
     """Point out a local file whose rows 4.6 would drop, or, where a folder for converted rows is given, put the converted file's name."""
-    place, marks, sample = name.partition("#") if not (job.settings.folder / name).is_file() else (name, "", "")
+    place, marks, sample = name.partition("#") if not os.path.isfile(job.settings.folder / name) else (name, "", "")
     path = job.settings.folder / place
-    if not place.endswith(ROW_FILES) or not path.is_file() or not has_old_rows(path):
+    if not place.endswith(ROW_FILES) or not os.path.isfile(path) or not has_old_rows(path):
         return
     if job.settings.rows is None:
         places = f"{quoted(str(path))} --images {quoted(str(job.settings.folder))} --out {quoted(path.stem + '.swift4.jsonl')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .commands import TRAINS
 from .job import Job
-from .models import old_model
+from .models import old_model, old_name
 
 SINCE = "was the default of 2.x; 4.6's is {}"
 TARGETS = ("target_modules", "lora_target_modules", "boft_target_modules", "vera_target_modules", "target_regex", "lora_target_regex")
@@ -56,7 +56,7 @@ def tuner(job: Job) -> str:
 
 
 def _output_dir(job: Job) -> None:
-    name = job.literal("model_type")
+    name = old_name(job)
     if not job.option("output_dir") and name and (job.literal("add_output_dir_suffix") or "true").lower() != "false":
         job.add("output_dir", f"output/{name}", SINCE.format("output/NAME_OF_THE_MODEL"))
 

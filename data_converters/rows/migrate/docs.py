@@ -62,7 +62,10 @@ def tables(language: str) -> str:
         ),
         f"## {say('Templates')}",
         _folded(
-            _table(say, ("2.x", "4.6"), [(f"`{name}`", f"`{new}`") for name, new in templates().items()]), f"{SOURCE}: {len(templates())}"
+            _table(
+                say, ("2.x", "4.6"), [(f"`{name}`", ", ".join(f"`{each}`" for each in new) or "-") for name, new in templates().items()]
+            ),
+            f"{SOURCE}: {len(templates())}",
         ),
     ]
     return "\n\n".join(parts)

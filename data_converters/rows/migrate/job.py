@@ -49,7 +49,8 @@ class Job:
     def __init__(self, text: str, found: Found, options: list[Option], variables: Variables, settings: Settings, quote: str) -> None:
         self.text, self.found, self.options, self.variables, self.settings = text, found, options, variables, settings
         self.quote = quote
-        self.own = [option for option in options if option.word in found.args]
+        self._last = {option.name: number for number, option in enumerate(options)}
+        self.own = [option for option in options if found.args and found.args[0].start <= option.word.start < found.args[-1].end]
         self.edits: list[Edit] = []
         self.findings: list[Finding] = []
         self.gone: set[str] = set()
@@ -61,11 +62,12 @@ class Job:
 
     def line(self, at: int) -> int:
         """Number of the line that holds position `at`."""
-        return self.text.count("\n", 0, at) + 1
+        return self.variables.line(at)
 
     def option(self, *names: str) -> Option | None:
         """The last option of one of these names, as argparse takes it."""
-        return next((option for option in reversed(self.options) if option.name in names), None)
+        found = [self._last[name] for name in names if name in self._last]
+        return self.options[max(found)] if found else None
 
     def literal(self, *names: str) -> str | None:
         """The value of an option where the script says it: a word, or a variable that is set once. None otherwise."""
@@ -76,8 +78,7 @@ class Job:
 
     def known(self, word: Word) -> str | None:
         """What a word comes to, as far as the script says it."""
-        values = self.all_known(word)
-        return values.pop() if len(values) == 1 else None
+        return self.variables.value(word)
 
     def all_known(self, word: Word) -> set[str]:
         """Everything that a word can come to, as far as the script says it."""
@@ -126,11 +127,15 @@ class Job:
 
     def remove(self, option: Option) -> None:
         """Take an option out, with the blanks and line continuations before it."""
+        self.edit(self._gap_before(option), option.end, "")
+        self.gone.add(option.name)
+
+    def _gap_before(self, option: Option) -> int:
+        """Where the blanks and line continuations before an option begin."""
         start = option.word.start
         while start > 0 and self.text[start - 1] in " \t\r\n\\" and not (self.text[start - 1] == "\\" and self.text[start] not in "\r\n"):
             start -= 1
-        self.edit(start, option.end, "")
-        self.gone.add(option.name)
+        return start
 
     def add(self, flag: str, value: str, note: str, raw: bool = False) -> None:
         """Put a flag behind the last one of the command. A `raw` value is shell text as it is."""
@@ -147,11 +152,9 @@ class Job:
         return self.edits
 
     def _separator(self) -> str:
-        """What stands between two options of this command: a line continuation where it has any."""
-        ends = sorted([self.found.route_word.end, *(word.end for word in self.found.args)])
+        """The gap between two options of this command: a line continuation where it has any."""
         for option in reversed(self.own):
-            before = max((end for end in ends if end <= option.word.start), default=option.word.start)
-            gap = self.text[before : option.word.start]
+            gap = self.text[self._gap_before(option) : option.word.start]
             if "\\\n" in gap or "\\\r\n" in gap:
                 return gap
         return " "

@@ -9,7 +9,7 @@ from groundswift.family import FAMILIES, TEMPLATE_SUFFIX
 from .commands import Option
 from .job import Job
 from .shell import Word
-from .tables import GENERATION, OldModel, model_of_id, models, templates
+from .tables import GENERATION, OldModel, model_of_id, models, name_of_id, template_of, templates
 
 GROUNDING = {name for row in FAMILIES.values() for name in row.templates}
 NOT_KNOWN = "the script does not say what {} is: it must be {}"
@@ -40,6 +40,12 @@ def old_model(job: Job, kind: str = "model") -> OldModel | None:
         return models()[name]
     given = job.literal(prefix + "model_id_or_path", prefix + "model_cache_dir")
     return model_of_id().get((given or "").lower())
+
+
+def old_name(job: Job) -> str | None:
+    """2.x's model_type of the command's model: it named the output folder."""
+    given = (job.literal("model_id_or_path", "model_cache_dir") or "").lower()
+    return job.literal("model_type") or name_of_id().get(given)
 
 
 def migrate_model(job: Job, kind: str = "model") -> None:
@@ -116,8 +122,7 @@ def migrate_template(job: Job, option: Option) -> None:
         return
     model = old_model(job)
     if value in templates():
-        new = templates()[value]
-        new = (model.template if model else "") if new == "-" else new
+        new = template_of(value, model)
         if not new:
             job.rename(option, "template")
             job.report("todo", option.word.start, job.shown(option), note="name the template of the model, with --use_chat_template false")

@@ -48,6 +48,7 @@ IA3 = "IA3 was removed: use --tuner_type lora"
 MEGATRON = "train with `megatron sft`, which has its own flags"
 TORCHACC = "TorchAcc was removed"
 MIX = "mix the files with `groundswift mix`, or give both as --dataset A#N B#M"
+VLLM_KNOWS = "vLLM takes it from the model"
 NO_GENERATION = "swift export generates nothing"
 
 EVERYWHERE: dict[str, Rule] = {
@@ -142,6 +143,9 @@ TRAINING: dict[str, Rule] = {
     "train_dataset_mix_ds": _todo(MIX),
     "only_save_model": _renamed("save_only_model"),
     "push_hub_strategy": _renamed("hub_strategy", {"push_last": "every_save", "push_best": "every_save"}),
+    "max_prompt_length": _dropped("--max_length bounds question and answer together"),
+    "sft_beta": _todo("use --rpo_alpha, whose loss is another"),
+    "ref_model_free": _dropped("--rlhf_type says it"),
     "ref_model_type": _special("ref_model ref_model_type", "the id of the model"),
     "ref_model_id_or_path": _renamed("ref_model"),
     "reward_model_type": _special("reward_model reward_model_type", "the id of the model"),
@@ -172,6 +176,8 @@ INFERENCE: dict[str, Rule] = {
     "lora_modules": _renamed("adapters"),
     "vllm_lora_modules": _renamed("adapters"),
     "max_logprobs": _dropped("use --top_logprobs"),
+    "image_input_shape": _dropped(VLLM_KNOWS),
+    "image_feature_size": _dropped(VLLM_KNOWS),
     "tp": _renamed("lmdeploy_tp"),
     "cache_max_entry_count": _renamed("lmdeploy_cache_max_entry_count"),
     "quant_policy": _renamed("lmdeploy_quant_policy"),

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from .commands import Found, Option, options, swift_command
 from .environment import migrate_variables, prefix_of, statement_of
+from .functions import Functions
 from .job import Edit, Finding, Job, Settings
 from .rewrite import migrate_command
 from .shell import ASSIGNED, Command, Inner, Scan, Word
@@ -52,10 +55,13 @@ def migrate_script(text: str, settings: Settings | None = None) -> Migrated:
     variables = Variables(text, every)
     fragments = _fragments(text, every)
     state = _State(text, settings, variables, fragments)
-    for piece in pieces:
-        for command in piece.commands:
-            if found := swift_command(command):
-                state.command(found, piece.quote)
+    founds = [(found, piece.quote) for piece in pieces for command in piece.commands if (found := swift_command(command, variables.value))]
+    functions = Functions(text, [found for found, _ in founds])
+    for found, quote in founds:
+        state.command(found, quote)
+    for command in every:
+        if call := functions.call(command):
+            state.command(call[0], "", defaults=call[1].route_word.start not in state.migrated)
     if state.old:
         state.statements(every)
     state.settle()
@@ -95,15 +101,17 @@ class _State:
     def __init__(self, text: str, settings: Settings, variables: Variables, fragments: dict[str, Fragment]) -> None:
         self.text, self.settings, self.variables, self.fragments = text, settings, variables, fragments
         self.edits: list[Edit] = []
-        self.findings: list[Finding] = []
+        self.taken: set[int] = set()  # where they are
+        self.findings: dict[Finding, None] = {}
         self.row_files: list[tuple[Path, Path]] = []
         self.names = set(variables.sites) | variables.unknown
         self.done: set[int] = set()
+        self.migrated: set[int] = set()  # where the routes of migrated commands are
         self.seen = self.old = 0
         self.trained = "lora"
 
-    def command(self, found: Found, quote: str) -> None:
-        """Migrate one command, and the arrays and strings that it takes."""
+    def command(self, found: Found, quote: str, defaults: bool = True) -> None:
+        """Migrate one command, and the arrays and strings that it takes. `defaults`: whether 2.x's may be written out there."""
         if found.route_word.start in self.done:
             return
         self.done.add(found.route_word.start)
@@ -118,14 +126,15 @@ class _State:
                 shared |= {id(option) for option in inner if option.word.start in self.done}
                 self.done |= {option.word.start for option in inner}
         own_values = [_without_fragments(option, self.fragments) for option in every]
-        job = Job(self.text, found, own_values, self.variables, self.settings, quote)
-        job.own = [option for option in own_values if option.word in found.args]
+        settings = self.settings if defaults else msgspec.structs.replace(self.settings, keep_defaults=False)
+        job = Job(self.text, found, own_values, self.variables, settings, quote)
         job.trained = self.trained
         job.more = any((word.variable or "") not in self.fragments for word in loose)
         version = migrate_command(job)
         if version is None:
             return
         self.old += 1
+        self.migrated.add(found.route_word.start)
         if version == "2":
             migrate_variables(job, prefix_of(found), self.names, False)
         self.trained = job.trained
@@ -134,9 +143,9 @@ class _State:
     def _take(self, job: Job, shared: set[int]) -> None:
         """Keep a job's edits; those in an array that an earlier command has migrated are there already."""
         edits = job.finish()
-        taken = {edit.start for edit in self.edits}
-        self.edits += [edit for edit in edits if not (shared and edit.start in taken)]
-        self.findings += [finding for finding in job.findings if finding not in self.findings]
+        self.edits += [edit for edit in edits if not (shared and edit.start in self.taken)]
+        self.taken |= {edit.start for edit in edits}
+        self.findings.update(dict.fromkeys(job.findings))
         self.row_files = list(dict.fromkeys([*self.row_files, *job.row_files]))
 
     def statements(self, commands: list[Command]) -> None:
@@ -154,10 +163,10 @@ class _State:
         self.edits += [Edit(site.start, site.end, new) for site, new in change.items()]
         for name, wanted in stay.items():
             for site, new in wanted.items():
-                line = self.text.count("\n", 0, site.start) + 1
+                line = self.variables.line(site.start)
                 old = f"{name}={self.text[site.start : site.end]}"
                 if new != self.text[site.start : site.end].strip("\"'"):
-                    self.findings.append(Finding(line, "todo", old, "", STAYS.format(new)))
+                    self.findings[Finding(line, "todo", old, "", STAYS.format(new))] = None
 
 
 def _without_fragments(option: Option, fragments: dict[str, Fragment]) -> Option:

@@ -187,11 +187,11 @@ class Scan:
             self.inners.append(Inner(at + 1, end, ""))
             self.at = end + 1
         elif text.startswith("$(", at):
-            end = self._closed("(", ")", at + 1)
+            end = self.closed("(", ")", at + 1, self.end)
             self.inners.append(Inner(at + 2, end, ""))
             self.at = end + 1
         elif text.startswith("${", at):
-            self.at = self._closed("{", "}", at + 1) + 1
+            self.at = self.closed("{", "}", at + 1, self.end) + 1
         elif found := re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])").match(text, at):
             self.at = found.end()
         elif text.startswith("$'", at) or text.startswith('$"', at):
@@ -203,10 +203,10 @@ class Scan:
             return True
         return False
 
-    def _closed(self, opening: str, closing: str, at: int) -> int:
-        """Position of the bracket that closes the one at `at`; the end of the text where none does."""
+    def closed(self, opening: str, closing: str, at: int, stop: int) -> int:
+        """Position of the bracket that closes the one at `at`; `stop` where none does."""
         depth, quote = 0, ""
-        while at < self.end:
+        while at < stop:
             char = self.text[at]
             if char == "\\" and quote != "'":
                 at += 1
@@ -221,7 +221,7 @@ class Scan:
                 if not depth:
                     return at
             at += 1
-        return self.end
+        return stop
 
 
 def quoted(value: str, like: str = "") -> str:

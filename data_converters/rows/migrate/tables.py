@@ -1,4 +1,4 @@
-"""What ms-swift 2.6.1 called its flags, models, templates and datasets: four tables of names, read on first use."""
+"""What ms-swift 2.6.1 called its flags, models, templates and datasets, and what 2.0 to 2.4 called them: tables, read on first use."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ OLD_MODEL_NAMES = {  # what 2.x itself still took for older names
     "llava1d6-mistral-7b-instruct": "llava1_6-mistral-7b-instruct",
     "llava1d6-yi-34b-instruct": "llava1_6-yi-34b-instruct",
 }
+OLD_SUBSETS = {  # datasets whose subsets had names of their own
+    "hh-rlhf": "harmless-base helpful-base helpful-online helpful-rejection-sampled red-team-attempts",
+    "hh-rlhf-cn": "hh_rlhf harmless_base_cn harmless_base_en helpful_base_cn helpful_base_en",
+    "coig-cqia": "chinese_traditional coig_pc exam finance douban human_value logi_qa ruozhiba segmentfault wiki wikihow xhs zhihu",
+    "ruozhiba": "post-annual title-good title-norm",
+    "toolbench-for-alpha-umi": "backbone caller planner summarizer",
+    "ms-agent-for-agentfabric": "default addition",
+}
 OLD_DATASET_NAMES = {
     "ms-bench-mini": "ms-bench#20000",
     "multi-alpaca-all": "multi-alpaca",
@@ -35,6 +43,9 @@ OLD_DATASET_NAMES = {
     "coco-mini-en": "coco-en-mini",
     "coco-mini-en-2": "coco-en-2-mini",
     "aishell1-mini-zh": "aishell1-zh-mini",
+    "damo-agent-mini-zh": "damo-agent-zh-mini",
+    "RLAIF-v-dataset": "rlaif-v",
+    **{f"{name}-{subset.replace('_', '-')}": f"{name}:{subset}" for name, subsets in OLD_SUBSETS.items() for subset in subsets.split()},
 }
 
 
@@ -80,9 +91,23 @@ def model_of_id() -> dict[str, OldModel]:
 
 
 @lru_cache
-def templates() -> dict[str, str]:
-    """4.6's template for each of 2.x; `-` where it depends on the model."""
-    return dict(_rows("templates.tsv", 2))
+def name_of_id() -> dict[str, str]:
+    """2.x's model_type for an id in lower case, which named its output folders too."""
+    return {model.id.lower(): name for name, model in models().items() if name not in OLD_MODEL_NAMES}
+
+
+@lru_cache
+def templates() -> dict[str, tuple[str, ...]]:
+    """4.6's templates for each of 2.x, by model; the first where it is not known. None where only it says it."""
+    return {name: () if new == "-" else tuple(new.split(",")) for name, new in _rows("templates.tsv", 2)}
+
+
+def template_of(name: str, model: OldModel | None) -> str:
+    """4.6's template for one of 2.x, or empty where it cannot be known."""
+    found = templates()[name]
+    if model and (model.template in found or not found):
+        return model.template
+    return found[0] if found else ""
 
 
 @lru_cache

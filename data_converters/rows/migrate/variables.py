@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class Variables:
 
     def __init__(self, text: str, commands: list[Command]) -> None:
         self.text = text
+        self._lines = [found.start() for found in re.finditer("\n", text)]
         self.sites: dict[str, list[tuple[Site, str]]] = defaultdict(list)
         self.unknown: set[str] = set()
         self.wanted: dict[str, list[tuple[Word, dict[Site, str]]]] = defaultdict(list)
@@ -30,6 +32,10 @@ class Variables:
             for name, word in assignments(command.words):
                 self._assigned(name, word)
             self._looped(command.words)
+
+    def line(self, at: int) -> int:
+        """Number of the line of the script that holds position `at`."""
+        return bisect_left(self._lines, at) + 1
 
     def _assigned(self, name: str, word: Word) -> None:
         rest = word.raw[ASSIGNED.match(word.raw).end() :]
@@ -56,6 +62,11 @@ class Variables:
         own = [(Site(word.start + found.start("value"), word.start + found.end("value")), found["value"])] if found else []
         name = word.variable
         return own + (self.sites.get(name, []) if name and name not in self.unknown else [])
+
+    def value(self, word: Word) -> str | None:
+        """What a word comes to: its own text, or the one literal of its variable."""
+        values = {word.value} if word.value is not None else {value for _, value in self.literals(word)}
+        return values.pop() if len(values) == 1 else None
 
     def uses(self, name: str) -> int:
         """How often the script reads a variable, `${NAME:-x}` in its own assignment not counted."""
