@@ -26,6 +26,7 @@ from groundswift.swift_plugins.grounding.patches.wordless_answers import score_w
 from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
 from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
+from groundswift.swift_plugins.grounding.run_checks import RUN_CHECKS
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
@@ -68,6 +69,7 @@ MENDS = (
     complete_rows_of_rlhf,
     set_unreadable_rows_aside,
     log_steps_before_training,
+    *RUN_CHECKS,
 )
 METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughTokens, VALIDATION_ROWS: ValidationRows}
