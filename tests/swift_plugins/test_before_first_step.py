@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,17 +43,34 @@ def test_enough_tokens_are_not_spoken_of(plugin, tmp_path, warned, monkeypatch):
     assert not [line for line in warned if "[image-tokens-few]" in line]
 
 
+class AnotherProcessHasAnImage:
+    """torch.distributed as Gemma 4's loader asks it: whether any process has an image in its batch."""
+
+    ReduceOp = torch.distributed.ReduceOp
+
+    @staticmethod
+    def is_initialized() -> bool:
+        return True
+
+    @staticmethod
+    def all_reduce(state: torch.Tensor, operation: Any) -> None:
+        state[0] = True
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_table_of_families_that_always_run_their_tower_is_right(zoo, monkeypatch, kind):
     """A batch of text alone through swift's own hook and the model, with DeepSpeed in force as the templates ask for it."""
+    from swift.utils import deep_getattr
+
     from groundswift.swift_plugins.grounding.run_checks.before_first_step import RUN_THE_TOWER_ALWAYS
 
     for name, module in list(sys.modules.items()):
         if name.startswith("swift.") and "is_deepspeed_enabled" in vars(module):
             monkeypatch.setattr(module, "is_deepspeed_enabled", lambda: True)
+    monkeypatch.setattr("swift.model.models.gemma.dist", AnotherProcessHasAnImage)
     template, model = zoo.make_template(kind), zoo.model(kind).train()
     template.model = model
-    towers = model.model_meta.model_arch.vision_tower
+    towers = [name for name in model.model_meta.model_arch.vision_tower if deep_getattr(model, name) is not None]
     seen = []
     handles = [model.get_submodule(name).register_forward_hook(lambda *_: seen.append(True)) for name in towers]
     template.register_post_encode_hook([model])

@@ -22,8 +22,10 @@ from .findings import Finding, report
 
 ADVISED_TOKENS = (1024, 2048)  # of an image, for grounding: what Qwen's maintainers advise (ggml-org/llama.cpp#16842)
 LOOKED_AT = 64  # rows whose images are measured
-RUN_THE_TOWER_ALWAYS = frozenset(  # families whose template or own code shows the vision tower a blank image where a batch has none
-    ("qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "glm4v", "internvl")
+RUN_THE_TOWER_ALWAYS = (
+    frozenset(  # families whose vision tower is shown a blank image where a batch has none, by template, loader or the model's own code
+        ("qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "glm4v", "internvl", "gemma4")
+    )
 )
 MEDIA = ("images", "videos")
 
