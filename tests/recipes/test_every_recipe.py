@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 from conftest import Kitchen, inventory, parse_tiny
+from safetensors import safe_open
 
 HEADS = inventory.read_heads()
 IN_MAKE_TEST = {  # the others are marked `recipes`; quickstart/ is in test_quickstart.py
@@ -38,6 +40,7 @@ def check_outputs(kitchen: Kitchen, name: str, out: Path, done: CompletedProcess
         assert json.loads(checkpoints[-1].read_text())["global_step"] > 0
         assert bool(list((out / "train").glob("checkpoint-*/global_step*"))) == ("--deepspeed" in script)
         assert (checkpoints[-1].parent / "adapter_model.safetensors").exists() == ("--tuner_type lora" in script)
+        check_whole_modules(script, checkpoints[-1].parent)
     if "score_" in script:
         answers = (out / "result.jsonl").read_text(encoding="utf-8").splitlines()
         if "_text_answers.sh" in script:
@@ -48,6 +51,15 @@ def check_outputs(kitchen: Kitchen, name: str, out: Path, done: CompletedProcess
             rows = Path(kitchen.environment(out, **variables)["VAL"])
             assert len(answers) == len(rows.read_text(encoding="utf-8").splitlines())
             assert (out / "scored" / "metrics.json").is_file()
+
+
+def check_whole_modules(script: str, checkpoint: Path) -> None:
+    """What `--modules_to_save` names is in the adapter, whole."""
+    named = re.search(r"--modules_to_save ((?:\w+ )+)", script)
+    if named:
+        with safe_open(checkpoint / "adapter_model.safetensors", "np") as adapter:
+            kept = list(adapter.keys())
+        assert [module for module in named[1].split() if not any(key.endswith(f".{module}.weight") for key in kept)] == []
 
 
 @pytest.mark.recipes
