@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ IOU_THRESHOLD = 0.5
 PAIRS_AT_ONCE = 1_000_000
 
 
-def verdicts(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> tuple[list[Verdict], list[Verdict]]:
+def verdicts(
+    truth: Truth, predictions: Predictions, max_detections: int | None = None, iou_threshold: float = IOU_THRESHOLD
+) -> tuple[list[Verdict], list[Verdict]]:
     """(of the truth's boxes, of the predictions), each in its own order.
 
     Predictions past the limit match nothing. With federated truth those of classes that were not looked for are `not_counted`, and so
@@ -30,7 +32,7 @@ def verdicts(truth: Truth, predictions: Predictions, max_detections: int | None 
     of_truth: list[Verdict] = ["crowd" if crowd else "miss" for crowd in truth.is_crowd.tolist()]
     of_predictions: list[Verdict] = wrong
     settled = np.zeros(len(predictions.scores), dtype=bool).tolist()
-    for predicted, wanted in _candidates(truth, predictions, counting):
+    for predicted, wanted in _candidates(truth, predictions, counting, iou_threshold):
         if settled[predicted] or of_truth[wanted] == "hit":
             continue
         settled[predicted] = True
@@ -41,7 +43,7 @@ def verdicts(truth: Truth, predictions: Predictions, max_detections: int | None 
     return of_truth, of_predictions
 
 
-def _candidates(truth: Truth, predictions: Predictions, counting: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def _candidates(truth: Truth, predictions: Predictions, counting: NDArray[np.bool_], iou_threshold: float) -> Iterator[tuple[int, int]]:
     """Pairs (prediction that counts, truth) of an image and class that overlap enough, in the order in which COCO would take them.
 
     By score, highest first; for one prediction objects before crowds, then by IoU, and of equals the one that stands last.
@@ -65,7 +67,7 @@ def _candidates(truth: Truth, predictions: Predictions, counting: NDArray[np.boo
         wanted = truth_order[first[place] + within]
         crowd = truth.is_crowd[wanted]
         iou = paired_iou(predicted_xyxy[order[place]], truth_xyxy[wanted], crowd)
-        near = np.flatnonzero(iou >= IOU_THRESHOLD)
+        near = np.flatnonzero(iou >= iou_threshold)
         near = near[np.lexsort((-within[near], -iou[near], crowd[near], place[near]))]
         yield from zip(order[place[near]].tolist(), wanted[near].tolist(), strict=True)
 
@@ -90,7 +92,11 @@ def image_results(
     for image, category, box, verdict, score in zip(*columns, strict=True):
         results[image].predicted.append(DrawnBox(names[category], tuple(box), verdict, score))
     for result in results:
-        counted = [box.verdict for box in result.truth + result.predicted if box.verdict not in ("crowd", "not_counted")]
-        if counted:
-            result.f1 = counted.count("hit") / len(counted)
+        result.f1 = f1_of([box.verdict for box in result.truth + result.predicted])
     return results
+
+
+def f1_of(all_verdicts: Sequence[Verdict]) -> float:
+    """F1 of one image from the verdicts on its true and its predicted boxes; 1 where there is neither."""
+    counted = [verdict for verdict in all_verdicts if verdict not in ("crowd", "not_counted")]
+    return counted.count("hit") / len(counted) if counted else 1.0

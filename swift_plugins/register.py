@@ -7,6 +7,7 @@ from swift.callbacks import callbacks_map
 from swift.dataset import register_dataset
 from swift.metrics import eval_metrics_map
 from swift.model import register_model, register_model_arch
+from swift.rewards import orms
 from swift.template import register_template
 
 from groundswift.swift_plugins.grounding import mends, models
@@ -25,7 +26,9 @@ from groundswift.swift_plugins.grounding.patches.remote_code import let_remote_m
 from groundswift.swift_plugins.grounding.patches.wordless_answers import score_wordless_answers
 from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
 from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
+from groundswift.swift_plugins.grounding.rewards import REWARDS, give_rewards_what_they_need
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
+from groundswift.swift_plugins.grounding.run_checks import RUN_CHECKS
 from groundswift.swift_plugins.grounding.run_record import record_runs
 from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
 from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
@@ -66,8 +69,10 @@ MENDS = (
     let_remote_models_generate,
     join_gemma4_images,
     complete_rows_of_rlhf,
+    give_rewards_what_they_need,
     set_unreadable_rows_aside,
     log_steps_before_training,
+    *RUN_CHECKS,
 )
 METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughTokens, VALIDATION_ROWS: ValidationRows}
@@ -84,3 +89,4 @@ for dataset_meta in (*hub_sets(), *named_sets()):
     register_dataset(dataset_meta, exist_ok=True)
 eval_metrics_map.update(METRICS)
 callbacks_map.update(CALLBACKS)
+orms.update(REWARDS)

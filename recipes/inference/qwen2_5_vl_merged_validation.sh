@@ -11,10 +11,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/_inference.sh"
 
 BATCH=${BATCH:-8} # rows at once
 gpus 1
-MERGED=$ADAPTERS-merged # where swift writes the merged model; it would reuse an earlier one without a word
-[ -n "$DRY_RUN" ] || [ ! -e "$MERGED" ] || [ "${OVERWRITE:-}" = 1 ] ||
-  stop "$MERGED exists, and swift would answer with it. Remove it with OVERWRITE=1, or give its folder to recipes/export"
-run rm -rf "$MERGED"
+fresh_merged
 
 step "merge the adapter, answer the validation split"
 run swift infer --adapters "$ADAPTERS" --merge_lora true --load_data_args true \

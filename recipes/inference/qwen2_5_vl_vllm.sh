@@ -13,6 +13,7 @@ LENGTH=${LENGTH:-8192} # tokens of image, question and answer
 need_rows
 need_package vllm vllm
 gpus 1
+fresh_merged
 
 step "merge the adapter, answer the held-out rows"
 run swift infer --adapters "$ADAPTERS" --merge_lora true --val_dataset "$TEST" \

@@ -74,6 +74,15 @@ class CocoMapMetric(EvalMetrics):
                 f"--metric_for_best_model {asked} will not be logged for these validation rows; "
                 f"expected one of {', '.join(logged)} ({self.scoring.description})"
             )
+        else:
+            self._check_direction(asked.removeprefix("eval_"))
+
+    def _check_direction(self, name: str) -> None:
+        """swift takes any number without `loss` in its name to be better when greater. Raises GroundswiftError where it is not so."""
+        better, greater = name in self.scoring.numbers, self.args.greater_is_better
+        if name not in OF_THE_TRAINER and greater is not None and greater != better:
+            what = "better when it is greater" if better else "a count of faults, better when it is smaller"
+            raise GroundswiftError(f"--metric_for_best_model {name} is {what}; expected --greater_is_better {str(better).lower()}")
 
     def compute_metrics(self, eval_prediction: EvalPrediction) -> dict[str, float]:
         """The numbers of one evaluation. Rows beyond the validation set are DDP's padding: left out."""

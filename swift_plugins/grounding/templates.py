@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from swift.template import TemplateMeta
+from swift.template import MaxLengthError, TemplateMeta
 from swift.template.vision_utils import load_file
 
 from groundswift.boxes import clipped
@@ -28,7 +28,7 @@ from groundswift.whole_lists import WholeList, planned
 
 from .checks import check_objects
 from .guards import warn_of_versions
-from .messages import check_counts
+from .messages import check_counts, count_tags
 from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_objects, take_generated_text_literally
 from .special_templates import SPECIAL, stock_meta
 
@@ -98,6 +98,17 @@ class GroundingMixin:
         for message, text in zip(messages, contents[1:], strict=True):
             message["content"] = text
 
+    def _encode_truncated(self, inputs: Any) -> dict[str, Any]:
+        """swift cuts a row that is too long between any two tokens. One with boxes in its text is refused, as by its strategy `delete`."""
+        if self.truncation_strategy not in ("left", "right") or not count_tags(texts_of(inputs))[1]:
+            return super()._encode_truncated(inputs)
+        uncut = object.__new__(type(self))
+        uncut.__dict__ = self.__dict__ | {"truncation_strategy": "raise"}
+        try:
+            return uncut._encode_truncated(inputs)
+        except MaxLengthError as error:
+            raise MaxLengthError(f"{error} --truncation_strategy {self.truncation_strategy} would cut its boxes") from None
+
     def _rlhf_encode(self, inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         note_borrowed_objects(inputs)
         return super()._rlhf_encode(inputs, *args, **kwargs)
@@ -149,6 +160,11 @@ class GroundingMixin:
 
     def _write_whole(self, whole: WholeList, inputs: Any) -> str:
         return self.grammar.format(whole.located(inputs.objects.get("ref") or [], inputs.objects["bbox"]))
+
+
+def texts_of(inputs: Any) -> list[str]:
+    """The texts of a conversation; answers that were generated as tokens have none."""
+    return [message["content"] for message in inputs.messages if isinstance(message.get("content"), str)]
 
 
 def opens_upright(path: str) -> bool:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from swift.dataset.utils import LazyLLMDataset
 from swift.infer_engine.protocol import (
     ChatCompletionResponse,
     ChatCompletionResponseChoice,
@@ -20,16 +19,16 @@ from swift.infer_engine.protocol import (
     UsageInfo,
 )
 from swift.pipelines.infer.infer import SwiftInfer
-from swift.template import MaxLengthError
 from swift.trainers import Seq2SeqTrainer
 from swift.utils import get_logger
 
 from groundswift.errors import GroundswiftError
 
 from .mends import wrap_once
+from .row_faults import kind_of, name_of, reason_of
+from .run_checks.cut_answers import counting_cut, tell_cut_answers
 
 COLUMN = "error"  # of a result row without an answer: why there is none
-SHOWN = 10  # rows that the log names for each set
 
 
 class Unanswered(str):
@@ -47,21 +46,22 @@ class Unanswered(str):
 
 
 def set_unreadable_rows_aside() -> None:
-    """Let inference and evaluation during training go on behind a row that cannot be encoded, and name rows that training replaces."""
+    """Let inference and evaluation during training go on behind a row that cannot be encoded."""
     wrap_once(SwiftInfer, "infer_dataset", without_stopping)
     wrap_once(Seq2SeqTrainer, "__init__", with_a_patient_engine)
-    wrap_once(LazyLLMDataset, "__init__", naming_replaced_rows)
 
 
 def without_stopping(infer_dataset: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
     """`swift infer` over a data set that leaves no row out: those without an answer have an empty one, and the reason."""
 
     def infer(self: SwiftInfer, *given: Any, **more: Any) -> list[dict[str, Any]]:
-        self.infer = patient(self.infer_engine)
+        ends: Counter[str] = Counter()
+        self.infer = counting_cut(patient(self.infer_engine), ends)
         try:
             rows = infer_dataset(self, *given, **more)
         finally:
             del self.infer
+        tell_cut_answers(ends, self.args.max_new_tokens)
         failed = Counter(kind_of(row[COLUMN]) for row in rows if row.get(COLUMN))
         if failed:
             counts = ", ".join(f"{count} {kind}" for kind, count in failed.most_common())
@@ -127,46 +127,3 @@ def noted(request: dict[str, Any], error: Exception) -> str:
     request[COLUMN] = reason_of(error)
     get_logger().warning(f"{name_of(request)}: no answer: {request[COLUMN]}")
     return request[COLUMN]
-
-
-def reason_of(error: Exception) -> str:
-    """Why a row could not be encoded, as one line."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, (GroundswiftError, MaxLengthError)) else f"{type(error).__name__}: {text}"
-
-
-def kind_of(reason: str) -> str:
-    """The id by which a reason is counted."""
-    if "larger than the max_length" in reason:
-        return "row-too-long"
-    if "no such image" in reason or reason.startswith("FileNotFoundError"):
-        return "image-missing"
-    if "image" in reason and ("readable" in reason or "identify" in reason or "truncated" in reason or "too large" in reason):
-        return "image-unreadable"
-    return "row-refused"
-
-
-def name_of(row: dict[str, Any]) -> str:
-    """A row as the log names it."""
-    return f"row {row['sample_id']!r}" if row.get("sample_id") is not None else "a row without sample_id"
-
-
-def naming_replaced_rows(init: Callable[..., None]) -> Callable[..., None]:
-    """A data set that names rows which it replaces by others: swift does so, without a word where they are too long."""
-
-    def __init__(self: LazyLLMDataset, dataset: Any, encode_func: Callable[..., Any], **more: Any) -> None:
-        failed: Counter[str] = Counter()
-
-        def encode(row: dict[str, Any], **how: Any) -> Any:
-            try:
-                return encode_func(row, **how)
-            except Exception as error:
-                kind = kind_of(reason_of(error))
-                failed[kind] += 1
-                if failed.total() <= SHOWN:
-                    get_logger().warning(f"{name_of(row)} ({kind}) is replaced by another row: {reason_of(error)}")
-                raise
-
-        init(self, dataset, encode, **more)
-
-    return __init__

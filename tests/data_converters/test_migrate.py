@@ -143,6 +143,15 @@ COMMANDS = {  # whole commands
     "NFRAMES=24 MAX_PIXELS=9 \\\n  swift sft --sft_type lora": (
         "FPS_MIN_FRAMES=24 FPS_MAX_FRAMES=24 MAX_PIXELS=9 VIDEO_MAX_PIXELS=9 \\\n  swift sft --tuner_type lora"
     ),
+    "NFRAMES=2 swift sft --sft_type lora\nMAX_PIXELS=9 swift sft --sft_type lora": (
+        "FPS_MIN_FRAMES=2 FPS_MAX_FRAMES=2 swift sft --tuner_type lora\nMAX_PIXELS=9 swift sft --tuner_type lora"
+    ),
+    "export MAX_PIXELS=9\nswift sft --dataset video-chatgpt#5": (
+        "export MAX_PIXELS=9 VIDEO_MAX_PIXELS=9\nswift sft --dataset swift/VideoChatGPT:Generic/Temporal/Consistency#5"
+    ),
+    "export NFRAMES=2 MAX_PIXELS=9\nswift sft --sft_type lora": (
+        "export FPS_MIN_FRAMES=2 FPS_MAX_FRAMES=2 MAX_PIXELS=9 VIDEO_MAX_PIXELS=9\nswift sft --tuner_type lora"
+    ),
     "export MAX_FRAMES=8\nswift sft --sft_type lora": "export FPS_MAX_FRAMES=8\nswift sft --tuner_type lora",
     'train() {\n  swift sft --dtype bf16 "$@"\n}\ntrain --sft_type lora': (
         'train() {\n  swift sft --torch_dtype bfloat16 "$@"\n}\ntrain --tuner_type lora'
@@ -336,6 +345,11 @@ def test_the_folder_of_a_training_is_named_by_its_id_too():
 def test_an_old_checkout_on_the_path_is_pointed_out():
     done = migrate_script("PYTHONPATH=../.. python llm_sft.py --sft_type lora", BARE)
     assert [each.old for each in done.findings if each.level == "todo"] == ["PYTHONPATH=../.."]
+
+
+def test_processes_of_infer_are_pointed_out():
+    assert levels("NPROC_PER_NODE=4 swift infer --ckpt_dir a-merged")["NPROC_PER_NODE=4"] == "todo"
+    assert "NPROC_PER_NODE=4" not in levels("NPROC_PER_NODE=4 swift sft --sft_type lora")
 
 
 DEFAULTS = {

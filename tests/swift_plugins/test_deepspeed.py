@@ -82,7 +82,9 @@ def test_a_training_that_would_go_on_without_deepspeed_stops(plugin):
     from swift.trainers.mixin import SwiftMixin
 
     trainer = SimpleNamespace(
-        model=None,
+        model=torch.nn.Linear(1, 1),
+        template=SimpleNamespace(template_meta=SimpleNamespace(template_type="qwen2_vl")),
+        train_dataset=None,
         args=SimpleNamespace(deepspeed={"zero_optimization": {}}),
         is_deepspeed_enabled=False,
         accelerator=SimpleNamespace(distributed_type="MULTI_CPU"),

@@ -46,7 +46,7 @@ def rows(tmp_path) -> Path:
 def config(folder: Path, rows: object, **options: object) -> Path:
     """A JSON config of swift for Qwen2.5-VL, whose model is nowhere."""
     given = {"model": "nobody/nothing", "model_type": "qwen2_5_vl", "template": "qwen2_5_vl_grounding", "dataset": [str(rows)]}
-    (folder / "train.json").write_text(json.dumps(given | options))
+    (folder / "train.json").write_text(json.dumps({name: value for name, value in (given | options).items() if value != []}))
     return folder / "train.json"
 
 
@@ -73,6 +73,7 @@ def test_steps(rows, tmp_path, words, options, expected):
 def test_a_sample_repeats_rows_and_options_behind_two_dashes_come_last(rows, tmp_path):
     made = planned(config(tmp_path, f"{rows}#12"), "--", "--gradient_accumulation_steps", 1, "--max_epochs", 2)
     assert (made["datasets"][0]["rows"], made["steps"]["rows"], made["steps"]["total"]) == (3, 12, 24)
+    assert any("asks for 12 of 3 rows, so rows repeat" in note for note in made["notes"])
 
 
 def test_rows_of_each_dataset(tmp_path):
@@ -157,9 +158,10 @@ def test_any_other_script_is_read_and_never_run(tmp_path, monkeypatch):
     ],
 )
 def test_ways_to_start_a_training(tmp_path, text, kind, environment, options):
+    """Words of the plan's command come last, with and without `"$@"` in the script."""
     (tmp_path / "train.txt").write_text(text)
-    training = read_training(tmp_path / "train.txt")
-    assert (training.kind, training.environment, training.options) == (kind, environment, options)
+    training = read_training(tmp_path / "train.txt", ["--last", "1"])
+    assert (training.kind, training.environment, training.options) == (kind, environment, [*options, "--last", "1"])
 
 
 def test_words_are_quoted_as_bash_prints_them():
@@ -205,6 +207,30 @@ def test_errors_are_one_line_in_words(tmp_path, monkeypatch, name, text, words, 
     (line,) = [line for line in done.output.splitlines() if line.startswith("error: ")]
     assert message in line
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("--streaming true", "rows are streamed"),
+        ("--packing true --attn_impl flash_attn", "--packing joins as many rows as fit"),
+        ("--truncation_strategy split", "makes several rows of a long one"),
+        ("--interleave_prob 0.5 0.5", "--interleave_prob draws rows at random"),
+    ],
+)
+def test_max_steps_are_known_where_an_epoch_has_no_length(tmp_path, words, reason):
+    (tmp_path / "train.sh").write_text(f"swift sft --dataset a {words} --max_steps 30\n")
+    made = planned(tmp_path / "train.sh", "--seconds-per-step", 2, "--rows", 10)
+    assert (made["steps"], made["total_steps"], made["minutes"]) == (None, 30, 1.0)
+    assert any(reason in note for note in made["notes"])
+
+
+def test_a_dataset_that_swift_exported_is_counted_and_not_split(tmp_path):
+    from datasets import Dataset
+
+    Dataset.from_dict({"n": list(range(7))}).save_to_disk(str(tmp_path / "cached"))
+    path = config(tmp_path, "a", dataset=[], cached_dataset=[str(tmp_path / "cached")], split_dataset_ratio=0.5)
+    assert planned(path)["datasets"][0]["training_rows"] == 7
 
 
 def test_what_is_not_known_is_named(tmp_path):

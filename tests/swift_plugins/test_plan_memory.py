@@ -141,6 +141,30 @@ def test_the_cache_is_as_large_as_a_real_one(zoo, kind):
     assert len(layers) + census.linear_attention == len(cache.layers)
 
 
+@pytest.mark.parametrize(
+    ("name", "architecture", "numbers"),
+    [
+        ("DeepseekV3Config", "DeepseekV3ForCausalLM", 61 * 128 * (128 + 64 + 128)),
+        ("Gemma4Config", "Gemma4ForConditionalGeneration", None),
+        ("Florence2Config", "Florence2ForConditionalGeneration", None),
+        ("T5Config", "T5ForConditionalGeneration", None),
+    ],
+)
+def test_models_of_other_shapes_are_counted_too(tmp_path, name, architecture, numbers):
+    """Defaults of transformers: latent attention, a width for each layer, an encoder, a class that swift does not have."""
+    import transformers
+
+    config = getattr(transformers, name)()
+    config.architectures = [architecture]
+    config.save_pretrained(tmp_path)
+    options = ["--model", "nobody/nothing", "--dataset", "a", "--tuner_type", "full", "--torch_dtype", "bfloat16"]
+    census = plan_memory(read_settings(Training("sft", options), {}), LENGTH, tmp_path).census
+    with torch.device("meta"):
+        model = getattr(transformers, architecture)(config)
+    assert sum(every for every, _ in census.parameters.values()) == sum(parameter.numel() for parameter in model.parameters())
+    assert census.cache_token_bytes == (2 * numbers if numbers else census.cache_token_bytes) > 0
+
+
 def saved_bytes(run, model: nn.Module) -> int:
     """Storages that autograd keeps for the backward pass of a call, weights aside."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}

@@ -9,13 +9,22 @@ from .job import Job
 from .rules import OF_VIDEO, VARIABLES, VIDEO_VARIABLES
 from .shell import Command, Word, assignments
 
+LAUNCH = {"NPROC_PER_NODE", "NNODES"}
 
-def migrate_variables(job: Job, prefix: list[tuple[str, Word]], everywhere: set[str], alone: bool) -> None:
-    """Migrate `NAME=value` words before a command, or (`alone`) those of a statement of their own. `everywhere`: the names that the script
-    sets anywhere, to see that it trains on videos."""
-    on_videos = VIDEO_SETS & set(names_of(job, "dataset", "val_dataset"))
-    video = bool(on_videos or VIDEO_VARIABLES & (everywhere | {name for name, _ in prefix}))
+
+def is_on_videos(job: Job, names: set[str]) -> bool:
+    """Whether a command reads videos, by its datasets or by the variables that it sees."""
+    return bool(VIDEO_SETS & set(names_of(job, "dataset", "val_dataset")) or VIDEO_VARIABLES & names)
+
+
+def migrate_variables(job: Job, prefix: list[tuple[str, Word]], everywhere: set[str], video: bool, alone: bool = False) -> None:
+    """Migrate `NAME=value` words before a command, or (`alone`) those of a statement of their own. `everywhere`: the names that statements
+    set. `video`: whether it is for videos."""
     for name, word in prefix:
+        if name in LAUNCH and job.found.command == "infer":
+            job.report(
+                "todo", word.start, word.raw, note="2.x started one process for swift infer, 4.6 several: take it out for a dialogue"
+            )
         value = word.raw[len(name) + 1 :]
         if name in VARIABLES:
             _renamed(job, name, word, value, alone)

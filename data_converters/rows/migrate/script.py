@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from .commands import Found, Option, options, swift_command
-from .environment import migrate_variables, prefix_of, statement_of
+from .environment import is_on_videos, migrate_variables, prefix_of, statement_of
 from .functions import Functions
 from .job import Edit, Finding, Job, Settings
 from .rewrite import migrate_command
@@ -57,6 +57,7 @@ def migrate_script(text: str, settings: Settings | None = None) -> Migrated:
     state = _State(text, settings, variables, fragments)
     founds = [(found, piece.quote) for piece in pieces for command in piece.commands if (found := swift_command(command, variables.value))]
     functions = Functions(text, [found for found, _ in founds])
+    state.names = {name for command in every if not command.array for name, _ in statement_of(command)}
     for found, quote in founds:
         state.command(found, quote)
     for command in every:
@@ -104,7 +105,8 @@ class _State:
         self.taken: set[int] = set()  # where they are
         self.findings: dict[Finding, None] = {}
         self.row_files: list[tuple[Path, Path]] = []
-        self.names = set(variables.sites) | variables.unknown
+        self.names: set[str] = set()  # of variables that statements set
+        self.videos = False  # whether a command reads videos
         self.done: set[int] = set()
         self.migrated: set[int] = set()  # where the routes of migrated commands are
         self.seen = self.old = 0
@@ -136,7 +138,10 @@ class _State:
         self.old += 1
         self.migrated.add(found.route_word.start)
         if version == "2":
-            migrate_variables(job, prefix_of(found), self.names, False)
+            prefix = prefix_of(found)
+            video = is_on_videos(job, self.names | {name for name, _ in prefix})
+            self.videos |= video
+            migrate_variables(job, prefix, self.names, video)
         self.trained = job.trained
         self._take(job, shared and {option.word.start for option in every if id(option) in shared})
 
@@ -154,7 +159,7 @@ class _State:
         for command in commands:
             prefix = statement_of(command) if not command.array else []
             job = Job(self.text, nowhere, [], self.variables, self.settings, "")
-            migrate_variables(job, prefix, self.names, True)
+            migrate_variables(job, prefix, self.names, self.videos, alone=True)
             self._take(job, set())
 
     def settle(self) -> None:

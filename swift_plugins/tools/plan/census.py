@@ -151,13 +151,23 @@ def has_experts(model: nn.Module) -> bool:
 def cache_bytes(config: Any, itemsize: int) -> tuple[int, int]:
     """(bytes of the KV cache a token and row, layers that keep another state instead).
 
-    Keys and values of each layer with attention: 2 * key heads * head width * bytes a number (grouped queries share them).
+    Keys and values of each layer with attention: 2 * key heads * head width numbers; grouped queries share them, and so do the last
+    `num_kv_shared_layers` layers, which keep none of their own.
     """
     text = config.get_text_config(decoder=True)
     layers = getattr(text, "num_hidden_layers", None) or getattr(text, "decoder_layers", None) or 0
-    kinds = getattr(text, "layer_types", None) or ["full_attention"] * layers
-    attending = sum("attention" in kind and not kind.startswith("linear") for kind in kinds)
+    kinds = list(getattr(text, "layer_types", None) or ["full_attention"] * layers)
+    attending = ["attention" in kind and not kind.startswith("linear") for kind in kinds]
+    own = len(kinds) - (getattr(text, "num_kv_shared_layers", None) or 0)
+    each = getattr(text, "per_layer_config", None) or [text] * len(kinds)
+    numbers = sum(cached_numbers(layer) for layer, keeps in zip(each, attending[:own], strict=False) if keeps)
+    return numbers * itemsize, attending.count(False)
+
+
+def cached_numbers(text: Any) -> int:
+    """Numbers that one layer caches a token; a latent attention is cached as the keys and values that are made of it."""
     heads = getattr(text, "num_attention_heads", None) or getattr(text, "decoder_attention_heads", None) or 0
-    keys = getattr(text, "num_key_value_heads", None) or heads
+    if getattr(text, "kv_lora_rank", None):
+        return heads * (text.qk_nope_head_dim + text.qk_rope_head_dim + text.v_head_dim)
     width = getattr(text, "head_dim", None) or (text.hidden_size // heads if heads else 0)
-    return 2 * keys * width * itemsize * attending, len(kinds) - attending
+    return 2 * (getattr(text, "num_key_value_heads", None) or heads) * width

@@ -46,23 +46,26 @@ class Part:
     validation: int | None
 
 
-def parts_of(names: Sequence[str], ratio: float, given: Sequence[int]) -> list[Part]:
-    """The rows of each dataset. `given`: counts in place of the files' own, one for each dataset, or one for all of them together.
+def parts_of(names: Sequence[str], cached: Sequence[str], ratio: float, given: Sequence[int]) -> list[Part]:
+    """The rows of each dataset, and of each of `--cached_dataset`, which is not split.
 
-    Raises GroundswiftError where a file cannot be read, or nothing is left to train on.
+    `given`: counts in place of the files' own, one for each dataset, or one for all of them together. Raises GroundswiftError where a file
+    cannot be read, or nothing is left to train on.
     """
-    if given and len(given) not in (1, len(names)):
-        raise GroundswiftError(f"--rows given {len(given)} times for {len(names)} datasets; expected once, or once for each")
-    if len(given) == 1 and len(names) != 1:
-        return [Part(" ".join(names) or "--rows", given[0], *split_rows(given[0], None, ratio))]
+    every = [*names, *cached]
+    if given and len(given) not in (1, len(every)):
+        raise GroundswiftError(f"--rows given {len(given)} times for {len(every)} datasets; expected once, or once for each")
+    if len(given) == 1 and len(every) != 1:
+        return [Part(" ".join(every), given[0], *split_rows(given[0], None, ratio))]
     parts = []
-    for number, name in enumerate(names):
+    for number, name in enumerate(every):
         dataset, sample = dataset_of(name)
         rows = given[number] if given else rows_in(dataset)
         if rows is None and sample is None:
             parts.append(Part(name, None, None, None))
             continue
-        parts.append(Part(name, rows, *split_rows(rows if rows is not None else sample, sample, ratio)))
+        own = ratio if number < len(names) else 0.0
+        parts.append(Part(name, rows, *split_rows(rows if rows is not None else sample, sample, own)))
     return parts
 
 
@@ -83,8 +86,15 @@ def dataset_of(name: str) -> tuple[str, int | None]:
 
 
 def rows_in(name: str) -> int | None:
-    """Rows of a local file; None where it is no local file, so that only the hub knows. Raises GroundswiftError where it cannot be read."""
+    """Rows of a local file, or of a folder that swift exported; None for any other name, which only the hub knows.
+
+    Raises GroundswiftError where it cannot be read.
+    """
     path = Path(os.path.expanduser(name))
+    if name and (path / "dataset_info.json").is_file() and (path / "state.json").is_file():
+        from datasets import load_from_disk
+
+        return len(load_from_disk(str(path)))
     if not path.is_file():
         if name.startswith(("/", "./", "../", "~")) and not path.exists():
             raise fault(name, "no such file", "the data of the training, or --rows")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...grounding.quiet import quiet
+from groundswift.errors import GroundswiftError, fault
+
+from ...grounding.encoding import told
 from .activations import Compute
 from .census import Census, take_census
 from .memory import Item, Layout, items_of, total_of
@@ -68,14 +71,16 @@ def notes_on_memory(made: MemoryPlan, settings: Settings) -> list[str]:
 
 
 def census_of(settings: Settings, config: Any, path: str) -> Census:
-    """The model of a training, counted."""
+    """The model of a training, counted. Raises GroundswiftError where it cannot be."""
     dtype, meta = dtype_of(settings, config), model_meta_of(settings, config)
     scheme = scheme_of(settings, config, meta)
     model = on_meta(config, dtype, path)
     packed = {id(weight): size for weight, size in quantised_linears(model, scheme)} if scheme else {}
-    with quiet():
-        model = tuned(model, settings, meta)
-    return take_census(model, meta, packed, compute_of(settings, config), dtype.itemsize)
+    model = tuned(model, settings, meta)
+    try:
+        return take_census(model, meta, packed, compute_of(settings, config), dtype.itemsize)
+    except Exception as error:  # a configuration may have other shapes than any seen
+        raise fault(path, f"the model cannot be counted ({told(error)})", "a model of a family that groundswift knows") from None
 
 
 def compute_of(settings: Settings, config: Any) -> Compute:
@@ -164,7 +169,8 @@ def alternatives(settings: Settings, config: Any, path: str, census: Census, lay
     yield from sharded(layout, census)
     for text, changes in retuned(options, layout):
         other = replace(settings, options=Namespace(**{**vars(options), **changes}))
-        yield text, (census_of(other, config, path), layout)
+        with suppress(GroundswiftError):  # swift refuses it for this model
+            yield text, (census_of(other, config, path), layout)
 
 
 def sharded(layout: Layout, census: Census) -> Iterator[tuple[str, tuple[Census, Layout]]]:

@@ -118,6 +118,8 @@ def model_meta_of(settings: Settings, config: Any = None) -> Any:
         from swift.model.model_meta import get_matched_model_meta, get_matched_model_types
 
         load_plugin()
+        from ...grounding.models import FLORENCE2
+
         named = settings.options.model_type
         if named is not None:
             if named not in MODEL_MAPPING:
@@ -125,7 +127,8 @@ def model_meta_of(settings: Settings, config: Any = None) -> Any:
             return MODEL_MAPPING[named]
         matched = get_matched_model_meta(settings.options.model) if settings.options.model else None
         types = get_matched_model_types(config.architectures) if config is not None else []
-    return matched or (MODEL_MAPPING[types[0]] if types else None)
+    ours = [name for name in types if name == FLORENCE2]  # for the class that transformers has; swift's own is for the model's code
+    return matched or (MODEL_MAPPING[(ours or types)[0]] if types else None)
 
 
 def tuned(model: nn.Module, settings: Settings, meta: Any) -> nn.Module:
@@ -143,6 +146,7 @@ def tuned(model: nn.Module, settings: Settings, meta: Any) -> nn.Module:
         given[name] = list(given[name]) if isinstance(given[name], list | tuple) else given[name]
     given |= {"init_weights": True, "resume_from_checkpoint": None, "adapters": [], "use_galore": False, "use_liger_kernel": False}
     given |= {"is_adapter": settings.options.tuner_type != "full", "task_type": settings.options.task_type or "causal_lm"}
+    meta = meta or SimpleNamespace(model_arch=None, is_multimodal=False)  # a model that swift does not know
     given |= {"tuner_backend": settings.options.tuner_backend or "peft", "model_meta": meta}
     args = SimpleNamespace(**given)
     model.model_meta, model.model_info = meta, SimpleNamespace(is_moe_model=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from groundswift.errors import GroundswiftError
 from groundswift.family import Family
@@ -27,6 +27,7 @@ class Plan:
 
     parts: list[Part]
     steps: Steps | None = None
+    max_steps: int | None = None
     image_tokens: ImageTokens | None = None
     images: Images = field(default_factory=Images)
     seconds_a_step: float | None = None
@@ -38,9 +39,14 @@ class Plan:
     @property
     def minutes(self) -> float | None:
         """Minutes of all optimizer steps at the measured rate, without loading, evaluation and saving."""
-        if self.steps is None or self.seconds_a_step is None:
+        if self.total_steps is None or self.seconds_a_step is None:
             return None
-        return self.steps.total * self.seconds_a_step / 60
+        return self.total_steps * self.seconds_a_step / 60
+
+    @property
+    def total_steps(self) -> int | None:
+        """Optimizer steps in all; with `--max_steps` they are known even where an epoch has no length."""
+        return self.max_steps if self.steps is None else self.steps.total
 
     @property
     def over(self) -> bool:
@@ -66,7 +72,7 @@ def make_plan(settings: Settings, head: dict[str, str], asked: Asked) -> Plan:
     names = [*options.dataset, *options.cached_dataset]
     if not names:
         raise GroundswiftError("no --dataset: swift refuses a training without one")
-    plan = Plan(parts_of(names, settings.split_ratio(), asked.rows), memory_limit=asked.memory_gib)
+    plan = Plan(parts_of(options.dataset, options.cached_dataset, settings.split_ratio(), asked.rows), memory_limit=asked.memory_gib)
     plan.seconds_a_step, plan.rate_source = measured_rate(head, asked.seconds_a_step)
     plan_steps(plan, settings)
     plan_images(plan, settings, names)
@@ -101,20 +107,29 @@ def measured_rate(head: dict[str, str], given: float | None) -> tuple[float | No
 def plan_steps(plan: Plan, settings: Settings) -> None:
     """Steps from the rows of all datasets, or a note why they are not known."""
     options = settings.options
-    counts = [part.training for part in plan.parts]
+    plan.max_steps = options.max_steps if options.max_steps > 0 else None
+    if options.streaming and plan.max_steps is None:
+        raise GroundswiftError("--streaming true needs --max_steps: streamed rows have no length")
+    if reason := without_length(plan, options):
+        plan.notes.append(f"steps an epoch: not known, {reason}")
+        return
+    rows = sum(part.training for part in plan.parts)
+    plan.steps = count_steps(rows, settings.batching(), options.num_train_epochs, options.max_steps, options.max_epochs)
+    plan.notes += notes_on_rows(plan, settings)
+
+
+def without_length(plan: Plan, options: Any) -> str | None:
+    """Why the number of rows in an epoch is not known; None where it is."""
+    if options.streaming:
+        return "rows are streamed"
     if options.packing:
-        plan.notes.append("steps: not known, --packing joins as many rows as fit --packing_length, which depends on their tokens")
-    elif options.streaming:
-        if options.max_steps < 0:
-            raise GroundswiftError("--streaming true needs --max_steps: streamed rows have no length")
-        plan.notes.append(f"steps: {options.max_steps} in all, by --max_steps; rows are streamed, so an epoch has no length")
-    elif None in counts:
-        unknown = ", ".join(repr(part.name) for part in plan.parts if part.training is None)
-        plan.notes.append(f"steps: not known, {unknown} is not a local file of rows; give --rows N")
-    else:
-        how = settings.batching()
-        plan.steps = count_steps(sum(counts), how, options.num_train_epochs, options.max_steps, options.max_epochs)
-        plan.notes += notes_on_rows(plan, settings)
+        return "--packing joins as many rows as fit --packing_length, which depends on their tokens"
+    if options.truncation_strategy == "split":
+        return "--truncation_strategy split makes several rows of a long one"
+    if options.interleave_prob:
+        return "--interleave_prob draws rows at random until a dataset is exhausted"
+    unknown = ", ".join(repr(part.name) for part in plan.parts if part.training is None)
+    return f"{unknown} is not a local file of rows; give --rows N" if unknown else None
 
 
 def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
@@ -127,6 +142,9 @@ def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
             f"an epoch has {plan.steps.batches} batches a process, fewer than --gradient_accumulation_steps "
             f"{plan.steps.batching.accumulation}: each step has fewer rows than asked for"
         )
+    for part in plan.parts:
+        if part.rows is not None and part.training + part.validation > part.rows:
+            notes.append(f"{part.name!r} asks for {part.training + part.validation:,} of {part.rows:,} rows, so rows repeat")
     given = settings.environment.get("NPROC_PER_NODE") or ""
     per_node = settings.processes // settings.nodes
     if per_node > 1 and not given:

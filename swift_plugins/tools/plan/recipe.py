@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from groundswift.errors import GroundswiftError, fault
@@ -34,7 +34,7 @@ class Training:
 
 
 def read_training(path: Path, extra: Sequence[str] = (), gpus: int | None = None) -> Training:
-    """The first training command of a file; `extra` is appended to it, as a recipe appends `"$@"`.
+    """The first training command of a file, with `extra` at its end, also where the script has no `"$@"` there.
 
     A recipe that knows DRY_RUN prints its commands; any other script is only read, never run. Raises GroundswiftError where the file
     cannot be read or has no such command.
@@ -52,7 +52,8 @@ def read_training(path: Path, extra: Sequence[str] = (), gpus: int | None = None
     commands = printed_commands(path, extra, gpus) if knows_dry_run(path, text) else commands_of(text, extra)
     for words, variables in commands:
         if training := training_of(words, variables, head):
-            return training
+            given = training.options[-len(extra) :] == list(extra) if extra else True  # where the script has "$@"
+            return training if given else replace(training, options=[*training.options, *extra])
     raise fault(path, "no swift sft, pt or rlhf command", EXPECTED)
 
 

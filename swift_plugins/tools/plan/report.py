@@ -21,6 +21,7 @@ def as_json(plan: Plan, command: str) -> dict[str, Any]:
             {"name": part.name, "rows": part.rows, "training_rows": part.training, "validation_rows": part.validation}
             for part in plan.parts
         ],
+        "total_steps": plan.total_steps,
         "steps": None
         if steps is None
         else {
@@ -112,7 +113,7 @@ def steps_lines(plan: Plan) -> list[tuple[str, str]]:
     """Optimizer steps, and what makes one."""
     steps = plan.steps
     if steps is None:
-        return [("steps", "not known")]
+        return [("steps", "not known" if plan.total_steps is None else f"{plan.total_steps:,} in all, by --max_steps")]
     how = steps.batching
     size = how.batch * how.accumulation * max(1, how.processes // how.sequence_parallel // how.tensor_parallel)
     return [

@@ -1,0 +1,186 @@
+"""`--reward_funcs detection_f1`, `swift sample --orm_model detection_f1`: the evaluator's own F1 of a single answer as a reward.
+
+swift gives a reward the answers and the columns of their rows, without the template that wrote the question nor the true answer, which
+the generated one has replaced: both are noted when the training or the sampling is made. An undefined reward would count as 0 in the sum
+and be missing from the logged mean, so rows that cannot be scored are refused before the first step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from swift.pipelines.sampling.vanilla_sampler import VanillaSampler
+from swift.pipelines.train.rlhf import SwiftRLHF
+from swift.rewards import ORM
+
+from groundswift.errors import GroundswiftError
+from groundswift.eval.predictions import Rules
+from groundswift.eval.sample_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
+from groundswift.eval.verdicts import IOU_THRESHOLD
+from groundswift.family import FAMILIES
+from groundswift.spaces import space_row
+
+from .mends import wrap_once
+from .messages import count_tags
+from .run_record import limits_now
+from .templates import family_of
+from .validation_rows import LABELLED, UNSCORED, Sample, sample_of
+
+TRUE_ANSWER = "true_answer"  # column of GRPO's rows: the answer that generated ones replace, with its placeholders
+_rules: list[Rules] = []  # how the answers of this process are read, by the template that was made last
+
+
+class DetectionF1(ORM):
+    """F1 at IoU 0.5 of each answer, as the report of `groundswift eval` gives it for the image."""
+
+    iou_thresholds: Sequence[float] = (IOU_THRESHOLD,)
+
+    def __call__(self, completions: Sequence[Any], ground_truths: Sequence[str] | None = None, **columns: Any) -> list[float]:
+        """One number from 0 to 1 for each completion: a text of GRPO, with its columns, or a request of `swift sample`, with its truth."""
+        if not _rules:
+            raise GroundswiftError(f"--reward_funcs {name_of(self)} needs a grounding template: give --template NAME_grounding")
+        if ground_truths is not None:
+            return self.of_requests(completions, ground_truths)
+        cut = columns.get("is_truncated") or [False] * len(completions)
+        columns = {name: values for name, values in columns.items() if isinstance(values, list) and len(values) == len(completions)}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        return [self.score(text, truth_of(row), bool(stopped)) for text, row, stopped in zip(completions, rows, cut, strict=True)]
+
+    def of_requests(self, requests: Sequence[Any], true_answers: Sequence[str]) -> list[float]:
+        """The rewards of the answers that were sampled to one question, and of the true one, which swift adds as the last: it would always
+        win, so it has the lowest of the others, and is neither kept nor rejected."""
+        rows = [{**vars(request), TRUE_ANSWER: true_answer} for request, true_answer in zip(requests, true_answers, strict=True)]
+        texts = [row["messages"][-1]["content"] for row in rows]
+        sampled = len(rows) - (texts[-1] == true_answers[-1])
+        rewards = [self.score(text, truth_of(row), cut=False) for text, row in zip(texts[:sampled], rows[:sampled], strict=True)]
+        return rewards + [min(rewards, default=0.0)] * (len(rows) - sampled)
+
+    def score(self, text: str, truth: OneTruth, cut: bool) -> float:
+        """The reward of one answer."""
+        return sample_f1(text, truth, _rules[-1], self.iou_thresholds, cut)
+
+
+class DetectionF1Mean(DetectionF1):
+    """The mean of F1 at IoU 0.50 to 0.95, which grows with every pixel that a box comes nearer."""
+
+    iou_thresholds = COCO_THRESHOLDS
+
+
+REWARDS: dict[str, type[DetectionF1]] = {"detection_f1": DetectionF1, "detection_f1_mean": DetectionF1Mean}
+
+
+def name_of(reward: DetectionF1) -> str:
+    """The name by which a reward is chosen."""
+    return next(name for name, kind in REWARDS.items() if kind is type(reward))
+
+
+def give_rewards_what_they_need() -> None:
+    """Note template and true answers of a training or a sampling that has one of our rewards."""
+
+    def with_true_answers(prepare: Callable[..., Any]) -> Callable[..., Any]:
+        def _prepare_dataset(self: SwiftRLHF) -> Any:
+            datasets = prepare(self)
+            chosen = [name for name in getattr(self.args, "reward_funcs", None) or [] if name in REWARDS]
+            if not chosen:
+                return datasets
+            note_rules(self.template)
+            return [with_answers(dataset, chosen[0]) for dataset in datasets]
+
+        return _prepare_dataset
+
+    def with_template(init: Callable[..., None]) -> Callable[..., None]:
+        def __init__(self: VanillaSampler, *given: Any, **more: Any) -> None:
+            init(self, *given, **more)
+            if self.args.orm_model in REWARDS:
+                note_rules(self.template)
+
+        return __init__
+
+    wrap_once(SwiftRLHF, "_prepare_dataset", with_true_answers)
+    wrap_once(VanillaSampler, "__init__", with_template)
+    wrap_once(VanillaSampler, "do_sample", with_own_answers_only)
+
+
+def with_own_answers_only(do_sample: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """`swift sample` that keeps answers of the model's own: the true one, which swift puts among them, can be as good as the best."""
+
+    def sample(self: VanillaSampler, data: dict[str, Any]) -> list[str]:
+        if self.args.orm_model not in REWARDS:
+            return do_sample(self, data)
+        wanted, kept, counts = self.args.n_best_to_keep, [], Counter()
+        true_answers = {true_answer_of({"messages": messages}) for messages in data["messages"]}
+        self.args.n_best_to_keep = wanted + 1
+        try:
+            lines = do_sample(self, data)
+        finally:
+            self.args.n_best_to_keep = wanted
+        for line in lines:
+            row = json.loads(line)
+            answer = row["messages"][-1]["content"]
+            if not (answer in true_answers and count_tags([answer])[1]) and counts[row["id"]] < wanted:
+                counts[row["id"]] += 1
+                kept.append(line)
+        return kept
+
+    return sample
+
+
+def note_rules(template: Any) -> None:
+    """Read answers as the family of a template writes them, under the pixel limits of this process. Raises as `family_of`."""
+    row = FAMILIES[family_of(template)]
+    _rules[:] = [Rules(row.name, limits=limits_now(row, template.max_pixels))]
+
+
+def with_answers(dataset: Any, reward: str) -> Any:
+    """A dataset of GRPO with the true answer of each row in a column of its own, all of which can be scored.
+
+    Raises GroundswiftError where rows hold nothing that the reward is defined for. Streamed rows are checked as they come.
+    """
+    if dataset is None:
+        return None
+    if not hasattr(dataset, "__len__"):
+        return dataset.map(lambda row: {**row, TRUE_ANSWER: true_answer_of(row)})
+    kinds = Counter(truth_kind(row) for row in dataset.remove_columns([name for name in dataset.column_names if name not in READ]))
+    unscored = {kind: count for kind, count in kinds.items() if kind in UNSCORED}
+    if unscored:
+        held = ", ".join(f"{count} with {kind}" for kind, count in unscored.items())
+        raise GroundswiftError(
+            f"--reward_funcs {reward} is not defined for {sum(unscored.values())} of {len(dataset)} rows ({held}); expected rows whose "
+            "answers hold boxes, or say that there are none"
+        )
+    return dataset.add_column(TRUE_ANSWER, [true_answer_of({"messages": messages}) for messages in dataset["messages"]])
+
+
+READ = ("messages", "objects", "images", "size_wh", "sample_id", "chat_template_kwargs")
+
+
+def truth_kind(row: dict[str, Any]) -> str:
+    """What the true answer of a row holds."""
+    return sample_of(0, row, is_resized()).kind
+
+
+def true_answer_of(row: dict[str, Any]) -> str:
+    """The last answer of a row."""
+    last = row["messages"][-1]
+    return last["content"] if last["role"] == "assistant" else ""
+
+
+def is_resized() -> bool:
+    """Whether answers are in pixels of the resized image."""
+    return space_row(_rules[-1].space_name).side == "resized"
+
+
+def truth_of(row: dict[str, Any]) -> OneTruth:
+    """The true boxes of a row whose last answer is a generated one. Raises GroundswiftError where the reward is not defined for it."""
+    if TRUE_ANSWER not in row:
+        raise GroundswiftError(f"a row without the column {TRUE_ANSWER}, which the plugin adds before a training begins")
+    turns = list(row["messages"])
+    turns = turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns
+    true_answer = row[TRUE_ANSWER]
+    sample: Sample = sample_of(0, row | {"messages": [*turns, {"role": "assistant", "content": true_answer}]}, is_resized())
+    if sample.kind in UNSCORED:
+        raise GroundswiftError(f"row {row.get('sample_id')!r}: no reward is defined for an answer with {sample.kind}")
+    return OneTruth(sample.size_wh, sample.labels, sample.boxes_xyxy_px, sample.kind == LABELLED)

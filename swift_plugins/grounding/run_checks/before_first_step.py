@@ -1,0 +1,133 @@
+"""What only the model, the template and the rows of a training show: checked once, before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
+
+from swift.trainers.mixin import SwiftMixin
+from swift.utils import get_dist_setting
+from transformers.integrations import is_deepspeed_zero3_enabled
+
+from groundswift.errors import GroundswiftError
+from groundswift.family import FAMILIES, Family
+from groundswift.images import read_size_wh
+from groundswift.resizing import Limits, fitted_wh, rescaled_wh
+
+from ..mends import wrap_once
+from ..run_record import limits_now
+from ..templates import FAMILY_OF_TEMPLATE
+from .findings import Finding, report
+
+ADVISED_TOKENS = (1024, 2048)  # of an image, for grounding: what Qwen's maintainers advise (ggml-org/llama.cpp#16842)
+LOOKED_AT = 64  # rows whose images are measured
+RUN_THE_TOWER_ALWAYS = (
+    frozenset(  # families whose vision tower is shown a blank image where a batch has none, by template, loader or the model's own code
+        ("qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "glm4v", "internvl", "gemma4")
+    )
+)
+MEDIA = ("images", "videos")
+
+
+def check_before_first_step() -> None:
+    """Check every training of `swift sft`, `pt` and `rlhf` when all of it is loaded."""
+
+    def after_checks(train: Callable[..., Any]) -> Callable[..., Any]:
+        def train_after_checks(self: SwiftMixin, *given: Any, **more: Any) -> Any:
+            report(finding for each in CHECKS for finding in each(self))
+            return train(self, *given, **more)
+
+        return train_after_checks
+
+    wrap_once(SwiftMixin, "train", after_checks)
+
+
+def nothing_trained(trainer: Any) -> Iterator[Finding]:
+    """torch stops at the first backward pass, and does not say which option froze everything."""
+    if not any(weight.requires_grad for weight in trainer.model.parameters()):
+        yield Finding(
+            "nothing-trained",
+            "every weight of the model is frozen: nothing would be trained. See --freeze_llm, --freeze_vit, --freeze_aligner, "
+            "--freeze_parameters and --trainable_parameters",
+            fatal=True,
+        )
+
+
+def text_among_images(trainer: Any) -> Iterator[Finding]:
+    """Under ZeRO stage 3 the weights of the vision tower are gathered by all processes together: one without an image does not come."""
+    family = FAMILY_OF_TEMPLATE.get(trainer.template.template_meta.template_type)
+    processes = get_dist_setting()[2]
+    if processes < 2 or family is None or family in RUN_THE_TOWER_ALWAYS or not is_deepspeed_zero3_enabled():
+        return
+    rows = stored_rows(trainer.train_dataset)
+    with_media = sum(has_media(row) for row in rows.select_columns([name for name in MEDIA if name in rows.column_names])) if rows else 0
+    if rows and 0 < with_media < len(rows):
+        yield Finding(
+            "zero3-text-rows",
+            f"{len(rows) - with_media} of {len(rows)} rows have no image, and under zero3 {processes} processes of family {family} would "
+            "wait for each other for ever at the first batch without one. Use --deepspeed zero2, or train rows without an image apart",
+            fatal=True,
+        )
+
+
+def few_image_tokens(trainer: Any) -> Iterator[Finding]:
+    """swift's lowest limit is 4 tokens: small images are shown to the model in few of them, and boxes get coarse."""
+    name = FAMILY_OF_TEMPLATE.get(trainer.template.template_meta.template_type)
+    row, rows = FAMILIES.get(name), stored_rows(trainer.train_dataset)
+    if row is None or row.resize_factor is None or not rows:
+        return
+    limits = limits_now(row, trainer.template.max_pixels)
+    tokens = [tokens_of(size_wh, row, limits) for size_wh in sizes_wh(rows)]
+    few = [count for count in tokens if count < ADVISED_TOKENS[0]]
+    if few:
+        factor = row.resize_factor
+        if limits.first_max_pixels is not None and limits.first_max_pixels < ADVISED_TOKENS[0] * factor**2:
+            remedy = f"remove --max_pixels {limits.first_max_pixels}, and export IMAGE_MIN_TOKEN_NUM={ADVISED_TOKENS[0]}"
+        else:
+            remedy = f"export IMAGE_MIN_TOKEN_NUM={ADVISED_TOKENS[0]}"
+        if limits.max_pixels is not None and limits.max_pixels < ADVISED_TOKENS[1] * factor**2:
+            remedy += f" and IMAGE_MAX_TOKEN_NUM={ADVISED_TOKENS[1]}"
+        yield Finding(
+            "image-tokens-few",
+            f"{len(few)} of {len(tokens)} images looked at have fewer than {ADVISED_TOKENS[0]} tokens (median {median(tokens):.0f}; limits "
+            f"{limits.min_pixels // factor**2} to {limits.max_pixels // factor**2}). For grounding with Qwen's own models "
+            f"{ADVISED_TOKENS[0]} to {ADVISED_TOKENS[1]} are advised: {remedy}, in training and inference",
+        )
+
+
+def stored_rows(dataset: Any) -> Any:
+    """The rows of a training as swift stores them, under what encodes and packs them; None where they are streamed."""
+    while dataset is not None and not hasattr(dataset, "column_names"):
+        dataset = getattr(dataset, "dataset", None)
+    return dataset if hasattr(dataset, "__len__") and len(dataset) and "messages" in dataset.column_names else None
+
+
+def has_media(row: dict[str, Any]) -> bool:
+    """Whether a row has an image or a video."""
+    return any(row[name] for name in row)
+
+
+def sizes_wh(rows: Any) -> Iterator[tuple[int, int]]:
+    """(width, height) in px of the first image of up to LOOKED_AT rows, spread over all of them; those that cannot be read have none."""
+    for index in range(0, len(rows), max(1, len(rows) // LOOKED_AT)):
+        row = rows[index]
+        if not row.get("images"):
+            continue
+        if row.get("size_wh"):
+            yield tuple(row["size_wh"])
+            continue
+        image = row["images"][0]
+        try:
+            yield read_size_wh((image.get("bytes") or image.get("path")) if isinstance(image, dict) else image)[0]
+        except GroundswiftError:
+            continue
+
+
+def tokens_of(size_wh: tuple[int, int], row: Family, limits: Limits) -> int:
+    """How many tokens an image has under the limits of a run."""
+    wide, high = fitted_wh(rescaled_wh(size_wh, limits.first_max_pixels), row.resize_factor, limits.min_pixels, limits.max_pixels)
+    return wide * high // row.resize_factor**2
+
+
+CHECKS: tuple[Callable[[Any], Iterator[Finding]], ...] = (nothing_trained, text_among_images, few_image_tokens)

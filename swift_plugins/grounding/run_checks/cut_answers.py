@@ -1,0 +1,49 @@
+"""Answers that inference cut off at `max_new_tokens`: swift's result rows do not say which ones were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from swift.utils import get_logger
+
+CUT = "length"  # swift's `finish_reason` of an answer that reached the limit
+
+
+def counting_cut(infer: Callable[..., list[Any]], counts: Counter[str]) -> Callable[..., list[Any]]:
+    """An engine's `infer` that counts its answers by how they ended."""
+
+    def infer_and_count(requests: list[Any], request_config: Any = None, *given: Any, **more: Any) -> list[Any]:
+        answers = infer(requests, request_config, *given, **more)
+        if request_config is not None and request_config.stream:
+            return [counted(pieces, counts) for pieces in answers]
+        counts.update(ended(answer) for answer in answers)
+        return answers
+
+    return infer_and_count
+
+
+def counted(pieces: Iterator[Any], counts: Counter[str]) -> Iterator[Any]:
+    """The pieces of one answer; the last one that says so says how it ended."""
+    end = "unknown"
+    for piece in pieces:
+        end = ended(piece) if piece is not None and ended(piece) != "unknown" else end
+        yield piece
+    counts[end] += 1
+
+
+def ended(answer: Any) -> str:
+    """How one answer ended: stop, length, or unknown where there is none."""
+    choices = getattr(answer, "choices", None) or []
+    return (choices[0].finish_reason or "unknown") if choices else "unknown"
+
+
+def tell_cut_answers(counts: Counter[str], max_new_tokens: int | None) -> None:
+    """Warn of answers that are incomplete, with the limit at which they were cut."""
+    if counts[CUT]:
+        limit = "the model's limit" if max_new_tokens is None else f"--max_new_tokens {max_new_tokens}"
+        remedy = "raise it" if max_new_tokens is not None else "lower --max_pixels, so that the question leaves more room"
+        get_logger().warning(
+            f"{counts[CUT]} of {counts.total()} answers were cut at {limit}, boxes may be missing from them: {remedy} [answers-cut]"
+        )

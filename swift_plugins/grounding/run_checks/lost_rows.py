@@ -1,0 +1,269 @@
+"""Rows that a training does not see as they are: dropped while a dataset is read, or replaced by other rows while it trains.
+
+Observed with ms-swift 4.6.0: a row with a fault is deleted, with ten tracebacks at most and no count by reason; where rows are encoded as
+they are needed, which is the default with images, one that is too long or unreadable is replaced by another at random, without a word.
+Each process, workers of a DataLoader too, appends to one file of notes what it met; the training's own process reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, NamedTuple
+from weakref import finalize
+
+import torch.distributed as dist
+from accelerate.utils import gather_object
+from datasets import Dataset
+from swift.dataset import DatasetLoader
+from swift.dataset.preprocessor import RowPreprocessor
+from swift.dataset.utils import LazyLLMDataset
+from swift.trainers.mixin import SwiftMixin
+from swift.utils import get_logger, is_dist, is_master
+
+from ..mends import wrap_once
+from ..row_faults import kind_of, name_of, reason_of
+
+NOTES = "GROUNDSWIFT_NOTES_OF_LOST_ROWS"  # environment variable: the file that the preprocessing of one dataset writes to
+STEPS = ("preprocess", "_check_objects", "_check_rejected_response", "_check_messages", "_cast_mm_data", "_normalize_tools")
+SHOWN = 10  # rows that the log names as they occur
+EXAMPLES = 3  # rows that a summary names for each reason
+KINDS = (  # of what swift's preprocessors raise: id, pattern
+    ("objects-without-bbox", r"KeyError: 'bbox'"),
+    ("objects-not-a-dict", r"AttributeError: '(str|list)' object has no attribute 'keys'"),
+    ("box-size", r"len\(box\)|object of type '(int|float|NoneType|bool)' has no len"),
+    ("message-empty", r"AssertionError: message: .*'content': None|AssertionError: messages: \[\]"),
+    ("message-role", r"AssertionError: message: "),
+    ("rejected-response", r"ValueError: rejected_response"),
+)
+REMEDIES = {
+    "objects-without-bbox": 'give `objects` a list `bbox`; an image without objects has {"ref": [], "bbox": []}',
+    "objects-not-a-dict": "rows of swift 2.x: `groundswift convert swift2` makes rows of today of them",
+    "box-size": "a box has 4 numbers, a point 2, in one flat list for each <bbox>",
+    "message-empty": "every message needs a text",
+    "message-role": "a role is system, user, assistant or tool",
+    "row-too-long": "raise --max_length, or lower --max_pixels",
+    "image-missing": "check the paths: `groundswift lint`",
+    "image-unreadable": "repair or remove the files: `groundswift lint`",
+}
+
+
+class Lost(NamedTuple):
+    """One row that was not used: the id of the reason, its words, and the row as the log names it."""
+
+    kind: str
+    reason: str
+    row: str
+
+
+class NotedRows:
+    """What one dataset lost, in a temporary file that any process may append to."""
+
+    def __init__(self) -> None:
+        descriptor, self.path = tempfile.mkstemp(prefix="groundswift-lost-rows-")
+        os.close(descriptor)
+        finalize(self, remove, self.path, os.getpid())
+
+    def take(self) -> list[Lost]:
+        """Everything noted so far, once: nothing can be noted any more."""
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                notes = [Lost(*json.loads(line)) for line in file]
+        except FileNotFoundError:
+            return []
+        remove(self.path, os.getpid())
+        return notes
+
+
+def remove(path: str, owner: int) -> None:
+    """Remove a file of notes, in the process that made it alone: its workers have copies of all its objects."""
+    if os.getpid() == owner:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def note(path: str, lost: Lost) -> None:
+    """Append one row to a file of notes, in one write, as several processes do; nothing where the notes were taken already."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(descriptor, (json.dumps(lost) + "\n").encode())
+        finally:
+            os.close(descriptor)
+
+
+def tell_lost_rows() -> None:
+    """Count by reason which rows are dropped while datasets are read, and which ones training replaced by others."""
+    wrap_once(DatasetLoader, "_load_dataset_path", knowing_its_file)
+    wrap_once(RowPreprocessor, "__call__", telling_dropped_rows)
+    wrap_once(RowPreprocessor, "batched_preprocess", noting_dropped_rows)
+    wrap_once(LazyLLMDataset, "__init__", naming_replaced_rows)
+    wrap_once(SwiftMixin, "train", telling_replaced_rows)
+
+
+reading: list[str] = []  # the file that is being read, for the messages about it
+
+
+def knowing_its_file(load: Callable[..., Any]) -> Callable[..., Any]:
+    """A loader whose preprocessing knows the file by name."""
+
+    def _load_dataset_path(self: DatasetLoader, dataset_path: str, *given: Any, **more: Any) -> Any:
+        reading.append(dataset_path)
+        try:
+            return load(self, dataset_path, *given, **more)
+        finally:
+            reading.pop()
+
+    return _load_dataset_path
+
+
+def telling_dropped_rows(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A preprocessor's call that says how many rows it dropped, and why. Streams are passed on: nobody knows how long they are."""
+
+    def __call__(self: RowPreprocessor, dataset: Any, *given: Any, **more: Any) -> Any:
+        if not isinstance(dataset, Dataset):
+            return call(self, dataset, *given, **more)
+        notes = NotedRows()
+        earlier = os.environ.get(NOTES)
+        os.environ[NOTES] = notes.path
+        try:
+            mapped = call(self, dataset, *given, **more)
+        finally:
+            os.environ.pop(NOTES) if earlier is None else os.environ.update({NOTES: earlier})
+            lost = notes.take()
+        if is_master() and (lost or len(mapped) < len(dataset)):
+            get_logger().warning(dropped(reading[-1] if reading else "the dataset", len(dataset), len(mapped), lost))
+        return mapped
+
+    return __call__
+
+
+def noting_dropped_rows(batched_preprocess: Callable[..., Any]) -> Callable[..., Any]:
+    """A preprocessor's step that notes each row at which one of its parts raises, or of which it makes nothing."""
+
+    def batched(self: RowPreprocessor, batched_row: dict[str, Any], *, strict: bool, **more: Any) -> dict[str, Any]:
+        path = os.environ.get(NOTES)
+        if path is None or strict:
+            return batched_preprocess(self, batched_row, strict=strict, **more)
+        with noting(self, path):
+            return batched_preprocess(self, batched_row, strict=strict, **more)
+
+    return batched
+
+
+@contextmanager
+def noting(preprocessor: RowPreprocessor, path: str) -> Iterator[None]:
+    """Let the parts of a preprocessor note what they refuse."""
+    named = ["a row"]
+
+    def watched(name: str, step: Callable[..., Any], row: dict[str, Any], *given: Any, **more: Any) -> Any:
+        if name == STEPS[0]:
+            named[0] = name_of(row)
+        try:
+            made = step(row, *given, **more)
+        except Exception as error:
+            note(path, Lost(kind_of_drop(reason_of(error)), reason_of(error)[:200], named[0]))
+            raise
+        if name == STEPS[0] and not made:
+            note(path, Lost("row-discarded", "its preprocessor makes no row of it", named[0]))
+        return made
+
+    before = dict(vars(preprocessor))
+    vars(preprocessor).update({name: partial(watched, name, getattr(preprocessor, name)) for name in STEPS})
+    try:
+        yield
+    finally:
+        for name in STEPS:
+            vars(preprocessor).pop(name)
+            if name in before:
+                vars(preprocessor)[name] = before[name]
+
+
+def kind_of_drop(reason: str) -> str:
+    """The id by which a dropped row is counted."""
+    return next((kind for kind, pattern in KINDS if re.search(pattern, reason)), None) or kind_of(reason)
+
+
+def dropped(name: str, rows: int, kept: int, lost: list[Lost]) -> str:
+    """What happened to the rows of a dataset, in words."""
+    if not lost:
+        return f"{name}: {rows - kept} of {rows} rows were dropped when they were first read; --load_from_cache_file false says why"
+    return f"{name}: {len(lost)} of {rows} rows dropped: {summary(lost)}. `groundswift lint` finds them; --strict true stops at the first"
+
+
+def summary(lost: list[Lost]) -> str:
+    """Counts by reason, most frequent first, with a first reason, some rows, and the remedy."""
+    counts = Counter(each.kind for each in lost)
+    parts = []
+    for kind, count in counts.most_common():
+        these = [each for each in lost if each.kind == kind]
+        names = list(dict.fromkeys(each.row for each in these))
+        named = ", ".join(names[:EXAMPLES]) + (", ..." if len(names) > EXAMPLES else "")
+        remedy = f"; {REMEDIES[kind]}" if kind in REMEDIES else ""
+        parts.append(f"{count} {kind} ({named}: {these[0].reason}{remedy})")
+    return "; ".join(parts)
+
+
+def naming_replaced_rows(init: Callable[..., None]) -> Callable[..., None]:
+    """A dataset that notes the rows which it replaces by others, and names the first of them."""
+
+    def __init__(self: LazyLLMDataset, dataset: Any, encode_func: Callable[..., Any], **more: Any) -> None:
+        notes, named, strict = NotedRows(), [], more.get("strict", False)
+
+        def encode(row: dict[str, Any], **how: Any) -> Any:
+            try:
+                return encode_func(row, **how)
+            except Exception as error:
+                lost = Lost(kind_of(reason_of(error)), reason_of(error), name_of(row))
+                note(notes.path, lost)
+                if not strict and lost.row not in named and len(named) < SHOWN:
+                    named.append(lost.row)
+                    get_logger().warning(f"{lost.row} ({lost.kind}) is replaced by another row: {lost.reason}")
+                raise
+
+        init(self, dataset, encode, **more)
+        self.lost_rows = notes
+
+    return __init__
+
+
+def telling_replaced_rows(train: Callable[..., Any]) -> Callable[..., Any]:
+    """A training that ends with the count of the rows which it could not use, in all its processes together."""
+
+    def train_and_tell(self: SwiftMixin, *given: Any, **more: Any) -> Any:
+        together = False
+        try:
+            done = train(self, *given, **more)
+            together = is_dist() and dist.is_initialized()  # after an error the other processes may be elsewhere
+            return done
+        finally:
+            for name in ("train_dataset", "eval_dataset"):
+                if (dataset := underlying(getattr(self, name, None))) is not None:
+                    lost = dataset.lost_rows.take()
+                    lost = [Lost(*each) for each in gather_object(lost)] if together else lost
+                    if lost and is_master():
+                        get_logger().warning(replaced(name, len(dataset), lost))
+
+    return train_and_tell
+
+
+def underlying(dataset: Any) -> LazyLLMDataset | None:
+    """The dataset that encodes rows when they are needed, under whatever packs it."""
+    while dataset is not None and not isinstance(dataset, LazyLLMDataset):
+        dataset = getattr(dataset, "dataset", None)
+    return dataset
+
+
+def replaced(name: str, rows: int, lost: list[Lost]) -> str:
+    """What happened to the rows of a training, in words."""
+    distinct = list({(each.kind, each.row, each.reason): each for each in lost}.values())
+    return (
+        f"{name}: {len(distinct)} of {rows} rows could not be used; other rows took their place {len(lost)} times: {summary(distinct)}. "
+        "To drop such rows instead, give --lazy_tokenize false; to stop at the first, --strict true"
+    )

@@ -1,0 +1,98 @@
+"""Folders of merged weights that are out of date: swift uses one that exists, whatever adapter it was made from.
+
+Observed with ms-swift 4.6.0: `swift infer --merge_lora true` after another training in the same folder answers with the earlier weights.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from inspect import unwrap
+from pathlib import Path
+from typing import Any
+
+from swift.utils import safe_ddp_context
+
+from groundswift.errors import GroundswiftError
+
+from ..data_files import fingerprint
+from ..mends import wrap_once
+from ..settings import read_settings, write_settings
+
+RECORD = "groundswift_merged_from.json"
+WEIGHTS = ("*.safetensors", "*.bin")
+OF_ADAPTERS = ("adapter_model*", "adapter_config.json", "default/adapter_model*", "vit.safetensors")
+
+
+def refuse_outdated_merges() -> None:
+    """Note what a merge was made from, and stop where swift would use a folder that was made from something else."""
+
+    def comparing(merge: Callable[..., None]) -> Callable[..., None]:
+        def merge_lora(args: Any, device_map: Any = None, replace_if_exists: bool = False) -> None:
+            folder = Path(getattr(args, "output_dir", None) or f"{args.adapters[0]}-merged")
+            with safe_ddp_context(str(folder), use_barrier=False):  # of several processes one merges, and the others find its folder
+                merge_or_use(merge, folder, args, device_map, replace_if_exists)
+
+        return merge_lora
+
+    owner = import_module("swift.pipelines.export.merge_lora")
+    original = unwrap(owner.merge_lora)
+    wrap_once(owner, "merge_lora", comparing)
+    for module in list(sys.modules.values()):  # commands have imported the function by its name
+        if vars(module).get("merge_lora") is original:
+            module.merge_lora = owner.merge_lora
+
+
+def merge_or_use(merge: Callable[..., None], folder: Path, args: Any, device_map: Any, replace_if_exists: bool) -> None:
+    """Merge into a new folder and note its sources. Raises GroundswiftError where a folder that exists has others."""
+    sources = {"adapters": fingerprints_of(args.adapters), "model": fingerprint_of_model(args.model)}
+    reused = folder.exists() and not replace_if_exists
+    if reused and (reason := outdated(folder, sources, args.adapters)):
+        raise GroundswiftError(
+            f"{folder}: {reason}, and swift would use it as it is. Remove the folder to merge anew, or give --model {folder} "
+            "without --adapters and --merge_lora to use it"
+        )
+    merge(args, device_map, replace_if_exists)
+    if not reused and folder.is_dir():
+        write_settings(folder / RECORD, sources)
+
+
+def outdated(folder: Path, sources: dict[str, Any], adapters: list[str]) -> str | None:
+    """Why a folder is not what merging would make now; None where it is. Without a record the times of the files decide."""
+    weights = [path for pattern in WEIGHTS for path in folder.glob(pattern)]
+    if not weights:
+        return "holds no weights, as a merge that did not end leaves it"
+    record = read_settings(folder / RECORD)
+    if record is None:
+        newest = max((path.stat().st_mtime for adapter in adapters for path in files_of_adapter(adapter)), default=0.0)
+        return "is older than the adapter" if newest > min(path.stat().st_mtime for path in weights) else None
+    if record.get("adapters") != sources["adapters"]:
+        return f"was merged from another adapter ({shown(record.get('adapters'))}; {adapters[0]} has {shown(sources['adapters'])})"
+    if record.get("model") != sources["model"]:
+        return f"was merged into another model ({record.get('model')}; now {sources['model']})"
+    return None
+
+
+def fingerprints_of(adapters: list[str]) -> list[str]:
+    """Size and SHA-256 of every weight and configuration of the adapters, in order."""
+    return [fingerprint(path) for adapter in adapters for path in files_of_adapter(adapter)]
+
+
+def files_of_adapter(adapter: str) -> Iterator[Path]:
+    """The files of one adapter that decide what is merged."""
+    for pattern in OF_ADAPTERS:
+        yield from sorted(path for path in Path(os.path.expanduser(adapter)).glob(pattern) if path.is_file())
+
+
+def fingerprint_of_model(model: str) -> str:
+    """That of the last file of a local model's weights, which another training changes; else the model's name."""
+    folder = Path(os.path.expanduser(model))
+    weights = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern)) if folder.is_dir() else []
+    return fingerprint(weights[-1]) if weights else model
+
+
+def shown(fingerprints: list[str] | None) -> str:
+    """The first fingerprint, which is that of the weights."""
+    return fingerprints[-1] if fingerprints else "nothing"

@@ -1,0 +1,124 @@
+"""Waits for hubs that cannot answer: a misspelled file taken for a hub's dataset, and the check whether a local model is the latest.
+
+Observed with ms-swift 4.6.0 and modelscope 1.40.2: about 45 s for a dataset and 7 to 22 s for the model, without a network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from modelscope.hub.utils.utils import get_cache_dir
+from swift.arguments.base_args.data_args import DataArguments
+from swift.dataset import DATASET_MAPPING, DatasetSyntax
+from swift.trainers.mixin import SwiftMixin
+from swift.utils import get_logger
+
+from ..mends import wrap_once
+from .findings import Finding, report
+
+SETTINGS = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "MODELSCOPE_OFFLINE")
+DATA_FILES = (".jsonl", ".json", ".csv", ".txt", ".parquet", ".arrow")
+OF_MODELSCOPE = (".mdl", ".git")  # in a folder whose model ModelScope knows by name
+
+
+def do_not_wait_for_hubs() -> None:
+    """Refuse names of datasets that nothing can be behind, and ask ModelScope only about models that it has, when it can be asked."""
+
+    def with_known_names(init: Callable[..., None]) -> Callable[..., None]:
+        def __post_init__(self: DataArguments) -> None:
+            init(self)
+            report(unknown_datasets([*self.dataset, *self.val_dataset]))
+
+        return __post_init__
+
+    def asking_only_where_it_helps(init: Callable[..., None]) -> Callable[..., None]:
+        def __init__(self: SwiftMixin, model: Any = None, args: Any = None, *given: Any, **more: Any) -> None:
+            if args is not None and args.check_model and (reason := useless_check(getattr(model, "model_dir", None))):
+                args.check_model = False
+                get_logger().info(f"check_model false: {reason}")
+            init(self, model, args, *given, **more)
+
+        return __init__
+
+    wrap_once(DataArguments, "__post_init__", with_known_names)
+    wrap_once(SwiftMixin, "__init__", asking_only_where_it_helps)
+
+
+def offline() -> bool:
+    """Whether the environment forbids the hubs."""
+    return any(os.environ.get(name, "").strip().lower() in {"1", "on", "yes", "true"} for name in SETTINGS)
+
+
+def useless_check(model_dir: str | None) -> str | None:
+    """Why asking ModelScope about the model in a folder is of no use; None where it may be."""
+    if offline():
+        return f"{next(name for name in SETTINGS if os.environ.get(name))} is set"
+    if model_dir and not any(Path(model_dir, name).exists() for name in OF_MODELSCOPE):
+        return f"{model_dir} was not downloaded from ModelScope, which cannot have a later version of it"
+    return None
+
+
+def unknown_datasets(names: Iterable[str]) -> Iterator[Finding]:
+    """Values of `--dataset` and `--val_dataset` that are neither a file nor a known set, and that no hub can or may be asked for."""
+    for name in names:
+        parsed = DatasetSyntax.parse(name)
+        dataset = parsed.dataset
+        if os.path.exists(dataset) or dataset in DATASET_MAPPING:
+            continue
+        if is_path(dataset):
+            yield Finding("dataset-missing", f"--dataset {name}: no such file or folder{near_file(dataset)}", fatal=True)
+        elif offline() and not is_known_or_cached(parsed):
+            close = get_close_matches(dataset, {*DATASET_MAPPING, *known_ids()}, 1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            text = f"--dataset {name}: neither a file nor a known set, and the hubs are switched off ({', '.join(set_here())}){meant}"
+            yield Finding("dataset-unknown", text, fatal=True)
+
+
+def set_here() -> list[str]:
+    """The settings that switch the hubs off."""
+    return [f"{name}={os.environ[name]}" for name in SETTINGS if os.environ.get(name)]
+
+
+def is_path(dataset: str) -> bool:
+    """Whether a name can only be meant as a local path: a hub's name is `owner/name` without the suffix of a data file."""
+    return dataset.startswith(("/", "./", "../", "~")) or dataset.count("/") > 1 or dataset.lower().endswith(DATA_FILES)
+
+
+def near_file(dataset: str) -> str:
+    """A file or folder with a similar name in the same place, as the end of a sentence."""
+    folder = Path(os.path.expanduser(dataset)).parent
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return f" (nor is there a folder {folder})"
+    close = get_close_matches(Path(dataset).name, names, 1)
+    return f"; did you mean {folder / close[0]}?" if close else ""
+
+
+def known_ids() -> set[str]:
+    """The hubs' datasets that swift has a description of."""
+    return {each for meta in DATASET_MAPPING.values() for each in (meta.ms_dataset_id, meta.hf_dataset_id) if each}
+
+
+def is_known_or_cached(parsed: DatasetSyntax) -> bool:
+    """Whether swift knows a hub's dataset, or an earlier run left a copy of it."""
+    ids = known_ids()
+    named = parsed.dataset in ids or parsed.dataset in {each.rsplit("/", 1)[-1] for each in ids}
+    return named or any(path.exists() for path in copies(parsed.dataset))
+
+
+def copies(dataset: str) -> Iterator[Path]:
+    """Where ModelScope, the Hugging Face hub and `datasets` keep a dataset `owner/name`."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    for cache in (Path(get_cache_dir()), Path(get_cache_dir()).parent):
+        yield cache / "datasets" / dataset
+        yield cache / "hub" / "datasets" / dataset
+        yield cache / "datasets" / dataset.replace("/", "___")
+    yield Path(constants.HF_HUB_CACHE) / f"datasets--{dataset.replace('/', '--')}"
+    yield Path(config.HF_DATASETS_CACHE) / dataset.replace("/", "___")

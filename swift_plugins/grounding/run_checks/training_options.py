@@ -1,0 +1,124 @@
+"""Options of a training that contradict each other or train something else than they seem to: checked while they are parsed.
+
+Each check is a function from swift's arguments to what it found. Observed with ms-swift 4.6.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+from importlib.util import find_spec
+from typing import Any
+
+from swift.arguments import SftArguments
+from swift.metrics import eval_metrics_map
+
+from ..mends import wrap_once
+from ..templates import FAMILY_OF_TEMPLATE
+from .findings import Finding, report
+
+OURS = "coco_map"
+SWIFTS = {"nlg", "acc"}  # metrics whose numbers swift's own default of --metric_for_best_model fits, or that have no default to fit
+TOWERS = {"freeze_llm": "language_model", "freeze_vit": "vision_tower", "freeze_aligner": "aligner"}  # option -> its part of a model
+
+
+def check_training_options() -> None:
+    """Check the options of `swift sft`, `pt` and `rlhf` before the model is loaded."""
+
+    def metric_first(init: Callable[..., None]) -> Callable[..., None]:
+        def _init_metric(self: SftArguments) -> None:
+            report(missing_metric(self))
+            init(self)
+
+        return _init_metric
+
+    def with_all_checks(check: Callable[..., None]) -> Callable[..., None]:
+        def _check_padding_free(self: SftArguments) -> None:  # the first thing that swift does when all options of tuners are set
+            report(finding for each in CHECKS for finding in each(self))
+            check(self)
+
+        return _check_padding_free
+
+    wrap_once(SftArguments, "_init_metric", metric_first)
+    wrap_once(SftArguments, "_check_padding_free", with_all_checks)
+
+
+def missing_metric(args: Any) -> Iterator[Finding]:
+    """swift takes its text metric where none is named, and a name that it does not know until the model is loaded."""
+    if args.eval_metric is not None and args.eval_metric not in eval_metrics_map:
+        close = get_close_matches(args.eval_metric, eval_metrics_map, 1)
+        known = f"did you mean {close[0]}? Known: " if close else "expected one of "
+        yield Finding("metric-unknown", f"--eval_metric {args.eval_metric}: {known}{', '.join(sorted(eval_metrics_map))}", fatal=True)
+    if args.eval_metric is None and args.predict_with_generate and args.task_type == "causal_lm" and find_spec("jieba") is None:
+        yield Finding(
+            "metric-missing",
+            f"--predict_with_generate true without --eval_metric takes swift's text metric nlg, whose package jieba is not installed; "
+            f"expected --eval_metric {OURS} to score boxes, or pip install jieba",
+            fatal=True,
+        )
+
+
+def unfit_best_metric(args: Any) -> Iterator[Finding]:
+    """swift keeps the best checkpoint by rouge-l where answers are generated, and stops at the first evaluation of any other metric."""
+    evaluates = args.eval_strategy != "no" and args.eval_metric is not None
+    if evaluates and args.predict_with_generate and args.eval_metric not in {OURS, *SWIFTS} and args.metric_for_best_model == "rouge-l":
+        yield Finding(
+            "best-metric-unfit",
+            f"--metric_for_best_model rouge-l is swift's default, and --eval_metric {args.eval_metric} does not log it: the first "
+            f"evaluation would end the run. Give --metric_for_best_model NAME, a number that {args.eval_metric} logs",
+            fatal=True,
+        )
+    if args.eval_metric == OURS and not args.predict_with_generate:
+        yield Finding(
+            "metric-needs-answers", f"--eval_metric {OURS} scores what the model writes: add --predict_with_generate true", fatal=True
+        )
+
+
+def nothing_trained(args: Any) -> Iterator[Finding]:
+    """With every part frozen swift stops with an AssertionError without words (LoRA), or at the first backward pass (full)."""
+    if not (is_in_parts(args) and all(getattr(args, option) for option in TOWERS)) or args.adapters or args.resume_from_checkpoint:
+        return
+    full = args.tuner_type == "full"
+    if (not args.trainable_parameters and not args.trainable_parameters_regex) if full else targets_all_linear(args):
+        yield Finding(
+            "nothing-trained",
+            "--freeze_llm, --freeze_vit and --freeze_aligner are all true: nothing is trained. Set at least one of them to false"
+            + ("" if full else ", or name the layers in --target_modules"),
+            fatal=True,
+        )
+
+
+def frozen_merger(args: Any) -> Iterator[Finding]:
+    """`--freeze_vit false` leaves out what connects the vision tower to the language model."""
+    if not is_in_parts(args) or args.freeze_vit or not args.freeze_aligner:
+        return
+    aligner = args.model_meta.model_arch.aligner
+    if aligner and (args.tuner_type == "full" or targets_all_linear(args)):
+        yield Finding(
+            "merger-frozen",
+            f"--freeze_vit false trains the vision tower, and --freeze_aligner true keeps {', '.join(aligner)} behind it frozen. "
+            "To train both, add --freeze_aligner false",
+        )
+
+
+def cutting_boxes(args: Any) -> Iterator[Finding]:
+    """Of a row that is too long swift would cut the end or the begin, boxes among it."""
+    if args.truncation_strategy in ("left", "right") and args.template in FAMILY_OF_TEMPLATE and not hasattr(args, "rlhf_type"):
+        yield Finding(
+            "boxes-cut",
+            f"--truncation_strategy {args.truncation_strategy} would cut boxes: rows with boxes of more than {args.max_length} tokens "
+            "(--max_length) are not cut but handled as by --truncation_strategy delete, and counted",
+        )
+
+
+def is_in_parts(args: Any) -> bool:
+    """Whether swift knows the parts of a model that can be frozen apart."""
+    return bool(args.model_meta and args.model_meta.is_multimodal and args.model_meta.model_arch)
+
+
+def targets_all_linear(args: Any) -> bool:
+    """Whether a new adapter's layers are those of the parts that are not frozen."""
+    return not args.target_regex and isinstance(args.target_modules, list) and "all-linear" in args.target_modules
+
+
+CHECKS: tuple[Callable[[Any], Iterable[Finding]], ...] = (unfit_best_metric, nothing_trained, frozen_merger, cutting_boxes)

@@ -1,0 +1,90 @@
+"""F1 of a single answer: by hand, and equal to what the report of `groundswift eval coco-map` has for each image."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from groundswift import Located, format_answer
+from groundswift.cli import main
+from groundswift.eval.predictions import Rules
+from groundswift.eval.sample_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
+
+SIZE = (1000, 500)
+CAT, DOG = [100, 100, 300, 300], [500, 100, 900, 400]
+BOTH = OneTruth(SIZE, ["cat", "dog"], [CAT, DOG])
+NOTHING = OneTruth(SIZE, [], [])
+BARE = OneTruth(SIZE, [""], [CAT], labelled=False)
+
+
+def said(*objects: tuple[str, list[float]]) -> str:
+    return format_answer([Located(label, (x1, y1 * 2, x2, y2 * 2)) for label, (x1, y1, x2, y2) in objects], "qwen2_vl")
+
+
+HALF = [100, 100, 300, 250]  # IoU 0.75 with CAT
+CASES = {
+    "all found": (said(("cat", CAT), ("dog", DOG)), BOTH, 1),
+    "one of two found": (said(("cat", CAT)), BOTH, 2 / 3),
+    "one found, one false": (said(("cat", CAT), ("dog", [0, 0, 50, 50])), BOTH, 0.5),
+    "the wrong class": (said(("dog", CAT)), OneTruth(SIZE, ["cat"], [CAT]), 0),
+    "a class that is not there": (said(("cat", CAT), ("zebra", DOG)), OneTruth(SIZE, ["cat"], [CAT]), 2 / 3),
+    "nothing said": ("None", BOTH, 0),
+    "nothing there, nothing said": ("None", NOTHING, 1),
+    "nothing there, a box said": (said(("cat", CAT)), NOTHING, 0),
+    "nothing there, a box without a label said": (said(("", CAT)), NOTHING, 0),
+    "nothing there, no answer": ("(((", NOTHING, 0),
+    "no answer": ("(((", BOTH, 0),
+    "a bare box": (said(("", CAT)), BARE, 1),
+    "a bare box with a label": (said(("cat", CAT)), BARE, 1),
+    "a bare box and another": (said(("", CAT), ("", DOG)), BARE, 2 / 3),
+    "a box of IoU 0.75": (said(("cat", HALF)), OneTruth(SIZE, ["cat"], [CAT]), 1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_by_hand(name):
+    text, truth, expected = CASES[name]
+    assert sample_f1(text, truth, Rules("qwen2_vl")) == pytest.approx(expected)
+
+
+def test_the_mean_over_cocos_thresholds_grows_with_the_overlap():
+    truth = OneTruth(SIZE, ["cat"], [CAT])
+    scores = [sample_f1(said(("cat", box)), truth, Rules("qwen2_vl"), COCO_THRESHOLDS) for box in (CAT, HALF, [100, 100, 300, 220])]
+    assert scores == pytest.approx([1, 0.6, 0.3])
+
+
+@pytest.mark.parametrize(("truth", "expected"), [(NOTHING, 0), (BOTH, 0), (BARE, 0)])
+def test_an_answer_that_was_cut_before_its_first_box_has_none(truth, expected):
+    assert sample_f1("<|object_ref_start|>ca", truth, Rules("qwen2_vl"), cut=True) == expected
+
+
+def test_what_was_said_before_the_cut_counts():
+    text = said(("cat", CAT), ("dog", DOG))
+    assert sample_f1(text[: text.index("dog") + 2], BOTH, Rules("qwen2_vl"), cut=True) == pytest.approx(2 / 3)
+
+
+def test_it_is_the_number_that_the_report_has_for_each_image(tmp_path):
+    """Answers of CASES through files and the command; on an image without objects a reward is stricter than the report, on purpose."""
+    apart = {"nothing there, a box without a label said", "nothing there, no answer"}
+    cases = [case for name, case in CASES.items() if case[1] is not BARE and name not in apart]
+    names = ["cat", "dog", "zebra", "other"]
+    images, annotations, rows = [], [], []
+    for number, (text, truth, _) in enumerate(cases, 1):
+        images.append({"id": number, "file_name": f"{number}.png", "width": SIZE[0], "height": SIZE[1]})
+        for label, (x1, y1, x2, y2) in zip(truth.labels, truth.boxes_xyxy_px, strict=True):
+            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
+            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": names.index(label) + 1, **box})
+        rows.append({"response": text, "sample_id": number, "size_wh": SIZE})
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    (tmp_path / "truth.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    (tmp_path / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["eval", "coco-map", str(tmp_path / "result.jsonl"), "--gt", str(tmp_path / "truth.json"), "--family", "qwen2_vl"]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    from groundswift.eval.run_check import read_run
+
+    found = {result.image_id: result.f1 for result in read_run(tmp_path / "out").images}
+    scores = {number: sample_f1(row["response"], cases[number - 1][1], Rules("qwen2_vl")) for number, row in enumerate(rows, 1)}
+    assert found == pytest.approx(scores, abs=1e-6)

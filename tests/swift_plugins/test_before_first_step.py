@@ -1,0 +1,116 @@
+"""What only model and rows show is checked before the first step: image tokens, and rows without an image under zero3."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rows import detection, noise
+from tiny_run import EMBEDDED, rows_of, sft, written
+from zoo import KINDS
+
+SWIFT = str(Path(sys.executable).with_name("swift"))
+TEXT_ROW = {"messages": [{"role": "user", "content": "Say a."}, {"role": "assistant", "content": "a"}]}
+
+
+def test_few_image_tokens_are_told_with_the_variables_to_set(plugin, tmp_path, warned):
+    """112 x 84 px are 4 x 3 tokens of 28 px."""
+    sft(plugin, written(tmp_path / "rows.jsonl", rows_of(tmp_path, 4)), tmp_path / "out")
+    (line,) = [line for line in warned if "[image-tokens-few]" in line]
+    assert "4 of 4 images looked at have fewer than 1024 tokens (median 12; limits 4 to 16384)" in line
+    assert "export IMAGE_MIN_TOKEN_NUM=1024, in training and inference" in line
+
+
+def test_an_upper_limit_below_the_advice_is_named(plugin, tmp_path, warned):
+    sft(plugin, written(tmp_path / "rows.jsonl", rows_of(tmp_path, 4)), tmp_path / "out", "--max_pixels", "5000")
+    (line,) = [line for line in warned if "[image-tokens-few]" in line]
+    assert "remove --max_pixels 5000, and export IMAGE_MIN_TOKEN_NUM=1024" in line
+
+
+def test_enough_tokens_are_not_spoken_of(plugin, tmp_path, warned, monkeypatch):
+    from qwen_vl_utils import vision_process
+
+    monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", 1024)
+    rows = rows_of(tmp_path, 2)
+    for row in rows:
+        del row["size_wh"]
+    sft(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out")
+    assert not [line for line in warned if "[image-tokens-few]" in line]
+
+
+class AnotherProcessHasAnImage:
+    """torch.distributed as Gemma 4's loader asks it: whether any process has an image in its batch."""
+
+    ReduceOp = torch.distributed.ReduceOp
+
+    @staticmethod
+    def is_initialized() -> bool:
+        return True
+
+    @staticmethod
+    def all_reduce(state: torch.Tensor, operation: Any) -> None:
+        state[0] = True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_of_families_that_always_run_their_tower_is_right(zoo, monkeypatch, kind):
+    """A batch of text alone through swift's own hook and the model, with DeepSpeed in force as the templates ask for it."""
+    from swift.utils import deep_getattr
+
+    from groundswift.swift_plugins.grounding.run_checks.before_first_step import RUN_THE_TOWER_ALWAYS
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("swift.") and "is_deepspeed_enabled" in vars(module):
+            monkeypatch.setattr(module, "is_deepspeed_enabled", lambda: True)
+    monkeypatch.setattr("swift.model.models.gemma.dist", AnotherProcessHasAnImage)
+    template, model = zoo.make_template(kind), zoo.model(kind).train()
+    template.model = model
+    towers = [name for name in model.model_meta.model_arch.vision_tower if deep_getattr(model, name) is not None]
+    seen = []
+    handles = [model.get_submodule(name).register_forward_hook(lambda *_: seen.append(True)) for name in towers]
+    template.register_post_encode_hook([model])
+    try:
+        with torch.no_grad():
+            model(**template.data_collator([template.encode(TEXT_ROW)]))
+    finally:
+        template.remove_post_encode_hook()
+        for handle in handles:
+            handle.remove()
+    assert bool(seen) == (KINDS[kind].family in RUN_THE_TOWER_ALWAYS)
+
+
+def zero3(plugin: Path, folder: Path, model: list[str], rows: Path) -> subprocess.CompletedProcess:
+    """One step of full training in two processes under zero3."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MASTER_ADDR": "127.0.0.1", "NPROC_PER_NODE": "2"}
+    command = [SWIFT, "sft", *model, "--attn_impl", "sdpa", "--custom_register_path", str(plugin), "--dataset", str(rows)]
+    command += ["--split_dataset_ratio", "0", "--tuner_type", "full", "--freeze_vit", "false", "--max_steps", "2", "--save_strategy", "no"]
+    command += ["--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1", "--torch_dtype", "bfloat16"]
+    command += ["--gradient_checkpointing", "false", "--train_dataloader_shuffle", "false", "--dataset_shuffle", "false"]
+    command += ["--report_to", "none", "--add_version", "false", "--output_dir", str(folder / "out"), "--deepspeed", "zero3"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def mixed(tmp_path) -> Path:
+    """Each step has an image in one process and none in the other."""
+    with_image = [detection(noise(tmp_path / f"{number}.png", (112, 84), number), ["cat"], [[10, 7, 50, 63]]) for number in range(2)]
+    return written(tmp_path / "rows.jsonl", [with_image[0], TEXT_ROW, TEXT_ROW, with_image[1]])
+
+
+def test_text_rows_among_images_train_under_zero3_where_the_tower_always_runs(plugin, mixed, tmp_path):
+    done = zero3(plugin, tmp_path, ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"], mixed)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "'global_step/max_steps': '2/2'" in done.stdout + done.stderr
+
+
+def test_text_rows_among_images_are_refused_under_zero3_where_it_does_not(plugin, mixed, tmp_path, zoo):
+    folder = zoo.folder("llava1_5", weights=True)
+    done = zero3(plugin, tmp_path, ["--model", str(folder), "--model_type", "llava1_5_hf", "--template", "llava1_5_hf_grounding"], mixed)
+    assert done.returncode != 0
+    assert "error: 2 of 4 rows have no image, and under zero3 2 processes of family llava would wait for each other for ever" in done.stderr
+    assert "Use --deepspeed zero2" in done.stderr

@@ -1,0 +1,186 @@
+"""The detection reward in real runs: GRPO's logged rewards are the evaluator's numbers of the logged answers; sampling keeps the best."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from rows import detection, noise
+from tiny_run import MODEL, QUIET, rows_of, written
+
+from groundswift import parse
+from groundswift.cli import main
+from groundswift.errors import GroundswiftError
+
+GRPO = ["--rlhf_type", "grpo", *MODEL, *QUIET, "--torch_dtype", "float32", "--tuner_type", "lora", "--split_dataset_ratio", "0"]
+GRPO += ["--num_generations", "4", "--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "4", "--max_steps", "2"]
+GRPO += ["--temperature", "2", "--log_completions", "true", "--logging_steps", "1", "--learning_rate", "1e-4", "--save_strategy", "no"]
+
+
+def grpo(plugin: Path, data: Path, out: Path, *more: str) -> list[dict[str, Any]]:
+    """Two steps -> the logged answers, one entry a step, with lists of the same length."""
+    from swift import rlhf_main
+
+    rlhf_main([*GRPO, "--dataset", str(data), "--output_dir", str(out), "--custom_register_path", str(plugin), *more])
+    return [json.loads(line) for line in (out / "completions.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(plugin, toys, tmp_path_factory):
+    """(rows by id, answers as (id, text, reward), the folder) of a training with a negative among the prompts."""
+    from swift.rewards import orms
+
+    from groundswift.swift_plugins.grounding.rewards import DetectionF1
+
+    out = tmp_path_factory.mktemp("grpo")
+    rows = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()][:3]
+    empty = detection(noise(out / "empty.png", (112, 112)), [], [], rows[0]["messages"][0]["content"])
+    rows.append(empty | {"sample_id": 1000, "size_wh": [112, 112]})
+    answers = []
+
+    class Noting(DetectionF1):
+        """The reward, which notes what it was asked and what it said."""
+
+        def __call__(self, completions, **columns):
+            rewards = super().__call__(completions, **columns)
+            answers.extend(zip(columns["sample_id"], completions, rewards, strict=True))
+            return rewards
+
+    words = ("--reward_funcs", "detection_f1", "--max_completion_length", "160")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(orms, "detection_f1", Noting)
+        logged = grpo(plugin, written(out / "rows.jsonl", rows), out / "out", *words)
+    written_down = [pair for entry in logged[:2] for pair in zip(entry["completion"], entry["Noting"], strict=True)]
+    assert written_down == [(text, pytest.approx(reward)) for _, text, reward in answers]
+    return {row["sample_id"]: row for row in rows}, answers, out / "out"
+
+
+def test_the_logged_rewards_are_the_evaluators_numbers_of_the_same_answers(trained, toys, tmp_path):
+    """By the command, over files: one result row for each answer, and for each the truth of its image."""
+    rows, answers = trained[0], [(trained[0][sample_id], text, reward) for sample_id, text, reward in trained[1]]
+    assert {sample_id for sample_id, _, _ in trained[1]} == set(rows)
+    truth = json.loads((toys / "annotations.json").read_text())
+    written_labels = {located.label for _, text, _ in answers for located in parse(text, "qwen2_vl").objects if located.label}
+    names = {category["name"]: category["id"] for category in truth["categories"]}
+    names |= {label: len(names) + number for number, label in enumerate(sorted(written_labels - set(names)), 1)}
+    categories = [{"id": number, "name": name} for name, number in names.items()]
+    images, annotations, result = [], [], []
+    for number, (row, text, _) in enumerate(answers, 1):
+        images.append({"id": number, "file_name": f"{number}.png", "width": row["size_wh"][0], "height": row["size_wh"][1]})
+        for label, (x1, y1, x2, y2) in zip(row["objects"]["ref"], row["objects"]["bbox"], strict=True):
+            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
+            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": names[label], **box})
+        result.append({"response": text, "sample_id": number, "size_wh": row["size_wh"]})
+    (tmp_path / "truth.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    command = ["eval", "coco-map", str(written(tmp_path / "result.jsonl", result)), "--gt", str(tmp_path / "truth.json")]
+    done = CliRunner().invoke(main, [*command, "--family", "qwen2_vl", "--out", str(tmp_path / "scored")])
+    assert done.exit_code == 0, done.output
+    from groundswift.eval.run_check import read_run
+
+    found = {image.image_id: image.f1 for image in read_run(tmp_path / "scored").images}
+    compared = 0
+    for number, (row, text, reward) in enumerate(answers, 1):
+        if row["objects"]["bbox"]:
+            assert reward == pytest.approx(found[number], abs=1e-6), text
+            compared += 1
+        else:  # stricter than the report, which drops boxes without a label and has no word for an unreadable answer
+            answer = parse(text, "qwen2_vl")
+            assert reward == float(answer.status in ("ok", "empty") and not answer.objects), text
+    assert compared >= 8
+    assert len({round(reward, 3) for _, _, reward in answers}) > 1, "rewards that are all the same train nothing"
+
+
+def test_the_rewards_move_the_weights(trained):
+    steps = [json.loads(line) for line in (trained[2] / "logging.jsonl").read_text().splitlines()]
+    steps = [step for step in steps if "grad_norm" in step]
+    assert len(steps) == 2
+    assert any(step["grad_norm"] > 0 for step in steps)
+    assert all(0 <= step["rewards/Noting/mean"] <= 1 for step in steps)
+
+
+TEXT = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "A cat."}]
+UNDEFINED = {
+    "points": ({"objects": {"ref": ["cat"], "bbox": [[10, 20]]}}, "1 with points"),
+    "text": (
+        {"objects": None, "messages": [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "A cat."}]},
+        "no boxes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNDEFINED)
+def test_rows_that_no_reward_is_defined_for_are_refused_before_the_first_step(plugin, tmp_path, name):
+    change, message = UNDEFINED[name]
+    rows = rows_of(tmp_path, 4)
+    rows[2].update(change)
+    with pytest.raises(GroundswiftError, match=f"detection_f1 is not defined for 1 of 4 rows .*{message}"):
+        grpo(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out", "--reward_funcs", "detection_f1")
+
+
+def test_a_reward_without_a_grounding_template_says_so(plugin, monkeypatch):
+    from groundswift.swift_plugins.grounding import rewards
+
+    monkeypatch.setattr(rewards, "_rules", [])
+    with pytest.raises(GroundswiftError, match="--reward_funcs detection_f1_mean needs a grounding template"):
+        rewards.DetectionF1Mean()(["None"])
+
+
+GROUPED = {"ref": ["cat", "dog"], "bbox": [[10, 7, 50, 63], [60, 7, 90, 63], [20, 20, 40, 40]]}
+
+
+def test_true_boxes_are_paired_with_their_labels_by_the_true_answer(plugin, zoo, pictures):
+    """Two boxes of one label: the numbers of labels and boxes differ, and the generated answer says nothing about which is whose."""
+    from groundswift.swift_plugins.grounding import rewards
+
+    rewards.note_rules(zoo["qwen2_vl"])
+    row = detection(pictures((112, 84)), ["cat", "dog"], GROUPED["bbox"][:2]) | {"objects": GROUPED}
+    true_answer = "<ref-object><bbox><bbox><ref-object><bbox>"
+    generated = [row["messages"][0], {"role": "assistant", "content": "anything"}]
+    truth = rewards.truth_of(row | {"messages": generated, "true_answer": true_answer})
+    assert list(zip(truth.labels, truth.boxes_xyxy_px, strict=True)) == list(zip(["cat", "cat", "dog"], GROUPED["bbox"], strict=True))
+
+
+def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_path):
+    """Rejection sampling: of eight answers and the true one, what is kept is no worse than what is rejected."""
+    from swift import sampling_main
+
+    from groundswift.swift_plugins.grounding import rewards
+
+    data = tmp_path / "rows.jsonl"
+    rows = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()][:3]
+    written(data, rows)
+    sampling_main(
+        [*MODEL[:6], "--torch_dtype", "float32", "--custom_register_path", str(plugin), "--dataset", str(data), "--max_new_tokens", "160"]
+        + ["--sampler_engine", "transformers", "--num_return_sequences", "8", "--orm_model", "detection_f1", "--temperature", "2"]
+        + ["--n_best_to_keep", "2", "--output_dir", str(tmp_path / "out"), "--output_file", "kept.jsonl"]
+    )
+    kept = [json.loads(line) for line in (tmp_path / "out" / "kept.jsonl").read_text(encoding="utf-8").splitlines()]
+    by_id = {row["sample_id"]: row for row in rows}
+    assert kept
+    reward = rewards.DetectionF1()
+    for row in kept:
+        source = by_id[row["sample_id"]]
+        truth = rewards.truth_of(source | {"true_answer": source["messages"][-1]["content"]})
+        best, worst = row["messages"][-1]["content"], row["rejected_response"]
+        assert best != source["messages"][-1]["content"], "the true answer, which is no sample of the model's"
+        score = reward.score(best, truth, cut=False)
+        assert score > 0
+        assert score >= reward.score(worst, truth, cut=False)
+
+
+def test_the_true_answer_is_neither_kept_nor_rejected(plugin, zoo, pictures):
+    """swift adds it to the sampled answers as the last one."""
+    from swift.infer_engine import InferRequest
+
+    from groundswift.swift_plugins.grounding import rewards
+
+    rewards.note_rules(zoo["qwen2_vl"])
+    row = detection(pictures((200, 100)), ["cat"], [[20, 10, 100, 50]])
+    right = "<|object_ref_start|>cat<|object_ref_end|><|box_start|>(100,100),(500,500)<|box_end|>"
+    texts = ["None", right, "(((", "<ref-object><bbox>"]
+    requests = [InferRequest(**(row | {"messages": [row["messages"][0], {"role": "assistant", "content": text}]})) for text in texts]
+    assert rewards.DetectionF1()(requests, ground_truths=["<ref-object><bbox>"] * 4) == [0, 1, 0, 0]
+    assert rewards.DetectionF1()(requests[1:2] * 2 + requests[3:], ground_truths=["<ref-object><bbox>"] * 3) == [1, 1, 1]

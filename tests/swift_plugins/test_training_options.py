@@ -1,0 +1,133 @@
+"""Options that swift takes and that end a run later, or train something else: refused or told while they are parsed, by real commands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from tiny_run import rows_of, sft, written
+
+from groundswift.errors import GroundswiftError
+
+FROZEN = ("--freeze_llm", "true", "--freeze_vit", "true", "--freeze_aligner", "true")
+ANSWERS = ("--predict_with_generate", "true", "--eval_strategy", "steps", "--eval_steps", "1", "--max_new_tokens", "8")
+
+
+@pytest.fixture
+def data(tmp_path):
+    return written(tmp_path / "rows.jsonl", rows_of(tmp_path, 4))
+
+
+REFUSED = {
+    "a metric with a slip": (("--eval_metric", "coco_mpa"), r"--eval_metric coco_mpa: did you mean coco_map\? Known: "),
+    "a metric that is nowhere": (("--eval_metric", "zzz"), "--eval_metric zzz: expected one of acc, coco_map"),
+    "a metric that needs answers": (("--eval_metric", "coco_map"), "add --predict_with_generate true"),
+    "swift's default metric": (ANSWERS, "without --eval_metric takes swift's text metric nlg.*expected --eval_metric coco_map"),
+    "everything frozen, LoRA": (FROZEN, "are all true: nothing is trained. Set at least one of them to false, or name the layers"),
+    "everything frozen, full": ((*FROZEN, "--tuner_type", "full"), "are all true: nothing is trained. Set at least one of them to false$"),
+    "every weight frozen by its name": (
+        ("--tuner_type", "full", "--freeze_parameters", "model", "lm_head"),
+        "every weight of the model is frozen: nothing would be trained",
+    ),
+}
+
+
+SCORED = (*ANSWERS, "--eval_metric", "coco_map", "--metric_for_best_model")
+REFUSED |= {
+    "a best number that is not logged": (
+        (*SCORED, "acc_iou50"),
+        "--metric_for_best_model acc_iou50 will not be logged.*expected one of AP, ",
+    ),
+    "the most faults": ((*SCORED, "unreadable"), "unreadable is a count of faults.*expected --greater_is_better false"),
+    "the lowest AP": ((*SCORED, "eval_AP", "--greater_is_better", "false"), "AP is better when it is greater; expected .* true"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_in_words_before_the_first_step(plugin, data, tmp_path, monkeypatch, name):
+    words, message = REFUSED[name]
+    monkeypatch.setattr("groundswift.swift_plugins.grounding.run_checks.training_options.find_spec", lambda name: None)
+    with pytest.raises(GroundswiftError, match=message):
+        sft(plugin, data, tmp_path / "out", "--val_dataset", str(data), *words)
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+def test_the_default_of_the_best_metric_is_refused_with_a_metric_that_does_not_log_it(plugin, data, tmp_path, monkeypatch):
+    from swift.metrics import eval_metrics_map
+
+    monkeypatch.setitem(eval_metrics_map, "mine", object)
+    with pytest.raises(GroundswiftError, match="rouge-l is swift's default, and --eval_metric mine does not log it"):
+        sft(plugin, data, tmp_path / "out", "--val_dataset", str(data), "--eval_metric", "mine", *ANSWERS)
+
+
+def test_our_metric_chooses_the_best_checkpoint_by_itself(plugin, data, tmp_path):
+    words = ("--eval_metric", "coco_map", *ANSWERS, "--save_steps", "1", "--load_best_model_at_end", "true")
+    sft(plugin, data, tmp_path / "out", "--val_dataset", str(data), *words)
+    saved = json.loads((tmp_path / "out" / "checkpoint-1" / "args.json").read_text())
+    state = json.loads((tmp_path / "out" / "checkpoint-1" / "trainer_state.json").read_text())
+    assert saved["metric_for_best_model"] == "rouge-l", "what was parsed"
+    assert state["best_metric"] == next(entry["eval_AP"] for entry in state["log_history"] if "eval_AP" in entry)
+
+
+TOLD = {
+    "a tower without its merger": (
+        ("--freeze_vit", "false"),
+        "--freeze_aligner true keeps model.visual.merger behind it frozen. To train both, add --freeze_aligner false [merger-frozen]",
+    ),
+    "truncation": (
+        ("--truncation_strategy", "right", "--max_length", "1000"),
+        "would cut boxes: rows with boxes of more than 1000 tokens (--max_length) are not cut",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_it_is_told_and_trained(plugin, data, tmp_path, warned, name):
+    words, message = TOLD[name]
+    assert sft(plugin, data, tmp_path / "out", *words)[0]["loss"] > 0
+    assert [line for line in warned if message in line], warned
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--freeze_vit", "false", "--freeze_aligner", "false"), ("--freeze_llm", "true", "--freeze_aligner", "false")]
+)
+def test_what_is_usual_is_not_told(plugin, data, tmp_path, warned, words):
+    sft(plugin, data, tmp_path / "out", *words)
+    assert not [line for line in warned if "merger-frozen" in line or "nothing" in line]
+
+
+def test_32_bit_weights_are_trained_in_32_bits_on_a_cpu(plugin, data, tmp_path):
+    sft(plugin, data, tmp_path / "out", "--save_steps", "1", base=["--torch_dtype", "float32"])
+    saved = json.loads((tmp_path / "out" / "checkpoint-1" / "args.json").read_text())
+    assert (saved["fp16"], saved["bf16"]) == (False, False)
+
+
+def test_bf16_runs_on_a_cpu_without_being_told_of_it(plugin, data, tmp_path):
+    assert sft(plugin, data, tmp_path / "out", "--save_steps", "1", base=["--torch_dtype", "bfloat16"])[0]["loss"] > 0
+    saved = json.loads((tmp_path / "out" / "checkpoint-1" / "args.json").read_text())
+    assert (saved["bf16"], saved["use_cpu"]) == (True, True)
+
+
+HALF = {
+    ("float32", True, False): "--fp16 true on a CPU: 16-bit arithmetic without a loss scale",
+    ("float16", None, False): "--torch_dtype float16 on a CPU: 16-bit arithmetic without a loss scale",
+    ("float32", None, True): "--torch_dtype float32 trains 32-bit weights with fp16 arithmetic, which swift sets",
+    ("float16", None, True): None,
+    ("bfloat16", None, True): None,
+    ("float32", False, False): None,
+}
+
+
+@pytest.mark.parametrize(("dtype", "typed", "accelerator"), HALF)
+def test_what_swift_makes_of_the_type_of_the_weights_is_said(plugin, monkeypatch, warned, dtype, typed, accelerator):
+    """By swift's own method, on arguments of which it reads these alone; an accelerator is not at hand here."""
+    from types import SimpleNamespace
+
+    from swift.arguments.base_args.model_args import ModelArguments
+
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerator)
+    args = SimpleNamespace(torch_dtype=getattr(torch, dtype), fp16=typed, bf16=None, use_cpu=False)
+    ModelArguments._init_mixed_precision(args)
+    message = HALF[dtype, typed, accelerator]
+    assert [message in line for line in warned] == ([True] if message else []), warned
