@@ -103,6 +103,7 @@ def test_two_processes_evaluate_as_one(plugin, toys, tmp_path):
     alone = trained(plugin, toys / "toys.jsonl", tmp_path / "val.jsonl", tmp_path / "alone")
     files = ["--dataset", str(toys / "toys.jsonl"), "--val_dataset", str(tmp_path / "val.jsonl"), "--output_dir", "two"]
     environment = {**os.environ, "NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MASTER_ADDR": "127.0.0.1"}
+    environment["GROUNDSWIFT_EVAL_TOKENS"] = ""
     with socket.socket() as free:  # two such tests at once would meet at torch's default port
         free.bind(("127.0.0.1", 0))
         environment["MASTER_PORT"] = str(free.getsockname()[1])
