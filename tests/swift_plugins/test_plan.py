@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,34 @@ def test_a_recipe_prints_its_command_and_runs_nothing(tmp_path, monkeypatch):
     assert made["minutes"] == pytest.approx(471 * 2 / 60)
     assert (made["image_tokens"]["limit_lowest"], made["image_tokens"]["limit_highest"]) == (1024, 2048)
     assert any("Set NPROC_PER_NODE=4" in note for note in made["notes"])
+    assert not (tmp_path / "run").exists()
+
+
+TRAINING_RECIPES = [path for path in sorted(RECIPES.glob("*/*.sh")) if not path.name.startswith("_")]
+
+
+def test_every_recipe_that_trains_has_steps(monkeypatch, tmp_path):
+    """Recipes that train nothing, or by Megatron, are named as such; swift's own parser takes the options of all others."""
+    from groundswift.errors import GroundswiftError
+    from groundswift.swift_plugins.tools.plan.data import parts_of
+    from groundswift.swift_plugins.tools.plan.plan import Plan, plan_steps
+    from groundswift.swift_plugins.tools.plan.settings import read_settings
+
+    monkeypatch.setenv("OUT", str(tmp_path / "run"))
+    planned_recipes, refused = 0, {}
+    for path in TRAINING_RECIPES:
+        try:
+            settings = read_settings(read_training(path, ["--seed", "7"], 4), {}, 4)
+        except GroundswiftError as error:
+            refused[path.name] = str(error)
+            continue
+        made = Plan(parts_of(settings.options.dataset, settings.options.cached_dataset, settings.split_ratio(), [1000]))
+        plan_steps(made, settings)
+        assert settings.options.seed == 7, path
+        assert made.total_steps or any("--packing" in note for note in made.notes), path
+        planned_recipes += 1
+    assert planned_recipes > 10
+    assert not {name: text for name, text in refused.items() if not re.search("no swift sft, pt or rlhf command|megatron sft", text)}
     assert not (tmp_path / "run").exists()
 
 
