@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -215,7 +217,8 @@ def test_words_are_quoted_as_bash_prints_them():
         ("train.json", "{", [], "train.json: Expecting property name"),
         ("train.sh", "echo hello\n", [], "no swift sft, pt or rlhf command"),
         ("train.sh", "megatron sft --x 1\n", [], "megatron sft: its parallelism is not planned"),
-        ("train.sh", "swift sft --dataset a --sft_type lora\n", [], "swift sft has no option --sft_type"),
+        ("train.sh", "swift sft --dataset a --sft_type lora\n", [], "swift sft has no option --sft_type; `groundswift migrate` translates"),
+        ("train.sh", "swift sft --dataset a --lora_ranks 8\n", [], "swift sft has no option --lora_ranks; close are --lora_rank"),
         ("train.sh", "swift sft --dataset a --lora_rank many\n", [], "invalid int value: 'many'"),
         ("train.sh", "swift sft --model a\n", [], "no --dataset"),
         ("train.sh", "swift sft --dataset ./a.jsonl\n", [], "./a.jsonl: no such file"),
@@ -269,3 +272,11 @@ def test_what_is_not_known_is_named(tmp_path):
     assert "steps           not known" in done.output
     assert "--packing joins as many rows as fit" in done.output
     assert "time            not measured" in done.output
+
+
+def test_help_and_a_wrong_path_load_no_torch(tmp_path):
+    code = "import sys; from groundswift.cli import main; main(sys.argv[1:], standalone_mode=False)\n"
+    code += "print({'torch', 'swift'} & set(sys.modules))"
+    for words in (["plan", "--help"], ["plan", str(tmp_path / "none.sh")]):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+        assert done.stdout.rstrip().endswith("set()"), done.stdout + done.stderr
