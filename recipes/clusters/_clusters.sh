@@ -5,7 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 TRAIN=${TRAIN:-}                 # rows to train on; the same path on every machine
 VAL=${VAL:-}                     # rows to validate on
 NNODES=${NNODES:-2}              # number of machines
-NODE_RANK=${NODE_RANK:-0}        # of this machine: 0, 1, ... NNODES - 1
+NODE_RANK=${NODE_RANK:-${SLURM_NODEID:-0}} # of this machine: 0, 1, ... NNODES - 1
 MASTER_ADDR=${MASTER_ADDR:-}     # address of machine 0 that the others reach
 MASTER_PORT=${MASTER_PORT:-29500} # a free port of machine 0
 DDP_TIMEOUT=${DDP_TIMEOUT:-1800} # seconds to wait for a process that hangs; swift alone waits 208 days
@@ -15,7 +15,7 @@ NPROC_PER_NODE=${NPROC_PER_NODE:-$GPUS} # processes on each machine, one a GPU
 
 need swift groundswift python
 [[ $NNODES =~ ^[1-9][0-9]*$ ]] || stop "NNODES=$NNODES: expected the number of machines"
-[[ $NODE_RANK =~ ^[0-9]+$ && $NODE_RANK -lt $NNODES ]] || stop "NODE_RANK=$NODE_RANK: expected 0 to $((NNODES - 1)) for NNODES=$NNODES"
+[[ $NODE_RANK =~ ^[0-9]+$ ]] || stop "NODE_RANK=$NODE_RANK: expected the number of this machine, 0 for the first"
 [[ $DDP_TIMEOUT =~ ^[1-9][0-9]*$ ]] || stop "DDP_TIMEOUT=$DDP_TIMEOUT: expected seconds"
 
 # need_rows: the rows that every machine reads.
@@ -53,6 +53,7 @@ checkpoint_to_resume() {
 
 # join_machines: export where machine 0 is. torchrun gets it from `swift` by these variables alone.
 join_machines() {
+  [ "$NODE_RANK" -lt "$NNODES" ] || stop "NODE_RANK=$NODE_RANK: expected 0 to $((NNODES - 1)), as there are $NNODES machines"
   [ -n "$MASTER_ADDR$DRY_RUN" ] || [ "$NNODES" -eq 1 ] || stop "MASTER_ADDR is not set: the address of machine 0 that the others reach"
   export NNODES NODE_RANK NPROC_PER_NODE MASTER_PORT MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
 }

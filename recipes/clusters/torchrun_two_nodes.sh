@@ -21,6 +21,7 @@ need_rows
 join_machines
 open_run
 
+# Without --dataloader_persistent_workers false a resumed run draws other dropout masks from the next epoch on than one that never stopped.
 step "fine-tune on machine $NODE_RANK of $NNODES"
 run swift sft --model "$MODEL" --model_type qwen2_5_vl --template qwen2_5_vl_grounding --custom_register_path "$PLUGIN" \
   --dataset "$TRAIN" --val_dataset "$VAL" \
@@ -29,4 +30,5 @@ run swift sft --model "$MODEL" --model_type qwen2_5_vl --template qwen2_5_vl_gro
   --per_device_train_batch_size 1 --gradient_accumulation_steps 1 --gradient_checkpointing true --max_length 8192 \
   --eval_strategy epoch --save_strategy steps --save_steps "$SAVE_STEPS" --save_total_limit 3 --logging_steps 5 \
   --predict_with_generate true --eval_metric coco_map --metric_for_best_model AP --max_new_tokens "$MAX_NEW_TOKENS" --per_device_eval_batch_size 4 \
-  --ddp_timeout "$DDP_TIMEOUT" --dataloader_num_workers 4 --output_dir "$OUT/train" --add_version false "${RESUMED[@]}" "$@"
+  --ddp_timeout "$DDP_TIMEOUT" --dataloader_num_workers 4 --dataloader_persistent_workers false \
+  --output_dir "$OUT/train" --add_version false "${RESUMED[@]}" "$@"

@@ -1,12 +1,14 @@
 """A plugin for swift, `--external_plugins checksums.py --callbacks checksums`: what each rank holds, and a rank that hangs.
 
 Written to the folder CHECKSUMS: `START-rankN.json` and `STEP-rankN.json` after each optimizer step, the digest of each trainable parameter
-of this process. With HANG_AT=STEP and HANG_RANK=N in the environment, rank N never leaves that step.
+of this process. With HANG_AT=STEP and HANG_RANK=N in the environment, rank N never leaves that step; with KILL_AT and KILL_RANK it dies,
+once.
 """
 
 import hashlib
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -20,7 +22,12 @@ class Checksums(TrainerCallback):
 
     def on_step_end(self, args, state, control, model, **kwargs) -> None:
         self.write(str(state.global_step), model)
-        if (os.environ.get("HANG_AT"), os.environ.get("HANG_RANK")) == (str(state.global_step), os.environ.get("RANK")):
+        here = (str(state.global_step), os.environ.get("RANK"))
+        killed = Path(os.environ["CHECKSUMS"], "killed")
+        if (os.environ.get("KILL_AT"), os.environ.get("KILL_RANK")) == here and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (os.environ.get("HANG_AT"), os.environ.get("HANG_RANK")) == here:
             Path(os.environ["CHECKSUMS"], "hanging").touch()
             time.sleep(3600)
 

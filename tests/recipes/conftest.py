@@ -18,6 +18,7 @@ from tiny_data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+SLURM = Path(__file__).with_name("slurm")  # stand-ins for sbatch, srun and scontrol
 SMALL = {  # variables that recipes share; those that a head names are added
     "EPOCHS": "1",
     "MAX_NEW_TOKENS": "16",
@@ -100,7 +101,7 @@ class Kitchen:
     def environment(self, out: Path, **variables: str) -> dict[str, str]:
         data = {"TRAIN": "@train", "VAL": "@test", "GT": "@gt", "IMAGES": "@images"}
         own = {name: self.resolved(value, out) for name, value in {**data, **SMALL, **variables}.items()}
-        path = f"{self.swift}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join(map(str, (self.swift, SLURM, BIN, os.environ["PATH"])))
         return {**os.environ, **own, "OUT": str(out), "PATH": path}
 
     def run(self, name: str, out: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:

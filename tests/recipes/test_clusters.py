@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ON_CPU, ROOT
+from conftest import BIN, ON_CPU, ROOT
 
-pytestmark = pytest.mark.recipes
+pytestmark = [pytest.mark.recipes, pytest.mark.timeout(1800)]
 
 TORCHRUN = "clusters/torchrun_two_nodes.sh"
 TINY = {"MODEL": "@qwen2_5_vl", "NNODES": "2", "NPROC_PER_NODE": "1", "SAVE_STEPS": "2", "MASTER_ADDR": "127.0.0.1"}
@@ -27,6 +30,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL to a process and all that it has started."""
+    with suppress(psutil.NoSuchProcess):
+        whole = psutil.Process(pid)
+        for process in [*whole.children(recursive=True), whole]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 class Machines:
@@ -57,11 +69,7 @@ class Machines:
 
     def kill(self, rank: int) -> None:
         """SIGKILL to every process of one machine, as when its power fails."""
-        with suppress(psutil.NoSuchProcess):
-            whole = psutil.Process(self.processes[rank].pid)
-            for process in [whole, *whole.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+        kill_tree(self.processes[rank].pid)
         self.processes[rank].wait(30)
 
     def until(self, path: Path, seconds: float = 180) -> None:
@@ -137,3 +145,64 @@ def test_a_machine_that_hangs_is_waited_for_no_longer_than_ddp_timeout(kitchen, 
         assert machines.wait(0, 90) != 0
         assert time.monotonic() - began > 10
         assert machines.processes[1].poll() is None or machines.processes[1].returncode != 0
+
+
+def run_with_a_kill(kitchen, recipe: str, out: Path, **variables: str) -> tuple[str, list[dict[str, str]]]:
+    """Run a recipe whose second rank dies once, at step 3 -> (what it printed, digests after the last step on each rank)."""
+    folder = out.parent / f"{out.name}-checksums"
+    folder.mkdir()
+    variables = {**TINY, "MASTER_ADDR": "", "CHECKSUMS": str(folder), "KILL_AT": "3", "KILL_RANK": "1", **variables}
+    done = kitchen.run(recipe, out, *WORDS, *PLUGIN, **variables)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert (folder / "killed").exists()
+    assert (folder / "start2-rank1.json").exists()  # resumed from step 2
+    return done.stdout, [json.loads((folder / f"{STEPS}-rank{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_a_slurm_job_is_requeued_and_resumes_to_the_same_weights(kitchen, tmp_path, uninterrupted):
+    out = tmp_path / "out"
+    printed, last = run_with_a_kill(kitchen, "clusters/slurm.sh", out, GRES="none", MASTER_PORT=str(free_port()))
+    assert "Submitted batch job" in printed
+    assert "requeued, restart 1 of 3" in (tmp_path / "out-slurm.txt").read_text()
+    assert last == uninterrupted.trained(str(STEPS))
+    assert json.loads((out / "train" / "args.json").read_text())["global_world_size"] == 2
+
+
+@pytest.fixture
+def ray_cluster() -> Iterator[dict[str, str]]:
+    """Two Ray machines of one CPU each on this one, as `ray start` makes them; what a client needs in its environment."""
+    address = f"127.0.0.1:{free_port()}"
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    everywhere = ["--num-cpus=1", "--num-gpus=0", "--disable-usage-stats", "--block", "--object-store-memory=100000000"]
+    started = []
+    try:
+        for role in (["--head", f"--port={address.partition(':')[2]}", "--include-dashboard=false"], [f"--address={address}"]):
+            command = [str(BIN / "ray"), "start", *role, *everywhere]
+            own = {**os.environ, **access, "OMP_NUM_THREADS": "1"}
+            started.append(subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            wait_for_port(int(address.partition(":")[2]))
+        yield {**access, "RAY_ADDRESS": address}
+    finally:
+        for process in started[::-1]:
+            whole = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            for each in (process, *whole):
+                kill_tree(each.pid)
+
+
+def wait_for_port(port: int, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"nothing listens on port {port} after {seconds} s")
+
+
+def test_a_ray_cluster_of_two_machines_restarts_and_resumes_to_the_same_weights(kitchen, tmp_path, uninterrupted, ray_cluster):
+    printed, last = run_with_a_kill(kitchen, "clusters/ray.sh", tmp_path / "out", RESOURCES="CPU=1", **ray_cluster)
+    assert "restart 1 of 3" in printed
+    assert "[machine 1]" in printed
+    assert last == uninterrupted.trained(str(STEPS))

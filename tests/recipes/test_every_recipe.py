@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from conftest import Kitchen, inventory, parse_tiny
+from moved import moved, of_vit
 from safetensors import safe_open
 
 HEADS = inventory.read_heads()
@@ -41,6 +42,9 @@ def check_outputs(kitchen: Kitchen, name: str, out: Path, done: CompletedProcess
         assert bool(list((out / "train").glob("checkpoint-*/global_step*"))) == ("--deepspeed" in script)
         assert (checkpoints[-1].parent / "adapter_model.safetensors").exists() == ("--tuner_type lora" in script)
         check_whole_modules(script, checkpoints[-1].parent)
+        if "--tuner_type full --freeze_vit true" in script:
+            changes = moved(Path(kitchen.resolved(re.search(r"MODEL=(@\w+)", script)[1], out)), checkpoints[-1].parent)
+            assert [name for name, has_moved in changes.items() if has_moved and of_vit(name)] == []
     if "score_" in script:
         answers = (out / "result.jsonl").read_text(encoding="utf-8").splitlines()
         if "_text_answers.sh" in script:

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
-
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 6
 OBJECT = " <ref-object><bbox>"
@@ -61,18 +59,6 @@ def conversations(folder: Path, name: str, question: str, answer: str, boxes: in
     return path
 
 
-def prompts(folder: Path) -> Path:
-    """The rows to train on, and one whose image has no object."""
-    path, rows = folder / "prompts.jsonl", coco_rows(folder, "train").read_text(encoding="utf-8").splitlines()
-    empty = json.loads(rows[0])
-    image = folder / "empty.png"
-    Image.new("RGB", tuple(empty["size_wh"]), (230, 230, 240)).save(image)
-    empty |= {"sample_id": 1000, "images": [str(image)], "objects": {"ref": [], "bbox": []}}
-    empty["messages"][-1]["content"] = "None"
-    path.write_text("\n".join([*rows, json.dumps(empty)]) + "\n", encoding="utf-8")
-    return path
-
-
 def referring(folder: Path) -> Path:
     """Rows of one bare box an answer."""
     return conversations(folder, "find", "<image>Find <ref-object>.", "<bbox>", boxes=1)
@@ -121,14 +107,21 @@ def hub(folder: Path) -> Path:
     return root
 
 
+def hostfile(folder: Path) -> Path:
+    """A hostfile of DeepSpeed: this machine with two processes."""
+    path = folder / "hostfile"
+    path.write_text("localhost slots=2\n")
+    return path
+
+
 DATA: dict[str, Callable[[Path], Path]] = {
     "train": lambda folder: coco_rows(folder, "train"),
     "test": lambda folder: coco_rows(folder, "test"),
     "gt": ground_truth,
     "images": images,
     "image": lambda folder: sorted(images(folder).iterdir())[0],
-    "prompts": prompts,
     "referring": referring,
     "unified": unified,
     "hub": hub,
+    "hostfile": hostfile,
 }
