@@ -57,6 +57,7 @@ bench: install ## the measured claims, each beside the usual way
 	python benchmarks/eval_map.py
 	python benchmarks/parse.py
 	python benchmarks/convert.py
+	python benchmarks/training.py
 
 fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share of broken sources through every other command
 	$(ADD) '.[fuzz]'

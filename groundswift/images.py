@@ -3,6 +3,9 @@
 A picture is a local file, an address (see `storage`), or bytes. One whose header states more pixels than GROUNDSWIFT_MAX_IMAGE_PIXELS
 (default 178,956,970, where Pillow stops too: about 0.7 GB decoded) is an error and is never decoded; so is one whose file is too short
 to hold them. A higher limit raises Pillow's own for the whole process.
+
+A JPEG that will be resized to less than a third of its size can be decoded at a half, a quarter or an eighth of it (`OpenedImage.decode`),
+which libjpeg does in the frequency domain.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from .errors import GroundswiftError, fault
@@ -32,12 +36,16 @@ MOST_PX_IN_A_BYTE = {  # what the best compression of a format comes to; others 
     "PNG": 8 * 1032,  # pixels of one bit, times the limit of deflate
     "JPEG": 4 * 8 * 64,  # a bit for a block of 64, times subsampling
 }
+REDUCED_SCALES = (8, 4, 2)  # by which libjpeg divides the sides of an image while it decodes
+REDUCED_MARGIN = (
+    1.5  # a reduced image is at least this many times as wide and high as needed: then it differs less than a JPEG of quality 90
+)
 PILLOW_WARNING = ("ignore", None, Image.DecompressionBombWarning, None, 0)  # as it stands among the filters
 
 
-def _opened(source: str | Path | bytes) -> Image.Image:
+def _opened(source: str | Path | bytes, name: str | Path = "") -> Image.Image:
     """A picture whose header has been read, and whose pixels are safe to decode."""
-    name, limit = _name(source), most_pixels()
+    name, limit = name or _name(source), most_pixels()
     data = BytesIO(source) if isinstance(source, bytes) else local_copy(source)
     try:
         length = len(source) if isinstance(source, bytes) else regular_size(data)
@@ -93,13 +101,13 @@ def _at_most(limit: int) -> str:
     return f"at most {limit} px in all; GROUNDSWIFT_MAX_IMAGE_PIXELS sets another limit"
 
 
-def _read(source: str | Path | bytes, reader: Callable[[Image.Image], Result], image: Image.Image) -> Result:
+def _read(name: str | Path, reader: Callable[[Image.Image], Result], image: Image.Image) -> Result:
     try:
         return reader(image)
     except GroundswiftError as error:
-        raise fault(_name(source), str(error)) from None
+        raise fault(name, str(error)) from None
     except Exception as error:  # Pillow's decoders raise many kinds
-        raise fault(_name(source), f"broken image ({type(error).__name__}: {error})") from None
+        raise fault(name, f"broken image ({type(error).__name__}: {error})") from None
 
 
 def _name(source: str | Path | bytes) -> str | Path:
@@ -125,9 +133,12 @@ def read_size_wh(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
     Raises GroundswiftError where the file is missing or no image.
     """
     with _opened(source) as image:
-        width, height = _read(source, stored_size_wh, image)
-        orientation = _read(source, orientation_of, image)
-    return ((height, width) if orientation in TURNED else (width, height)), orientation
+        return _size_and_orientation(_name(source), image)
+
+
+def _size_and_orientation(name: str | Path, image: Image.Image) -> tuple[tuple[int, int], int]:
+    size_wh, orientation = _read(name, stored_size_wh, image), _read(name, orientation_of, image)
+    return (size_wh[::-1] if orientation in TURNED else size_wh), orientation
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -153,4 +164,47 @@ def padded_to_square(image: Image.Image, colour: tuple[int, int, int]) -> Image.
 def open_image(source: str | Path | bytes) -> Image.Image:
     """Decode a file or its bytes into an upright RGB picture. Raises GroundswiftError where it is missing or broken."""
     with _opened(source) as image:
-        return _read(source, upright, image)
+        return _read(_name(source), upright, image)
+
+
+class OpenedImage:
+    """An image of which only the header has been read. `size_wh`: (width, height) in px, EXIF orientation applied.
+
+    `name`: of the source in errors, for bytes. Raises GroundswiftError where the file is missing or not an image.
+    """
+
+    def __init__(self, source: str | Path | bytes, name: str | Path = "") -> None:
+        self._source, self._name = source, name or _name(source)
+        self._image: Image.Image | None = _opened(source, self._name)
+        self.size_wh, self._orientation = _size_and_orientation(self._name, self._image)
+
+    def decode(self, needed_wh: tuple[int, int] | None = None) -> Image.Image:
+        """The upright RGB image. Raises GroundswiftError where it is broken.
+
+        `needed_wh`: the size in px that it will be resized to. A JPEG may then come smaller than `size_wh`: both of its sides divided by
+        2, 4 or 8 without a remainder, and at least REDUCED_MARGIN times as long as needed.
+        """
+        image, self._image = self._image or _opened(self._source, self._name), None  # a second call opens the file again
+        with image:
+            if needed_wh is not None:
+                reduce_decoding(image, needed_wh[::-1] if self._orientation in TURNED else needed_wh)
+            return _read(self._name, upright, image)
+
+
+def reduce_decoding(image: Image.Image, needed_wh: tuple[int, int]) -> None:
+    """Let an image that has not been decoded be decoded at reduced size; `needed_wh` in px as stored. JPEG in RGB or grey only."""
+    if isinstance(image, JpegImageFile) and image.mode in ("RGB", "L"):
+        scale = reduced_scale(image.size, needed_wh)
+        if scale > 1:
+            image.draft(None, (image.width // scale, image.height // scale))
+
+
+def reduced_scale(size_wh: tuple[int, int], needed_wh: tuple[int, int]) -> int:
+    """The largest of 8, 4 and 2 that divides both sides and leaves REDUCED_MARGIN times what is needed; 1 where none does.
+
+    A side with a remainder would be rounded up by libjpeg, and the whole image stretched by up to a pixel.
+    """
+    for scale in REDUCED_SCALES:
+        if all(side % scale == 0 and side // scale >= REDUCED_MARGIN * need for side, need in zip(size_wh, needed_wh, strict=True)):
+            return scale
+    return 1

@@ -27,7 +27,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a run had in force. `limits` are areas in px, whole tokens and no defaults left out; `template` is swift's name of it.
 
     `versions`: of the libraries that make the model's input, by name. `data_files`: of a training, the fingerprint of each local file that
-    it reads, by absolute path. `format`: of this file; readers refuse a later one.
+    it reads, by absolute path. `pixels`: "exact" where images are decoded and resized as swift does, "quick" where they are by
+    groundswift's faster way, whose values differ by less than JPEG's noise; None in records of before. `format`: of this file; readers
+    refuse a later one.
     """
 
     family: str
@@ -37,6 +39,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     versions: dict[str, str]
     data_files: dict[str, str] = {}
+    pixels: str | None = None
     format: int = FORMAT
 
 

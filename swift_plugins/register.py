@@ -11,6 +11,7 @@ from swift.rewards import orms
 from swift.template import register_template
 
 from groundswift.swift_plugins.grounding import mends, models
+from groundswift.swift_plugins.grounding.batched_answers import BATCHED_ANSWERS, BatchedAnswers
 from groundswift.swift_plugins.grounding.cpu_deepspeed import use_deepspeed_on_cpu
 from groundswift.swift_plugins.grounding.datasets import named_sets
 from groundswift.swift_plugins.grounding.date_like_texts import keep_date_like_texts
@@ -25,6 +26,7 @@ from groundswift.swift_plugins.grounding.patches.qwen_vl_inplace import let_embe
 from groundswift.swift_plugins.grounding.patches.remote_code import let_remote_models_generate
 from groundswift.swift_plugins.grounding.patches.wordless_answers import score_wordless_answers
 from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
+from groundswift.swift_plugins.grounding.quick_images import normalise_planes
 from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
 from groundswift.swift_plugins.grounding.rewards import REWARDS, give_rewards_what_they_need
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
@@ -73,9 +75,10 @@ MENDS = (
     set_unreadable_rows_aside,
     log_steps_before_training,
     *RUN_CHECKS,
+    normalise_planes,
 )
 METRICS = {"coco_map": CocoMapMetric}
-CALLBACKS = {ENOUGH_TOKENS: EnoughTokens, VALIDATION_ROWS: ValidationRows}
+CALLBACKS = {ENOUGH_TOKENS: EnoughTokens, VALIDATION_ROWS: ValidationRows, BATCHED_ANSWERS: BatchedAnswers}
 
 for mend in MENDS:
     mend()

@@ -65,3 +65,25 @@ def test_the_usual_script_makes_the_same_rows(tmp_path, monkeypatch):
         rows[peer] = [json.loads(line) for line in (tmp_path / f"{peer}.jsonl").read_text().splitlines()]
     assert [row.pop("prompt") for row in rows["ours"]] == ["detect.en.1"] * len(rows["ours"])
     assert rows["ours"] == rows["usual"]
+
+
+def test_training_does_the_work_of_stock_swift_and_times_it():
+    """Tokens and answers are compared by the benchmark itself: it fails where they differ."""
+    command = [sys.executable, BENCHMARKS / "training.py", "--rows", "1", "--steps", "2", "--validation", "4", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    result = json.loads(done.stdout)
+    tables = [*result["encoding"].values(), result["step"], result["evaluation"]]
+    assert all(table[side]["cpu"] > 0 for table in tables for side in ("ours", "stock"))
+    assert all(table["equal"] for table in (*result["encoding"].values(), result["evaluation"]))
+    assert all(0 < table["pixels"]["mean"] < 1.5 for table in result["encoding"].values())
+
+
+def test_training_fails_where_ours_does_other_work(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from training import wrong
+
+    equal, other = {"equal": True}, {"equal": False}
+    assert not wrong({"encoding": {"a": equal}, "step": {}, "evaluation": equal})
+    assert wrong({"encoding": {"a": equal, "b": other}})
+    assert wrong({"evaluation": other})

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from swift.utils import safe_snapshot_download
 from transformers import AutoProcessor
 
 FOLDED = {  # file of older models -> the file of transformers 5 that holds it
@@ -34,6 +33,15 @@ NEEDED = (
     "processor_config.json",
     "chat_template.jinja",
 )
+
+
+def base_folder(model: str) -> Path:
+    """The folder of a model that is named by folder or id; swift finds what it has downloaded."""
+    if Path(model).is_dir():
+        return Path(model)
+    from swift.utils import safe_snapshot_download
+
+    return Path(safe_snapshot_download(model, download_model=False, check_local=True))
 
 
 def missing(base: Path, merged: Path) -> list[str]:
@@ -74,7 +82,7 @@ def main() -> None:
     parser.add_argument("--adapters", type=Path, required=True)
     asked = parser.parse_args()
     model = json.loads((asked.adapters / "args.json").read_text(encoding="utf-8"))["model"]
-    base = Path(safe_snapshot_download(model, download_model=False, check_local=True))
+    base = base_folder(model)
     lacking = missing(base, asked.merged)
     wrong, allowed = differences(base, asked.merged) if not lacking else ([], [])
     print(f"files of the base model that are missing: {', '.join(lacking) or 'none'}")

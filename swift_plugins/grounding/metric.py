@@ -20,6 +20,7 @@ from groundswift.eval.predictions import Rules
 from groundswift.family import FAMILIES
 from groundswift.spaces import space_row
 
+from .batched_answers import BATCHED_ANSWERS
 from .enough_tokens import ENOUGH_TOKENS
 from .run_record import limits_now
 from .scoring import Scoring
@@ -50,7 +51,7 @@ class CocoMapMetric(EvalMetrics):
         self.rules = Rules(row.name, limits=limits_now(row, template.max_pixels))
         self.scoring: Scoring | None = None
         trainer.coco_map = self
-        args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS]  # swift makes the callbacks next
+        args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS, BATCHED_ANSWERS]  # swift makes the callbacks next
 
     def look_at_rows(self) -> Scoring:
         """Read the validation rows, once, and choose the number that keeps the best checkpoint.

@@ -26,6 +26,8 @@ from groundswift.spaces import space_row
 
 from .data_files import fingerprints
 from .mends import wrap_once
+from .quick_images import exact_pixels
+from .templates import template_class
 
 LIBRARIES = ("ms-swift", "transformers", "torch", "qwen-vl-utils")
 FAMILY_OF_OURS = {name: row for row in FAMILIES.values() for name in row.templates}
@@ -48,6 +50,7 @@ def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
         space=row.space,
         limits=limits_now(row, max_pixels),
         versions={"groundswift": __version__, **{name: found for name in LIBRARIES if (found := _version(name))}},
+        pixels="quick" if template_class(template).resizes_images and not exact_pixels() else "exact",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from swift.template import MaxLengthError, TemplateMeta
+from swift.template.templates.qwen import Qwen2VLTemplate
 from swift.template.vision_utils import load_file
 
 from groundswift.boxes import clipped
@@ -19,7 +20,7 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.family import FAMILIES, Family, family_row
 from groundswift.grammars import GRAMMARS, Grammar
 from groundswift.image_depth import is_deep
-from groundswift.images import open_image, padded_to_square, read_size_wh, upright
+from groundswift.images import OpenedImage, open_image, padded_to_square, read_size_wh, upright
 from groundswift.pairing import check_pairing
 from groundswift.placing import from_original_px
 from groundswift.records import BOX, REF, whole
@@ -29,6 +30,7 @@ from groundswift.whole_lists import WholeList, planned
 from .checks import check_objects
 from .guards import warn_of_versions
 from .messages import check_counts, count_tags
+from .quick_images import QuickImage, exact_pixels
 from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_objects, take_generated_text_literally
 from .special_templates import SPECIAL, stock_meta
 
@@ -43,6 +45,7 @@ class GroundingMixin:
     """Writes labels and boxes in the native text and declared space of `family`, and turns images upright (EXIF)."""
 
     family: str
+    resizes_images = False  # whether the template resizes images, by `fetch_image` of qwen-vl-utils, and no processor behind it
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,11 +62,16 @@ class GroundingMixin:
         """Upright RGB, always, by our one opener: swift's own loses the orientation of some formats, and cuts 16 bits off at 8.
 
         Where swift passes paths on, a local file that any opener sees alike stays a path; others become pictures, which swift saves.
+        Where the template itself resizes, the pixels are decoded then, as many as that takes.
         """
         source = image.get("bytes") or image.get("path") if isinstance(image, dict) else image
+        quick = self.resizes_images and not exact_pixels()
         if isinstance(source, str) and os.path.isfile(source):
-            return open_image(source) if load_images or not opens_upright(source) else source
-        return fetched(source)
+            if load_images or not opens_upright(source):
+                return QuickImage.of(OpenedImage(source)) if quick else open_image(source)
+            return source
+        found = fetched(source)
+        return QuickImage.of(found) if quick else found.decode() if isinstance(found, OpenedImage) else found
 
     def _preprocess_inputs(self, inputs: Any) -> None:
         inputs.whole_lists = {}
@@ -175,16 +183,19 @@ def opens_upright(path: str) -> bool:
         return not is_deep(image.mode)
 
 
-def fetched(source: Any) -> Image.Image:
-    """A picture from what swift takes besides paths of local files: an address, base64, bytes, a path below ROOT_IMAGE_DIR, a picture."""
+def fetched(source: Any) -> OpenedImage | Image.Image:
+    """A picture from what swift takes besides paths of local files: an address, base64, bytes, a path below ROOT_IMAGE_DIR, a picture.
+
+    Of an encoded one only the header has been read.
+    """
     where = source[:80] if isinstance(source, str) else "<bytes>"
     try:
         opened = load_file(source)
-        return open_image(opened.getvalue()) if isinstance(opened, BytesIO) else upright(opened)
+        return OpenedImage(opened.getvalue(), where) if isinstance(opened, BytesIO) else upright(opened)
     except (GroundswiftError, ValueError) as error:
         if isinstance(source, str) and names_missing_file(source):
             raise fault(where, "no such image") from None
-        what = str(error).removeprefix("<bytes>: ")
+        what = str(error).removeprefix("<bytes>: ").removeprefix(f"{where}: ")
         raise fault(where, what, "" if "expected" in what else "a file, an address, or base64 of an image") from None
     except FileNotFoundError:
         raise fault(where, "no such image") from None
@@ -213,8 +224,10 @@ def template_class(name: str) -> type:
     made = globals().get(name)
     if made is None:
         family, stock = STOCK_OF_TEMPLATE[name]
-        classes = (GroundingMixin, *SPECIAL.get(stock, ()), stock_meta(stock).template_cls)
-        made = globals()[name] = type(name, classes, {"family": family, "__module__": __name__})
+        stock_cls = stock_meta(stock).template_cls
+        classes = (GroundingMixin, *SPECIAL.get(stock, ()), stock_cls)
+        resizes = getattr(stock_cls, "replace_tag", None) is Qwen2VLTemplate.replace_tag
+        made = globals()[name] = type(name, classes, {"family": family, "resizes_images": resizes, "__module__": __name__})
     return made
 
 

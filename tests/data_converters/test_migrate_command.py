@@ -192,9 +192,19 @@ def test_rows_that_cannot_be_converted_stop_it_before_a_script_is_written(rows, 
     assert not Path("train.sh.swift2.bak").exists()
 
 
-def test_check_converts_nothing(rows, script):
-    assert run(script, "--rows", "made", "--check").exit_code == 1
+@pytest.mark.parametrize("how", ["--check", "--diff", "--json"])
+def test_a_preview_converts_nothing(rows, script, how):
+    assert run(script, "--rows", "made", how).exit_code == (how == "--check")
     assert not Path("made").exists()
+
+
+def test_rows_and_images_start_at_the_folder(rows, script, monkeypatch, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    done = run(script, "--rows", "made", "--folder", "..")
+    assert done.exit_code == 0, done.stderr
+    assert Path("made/old.jsonl").is_file()
+    assert "--dataset elsewhere/made/old.jsonl#5 plain.jsonl" in done.stdout
 
 
 def test_the_example_in_the_help_works(script):

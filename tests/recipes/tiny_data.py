@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 6
 OBJECT = " <ref-object><bbox>"
@@ -56,6 +58,18 @@ def conversations(folder: Path, name: str, question: str, answer: str, boxes: in
             row["objects"] = {"ref": labels, "bbox": found}
             rows.append(json.dumps(row))
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def prompts(folder: Path) -> Path:
+    """The rows to train on, and one whose image has no object."""
+    path, rows = folder / "prompts.jsonl", coco_rows(folder, "train").read_text(encoding="utf-8").splitlines()
+    empty = json.loads(rows[0])
+    image = folder / "empty.png"
+    Image.new("RGB", tuple(empty["size_wh"]), (230, 230, 240)).save(image)
+    empty |= {"sample_id": 1000, "images": [str(image)], "objects": {"ref": [], "bbox": []}}
+    empty["messages"][-1]["content"] = "None"
+    path.write_text("\n".join([*rows, json.dumps(empty)]) + "\n", encoding="utf-8")
     return path
 
 
@@ -120,6 +134,7 @@ DATA: dict[str, Callable[[Path], Path]] = {
     "gt": ground_truth,
     "images": images,
     "image": lambda folder: sorted(images(folder).iterdir())[0],
+    "prompts": prompts,
     "referring": referring,
     "unified": unified,
     "hub": hub,

@@ -201,8 +201,8 @@ SAID = {  # values that a flag of 2.x takes, where its default is none
 @pytest.mark.parametrize("keep_defaults", [True, False])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_parses_after_migration(command, keep_defaults):
-    """One command of 2.x for each flag. `--ckpt_dir` beside it makes sure that it is one of 2.x."""
-    beside = " --sft_type lora" if command in ("sft", "pt", "rlhf") else "" if command == "web-ui" else " --ckpt_dir a/checkpoint-1"
+    """One command of 2.x for each flag. `--ckpt_dir` makes sure that it is one of 2.x."""
+    more = " --sft_type lora" if command in ("sft", "pt", "rlhf") else "" if command == "web-ui" else " --ckpt_dir a/checkpoint-1"
     lines = []
     for flag in flags_of(command).values():
         value = (
@@ -211,7 +211,7 @@ def test_every_flag_parses_after_migration(command, keep_defaults):
             or (flag.default if flag.default != "AUTO" else "")
             or "7"
         )
-        lines.append(f"swift {command} --{flag.name} {value}{beside if flag.name not in ('sft_type', 'ckpt_dir') else ''}")
+        lines.append(f"swift {command} --{flag.name} {value}{more if flag.name not in ('sft_type', 'ckpt_dir') else ''}")
     calls = parsed(migrate_script("\n".join(lines), Settings(keep_defaults=keep_defaults)).text)
     assert len(calls) == len(lines)
 

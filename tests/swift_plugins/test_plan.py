@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,34 @@ def test_a_recipe_prints_its_command_and_runs_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+TRAINING_RECIPES = [path for path in sorted(RECIPES.glob("*/*.sh")) if not path.name.startswith("_")]
+
+
+def test_every_recipe_that_trains_has_steps(monkeypatch, tmp_path):
+    """Recipes that train nothing, or by Megatron, are named as such; swift's own parser takes the options of all others."""
+    from groundswift.errors import GroundswiftError
+    from groundswift.swift_plugins.tools.plan.data import parts_of
+    from groundswift.swift_plugins.tools.plan.plan import Plan, plan_steps
+    from groundswift.swift_plugins.tools.plan.settings import read_settings
+
+    monkeypatch.setenv("OUT", str(tmp_path / "run"))
+    planned_recipes, refused = 0, {}
+    for path in TRAINING_RECIPES:
+        try:
+            settings = read_settings(read_training(path, ["--seed", "7"], 4), {}, 4)
+        except GroundswiftError as error:
+            refused[path.name] = str(error)
+            continue
+        made = Plan(parts_of(settings.options.dataset, settings.options.cached_dataset, settings.split_ratio(), [1000]))
+        plan_steps(made, settings)
+        assert settings.options.seed == 7, path
+        assert made.total_steps or any("--packing" in note for note in made.notes), path
+        planned_recipes += 1
+    assert planned_recipes > 10
+    assert not {name: text for name, text in refused.items() if not re.search("no swift sft, pt or rlhf command|megatron sft", text)}
+    assert not (tmp_path / "run").exists()
+
+
 SCRIPT = """#!/bin/bash
 # Rate      1.5 s/step (2026-11-29, abc1234, H200)
 MODEL=${MODEL:-a/b}; export MAX_PIXELS=100352
@@ -186,7 +217,8 @@ def test_words_are_quoted_as_bash_prints_them():
         ("train.json", "{", [], "train.json: Expecting property name"),
         ("train.sh", "echo hello\n", [], "no swift sft, pt or rlhf command"),
         ("train.sh", "megatron sft --x 1\n", [], "megatron sft: its parallelism is not planned"),
-        ("train.sh", "swift sft --dataset a --sft_type lora\n", [], "swift sft has no option --sft_type"),
+        ("train.sh", "swift sft --dataset a --sft_type lora\n", [], "swift sft has no option --sft_type; `groundswift migrate` translates"),
+        ("train.sh", "swift sft --dataset a --lora_ranks 8\n", [], "swift sft has no option --lora_ranks; close are --lora_rank"),
         ("train.sh", "swift sft --dataset a --lora_rank many\n", [], "invalid int value: 'many'"),
         ("train.sh", "swift sft --model a\n", [], "no --dataset"),
         ("train.sh", "swift sft --dataset ./a.jsonl\n", [], "./a.jsonl: no such file"),
@@ -240,3 +272,11 @@ def test_what_is_not_known_is_named(tmp_path):
     assert "steps           not known" in done.output
     assert "--packing joins as many rows as fit" in done.output
     assert "time            not measured" in done.output
+
+
+def test_help_and_a_wrong_path_load_no_torch(tmp_path):
+    code = "import sys; from groundswift.cli import main; main(sys.argv[1:], standalone_mode=False)\n"
+    code += "print({'torch', 'swift'} & set(sys.modules))"
+    for words in (["plan", "--help"], ["plan", str(tmp_path / "none.sh")]):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+        assert done.stdout.rstrip().endswith("set()"), done.stdout + done.stderr

@@ -47,7 +47,9 @@ def trained_model(zoo, kind: str, *words: str) -> nn.Module:
     from zoo import KINDS
 
     options = ["--model", str(zoo.folder(kind, weights=True)), "--model_type", KINDS[kind].model_type, "--template", KINDS[kind].stock]
-    options += ["--dataset", "a", "--check_model", "false", "--report_to", "none", "--add_version", "false", "--use_cpu", "true"]
+    rows = zoo.base / "rows.jsonl"
+    rows.write_text('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n')
+    options += ["--dataset", str(rows), "--check_model", "false", "--report_to", "none", "--add_version", "false", "--use_cpu", "true"]
     made = SwiftSft([*options, "--output_dir", str(zoo.base / "out"), *words])
     return made.prepare_model(made.args, made.model, template=made.template, train_dataset=None)
 

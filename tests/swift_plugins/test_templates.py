@@ -121,7 +121,8 @@ def test_another_space_cannot_be_asked_for(zoo, kind, norm_bbox):
         zoo.make_template(kind, norm_bbox=norm_bbox)
 
 
-def test_text_without_boxes_is_encoded_as_swift_does(zoo, tmp_path):
+def test_text_without_boxes_is_encoded_as_swift_does(zoo, tmp_path, monkeypatch):
+    monkeypatch.setenv("GROUNDSWIFT_EXACT_PIXELS", "1")
     path = str(noise(tmp_path / "a.png", (140, 84)))
     messages = [{"role": "user", "content": "<image>What is this?"}, {"role": "assistant", "content": "Noise, None."}]
     for kind in KINDS:

@@ -85,7 +85,8 @@ def migrate(
     settings = Settings(rows=rows, **kept)
     done = [_migrated(path, settings) for path in scripts]
     if not check:
-        _convert_rows(dict.fromkeys(pair for script in done for pair in script.result.row_files))
+        if prints or out or in_place:
+            _convert_rows(dict.fromkeys(pair for script in done for pair in script.result.row_files), settings.folder)
         _write(done, out, in_place)
     _show(done, diff, as_json, prints)
     if check and any(script.text != script.result.text for script in done):
@@ -120,13 +121,13 @@ def _read(path: str) -> bytes:
         raise fault(path, f"cannot be read ({error.strerror})", "a shell script") from None
 
 
-def _convert_rows(pairs: Iterable[tuple[Path, Path]]) -> None:
-    """Convert the row files that the migrated scripts name. Raises GroundswiftError before a script is written."""
+def _convert_rows(pairs: Iterable[tuple[Path, Path]], folder: Path) -> None:
+    """Convert the row files that the migrated scripts name; images are relative to `folder`. Raises GroundswiftError."""
     for source, target in pairs:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             raise fault(target, f"is there already, so the rows of {source} are not written", "another folder for --rows")
-        convert_to_file(Swift2Options(annotations=str(source), images=os.curdir), target, How(progress=False), Notes("stop"))
+        convert_to_file(Swift2Options(annotations=str(source), images=str(folder)), target, How(progress=False), Notes("stop"))
 
 
 def _write(done: Sequence[Script], out: str | None, in_place: bool) -> None:

@@ -154,9 +154,10 @@ def _check_rows(job: Job, word: Word, name: str) -> None:
         job.report("todo", word.start, word.raw, note=f"its rows are in 2.x form, whose objects 4.6 drops: {command}")
         return
     target = job.settings.rows / f"{path.stem}.jsonl"
-    if value_of(job, word, lambda value: f"{target}{marks}{sample}" if value == name else value, "a file of rows"):
+    new = (str(target) if target.is_absolute() else os.path.relpath(target, job.settings.folder)) + marks + sample
+    if value_of(job, word, lambda value: new if value == name else value, "a file of rows"):
         job.row_files.append((path, target))
-        job.report("changed", word.start, word.raw, f"{target}{marks}{sample}", "rows converted by `groundswift convert swift2`")
+        job.report("changed", word.start, word.raw, new, "rows converted by `groundswift convert swift2`")
 
 
 def has_old_rows(path: Path) -> bool:

@@ -12,7 +12,7 @@ from .shell import Word, quoted
 from .variables import Variables
 
 Level = Literal["changed", "added", "dropped", "todo"]
-NEEDS_VALUE = {"stream", "vit_gradient_checkpointing"}  # flags of 4.6 that cannot stand without a value, unlike 2.x's
+NEEDS_VALUE = {"stream", "vit_gradient_checkpointing"}  # flags of 4.6 that need a value, unlike those of 2.x
 
 
 class Edit(NamedTuple):

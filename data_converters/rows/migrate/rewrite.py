@@ -53,7 +53,7 @@ def _only_2x(job: Job, option: Option) -> bool:
         return True
     values = {each for word in option.values for each in job.all_known(word)}
     if option.name == "model_type" and not job.more:
-        return True  # 4.6 takes it beside --model or --adapters only
+        return True  # 4.6 takes it with --model or --adapters only
     if option.name in ("model_type", "ref_model_type", "reward_model_type"):
         return bool(values & models().keys())
     if option.name in ("dataset", "val_dataset"):

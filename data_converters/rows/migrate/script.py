@@ -175,7 +175,7 @@ class _State:
 
 
 def _without_fragments(option: Option, fragments: dict[str, Fragment]) -> Option:
-    """An option without a word that stands for further options: `--dataset a.jsonl $ARGS`."""
+    """An option without words that hold further options: `--dataset a.jsonl $ARGS`."""
     values = [word for word in option.values if (word.variable or "") not in fragments]
     return option._replace(values=values)
 

@@ -50,7 +50,7 @@ OLD_DATASET_NAMES = {
 
 
 class Flag(NamedTuple):
-    """A flag of one 2.x command: `values` is `one`, `bool` (may stand without a value) or `list`; `default` as text, empty for none."""
+    """A flag of one 2.x command: `values` is `one`, `bool` (its value may be omitted) or `list`; `default` as text, empty for none."""
 
     name: str
     values: str

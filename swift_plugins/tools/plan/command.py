@@ -78,13 +78,15 @@ def plan(
       groundswift plan recipes/detection/qwen2_5_vl_lora.sh --rows 10000 --gpus 4
       groundswift plan train.yaml --config Qwen2.5-VL-7B/config.json --memory 24 -- --per_device_train_batch_size 2
     """
-    from .plan import Asked, make_plan
     from .recipe import read_training, shown
+
+    training = read_training(recipe, extra, gpus)  # a wrong path is named before torch is loaded
+
+    from .plan import Asked, make_plan
     from .report import as_json as in_json
     from .report import as_text
     from .settings import read_settings
 
-    training = read_training(recipe, extra, gpus)
     settings = read_settings(training, dict(os.environ), gpus, nodes)
     made = make_plan(settings, training.head, Asked(list(rows), seconds_per_step, config, tokens, memory))
     if as_json:

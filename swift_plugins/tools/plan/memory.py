@@ -89,7 +89,8 @@ def weights(census: Census, how: Layout) -> Item:
         return Item("weights", census.frozen_bytes + trained, 0, described(census))
     shared = census.frozen_bytes - census.quantised_bytes + trained
     share, gathered = math.ceil(shared / how.processes), census.largest_layer * how.compute
-    detail = f"{described(census)}, over {how.processes} processes, and one layer gathered"
+    processes = f"{how.processes} process{'' if how.processes == 1 else 'es'}"
+    detail = f"{described(census)}, over {processes}, and one layer gathered"
     if how.offload_weights:
         return Item("weights", census.quantised_bytes + gathered, share, f"{detail}; on the host")
     return Item("weights", census.quantised_bytes + share + gathered, 0, detail)

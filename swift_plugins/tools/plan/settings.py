@@ -158,5 +158,6 @@ def refused(kind: str, word: str, parser: Any) -> str:
 
     if not word.startswith("--"):
         return f"swift {kind} takes no word {word!r}: expected options"
-    close = get_close_matches(word.partition("=")[0], list(parser._option_string_actions), 3, 0.75)
-    return f"swift {kind} has no option {word}" + (f"; close are {', '.join(close)}" if close else "; `swift sft --help` lists all")
+    close = get_close_matches(word.partition("=")[0], list(parser._option_string_actions), 3, 0.8)
+    hint = f"close are {', '.join(close)}" if close else "`groundswift migrate` translates scripts of swift 2.x"
+    return f"swift {kind} has no option {word}; {hint}"
