@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, load_script
+from recipe_runner import ROOT, load_script
 from safetensors.numpy import save_file
 
 SCRIPT = ROOT / "recipes" / "_checkpoint.py"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import BIN, ON_CPU, ROOT
+from recipe_runner import BIN, ON_CPU, ROOT
 
 pytestmark = [pytest.mark.recipes, pytest.mark.timeout(1800)]
 
@@ -44,7 +44,7 @@ def kill_tree(pid: int) -> None:
 class Machines:
     """Two launches of a recipe on this machine. `out` is shared by both, as a folder that machines mount."""
 
-    def __init__(self, kitchen, out: Path, **variables: str) -> None:
+    def __init__(self, runner, out: Path, **variables: str) -> None:
         self.out, self.checksums = out, out.parent / f"{out.name}-checksums"
         self.checksums.mkdir(parents=True, exist_ok=True)
         shared = {**TINY, "MASTER_PORT": str(free_port()), "CHECKSUMS": str(self.checksums), **variables}
@@ -54,7 +54,7 @@ class Machines:
             subprocess.Popen(
                 command,
                 cwd=out.parent,
-                env=kitchen.environment(out, **shared, NODE_RANK=str(rank)),
+                env=runner.environment(out, **shared, NODE_RANK=str(rank)),
                 stdout=self.logs[rank],
                 stderr=subprocess.STDOUT,
             )
@@ -97,9 +97,9 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(kitchen, tmp_path_factory) -> Machines:
+def uninterrupted(runner, tmp_path_factory) -> Machines:
     """Two machines that trained to the end."""
-    with Machines(kitchen, tmp_path_factory.mktemp("nodes") / "out") as machines:
+    with Machines(runner, tmp_path_factory.mktemp("nodes") / "out") as machines:
         machines.finish()
     return machines
 
@@ -115,21 +115,21 @@ def test_two_machines_train_as_one_and_agree(uninterrupted):
     assert (uninterrupted.out.parent / "out-node1" / "log.txt").stat().st_size > 0
 
 
-def test_one_is_killed_and_the_run_resumes_to_the_same_weights(kitchen, tmp_path, uninterrupted):
+def test_one_is_killed_and_the_run_resumes_to_the_same_weights(runner, tmp_path, uninterrupted):
     out = tmp_path / "out"
-    with Machines(kitchen, out, HANG_AT="5", HANG_RANK="1") as machines:
+    with Machines(runner, out, HANG_AT="5", HANG_RANK="1") as machines:
         machines.until(machines.checksums / "hanging")
         machines.until(out / "train" / "checkpoint-4" / "trainer_state.json")
         machines.kill(1)
         assert machines.wait(0, 60) != 0  # gloo sees the closed connection
         assert "error: the command above ended with status" in machines.text(0)
-    with Machines(kitchen, out) as refused:
+    with Machines(runner, out) as refused:
         assert [refused.wait(rank, 60) for rank in (0, 1)] == [1, 1]
         assert "has an earlier run. Give a new folder" in refused.text(0)
     broken = out / "train" / "checkpoint-5"  # of a process that was killed while it saved
     shutil.copytree(out / "train" / "checkpoint-4", broken)
     (broken / "trainer_state.json").unlink()
-    with Machines(kitchen, out, RESUME="1") as machines:
+    with Machines(runner, out, RESUME="1") as machines:
         machines.finish()
         assert f"skipped {broken}: trainer_state.json is missing or cut off" in machines.text(0)
         assert machines.trained("start4") == [json.loads((machines.checksums / f"4-rank{rank}.json").read_text()) for rank in (0, 1)]
@@ -138,8 +138,8 @@ def test_one_is_killed_and_the_run_resumes_to_the_same_weights(kitchen, tmp_path
     assert state["global_step"] == STEPS
 
 
-def test_a_machine_that_hangs_is_waited_for_no_longer_than_ddp_timeout(kitchen, tmp_path):
-    with Machines(kitchen, tmp_path / "out", HANG_AT="2", HANG_RANK="1", DDP_TIMEOUT="15") as machines:
+def test_a_machine_that_hangs_is_waited_for_no_longer_than_ddp_timeout(runner, tmp_path):
+    with Machines(runner, tmp_path / "out", HANG_AT="2", HANG_RANK="1", DDP_TIMEOUT="15") as machines:
         machines.until(machines.checksums / "hanging")
         began = time.monotonic()
         assert machines.wait(0, 90) != 0
@@ -147,21 +147,21 @@ def test_a_machine_that_hangs_is_waited_for_no_longer_than_ddp_timeout(kitchen, 
         assert machines.processes[1].poll() is None or machines.processes[1].returncode != 0
 
 
-def run_with_a_kill(kitchen, recipe: str, out: Path, **variables: str) -> tuple[str, list[dict[str, str]]]:
+def run_with_a_kill(runner, recipe: str, out: Path, **variables: str) -> tuple[str, list[dict[str, str]]]:
     """Run a recipe whose second rank dies once, at step 3 -> (what it printed, digests after the last step on each rank)."""
     folder = out.parent / f"{out.name}-checksums"
     folder.mkdir()
     variables = {**TINY, "MASTER_ADDR": "", "CHECKSUMS": str(folder), "KILL_AT": "3", "KILL_RANK": "1", **variables}
-    done = kitchen.run(recipe, out, *WORDS, *PLUGIN, **variables)
+    done = runner.run(recipe, out, *WORDS, *PLUGIN, **variables)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert (folder / "killed").exists()
     assert (folder / "start2-rank1.json").exists()  # resumed from step 2
     return done.stdout, [json.loads((folder / f"{STEPS}-rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
-def test_a_slurm_job_is_requeued_and_resumes_to_the_same_weights(kitchen, tmp_path, uninterrupted):
+def test_a_slurm_job_is_requeued_and_resumes_to_the_same_weights(runner, tmp_path, uninterrupted):
     out = tmp_path / "out"
-    printed, last = run_with_a_kill(kitchen, "clusters/slurm.sh", out, GRES="none", MASTER_PORT=str(free_port()))
+    printed, last = run_with_a_kill(runner, "clusters/slurm.sh", out, GRES="none", MASTER_PORT=str(free_port()))
     assert "Submitted batch job" in printed
     assert "requeued, restart 1 of 3" in (tmp_path / "out-slurm.txt").read_text()
     assert last == uninterrupted.trained(str(STEPS))
@@ -201,8 +201,8 @@ def wait_for_port(port: int, seconds: float = 120) -> None:
     raise AssertionError(f"nothing listens on port {port} after {seconds} s")
 
 
-def test_a_ray_cluster_of_two_machines_restarts_and_resumes_to_the_same_weights(kitchen, tmp_path, uninterrupted, ray_cluster):
-    printed, last = run_with_a_kill(kitchen, "clusters/ray.sh", tmp_path / "out", RESOURCES="CPU=1", **ray_cluster)
+def test_a_ray_cluster_of_two_machines_restarts_and_resumes_to_the_same_weights(runner, tmp_path, uninterrupted, ray_cluster):
+    printed, last = run_with_a_kill(runner, "clusters/ray.sh", tmp_path / "out", RESOURCES="CPU=1", **ray_cluster)
     assert "restart 1 of 3" in printed
     assert "[machine 1]" in printed
     assert last == uninterrupted.trained(str(STEPS))

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ROOT, inventory
+from recipe_runner import BIN, ROOT, inventory
 
 CLASSES = {  # subcommand of swift -> its argument class in swift.arguments
     "sft": "SftArguments",

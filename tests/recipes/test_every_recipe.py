@@ -8,8 +8,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from conftest import Kitchen, inventory, parse_tiny
 from moved import moved, of_vit
+from recipe_runner import RecipeRunner, inventory, parse_tiny
 from safetensors import safe_open
 
 HEADS = inventory.read_heads()
@@ -25,14 +25,14 @@ def cases(heads: list) -> list:
 
 
 @pytest.mark.parametrize("name", cases([head for head in HEADS if not head.only_parsed and head.group not in OTHERS]))
-def test_a_recipe_runs_to_its_end(kitchen, tmp_path, name):
+def test_a_recipe_runs_to_its_end(runner, tmp_path, name):
     out = tmp_path / "out"
-    done = kitchen.run_tiny(name, out)
+    done = runner.run_tiny(name, out)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    check_outputs(kitchen, name, out, done)
+    check_outputs(runner, name, out, done)
 
 
-def check_outputs(kitchen: Kitchen, name: str, out: Path, done: CompletedProcess) -> None:
+def check_outputs(runner: RecipeRunner, name: str, out: Path, done: CompletedProcess) -> None:
     """What a run must have left, by what its script says: checkpoints of each kind, an answer for each row, numbers."""
     script = (Path(inventory.RECIPES) / name).read_text(encoding="utf-8")
     if '--output_dir "$OUT/train"' in script:
@@ -43,7 +43,7 @@ def check_outputs(kitchen: Kitchen, name: str, out: Path, done: CompletedProcess
         assert (checkpoints[-1].parent / "adapter_model.safetensors").exists() == ("--tuner_type lora" in script)
         check_whole_modules(script, checkpoints[-1].parent)
         if "--tuner_type full --freeze_vit true" in script:
-            changes = moved(Path(kitchen.resolved(re.search(r"MODEL=(@\w+)", script)[1], out)), checkpoints[-1].parent)
+            changes = moved(Path(runner.resolved(re.search(r"MODEL=(@\w+)", script)[1], out)), checkpoints[-1].parent)
             assert [name for name, has_moved in changes.items() if has_moved and of_vit(name)] == []
     if "score_" in script:
         answers = (out / "result.jsonl").read_text(encoding="utf-8").splitlines()
@@ -52,7 +52,7 @@ def check_outputs(kitchen: Kitchen, name: str, out: Path, done: CompletedProcess
             assert answers
         else:
             variables = parse_tiny(inventory.read_head(Path(inventory.RECIPES) / name).values["Tiny"]).variables
-            rows = Path(kitchen.environment(out, **variables)["VAL"])
+            rows = Path(runner.environment(out, **variables)["VAL"])
             assert len(answers) == len(rows.read_text(encoding="utf-8").splitlines())
             assert (out / "scored" / "metrics.json").is_file()
 
@@ -67,18 +67,18 @@ def check_whole_modules(script: str, checkpoint: Path) -> None:
 
 
 @pytest.mark.recipes
-def test_referring_rows_are_scored_by_accuracy(kitchen, tmp_path):
+def test_referring_rows_are_scored_by_accuracy(runner, tmp_path):
     out = tmp_path / "out"
-    done = kitchen.run_tiny("detection/qwen2_5_vl_lora.sh", out, TASK="referring", TRAIN="@referring", VAL="@referring")
+    done = runner.run_tiny("detection/qwen2_5_vl_lora.sh", out, TASK="referring", TRAIN="@referring", VAL="@referring")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     assert {"acc_iou50", "mean_iou"} <= set(json.loads((out / "scored" / "metrics.json").read_text()))
 
 
 @pytest.mark.recipes
-def test_ground_truth_is_made_from_the_rows_where_none_is_given(kitchen, tmp_path):
+def test_ground_truth_is_made_from_the_rows_where_none_is_given(runner, tmp_path):
     out = tmp_path / "out"
-    done = kitchen.run_tiny("detection/qwen2_5_vl_lora.sh", out, GT="", IMAGES="")
+    done = runner.run_tiny("detection/qwen2_5_vl_lora.sh", out, GT="", IMAGES="")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    given, made = (json.loads(path.read_text()) for path in (Path(kitchen.resolved("@gt", out)), out / "truth.json"))
+    given, made = (json.loads(path.read_text()) for path in (Path(runner.resolved("@gt", out)), out / "truth.json"))
     assert len(made["annotations"]) == sum(not each.get("iscrowd") for each in given["annotations"])
     assert json.loads((out / "scored" / "metrics.json").read_text())["counts"]["images"] == len(given["images"])

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Kitchen, inventory
+from recipe_runner import ROOT, RecipeRunner, inventory
 
 SCRIPTS = ROOT / "recipes" / "export"
 RUN = {head.path for head in inventory.read_heads() if head.group == "export" and not head.only_parsed}
@@ -22,23 +22,23 @@ def rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def ran(kitchen: Kitchen, out: Path, method: str, **variables: str) -> str:
+def ran(runner: RecipeRunner, out: Path, method: str, **variables: str) -> str:
     """Run `export/qwen2_5_vl_METHOD.sh` as its head says. What it printed."""
-    done = kitchen.run_tiny(f"export/qwen2_5_vl_{method}.sh", out, **variables)
+    done = runner.run_tiny(f"export/qwen2_5_vl_{method}.sh", out, **variables)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     return done.stdout
 
 
 @pytest.mark.recipes
-def test_a_merged_model_has_all_files_and_the_same_answers(kitchen, tmp_path):
-    printed = ran(kitchen, tmp_path / "out", "merge", MAX_NEW_TOKENS="64")
+def test_a_merged_model_has_all_files_and_the_same_answers(runner, tmp_path):
+    printed = ran(runner, tmp_path / "out", "merge", MAX_NEW_TOKENS="64")
     assert "files of the base model that are missing: none" in printed
     assert "differs from the base model: nothing" in printed
     assert "6 of 6 answers are equal" in printed
 
 
 @pytest.mark.recipes
-def test_a_merged_model_without_a_file_or_with_other_tokens_is_refused(kitchen, tmp_path):
+def test_a_merged_model_without_a_file_or_with_other_tokens_is_refused(runner, tmp_path):
     from shutil import copytree
 
     base = ROOT / "recipes" / "quickstart" / "model"
@@ -54,15 +54,15 @@ def test_a_merged_model_without_a_file_or_with_other_tokens_is_refused(kitchen, 
             (merged / name).write_text(json.dumps(found))
         else:
             (merged / name).unlink()
-        done = subprocess.run([*check, str(merged), "--adapters", str(kitchen.adapter())], capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run([*check, str(merged), "--adapters", str(runner.adapter())], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 1, done.stdout + done.stderr
         assert what in done.stdout
         assert "is not what the base model was" in done.stderr
 
 
 @pytest.mark.recipes
-def test_a_model_quantised_by_bnb_answers(kitchen, tmp_path):
-    printed = ran(kitchen, tmp_path / "out", "bnb")
+def test_a_model_quantised_by_bnb_answers(runner, tmp_path):
+    printed = ran(runner, tmp_path / "out", "bnb")
     assert "of 6 answers are equal" in printed
     config = json.loads((tmp_path / "out" / "bnb" / "config.json").read_text())
     assert config["quantization_config"]["load_in_8bit"]
@@ -87,13 +87,13 @@ def is_closed(port: int, seconds: float = 20) -> bool:
 
 
 @pytest.mark.recipes
-def test_a_client_gets_boxes_in_original_pixels(kitchen, tmp_path):
+def test_a_client_gets_boxes_in_original_pixels(runner, tmp_path):
     from groundswift.boxes import iou
 
     port = free_port()
-    printed = ran(kitchen, tmp_path / "out", "deploy", PORT=str(port), MAX_NEW_TOKENS="160", MIN_PIXELS="", MAX_PIXELS="")
+    printed = ran(runner, tmp_path / "out", "deploy", PORT=str(port), MAX_NEW_TOKENS="160", MIN_PIXELS="", MAX_PIXELS="")
     assert "MAX_PIXELS=12544 MIN_PIXELS=3136 swift deploy" in printed
-    found, truth = rows(tmp_path / "out" / "boxes.jsonl"), rows(Path(kitchen.resolved("@test", tmp_path)))
+    found, truth = rows(tmp_path / "out" / "boxes.jsonl"), rows(Path(runner.resolved("@test", tmp_path)))
     assert [row["sample_id"] for row in found] == [row["sample_id"] for row in truth]
     hits = total = 0
     for row, true in zip(found, truth, strict=True):
@@ -105,8 +105,8 @@ def test_a_client_gets_boxes_in_original_pixels(kitchen, tmp_path):
 
 
 @pytest.mark.recipes
-def test_a_server_that_does_not_start_ends_the_recipe(kitchen, tmp_path):
-    done = kitchen.run("export/qwen2_5_vl_deploy.sh", tmp_path / "out", "--no_such_flag", "1", ADAPTERS="@adapter", TEST="@test")
+def test_a_server_that_does_not_start_ends_the_recipe(runner, tmp_path):
+    done = runner.run("export/qwen2_5_vl_deploy.sh", tmp_path / "out", "--no_such_flag", "1", ADAPTERS="@adapter", TEST="@test")
     assert done.returncode == 1
     assert "the server did not start" in done.stderr
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import inventory, parse_tiny
+from recipe_runner import inventory, parse_tiny
 
 RECIPES = Path(inventory.RECIPES)
 SCRIPTS = sorted(path.relative_to(RECIPES).as_posix() for path in RECIPES.glob("*/*.sh") if not path.name.startswith("_"))

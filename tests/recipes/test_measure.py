@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, load_script
+from recipe_runner import ROOT, load_script
 
 RECIPE = "detection/qwen2_5_vl_lora.sh"
 FOUND = {
@@ -60,24 +60,24 @@ def test_every_recipe_that_trains_on_one_gpu_is_measured(script):
         script.measurable(["detection/none.sh"])
 
 
-def measure_gpu(kitchen, out: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
-    environment = kitchen.environment(out, **variables)
+def measure_gpu(runner, out: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
+    environment = runner.environment(out, **variables)
     command = ["bash", str(ROOT / "recipes" / "measure_gpu.sh"), *words]
     return subprocess.run(command, cwd=out.parent, env=environment, capture_output=True, text=True, timeout=500)
 
 
-def test_without_a_gpu_it_says_how_to_try(kitchen, tmp_path):
+def test_without_a_gpu_it_says_how_to_try(runner, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("a GPU is here")
-    done = measure_gpu(kitchen, tmp_path / "out", RECIPE)
+    done = measure_gpu(runner, tmp_path / "out", RECIPE)
     assert done.returncode == 1
     assert "error: no GPU: TINY=1 tries the measurement on the CPU with tiny models, and writes no head" in done.stderr
 
 
 @pytest.mark.recipes
-def test_a_try_on_the_cpu_measures_and_changes_no_head(kitchen, tmp_path):
+def test_a_try_on_the_cpu_measures_and_changes_no_head(runner, tmp_path):
     before = (ROOT / "recipes" / RECIPE).read_text()
-    done = measure_gpu(kitchen, tmp_path / "out", RECIPE, "large/qwen2_5_vl_packing.sh", TINY="1", STEPS="2")
+    done = measure_gpu(runner, tmp_path / "out", RECIPE, "large/qwen2_5_vl_packing.sh", TINY="1", STEPS="2")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     measured = json.loads((tmp_path / "out" / "work" / "measured.json").read_text())
     (found,) = measured[RECIPE]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ROOT, inventory, load_script
+from recipe_runner import BIN, ROOT, inventory, load_script
 
 RECIPE = "detection/qwen2_5_vl_lora.sh"
 SCRIPTS = [head.path for head in inventory.read_heads()]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import inventory
+from recipe_runner import inventory
 
 RECIPES = Path(inventory.RECIPES)
 

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ROOT
 from moved import moved, tensors
+from recipe_runner import BIN, ROOT
 
 EMBEDDED = ROOT / "recipes" / "quickstart" / "model"
 CHECKSUMS = ("--external_plugins", str(Path(__file__).with_name("checksums.py")), "--callbacks", "checksums")
@@ -17,13 +17,13 @@ STEPS = 4
 
 
 @pytest.fixture
-def sft(kitchen, tmp_path):
+def sft(runner, tmp_path):
     """`swift sft` on the embedded model with three steps' worth of options; environment variables by keyword."""
 
     def run(*words: str, steps: int = STEPS, **variables: str) -> subprocess.CompletedProcess:
         plugin = ROOT / "swift_plugins" / "register.py"
         command = ["swift", "sft", "--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
-        command += ["--custom_register_path", str(plugin), "--dataset", kitchen.resolved("@train", tmp_path), "--split_dataset_ratio", "0"]
+        command += ["--custom_register_path", str(plugin), "--dataset", runner.resolved("@train", tmp_path), "--split_dataset_ratio", "0"]
         command += ["--torch_dtype", "float32", "--fp16", "false", "--attn_impl", "sdpa", "--gradient_checkpointing", "false"]
         command += [
             "--dataloader_num_workers",
@@ -38,7 +38,7 @@ def sft(kitchen, tmp_path):
             str(tmp_path / "out"),
         ]
         command += ["--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1", "--max_steps", str(steps)]
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PATH": f"{kitchen.swift}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"}
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PATH": f"{runner.swift}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"}
         environment |= {"CHECKSUMS": str(tmp_path), **variables}
         return subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
 

@@ -6,9 +6,9 @@ import json
 import os
 
 
-def test_the_quickstart_ends_with_both_tables_and_a_report(kitchen, tmp_path):
+def test_the_quickstart_ends_with_both_tables_and_a_report(runner, tmp_path):
     out = tmp_path / "out"
-    done = kitchen.run_tiny("quickstart/run.sh", out)
+    done = runner.run_tiny("quickstart/run.sh", out)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     summary = json.loads((out / "summary.json").read_text())
     assert {"AP", "AP50", "AR100", "ARl"} <= set(summary["before"]) == set(summary["after"])
@@ -18,17 +18,17 @@ def test_the_quickstart_ends_with_both_tables_and_a_report(kitchen, tmp_path):
     assert str(out / "report.html") in done.stdout
 
 
-def test_the_pretraining_makes_a_small_model_in_16_bits(kitchen, tmp_path):
+def test_the_pretraining_makes_a_small_model_in_16_bits(runner, tmp_path):
     out = tmp_path / "out"
-    done = kitchen.run_tiny("quickstart/pretrain.sh", out)
+    done = runner.run_tiny("quickstart/pretrain.sh", out)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     model = tmp_path / "out-new"
     assert (model / "model.safetensors").stat().st_size <= 6_000_000
     assert json.loads((out / "test" / "metrics.json").read_text())["counts"]["images"] == 4
 
 
-def test_a_failing_step_shows_the_end_of_its_log_and_stops(kitchen, tmp_path):
-    done = kitchen.run_tiny("quickstart/run.sh", tmp_path / "out", MODEL=os.fspath(tmp_path / "nowhere"))
+def test_a_failing_step_shows_the_end_of_its_log_and_stops(runner, tmp_path):
+    done = runner.run_tiny("quickstart/run.sh", tmp_path / "out", MODEL=os.fspath(tmp_path / "nowhere"))
     assert done.returncode != 0
     assert "error: the command above ended with status" in done.stderr
     assert not (tmp_path / "out" / "summary.json").exists()
