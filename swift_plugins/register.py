@@ -26,7 +26,7 @@ from groundswift.swift_plugins.grounding.patches.qwen_vl_inplace import let_embe
 from groundswift.swift_plugins.grounding.patches.remote_code import let_remote_models_generate
 from groundswift.swift_plugins.grounding.patches.wordless_answers import score_wordless_answers
 from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
-from groundswift.swift_plugins.grounding.quick_images import normalise_planes
+from groundswift.swift_plugins.grounding.quick_images import normalise_patches
 from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
 from groundswift.swift_plugins.grounding.rewards import REWARDS, give_rewards_what_they_need
 from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
@@ -75,7 +75,7 @@ MENDS = (
     set_unreadable_rows_aside,
     log_steps_before_training,
     *RUN_CHECKS,
-    normalise_planes,
+    normalise_patches,
 )
 METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughTokens, VALIDATION_ROWS: ValidationRows, BATCHED_ANSWERS: BatchedAnswers}

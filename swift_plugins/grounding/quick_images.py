@@ -13,9 +13,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional
+from transformers import BatchFeature
 from transformers.models.qwen2_vl import Qwen2VLImageProcessor
 
 from groundswift.images import OpenedImage
@@ -27,6 +29,7 @@ FILTERS = {
     Image.Resampling.BICUBIC: functional.InterpolationMode.BICUBIC,
     Image.Resampling.BILINEAR: functional.InterpolationMode.BILINEAR,
 }
+SCALING = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
 VECTORS = ("AVX2", "AVX512")  # without them torch is slower at it than Pillow
 
 
@@ -41,24 +44,36 @@ class QuickImage(Image.Image):
     Its size is that of the whole image from the start. Copies and pickles of it are ordinary images.
     """
 
-    _opened: OpenedImage | None = None
+    _unloaded: OpenedImage | np.ndarray | None = None  # what `load` makes the pixels of
+    _kept: np.ndarray | None = None  # arrays of the image may share its memory, for as long as it lives
 
     @classmethod
-    def of(cls, source: OpenedImage | Image.Image) -> QuickImage:
-        """From a file whose header has been read, or from an upright RGB image."""
+    def of(cls, source: OpenedImage | Image.Image | np.ndarray) -> QuickImage:
+        """From a file whose header has been read, from an upright RGB image, or from pixels (height x width x 3, 8 bits)."""
         made = cls()
         made._mode = "RGB"
         if isinstance(source, OpenedImage):
-            made._size, made._opened = source.size_wh, source
+            made._size, made._unloaded = source.size_wh, source
+        elif isinstance(source, np.ndarray):
+            made._size, made._unloaded, made._kept = source.shape[1::-1], source, source
         else:
             made._size, made.im = source.size, source.im
         return made
 
     def load(self) -> Any:
         """Decode the whole image, once."""
-        if self._opened is not None:
-            self.im, self._opened = self._opened.decode().im, None
+        if self._unloaded is not None:
+            source, self._unloaded = self._unloaded, None
+            self.im = (Image.fromarray(source) if isinstance(source, np.ndarray) else source.decode()).im
         return super().load()
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Pixels, read-only, without a copy where they are an array already."""
+        if not isinstance(self._unloaded, np.ndarray):
+            return super().__array_interface__
+        interface = self._unloaded.__array_interface__
+        return interface | {"data": (interface["data"][0], True)}
 
     def convert(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Image.Image:
         return self if mode == "RGB" and not args and not kwargs else super().convert(mode, *args, **kwargs)
@@ -67,8 +82,9 @@ class QuickImage(Image.Image):
         resample = Image.Resampling.BICUBIC if resample is None else resample
         if args or kwargs or resample not in FILTERS:
             return super().resize(size, resample, *args, **kwargs)
-        whole = self if self._opened is None else self._opened.decode(tuple(size))
-        return QuickImage.of(resized(whole, tuple(size), resample))
+        whole = self._unloaded.decode(tuple(size)) if isinstance(self._unloaded, OpenedImage) else self
+        made = resized(whole, tuple(size), resample)
+        return made if isinstance(made, QuickImage) else QuickImage.of(made)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Image.frombytes, (self.mode, self.size, self.tobytes())
@@ -81,17 +97,27 @@ def resized(image: Image.Image, size_wh: tuple[int, int], resample: int) -> Imag
     if torch.backends.cpu.get_cpu_capability() not in VECTORS or min(size_wh) < 1:  # Pillow says in words what is wrong with that
         return Image.Image.resize(image, size_wh, resample)
     pixels = functional.resize(functional.pil_to_tensor(image), list(size_wh[::-1]), FILTERS[resample], antialias=True)
-    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    return QuickImage.of(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
-def normalise_planes() -> None:
-    """An image comes to Qwen's processor as one plane of three interleaved colours; each step after that is twice as fast on three planes,
-    with the same result."""
+def normalise_patches() -> None:
+    """Qwen's processor normalises an image, and then sorts its 32-bit values into patches, each twice over for the two frames of a patch.
+    Here the 8-bit values are sorted, normalised and then doubled: fewer bytes are moved, and the result is the same to the last bit."""
 
-    def on_planes(rescale_and_normalize: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        def of_planes(self: Qwen2VLImageProcessor, images: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-            return rescale_and_normalize(self, images.contiguous(), *args, **kwargs)
+    def sorted_first(preprocess: Callable[..., BatchFeature]) -> Callable[..., BatchFeature]:
+        def _preprocess(self: Qwen2VLImageProcessor, images: list[torch.Tensor], *args: Any, **kwargs: Any) -> BatchFeature:
+            scaling = {name: kwargs.get(name) for name in SCALING}
+            if args or not scaling["do_normalize"] or any(image.dtype != torch.uint8 for image in images):
+                return preprocess(self, images, *args, **kwargs)
+            planes = [image.contiguous() for image in images]
+            raw = kwargs | {"do_rescale": False, "do_normalize": False, "temporal_patch_size": 1}
+            result = preprocess(self, planes, **raw)
+            patches = result["pixel_values"]
+            colours = patches.view(len(patches), len(scaling["image_mean"]), 1, -1)  # patches x colours x frames x values of a colour
+            frames = self.rescale_and_normalize(colours, **scaling).expand(-1, -1, kwargs["temporal_patch_size"], -1)
+            result["pixel_values"] = frames.reshape(len(patches), -1)
+            return result
 
-        return of_planes
+        return _preprocess
 
-    wrap_once(Qwen2VLImageProcessor, "rescale_and_normalize", on_planes)
+    wrap_once(Qwen2VLImageProcessor, "_preprocess", sorted_first)

@@ -232,3 +232,40 @@ def test_the_record_of_a_run_says_which_way_it_went(plugin, monkeypatch):
     assert record_of("glm4v_grounding", None).pixels == "exact"  # its processor resizes
     monkeypatch.setenv("GROUNDSWIFT_EXACT_PIXELS", "1")
     assert record_of("qwen2_vl_grounding", None).pixels == "exact"
+
+
+def test_an_array_of_a_resized_image_shares_its_memory_and_outlives_it(plugin):
+    import numpy as np
+
+    from groundswift.swift_plugins.grounding.quick_images import QuickImage
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8))
+    small = QuickImage.of(image).resize((60, 45))
+    shared = np.asarray(small)
+    assert not shared.flags.writeable
+    before = shared.copy()
+    small.putpixel((3, 4), (1, 2, 3))
+    assert small.getpixel((3, 4)) == (1, 2, 3)
+    assert np.array_equal(np.asarray(small)[4, 3], (1, 2, 3))  # the image as it is now
+    del small
+    assert np.array_equal(shared, before)  # and the array as it was
+
+
+@pytest.mark.parametrize("sizes", [[(56, 84)], [(56, 84), (56, 84)], [(56, 84), (112, 28)]])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_patches_are_those_of_the_processor_to_the_last_bit(plugin, sizes, frames):
+    import numpy as np
+    import torch
+    from transformers.models.qwen2_vl import Qwen2VLImageProcessor
+
+    rng = np.random.default_rng(1)
+    images = [Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)) for size in sizes]
+    processor = Qwen2VLImageProcessor(temporal_patch_size=frames)
+    ours = processor(images, do_resize=False, return_tensors="pt")
+    processor._preprocess = type(processor)._preprocess.__wrapped__.__get__(processor)
+    stock = processor(images, do_resize=False, return_tensors="pt")
+    assert torch.equal(ours["pixel_values"], stock["pixel_values"])
+    assert torch.equal(ours["image_grid_thw"], stock["image_grid_thw"])
+    for plain in ({"do_normalize": False}, {"do_rescale": False}):
+        one, other = (kind(images, do_resize=False, return_tensors="pt", **plain) for kind in (Qwen2VLImageProcessor(), processor))
+        assert frames != 2 or torch.equal(one["pixel_values"], other["pixel_values"])
