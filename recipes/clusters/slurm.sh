@@ -29,7 +29,7 @@ fi
 
 # From here on inside the job, on its first machine.
 [ "${SLURM_RESTART_COUNT:-0}" -eq 0 ] || RESUME=1
-[ -n "$DRY_RUN$MASTER_ADDR" ] || MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+[ -n "$DRY_RUN$MASTER_ADDR" ] || MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p) # head would end scontrol by SIGPIPE
 export NNODES NPROC_PER_NODE MASTER_ADDR MASTER_PORT RESUME OUT
 unset NODE_RANK # srun gives each machine its own: SLURM_NODEID
 [ -z "$DRY_RUN" ] || MASTER_ADDR=FIRST_MACHINE
