@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Task      detection, referring
-# Model     a AWQ base of OpenGVLab/InternVL3_5-8B-HF, as recipes/export/awq.sh makes it
+# Model     an AWQ base of OpenGVLab/InternVL3_5-8B-HF, as `swift export --quant_method awq` makes it
 # Method    QLoRA on an AWQ base
 # Hardware  1 GPU
 # Memory    not measured
@@ -14,7 +14,7 @@ MODEL=${MODEL:-} # folder of the quantised base
 EPOCHS=${EPOCHS:-3}
 gpus 1
 need_package awq autoawq
-need_file MODEL "Quantise a base first: bash recipes/export/awq.sh"
+need_file MODEL 'Quantise a base first: swift export --model BASE --quant_method awq --quant_bits 4 --dataset rows.jsonl --output_dir base'
 
 step "fine-tune"
 run swift sft --model "$MODEL" --model_type internvl --template internvl_hf_grounding --custom_register_path "$PLUGIN" \

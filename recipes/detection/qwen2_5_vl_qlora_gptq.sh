@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Task      detection, referring
-# Model     a GPTQ-Int4 base of Qwen/Qwen2.5-VL-7B-Instruct, as recipes/export/gptq.sh makes it
+# Model     a GPTQ-Int4 base of Qwen/Qwen2.5-VL-7B-Instruct, as `swift export --quant_method gptq` makes it
 # Method    QLoRA on a GPTQ-Int4 base
 # Hardware  1 GPU
 # Memory    not measured
@@ -16,7 +16,7 @@ export MIN_PIXELS=${MIN_PIXELS:-802816}  # 1,024 image tokens: Qwen advises 1,02
 export MAX_PIXELS=${MAX_PIXELS:-1605632} # 2,048 image tokens
 gpus 1
 need_package gptqmodel gptqmodel
-need_file MODEL "Quantise a base first: bash recipes/export/gptq.sh"
+need_file MODEL 'Quantise a base first: swift export --model BASE --quant_method gptq --quant_bits 4 --dataset rows.jsonl --output_dir base'
 
 step "fine-tune"
 run swift sft --model "$MODEL" --model_type qwen2_5_vl --template qwen2_5_vl_grounding --custom_register_path "$PLUGIN" \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Task      detection, referring
-# Model     a AWQ base of Qwen/Qwen3-VL-8B-Instruct, as recipes/export/awq.sh makes it
+# Model     an AWQ base of Qwen/Qwen3-VL-8B-Instruct, as `swift export --quant_method awq` makes it
 # Method    QLoRA on an AWQ base
 # Hardware  1 GPU
 # Memory    not measured
@@ -16,7 +16,7 @@ export MIN_PIXELS=${MIN_PIXELS:-1048576} # 1,024 image tokens: Qwen advises 1,02
 export MAX_PIXELS=${MAX_PIXELS:-2097152} # 2,048 image tokens
 gpus 1
 need_package awq autoawq
-need_file MODEL "Quantise a base first: bash recipes/export/awq.sh"
+need_file MODEL 'Quantise a base first: swift export --model BASE --quant_method awq --quant_bits 4 --dataset rows.jsonl --output_dir base'
 
 step "fine-tune"
 run swift sft --model "$MODEL" --model_type qwen3_vl --template qwen3_vl_grounding --custom_register_path "$PLUGIN" \
