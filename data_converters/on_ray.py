@@ -58,9 +58,8 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
         raise GroundswiftError("--engine ray: the package ray is not installed; expected pip install 'groundswift[ray]'") from None
     ours = not ray.is_initialized()
     if ours:
-        elsewhere = (
-            {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        )
+        alone = {"address": "local", "num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        elsewhere = {} if os.environ.get("RAY_ADDRESS") else alone  # without "local" Ray looks for what an ended cluster left behind
         try:
             ray.init(log_to_driver=False, logging_level="error", **elsewhere)
         except (OSError, RuntimeError, ValueError) as error:

@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -79,6 +80,7 @@ def test_a_cluster_makes_the_same_bytes(many, tmp_path):
 
 SHARD_FAULT = """
 import sys
+import tempfile
 from groundswift.data_converters.coco import CocoOptions
 from groundswift.data_converters.on_ray import made_on_ray
 from groundswift.errors import GroundswiftError
@@ -88,6 +90,18 @@ try:
 except GroundswiftError as error:
     print(error)
 """
+
+
+def test_what_an_ended_cluster_left_behind_is_passed_over(many, tmp_path):
+    """`ray start` notes its address in a file; the file stays when the cluster is killed."""
+    pytest.importorskip("ray")
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # short, for sockets
+        Path(folder, "ray").mkdir()
+        Path(folder, "ray", "ray_current_cluster").write_text("127.0.0.1:9")
+        arguments = [many, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "ray.jsonl", "--engine", "ray", "--workers", "2"]
+        environment = {**os.environ, "RAY_TMPDIR": folder}
+        done = subprocess.run([*GROUNDSWIFT, *arguments, "--limit", "300"], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_a_shard_raises_is_told_plainly(tmp_path):

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -172,7 +173,8 @@ def test_a_slurm_job_is_requeued_and_resumes_to_the_same_weights(runner, tmp_pat
 def ray_cluster() -> Iterator[dict[str, str]]:
     """Two Ray machines of one CPU each on this one, as `ray start` makes them; what a client needs in its environment."""
     address = f"127.0.0.1:{free_port()}"
-    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    folder = tempfile.TemporaryDirectory(prefix="ray")  # short, for sockets; the address of this cluster is noted there and nowhere else
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "RAY_TMPDIR": folder.name}
     everywhere = ["--num-cpus=1", "--num-gpus=0", "--disable-usage-stats", "--block", "--object-store-memory=100000000"]
     started = []
     try:
@@ -190,6 +192,7 @@ def ray_cluster() -> Iterator[dict[str, str]]:
                 process.wait(20)
             for each in (process, *whole):
                 kill_tree(each.pid)
+        folder.cleanup()
 
 
 def wait_for_port(port: int, seconds: float = 120) -> None:
