@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import random
 import runpy
 import select
 import signal
@@ -128,7 +129,8 @@ def wait(children: list[int]) -> int:
         if code and not status:
             status = code if code > 0 else 128 - code
             for other in left:
-                os.kill(other, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.kill(other, signal.SIGTERM)
     return status
 
 
@@ -137,12 +139,19 @@ def rank_environments(words: list[str], environment: dict[str, str]) -> list[dic
     count = environment.get("NPROC_PER_NODE")
     if count is None or words[0] not in ("pt", "sft", "rlhf", "infer"):
         return [{}]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     shared = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GROUP_RANK": "0"}
     shared |= {"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_USE_AGENT_STORE": "False"}
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(int(count))]
+
+
+def free_port() -> int:
+    """A port that nothing listens on, below those that the system gives to connections: the ranks open it seconds later."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def run(words: list[str], environment: dict[str, str], cwd: str, streams: array.array) -> int:
@@ -152,8 +161,10 @@ def run(words: list[str], environment: dict[str, str], cwd: str, streams: array.
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    import torch
     from swift.cli.main import ROUTE_MAPPING, parse_yaml_args
 
+    torch.set_num_threads(1)  # makes torch's pool of this process anew; left to several threads at once it now and then fails
     options = words[1:]
     parse_yaml_args(options)
     path = sys.modules["importlib.util"].find_spec(ROUTE_MAPPING[words[0].replace("_", "-")]).origin

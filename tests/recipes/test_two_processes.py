@@ -61,6 +61,7 @@ def test_two_processes_hold_equal_weights_after_each_step_and_go_on_from_a_kill(
     again = ("--output_dir", str(tmp_path / "again"))
     killed = sft(*lora, *again, NPROC_PER_NODE="2", KILL_AT="3", KILL_RANK="1")
     assert killed.returncode != 0
+    assert (tmp_path / "killed").exists(), killed.stdout[-3000:] + killed.stderr[-3000:]
     assert not (tmp_path / "again" / f"checkpoint-{STEPS}").exists()
     newest = [*("python", str(ROOT / "recipes" / "_checkpoint.py"), str(tmp_path / "again"), "--resume")]
     checkpoint = subprocess.run(newest, capture_output=True, text=True, check=True).stdout.strip()
