@@ -1,4 +1,4 @@
-"""Training: swift with groundswift's plugin beside stock swift on the same rows, in turns, each in a process of its own.
+"""Training: swift with groundswift's plugin against stock swift on the same rows, in turns, each in a process of its own.
 
     python benchmarks/training.py                            # everything, about 6 minutes on one core
     python benchmarks/training.py --only evaluation --json

@@ -115,7 +115,7 @@ def main() -> None:
     elif resume:
         print(f"no complete checkpoint in {folder}: the training begins at step 0", file=sys.stderr)
     else:
-        sys.exit(f"error: no checkpoint in {folder}: the training saved none; look at the log beside it")
+        sys.exit(f"error: no checkpoint in {folder}: the training saved none; look at log.txt in the folder of the run")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ print_help() {
   printf '\nVariables (VAR=value before the command)\n'
   sed -nE 's/^(export )?([A-Z][A-Z_0-9]*)=\$\{\2:?-(.*)\} *(# (.*))?$/\2|\3|\5/p' "${files[@]}" |
     awk -F '|' '!seen[$1]++ && $1 != "OUT" { printf "  %-14s %s%s\n", $1, $3, $2 == "" ? "" : ($3 == "" ? "" : "  ") "[" $2 "]" }'
-  printf '  %-14s %s\n' OUT "folder of the run  [runs/TASK/NAME beside recipes/]" OVERWRITE "1: remove an earlier run in OUT" \
+  printf '  %-14s %s\n' OUT "folder of the run  [runs/TASK/NAME of the checkout]" OVERWRITE "1: remove an earlier run in OUT" \
     CUDA_VISIBLE_DEVICES "the GPUs to use" DRY_RUN "1: print every command, run nothing"
 }
 

@@ -1,4 +1,4 @@
-"""16-bit settings without an accelerator: swift makes fp16 of 32-bit weights, and transformers refuses bf16 unless it is told of the CPU.
+"""16-bit settings without an accelerator: swift makes fp16 of 32-bit weights, and transformers refuses bf16 without `use_cpu`.
 
 Observed with ms-swift 4.6.0 and transformers 5.19.0: `--torch_dtype float32` sets `fp16`, which on a CPU means 16-bit arithmetic without a
 loss scale; `--torch_dtype bfloat16` ends in `Your setup doesn't support bf16/gpu. You need to assign use_cpu`.

@@ -89,7 +89,7 @@ def nothing_trained(args: Any) -> Iterator[Finding]:
 
 
 def frozen_merger(args: Any) -> Iterator[Finding]:
-    """`--freeze_vit false` leaves out what connects the vision tower to the language model."""
+    """`--freeze_vit false` does not train the aligner between vision tower and language model."""
     if not is_in_parts(args) or args.freeze_vit or not args.freeze_aligner:
         return
     aligner = args.model_meta.model_arch.aligner
