@@ -6,7 +6,7 @@ import os
 import tempfile
 
 import pytest
-from tiny_run import infer, rows_of, sft, written
+from tiny_run import infer, rows_of, sft, sft_process, written
 
 FAULTS = {  # what is wrong with a row -> (its change, the id by which it is counted)
     "objects without boxes": ({"objects": {"ref": ["cat"]}}, "objects-without-bbox"),
@@ -95,11 +95,12 @@ def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tm
     assert notes_left() <= before
 
 
-def test_rows_that_are_encoded_before_training_are_dropped_and_counted(plugin, tmp_path, tmp_path_factory, warned):
+def test_rows_that_are_encoded_before_training_are_dropped_and_counted(plugin, tmp_path, tmp_path_factory):
     large = tmp_path_factory.mktemp("large")
     rows = rows_of(tmp_path, 3) + [row | {"sample_id": "long"} for row in rows_of(large, 1, (1120, 840))]
-    sft(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out", "--max_length", "400", "--lazy_tokenize", "false")
-    (line,) = [line for line in warned if "rows dropped" in line]
+    data = written(tmp_path / "rows.jsonl", rows)
+    output = sft_process(plugin, data, tmp_path / "out", "--max_length", "400", "--lazy_tokenize", "false")
+    (line,) = {line.partition("] ")[2] for line in output.splitlines() if "rows dropped" in line}
     assert "the dataset: 1 of 4 rows dropped: 1 row-too-long (row 'long': Current length" in line
 
 

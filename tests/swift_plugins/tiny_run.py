@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,21 @@ def sft(plugin: Path, data: Path | str, out: Path, *more: str, base: list[str] =
     """One LoRA step, whatever `more` changes -> what was logged."""
     from swift import sft_main
 
-    command = [*MODEL, *SMALL, *QUIET, *base, "--custom_register_path", str(plugin), "--dataset", str(data), "--output_dir", str(out)]
-    sft_main([*command, "--split_dataset_ratio", "0", "--tuner_type", "lora", *more])
+    sft_main(_sft_options(plugin, data, out, *more, base=base))
     return [json.loads(line) for line in (out / "logging.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def sft_process(plugin: Path, data: Path | str, out: Path, *more: str) -> str:
+    """The same as a command of its own, for what forks: a fork of this process can wait for ever for a thread of torch's pool -> its output."""
+    command = [sys.executable, "-m", "swift.cli.sft", *_sft_options(plugin, data, out, *more)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout + ended.stderr
+
+
+def _sft_options(plugin: Path, data: Path | str, out: Path, *more: str, base: list[str] = IN_32_BITS) -> list[str]:
+    files = ["--custom_register_path", str(plugin), "--dataset", str(data), "--output_dir", str(out)]
+    return [*MODEL, *SMALL, *QUIET, *base, *files, "--split_dataset_ratio", "0", "--tuner_type", "lora", *more]
 
 
 def infer(plugin: Path, data: Path, result: Path, *more: str) -> list[dict[str, Any]]:
