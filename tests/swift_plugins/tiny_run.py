@@ -41,7 +41,7 @@ def sft(plugin: Path, data: Path | str, out: Path, *more: str, base: list[str] =
 
 
 def sft_process(plugin: Path, data: Path | str, out: Path, *more: str) -> str:
-    """The same as a command of its own, for what forks: a fork of this process can wait for ever for a thread of torch's pool -> its output."""
+    """The same in a process of its own, for what forks: a fork of pytest can wait for ever for a thread of torch -> its output."""
     command = [sys.executable, "-m", "swift.cli.sft", *_sft_options(plugin, data, out, *more)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
