@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from groundswift.writing import write_whole
+from groundswift.atomic_write import write_whole
 
 IMAGES, ANNOTATIONS = 118_287, 860_001
 LARGEST_ID = 581_929  # of an image

@@ -44,9 +44,9 @@ Work = Callable[[], dict[str, int]]
 
 def prepare_ours(file: Path, out: Path | None, workers: int | None = None) -> Work:
     """The functions behind `groundswift convert coco --no-check-images`, options to file; without `workers` on all processors."""
-    from groundswift.data_converters.coco import CocoOptions
-    from groundswift.data_converters.faults import Notes
-    from groundswift.data_converters.run import How, convert_to_file
+    from groundswift.data_converters.engine.convert import How, convert_to_file
+    from groundswift.data_converters.formats.coco.source import CocoOptions
+    from groundswift.data_converters.issues import Notes
 
     def work() -> dict[str, int]:
         totals = convert_to_file(CocoOptions(annotations=str(file), check_images=False), out, How(workers, progress=False), Notes())

@@ -27,9 +27,9 @@ import numpy as np
 from tqdm import tqdm
 
 from groundswift import Located, format_answer
-from groundswift.eval.coco_map import Rules, evaluate
-from groundswift.eval.result_file import read_answers
-from groundswift.eval.truth import read_truth
+from groundswift.eval.answers.swift_results import read_answers
+from groundswift.eval.ground_truth import read_truth
+from groundswift.eval.metrics.coco_map import Rules, evaluate
 
 CLASSES = [f"class {number}" for number in range(1, 81)]
 SIZES_WH = ((640, 480), (480, 640), (640, 427), (500, 375), (612, 612))

@@ -28,7 +28,7 @@ from malformed import CAT, DOG, malformed
 from tqdm import tqdm
 
 from groundswift import Located, families, format_answer, from_original_px, parse, resized_wh, to_original_px
-from groundswift.grammars import GRAMMARS
+from groundswift.grammars.registry import GRAMMARS
 from groundswift.spaces import space_row
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "fuzzing"))

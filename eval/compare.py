@@ -7,8 +7,8 @@ from pathlib import Path
 
 from groundswift.errors import GroundswiftError
 
-from .coco_map import SUMMARY
-from .result import Run
+from .evaluated_run import Run
+from .metrics.coco_map import SUMMARY
 from .run_check import NO_NUMBERS, read_run
 
 SAME = {  # terms without which two numbers do not compare -> what a run has that does not name them; None: unknown

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from groundswift.atomic_write import sigterm_as_exit
 from groundswift.errors import GroundswiftError, fault
-from groundswift.writing import sigterm_as_exit
 
 EVALUATION_FILES = frozenset({"metrics.json", "test_pred.json", "run.json", "report.html"})
 COMPARE_FILES = frozenset({"report.html", "summary.json"})

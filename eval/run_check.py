@@ -10,8 +10,8 @@ import msgspec
 
 from groundswift.errors import GroundswiftError, fault
 
-from .output import sha256_of
-from .result import Run
+from .artifacts import sha256_of
+from .evaluated_run import Run
 
 WRITTEN_BY_US = "a folder that `groundswift eval coco-map --out` wrote"
 LONGEST = 200  # characters of a message

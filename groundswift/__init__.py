@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .answers import Answer, Located
+    from .coordinates import from_original_px, resized_wh, to_original_px
     from .family import families
-    from .grammars import format_answer, parse
-    from .located import Answer, Located
-    from .placing import from_original_px, resized_wh, to_original_px
+    from .grammars.registry import format_answer, parse
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _CLONE = os.path.dirname(_HERE)
@@ -24,14 +24,14 @@ __version__ = "0.1.0"
 __all__ = ["Answer", "Located", "families", "format_answer", "from_original_px", "parse", "resized_wh", "to_original_px"]
 
 _HOMES = {
-    "Answer": "located",
-    "Located": "located",
+    "Answer": "answers",
+    "Located": "answers",
     "families": "family",
-    "format_answer": "grammars",
-    "from_original_px": "placing",
-    "parse": "grammars",
-    "resized_wh": "placing",
-    "to_original_px": "placing",
+    "format_answer": "grammars.registry",
+    "from_original_px": "coordinates",
+    "parse": "grammars.registry",
+    "resized_wh": "coordinates",
+    "to_original_px": "coordinates",
 }
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .answers import Answer, Located
+from .coordinates import resized_wh, to_original_px
 from .errors import fault
 from .family import family_row
-from .grammars import parse
-from .located import Answer, Located
-from .placing import resized_wh, to_original_px
+from .grammars.registry import parse
 from .run_record import FOLDER_RECORD, RunRecord, read_record, record_of_folder
 from .spaces import space_row
 

@@ -14,16 +14,16 @@ from .errors import GroundswiftError
 from .terminal import echo, printable
 
 VERBS = {  # verb -> (module, its click command, one line of help)
-    "convert": ("groundswift.data_converters.command", "convert", "Turn an annotation file into swift rows."),
-    "eval": ("groundswift.eval.command", "evaluate", "Score results: mAP, and a report one looks at."),
+    "convert": ("groundswift.data_converters.cli", "convert", "Turn an annotation file into swift rows."),
+    "eval": ("groundswift.eval.cli", "evaluate", "Score results: mAP, and a report one looks at."),
     "families": ("groundswift.cli", "families", "Show how each model family writes a box, and in which space."),
-    "show": ("groundswift.swift_plugins.grounding.show.command", "show", "Show a row as the model will see it, boxes drawn."),
-    "lint": ("groundswift.data_converters.lint.command", "lint", "Find the rows that swift would drop or learn wrongly."),
-    "mix": ("groundswift.data_converters.mix_command", "mix", "Mix files of rows by weight into one training file."),
-    "split": ("groundswift.data_converters.split_command", "split", "Split rows into parts that share no image."),
-    "plan": ("groundswift.swift_plugins.tools.plan.command", "plan", "Plan a training: steps, tokens per image, memory."),
-    "migrate": ("groundswift.data_converters.rows.migrate.command", "migrate", "Migrate scripts of ms-swift 2.x to 4.6."),
-    "plugin": ("groundswift.swift_plugins.grounding.plugin_command", "plugin", "Print the path for --custom_register_path."),
+    "show": ("groundswift.swift_plugins.tools.show.cli", "show", "Show a row as the model will see it, boxes drawn."),
+    "lint": ("groundswift.data_converters.rows.lint.cli", "lint", "Find the rows that swift would drop or learn wrongly."),
+    "mix": ("groundswift.data_converters.rows.mix_cli", "mix", "Mix files of rows by weight into one training file."),
+    "split": ("groundswift.data_converters.rows.split_cli", "split", "Split rows into parts that share no image."),
+    "plan": ("groundswift.swift_plugins.tools.plan.cli", "plan", "Plan a training: steps, tokens per image, memory."),
+    "migrate": ("groundswift.data_converters.rows.migrate.cli", "migrate", "Migrate scripts of ms-swift 2.x to 4.6."),
+    "plugin": ("groundswift.swift_plugins.tools.plugin_cli", "plugin", "Print the path for --custom_register_path."),
 }
 OF_SWIFT = {"swift", "torch", "torchvision", "transformers", "peft", "accelerate", "qwen_vl_utils"}  # what the extra [swift] brings
 
@@ -75,7 +75,7 @@ class Tools(NamedTuple):
 def open_token_counter(model: str, model_type: str | None, template: str | None) -> Callable[[dict], int]:
     """A function from a row to its number of tokens by swift's template. Raises GroundswiftError without swift or such a template."""
     try:
-        encoding = import_module("groundswift.swift_plugins.grounding.encoding")
+        encoding = import_module("groundswift.swift_plugins.tools.encoding")
     except ImportError as error:
         raise GroundswiftError(f"tokens are counted by swift's template, and swift cannot be loaded ({error}); expected {EXTRA}") from None
     return encoding.open_token_counter(model, model_type, template)
@@ -115,7 +115,7 @@ def families(name: str | None, as_json: bool, markdown: bool) -> None:
     """
     import json
 
-    from . import family_table
+    from . import family_docs as family_table
     from .family import family_row
 
     rows = (family_row(name),) if name else None

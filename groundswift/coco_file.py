@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 
 from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage, convert, decode
-from .collecting import without_collection
 from .errors import GroundswiftError, fault
+from .gc_control import without_collection
 from .records import half_character
 from .storage import local_copy, shown
 

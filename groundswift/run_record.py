@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 
+from .atomic_write import write_whole
+from .coordinates import limits_in_force
 from .errors import GroundswiftError, fault
 from .family import family_row
-from .placing import limits_in_force
-from .resizing import Limits
+from .image_resize import Limits
 from .spaces import space_row
-from .writing import write_whole
 
 FOLDER_RECORD = "groundswift_run.json"  # in the output folder of a training run, its checkpoints, and what is merged from them
 RESULT_SUFFIX = ".run.json"  # result.jsonl -> result.jsonl.run.json

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .located import Located
+from .answers import Located
 from .placeholders import Listing, is_empty_answer, listings_of
 from .records import BOX, REF
 

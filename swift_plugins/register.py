@@ -10,38 +10,39 @@ from swift.model import register_model, register_model_arch
 from swift.rewards import orms
 from swift.template import register_template
 
-from groundswift.swift_plugins.grounding import mends, models
-from groundswift.swift_plugins.grounding.batched_answers import BATCHED_ANSWERS, BatchedAnswers
-from groundswift.swift_plugins.grounding.cpu_deepspeed import use_deepspeed_on_cpu
-from groundswift.swift_plugins.grounding.datasets import named_sets
-from groundswift.swift_plugins.grounding.date_like_texts import keep_date_like_texts
-from groundswift.swift_plugins.grounding.enough_tokens import ENOUGH_TOKENS, EnoughTokens
-from groundswift.swift_plugins.grounding.gradio_chat import show_pairs_as_messages
-from groundswift.swift_plugins.grounding.guards import warn_of_versions
-from groundswift.swift_plugins.grounding.hub_sets import hub_sets
-from groundswift.swift_plugins.grounding.logged_steps import log_steps_before_training
-from groundswift.swift_plugins.grounding.metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
+from groundswift.swift_plugins.grounding.datasets.hub import hub_sets
+from groundswift.swift_plugins.grounding.datasets.named import named_sets
+from groundswift.swift_plugins.grounding.known_bad_versions import warn_of_versions
+from groundswift.swift_plugins.grounding.metrics.batched_answers import BATCHED_ANSWERS, BatchedAnswers
+from groundswift.swift_plugins.grounding.metrics.coco_map_metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
+from groundswift.swift_plugins.grounding.metrics.max_new_tokens_callback import ENOUGH_TOKENS, EnoughTokens
+from groundswift.swift_plugins.grounding.metrics.unanswered import set_unreadable_rows_aside
+from groundswift.swift_plugins.grounding.models import florence2 as models
+from groundswift.swift_plugins.grounding.patches import swift as mends
+from groundswift.swift_plugins.grounding.patches.cpu_deepspeed import use_deepspeed_on_cpu
+from groundswift.swift_plugins.grounding.patches.date_like_texts import keep_date_like_texts
+from groundswift.swift_plugins.grounding.patches.fast_images import normalise_patches
 from groundswift.swift_plugins.grounding.patches.gemma4_images import join_gemma4_images
+from groundswift.swift_plugins.grounding.patches.gradio_chat import show_pairs_as_messages
+from groundswift.swift_plugins.grounding.patches.logged_steps import log_steps_before_training
+from groundswift.swift_plugins.grounding.patches.quantised_runs import merge_qlora_into_full_weights
 from groundswift.swift_plugins.grounding.patches.qwen_vl_inplace import let_embeddings_be_written
 from groundswift.swift_plugins.grounding.patches.remote_code import let_remote_models_generate
-from groundswift.swift_plugins.grounding.patches.wordless_answers import score_wordless_answers
-from groundswift.swift_plugins.grounding.quantised_runs import merge_qlora_into_full_weights
-from groundswift.swift_plugins.grounding.quick_images import normalise_patches
-from groundswift.swift_plugins.grounding.resumed import warn_of_ignored_options
-from groundswift.swift_plugins.grounding.rewards import REWARDS, give_rewards_what_they_need
-from groundswift.swift_plugins.grounding.rlhf_rows import complete_rows_of_rlhf
-from groundswift.swift_plugins.grounding.run_checks import RUN_CHECKS
-from groundswift.swift_plugins.grounding.run_record import record_runs
-from groundswift.swift_plugins.grounding.sample_ids import keep_ids_of_any_type
-from groundswift.swift_plugins.grounding.saved_models import save_for_plain_transformers
-from groundswift.swift_plugins.grounding.spawned import (
+from groundswift.swift_plugins.grounding.patches.run_record import record_runs
+from groundswift.swift_plugins.grounding.patches.sample_ids import keep_ids_of_any_type
+from groundswift.swift_plugins.grounding.patches.saved_models import save_for_plain_transformers
+from groundswift.swift_plugins.grounding.patches.spawned import (
     list_benchmarks_without_opencompass,
     show_the_system_of_the_given_template,
     stop_waiting_for_the_dead,
 )
-from groundswift.swift_plugins.grounding.templates import template_metas
-from groundswift.swift_plugins.grounding.tied_weights import merge_tied_weights_apart, warn_of_tied_weights
-from groundswift.swift_plugins.grounding.unanswered import set_unreadable_rows_aside
+from groundswift.swift_plugins.grounding.patches.tied_weights import merge_tied_weights_apart, warn_of_tied_weights
+from groundswift.swift_plugins.grounding.patches.wordless_answers import score_wordless_answers
+from groundswift.swift_plugins.grounding.rewards import REWARDS, give_rewards_what_they_need
+from groundswift.swift_plugins.grounding.run_checks import RUN_CHECKS
+from groundswift.swift_plugins.grounding.run_checks.resumed import warn_of_ignored_options
+from groundswift.swift_plugins.grounding.templates.grounding import template_metas
+from groundswift.swift_plugins.grounding.templates.rlhf_rows import complete_rows_of_rlhf
 
 MENDS = (
     mends.keep_columns,

@@ -7,7 +7,7 @@ import random
 import pytest
 from fuzz_commands import COMMANDS, TARGETS, CommandTarget
 
-from groundswift.data_converters.formats import FORMATS
+from groundswift.data_converters.registry import FORMATS
 
 INPUTS = 200
 
@@ -40,7 +40,7 @@ def test_the_fuzzer_notices_a_command_that_fails(monkeypatch):
     def fail(*_arguments, **_named):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("groundswift.data_converters.command.convert_to_file", fail)
+    monkeypatch.setattr("groundswift.data_converters.cli.convert_to_file", fail)
     assert [kind.partition(" ")[0] for kind in fed("convert coco", 3).failures] == ["ZeroDivisionError"]
 
 

@@ -158,7 +158,7 @@ def test_the_rule_of_imports_sees_what_it_should(tmp_path, monkeypatch):
     found = {module: lazy for module, _, lazy in imports_of(Path("eval/report/page.py"))}
     assert found == {
         "torch.nn": False,
-        "groundswift.eval.coco_map.score": False,
+        "groundswift.eval.metrics.coco_map.score": False,
         "groundswift.eval.report.plot": False,
         "groundswift.data_converters": False,
         "swift.llm.x": True,
@@ -191,7 +191,7 @@ def loaded_by(statement: str) -> set[str]:
     return set(json.loads(shown.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("module", ["groundswift.eval.command", "groundswift.data_converters.command"])
+@pytest.mark.parametrize("module", ["groundswift.eval.cli", "groundswift.data_converters.cli"])
 def test_a_command_loads_no_torch(module):
     assert loaded_by(f"import {module}").isdisjoint({"torch", "swift", "transformers", "datasets"})
 
@@ -268,7 +268,7 @@ def installed_clone(wheel, tmp_path_factory) -> tuple[Path, dict[str, str]]:
     return clone, {**os.environ, "PYTHONPATH": str(target)}
 
 
-@pytest.mark.parametrize("module", ["eval.command", "data_converters.command", "swift_plugins.grounding.shim", "boxes"])
+@pytest.mark.parametrize("module", ["eval.cli", "data_converters.cli", "swift_plugins.grounding.plugin_shim", "boxes"])
 @pytest.mark.parametrize("root", [".", "tests"])
 def test_an_ordinary_install_is_whole_in_a_clone(installed_clone, module, root):
     """In its root the kernel of the clone comes first, and finds the other packages beside it."""

@@ -19,7 +19,7 @@ from s3fs import S3FileSystem
 
 from groundswift import storage
 from groundswift.coco_file import read_coco
-from groundswift.data_converters.pictures import look_at
+from groundswift.data_converters.file_io.images import look_at
 from groundswift.errors import GroundswiftError
 from groundswift.file_guard import path_inside
 from groundswift.images import ORIENTATION_TAG, open_image, read_size_wh

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from groundswift.atomic_write import write_whole
 from groundswift.errors import GroundswiftError
-from groundswift.writing import write_whole
 
+from ..artifacts import make_folder
 from ..compare import differing_terms
-from ..output import make_folder
-from ..result import ImageResult, Run
-from .pictures import picture_rows, worst_first
+from ..evaluated_run import ImageResult, Run
+from .images import picture_rows, worst_first
 from .plot import plot_of
 from .tables import (
     DASH,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compare import number_keys
-from ..result import Run
+from ..evaluated_run import Run
 
 DASH = "\u2013"
 MINUS = "\u2212"

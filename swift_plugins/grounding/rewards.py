@@ -17,17 +17,17 @@ from swift.pipelines.train.rlhf import SwiftRLHF
 from swift.rewards import ORM
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval.predictions import Rules
-from groundswift.eval.sample_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
-from groundswift.eval.verdicts import IOU_THRESHOLD
+from groundswift.eval.answers.to_boxes import Rules
+from groundswift.eval.box_matching import IOU_THRESHOLD
+from groundswift.eval.metrics.sample_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
 from groundswift.family import FAMILIES
 from groundswift.spaces import space_row
 
-from .mends import wrap_once
-from .messages import count_tags
-from .run_record import limits_now
-from .templates import family_of
-from .validation_rows import LABELLED, UNSCORED, Sample, sample_of
+from .metrics.validation_rows import LABELLED, UNSCORED, Sample, sample_of
+from .patches.run_record import limits_now
+from .patches.swift import wrap_once
+from .templates.grounding import family_of
+from .templates.placeholders import count_tags
 
 TRUE_ANSWER = "true_answer"  # column of GRPO's rows: the answer that generated ones replace, with its placeholders
 _rules: list[Rules] = []  # how the answers of this process are read, by the template that was made last

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from groundswift.data_converters.processes import Hands
+from groundswift.worker_pool import Hands
 
 SMALL = {
     "categories": [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}],

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from converted import run as command
 
-from groundswift.data_converters.coco import CocoOptions
-from groundswift.data_converters.sets import rows_of_set
+from groundswift.atomic_write import write_whole
+from groundswift.data_converters.formats.coco.source import CocoOptions
+from groundswift.data_converters.named_datasets import rows_of_set
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
-from groundswift.writing import write_whole
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli"]
 EARLIER = b"an earlier file\n"
@@ -191,7 +191,7 @@ def test_an_error_of_the_lines_leaves_nothing_behind(out, stop):
 
 SLOW = """
 import signal, sys, time
-from groundswift.writing import write_whole
+from groundswift.atomic_write import write_whole
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with Ctrl-C ignored
 
@@ -217,7 +217,7 @@ def test_a_killed_process_leaves_the_earlier_file(out, number):
 
 TWICE = """
 import os, signal
-from groundswift.writing import sigterm_as_exit
+from groundswift.atomic_write import sigterm_as_exit
 
 with sigterm_as_exit():
     try:
@@ -236,7 +236,7 @@ def test_a_second_sigterm_does_not_stop_the_tidying_up():
 STOPPED = """
 import os, signal
 from groundswift.cli import main
-from groundswift.data_converters import command
+from groundswift.data_converters import cli as command
 
 command.convert_to_file = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
 main()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from groundswift.data_converters.faults import Fault, Notes
-from groundswift.data_converters.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
+from groundswift.data_converters.issues import Fault, Notes
 from groundswift.errors import GroundswiftError
+from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
 
 NAMES = ["person", "bicycle", "traffic light"]
 

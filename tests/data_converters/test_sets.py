@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from groundswift.data_converters.coco import CocoOptions
-from groundswift.data_converters.sets import read_sets, rows_of_set
+from groundswift.data_converters.formats.coco.source import CocoOptions
+from groundswift.data_converters.named_datasets import read_sets, rows_of_set
 from groundswift.errors import GroundswiftError
 
 GOOD = """

@@ -16,12 +16,12 @@ from pycocotools.cocoeval import COCOeval
 
 from groundswift.coco_file import CocoFile
 from groundswift.errors import GroundswiftError
-from groundswift.eval.coco_map import Rules, evaluate, familiar_lines, predictions_from_answers, truth_from_rows
-from groundswift.eval.coco_results import read_results
-from groundswift.eval.engines import check_engine
-from groundswift.eval.predictions import Predictions
-from groundswift.eval.truth import truth_from_coco
-from groundswift.eval.verdicts import image_results, verdicts
+from groundswift.eval.answers.coco_results import read_results
+from groundswift.eval.answers.to_boxes import Predictions
+from groundswift.eval.box_matching import image_results, verdicts
+from groundswift.eval.ground_truth import truth_from_coco
+from groundswift.eval.metrics.coco_engines import check_engine
+from groundswift.eval.metrics.coco_map import Rules, evaluate, familiar_lines, predictions_from_answers, truth_from_rows
 
 TOLERANCE = 1e-9
 ENGINES = ["hotcoco", "pycocotools"]
@@ -175,7 +175,7 @@ def test_verdicts_do_not_depend_on_how_many_pairs_are_taken_at_once(tmp_path, mo
     coco, results = random_set(5, 20, 400, 2)
     truth, predictions = loaded(coco, results, tmp_path)
     at_once = verdicts(truth, predictions)
-    monkeypatch.setattr("groundswift.eval.verdicts.PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("groundswift.eval.box_matching.PAIRS_AT_ONCE", 7)
     assert verdicts(truth, predictions) == at_once
     assert_same_verdicts(coco, results, *at_once, predictions)
 
@@ -282,6 +282,6 @@ def test_result_files_that_are_none(tmp_path, text, message):
 def test_engines_that_there_are_not(monkeypatch):
     with pytest.raises(GroundswiftError, match="unknown engine 'fast'; expected one of hotcoco, pycocotools"):
         check_engine("fast")
-    monkeypatch.setattr("groundswift.eval.engines.find_spec", lambda name: None)
+    monkeypatch.setattr("groundswift.eval.metrics.coco_engines.find_spec", lambda name: None)
     with pytest.raises(GroundswiftError, match=r"pip install 'groundswift\[reference\]'"):
         check_engine("pycocotools")

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift import Located, format_answer
+from groundswift.atomic_write import write_whole
 from groundswift.cli import main
-from groundswift.eval.coco_map import SUMMARY
-from groundswift.resizing import Limits
+from groundswift.eval.metrics.coco_map import SUMMARY
+from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, write_record
-from groundswift.writing import write_whole
 
 COCO = {
     "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 50} for n in (3, 1, 2)],

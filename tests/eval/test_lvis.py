@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
-from groundswift.eval.coco_map import SUMMARY
+from groundswift.eval.metrics.coco_map import SUMMARY
 
 KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR{}", "ARs", "ARm", "ARl", "APr", "APc", "APf")
 OF_LVIS_API = {  # (seed, detections an image) -> KEYS, as lvis 0.5.3 from PyPI computes them for `dataset(seed)`

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
-from groundswift.eval.coco_map import SUMMARY, evaluate
+from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.compare import load_run, table_lines
-from groundswift.eval.predictions import Predictions
-from groundswift.eval.truth import truth_from_rows
+from groundswift.eval.ground_truth import truth_from_rows
+from groundswift.eval.metrics.coco_map import SUMMARY, evaluate
 
 CASE = Path(__file__).parents[1] / "cases" / "maxdets"  # 240 objects of one class in one image, and a perfect answer
 

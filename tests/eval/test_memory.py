@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval import memory
-from groundswift.eval.coco_map import evaluate
-from groundswift.eval.memory import available_bytes, needed_bytes, pair_count
-from groundswift.eval.predictions import Predictions
-from groundswift.eval.truth import truth_from_rows
+from groundswift.eval.answers.to_boxes import Predictions
+from groundswift.eval.ground_truth import truth_from_rows
+from groundswift.eval.metrics import engine_memory as memory
+from groundswift.eval.metrics.coco_map import evaluate
+from groundswift.eval.metrics.engine_memory import available_bytes, needed_bytes, pair_count
 
 GB = 10**9
 CLASSES = 60_000
@@ -81,7 +81,7 @@ def test_the_estimate_is_what_is_allocated(classes, boxes):
     code = (
         "import re, sys; sys.path.insert(0, sys.argv[3])\n"
         "from test_memory import crowd\n"
-        "from groundswift.eval import memory, engines\n"
+        "from groundswift.eval.metrics import engine_memory as memory, coco_engines as engines\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
         "truth, predictions = crowd(1, int(sys.argv[2]), int(sys.argv[1]))\n"
         "engines.accumulate(*crowd(1, 1, 1))\n"

@@ -112,7 +112,7 @@ def test_killed_between_two_files(scene, monkeypatch):
             real(source, target)
 
         with monkeypatch.context() as patched:
-            patched.setattr("groundswift.writing.os.replace", replace)
+            patched.setattr("groundswift.atomic_write.os.replace", replace)
             done = CliRunner().invoke(main, words(scene, "none.json"))
         if len(reached) < moment:
             break

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from groundswift import Located, families, format_answer, from_original_px, resized_wh
-from groundswift.eval.coco_map import evaluate
-from groundswift.eval.predictions import Rules, predictions_from_answers
-from groundswift.eval.truth import Truth, truth_from_rows
-from groundswift.grammars import GRAMMARS
-from groundswift.resizing import Limits
+from groundswift.eval.answers.to_boxes import Rules, predictions_from_answers
+from groundswift.eval.ground_truth import Truth, truth_from_rows
+from groundswift.eval.metrics.coco_map import evaluate
+from groundswift.grammars.registry import GRAMMARS
+from groundswift.image_resize import Limits
 from groundswift.spaces import quantum, space_row
 
 SIZES_WH = [(640, 480), (333, 500), (301, 299), (480, 640), (2000, 1500), (3001, 2400), (517, 400), (412, 300)]

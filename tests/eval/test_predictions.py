@@ -9,11 +9,11 @@ import pytest
 
 from groundswift import Located, format_answer, resized_wh
 from groundswift.errors import GroundswiftError
-from groundswift.eval.labels import LabelIndex
-from groundswift.eval.predictions import Rules, predictions_from_answers
-from groundswift.eval.result_file import read_answers
-from groundswift.eval.truth import read_truth, truth_from_rows
-from groundswift.resizing import Limits
+from groundswift.eval.answers.label_matching import LabelIndex
+from groundswift.eval.answers.swift_results import read_answers
+from groundswift.eval.answers.to_boxes import Rules, predictions_from_answers
+from groundswift.eval.ground_truth import read_truth, truth_from_rows
+from groundswift.image_resize import Limits
 
 TRUTH = truth_from_rows([(30, (200, 100), ["cat"], [(0, 0, 10, 10)]), (4, (1000, 500), ["dog"], [(0, 0, 10, 10)])])
 

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval.output import answer_counts
-from groundswift.eval.predictions import Counts
+from groundswift.eval.answers.to_boxes import Counts
+from groundswift.eval.artifacts import answer_counts
+from groundswift.eval.evaluated_run import Curve, DrawnBox, ImageResult, Run
 from groundswift.eval.report import write_report
-from groundswift.eval.report.pictures import canvas_of, worst_first
+from groundswift.eval.report.images import canvas_of, worst_first
 from groundswift.eval.report.plot import points_of
 from groundswift.eval.report.tables import TOLD, TOLD_GROUPS, number_text, signed_text, warnings_of
 from groundswift.eval.report.tags import place_tags
-from groundswift.eval.result import Curve, DrawnBox, ImageResult, Run
 
 KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
 VOID = {"meta", "link", "input", "br"}
@@ -352,7 +352,7 @@ def test_the_old_report_stays_when_the_new_one_cannot_be_put_in_place(tmp_path, 
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("groundswift.writing.os.replace", refuse)
+    monkeypatch.setattr("groundswift.atomic_write.os.replace", refuse)
     with pytest.raises(GroundswiftError, match=r"report\.html: cannot be written \(No space left on device\)"):
         write_report([make_run()], out, None, "t")
     assert out.read_text() == "old"

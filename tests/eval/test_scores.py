@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundswift.eval.scores import BROKEN, span_scores, token_places
+from groundswift.eval.answers.confidence import BROKEN, span_scores, token_places
 
 END = "<|im_end|>"
 

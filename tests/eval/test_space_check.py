@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from groundswift.eval.space_check import BoxSample, explain_mismatch
+from groundswift.eval.answers.space_check import BoxSample, explain_mismatch
 
 CLASSES = 2
 

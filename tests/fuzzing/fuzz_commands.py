@@ -22,7 +22,7 @@ from source_examples import COCO, JPEG, OLD, example, lay_out, put
 from fuzz_target import Draws, Failures
 from groundswift import Located, families, format_answer
 from groundswift.cli import main
-from groundswift.data_converters.formats import FORMATS
+from groundswift.data_converters.registry import FORMATS
 
 LIMIT_S = 20.0  # CPU time of one command; most take some hundredths
 PICTURES = (".jpg", ".png", ".mp4")

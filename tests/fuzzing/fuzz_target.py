@@ -10,8 +10,8 @@ import time
 from collections import Counter
 
 from groundswift import Located, families, format_answer, parse
+from groundswift.answers import Answer
 from groundswift.errors import GroundswiftError
-from groundswift.located import Answer
 from hostile_text import pieces_of
 
 FAMILIES = list({(row.grammar, row.space): name for name, row in reversed(families().items())}.values())

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from groundswift import from_original_px, resized_wh
 from groundswift.answer_px import answer_in_px, record_of_model
+from groundswift.answers import Located
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
-from groundswift.grammars import format_answer
-from groundswift.located import Located
-from groundswift.resizing import Limits
+from groundswift.grammars.registry import format_answer
+from groundswift.image_resize import Limits
 from groundswift.run_record import FOLDER_RECORD, RunRecord, write_record
 
 SIZE = (640, 480)

@@ -5,7 +5,7 @@ import pytest
 from groundswift import families
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
-from groundswift.grammars import GRAMMARS
+from groundswift.grammars.registry import GRAMMARS
 from groundswift.spaces import SPACES
 
 

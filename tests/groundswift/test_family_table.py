@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from groundswift import families, parse
 from groundswift.cli import main
-from groundswift.family_table import COLUMNS, facts, markdown
+from groundswift.family_docs import COLUMNS, facts, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 

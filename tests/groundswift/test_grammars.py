@@ -7,11 +7,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from groundswift import Located, families, family_table, format_answer, parse
+from groundswift import Located, families, format_answer, parse
+from groundswift import family_docs as family_table
 from groundswift.errors import GroundswiftError
-from groundswift.grammars import GRAMMARS
+from groundswift.grammars.registry import GRAMMARS
+from groundswift.grammars.tokens import TokenGrammar
 from groundswift.spaces import space_row
-from groundswift.token_grammar import TokenGrammar
 
 ONE_OF_EACH = {(row.grammar, row.space): name for name, row in reversed(families().items())}  # families that differ in their text
 FAMILIES = sorted(ONE_OF_EACH.values())

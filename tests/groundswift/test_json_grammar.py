@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fuzz_target import FAMILIES, Target, check_answer
 from groundswift import Located, families, format_answer, parse
-from groundswift.json_objects import JsonKeys
-from groundswift.json_reading import JsonScan
+from groundswift.grammars.json_objects import JsonKeys
+from groundswift.grammars.json_tolerant import JsonScan
 from hostile_text import hostile_kinds, hostile_text
 
 QWEN, GEMINI = "qwen3_vl", "gemini"

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from groundswift.errors import GroundswiftError
-from groundswift.reading import Reading, as_number, says_nothing, without_thinking, write_number
+from groundswift.grammars.base import Reading, as_number, says_nothing, without_thinking, write_number
 
 
 @pytest.mark.parametrize(

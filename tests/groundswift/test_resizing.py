@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from groundswift import families, resized_wh
+from groundswift.coordinates import limits_in_force
 from groundswift.errors import GroundswiftError
-from groundswift.placing import limits_in_force
-from groundswift.resizing import Limits, fitted_wh, in_whole_tokens, rescaled_wh
+from groundswift.image_resize import Limits, fitted_wh, in_whole_tokens, rescaled_wh
 
 RESIZING = sorted(name for name, row in families().items() if row.resize_factor)
 SIDES = st.one_of(st.integers(1, 100), st.integers(1, 9000))

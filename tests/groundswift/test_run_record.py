@@ -5,15 +5,8 @@ import json
 import pytest
 
 from groundswift.errors import GroundswiftError
-from groundswift.resizing import Limits
-from groundswift.run_record import (
-    RunRecord,
-    differing_limits,
-    read_record,
-    record_of_folder,
-    record_of_result,
-    write_record,
-)
+from groundswift.image_resize import Limits
+from groundswift.run_record import RunRecord, differing_limits, read_record, record_of_folder, record_of_result, write_record
 
 RECORD = RunRecord(
     family="qwen2_5_vl",

@@ -24,7 +24,7 @@ TORCHRUN = "clusters/torchrun_two_nodes.sh"
 TINY = {"MODEL": "@qwen2_5_vl", "NNODES": "2", "NPROC_PER_NODE": "1", "SAVE_STEPS": "2", "MASTER_ADDR": "127.0.0.1"}
 STEPS = 6
 WORDS = (*ON_CPU, "--max_steps", str(STEPS), "--gradient_accumulation_steps", "1", "--eval_strategy", "no", "--callbacks", "checksums")
-PLUGIN = ("--external_plugins", str(Path(__file__).with_name("checksums.py")))
+PLUGIN = ("--external_plugins", str(Path(__file__).resolve().parents[1] / "helpers" / "checksums.py"))
 
 
 def free_port() -> int:

@@ -58,7 +58,7 @@ def words_of_swift(line: list[str]) -> list[str]:
 def unknown_to_megatron() -> dict[str, list[str]]:
     """Path of each recipe with `megatron sft` -> the words that ms-swift's class of it does not know."""
     given = {head.path: words for head in HEADS for subcommand, *words in commands(head.path) if subcommand == "megatron sft"}
-    parse = [sys.executable, str(Path(__file__).with_name("megatron_parser.py"))]
+    parse = [sys.executable, str(Path(__file__).resolve().parents[1] / "helpers" / "megatron_parser.py")]
     lists = [*given.values(), ["--sft_type", "lora"]]
     done = subprocess.run(parse, input=json.dumps(lists), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -12,7 +12,7 @@ from moved import moved, tensors
 from recipe_runner import BIN, ROOT
 
 EMBEDDED = ROOT / "recipes" / "quickstart" / "model"
-CHECKSUMS = ("--external_plugins", str(Path(__file__).with_name("checksums.py")), "--callbacks", "checksums")
+CHECKSUMS = ("--external_plugins", str(Path(__file__).resolve().parents[1] / "helpers" / "checksums.py"), "--callbacks", "checksums")
 STEPS = 4
 
 

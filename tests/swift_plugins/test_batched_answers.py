@@ -156,8 +156,8 @@ def test_families_answer_a_padded_batch_as_they_answer_its_rows(zoo, pictures, k
     """Questions of several lengths and images of several sizes, longest first, to an untrained model of each family."""
     from swift.infer_engine import RequestConfig, TransformersEngine
 
-    from groundswift.swift_plugins.grounding.batched_answers import in_batches
-    from groundswift.swift_plugins.grounding.unanswered import patient
+    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
+    from groundswift.swift_plugins.grounding.metrics.unanswered import patient
 
     template = zoo.make_template(kind)
     model = zoo.model(kind)
@@ -212,7 +212,7 @@ ROWS.append({"number": 7, "objects": None})
     ],
 )
 def test_a_batch_that_fails_is_answered_in_smaller_ones(plugin, warned, limit, error, sizes, warning):
-    from groundswift.swift_plugins.grounding.batched_answers import in_batches
+    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
 
     engine = engine_of(limit, error)
     answer = in_batches(engine, 8)
@@ -225,14 +225,14 @@ def test_a_batch_that_fails_is_answered_in_smaller_ones(plugin, warned, limit, e
 
 
 def test_a_single_row_that_fails_ends_the_evaluation_as_ever(plugin):
-    from groundswift.swift_plugins.grounding.batched_answers import in_batches
+    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
 
     with pytest.raises(torch.OutOfMemoryError):
         in_batches(engine_of(0, torch.OutOfMemoryError("no room")), 8)(ROWS)
 
 
 def test_longer_rows_come_first(plugin):
-    from groundswift.swift_plugins.grounding.batched_answers import in_batches
+    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
 
     engine, seen = engine_of(8, ValueError()), []
     infer = engine.infer
@@ -245,14 +245,14 @@ def test_longer_rows_come_first(plugin):
     ("tokens", "budget", "rows"), [(100, 16384, 64), (1800, 16384, 9), (20000, 16384, 1), (0, 16384, 64), (500, 1000, 2)]
 )
 def test_a_budget_of_tokens_says_how_many_rows(plugin, tokens, budget, rows):
-    from groundswift.swift_plugins.grounding.batched_answers import rows_in_a_batch
+    from groundswift.swift_plugins.grounding.metrics.batched_answers import rows_in_a_batch
 
     assert rows_in_a_batch(tokens, budget) == rows
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "1.5", "1e3"])
 def test_a_budget_that_is_not_a_number_is_an_error(plugin, monkeypatch, text):
-    from groundswift.swift_plugins.grounding.batched_answers import token_budget
+    from groundswift.swift_plugins.grounding.metrics.batched_answers import token_budget
 
     monkeypatch.setenv("GROUNDSWIFT_EVAL_TOKENS", text)
     with pytest.raises(GroundswiftError, match=r"GROUNDSWIFT_EVAL_TOKENS: .*whole number of tokens, or 0"):

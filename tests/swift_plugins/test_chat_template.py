@@ -31,7 +31,7 @@ def ids_of_folder(template, folder: Path) -> dict[str, tuple[list[int] | None, l
     """Of each conversation, what transformers writes from a saved folder and what swift encodes."""
     from transformers import AutoProcessor
 
-    from groundswift.swift_plugins.grounding.chat_template import conversations, plain_ids, swift_ids
+    from groundswift.swift_plugins.grounding.templates.chat_template import conversations, plain_ids, swift_ids
 
     processor = AutoProcessor.from_pretrained(folder)
     told = conversations(True, template.template_meta.support_multi_round)
@@ -43,8 +43,8 @@ def saved(template, family: str, folder: Path) -> Path:
     from swift.model import utils
 
     from groundswift.family import FAMILIES
-    from groundswift.resizing import Limits
-    from groundswift.swift_plugins.grounding.saved_models import ORIGINS, Origin
+    from groundswift.image_resize import Limits
+    from groundswift.swift_plugins.grounding.patches.saved_models import ORIGINS, Origin
 
     ORIGINS[template.processor] = Origin(template, FAMILIES[family], Limits())
     utils.save_checkpoint(None, template.processor, str(folder), model_dirs=[template.model_info.model_dir])
@@ -55,7 +55,7 @@ def saved(template, family: str, folder: Path) -> Path:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_saved_folder_writes_what_swift_encodes(zoo, tmp_path, name, system):
     """Every conversation that processor and template take, token by token; the number of image tokens too, as nothing is resized."""
-    from groundswift.swift_plugins.grounding.chat_template import collapsed
+    from groundswift.swift_plugins.grounding.templates.chat_template import collapsed
 
     if system is not None and name in NO_SYSTEM:
         pytest.skip("the family has no system text")
@@ -88,7 +88,7 @@ def test_a_saved_folder_writes_what_swift_encodes(zoo, tmp_path, name, system):
     ],
 )
 def test_the_models_own_chat_template_is_kept_where_it_can_be(zoo, name, own, system, kind):
-    from groundswift.swift_plugins.grounding.chat_template import choose
+    from groundswift.swift_plugins.grounding.templates.chat_template import choose
 
     template = zoo.make_template(name, **({} if system is None else {"default_system": system}))
     template.processor.chat_template = own
@@ -108,7 +108,7 @@ def made(plugin, tmp_path_factory):
 @pytest.mark.parametrize("stock", STUBS)
 def test_families_with_code_of_their_own_have_their_text(made, stock):
     """Where their processors cannot be run here the text alone is compared, with a warning. GPT-OSS has a date in its system text."""
-    from groundswift.swift_plugins.grounding.chat_template import choose, warning_of
+    from groundswift.swift_plugins.grounding.templates.chat_template import choose, warning_of
 
     chosen = choose(made(stock))
     differing = {"internvl3_5_gpt": "text", "phi3_vision": "image"}  # the stub of Phi-3 expands no image
@@ -121,7 +121,7 @@ def test_families_with_code_of_their_own_have_their_text(made, stock):
 
 def test_what_cannot_be_equal_is_named(zoo):
     """A question that swift's template changes in a way no chat template knows."""
-    from groundswift.swift_plugins.grounding.chat_template import choose, warning_of
+    from groundswift.swift_plugins.grounding.templates.chat_template import choose, warning_of
 
     template = zoo.make_template("qwen2_vl")
     encode = template.encode
@@ -130,7 +130,7 @@ def test_what_cannot_be_equal_is_named(zoo):
 
 
 def test_a_conversation_that_the_text_has_no_place_for_is_refused(zoo):
-    from groundswift.swift_plugins.grounding.chat_template import choose
+    from groundswift.swift_plugins.grounding.templates.chat_template import choose
 
     template = zoo.make_template("qwen2_vl")
     template.processor.chat_template = None

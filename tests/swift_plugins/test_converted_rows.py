@@ -11,9 +11,9 @@ import pytest
 import refcoco_fixture
 from PIL import Image
 
-from groundswift.data_converters.faults import Notes
-from groundswift.data_converters.formats import FORMATS
-from groundswift.data_converters.run import How, convert_to_file
+from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.registry import FORMATS
 
 SHIKRA = {
     "image": "plain.png",
@@ -70,8 +70,8 @@ def converted(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_box_is_read_back_from_what_the_model_is_fed(zoo, converted, source, kind):
-    from groundswift.swift_plugins.grounding.encoding import encoded
-    from groundswift.swift_plugins.grounding.show.reading import parts_of, seen
+    from groundswift.swift_plugins.tools.encoding import encoded
+    from groundswift.swift_plugins.tools.show.reading import parts_of, seen
 
     template = zoo[kind]
     for line in converted[source].read_bytes().splitlines():

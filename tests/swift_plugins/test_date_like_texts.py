@@ -60,7 +60,7 @@ def test_a_file_that_was_read_without_the_plugin_is_read_anew(plugin, tmp_path, 
     import pyarrow.json
     from datasets import load_dataset, packaged_modules
 
-    from groundswift.swift_plugins.grounding.date_like_texts import CACHE_TAG, reader
+    from groundswift.swift_plugins.grounding.patches.date_like_texts import CACHE_TAG, reader
 
     path = write(tmp_path / "rows.jsonl", [{"sample_id": "2024-01-01"}])
     with monkeypatch.context() as without:
@@ -68,7 +68,7 @@ def test_a_file_that_was_read_without_the_plugin_is_read_anew(plugin, tmp_path, 
         without.setattr(reader, "paj", pyarrow.json)
         without.setitem(packaged_modules._PACKAGED_DATASETS_MODULES, "json", (module, digest.removesuffix(CACHE_TAG)))
         before = load_dataset("json", data_files=path, split="train", cache_dir=str(tmp_path / "cache"))[0]["sample_id"]
-    assert not isinstance(before, str), "datasets reads dates as texts by now: swift_plugins/grounding/date_like_texts.py can go"
+    assert not isinstance(before, str), "datasets reads dates as texts by now: swift_plugins/grounding/patches/date_like_texts.py can go"
     assert load_dataset("json", data_files=path, split="train", cache_dir=str(tmp_path / "cache"))[0]["sample_id"] == "2024-01-01"
 
 

@@ -60,7 +60,7 @@ def test_one_process_without_a_launcher_is_an_error_that_says_how(plugin, toys, 
 
 @pytest.mark.parametrize(("fp16", "dtype"), [(True, torch.float32), (None, torch.float16)], ids=["--fp16", "float16"])
 def test_half_precision_is_refused_in_words(plugin, monkeypatch, fp16, dtype):
-    from groundswift.swift_plugins.grounding.cpu_deepspeed import join_by_deepspeed
+    from groundswift.swift_plugins.grounding.patches.cpu_deepspeed import join_by_deepspeed
 
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(GroundswiftError, match="has no fp16; expected --torch_dtype bfloat16"):
@@ -70,7 +70,7 @@ def test_half_precision_is_refused_in_words(plugin, monkeypatch, fp16, dtype):
 def test_a_missing_package_is_named(plugin, monkeypatch):
     from swift.arguments import SftArguments
 
-    from groundswift.swift_plugins.grounding import cpu_deepspeed
+    from groundswift.swift_plugins.grounding.patches import cpu_deepspeed
 
     monkeypatch.setattr(cpu_deepspeed, "find_spec", lambda name: None)
     with pytest.raises(GroundswiftError, match=r"not installed; expected pip install 'groundswift\[deepspeed\]'"):

@@ -13,9 +13,9 @@ from zoo import KINDS
 
 from groundswift import resized_wh
 from groundswift.errors import GroundswiftError
-from groundswift.swift_plugins.grounding.encoding import UNLEARNT, Encoded, encoded, open_template
-from groundswift.swift_plugins.grounding.quiet import quiet
-from groundswift.swift_plugins.grounding.show.reading import image_tokens, parts_of, seen
+from groundswift.swift_plugins.tools.encoding import UNLEARNT, Encoded, encoded, open_template
+from groundswift.swift_plugins.tools.show.reading import image_tokens, parts_of, seen
+from groundswift.swift_plugins.tools.silence import quiet
 
 SIZE_WH = (500, 300)
 BOXES = [[25.5, 71, 190, 221], [156, 125, 317.25, 271], [0, 0, 500, 300]]

@@ -15,10 +15,10 @@ from zoo import KINDS
 
 from groundswift import families, parse, resized_wh
 from groundswift.errors import GroundswiftError
+from groundswift.image_resize import rescaled_wh
 from groundswift.images import padded_to_square
-from groundswift.resizing import rescaled_wh
 from groundswift.spaces import SPACES
-from groundswift.swift_plugins.grounding.templates import PADDING
+from groundswift.swift_plugins.grounding.templates.grounding import PADDING
 from orientations import STORED_BY
 
 SIZES_WH = [(32, 32), (112, 84), (333, 1001), (1279, 719), (2000, 96), (5000, 3000)]

@@ -8,8 +8,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from groundswift.family import FAMILIES
-from groundswift.swift_plugins.grounding import guards
-from groundswift.swift_plugins.grounding.guards import GUARDS, Guard, met, versions_of, warn_of_versions
+from groundswift.swift_plugins.grounding import known_bad_versions as guards
+from groundswift.swift_plugins.grounding.known_bad_versions import GUARDS, Guard, met, versions_of, warn_of_versions
 
 CASES = {  # the place of a guard in the table -> (versions in its range, versions outside)
     "transformers 5: positions of still images": (0, ("5.3.0", "5.4.0", "5.5.3", "5.4.0.dev0"), ("5.2.0", "5.5.4", "5.19.0", "4.57.1")),

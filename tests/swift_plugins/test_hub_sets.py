@@ -174,7 +174,7 @@ def test_a_sample_is_random_and_the_same_every_time(hub):
 
 
 def test_a_sample_makes_no_more_rows_than_it_needs(hub, monkeypatch):
-    from groundswift.swift_plugins.grounding import hub_sets
+    from groundswift.swift_plugins.grounding.datasets import hub as hub_sets
 
     looked, look = [], hub_sets.held_size_wh
     monkeypatch.setattr(hub_sets, "held_size_wh", lambda *given: looked.append(given) or look(*given))
@@ -336,7 +336,7 @@ def test_a_hub_that_cannot_be_reached(plugin, monkeypatch):
 def test_names_of_the_table(plugin):
     from swift.dataset import DATASET_MAPPING
 
-    from groundswift.swift_plugins.grounding.hub_sets import HUB_SETS, KINDS
+    from groundswift.swift_plugins.grounding.datasets.hub import HUB_SETS, KINDS
 
     names = [each.name for each in HUB_SETS]
     assert len(names) == len(set(names))

@@ -155,7 +155,7 @@ def named(plugin, tmp_path, monkeypatch):
     """The sources of the case as sets of a list, registered as register.py does it."""
     from swift.dataset import register_dataset
 
-    from groundswift.swift_plugins.grounding.datasets import named_sets
+    from groundswift.swift_plugins.grounding.datasets.named import named_sets
 
     sets = {name: {"format": kind, "annotations": str(CASE / file), "check_images": False} for name, (kind, file) in NAMED.items()}
     (tmp_path / "sets.yaml").write_text(json.dumps(sets), encoding="utf-8")

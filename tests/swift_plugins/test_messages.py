@@ -4,7 +4,7 @@ import pytest
 
 from groundswift.errors import GroundswiftError
 from groundswift.placeholders import listings_of
-from groundswift.swift_plugins.grounding.messages import check_counts, count_tags
+from groundswift.swift_plugins.grounding.templates.placeholders import check_counts, count_tags
 from groundswift.whole_lists import whole_list
 
 

@@ -15,7 +15,7 @@ def listed(plugin, night, monkeypatch):
     """The drawn set under the name `night_set`, registered as register.py does it."""
     from swift.dataset import register_dataset
 
-    from groundswift.swift_plugins.grounding.datasets import named_sets
+    from groundswift.swift_plugins.grounding.datasets.named import named_sets
 
     (night / "sets.yaml").write_text("night_set:\n  format: coco\n  annotations: annotations.json\n  images: images\n", encoding="utf-8")
     monkeypatch.setenv("GROUNDSWIFT_DATASETS", str(night / "sets.yaml"))
@@ -58,7 +58,7 @@ def test_it_splits_off_a_validation_set(listed):
 
 
 def test_no_list_no_sets(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.datasets import named_sets
+    from groundswift.swift_plugins.grounding.datasets.named import named_sets
 
     monkeypatch.delenv("GROUNDSWIFT_DATASETS", raising=False)
     assert named_sets() == []
@@ -78,7 +78,7 @@ def old_rows(plugin, tmp_path, monkeypatch):
     from PIL import Image
     from swift.dataset import register_dataset
 
-    from groundswift.swift_plugins.grounding.datasets import named_sets
+    from groundswift.swift_plugins.grounding.datasets.named import named_sets
 
     for name in ("a.png", "b.png"):
         Image.new("L", (64, 48)).save(tmp_path / name)
@@ -160,8 +160,8 @@ def test_columns_are_renamed_as_asked(old_rows):
 
 MEASURE = """
 import json, resource, sys
-from groundswift.swift_plugins.grounding.datasets import SetLoader
-from groundswift.data_converters.swift2 import Swift2Options
+from groundswift.swift_plugins.grounding.datasets.named import SetLoader
+from groundswift.data_converters.formats.swift2.source import Swift2Options
 
 class Loader(SetLoader):
     spec, name = Swift2Options(annotations=sys.argv[1], check_images=False), "large"

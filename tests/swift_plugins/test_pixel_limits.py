@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from groundswift import resized_wh
-from groundswift.eval.predictions import Rules
-from groundswift.placing import limits_in_force
-from groundswift.resizing import Limits
+from groundswift.coordinates import limits_in_force
+from groundswift.eval.answers.to_boxes import Rules
+from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord
 
 SIZES_WH = [(640, 480), (333, 1001), (60, 40), (1233, 485), (1899, 884)]  # the last two tell rounded limits from others
@@ -26,7 +26,7 @@ from swift.utils import import_external_file
 import_external_file(sys.argv[1])
 from swift.model import get_processor
 from swift.template import get_template
-from groundswift.swift_plugins.grounding.run_record import record_of
+from groundswift.swift_plugins.grounding.patches.run_record import record_of
 
 family, name = sys.argv[3], f"{sys.argv[3]}_grounding"
 processor = get_processor(sys.argv[2], model_type=family)

@@ -104,8 +104,8 @@ def test_tokens_of_each_image(rows, tmp_path, given, expected):
 def test_tokens_are_those_that_swift_makes(zoo, rows):
     """The template of a real processor, in the pixel limits of this process."""
     from groundswift.family import FAMILIES
-    from groundswift.swift_plugins.grounding.encoding import encoded
-    from groundswift.swift_plugins.grounding.run_record import limits_now
+    from groundswift.swift_plugins.grounding.patches.run_record import limits_now
+    from groundswift.swift_plugins.tools.encoding import encoded
     from groundswift.swift_plugins.tools.plan.image_tokens import count_image_tokens
 
     template = zoo["qwen2_5_vl"]

@@ -292,7 +292,7 @@ def test_zero_holds_what_deepspeed_holds_in_two_processes():
 
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29653"]
     environment = {**os.environ, "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
-    script = str(Path(__file__).with_name("zero_bytes.py"))
+    script = str(Path(__file__).resolve().parents[1] / "helpers" / "zero_bytes.py")
     done = subprocess.run([*launch, script, "0", "1", "2", "3"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     held = [json.loads(found) for found in re.findall(r"HELD (\{.*?\})", done.stdout)]  # two ranks may write into one line
@@ -432,7 +432,7 @@ def test_text_is_tokenised_where_the_tokenizer_is_here(zoo, tmp_path, pictures):
         "dataset": [str(tmp_path / "rows.jsonl")],
     }
     (tmp_path / "train.json").write_text(json.dumps(given))
-    from groundswift.swift_plugins.grounding.encoding import encoded
+    from groundswift.swift_plugins.tools.encoding import encoded
 
     tokens = len(encoded(zoo.make_template("qwen2_vl"), row).input_ids)
     (note,) = [note for note in planned(tmp_path / "train.json")["notes"] if "the text of the longest rows was tokenised" in note]

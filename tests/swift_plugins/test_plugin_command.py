@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
-from groundswift.swift_plugins.grounding.shim import REGISTER, TEXT
+from groundswift.swift_plugins.grounding.plugin_shim import REGISTER, TEXT
 
 
 @pytest.fixture

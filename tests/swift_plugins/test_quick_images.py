@@ -187,7 +187,7 @@ def test_training_and_inference_see_the_same_pixels(zoo, tmp_path, limited):
 def test_an_image_that_is_not_resized_is_an_ordinary_one(plugin, tmp_path):
     """Whatever else is asked of it: pixels, a crop, a copy, a pickle for another process."""
     from groundswift.images import OpenedImage, open_image
-    from groundswift.swift_plugins.grounding.quick_images import QuickImage
+    from groundswift.swift_plugins.grounding.patches.fast_images import QuickImage
 
     path = drawn(tmp_path / "a.jpg", (160, 120), quality=90)
     whole = open_image(path)
@@ -218,7 +218,7 @@ def test_without_vector_instructions_pillow_resizes(plugin, tmp_path, monkeypatc
     import torch
 
     from groundswift.images import OpenedImage, open_image
-    from groundswift.swift_plugins.grounding.quick_images import QuickImage
+    from groundswift.swift_plugins.grounding.patches.fast_images import QuickImage
 
     path = drawn(tmp_path / "a.png", (160, 120))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
@@ -226,7 +226,7 @@ def test_without_vector_instructions_pillow_resizes(plugin, tmp_path, monkeypatc
 
 
 def test_the_record_of_a_run_says_which_way_it_went(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.run_record import record_of
+    from groundswift.swift_plugins.grounding.patches.run_record import record_of
 
     assert record_of("qwen2_vl_grounding", None).pixels == "quick"
     assert record_of("glm4v_grounding", None).pixels == "exact"  # its processor resizes
@@ -237,7 +237,7 @@ def test_the_record_of_a_run_says_which_way_it_went(plugin, monkeypatch):
 def test_an_array_of_a_resized_image_shares_its_memory_and_outlives_it(plugin):
     import numpy as np
 
-    from groundswift.swift_plugins.grounding.quick_images import QuickImage
+    from groundswift.swift_plugins.grounding.patches.fast_images import QuickImage
 
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8))
     small = QuickImage.of(image).resize((60, 45))

@@ -16,7 +16,7 @@ from turned import in_every_orientation, seen
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
-from groundswift.resizing import rescaled_wh
+from groundswift.image_resize import rescaled_wh
 
 PATHS = ["qwen_vl", "qwen_vl_base"]
 

@@ -17,7 +17,7 @@ from rows import detection, learnt_text
 from groundswift import families
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
-from groundswift.resizing import Limits
+from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, read_record, write_record
 
 TRAINED = Limits(4 * 784, 30 * 784, 20_000)
@@ -49,7 +49,7 @@ def tokens(monkeypatch):
 @pytest.fixture
 def told(warned):
     """What swift warns of, with what it has once said said again."""
-    from groundswift.swift_plugins.grounding import run_record
+    from groundswift.swift_plugins.grounding.patches import run_record
 
     run_record.TOLD.clear()
     return warned
@@ -231,7 +231,7 @@ def record(family: str, limits: Limits, space: str | None = None) -> RunRecord:
     ],
 )
 def test_what_is_said_of_a_difference(plugin, monkeypatch, trained, now, environment, said):
-    from groundswift.swift_plugins.grounding.run_record import difference
+    from groundswift.swift_plugins.grounding.patches.run_record import difference
 
     for name in ("MIN_PIXELS", "MAX_PIXELS", "IMAGE_MIN_TOKEN_NUM", "IMAGE_MAX_TOKEN_NUM"):
         monkeypatch.delenv(name, raising=False)
@@ -242,7 +242,7 @@ def test_what_is_said_of_a_difference(plugin, monkeypatch, trained, now, environ
 
 
 def test_a_record_that_cannot_be_read_is_told(plugin, told, tmp_path):
-    from groundswift.swift_plugins.grounding.run_record import tell_difference
+    from groundswift.swift_plugins.grounding.patches.run_record import tell_difference
 
     (tmp_path / "groundswift_run.json").write_text("{")
     tell_difference(tmp_path / "groundswift_run.json", record("qwen2_vl", Limits()))
@@ -257,7 +257,7 @@ def test_the_metric_of_training_places_by_all_limits(zoo, tokens, tmp_path, firs
     """Perfect answers, as the template teaches them, have AP 1 with `--max_pixels` too; they had not with another."""
     from swift.utils import Serializer
 
-    from groundswift.swift_plugins.grounding.metric import CocoMapMetric
+    from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CocoMapMetric
 
     template = zoo.make_template("qwen2_5_vl", max_pixels=first)
     rows, texts = [], []
@@ -281,7 +281,7 @@ def test_the_metric_of_training_places_by_all_limits(zoo, tokens, tmp_path, firs
 
 
 def test_the_metric_does_not_score_a_row_that_limits_its_own_image(plugin):
-    from groundswift.swift_plugins.grounding.validation_rows import TEXT, sample_of
+    from groundswift.swift_plugins.grounding.metrics.validation_rows import TEXT, sample_of
 
     row = {"size_wh": [9, 9], "chat_template_kwargs": {"max_pixels": 784}}
     assert sample_of(3, row) == (TEXT, (9, 9), [], [])

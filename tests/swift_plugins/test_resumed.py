@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from groundswift.resizing import Limits
+from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, read_record, write_record
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
@@ -56,7 +56,7 @@ def test_a_resume_names_what_it_ignores_and_what_has_changed(plugin, toys, warne
 @pytest.fixture
 def saved(plugin, tmp_path) -> Path:
     """A checkpoint's settings, a schedule and an optimizer, and the record of a run on two files."""
-    from groundswift.swift_plugins.grounding.data_files import fingerprints
+    from groundswift.swift_plugins.grounding.datasets.fingerprints import fingerprints
 
     folder = tmp_path / "checkpoint-7"
     folder.mkdir()
@@ -85,7 +85,7 @@ def saved(plugin, tmp_path) -> Path:
 
 def ignored(checkpoint: Path, **given) -> list[str]:
     """What is warned of at a resume with the options of the checkpoint, but for those given."""
-    from groundswift.swift_plugins.grounding.resumed import ignored as found
+    from groundswift.swift_plugins.grounding.run_checks.resumed import ignored as found
 
     parent = checkpoint.parent
     args = {"resume_from_checkpoint": str(checkpoint), "resume_only_model": False, "ignore_data_skip": False, "adapters": []}
@@ -226,7 +226,7 @@ def test_a_checkpoint_that_cannot_be_read_is_not_compared(saved, held):
 
 
 def test_a_fingerprint_is_of_the_whole_file_and_of_every_file_of_a_folder(plugin, tmp_path, monkeypatch):
-    from groundswift.swift_plugins.grounding import data_files
+    from groundswift.swift_plugins.grounding.datasets import fingerprints as data_files
 
     (tmp_path / "data" / "part").mkdir(parents=True)
     names = ["data/a.jsonl", "data/part/b.parquet", "data/image.png"]

@@ -234,7 +234,7 @@ def test_a_question_without_its_object_is_an_error_before_the_answer_is_there(zo
 
 
 def test_the_mismatched_answer_of_kto_keeps_its_boxes_in_shares_of_its_image(plugin, tmp_path):
-    from groundswift.swift_plugins.grounding.rlhf_rows import objects_of_pair
+    from groundswift.swift_plugins.grounding.templates.rlhf_rows import objects_of_pair
 
     first, second = rows(tmp_path)[:2]
     first["messages"][0]["content"] += " Not <bbox>."

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from groundswift.cli import main
-from groundswift.placing import resized_wh
-from groundswift.resizing import Limits
+from groundswift.coordinates import resized_wh
+from groundswift.image_resize import Limits
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
-PLAIN = Path(__file__).with_name("plain_transformers.py")
+PLAIN = Path(__file__).resolve().parents[1] / "helpers" / "plain_transformers.py"
 COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa", "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
 STEP = ["--max_steps", "1", "--learning_rate", "1e-9", "--check_model", "false", "--fp16", "false", "--report_to", "none"]
 SYSTEM = "You find 'things' in images.\nAnswer with \"boxes\" {{ only }}. 物 😀 \\"
@@ -173,7 +173,7 @@ def test_a_first_resize_bounds_the_only_one_of_a_processor(plugin, toys, caplog,
     size = json.loads((model / "processor_config.json").read_text())["image_processor"]["size"]
     assert size["longest_edge"] == 11 * 784
     from groundswift.family import FAMILIES
-    from groundswift.swift_plugins.grounding.saved_models import differences
+    from groundswift.swift_plugins.grounding.patches.saved_models import differences
 
     (text,) = differences(FAMILIES["qwen2_vl"], Limits(first_max_pixels=9000))
     assert "at most 9000 px before" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from groundswift.swift_plugins.grounding.shim import REGISTER, TEXT, is_own, shim_path, standing_path
+from groundswift.swift_plugins.grounding.plugin_shim import REGISTER, TEXT, is_own, shim_path, standing_path
 
 
 @pytest.fixture

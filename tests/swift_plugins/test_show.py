@@ -16,10 +16,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from groundswift.cli import main
-from groundswift.resizing import Limits
+from groundswift.image_resize import Limits
 from groundswift.run_record import FOLDER_RECORD, RunRecord, write_record
-from groundswift.swift_plugins.grounding.show import picture, terminal
-from groundswift.swift_plugins.grounding.show.reading import Mark
+from groundswift.swift_plugins.tools.show import picture, terminal
+from groundswift.swift_plugins.tools.show.reading import Mark
 
 PIXEL = re.compile(r"\x1b\[38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m")
 

@@ -18,7 +18,7 @@ EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "mod
 
 def test_every_template_is_found_by_name_in_a_process_without_the_plugin(plugin):
     """What a spawned process does first: it unpickles, before swift loads any plugin there."""
-    from groundswift.swift_plugins.grounding import templates
+    from groundswift.swift_plugins.grounding.templates import grounding as templates
 
     names = [name for row in FAMILIES.values() for name in row.templates]
     held = base64.b64encode(pickle.dumps([getattr(templates, name) for name in names])).decode()
@@ -29,7 +29,7 @@ def test_every_template_is_found_by_name_in_a_process_without_the_plugin(plugin)
 
 
 def test_a_class_is_made_once_however_often_the_plugin_is_loaded(plugin):
-    from groundswift.swift_plugins.grounding import templates
+    from groundswift.swift_plugins.grounding.templates import grounding as templates
 
     before = {name: getattr(templates, name) for name in templates.STOCK_OF_TEMPLATE}
     assert {meta.template_type: meta.template_cls for meta in templates.template_metas()} == before
@@ -58,7 +58,7 @@ def test_the_arguments_of_a_server_reach_a_spawned_process(plugin, tmp_path):
 
 
 def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding import spawned
+    from groundswift.swift_plugins.grounding.patches import spawned
 
     monkeypatch.setattr(spawned.multiprocessing, "active_children", list)
     assert spawned.while_alive(lambda port: True)(8000)

@@ -187,8 +187,8 @@ TABLE = [(row.name, stock, name) for row in FAMILIES.values() for stock, name in
 def test_every_template_of_the_table_is_registered_over_swifts_own(plugin, family, stock, name):
     from swift.template.register import TEMPLATE_MAPPING
 
-    from groundswift.swift_plugins.grounding.special_templates import BASE_OF
-    from groundswift.swift_plugins.grounding.templates import GroundingMixin
+    from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
+    from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
 
     assert name in TEMPLATE_MAPPING, f"the plugin does not register {name}"
     made = TEMPLATE_MAPPING[name].template_cls

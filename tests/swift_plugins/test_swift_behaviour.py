@@ -11,12 +11,12 @@ from rows import detection, learnt_text
 from zoo import KINDS
 
 from groundswift import families, from_original_px
-from groundswift.resizing import rescaled_wh
-from groundswift.swift_plugins.grounding.mends import MEDIA_TOKENS
-from groundswift.swift_plugins.grounding.special_templates import BASE_OF
-from groundswift.swift_plugins.grounding.templates import GroundingMixin
+from groundswift.image_resize import rescaled_wh
+from groundswift.swift_plugins.grounding.patches.swift import MEDIA_TOKENS
+from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
+from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
 
-TEMPLATES = "swift_plugins/grounding/templates.py"
+TEMPLATES = "swift_plugins/grounding/templates/grounding.py"
 BOX = [30.4, 40.6, 150, 100]
 
 
@@ -108,7 +108,7 @@ def test_the_ids_that_swift_writes_out_are_found_by_name(plugin, template_cls):
     for attribute, token in MEDIA_TOKENS[template_cls].items():
         assert isinstance(vars(template_cls).get(attribute), property), (
             f"swift's {template_cls.__name__} has no number {attribute} any more: if it finds {token} by name now, take it out of "
-            "MEDIA_TOKENS in swift_plugins/grounding/mends.py"
+            "MEDIA_TOKENS in swift_plugins/grounding/patches/swift.py"
         )
 
 
@@ -136,5 +136,5 @@ def test_a_line_break_behind_a_picture_still_costs_swift_most_of_it(zoo, picture
     stock, ours = zoo.template(kind, ""), zoo.template(kind)
     assert tokens(stock, "<image>Find.") == tokens(ours, "<image>Find.") == tokens(ours, "<image>\nFind.") == 52
     assert tokens(stock, "<image>\nFind.") == 16, (
-        "swift finds every token of a picture now: swift_plugins/grounding/idefics_template.py and its row in SPECIAL can go"
+        "swift finds every token of a picture now: swift_plugins/grounding/templates/idefics.py and its row in SPECIAL can go"
     )

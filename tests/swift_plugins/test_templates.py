@@ -13,7 +13,7 @@ from zoo import KINDS
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
-from groundswift.swift_plugins.grounding.checks import check_objects
+from groundswift.swift_plugins.grounding.templates.object_checks import check_objects
 
 FEW = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 

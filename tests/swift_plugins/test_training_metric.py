@@ -13,7 +13,7 @@ from rows import detection, noise
 
 from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
-from groundswift.eval.predictions import Rules
+from groundswift.eval.answers.to_boxes import Rules
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 SIZE = [200, 100]
@@ -47,8 +47,8 @@ UNCLEAR = row("<bbox>, and <ref-object> at <bbox>.", {"ref": ["cat"], "bbox": [C
 
 
 def scored(rows: list[dict[str, Any]], texts: list[str]) -> dict[str, float]:
-    from groundswift.swift_plugins.grounding.scoring import Scoring
-    from groundswift.swift_plugins.grounding.validation_rows import samples_of
+    from groundswift.swift_plugins.grounding.metrics.scoring import Scoring
+    from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
 
     return Scoring(samples_of(rows), Rules("qwen2_vl")).score(texts)[0]
 
@@ -90,7 +90,7 @@ def test_undefined_numbers_are_left_out(plugin):
 
 
 def test_what_is_not_used_is_counted_by_reason(plugin):
-    from groundswift.swift_plugins.grounding.unanswered import Unanswered
+    from groundswift.swift_plugins.grounding.metrics.unanswered import Unanswered
 
     texts = [said(("cat", CAT), ("horse", DOG), ("", CAT)), Unanswered("a.png: no such image"), "<|box_start|>(1,"]
     numbers = scored([LABELLED, BARE, BARE], texts)
@@ -100,8 +100,8 @@ def test_what_is_not_used_is_counted_by_reason(plugin):
 
 
 def test_boxes_in_another_space_are_explained_and_not_scored(plugin):
-    from groundswift.swift_plugins.grounding.scoring import Scoring
-    from groundswift.swift_plugins.grounding.validation_rows import samples_of
+    from groundswift.swift_plugins.grounding.metrics.scoring import Scoring
+    from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
 
     boxes = [[3 + 7 * i, 5 + 4 * i, 60 + 9 * i, 40 + 5 * i] for i in range(10)]
     for make in (
@@ -117,7 +117,7 @@ def test_boxes_in_another_space_are_explained_and_not_scored(plugin):
 
 
 def metric_of(zoo, rows: list[dict[str, Any]], best: str | None = "rouge-l") -> Any:
-    from groundswift.swift_plugins.grounding.metric import CocoMapMetric
+    from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CocoMapMetric
 
     args = SimpleNamespace(predict_with_generate=True, metric_for_best_model=best, greater_is_better=None, callbacks=[])
     return CocoMapMetric(args, SimpleNamespace(template=zoo["qwen2_vl"], eval_dataset=rows))

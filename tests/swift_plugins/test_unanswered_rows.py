@@ -93,13 +93,13 @@ REASONS = {
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_reasons_are_counted_by_id(plugin, reason):
-    from groundswift.swift_plugins.grounding.unanswered import kind_of
+    from groundswift.swift_plugins.grounding.metrics.unanswered import kind_of
 
     assert kind_of(reason) == REASONS[reason]
 
 
 def test_no_answer_passes_between_processes_and_into_json_as_an_empty_text(plugin):
-    from groundswift.swift_plugins.grounding.unanswered import Unanswered
+    from groundswift.swift_plugins.grounding.metrics.unanswered import Unanswered
 
     passed = pickle.loads(pickle.dumps(Unanswered("a.png: no such image")))
     assert (passed, passed.reason, json.dumps(passed)) == ("", "a.png: no such image", '""')

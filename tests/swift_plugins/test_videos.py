@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from clips import write_clip
 
-from groundswift.data_converters.lint.video_readers import missing_reader
-from groundswift.swift_plugins.grounding.encoding import encoded
+from groundswift.data_converters.rows.lint.video_readers import missing_reader
+from groundswift.swift_plugins.tools.encoding import encoded
 
 
 @pytest.fixture(scope="module")

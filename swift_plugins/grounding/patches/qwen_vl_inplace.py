@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..mends import wrap_once
+from .swift import wrap_once
 
 HOOKS = "groundswift_writable_embeddings"  # attribute of a model: the handles of its hooks
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from swift.model.register import ModelLoader
 
-from ..mends import wrap_once
+from .swift import wrap_once
 
 
 def let_remote_models_generate() -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from importlib import import_module
 
-from ..mends import wrap_once
+from .swift import wrap_once
 
 USERS = ("swift.metrics.nlg", "swift.pipelines.infer.infer")  # the modules that have the function under its name
 NO_WORD = re.compile(r"[\s.]*")

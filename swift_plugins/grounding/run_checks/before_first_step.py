@@ -12,12 +12,12 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES, Family
+from groundswift.image_resize import Limits, fitted_wh, rescaled_wh
 from groundswift.images import read_size_wh
-from groundswift.resizing import Limits, fitted_wh, rescaled_wh
 
-from ..mends import wrap_once
-from ..run_record import limits_now
-from ..templates import FAMILY_OF_TEMPLATE
+from ..patches.run_record import limits_now
+from ..patches.swift import wrap_once
+from ..templates.grounding import FAMILY_OF_TEMPLATE
 from .findings import Finding, report
 
 ADVISED_TOKENS = (1024, 2048)  # of an image, for grounding: what Qwen's maintainers advise (ggml-org/llama.cpp#16842)

@@ -27,8 +27,8 @@ from swift.dataset.utils import LazyLLMDataset
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger, is_dist, is_master
 
-from ..mends import wrap_once
-from ..row_faults import kind_of, name_of, reason_of
+from ..patches.swift import wrap_once
+from .row_issues import kind_of, name_of, reason_of
 
 NOTES = "GROUNDSWIFT_NOTES_OF_LOST_ROWS"  # environment variable: the file that the preprocessing of one dataset writes to
 STEPS = ("preprocess", "_check_objects", "_check_rejected_response", "_check_messages", "_cast_mm_data", "_normalize_tools")

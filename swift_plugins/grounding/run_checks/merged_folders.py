@@ -17,9 +17,9 @@ from swift.utils import safe_ddp_context
 
 from groundswift.errors import GroundswiftError
 
-from ..data_files import fingerprint
-from ..mends import wrap_once
-from ..settings import read_settings, write_settings
+from ..datasets.fingerprints import fingerprint
+from ..model_folder import read_settings, write_settings
+from ..patches.swift import wrap_once
 
 RECORD = "groundswift_merged_from.json"
 WEIGHTS = ("*.safetensors", "*.bin")

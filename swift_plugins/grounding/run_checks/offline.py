@@ -17,7 +17,7 @@ from swift.dataset import DATASET_MAPPING, DatasetSyntax
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 
-from ..mends import wrap_once
+from ..patches.swift import wrap_once
 from .findings import Finding, report
 
 SETTINGS = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "MODELSCOPE_OFFLINE")

@@ -13,7 +13,7 @@ import torch
 from swift.arguments.base_args.model_args import ModelArguments
 from swift.utils import get_logger
 
-from ..mends import wrap_once
+from ..patches.swift import wrap_once
 from .findings import Finding, report
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from swift.arguments import SftArguments
 from swift.metrics import eval_metrics_map
 
-from ..mends import wrap_once
-from ..templates import FAMILY_OF_TEMPLATE
+from ..patches.swift import wrap_once
+from ..templates.grounding import FAMILY_OF_TEMPLATE
 from .findings import Finding, report
 
 OURS = "coco_map"

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from groundswift.data_converters.faults import Fault
-from groundswift.data_converters.row_files import read_rows
+from groundswift.data_converters.file_io.row_files import read_rows
+from groundswift.data_converters.issues import Fault
 from groundswift.errors import GroundswiftError, fault
 from groundswift.images import read_size_wh
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from groundswift import resized_wh
+from groundswift.coordinates import limits_in_force
 from groundswift.errors import GroundswiftError
 from groundswift.family import BY_MODEL_TYPE, FAMILIES, Family
-from groundswift.placing import limits_in_force
-from groundswift.resizing import Limits
+from groundswift.image_resize import Limits
 
 
 @dataclass(frozen=True)

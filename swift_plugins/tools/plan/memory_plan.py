@@ -11,7 +11,7 @@ from typing import Any
 
 from groundswift.errors import GroundswiftError, fault
 
-from ...grounding.encoding import told
+from ..encoding import told
 from .activations import Compute
 from .census import Census, take_census
 from .memory import Item, Layout, items_of, total_of

@@ -18,8 +18,8 @@ from torch import nn
 
 from groundswift.errors import GroundswiftError, fault
 
-from ...grounding.encoding import load_plugin, told
-from ...grounding.quiet import quiet
+from ..encoding import load_plugin, told
+from ..silence import quiet
 from .census import ALIGNER, VISION, part_names, part_of
 from .known_models import published_config
 from .settings import Settings
@@ -118,7 +118,7 @@ def model_meta_of(settings: Settings, config: Any = None) -> Any:
         from swift.model.model_meta import get_matched_model_meta, get_matched_model_types
 
         load_plugin()
-        from ...grounding.models import FLORENCE2
+        from ...grounding.models.florence2 import FLORENCE2
 
         named = settings.options.model_type
         if named is not None:

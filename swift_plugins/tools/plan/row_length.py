@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from groundswift.data_converters.faults import Fault
-from groundswift.data_converters.our_rows import AnyRow
-from groundswift.data_converters.row_files import read_rows
+from groundswift.data_converters.file_io.row_files import read_rows
+from groundswift.data_converters.issues import Fault
+from groundswift.data_converters.rows.any_row import AnyRow
 from groundswift.errors import GroundswiftError
 
-from ...grounding.encoding import UNLEARNT, encoded, open_template
+from ..encoding import UNLEARNT, encoded, open_template
 from .data import dataset_of
 from .image_tokens import ImageTokens
 from .settings import Settings

@@ -1,0 +1,159 @@
+"""`groundswift convert`: a verb per format, its options read off the format's own struct."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import nullcontext
+from copy import copy
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from groundswift.atomic_write import sigterm_as_exit
+from groundswift.errors import GroundswiftError, fault
+from groundswift.images import most_pixels
+from groundswift.records import half_character
+from groundswift.terminal import echo, echo_json, one_line
+
+from .base import Options
+from .cli_options import as_given, options_of, path_fields
+from .engine.batches import Totals
+from .engine.convert import How, convert_to_file
+from .engine.whole_output import WholeOptions
+from .issues import Notes
+from .registry import FORMATS, FormatRow
+
+RUNNING = [  # what every verb has beside its format's options
+    click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="What to write; whole or not at all."),
+    click.Option(["--dry-run"], is_flag=True, help="Check and count; write nothing."),
+    click.Option(["--resume"], is_flag=True, help="Go on where a killed run of the same command stopped."),
+    click.Option(
+        ["--workers"],
+        type=click.IntRange(min=1),
+        show_default="one a processor, up to 8",
+        metavar="N",
+        help="Processes that share a larger source.",
+    ),
+    click.Option(
+        ["--engine"], type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where --workers run: here, or on Ray."
+    ),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print the counts as one JSON object."),
+]
+OF_ROWS = {"resume", "workers", "engine"}  # of formats that make row after row
+
+
+class FormatGroup(click.Group):
+    """Lists the formats without importing them; a verb is built when it is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(FORMATS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return command_of(FORMATS[name]) if name in FORMATS else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Formats"):
+            formatter.write_dl([(row.name, row.summary) for row in FORMATS.values()])
+
+
+@click.group(cls=FormatGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def convert() -> None:
+    """Turn annotations into rows for swift, and rows into other formats: one verb per format.
+
+    Exit status: 0 done, 1 faults (or Ctrl-C), 2 wrong use.
+
+    \b
+    Example:
+      groundswift convert coco annotations.json --images images/ --out train.jsonl
+    """
+
+
+def command_of(row: FormatRow) -> click.Command:
+    """The verb of one format."""
+    struct = row.options()
+
+    def run(**values: Any) -> None:
+        running = {option.name: values.pop(option.name) for option in RUNNING}
+        run_format(struct(**values), **running)
+
+    params = [*options_of(struct), *running_of(struct)]
+    return click.Command(row.name, callback=run, params=params, help=struct.__doc__, short_help=row.summary)
+
+
+def running_of(struct: type[Options]) -> list[click.Option]:
+    """What a verb has beside its format's options; what does not apply to it is not shown, and told where it is given."""
+    running = list(map(copy, RUNNING))
+    for option in running:
+        option.hidden = issubclass(struct, WholeOptions) and option.name in OF_ROWS
+    return running
+
+
+def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, workers: int | None, engine: str, as_json: bool) -> None:
+    """Convert and say what came out."""
+    if not dry_run and out is None:
+        raise click.UsageError("Missing option '--out' (or --dry-run).")
+    check_encoding([out, *msgspec.structs.asdict(options).values()])
+    check_outputs(options, out)
+    most_pixels()  # a setting that is none is told once, and not of every picture
+    notes = Notes(options.on_error)
+    target = None if dry_run else out
+    try:
+        with sigterm_as_exit(), tempfile.TemporaryDirectory() if dry_run else nullcontext() as elsewhere:
+            if elsewhere is not None:
+                options = with_outputs_in(elsewhere, options)
+            totals = convert_to_file(options, target, How(workers, engine, resume), notes)
+    except (KeyboardInterrupt, SystemExit):
+        goes_on = target is not None and not isinstance(options, WholeOptions)
+        click.echo("stopped; the same command with --resume goes on from here" if goes_on else "stopped", err=True)
+        raise
+    if as_json:
+        counts = dict(notes.left_out.counts.most_common())
+        echo_json(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}))
+    else:
+        echo(summary(totals, notes, target))
+
+
+def check_encoding(values: list[Any]) -> None:
+    """Raise GroundswiftError for an option whose bytes are no text: rows, which hold paths, names and questions, could not be written."""
+    for value in chain.from_iterable(each if isinstance(each, tuple) else (each,) for each in values):
+        if isinstance(value, str | Path) and half_character(os.path.abspath(value)):  # a path may begin in the working folder
+            raise fault(repr(str(value)), "bytes that are no UTF-8", "text")
+
+
+def check_outputs(options: Options, out: Path | None) -> None:
+    """Raises GroundswiftError where a file to write is one that is read, or two to write are one."""
+    written = {"--out": out, "--coco-out": getattr(options, "coco_out", None)}
+    read = {name: getattr(options, name) for name in path_fields(type(options)) if name != "coco_out"}
+    taken = {
+        os.path.realpath(path): "the annotation file" if name == "annotations" else f"what {as_given(name)} names"
+        for name, path in reversed(read.items())  # the first to name a file is the one to tell
+        if path
+    }
+    for option, path in written.items():
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise GroundswiftError(f"{path}: this is {taken[place]}; expected another file to write")
+        taken[place] = f"what {option} names"
+
+
+def with_outputs_in(folder: str, options: Options) -> Options:
+    """The same options, but what they write beside the rows goes to a folder that nobody keeps."""
+    places = {"save_pictures": folder, "coco_out": f"{folder}/coco.json"}
+    return msgspec.structs.replace(options, **{name: place for name, place in places.items() if getattr(options, name, None)})
+
+
+def summary(totals: Totals, notes: Notes, out: Path | None) -> str:
+    """What a conversion prints: totals, then what was left out or changed, a line a reason."""
+    head = f"{totals.rows} rows"
+    if totals.objects or totals.negatives:
+        head += f", {totals.objects} objects, {totals.negatives} rows without objects"
+    lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
+    if notes.left_out.counts:
+        lines += ["left out or changed:", *notes.left_out.lines()]
+    return "\n".join(map(one_line, lines))

@@ -1,0 +1,83 @@
+"""Items -> lines, block by block: the one loop behind every format, on this thread, on processes or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from groundswift.gc_control import without_collection
+from groundswift.records import Row
+
+from ..base import Make
+from ..issues import Fault, Notes, OnError
+
+ITEMS = 256  # a block: enough that handing it to a process costs little, few enough that a killed run loses little
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Totals(msgspec.Struct):
+    """What came out: lines, the objects in them, and `negatives`, rows with an empty list of objects."""
+
+    rows: int = 0
+    objects: int = 0
+    negatives: int = 0
+
+    def add(self, other: Totals) -> None:
+        self.rows += other.rows
+        self.objects += other.objects
+        self.negatives += other.negatives
+
+
+@dataclass
+class Made:
+    """What became of one block."""
+
+    lines: bytes = b""
+    totals: Totals = field(default_factory=Totals)
+    notes: Notes = field(default_factory=Notes)
+    items: int = 0
+
+
+def blocks_of(items: Iterable[Any], limit: int | None, done: int = 0) -> Iterator[list[Any]]:
+    """The first `limit` items in blocks, less the first `done` blocks."""
+    rest = islice(items, done * ITEMS, limit)
+    while block := list(islice(rest, ITEMS)):
+        yield block
+
+
+def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
+    """The lines of one block. A pure function: the same block gives the same bytes wherever it runs."""
+    notes, totals, rows = Notes(on_error), Totals(), []
+    with without_collection():
+        for item in items:
+            if isinstance(item, Fault):
+                notes.add(item)
+                continue
+            rows += make(item, notes)
+        try:
+            lines = _ENCODER.encode_lines(rows)
+        except UnicodeEncodeError:
+            rows = [row for row in rows if _spelt(row, notes)]
+            lines = _ENCODER.encode_lines(rows)
+        for row in rows:
+            if isinstance(row, Row) and row.objects is not None:
+                found = len(row.objects.bbox)
+                totals.objects += found
+                totals.negatives += not found
+    totals.rows = len(rows)
+    return Made(lines, totals, notes, len(items))
+
+
+def _spelt(row: msgspec.Struct, notes: Notes) -> bool:
+    """Whether a row can be written; a fault is noted for one that cannot, since a disk may have names that no text can hold."""
+    try:
+        _ENCODER.encode(row)
+    except UnicodeEncodeError as error:
+        notes.add(Fault("name that is no UTF-8", ascii(error.object[:300]), "it cannot stand in a row", "files and folders named in UTF-8"))
+        return False
+    return True

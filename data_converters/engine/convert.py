@@ -1,0 +1,169 @@
+"""A conversion from options to a file, or to rows in memory: what the command, the named sets and the tests call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from groundswift import __version__
+from groundswift.gc_control import frozen, without_collection
+from groundswift.records import Row
+from groundswift.storage import exists, is_url, shown, stat_key
+from groundswift.worker_pool import Hands, processors
+
+from ..base import Options, Reading
+from ..cli_options import as_given, path_fields
+from ..file_io.mmap_json import changed
+from ..issues import Fault, Notes
+from .batches import ITEMS, Made, Totals, blocks_of, make_block
+from .resumable_output import output
+from .whole_output import WholeOptions, check_running
+
+ASIDE = {"images", "videos", "save_pictures", "coco_out"}  # folders of what rows only point to, and what is written beside them
+Engine = Literal["local", "ray"]
+
+
+class How(msgspec.Struct, frozen=True):
+    """Where a conversion runs: on `workers` processes (None: one a processor), here or on a Ray cluster; and whether it resumes."""
+
+    workers: int | None = 1
+    engine: Engine = "local"
+    resume: bool = False
+    progress: bool = True
+
+
+def convert_to_file(options: Options, out: Path | None, how: How, notes: Notes) -> Totals:
+    """Convert a source into the JSONL file `out`, which appears whole or not at all; None: check and count only.
+
+    Raises GroundswiftError with every fault where `options.on_error` is stop, and where no line is left.
+    """
+    if isinstance(options, WholeOptions):
+        check_running(how.resume, how.workers, how.engine)
+        return options.write(out, notes, how.progress)
+    stamps = stamps_of(options)
+    with Hands(how.workers or processors()) as hands:
+        with without_collection():
+            reading = options.read_by(hands, notes)
+        with frozen():
+            return _converted(options, reading, out, how, hands, notes, stamps)
+
+
+def _converted(
+    options: Options, reading: Reading, out: Path | None, how: How, hands: Hands, notes: Notes, stamps: dict[str, list[Any]]
+) -> Totals:
+    if out is None:
+        totals = Totals()
+        for made in made_blocks(options, reading, how, hands, 0):
+            totals.add(made.totals)
+            notes.merge(made.notes)
+        check_unchanged(stamps)
+        settle(options, reading, totals, notes)
+        return totals
+    with output(out, run_of(options), notes, how.resume) as under_way:
+        for made in made_blocks(options, reading, how, hands, under_way.blocks):
+            under_way.add(made)
+        check_unchanged(stamps)
+        settle(options, reading, under_way.totals, notes)
+    return under_way.totals
+
+
+def rows_of(options: Options, notes: Notes, progress: bool = False) -> Iterator[Row]:
+    """The rows of a source, one after the other. Raises as `convert_to_file` does, once all have passed."""
+    stamps = stamps_of(options)
+    reading, made = options.read(notes), 0
+    with bar(reading, options.limit, 0, progress) as line:
+        for block in blocks_of(reading.items, options.limit):
+            for item in block:
+                if isinstance(item, Fault):
+                    notes.add(item)
+                    continue
+                for row in reading.make(item, notes):
+                    made += 1
+                    yield row
+            line.update(len(block))
+    check_unchanged(stamps)
+    settle(options, reading, Totals(made), notes)
+
+
+def stamps_of(options: Options) -> dict[str, list[Any]]:
+    """The size and time of change of each file on this machine that the options name; folders and addresses have none."""
+    paths = [getattr(options, name) for name in path_fields(type(options)) if name not in ASIDE]
+    return {path: list(stat_key(path)) for path in paths if path and not is_url(path) and os.path.isfile(path)}
+
+
+def check_unchanged(stamps: dict[str, list[Any]]) -> None:
+    """Raise GroundswiftError where a file is another one than `stamps_of` saw: its rows would be of two states."""
+    for path, stamp in stamps.items():
+        if not os.path.isfile(path) or list(stat_key(path)) != stamp:
+            raise changed(path)
+
+
+def settle(options: Options, reading: Reading, totals: Totals, notes: Notes) -> None:
+    """Raise GroundswiftError with the faults there were, or where nothing came out."""
+    notes.settle(options.annotations)
+    if not totals.rows:
+        raise notes.nothing_left(options.annotations, f"no {reading.unit} is left to make a row of")
+
+
+def made_blocks(options: Options, reading: Reading, how: How, hands: Hands, done: int) -> Iterator[Made]:
+    """All blocks after the first `done`, in the order of the source."""
+    if how.engine == "ray":
+        from .ray_backend import made_on_ray
+
+        made = made_on_ray(options, hands.count, done)
+    else:
+        made = hands.in_order(blocks_of(reading.items, options.limit, done), partial(make_block, reading.make, options.on_error))
+    with bar(reading, options.limit, done * ITEMS, how.progress) as line:
+        for block in made:
+            line.update(block.items)
+            yield block
+
+
+def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
+    """A progress bar over the items of a source, a context; silent where nobody watches."""
+    from tqdm import tqdm
+
+    total = reading.total if limit is None or reading.total is None else min(limit, reading.total)
+    return tqdm(total=total, initial=done, desc="convert", unit=reading.unit, disable=None if shown else True)
+
+
+def run_of(options: Options) -> dict[str, Any]:
+    """What must be the same for one run to go on with what another began: version, format, options, and the state of the source."""
+    given = msgspec.structs.asdict(options)
+    sources = {name: given[name] for name in path_fields(type(options)) if name not in ASIDE and given[name]}
+    return {
+        "groundswift": __version__,
+        "format": type(options).__name__,
+        "items a block": ITEMS,
+        "source": {name: state_of(path, given.get("coco_out")) for name, path in sources.items()},
+        **{as_given(name): shown(value) if is_url(value) else repr(value) for name, value in given.items()},
+    }
+
+
+def state_of(path: str, own: str | None = None) -> list[Any]:
+    """What tells whether a file has changed; of a folder, whether any file below it has, but for hidden ones and what a run writes
+    there of its `own`."""
+    if not os.path.isdir(path):
+        return list(stat_key(path)) if exists(path) else []
+    skipped = own and os.path.abspath(own)
+    found = sorted(each for each in states_below(os.path.abspath(path)) if each[0] != skipped)
+    return [len(found), blake2b(repr(found).encode(), digest_size=16).hexdigest()]
+
+
+def states_below(folder: str) -> Iterator[tuple[str, int, int]]:
+    """(path, size in bytes, time of change in ns) of the files in a folder and those below it, as far as they are not hidden."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from states_below(entry.path)
+            elif entry.is_file():
+                yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns

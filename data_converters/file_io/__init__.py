@@ -1,0 +1,1 @@
+"""Files in and out: rows, JSON, labels, images, local or remote."""

@@ -1,0 +1,148 @@
+"""What of an object is usable: its picture found and looked at, its box or point within it. Every converter asks here."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from groundswift.errors import fault
+from groundswift.file_guard import path_inside
+from groundswift.storage import file_name, folder_of, is_folder, is_url, is_web, shown
+
+from ..issues import Fault, Notes
+from .images import TURNED_BY_EXIF, UPRIGHT, look_at, seen_size, senseless
+
+CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (rounding)"
+FARTHEST = 1_000_000_000  # px from the corner of a picture: no picture is that large
+Box = tuple[float, float, float, float]
+
+
+class Seen(NamedTuple):
+    """A picture: its absolute path or URL, its upright size (width, height) in px, None where nobody looked or said, and its EXIF
+    orientation 1..8."""
+
+    path: str
+    size_wh: tuple[int, int] | None
+    orientation: int = UPRIGHT
+
+
+class Pictures(msgspec.Struct, frozen=True):
+    """The folder that a source's pictures lie in, absolute or a URL, and whether to look at them."""
+
+    folder: str
+    check: bool = True
+
+    def find(self, name: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+        """The picture of a sample by its name in the folder, which it may not leave; else as `see`. One that EXIF turns is counted."""
+        path = path_inside(self.folder, name)
+        if path is None:
+            expected = "the name of a file inside the folder of the pictures"
+            notes.add(Fault("image path leaves its folder", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
+            return None
+        return counted(self.see(path, thing, notes, stated_wh, size_needed), name, notes)
+
+    def see(self, path: str, thing: str, notes: Notes, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+        """A picture by its path or address; None, and a fault is noted, where it is missing, unreadable or not as stated.
+
+        `thing` says whose picture it is. Without a look the stated size, in px, is taken; `size_needed`: where none is stated, look at it
+        even where pictures are not checked.
+        """
+        if stated_wh and (problem := senseless(stated_wh, thing)):
+            notes.add(problem)
+            return None
+        if not self.check and (stated_wh or not size_needed):
+            return Seen(path, stated_wh)
+        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing, size_needed)
+        if look.fault:
+            notes.add(look.fault)
+            return None
+        return Seen(path, size_wh, look.orientation)
+
+
+def counted(seen: Seen | None, name: str, notes: Notes) -> Seen | None:
+    """The same; that EXIF turns it is counted."""
+    if seen is not None and seen.orientation != UPRIGHT:
+        notes.count(TURNED_BY_EXIF, name)
+    return seen
+
+
+def pictures_of(images: str | None, annotations: str, check: bool) -> Pictures:
+    """Where a source's pictures lie: `images`, else the folder of the annotation file, or that folder itself.
+
+    Raises GroundswiftError where they are to be looked at and there is no such folder.
+    """
+    if images is None:
+        images = annotations if _holds_files(annotations) else folder_of(annotations)
+    if check and not is_folder(images):
+        raise fault(shown(images), "no such folder", "the folder of the pictures (--images), or --no-check-images")
+    if is_url(images):
+        return Pictures(images.rstrip("/"), check)
+    return Pictures(str(Path(images).resolve()), check)
+
+
+def finite(value: float) -> bool:
+    """Whether a number is one that a float can hold: JSON may spell whole numbers beyond."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _holds_files(path: str) -> bool:
+    """Whether a source is a folder; an address on the web, where one cannot ask, is one without a suffix."""
+    return is_folder(path) and not (is_web(path) and os.path.splitext(file_name(path))[1])
+
+
+def box_fault(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None) -> tuple[str, str] | None:
+    """Why a box of four numbers cannot be used, as (reason to count by, what was expected); None where it can."""
+    x1, y1, x2, y2 = box_xyxy_px
+    if not all(map(finite, box_xyxy_px)):
+        return "box not finite", "finite numbers"
+    if max(map(abs, box_xyxy_px)) > FARTHEST:  # cutting it at the border would make a likely box of nonsense
+        return "box gigantic", f"numbers of at most {FARTHEST} px"
+    if x2 < x1 or y2 < y1:
+        return "box inverted", "x1 below x2 and y1 below y2"
+    if x2 == x1 or y2 == y1:
+        return "box empty", "x1 below x2 and y1 below y2"
+    if x2 <= 0 or y2 <= 0 or (size_wh and (x1 >= size_wh[0] or y1 >= size_wh[1])):
+        return "box outside its image", "a box that overlaps its image" + (f" of {size_wh[0]}x{size_wh[1]} px" if size_wh else "")
+    return None
+
+
+def fitted_box(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None, thing: str, notes: Notes) -> Box | None:
+    """A box within its image, cut at the border (counted); None, and a fault is noted, for one that cannot be used.
+
+    Without a size only the left and upper border are known.
+    """
+    problem = box_fault(box_xyxy_px, size_wh)
+    if problem:
+        notes.add(Fault(problem[0], thing, f"box {list(box_xyxy_px)}", problem[1]))
+        return None
+    return clipped(*box_xyxy_px, size_wh or (math.inf, math.inf), thing, notes)
+
+
+def clipped(x1: float, y1: float, x2: float, y2: float, size_wh: tuple[float, float], thing: str, notes: Notes) -> Box:
+    """A box in px within the borders of its image; what was cut off is counted."""
+    over = max(-x1, -y1, x2 - size_wh[0], y2 - size_wh[1])
+    if over <= 0:
+        return x1, y1, x2, y2
+    notes.count(CLIPPED if over >= 1 else ROUNDED, thing)
+    return max(x1, 0), max(y1, 0), min(x2, size_wh[0]), min(y2, size_wh[1])
+
+
+def fitted_point(point_xy_px: Sequence[float], size_wh: tuple[int, int] | None, thing: str, notes: Notes) -> tuple[float, float] | None:
+    """A point on its image; None, and a fault is noted, for one that is not finite or lies beside it."""
+    x, y = point_xy_px
+    if not (finite(x) and finite(y)):
+        notes.add(Fault("point not finite", thing, f"point {[x, y]}", "finite numbers"))
+    elif x < 0 or y < 0 or (size_wh and (x > size_wh[0] or y > size_wh[1])):
+        size = f" of {size_wh[0]}x{size_wh[1]} px" if size_wh else ""
+        notes.add(Fault("point outside its image", thing, f"point {[x, y]}", f"a point on its image{size}"))
+    else:
+        return x, y
+    return None

@@ -1,0 +1,86 @@
+"""Files of labels and the pictures that belong to them: listed, matched by their names, and read as text or XML."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from groundswift.file_guard import regular_bytes
+from groundswift.storage import is_url, is_web
+
+from ..issues import Fault, NoRow, Notes
+from .remote_folders import SUFFIXES, listed_below
+
+UNREADABLE_FILE = "label file unreadable"  # the reason to count by
+NOT_XML = (DefusedXmlException, ParseError, LookupError, ValueError, RecursionError)  # what readers of XML raise
+
+
+def text_of(path: str, where: str) -> str | Fault:
+    """The text of a label file, byte order mark passed over, or the fault that it has."""
+    try:
+        return regular_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return Fault(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")
+    except OSError as error:
+        return Fault(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a text file")
+
+
+def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
+    """Files of some suffixes in a folder and those below it, relative to it, in order; not hidden ones, nor below links to folders.
+
+    The folder may be an address. Raises GroundswiftError where that cannot be listed.
+    """
+    if is_url(folder):
+        yield from (each.name for each in listed_below(folder, suffixes))
+        return
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = os.path.relpath(here, folder)
+        for name in sorted(files):
+            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("."):
+                yield name if inside == os.curdir else os.path.join(inside, name)
+
+
+class Stems:
+    """The pictures of a folder by their stem, for labels that name no suffix. On the web, where nothing is listed: stem and `suffix`."""
+
+    def __init__(self, folder: str, suffix: str) -> None:
+        self.suffix = suffix if is_web(folder) else None
+        self.names: dict[str, list[str]] = {}
+        for name in () if self.suffix else files_below(folder, SUFFIXES):
+            self.names.setdefault(os.path.splitext(os.path.basename(name))[0], []).append(name)
+
+    def name(self, stem: str, where: str, notes: Notes) -> str | None:
+        """The picture of a stem; None, and a fault is noted, where there are two. Where there is none the name that it should have."""
+        found = self.names.get(stem, [])
+        if len(found) > 1:
+            notes.add(Fault("two pictures of one name", where, f"{found[0]} and {found[1]}", "one picture for a label file"))
+            return None
+        return found[0] if found else stem + (self.suffix or "")
+
+
+def xml_root(content: bytes, where: str, root: str, reason: str, expected: str) -> Element:
+    """The element `root` of an XML file. Raises NoRow, to be counted by `reason`, for what is no XML, has another root, or has a DTD or
+    entities of its own: nothing is expanded or fetched."""
+    try:
+        found = fromstring(content, forbid_dtd=True)
+    except NOT_XML as error:
+        place, what, plain = not_xml(where, error, expected)
+        raise NoRow(Fault(reason, place, what, plain)) from None
+    if found.tag != root:
+        raise NoRow(Fault(reason, where, f"XML of <{found.tag}>"[:200], f"<{root}>"))
+    return found
+
+
+def not_xml(where: str, error: Exception, expected: str) -> tuple[str, str, str]:
+    """(place, what is wrong there, what was expected) for one of NOT_XML."""
+    if isinstance(error, DefusedXmlException):
+        return where, "XML with a DTD or entities of its own", "plain XML"
+    if isinstance(error, ParseError):
+        line, column = error.position
+        return f"{where}:{line}:{column + 1}", f"not XML ({str(error).partition(':')[0]})", expected
+    return where, f"not XML ({error})", expected

@@ -1,0 +1,1 @@
+"""Source formats, one name each; where both directions exist, both are here."""

@@ -1,0 +1,1 @@
+"""COCO instances and captions, and rows back to a COCO file."""

@@ -1,0 +1,150 @@
+"""COCO captions -> rows: a picture and what it shows, in one sentence."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from groundswift.coco_file import repeated
+from groundswift.errors import fault
+from groundswift.records import Message, Row, half_character, swift_tag_in
+
+from ...base import AskingOptions, Reading
+from ...file_io.box_checks import Pictures
+from ...file_io.mmap_json import read_mapped
+from ...issues import Fault, Notes
+from ...prompts import Asking
+from .lenient_reader import Elements, noting, readable
+
+EXPECTED = "COCO captions: images and annotations with image_id and caption"
+BREAKS = re.compile(r"\s*[\n\r\v\f\x85\u2028\u2029]\s*")  # a line break and the blanks around it
+TOLD = 10  # repeated ids that an error names
+
+
+class CaptionedImage(msgspec.Struct):
+    """A picture; width and height in px of the upright picture, where the file states them."""
+
+    id: int
+    file_name: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Caption(msgspec.Struct, gc=False):
+    """One person's sentence about an image."""
+
+    id: int
+    image_id: int
+    caption: str
+
+
+class Captioned(msgspec.Struct):
+    """An image and its captions, in the file's order."""
+
+    image: CaptionedImage
+    captions: list[Caption]
+
+
+class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
+    """Turn a COCO caption file (captions_train2017.json) into rows: what a picture shows, in one sentence.
+
+    A row's sample_id is IMAGE/CAPTION, by their ids. Rows come in the order of the images, captions of one image in the order
+    of the file. White space at the ends of a caption and line breaks within become nothing or one blank (counted). Images
+    without a caption are counted and get no row.
+
+    Faults: a caption that is empty, of an unknown image or with one of swift's tags, a caption id that came before; a picture
+    that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a wrong type. --on-error skip
+    leaves them out and counts them. Repeated image ids always stop.
+
+    \b
+    Example:
+      groundswift convert coco-captions captions_train2017.json --images train2017/ --out captions.jsonl --captions sampled
+    """
+
+    captions: Annotated[
+        Literal["all", "first", "sampled"],
+        msgspec.Meta(description="A row for each caption of an image, for its first, or for one sampled."),
+    ] = "all"
+
+    def read(self, notes: Notes) -> Reading:
+        content = read_mapped(self.annotations, Elements, EXPECTED)
+        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(notes))
+        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(notes))
+        if twice := repeated(image.id for image in images):
+            raise fault(self.annotations, f"image id {', '.join(map(str, twice[:TOLD]))} stands twice or more", "each once")
+        items = captions_by_image(images, captions, notes)
+        make = CaptionMaker(self.asking("caption"), self.pictures(), self.captions, self.seed)
+        return Reading(items, make, len(items), "image")
+
+
+def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Caption], notes: Notes) -> list[Captioned]:
+    """The images in the file's order, each with its captions; captions of unknown images and repeated ids are noted."""
+    by_id = {image.id: Captioned(image, []) for image in images}
+    seen: set[int] = set()
+    for row in captions:
+        image = by_id.get(row.image_id)
+        if image is None:
+            notes.add(Fault("unknown image", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))
+        elif row.id in seen:
+            notes.add(
+                Fault("caption id repeated", f"caption {row.id} of image {row.image_id}", "an earlier caption has this id", "each id once")
+            )
+        else:
+            seen.add(row.id)
+            image.captions.append(row)
+    return list(by_id.values())
+
+
+class CaptionMaker(msgspec.Struct, frozen=True):
+    """Makes the rows of one image."""
+
+    questions: Asking
+    pictures: Pictures
+    captions: str
+    seed: int
+
+    def __call__(self, item: Captioned, notes: Notes) -> Iterator[Row]:
+        image = item.image
+        if not item.captions:
+            notes.count("image without a caption", image.file_name)
+            return
+        stated_wh = (image.width, image.height) if image.width and image.height else None
+        thing = f"image {image.id} ({image.file_name})"
+        if half_character(image.file_name):
+            notes.add(Fault("name not UTF-8", f"image {image.id}", f"file_name {ascii(image.file_name)}", "Unicode text"))
+            return
+        found = self.pictures.find(image.file_name, thing, notes, stated_wh)
+        if found is None and notes.skipping:
+            notes.count("caption of an image that was left out", image.file_name, len(item.captions))
+            return
+        texts = [(row, text) for row in item.captions if (text := self.text(row, notes)) is not None]
+        if self.captions == "first":
+            texts = texts[:1]
+        elif self.captions == "sampled" and texts:
+            texts = [random.Random(f"{self.seed} {image.id}").choice(texts)]
+        for row, text in texts if found else ():
+            sample_id = f"{image.id}/{row.id}"
+            prompt = self.questions.pick(sample_id)
+            messages = [Message("user", f"<image>{prompt.text}"), Message("assistant", text)]
+            yield Row(messages, [found.path], sample_id=sample_id, size_wh=found.size_wh, prompt=prompt.name)
+
+    def text(self, row: Caption, notes: Notes) -> str | None:
+        """A caption on one line, without blanks at its ends; None, and a fault is noted, where it cannot be an answer."""
+        thing = f"caption {row.id} of image {row.image_id}"
+        text = BREAKS.sub(" ", row.caption.strip())
+        if not text:
+            notes.add(Fault("empty caption", thing, repr(row.caption)[:200], "a sentence"))
+            return None
+        if tag := swift_tag_in(text):
+            notes.add(Fault("swift's tag in a caption", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
+            return None
+        if half_character(text):
+            notes.add(Fault("caption not UTF-8", thing, "half a surrogate pair", "Unicode text"))
+            return None
+        if text != row.caption:
+            notes.count("white space at the ends of a caption or line breaks, taken away", thing)
+        return text

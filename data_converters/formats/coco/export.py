@@ -1,0 +1,192 @@
+"""Today's rows -> one COCO instance file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from groundswift.atomic_write import write_whole
+from groundswift.errors import GroundswiftError, fault
+from groundswift.records import whole
+from groundswift.storage import absolute
+
+from ...engine.batches import Totals
+from ...issues import Notes
+from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
+from ...tasks.category_file import Category
+
+DIGITS = 6  # of a width or height in px: x2 - x1 comes out as the decimal number that it was made of
+
+WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)  # an id as text
+
+
+class OutImage(msgspec.Struct, omit_defaults=True):
+    """`sample_id`: of the rows of the image, where that is not `id`; a list where they have several."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    sample_id: int | str | list[int | str] | None = None
+
+
+class OutAnnotation(msgspec.Struct):
+    """`bbox` is xywh in px; `area` that of the box."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    area: float
+    iscrowd: int = 0
+
+
+class OutResult(msgspec.Struct):
+    """One box of a model; `bbox` is xywh in px."""
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    score: float = 1.0
+
+
+class OutFile(msgspec.Struct):
+    """A COCO file. `info` and `licenses` are empty, and there because pycocotools wants them."""
+
+    images: list[OutImage]
+    annotations: list[OutAnnotation]
+    categories: list[Category]
+    info: dict[str, str] = {}
+    licenses: list[str] = []
+
+
+class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
+    """Turn swift rows into one COCO file: images, annotations (boxes as x, y, width, height), categories.
+
+    An image's id is the sample_id of its rows where that is a whole number, also as text; other images are numbered, and
+    their sample_id stands beside. file_name is relative to DIR, or to the deepest folder that holds all pictures. Rows about
+    one picture are merged: a box that several of them name is written once. Category ids are those of --categories, or
+    1, 2, ... by first appearance. The result is what `groundswift eval coco-map --gt` takes.
+
+    Left out and counted: points, boxes without a label, rows without a picture. Boxes that stick out are cut and counted.
+
+    Faults: a box whose label is not clear, a label that is not in --categories, two pictures with one whole-number
+    sample_id, a picture of two sizes, a box that cannot be used, a row that lint finds misshapen; a picture that is
+    missing, unreadable or of another size.
+
+    A result file of `swift infer` holds what the model said and what is true: say --answers or --truth; `info` of the output
+    says which. --answers reads as the record of the run declares, which is in RESULT.run.json, or as --family says. With
+    --categories ANN.json --form results the class ids are those of ANN.json, and eval coco-map --predictions scores them.
+
+    \b
+    Example:
+      groundswift convert to-coco val.jsonl --images images/ --out annotations.json
+    """
+
+    form: Annotated[
+        Literal["annotations", "results"],
+        msgspec.Meta(description="A COCO file, or with --answers the list of COCO results (image_id, category_id, bbox, score 1.0)."),
+    ] = "annotations"
+
+    def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
+        if self.form == "results" and not self.answers:
+            raise GroundswiftError("--form results are boxes with a score; expected --answers too")
+        found = gathered(self, notes, progress)
+        if self.form == "results":
+            check_own_ids(found.pictures.values())
+        coco = coco_of(found, self.images)
+        reading = self.reading()
+        if reading is not None:
+            coco.info = {
+                "boxes": "answers of a model",
+                "family": reading.family,
+                "space": reading.space,
+                "declared_by": reading.declared_by,
+            }
+        elif self.truth:
+            coco.info = {"boxes": "truth"}
+        written = results_of(coco) if self.form == "results" else coco
+        if out is not None:
+            write_whole(out, [msgspec.json.encode(written), b"\n"])
+        boxed = {row.image_id for row in coco.annotations}
+        return Totals(len(coco.images), len(coco.annotations), len(coco.images) - len(boxed))
+
+
+def coco_of(found: Gathered, folder: str | None) -> OutFile:
+    """All that was gathered as a COCO file. Raises GroundswiftError where images cannot have ids of their own, or lie outside `folder`."""
+    pictures = list(found.pictures.values())
+    ids = image_ids(pictures)
+    names = file_names([picture.path for picture in pictures], folder)
+    category_ids = {category.name: category.id for category in found.categories}
+    images, annotations = [], []
+    for picture, image_id, name in zip(pictures, ids, names, strict=True):
+        images.append(OutImage(image_id, name, *picture.size_wh, None if own_id(picture) is not None else beside(picture)))
+        for label, x1, y1, x2, y2 in picture.boxes.elements():
+            width, height = (round(side, DIGITS) or side for side in (x2 - x1, y2 - y1))
+            box = [whole(value) for value in (x1, y1, width, height)]
+            area = whole(round(width * height, DIGITS))
+            annotations.append(OutAnnotation(len(annotations) + 1, image_id, category_ids[label], box, area))
+    return OutFile(images, annotations, found.categories)
+
+
+def results_of(coco: OutFile) -> list[OutResult]:
+    """The boxes of a COCO file as results. eval coco-map scores by log-probabilities where they are there; here each has 1."""
+    return [OutResult(row.image_id, row.category_id, row.bbox) for row in coco.annotations]
+
+
+def check_own_ids(pictures: Iterable[Picture]) -> None:
+    """Raises GroundswiftError where an image would be numbered: results hold ids alone, and would name an image of the ground truth."""
+    for picture in pictures:
+        if own_id(picture) is None:
+            ids = ", ".join(map(repr, picture.sample_ids)) or "none"
+            raise fault(picture.path, f"sample_id {ids}", "one whole number for each image, or --form annotations")
+
+
+def image_ids(pictures: list[Picture]) -> list[int]:
+    """An id for each picture: the whole-number sample_id that all its rows have, else the next number above those.
+
+    Raises GroundswiftError where two pictures have the same.
+    """
+    own = [own_id(picture) for picture in pictures]
+    owner: dict[int, str] = {}
+    for picture, sample_id in zip(pictures, own, strict=True):
+        if sample_id is not None and owner.setdefault(sample_id, picture.path) != picture.path:
+            what = f"sample_id {sample_id} stands for {owner[sample_id]} and for {picture.path}"
+            raise GroundswiftError(f"{what}; expected one picture for each whole number")
+    taken = max(owner, default=0)
+    return [sample_id if sample_id is not None else (taken := taken + 1) for sample_id in own]
+
+
+def own_id(picture: Picture) -> int | None:
+    """The whole-number sample_id that all rows of a picture have, also as text, and no other picture is in."""
+    own = {int(each) if isinstance(each, str) and WHOLE.fullmatch(each) else each for each in picture.sample_ids}
+    only = next(iter(own)) if picture.alone and len(own) == 1 else None
+    return only if isinstance(only, int) else None
+
+
+def beside(picture: Picture) -> int | str | list[int | str] | None:
+    """What an image that is numbered has as sample_id: its own, a list of several, or none."""
+    samples = list(picture.sample_ids)
+    return samples[0] if len(samples) == 1 else samples or None
+
+
+def file_names(paths: list[str], folder: str | None) -> list[str]:
+    """Each path relative to `folder`, or to the deepest folder that holds them all. Raises GroundswiftError for one outside it."""
+    folder = common_folder(paths) if folder is None else absolute(folder)
+    start = folder.rstrip("/") + "/" if folder else ""
+    for path in paths:
+        if not path.startswith(start):
+            raise GroundswiftError(f"{path}: not inside {folder}; expected all pictures below --images, or no --images")
+    return [path[len(start) :] for path in paths]
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """The deepest folder that holds all of some paths or addresses; empty where there is none."""
+    parts = [path.split("/")[:-1] for path in paths]
+    shared = os.path.commonprefix(parts)
+    return "/".join(shared) if shared not in ([], [""]) else ""

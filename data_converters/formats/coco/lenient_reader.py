@@ -1,0 +1,34 @@
+"""COCO files of which some entries cannot be read: those are faults, and the rest is converted. See `groundswift.coco_lenient`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from groundswift.coco_file import CocoFile, read_coco
+from groundswift.coco_lenient import LOST, Elements, readable, readable_part
+from groundswift.errors import GroundswiftError
+
+from ...file_io.mmap_json import NOT_JSON, read_mapped
+from ...issues import Fault, Notes
+
+__all__ = ["LOST", "Elements", "noting", "read_what_can_be", "readable"]
+
+
+def read_what_can_be(path: str, notes: Notes) -> CocoFile:
+    """`read_coco`; where that fails at some images or annotations, what is left without them.
+
+    Raises GroundswiftError where the file cannot be read even so.
+    """
+    try:
+        return read_coco(path)
+    except GroundswiftError as error:
+        try:
+            content = read_mapped(path, Elements, "COCO with images, annotations and categories")
+            return readable_part(path, content, noting(notes), notes.left_out)
+        except (GroundswiftError, *NOT_JSON):
+            raise error from None
+
+
+def noting(notes: Notes) -> Callable[[str, str, str, str], None]:
+    """What `readable` calls for an entry: it becomes a fault."""
+    return lambda *parts: notes.add(Fault(*parts))

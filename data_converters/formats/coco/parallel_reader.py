@@ -1,0 +1,137 @@
+"""A COCO instance file read piece by piece: its annotations become columns as they are decoded, so that a large file needs little memory
+and several processes can share the work.
+
+The array of annotations is cut wherever `}, {` stands, which may also be within an annotation. But a piece that begins at a true cut and is
+a list of annotations by itself ends at a true cut. So each piece vouches for the next one, and the last for the rest of the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from contextlib import closing
+from functools import partial
+from itertools import pairwise, takewhile
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from groundswift.coco_file import CocoCategory, CocoImage
+from groundswift.coco_rotation import degrees_of
+from groundswift.coco_types import ROTATION
+from groundswift.gc_control import without_collection
+from groundswift.storage import local_copy
+from groundswift.worker_pool import Hands
+
+from ...file_io.mmap_json import NOT_JSON
+from ...tasks.annotation_table import CocoColumns, Columns, columns_of
+
+PIECE = 1 << 20  # bytes: what is decoded together stays in the processor's caches
+MANY = 64  # pieces that are worth to share
+IGNORE = attrgetter("ignore")
+KEY = b'"annotations"'
+ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
+CUT = re.compile(rb"\}\s*,\s*(?=\{)")
+
+
+class PieceAnnotation(msgspec.Struct, gc=False):
+    """A `CocoAnnotation` that can stand in columns: with an id of its own and a box of four numbers."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: int | float | bool = 0
+    ignore: Any = None
+
+
+class RotatedPieceAnnotation(PieceAnnotation, gc=False):
+    """One of a file that may hold rotated boxes."""
+
+    attributes: Any = None
+
+
+class Rest(msgspec.Struct):
+    """What stands before the annotations, or from one of them to the end."""
+
+    images: list[CocoImage] | None = None
+    annotations: list[PieceAnnotation] = []
+    categories: list[CocoCategory] | None = None
+
+
+class RotatedRest(Rest):
+    """The same of a file that may hold rotated boxes."""
+
+    annotations: list[RotatedPieceAnnotation] = []
+
+
+def read_pieces(path: str | Path, hands: Hands, piece_bytes: int = PIECE) -> CocoColumns | None:
+    """The file, a local one or an address. None where it is not to be read so: faulty, or only unusual."""
+    here = local_copy(path)
+    try:
+        with open(here, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text, without_collection():
+            array = ARRAY.match(text, max(text.find(KEY), 0))
+            if array is None:
+                return None
+            starts = cut(text, array.end(), piece_bytes)
+            if len(starts) > MANY:
+                hands.start_one()
+            head = msgspec.json.decode(text[: array.start()] + KEY + b":[]}", type=Rest)
+            parts = decoded(here, starts, hands)
+            last = starts[len(parts)]
+            if text.find(KEY, last) >= 0:  # a second array, perhaps
+                return None
+            rest = b"{" + KEY + b":[" + text[last:]
+            rotated = ROTATION in rest
+            tail = msgspec.json.decode(rest, type=RotatedRest if rotated else Rest)
+            if not plain(tail.annotations, rotated):
+                return None
+            parts.append(columns_of(tail.annotations))
+    except (OSError, ValueError, OverflowError, *NOT_JSON):  # no bytes to be mapped, an id beyond 64 bits
+        return None
+    images, categories = tail.images or head.images, tail.categories or head.categories
+    if images is None or categories is None:
+        return None
+    return CocoColumns(images, categories, Columns(*map(np.concatenate, zip(*parts, strict=True))))
+
+
+def cut(text: mmap.mmap, start: int, piece_bytes: int) -> list[int]:
+    """Where each piece begins, the first at `start`; the last one is all that is left."""
+    starts = [start]
+    while starts[-1] + piece_bytes < len(text) and (end := CUT.search(text, starts[-1] + piece_bytes)):
+        starts.append(end.end())
+    return starts
+
+
+def decoded(path: Path, starts: list[int], hands: Hands) -> list[Columns]:
+    """The columns of the pieces, up to the first that is no list of annotations. Raises OverflowError for an id beyond 64 bits."""
+    with closing(hands.in_order(pairwise(starts), partial(decoded_piece, path))) as parts:
+        return list(takewhile(lambda part: part is not None, parts))
+
+
+def decoded_piece(path: Path, span: tuple[int, int]) -> Columns | None:
+    """The columns of one piece; None where it is no list of annotations."""
+    start, end = span
+    text = bytearray(end - start + 1)
+    with open(path, "rb", buffering=0) as file, memoryview(text) as room:
+        file.seek(start)
+        file.readinto(room[1:])
+    text[0] = ord("[")
+    text[text.rindex(b"}") + 1 :] = b"]"  # in the place of what separates it from the next
+    try:
+        rotated = ROTATION in text
+        annotations = msgspec.json.decode(text, type=list[RotatedPieceAnnotation if rotated else PieceAnnotation])
+    except NOT_JSON:
+        return None
+    return columns_of(annotations) if plain(annotations, rotated) else None
+
+
+def plain(annotations: list[PieceAnnotation], rotated: bool) -> bool:
+    """Whether no annotation is marked ignore or rotated, which columns do not hold."""
+    if any(map(IGNORE, annotations)):
+        return False
+    return not rotated or all(degrees_of(row.attributes) % 360 == 0 for row in annotations)

@@ -1,0 +1,48 @@
+"""Shapes of CVAT that are one object: its box, and in the same group its outline.
+
+Datumaro exports an object of COCO so: polygons or a mask, and a box around all of them, with one `group_id`. People group objects in
+CVAT, too; so only shapes that a box of their group and label bounds exactly are taken for parts of its object.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ...tasks.label_files import Box, envelope
+
+EXACT = 1.0  # px by which sides may differ: Datumaro's box of a mask ends within the last pixel
+OUTLINES = ("polygon", "mask")
+
+
+class Part(NamedTuple):
+    """A shape in a group: its place among the labels of its image, its kind and its box (x1, y1, x2, y2) in px."""
+
+    place: int
+    kind: str
+    box: Box
+
+
+def outlines_of_boxes(grouped: Iterable[tuple[tuple[str, int], Part]]) -> set[int]:
+    """The places of outlines whose object has its box in the same group, too. `grouped`: ((group, class), shape), in any order."""
+    groups: dict[tuple[str, int], list[Part]] = defaultdict(list)
+    for key, part in grouped:
+        groups[key].append(part)
+    found: set[int] = set()
+    for parts in groups.values():
+        boxes = [part.box for part in parts if part.kind == "box"]
+        outlines = [part for part in parts if part.kind in OUTLINES]
+        if len(boxes) == 1 and outlines and _same(boxes[0], _around(outlines)):
+            found.update(part.place for part in outlines)
+        else:
+            found.update(part.place for part in outlines if any(_same(box, part.box) for box in boxes))
+    return found
+
+
+def _around(parts: list[Part]) -> Box:
+    return envelope([side for part in parts for side in part.box[::2]], [side for part in parts for side in part.box[1::2]])
+
+
+def _same(box: Box, other: Box) -> bool:
+    return all(abs(side - side_of_other) <= EXACT for side, side_of_other in zip(box, other, strict=True))

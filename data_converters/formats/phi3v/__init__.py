@@ -1,0 +1,1 @@
+"""Fine-tuning rows of Phi-3-vision, both ways."""

@@ -1,0 +1,1 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg: REFER's files and rows of the hubs."""

@@ -1,0 +1,189 @@
+"""ScienceQA -> rows: a question, its choices by letter, the picture where it has one. The original files, and the rows of the hubs.
+
+* The original: `problems.json` has the questions by id, `pid_splits.json` the ids of each split; the picture of question 7 of split train
+  is `train/7/image.png` below the folder of the pictures.
+* The hubs' (derek-thomas/ScienceQA): a file a split, the picture in the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from groundswift.errors import fault
+from groundswift.records import IMAGE, Message, Row
+from groundswift.storage import exists, file_name, folder_of, join
+
+from ..base import AskingOptions, Reading
+from ..file_io.box_checks import Pictures, Seen
+from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
+from ..file_io.mmap_json import Key, part, read_mapped
+from ..file_io.row_files import NO_ROW, Sourced, read_rows
+from ..issues import Fault, NoRow, Notes
+from ..prompts import Asking, filled
+from ..tasks.conversation import ConversationMaker, check_texts, finished, kept, looked_at, numbered
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+FIELDS = ("context", "question", "choices")
+SPLITS_NAME = "pid_splits.json"
+
+
+class Problem(msgspec.Struct):
+    """A question. `answer`: the index of the right choice. `image`: a file's name in the original, the picture itself on the hubs."""
+
+    question: str
+    choices: list[str]
+    answer: int
+    hint: str | None = None
+    solution: str | None = None
+    image: str | HeldPicture | None = None
+    split: str | None = None
+    pid: str | None = None
+
+
+class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
+    """Turn ScienceQA into rows: question and lettered choices, answered by a letter.
+
+    SOURCE is problems.json of the original, or a Parquet, JSON or JSON Lines file of the hubs' rows. Pictures of the original
+    are DIR/SPLIT/ID/image.png; those that the hubs' rows hold are written to --save-pictures. A question without a picture
+    gets a row without one. In a question of your own {question} stands for the question, {choices} for the choices, one a
+    line, {context} for the hint with its line break, or nothing. sample_id is scienceqa/SPLIT/ID, or the name of SOURCE and
+    the number of the row.
+
+    Faults: an answer that is no choice, fewer than two choices or more than 26, a blank question, one of swift's placeholders
+    in a text, an id of the split without a question or twice in it; a picture that is missing or unreadable.
+
+    \b
+    Example:
+      groundswift convert scienceqa data/scienceqa/problems.json --images data/scienceqa/images --split train --out train.jsonl
+    """
+
+    save_pictures: SavePictures = None
+    split: Annotated[
+        str | None,
+        msgspec.Meta(description="Which questions of problems.json: a split of pid_splits.json beside it.  [default: all]"),
+    ] = None
+    answer: Annotated[
+        Literal["letter", "letter_and_solution"],
+        msgspec.Meta(description="What is answered: the letter, or below it the solution where there is one."),
+    ] = "letter"
+
+    def read(self, notes: Notes) -> Reading:
+        saved = folder_to_keep(self.save_pictures)
+        problems = read_problems(self.annotations)
+        if problems is None and self.split is not None:
+            raise fault(self.annotations, "rows of the hubs have no split: a file is one", "no --split")
+        folder = None if problems is None else self.pictures()
+        questions = self.asking("choose", FIELDS)
+        explained = self.asking("choose_and_explain", FIELDS) if self.answer == "letter_and_solution" else None
+        make = ProblemMaker(folder, saved, self.annotations, questions, explained)
+        if problems is None:
+            rows, total = read_rows(self.annotations, Problem)
+            return Reading(rows, make, total, "question")
+        chosen = ids_of_split(self.annotations, self.split, problems)
+        return Reading(chosen_problems(self.annotations, problems, chosen), make, len(chosen), "question")
+
+
+class ProblemMaker(ConversationMaker, frozen=True):
+    """Makes the row of one question. `folder`: of the original's pictures; None: rows hold theirs, which are written to `saved`.
+
+    `explained`: the questions of those that are answered with their solution; None: none is.
+    """
+
+    folder: Pictures | None
+    saved: str | None
+    source: str
+    questions: Asking
+    explained: Asking | None
+
+    def row(self, where: str, source: Problem, notes: Notes) -> Row:
+        check(where, source)
+        sample_id = f"scienceqa/{source.split}/{source.pid}" if source.pid is not None else numbered(self.source, where)
+        asking, answer = self.questions, LETTERS[source.answer]
+        if self.explained is not None:
+            if (source.solution or "").strip():
+                asking, answer = self.explained, f"{answer}\n{source.solution.strip()}"
+            else:
+                notes.count("question without a solution, answered by its letter", where)
+        prompt = asking.pick(sample_id)
+        choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, source.choices, strict=False))
+        context = f"{source.hint.strip()}\n" if (source.hint or "").strip() else ""
+        asked = filled(prompt.text, {"question": source.question, "choices": choices, "context": context})
+        messages = [Message("user", asked), Message("assistant", answer)]
+        check_texts(where, messages, [], source.image is not None, notes)
+        messages[0] = Message("user", IMAGE * (source.image is not None) + asked)
+        return finished(messages, self.seen(where, source, sample_id, notes), sample_id, prompt.name)
+
+    def seen(self, where: str, source: Problem, sample_id: str, notes: Notes) -> Sequence[Seen]:
+        """Its picture, if any. Raises NoRow where it cannot be used."""
+        if source.image is None:
+            return []
+        if self.folder is not None:
+            if not isinstance(source.image, str):
+                raise NoRow(Fault("image of another form", where, "image is no name", "the name of a file, or null"))
+            return looked_at(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, notes)
+        if isinstance(source.image, str):
+            raise NoRow(Fault("image of another form", where, f"image {source.image[:100]!r}", "the picture itself: {bytes, path}"))
+        return [kept(source.image.bytes, self.saved, sample_id, where, notes)]
+
+
+def check(where: str, source: Problem) -> None:
+    """Raises NoRow where a question cannot be asked or answered by a letter."""
+    if not source.question.strip():
+        raise NoRow(Fault("question empty", where, f"question {source.question[:100]!r}", "a text"))
+    if not 2 <= len(source.choices) <= len(LETTERS):
+        raise NoRow(Fault("choices without letters", where, f"{len(source.choices)} choices", f"2 to {len(LETTERS)}"))
+    if not 0 <= source.answer < len(source.choices):
+        raise NoRow(
+            Fault("answer is no choice", where, f"answer {source.answer} of {len(source.choices)} choices", "the index of one, from 0")
+        )
+
+
+def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
+    """The questions of `problems.json` by id, each left encoded; None for a file of rows. Raises GroundswiftError for neither."""
+    if not file_name(path).lower().endswith(".json"):
+        return None
+    content = read_mapped(path, dict[Key, msgspec.Raw] | list[msgspec.Raw], "{id: question}, or a list of rows")
+    return content if isinstance(content, dict) else None
+
+
+def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw]) -> list[str]:
+    """The ids to take, in the order of the split; all, in the order of the file, without one.
+
+    Raises GroundswiftError where there is no file of splits, or none of this name in it.
+    """
+    if split is None:
+        return list(problems)
+    path = join(folder_of(source), SPLITS_NAME)
+    if not exists(path):
+        raise fault(path, "no such file", "the ids of each split, beside problems.json; without --split all questions are taken")
+    splits = read_mapped(path, dict[Key, list[str]], "{split: [ids]}")
+    if split not in splits:
+        raise fault(path, f"no split {split!r}", ", ".join(splits))
+    return splits[split]
+
+
+def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[str]) -> Iterator[Sourced | Fault]:
+    """The questions with these ids; a Fault in the place of one that is not there or cannot be read."""
+    asked = set()
+    for pid in chosen:
+        where = f"{source}: question {pid}"
+        if pid in asked:
+            yield Fault("question asked twice", where, "its id stands twice in the split", "each id once")
+            continue
+        asked.add(pid)
+        if pid not in problems:
+            yield Fault("question unknown", where, "an id of the split without a question", "a question of this id")
+            continue
+        try:
+            problem = part(where, problems[pid], Problem, "question", "question, choices, answer, hint, image, split, solution")
+        except NoRow as stopped:
+            yield stopped.fault
+            continue
+        if problem.split is None:
+            yield Fault(NO_ROW, where, "no split", "the split whose folder has its picture")
+            continue
+        problem.pid = str(pid)
+        yield Sourced(where, problem)

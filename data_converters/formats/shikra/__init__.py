@@ -1,0 +1,1 @@
+"""Rows of Shikra, both ways."""

@@ -1,0 +1,258 @@
+"""Rows of Shikra -> ours: boxes and points stand apart from the conversation, and each turn says by index which ones it means.
+
+* `<boxes>` number k of a turn stands for the boxes `boxes_seq[k]`: one, or several that are meant together. Each becomes a `<bbox>`, in
+  a row without anything between. `<points>` and `points_seq` likewise; a point is a box of two numbers.
+* Shikra reads pictures as they are stored. Where EXIF turns one, its boxes may belong to the stored or to the upright picture: that has
+  to be said (`turned`).
+* Its own sets for referring expressions have rows of another form: `img_path`, `expression`, `bbox`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+
+from groundswift.images import TURNED
+from groundswift.records import IMAGE, Message, Objects, Row, whole
+
+from ...base import Reading
+from ...file_io.box_checks import Seen, box_fault, fitted_box, fitted_point
+from ...file_io.exif_boxes import Turned, to_px, turn_of
+from ...file_io.row_files import read_rows
+from ...file_io.row_images import RowPictures
+from ...issues import Fault, NoRow, Notes
+from ...tasks.conversation import ConversationMaker, check_order, check_texts, message, numbered, with_tags
+from ...tasks.referring import Picture, Referring, ReferringOptions, clean_phrase
+
+BOXES, POINTS = "<boxes>", "<points>"
+NAMES = {BOXES: "box", POINTS: "point"}
+PLACEHOLDER = re.compile(f"({BOXES}|{POINTS})")
+ROLES = {"human": "user", "gpt": "assistant"}
+Side = Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
+Space = Literal["px", "norm1"]
+
+
+class ShikraImage(msgspec.Struct):
+    """A picture by its path, with its size in px where that is stated."""
+
+    path: str
+    width: Side | None = None
+    height: Side | None = None
+
+
+class Target(msgspec.Struct):
+    """What the turns point to by index: boxes of four numbers (xyxy), points of two (xy)."""
+
+    boxes: list[list[float]] | None = None
+    points: list[list[float]] | None = None
+
+
+class Turn(msgspec.Struct, rename={"speaker": "from"}):
+    """What somebody says; the indices of each `<boxes>` and each `<points>` in it."""
+
+    speaker: str
+    value: str
+    boxes_seq: Any = None
+    points_seq: Any = None
+
+
+class ShikraRow(msgspec.Struct):
+    """A row: a conversation, or an expression and its box. `sample_id`, `width` and `height` (px of the picture) are extras."""
+
+    conversations: list[Turn] | None = None
+    image: str | ShikraImage | None = None
+    target: Target | None = None
+    img_path: str | None = None
+    expression: str | None = None
+    bbox: list[float] | None = None
+    sample_id: int | str | None = None
+    width: Side | None = None
+    height: Side | None = None
+
+
+class Mention(NamedTuple):
+    """One box or point of the target that a text means, by its index."""
+
+    kind: str  # BOXES or POINTS
+    index: int
+
+
+class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
+    """Turn rows of Shikra into ours: image, target (boxes, points), conversations with <boxes>, <points> and <image>.
+
+    A box that several turns mean stands in a row as often. A relative path of a picture starts at DIR. Boxes and points come
+    out in pixels of the upright picture. sample_id is the row's own as text, else the name of SOURCE and the number of the line:
+    train/7. A row without target is a conversation without boxes, one without image a conversation without picture.
+
+    Rows of an expression (img_path, expression, bbox), as Shikra has them for REC and REG, get a question of the file of
+    prompts; --task, --prompt, --prompts and --language are for these rows alone.
+
+    Left out or changed, and counted: boxes and points that no turn means; boxes cut at the border of their picture; a blank
+    is put between two placeholders that touch, for they would read as one.
+
+    Faults: placeholders and their boxes_seq or points_seq differ in number, an index that the target does not have, a group
+    that is empty or no list of whole numbers; a box or point that cannot be used; <image> that is not once in a
+    question; several pictures; turns out of order; a picture that is missing, unreadable or of another size.
+
+    \b
+    Example:
+      groundswift convert shikra train_shikra.jsonl --images /data/flickr30k_images --out train.jsonl
+    """
+
+    space: Annotated[Space, msgspec.Meta(description="What the numbers are: pixels, or fractions (0 to 1) of the picture.")] = "px"
+    turned: Turned = None
+
+    def read(self, notes: Notes) -> Reading:
+        rows, total = read_rows(self.annotations, ShikraRow)
+        make = ShikraMaker(
+            pictures=RowPictures(self.pictures()),
+            referring=Referring(self.task, self.questions()),
+            source=self.annotations,
+            space=self.space,
+            turned=self.turned,
+        )
+        return Reading(rows, make, total)
+
+
+class ShikraMaker(ConversationMaker, frozen=True):
+    """Makes our row of one of Shikra's. The name of `source` begins the sample_id of a row that has none."""
+
+    pictures: RowPictures
+    referring: Referring
+    source: str
+    space: Space
+    turned: str | None
+
+    def row(self, where: str, source: ShikraRow, notes: Notes) -> Row:
+        sample_id = str(source.sample_id) if source.sample_id is not None else numbered(self.source, where)
+        if source.conversations is None:
+            return self.expression(where, source, sample_id, notes)
+        messages = [message(where, index, turn.speaker, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
+        check_order(where, messages)
+        name, stated_wh = picture_of(where, source)
+        messages = with_tags(where, messages, IMAGE, int(name is not None))
+        check_texts(where, messages, [IMAGE], name is not None, notes)
+        target = source.target or Target()
+        texts, mentions = [], []
+        for index, (said, turn) in enumerate(zip(messages, source.conversations, strict=True)):
+            text, meant = with_boxes(f"{where}, turn {index}", said.content, turn, target, notes)
+            texts.append(Message(said.role, text))
+            mentions += meant
+        if name is None and (target.boxes or target.points):
+            raise NoRow(Fault("boxes without a picture", where, "a target, and no image", "the picture that it lies in"))
+        seen = None if name is None else self.seen(where, name, stated_wh, notes)
+        for kind, having in ((BOXES, target.boxes), (POINTS, target.points)):
+            if lost := len(having or ()) - sum(each.kind == kind for each in set(mentions)):
+                notes.count(f"{NAMES[kind]} that no turn means, left out", where, lost)
+        return Row(
+            messages=texts,
+            images=[seen.path] if seen else [],
+            objects=Objects([], self.placed(where, target, mentions, seen, notes)) if mentions else None,
+            sample_id=sample_id,
+            size_wh=seen.size_wh if seen else None,
+        )
+
+    def expression(self, where: str, source: ShikraRow, sample_id: int | str, notes: Notes) -> Row:
+        """The row of an expression and its box."""
+        if source.img_path is None or source.expression is None or source.bbox is None:
+            what = "no conversations, and no img_path, expression and bbox"
+            raise NoRow(Fault("row of another form", where, what, "image, target and conversations, or an expression and its box"))
+        phrase = clean_phrase(source.expression, where, notes)
+        seen = self.seen(where, source.img_path, stated(where, [source]), notes)
+        (box,) = self.placed(where, Target([source.bbox]), [Mention(BOXES, 0)], seen, notes)
+        if phrase is None:
+            raise NoRow(None)
+        return self.referring.row(sample_id, phrase, [box], Picture(seen.path, seen.size_wh))
+
+    def seen(self, where: str, name: str, stated_wh: tuple[int, int] | None, notes: Notes) -> Seen:
+        """The picture of a row. Raises NoRow where it cannot be used; why is noted."""
+        thing, stored = f"{where}, image ({name[:200]})", self.turned == "stored"
+        seen = self.pictures.find(name, thing, notes, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
+        if seen is None:
+            raise NoRow(None)
+        if stored and stated_wh:
+            stored_wh = seen.size_wh[::-1] if seen.orientation in TURNED else seen.size_wh
+            if stated_wh != stored_wh:
+                what = f"stated as {stated_wh[0]}x{stated_wh[1]} px, but stored as {stored_wh[0]}x{stored_wh[1]} px"
+                raise NoRow(Fault("image of another size", thing, what, "one size"))
+        return seen
+
+    def placed(self, where: str, target: Target, mentions: list[Mention], seen: Seen, notes: Notes) -> list[list[float]]:
+        """What each mention stands for, in px of the upright picture. Raises NoRow where one cannot be used; why is noted."""
+        turn = turn_of(where, seen, self.turned)
+        usable = {each: self.usable(where, target, each, seen, turn, notes) for each in dict.fromkeys(mentions)}
+        if None in usable.values():
+            raise NoRow(None)
+        return [usable[each] for each in mentions]
+
+    def usable(self, where: str, target: Target, mention: Mention, seen: Seen, turn: int, notes: Notes) -> list[float] | None:
+        """One box or point in px; None, and a fault is noted, where it cannot be used."""
+        boxed = mention.kind == BOXES
+        numbers = (target.boxes if boxed else target.points)[mention.index]
+        thing, wanted = f"{where}, {NAMES[mention.kind]} {mention.index}", 4 if boxed else 2
+        if len(numbers) != wanted:
+            notes.add(Fault(f"{NAMES[mention.kind]} without {wanted} numbers", thing, f"{numbers}", "x1, y1, x2, y2" if boxed else "x, y"))
+            return None
+        if boxed and (problem := box_fault(numbers, None)):  # before it is turned: that would hide corners that are inverted
+            notes.add(Fault(problem[0], thing, f"box {numbers}", problem[1]))
+            return None
+        placed = to_px(numbers * (1 if boxed else 2), 1 if self.space == "norm1" else None, seen.size_wh, turn)
+        fitted = fitted_box(placed, seen.size_wh, thing, notes) if boxed else fitted_point(placed[:2], seen.size_wh, thing, notes)
+        return fitted and [whole(value) for value in fitted]
+
+
+def picture_of(where: str, source: ShikraRow) -> tuple[str | None, tuple[int, int] | None]:
+    """(path, stated size in px) of a row's picture; None where there is none, or nothing is stated. Raises NoRow for two sizes."""
+    if isinstance(source.image, ShikraImage):
+        return source.image.path, stated(where, [source.image, source])
+    return source.image, stated(where, [source])
+
+
+def stated(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int, int] | None:
+    """The size (width, height) in px that a row states. Raises NoRow where it states two, or one side alone."""
+    sizes = {(each.width, each.height) for each in places} - {(None, None)}
+    if len(sizes) > 1 or any(None in size for size in sizes):
+        what = " and ".join(f"width {width}, height {height}" for width, height in sorted(sizes, key=str))
+        raise NoRow(Fault("size unclear", where, what, "one width and height in px, or none"))
+    return next(iter(sizes), None)
+
+
+def with_boxes(thing: str, text: str, turn: Turn, target: Target, notes: Notes) -> tuple[str, list[Mention]]:
+    """The text of a turn with a `<bbox>` for each box and point that it means, and these in order. Raises NoRow, see ShikraOptions."""
+    groups = {
+        kind: iter(groups_of(thing, kind, text.count(kind), seq, len(having or ())))
+        for kind, seq, having in ((BOXES, turn.boxes_seq, target.boxes), (POINTS, turn.points_seq, target.points))
+    }
+    out, mentions, last = "", [], ""
+    for part in PLACEHOLDER.split(text):
+        if part not in groups:
+            out, last = out + part, part or last
+            continue
+        if part == last:
+            out += " "
+            notes.count("blank put between two placeholders that touch", thing)
+        group = next(groups[part])
+        mentions += [Mention(part, index) for index in group]
+        out, last = out + "<bbox>" * len(group), part
+    return out, mentions
+
+
+def groups_of(thing: str, kind: str, placeholders: int, seq: Any, having: int) -> list[list[int]]:
+    """`boxes_seq` or `points_seq` of a turn, checked: a group of indices below `having` for each placeholder. Raises NoRow."""
+    name, seq = f"{kind.strip('<>')}_seq", [] if seq is None else seq
+    form = f"a list of lists of whole numbers, such as [[0, 1], [2]]: one list for each {kind}"
+    if not isinstance(seq, list) or not all(isinstance(group, list) and all(type(index) is int for index in group) for group in seq):
+        raise NoRow(Fault(f"{name} of another form", thing, f"{name} {str(seq)[:100]}", form))
+    if len(seq) != placeholders:
+        what = f"{placeholders} {kind} and {len(seq)} groups in {name}"
+        raise NoRow(Fault(f"{kind} and {name} differ in number", thing, what, f"a group for each {kind}"))
+    for group in seq:
+        if not group:
+            raise NoRow(Fault(f"empty group in {name}", thing, f"{name} {str(seq)[:100]}", "at least one index in each group"))
+        wrong = next((index for index in group if not 0 <= index < having), None)
+        if wrong is not None:
+            expected = f"an index from 0 to {having - 1}" if having else "none: the target has no such list"
+            raise NoRow(Fault(f"index in {name} out of range", thing, f"index {str(wrong)[:30]} in {name}", expected))
+    return seq

@@ -1,0 +1,1 @@
+"""Rows of ms-swift 2.x."""

@@ -1,0 +1,137 @@
+"""The conversation of a row of ms-swift 2.x, in each of the forms that it read, and the pictures and videos that belong to it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from groundswift.records import Message
+
+from ...issues import Fault, NoRow
+from ...tasks.conversation import INLINE
+
+ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+ALPACA = {"instruction", "input"}
+QUESTION = ("query", "instruction", "input", "history")
+FORMS = {"response": QUESTION, "output": QUESTION, "conversation": (), "conversations": (), "messages": ()}  # the first is taken
+ORDER = "system if any, then user and assistant in turn, the assistant last"
+
+
+class OldRow(msgspec.Struct):
+    """A row of 2.x. Columns that are absent and those that are null mean the same."""
+
+    query: str | None = None
+    response: str | None = None
+    history: list[list[str | None]] | None = None
+    system: str | None = None
+    instruction: str | None = None
+    input: str | None = None
+    output: str | None = None
+    conversations: list[dict[str, Any]] | None = None
+    conversation: list[dict[str, Any]] | None = None
+    messages: list[dict[str, Any]] | None = None
+    images: str | list[str | None] | None = None
+    image: str | list[str | None] | None = None
+    videos: str | list[str | None] | None = None
+    video: str | list[str | None] | None = None
+    audios: Any = None
+    audio: Any = None
+    objects: Any = None
+    tools: Any = None
+    rejected_response: Any = None
+    label: Any = None
+
+
+def turns_of(where: str, old: OldRow) -> list[Message]:
+    """The conversation as messages. Raises NoRow where it has no answer, a blank one, or its turns are out of order."""
+    answer = old.response if old.response is not None else old.output
+    if answer is not None:
+        turns = [*(old.history or ()), [question_of(old), answer]]
+        if any(len(turn) != 2 or turn[1] is None for turn in turns):
+            raise NoRow(Fault("history of another form", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
+        pairs = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
+        messages = [Message(role, text) for role, text in pairs if text is not None]
+    elif old.conversation is not None:
+        pairs = [(role, turn.get(role)) for turn in old.conversation for role in ("human", "assistant")]
+        messages = [_message(where, {"role": role, "content": text}) for role, text in pairs]
+    elif old.conversations is not None or old.messages is not None:
+        messages = [_message(where, turn) for turn in old.conversations or old.messages or ()]
+    else:
+        what = "no response, output, conversations or messages"
+        raise NoRow(Fault("row without an answer", where, what, "query and response, or a conversation"))
+    if old.system:
+        messages.insert(0, Message("system", old.system))
+    roles = [message.role for message in messages if message.role != "system"]
+    if not roles or roles[-1] != "assistant" or len(messages) - len(roles) > (messages[0].role == "system"):
+        raise NoRow(Fault("turns out of order", where, f"roles {', '.join(each.role for each in messages) or 'none'}", ORDER))
+    if roles != ["assistant"] and roles != ["user", "assistant"] * (len(roles) // 2):
+        raise NoRow(Fault("turns out of order", where, f"roles {', '.join(each.role for each in messages)}", ORDER))
+    if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
+        raise NoRow(Fault("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
+    return messages
+
+
+def question_of(old: OldRow) -> str | None:
+    """The last question: `query`, or Alpaca's instruction and input; None where there is none."""
+    return old.query if old.query is not None else "\n".join(filter(None, (old.instruction, old.input))) or None
+
+
+def unused_columns(old: OldRow) -> list[str]:
+    """The columns with content that `turns_of` does not take, as another form of the conversation comes first."""
+    answer = next((name for name in FORMS if getattr(old, name) is not None), "")
+    used = {answer, *FORMS.get(answer, ())} - (ALPACA if old.query is not None else set())
+    return [name for name in dict.fromkeys((*FORMS, *QUESTION)) if name not in used and getattr(old, name)]
+
+
+def _message(where: str, turn: dict[str, Any]) -> Message:
+    """One turn of `from` and `value`, or `role` and `content`."""
+    role, content = turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))
+    if not isinstance(role, str) or role not in ROLES:
+        raise NoRow(Fault("role unknown", where, f"role {role!r}", "system, user (human) or assistant (gpt)"))
+    if not isinstance(content, str):
+        raise NoRow(Fault("turn without a text", where, f"{role} says {content!r}", "a text"))
+    return Message(ROLES[role], content)
+
+
+def media_of(where: str, old: OldRow, messages: list[Message]) -> tuple[list[str], list[str]]:
+    """(images, videos) of a row in the order of their tags; tags that `messages` lack are put before the first question.
+
+    Raises NoRow where there are more tags than files, audio, or both a column and paths in the text.
+    """
+    if old.audios or old.audio:
+        raise NoRow(Fault("row with audio", where, "audio", "pictures and videos"))
+    images = _named(where, messages, "image", _listed(old.images) or _listed(old.image))
+    videos = _named(where, messages, "video", _listed(old.videos) or _listed(old.video))
+    lacking = "".join(f"<{medium}>" * (len(files) - _tags(messages, medium)) for medium, files in (("image", images), ("video", videos)))
+    if lacking:
+        first = next(index for index, message in enumerate(messages) if message.role != "system")
+        if messages[first].role == "assistant":  # no question: pre-training
+            messages.insert(first, Message("user", lacking))
+        else:
+            messages[first] = Message("user", lacking + messages[first].content)
+    return images, videos
+
+
+def _listed(files: str | list[str | None] | None) -> list[str]:
+    return [files] if isinstance(files, str) and files else [each for each in files or () if each]
+
+
+def _named(where: str, messages: list[Message], medium: str, files: list[str]) -> list[str]:
+    """The files of one medium; those that the texts name are replaced there by their tag."""
+    inline = [name for message in messages for name in INLINE[medium].findall(message.content)]
+    if inline:
+        if files:
+            what = f"{len(files)} {medium}s in a column and {len(inline)} in the text"
+            raise NoRow(Fault(f"{medium}s in two places", where, what, "one of the two"))
+        files = [name.strip() for name in inline]
+        for index, message in enumerate(messages):
+            messages[index] = Message(message.role, INLINE[medium].sub(f"<{medium}>", message.content))
+    if _tags(messages, medium) > len(files):
+        what = f"{_tags(messages, medium)} <{medium}> and {len(files)} {medium}s"
+        raise NoRow(Fault(f"more <{medium}> than {medium}s", where, what, f"a file for each <{medium}>"))
+    return files
+
+
+def _tags(messages: list[Message], medium: str) -> int:
+    return sum(message.content.count(f"<{medium}>") for message in messages if message.role != "system")

@@ -1,0 +1,130 @@
+"""Questions about videos -> rows: VideoChatGPT's benchmark, its own files and the hubs', and VideoInstruct100K, which it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from groundswift.errors import fault
+from groundswift.file_guard import path_inside
+from groundswift.records import VIDEO, Message, Row
+from groundswift.storage import absolute, is_file, is_folder
+
+from ..base import Options, Reading
+from ..file_io.row_files import Sourced, read_rows
+from ..file_io.row_images import video_fault
+from ..issues import Fault, NoRow, Notes
+from ..tasks.conversation import check_texts, numbered
+
+SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
+ABSENT = (None, "None")  # a question that the hubs' rows do not have
+
+
+class VideoRow(msgspec.Struct, rename={"first": "Q1", "second": "Q2", "asked": "Q", "answered": "A"}):
+    """One row of any form: video_name, question or question_1 and question_2, answer; video_name, Q or Q1 and Q2, A; video_id, q, a."""
+
+    video_name: str | None = None
+    question: str | None = None
+    question_1: str | None = None
+    question_2: str | None = None
+    answer: str | None = None
+    asked: str | None = None
+    first: str | None = None
+    second: str | None = None
+    answered: str | None = None
+    video_id: str | None = None
+    q: str | None = None
+    a: str | None = None
+
+    def parts(self) -> tuple[str | None, list[str], str | None]:
+        """(name of the video, questions, answer)."""
+        if self.video_id is not None:
+            return self.video_id, [self.q] if self.q is not None else [], self.a
+        told = (self.question, self.question_1, self.question_2, self.asked, self.first, self.second)
+        return self.video_name, [each for each in told if each not in ABSENT], self.answer if self.answer is not None else self.answered
+
+
+class VideoChatGptOptions(Options, frozen=True, kw_only=True):
+    """Turn questions about videos into rows: <video> and the question, answered.
+
+    SOURCE is a file of swift/VideoChatGPT or lmms-lab/VideoChatGPT (Generic, Temporal or Consistency), Parquet or JSON, or
+    the JSON list of VideoInstruct100K (q, a, video_id) or of the benchmark's own files (video_name, Q or Q1 and Q2, A). A row
+    of Consistency asks twice: a row for each question. The video is the file in DIR of the name that the row has, with .mp4,
+    .avi, .mkv, .webm or .mov behind it, the first that is there. sample_id is the name of SOURCE and the number of the row,
+    where it has several questions with that of the question: test/7/2.
+
+    Faults: a row without a video, question or answer, one of swift's placeholders in a text; a video that is missing, empty
+    or leaves DIR.
+
+    \b
+    Example:
+      groundswift convert video-chatgpt Generic.parquet --videos Test_Videos/ --out generic.jsonl
+    """
+
+    videos: Annotated[str, msgspec.Meta(description="Folder of the videos.", extra={"path": True, "metavar": "DIR"})]
+    check_videos: Annotated[
+        bool, msgspec.Meta(description="Whether to look for the videos; without, a name without a suffix gets .mp4.")
+    ] = True
+
+    def read(self, notes: Notes) -> Reading:
+        if self.check_videos and not is_folder(self.videos):
+            raise fault(self.videos, "no such folder", "the folder of the videos (--videos), or --no-check-videos")
+        rows, total = read_rows(self.annotations, VideoRow)
+        return Reading(rows, VideoMaker(absolute(self.videos), self.check_videos, self.annotations), total)
+
+
+class VideoMaker(msgspec.Struct, frozen=True):
+    """Makes the rows of one source row, one a question."""
+
+    folder: str
+    check: bool
+    source: str
+
+    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+        where, row = item
+        try:
+            made = list(self.rows(where, row, notes))
+        except NoRow as stopped:
+            notes.add(stopped.fault)
+        else:
+            yield from made
+
+    def rows(self, where: str, source: VideoRow, notes: Notes) -> Iterator[Row]:
+        """A row for each question. Raises NoRow."""
+        name, questions, answer = source.parts()
+        if not name or not questions or answer is None:
+            lacking = [word for word, there in (("video", name), ("question", questions), ("answer", answer is not None)) if not there]
+            raise NoRow(Fault("row incomplete", where, f"no {', no '.join(lacking)}", "a video, a question and an answer"))
+        if blank := next(
+            (word for word, text in [*(("question", each) for each in questions), ("answer", answer)] if not text.strip()), None
+        ):
+            raise NoRow(Fault(f"{blank} empty", where, f"a blank {blank}", "a text"))
+        path = self.found(where, name)
+        for number, question in enumerate(questions, 1):
+            messages = [Message("user", question), Message("assistant", answer)]
+            check_texts(where, messages, [], False, notes)
+            messages[0] = Message("user", f"{VIDEO}{question}")
+            sample_id = numbered(self.source, where) + (f"/{number}" if len(questions) > 1 else "")
+            yield Row(messages, videos=[path], sample_id=sample_id)
+
+    def found(self, where: str, name: str) -> str:
+        """The path or address of a video by its name. Raises NoRow where there is none."""
+        thing = f"{where} ({name[:200]})"
+        suffixes = ("",) if name.lower().endswith(SUFFIXES) else SUFFIXES
+        paths = [path_inside(self.folder, name + suffix) for suffix in suffixes]
+        if None in paths:
+            expected = "the name of a file inside the folder of the videos"
+            raise NoRow(Fault("video path leaves its folder", thing, f"name {name[:200]!r} with {self.folder}", expected))
+        if not self.check:
+            return paths[0]
+        path = next((path for path in paths if is_file(path)), None)
+        if path is None:
+            shown = name if suffixes == ("",) else f"{name}{'|'.join(suffixes)}"
+            raise NoRow(
+                Fault("video missing", thing, f"no file {shown[:300]} in {self.folder}", "the video; --no-check-videos does without")
+            )
+        if spoilt := video_fault(path, thing):
+            raise NoRow(spoilt)
+        return path

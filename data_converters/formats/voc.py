@@ -1,0 +1,312 @@
+"""Pascal VOC (an XML file for each picture) -> detection rows, through hotcoco's reader."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from groundswift.boxes import rotated_bounds
+from groundswift.errors import fault
+from groundswift.file_guard import regular_bytes
+from groundswift.small_files import read_text
+from groundswift.storage import shown
+from groundswift.worker_pool import Hands
+
+from ..base import Reading
+from ..file_io.box_checks import pictures_of
+from ..file_io.label_files import UNREADABLE_FILE, Stems, xml_root
+from ..file_io.remote_folders import Folder, folder_at
+from ..issues import Fault, NoRow, Notes
+from ..tasks.label_files import (
+    UNREADABLE,
+    Box,
+    Difficult,
+    HotcocoOptions,
+    Label,
+    Labelled,
+    classes_of,
+    labels_reading,
+    number_of,
+    ranked,
+    refused,
+)
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+ROTATED_SIDES = ("cx", "cy", "w", "h", "angle")  # roLabelImg: centre and sides in px from the corner of the image, angle in radians
+ASSUMED_PIXELS = "file whose boxes were taken as pixels from 1, as nothing shows otherwise (--corners)"
+
+
+class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
+    """Turn Pascal VOC annotations into rows: a question for all classes, for one class each, or for those present.
+
+    SOURCE is a data set (its files are Annotations/*.xml, its pictures JPEGImages/) or a folder of XML files.
+    The picture is the one that <filename> names; a name without a suffix finds the one picture of that stem. Where another
+    picture has the name of the XML file, --image-by decides. Classes are those of --categories, else of labels.txt in SOURCE,
+    else all that the files name, sorted: two splits may then differ.
+
+    \b
+    What the numbers of a box are (--corners):
+      pixels  the first and the last pixel, counted from 1, as VOC has them: 1 to 10 becomes 0 to 10
+      edges   lines between pixels, from 0, as CVAT, Datumaro, Label Studio and others write into such files
+
+    Without --corners they are taken as pixels, which is counted; a 0 or a fraction contradicts that and stops.
+
+    A box with an attribute `rotation` (degrees, as CVAT exports it) and a <robndbox> (roLabelImg) become the axis-aligned box
+    around the rotated one (counted). Each of several <bndbox> in one object is an object (counted).
+
+    A row keeps its image's id as sample_id: its place among the pictures of the source, sorted by name, from 1. --coco-out
+    writes a COCO file with the same ids. Rows, order and what is left out are as with coco. Objects marked difficult are
+    treated as crowd boxes are, and stand so in --coco-out; --difficult keep makes them objects like all others. Counted too:
+    truncated and occluded (the marks are not kept), parts of objects, labels that repeat one exactly, sizes that only the
+    picture says.
+
+    Faults: a file that is no XML or has entities of its own (DTD), an object without a name or a box or with several names, a
+    <filename> that names another picture than the name of the file, a box that is inverted,
+    empty, not finite or outside its image; a picture that is missing, unreadable, of another size or outside DIR.
+
+    \b
+    Example:
+      groundswift convert voc VOCdevkit/VOC2012 --split val --out val.jsonl --coco-out val.json
+    """
+
+    split: Annotated[str | None, msgspec.Meta(description="Only what ImageSets/Main/NAME.txt lists.", extra={"metavar": "NAME"})] = None
+    corners: Annotated[
+        Literal["pixels", "edges"] | None,
+        msgspec.Meta(description="What the numbers of a box are, see above.  [default: pixels, unless a number contradicts]"),
+    ] = None
+    image_by: Annotated[
+        Literal["filename", "stem"] | None,
+        msgspec.Meta(description="How a file finds its image: <filename>, or its own name.  [default: filename, if not contradicted]"),
+    ] = None
+    difficult: Difficult = "ignore"
+
+    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+        place = folder_at(self.annotations, "the folder of a VOC data set, or of XML files")
+        source = place.here
+        own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
+        folder = own if os.path.isdir(own) else source
+        images = self.images or place.address_of(usual if os.path.isdir(usual) else source)
+        pictures = pictures_of(images, self.annotations, self.check_images)
+        reader = VocFiles(source, Stems(pictures.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
+        found = [reader.labelled(os.path.join(folder, name), notes) for name in self.files(place, folder, notes)]
+        if reader.shows_edges:
+            raise fault(
+                reader.shows_edges,
+                "no pixel counted from 1 has such a number",
+                "--corners edges, as many tools write (or --corners pixels to read it as VOC's own all the same)",
+            )
+        names = classes_of(self, reader.classes_in_order(), reader.classes)
+        labelled = ranked((each for each in found if each is not None), reader.classes, names)
+        return labels_reading(labelled, names, read_voc, self, pictures, hands, notes)
+
+    def files(self, place: Folder, folder: str, notes: Notes) -> list[str]:
+        """The XML files to read. Raises GroundswiftError where there is none."""
+        there = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
+        if not there:
+            raise fault(shown(place.address_of(folder)), "holds no XML file", "a VOC annotation for each picture")
+        if self.split is None:
+            return there
+        path = os.path.join(place.here, "ImageSets", "Main", f"{self.split}.txt")
+        text = read_text(path, "the stems of a split, one a line")
+        wanted = []
+        for number, line in enumerate(text.splitlines(), 1):
+            stem = line.split()[0] if line.strip() else None  # lists of one class have 1, 0 or -1 behind it
+            if stem and f"{stem}.xml" not in there:
+                notes.add(Fault("annotation missing", f"{path}:{number}", f"no file {stem}.xml", f"one in {folder}"))
+            elif stem:
+                wanted.append(f"{stem}.xml")
+        return list(dict.fromkeys(wanted))
+
+
+class VocFiles:
+    """Reads annotation files; `classes` are the names met so far, whose places here are the ranks of the labels until all are known."""
+
+    def __init__(self, source: str, stems: Stems, corners: str | None, ignore: bool, image_by: str | None) -> None:
+        self.source, self.stems, self.corners, self.ignore, self.image_by = source, stems, corners, ignore, image_by
+        self.classes: dict[str, int] = {}
+        self.shows_edges: str | None = None  # what contradicts pixels counted from 1, where nobody said that they are
+
+    def classes_in_order(self) -> list[str]:
+        """Those of labels.txt, then the others, sorted. Raises GroundswiftError where that file is no text."""
+        path = os.path.join(self.source, "labels.txt")
+        listed: list[str] = []
+        if os.path.isfile(path):
+            listed = list(filter(None, map(str.strip, read_text(path, "classes, one a line").splitlines())))
+        return [*listed, *sorted(set(self.classes) - set(listed))]
+
+    def labelled(self, path: str, notes: Notes) -> Labelled | None:
+        """The picture of a file and its labels; None, and a fault is noted, where the file cannot be read."""
+        where = os.path.relpath(path, self.source)
+        try:
+            root = xml_root(regular_bytes(path), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
+        except NoRow as stopped:
+            notes.add(stopped.fault)
+            return None
+        except OSError as error:
+            notes.add(Fault(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a VOC annotation"))
+            return None
+        name = self.image_name(root, os.path.splitext(os.path.basename(path))[0], where, notes)
+        if name is None:
+            return None
+        out = Labelled(name, [], stated_size(root))
+        if out.stated_wh is None:
+            notes.count("size not stated, taken from the picture", name)
+        for number, item in enumerate(root.iter("object"), 1):
+            for label in self.labels(item, f"{where}: object {number}", notes):
+                out.unreadable |= label is None
+                if label:
+                    out.labels.append(label)
+        if out.labels and self.corners is None:
+            notes.count(ASSUMED_PIXELS, where)
+        return out
+
+    def image_name(self, root: Element, stem: str, where: str, notes: Notes) -> str | None:
+        """The image that a file is about; None, and a fault is noted, where it cannot be known."""
+        name = text_in(root, "filename")
+        if self.image_by == "stem":
+            return self.stems.name(stem, where, notes)
+        if not name:
+            notes.add(Fault(UNREADABLE_FILE, where, "no <filename>", "the name of its picture (or --image-by stem)"))
+            return None
+        named = os.path.splitext(re.split(r"[/\\]", name)[-1])[0] if os.path.splitext(name)[1] else name
+        if self.image_by is None and named != stem and stem in self.stems.names:
+            reason = "two images for one annotation file" if named in self.stems.names else "image of <filename> missing"
+            there = "is there" if named in self.stems.names else "is not there"
+            what = f"<filename> is {name}, which {there}, and {self.stems.names[stem][0]} has the name of this file"
+            notes.add(Fault(reason, where, what[:300], "one of the two: --image-by stem or --image-by filename"))
+            return None
+        return name if os.path.splitext(name)[1] else self.stems.name(name, where, notes)
+
+    def labels(self, item: Element, where: str, notes: Notes) -> Iterator[Label | None]:
+        """The labels of one object, one for each of its boxes; None, and a fault is noted, for what cannot be read."""
+        names = dict.fromkeys(filter(None, (name.strip() for each in item.findall("name") if (name := each.text))))
+        boxes = boxes_of(item)
+        blank = [box for box in boxes if not len(box) and len(boxes) > 1]
+        if len(names) != 1 or not boxes:
+            if names and boxes:
+                what, expected = f"{len(names)} <name>: {', '.join(names)}", "one <name>"
+            else:
+                what, expected = ("no <name>", "the name of a class") if not names else (f"{next(iter(names))!r} has no <bndbox>", "a box")
+            notes.add(Fault(UNREADABLE, where, what[:200], expected))
+            yield None
+            return
+        if len(boxes) > 1:
+            notes.count("object with several boxes, an object for each", where)
+        for _ in blank:
+            notes.add(Fault("empty <bndbox>", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
+        self.count_marks(item, where, notes)
+        for number, box in enumerate(boxes, 1):
+            if box not in blank:
+                yield self.label(item, box, next(iter(names)), f"{where}, box {number}" if len(boxes) > 1 else where, notes)
+
+    def label(self, item: Element, box: Element, name: str, where: str, notes: Notes) -> Label | None:
+        """One box of an object as a label; None, and a fault is noted, where its numbers cannot be read."""
+        tags = ROTATED_SIDES if box.tag == "robndbox" else SIDES
+        texts = [text_in(box, tag) for tag in tags]
+        numbers, degrees = list(map(number_of, texts)), rotation_of(item)
+        if None in numbers:
+            side = numbers.index(None)
+            what, expected = f"{name!r} has {'nothing' if texts[side] is None else repr(texts[side])} as {tags[side]}", "a number"
+        elif degrees is None or not math.isfinite(degrees):
+            what, expected = f"{name!r} has a rotation that cannot be read", "degrees, a number"
+        else:
+            rank, ignored = self.classes.setdefault(name, len(self.classes)), self.ignore and is_marked(item, "difficult")
+            text, odd = self.box_text(box.tag, numbers, degrees, where, notes)
+            return Label(where, rank, f"<difficult>{int(ignored)}</difficult>{text}", ignored, odd)
+        notes.add(Fault(UNREADABLE, where, what[:200], expected))
+        return None
+
+    def box_text(self, tag: str, numbers: list[float], degrees: float, where: str, notes: Notes) -> tuple[str, Box | None]:
+        """(a box for hotcoco, which counts pixels from 1; as xywh what hotcoco would refuse). `numbers` as the file has them."""
+        if tag == "robndbox":
+            x, y, width, height, radians = numbers
+            edges, degrees = (x - width / 2, y - height / 2, x + width / 2, y + height / 2), math.degrees(radians)
+        else:
+            self.look_for_edges(numbers, where)
+            x1, y1, x2, y2 = numbers
+            edges = (x1, y1, x2, y2) if self.corners == "edges" else (x1 - 1, y1 - 1, x2, y2)
+        if degrees % 360 and refused(*edges) is None:
+            edges = rotated_bounds(edges, math.radians(degrees))
+            notes.count("rotated box, its envelope taken", where)
+        elif tag == "bndbox" and self.corners != "edges":
+            return sides_text(numbers), refused(*numbers)
+        x1, y1, x2, y2 = edges
+        shifted = (x1 + 1, y1 + 1, x2, y2)  # hotcoco takes 1 from the first two, and refuses what is then narrower than 1 px
+        return sides_text(shifted), refused(*shifted) and (x1, y1, x2 - x1, y2 - y1)
+
+    def look_for_edges(self, numbers: list[float], where: str) -> None:
+        """Keep the first place that shows that boxes are not made of pixels counted from 1."""
+        if self.shows_edges is None and self.corners is None:
+            odd = next((place for place, value in enumerate(numbers) if math.isfinite(value) and (value == 0 or value % 1)), None)
+            if odd is not None:
+                self.shows_edges = f"{where}: {SIDES[odd]} is {numbers[odd]:g}"
+
+    def count_marks(self, item: Element, where: str, notes: Notes) -> None:
+        """Count what an object says that no row does."""
+        if is_marked(item, "difficult"):
+            notes.count("difficult object, treated as a crowd box" if self.ignore else "difficult object, kept as any other", where)
+        for mark in ("truncated", "occluded"):
+            if is_marked(item, mark):
+                notes.count(f"{mark} object, the mark is not kept", where)
+        if parts := len(item.findall("part")):
+            notes.count("part of an object, left out", where, parts)
+
+
+def boxes_of(item: Element) -> list[Element]:
+    """The boxes of an object: <bndbox>, or where it has none, or its <type> says so, <robndbox>."""
+    upright, rotated = item.findall("bndbox"), item.findall("robndbox")
+    return rotated if rotated and (not upright or text_in(item, "type") == "robndbox") else upright
+
+
+def rotation_of(item: Element) -> float | None:
+    """The attribute `rotation` of an object, in degrees; 0 where it has none, None where it is no number. Source: CVAT's VOC export."""
+    for attribute in item.iter("attribute"):
+        if (text_in(attribute, "name") or "").lower() == "rotation":
+            return number_of(text_in(attribute, "value"))
+    return 0.0
+
+
+def sides_text(numbers: Sequence[float]) -> str:
+    """A box (first and last pixel from 1) for hotcoco."""
+    return "<bndbox>" + "".join(f"<{side}>{value!r}</{side}>" for side, value in zip(SIDES, numbers, strict=True)) + "</bndbox>"
+
+
+def text_in(item: Element, tag: str) -> str | None:
+    """The text of a child, blanks at its ends dropped; None where there is none."""
+    return (item.findtext(tag) or "").strip() or None
+
+
+def is_marked(item: Element, tag: str) -> bool:
+    """Whether an object has a mark such as difficult; tools write 0 and 1, some words, some how much of it is truncated."""
+    text = text_in(item, tag) or "0"
+    number = number_of(text)
+    return number != 0 if number is not None else text.lower() not in ("false", "no", "unspecified")
+
+
+def stated_size(root: Element) -> tuple[int, int] | None:
+    """The size in px that a file states; None where it states none: nothing, no number, or 0."""
+    sides = [number_of(text_in(root, f"size/{side}")) for side in ("width", "height")]
+    if all(side is not None and 1 <= side < 1 << 31 and side.is_integer() for side in sides):
+        return int(sides[0]), int(sides[1])
+    return None
+
+
+def read_voc(folder: Path, labels: Sequence[Label]) -> Any:
+    """What hotcoco reads of some labels, all in one file."""
+    from hotcoco import COCO
+
+    def lines() -> Iterator[str]:
+        yield "<annotation><filename>all</filename><size><width>1</width><height>1</height></size>\n"
+        for label in labels:
+            yield f"<object><name>c{label.rank}</name>{label.text}</object>\n"
+        yield "</annotation>\n"
+
+    (folder / "all.xml").write_text("".join(lines()), encoding="utf-8")
+    return COCO.from_voc(str(folder))

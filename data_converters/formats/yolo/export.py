@@ -1,0 +1,125 @@
+"""Today's rows -> a YOLO data set: data.yaml, a file of labels for each picture, and the pictures or their list."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import yaml
+
+from groundswift.atomic_write import NAME_KEPT, sigterm_as_exit
+from groundswift.errors import GroundswiftError, fault
+from groundswift.images import read_size_wh
+from groundswift.storage import DISK_FAULTS, file_name, is_url, local_copy
+
+from ...engine.batches import Totals
+from ...issues import Notes
+from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
+
+DIGITS = 9  # of a fraction: exact to 0.0001 px on a picture 100,000 px wide
+HEAD = "# One set: `train` and `val` name the same list, because trainers want both. Put another list in place of one of them.\n"
+
+
+class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
+    """Turn swift rows into a YOLO data set, a new folder.
+
+    It holds data.yaml (class names by index), labels/NAME.txt (a line a box: class, centre x, centre y, width, height as
+    fractions of the picture; empty for a picture without boxes), images.txt (the list of pictures) and, unless --pictures
+    none, images/NAME.jpg; only what opens as an image is copied, --no-check-images or not. Rows about one picture are
+    merged: a box that several of them name is written once. Classes are in the order of --categories, or by first appearance.
+
+    Left out and counted, and faults: as to-coco; two pictures of one name in different folders are a fault, because a label
+    file has only the name.
+
+    \b
+    Example:
+      groundswift convert to-yolo train.jsonl --out yolo/
+    """
+
+    pictures: Annotated[
+        Literal["link", "copy", "none"],
+        msgspec.Meta(description="Put links to the pictures into the data set, or copies, or only list where they are."),
+    ] = "link"
+
+    def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
+        found = gathered(self, notes, progress)
+        stems = stems_of(found.pictures, self.pictures)
+        if out is not None:
+            write_folder(out, lambda folder: fill(folder, found, stems, self.pictures))
+        counts = [picture.boxes.total() for picture in found.pictures.values()]
+        return Totals(len(counts), sum(counts), counts.count(0))
+
+
+def stems_of(pictures: dict[str, Picture], how: str) -> dict[str, str]:
+    """Path -> the name that its label file has. Raises GroundswiftError where two pictures want one name, or a link leads to an address."""
+    owner: dict[str, str] = {}
+    for path in pictures:
+        if how == "link" and is_url(path):
+            raise GroundswiftError(f"{path}: no link leads to an address; expected --pictures copy or none")
+        stem = os.path.splitext(file_name(path))[0]
+        if owner.setdefault(stem, path) != path:
+            raise GroundswiftError(f"{path}: labels/{stem}.txt belongs to {owner[stem]}; expected a name for each picture")
+    return {path: stem for stem, path in owner.items()}
+
+
+def yolo_lines(picture: Picture, index_of: dict[str, int]) -> str:
+    """The label file of a picture, a line a box: class, centre, width and height as fractions."""
+    width, height = picture.size_wh
+    lines = []
+    for label, x1, y1, x2, y2 in picture.boxes.elements():
+        fractions = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+        numbers = (f"{value:.{DIGITS}f}".rstrip("0").rstrip(".") for value in fractions)
+        lines.append(f"{index_of[label]} {' '.join(numbers)}\n")
+    return "".join(lines)
+
+
+def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None:
+    """Write the files of the data set into a new folder."""
+    names = [category.name for category in found.categories]
+    index_of = {name: index for index, name in enumerate(names)}
+    content = {"train": "images.txt", "val": "images.txt", "names": dict(enumerate(names))}
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    (folder / "data.yaml").write_text(HEAD + text, encoding="utf-8")
+    (folder / "labels").mkdir()
+    listed = []
+    if how != "none":
+        (folder / "images").mkdir()
+    for path, picture in found.pictures.items():
+        (folder / "labels" / f"{stems[path]}.txt").write_text(yolo_lines(picture, index_of), encoding="utf-8")
+        name = file_name(path)
+        listed.append(path if how == "none" else f"./images/{name}")
+        if how == "link":
+            os.symlink(path, folder / "images" / name)
+        elif how == "copy":
+            read_size_wh(path)  # rows may name any file of this machine, and only images leave it
+            shutil.copyfile(local_copy(path), folder / "images" / name)
+    (folder / "images.txt").write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")
+
+
+def write_folder(out: Path, fill_it: Callable[[Path], None]) -> None:
+    """Make a new folder whole or not at all: filled beside its place, then moved there in one step.
+
+    Raises GroundswiftError where something is there already, and where it cannot be written.
+    """
+    target = Path(os.path.abspath(out))
+    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
+        raise fault(out, "is there already", "a new folder, or an empty one")
+    temporary = target.with_name(f".{target.name[:NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
+    try:
+        with sigterm_as_exit():
+            try:
+                temporary.mkdir()
+                fill_it(temporary)
+                os.replace(temporary, target)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith(str(temporary)) and error.errno not in DISK_FAULTS:
+            # a picture, on the way to its copy
+            raise fault(error.filename, f"cannot be copied ({error.strerror})", "a picture that can be read") from None
+        raise fault(out, f"cannot be written ({error.strerror})", "a folder that exists and can be written") from None

@@ -1,0 +1,77 @@
+"""A YAML list of named sets, so that `--dataset night_train#500` reads a source file through the converter's own code.
+
+night_train:                            # the name
+  format: coco
+  annotations: night/annotations.json   # relative to the list
+  images: night/images                  # default: the folder of the annotations
+  negatives: 200                        # any option of `groundswift convert coco`, `_` for `-`; optional
+
+Any format of `groundswift convert` that makes rows can be named so.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from pathlib import Path
+
+import msgspec
+
+from groundswift.errors import Tally, fault
+from groundswift.records import Row
+from groundswift.storage import is_url
+
+from .base import Options
+from .cli_options import path_fields
+from .engine.convert import rows_of
+from .file_io.yaml_files import read_yaml
+from .issues import Notes
+from .registry import FORMATS
+
+ENVIRONMENT = "GROUNDSWIFT_DATASETS"  # the variable that names the list
+FORBIDDEN = "#/:"  # what swift reads as a sample size, a path or a subset
+
+
+def read_sets(path: str | Path) -> dict[str, Options]:
+    """The sets of a list by name, with absolute paths. Raises GroundswiftError that names the file and the line or entry at fault."""
+    content = read_yaml(str(path), "a YAML list of sets")
+    if not isinstance(content, dict) or not content:
+        raise fault(path, "holds no sets", "name: {format: coco, annotations: FILE, images: FOLDER}")
+    folder = Path(path).resolve().parent
+    return {name: _read_set(f"{path}: {name}", name, entry, folder) for name, entry in content.items()}
+
+
+def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
+    if not isinstance(name, str) or not name.strip() or any(mark in name for mark in FORBIDDEN):
+        raise fault(where, "no name for a set", f"text without any of {FORBIDDEN} (quote numbers and words such as yes)")
+    if os.path.exists(name):
+        raise fault(where, "a file or folder of this name is in the working directory, and swift would read that", "another name")
+    known = ", ".join(name for name, row in FORMATS.items() if row.makes_rows)
+    if not isinstance(entry, dict):
+        raise fault(where, f"got {short(entry)}", f"format ({known}), annotations and options")
+    kind = entry.get("format")
+    if not isinstance(kind, str) or kind not in FORMATS or not FORMATS[kind].makes_rows:
+        raise fault(where, f"format is {short(kind)}", known)
+    struct = FORMATS[kind].options()
+    try:
+        spec = msgspec.convert({key: value for key, value in entry.items() if key != "format"}, struct)
+    except msgspec.ValidationError as error:
+        raise fault(where, str(error), "the options of `groundswift convert`, with _ for -") from None
+    absolute = {name: joined(folder, value) for name in path_fields(struct) if (value := getattr(spec, name)) is not None}
+    return msgspec.structs.replace(spec, **absolute)
+
+
+def short(value: object) -> str:
+    """A value as it may be told: aliases make a gigantic one of a short file."""
+    return reprlib.repr(value)[:200]
+
+
+def joined(folder: Path, path: str) -> str:
+    """A path of a list, relative to the list's folder; an absolute one or a URL as it is."""
+    return path if is_url(path) else str(folder / path)
+
+
+def rows_of_set(spec: Options, progress: bool = True) -> tuple[list[Row], Tally]:
+    """All rows of a set, and what was left out; the same as `groundswift convert` writes. Raises GroundswiftError for a faulty source."""
+    notes = Notes(spec.on_error)
+    return list(rows_of(spec, notes, progress)), notes.left_out

@@ -1,0 +1,48 @@
+"""Today's rows as they stand in files, for what is written of them: their parts as lint reads them, and the paths of their pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from groundswift.row_view import View, view_of
+
+from ..issues import Fault, NoRow
+
+HARMLESS = {"old-columns", "objects-keys"}  # of lint's rules on the shape of a row: swift reads such rows all the same
+SOUND = "a row that groundswift lint finds nothing in"
+
+
+class AnyRow(msgspec.Struct):
+    """A row as it may stand in a file or in the results of an inference; its parts are checked by lint's reader."""
+
+    messages: Any = None
+    query: Any = None
+    response: Any = None
+    images: Any = None
+    image: Any = None
+    videos: Any = None
+    objects: Any = None
+    sample_id: int | str | None = None
+    size_wh: tuple[int, int] | None = None
+    labels: Any = None
+    chat_template_kwargs: Any = None
+
+
+def viewed(where: str, row: AnyRow) -> tuple[View, list[Fault]]:
+    """The parts of a row, and a fault for each way in which it is misshapen."""
+    given = {name: getattr(row, name) for name in AnyRow.__struct_fields__}
+    view = view_of({name: value for name, value in given.items() if value is not None})
+    found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
+    return view, [Fault.of(rule, where, text, SOUND) for rule, text in found]
+
+
+def relative(thing: str, path: str, folder: str | None) -> str:
+    """A path as it is, or relative to a folder. Raises NoRow for one outside it."""
+    if folder is None:
+        return path
+    start = folder.rstrip("/") + "/"
+    if not path.startswith(start):
+        raise NoRow(Fault("image outside the folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images"))
+    return path[len(start) :]

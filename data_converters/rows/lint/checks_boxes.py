@@ -1,0 +1,101 @@
+"""What is wrong with one row's boxes: their numbers, their order, and where they lie in their image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from groundswift.row_view import Found, View, short
+
+from ...file_io.box_checks import finite
+
+Size = tuple[int, int]
+NUMBERS = {int, float}
+SLIGHT = 1.0  # px by which a box may leave its image through rounding
+
+
+class Box(NamedTuple):
+    """One readable box. `numbers`: 4 (x1, y1, x2, y2) or 2 (x, y), in pixels or, for norm1, from 0 to 1. `size_wh`: px of its image."""
+
+    index: int
+    numbers: tuple[float, ...]
+    size_wh: Size | None
+
+
+def number_fault(box: list[object]) -> Found | None:
+    """Why a box cannot be read; None where it is 2 or 4 finite numbers."""
+    if len(box) in (2, 4) and NUMBERS.issuperset(map(type, box)) and all(map(finite, box)):
+        return None
+    if any(isinstance(value, list) for value in box):
+        return "box-nested", f"{short(box)}; expected 4 numbers"
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in box):
+        return "box-not-number", f"{short(box)}; expected 4 numbers"
+    if len(box) not in (2, 4):
+        return "box-length", f"{short(box)} has {len(box)} numbers; expected x1, y1, x2, y2, or x, y for a point"
+    return "box-not-finite", f"{short(box)}; expected finite numbers"
+
+
+def readable_boxes(view: View, sizes_wh: Sequence[Size | None]) -> tuple[list[Box], list[Found]]:
+    """The boxes of a row that are numbers, each with the size of its image, and what is wrong with the others."""
+    boxes, found = [], []
+    for index, box in enumerate(view.boxes or ()):
+        fault = number_fault(box)
+        if fault:
+            found.append((fault[0], f"box {index} is {fault[1]}"))
+            continue
+        image = view.image_of(index)
+        size = sizes_wh[image] if 0 <= image < len(sizes_wh) else None
+        boxes.append(Box(index, tuple(map(float, box)), size))
+    return boxes, found
+
+
+def check_boxes(view: View, boxes: Sequence[Box], labels: Sequence[str | None]) -> Iterator[Found]:
+    """Order, area, borders and repetition of the readable boxes; `labels` are those of all boxes of the row."""
+    seen: dict[tuple[object, ...], int] = {}
+    lists = view.list_of_boxes()
+    for box in boxes:
+        label = labels[box.index]
+        for rule, what in (*_check_corners(box), *_check_borders(view.bbox_type, box)):
+            yield rule, f"{_named(box, label)} {what}"
+        if lists[box.index] is None:
+            continue
+        first = seen.setdefault((lists[box.index], label, view.image_of(box.index), box.numbers), box.index)
+        if first != box.index:
+            yield "box-duplicate", f"{_named(box, label)} is box {first} again; expected each once"
+
+
+def _named(box: Box, label: str | None) -> str:
+    return f"box {box.index}" + (f" {short(label)} " if label is not None else " ") + _text(box.numbers)
+
+
+def _check_corners(box: Box) -> Iterator[Found]:
+    if len(box.numbers) != 4:
+        return
+    x1, y1, x2, y2 = box.numbers
+    if x2 < x1 or y2 < y1:
+        yield "box-inverted", "has x2 < x1 or y2 < y1; expected x1, y1, x2, y2"
+    elif x1 == x2 or y1 == y2:
+        yield "box-empty", f"is {x2 - x1:g} wide and {y2 - y1:g} high; expected an area"
+
+
+def _check_borders(bbox_type: str, box: Box) -> Iterator[Found]:
+    if bbox_type == "norm1":
+        if min(box.numbers) < 0 or max(box.numbers) > 1:
+            yield "box-norm1-range", "is norm1; expected numbers from 0 to 1"
+    elif bbox_type == "real" and box.size_wh is not None:
+        over, side = overhang(box.numbers, box.size_wh)
+        if over > 0:
+            rule = "box-outside" if over >= SLIGHT else "box-over-edge"
+            width, height = box.size_wh
+            yield rule, f"is {over:g} px {side} its image; expected it within {width}x{height} px"
+
+
+def overhang(numbers: Sequence[float], size_wh: Size) -> tuple[float, str]:
+    """By how many px a box or point leaves its image, at the side where it does most; 0 or less where it does not."""
+    xs, ys = numbers[::2], numbers[1::2]
+    width, height = size_wh
+    return max((-min(xs), "left of"), (-min(ys), "above"), (max(xs) - width, "right of"), (max(ys) - height, "below"))
+
+
+def _text(numbers: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:.10g}" for value in numbers) + "]"

@@ -1,0 +1,94 @@
+"""What is wrong with a row's conversation: order of roles, and whether every placeholder has what it stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from groundswift.records import BOX, IMAGE, REF, VIDEO
+from groundswift.row_view import TAGS, Found, View, short
+
+MISSPELT = re.compile(
+    r"<\s{0,2}/?\s{0,2}(?:ref(?:[-_ ]?object)?s?|object[-_ ]?ref|bbox(?:es|_2d)?|images?|img)\s{0,2}(?:[-_ ]?\d{1,4})?\s{0,2}/?\s{0,2}>"
+    r"|\{\{?\s{0,2}bbox\s{0,2}\}?\}",
+    re.IGNORECASE,
+)
+NATIVE = ("<ref>", "</ref>", "<img>", "</img>")  # marks that models themselves have, or that swift reads
+BOX_TEXT = re.compile(r"<\|box_start\|>|<box>|\"bbox_2d\"|\"box_2d\"|<\|begin_of_box\|>|<\|det\|>|<loc_?\d+>")
+MEDIA = {"<video>": "videos", "<audio>": "audios"}
+TOOL_ROLES = {"tool", "tool_call", "tool_response"}
+
+
+def check_conversation(view: View) -> Iterator[Found]:
+    """Roles, answers, placeholders of one row."""
+    if not view.messages:
+        return
+    yield from check_roles(view)
+    yield from check_answers(view)
+    if all(isinstance(content, str) for _, content in view.messages):
+        yield from check_counts(view)
+        yield from check_other_tags(view)
+        for problem in view.pairing.problems:
+            yield problem.id, f"message {problem.message}: {problem.what}"
+
+
+def check_roles(view: View) -> Iterator[Found]:
+    """swift takes the messages two by two, after a system message; a conversation may begin with an answer (pre-training)."""
+    roles = [role for role, _ in view.messages]
+    if TOOL_ROLES & set(roles):
+        return
+    turns = roles[1:] if roles[0] == "system" else roles
+    if not turns:
+        yield "roles-order", "a system message alone; expected user and assistant"
+        return
+    expected = "assistant" if turns[0] == "assistant" else "user"
+    for index, role in enumerate(turns, len(roles) - len(turns)):
+        if role in ("user", "assistant", "system") and role != expected:
+            yield "roles-order", f"message {index} is of {role}; expected {expected}"
+            return
+        expected = "user" if expected == "assistant" else "assistant"
+
+
+def check_answers(view: View) -> Iterator[Found]:
+    """Whether there is something to learn."""
+    role, _ = view.messages[-1]
+    if role == "user":
+        yield "no-answer", f"the last message is of {role}; expected assistant"
+    for index, (role, content) in enumerate(view.messages):
+        if role == "assistant" and content is not None and not content.strip():
+            yield "answer-blank", f"message {index} is {short(content)}; expected an answer"
+
+
+def check_counts(view: View) -> Iterator[Found]:
+    """Placeholders against images, labels and boxes. Without an answer there may be fewer of them: they are yet to be said."""
+    text = "\n".join(view.contents)
+    boxes, refs = text.count(BOX), text.count(REF)
+    for kind, tag, values in (("image", IMAGE, view.images), ("video", VIDEO, view.videos)):
+        tags = text.count(tag)
+        if tags == len(values) or (kind == "video" and not values):  # without a video its tags are told as tags that are left
+            continue
+        rule = f"{kind}-tags-over" if tags > len(values) else f"{kind}-tags-under"
+        yield rule, f"{tags} {tag} and {len(values)} {kind}s; expected as many of each"
+    for rule, tag, found, values, what in (("bbox-count", BOX, boxes, view.boxes, "boxes"), ("ref-count", REF, refs, view.refs, "labels")):
+        if values is None or (found <= len(values) if not view.answered else found == len(values)):
+            continue
+        if rule == "ref-count" and not found and boxes and boxes == len(values):
+            continue  # labels kept beside boxes that are answered without them
+        yield rule, f"{found} {tag} in the messages and {len(values)} {what} in objects; expected as many of each"
+
+
+def check_other_tags(view: View) -> Iterator[Found]:
+    """Placeholders of other media, placeholders that are spelt otherwise, and boxes as text."""
+    for index, (role, content) in enumerate(view.messages):
+        if content is None or ("<" not in content and "{" not in content and "box" not in content):
+            continue
+        for tag in TAGS.findall(content):
+            if tag in MEDIA and not (view.videos if tag == VIDEO else view.row.get(MEDIA[tag]) or view.row.get(MEDIA[tag][:-1])):
+                yield "tag-left", f"message {index} holds {tag} and the row has no {MEDIA[tag]}; expected none"
+            elif tag == "<start-image>":
+                yield "tag-left", f"message {index} holds {tag}; expected {IMAGE}"
+        odd = next((odd for odd in MISSPELT.findall(content) if odd not in (IMAGE, BOX, REF, *NATIVE)), None)
+        if odd:
+            yield "tag-misspelt", f"message {index} holds {short(odd)}; expected {IMAGE}, {REF} or {BOX}"
+        if role == "assistant" and not view.boxes and BOX_TEXT.search(content):
+            yield "boxes-as-text", f"message {index} writes boxes as text; expected them in objects"

@@ -1,0 +1,269 @@
+"""What only the whole set shows: ids and rows that come twice, classes, and boxes that look as if they were in another format.
+
+Some 30 bytes a row are kept, and one entry a class; what a box says about its format is counted and not kept.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from groundswift.row_view import View, short
+
+from .checks_boxes import SLIGHT, Box
+from .findings import Place
+
+MOST_LABELS = 100_000  # distinct labels that are counted apart
+LEAST_BOXES = 10  # before anything is said about the format of all boxes
+LEAST_FAR_BOXES = 50
+LONGEST_CLOSE = 60  # characters of such a label
+CLOSE_LABELS = 2_000  # distinct labels among which slips are looked for
+LINE_BITS = 40
+
+SetFound = tuple[str, Place, str, int]  # rule, place, what, how often
+
+
+class ClassCount(NamedTuple):
+    """How often a label stands in the set: boxes, rows."""
+
+    label: str
+    boxes: int
+    rows: int
+
+
+@dataclass
+class BoxCounts:
+    """What the boxes say about their format. Of boxes in pixels with 4 numbers: `boxes` all, `sized` those whose image's size is known."""
+
+    boxes: int = 0
+    sized: int = 0
+    not_xyxy: int = 0  # inverted or outside, read as x1, y1, x2, y2
+    fit_xywh: int = 0  # inside, read as x, y, width, height
+    ratios: int = 0
+    to_1000: int = 0
+    outside: int = 0
+    in_wide: int = 0  # in an image of at least 1100 px width
+    in_wide_to_1000: int = 0
+    largest: float = 0.0
+    first: dict[str, Place] = field(default_factory=dict)
+
+    def add(self, box: Box, place: Place) -> None:
+        """Count one box in pixels."""
+        x1, y1, x2, y2 = box.numbers
+        self.boxes += 1
+        most = max(box.numbers)
+        self.largest = max(self.largest, most)
+        fits_1000 = min(box.numbers) >= 0 and most <= 1000
+        self.to_1000 += fits_1000
+        if min(box.numbers) >= 0 and most <= 1 and not all(value.is_integer() for value in box.numbers):
+            self.ratios += 1
+            self.first.setdefault("ratios", place)
+        if box.size_wh is None:
+            return
+        width, height = box.size_wh
+        self.sized += 1
+        outside = x2 > width + SLIGHT or y2 > height + SLIGHT
+        if outside or x2 < x1 or y2 < y1:
+            self.not_xyxy += 1
+            self.first.setdefault("xywh", place)
+        if outside:
+            self.outside += 1
+            self.first.setdefault("norm1000", place)
+        self.fit_xywh += x2 > 0 and y2 > 0 and x1 > -SLIGHT and y1 > -SLIGHT and x1 + x2 <= width + SLIGHT and y1 + y2 <= height + SLIGHT
+        if width >= 1100:
+            self.in_wide += 1
+            self.in_wide_to_1000 += fits_1000
+            self.first.setdefault("wide", place)
+
+    def found(self, place: Place) -> Iterator[SetFound]:
+        """What the counts show; `place` names the set."""
+        if self.ratios:
+            what = f"{self.ratios} of {self.boxes} boxes lie within 0 to 1, with fractions, and bbox_type is real; expected pixels"
+            yield "boxes-look-like-ratios", self.first["ratios"], what, self.ratios
+        if self.sized >= LEAST_BOXES and self.fit_xywh == self.sized and self.not_xyxy >= 0.1 * self.sized:
+            what = (
+                f"read as x1, y1, x2, y2, {self.not_xyxy} of {self.sized} boxes are inverted or leave their image; "
+                "read as x, y, width, height all fit; expected x1, y1, x2, y2"
+            )
+            yield "boxes-look-like-xywh", self.first["xywh"], what, self.not_xyxy
+        elif self.sized >= LEAST_BOXES and self.to_1000 == self.boxes and self.largest >= 900:
+            if self.outside >= 0.1 * self.sized:
+                what = f"{self.outside} of {self.sized} boxes leave their image, and no number is above 1000; expected pixels of the file"
+                yield "boxes-look-like-norm1000", self.first["norm1000"], what, self.outside
+            elif self.in_wide >= LEAST_FAR_BOXES:
+                what = f"{self.in_wide} boxes in images of 1100 px width and more, and no number is above 1000; expected pixels of the file"
+                yield "boxes-look-like-norm1000", self.first["wide"], what, self.in_wide
+
+
+@dataclass
+class _Label:
+    """`listed`: its boxes in rows that list what they find. Elsewhere a label is a phrase, which may be spelt in many ways."""
+
+    boxes: int
+    rows: int
+    listed: int
+    first: Place
+
+
+class SetFacts:
+    """Collects what is needed of each row; `found` tells, once all have passed."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.rows = self.boxes = self.images = self.negatives = self.detections = 0
+        self.without_messages: Place | None = None
+        self.rows_without_messages = self.rows_without_rejected = 0
+        self.without_rejected: Place | None = None
+        self.other_labels = 0
+        self.labels: dict[str, _Label] = {}
+        self.box_counts = BoxCounts()
+        self.id_types: dict[str, dict[type, Place]] = {}
+        self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
+
+    def add(self, view: View, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
+        """One row: its text as it stands, where, and those of its boxes that are readable."""
+        self.rows += 1
+        self.boxes += len(view.boxes or ())
+        self.images += len(view.images)
+        self.negatives += not view.boxes
+        lists = view.lists_labels
+        self.detections += lists
+        if not self.files or self.files[-1] != place.file:
+            self.files.append(place.file)
+        self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
+        self._lines.append(hash(raw.strip()))
+        sample_id = view.row.get("sample_id")
+        asked = next((content for role, content in view.messages if role == "user"), None)  # one image may be asked several questions
+        self._note_type(sample_id, place)
+        self._ids.append(hash((repr(sample_id), asked)) or 1 if isinstance(sample_id, int | str) else 0)
+        if not view.has_messages:
+            self.rows_without_messages += 1
+            self.without_messages = self.without_messages or place
+        if view.row.get("rejected_response") is None:
+            self.rows_without_rejected += 1
+            self.without_rejected = self.without_rejected or place
+        self._add_labels(view.classes(), bool(view.boxes), lists, place)
+        if view.bbox_type == "real":
+            for box in boxes:
+                if len(box.numbers) == 4:
+                    self.box_counts.add(box, place)
+
+    def _note_type(self, sample_id: object, place: Place) -> None:
+        """Keep where each file has its first number and its first text as an id."""
+        if type(sample_id) in (int, float, str):
+            self.id_types.setdefault(place.file, {}).setdefault(str if isinstance(sample_id, str) else int, place)
+
+    def _types(self) -> Iterator[SetFound]:
+        for firsts in self.id_types.values():
+            if len(firsts) > 1:
+                (kind, first), (_, second) = firsts.items()
+                here, there = ("a text", "a number") if kind is int else ("a number", "a text")
+                yield "sample-id-types", second, f"sample_id is {here}, and {there} in line {first.line}; expected one type", 1
+
+    def _add_labels(self, labels: Sequence[str], boxed: bool, lists: bool, place: Place) -> None:
+        new_rows = set()
+        for label in labels if boxed else ():
+            known = self.labels.get(label)
+            if known is None:
+                if len(self.labels) >= MOST_LABELS:
+                    self.other_labels += 1
+                    continue
+                known = self.labels[label] = _Label(0, 0, 0, place)
+            known.boxes += 1
+            known.listed += lists
+            if label not in new_rows:
+                known.rows += 1
+                new_rows.add(label)
+
+    def classes(self) -> list[ClassCount]:
+        """Labels, those with the most boxes first."""
+        counted = [ClassCount(label, known.boxes, known.rows) for label, known in self.labels.items()]
+        return sorted(counted, key=lambda each: (-each.boxes, each.label))
+
+    def found(self, place: Place) -> Iterator[SetFound]:
+        """All findings about the set; `place` names it where no line does."""
+        if self.detections and not self.negatives:
+            yield "no-negatives", place, f"all {self.detections} rows that list objects have some; expected rows without", 1
+        if self.without_messages and self.rows_without_messages < self.rows:
+            what = (
+                f"{self.rows_without_messages} of {self.rows} rows have query and response, the others messages; expected messages in all"
+            )
+            yield "rows-mixed", self.without_messages, what, self.rows_without_messages
+        if self.without_rejected and self.rows_without_rejected < self.rows:
+            what = f"{self.rows_without_rejected} of {self.rows} rows have no rejected_response; expected one in each"
+            yield "rejected-missing", self.without_rejected, what, self.rows_without_rejected
+        yield from self._types()
+        yield from self._doubled()
+        yield from self.box_counts.found(place)
+        listed = {label: known for label, known in self.labels.items() if known.listed}
+        yield from variants(listed)
+        if len(listed) <= CLOSE_LABELS:
+            yield from close(listed)
+
+    def _doubled(self) -> Iterator[SetFound]:
+        ids, lines = np.frombuffer(self._ids, np.int64), np.frombuffer(self._lines, np.int64)
+        again = later_ones(lines)
+        for later, first in again:
+            yield "row-doubled", self._place(later), f"the same as {self._place(first)}; expected each row once", 1
+        same_rows = {later for later, _ in again}
+        for later, first in later_ones(ids):
+            if ids[later] and later not in same_rows:
+                yield "sample-id-doubled", self._place(later), f"the sample_id and question of {self._place(first)}; expected each once", 1
+        missing = np.flatnonzero(ids == 0)
+        if len(missing):
+            what = f"{len(missing)} of {self.rows} rows have no sample_id; expected one, a number or a text"
+            yield "sample-id-missing", self._place(int(missing[0])), what, len(missing)
+
+    def _place(self, row: int) -> Place:
+        packed = self._places[row]
+        return Place(self.files[packed >> LINE_BITS], packed & ((1 << LINE_BITS) - 1))
+
+
+def variants(labels: dict[str, _Label]) -> Iterator[SetFound]:
+    """Labels that differ by case or blanks only."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        alike["".join(label.casefold().split())].append(label)
+    for same in alike.values():
+        if len(same) > 1:
+            same.sort(key=lambda label: (-labels[label].listed, label))
+            shown = ", ".join(f"{short(label)} ({labels[label].listed})" for label in same)
+            for label in same[1:]:
+                yield "label-variants", labels[label].first, f"{shown}; expected one spelling", labels[label].listed
+
+
+def close(labels: dict[str, _Label]) -> Iterator[SetFound]:
+    """Rare labels that are one letter from a frequent one."""
+    by_piece: dict[str, set[str]] = defaultdict(set)
+    for label in labels:
+        if 5 <= len(label) <= LONGEST_CLOSE:
+            for piece in {label, *(label[:index] + label[index + 1 :] for index in range(len(label)))}:
+                by_piece[piece].add(label)
+    told = set()
+    for near in by_piece.values():
+        if len(near) < 2:
+            continue
+        often = max(near, key=lambda label: (labels[label].listed, label))
+        for label in sorted(near - {often} - told):
+            rare, much = labels[label].listed, labels[often].listed
+            if rare * 50 <= much and label.casefold() != often.casefold():
+                told.add(label)
+                what = f"{short(label)} ({rare}) beside {short(often)} ({much}); expected two classes, or one spelling"
+                yield "label-close", labels[label].first, what, rare
+
+
+def later_ones(values: np.ndarray) -> list[tuple[int, int]]:
+    """(index of a value that came before, index of the first one), ordered by the later index. `values`: (N,) int64."""
+    if not len(values):
+        return []
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    same = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1
+    starts = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    first_of = order[np.flatnonzero(starts)][np.cumsum(starts) - 1]
+    return sorted((int(order[index]), int(first_of[index])) for index in same)

@@ -1,0 +1,94 @@
+"""What a lint tells: text for people, one document for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from groundswift.row_view import short
+from groundswift.terminal import one_line
+
+from .findings import Example
+from .rules import RULES, SEVERITIES
+from .run import Lint
+
+CLASSES_SHOWN = 40
+
+
+def document(lint: Lint, written_to: str | None) -> dict[str, Any]:
+    """Everything, for JSON."""
+    facts, findings = lint.facts, lint.findings
+    return {
+        "files": list(lint.files),
+        "rows": facts.rows,
+        "images": facts.images,
+        "boxes": facts.boxes,
+        "negatives": facts.negatives,
+        "counts": {severity: findings.of(severity) for severity in SEVERITIES},
+        "rules": {rule: _rule(rule, findings.counts[rule], findings.examples[rule]) for rule in findings.in_order()},
+        "classes": [each._asdict() for each in facts.classes()],
+        "labels_not_counted": facts.other_labels,
+        "fixed": None
+        if written_to is None
+        else {"out": written_to, "rows": lint.rows_fixed, "changes": dict(lint.fixed.counts.most_common())},
+    }
+
+
+def _rule(rule: str, count: int, examples: list[Example]) -> dict[str, Any]:
+    row = RULES[rule]
+    return {
+        "severity": row.severity,
+        "count": count,
+        "title": row.title,
+        "effect": row.effect,
+        "mend": row.mend,
+        "examples": [
+            {"file": place.file, "line": place.line or None, "sample_id": place.sample_id, "what": what} for place, what in examples
+        ],
+    }
+
+
+def text(lint: Lint, written_to: str | None) -> str:
+    """The findings by rule, then the classes, then one line that sums up."""
+    blocks = [_block(rule, lint) for rule in lint.findings.in_order()]
+    blocks.append(_classes(lint))
+    if written_to is not None:
+        lines = [f"{lint.rows_fixed} of {lint.facts.rows} rows changed -> {written_to}", *lint.fixed.lines()]
+        blocks.append("\n".join(map(one_line, lines)))
+    counts = ", ".join(_plural(lint.findings.of(severity), severity) for severity in SEVERITIES)
+    blocks.append(f"{_head(lint)}: {counts}")
+    return "\n\n".join(filter(None, blocks))
+
+
+def _plural(count: int, severity: str) -> str:
+    return f"{count} {severity}" + ("s" if count != 1 and severity != "info" else "")
+
+
+def _block(rule: str, lint: Lint) -> str:
+    row, count, examples = RULES[rule], lint.findings.counts[rule], lint.findings.examples[rule]
+    mend = row.mend + (" (--fix)" if row.fixed else "")
+    lines = [f"{row.severity:<8}{rule}  {count} x {row.title}", f"{'':<8}{row.effect[0].upper()}{row.effect[1:]}. Mend: {mend}."]
+    lines += [f"{'':<10}{place}: {what}" for place, what in examples]
+    if examples and count > len(examples):
+        lines.append(f"{'':<10}...")
+    return "\n".join(map(one_line, lines))
+
+
+def _head(lint: Lint) -> str:
+    facts = lint.facts
+    share = f" ({100 * facts.negatives / facts.rows:.1f} %)" if facts.rows else ""
+    return f"{facts.rows} rows, {facts.images} images, {facts.boxes} boxes, {facts.negatives} rows without objects{share}"
+
+
+def _classes(lint: Lint) -> str:
+    classes = lint.facts.classes()
+    if not classes:
+        return ""
+    lines = [f"{'boxes':>9}{'share':>8}{'rows':>9}  label"]
+    total = max(1, sum(each.boxes for each in classes) + lint.facts.other_labels)
+    for label, boxes, rows in classes[:CLASSES_SHOWN]:
+        lines.append(f"{boxes:>9}{100 * boxes / total:>6.1f} %{rows:>9}  {short(label)}")
+    if len(classes) > CLASSES_SHOWN:
+        lines.append(f"{'':>28}... and {len(classes) - CLASSES_SHOWN} more labels (--json has all)")
+    if lint.facts.other_labels:
+        lines.append(f"{lint.facts.other_labels:>9}{'':>17}  boxes of further labels, not counted apart")
+    return "\n".join(map(one_line, lines))

@@ -1,0 +1,137 @@
+"""Today's rows -> conversations whose boxes and labels are text, as one model family writes them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from groundswift.coordinates import from_original_px
+from groundswift.errors import GroundswiftError
+from groundswift.family import family_row
+from groundswift.grammars.registry import GRAMMARS, format_answer
+from groundswift.pairing import REFUSED
+from groundswift.placeholders import TAG
+from groundswift.records import IMAGE, REF, Message, swift_tag_in
+from groundswift.row_view import View, image_source
+from groundswift.whole_lists import Key, WholeList, planned
+
+from ..file_io.box_checks import fitted_box, fitted_point
+from ..file_io.row_images import LONGEST
+from ..issues import Fault, NoRow, Notes
+from ..tasks.conversation import check_order
+from .any_row import SOUND, AnyRow, viewed
+from .lint.checks_boxes import number_fault
+from .lint.checks_rows import check_counts, check_roles
+from .lint.rules import RULES
+
+
+class Spoken(NamedTuple):
+    """A conversation as text; `<image>` stands for its pictures in order, which are absolute paths or as the row had them."""
+
+    messages: list[Message]
+    images: list[str]
+
+
+def spoken(where: str, row: AnyRow, family: str, notes: Notes) -> Spoken:
+    """A row as text of a family. Raises NoRow where swift would not take it, or it has what cannot be told in text."""
+    view, misshapen = viewed(where, row)
+    if misshapen:
+        raise NoRow(misshapen[0])
+    for rule, text in (*check_roles(view), *check_counts(view)):
+        if RULES[rule].severity == "error":
+            raise NoRow(Fault.of(rule, where, text, SOUND))
+    if row.videos:
+        raise NoRow(Fault("row with a video", where, "videos", "pictures"))
+    for label in view.refs or ():
+        if tag := swift_tag_in(label):
+            raise NoRow(Fault("label with one of swift's tags", where, f"label {label[:100]!r} holds {tag}", "text without it"))
+    images = [source_of(f"{where}, image {index}", image) for index, image in enumerate(view.images)]
+    messages = rendered(where, view, written(where, view, row, family, notes), family)
+    check_order(where, messages)
+    for index, each in enumerate(messages):
+        if tag := swift_tag_in(each.content.replace(IMAGE, "")):
+            raise NoRow(Fault("text with one of swift's tags", f"{where}, turn {index}", f"holds {tag}", "text without it"))
+    lacking = len(images) - sum(each.content.count(IMAGE) for each in messages)
+    first = next(index for index, each in enumerate(messages) if each.role == "user")
+    messages[first] = Message("user", IMAGE * lacking + messages[first].content)  # as swift does
+    return Spoken(messages, images)
+
+
+def source_of(thing: str, image: object) -> str:
+    """The path or address of a picture of a row. Raises NoRow for one that the row spells out."""
+    source = image_source(image)
+    if source.startswith("data:") or len(source) > LONGEST:
+        raise NoRow(Fault("image spelt out in the row", thing, f"an image of {len(source)} characters", "a path to a file"))
+    return source
+
+
+def written(where: str, view: View, row: AnyRow, family: str, notes: Notes) -> list[list[float]]:
+    """The boxes (4 numbers) and points (2) of a row in the family's space. Raises NoRow where one has no place there."""
+    out = []
+    for index, box in enumerate(view.boxes or ()):
+        thing = f"{where}, box {index}"
+        if problem := number_fault(box):
+            raise NoRow(Fault.of(problem[0], thing, problem[1]))
+        size_wh = row.size_wh if view.image_of(index) == 0 else None
+        if size_wh is None or min(size_wh) < 1:
+            what = (
+                f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it lies in image {view.image_of(index)}, size_wh is of image 0"
+            )
+            raise NoRow(Fault("size of the image unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
+        px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if view.bbox_type == "norm1" else box
+        fitted = (fitted_box if len(box) == 4 else fitted_point)(px, size_wh, thing, notes)
+        if fitted is None:
+            raise NoRow(None)
+        out.append(from_original_px([[*fitted, *fitted][:4]], family, size_wh)[0].tolist()[: len(box)])
+    return out
+
+
+def rendered(where: str, view: View, boxes: list[list[float]], family: str) -> list[Message]:
+    """The conversation with labels and boxes in the place of their placeholders. Raises NoRow for what the family cannot write."""
+    row, labels = family_row(family), view.refs or []
+    for index, (role, _) in enumerate(view.messages):
+        if role not in ("system", "user", "assistant"):
+            raise NoRow(Fault("role unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
+    if problem := next((each for each in view.pairing.problems if each.id in REFUSED), None):
+        raise NoRow(Fault.of(problem.id, f"{where}, turn {problem.message}", problem.what))
+    empty = row.empty_answer if view.row.get("objects") is not None else None
+    texts, lists = planned(view.turns, len(boxes), GRAMMARS[row.grammar].whole_answer, empty)
+    writer, messages = Writer(labels, boxes, lists, family), []
+    for index, ((role, _), text) in enumerate(zip(view.messages, texts, strict=True)):
+        try:
+            messages.append(Message(role, TAG.sub(writer.written, text)))
+        except GroundswiftError as error:
+            raise NoRow(Fault.of("box or label that the family cannot write", f"{where}, turn {index}", str(error))) from None
+    return messages
+
+
+@dataclass
+class Writer:
+    """Writes one placeholder after the other: a label as plain text, a box, or the whole list that it stands for."""
+
+    labels: list[str]
+    boxes: list[list[float]]
+    lists: dict[Key, WholeList]
+    family: str
+    refs_written: int = 0
+    boxes_written: int = 0
+
+    def written(self, tag: re.Match[str]) -> str:
+        """What stands in the place of the next placeholder."""
+        at = self.refs_written if tag[0] == REF else self.boxes_written
+        whole = self.lists.get((tag[0], at))
+        if whole is not None:
+            self.refs_written += whole.refs
+            self.boxes_written += len(whole.ref_of_box)
+            return format_answer(whole.located(self.labels, self.boxes), self.family)
+        if tag[0] == REF:
+            self.refs_written += 1
+            return self.labels[at]
+        self.boxes_written += 1
+        return box_text(self.boxes[at], self.family)
+
+
+def box_text(numbers: list[float], family: str) -> str:
+    """One box or point within a sentence."""
+    return GRAMMARS[family_row(family).grammar].write_box(numbers)

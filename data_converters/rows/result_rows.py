@@ -1,0 +1,104 @@
+"""Rows of a result file of `swift infer`: they hold what the model said (`response`) and what is true, and a user says which is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from groundswift.boxes import area, clipped
+from groundswift.coordinates import resized_wh, to_original_px
+from groundswift.errors import GroundswiftError, fault
+from groundswift.family import family_row
+from groundswift.grammars.registry import GRAMMARS
+from groundswift.image_resize import Limits, limits_of_its_own
+from groundswift.run_record import read_record, record_of_result
+from groundswift.spaces import space_row
+
+from ..file_io.row_files import Sourced
+from ..issues import Fault, Notes
+
+TruthFlag = Annotated[bool, msgspec.Meta(description="Of a result file of swift infer, take what is true and not what the model said.")]
+EITHER = "--truth for what is true, or to-coco or to-yolo with --answers for what the model said"
+
+
+def is_result(row: Any) -> bool:
+    """Whether a row holds a model's answer besides its messages."""
+    return row.messages is not None and isinstance(row.response, str)
+
+
+def of_truth(items: Iterable[Sourced | Fault], truth: bool) -> Iterator[Sourced | Fault]:
+    """Rows as they are; without `truth` a fault in the place of each that holds a model's answer too.
+
+    swift writes the generated text into `response`, the true one into `labels`, and may end the messages with either.
+    """
+    for item in items:
+        if isinstance(item, Fault) or not is_result(item.row):
+            yield item
+        elif truth:
+            yield Sourced(item.where, with_true_answer(item.row))
+        else:
+            what = "a row of an inference, which holds a response of the model and the truth"
+            yield Fault("row of an inference", item.where, what, EITHER)
+
+
+def with_true_answer(row: Any) -> Any:
+    """A result row whose last message is the true answer, where swift kept it."""
+    if isinstance(row.labels, str) and isinstance(row.messages, list):
+        ends = row.messages[-1:] and isinstance(row.messages[-1], dict) and row.messages[-1].get("role") == "assistant"
+        row.messages = [*(row.messages[:-1] if ends else row.messages), {"role": "assistant", "content": row.labels}]
+    return row
+
+
+@dataclass(frozen=True)
+class AnswerReading:
+    """How answers are read: the family, the space of its boxes, and the limits (px) of the model's input. `declared_by`: who says so."""
+
+    family: str
+    space: str
+    limits: Limits | None
+    declared_by: str
+
+    def boxes(self, where: str, row: Any, size_wh: tuple[int, int], notes: Notes) -> list[tuple[str, list[float]]]:
+        """(label, xyxy in original px) of each box of an answer that can be used; what is left out or cut is counted."""
+        resized = space_row(self.space).side == "resized"
+        if resized and limits_of_its_own(row.chat_template_kwargs):
+            notes.add(Fault("row with limits of its own", where, "chat_template_kwargs limit the image", "rows that leave them to the run"))
+            return []
+        answer = GRAMMARS[family_row(self.family).grammar].parse(row.response, space_row(self.space).largest)
+        if answer.status in ("unreadable", "truncated"):
+            notes.count(f"answer {answer.status}", where)
+        found = []
+        limits = self.limits or Limits()
+        fed_wh = resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels) if resized else None
+        for located in answer.objects:
+            if located.box is None or not located.label:
+                notes.count("point of an answer, left out" if located.box is None else "box of an answer without a label, left out", where)
+                continue
+            box = clipped(to_original_px([located.box], self.family, size_wh, fed_wh, self.space), size_wh)
+            if area(box)[0] > 0:
+                found.append((located.label, box[0].tolist()))
+            else:
+                notes.count("box of an answer without area in its image, left out", where)
+        return found
+
+
+def answer_reading(source: str, family: str | None, space: str | None, limits: Limits) -> AnswerReading:
+    """What the run's record declares, else what was given. Raises GroundswiftError where neither says it, or both and they differ."""
+    record = record_of_result(source)
+    if record is not None:
+        read = read_record(record)
+        for option, said, recorded in (("--family", family and family_row(family).name, read.family), ("--space", space, read.space)):
+            if said is not None and said != recorded:
+                raise fault(record, f"says {recorded}, {option} {said}", "one of them, or the record to be removed")
+        return AnswerReading(read.family, read.space, read.limits, "run record")
+    if family is None:
+        raise fault(source, "has no record of its run, and the space of boxes is never guessed", "--family (see groundswift families)")
+    reading = AnswerReading(family_row(family).name, space_row(space or family_row(family).space).name, limits, "options")
+    if space_row(reading.space).side == "resized" and (limits.min_pixels is None or limits.max_pixels is None):
+        raise GroundswiftError(
+            f"family {family} writes pixels of the resized image; expected --min-pixels and --max-pixels as the run had them"
+        )
+    return reading

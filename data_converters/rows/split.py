@@ -1,0 +1,300 @@
+"""Parts of a set that share no picture, with the classes spread over them.
+
+What hangs together stays together: rows that have a picture, video or sound in common form a group (over several rows too: a with b and
+b with c puts a with c), and a group goes to one part as a whole. Rows without any go by their sample_id, else each alone.
+
+Classes are spread over groups by iterative stratification (Sechidis et al. 2011, On the Stratification of Multi-label Data): the class
+with the fewest groups left comes first, and each of its groups goes where most of that class is wanted. Beyond that article, a part takes
+exactly as many groups as it was promised, groups without a label count as a class, and a class that has only as many groups left as there
+are parts without it goes to those.
+
+A pass keeps some 60 bytes a row and none of its text.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.errors import GroundswiftError, fault
+from groundswift.row_view import View, image_source, short, view_of
+from groundswift.storage import is_url, local_copy, shown
+
+from ..issues import Fault, Notes, OnError
+from .lint.checks_images import LONGEST_PATH, path_of
+from .mix import JsonRow, LineIndex, Told, json_rows, local_file, permuted
+
+MOST_LABELS = 100_000  # distinct labels that are spread; further ones count as none
+CHUNK = 1 << 20
+OTHER_MEDIA = ("videos", "video", "audios", "audio")
+
+
+class SplitOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`same_content`: pictures are the same by the bytes of their files too. `stratify`: whether classes are spread."""
+
+    seed: int = 0
+    stratify: bool = True
+    same_content: bool = False
+    on_error: OnError = "stop"
+
+
+@dataclass
+class Facts:
+    """What a pass keeps of the rows. `keys`: 64 bits of each thing that ties a row to others, `key_counts` of them a row (1 or more);
+    `has_media`: 1 where those are pictures and the like. `labels`: indexes into `names`, `label_counts` of them a row."""
+
+    index: LineIndex
+    keys: array = field(default_factory=lambda: array("Q"))
+    key_counts: array = field(default_factory=lambda: array("I"))
+    has_media: bytearray = field(default_factory=bytearray)
+    objects: array = field(default_factory=lambda: array("I"))
+    labels: array = field(default_factory=lambda: array("I"))
+    label_counts: array = field(default_factory=lambda: array("I"))
+    names: dict[str, int] = field(default_factory=dict)
+
+
+class Grouping(NamedTuple):
+    """`of_row`: (rows,) group of each, numbered by first appearance. `of_media`: (M,) group of each distinct picture and the like."""
+
+    of_row: NDArray[np.int64]
+    of_media: NDArray[np.int64]
+    count: int
+
+
+def facts_of(path: str, options: SplitOptions, notes: Notes, told: Told = lambda size: None) -> Facts:
+    """The first pass. Raises GroundswiftError where the file is missing, at fault or without rows."""
+    facts = Facts(LineIndex(shown(path), local_file(path)))
+    media = MediaKeys(options.same_content)
+    for row in json_rows(facts.index, notes, told):
+        _take_in(facts, row, media, notes)
+    notes.settle(facts.index.path, in_sets=False)
+    if not facts.index:
+        raise notes.nothing_left(facts.index.path, "no row in it; expected JSON objects, one a line")
+    return facts
+
+
+def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, notes: Notes) -> None:
+    where, view = f"{facts.index.path}:{row.number}", view_of(row.row)
+    broken = next((what for rule, what in view.found if rule == "image-shape"), None)
+    if broken is None and not all(map(image_source, view.images)):
+        broken = f"images are {short(view.images)}; expected paths"
+    if broken is not None:
+        return notes.add(Fault.of("image that is none", where, broken))
+    try:
+        keys = list(dict.fromkeys(map(media, media_of(view))))
+    except GroundswiftError as error:
+        return notes.add(Fault("image that cannot be read", where, str(error), "a file to compare with others"))
+    facts.index.add(row)
+    facts.has_media.append(bool(keys))
+    keys = keys or [_key_without_media(view.row.get("sample_id"), row.number)]
+    facts.keys.extend(keys)
+    facts.key_counts.append(len(keys))
+    if view.boxes is None or view.refs is None:
+        notes.count("objects that cannot be read, taken as none", where)
+    labels = view.classes()
+    facts.objects.append(len(view.boxes or labels))
+    before = len(facts.labels)
+    for label in labels:
+        number = facts.names.setdefault(label, len(facts.names)) if len(facts.names) < MOST_LABELS else facts.names.get(label)
+        if number is None:
+            notes.count(f"label beyond the first {MOST_LABELS}, not spread", label)
+        else:
+            facts.labels.append(number)
+    facts.label_counts.append(len(facts.labels) - before)
+
+
+def _key_without_media(sample_id: object, number: int) -> int:
+    return key64(f"id {sample_id}" if type(sample_id) in (int, str) else f"line {number}")
+
+
+def key64(text: str) -> int:
+    """64 bits of a text."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def media_of(view: View) -> Iterator[str]:
+    """Paths, addresses or base64 text of all pictures, videos and sounds of a row."""
+    for image in view.images:
+        yield from _texts(image)
+    for key in OTHER_MEDIA:
+        if view.row.get(key):
+            yield from _texts(view.row[key])
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts in a list of paths, of frames by path, or of {path}."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif source := image_source(value):
+        yield source
+
+
+class MediaKeys:
+    """Picture -> 64 bits that are the same for the same picture: by its normalised path, or by its content."""
+
+    def __init__(self, same_content: bool) -> None:
+        self.same_content = same_content
+        self.folder = os.getcwd()
+        self.known: dict[int, int] = {}
+        self.folders: dict[str, str] = {}
+
+    def __call__(self, source: str) -> int:
+        """Raises GroundswiftError where the content is asked for and cannot be read."""
+        place = self.place(source)
+        key = key64(place)
+        if not self.same_content or place.startswith("data "):
+            return key
+        if key not in self.known:
+            self.known[key] = content64(source)
+        return self.known[key]
+
+    def place(self, source: str) -> str:
+        """Where a picture lies: absolute, without detours and links, with letters composed; an address as it stands; a picture in the row
+        by its text."""
+        text = source.strip()
+        if text.startswith("data:") or len(text) > LONGEST_PATH:
+            return f"data {text.rpartition(';base64,')[2]}"
+        if is_url(text):
+            if not text.lower().startswith("file://"):
+                return text
+            text = str(local_copy(text))
+        text = self.without_links(os.path.normpath(os.path.join(self.folder, os.path.expanduser(text))))
+        return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+    def without_links(self, path: str) -> str:
+        """What a path leads to; links to folders are followed once for each folder."""
+        if "\0" in path:  # leads nowhere
+            return path
+        folder, name = os.path.split(path)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        path = os.path.join(self.folders[folder], name)
+        return os.path.realpath(path) if os.path.islink(path) else path
+
+
+def content64(source: str) -> int:
+    """64 bits of the bytes of a file or of what lies at an address. Raises GroundswiftError where there is none."""
+    text = source.strip()
+    path = local_copy(text) if is_url(text) else path_of(text)
+    if path is None or not os.path.isfile(path):
+        raise fault(shown(text), "no such file")
+    digest = blake2b(digest_size=8)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise fault(shown(text), f"cannot be read ({error.strerror})") from None
+    return int.from_bytes(digest.digest(), "little")
+
+
+def grouped(facts: Facts) -> Grouping:
+    """Rows that hang together, by union and find over their keys."""
+    counts = np.frombuffer(facts.key_counts, np.uint32).astype(np.int64)
+    distinct, node = np.unique(np.frombuffer(facts.keys, np.uint64), return_inverse=True)
+    starts = np.cumsum(counts) - counts
+    several = np.flatnonzero(counts > 1)
+    root = joined(len(distinct), (node[starts[row] : starts[row] + counts[row]].tolist() for row in several.tolist()))
+    of_row = root[node[starts]]
+    _, first, number = np.unique(of_row, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    of_row = rank[number]
+    media_rows = np.repeat(np.frombuffer(facts.has_media, np.uint8).astype(bool), counts)
+    of_link = np.repeat(of_row, counts)
+    _, link = np.unique(node[media_rows], return_index=True)
+    return Grouping(of_row, of_link[media_rows][link], len(first))
+
+
+def joined(size: int, together: Iterable[list[int]]) -> NDArray[np.int64]:
+    """Numbers 0 to size - 1, of which some lists hang together -> (size,) one number that stands for all that do."""
+    parent = list(range(size))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = node = parent[parent[node]]
+        return node
+
+    for nodes in together:
+        first = root(nodes[0])
+        for other in nodes[1:]:
+            parent[root(other)] = first
+    roots = np.array(parent, dtype=np.int64)
+    while not np.array_equal(roots, further := roots[roots]):
+        roots = further
+    return roots
+
+
+def labels_of_groups(facts: Facts, grouping: Grouping) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each label of each group once, as two (P,) arrays (group, label), ordered by group; groups without one have the last label,
+    len(facts.names)."""
+    wide = len(facts.names) + 1
+    rows = np.repeat(grouping.of_row, np.frombuffer(facts.label_counts, np.uint32))
+    pairs = np.unique(rows * wide + np.frombuffer(facts.labels, np.uint32).astype(np.int64))
+    bare = np.setdiff1d(np.arange(grouping.count), pairs // wide, assume_unique=False)
+    pairs = np.sort(np.concatenate([pairs, bare * wide + wide - 1]))
+    return pairs // wide, pairs % wide
+
+
+def at_random(targets: Sequence[int], seed: int) -> NDArray[np.int64]:
+    """(groups,) part of each, by chance alone."""
+    parts = np.empty(sum(targets), np.int64)
+    parts[permuted(len(parts), seed)] = np.repeat(np.arange(len(targets)), targets)
+    return parts
+
+
+def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Sequence[int], seed: int) -> NDArray[np.int64]:
+    """(groups,) part of each. `groups`, `labels`: (P,) pairs ordered by group, each group in at least one; `targets`: groups a part."""
+    total, width, kinds = sum(targets), len(targets), int(labels.max()) + 1
+    turn = np.empty(total, np.int64)
+    turn[permuted(total, seed)] = np.arange(total)
+    members = groups[np.lexsort((turn[groups], labels))].tolist()  # label by label, those of one label in the order of their turn
+    left = np.bincount(labels, minlength=kinds).tolist()
+    ends = np.cumsum(left).tolist()
+    wanted = np.outer(left, targets).ravel().tolist()  # in groups, times `total`, so that all is whole numbers
+    held = bytearray(kinds * width)
+    starts_of = np.searchsorted(groups, np.arange(total + 1)).tolist()
+    flat, free, parts = labels.tolist(), list(targets), [-1] * total
+    queue = [(count, label) for label, count in enumerate(left) if count]
+    heapify(queue)
+    while queue:
+        count, label = heappop(queue)
+        if count != left[label]:  # it has become less since, and stands in the queue again
+            continue
+        touched = set()
+        base = label * width
+        for group in members[ends[label - 1] if label else 0 : ends[label]]:
+            if parts[group] >= 0:
+                continue
+            part = _part_for(base, left[label], wanted, held, free)
+            parts[group] = part
+            free[part] -= 1
+            for other in flat[starts_of[group] : starts_of[group + 1]]:
+                wanted[other * width + part] -= total
+                held[other * width + part] = 1
+                left[other] -= 1
+                touched.add(other)
+        for other in touched:
+            if left[other]:
+                heappush(queue, (left[other], other))
+    return np.array(parts)
+
+
+def _part_for(base: int, left: int, wanted: list[int], held: bytearray, free: list[int]) -> int:
+    """The part with room that wants most of a class, whose row starts at `base`; of equal ones the one with most room."""
+    open_parts = [part for part, room in enumerate(free) if room]
+    lacking = [part for part in open_parts if not held[base + part]]
+    if lacking and left <= len(lacking):
+        open_parts = lacking
+    return max(open_parts, key=lambda part: (wanted[base + part], free[part]))

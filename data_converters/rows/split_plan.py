@@ -1,0 +1,208 @@
+"""Which part each row of a set goes to, and what the parts then hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.errors import GroundswiftError, fault
+
+from ..issues import Notes
+from .mix import BLOCK, Copier, Told, has_both_types, shares, with_id_as_text
+from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
+
+NAME = re.compile(r"\w[\w.+-]{0,99}")
+NEAR = Fraction(1, 1_000_000)  # by which fractions may miss 1
+
+
+class Part(NamedTuple):
+    """A part by its name and size: a fraction (of what counts leave), or a count of groups."""
+
+    name: str
+    size: Fraction | int
+
+
+def parts_of(texts: Sequence[str]) -> list[Part]:
+    """`train=0.9`, `val=500` -> parts. Raises GroundswiftError for what is no part, for names that clash and fractions that miss 1."""
+    parts = [_part(text) for text in texts]
+    names = [part.name.casefold() for part in parts]
+    for part in parts:
+        if names.count(part.name.casefold()) > 1:
+            raise fault(f"--parts {part.name}", "stands twice (capitals do not tell files apart everywhere)", "each part once")
+    if len(parts) < 2:
+        raise fault("--parts", f"{len(parts)} part", "at least two, as in train=0.9 val=0.1")
+    total = sum(part.size for part in parts if isinstance(part.size, Fraction))
+    if total and abs(total - 1) > NEAR:
+        raise fault("--parts", f"the fractions add up to {float(total):g}", "1; whole numbers are counts of groups")
+    return parts
+
+
+def _part(text: str) -> Part:
+    name, equals, number = text.partition("=")
+    if not equals or not NAME.fullmatch(name):
+        raise fault(f"--parts {text!r}", "no part", "NAME=FRACTION or NAME=COUNT, the name of letters, digits, _ . + and -")
+    if re.fullmatch(r"0*[1-9][0-9]{0,11}", number):
+        return Part(name, int(number))
+    if re.fullmatch(r"[0-9]{0,11}\.[0-9]{1,20}|[0-9]{1,11}\.", number) and 0 < Fraction(f"0{number}0") <= 1:
+        return Part(name, Fraction(f"0{number}0"))
+    raise fault(f"--parts {text!r}", f"its size is {number!r}", "a fraction above 0 and up to 1.0, or a count of groups from 1")
+
+
+def targets_of(parts: Sequence[Part], groups: int) -> list[int]:
+    """How many groups each part gets; they add up to all. Raises GroundswiftError where that cannot be, or a part would get none."""
+    counted = sum(part.size for part in parts if isinstance(part.size, int))
+    fractions = [part.size for part in parts if isinstance(part.size, Fraction)]
+    if len(parts) > groups:
+        raise GroundswiftError(f"{groups} groups for {len(parts)} parts; expected at least one a part")
+    if counted > groups or (counted < groups and not fractions):
+        raise GroundswiftError(
+            f"the counts add up to {counted} of {groups} groups; expected all, or a fraction for the rest (as train=1.0)"
+        )
+    divided = iter(shares(groups - counted, fractions) if fractions else ())
+    targets = [part.size if isinstance(part.size, int) else next(divided) for part in parts]
+    for part, target in zip(parts, targets, strict=True):
+        if not target:
+            raise GroundswiftError(f"part {part.name} would be empty: none of {groups} groups; expected at least one")
+    return targets
+
+
+class PartReport(msgspec.Struct):
+    """What a part holds. `share`: of the groups. `gt`, with its counts: the COCO file of the part."""
+
+    name: str
+    groups: int
+    share: float
+    rows: int
+    images: int
+    objects: int
+    out: str | None = None
+    gt: str | None = None
+    gt_images: int | None = None
+    gt_annotations: int | None = None
+
+
+class ClassReport(msgspec.Struct):
+    """A class: the groups with it, in all and part by part. `deviation`: the most by which a part's share of those misses the part's share
+    of all groups. `rare`: too few for the smallest part to hold one by its share."""
+
+    label: str
+    groups: int
+    parts: list[int]
+    deviation: float
+    rare: bool
+
+
+class SplitReport(msgspec.Struct):
+    """The result of a split. `largest_deviation`: over the classes that are not rare, None where there is none. `missing_though_enough`:
+    classes that some part lacks and that have at least as many groups as there are parts. `ids_as_text`: the rows have numbers and texts as
+    sample_id, and the parts have texts alone. `counts`: what was left out, by reason."""
+
+    rows: int
+    images: int
+    groups: int
+    largest_group_rows: int
+    seed: int
+    stratify: str
+    parts: list[PartReport]
+    classes: list[ClassReport]
+    largest_deviation: float | None = None
+    missing_in_a_part: int = 0
+    missing_though_enough: int = 0
+    ids_as_text: bool = False
+    counts: dict[str, int] = {}
+    gt_images_without_row: int | None = None
+
+
+class SplitPlan(NamedTuple):
+    """A split before it is written; `part_of_row` is (rows,)."""
+
+    facts: Facts
+    part_of_row: NDArray[np.int64]
+    report: SplitReport
+
+
+def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, notes: Notes, told: Told = lambda size: None) -> SplitPlan:
+    """Read a set and decide where its rows go. Raises GroundswiftError for a faulty file, or parts that cannot be."""
+    facts = facts_of(path, options, notes, told)
+    grouping = grouped(facts)
+    sizes = np.bincount(grouping.of_row)
+    try:
+        targets = targets_of(parts, grouping.count)
+    except GroundswiftError as error:
+        what = f"{facts.index.path}: {error}"
+        if sizes.max() > 1:
+            what += f" (rows that share an image form a group; the largest has {sizes.max()} of {len(facts.index)} rows)"
+        raise GroundswiftError(what) from None
+    pairs = labels_of_groups(facts, grouping)
+    part_of_group = stratified(*pairs, targets, options.seed) if options.stratify else at_random(targets, options.seed)
+    part_of_row = part_of_group[grouping.of_row]
+    report = reported(facts, grouping, pairs, part_of_group, parts, options)
+    report.ids_as_text = has_both_types(facts.index.id_types)
+    report.counts = dict(notes.left_out.counts.most_common())
+    return SplitPlan(facts, part_of_row, report)
+
+
+def reported(
+    facts: Facts,
+    grouping: Grouping,
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    part_of_group: NDArray[np.int64],
+    parts: Sequence[Part],
+    options: SplitOptions,
+) -> SplitReport:
+    """Count what each part got, and how the classes lie over them. `pairs`: see `labels_of_groups`."""
+    width, groups = len(parts), grouping.count
+    part_of_row = part_of_group[grouping.of_row]
+    of_groups = np.bincount(part_of_group, minlength=width)
+    of_rows = np.bincount(part_of_row, minlength=width)
+    of_images = np.bincount(part_of_group[grouping.of_media], minlength=width)
+    of_objects = np.bincount(part_of_row, weights=np.frombuffer(facts.objects, np.uint32), minlength=width)
+    made = [
+        PartReport(part.name, int(g), float(g / groups), int(r), int(i), int(o))
+        for part, g, r, i, o in zip(parts, of_groups, of_rows, of_images, of_objects, strict=True)
+    ]
+    named = pairs[1] < len(facts.names)
+    cells = pairs[1][named] * width + part_of_group[pairs[0][named]]
+    table = np.bincount(cells, minlength=len(facts.names) * width).reshape(-1, width)
+    totals = table.sum(axis=1)
+    deviation = np.abs(table / np.maximum(totals, 1)[:, None] - of_groups / groups).max(axis=1, initial=0)
+    rare = totals * of_groups.min() < groups
+    missing = (table == 0).any(axis=1)
+    classes = [
+        ClassReport(name, int(totals[number]), table[number].tolist(), float(deviation[number]), bool(rare[number]))
+        for name, number in facts.names.items()
+    ]
+    classes.sort(key=lambda each: (each.rare, -each.deviation, each.label))
+    return SplitReport(
+        len(facts.index),
+        len(grouping.of_media),
+        groups,
+        int(np.bincount(grouping.of_row).max()),
+        options.seed,
+        "label" if options.stratify else "none",
+        made,
+        classes,
+        next((each.deviation for each in classes if not each.rare), None),
+        int(missing.sum()),
+        int((missing & (totals >= width)).sum()),
+    )
+
+
+def routed_lines(plan: SplitPlan, told: Told = lambda rows: None) -> Iterator[tuple[int, bytes]]:
+    """(part, line) of every row, in the order of the file. `told`: rows."""
+    with ExitStack() as open_files:
+        copier = Copier(plan.facts.index, open_files, buffering=1 << 20)
+        for start in range(0, len(plan.part_of_row), BLOCK):
+            block = plan.part_of_row[start : start + BLOCK].tolist()
+            for row, part in enumerate(block, start):
+                line = copier.line(row)
+                yield part, with_id_as_text(line) if plan.report.ids_as_text else line
+            told(len(block))
+        copier.check()

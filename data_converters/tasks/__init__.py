@@ -1,0 +1,1 @@
+"""What a sample becomes: detection, referring, conversation."""

@@ -1,0 +1,48 @@
+"""A list of classes that the user gives: the categories of a COCO file, or names, one a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from groundswift.coco_file import repeated
+from groundswift.errors import fault
+from groundswift.small_files import read_text
+from groundswift.storage import shown
+
+EXPECTED = "a COCO file, or names, one a line"
+
+
+class Category(msgspec.Struct, omit_defaults=True):
+    """A class as a COCO file has it."""
+
+    id: int
+    name: str
+    supercategory: str | None = None
+
+
+class _OnlyCategories(msgspec.Struct):
+    categories: list[Category]
+
+
+def read_categories(path: str | Path) -> list[Category]:
+    """The classes of a file in its order; names, one a line, get the ids 1, 2, ...
+
+    Raises GroundswiftError where it cannot be read, holds none, or names one twice.
+    """
+    text, path = read_text(path, EXPECTED), shown(path)
+    if text.lstrip()[:1] == "{":
+        try:
+            categories = msgspec.json.decode(text, type=_OnlyCategories).categories
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise fault(path, str(error), "a COCO file with categories") from None
+    else:
+        names = [line.strip() for line in text.splitlines()]
+        categories = [Category(number, name) for number, name in enumerate(filter(None, names), 1)]
+    if not categories:
+        raise fault(path, "names no class", EXPECTED)
+    for what, values in (("name", (each.name for each in categories)), ("id", (each.id for each in categories))):
+        if twice := repeated(values):
+            raise fault(path, f"category {what} {twice[0]!r} stands twice or more", "each once")
+    return categories

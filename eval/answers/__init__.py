@@ -1,0 +1,1 @@
+"""Answers to boxes: result files, labels, confidence, placement."""

@@ -1,0 +1,108 @@
+"""The options that declare how answers are read, for every subcommand that reads what `swift infer` wrote."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from groundswift.errors import fault
+
+if TYPE_CHECKING:
+    from .to_boxes import Rules
+
+LIMIT_OPTIONS = ("min_pixels", "max_pixels", "first_max_pixels")
+READING_OPTIONS = ("family", "space", *LIMIT_OPTIONS)
+MOST_DIGITS = 15  # of a limit in px
+FILE = click.Path(path_type=Path)
+ON_ERROR = click.Choice(["stop", "skip"])
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class PixelLimit(click.ParamType):
+    """A whole number of px, or the word `default`, which stands for None and is told from a limit that was not given."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[int | None]:
+        if value == "default":
+            return (None,)
+        text = str(value)
+        if len(text) > MOST_DIGITS:
+            self.fail(f"a limit of {len(text)} characters; expected a number of px of at most {MOST_DIGITS} digits", param, context)
+        if not text.isdecimal() or int(text) < 1:
+            self.fail(f"{value!r} is neither a whole number of px nor the word default", param, context)
+        return (int(text),)
+
+
+def reading_options(command: F) -> F:
+    """Add --family, --space and the limits of pixels to a command."""
+    for option in reversed(
+        (
+            click.option(
+                "--family", help="The model's family: says how it writes boxes, and in which space. Needless where RESULT has a record."
+            ),
+            click.option("--space", help="The space of the boxes, where the model was tuned in another than its family's."),
+            click.option(
+                "--min-pixels",
+                type=PixelLimit(),
+                metavar="N|default",
+                help="Least area in px of the model's input; for boxes in resized pixels.",
+            ),
+            click.option(
+                "--max-pixels",
+                type=PixelLimit(),
+                metavar="N|default",
+                help="Largest area in px of the model's input; for boxes in resized pixels.",
+            ),
+            click.option(
+                "--first-max-pixels",
+                type=PixelLimit(),
+                metavar="N|default",
+                help="What swift had as --max_pixels: a first resize, before the other.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def check_there(path: Path | None, expected: str) -> None:
+    """Raises GroundswiftError where a file that was named cannot be read, before anything else is asked for."""
+    if path is None:
+        return
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+    if not regular:
+        raise fault(path, "cannot be read (not a plain file)", expected)
+
+
+def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
+    """What the run's record declares, or where there is none what the options do. Raises GroundswiftError where the two differ."""
+    from groundswift.run_record import record_of_result
+
+    from .protocol import rules_of_options, rules_of_record
+    from .to_boxes import Rules
+
+    reading = {name: options[name] for name in ("label_match", "score") if name in options}
+    limits = {name: options[name][0] for name in LIMIT_OPTIONS if options[name] is not None}
+    found = record_of_result(result)
+    if found is not None:
+        return Rules(**rules_of_record(found, options["family"], options["space"], limits), **reading)
+    if options["family"] is None:
+        from groundswift.family import families
+        from groundswift.spaces import SPACES
+
+        rows = "\n".join(f"  {row.name:<15} {row.space:<12} {SPACES[row.space].meaning}" for row in families().values())
+        raise click.UsageError(
+            f"--family is missing, no record of the run lies beside {result.name}, and the space of the boxes is never guessed. The "
+            f"families and their spaces:\n{rows}\n"
+            "The model's config.json tells: model_type. A model that was tuned to write another space: its --space."
+        )
+    return Rules(**rules_of_options(options["family"], options["space"], limits), **reading)

@@ -1,0 +1,161 @@
+"""COCO result files: a list of `{image_id, category_id, bbox, score}`, boxes xywh in original pixels."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from groundswift.boxes import as_boxes, xywh_to_xyxy
+from groundswift.errors import GroundswiftError, Tally, fault
+
+from ..ground_truth import OnError, Truth
+from .space_check import BoxSample, Explanation
+from .to_boxes import Predictions, explained_by_space
+
+LARGEST_PX = 1e150  # the square of a larger number is infinite
+
+
+class CocoResult(msgspec.Struct, gc=False):
+    """One prediction. Nothing has a default in the format; here absence is None, so that it can be named."""
+
+    image_id: int | float | None = None
+    category_id: int | float | None = None
+    bbox: list[float] | None = None
+    score: float | None = None
+
+
+def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tally: Tally | None = None) -> Predictions:
+    """All predictions of a result file as they are, not clipped, ordered by image id and then as in the file.
+
+    Only where the truth repeated an object, so often are equal predictions skipped too, and counted: the truth holds it once.
+    Raises GroundswiftError where the file is no such list and, unless `on_error` is `skip`, at a prediction that cannot be scored; with
+    `skip` it is left out and counted in `tally`.
+    """
+    image_index = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    category_index = {category_id: index for index, category_id in enumerate(truth.category_ids)}
+    left_out = tally if tally is not None else Tally()
+    kept = []
+    for number, row in enumerate(_decoded(path)) if on_error == "stop" else _readable(path, left_out):
+        reason = _result_fault(row, image_index, category_index)
+        if reason is None:
+            kept.append(row)
+        elif on_error == "stop":
+            raise fault(f"{path}: prediction {number}", reason, "image_id and category_id of the truth, bbox of 4 numbers, score")
+        else:
+            left_out.add(reason.split(":")[0], f"prediction {number}")
+    kept = _without_copies(kept, truth, image_index, category_index, left_out)
+    kept.sort(key=lambda row: image_index[row.image_id])
+    return Predictions(
+        np.array([image_index[row.image_id] for row in kept], dtype=np.int64),
+        np.array([category_index[row.category_id] for row in kept], dtype=np.int64),
+        as_boxes([row.bbox for row in kept]),
+        np.array([row.score for row in kept], dtype=np.float64),
+    )
+
+
+def _without_copies(
+    rows: list[CocoResult], truth: Truth, image_index: dict[int, int], category_index: dict[int, int], left_out: Tally
+) -> list[CocoResult]:
+    """The predictions, less one for each copy of an object that was skipped in the truth; of equal ones the best scored stay."""
+    if not truth.copies:
+        return rows
+    spare, seen, skipped = truth.copies.copy(), set(), set()
+    for number in sorted(range(len(rows)), key=lambda each: -rows[each].score):
+        row = rows[number]
+        key = image_index[row.image_id], category_index[row.category_id], tuple(row.bbox)
+        if key in seen and spare[key] > 0:
+            spare[key] -= 1
+            skipped.add(number)
+            left_out.add("equal to another one, of an object that the truth repeats", f"prediction {number}")
+        seen.add(key)
+    return [row for number, row in enumerate(rows) if number not in skipped]
+
+
+def _decoded(path: str | Path) -> list[CocoResult]:
+    expected = "a list of COCO results"
+    try:
+        text = Path(path).read_bytes()
+        return msgspec.json.decode(text, type=list[CocoResult])
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+    except msgspec.ValidationError as error:
+        raise fault(path, str(error), expected) from None
+    except msgspec.DecodeError as error:
+        problem = str(error)
+    try:  # Python's own writer leaves NaN and Infinity in JSON: read those, so that the check can name the prediction
+        return msgspec.convert(json.loads(text), list[CocoResult])
+    except msgspec.ValidationError as error:
+        raise fault(path, str(error), expected) from None
+    except (ValueError, RecursionError):
+        raise fault(path, f"not JSON ({problem})", expected) from None
+
+
+def _readable(path: str | Path, left_out: Tally) -> Iterator[tuple[int, CocoResult]]:
+    """The predictions with their index from 0; those of other types are counted. Raises GroundswiftError where the file is no list."""
+    try:
+        yield from enumerate(_decoded(path))
+    except GroundswiftError:
+        try:
+            parts = msgspec.json.decode(Path(path).read_bytes(), type=list[msgspec.Raw])
+        except (OSError, msgspec.MsgspecError):
+            parts = None
+        if parts is None:
+            raise
+        for number, part in enumerate(parts):
+            try:
+                row = msgspec.json.decode(part, type=CocoResult)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                left_out.add("prediction unreadable", f"prediction {number}")
+                continue
+            yield number, row
+
+
+def _result_fault(row: CocoResult, image_index: dict[int, int], category_index: dict[int, int]) -> str | None:
+    """Why a prediction cannot be scored, `reason: value`; None where it can."""
+    for key in ("image_id", "category_id", "bbox", "score"):
+        if getattr(row, key) is None:
+            return f"no {key}"
+    if row.image_id not in image_index:
+        return f"unknown image_id: {row.image_id}"
+    if row.category_id not in category_index:
+        return f"unknown category_id: {row.category_id}"
+    if len(row.bbox) != 4:
+        return f"bbox without 4 numbers: {row.bbox}"
+    if not all(map(math.isfinite, row.bbox)):
+        return f"bbox not finite: {row.bbox}"
+    if max(map(abs, row.bbox)) > LARGEST_PX:
+        return f"bbox too large: {row.bbox}"
+    if row.bbox[2] < 0 or row.bbox[3] < 0:
+        return f"bbox inverted: {row.bbox}"
+    if not math.isfinite(row.score):
+        return f"score not finite: {row.score}"
+    return None
+
+
+def mismatch_of(predictions: Predictions, truth: Truth) -> Explanation | None:
+    """Another space than original pixels, where that would explain why boxes of the right class fit nothing."""
+    sizes = truth.sizes_wh[predictions.image_index]
+    known = (sizes > 0).all(axis=1)
+    boxes = xywh_to_xyxy(predictions.boxes_xywh_px)[known]
+    sample = BoxSample(boxes, boxes, sizes[known], predictions.image_index[known])
+    return explained_by_space(sample, predictions.category_index[known], truth)
+
+
+def result_chunks(truth: Truth, predictions: Predictions, rows_at_once: int = 10_000) -> Iterator[bytes]:
+    """Predictions as the text of a result file, in pieces; numbers keep all their digits, so that it scores the same again."""
+    yield b"["
+    for start in range(0, len(predictions.scores), rows_at_once):
+        part = slice(start, start + rows_at_once)
+        columns = (
+            [truth.image_ids[index] for index in predictions.image_index[part].tolist()],
+            [truth.category_ids[index] for index in predictions.category_index[part].tolist()],
+            predictions.boxes_xywh_px[part].tolist(),
+            predictions.scores[part].tolist(),
+        )
+        yield (b",\n" if start else b"\n") + b",\n".join(msgspec.json.encode(CocoResult(*row)) for row in zip(*columns, strict=True))
+    yield b"\n]\n"

@@ -1,0 +1,69 @@
+"""Boxes as a model wrote them -> boxes in original pixels, cut at the borders of their images: the one way, for every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.boxes import Boxes, area, clipped
+from groundswift.coordinates import to_original_px
+from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.spaces import quantum, space_row
+
+if TYPE_CHECKING:
+    from .to_boxes import Rules
+
+ROUNDING = 1 + 1e-9  # a move of one written unit, less what float64 makes of it, is the family's own rounding
+
+
+class Placed(NamedTuple):
+    """(N, 4) xyxy in original px, before and after the cut; (N,) whether more than rounding was cut, whether area is left."""
+
+    uncut_xyxy_px: Boxes
+    boxes_xyxy_px: Boxes
+    cut: NDArray[np.bool_]
+    has_area: NDArray[np.bool_]
+
+
+def place_boxes(
+    written: Boxes, image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules: Rules, name: Callable[[int], str]
+) -> Placed:
+    """Place (N, 4) boxes as they were written; `image_index` is (N,) into `sizes_wh`, (images, 2).
+
+    Raises GroundswiftError, with the image's `name`, where an image cannot be resized as the rules say.
+    """
+    sizes = sizes_wh[image_index]
+    resized = _resized(image_index, sizes_wh, rules, name) if rules.space_name == "resized_px" else None
+    uncut = to_original_px(written, rules.family, sizes, resized, rules.space)
+    boxes = clipped(uncut, sizes)
+    step = quantum(space_row(rules.space_name), sizes, resized)
+    moved = (np.abs(boxes - uncut) > np.concatenate([step, step], axis=-1) * ROUNDING).any(axis=1)
+    has_area = area(boxes) > 0
+    return Placed(uncut, boxes, moved & has_area, has_area)
+
+
+def _resized(image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules: Rules, name: Callable[[int], str]) -> NDArray[np.float64]:
+    """What the model was fed for each box's image, (N, 2) width and height in px."""
+    fed = np.zeros((len(sizes_wh), 2))
+    known: dict[tuple[int, int], tuple[int, int]] = {}
+    for index in np.unique(image_index).tolist():
+        width, height = sizes_wh[index].tolist()
+        if (width, height) not in known:
+            try:
+                known[width, height] = rules.fed_wh((width, height))
+            except GroundswiftError as error:
+                raise fault(name(index), str(error)) from None
+        fed[index] = known[width, height]
+    return fed[image_index]
+
+
+def count_boxes(tally: Tally, reason: str, image_index: NDArray[np.int64], mask: NDArray[np.bool_], name: Callable[[int], str]) -> None:
+    """Add the boxes of a mask to a tally, with the names of the first images as examples."""
+    where = image_index[mask]
+    for index in where[: Tally.EXAMPLES].tolist():
+        tally.add(reason, name(index))
+    if len(where) > Tally.EXAMPLES:
+        tally.add(reason, count=len(where) - Tally.EXAMPLES)

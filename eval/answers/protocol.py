@@ -1,0 +1,72 @@
+"""Who declares how answers are read: the record of the run where there is one, else the options of the command; never both in dispute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from groundswift.coordinates import limits_in_force
+from groundswift.errors import GroundswiftError
+from groundswift.family import family_row
+from groundswift.image_resize import Limits
+from groundswift.run_record import RunRecord, read_record
+from groundswift.spaces import space_row
+
+BY_RECORD = "run record"
+
+
+def rules_of_record(path: Path, family: str | None, space: str | None, limits: Mapping[str, int | None]) -> dict[str, Any]:
+    """The arguments of `Rules` that the record at `path` declares; `family`, `space` and `limits` (by name) are what else was said.
+
+    Raises GroundswiftError where the record cannot be read, or says something else than they do.
+    """
+    record = read_record(path)
+    disputes = list(_disputes(record, family, space, limits))
+    if disputes:
+        raise GroundswiftError(
+            f"{'; '.join(f'{option} {said}, but {path} says {recorded}' for option, said, recorded in disputes)}; expected the options to "
+            "be left out, or, where the record is not that of this result, the record to be removed"
+        )
+    return {
+        "family": record.family,
+        "space": record.space,
+        "limits": record.limits,
+        "space_declared_by": BY_RECORD,
+        "limits_declared_by": BY_RECORD,
+    }
+
+
+def _disputes(record: RunRecord, family: str | None, space: str | None, limits: Mapping[str, int | None]) -> list[tuple[str, str, str]]:
+    """(option, what it says, what the record says) wherever the two differ."""
+    if family is not None and family_row(family).name != family_row(record.family).name:
+        return [("--family", family, record.family)]  # the limits of another family mean something else
+    found = []
+    if space is not None and space_row(space).name != record.space:
+        found.append(("--space", space, record.space))
+    said, recorded = limits_in_force(Limits(**limits), record.family), limits_in_force(record.limits, record.family)
+    for name, value in limits.items():
+        if getattr(said, name) != getattr(recorded, name):
+            shown = "default" if value is None else str(value)
+            found.append((f"--{name.replace('_', '-')}", shown, _shown(getattr(recorded, name))))
+    return found
+
+
+def _shown(pixels: int | None) -> str:
+    return "none" if pixels is None else str(pixels)
+
+
+def rules_of_options(family: str, space: str | None, limits: Mapping[str, int | None]) -> dict[str, Any]:
+    """The arguments of `Rules` that the options of the command declare.
+
+    In a space of the resized image least and most pixels must both be said, if only as their defaults: else `limits` is None.
+    """
+    resized = space_row(space or family_row(family).space).side == "resized"
+    known = {"min_pixels", "max_pixels"} <= limits.keys() if resized else bool(limits)
+    return {
+        "family": family,
+        "space": space,
+        "limits": Limits(**limits) if known else None,
+        "space_declared_by": "family" if space is None else "--space",
+        "limits_declared_by": "options",
+    }

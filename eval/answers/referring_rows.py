@@ -1,0 +1,123 @@
+"""Rows of referring expressions: what was asked, the one true box, and whether a row is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from groundswift.boxes import xyxy_to_xywh
+from groundswift.coco_file import CocoAnnotation, CocoImage, annotation_fault
+from groundswift.errors import GroundswiftError, fault
+from groundswift.image_resize import limits_of_its_own
+from groundswift.records import BOX, read_jsonl
+
+from .swift_results import GeneratedRow
+
+LOOKED_AT = 50  # rows of a result that are looked at before it is scored
+AROUND_BOXES = " ,;[]\n\t"  # what an answer of boxes alone may hold besides them
+Key = tuple[int | str | None, str]
+
+
+class Turn(msgspec.Struct, gc=False):
+    """One turn of a conversation; text of another shape is kept as it is."""
+
+    role: str = ""
+    content: Any = None
+
+
+class ReferringRow(GeneratedRow):
+    """One line of rows or of a result. `labels` is the answer of the data set, which swift keeps in a result."""
+
+    labels: Any = None
+    messages: list[Turn] = []
+    images: Any = None
+    objects: Any = None
+    sample_id: int | str | None = None
+    size_wh: tuple[int, int] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+    def asked(self) -> str:
+        """All that the user said."""
+        return "\n".join(str(turn.content) for turn in self.messages if turn.role == "user")
+
+    def key(self) -> Key:
+        """What two rows of one question have in common."""
+        return (self.sample_id if self.sample_id is not None else str(self.images)), self.asked()
+
+    def true_answer(self) -> str | None:
+        """The answer of the data set, placeholders included; None where the row does not have it."""
+        if isinstance(self.labels, str):
+            return self.labels
+        said = [turn.content for turn in self.messages if turn.role == "assistant"]
+        return said[-1] if self.response is None and said and isinstance(said[-1], str) else None
+
+    def boxes(self) -> list[Any]:
+        """The boxes that the answer stands for: those of `objects` that the questions do not use."""
+        found = self.objects.get("bbox") if isinstance(self.objects, dict) else None
+        return found[self.asked().count(BOX) :] if isinstance(found, list) else []
+
+
+class Referred(NamedTuple):
+    """One question: who it is, the size of its image in px, and its true box, xyxy in original px."""
+
+    key: Key
+    name: str
+    size_wh: tuple[int, int]
+    box_xyxy_px: list[float]
+
+
+def answers_bare(row: ReferringRow) -> bool:
+    """Whether the answer of a row is boxes without labels."""
+    if not row.boxes():
+        return False
+    answer = row.true_answer()
+    if answer is not None and BOX in answer:
+        return not answer.replace(BOX, "").strip(AROUND_BOXES)
+    return not row.objects.get("ref")
+
+
+def holds_bare_boxes(path: str | Path) -> bool:
+    """Whether the first rows of a file that have boxes all have bare ones. Raises GroundswiftError where it cannot be read."""
+    rows = [row for _, row in islice(read_jsonl(path, ReferringRow), LOOKED_AT) if isinstance(row, ReferringRow) and row.boxes()]
+    return bool(rows) and all(map(answers_bare, rows))
+
+
+def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred | tuple[str, GroundswiftError]:
+    """The question of a row; or why it cannot be scored, as a reason to count by and an error that says where.
+
+    `resized`: answers are in pixels of the resized image.
+    """
+    size, boxes = row.size_wh, row.boxes()
+    if size is None or min(size) < 1:
+        return "no size_wh", fault(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+    if len(boxes) != 1:
+        reason = "no true box" if not boxes else "several true boxes"
+        return reason, fault(where, f"the answer of the row has {len(boxes)} boxes", "one true box a row")
+    if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
+        what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)})"
+        return "limits of its own", fault(where, what, "rows that leave the limits to the run")
+    if isinstance(row.images, list) and len(row.images) > 1:
+        return "several images", fault(where, f"the row has {len(row.images)} images", "one image a row")
+    box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
+    if row.objects.get("bbox_type") == "norm1" and len(box) == 4:
+        box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()
+    reason = _box_fault(box, size)
+    if reason is not None:
+        return reason, fault(where, f"true box {boxes[0]}: {reason}", "x1, y1, x2, y2 in pixels of the image")
+    return Referred(row.key(), where if row.sample_id is None else f"sample {row.sample_id}", size, box)
+
+
+def _box_fault(box_xyxy_px: list[float], size_wh: tuple[int, int]) -> str | None:
+    xywh = xyxy_to_xywh([box_xyxy_px])[0].tolist() if len(box_xyxy_px) == 4 else box_xyxy_px
+    return annotation_fault(CocoAnnotation(0, 0, xywh), CocoImage(0, "", *size_wh), True)
+
+
+def rows_of(path: str | Path) -> Iterator[tuple[str, ReferringRow | GroundswiftError]]:
+    """(`path:line`, the row or the error for one that is none). Raises GroundswiftError where the file cannot be read."""
+    for number, row in read_jsonl(path, ReferringRow):
+        yield f"{path}:{number}", row

@@ -1,0 +1,177 @@
+"""What `swift infer` wrote: rows of answers, joined to the truth by the image's id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from groundswift.errors import GroundswiftError, fault
+from groundswift.image_resize import limits_of_its_own
+from groundswift.records import read_jsonl
+from groundswift.spaces import space_row
+
+from ..ground_truth import OnError, Truth
+from .to_boxes import AnswerReader, Answers, Rules, Tokens, size_fault
+
+KEEPS_COLUMNS = (
+    'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
+)
+NO_ANSWER = "no answer: the row could not be given to the model"
+HIGHEST_LOGPROB, LOWEST_LOGPROB = 1e-3, -1e6
+
+
+class Token(msgspec.Struct, gc=False):
+    """One generated token and its log-probability."""
+
+    token: str
+    logprob: float
+
+
+class LogProbabilities(msgspec.Struct):
+    """All tokens of an answer, as the OpenAI format nests them."""
+
+    content: list[Token]
+
+
+class Said(msgspec.Struct, gc=False):
+    """One turn, as far as it tells which question was asked."""
+
+    content: Any = None
+
+
+class GeneratedRow(msgspec.Struct):
+    """What a row of a result tells of how its answer ended."""
+
+    response: str | None = None
+    error: Any = None  # why there is no answer, as groundswift's plugin writes it: the image could not be read, the row is too long
+    finish_reason: Any = None
+    is_truncated: Any = None
+    logprobs: msgspec.Raw = msgspec.Raw(b"null")
+
+    def generated(self) -> list[Token]:
+        """The tokens of the answer; [] where the row has none that can be read."""
+        try:
+            found = msgspec.json.decode(self.logprobs, type=LogProbabilities | None)
+        except msgspec.MsgspecError:
+            return []
+        return found.content if found else []
+
+    def was_cut(self) -> bool:
+        """Whether generation stopped at its token limit, where the row says so.
+
+        An answer of blanks shows it by its tokens: they are all blank, so that the last of them ends no turn.
+        """
+        if self.finish_reason == "length" or self.is_truncated is True:
+            return True
+        if self.response is None or self.response.strip():
+            return False
+        tokens = self.generated()
+        return bool(tokens) and not any(token.token.strip() for token in tokens)
+
+
+class ResultRow(GeneratedRow):
+    """One line of a result file; the fields that scoring does not need are skipped unread."""
+
+    messages: list[Said] = []
+    sample_id: int | str | None = None
+    size_wh: tuple[int, int] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+
+class TokenResultRow(ResultRow):
+    """The same with log-probabilities, which are most of a line's text: decoded only where they are used."""
+
+    logprobs: LogProbabilities | None = None
+
+    def generated(self) -> list[Token]:
+        return self.logprobs.content if self.logprobs else []
+
+    def tokens(self) -> Tokens:
+        content = self.generated()
+        return [token.token for token in content], [token.logprob for token in content]
+
+
+def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError = "stop", progress: bool = False) -> Answers:
+    """All answers of a result file. An image may be asked several questions, such as one a class; their answers count together.
+    The first row of an id and question counts: swift appends to a file that exists.
+
+    Raises GroundswiftError at the first row that cannot be used, with its line and what to do; with `on_error` `skip` it is left out
+    and counted. Doubled ids and images without a row are counted either way. `progress` draws a bar on stderr.
+    """
+    from tqdm import tqdm
+
+    reader = AnswerReader(truth, rules)
+    index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    index_of |= {str(image_id): index for image_id, index in index_of.items()}  # a file whose other ids are text has these as text, too
+    seen: set[tuple[int, int | None]] = set()
+    resized = space_row(rules.space_name).side == "resized"
+    rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
+    for number, row in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
+        bad = row_fault(row, f"{path}:{number}", index_of, truth, resized)
+        if bad is not None:
+            reason, error = bad
+            if on_error == "stop":
+                raise GroundswiftError(f"{error}\n{_advice(reader.counts.read)}")
+            reader.counts.rows.add(reason, f"line {number}")
+            continue
+        reader.counts.read += 1
+        index = index_of[row.sample_id]
+        if row.error:
+            reader.counts.rows.add(NO_ANSWER, f"image {row.sample_id}: {row.error}")
+            continue
+        asked = index, hash(str(row.messages[0].content)) if row.messages else None
+        if asked in seen:
+            reader.counts.rows.add("doubled", f"image {row.sample_id} at line {number}")
+            continue
+        seen.add(asked)
+        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_cut())
+    return reader.answers()
+
+
+def row_fault(
+    row: ResultRow | GroundswiftError, where: str, index_of: dict[object, int], truth: Truth, resized: bool = False
+) -> tuple[str, GroundswiftError] | None:
+    """Why a row cannot be scored, as a reason to count by and an error that says where; None where it can.
+
+    `resized`: boxes are in pixels of the resized image.
+    """
+    if isinstance(row, GroundswiftError):
+        return "not a row", row
+    if row.sample_id is None:
+        return "no sample_id", fault(where, "the row has no sample_id", KEEPS_COLUMNS)
+    if row.response is None:
+        return "no response", fault(where, "the row has no response", "the text that the model wrote")
+    index = index_of.get(row.sample_id)
+    if index is None:
+        return "unknown", fault(
+            where, f"sample_id {row.sample_id!r} is no image of the truth", "the file that the rows were converted from"
+        )
+    if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
+        return "other size", fault(where, f"image {row.sample_id} {size_fault(row.size_wh, size_wh)}")
+    if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
+        what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
+        return "limits of its own", fault(where, what, "rows that leave the limits to the run, or --on-error skip")
+    if isinstance(row, TokenResultRow) and not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
+        return "no logprobs", fault(
+            where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
+        )
+    if isinstance(row, TokenResultRow) and (wrong := logprob_fault(row.tokens()[1])) is not None:
+        return "log-probability out of range", fault(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
+    return None
+
+
+def logprob_fault(logprobs: Sequence[float]) -> float | None:
+    """The first value that is no log-probability; None where all are. A little over 0 is a runtime's own rounding."""
+    if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
+        return None
+    return next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)
+
+
+def _advice(whole_rows: int) -> str:
+    return (
+        f"{whole_rows} whole rows stand before it. Run swift infer again for a whole file (with a new --result_path: it appends to an old "
+        "one), or give --on-error skip to score the rest: images without a row then count as missed"
+    )

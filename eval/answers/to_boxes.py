@@ -1,0 +1,233 @@
+"""Answers in text -> boxes in original pixels, one class each, without doubles; and the counts of all that was left out on the way."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.answers import Located, as_cut
+from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.coordinates import resized_wh
+from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.family import family_row
+from groundswift.grammars.registry import GRAMMARS
+from groundswift.image_resize import Limits
+from groundswift.spaces import space_row
+
+from ..ground_truth import Truth
+from .confidence import span_scores
+from .label_matching import LabelIndex, LabelMatch
+from .placement import count_boxes, place_boxes
+from .space_check import BoxSample, Explanation, explain_mismatch
+
+WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
+ScorePolicy = Literal["constant", "logprob"]
+Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the log-probability of each
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How answers are read. The space is the family's unless `space` names another; it is never guessed.
+
+    `limits` bounded the model's input, each None for the family's own; they must be given where boxes are written in pixels of the
+    resized image. `space_declared_by`, `limits_declared_by`: who says so, for the protocol.
+    Raises GroundswiftError for a name that there is not, and where limits miss.
+    """
+
+    family: str
+    space: str | None = None
+    limits: Limits | None = None
+    label_match: LabelMatch = "exact"
+    score: ScorePolicy = "constant"
+    space_declared_by: str = "family"
+    limits_declared_by: str = "the caller"
+
+    def __post_init__(self) -> None:
+        factor = family_row(self.family).resize_factor
+        resized = space_row(self.space_name).side == "resized"
+        if resized and factor is None:
+            raise GroundswiftError(
+                f"how family {self.family} resizes an image is not in the table of families, so the space resized_px cannot be taken "
+                "back to pixels"
+            )
+        if resized and self.limits is None:
+            raise GroundswiftError(
+                f"family {self.family} writes boxes in pixels of the resized image, and how it was resized is not known: no record of the "
+                "run lies beside the result, so give --min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its "
+                f"environment (a limit in tokens is that many times {factor} x {factor} px), or the word `default` for each not set; and "
+                "--first-max-pixels where swift was given its own --max_pixels, which is another, first resize"
+            )
+
+    @property
+    def space_name(self) -> str:
+        """The space of the boxes: the one that was named, or the family's own."""
+        return self.space or family_row(self.family).space
+
+    def fed_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """Size (width, height) in px of what the model was fed, by the limits of the run."""
+        limits = self.limits or Limits()
+        return resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Boxes as columns, in the order of image ids and then of the answer: with equal scores that order decides, as in pycocotools."""
+
+    image_index: NDArray[np.int64]
+    category_index: NDArray[np.int64]
+    boxes_xywh_px: Boxes
+    scores: NDArray[np.float64]
+
+
+@dataclass
+class Counts:
+    """What was met while reading. `rows` left out and boxes `dropped` or `changed` go by reason; so do the oddities of the texts."""
+
+    read: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    rows: Tally = field(default_factory=Tally)
+    dropped: Tally = field(default_factory=Tally)
+    changed: Tally = field(default_factory=Tally)
+    unknown_labels: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All that was read: boxes, and for each image of the truth its status (`missing` where there is no answer) and text.
+
+    `mismatch`: another space than the declared one, where that would explain why boxes of the right class fit nothing.
+    """
+
+    predictions: Predictions
+    statuses: list[str]
+    texts: list[str]
+    counts: Counts
+    labels: LabelIndex
+    mismatch: Explanation | None = None
+
+
+class AnswerReader:
+    """Takes in the answers, one or several an image, and turns all their boxes into predictions at the end, at once."""
+
+    def __init__(self, truth: Truth, rules: Rules) -> None:
+        self.truth, self.rules, self.counts = truth, rules, Counts()
+        self.labels = LabelIndex(truth.category_names, rules.label_match)
+        self.statuses = ["missing"] * len(truth.image_ids)
+        self.texts = [""] * len(truth.image_ids)
+        self._parse = GRAMMARS[family_row(rules.family).grammar].parse
+        self._limit = space_row(rules.space_name).largest
+        self._image_index, self._category_index = array("q"), array("q")
+        self._boxes, self._scores = array("d"), array("d")
+
+    def add(self, image_index: int, text: str, tokens: Tokens | None = None, cut: bool = False) -> None:
+        """Parse an answer to one image; of several the worst status stands. `tokens` are used where the rules score by log-probability.
+
+        `cut`: generation is known to have stopped at its token limit.
+        """
+        answer = self._parse(text, self._limit)
+        if cut:
+            answer = as_cut(answer)
+        if self.statuses[image_index] == "missing":
+            self.statuses[image_index], self.texts[image_index] = answer.status, text
+        else:
+            self.statuses[image_index] = max(self.statuses[image_index], answer.status, key=WORSE.index)
+            self.texts[image_index] += f"\n{text}"
+        if answer.reasons:
+            self.counts.reasons.update(answer.reasons)
+        category_of, boxes, kept = self.labels.index, self._boxes, []
+        for located in answer.objects:
+            category = category_of.get(located.label)
+            if category is None or located.box is None:
+                category = self._unusual(located, image_index)
+                if category is None:
+                    continue
+            boxes.extend(located.box)
+            self._category_index.append(category)
+            kept.append(located)
+        self._image_index.extend([image_index] * len(kept))
+        if tokens is not None and self.rules.score == "logprob":
+            scores, aligned = span_scores(*tokens, text, [located.span or (0, len(text)) for located in kept])
+            self._scores.extend(scores)
+            if not aligned:
+                self.counts.changed.add("answers scored as a whole: tokens and text differ", self._image(image_index))
+        else:
+            self._scores.extend([1.0] * len(kept))
+
+    def _unusual(self, located: Located, image_index: int) -> int | None:
+        """The class of a box whose label is not literally one; None, counted, for what cannot be a prediction."""
+        if located.box is None:
+            self.counts.dropped.add("points", self._image(image_index))
+        elif not located.label:
+            self.counts.dropped.add("boxes without a label", self._image(image_index))
+        else:
+            category = self.labels.find(located.label)
+            if category is not None:
+                return category
+            self.counts.unknown_labels[located.label] += 1
+            self.counts.dropped.add("boxes with an unknown label", repr(located.label))
+        return None
+
+    def _image(self, image_index: int) -> str:
+        return f"image {self.truth.image_ids[image_index]}"
+
+    def answers(self) -> Answers:
+        """Place, clip, drop and order all boxes that were taken in."""
+        self.counts.statuses = Counter(self.statuses)
+        images = np.array(self._image_index, dtype=np.int64)
+        written = as_boxes(np.array(self._boxes).reshape(-1, 4))
+        placed = place_boxes(written, images, self.truth.sizes_wh, self.rules, self._image)
+        boxes, has_area = placed.boxes_xyxy_px, placed.has_area
+        categories = np.array(self._category_index, dtype=np.int64)
+        count_boxes(self.counts.changed, "boxes cut at the border of their image", images, placed.cut, self._image)
+        count_boxes(self.counts.dropped, "boxes without area in their image", images, ~has_area, self._image)
+        doubled = has_area & exact_repeats((images, categories), boxes)
+        count_boxes(self.counts.dropped, "exact duplicates", images, doubled, self._image)
+        kept = np.flatnonzero(has_area & ~doubled)
+        kept = kept[np.argsort(images[kept], kind="stable")]
+        scores = np.array(self._scores)[kept]
+        predictions = Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores)
+        mismatch = explained_by_space(BoxSample(written, placed.uncut_xyxy_px, self.truth.sizes_wh[images], images), categories, self.truth)
+        return Answers(predictions, self.statuses, self.texts, self.counts, self.labels, mismatch)
+
+
+def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], truth: Truth) -> Explanation | None:
+    """`explain_mismatch` of boxes whose groups are images, within the classes; crowds are not compared."""
+    classes, objects = max(len(truth.category_ids), 1), ~truth.is_crowd
+    groups = found.groups * classes + category_index
+    true_groups = truth.image_index * classes + truth.category_index
+    return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px)[objects], true_groups[objects])
+
+
+def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]], truth: Truth, rules: Rules) -> Answers:
+    """Answers at hand, as (image id, size_wh, text), one an image and in any order.
+
+    Raises GroundswiftError for an id that the truth does not have, one that comes twice, or a size that contradicts it.
+    """
+    reader = AnswerReader(truth, rules)
+    index_of = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    for image_id, size_wh, text in answers:
+        index = index_of.get(image_id)
+        if index is None:
+            raise fault(f"image {image_id!r}", "is not in the truth")
+        if reader.statuses[index] != "missing":
+            raise fault(f"image {image_id!r}", "has two answers", "one")
+        if tuple(size_wh) != tuple(truth.sizes_wh[index].tolist()):
+            raise fault(f"image {image_id!r}", size_fault(size_wh, truth.sizes_wh[index].tolist()))
+        reader.counts.read += 1
+        reader.add(index, text)
+    return reader.answers()
+
+
+def size_fault(size_wh: Sequence[int], truth_wh: Sequence[int]) -> str:
+    """The message for an image whose size is not the truth's."""
+    return (
+        f"is {size_wh[0]}x{size_wh[1]} px in the result and {truth_wh[0]}x{truth_wh[1]} in the truth; "
+        "is this the truth of another file, or of pictures with their EXIF orientation not applied?"
+    )

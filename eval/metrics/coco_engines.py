@@ -1,0 +1,159 @@
+"""COCO matching and accumulation by a library: hotcoco, or pycocotools as the reference. Both give the same two arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.errors import GroundswiftError
+
+from ..answers.to_boxes import Predictions
+from ..counted_predictions import default_limit
+from ..ground_truth import Truth
+from .engine_memory import check_memory, needed_bytes
+
+Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]  # precision and recall, as in `Accumulated`
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+AREA_RANGES = ("all", "small", "medium", "large")  # borders at 32 x 32 and 96 x 96 px
+WITH_LVIS_RULES = {"hotcoco"}
+AR_LIMITS = (1, 10, 100)  # of AR1, AR10 and AR100
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """T thresholds, 101 recalls, K classes in the truth's order, A area ranges, M detection limits; -1 where there is nothing to find.
+
+    `limits` are the M limits, upwards; `max_detections` is the one of them that AP, and AR by area, are computed at.
+    """
+
+    precision: NDArray[np.float64]  # (T, 101, K, A, M)
+    recall: NDArray[np.float64]  # (T, K, A, M)
+    limits: tuple[int, ...]
+    max_detections: int
+
+
+def check_engine(engine: str) -> None:
+    """Raises GroundswiftError for an engine that there is not or that is not installed."""
+    if engine not in ENGINES:
+        raise GroundswiftError(f"unknown engine {engine!r}; expected one of {', '.join(ENGINES)}")
+    if find_spec(engine) is None:
+        raise GroundswiftError(f"engine {engine} is not installed; expected it from: pip install 'groundswift[reference]'")
+
+
+def detection_limits(max_detections: int, federated: bool = False) -> tuple[int, ...]:
+    """The limits that numbers are computed at: those of AR1, AR10 and AR100, and the one of AP; LVIS has but one."""
+    return (max_detections,) if federated else tuple(sorted({*AR_LIMITS, max_detections}))
+
+
+def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Accumulated:
+    """Match and accumulate, by the rules of LVIS where the truth is federated.
+
+    Raises GroundswiftError for an engine that is unknown, not installed or without these rules, and where memory does not suffice.
+    """
+    check_engine(engine)
+    federated, most = truth.federated is not None, max_detections or default_limit(truth)
+    if federated and engine not in WITH_LVIS_RULES:
+        raise GroundswiftError(f"engine {engine} does not have the rules of LVIS, and the truth is federated; expected --engine hotcoco")
+    limits = detection_limits(most, federated)
+    shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
+    if not truth.category_ids or not truth.image_ids:
+        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, most)
+    check_memory(needed_bytes(truth, predictions, engine, math.prod(shape)), truth, predictions)
+    return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, most)
+
+
+def engine_version(engine: str) -> str:
+    """The installed version of an engine."""
+    return version(engine)
+
+
+def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
+    """Ids are places from 1 on: an id of 0 would read as `not matched`, and one over 2**53 would not survive a float array."""
+    from hotcoco import COCO, COCOeval
+
+    found = COCO.from_arrays(
+        _images(truth),
+        _categories(truth),
+        truth.image_index + 1,
+        truth.category_index + 1,
+        truth.boxes_xywh_px,
+        area=truth.areas_px2,
+        iscrowd=truth.is_crowd,
+    )
+    columns = (predictions.image_index + 1, predictions.boxes_xywh_px, predictions.scores, predictions.category_index + 1)
+    results = found.load_res(np.column_stack(columns))
+    if truth.federated is None:
+        evaluation = COCOeval(found, results, "bbox")
+        evaluation.params.max_dets = list(limits)
+    else:
+        evaluation = COCOeval(found, results.cap_detections_per_image(limits[-1]), "bbox", lvis_style=True)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    arrays = evaluation.eval
+    return arrays["precision"], arrays["recall"]
+
+
+def _images(truth: Truth) -> list[dict]:
+    """Images as dicts, numbered from 1, with what LVIS says of classes in them."""
+    if truth.federated is None:
+        return [{"id": number} for number in range(1, len(truth.image_ids) + 1)]
+    lists = zip(truth.federated.negative, truth.federated.not_exhaustive, strict=True)
+    return [
+        {"id": number, "neg_category_ids": [n + 1 for n in negative], "not_exhaustive_category_ids": [n + 1 for n in partly]}
+        for number, (negative, partly) in enumerate(lists, 1)
+    ]
+
+
+def _categories(truth: Truth) -> list[dict]:
+    """Classes as dicts, numbered from 1, with their frequency where LVIS states it."""
+    frequencies = truth.federated.frequencies if truth.federated is not None else [""] * len(truth.category_ids)
+    return [
+        {"id": number, "name": str(number)} | ({"frequency": frequency} if frequency else {})
+        for number, frequency in enumerate(frequencies, 1)
+    ]
+
+
+def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
+    """The same data as dicts. `loadRes` fails on no results at all, so the results' index is made as it makes it."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def indexed(annotations: list[dict]) -> COCO:
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": number} for number in range(1, len(truth.image_ids) + 1)],
+            "categories": [{"id": number} for number in range(1, len(truth.category_ids) + 1)],
+            "annotations": annotations,
+        }
+        coco.createIndex()
+        return coco
+
+    truths = zip(truth.image_index, truth.category_index, truth.boxes_xywh_px, truth.areas_px2, truth.is_crowd, strict=True)
+    results = zip(predictions.image_index, predictions.category_index, predictions.boxes_xywh_px, predictions.scores, strict=True)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress where our results go
+        evaluation = COCOeval(
+            indexed([_annotation(k, i, c, box, area=area, iscrowd=int(crowd)) for k, (i, c, box, area, crowd) in enumerate(truths, 1)]),
+            indexed(
+                [_annotation(k, i, c, box, area=box[2] * box[3], iscrowd=0, score=score) for k, (i, c, box, score) in enumerate(results, 1)]
+            ),
+            "bbox",
+        )
+        evaluation.params.maxDets = list(limits)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation.eval["precision"], evaluation.eval["recall"]
+
+
+def _annotation(number: int, image_index: int, category_index: int, box_xywh: NDArray[np.float64], **more: object) -> dict:
+    return {"id": number, "image_id": int(image_index) + 1, "category_id": int(category_index) + 1, "bbox": box_xywh.tolist(), **more}
+
+
+ENGINES: dict[str, Callable[[Truth, Predictions, tuple[int, ...]], Arrays]] = {"hotcoco": _with_hotcoco, "pycocotools": _with_pycocotools}

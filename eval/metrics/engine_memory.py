@@ -1,0 +1,83 @@
+"""What an engine will need of the machine's memory, so that a truth too large for it is refused instead of ending the process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from groundswift.errors import GroundswiftError
+
+from ..answers.to_boxes import Predictions
+from ..ground_truth import Truth
+
+NUMBER = 8  # bytes
+TIMES_THE_ARRAYS = {"hotcoco": 4, "pycocotools": 2}  # measured with 1,000 to 4,000 classes: 384 and 200 KB a class at 3 limits
+PER_PAIR = 2 * NUMBER  # measured with 4,000 to 8,000 boxes of one class in one image, all predictions counting
+PER_CELL = 600  # pycocotools keeps a record for each class, image and area range
+MEMINFO, CGROUPS = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+CGROUP_FILES = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+
+
+def needed_bytes(truth: Truth, predictions: Predictions, engine: str, array_numbers: int) -> int:
+    """About how much memory an engine allocates; `array_numbers` are those of the precision array that it returns."""
+    classes, images = max(len(truth.category_ids), 1), len(truth.image_ids)
+    pairs = pair_count(truth.image_index * classes + truth.category_index, predictions.image_index * classes + predictions.category_index)
+    cells = PER_CELL * classes * images if engine == "pycocotools" else 0
+    return TIMES_THE_ARRAYS[engine] * array_numbers * NUMBER + PER_PAIR * pairs + cells
+
+
+def pair_count(groups: np.ndarray, others: np.ndarray) -> int:
+    """How many pairs of members of one group there are between two lists of groups."""
+    (names, counts), (other_names, other_counts) = (np.unique(each, return_counts=True) for each in (groups, others))
+    _, first, second = np.intersect1d(names, other_names, assume_unique=True, return_indices=True)
+    return int((counts[first] * other_counts[second]).sum())
+
+
+def available_bytes() -> int | None:
+    """What this process may still allocate: free memory of the machine, its control group and its own limit; None where unknown."""
+    known = [amount for amount in (_of_machine(), _of_cgroup(), _of_limit()) if amount is not None]
+    return min(known) if known else None
+
+
+def check_memory(needed: int, truth: Truth, predictions: Predictions) -> None:
+    """Raises GroundswiftError where an evaluation needs more memory than there is."""
+    available = available_bytes()
+    if available is not None and needed > available:
+        raise GroundswiftError(
+            f"scoring {len(predictions.scores)} predictions of {len(truth.category_ids)} classes in {len(truth.image_ids)} images against "
+            f"{len(truth.is_crowd)} boxes needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free; expected a "
+            "truth of fewer classes (those without a box need memory, too), fewer boxes of one class in one image, or a larger machine"
+        )
+
+
+def _of_machine() -> int | None:
+    try:
+        for line in MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
+def _of_cgroup() -> int | None:
+    for limit, used in CGROUP_FILES:
+        try:
+            return int((CGROUPS / limit).read_text()) - int((CGROUPS / used).read_text())
+        except (OSError, ValueError):  # no such group, or the word max
+            continue
+    return None
+
+
+def _of_limit() -> int | None:
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        return limit - int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError, ValueError):
+        return None

@@ -1,0 +1,71 @@
+"""The fast path: a well-formed answer, read by one compiled expression a box."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..answers import Answer, Located
+from .numbers import Numbers
+
+WORDS = r"\w[\w-]*(?: [\w-]+)*"  # labels that no reader would change
+
+
+@dataclass(frozen=True)
+class Plain:
+    """`item`: one box with its label (group 1) and what parts it from others; the items follow each other without a gap.
+
+    `groups`: the groups of label, x1, y1, x2, y2; a label that took no part means that of the box before. `number`: int or float.
+    `decode`: what turns the numbers into x1, y1, x2, y2 where they are not that.
+    """
+
+    item: re.Pattern[str]
+    groups: tuple[int, ...]
+    number: Callable[[str], float] = int
+    decode: Callable[[Sequence[float]], Sequence[float] | None] | None = None
+
+    def read(self, text: str, limit: float | None) -> Answer | None:
+        """A well-formed answer; None for any other, or where something about it is odd."""
+        objects, position, match, groups, number = [], 0, self.item.match, self.groups, self.number
+        decode, largest = self.decode, float("inf") if limit is None else limit
+        last, size = "", len(text)
+        while found := match(text, position):
+            if decode is None:
+                label, x1, y1, x2, y2 = found.group(*groups)
+                x1, y1, x2, y2 = number(x1), number(y1), number(x2), number(y2)
+            else:
+                label, *digits = found.group(*groups)
+                x1, y1, x2, y2 = decode(tuple(map(number, digits)))
+            if not (x1 <= x2 <= largest and y1 <= y2 <= largest):
+                return None
+            if label is None:
+                label = last
+            else:
+                last = label
+            objects.append(Located(label, (x1, y1, x2, y2), None, found.span(1)))
+            position = found.end()
+        return Answer(objects, "ok", []) if objects and position == size else None
+
+
+def label_first(label: str, opening: str, numbers: Numbers, closing: str, after: str = "") -> Plain:
+    """The reader of a label (a pattern with one group), then its boxes between two marks; `after`: a pattern of what ends them."""
+    opening, closing = re.escape(opening + numbers.opening), re.escape(numbers.closing + closing)
+    box, order = numbers.plain()
+    item = f"({label}{opening}{box}{closing}){after}"
+    if numbers.joint is not None:
+        joint = re.escape(numbers.joint)
+        item = rf"((?:{label}{opening}|(?<={joint})){box}(?:{closing}|(?={joint})))(?:(?<={closing}){after}|{joint}(?!\Z))"
+    return _plain(item, numbers, (2, *(3 + place for place in order)))
+
+
+def label_last(numbers: Numbers, joint: str) -> Plain:
+    """The reader of a box, then a blank and its label, then `joint`."""
+    box, order = numbers.plain()
+    groups = (3 + len(order) - 1, *(2 + place for place in order))
+    return _plain(rf"({box} ({WORDS}))(?:{re.escape(joint)}|\Z)", numbers, groups)
+
+
+def _plain(item: str, numbers: Numbers, groups: tuple[int, ...]) -> Plain:
+    number = int if numbers.whole else float
+    return Plain(re.compile(item), groups, number, numbers.decode if len(groups) != 5 else None)

@@ -1,0 +1,178 @@
+"""Boxes as a fenced JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": "dog"}`; points as `point_2d`. Other families, other keys.
+
+A thing under the key of another family (`box_2d` in an answer of Qwen, `bbox_2d` in one of Gemini) is not read, with the reason
+`other_key`: its axes have another order, or nobody knows. Source: QwenLM/Qwen3-VL#676, Qwen3-VL cookbook; supervision parser (Gemini).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated
+
+import msgspec
+
+from ..answers import Answer, Located, Status
+from ..errors import GroundswiftError
+from .base import THINKING, still_thinking, without_thinking, write_number
+from .json_objects import JsonKeys
+from .json_tolerant import place_in_text, read_json
+from .tokens import TokenGrammar
+
+LARGEST = 999_999_999
+FENCE, FENCE_END = ("", "```json", "```"), ("", "```")
+
+
+@lru_cache
+def plain_rows(keys: JsonKeys, limit: float | None) -> tuple[msgspec.json.Decoder, msgspec.json.Decoder]:
+    """Decoders of a list of objects that have a box of whole numbers in the range and a label; or a box or a point, and perhaps a label."""
+    number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST if limit is None else int(limit))]
+    box = (tuple[number, number, number, number] | msgspec.UnsetType, msgspec.field(name=keys.box, default=msgspec.UNSET))
+    point = (tuple[number, number] | msgspec.UnsetType, msgspec.field(name=keys.point, default=msgspec.UNSET))
+    labelled = [("box", tuple[number, number, number, number], msgspec.field(name=keys.box)), ("label", str)]
+    any_of_them = [("box", *box), ("point", *point), ("label", str, "")]
+    rows = (msgspec.defstruct("PlainRow", fields, forbid_unknown_fields=True, gc=False) for fields in (labelled, any_of_them))
+    first, second = (msgspec.json.Decoder(list[row]) for row in rows)
+    return first, second
+
+
+def flat_objects(text: str, count: int) -> tuple[int, int, list[str]] | None:
+    """Where the `count` objects of a well-formed list stand: start of the first, characters between any two, and what is in their braces.
+
+    None where a label holds a closing brace, or not all have the same between them.
+    """
+    start = text.find("{")
+    if count == 1:
+        return start, 0, [text[start + 1 : text.rfind("}")]]
+    between = text[text.find("}") + 1 : text.find("{", start + 1)]
+    contents = text[start + 1 : text.rfind("}")].split("}" + between + "{")
+    return (start, len(between), contents) if len(contents) == count == text.count("}") else None
+
+
+def is_prose(around: str) -> bool:
+    """Whether what is around a list has no brackets, and so nothing that could be read."""
+    return not any(bracket in around for bracket in "{}[]")
+
+
+def names_in(rows: Sequence[msgspec.Struct]) -> int:
+    """How many keys rows of one box or point each have."""
+    return 2 * len(rows) - [row.label for row in rows].count("")
+
+
+def colons_in(rows: Sequence[msgspec.Struct]) -> int:
+    """How many colons the labels of rows have."""
+    return "".join([row.label for row in rows]).count(":")
+
+
+class JsonGrammar:
+    """The grammar, by its keys; `inline` writes and reads boxes that stand in a sentence, where the family has marks for them."""
+
+    whole_answer = True
+
+    def __init__(self, keys: JsonKeys, inline: TokenGrammar | None = None) -> None:
+        self.keys = keys
+        self.inline = inline
+
+    def check_label(self, label: str) -> None:
+        """Raises GroundswiftError where a reader would take a piece of the label for a mark."""
+        if self.inline:
+            self.inline.check_label(label)
+        elif any(mark in label for mark in THINKING):
+            raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({', '.join(THINKING)})")
+
+    def write_label(self, label: str) -> str:
+        """A label in a sentence; without marks as it is."""
+        self.check_label(label)
+        return self.inline.write_label(label) if self.inline else label
+
+    def write_box(self, coordinates: Sequence[float]) -> str:
+        """A box or point in a sentence; without marks the bare list, in the family's order."""
+        return self.inline.write_box(coordinates) if self.inline else self._list(coordinates)
+
+    def _list(self, coordinates: Sequence[float]) -> str:
+        return f"[{', '.join(map(write_number, self.keys.swapped(coordinates)))}]"
+
+    def format(self, objects: Sequence[Located]) -> str:
+        rows = []
+        for located in objects:
+            key, numbers = (self.keys.box, located.box) if located.box is not None else (self.keys.point, located.point or ())
+            fields = f'"{key}": {self._list(numbers)}'
+            if located.label:
+                self.check_label(located.label)
+                fields += f', "label": {json.dumps(located.label, ensure_ascii=False)}'
+            rows.append("\t{" + fields + "}")
+        return "```json\n[\n" + ",\n".join(rows) + "\n]\n```"
+
+    def parse(self, text: str, limit: float | None) -> Answer:
+        plain = self._parse_plain(text, limit)
+        if plain is not None:
+            return plain
+        said = without_thinking(text)
+        if said is None:
+            return still_thinking()
+        answer = (self._parse_plain(said, limit) if said is not text else None) or read_json(said, self.keys, limit)
+        if self.inline is None or "<" not in said or not any(mark in said for mark in (self.inline.box_open, *self.inline.like)):
+            return answer
+        marked = self.inline.parse(said, limit)
+        if not marked.objects:
+            return answer
+        if answer.reasons == ["no_box"]:
+            return marked
+        objects = sorted(answer.objects + marked.objects, key=place_in_text)
+        status: Status = "truncated" if "truncated" in (answer.status, marked.status) else "ok"
+        more = [reason for reason in marked.reasons if reason != "literal_placeholder"]  # counted already
+        return Answer(objects, status, [*answer.reasons, *more, "mixed_grammars"])
+
+    def _parse_plain(self, text: str, limit: float | None) -> Answer | None:
+        """A well-formed answer, decoded in C; None for any other, and where braces or gaps tell no spans."""
+        start, end = text.find("["), text.rfind("]") + 1
+        before, written, behind = text[:start], text[start:end], text[end:]
+        if (before.strip() not in FENCE or behind.strip() not in FENCE_END) and ("<" in text or not is_prose(before + behind)):
+            return None
+        labelled, any_of_them = plain_rows(self.keys, limit)
+        try:
+            rows = labelled.decode(written)
+        except (msgspec.DecodeError, UnicodeError):
+            return self._parse_unlabelled(text, written, any_of_them)
+        flat = flat_objects(text, len(rows))
+        colons = written.count(":")  # more than labels and keys have: a key twice in an object, of which the decoder keeps the last
+        if flat is None or (colons != 2 * len(rows) and ("\\" in written or colons != 2 * len(rows) + colons_in(rows))):
+            return None
+        start, between, contents = flat
+        objects, y_first, located = [], self.keys.y_first, Located
+        add = objects.append
+        for row, content in zip(rows, contents):  # noqa: B905 (as many; to ask takes time here)
+            end = start + len(content) + 2
+            x1, y1, x2, y2 = box = row.box
+            if x2 < x1 or y2 < y1:
+                return None
+            add(located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
+            start = end + between
+        return Answer(objects, "ok", [])
+
+    def _parse_unlabelled(self, text: str, written: str, decoder: msgspec.json.Decoder) -> Answer | None:
+        """`_parse_plain` where an object has a point or no label; `written` is the list in the text."""
+        try:
+            rows = decoder.decode(written)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+        flat = flat_objects(text, len(rows))
+        colons = written.count(":")
+        if flat is None or (colons != len(rows) and ("\\" in written or colons != names_in(rows) + colons_in(rows))):
+            return None
+        start, between, contents = flat
+        objects, y_first, unset = [], self.keys.y_first, msgspec.UNSET
+        for row, content in zip(rows, contents):  # noqa: B905 (as many)
+            end = start + len(content) + 2
+            if (box := row.box) is not unset:
+                x1, y1, x2, y2 = box
+                if x2 < x1 or y2 < y1:
+                    return None
+                objects.append(Located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
+            elif row.point is not unset:
+                objects.append(Located(row.label, None, row.point[::-1] if y_first else row.point, (start, end)))
+            else:
+                return None
+            start = end + between
+        return Answer(objects, "ok", [])

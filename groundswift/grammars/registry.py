@@ -1,0 +1,145 @@
+"""Box text: which grammar each family speaks, and the two public verbs, `parse` and `format_answer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+from ..answers import Answer, Located, as_cut
+from ..errors import GroundswiftError
+from ..family import family_row
+from ..spaces import space_row
+from .json_boxes import JsonGrammar
+from .json_objects import JsonKeys
+from .lines import BRACKETS, GLM_BOX, POLYGON_RUNS, RUNS, LabelLastGrammar, LineGrammar
+from .numbers import (
+    Numbers,
+    Runs,
+    from_indices,
+    in_runs,
+    listed,
+    quadrangle_in,
+    to_indices,
+    tokenised,
+    tokens_in,
+    write_decimals,
+    write_padded,
+    write_token,
+    y_first,
+)
+from .tags import TagGrammar
+from .tokens import ANY_LIST, TokenGrammar
+
+
+class Grammar(Protocol):
+    """Formatting and parsing of one way to write boxes. `whole_answer`: boxes make up the answer instead of standing in a sentence."""
+
+    whole_answer: bool
+
+    def write_label(self, label: str) -> str: ...
+    def write_box(self, coordinates: Sequence[float]) -> str: ...
+    def format(self, objects: Sequence[Located]) -> str: ...
+    def parse(self, text: str, limit: float | None) -> Answer: ...
+
+
+QWEN2_MARKS = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+QWEN2_TOKENS = TokenGrammar(*QWEN2_MARKS, quads=("<|quad_start|>", "<|quad_end|>"))
+LISTS = listed("()<>", r";\[\]")
+NESTED = {"items": LISTS, "longer": quadrangle_in, "nested": True}
+SPACED = {"box": "[{0}, {1}, {2}, {3}]", "point": "[{0}, {1}]", **NESTED}
+TIGHT = {"box": "{0},{1},{2},{3}", "point": "{0},{1}", **NESTED, "joint": ";"}
+DOUBLE = {"opening": "[", "closing": "]"}
+REX_TOKENS = {
+    "box": "<{0}><{1}><{2}><{3}>",
+    "point": "<{0}><{1}>",
+    "items": tokenised("", r"[,;]|\Z", r"[^,;\s][^,;]*"),
+    "joint": ", ",
+    "write_number": partial(write_token, largest=999),
+    "longer": tokens_in,
+}
+PATCHES = {
+    "box": "<patch_index_{0}><patch_index_{1}>",
+    "point": None,
+    "items": tokenised("patch_index_", r"</|\Z", r"<patch_index_[^<]*(?:<patch_index_[^<]*)*"),
+    "joint": "</delimiter_of_multi_objects/>",
+    "encode": to_indices,
+    "decode": from_indices,
+}
+GLM_LISTS = {
+    "box": "[{0},{1},{2},{3}]",
+    "point": "[{0},{1}]",
+    "items": listed("", r";\[\]()<>"),
+    "opening": "<|begin_of_box|>[",
+    "closing": "]<|end_of_box|>",
+    "joint": ",",
+    "joint_points": False,  # two pairs in a list are the corners of a box
+    "longer": quadrangle_in,
+    "nested": True,
+}
+FLORENCE_TOKENS = {
+    "box": "<loc_{0}><loc_{1}><loc_{2}><loc_{3}>",
+    "point": "<loc_{0}><loc_{1}>",
+    "items": in_runs("loc_"),
+    "joint": "",
+    "joint_points": False,
+    "write_number": partial(write_token, largest=999),
+}
+PALIGEMMA_TOKENS = {
+    "box": "<loc{1}><loc{0}><loc{3}><loc{2}>",
+    "point": None,
+    "items": in_runs("loc"),
+    "write_number": partial(write_token, largest=1023, digits=4),
+    "decode": y_first,
+}
+
+GRAMMARS: dict[str, Grammar] = {
+    "qwen_ref_box": TokenGrammar("<ref>", "</ref>", "<box>", "</box>", quads=("<quad>", "</quad>")),
+    "qwen2_tokens": QWEN2_TOKENS,
+    "json_bbox_2d": JsonGrammar(JsonKeys("bbox_2d", "point_2d"), inline=QWEN2_TOKENS),
+    "json_box_2d": JsonGrammar(JsonKeys("box_2d", "point", y_first=True)),
+    "internvl_ref_box": TokenGrammar("<ref>", "</ref>", "<box>", "</box>", Numbers(**SPACED, **DOUBLE)),
+    "deepseek_ref_det": TokenGrammar(
+        "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", Numbers(**SPACED, **DOUBLE, joint=", ", joint_points=False)
+    ),
+    "minicpm_ref_box": TokenGrammar(
+        "<ref>", "</ref>", "<box>", "</box>", Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST, longer=quadrangle_in)
+    ),
+    "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, Numbers(**REX_TOKENS)),
+    "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", Numbers(**PATCHES), blank_labels=False),
+    "glm_box": LineGrammar(Numbers(**GLM_LISTS), GLM_BOX),
+    "cogvlm_brackets": LineGrammar(Numbers(**TIGHT, opening="[[", closing="]]", write_number=partial(write_padded, digits=3)), BRACKETS),
+    "shikra_brackets": LineGrammar(Numbers(**TIGHT, **DOUBLE, write_number=partial(write_decimals, digits=3), whole=False), BRACKETS),
+    "llava_brackets": LineGrammar(Numbers(**SPACED, write_number=partial(write_decimals, digits=2), whole=False), BRACKETS),
+    "ferret_brackets": LineGrammar(Numbers(**SPACED), BRACKETS, gap=" "),
+    "swift_brackets": LineGrammar(Numbers("[({0},{1}),({2},{3})]", "[({0},{1})]", **NESTED), BRACKETS),
+    "florence_loc": LineGrammar(Runs(**FLORENCE_TOKENS), POLYGON_RUNS, joint=""),
+    "paligemma_loc": LabelLastGrammar(Numbers(**PALIGEMMA_TOKENS), RUNS, gap=" ", joint=" ; "),
+    "molmo_points": TagGrammar(),
+}
+
+
+def parse(text: str, family: str = "qwen2_vl", cut: bool = False) -> Answer:
+    """Read a model's answer. Never raises on any text, keeps what stands before a fault, and takes time linear in its length.
+
+    `cut`: whether generation stopped at its token limit (`finish_reason` "length"), which a text of blanks alone does not show.
+    Boxes come in the family's own space with ordered corners; what a model thinks up to `</think>` is no part of its answer.
+    Raises GroundswiftError for an unknown family.
+    """
+    row = family_row(family)
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text, and no label to write anywhere
+    answer = GRAMMARS[row.grammar].parse(text, space_row(row.space).largest)
+    return as_cut(answer) if cut else answer
+
+
+def format_answer(objects: Sequence[Located], family: str = "qwen2_vl") -> str:
+    """Write things located, in the family's own space, as the family writes them; nothing located -> its empty answer.
+
+    Raises GroundswiftError where a label cannot be written in the grammar, a coordinate is not finite, or box and point are both absent.
+    """
+    row = family_row(family)
+    for located in objects:
+        if located.box is None and located.point is None:
+            raise GroundswiftError(f"{located.label!r} has neither box nor point; expected one of them")
+    return GRAMMARS[row.grammar].format(objects) if objects else row.empty_answer

@@ -1,0 +1,125 @@
+"""Points as tags: `<point x="43.0" y="58.0" alt="cat">cat</point>`, several of one label as `<points x1=".." y1=".." ...>`.
+
+Molmo 2 writes `<points coords="1 1 073 160 2 455 300">cat</points>`: the image, then the number, x and y of each point, in thousandths of
+a side; what it has for further images comes behind a semicolon. There are no boxes. Source: model cards of Molmo and Molmo 2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from html import escape, unescape
+
+from ..answers import Answer, Located
+from ..errors import GroundswiftError
+from .base import NUMBER, THINKING, Reading, as_number, still_thinking, without_thinking
+from .numbers import write_decimals
+
+TAG = re.compile(r"<(?:points?|tracks)\b([^<>]*)(?:>([^<]*)(</(?:points?|tracks)>)?)?|</(?:points?|tracks)>")
+ATTRIBUTE = re.compile(r'\b(alt|coords|[xy][0-9]*)\s*=\s*"([^"]*)"')
+OPEN_COORDS = re.compile(r'\bcoords\s*=\s*"([^"]*)\Z')
+HALF_TAG = re.compile(r"</?[pointsrack]{0,6}\Z")
+HALF = 9  # characters: as long as half a tag can be
+THOUSAND = 1000  # what Molmo 2 divides a side into
+THIS_IMAGE = "1"  # how Molmo 2 numbers the only image
+NO_POINTS = ("there are none", "this isn't in the image")  # Molmo and Molmo 2
+WHOLE_NUMBER = re.compile(rf"\s*({NUMBER})\s*")
+percent = partial(write_decimals, digits=1)
+
+
+class TagGrammar:
+    """The grammar of Molmo."""
+
+    whole_answer = True
+
+    def check_label(self, label: str) -> None:
+        found = next((mark for mark in THINKING if mark in label), None)
+        if found and escaped(label) == label:
+            raise GroundswiftError(f"label {label!r} holds {found}")
+
+    def write_label(self, label: str) -> str:
+        return escaped(label)
+
+    def write_box(self, coordinates: Sequence[float]) -> str:
+        """x, y -> a tag without a label. Raises GroundswiftError for a box."""
+        return self._write("", [coordinates])
+
+    def _write(self, label: str, points: Sequence[Sequence[float]]) -> str:
+        for point in points:
+            if len(point) != 2:
+                raise GroundswiftError(f"box {tuple(point)} of {label!r} cannot be written: the family has points only; expected x, y")
+        numbers = [""] if len(points) == 1 else range(1, len(points) + 1)
+        at = " ".join(f'x{number}="{percent(x)}" y{number}="{percent(y)}"' for number, (x, y) in zip(numbers, points, strict=True))
+        tag = "point" if len(points) == 1 else "points"
+        return f'<{tag} {at} alt="{escaped(label)}">{escaped(label)}</{tag}>'
+
+    def format(self, objects: Sequence[Located]) -> str:
+        written, together = [], []
+        for index, located in enumerate(objects):
+            together.append(located.box or located.point or ())
+            if index + 1 == len(objects) or objects[index + 1].label != located.label:
+                written.append(self._write(located.label, together))
+                together = []
+        return "\n".join(written)
+
+    def parse(self, text: str, limit: float | None) -> Answer:
+        said = without_thinking(text)
+        if said is None:
+            return still_thinking()
+        reading = Reading(limit)
+        reading.absent = said.strip().rstrip(".").casefold() in NO_POINTS
+        half = HALF_TAG.search(said, max(0, len(said) - HALF))
+        reading.cut = half is not None
+        whole = len(said[: half.start() if half else len(said)].rstrip())
+        for found in TAG.finditer(said):
+            self._read(found, reading, at_end=found.end() >= whole)
+        return reading.answer(said)
+
+    def _read(self, found: re.Match[str], reading: Reading, at_end: bool) -> None:
+        attributes, content, end = found.groups()
+        if attributes is None:
+            return reading.odd("stray_mark")
+        if content is not None and end is None and attributes.endswith("/"):
+            content = ""  # the tag ends itself
+        elif end is None and at_end:
+            reading.cut = True
+        elif content is None and not attributes.strip():
+            return reading.odd("doubled_mark")
+        elif end is None:
+            reading.odd("unclosed_box")
+        fields = dict(ATTRIBUTE.findall(attributes))
+        label = unescape(fields.get("alt", (content or "").strip()))
+        if content is None and (cut := OPEN_COORDS.search(attributes)):
+            fields["coords"] = cut[1].rpartition(" ")[0]  # the last number may lack digits
+        if "coords" in fields:
+            return self._read_coords(label, fields["coords"], reading, found.span(), at_end and content is None)
+        numbers = [key[1:] for key in fields if key[0] == "x"]
+        if not numbers and not (at_end and content is None):
+            reading.odd("malformed_box")
+        for number in numbers:
+            x, y = (WHOLE_NUMBER.fullmatch(fields.get(f"{axis}{number}", "")) for axis in "xy")
+            if content is None and at_end and (x is None or y is None):
+                continue
+            reading.place(label, [None if value is None else as_number(value[1]) for value in (x, y)], found.span())
+
+    def _read_coords(self, label: str, coords: str, reading: Reading, span: tuple[int, int], cut: bool) -> None:
+        """The points of Molmo 2 in one attribute, scaled to the family's space. `cut`: it ends in the middle of a point."""
+        for group in re.split(r"[;\t:,]", coords):
+            image, *numbers = group.split() or [""]
+            points = [numbers[start : start + 3] for start in range(0, len(numbers), 3)]
+            if cut and points and len(points[-1]) < 3:
+                points.pop()
+            elif not points:
+                reading.odd("malformed_box")
+            for point in points:
+                found = [WHOLE_NUMBER.fullmatch(number) for number in point[1:]]
+                if image != THIS_IMAGE:
+                    reading.odd("other_image")
+                else:
+                    reading.place_point(label, [as_number(number[1]) if number else None for number in found], span, THOUSAND)
+
+
+def escaped(label: str) -> str:
+    """A label as it stands in a tag: as it is where that is read as the same, else with `&quot;` and the like."""
+    return label if unescape(label) == label and not set(label) & set('"<>') else escape(label)

@@ -1,0 +1,213 @@
+"""Work that several processes share, its results in order.
+
+Results are taken by the thread that works here, too. To read them by another, as the standard library's pools do, would mean to wait for
+this one at every 64 kB; to send is one call, however much it is.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from multiprocessing import connection, get_context, resource_tracker
+from queue import SimpleQueue
+from typing import Any
+
+from .atomic_write import sigterm_as_exit, undisturbed
+from .errors import Interrupted
+
+SECONDS = 0.02  # that a batch of tasks takes: to hand over less would cost more than it saves
+LARGEST = 64  # tasks in a batch
+MOST = 8  # processes, where nobody says
+QUEUED = 2  # batches that a process has: the one that it does, and the next
+AHEAD = 4  # batches a process that wait for an earlier one
+KILLED = (
+    "--workers: a worker process ended before its work was done, killed or for want of memory; expected one that runs to the end, "
+    "perhaps of fewer"
+)
+SPAWN = get_context("spawn")
+
+Work = Callable[[Any], Any]
+
+
+def processors() -> int:
+    """How many processes are of use where nobody says: one for each processor that this one may use, up to MOST."""
+    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+class Hands:
+    """This process and up to `count` - 1 others, started one by one while there is more to do. A context, at whose end they end."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self._others: list[_Other] = []
+
+    def start_one(self) -> None:
+        """Start one more of the others, where it is known that there is work for it."""
+        if len(self._others) < self.count - 1:
+            self._others.append(_Other())
+
+    def __enter__(self) -> Hands:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for other in self._others:
+            other.end()
+
+    def in_order(self, tasks: Iterable[Any], work: Work) -> Iterator[Any]:
+        """`work(task)` of each task, in their order. Work, tasks and results are such that can be pickled.
+
+        This process does what the others have no room for, so it never waits for one to start. Raises what the work raises, and
+        Interrupted where a process is killed.
+        """
+        if self.count == 1:
+            yield from map(work, tasks)
+            return
+        tasks = iter(tasks)
+        first = list(islice(tasks, 2))
+        if len(first) == 2 and not self._others:
+            self.start_one()
+        tasks, state, size = chain(first, tasks), b"", 1
+        under_way: deque[_Batch] = deque()
+        while some := list(islice(tasks, size)):
+            under_way.append(batch := _Batch(some))
+            if other := self._with_room():
+                state = state or pickle.dumps(work)
+                other.give(batch, state)
+            else:
+                began = time.monotonic()
+                batch.done([work(task) for task in some])
+                size = min(LARGEST, int(len(some) * SECONDS / (time.monotonic() - began + SECONDS / LARGEST)) + 1)
+                if self._others:
+                    self.start_one()
+            while under_way and (under_way[0].is_done or len(under_way) > AHEAD * self.count):
+                yield from self._results(under_way.popleft())
+        for batch in under_way:
+            yield from self._results(batch)
+
+    def _with_room(self) -> _Other | None:
+        """Another process that may be given a batch."""
+        for other in self._others:
+            other.take(0)
+        return min((other for other in self._others if other.has_room), key=lambda other: len(other.given), default=None)
+
+    def _results(self, batch: _Batch) -> list[Any]:
+        while not batch.is_done:
+            next(other for other in self._others if batch in other.given).take(None)
+        return batch.results()
+
+
+class _Batch:
+    """Some tasks, and what became of them."""
+
+    def __init__(self, tasks: list[Any]) -> None:
+        self.tasks = tasks
+        self.is_done = False
+
+    def done(self, outcome: list[Any] | Exception) -> None:
+        self.is_done, self._outcome, self.tasks = True, outcome, []
+
+    def results(self) -> list[Any]:
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+class _Other:
+    """Another process, and the batches that it has been given."""
+
+    def __init__(self) -> None:
+        self._end, its_end = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=_serve, args=(its_end,), daemon=True)
+        resource_tracker.ensure_running()  # else it is started below, and lets Ctrl-C through
+        with undisturbed():  # and so is the process, until it can say what a signal means
+            self._process.start()
+        its_end.close()
+        self._outbox = _Outbox(self._end)
+        self._has_started = False
+        self._state: bytes | None = None
+        self.given: deque[_Batch] = deque()
+
+    @property
+    def has_room(self) -> bool:
+        return self._has_started and len(self.given) < QUEUED
+
+    def give(self, batch: _Batch, state: bytes) -> None:
+        """Hand over a batch, after the work if that is another than before. Does not wait."""
+        if self._state is not state:
+            self._outbox.put(state)
+            self._state = state
+        self._outbox.put(pickle.dumps(batch.tasks))
+        self.given.append(batch)
+
+    def take(self, wait_s: float | None) -> None:
+        """Take what is ready; None waits for the next."""
+        try:
+            while self._end.poll(wait_s):
+                outcome, wait_s = pickle.loads(self._end.recv_bytes()), 0  # written by a process that this one has started
+                if self._has_started:
+                    self.given.popleft().done(outcome)
+                self._has_started = True
+        except (EOFError, OSError):
+            raise Interrupted(KILLED) from None
+
+    def end(self) -> None:
+        """Let it go: at once where it has nothing to do, else once it has tidied up."""
+        if self.given:
+            self._process.terminate()
+        else:
+            self._process.kill()
+        self._process.join()
+        self._outbox.end()
+        self._end.close()
+
+
+def _serve(end: connection.Connection) -> None:
+    """What another process does until its parent closes the pipe, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: what it means is the parent's to say
+    with suppress(EOFError, OSError), sigterm_as_exit():
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        outbox = _Outbox(end)
+        outbox.put(pickle.dumps(None))
+        work: Work = list
+        while True:
+            message = pickle.loads(end.recv_bytes())  # written by the parent
+            if isinstance(message, list):
+                outbox.put(pickle.dumps(_outcome(work, message)))
+            else:
+                work = message
+
+
+def _outcome(work: Work, tasks: list[Any]) -> list[Any] | Exception:
+    try:
+        return [work(task) for task in tasks]
+    except Exception as error:
+        return error
+
+
+class _Outbox:
+    """What is put there is sent while the thread that puts it works on; what cannot be sent is dropped."""
+
+    def __init__(self, end: connection.Connection) -> None:
+        self._end = end
+        self._messages: SimpleQueue[bytes | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+        self.put = self._messages.put
+
+    def _send(self) -> None:
+        with suppress(OSError):
+            while (message := self._messages.get()) is not None:
+                self._end.send_bytes(message)
+
+    def end(self) -> None:
+        """Wait until nothing is sent any more; where nobody reads, that is at once."""
+        self.put(None)
+        self._thread.join()

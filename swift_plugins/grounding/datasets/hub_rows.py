@@ -1,0 +1,119 @@
+"""Rows of data sets on the hubs that hold their picture themselves -> swift rows without it: who has the bytes adds them.
+
+* COCO as detection-datasets/coco (AI-ModelScope/coco) has it: `objects` with `category`, an index from 0, and `bbox` as x1, y1, x2, y2 in
+  pixels, unlike COCO's own files. `image_id` is COCO's, so answers can be evaluated with COCO's own annotation file.
+* A picture and its text: LaTeX-OCR (linxy/LaTeX_OCR), captions (modelscope/coco_2014_caption, where `&&` parts several).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from groundswift.data_converters.file_io.box_checks import Pictures, Seen, fitted_box
+from groundswift.data_converters.file_io.row_files import Sourced
+from groundswift.data_converters.file_io.row_images import RowPictures
+from groundswift.data_converters.formats.coco.source import listed
+from groundswift.data_converters.formats.image_text import PictureText, PictureTextMaker
+from groundswift.data_converters.issues import Fault, Notes
+from groundswift.data_converters.prompts import Asking, asking, check_names, filled
+from groundswift.data_converters.tasks.objects import ORDERS
+from groundswift.records import Row, detection_row
+
+CAPTIONS_PART = "&&"
+
+
+class HubObjects(msgspec.Struct):
+    """The objects of a picture as columns."""
+
+    category: list[int]
+    bbox: list[list[float]]
+
+
+class HubCocoRow(msgspec.Struct):
+    """A picture of COCO; `width` and `height` in px."""
+
+    image_id: int
+    width: int
+    height: int
+    objects: HubObjects
+
+
+class HubDetectionMaker(msgspec.Struct, frozen=True):
+    """Makes the row of one picture: all classes in one question, boxes in the order of the classes. sample_id is COCO's image id."""
+
+    names: list[str]
+    questions: Asking
+
+    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+        where, row = item
+        size_wh, objects = (row.width, row.height), row.objects
+        if len(objects.category) != len(objects.bbox):
+            what = f"{len(objects.category)} categories and {len(objects.bbox)} boxes"
+            notes.add(Fault("columns of two lengths", where, what, "one of each for an object"))
+            return
+        placed = []
+        for index, (category, box) in enumerate(zip(objects.category, objects.bbox, strict=True)):
+            thing = f"{where}, object {index}"
+            if not 0 <= category < len(self.names):
+                notes.add(Fault("unknown category", thing, f"category {category}", f"0 to {len(self.names) - 1}"))
+            elif len(box) != 4:
+                notes.add(Fault("box without 4 numbers", thing, f"bbox {box}", "x1, y1, x2, y2"))
+            elif (fitted := fitted_box(box, size_wh, thing, notes)) is not None:
+                placed.append((category, *fitted))
+        if objects.bbox and not placed:
+            notes.count("image whose annotations were all at fault", where)
+            return
+        placed.sort(key=ORDERS["category"])
+        prompt = self.questions.pick(row.image_id)
+        question = filled(prompt.text, {"categories": listed(self.names)})
+        labels, boxes = [self.names[category] for category, *_ in placed], [box for _, *box in placed]
+        made = detection_row(row.image_id, "", size_wh, question, labels, boxes, prompt.name)
+        yield msgspec.structs.replace(made, images=[])
+
+
+def detection_maker(names: list[str]) -> HubDetectionMaker:
+    """For pictures whose classes have these names. Raises GroundswiftError where one holds one of swift's tags."""
+    check_names(names)
+    return HubDetectionMaker(names, asking("detect", "en", None, 0, False, ["categories"]))
+
+
+class HubTextRow(msgspec.Struct):
+    """What belongs to a picture: a formula, or captions."""
+
+    text: str | None = None
+    caption: str | None = None
+
+
+class WithoutPicture(PictureTextMaker, frozen=True):
+    """The maker of `groundswift convert image-text`, for rows whose picture somebody else adds."""
+
+    def seen(self, where: str, image: Any, sample_id: str, notes: Notes) -> list[Seen]:
+        return []
+
+
+class HubTextMaker(msgspec.Struct, frozen=True):
+    """Makes the row of one picture and its text. sample_id is the name of the set and the number of the row: latex-ocr-print/test/7."""
+
+    make: WithoutPicture
+
+    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+        where, row = item
+        text = row.text if row.text is not None else (row.caption or "").split(CAPTIONS_PART)[0]
+        for made in self.make(Sourced(where, PictureText(None, text)), notes):
+            yield msgspec.structs.replace(made, sample_id=where)
+
+
+def text_maker(task: str) -> HubTextMaker:
+    """For pictures with a text; `task` is one of the file of prompts: latex_ocr, caption."""
+    return HubTextMaker(WithoutPicture(RowPictures(Pictures("")), None, "", asking(task, "en", None, 0, False)))
+
+
+def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) -> Sourced | Fault:
+    """A row of a hub as a struct, or the fault that it is none."""
+    try:
+        return Sourced(where, msgspec.convert(values, row_type))
+    except msgspec.ValidationError as error:
+        return Fault("row unreadable", where, f"not a row: {error}", "the columns of this data set")

@@ -1,0 +1,71 @@
+"""`--dataset NAME#500` for the sets of the YAML list that GROUNDSWIFT_DATASETS names, read by the converters' own code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from datasets import Dataset, IterableDataset
+from swift.dataset import DatasetMeta
+from swift.dataset.loader import DatasetLoader
+from swift.dataset.preprocessor import RowPreprocessor
+from swift.utils import get_logger
+
+from groundswift.data_converters.base import Options
+from groundswift.data_converters.engine.convert import rows_of, run_of
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.named_datasets import ENVIRONMENT, read_sets
+from groundswift.errors import fault
+from groundswift.records import Row
+
+from .arrow_table import columns_of, streamed, written_once
+
+
+class SetLoader(DatasetLoader):
+    """Reads one named set; sampling (`#N`) and splitting are swift's. `spec` is bound by `named_sets`."""
+
+    spec: Options
+    name: str
+
+    def load(
+        self, dataset_syntax: Any = None, dataset_meta: DatasetMeta | None = None, *, use_hf: bool | None = None
+    ) -> Dataset | IterableDataset:
+        rows = partial(set_rows, self.name, self.spec, not self.streaming)
+        table = streamed(rows) if self.streaming else written_once(self.name, run_of(self.spec), rows)
+        return finished(self, table)
+
+
+def finished(loader: DatasetLoader, table: Dataset | IterableDataset) -> Dataset | IterableDataset:
+    """A table as swift's own loaders leave it: columns renamed as asked, and those that swift does not know dropped."""
+    if loader.columns:
+        table = RowPreprocessor.safe_rename_columns(table, loader.columns)
+    return RowPreprocessor.remove_useless_columns(table) if loader.remove_unused_columns else table
+
+
+def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any]]:
+    """The rows of a set as swift's columns; what was left out is logged when all have passed. Raises as `rows_of` does."""
+    notes = Notes(spec.on_error)
+    for row in rows_of(spec, notes, progress):
+        if not isinstance(row, Row):
+            raise fault(name, f"{type(spec).__name__} makes no rows for swift", "a format that does")
+        yield columns_of(row)
+    log_left_out(name, notes)
+
+
+def log_left_out(name: str, notes: Notes) -> None:
+    """Log what was left out or changed, a line a reason."""
+    for line in notes.left_out.lines():
+        get_logger().info(f"{name}: {line.strip()}")
+
+
+def named_sets() -> list[DatasetMeta]:
+    """A registration for each set of the list; none where the variable is not set."""
+    path = os.environ.get(ENVIRONMENT)
+    if not path:
+        return []
+    return [
+        DatasetMeta(dataset_name=name, loader=type(f"{name}_loader", (SetLoader,), {"spec": spec, "name": name}))
+        for name, spec in read_sets(path).items()
+    ]

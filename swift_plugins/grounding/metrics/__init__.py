@@ -1,0 +1,1 @@
+"""Metrics that `--eval_metric` can name, and what they need from swift."""

@@ -1,0 +1,105 @@
+"""`--eval_metric coco_map`: what the model writes while it trains is scored over the whole validation set, by what its rows hold.
+
+swift hands a metric two arrays of text and nothing else; sizes and true boxes come from the trainer's own validation rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from accelerate import PartialState
+from accelerate.utils import DistributedType
+from swift.callbacks.base import TrainerCallback
+from swift.metrics.base import EvalMetrics
+from swift.utils import Serializer, get_dist_setting, get_logger
+from transformers.trainer_utils import EvalPrediction
+
+from groundswift.errors import GroundswiftError
+from groundswift.eval.answers.to_boxes import Rules
+from groundswift.family import FAMILIES
+from groundswift.spaces import space_row
+
+from ..patches.run_record import limits_now
+from ..templates.grounding import family_of
+from .batched_answers import BATCHED_ANSWERS
+from .max_new_tokens_callback import ENOUGH_TOKENS
+from .scoring import Scoring
+from .validation_rows import samples_of
+
+VALIDATION_ROWS = "groundswift_validation_rows"
+SWIFT_DEFAULT_METRICS = (None, "rouge-l")
+OF_THE_TRAINER = {"runtime", "samples_per_second", "steps_per_second", "model_preparation_time"}  # what transformers logs itself
+
+
+class CocoMapMetric(EvalMetrics):
+    """Logs what the validation rows have a number for: `eval_AP`, ... of labelled boxes, `eval_acc_iou50` and `eval_mean_iou` of bare ones,
+    and how many answers and boxes were not used, by reason. Undefined numbers are left out.
+
+    Needs `--predict_with_generate true`.
+    """
+
+    def __init__(self, args: Any, trainer: Any) -> None:
+        super().__init__(args, trainer)
+        if not args.predict_with_generate:
+            raise GroundswiftError("--eval_metric coco_map scores what the model writes: add --predict_with_generate true")
+        if get_dist_setting()[2] > 1 and PartialState().distributed_type == DistributedType.NO:
+            raise GroundswiftError("several processes that do not talk to each other; expected one group (on CPUs: --use_cpu true)")
+        template = trainer.template
+        row = FAMILIES[family_of(template)]
+        self.resized = space_row(row.space).side == "resized"
+        self.rules = Rules(row.name, limits=limits_now(row, template.max_pixels))
+        self.scoring: Scoring | None = None
+        trainer.coco_map = self
+        args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS, BATCHED_ANSWERS]  # swift makes the callbacks next
+
+    def look_at_rows(self) -> Scoring:
+        """Read the validation rows, once, and choose the number that keeps the best checkpoint.
+
+        Raises GroundswiftError where nothing in the rows can be scored, or the number that was asked for will not be logged.
+        """
+        if self.scoring is None:
+            rows = self.trainer.eval_dataset
+            if not rows:
+                raise GroundswiftError("--eval_metric coco_map has no validation rows to score: add --val_dataset, or leave it out")
+            self.scoring = Scoring(samples_of(rows, self.resized), self.rules)
+            self._choose_best()
+        return self.scoring
+
+    def _choose_best(self) -> None:
+        asked, logged = self.args.metric_for_best_model, self.scoring.numbers
+        if asked in SWIFT_DEFAULT_METRICS:  # swift's default is not logged here, and would stop the run
+            self.args.metric_for_best_model, self.args.greater_is_better = logged[0], True
+        elif asked.removeprefix("eval_") not in {*logged, *self.scoring.counts, *OF_THE_TRAINER}:
+            raise GroundswiftError(
+                f"--metric_for_best_model {asked} will not be logged for these validation rows; "
+                f"expected one of {', '.join(logged)} ({self.scoring.description})"
+            )
+        else:
+            self._check_direction(asked.removeprefix("eval_"))
+
+    def _check_direction(self, name: str) -> None:
+        """swift takes any number without `loss` in its name to be better when greater. Raises GroundswiftError where it is not so."""
+        better, greater = name in self.scoring.numbers, self.args.greater_is_better
+        if name not in OF_THE_TRAINER and greater is not None and greater != better:
+            what = "better when it is greater" if better else "a count of faults, better when it is smaller"
+            raise GroundswiftError(f"--metric_for_best_model {name} is {what}; expected --greater_is_better {str(better).lower()}")
+
+    def compute_metrics(self, eval_prediction: EvalPrediction) -> dict[str, float]:
+        """The numbers of one evaluation. Rows beyond the validation set are DDP's padding: left out."""
+        scoring = self.look_at_rows()
+        rows = len(scoring.samples)
+        texts = [Serializer.from_tensor(np.ascontiguousarray(row)) for row in eval_prediction.predictions[:rows]]
+        if len(texts) != rows:
+            raise GroundswiftError(f"{len(texts)} answers for {rows} validation rows; expected one each")
+        numbers, remarks = scoring.score(texts)
+        for remark in remarks:
+            get_logger().warning(f"coco_map: {remark}")
+        return numbers
+
+
+class ValidationRows(TrainerCallback):
+    """Lets the metric look at its rows before the first step, so that what cannot be scored ends the run there and not later."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        get_logger().info(f"coco_map: {self.trainer.coco_map.look_at_rows().description}")

@@ -1,0 +1,148 @@
+"""Answers to validation rows -> numbers, each from the rows that have it: AP of labelled boxes, accuracy and IoU of single bare boxes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from groundswift.boxes import area, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.errors import GroundswiftError, Tally
+from groundswift.eval.answers.space_check import explain_mismatch
+from groundswift.eval.answers.to_boxes import Predictions, Rules, predictions_from_answers
+from groundswift.eval.answers.unlabelled_boxes import BareAnswers, boxes_of_answers
+from groundswift.eval.ground_truth import Truth, truth_from_rows
+from groundswift.eval.metrics.coco_map import evaluate
+from groundswift.eval.metrics.referring import NUMBERS, score_referring
+
+from .unanswered import Unanswered, kind_of
+from .validation_rows import LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES, Sample, unscored
+
+DROPPED = {  # what the evaluator drops a box for, and the id by which it is logged
+    "points": "point",
+    "boxes without a label": "label_missing",
+    "boxes with an unknown label": "label_unknown",
+    "boxes without area in their image": "box_empty",
+    "exact duplicates": "box_duplicate",
+}
+ANY = "object"  # the class of boxes without a label
+COUNTS = ("unreadable", "truncated", "unanswered")
+Scored = tuple[dict[str, float | None], Counter[str], Tally, list[str]]  # numbers, statuses, dropped boxes, remarks
+
+
+class Scoring:
+    """The rows of a validation set, sorted by what they hold.
+
+    `numbers`: the names of what will be logged, the best first. `counts`: the names of the counts beside them.
+    Raises GroundswiftError where no number is defined.
+    """
+
+    def __init__(self, samples: list[Sample], rules: Rules) -> None:
+        self.samples, self.rules = samples, rules
+        self.places = {kind: [i for i, sample in enumerate(samples) if sample.kind == kind] for kind in (LABELLED, ONE_BOX, SEVERAL_BOXES)}
+        if self.places[LABELLED]:
+            self.places[LABELLED] = sorted(self.places[LABELLED] + [i for i, sample in enumerate(samples) if sample.kind == NOTHING])
+        self.truths = {kind: self._truth(kind) for kind in (LABELLED, SEVERAL_BOXES) if self.places[kind]}
+        self.counts = (*COUNTS, *(f"dropped_{name}" for name in DROPPED.values()))
+        self.numbers = self._defined()
+        self.description = self._described()
+        if not self.numbers:
+            raise GroundswiftError(
+                f"--eval_metric coco_map cannot score these validation rows ({self.description}); "
+                "expected rows whose answers hold boxes, with a label each or alone"
+            )
+
+    def _truth(self, kind: str) -> Truth:
+        """True boxes; those without a label are all of one class."""
+        rows = [(place, self.samples[place]) for place in self.places[kind]]
+        return truth_from_rows((place, row.size_wh, [label or ANY for label in row.labels], row.boxes_xyxy_px) for place, row in rows)
+
+    def _defined(self) -> list[str]:
+        """The numbers that do not depend on the answers to be defined: COCO has none for a size of object that no true box has."""
+        defined = []
+        for kind, truth in self.truths.items():
+            none = np.zeros(0, dtype=np.int64)
+            summary = evaluate(truth, Predictions(none, none, np.zeros((0, 4)), np.zeros(0))).summary
+            defined += [named(kind, name) for name, value in summary.items() if value is not None]
+        single = list(NUMBERS) if self.places[ONE_BOX] else []
+        return defined[: len(defined) if LABELLED in self.truths else 0] + single + (defined if LABELLED not in self.truths else [])
+
+    def _described(self) -> str:
+        kinds = Counter(sample.kind for sample in self.samples)
+        held = ", ".join(f"{count} with {kind}" for kind, count in kinds.most_common())
+        left_out = sum(unscored(self.samples).values()) + (0 if LABELLED in self.truths else kinds[NOTHING])
+        return f"{len(self.samples)} validation rows: {held}" + (f"; {left_out} are not scored" if left_out else "")
+
+    def score(self, texts: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+        """One text for each sample -> numbers and counts by name, and what else there is to say.
+
+        Raises GroundswiftError where no row has an answer.
+        """
+        failed = Counter(kind_of(text.reason) for text in texts if isinstance(text, Unanswered))
+        if failed.total() == len(texts):
+            raise GroundswiftError(f"no validation row could be answered ({dict(failed)}); the first one: {texts[0].reason}")
+        scorers = {LABELLED: self._labelled, ONE_BOX: self._single_boxes, SEVERAL_BOXES: self._several_boxes}
+        parts = [scorer(texts) for kind, scorer in scorers.items() if self.places[kind]]
+        numbers = {name: value for part, _, _, _ in parts for name, value in part.items() if value is not None}
+        statuses, dropped = sum((part[1] for part in parts), Counter()), Tally()
+        for part in parts:
+            dropped.merge(part[2])
+        numbers |= {"unreadable": float(statuses["unreadable"]), "truncated": float(statuses["truncated"])}
+        numbers |= {"unanswered": float(failed.total())}
+        numbers |= {f"unanswered_{kind.replace('-', '_')}": float(count) for kind, count in failed.items()}
+        numbers |= dropped_counts(dropped)
+        remarks = [f"{line.strip()} dropped" for line in dropped.lines()] + list(chain(*(part[3] for part in parts)))
+        return numbers, remarks + ([f"{failed.total()} rows have no answer and count as missed ({dict(failed)})"] if failed else [])
+
+    def _labelled(self, texts: Sequence[str]) -> Scored:
+        places, truth = self.places[LABELLED], self.truths[LABELLED]
+        given = [(place, self.samples[place].size_wh, texts[place]) for place in places if not isinstance(texts[place], Unanswered)]
+        answers = predictions_from_answers(given, truth, self.rules)
+        numbers = evaluate(truth, answers.predictions).summary
+        return numbers, answers.counts.statuses, answers.counts.dropped, [answers.mismatch.text()] if answers.mismatch else []
+
+    def _bare(self, kind: str, texts: Sequence[str]) -> BareAnswers:
+        places = self.places[kind]
+        return boxes_of_answers(
+            [None if isinstance(texts[place], Unanswered) else texts[place] for place in places],
+            [self.samples[place].size_wh for place in places],
+            self.rules,
+            [f"row {place}" for place in places],
+        )
+
+    def _single_boxes(self, texts: Sequence[str]) -> Scored:
+        found = self._bare(ONE_BOX, texts)
+        truth = np.array([self.samples[place].boxes_xyxy_px[0] for place in self.places[ONE_BOX]])
+        score = score_referring(found.boxes_xyxy_px, truth)
+        mismatch = explain_mismatch(found.sample, truth, np.arange(len(truth)))
+        numbers = {name: score[name] for name in NUMBERS}
+        return numbers, found.counts.statuses, found.counts.dropped, [mismatch.text()] if mismatch else []
+
+    def _several_boxes(self, texts: Sequence[str]) -> Scored:
+        """COCO's numbers of boxes whatever their labels; their images lie in the truth in the order of their rows."""
+        found, truth = self._bare(SEVERAL_BOXES, texts), self.truths[SEVERAL_BOXES]
+        boxes, images = np.concatenate(found.boxes_xyxy_px), found.sample.groups
+        kept = area(boxes) > 0
+        if not kept.all():
+            found.counts.dropped.add("boxes without area in their image", count=int((~kept).sum()))
+        boxes, images = xyxy_to_xywh(boxes[kept]), images[kept]
+        numbers = evaluate(truth, Predictions(images, np.zeros_like(images), boxes, np.ones(len(images)))).summary
+        mismatch = explain_mismatch(found.sample, xywh_to_xyxy(truth.boxes_xywh_px), truth.image_index)
+        numbers = {named(SEVERAL_BOXES, name): value for name, value in numbers.items()}
+        return numbers, found.counts.statuses, found.counts.dropped, [mismatch.text()] if mismatch else []
+
+
+def named(kind: str, name: str) -> str:
+    """The name under which a number of COCO is logged: its own for labelled boxes, `boxes_AP` where no box has a label."""
+    return name if kind == LABELLED else f"boxes_{name}"
+
+
+def dropped_counts(dropped: Tally) -> dict[str, float]:
+    """Dropped boxes as numbers: `dropped_label_unknown`; reasons that did not occur count 0."""
+    counts = dict.fromkeys(DROPPED.values(), 0.0)
+    for reason, count in dropped.counts.items():
+        counts[DROPPED.get(reason) or re.sub(r"\W+", "_", reason)] = float(count)
+    return {f"dropped_{name}": count for name, count in counts.items()}

@@ -1,0 +1,129 @@
+"""Rows that cannot be encoded are set aside, counted and scored as missed: an unreadable image, a row that is too long.
+
+swift's inference, and its evaluation during training, end at the first one, and what was answered before is lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from swift.infer_engine.protocol import (
+    ChatCompletionResponse,
+    ChatCompletionResponseChoice,
+    ChatCompletionResponseStreamChoice,
+    ChatCompletionStreamResponse,
+    ChatMessage,
+    DeltaMessage,
+    UsageInfo,
+)
+from swift.pipelines.infer.infer import SwiftInfer
+from swift.trainers import Seq2SeqTrainer
+from swift.utils import get_logger
+
+from groundswift.errors import GroundswiftError
+
+from ..patches.swift import wrap_once
+from ..run_checks.cut_answers import counting_cut, tell_cut_answers
+from ..run_checks.row_issues import kind_of, name_of, reason_of
+
+COLUMN = "error"  # of a result row without an answer: why there is none
+
+
+class Unanswered(str):
+    """The empty text in place of an answer, with `reason`, why there is none; it passes between processes as it is."""
+
+    reason: str
+
+    def __new__(cls, reason: str) -> Unanswered:
+        self = super().__new__(cls, "")
+        self.reason = reason
+        return self
+
+    def __reduce__(self) -> tuple[type[Unanswered], tuple[str]]:
+        return Unanswered, (self.reason,)
+
+
+def set_unreadable_rows_aside() -> None:
+    """Let inference and evaluation during training go on behind a row that cannot be encoded."""
+    wrap_once(SwiftInfer, "infer_dataset", without_stopping)
+    wrap_once(Seq2SeqTrainer, "__init__", with_a_patient_engine)
+
+
+def without_stopping(infer_dataset: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
+    """`swift infer` over a data set that leaves no row out: those without an answer have an empty one, and the reason."""
+
+    def infer(self: SwiftInfer, *given: Any, **more: Any) -> list[dict[str, Any]]:
+        ends: Counter[str] = Counter()
+        self.infer = counting_cut(patient(self.infer_engine), ends)
+        try:
+            rows = infer_dataset(self, *given, **more)
+        finally:
+            del self.infer
+        tell_cut_answers(ends, self.args.max_new_tokens)
+        failed = Counter(kind_of(row[COLUMN]) for row in rows if row.get(COLUMN))
+        if failed:
+            counts = ", ".join(f"{count} {kind}" for kind, count in failed.most_common())
+            get_logger().warning(f"{failed.total()} of {len(rows)} rows have no answer ({counts}); their result rows say why in `{COLUMN}`")
+        if failed.total() == len(rows) > 0:
+            raise GroundswiftError(f"no row could be answered; the first one: {next(row[COLUMN] for row in rows)}")
+        return rows
+
+    return infer
+
+
+def with_a_patient_engine(init: Callable[..., None]) -> Callable[..., None]:
+    """A trainer whose evaluation by generation does not end at a row that cannot be encoded."""
+
+    def __init__(self: Seq2SeqTrainer, *given: Any, **more: Any) -> None:
+        init(self, *given, **more)
+        if self.args.predict_with_generate:
+            self.infer_engine.infer = patient(self.infer_engine)
+
+    return __init__
+
+
+def patient(engine: Any) -> Callable[..., list[Any]]:
+    """An engine's `infer` that answers each request: one that cannot be encoded by `Unanswered`, and it gets the column `error`."""
+    infer = engine.infer
+
+    def answer(requests: list[dict[str, Any]], request_config: Any = None, *given: Any, **more: Any) -> list[Any]:
+        strict, engine.strict = getattr(engine, "strict", True), False
+        try:
+            answers = infer(requests, request_config, *given, **more)
+            if request_config is not None and request_config.stream:
+                return [streamed(request, pieces) for request, pieces in zip(requests, answers, strict=True)]
+        finally:
+            engine.strict = strict
+        return [
+            no_answer(request, answer) if isinstance(answer, Exception) else answer
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
+    return answer
+
+
+def no_answer(request: dict[str, Any], error: Exception) -> ChatCompletionResponse:
+    """What stands for the answer to a request that could not be encoded."""
+    message = ChatMessage(role="assistant", content=Unanswered(noted(request, error)))
+    return ChatCompletionResponse("", [ChatCompletionResponseChoice(0, message, None)], UsageInfo(0, 0, 0))
+
+
+def streamed(request: dict[str, Any], pieces: Iterator[Any]) -> Iterator[Any]:
+    """The pieces of an answer; an error among them becomes an empty piece."""
+    try:
+        for piece in pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+    except Exception as error:
+        delta = DeltaMessage(role="assistant", content=Unanswered(noted(request, error)))
+        yield ChatCompletionStreamResponse("", [ChatCompletionResponseStreamChoice(0, delta, None)], UsageInfo(0, 0, 0))
+
+
+def noted(request: dict[str, Any], error: Exception) -> str:
+    """Write the reason into the request, whose columns go into the result, and into the log."""
+    request[COLUMN] = reason_of(error)
+    get_logger().warning(f"{name_of(request)}: no answer: {request[COLUMN]}")
+    return request[COLUMN]

@@ -1,0 +1,1 @@
+"""Model types that swift lacks."""

@@ -1,0 +1,223 @@
+"""The record of a run in swift's own commands: left in every output folder and checkpoint and beside every result, and compared.
+
+swift keeps neither the pixel limits of the environment nor `--max_pixels` in a checkpoint: where they differ at inference the model sees
+another resolution, and boxes in pixels of the resized image are shifted, without a word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+from swift.arguments import BaseArguments, DeployArguments, InferArguments, SftArguments
+from swift.trainers.mixin import SwiftMixin
+from swift.utils import get_logger, is_master
+
+from groundswift import __version__
+from groundswift.errors import GroundswiftError, fault
+from groundswift.family import FAMILIES, Family
+from groundswift.image_resize import Limits
+from groundswift.run_record import FOLDER_RECORD, RESULT_SUFFIX, RunRecord, differing_limits, read_record, record_of_folder, write_record
+from groundswift.spaces import space_row
+
+from ..datasets.fingerprints import fingerprints
+from ..templates.grounding import template_class
+from .fast_images import exact_pixels
+from .swift import wrap_once
+
+LIBRARIES = ("ms-swift", "transformers", "torch", "qwen-vl-utils")
+FAMILY_OF_OURS = {name: row for row in FAMILIES.values() for name in row.templates}
+ENVIRONMENT = {"min_pixels": ("MIN_PIXELS", "IMAGE_MIN_TOKEN_NUM"), "max_pixels": ("MAX_PIXELS", "IMAGE_MAX_TOKEN_NUM")}
+TOLD: set[str] = set()  # swift makes a template twice where it merges before it infers
+
+
+def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
+    """What is in force in this process for one of our templates, by name; None for any other: only ours write what the table says.
+
+    `max_pixels` is swift's own option. The processor must have been made: swift reads the environment then, once a process.
+    """
+    row = FAMILY_OF_OURS.get(template or "")
+    if row is None:
+        return None
+    return RunRecord(
+        family=row.name,
+        template=template,
+        grammar=row.grammar,
+        space=row.space,
+        limits=limits_now(row, max_pixels),
+        versions={"groundswift": __version__, **{name: found for name in LIBRARIES if (found := _version(name))}},
+        pixels="quick" if template_class(template).resizes_images and not exact_pixels() else "exact",
+    )
+
+
+def limits_now(row: Family, max_pixels: int | None) -> Limits:
+    """The areas in px that bound a family's input in this process, as qwen-vl-utils has them in force; `max_pixels`: swift's own option."""
+    first = max_pixels if max_pixels is not None and max_pixels > 0 else None
+    if row.resize_factor is None:
+        return Limits(first_max_pixels=first)
+    from qwen_vl_utils import vision_process
+
+    token = row.resize_factor**2
+    return Limits(vision_process.IMAGE_MIN_TOKEN_NUM * token, vision_process.IMAGE_MAX_TOKEN_NUM * token, first)
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def record_runs() -> None:
+    """Training, inference, export and deployment compare what is in force with the model's own record, and leave theirs."""
+
+    def with_comparison(get: Callable[..., Any]) -> Callable[..., Any]:
+        def get_template(self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
+            template = get(self, *args, **kwargs)
+            now = record_of(template.template_meta.template_type, template.max_pixels)
+            if now is not None:
+                travel_with_the_model(template.model_meta)
+                for path in records_of_sources(self):
+                    tell_difference(path, now)
+                if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
+                    record_result(self.result_path, now)
+            return template
+
+        return get_template
+
+    def with_record(save: Callable[..., None]) -> Callable[..., None]:
+        def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
+            save(self, output_dir)
+            now = record_of(self.template, self.max_pixels) if isinstance(self, SftArguments) and is_master() else None
+            if now is not None:
+                files = fingerprints([*self.dataset, *self.cached_dataset])
+                write_record(Path(output_dir or self.output_dir, FOLDER_RECORD), replace(now, data_files=files))
+
+        return save_args
+
+    def with_record_in_checkpoint(save: Callable[..., None]) -> Callable[..., None]:
+        def _save(self: SwiftMixin, output_dir: str | None = None, state_dict: Any = None) -> None:
+            save(self, output_dir, state_dict)
+            now = record_of(self.template.template_meta.template_type, self.template.max_pixels)
+            if now is not None:
+                files = data_files_of(self.args.output_dir)
+                write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), replace(now, data_files=files))
+
+        return _save
+
+    wrap_once(BaseArguments, "get_template", with_comparison)
+    wrap_once(BaseArguments, "save_args", with_record)
+    wrap_once(SwiftMixin, "_save", with_record_in_checkpoint)
+
+
+def data_files_of(output_dir: str) -> dict[str, str]:
+    """The fingerprints that a training took at its start, from the record in its output folder; empty where that has gone."""
+    try:
+        return read_record(Path(output_dir, FOLDER_RECORD)).data_files
+    except GroundswiftError:
+        return {}
+
+
+def travel_with_the_model(model_meta: Any) -> None:
+    """Let swift copy the record, as it copies a model's own files, wherever it saves the model: merged, quantised, trained in full."""
+    if FOLDER_RECORD not in model_meta.additional_saved_files:
+        model_meta.additional_saved_files.append(FOLDER_RECORD)
+
+
+def records_of_sources(args: BaseArguments) -> Iterator[Path]:
+    """Records in the folders that a command takes its weights from: those of the adapters or the checkpoint, else that of the model."""
+    adapters = [*args.adapters, *(getattr(args, "adapter_mapping", None) or {}).values(), getattr(args, "resume_from_checkpoint", None)]
+    found = [path for folder in adapters if folder and (path := record_of_folder(os.path.expanduser(folder)))]
+    if not found and args.model and (path := record_of_folder(os.path.expanduser(args.model))):
+        found = [path]
+    yield from dict.fromkeys(found)
+
+
+def tell_difference(path: Path, now: RunRecord) -> None:
+    """Warn, once a process, where what is in force is not what the record of the model says."""
+    try:
+        text = difference(read_record(path), now)
+    except GroundswiftError as error:
+        text = f"whether this run has the pixel limits of the training is not known ({error})"
+    if text and text not in TOLD:
+        TOLD.add(text)
+        get_logger().warning(f"{path}: {text}")
+
+
+def difference_from(folder: str, template: Any) -> str | None:
+    """What differs between the training of the model in a folder and a template made in this process; None: nothing, or not known."""
+    path, now = record_of_folder(folder), record_of(template.template_meta.template_type, template.max_pixels)
+    text = difference(read_record(path), now) if path and now else None
+    return f"{path}: {text}" if text else None
+
+
+def difference(trained: RunRecord, now: RunRecord) -> str | None:
+    """What differs between the training of a model and a run of it, what that means, and how to have them equal; None: nothing does."""
+    if trained.family != now.family:
+        return (
+            f"the model was trained as family {trained.family}, and this run takes it as {now.family}: "
+            f"to have them equal, give --template {trained.template}"
+        )
+    differing = differing_limits(trained.limits, now.limits, now.family)
+    if not differing:
+        return None
+    told = "; ".join(f"{name} {_px(before)} in training, {_px(after)} now" for name, (before, after) in differing.items())
+    if space_row(trained.space).side == "resized":
+        meaning = f"{now.family} writes pixels of the resized image, so its boxes are shifted in meaning"
+    else:
+        meaning = "the model sees another resolution than it was trained with; what its boxes mean stays"
+    remedies = " and ".join(_remedy(name, before, FAMILIES[now.family]) for name, (before, _) in differing.items())
+    return f"this run has other pixel limits than the training of the model: {told}. {meaning}. To have them equal: {remedies}"
+
+
+def _px(area: int | None) -> str:
+    return "none" if area is None else f"{area} px"
+
+
+def _remedy(name: str, area: int | None, row: Family) -> str:
+    """What to type so that a limit is `area`. Where the environment has a limit in tokens, that one counts for swift, not the pixels."""
+    if name == "first_max_pixels":
+        return "leave --max_pixels out" if area is None else f"give swift --max_pixels {area}"
+    in_pixels, in_tokens = ENVIRONMENT[name]
+    tokens = area // row.resize_factor**2
+    said_px, said_tokens = os.environ.get(in_pixels), os.environ.get(in_tokens)
+    if said_tokens and not (said_px and said_tokens == str(int(said_px) // row.resize_factor**2)):  # else swift made it of the pixels
+        return f"export {in_tokens}={tokens}"
+    return f"export {in_pixels}={area}"
+
+
+def record_result(result: str, now: RunRecord) -> None:
+    """Leave the record of an inference run beside its result file, before its first row is written.
+
+    swift appends to a file that exists. Raises GroundswiftError where its rows are those of a run with other terms, since one file cannot
+    be placed by two records; where the rows have no record none is written, and that is told.
+    """
+    path = Path(result + RESULT_SUFFIX)
+    if not (os.path.isfile(result) and os.path.getsize(result)):
+        if is_master():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_record(path, now)
+    elif not path.is_file():
+        get_logger().warning(
+            f"{result}: holds rows of a run without a record, and swift appends to them. No record is written, so evaluation will ask how "
+            "the boxes are to be read; expected a new --result_path"
+        )
+    elif differing := differing_terms(read_record(path), now):
+        raise fault(
+            result,
+            f"holds rows of a run with other terms, and swift appends to them ({path.name}: {'; '.join(differing)})",
+            "a new --result_path, or the old file to be removed",
+        )
+
+
+def differing_terms(earlier: RunRecord, now: RunRecord) -> list[str]:
+    """What differs between two runs so that their rows cannot be read as those of one, in words."""
+    names = [name for name in ("family", "space") if getattr(earlier, name) != getattr(now, name)]
+    if names:
+        return [f"{name} {getattr(earlier, name)}, now {getattr(now, name)}" for name in names]
+    limits = differing_limits(earlier.limits, now.limits, now.family)
+    return [f"{name} {_px(before)}, now {_px(after)}" for name, (before, after) in limits.items()]

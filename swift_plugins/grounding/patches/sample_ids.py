@@ -1,0 +1,79 @@
+"""Rows whose ids are numbers and rows whose ids are texts in one training: swift would refuse to join their columns of two types.
+
+COCO's images have numbers, referring expressions have texts such as `refcoco/unc/val/44/1`. The column is stored as JSON instead, as swift
+itself stores `objects`, and every id comes out as it went in. Streams cannot do that: there every id becomes text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from datasets import Dataset, Json
+from datasets.arrow_writer import ArrowWriter
+from swift.dataset.preprocessor import RowPreprocessor
+
+from .swift import wrap_once
+
+COLUMN = "sample_id"
+JSON_COLUMNS = (COLUMN, "rejected_objects")  # swift itself stores `objects` so
+
+
+def keep_ids_of_any_type() -> None:
+    """Store the ids of every data set that goes through swift's preprocessors as JSON; where rows are streamed, write ids as text."""
+    wrap_once(RowPreprocessor, "__call__", knowing_whether_stored)
+    wrap_once(RowPreprocessor, "batched_preprocess", with_ids_as_json)
+    wrap_once(RowPreprocessor, "_patch_arrow_writer", with_a_column_of_json)
+
+
+def knowing_whether_stored(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A preprocessor's call that remembers whether what it makes is stored in columns, or streamed."""
+
+    def __call__(self: RowPreprocessor, dataset: Any, **more: Any) -> Any:
+        self.stores_ids = isinstance(dataset, Dataset)
+        return call(self, dataset, **more)
+
+    return __call__
+
+
+def with_ids_as_json(batched_preprocess: Callable[..., Any]) -> Callable[..., Any]:
+    """A preprocessor's step that writes ids as JSON where they are stored: "139" stays a text, 139 a number. In a stream both are text."""
+
+    def preprocess(self: RowPreprocessor, *given: Any, **more: Any) -> dict[str, Any]:
+        columns = batched_preprocess(self, *given, **more)
+        if COLUMN in columns:
+            written = json.dumps if self.stores_ids else as_text
+            columns[COLUMN] = list(map(written, columns[COLUMN]))
+        return columns
+
+    return preprocess
+
+
+def as_text(value: Any) -> str | None:
+    """An id as text; no id stays none."""
+    return None if value is None else str(value)
+
+
+def with_a_column_of_json(patch_arrow_writer: Callable[..., Any]) -> Callable[..., Any]:
+    """A preprocessor's patch of the writer of columns that makes the ids one of JSON too."""
+
+    @contextmanager
+    def patched(self: RowPreprocessor) -> Iterator[None]:
+        with patch_arrow_writer(self):
+            earlier = ArrowWriter.__init__
+
+            def init(writer: ArrowWriter, schema: Any = None, features: Any = None, *given: Any, **more: Any) -> None:
+                for name in JSON_COLUMNS if features is not None else ():
+                    if name in features:
+                        features[name] = Json()
+                earlier(writer, schema, features, *given, **more)
+
+            ArrowWriter.__init__ = init
+            try:
+                yield
+            finally:
+                ArrowWriter.__init__ = earlier
+
+    return patched

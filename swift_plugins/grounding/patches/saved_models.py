@@ -1,0 +1,176 @@
+"""What a model folder of swift needs to be the same model outside swift: the chat template of the run, and its pixel limits.
+
+swift writes a merged, quantised or fully trained model with the chat template and the processor limits of the base model. Its own text
+comes from its template and its limits from environment and options: none of them travels with the folder.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from swift.arguments import BaseArguments, SftArguments
+from swift.model import utils as model_utils
+from swift.utils import get_logger
+
+from groundswift.atomic_write import write_whole
+from groundswift.coordinates import limits_in_force
+from groundswift.errors import GroundswiftError
+from groundswift.family import FAMILIES, Family
+from groundswift.image_resize import Limits, in_whole_tokens
+from groundswift.run_record import RunRecord, read_record
+from groundswift.spaces import space_row
+
+from ..model_folder import read_settings, write_settings
+from ..templates.chat_template import Chosen, choose, warning_of
+from ..templates.grounding import PADDING
+from .quantised_runs import load_as_saved
+from .remote_code import save_generation_config
+from .run_record import record_of, records_of_sources
+from .swift import wrap_once
+
+PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+
+
+@dataclass
+class Origin:
+    """What a processor is saved with: the template that swift made for it, and the limits of the run. `chosen`: set at the first save."""
+
+    template: Any
+    family: Family
+    limits: Limits
+    chosen: Chosen | None = None
+
+
+ORIGINS: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()  # processor -> what it is saved with
+
+
+def origin_of(args: BaseArguments, template: Any, now: RunRecord) -> Origin:
+    """What the folders that are saved with this template's processor are to hold. `now`: the record of this process.
+
+    Training leaves its own limits; what merges, exports and quantises leaves those that the model was trained with.
+    """
+    limits = now.limits
+    if not isinstance(args, SftArguments):
+        limits = next((trained.limits for trained in trained_records(args) if trained.family == now.family), limits)
+    return Origin(template, FAMILIES[now.family], limits)
+
+
+def trained_records(args: BaseArguments) -> Iterable[RunRecord]:
+    """The readable records of the model's training."""
+    for path in records_of_sources(args):
+        try:
+            yield read_record(path)
+        except GroundswiftError:  # reported where records are compared
+            continue
+
+
+def save_for_plain_transformers() -> None:
+    """Wherever swift saves a model folder with one of our templates, add the run's chat template and limits to it."""
+
+    def with_origin(get: Callable[..., Any]) -> Callable[..., Any]:
+        def get_template(self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
+            template = get(self, *args, **kwargs)
+            now = record_of(template.template_meta.template_type, template.max_pixels)
+            if now is not None:
+                ORIGINS[template.processor] = origin_of(self, template, now)
+            return template
+
+        return get_template
+
+    wrap_once(BaseArguments, "get_template", with_origin)
+    wrap_save_checkpoint()
+
+
+def wrap_save_checkpoint() -> None:
+    """swift's one function that saves model folders, in each module that has imported it by name."""
+    original = model_utils.save_checkpoint
+    if getattr(original, "completes_folders", False):
+        return
+
+    @wraps(original)
+    def save_checkpoint(model: Any, processor: Any, output_dir: str, **kwargs: Any) -> None:
+        original(model, processor, output_dir, **kwargs)
+        save_generation_config(model, Path(output_dir))
+        origin = ORIGINS.get(processor)
+        if origin is not None:
+            complete(Path(output_dir), origin)
+
+    save_checkpoint.completes_folders = True
+    for name, module in list(sys.modules.items()):
+        if name.startswith("swift.") and vars(module).get("save_checkpoint") is original:
+            module.save_checkpoint = save_checkpoint
+
+
+def complete(folder: Path, origin: Origin) -> None:
+    """Write chat template and limits into a saved model folder, and log what transformers will do otherwise than swift."""
+    if origin.chosen is None:
+        origin.chosen = choose(origin.template)
+        for text in filter(None, (warning_of(origin.chosen), *differences(origin.family, origin.limits))):
+            get_logger().warning(f"{folder}: {text}")
+    write_chat_template(folder, origin.chosen.text)
+    size = processor_size(origin.family, origin.limits)
+    if size is not None:
+        write_size(folder, size)
+    load_as_saved(folder)
+
+
+def write_chat_template(folder: Path, text: str) -> None:
+    """Write `chat_template.jinja`, and the older places of a chat template where the folder has them."""
+    write_whole(folder / "chat_template.jinja", [text.encode()])
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        settings = read_settings(folder / name)
+        if settings is not None and "chat_template" in settings:
+            settings["chat_template"] = text
+            write_settings(folder / name, settings)
+
+
+def processor_size(family: Family, limits: Limits) -> dict[str, int] | None:
+    """The `size` of an image processor (areas in px) that resizes as the run did; None for a family with another kind of resize.
+
+    A first resize (`--max_pixels`) has no place in a processor: its area bounds the only one there is.
+    """
+    if family.resize_factor is None:
+        return None
+    force = limits_in_force(limits, family.name)
+    most = force.max_pixels
+    if force.first_max_pixels is not None:
+        most = min(most, max(in_whole_tokens(force.first_max_pixels, family.resize_factor), force.min_pixels, family.resize_factor**2))
+    return {"shortest_edge": force.min_pixels, "longest_edge": most}
+
+
+def write_size(folder: Path, size: dict[str, int]) -> None:
+    """Put limits into the image processor of a folder, under each name that its files have for them."""
+    for name in PROCESSOR_FILES:
+        settings = read_settings(folder / name)
+        if settings is None:
+            continue
+        images = settings.get("image_processor", settings) if name == PROCESSOR_FILES[0] else settings
+        if not isinstance(images, dict) or images.get("image_processor_type") is None and "size" not in images:
+            continue
+        images["size"] = dict(size)
+        for edge, older in (("shortest_edge", "min_pixels"), ("longest_edge", "max_pixels")):
+            if older in images:
+                images[older] = size[edge]
+        write_settings(folder / name, settings)
+
+
+def differences(family: Family, limits: Limits) -> list[str]:
+    """What a processor cannot do as the run did, in words."""
+    found = []
+    if limits.first_max_pixels is not None:
+        found.append(
+            f"the run resized images to at most {limits.first_max_pixels} px before the model's own resize (--max_pixels), which a "
+            "processor cannot: outside swift, resize them first, or train with "
+            f"{'MAX_PIXELS in the environment' if family.resize_factor else 'no limit'} instead"
+        )
+    if space_row(family.space).side == "square":
+        found.append(
+            f"the run padded images to a square, which this processor does not: outside swift, pad them first with colour {PADDING}"
+        )
+    return found

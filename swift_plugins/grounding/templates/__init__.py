@@ -1,0 +1,1 @@
+"""Templates that write boxes in a family's own text."""

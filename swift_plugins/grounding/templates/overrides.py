@@ -1,0 +1,159 @@
+"""What single templates of swift need beyond box text: base models, Florence-2, and templates that take one picture or one turn.
+
+Each class stands between the grounding mixin and swift's own template, and overrides only what swift offers for it.
+Observed with ms-swift 4.6.0; tests lean on each, so that an upgrade which changes them fails loudly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from copy import copy
+from typing import Any
+
+import torch
+from swift.template import Template, TemplateMeta
+from swift.template.register import TEMPLATE_MAPPING
+from swift.utils import get_logger
+
+from groundswift.errors import GroundswiftError
+
+from .idefics import EveryImageToken
+
+IMAGE = "<image>"
+BASE_OF_QWEN_VL = (
+    "this Qwen-VL is the base model, which was never trained on <|im_start|> and <|im_end|>: use --template qwen_vl_base_grounding, "
+    "or let LoRA train embedding and output layer as well: --modules_to_save wte lm_head"
+)
+
+
+class OneImage:
+    """swift uses the first picture of a row and trips over the others, or feeds them as pictures of other rows."""
+
+    def _preprocess_inputs(self, inputs: Any) -> None:
+        if len(inputs.images or []) > 1:
+            name = self.template_meta.template_type
+            raise GroundswiftError(f"{len(inputs.images)} images; template {name} takes one image a row, as its model does")
+        super()._preprocess_inputs(inputs)
+
+
+class ImagesTogether:
+    """swift replaces all from the first picture to the last by one run of image tokens: text between them would be lost unseen."""
+
+    def _preprocess_inputs(self, inputs: Any) -> None:
+        pieces = "\n".join(message["content"] or "" for message in inputs.messages).split(IMAGE)
+        if len(inputs.images or []) > 1 and any(piece.strip() for piece in pieces[1:-1]):
+            name = self.template_meta.template_type
+            raise GroundswiftError(f"text between the images of a row; template {name} takes them side by side: {IMAGE}{IMAGE} and no more")
+        super()._preprocess_inputs(inputs)
+
+
+class ToldOfBase:
+    """The chat template of Qwen-VL over its base model trains tokens that stay as they were made: it says so, and what helps."""
+
+    def set_mode(self, mode: str) -> None:
+        super().set_mode(mode)
+        if mode == "train" and is_base_qwen_vl(self.model_info.model_dir, getattr(self.model_info, "model_name", "")):
+            get_logger().warning_once(BASE_OF_QWEN_VL)
+
+
+class RawFlorence(OneImage):
+    """Florence-2 with the answer as the model wrote it, in place of swift's JSON of it, which is scaled to pixels and cut to whole ones."""
+
+    def _encode(self, inputs: Any) -> dict[str, Any]:
+        for message in inputs.messages:
+            if message["role"] == "user":  # a task such as <OD> must stand alone; where the picture goes is fixed
+                message["content"] = message["content"].replace(IMAGE, "").strip()
+        return super()._encode(inputs)
+
+    def get_generate_ids(self, generate_ids: Any, num_prompt_tokens: int) -> Any:
+        """Without the token that starts the decoder, which swift would give the first token's probability; <s> becomes padding."""
+        generated = torch.as_tensor(generate_ids)[..., 1:].clone()
+        first = generated[..., :1]
+        first[first == self.tokenizer.bos_token_id] = self.tokenizer.pad_token_id
+        return generated
+
+    def decode_generate_ids(self, generate_ids: list[int], **kwargs: Any) -> str:
+        return Template.decode_generate_ids(self, generate_ids, **kwargs)
+
+
+class NativeFlorence(RawFlorence):
+    """The same for the class that transformers has: the picture's tokens stand in the question, and the model itself fills them."""
+
+    def _encode(self, inputs: Any) -> dict[str, Any]:
+        encoded = super()._encode(inputs)
+        if encoded.get("pixel_values") is not None:
+            encoded["input_ids"] = [self.processor.image_token_id] * self.processor.num_image_tokens + encoded["input_ids"]
+        return encoded
+
+    def _post_encode(self, model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        return inputs
+
+
+class ImageMaskOfTokens:
+    """DeepSeek-VL2's processor pads the mask of image tokens on the left, and swift pads a training batch on the right: in rows that are
+    shorter than the longest, image features would be written over text. The mask of the batch follows its tokens instead."""
+
+    def _data_collator(self, batch: list[dict[str, Any]], **kwargs: Any) -> dict[str, Any]:
+        collated = super()._data_collator(batch, **kwargs)
+        if "images_seq_mask" in collated:
+            collated["images_seq_mask"] = collated["input_ids"] == self.processor.image_token_id
+        return collated
+
+
+class FinalChannel:
+    """InternVL over GPT-OSS writes the name of a channel before its answer: no part of the answer, nor are its probabilities."""
+
+    HEAD = "<|channel|>final<|message|>"
+
+    def get_generate_ids(self, generate_ids: Any, num_prompt_tokens: int) -> Any:
+        generated = torch.as_tensor(super().get_generate_ids(generate_ids, num_prompt_tokens)).clone()
+        head = torch.tensor(self._tokenize(self.HEAD), device=generated.device)
+        if generated.shape[-1] >= len(head):
+            named = (generated[..., : len(head)] == head).all(-1)
+            generated[..., : len(head)][named] = self.tokenizer.pad_token_id
+        return generated
+
+    def decode_generate_ids(self, generate_ids: list[int], **kwargs: Any) -> str:
+        return super().decode_generate_ids(generate_ids, **kwargs).removeprefix(self.HEAD)
+
+
+SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> what stands before its class
+    "qwen_vl": (ToldOfBase,),
+    "chatglm4v": (OneImage,),
+    "deepseek_vl2": (ImageMaskOfTokens,),
+    "cogvlm": (OneImage,),
+    "cogvlm2": (OneImage,),
+    "internvl": (ImagesTogether,),
+    "internvl_phi3": (ImagesTogether,),
+    "idefics3": (EveryImageToken,),
+    "internvl3_5_gpt": (FinalChannel,),
+    "florence": (RawFlorence,),
+    "florence2": (NativeFlorence,),
+}
+BASE_OF = {"qwen_vl_base": "qwen_vl", "florence2": "florence"}  # templates that swift does not have, and the one they are made from
+
+
+def is_base_qwen_vl(model_dir: str, model_name: str) -> bool:
+    """Whether a Qwen-VL is the base model: its generation_config.json says so (`chat_format`), without one its name."""
+    try:
+        with open(os.path.join(model_dir, "generation_config.json"), encoding="utf-8") as file:
+            chat_format = json.load(file).get("chat_format")
+    except (OSError, ValueError, AttributeError):
+        chat_format = None
+    if chat_format is None:
+        return re.fullmatch(r"qwen[-_]vl(-base)?", model_name.lower()) is not None
+    return chat_format != "chatml"
+
+
+def stock_meta(stock: str) -> TemplateMeta:
+    """A copy of swift's description of a template, or one made for a template that swift does not have."""
+    if stock in TEMPLATE_MAPPING:
+        return copy(TEMPLATE_MAPPING[stock])
+    made = copy(TEMPLATE_MAPPING[BASE_OF[stock]])
+    if stock == "qwen_vl_base":  # question and answer with nothing around them; what ends a text in pre-training ends the answer
+        return TemplateMeta(
+            stock, prefix=[], prompt=["{{QUERY}}\n"], chat_sep=["\n"], suffix=["<|endoftext|>"], template_cls=made.template_cls
+        )
+    return made

@@ -1,0 +1,284 @@
+"""One row as a model is fed it: swift's processor and template without the model's weights, and what they make of a row.
+
+swift is imported inside the functions, so that what it prints and logs while it loads can be held back.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from groundswift.errors import GroundswiftError, fault
+from groundswift.family import FAMILIES
+from groundswift.images import open_image
+
+from .silence import quiet
+
+UNLEARNT = -100  # the label of a token that is read and not learnt
+HYBRID_LOSS = "default+ignore_empty_think"  # what `swift sft` makes of its default for models that may think or not
+OF_THE_RUN = {  # what a run's args.json says about its template -> the argument of `get_template`
+    "system": "default_system",
+    "max_length": "max_length",
+    "max_pixels": "max_pixels",
+    "norm_bbox": "norm_bbox",
+    "loss_scale": "loss_scale",
+    "is_binary_loss_scale": "is_binary_loss_scale",
+    "use_chat_template": "use_chat_template",
+    "agent_template": "agent_template",
+    "enable_thinking": "enable_thinking",
+    "preserve_thinking": "preserve_thinking",
+    "add_non_thinking_prefix": "add_non_thinking_prefix",
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a model gets of one row.
+
+    `labels`: as `input_ids`, UNLEARNT where a token is not learnt. Per image: `sizes_wh` (px, upright original), `fed_wh` (px, after every
+    resize), `pictures` (RGB, of `fed_wh`). `tiles`: (how many in all, their width and height in px) where the model is fed the pictures in
+    parts; `fed_wh` is then the size of the whole. `family`: a name of the table.
+    """
+
+    input_ids: list[int]
+    labels: list[int]
+    sizes_wh: list[tuple[int, int]]
+    fed_wh: list[tuple[int, int]]
+    pictures: list[Image.Image]
+    family: str
+    tiles: tuple[int, tuple[int, int]] | None = None
+
+    @property
+    def learnt(self) -> list[list[int]]:
+        """The runs of tokens that are learnt, in order: one a turn, as a rule."""
+        runs: list[list[int]] = []
+        inside = False
+        for token in self.labels:
+            if token == UNLEARNT:
+                inside = False
+                continue
+            if not inside:
+                runs.append([])
+            runs[-1].append(token)
+            inside = True
+        return runs
+
+
+def load_plugin() -> None:
+    """Register our templates, data sets and mends with swift, unless they are."""
+    from swift.template.register import TEMPLATE_MAPPING
+
+    if not all(name in TEMPLATE_MAPPING for row in FAMILIES.values() for name in row.templates):
+        import groundswift.swift_plugins.register  # noqa: F401
+
+
+def open_token_counter(model: str, model_type: str | None = None, template: str | None = None) -> Callable[[dict], int]:
+    """A function from a row to its number of tokens; see `open_template`, also for what it raises."""
+    opened = open_template(model, model_type=model_type, template=template)
+    return lambda row: len(encoded(opened, row).input_ids)
+
+
+def open_template(model: str, model_type: str | None = None, template: str | None = None, max_pixels: int | None = None) -> Any:
+    """The template of a model, ready to encode rows for training; no weights are read.
+
+    `model`: a local folder, a hub id, or a checkpoint of a run, whose args.json then names model, model type and template, and how the
+    template was set. Where no template is named it is the grounding template that belongs to the model's type.
+    Raises GroundswiftError where there is no such model, and where type or template are not clear: it lists the choices.
+    """
+    model, run = _resolved(str(model))
+    model_type, named = model_type or run.get("model_type"), template or run.get("template")
+    settings = {argument: run[key] for key, argument in OF_THE_RUN.items() if run.get(key) is not None}
+    if max_pixels is not None:
+        settings["max_pixels"] = max_pixels
+    with quiet():
+        from swift.model import MODEL_MAPPING, get_processor
+        from swift.template import get_template
+        from swift.template.register import TEMPLATE_MAPPING
+
+        load_plugin()
+        from ..grounding.templates.grounding import FAMILY_OF_TEMPLATE
+
+        if model_type is not None and model_type not in MODEL_MAPPING:
+            raise fault(f"model type {model_type}", "swift has no such model type", _close_to(model_type, MODEL_MAPPING))
+        if named is not None and named not in TEMPLATE_MAPPING:
+            raise fault(f"template {named}", "swift has no such template", _close_to(named, TEMPLATE_MAPPING))
+        if named is not None and named not in FAMILY_OF_TEMPLATE:
+            where = f"template {named}"
+            raise fault(where, "how it writes boxes is not in the table of families", "a template that `groundswift families` lists")
+        model_type = model_type or _type_of_template(model, named)
+        try:
+            with quiet(trusted=_holds_no_code(model)):
+                processor = get_processor(model, model_type=model_type)
+        except Exception as error:  # configuration, tokenizer and remote code: many kinds
+            raise _no_processor(model, error) from None
+        name = named or _template_of(processor.model_meta)
+        if TEMPLATE_MAPPING[name].is_thinking and TEMPLATE_MAPPING[name].non_thinking_prefix:
+            settings.setdefault("loss_scale", HYBRID_LOSS)
+        try:
+            made = get_template(processor, template_type=name, **settings)
+        except GroundswiftError:
+            raise
+        except Exception as error:
+            raise fault(model, f"template {name} cannot be made for it ({told(error)})", "a template of this model's family") from None
+        made.set_mode("train")
+    return made
+
+
+def encoded(template: Any, row: dict[str, Any]) -> Encoded:
+    """Encode one row (`messages`, `images`, `objects`) as training does. The row is not changed.
+
+    Raises GroundswiftError where swift cannot encode it, or its template is of no family of the table.
+    """
+    from ..grounding.templates.grounding import family_of
+
+    family = family_of(template)
+    with quiet():
+        originals = [open_image(_source(image)) for image in row.get("images") or []]
+        try:
+            encoding = template.encode(deepcopy(row), return_template_inputs=True)
+        except GroundswiftError:
+            raise
+        except Exception as error:  # swift asserts, and so do the processors behind it
+            raise GroundswiftError(f"swift cannot encode this row ({told(error)})") from None
+    pictures = [_picture(image) for image in encoding["template_inputs"].images or []]
+    fed_wh = _fed_wh(template, encoding, pictures)
+    pictures = [image if image.size == size else image.resize(size, Image.BICUBIC) for image, size in zip(pictures, fed_wh, strict=True)]
+    ids = list(encoding["input_ids"])
+    labels = list(encoding.get("labels") or [UNLEARNT] * len(ids))
+    return Encoded(ids, labels, [image.size for image in originals], fed_wh, pictures, family, _tiles(encoding, len(pictures)))
+
+
+def _resolved(model: str) -> tuple[str, dict[str, Any]]:
+    """(the folder or id that has the processor, what the args.json of a run says)."""
+    folder = os.path.expanduser(model)
+    if not os.path.isdir(folder):
+        if folder.startswith(("/", ".")) or model.startswith("~") or model.count("/") > 1:
+            raise fault(model, "no such folder", "a model's folder, a checkpoint's, or a hub id (owner/name)")
+        return model, {}
+    where = os.path.join(folder, "args.json")
+    if not os.path.isfile(where):
+        return folder, {}
+    try:
+        with open(where, encoding="utf-8") as file:
+            run = json.load(file)
+    except (OSError, ValueError) as error:
+        raise fault(where, f"cannot be read ({error})", "the args.json of a swift run") from None
+    if not isinstance(run, dict):
+        raise fault(where, "not a JSON object", "the args.json of a swift run")
+    if os.path.isfile(os.path.join(folder, "config.json")):
+        return folder, run
+    base = run.get("model")
+    if not isinstance(base, str):
+        raise fault(where, "names no model", "the args.json of a swift run")
+    if not os.path.isdir(os.path.expanduser(base)) and (base.startswith(("/", ".", "~")) or base.count("/") > 1):
+        raise fault(where, f"the model {base} is not there", "the folder that the run was started from, where its path is relative")
+    return os.path.expanduser(base), run
+
+
+def _holds_no_code(model: str) -> bool:
+    """Whether a model is a folder whose configuration names no code of its own."""
+    files = list(Path(model).glob("*config.json")) if os.path.isdir(model) else []
+    return bool(files) and not any("auto_map" in path.read_text(encoding="utf-8", errors="replace") for path in files)
+
+
+def _type_of_template(model: str, template: str | None) -> str | None:
+    """The one of several model types of an architecture that the family of a named template has; None where it is not one, and where
+    swift knows the model by its name."""
+    from swift.model.model_meta import get_matched_model_meta, get_matched_model_types
+
+    from ..grounding.templates.grounding import FAMILY_OF_TEMPLATE
+
+    if template not in FAMILY_OF_TEMPLATE or get_matched_model_meta(model) is not None:
+        return None
+    try:
+        with open(os.path.join(model, "config.json"), encoding="utf-8") as file:
+            candidates = get_matched_model_types(json.load(file).get("architectures"))
+    except (OSError, ValueError, AttributeError):
+        return None
+    known = set(FAMILIES[FAMILY_OF_TEMPLATE[template]].swift_model_types) & set(candidates)
+    return known.pop() if len(known) == 1 else None
+
+
+def _template_of(model_meta: Any) -> str:
+    """The one grounding template of a model's type. Raises GroundswiftError where there is none or more than one."""
+    stock = [model_meta.template] if model_meta.template else model_meta.candidate_templates
+    named = {name: ours for row in FAMILIES.values() for name, ours in zip(row.swift_templates, row.templates, strict=True)}
+    found = [named[name] for name in stock if name in named]
+    if len(found) == 1:
+        return found[0]
+    where = f"model type {model_meta.model_type}"
+    if found:
+        raise fault(where, "has more than one grounding template", f"--template, one of {', '.join(found)}")
+    have = ", ".join(stock) or "none"
+    raise fault(
+        where, f"has no grounding template (swift's own for it: {have})", "a family that `groundswift families` lists, or --template"
+    )
+
+
+def _no_processor(model: str, error: Exception) -> GroundswiftError:
+    text = str(error)
+    if "Multiple possible types found" in text:
+        choices = text.split("Multiple possible types found:")[1].split("]")[0].strip(" [")
+        return fault(model, "its model type is not clear", f"--model-type, one of {choices.replace(chr(39), '')}")
+    if "no suitable `model_type`" in text:
+        return fault(model, "its model type is not clear", "--model-type, a model type of swift that `groundswift families --json` names")
+    return fault(model, f"swift cannot open its processor ({told(error)})", "a folder or hub id with configuration and tokenizer")
+
+
+def told(error: Exception) -> str:
+    """Kind and first line of an error of another library, at most 300 characters."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}"[:300] if first else type(error).__name__
+
+
+def _close_to(name: str, names: Any) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(names), 5)
+    return f"for example {', '.join(close)}" if close else "a name that `groundswift families --json` lists"
+
+
+def _source(image: Any) -> Any:
+    """A row's image as what `open_image` reads: a path (swift's ROOT_IMAGE_DIR in front of a relative one that is not here) or bytes."""
+    if isinstance(image, dict):
+        image = image.get("bytes") or image.get("path")
+    if isinstance(image, str) and not os.path.exists(image):
+        below = os.path.join(os.environ.get("ROOT_IMAGE_DIR") or "", image)
+        return below if os.path.exists(below) else image
+    return image
+
+
+def _picture(image: Any) -> Image.Image:
+    """An image of swift's, which may still be the path to a file, as an upright picture."""
+    return image.convert("RGB") if isinstance(image, Image.Image) else open_image(_source(image))
+
+
+def _fed_wh(template: Any, encoding: dict[str, Any], pictures: list[Image.Image]) -> list[tuple[int, int]]:
+    """What the arrays of pixels say about the size (width, height) in px of every picture; where they hold tiles, its own size."""
+    grids = encoding.get("image_grid_thw")
+    if grids is not None:
+        patch = template.processor.image_processor.patch_size
+        return [(wide * patch, high * patch) for _, high, wide in grids.tolist()]
+    shape = _shape(encoding)
+    if len(shape) == 4 and shape[0] == len(pictures):
+        return [(shape[3], shape[2])] * len(pictures)
+    return [picture.size for picture in pictures]
+
+
+def _tiles(encoding: dict[str, Any], pictures: int) -> tuple[int, tuple[int, int]] | None:
+    """(how many, their width and height in px) where there are more arrays of pixels than pictures."""
+    shape = _shape(encoding)
+    count = math.prod(shape[:-3])
+    return (count, (shape[-1], shape[-2])) if len(shape) > 3 and count > pictures else None
+
+
+def _shape(encoding: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(getattr(encoding.get("pixel_values"), "shape", ()))

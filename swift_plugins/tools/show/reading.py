@@ -1,0 +1,210 @@
+"""What stands in the encoded tokens: their text, what of it is learnt, and the boxes that can be read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from groundswift.coordinates import to_original_px
+from groundswift.family import family_row
+from groundswift.grammars.registry import parse
+from groundswift.spaces import space_row, square_margins
+
+from ..encoding import UNLEARNT, Encoded
+
+IMAGE_TOKENS = ("<IMG_CONTEXT>", "<image>", "<|image|>")  # where nothing names one
+NO_BOX = "no_box"  # the reason that `parse` gives for a text in which it met nothing like a box
+SHORTENED = 4  # equal special tokens in a row that are told by their number
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of tokens that are all learnt, or all not. `text` has long runs of one special token shortened, `full` has not."""
+
+    text: str
+    full: str
+    learnt: bool
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One box or point that the tokens hold.
+
+    `number`: from 1, in the order of the text. `written`: 4 or 2 numbers as they stand there; `px`: in pixels of the original image,
+    `fed_px`: of the picture that the model is fed. `truth_px`: the numbers of `objects.bbox` that belong to it, in original pixels; None
+    where that is not known. `off_px`: how far the two are apart, at most, in (x, y); `quantum_px`: the family's step.
+    """
+
+    number: int
+    label: str
+    image: int
+    written: tuple[float, ...]
+    px: tuple[float, ...]
+    fed_px: tuple[float, ...]
+    quantum_px: tuple[float, float]
+    truth_px: tuple[float, ...] | None = None
+    learnt: bool = True
+
+    @property
+    def off_px(self) -> tuple[float, float] | None:
+        if self.truth_px is None:
+            return None
+        apart = np.abs(np.array(self.px) - np.array(self.truth_px)).reshape(-1, 2).max(axis=0)
+        return float(apart[0]), float(apart[1])
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is off by more than a step of the last written digit."""
+        off = self.off_px
+        return off is not None and any(apart > step + 1e-6 for apart, step in zip(off, self.quantum_px, strict=True))
+
+
+@dataclass(frozen=True)
+class Read:
+    """One learnt answer: its text without what the template puts behind it, and status and reasons as `parse` tells them."""
+
+    text: str
+    status: str
+    reasons: list[str]
+
+    @property
+    def is_prose(self) -> bool:
+        """Whether it is an answer in words, which holds no box and none that is broken."""
+        return self.reasons == [NO_BOX]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All boxes of a row, its learnt answers, and what a user has to know (`notes`)."""
+
+    marks: list[Mark]
+    answers: list[Read]
+    notes: list[str]
+
+
+def parts_of(template: Any, encoded: Encoded) -> list[Part]:
+    """The text of the tokens, cut wherever learning starts or stops."""
+    parts = []
+    pairs = list(zip(encoded.input_ids, encoded.labels, strict=True))
+    for learnt, group in groupby(pairs, lambda pair: pair[1] != UNLEARNT):
+        ids = [token for token, _ in group]
+        parts.append(Part(_shortened(template, ids), _decoded(template, ids), learnt))
+    return parts
+
+
+def image_tokens(template: Any, encoded: Encoded) -> int:
+    """How many tokens stand for images; 0 where a model takes them in another way than by tokens."""
+    stand_ins = _stand_ins(template)
+    return sum(token in stand_ins or token < 0 for token in encoded.input_ids)
+
+
+def seen(template: Any, encoded: Encoded, parts: Sequence[Part], row: dict[str, Any]) -> Seen:
+    """Read the boxes from the learnt text, and from the rest of it where `objects` has more than was learnt; place every one."""
+    objects = row.get("objects") or {}
+    truths = objects.get("bbox") or []
+    suffixes = _ends(template)
+    found, answers, notes = [], [], []
+    for part in parts:
+        if part.learnt:
+            text = _without_ends(part.full, suffixes)
+            answer = parse(text, encoded.family)
+            answers.append(Read(text, answer.status, answer.reasons))
+            found.append((answer.objects, True))
+        else:
+            found.append((parse(part.full, encoded.family).objects, False))
+    if sum(len(things) for things, learnt in found if learnt) >= len(truths):
+        found = [(things, learnt) for things, learnt in found if learnt]
+    things = [(thing, learnt) for group, learnt in found for thing in group]
+    matched = len(things) == len(truths)
+    if not matched:
+        notes.append(f"{len(things)} boxes or points can be read from the text, objects.bbox has {len(truths)}: they are not compared")
+    images = [*(objects.get("image_id") or [])] if matched else []
+    if things and len(encoded.fed_wh) > 1 and not images:
+        notes.append("objects.image_id does not say which image a box belongs to: swift takes all to be on the first")
+    marks = []
+    for place, (thing, learnt) in enumerate(things):
+        image = images[place] if place < len(images) else 0
+        written = thing.box if thing.box is not None else thing.point
+        truth = _truth_px(truths[place], objects, encoded.sizes_wh[image]) if matched else None
+        if truth is not None and len(truth) != len(written):
+            notes.append(f"{place + 1} is written with {len(written)} numbers and has {len(truth)} in objects.bbox")
+            truth = None
+        px, fed_px = placed(written, encoded, image)
+        step = family_row(encoded.family).quantum_px(encoded.sizes_wh[image], encoded.fed_wh[image])
+        marks.append(Mark(place + 1, thing.label, image, tuple(written), px, fed_px, step, truth, learnt))
+    return Seen(marks, answers, notes)
+
+
+def placed(written: Sequence[float], encoded: Encoded, image: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """A box (4 numbers) or point (2) as it is written -> (original px, px of the picture as it is fed)."""
+    size_wh, fed_wh = encoded.sizes_wh[image], encoded.fed_wh[image]
+    corners = [*written] if len(written) == 4 else [*written, *written]
+    px = to_original_px([corners], encoded.family, size_wh, fed_wh)[0].reshape(2, 2)
+    if len(written) == 2:
+        px[:] = px.mean(axis=0)
+    if space_row(family_row(encoded.family).space).side == "square":
+        fed = (px + square_margins(size_wh)) * (np.array(fed_wh) / max(size_wh))
+    else:
+        fed = px * (np.array(fed_wh) / np.array(size_wh))
+    return tuple(px.ravel()[: len(written)].tolist()), tuple(fed.ravel()[: len(written)].tolist())
+
+
+def _truth_px(numbers: Sequence[float], objects: dict[str, Any], size_wh: tuple[int, int]) -> tuple[float, ...]:
+    scale = np.array(size_wh if objects.get("bbox_type") == "norm1" else (1, 1), dtype=np.float64)
+    pairs = np.array(numbers, dtype=np.float64).reshape(-1, 2) * scale
+    return tuple(np.sort(pairs, axis=0).ravel().tolist())
+
+
+def _decoded(template: Any, ids: Sequence[int]) -> str:
+    """Tokens as text, special ones by name; those that no tokenizer has (below 0) as [number]."""
+    text = ""
+    for known, group in groupby(ids, lambda token: token >= 0):
+        run = list(group)
+        text += template.tokenizer.decode(run, skip_special_tokens=False) if known else "".join(f"[{token}]" for token in run)
+    return text
+
+
+def _shortened(template: Any, ids: Sequence[int]) -> str:
+    special = _stand_ins(template) | set(template.tokenizer.all_special_ids)
+    pieces, rest = [], []
+    for token, group in groupby(ids):
+        run = list(group)
+        if len(run) >= SHORTENED and (token in special or token < 0):
+            pieces += [_decoded(template, rest), f"{_decoded(template, [token])} x {len(run)}"]
+            rest = []
+        else:
+            rest += run
+    return "".join([*pieces, _decoded(template, rest)])
+
+
+def _stand_ins(template: Any) -> set[int]:
+    """Id of the token in whose place a model puts its images: as its configuration names it, or else template, processor or vocabulary."""
+    config, processor, vocabulary = getattr(template, "config", None), template.processor, template.tokenizer.get_vocab()
+    named = [getattr(config, name, None) for name in ("image_token_id", "image_token_index")]
+    named += [getattr(template, "image_token_id", None), getattr(processor, "image_token_id", None)]
+    named += [vocabulary.get(token) for token in IMAGE_TOKENS]
+    return set([token for token in named if isinstance(token, int)][:1])
+
+
+def _ends(template: Any) -> list[str]:
+    """What the template puts behind an answer, as text."""
+    ends = []
+    for contexts in (template.template_meta.suffix, template.template_meta.chat_sep):
+        pieces = [context if isinstance(context, str) else _decoded(template, context) for context in contexts or []]
+        ends.append("".join(pieces))
+    tokens = [token for token in (template.tokenizer.eos_token, "\n") if token]
+    return [end for end in (*ends, *tokens) if end]
+
+
+def _without_ends(text: str, ends: Sequence[str]) -> str:
+    cut = True
+    while cut:
+        cut = False
+        for end in ends:
+            if text.endswith(end):
+                text, cut = text[: -len(end)], True
+    return text

@@ -1,0 +1,198 @@
+"""Pictures that rows hold, written once under a name that stays inside the folder."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+from PIL import Image
+
+from groundswift.data_converters.file_io import embedded_images as kept_pictures
+from groundswift.data_converters.file_io.embedded_images import HeldPicture, folder_to_keep, held_size_wh, kept_picture
+from groundswift.data_converters.issues import Notes
+from groundswift.errors import GroundswiftError
+
+
+def content(kind: str = "JPEG", size_wh: tuple[int, int] = (8, 6), orientation: int = 1) -> bytes:
+    exif = Image.Exif()
+    if orientation != 1:
+        exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.new("RGB", size_wh, "grey").save(file, kind, **({"exif": exif} if kind == "JPEG" else {}))
+    return file.getvalue()
+
+
+def keep(folder: Path, name: str, data: bytes) -> tuple[str | None, dict[str, int]]:
+    notes = Notes("skip")
+    return kept_picture(str(folder), name, data, "row 7", notes), dict(notes.left_out.counts)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_it_is_written_once(tmp_path):
+    data = content()
+    for _ in range(2):
+        assert keep(tmp_path / "new/folder", "train/a.jpg", data) == (str(tmp_path / "new/folder/train/a.jpg"), {})
+    assert (tmp_path / "new/folder/train/a.jpg").read_bytes() == data
+    assert files(tmp_path) == ["new/folder/train/a.jpg"]
+
+
+@pytest.mark.parametrize("same_length", [True, False])
+def test_another_content_of_that_name_is_a_fault(tmp_path, same_length):
+    data = content()
+    keep(tmp_path, "a.jpg", data)
+    other = data[:-1] + b"?" if same_length else data + b"?"
+    assert keep(tmp_path, "a.jpg", other) == (None, {"two pictures of one name": 1})
+    assert (tmp_path / "a.jpg").read_bytes() == data
+    assert files(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("JPEG", "7.jpg"), ("PNG", "7.png"), ("GIF", "7.gif"), ("BMP", "7.bmp"), ("TIFF", "7.tif"), ("WEBP", "7.webp")]
+)
+def test_a_name_without_a_suffix_gets_one(tmp_path, kind, name):
+    assert keep(tmp_path, "7", content(kind))[0] == str(tmp_path / name)
+    assert Image.open(tmp_path / name).format == kind
+
+
+def test_what_is_unknown_gets_no_suffix(tmp_path):
+    assert keep(tmp_path, "7", b"what is it")[0] == str(tmp_path / "7")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("../a.jpg", "image path leaves its folder", id="parent"),
+        pytest.param("b/../../a.jpg", "image path leaves its folder", id="parent further on"),
+        pytest.param("/tmp/a.jpg", "image path leaves its folder", id="absolute"),
+        pytest.param("", "image path leaves its folder", id="empty"),
+        pytest.param(".", "image path leaves its folder", id="the folder"),
+        pytest.param("..", "image path leaves its folder", id="the parent"),
+        pytest.param("s3://bucket/a.jpg", "image path leaves its folder", id="address"),
+        pytest.param("a\0.jpg", "image path leaves its folder", id="NUL"),
+        pytest.param("x" * 300 + ".jpg", "image name unusable", id="too long"),
+        pytest.param("\ud83d.jpg", "image name unusable", id="half a character"),
+        pytest.param("there.jpg/a.jpg", "image name unusable", id="below a file"),
+        pytest.param("folder.d", "image name unusable", id="a folder"),
+    ],
+)
+def test_names_that_cannot_be_used(tmp_path, name, reason):
+    folder = tmp_path / "kept"
+    (folder / "folder.d").mkdir(parents=True)
+    (folder / "there.jpg").write_bytes(b"there")
+    assert keep(folder, name, content()) == (None, {reason: 1})
+    assert files(tmp_path) == ["kept/there.jpg"]
+
+
+def test_a_link_is_not_written_through(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "outside.jpg").write_bytes(b"mine")
+    (tmp_path / "kept/a.jpg").symlink_to(tmp_path / "outside.jpg")
+    assert keep(tmp_path / "kept", "a.jpg", content()) == (None, {"two pictures of one name": 1})
+    assert (tmp_path / "outside.jpg").read_bytes() == b"mine"
+
+
+def test_many_at_once(tmp_path):
+    """Threads that write two contents under one name: one of them is there, whole, and whoever brought the other is told."""
+    contents = [content(size_wh=(800, 600)), content(size_wh=(900, 700))]
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda number: keep(tmp_path, "a.jpg", contents[number % 2])[0] is not None, range(64)))
+    written = contents.index((tmp_path / "a.jpg").read_bytes())
+    assert done == [number % 2 == written for number in range(64)]
+    assert files(tmp_path) == ["a.jpg"]
+
+
+def test_a_disk_without_hard_links(tmp_path, monkeypatch):
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(kept_pictures.os, "link", no_links)
+    assert keep(tmp_path, "a.jpg", content()) == (str(tmp_path / "a.jpg"), {})
+    assert files(tmp_path) == ["a.jpg"]
+
+
+KILLED = """
+import os, signal, sys
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.file_io.embedded_images import kept_picture
+
+setattr(os, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+kept_picture(sys.argv[1], "b/a.jpg", b"x" * 100_000, "row 7", Notes())
+"""
+
+
+@pytest.mark.parametrize(("step", "there"), [("fsync", False), ("link", False), ("unlink", True)])
+def test_what_a_killed_run_left_is_finished_by_the_next(tmp_path, step, there):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path, step])
+    assert len(files(tmp_path)) == 1 + there
+    assert (tmp_path / "b/a.jpg").exists() == there
+    assert keep(tmp_path, "b/a.jpg", b"x" * 100_000) == (str(tmp_path / "b/a.jpg"), {})
+    assert (tmp_path / "b/a.jpg").read_bytes() == b"x" * 100_000
+    assert files(tmp_path) == ["b/a.jpg"]
+
+
+FULL = """
+import sys
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.file_io.embedded_images import kept_picture
+from groundswift.errors import Interrupted
+
+try:
+    kept_picture(sys.argv[1], "a.jpg", b"x" * 100_000, "row 7", Notes())
+except Interrupted as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path}/a.jpg: cannot be written (File too large); expected a folder that can be written (--save-pictures)\n"
+    assert files(tmp_path) == []
+
+
+def test_where_pictures_may_be_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert folder_to_keep("kept") == str(tmp_path / "kept")
+    (tmp_path / "file").touch()
+    with pytest.raises(GroundswiftError, match="file: is no folder; expected a folder for the pictures"):
+        folder_to_keep("file")
+    with pytest.raises(GroundswiftError, match="s3://bucket/kept: pictures cannot be written to an address; expected a local folder"):
+        folder_to_keep("s3://bucket/kept")
+    assert not os.path.exists(tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("data", "size_wh", "counts"),
+    [
+        pytest.param(content(size_wh=(8, 6)), (8, 6), {}, id="plain"),
+        pytest.param(content(size_wh=(8, 6), orientation=6), (6, 8), {"image turned by its EXIF orientation": 1}, id="turned"),
+        pytest.param(None, None, {"image missing": 1}, id="none"),
+        pytest.param(b"", None, {"image missing": 1}, id="empty"),
+        pytest.param(b"<html>", None, {"image unreadable": 1}, id="no picture"),
+        pytest.param(content()[:30], None, {"image unreadable": 1}, id="cut short"),
+    ],
+)
+def test_the_size_of_a_held_picture(data, size_wh, counts):
+    notes = Notes("skip")
+    assert held_size_wh(data, "row 7", notes) == size_wh
+    assert dict(notes.left_out.counts) == counts
+
+
+def test_a_held_picture_as_json_has_base64():
+    decoded = msgspec.json.decode(b'{"bytes": "/9j/", "path": null}', type=HeldPicture)
+    assert decoded == HeldPicture(b"\xff\xd8\xff", None)

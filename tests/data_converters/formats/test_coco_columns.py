@@ -1,0 +1,84 @@
+"""Annotations taken as columns become the same rows as annotations looked at one by one."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
+from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.formats.coco.source import CocoOptions, detection_reading
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.tasks.annotation_table import ImageItem, ImageItems, columns_of, items_by_columns, ordered
+from groundswift.data_converters.tasks.objects import ORDERS, one_by_one
+
+CATEGORIES = [CocoCategory(7, "cat"), CocoCategory(3, "dog"), CocoCategory(9, "owl")]
+IMAGES = [CocoImage(5, "a.jpg", 40, 30), CocoImage(2, "b.jpg", 40, 30), CocoImage(8, "c.jpg", 20, 50)]
+RANKS = {category.id: rank for rank, category in enumerate(CATEGORIES)}
+SIDE = st.one_of(
+    st.sampled_from([0, 1, 5, 10.25, 19.5, 20, 30, 40]), st.floats(-3, 45, width=32), st.sampled_from([float("nan"), float("inf")])
+)
+ANNOTATION = st.tuples(
+    st.sampled_from([5, 2, 8]), st.sampled_from([7, 3, 9, 9, 4]), st.lists(SIDE, min_size=4, max_size=4), st.sampled_from([0, 0, 0, 1])
+)
+
+
+def annotations_of(values: list[tuple]) -> list[CocoAnnotation]:
+    return [CocoAnnotation(image, category, box, id=number, iscrowd=crowd) for number, (image, category, box, crowd) in enumerate(values)]
+
+
+def by_columns(annotations: list[CocoAnnotation], order: str = "category") -> ImageItems | None:
+    return items_by_columns(IMAGES, columns_of(annotations), RANKS, order)
+
+
+@given(st.lists(ANNOTATION, max_size=12), st.sampled_from(sorted(ORDERS)), st.sampled_from(["all", "one", "present"]))
+@settings(max_examples=300, deadline=None)
+def test_columns_and_one_by_one_make_the_same_rows(values, order, classes):
+    coco = CocoFile(IMAGES, annotations_of(values), CATEGORIES)
+    options = CocoOptions(annotations="memory", order=order, classes=classes, check_images=False, on_error="skip")
+    make = detection_reading(coco, options, Pictures("/p", False), Notes("skip")).make
+    made = []
+    for items in (by_columns(coco.annotations, order), one_by_one(coco, Notes("skip"))):
+        notes = Notes("skip")
+        rows = [row for index in range(len(items)) for row in msgspec.structs.replace(make, items=items)(index, notes)]
+        made.append((rows, notes.left_out.counts, notes.left_out.examples))
+    assert made[0] == made[1]
+
+
+def test_good_boxes_are_not_looked_at_one_by_one():
+    crowd = CocoAnnotation(2, 3, [0.0, 0.0, 5.0, 5.0], id=9, iscrowd=1)
+    values = [(2, 7, [1, 2.5, 3, 4], 0), (5, 3, [0, 0, 40, 30], 0), (2, 3, [0, 0, 1, 1], 0), (8, 3, [9, 9, -1, 1], 0)]
+    first, second, third = by_columns([*annotations_of(values), crowd])
+    assert first == ImageItem(IMAGES[0], None, [1], [[0, 0, 40, 30]])
+    assert second == ImageItem(IMAGES[1], None, [0, 1], [[1, 2.5, 4, 6.5], [0, 0, 1, 1]], [crowd])
+    assert third == ImageItem(IMAGES[2], [CocoAnnotation(8, 3, [9.0, 9.0, -1.0, 1.0], id=3)])
+    assert [str(value) for box in second.boxes_xyxy_px for value in box] == ["1", "2.5", "4", "6.5", "0", "0", "1", "1"]
+
+
+POSITION = st.one_of(st.sampled_from([0.0, 3.0, 3.0000000000000004, 3.1, 1e9]), st.floats(0, 640))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), POSITION, POSITION)), st.sampled_from(sorted(ORDERS)))
+@settings(max_examples=300, deadline=None)
+def test_the_order_is_that_of_plain_sorting(values, order):
+    keys = {"category": lambda n: (values[n][1], values[n][3], values[n][2]), "annotation": lambda n: ()}
+    keys["reading"] = lambda n: (values[n][3], values[n][2], values[n][1])
+    expected = sorted(range(len(values)), key=lambda n: (values[n][0], keys[order](n)))
+    columns = (np.array([value[part] for value in values], kind) for part, kind in enumerate((int, int, float, float)))
+    assert ordered(*columns, order).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        pytest.param(CocoAnnotation(6, 7, [1, 1, 1, 1], id=3), id="an image that is not there"),
+        pytest.param(CocoAnnotation(5, 7, [1, 1, 1, 1], id=1), id="a repeated id"),
+    ],
+)
+def test_what_cannot_be_joined(annotation):
+    good = CocoAnnotation(5, 7, [1, 1, 1, 1], id=1)
+    assert by_columns([good]) is not None
+    assert by_columns([good, annotation]) is None

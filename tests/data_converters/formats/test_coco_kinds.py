@@ -1,0 +1,340 @@
+"""What exporters write in COCO files beside the plain form: rows and ground truth agree on it, so a perfect answer scores 1.0."""
+
+from __future__ import annotations
+
+import json
+import math
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import refusal, run
+
+from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.formats.coco.parallel_reader import read_pieces
+from groundswift.data_converters.formats.coco.source import CocoOptions
+from groundswift.data_converters.issues import Notes
+from groundswift.worker_pool import Hands
+
+CASES = Path(__file__).parents[2] / "cases"
+PLAIN = {
+    "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    "images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}, {"id": 2, "file_name": "b.jpg", "width": 640, "height": 480}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 100, 50], "area": 5000, "iscrowd": 0},
+        {"id": 2, "image_id": 1, "category_id": 1, "bbox": [300, 200, 50, 100], "area": 5000, "iscrowd": 0},
+        {"id": 3, "image_id": 2, "category_id": 2, "bbox": [30, 40, 60, 70], "area": 4200, "iscrowd": 0},
+    ],
+}
+
+
+def changed(**by_part: Any) -> dict[str, Any]:
+    """`PLAIN` with further or other entries: annotations are appended, other parts replaced."""
+    coco = deepcopy(PLAIN)
+    coco["annotations"] += by_part.pop("annotations", [])
+    return coco | by_part
+
+
+def made(path: Path, out: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """(rows, counts by reason) of a COCO file whose images nobody looks at."""
+    notes = Notes(options.get("on_error", "stop"))
+    convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, How(progress=False), notes)
+    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(notes.left_out.counts)
+
+
+def perfect_ap(rows: list[dict[str, Any]], truth: Path, folder: Path, *options: str) -> float:
+    """AP of the answers that say what the rows teach."""
+    result = folder / "result.jsonl"
+    answers = []
+    for row in rows:
+        found = [{"bbox_2d": box, "label": label} for label, box in zip(row["objects"]["ref"], row["objects"]["bbox"], strict=True)]
+        answers.append({"response": json.dumps(found), "sample_id": row["sample_id"], "size_wh": row["size_wh"]})
+    result.write_text("".join(json.dumps(each) + "\n" for each in answers))
+    said = ["--family", "qwen3_vl", "--space", "original_px", "--out", folder / "scored", "--no-report", "--json"]
+    done = run("eval", "coco-map", result, "--gt", truth, *said, *options)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)["AP"]
+
+
+def written(folder: Path, coco: dict[str, Any]) -> Path:
+    path = folder / "truth.json"
+    path.write_text(json.dumps(coco))
+    return path
+
+
+def boxes(rows: list[dict[str, Any]]) -> list[list[float]]:
+    return [box for row in rows for box in row["objects"]["bbox"]]
+
+
+def test_rotated_boxes_of_the_case(tmp_path):
+    path = CASES / "coco_rotation" / "rot.json"
+    rows, counts = made(path, tmp_path / "out.jsonl")
+    wanted = [[94.1, 86.4, 505.9, 813.6], [650, 350, 750, 550], [600, 700, 800, 800]]
+    assert boxes(rows) == [pytest.approx(box, abs=0.05) for box in wanted]
+    assert counts == {"rotated box, its axis-aligned box taken": 2}
+    assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
+
+
+SQUARE = [100, 100, 100, 100]
+HALF = 50 * math.sqrt(2)
+DIAMOND = [150 - HALF, 150 - HALF, 150 + HALF, 150 + HALF]
+OUTLINE = [[150, 150 - HALF, 150 + HALF, 150, 150, 150 + HALF, 150 - HALF, 150]]
+ROTATIONS = {  # attributes, other fields -> the box, how often counted
+    "zero": ({"rotation": 0}, {}, [100, 100, 200, 200], 0),
+    "a full turn": ({"rotation": 360.0}, {}, [100, 100, 200, 200], 0),
+    "minus two turns": ({"rotation": -720}, {}, [100, 100, 200, 200], 0),
+    "null": ({"rotation": None}, {}, [100, 100, 200, 200], 0),
+    "negative": ({"rotation": -45.0}, {}, DIAMOND, 1),
+    "more than a turn": ({"rotation": 405}, {}, DIAMOND, 1),
+    "text": ({"rotation": "45.0"}, {}, DIAMOND, 1),
+    "attributes as a list": (["rotation"], {}, [100, 100, 200, 200], 0),
+    "an outline that the box bounds": (
+        {"rotation": 45},
+        {"segmentation": OUTLINE, "bbox": [DIAMOND[0], DIAMOND[1], 2 * HALF, 2 * HALF]},
+        DIAMOND,
+        0,
+    ),
+    "the outline of the box itself": (
+        {"rotation": 45},
+        {"segmentation": [[100, 100, 200, 100, 200, 200, 100, 200]]},
+        DIAMOND,
+        1,
+    ),
+    "cut at the border": ({"rotation": 45}, {"bbox": [0, 100, 100, 100]}, [0, 150 - HALF, 50 + HALF, 150 + HALF], 1),
+}
+
+
+@pytest.mark.parametrize(("attributes", "fields", "box", "count"), ROTATIONS.values(), ids=ROTATIONS)
+def test_rotations(tmp_path, attributes, fields, box, count):
+    one = {"id": 9, "image_id": 2, "category_id": 1, "bbox": SQUARE, "iscrowd": 0, "attributes": attributes} | fields
+    path = written(tmp_path, changed(annotations=[one]))
+    rows, counts = made(path, tmp_path / "out.jsonl")
+    assert boxes(rows)[2] == pytest.approx(box, abs=1e-4)
+    assert counts.get("rotated box, its axis-aligned box taken", 0) == count
+    assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rotation", ["left", True, [45], "nan"])
+def test_a_rotation_that_is_no_angle_is_a_fault_on_both_sides(tmp_path, rotation):
+    one = {"id": 9, "image_id": 2, "category_id": 1, "bbox": SQUARE, "attributes": {"rotation": rotation}}
+    path = written(tmp_path, changed(annotations=[one]))
+    assert "annotation 9 on image 2 (b.jpg): attributes.rotation is not a number" in refusal(
+        CocoOptions(annotations=str(path), check_images=False), tmp_path / "out.jsonl"
+    )
+    rows, counts = made(path, tmp_path / "out.jsonl", on_error="skip")
+    assert counts == {"rotation is not an angle": 1}
+    assert perfect_ap(rows, path, tmp_path, "--on-error", "skip") == pytest.approx(1)
+
+
+def test_rotations_of_zero_stay_on_the_fast_path(tmp_path):
+    coco = deepcopy(PLAIN)
+    for row in coco["annotations"]:
+        row["attributes"] = {"occluded": False, "rotation": 0.0}
+    with Hands(1) as hands:
+        assert read_pieces(written(tmp_path, coco), hands) is not None
+
+
+def copy_of(index: int, **fields: Any) -> dict[str, Any]:
+    return PLAIN["annotations"][index] | {"id": 9} | fields
+
+
+REPEATS = {  # further annotations -> how many are repeats
+    "an object twice": ([copy_of(0)], 1),
+    "three times": ([copy_of(0), copy_of(0, id=10)], 2),
+    "another outline": ([copy_of(0, segmentation=[[10, 20, 110, 20, 110, 70]])], 1),
+    "equal once cut at the border": ([copy_of(0, id=8, bbox=[600, 400, 90, 90]), copy_of(0, bbox=[600, 400, 99, 99])], 1),
+    "another between them": ([copy_of(0, id=8, bbox=[10, 20, 90, 50]), copy_of(0)], 1),
+    "another class": ([copy_of(0, category_id=2)], 0),
+    "another box": ([copy_of(0, bbox=[10, 20, 100, 51])], 0),
+    "a crowd of the same box": ([copy_of(0, iscrowd=1)], 0),
+}
+
+
+@pytest.mark.parametrize("order", ["category", "reading", "annotation"])
+@pytest.mark.parametrize(("more", "count"), REPEATS.values(), ids=REPEATS)
+def test_repeated_objects_are_one_on_both_sides(tmp_path, more, count, order):
+    path = written(tmp_path, changed(annotations=more))
+    rows, counts = made(path, tmp_path / "out.jsonl", order=order)
+    crowds = sum(row.get("iscrowd", 0) for row in more)
+    assert len(boxes(rows)) == 3 + len(more) - count - crowds
+    assert counts.get("the same box of the same class again, skipped", 0) == count
+    if all(row["bbox"][0] < 600 for row in more):  # COCO compares a box that sticks out as it is with one that is cut
+        assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
+
+
+def test_repeats_of_the_case(tmp_path):
+    rows, counts = made(CASES / "double_truth" / "n14.json", tmp_path / "out.jsonl")
+    assert (boxes(rows), counts) == ([[10, 20, 110, 70]], {"the same box of the same class again, skipped": 1})
+
+
+def test_one_image_under_two_ids(tmp_path):
+    coco = changed(annotations=[{"id": 9, "image_id": 3, "category_id": 2, "bbox": [5, 5, 50, 50]}, copy_of(0, id=10, image_id=3)])
+    coco["images"].append({"id": 3, "file_name": "a.jpg", "width": 640, "height": 480})
+    path = written(tmp_path, coco)
+    refused = refusal(CocoOptions(annotations=str(path), check_images=False), tmp_path / "out.jsonl")
+    assert "image 3 (a.jpg): image 1 has the same file_name" in refused
+    rows, counts = made(path, tmp_path / "out.jsonl", on_error="skip")
+    assert [(row["sample_id"], len(row["objects"]["bbox"])) for row in rows] == [(1, 3), (2, 1)]
+    assert counts == {"image under two ids": 1, "the same box of the same class again, skipped": 1}
+    assert perfect_ap(rows, path, tmp_path, "--on-error", "skip") == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "objects", "reason"),
+    [
+        ("keep", 2, "object marked ignore, kept as an ordinary object (as pycocotools does)"),
+        ("crowd", 1, "object marked ignore, treated as a crowd box"),
+        ("skip", 1, "object marked ignore, skipped"),
+    ],
+)
+@pytest.mark.parametrize("value", [1, True, 1.0])
+def test_objects_marked_ignore(tmp_path, ignored, objects, reason, value):
+    coco = json.loads((CASES / "coco_ignore_flag" / "ignore.json").read_text())
+    coco["annotations"][1]["ignore"] = value
+    path = written(tmp_path, coco)
+    rows, counts = made(path, tmp_path / "out.jsonl", ignored=ignored, coco_out=str(tmp_path / "out.json"))
+    assert len(boxes(rows)) == objects
+    assert counts[reason] == 1
+    assert perfect_ap(rows, path, tmp_path, "--ignored", ignored) == pytest.approx(1)
+    assert perfect_ap(rows, tmp_path / "out.json", tmp_path, "--ignored", ignored) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("ignored", ["crowd", "skip"])
+def test_nobody_is_taught_that_an_ignored_object_is_absent(tmp_path, ignored):
+    coco = json.loads((CASES / "coco_ignore_flag" / "ignore.json").read_text())
+    coco["annotations"][1]["category_id"] = 2
+    rows, _ = made(written(tmp_path, coco), tmp_path / "out.jsonl", ignored=ignored, classes="one", absent=5)
+    assert [row["messages"][0]["content"] for row in rows] == ["<image>Detect every a."]
+
+
+def asked(rows: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    return [(row["messages"][0]["content"].removeprefix("<image>Detect every "), row["objects"]["ref"]) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["lv.json", "lv2.json"])
+@pytest.mark.parametrize(
+    ("classes", "questions"),
+    [
+        ("all", [("object of these categories: apple, cup.", ["apple"])]),
+        ("one", [("apple.", ["apple"]), ("cup.", [])]),
+        ("present", [("object of these categories: apple.", ["apple"])]),
+    ],
+)
+def test_only_classes_that_were_looked_for_are_asked_for(tmp_path, name, classes, questions):
+    rows, counts = made(CASES / "lvis_federated" / name, tmp_path / "out.jsonl", classes=classes, absent=5)
+    assert asked(rows) == questions
+    assert rows[0]["images"][0].endswith("/val2017/000000397133.jpg")
+    assert counts == ({} if classes == "present" else {"image asked only for the classes that were looked for in it (federated file)": 1})
+
+
+FEDERATED = {  # fields of the image, its annotations -> the questions of --classes one --absent 9
+    "nothing was looked for": ({"neg_category_ids": [], "not_exhaustive_category_ids": []}, [], []),
+    "only absent classes": ({"neg_category_ids": [1, 2]}, [], [("cat.", []), ("dog.", [])]),
+    "not every object has a box": ({"neg_category_ids": [], "not_exhaustive_category_ids": [1]}, [1], [("cat.", ["cat"])]),
+    "absent, and yet boxed": ({"neg_category_ids": [1]}, [1], [("cat.", ["cat"])]),
+    "absent, and yet not exhaustive": ({"neg_category_ids": [1, 2], "not_exhaustive_category_ids": [1]}, [], [("dog.", [])]),
+}
+
+
+@pytest.mark.parametrize(("fields", "category_ids", "questions"), FEDERATED.values(), ids=FEDERATED)
+def test_federated_images(tmp_path, fields, category_ids, questions):
+    coco = deepcopy(PLAIN)
+    coco["images"][0] |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    coco["images"][1] |= fields
+    coco["annotations"] = coco["annotations"][:1] + [
+        {"id": 5, "image_id": 2, "category_id": number, "bbox": [1, 2, 30, 40]} for number in category_ids
+    ]
+    rows, _ = made(written(tmp_path, coco), tmp_path / "out.jsonl", classes="one", absent=9)
+    assert asked(rows)[1:] == questions
+
+
+def floats(coco: dict[str, Any]) -> dict[str, Any]:
+    """Every id and size as a whole float."""
+    for part in ("images", "annotations", "categories"):
+        for each in coco[part]:
+            each |= {key: float(value) for key, value in each.items() if isinstance(value, int)}
+    return coco
+
+
+TYPES = {
+    "iscrowd false": lambda coco: [row.update(iscrowd=False) for row in coco["annotations"]],
+    "iscrowd 0.0": lambda coco: [row.update(iscrowd=0.0) for row in coco["annotations"]],
+    "whole floats": floats,
+    "backslashes": lambda coco: [image.update(file_name="sub\\" + image["file_name"]) for image in coco["images"]],
+    "a point first": lambda coco: [image.update(file_name="./" + image["file_name"]) for image in coco["images"]],
+    "absolute": lambda coco: [image.update(file_name="/data/set/" + image["file_name"]) for image in coco["images"]],
+}
+
+
+@pytest.mark.parametrize("change", TYPES.values(), ids=TYPES)
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_types_that_exporters_write(tmp_path, change, on_error):
+    coco = deepcopy(PLAIN)
+    change(coco)
+    path = written(tmp_path, coco)
+    rows, _ = made(path, tmp_path / "out.jsonl", on_error=on_error, images="/data/set")
+    assert [row["sample_id"] for row in rows] == [1, 2]
+    assert all(type(row["sample_id"]) is int for row in rows)
+    assert {row["images"][0] for row in rows} in (
+        {"/data/set/a.jpg", "/data/set/b.jpg"},
+        {"/data/set/sub/a.jpg", "/data/set/sub/b.jpg"},
+    )
+    assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
+
+
+def test_iscrowd_true_is_a_crowd(tmp_path):
+    path = written(tmp_path, changed(annotations=[copy_of(0, bbox=[1, 1, 9, 9], iscrowd=True)]))
+    rows, counts = made(path, tmp_path / "out.jsonl")
+    assert (len(boxes(rows)), counts) == (3, {"crowd box, kept out of the target": 1})
+
+
+@pytest.mark.parametrize("name", ["/etc/a.jpg", "..\\a.jpg", "..\\..\\a.jpg", "/data/set/../a.jpg"])
+def test_names_outside_the_folder_stay_refused(tmp_path, name):
+    coco = deepcopy(PLAIN)
+    coco["images"][0]["file_name"] = name
+    path = written(tmp_path, coco)
+    options = CocoOptions(annotations=str(path), check_images=False, images="/data/set")
+    assert "image path leaves its folder" in refusal(options, tmp_path / "out.jsonl")
+
+
+def test_a_root_of_the_name_of_its_class(tmp_path):
+    coco = deepcopy(PLAIN)
+    root = {"id": 0, "name": "cat", "supercategory": "none"}
+    coco["categories"] = [root, *(each | {"supercategory": "cat"} for each in coco["categories"])]
+    path = written(tmp_path, coco)
+    rows, counts = made(path, tmp_path / "out.jsonl")
+    assert "categories: cat, dog." in rows[0]["messages"][0]["content"]
+    assert counts == {"class without a box that is the supercategory of others, not asked for": 1}
+    assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
+
+
+def test_a_file_of_which_no_image_can_be_read_says_so(tmp_path):
+    coco = deepcopy(PLAIN)
+    for image in coco["images"]:
+        image["id"] = str(image["id"])
+    path = written(tmp_path, coco)
+    refused = refusal(CocoOptions(annotations=str(path), check_images=False, on_error="skip"), tmp_path / "out.jsonl")
+    assert "none of its images can be read" in refused
+    assert "2  image entry unreadable" in refused
+    assert "0 images" not in refused
+
+
+@pytest.mark.parametrize("number", [1, 1.0])
+def test_predictions_with_whole_floats(tmp_path, number):
+    found = [
+        row | {"score": 0.9, "image_id": row["image_id"] * number, "category_id": row["category_id"] * number}
+        for row in PLAIN["annotations"]
+    ]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    arguments = [
+        "--predictions",
+        tmp_path / "found.json",
+        "--gt",
+        written(tmp_path, PLAIN),
+        "--out",
+        tmp_path / "o",
+        "--no-report",
+        "--json",
+    ]
+    assert json.loads(run("eval", "coco-map", *arguments).stdout)["AP"] == pytest.approx(1)

@@ -1,0 +1,459 @@
+"""What rows a COCO file becomes, and what is said and counted about everything that becomes none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from groundswift.coco_file import CocoFile
+from groundswift.data_converters.engine.convert import rows_of
+from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.formats.coco.source import CocoOptions, detection_reading, dropped_negatives
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.prompts import written_name
+from groundswift.errors import GroundswiftError, Tally
+from groundswift.records import Row, encode_row
+
+PROMPT = "<image>Detect every object of these categories: cat, dog."
+
+
+def converted(path: Path, pictures: Path | None, **options) -> tuple[list[Row], Tally]:
+    options = CocoOptions(annotations=str(path), images=pictures and str(pictures), **options)
+    notes = Notes(options.on_error)
+    return list(rows_of(options, notes)), notes.left_out
+
+
+def ids(rows: list[Row]) -> list[int]:
+    return [row.sample_id for row in rows]
+
+
+def test_rows_by_hand(small, pictures, annotate):
+    rows, tally = converted(annotate(small), pictures)
+
+    def row(sample_id, name, size_wh, ref, bbox):
+        answer = {0: "None", 1: "<ref-object><bbox>", 4: "<ref-object><bbox><ref-object><bbox><ref-object><bbox><ref-object><bbox>"}[
+            len(ref)
+        ]
+        return {
+            "messages": [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": answer}],
+            "images": [f"{pictures}/{name}"],
+            "objects": {"ref": ref, "bbox": bbox, "bbox_type": "real"},
+            "sample_id": sample_id,
+            "size_wh": size_wh,
+            "prompt": "detect.en.1",
+        }
+
+    boxes = [[2, 20, 10.5, 26], [10, 20, 18, 26], [5, 5, 15, 15], [30, 5, 40, 15]]
+    expected = [
+        row(11, "plain.jpg", [64, 48], ["cat", "cat", "dog", "dog"], boxes),
+        row(12, "sub/turned.jpg", [40, 60], ["dog"], [[0, 50, 19.5, 60]]),
+        row(13, "empty.png", [20, 20], [], []),
+        row(15, "mixed.jpg", [20, 20], ["cat"], [[0, 0, 20, 20]]),
+    ]
+    assert [json.loads(encode_row(each)) for each in rows] == expected
+    assert tally.counts == {
+        "image turned by its EXIF orientation": 1,
+        "box clipped to its image": 1,
+        "box clipped by less than 1 px (rounding)": 1,
+        "crowd box, kept out of the target": 2,
+        "image with crowd boxes only": 1,
+    }
+    assert tally.examples["image with crowd boxes only"] == ["crowd.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("order", "labels", "left_edges"),
+    [
+        ("category", ["cat", "cat", "cat", "dog", "dog", "dog"], [40, 2, 10, 30, 2, 5]),
+        ("reading", ["cat", "dog", "cat", "dog", "dog", "cat"], [40, 30, 2, 2, 5, 10]),
+        ("annotation", ["dog", "dog", "cat", "cat", "dog", "cat"], [30, 2, 10, 2, 5, 40]),
+    ],
+)
+def test_order(small, annotate, order, labels, left_edges):
+    """Boxes that every key tells apart: class, top edge, left edge; the classes' order in the file is not that of their ids."""
+    dog, cat = 3, 7
+    corners = [(dog, 30, 5), (dog, 2, 20), (cat, 10, 20), (cat, 2, 20), (dog, 5, 20), (cat, 40, 2)]
+    small["annotations"] = [
+        {"id": number, "image_id": 11, "category_id": category, "bbox": [x, y, 9, 9]} for number, (category, x, y) in enumerate(corners)
+    ]
+    rows, _ = converted(annotate(small), None, check_images=False, order=order, limit=1)
+    assert rows[0].objects.ref == labels
+    assert [box[0] for box in rows[0].objects.bbox] == left_edges
+
+
+@pytest.mark.parametrize("order", ["category", "reading"])
+def test_order_of_equal_boxes_is_the_files(small, pictures, annotate, order):
+    """Same class and corner: told apart by their far edges, which no order looks at."""
+    small["annotations"] = [
+        {"id": number, "image_id": 11, "category_id": 3, "bbox": [5, 5, width, 9]} for number, width in enumerate([30, 10, 20], 1)
+    ]
+    rows, _ = converted(annotate(small), pictures, order=order, limit=1)
+    assert [box[2] for box in rows[0].objects.bbox] == [35, 15, 25]
+
+
+def with_negatives(small: dict, count: int) -> dict:
+    small["images"] += [{"id": 100 + i, "file_name": f"none{i}.jpg", "width": 8, "height": 8} for i in range(count)]
+    return small
+
+
+@pytest.mark.parametrize(("negatives", "kept"), [("keep", 10), ("drop", 0), (0, 0), (3, 3), (10, 10), (99, 10)])
+def test_negatives(small, annotate, negatives, kept):
+    path = annotate(with_negatives(small, 9))
+    rows, tally = converted(path, None, check_images=False, negatives=negatives)
+    assert sum(not row.objects.ref for row in rows) == kept
+    assert {row.messages[1].content for row in rows if not row.objects.ref} <= {"None"}
+    assert tally.counts["image without objects, dropped"] == 10 - kept
+    order = [image["id"] for image in small["images"]]
+    assert ids(rows) == [each for each in order if each in set(ids(rows))]
+    assert {11, 12, 15} <= set(ids(rows))
+
+
+def test_negatives_are_chosen_by_the_seed_alone():
+    choices = {seed: frozenset(dropped_negatives(range(50), 10, seed)) for seed in range(5)}
+    assert {len(choice) for choice in choices.values()} == {40}
+    assert len(set(choices.values())) == 5
+    assert dropped_negatives(range(50), 10, 3) == choices[3]
+
+
+def test_without_pictures_no_file_is_touched(small, annotate):
+    rows, tally = converted(annotate(small), Path("/nowhere/at/all"), check_images=False)
+    assert rows[1].images == ["/nowhere/at/all/sub/turned.jpg"]
+    assert rows[1].size_wh == (40, 60)
+    assert "image turned by its EXIF orientation" not in tally.counts
+
+
+def test_pictures_beside_the_annotations_are_the_default(small, pictures, annotate):
+    path = annotate(small).rename(pictures / "annotations.json")
+    assert converted(path, None)[0][0].images == [str(pictures / "plain.jpg")]
+
+
+def test_paths_are_absolute_from_a_relative_folder(small, pictures, annotate, monkeypatch):
+    path = annotate(small)
+    monkeypatch.chdir(pictures.parent)
+    assert converted(Path(path.name), Path("pictures"))[0][0].images == [str(pictures / "plain.jpg")]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientations(small, pictures, annotate, draw, orientation):
+    """A picture stored 60x40 px is 60x40 or, turned, 40x60 px upright; boxes and sizes are those of the upright picture."""
+    draw(pictures / "turning.jpg", (60, 40), orientation)
+    upright_wh = [40, 60] if orientation >= 5 else [60, 40]
+    small["images"] = [{"id": 1, "file_name": "turning.jpg", "width": upright_wh[0], "height": upright_wh[1]}]
+    small["annotations"] = []
+    rows, tally = converted(annotate(small), pictures)
+    assert rows[0].size_wh == tuple(upright_wh)
+    assert tally.counts["image turned by its EXIF orientation"] == (orientation != 1)
+    if orientation >= 5:
+        small["images"][0].update(width=60, height=40)
+        with pytest.raises(GroundswiftError, match=f"60x40.*40x60.*orientation {orientation}.*made on the stored, not the upright picture"):
+            converted(annotate(small), pictures)
+
+
+def spoiled_annotation(**fields):
+    return lambda coco, _: coco["annotations"][0].update(fields)
+
+
+def spoiled_image(**fields):
+    return lambda coco, _: coco["images"][0].update(fields)
+
+
+def repeat_annotation_id(coco, _):
+    coco["annotations"][3]["id"] = 2  # its place in the file is after the annotation 2 proper
+
+
+def missing(_, pictures):
+    (pictures / "plain.jpg").unlink()
+
+
+def cut_header(_, pictures):
+    path = pictures / "plain.jpg"
+    path.write_bytes(path.read_bytes()[:30])
+
+
+def no_picture(_, pictures):
+    (pictures / "plain.jpg").write_text("<html>404</html>")
+
+
+def folder_for_picture(_, pictures):
+    (pictures / "plain.jpg").unlink()
+    (pictures / "plain.jpg").mkdir()
+
+
+ON_ANNOTATION = {
+    "unknown image": (spoiled_annotation(image_id=99), "unknown image", "annotation 1: image_id 99;"),
+    "unknown category": (spoiled_annotation(category_id=99), "unknown category", "category_id 99;"),
+    "inverted": (
+        spoiled_annotation(bbox=[30, 5, -10, 10]),
+        "box inverted",
+        "bbox [30.0, 5.0, -10.0, 10.0]; expected width and height above 0",
+    ),
+    "empty": (spoiled_annotation(bbox=[30, 5, 0, 10]), "box empty", "bbox [30.0, 5.0, 0.0, 10.0];"),
+    "NaN": (spoiled_annotation(bbox=[30, float("nan"), 1, 1]), "box not finite", "bbox [30.0, nan, 1.0, 1.0]; expected finite numbers"),
+    "infinite": (spoiled_annotation(bbox=[30, 5, float("inf"), 1]), "box not finite", "inf"),
+    "right of the image": (spoiled_annotation(bbox=[64, 5, 10, 10]), "box outside its image", "in an image of 64x48 px;"),
+    "above the image": (spoiled_annotation(bbox=[30, -10, 10, 10]), "box outside its image", "in an image of 64x48 px;"),
+    "three numbers": (
+        spoiled_annotation(bbox=[30, 5, 10]),
+        "box without 4 numbers",
+        "bbox [30.0, 5.0, 10.0]; expected x, y, width, height",
+    ),
+    "no numbers": (spoiled_annotation(bbox=[]), "box without 4 numbers", "bbox [];"),
+    "crowd inverted": (spoiled_annotation(iscrowd=1, bbox=[1, 1, -1, 1]), "box inverted", "annotation 1 on image 11 (plain.jpg)"),
+    "repeated id": (repeat_annotation_id, "annotation id repeated", "annotation 2 on image 11: an earlier annotation has this id"),
+}
+ON_IMAGE = {
+    "missing": (missing, "image missing", "image 11 (plain.jpg): no file "),
+    "a folder": (folder_for_picture, "image missing", "image 11 (plain.jpg): no file "),
+    "cut header": (cut_header, "image unreadable", "plain.jpg: not a readable image"),
+    "not a picture": (no_picture, "image unreadable", "plain.jpg: not a readable image"),
+    "other size": (spoiled_image(width=65), "image of another size", "annotated as 65x48 px, but the picture is 64x48 px;"),
+    "as stored, no EXIF": (
+        spoiled_image(width=48, height=64),
+        "image of another size",
+        "annotated as 48x64 px, but the picture is 64x48 px;",
+    ),
+    "parent folder": (spoiled_image(file_name="../plain.jpg"), "image path leaves its folder", "file_name '../plain.jpg'"),
+    "hidden parent": (spoiled_image(file_name="sub/../../x.jpg"), "image path leaves its folder", "file_name 'sub/../../x.jpg'"),
+    "absolute": (spoiled_image(file_name="/etc/passwd"), "image path leaves its folder", "file_name '/etc/passwd'"),
+    "no name": (spoiled_image(file_name=""), "image path leaves its folder", "file_name ''"),
+    "the folder": (spoiled_image(file_name="sub/.."), "image path leaves its folder", "file_name 'sub/..'"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "reason", "text"), [*ON_ANNOTATION.values(), *ON_IMAGE.values()], ids=[*ON_ANNOTATION, *ON_IMAGE])
+def test_fault_stops_and_is_told(small, pictures, annotate, spoil, reason, text):
+    spoil(small, pictures)
+    path = annotate(small)
+    with pytest.raises(GroundswiftError) as stopped:
+        converted(path, pictures)
+    message = str(stopped.value)
+    assert message.startswith(f"{path}: 1 fault; nothing was written\n")
+    assert f"1  {reason}\n" in message
+    assert text in message
+    assert message.splitlines()[-1].startswith("--on-error skip leaves them out and counts them")
+
+
+@pytest.mark.parametrize(("spoil", "reason", "text"), ON_ANNOTATION.values(), ids=ON_ANNOTATION)
+def test_skip_leaves_an_annotation_out(small, pictures, annotate, spoil, reason, text):
+    spoil(small, pictures)
+    rows, tally = converted(annotate(small), pictures, on_error="skip")
+    assert ids(rows) == [11, 12, 13, 15]
+    assert len(rows[0].objects.ref) == 3
+    assert tally.counts[reason] == 1
+    assert tally.examples[reason][0].startswith("annotation ")
+
+
+@pytest.mark.parametrize(("spoil", "reason", "text"), ON_IMAGE.values(), ids=ON_IMAGE)
+def test_skip_leaves_an_image_out(small, pictures, annotate, spoil, reason, text):
+    spoil(small, pictures)
+    rows, tally = converted(annotate(small), pictures, on_error="skip")
+    assert ids(rows) == [12, 13, 15]
+    assert tally.counts[reason] == 1
+    assert tally.counts["annotation of an image that was left out"] == 4
+
+
+def test_the_first_of_two_annotations_with_one_id_stays(small, pictures, annotate):
+    small["annotations"][4]["id"] = 2  # the only one of image 12; the first one with id 2 is on image 11
+    rows, tally = converted(annotate(small), pictures, on_error="skip")
+    assert [10, 20, 18, 26] in rows[0].objects.bbox
+    assert 12 not in ids(rows)  # its annotation went, which does not make it a negative
+    assert tally.counts["image whose annotations were all at fault"] == 1
+
+
+def test_annotations_without_ids_are_no_repetition(small, pictures, annotate):
+    for annotation in small["annotations"]:
+        del annotation["id"]
+    assert ids(converted(annotate(small), pictures)[0]) == [11, 12, 13, 15]
+
+
+def test_an_image_that_loses_all_annotations_is_no_negative(small, pictures, annotate):
+    small["annotations"][4]["bbox"] = [0, 0, 0, 0]
+    rows, tally = converted(annotate(small), pictures, on_error="skip")
+    assert ids(rows) == [11, 13, 15]
+    assert tally.examples["image whose annotations were all at fault"] == ["sub/turned.jpg"]
+
+
+def test_all_faults_are_told_at_once(small, pictures, annotate):
+    for annotation in small["annotations"][:5]:
+        annotation["bbox"][2] = -1
+    small["annotations"][5]["category_id"] = 0
+    (pictures / "mixed.jpg").unlink()
+    with pytest.raises(GroundswiftError) as stopped:
+        converted(annotate(small), pictures)
+    lines = str(stopped.value).splitlines()
+    assert lines[0].endswith(": 7 faults; nothing was written")
+    assert lines[1].split(maxsplit=1) == ["5", "box inverted"]
+    assert [line.split(":")[0].strip() for line in lines[2:5]] == [f"annotation {number} on image 11 (plain.jpg)" for number in (1, 2, 3)]
+    assert lines[5].strip() == "... and 2 more"
+    assert {tuple(line.split(maxsplit=1)) for line in lines[6:9:2]} == {("1", "unknown category"), ("1", "image missing")}
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+@pytest.mark.parametrize(
+    ("part", "row", "text"),
+    [
+        pytest.param("images", {"id": 11, "file_name": "b.jpg", "width": 1, "height": 1}, "image id 11 stands twice", id="image id"),
+        pytest.param("categories", {"id": 7, "name": "bird"}, "category id 7 stands twice", id="category id"),
+        pytest.param("categories", {"id": 8, "name": "cat"}, "category name 'cat' stands twice", id="category name"),
+        pytest.param("categories", {"id": 8, "name": " "}, "category 8 has an empty name", id="empty name"),
+        pytest.param("categories", {"id": 8, "name": "a <bbox>"}, "holds <bbox>, which swift would replace", id="swift tag"),
+        pytest.param("images", {"id": 20, "file_name": "b.jpg", "width": 0, "height": 9}, "image 20 has size 0x9", id="no size"),
+    ],
+)
+def test_an_ambiguous_file_always_stops(small, pictures, annotate, on_error, part, row, text):
+    small[part].append(row)
+    with pytest.raises(GroundswiftError, match=text):
+        converted(annotate(small), pictures, on_error=on_error)
+
+
+@pytest.mark.parametrize("part", ["images", "categories"])
+def test_nothing_to_ask_about(small, pictures, annotate, part):
+    small[part] = []
+    with pytest.raises(GroundswiftError, match="expected at least one of each"):
+        converted(annotate(small), pictures)
+
+
+def test_no_row_is_an_error(small, pictures, annotate):
+    small["images"] = small["images"][3:4]
+    small["annotations"] = small["annotations"][5:6]
+    with pytest.raises(GroundswiftError, match=r"no image is left to make a row of\n.*crowd box"):
+        converted(annotate(small), pictures)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        pytest.param(None, "cannot be read", id="missing"),
+        pytest.param(b"", "not JSON", id="nothing in it"),
+        pytest.param(b"images: 3", ":1:1: not JSON", id="not JSON"),
+        pytest.param(b'{"images": [], "annotations": [{"id": 1, "ima', "not JSON", id="cut"),
+        pytest.param(b"\xff\xfe{}", "not UTF-8", id="not UTF-8"),
+        pytest.param(b"[]", "Expected `object`, got `array`", id="results file"),
+        pytest.param(b'{"images": [], "categories": []}', "missing required field `annotations`", id="no annotations"),
+        pytest.param(b'{"images": [{"id": "a"}]}', "Expected `int`, got `str`", id="text for an id"),
+    ],
+)
+def test_unreadable_file(tmp_path, content, text):
+    path = tmp_path / "bad.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(GroundswiftError, match=text) as stopped:
+        converted(path, None)
+    assert str(path) in str(stopped.value)
+
+
+def test_a_folder_of_pictures_that_is_not_there(small, annotate, tmp_path):
+    with pytest.raises(GroundswiftError, match="no such folder; expected the folder of the pictures"):
+        converted(annotate(small), tmp_path / "typo")
+
+
+NAMES = {
+    "plain": ("traffic light", "traffic light"),
+    "Chinese": ("红绿灯", "红绿灯"),
+    "apostrophe": ("driver's seat", "driver's seat"),
+    "comma": ("cup, broken", '"cup, broken"'),
+    "quote": ('17" screen', r'"17\" screen"'),
+    "newline": ("two\nlines", r'"two\nlines"'),
+    "Chinese and comma": ("杯, 破", '"杯, 破"'),
+}
+
+
+@pytest.mark.parametrize(("name", "written"), NAMES.values(), ids=NAMES)
+def test_names_in_prompt_and_answer(small, annotate, name, written):
+    small["categories"][1]["name"] = name
+    rows, _ = converted(annotate(small), None, check_images=False)
+    assert written_name(name) == written
+    assert rows[0].messages[0].content == f"<image>Detect every object of these categories: cat, {written}."
+    assert rows[0].objects.ref == ["cat", "cat", name, name]
+
+
+def asked(small, annotate, prompt: str, **options) -> list[str]:
+    rows, _ = converted(annotate(small), None, check_images=False, prompt=prompt, **options)
+    return [row.messages[0].content.removeprefix("<image>") for row in rows]
+
+
+def test_own_prompts(small, annotate):
+    small["categories"][0]["name"] = "猫"
+    assert asked(small, annotate, "找出 {categories}。")[0] == "找出 猫, dog。"
+    assert asked(small, annotate, 'Answer as {"bbox_2d": [...]}')[0] == 'Answer as {"bbox_2d": [...]}'
+    assert asked(small, annotate, "Find {category}!", classes="one", absent=0) == ["Find 猫!", "Find dog!", "Find dog!", "Find 猫!"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("Find {names}.", "unknown field {names}; expected {categories} or no field"),
+        (" ", "the prompt is blank; expected a question, with {categories} where it belongs"),
+        ("<image>Find {categories}", "holds <image>"),
+    ],
+)
+def test_refused_prompts(small, annotate, prompt, text):
+    with pytest.raises(GroundswiftError, match=text):
+        asked(small, annotate, prompt)
+
+
+def questions(rows: list[Row]) -> list[tuple[int, str, list[str]]]:
+    return [(row.sample_id, row.messages[0].content.removeprefix("<image>"), row.objects.ref) for row in rows]
+
+
+def test_one_class_a_question(small, pictures, annotate):
+    """Every class that is there, and one that is not; crowd boxes of a class make it neither."""
+    rows, left_out = converted(annotate(small), pictures, classes="one")
+    assert questions(rows) == [
+        (11, "Detect every cat.", ["cat", "cat"]),
+        (11, "Detect every dog.", ["dog", "dog"]),
+        (12, "Detect every cat.", []),
+        (12, "Detect every dog.", ["dog"]),
+        (13, "Detect every cat.", []),
+        (15, "Detect every cat.", ["cat"]),
+    ]
+    assert {row.prompt for row in rows} == {"detect_one.en.1"}
+    assert left_out.counts["class with crowd boxes only"] == 1
+    assert left_out.counts["image with crowd boxes only"] == 1
+
+
+def test_absent_classes_are_sampled_by_the_seed(small, annotate):
+    small["categories"] += [{"id": 100 + i, "name": f"class {i}"} for i in range(20)]
+
+    def absent(**options) -> list[str]:
+        rows, _ = converted(annotate(small), None, check_images=False, classes="one", limit=1, **options)
+        return [row.messages[0].content for row in rows if not row.objects.ref]
+
+    assert len(absent(absent=5)) == 5
+    assert absent(absent=5) == absent(absent=5)
+    assert absent(absent=5) != absent(absent=5, seed=1)
+    assert len(absent(absent=99)) == 20
+
+
+def test_only_present_classes(small, pictures, annotate):
+    rows, left_out = converted(annotate(small), pictures, classes="present")
+    assert [question for _, question, _ in questions(rows)] == [
+        "Detect every object of these categories: cat, dog.",
+        "Detect every object of these categories: dog.",
+        "Detect every object of these categories: cat.",
+    ]
+    assert left_out.counts["image without objects, nothing to ask for"] == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "starts"), [("en", {"D", "F", "W", "L"}), ("zh", {"检", "找", "图", "请"}), ("both", set("DFWL检找图请"))]
+)
+def test_sampled_questions(small, annotate, language, starts):
+    """Each question of the file is met, the same each time, and its name is recorded."""
+    path = annotate(with_negatives(small, 200))
+    rows, _ = converted(path, None, check_images=False, prompts="sampled", language=language)
+    again, _ = converted(path, None, check_images=False, prompts="sampled", language=language)
+    other, _ = converted(path, None, check_images=False, prompts="sampled", language=language, seed=1)
+    assert {row.messages[0].content.removeprefix("<image>")[0] for row in rows} == starts
+    assert len({row.prompt for row in rows}) == len(starts)
+    assert rows == again
+    assert rows != other
+
+
+def test_the_core_needs_no_files(small):
+    notes = Notes()
+    reading = detection_reading(msgspec.convert(small, CocoFile), CocoOptions(annotations="memory"), Pictures("/pictures", False), notes)
+    assert reading.make(next(iter(reading.items)), notes)[0].images == ["/pictures/plain.jpg"]

@@ -1,0 +1,335 @@
+"""CVAT for images 1.1: shapes and their envelopes, labels, subsets, and every way that a file can be broken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import converted, refusal, run, short
+
+from groundswift.data_converters.formats.cvat.source import CvatOptions
+
+LABELS = "<labels><label><name>dog</name><color>#a</color><attributes/></label><label><name>cat</name></label></labels>"
+META = f"<meta><task><id>1</id><name>t</name><size>3</size>{LABELS}</task><dumped>2024-01-01</dumped></meta>"
+DOG = '<box label="dog" source="manual" occluded="0" xtl="10.00" ytl="5.50" xbr="30.25" ybr="25.00" z_order="0">\n    </box>'
+
+
+def image(*shapes: str, name: str = "a.jpg", number: int = 0, more: str = "") -> str:
+    inner = "".join(f"    {shape}\n" for shape in shapes)
+    return f'  <image id="{number}" name="{name}" width="64" height="48"{more}>\n{inner}  </image>\n'
+
+
+def document(*images: str, meta: str = META, head: str = '<?xml version="1.0" encoding="utf-8"?>\n') -> str:
+    return f"{head}<annotations>\n  <version>1.1</version>\n  {meta}\n{''.join(images)}</annotations>\n"
+
+
+def box(label: str = "dog", corners: str = "10 5 30 25", more: str = "") -> str:
+    sides = " ".join(f'{side}="{value}"' for side, value in zip(("xtl", "ytl", "xbr", "ybr"), corners.split(), strict=False))
+    return f'<box label="{label}" {sides} occluded="0"{more}></box>'
+
+
+def mask(rle: str, frame: str = "10 5 4 6", more: str = "") -> str:
+    """`frame`: left, top, width, height."""
+    sides = " ".join(f'{side}="{value}"' for side, value in zip(("left", "top", "width", "height"), frame.split(), strict=True))
+    return f'<mask label="dog" rle="{rle}" {sides}{more}/>'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    """An unpacked export: annotations.xml, images/."""
+    for name in ("a.jpg", "b.jpg", "night/c.jpg"):
+        draw(tmp_path / "export/images" / name, (64, 48))
+    images = image(DOG, name="night/c.jpg"), image(name="b.jpg", number=1), image(box("cat"), DOG, number=2)
+    write(tmp_path / "export", document(*images))
+    return tmp_path / "export"
+
+
+def write(root: Path, text: str | bytes) -> None:
+    (root / "annotations.xml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def options(root: Path, **more: Any) -> CvatOptions:
+    return CvatOptions(annotations=str(root / "annotations.xml"), **more)
+
+
+ROWS = [
+    (1, "a.jpg", (64, 48), [("dog", [10, 5.5, 30.25, 25]), ("cat", [10, 5, 30, 25])]),
+    (2, "b.jpg", (64, 48), []),
+    (3, "c.jpg", (64, 48), [("dog", [10, 5.5, 30.25, 25])]),
+]
+
+
+def test_rows(folder, tmp_path):
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert (list(map(short, rows)), counts) == (ROWS, {})
+    assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: dog, cat."
+    assert rows[2]["images"] == [str(folder / "images/night/c.jpg")]
+    by_folder = CvatOptions(annotations=str(folder), coco_out=str(tmp_path / "truth.json"))
+    assert converted(by_folder, tmp_path / "again.jsonl")[0] == rows
+    coco = json.loads((tmp_path / "truth.json").read_bytes())
+    assert [(each["image_id"], each["category_id"], each["bbox"]) for each in coco["annotations"]] == [
+        (1, 2, [10, 5, 20, 20]),
+        (1, 1, [10, 5.5, 20.25, 19.5]),
+        (3, 1, [10, 5.5, 20.25, 19.5]),
+    ]
+
+
+CUBOID = "".join(f' x{side}{face}="{20 + 5 * face}" y{side}{face}="{10 + face}"' for side in ("tl", "bl", "tr") for face in (1, 2))
+SHAPES = {  # name -> (shape, box, count)
+    "polygon": ('<polygon label="dog" points="1.5,2;10,2;10,20.5" z_order="0"/>', [1.5, 2, 10, 20.5], "polygon, its envelope taken"),
+    "spaced polygon": ('<polygon label="dog" points="1.5, 2; 10, 2; 10, 20.5"/>', [1.5, 2, 10, 20.5], "polygon, its envelope taken"),
+    "rotated": (box(corners="10 10 30 20", more=' rotation="90.00"'), [15, 5, 25, 25], "rotated box, its envelope taken"),
+    "by a half": (box(corners="10 10 30 20", more=' rotation="180"'), [10, 10, 30, 20], "rotated box, its envelope taken"),
+    "not rotated": (box(corners="10 10 30 20", more=' rotation="0.00"'), [10, 10, 30, 20], None),
+    "ellipse": ('<ellipse label="dog" cx="30" cy="20" rx="10" ry="5"/>', [20, 15, 40, 25], "ellipse, its envelope taken"),
+    "turned ellipse": (
+        '<ellipse label="dog" cx="30" cy="20" rx="10" ry="5" rotation="90"/>',
+        [25, 10, 35, 30],
+        "ellipse, its envelope taken",
+    ),
+    "mask": (mask("9, 2, 2, 2, 9"), [11, 7, 13, 9], "mask, its envelope taken"),
+    "mask of one run over rows": (mask("7, 2, 15"), [10, 6, 14, 8], "mask, its envelope taken"),
+    "mask that fills its frame": (mask("0, 24"), [10, 5, 14, 11], "mask, its envelope taken"),
+    "mask in the frame of its image": (
+        mask("65, 2, 3005", "0 0 64 48"),
+        [1, 1, 3, 2],
+        "mask, its envelope taken",
+    ),
+    "mask of two spots": (mask("0,1,22,1"), [10, 5, 14, 11], "mask, its envelope taken"),
+    "cuboid": (f'<cuboid label="dog"{CUBOID} xbr1="40" ybr1="30" xbr2="41" ybr2="31"/>', [25, 11, 41, 31], "cuboid, its envelope taken"),
+    "occluded": (box().replace('occluded="0"', 'occluded="1"'), [10, 5, 30, 25], "occluded shape, the mark is not kept"),
+    "attribute": (box().replace("></box>", '><attribute name="a">b</attribute></box>'), [10, 5, 30, 25], "attribute of a shape, not kept"),
+    "with a tag": (box() + '<tag label="dog"/>', [10, 5, 30, 25], "tag of a picture, left out"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes(folder, tmp_path, name):
+    shape, expected, count = SHAPES[name]
+    write(folder, document(image(shape)))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", expected)]
+    assert counts == ({count: 1} if count else {})
+
+
+@pytest.mark.parametrize(
+    ("shape", "what"),
+    [
+        ('<mask label="dog" left="1" top="1" width="2" height="2"/>', "no rle"),
+        (mask("9, 2, 2"), "rle counts 13 pixels of 24"),
+        (mask("9, 2, 2, 2, 9, 1"), "rle counts 25 pixels of 24"),
+        (mask("9, two, 13"), "rle holds 'two'"),
+        (mask("9, -2, 17"), "rle holds '-2'"),
+        (mask(""), "rle holds ''"),
+        (mask("1" * 5000), "rle holds '11111111111111111111'"),
+        (mask("0, 6", "1.5 2 2 3"), "masks have whole pixels"),
+        (mask("0, 6", "1 2 -2 -3"), "masks have whole pixels"),
+    ],
+)
+def test_masks_that_cannot_be_read(folder, tmp_path, shape, what):
+    write(folder, document(image(shape)))
+    assert what in refusal(options(folder), tmp_path / "out.jsonl")
+
+
+def test_an_empty_mask_is_an_empty_box(folder, tmp_path):
+    write(folder, document(image(mask("24"), DOG)))
+    assert "box empty" in refusal(options(folder), tmp_path / "out.jsonl")
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5.5, 30.25, 25])]
+    assert counts["box empty"] == 1
+
+
+def test_a_frame_of_any_size_needs_no_memory(folder, tmp_path):
+    side = 1 << 28
+    write(folder, document(image(mask(f"0, 2, {side * side - 2}", f"0 0 {side} {side}"))))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [0, 0, 2, 1])]
+
+
+def polygon(points: str, group: int) -> str:
+    return f'<polygon label="dog" points="{points}" group_id="{group}"/>'
+
+
+GROUP, LEFT, RIGHT = ' group_id="1"', "1,1;5,1;5,6", "20,10;30,10;30,25"
+GROUPS = {  # name -> (shapes, boxes, outlines that count as parts)
+    "a polygon and its box": ([polygon(LEFT, 1), box(corners="1 1 5 6", more=GROUP)], [[1, 1, 5, 6]], 1),
+    "the box first": ([box(corners="1 1 5 6", more=GROUP), polygon(LEFT, 1)], [[1, 1, 5, 6]], 1),
+    "two polygons and the box around both": (
+        [polygon(LEFT, 1), polygon(RIGHT, 1), box(corners="1 1 30 25", more=GROUP)],
+        [[1, 1, 30, 25]],
+        2,
+    ),
+    "a mask and its box": ([mask("9, 2, 2, 2, 9", more=GROUP), box(corners="11 7 13 9", more=GROUP)], [[11, 7, 13, 9]], 1),
+    "another group": ([polygon(LEFT, 2), box(corners="2 1 5 6", more=GROUP)], [[1, 1, 5, 6], [2, 1, 5, 6]], 0),
+    "no group": ([polygon(LEFT, 0), box(corners="2 1 5 6")], [[1, 1, 5, 6], [2, 1, 5, 6]], 0),
+    "grouped by a person": ([polygon(LEFT, 1), box(corners="20 10 30 25", more=GROUP)], [[1, 1, 5, 6], [20, 10, 30, 25]], 0),
+    "two boxes": ([box(corners="1 1 5 6", more=GROUP), box(corners="2 1 5 6", more=GROUP)], [[1, 1, 5, 6], [2, 1, 5, 6]], 0),
+    "two objects, each with its box": (
+        [polygon(LEFT, 1), polygon(RIGHT, 1), box(corners="1 1 5 6", more=GROUP), box(corners="20 10 30 25", more=GROUP)],
+        [[1, 1, 5, 6], [20, 10, 30, 25]],
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_an_outline_and_its_box_are_one_object(folder, tmp_path, name):
+    shapes, boxes, parts = GROUPS[name]
+    write(folder, document(image(*shapes)))
+    rows, counts = converted(options(folder, order="reading"), tmp_path / "out.jsonl")
+    assert sorted(found for _, found in short(rows[0])[3]) == boxes
+    assert counts.get("outline of an object whose box is in the same group, one object kept", 0) == parts
+
+
+def test_a_case_whose_frame_is_not_the_mask(tmp_path):
+    shutil.copytree(Path(__file__).parents[2] / "cases" / "cvat_mask_frame", tmp_path / "case")
+    for name in ("annotations.xml", "tight.xml"):
+        found = CvatOptions(annotations=str(tmp_path / "case" / name), images=str(tmp_path / "case/images"))
+        rows, _ = converted(found, tmp_path / "out.jsonl")
+        assert short(rows[0])[3] == [("dog", [3, 2, 5, 4])]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '<polyline label="dog" points="1,2;3,4"/>',
+        '<points label="dog" points="1,2"/>',
+        '<skeleton label="dog"><points label="1" points="1,2"/></skeleton>',
+    ],
+)
+def test_shapes_that_bound_nothing_are_no_absence(folder, tmp_path, shape):
+    write(folder, document(image(shape), image(shape, box("cat"), name="b.jpg"), image(name="night/c.jpg")))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert [short(row)[0] for row in rows] == [2, 3]
+    assert counts[f"{shape[1:].split()[0]}, left out (it bounds no object)"] == 2
+    assert counts["image with crowd boxes only"] == 1
+    one = json.loads(run("convert", "cvat", folder, "--classes", "one", "--absent", 9, "--dry-run", "--json").stdout)
+    assert (one["rows"], one["counts"]["class with crowd boxes only"]) == (3, 1)  # cat of b; dog and cat of c
+
+
+def test_names(folder, tmp_path):
+    meta = META.replace("dog", "a &amp; b")
+    write(folder, document(image(box("a &amp; b"), box("&#233;t&#xE9;", "1 1 9 9")), meta=meta))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert [label for label, _ in short(rows[0])[3]] == ["a & b", "été"]
+    assert rows[0]["messages"][0]["content"].endswith(": a & b, cat, été.")
+
+
+@pytest.mark.parametrize("level", ["project", "job", "task"])
+def test_where_labels_stand(folder, tmp_path, level):
+    joint = "<label><name>knee</name><type>points</type><parent>dog</parent></label>"
+    meta = META.replace("task>", f"{level}>").replace("</labels>", f"{joint}</labels>")
+    write(folder, document(image(box("bird")), meta=meta))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": dog, cat, bird.")
+
+
+def test_categories(folder, tmp_path):
+    (tmp_path / "names.txt").write_text("cat\ndog\nbird\n")
+    rows, _ = converted(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "out.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": cat, dog, bird.")
+    (tmp_path / "names.txt").write_text("cat\n")
+    assert "lacks 'dog'" in refusal(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "other.jsonl")
+
+
+def test_export_of_a_project(folder, tmp_path, draw):
+    """Its pictures lie by subset, and two subsets may have the same name; a name that is no export's stays as it is."""
+    draw(folder / "images/Train/a.jpg", (64, 48))
+    draw(folder / "images/Val/a.jpg", (64, 48))
+    subsets = (' subset="Train"', DOG), (' subset="Val"', ""), (' subset="../images"', "")
+    images = [image(shape, name=name, more=more) for (more, shape), name in zip(subsets, ("a.jpg", "a.jpg", "b.jpg"), strict=True)]
+    write(folder, document(*images))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert [row["images"][0].removeprefix(f"{folder}/images/") for row in rows] == ["Train/a.jpg", "Val/a.jpg", "b.jpg"]
+    assert [len(short(row)[3]) for row in rows] == [1, 0, 0]
+
+
+def test_subset(folder, tmp_path):
+    write(folder, document(image(DOG, more=' subset="Train"'), image(name="b.jpg", more=' subset="Val"')))
+    assert [short(row)[:2] for row in converted(options(folder, subset="Val"), tmp_path / "out.jsonl")[0]] == [(1, "b.jpg")]
+    assert "holds no image of subset Test" in refusal(options(folder, subset="Test"), tmp_path / "other.jsonl")
+
+
+def test_forms(folder, tmp_path):
+    write(folder, b"\xef\xbb\xbf" + document(image(DOG), meta="").replace("\n", "\r\n").encode())
+    assert short(converted(options(folder), tmp_path / "a.jsonl")[0][0])[3] == [("dog", [10, 5.5, 30.25, 25])]
+    write(folder, document(image(box("chât")), meta="", head='<?xml version="1.0" encoding="ISO-8859-1"?>').encode("latin-1"))
+    assert short(converted(options(folder), tmp_path / "b.jsonl")[0][0])[3] == [("chât", [10, 5, 30, 25])]
+
+
+STOPS = {  # what no skipping helps with
+    "empty": ("", "annotations.xml:1:1: not XML (no element found)"),
+    "cut": (document(image(DOG))[:-60], "not XML"),
+    "no XML": ("{}", "annotations.xml:1:1: not XML"),
+    "not UTF-8": (document(image(box("ch\xe2t"))).encode("latin-1"), "not XML (not well-formed (invalid token))"),
+    "unknown encoding": (document(head='<?xml version="1.0" encoding="klingon"?>'), "not XML"),
+    "DTD": (document(image(box("&x;")), head='<!DOCTYPE a [<!ENTITY x "boom">]>'), "a DTD or entities of its own; expected plain XML"),
+    "fetching DTD": (document(head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "a DTD or entities of its own"),
+    "other XML": ("<annotation/>", "XML of <annotation>; expected CVAT for images 1.1"),
+    "video": (document('<track id="0" label="dog"><box frame="0" xtl="1"/></track>'), "holds tracks, as exports for video do"),
+    "no image": (document(), "holds no image; expected CVAT"),
+    "swift's tag": (document(image(box("&lt;bbox&gt;"))), "holds <bbox>"),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_broken_files(folder, tmp_path, name):
+    text, told = STOPS[name]
+    write(folder, text)
+    assert told in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+
+
+FAULTY = {  # name -> (image a.jpg, what is told)
+    "no label": (image(box("")), "image 0 (a.jpg): box 1: '': no label; expected a label, and the numbers"),
+    "no ybr": (image(box(corners="1 2 3")), "box 1: 'dog': ybr is missing or no number"),
+    "a word": (image(DOG, box(corners="1 2 x 4")), "box 2: 'dog': xbr is missing or no number"),
+    "bad rotation": (image(box(more=' rotation="inf"')), "'dog': rotation is 'inf'"),
+    "bad points": (image('<polygon label="dog" points="1,2;a,2;3,4"/>'), "polygon 1: 'dog': points are no x,y;x,y;..."),
+    "no points": (image('<polygon label="dog"/>'), "points are no x,y"),
+    "two points": (image('<polygon label="dog" points="1,2;3,4"/>'), "a polygon of 2 points, of 3 that it needs"),
+    "new shape": (image('<blob label="dog"/>'), "blob 1: 'dog': no shape that is known"),
+    "NaN": (image(box(corners="nan 2 3 4")), "expected finite numbers"),
+    "NaN corner": (image('<polygon label="dog" points="1,2;nan,2;3,4"/>'), "expected finite numbers"),
+    "gigantic": (image(box(corners="1 2 1e999 4")), "expected finite numbers"),
+    "inverted": (image(box(corners="30 2 3 4")), "image 0 (a.jpg): box 1: bbox [30.0, 2.0, -27.0, 2.0]; expected width and height above 0"),
+    "inverted and rotated": (image(box(corners="30 2 3 4", more=' rotation="45"')), "expected width and height above 0"),
+    "empty": (image(box(corners="3 2 3 4")), "expected width and height above 0"),
+    "flat ellipse": (image('<ellipse label="dog" cx="30" cy="20" rx="-1" ry="5"/>'), "expected width and height above 0"),
+    "outside": (image(box(corners="100 2 130 4")), "a box that overlaps its image"),
+    "no width": (
+        image(DOG).replace('width="64" ', ""),
+        "image 0 (a.jpg): name='a.jpg', width=None, height='48'; expected name, width and height",
+    ),
+    "no name": (image(DOG, name=""), "image 0 (): name=''"),
+    "size 0": (image(DOG).replace('"64"', '"0"'), "width='0'"),
+    "another size": (image(DOG).replace('"64"', '"65"'), "annotated as 65x48 px, but the picture is 64x48 px"),
+    "missing": (image(DOG, name="z.jpg"), "no file"),
+    "outside the folder": (image(DOG, name="../../a.jpg"), "file_name '../../a.jpg' with"),
+    "twice": (image(DOG, name="b.jpg"), "b.jpg: labels of it stand in two places"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_faults(folder, tmp_path, name):
+    text, told = FAULTY[name]
+    write(folder, document(image(name="b.jpg", number=1), text))
+    assert told in refusal(options(folder), tmp_path / "out.jsonl")
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert ([short(row)[1:] for row in rows], bool(counts)) == ([ROWS[1][1:]], True)
+
+
+def test_nothing_there(tmp_path):
+    assert "cannot be read (No such file or directory)" in refusal(options(tmp_path), tmp_path / "out.jsonl")
+
+
+def test_workers_and_command(folder, tmp_path):
+    converted(options(folder), tmp_path / "one.jsonl", workers=2)
+    arguments = ["convert", "cvat", folder, "--out", tmp_path / "two.jsonl"]
+    done = subprocess.run([sys.executable, "-m", "groundswift.cli", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()

@@ -1,0 +1,406 @@
+"""Flickr30k Entities -> rows: its own files, as they are published, with their oddities and spoilt in every way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from converted import run
+from flickr30k_fixture import CARDS, GUYS, OBJECTS, SENTENCES, SIZES_WH, annotation, box, unboxed, write_flickr30k
+
+from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
+from groundswift.data_converters.formats.flickr30k.parse import Phrase, sentence_of, sentences_of
+from groundswift.data_converters.formats.flickr30k.source import Flickr30kOptions
+from groundswift.data_converters.issues import NoRow, Notes
+from groundswift.errors import GroundswiftError
+
+GUY, BOTH = [196, 109, 260, 372], [[158, 124, 218, 334], [196, 109, 260, 372]]
+BUSHES = [[0, 219, 210, 472], [275, 214, 331, 336]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_flickr30k(tmp_path / "entities")
+
+
+def converted(folder: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    notes = Notes(options.get("on_error", "stop"))
+    made = rows_of(Flickr30kOptions(annotations=str(folder), images=str(folder / "images"), **options), notes)
+    return [msgspec.to_builtins(row) for row in made], dict(notes.left_out.counts)
+
+
+def rows(folder: Path, **options: Any) -> list[dict[str, Any]]:
+    return converted(folder, **options)[0]
+
+
+def said(row: dict[str, Any]) -> list[str]:
+    return [each["content"] for each in row["messages"]]
+
+
+def test_grounded_captions(folder):
+    made, counts = converted(folder)
+    assert made[0] == {
+        "messages": [
+            {"role": "user", "content": "<image>Describe the picture and give the boxes of what you name."},
+            {
+                "role": "assistant",
+                "content": "<ref-object><bbox><bbox> with <ref-object><bbox> look at each other in the yard .",
+            },
+        ],
+        "images": [str(folder / f"images/{GUYS}.jpg")],
+        "objects": {"ref": ["Two young guys", "shaggy hair"], "bbox": [*BOTH, [0, 109, 260, 372]], "bbox_type": "real"},
+        "sample_id": f"flickr30k/{GUYS}/1",
+        "size_wh": (333, 500),
+        "prompt": "grounded_caption.en.1",
+    }
+    assert [(row["sample_id"], said(row)[1], row["objects"]["ref"], row["objects"]["bbox"]) for row in made[1:]] == [
+        (
+            f"flickr30k/{GUYS}/2",
+            "<ref-object><bbox><bbox> are outside near <ref-object><bbox><bbox> .",
+            ["Two young , White males", "many bushes"],
+            [*BOTH, *BUSHES],
+        ),
+        (
+            f"flickr30k/{GUYS}/3",
+            "<ref-object><bbox> in <ref-object><bbox> standing .",
+            ["A man", "a blue shirt"],
+            [GUY, [199, 149, 332, 499]],
+        ),
+        (f"flickr30k/{GUYS}/4", "<ref-object><bbox><bbox> enjoy time spent together .", ["Two friends"], BOTH),
+        (
+            f"flickr30k/{CARDS}/1",
+            "<ref-object><bbox> playing <ref-object><bbox> .",
+            ["A group of friends", "cards"],
+            [[1, 2, 29, 39], [9, 9, 20, 30]],
+        ),
+        (
+            f"flickr30k/{CARDS}/2",
+            "<ref-object><bbox> and <ref-object><bbox> play <ref-object><bbox> .",
+            ["Six men", "Six men", "cards"],
+            [[1, 2, 29, 39], [1, 2, 29, 39], [9, 9, 20, 30]],
+        ),
+    ]
+    assert counts == {
+        "box clipped to its image": 1,
+        "box that stands twice for one entity": 1,
+        "phrase without boxes, plain text": 3,
+        "sentence without boxes": 1,
+    }
+
+
+def test_phrase_grounding(folder):
+    made, counts = converted(folder, task="phrase_grounding")
+    sentence = "Two young guys with shaggy hair look at each other in the yard ."
+    assert said(made[0]) == [
+        f"<image>Give the boxes of the things named in this sentence: {sentence}",
+        "<ref-object><bbox><bbox><ref-object><bbox>",
+    ]
+    assert made[0]["objects"]["ref"] == ["Two young guys", "shaggy hair"]
+    assert said(made[-1])[1] == "<ref-object><bbox><ref-object><bbox>"
+    assert made[-1]["objects"]["ref"] == ["Six men", "cards"]
+    assert counts["phrase that stands twice in its sentence"] == 1
+
+
+def test_reverse(folder):
+    made = rows(folder, task="reverse")
+    assert [(row["sample_id"].removeprefix("flickr30k/"), said(row), row["objects"]["bbox"]) for row in made[:4]] == [
+        (f"{GUYS}/1/1", ["<image>Name what is at <bbox><bbox>.", "Two young guys"], BOTH),
+        (f"{GUYS}/1/2", ["<image>Name what is at <bbox>.", "shaggy hair"], [[0, 109, 260, 372]]),
+        (f"{GUYS}/2/1", ["<image>Name what is at <bbox><bbox>.", "Two young , White males"], BOTH),
+        (f"{GUYS}/2/2", ["<image>Name what is at <bbox><bbox>.", "many bushes"], BUSHES),
+    ]
+    assert all(row["objects"]["ref"] == [] for row in made)
+    assert len({row["sample_id"] for row in made}) == len(made) == 12
+
+
+def test_the_sentence_of_several_objects(folder):
+    made = rows(folder, task="reverse_sentence", prompt="Caption <bbox>")
+    assert said(made[1]) == ["<image>Caption <bbox><bbox><bbox><bbox>", "Two young , White males are outside near many bushes ."]
+    assert made[1]["objects"] == {"ref": [], "bbox": [*BOTH, *BUSHES], "bbox_type": "real"}
+    assert made[-1]["objects"]["bbox"] == [[1, 2, 29, 39], [9, 9, 20, 30]]  # each box once
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"sentences": "first"}, [f"{GUYS}/1", f"{CARDS}/1"]),
+        ({"sentences": 2}, [f"{GUYS}/1", f"{GUYS}/2", f"{CARDS}/1", f"{CARDS}/2"]),
+        ({"split": "train.txt", "sentences": "first"}, [f"{CARDS}/1", f"{GUYS}/1"]),
+        ({"split": "train.txt", "limit": 1}, [f"{CARDS}/1", f"{CARDS}/2"]),
+        ({"unrelated": "UNRELATED_CAPTIONS", "limit": 1}, [f"{GUYS}/1", f"{GUYS}/2", f"{GUYS}/3"]),
+    ],
+)
+def test_which_sentences(folder, options, expected):
+    options = {key: str(folder / value) if key in ("split", "unrelated") else value for key, value in options.items()}
+    assert [row["sample_id"].removeprefix("flickr30k/") for row in rows(folder, **options)] == expected
+
+
+def test_sampled_questions_do_not_depend_on_what_else_is_made(folder):
+    everything = {row["sample_id"]: row["prompt"] for row in rows(folder, prompts="sampled", language="both", seed=3)}
+    some = rows(folder, prompts="sampled", language="both", seed=3, split=str(folder / "train.txt"), sentences="first")
+    assert {row["sample_id"]: row["prompt"] for row in some}.items() <= everything.items()
+    assert len(set(everything.values())) > 1
+
+
+def test_marks():
+    assert sentence_of("[/EN#0/notvisual ] a [/EN#1/a/b x ] .\r", 3, "s") == (3, ["a", "x", "."], [Phrase("0", 0, 0), Phrase("1", 1, 2)])
+    assert sentence_of("[/EN#7/other]", 1, "s") == (1, [], [Phrase("7", 0, 0)])
+    assert [each.number for each in sentences_of("a\r\n\r\nb\x85c\n", "s")] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[/EN#1/people Two people", r"s: the phrase of entity 1 goes on to the end; expected \] behind its last word"),
+        ("[/EN#1/people Two [/EN#2/other people]]", r"s: \[/EN#2/other within a phrase; expected \] before the next \["),
+        ("a [sic] b", r"s: '\[sic\]'; expected \[/EN#id/type words\]"),
+        ("[/EN#/people Two]", r"s: '\[/EN#/people'; expected"),
+        ("[ /EN#1/people Two]", r"s: '\['; expected"),
+    ],
+)
+def test_marks_that_cannot_be_read(line, message):
+    with pytest.raises(NoRow) as stopped:
+        sentence_of(line, 1, "s")
+    assert re.match(message, str(stopped.value.fault))
+
+
+BILLION = '<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">]>\n<annotation>&c;</annotation>'
+REMOTE = '<!DOCTYPE annotation SYSTEM "http://127.0.0.1:9/a.dtd"><annotation/>'
+SIZE = SIZES_WH[CARDS]
+
+
+def cards(*objects: str, size_wh: tuple[Any, Any] = SIZE) -> str:
+    return annotation(CARDS, size_wh, objects)
+
+
+SPOILT_XML: dict[str, tuple[str | bytes, str]] = {  # content of the XML -> what is said
+    "empty": ("", r"Annotations/36979\.xml(:\d+:\d+)?: not XML \(no element found"),
+    "cut": (cards(*OBJECTS[CARDS])[:200], r"Annotations/36979\.xml(:\d+:\d+)?: not XML"),
+    "no XML": ("{}", r"Annotations/36979\.xml(:\d+:\d+)?: not XML"),
+    "two roots": ("<annotation/><annotation/>", r"36979\.xml(:\d+:\d+)?: not XML \(junk after document"),
+    "entities": (BILLION, r"36979\.xml: XML with a DTD or entities of its own; expected plain XML"),
+    "a document type elsewhere": (REMOTE, r"a DTD or entities of its own"),
+    "an unknown encoding": ('<?xml version="1.0" encoding="x-none"?><annotation/>', r"36979\.xml(:\d+:\d+)?: not XML"),
+    "UTF-8 that is none": (b"<annotation>\xff</annotation>", r"36979\.xml(:\d+:\d+)?: not XML"),
+    "another root": ("<html/>", r"36979\.xml: XML of <html>; expected <annotation>"),
+    "no size": ("<annotation/>", r"36979\.xml: 0 <size/width>; expected one whole number"),
+    "size of zero": (cards(size_wh=(0, 40)), r"36979\.xml: size 0x40; expected at least 1x1 px"),
+    "size of text": (cards(size_wh=("wide", 40)), r"<size/width> is 'wide'; expected one whole number"),
+    "another size": (cards(size_wh=(61, 40)), r"picture 36979: annotated as 61x40 px, but the picture is 60x40 px; expected one size"),
+    "no name": (cards("<object><bndbox/></object>"), r"36979\.xml, object 1: no <name>, or a blank one"),
+    "blank name": (cards("<object><name/></object>"), r"36979\.xml, object 1: no <name>, or a blank one"),
+}
+SPOILT_OBJECTS: dict[str, tuple[str, str]] = {  # an object of entity 137645 -> what is said
+    "no box": ("<object><name>137645</name></object>", r"36979\.xml, object 1: neither <bndbox> nor <nobndbox> or <scene>"),
+    "no corners": ("<object><name>137645</name><bndbox/></object>", r"object 1: 0 <xmin>; expected one whole number"),
+    "NaN": (box(137645, corners=("NaN", 1, 2, 3)), r"object 1: <xmin> is 'NaN'; expected one whole number of at most 9 digits"),
+    "gigantic": (box(137645, corners=(1, 1, "9" * 400, 3)), r"object 1: <xmax> is '9{40}'; expected"),
+    "fraction": (box(137645, corners=(1, 1, 2.5, 3)), r"object 1: <xmax> is '2\.5'; expected one whole number"),
+    "other digits": (box(137645, corners=("\u0661", 1, 2, 3)), r"object 1: <xmin> is '\u0661'"),
+    "two corners": (
+        "<object><name>137645</name><bndbox><xmin>1</xmin><xmin>1</xmin><ymin>1</ymin></bndbox></object>",
+        r"object 1: 2 <xmin>",
+    ),
+    "inverted": (box(137645, corners=(30, 1, 20, 5)), r"picture 36979, entity 137645: box \[29, 0, 19, 4\]; expected x1 below x2"),
+    "no area": (box(137645, corners=(3, 3, 3, 9)), r"entity 137645: box \[2, 2, 2, 8\]; expected x1 below x2"),
+    "outside": (box(137645, corners=(100, 1, 200, 5)), r"entity 137645: box .*; expected a box that overlaps its image of 60x40 px"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), SPOILT_XML.values(), ids=SPOILT_XML)
+def test_spoilt_annotations(folder, content, message):
+    (folder / f"Annotations/{CARDS}.xml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(GroundswiftError, match=message) as stopped:
+        rows(folder)
+    assert "1 fault; nothing was written" in str(stopped.value)
+    made, counts = converted(folder, on_error="skip")
+    assert {row["sample_id"].split("/")[1] for row in made} == {GUYS}
+    assert sum(counts.values()) > 6  # 6: what the other picture alone comes to
+
+
+@pytest.mark.parametrize(("spoilt", "message"), SPOILT_OBJECTS.values(), ids=SPOILT_OBJECTS)
+def test_an_object_that_cannot_be_used_takes_its_entity_with_it(folder, spoilt, message):
+    """The other boxes of the entity are no answer either: they would teach that there are no more."""
+    objects = [spoilt, *OBJECTS[CARDS]]
+    (folder / f"Annotations/{CARDS}.xml").write_text(cards(*objects), encoding="utf-8")
+    with pytest.raises(GroundswiftError, match=message) as stopped:
+        rows(folder)
+    assert "1 fault; nothing was written" in str(stopped.value)
+    made, counts = converted(folder, on_error="skip")
+    assert said(made[-2])[1] == "<ref-object><bbox> playing cards ."
+    assert counts["phrase with a box at fault, plain text"] == 2
+
+
+SPOILT_TEXT: dict[str, tuple[str, bytes, str]] = {  # what is named -> file, content, what is said
+    "not UTF-8": (f"Sentences/{CARDS}.txt", b"[/EN#137645/other caf\xe9] .", r"Sentences/36979\.txt: not UTF-8 text \(byte 21\)"),
+    "UTF-16": (f"Sentences/{CARDS}.txt", "a man .".encode("utf-16"), r"36979\.txt: not UTF-8 text \(byte 0\); expected UTF-8 text"),
+    "empty": (f"Sentences/{CARDS}.txt", b"", r"Sentences/36979\.txt: no sentence; expected one a line"),
+    "not closed": (
+        f"Sentences/{CARDS}.txt",
+        b"a man .\n[/EN#137645/other cards",
+        r"Sentences/36979\.txt:2: the phrase of entity 137645 goes",
+    ),
+    "a tag of swift": (
+        f"Sentences/{CARDS}.txt",
+        b"[/EN#137645/other a <bbox>] .",
+        r"sentence 1 of picture 36979: holds <bbox>, which swift would replace",
+    ),
+    "a control character": (f"Sentences/{CARDS}.txt", b"[/EN#137645/other a\0] .", r"sentence 1 of picture 36979: holds '\\x00'; expected"),
+    "another kind of file": (f"Sentences/{CARDS}.txt", b"\0" * 40, r"sentence 1 of picture 36979: holds '\\x00'; expected"),
+    "no picture": (f"images/{CARDS}.jpg", b"no picture", r"picture 36979: .*36979\.jpg.*not a readable image"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), SPOILT_TEXT.values(), ids=SPOILT_TEXT)
+def test_spoilt_files(folder, name, content, message):
+    (folder / name).write_bytes(content)
+    with pytest.raises(GroundswiftError, match=message) as stopped:
+        rows(folder)
+    assert "1 fault; nothing was written" in str(stopped.value)
+    made, _ = converted(folder, on_error="skip")
+    assert {row["sample_id"].split("/")[1] for row in made} == {GUYS}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (f"Sentences/{CARDS}.txt", r"train\.txt:1: no file .*Sentences/36979\.txt; expected the file of sentences of the picture"),
+        (f"Annotations/{CARDS}.xml", r"train\.txt:1: no file .*Annotations/36979\.xml; expected the file of annotations"),
+        (f"images/{CARDS}.jpg", r"picture 36979: no file .*images/36979\.jpg; expected the picture"),
+    ],
+)
+def test_missing_files(folder, name, message):
+    (folder / name).unlink()
+    with pytest.raises(GroundswiftError, match=message):
+        rows(folder, split=str(folder / "train.txt"))
+    made, counts = converted(folder, split=str(folder / "train.txt"), on_error="skip")
+    assert {row["sample_id"].split("/")[1] for row in made} == {GUYS}
+    assert any("missing" in reason for reason in counts)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"../../etc/passwd\n", r"train\.txt:1: '\.\./\.\./etc/passwd'; expected the id of a picture"),
+        (b"36979\n\n36979.jpg x\n", r"train\.txt:3: '36979\.jpg x'; expected the id of a picture"),
+        (b"36979\n36979\n", r"train\.txt:2: 36979 stands further up too; expected each picture once"),
+        (b"36979\n99\n", r"train\.txt:2: no file .*Sentences/99\.txt"),
+    ],
+)
+def test_spoilt_lists(folder, content, message):
+    (folder / "train.txt").write_bytes(content + GUYS.encode())
+    with pytest.raises(GroundswiftError, match=message):
+        rows(folder, split=str(folder / "train.txt"))
+    assert rows(folder, split=str(folder / "train.txt"), on_error="skip")[-1]["sample_id"] == f"flickr30k/{GUYS}/4"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "none.txt"}, r"none\.txt: no file"),
+        ({"split": "latin.txt"}, r"latin\.txt: not UTF-8 text \(byte 0\); expected UTF-8 text"),
+        ({"split": "blank.txt"}, r"no picture is left to make a row of"),
+        ({"unrelated": "train.txt"}, r"train\.txt:1: '36979'; expected the id of a picture and the number of a sentence"),
+        ({"sentences": 0}, r"--sentences: 0; expected all, first, or a number from 1"),
+        ({"task": "phrase_grounding", "prompt": "Where?"}, r"'Where\?': does not say of which sentence; expected \{sentence\}"),
+        ({"task": "reverse", "prompt": "Where?"}, r"'Where\?': holds <bbox> 0 times; expected once"),
+    ],
+)
+def test_options_that_cannot_be_used(folder, options, message):
+    (folder / "latin.txt").write_bytes(b"\xe9")
+    (folder / "blank.txt").write_bytes(b"\n \n")
+    options = {key: str(folder / value) if key in ("split", "unrelated") else value for key, value in options.items()}
+    with pytest.raises(GroundswiftError, match=message):
+        rows(folder, **options)
+
+
+def test_a_folder_of_another_kind(tmp_path):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(GroundswiftError, match=r"Sentences: cannot be listed \(No such file or directory\); expected the folders"):
+        rows(tmp_path)
+    with pytest.raises(GroundswiftError, match=r"https://host/entities/Sentences: a folder on the web cannot be listed"):
+        Flickr30kOptions(annotations="https://host/entities", images=str(tmp_path)).read(Notes())
+
+
+def test_a_set_at_an_address(folder):
+    options = {"images": str(folder / "images"), "split": str(folder / "train.txt")}
+    there = Flickr30kOptions(annotations=f"file://{folder}", **options)
+    assert list(rows_of(there, Notes())) == list(rows_of(Flickr30kOptions(annotations=str(folder), **options), Notes()))
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_mark_and_other_line_ends(folder, end):
+    plain = rows(folder, split=str(folder / "train.txt"), unrelated=str(folder / "UNRELATED_CAPTIONS"))
+    for path in (*folder.glob("*/*.txt"), *folder.glob("*/*.xml"), folder / "train.txt", folder / "UNRELATED_CAPTIONS"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", end))
+    assert rows(folder, split=str(folder / "train.txt"), unrelated=str(folder / "UNRELATED_CAPTIONS")) == plain
+
+
+def test_a_name_that_is_no_id_in_the_folder_of_sentences(folder):
+    """A row could not hold the path of its picture: b"\\xff" is no text."""
+    (folder / "Sentences" / os.fsdecode(b"\xff.txt")).write_text("A man .")
+    with pytest.raises(GroundswiftError, match=r"Sentences/.*\.txt: '\\udcff'; expected the id of a picture"):
+        rows(folder)
+    made, counts = converted(folder, on_error="skip")
+    assert (made[0]["sample_id"], counts["id of another form"]) == (f"flickr30k/{GUYS}/1", 1)
+
+
+def test_an_entity_that_is_not_annotated(folder):
+    (folder / f"Annotations/{CARDS}.xml").write_text(cards(OBJECTS[CARDS][1], unboxed(7)), encoding="utf-8")
+    made, counts = converted(folder, split=str(folder / "train.txt"), limit=1)
+    assert [said(row)[1] for row in made] == [
+        "A group of friends playing <ref-object><bbox> .",
+        "Six men and Six men play <ref-object><bbox> .",
+    ]
+    assert counts == {"phrase whose entity is not annotated, plain text": 3}
+
+
+def test_without_a_look_at_the_pictures(folder):
+    looked = rows(folder)
+    for path in folder.glob("images/*"):
+        path.unlink()
+    assert rows(folder, check_images=False) == looked
+
+
+def test_two_workers_make_the_same_file(folder):
+    names = [f"{number:04d}" for number in range(300)]
+    for name in names:
+        (folder / f"Sentences/{name}.txt").write_text("\n".join(SENTENCES[CARDS]))
+        (folder / f"Annotations/{name}.xml").write_text(cards(*OBJECTS[CARDS]))
+    options = Flickr30kOptions(annotations=str(folder), images=str(folder), check_images=False, task="reverse", prompts="sampled")
+    for workers in (1, 2):
+        convert_to_file(options, folder / f"{workers}.jsonl", How(workers, progress=False), Notes())
+    assert (folder / "1.jsonl").read_bytes() == (folder / "2.jsonl").read_bytes()
+    assert len((folder / "1.jsonl").read_bytes().splitlines()) == 300 * 5 + 12
+
+
+@pytest.mark.parametrize("task", ["grounded_caption", "phrase_grounding", "reverse", "reverse_sentence"])
+def test_the_command_and_lint(folder, task):
+    (folder / f"Sentences/{CARDS}.txt").write_text(SENTENCES[CARDS][0])  # the other one repeats a phrase, which lint tells
+    out = folder / "out.jsonl"
+    arguments = ["convert", "flickr30k", str(folder), "--images", str(folder / "images"), "--task", task, "--out", str(out)]
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    lint = run("lint", out, "--json")
+    counts = json.loads(lint.stdout)["counts"]
+    assert (lint.exit_code, counts["error"], counts["warning"]) == (0, 0, 0), lint.stdout
+
+
+def test_the_command_in_a_process_of_its_own(folder):
+    arguments = [sys.executable, "-m", "groundswift.cli", "convert", "flickr30k", folder, "--images", folder / "images"]
+    done = subprocess.run([*arguments, "--sentences", "1", "--out", folder / "out.jsonl", "--json"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert (told["rows"], told["objects"], told["negatives"]) == (2, 5, 0)
+    (folder / f"Annotations/{CARDS}.xml").unlink()
+    done = subprocess.run([*arguments, "--out", folder / "none.jsonl"], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert not (folder / "none.jsonl").exists()

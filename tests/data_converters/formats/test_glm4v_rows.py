@@ -1,0 +1,272 @@
+"""GLM-4V's fine-tuning rows, as the README of GLM-4's fine-tuning has them, to ours and back; boxes as GLM's text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import write_lines
+from talk_fixture import check_skipped, check_whole_way, command, counted, made, said, told, written
+
+from groundswift import parse, to_original_px
+from groundswift.data_converters.formats.glm4v import Glm4vOptions, ToGlm4vOptions
+
+
+def glm(*texts: str, image: str | None = "a.jpg", system: str | None = None) -> dict[str, Any]:
+    """A conversation in GLM's form, the picture beside its first question."""
+    messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
+    if image is not None:
+        messages[0]["image"] = image
+    return {"messages": ([{"role": "system", "content": system}] if system else []) + messages}
+
+
+def ours(*texts: str, **changes: Any) -> dict[str, Any]:
+    """A row of ours."""
+    messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
+    row = {"messages": messages, "images": ["/data/a.jpg"], "sample_id": 1, "size_wh": [640, 480], **changes}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def objects(refs: list[str], *boxes: list[float], **more: Any) -> dict[str, Any]:
+    return {"ref": refs, "bbox": list(boxes), "bbox_type": "real", **more}
+
+
+GOOD = glm("What?", "A cat.")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    draw(tmp_path / "a.jpg", (64, 48))
+    draw(tmp_path / "b.jpg", (40, 30))
+    return tmp_path
+
+
+@pytest.fixture
+def source(folder: Path):
+    return lambda *rows, **options: Glm4vOptions(annotations=str(write_lines(folder / "glm.jsonl", *rows)), **options)
+
+
+@pytest.fixture
+def back(folder: Path):
+    return lambda *rows, **options: ToGlm4vOptions(annotations=str(write_lines(folder / "rows.jsonl", *rows)), **options)
+
+
+def test_one_question_about_a_picture(source, folder):
+    assert made(source(glm("Question", "Answer"))) == [
+        {
+            "messages": [{"role": "user", "content": "<image>Question"}, {"role": "assistant", "content": "Answer"}],
+            "images": [str(folder / "a.jpg")],
+            "sample_id": "glm/1",
+            "size_wh": [64, 48],
+        }
+    ]
+
+
+def test_system_texts_turns_and_text_alone(source, folder):
+    later = glm("Hello", "Hi", "\nAnd here?", "A dog.", image=None, system="S")
+    later["messages"][3]["image"] = str(folder / "b.jpg")
+    first, second = made(source(later, glm("Hello", "Hi", image=None)))
+    assert said(first) == ["system: S", "user: Hello", "assistant: Hi", "user: <image>\nAnd here?", "assistant: A dog."]
+    assert first["images"] == [str(folder / "b.jpg")]
+    assert "images" not in second
+
+
+def test_there_and_back(source, back, folder):
+    later = glm("Hello", "Hi", "And here?", "A dog.", image=None, system="S")
+    later["messages"][3]["image"] = "b.jpg"
+    rows = [GOOD, glm("图中有什么？", "\n猫\n"), glm("Hello", "Hi", image=None), glm("Q", "A", "Q2", "A2", system="S"), later]
+    there = made(source(*rows))
+    assert made(back(*there, images=str(folder))) == rows
+
+
+def test_back_and_there(back, folder):
+    rows = [ours("<image>\nWhat?", "A cat.", "More?", "No."), ours("Hello", "Hi", images=None, size_wh=None)]
+    rows[0] |= {"images": [str(folder / "a.jpg")], "size_wh": [64, 48]}
+    converted = made(back(*rows))
+    again = made(Glm4vOptions(annotations=str(write_lines(folder / "again.jsonl", *converted))))
+    assert [{**row, "sample_id": 1} for row in again] == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "message"),
+    [
+        (
+            {"messages": [{**GOOD["messages"][0], "image": None}, {**GOOD["messages"][1], "image": "a.jpg"}]},
+            "image outside a question",
+            "turn 1",
+        ),
+        ({"messages": [*GOOD["messages"], *GOOD["messages"]]}, "more than one image", "2 images; expected one"),
+        ({"messages": [{"role": "system", "content": "", "tools": [{"name": "x"}]}, *GOOD["messages"]]}, "row with tools", "turn 0: tools"),
+        ({"messages": [*GOOD["messages"], {"role": "observation", "content": "x"}]}, "role unknown", "turn 2: role 'observation'"),
+        ({"messages": GOOD["messages"][:1]}, "turns out of order", "roles user"),
+        ({"messages": []}, "turns out of order", "roles none"),
+        (glm("Q", ""), "answer empty", "turn 1: answer ''"),
+        (glm("<image>Q", "A"), "text with one of swift's tags", "turn 0: the text of user holds <image>"),
+        (glm("Q", "<bbox>"), "text with one of swift's tags", "holds <bbox>"),
+        (glm("Q", "A", image="no.jpg"), "image missing", "image 0 (no.jpg): no file"),
+        (glm("Q", "A", image="../x/a.jpg"), "image path leaves its folder", "'../x/a.jpg'"),
+        (glm("Q", "A", image="glm.jsonl"), "image unreadable", "glm.jsonl"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}]}]}, "row unreadable", "Expected `str`, got `array`"),
+        ({"conversations": []}, "row unreadable", "missing required field `messages`"),
+    ],
+)
+def test_faults(source, change, reason, message):
+    options = source(change, GOOD)
+    error = told(options)
+    assert f"1  {reason}" in error
+    assert "glm.jsonl:1" in error
+    assert message in error
+    check_skipped(options, reason)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b'{"messages": NaN}', "not a row"),
+        (b"\xff\xfe{", "not a row"),
+        (b'{"messages": [{"role": "\xe4"}]}', "not a row"),
+        (b"[]", "not a row"),
+    ],
+    ids=["NaN", "UTF-16", "Latin-1", "list"],
+)
+def test_bad_lines(source, bad, message):
+    good = json.dumps(GOOD).encode()
+    options = source(b"\xef\xbb\xbf" + good + b"\r", b"\r", bad, good + b"\r")
+    assert f"glm.jsonl:3: {message}" in told(options)
+    check_skipped(options, "row unreadable", 2)
+
+
+def test_a_file_that_is_empty_or_cut(source):
+    assert "no row is left" in told(source(b""))
+    options = source(GOOD)
+    Path(options.annotations).write_bytes(json.dumps(GOOD).encode()[:-4])
+    assert "glm.jsonl:1: the file stops in the middle of this line" in told(options)
+
+
+def test_boxes_become_text_of_glm(back):
+    find = ours("<image>Find <ref-object>.", "<bbox><bbox>", objects=objects(["the dog"], [64, 48, 320, 240], [0, 0, 640, 480]))
+    describe = ours("<image>Describe <bbox>.", "a dog", objects=objects([], [64, 48, 320, 240]))
+    detect = ours(
+        "<image>Find all.", "<ref-object><bbox><ref-object><bbox>", objects=objects(["dog", "cat"], [64, 48, 320, 240], [0, 0, 6.4, 4.8])
+    )
+    told_in = ours("<image>What?", "A <ref-object> at <bbox>.", objects=objects(["dog"], [64, 48, 320, 240]))
+    point = ours("<image>Point.", "<bbox>", objects=objects([], [320, 240]))
+    ratios = ours("<image>Find it.", "<bbox>", objects=objects([], [0.1, 0.1, 0.5, 0.5], bbox_type="norm1"))
+    nothing = ours("<image>Find all.", "None", objects=objects([]))
+    texts = [[each["content"] for each in row["messages"]] for row in made(back(find, describe, detect, told_in, point, ratios, nothing))]
+    box = "<|begin_of_box|>[[100,100,500,500]]<|end_of_box|>"
+    assert texts == [
+        ["Find the dog.", "<|begin_of_box|>[[100,100,500,500],[0,0,1000,1000]]<|end_of_box|>"],
+        [f"Describe {box}.", "a dog"],
+        ["Find all.", f"dog{box}\ncat<|begin_of_box|>[[0,0,10,10]]<|end_of_box|>"],
+        ["What?", f"A dog at {box}."],
+        ["Point.", "<|begin_of_box|>[[500,500]]<|end_of_box|>"],
+        ["Find it.", box],
+        ["Find all.", "None"],
+    ]
+
+
+def test_boxes_that_are_a_question_are_written_one_by_one(back):
+    (row,) = made(back(ours("<bbox><bbox>", "two dogs", objects=objects([], [64, 48, 320, 240], [0, 0, 640, 480]))))
+    boxes = "<|begin_of_box|>[[100,100,500,500]]<|end_of_box|><|begin_of_box|>[[0,0,1000,1000]]<|end_of_box|>"
+    assert row["messages"][0] == {"role": "user", "content": boxes, "image": "/data/a.jpg"}
+
+
+def test_the_text_of_boxes_reads_back_as_they_were(back):
+    boxes = [[12.5, 30, 311, 200.25], [400, 10, 639, 479]]
+    (row,) = made(back(ours("<image>Find all.", "<ref-object><bbox>" * 2, objects=objects(["dog", "red cat"], *boxes))))
+    answer = parse(row["messages"][1]["content"], "chatglm4v")
+    assert [each.label for each in answer.objects] == ["dog", "red cat"]
+    px = to_original_px([each.box for each in answer.objects], "chatglm4v", (640, 480)).tolist()
+    for read, given in zip(px, boxes, strict=True):
+        assert read == pytest.approx(given, abs=0.32)
+
+
+def test_a_box_that_sticks_out_is_cut_and_counted(back):
+    options = back(ours("<image>Find.", "<bbox>", objects=objects([], [-10, 0, 320, 490])))
+    assert made(options)[0]["messages"][1]["content"] == "<|begin_of_box|>[[0,0,500,1000]]<|end_of_box|>"
+    assert counted(options) == {"box clipped to its image": 1}
+
+
+def test_a_picture_without_its_placeholder_comes_first(back):
+    assert made(back(ours("What?", "A cat."))) == [glm("What?", "A cat.", image="/data/a.jpg")]
+
+
+def test_a_picture_behind_a_system_text_is_counted(back):
+    row = ours("<image>What?", "A cat.")
+    row["messages"].insert(0, {"role": "system", "content": "S"})
+    assert counted(back(row)) == {"picture behind the first message, where GLM-4's own script does not look": 1}
+
+
+DOG = objects(["dog"], [64, 48, 320, 240])
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "message"),
+    [
+        (ours("<image><image>Q", "A", images=["a", "b"]), "more than one image", "2 images"),
+        (ours("What is <image>?", "A"), "image within a text", "turn 0: <image> within a text of user"),
+        (ours("Q", "<image>A"), "image within a text", "turn 1: <image> within a text of assistant"),
+        (ours("<video>Q", "A", videos=["v.mp4"]), "row with a video", "videos; expected pictures"),
+        (
+            ours("<image>Q", "<ref-object><bbox>", objects=DOG, size_wh=None),
+            "size of the image unknown",
+            "box 0: size_wh None; expected size_wh",
+        ),
+        (ours("<image>Q", "<bbox>", objects=objects([], [64, 48, 32, 240])), "box inverted", "box 0: box [64, 48, 32, 240]"),
+        (
+            ours("<image>Q", "<bbox>", objects=objects([], [700, 48, 720, 240])),
+            "box outside its image",
+            "a box that overlaps its image of 640x480 px",
+        ),
+        (ours("<image>Q", "<bbox>", objects=objects([], [700, 10])), "point outside its image", "point [700, 10]"),
+        (ours("<image>Q", "<bbox>", objects=objects([], [1, 2, 3])), "box-length", "box 0: [1, 2, 3] has 3 numbers; expected x1"),
+        (ours("<image>Q", "<bbox>", objects=objects([], [1, 2, 3, "4"])), "box-not-number", "expected 4 numbers"),
+        (ours("<image>Q", "<bbox>", objects=objects([], [1, 2, 3, 10**400])), "box-not-finite", "expected finite numbers"),
+        (ours("<image>Q", "<bbox><bbox>", objects=DOG), "bbox-count", "2 <bbox> in the messages and 1 boxes"),
+        (ours("<image>Q", "<ref-object><ref-object><bbox>", objects=DOG), "ref-count", "2 <ref-object>"),
+        (ours("<image>Q", "<ref-object><bbox>", objects="[]"), "old-objects", "objects is a text"),
+        (ours("<image>Q", "<ref-object><bbox>", objects={**DOG, "ref": ["<image>"]}), "label with one of swift's tags", "holds <image>"),
+        (
+            ours("<image>Q", "<ref-object><bbox>", objects={**DOG, "ref": ["a\nb"]}),
+            "box or label that the family cannot write",
+            "label 'a\\nb'",
+        ),
+        (ours("<image>Q", "at <audio>"), "text with one of swift's tags", "holds <audio>"),
+        (ours("<image>Q"), "turns out of order", "roles user"),
+        (ours("<image>Q", " "), "answer empty", "answer ' '"),
+        (ours("<image>Q", "A", images=["data:image/png;base64,AAAA"]), "image spelt out in the row", "expected a path to a file"),
+        ({"images": ["a.jpg"]}, "no-messages", "expected messages"),
+        (b'{"messages": NaN}', "row unreadable", "not a row"),
+    ],
+)
+def test_faults_of_the_way_back(back, bad, reason, message):
+    options = back(bad, ours("<image>Q", "A"))
+    error = told(options)
+    assert f"1  {reason}" in error
+    assert "rows.jsonl:1" in error
+    assert message in error
+    check_skipped(options, reason)
+
+
+def test_paths_outside_the_folder(back):
+    error = told(back(ours("<image>Q", "A"), images="/database"))
+    assert "image 0: /data/a.jpg is not inside /database; expected pictures below --images, or no --images" in error
+
+
+def test_two_processes_give_the_same_bytes(source, back, folder):
+    there = source(*[GOOD, glm("Hello", "Hi", image=None)] * 300)
+    assert written(there, folder / "one.jsonl") == written(there, folder / "two.jsonl", workers=2)
+    again = back(*[ours("<image>Q", "<ref-object><bbox>", objects=DOG)] * 600)
+    assert written(again, folder / "one.jsonl") == written(again, folder / "two.jsonl", workers=2)
+
+
+def test_the_command_and_lint(source, folder):
+    options = source(GOOD, glm("Hello", "Hi", image=None), glm("Q", "A", system="S"))
+    rows = check_whole_way(folder / "out.jsonl", "glm4v", options.annotations, "--images", folder)
+    assert [row["sample_id"] for row in rows] == ["glm/1", "glm/2", "glm/3"]
+    again = check_whole_way(folder / "again.jsonl", "to-glm4v", folder / "out.jsonl", "--images", folder, lint=False)
+    assert again == [GOOD, glm("Hello", "Hi", image=None), glm("Q", "A", system="S")]
+    assert command("to-glm4v", folder / "none.jsonl", "--dry-run").exit_code == 1

@@ -1,0 +1,206 @@
+"""A picture and its text in each row: JSON Lines, lists, CSV and Parquet; paths, and pictures that rows hold; the schema of LaTeX-OCR."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import write_lines
+from talk_fixture import check_skipped, check_whole_way, command, made, picture, said, told, written
+
+from groundswift.data_converters.formats.image_text import ImageTextOptions, LatexOcrOptions
+
+GOOD = {"image": "a.png", "text": "A cat, sleeping."}
+LATEX = r"\frac{a}{b} \left< x \right>"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.png").write_bytes(picture(size_wh=(30, 20)))
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/b.png").write_bytes(picture())
+    (tmp_path / "half.png").write_bytes(picture()[:20])
+    return tmp_path
+
+
+@pytest.fixture
+def source(folder: Path):
+    """Write rows, or bytes as they are -> the options that read them."""
+
+    def write(*rows: Any, name: str = "pairs.jsonl", **options: Any) -> ImageTextOptions:
+        return ImageTextOptions(annotations=str(write_lines(folder / name, *rows)), **options)
+
+    return write
+
+
+def parquet(path: Path, *rows: dict[str, Any]) -> Path:
+    pyarrow = pytest.importorskip("pyarrow")
+    tables = pytest.importorskip("pyarrow.parquet")
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    tables.write_table(pyarrow.Table.from_pylist(list(rows), pyarrow.schema([("image", image), ("text", pyarrow.string())])), path)
+    return path
+
+
+def test_rows_of_paths(source, folder):
+    rows = made(source(GOOD, {**GOOD, "text": "The same picture again.", "license": 3}, {"image": str(folder / "sub/b.png"), "text": "猫"}))
+    assert rows[0] == {
+        "messages": [
+            {"role": "user", "content": "<image>Describe the picture in one sentence."},
+            {"role": "assistant", "content": "A cat, sleeping."},
+        ],
+        "images": [str(folder / "a.png")],
+        "sample_id": "pairs/1",
+        "size_wh": [30, 20],
+        "prompt": "caption.en.1",
+    }
+    assert [(row["sample_id"], Path(row["images"][0]).name, row["messages"][1]["content"]) for row in rows[1:]] == [
+        ("pairs/2", "a.png", "The same picture again."),
+        ("pairs/3", "b.png", "猫"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "question"), [("ocr", "Read the text in the picture."), ("latex_ocr", "Write the formula in the picture as LaTeX.")]
+)
+def test_tasks(source, task, question):
+    (row,) = made(source(GOOD, task=task))
+    assert said(row)[0] == f"user: <image>{question}"
+
+
+CSV = {
+    "plain": b'id,file,caption\r\n1,a.png,A cat\r\n2,sub/b.png,"Two\nlines, ""quoted"""\r\n\r\n3,a.png,x\r\n',
+    "BOM": b"\xef\xbb\xbffile,caption\na.png,A cat\n",
+    "no end": b"file,caption\na.png,A cat",
+}
+
+
+@pytest.mark.parametrize("content", CSV.values(), ids=CSV)
+def test_csv(source, content):
+    rows = made(source(content, name="pairs.csv", image_column="file", text_column="caption"))
+    assert said(rows[0])[1] == "assistant: A cat"
+    if len(rows) > 1:
+        assert [row["sample_id"] for row in rows] == ["pairs/2", "pairs/3", "pairs/6"]
+        assert said(rows[1])[1] == 'assistant: Two\nlines, "quoted"'
+
+
+BAD_CSV = {
+    "empty": (b"", "pairs.csv:1: 0 columns named 'image' among none"),
+    "names": (b"file,text\na.png,x", "pairs.csv:1: 0 columns named 'image' among file, text; expected a first line that names"),
+    "doubled": (b"image,text,text\na.png,x,y", "2 columns named 'text'"),
+    "only names": (b"image,text", "no row is left"),
+    "Latin-1": (b"image,text\na.png,\xe4", "not UTF-8 text (byte 0xe4)"),
+    "UTF-16": ("image,text\na.png,x".encode("utf-16"), "not UTF-8 text (byte 0xff)"),
+    "open quote": (b'image,text\na.png,x\na.png,"never closed\n', "pairs.csv:3: cannot be read (unexpected end of data)"),
+    "text behind a quote": (b'image,text\na.png,"x"y\n', "pairs.csv:2: cannot be read ("),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_CSV.values(), ids=BAD_CSV)
+def test_csv_that_cannot_be_read(source, content, message):
+    options = source(name="pairs.csv")
+    Path(options.annotations).write_bytes(content)
+    assert message in told(options)
+
+
+def test_csv_with_a_line_of_another_length(source):
+    options = source(b"image,text\na.png\na.png,x,y\na.png,good", name="pairs.csv")
+    error = told(options)
+    assert "pairs.csv:2: 1 fields; expected 2" in error
+    assert "pairs.csv:3: 3 fields" in error
+    (row,) = made(ImageTextOptions(annotations=options.annotations, on_error="skip"))
+    assert row["sample_id"] == "pairs/4"
+
+
+def test_pictures_that_rows_hold(folder):
+    path = parquet(
+        folder / "train.parquet",
+        {"image": {"bytes": picture(size_wh=(30, 20)), "path": None}, "text": LATEX},
+        {"image": {"bytes": picture(form="JPEG"), "path": "7.jpg"}, "text": "x"},
+        {"image": {"bytes": None, "path": "a.png"}, "text": "y"},
+    )
+    rows = made(LatexOcrOptions(annotations=str(path), save_pictures=str(folder / "kept")))
+    assert rows[0] == {
+        "messages": [
+            {"role": "user", "content": "<image>Write the formula in the picture as LaTeX."},
+            {"role": "assistant", "content": LATEX},
+        ],
+        "images": [str(folder / "kept/train/1.png")],
+        "sample_id": "train/1",
+        "size_wh": [30, 20],
+        "prompt": "latex_ocr.en.1",
+    }
+    assert [row["images"] for row in rows[1:]] == [[str(folder / "kept/train/2.jpg")], [str(folder / "a.png")]]
+    assert "row 1: the row holds its picture, and swift reads files; expected --save-pictures DIR" in told(
+        LatexOcrOptions(annotations=str(path))
+    )
+
+
+def test_pictures_that_rows_hold_in_json(source, folder):
+    held = {"bytes": base64.b64encode(picture()).decode(), "path": None}
+    (row,) = made(source({"image": held, "text": "x"}, save_pictures=str(folder / "kept")))
+    assert row["images"] == [str(folder / "kept/pairs/1.png")]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "message"),
+    [
+        ({**GOOD, "text": " "}, "text empty", "text ' '; expected a text"),
+        ({**GOOD, "text": None}, "text empty", "text None; expected a text"),
+        ({**GOOD, "text": 12}, "text empty", "text 12; expected a text"),
+        ({**GOOD, "text": ["a", "b"]}, "text empty", "['a', 'b']"),
+        ({**GOOD, "text": r"a <bbox> b"}, "text with one of swift's tags", "the text of assistant holds <bbox>"),
+        ({**GOOD, "text": "<video>"}, "text with one of swift's tags", "holds <video>"),
+        ({"text": "x"}, "row unreadable", "missing required field `image`"),
+        ({"image": "a.png"}, "row unreadable", "missing required field `text`"),
+        ({**GOOD, "image": None}, "image missing", "image 'None'; expected a path, or the picture"),
+        ({**GOOD, "image": ""}, "image missing", "image ''"),
+        ({**GOOD, "image": 5}, "image missing", "image '5'"),
+        ({**GOOD, "image": {"bytes": "%", "path": None}}, "image missing", "expected a path, or the picture"),
+        ({**GOOD, "image": {}}, "image held by its row", "--save-pictures"),
+        ({**GOOD, "image": "no.png"}, "image missing", "no file"),
+        ({**GOOD, "image": "half.png"}, "image unreadable", "half.png"),
+        ({**GOOD, "image": "../a.png"}, "image path leaves its folder", "'../a.png'"),
+        ([1], "row unreadable", "Expected `object`, got `array`"),
+        (b'{"image": NaN, "text": "x"}', "row unreadable", "not a row"),
+        (b'{"image": "a.png", "text": "\xe4"}', "row unreadable", "not a row"),
+    ],
+)
+def test_faults(source, bad, reason, message):
+    options = source(bad, GOOD)
+    error = told(options)
+    assert f"1  {reason}" in error
+    assert "pairs.jsonl:1" in error
+    assert message in error
+    check_skipped(options, reason)
+
+
+def test_files(source, folder):
+    good = json.dumps(GOOD).encode()
+    assert len(made(source(b"\xef\xbb\xbf" + good + b"\r", good + b"\r"))) == 2
+    assert "no row is left" in told(source(b""))
+    cut = source(good)
+    Path(cut.annotations).write_bytes(good + b"\n" + good[:-3])
+    assert "pairs.jsonl:2: the file stops in the middle of this line" in told(cut)
+    assert "column 'text'; expected two columns" in told(source(GOOD, image_column="text"))
+    (folder / "bad.parquet").write_bytes(b"PAR1")
+    pytest.importorskip("pyarrow")
+    assert "bad.parquet: cannot be read" in told(ImageTextOptions(annotations=str(folder / "bad.parquet")))
+
+
+def test_two_processes_give_the_same_bytes(source, folder):
+    options = source(*[GOOD] * 600, prompts="sampled", language="both")
+    assert written(options, folder / "one.jsonl") == written(options, folder / "two.jsonl", workers=2)
+    table = source(b"image,text", *[b"a.png,x"] * 600, name="pairs.csv")
+    assert written(table, folder / "one.jsonl") == written(table, folder / "two.jsonl", workers=2)
+
+
+def test_the_command_and_lint(source, folder):
+    options = source(GOOD, {"image": "sub/b.png", "text": LATEX})
+    assert len(check_whole_way(folder / "out.jsonl", "image-text", options.annotations, "--task", "ocr", "--images", folder)) == 2
+    path = parquet(folder / "test.parquet", {"image": {"bytes": picture(), "path": None}, "text": LATEX})
+    rows = check_whole_way(folder / "out.jsonl", "latex-ocr", path, "--save-pictures", folder / "kept")
+    assert rows[0]["prompt"] == "latex_ocr.en.1"
+    assert "--save-pictures" in command("latex-ocr", path, "--out", folder / "x.jsonl").output

@@ -1,0 +1,218 @@
+"""Open Images: classes by their codes, groups and depictions, pictures that are not there, and broken lines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import converted, refusal, run, short
+
+from groundswift.data_converters.formats.openimages import OpenImagesOptions
+
+HEAD = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
+NAMES = '/m/011k07,Tortoise\n/m/0199g,"Bicycle, old"\n/m/01g317,Person\n'
+TORTOISE, BICYCLE, PERSON = "/m/011k07", "/m/0199g", "/m/01g317"
+
+
+def line(picture: str, code: str = TORTOISE, box: str = "0.125,0.5,0.25,0.75", flags: str = "0,0,0,0,0") -> str:
+    """A line of the full sets; `box`: XMin, XMax, YMin, YMax; `flags`: occluded, truncated, group, depiction, inside."""
+    return f"{picture},xclick,{code},1,{box},{flags}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    for name in ("0001eeaf.jpg", "validation/0002.jpg", "0003.jpg"):
+        draw(tmp_path / "pictures" / name, (64, 48))
+    (tmp_path / "names.csv").write_text(NAMES)
+    lines = (
+        line("0002", PERSON, "0,1,0,1", "1,1,-1,0,1"),
+        line("0001eeaf"),
+        line("0002", flags="0,0,0,1,0"),
+        line("0003", flags="0,0,1,0,0"),
+    )
+    (tmp_path / "boxes.csv").write_text(HEAD + "".join(lines))
+    return tmp_path
+
+
+def options(root: Path, **more: Any) -> OpenImagesOptions:
+    given = {"images": str(root / "pictures"), "class_descriptions": str(root / "names.csv")} | more
+    return OpenImagesOptions(annotations=str(root / "boxes.csv"), **given)
+
+
+BOX = [8, 12, 32, 36]
+ROWS = [
+    (1, "0001eeaf.jpg", (64, 48), [("Tortoise", BOX)]),
+    (3, "0002.jpg", (64, 48), [("Tortoise", BOX), ("Person", [0, 0, 64, 48])]),
+]
+MARKS = {
+    "occluded object, the mark is not kept": 1,
+    "truncated object, the mark is not kept": 1,
+    "picture taken from inside the object, the mark is not kept": 1,
+    "depiction (a drawing, a statue), kept as an object": 1,
+    "box of a group, treated as a crowd box": 1,
+    "crowd box, kept out of the target": 1,
+    "image with crowd boxes only": 1,
+}
+
+
+def test_rows(folder, tmp_path):
+    rows, counts = converted(options(folder, coco_out=str(tmp_path / "truth.json")), tmp_path / "out.jsonl")
+    assert (list(map(short, rows)), counts) == (ROWS, MARKS)
+    asked = [row["messages"][0]["content"].split(": ")[1] for row in rows]
+    assert asked == ["Tortoise.", "Tortoise, Person."]
+    coco = json.loads((tmp_path / "truth.json").read_bytes())
+    assert [each["name"] for each in coco["categories"]] == ["Tortoise", "Person"]
+    assert [each["file_name"] for each in coco["images"]] == ["0001eeaf.jpg", "0003.jpg", "validation/0002.jpg"]
+    assert [(each["image_id"], each["iscrowd"], each["bbox"]) for each in coco["annotations"]] == [
+        (1, 0, [8, 12, 24, 24]),
+        (2, 1, [8, 12, 24, 24]),
+        (3, 0, [0, 0, 64, 48]),
+        (3, 0, [8, 12, 24, 24]),
+    ]
+
+
+FORMS = {
+    "challenge": ("ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf\n0001eeaf,/m/011k07,0.125,0.5,0.25,0.75,0\n", NAMES),
+    "few columns, another order": ("YMax,YMin,XMax,XMin,LabelName,ImageID\n0.75,0.25,0.5,0.125,/m/011k07,0001eeaf\n", NAMES),
+    "BOM and CRLF": ("\ufeff" + (HEAD + line("0001eeaf")).replace("\n", "\r\n"), "\ufeff" + NAMES.replace("\n", "\r\n")),
+    "names with a head": (HEAD + line("0001eeaf"), "LabelName,DisplayName\n" + NAMES),
+    "blank lines": (HEAD + "\n" + line("0001eeaf") + "\n", NAMES + "\n"),
+    "line twice": (HEAD + 2 * line("0001eeaf"), NAMES),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms(folder, tmp_path, name):
+    boxes, names = FORMS[name]
+    (folder / "boxes.csv").write_bytes(boxes.encode())
+    (folder / "names.csv").write_bytes(names.encode())
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == ROWS[:1]
+    assert counts == ({"the same box of the same class again, left out": 1} if name == "line twice" else {})
+
+
+@pytest.mark.parametrize("group", ["1", "1.0", "True", "true"])
+def test_groups_as_tools_write_them(folder, tmp_path, group):
+    """A table with gaps makes 1.0 of 1; taken for 0, the box of a group would be an object."""
+    (folder / "boxes.csv").write_text(HEAD + line("0001eeaf") + line("0002", flags=f"0.0,-1.0,{group},False,"))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert [short(row)[1] for row in rows] == ["0001eeaf.jpg"]
+    assert counts["box of a group, treated as a crowd box"] == 1
+
+
+def test_two_classes_of_one_name(folder, tmp_path):
+    """The full list of names holds classes that no box has: they may be called as they like."""
+    (folder / "names.csv").write_text(NAMES + "/m/9,Tortoise\n/m/8,Plum\n/m/7,Plum\n")
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == ROWS
+    (folder / "boxes.csv").write_text(HEAD + line("0001eeaf") + line("0002", "/m/9"))
+    told = "boxes.csv:3: class '/m/9' is called 'Tortoise', as '/m/011k07' is; expected a name for each class of the boxes"
+    assert told in refusal(options(folder), tmp_path / "other.jsonl")
+
+
+def test_classes_without_descriptions(folder, tmp_path):
+    rows, _ = converted(options(folder, class_descriptions=None, classes="all"), tmp_path / "out.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": /m/011k07, /m/01g317.")
+
+
+def test_only_present(folder, tmp_path):
+    with open(folder / "boxes.csv", "a") as file:
+        file.write(line("0009") + line("0009") + line("../0001eeaf"))
+    assert "(0009): no file" in refusal(options(folder), tmp_path / "out.jsonl")
+    rows, counts = converted(options(folder, only_present=True), tmp_path / "out.jsonl")
+    assert (list(map(short, rows)), counts) == (ROWS, MARKS | {"box without a picture, passed over": 3})
+
+
+def test_turned_picture(folder, tmp_path, draw):
+    draw(folder / "pictures/0001eeaf.jpg", (48, 64), orientation=6)
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == ROWS
+
+
+FAULTY = {  # name -> (a line of 0001eeaf, what is told)
+    "few fields": ("0001eeaf,xclick,/m/011k07\n", "boxes.csv:2: 3 fields; expected 13, as the head has"),
+    "a field too many": (line("0001eeaf", flags="0,0,1,0,0,0"), "boxes.csv:2: 14 fields"),
+    "a word": (line("0001eeaf", box="0.1,x,0,1"), "boxes.csv:2: XMax is 'x'"),
+    "a mark that is none": (line("0001eeaf", flags="0,0,maybe,0,0"), "boxes.csv:2: IsGroupOf is 'maybe'; expected 0, 1 or -1"),
+    "unknown class": (line("0001eeaf", "/m/zzz"), "boxes.csv:2: class '/m/zzz'; expected one that --class-descriptions names"),
+    "no class": (line("0001eeaf", ""), "boxes.csv:2: no LabelName"),
+    "NaN": (line("0001eeaf", box="nan,1,0,1"), "boxes.csv:2: bbox [nan"),
+    "gigantic": (line("0001eeaf", box="0,1e999,0,1"), "expected finite numbers"),
+    "inverted": (line("0001eeaf", box="0.5,0.25,0,1"), "boxes.csv:2: bbox [32.0, 0.0, -16.0, 48.0]; expected width and height above 0"),
+    "empty": (line("0001eeaf", box="0.5,0.5,0,1"), "expected width and height above 0"),
+    "pixels": (line("0001eeaf", box="10,50,20,30"), "a box that overlaps its image"),
+    "no picture": (line(""), "boxes.csv:2: no ImageID"),
+    "picture elsewhere": (line("../0001eeaf"), "file_name '../0001eeaf' with"),
+    "missing": (line("0009"), "no file"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_faulty_lines(folder, tmp_path, name):
+    text, told = FAULTY[name]
+    (folder / "boxes.csv").write_text(HEAD + text + line("0002"))
+    assert told in refusal(options(folder), tmp_path / "out.jsonl")
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert [short(row)[1] for row in rows] == ["0002.jpg"]
+    assert counts
+
+
+STOPS = {  # name -> (boxes, names, what is told)
+    "empty": ("", NAMES, "boxes.csv:1: no column ImageID, LabelName"),
+    "no head": (line("0001eeaf"), NAMES, "boxes.csv:1: no column"),
+    "head only": (HEAD, NAMES, "0 images and 0 categories"),
+    "image labels": ("ImageID,Source,LabelName,Confidence\n", NAMES, "no column XMin, XMax, YMin, YMax"),
+    "not UTF-8": (b"ImageID,\xff\n", NAMES, "boxes.csv:1: not UTF-8 text"),
+    "zero bytes": ((HEAD + line("0001eeaf")).encode("utf-16"), NAMES, "not UTF-8 text"),
+    "names: one column": (HEAD, "/m/1\n", "names.csv:1: got /m/1; expected"),
+    "names: empty": (HEAD, "", "names.csv: names no class"),
+    "names: code twice": (HEAD, "/m/1,a\n/m/1,b\n", "names.csv:2: /m/1 is called 'b', and 'a' above; expected one name"),
+    "names: not UTF-8": (
+        HEAD,
+        b"/m/1,\xff\n",
+        "(invalid start byte); expected a CSV file with the code of a class and its name",
+    ),
+    "open quotation mark": (HEAD + line("0001eeaf", '"/m/1') + line("0002"), NAMES, "boxes.csv:2: a quotation mark that is not closed"),
+    "names: none": (HEAD, None, "names.csv: cannot be read"),
+    "boxes: none": (None, NAMES, "boxes.csv: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_broken_files(folder, tmp_path, name):
+    *texts, told = STOPS[name]
+    for file, text in zip(("boxes.csv", "names.csv"), texts, strict=True):
+        if text is None:
+            (folder / file).unlink()
+        else:
+            (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+    text = refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert told in text.replace("'/m/1'", "/m/1")
+
+
+def test_two_pictures_of_one_name(folder, tmp_path, draw):
+    draw(folder / "pictures/other/0003.png", (64, 48))
+    text = refusal(options(folder), tmp_path / "out.jsonl")
+    assert "boxes.csv:5: 0003.jpg and other/0003.png; expected one picture for a label file" in text
+
+
+def test_workers_and_command(folder, tmp_path):
+    converted(options(folder), tmp_path / "one.jsonl", workers=2)
+    arguments = [
+        "convert",
+        "openimages",
+        folder / "boxes.csv",
+        "--images",
+        folder / "pictures",
+        "--class-descriptions",
+        folder / "names.csv",
+    ]
+    command = [sys.executable, "-m", "groundswift.cli", *map(str, arguments), "--out", str(tmp_path / "two.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+    assert "Traceback" not in run(*arguments, "--categories", tmp_path / "gone.txt", "--dry-run").output

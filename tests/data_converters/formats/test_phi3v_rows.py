@@ -1,0 +1,298 @@
+"""Phi-3-vision's fine-tuning rows in the forms that its trainers read (LLaVA's, ms-swift's, the cookbook's), to ours and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from talk_fixture import EARLIER, check_skipped, check_whole_way, command, counted, made, said, told, written
+
+from groundswift import parse
+from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.formats.phi3v.export import ToPhi3vOptions
+from groundswift.data_converters.formats.phi3v.source import Phi3vOptions
+from groundswift.data_converters.issues import Notes
+from groundswift.errors import GroundswiftError
+
+
+def llava(*texts: str, image: Any = "a.jpg", id: Any = "x", names: tuple[str, str] = ("human", "gpt")) -> dict[str, Any]:
+    row = {"id": id, "image": image, "conversations": [{"from": names[index % 2], "value": text} for index, text in enumerate(texts)]}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def swift(*texts: str) -> dict[str, Any]:
+    return llava(*texts, image=None, id=None, names=("user", "assistant"))
+
+
+def cookbook(*turns: tuple[list[str], str, str], id: Any = "val-0000000300", **more: Any) -> dict[str, Any]:
+    return {"id": id, **more, "conversations": [{"images": images, "user": asked, "assistant": answer} for images, asked, answer in turns]}
+
+
+def ours(*texts: str, **changes: Any) -> dict[str, Any]:
+    messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
+    row = {"messages": messages, "images": ["/data/a.jpg"], "sample_id": "7", "size_wh": [640, 480], **changes}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+GOOD = llava("<|image_1|>\nWhat?", "A cat.", id="good")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    draw(tmp_path / "a.jpg", (64, 48))
+    draw(tmp_path / "sub/b.jpg", (40, 30))
+    return tmp_path
+
+
+@pytest.fixture
+def source(folder: Path):
+    """Write a JSON list -> the options that read it."""
+
+    def write(*rows: Any, **options: Any) -> Phi3vOptions:
+        (folder / "phi.json").write_text(json.dumps(list(rows)), encoding="utf-8")
+        return Phi3vOptions(annotations=str(folder / "phi.json"), **options)
+
+    return write
+
+
+def back(folder: Path, *rows: Any, name: str = "back.json", **options: Any) -> list[dict[str, Any]]:
+    """Write rows of ours -> what they become in a file of this name."""
+    (folder / "rows.jsonl").write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    settings = ToPhi3vOptions(annotations=str(folder / "rows.jsonl"), **options)
+    convert_to_file(settings, folder / name, How(progress=False), Notes(settings.on_error))
+    text = (folder / name).read_bytes()
+    return json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
+
+
+def test_numbered_placeholders(source, folder):
+    row = llava("<|image_1|>\nWhat?", "A cat.", "And?", "No.", id=33471)
+    assert made(source(row)) == [
+        {
+            "messages": [
+                {"role": "user", "content": "<image>\nWhat?"},
+                {"role": "assistant", "content": "A cat."},
+                {"role": "user", "content": "And?"},
+                {"role": "assistant", "content": "No."},
+            ],
+            "images": [str(folder / "a.jpg")],
+            "sample_id": "33471",
+            "size_wh": [64, 48],
+        }
+    ]
+
+
+def test_numbers_say_which_picture(source, folder):
+    (row,) = made(source(llava("<|image_2|> or", "First", "<|image_1|>?", "Second", image=["a.jpg", "sub/b.jpg"])))
+    assert said(row) == ["user: <image> or", "assistant: First", "user: <image>?", "assistant: Second"]
+    assert row["images"] == [str(folder / "sub/b.jpg"), str(folder / "a.jpg")]
+    assert row["size_wh"] == [40, 30]
+
+
+def test_llavas_placeholders_and_none(source):
+    first, second = made(source(llava("<image>\nQ", "A", names=("user", "assistant")), llava("Q", "A", id="y", image=["a.jpg", "a.jpg"])))
+    assert said(first)[0] == "user: <image>\nQ"
+    assert said(second)[0] == "user: <image><image>Q"
+
+
+def test_ms_swifts_form(source, folder):
+    rows = made(
+        source(
+            swift("<img>a.jpg</img>11111", "22222"),
+            swift("<img>a.jpg</img><img>sub/b.jpg</img>aaaaa", "bbbbb", f"<img>{folder}/a.jpg</img>ccccc", "ddddd"),
+            swift("AAAAA", "BBBBB"),
+        )
+    )
+    assert [row["sample_id"] for row in rows] == ["phi/1", "phi/2", "phi/3"]
+    assert said(rows[1]) == ["user: <image><image>aaaaa", "assistant: bbbbb", "user: <image>ccccc", "assistant: ddddd"]
+    assert rows[1]["images"] == [str(folder / name) for name in ("a.jpg", "sub/b.jpg", "a.jpg")]
+    assert "images" not in rows[2]
+
+
+def test_the_cookbooks_form(source, folder):
+    options = source(cookbook((["a.jpg", "sub/b.jpg"], "Which class?", "BabyCrawling"), ([], "Sure?", "Yes"), source="ucf101"))
+    (row,) = made(options)
+    assert said(row) == ["user: <image><image>\nWhich class?", "assistant: BabyCrawling", "user: Sure?", "assistant: Yes"]
+    assert row["sample_id"] == "val-0000000300"
+    assert counted(options) == {"column source, left out": 1}
+
+
+THERE_AND_BACK = {
+    "numbered": [
+        GOOD,
+        llava("<|image_1|><|image_2|>\nQ", "A", "<|image_3|>Q", "A", id="5", image=["a.jpg", "sub/b.jpg", "a.jpg"]),
+        llava("Hello", "Hi", image=None, id="t"),
+    ],
+    "llava": [llava("<image>\nQ", "A"), llava("Q <image> and <image>", "A", id="y", image=["a.jpg", "sub/b.jpg"])],
+    "swift": [swift("<img>a.jpg</img>Q", "A"), swift("Q<img>a.jpg</img>Q<img>sub/b.jpg</img>", "A", "Q", "A"), swift("Q", "A")],
+    "cookbook": [cookbook((["a.jpg", "sub/b.jpg"], "\nQ", "A"), ([], "\nQ", "A"), (["a.jpg"], "Q", "A")), cookbook(([], "Q", "A"), id="u")],
+}
+
+
+@pytest.mark.parametrize("name", ["back.json", "back.jsonl"])
+@pytest.mark.parametrize("form", THERE_AND_BACK)
+def test_there_and_back(source, folder, form, name):
+    rows = THERE_AND_BACK[form]
+    assert back(folder, *made(source(*rows)), form=form, images=str(folder), name=name) == rows
+
+
+@pytest.mark.parametrize("form", ["numbered", "llava", "cookbook"])
+def test_back_and_there(folder, form):
+    row = ours("<image>\nWhat?", "A cat.", "More?", "No.", images=[str(folder / "a.jpg")], size_wh=[64, 48])
+    text = ours("Hello", "Hi", images=None, size_wh=None, sample_id="t")
+    back(folder, row, text, form=form)
+    assert made(Phi3vOptions(annotations=str(folder / "back.json"))) == [row, text]
+
+
+def test_boxes_become_text_as_swift_writes_them(folder):
+    objects = {"ref": ["dog"], "bbox": [[64, 48, 320, 240]], "bbox_type": "real"}
+    found, described = back(
+        folder,
+        ours("<image>Find all.", "<ref-object><bbox>", objects=objects),
+        ours("<image>Describe <bbox>.", "a dog", objects={**objects, "ref": []}, sample_id=8),
+    )
+    assert [turn["value"] for turn in found["conversations"]] == ["<|image_1|>Find all.", "dog[(100,100),(500,500)]"]
+    assert described["conversations"][0]["value"] == "<|image_1|>Describe [(100,100),(500,500)]."
+    (read,) = parse("dog[(100,100),(500,500)]", "phi3_vision").objects
+    assert (read.label, read.box) == ("dog", (100, 100, 500, 500))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "message"),
+    [
+        (llava("<|image_2|>Q", "A"), "<|image_1|> and images differ", "placeholders numbered 2, and 1 images; expected 1 to the number"),
+        (llava("<|image_1|><|image_1|>Q", "A"), "<|image_1|> and images differ", "numbered 1, 1, and 1 images"),
+        (llava("<|image_1|>Q", "A", image=None), "<|image_1|> and images differ", "and 0 images"),
+        (llava("<|image_1|>Q", "A", image=["a.jpg", "a.jpg"]), "<|image_1|> and images differ", "and 2 images"),
+        (llava("Q", "<|image_1|>"), "<|image_1|> outside a question", "in a text of assistant"),
+        (llava("<|image_1|>Q", "<image>"), "<image> outside a question", "in a text of assistant"),
+        (swift("<img>a.jpg</img>Q", "<image>"), "<image> outside a question", "in a text of assistant"),
+        (llava("<|image_1|><image>Q", "A"), "placeholders of two kinds", "<image> and <|image_1|>; expected one kind"),
+        (llava("<image><image>Q", "A"), "<image> and images differ in number", "2 <image> and 1 images"),
+        (llava("<img>a.jpg</img>Q", "A"), "images in two places", "a column image, and paths in the text"),
+        (llava("Q", "A", names=("human", "bot")), "role unknown", "turn 1: role 'bot'"),
+        (llava("Q", "A", "Q"), "turns out of order", "roles user, assistant, user"),
+        ({"id": "x"}, "turns out of order", "roles none"),
+        (llava("<|image_1|>Q", ""), "answer empty", "turn 1: answer ''"),
+        (llava("<|image_1|>Q", "<bbox>"), "text with one of swift's tags", "holds <bbox>"),
+        ({**GOOD, "video": "v.mp4"}, "row with a video", "video 'v.mp4'"),
+        ({"conversations": [{"from": "user"}, {"value": "A"}]}, "turn of another form", "turn 0: a turn without from or value"),
+        (cookbook((["a.jpg"], "<image>Q", "A")), "placeholder in a turn with images", "turn 0: a placeholder in the text"),
+        (cookbook((["a.jpg"], "Q", "A"), image="a.jpg"), "images in two places", "a column image, and images in turns"),
+        ({"conversations": [{"images": ["a.jpg"], "user": "Q"}]}, "turn of another form", "turn 0: a turn without user and assistant"),
+        (llava("Q", "A", image="no.jpg"), "image missing", "image 0 (no.jpg): no file"),
+        (llava("Q", "A", image="phi.json"), "image unreadable", "phi.json"),
+        (swift("<img>../a.jpg</img>Q", "A"), "image path leaves its folder", "'../a.jpg'"),
+        (llava("Q", "A", image=7), "row unreadable", "Expected `str | array | null`, got `int`"),
+        ([], "row unreadable", "Expected `object`, got `array`"),
+    ],
+)
+def test_faults(source, bad, reason, message):
+    options = source(bad, GOOD)
+    error = told(options)
+    assert f"1  {reason}" in error
+    assert "phi.json: row 1" in error
+    assert message in error
+    check_skipped(options, reason)
+
+
+FILES = {
+    "BOM and CRLF": (b"\xef\xbb\xbf" + json.dumps([GOOD], indent=1).replace("\n", "\r\n").encode(), None),
+    "empty": (b"", "no row is left"),
+    "cut": (json.dumps([GOOD]).encode()[:-5], "not a JSON list"),
+    "NaN": (b'[{"id": NaN}]', "row 1: not a row: JSON is malformed"),
+    "Latin-1": (json.dumps([GOOD]).encode().replace(b"cat", b"c\xe4t"), "row 1"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
+def test_files(folder, content, message):
+    path = folder / "file.json"
+    path.write_bytes(content)
+    options = Phi3vOptions(annotations=str(path))
+    if message is None:
+        assert [row["sample_id"] for row in made(options)] == ["good"]
+    else:
+        error = told(options)
+        assert str(path) in error
+        assert message in error
+
+
+def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
+    row = ours(*texts, **changes)
+    return {**row, "messages": [{"role": "system", "content": "S"}, *row["messages"]]}
+
+
+@pytest.mark.parametrize(
+    ("bad", "form", "reason", "message"),
+    [
+        (with_system("<image>Q", "A"), "numbered", "system text", "expected user and assistant only"),
+        (ours("Q", "<image>A"), "numbered", "<image> outside a question", "<image> in a text of assistant"),
+        (ours("<image>Q <|image_1|>", "A"), "numbered", "text with a placeholder of Phi-3's", "turn 0: holds <|image_1|>"),
+        (ours("<image>Q", "<img>"), "swift", "text with a placeholder of Phi-3's", "turn 1: holds <img>"),
+        (ours("<image>Q", "A", images=["/data/a<b.jpg"]), "swift", "path with <", "image '/data/a<b.jpg'"),
+        (ours("Q <image>", "A"), "cookbook", "image within a text", "<image> behind the start of a question"),
+        (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row with a video", "expected pictures"),
+        (
+            ours("<image>Q", "<bbox>", objects={"ref": [], "bbox": [[1, 2, 3, 4]]}, size_wh=None),
+            "numbered",
+            "size of the image unknown",
+            "box 0",
+        ),
+        (
+            ours("<image><image>Q", "<bbox>", images=["/a", "/b"], objects={"ref": [], "bbox": [[1, 2, 3, 4]], "image_id": [1]}),
+            "numbered",
+            "size of the image unknown",
+            "it lies in image 1, size_wh is of image 0",
+        ),
+        (ours("<image>Q"), "numbered", "turns out of order", "roles user"),
+    ],
+)
+def test_faults_of_the_way_back(folder, bad, form, reason, message):
+    good = ours("<image>Q", "A")
+    (folder / "back.json").write_bytes(EARLIER)
+    with pytest.raises(GroundswiftError) as raised:
+        back(folder, bad, good, form=form)
+    assert f"1  {reason}" in str(raised.value)
+    assert "rows.jsonl:1" in str(raised.value)
+    assert message in str(raised.value)
+    assert (folder / "back.json").read_bytes() == EARLIER
+    assert len(back(folder, bad, good, form=form, on_error="skip")) == 1
+
+
+def test_a_system_text_in_swifts_form(folder):
+    (row,) = back(folder, with_system("<image>Q", "A"), form="swift")
+    assert row["conversations"][0] == {"from": "system", "value": "S"}
+    (folder / "data").mkdir()
+    again = Phi3vOptions(annotations=str(folder / "back.json"), check_images=False)
+    assert said(made(again)[0]) == ["system: S", "user: <image>Q", "assistant: A"]
+
+
+def test_many_rows_are_one_list(folder):
+    rows = [ours("<image>Q", f"A{number}", sample_id=number) for number in range(600)]
+    assert [row["id"] for row in back(folder, *rows)] == list(range(600))
+    assert [row["id"] for row in back(folder, *rows, limit=300)] == list(range(300))
+
+
+def test_nothing_left_is_told(folder):
+    with pytest.raises(GroundswiftError, match="no row is left"):
+        back(folder, ours("Q"), on_error="skip")
+    assert not (folder / "back.json").exists()
+
+
+def test_two_processes_give_the_same_bytes(source, folder):
+    options = source(*[llava("<|image_1|>Q", "A", id=number % 9) for number in range(600)])
+    assert written(options, folder / "one.jsonl") == written(options, folder / "two.jsonl", workers=2)
+
+
+def test_the_command_and_lint(source, folder):
+    rows = [GOOD, llava("Hello", "Hi", image=None, id="t")]
+    options = source(*rows)
+    made_rows = check_whole_way(folder / "out.jsonl", "phi3v", options.annotations, "--images", folder)
+    assert [row["sample_id"] for row in made_rows] == ["good", "t"]
+    again = check_whole_way(folder / "again.jsonl", "to-phi3v", folder / "out.jsonl", "--images", folder, lint=False)
+    assert again == rows
+    done = command("to-phi3v", folder / "out.jsonl", "--dry-run", "--json")
+    assert json.loads(done.output) == {"rows": 2, "objects": 0, "negatives": 0, "counts": {}, "out": None}
+    assert "does not apply here" in command("to-phi3v", folder / "out.jsonl", "--workers", 2, "--out", folder / "x.json").output

@@ -1,0 +1,349 @@
+"""REFER's folders: pickles of Python 2 and instances.json -> rows, and everything that may be wrong with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from converted import run
+from refcoco_fixture import CAFE, INSTANCES, LADY, draw, pickled, ref, refs, write_refer
+
+from groundswift.data_converters.engine.convert import rows_of
+from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
+from groundswift.data_converters.issues import Notes
+from groundswift.errors import GroundswiftError
+from groundswift.records import encode_row
+
+
+@pytest.fixture
+def train2014(tmp_path) -> Path:
+    return draw(tmp_path / "train2014")
+
+
+def rows(folder: Path, images: Path, split: str = "val", on_error: str = "stop", **options) -> tuple[list[dict], dict[str, int]]:
+    notes = Notes(on_error)
+    made = rows_of(RefcocoOptions(annotations=str(folder), images=str(images), split=split, on_error=on_error, **options), notes)
+    return [json.loads(encode_row(row)) for row in made], dict(notes.left_out.counts)
+
+
+def found(sample_id: str, phrase: str, box: list[float], picture: Path, size_wh: list[int], question: str = "Find <ref-object>.") -> dict:
+    return {
+        "messages": [{"role": "user", "content": f"<image>{question}"}, {"role": "assistant", "content": "<bbox>"}],
+        "images": [str(picture)],
+        "objects": {"ref": [phrase], "bbox": [box], "bbox_type": "real"},
+        "sample_id": sample_id,
+        "size_wh": size_wh,
+        "prompt": "find.en.1",
+    }
+
+
+@pytest.mark.parametrize("protocol", [0, 2])
+def test_find(tmp_path, train2014, protocol):
+    made, counts = rows(write_refer(tmp_path, protocol=protocol), train2014)
+    lady, box = train2014 / LADY, [5.5, 6, 25.5, 16.5]
+    assert made == [
+        found("refcoco/unc/val/0/0", "the lady", box, lady, [64, 48]),
+        found("refcoco/unc/val/0/1", "lady in blue", box, lady, [64, 48]),
+        found("refcoco/unc/val/0/2", "left 'one'\\", box, lady, [64, 48]),
+        found("refcoco/unc/val/44/141", "sign", [0, 0, 10, 10], train2014 / CAFE, [40, 60]),
+    ]
+    assert counts == {"blanks of a phrase tidied": 1}
+
+
+def test_describe_a_box_that_sticks_out(tmp_path, train2014):
+    made, counts = rows(write_refer(tmp_path), train2014, "testA", task="describe")
+    assert made == [
+        {
+            "messages": [
+                {"role": "user", "content": "<image>Describe the object at <bbox>."},
+                {"role": "assistant", "content": "right man"},
+            ],
+            "images": [str(train2014 / LADY)],
+            "objects": {"ref": [], "bbox": [[30, 10, 64, 30]], "bbox_type": "real"},
+            "sample_id": "refcoco/unc/testA/1/3",
+            "size_wh": [64, 48],
+            "prompt": "describe.en.1",
+        }
+    ]
+    assert counts == {"box clipped to its image": 1}
+
+
+def test_texts_of_python_2(tmp_path, train2014):
+    made, _ = rows(write_refer(tmp_path), train2014, "train")
+    assert [row["objects"]["ref"] for row in made] == [["café sign"], ["café"], ["中 café"]]
+
+
+def test_what_python_3_saved_again(tmp_path, train2014):
+    folder = write_refer(tmp_path)
+    expected = rows(folder, train2014)
+    path = folder / "refs(unc).p"
+    path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes(), encoding="latin-1")))
+    assert rows(folder, train2014) == expected
+
+
+@pytest.mark.parametrize(
+    ("sentences", "ids"),
+    [("all", ["0/0", "0/1", "0/2", "44/141"]), ("first", ["0/0", "44/141"]), ("sampled", ["0/1", "44/141"])],
+)
+def test_of_several_sentences(tmp_path, train2014, sentences, ids):
+    made, _ = rows(write_refer(tmp_path), train2014, sentences=sentences, seed=3)
+    assert [row["sample_id"].removeprefix("refcoco/unc/val/") for row in made] == ids
+
+
+def test_sentences_are_sampled_by_seed(tmp_path, train2014):
+    folder = write_refer(tmp_path)
+    picks = {rows(folder, train2014, sentences="sampled", seed=seed)[0][0]["sample_id"] for seed in range(20)}
+    assert picks == {f"refcoco/unc/val/0/{number}" for number in range(3)}
+
+
+@pytest.mark.parametrize("below", [".", "train2014", "coco/train2014"])
+def test_the_folder_of_the_pictures_or_one_above(tmp_path, below):
+    draw(tmp_path / "data" / below)
+    made, _ = rows(write_refer(tmp_path), tmp_path / "data")
+    assert made[0]["images"] == [os.path.normpath(tmp_path / "data" / below / LADY)]
+
+
+def test_without_a_look_pictures_lie_in_the_folder(tmp_path):
+    made, _ = rows(write_refer(tmp_path), tmp_path / "elsewhere", check_images=False)
+    assert (made[0]["images"], made[0]["size_wh"]) == ([str(tmp_path / "elsewhere" / LADY)], [64, 48])
+
+
+@pytest.mark.parametrize(
+    ("name", "partition", "split"),
+    [("refcoco", "google", "test"), ("refcoco+", "unc", "testB"), ("refcocog", "umd", "test"), ("refcocog", "google", "val")],
+)
+def test_the_other_sets_and_partitions(tmp_path, train2014, name, partition, split):
+    folder = write_refer(tmp_path, name, partition=partition, entries=[ref(7, 1003, 25, split.encode(), {9: b"sign"})])
+    made, _ = rows(folder, train2014, split)
+    assert [row["sample_id"] for row in made] == [f"{name}/{partition}/{split}/7/9"]
+
+
+def test_prompts(tmp_path, train2014):
+    folder = write_refer(tmp_path)
+    made, _ = rows(folder, train2014, prompt="Box <ref-object>, please.")
+    assert (made[0]["messages"][0]["content"], made[0]["prompt"]) == ("<image>Box <ref-object>, please.", "own")
+    made, _ = rows(folder, train2014, language="zh")
+    assert made[0]["messages"][0]["content"] == "<image>找到<ref-object>。"
+    with pytest.raises(GroundswiftError, match="holds <ref-object> 0 times; expected once"):
+        rows(folder, train2014, prompt="Where is it?")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        pytest.param(
+            {"split": "test"}, "refs(unc).p: no ref is of split test; expected val (2 refs), testA (1 refs), train (1 refs)", id="split"
+        ),
+        pytest.param(
+            {"split_by": "umd"}, "refcoco: holds the partitions unc, not umd; expected --split-by with one of them", id="partition"
+        ),
+    ],
+)
+def test_what_is_not_there(tmp_path, train2014, options, text):
+    with pytest.raises(GroundswiftError) as raised:
+        rows(write_refer(tmp_path), train2014, **options)
+    assert text in str(raised.value)
+
+
+def test_two_partitions_want_a_choice(tmp_path, train2014):
+    folder = write_refer(tmp_path)
+    write_refer(tmp_path, partition="google", entries=refs()[:1])
+    with pytest.raises(GroundswiftError, match="refcoco: holds the partitions unc, google; expected --split-by with one of them"):
+        rows(folder, train2014)
+    assert [row["sample_id"] for row in rows(folder, train2014, split_by="google")[0]][0] == "refcoco/google/val/0/0"
+
+
+@pytest.mark.parametrize("split_by", [None, "unc"])
+@pytest.mark.parametrize("source", ["train2014", "refcoco/refs(unc).p", "gone"])
+def test_a_source_that_is_no_such_folder(tmp_path, train2014, source, split_by):
+    write_refer(tmp_path)
+    with pytest.raises(GroundswiftError, match=r"holds no refs\(unc\).p, .*; expected the folder of a data set as REFER distributes it"):
+        rows(tmp_path / source, train2014, split_by=split_by)
+
+
+def test_refs_of_which_none_can_be_read_are_told(tmp_path, train2014):
+    entries = [{b"ref_id": b"7"}, *refs()[1:3]]
+    folder = write_refer(tmp_path, entries=entries)
+    with pytest.raises(GroundswiftError) as raised:
+        rows(folder, train2014, "val", on_error="skip")
+    text = str(raised.value)
+    assert "no ref is of split val; expected testA (1 refs), train (1 refs), but 1 cannot be read:\n" in text
+    assert "refs(unc).p: entry 1: not a ref: " in text
+
+
+class Evil:
+    def __init__(self, owned: Path) -> None:
+        self.owned = owned
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.owned}",)
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_hostile_pickle_is_refused_and_does_not_run(tmp_path, train2014, on_error):
+    folder = write_refer(tmp_path)
+    (folder / "refs(unc).p").write_bytes(pickle.dumps([Evil(tmp_path / "owned")]))
+    out = tmp_path / "out.jsonl"
+    done = run("convert", "refcoco", folder, "--images", train2014, "--split", "val", "--on-error", on_error, "--out", out)
+    assert done.exit_code == 1
+    assert "refs(unc).p: byte " in done.stderr
+    assert "'system': it would be imported or called, and was not" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "owned").exists()
+    assert not out.exists()
+
+
+def changed(index: int, **values: object) -> list:
+    entries = refs()
+    entries[index] |= {key.encode(): value for key, value in values.items()}
+    return [{key: value for key, value in each.items() if value is not Ellipsis} for each in entries]
+
+
+def instances(**values: object) -> dict:
+    """INSTANCES with the first annotation or image changed."""
+    copy = deepcopy(INSTANCES)
+    for key, value in values.items():
+        place, _, name = key.partition("__")
+        copy[place][0][name] = value
+    return copy
+
+
+TAGGED = [{b"sent_id": 0, b"sent": b"a <bbox> b"}]
+HALF = [{b"sent_id": 0, b"sent": "a \ud83d"}]
+GOOD = {"refcoco/unc/val/44/141"}
+FAULTS = {  # what is spoilt -> (entries of the pickle, instances.json, reason, place, what)
+    "not a dictionary": (["a ref", *refs()[1:]], {}, "ref unreadable", "refs(unc).p: entry 1", "Expected `object`, got `str`"),
+    "a missing key": (changed(0, ann_id=...), {}, "ref unreadable", "refs(unc).p: entry 1", "missing required field `ann_id`"),
+    "a wrong type": (changed(0, ann_id=b"1001"), {}, "ref unreadable", "refs(unc).p: entry 1", "Expected `int`, got `str` - at `$.ann_id`"),
+    "a gigantic id": (changed(0, ref_id=10**5000), {}, "ref unreadable", "refs(unc).p: entry 1", "at `$.ref_id`"),
+    "a gigantic id of a sentence": (
+        changed(0, sentences=[{b"sent_id": 10**5000, b"sent": b"x"}]), {}, "ref unreadable", "refs(unc).p: entry 1", ".sent_id`",
+    ),
+    "sentences are one text": (changed(0, sentences=b"the lady"), {}, "ref unreadable", "refs(unc).p: entry 1", "at `$.sentences`"),
+    "an unknown annotation": (changed(0, ann_id=5), {}, "unknown annotation", "ref 0 (COCO_train2014_000000000009_0.jpg)", "ann_id 5"),
+    "an unknown image": ([*changed(0, image_id=9)], {"images": INSTANCES["images"][1:]}, "unknown image", "ref 0 (", "image_id 9"),
+    "two images": (changed(0, ann_id=1003), {}, "annotation of another image", "ref 0 (", "annotation 1003 is on image 25"),
+    "a repeated ref": ([refs()[3], *refs()[1:]], {}, "ref id repeated", "refs(unc).p: ref 44", "an earlier ref has this id"),
+    "a box of 3 numbers": (refs(), instances(annotations__bbox=[1, 2, 3]), "box without 4 numbers", "ref 0 (", "bbox [1.0, 2.0, 3.0]"),
+    "NaN": (refs(), instances(annotations__bbox=[float("nan"), 2, 3, 4]), "box not finite", "ref 0 (", "box [nan, 2.0, nan, 6.0]"),
+    "a gigantic number": (refs(), instances(annotations__bbox=[1e308, 2, 1e308, 4]), "box not finite", "ref 0 (", "1e+308"),
+    "an inverted box": (refs(), instances(annotations__bbox=[9, 9, -3, 4]), "box inverted", "ref 0 (", "box [9.0, 9.0, 6.0, 13.0]"),
+    "an empty box": (refs(), instances(annotations__bbox=[9, 9, 0, 4]), "box empty", "ref 0 (", "x1 below x2"),
+    "a box outside": (refs(), instances(annotations__bbox=[64, 9, 5, 4]), "box outside its image", "ref 0 (", "of 64x48 px"),
+    "another size": (refs(), instances(images__width=65), "image of another size", "ref 0 (", "annotated as 65x48 px"),
+    "a path that leaves": (refs(), instances(images__file_name="../../x.jpg"), "image path leaves its folder", "ref 0 (", "../x.jpg"),
+    "no picture": (refs(), instances(images__file_name="gone.jpg"), "image missing", "ref 0 (", "no file "),
+    "half a character": (changed(0, sentences=HALF), {}, "text with half a character", "sentence 0 of", "half a surrogate pair"),
+    "a tag of swift": (changed(0, sentences=TAGGED), {}, "text with one of swift's tags", "sentence 0 of", "<bbox>"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
+    entries, changes, reason, place, what = FAULTS[name]
+    folder = write_refer(tmp_path, entries=entries, **changes)
+    with pytest.raises(GroundswiftError) as raised:
+        rows(folder, train2014)
+    text = str(raised.value)
+    assert f"  {reason}" in text
+    for part in (place, what, "; expected "):
+        assert part in text
+    made, counts = rows(folder, train2014, on_error="skip")
+    assert {row["sample_id"] for row in made} == GOOD
+    assert counts[reason] == 1
+
+
+def test_blank_phrases_are_left_out_and_counted(tmp_path, train2014):
+    entries = changed(0, sentences=[{b"sent_id": 0, b"sent": b" \n"}, {b"sent_id": 1, b"sent": b"her"}])
+    made, counts = rows(write_refer(tmp_path, entries=entries), train2014)
+    assert [row["sample_id"] for row in made] == ["refcoco/unc/val/0/1", "refcoco/unc/val/44/141"]
+    assert counts == {"phrase blank": 1}
+
+
+def test_a_sentence_id_twice(tmp_path, train2014):
+    entries = changed(0, sentences=[{b"sent_id": 0, b"sent": b"she"}, {b"sent_id": 0, b"sent": b"her"}])
+    folder = write_refer(tmp_path, entries=entries)
+    with pytest.raises(GroundswiftError, match="sentence 0 stands twice; expected each id once"):
+        rows(folder, train2014)
+    assert [row["objects"]["ref"] for row in rows(folder, train2014, on_error="skip")[0]] == [["she"], ["sign"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        pytest.param("refs(unc).p", b"", "refs(unc).p: cut short, or no pickle", id="empty pickle"),
+        pytest.param("refs(unc).p", pickled(refs())[:300], "refs(unc).p: cut short", id="pickle cut short"),
+        pytest.param("refs(unc).p", pickled({b"refs": []}), "refs(unc).p: holds a dict; expected a list of refs", id="no list"),
+        pytest.param("instances.json", b"", "instances.json:1:1: not JSON", id="empty instances"),
+        pytest.param("instances.json", b'{"images": [', "instances.json:1:13: not JSON", id="instances cut short"),
+        pytest.param("instances.json", b'{"images": []}', "missing required field `annotations`", id="instances without annotations"),
+        pytest.param("instances.json", json.dumps(INSTANCES).encode("utf-16"), "instances.json: not UTF-8 text (byte 0)", id="UTF-16"),
+        pytest.param("instances.json", b'{"info": ' + b"[" * 100_000, "instances.json: JSON nested too deep", id="nested"),
+    ],
+)
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_file_that_cannot_be_read_stops(tmp_path, train2014, name, content, text, on_error):
+    folder = write_refer(tmp_path)
+    (folder / name).write_bytes(content)
+    with pytest.raises(GroundswiftError) as raised:
+        rows(folder, train2014, on_error=on_error)
+    assert text in str(raised.value)
+
+
+def test_ids_of_instances_that_stand_twice_stop(tmp_path, train2014):
+    folder = write_refer(tmp_path, annotations=INSTANCES["annotations"] + INSTANCES["annotations"][:1])
+    with pytest.raises(GroundswiftError, match=r"instances.json: annotation id 1001 stands twice or more; expected each once"):
+        rows(folder, train2014, on_error="skip")
+
+
+@pytest.mark.parametrize("change", [b"\xef\xbb\xbf", b"\r\n"], ids=["BOM", "CRLF"])
+def test_instances_with_a_mark_or_carriage_returns(tmp_path, train2014, change):
+    folder = write_refer(tmp_path)
+    expected = rows(folder, train2014)
+    path = folder / "instances.json"
+    text = json.dumps(INSTANCES, indent=1).encode()
+    path.write_bytes(change + text if change != b"\r\n" else text.replace(b"\n", change))
+    assert rows(folder, train2014) == expected
+
+
+def test_a_broken_picture(tmp_path, train2014):
+    (train2014 / LADY).write_bytes((train2014 / LADY).read_bytes()[:100])
+    with pytest.raises(GroundswiftError, match=r"image unreadable\n +ref 0 \("):
+        rows(write_refer(tmp_path), train2014)
+
+
+@pytest.mark.parametrize("task", ["find", "describe"])
+def test_the_command_and_lint(tmp_path, train2014, task):
+    """The whole way in a process of its own; lint finds nothing but that all pictures have objects."""
+    folder, out = write_refer(tmp_path), tmp_path / "val.jsonl"
+    arguments = ["convert", "refcoco", folder, "--split-by", "unc", "--split", "val", "--task", task, "--images", train2014, "--out", out]
+    done = subprocess.run([sys.executable, "-m", "groundswift.cli", *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == f"4 rows, 4 objects, 0 rows without objects -> {out}"
+    linted = json.loads(run("lint", out, "--json").stdout)
+    assert set(linted["rules"]) <= {"no-negatives"}, linted["rules"]
+
+
+def test_workers_make_the_same_bytes(tmp_path, train2014):
+    entries = [ref(number, 1001 + 2 * (number % 2), (9, 25)[number % 2], b"train", {number: b"thing %d" % number}) for number in range(600)]
+    folder = write_refer(tmp_path, entries=entries)
+    for workers in (1, 2):
+        done = run(
+            "convert", "refcoco", folder, "--split", "train", "--images", train2014, "--prompts", "sampled",
+            "--workers", workers, "--out", tmp_path / f"{workers}.jsonl",
+        )  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
+    assert len((tmp_path / "1.jsonl").read_text().splitlines()) == 600
+
+
+def test_split_has_to_be_said(tmp_path, train2014):
+    done = run("convert", "refcoco", write_refer(tmp_path), "--images", train2014, "--dry-run")
+    assert done.exit_code == 2
+    assert "Missing option '--split'" in done.stderr

@@ -1,0 +1,315 @@
+"""Rows of RefCOCO as two publishers have them on the hubs -> rows, and everything that may be wrong with them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from converted import run
+from PIL import Image
+from refcoco_fixture import CAFE, LADY, draw, jxu124_rows, lmms_rows, write_refer
+
+from groundswift.data_converters.engine.convert import rows_of
+from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.file_io.row_files import read_rows
+from groundswift.data_converters.formats.refcoco.hub import ROWS, RefcocoHubOptions, hub_maker
+from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
+from groundswift.data_converters.issues import Notes
+from groundswift.errors import GroundswiftError
+from groundswift.records import encode_row
+
+LMMS = pyarrow.schema(
+    [
+        ("question_id", pyarrow.string()),
+        ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
+        ("question", pyarrow.string()),
+        ("answer", pyarrow.list_(pyarrow.string())),
+        ("segmentation", pyarrow.list_(pyarrow.float32())),
+        ("bbox", pyarrow.list_(pyarrow.float32())),
+        ("iscrowd", pyarrow.int8()),
+        ("file_name", pyarrow.string()),
+    ]
+)
+
+
+@pytest.fixture
+def train2014(tmp_path) -> Path:
+    return draw(tmp_path / "coco/train2014")
+
+
+def write(path: Path, content: list[dict[str, Any]]) -> Path:
+    """Rows as Parquet or as JSON Lines, by the name of the file; bytes are base64 in JSON."""
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(content, LMMS if "question_id" in content[0] else None), path)
+    else:
+        path.write_text("".join(json.dumps(row, default=lambda data: base64.b64encode(data).decode()) + "\n" for row in content))
+    return path
+
+
+def rows(source: Path, schema: str, on_error: str = "stop", **options) -> tuple[list[dict], dict[str, int]]:
+    notes = Notes(on_error)
+    paths = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+    made = rows_of(RefcocoHubOptions(annotations=str(source), schema=schema, on_error=on_error, **paths), notes)
+    return [json.loads(encode_row(row)) for row in made], dict(notes.left_out.counts)
+
+
+def brief(made: list[dict]) -> list[tuple]:
+    return [(row["sample_id"], row["objects"]["ref"] or row["messages"][1]["content"], row["objects"]["bbox"]) for row in made]
+
+
+JXU124 = [
+    ("validation/val/0/0", ["the lady"], [[5.5, 6, 25.5, 16.5]]),
+    ("validation/val/0/1", ["lady in blue"], [[5.5, 6, 25.5, 16.5]]),
+    ("validation/val/0/2", ["left 'one'\\"], [[5.5, 6, 25.5, 16.5]]),
+    ("validation/testA/1/3", ["right man"], [[30, 10, 64, 30]]),
+]
+
+
+@pytest.mark.parametrize("name", ["validation.parquet", "validation.jsonl"])
+@pytest.mark.parametrize("below", [".", "coco", "coco/train2014"])
+def test_jxu124(tmp_path, train2014, name, below):
+    made, counts = rows(write(tmp_path / name, jxu124_rows()), "jxu124", images=tmp_path / below)
+    assert brief(made) == JXU124
+    assert made[0] == {
+        "messages": [{"role": "user", "content": "<image>Find <ref-object>."}, {"role": "assistant", "content": "<bbox>"}],
+        "images": [str(train2014 / LADY)],
+        "objects": {"ref": ["the lady"], "bbox": [[5.5, 6, 25.5, 16.5]], "bbox_type": "real"},
+        "sample_id": "validation/val/0/0",
+        "size_wh": [64, 48],
+        "prompt": "find.en.1",
+    }
+    assert counts == {"blanks of a phrase tidied": 1, "box clipped to its image": 1}
+
+
+def test_jxu124_is_the_same_as_refer(tmp_path, train2014):
+    source = write(tmp_path / "validation.parquet", jxu124_rows())
+    hub, _ = rows(source, "jxu124", images=train2014, name="refcoco/unc", split="testA")
+    options = RefcocoOptions(annotations=str(write_refer(tmp_path)), images=str(train2014), split="testA")
+    assert hub == [json.loads(encode_row(row)) for row in rows_of(options, Notes())]
+
+
+def test_jxu124_by_split(tmp_path, train2014):
+    made, counts = rows(write(tmp_path / "validation.parquet", jxu124_rows()), "jxu124", images=train2014, split="testA", task="describe")
+    assert brief(made) == [("validation/testA/1/3", "right man", [[30, 10, 64, 30]])]
+    assert counts == {"row of split val": 1, "box clipped to its image": 1}
+
+
+def test_a_split_that_no_row_has_is_told(tmp_path, train2014):
+    with pytest.raises(GroundswiftError, match="no row is left to make a row of\n +1  row of split val"):
+        rows(write(tmp_path / "validation.parquet", jxu124_rows()), "jxu124", images=train2014, split="validation")
+
+
+def test_jxu124_without_a_look(tmp_path):
+    made, _ = rows(write(tmp_path / "validation.jsonl", jxu124_rows()), "jxu124", images=tmp_path / "elsewhere", check_images=False)
+    assert brief(made) == JXU124
+    assert (made[0]["images"], made[0]["size_wh"]) == ([str(tmp_path / "elsewhere" / LADY)], [64, 48])
+
+
+def test_lmms(tmp_path, train2014):
+    """Boxes are stored in 32 bits there: they come out as the numbers that were meant, and two refs share one picture."""
+    kept = tmp_path / "kept"
+    made, counts = rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=kept)
+    assert brief(made) == [
+        ("val/1/1001/0", ["the lady"], [[5.3, 6, 25.400000000000002, 16.5]]),
+        ("val/1/1001/1", ["lady in blue"], [[5.3, 6, 25.400000000000002, 16.5]]),
+        ("val/2/1002/0", ["right man"], [[30, 10, 64, 30]]),
+        ("val/3/1001/0", ["sign"], [[0, 0, 10, 10]]),
+    ]
+    assert counts == {"box clipped to its image": 1}
+    assert [row["images"] for row in made] == [[str(kept / LADY)]] * 3 + [[str(kept / CAFE)]]
+    assert made[3]["size_wh"] == [40, 60]
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {name: (train2014 / name).read_bytes() for name in (LADY, CAFE)}
+
+
+def test_lmms_as_json_lines(tmp_path, train2014):
+    made, _ = rows(write(tmp_path / "val.jsonl", lmms_rows(train2014)), "lmms", save_pictures=tmp_path / "kept")
+    assert [row["sample_id"] for row in made] == ["val/1/1001/0", "val/1/1001/1", "val/2/1002/0", "val/3/1001/0"]
+
+
+def test_lmms_with_paths(tmp_path, train2014):
+    content = [row | {"image": {"bytes": None, "path": None}} for row in lmms_rows(train2014)]
+    made, _ = rows(write(tmp_path / "val.parquet", content), "lmms", images=tmp_path)
+    assert made[0]["images"] == [str(train2014 / LADY)]
+
+
+def test_lmms_wants_a_place_for_its_pictures(tmp_path, train2014):
+    with pytest.raises(GroundswiftError, match="rows of lmms-lab hold their pictures; expected --save-pictures"):
+        rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms")
+    with pytest.raises(GroundswiftError, match="row 1: the row holds its picture, and swift reads files; expected --save-pictures"):
+        rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", images=tmp_path)
+    with pytest.raises(GroundswiftError, match="rows of lmms-lab have no column split"):
+        rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=tmp_path, split="val")
+
+
+@pytest.mark.parametrize(("schema", "other"), [("lmms", "jxu124"), ("jxu124", "lmms")])
+def test_the_schema_is_never_guessed(tmp_path, train2014, schema, other):
+    content = lmms_rows(train2014) if other == "lmms" else jxu124_rows()
+    with pytest.raises(GroundswiftError, match="not a row: Object missing required field"):
+        rows(write(tmp_path / "val.parquet", content), schema, images=train2014, save_pictures=tmp_path / "kept")
+
+
+@pytest.mark.parametrize(("sentences", "ids"), [("first", ["0/0", "1/3"]), ("sampled", ["0/1", "1/3"])])
+def test_of_several_sentences(tmp_path, train2014, sentences, ids):
+    made, _ = rows(write(tmp_path / "v.jsonl", jxu124_rows()), "jxu124", images=train2014, sentences=sentences, seed=4)
+    assert [row["sample_id"].split("/", 2)[2] for row in made] == ids
+
+
+def test_rows_for_who_has_the_picture(train2014, tmp_path):
+    """What a plugin does with a hub's own tables: no folder, no file."""
+    items, _ = read_rows(str(write(tmp_path / "val.parquet", lmms_rows(train2014))), ROWS["lmms"])
+    made = [row for item in items for row in hub_maker("lmms", "find", "refcoco-find/val")(item, Notes())]
+    assert [(row.sample_id, row.images, row.size_wh) for row in made][1:] == [
+        ("refcoco-find/val/1/1001/1", [], (64, 48)),
+        ("refcoco-find/val/2/1002/0", [], (64, 48)),
+        ("refcoco-find/val/3/1001/0", [], (40, 60)),
+    ]
+    items, _ = read_rows(str(write(tmp_path / "val.jsonl", jxu124_rows())), ROWS["jxu124"])
+    maker = hub_maker("jxu124", "describe", "refcoco/unc", pictures=Pictures(str(train2014)))
+    assert [row.images for item in items for row in maker(item, Notes())] == [[str(train2014 / LADY)]] * 4
+
+
+def spoilt(schema: str, train2014: Path, values: dict[str, Any]) -> list[dict]:
+    """Two rows, the first with some columns changed, or dropped where the value is `...`."""
+    first, second, *_ = lmms_rows(train2014) if schema == "lmms" else jxu124_rows()
+    return [{key: value for key, value in (first | values).items() if value is not Ellipsis}, second]
+
+
+def info(**values: Any) -> str:
+    return json.dumps(json.loads(jxu124_rows()[0]["raw_image_info"]) | values)
+
+
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==")
+TAGGED = [{"sent": "<video>", "sent_id": 1}]
+FAULTS = {  # what is spoilt -> (schema, columns, reason, what)
+    "a missing key": ("jxu124", {"ref_id": ...}, "row unreadable", "missing required field `ref_id`"),
+    "a wrong type": ("jxu124", {"bbox": "5 6 7 8"}, "row unreadable", "Expected `array`, got `str` - at `$.bbox`"),
+    "null": ("jxu124", {"sentences": None}, "row unreadable", "Expected `array`, got `null` - at `$.sentences`"),
+    "a box of 3 numbers": ("jxu124", {"bbox": [1, 2, 3]}, "box without 4 numbers", "bbox [1.0, 2.0, 3.0]"),
+    "an inverted box": ("jxu124", {"bbox": [30, 2, 3, 9]}, "box inverted", "box [30.0, 2.0, 3.0, 9.0]"),
+    "an empty box": ("jxu124", {"bbox": [30, 2, 30, 9]}, "box empty", "box [30.0, 2.0, 30.0, 9.0]"),
+    "a box outside": ("jxu124", {"bbox": [64, 2, 80, 9]}, "box outside its image", "64x48 px"),
+    "another size": ("jxu124", {"raw_image_info": info(width=65)}, "image of another size", "annotated as 65x48 px"),
+    "no JSON": ("jxu124", {"raw_image_info": "{"}, "size unreadable", "raw_image_info: "),
+    "no size": ("jxu124", {"raw_image_info": info(width=0)}, "size unreadable", "raw_image_info: Expected `int` >= 1"),
+    "no picture": ("jxu124", {"image_path": "coco/train2014/gone.jpg"}, "image missing", "no file "),
+    "a path that leaves": ("jxu124", {"image_path": "../../etc/passwd"}, "image path leaves its folder", "'../etc/passwd'"),
+    "an absolute path": ("jxu124", {"image_path": "/etc/passwd"}, "image path leaves its folder", "'/etc/passwd'"),
+    "a tag of swift": ("jxu124", {"sentences": TAGGED}, "text with one of swift's tags", "holds <video>"),
+    "another size in bytes": ("jxu124", {"image": {"bytes": PNG, "path": None}}, "image of another size", "the picture is 1x1 px"),
+    "no bytes": ("lmms", {"image": {"bytes": b"", "path": None}}, "image missing", "no bytes in the row's image"),
+    "no picture in bytes": ("lmms", {"image": {"bytes": b"GIF89a?", "path": None}}, "image unreadable", "a picture that Pillow opens"),
+    "a name that leaves": ("lmms", {"file_name": "../../x.jpg"}, "image path leaves its folder", "../x.jpg"),
+    "an absolute name": ("lmms", {"file_name": "/tmp/x.jpg"}, "image path leaves its folder", "/tmp/x.jpg"),
+    "an answer that is a text": ("lmms", {"answer": "the lady"}, "row unreadable", "Expected `array`, got `str` - at `$.answer`"),
+    "a gigantic number": ("lmms", {"bbox": [1e308, 2, 1e308, 4]}, "box not finite", "finite numbers"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
+    schema, values, reason, what = FAULTS[name]
+    source = write(tmp_path / "val.jsonl", spoilt(schema, train2014, values))
+    options = {"images": train2014, "save_pictures": tmp_path / "kept"}
+    with pytest.raises(GroundswiftError) as raised:
+        rows(source, schema, **options)
+    for part in (f"  {reason}", f"{source}:1: ", what, "; expected "):
+        assert part in str(raised.value)
+    made, counts = rows(source, schema, on_error="skip", **options)
+    assert [row["objects"]["ref"] for row in made] == [["right man"]]
+    assert counts[reason] == 1
+    assert {path.name for path in tmp_path.iterdir()} <= {"coco", "val.jsonl", "kept"}
+
+
+def test_a_ref_id_twice(tmp_path, train2014):
+    source = write(tmp_path / "val.parquet", [*jxu124_rows(), jxu124_rows()[0]])
+    with pytest.raises(GroundswiftError, match=r"val.parquet: row 3: ref_id 0 has come before; expected each id once"):
+        rows(source, "jxu124", images=train2014)
+    made, counts = rows(source, "jxu124", images=train2014, on_error="skip")
+    assert (len(made), counts["ref id repeated"]) == (4, 1)
+
+
+def test_two_pictures_of_one_name(tmp_path, train2014):
+    first, second, third = lmms_rows(train2014)
+    source = write(tmp_path / "val.parquet", [first, second, third | {"file_name": second["file_name"]}])
+    with pytest.raises(GroundswiftError, match=r"val.parquet: row 3: .*0009.jpg holds another picture; expected one picture for a name"):
+        rows(source, "lmms", save_pictures=tmp_path / "kept")
+    assert Image.open(tmp_path / "kept" / LADY).size == (64, 48)
+
+
+def lines() -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in jxu124_rows()).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        pytest.param("val.jsonl", b"", "val.jsonl: no row is left", id="empty"),
+        pytest.param("val.jsonl", lines()[:-9], "val.jsonl:2: the file stops in the middle of this line", id="cut short"),
+        pytest.param("val.jsonl", lines().decode().encode("utf-16"), "val.jsonl:1: not a row", id="UTF-16"),
+        pytest.param("val.jsonl", lines().replace(b"5.5", b"NaN"), "val.jsonl:1: not a row", id="NaN"),
+        pytest.param("val.jsonl", lines().replace(b"25.5", b"1e999"), "val.jsonl:1: ", id="beyond every number"),
+        pytest.param("val.jsonl", b"[" * 100_000 + b"\n", "val.jsonl:1: not a row", id="nested"),
+        pytest.param("val.json", b"[{}", "val.json: not a JSON list", id="list cut short"),
+        pytest.param("val.parquet", b"", "val.parquet: cannot be read", id="empty Parquet"),
+        pytest.param("val.parquet", lines(), "val.parquet: cannot be read", id="no Parquet"),
+    ],
+)
+def test_a_broken_file_is_told(tmp_path, train2014, name, content, text):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GroundswiftError) as raised:
+        rows(tmp_path / name, "jxu124", images=train2014)
+    assert text in str(raised.value)
+
+
+def test_a_parquet_file_cut_short(tmp_path, train2014):
+    source = write(tmp_path / "val.parquet", jxu124_rows())
+    source.write_bytes(source.read_bytes()[:-100])
+    with pytest.raises(GroundswiftError, match="val.parquet: cannot be read .*; expected a Parquet file"):
+        rows(source, "jxu124", images=train2014)
+
+
+@pytest.mark.parametrize("change", ["mark", "carriage returns", "list"])
+def test_other_spellings_of_the_same_file(tmp_path, train2014, change):
+    expected = rows(write(tmp_path / "v.jsonl", jxu124_rows()), "jxu124", images=train2014)
+    source = tmp_path / ("v.json" if change == "list" else "v.jsonl")
+    changed = {
+        "mark": b"\xef\xbb\xbf" + lines(),
+        "carriage returns": lines().replace(b"\n", b"\r\n"),
+        "list": json.dumps(jxu124_rows(), indent=1).encode(),
+    }
+    source.write_bytes(changed[change])
+    assert rows(source, "jxu124", images=train2014) == expected
+
+
+@pytest.mark.parametrize("task", ["find", "describe"])
+@pytest.mark.parametrize("schema", ["lmms", "jxu124"])
+def test_the_command_and_lint(tmp_path, train2014, schema, task):
+    source, out = write(tmp_path / "val.parquet", lmms_rows(train2014) if schema == "lmms" else jxu124_rows()), tmp_path / "val.jsonl"
+    places = ["--save-pictures", tmp_path / "kept"] if schema == "lmms" else ["--images", train2014]
+    arguments = ["convert", "refcoco-hub", source, "--schema", schema, "--task", task, *places, "--out", out]
+    done = subprocess.run([sys.executable, "-m", "groundswift.cli", *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    linted = json.loads(run("lint", out, "--json").stdout)
+    assert set(linted["rules"]) <= {"no-negatives"}, linted["rules"]
+
+
+@pytest.mark.parametrize("schema", ["lmms", "jxu124"])
+def test_workers_make_the_same_bytes(tmp_path, train2014, schema):
+    first = deepcopy((lmms_rows(train2014) if schema == "lmms" else jxu124_rows())[0])
+    content = [first | ({"question_id": str(n)} if schema == "lmms" else {"ref_id": n}) for n in range(600)]
+    source = write(tmp_path / "val.parquet", content)
+    for workers in (1, 2):
+        arguments = [source, "--schema", schema, "--images", train2014, "--save-pictures", tmp_path / "kept", "--prompts", "sampled"]
+        arguments += ["--sentences", "sampled", "--workers", workers, "--out", tmp_path / f"{workers}.jsonl"]
+        done = run("convert", "refcoco-hub", *arguments)
+        assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
+    assert len((tmp_path / "1.jsonl").read_text().splitlines()) == 600

@@ -1,0 +1,220 @@
+"""ScienceQA as its authors publish it (problems.json, pid_splits.json, a folder a picture) and as the hubs have it (Parquet)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from talk_fixture import check_skipped, check_whole_way, counted, made, picture, said, told, written
+
+from groundswift.data_converters.formats.scienceqa import ScienceQaOptions
+
+PROBLEM = {
+    "question": "Which of these states is farthest north?",
+    "choices": ["West Virginia", "Louisiana", "Arizona"],
+    "answer": 0,
+    "hint": "",
+    "image": "image.png",
+    "task": "closed choice",
+    "grade": "grade2",
+    "subject": "social science",
+    "topic": "geography",
+    "category": "Geography",
+    "skill": "Read a map: cardinal directions",
+    "lecture": "Maps have four cardinal directions.",
+    "solution": "West Virginia is the farthest north.",
+    "split": "train",
+}
+TEXT = {
+    **PROBLEM,
+    "question": "Is {x} a solid?",
+    "choices": ["yes", "no"],
+    "answer": 1,
+    "hint": "Water is {question}.",
+    "image": None,
+    "solution": "",
+    "split": "val",
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path):
+    """Write the original's files -> the options that read them."""
+
+    def write(problems: Any = None, splits: Any = None, **options: Any) -> ScienceQaOptions:
+        (tmp_path / "problems.json").write_text(json.dumps({"1": PROBLEM, "2": TEXT} if problems is None else problems))
+        if splits is not None:
+            (tmp_path / "pid_splits.json").write_text(json.dumps(splits))
+        place = tmp_path / "train/1/image.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(picture(size_wh=(30, 20)))
+        return ScienceQaOptions(annotations=str(tmp_path / "problems.json"), **options)
+
+    return write
+
+
+def test_the_original(source, tmp_path):
+    asked = (
+        "Which of these states is farthest north?\nA. West Virginia\nB. Louisiana\nC. Arizona\nAnswer with the letter of the right choice."
+    )
+    other = "Water is {question}.\nIs {x} a solid?\nA. yes\nB. no\nAnswer with the letter of the right choice."
+    assert made(source()) == [
+        {
+            "messages": [{"role": "user", "content": f"<image>{asked}"}, {"role": "assistant", "content": "A"}],
+            "images": [str(tmp_path / "train/1/image.png")],
+            "sample_id": "scienceqa/train/1",
+            "size_wh": [30, 20],
+            "prompt": "choose.en.1",
+        },
+        {
+            "messages": [{"role": "user", "content": other}, {"role": "assistant", "content": "B"}],
+            "sample_id": "scienceqa/val/2",
+            "prompt": "choose.en.1",
+        },
+    ]
+
+
+def test_splits(source, tmp_path):
+    splits = {"train": ["1"], "val": ["2"], "trainval": ["2", "1"], "test": ["9"]}
+    assert [row["sample_id"] for row in made(source(splits=splits, split="trainval"))] == ["scienceqa/val/2", "scienceqa/train/1"]
+    assert [row["sample_id"] for row in made(source(splits=splits, split="val"))] == ["scienceqa/val/2"]
+    assert "no split 'dev'; expected train, val, trainval, test" in told(source(splits=splits, split="dev"))
+    assert "question 9: an id of the split without a question" in told(source(splits=splits, split="test"))
+    check_skipped(source(splits={"test": ["9", "2"]}, split="test"), "question unknown")
+    assert "question 2: its id stands twice in the split; expected each id once" in told(source(splits={"test": ["2", "2"]}, split="test"))
+    check_skipped(source(splits={"test": ["2", "2"]}, split="test"), "question asked twice")
+    (tmp_path / "pid_splits.json").write_text('{"test": [1]}')
+    assert "pid_splits.json: not such a file (Expected `str`, got `int`" in told(source(split="test"))
+    (tmp_path / "pid_splits.json").unlink()
+    assert "pid_splits.json: no such file" in told(source(split="train"))
+
+
+def test_the_solution(source):
+    options = source(answer="letter_and_solution")
+    first, second = made(options)
+    assert said(first)[1] == "assistant: A\nWest Virginia is the farthest north."
+    assert first["prompt"] == "choose_and_explain.en.1"
+    assert said(first)[0].endswith("\nAnswer with the letter of the right choice, then explain it.")
+    assert said(second)[1] == "assistant: B"
+    assert second["prompt"] == "choose.en.1"
+    assert counted(options) == {"question without a solution, answered by its letter": 1}
+
+
+def test_a_question_of_ones_own_and_chinese(source):
+    assert said(made(source(prompt="{question} {choices}"))[1])[0] == "user: Is {x} a solid? A. yes\nB. no"
+    assert "unknown field {answer}" in told(source(prompt="{answer}"))
+    assert said(made(source(language="zh"))[1])[0].endswith("请回答正确选项的字母。")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "message"),
+    [
+        ({"answer": 3}, "answer is no choice", "answer 3 of 3 choices; expected the index of one, from 0"),
+        ({"answer": -1}, "answer is no choice", "answer -1 of 3 choices"),
+        ({"answer": "A"}, "row unreadable", "Expected `int`, got `str` - at `$.answer`"),
+        ({"choices": ["a"]}, "choices without letters", "1 choices; expected 2 to 26"),
+        ({"choices": ["a"] * 27}, "choices without letters", "27 choices"),
+        ({"question": " "}, "question empty", "question ' '"),
+        ({"choices": ["<image>", "b"]}, "text with one of swift's tags", "the text of user holds <image>"),
+        ({"hint": "<bbox>"}, "text with one of swift's tags", "holds <bbox>"),
+        ({"split": None}, "row unreadable", "no split"),
+        ({"split": "test"}, "image missing", "no file"),
+        ({"split": "/train"}, "image path leaves its folder", "'/train/1/image.png'"),
+        ({"split": "../.."}, "image path leaves its folder", "'../../1/image.png'"),
+        ({"image": {"bytes": None, "path": "x"}}, "image of another form", "image is no name"),
+        ({"question": 5}, "row unreadable", "question: Expected `str`, got `int`"),
+        ({"choices": "ab"}, "row unreadable", "Expected `array`, got `str`"),
+    ],
+)
+def test_faults(source, change, reason, message):
+    options = source({"1": {**PROBLEM, **change}, "2": TEXT})
+    error = told(options)
+    assert f"1  {reason}" in error
+    assert "problems.json: question 1" in error
+    assert message in error
+    check_skipped(options, reason)
+
+
+def test_a_picture_that_is_cut(source, tmp_path):
+    options = source()
+    (tmp_path / "train/1/image.png").write_bytes(picture()[:20])
+    assert "1  image unreadable" in told(options)
+    check_skipped(options, "image unreadable")
+
+
+FILES = {
+    "BOM": (b"\xef\xbb\xbf" + json.dumps({"2": TEXT}).encode(), None),
+    "CRLF": (json.dumps({"2": TEXT}, indent=1).replace("\n", "\r\n").encode(), None),
+    "empty": (b"", "is empty; expected {id: question}"),
+    "nothing": (b"{}", "no question is left"),
+    "no list": (b"[]", "no question is left"),
+    "number": (b"5", "Expected `object | array`, got `int`"),
+    "cut": (b'{"1": {"quest', "truncated"),
+    "NaN": (b'{"1": {"answer": NaN}}', "not such a file"),
+    "an id twice": (json.dumps({"2": TEXT})[:-1].encode() + b', "2": {}}', "'2' stands twice"),
+    "gigantic": (json.dumps({"1": {**PROBLEM, "answer": 10**40}}).encode(), "question 1"),
+    "Latin-1": (b'{"1": {"question": "\xe4"}}', "question 1"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
+def test_files(tmp_path, content, message):
+    path = tmp_path / "problems.json"
+    path.write_bytes(content)
+    options = ScienceQaOptions(annotations=str(path))
+    if message is None:
+        assert [row["sample_id"] for row in made(options)] == ["scienceqa/val/2"]
+    else:
+        error = told(options)
+        assert str(path) in error
+        assert message in error
+
+
+def hub_file(path: Path, *rows: dict[str, Any]) -> Path:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    texts = ["question", "hint", "task", "grade", "subject", "topic", "category", "skill", "lecture", "solution"]
+    fields = [("image", image), ("choices", pyarrow.list_(pyarrow.string())), ("answer", pyarrow.int8())]
+    schema = pyarrow.schema([*fields, *((name, pyarrow.string()) for name in texts)])
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), path)
+    return path
+
+
+def test_the_hubs_rows(tmp_path):
+    hub = {key: value for key, value in PROBLEM.items() if key != "split"}
+    pictured = {**hub, "image": {"bytes": picture(size_wh=(30, 20)), "path": "image.png"}}
+    path = hub_file(tmp_path / "train.parquet", pictured, {**hub, **TEXT, "image": None}, pictured)
+    options = ScienceQaOptions(annotations=str(path), save_pictures=str(tmp_path / "kept"))
+    rows = made(options)
+    assert [row["sample_id"] for row in rows] == ["train/1", "train/2", "train/3"]
+    assert rows[0]["images"] == [str(tmp_path / "kept/train/1.png")]
+    assert rows[0]["size_wh"] == [30, 20]
+    assert "images" not in rows[1]
+    assert said(rows[0])[1] == "assistant: A"
+    with_fault = hub_file(tmp_path / "bad.parquet", {**pictured, "image": {"bytes": b"no", "path": None}}, {**hub, **TEXT, "image": None})
+    check_skipped(ScienceQaOptions(annotations=str(with_fault), save_pictures=str(tmp_path / "kept")), "image unreadable")
+    unsaved = ScienceQaOptions(annotations=str(path))
+    assert "train.parquet: row 1: the row holds its picture, and swift reads files; expected --save-pictures DIR" in told(unsaved)
+    assert "rows of the hubs have no split" in told(ScienceQaOptions(annotations=str(path), split="train"))
+
+
+def test_the_hubs_rows_as_a_json_list(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([TEXT, {**PROBLEM, "image": "image.png"}]))
+    options = ScienceQaOptions(annotations=str(path))
+    assert "rows.json: row 2: image 'image.png'; expected the picture itself" in told(options)
+    check_skipped(options, "image of another form")
+
+
+def test_two_processes_give_the_same_bytes(source, tmp_path):
+    options = source({"1": PROBLEM} | {str(number): TEXT for number in range(2, 600)}, prompts="sampled", language="both")
+    assert written(options, tmp_path / "one.jsonl") == written(options, tmp_path / "two.jsonl", workers=2)
+
+
+def test_the_command_and_lint(source, tmp_path):
+    options = source(splits={"train": ["1"], "val": ["2"], "all": ["1", "2"]})
+    rows = check_whole_way(tmp_path / "out.jsonl", "scienceqa", options.annotations, "--split", "all", "--answer", "letter_and_solution")
+    assert [row["sample_id"] for row in rows] == ["scienceqa/train/1", "scienceqa/val/2"]

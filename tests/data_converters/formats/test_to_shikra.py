@@ -1,0 +1,389 @@
+"""Rows for swift -> rows of Shikra, and both ways around: what came in comes out again."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from converted import run, write_lines
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
+from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.file_io.row_files import Sourced
+from groundswift.data_converters.file_io.row_images import RowPictures
+from groundswift.data_converters.formats.shikra.export import OurRow, ToShikraMaker, ToShikraOptions
+from groundswift.data_converters.formats.shikra.source import ShikraMaker, ShikraOptions, ShikraRow
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.prompts import Asking
+from groundswift.data_converters.tasks.referring import Referring
+from groundswift.errors import GroundswiftError
+
+WIDTH, HEIGHT = 820, 800
+DOG, CAT, MAN, ROPE = [10, 10, 256, 265], [24, 18, 378, 768], [100, 310, 670, 653], [278, 320, 809, 673]
+POINTS = [[100, 100], [200.5, 200]]
+TWO_DOGS = {
+    "image": "dogs.jpg",
+    "target": {"boxes": [DOG, CAT, MAN, ROPE], "points": POINTS},
+    "conversations": [
+        {
+            "from": "human",
+            "value": "What is between the dogs <boxes> and the man <boxes> in <image> ? Does the man<points> greet the man<points>?",
+            "boxes_seq": [[0, 1], [2]],
+            "points_seq": [[0], [1]],
+        },
+        {
+            "from": "gpt",
+            "value": "a rope <boxes> from the left dog <boxes> to the man <boxes>, who walks both <boxes>.",
+            "boxes_seq": [[3], [0], [2], [1, 0]],
+        },
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    draw(tmp_path / "dogs.jpg", (WIDTH, HEIGHT))
+    draw(tmp_path / "turned.jpg", (60, 40), orientation=6)
+    return tmp_path
+
+
+@pytest.fixture
+def source(folder: Path):
+    """Write rows -> the path of the file."""
+    return lambda *rows, name="rows.jsonl": write_lines(folder / name, *rows)
+
+
+def row(question: str = "<image>Q", answer: str = "A", boxes: Any = None, refs: Any = None, **changes: Any) -> dict[str, Any]:
+    """A row for swift."""
+    made = {
+        "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
+        "images": ["dogs.jpg"],
+        "objects": None if boxes is None else {"ref": refs or [], "bbox": boxes},
+        **changes,
+    }
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def converted(path: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Shikra's rows, with the names that they have in a file."""
+    notes = Notes(options.get("on_error", "stop"))
+    made = list(rows_of(ToShikraOptions(annotations=str(path), **options), notes))
+    return [msgspec.json.decode(msgspec.json.encode(each)) for each in made], dict(notes.left_out.counts)
+
+
+def shikra(path: Path, **options: Any) -> list[dict[str, Any]]:
+    return converted(path, **options)[0]
+
+
+def own(row: dict[str, Any]) -> dict[str, Any]:
+    """What of a row Shikra itself reads."""
+    return {key: row[key] for key in ("image", "target", "conversations") if key in row}
+
+
+def test_boxes_points_and_groups(source, folder):
+    boxes = [DOG, CAT, MAN, [5, 6], DOG, [5, 6], [7, 8.5], CAT]
+    question, answer = "<image>Who <bbox><bbox>, <bbox> at <bbox>?", "<bbox><bbox><bbox> and <bbox>"
+    made, counts = converted(source(row(question, answer, boxes, sample_id="a/1", size_wh=[WIDTH, HEIGHT])))
+    assert made == [
+        {
+            "image": str(folder / "dogs.jpg"),
+            "target": {"boxes": [DOG, CAT, MAN], "points": [[5, 6], [7, 8.5]]},
+            "conversations": [
+                {"from": "human", "value": "<image>Who <boxes>, <boxes> at <points>?", "boxes_seq": [[0, 1], [2]], "points_seq": [[0]]},
+                {"from": "gpt", "value": "<boxes><points> and <boxes>", "boxes_seq": [[0], [1]], "points_seq": [[0, 1]]},
+            ],
+            "sample_id": "a/1",
+            "width": WIDTH,
+            "height": HEIGHT,
+        }
+    ]
+    assert counts == {}
+
+
+def test_labels_become_text(source):
+    made, counts = converted(
+        source(row("<image>Find <ref-object>.", "<ref-object><bbox><bbox><ref-object><bbox>", [DOG, CAT, MAN], ["a", "b", "c"]))
+    )
+    assert [each["value"] for each in made[0]["conversations"]] == ["<image>Find a.", "b<boxes>c<boxes>"]
+    assert made[0]["conversations"][1]["boxes_seq"] == [[0, 1], [2]]
+    assert counts == {"label written into the text": 3}
+
+
+@pytest.mark.parametrize(
+    ("made", "expected", "counts"),
+    [
+        pytest.param(row(images=None, question="Q"), ["Q", "A"], {}, id="text alone"),
+        pytest.param(row("Q"), ["<image>Q", "A"], {"<image> put before the first question": 1}, id="no <image>"),
+        pytest.param(
+            row("Q", "<bbox>", [DOG], ["dog"]),
+            ["<image>Q", "<boxes>"],
+            {"<image> put before the first question": 1, "label that no text shows, left out": 1},
+            id="labels beside boxes",
+        ),
+        pytest.param(row(prompt="find.en.1"), ["<image>Q", "A"], {"name of the prompt, left out": 1}, id="a prompt"),
+        pytest.param(
+            row(messages=[{"role": "system", "content": "S"}, *row()["messages"]]),
+            ["<image>Q", "A"],
+            {"system message, left out": 1},
+            id="a system message",
+        ),
+        pytest.param(
+            row(answer="<bbox>", boxes=[[-3, 5, 90, 900]]), ["<image>Q", "<boxes>"], {"box clipped to its image": 1}, id="a box cut"
+        ),
+        pytest.param(
+            row(images=["turned.jpg"]),
+            ["<image>Q", "A"],
+            {"image turned by its EXIF orientation, which Shikra does not apply": 1},
+            id="turned",
+        ),
+        pytest.param(row(answer="<box<bbox>es>", boxes=[DOG]), ["<image>Q", "<box<boxes>es>"], {}, id="a tag split by a box"),
+        pytest.param(row(answer="{a} is a set"), ["<image>Q", "{a} is a set"], {}, id="braces without boxes"),
+    ],
+)
+def test_what_is_changed(source, made, expected, counts):
+    out, told = converted(source(made))
+    assert [each["value"] for each in out[0]["conversations"]] == expected
+    assert told == counts
+
+
+def test_fractions_become_pixels(source):
+    made = row(answer="<bbox><bbox>", boxes=[[0.25, 0.5, 0.75, 1], [0.5, 0.25]])
+    made["objects"]["bbox_type"] = "norm1"
+    wanted = {"boxes": [[205, 400, 615, 800]], "points": [[410, 200]]}
+    assert shikra(source(made))[0]["target"] == wanted
+    assert shikra(source(made), check_images=False)[0]["target"] == wanted
+    there = made | {"images": ["nowhere.jpg"], "size_wh": [WIDTH, HEIGHT]}
+    assert shikra(source(there), check_images=False)[0]["target"] == wanted
+
+
+def test_paths_relative_to_a_folder(source, folder):
+    made = row(images=[str(folder / "dogs.jpg")])
+    assert shikra(source(made))[0]["image"] == str(folder / "dogs.jpg")
+    assert shikra(source(made), images=str(folder))[0]["image"] == "dogs.jpg"
+    assert shikra(source(made), images=f"{folder}/.")[0]["image"] == "dogs.jpg"
+    (folder / "sub").mkdir()
+    with pytest.raises(GroundswiftError, match=r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected pictures below --images"):
+        shikra(source(made), images=str(folder / "sub"))
+
+
+FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
+    "not JSON": (b'{"messages": [', r"rows\.jsonl:1: (not a row|the file stops)"),
+    "no UTF-8": (b'{"messages": "\xff"}', r"rows\.jsonl:1: not a row"),
+    "NaN": (b'{"messages": [], "objects": {"bbox": [[NaN, 1, 2, 3]]}}', r"rows\.jsonl:1: not a row"),
+    "no messages": ({"images": ["dogs.jpg"]}, r"rows\.jsonl:1: the row has \['images'\]; expected messages"),
+    "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects is a text; expected"),
+    "several pictures": (row("<image><image>", images=["dogs.jpg", "dogs.jpg"]), r"rows\.jsonl:1: 2 images; expected one picture, or none"),
+    "videos": (row("<video>", videos=["a.mp4"], images=None), r"rows\.jsonl:1: videos; expected one picture, or none"),
+    "no answer": (row(messages=row()["messages"][:1]), r"rows\.jsonl:1: roles user; expected"),
+    "a blank answer": (row(answer=" "), r"rows\.jsonl:1, turn 1: answer ' '"),
+    "a tool": (row(messages=[*row()["messages"], {"role": "tool", "content": "x"}]), r"roles user, assistant, tool; expected"),
+    "no content": (row(messages=[{"role": "user", "content": None}]), r"rows\.jsonl:1: message 0 \(user\) has no content"),
+    "boxes in the system": (
+        row(messages=[{"role": "system", "content": "<bbox>"}, *row()["messages"]], boxes=[DOG]),
+        r"rows\.jsonl:1: the system message holds placeholders",
+    ),
+    "a box too few": (row(answer="<bbox><bbox>", boxes=[DOG]), r"rows\.jsonl:1: 2 <bbox> and 1 boxes; expected as many of each"),
+    "a box too many": (row(boxes=[DOG]), r"rows\.jsonl:1: 0 <bbox> and 1 boxes"),
+    "a label too few": (row("<image><ref-object>", "<bbox>", [DOG]), r"rows\.jsonl:1: 1 <ref-object> and 0 labels"),
+    "a label too many": (row("<image><ref-object>", "<bbox>", [DOG], ["a", "b"]), r"rows\.jsonl:1: 1 <ref-object> and 2 labels"),
+    "boxes without a picture": (row("Q", "<bbox>", [DOG], images=None), r"rows\.jsonl:1: 1 boxes and no image; expected the image"),
+    "<image> twice": (row("<image><image>"), r"rows\.jsonl:1: 2 <image> and 1 images"),
+    "<image> in an answer": (row(answer="<image>"), r"rows\.jsonl:1: <image> in a text of assistant"),
+    "another tag of swift": (row(answer="<audio>"), r"rows\.jsonl:1, turn 1: the text of assistant holds <audio>"),
+    "a tag of Shikra": (row("<image><boxes>"), r"rows\.jsonl:1, turn 0: a text or label holds <boxes>, which would be replaced"),
+    "a tag of Shikra in a label": (row("<image>Q", "<ref-object><bbox>", [DOG], ["<points>"]), r"turn 1: a text or label holds <points>"),
+    "a tag made of text and label": (row("<image>Q", "<box<ref-object><bbox>", [DOG], ["es>"]), r"turn 1: a text or label holds <boxes>"),
+    "<image> in a label": (row("<image><ref-object>", "<bbox>", [DOG], ["<image>"]), r"turn 0: a text or label holds <image>"),
+    "braces beside boxes": (row(answer="{<bbox>}", boxes=[DOG]), r"rows\.jsonl:1, turn 1: holds \{ or \}, which Shikra's own code"),
+    "three numbers": (row(answer="<bbox>", boxes=[[1, 2, 3]]), r"rows\.jsonl:1, box 0: box \[1, 2, 3\] has 3 numbers; expected x1, y1"),
+    "a nested box": (row(answer="<bbox>", boxes=[[DOG]]), r"rows\.jsonl:1, box 0: box \[\[10.*; expected 4 numbers"),
+    "a box of texts": (row(answer="<bbox>", boxes=[["1", 2, 3, 4]]), r"rows\.jsonl:1, box 0: box \['1', 2, 3, 4\]; expected 4 numbers"),
+    "a gigantic number": (row(answer="<bbox>", boxes=[[10**400, 2, 3, 4]]), r"rows\.jsonl:1: not a row|rows\.jsonl:1, box 0"),
+    "an inverted box": (row(answer="<bbox>", boxes=[[9, 9, 1, 1]]), r"rows\.jsonl:1, box 0: box \[9, 9, 1, 1\]; expected x1 below x2"),
+    "a box elsewhere": (row(answer="<bbox>", boxes=[[900, 9, 990, 11]]), r"box 0: box .*; expected a box that overlaps its image"),
+    "a point elsewhere": (row(answer="<bbox>", boxes=[[900, 9]]), r"box 0: point \[900, 9\]; expected a point on its image of 820x800"),
+    "picture missing": (row(images=["none.jpg"]), r"rows\.jsonl:1, image \(none\.jpg\): no file .*none\.jpg"),
+    "picture cut": (row(images=["cut.jpg"]), r"rows\.jsonl:1, image \(cut\.jpg\): .*not a readable image"),
+    "path that leaves": (row(images=["../dogs.jpg"]), r"image '\.\./dogs\.jpg' with .*; expected an absolute path"),
+    "base64": (row(images=["data:image/png;base64,AAAA"]), r"expected a path to a file"),
+    "another size": (row(size_wh=[81, 80]), r"annotated as 81x80 px, but the picture is 820x800 px"),
+    "a size of 0": (row(size_wh=[0, 80]), r"rows\.jsonl:1: not a row: Expected `int` >= 1 - at `\$\.size_wh\[0\]`"),
+}
+
+
+@pytest.mark.parametrize(("bad", "message"), FAULTY.values(), ids=FAULTY)
+def test_faults(source, folder, bad, message):
+    (folder / "cut.jpg").write_bytes((folder / "dogs.jpg").read_bytes()[:3])
+    path = source(bad, row(sample_id=2))
+    with pytest.raises(GroundswiftError, match=message) as stopped:
+        shikra(path)
+    assert "1 fault; nothing was written" in str(stopped.value)
+    made, counts = converted(path, on_error="skip")
+    assert sum(counts.values()) == 1
+    assert [each["sample_id"] for each in made] == [2]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n"], ids=["empty", "blank lines"])
+def test_a_file_without_rows(folder, content):
+    (folder / "rows.jsonl").write_bytes(content)
+    with pytest.raises(GroundswiftError, match=r"rows\.jsonl: no row is left"):
+        shikra(folder / "rows.jsonl")
+
+
+def test_mark_and_line_ends_of_windows(source, folder):
+    plain = shikra(source(row(), row(answer="<bbox>", boxes=[DOG])))
+    text = (folder / "rows.jsonl").read_bytes()
+    (folder / "rows.jsonl").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    assert shikra(folder / "rows.jsonl") == plain
+
+
+def test_from_shikra_and_back(source, folder):
+    """Boxes in the order of their first mention come back as they stood, nested indices too."""
+    path = source(TWO_DOGS, {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]})
+    convert_to_file(ShikraOptions(annotations=str(path)), folder / "swift.jsonl", How(progress=False), Notes())
+    back, counts = converted(folder / "swift.jsonl", images=str(folder))
+    assert [own(each) for each in back] == [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert counts == {}
+
+
+def test_to_shikra_and_back(source, folder):
+    wanted = [
+        row("<image>Who <bbox><bbox>?", "<bbox> <bbox><bbox>", [DOG, CAT, DOG, [5, 6.5], MAN]),
+        row("<image>Q", images=[str(folder / "turned.jpg")], size_wh=[40, 60], sample_id="t"),
+        row("Q", images=None, sample_id="3"),
+    ]
+    for number, each in enumerate(wanted[:1]):
+        each |= {"images": [str(folder / "dogs.jpg")], "size_wh": [WIDTH, HEIGHT], "sample_id": str(number)}
+        each["objects"]["bbox_type"] = "real"
+    convert_to_file(ToShikraOptions(annotations=str(source(*wanted))), folder / "shikra.jsonl", How(progress=False), Notes())
+    convert_to_file(ShikraOptions(annotations=str(folder / "shikra.jsonl")), folder / "back.jsonl", How(progress=False), Notes())
+    assert [json.loads(line) for line in (folder / "back.jsonl").read_bytes().splitlines()] == wanted
+
+
+SIDE = st.integers(0, 799) | st.floats(0, 799, allow_subnormal=False)
+BOX = st.tuples(SIDE, SIDE, st.integers(1, 20), st.integers(1, 20)).map(
+    lambda each: [each[0], each[1], min(each[0] + each[2], WIDTH), min(each[1] + each[3], HEIGHT)]
+)
+POINT = st.tuples(SIDE, SIDE).map(list)
+WORDS = st.text(st.characters(exclude_characters="<>{}\0", exclude_categories=["Cs"]), max_size=8)
+PIECE = st.tuples(WORDS, st.sampled_from(["<boxes>", "<points>"]), st.lists(st.integers(0, 5), min_size=1, max_size=4))
+
+
+@st.composite
+def shikra_rows(draw: Any) -> dict[str, Any]:
+    """Any row of Shikra, its boxes in any order, repeated and unused ones among them."""
+    target = {"boxes": draw(st.lists(BOX, min_size=6, max_size=6)), "points": draw(st.lists(POINT, min_size=6, max_size=6))}
+    turns = []
+    for index in range(2 * draw(st.integers(1, 3))):
+        pieces = draw(st.lists(PIECE, max_size=4))
+        value = "".join(words + kind for words, kind, _ in pieces) + "." + draw(WORDS)
+        turn = {"from": ("human", "gpt")[index % 2], "value": value if index else "<image>" + value}
+        for name in ("boxes", "points"):
+            turn[f"{name}_seq"] = [group for _, kind, group in pieces if kind == f"<{name}>"]
+        turns.append(turn)
+    return {"image": "/nowhere/dogs.jpg", "width": WIDTH, "height": HEIGHT, "target": target, "conversations": turns}
+
+
+@st.composite
+def swift_rows(draw: Any) -> dict[str, Any]:
+    """Any row for swift without labels: boxes and points, mixed and side by side."""
+    messages, numbers = [], []
+    for index in range(2 * draw(st.integers(1, 3))):
+        pieces = draw(st.lists(st.tuples(WORDS, st.lists(BOX | POINT, min_size=1, max_size=4)), max_size=4))
+        content = "".join(words + "<bbox>" * len(boxes) for words, boxes in pieces) + "." + draw(WORDS)
+        messages.append({"role": ("user", "assistant")[index % 2], "content": content if index else "<image>" + content})
+        numbers += [box for _, boxes in pieces for box in boxes]
+    objects = {"objects": {"ref": [], "bbox": numbers, "bbox_type": "real"}} if numbers else {}
+    return {"messages": messages, "images": ["/nowhere/dogs.jpg"], **objects, "sample_id": "s/1", "size_wh": [WIDTH, HEIGHT]}
+
+
+NOWHERE = RowPictures(Pictures("/nowhere", check=False))
+
+
+def swift_of(made: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    """Our row of one of Shikra's, by way of the JSON that stands in files."""
+    make = ShikraMaker(NOWHERE, Referring("find", Asking((), 0)), "/nowhere/s.jsonl", "px", None)
+    return through(make, ShikraRow, made, notes)
+
+
+def shikra_of(made: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    """The way back."""
+    return through(ToShikraMaker(NOWHERE, None), OurRow, made, notes)
+
+
+def through(make: Any, row_type: type, made: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    decoded = msgspec.json.decode(msgspec.json.encode(made), type=row_type)
+    (out,) = make(Sourced("/nowhere/s.jsonl:1", decoded), notes)
+    return msgspec.json.decode(msgspec.json.encode(out))
+
+
+def meant(made: dict[str, Any]) -> list[Any]:
+    """What each turn of Shikra's says: its text, with a blank between placeholders of one kind, and the numbers of each group."""
+    target = made.get("target", {})
+    return [
+        (
+            re.sub("(<boxes>(?=<boxes>)|<points>(?=<points>))", r"\1 ", turn["value"]),
+            [[[target[name][index] for index in group] for group in turn.get(f"{name}_seq", [])] for name in ("boxes", "points")],
+        )
+        for turn in made["conversations"]
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(shikra_rows())
+def test_any_row_of_shikra_means_the_same_after_the_way_there_and_back(made):
+    notes = Notes()
+    ours = swift_of(made, notes)
+    back = shikra_of(ours, notes)
+    assert meant(back) == meant(made)
+    assert swift_of(back, notes) == ours
+    assert shikra_of(swift_of(back, notes), notes) == back  # and from then on it stays as it is, byte for byte
+    assert not notes.collected.counts
+
+
+@settings(max_examples=200, deadline=None)
+@given(swift_rows())
+def test_any_row_for_swift_is_the_same_after_the_way_there_and_back(made):
+    notes = Notes()
+    there = shikra_of(made, notes)
+    for name, numbers in there.get("target", {}).items():
+        assert len({tuple(each) for each in numbers}) == len(numbers), name
+    assert swift_of(there, notes) == made
+    assert not notes.collected.counts
+    assert not notes.left_out.counts
+
+
+def test_two_workers_make_the_same_file(source, folder):
+    path = source(*[row(f"<image>{n} <bbox>", "<ref-object><bbox><bbox>", [DOG, [5, n], CAT], ["a"]) for n in range(600)])
+    for workers in (1, 2):
+        convert_to_file(ToShikraOptions(annotations=str(path)), folder / f"{workers}.jsonl", How(workers, progress=False), Notes())
+    assert (folder / "1.jsonl").read_bytes() == (folder / "2.jsonl").read_bytes()
+
+
+def test_the_command_and_lint_on_the_way_back(source, folder):
+    path, out, back = source(row("<image>Where is the dog?", "Here <bbox>.", [DOG], sample_id=1)), folder / "s.jsonl", folder / "b.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-m", "groundswift.cli", "convert", "to-shikra", path, "--out", out, "--json"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (json.loads(done.stdout)["rows"], json.loads(done.stdout)["counts"]) == (1, {})
+    done = run("convert", "shikra", out, "--out", back)
+    assert done.exit_code == 0, done.output
+    lint = run("lint", back, "--json")
+    counts = json.loads(lint.stdout)["counts"]
+    assert (lint.exit_code, counts["error"], counts["warning"]) == (0, 0, 0), lint.stdout
+
+
+def test_a_fault_in_the_command_leaves_the_earlier_file(source, folder):
+    (folder / "s.jsonl").write_text("earlier")
+    done = run("convert", "to-shikra", str(source(row(images=["none.jpg"]))), "--out", folder / "s.jsonl")
+    assert done.exit_code != 0
+    assert (folder / "s.jsonl").read_text() == "earlier"

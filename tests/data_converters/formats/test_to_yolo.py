@@ -1,0 +1,219 @@
+"""Rows back to a YOLO data set: a folder that is whole or not there, and boxes that come back to a hundredth of a pixel."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from converted import run
+
+from groundswift.data_converters.formats.yolo import export as to_yolo
+from groundswift.data_converters.formats.yolo.export import ToYoloOptions
+from groundswift.data_converters.issues import Notes
+from groundswift.errors import GroundswiftError
+from groundswift.images import read_size_wh
+
+SIZE_WH = (64, 48)
+
+
+def row(*named: tuple[str, list[float]], image: str = "a.jpg", size_wh: tuple[int, int] = SIZE_WH, **changes: Any) -> dict[str, Any]:
+    turns = ("<image>Find all.", "<ref-object><bbox>" * len(named) or "None")
+    return {
+        "messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), turns, strict=True)],
+        "images": [image],
+        "objects": {"ref": [label for label, _ in named], "bbox": [box for _, box in named]},
+        "sample_id": image,
+        "size_wh": list(size_wh),
+        **changes,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    for name in ("a.jpg", "sub/b.png"):
+        draw(tmp_path / name, SIZE_WH)
+    return tmp_path
+
+
+@pytest.fixture
+def source(folder: Path):
+    def write(*rows: dict[str, Any]) -> Path:
+        (folder / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+        return folder / "rows.jsonl"
+
+    return write
+
+
+def write(path: Path, on_error: str = "stop", **options: Any) -> Path:
+    out = path.with_name("yolo")
+    ToYoloOptions(annotations=str(path), on_error=on_error, **options).write(out, Notes(on_error), progress=False)
+    return out
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+DOG, CAT = ("dog", [16, 12, 48, 36]), ("cat", [0, 0, 1, 48])
+
+
+def test_a_whole_set(source, folder):
+    out = write(source(row(DOG, CAT), row(image="sub/b.png"), row(DOG)))
+    assert files(out) == ["data.yaml", "images.txt", "images/a.jpg", "images/b.png", "labels/a.txt", "labels/b.txt"]
+    assert (out / "labels/a.txt").read_text() == "0 0.5 0.5 0.5 0.5\n1 0.0078125 0.5 0.015625 1\n"
+    assert (out / "labels/b.txt").read_text() == ""
+    assert (out / "images.txt").read_text() == "./images/a.jpg\n./images/b.png\n"
+    assert yaml.safe_load((out / "data.yaml").read_text()) == {"train": "images.txt", "val": "images.txt", "names": {0: "dog", 1: "cat"}}
+    assert os.readlink(out / "images/a.jpg") == str(folder / "a.jpg")
+    assert read_size_wh(out / "images/b.png")[0] == SIZE_WH
+    assert sorted(path.name for path in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub", "yolo"]
+
+
+def test_copies_and_none(source, folder):
+    out = write(source(row(DOG)), pictures="copy")
+    assert (out / "images/a.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
+    assert not (out / "images/a.jpg").is_symlink()
+    (folder / "yolo").rename(folder / "earlier")
+    out = write(source(row(DOG)), pictures="none")
+    assert files(out) == ["data.yaml", "images.txt", "labels/a.txt"]
+    assert (out / "images.txt").read_text() == f"{folder / 'a.jpg'}\n"
+
+
+def test_classes_in_the_order_given(source, folder):
+    (folder / "classes.txt").write_text("bird\ncat\ndog\n")
+    out = write(source(row(DOG, CAT)), categories=str(folder / "classes.txt"))
+    assert [line[0] for line in (out / "labels/a.txt").read_text().splitlines()] == ["2", "1"]
+    assert yaml.safe_load((out / "data.yaml").read_text())["names"] == {0: "bird", 1: "cat", 2: "dog"}
+
+
+def test_names_that_yaml_could_misread(source):
+    names = ["no", "1", "a: b", "犬", " # "]
+    out = write(source(row(*((name, [1, 1, 9, 9]) for name in names))))
+    assert list(yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8"))["names"].values()) == names
+
+
+@pytest.mark.parametrize("size_wh", [(3840, 2160), (101, 67), (30000, 17)])
+def test_boxes_come_back(source, size_wh):
+    some, (width, height) = random.Random(0), size_wh
+    boxes = []
+    for _ in range(200):
+        x1, y1 = some.uniform(0, width - 1), some.uniform(0, height - 1)
+        boxes.append([x1, y1, some.uniform(x1 + 0.1, width), some.uniform(y1 + 0.1, height)])
+    out = write(source(row(*(("dog", box) for box in boxes), size_wh=size_wh)), check_images=False)
+    for line, box in zip((out / "labels/a.txt").read_text().splitlines(), boxes, strict=True):
+        cx, cy, w, h = (float(number) for number in line.split()[1:])
+        back = [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height]
+        assert back == pytest.approx(box, abs=0.001)
+
+
+def test_hotcoco_reads_it(source):
+    hotcoco = pytest.importorskip("hotcoco")
+    out = write(source(row(DOG, CAT), row(image="sub/b.png")))
+    (out / "labels/data.yaml").write_bytes((out / "data.yaml").read_bytes())  # where that reader looks for it
+    read = hotcoco.COCO.from_yolo(str(out / "labels"), str(out / "images"))
+    names = {each["id"]: each["name"] for each in read.dataset["categories"]}
+    found = [(names[each["category_id"]], each["bbox"]) for each in read.dataset["annotations"]]
+    assert found == [("dog", pytest.approx([16, 12, 32, 24])), ("cat", pytest.approx([0, 0, 1, 48]))]
+    assert len(read.dataset["images"]) == 2
+
+
+def test_one_name_in_two_folders(source, folder, draw):
+    draw(folder / "sub/a.png", SIZE_WH)
+    with pytest.raises(GroundswiftError, match=r"sub/a\.png: labels/a\.txt belongs to .*a\.jpg; expected a name for each picture"):
+        write(source(row(DOG), row(image="sub/a.png")))
+    assert not (folder / "yolo").exists()
+
+
+def test_a_link_to_an_address(source):
+    path = source(row(DOG, image="s3://bucket/a.jpg"))
+    with pytest.raises(GroundswiftError, match=r"s3://bucket/a\.jpg: no link leads to an address; expected --pictures copy or none"):
+        write(path, check_images=False)
+    out = write(path, check_images=False, pictures="none")
+    assert (out / "images.txt").read_text() == "s3://bucket/a.jpg\n"
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "link"])
+def test_what_is_there_stays(source, folder, there):
+    if there == "folder":
+        (folder / "yolo").mkdir()
+        (folder / "yolo/mine").write_text("mine")
+    elif there == "file":
+        (folder / "yolo").write_text("mine")
+    else:
+        (folder / "yolo").symlink_to(folder / "sub")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(GroundswiftError, match="yolo: is there already; expected a new folder, or an empty one"):
+        write(source(row(DOG)))
+    assert sorted(folder.rglob("*")) == sorted([*before, folder / "rows.jsonl"])
+
+
+def test_an_empty_folder_is_taken(source, folder):
+    (folder / "yolo").mkdir()
+    assert "data.yaml" in files(write(source(row(DOG))))
+
+
+def test_a_folder_that_cannot_be_written(source, folder):
+    path = source(row(DOG))
+    with pytest.raises(GroundswiftError, match=r"nowhere/yolo: cannot be written \(No such file or directory\)"):
+        ToYoloOptions(annotations=str(path)).write(folder / "nowhere/yolo", Notes(), progress=False)
+
+
+def test_a_picture_that_cannot_be_copied_leaves_nothing(source, folder):
+    path = source(row(DOG), row(image="gone.jpg"))
+    with pytest.raises(GroundswiftError, match=r"gone\.jpg: no such image"):
+        write(path, pictures="copy", check_images=False)
+    assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
+
+
+def test_a_full_disk_is_not_the_fault_of_a_picture(source, folder, monkeypatch):
+    def full(picture: object, copy: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(picture), None, str(copy))
+
+    path = source(row(DOG))
+    monkeypatch.setattr(to_yolo.shutil, "copyfile", full)
+    with pytest.raises(GroundswiftError, match=r"yolo: cannot be written \(No space left on device\)"):
+        write(path, pictures="copy")
+    assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
+
+
+def test_faults_leave_nothing(source, folder):
+    with pytest.raises(GroundswiftError, match=r"rows\.jsonl:1, box 0: box \[9, 2, 3, 4\]; expected x1 below x2"):
+        write(source(row(("dog", [9, 2, 3, 4]))))
+    assert not (folder / "yolo").exists()
+
+
+KILLED = """
+import sys, time
+from groundswift.data_converters.formats.yolo import export as to_yolo
+from groundswift.data_converters.issues import Notes
+lines = to_yolo.yolo_lines
+to_yolo.yolo_lines = lambda *given: (print("writing", flush=True), time.sleep(30), lines(*given))[2]
+to_yolo.ToYoloOptions(annotations=sys.argv[1]).write(to_yolo.Path(sys.argv[2]), Notes(), False)
+"""
+
+
+def test_a_run_that_is_ended_leaves_nothing(source, folder):
+    path = source(row(DOG))
+    with subprocess.Popen([sys.executable, "-c", KILLED, path, folder / "yolo"], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline() == "writing\n"
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(20) == 128 + signal.SIGTERM
+    time.sleep(0.1)
+    assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
+
+
+def test_the_command(source, folder):
+    done = run("convert", "to-yolo", str(source(row(DOG, CAT), row(image="sub/b.png"))), "--out", folder / "y")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == f"2 rows, 2 objects, 1 rows without objects -> {folder / 'y'}"
+    assert "data.yaml" in files(folder / "y")

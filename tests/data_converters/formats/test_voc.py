@@ -1,0 +1,463 @@
+"""Pascal VOC: its numbers, marks and names, encodings, and every way that a file can be broken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from converted import converted, refusal, run, short
+
+from groundswift.data_converters.formats.voc import ASSUMED_PIXELS, VocOptions
+from groundswift.data_converters.issues import Notes
+
+SIZE = "<size><width>64</width><height>48</height><depth>3</depth></size>"
+
+
+def thing(name: str = "dog", box: str = "11 6 30 25", more: str = "") -> str:
+    """An object as the VOC development kit writes it; `box`: xmin ymin xmax ymax."""
+    sides = zip(("xmin", "ymin", "xmax", "ymax"), box.split(), strict=False)
+    corners = "".join(f"\t\t\t<{side}>{value}</{side}>\n" for side, value in sides)
+    return f"\t<object>\n\t\t<name>{name}</name>\n\t\t<pose>Left</pose>\n{more}\t\t<bndbox>\n{corners}\t\t</bndbox>\n\t</object>\n"
+
+
+def document(*things: str, name: str | None = "a.jpg", size: str = SIZE, head: str = "") -> str:
+    named = "" if name is None else f"\t<filename>{name}</filename>\n"
+    source = "\t<source>\n\t\t<database>The VOC2007 Database</database>\n\t</source>\n"
+    start = f"{head}<annotation>\n\t<folder>VOC2012</folder>\n{named}{source}\t{size}\n\t<segmented>0</segmented>\n"
+    return f"{start}{''.join(things)}</annotation>\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    """A data set: one picture with two objects, one difficult only, one without objects."""
+    root = tmp_path / "VOC2012"
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        draw(root / "JPEGImages" / name, (64, 48))
+    annotate(root, "a", document(thing("dog"), thing("cat & co".replace("&", "&amp;"), "1 1 64 48", "<truncated>1</truncated>")))
+    annotate(root, "b", document(thing("dog", more="<difficult>1</difficult>"), name="b.jpg"))
+    annotate(root, "c", document(name="c.jpg"))
+    (root / "ImageSets/Main").mkdir(parents=True)
+    (root / "ImageSets/Main/val.txt").write_text("c\na\n")
+    (root / "ImageSets/Main/dog_train.txt").write_text("a  1\r\nb -1\r\n\r\n")
+    return root
+
+
+def annotate(root: Path, stem: str, text: str | bytes) -> None:
+    (root / "Annotations").mkdir(exist_ok=True)
+    (root / f"Annotations/{stem}.xml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def options(root: Path, **more: Any) -> VocOptions:
+    return VocOptions(annotations=str(root), **more)
+
+
+def test_a_picture_labelled_twice_is_looked_at_once(folder, tmp_path, draw):
+    draw(folder / "JPEGImages/a.jpg", (48, 64), orientation=6)
+    annotate(folder, "a2", document(thing("dog")))
+    rows, counts = converted(options(folder, on_error="skip", coco_out=str(tmp_path / "c.json")), tmp_path / "out.jsonl")
+    assert [row["sample_id"] for row in rows] == [1, 4]
+    assert counts["picture labelled twice"] == counts["image turned by its EXIF orientation"] == 1
+
+
+LOOKED = [({}, SIZE, False), ({"coco_out": "c.json"}, SIZE, True), ({}, "", True), ({"check_images": False}, SIZE, False)]
+
+
+@pytest.mark.parametrize(("more", "size", "first"), LOOKED)
+def test_where_pictures_are_looked_at(folder, tmp_path, more, size, first):
+    """When rows are made, by as many as make them; at once where their sizes, or those that are left, must be known before."""
+    annotate(folder, "c", document(name="c.jpg", size=size))
+    (folder / "JPEGImages/a.jpg").unlink()
+    notes, coco_out = Notes("skip"), {"coco_out": str(tmp_path / "c.json")} if "coco_out" in more else {}
+    reading = options(folder, on_error="skip", **more | coco_out).read(notes)
+    assert notes.left_out.counts["image missing"] == first
+    assert len(list(reading.items)) == 3 - first
+    rows = [row for item in reading.items for row in reading.make(item, notes)]
+    assert [row.sample_id for row in rows] == ([1, 3] if more.get("check_images") is False else [3])
+    assert notes.left_out.counts["image missing"] == (more.get("check_images") is not False)
+
+
+A = (1, "a.jpg", (64, 48), [("cat & co", [0, 0, 64, 48]), ("dog", [10, 5, 30, 25])])
+C = (3, "c.jpg", (64, 48), [])
+MARKS = {"truncated object, the mark is not kept": 1}
+ASSUMED = {ASSUMED_PIXELS: 2}
+
+
+def test_rows(folder, tmp_path):
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, C]
+    assert counts == MARKS | ASSUMED | {
+        "difficult object, treated as a crowd box": 1,
+        "crowd box, kept out of the target": 1,
+        "image with crowd boxes only": 1,
+    }
+    assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: cat & co, dog."
+    assert rows[0]["images"] == [str(folder / "JPEGImages/a.jpg")]
+
+
+UNUSABLE = {  # name -> the file of a.jpg
+    "a size that is not the picture's": document(thing(), size=SIZE.replace("64", "99")),
+    "a box outside": document(thing(), thing(box="100 2 130 4")),
+    "a label with a tag of swift's": document(thing("<![CDATA[<bbox>]]>")),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_coco_out_holds_what_rows_are_made_of(folder, tmp_path, name):
+    """No file beside rows that are refused; and no image that nobody will be asked about, whose boxes would count as missed."""
+    truth = tmp_path / "truth.json"
+    annotate(folder, "a", UNUSABLE[name])
+    refusal(options(folder, coco_out=str(truth)), tmp_path / "out.jsonl")
+    assert not truth.exists()
+    if "tag" in name:
+        return
+    converted(options(folder, coco_out=str(truth), on_error="skip"), tmp_path / "out.jsonl")
+    coco = json.loads(truth.read_bytes())
+    usable = ["a.jpg"] if "box" in name else []
+    assert [each["file_name"] for each in coco["images"]] == [*usable, "b.jpg", "c.jpg"]
+    assert [each["image_id"] for each in coco["annotations"]] == [1] * len(usable) + [2]
+
+
+def test_a_limit_looks_no_further(folder, tmp_path):
+    """Not at the pictures behind it, and --coco-out has only images that rows are made of."""
+    annotate(folder, "c", document(thing(box="100 2 130 4"), name="c.jpg"))
+    (folder / "JPEGImages/c.jpg").unlink()
+    truth = tmp_path / "truth.json"
+    converted(options(folder, coco_out=str(truth), limit=2), tmp_path / "out.jsonl")
+    assert [each["file_name"] for each in json.loads(truth.read_bytes())["images"]] == ["a.jpg", "b.jpg"]
+
+
+def test_difficult_kept(folder, tmp_path):
+    rows, counts = converted(options(folder, difficult="keep"), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, (2, "b.jpg", (64, 48), [("dog", [10, 5, 30, 25])]), C]
+    assert counts == MARKS | ASSUMED | {"difficult object, kept as any other": 1}
+
+
+def test_edges(folder, tmp_path):
+    annotate(folder, "a", document(thing(box="0 0.25 30.125 25.1"), thing("cat", "1e1 5 63.999 48"), thing("hair", "9 9 9.5 20")))
+    rows, _ = converted(options(folder, corners="edges"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("cat", [10, 5, 63.999, 48]), ("dog", [0, 0.25, 30.125, 25.1]), ("hair", [9, 9, 9.5, 20])]
+    rows, counts = converted(options(folder, corners="pixels"), tmp_path / "pixels.jsonl")
+    assert short(rows[0])[3][1] == ("dog", [0, 0, 30.125, 25.1])
+    assert counts["box clipped to its image"] == 1
+
+
+SHOWS_EDGES = {  # box -> what is said of it
+    "0 6 30 25": "object 1: xmin is 0",
+    "11 0 30 25": "object 1: ymin is 0",
+    "11 6 30.5 25": "object 1: xmax is 30.5",
+    "11.25 6 30 25": "object 1: xmin is 11.25",
+    "1e-3 6 30 25": "object 1: xmin is 0.001",
+}
+
+
+@pytest.mark.parametrize("box", SHOWS_EDGES)
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_file_that_counts_edges_is_not_read_as_pixels(folder, tmp_path, box, on_error):
+    annotate(folder, "c", document(thing(box=box), name="c.jpg"))
+    message = refusal(options(folder, on_error=on_error), tmp_path / "out.jsonl")
+    assert f"Annotations/c.xml: {SHOWS_EDGES[box]}: no pixel counted from 1 has such a number; expected --corners edges" in message
+    for corners, shift in (("edges", 0), ("pixels", 1)):
+        rows, counts = converted(options(folder, corners=corners), tmp_path / f"{corners}.jsonl")
+        assert short(rows[-1])[3][0][1][2:] == [float(side) for side in box.split()[2:]]
+        assert short(rows[0])[3][1][1] == [11 - shift, 6 - shift, 30, 25]
+        assert ASSUMED_PIXELS not in counts
+
+
+@pytest.mark.parametrize("box", ["11 6 30 25", "11.0 6.0 30.0 25.0", "1 1 64 48", "-2 6 30 25", "1 1 1 1"])
+def test_where_nothing_shows_what_numbers_are_it_is_said(folder, tmp_path, box):
+    annotate(folder, "a", document(thing(box=box)))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    x1, y1, x2, y2 = map(float, box.split())
+    assert short(rows[0])[3] == [("dog", [max(x1 - 1, 0), y1 - 1, x2, y2])]
+    assert counts[ASSUMED_PIXELS] == 2
+
+
+def rotated(degrees: str, box: str = "11 11 30 20") -> str:
+    """As CVAT exports a rotated box to VOC: the box as it was before, and the angle."""
+    return thing(box=box, more=f"<attributes><attribute><name>rotation</name><value>{degrees}</value></attribute></attributes>")
+
+
+def rolabelimg(numbers: str, more: str = "<type>robndbox</type>") -> str:
+    """As roLabelImg writes: cx, cy, w, h in px, the angle in radians."""
+    sides = "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(("cx", "cy", "w", "h", "angle"), numbers.split(), strict=False))
+    return f"<object>{more}<name>dog</name><difficult>0</difficult><robndbox>{sides}</robndbox></object>"
+
+
+HALF_PI = 1.5707963267948966
+ROTATIONS = {  # name -> (object, its box)
+    "90 degrees": (rotated("90.0"), [15, 5, 25, 25]),
+    "-90 degrees": (rotated("-90"), [15, 5, 25, 25]),
+    "450 degrees": (rotated("450"), [15, 5, 25, 25]),
+    "180 degrees": (rotated("180"), [10, 10, 30, 20]),
+    "30 degrees": (rotated("30"), [8.839746, 5.669873, 31.160254, 24.330127]),
+    "beyond the image": (rotated("90", "1 11 60 20"), [25, 0, 35, 45]),
+    "roLabelImg": (rolabelimg(f"20 15 20 10 {HALF_PI}"), [15, 5, 25, 25]),
+    "roLabelImg, no type": (rolabelimg(f"20 15 20 10 {HALF_PI}", ""), [15, 5, 25, 25]),
+    "roLabelImg, both boxes": (
+        rolabelimg(f"20 15 20 10 {HALF_PI}").replace("<robndbox>", f"{thing().split('</pose>')[1].partition('</object>')[0]}<robndbox>"),
+        [15, 5, 25, 25],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROTATIONS)
+def test_a_rotated_box_becomes_the_axis_aligned_one_around_it(folder, tmp_path, name):
+    item, box = ROTATIONS[name]
+    annotate(folder, "a", document(item))
+    rows, counts = converted(options(folder, corners="pixels"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", pytest.approx(box))]
+    assert counts["rotated box, its envelope taken"] == 1
+
+
+@pytest.mark.parametrize("item", [rotated("0.0"), rotated("360"), rolabelimg("20 15 20 10 0")], ids=["0", "360", "roLabelImg"])
+def test_a_rotation_of_nothing_changes_nothing(folder, tmp_path, item):
+    annotate(folder, "a", document(item))
+    rows, counts = converted(options(folder, corners="pixels"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 10, 30, 20])]
+    assert "rotated box, its envelope taken" not in counts
+
+
+SEVERAL = {  # name -> (objects, the boxes that are read, reasons)
+    "two boxes": (
+        [thing().replace("</object>", "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>")],
+        [[1, 2, 9, 9], [10, 5, 30, 25]],
+        {"object with several boxes, an object for each": 1},
+    ),
+    "a box and an empty one": (
+        [thing().replace("</object>", "<bndbox/></object>")],
+        [[10, 5, 30, 25]],
+        {"object with several boxes, an object for each": 1, "empty <bndbox>": 1},
+    ),
+    "the same name twice": ([thing().replace("<pose>", "<name>dog</name><pose>")], [[10, 5, 30, 25]], {}),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_boxes_in_one_object(folder, tmp_path, name):
+    objects, boxes, reasons = SEVERAL[name]
+    annotate(folder, "a", document(*objects))
+    rows, counts = converted(options(folder, split="val", on_error="skip", corners="pixels"), tmp_path / "out.jsonl")
+    assert sorted(box for _, box in short(rows[0])[3]) == boxes
+    assert counts == reasons
+    if "empty <bndbox>" in reasons:
+        assert "a <bndbox> without numbers" in refusal(options(folder), tmp_path / "other.jsonl")
+
+
+def case(name: str, tmp_path: Path) -> Path:
+    """A copy of a folder of tests/cases."""
+    return Path(shutil.copytree(Path(__file__).parents[2] / "cases" / name, tmp_path / name))
+
+
+def test_a_case_of_several_boxes(tmp_path):
+    root = case("voc_several_bndbox", tmp_path)
+    found = VocOptions(annotations=str(root / "ybat"), images=str(root), check_images=False)
+    assert "a.xml: object 2: a <bndbox> without numbers" in refusal(found, tmp_path / "out.jsonl")
+    skipping = msgspec.structs.replace(found, on_error="skip")
+    rows, counts = converted(skipping, tmp_path / "out.jsonl")
+    cars = [[10, 20, 110, 70], [200, 120, 300, 220], [400, 220, 500, 320]]
+    assert short(rows[0])[3] == [*(("car", car) for car in cars), ("dog", [0, 0, 20, 20])]
+    assert counts["empty <bndbox>"] == 1
+
+
+@pytest.mark.parametrize("folder_name", ["", "cross"])
+def test_a_case_of_a_filename_that_names_another_image(tmp_path, folder_name):
+    root = case("voc_stale_filename", tmp_path) / folder_name
+    shutil.rmtree(root / "cross", ignore_errors=True)
+    message = refusal(VocOptions(annotations=str(root)), tmp_path / "out.jsonl")
+    assert "b.xml: <filename> is a.jpg, which is there, and b.jpg has the name of this file" in message
+    by_stem, _ = converted(VocOptions(annotations=str(root), image_by="stem"), tmp_path / "stem.jsonl")
+    by_name, _ = converted(VocOptions(annotations=str(root), image_by="filename"), tmp_path / "name.jsonl")
+    b = ("dog", [69, 5, 90, 40])
+    assert [each[3] for row in by_stem if (each := short(row))[1] == "b.jpg"] == [[b]]
+    assert [each[3] for row in by_name if (each := short(row))[1] == "a.jpg"] == [[b]]
+
+
+IMAGE_NAMES = {  # <filename> -> the image, or what is said
+    "a.jpg": "a.jpg",
+    "a": "a.jpg",
+    "gone/a.jpg": "no file",
+    "c.jpg": "two images for one annotation file",
+    "c": "two images for one annotation file",
+    "C:\\pictures\\c.jpg": "two images for one annotation file",
+    "a.png": "no file",
+    "renamed.jpg": "image of <filename> missing",
+}
+
+
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_which_image_a_file_is_about(folder, tmp_path, name):
+    annotate(folder, "a", document(thing(), name=name))
+    if (expected := IMAGE_NAMES[name]) == "a.jpg":
+        assert short(converted(options(folder), tmp_path / "out.jsonl")[0][0])[1] == expected
+    else:
+        assert expected in refusal(options(folder), tmp_path / "out.jsonl")
+    assert short(converted(options(folder, image_by="stem"), tmp_path / "stem.jsonl")[0][0])[1] == "a.jpg"
+
+
+def test_splits(folder, tmp_path):
+    assert [short(row)[:2] for row in converted(options(folder, split="val"), tmp_path / "a.jsonl")[0]] == [(1, "a.jpg"), (2, "c.jpg")]
+    assert [short(row)[:2] for row in converted(options(folder, split="dog_train"), tmp_path / "b.jsonl")[0]] == [(1, "a.jpg")]
+    (folder / "ImageSets/Main/val.txt").write_text("a\nz\n")
+    assert "val.txt:2: no file z.xml" in refusal(options(folder, split="val"), tmp_path / "out.jsonl")
+    assert "the stems of a split" in refusal(options(folder, split="gone"), tmp_path / "out.jsonl")
+
+
+def test_flat_folder_and_coco_out(folder, tmp_path):
+    truth = tmp_path / "truth.json"
+    flat = options(folder / "Annotations", images=str(folder / "JPEGImages"), coco_out=str(truth))
+    rows, _ = converted(flat, tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, C]
+    coco = json.loads(truth.read_bytes())
+    assert [(each["image_id"], each["bbox"], each["iscrowd"]) for each in coco["annotations"]] == [
+        (1, [10, 5, 20, 20], 0),
+        (1, [0, 0, 64, 48], 0),
+        (2, [10, 5, 20, 20], 1),
+    ]
+    assert [each["id"] for each in coco["images"]] == [1, 2, 3]
+
+
+def test_order_of_classes(folder, tmp_path):
+    (folder / "labels.txt").write_bytes(b"\xef\xbb\xbfzebra\r\ndog\r\n")
+    rows, _ = converted(options(folder), tmp_path / "a.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": zebra, dog, cat & co.")
+    (tmp_path / "names.txt").write_text("dog\ncat & co\nbird\n")
+    rows, _ = converted(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "b.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": dog, cat & co, bird.")
+    (tmp_path / "names.txt").write_text("dog\n")
+    assert "lacks 'cat & co'" in refusal(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "out.jsonl")
+
+
+NAMES = {  # what a file says -> the class; hotcoco alone would read t, x, ..., or stop
+    "entity": ("&lt;a&gt; &#233;t", "<a> ét"),
+    "comment": ("ca<!-- x -->t", "cat"),
+    "CDATA": ("<![CDATA[c<t]]>", "c<t"),
+    "blanks": ("\n\tbig  cat ", "big  cat"),
+    "Chinese": ("猫", "猫"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(folder, tmp_path, name):
+    text, expected = NAMES[name]
+    annotate(folder, "a", document(thing(text), thing("dog", "1 1 9 9")))
+    out = tmp_path / "out.jsonl"
+    assert run("convert", "voc", folder, "--split", "val", "--out", out).exit_code == 0
+    refs = json.loads(out.read_bytes().splitlines()[0])["objects"]["ref"]
+    assert sorted(refs) == sorted([expected, "dog"])
+
+
+ENCODINGS = {
+    "latin-1": document(thing("chât"), head='<?xml version="1.0" encoding="ISO-8859-1"?>\n').encode("latin-1"),
+    "UTF-16": document(thing("chât"), head='<?xml version="1.0" encoding="UTF-16"?>\n').encode("utf-16"),
+    "BOM and CRLF": b"\xef\xbb\xbf" + document(thing("chât")).replace("\n", "\r\n").encode(),
+}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_encodings(folder, tmp_path, name):
+    annotate(folder, "a", ENCODINGS[name])
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("chât", [10, 5, 30, 25])]
+
+
+@pytest.mark.parametrize("mark", ["0", "0.0", "0.00", "False", "FALSE", "no", "Unspecified", " "])
+def test_marks_that_say_no(folder, tmp_path, mark):
+    """0.00 is what tools make of KITTI's: taken for a mark, every object would be difficult, and no target."""
+    annotate(folder, "a", document(thing(more=f"<difficult>{mark}</difficult><truncated>{mark}</truncated>")))
+    rows, counts = converted(options(folder, split="val"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
+    assert counts == {ASSUMED_PIXELS: 1}
+
+
+@pytest.mark.parametrize("mark", ["1", "1.0", "0.4", "2", "true", "Yes"])
+def test_marks_that_say_yes(folder, tmp_path, mark):
+    annotate(folder, "a", document(thing(), thing("cat", more=f"<difficult>{mark}</difficult>")))
+    rows, counts = converted(options(folder, split="val"), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
+    assert counts["difficult object, treated as a crowd box"] == 1
+
+
+def test_parts_are_no_objects(folder, tmp_path):
+    part = "<part><name>head</name><bndbox><xmin>12</xmin><ymin>7</ymin><xmax>15</xmax><ymax>9</ymax></bndbox></part>"
+    annotate(folder, "a", document(thing(more=part)))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
+    assert counts["part of an object, left out"] == 1
+
+
+def test_sizes(folder, tmp_path, draw):
+    draw(folder / "JPEGImages/a.jpg", (48, 64), orientation=6)
+    annotate(folder, "c", document(name="c", size="<size><width>0</width><height>0</height></size>"))
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == [A, C]
+    assert (counts["size not stated, taken from the picture"], counts["image turned by its EXIF orientation"]) == (1, 1)
+    annotate(folder, "a", document(thing(), size=SIZE.replace("64", "99")))
+    assert "annotated as 99x48 px, but the picture is 64x48 px" in refusal(options(folder), tmp_path / "other.jsonl")
+
+
+BROKEN = {  # name -> (the file of a.jpg, what is told)
+    "empty": ("", "Annotations/a.xml:1:1: not XML (no element found)"),
+    "cut": (document(thing())[:-40], "a.xml:"),
+    "no XML": ("a.jpg 1 2 3 4", "not XML"),
+    "not UTF-8": (document(thing("ch\xe2t")).encode("latin-1"), "not XML (not well-formed (invalid token))"),
+    "unknown encoding": (document(head='<?xml version="1.0" encoding="klingon"?>'), "not XML"),
+    "DTD": (document(thing("&x;"), head='<!DOCTYPE a [<!ENTITY x "boom">]>'), "a DTD or entities of its own; expected plain XML"),
+    "fetching DTD": (document(thing(), head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "a DTD or entities of its own"),
+    "other XML": ("<annotations/>", "XML of <annotations>; expected <annotation>"),
+    "no picture": (document(name=None), "a.xml: no <filename>"),
+    "no name": (document(thing("")), "a.xml: object 1: no <name>; expected the name of a class"),
+    "two names": (document(thing().replace("<pose>", "<name>cat</name><pose>")), "object 1: 2 <name>: dog, cat; expected one <name>"),
+    "a rotation in words": (document(rotated("a bit")), "'dog' has a rotation that cannot be read"),
+    "no rotation": (document(rotated("nan")), "'dog' has a rotation that cannot be read"),
+    "roLabelImg without an angle": (document(rolabelimg("20 15 20 10")), "'dog' has nothing as angle"),
+    "no box": (document("<object><name>dog</name></object>"), "object 1: 'dog' has no <bndbox>"),
+    "no ymax": (document(thing(box="1 2 3")), "object 1: 'dog' has nothing as ymax; expected a number"),
+    "a word": (document(thing(box="1 2 3 x")), "'dog' has 'x' as ymax"),
+    "NaN": (document(thing(box="nan 2 3 4")), "expected finite numbers"),
+    "gigantic": (document(thing(box="1 2 1e999 4")), "expected finite numbers"),
+    "inverted": (document(thing(box="30 2 3 4")), "a.xml: object 1: bbox"),
+    "outside": (document(thing(box="100 2 130 4")), "a box that overlaps its image"),
+    "picture missing": (
+        document(name="z.jpg"),
+        "<filename> is z.jpg, which is not there, and a.jpg has the name of this file; expected one of the two",
+    ),
+    "picture outside": (document(name="../a.jpg"), "file_name '../a.jpg' with"),
+    "absolute picture": (document(name="/etc/a.jpg"), "file_name '/etc/a.jpg' with"),
+    "picture of another": (document(thing(), name="c.jpg"), "a.xml: <filename> is c.jpg, which is there, and a.jpg has the name"),
+    "swift's tag": (document(thing("&lt;bbox&gt;")), "holds <bbox>"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(folder, tmp_path, name):
+    text, told = BROKEN[name]
+    annotate(folder, "a", text)
+    assert told in refusal(options(folder), tmp_path / "out.jsonl")
+    if name != "swift's tag":
+        rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+        assert short(rows[-1])[1] == "c.jpg"
+        assert all(short(row)[1] != "a.jpg" for row in rows)
+        assert counts
+
+
+def test_nothing_there(tmp_path):
+    assert "no such folder" in refusal(options(tmp_path / "gone"), tmp_path / "out.jsonl")
+    assert "holds no XML file" in refusal(options(tmp_path), tmp_path / "out.jsonl")
+    assert "no such folder" in refusal(VocOptions(annotations="memory://nowhere/voc"), tmp_path / "out.jsonl")
+    told = refusal(VocOptions(annotations="https://host/voc"), tmp_path / "out.jsonl")
+    assert told == "https://host/voc: a folder on the web cannot be listed; expected one on a local disk or in a store such as s3://"
+
+
+def test_workers_and_command(folder, tmp_path):
+    converted(options(folder), tmp_path / "one.jsonl")
+    arguments = ["convert", "voc", folder, "--out", tmp_path / "two.jsonl", "--workers", "2", "--json"]
+    done = subprocess.run([sys.executable, "-m", "groundswift.cli", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 2
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()

@@ -1,0 +1,373 @@
+"""YOLO data sets: forms of data.yaml, kinds of labels, pictures that are turned, and every way that one can be broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from converted import converted, refusal, run, short
+
+from groundswift.data_converters.formats.yolo.source import Line, Wrong, YoloOptions, read_line
+from groundswift.data_converters.tasks.label_files import LOOKS
+
+DATA = "path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
+ASKED = "<image>Detect every object of these categories: cat, dog."
+
+
+@pytest.fixture
+def folder(tmp_path: Path, draw) -> Path:
+    """A data set as Ultralytics has them: one picture with two boxes, one that is turned, one without a label file."""
+    root = tmp_path / "set"
+    draw(root / "images/train/plain.jpg", (64, 48))
+    draw(root / "images/train/sub/turned.jpg", (60, 40), orientation=6)  # 40x60 upright
+    draw(root / "images/train/empty.png", (20, 20))
+    (root / "labels/train/sub").mkdir(parents=True)
+    (root / "labels/train/plain.txt").write_text("1 0.5 0.25 0.25 0.5\n0 0.125 0.5 0.25 0.25\n")
+    (root / "labels/train/sub/turned.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (root / "data.yaml").write_text(DATA)
+    return root
+
+
+def options(root: Path, **more: Any) -> YoloOptions:
+    return YoloOptions(annotations=str(root), **more)
+
+
+ROWS = [
+    (1, "empty.png", (20, 20), []),
+    (2, "plain.jpg", (64, 48), [("cat", [0, 18, 16, 30]), ("dog", [24, 0, 40, 24])]),
+    (3, "turned.jpg", (40, 60), [("cat", [10, 15, 30, 45])]),
+]
+COUNTS = {"picture without a label file, taken as empty": 1, "image turned by its EXIF orientation": 1}
+
+
+def test_rows(folder, tmp_path):
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == ROWS
+    assert counts == COUNTS
+    assert rows[1] == {
+        "messages": [{"role": "user", "content": ASKED}, {"role": "assistant", "content": "<ref-object><bbox><ref-object><bbox>"}],
+        "images": [str(folder / "images/train/plain.jpg")],
+        "objects": {"ref": ["cat", "dog"], "bbox": [[0, 18, 16, 30], [24, 0, 40, 24]], "bbox_type": "real"},
+        "sample_id": 2,
+        "size_wh": [64, 48],
+        "prompt": "detect.en.1",
+    }
+
+
+def test_processes_share_the_looking(folder, tmp_path, draw):
+    for number in range(3 * LOOKS):
+        draw(folder / f"images/train/sub/{number}.jpg", (20 + number % 7, 20), orientation=6 if number % 9 == 0 else 1)
+        (folder / f"labels/train/sub/{number}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (folder / "images/train/sub/5.jpg").write_bytes(b"no picture")
+    alone = converted(options(folder, on_error="skip"), tmp_path / "one.jsonl")
+    assert converted(options(folder, on_error="skip"), tmp_path / "two.jsonl", workers=2) == alone
+    assert len(alone[0]) == 3 * LOOKS + 2
+    assert alone[1]["image unreadable"] == alone[1]["annotation of an image that was left out"] == 1
+    assert alone[1]["image turned by its EXIF orientation"] == 1 + len(range(0, 3 * LOOKS, 9))
+
+
+def test_workers_give_the_same_bytes(folder, tmp_path):
+    converted(options(folder), tmp_path / "one.jsonl")
+    converted(options(folder), tmp_path / "two.jsonl", workers=2)
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DATA.replace("[cat, dog]", "{0: cat, 1: dog}"),
+        DATA.replace("[cat, dog]", "{1: dog, 0: cat}"),
+        DATA.replace("[cat, dog]", "{'0': cat, '1': dog}"),
+        DATA.replace(" [cat, dog]", "\n- cat\n- dog") + "nc: 2\n",
+        DATA.replace("path: .\n", ""),
+        DATA.replace("images/train", "[images/train/sub, images/train/plain.txt, images/train/more.txt]"),
+        DATA.replace("images/train", "../images/train"),
+        DATA.replace("images/train", "images/train/"),
+        DATA.replace("images/train", "./images/train"),
+        "\ufeff" + DATA.replace("\n", "\r\n"),
+        DATA + "kpt_shape: [17, 3]\ndownload: |\n  from x import y\n",
+    ],
+    ids=[
+        "names by index",
+        "out of order",
+        "quoted indexes",
+        "block list",
+        "no path",
+        "a list of entries",
+        "a dot too many",
+        "slash",
+        "dot",
+        "BOM and CRLF",
+        "more keys",
+    ],
+)
+def test_forms_of_data_yaml(folder, tmp_path, text):
+    (folder / "data.yaml").write_bytes(text.encode())
+    (folder / "images/train/plain.txt").write_text("images/train/plain.jpg\r\n\r\n")
+    (folder / "images/train/more.txt").write_bytes(b"\xef\xbb\xbf./empty.png\nimages/train/plain.jpg\n")
+    rows, _ = converted(options(folder / "data.yaml"), tmp_path / "out.jsonl")
+    assert list(map(short, rows)) == ROWS
+
+
+def test_split_and_limit(folder, tmp_path, draw):
+    draw(folder / "images/val/one.bmp", (10, 10))
+    (folder / "labels/val").mkdir()
+    (folder / "labels/val/one.txt").touch()
+    assert [short(row)[:2] for row in converted(options(folder, split="val"), tmp_path / "a.jsonl")[0]] == [(1, "one.bmp")]
+    assert [short(row)[:2] for row in converted(options(folder, limit=2), tmp_path / "b.jsonl")[0]] == [(1, "empty.png"), (2, "plain.jpg")]
+
+
+def test_coco_out_joins_the_rows(folder, tmp_path):
+    truth, out = tmp_path / "truth.json", tmp_path / "out.jsonl"
+    converted(options(folder, coco_out=str(truth)), out)
+    coco = json.loads(truth.read_bytes())
+    assert coco["images"] == [
+        {"id": 1, "file_name": "images/train/empty.png", "width": 20, "height": 20},
+        {"id": 2, "file_name": "images/train/plain.jpg", "width": 64, "height": 48},
+        {"id": 3, "file_name": "images/train/sub/turned.jpg", "width": 40, "height": 60},
+    ]
+    assert coco["annotations"][0] == {"id": 1, "image_id": 2, "category_id": 2, "bbox": [24, 0, 16, 24], "area": 384, "iscrowd": 0}
+    assert [each["bbox"] for each in coco["annotations"]] == [[24, 0, 16, 24], [0, 18, 16, 12], [10, 15, 20, 30]]
+    assert coco["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    predictions = [{k: each[k] for k in ("image_id", "category_id", "bbox")} | {"score": 1} for each in coco["annotations"]]
+    (tmp_path / "predictions.json").write_text(json.dumps(predictions))
+    arguments = [
+        "eval",
+        "coco-map",
+        "--predictions",
+        tmp_path / "predictions.json",
+        "--gt",
+        truth,
+        "--out",
+        tmp_path / "scored",
+        "--no-report",
+    ]
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "scored/metrics.json").read_bytes())["AP"] == 1
+    again = tmp_path / "again.jsonl"
+    assert run("convert", "coco", truth, "--images", folder, "--out", again).exit_code == 0
+    assert again.read_bytes() == out.read_bytes()
+
+
+KINDS = {  # name -> (--labels, lines, boxes in a picture of 64x48, counts)
+    "polygon": ("polygon", "0 0.25 0.25 0.5 0.5 0.25 0.75\n", [[16, 12, 32, 36]], {"polygon, its envelope taken": 1}),
+    "mixed": (
+        "mixed",
+        "0 .5 .5 .5 .5\n0 0 0 .5 0 .5 .5 0 .25\n",
+        [[0, 0, 32, 24], [16, 12, 48, 36]],
+        {"polygon, its envelope taken": 1},
+    ),
+    "obb": ("obb", "0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5\n", [[16, 12, 48, 36]], {"rotated box, its envelope taken": 1}),
+    "pose": ("pose", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0 0 0\n", [[16, 12, 48, 36]], {"keypoints, left out": 1}),
+    "whole classes as floats": ("box", "0.0 5e-1 +.5 0.5 0.5\n", [[16, 12, 48, 36]], {}),
+    "tabs and CRLF": ("box", "0\t0.5  0.5 0.5 0.5\r\n\r\n", [[16, 12, 48, 36]], {}),
+    "BOM": ("box", "\ufeff0 0.5 0.5 0.5 0.5", [[16, 12, 48, 36]], {}),
+    "twice": ("box", "0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5\n", [[16, 12, 48, 36]], {"the same box of the same class again, left out": 1}),
+    "over the edge": ("box", "0 0.9 0.5 0.5 0.5\n", [[41.6, 12, 64, 36]], {"box clipped to its image": 1}),
+    "noise": ("box", "0 0.5 0.5 1.0000000001 1\n", [[0, 0, 64, 48]], {}),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_kinds_of_labels(folder, tmp_path, name):
+    kind, lines, boxes, counts = KINDS[name]
+    (folder / "labels/train/sub/turned.txt").unlink()
+    (folder / "labels/train/plain.txt").write_bytes(lines.encode())
+    rows, counted = converted(options(folder, labels=kind), tmp_path / "out.jsonl")
+    assert [box for _, box in short(rows[1])[3]] == boxes
+    assert {reason: count for reason, count in counted.items() if reason not in COUNTS} == counts
+
+
+FAULTY = {  # name -> (line, what is told of it, its reason, whether the picture goes with it)
+    "4 fields": ("0 .5 .5 .5", "3 numbers after the class; expected 4 numbers", "label unreadable", True),
+    "a polygon": ("0 .1 .1 .2 .2 .3 .1", "--labels says if it is something else", "label unreadable", True),
+    "a word": ("cat .5 .5 .5 .5", "'cat' is no number", "label unreadable", True),
+    "underscore": ("0 1_0 .5 .5 .5", "'1_0' is no number", "label unreadable", True),
+    "class too high": ("2 .5 .5 .5 .5", "class 2; expected 0 to 1", "label unreadable", True),
+    "class below 0": ("-1 .5 .5 .5 .5", "class -1; expected 0 to 1", "label unreadable", True),
+    "half a class": ("0.5 .5 .5 .5 .5", "class 0.5; expected 0 to 1", "label unreadable", True),
+    "class is NaN": ("nan .5 .5 .5 .5", "class nan", "label unreadable", True),
+    "huge class": ("1e300 .5 .5 .5 .5", "class 1e300", "label unreadable", True),
+    "a comment": ("# all done", "'#' is no number", "label unreadable", True),
+    "NaN": ("0 nan .5 .5 .5", "expected finite numbers", "box not finite", False),
+    "infinite": ("0 .5 .5 inf .5", "expected finite numbers", "box not finite", False),
+    "gigantic": ("0 .5 .5 1e999 .5", "expected finite numbers", "box not finite", False),
+    "negative width": ("0 .5 .5 -.5 .5", "width and height above 0", "box inverted", False),
+    "no width": ("0 .5 .5 0 .5", "width and height above 0", "box empty", False),
+    "pixels": ("0 320 240 20 20", "a box that overlaps its image", "box outside its image", False),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_faulty_lines(folder, tmp_path, name):
+    line, told, reason, whole = FAULTY[name]
+    with open(folder / "labels/train/plain.txt", "a") as file:
+        file.write(f"\n{line}\n")
+    text = refusal(options(folder), tmp_path / "out.jsonl")
+    assert "labels/train/plain.txt:4: " in text
+    assert told in text
+    assert "1 fault; nothing was written" in text
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert counts[reason] == 1
+    kept = [ROWS[0], ROWS[2]] if whole else ROWS
+    assert list(map(short, rows)) == kept
+    assert ("image with a label that cannot be read, left out" in counts) == whole
+
+
+def test_all_faults_are_told_at_once(folder, tmp_path, draw):
+    (folder / "labels/train/plain.txt").write_bytes(b"0 .5\n1 .5 .5 .5 .5 .5\n")
+    (folder / "labels/train/sub/turned.txt").write_bytes(b"0 .5 \xff")
+    (folder / "labels/train/stray.txt").write_text("0 .5 .5 .5 .5\n")
+    (folder / "labels/train/classes.txt").write_text("cat\ndog\n")
+    (folder / "images/train/empty.png").write_bytes(b"no picture")
+    (folder / "images/train/cut.jpg").write_bytes((folder / "images/train/plain.jpg").read_bytes()[:30])
+    text = refusal(options(folder), tmp_path / "out.jsonl")
+    assert "6 faults; nothing was written" in text
+    for told in (
+        "plain.txt:1: 1 numbers after",
+        "plain.txt:2: 5 numbers after",
+        "turned.txt: not UTF-8 text (byte 5)",
+        "labels/train/stray.txt: no picture of this name",
+        "(images/train/empty.png): ",
+        "(images/train/cut.jpg): ",
+    ):
+        assert told in text
+    assert "no image is left" in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+
+
+def test_picture_that_a_list_names_is_missing(folder, tmp_path):
+    (folder / "train.txt").write_text("./images/train/plain.jpg\nimages/train/gone.jpg\n")
+    (folder / "data.yaml").write_text(DATA.replace("images/train", "train.txt"))
+    for check in (True, False):  # the size is needed either way: no advice not to look
+        told = refusal(options(folder, check_images=check), tmp_path / "out.jsonl")
+        assert f"image 1 (images/train/gone.jpg): no file {folder}/images/train/gone.jpg; expected the picture, whose size nothing" in told
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert [short(row)[:2] for row in rows] == [(2, "plain.jpg")]
+    assert counts["image missing"] == 1
+
+
+DATA_FAULTS = {
+    "no file": (None, "holds no YAML file; expected data.yaml"),
+    "empty": ("", "holds NoneType"),
+    "a list": ("- a\n", "holds list"),
+    "no YAML": ("names: [a\n", "data.yaml:2:1: not YAML"),
+    "python object": ("names: !!python/object/apply:os.system [ls]\n", "not YAML"),
+    "not UTF-8": (b"names: [\xff]\n", "not UTF-8 text"),
+    "a list for a key": ("? [1]\n: x\n" + DATA, "data.yaml:1:3: not YAML (found unhashable key)"),
+    "no mapping": ("names: !!map cat\n", "data.yaml:1:8: not YAML (expected a mapping node, but found scalar)"),
+    "no float": ('names: !!float ""\n', "data.yaml: not YAML"),
+    "no time": ("names: !!timestamp cat\n", "data.yaml: not YAML"),
+    "no number": ("names: !!int cat\n", "data.yaml: not YAML"),
+    "no names": ("train: images\n", "names is None"),
+    "names is text": ("names: cat\n", "names is 'cat'"),
+    "a gap": ("names: {0: a, 2: b}\n", "names has the indexes 0, 2"),
+    "index twice": ("names: {0: a, 0: b}\n", "data.yaml:1:15: not YAML ('0' stands twice)"),
+    "split twice": (DATA + "train: images/val\n", "data.yaml:5:1: not YAML ('train' stands twice)"),
+    "keys are text": ("names: {a: b}\n", "names has the key 'a', which is no index"),
+    "keys are fractions": ("names: {0.5: a, 1.5: b}\n", "names has the key 0.5, which is no index"),
+    "keys are words that YAML reads": ("names: {no: a, yes: b}\n", "names has the key False, which is no index"),
+    "a word that YAML reads": ("names: [yes, 1]\n", "names[0] is True; expected text; quote words"),
+    "nc differs": (DATA + "nc: 3\n", "nc is 3, and names has 2"),
+    "name twice": (DATA.replace("dog", "cat"), "category name 'cat' stands twice"),
+    "swift's tag": (DATA.replace("dog", "<bbox>"), "holds <bbox>"),
+    "no split": (
+        DATA.replace("train:", "other:"),
+        "train is None; expected a folder of pictures, a file that lists them, or a list (it has val)",
+    ),
+    "split is a number": (DATA.replace("images/train", "3"), "train is 3"),
+    "split is not there": (DATA.replace("images/train", "images/gone"), "train: no file or folder"),
+    "split leaves": (DATA.replace("images/train", "../../etc"), "'../../etc' leaves"),
+    "split elsewhere": (DATA.replace("images/train", "/etc"), "'/etc' leaves"),
+    "list leaves": (DATA.replace("images/train", "leaves.txt"), "lies outside"),
+    "path is a number": (DATA.replace("path: .", "path: 3"), "path is 3"),
+    "path is not there": (DATA.replace("path: .", "path: gone"), "data.yaml: path is 'gone', and there is no folder"),
+    "no picture": (DATA.replace("images/train", "labels"), "holds no picture"),
+    "no labels at all": (DATA.replace("images/train", "images/bare"), "train: no picture of 1 has a label file, such as "),
+}
+
+
+@pytest.mark.parametrize("name", DATA_FAULTS)
+def test_faults_of_data_yaml(folder, tmp_path, draw, name):
+    text, told = DATA_FAULTS[name]
+    draw(folder / "images/bare/one.jpg", (20, 20))
+    (folder / "leaves.txt").write_text("../../etc/passwd.jpg\n")
+    if text is None:
+        (folder / "data.yaml").unlink()
+    else:
+        (folder / "data.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert told in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+
+
+def test_pictures_elsewhere(folder, tmp_path):
+    """What `to-yolo --pictures none` writes: a list of absolute paths, labels by name."""
+    back = tmp_path / "back"
+    converted(options(folder), tmp_path / "first.jsonl")
+    assert run("convert", "to-yolo", tmp_path / "first.jsonl", "--out", back, "--pictures", "none").exit_code == 0
+    again = options(back, images=str(folder), label_dir=str(back / "labels"))
+    rows, _ = converted(again, tmp_path / "again.jsonl")
+    assert list(map(short, rows)) == ROWS
+    assert "lies outside" in refusal(options(back), tmp_path / "out.jsonl")
+    linked = tmp_path / "linked"
+    assert run("convert", "to-yolo", tmp_path / "first.jsonl", "--out", linked).exit_code == 0
+    assert [short(row)[1:] for row in converted(options(linked), tmp_path / "linked.jsonl")[0]] == [row[1:] for row in ROWS]
+
+
+def test_two_pictures_of_one_label_file(folder, tmp_path, draw):
+    draw(folder / "images/train/plain.png", (64, 48))
+    assert "it belongs to images/train/plain.jpg and images/train/plain.png" in refusal(options(folder), tmp_path / "out.jsonl")
+
+
+def test_names_that_look_like_numbers(folder, tmp_path):
+    (folder / "data.yaml").write_text(DATA.replace("[cat, dog]", "[010, 0.10, 1_0, 12:30, 7, 1.5]"))
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    assert rows[0]["messages"][0]["content"].endswith(": 010, 0.10, 1_0, 12:30, 7, 1.5.")
+    assert rows[1]["objects"]["ref"] == ["010", "0.10"]
+
+
+def test_names_of_ones_own(folder, tmp_path):
+    (tmp_path / "names.txt").write_text("Katze\nHund\n")
+    rows, _ = converted(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "out.jsonl")
+    assert rows[1]["objects"]["ref"] == ["Katze", "Hund"]
+    (tmp_path / "names.txt").write_text("Katze\n")
+    text = refusal(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "other.jsonl")
+    assert "holds 1 classes, and data.yaml 2" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_name_that_is_no_text(folder, tmp_path, draw):
+    draw(folder / "images/train/a.png", (20, 20))
+    os.rename(folder / "images/train/a.png", os.fsencode(folder) + b"/images/train/\xff.png")
+    assert "a file name that is no UTF-8 text" in refusal(options(folder), tmp_path / "out.jsonl")
+
+
+def test_command(folder, tmp_path):
+    arguments = ["convert", "yolo", folder / "data.yaml", "--out", tmp_path / "out.jsonl"]
+    done = subprocess.run([sys.executable, "-m", "groundswift.cli", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"3 rows, 3 objects, 1 rows without objects -> {tmp_path / 'out.jsonl'}\n")
+    (folder / "labels/train/plain.txt").write_text("9 1 1 1 1\n")
+    told = run(*arguments)
+    assert (told.exit_code, "Traceback" in told.output) == (1, False)
+    assert "labels/train/plain.txt:1: class 9; expected 0 to 1, as data.yaml names them" in told.output
+
+
+@pytest.mark.parametrize(("kind", "count"), [("box", 5), ("box", 3), ("polygon", 4), ("polygon", 7), ("obb", 6), ("pose", 4), ("mixed", 5)])
+def test_no_kind_is_guessed(kind, count):
+    assert isinstance(read_line(["0", *["0.5"] * count], kind, 1), Wrong)
+
+
+def test_pose_by_its_shape():
+    assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, ".5 .5 .5 .5", (0.5,) * 4, "keypoints, left out")
+    assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Wrong)
+
+
+def test_what_cannot_be_listed_is_refused(folder, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert "https://host/set: a folder on the web cannot be listed" in refusal(YoloOptions(annotations="https://host/set/data.yaml"), out)
+    assert "memory://nowhere/set: no such folder, or nothing in it" in refusal(YoloOptions(annotations="memory://nowhere/set"), out)

@@ -1,0 +1,556 @@
+"""`groundswift split`: nothing leaks, parts have their size, classes are spread, and all parts appear or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from converted import run
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from groundswift.atomic_files import write_parts
+from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.rows.split import SplitOptions, at_random, joined, stratified
+from groundswift.data_converters.rows.split_plan import Part, parts_of, plan_split, routed_lines, targets_of
+from groundswift.errors import GroundswiftError
+
+GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "split"]
+EARLIER = b"an earlier file\n"
+NAMES = ["person"] * 60 + ["car"] * 25 + ["dog"] * 10 + ["kite"] * 4 + ["toaster"]
+
+
+def row(images: Any, *labels: str, **more: Any) -> bytes:
+    messages = [{"role": "user", "content": "<image>Find all."}, {"role": "assistant", "content": "None"}]
+    objects = {"ref": list(labels), "bbox": [[1, 2, 3, 4]] * len(labels)}
+    return json.dumps({"messages": messages, "images": images, "objects": objects, **more}).encode() + b"\n"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(*rows: bytes) -> None:
+    Path("set.jsonl").write_bytes(b"".join(rows))
+
+
+def write_many(rows: int, seed: int = 0) -> None:
+    """Rows over fewer images, some with two, some without labels."""
+    chance = random.Random(seed)
+    write(
+        *(
+            row(
+                [f"{chance.randrange(rows)}.jpg" for _ in range(1 + (chance.random() < 0.1))],
+                *chance.choices(NAMES, k=chance.choice((0, 1, 2, 5))),
+                sample_id=n,
+            )
+            for n in range(rows)
+        )
+    )
+
+
+def split(*arguments: object):
+    done = run("split", *arguments)
+    return done
+
+
+def rows_of(name: str) -> list[bytes]:
+    return Path("out", f"{name}.jsonl").read_bytes().splitlines(True)
+
+
+def together(*rows: bytes, options: tuple[str, ...] = ()) -> list[set[int]]:
+    """Which rows (from 0) form a group: as many parts of one group each as there are groups."""
+    Path("set.jsonl").write_bytes(b"".join(each.rstrip(b"\n") + b" " * n + b"\n" for n, each in enumerate(rows)))
+    groups = json.loads(split("set.jsonl", "--parts", "a=1.0", "b=1", "--dry-run", "--json", *options).stdout)["groups"]
+    names = [f"p{n}" for n in range(groups)]
+    done = split("set.jsonl", "--out", "out", "--parts", *(f"{name}=1" for name in names), *options)
+    assert done.exit_code == 0, done.stderr
+    place = {line: n for n, line in enumerate(Path("set.jsonl").read_bytes().splitlines(True))}
+    return sorted(({place[line] for line in rows_of(name)} for name in names), key=min)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        pytest.param([row(["a"]), row(["b"]), row(["a"])], [{0, 2}, {1}], id="one image"),
+        pytest.param([row(["a", "b"]), row(["c", "d"]), row(["b", "c"]), row("e")], [{0, 1, 2}, {3}], id="a chain"),
+        pytest.param([row("a.jpg"), row(["./a.jpg"]), row(["x/../a.jpg"]), row(["b.jpg"])], [{0, 1, 2}, {3}], id="detours"),
+        pytest.param([row([{"path": "a", "bytes": None}]), row("a"), row("b")], [{0, 1}, {2}], id="as swift writes results"),
+        pytest.param([row(["\u00e9.jpg"]), row(["e\u0301.jpg"]), row("e.jpg")], [{0, 1}, {2}], id="composed letters"),
+        pytest.param([row(["s3://b/a"]), row("s3://b/a"), row("s3://c/a"), row("a")], [{0, 1}, {2}, {3}], id="addresses"),
+        pytest.param(
+            [row("data:image/png;base64,AAAA"), row("data:;base64,AAAA"), row("data:;base64,AAAB")], [{0, 1}, {2}], id="in the row"
+        ),
+        pytest.param([row([], videos=["v"]), row("a", videos="v"), row("a"), row([], videos=[["v2"]])], [{0, 1, 2}, {3}], id="videos"),
+        pytest.param(
+            [row([], sample_id=1), row([], sample_id=2), row([], sample_id=1), row([]), row([])], [{0, 2}, {1}, {3}, {4}], id="no image"
+        ),
+        pytest.param([row("a", sample_id=1), row("b", sample_id=1)], [{0}, {1}], id="the id of rows with images"),
+        pytest.param(
+            [
+                b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a"}}]}]}',
+                row("a"),
+                row("b"),
+            ],
+            [{0, 1}, {2}],
+            id="in the content",
+        ),
+    ],
+)
+def test_what_hangs_together(rows, expected):
+    assert together(*rows) == expected
+
+
+def test_an_id_as_a_number_and_as_text_is_one():
+    write(row([], sample_id=1), row([], sample_id="2"), row([], sample_id="1"), row([], sample_id=2))
+    assert split("set.jsonl", "--parts", "a=1", "b=1", "--out", "out").exit_code == 0
+    ids = [[json.loads(line)["sample_id"] for line in rows_of(name)] for name in "ab"]
+    assert sorted(ids) == [["1", "1"], ["2", "2"]]
+
+
+def test_absolute_and_relative_paths_are_one(tmp_path):
+    assert together(row("a.jpg"), row(str(tmp_path / "a.jpg")), row("b.jpg")) == [{0, 1}, {2}]
+    assert together(row("a.jpg"), row(f"file://{tmp_path}/a.jpg"), row("b.jpg")) == [{0, 1}, {2}]
+
+
+def test_links_to_one_picture_are_one():
+    """`convert to-yolo` links to the pictures of its rows: mixed with those, they must not stand in two parts."""
+    Path("real").mkdir()
+    Path("real/a.jpg").touch()
+    Path("linked").symlink_to("real")
+    Path("yolo").mkdir()
+    Path("yolo/other.jpg").symlink_to("../linked/a.jpg")
+    rows = row("real/a.jpg"), row("linked/a.jpg"), row("yolo/other.jpg"), row("linked/gone.jpg"), row("real/gone.jpg"), row("a\0b/c.jpg")
+    assert together(*rows) == [{0, 1, 2}, {3, 4}, {5}]
+
+
+def test_the_same_content_under_two_paths():
+    Image.new("RGB", (8, 8), "red").save("a.png")
+    Image.new("RGB", (8, 8), "blue").save("b.png")
+    Path("c.png").write_bytes(Path("a.png").read_bytes())
+    rows = row("a.png"), row("b.png"), row("c.png"), row("c.png"), row([], sample_id=1)
+    assert together(*rows) == [{0}, {1}, {2, 3}, {4}]
+    assert together(*rows, options=("--same-content",)) == [{0, 2, 3}, {1}, {4}]
+
+
+def test_an_image_that_cannot_be_compared_is_a_fault():
+    Path("a.png").write_bytes(b"x")
+    Path("b.png").write_bytes(b"y")
+    write(row("a.png"), row("nowhere.png"), row("b.png"))
+    done = split("set.jsonl", "--parts", "a=1", "b=1", "--same-content", "--out", "out")
+    assert done.exit_code == 1
+    assert "set.jsonl:2: nowhere.png: no such file; expected a file to compare with others" in done.stderr
+    assert not Path("out").exists()
+    assert split("set.jsonl", "--parts", "a=1", "b=1", "--same-content", "--out", "out", "--on-error", "skip").exit_code == 0
+    assert len(rows_of("a") + rows_of("b")) == 2
+
+
+@given(st.lists(st.lists(st.integers(0, 19), min_size=1, max_size=4), max_size=12))
+def test_joined_as_a_walk_over_all_links_would(lists):
+    root = joined(20, lists)
+    reached = {node: {node} for node in range(20)}
+    for _ in range(20):
+        for nodes in lists:
+            everything = set().union(*(reached[node] for node in nodes))
+            for node in everything:
+                reached[node] |= everything
+    assert all((root[one] == root[other]) == (other in reached[one]) for one in range(20) for other in range(20))
+
+
+@pytest.mark.parametrize("stratify", ["label", "none"])
+def test_nothing_leaks_and_nothing_is_lost(stratify):
+    write_many(2000)
+    done = split("set.jsonl", "--out", "out", "--parts", "train=0.8", "val=0.1", "test=0.1", "--stratify", stratify, "--json")
+    report = json.loads(done.stdout)
+    parts = {name: rows_of(name) for name in ("train", "val", "test")}
+    images = {name: {image for line in lines for image in json.loads(line)["images"]} for name, lines in parts.items()}
+    assert not images["train"] & images["val"]
+    assert not images["train"] & images["test"]
+    assert not images["val"] & images["test"]
+    order = {line: n for n, line in enumerate(Path("set.jsonl").read_bytes().splitlines(True))}
+    assert sorted(line for lines in parts.values() for line in lines) == sorted(order)
+    assert all([order[line] for line in lines] == sorted(order[line] for line in lines) for lines in parts.values())
+    assert sum(part["groups"] for part in report["parts"]) == report["groups"] > 1000
+    assert all(abs(part["groups"] - report["groups"] * share) < 1 for part, share in zip(report["parts"], (0.8, 0.1, 0.1), strict=True))
+    assert [part["rows"] for part in report["parts"]] == [len(lines) for lines in parts.values()]
+    assert [part["images"] for part in report["parts"]] == [len(images[name]) for name in parts]
+    objects = [sum(len(json.loads(line)["objects"]["ref"]) for line in lines) for lines in parts.values()]
+    assert [part["objects"] for part in report["parts"]] == objects
+
+
+def test_classes_are_spread_better_than_by_chance():
+    write_many(3000)
+    reports = [
+        json.loads(split("set.jsonl", "--dry-run", "--parts", "a=0.8", "b=0.1", "c=0.1", "--stratify", kind, "--json").stdout)
+        for kind in ("label", "none")
+    ]
+    spread, chance = ({each["label"]: each["deviation"] for each in report["classes"]} for report in reports)
+    assert max(spread.values()) < 0.01
+    assert sum(chance.values()) > 4 * sum(spread.values())
+
+
+def test_spreading_by_hand():
+    """6 groups in parts of 4, 1 and 1: the three with a rare class go one to each, and so do those without a label."""
+    groups = np.array([0, 0, 1, 1, 2, 3, 4, 5])
+    labels = np.array([0, 1, 0, 1, 0, 1, 1, 1])
+    parts = stratified(groups, labels, [4, 1, 1], seed=0)
+    assert np.bincount(parts).tolist() == [4, 1, 1]
+    assert sorted(parts[:3].tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("images", "expected"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1]), (10, [8, 1, 1]), (40, [36, 2, 2])])
+def test_a_rare_class_stands_in_each_part_where_it_can(images, expected):
+    write(*(row(f"{n}.jpg", "dog", *(["rare"] if n < images else [])) for n in range(400)))
+    report = json.loads(split("set.jsonl", "--dry-run", "--parts", "train=0.9", "val=0.05", "test=0.05", "--json").stdout)
+    (rare,) = (each for each in report["classes"] if each["label"] == "rare")
+    assert rare["parts"] == expected
+    assert rare["groups"] == images
+    assert rare["rare"] == (images < 20)
+    assert report["missing_in_a_part"] == (images < 3)
+    assert report["missing_though_enough"] == 0
+
+
+def test_images_without_labels_are_spread_like_a_class():
+    write(*(row(f"{n}.jpg", *(["dog"] if n % 4 else [])) for n in range(400)))
+    split("set.jsonl", "--out", "out", "--parts", "a=0.5", "b=0.5")
+    assert [sum(not json.loads(line)["objects"]["ref"] for line in rows_of(name)) for name in "ab"] == [50, 50]
+
+
+@given(st.integers(0, 10**9), st.lists(st.integers(1, 9), min_size=2, max_size=4), st.data())
+def test_every_part_gets_exactly_its_groups(seed, targets, data):
+    total = sum(targets)
+    sets = data.draw(st.lists(st.sets(st.integers(0, 4), min_size=1), min_size=total, max_size=total))
+    groups = np.array([group for group, labels in enumerate(sets) for _ in labels])
+    labels = np.array([label for labels in sets for label in sorted(labels)])
+    parts = stratified(groups, labels, targets, seed)
+    assert np.bincount(parts, minlength=len(targets)).tolist() == targets
+    assert np.bincount(at_random(targets, seed), minlength=len(targets)).tolist() == targets
+
+
+def test_the_seed_decides_and_nothing_else():
+    write_many(300)
+
+    def made(seed: int, hash_seed: str) -> list[bytes]:
+        command = [*GROUNDSWIFT, "set.jsonl", "--out", "out", "--parts", "a=0.5", "b=0.5", "--seed", str(seed)]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": hash_seed})
+        return rows_of("a")
+
+    first = made(5, "1")
+    assert made(5, "2") == first
+    assert made(6, "1") != first
+
+
+def test_what_is_printed():
+    write(
+        *(row(f"{n}.jpg", "dog") for n in range(7)),
+        row("0.jpg", "dog", "cat"),
+        row("7.jpg"),
+        b"\n",
+        row("8.jpg", objects="x"),
+        row("9.jpg"),
+    )
+    done = split("set.jsonl", "--out", "out", "--parts", "train=0.8", "val=0.2")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "11 rows with 10 images in 10 groups (the largest of 2 rows), seed 0 -> out"
+    assert lines[1] == "    groups   share        rows      images     objects  part"
+    assert [line.split() for line in lines[2:4]] == [["8", "80.0%", "9", "8", "8", "train"], ["2", "20.0%", "2", "2", "1", "val"]]
+    assert lines[4:] == [
+        "2 classes, 1 of them too rare for their share in each part",
+        "1 classes are missing in a part, 0 of them with groups enough",
+        "largest deviation of a class from its share (rare ones aside): 5.71%; groups by part:",
+        "     5.71%  dog  6 + 1 = 7",
+        "left out or taken otherwise:",
+        "       1  blank line  (set.jsonl:10)",
+        "       1  objects that cannot be read, taken as none  (set.jsonl:11)",
+    ]
+
+
+def test_lines_stay_as_they_are():
+    kept = [b'{"images":"a",  "x":"\\u00e9"}\r\n', ' {"images": "b", "x": "é"} \n'.encode(), b'{"images": "c", "x": 1.50}']
+    write(b"\xef\xbb\xbf", *kept)
+    assert split("set.jsonl", "--out", "out", "--parts", "a=2", "b=1").exit_code == 0
+    assert sorted(rows_of("a") + rows_of("b")) == sorted([*kept[:2], kept[2] + b"\n"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("train=0.9", Part("train", Fraction(9, 10))),
+        ("v-1.b+c=.05", Part("v-1.b+c", Fraction(1, 20))),
+        ("rest=1.0", Part("rest", Fraction(1))),
+        ("rest=1.", Part("rest", Fraction(1))),
+        ("val=500", Part("val", 500)),
+        ("验证=1", Part("验证", 1)),
+    ],
+)
+def test_a_part(text, expected):
+    assert parts_of([text, "other=1.0" if isinstance(expected.size, int) else f"o={float(1 - expected.size) or 3}"])[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        pytest.param(["a"], "no part", id="no size"),
+        pytest.param(["=0.5", "b=0.5"], "no part", id="no name"),
+        pytest.param(["../a=0.5", "b=0.5"], "no part", id="leaves the folder"),
+        pytest.param(["/a=0.5", "b=0.5"], "no part", id="absolute"),
+        pytest.param([".a=0.5", "b=0.5"], "no part", id="hidden"),
+        pytest.param(["..=0.5", "b=0.5"], "no part", id="dots"),
+        pytest.param(["a b=0.5", "b=0.5"], "no part", id="blank"),
+        pytest.param(["a\n=0.5", "b=0.5"], "no part", id="line break"),
+        pytest.param([f"{'a' * 101}=0.5", "b=0.5"], "no part", id="long name"),
+        pytest.param(["a=0.5", "a=0.5"], "stands twice", id="twice"),
+        pytest.param(["a=0.5", "A=0.5"], "stands twice", id="twice but for capitals"),
+        pytest.param(["a=1.0"], "1 part", id="one part"),
+        pytest.param(["a=0.5", "b=0.4"], "the fractions add up to 0.9", id="too little"),
+        pytest.param(["a=0.9", "b=0.2"], "the fractions add up to 1.1", id="too much"),
+        pytest.param(["a=0.9", "b=0.100002"], "the fractions add up to 1", id="more than 1e-6 too much"),
+        pytest.param(["a=0", "b=1.0"], "its size is '0'", id="no group"),
+        pytest.param(["a=0.0", "b=1.0"], "its size is '0.0'", id="nothing"),
+        pytest.param(["a=1.5", "b=1"], "its size is '1.5'", id="above 1"),
+        pytest.param(["a=-1", "b=1.0"], "its size is '-1'", id="negative"),
+        pytest.param(["a=nan", "b=1.0"], "its size is 'nan'", id="NaN"),
+        pytest.param(["a=90%", "b=10%"], "its size is '90%'", id="percent"),
+        pytest.param([f"a={'9' * 5000}", "b=1.0"], "expected a fraction", id="gigantic count"),
+        pytest.param(["a=\u0661", "b=1.0"], "its size is", id="digits of another script"),
+    ],
+)
+def test_parts_that_are_none(parts, said):
+    with pytest.raises(GroundswiftError, match=f"^--parts.*{said}"):
+        parts_of(parts)
+
+
+def test_fractions_may_miss_1_by_little():
+    assert targets_of(parts_of(["a=0.333333", "b=0.333333", "c=0.333333"]), 9) == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("parts", "groups", "expected"),
+    [
+        pytest.param(["a=0.9", "b=0.05", "c=0.05"], 100, [90, 5, 5], id="fractions"),
+        pytest.param(["a=0.5", "b=0.25", "c=0.25"], 5, [3, 1, 1], id="largest remainder"),
+        pytest.param(["a=1.0", "b=30"], 100, [70, 30], id="a count and the rest"),
+        pytest.param(["a=0.75", "b=20", "c=0.25"], 100, [60, 20, 20], id="fractions of what counts leave"),
+        pytest.param(["a=60", "b=40"], 100, [60, 40], id="counts"),
+        pytest.param(["a=60", "b=39"], 100, "the counts add up to 99 of 100 groups", id="counts too small"),
+        pytest.param(["a=60", "b=41"], 100, "the counts add up to 101 of 100 groups", id="counts too large"),
+        pytest.param(["a=1.0", "b=100"], 100, "part a would be empty", id="nothing left"),
+        pytest.param(["a=0.99", "b=0.01"], 10, "part b would be empty: none of 10 groups", id="too small"),
+        pytest.param(["a=0.5", "b=0.5"], 1, "1 groups for 2 parts", id="more parts than groups"),
+    ],
+)
+def test_groups_of_each_part(parts, groups, expected):
+    if isinstance(expected, list):
+        assert targets_of(parts_of(parts), groups) == expected
+    else:
+        with pytest.raises(GroundswiftError, match=expected):
+            targets_of(parts_of(parts), groups)
+
+
+def test_one_logo_in_all_rows_is_told():
+    write(*(row([f"{n}.jpg", "logo.png"]) for n in range(5)))
+    done = split("set.jsonl", "--out", "out", "--parts", "a=0.5", "b=0.5")
+    assert done.exit_code == 1
+    assert "1 groups for 2 parts" in done.stderr
+    assert "the largest has 5 of 5 rows" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["set.jsonl", "--parts", "a=1", "b=2", "--seed", "3"], ["a", "b"]),
+        (["--parts", "a=1", "b=2", "set.jsonl"], ["a", "b"]),
+        (["--parts", "a=1", "--parts", "b=2", "set.jsonl"], ["a", "b"]),
+        (["--parts=a=1", "--parts=b=1", "set.jsonl", "--parts", "c=1"], ["a", "b", "c"]),
+    ],
+)
+def test_ways_to_write_parts(words, parts):
+    write(*(row(f"{n}.jpg") for n in range(3)))
+    assert [each["name"] for each in json.loads(split(*words, "--dry-run", "--json").stdout)["parts"]] == parts
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["set.jsonl", "--parts", "a=1", "b=2"], id="no --out"),
+        pytest.param(["set.jsonl", "--out", "out"], id="no parts"),
+        pytest.param(["--out", "out", "--parts", "a=1", "b=2"], id="no file"),
+        pytest.param(["set.jsonl", "--out", "out", "--parts", "a=1", "b=2", "more.jsonl"], id="two files"),
+        pytest.param(["set.jsonl", "--out", "out", "--parts", "a=1", "b=2", "--by", "image"], id="an option that is gone"),
+    ],
+)
+def test_wrong_use(words):
+    write(*(row(f"{n}.jpg") for n in range(3)))
+    assert split(*words).exit_code == 2
+    assert os.listdir() == ["set.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(b"", "set.jsonl: no row in it", id="empty file"),
+        pytest.param(b"\n\r\n", "no row in it", id="blank lines"),
+        pytest.param(row("a") + b'{"images": "b"', "set.jsonl:2: ", id="cut"),
+        pytest.param(row("a") + b"[]\n", "set.jsonl:2: it holds a list", id="a list"),
+        pytest.param(row("a") + b'{"images": NaN}\n', "set.jsonl:2: ", id="NaN"),
+        pytest.param(row("a") + '{"images": "é"}\n'.encode("latin-1"), "set.jsonl:2: ", id="latin-1"),
+        pytest.param(row("a") + row("b").decode().encode("utf-16"), "UTF-16", id="UTF-16"),
+        pytest.param(row("a") + row(7), "set.jsonl:2: images is 7; expected a list of paths", id="images a number"),
+        pytest.param(row("a") + row(["b", None]), "set.jsonl:2: image 1 is None; expected a path", id="no image"),
+        pytest.param(row("a") + row([""]), "set.jsonl:2: image 0 is ''; expected a path", id="empty path"),
+        pytest.param(
+            row("a") + b'{"messages": [{"role": "user", "content": [{"type": "image", "image": {"url": 7}}]}]}\n',
+            "set.jsonl:2: images are [7]; expected paths",
+            id="a number in the content",
+        ),
+    ],
+)
+def test_a_broken_file_is_told(content, said):
+    Path("out").mkdir()
+    Path("out/a.jsonl").write_bytes(EARLIER)
+    write(content)
+    done = split("set.jsonl", "--out", "out", "--parts", "a=1", "b=1")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert {name: Path("out", name).read_bytes() for name in os.listdir("out")} == {"a.jsonl": EARLIER}
+    if content.startswith(b"{"):
+        write(content, b"\n", row("c"))
+        assert split("set.jsonl", "--dry-run", "--parts", "a=1", "b=1", "--on-error", "skip").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        pytest.param("set.jsonl", "set.jsonl: cannot be written (File exists)", id="a file"),
+        pytest.param("set.jsonl/out", "cannot be written (Not a directory)", id="below a file"),
+        pytest.param("folder", "folder/b.jsonl: is a folder or device", id="a folder in place of a part"),
+        pytest.param(".", "set.jsonl: is the file to split", id="its own source"),
+    ],
+)
+def test_a_place_that_cannot_be_written(out, said):
+    write(*(row(f"{n}.jpg") for n in range(3)))
+    before = Path("set.jsonl").read_bytes()
+    Path("folder/b.jsonl").mkdir(parents=True)
+    done = split("set.jsonl", "--out", out, "--parts", "a=1", "b=1", "set=1")
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert Path("set.jsonl").read_bytes() == before
+    assert sorted(os.listdir()) == ["folder", "set.jsonl"]
+    assert os.listdir("folder") == ["b.jsonl"]
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_if_one_part_cannot_be_moved_the_others_are_put_back(tmp_path, earlier):
+    folder = tmp_path / "out"
+    paths = [folder / "a.jsonl", folder / "b.jsonl", folder / "c.jsonl"]
+    if earlier:
+        folder.mkdir()
+        paths[0].write_bytes(EARLIER)
+
+    def lines():
+        yield 0, b"new\n"
+        yield 2, b"new\n"
+        paths[2].mkdir()
+        (paths[2] / "in the way").touch()
+
+    with pytest.raises(GroundswiftError, match=r"out: cannot be written"):
+        write_parts(paths, lines())
+    assert sorted(os.listdir(folder)) == (["a.jsonl", "c.jsonl"] if earlier else ["c.jsonl"])
+    assert not earlier or paths[0].read_bytes() == EARLIER
+
+
+@pytest.mark.parametrize("stop", [GroundswiftError("bad"), KeyboardInterrupt(), SystemExit(3)])
+def test_an_error_of_the_lines_leaves_nothing_behind(tmp_path, stop):
+    def lines():
+        yield 0, b"half\n"
+        raise stop
+
+    with pytest.raises(type(stop)):
+        write_parts([tmp_path / "out" / "a.jsonl", tmp_path / "out" / "b.jsonl"], lines())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_overwritten_under_way_is_told():
+    write(*(row(f"{n}.jpg") for n in range(3)))
+    lines = routed_lines(plan_split("set.jsonl", parts_of(["a=1", "b=2"]), SplitOptions(), Notes()))
+    next(lines)
+    with open("set.jsonl", "r+b") as file:
+        file.write(b"x")
+    with pytest.raises(GroundswiftError, match=r"set.jsonl: was written to while it was read"):
+        list(lines)
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from groundswift.data_converters.rows.split_cli import write_parts
+
+def lines():
+    yield 0, b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
+    print("begun", flush=True)
+    time.sleep(60)
+
+write_parts([Path("out/a.jsonl"), Path("out/b.jsonl")], lines())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_killed_process_leaves_the_earlier_files(number):
+    Path("out").mkdir()
+    for name in ("a.jsonl", "b.jsonl"):
+        Path("out", name).write_bytes(EARLIER)
+    with subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) != 0
+    assert [Path("out", name).read_bytes() for name in ("a.jsonl", "b.jsonl")] == [EARLIER, EARLIER]
+    if number != signal.SIGKILL:  # which no process outlives to clean up
+        assert sorted(os.listdir("out")) == ["a.jsonl", "b.jsonl"]
+
+
+def test_a_full_disk_is_told():
+    import resource
+
+    write_many(300)
+    done = subprocess.run(
+        [*GROUNDSWIFT, "set.jsonl", "--out", "out", "--parts", "a=0.5", "b=0.5"],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000)),
+    )
+    assert done.returncode == 1
+    assert "out: cannot be written (File too large)" in done.stderr
+    assert not Path("out").exists()
+
+
+def test_an_address_of_the_set(monkeypatch, tmp_path):
+    import fsspec
+
+    monkeypatch.setenv("GROUNDSWIFT_CACHE", str(tmp_path / "cache"))
+    with fsspec.open("memory://set/s.jsonl", "wb") as file:
+        file.write(row("a") + row("b"))
+    assert split("memory://set/s.jsonl", "--out", "out", "--parts", "a=1", "b=1").exit_code == 0
+    assert Counter(rows_of("a") + rows_of("b")) == Counter([row("a"), row("b")])
+
+
+def test_labels_without_end_are_not_spread(monkeypatch):
+    from groundswift.data_converters.rows import split as module
+
+    monkeypatch.setattr(module, "MOST_LABELS", 3)
+    write(*(row(f"{n}.jpg", f"phrase {n}", "dog") for n in range(6)))
+    report = json.loads(split("set.jsonl", "--dry-run", "--parts", "a=3", "b=3", "--json").stdout)
+    assert [each["label"] for each in report["classes"]] == ["dog", "phrase 0", "phrase 1"]
+    assert report["counts"] == {"label beyond the first 3, not spread": 4}

@@ -1,0 +1,61 @@
+"""What tests of converters ask for: the rows and counts of a source, the command's output, and what the lint finds in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from groundswift.cli import main
+from groundswift.data_converters.base import Options
+from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.issues import Notes
+from groundswift.errors import GroundswiftError
+
+Short = tuple[Any, str, tuple[int, int], list[tuple[str, list[float]]]]
+
+
+def converted(options: Options, out: Path, workers: int = 1) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """(the rows of the file that a conversion writes, its counts by reason); the lint has no fault to find in them."""
+    notes = Notes(options.on_error)
+    convert_to_file(options, out, How(workers, progress=False), notes)
+    assert lint_findings(out) == {}
+    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(notes.left_out.counts)
+
+
+def write_lines(path: Path, *rows: Any) -> Path:
+    """Write rows as JSON Lines, bytes as they are -> the path."""
+    lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+def short(row: dict[str, Any]) -> Short:
+    """(sample_id, name of the picture, size, (label, box) of each object)."""
+    objects = row["objects"]
+    return (row["sample_id"], Path(row["images"][0]).name, tuple(row["size_wh"]), list(zip(objects["ref"], objects["bbox"], strict=True)))
+
+
+def refusal(options: Options, out: Path) -> str:
+    """What a conversion is refused with; nothing is written."""
+    try:
+        convert_to_file(options, out, How(progress=False), Notes(options.on_error))
+    except GroundswiftError as error:
+        assert not out.exists()
+        return str(error)
+    raise AssertionError(f"expected a refusal, got {out.read_text()[:500]}")
+
+
+def run(*arguments: object) -> Result:
+    """`groundswift ...` in this process; an error is told, never raised."""
+    done = CliRunner().invoke(main, list(map(str, arguments)))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+def lint_findings(path: Path) -> dict[str, int]:
+    """Rule -> how often: errors and warnings, and infos but those that say how a set is made up."""
+    document = json.loads(run("lint", path, "--json").stdout)
+    return {rule: each["count"] for rule, each in document["rules"].items() if rule not in ("no-negatives", "image-turned")}

@@ -1,0 +1,85 @@
+"""Rows of swift as tests write them, and the way back: from what a template teaches to boxes in original pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from groundswift import families, parse, to_original_px
+from groundswift.answers import Answer, Located
+
+PROMPT = "<image>Detect every object of these categories: cat, dog."
+
+
+def detection(path: Path | str, labels: Sequence[str], boxes: Sequence[Sequence[float]], prompt: str = PROMPT) -> dict[str, Any]:
+    """One image, one box a label; without labels the answer None."""
+    answer = "<ref-object><bbox>" * len(labels) or "None"
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    return {"messages": messages, "images": [str(path)], "objects": {"ref": list(labels), "bbox": [list(box) for box in boxes]}}
+
+
+def four_boxes(path: Path | str, size_wh: tuple[int, int]) -> tuple[dict[str, Any], list[str], list[list[float]]]:
+    """A row with several classes and several boxes of one, at borders and with fractions -> (row, label of each box, boxes in px)."""
+    width, height = size_wh
+    boxes = [
+        [0.1 * width, 0.2 * height, 0.63 * width, 0.81 * height],
+        [0, 0, width, height],
+        [width - 9, height - 7, width, height],
+        [0, 0.5 * height, 0.1 * width + 1, 0.7 * height],
+    ]
+    row = detection(path, ["cat", "dog", "cat"], boxes)
+    row["messages"][1]["content"] = "<ref-object><bbox><bbox><ref-object><bbox><ref-object><bbox>"
+    return row, ["cat", "cat", "dog", "cat"], boxes
+
+
+def noise(path: Path, size_wh: tuple[int, int], seed: int = 0) -> Path:
+    """A picture of random pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (size_wh[1], size_wh[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def plain(path: Path, size_wh: tuple[int, int]) -> Path:
+    """A picture of one colour."""
+    Image.new("RGB", size_wh, (200, 30, 90)).save(path, compress_level=1)
+    return path
+
+
+def learnt_text(template: Any, encoding: dict[str, Any]) -> str:
+    """The text that is learnt, without the mark that ends it."""
+    text = template.tokenizer.decode([token for token in encoding["labels"] if token != -100])
+    end = "".join(mark for mark in template.template_meta.suffix if isinstance(mark, str)).strip()
+    assert text.rstrip("\n").endswith(end), f"{text!r} does not end in {end!r}"
+    return text.rstrip("\n").removesuffix(end)
+
+
+def answer_of(text: str) -> str:
+    """A text without what is thought before it."""
+    return text.rsplit("</think>", 1)[-1].rsplit("<channel|>", 1)[-1].strip("\n")
+
+
+def places(located: Sequence[Located], family: str, size_wh: tuple[int, int], fed_wh: tuple[int, int] | None) -> np.ndarray:
+    """(N, 4) float64 xyxy in original px; of a point its place twice."""
+    corners = [one.box or one.point * 2 for one in located]
+    return to_original_px(corners, family, size_wh, fed_wh)
+
+
+def assert_within_half_a_quantum(
+    found: np.ndarray, told: Sequence[Sequence[float]], family: str, size_wh: tuple[int, int], fed_wh: tuple[int, int] | None
+) -> None:
+    """Each place as near to the one that was taught as the family can write it."""
+    half = np.array(families()[family].quantum_px(size_wh, fed_wh) * 2) / 2
+    off = np.abs(found - np.array(told))
+    assert (off <= half + 1e-9).all(), f"off by {off.max(axis=0)} px, half a quantum is {half}"
+
+
+def read_back(template: Any, encoding: dict[str, Any], family: str) -> Answer:
+    """The answer that an encoding teaches, which must be read without any oddity."""
+    text = learnt_text(template, encoding)
+    answer = parse(text, family)
+    assert (answer.status, answer.reasons) == ("ok", []), text
+    return answer
