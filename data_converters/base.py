@@ -12,25 +12,25 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
-from .file_io.box_checks import Pictures, pictures_of
-from .issues import Fault, Notes, OnError
+from .file_io.box_checks import ImageFolder, pictures_of
+from .issues import Issue, IssueLog, OnError
 from .prompts import Asking, Language, asking
 
-Make = Callable[[Any, Notes], Iterable[msgspec.Struct]]
+Make = Callable[[Any, IssueLog], Iterable[msgspec.Struct]]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An opened source. `items` come in the source's order and are cheap to pass over; one that cannot be read is a Fault in its place.
+    """An opened source. `items` come in the source's order and are cheap to pass over; one that cannot be read is an Issue in its place.
 
     `make` turns one item into rows (or whatever a line of the output is) and notes what it leaves out. `total`: how many items there
     are, where that is known. `unit`: what an item is called.
     """
 
-    items: Iterable[Any | Fault]
+    items: Iterable[Any | Issue]
     make: Make
     total: int | None = None
     unit: str = "row"
@@ -49,16 +49,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     limit: Annotated[Positive | None, msgspec.Meta(description="Only the first N items of the source.")] = None
     seed: Annotated[int, msgspec.Meta(description="Decides everything that is sampled.")] = 0
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         """Open the source. Raises GroundswiftError where it cannot be read at all, and notes what is wrong with parts of it."""
         raise NotImplementedError
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         """`read`, the work shared among processes where the format can."""
-        return self.read(notes)
+        return self.read(log)
 
 
-class PictureOptions(Options, frozen=True, kw_only=True):
+class ImageOptions(Options, frozen=True, kw_only=True):
     """What formats with pictures in files have beside that."""
 
     images: Annotated[
@@ -67,12 +67,12 @@ class PictureOptions(Options, frozen=True, kw_only=True):
     ] = None
     check_images: Annotated[bool, msgspec.Meta(description="Whether to look at the pictures, or trust the source.")] = True
 
-    def pictures(self) -> Pictures:
+    def pictures(self) -> ImageFolder:
         """Where the pictures lie. Raises GroundswiftError where they are looked at and there is no such folder."""
         return pictures_of(self.images, self.annotations, self.check_images)
 
 
-class AskingOptions(PictureOptions, frozen=True, kw_only=True):
+class AskingOptions(ImageOptions, frozen=True, kw_only=True):
     """What formats have beside that whose source holds answers and no questions."""
 
     prompt: Annotated[str | None, msgspec.Meta(description="A question of your own, in place of those of the file of prompts.")] = None

@@ -24,7 +24,7 @@ from .cli_options import as_given, options_of, path_fields
 from .engine.batches import Totals
 from .engine.convert import How, convert_to_file
 from .engine.whole_output import WholeOptions
-from .issues import Notes
+from .issues import IssueLog
 from .registry import FORMATS, FormatRow
 
 RUNNING = [  # what every verb has beside its format's options
@@ -99,22 +99,22 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
     check_encoding([out, *msgspec.structs.asdict(options).values()])
     check_outputs(options, out)
     most_pixels()  # a setting that is none is told once, and not of every picture
-    notes = Notes(options.on_error)
+    log = IssueLog(options.on_error)
     target = None if dry_run else out
     try:
         with sigterm_as_exit(), tempfile.TemporaryDirectory() if dry_run else nullcontext() as elsewhere:
             if elsewhere is not None:
                 options = with_outputs_in(elsewhere, options)
-            totals = convert_to_file(options, target, How(workers, engine, resume), notes)
+            totals = convert_to_file(options, target, How(workers, engine, resume), log)
     except (KeyboardInterrupt, SystemExit):
         goes_on = target is not None and not isinstance(options, WholeOptions)
         click.echo("stopped; the same command with --resume goes on from here" if goes_on else "stopped", err=True)
         raise
     if as_json:
-        counts = dict(notes.left_out.counts.most_common())
+        counts = dict(log.left_out.counts.most_common())
         echo_json(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}))
     else:
-        echo(summary(totals, notes, target))
+        echo(summary(totals, log, target))
 
 
 def check_encoding(values: list[Any]) -> None:
@@ -148,12 +148,12 @@ def with_outputs_in(folder: str, options: Options) -> Options:
     return msgspec.structs.replace(options, **{name: place for name, place in places.items() if getattr(options, name, None)})
 
 
-def summary(totals: Totals, notes: Notes, out: Path | None) -> str:
+def summary(totals: Totals, log: IssueLog, out: Path | None) -> str:
     """What a conversion prints: totals, then what was left out or changed, a line a reason."""
     head = f"{totals.rows} rows"
     if totals.objects or totals.negatives:
         head += f", {totals.objects} objects, {totals.negatives} rows without objects"
     lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
-    if notes.left_out.counts:
-        lines += ["left out or changed:", *notes.left_out.lines()]
+    if log.left_out.counts:
+        lines += ["left out or changed:", *log.left_out.lines()]
     return "\n".join(map(one_line, lines))

@@ -10,7 +10,7 @@ from groundswift.terminal import one_line
 OnError = Literal["stop", "skip"]
 
 
-class Fault(NamedTuple):
+class Issue(NamedTuple):
     """One thing that cannot be used: `thing` says where it stands in the source, such as `annotation 7 of image 3 (b.jpg)`."""
 
     reason: str
@@ -19,7 +19,7 @@ class Fault(NamedTuple):
     expected: str
 
     @classmethod
-    def of(cls, reason: str, thing: str, text: str, expected: str = "") -> Fault:
+    def of(cls, reason: str, thing: str, text: str, expected: str = "") -> Issue:
         """From the text of an error, `what; expected this`; `expected` where that does not say."""
         what, _, stated = text.partition("; expected ")
         return cls(reason, thing, what, stated or expected)
@@ -28,15 +28,15 @@ class Fault(NamedTuple):
         return one_line(f"{self.thing}: {self.what}; expected {self.expected}")
 
 
-class NoRow(Exception):
+class SkipSample(Exception):
     """There can be no row: the fault, or None where it is noted already."""
 
-    def __init__(self, fault: Fault | None) -> None:
+    def __init__(self, fault: Issue | None) -> None:
         super().__init__(fault)
         self.fault = fault
 
 
-class Notes:
+class IssueLog:
     """`on_error` stop collects every fault, and `settle` raises them as one error; skip counts each among what was left out."""
 
     def __init__(self, on_error: OnError = "stop") -> None:
@@ -44,7 +44,7 @@ class Notes:
         self.left_out = Tally()
         self.collected = Tally()
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: Issue) -> None:
         """Note a fault; what it is about becomes no part of any row."""
         if self.skipping:
             self.left_out.add(fault.reason, fault.thing)
@@ -55,7 +55,7 @@ class Notes:
         """Note something that is left out or changed by rule, and is no fault."""
         self.left_out.add(reason, example, count)
 
-    def merge(self, other: Notes) -> None:
+    def merge(self, other: IssueLog) -> None:
         """Take in the notes of a later part of the same source."""
         self.left_out.merge(other.left_out)
         self.collected.merge(other.collected)

@@ -25,7 +25,7 @@ from .base import Options
 from .cli_options import path_fields
 from .engine.convert import rows_of
 from .file_io.yaml_files import read_yaml
-from .issues import Notes
+from .issues import IssueLog
 from .registry import FORMATS
 
 ENVIRONMENT = "GROUNDSWIFT_DATASETS"  # the variable that names the list
@@ -73,5 +73,5 @@ def joined(folder: Path, path: str) -> str:
 
 def rows_of_set(spec: Options, progress: bool = True) -> tuple[list[Row], Tally]:
     """All rows of a set, and what was left out; the same as `groundswift convert` writes. Raises GroundswiftError for a faulty source."""
-    notes = Notes(spec.on_error)
-    return list(rows_of(spec, notes, progress)), notes.left_out
+    log = IssueLog(spec.on_error)
+    return list(rows_of(spec, log, progress)), log.left_out

@@ -41,7 +41,7 @@ def processors() -> int:
     return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-class Hands:
+class WorkerPool:
     """This process and up to `count` - 1 others, started one by one while there is more to do. A context, at whose end they end."""
 
     def __init__(self, count: int = 1) -> None:
@@ -53,7 +53,7 @@ class Hands:
         if len(self._others) < self.count - 1:
             self._others.append(_Other())
 
-    def __enter__(self) -> Hands:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *error: object) -> None:

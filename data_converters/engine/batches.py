@@ -13,7 +13,7 @@ from groundswift.gc_control import without_collection
 from groundswift.records import Row
 
 from ..base import Make
-from ..issues import Fault, Notes, OnError
+from ..issues import Issue, IssueLog, OnError
 
 ITEMS = 256  # a block: enough that handing it to a process costs little, few enough that a killed run loses little
 
@@ -39,7 +39,7 @@ class Made:
 
     lines: bytes = b""
     totals: Totals = field(default_factory=Totals)
-    notes: Notes = field(default_factory=Notes)
+    log: IssueLog = field(default_factory=IssueLog)
     items: int = 0
 
 
@@ -52,17 +52,17 @@ def blocks_of(items: Iterable[Any], limit: int | None, done: int = 0) -> Iterato
 
 def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
     """The lines of one block. A pure function: the same block gives the same bytes wherever it runs."""
-    notes, totals, rows = Notes(on_error), Totals(), []
+    log, totals, rows = IssueLog(on_error), Totals(), []
     with without_collection():
         for item in items:
-            if isinstance(item, Fault):
-                notes.add(item)
+            if isinstance(item, Issue):
+                log.add(item)
                 continue
-            rows += make(item, notes)
+            rows += make(item, log)
         try:
             lines = _ENCODER.encode_lines(rows)
         except UnicodeEncodeError:
-            rows = [row for row in rows if _spelt(row, notes)]
+            rows = [row for row in rows if _spelt(row, log)]
             lines = _ENCODER.encode_lines(rows)
         for row in rows:
             if isinstance(row, Row) and row.objects is not None:
@@ -70,14 +70,14 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
                 totals.objects += found
                 totals.negatives += not found
     totals.rows = len(rows)
-    return Made(lines, totals, notes, len(items))
+    return Made(lines, totals, log, len(items))
 
 
-def _spelt(row: msgspec.Struct, notes: Notes) -> bool:
+def _spelt(row: msgspec.Struct, log: IssueLog) -> bool:
     """Whether a row can be written; a fault is noted for one that cannot, since a disk may have names that no text can hold."""
     try:
         _ENCODER.encode(row)
     except UnicodeEncodeError as error:
-        notes.add(Fault("name that is no UTF-8", ascii(error.object[:300]), "it cannot stand in a row", "files and folders named in UTF-8"))
+        log.add(Issue("name that is no UTF-8", ascii(error.object[:300]), "it cannot stand in a row", "files and folders named in UTF-8"))
         return False
     return True

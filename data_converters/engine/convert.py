@@ -16,12 +16,12 @@ from groundswift import __version__
 from groundswift.gc_control import frozen, without_collection
 from groundswift.records import Row
 from groundswift.storage import exists, is_url, shown, stat_key
-from groundswift.worker_pool import Hands, processors
+from groundswift.worker_pool import WorkerPool, processors
 
 from ..base import Options, Reading
 from ..cli_options import as_given, path_fields
 from ..file_io.mmap_json import changed
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from .batches import ITEMS, Made, Totals, blocks_of, make_block
 from .resumable_output import output
 from .whole_output import WholeOptions, check_running
@@ -39,57 +39,57 @@ class How(msgspec.Struct, frozen=True):
     progress: bool = True
 
 
-def convert_to_file(options: Options, out: Path | None, how: How, notes: Notes) -> Totals:
+def convert_to_file(options: Options, out: Path | None, how: How, log: IssueLog) -> Totals:
     """Convert a source into the JSONL file `out`, which appears whole or not at all; None: check and count only.
 
     Raises GroundswiftError with every fault where `options.on_error` is stop, and where no line is left.
     """
     if isinstance(options, WholeOptions):
         check_running(how.resume, how.workers, how.engine)
-        return options.write(out, notes, how.progress)
+        return options.write(out, log, how.progress)
     stamps = stamps_of(options)
-    with Hands(how.workers or processors()) as hands:
+    with WorkerPool(how.workers or processors()) as pool:
         with without_collection():
-            reading = options.read_by(hands, notes)
+            reading = options.read_by(pool, log)
         with frozen():
-            return _converted(options, reading, out, how, hands, notes, stamps)
+            return _converted(options, reading, out, how, pool, log, stamps)
 
 
 def _converted(
-    options: Options, reading: Reading, out: Path | None, how: How, hands: Hands, notes: Notes, stamps: dict[str, list[Any]]
+    options: Options, reading: Reading, out: Path | None, how: How, pool: WorkerPool, log: IssueLog, stamps: dict[str, list[Any]]
 ) -> Totals:
     if out is None:
         totals = Totals()
-        for made in made_blocks(options, reading, how, hands, 0):
+        for made in made_blocks(options, reading, how, pool, 0):
             totals.add(made.totals)
-            notes.merge(made.notes)
+            log.merge(made.log)
         check_unchanged(stamps)
-        settle(options, reading, totals, notes)
+        settle(options, reading, totals, log)
         return totals
-    with output(out, run_of(options), notes, how.resume) as under_way:
-        for made in made_blocks(options, reading, how, hands, under_way.blocks):
+    with output(out, run_of(options), log, how.resume) as under_way:
+        for made in made_blocks(options, reading, how, pool, under_way.blocks):
             under_way.add(made)
         check_unchanged(stamps)
-        settle(options, reading, under_way.totals, notes)
+        settle(options, reading, under_way.totals, log)
     return under_way.totals
 
 
-def rows_of(options: Options, notes: Notes, progress: bool = False) -> Iterator[Row]:
+def rows_of(options: Options, log: IssueLog, progress: bool = False) -> Iterator[Row]:
     """The rows of a source, one after the other. Raises as `convert_to_file` does, once all have passed."""
     stamps = stamps_of(options)
-    reading, made = options.read(notes), 0
+    reading, made = options.read(log), 0
     with bar(reading, options.limit, 0, progress) as line:
         for block in blocks_of(reading.items, options.limit):
             for item in block:
-                if isinstance(item, Fault):
-                    notes.add(item)
+                if isinstance(item, Issue):
+                    log.add(item)
                     continue
-                for row in reading.make(item, notes):
+                for row in reading.make(item, log):
                     made += 1
                     yield row
             line.update(len(block))
     check_unchanged(stamps)
-    settle(options, reading, Totals(made), notes)
+    settle(options, reading, Totals(made), log)
 
 
 def stamps_of(options: Options) -> dict[str, list[Any]]:
@@ -105,21 +105,21 @@ def check_unchanged(stamps: dict[str, list[Any]]) -> None:
             raise changed(path)
 
 
-def settle(options: Options, reading: Reading, totals: Totals, notes: Notes) -> None:
+def settle(options: Options, reading: Reading, totals: Totals, log: IssueLog) -> None:
     """Raise GroundswiftError with the faults there were, or where nothing came out."""
-    notes.settle(options.annotations)
+    log.settle(options.annotations)
     if not totals.rows:
-        raise notes.nothing_left(options.annotations, f"no {reading.unit} is left to make a row of")
+        raise log.nothing_left(options.annotations, f"no {reading.unit} is left to make a row of")
 
 
-def made_blocks(options: Options, reading: Reading, how: How, hands: Hands, done: int) -> Iterator[Made]:
+def made_blocks(options: Options, reading: Reading, how: How, pool: WorkerPool, done: int) -> Iterator[Made]:
     """All blocks after the first `done`, in the order of the source."""
     if how.engine == "ray":
         from .ray_backend import made_on_ray
 
-        made = made_on_ray(options, hands.count, done)
+        made = made_on_ray(options, pool.count, done)
     else:
-        made = hands.in_order(blocks_of(reading.items, options.limit, done), partial(make_block, reading.make, options.on_error))
+        made = pool.in_order(blocks_of(reading.items, options.limit, done), partial(make_block, reading.make, options.on_error))
     with bar(reading, options.limit, done * ITEMS, how.progress) as line:
         for block in made:
             line.update(block.items)

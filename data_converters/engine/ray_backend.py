@@ -14,7 +14,7 @@ import msgspec
 from groundswift.errors import GroundswiftError, Interrupted, fault
 
 from ..base import Options
-from ..issues import Notes
+from ..issues import IssueLog
 from .batches import Made, blocks_of, make_block
 
 FAILED = -1  # in the place of a block's number: what follows is an error
@@ -38,7 +38,7 @@ class Shard(msgspec.Struct, frozen=True):
 
     def made(self, shard: int) -> Iterator[tuple[int, Made]]:
         """The blocks of one shard with their numbers, counted from the first that is not done."""
-        reading = self.options.read(Notes(self.options.on_error))
+        reading = self.options.read(IssueLog(self.options.on_error))
         blocks = blocks_of(reading.items, self.options.limit, self.done)
         for number, block in islice(enumerate(blocks), shard, None, self.shards):
             yield number, make_block(reading.make, self.options.on_error, block)

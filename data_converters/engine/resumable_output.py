@@ -20,7 +20,7 @@ import msgspec
 from groundswift.atomic_write import check_place, sigterm_as_exit
 from groundswift.errors import GroundswiftError, Interrupted, fault
 
-from ..issues import Notes
+from ..issues import IssueLog
 from .batches import Made, Totals
 
 GOES_ON = "; --resume goes on from what is written"
@@ -51,13 +51,13 @@ def short_name(name: str) -> str:
 class Output:
     """An output under way. `blocks`: how many of the source are in it already."""
 
-    def __init__(self, out: Path, run: dict[str, Any], notes: Notes) -> None:
+    def __init__(self, out: Path, run: dict[str, Any], log: IssueLog) -> None:
         self.target = Path(os.path.realpath(out))
         name = short_name(self.target.name)
         self.partial = self.target.with_name(f".{name}.partial")
         self.journal = self.target.with_name(f".{name}.journal")
         self.next_journal = self.target.with_name(f".{name}.journal.next")
-        self.run, self.notes, self.totals = run, notes, Totals()
+        self.run, self.log, self.totals = run, log, Totals()
         self.blocks = self.size = self._on_its_way = 0
         self.file: BinaryIO | None = None
         self._disk = ThreadPoolExecutor(1)
@@ -76,8 +76,8 @@ class Output:
         if entry:
             self.blocks, self.size, self.totals = entry.blocks, entry.size, entry.totals
             for tally, counts, examples in (
-                (self.notes.left_out, entry.left_out, entry.left_out_examples),
-                (self.notes.collected, entry.faults, entry.fault_examples),
+                (self.log.left_out, entry.left_out, entry.left_out_examples),
+                (self.log.collected, entry.faults, entry.fault_examples),
             ):
                 tally.counts.clear()
                 tally.counts.update(counts)
@@ -138,7 +138,7 @@ class Output:
         if self.size - self._on_its_way > WRITE_BACK:
             self._write_back()
         self.totals.add(made.totals)
-        self.notes.merge(made.notes)
+        self.log.merge(made.log)
         if time.monotonic() >= self._next_entry:
             self.enter()
             self._next_entry = time.monotonic() + SECONDS
@@ -165,7 +165,7 @@ class Output:
         if self.file is None:
             return
         self._flush()
-        left_out, collected = self.notes.left_out, self.notes.collected
+        left_out, collected = self.log.left_out, self.log.collected
         entry = Entry(
             self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
         )
@@ -209,13 +209,13 @@ class Output:
 
 
 @contextmanager
-def output(out: Path, run: dict[str, Any], notes: Notes, resume: bool) -> Iterator[Output]:
+def output(out: Path, run: dict[str, Any], log: IssueLog, resume: bool) -> Iterator[Output]:
     """An output that becomes the file `out` when the block ends; an error of the source drops it, an interrupt leaves it to `--resume`.
 
     Raises GroundswiftError where it cannot be written.
     """
     check_place(out)
-    under_way = Output(out, run, notes)
+    under_way = Output(out, run, log)
     try:
         with sigterm_as_exit():
             under_way.open(resume)

@@ -7,21 +7,21 @@ from pathlib import Path
 from groundswift.errors import GroundswiftError
 
 from ..base import Options, Reading
-from ..issues import Notes
+from ..issues import IssueLog
 from .batches import Totals
 
 
 class WholeOptions(Options, frozen=True, kw_only=True):
     """What such a format has: options, a docstring, and `write` in place of `read`."""
 
-    def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
+    def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         """Make the whole output at `out`, or nothing; None: check and count only.
 
         Raises GroundswiftError with every fault where `on_error` is stop, where nothing is left, and where `out` cannot be written.
         """
         raise NotImplementedError
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         raise GroundswiftError(f"{self.annotations}: this format makes no rows; expected one that does")
 
 

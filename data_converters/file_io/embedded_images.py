@@ -15,7 +15,7 @@ from groundswift.file_guard import NotAFile, path_inside, regular_size
 from groundswift.images import read_size_wh
 from groundswift.storage import is_url
 
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from .images import TURNED_BY_EXIF, UPRIGHT
 
 SUFFIXES = (  # what a file begins with -> its suffix, for names without one
@@ -67,22 +67,22 @@ def folder_to_keep(folder: str | None) -> str | None:
     return os.path.abspath(folder)
 
 
-def held_size_wh(data: bytes | None, thing: str, notes: Notes) -> tuple[int, int] | None:
+def held_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int, int] | None:
     """The upright size (width, height) in px of a picture by its header; None, and a fault is noted, where it is missing or none."""
     if not data:
-        notes.add(Fault("image missing", thing, "no bytes in the row's image", "the content of a picture file"))
+        log.add(Issue("image missing", thing, "no bytes in the row's image", "the content of a picture file"))
         return None
     try:
         size_wh, orientation = read_size_wh(data)
     except GroundswiftError as error:
-        notes.add(Fault("image unreadable", thing, str(error), "a picture that Pillow opens"))
+        log.add(Issue("image unreadable", thing, str(error), "a picture that Pillow opens"))
         return None
     if orientation != UPRIGHT:
-        notes.count(TURNED_BY_EXIF, thing)
+        log.count(TURNED_BY_EXIF, thing)
     return size_wh
 
 
-def kept_picture(folder: str, name: str, data: bytes, thing: str, notes: Notes) -> str | None:
+def kept_picture(folder: str, name: str, data: bytes, thing: str, log: IssueLog) -> str | None:
     """Write a picture into `folder`, whole or not at all -> its path; None, and a fault is noted, where its name cannot be used.
 
     `name` may have folders of its own, and none that leads out of `folder`; one without a suffix gets that of its content. The same
@@ -90,25 +90,23 @@ def kept_picture(folder: str, name: str, data: bytes, thing: str, notes: Notes) 
     Raises Interrupted where the folder cannot be written.
     """
     if path_inside(folder, name) is None:
-        notes.add(
-            Fault("image path leaves its folder", thing, f"name {name[:200]!r} with {folder}", "the name of a file inside the folder")
-        )
+        log.add(Issue("image path leaves its folder", thing, f"name {name[:200]!r} with {folder}", "the name of a file inside the folder"))
         return None
     path = path_inside(folder, named(name, data))
     try:
         same = _written_once(path, data)
     except UnicodeEncodeError:
-        notes.add(Fault("image name unusable", thing, f"name {name[:200]!r} has half a character", "the name of a file"))
+        log.add(Issue("image name unusable", thing, f"name {name[:200]!r} has half a character", "the name of a file"))
         return None
     except OSError as error:
         if error.errno not in OF_ITS_NAME:
             told = fault(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
             raise Interrupted(str(told)) from None
-        notes.add(Fault("image name unusable", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
+        log.add(Issue("image name unusable", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
         return None
     if not same:
         expected = "one picture for a name; an empty folder, where an earlier run wrote others"
-        notes.add(Fault("two pictures of one name", thing, f"{path} holds another picture", expected))
+        log.add(Issue("two pictures of one name", thing, f"{path} holds another picture", expected))
         return None
     return path
 

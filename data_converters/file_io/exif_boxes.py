@@ -8,7 +8,7 @@ import msgspec
 
 from groundswift.images import TURNED
 
-from ..issues import Fault, NoRow
+from ..issues import Issue, SkipSample
 from .box_checks import Box, Seen
 from .images import UPRIGHT
 
@@ -29,10 +29,10 @@ Turned = Annotated[  # the option of formats that do not say
 
 
 def turn_of(thing: str, seen: Seen, turned: str | None) -> int:
-    """The EXIF orientation by which boxes on a picture are to be turned. Raises NoRow where there is one and `turned` does not say."""
+    """The EXIF orientation by which boxes on a picture are to be turned. Raises SkipSample where there is one and `turned` does not say."""
     if seen.orientation != UPRIGHT and turned is None:
         what = f"EXIF turns {seen.path} (orientation {seen.orientation}): the boxes may be on the stored or the upright picture"
-        raise NoRow(Fault("box on a picture that EXIF turns", thing, what, "--turned stored or --turned upright"))
+        raise SkipSample(Issue("box on a picture that EXIF turns", thing, what, "--turned stored or --turned upright"))
     return seen.orientation if turned == "stored" else UPRIGHT
 
 

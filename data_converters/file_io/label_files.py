@@ -12,21 +12,21 @@ from defusedxml.ElementTree import fromstring
 from groundswift.file_guard import regular_bytes
 from groundswift.storage import is_url, is_web
 
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from .remote_folders import SUFFIXES, listed_below
 
 UNREADABLE_FILE = "label file unreadable"  # the reason to count by
 NOT_XML = (DefusedXmlException, ParseError, LookupError, ValueError, RecursionError)  # what readers of XML raise
 
 
-def text_of(path: str, where: str) -> str | Fault:
+def text_of(path: str, where: str) -> str | Issue:
     """The text of a label file, byte order mark passed over, or the fault that it has."""
     try:
         return regular_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return Fault(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")
+        return Issue(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")
     except OSError as error:
-        return Fault(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a text file")
+        return Issue(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a text file")
 
 
 def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
@@ -54,25 +54,25 @@ class Stems:
         for name in () if self.suffix else files_below(folder, SUFFIXES):
             self.names.setdefault(os.path.splitext(os.path.basename(name))[0], []).append(name)
 
-    def name(self, stem: str, where: str, notes: Notes) -> str | None:
+    def name(self, stem: str, where: str, log: IssueLog) -> str | None:
         """The picture of a stem; None, and a fault is noted, where there are two. Where there is none the name that it should have."""
         found = self.names.get(stem, [])
         if len(found) > 1:
-            notes.add(Fault("two pictures of one name", where, f"{found[0]} and {found[1]}", "one picture for a label file"))
+            log.add(Issue("two pictures of one name", where, f"{found[0]} and {found[1]}", "one picture for a label file"))
             return None
         return found[0] if found else stem + (self.suffix or "")
 
 
 def xml_root(content: bytes, where: str, root: str, reason: str, expected: str) -> Element:
-    """The element `root` of an XML file. Raises NoRow, to be counted by `reason`, for what is no XML, has another root, or has a DTD or
+    """The element `root` of an XML file. Raises SkipSample, counted by `reason`, for what is no XML, has another root, a DTD or
     entities of its own: nothing is expanded or fetched."""
     try:
         found = fromstring(content, forbid_dtd=True)
     except NOT_XML as error:
         place, what, plain = not_xml(where, error, expected)
-        raise NoRow(Fault(reason, place, what, plain)) from None
+        raise SkipSample(Issue(reason, place, what, plain)) from None
     if found.tag != root:
-        raise NoRow(Fault(reason, where, f"XML of <{found.tag}>"[:200], f"<{root}>"))
+        raise SkipSample(Issue(reason, where, f"XML of <{found.tag}>"[:200], f"<{root}>"))
     return found
 
 

@@ -16,7 +16,7 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.file_guard import regular_size
 from groundswift.storage import local_copy
 
-from ..issues import Fault, NoRow
+from ..issues import Issue, SkipSample
 
 NO_ROW = "row unreadable"  # the reason to count by
 SHARE = 16  # a document of up to 1/16 of the memory is read into it: several workers may each hold one
@@ -88,8 +88,8 @@ def memory_bytes() -> int:
 
 
 def part(where: str, raw: msgspec.Raw, kind: Any, what: str, expected: str) -> Any:
-    """One part as a type; `what` says which. Raises NoRow where it is none."""
+    """One part as a type; `what` says which. Raises SkipSample where it is none."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except NOT_JSON as error:
-        raise NoRow(Fault(NO_ROW, where, f"{what}: {error}", expected)) from None
+        raise SkipSample(Issue(NO_ROW, where, f"{what}: {error}", expected)) from None

@@ -16,7 +16,7 @@ from groundswift.file_guard import regular_size
 from groundswift.records import read_jsonl
 from groundswift.storage import file_name, local_copy, shown
 
-from ..issues import Fault
+from ..issues import Issue
 from .mmap_json import NO_ROW, NOT_JSON, read_mapped
 
 BATCH = 256
@@ -30,10 +30,10 @@ class Sourced(NamedTuple):
     row: Any
 
 
-def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Fault], int | None]:
+def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Issue], int | None]:
     """(the rows of a file in its order, how many). `.parquet` by its schema, `.json` as one list, anything else as JSON Lines.
 
-    A row that is no `row_type` is a Fault in its place; null counts as absent where a field has a default of None.
+    A row that is no `row_type` is an Issue in its place; null counts as absent where a field has a default of None.
     Raises GroundswiftError where the file as a whole cannot be read.
     """
     suffix, here = Path(file_name(path)).suffix.lower(), local_copy(path)
@@ -49,12 +49,12 @@ def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourc
     return _json_lines(path, row_type), _lines(path, here)
 
 
-def _json_lines(path: str, row_type: type[msgspec.Struct]) -> Iterator[Sourced | Fault]:
+def _json_lines(path: str, row_type: type[msgspec.Struct]) -> Iterator[Sourced | Issue]:
     name = shown(path)
     for number, row in read_jsonl(path, row_type):
         where = f"{name}:{number}"
         if isinstance(row, GroundswiftError):
-            yield Fault.of(NO_ROW, where, str(row).removeprefix(f"{where}: "))
+            yield Issue.of(NO_ROW, where, str(row).removeprefix(f"{where}: "))
         else:
             yield Sourced(where, row)
 
@@ -88,7 +88,7 @@ def _encoded(path: str, here: Path) -> list[msgspec.Raw] | list[bytes]:
         return elements
 
 
-def _json_list(path: str, encoded: list[msgspec.Raw] | list[bytes], row_type: type[msgspec.Struct]) -> Iterator[Sourced | Fault]:
+def _json_list(path: str, encoded: list[msgspec.Raw] | list[bytes], row_type: type[msgspec.Struct]) -> Iterator[Sourced | Issue]:
     """The elements of a list, each decoded when it is asked for: lists of conversations are of hundreds of megabytes."""
     decoder = msgspec.json.Decoder(row_type)
     for number, element in enumerate(encoded, 1):
@@ -96,7 +96,7 @@ def _json_list(path: str, encoded: list[msgspec.Raw] | list[bytes], row_type: ty
         try:
             yield Sourced(where, decoder.decode(element))
         except NOT_JSON as error:
-            yield Fault(NO_ROW, where, f"not a row: {error}", "one JSON object")
+            yield Issue(NO_ROW, where, f"not a row: {error}", "one JSON object")
 
 
 def _elements(text: str) -> list[bytes] | None:
@@ -118,7 +118,7 @@ def _elements(text: str) -> list[bytes] | None:
         return None
 
 
-def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Fault], int]:
+def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Issue], int]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -133,7 +133,7 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
     if doubled := next((name for name in columns if columns.count(name) > 1), None):
         raise fault(path, f"{columns.count(doubled)} columns named {doubled!r}", "one column of each name")
 
-    def rows() -> Iterator[Sourced | Fault]:
+    def rows() -> Iterator[Sourced | Issue]:
         number = 0
         try:
             for batch in file.iter_batches(BATCH, columns=columns):
@@ -145,7 +145,7 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
                             raise values
                         yield Sourced(where, msgspec.convert(values, row_type))
                     except (ValueError, msgspec.ValidationError) as error:
-                        yield Fault(NO_ROW, where, f"not a row: {error}", "the columns of this format")
+                        yield Issue(NO_ROW, where, f"not a row: {error}", "the columns of this format")
         except (OSError, pyarrow.ArrowException) as error:
             raise fault(f"{path}: row {number + 1}", f"cannot be read ({str(error).splitlines()[0]})", "a whole Parquet file") from None
 

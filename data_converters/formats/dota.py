@@ -9,13 +9,13 @@ from typing import Any
 
 from groundswift.errors import fault
 from groundswift.storage import absolute, folder_of, is_folder, is_web, join, shown
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import Stems, files_below, text_of
 from ..file_io.remote_folders import SUFFIXES, folder_at
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from ..tasks.label_files import (
     UNREADABLE,
     Difficult,
@@ -57,7 +57,7 @@ class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
 
     difficult: Difficult = "ignore"
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         place = folder_at(self.annotations, "a folder of DOTA labels, or one with labelTxt")
         folder = os.path.join(place.here, "labelTxt")
         folder = folder if os.path.isdir(folder) else place.here
@@ -69,23 +69,23 @@ class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
         if not files:
             raise fault(shown(labels), "holds no label file", "NAME.txt for each picture")
         met: dict[str, int] = {}
-        found = [labelled(folder, name, stems, self.difficult == "ignore", met, notes) for name in files]
+        found = [labelled(folder, name, stems, self.difficult == "ignore", met, log) for name in files]
         names = classes_of(self, sorted(met), met)
         wanted = {each.name for each in found if each is not None}
         for name in () if is_web(pictures.folder) else files_below(pictures.folder, SUFFIXES):
             if name not in wanted:
-                notes.count("picture without a label file, left out", name)
-        return labels_reading(ranked(filter(None, found), met, names), names, read_dota, self, pictures, hands, notes)
+                log.count("picture without a label file, left out", name)
+        return labels_reading(ranked(filter(None, found), met, names), names, read_dota, self, pictures, pool, log)
 
 
-def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, int], notes: Notes) -> Labelled | None:
+def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, int], log: IssueLog) -> Labelled | None:
     """The picture of a label file and its labels; new classes go to `met`. None, and a fault is noted, where there are two pictures."""
-    picture = stems.name(os.path.splitext(name)[0], name, notes)
+    picture = stems.name(os.path.splitext(name)[0], name, log)
     if picture is None:
         return None
     text = text_of(os.path.join(folder, name), name)
-    if isinstance(text, Fault):
-        notes.add(text)
+    if isinstance(text, Issue):
+        log.add(text)
         return Labelled(picture, [], None, True)
     out = Labelled(picture, [])
     for number, line in enumerate(text.split("\n"), 1):
@@ -96,16 +96,16 @@ def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, 
         corners = list(map(number_of, parts[:8]))
         difficulty = parts[9] if len(parts) == 10 else "0"
         if len(parts) not in (9, 10) or None in corners or not (difficulty.isascii() and difficulty.isdigit()):
-            notes.add(Fault(UNREADABLE, place, repr(line.strip())[:200], SHAPE))
+            log.add(Issue(UNREADABLE, place, repr(line.strip())[:200], SHAPE))
             out.unreadable = True
             continue
         difficult = bool(difficulty.strip("0"))
         ignored = ignore and difficult
         if difficult:
-            notes.count("difficult object, treated as a crowd box" if ignore else "difficult object, kept as any other", place)
+            log.count("difficult object, treated as a crowd box" if ignore else "difficult object, kept as any other", place)
         xs, ys = corners[::2], corners[1::2]
         if len(set(xs)) != 2 or len(set(ys)) != 2:
-            notes.count("rotated box, its envelope taken", place)
+            log.count("rotated box, its envelope taken", place)
         x1, y1, x2, y2 = envelope(xs, ys)  # hotcoco's own is that of the rectangle closest to the corners, which may be smaller
         text = " ".join(map(repr, (x1, y1, x2, y1, x2, y2, x1, y2)))
         out.labels.append(Label(place, met.setdefault(parts[8], len(met)), text, ignored, refused(x1, y1, x2, y2)))

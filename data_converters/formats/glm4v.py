@@ -9,10 +9,10 @@ import msgspec
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import absolute
 
-from ..base import Options, PictureOptions, Reading
+from ..base import ImageOptions, Options, Reading
 from ..file_io.row_files import read_rows
 from ..file_io.row_images import RowPictures
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..rows.any_row import AnyRow, relative
 from ..rows.render import spoken
 from ..rows.result_rows import TruthFlag, of_truth
@@ -37,7 +37,7 @@ class GlmRow(msgspec.Struct):
     messages: list[GlmMessage]
 
 
-class Glm4vOptions(PictureOptions, frozen=True, kw_only=True):
+class Glm4vOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn GLM-4V's fine-tuning rows into rows: messages with role, content and, beside a question, image.
 
     SOURCE is JSON Lines or a JSON list. The picture comes before the text of its question. A relative path of it starts at
@@ -51,7 +51,7 @@ class Glm4vOptions(PictureOptions, frozen=True, kw_only=True):
       groundswift convert glm4v train_glm.jsonl --images /data --out train.jsonl
     """
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, GlmRow)
         return Reading(rows, GlmMaker(RowPictures(self.pictures()), self.annotations), total)
 
@@ -62,22 +62,22 @@ class GlmMaker(ConversationMaker, frozen=True):
     pictures: RowPictures
     source: str
 
-    def row(self, where: str, source: GlmRow, notes: Notes) -> Row:
+    def row(self, where: str, source: GlmRow, log: IssueLog) -> Row:
         for index, each in enumerate(source.messages):
             if each.tools:
-                raise NoRow(Fault("row with tools", f"{where}, turn {index}", "tools", "a conversation without tools"))
+                raise SkipSample(Issue("row with tools", f"{where}, turn {index}", "tools", "a conversation without tools"))
             if each.image and each.role != "user":
                 what = f"an image beside a text of {each.role[:100]}"
-                raise NoRow(Fault("image outside a question", f"{where}, turn {index}", what, "images beside texts of the user"))
+                raise SkipSample(Issue("image outside a question", f"{where}, turn {index}", what, "images beside texts of the user"))
         images = [each.image for each in source.messages if each.image]
         if len(images) > 1:
-            raise NoRow(Fault("more than one image", where, f"{len(images)} images", "one: the format takes no more"))
+            raise SkipSample(Issue("more than one image", where, f"{len(images)} images", "one: the format takes no more"))
         messages = [message(where, index, each.role, each.content, ROLES) for index, each in enumerate(source.messages)]
         check_order(where, messages)
-        check_texts(where, messages, [], bool(images), notes)
+        check_texts(where, messages, [], bool(images), log)
         pairs = zip(source.messages, messages, strict=True)
         messages = [Message(ours.role, IMAGE + ours.content) if theirs.image else ours for theirs, ours in pairs]
-        return finished(messages, looked_at(self.pictures, images, where, notes), numbered(self.source, where))
+        return finished(messages, looked_at(self.pictures, images, where, log), numbered(self.source, where))
 
 
 class ToGlm4vOptions(Options, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class ToGlm4vOptions(Options, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, AnyRow)
         rows = of_truth(rows, self.truth)
         return Reading(rows, ToGlmMaker(self.images and absolute(self.images)), total)
@@ -116,10 +116,10 @@ class ToGlmMaker(ConversationMaker, frozen=True):
 
     folder: str | None
 
-    def row(self, where: str, source: AnyRow, notes: Notes) -> GlmRow:
-        messages, images = spoken(where, source, FAMILY, notes)
+    def row(self, where: str, source: AnyRow, log: IssueLog) -> GlmRow:
+        messages, images = spoken(where, source, FAMILY, log)
         if len(images) > 1:
-            raise NoRow(Fault("more than one image", where, f"{len(images)} images", "one: the format takes no more"))
+            raise SkipSample(Issue("more than one image", where, f"{len(images)} images", "one: the format takes no more"))
         out = []
         for index, each in enumerate(messages):
             text, image = each.content, None
@@ -127,9 +127,9 @@ class ToGlmMaker(ConversationMaker, frozen=True):
                 if each.role != "user" or not text.startswith(IMAGE):
                     what = f"{IMAGE} within a text of {each.role}"
                     expected = "at the start of a question: the format shows it there"
-                    raise NoRow(Fault("image within a text", f"{where}, turn {index}", what, expected))
+                    raise SkipSample(Issue("image within a text", f"{where}, turn {index}", what, expected))
                 text, image = text.removeprefix(IMAGE), relative(f"{where}, image 0", images[0], self.folder)
                 if index:
-                    notes.count("picture behind the first message, where GLM-4's own script does not look", where)
+                    log.count("picture behind the first message, where GLM-4's own script does not look", where)
             out.append(GlmMessage(each.role, text, image))
         return GlmRow(out)

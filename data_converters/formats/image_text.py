@@ -17,7 +17,7 @@ from ..file_io.box_checks import Seen
 from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
 from ..file_io.row_images import RowPictures
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..prompts import Asking
 from ..tasks.conversation import ConversationMaker, check_texts, finished, numbered, own_picture
 
@@ -52,7 +52,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     text_column: Annotated[str, msgspec.Meta(description="Column of the text.")] = "text"
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "caption"
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         saved = folder_to_keep(self.save_pictures)
         make = PictureTextMaker(RowPictures(self.pictures()), saved, self.annotations, self.asking(self.task))
         if self.image_column == self.text_column:
@@ -85,17 +85,17 @@ class PictureTextMaker(ConversationMaker, frozen=True):
     source: str
     questions: Asking
 
-    def row(self, where: str, source: PictureText, notes: Notes) -> Row:
+    def row(self, where: str, source: PictureText, log: IssueLog) -> Row:
         text, sample_id = source.text, numbered(self.source, where)
         if not isinstance(text, str) or not text.strip():
-            raise NoRow(Fault("text empty", where, f"text {repr(text)[:200]}", "a text"))
+            raise SkipSample(Issue("text empty", where, f"text {repr(text)[:200]}", "a text"))
         prompt = self.questions.pick(sample_id)
         messages = [Message("user", f"{IMAGE}{prompt.text}"), Message("assistant", text)]
-        check_texts(where, messages[1:], [], True, notes)
-        return finished(messages, self.seen(where, source.image, sample_id, notes), sample_id, prompt.name)
+        check_texts(where, messages[1:], [], True, log)
+        return finished(messages, self.seen(where, source.image, sample_id, log), sample_id, prompt.name)
 
-    def seen(self, where: str, image: Any, sample_id: str, notes: Notes) -> list[Seen]:
-        """Its picture. Raises NoRow where it cannot be used."""
+    def seen(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
+        """Its picture. Raises SkipSample where it cannot be used."""
         if isinstance(image, bytes):
             image = HeldPicture(image)
         elif not isinstance(image, str) or not image:
@@ -103,19 +103,19 @@ class PictureTextMaker(ConversationMaker, frozen=True):
                 image = msgspec.convert(image, HeldPicture)
             except msgspec.ValidationError:
                 expected = "a path, or the picture: {bytes, path}"
-                raise NoRow(Fault("image missing", where, f"image {str(image)[:100]!r}", expected)) from None
-        return [own_picture(self.pictures, self.saved, image, sample_id, where, notes)]
+                raise SkipSample(Issue("image missing", where, f"image {str(image)[:100]!r}", expected)) from None
+        return [own_picture(self.pictures, self.saved, image, sample_id, where, log)]
 
 
-def typed_rows(path: str, image: str, text: str) -> tuple[Iterator[Sourced | Fault], int | None]:
+def typed_rows(path: str, image: str, text: str) -> tuple[Iterator[Sourced | Issue], int | None]:
     """(the rows of a file with these two columns, how many)."""
     columns = msgspec.defstruct("Columns", [("image", Any), ("text", Any)], rename={"image": image, "text": text})
     rows, total = read_rows(path, columns)
-    plain = (row if isinstance(row, Fault) else Sourced(row.where, PictureText(row.row.image, row.row.text)) for row in rows)
+    plain = (row if isinstance(row, Issue) else Sourced(row.where, PictureText(row.row.image, row.row.text)) for row in rows)
     return plain, total
 
 
-def csv_rows(path: str, image: str, text: str) -> Iterator[Sourced | Fault]:
+def csv_rows(path: str, image: str, text: str) -> Iterator[Sourced | Issue]:
     """The rows of a CSV file in UTF-8 whose first line names the columns. Raises GroundswiftError where it has no such columns."""
     here, path = local_copy(path), shown(path)
     try:
@@ -130,7 +130,7 @@ def csv_rows(path: str, image: str, text: str) -> Iterator[Sourced | Fault]:
     return _csv_rows(path, here, len(names), names.index(image), names.index(text))
 
 
-def _csv_rows(path: str, here: Any, columns: int, image: int, text: int) -> Iterator[Sourced | Fault]:
+def _csv_rows(path: str, here: Any, columns: int, image: int, text: int) -> Iterator[Sourced | Issue]:
     csv.field_size_limit(LONGEST_FIELD)
     line = 1
     try:
@@ -144,7 +144,7 @@ def _csv_rows(path: str, here: Any, columns: int, image: int, text: int) -> Iter
                 if not values:
                     continue
                 if len(values) != columns:
-                    yield Fault(NO_ROW, where, f"{len(values)} fields", f"{columns}, as the first line has names")
+                    yield Issue(NO_ROW, where, f"{len(values)} fields", f"{columns}, as the first line has names")
                 else:
                     yield Sourced(where, PictureText(values[image], values[text]))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

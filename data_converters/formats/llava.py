@@ -8,11 +8,11 @@ import msgspec
 
 from groundswift.records import IMAGE, Row
 
-from ..base import PictureOptions, Reading
+from ..base import ImageOptions, Reading
 from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
 from ..file_io.row_files import read_rows
 from ..file_io.row_images import RowPictures
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.conversation import (
     ConversationMaker,
     check_order,
@@ -45,7 +45,7 @@ class LlavaRow(msgspec.Struct):
     video: Any = None
 
 
-class LlavaOptions(PictureOptions, frozen=True, kw_only=True):
+class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn conversations in LLaVA's form into rows: id, image, conversations of human and gpt.
 
     SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, absent, or the picture itself ({bytes, path}, as
@@ -64,7 +64,7 @@ class LlavaOptions(PictureOptions, frozen=True, kw_only=True):
 
     save_pictures: SavePictures = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         saved = folder_to_keep(self.save_pictures)
         rows, total = read_rows(self.annotations, LlavaRow)
         return Reading(with_ids(rows, self.annotations), LlavaMaker(RowPictures(self.pictures()), saved, self.annotations), total)
@@ -77,16 +77,16 @@ class LlavaMaker(ConversationMaker, frozen=True):
     saved: str | None
     source: str
 
-    def row(self, where: str, source: LlavaRow, notes: Notes) -> Row:
+    def row(self, where: str, source: LlavaRow, log: IssueLog) -> Row:
         if source.video:
-            raise NoRow(Fault("row with a video", where, f"video {str(source.video)[:200]!r}", "pictures"))
+            raise SkipSample(Issue("row with a video", where, f"video {str(source.video)[:200]!r}", "pictures"))
         messages = [message(where, index, turn.role, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
         check_order(where, messages)
         images = source.image if isinstance(source.image, list) else [source.image] if source.image is not None else []
         messages = with_tags(where, messages, IMAGE, len(images))
-        check_texts(where, messages, [IMAGE] if images else [], bool(images), notes)
+        check_texts(where, messages, [IMAGE] if images else [], bool(images), log)
         if isinstance(source.image, HeldPicture):
-            seen = [own_picture(self.pictures, self.saved, source.image, numbered(self.source, where), where, notes)]
+            seen = [own_picture(self.pictures, self.saved, source.image, numbered(self.source, where), where, log)]
         else:
-            seen = looked_at(self.pictures, images, where, notes)
+            seen = looked_at(self.pictures, images, where, log)
         return finished(messages, seen, source.id)

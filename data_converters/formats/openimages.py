@@ -12,12 +12,12 @@ import msgspec
 
 from groundswift.errors import GroundswiftError, fault
 from groundswift.storage import is_web, local_copy, shown
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import Stems
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from ..tasks.label_files import UNREADABLE, HotcocoOptions, Label, Labelled, classes_of, labels_reading, number_of, ranked, refused
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
@@ -69,16 +69,16 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
     ] = None
     only_present: Annotated[bool, msgspec.Meta(description="Whether to pass over (and count) boxes whose picture is not in DIR.")] = False
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         pictures = pictures_of(self.images, self.annotations, True)
         if self.only_present and is_web(pictures.folder):
             raise fault(shown(pictures.folder), "a folder on the web cannot be listed", "--only-present with another folder of pictures")
         name_of = descriptions(self.class_descriptions) if self.class_descriptions else None
         reader = Boxes(Stems(pictures.folder, ".jpg"), name_of, self.only_present)
-        labelled = reader.labelled(self.annotations, notes)
+        labelled = reader.labelled(self.annotations, log)
         order = {code: place for place, code in enumerate(name_of or {})}
         names = classes_of(self, sorted(reader.met, key=lambda name: (order.get(reader.code_of[name], 0), name)), reader.met)
-        return labels_reading(ranked(labelled, reader.met, names), names, read_open_images, self, pictures, hands, notes, True)
+        return labels_reading(ranked(labelled, reader.met, names), names, read_open_images, self, pictures, pool, log, True)
 
 
 class Boxes:
@@ -94,7 +94,7 @@ class Boxes:
         self.places: dict[str, int] = {}
         self.width = 0
 
-    def labelled(self, path: str, notes: Notes) -> list[Labelled]:
+    def labelled(self, path: str, log: IssueLog) -> list[Labelled]:
         """The pictures of a file with their labels. Raises GroundswiftError where it cannot be read."""
         by_id: dict[str, Labelled | None] = {}
         rows = csv_rows(path, EXPECTED)
@@ -106,44 +106,44 @@ class Boxes:
         self.places = {name: columns[name.lower()] for name in (*NEEDED, *FLAGS, GROUP) if name.lower() in columns}
         self.width = len(head)
         for number, fields in rows:
-            self.add([field.strip() for field in fields], f"{file}:{number}", by_id, notes)
+            self.add([field.strip() for field in fields], f"{file}:{number}", by_id, log)
         return [each for each in by_id.values() if each is not None]
 
-    def add(self, fields: list[str], where: str, by_id: dict[str, Labelled | None], notes: Notes) -> None:
+    def add(self, fields: list[str], where: str, by_id: dict[str, Labelled | None], log: IssueLog) -> None:
         """One line: its label goes to its picture in `by_id`, None there for one that is passed over."""
         place = self.places["ImageID"]
         stem = fields[place] if place < len(fields) else ""
         if not stem:
-            notes.add(Fault(UNREADABLE, where, "no ImageID", EXPECTED))
+            log.add(Issue(UNREADABLE, where, "no ImageID", EXPECTED))
             return
         if stem not in by_id:
             missing = self.only_present and stem not in self.stems.names
-            name = None if missing else self.stems.name(stem, where, notes)
+            name = None if missing else self.stems.name(stem, where, log)
             by_id[stem] = None if name is None else Labelled(name, [])
         picture = by_id[stem]
         if picture is None:
             if self.only_present and stem not in self.stems.names:
-                notes.count("box without a picture, passed over", where)
+                log.count("box without a picture, passed over", where)
             return
-        label = self.label(fields, where, notes)
+        label = self.label(fields, where, log)
         if label is None:
             picture.unreadable = True
         else:
             picture.labels.append(label)
 
-    def label(self, fields: list[str], where: str, notes: Notes) -> Label | None:
+    def label(self, fields: list[str], where: str, log: IssueLog) -> Label | None:
         """The label of a line; None, and a fault is noted, where it has none."""
         wrong = self.wrong(fields)
         if wrong:
-            notes.add(Fault(UNREADABLE, where, wrong[0][:200], wrong[1]))
+            log.add(Issue(UNREADABLE, where, wrong[0][:200], wrong[1]))
             return None
         row = self.row(fields)
         for flag, reason in FLAGS.items():
             if MARKS[plain(row.get(flag, ""))]:
-                notes.count(reason, where)
+                log.count(reason, where)
         group = MARKS[plain(row.get(GROUP, ""))]
         if group:
-            notes.count("box of a group, treated as a crowd box", where)
+            log.count("box of a group, treated as a crowd box", where)
         x1, x2, y1, y2 = numbers = [number_of(row[side]) for side in SIDES]
         text = ",".join(map(repr, numbers)) + f",{int(group)}"
         return Label(where, self.met.setdefault(self.name(row), len(self.met)), text, group, refused(x1, y1, x2, y2))

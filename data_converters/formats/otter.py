@@ -19,12 +19,12 @@ from groundswift.file_guard import path_inside
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists, file_name, folder_of, is_file, join
 
-from ..base import PictureOptions, Reading
-from ..file_io.box_checks import Pictures, Seen
+from ..base import ImageOptions, Reading
+from ..file_io.box_checks import ImageFolder, Seen
 from ..file_io.embedded_images import folder_to_keep
 from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import Sourced
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.conversation import ConversationMaker, check_order, check_texts, finished, kept, looked_at
 
 INSTRUCTIONS = "_instructions.json"
@@ -59,7 +59,7 @@ class Example(NamedTuple):
     turns: list[Instruction]
 
 
-class OtterOptions(PictureOptions, frozen=True, kw_only=True):
+class OtterOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn MIMIC-IT (Otter) instructions into rows: one each, with all its pictures in front of its question.
 
     SOURCE is NAME_instructions.json. The pictures lie in a folder, as files named by their ids (.jpg, .jpeg, .png, .webp,
@@ -100,7 +100,7 @@ class OtterOptions(PictureOptions, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         data = read_mapped(self.annotations, InstructionFile, FORM).data
         chosen = read_mapped(self.train, dict[Key, list[str]], "{id: [ids of related instructions]}") if self.train else None
         images = self.images or beside(self.annotations)
@@ -119,11 +119,11 @@ class OtterOptions(PictureOptions, frozen=True, kw_only=True):
 class OtterMaker(ConversationMaker, frozen=True):
     """Makes the row of one instruction. Pictures lie in `folder`, or are held in the file `held` and written to `saved`."""
 
-    folder: Pictures | None
+    folder: ImageFolder | None
     held: str | None
     saved: str | None
 
-    def row(self, where: str, source: Example, notes: Notes) -> Row:
+    def row(self, where: str, source: Example, log: IssueLog) -> Row:
         messages, ids = [], []
         before: list[str] = []
         for each in source.turns:
@@ -131,20 +131,20 @@ class OtterMaker(ConversationMaker, frozen=True):
             before = each.pictures
             ids += new
             messages += [Message("user", each.instruction), Message("assistant", each.answer)]
-            check_texts(where, messages[-2:], [], True, notes)
+            check_texts(where, messages[-2:], [], True, log)
             messages[-2] = Message("user", IMAGE * len(new) + each.instruction)
         check_order(where, messages)
         if not ids:
-            check_texts(where, messages, [], False, notes)
-        return finished(messages, self.seen(where, ids, notes), source.id)
+            check_texts(where, messages, [], False, log)
+        return finished(messages, self.seen(where, ids, log), source.id)
 
-    def seen(self, where: str, ids: Sequence[str], notes: Notes) -> Sequence[Seen]:
-        """The pictures with these ids. Raises NoRow where one cannot be used; why is noted, for each."""
+    def seen(self, where: str, ids: Sequence[str], log: IssueLog) -> Sequence[Seen]:
+        """The pictures with these ids. Raises SkipSample where one cannot be used; why is noted, for each."""
         if self.folder is not None:
-            return looked_at(self.folder, [self.named(each) for each in ids], where, notes)
-        found = [self.written(each, f"{where}, image {index} ({each[:200]})", notes) for index, each in enumerate(ids)]
+            return looked_at(self.folder, [self.named(each) for each in ids], where, log)
+        found = [self.written(each, f"{where}, image {index} ({each[:200]})", log) for index, each in enumerate(ids)]
         if None in found:
-            raise NoRow(None)
+            raise SkipSample(None)
         return found
 
     def named(self, picture_id: str) -> str:
@@ -155,28 +155,28 @@ class OtterMaker(ConversationMaker, frozen=True):
                 return picture_id + suffix
         return picture_id if os.path.splitext(picture_id)[1] else f"{picture_id}.jpg"
 
-    def written(self, picture_id: str, thing: str, notes: Notes) -> Seen | None:
+    def written(self, picture_id: str, thing: str, log: IssueLog) -> Seen | None:
         """A picture of the file, written; None, and a fault is noted, where it cannot be."""
         try:
             data = picture_of(self.held, picture_id, thing)
-            return kept(data, self.saved, picture_id, thing, notes)
-        except NoRow as stopped:
+            return kept(data, self.saved, picture_id, thing, log)
+        except SkipSample as stopped:
             if stopped.fault is not None:
-                notes.add(stopped.fault)
+                log.add(stopped.fault)
             return None
 
 
 def picture_of(held: str, picture_id: str, thing: str) -> bytes:
-    """The content of a picture's file. Raises NoRow where there is none of this id, or it is no base64."""
+    """The content of a picture's file. Raises SkipSample where there is none of this id, or it is no base64."""
     raw = pictures_by_id(held).get(picture_id)
     if raw is None:
-        raise NoRow(Fault("image missing", thing, f"no such id in {held}", "the base64 of the picture"))
+        raise SkipSample(Issue("image missing", thing, f"no such id in {held}", "the base64 of the picture"))
     text = part(thing, raw, str, "picture", "its base64")
     try:
         content = text.partition("base64,")[2] if text.startswith("data:") else text
         return base64.b64decode("".join(content.split()), validate=True)  # MIME's has line breaks
     except ValueError as error:
-        raise NoRow(Fault("image unreadable", thing, f"not base64 ({error})", "the base64 of the picture")) from None
+        raise SkipSample(Issue("image unreadable", thing, f"not base64 ({error})", "the base64 of the picture")) from None
 
 
 def beside(annotations: str) -> str | None:
@@ -186,28 +186,28 @@ def beside(annotations: str) -> str | None:
     return path if name.endswith(INSTRUCTIONS) and exists(path) else None
 
 
-def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[str]] | None, history: bool) -> Iterator[Sourced | Fault]:
-    """Each instruction with its turns, in the order of `chosen` or of the file; a Fault in the place of one that cannot be read."""
+def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[str]] | None, history: bool) -> Iterator[Sourced | Issue]:
+    """Each instruction with its turns, in the order of `chosen` or of the file; an Issue in the place of one that cannot be read."""
     for each in data if chosen is None else chosen:
         where = f"{source}: {each}"
         try:
             own = instruction_of(where, data, each, "an instruction of the file")
             related = (chosen[each] if chosen is not None else own.rel_ins_ids or []) if history else []
             if each in related:
-                raise NoRow(
-                    Fault("instruction related to itself", where, "rel_ins_ids names it", "other instructions: it would hold its answer")
+                raise SkipSample(
+                    Issue("instruction related to itself", where, "rel_ins_ids names it", "other instructions: it would hold its answer")
                 )
             turns = [instruction_of(where, data, other, "a related instruction that is in the file") for other in related]
-        except NoRow as stopped:
+        except SkipSample as stopped:
             yield stopped.fault
         else:
             yield Sourced(where, Example(str(each), [*turns, own]))
 
 
 def instruction_of(where: str, data: dict[str, msgspec.Raw], wanted: str, expected: str) -> Instruction:
-    """One instruction. Raises NoRow where there is none of this id, or it is of another form."""
+    """One instruction. Raises SkipSample where there is none of this id, or it is of another form."""
     if wanted not in data:
-        raise NoRow(Fault("instruction unknown", where, f"no instruction {wanted[:200]!r}", expected))
+        raise SkipSample(Issue("instruction unknown", where, f"no instruction {wanted[:200]!r}", expected))
     return part(where, data[wanted], Instruction, f"instruction {wanted[:200]!r}", "instruction, answer, image_ids, rel_ins_ids")
 
 

@@ -17,11 +17,11 @@ from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists, file_name, folder_of, join
 
 from ..base import AskingOptions, Reading
-from ..file_io.box_checks import Pictures, Seen
+from ..file_io.box_checks import ImageFolder, Seen
 from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
 from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..prompts import Asking, filled
 from ..tasks.conversation import ConversationMaker, check_texts, finished, kept, looked_at, numbered
 
@@ -70,7 +70,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
         msgspec.Meta(description="What is answered: the letter, or below it the solution where there is one."),
     ] = "letter"
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         saved = folder_to_keep(self.save_pictures)
         problems = read_problems(self.annotations)
         if problems is None and self.split is not None:
@@ -92,13 +92,13 @@ class ProblemMaker(ConversationMaker, frozen=True):
     `explained`: the questions of those that are answered with their solution; None: none is.
     """
 
-    folder: Pictures | None
+    folder: ImageFolder | None
     saved: str | None
     source: str
     questions: Asking
     explained: Asking | None
 
-    def row(self, where: str, source: Problem, notes: Notes) -> Row:
+    def row(self, where: str, source: Problem, log: IssueLog) -> Row:
         check(where, source)
         sample_id = f"scienceqa/{source.split}/{source.pid}" if source.pid is not None else numbered(self.source, where)
         asking, answer = self.questions, LETTERS[source.answer]
@@ -106,38 +106,38 @@ class ProblemMaker(ConversationMaker, frozen=True):
             if (source.solution or "").strip():
                 asking, answer = self.explained, f"{answer}\n{source.solution.strip()}"
             else:
-                notes.count("question without a solution, answered by its letter", where)
+                log.count("question without a solution, answered by its letter", where)
         prompt = asking.pick(sample_id)
         choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, source.choices, strict=False))
         context = f"{source.hint.strip()}\n" if (source.hint or "").strip() else ""
         asked = filled(prompt.text, {"question": source.question, "choices": choices, "context": context})
         messages = [Message("user", asked), Message("assistant", answer)]
-        check_texts(where, messages, [], source.image is not None, notes)
+        check_texts(where, messages, [], source.image is not None, log)
         messages[0] = Message("user", IMAGE * (source.image is not None) + asked)
-        return finished(messages, self.seen(where, source, sample_id, notes), sample_id, prompt.name)
+        return finished(messages, self.seen(where, source, sample_id, log), sample_id, prompt.name)
 
-    def seen(self, where: str, source: Problem, sample_id: str, notes: Notes) -> Sequence[Seen]:
-        """Its picture, if any. Raises NoRow where it cannot be used."""
+    def seen(self, where: str, source: Problem, sample_id: str, log: IssueLog) -> Sequence[Seen]:
+        """Its picture, if any. Raises SkipSample where it cannot be used."""
         if source.image is None:
             return []
         if self.folder is not None:
             if not isinstance(source.image, str):
-                raise NoRow(Fault("image of another form", where, "image is no name", "the name of a file, or null"))
-            return looked_at(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, notes)
+                raise SkipSample(Issue("image of another form", where, "image is no name", "the name of a file, or null"))
+            return looked_at(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, log)
         if isinstance(source.image, str):
-            raise NoRow(Fault("image of another form", where, f"image {source.image[:100]!r}", "the picture itself: {bytes, path}"))
-        return [kept(source.image.bytes, self.saved, sample_id, where, notes)]
+            raise SkipSample(Issue("image of another form", where, f"image {source.image[:100]!r}", "the picture itself: {bytes, path}"))
+        return [kept(source.image.bytes, self.saved, sample_id, where, log)]
 
 
 def check(where: str, source: Problem) -> None:
-    """Raises NoRow where a question cannot be asked or answered by a letter."""
+    """Raises SkipSample where a question cannot be asked or answered by a letter."""
     if not source.question.strip():
-        raise NoRow(Fault("question empty", where, f"question {source.question[:100]!r}", "a text"))
+        raise SkipSample(Issue("question empty", where, f"question {source.question[:100]!r}", "a text"))
     if not 2 <= len(source.choices) <= len(LETTERS):
-        raise NoRow(Fault("choices without letters", where, f"{len(source.choices)} choices", f"2 to {len(LETTERS)}"))
+        raise SkipSample(Issue("choices without letters", where, f"{len(source.choices)} choices", f"2 to {len(LETTERS)}"))
     if not 0 <= source.answer < len(source.choices):
-        raise NoRow(
-            Fault("answer is no choice", where, f"answer {source.answer} of {len(source.choices)} choices", "the index of one, from 0")
+        raise SkipSample(
+            Issue("answer is no choice", where, f"answer {source.answer} of {len(source.choices)} choices", "the index of one, from 0")
         )
 
 
@@ -165,25 +165,25 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
     return splits[split]
 
 
-def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[str]) -> Iterator[Sourced | Fault]:
-    """The questions with these ids; a Fault in the place of one that is not there or cannot be read."""
+def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[str]) -> Iterator[Sourced | Issue]:
+    """The questions with these ids; an Issue in the place of one that is not there or cannot be read."""
     asked = set()
     for pid in chosen:
         where = f"{source}: question {pid}"
         if pid in asked:
-            yield Fault("question asked twice", where, "its id stands twice in the split", "each id once")
+            yield Issue("question asked twice", where, "its id stands twice in the split", "each id once")
             continue
         asked.add(pid)
         if pid not in problems:
-            yield Fault("question unknown", where, "an id of the split without a question", "a question of this id")
+            yield Issue("question unknown", where, "an id of the split without a question", "a question of this id")
             continue
         try:
             problem = part(where, problems[pid], Problem, "question", "question, choices, answer, hint, image, split, solution")
-        except NoRow as stopped:
+        except SkipSample as stopped:
             yield stopped.fault
             continue
         if problem.split is None:
-            yield Fault(NO_ROW, where, "no split", "the split whose folder has its picture")
+            yield Issue(NO_ROW, where, "no split", "the split whose folder has its picture")
             continue
         problem.pid = str(pid)
         yield Sourced(where, problem)

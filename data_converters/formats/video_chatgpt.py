@@ -15,7 +15,7 @@ from groundswift.storage import absolute, is_file, is_folder
 from ..base import Options, Reading
 from ..file_io.row_files import Sourced, read_rows
 from ..file_io.row_images import video_fault
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.conversation import check_texts, numbered
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
@@ -68,7 +68,7 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
         bool, msgspec.Meta(description="Whether to look for the videos; without, a name without a suffix gets .mp4.")
     ] = True
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         if self.check_videos and not is_folder(self.videos):
             raise fault(self.videos, "no such folder", "the folder of the videos (--videos), or --no-check-videos")
         rows, total = read_rows(self.annotations, VideoRow)
@@ -82,49 +82,49 @@ class VideoMaker(msgspec.Struct, frozen=True):
     check: bool
     source: str
 
-    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
         try:
-            made = list(self.rows(where, row, notes))
-        except NoRow as stopped:
-            notes.add(stopped.fault)
+            made = list(self.rows(where, row, log))
+        except SkipSample as stopped:
+            log.add(stopped.fault)
         else:
             yield from made
 
-    def rows(self, where: str, source: VideoRow, notes: Notes) -> Iterator[Row]:
-        """A row for each question. Raises NoRow."""
+    def rows(self, where: str, source: VideoRow, log: IssueLog) -> Iterator[Row]:
+        """A row for each question. Raises SkipSample."""
         name, questions, answer = source.parts()
         if not name or not questions or answer is None:
             lacking = [word for word, there in (("video", name), ("question", questions), ("answer", answer is not None)) if not there]
-            raise NoRow(Fault("row incomplete", where, f"no {', no '.join(lacking)}", "a video, a question and an answer"))
+            raise SkipSample(Issue("row incomplete", where, f"no {', no '.join(lacking)}", "a video, a question and an answer"))
         if blank := next(
             (word for word, text in [*(("question", each) for each in questions), ("answer", answer)] if not text.strip()), None
         ):
-            raise NoRow(Fault(f"{blank} empty", where, f"a blank {blank}", "a text"))
+            raise SkipSample(Issue(f"{blank} empty", where, f"a blank {blank}", "a text"))
         path = self.found(where, name)
         for number, question in enumerate(questions, 1):
             messages = [Message("user", question), Message("assistant", answer)]
-            check_texts(where, messages, [], False, notes)
+            check_texts(where, messages, [], False, log)
             messages[0] = Message("user", f"{VIDEO}{question}")
             sample_id = numbered(self.source, where) + (f"/{number}" if len(questions) > 1 else "")
             yield Row(messages, videos=[path], sample_id=sample_id)
 
     def found(self, where: str, name: str) -> str:
-        """The path or address of a video by its name. Raises NoRow where there is none."""
+        """The path or address of a video by its name. Raises SkipSample where there is none."""
         thing = f"{where} ({name[:200]})"
         suffixes = ("",) if name.lower().endswith(SUFFIXES) else SUFFIXES
         paths = [path_inside(self.folder, name + suffix) for suffix in suffixes]
         if None in paths:
             expected = "the name of a file inside the folder of the videos"
-            raise NoRow(Fault("video path leaves its folder", thing, f"name {name[:200]!r} with {self.folder}", expected))
+            raise SkipSample(Issue("video path leaves its folder", thing, f"name {name[:200]!r} with {self.folder}", expected))
         if not self.check:
             return paths[0]
         path = next((path for path in paths if is_file(path)), None)
         if path is None:
             shown = name if suffixes == ("",) else f"{name}{'|'.join(suffixes)}"
-            raise NoRow(
-                Fault("video missing", thing, f"no file {shown[:300]} in {self.folder}", "the video; --no-check-videos does without")
+            raise SkipSample(
+                Issue("video missing", thing, f"no file {shown[:300]} in {self.folder}", "the video; --no-check-videos does without")
             )
         if spoilt := video_fault(path, thing):
-            raise NoRow(spoilt)
+            raise SkipSample(spoilt)
         return path

@@ -21,9 +21,9 @@ from groundswift.records import Row
 from groundswift.storage import shown
 
 from ..base import Reading
-from ..file_io.box_checks import Box, Pictures, fitted_box
+from ..file_io.box_checks import Box, ImageFolder, fitted_box
 from ..file_io.mmap_json import NOT_JSON, read_mapped
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from ..tasks.referring import Picture, Referring, ReferringOptions, clean_phrase, first_there
 
 FOLDERS = ("VG_100K", "VG_100K_2")
@@ -118,9 +118,9 @@ class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
         msgspec.Meta(description="image_data.json, to compare sizes with.", extra={"path": True, "metavar": "FILE"}),
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         pictures, questions = self.pictures(), self.questions()
-        known = read_image_data(self.image_data, notes) if self.image_data is not None else {}
+        known = read_image_data(self.image_data, log) if self.image_data is not None else {}
         encoded = read_encoded(self.annotations)
         make = GenomeMaker(Referring(self.task, questions), pictures, known)
         return Reading(images_once(encoded), make, len(encoded), "image")
@@ -130,94 +130,94 @@ class GenomeMaker(msgspec.Struct, frozen=True):
     """Makes the rows of one image. `known`: what image_data.json says, by the id of the image."""
 
     referring: Referring
-    pictures: Pictures
+    pictures: ImageFolder
     known: dict[int, Known]
 
-    def __call__(self, item: Encoded, notes: Notes) -> Iterator[Row]:
-        image = decoded(item.where, item.text, GenomeImage, "an image with regions or objects", notes)
+    def __call__(self, item: Encoded, log: IssueLog) -> Iterator[Row]:
+        image = decoded(item.where, item.text, GenomeImage, "an image with regions or objects", log)
         if image is None:
             return
         image_id = first(image.image_id, image.id)
         thing = f"{item.where} (image {image_id})"
         if image_id is None or (image.regions is None) == (image.objects is None):
             what = "no image_id, or not one of regions and objects"
-            notes.add(Fault("image unreadable", thing, what, "image_id, and regions or objects"))
+            log.add(Issue("image unreadable", thing, what, "image_id, and regions or objects"))
             return
         parts = image.regions if image.regions is not None else image.objects
         if not parts:
-            notes.count("image without regions or objects", thing)
+            log.count("image without regions or objects", thing)
             return
-        picture = self.picture(image_id, thing, notes)
+        picture = self.picture(image_id, thing, log)
         if picture is None:
-            if notes.skipping:
-                notes.count("region or object of an image that was left out", thing, len(parts))
+            if log.skipping:
+                log.count("region or object of an image that was left out", thing, len(parts))
         elif image.regions is not None:
-            yield from self.of_regions(image_id, parts, picture, notes)
+            yield from self.of_regions(image_id, parts, picture, log)
         else:
-            yield from self.of_objects(image_id, parts, picture, notes)
+            yield from self.of_objects(image_id, parts, picture, log)
 
-    def picture(self, image_id: int, thing: str, notes: Notes) -> Picture | None:
+    def picture(self, image_id: int, thing: str, log: IssueLog) -> Picture | None:
         """The picture of an image; None, and a fault is noted, where it cannot be used."""
         known = self.known.get(image_id)
         folders = [known.folder] if known and known.folder else []
         names = [f"{folder}/{image_id}.jpg" for folder in folders] + [f"{image_id}.jpg"]
         names += [f"{folder}/{image_id}.jpg" for folder in FOLDERS if folder not in folders]
-        found = self.pictures.find(first_there(self.pictures, names), thing, notes, known and known.size_wh)
+        found = self.pictures.find(first_there(self.pictures, names), thing, log, known and known.size_wh)
         return found and Picture(found.path, found.size_wh)
 
-    def of_regions(self, image_id: int, parts: Sequence[msgspec.Raw], picture: Picture, notes: Notes) -> Iterator[Row]:
+    def of_regions(self, image_id: int, parts: Sequence[msgspec.Raw], picture: Picture, log: IssueLog) -> Iterator[Row]:
         """A row for each region."""
         ids: set[int] = set()
         seen: set[tuple[str, Box]] = set()
         for index, text in enumerate(parts):
             place = f"region {index} of image {image_id}"
-            region = decoded(place, text, Region, "region_id, phrase, x, y, width and height", notes)
+            region = decoded(place, text, Region, "region_id, phrase, x, y, width and height", log)
             if region is None:
                 continue
             region_id, stated_image = first(region.region_id, region.id), first(region.image_id, region.image, image_id)
             thing = f"region {region_id} of image {image_id}"
             if region_id is None or region_id in ids:
-                notes.add(Fault("region id repeated or absent", place, f"region_id {region_id}", "each id once"))
+                log.add(Issue("region id repeated or absent", place, f"region_id {region_id}", "each id once"))
                 continue
             ids.add(region_id)
             if stated_image != image_id:
-                notes.add(Fault("region of another image", thing, f"image_id {stated_image}", f"image_id {image_id}"))
+                log.add(Issue("region of another image", thing, f"image_id {stated_image}", f"image_id {image_id}"))
                 continue
-            phrase = clean_phrase(region.phrase, thing, notes)
-            box = phrase and boxed(region.x, region.y, region.width, region.height, picture, thing, notes)
+            phrase = clean_phrase(region.phrase, thing, log)
+            box = phrase and boxed(region.x, region.y, region.width, region.height, picture, thing, log)
             if not box:
                 continue
             if (phrase, box) in seen:
-                notes.count("region that stands twice", thing)
+                log.count("region that stands twice", thing)
                 continue
             seen.add((phrase, box))
             yield self.referring.row(f"vg/{image_id}/{region_id}", phrase, [box], picture)
 
-    def of_objects(self, image_id: int, parts: Sequence[msgspec.Raw], picture: Picture, notes: Notes) -> Iterator[Row]:
+    def of_objects(self, image_id: int, parts: Sequence[msgspec.Raw], picture: Picture, log: IssueLog) -> Iterator[Row]:
         """A row for each object, or for each name."""
         ids: set[int] = set()
         by_name: dict[str, tuple[str, list[Box]]] = {}
         for index, text in enumerate(parts):
             place = f"object {index} of image {image_id}"
-            each = decoded(place, text, Thing, "object_id, names, x, y, w and h", notes)
+            each = decoded(place, text, Thing, "object_id, names, x, y, w and h", log)
             if each is None:
                 continue
             object_id = first(each.object_id, each.id)
             thing = f"object {object_id} of image {image_id}"
             if object_id is None or object_id in ids:
-                notes.add(Fault("object id repeated or absent", place, f"object_id {object_id}", "each id once"))
+                log.add(Issue("object id repeated or absent", place, f"object_id {object_id}", "each id once"))
                 continue
             ids.add(object_id)
-            names = [name for text in each.names if (name := clean_phrase(text, thing, notes))]
+            names = [name for text in each.names if (name := clean_phrase(text, thing, log))]
             if not each.names:
-                notes.count("object without a name", thing)
-            box = names and boxed(each.x, each.y, each.w, each.h, picture, thing, notes)
+                log.count("object without a name", thing)
+            box = names and boxed(each.x, each.y, each.w, each.h, picture, thing, log)
             if not box:
                 continue
             for name in dict.fromkeys(names if self.referring.task == "find" else names[:1]):
                 boxes = by_name.setdefault(name.casefold(), (name, []))[1]
                 if box in boxes:
-                    notes.count("object that stands twice", thing)
+                    log.count("object that stands twice", thing)
                     continue
                 boxes.append(box)
                 if self.referring.task == "describe":
@@ -228,17 +228,17 @@ class GenomeMaker(msgspec.Struct, frozen=True):
                 yield self.referring.row(f"vg/{image_id}/objects/{key}", name, boxes, picture)
 
 
-def boxed(x: float, y: float, width: float, height: float, picture: Picture, thing: str, notes: Notes) -> Box | None:
+def boxed(x: float, y: float, width: float, height: float, picture: Picture, thing: str, log: IssueLog) -> Box | None:
     """x, y, width, height in px as a box within its picture; None, and a fault is noted, for one that cannot be used."""
-    return fitted_box((x, y, x + width, y + height), picture.size_wh, thing, notes)
+    return fitted_box((x, y, x + width, y + height), picture.size_wh, thing, log)
 
 
-def decoded(place: str, text: bytes | msgspec.Raw, kind: type, expected: str, notes: Notes) -> msgspec.Struct | None:
+def decoded(place: str, text: bytes | msgspec.Raw, kind: type, expected: str, log: IssueLog) -> msgspec.Struct | None:
     """A part of the source as a struct; None, and a fault is noted, where it is none."""
     try:
         return msgspec.json.decode(text, type=kind)
     except NOT_JSON as error:
-        notes.add(Fault("entry unreadable", place, str(error), expected))
+        log.add(Issue("entry unreadable", place, str(error), expected))
         return None
 
 
@@ -248,13 +248,13 @@ def read_encoded(path: str) -> list[Encoded]:
     return [Encoded(f"{shown(path)}: entry {number}", element) for number, element in enumerate(elements, 1)]
 
 
-def images_once(encoded: Iterable[Encoded]) -> Iterator[Encoded | Fault]:
+def images_once(encoded: Iterable[Encoded]) -> Iterator[Encoded | Issue]:
     """The images as bytes, which another process can be handed, with a fault in the place of each whose id has come before."""
     seen: set[int] = set()
     for where, element in encoded:
         image_id = id_of(element)
         if image_id is not None and image_id in seen:
-            yield Fault("image id repeated", where, f"image {image_id} has come before", "each image once")
+            yield Issue("image id repeated", where, f"image {image_id} has come before", "each image once")
             continue
         seen.add(image_id)
         yield Encoded(where, bytes(element))
@@ -281,16 +281,16 @@ def first(*ids: int | None) -> int | None:
     return next((each for each in ids if each is not None), None)
 
 
-def read_image_data(path: str, notes: Notes) -> dict[int, Known]:
+def read_image_data(path: str, log: IssueLog) -> dict[int, Known]:
     """What image_data.json says, by the id of the image; a faulty entry is noted. Raises GroundswiftError where it cannot be read."""
     known: dict[int, Known] = {}
     for where, element in read_encoded(path):
-        entry = decoded(where, element, ImageData, "image_id, width and height", notes)
+        entry = decoded(where, element, ImageData, "image_id, width and height", log)
         if entry is None:
             continue
         image_id = first(entry.image_id, entry.id)
         if image_id is None or image_id in known:
-            notes.add(Fault("image id repeated or absent", where, f"image_id {image_id}", "each id once"))
+            log.add(Issue("image id repeated or absent", where, f"image_id {image_id}", "each id once"))
             continue
         folder = next((folder for folder in FOLDERS if f"/{folder}/" in entry.url), None)
         known[image_id] = Known((entry.width, entry.height), folder)

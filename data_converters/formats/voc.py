@@ -17,13 +17,13 @@ from groundswift.errors import fault
 from groundswift.file_guard import regular_bytes
 from groundswift.small_files import read_text
 from groundswift.storage import shown
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import UNREADABLE_FILE, Stems, xml_root
 from ..file_io.remote_folders import Folder, folder_at
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.label_files import (
     UNREADABLE,
     Box,
@@ -87,7 +87,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
     ] = None
     difficult: Difficult = "ignore"
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         place = folder_at(self.annotations, "the folder of a VOC data set, or of XML files")
         source = place.here
         own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
@@ -95,7 +95,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
         images = self.images or place.address_of(usual if os.path.isdir(usual) else source)
         pictures = pictures_of(images, self.annotations, self.check_images)
         reader = VocFiles(source, Stems(pictures.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
-        found = [reader.labelled(os.path.join(folder, name), notes) for name in self.files(place, folder, notes)]
+        found = [reader.labelled(os.path.join(folder, name), log) for name in self.files(place, folder, log)]
         if reader.shows_edges:
             raise fault(
                 reader.shows_edges,
@@ -104,9 +104,9 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
             )
         names = classes_of(self, reader.classes_in_order(), reader.classes)
         labelled = ranked((each for each in found if each is not None), reader.classes, names)
-        return labels_reading(labelled, names, read_voc, self, pictures, hands, notes)
+        return labels_reading(labelled, names, read_voc, self, pictures, pool, log)
 
-    def files(self, place: Folder, folder: str, notes: Notes) -> list[str]:
+    def files(self, place: Folder, folder: str, log: IssueLog) -> list[str]:
         """The XML files to read. Raises GroundswiftError where there is none."""
         there = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
         if not there:
@@ -119,7 +119,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
         for number, line in enumerate(text.splitlines(), 1):
             stem = line.split()[0] if line.strip() else None  # lists of one class have 1, 0 or -1 behind it
             if stem and f"{stem}.xml" not in there:
-                notes.add(Fault("annotation missing", f"{path}:{number}", f"no file {stem}.xml", f"one in {folder}"))
+                log.add(Issue("annotation missing", f"{path}:{number}", f"no file {stem}.xml", f"one in {folder}"))
             elif stem:
                 wanted.append(f"{stem}.xml")
         return list(dict.fromkeys(wanted))
@@ -141,50 +141,50 @@ class VocFiles:
             listed = list(filter(None, map(str.strip, read_text(path, "classes, one a line").splitlines())))
         return [*listed, *sorted(set(self.classes) - set(listed))]
 
-    def labelled(self, path: str, notes: Notes) -> Labelled | None:
+    def labelled(self, path: str, log: IssueLog) -> Labelled | None:
         """The picture of a file and its labels; None, and a fault is noted, where the file cannot be read."""
         where = os.path.relpath(path, self.source)
         try:
             root = xml_root(regular_bytes(path), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
-        except NoRow as stopped:
-            notes.add(stopped.fault)
+        except SkipSample as stopped:
+            log.add(stopped.fault)
             return None
         except OSError as error:
-            notes.add(Fault(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a VOC annotation"))
+            log.add(Issue(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a VOC annotation"))
             return None
-        name = self.image_name(root, os.path.splitext(os.path.basename(path))[0], where, notes)
+        name = self.image_name(root, os.path.splitext(os.path.basename(path))[0], where, log)
         if name is None:
             return None
         out = Labelled(name, [], stated_size(root))
         if out.stated_wh is None:
-            notes.count("size not stated, taken from the picture", name)
+            log.count("size not stated, taken from the picture", name)
         for number, item in enumerate(root.iter("object"), 1):
-            for label in self.labels(item, f"{where}: object {number}", notes):
+            for label in self.labels(item, f"{where}: object {number}", log):
                 out.unreadable |= label is None
                 if label:
                     out.labels.append(label)
         if out.labels and self.corners is None:
-            notes.count(ASSUMED_PIXELS, where)
+            log.count(ASSUMED_PIXELS, where)
         return out
 
-    def image_name(self, root: Element, stem: str, where: str, notes: Notes) -> str | None:
+    def image_name(self, root: Element, stem: str, where: str, log: IssueLog) -> str | None:
         """The image that a file is about; None, and a fault is noted, where it cannot be known."""
         name = text_in(root, "filename")
         if self.image_by == "stem":
-            return self.stems.name(stem, where, notes)
+            return self.stems.name(stem, where, log)
         if not name:
-            notes.add(Fault(UNREADABLE_FILE, where, "no <filename>", "the name of its picture (or --image-by stem)"))
+            log.add(Issue(UNREADABLE_FILE, where, "no <filename>", "the name of its picture (or --image-by stem)"))
             return None
         named = os.path.splitext(re.split(r"[/\\]", name)[-1])[0] if os.path.splitext(name)[1] else name
         if self.image_by is None and named != stem and stem in self.stems.names:
             reason = "two images for one annotation file" if named in self.stems.names else "image of <filename> missing"
             there = "is there" if named in self.stems.names else "is not there"
             what = f"<filename> is {name}, which {there}, and {self.stems.names[stem][0]} has the name of this file"
-            notes.add(Fault(reason, where, what[:300], "one of the two: --image-by stem or --image-by filename"))
+            log.add(Issue(reason, where, what[:300], "one of the two: --image-by stem or --image-by filename"))
             return None
-        return name if os.path.splitext(name)[1] else self.stems.name(name, where, notes)
+        return name if os.path.splitext(name)[1] else self.stems.name(name, where, log)
 
-    def labels(self, item: Element, where: str, notes: Notes) -> Iterator[Label | None]:
+    def labels(self, item: Element, where: str, log: IssueLog) -> Iterator[Label | None]:
         """The labels of one object, one for each of its boxes; None, and a fault is noted, for what cannot be read."""
         names = dict.fromkeys(filter(None, (name.strip() for each in item.findall("name") if (name := each.text))))
         boxes = boxes_of(item)
@@ -194,19 +194,19 @@ class VocFiles:
                 what, expected = f"{len(names)} <name>: {', '.join(names)}", "one <name>"
             else:
                 what, expected = ("no <name>", "the name of a class") if not names else (f"{next(iter(names))!r} has no <bndbox>", "a box")
-            notes.add(Fault(UNREADABLE, where, what[:200], expected))
+            log.add(Issue(UNREADABLE, where, what[:200], expected))
             yield None
             return
         if len(boxes) > 1:
-            notes.count("object with several boxes, an object for each", where)
+            log.count("object with several boxes, an object for each", where)
         for _ in blank:
-            notes.add(Fault("empty <bndbox>", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
-        self.count_marks(item, where, notes)
+            log.add(Issue("empty <bndbox>", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
+        self.count_marks(item, where, log)
         for number, box in enumerate(boxes, 1):
             if box not in blank:
-                yield self.label(item, box, next(iter(names)), f"{where}, box {number}" if len(boxes) > 1 else where, notes)
+                yield self.label(item, box, next(iter(names)), f"{where}, box {number}" if len(boxes) > 1 else where, log)
 
-    def label(self, item: Element, box: Element, name: str, where: str, notes: Notes) -> Label | None:
+    def label(self, item: Element, box: Element, name: str, where: str, log: IssueLog) -> Label | None:
         """One box of an object as a label; None, and a fault is noted, where its numbers cannot be read."""
         tags = ROTATED_SIDES if box.tag == "robndbox" else SIDES
         texts = [text_in(box, tag) for tag in tags]
@@ -218,12 +218,12 @@ class VocFiles:
             what, expected = f"{name!r} has a rotation that cannot be read", "degrees, a number"
         else:
             rank, ignored = self.classes.setdefault(name, len(self.classes)), self.ignore and is_marked(item, "difficult")
-            text, odd = self.box_text(box.tag, numbers, degrees, where, notes)
+            text, odd = self.box_text(box.tag, numbers, degrees, where, log)
             return Label(where, rank, f"<difficult>{int(ignored)}</difficult>{text}", ignored, odd)
-        notes.add(Fault(UNREADABLE, where, what[:200], expected))
+        log.add(Issue(UNREADABLE, where, what[:200], expected))
         return None
 
-    def box_text(self, tag: str, numbers: list[float], degrees: float, where: str, notes: Notes) -> tuple[str, Box | None]:
+    def box_text(self, tag: str, numbers: list[float], degrees: float, where: str, log: IssueLog) -> tuple[str, Box | None]:
         """(a box for hotcoco, which counts pixels from 1; as xywh what hotcoco would refuse). `numbers` as the file has them."""
         if tag == "robndbox":
             x, y, width, height, radians = numbers
@@ -234,7 +234,7 @@ class VocFiles:
             edges = (x1, y1, x2, y2) if self.corners == "edges" else (x1 - 1, y1 - 1, x2, y2)
         if degrees % 360 and refused(*edges) is None:
             edges = rotated_bounds(edges, math.radians(degrees))
-            notes.count("rotated box, its envelope taken", where)
+            log.count("rotated box, its envelope taken", where)
         elif tag == "bndbox" and self.corners != "edges":
             return sides_text(numbers), refused(*numbers)
         x1, y1, x2, y2 = edges
@@ -248,15 +248,15 @@ class VocFiles:
             if odd is not None:
                 self.shows_edges = f"{where}: {SIDES[odd]} is {numbers[odd]:g}"
 
-    def count_marks(self, item: Element, where: str, notes: Notes) -> None:
+    def count_marks(self, item: Element, where: str, log: IssueLog) -> None:
         """Count what an object says that no row does."""
         if is_marked(item, "difficult"):
-            notes.count("difficult object, treated as a crowd box" if self.ignore else "difficult object, kept as any other", where)
+            log.count("difficult object, treated as a crowd box" if self.ignore else "difficult object, kept as any other", where)
         for mark in ("truncated", "occluded"):
             if is_marked(item, mark):
-                notes.count(f"{mark} object, the mark is not kept", where)
+                log.count(f"{mark} object, the mark is not kept", where)
         if parts := len(item.findall("part")):
-            notes.count("part of an object, left out", where, parts)
+            log.count("part of an object, left out", where, parts)
 
 
 def boxes_of(item: Element) -> list[Element]:

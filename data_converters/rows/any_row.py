@@ -8,7 +8,7 @@ import msgspec
 
 from groundswift.row_view import View, view_of
 
-from ..issues import Fault, NoRow
+from ..issues import Issue, SkipSample
 
 HARMLESS = {"old-columns", "objects-keys"}  # of lint's rules on the shape of a row: swift reads such rows all the same
 SOUND = "a row that groundswift lint finds nothing in"
@@ -30,19 +30,21 @@ class AnyRow(msgspec.Struct):
     chat_template_kwargs: Any = None
 
 
-def viewed(where: str, row: AnyRow) -> tuple[View, list[Fault]]:
+def viewed(where: str, row: AnyRow) -> tuple[View, list[Issue]]:
     """The parts of a row, and a fault for each way in which it is misshapen."""
     given = {name: getattr(row, name) for name in AnyRow.__struct_fields__}
     view = view_of({name: value for name, value in given.items() if value is not None})
     found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
-    return view, [Fault.of(rule, where, text, SOUND) for rule, text in found]
+    return view, [Issue.of(rule, where, text, SOUND) for rule, text in found]
 
 
 def relative(thing: str, path: str, folder: str | None) -> str:
-    """A path as it is, or relative to a folder. Raises NoRow for one outside it."""
+    """A path as it is, or relative to a folder. Raises SkipSample for one outside it."""
     if folder is None:
         return path
     start = folder.rstrip("/") + "/"
     if not path.startswith(start):
-        raise NoRow(Fault("image outside the folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images"))
+        raise SkipSample(
+            Issue("image outside the folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images")
+        )
     return path[len(start) :]

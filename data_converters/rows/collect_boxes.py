@@ -23,10 +23,10 @@ from groundswift.storage import absolute, folder_of
 
 from ..base import Positive
 from ..engine.whole_output import WholeOptions
-from ..file_io.box_checks import Pictures, fitted_box
+from ..file_io.box_checks import ImageFolder, fitted_box
 from ..file_io.row_files import Sourced, read_rows
 from ..file_io.row_images import RowPictures
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from ..tasks.category_file import Category, read_categories
 from .any_row import AnyRow, viewed
 from .result_rows import AnswerReading, TruthFlag, answer_reading, is_result, of_truth
@@ -98,25 +98,25 @@ class Gathered:
     categories: list[Category]
 
 
-def gathered(options: BoxesOptions, notes: Notes, progress: bool) -> Gathered:
+def gathered(options: BoxesOptions, log: IssueLog, progress: bool) -> Gathered:
     """Read all rows. Raises GroundswiftError with every fault, unless they are skipped, and where no picture is left."""
     known = read_categories(options.categories) if options.categories else []
     reading = options.reading()
     rows, total = read_rows(options.annotations, AnyRow)
     rows = of_truth(rows, options.truth) if reading is None else rows
-    gathering = Gathering(row_pictures(options), {each.name: each for each in known}, bool(known), notes, reading=reading)
+    gathering = Gathering(row_pictures(options), {each.name: each for each in known}, bool(known), log, reading=reading)
     with tqdm(rows, total=total, desc="convert", unit="row", disable=None if progress else True) as watched:
         for item in islice(watched, options.limit):
             gathering.take(item)
-    notes.settle(options.annotations, in_sets=False)
+    log.settle(options.annotations, in_sets=False)
     if not gathering.pictures:
-        raise notes.nothing_left(options.annotations, "no row with a picture is left")
+        raise log.nothing_left(options.annotations, "no row with a picture is left")
     return Gathered(gathering.pictures, list(gathering.categories.values()))
 
 
 def row_pictures(options: BoxesOptions) -> RowPictures:
     """Where relative paths start. A folder that is not there shows at the pictures."""
-    return RowPictures(Pictures(absolute(options.images or folder_of(options.annotations)), options.check_images))
+    return RowPictures(ImageFolder(absolute(options.images or folder_of(options.annotations)), options.check_images))
 
 
 @dataclass
@@ -126,23 +126,23 @@ class Gathering:
     inside: RowPictures
     categories: dict[str, Category]
     closed: bool
-    notes: Notes
+    log: IssueLog
     pictures: dict[str, Picture] = field(default_factory=dict)
     reading: AnswerReading | None = None
 
-    def take(self, item: Sourced | Fault) -> None:
+    def take(self, item: Sourced | Issue) -> None:
         """One more row."""
-        if isinstance(item, Fault):
-            self.notes.add(item)
+        if isinstance(item, Issue):
+            self.log.add(item)
             return
         where, row = item
         view, misshapen = viewed(where, row)
         for each in misshapen:
-            self.notes.add(each)
+            self.log.add(each)
         if misshapen:
             return
         if not view.images:
-            self.notes.count("row with videos only, left out" if row.videos else "row without a picture, left out", where)
+            self.log.count("row with videos only, left out" if row.videos else "row without a picture, left out", where)
             return
         pictures = [self.picture(where, view, row, index) for index in range(len(view.images))]
         said: list[Counter[Named]] = [Counter() for _ in pictures]
@@ -157,11 +157,11 @@ class Gathering:
         """(0, label and box) for each box of a model's answer that can be used."""
         if not is_result(row) or len(pictures) > 1:
             what = "no response of a model" if len(pictures) == 1 else f"{len(pictures)} images"
-            self.notes.add(Fault("row without an answer", where, what, "rows of one image and a response, as swift infer writes them"))
+            self.log.add(Issue("row without an answer", where, what, "rows of one image and a response, as swift infer writes them"))
         elif pictures[0] is not None:
-            for label, box in self.reading.boxes(where, row, pictures[0].size_wh, self.notes):
+            for label, box in self.reading.boxes(where, row, pictures[0].size_wh, self.log):
                 if self.closed and label not in self.categories:
-                    self.notes.count("box of an answer with an unknown label, left out", f"{where}: {label!r}")
+                    self.log.count("box of an answer with an unknown label, left out", f"{where}: {label!r}")
                     continue
                 self.categories.setdefault(label, Category(len(self.categories) + 1, label))
                 yield 0, (label, *box)
@@ -169,18 +169,18 @@ class Gathering:
     def picture(self, where: str, view: View, row: AnyRow, index: int) -> Picture | None:
         """A picture of a row, looked at where it is new; None, and that is noted, where it cannot be used."""
         thing, stated = f"{where}, image {index}", row.size_wh if index == 0 else None
-        path = self.inside.path_of(image_source(view.images[index]), thing, self.notes)
+        path = self.inside.path_of(image_source(view.images[index]), thing, self.log)
         if path is None:
             return None
         picture = self.pictures.get(path)
         if picture is None:
-            seen = self.inside.see(path, f"{thing} ({path})", self.notes, stated, size_needed=True)
+            seen = self.inside.see(path, f"{thing} ({path})", self.log, stated, size_needed=True)
             if seen is None:
                 return None
             picture = self.pictures[path] = Picture(path, seen.size_wh)
         elif stated and stated != picture.size_wh:
             what = f"size_wh {list(stated)}, but {list(picture.size_wh)} in an earlier row of {path}"
-            self.notes.add(Fault("image of two sizes", thing, what, "one size"))
+            self.log.add(Issue("image of two sizes", thing, what, "one size"))
         if row.sample_id is not None:
             picture.sample_ids[row.sample_id] = None
         picture.alone = picture.alone and len(view.images) == 1
@@ -191,21 +191,21 @@ class Gathering:
         for index, (label, box) in enumerate(zip(view.label_of_boxes(), view.boxes or (), strict=True)):
             thing, picture = f"{where}, box {index}", pictures[view.image_of(index)]
             if picture is None:
-                self.notes.count("box of a picture that was left out", thing)
+                self.log.count("box of a picture that was left out", thing)
             elif any(type(value) not in (int, float) for value in box) or len(box) not in (2, 4):
-                self.notes.add(Fault("box without 4 numbers", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
+                self.log.add(Issue("box without 4 numbers", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
             elif len(box) == 2:
-                self.notes.count("point, left out", thing)
+                self.log.count("point, left out", thing)
             elif index in view.pairing.unsure:
                 what, expected = "labels stand around it, and which one is its own is not clear", "each label before its boxes"
-                self.notes.add(Fault("label of a box unclear", thing, what, expected))
+                self.log.add(Issue("label of a box unclear", thing, what, expected))
             elif not label:
-                self.notes.count("box without a label, left out", thing)
+                self.log.count("box without a label, left out", thing)
             elif self.closed and label not in self.categories:
-                self.notes.add(Fault("label unknown", thing, f"label {label!r}", "one of --categories"))
+                self.log.add(Issue("label unknown", thing, f"label {label!r}", "one of --categories"))
             else:
                 sides = picture.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)
-                placed = fitted_box([value * side for value, side in zip(box, sides, strict=True)], picture.size_wh, thing, self.notes)
+                placed = fitted_box([value * side for value, side in zip(box, sides, strict=True)], picture.size_wh, thing, self.log)
                 if placed is not None:
                     self.categories.setdefault(label, Category(len(self.categories) + 1, label))
                     yield view.image_of(index), (label, *placed)

@@ -27,7 +27,7 @@ from groundswift.errors import Tally, fault
 from groundswift.row_view import view_of
 from groundswift.storage import is_url, local_copy, shown, stat_key
 
-from ..issues import Fault, Notes, OnError
+from ..issues import Issue, IssueLog, OnError
 from .jsonl_lines import LONGEST, decoded, lines_of
 
 INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
@@ -129,7 +129,7 @@ def local_file(path: str) -> Path:
     return file
 
 
-def json_rows(index: LineIndex, notes: Notes, told: Told = lambda size: None) -> Iterator[JsonRow]:
+def json_rows(index: LineIndex, log: IssueLog, told: Told = lambda size: None) -> Iterator[JsonRow]:
     """Every line of a file that is a JSON object; the others are noted as faults, blank ones counted. `told`: bytes."""
     index.stamp = stat_key(index.file)
     offset = 0
@@ -138,19 +138,19 @@ def json_rows(index: LineIndex, notes: Notes, told: Told = lambda size: None) ->
         start, offset, raw = offset, offset + line.size, line.raw
         where = f"{index.path}:{line.number}"
         if raw is None:
-            notes.add(Fault("line too long", where, f"{line.size} bytes", f"at most {LONGEST}"))
+            log.add(Issue("line too long", where, f"{line.size} bytes", f"at most {LONGEST}"))
             continue
         if line.number == 1 and raw.startswith(codecs.BOM_UTF8):
             raw, start = raw.removeprefix(codecs.BOM_UTF8), len(codecs.BOM_UTF8)
         if not raw.strip():
-            notes.count("blank line", where)
+            log.count("blank line", where)
             continue
         found = decoded(raw)
         if found.row is None or found.not_json:
-            notes.add(Fault("line that is no JSON object", where, found.problem, "one JSON object a line"))
+            log.add(Issue("line that is no JSON object", where, found.problem, "one JSON object a line"))
         else:
             if isinstance(found.row.get("response"), str) and found.row.get("messages") is not None:
-                notes.count("row of an inference: copied with the model's response, read by its truth", where)
+                log.count("row of an inference: copied with the model's response, read by its truth", where)
             yield JsonRow(line.number, start, len(raw), raw, found.row)
 
 
@@ -225,16 +225,16 @@ class Plan(NamedTuple):
     report: MixReport
 
 
-def plan_mix(sources: Sequence[Source], options: MixOptions, notes: Notes, told: Told = lambda size: None) -> Plan:
+def plan_mix(sources: Sequence[Source], options: MixOptions, log: IssueLog, told: Told = lambda size: None) -> Plan:
     """The first pass. Raises GroundswiftError for a file that is missing, given twice, at fault or without rows."""
     check_apart([source.path for source in sources])
     indexes, keys = [], []
     for source in sources:
         index = LineIndex(shown(source.path), local_file(source.path))
-        keys.append(_indexed(index, notes, told))
-        notes.settle(index.path, in_sets=False)
+        keys.append(_indexed(index, log, told))
+        log.settle(index.path, in_sets=False)
         if not index:
-            raise notes.nothing_left(index.path, "no row in it; expected JSON objects, one a line")
+            raise log.nothing_left(index.path, "no row in it; expected JSON objects, one a line")
         indexes.append(index)
     weights, sizes = [source.weight for source in sources], [len(index) for index in indexes]
     total, first = most_without_repeating(sizes, weights) if options.total is None else (options.total, None)
@@ -250,7 +250,7 @@ def plan_mix(sources: Sequence[Source], options: MixOptions, notes: Notes, told:
     report.duplicates, examples = shared_keys(keys)
     report.duplicate_examples = [_told_row(indexes[file], row) for file, row in examples]
     report.ids_as_text = has_both_types(set().union(*(index.id_types for index in indexes)))
-    report.counts = dict(notes.left_out.counts.most_common())
+    report.counts = dict(log.left_out.counts.most_common())
     return Plan(indexes, files[order], rows[order], report)
 
 
@@ -265,10 +265,10 @@ def check_apart(paths: Sequence[str]) -> None:
         seen[place] = path
 
 
-def _indexed(index: LineIndex, notes: Notes, told: Told) -> array:
+def _indexed(index: LineIndex, log: IssueLog, told: Told) -> array:
     """Fill an index -> the key of each row."""
     keys = array("Q")
-    for row in json_rows(index, notes, told):
+    for row in json_rows(index, log, told):
         index.add(row)
         keys.append(key_of(row))
     return keys

@@ -13,7 +13,7 @@ from groundswift.atomic_write import write_whole
 from groundswift.errors import fault
 from groundswift.terminal import echo, echo_json, one_line
 
-from ..issues import Notes
+from ..issues import IssueLog
 from .mix import MixOptions, MixReport, Plan, Source, copied_lines, plan_mix, source_of
 
 IDS_AS_TEXT = "numbers and texts as sample_id: all are written as text, since a stream takes one type"
@@ -53,9 +53,9 @@ def mix(files: tuple[str, ...], out: Path | None, dry_run: bool, as_json: bool, 
     sources = [source_of(text) for text in files]
     check_out(out, sources)
     asked = MixOptions(**options)
-    notes = Notes(asked.on_error)
-    report = planned(sources, asked, notes).report if dry_run else written(out, sources, asked, notes)
-    echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, notes))
+    log = IssueLog(asked.on_error)
+    report = planned(sources, asked, log).report if dry_run else written(out, sources, asked, log)
+    echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, log))
 
 
 def check_out(out: Path | None, sources: Sequence[Source]) -> None:
@@ -67,23 +67,23 @@ def check_out(out: Path | None, sources: Sequence[Source]) -> None:
             raise fault(out, "is a file of the mix", "another file to write")
 
 
-def planned(sources: Sequence[Source], options: MixOptions, notes: Notes) -> Plan:
+def planned(sources: Sequence[Source], options: MixOptions, log: IssueLog) -> Plan:
     """The first pass, with a progress bar over the bytes."""
     from tqdm import tqdm
 
     total = sum(os.path.getsize(source.path) for source in sources if os.path.isfile(source.path))
     with tqdm(total=total or None, desc="read", unit="B", unit_scale=True, disable=None) as bar:
-        return plan_mix(sources, options, notes, bar.update)
+        return plan_mix(sources, options, log, bar.update)
 
 
-def written(out: Path, sources: Sequence[Source], options: MixOptions, notes: Notes) -> MixReport:
+def written(out: Path, sources: Sequence[Source], options: MixOptions, log: IssueLog) -> MixReport:
     """Both passes, with a progress bar each. The place to write is tried before the first."""
     from tqdm import tqdm
 
     plans = []
 
     def lines() -> Iterator[bytes]:
-        plans.append(planned(sources, options, notes))
+        plans.append(planned(sources, options, log))
         with tqdm(total=len(plans[0].rows), desc="write", unit="row", unit_scale=True, disable=None) as bar:
             yield from copied_lines(plans[0], bar.update)
 
@@ -92,7 +92,7 @@ def written(out: Path, sources: Sequence[Source], options: MixOptions, notes: No
     return plans[0].report
 
 
-def summary(report: MixReport, notes: Notes) -> str:
+def summary(report: MixReport, log: IssueLog) -> str:
     """What the command prints: totals, a line a file, then what was repeated, stands twice or was left out."""
     head = f"{report.rows} rows of {len(report.files)} {'file' if len(report.files) == 1 else 'files'}, seed {report.seed}"
     lines = [f"{head} -> {report.out}" if report.out else f"{head}; nothing written (--dry-run)"]
@@ -116,6 +116,6 @@ def summary(report: MixReport, notes: Notes) -> str:
         shown = ", ".join(report.duplicate_examples)
         more = ", ..." if report.duplicates > len(report.duplicate_examples) else ""
         lines += ["in two files or more, by sample_id and question; all kept:", f"{report.duplicates:>8}  samples  ({shown}{more})"]
-    if notes.left_out.counts:
-        lines += ["left out:", *notes.left_out.lines()]
+    if log.left_out.counts:
+        lines += ["left out:", *log.left_out.lines()]
     return "\n".join(map(one_line, lines))

@@ -18,7 +18,7 @@ from groundswift.whole_lists import Key, WholeList, planned
 
 from ..file_io.box_checks import fitted_box, fitted_point
 from ..file_io.row_images import LONGEST
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.conversation import check_order
 from .any_row import SOUND, AnyRow, viewed
 from .lint.checks_boxes import number_fault
@@ -33,25 +33,25 @@ class Spoken(NamedTuple):
     images: list[str]
 
 
-def spoken(where: str, row: AnyRow, family: str, notes: Notes) -> Spoken:
-    """A row as text of a family. Raises NoRow where swift would not take it, or it has what cannot be told in text."""
+def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
+    """A row as text of a family. Raises SkipSample where swift would not take it, or it has what cannot be told in text."""
     view, misshapen = viewed(where, row)
     if misshapen:
-        raise NoRow(misshapen[0])
+        raise SkipSample(misshapen[0])
     for rule, text in (*check_roles(view), *check_counts(view)):
         if RULES[rule].severity == "error":
-            raise NoRow(Fault.of(rule, where, text, SOUND))
+            raise SkipSample(Issue.of(rule, where, text, SOUND))
     if row.videos:
-        raise NoRow(Fault("row with a video", where, "videos", "pictures"))
+        raise SkipSample(Issue("row with a video", where, "videos", "pictures"))
     for label in view.refs or ():
         if tag := swift_tag_in(label):
-            raise NoRow(Fault("label with one of swift's tags", where, f"label {label[:100]!r} holds {tag}", "text without it"))
+            raise SkipSample(Issue("label with one of swift's tags", where, f"label {label[:100]!r} holds {tag}", "text without it"))
     images = [source_of(f"{where}, image {index}", image) for index, image in enumerate(view.images)]
-    messages = rendered(where, view, written(where, view, row, family, notes), family)
+    messages = rendered(where, view, written(where, view, row, family, log), family)
     check_order(where, messages)
     for index, each in enumerate(messages):
         if tag := swift_tag_in(each.content.replace(IMAGE, "")):
-            raise NoRow(Fault("text with one of swift's tags", f"{where}, turn {index}", f"holds {tag}", "text without it"))
+            raise SkipSample(Issue("text with one of swift's tags", f"{where}, turn {index}", f"holds {tag}", "text without it"))
     lacking = len(images) - sum(each.content.count(IMAGE) for each in messages)
     first = next(index for index, each in enumerate(messages) if each.role == "user")
     messages[first] = Message("user", IMAGE * lacking + messages[first].content)  # as swift does
@@ -59,42 +59,42 @@ def spoken(where: str, row: AnyRow, family: str, notes: Notes) -> Spoken:
 
 
 def source_of(thing: str, image: object) -> str:
-    """The path or address of a picture of a row. Raises NoRow for one that the row spells out."""
+    """The path or address of a picture of a row. Raises SkipSample for one that the row spells out."""
     source = image_source(image)
     if source.startswith("data:") or len(source) > LONGEST:
-        raise NoRow(Fault("image spelt out in the row", thing, f"an image of {len(source)} characters", "a path to a file"))
+        raise SkipSample(Issue("image spelt out in the row", thing, f"an image of {len(source)} characters", "a path to a file"))
     return source
 
 
-def written(where: str, view: View, row: AnyRow, family: str, notes: Notes) -> list[list[float]]:
-    """The boxes (4 numbers) and points (2) of a row in the family's space. Raises NoRow where one has no place there."""
+def written(where: str, view: View, row: AnyRow, family: str, log: IssueLog) -> list[list[float]]:
+    """The boxes (4 numbers) and points (2) of a row in the family's space. Raises SkipSample where one has no place there."""
     out = []
     for index, box in enumerate(view.boxes or ()):
         thing = f"{where}, box {index}"
         if problem := number_fault(box):
-            raise NoRow(Fault.of(problem[0], thing, problem[1]))
+            raise SkipSample(Issue.of(problem[0], thing, problem[1]))
         size_wh = row.size_wh if view.image_of(index) == 0 else None
         if size_wh is None or min(size_wh) < 1:
             what = (
                 f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it lies in image {view.image_of(index)}, size_wh is of image 0"
             )
-            raise NoRow(Fault("size of the image unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
+            raise SkipSample(Issue("size of the image unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
         px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if view.bbox_type == "norm1" else box
-        fitted = (fitted_box if len(box) == 4 else fitted_point)(px, size_wh, thing, notes)
+        fitted = (fitted_box if len(box) == 4 else fitted_point)(px, size_wh, thing, log)
         if fitted is None:
-            raise NoRow(None)
+            raise SkipSample(None)
         out.append(from_original_px([[*fitted, *fitted][:4]], family, size_wh)[0].tolist()[: len(box)])
     return out
 
 
 def rendered(where: str, view: View, boxes: list[list[float]], family: str) -> list[Message]:
-    """The conversation with labels and boxes in the place of their placeholders. Raises NoRow for what the family cannot write."""
+    """The conversation with labels and boxes in the place of their placeholders. Raises SkipSample for what the family cannot write."""
     row, labels = family_row(family), view.refs or []
     for index, (role, _) in enumerate(view.messages):
         if role not in ("system", "user", "assistant"):
-            raise NoRow(Fault("role unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
+            raise SkipSample(Issue("role unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
     if problem := next((each for each in view.pairing.problems if each.id in REFUSED), None):
-        raise NoRow(Fault.of(problem.id, f"{where}, turn {problem.message}", problem.what))
+        raise SkipSample(Issue.of(problem.id, f"{where}, turn {problem.message}", problem.what))
     empty = row.empty_answer if view.row.get("objects") is not None else None
     texts, lists = planned(view.turns, len(boxes), GRAMMARS[row.grammar].whole_answer, empty)
     writer, messages = Writer(labels, boxes, lists, family), []
@@ -102,7 +102,7 @@ def rendered(where: str, view: View, boxes: list[list[float]], family: str) -> l
         try:
             messages.append(Message(role, TAG.sub(writer.written, text)))
         except GroundswiftError as error:
-            raise NoRow(Fault.of("box or label that the family cannot write", f"{where}, turn {index}", str(error))) from None
+            raise SkipSample(Issue.of("box or label that the family cannot write", f"{where}, turn {index}", str(error))) from None
     return messages
 
 

@@ -18,7 +18,7 @@ from groundswift.run_record import read_record, record_of_result
 from groundswift.spaces import space_row
 
 from ..file_io.row_files import Sourced
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 
 TruthFlag = Annotated[bool, msgspec.Meta(description="Of a result file of swift infer, take what is true and not what the model said.")]
 EITHER = "--truth for what is true, or to-coco or to-yolo with --answers for what the model said"
@@ -29,19 +29,19 @@ def is_result(row: Any) -> bool:
     return row.messages is not None and isinstance(row.response, str)
 
 
-def of_truth(items: Iterable[Sourced | Fault], truth: bool) -> Iterator[Sourced | Fault]:
+def of_truth(items: Iterable[Sourced | Issue], truth: bool) -> Iterator[Sourced | Issue]:
     """Rows as they are; without `truth` a fault in the place of each that holds a model's answer too.
 
     swift writes the generated text into `response`, the true one into `labels`, and may end the messages with either.
     """
     for item in items:
-        if isinstance(item, Fault) or not is_result(item.row):
+        if isinstance(item, Issue) or not is_result(item.row):
             yield item
         elif truth:
             yield Sourced(item.where, with_true_answer(item.row))
         else:
             what = "a row of an inference, which holds a response of the model and the truth"
-            yield Fault("row of an inference", item.where, what, EITHER)
+            yield Issue("row of an inference", item.where, what, EITHER)
 
 
 def with_true_answer(row: Any) -> Any:
@@ -61,27 +61,27 @@ class AnswerReading:
     limits: Limits | None
     declared_by: str
 
-    def boxes(self, where: str, row: Any, size_wh: tuple[int, int], notes: Notes) -> list[tuple[str, list[float]]]:
+    def boxes(self, where: str, row: Any, size_wh: tuple[int, int], log: IssueLog) -> list[tuple[str, list[float]]]:
         """(label, xyxy in original px) of each box of an answer that can be used; what is left out or cut is counted."""
         resized = space_row(self.space).side == "resized"
         if resized and limits_of_its_own(row.chat_template_kwargs):
-            notes.add(Fault("row with limits of its own", where, "chat_template_kwargs limit the image", "rows that leave them to the run"))
+            log.add(Issue("row with limits of its own", where, "chat_template_kwargs limit the image", "rows that leave them to the run"))
             return []
         answer = GRAMMARS[family_row(self.family).grammar].parse(row.response, space_row(self.space).largest)
         if answer.status in ("unreadable", "truncated"):
-            notes.count(f"answer {answer.status}", where)
+            log.count(f"answer {answer.status}", where)
         found = []
         limits = self.limits or Limits()
         fed_wh = resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels) if resized else None
         for located in answer.objects:
             if located.box is None or not located.label:
-                notes.count("point of an answer, left out" if located.box is None else "box of an answer without a label, left out", where)
+                log.count("point of an answer, left out" if located.box is None else "box of an answer without a label, left out", where)
                 continue
             box = clipped(to_original_px([located.box], self.family, size_wh, fed_wh, self.space), size_wh)
             if area(box)[0] > 0:
                 found.append((located.label, box[0].tolist()))
             else:
-                notes.count("box of an answer without area in its image, left out", where)
+                log.count("box of an answer without area in its image, left out", where)
         return found
 
 

@@ -30,7 +30,7 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.row_view import View, image_source, short, view_of
 from groundswift.storage import is_url, local_copy, shown
 
-from ..issues import Fault, Notes, OnError
+from ..issues import Issue, IssueLog, OnError
 from .lint.checks_images import LONGEST_PATH, path_of
 from .mix import JsonRow, LineIndex, Told, json_rows, local_file, permuted
 
@@ -71,43 +71,43 @@ class Grouping(NamedTuple):
     count: int
 
 
-def facts_of(path: str, options: SplitOptions, notes: Notes, told: Told = lambda size: None) -> Facts:
+def facts_of(path: str, options: SplitOptions, log: IssueLog, told: Told = lambda size: None) -> Facts:
     """The first pass. Raises GroundswiftError where the file is missing, at fault or without rows."""
     facts = Facts(LineIndex(shown(path), local_file(path)))
     media = MediaKeys(options.same_content)
-    for row in json_rows(facts.index, notes, told):
-        _take_in(facts, row, media, notes)
-    notes.settle(facts.index.path, in_sets=False)
+    for row in json_rows(facts.index, log, told):
+        _take_in(facts, row, media, log)
+    log.settle(facts.index.path, in_sets=False)
     if not facts.index:
-        raise notes.nothing_left(facts.index.path, "no row in it; expected JSON objects, one a line")
+        raise log.nothing_left(facts.index.path, "no row in it; expected JSON objects, one a line")
     return facts
 
 
-def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, notes: Notes) -> None:
+def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, log: IssueLog) -> None:
     where, view = f"{facts.index.path}:{row.number}", view_of(row.row)
     broken = next((what for rule, what in view.found if rule == "image-shape"), None)
     if broken is None and not all(map(image_source, view.images)):
         broken = f"images are {short(view.images)}; expected paths"
     if broken is not None:
-        return notes.add(Fault.of("image that is none", where, broken))
+        return log.add(Issue.of("image that is none", where, broken))
     try:
         keys = list(dict.fromkeys(map(media, media_of(view))))
     except GroundswiftError as error:
-        return notes.add(Fault("image that cannot be read", where, str(error), "a file to compare with others"))
+        return log.add(Issue("image that cannot be read", where, str(error), "a file to compare with others"))
     facts.index.add(row)
     facts.has_media.append(bool(keys))
     keys = keys or [_key_without_media(view.row.get("sample_id"), row.number)]
     facts.keys.extend(keys)
     facts.key_counts.append(len(keys))
     if view.boxes is None or view.refs is None:
-        notes.count("objects that cannot be read, taken as none", where)
+        log.count("objects that cannot be read, taken as none", where)
     labels = view.classes()
     facts.objects.append(len(view.boxes or labels))
     before = len(facts.labels)
     for label in labels:
         number = facts.names.setdefault(label, len(facts.names)) if len(facts.names) < MOST_LABELS else facts.names.get(label)
         if number is None:
-            notes.count(f"label beyond the first {MOST_LABELS}, not spread", label)
+            log.count(f"label beyond the first {MOST_LABELS}, not spread", label)
         else:
             facts.labels.append(number)
     facts.label_counts.append(len(facts.labels) - before)

@@ -13,7 +13,7 @@ from groundswift.atomic_files import write_parts
 from groundswift.errors import fault
 from groundswift.terminal import echo, echo_json, one_line
 
-from ..issues import Notes
+from ..issues import IssueLog
 from .mix_cli import IDS_AS_TEXT
 from .split import SplitOptions
 from .split_gt import GroundTruthParts
@@ -84,29 +84,29 @@ def split(
         raise click.UsageError("Missing option '--out' (or --dry-run).")
     asked = parts_of(parts)
     how = SplitOptions(stratify=stratify == "label", **options)
-    notes = Notes(how.on_error)
+    log = IssueLog(how.on_error)
     truth = GroundTruthParts(gt, [part.name for part in asked]) if gt is not None else None
     if dry_run:
-        plan = planned(data, asked, how, notes)
+        plan = planned(data, asked, how, log)
         report = plan.report
         for _ in with_ground_truth(plan, truth, routed_lines(plan)) if truth else ():
             pass
     else:
-        report = written(data, asked, how, notes, out, truth)
-    echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, notes, out if not dry_run else None))
+        report = written(data, asked, how, log, out, truth)
+    echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, log, out if not dry_run else None))
 
 
-def planned(data: str, parts: Sequence[Part], options: SplitOptions, notes: Notes) -> SplitPlan:
+def planned(data: str, parts: Sequence[Part], options: SplitOptions, log: IssueLog) -> SplitPlan:
     """The first pass, with a progress bar over the bytes."""
     from tqdm import tqdm
 
     total = os.path.getsize(data) if os.path.isfile(data) else None
     with tqdm(total=total, desc="read", unit="B", unit_scale=True, disable=None) as bar:
-        return plan_split(data, parts, options, notes, bar.update)
+        return plan_split(data, parts, options, log, bar.update)
 
 
 def written(
-    data: str, parts: Sequence[Part], options: SplitOptions, notes: Notes, out: Path, truth: GroundTruthParts | None
+    data: str, parts: Sequence[Part], options: SplitOptions, log: IssueLog, out: Path, truth: GroundTruthParts | None
 ) -> SplitReport:
     """Both passes, with a progress bar each. The places to write are tried before the first."""
     from tqdm import tqdm
@@ -120,7 +120,7 @@ def written(
     plans: list[SplitPlan] = []
 
     def lines() -> Iterator[tuple[int, bytes]]:
-        plans.append(planned(data, parts, options, notes))
+        plans.append(planned(data, parts, options, log))
         with tqdm(total=len(plans[0].part_of_row), desc="write", unit="row", unit_scale=True, disable=None) as bar:
             routed = routed_lines(plans[0], bar.update)
             yield from with_ground_truth(plans[0], truth, routed) if truth else routed
@@ -146,7 +146,7 @@ def with_ground_truth(plan: SplitPlan, truth: GroundTruthParts, routed: Iterable
         yield from ((len(held) + part, chunk) for chunk in truth.chunks(part))
 
 
-def summary(report: SplitReport, notes: Notes, out: Path | None) -> str:
+def summary(report: SplitReport, log: IssueLog, out: Path | None) -> str:
     """What the command prints: totals, a line a part, the classes that lie worst, what was left out."""
     head = f"{report.rows} rows with {report.images} images in {report.groups} groups (the largest of {report.largest_group_rows} rows)"
     lines = [f"{head}, seed {report.seed} -> {out}" if out else f"{head}, seed {report.seed}; nothing written (--dry-run)"]
@@ -161,8 +161,8 @@ def summary(report: SplitReport, notes: Notes, out: Path | None) -> str:
     lines += class_lines(report)
     if report.ids_as_text:
         lines.append(f"the rows have {IDS_AS_TEXT}")
-    if notes.left_out.counts:
-        lines += ["left out or taken otherwise:", *notes.left_out.lines()]
+    if log.left_out.counts:
+        lines += ["left out or taken otherwise:", *log.left_out.lines()]
     return "\n".join(map(one_line, lines))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from groundswift.errors import GroundswiftError, fault
 
-from ..issues import Notes
+from ..issues import IssueLog
 from .mix import BLOCK, Copier, Told, has_both_types, shares, with_id_as_text
 from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
 
@@ -128,9 +128,9 @@ class SplitPlan(NamedTuple):
     report: SplitReport
 
 
-def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, notes: Notes, told: Told = lambda size: None) -> SplitPlan:
+def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, log: IssueLog, told: Told = lambda size: None) -> SplitPlan:
     """Read a set and decide where its rows go. Raises GroundswiftError for a faulty file, or parts that cannot be."""
-    facts = facts_of(path, options, notes, told)
+    facts = facts_of(path, options, log, told)
     grouping = grouped(facts)
     sizes = np.bincount(grouping.of_row)
     try:
@@ -145,7 +145,7 @@ def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, notes: N
     part_of_row = part_of_group[grouping.of_row]
     report = reported(facts, grouping, pairs, part_of_group, parts, options)
     report.ids_as_text = has_both_types(facts.index.id_types)
-    report.counts = dict(notes.left_out.counts.most_common())
+    report.counts = dict(log.left_out.counts.most_common())
     return SplitPlan(facts, part_of_row, report)
 
 

@@ -7,29 +7,29 @@ import os
 from groundswift.coco_file import ONE_IMAGE, CocoFile, ids_of_one_image, joined_images
 from groundswift.storage import is_url
 
-from ..file_io.box_checks import Pictures
+from ..file_io.box_checks import ImageFolder
 from ..formats.coco.lenient_reader import LOST
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from .annotation_table import CocoColumns
 
 BACKSLASHES = "file_name with backslashes, taken as folders"  # a reason to count by
 
 
-def tidied(coco: CocoFile | CocoColumns, pictures: Pictures, notes: Notes) -> CocoFile | CocoColumns:
+def tidied(coco: CocoFile | CocoColumns, pictures: ImageFolder, log: IssueLog) -> CocoFile | CocoColumns:
     """The file with names that `Pictures` takes, and one id an image: the objects of a later id go to the first.
 
     An image under two ids is a fault; where faults are skipped, its ids are joined, as two rows would contradict each other.
     """
     for image in coco.images:
         if "\\" in image.file_name:
-            notes.count(BACKSLASHES, image.file_name)
+            log.count(BACKSLASHES, image.file_name)
             image.file_name = image.file_name.replace("\\", "/")
         if image.file_name[:1] in ("/", "."):
             image.file_name = below(pictures.folder, image.file_name)
         elif image.neg_category_ids is not None and "/" in image.file_name:
             image.file_name = without_split(pictures, image.file_name)
     first_ids = ids_of_one_image(coco.images)
-    return joined(coco, first_ids, notes) if first_ids else coco
+    return joined(coco, first_ids, log) if first_ids else coco
 
 
 def below(folder: str, name: str) -> str:
@@ -43,7 +43,7 @@ def below(folder: str, name: str) -> str:
     return path[len(root) :] if path.startswith(root) else name
 
 
-def without_split(pictures: Pictures, name: str) -> str:
+def without_split(pictures: ImageFolder, name: str) -> str:
     """The name of an image of LVIS, as val2017/7.jpg, or without its first folder where `pictures` lie in that."""
     if not pictures.check or is_url(pictures.folder) or os.path.exists(os.path.join(pictures.folder, name)):
         return name
@@ -51,15 +51,15 @@ def without_split(pictures: Pictures, name: str) -> str:
     return rest if os.path.isfile(os.path.join(pictures.folder, rest)) and ".." not in rest else name
 
 
-def joined(coco: CocoFile | CocoColumns, first_ids: dict[int, int], notes: Notes) -> CocoFile:
+def joined(coco: CocoFile | CocoColumns, first_ids: dict[int, int], log: IssueLog) -> CocoFile:
     """The file with the objects of some ids at others; the fault of each id is noted. Images of another size than the first are skipped."""
     by_id = {image.id: image for image in coco.images}
     for number, first in first_ids.items():
         what = f"image {first} has the same file_name"
         expected = "one id for each image (skip joins their objects)"
-        notes.add(Fault(ONE_IMAGE, f"image {number} ({by_id[number].file_name})", what, expected))
+        log.add(Issue(ONE_IMAGE, f"image {number} ({by_id[number].file_name})", what, expected))
     rows = coco.annotations
     found = joined_images(CocoFile(coco.images, rows, coco.categories), first_ids)
     if lost := len(rows) - len(found.annotations):
-        notes.count(LOST, "image of the same name and another size", lost)
+        log.count(LOST, "image of the same name and another size", lost)
     return found

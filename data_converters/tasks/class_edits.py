@@ -17,7 +17,7 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.storage import local_copy
 
 from ..base import AskingOptions
-from ..issues import Notes
+from ..issues import IssueLog
 from .annotation_table import CocoColumns, Columns
 
 Coco = TypeVar("Coco", CocoFile, CocoColumns)
@@ -48,7 +48,7 @@ class _Plan(NamedTuple):
     id_of: dict[int, int | None]
 
 
-def with_class_edits(coco: Coco, edits: ClassOptions, source: str, notes: Notes) -> Coco:
+def with_class_edits(coco: Coco, edits: ClassOptions, source: str, log: IssueLog) -> Coco:
     """The same file with its classes edited; what that changes is counted. Classes without a box that others have as supercategory go.
 
     Raises GroundswiftError for a class that is not there, a new name that another class has, and where no class is left.
@@ -57,17 +57,17 @@ def with_class_edits(coco: Coco, edits: ClassOptions, source: str, notes: Notes)
     counts = _box_counts(coco)
     roots = _empty_roots(plan, coco.categories, counts)
     for category in roots:
-        notes.count(ROOT, category.name)
+        log.count(ROOT, category.name)
     categories = [category for category in plan.categories if category.id not in {root.id for root in roots}]
     if not categories and coco.categories:
         raise fault(source, "every class is dropped", "at least one class")
     names = {category.id: category.name for category in coco.categories}
     for category_id, now in plan.id_of.items():
         if counts[category_id] and now is None:
-            notes.count(DROPPED, names[category_id], counts[category_id])
+            log.count(DROPPED, names[category_id], counts[category_id])
         elif counts[category_id] and next(each.name for each in categories if each.id == now) != names[category_id]:
-            notes.count(RENAMED, names[category_id], counts[category_id])
-    return _moved(coco, categories, plan.id_of, notes)
+            log.count(RENAMED, names[category_id], counts[category_id])
+    return _moved(coco, categories, plan.id_of, log)
 
 
 def write_edited(source: str, out: str, before: Sequence[CocoCategory], after: Sequence[CocoCategory], edits: ClassOptions) -> None:
@@ -146,7 +146,7 @@ def _empty_roots(plan: _Plan, before: Sequence[CocoCategory], counts: Counter[in
     return [each for each in plan.categories if roots.get(each.id) == each.name]
 
 
-def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | None], notes: Notes) -> Coco:
+def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | None], log: IssueLog) -> Coco:
     """The file with its annotations under their new classes, less those of dropped ones; unknown ids stay for the reader to report.
 
     What a merge makes the same box of the same class is one object.
@@ -159,7 +159,7 @@ def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | No
         rows = [row for row in coco.annotations if id_of.get(row.category_id, 0) is not None]
         for row in rows:
             row.category_id = id_of.get(row.category_id, row.category_id)
-        return msgspec.structs.replace(coco, categories=categories, annotations=list(_once(rows, notes)) if merged else rows)
+        return msgspec.structs.replace(coco, categories=categories, annotations=list(_once(rows, log)) if merged else rows)
     ids = coco.columns.category_ids
     now, kept = ids.copy(), np.ones(len(ids), bool)
     for category_id, new in id_of.items():
@@ -173,18 +173,18 @@ def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | No
             (columns.image_ids, now, columns.crowds.astype(np.int64), kept.astype(np.int64)), columns.boxes_xywh_px
         )
         for index in np.flatnonzero(doubled).tolist():
-            notes.count(MERGED, columns.annotation(index).where())
+            log.count(MERGED, columns.annotation(index).where())
         kept &= ~doubled
     return coco._replace(categories=categories, columns=Columns(*(column[kept] for column in coco.columns._replace(category_ids=now))))
 
 
-def _once(rows: Iterable[CocoAnnotation], notes: Notes) -> Iterator[CocoAnnotation]:
+def _once(rows: Iterable[CocoAnnotation], log: IssueLog) -> Iterator[CocoAnnotation]:
     """The annotations, less those that repeat an earlier one of their image exactly."""
     seen: set[tuple[object, ...]] = set()
     for row in rows:
         key = (row.image_id, row.category_id, *row.bbox, bool(row.iscrowd))
         if key in seen:
-            notes.count(MERGED, row.where())
+            log.count(MERGED, row.where())
             continue
         seen.add(key)
         yield row

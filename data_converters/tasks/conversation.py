@@ -12,11 +12,11 @@ import msgspec
 from groundswift.records import Message, Row, swift_tag_in
 from groundswift.storage import file_name
 
-from ..file_io.box_checks import Pictures, Seen
+from ..file_io.box_checks import ImageFolder, Seen
 from ..file_io.embedded_images import HELD, HeldPicture, held_size_wh, kept_picture
 from ..file_io.row_files import Sourced
 from ..file_io.row_images import RowPictures
-from ..issues import Fault, NoRow, Notes
+from ..issues import Issue, IssueLog, SkipSample
 
 ORDER = "system at most once and first, then user and assistant in turn, the assistant last"
 INLINE = {  # a picture or video named in a text: swift 2.x read both, today's reads the first in a row without pictures
@@ -30,50 +30,50 @@ NATIVE_KEPT = "box text in a model's own tokens, kept as text"
 class ConversationMaker(msgspec.Struct, frozen=True):
     """Makes the one row of an item, or notes why there is none. A format is a subclass with `row`."""
 
-    def __call__(self, item: Sourced, notes: Notes) -> Iterator[msgspec.Struct]:
+    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[msgspec.Struct]:
         try:
-            row = self.row(item.where, item.row, notes)
-        except NoRow as stopped:
+            row = self.row(item.where, item.row, log)
+        except SkipSample as stopped:
             if stopped.fault is not None:
-                notes.add(stopped.fault)
+                log.add(stopped.fault)
         else:
             yield row
 
-    def row(self, where: str, source: Any, notes: Notes) -> msgspec.Struct:
-        """The row. Raises NoRow with the fault, or without one where it is noted already."""
+    def row(self, where: str, source: Any, log: IssueLog) -> msgspec.Struct:
+        """The row. Raises SkipSample with the fault, or without one where it is noted already."""
         raise NotImplementedError
 
 
 def message(where: str, index: int, role: str, content: str, roles: dict[str, str]) -> Message:
-    """One turn; `roles`: the source's name of a role -> ours. Raises NoRow for a role that is not among them."""
+    """One turn; `roles`: the source's name of a role -> ours. Raises SkipSample for a role that is not among them."""
     if role not in roles:
-        raise NoRow(Fault("role unknown", f"{where}, turn {index}", f"role {role[:100]!r}", ", ".join(roles)))
+        raise SkipSample(Issue("role unknown", f"{where}, turn {index}", f"role {role[:100]!r}", ", ".join(roles)))
     return Message(roles[role], content)
 
 
 def check_order(where: str, messages: Sequence[Message]) -> None:
-    """Raises NoRow where roles are out of order, or an answer is blank."""
+    """Raises SkipSample where roles are out of order, or an answer is blank."""
     roles = [each.role for each in messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
     if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
         shown = ", ".join(roles[:12]) + (", ..." if len(roles) > 12 else "")
-        raise NoRow(Fault("turns out of order", where, f"roles {shown or 'none'}", ORDER))
+        raise SkipSample(Issue("turns out of order", where, f"roles {shown or 'none'}", ORDER))
     for index, each in enumerate(messages):
         if each.role == "assistant" and not each.content.strip():
-            raise NoRow(Fault("answer empty", f"{where}, turn {index}", f"answer {each.content[:100]!r}", "a text"))
+            raise SkipSample(Issue("answer empty", f"{where}, turn {index}", f"answer {each.content[:100]!r}", "a text"))
 
 
 def with_tags(where: str, messages: Sequence[Message], tag: str, files: int) -> list[Message]:
     """The conversation with a placeholder for each of its pictures or videos, in the questions: as it is, or put before the first
-    question where there is none at all. Raises NoRow for any other number of them, and for one that is no question's.
+    question where there is none at all. Raises SkipSample for any other number of them, and for one that is no question's.
     """
     elsewhere = next((each.role for each in messages if each.role != "user" and tag in each.content), None)
     if elsewhere:
-        raise NoRow(Fault(f"{tag} outside a question", where, f"{tag} in a text of {elsewhere}", f"{tag} in texts of the user"))
+        raise SkipSample(Issue(f"{tag} outside a question", where, f"{tag} in a text of {elsewhere}", f"{tag} in texts of the user"))
     tags = sum(each.content.count(tag) for each in messages)
     if tags and tags != files:
         what = f"{tags} {tag} and {files} {tag.strip('<>')}s"
-        raise NoRow(Fault(f"{tag} and {tag.strip('<>')}s differ in number", where, what, "as many of each, or no placeholder at all"))
+        raise SkipSample(Issue(f"{tag} and {tag.strip('<>')}s differ in number", where, what, "as many of each, or no placeholder at all"))
     if tags or not files:
         return list(messages)
     first = next(index for index, each in enumerate(messages) if each.role == "user")
@@ -81,8 +81,8 @@ def with_tags(where: str, messages: Sequence[Message], tag: str, files: int) -> 
     return [*messages[:first], placed, *messages[first + 1 :]]
 
 
-def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], pictured: bool, notes: Notes) -> None:
-    """Raises NoRow where a text holds what swift would replace, besides `tags` (placeholders that stand for something).
+def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], pictured: bool, log: IssueLog) -> None:
+    """Raises SkipSample where a text holds what swift would replace, besides `tags` (placeholders that stand for something).
 
     `pictured`: the row has pictures; in one without, swift reads `<img>path</img>` as a picture.
     """
@@ -94,38 +94,38 @@ def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], pi
         found = swift_tag_in(text) or (not pictured and INLINE["image"].search(text) and "<img>")
         if found:
             what = f"the text of {each.role} holds {found}, which swift would replace"
-            raise NoRow(Fault("text with one of swift's tags", f"{where}, turn {index}", what, "text without it"))
+            raise SkipSample(Issue("text with one of swift's tags", f"{where}, turn {index}", what, "text without it"))
         native = native or NATIVE.search(text) is not None
     if native:
-        notes.count(NATIVE_KEPT, where)
+        log.count(NATIVE_KEPT, where)
 
 
-def looked_at(pictures: Pictures | RowPictures, names: Sequence[str], where: str, notes: Notes) -> list[Seen]:
-    """The pictures of a row. Raises NoRow where one cannot be used; why is noted, for each."""
-    found = [pictures.find(name, f"{where}, image {index} ({name[:200]})", notes) for index, name in enumerate(names)]
+def looked_at(pictures: ImageFolder | RowPictures, names: Sequence[str], where: str, log: IssueLog) -> list[Seen]:
+    """The pictures of a row. Raises SkipSample where one cannot be used; why is noted, for each."""
+    found = [pictures.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)]
     if None in found:
-        raise NoRow(None)
+        raise SkipSample(None)
     return found
 
 
-def kept(data: bytes | None, saved: str | None, name: str, thing: str, notes: Notes) -> Seen:
-    """A picture that a row holds, written below `saved` under a name. Raises NoRow where it cannot be used, or `saved` is None."""
+def kept(data: bytes | None, saved: str | None, name: str, thing: str, log: IssueLog) -> Seen:
+    """A picture that a row holds, written below `saved` under a name. Raises SkipSample where it cannot be used, or `saved` is None."""
     if saved is None:
-        raise NoRow(Fault(HELD, thing, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
-    size_wh = held_size_wh(data, thing, notes)
-    path = size_wh and kept_picture(saved, name, data, thing, notes)
+        raise SkipSample(Issue(HELD, thing, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
+    size_wh = held_size_wh(data, thing, log)
+    path = size_wh and kept_picture(saved, name, data, thing, log)
     if not path:
-        raise NoRow(None)
+        raise SkipSample(None)
     return Seen(path, size_wh)
 
 
-def own_picture(pictures: RowPictures, saved: str | None, image: str | HeldPicture, name: str, where: str, notes: Notes) -> Seen:
-    """The picture that a row names, or holds: then it is written below `saved` as `name`. Raises NoRow where it cannot be used."""
+def own_picture(pictures: RowPictures, saved: str | None, image: str | HeldPicture, name: str, where: str, log: IssueLog) -> Seen:
+    """The picture that a row names, or holds: then it is written below `saved` as `name`. Raises SkipSample where it cannot be used."""
     if isinstance(image, str):
-        return looked_at(pictures, [image], where, notes)[0]
+        return looked_at(pictures, [image], where, log)[0]
     if image.bytes is None and image.path:
-        return looked_at(pictures, [image.path], where, notes)[0]
-    return kept(image.bytes, saved, name, where, notes)
+        return looked_at(pictures, [image.path], where, log)[0]
+    return kept(image.bytes, saved, name, where, log)
 
 
 def finished(messages: list[Message], seen: Sequence[Seen], sample_id: int | str, prompt: str | None = None) -> Row:
@@ -144,7 +144,7 @@ def numbered(source: str, where: str) -> str:
     return f"{Path(file_name(source)).stem}/{number_of(where)}"
 
 
-def with_ids(items: Iterable[Sourced | Fault], source: str) -> Iterator[Sourced | Fault]:
+def with_ids(items: Iterable[Sourced | Issue], source: str) -> Iterator[Sourced | Issue]:
     """Rows whose `id` is a text and occurs once: their own; with /2, /3 behind it where it came before; else `numbered`.
 
     Numbers become text, because a file may hold both, and a column of a stream has one type.
@@ -153,7 +153,7 @@ def with_ids(items: Iterable[Sourced | Fault], source: str) -> Iterator[Sourced 
     """
     taken: dict[str, int] = {}
     for item in items:
-        if not isinstance(item, Fault):
+        if not isinstance(item, Issue):
             own = item.row.id
             if own is None or own == "":
                 item.row.id = numbered(source, item.where)

@@ -28,14 +28,14 @@ from groundswift.atomic_write import write_whole
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault
 from groundswift.errors import fault
 from groundswift.records import half_character, whole
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading
-from ..file_io.box_checks import Box, Pictures
+from ..file_io.box_checks import Box, ImageFolder
 from ..formats.coco.export import OutAnnotation, OutFile, OutImage
 from ..formats.coco.lenient_reader import LOST
 from ..formats.coco.source import DetectionOptions, detection_reading
-from ..issues import Fault, Notes, OnError
+from ..issues import Issue, IssueLog, OnError
 from .category_file import Category, read_categories
 from .class_edits import with_class_edits
 
@@ -120,9 +120,9 @@ def labels_reading(
     names: Sequence[str],
     read: Write,
     options: HotcocoOptions,
-    pictures: Pictures,
-    hands: Hands,
-    notes: Notes,
+    pictures: ImageFolder,
+    pool: WorkerPool,
+    log: IssueLog,
     fractions: bool = False,
 ) -> Reading:
     """What the engine runs: labels -> boxes -> rows. `fractions`: hotcoco gives fractions of the picture, not px.
@@ -133,63 +133,65 @@ def labels_reading(
     labelled = sorted(labelled, key=lambda each: each.name)[: options.limit]
     unstated = any(each.stated_wh is None for each in labelled)
     first = pictures.check and (options.coco_out is not None or unstated)
-    sizes_wh = sizes_of(labelled, Pictures(pictures.folder, first), hands if first or unstated else Hands(), notes)
-    coco = coco_of(labelled, sizes_wh, names, read, notes, fractions)
+    sizes_wh = sizes_of(labelled, ImageFolder(pictures.folder, first), pool if first or unstated else WorkerPool(), log)
+    coco = coco_of(labelled, sizes_wh, names, read, log, fractions)
     if not coco.images:
-        notes.settle(options.annotations)
+        log.settle(options.annotations)
         if labelled:
-            raise notes.nothing_left(options.annotations, "no image is left to make a row of")
-    coco = with_class_edits(coco, options, options.annotations, notes)
-    reading = detection_reading(coco, options, Pictures(pictures.folder, pictures.check and not first), notes)
+            raise log.nothing_left(options.annotations, "no image is left to make a row of")
+    coco = with_class_edits(coco, options, options.annotations, log)
+    reading = detection_reading(coco, options, ImageFolder(pictures.folder, pictures.check and not first), log)
     if options.coco_out is not None:
-        write_coco(coco, options.coco_out, notes)
+        write_coco(coco, options.coco_out, log)
     return reading
 
 
-def sizes_of(labelled: Sequence[Labelled], pictures: Pictures, hands: Hands, notes: Notes) -> Iterator[Size | None]:
+def sizes_of(labelled: Sequence[Labelled], pictures: ImageFolder, pool: WorkerPool, log: IssueLog) -> Iterator[Size | None]:
     """The size (width, height) in px of each picture; None, and it is noted, where it cannot be used or came just before. Processes share
     the looking."""
     earlier = [None, *(each.name for each in labelled)]
     asked = [not each.unreadable and each.name != before for each, before in zip(labelled, earlier, strict=False)]
     wanted = [(number, each.name, each.stated_wh) for number, each in enumerate(labelled, 1) if asked[number - 1]]
     tasks = (wanted[start : start + LOOKS] for start in range(0, len(wanted), LOOKS))
-    looks = chain.from_iterable(hands.in_order(tasks, partial(sizes_here, pictures, "skip" if notes.skipping else "stop")))
+    looks = chain.from_iterable(pool.in_order(tasks, partial(sizes_here, pictures, "skip" if log.skipping else "stop")))
     for one in tqdm(asked, desc="look", unit="image", disable=None):
-        size_wh, found = next(looks) if one else (None, Notes())
-        notes.merge(found)
+        size_wh, found = next(looks) if one else (None, IssueLog())
+        log.merge(found)
         yield size_wh
 
 
-def sizes_here(pictures: Pictures, on_error: OnError, wanted: Sequence[tuple[int, str, Size | None]]) -> list[tuple[Size | None, Notes]]:
+def sizes_here(
+    pictures: ImageFolder, on_error: OnError, wanted: Sequence[tuple[int, str, Size | None]]
+) -> list[tuple[Size | None, IssueLog]]:
     """What `sizes_of` does, for some pictures by their number, name and stated size; each with its notes."""
     found = []
     for number, name, stated_wh in wanted:
-        notes = Notes(on_error)
+        log = IssueLog(on_error)
         if half_character(name):
-            notes.add(Fault("name not UTF-8", ascii(name), "a file name that is no UTF-8 text", "a name that a row can hold"))
+            log.add(Issue("name not UTF-8", ascii(name), "a file name that is no UTF-8 text", "a name that a row can hold"))
             seen = None
         else:
-            seen = pictures.find(name, f"image {number} ({name})", notes, stated_wh, size_needed=True)
-        found.append((seen and seen.size_wh, notes))
+            seen = pictures.find(name, f"image {number} ({name})", log, stated_wh, size_needed=True)
+        found.append((seen and seen.size_wh, log))
     return found
 
 
 def coco_of(
-    labelled: Sequence[Labelled], sizes_wh: Iterable[Size | None], names: Sequence[str], read: Write, notes: Notes, fractions: bool
+    labelled: Sequence[Labelled], sizes_wh: Iterable[Size | None], names: Sequence[str], read: Write, log: IssueLog, fractions: bool
 ) -> CocoFile:
     """All that can be used, as a COCO file. `labelled` come in the order of their names; a size is None where a picture cannot be used."""
     images, kept = [], []
     for number, (each, size_wh) in enumerate(zip(labelled, sizes_wh, strict=True), 1):
         if images and images[-1].file_name == each.name:
-            notes.add(Fault("picture labelled twice", each.name, "labels of it stand in two places", "one place"))
+            log.add(Issue("picture labelled twice", each.name, "labels of it stand in two places", "one place"))
         elif size_wh is not None:
             images.append(CocoImage(number, each.name, *size_wh))
             kept.append(each)
-        elif notes.skipping:
+        elif log.skipping:
             if each.unreadable:
-                notes.count("image with a label that cannot be read, left out", each.name)
+                log.count("image with a label that cannot be read, left out", each.name)
             if each.labels:
-                notes.count(LOST, each.name, len(each.labels))
+                log.count(LOST, each.name, len(each.labels))
     boxes = boxes_by_hotcoco((label for each in kept for label in each.labels if label.box_xywh is None), read)
     annotations: list[CocoAnnotation] = []
     for image, each in zip(images, kept, strict=True):
@@ -197,7 +199,7 @@ def coco_of(
         found = [
             placed(image, label, (label.box_xywh, label.ignored) if label.box_xywh else next(boxes), scale_wh) for label in each.labels
         ]
-        annotations += without_doubles(found, notes)
+        annotations += without_doubles(found, log)
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
     return CocoFile(images, annotations, categories)
 
@@ -229,26 +231,26 @@ def placed(image: CocoImage, label: Label, read: tuple[Box, bool], scale_wh: tup
     return PlacedAnnotation(image.id, label.rank + 1, box, None, box[2] * box[3], int(crowd), place=label.where)
 
 
-def without_doubles(found: Sequence[PlacedAnnotation], notes: Notes) -> Iterator[PlacedAnnotation]:
+def without_doubles(found: Sequence[PlacedAnnotation], log: IssueLog) -> Iterator[PlacedAnnotation]:
     """The annotations of one image, less those that repeat one exactly, which are counted."""
     seen = set()
     for row in found:
         key = (row.category_id, *row.bbox, row.iscrowd)
         if key in seen:
-            notes.count("the same box of the same class again, left out", row.place)
+            log.count("the same box of the same class again, left out", row.place)
             continue
         seen.add(key)
         yield row
 
 
-def write_coco(coco: CocoFile, path: str, notes: Notes) -> None:
+def write_coco(coco: CocoFile, path: str, log: IssueLog) -> None:
     """Write a COCO file of what can be evaluated, unless there are faults that nobody skips.
 
     Ids of annotations are numbers from 1; boxes that cannot be used are left out. Raises GroundswiftError where it cannot be written.
     """
     by_id = {image.id: image for image in coco.images}
     usable = [row for row in coco.annotations if annotation_fault(row, by_id[row.image_id], True) is None]
-    if notes.collected.counts or (len(usable) < len(coco.annotations) and not notes.skipping):
+    if log.collected.counts or (len(usable) < len(coco.annotations) and not log.skipping):
         return
     annotations = [
         OutAnnotation(number, row.image_id, row.category_id, list(map(whole, row.bbox)), whole(round(row.area, DIGITS)), row.iscrowd)

@@ -11,7 +11,7 @@ from groundswift.coco_file import IGNORED, REPEATED, ROTATED, SAME_ID, CocoAnnot
 from groundswift.records import whole
 
 from ..file_io.box_checks import clipped
-from ..issues import Fault, Notes
+from ..issues import Issue, IssueLog
 from .annotation_table import CocoColumns, ImageItem
 
 CROWD = "crowd box, kept out of the target"  # a reason to count by
@@ -44,13 +44,13 @@ EXPECTED = {  # reason of `annotation_fault` -> what stands there, what should
 }
 
 
-def one_by_one(coco: CocoFile | CocoColumns, notes: Notes) -> list[ImageItem]:
+def one_by_one(coco: CocoFile | CocoColumns, log: IssueLog) -> list[ImageItem]:
     """What `items_by_columns` gives, of a file with faults between annotations and images; they are noted."""
-    by_image = annotations_by_image(coco, notes)
+    by_image = annotations_by_image(coco, log)
     return [ImageItem(image, by_image.get(image.id)) for image in coco.images]
 
 
-def annotations_by_image(coco: CocoFile | CocoColumns, notes: Notes) -> dict[int, list[CocoAnnotation]]:
+def annotations_by_image(coco: CocoFile | CocoColumns, log: IssueLog) -> dict[int, list[CocoAnnotation]]:
     """Image id -> its annotations in the file's order, less those with an unknown image or an id that came before.
 
     An image whose annotations all went still has its (empty) list: it is not a negative.
@@ -60,13 +60,13 @@ def annotations_by_image(coco: CocoFile | CocoColumns, notes: Notes) -> dict[int
     seen: set[int] = set()
     for row in coco.annotations:
         if row.image_id not in known:
-            notes.add(annotation_problem("unknown image", row, None))
+            log.add(annotation_problem("unknown image", row, None))
             continue
         rows = by_image.setdefault(row.image_id, [])
         if row.id is not None:
             if row.id in seen:
                 thing = f"annotation {row.id} on image {row.image_id}"
-                notes.add(Fault(SAME_ID, thing, "an earlier annotation has this id", "each id once"))
+                log.add(Issue(SAME_ID, thing, "an earlier annotation has this id", "each id once"))
                 continue
             seen.add(row.id)
         rows.append(row)
@@ -74,7 +74,7 @@ def annotations_by_image(coco: CocoFile | CocoColumns, notes: Notes) -> dict[int
 
 
 def placed_objects(
-    image: CocoImage, annotations: Iterable[CocoAnnotation], ranks: dict[int, int], order: str, notes: Notes, ignored: Ignored = "keep"
+    image: CocoImage, annotations: Iterable[CocoAnnotation], ranks: dict[int, int], order: str, log: IssueLog, ignored: Ignored = "keep"
 ) -> Objects:
     """The objects to be found on an image, cut at its borders and ordered; crowd boxes, repeats and faults are skipped and counted."""
     placed: list[Placed] = []
@@ -84,23 +84,23 @@ def placed_objects(
     for row in annotations:
         reason = annotation_fault(row, image, row.category_id in ranks)
         if reason:
-            notes.add(annotation_problem(reason, row, image))
+            log.add(annotation_problem(reason, row, image))
             faulty.add(ranks.get(row.category_id))
             continue
         if row.rotation:
-            notes.count(ROTATED, row.where())
+            log.count(ROTATED, row.where())
         if row.ignore:
-            notes.count(IGNORED[ignored], row.where())
+            log.count(IGNORED[ignored], row.where())
         if row.ignore and ignored == "skip":
             faulty.add(ranks[row.category_id])
         elif row.iscrowd or (row.ignore and ignored == "crowd"):
-            notes.count(CROWD, row.where())
+            log.count(CROWD, row.where())
             crowded.add(ranks[row.category_id])
         else:
             x, y, width, height = row.bbox
-            one = (ranks[row.category_id], *clipped(x, y, x + width, y + height, size_wh, row.where(), notes))
+            one = (ranks[row.category_id], *clipped(x, y, x + width, y + height, size_wh, row.where(), log))
             if one in seen:
-                notes.count(REPEATED, row.where())
+                log.count(REPEATED, row.where())
                 continue
             seen.add(one)
             placed.append(one)
@@ -110,8 +110,8 @@ def placed_objects(
     return Objects([rank for rank, *_ in placed], boxes, crowded, faulty - {None} - crowded)
 
 
-def annotation_problem(reason: str, row: CocoAnnotation, image: CocoImage | None) -> Fault:
+def annotation_problem(reason: str, row: CocoAnnotation, image: CocoImage | None) -> Issue:
     """The fault of an annotation, with what stands there and what should."""
     what, expected = EXPECTED[reason]
     thing = row.where() if image is None or row.id is None else f"annotation {row.id} on image {image.id} ({image.file_name})"
-    return Fault(reason, thing, what.format(row=row, image=image), expected)
+    return Issue(reason, thing, what.format(row=row, image=image), expected)

@@ -13,8 +13,8 @@ from groundswift.records import CONTROL, Message, Objects, Row, half_character, 
 from groundswift.storage import is_file, is_url
 
 from ..base import AskingOptions
-from ..file_io.box_checks import Pictures
-from ..issues import Fault, Notes
+from ..file_io.box_checks import ImageFolder
+from ..issues import Issue, IssueLog
 from ..prompts import Asking
 
 Task = Literal["find", "describe"]
@@ -85,44 +85,44 @@ class Referring(msgspec.Struct, frozen=True):
         return sentences[:1] if self.sentences == "first" else [random.Random(f"{self.seed} {key}").choice(sentences)]
 
     def rows(
-        self, key: str, sentences: Sequence[Sentence], box_xyxy_px: Sequence[float], picture: Picture, thing: str, notes: Notes
+        self, key: str, sentences: Sequence[Sentence], box_xyxy_px: Sequence[float], picture: Picture, thing: str, log: IssueLog
     ) -> list[Row]:
         """The rows of one object. `key` begins their sample_id, the id of the sentence ends it; phrases that cannot be used are noted."""
         usable, seen = [], set()
         for each in sentences:
             if each.id in seen:
-                notes.add(Fault("sentence id repeated", thing, f"sentence {each.id} stands twice", "each id once"))
-            elif phrase := clean_phrase(each.text, f"sentence {each.id} of {thing}", notes):
+                log.add(Issue("sentence id repeated", thing, f"sentence {each.id} stands twice", "each id once"))
+            elif phrase := clean_phrase(each.text, f"sentence {each.id} of {thing}", log):
                 usable.append(Sentence(each.id, phrase))
             seen.add(each.id)
         if not usable:
-            notes.count("object without a phrase", thing)
+            log.count("object without a phrase", thing)
             return []
         return [self.row(f"{key}/{each.id}", each.text, [box_xyxy_px], picture) for each in self.chosen(usable, key)]
 
 
-def clean_phrase(text: str, thing: str, notes: Notes) -> str | None:
+def clean_phrase(text: str, thing: str, log: IssueLog) -> str | None:
     """A phrase with single blanks between its words. None where it is blank (counted) or `text_fault` finds one (noted)."""
     phrase = " ".join(text.split())
     if not phrase:
-        notes.count("phrase blank", thing)
+        log.count("phrase blank", thing)
     elif wrong := text_fault(phrase, thing):
-        notes.add(wrong)
+        log.add(wrong)
     else:
         if phrase != text:
-            notes.count("blanks of a phrase tidied", thing)
+            log.count("blanks of a phrase tidied", thing)
         return phrase
     return None
 
 
-def text_fault(text: str, thing: str) -> Fault | None:
+def text_fault(text: str, thing: str) -> Issue | None:
     """Why a text of one line can stand in no row: swift would misread it, or it is no text; None where it can."""
     if tag := swift_tag_in(text):
-        return Fault("text with one of swift's tags", thing, f"holds {tag}, which swift would replace", "text without it")
+        return Issue("text with one of swift's tags", thing, f"holds {tag}, which swift would replace", "text without it")
     if half_character(text):
-        return Fault("text with half a character", thing, f"{text[:80]!r} has half a surrogate pair", "Unicode text")
+        return Issue("text with half a character", thing, f"{text[:80]!r} has half a surrogate pair", "Unicode text")
     if found := CONTROL.search(text):
-        return Fault("text with a control character", thing, f"holds {found[0]!r}", "printable text")
+        return Issue("text with a control character", thing, f"holds {found[0]!r}", "printable text")
     return None
 
 
@@ -132,7 +132,7 @@ def tails(path: str) -> list[str]:
     return ["/".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
 
 
-def first_there(pictures: Pictures, names: Sequence[str]) -> str:
+def first_there(pictures: ImageFolder, names: Sequence[str]) -> str:
     """The first of a picture's possible names under which a file lies, else the first of all.
 
     An address is only asked where pictures are checked. A name that leaves the folder is returned: who looks for the picture says so.

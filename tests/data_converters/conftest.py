@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 SMALL = {
     "categories": [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}],
@@ -80,11 +80,11 @@ def annotate(tmp_path: Path) -> Callable[[dict], Path]:
 @pytest.fixture(autouse=True)
 def _handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """What processes would share is pickled and read back, however little there is to do: a small source never leaves this process."""
-    in_order = Hands.in_order
+    in_order = WorkerPool.in_order
 
-    def checked(self: Hands, tasks: Iterable[Any], work: Callable[[Any], Any]) -> Iterator[Any]:
+    def checked(self: WorkerPool, tasks: Iterable[Any], work: Callable[[Any], Any]) -> Iterator[Any]:
         if self.count > 1:
             tasks, work = (pickle.loads(pickle.dumps(task)) for task in tasks), pickle.loads(pickle.dumps(work))
         return in_order(self, tasks, work)
 
-    monkeypatch.setattr(Hands, "in_order", checked)
+    monkeypatch.setattr(WorkerPool, "in_order", checked)

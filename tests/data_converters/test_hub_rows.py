@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from groundswift.data_converters.issues import Fault, Notes
+from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
 
@@ -17,21 +17,21 @@ def coco(category: list[Any], bbox: list[Any], **changes: Any) -> dict[str, Any]
     return {"image_id": 9, "width": 64, "height": 48, "objects": {"category": category, "bbox": bbox}} | changes
 
 
-def made(values: dict[str, Any], make, row_type) -> tuple[list[Any], Notes]:
-    notes, item = Notes("skip"), typed("set/train/1", values, row_type)
-    if isinstance(item, Fault):
-        notes.add(item)
-        return [], notes
-    return list(make(item, notes)), notes
+def made(values: dict[str, Any], make, row_type) -> tuple[list[Any], IssueLog]:
+    log, item = IssueLog("skip"), typed("set/train/1", values, row_type)
+    if isinstance(item, Issue):
+        log.add(item)
+        return [], log
+    return list(make(item, log)), log
 
 
 def test_a_picture_of_coco():
-    (row,), notes = made(coco([2, 0], [[1.5, 2, 30, 40], [0, 0, 64.5, 48]]), detection_maker(NAMES), HubCocoRow)
+    (row,), log = made(coco([2, 0], [[1.5, 2, 30, 40], [0, 0, 64.5, 48]]), detection_maker(NAMES), HubCocoRow)
     assert row.messages[0].content == "<image>Detect every object of these categories: person, bicycle, traffic light."
     assert row.messages[1].content == "<ref-object><bbox>" * 2
     assert (row.objects.ref, row.objects.bbox) == (["person", "traffic light"], [[0, 0, 64, 48], [1.5, 2, 30, 40]])
     assert (row.sample_id, row.size_wh, row.images, row.prompt) == (9, (64, 48), [], "detect.en.1")
-    assert notes.left_out.counts == {"box clipped by less than 1 px (rounding)": 1}
+    assert log.left_out.counts == {"box clipped by less than 1 px (rounding)": 1}
 
 
 FAULTY = {
@@ -50,9 +50,9 @@ FAULTY = {
 
 @pytest.mark.parametrize(("values", "reason", "rows"), FAULTY.values(), ids=FAULTY)
 def test_faulty_rows_of_coco(values, reason, rows):
-    out, notes = made(values, detection_maker(NAMES), HubCocoRow)
+    out, log = made(values, detection_maker(NAMES), HubCocoRow)
     assert len(out) == rows
-    assert notes.left_out.counts[reason] == 1
+    assert log.left_out.counts[reason] == 1
 
 
 def test_names_that_swift_would_misread():
@@ -85,5 +85,5 @@ def test_a_picture_and_its_text(values, task, turns):
     ],
 )
 def test_texts_that_cannot_be_used(values, reason):
-    out, notes = made(values, text_maker("latex_ocr"), HubTextRow)
-    assert (out, notes.left_out.counts) == ([], {reason: 1})
+    out, log = made(values, text_maker("latex_ocr"), HubTextRow)
+    assert (out, log.left_out.counts) == ([], {reason: 1})

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from groundswift.cli import main
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.engine.convert import How, convert_to_file
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 Short = tuple[Any, str, tuple[int, int], list[tuple[str, list[float]]]]
@@ -19,10 +19,10 @@ Short = tuple[Any, str, tuple[int, int], list[tuple[str, list[float]]]]
 
 def converted(options: Options, out: Path, workers: int = 1) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """(the rows of the file that a conversion writes, its counts by reason); the lint has no fault to find in them."""
-    notes = Notes(options.on_error)
-    convert_to_file(options, out, How(workers, progress=False), notes)
+    log = IssueLog(options.on_error)
+    convert_to_file(options, out, How(workers, progress=False), log)
     assert lint_findings(out) == {}
-    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(notes.left_out.counts)
+    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.left_out.counts)
 
 
 def write_lines(path: Path, *rows: Any) -> Path:
@@ -41,7 +41,7 @@ def short(row: dict[str, Any]) -> Short:
 def refusal(options: Options, out: Path) -> str:
     """What a conversion is refused with; nothing is written."""
     try:
-        convert_to_file(options, out, How(progress=False), Notes(options.on_error))
+        convert_to_file(options, out, How(progress=False), IssueLog(options.on_error))
     except GroundswiftError as error:
         assert not out.exists()
         return str(error)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 EARLIER = b"an earlier file\n"
@@ -32,14 +32,14 @@ def picture(colour: str = "grey", size_wh: tuple[int, int] = (8, 6), form: str =
 
 def made(options: Options) -> list[dict[str, Any]]:
     """The rows of a source as they would stand in a file."""
-    return [json.loads(msgspec.json.encode(row)) for row in rows_of(options, Notes(options.on_error))]
+    return [json.loads(msgspec.json.encode(row)) for row in rows_of(options, IssueLog(options.on_error))]
 
 
 def counted(options: Options) -> dict[str, int]:
     """What was left out or changed, by reason."""
-    notes = Notes(options.on_error)
-    list(rows_of(options, notes))
-    return dict(notes.left_out.counts)
+    log = IssueLog(options.on_error)
+    list(rows_of(options, log))
+    return dict(log.left_out.counts)
 
 
 def said(row: dict[str, Any]) -> list[str]:
@@ -56,7 +56,7 @@ def told(options: Options) -> str:
 
 def written(options: Options, out: Path, workers: int = 1) -> bytes:
     """The file that a source becomes."""
-    convert_to_file(options, out, How(workers, progress=False), Notes(options.on_error))
+    convert_to_file(options, out, How(workers, progress=False), IssueLog(options.on_error))
     return out.read_bytes()
 
 
@@ -80,7 +80,7 @@ def check_whole_way(out: Path, *arguments: object, lint: bool = True) -> list[di
 def check_skipped(options: Options, reason: str, left: int = 1) -> None:
     """With --on-error skip a fault is counted under its reason, and `left` rows come out."""
     skipping = msgspec.structs.replace(options, on_error="skip")
-    notes = Notes("skip")
-    rows = list(rows_of(skipping, notes))
-    assert notes.left_out.counts[reason] == 1, notes.left_out.counts
+    log = IssueLog("skip")
+    rows = list(rows_of(skipping, log))
+    assert log.left_out.counts[reason] == 1, log.left_out.counts
     assert len(rows) == left

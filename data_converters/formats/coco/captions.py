@@ -14,9 +14,9 @@ from groundswift.errors import fault
 from groundswift.records import Message, Row, half_character, swift_tag_in
 
 from ...base import AskingOptions, Reading
-from ...file_io.box_checks import Pictures
+from ...file_io.box_checks import ImageFolder
 from ...file_io.mmap_json import read_mapped
-from ...issues import Fault, Notes
+from ...issues import Issue, IssueLog
 from ...prompts import Asking
 from .lenient_reader import Elements, noting, readable
 
@@ -70,28 +70,28 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
         msgspec.Meta(description="A row for each caption of an image, for its first, or for one sampled."),
     ] = "all"
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         content = read_mapped(self.annotations, Elements, EXPECTED)
-        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(notes))
-        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(notes))
+        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(log))
+        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(log))
         if twice := repeated(image.id for image in images):
             raise fault(self.annotations, f"image id {', '.join(map(str, twice[:TOLD]))} stands twice or more", "each once")
-        items = captions_by_image(images, captions, notes)
+        items = captions_by_image(images, captions, log)
         make = CaptionMaker(self.asking("caption"), self.pictures(), self.captions, self.seed)
         return Reading(items, make, len(items), "image")
 
 
-def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Caption], notes: Notes) -> list[Captioned]:
+def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Caption], log: IssueLog) -> list[Captioned]:
     """The images in the file's order, each with its captions; captions of unknown images and repeated ids are noted."""
     by_id = {image.id: Captioned(image, []) for image in images}
     seen: set[int] = set()
     for row in captions:
         image = by_id.get(row.image_id)
         if image is None:
-            notes.add(Fault("unknown image", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))
+            log.add(Issue("unknown image", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))
         elif row.id in seen:
-            notes.add(
-                Fault("caption id repeated", f"caption {row.id} of image {row.image_id}", "an earlier caption has this id", "each id once")
+            log.add(
+                Issue("caption id repeated", f"caption {row.id} of image {row.image_id}", "an earlier caption has this id", "each id once")
             )
         else:
             seen.add(row.id)
@@ -103,25 +103,25 @@ class CaptionMaker(msgspec.Struct, frozen=True):
     """Makes the rows of one image."""
 
     questions: Asking
-    pictures: Pictures
+    pictures: ImageFolder
     captions: str
     seed: int
 
-    def __call__(self, item: Captioned, notes: Notes) -> Iterator[Row]:
+    def __call__(self, item: Captioned, log: IssueLog) -> Iterator[Row]:
         image = item.image
         if not item.captions:
-            notes.count("image without a caption", image.file_name)
+            log.count("image without a caption", image.file_name)
             return
         stated_wh = (image.width, image.height) if image.width and image.height else None
         thing = f"image {image.id} ({image.file_name})"
         if half_character(image.file_name):
-            notes.add(Fault("name not UTF-8", f"image {image.id}", f"file_name {ascii(image.file_name)}", "Unicode text"))
+            log.add(Issue("name not UTF-8", f"image {image.id}", f"file_name {ascii(image.file_name)}", "Unicode text"))
             return
-        found = self.pictures.find(image.file_name, thing, notes, stated_wh)
-        if found is None and notes.skipping:
-            notes.count("caption of an image that was left out", image.file_name, len(item.captions))
+        found = self.pictures.find(image.file_name, thing, log, stated_wh)
+        if found is None and log.skipping:
+            log.count("caption of an image that was left out", image.file_name, len(item.captions))
             return
-        texts = [(row, text) for row in item.captions if (text := self.text(row, notes)) is not None]
+        texts = [(row, text) for row in item.captions if (text := self.text(row, log)) is not None]
         if self.captions == "first":
             texts = texts[:1]
         elif self.captions == "sampled" and texts:
@@ -132,19 +132,19 @@ class CaptionMaker(msgspec.Struct, frozen=True):
             messages = [Message("user", f"<image>{prompt.text}"), Message("assistant", text)]
             yield Row(messages, [found.path], sample_id=sample_id, size_wh=found.size_wh, prompt=prompt.name)
 
-    def text(self, row: Caption, notes: Notes) -> str | None:
+    def text(self, row: Caption, log: IssueLog) -> str | None:
         """A caption on one line, without blanks at its ends; None, and a fault is noted, where it cannot be an answer."""
         thing = f"caption {row.id} of image {row.image_id}"
         text = BREAKS.sub(" ", row.caption.strip())
         if not text:
-            notes.add(Fault("empty caption", thing, repr(row.caption)[:200], "a sentence"))
+            log.add(Issue("empty caption", thing, repr(row.caption)[:200], "a sentence"))
             return None
         if tag := swift_tag_in(text):
-            notes.add(Fault("swift's tag in a caption", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
+            log.add(Issue("swift's tag in a caption", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
             return None
         if half_character(text):
-            notes.add(Fault("caption not UTF-8", thing, "half a surrogate pair", "Unicode text"))
+            log.add(Issue("caption not UTF-8", thing, "half a surrogate pair", "Unicode text"))
             return None
         if text != row.caption:
-            notes.count("white space at the ends of a caption or line breaks, taken away", thing)
+            log.count("white space at the ends of a caption or line breaks, taken away", thing)
         return text

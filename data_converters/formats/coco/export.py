@@ -16,7 +16,7 @@ from groundswift.records import whole
 from groundswift.storage import absolute
 
 from ...engine.batches import Totals
-from ...issues import Notes
+from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
 from ...tasks.category_file import Category
 
@@ -93,10 +93,10 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
         msgspec.Meta(description="A COCO file, or with --answers the list of COCO results (image_id, category_id, bbox, score 1.0)."),
     ] = "annotations"
 
-    def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
+    def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         if self.form == "results" and not self.answers:
             raise GroundswiftError("--form results are boxes with a score; expected --answers too")
-        found = gathered(self, notes, progress)
+        found = gathered(self, log, progress)
         if self.form == "results":
             check_own_ids(found.pictures.values())
         coco = coco_of(found, self.images)

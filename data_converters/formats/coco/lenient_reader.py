@@ -9,12 +9,12 @@ from groundswift.coco_lenient import LOST, Elements, readable, readable_part
 from groundswift.errors import GroundswiftError
 
 from ...file_io.mmap_json import NOT_JSON, read_mapped
-from ...issues import Fault, Notes
+from ...issues import Issue, IssueLog
 
 __all__ = ["LOST", "Elements", "noting", "read_what_can_be", "readable"]
 
 
-def read_what_can_be(path: str, notes: Notes) -> CocoFile:
+def read_what_can_be(path: str, log: IssueLog) -> CocoFile:
     """`read_coco`; where that fails at some images or annotations, what is left without them.
 
     Raises GroundswiftError where the file cannot be read even so.
@@ -24,11 +24,11 @@ def read_what_can_be(path: str, notes: Notes) -> CocoFile:
     except GroundswiftError as error:
         try:
             content = read_mapped(path, Elements, "COCO with images, annotations and categories")
-            return readable_part(path, content, noting(notes), notes.left_out)
+            return readable_part(path, content, noting(log), log.left_out)
         except (GroundswiftError, *NOT_JSON):
             raise error from None
 
 
-def noting(notes: Notes) -> Callable[[str, str, str, str], None]:
+def noting(log: IssueLog) -> Callable[[str, str, str, str], None]:
     """What `readable` calls for an entry: it becomes a fault."""
-    return lambda *parts: notes.add(Fault(*parts))
+    return lambda *parts: log.add(Issue(*parts))

@@ -24,7 +24,7 @@ from groundswift.coco_rotation import degrees_of
 from groundswift.coco_types import ROTATION
 from groundswift.gc_control import without_collection
 from groundswift.storage import local_copy
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ...file_io.mmap_json import NOT_JSON
 from ...tasks.annotation_table import CocoColumns, Columns, columns_of
@@ -69,7 +69,7 @@ class RotatedRest(Rest):
     annotations: list[RotatedPieceAnnotation] = []
 
 
-def read_pieces(path: str | Path, hands: Hands, piece_bytes: int = PIECE) -> CocoColumns | None:
+def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) -> CocoColumns | None:
     """The file, a local one or an address. None where it is not to be read so: faulty, or only unusual."""
     here = local_copy(path)
     try:
@@ -79,9 +79,9 @@ def read_pieces(path: str | Path, hands: Hands, piece_bytes: int = PIECE) -> Coc
                 return None
             starts = cut(text, array.end(), piece_bytes)
             if len(starts) > MANY:
-                hands.start_one()
+                pool.start_one()
             head = msgspec.json.decode(text[: array.start()] + KEY + b":[]}", type=Rest)
-            parts = decoded(here, starts, hands)
+            parts = decoded(here, starts, pool)
             last = starts[len(parts)]
             if text.find(KEY, last) >= 0:  # a second array, perhaps
                 return None
@@ -107,9 +107,9 @@ def cut(text: mmap.mmap, start: int, piece_bytes: int) -> list[int]:
     return starts
 
 
-def decoded(path: Path, starts: list[int], hands: Hands) -> list[Columns]:
+def decoded(path: Path, starts: list[int], pool: WorkerPool) -> list[Columns]:
     """The columns of the pieces, up to the first that is no list of annotations. Raises OverflowError for an id beyond 64 bits."""
-    with closing(hands.in_order(pairwise(starts), partial(decoded_piece, path))) as parts:
+    with closing(pool.in_order(pairwise(starts), partial(decoded_piece, path))) as parts:
         return list(takewhile(lambda part: part is not None, parts))
 
 

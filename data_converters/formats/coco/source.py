@@ -22,11 +22,11 @@ import msgspec
 from groundswift.coco_file import CocoFile, CocoImage, Ignored, structural_faults
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row, ready_row
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ...base import Reading
-from ...file_io.box_checks import Pictures
-from ...issues import Notes
+from ...file_io.box_checks import ImageFolder
+from ...issues import IssueLog
 from ...prompts import Asking, check_names, filled, written_name
 from ...tasks.annotated_images import tidied
 from ...tasks.annotation_table import CocoColumns, ImageItem, ImageItems, items_by_columns
@@ -57,10 +57,10 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
         Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")
     ] = "keep"
 
-    def read(self, notes: Notes) -> Reading:
-        return self.read_by(Hands(), notes)
+    def read(self, log: IssueLog) -> Reading:
+        return self.read_by(WorkerPool(), log)
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         """Every format of boxes by class defines this: it can share its work among processes."""
         raise NotImplementedError
 
@@ -105,26 +105,26 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
         msgspec.Meta(description="Objects marked `ignore: 1`: ordinary objects (as pycocotools reads them), crowd boxes, or skipped."),
     ] = "keep"
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
-        coco = read_pieces(self.annotations, hands) or read_what_can_be(self.annotations, notes)
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+        coco = read_pieces(self.annotations, pool) or read_what_can_be(self.annotations, log)
         if not coco.images:
-            notes.settle(self.annotations)
-            if notes.left_out.counts:
-                raise notes.nothing_left(self.annotations, "none of its images can be read")
-        edited = with_class_edits(coco, self, self.annotations, notes)
-        reading = detection_reading(edited, self, self.pictures(), notes)
+            log.settle(self.annotations)
+            if log.left_out.counts:
+                raise log.nothing_left(self.annotations, "none of its images can be read")
+        edited = with_class_edits(coco, self, self.annotations, log)
+        reading = detection_reading(edited, self, self.pictures(), log)
         if self.coco_out is not None:
             write_edited(self.annotations, self.coco_out, coco.categories, edited.categories, self)
         return reading
 
 
-def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, pictures: Pictures, notes: Notes) -> Reading:
+def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, pictures: ImageFolder, log: IssueLog) -> Reading:
     """One item an image, its place in the file. What makes the file ambiguous is raised here.
 
     `options.annotations` names the file in errors. Raises GroundswiftError where ids or names are ambiguous or nothing is there.
     """
     check_structure(coco, options.annotations)
-    coco = tidied(coco, pictures, notes)
+    coco = tidied(coco, pictures, log)
     ignored = getattr(options, "ignored", "keep")
     columnar = isinstance(coco, CocoColumns)
     names = [category.name for category in coco.categories]
@@ -142,10 +142,10 @@ def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, p
         kept = [index for index in kept if images[index].id not in dropped]
         for image in images:
             if image.id in dropped:
-                notes.count("image without objects, dropped", image.file_name)
+                log.count("image without objects, dropped", image.file_name)
     items = items_by_columns(coco.images, coco.columns, ranks, options.order) if columnar else None
     make = DetectionMaker(
-        items=items or one_by_one(coco, notes),
+        items=items or one_by_one(coco, log),
         names=names,
         ranks=ranks,
         questions=questions,
@@ -167,7 +167,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
     names: list[str]
     ranks: dict[int, int]
     questions: Asking
-    pictures: Pictures
+    pictures: ImageFolder
     classes: str
     absent: int
     order: str
@@ -175,59 +175,61 @@ class DetectionMaker(msgspec.Struct, frozen=True):
     ignored: Ignored = "keep"
     federated: bool = False
 
-    def __call__(self, index: int, notes: Notes) -> list[Row]:
+    def __call__(self, index: int, log: IssueLog) -> list[Row]:
         item, rows = self.items[index], []
         image, size_wh = item.image, (item.image.width, item.image.height)
-        found = self.pictures.find(image.file_name, f"image {image.id} ({image.file_name})", notes, size_wh)
-        if found is None and notes.skipping:
+        found = self.pictures.find(image.file_name, f"image {image.id} ({image.file_name})", log, size_wh)
+        if found is None and log.skipping:
             if lost := len(item.annotations or ()) + len(item.ranks) + len(item.crowds):
-                notes.count(LOST, image.file_name, lost)
+                log.count(LOST, image.file_name, lost)
             return rows
-        objects = self.objects(item, notes)
+        objects = self.objects(item, log)
         if not objects.ranks and (item.crowds or item.annotations is not None):
             reason = "image with crowd boxes only" if objects.crowded else "image whose annotations were all at fault"
-            notes.count(reason, image.file_name)
+            log.count(reason, image.file_name)
         elif found is not None:
-            for prompt_name, question, ranks, boxes in self.asked(image, objects, notes):
+            for prompt_name, question, ranks, boxes in self.asked(image, objects, log):
                 labels = [self.names[rank] for rank in ranks]
                 rows.append(ready_row(image.id, found.path, size_wh, question, labels, boxes, prompt_name))
         return rows
 
-    def objects(self, item: ImageItem, notes: Notes) -> Objects:
+    def objects(self, item: ImageItem, log: IssueLog) -> Objects:
         """What is to be found on an image; what is not is noted."""
         if item.annotations is not None:
-            return placed_objects(item.image, item.annotations, self.ranks, self.order, notes, self.ignored)
+            return placed_objects(item.image, item.annotations, self.ranks, self.order, log, self.ignored)
         if not item.crowds:
             return Objects(item.ranks, item.boxes_xyxy_px)
         for row in item.crowds:
-            notes.count(CROWD, row.where())
+            log.count(CROWD, row.where())
         return Objects(item.ranks, item.boxes_xyxy_px, {self.ranks[row.category_id] for row in item.crowds})
 
-    def asked(self, image: CocoImage, objects: Objects, notes: Notes) -> Iterable[tuple[str, str, list[int], list[list[float]]]]:
+    def asked(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterable[tuple[str, str, list[int], list[list[float]]]]:
         """The questions to an image: (name of the prompt, question, ranks and boxes of the objects that answer it)."""
         if self.classes == "one":
-            return self.asked_one_by_one(image, objects, notes)
+            return self.asked_one_by_one(image, objects, log)
         prompt = self.questions.pick(image.id)
         if self.classes == "all" and not self.federated:
             return ((prompt.name, prompt.text, objects.ranks, objects.boxes),)
         asked = set(objects.ranks)
         if self.federated:
-            self.count_partial(image, asked, notes)
+            self.count_partial(image, asked, log)
         if self.federated and self.classes == "all":
-            notes.count(FEDERATED, image.file_name)
+            log.count(FEDERATED, image.file_name)
             asked |= self.checked_absent(image, objects)
         if not asked:
-            notes.count("image without objects, nothing to ask for", image.file_name)
+            log.count("image without objects, nothing to ask for", image.file_name)
             return ()
         names = [self.names[rank] for rank in sorted(asked)]
         return ((prompt.name, filled(prompt.text, {"categories": listed(names)}), objects.ranks, objects.boxes),)
 
-    def asked_one_by_one(self, image: CocoImage, objects: Objects, notes: Notes) -> Iterator[tuple[str, str, list[int], list[list[float]]]]:
+    def asked_one_by_one(
+        self, image: CocoImage, objects: Objects, log: IssueLog
+    ) -> Iterator[tuple[str, str, list[int], list[list[float]]]]:
         """A question for each class that is present, and for some that are not: those of which the image has no annotation at all."""
         present = set(objects.ranks)
         if self.federated:
-            self.count_partial(image, present, notes)
-            notes.count(FEDERATED, image.file_name)
+            self.count_partial(image, present, log)
+            log.count(FEDERATED, image.file_name)
             absent = sorted(self.checked_absent(image, objects))
         else:
             absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.faulty]
@@ -237,7 +239,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             ("class whose annotations were all at fault", objects.faulty),
         ):
             for _ in ranks - present:
-                notes.count(reason, image.file_name)
+                log.count(reason, image.file_name)
         for wanted in sorted(present.union(chosen)):
             prompt = self.questions.pick(f"{image.id} {wanted}")
             boxes = [box for rank, box in zip(objects.ranks, objects.boxes, strict=True) if rank == wanted]
@@ -249,11 +251,11 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         partial = {self.ranks[number] for number in image.not_exhaustive_category_ids or () if number in self.ranks}
         return absent - partial - set(objects.ranks) - objects.crowded - objects.faulty
 
-    def count_partial(self, image: CocoImage, asked: Set[int], notes: Notes) -> None:
+    def count_partial(self, image: CocoImage, asked: Set[int], log: IssueLog) -> None:
         """Count the classes that are asked for although not every object of them has a box."""
         for number in image.not_exhaustive_category_ids or ():
             if self.ranks.get(number) in asked:
-                notes.count(PARTIAL, image.file_name)
+                log.count(PARTIAL, image.file_name)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -16,12 +16,12 @@ from groundswift.boxes import rotated_bounds
 from groundswift.errors import GroundswiftError, fault
 from groundswift.file_guard import path_inside
 from groundswift.storage import is_url, local_copy, shown
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ...base import Reading
 from ...file_io.box_checks import pictures_of
 from ...file_io.label_files import NOT_XML, not_xml
-from ...issues import Fault, Notes
+from ...issues import Issue, IssueLog
 from ...tasks.label_files import (
     UNREADABLE,
     Box,
@@ -79,20 +79,20 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
         str | None, msgspec.Meta(description="Only images of this subset, as projects have them.", extra={"metavar": "NAME"})
     ] = None
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         source = os.path.join(self.annotations, "annotations.xml") if os.path.isdir(self.annotations) else self.annotations
         beside = os.path.join(os.path.dirname(source), "images")
         pictures = pictures_of(self.images or (beside if os.path.isdir(beside) else None), source, self.check_images)
         met: dict[str, int] = {}
-        found = list(labelled_images(source, self.subset, pictures.folder, met, notes))
+        found = list(labelled_images(source, self.subset, pictures.folder, met, log))
         if not found:
             raise fault(source, "holds no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
         known = list(met)
         names = classes_of(self, known, dict.fromkeys(known[label.rank] for each in found for label in each.labels))
-        return labels_reading(ranked((each for each in found if each.name), met, names), names, read_cvat, self, pictures, hands, notes)
+        return labels_reading(ranked((each for each in found if each.name), met, names), names, read_cvat, self, pictures, pool, log)
 
 
-def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], notes: Notes) -> Iterator[Labelled]:
+def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], log: IssueLog) -> Iterator[Labelled]:
     """The images of a file with their labels, in its order; classes go to `met`. An image with a fault of its own has no name.
 
     `folder`: that of the pictures. The file is read piece by piece. Raises GroundswiftError where it is broken, or of another kind.
@@ -115,7 +115,7 @@ def labelled_images(source: str, subset: str | None, folder: str, met: dict[str,
                 for name in label_names(element):
                     met.setdefault(name, len(met))
             elif element.tag == "image" and subset in (None, element.get("subset")):
-                yield labelled_image(element, os.path.basename(where), folder, met, notes)
+                yield labelled_image(element, os.path.basename(where), folder, met, log)
             path[0].clear()
     except GroundswiftError:
         raise
@@ -143,31 +143,31 @@ def name_in(folder: str, name: str, subset: str | None) -> str:
     return below if path and os.path.isfile(path) else name
 
 
-def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], notes: Notes) -> Labelled:
+def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], log: IssueLog) -> Labelled:
     """One image with its labels."""
     name = (image.get("name") or "").strip()
     where = f"{file}: image {image.get('id', '')} ({name})"
     sides = [number_of(image.get(side)) for side in ("width", "height")]
     if not name or not all(side and 1 <= side < 1 << 31 and side.is_integer() for side in sides):
         said = ", ".join(f"{key}={image.get(key)!r}" for key in ("name", "width", "height"))
-        notes.add(Fault("image without a name or size", where, said[:200], "name, width and height in px"))
+        log.add(Issue("image without a name or size", where, said[:200], "name, width and height in px"))
         return Labelled("", [])
     out = Labelled(name_in(folder, name, image.get("subset")), [], (int(sides[0]), int(sides[1])))
     grouped: list[tuple[tuple[str, int], Part]] = []
     for number, shape in enumerate(image, 1):
         place = f"{where}: {shape.tag} {number}"
         if shape.tag == "tag":
-            notes.count("tag of a picture, left out", place)
+            log.count("tag of a picture, left out", place)
             continue
         label = (shape.get("label") or "").strip()
         read = Wrong("no label") if not label else read_shape(shape)
         if isinstance(read, Wrong):
-            notes.add(Fault(UNREADABLE, place, f"{label!r}: {read.what}"[:200], "a label, and the numbers of the shape"))
+            log.add(Issue(UNREADABLE, place, f"{label!r}: {read.what}"[:200], "a label, and the numbers of the shape"))
             out.unreadable = True
             continue
-        count_marks(shape, place, notes)
+        count_marks(shape, place, log)
         if read.changed:
-            notes.count(read.changed, place)
+            log.count(read.changed, place)
         rank = met.setdefault(label, len(met))
         if read.box and (group := shape.get("group_id", "0").strip()) not in ("", "0"):
             grouped.append(((group, rank), Part(len(out.labels), shape.tag, read.box)))
@@ -177,7 +177,7 @@ def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], 
             out.labels.append(Label(place, rank, read.polygon or box_text(read.box), False, refused(*read.box)))
     parts = outlines_of_boxes(grouped)
     for place in parts:
-        notes.count("outline of an object whose box is in the same group, one object kept", out.labels[place].where)
+        log.count("outline of an object whose box is in the same group, one object kept", out.labels[place].where)
     out.labels = [label for place, label in enumerate(out.labels) if place not in parts]
     return out
 
@@ -249,12 +249,12 @@ def box_text(box: Sequence[float]) -> str:
     return "box " + " ".join(f'{name}="{float(value)!r}"' for name, value in zip(SHAPES["box"], box, strict=True))
 
 
-def count_marks(shape: Element, place: str, notes: Notes) -> None:
+def count_marks(shape: Element, place: str, log: IssueLog) -> None:
     """Count what a shape says that no row does."""
     if shape.get("occluded", "0") not in ("0", "False"):
-        notes.count("occluded shape, the mark is not kept", place)
+        log.count("occluded shape, the mark is not kept", place)
     if attributes := len(shape.findall("attribute")):
-        notes.count("attribute of a shape, not kept", place, attributes)
+        log.count("attribute of a shape, not kept", place, attributes)
 
 
 def read_cvat(folder: Path, labels: Sequence[Label]) -> Any:

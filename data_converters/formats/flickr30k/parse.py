@@ -21,7 +21,7 @@ from groundswift.file_guard import regular_bytes
 from groundswift.storage import NotThere, local_copy
 
 from ...file_io.label_files import xml_root
-from ...issues import Fault, NoRow
+from ...issues import Issue, SkipSample
 
 NO_ENTITY = "0"  # the id of all phrases that were not annotated
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -66,52 +66,52 @@ class Annotation:
     boxes: dict[str, list[Box]] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Issue] = field(default_factory=list)
 
 
 def content_of(path: str, thing: str, what: str) -> bytes:
-    """The content of a file of the data set, local or at an address. Raises NoRow where it is missing or cannot be read.
+    """The content of a file of the data set, local or at an address. Raises SkipSample where it is missing or cannot be read.
 
     `what` names the file's kind. Raises GroundswiftError where a store fails.
     """
     try:
         return regular_bytes(local_copy(path))
     except (NotThere, FileNotFoundError):
-        raise NoRow(Fault(f"{what} missing", thing, f"no file {path}", f"the {what} of the picture")) from None
+        raise SkipSample(Issue(f"{what} missing", thing, f"no file {path}", f"the {what} of the picture")) from None
     except OSError as error:
-        raise NoRow(Fault(f"{what} unreadable", thing, f"{path} cannot be read ({error.strerror})", "a file")) from None
+        raise SkipSample(Issue(f"{what} unreadable", thing, f"{path} cannot be read ({error.strerror})", "a file")) from None
 
 
 def text_of(content: bytes, where: str) -> str:
-    """A file's text, a byte order mark passed over, a line ending in \\n whatever ended it. Raises NoRow where it is not UTF-8."""
+    """A file's text, a byte order mark passed over, a line ending in \\n whatever ended it. Raises SkipSample where it is not UTF-8."""
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise NoRow(Fault("text of another encoding", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
+        raise SkipSample(Issue("text of another encoding", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
 
 
-def sentences_of(text: str, where: str) -> list[Sentence | Fault]:
-    """The sentences of a file, one a line, blank lines passed over; a Fault in the place of one whose marks cannot be read."""
-    found: list[Sentence | Fault] = []
+def sentences_of(text: str, where: str) -> list[Sentence | Issue]:
+    """The sentences of a file, one a line, blank lines passed over; an Issue in the place of one whose marks cannot be read."""
+    found: list[Sentence | Issue] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             found.append(sentence_of(line, number, f"{where}:{number}"))
-        except NoRow as stopped:
+        except SkipSample as stopped:
             found.append(stopped.fault)
     return found
 
 
 def sentence_of(line: str, number: int, where: str) -> Sentence:
-    """One line with its marks read. Raises NoRow where a mark is of another form, not closed, or within another."""
+    """One line with its marks read. Raises SkipSample where a mark is of another form, not closed, or within another."""
     words: list[str] = []
     phrases: list[Phrase] = []
     entity, start = None, 0
     for token in line.split():
         if token.startswith("["):
             if entity is not None:
-                raise NoRow(Fault("phrase not closed", where, f"{token} within a phrase", "] before the next ["))
+                raise SkipSample(Issue("phrase not closed", where, f"{token} within a phrase", "] before the next ["))
             entity, start = entity_of(token, where), len(words)
             if token.endswith("]"):  # a mark without words
                 phrases.append(Phrase(entity, start, start))
@@ -123,33 +123,33 @@ def sentence_of(line: str, number: int, where: str) -> Sentence:
         else:
             words.append(token)
     if entity is not None:
-        raise NoRow(Fault("phrase not closed", where, f"the phrase of entity {entity} goes on to the end", "] behind its last word"))
+        raise SkipSample(Issue("phrase not closed", where, f"the phrase of entity {entity} goes on to the end", "] behind its last word"))
     return Sentence(number, words, phrases)
 
 
 def entity_of(token: str, where: str) -> str:
-    """The id in the token that opens a mark, such as `[/EN#283585/people`. Raises NoRow for another form."""
+    """The id in the token that opens a mark, such as `[/EN#283585/people`. Raises SkipSample for another form."""
     parts = token.rstrip("]").split("/")
     if len(parts) < 2 or parts[0] != "[" or not parts[1].startswith("EN#") or parts[1] == "EN#":
-        raise NoRow(Fault("mark of another form", where, f"{token[:80]!r}", MARK))
+        raise SkipSample(Issue("mark of another form", where, f"{token[:80]!r}", MARK))
     return parts[1].removeprefix("EN#")
 
 
 def annotation_of(content: bytes, where: str) -> Annotation:
-    """What an XML file says. Raises NoRow where it is no such file; an object that cannot be read breaks the entities that it names."""
+    """What an XML file says. Raises SkipSample for another file; an object that cannot be read breaks the entities that it names."""
     root = xml_root(content, where, "annotation", "file of annotations unreadable", "a whole XML file")
     annotation = Annotation(size_of(root, where))
     for number, element in enumerate(root.iterfind("object"), 1):
         thing = f"{where}, object {number}"
         names = [(name.text or "").strip() for name in element.iterfind("name")]
         if not names or not all(names):
-            raise NoRow(Fault("object without a name", thing, "no <name>, or a blank one", "the id of an entity, or several"))
+            raise SkipSample(Issue("object without a name", thing, "no <name>, or a blank one", "the id of an entity, or several"))
         annotation.known.update(names)
         try:
             boxes = [box_of(each, thing) for each in element.iterfind("bndbox")]
             if not boxes and element.find("nobndbox") is None and element.find("scene") is None:
-                raise NoRow(Fault("object without a box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them"))
-        except NoRow as stopped:
+                raise SkipSample(Issue("object without a box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them"))
+        except SkipSample as stopped:
             annotation.faults.append(stopped.fault)
             annotation.broken.update(names)
             continue
@@ -160,35 +160,35 @@ def annotation_of(content: bytes, where: str) -> Annotation:
 
 
 def size_of(root: Element, where: str) -> tuple[int, int]:
-    """The picture's (width, height) in px. Raises NoRow where it is missing or not above 0."""
+    """The picture's (width, height) in px. Raises SkipSample where it is missing or not above 0."""
     try:
         size_wh = whole_number(root, "size/width", where), whole_number(root, "size/height", where)
-    except NoRow as stopped:
-        raise NoRow(stopped.fault._replace(reason="size unreadable")) from None
+    except SkipSample as stopped:
+        raise SkipSample(stopped.fault._replace(reason="size unreadable")) from None
     if min(size_wh) < 1:
-        raise NoRow(Fault("size unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px"))
+        raise SkipSample(Issue("size unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px"))
     return size_wh
 
 
 def box_of(bndbox: Element, thing: str) -> Box:
-    """A box, xyxy in px from 0; see the module. Raises NoRow where a corner is missing or no whole number."""
+    """A box, xyxy in px from 0; see the module. Raises SkipSample where a corner is missing or no whole number."""
     x1, y1, x2, y2 = (whole_number(bndbox, corner, thing) - 1 for corner in CORNERS)
     return x1, y1, x2, y2
 
 
 def whole_number(element: Element, path: str, thing: str) -> int:
-    """The number in the one element at `path`. Raises NoRow where there is none, or more than one."""
+    """The number in the one element at `path`. Raises SkipSample where there is none, or more than one."""
     found = element.findall(path)
     text = found[0].text or "" if len(found) == 1 else ""
     if not WHOLE_NUMBER.fullmatch(text):
         what = f"<{path}> is {text[:40]!r}" if len(found) == 1 else f"{len(found)} <{path}>"
-        raise NoRow(Fault("box unreadable", thing, what, "one whole number of at most 9 digits"))
+        raise SkipSample(Issue("box unreadable", thing, what, "one whole number of at most 9 digits"))
     return int(text)
 
 
-def ids_of(text: str, where: str) -> list[tuple[str, str] | Fault]:
-    """(line, id) of each picture in a list, one a line; a Fault in the place of one that is no plain name or came before."""
-    found: list[tuple[str, str] | Fault] = []
+def ids_of(text: str, where: str) -> list[tuple[str, str] | Issue]:
+    """(line, id) of each picture in a list, one a line; an Issue in the place of one that is no plain name or came before."""
+    found: list[tuple[str, str] | Issue] = []
     seen: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
         thing, name = f"{where}:{number}", line.strip()
@@ -197,16 +197,16 @@ def ids_of(text: str, where: str) -> list[tuple[str, str] | Fault]:
         if not plain(name):
             found.append(no_id(thing, name))
         elif name in seen:
-            found.append(Fault("id repeated", thing, f"{name} stands further up too", "each picture once"))
+            found.append(Issue("id repeated", thing, f"{name} stands further up too", "each picture once"))
         else:
             found.append((thing, name))
         seen.add(name)
     return found
 
 
-def no_id(thing: str, name: str) -> Fault:
+def no_id(thing: str, name: str) -> Issue:
     """The fault that a name is no `plain` one."""
-    return Fault("id of another form", thing, f"{name[:80]!r}", "the id of a picture: the name of its files without .jpg")
+    return Issue("id of another form", thing, f"{name[:80]!r}", "the id of a picture: the name of its files without .jpg")
 
 
 def plain(name: str) -> bool:

@@ -17,9 +17,9 @@ from groundswift.records import Message, Objects, Row, whole
 from groundswift.storage import is_url, join
 
 from ...base import AskingOptions, Positive, Reading
-from ...file_io.box_checks import Pictures, Seen, fitted_box
+from ...file_io.box_checks import ImageFolder, Seen, fitted_box
 from ...file_io.remote_folders import listed_below
-from ...issues import Fault, NoRow, Notes
+from ...issues import Issue, IssueLog, SkipSample
 from ...prompts import Asking, filled
 from ...tasks.referring import text_fault
 from .parse import NO_ENTITY, Annotation, Sentence, annotation_of, content_of, ids_of, no_id, plain, sentences_of, text_of, unrelated_of
@@ -97,7 +97,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         most = {"all": None, "first": 1}.get(self.sentences, self.sentences)
         if most is not None and most < 1:
             raise fault("--sentences", f"{most}", "all, first, or a number from 1")
@@ -116,11 +116,11 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
         return Reading(items, make, len(items), "picture")
 
 
-def listed(folder: str, split: str | None) -> Iterator[Listed | Fault]:
+def listed(folder: str, split: str | None) -> Iterator[Listed | Issue]:
     """The pictures of a list in its order, or all that have sentences, by name. Raises GroundswiftError where there is no such list."""
     if split is not None:
         for each in ids_of(list_text(split), split):
-            yield each if isinstance(each, Fault) else Listed(*each)
+            yield each if isinstance(each, Issue) else Listed(*each)
         return
     sentences = join(folder, "Sentences")
     try:
@@ -137,7 +137,7 @@ def list_text(path: str) -> str:
     """The text of a list. Raises GroundswiftError where it cannot be read."""
     try:
         return text_of(content_of(path, path, "list"), path)
-    except NoRow as stopped:
+    except SkipSample as stopped:
         raise fault(path, stopped.fault.what, stopped.fault.expected) from None
 
 
@@ -149,44 +149,44 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
     most: int | None
     unrelated: frozenset[tuple[str, int]]
     questions: Asking
-    pictures: Pictures
+    pictures: ImageFolder
 
-    def __call__(self, item: Listed, notes: Notes) -> Iterator[Row]:
+    def __call__(self, item: Listed, log: IssueLog) -> Iterator[Row]:
         try:
             sentences, annotation = self.files_of(item)
-        except NoRow as stopped:
-            notes.add(stopped.fault)
+        except SkipSample as stopped:
+            log.add(stopped.fault)
             return
-        found = self.pictures.find(f"{item.id}.jpg", f"picture {item.id}", notes, annotation.size_wh)
-        boxes = usable_boxes(annotation, f"picture {item.id}", notes)
-        if found is None and notes.skipping:
-            notes.count("sentence of a picture that was left out", item.id, len(sentences))
+        found = self.pictures.find(f"{item.id}.jpg", f"picture {item.id}", log, annotation.size_wh)
+        boxes = usable_boxes(annotation, f"picture {item.id}", log)
+        if found is None and log.skipping:
+            log.count("sentence of a picture that was left out", item.id, len(sentences))
             return
         for sentence in sentences[: self.most]:
-            if isinstance(sentence, Fault):
-                notes.add(sentence)
+            if isinstance(sentence, Issue):
+                log.add(sentence)
             elif (item.id, sentence.number) in self.unrelated:
-                notes.count("caption that does not belong to its picture", f"{item.id}/{sentence.number}")
+                log.count("caption that does not belong to its picture", f"{item.id}/{sentence.number}")
             elif wrong := text_fault(sentence.text, f"sentence {sentence.number} of picture {item.id}"):
-                notes.add(wrong)
+                log.add(wrong)
             else:
-                phrases = grounded(sentence, boxes, annotation, f"{item.id}/{sentence.number}", notes)
+                phrases = grounded(sentence, boxes, annotation, f"{item.id}/{sentence.number}", log)
                 if found is not None:
-                    yield from self.rows(item.id, found, sentence, phrases, notes)
+                    yield from self.rows(item.id, found, sentence, phrases, log)
 
-    def files_of(self, item: Listed) -> tuple[list[Sentence | Fault], Annotation]:
-        """What the two files of a picture say. Raises NoRow where one of them cannot be read as a whole."""
+    def files_of(self, item: Listed) -> tuple[list[Sentence | Issue], Annotation]:
+        """What the two files of a picture say. Raises SkipSample where one of them cannot be read as a whole."""
         text_path, xml_path = join(self.folder, f"Sentences/{item.id}.txt"), join(self.folder, f"Annotations/{item.id}.xml")
         sentences = sentences_of(text_of(content_of(text_path, item.where, "file of sentences"), text_path), text_path)
         if not sentences:
-            raise NoRow(Fault("file of sentences empty", text_path, "no sentence", "one a line"))
+            raise SkipSample(Issue("file of sentences empty", text_path, "no sentence", "one a line"))
         return sentences, annotation_of(content_of(xml_path, item.where, "file of annotations"), xml_path)
 
-    def rows(self, image_id: str, found: Seen, sentence: Sentence, phrases: list[Grounded], notes: Notes) -> Iterator[Row]:
+    def rows(self, image_id: str, found: Seen, sentence: Sentence, phrases: list[Grounded], log: IssueLog) -> Iterator[Row]:
         """The rows of one sentence."""
         key = f"flickr30k/{image_id}/{sentence.number}"
         if not phrases:
-            notes.count("sentence without boxes", f"{image_id}/{sentence.number}")
+            log.count("sentence without boxes", f"{image_id}/{sentence.number}")
         elif self.task == "reverse":
             for phrase in phrases:
                 yield self.row(f"{key}/{phrase.number}", found, phrase.text, [], phrase.boxes, given=len(phrase.boxes))
@@ -195,7 +195,7 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
             yield self.row(key, found, sentence.text, [], distinct, given=len(distinct))
         else:
             if self.task == "phrase_grounding":
-                phrases = each_once(phrases, f"{image_id}/{sentence.number}", notes)
+                phrases = each_once(phrases, f"{image_id}/{sentence.number}", log)
             answer = grounded_text(sentence, phrases) if self.task == "grounded_caption" else "".join(map(tags_of, phrases))
             boxes = [box for phrase in phrases for box in phrase.boxes]
             yield self.row(key, found, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text)
@@ -208,10 +208,10 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
         return Row(messages, [found.path], [], Objects(refs, boxes), key, found.size_wh, prompt.name)
 
 
-def usable_boxes(annotation: Annotation, thing: str, notes: Notes) -> dict[str, list[list[float]]]:
+def usable_boxes(annotation: Annotation, thing: str, log: IssueLog) -> dict[str, list[list[float]]]:
     """The boxes of each entity within the picture, each once; an entity that has one at fault is in none."""
     for each in annotation.faults:
-        notes.add(each)
+        log.add(each)
     usable: dict[str, list[list[float]]] = {}
     for entity, boxes in annotation.boxes.items():
         if entity in annotation.broken:
@@ -219,8 +219,8 @@ def usable_boxes(annotation: Annotation, thing: str, notes: Notes) -> dict[str, 
         where = f"{thing}, entity {entity}"
         distinct = list(dict.fromkeys(boxes))
         if len(distinct) < len(boxes):
-            notes.count("box that stands twice for one entity", where, len(boxes) - len(distinct))
-        fitted = [fitted_box(box, annotation.size_wh, where, notes) for box in distinct]
+            log.count("box that stands twice for one entity", where, len(boxes) - len(distinct))
+        fitted = [fitted_box(box, annotation.size_wh, where, log) for box in distinct]
         if None in fitted:
             annotation.broken.add(entity)
         else:
@@ -228,30 +228,30 @@ def usable_boxes(annotation: Annotation, thing: str, notes: Notes) -> dict[str, 
     return usable
 
 
-def grounded(sentence: Sentence, boxes: dict[str, list[list[float]]], annotation: Annotation, thing: str, notes: Notes) -> list[Grounded]:
+def grounded(sentence: Sentence, boxes: dict[str, list[list[float]]], annotation: Annotation, thing: str, log: IssueLog) -> list[Grounded]:
     """The phrases of a sentence that have boxes, in order; why others have none is counted."""
     found = []
     for number, phrase in enumerate(sentence.phrases, 1):
         where = f"{thing}/{number}"
         if phrase.start == phrase.end:
-            notes.count("phrase without words", where)
+            log.count("phrase without words", where)
         elif phrase.entity in annotation.broken:
-            notes.count("phrase with a box at fault, plain text", where)
+            log.count("phrase with a box at fault, plain text", where)
         elif phrase.entity != NO_ENTITY and phrase.entity not in annotation.known:
-            notes.count("phrase whose entity is not annotated, plain text", where)
+            log.count("phrase whose entity is not annotated, plain text", where)
         elif phrase.entity == NO_ENTITY or phrase.entity not in boxes:
-            notes.count(PLAIN, where)
+            log.count(PLAIN, where)
         else:
             found.append(Grounded(number, phrase.start, phrase.end, sentence.words_of(phrase), boxes[phrase.entity]))
     return found
 
 
-def each_once(phrases: list[Grounded], thing: str, notes: Notes) -> list[Grounded]:
+def each_once(phrases: list[Grounded], thing: str, log: IssueLog) -> list[Grounded]:
     """Phrases, less those of the same words and boxes as an earlier one."""
     distinct: dict[tuple[str, str], Grounded] = {}
     for phrase in phrases:
         if distinct.setdefault((phrase.text, str(phrase.boxes)), phrase) is not phrase:
-            notes.count("phrase that stands twice in its sentence", thing)
+            log.count("phrase that stands twice in its sentence", thing)
     return list(distinct.values())
 
 

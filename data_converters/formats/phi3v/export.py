@@ -18,7 +18,7 @@ from ...engine.batches import Totals, blocks_of, make_block
 from ...engine.convert import bar, settle
 from ...engine.whole_output import WholeOptions
 from ...file_io.row_files import read_rows
-from ...issues import Fault, NoRow, Notes
+from ...issues import Issue, IssueLog, SkipSample
 from ...rows.any_row import AnyRow, relative
 from ...rows.render import spoken
 from ...rows.result_rows import TruthFlag, of_truth
@@ -60,9 +60,9 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
+    def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         totals, as_list = Totals(), out is not None and out.suffix.lower() == ".json"
-        lines = self.lines(totals, notes, progress, as_list)
+        lines = self.lines(totals, log, progress, as_list)
         if out is None:
             for _ in lines:
                 pass
@@ -70,7 +70,7 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
             write_whole(out, lines)
         return totals
 
-    def lines(self, totals: Totals, notes: Notes, progress: bool, as_list: bool) -> Iterator[bytes]:
+    def lines(self, totals: Totals, log: IssueLog, progress: bool, as_list: bool) -> Iterator[bytes]:
         """The content of the output, block by block; faults are raised at its end."""
         rows, total = read_rows(self.annotations, AnyRow)
         rows = of_truth(rows, self.truth)
@@ -81,9 +81,9 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
                 if block.lines:
                     yield list_part(block.lines, not totals.rows) if as_list else block.lines
                 totals.add(block.totals)
-                notes.merge(block.notes)
+                log.merge(block.log)
                 line.update(block.items)
-        settle(self, reading, totals, notes)
+        settle(self, reading, totals, log)
         if as_list:
             yield b"\n]\n"
 
@@ -94,23 +94,25 @@ class ToPhiMaker(ConversationMaker, frozen=True):
     form: Form
     folder: str | None
 
-    def row(self, where: str, source: AnyRow, notes: Notes) -> PhiRow:
-        messages, images = spoken(where, source, FAMILY, notes)
+    def row(self, where: str, source: AnyRow, log: IssueLog) -> PhiRow:
+        messages, images = spoken(where, source, FAMILY, log)
         if self.form != "swift" and messages[0].role == "system":
-            raise NoRow(
-                Fault("system text", where, "a text of system", "user and assistant only: trainers that read this form know no other")
+            raise SkipSample(
+                Issue("system text", where, "a text of system", "user and assistant only: trainers that read this form know no other")
             )
         if odd := next((each.role for each in messages if each.role != "user" and IMAGE in each.content), None):
-            raise NoRow(Fault(f"{IMAGE} outside a question", where, f"{IMAGE} in a text of {odd}", f"{IMAGE} in texts of the user"))
+            raise SkipSample(Issue(f"{IMAGE} outside a question", where, f"{IMAGE} in a text of {odd}", f"{IMAGE} in texts of the user"))
         for index, each in enumerate(messages):
             if found := NUMBERED.search(each.content) or re.search("</?img>", each.content):
-                raise NoRow(Fault("text with a placeholder of Phi-3's", f"{where}, turn {index}", f"holds {found[0]}", "text without it"))
+                raise SkipSample(
+                    Issue("text with a placeholder of Phi-3's", f"{where}, turn {index}", f"holds {found[0]}", "text without it")
+                )
         paths = [relative(f"{where}, image {index}", path, self.folder) for index, path in enumerate(images)]
         if self.form == "cookbook":
             return PhiRow(source.sample_id, conversations=in_turns(where, messages, paths))
         if self.form == "swift":
             if odd := next((path for path in paths if "<" in path), None):
-                raise NoRow(Fault("path with <", where, f"image {odd[:200]!r}", "a path that can stand within <img> and </img>"))
+                raise SkipSample(Issue("path with <", where, f"image {odd[:200]!r}", "a path that can stand within <img> and </img>"))
             marks = (f"<img>{path}</img>" for path in paths)
             return PhiRow(conversations=[PhiTurn(each.role, marked(each, marks)) for each in messages])
         marks = (f"<|image_{number}|>" if self.form == "numbered" else IMAGE for number in range(1, len(paths) + 1))
@@ -124,7 +126,7 @@ def marked(each: Message, marks: Iterator[str]) -> str:
 
 
 def in_turns(where: str, messages: list[Message], paths: list[str]) -> list[PhiTurn]:
-    """Questions with their answers and pictures. Raises NoRow for a picture that is not at the start of its question."""
+    """Questions with their answers and pictures. Raises SkipSample for a picture that is not at the start of its question."""
     turns, rest = [], iter(paths)
     for asked, answer in zip(messages[::2], messages[1::2], strict=True):
         text = asked.content
@@ -133,7 +135,9 @@ def in_turns(where: str, messages: list[Message], paths: list[str]) -> list[PhiT
         count = (len(asked.content) - len(text)) // len(IMAGE)
         if IMAGE in text:
             what = f"{IMAGE} behind the start of a question"
-            raise NoRow(Fault("image within a text", where, what, "pictures at the start: the recipe shows them there; or another --form"))
+            raise SkipSample(
+                Issue("image within a text", where, what, "pictures at the start: the recipe shows them there; or another --form")
+            )
         text = text.removeprefix("\n") if count else text  # the trainer puts one there
         turns.append(PhiTurn(images=[next(rest) for _ in range(count)], user=text, assistant=answer.content))
     return turns

@@ -16,10 +16,10 @@ import msgspec
 
 from groundswift.records import IMAGE, Message, Row
 
-from ...base import PictureOptions, Reading
+from ...base import ImageOptions, Reading
 from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowPictures
-from ...issues import Fault, NoRow, Notes
+from ...issues import Issue, IssueLog, SkipSample
 from ...tasks.conversation import INLINE, ConversationMaker, check_order, check_texts, finished, looked_at, message, with_ids, with_tags
 from ..swift2.turns import ROLES
 
@@ -47,7 +47,7 @@ class PhiRow(msgspec.Struct, omit_defaults=True):
     video: Any = None
 
 
-class Phi3vOptions(PictureOptions, frozen=True, kw_only=True):
+class Phi3vOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn Phi-3-vision's fine-tuning rows into rows, in any of the forms that trainers read.
 
     \b
@@ -70,7 +70,7 @@ class Phi3vOptions(PictureOptions, frozen=True, kw_only=True):
       groundswift convert phi3v train_phi3.json --images /data --out train.jsonl
     """
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, PhiRow)
         return Reading(with_ids(rows, self.annotations), PhiMaker(RowPictures(self.pictures())), total)
 
@@ -80,32 +80,32 @@ class PhiMaker(ConversationMaker, frozen=True):
 
     pictures: RowPictures
 
-    def row(self, where: str, source: PhiRow, notes: Notes) -> Row:
+    def row(self, where: str, source: PhiRow, log: IssueLog) -> Row:
         if source.video:
-            raise NoRow(Fault("row with a video", where, f"video {str(source.video)[:200]!r}", "pictures"))
+            raise SkipSample(Issue("row with a video", where, f"video {str(source.video)[:200]!r}", "pictures"))
         in_one = [each.user is not None or each.assistant is not None or each.images is not None for each in source.conversations]
         images = [source.image] if isinstance(source.image, str) else list(source.image or ())
         messages, images = (cookbook if any(in_one) else said)(where, source.conversations, images)
         check_order(where, messages)
-        check_texts(where, messages, [IMAGE] if images else [], bool(images), notes)
+        check_texts(where, messages, [IMAGE] if images else [], bool(images), log)
         if source.source is not None:
-            notes.count("column source, left out", where)
-        return finished(messages, looked_at(self.pictures, images, where, notes), source.id)
+            log.count("column source, left out", where)
+        return finished(messages, looked_at(self.pictures, images, where, log), source.id)
 
 
 def cookbook(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[list[Message], list[str]]:
-    """(messages, pictures) of the cookbook's form. Raises NoRow for what it does not have."""
+    """(messages, pictures) of the cookbook's form. Raises SkipSample for what it does not have."""
     if images:
-        raise NoRow(Fault("images in two places", where, "a column image, and images in turns", "images in turns"))
+        raise SkipSample(Issue("images in two places", where, "a column image, and images in turns", "images in turns"))
     messages = []
     for index, each in enumerate(turns):
         thing = f"{where}, turn {index}"
         if each.user is None or each.assistant is None or each.role is not None or each.value is not None:
-            raise NoRow(
-                Fault("turn of another form", thing, "a turn without user and assistant, or with from", "images, user and assistant")
+            raise SkipSample(
+                Issue("turn of another form", thing, "a turn without user and assistant, or with from", "images, user and assistant")
             )
         if IMAGE in each.user + each.assistant or NUMBERED.search(each.user + each.assistant):
-            raise NoRow(Fault("placeholder in a turn with images", thing, "a placeholder in the text", "images only: they come first"))
+            raise SkipSample(Issue("placeholder in a turn with images", thing, "a placeholder in the text", "images only: they come first"))
         own = each.images or []
         images = [*images, *own]
         messages += [Message("user", IMAGE * len(own) + "\n" * bool(own) + each.user), Message("assistant", each.assistant)]
@@ -113,11 +113,11 @@ def cookbook(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[list[
 
 
 def said(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[list[Message], list[str]]:
-    """(messages, pictures) of the forms with from and value. Raises NoRow where placeholders and pictures do not belong together."""
+    """(messages, pictures) of the forms with from and value. Raises SkipSample where placeholders and pictures do not belong together."""
     messages = []
     for index, each in enumerate(turns):
         if each.role is None or each.value is None:
-            raise NoRow(Fault("turn of another form", f"{where}, turn {index}", "a turn without from or value", "from and value"))
+            raise SkipSample(Issue("turn of another form", f"{where}, turn {index}", "a turn without from or value", "from and value"))
         messages.append(message(where, index, each.role, each.value, ROLES))
     check_order(where, messages)
     text = "\n".join(each.content for each in messages if each.role == "user")
@@ -125,19 +125,19 @@ def said(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[list[Mess
         shown for shown, there in ((IMAGE, IMAGE in text), ("<|image_1|>", NUMBERED.search(text)), ("<img>", PATHS.search(text))) if there
     ]
     if len(kinds) > 1:
-        raise NoRow(Fault("placeholders of two kinds", where, " and ".join(kinds), "one kind"))
+        raise SkipSample(Issue("placeholders of two kinds", where, " and ".join(kinds), "one kind"))
     for shown, pattern in (("<|image_1|>", NUMBERED), (IMAGE, re.compile(IMAGE))):
         if odd := next((each for each in messages if each.role != "user" and pattern.search(each.content)), None):
-            raise NoRow(Fault(f"{shown} outside a question", where, f"in a text of {odd.role}", "placeholders in texts of the user"))
+            raise SkipSample(Issue(f"{shown} outside a question", where, f"in a text of {odd.role}", "placeholders in texts of the user"))
     if kinds == ["<img>"]:
         if images:
-            raise NoRow(Fault("images in two places", where, "a column image, and paths in the text", "one of the two"))
+            raise SkipSample(Issue("images in two places", where, "a column image, and paths in the text", "one of the two"))
         return replaced(messages, PATHS), [name.strip() for name in PATHS.findall(text)]
     if kinds == ["<|image_1|>"]:
         numbers = [int(number) for number in NUMBERED.findall(text)]
         if sorted(numbers) != list(range(1, len(images) + 1)):
             what = f"placeholders numbered {', '.join(map(str, numbers[:12]))}, and {len(images)} images"
-            raise NoRow(Fault("<|image_1|> and images differ", where, what, "1 to the number of images, once each"))
+            raise SkipSample(Issue("<|image_1|> and images differ", where, what, "1 to the number of images, once each"))
         return replaced(messages, NUMBERED), [images[number - 1] for number in numbers]
     return with_tags(where, messages, IMAGE, len(images)), images
 

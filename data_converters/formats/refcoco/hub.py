@@ -23,10 +23,10 @@ from groundswift.records import Row
 from groundswift.storage import file_name
 
 from ...base import Reading
-from ...file_io.box_checks import Pictures, Seen, fitted_box
+from ...file_io.box_checks import ImageFolder, Seen, fitted_box
 from ...file_io.embedded_images import HELD, HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
 from ...file_io.row_files import Sourced, read_rows
-from ...issues import Fault, Notes
+from ...issues import Issue, IssueLog
 from ...prompts import Asking, asking
 from ...tasks.conversation import number_of
 from ...tasks.referring import TAGS, Picture, Referring, Sentence, SentenceOptions, Sentences, Task, first_there, tails
@@ -110,7 +110,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
     name: Annotated[str | None, msgspec.Meta(description="What sample_id begins with.  [default: the name of SOURCE]")] = None
     save_pictures: SavePictures = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         if self.schema == "lmms" and self.save_pictures is None and self.images is None:
             expected = "--save-pictures, a folder to write them to (or --images, where the rows give a path instead)"
             raise fault(self.annotations, "rows of lmms-lab hold their pictures", expected)
@@ -129,13 +129,13 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
         return Reading(refs_once(rows), make, total)
 
 
-def refs_once(rows: Iterable[Sourced | Fault]) -> Iterator[Sourced | Fault]:
+def refs_once(rows: Iterable[Sourced | Issue]) -> Iterator[Sourced | Issue]:
     """The rows, with a fault in the place of each whose ref_id has come before: its ids would not be unique."""
     seen: set[int] = set()
     for item in rows:
         if isinstance(item, Sourced) and isinstance(item.row, Jxu124Row):
             if item.row.ref_id in seen:
-                yield Fault("ref id repeated", item.where, f"ref_id {item.row.ref_id} has come before", "each id once")
+                yield Issue("ref id repeated", item.where, f"ref_id {item.row.ref_id} has come before", "each id once")
                 continue
             seen.add(item.row.ref_id)
         yield item
@@ -162,50 +162,50 @@ class HubMaker(msgspec.Struct, frozen=True):
     referring: Referring
     name: str
     split: str | None = None
-    pictures: Pictures | None = None
+    pictures: ImageFolder | None = None
     folder: str | None = None
 
-    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
         if self.split is not None and row.split != self.split:
-            notes.count(f"row of split {row.split}", where)
+            log.count(f"row of split {row.split}", where)
         elif len(row.bbox) != 4:
-            notes.add(Fault("box without 4 numbers", where, f"bbox {row.bbox[:9]}", "4 numbers"))
-        elif named := of_lmms(where, row, self.name) if isinstance(row, LmmsRow) else of_jxu124(where, row, self.name, notes):
-            picture = self.picture(where, row.image, named, notes)
-            box = picture and fitted_box(named.box_xyxy_px, picture.size_wh, where, notes)
+            log.add(Issue("box without 4 numbers", where, f"bbox {row.bbox[:9]}", "4 numbers"))
+        elif named := of_lmms(where, row, self.name) if isinstance(row, LmmsRow) else of_jxu124(where, row, self.name, log):
+            picture = self.picture(where, row.image, named, log)
+            box = picture and fitted_box(named.box_xyxy_px, picture.size_wh, where, log)
             if box:
-                yield from self.referring.rows(named.key, named.sentences, box, picture, where, notes)
+                yield from self.referring.rows(named.key, named.sentences, box, picture, where, log)
 
-    def picture(self, where: str, held: HeldPicture | None, named: Named, notes: Notes) -> Picture | None:
+    def picture(self, where: str, held: HeldPicture | None, named: Named, log: IssueLog) -> Picture | None:
         """The picture of a row; None, and a fault is noted, where it cannot be used."""
         if held is None or held.bytes is None:
             names = named.names or (tails(held.path) if held and held.path else [])
-            return self.found(where, names, named, notes)
-        size_wh = held_size_wh(held.bytes, where, notes)
+            return self.found(where, names, named, log)
+        size_wh = held_size_wh(held.bytes, where, log)
         if size_wh is None:
             return None
         if named.stated_wh not in (None, size_wh):
             stated, seen = (f"{width}x{height} px" for width, height in (named.stated_wh, size_wh))
-            notes.add(Fault("image of another size", where, f"annotated as {stated}, but the picture is {seen}", "one size"))
+            log.add(Issue("image of another size", where, f"annotated as {stated}, but the picture is {seen}", "one size"))
             return None
         if self.folder is None and self.pictures is None:
             return Picture(None, size_wh)
         if self.folder is None:
-            notes.add(Fault(HELD, where, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
+            log.add(Issue(HELD, where, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
             return None
         name = named.name or os.path.basename(held.path or "") or f"{self.name}/{number_of(where)}"
-        path = kept_picture(self.folder, name, held.bytes, where, notes)
+        path = kept_picture(self.folder, name, held.bytes, where, log)
         return None if path is None else Picture(path, size_wh)
 
-    def found(self, where: str, names: list[str], named: Named, notes: Notes) -> Picture | None:
+    def found(self, where: str, names: list[str], named: Named, log: IssueLog) -> Picture | None:
         """The picture of a row that names it."""
         if self.pictures is None:
             return Picture(None, named.stated_wh)
         if not names:
-            notes.add(Fault("image missing", where, "neither bytes nor a name in the row's image", "a picture"))
+            log.add(Issue("image missing", where, "neither bytes nor a name in the row's image", "a picture"))
             return None
-        found: Seen | None = self.pictures.find(first_there(self.pictures, names), where, notes, named.stated_wh)
+        found: Seen | None = self.pictures.find(first_there(self.pictures, names), where, log, named.stated_wh)
         return None if found is None else Picture(found.path, found.size_wh)
 
 
@@ -218,7 +218,7 @@ def hub_maker(
     sentences: Sentences = "all",
     seed: int = 0,
     split: str | None = None,
-    pictures: Pictures | None = None,
+    pictures: ImageFolder | None = None,
     folder: str | None = None,
 ) -> HubMaker:
     """The maker of rows of a schema (ROWS has their struct); `questions` default to the first English one of the task."""
@@ -254,14 +254,14 @@ def names_of(file_name: str) -> list[str]:
     return tails(f"{FOLDER}/{plain}") + ([file_name] if file_name != plain else [])
 
 
-def of_jxu124(where: str, row: Jxu124Row, name: str, notes: Notes) -> Named | None:
+def of_jxu124(where: str, row: Jxu124Row, name: str, log: IssueLog) -> Named | None:
     """A row of jxu124; None, and a fault is noted, where it states no size that could be one."""
     stated_wh = None
     if row.raw_image_info is not None:
         try:
             info = msgspec.json.decode(row.raw_image_info, type=ImageInfo)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            notes.add(Fault("size unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image"))
+            log.add(Issue("size unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image"))
             return None
         stated_wh = (info.width, info.height)
     return Named(

@@ -23,9 +23,9 @@ from groundswift.small_files import read_bytes
 from groundswift.storage import exists, file_name, is_url, join
 
 from ...base import Reading
-from ...file_io.box_checks import Pictures, fitted_box
+from ...file_io.box_checks import ImageFolder, fitted_box
 from ...file_io.plain_pickle import plain_objects
-from ...issues import Fault, Notes
+from ...issues import Issue, IssueLog
 from ...tasks.referring import Picture, Referring, Sentence, SentenceOptions, first_there, tails
 
 PARTITIONS = ("unc", "google", "umd")
@@ -99,7 +99,7 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
         msgspec.Meta(description="Whose partition into splits; needed where SOURCE holds several refs(...).p."),
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         pictures, questions = self.pictures(), self.questions()
         partition = partition_of(self.annotations, self.split_by)
         path = part(self.annotations, partition)
@@ -116,28 +116,28 @@ class RefMaker(msgspec.Struct, frozen=True):
     """Makes the rows of one ref. `name` begins its sample_id."""
 
     referring: Referring
-    pictures: Pictures
+    pictures: ImageFolder
     name: str
 
-    def __call__(self, item: RefItem, notes: Notes) -> Iterator[Row]:
+    def __call__(self, item: RefItem, log: IssueLog) -> Iterator[Row]:
         ref, annotation, image, thing = item.ref, item.annotation, item.image, item.ref.where()
         if annotation is None:
-            notes.add(Fault("unknown annotation", thing, f"ann_id {ref.ann_id}", "the id of an annotation of instances.json"))
+            log.add(Issue("unknown annotation", thing, f"ann_id {ref.ann_id}", "the id of an annotation of instances.json"))
         elif image is None:
-            notes.add(Fault("unknown image", thing, f"image_id {ref.image_id}", "the id of an image of instances.json"))
+            log.add(Issue("unknown image", thing, f"image_id {ref.image_id}", "the id of an image of instances.json"))
         elif annotation.image_id != ref.image_id:
             what = f"image_id {ref.image_id}, but annotation {ref.ann_id} is on image {annotation.image_id}"
-            notes.add(Fault("annotation of another image", thing, what, "one image"))
+            log.add(Issue("annotation of another image", thing, what, "one image"))
         elif len(annotation.bbox) != 4:
-            notes.add(Fault("box without 4 numbers", thing, f"bbox {annotation.bbox[:9]}", "x, y, width, height"))
+            log.add(Issue("box without 4 numbers", thing, f"bbox {annotation.bbox[:9]}", "x, y, width, height"))
         else:
             size_wh = (image.width, image.height)
             x, y, width, height = annotation.bbox
-            box = fitted_box((x, y, x + width, y + height), size_wh, thing, notes)
-            found = box and self.pictures.find(first_there(self.pictures, tails(f"{FOLDER}/{image.file_name}")), thing, notes, size_wh)
+            box = fitted_box((x, y, x + width, y + height), size_wh, thing, log)
+            found = box and self.pictures.find(first_there(self.pictures, tails(f"{FOLDER}/{image.file_name}")), thing, log, size_wh)
             if found:
                 sentences = [Sentence(each.sent_id, each.sent) for each in ref.sentences]
-                yield from self.referring.rows(f"{self.name}/{ref.ref_id}", sentences, box, Picture(found.path, size_wh), thing, notes)
+                yield from self.referring.rows(f"{self.name}/{ref.ref_id}", sentences, box, Picture(found.path, size_wh), thing, log)
 
 
 def name_of(source: str) -> str:
@@ -163,7 +163,7 @@ def partition_of(source: str, wanted: str | None) -> str:
     raise fault(source, "holds no refs(unc).p, refs(google).p or refs(umd).p", "the folder of a data set as REFER distributes it")
 
 
-def items_of(source: str, path: str, split: str) -> list[RefItem | Fault]:
+def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
     """The refs of a split with their annotations and images, and a fault for each entry that is no ref, in the file's order.
 
     Raises GroundswiftError where a file cannot be read, ids of instances.json are ambiguous, or no ref is of that split.
@@ -172,7 +172,7 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Fault]:
     counts = Counter(ref.split for ref in refs if isinstance(ref, Ref))
     if split not in counts:
         there = ", ".join(f"{name} ({count} refs)" for name, count in counts.most_common(20))
-        what, unreadable = f"no ref is of split {split}", [str(ref) for ref in refs if isinstance(ref, Fault)]
+        what, unreadable = f"no ref is of split {split}", [str(ref) for ref in refs if isinstance(ref, Issue)]
         if not unreadable:
             raise fault(path, what, there or "refs that have a split")
         head = fault(path, what, f"{there or 'refs'}, but {len(unreadable)} cannot be read:")
@@ -182,21 +182,21 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Fault]:
     if found := structural_faults(msgspec.structs.replace(coco, categories=[]), instances):
         raise GroundswiftError("\n".join(map(str, found[:10])))
     annotations, images = {row.id: row for row in coco.annotations}, {image.id: image for image in coco.images}
-    items: list[RefItem | Fault] = []
+    items: list[RefItem | Issue] = []
     seen: set[int] = set()
     for ref in refs:
-        if isinstance(ref, Fault):
+        if isinstance(ref, Issue):
             items.append(ref)
         elif ref.split == split:
             if ref.ref_id in seen:
-                items.append(Fault("ref id repeated", f"{path}: {ref.where()}", "an earlier ref has this id", "each id once"))
+                items.append(Issue("ref id repeated", f"{path}: {ref.where()}", "an earlier ref has this id", "each id once"))
             else:
                 items.append(RefItem(ref, annotations.get(ref.ann_id), images.get(ref.image_id)))
             seen.add(ref.ref_id)
     return items
 
 
-def read_refs(path: str) -> list[Ref | Fault]:
+def read_refs(path: str) -> list[Ref | Issue]:
     """The refs of a pickle in its order. Raises GroundswiftError where it cannot be read, or holds anything but plain data."""
     data = read_bytes(path, "a file of REFER, such as refs(unc).p")
     entries = plain_objects(data, path)
@@ -219,9 +219,9 @@ def check_unfolded(entries: list[Any], length: int, path: str) -> None:
         raise fault(path, f"unfolds from {length} bytes to phrases of {letters} letters", "sentences with phrases of their own")
 
 
-def typed_ref(where: str, entry: Any) -> Ref | Fault:
+def typed_ref(where: str, entry: Any) -> Ref | Issue:
     """An entry of a pickle as a ref, or the fault that it is none."""
     try:
         return msgspec.convert(entry, Ref)
     except msgspec.ValidationError as error:
-        return Fault("ref unreadable", where, f"not a ref: {error}", "a dictionary with ref_id, ann_id, image_id, split and sentences")
+        return Issue("ref unreadable", where, f"not a ref: {error}", "a dictionary with ref_id, ann_id, image_id, split and sentences")

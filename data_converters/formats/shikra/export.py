@@ -23,12 +23,12 @@ from groundswift.placeholders import label_first
 from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, whole
 from groundswift.row_view import View, image_source
 
-from ...base import PictureOptions, Reading
+from ...base import ImageOptions, Reading
 from ...file_io.box_checks import Seen, fitted_box, fitted_point
 from ...file_io.images import UPRIGHT
 from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowPictures
-from ...issues import Fault, NoRow, Notes
+from ...issues import Issue, IssueLog, SkipSample
 from ...rows.any_row import AnyRow, relative, viewed
 from ...rows.lint.checks_boxes import number_fault
 from ...rows.result_rows import TruthFlag, of_truth
@@ -73,7 +73,7 @@ class OutRow(msgspec.Struct, omit_defaults=True, kw_only=True):
     height: int | None = None
 
 
-class ToShikraOptions(PictureOptions, frozen=True, kw_only=True):
+class ToShikraOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn swift rows into rows of Shikra: image, target (boxes, points), conversations with boxes_seq and points_seq.
 
     Boxes and points are pixels of the upright picture, each once in target; <bbox> that stand together become one <boxes>
@@ -104,7 +104,7 @@ class ToShikraOptions(PictureOptions, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, OurRow)
         rows = of_truth(rows, self.truth)
         pictures = RowPictures(self.pictures())
@@ -132,27 +132,27 @@ class ToShikraMaker(ConversationMaker, frozen=True):
     pictures: RowPictures
     folder: str | None
 
-    def row(self, where: str, source: OurRow, notes: Notes) -> OutRow:
+    def row(self, where: str, source: OurRow, log: IssueLog) -> OutRow:
         view, misshapen = viewed(where, source)
         for each in misshapen:
-            notes.add(each)
+            log.add(each)
         if misshapen:
-            raise NoRow(None)
+            raise SkipSample(None)
         if source.videos or len(view.images) > 1:
             what = "videos" if source.videos else f"{len(view.images)} images"
-            raise NoRow(Fault("row that Shikra cannot hold", where, what, "one picture, or none"))
-        messages = in_words(where, without_system(where, view, notes))
+            raise SkipSample(Issue("row that Shikra cannot hold", where, what, "one picture, or none"))
+        messages = in_words(where, without_system(where, view, log))
         check_order(where, messages)
-        messages = with_image(where, messages, len(view.images), notes)
-        check_texts(where, messages, [IMAGE, REF, BOX], bool(view.images), notes)
-        labels = checked_labels(where, view, messages, notes)
+        messages = with_image(where, messages, len(view.images), log)
+        check_texts(where, messages, [IMAGE, REF, BOX], bool(view.images), log)
+        labels = checked_labels(where, view, messages, log)
         if source.prompt is not None:
-            notes.count("name of the prompt, left out", where)
-        seen = self.seen(where, view, source, notes)
-        pool = Pool(iter(placed(where, view, seen, notes)), iter(labels))
+            log.count("name of the prompt, left out", where)
+        seen = self.seen(where, view, source, log)
+        pool = Pool(iter(placed(where, view, seen, log)), iter(labels))
         turns = [turn_of(f"{where}, turn {index}", each, pool) for index, each in enumerate(messages)]
         if labels:
-            notes.count("label written into the text", where, len(labels))
+            log.count("label written into the text", where, len(labels))
         width, height = (seen.size_wh if seen else None) or (None, None)
         return OutRow(
             image=relative(f"{where}, image", seen.path, self.folder) if seen else None,
@@ -163,84 +163,88 @@ class ToShikraMaker(ConversationMaker, frozen=True):
             height=height,
         )
 
-    def seen(self, where: str, view: View, source: OurRow, notes: Notes) -> Seen | None:
-        """The picture of a row, None where it has none. Raises NoRow where it cannot be used; why is noted."""
+    def seen(self, where: str, view: View, source: OurRow, log: IssueLog) -> Seen | None:
+        """The picture of a row, None where it has none. Raises SkipSample where it cannot be used; why is noted."""
         if not view.images:
             return None
         name = image_source(view.images[0])
         needed = view.bbox_type == "norm1"
-        seen = self.pictures.see(name, f"{where}, image ({name[:200]})", notes, source.size_wh, size_needed=needed)
+        seen = self.pictures.see(name, f"{where}, image ({name[:200]})", log, source.size_wh, size_needed=needed)
         if seen is None:
-            raise NoRow(None)
+            raise SkipSample(None)
         if seen.orientation != UPRIGHT:
-            notes.count("image turned by its EXIF orientation, which Shikra does not apply", name)
+            log.count("image turned by its EXIF orientation, which Shikra does not apply", name)
         return seen
 
 
-def without_system(where: str, view: View, notes: Notes) -> list[Message]:
+def without_system(where: str, view: View, log: IssueLog) -> list[Message]:
     """The conversation less its system message."""
     messages = [Message(role, content) for role, content in view.messages if content is not None]
     if messages and messages[0].role == "system":
         if BOX in messages[0].content or REF in messages[0].content:
-            raise NoRow(Fault("boxes in a system message", where, "the system message holds placeholders", "them in questions and answers"))
-        notes.count("system message, left out", where)
+            raise SkipSample(
+                Issue("boxes in a system message", where, "the system message holds placeholders", "them in questions and answers")
+            )
+        log.count("system message, left out", where)
         return messages[1:]
     return messages
 
 
 def in_words(where: str, messages: list[Message]) -> list[Message]:
-    """The conversation with its lists as labels and boxes, without JSON around them. Raises NoRow for placeholders in other JSON."""
+    """The conversation with its lists as labels and boxes, without JSON around them. Raises SkipSample for placeholders in other JSON."""
     out = []
     for index, each in enumerate(messages):
         try:
             out.append(Message(each.role, label_first(each.content, each.role == "assistant")))
         except GroundswiftError as error:
-            raise NoRow(Fault.of("placeholders in another form", f"{where}, turn {index}", str(error))) from None
+            raise SkipSample(Issue.of("placeholders in another form", f"{where}, turn {index}", str(error))) from None
     return out
 
 
-def with_image(where: str, messages: list[Message], images: int, notes: Notes) -> list[Message]:
-    """The conversation with its `<image>`. Raises NoRow where that does not stand once in a question."""
+def with_image(where: str, messages: list[Message], images: int, log: IssueLog) -> list[Message]:
+    """The conversation with its `<image>`. Raises SkipSample where that does not stand once in a question."""
     tagged = with_tags(where, messages, IMAGE, images)
     if tagged != messages:
-        notes.count("<image> put before the first question", where)
+        log.count("<image> put before the first question", where)
     return tagged
 
 
-def checked_labels(where: str, view: View, messages: list[Message], notes: Notes) -> list[str]:
-    """The label of each `<ref-object>`. Raises NoRow where labels or boxes and their placeholders differ in number."""
+def checked_labels(where: str, view: View, messages: list[Message], log: IssueLog) -> list[str]:
+    """The label of each `<ref-object>`. Raises SkipSample where labels or boxes and their placeholders differ in number."""
     labels, boxes = view.refs or [], view.boxes or []
     shown, boxed = (sum(each.content.count(tag) for each in messages) for tag in (REF, BOX))
     if boxed != len(boxes):
-        raise NoRow(Fault("<bbox> and boxes differ in number", where, f"{boxed} {BOX} and {len(boxes)} boxes", "as many of each"))
+        raise SkipSample(Issue("<bbox> and boxes differ in number", where, f"{boxed} {BOX} and {len(boxes)} boxes", "as many of each"))
     if labels and not shown:
-        notes.count("label that no text shows, left out", where, len(labels))
+        log.count("label that no text shows, left out", where, len(labels))
         return []
     if shown != len(labels):
-        raise NoRow(Fault("<ref-object> and labels differ in number", where, f"{shown} {REF} and {len(labels)} labels", "as many of each"))
+        raise SkipSample(
+            Issue("<ref-object> and labels differ in number", where, f"{shown} {REF} and {len(labels)} labels", "as many of each")
+        )
     return labels
 
 
-def placed(where: str, view: View, seen: Seen | None, notes: Notes) -> list[list[float]]:
-    """Each box and point in px, in order. Raises NoRow where one cannot be used; why is noted."""
+def placed(where: str, view: View, seen: Seen | None, log: IssueLog) -> list[list[float]]:
+    """Each box and point in px, in order. Raises SkipSample where one cannot be used; why is noted."""
     out: list[list[float] | None] = []
     for index, box in enumerate(view.boxes or ()):
         thing, problem = f"{where}, box {index}", number_fault(box)
         if problem:
-            notes.add(Fault.of(problem[0], thing, f"box {problem[1]}"))
+            log.add(Issue.of(problem[0], thing, f"box {problem[1]}"))
             out.append(None)
             continue
         sides = seen.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)
         numbers = [value * side for value, side in zip(box, sides, strict=False)]
-        fitted = (fitted_box if len(box) == 4 else fitted_point)(numbers, seen.size_wh, thing, notes)
+        fitted = (fitted_box if len(box) == 4 else fitted_point)(numbers, seen.size_wh, thing, log)
         out.append(fitted and [whole(value) for value in fitted])
     if None in out:
-        raise NoRow(None)
+        raise SkipSample(None)
     return out
 
 
 def turn_of(thing: str, said: Message, pool: Pool) -> OutTurn:
-    """One turn as Shikra has it. Raises NoRow where its text holds what Shikra would misread."""
+    """One turn as Shikra has it. Raises SkipSample where its text holds what Shikra would misread."""
     turn, text = OutTurn(SPEAKERS[said.role], "", [], []), ""  # `text`: all but the placeholders
     for part in TAG.split(said.content):
         if part.startswith(BOX):
@@ -257,8 +261,10 @@ def turn_of(thing: str, said: Message, pool: Pool) -> OutTurn:
     without_image = text.replace(IMAGE, "", said.content.count(IMAGE))
     found = next((tag for tag in (BOXES, POINTS, *SWIFT_TAGS) if tag in without_image), None)
     if found:
-        raise NoRow(Fault("text with a placeholder", thing, f"a text or label holds {found}, which would be replaced", "text without it"))
+        raise SkipSample(
+            Issue("text with a placeholder", thing, f"a text or label holds {found}, which would be replaced", "text without it")
+        )
     if (turn.boxes_seq or turn.points_seq) and ("{" in text or "}" in text):
         what = "holds { or }, which Shikra's own code cannot take beside boxes"
-        raise NoRow(Fault("braces beside boxes", thing, what, "text without braces"))
+        raise SkipSample(Issue("braces beside boxes", thing, what, "text without braces"))
     return turn

@@ -22,7 +22,7 @@ from ...file_io.box_checks import Seen, box_fault, fitted_box, fitted_point
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowPictures
-from ...issues import Fault, NoRow, Notes
+from ...issues import Issue, IssueLog, SkipSample
 from ...tasks.conversation import ConversationMaker, check_order, check_texts, message, numbered, with_tags
 from ...tasks.referring import Picture, Referring, ReferringOptions, clean_phrase
 
@@ -104,7 +104,7 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
     space: Annotated[Space, msgspec.Meta(description="What the numbers are: pixels, or fractions (0 to 1) of the picture.")] = "px"
     turned: Turned = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, ShikraRow)
         make = ShikraMaker(
             pictures=RowPictures(self.pictures()),
@@ -125,102 +125,102 @@ class ShikraMaker(ConversationMaker, frozen=True):
     space: Space
     turned: str | None
 
-    def row(self, where: str, source: ShikraRow, notes: Notes) -> Row:
+    def row(self, where: str, source: ShikraRow, log: IssueLog) -> Row:
         sample_id = str(source.sample_id) if source.sample_id is not None else numbered(self.source, where)
         if source.conversations is None:
-            return self.expression(where, source, sample_id, notes)
+            return self.expression(where, source, sample_id, log)
         messages = [message(where, index, turn.speaker, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
         check_order(where, messages)
         name, stated_wh = picture_of(where, source)
         messages = with_tags(where, messages, IMAGE, int(name is not None))
-        check_texts(where, messages, [IMAGE], name is not None, notes)
+        check_texts(where, messages, [IMAGE], name is not None, log)
         target = source.target or Target()
         texts, mentions = [], []
         for index, (said, turn) in enumerate(zip(messages, source.conversations, strict=True)):
-            text, meant = with_boxes(f"{where}, turn {index}", said.content, turn, target, notes)
+            text, meant = with_boxes(f"{where}, turn {index}", said.content, turn, target, log)
             texts.append(Message(said.role, text))
             mentions += meant
         if name is None and (target.boxes or target.points):
-            raise NoRow(Fault("boxes without a picture", where, "a target, and no image", "the picture that it lies in"))
-        seen = None if name is None else self.seen(where, name, stated_wh, notes)
+            raise SkipSample(Issue("boxes without a picture", where, "a target, and no image", "the picture that it lies in"))
+        seen = None if name is None else self.seen(where, name, stated_wh, log)
         for kind, having in ((BOXES, target.boxes), (POINTS, target.points)):
             if lost := len(having or ()) - sum(each.kind == kind for each in set(mentions)):
-                notes.count(f"{NAMES[kind]} that no turn means, left out", where, lost)
+                log.count(f"{NAMES[kind]} that no turn means, left out", where, lost)
         return Row(
             messages=texts,
             images=[seen.path] if seen else [],
-            objects=Objects([], self.placed(where, target, mentions, seen, notes)) if mentions else None,
+            objects=Objects([], self.placed(where, target, mentions, seen, log)) if mentions else None,
             sample_id=sample_id,
             size_wh=seen.size_wh if seen else None,
         )
 
-    def expression(self, where: str, source: ShikraRow, sample_id: int | str, notes: Notes) -> Row:
+    def expression(self, where: str, source: ShikraRow, sample_id: int | str, log: IssueLog) -> Row:
         """The row of an expression and its box."""
         if source.img_path is None or source.expression is None or source.bbox is None:
             what = "no conversations, and no img_path, expression and bbox"
-            raise NoRow(Fault("row of another form", where, what, "image, target and conversations, or an expression and its box"))
-        phrase = clean_phrase(source.expression, where, notes)
-        seen = self.seen(where, source.img_path, stated(where, [source]), notes)
-        (box,) = self.placed(where, Target([source.bbox]), [Mention(BOXES, 0)], seen, notes)
+            raise SkipSample(Issue("row of another form", where, what, "image, target and conversations, or an expression and its box"))
+        phrase = clean_phrase(source.expression, where, log)
+        seen = self.seen(where, source.img_path, stated(where, [source]), log)
+        (box,) = self.placed(where, Target([source.bbox]), [Mention(BOXES, 0)], seen, log)
         if phrase is None:
-            raise NoRow(None)
+            raise SkipSample(None)
         return self.referring.row(sample_id, phrase, [box], Picture(seen.path, seen.size_wh))
 
-    def seen(self, where: str, name: str, stated_wh: tuple[int, int] | None, notes: Notes) -> Seen:
-        """The picture of a row. Raises NoRow where it cannot be used; why is noted."""
+    def seen(self, where: str, name: str, stated_wh: tuple[int, int] | None, log: IssueLog) -> Seen:
+        """The picture of a row. Raises SkipSample where it cannot be used; why is noted."""
         thing, stored = f"{where}, image ({name[:200]})", self.turned == "stored"
-        seen = self.pictures.find(name, thing, notes, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
+        seen = self.pictures.find(name, thing, log, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
         if seen is None:
-            raise NoRow(None)
+            raise SkipSample(None)
         if stored and stated_wh:
             stored_wh = seen.size_wh[::-1] if seen.orientation in TURNED else seen.size_wh
             if stated_wh != stored_wh:
                 what = f"stated as {stated_wh[0]}x{stated_wh[1]} px, but stored as {stored_wh[0]}x{stored_wh[1]} px"
-                raise NoRow(Fault("image of another size", thing, what, "one size"))
+                raise SkipSample(Issue("image of another size", thing, what, "one size"))
         return seen
 
-    def placed(self, where: str, target: Target, mentions: list[Mention], seen: Seen, notes: Notes) -> list[list[float]]:
-        """What each mention stands for, in px of the upright picture. Raises NoRow where one cannot be used; why is noted."""
+    def placed(self, where: str, target: Target, mentions: list[Mention], seen: Seen, log: IssueLog) -> list[list[float]]:
+        """What each mention stands for, in px of the upright picture. Raises SkipSample where one cannot be used; why is noted."""
         turn = turn_of(where, seen, self.turned)
-        usable = {each: self.usable(where, target, each, seen, turn, notes) for each in dict.fromkeys(mentions)}
+        usable = {each: self.usable(where, target, each, seen, turn, log) for each in dict.fromkeys(mentions)}
         if None in usable.values():
-            raise NoRow(None)
+            raise SkipSample(None)
         return [usable[each] for each in mentions]
 
-    def usable(self, where: str, target: Target, mention: Mention, seen: Seen, turn: int, notes: Notes) -> list[float] | None:
+    def usable(self, where: str, target: Target, mention: Mention, seen: Seen, turn: int, log: IssueLog) -> list[float] | None:
         """One box or point in px; None, and a fault is noted, where it cannot be used."""
         boxed = mention.kind == BOXES
         numbers = (target.boxes if boxed else target.points)[mention.index]
         thing, wanted = f"{where}, {NAMES[mention.kind]} {mention.index}", 4 if boxed else 2
         if len(numbers) != wanted:
-            notes.add(Fault(f"{NAMES[mention.kind]} without {wanted} numbers", thing, f"{numbers}", "x1, y1, x2, y2" if boxed else "x, y"))
+            log.add(Issue(f"{NAMES[mention.kind]} without {wanted} numbers", thing, f"{numbers}", "x1, y1, x2, y2" if boxed else "x, y"))
             return None
         if boxed and (problem := box_fault(numbers, None)):  # before it is turned: that would hide corners that are inverted
-            notes.add(Fault(problem[0], thing, f"box {numbers}", problem[1]))
+            log.add(Issue(problem[0], thing, f"box {numbers}", problem[1]))
             return None
         placed = to_px(numbers * (1 if boxed else 2), 1 if self.space == "norm1" else None, seen.size_wh, turn)
-        fitted = fitted_box(placed, seen.size_wh, thing, notes) if boxed else fitted_point(placed[:2], seen.size_wh, thing, notes)
+        fitted = fitted_box(placed, seen.size_wh, thing, log) if boxed else fitted_point(placed[:2], seen.size_wh, thing, log)
         return fitted and [whole(value) for value in fitted]
 
 
 def picture_of(where: str, source: ShikraRow) -> tuple[str | None, tuple[int, int] | None]:
-    """(path, stated size in px) of a row's picture; None where there is none, or nothing is stated. Raises NoRow for two sizes."""
+    """(path, stated size in px) of a row's picture; None where there is none, or nothing is stated. Raises SkipSample for two sizes."""
     if isinstance(source.image, ShikraImage):
         return source.image.path, stated(where, [source.image, source])
     return source.image, stated(where, [source])
 
 
 def stated(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int, int] | None:
-    """The size (width, height) in px that a row states. Raises NoRow where it states two, or one side alone."""
+    """The size (width, height) in px that a row states. Raises SkipSample where it states two, or one side alone."""
     sizes = {(each.width, each.height) for each in places} - {(None, None)}
     if len(sizes) > 1 or any(None in size for size in sizes):
         what = " and ".join(f"width {width}, height {height}" for width, height in sorted(sizes, key=str))
-        raise NoRow(Fault("size unclear", where, what, "one width and height in px, or none"))
+        raise SkipSample(Issue("size unclear", where, what, "one width and height in px, or none"))
     return next(iter(sizes), None)
 
 
-def with_boxes(thing: str, text: str, turn: Turn, target: Target, notes: Notes) -> tuple[str, list[Mention]]:
-    """The text of a turn with a `<bbox>` for each box and point that it means, and these in order. Raises NoRow, see ShikraOptions."""
+def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog) -> tuple[str, list[Mention]]:
+    """The text of a turn with a `<bbox>` for each box and point that it means, and these in order. Raises SkipSample, see ShikraOptions."""
     groups = {
         kind: iter(groups_of(thing, kind, text.count(kind), seq, len(having or ())))
         for kind, seq, having in ((BOXES, turn.boxes_seq, target.boxes), (POINTS, turn.points_seq, target.points))
@@ -232,7 +232,7 @@ def with_boxes(thing: str, text: str, turn: Turn, target: Target, notes: Notes) 
             continue
         if part == last:
             out += " "
-            notes.count("blank put between two placeholders that touch", thing)
+            log.count("blank put between two placeholders that touch", thing)
         group = next(groups[part])
         mentions += [Mention(part, index) for index in group]
         out, last = out + "<bbox>" * len(group), part
@@ -240,19 +240,19 @@ def with_boxes(thing: str, text: str, turn: Turn, target: Target, notes: Notes) 
 
 
 def groups_of(thing: str, kind: str, placeholders: int, seq: Any, having: int) -> list[list[int]]:
-    """`boxes_seq` or `points_seq` of a turn, checked: a group of indices below `having` for each placeholder. Raises NoRow."""
+    """`boxes_seq` or `points_seq` of a turn, checked: a group of indices below `having` for each placeholder. Raises SkipSample."""
     name, seq = f"{kind.strip('<>')}_seq", [] if seq is None else seq
     form = f"a list of lists of whole numbers, such as [[0, 1], [2]]: one list for each {kind}"
     if not isinstance(seq, list) or not all(isinstance(group, list) and all(type(index) is int for index in group) for group in seq):
-        raise NoRow(Fault(f"{name} of another form", thing, f"{name} {str(seq)[:100]}", form))
+        raise SkipSample(Issue(f"{name} of another form", thing, f"{name} {str(seq)[:100]}", form))
     if len(seq) != placeholders:
         what = f"{placeholders} {kind} and {len(seq)} groups in {name}"
-        raise NoRow(Fault(f"{kind} and {name} differ in number", thing, what, f"a group for each {kind}"))
+        raise SkipSample(Issue(f"{kind} and {name} differ in number", thing, what, f"a group for each {kind}"))
     for group in seq:
         if not group:
-            raise NoRow(Fault(f"empty group in {name}", thing, f"{name} {str(seq)[:100]}", "at least one index in each group"))
+            raise SkipSample(Issue(f"empty group in {name}", thing, f"{name} {str(seq)[:100]}", "at least one index in each group"))
         wrong = next((index for index in group if not 0 <= index < having), None)
         if wrong is not None:
             expected = f"an index from 0 to {having - 1}" if having else "none: the target has no such list"
-            raise NoRow(Fault(f"index in {name} out of range", thing, f"index {str(wrong)[:30]} in {name}", expected))
+            raise SkipSample(Issue(f"index in {name} out of range", thing, f"index {str(wrong)[:30]} in {name}", expected))
     return seq

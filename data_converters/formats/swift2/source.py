@@ -21,12 +21,12 @@ import msgspec
 
 from groundswift.records import Message, Objects, Row, swift_tag_in, whole
 
-from ...base import PictureOptions, Reading
+from ...base import ImageOptions, Reading
 from ...file_io.box_checks import Seen, fitted_box
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowPictures
-from ...issues import Fault, NoRow, Notes
+from ...issues import Issue, IssueLog, SkipSample
 from ...tasks.conversation import NATIVE, NATIVE_KEPT, ConversationMaker, numbered
 from .objects import OldObject, objects_of
 from .turns import OldRow, media_of, turns_of, unused_columns
@@ -36,7 +36,7 @@ OWN = re.compile("<image>|<video>|<bbox>|<ref-object>")  # what may stand in a t
 REAL, NORM_1000, NORM_1 = "real", "norm_1000", "norm_1"
 
 
-class Swift2Options(PictureOptions, frozen=True, kw_only=True):
+class Swift2Options(ImageOptions, frozen=True, kw_only=True):
     """Turn rows of swift 2.x into today's: query, response, history, system, images, videos, objects.
 
     Rows of the other forms that 2.x read (conversations, conversation, messages, or instruction, input and output) are taken
@@ -67,7 +67,7 @@ class Swift2Options(PictureOptions, frozen=True, kw_only=True):
     ] = "999"
     turned: Turned = None
 
-    def read(self, notes: Notes) -> Reading:
+    def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, OldRow)
         make = Swift2Maker(
             pictures=RowPictures(self.pictures()),
@@ -88,21 +88,21 @@ class Swift2Maker(ConversationMaker, frozen=True):
     norm_1000: int
     turned: str | None
 
-    def row(self, where: str, old: OldRow, notes: Notes) -> Row:
+    def row(self, where: str, old: OldRow, log: IssueLog) -> Row:
         messages = turns_of(where, old)
         for name in (*(name for name in ("tools", "rejected_response", "label") if getattr(old, name)), *unused_columns(old)):
-            notes.count(f"column {name}, left out", where)
+            log.count(f"column {name}, left out", where)
         images, videos = media_of(where, old, messages)
         objects = objects_of(where, old.objects)
         if any(NATIVE.search(message.content) for message in messages):
-            notes.count(NATIVE_KEPT, where)
+            log.count(NATIVE_KEPT, where)
         needed = self.turned == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
         places = [f"{where}, image {index} ({name[:200]})" for index, name in enumerate(images)]
-        seen = [self.pictures.find(name, place, notes, None, needed) for name, place in zip(images, places, strict=True)]
-        clips = [self.pictures.see_video(name, f"{where}, video {index} ({name[:200]})", notes) for index, name in enumerate(videos)]
+        seen = [self.pictures.find(name, place, log, None, needed) for name, place in zip(images, places, strict=True)]
+        clips = [self.pictures.see_video(name, f"{where}, video {index} ({name[:200]})", log) for index, name in enumerate(videos)]
         if None in seen or None in clips:
-            raise NoRow(None)
-        messages, objects_now = self.with_boxes(where, messages, objects, seen, notes)
+            raise SkipSample(None)
+        messages, objects_now = self.with_boxes(where, messages, objects, seen, log)
         check_texts(where, messages, objects_now)
         return Row(
             messages=messages,
@@ -114,7 +114,7 @@ class Swift2Maker(ConversationMaker, frozen=True):
         )
 
     def with_boxes(
-        self, where: str, messages: list[Message], objects: list[OldObject], seen: list[Seen], notes: Notes
+        self, where: str, messages: list[Message], objects: list[OldObject], seen: list[Seen], log: IssueLog
     ) -> tuple[list[Message], Objects | None]:
         """The messages with a `<bbox>` for each box, and what stands for the placeholders, in the order of the conversation."""
         tags = [tag for message in messages if message.role != "system" for tag in TAG.findall(message.content)]
@@ -122,21 +122,21 @@ class Swift2Maker(ConversationMaker, frozen=True):
         if max(labels, boxed) > len(objects):
             tag, count = ("<ref-object>", labels) if labels > len(objects) else ("<bbox>", boxed)
             what = f"{count} {tag} and {len(objects)} objects"
-            raise NoRow(Fault("more placeholders than objects", where, what, f"an object for each {tag}"))
+            raise SkipSample(Issue("more placeholders than objects", where, what, f"an object for each {tag}"))
         if len(objects) > max(labels, boxed):
-            notes.count("object that no placeholder names, left out", where, len(objects) - max(labels, boxed))
+            log.count("object that no placeholder names, left out", where, len(objects) - max(labels, boxed))
         for reason, unnamed in (
             ("box of an object that only <ref-object> names, left out", objects[boxed:labels]),
             ("caption of an object that only <bbox> names, left out", [each for each in objects[labels:boxed] if each.caption]),
         ):
             if unnamed:
-                notes.count(reason, where, len(unnamed))
+                log.count(reason, where, len(unnamed))
         if not tags:
             return messages, None
-        captions = [caption_of(f"{where}, object {index}", each, notes) for index, each in enumerate(objects[:labels])]
-        placed = [self.placed(f"{where}, object {index}", each, seen, notes) for index, each in enumerate(objects[:boxed])]
+        captions = [caption_of(f"{where}, object {index}", each, log) for index, each in enumerate(objects[:labels])]
+        placed = [self.placed(f"{where}, object {index}", each, seen, log) for index, each in enumerate(objects[:boxed])]
         if None in placed:
-            raise NoRow(None)
+            raise SkipSample(None)
         counts = iter(map(len, placed))
         repeated = [message if message.role == "system" else repeated_boxes(message, counts) for message in messages]
         image_ids = [each.image or 0 for each, boxes in zip(objects, placed, strict=False) for _ in boxes]
@@ -146,20 +146,22 @@ class Swift2Maker(ConversationMaker, frozen=True):
             image_id=image_ids if len(seen) > 1 else None,
         )
 
-    def placed(self, thing: str, each: OldObject, seen: list[Seen], notes: Notes) -> list[list[float]] | None:
+    def placed(self, thing: str, each: OldObject, seen: list[Seen], log: IssueLog) -> list[list[float]] | None:
         """The boxes of an object as xyxy in px of its upright picture; None, and faults are noted, where one cannot be used."""
         index = each.image if each.image is not None else 0 if len(seen) == 1 else None
         if index is None or not 0 <= index < len(seen):
-            raise NoRow(Fault("object without its image", thing, f"image {each.image} of {len(seen)}", "the index of an image, from 0"))
+            raise SkipSample(
+                Issue("object without its image", thing, f"image {each.image} of {len(seen)}", "the index of an image, from 0")
+            )
         picture, space = seen[index], each.bbox_type or self.bbox_type
         if space not in (REAL, NORM_1000, NORM_1):
             expected = "real, norm_1000 or norm_1" + ("; --bbox-type says it for objects that do not" if each.bbox_type is None else "")
-            raise NoRow(Fault("bbox_type unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
+            raise SkipSample(Issue("bbox_type unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
         turn = turn_of(thing, picture, self.turned)
         steps = {REAL: None, NORM_1000: self.norm_1000, NORM_1: 1}[space]
         boxes = []
         for numbers in each.boxes(thing):
-            box = fitted_box(to_px(numbers, steps, picture.size_wh, turn), picture.size_wh, thing, notes)
+            box = fitted_box(to_px(numbers, steps, picture.size_wh, turn), picture.size_wh, thing, log)
             boxes.append(box and [whole(value) for value in box])
         return None if None in boxes else boxes
 
@@ -169,21 +171,23 @@ def repeated_boxes(message: Message, counts: Iterator[int]) -> Message:
     return Message(message.role, re.sub("<bbox>", lambda tag: tag[0] * next(counts), message.content))
 
 
-def caption_of(thing: str, each: OldObject, notes: Notes) -> str:
-    """What stands for a `<ref-object>`, with single blanks between its words. Raises NoRow where there is nothing."""
+def caption_of(thing: str, each: OldObject, log: IssueLog) -> str:
+    """What stands for a `<ref-object>`, with single blanks between its words. Raises SkipSample where there is nothing."""
     caption = " ".join((each.caption or "").split())
     if not caption:
         what = "caption is null" if each.caption is None else f"caption {each.caption[:100]!r}"
-        raise NoRow(Fault("object without a caption", thing, what, "a text for its <ref-object>"))
+        raise SkipSample(Issue("object without a caption", thing, what, "a text for its <ref-object>"))
     if caption != each.caption:
-        notes.count("blanks of a caption tidied", thing)
+        log.count("blanks of a caption tidied", thing)
     return caption
 
 
 def check_texts(where: str, messages: list[Message], objects: Objects | None) -> None:
-    """Raise NoRow where a caption, or a text beside its own placeholders, holds what swift would replace."""
+    """Raise SkipSample where a caption, or a text beside its own placeholders, holds what swift would replace."""
     texts = [(f"caption {label!r}", label) for label in (objects.ref if objects else ())]
     texts += [(each.role, each.content if each.role == "system" else OWN.sub("", each.content)) for each in messages]
     for what, text in texts:
         if tag := swift_tag_in(text):
-            raise NoRow(Fault("text with one of swift's tags", where, f"{what} holds {tag}, which swift would replace", "text without it"))
+            raise SkipSample(
+                Issue("text with one of swift's tags", where, f"{what} holds {tag}, which swift would replace", "text without it")
+            )

@@ -8,7 +8,7 @@ import msgspec
 
 from groundswift.records import Message
 
-from ...issues import Fault, NoRow
+from ...issues import Issue, SkipSample
 from ...tasks.conversation import INLINE
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
@@ -44,12 +44,12 @@ class OldRow(msgspec.Struct):
 
 
 def turns_of(where: str, old: OldRow) -> list[Message]:
-    """The conversation as messages. Raises NoRow where it has no answer, a blank one, or its turns are out of order."""
+    """The conversation as messages. Raises SkipSample where it has no answer, a blank one, or its turns are out of order."""
     answer = old.response if old.response is not None else old.output
     if answer is not None:
         turns = [*(old.history or ()), [question_of(old), answer]]
         if any(len(turn) != 2 or turn[1] is None for turn in turns):
-            raise NoRow(Fault("history of another form", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
+            raise SkipSample(Issue("history of another form", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
         pairs = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
         messages = [Message(role, text) for role, text in pairs if text is not None]
     elif old.conversation is not None:
@@ -59,16 +59,16 @@ def turns_of(where: str, old: OldRow) -> list[Message]:
         messages = [_message(where, turn) for turn in old.conversations or old.messages or ()]
     else:
         what = "no response, output, conversations or messages"
-        raise NoRow(Fault("row without an answer", where, what, "query and response, or a conversation"))
+        raise SkipSample(Issue("row without an answer", where, what, "query and response, or a conversation"))
     if old.system:
         messages.insert(0, Message("system", old.system))
     roles = [message.role for message in messages if message.role != "system"]
     if not roles or roles[-1] != "assistant" or len(messages) - len(roles) > (messages[0].role == "system"):
-        raise NoRow(Fault("turns out of order", where, f"roles {', '.join(each.role for each in messages) or 'none'}", ORDER))
+        raise SkipSample(Issue("turns out of order", where, f"roles {', '.join(each.role for each in messages) or 'none'}", ORDER))
     if roles != ["assistant"] and roles != ["user", "assistant"] * (len(roles) // 2):
-        raise NoRow(Fault("turns out of order", where, f"roles {', '.join(each.role for each in messages)}", ORDER))
+        raise SkipSample(Issue("turns out of order", where, f"roles {', '.join(each.role for each in messages)}", ORDER))
     if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
-        raise NoRow(Fault("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
+        raise SkipSample(Issue("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
     return messages
 
 
@@ -88,19 +88,19 @@ def _message(where: str, turn: dict[str, Any]) -> Message:
     """One turn of `from` and `value`, or `role` and `content`."""
     role, content = turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))
     if not isinstance(role, str) or role not in ROLES:
-        raise NoRow(Fault("role unknown", where, f"role {role!r}", "system, user (human) or assistant (gpt)"))
+        raise SkipSample(Issue("role unknown", where, f"role {role!r}", "system, user (human) or assistant (gpt)"))
     if not isinstance(content, str):
-        raise NoRow(Fault("turn without a text", where, f"{role} says {content!r}", "a text"))
+        raise SkipSample(Issue("turn without a text", where, f"{role} says {content!r}", "a text"))
     return Message(ROLES[role], content)
 
 
 def media_of(where: str, old: OldRow, messages: list[Message]) -> tuple[list[str], list[str]]:
     """(images, videos) of a row in the order of their tags; tags that `messages` lack are put before the first question.
 
-    Raises NoRow where there are more tags than files, audio, or both a column and paths in the text.
+    Raises SkipSample where there are more tags than files, audio, or both a column and paths in the text.
     """
     if old.audios or old.audio:
-        raise NoRow(Fault("row with audio", where, "audio", "pictures and videos"))
+        raise SkipSample(Issue("row with audio", where, "audio", "pictures and videos"))
     images = _named(where, messages, "image", _listed(old.images) or _listed(old.image))
     videos = _named(where, messages, "video", _listed(old.videos) or _listed(old.video))
     lacking = "".join(f"<{medium}>" * (len(files) - _tags(messages, medium)) for medium, files in (("image", images), ("video", videos)))
@@ -123,13 +123,13 @@ def _named(where: str, messages: list[Message], medium: str, files: list[str]) -
     if inline:
         if files:
             what = f"{len(files)} {medium}s in a column and {len(inline)} in the text"
-            raise NoRow(Fault(f"{medium}s in two places", where, what, "one of the two"))
+            raise SkipSample(Issue(f"{medium}s in two places", where, what, "one of the two"))
         files = [name.strip() for name in inline]
         for index, message in enumerate(messages):
             messages[index] = Message(message.role, INLINE[medium].sub(f"<{medium}>", message.content))
     if _tags(messages, medium) > len(files):
         what = f"{_tags(messages, medium)} <{medium}> and {len(files)} {medium}s"
-        raise NoRow(Fault(f"more <{medium}> than {medium}s", where, what, f"a file for each <{medium}>"))
+        raise SkipSample(Issue(f"more <{medium}> than {medium}s", where, what, f"a file for each <{medium}>"))
     return files
 
 

@@ -18,7 +18,7 @@ from groundswift.images import read_size_wh
 from groundswift.storage import DISK_FAULTS, file_name, is_url, local_copy
 
 from ...engine.batches import Totals
-from ...issues import Notes
+from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
 
 DIGITS = 9  # of a fraction: exact to 0.0001 px on a picture 100,000 px wide
@@ -46,8 +46,8 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
         msgspec.Meta(description="Put links to the pictures into the data set, or copies, or only list where they are."),
     ] = "link"
 
-    def write(self, out: Path | None, notes: Notes, progress: bool) -> Totals:
-        found = gathered(self, notes, progress)
+    def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
+        found = gathered(self, log, progress)
         stems = stems_of(found.pictures, self.pictures)
         if out is not None:
             write_folder(out, lambda folder: fill(folder, found, stems, self.pictures))

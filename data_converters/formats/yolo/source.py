@@ -12,13 +12,13 @@ import msgspec
 from PIL import Image
 
 from groundswift.errors import fault
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 from ...base import Reading
 from ...file_io.box_checks import pictures_of
 from ...file_io.label_files import files_below, text_of
 from ...file_io.remote_folders import folder_at
-from ...issues import Fault, Notes
+from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
 from ...tasks.label_files import UNREADABLE, HotcocoOptions, Label, Labelled, envelope, labels_reading, number_of, refused
 from .data_yaml import label_path, read_data_yaml, split_pictures
@@ -74,21 +74,21 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def read_by(self, hands: Hands, notes: Notes) -> Reading:
+    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         content = read_data_yaml(self.annotations)
         names = content.names if self.categories is None else renamed(self.categories, content.names)
         root = folder_at(self.images, "the folder of the data set's pictures").here if self.images else content.root
         names_of_pictures, twins = split_pictures(content, self.split, root)
         reader = LabelFiles(root, self.labels, len(names), self.label_dir, content.keypoints)
-        labelled = [reader.labelled(name, notes) for name in names_of_pictures]
+        labelled = [reader.labelled(name, log) for name in names_of_pictures]
         if not any(map(os.path.lexists, reader.read)):
             what = f"{self.split}: no picture of {len(labelled)} has a label file, such as {next(iter(reader.read))}"
             raise fault(content.path, what, "labels (--label-dir says where); an empty file says that a picture has no objects")
         for folder in [self.label_dir] if self.label_dir else twins:
-            note_strays(folder, reader.read, root, notes)
+            note_strays(folder, reader.read, root, log)
         pictures = pictures_of(self.images or content.address, self.annotations, self.check_images)
         read = partial(read_yolo, classes=len(names))
-        return labels_reading(labelled, names, read, self, pictures, hands, notes, fractions=True)
+        return labels_reading(labelled, names, read, self, pictures, pool, log, fractions=True)
 
 
 def renamed(path: str, names: Sequence[str]) -> list[str]:
@@ -106,7 +106,7 @@ class LabelFiles:
         self.root, self.kind, self.classes, self.folder, self.keypoints = root, kind, classes, folder, keypoints
         self.read: dict[str, str] = {}
 
-    def labelled(self, name: str, notes: Notes) -> Labelled:
+    def labelled(self, name: str, log: IssueLog) -> Labelled:
         """A picture with the labels of its file; what is wrong with them is noted."""
         path = label_path(os.path.join(os.path.abspath(self.root), name))
         if self.folder:
@@ -114,14 +114,14 @@ class LabelFiles:
         path = os.path.abspath(path)
         where = os.path.relpath(path, os.path.abspath(self.root))
         if self.read.setdefault(path, name) != name:
-            notes.add(Fault("two pictures of one label file", where, f"it belongs to {self.read[path]} and {name}", "one picture"))
+            log.add(Issue("two pictures of one label file", where, f"it belongs to {self.read[path]} and {name}", "one picture"))
             return Labelled(name, [], None, True)
         if not os.path.lexists(path):
-            notes.count("picture without a label file, taken as empty", name)
+            log.count("picture without a label file, taken as empty", name)
             return Labelled(name, [])
         text = text_of(path, where)
-        if isinstance(text, Fault):
-            notes.add(text)
+        if isinstance(text, Issue):
+            log.add(text)
             return Labelled(name, [], None, True)
         out = Labelled(name, [])
         for number, line in enumerate(text.split("\n"), 1):
@@ -130,11 +130,11 @@ class LabelFiles:
             place = f"{where}:{number}"
             read = read_line(parts, self.kind, self.classes, self.keypoints)
             if isinstance(read, Wrong):
-                notes.add(Fault(UNREADABLE, place, *read))
+                log.add(Issue(UNREADABLE, place, *read))
                 out.unreadable = True
                 continue
             if read.changed:
-                notes.count(read.changed, place)
+                log.count(read.changed, place)
             x, y, width, height = read.box
             odd = refused(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
             out.labels.append(Label(place, read.rank, read.text, False, odd))
@@ -187,13 +187,13 @@ def read_line(parts: Sequence[str], kind: Kind, classes: int, keypoints: int | N
     )
 
 
-def note_strays(folder: str, read: dict[str, str], root: str, notes: Notes) -> None:
+def note_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> None:
     """Note the label files of a folder that no picture has."""
     for name in files_below(folder, {".txt"}):
         path = os.path.abspath(os.path.join(folder, name))
         if path not in read and os.path.basename(name) not in NO_LABELS:
             where = os.path.relpath(path, os.path.abspath(root))
-            notes.add(Fault("label file without a picture", where, "no picture of this name", "a picture for each label file"))
+            log.add(Issue("label file without a picture", where, "no picture of this name", "a picture for each label file"))
 
 
 def read_yolo(folder: Path, labels: Sequence[Label], classes: int) -> Any:

@@ -60,7 +60,7 @@ def _with_boxes(view: View, looks: Sequence[Look], row: dict[str, Any], said: li
         return False
     labels, lists, drop = view.label_of_boxes(), view.list_of_boxes(), {}
     mended: list[list[float]] = []
-    notes: list[list[str]] = []
+    log: list[list[str]] = []
     seen = set()
     for box, old, label in zip(boxes, view.boxes, labels, strict=True):
         limit = (1, 1) if view.bbox_type == "norm1" else box.size_wh
@@ -72,8 +72,8 @@ def _with_boxes(view: View, looks: Sequence[Look], row: dict[str, Any], said: li
         if reason:
             drop[box.index] = reason
         mended.append(new)
-        notes.append(note)
-    return _write_boxes(view, row, mended, notes, drop, said)
+        log.append(note)
+    return _write_boxes(view, row, mended, log, drop, said)
 
 
 def mended_box(box: Sequence[float], limit: Size | None) -> tuple[list[float], list[str], str | None]:
@@ -99,7 +99,7 @@ def mended_box(box: Sequence[float], limit: Size | None) -> tuple[list[float], l
 
 
 def _write_boxes(
-    view: View, row: dict[str, Any], mended: list[list[float]], notes: list[list[str]], drop: dict[int, str], said: list[str]
+    view: View, row: dict[str, Any], mended: list[list[float]], log: list[list[str]], drop: dict[int, str], said: list[str]
 ) -> bool:
     """Put the mended boxes into the row, and leave out those of `drop` with their placeholders where that is safe."""
     objects = dict(view.row["objects"])
@@ -119,10 +119,10 @@ def _write_boxes(
             if isinstance(ids, list):
                 objects["image_id"] = [value for index, value in enumerate(ids) if index not in drop]
     said += drop.values()
-    said += [text for index, note in enumerate(notes) if index not in drop for text in note]
+    said += [text for index, note in enumerate(log) if index not in drop for text in note]
     objects["bbox"] = [box for index, box in enumerate(mended) if index not in drop]
     row["objects"] = objects
-    return bool(drop) or any(notes)
+    return bool(drop) or any(log)
 
 
 def _without(view: View, row: dict[str, Any], drop: dict[int, str]) -> list[str] | None:

@@ -19,7 +19,7 @@ from groundswift.terminal import echo, echo_json, one_line
 
 from ...engine.convert import How, convert_to_file
 from ...formats.swift2.source import Swift2Options
-from ...issues import Notes
+from ...issues import IssueLog
 from .defaults import SINCE
 from .job import Finding, Settings
 from .script import Migrated, migrate_script
@@ -127,7 +127,7 @@ def _convert_rows(pairs: Iterable[tuple[Path, Path]], folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             raise fault(target, f"is there already, so the rows of {source} are not written", "another folder for --rows")
-        convert_to_file(Swift2Options(annotations=str(source), images=str(folder)), target, How(progress=False), Notes("stop"))
+        convert_to_file(Swift2Options(annotations=str(source), images=str(folder)), target, How(progress=False), IssueLog("stop"))
 
 
 def _write(done: Sequence[Script], out: str | None, in_place: bool) -> None:

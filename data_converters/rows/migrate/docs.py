@@ -31,7 +31,7 @@ class Words:
         return english if self.language == "en" or not english else self.table[english]
 
 
-def notes() -> list[str]:
+def log() -> list[str]:
     """Every sentence that the tables hold, to translate."""
     rules = [rule for table in [EVERYWHERE, *OF_COMMAND.values()] for rule in table.values()]
     found = [note for rule in rules for note in [rule.note, *rule.refused.values()] if note]

@@ -26,13 +26,13 @@ from swift.dataset.media import MediaResource
 
 from groundswift import __version__
 from groundswift.data_converters.base import Make
-from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.embedded_images import held_size_wh
 from groundswift.data_converters.file_io.images import seen_size
 from groundswift.data_converters.formats.refcoco.hub import ROWS as HUB_ROWS
 from groundswift.data_converters.formats.refcoco.hub import hub_maker
 from groundswift.data_converters.formats.video_chatgpt import VideoMaker, VideoRow
-from groundswift.data_converters.issues import Fault, Notes
+from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row
 from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
@@ -92,7 +92,7 @@ def pictured_text(features: Any, ours: HubSet, place: Place) -> Kind:
 
 def refcoco_by_name(features: Any, ours: HubSet, place: Place) -> Kind:
     """Referring expressions whose rows name their picture, one of COCO 2014. sample_id is as `groundswift convert refcoco` writes it."""
-    maker = hub_maker("jxu124", ours.task, ours.ids, pictures=Pictures(media_folder("coco2014", COCO2014)))
+    maker = hub_maker("jxu124", ours.task, ours.ids, pictures=ImageFolder(media_folder("coco2014", COCO2014)))
     referring = msgspec.structs.replace(maker.referring, sentences=ours.sentences)
     return Kind(HUB_ROWS["jxu124"], msgspec.structs.replace(maker, referring=referring), False)
 
@@ -229,26 +229,26 @@ def made(ours: HubSet, tables: dict[Place, Any], wanted: int | None) -> Iterator
 
     Raises GroundswiftError where none is left.
     """
-    notes, count = Notes("skip"), 0
+    log, count = IssueLog("skip"), 0
     kinds = {place: KINDS[ours.kind](table.features, ours, place) for place, table in tables.items()}
     for place, number, values in picked(tables, wanted):
         kind, where = kinds[place], "/".join((ours.name, *place[len(ours.subsets) == 1 :], str(number)))
         item = typed(where, values, kind.row_type)
-        if isinstance(item, Fault):
-            notes.add(item)
+        if isinstance(item, Issue):
+            log.add(item)
             continue
-        for row in kind.make(item, notes):
+        for row in kind.make(item, log):
             if kind.prefix:
                 row = msgspec.structs.replace(row, sample_id=f"{kind.prefix}{row.sample_id}")
-            columns = with_picture(row, values.get("image"), where, notes) if kind.pictured else columns_of(row)
+            columns = with_picture(row, values.get("image"), where, log) if kind.pictured else columns_of(row)
             if columns is not None:
                 count += 1
                 yield columns
         if wanted is not None and count >= wanted:
             break
-    log_left_out(ours.name, notes)
+    log_left_out(ours.name, log)
     if not count:
-        raise GroundswiftError("\n".join([f"{ours.name}: no row is left", *notes.left_out.lines()]))
+        raise GroundswiftError("\n".join([f"{ours.name}: no row is left", *log.left_out.lines()]))
 
 
 def picked(tables: dict[Place, Any], wanted: int | None) -> Iterable[tuple[Place, int, dict[str, Any]]]:
@@ -268,23 +268,23 @@ def picked(tables: dict[Place, Any], wanted: int | None) -> Iterable[tuple[Place
             index -= length
 
 
-def with_picture(row: Row, image: object, where: str, notes: Notes) -> dict[str, Any] | None:
+def with_picture(row: Row, image: object, where: str, log: IssueLog) -> dict[str, Any] | None:
     """The columns of a row with the picture that the hub's row holds, looked at; None, and a fault is noted, where it cannot be used."""
     held = image if isinstance(image, dict) else {"bytes": None, "path": image}
     data, path = held.get("bytes"), held.get("path")
     if data or not isinstance(path, str):
-        size_wh = held_size_wh(data, where, notes)
+        size_wh = held_size_wh(data, where, log)
         picture: Picture = {"bytes": data, "path": None}
     else:  # a copy of the set with its pictures in files
         look, size_wh = seen_size(path, where)
         picture = {"bytes": None, "path": path}
         if look.fault:
-            notes.add(look.fault)
+            log.add(look.fault)
     if size_wh is None:
         return None
     if row.size_wh not in (None, size_wh):
         what = f"annotated as {list(row.size_wh)} px, but the picture is {list(size_wh)} px upright"
-        notes.add(Fault("image of another size", where, what, "one size"))
+        log.add(Issue("image of another size", where, what, "one size"))
         return None
     return columns_of(msgspec.structs.replace(row, size_wh=size_wh), [picture])
 

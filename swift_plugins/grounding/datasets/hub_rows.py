@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from groundswift.data_converters.file_io.box_checks import Pictures, Seen, fitted_box
+from groundswift.data_converters.file_io.box_checks import ImageFolder, Seen, fitted_box
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowPictures
 from groundswift.data_converters.formats.coco.source import listed
 from groundswift.data_converters.formats.image_text import PictureText, PictureTextMaker
-from groundswift.data_converters.issues import Fault, Notes
+from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.data_converters.prompts import Asking, asking, check_names, filled
 from groundswift.data_converters.tasks.objects import ORDERS
 from groundswift.records import Row, detection_row
@@ -47,24 +47,24 @@ class HubDetectionMaker(msgspec.Struct, frozen=True):
     names: list[str]
     questions: Asking
 
-    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
         size_wh, objects = (row.width, row.height), row.objects
         if len(objects.category) != len(objects.bbox):
             what = f"{len(objects.category)} categories and {len(objects.bbox)} boxes"
-            notes.add(Fault("columns of two lengths", where, what, "one of each for an object"))
+            log.add(Issue("columns of two lengths", where, what, "one of each for an object"))
             return
         placed = []
         for index, (category, box) in enumerate(zip(objects.category, objects.bbox, strict=True)):
             thing = f"{where}, object {index}"
             if not 0 <= category < len(self.names):
-                notes.add(Fault("unknown category", thing, f"category {category}", f"0 to {len(self.names) - 1}"))
+                log.add(Issue("unknown category", thing, f"category {category}", f"0 to {len(self.names) - 1}"))
             elif len(box) != 4:
-                notes.add(Fault("box without 4 numbers", thing, f"bbox {box}", "x1, y1, x2, y2"))
-            elif (fitted := fitted_box(box, size_wh, thing, notes)) is not None:
+                log.add(Issue("box without 4 numbers", thing, f"bbox {box}", "x1, y1, x2, y2"))
+            elif (fitted := fitted_box(box, size_wh, thing, log)) is not None:
                 placed.append((category, *fitted))
         if objects.bbox and not placed:
-            notes.count("image whose annotations were all at fault", where)
+            log.count("image whose annotations were all at fault", where)
             return
         placed.sort(key=ORDERS["category"])
         prompt = self.questions.pick(row.image_id)
@@ -90,7 +90,7 @@ class HubTextRow(msgspec.Struct):
 class WithoutPicture(PictureTextMaker, frozen=True):
     """The maker of `groundswift convert image-text`, for rows whose picture somebody else adds."""
 
-    def seen(self, where: str, image: Any, sample_id: str, notes: Notes) -> list[Seen]:
+    def seen(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
         return []
 
 
@@ -99,21 +99,21 @@ class HubTextMaker(msgspec.Struct, frozen=True):
 
     make: WithoutPicture
 
-    def __call__(self, item: Sourced, notes: Notes) -> Iterator[Row]:
+    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
         text = row.text if row.text is not None else (row.caption or "").split(CAPTIONS_PART)[0]
-        for made in self.make(Sourced(where, PictureText(None, text)), notes):
+        for made in self.make(Sourced(where, PictureText(None, text)), log):
             yield msgspec.structs.replace(made, sample_id=where)
 
 
 def text_maker(task: str) -> HubTextMaker:
     """For pictures with a text; `task` is one of the file of prompts: latex_ocr, caption."""
-    return HubTextMaker(WithoutPicture(RowPictures(Pictures("")), None, "", asking(task, "en", None, 0, False)))
+    return HubTextMaker(WithoutPicture(RowPictures(ImageFolder("")), None, "", asking(task, "en", None, 0, False)))
 
 
-def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) -> Sourced | Fault:
+def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) -> Sourced | Issue:
     """A row of a hub as a struct, or the fault that it is none."""
     try:
         return Sourced(where, msgspec.convert(values, row_type))
     except msgspec.ValidationError as error:
-        return Fault("row unreadable", where, f"not a row: {error}", "the columns of this data set")
+        return Issue("row unreadable", where, f"not a row: {error}", "the columns of this data set")

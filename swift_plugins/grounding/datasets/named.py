@@ -15,7 +15,7 @@ from swift.utils import get_logger
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.engine.convert import rows_of, run_of
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.named_datasets import ENVIRONMENT, read_sets
 from groundswift.errors import fault
 from groundswift.records import Row
@@ -46,17 +46,17 @@ def finished(loader: DatasetLoader, table: Dataset | IterableDataset) -> Dataset
 
 def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any]]:
     """The rows of a set as swift's columns; what was left out is logged when all have passed. Raises as `rows_of` does."""
-    notes = Notes(spec.on_error)
-    for row in rows_of(spec, notes, progress):
+    log = IssueLog(spec.on_error)
+    for row in rows_of(spec, log, progress):
         if not isinstance(row, Row):
             raise fault(name, f"{type(spec).__name__} makes no rows for swift", "a format that does")
         yield columns_of(row)
-    log_left_out(name, notes)
+    log_left_out(name, log)
 
 
-def log_left_out(name: str, notes: Notes) -> None:
+def log_left_out(name: str, log: IssueLog) -> None:
     """Log what was left out or changed, a line a reason."""
-    for line in notes.left_out.lines():
+    for line in log.left_out.lines():
         get_logger().info(f"{name}: {line.strip()}")
 
 

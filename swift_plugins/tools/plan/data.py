@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from groundswift.data_converters.file_io.row_files import read_rows
-from groundswift.data_converters.issues import Fault
+from groundswift.data_converters.issues import Issue
 from groundswift.errors import GroundswiftError, fault
 from groundswift.images import read_size_wh
 
@@ -123,7 +123,7 @@ def planned_rows(path: Path) -> Iterator[PlannedRow]:
     """The rows of a file that can be read; lint finds the others."""
     rows, _ = read_rows(str(path), PlannedRow)
     for row in rows:
-        if not isinstance(row, Fault):
+        if not isinstance(row, Issue):
             yield row.row
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from groundswift.data_converters.file_io.row_files import read_rows
-from groundswift.data_converters.issues import Fault
+from groundswift.data_converters.issues import Issue
 from groundswift.data_converters.rows.any_row import AnyRow
 from groundswift.errors import GroundswiftError
 
@@ -80,7 +80,7 @@ def longest_rows(name: str) -> list[dict[str, Any]]:
     path = Path(os.path.expanduser(name))
     if not name or path.suffix.lower() not in (".jsonl", ".json", ".parquet") or not path.is_file():
         return []
-    rows = (row.row for row in read_rows(str(path), AnyRow)[0] if not isinstance(row, Fault))
+    rows = (row.row for row in read_rows(str(path), AnyRow)[0] if not isinstance(row, Issue))
     found = nlargest(ENCODED, rows, key=lambda row: len(str(row.messages)) + len(str(row.objects)))
     return [{key: value for key, value in msgspec.to_builtins(row).items() if value is not None} for row in found]
 

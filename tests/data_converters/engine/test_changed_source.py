@@ -29,14 +29,14 @@ SOURCES = {  # format -> (module, options, content): some megabytes, so that a m
 }
 CODE = """
 import os, sys
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.{module} import {options}
 from groundswift.data_converters.engine.convert import rows_of
 from groundswift.errors import GroundswiftError
 
 path, change = sys.argv[1:]
 options = {options}(annotations=path, **({{}} if "{module}" in ("otter", "llava") else {{"check_images": False}}))
-rows = rows_of(options, Notes("skip"))
+rows = rows_of(options, IssueLog("skip"))
 next(rows)
 os.truncate(path, 0) if change == "cut" else os.utime(path, ns=(1, 1))
 try:

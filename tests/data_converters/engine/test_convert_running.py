@@ -26,7 +26,7 @@ from groundswift.data_converters.engine import resumable_output as journal
 from groundswift.data_converters.engine.convert import How, convert_to_file, state_of
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.formats.llava import LlavaOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "convert", "coco"]
@@ -52,9 +52,9 @@ def options(path: Path, **more) -> CocoOptions:
 
 def convert(path: Path, out: Path, how: How = QUIET, **more) -> dict:
     """Convert -> the counts by reason."""
-    notes = Notes("skip")
-    convert_to_file(options(path, **more), out, how, notes)
-    return {"counts": dict(notes.left_out.counts), "examples": notes.left_out.examples}
+    log = IssueLog("skip")
+    convert_to_file(options(path, **more), out, how, log)
+    return {"counts": dict(log.left_out.counts), "examples": log.left_out.examples}
 
 
 def leftovers(out: Path) -> list[str]:
@@ -164,7 +164,7 @@ def test_a_kill_at_any_moment_then_resume_ends_in_the_same_file(many, tmp_path, 
 
 def half_done(many: Path, out: Path) -> None:
     """What a run leaves that is killed after 5 blocks."""
-    under_way = journal.Output(out, {}, Notes("skip"))
+    under_way = journal.Output(out, {}, IssueLog("skip"))
     add = journal.Output.add
 
     def stop_at_five(self, made):
@@ -236,7 +236,7 @@ def test_a_spoilt_journal_is_told(many, tmp_path, text):
 
 def test_two_runs_at_once_on_one_file(many, tmp_path):
     out = tmp_path / "out.jsonl"
-    first = journal.Output(out, {}, Notes())
+    first = journal.Output(out, {}, IssueLog())
     first.open(False)
     with pytest.raises(GroundswiftError, match="another conversion is writing this file"):
         convert(many, out)
@@ -255,28 +255,28 @@ def test_names_that_no_text_can_hold(tmp_path):
     (folder / "own.jsonl").write_text(f"{json.dumps(row | {'image': 'a.jpg'})}\n{json.dumps(row | {'id': 'text'})}\n")
     options = LlavaOptions(annotations=str(folder / "own.jsonl"), check_images=False)
     with pytest.raises(GroundswiftError, match=r"1  name that is no UTF-8\n.*\\udcff/a\.jpg': it cannot stand in a row; expected files"):
-        convert_to_file(options, tmp_path / "out.jsonl", QUIET, Notes())
-    options, notes = msgspec.structs.replace(options, on_error="skip"), Notes("skip")
-    assert convert_to_file(options, tmp_path / "out.jsonl", QUIET, notes).rows == 1
-    assert notes.left_out.counts == {"name that is no UTF-8": 1}
+        convert_to_file(options, tmp_path / "out.jsonl", QUIET, IssueLog())
+    options, log = msgspec.structs.replace(options, on_error="skip"), IssueLog("skip")
+    assert convert_to_file(options, tmp_path / "out.jsonl", QUIET, log).rows == 1
+    assert log.left_out.counts == {"name that is no UTF-8": 1}
 
 
 def test_a_journal_holds_names_that_no_text_can_hold(tmp_path):
     """As the state of a folder of labels has them."""
-    notes, run_of_it = Notes("skip"), {"source": {"annotations": [["\udcff.txt", 3, 4]]}}
+    log, run_of_it = IssueLog("skip"), {"source": {"annotations": [["\udcff.txt", 3, 4]]}}
     for resume in (False, True):
-        under_way = journal.Output(tmp_path / "out.jsonl", run_of_it, notes)
+        under_way = journal.Output(tmp_path / "out.jsonl", run_of_it, log)
         under_way.open(resume)
         under_way.enter()
         under_way.close()
     with pytest.raises(GroundswiftError, match="the killed run had another source"):
-        journal.Output(tmp_path / "out.jsonl", {"source": {}}, notes).open(True)
+        journal.Output(tmp_path / "out.jsonl", {"source": {}}, log).open(True)
 
 
 def test_a_run_that_begins_as_another_ends(tmp_path, monkeypatch):
     """It has opened what is the other's output by the time that it gets the lock."""
     out = tmp_path / "out.jsonl"
-    first, second, lock = journal.Output(out, {}, Notes()), journal.Output(out, {}, Notes()), journal.Output._lock
+    first, second, lock = journal.Output(out, {}, IssueLog()), journal.Output(out, {}, IssueLog()), journal.Output._lock
     first.open(False)
     first.file.write(b"whole\n")
 

@@ -20,7 +20,7 @@ import pytest
 
 from groundswift.atomic_write import undisturbed
 from groundswift.errors import GroundswiftError, Interrupted
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 SLOW = """
 import time
@@ -74,24 +74,24 @@ def children(pid: int) -> list[int]:
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5000])
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_come_in_their_order(count, workers):
-    with Hands(workers) as hands:
+    with WorkerPool(workers) as pool:
         for _ in range(2):
-            assert list(hands.in_order(range(count), Work())) == [2 * number for number in range(count)]
+            assert list(pool.in_order(range(count), Work())) == [2 * number for number in range(count)]
 
 
 def test_all_processes_work_and_one_task_is_done_here():
     before = children(os.getpid())
-    with Hands(3) as hands:
-        assert set(hands.in_order(range(1), pid_slowly)) == {os.getpid()}
+    with WorkerPool(3) as pool:
+        assert set(pool.in_order(range(1), pid_slowly)) == {os.getpid()}
         assert children(os.getpid()) == before
-        assert len(set(hands.in_order(range(2000), pid_slowly))) == 3
+        assert len(set(pool.in_order(range(2000), pid_slowly))) == 3
 
 
 def test_other_work_after_work_that_nobody_waited_for():
-    with Hands(2) as hands:
-        with closing(hands.in_order(range(1000), pid_slowly)) as pids:
+    with WorkerPool(2) as pool:
+        with closing(pool.in_order(range(1000), pid_slowly)) as pids:
             assert next(pids) == os.getpid()
-        assert list(hands.in_order(range(1000), Work())) == list(range(0, 2000, 2))
+        assert list(pool.in_order(range(1000), Work())) == list(range(0, 2000, 2))
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_other_work_after_work_that_nobody_waited_for():
     ],
 )
 def test_a_worker_that_ends_is_told(event, kind, message):
-    with pytest.raises(kind, match=message), Hands(2) as hands:
-        list(hands.in_order(range(100), Work(event)))
+    with pytest.raises(kind, match=message), WorkerPool(2) as pool:
+        list(pool.in_order(range(100), Work(event)))
 
 
 def test_ctrl_c_that_another_thread_gets_is_put_off_too():

@@ -16,7 +16,7 @@ from PIL import Image
 
 from groundswift.data_converters.file_io import embedded_images as kept_pictures
 from groundswift.data_converters.file_io.embedded_images import HeldPicture, folder_to_keep, held_size_wh, kept_picture
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 
@@ -30,8 +30,8 @@ def content(kind: str = "JPEG", size_wh: tuple[int, int] = (8, 6), orientation: 
 
 
 def keep(folder: Path, name: str, data: bytes) -> tuple[str | None, dict[str, int]]:
-    notes = Notes("skip")
-    return kept_picture(str(folder), name, data, "row 7", notes), dict(notes.left_out.counts)
+    log = IssueLog("skip")
+    return kept_picture(str(folder), name, data, "row 7", log), dict(log.left_out.counts)
 
 
 def files(folder: Path) -> list[str]:
@@ -122,11 +122,11 @@ def test_a_disk_without_hard_links(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.file_io.embedded_images import kept_picture
 
 setattr(os, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-kept_picture(sys.argv[1], "b/a.jpg", b"x" * 100_000, "row 7", Notes())
+kept_picture(sys.argv[1], "b/a.jpg", b"x" * 100_000, "row 7", IssueLog())
 """
 
 
@@ -142,12 +142,12 @@ def test_what_a_killed_run_left_is_finished_by_the_next(tmp_path, step, there):
 
 FULL = """
 import sys
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.file_io.embedded_images import kept_picture
 from groundswift.errors import Interrupted
 
 try:
-    kept_picture(sys.argv[1], "a.jpg", b"x" * 100_000, "row 7", Notes())
+    kept_picture(sys.argv[1], "a.jpg", b"x" * 100_000, "row 7", IssueLog())
 except Interrupted as error:
     print(error)
 """
@@ -188,9 +188,9 @@ def test_where_pictures_may_be_kept(tmp_path, monkeypatch):
     ],
 )
 def test_the_size_of_a_held_picture(data, size_wh, counts):
-    notes = Notes("skip")
-    assert held_size_wh(data, "row 7", notes) == size_wh
-    assert dict(notes.left_out.counts) == counts
+    log = IssueLog("skip")
+    assert held_size_wh(data, "row 7", log) == size_wh
+    assert dict(log.left_out.counts) == counts
 
 
 def test_a_held_picture_as_json_has_base64():

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from groundswift.data_converters.file_io.row_files import read_rows
-from groundswift.data_converters.issues import Fault
+from groundswift.data_converters.issues import Issue
 from groundswift.errors import GroundswiftError
 
 
@@ -28,7 +28,7 @@ def read(path: Path) -> list[str]:
     items, total = read_rows(str(path), Named)
     items = list(items)
     assert total == len(items)
-    return [str(each).removeprefix(f"{path}: ") if isinstance(each, Fault) else each.row.name for each in items]
+    return [str(each).removeprefix(f"{path}: ") if isinstance(each, Issue) else each.row.name for each in items]
 
 
 BAD = {

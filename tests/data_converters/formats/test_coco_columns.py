@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
-from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.formats.coco.source import CocoOptions, detection_reading
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.tasks.annotation_table import ImageItem, ImageItems, columns_of, items_by_columns, ordered
 from groundswift.data_converters.tasks.objects import ORDERS, one_by_one
 
@@ -39,12 +39,12 @@ def by_columns(annotations: list[CocoAnnotation], order: str = "category") -> Im
 def test_columns_and_one_by_one_make_the_same_rows(values, order, classes):
     coco = CocoFile(IMAGES, annotations_of(values), CATEGORIES)
     options = CocoOptions(annotations="memory", order=order, classes=classes, check_images=False, on_error="skip")
-    make = detection_reading(coco, options, Pictures("/p", False), Notes("skip")).make
+    make = detection_reading(coco, options, ImageFolder("/p", False), IssueLog("skip")).make
     made = []
-    for items in (by_columns(coco.annotations, order), one_by_one(coco, Notes("skip"))):
-        notes = Notes("skip")
-        rows = [row for index in range(len(items)) for row in msgspec.structs.replace(make, items=items)(index, notes)]
-        made.append((rows, notes.left_out.counts, notes.left_out.examples))
+    for items in (by_columns(coco.annotations, order), one_by_one(coco, IssueLog("skip"))):
+        log = IssueLog("skip")
+        rows = [row for index in range(len(items)) for row in msgspec.structs.replace(make, items=items)(index, log)]
+        made.append((rows, log.left_out.counts, log.left_out.examples))
     assert made[0] == made[1]
 
 

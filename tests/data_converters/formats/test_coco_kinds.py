@@ -14,8 +14,8 @@ from converted import refusal, run
 from groundswift.data_converters.engine.convert import How, convert_to_file
 from groundswift.data_converters.formats.coco.parallel_reader import read_pieces
 from groundswift.data_converters.formats.coco.source import CocoOptions
-from groundswift.data_converters.issues import Notes
-from groundswift.worker_pool import Hands
+from groundswift.data_converters.issues import IssueLog
+from groundswift.worker_pool import WorkerPool
 
 CASES = Path(__file__).parents[2] / "cases"
 PLAIN = {
@@ -38,9 +38,9 @@ def changed(**by_part: Any) -> dict[str, Any]:
 
 def made(path: Path, out: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """(rows, counts by reason) of a COCO file whose images nobody looks at."""
-    notes = Notes(options.get("on_error", "stop"))
-    convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, How(progress=False), notes)
-    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(notes.left_out.counts)
+    log = IssueLog(options.get("on_error", "stop"))
+    convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, How(progress=False), log)
+    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.left_out.counts)
 
 
 def perfect_ap(rows: list[dict[str, Any]], truth: Path, folder: Path, *options: str) -> float:
@@ -131,8 +131,8 @@ def test_rotations_of_zero_stay_on_the_fast_path(tmp_path):
     coco = deepcopy(PLAIN)
     for row in coco["annotations"]:
         row["attributes"] = {"occluded": False, "rotation": 0.0}
-    with Hands(1) as hands:
-        assert read_pieces(written(tmp_path, coco), hands) is not None
+    with WorkerPool(1) as pool:
+        assert read_pieces(written(tmp_path, coco), pool) is not None
 
 
 def copy_of(index: int, **fields: Any) -> dict[str, Any]:

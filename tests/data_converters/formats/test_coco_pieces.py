@@ -10,7 +10,7 @@ import pytest
 
 from groundswift.coco_file import CocoFile, read_coco
 from groundswift.data_converters.formats.coco.parallel_reader import read_pieces
-from groundswift.worker_pool import Hands
+from groundswift.worker_pool import WorkerPool
 
 COUNT = 300
 
@@ -57,21 +57,21 @@ def whole(path: str) -> CocoFile:
 def test_pieces_are_the_whole(tmp_path, piece_bytes, layout, first):
     content = document()
     path = written(tmp_path / "a.json", {first: content[first], **content}, **layout)
-    found = read_pieces(path, Hands(), piece_bytes)
+    found = read_pieces(path, WorkerPool(), piece_bytes)
     assert CocoFile(found.images, found.annotations, found.categories) == whole(path)
 
 
 def test_processes_share_the_pieces(tmp_path):
     path = written(tmp_path / "a.json", document())
-    with Hands(2) as hands:
-        alone, together = read_pieces(path, Hands(), 100), read_pieces(path, hands, 100)
+    with WorkerPool(2) as pool:
+        alone, together = read_pieces(path, WorkerPool(), 100), read_pieces(path, pool, 100)
     assert [column.tolist() for column in alone.columns] == [column.tolist() for column in together.columns]
 
 
 def test_a_cut_within_an_annotation_costs_time_only(tmp_path):
     """What is behind the false cut is read in one go; nothing is lost or read twice."""
     path = written(tmp_path / "a.json", document(nested=True))
-    found = read_pieces(path, Hands(), 200)
+    found = read_pieces(path, WorkerPool(), 200)
     assert CocoFile(found.images, found.annotations, found.categories) == whole(path)
 
 
@@ -98,11 +98,11 @@ def test_what_is_unusual_is_left_to_the_reader_of_whole_files(tmp_path, old, new
     assert old in text
     head, _, tail = text.rpartition(old)
     (tmp_path / "a.json").write_text(head + new + tail, encoding="utf-8")
-    assert read_pieces(str(tmp_path / "a.json"), Hands(), piece_bytes) is None
+    assert read_pieces(str(tmp_path / "a.json"), WorkerPool(), piece_bytes) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"\xff\xfe"], ids=repr)
 def test_no_such_file(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    assert read_pieces(str(tmp_path / "a.json"), Hands()) is None
-    assert read_pieces(str(tmp_path), Hands()) is None
+    assert read_pieces(str(tmp_path / "a.json"), WorkerPool()) is None
+    assert read_pieces(str(tmp_path), WorkerPool()) is None

@@ -10,9 +10,9 @@ import pytest
 
 from groundswift.coco_file import CocoFile
 from groundswift.data_converters.engine.convert import rows_of
-from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.formats.coco.source import CocoOptions, detection_reading, dropped_negatives
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.prompts import written_name
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.records import Row, encode_row
@@ -22,8 +22,8 @@ PROMPT = "<image>Detect every object of these categories: cat, dog."
 
 def converted(path: Path, pictures: Path | None, **options) -> tuple[list[Row], Tally]:
     options = CocoOptions(annotations=str(path), images=pictures and str(pictures), **options)
-    notes = Notes(options.on_error)
-    return list(rows_of(options, notes)), notes.left_out
+    log = IssueLog(options.on_error)
+    return list(rows_of(options, log)), log.left_out
 
 
 def ids(rows: list[Row]) -> list[int]:
@@ -454,6 +454,6 @@ def test_sampled_questions(small, annotate, language, starts):
 
 
 def test_the_core_needs_no_files(small):
-    notes = Notes()
-    reading = detection_reading(msgspec.convert(small, CocoFile), CocoOptions(annotations="memory"), Pictures("/pictures", False), notes)
-    assert reading.make(next(iter(reading.items)), notes)[0].images == ["/pictures/plain.jpg"]
+    log = IssueLog()
+    reading = detection_reading(msgspec.convert(small, CocoFile), CocoOptions(annotations="memory"), ImageFolder("/pictures", False), log)
+    assert reading.make(next(iter(reading.items)), log)[0].images == ["/pictures/plain.jpg"]

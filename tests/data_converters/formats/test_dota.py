@@ -14,7 +14,7 @@ from converted import converted, refusal, run, short
 
 from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.formats.dota import DotaOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 
 HEAD = "imagesource:GoogleEarth\ngsd:0.146343590398\n"
 PLANE = "10 10 50 15 55 30 5 40 plane 0\n"  # no rectangle
@@ -87,7 +87,7 @@ def test_forms(folder, tmp_path, name):
 def test_coco_out_and_classes(folder, tmp_path):
     (tmp_path / "names.txt").write_text("ship\nplane\nharbor\n")
     more = {"coco_out": str(tmp_path / "truth.json"), "categories": str(tmp_path / "names.txt"), "classes": "one", "absent": 9}
-    rows = list(map(msgspec.to_builtins, rows_of(options(folder, **more), Notes())))
+    rows = list(map(msgspec.to_builtins, rows_of(options(folder, **more), IssueLog())))
     coco = json.loads((tmp_path / "truth.json").read_bytes())
     assert [(each["image_id"], each["category_id"], each["bbox"], each["iscrowd"]) for each in coco["annotations"]] == [
         (1, 1, [20, 10, 20, 20], 0),

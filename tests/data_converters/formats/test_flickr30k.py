@@ -18,7 +18,7 @@ from flickr30k_fixture import CARDS, GUYS, OBJECTS, SENTENCES, SIZES_WH, annotat
 from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
 from groundswift.data_converters.formats.flickr30k.parse import Phrase, sentence_of, sentences_of
 from groundswift.data_converters.formats.flickr30k.source import Flickr30kOptions
-from groundswift.data_converters.issues import NoRow, Notes
+from groundswift.data_converters.issues import IssueLog, SkipSample
 from groundswift.errors import GroundswiftError
 
 GUY, BOTH = [196, 109, 260, 372], [[158, 124, 218, 334], [196, 109, 260, 372]]
@@ -31,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def converted(folder: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    notes = Notes(options.get("on_error", "stop"))
-    made = rows_of(Flickr30kOptions(annotations=str(folder), images=str(folder / "images"), **options), notes)
-    return [msgspec.to_builtins(row) for row in made], dict(notes.left_out.counts)
+    log = IssueLog(options.get("on_error", "stop"))
+    made = rows_of(Flickr30kOptions(annotations=str(folder), images=str(folder / "images"), **options), log)
+    return [msgspec.to_builtins(row) for row in made], dict(log.left_out.counts)
 
 
 def rows(folder: Path, **options: Any) -> list[dict[str, Any]]:
@@ -166,7 +166,7 @@ def test_marks():
     ],
 )
 def test_marks_that_cannot_be_read(line, message):
-    with pytest.raises(NoRow) as stopped:
+    with pytest.raises(SkipSample) as stopped:
         sentence_of(line, 1, "s")
     assert re.match(message, str(stopped.value.fault))
 
@@ -326,13 +326,13 @@ def test_a_folder_of_another_kind(tmp_path):
     with pytest.raises(GroundswiftError, match=r"Sentences: cannot be listed \(No such file or directory\); expected the folders"):
         rows(tmp_path)
     with pytest.raises(GroundswiftError, match=r"https://host/entities/Sentences: a folder on the web cannot be listed"):
-        Flickr30kOptions(annotations="https://host/entities", images=str(tmp_path)).read(Notes())
+        Flickr30kOptions(annotations="https://host/entities", images=str(tmp_path)).read(IssueLog())
 
 
 def test_a_set_at_an_address(folder):
     options = {"images": str(folder / "images"), "split": str(folder / "train.txt")}
     there = Flickr30kOptions(annotations=f"file://{folder}", **options)
-    assert list(rows_of(there, Notes())) == list(rows_of(Flickr30kOptions(annotations=str(folder), **options), Notes()))
+    assert list(rows_of(there, IssueLog())) == list(rows_of(Flickr30kOptions(annotations=str(folder), **options), IssueLog()))
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\r"])
@@ -376,7 +376,7 @@ def test_two_workers_make_the_same_file(folder):
         (folder / f"Annotations/{name}.xml").write_text(cards(*OBJECTS[CARDS]))
     options = Flickr30kOptions(annotations=str(folder), images=str(folder), check_images=False, task="reverse", prompts="sampled")
     for workers in (1, 2):
-        convert_to_file(options, folder / f"{workers}.jsonl", How(workers, progress=False), Notes())
+        convert_to_file(options, folder / f"{workers}.jsonl", How(workers, progress=False), IssueLog())
     assert (folder / "1.jsonl").read_bytes() == (folder / "2.jsonl").read_bytes()
     assert len((folder / "1.jsonl").read_bytes().splitlines()) == 300 * 5 + 12
 

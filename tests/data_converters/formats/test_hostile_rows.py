@@ -16,7 +16,7 @@ from talk_fixture import made, picture
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.engine.convert import rows_of
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.registry import FORMATS
 from groundswift.data_converters.rows.lint.checks_rows import check_counts, check_roles
 from groundswift.data_converters.rows.lint.rules import RULES
@@ -114,9 +114,9 @@ def test_any_value_anywhere(tmp_path: Path, name: str, value: Any):
             lines = [json.dumps(replaced(row, place, value)), json.dumps(row)]
             source.write_text("\n".join(lines) + "\n")
             options = FORMATS[name].options()(annotations=str(source), **more)
-            skipping, notes = msgspec.structs.replace(options, on_error="skip"), Notes("skip")
-            rows = list(rows_of(skipping, notes))
-            assert len(rows) + notes.left_out.counts.total() >= 2, (place, notes.left_out.counts)
+            skipping, log = msgspec.structs.replace(options, on_error="skip"), IssueLog("skip")
+            rows = list(rows_of(skipping, log))
+            assert len(rows) + log.left_out.counts.total() >= 2, (place, log.left_out.counts)
             error = error_of(options)
             assert error is None or (f"{source}:1" in error and "; expected " in error), (place, error)
             assert [errors_of_lint(row) for row in made(skipping)] == [[]] * len(rows), place

@@ -13,7 +13,7 @@ from groundswift import parse
 from groundswift.data_converters.engine.convert import How, convert_to_file
 from groundswift.data_converters.formats.phi3v.export import ToPhi3vOptions
 from groundswift.data_converters.formats.phi3v.source import Phi3vOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 
@@ -61,7 +61,7 @@ def back(folder: Path, *rows: Any, name: str = "back.json", **options: Any) -> l
     """Write rows of ours -> what they become in a file of this name."""
     (folder / "rows.jsonl").write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
     settings = ToPhi3vOptions(annotations=str(folder / "rows.jsonl"), **options)
-    convert_to_file(settings, folder / name, How(progress=False), Notes(settings.on_error))
+    convert_to_file(settings, folder / name, How(progress=False), IssueLog(settings.on_error))
     text = (folder / name).read_bytes()
     return json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
 

@@ -16,7 +16,7 @@ from refcoco_fixture import CAFE, INSTANCES, LADY, draw, pickled, ref, refs, wri
 
 from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
 
@@ -27,9 +27,9 @@ def train2014(tmp_path) -> Path:
 
 
 def rows(folder: Path, images: Path, split: str = "val", on_error: str = "stop", **options) -> tuple[list[dict], dict[str, int]]:
-    notes = Notes(on_error)
-    made = rows_of(RefcocoOptions(annotations=str(folder), images=str(images), split=split, on_error=on_error, **options), notes)
-    return [json.loads(encode_row(row)) for row in made], dict(notes.left_out.counts)
+    log = IssueLog(on_error)
+    made = rows_of(RefcocoOptions(annotations=str(folder), images=str(images), split=split, on_error=on_error, **options), log)
+    return [json.loads(encode_row(row)) for row in made], dict(log.left_out.counts)
 
 
 def found(sample_id: str, phrase: str, box: list[float], picture: Path, size_wh: list[int], question: str = "Find <ref-object>.") -> dict:

@@ -18,11 +18,11 @@ from PIL import Image
 from refcoco_fixture import CAFE, LADY, draw, jxu124_rows, lmms_rows, write_refer
 
 from groundswift.data_converters.engine.convert import rows_of
-from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import read_rows
 from groundswift.data_converters.formats.refcoco.hub import ROWS, RefcocoHubOptions, hub_maker
 from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
 
@@ -55,10 +55,10 @@ def write(path: Path, content: list[dict[str, Any]]) -> Path:
 
 
 def rows(source: Path, schema: str, on_error: str = "stop", **options) -> tuple[list[dict], dict[str, int]]:
-    notes = Notes(on_error)
+    log = IssueLog(on_error)
     paths = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
-    made = rows_of(RefcocoHubOptions(annotations=str(source), schema=schema, on_error=on_error, **paths), notes)
-    return [json.loads(encode_row(row)) for row in made], dict(notes.left_out.counts)
+    made = rows_of(RefcocoHubOptions(annotations=str(source), schema=schema, on_error=on_error, **paths), log)
+    return [json.loads(encode_row(row)) for row in made], dict(log.left_out.counts)
 
 
 def brief(made: list[dict]) -> list[tuple]:
@@ -93,7 +93,7 @@ def test_jxu124_is_the_same_as_refer(tmp_path, train2014):
     source = write(tmp_path / "validation.parquet", jxu124_rows())
     hub, _ = rows(source, "jxu124", images=train2014, name="refcoco/unc", split="testA")
     options = RefcocoOptions(annotations=str(write_refer(tmp_path)), images=str(train2014), split="testA")
-    assert hub == [json.loads(encode_row(row)) for row in rows_of(options, Notes())]
+    assert hub == [json.loads(encode_row(row)) for row in rows_of(options, IssueLog())]
 
 
 def test_jxu124_by_split(tmp_path, train2014):
@@ -165,15 +165,15 @@ def test_of_several_sentences(tmp_path, train2014, sentences, ids):
 def test_rows_for_who_has_the_picture(train2014, tmp_path):
     """What a plugin does with a hub's own tables: no folder, no file."""
     items, _ = read_rows(str(write(tmp_path / "val.parquet", lmms_rows(train2014))), ROWS["lmms"])
-    made = [row for item in items for row in hub_maker("lmms", "find", "refcoco-find/val")(item, Notes())]
+    made = [row for item in items for row in hub_maker("lmms", "find", "refcoco-find/val")(item, IssueLog())]
     assert [(row.sample_id, row.images, row.size_wh) for row in made][1:] == [
         ("refcoco-find/val/1/1001/1", [], (64, 48)),
         ("refcoco-find/val/2/1002/0", [], (64, 48)),
         ("refcoco-find/val/3/1001/0", [], (40, 60)),
     ]
     items, _ = read_rows(str(write(tmp_path / "val.jsonl", jxu124_rows())), ROWS["jxu124"])
-    maker = hub_maker("jxu124", "describe", "refcoco/unc", pictures=Pictures(str(train2014)))
-    assert [row.images for item in items for row in maker(item, Notes())] == [[str(train2014 / LADY)]] * 4
+    maker = hub_maker("jxu124", "describe", "refcoco/unc", pictures=ImageFolder(str(train2014)))
+    assert [row.images for item in items for row in maker(item, IssueLog())] == [[str(train2014 / LADY)]] * 4
 
 
 def spoilt(schema: str, train2014: Path, values: dict[str, Any]) -> list[dict]:

@@ -15,7 +15,7 @@ from converted import run, write_lines
 
 from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
 from groundswift.data_converters.formats.shikra.source import ShikraOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 WIDTH, HEIGHT = 820, 800
@@ -69,9 +69,9 @@ def talk(question: str = "<image>Q", answer: str = "A", boxes: Any = None, image
 
 
 def converted(path: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    notes = Notes(options.get("on_error", "stop"))
-    made = [msgspec.to_builtins(row) for row in rows_of(ShikraOptions(annotations=str(path), **options), notes)]
-    return made, dict(notes.left_out.counts)
+    log = IssueLog(options.get("on_error", "stop"))
+    made = [msgspec.to_builtins(row) for row in rows_of(ShikraOptions(annotations=str(path), **options), log)]
+    return made, dict(log.left_out.counts)
 
 
 def rows(path: Path, **options: Any) -> list[dict[str, Any]]:
@@ -323,7 +323,7 @@ def test_two_workers_make_the_same_file(source, folder):
     path = source(*[asked(value=f"{n} <image> <boxes> <boxes> <points><points>") for n in range(300)], *[EXPRESSION] * 300)
     for workers in (1, 2):
         options = ShikraOptions(annotations=str(path), prompts="sampled", language="both")
-        convert_to_file(options, folder / f"{workers}.jsonl", How(workers, progress=False), Notes())
+        convert_to_file(options, folder / f"{workers}.jsonl", How(workers, progress=False), IssueLog())
     assert (folder / "1.jsonl").read_bytes() == (folder / "2.jsonl").read_bytes()
     assert len({json.loads(line).get("prompt") for line in (folder / "1.jsonl").read_bytes().splitlines()}) > 4
 

@@ -16,7 +16,7 @@ from PIL import Image
 from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
 from groundswift.data_converters.file_io.exif_boxes import to_px
 from groundswift.data_converters.formats.swift2.source import Swift2Options
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 from groundswift.images import open_image
 
@@ -51,14 +51,15 @@ def source(folder: Path):
 
 def rows(path: Path, **options: Any) -> list[dict[str, Any]]:
     return [
-        msgspec.to_builtins(row) for row in rows_of(Swift2Options(annotations=str(path), **options), Notes(options.get("on_error", "stop")))
+        msgspec.to_builtins(row)
+        for row in rows_of(Swift2Options(annotations=str(path), **options), IssueLog(options.get("on_error", "stop")))
     ]
 
 
 def counted(path: Path, **options: Any) -> dict[str, int]:
-    notes = Notes(options.get("on_error", "stop"))
-    list(rows_of(Swift2Options(annotations=str(path), **options), notes))
-    return dict(notes.left_out.counts)
+    log = IssueLog(options.get("on_error", "stop"))
+    list(rows_of(Swift2Options(annotations=str(path), **options), log))
+    return dict(log.left_out.counts)
 
 
 def said(row: dict[str, Any]) -> list[str]:
@@ -417,7 +418,7 @@ def test_a_json_list_and_parquet(source, folder):
 def test_two_workers_make_the_same_file(source, folder):
     path = source(*[find(query=f"{n} <ref-object>", objects=text_of(GUY | {"bbox": [n % 9, 1, 20, 700]})) for n in range(600)])
     for workers in (1, 2):
-        convert_to_file(Swift2Options(annotations=str(path)), folder / f"{workers}.jsonl", How(workers, progress=False), Notes())
+        convert_to_file(Swift2Options(annotations=str(path)), folder / f"{workers}.jsonl", How(workers, progress=False), IssueLog())
     assert (folder / "1.jsonl").read_bytes() == (folder / "2.jsonl").read_bytes()
 
 

@@ -15,7 +15,7 @@ from converted import run, write_lines
 from groundswift.data_converters.engine.convert import How, convert_to_file
 from groundswift.data_converters.formats.coco.export import ToCocoOptions, common_folder
 from groundswift.data_converters.formats.coco.source import CocoOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 SIZE_WH = (64, 48)
@@ -55,9 +55,9 @@ def source(folder: Path):
 
 def coco_of(path: Path, on_error: str = "stop", **options: Any) -> tuple[dict[str, Any], dict[str, int]]:
     """(the COCO file, the counts by reason)."""
-    notes, out = Notes(on_error), path.with_name("out.json")
-    ToCocoOptions(annotations=str(path), on_error=on_error, **options).write(out, notes, progress=False)
-    return json.loads(out.read_bytes()), dict(notes.left_out.counts)
+    log, out = IssueLog(on_error), path.with_name("out.json")
+    ToCocoOptions(annotations=str(path), on_error=on_error, **options).write(out, log, progress=False)
+    return json.loads(out.read_bytes()), dict(log.left_out.counts)
 
 
 def boxes(coco: dict[str, Any]) -> list[tuple[int, str, list[float]]]:
@@ -304,7 +304,7 @@ def test_a_coco_file_comes_back(tmp_path, asked, seed):
     first = {"images": images, "annotations": [row | {"id": i} for i, row in enumerate(annotations)], "categories": names}
     (tmp_path / "first.json").write_text(json.dumps(first))
     options = CocoOptions(annotations=str(tmp_path / "first.json"), check_images=False, classes=asked)
-    convert_to_file(options, tmp_path / "rows.jsonl", How(progress=False), Notes())
+    convert_to_file(options, tmp_path / "rows.jsonl", How(progress=False), IssueLog())
     back, counts = coco_of(tmp_path / "rows.jsonl", images=str(tmp_path), check_images=False, categories=str(tmp_path / "first.json"))
     assert counts == {}
     assert back["categories"] == names
@@ -357,4 +357,4 @@ def test_a_failed_run_leaves_the_earlier_file(source, folder):
 
 def test_it_makes_no_rows(source):
     with pytest.raises(GroundswiftError, match=r"rows\.jsonl: this format makes no rows"):
-        ToCocoOptions(annotations=str(source(row()))).read(Notes())
+        ToCocoOptions(annotations=str(source(row()))).read(IssueLog())

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
-from groundswift.data_converters.file_io.box_checks import Pictures
+from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowPictures
 from groundswift.data_converters.formats.shikra.export import OurRow, ToShikraMaker, ToShikraOptions
 from groundswift.data_converters.formats.shikra.source import ShikraMaker, ShikraOptions, ShikraRow
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.prompts import Asking
 from groundswift.data_converters.tasks.referring import Referring
 from groundswift.errors import GroundswiftError
@@ -74,9 +74,9 @@ def row(question: str = "<image>Q", answer: str = "A", boxes: Any = None, refs: 
 
 def converted(path: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Shikra's rows, with the names that they have in a file."""
-    notes = Notes(options.get("on_error", "stop"))
-    made = list(rows_of(ToShikraOptions(annotations=str(path), **options), notes))
-    return [msgspec.json.decode(msgspec.json.encode(each)) for each in made], dict(notes.left_out.counts)
+    log = IssueLog(options.get("on_error", "stop"))
+    made = list(rows_of(ToShikraOptions(annotations=str(path), **options), log))
+    return [msgspec.json.decode(msgspec.json.encode(each)) for each in made], dict(log.left_out.counts)
 
 
 def shikra(path: Path, **options: Any) -> list[dict[str, Any]]:
@@ -248,7 +248,7 @@ def test_mark_and_line_ends_of_windows(source, folder):
 def test_from_shikra_and_back(source, folder):
     """Boxes in the order of their first mention come back as they stood, nested indices too."""
     path = source(TWO_DOGS, {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]})
-    convert_to_file(ShikraOptions(annotations=str(path)), folder / "swift.jsonl", How(progress=False), Notes())
+    convert_to_file(ShikraOptions(annotations=str(path)), folder / "swift.jsonl", How(progress=False), IssueLog())
     back, counts = converted(folder / "swift.jsonl", images=str(folder))
     assert [own(each) for each in back] == [json.loads(line) for line in path.read_bytes().splitlines()]
     assert counts == {}
@@ -263,8 +263,8 @@ def test_to_shikra_and_back(source, folder):
     for number, each in enumerate(wanted[:1]):
         each |= {"images": [str(folder / "dogs.jpg")], "size_wh": [WIDTH, HEIGHT], "sample_id": str(number)}
         each["objects"]["bbox_type"] = "real"
-    convert_to_file(ToShikraOptions(annotations=str(source(*wanted))), folder / "shikra.jsonl", How(progress=False), Notes())
-    convert_to_file(ShikraOptions(annotations=str(folder / "shikra.jsonl")), folder / "back.jsonl", How(progress=False), Notes())
+    convert_to_file(ToShikraOptions(annotations=str(source(*wanted))), folder / "shikra.jsonl", How(progress=False), IssueLog())
+    convert_to_file(ShikraOptions(annotations=str(folder / "shikra.jsonl")), folder / "back.jsonl", How(progress=False), IssueLog())
     assert [json.loads(line) for line in (folder / "back.jsonl").read_bytes().splitlines()] == wanted
 
 
@@ -305,23 +305,23 @@ def swift_rows(draw: Any) -> dict[str, Any]:
     return {"messages": messages, "images": ["/nowhere/dogs.jpg"], **objects, "sample_id": "s/1", "size_wh": [WIDTH, HEIGHT]}
 
 
-NOWHERE = RowPictures(Pictures("/nowhere", check=False))
+NOWHERE = RowPictures(ImageFolder("/nowhere", check=False))
 
 
-def swift_of(made: dict[str, Any], notes: Notes) -> dict[str, Any]:
+def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     """Our row of one of Shikra's, by way of the JSON that stands in files."""
     make = ShikraMaker(NOWHERE, Referring("find", Asking((), 0)), "/nowhere/s.jsonl", "px", None)
-    return through(make, ShikraRow, made, notes)
+    return through(make, ShikraRow, made, log)
 
 
-def shikra_of(made: dict[str, Any], notes: Notes) -> dict[str, Any]:
+def shikra_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     """The way back."""
-    return through(ToShikraMaker(NOWHERE, None), OurRow, made, notes)
+    return through(ToShikraMaker(NOWHERE, None), OurRow, made, log)
 
 
-def through(make: Any, row_type: type, made: dict[str, Any], notes: Notes) -> dict[str, Any]:
+def through(make: Any, row_type: type, made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     decoded = msgspec.json.decode(msgspec.json.encode(made), type=row_type)
-    (out,) = make(Sourced("/nowhere/s.jsonl:1", decoded), notes)
+    (out,) = make(Sourced("/nowhere/s.jsonl:1", decoded), log)
     return msgspec.json.decode(msgspec.json.encode(out))
 
 
@@ -340,31 +340,31 @@ def meant(made: dict[str, Any]) -> list[Any]:
 @settings(max_examples=200, deadline=None)
 @given(shikra_rows())
 def test_any_row_of_shikra_means_the_same_after_the_way_there_and_back(made):
-    notes = Notes()
-    ours = swift_of(made, notes)
-    back = shikra_of(ours, notes)
+    log = IssueLog()
+    ours = swift_of(made, log)
+    back = shikra_of(ours, log)
     assert meant(back) == meant(made)
-    assert swift_of(back, notes) == ours
-    assert shikra_of(swift_of(back, notes), notes) == back  # and from then on it stays as it is, byte for byte
-    assert not notes.collected.counts
+    assert swift_of(back, log) == ours
+    assert shikra_of(swift_of(back, log), log) == back  # and from then on it stays as it is, byte for byte
+    assert not log.collected.counts
 
 
 @settings(max_examples=200, deadline=None)
 @given(swift_rows())
 def test_any_row_for_swift_is_the_same_after_the_way_there_and_back(made):
-    notes = Notes()
-    there = shikra_of(made, notes)
+    log = IssueLog()
+    there = shikra_of(made, log)
     for name, numbers in there.get("target", {}).items():
         assert len({tuple(each) for each in numbers}) == len(numbers), name
-    assert swift_of(there, notes) == made
-    assert not notes.collected.counts
-    assert not notes.left_out.counts
+    assert swift_of(there, log) == made
+    assert not log.collected.counts
+    assert not log.left_out.counts
 
 
 def test_two_workers_make_the_same_file(source, folder):
     path = source(*[row(f"<image>{n} <bbox>", "<ref-object><bbox><bbox>", [DOG, [5, n], CAT], ["a"]) for n in range(600)])
     for workers in (1, 2):
-        convert_to_file(ToShikraOptions(annotations=str(path)), folder / f"{workers}.jsonl", How(workers, progress=False), Notes())
+        convert_to_file(ToShikraOptions(annotations=str(path)), folder / f"{workers}.jsonl", How(workers, progress=False), IssueLog())
     assert (folder / "1.jsonl").read_bytes() == (folder / "2.jsonl").read_bytes()
 
 

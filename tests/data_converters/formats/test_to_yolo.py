@@ -19,7 +19,7 @@ from converted import run
 
 from groundswift.data_converters.formats.yolo import export as to_yolo
 from groundswift.data_converters.formats.yolo.export import ToYoloOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 from groundswift.images import read_size_wh
 
@@ -56,7 +56,7 @@ def source(folder: Path):
 
 def write(path: Path, on_error: str = "stop", **options: Any) -> Path:
     out = path.with_name("yolo")
-    ToYoloOptions(annotations=str(path), on_error=on_error, **options).write(out, Notes(on_error), progress=False)
+    ToYoloOptions(annotations=str(path), on_error=on_error, **options).write(out, IssueLog(on_error), progress=False)
     return out
 
 
@@ -165,7 +165,7 @@ def test_an_empty_folder_is_taken(source, folder):
 def test_a_folder_that_cannot_be_written(source, folder):
     path = source(row(DOG))
     with pytest.raises(GroundswiftError, match=r"nowhere/yolo: cannot be written \(No such file or directory\)"):
-        ToYoloOptions(annotations=str(path)).write(folder / "nowhere/yolo", Notes(), progress=False)
+        ToYoloOptions(annotations=str(path)).write(folder / "nowhere/yolo", IssueLog(), progress=False)
 
 
 def test_a_picture_that_cannot_be_copied_leaves_nothing(source, folder):
@@ -195,10 +195,10 @@ def test_faults_leave_nothing(source, folder):
 KILLED = """
 import sys, time
 from groundswift.data_converters.formats.yolo import export as to_yolo
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 lines = to_yolo.yolo_lines
 to_yolo.yolo_lines = lambda *given: (print("writing", flush=True), time.sleep(30), lines(*given))[2]
-to_yolo.ToYoloOptions(annotations=sys.argv[1]).write(to_yolo.Path(sys.argv[2]), Notes(), False)
+to_yolo.ToYoloOptions(annotations=sys.argv[1]).write(to_yolo.Path(sys.argv[2]), IssueLog(), False)
 """
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.formats.visual_genome import VisualGenomeOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
 
@@ -80,9 +80,9 @@ def write(folder: Path, content: Any, name: str = "source.json") -> Path:
 
 
 def rows(source: Path, images: Path, on_error: str = "stop", **options) -> tuple[list[dict], dict[str, int]]:
-    notes = Notes(on_error)
-    made = rows_of(VisualGenomeOptions(annotations=str(source), images=str(images), on_error=on_error, **options), notes)
-    return [json.loads(encode_row(row)) for row in made], dict(notes.left_out.counts)
+    log = IssueLog(on_error)
+    made = rows_of(VisualGenomeOptions(annotations=str(source), images=str(images), on_error=on_error, **options), log)
+    return [json.loads(encode_row(row)) for row in made], dict(log.left_out.counts)
 
 
 def brief(made: list[dict]) -> list[tuple]:

@@ -14,7 +14,7 @@ import pytest
 from converted import converted, refusal, run, short
 
 from groundswift.data_converters.formats.voc import ASSUMED_PIXELS, VocOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 
 SIZE = "<size><width>64</width><height>48</height><depth>3</depth></size>"
 
@@ -73,13 +73,13 @@ def test_where_pictures_are_looked_at(folder, tmp_path, more, size, first):
     """When rows are made, by as many as make them; at once where their sizes, or those that are left, must be known before."""
     annotate(folder, "c", document(name="c.jpg", size=size))
     (folder / "JPEGImages/a.jpg").unlink()
-    notes, coco_out = Notes("skip"), {"coco_out": str(tmp_path / "c.json")} if "coco_out" in more else {}
-    reading = options(folder, on_error="skip", **more | coco_out).read(notes)
-    assert notes.left_out.counts["image missing"] == first
+    log, coco_out = IssueLog("skip"), {"coco_out": str(tmp_path / "c.json")} if "coco_out" in more else {}
+    reading = options(folder, on_error="skip", **more | coco_out).read(log)
+    assert log.left_out.counts["image missing"] == first
     assert len(list(reading.items)) == 3 - first
-    rows = [row for item in reading.items for row in reading.make(item, notes)]
+    rows = [row for item in reading.items for row in reading.make(item, log)]
     assert [row.sample_id for row in rows] == ([1, 3] if more.get("check_images") is False else [3])
-    assert notes.left_out.counts["image missing"] == (more.get("check_images") is not False)
+    assert log.left_out.counts["image missing"] == (more.get("check_images") is not False)
 
 
 A = (1, "a.jpg", (64, 48), [("cat & co", [0, 0, 64, 48]), ("dog", [10, 5, 30, 25])])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from groundswift.data_converters.rows.migrate.docs import Words, filled, notes, tables
+from groundswift.data_converters.rows.migrate.docs import Words, filled, log, tables
 from groundswift.data_converters.rows.migrate.tables import datasets, flags_of, models
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -21,7 +21,7 @@ def test_the_tables_are_those_of_the_data(language, name):
 
 
 def test_every_note_is_translated_and_no_other():
-    assert Words("cn").table.keys() == set(notes())
+    assert Words("cn").table.keys() == set(log())
 
 
 def test_nothing_of_2x_is_missing():

@@ -17,7 +17,7 @@ from converted import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows.mix import (
     MixOptions,
     Source,
@@ -288,14 +288,14 @@ def test_shared_keys():
 
 @pytest.mark.parametrize("change", [b"", row("c") * 20, row("x0") + row("x1") * 9], ids=["cut", "grown", "other"])
 def test_a_file_that_changes_under_way_is_told(change):
-    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), Notes("stop"))
+    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
     Path("a.jsonl").write_bytes(change)
     with pytest.raises(GroundswiftError, match=r"a.jsonl: was written to while it was read"):
         list(copied_lines(plan))
 
 
 def test_a_file_that_changes_between_two_lines_is_told():
-    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), Notes("stop"))
+    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
     lines = copied_lines(plan)
     next(lines)
     os.truncate("a.jsonl", 5)
@@ -304,7 +304,7 @@ def test_a_file_that_changes_between_two_lines_is_told():
 
 
 def test_a_file_that_is_overwritten_in_its_size_is_told():
-    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), Notes("stop"))
+    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
     lines = copied_lines(plan)
     next(lines)
     with open("a.jsonl", "r+b") as file:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from groundswift.atomic_files import write_parts
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows.split import SplitOptions, at_random, joined, stratified
 from groundswift.data_converters.rows.split_plan import Part, parts_of, plan_split, routed_lines, targets_of
 from groundswift.errors import GroundswiftError
@@ -485,7 +485,7 @@ def test_an_error_of_the_lines_leaves_nothing_behind(tmp_path, stop):
 
 def test_a_file_that_is_overwritten_under_way_is_told():
     write(*(row(f"{n}.jpg") for n in range(3)))
-    lines = routed_lines(plan_split("set.jsonl", parts_of(["a=1", "b=2"]), SplitOptions(), Notes()))
+    lines = routed_lines(plan_split("set.jsonl", parts_of(["a=1", "b=2"]), SplitOptions(), IssueLog()))
     next(lines)
     with open("set.jsonl", "r+b") as file:
         file.write(b"x")

@@ -11,7 +11,7 @@ from converted import run, write_lines
 from PIL import Image
 
 from groundswift.data_converters.formats.coco.source import DetectionOptions
-from groundswift.data_converters.issues import Notes
+from groundswift.data_converters.issues import IssueLog
 
 CATEGORIES = [{"id": 3, "name": "dog", "supercategory": "animal"}, {"id": 9, "name": "never seen"}]
 
@@ -113,4 +113,4 @@ def test_one_id_in_two_parts_is_a_fault(data):
 
 def test_a_base_class_without_a_reader_says_so_and_does_not_recurse():
     with pytest.raises(NotImplementedError):
-        DetectionOptions(annotations="x").read(Notes())
+        DetectionOptions(annotations="x").read(IssueLog())
