@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from groundswift.coco_file import ONE_IMAGE, CocoFile, ids_of_one_image, joined_images
+from groundswift.coco_lenient import LOST
 from groundswift.storage import is_url
 
 from ..file_io.box_checks import ImageFolder
-from ..formats.coco.lenient_reader import LOST
 from ..issues import Issue, IssueLog
 from .annotation_table import CocoColumns
 

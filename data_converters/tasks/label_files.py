@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from groundswift.atomic_write import write_whole
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault
+from groundswift.coco_lenient import LOST
 from groundswift.errors import fault
 from groundswift.records import half_character, whole
 from groundswift.worker_pool import WorkerPool
@@ -33,11 +34,10 @@ from groundswift.worker_pool import WorkerPool
 from ..base import Reading
 from ..file_io.box_checks import Box, ImageFolder
 from ..formats.coco.export import OutAnnotation, OutFile, OutImage
-from ..formats.coco.lenient_reader import LOST
-from ..formats.coco.source import DetectionOptions, detection_reading
 from ..issues import Issue, IssueLog, OnError
 from .category_file import Category, read_categories
 from .class_edits import with_class_edits
+from .detection import DetectionOptions, detection_reading
 
 AT_ONCE = 10_000  # labels that hotcoco is given at a time
 LOOKS = 64  # pictures that a process looks at in one go

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from groundswift.coco_file import CocoFile, read_coco
-from groundswift.coco_lenient import LOST, Elements, readable, readable_part
+from groundswift.coco_lenient import Elements, readable, readable_part
 from groundswift.errors import GroundswiftError
 
 from ...file_io.mmap_json import NOT_JSON, read_mapped
 from ...issues import Issue, IssueLog
 
-__all__ = ["LOST", "Elements", "noting", "read_what_can_be", "readable"]
+__all__ = ["Elements", "noting", "read_what_can_be", "readable"]
 
 
 def read_what_can_be(path: str, log: IssueLog) -> CocoFile:

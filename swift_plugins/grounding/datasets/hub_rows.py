@@ -15,11 +15,10 @@ import msgspec
 from groundswift.data_converters.file_io.box_checks import ImageFolder, Seen, fitted_box
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowPictures
-from groundswift.data_converters.formats.coco.source import listed
 from groundswift.data_converters.formats.image_text import PictureText, PictureTextMaker
 from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.data_converters.prompts import Asking, asking, check_names, filled
-from groundswift.data_converters.tasks.objects import ORDERS
+from groundswift.data_converters.tasks.detection import ORDERS, listed
 from groundswift.records import Row, detection_row
 
 CAPTIONS_PART = "&&"

@@ -11,9 +11,10 @@ import pytest
 from groundswift.coco_file import CocoFile
 from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.file_io.box_checks import ImageFolder
-from groundswift.data_converters.formats.coco.source import CocoOptions, detection_reading, dropped_negatives
+from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.prompts import written_name
+from groundswift.data_converters.tasks.detection import detection_reading, dropped_negatives
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.records import Row, encode_row
 

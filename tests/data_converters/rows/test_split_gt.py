@@ -10,8 +10,8 @@ import pytest
 from converted import run, write_lines
 from PIL import Image
 
-from groundswift.data_converters.formats.coco.source import DetectionOptions
 from groundswift.data_converters.issues import IssueLog
+from groundswift.data_converters.tasks.detection import DetectionOptions
 
 CATEGORIES = [{"id": 3, "name": "dog", "supercategory": "animal"}, {"id": 9, "name": "never seen"}]
 
