@@ -38,7 +38,7 @@ def compare(
 
     from .artifacts import pretty_json
     from .compare import differing_terms, load_run, names_of, numbers_of, table_lines
-    from .output_folder import COMPARE_FILES, new_folder
+    from .output_folder import compare_folder
     from .report import write_report
 
     runs = [load_run(folder, name) for folder, name in zip(folders, names_of(folders, names), strict=True)]
@@ -47,7 +47,7 @@ def compare(
         if key in summary:
             raise GroundswiftError(f"--set {key}: there is a run of this name")
         summary[key] = number
-    with new_folder(out, COMPARE_FILES, keep_others=True) as folder:
+    with compare_folder(out) as folder:
         write_report(runs, folder / "report.html", images, title)
         write_whole(folder / "summary.json", [pretty_json(summary)])
     if as_json:

@@ -9,7 +9,6 @@ Credentials come from the environment and from the files that fsspec and its pac
 
 from __future__ import annotations
 
-import errno
 import os
 import posixpath
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from .atomic_write import DISK_FAULTS, staged
 from .errors import GroundswiftError, Interrupted, fault, without_secrets
 from .terminal import echo
 
@@ -33,7 +33,6 @@ KNOWN_COPIES = 65_536  # addresses that a process remembers to have asked for; a
 STALE_S = 24 * 3600  # age from which a partial copy is one of a process that was killed
 MARKS = ("ETag", "etag", "generation", "md5Hash", "Content-MD5", "Digest", "mtime", "LastModified", "Last-Modified", "last_modified")
 MARKS += ("updated", "modified", "created")  # what stores call that which changes with the content, best first
-DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 INSTALL = "pip install 'groundswift[s3]'"
 NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"}
 REFUSED_UNSENT = {"ParamValidationError", "NoRegionError", "InvalidRegionError", "UnknownSignatureVersionError"}
@@ -185,20 +184,17 @@ def _copied(folder: str, url: str) -> str:
         return target
     temporary = _place_for(folder, target, url)
     try:
-        store.get_file(place, temporary)
-        got = os.path.getsize(temporary)
-        if size not in (None, got):
-            raise ConnectionError(f"{got} bytes came, {size} were announced")
-        if identity(_info(url)) != (size, mark):
-            raise ConnectionError("it changed while it was fetched")
-        os.replace(temporary, target)
+        with staged(Path(target), Path(temporary), durable=False):
+            store.get_file(place, temporary)
+            got = os.path.getsize(temporary)
+            if size not in (None, got):
+                raise ConnectionError(f"got {got} bytes of {size}")
+            if identity(_info(url)) != (size, mark):
+                raise ConnectionError("it changed while it was fetched")
     except OSError as error:
         if error.errno in DISK_FAULTS:
             raise cache_fault(folder, url, error) from None
         raise
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
     return target
 
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from groundswift.atomic_write import check_place, sigterm_as_exit
+from groundswift.atomic_write import check_place, sigterm_as_exit, staged
 from groundswift.errors import GroundswiftError, Interrupted, fault
 
 from ..issues import IssueLog
@@ -169,8 +169,8 @@ class Output:
         entry = Entry(
             self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
         )
-        self.next_journal.write_text(json.dumps(msgspec.to_builtins(entry)))  # Python's: the names of the source's files may be no UTF-8
-        os.replace(self.next_journal, self.journal)
+        with staged(self.journal, self.next_journal, durable=False):
+            self.next_journal.write_text(json.dumps(msgspec.to_builtins(entry)))  # Python's: names of the source's files may not be UTF-8
 
     def finish(self) -> None:
         """Put the whole file in its place."""

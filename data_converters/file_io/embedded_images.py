@@ -6,10 +6,12 @@ import errno
 import os
 from contextlib import suppress
 from hashlib import blake2b
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from groundswift.atomic_write import staged
 from groundswift.errors import GroundswiftError, Interrupted, fault
 from groundswift.file_guard import NotAFile, path_inside, regular_size
 from groundswift.images import read_size_wh
@@ -33,7 +35,6 @@ OF_ITS_NAME = {  # errors of a system that another name would not meet, and thei
     errno.EISDIR: "is a folder",
     errno.ENOTDIR: "lies below a file",
 }
-NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 SavePictures = Annotated[  # the option of formats whose rows may hold their pictures
     str | None,
     msgspec.Meta(
@@ -130,25 +131,17 @@ def _written_once(path: str, data: bytes) -> bool:
     temporary = os.path.join(folder, f".{blake2b(os.fsencode(name) + data, digest_size=16).hexdigest()}.tmp")
     try:
         if (same := _holds(path, data)) is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)  # of a run that was killed after its last step
             return same
         os.makedirs(folder, exist_ok=True)
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | NOT_A_LINK, 0o666), "wb") as file:
+        partial = staged(Path(path), Path(temporary), replace=False)
+        with partial, open(os.open(temporary, os.O_WRONLY | os.O_CREAT | NOT_A_LINK, 0o666), "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)  # fails where another process came first; a rename would replace its file
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            os.replace(temporary, path)
     except (FileExistsError, FileNotFoundError):  # another process has put its own there
         if (same := _holds(path, data)) is None:
             raise
         return same
-    finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(temporary)  # of a run that was killed after its last step, too
     return True
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import secrets
-import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 from tqdm import tqdm
 
+from groundswift.atomic_write import staged
 from groundswift.errors import fault
 from groundswift.storage import cache_fault, cache_folder, identity, is_url, is_web, join, repeated, shown, store_of, without_password
 
@@ -95,13 +95,10 @@ def stand_in(url: str, expected: str) -> Path:
         return target
     unfinished = target.with_name(f".{secrets.token_hex(8)}.partial")
     try:
-        _fill(unfinished, url, files)
-        with suppress(OSError):  # another process has put the same there
-            os.rename(unfinished, target)
+        with suppress(FileExistsError), staged(target, unfinished, replace=False):  # another process may have put the same there
+            _fill(unfinished, url, files)
     except OSError as error:
         raise cache_fault(str(folder), url, error) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return target
 
 
@@ -128,4 +125,4 @@ def _fetch(url: str, folder: Path, files: Sequence[Listed]) -> None:
     for each in files:
         got = (folder / each.name).stat().st_size
         if each.size not in (None, got):
-            raise ConnectionError(f"{got} bytes of {each.name} came, {each.size} were announced")
+            raise ConnectionError(f"got {got} bytes of {each.size} of {each.name}")

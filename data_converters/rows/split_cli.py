@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from groundswift.atomic_files import write_parts
+from groundswift.atomic_write import write_together
 from groundswift.errors import fault
 from groundswift.terminal import echo, echo_json, one_line
 
@@ -125,7 +125,7 @@ def written(
             routed = routed_lines(plans[0], bar.update)
             yield from with_ground_truth(plans[0], truth, routed) if truth else routed
 
-    write_parts([*paths, *truth_paths], lines())
+    write_together([*paths, *truth_paths], lines())
     report = plans[0].report
     for part, path in zip(report.parts, paths, strict=True):
         part.out = str(path)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import filecmp
 import os
-import secrets
 import stat
 from pathlib import Path
+
+from groundswift.atomic_write import staged
 
 REGISTER = Path(__file__).resolve().parents[1] / "register.py"
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
@@ -80,17 +81,10 @@ def is_sound(shim: Path) -> bool:
 def write_shim(shim: Path) -> None:
     """Put the file in its place in one step, in place of a link and not through it, whatever the umask is. Raises OSError."""
     make_folders(shim.parent)
-    temporary = shim.with_name(f".{shim.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as out:
+    with staged(shim) as temporary:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(TEXT.encode())
-            out.flush()
-            os.fsync(descriptor)
         os.chmod(temporary, FILE_MODE)
-        os.replace(temporary, shim)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def make_folders(folder: Path) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from groundswift import atomic_folder
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
-from groundswift.eval import output_folder
 from groundswift.eval.compare import load_run
 from groundswift.eval.output_folder import check_folder, new_folder
 
@@ -160,7 +160,7 @@ def test_files_of_the_user_are_not_replaced(scene, name):
     else:
         other.write_text("mine")
     said = call(scene, "none.json", code=1)
-    assert f"{scene}/out: holds {name.rstrip('/')!r}, which no evaluation wrote" in said
+    assert f"{scene}/out: holds {name.rstrip('/')!r}, which this command did not write" in said
     assert other.exists()
     assert json.loads((scene / "out" / "metrics.json").read_text())["AP"] == 1
 
@@ -192,7 +192,7 @@ def test_where_the_folder_has_to_stay_its_files_are_replaced(scene, monkeypatch)
 
 
 def test_without_an_exchange_in_one_step(scene, monkeypatch):
-    monkeypatch.setattr(output_folder, "_exchange", lambda *_: False)
+    monkeypatch.setattr(atomic_folder, "_exchange", lambda *_: False)
     call(scene, "right.json")
     call(scene, "none.json")
     assert checked(scene / "out") == 0

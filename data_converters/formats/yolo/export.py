@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Annotated, Literal
 import msgspec
 import yaml
 
-from groundswift.atomic_write import NAME_KEPT, sigterm_as_exit
+from groundswift.atomic_write import new_folder
 from groundswift.errors import GroundswiftError, fault
 from groundswift.images import read_size_wh
-from groundswift.storage import DISK_FAULTS, file_name, is_url, local_copy
+from groundswift.storage import file_name, is_url, local_copy
 
 from ...engine.batches import Totals
 from ...issues import IssueLog
@@ -102,24 +101,9 @@ def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None
 
 
 def write_folder(out: Path, fill_it: Callable[[Path], None]) -> None:
-    """Make a new folder whole or not at all: filled beside its place, then moved there in one step.
-
-    Raises GroundswiftError where something is there already, and where it cannot be written.
-    """
-    target = Path(os.path.abspath(out))
-    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        raise fault(out, "is there already", "a new folder, or an empty one")
-    temporary = target.with_name(f".{target.name[:NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
+    """Make a new folder whole or not at all. Raises GroundswiftError as `new_folder`, and where an image cannot be copied."""
     try:
-        with sigterm_as_exit():
-            try:
-                temporary.mkdir()
-                fill_it(temporary)
-                os.replace(temporary, target)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(out) as folder:
+            fill_it(folder)
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(temporary)) and error.errno not in DISK_FAULTS:
-            # a picture, on the way to its copy
-            raise fault(error.filename, f"cannot be copied ({error.strerror})", "a picture that can be read") from None
-        raise fault(out, f"cannot be written ({error.strerror})", "a folder that exists and can be written") from None
+        raise fault(error.filename, f"cannot be copied ({error.strerror})", "an image that can be read") from None

@@ -6,10 +6,9 @@ Columns have the types that swift gives to those of a JSONL file, so that both c
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from datasets.arrow_writer import ArrowWriter
 from modelscope.hub.utils.utils import get_cache_dir
 from swift.utils import is_dist, is_master, safe_ddp_context
 
+from groundswift.atomic_write import staged
 from groundswift.records import Row
 
 from ..patches.sample_ids import as_text
@@ -67,16 +67,11 @@ def written_once(name: str, key: object, rows: Callable[[], Iterable[dict[str, A
 
 
 def _write(path: str, rows: Iterable[dict[str, Any]]) -> None:
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-    try:
-        writer = ArrowWriter(path=temporary, features=FEATURES, writer_batch_size=BATCH)
+    with staged(Path(path)) as temporary:
+        writer = ArrowWriter(path=str(temporary), features=FEATURES, writer_batch_size=BATCH)
         for row in rows:
             writer.write(row | {name: stored(row[name]) for name in ("messages", "objects", "sample_id")})
         writer.finalize()
-        os.replace(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
 
 
 def stored(value: Any) -> str | list[str] | None:

@@ -61,7 +61,7 @@ def test_a_file_that_comes_short_is_asked_for_again_and_never_kept(put, monkeypa
             Path(each).write_bytes(b"wh")
 
     monkeypatch.setattr(fsspec.implementations.memory.MemoryFileSystem, "get", short)
-    with pytest.raises(Interrupted, match=r"tried 3 times .*2 bytes of a\.txt came, 5 were announced"):
+    with pytest.raises(Interrupted, match=r"tried 3 times .*got 2 bytes of 5 of a\.txt"):
         folder_at("memory://set", "a set")
     assert names(str(tmp_path / "cache")) == {}
 

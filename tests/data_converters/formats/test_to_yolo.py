@@ -152,7 +152,7 @@ def test_what_is_there_stays(source, folder, there):
     else:
         (folder / "yolo").symlink_to(folder / "sub")
     before = sorted(folder.rglob("*"))
-    with pytest.raises(GroundswiftError, match="yolo: is there already; expected a new folder, or an empty one"):
+    with pytest.raises(GroundswiftError, match="yolo: exists already; expected a new folder, or an empty one"):
         write(source(row(DOG)))
     assert sorted(folder.rglob("*")) == sorted([*before, folder / "rows.jsonl"])
 

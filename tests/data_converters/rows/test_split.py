@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from groundswift.atomic_files import write_parts
+from groundswift.atomic_write import write_together
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows.split import SplitOptions, at_random, joined, stratified
 from groundswift.data_converters.rows.split_plan import Part, parts_of, plan_split, routed_lines, targets_of
@@ -467,7 +467,7 @@ def test_if_one_part_cannot_be_moved_the_others_are_put_back(tmp_path, earlier):
         (paths[2] / "in the way").touch()
 
     with pytest.raises(GroundswiftError, match=r"out: cannot be written"):
-        write_parts(paths, lines())
+        write_together(paths, lines())
     assert sorted(os.listdir(folder)) == (["a.jsonl", "c.jsonl"] if earlier else ["c.jsonl"])
     assert not earlier or paths[0].read_bytes() == EARLIER
 
@@ -479,7 +479,7 @@ def test_an_error_of_the_lines_leaves_nothing_behind(tmp_path, stop):
         raise stop
 
     with pytest.raises(type(stop)):
-        write_parts([tmp_path / "out" / "a.jsonl", tmp_path / "out" / "b.jsonl"], lines())
+        write_together([tmp_path / "out" / "a.jsonl", tmp_path / "out" / "b.jsonl"], lines())
     assert not (tmp_path / "out").exists()
 
 
@@ -496,14 +496,14 @@ def test_a_file_that_is_overwritten_under_way_is_told():
 SLOW = """
 import sys, time
 from pathlib import Path
-from groundswift.data_converters.rows.split_cli import write_parts
+from groundswift.data_converters.rows.split_cli import write_together
 
 def lines():
     yield 0, b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
     print("begun", flush=True)
     time.sleep(60)
 
-write_parts([Path("out/a.jsonl"), Path("out/b.jsonl")], lines())
+write_together([Path("out/a.jsonl"), Path("out/b.jsonl")], lines())
 """
 
 
