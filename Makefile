@@ -9,6 +9,8 @@ FUZZ_RUNS ?= 1000000
 ADD := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e
 
 NEWEST := .venv-newest
+WORKERS ?= auto# processes that share the tests; 0: in one, which pdb and -s need
+PYTEST := python -m pytest -n $(WORKERS) --dist loadfile
 EXTRAS := .[swift,reference,dev]
 NEWEST_EXTRAS := .[swift,reference,test]
 
@@ -28,10 +30,10 @@ quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge,
 	OVERWRITE=1 bash recipes/quickstart/run.sh
 
 test: install ## all tests but the recipes' long part
-	python -m pytest -m "not recipes"
+	$(PYTEST) -m "not recipes"
 
 test-recipes: install ## every recipe to its end on the CPU, with the tiny model of its family
-	python -m pytest tests/recipes
+	$(PYTEST) tests/recipes
 
 $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 	$(PYTHON) -m venv $(NEWEST)
@@ -39,7 +41,7 @@ $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 	@touch $@
 
 test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
-	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" python -m pytest -m "not recipes"
+	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" $(PYTEST) -m "not recipes"
 
 resolve-newest: install ## write constraints-newest.txt anew: the newest packages of today
 	(echo "# Newest packages that ms-swift 4.6 allows, resolved on $$(date -u +%F)"; $(BIN)/uv pip compile --quiet --no-header --no-annotate \
