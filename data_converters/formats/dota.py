@@ -1,11 +1,8 @@
-"""DOTA (a text file of rotated boxes for each picture) -> detection rows, through hotcoco's reader."""
+"""DOTA (a text file of rotated boxes for each picture) -> detection rows."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from groundswift.errors import fault
 from groundswift.storage import absolute, folder_of, is_folder, is_web, join, shown
@@ -19,22 +16,21 @@ from ..issues import Issue, IssueLog
 from ..tasks.label_files import (
     UNREADABLE,
     Difficult,
-    HotcocoOptions,
     Label,
-    Labelled,
+    LabelledImage,
+    LabelOptions,
+    as_xywh,
+    bounds,
     classes_of,
-    envelope,
     labels_reading,
     number_of,
-    ranked,
-    refused,
 )
 
 HEAD = ("imagesource:", "gsd:")
 SHAPE = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
 
 
-class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
+class DotaOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn DOTA labels into rows: a question for all classes, for one class each, or for those present.
 
     SOURCE is a folder of label files (NAME.txt) or one that has them in labelTxt/; the pictures are in images/ beside them,
@@ -75,10 +71,10 @@ class DotaOptions(HotcocoOptions, frozen=True, kw_only=True):
         for name in () if is_web(pictures.folder) else files_below(pictures.folder, SUFFIXES):
             if name not in wanted:
                 log.count("picture without a label file, left out", name)
-        return labels_reading(ranked(filter(None, found), met, names), names, read_dota, self, pictures, pool, log)
+        return labels_reading(filter(None, found), names, self, pictures, pool, log, met)
 
 
-def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, int], log: IssueLog) -> Labelled | None:
+def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
     """The picture of a label file and its labels; new classes go to `met`. None, and a fault is noted, where there are two pictures."""
     picture = stems.name(os.path.splitext(name)[0], name, log)
     if picture is None:
@@ -86,8 +82,8 @@ def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, 
     text = text_of(os.path.join(folder, name), name)
     if isinstance(text, Issue):
         log.add(text)
-        return Labelled(picture, [], None, True)
-    out = Labelled(picture, [])
+        return LabelledImage(picture, [], None, True)
+    out = LabelledImage(picture, [])
     for number, line in enumerate(text.split("\n"), 1):
         parts = line.split()
         if not parts or parts[0].lower().startswith(HEAD):
@@ -106,16 +102,5 @@ def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, 
         xs, ys = corners[::2], corners[1::2]
         if len(set(xs)) != 2 or len(set(ys)) != 2:
             log.count("rotated box, its envelope taken", place)
-        x1, y1, x2, y2 = envelope(xs, ys)  # hotcoco's own is that of the rectangle closest to the corners, which may be smaller
-        text = " ".join(map(repr, (x1, y1, x2, y1, x2, y2, x1, y2)))
-        out.labels.append(Label(place, met.setdefault(parts[8], len(met)), text, ignored, refused(x1, y1, x2, y2)))
+        out.labels.append(Label(place, met.setdefault(parts[8], len(met)), as_xywh(*bounds(xs, ys)), ignored))
     return out
-
-
-def read_dota(folder: Path, labels: Sequence[Label]) -> Any:
-    """What hotcoco reads of some labels, all in one file."""
-    from hotcoco import COCO
-
-    lines = (f"{label.text} c{label.rank} {int(label.ignored)}\n" for label in labels)
-    (folder / "all.txt").write_text("".join(lines), encoding="utf-8")
-    return COCO.from_dota(str(folder))

@@ -1,12 +1,11 @@
-"""Open Images (a CSV file of boxes) -> detection rows, through hotcoco's reader."""
+"""Open Images (a CSV file of boxes) -> detection rows."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,7 +17,7 @@ from ..base import Reading
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
-from ..tasks.label_files import UNREADABLE, HotcocoOptions, Label, Labelled, classes_of, labels_reading, number_of, ranked, refused
+from ..tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, classes_of, labels_reading, number_of
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]
@@ -34,7 +33,7 @@ EXPECTED = f"a CSV file of boxes with a head: {', '.join(NEEDED)}"
 NAMED = "a CSV file with the code of a class and its name on each line"
 
 
-class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
+class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn boxes of Open Images into rows: by default a question for the classes that are present in each image.
 
     SOURCE is a CSV file of boxes, of the full sets or of the challenges; columns are found by name. The picture of an ImageID
@@ -78,7 +77,7 @@ class OpenImagesOptions(HotcocoOptions, frozen=True, kw_only=True):
         labelled = reader.labelled(self.annotations, log)
         order = {code: place for place, code in enumerate(name_of or {})}
         names = classes_of(self, sorted(reader.met, key=lambda name: (order.get(reader.code_of[name], 0), name)), reader.met)
-        return labels_reading(ranked(labelled, reader.met, names), names, read_open_images, self, pictures, pool, log, True)
+        return labels_reading(labelled, names, self, pictures, pool, log, reader.met, fractions=True)
 
 
 class Boxes:
@@ -94,9 +93,9 @@ class Boxes:
         self.places: dict[str, int] = {}
         self.width = 0
 
-    def labelled(self, path: str, log: IssueLog) -> list[Labelled]:
+    def labelled(self, path: str, log: IssueLog) -> list[LabelledImage]:
         """The pictures of a file with their labels. Raises GroundswiftError where it cannot be read."""
-        by_id: dict[str, Labelled | None] = {}
+        by_id: dict[str, LabelledImage | None] = {}
         rows = csv_rows(path, EXPECTED)
         _, head = next(rows, (0, []))
         columns = {name.strip().lower(): index for index, name in enumerate(head)}
@@ -109,7 +108,7 @@ class Boxes:
             self.add([field.strip() for field in fields], f"{file}:{number}", by_id, log)
         return [each for each in by_id.values() if each is not None]
 
-    def add(self, fields: list[str], where: str, by_id: dict[str, Labelled | None], log: IssueLog) -> None:
+    def add(self, fields: list[str], where: str, by_id: dict[str, LabelledImage | None], log: IssueLog) -> None:
         """One line: its label goes to its picture in `by_id`, None there for one that is passed over."""
         place = self.places["ImageID"]
         stem = fields[place] if place < len(fields) else ""
@@ -119,7 +118,7 @@ class Boxes:
         if stem not in by_id:
             missing = self.only_present and stem not in self.stems.names
             name = None if missing else self.stems.name(stem, where, log)
-            by_id[stem] = None if name is None else Labelled(name, [])
+            by_id[stem] = None if name is None else LabelledImage(name, [])
         picture = by_id[stem]
         if picture is None:
             if self.only_present and stem not in self.stems.names:
@@ -144,9 +143,8 @@ class Boxes:
         group = MARKS[plain(row.get(GROUP, ""))]
         if group:
             log.count("box of a group, treated as a crowd box", where)
-        x1, x2, y1, y2 = numbers = [number_of(row[side]) for side in SIDES]
-        text = ",".join(map(repr, numbers)) + f",{int(group)}"
-        return Label(where, self.met.setdefault(self.name(row), len(self.met)), text, group, refused(x1, y1, x2, y2))
+        x1, x2, y1, y2 = (number_of(row[side]) for side in SIDES)
+        return Label(where, self.met.setdefault(self.name(row), len(self.met)), as_xywh(x1, y1, x2, y2), group)
 
     def row(self, fields: list[str]) -> dict[str, str]:
         """The columns that are read, by name."""
@@ -227,13 +225,3 @@ def descriptions(path: str) -> dict[str, str]:
     if not names:
         raise fault(shown(path), "names no class", "a code and a name on each line")
     return names
-
-
-def read_open_images(folder: Path, labels: Sequence[Label]) -> Any:
-    """What hotcoco reads of some labels, all of one image. It is shown no picture, so that what comes back are fractions."""
-    from hotcoco import COCO
-
-    lines = (f"all,c{label.rank},{label.text}\n" for label in labels)
-    path = folder / "all.csv"
-    path.write_text("ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf\n" + "".join(lines), encoding="utf-8")
-    return COCO.from_oid(str(path))

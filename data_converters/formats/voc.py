@@ -1,13 +1,12 @@
-"""Pascal VOC (an XML file for each picture) -> detection rows, through hotcoco's reader."""
+"""Pascal VOC (an XML file for each picture) -> detection rows."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 from xml.etree.ElementTree import Element
 
 import msgspec
@@ -28,14 +27,14 @@ from ..tasks.label_files import (
     UNREADABLE,
     Box,
     Difficult,
-    HotcocoOptions,
     Label,
-    Labelled,
+    LabelledImage,
+    LabelOptions,
+    as_xywh,
     classes_of,
+    inverted,
     labels_reading,
     number_of,
-    ranked,
-    refused,
 )
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -43,7 +42,7 @@ ROTATED_SIDES = ("cx", "cy", "w", "h", "angle")  # roLabelImg: centre and sides 
 ASSUMED_PIXELS = "file whose boxes were taken as pixels from 1, as nothing shows otherwise (--corners)"
 
 
-class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
+class VocOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn Pascal VOC annotations into rows: a question for all classes, for one class each, or for those present.
 
     SOURCE is a data set (its files are Annotations/*.xml, its pictures JPEGImages/) or a folder of XML files.
@@ -103,8 +102,7 @@ class VocOptions(HotcocoOptions, frozen=True, kw_only=True):
                 "--corners edges, as many tools write (or --corners pixels to read it as VOC's own all the same)",
             )
         names = classes_of(self, reader.classes_in_order(), reader.classes)
-        labelled = ranked((each for each in found if each is not None), reader.classes, names)
-        return labels_reading(labelled, names, read_voc, self, pictures, pool, log)
+        return labels_reading(filter(None, found), names, self, pictures, pool, log, reader.classes)
 
     def files(self, place: Folder, folder: str, log: IssueLog) -> list[str]:
         """The XML files to read. Raises GroundswiftError where there is none."""
@@ -141,7 +139,7 @@ class VocFiles:
             listed = list(filter(None, map(str.strip, read_text(path, "classes, one a line").splitlines())))
         return [*listed, *sorted(set(self.classes) - set(listed))]
 
-    def labelled(self, path: str, log: IssueLog) -> Labelled | None:
+    def labelled(self, path: str, log: IssueLog) -> LabelledImage | None:
         """The picture of a file and its labels; None, and a fault is noted, where the file cannot be read."""
         where = os.path.relpath(path, self.source)
         try:
@@ -155,7 +153,7 @@ class VocFiles:
         name = self.image_name(root, os.path.splitext(os.path.basename(path))[0], where, log)
         if name is None:
             return None
-        out = Labelled(name, [], stated_size(root))
+        out = LabelledImage(name, [], stated_size(root))
         if out.stated_wh is None:
             log.count("size not stated, taken from the picture", name)
         for number, item in enumerate(root.iter("object"), 1):
@@ -218,13 +216,12 @@ class VocFiles:
             what, expected = f"{name!r} has a rotation that cannot be read", "degrees, a number"
         else:
             rank, ignored = self.classes.setdefault(name, len(self.classes)), self.ignore and is_marked(item, "difficult")
-            text, odd = self.box_text(box.tag, numbers, degrees, where, log)
-            return Label(where, rank, f"<difficult>{int(ignored)}</difficult>{text}", ignored, odd)
+            return Label(where, rank, self.box_xywh(box.tag, numbers, degrees, where, log), ignored)
         log.add(Issue(UNREADABLE, where, what[:200], expected))
         return None
 
-    def box_text(self, tag: str, numbers: list[float], degrees: float, where: str, log: IssueLog) -> tuple[str, Box | None]:
-        """(a box for hotcoco, which counts pixels from 1; as xywh what hotcoco would refuse). `numbers` as the file has them."""
+    def box_xywh(self, tag: str, numbers: list[float], degrees: float, where: str, log: IssueLog) -> Box:
+        """The box around an object in px from the corner of the image. `numbers` as the file has them, and so returned if inverted."""
         if tag == "robndbox":
             x, y, width, height, radians = numbers
             edges, degrees = (x - width / 2, y - height / 2, x + width / 2, y + height / 2), math.degrees(radians)
@@ -232,14 +229,10 @@ class VocFiles:
             self.look_for_edges(numbers, where)
             x1, y1, x2, y2 = numbers
             edges = (x1, y1, x2, y2) if self.corners == "edges" else (x1 - 1, y1 - 1, x2, y2)
-        if degrees % 360 and refused(*edges) is None:
-            edges = rotated_bounds(edges, math.radians(degrees))
+        if degrees % 360 and not inverted(*edges):
             log.count("rotated box, its envelope taken", where)
-        elif tag == "bndbox" and self.corners != "edges":
-            return sides_text(numbers), refused(*numbers)
-        x1, y1, x2, y2 = edges
-        shifted = (x1 + 1, y1 + 1, x2, y2)  # hotcoco takes 1 from the first two, and refuses what is then narrower than 1 px
-        return sides_text(shifted), refused(*shifted) and (x1, y1, x2 - x1, y2 - y1)
+            return as_xywh(*rotated_bounds(edges, math.radians(degrees)))
+        return as_xywh(*numbers if tag == "bndbox" and inverted(*numbers) else edges)
 
     def look_for_edges(self, numbers: list[float], where: str) -> None:
         """Keep the first place that shows that boxes are not made of pixels counted from 1."""
@@ -273,11 +266,6 @@ def rotation_of(item: Element) -> float | None:
     return 0.0
 
 
-def sides_text(numbers: Sequence[float]) -> str:
-    """A box (first and last pixel from 1) for hotcoco."""
-    return "<bndbox>" + "".join(f"<{side}>{value!r}</{side}>" for side, value in zip(SIDES, numbers, strict=True)) + "</bndbox>"
-
-
 def text_in(item: Element, tag: str) -> str | None:
     """The text of a child, blanks at its ends dropped; None where there is none."""
     return (item.findtext(tag) or "").strip() or None
@@ -296,17 +284,3 @@ def stated_size(root: Element) -> tuple[int, int] | None:
     if all(side is not None and 1 <= side < 1 << 31 and side.is_integer() for side in sides):
         return int(sides[0]), int(sides[1])
     return None
-
-
-def read_voc(folder: Path, labels: Sequence[Label]) -> Any:
-    """What hotcoco reads of some labels, all in one file."""
-    from hotcoco import COCO
-
-    def lines() -> Iterator[str]:
-        yield "<annotation><filename>all</filename><size><width>1</width><height>1</height></size>\n"
-        for label in labels:
-            yield f"<object><name>c{label.rank}</name>{label.text}</object>\n"
-        yield "</annotation>\n"
-
-    (folder / "all.xml").write_text("".join(lines()), encoding="utf-8")
-    return COCO.from_voc(str(folder))

@@ -27,19 +27,37 @@ DENSE = 100  # how many times more numbers than ids a table may have
 ROOM = 1 << 62  # numbers to sort by
 
 
+class PlacedAnnotation(CocoAnnotation, gc=False):
+    """An annotation that knows its place in the source, such as `labels/7.txt:3`."""
+
+    place: str = ""
+
+    def where(self) -> str:
+        return self.place
+
+
 class Columns(NamedTuple):
-    """Annotations in their order, N of each: ids, boxes (N, 4) xywh in px as the file has them, and whether one is a crowd."""
+    """N annotations in their order: ids, boxes (N, 4) xywh in px as the file has them, whether one is a crowd, and the `places` in their
+    source of those that have no ids there."""
 
     ids: Column
     image_ids: Column
     category_ids: Column
     boxes_xywh_px: Boxes
     crowds: NDArray[np.bool_]
+    places: NDArray[np.object_] | None = None
+
+    def at(self, wanted: NDArray) -> Columns:
+        """Some of them, by a mask or by their indices."""
+        return Columns(*(None if column is None else column[wanted] for column in self))
 
     def annotation(self, index: int) -> CocoAnnotation:
         """One of them by itself."""
         number, image, category = (int(column[index]) for column in self[:3])
-        return CocoAnnotation(image, category, self.boxes_xywh_px[index].tolist(), number, iscrowd=int(self.crowds[index]))
+        box, crowd = self.boxes_xywh_px[index].tolist(), int(self.crowds[index])
+        if self.places is not None:
+            return PlacedAnnotation(image, category, box, iscrowd=crowd, place=self.places[index])
+        return CocoAnnotation(image, category, box, number, iscrowd=crowd)
 
 
 class CocoColumns(NamedTuple):
@@ -128,7 +146,8 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
         return None
     rank_of, classed = places(known_categories, columns.category_ids)
     x1, y1, width, height = np.ascontiguousarray(columns.boxes_xywh_px.T)
-    x2, y2 = x1 + width, y1 + height
+    with np.errstate(all="ignore"):  # numbers that are not finite
+        x2, y2 = x1 + width, y1 + height
     sized = (width > 0) & (height > 0)  # not x2 > x1: a tiny width is lost beside a large x
     good = classed & sized & within(x1, x2, image_width[image_of]) & within(y1, y2, image_height[image_of])
     sound = np.ones(len(images), bool)
@@ -159,7 +178,7 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
         ranks=rank_of[objects],
         boxes_xyxy_px=np.stack(sides, axis=1),
         other_ends=other_ends.tolist(),
-        others=Columns(*(each[others] for each in columns)),
+        others=columns.at(others),
     )
 
 

@@ -18,7 +18,7 @@ from groundswift.storage import local_copy
 
 from ..base import AskingOptions
 from ..issues import IssueLog
-from .annotation_table import CocoColumns, Columns
+from .annotation_table import CocoColumns
 
 Coco = TypeVar("Coco", CocoFile, CocoColumns)
 DROPPED, RENAMED = "annotation of a class that --drop-class names", "annotation of a class that --rename-class or --merge-class names"
@@ -175,7 +175,7 @@ def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | No
         for index in np.flatnonzero(doubled).tolist():
             log.count(MERGED, columns.annotation(index).where())
         kept &= ~doubled
-    return coco._replace(categories=categories, columns=Columns(*(column[kept] for column in coco.columns._replace(category_ids=now))))
+    return coco._replace(categories=categories, columns=coco.columns._replace(category_ids=now).at(kept))
 
 
 def _once(rows: Iterable[CocoAnnotation], log: IssueLog) -> Iterator[CocoAnnotation]:

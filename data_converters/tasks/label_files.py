@@ -1,31 +1,26 @@
-"""What YOLO, Pascal VOC, CVAT, DOTA and Open Images share: labels in their own text -> boxes by hotcoco -> a COCO file -> detection rows.
+"""What YOLO, Pascal VOC, CVAT, DOTA and Open Images share: images with their labels -> a table of annotations -> detection rows.
 
-Every box is read by hotcoco's reader of the format. It stops at the first fault, names no line of some, and passes over what it has no
-place for; so a format here first looks at each label by itself, tells what is wrong or lost, and hands hotcoco only text that it reads
-whole: classes as `c0`, `c1`, ... in their order, so that no name can be misread. What comes back is compared, label by label.
-
-* An image's id is its place among the sorted names of all pictures of the source, from 1. --coco-out writes a COCO file with these ids.
-* A label whose text cannot be read takes its picture with it (skip mode): what it would have been is not known, and an answer without it
-  would say that nothing is there. A box that is read but cannot be used is left out by itself, as with COCO.
+* An image's id is its place among the sorted names of all images of the source, from 1. --coco-out writes a COCO file with these ids.
+* A label that cannot be parsed drops its image (skip mode): what it marks is unknown, and an answer without it would say that nothing
+  is there. A box that is parsed but cannot be used is dropped alone, as with COCO.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import tempfile
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from itertools import chain
+from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from tqdm import tqdm
 
 from groundswift.atomic_write import write_whole
-from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage, annotation_fault
+from groundswift.boxes import exact_repeats
+from groundswift.coco_file import CocoCategory, CocoImage, annotation_fault
 from groundswift.coco_lenient import LOST
 from groundswift.errors import fault
 from groundswift.records import half_character, whole
@@ -35,26 +30,27 @@ from ..base import Reading
 from ..file_io.box_checks import Box, ImageFolder
 from ..formats.coco.export import OutAnnotation, OutFile, OutImage
 from ..issues import Issue, IssueLog, OnError
+from .annotation_table import CocoColumns, Columns
 from .category_file import Category, read_categories
 from .class_edits import with_class_edits
 from .detection import DetectionOptions, detection_reading
 
-AT_ONCE = 10_000  # labels that hotcoco is given at a time
-LOOKS = 64  # pictures that a process looks at in one go
-DIGITS = 6  # of a number in px: what is beyond is noise of the arithmetic
+BATCH = 64  # images whose headers a worker reads in one go
+DIGITS = 6  # of a number in px; digits beyond are noise of the arithmetic
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf)", re.IGNORECASE)
 UNREADABLE = "label unreadable"  # the reason to count by
+Size = tuple[int, int]
 Difficult = Annotated[
     Literal["ignore", "keep"],
-    msgspec.Meta(description="Objects marked difficult: no target, as crowd boxes are, or objects like all others."),
+    msgspec.Meta(description="Objects marked difficult: skip them as crowd boxes are, or treat them as any other object."),
 ]
 
 
-class HotcocoOptions(DetectionOptions, frozen=True, kw_only=True):
-    """What the formats that hotcoco reads have beside those of detection."""
+class LabelOptions(DetectionOptions, frozen=True, kw_only=True):
+    """The options that all sources of label files share, besides those of detection."""
 
     images: Annotated[
-        str | None, msgspec.Meta(description="Folder of the pictures.  [default: see above]", extra={"path": True, "metavar": "DIR"})
+        str | None, msgspec.Meta(description="Folder of the images.  [default: see above]", extra={"path": True, "metavar": "DIR"})
     ] = None
     order: Annotated[
         Literal["category", "reading", "annotation"],
@@ -77,109 +73,96 @@ class HotcocoOptions(DetectionOptions, frozen=True, kw_only=True):
 
 
 class Label(msgspec.Struct, gc=False):
-    """One label. `where` it stands, such as `labels/7.txt:3`; `rank` of its class; `text` for hotcoco, as its format has it.
-
-    `ignored`: no target and no absence either, as a crowd box. `box_xywh`: where hotcoco would stop at the numbers, the box as it
-    stands, for the rows' own check to tell.
-    """
+    """One label. `where`: its place in the source, such as `labels/7.txt:3`; `rank` of its class; `box_xywh` in px, or as fractions of the
+    image; `crowd`: no target and no absence either, as a crowd box."""
 
     where: str
     rank: int
-    text: str
-    ignored: bool = False
-    box_xywh: Box | None = None
+    box_xywh: Box
+    crowd: bool = False
 
 
-class Labelled(msgspec.Struct):
-    """A picture and its labels. `name` lies in the folder of the pictures; `stated_wh` in px, None where only the picture says.
+class LabelledImage(msgspec.Struct):
+    """An image and its labels. `name`: relative to the folder of the images; `stated_wh` in px, None where only the image says.
 
-    `unreadable`: a label of it could not be read, which has been noted.
+    `unreadable`: a label of it could not be parsed, which is logged.
     """
 
     name: str
     labels: list[Label]
-    stated_wh: tuple[int, int] | None = None
+    stated_wh: Size | None = None
     unreadable: bool = False
 
 
-class PlacedAnnotation(CocoAnnotation, gc=False):
-    """An annotation that says where it stands in the source."""
-
-    place: str = ""
-
-    def where(self) -> str:
-        return self.place
-
-
-Size = tuple[int, int]
-Write = Callable[[Path, Sequence[Label]], Any]  # (an empty folder, labels) -> what hotcoco made of them, in their order
-
-
 def labels_reading(
-    labelled: Sequence[Labelled],
+    labelled: Iterable[LabelledImage],
     names: Sequence[str],
-    read: Write,
-    options: HotcocoOptions,
-    pictures: ImageFolder,
+    options: LabelOptions,
+    folder: ImageFolder,
     pool: WorkerPool,
     log: IssueLog,
+    met: Iterable[str] | None = None,
     fractions: bool = False,
 ) -> Reading:
-    """What the engine runs: labels -> boxes -> rows. `fractions`: hotcoco gives fractions of the picture, not px.
+    """Labelled images -> rows of the classes `names`. `met`: the classes that the labels' ranks count, where those are others;
+    `fractions`: boxes are fractions of the image, not px.
 
-    All pictures are looked at here where one states no size, or where --coco-out is to hold the images that rows are made of; else when
-    their rows are made. Raises GroundswiftError where nothing is left, or hotcoco says otherwise.
+    The headers of all images are read here where one states no size, or where --coco-out is to hold the images that rows are made of;
+    else when their rows are made. Raises GroundswiftError where no image is left.
     """
     labelled = sorted(labelled, key=lambda each: each.name)[: options.limit]
     unstated = any(each.stated_wh is None for each in labelled)
-    first = pictures.check and (options.coco_out is not None or unstated)
-    sizes_wh = sizes_of(labelled, ImageFolder(pictures.folder, first), pool if first or unstated else WorkerPool(), log)
-    coco = coco_of(labelled, sizes_wh, names, read, log, fractions)
-    if not coco.images:
+    first = folder.check and (options.coco_out is not None or unstated)
+    sizes_wh = sizes_of(labelled, ImageFolder(folder.folder, first), pool if first or unstated else WorkerPool(), log)
+    images, kept = usable_images(labelled, sizes_wh, log)
+    if not images:
         log.settle(options.annotations)
         if labelled:
             raise log.nothing_left(options.annotations, "no image is left to make a row of")
-    coco = with_class_edits(coco, options, options.annotations, log)
-    reading = detection_reading(coco, options, ImageFolder(pictures.folder, pictures.check and not first), log)
+    place_of = {name: place for place, name in enumerate(names)}
+    ranks = None if met is None else [place_of[name] for name in met]
+    categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
+    table = without_repeats(columns_of_labels(images, kept, ranks, fractions), log)
+    coco = with_class_edits(CocoColumns(images, categories, table), options, options.annotations, log)
+    reading = detection_reading(coco, options, ImageFolder(folder.folder, folder.check and not first), log)
     if options.coco_out is not None:
         write_coco(coco, options.coco_out, log)
     return reading
 
 
-def sizes_of(labelled: Sequence[Labelled], pictures: ImageFolder, pool: WorkerPool, log: IssueLog) -> Iterator[Size | None]:
-    """The size (width, height) in px of each picture; None, and it is noted, where it cannot be used or came just before. Processes share
-    the looking."""
-    earlier = [None, *(each.name for each in labelled)]
-    asked = [not each.unreadable and each.name != before for each, before in zip(labelled, earlier, strict=False)]
-    wanted = [(number, each.name, each.stated_wh) for number, each in enumerate(labelled, 1) if asked[number - 1]]
-    tasks = (wanted[start : start + LOOKS] for start in range(0, len(wanted), LOOKS))
-    looks = chain.from_iterable(pool.in_order(tasks, partial(sizes_here, pictures, "skip" if log.skipping else "stop")))
-    for one in tqdm(asked, desc="look", unit="image", disable=None):
-        size_wh, found = next(looks) if one else (None, IssueLog())
-        log.merge(found)
+def sizes_of(labelled: Sequence[LabelledImage], folder: ImageFolder, pool: WorkerPool, log: IssueLog) -> Iterator[Size | None]:
+    """The size (width, height) in px of each image, read by several processes; None where the image cannot be used, which is logged, or
+    where it is the one before again."""
+    names = [each.name for each in labelled]
+    asked = [not each.unreadable and each.name != before for each, before in zip(labelled, [None, *names], strict=False)]
+    wanted = [(number, each.name, each.stated_wh) for number, (each, one) in enumerate(zip(labelled, asked, strict=True), 1) if one]
+    tasks = (wanted[start : start + BATCH] for start in range(0, len(wanted), BATCH))
+    found = chain.from_iterable(pool.in_order(tasks, partial(sizes_here, folder, "skip" if log.skipping else "stop")))
+    for one in tqdm(asked, desc="read sizes", unit="image", disable=None):
+        size_wh, own_log = next(found) if one else (None, IssueLog())
+        log.merge(own_log)
         yield size_wh
 
 
 def sizes_here(
-    pictures: ImageFolder, on_error: OnError, wanted: Sequence[tuple[int, str, Size | None]]
+    folder: ImageFolder, on_error: OnError, wanted: Sequence[tuple[int, str, Size | None]]
 ) -> list[tuple[Size | None, IssueLog]]:
-    """What `sizes_of` does, for some pictures by their number, name and stated size; each with its notes."""
+    """What `sizes_of` does for a batch of images, (number, name, stated size) each; every size with a log of its own."""
     found = []
     for number, name, stated_wh in wanted:
-        log = IssueLog(on_error)
+        log, seen = IssueLog(on_error), None
         if half_character(name):
             log.add(Issue("name not UTF-8", ascii(name), "a file name that is no UTF-8 text", "a name that a row can hold"))
-            seen = None
         else:
-            seen = pictures.find(name, f"image {number} ({name})", log, stated_wh, size_needed=True)
+            seen = folder.find(name, f"image {number} ({name})", log, stated_wh, size_needed=True)
         found.append((seen and seen.size_wh, log))
     return found
 
 
-def coco_of(
-    labelled: Sequence[Labelled], sizes_wh: Iterable[Size | None], names: Sequence[str], read: Write, log: IssueLog, fractions: bool
-) -> CocoFile:
-    """All that can be used, as a COCO file. `labelled` come in the order of their names; a size is None where a picture cannot be used."""
+def usable_images(
+    labelled: Sequence[LabelledImage], sizes_wh: Iterable[Size | None], log: IssueLog
+) -> tuple[list[CocoImage], list[LabelledImage]]:
+    """(the images that can be used, the same with their labels); `labelled` are sorted by name, the size of an unusable one is None."""
     images, kept = [], []
     for number, (each, size_wh) in enumerate(zip(labelled, sizes_wh, strict=True), 1):
         if images and images[-1].file_name == each.name:
@@ -192,68 +175,51 @@ def coco_of(
                 log.count("image with a label that cannot be read, left out", each.name)
             if each.labels:
                 log.count(LOST, each.name, len(each.labels))
-    boxes = boxes_by_hotcoco((label for each in kept for label in each.labels if label.box_xywh is None), read)
-    annotations: list[CocoAnnotation] = []
-    for image, each in zip(images, kept, strict=True):
-        scale_wh = (image.width, image.height) if fractions else (1, 1)
-        found = [
-            placed(image, label, (label.box_xywh, label.ignored) if label.box_xywh else next(boxes), scale_wh) for label in each.labels
-        ]
-        annotations += without_doubles(found, log)
-    categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
-    return CocoFile(images, annotations, categories)
+    return images, kept
 
 
-def boxes_by_hotcoco(labels: Iterator[Label], read: Write) -> Iterator[tuple[Box, bool]]:
-    """(box xywh, whether it is crowd-like) for each label, in their order. Raises GroundswiftError where hotcoco does not read them so."""
-    while chunk := list(islice(labels, AT_ONCE)):
-        with tempfile.TemporaryDirectory(prefix="groundswift-") as folder, warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # it warns of what it passes over; nothing of that kind is handed to it
-            try:
-                dataset = read(Path(folder), chunk).dataset
-            except (ValueError, OSError, RuntimeError, OverflowError, UserWarning) as error:
-                text = str(error).replace(folder, "...")
-                raise fault(f"{chunk[0].where} to {chunk[-1].where}", f"hotcoco does not read these labels ({text})") from None
-        class_names = {row["id"]: row["name"] for row in dataset["categories"]}
-        found = [(class_names[row["category_id"]], row) for row in dataset["annotations"]]
-        if [name for name, _ in found] != [f"c{label.rank}" for label in chunk]:
-            what = f"hotcoco reads {len(found)} labels of other classes, and {len(chunk)} were given"
-            raise fault(f"{chunk[0].where} to {chunk[-1].where}", what, "one box a label, of its class")
-        for label, (_, row) in zip(chunk, found, strict=True):
-            yield tuple(row["bbox"]), bool(label.ignored or row["iscrowd"] or row.get("is_group_of"))
+def columns_of_labels(
+    images: Sequence[CocoImage], labelled: Sequence[LabelledImage], ranks: Sequence[int] | None, fractions: bool
+) -> Columns:
+    """The labels of some images as columns, boxes in px; `ranks`: rank of a label -> that of its class, where they differ."""
+    labels = [label for each in labelled for label in each.labels]
+    counts = [len(each.labels) for each in labelled]
+    found = np.fromiter((label.rank for label in labels), np.int64, len(labels))
+    boxes = np.fromiter(chain.from_iterable(label.box_xywh for label in labels), np.float64, 4 * len(labels)).reshape(-1, 4)
+    if fractions:
+        sizes_wh = np.array([(image.width, image.height) for image in images], np.float64).reshape(-1, 2)
+        with np.errstate(all="ignore"):
+            boxes *= np.tile(sizes_wh, 2).repeat(counts, axis=0)
+    return Columns(
+        ids=np.arange(len(labels)),
+        image_ids=np.fromiter((image.id for image in images), np.int64, len(images)).repeat(counts),
+        category_ids=(found if ranks is None else np.array(ranks, np.int64)[found]) + 1,
+        boxes_xywh_px=np.array([round(value, DIGITS) for value in boxes.ravel().tolist()], np.float64).reshape(-1, 4),
+        crowds=np.fromiter((label.crowd for label in labels), bool, len(labels)),
+        places=np.array([label.where for label in labels], object),
+    )
 
 
-def placed(image: CocoImage, label: Label, read: tuple[Box, bool], scale_wh: tuple[int, int]) -> PlacedAnnotation:
-    """A label as an annotation of its image, in px."""
-    (x, y, width, height), crowd = read
-    across, down = scale_wh
-    box = [round(value, DIGITS) for value in (x * across, y * down, width * across, height * down)]
-    return PlacedAnnotation(image.id, label.rank + 1, box, None, box[2] * box[3], int(crowd), place=label.where)
+def without_repeats(columns: Columns, log: IssueLog) -> Columns:
+    """The annotations less those that repeat one of their image exactly, which are counted."""
+    repeats = exact_repeats((columns.image_ids, columns.category_ids, columns.crowds.astype(np.int64)), columns.boxes_xywh_px)
+    for place in columns.places[repeats]:
+        log.count("the same box of the same class again, left out", place)
+    return columns.at(~repeats)
 
 
-def without_doubles(found: Sequence[PlacedAnnotation], log: IssueLog) -> Iterator[PlacedAnnotation]:
-    """The annotations of one image, less those that repeat one exactly, which are counted."""
-    seen = set()
-    for row in found:
-        key = (row.category_id, *row.bbox, row.iscrowd)
-        if key in seen:
-            log.count("the same box of the same class again, left out", row.place)
-            continue
-        seen.add(key)
-        yield row
-
-
-def write_coco(coco: CocoFile, path: str, log: IssueLog) -> None:
+def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
     """Write a COCO file of what can be evaluated, unless there are faults that nobody skips.
 
     Ids of annotations are numbers from 1; boxes that cannot be used are left out. Raises GroundswiftError where it cannot be written.
     """
     by_id = {image.id: image for image in coco.images}
-    usable = [row for row in coco.annotations if annotation_fault(row, by_id[row.image_id], True) is None]
-    if log.collected.counts or (len(usable) < len(coco.annotations) and not log.skipping):
+    rows = coco.annotations
+    usable = [row for row in rows if annotation_fault(row, by_id[row.image_id], True) is None]
+    if log.collected.counts or (len(usable) < len(rows) and not log.skipping):
         return
     annotations = [
-        OutAnnotation(number, row.image_id, row.category_id, list(map(whole, row.bbox)), whole(round(row.area, DIGITS)), row.iscrowd)
+        OutAnnotation(number, row.image_id, row.category_id, list(map(whole, row.bbox)), area_of(row.bbox), row.iscrowd)
         for number, row in enumerate(usable, 1)
     ]
     images = [OutImage(image.id, image.file_name, image.width, image.height) for image in coco.images]
@@ -261,7 +227,12 @@ def write_coco(coco: CocoFile, path: str, log: IssueLog) -> None:
     write_whole(path, [msgspec.json.encode(out), b"\n"])
 
 
-def classes_of(options: HotcocoOptions, known: Sequence[str], used: Iterable[str]) -> list[str]:
+def area_of(box_xywh_px: Sequence[float]) -> float:
+    """The area of a box in square px."""
+    return whole(round(box_xywh_px[2] * box_xywh_px[3], DIGITS))
+
+
+def classes_of(options: LabelOptions, known: Sequence[str], used: Iterable[str]) -> list[str]:
     """The classes in their order: of the file of --categories, which must have all that are `used`, else those `known`."""
     if options.categories is None:
         return list(known)
@@ -272,28 +243,23 @@ def classes_of(options: HotcocoOptions, known: Sequence[str], used: Iterable[str
     return names
 
 
-def ranked(labelled: Iterable[Labelled], met: Iterable[str], names: Sequence[str]) -> list[Labelled]:
-    """The same, each label with the place of its class in `names` instead of that among the classes `met`."""
-    place_of = {name: place for place, name in enumerate(names)}
-    final = [place_of[name] for name in met]
-    replace = msgspec.structs.replace
-    return [replace(each, labels=[replace(label, rank=final[label.rank]) for label in each.labels]) for each in labelled]
-
-
 def number_of(text: str | None) -> float | None:
-    """A number as both Python and hotcoco read it, NaN and infinity among them; None for anything else."""
+    """The number that a text is, NaN and infinity among them; None for other text, such as 1_0."""
     return float(text) if text is not None and NUMBER.fullmatch(text) else None
 
 
-def refused(x1: float, y1: float, x2: float, y2: float) -> Box | None:
-    """A box as xywh where it is inverted or not finite, at which hotcoco's readers stop or do as each likes; None for others."""
-    if all(map(math.isfinite, (x1, y1, x2, y2))) and x1 <= x2 and y1 <= y2:
-        return None
+def as_xywh(x1: float, y1: float, x2: float, y2: float) -> Box:
+    """A box given by its corners as x, y, width, height: those of an inverted box are negative."""
     return x1, y1, x2 - x1, y2 - y1
 
 
-def envelope(xs: Sequence[float], ys: Sequence[float]) -> Box:
-    """The smallest upright box (x1, y1, x2, y2) around some corners; NaN where one of them is not finite."""
+def inverted(x1: float, y1: float, x2: float, y2: float) -> bool:
+    """Whether a box is inverted or not finite, so that no rotation of it makes sense."""
+    return not (all(map(math.isfinite, (x1, y1, x2, y2))) and x1 <= x2 and y1 <= y2)
+
+
+def bounds(xs: Sequence[float], ys: Sequence[float]) -> Box:
+    """The smallest axis-aligned box (x1, y1, x2, y2) around some corners; NaN where one of them is not finite."""
     if not all(map(math.isfinite, (*xs, *ys))):
         return (math.nan,) * 4
     return min(xs), min(ys), max(xs), max(ys)

@@ -96,7 +96,7 @@ def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) ->
     images, categories = tail.images or head.images, tail.categories or head.categories
     if images is None or categories is None:
         return None
-    return CocoColumns(images, categories, Columns(*map(np.concatenate, zip(*parts, strict=True))))
+    return CocoColumns(images, categories, Columns(*map(np.concatenate, zip(*(part[:5] for part in parts), strict=True))))
 
 
 def cut(text: mmap.mmap, start: int, piece_bytes: int) -> list[int]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ...tasks.label_files import Box, envelope
+from ...tasks.label_files import Box, bounds
 
 EXACT = 1.0  # px by which sides may differ: Datumaro's box of a mask ends within the last pixel
 OUTLINES = ("polygon", "mask")
@@ -41,7 +41,7 @@ def outlines_of_boxes(grouped: Iterable[tuple[tuple[str, int], Part]]) -> set[in
 
 
 def _around(parts: list[Part]) -> Box:
-    return envelope([side for part in parts for side in part.box[::2]], [side for part in parts for side in part.box[1::2]])
+    return bounds([side for part in parts for side in part.box[::2]], [side for part in parts for side in part.box[1::2]])
 
 
 def _same(box: Box, other: Box) -> bool:

@@ -1,12 +1,11 @@
-"""CVAT for images 1.1 (one XML file) -> detection rows, through hotcoco's reader."""
+"""CVAT for images 1.1 (one XML file) -> detection rows."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
 from xml.etree.ElementTree import Element
 
 import msgspec
@@ -25,15 +24,15 @@ from ...issues import Issue, IssueLog
 from ...tasks.label_files import (
     UNREADABLE,
     Box,
-    HotcocoOptions,
     Label,
-    Labelled,
+    LabelledImage,
+    LabelOptions,
+    as_xywh,
+    bounds,
     classes_of,
-    envelope,
+    inverted,
     labels_reading,
     number_of,
-    ranked,
-    refused,
 )
 from .groups import Part, outlines_of_boxes
 from .masks import mask_bounds
@@ -49,7 +48,7 @@ NO_BOX = ("polyline", "points", "skeleton")  # shapes that do not bound an objec
 EXPECTED = "CVAT for images 1.1"
 
 
-class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
+class CvatOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn an export of CVAT ("CVAT for images 1.1") into rows: a question for all classes, for one class each, or for those present.
 
     SOURCE is annotations.xml or its folder; the pictures are in images/ beside it, or else in its folder, those of a project by
@@ -89,10 +88,10 @@ class CvatOptions(HotcocoOptions, frozen=True, kw_only=True):
             raise fault(source, "holds no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
         known = list(met)
         names = classes_of(self, known, dict.fromkeys(known[label.rank] for each in found for label in each.labels))
-        return labels_reading(ranked((each for each in found if each.name), met, names), names, read_cvat, self, pictures, pool, log)
+        return labels_reading((each for each in found if each.name), names, self, pictures, pool, log, met)
 
 
-def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], log: IssueLog) -> Iterator[Labelled]:
+def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], log: IssueLog) -> Iterator[LabelledImage]:
     """The images of a file with their labels, in its order; classes go to `met`. An image with a fault of its own has no name.
 
     `folder`: that of the pictures. The file is read piece by piece. Raises GroundswiftError where it is broken, or of another kind.
@@ -143,7 +142,7 @@ def name_in(folder: str, name: str, subset: str | None) -> str:
     return below if path and os.path.isfile(path) else name
 
 
-def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], log: IssueLog) -> Labelled:
+def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], log: IssueLog) -> LabelledImage:
     """One image with its labels."""
     name = (image.get("name") or "").strip()
     where = f"{file}: image {image.get('id', '')} ({name})"
@@ -151,8 +150,8 @@ def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], 
     if not name or not all(side and 1 <= side < 1 << 31 and side.is_integer() for side in sides):
         said = ", ".join(f"{key}={image.get(key)!r}" for key in ("name", "width", "height"))
         log.add(Issue("image without a name or size", where, said[:200], "name, width and height in px"))
-        return Labelled("", [])
-    out = Labelled(name_in(folder, name, image.get("subset")), [], (int(sides[0]), int(sides[1])))
+        return LabelledImage("", [])
+    out = LabelledImage(name_in(folder, name, image.get("subset")), [], (int(sides[0]), int(sides[1])))
     grouped: list[tuple[tuple[str, int], Part]] = []
     for number, shape in enumerate(image, 1):
         place = f"{where}: {shape.tag} {number}"
@@ -171,10 +170,7 @@ def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], 
         rank = met.setdefault(label, len(met))
         if read.box and (group := shape.get("group_id", "0").strip()) not in ("", "0"):
             grouped.append(((group, rank), Part(len(out.labels), shape.tag, read.box)))
-        if read.box is None:
-            out.labels.append(Label(place, rank, box_text((0, 0, *sides)), True))
-        else:
-            out.labels.append(Label(place, rank, read.polygon or box_text(read.box), False, refused(*read.box)))
+        out.labels.append(Label(place, rank, as_xywh(*read.box or (0, 0, *sides)), read.box is None))
     parts = outlines_of_boxes(grouped)
     for place in parts:
         log.count("outline of an object whose box is in the same group, one object kept", out.labels[place].where)
@@ -189,16 +185,14 @@ class Wrong(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The box of a shape (x1, y1, x2, y2); None for one that bounds no object. `changed`: what was lost for that. `polygon`: its text
-    for hotcoco, which takes the envelope itself."""
+    """The box of a shape (x1, y1, x2, y2) in px; None for one that bounds no object. `changed`: what was lost for that."""
 
     box: Box | None
     changed: str | None = None
-    polygon: str | None = None
 
 
 def read_shape(shape: Element) -> Shape | Wrong:
-    """The box of a shape in px, or the polygon as it is."""
+    """The box of a shape."""
     kind = shape.tag
     if kind in NO_BOX:
         return Shape(None, f"{kind}, left out (it bounds no object)")
@@ -215,7 +209,7 @@ def read_shape(shape: Element) -> Shape | Wrong:
         return Wrong(f"{names[numbers.index(None)]} is missing or no number")
     angle = math.radians(turn % 360)
     if kind == "box":
-        turned = angle != 0 and refused(*numbers) is None
+        turned = angle != 0 and not inverted(*numbers)
         return Shape(rotated_bounds(numbers, angle), ENVELOPE.format("rotated box")) if turned else Shape(tuple(numbers))
     if kind == "ellipse":
         x, y, wide, high = numbers
@@ -228,25 +222,19 @@ def read_shape(shape: Element) -> Shape | Wrong:
         if isinstance(box, str):
             return Wrong(box)
     else:
-        box = envelope(numbers[::2], numbers[1::2])
+        box = bounds(numbers[::2], numbers[1::2])
     return Shape(box, ENVELOPE.format(kind))
 
 
 def read_polygon(shape: Element) -> Shape | Wrong:
-    """A polygon for hotcoco, which takes its envelope."""
+    """The box around a polygon."""
     points = [point.split(",") for point in (shape.get("points") or "").split(";")]
-    if not all(len(point) == 2 and None not in map(number_of, map(str.strip, point)) for point in points):
+    corners = [list(map(number_of, map(str.strip, point))) for point in points]
+    if not all(len(corner) == 2 and None not in corner for corner in corners):
         return Wrong("points are no x,y;x,y;...")
-    if len(points) < 3:
-        return Wrong(f"a polygon of {len(points)} points, of 3 that it needs")
-    box = envelope([float(x) for x, _ in points], [float(y) for _, y in points])
-    text = ";".join(f"{x.strip()},{y.strip()}" for x, y in points)
-    return Shape(box, ENVELOPE.format("polygon"), f'polygon points="{text}"')
-
-
-def box_text(box: Sequence[float]) -> str:
-    """A box (x1, y1, x2, y2) for hotcoco."""
-    return "box " + " ".join(f'{name}="{float(value)!r}"' for name, value in zip(SHAPES["box"], box, strict=True))
+    if len(corners) < 3:
+        return Wrong(f"a polygon of {len(corners)} points, of 3 that it needs")
+    return Shape(bounds(*zip(*corners, strict=True)), ENVELOPE.format("polygon"))
 
 
 def count_marks(shape: Element, place: str, log: IssueLog) -> None:
@@ -255,19 +243,3 @@ def count_marks(shape: Element, place: str, log: IssueLog) -> None:
         log.count("occluded shape, the mark is not kept", place)
     if attributes := len(shape.findall("attribute")):
         log.count("attribute of a shape, not kept", place, attributes)
-
-
-def read_cvat(folder: Path, labels: Sequence[Label]) -> Any:
-    """What hotcoco reads of some labels, all of one image."""
-    from hotcoco import COCO
-
-    def lines() -> Iterator[str]:
-        yield '<annotations><image id="0" name="all" width="1" height="1">\n'
-        for label in labels:
-            kind, numbers = label.text.split(" ", 1)
-            yield f'<{kind} label="c{label.rank}" {numbers}/>\n'
-        yield "</image></annotations>\n"
-
-    path = folder / "all.xml"
-    path.write_text("".join(lines()), encoding="utf-8")
-    return COCO.from_cvat(str(path))

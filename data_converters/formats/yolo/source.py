@@ -1,15 +1,12 @@
-"""YOLO data sets (data.yaml, a label file for each picture) -> detection rows, through hotcoco's reader."""
+"""YOLO data sets (data.yaml, a label file for each picture) -> detection rows."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-from PIL import Image
 
 from groundswift.errors import fault
 from groundswift.worker_pool import WorkerPool
@@ -20,7 +17,7 @@ from ...file_io.label_files import files_below, text_of
 from ...file_io.remote_folders import folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
-from ...tasks.label_files import UNREADABLE, HotcocoOptions, Label, Labelled, envelope, labels_reading, number_of, refused
+from ...tasks.label_files import UNREADABLE, Box, Label, LabelledImage, LabelOptions, bounds, labels_reading, number_of
 from .data_yaml import label_path, read_data_yaml, split_pictures
 
 Kind = Literal["box", "polygon", "mixed", "obb", "pose"]
@@ -34,7 +31,7 @@ SHAPES = {  # what follows the class on a line of each kind
 NO_LABELS = {"classes.txt", "labels.txt", "notes.json"}  # what labelling tools put beside the label files
 
 
-class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
+class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn a YOLO data set into rows: a question for all classes, for one class each, or for those present.
 
     SOURCE is data.yaml or the folder that holds it. Read of it: names (a list, or a
@@ -87,8 +84,7 @@ class YoloOptions(HotcocoOptions, frozen=True, kw_only=True):
         for folder in [self.label_dir] if self.label_dir else twins:
             note_strays(folder, reader.read, root, log)
         pictures = pictures_of(self.images or content.address, self.annotations, self.check_images)
-        read = partial(read_yolo, classes=len(names))
-        return labels_reading(labelled, names, read, self, pictures, pool, log, fractions=True)
+        return labels_reading(labelled, names, self, pictures, pool, log, fractions=True)
 
 
 def renamed(path: str, names: Sequence[str]) -> list[str]:
@@ -106,7 +102,7 @@ class LabelFiles:
         self.root, self.kind, self.classes, self.folder, self.keypoints = root, kind, classes, folder, keypoints
         self.read: dict[str, str] = {}
 
-    def labelled(self, name: str, log: IssueLog) -> Labelled:
+    def labelled(self, name: str, log: IssueLog) -> LabelledImage:
         """A picture with the labels of its file; what is wrong with them is noted."""
         path = label_path(os.path.join(os.path.abspath(self.root), name))
         if self.folder:
@@ -115,15 +111,15 @@ class LabelFiles:
         where = os.path.relpath(path, os.path.abspath(self.root))
         if self.read.setdefault(path, name) != name:
             log.add(Issue("two pictures of one label file", where, f"it belongs to {self.read[path]} and {name}", "one picture"))
-            return Labelled(name, [], None, True)
+            return LabelledImage(name, [], None, True)
         if not os.path.lexists(path):
             log.count("picture without a label file, taken as empty", name)
-            return Labelled(name, [])
+            return LabelledImage(name, [])
         text = text_of(path, where)
         if isinstance(text, Issue):
             log.add(text)
-            return Labelled(name, [], None, True)
-        out = Labelled(name, [])
+            return LabelledImage(name, [], None, True)
+        out = LabelledImage(name, [])
         for number, line in enumerate(text.split("\n"), 1):
             if not (parts := line.split()):
                 continue
@@ -135,9 +131,7 @@ class LabelFiles:
                 continue
             if read.changed:
                 log.count(read.changed, place)
-            x, y, width, height = read.box
-            odd = refused(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-            out.labels.append(Label(place, read.rank, read.text, False, odd))
+            out.labels.append(Label(place, read.rank, read.box_xywh))
         return out
 
 
@@ -149,11 +143,10 @@ class Wrong(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One label. `text`: its box for hotcoco; `box`: the same as centre and size, fractions; `changed`: what was lost for that."""
+    """One label: rank of its class, its box as fractions; `changed`: what was lost for that."""
 
     rank: int
-    text: str
-    box: tuple[float, float, float, float]
+    box_xywh: Box
     changed: str | None = None
 
 
@@ -179,12 +172,15 @@ def read_line(parts: Sequence[str], kind: Kind, classes: int, keypoints: int | N
             f"{count} numbers after the class", SHAPES[kind] + (f" ({keypoints} by kpt_shape)" if kind == "pose" and keypoints else "")
         )
     if kind == "pose" or count == 4:
-        return Line(int(rank), " ".join(parts[1:5]), tuple(numbers[:4]), "keypoints, left out" if kind == "pose" else None)
-    x1, y1, x2, y2 = envelope(numbers[::2], numbers[1::2])
-    box = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
-    return Line(
-        int(rank), " ".join(map(repr, box)), box, "rotated box, its envelope taken" if kind == "obb" else "polygon, its envelope taken"
-    )
+        return Line(int(rank), around(*numbers[:4]), "keypoints, left out" if kind == "pose" else None)
+    x1, y1, x2, y2 = bounds(numbers[::2], numbers[1::2])
+    box = around((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+    return Line(int(rank), box, "rotated box, its envelope taken" if kind == "obb" else "polygon, its envelope taken")
+
+
+def around(x: float, y: float, width: float, height: float) -> Box:
+    """A box given by its centre as x, y of its corner, width, height."""
+    return x - width / 2, y - height / 2, width, height
 
 
 def note_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> None:
@@ -194,15 +190,3 @@ def note_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> 
         if path not in read and os.path.basename(name) not in NO_LABELS:
             where = os.path.relpath(path, os.path.abspath(root))
             log.add(Issue("label file without a picture", where, "no picture of this name", "a picture for each label file"))
-
-
-def read_yolo(folder: Path, labels: Sequence[Label], classes: int) -> Any:
-    """What hotcoco reads of some labels. It is shown a picture of 1x1 px, so that what comes back are fractions."""
-    from hotcoco import COCO
-
-    (folder / "labels").mkdir()
-    (folder / "images").mkdir()
-    (folder / "labels/data.yaml").write_text(f"names: [{', '.join(f'c{rank}' for rank in range(classes))}]\n", encoding="utf-8")
-    (folder / "labels/all.txt").write_text("".join(f"{label.rank} {label.text}\n" for label in labels), encoding="utf-8")
-    Image.new("L", (1, 1)).save(folder / "images/all.png")
-    return COCO.from_yolo(str(folder / "labels"), str(folder / "images"))

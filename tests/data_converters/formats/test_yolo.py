@@ -13,7 +13,7 @@ import pytest
 from converted import converted, refusal, run, short
 
 from groundswift.data_converters.formats.yolo.source import Line, Wrong, YoloOptions, read_line
-from groundswift.data_converters.tasks.label_files import LOOKS
+from groundswift.data_converters.tasks.label_files import BATCH
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
 ASKED = "<image>Detect every object of these categories: cat, dog."
@@ -60,15 +60,15 @@ def test_rows(folder, tmp_path):
 
 
 def test_processes_share_the_looking(folder, tmp_path, draw):
-    for number in range(3 * LOOKS):
+    for number in range(3 * BATCH):
         draw(folder / f"images/train/sub/{number}.jpg", (20 + number % 7, 20), orientation=6 if number % 9 == 0 else 1)
         (folder / f"labels/train/sub/{number}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
     (folder / "images/train/sub/5.jpg").write_bytes(b"no picture")
     alone = converted(options(folder, on_error="skip"), tmp_path / "one.jsonl")
     assert converted(options(folder, on_error="skip"), tmp_path / "two.jsonl", workers=2) == alone
-    assert len(alone[0]) == 3 * LOOKS + 2
+    assert len(alone[0]) == 3 * BATCH + 2
     assert alone[1]["image unreadable"] == alone[1]["annotation of an image that was left out"] == 1
-    assert alone[1]["image turned by its EXIF orientation"] == 1 + len(range(0, 3 * LOOKS, 9))
+    assert alone[1]["image turned by its EXIF orientation"] == 1 + len(range(0, 3 * BATCH, 9))
 
 
 def test_workers_give_the_same_bytes(folder, tmp_path):
@@ -363,7 +363,7 @@ def test_no_kind_is_guessed(kind, count):
 
 
 def test_pose_by_its_shape():
-    assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, ".5 .5 .5 .5", (0.5,) * 4, "keypoints, left out")
+    assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, (0.25, 0.25, 0.5, 0.5), "keypoints, left out")
     assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Wrong)
 
 
