@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from groundswift.row_view import View, view_of
+from groundswift.row_view import RowView
 
 from ..issues import Issue, SkipSample
 
@@ -30,11 +30,11 @@ class AnyRow(msgspec.Struct):
     chat_template_kwargs: Any = None
 
 
-def viewed(where: str, row: AnyRow) -> tuple[View, list[Issue]]:
+def viewed(where: str, row: AnyRow) -> tuple[RowView, list[Issue]]:
     """The parts of a row, and a fault for each way in which it is misshapen."""
     given = {name: getattr(row, name) for name in AnyRow.__struct_fields__}
-    view = view_of({name: value for name, value in given.items() if value is not None})
-    found = [(rule, text) for rule, text in view.found if rule not in HARMLESS]
+    view = RowView.of({name: value for name, value in given.items() if value is not None})
+    found = [(rule, text) for rule, text in view.findings if rule not in HARMLESS]
     return view, [Issue.of(rule, where, text, SOUND) for rule, text in found]
 
 

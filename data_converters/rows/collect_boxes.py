@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from groundswift.errors import GroundswiftError
 from groundswift.image_resize import Limits
-from groundswift.row_view import View, image_source
+from groundswift.row_view import RowView, image_source
 from groundswift.storage import absolute, folder_of
 
 from ..base import Positive
@@ -166,7 +166,7 @@ class Gathering:
                 self.categories.setdefault(label, Category(len(self.categories) + 1, label))
                 yield 0, (label, *box)
 
-    def picture(self, where: str, view: View, row: AnyRow, index: int) -> Picture | None:
+    def picture(self, where: str, view: RowView, row: AnyRow, index: int) -> Picture | None:
         """A picture of a row, looked at where it is new; None, and that is noted, where it cannot be used."""
         thing, stated = f"{where}, image {index}", row.size_wh if index == 0 else None
         path = self.inside.path_of(image_source(view.images[index]), thing, self.log)
@@ -186,9 +186,9 @@ class Gathering:
         picture.alone = picture.alone and len(view.images) == 1
         return picture
 
-    def named(self, where: str, view: View, pictures: list[Picture | None]) -> Iterator[tuple[int, Named]]:
+    def named(self, where: str, view: RowView, pictures: list[Picture | None]) -> Iterator[tuple[int, Named]]:
         """(index of the picture, label and box) for each box of a row that can be used."""
-        for index, (label, box) in enumerate(zip(view.label_of_boxes(), view.boxes or (), strict=True)):
+        for index, (label, box) in enumerate(zip(view.label_of_box, view.boxes or (), strict=True)):
             thing, picture = f"{where}, box {index}", pictures[view.image_of(index)]
             if picture is None:
                 self.log.count("box of a picture that was left out", thing)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.errors import Tally, fault
-from groundswift.row_view import view_of
+from groundswift.row_view import RowView
 from groundswift.storage import is_url, local_copy, shown, stat_key
 
 from ..issues import Issue, IssueLog, OnError
@@ -280,7 +280,7 @@ def key_of(row: JsonRow) -> int:
     if type(sample_id) not in (int, str):
         text = b"line " + row.raw.strip()
     else:
-        questions = [content for role, content in view_of(row.row).messages if role == "user"]
+        questions = [content for role, content in RowView.of(row.row).messages if role == "user"]
         text = repr((sample_id, questions)).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
 

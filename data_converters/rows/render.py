@@ -13,7 +13,7 @@ from groundswift.grammars.registry import GRAMMARS, format_answer
 from groundswift.pairing import REFUSED
 from groundswift.placeholders import TAG
 from groundswift.records import IMAGE, REF, Message, swift_tag_in
-from groundswift.row_view import View, image_source
+from groundswift.row_view import RowView, image_source
 from groundswift.whole_lists import Key, WholeList, planned
 
 from ..file_io.box_checks import fitted_box, fitted_point
@@ -66,7 +66,7 @@ def source_of(thing: str, image: object) -> str:
     return source
 
 
-def written(where: str, view: View, row: AnyRow, family: str, log: IssueLog) -> list[list[float]]:
+def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) -> list[list[float]]:
     """The boxes (4 numbers) and points (2) of a row in the family's space. Raises SkipSample where one has no place there."""
     out = []
     for index, box in enumerate(view.boxes or ()):
@@ -87,7 +87,7 @@ def written(where: str, view: View, row: AnyRow, family: str, log: IssueLog) -> 
     return out
 
 
-def rendered(where: str, view: View, boxes: list[list[float]], family: str) -> list[Message]:
+def rendered(where: str, view: RowView, boxes: list[list[float]], family: str) -> list[Message]:
     """The conversation with labels and boxes in the place of their placeholders. Raises SkipSample for what the family cannot write."""
     row, labels = family_row(family), view.refs or []
     for index, (role, _) in enumerate(view.messages):

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.errors import GroundswiftError, fault
-from groundswift.row_view import View, image_source, short, view_of
+from groundswift.row_view import RowView, image_source, short
 from groundswift.storage import is_url, local_copy, shown
 
 from ..issues import Issue, IssueLog, OnError
@@ -84,8 +84,8 @@ def facts_of(path: str, options: SplitOptions, log: IssueLog, told: Told = lambd
 
 
 def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, log: IssueLog) -> None:
-    where, view = f"{facts.index.path}:{row.number}", view_of(row.row)
-    broken = next((what for rule, what in view.found if rule == "image-shape"), None)
+    where, view = f"{facts.index.path}:{row.number}", RowView.of(row.row)
+    broken = next((what for rule, what in view.findings if rule == "image-shape"), None)
     if broken is None and not all(map(image_source, view.images)):
         broken = f"images are {short(view.images)}; expected paths"
     if broken is not None:
@@ -122,7 +122,7 @@ def key64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def media_of(view: View) -> Iterator[str]:
+def media_of(view: RowView) -> Iterator[str]:
     """Paths, addresses or base64 text of all pictures, videos and sounds of a row."""
     for image in view.images:
         yield from _texts(image)

@@ -21,7 +21,7 @@ import msgspec
 from groundswift.errors import GroundswiftError
 from groundswift.placeholders import label_first
 from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, whole
-from groundswift.row_view import View, image_source
+from groundswift.row_view import RowView, image_source
 
 from ...base import ImageOptions, Reading
 from ...file_io.box_checks import Seen, fitted_box, fitted_point
@@ -163,7 +163,7 @@ class ToShikraMaker(ConversationMaker, frozen=True):
             height=height,
         )
 
-    def seen(self, where: str, view: View, source: OurRow, log: IssueLog) -> Seen | None:
+    def seen(self, where: str, view: RowView, source: OurRow, log: IssueLog) -> Seen | None:
         """The picture of a row, None where it has none. Raises SkipSample where it cannot be used; why is noted."""
         if not view.images:
             return None
@@ -177,7 +177,7 @@ class ToShikraMaker(ConversationMaker, frozen=True):
         return seen
 
 
-def without_system(where: str, view: View, log: IssueLog) -> list[Message]:
+def without_system(where: str, view: RowView, log: IssueLog) -> list[Message]:
     """The conversation less its system message."""
     messages = [Message(role, content) for role, content in view.messages if content is not None]
     if messages and messages[0].role == "system":
@@ -209,7 +209,7 @@ def with_image(where: str, messages: list[Message], images: int, log: IssueLog) 
     return tagged
 
 
-def checked_labels(where: str, view: View, messages: list[Message], log: IssueLog) -> list[str]:
+def checked_labels(where: str, view: RowView, messages: list[Message], log: IssueLog) -> list[str]:
     """The label of each `<ref-object>`. Raises SkipSample where labels or boxes and their placeholders differ in number."""
     labels, boxes = view.refs or [], view.boxes or []
     shown, boxed = (sum(each.content.count(tag) for each in messages) for tag in (REF, BOX))
@@ -225,7 +225,7 @@ def checked_labels(where: str, view: View, messages: list[Message], log: IssueLo
     return labels
 
 
-def placed(where: str, view: View, seen: Seen | None, log: IssueLog) -> list[list[float]]:
+def placed(where: str, view: RowView, seen: Seen | None, log: IssueLog) -> list[list[float]]:
     """Each box and point in px, in order. Raises SkipSample where one cannot be used; why is noted."""
     out: list[list[float] | None] = []
     for index, box in enumerate(view.boxes or ()):

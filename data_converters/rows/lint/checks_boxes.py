@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from groundswift.row_view import Found, View, short
+from groundswift.row_view import Finding, RowView, short
 
 from ...file_io.box_checks import finite
 
@@ -22,7 +22,7 @@ class Box(NamedTuple):
     size_wh: Size | None
 
 
-def number_fault(box: list[object]) -> Found | None:
+def number_fault(box: list[object]) -> Finding | None:
     """Why a box cannot be read; None where it is 2 or 4 finite numbers."""
     if len(box) in (2, 4) and NUMBERS.issuperset(map(type, box)) and all(map(finite, box)):
         return None
@@ -35,7 +35,7 @@ def number_fault(box: list[object]) -> Found | None:
     return "box-not-finite", f"{short(box)}; expected finite numbers"
 
 
-def readable_boxes(view: View, sizes_wh: Sequence[Size | None]) -> tuple[list[Box], list[Found]]:
+def readable_boxes(view: RowView, sizes_wh: Sequence[Size | None]) -> tuple[list[Box], list[Finding]]:
     """The boxes of a row that are numbers, each with the size of its image, and what is wrong with the others."""
     boxes, found = [], []
     for index, box in enumerate(view.boxes or ()):
@@ -49,10 +49,10 @@ def readable_boxes(view: View, sizes_wh: Sequence[Size | None]) -> tuple[list[Bo
     return boxes, found
 
 
-def check_boxes(view: View, boxes: Sequence[Box], labels: Sequence[str | None]) -> Iterator[Found]:
+def check_boxes(view: RowView, boxes: Sequence[Box], labels: Sequence[str | None]) -> Iterator[Finding]:
     """Order, area, borders and repetition of the readable boxes; `labels` are those of all boxes of the row."""
     seen: dict[tuple[object, ...], int] = {}
-    lists = view.list_of_boxes()
+    lists = view.list_of_box
     for box in boxes:
         label = labels[box.index]
         for rule, what in (*_check_corners(box), *_check_borders(view.bbox_type, box)):
@@ -68,7 +68,7 @@ def _named(box: Box, label: str | None) -> str:
     return f"box {box.index}" + (f" {short(label)} " if label is not None else " ") + _text(box.numbers)
 
 
-def _check_corners(box: Box) -> Iterator[Found]:
+def _check_corners(box: Box) -> Iterator[Finding]:
     if len(box.numbers) != 4:
         return
     x1, y1, x2, y2 = box.numbers
@@ -78,7 +78,7 @@ def _check_corners(box: Box) -> Iterator[Found]:
         yield "box-empty", f"is {x2 - x1:g} wide and {y2 - y1:g} high; expected an area"
 
 
-def _check_borders(bbox_type: str, box: Box) -> Iterator[Found]:
+def _check_borders(bbox_type: str, box: Box) -> Iterator[Finding]:
     if bbox_type == "norm1":
         if min(box.numbers) < 0 or max(box.numbers) > 1:
             yield "box-norm1-range", "is norm1; expected numbers from 0 to 1"

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from groundswift.errors import GroundswiftError
 from groundswift.image_depth import is_deep, to_8_bits
 from groundswift.images import TURNED, orientation_of, stored_size_wh
-from groundswift.row_view import Found, View, image_source, short
+from groundswift.row_view import Finding, RowView, image_source, short
 from groundswift.storage import is_url, local_copy
 
 Size = tuple[int, int]
@@ -37,7 +37,7 @@ class Look(NamedTuple):
     """What a look at an image showed. `size_wh`: px of the upright picture, None where it could not be opened. `stored_wh`: as its pixels
     are stored. `orientation`: EXIF, 1..8. `digest`: 64 bits of its content."""
 
-    found: tuple[Found, ...] = ()
+    found: tuple[Finding, ...] = ()
     size_wh: Size | None = None
     stored_wh: Size | None = None
     orientation: int = 1
@@ -112,7 +112,7 @@ def _seen(image: Image.Image, name: str, looker: Looker, opened: str | BytesIO) 
     return Look(tuple(found), upright, stored, orientation, _digest(opened) if looker.digests else None)
 
 
-def _of_size(size_wh: Size, name: str, looker: Looker) -> Iterator[Found]:
+def _of_size(size_wh: Size, name: str, looker: Looker) -> Iterator[Finding]:
     width, height = size_wh
     limit = looker.max_pixels or Image.MAX_IMAGE_PIXELS
     if limit and width * height > limit:
@@ -121,7 +121,7 @@ def _of_size(size_wh: Size, name: str, looker: Looker) -> Iterator[Found]:
         yield "image-aspect", f"{name} is {width}x{height} px; expected sides of at most {ASPECT} to 1"
 
 
-def _of_mode(image: Image.Image, name: str) -> Iterator[Found]:
+def _of_mode(image: Image.Image, name: str) -> Iterator[Finding]:
     if image.mode in ("CMYK", "LAB", "HSV"):
         yield "image-cmyk", f"{name} is {image.mode}; expected RGB"
     elif is_deep(image.mode):
@@ -132,7 +132,7 @@ def _of_mode(image: Image.Image, name: str) -> Iterator[Found]:
         yield "image-palette", f"{name} has a palette"
 
 
-def _of_depth(image: Image.Image, name: str) -> Found:
+def _of_depth(image: Image.Image, name: str) -> Finding:
     """What happens to an image of more than 8 bits. Reads its pixels: only they show whether a scale is known."""
     try:
         to_8_bits(image, image.format)
@@ -152,12 +152,12 @@ def _digest(opened: str | BytesIO) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
-def sources_of(view: View) -> list[str]:
+def sources_of(view: RowView) -> list[str]:
     """What is to be looked at; "" for an image that is none, whose look shows nothing."""
     return [image_source(image) or "" for image in view.images]
 
 
-def stated_size(view: View) -> Size | None:
+def stated_size(view: RowView) -> Size | None:
     """`size_wh` of a row: px of its first image; None where it is absent or no size."""
     size = view.row.get("size_wh")
     if isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size):
@@ -165,7 +165,7 @@ def stated_size(view: View) -> Size | None:
     return None
 
 
-def check_sizes(view: View, looks: Sequence[Look]) -> Iterator[Found]:
+def check_sizes(view: RowView, looks: Sequence[Look]) -> Iterator[Finding]:
     """`size_wh` against the first image of the row; `looks` is empty where no look was taken."""
     stated, first = stated_size(view), looks[0] if looks else Look()
     if stated is None and view.row.get("size_wh") is not None:
@@ -194,7 +194,7 @@ def check_sizes(view: View, looks: Sequence[Look]) -> Iterator[Found]:
         yield "size-wh-wrong", f"size_wh {_px(stated)}, and the picture is {upright}; expected one size"
 
 
-def frame_sizes(view: View, looks: Sequence[Look]) -> list[Size | None]:
+def frame_sizes(view: RowView, looks: Sequence[Look]) -> list[Size | None]:
     """Per image the size, in px, of the picture that its boxes are drawn on: what the file shows; what the row states of its first where
     no look was taken, or where that is the size of the stored picture (the boxes are drawn on that, too)."""
     sizes = [look.size_wh for look in looks] or [None] * len(view.images)

@@ -12,7 +12,7 @@ from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES, family_row
 from groundswift.grammars.registry import format_answer, parse
 from groundswift.records import CONTROL, swift_tag_in
-from groundswift.row_view import Found, View, short
+from groundswift.row_view import Finding, RowView, short
 
 SIZE_WH = (640, 480)
 LONGEST = 1000  # characters of a label
@@ -21,16 +21,16 @@ HARMLESS = re.compile(r"[^\W\d_][\w \-']*")  # no mark of any grammar is made of
 SAYS_NOTHING = {"none", "null"}
 
 
-def check_labels(labels: Sequence[str], family: str | None) -> Iterator[Found]:
+def check_labels(labels: Sequence[str], family: str | None) -> Iterator[Finding]:
     """All that is odd about the labels of one row, each distinct label once; `family` None: what any family cannot write is a warning."""
     for label in dict.fromkeys(labels):
         yield from label_faults(label, family)
 
 
 @lru_cache(maxsize=1 << 15)
-def label_faults(label: str, family: str | None) -> tuple[Found, ...]:
+def label_faults(label: str, family: str | None) -> tuple[Finding, ...]:
     """What is odd about one label."""
-    found: list[Found] = []
+    found: list[Finding] = []
     if not label.strip():
         return (("label-empty", f"label {short(label)}; expected a name"),)
     if len(label) > LONGEST:
@@ -53,7 +53,7 @@ def label_faults(label: str, family: str | None) -> tuple[Found, ...]:
     return tuple(found)
 
 
-def written_otherwise(label: str, family: str) -> Found | None:
+def written_otherwise(label: str, family: str) -> Finding | None:
     """Write a label with a box as a family does, and read it back: what is refused or changed; None where it comes back as it was."""
     numbers = _example_box(family)
     points_only = not family_row(family).boxes
@@ -76,7 +76,7 @@ def _example_box(family: str) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-def check_points(view: View, family: str | None) -> Iterator[Found]:
+def check_points(view: RowView, family: str | None) -> Iterator[Finding]:
     """Points, where the family has none."""
     if family is None or family_row(family).points:
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from groundswift.records import BOX, REF
-from groundswift.row_view import Found, View, short, view_of
+from groundswift.row_view import Finding, RowView, short
 
 from .checks_boxes import check_boxes, readable_boxes
 from .checks_images import Look, frame_sizes
@@ -19,7 +19,7 @@ from .checks_rows import check_conversation
 COLUMNS = ("images", "videos", "objects")
 
 
-def check_rejected(view: View, looks: Sequence[Look], family: str | None, known: Sequence[Found]) -> Iterator[Found]:
+def check_rejected(view: RowView, looks: Sequence[Look], family: str | None, known: Sequence[Finding]) -> Iterator[Finding]:
     """What is found in the rejected row and not in the chosen one (`known`), each with `rejected: ` before it."""
     row = view.row
     if isinstance(row.get("label"), str) and row.get("rejected_response") is None:
@@ -39,7 +39,7 @@ def check_rejected(view: View, looks: Sequence[Look], family: str | None, known:
             yield rule, f"rejected: {what}"
 
 
-def response_problem(view: View) -> Found | None:
+def response_problem(view: RowView) -> Finding | None:
     """Why swift does not take a `rejected_response`; None where it does, or there is none."""
     response = view.row.get("rejected_response")
     if response is None:
@@ -56,18 +56,18 @@ def response_problem(view: View) -> Found | None:
     return None
 
 
-def rejected_view(view: View) -> View | None:
+def rejected_view(view: RowView) -> RowView | None:
     """The rejected row; None where it has no messages that can be read. Boxes that it borrows are those that it names."""
     row, response = view.row, view.row.get("rejected_response")
     made: dict[str, object] = {key: row[f"rejected_{key}"] for key in COLUMNS if row.get(f"rejected_{key}") is not None}
     if response is None:
-        return view_of(made | {"messages": row["rejected_messages"]})
+        return RowView.of(made | {"messages": row["rejected_messages"]})
     last = max((index for index, (role, _) in enumerate(view.messages) if role == "user"), default=-1)
     asked = [{"role": role, "content": content} for role, content in view.messages[: last + 1]]
     answer = [{"role": "assistant", "content": response}] if isinstance(response, str) else response
     borrowed = {"images": view.images, "videos": view.videos, "objects": row.get("objects"), "size_wh": row.get("size_wh")}
     given = {key: value for key, value in borrowed.items() if value} | made
-    rejected = view_of(given | {"messages": [*asked, *answer]})
+    rejected = RowView.of(given | {"messages": [*asked, *answer]})
     if "objects" not in made:
         text = "".join(rejected.contents)
         rejected.refs, rejected.boxes = (
@@ -76,12 +76,12 @@ def rejected_view(view: View) -> View | None:
     return rejected
 
 
-def found_in(view: View, looks: Sequence[Look], family: str | None) -> Iterator[Found]:
+def found_in(view: RowView, looks: Sequence[Look], family: str | None) -> Iterator[Finding]:
     """All that the lint finds in one conversation and its boxes."""
-    yield from view.found
+    yield from view.findings
     yield from check_conversation(view)
     yield from check_labels(view.refs or (), family)
     yield from check_points(view, family)
     boxes, faults = readable_boxes(view, frame_sizes(view, looks))
     yield from faults
-    yield from check_boxes(view, boxes, view.label_of_boxes())
+    yield from check_boxes(view, boxes, view.label_of_box)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from groundswift.records import BOX, IMAGE, REF, VIDEO
-from groundswift.row_view import TAGS, Found, View, short
+from groundswift.row_view import TAGS, Finding, RowView, short
 
 MISSPELT = re.compile(
     r"<\s{0,2}/?\s{0,2}(?:ref(?:[-_ ]?object)?s?|object[-_ ]?ref|bbox(?:es|_2d)?|images?|img)\s{0,2}(?:[-_ ]?\d{1,4})?\s{0,2}/?\s{0,2}>"
@@ -19,7 +19,7 @@ MEDIA = {"<video>": "videos", "<audio>": "audios"}
 TOOL_ROLES = {"tool", "tool_call", "tool_response"}
 
 
-def check_conversation(view: View) -> Iterator[Found]:
+def check_conversation(view: RowView) -> Iterator[Finding]:
     """Roles, answers, placeholders of one row."""
     if not view.messages:
         return
@@ -32,7 +32,7 @@ def check_conversation(view: View) -> Iterator[Found]:
             yield problem.id, f"message {problem.message}: {problem.what}"
 
 
-def check_roles(view: View) -> Iterator[Found]:
+def check_roles(view: RowView) -> Iterator[Finding]:
     """swift takes the messages two by two, after a system message; a conversation may begin with an answer (pre-training)."""
     roles = [role for role, _ in view.messages]
     if TOOL_ROLES & set(roles):
@@ -49,7 +49,7 @@ def check_roles(view: View) -> Iterator[Found]:
         expected = "user" if expected == "assistant" else "assistant"
 
 
-def check_answers(view: View) -> Iterator[Found]:
+def check_answers(view: RowView) -> Iterator[Finding]:
     """Whether there is something to learn."""
     role, _ = view.messages[-1]
     if role == "user":
@@ -59,7 +59,7 @@ def check_answers(view: View) -> Iterator[Found]:
             yield "answer-blank", f"message {index} is {short(content)}; expected an answer"
 
 
-def check_counts(view: View) -> Iterator[Found]:
+def check_counts(view: RowView) -> Iterator[Finding]:
     """Placeholders against images, labels and boxes. Without an answer there may be fewer of them: they are yet to be said."""
     text = "\n".join(view.contents)
     boxes, refs = text.count(BOX), text.count(REF)
@@ -77,7 +77,7 @@ def check_counts(view: View) -> Iterator[Found]:
         yield rule, f"{found} {tag} in the messages and {len(values)} {what} in objects; expected as many of each"
 
 
-def check_other_tags(view: View) -> Iterator[Found]:
+def check_other_tags(view: RowView) -> Iterator[Finding]:
     """Placeholders of other media, placeholders that are spelt otherwise, and boxes as text."""
     for index, (role, content) in enumerate(view.messages):
         if content is None or ("<" not in content and "{" not in content and "box" not in content):

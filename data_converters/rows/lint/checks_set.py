@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from groundswift.row_view import View, short
+from groundswift.row_view import RowView, short
 
 from .checks_boxes import SLIGHT, Box
 from .findings import Place
@@ -125,13 +125,13 @@ class SetFacts:
         self.id_types: dict[str, dict[type, Place]] = {}
         self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
 
-    def add(self, view: View, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
+    def add(self, view: RowView, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
         """One row: its text as it stands, where, and those of its boxes that are readable."""
         self.rows += 1
         self.boxes += len(view.boxes or ())
         self.images += len(view.images)
         self.negatives += not view.boxes
-        lists = view.lists_labels
+        lists = view.is_detection
         self.detections += lists
         if not self.files or self.files[-1] != place.file:
             self.files.append(place.file)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from groundswift.errors import GroundswiftError
-from groundswift.row_view import Found, View, frames_of, image_source, short
+from groundswift.row_view import Finding, RowView, frames_of, image_source, short
 from groundswift.storage import exists, is_url
 
 from .checks_images import inline_content, path_of
@@ -16,7 +16,7 @@ from .video_readers import missing_reader
 _missing_reader = lru_cache(maxsize=1)(missing_reader)
 
 
-def check_videos(view: View) -> Iterator[Found]:
+def check_videos(view: RowView) -> Iterator[Finding]:
     """Each video of a row, and each frame of one that is a list of images."""
     if any(isinstance(video, str) for video in view.videos) and (problem := _missing_reader()):
         yield "video-no-reader", problem
@@ -34,7 +34,7 @@ def check_videos(view: View) -> Iterator[Found]:
             yield "video-empty", f"{short(source)} has no bytes; expected a whole file"
 
 
-def _at_an_address(source: str) -> Iterator[Found]:
+def _at_an_address(source: str) -> Iterator[Finding]:
     try:
         if not exists(source):
             yield "video-missing", f"nothing at {short(source)}; expected a video"

@@ -12,7 +12,7 @@ import msgspec
 
 from groundswift.placeholders import TAG, read_message
 from groundswift.records import BOX, REF
-from groundswift.row_view import View
+from groundswift.row_view import RowView
 
 from .checks_boxes import readable_boxes
 from .checks_images import Look, frame_sizes, stated_size
@@ -23,7 +23,7 @@ KEPT = "box without area, outside or repeated, kept: its answer is not made of b
 KEPT_LAST = "row kept as it is: no box would be left"
 
 
-def fixed_row(view: View, looks: Sequence[Look]) -> tuple[dict[str, Any] | None, list[str]]:
+def fixed_row(view: RowView, looks: Sequence[Look]) -> tuple[dict[str, Any] | None, list[str]]:
     """(a mended copy of a row, None where nothing changes; what was changed or left, one text a change). `looks`: one an image, or none."""
     said: list[str] = []
     row = dict(view.row)
@@ -37,7 +37,7 @@ def encoded_row(row: dict[str, Any]) -> bytes:
     return msgspec.json.encode(row) + b"\n"
 
 
-def _with_size(view: View, looks: Sequence[Look], row: dict[str, Any], said: list[str]) -> bool:
+def _with_size(view: RowView, looks: Sequence[Look], row: dict[str, Any], said: list[str]) -> bool:
     """`size_wh` where there is none and the picture is stored upright: of a turned one it is not known what its boxes were drawn on."""
     if row.get("size_wh") is not None or not looks or looks[0].size_wh is None:
         return False
@@ -49,7 +49,7 @@ def _with_size(view: View, looks: Sequence[Look], row: dict[str, Any], said: lis
     return True
 
 
-def _with_boxes(view: View, looks: Sequence[Look], row: dict[str, Any], said: list[str]) -> bool:
+def _with_boxes(view: RowView, looks: Sequence[Look], row: dict[str, Any], said: list[str]) -> bool:
     if not view.boxes or view.bbox_type not in ("real", "norm1"):
         return False
     sizes = frame_sizes(view, looks)
@@ -58,7 +58,7 @@ def _with_boxes(view: View, looks: Sequence[Look], row: dict[str, Any], said: li
     boxes, faults = readable_boxes(view, sizes)
     if faults:
         return False
-    labels, lists, drop = view.label_of_boxes(), view.list_of_boxes(), {}
+    labels, lists, drop = view.label_of_box, view.list_of_box, {}
     mended: list[list[float]] = []
     log: list[list[str]] = []
     seen = set()
@@ -99,7 +99,7 @@ def mended_box(box: Sequence[float], limit: Size | None) -> tuple[list[float], l
 
 
 def _write_boxes(
-    view: View, row: dict[str, Any], mended: list[list[float]], log: list[list[str]], drop: dict[int, str], said: list[str]
+    view: RowView, row: dict[str, Any], mended: list[list[float]], log: list[list[str]], drop: dict[int, str], said: list[str]
 ) -> bool:
     """Put the mended boxes into the row, and leave out those of `drop` with their placeholders where that is safe."""
     objects = dict(view.row["objects"])
@@ -125,7 +125,7 @@ def _write_boxes(
     return bool(drop) or any(log)
 
 
-def _without(view: View, row: dict[str, Any], drop: dict[int, str]) -> list[str] | None:
+def _without(view: RowView, row: dict[str, Any], drop: dict[int, str]) -> list[str] | None:
     """Take the placeholders of some boxes out of the one answer that holds them all -> the labels that are left; None where there is no
     such answer: then a box cannot be left out without changing what is said."""
     messages = view.row.get("messages")

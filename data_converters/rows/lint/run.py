@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from groundswift.errors import GroundswiftError, Tally, fault
-from groundswift.row_view import Found, View, view_of
+from groundswift.row_view import Finding, RowView
 
 from ..jsonl_lines import Line, decoded, lines_of
 from .checks_boxes import check_boxes, readable_boxes
@@ -57,7 +57,7 @@ class Lint:
 
 
 class _Pending(NamedTuple):
-    view: View
+    view: RowView
     raw: bytes
     place: Place
     looks: Future[list[Look]] | None
@@ -125,13 +125,13 @@ def _begin(
         if line.raw.removeprefix(b"\xef\xbb\xbf").strip():
             findings.add("not-json", place, f"{content.problem}; expected one JSON object")
         return None
-    view = view_of(content.row)
+    view = RowView.of(content.row)
     sample_id = content.row.get("sample_id")
     if isinstance(sample_id, int | str):
         plain = isinstance(sample_id, int) and abs(sample_id) < 1 << 63
         place = place._replace(sample_id=sample_id if plain else str(sample_id)[:60])
     if content.not_json and not any(rule == "box-not-finite" for rule, _ in readable_boxes(view, ())[1]):
-        view.found.append(("not-json", f"{content.problem}; expected one JSON object"))
+        view.findings.append(("not-json", f"{content.problem}; expected one JSON object"))
     looks = pool.submit(_look_at_all, sources_of(view), look) if pool and look and view.images else None
     return _Pending(view, line.raw, place, looks, not content.not_json)
 
@@ -154,7 +154,7 @@ def _end(pending: _Pending | bytes, options: LintOptions, lint: Lint, fix: bool)
         return
     view, raw, place, looking, mendable = pending
     looks = looking.result() if looking else []
-    labels = view.label_of_boxes()
+    labels = view.label_of_box
     boxes, faults = readable_boxes(view, frame_sizes(view, looks))
     found = list(_found(view, looks, labels, options))
     found += [*faults, *check_boxes(view, boxes, labels)]
@@ -168,8 +168,8 @@ def _end(pending: _Pending | bytes, options: LintOptions, lint: Lint, fix: bool)
         yield _fixed(view, raw, looks, place, lint) if mendable else raw
 
 
-def _found(view: View, looks: Sequence[Look], labels: Sequence[str | None], options: LintOptions) -> Iterator[Found]:
-    yield from view.found
+def _found(view: RowView, looks: Sequence[Look], labels: Sequence[str | None], options: LintOptions) -> Iterator[Finding]:
+    yield from view.findings
     if view.has_messages and isinstance(view.row.get("response"), str):
         yield "result-row", "the row has messages and a response; expected one of them"
     yield from check_conversation(view)
@@ -188,7 +188,7 @@ def _found(view: View, looks: Sequence[Look], labels: Sequence[str | None], opti
                 yield "image-leak", f"{source[:200]!r} is in the other set too (the same {same}); expected it in one of them"
 
 
-def _fixed(view: View, raw: bytes, looks: Sequence[Look], place: Place, lint: Lint) -> bytes:
+def _fixed(view: RowView, raw: bytes, looks: Sequence[Look], place: Place, lint: Lint) -> bytes:
     row, said = fixed_row(view, looks)
     for text in said:
         lint.fixed.add(text, place)
@@ -218,7 +218,7 @@ def images_of(path: str | Path, looker: Looker) -> tuple[frozenset[int], frozens
         content = decoded(line.raw, line.number == 1)
         if content.row is None:
             raise GroundswiftError(f"{path}:{line.number}: {content.problem}; expected one JSON object")
-        for source in filter(None, sources_of(view_of(content.row))):
+        for source in filter(None, sources_of(RowView.of(content.row))):
             paths.add(key_of(source))
             digest = look(source).digest
             if digest is not None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from groundswift.errors import GroundswiftError
-from groundswift.row_view import Found, View, bare_row
+from groundswift.row_view import Finding, RowView, template_row
 
 Counter = Callable[[dict], int]
 
 
-def check_length(view: View, counter: Counter, most: int) -> Iterator[Found]:
+def check_length(view: RowView, counter: Counter, most: int) -> Iterator[Finding]:
     """Whether swift's template takes the row, and with how many tokens."""
     try:
-        tokens = counter(bare_row(view))
+        tokens = counter(template_row(view))
     except GroundswiftError as error:
         yield "row-not-encodable", f"{error}; expected a row that swift can encode"
         return

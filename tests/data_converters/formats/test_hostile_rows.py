@@ -21,7 +21,7 @@ from groundswift.data_converters.registry import FORMATS
 from groundswift.data_converters.rows.lint.checks_rows import check_counts, check_roles
 from groundswift.data_converters.rows.lint.rules import RULES
 from groundswift.errors import GroundswiftError
-from groundswift.row_view import view_of
+from groundswift.row_view import RowView
 
 HELD = base64.b64encode(picture()).decode()
 OBJECT = {"caption": "guy", "bbox": [1, 2, 7, 5], "bbox_type": "real", "image": 0}
@@ -95,8 +95,8 @@ def error_of(options: Options) -> str | None:
 
 def errors_of_lint(row: dict[str, Any]) -> list[str]:
     """What lint calls an error in the shape of a row."""
-    view = view_of(row)
-    found = [rule for rule, _ in (*view.found, *check_roles(view), *check_counts(view))]
+    view = RowView.of(row)
+    found = [rule for rule, _ in (*view.findings, *check_roles(view), *check_counts(view))]
     return [rule for rule in found if RULES[rule].severity == "error"]
 
 
