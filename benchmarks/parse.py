@@ -42,14 +42,14 @@ SCREEN_SIZE, HOSTILE_SIZE, WORST = 50_000, 1_000_000, 3
 Way = Callable[[str, bool], np.ndarray]  # text, whether to filter by class -> (N, 4) pixels
 
 
-def fed_wh(family: str) -> tuple[int, int] | None:
+def model_input_wh(family: str) -> tuple[int, int] | None:
     """The size that the family's model is fed, where its boxes are pixels of that."""
     return resized_wh(SIZE_WH, family) if space_row(families()[family].space).side == "resized" else None
 
 
 def ours(family: str) -> Way:
     """Text to pixels and labels the way a user writes it."""
-    row, fed = families()[family], fed_wh(family)
+    row, fed = families()[family], model_input_wh(family)
 
     def way(text: str, filtered: bool) -> np.ndarray:
         objects = parse(text, family).objects
@@ -88,7 +88,7 @@ def peers() -> dict[str, tuple[str, Callable[..., tuple]]]:
 
 def theirs(family: str, function: Callable[..., tuple]) -> Way:
     """supervision's parser; its first array is the boxes."""
-    given = {"resolution_wh": SIZE_WH} | ({"input_wh": fed_wh(family)} if fed_wh(family) else {})
+    given = {"resolution_wh": SIZE_WH} | ({"input_wh": model_input_wh(family)} if model_input_wh(family) else {})
 
     def way(text: str, filtered: bool) -> np.ndarray:
         return function(text, **given, classes=CLASSES if filtered else None)[0]
@@ -101,7 +101,7 @@ def write_answers(family: str, boxes: int, seed: int = 0) -> list[str]:
     rng = np.random.default_rng(seed)
     low = rng.uniform(0, 0.7, (boxes, 2))
     px = np.hstack([low, low + rng.uniform(0.05, 0.3, (boxes, 2))]) * np.array([*SIZE_WH, *SIZE_WH])
-    rows = from_original_px(px, family, SIZE_WH, fed_wh(family)).tolist()
+    rows = from_original_px(px, family, SIZE_WH, model_input_wh(family)).tolist()
     rows = [[int(n) if n.is_integer() else n for n in row] for row in rows]
     has_boxes = families()[family].boxes
     things = [
@@ -154,7 +154,7 @@ def recovered(way: Way, wanted: int, text: str, family: str) -> tuple[int, int, 
         boxes = way(text, False)
     except Exception:
         return 0, 0, 1
-    truth = to_original_px([DOG, CAT], family, SIZE_WH, fed_wh(family))
+    truth = to_original_px([DOG, CAT], family, SIZE_WH, model_input_wh(family))
     boxes = np.asarray(boxes, dtype=float).reshape(-1, 4)
     ordered = np.hstack([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])])
     right = (np.abs(ordered[:, None] - truth[None]).max(axis=2, initial=0) < 2).any(axis=1)

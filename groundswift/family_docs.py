@@ -18,13 +18,13 @@ COLUMNS = ("family", "template", "space", "a dog at (141, 203), (364, 425) of 64
 
 def example(row: Family) -> str:
     """What a family writes for one dog in a picture of 640 x 480 px; its middle for a family that knows points only."""
-    fed_wh = resized_wh(SIZE_WH, row.name) if row.resize_factor else None
+    model_input_wh = resized_wh(SIZE_WH, row.name) if row.resize_factor else None
     if not row.boxes:
         x1, y1, x2, y2 = DOG_XYXY_PX
         middle = ((x1 + x2) / 2, (y1 + y2) / 2)
-        x, y = from_original_px([[*middle, *middle]], row.name, SIZE_WH, fed_wh)[0, :2].tolist()
+        x, y = from_original_px([[*middle, *middle]], row.name, SIZE_WH, model_input_wh)[0, :2].tolist()
         return format_answer([Located("dog", None, (x, y))], row.name)
-    x1, y1, x2, y2 = from_original_px([DOG_XYXY_PX], row.name, SIZE_WH, fed_wh)[0].tolist()
+    x1, y1, x2, y2 = from_original_px([DOG_XYXY_PX], row.name, SIZE_WH, model_input_wh)[0].tolist()
     return format_answer([Located("dog", (x1, y1, x2, y2))], row.name)
 
 

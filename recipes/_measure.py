@@ -22,7 +22,7 @@ from typing import Any
 import _inventory
 
 RECIPES = Path(__file__).resolve().parent
-TINY_MODELS = RECIPES.parent / "tests" / "swift_plugins" / "tiny_models.py"
+TINY_MODELS = RECIPES.parent / "tests" / "helpers" / "tiny_models.py"
 ROWS, SIZE_WH, BOXES = 64, (1280, 960), 8  # of the drawn data
 MEASURE = (
     *("--eval_strategy", "no", "--save_strategy", "no", "--report_to", "none", "--check_model", "false"),

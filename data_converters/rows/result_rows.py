@@ -72,12 +72,14 @@ class AnswerReading:
             log.count(f"answer {answer.status}", where)
         found = []
         limits = self.limits or Limits()
-        fed_wh = resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels) if resized else None
+        model_input_wh = (
+            resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels) if resized else None
+        )
         for located in answer.objects:
             if located.box is None or not located.label:
                 log.count("point of an answer, left out" if located.box is None else "box of an answer without a label, left out", where)
                 continue
-            box = clipped(to_original_px([located.box], self.family, size_wh, fed_wh, self.space), size_wh)
+            box = clipped(to_original_px([located.box], self.family, size_wh, model_input_wh, self.space), size_wh)
             if area(box)[0] > 0:
                 found.append((located.label, box[0].tolist()))
             else:

@@ -53,7 +53,7 @@ def _resized(image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules:
         width, height = sizes_wh[index].tolist()
         if (width, height) not in known:
             try:
-                known[width, height] = rules.fed_wh((width, height))
+                known[width, height] = rules.model_input_wh((width, height))
             except GroundswiftError as error:
                 raise fault(name(index), str(error)) from None
         fed[index] = known[width, height]

@@ -69,7 +69,7 @@ class Rules:
         """The space of the boxes: the one that was named, or the family's own."""
         return self.space or family_row(self.family).space
 
-    def fed_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+    def model_input_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
         """Size (width, height) in px of what the model was fed, by the limits of the run."""
         limits = self.limits or Limits()
         return resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)

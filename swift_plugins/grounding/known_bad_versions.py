@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion
 
 
 @dataclass(frozen=True)
-class Guard:
+class BadVersion:
     """One fault of a library.
 
     `versions`: a PEP 440 specifier. `families`: names of the table of families; none: whatever the model. `fault`: what goes wrong, and
@@ -47,8 +47,8 @@ class Guard:
 
 
 QWEN2_5 = ("qwen2_5_vl", "mimo_vl")
-GUARDS = (
-    Guard(
+BAD_VERSIONS = (
+    BadVersion(
         "transformers",
         ">=5.3.0,<5.5.4",
         QWEN2_5,
@@ -56,7 +56,7 @@ GUARDS = (
         "transformers>=5.5.4",
         ("huggingface/transformers#45325", "huggingface/transformers#45330", "huggingface/lerobot#3704"),
     ),
-    Guard(
+    BadVersion(
         "transformers",
         ">=4.54.0,<=4.56.2",
         QWEN2_5,
@@ -64,7 +64,7 @@ GUARDS = (
         "transformers>=5.5.4",
         ("huggingface/transformers#40136", "huggingface/transformers#40490", "huggingface/transformers#41180"),
     ),
-    Guard(
+    BadVersion(
         "transformers",
         "<4.51.0",
         QWEN2_5,
@@ -72,7 +72,7 @@ GUARDS = (
         "transformers>=5.5.4",
         ("QwenLM/Qwen3-VL#1062",),
     ),
-    Guard(
+    BadVersion(
         "qwen-vl-utils",
         "<0.0.14",
         ("qwen2_vl", "qwen3_vl", "qwen3_5", *QWEN2_5),
@@ -80,7 +80,7 @@ GUARDS = (
         "qwen-vl-utils>=0.0.14",
         ("vision_process.py of qwen-vl-utils 0.0.11 and 0.0.14",),
     ),
-    Guard(
+    BadVersion(
         "vllm",
         ">=0.11.1,<=0.12.0",
         ("qwen3_vl",),
@@ -88,7 +88,7 @@ GUARDS = (
         "vllm 0.11.0, or a later one compared with --infer_backend transformers",
         ("vllm-project/vllm#30918", "vllm-project/vllm#36117", "QwenLM/Qwen3-VL#2056"),
     ),
-    Guard(
+    BadVersion(
         "sglang",
         ">=0.5.15,<=0.5.17",
         ("qwen3_5",),
@@ -97,7 +97,7 @@ GUARDS = (
         ("sgl-project/sglang#36762", "sgl-project/sglang#35345", "sgl-project/sglang#35772"),
     ),
 )
-_told: set[Guard] = set()
+WARNED: set[BadVersion] = set()
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
@@ -111,18 +111,18 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def met(family: str | None, installed: Mapping[str, str], guards: Iterable[Guard] = GUARDS) -> list[Guard]:
+def known_bad(family: str | None, installed: Mapping[str, str], guards: Iterable[BadVersion] = BAD_VERSIONS) -> list[BadVersion]:
     """The guards that installed versions meet and that concern a family, or, for None, every model."""
     return [guard for guard in guards if guard.concerns(family) and guard.package in installed and guard.meets(installed[guard.package])]
 
 
-def warn_of_versions(family: str | None = None) -> None:
+def warn_bad_versions(family: str | None = None) -> None:
     """Tell in swift's log what is installed and known to move boxes, each once a process. Called when the plugin is loaded, for what
     concerns every model, and when a template is made, for its family."""
     from swift.utils import get_logger
 
-    installed = versions_of({guard.package for guard in GUARDS})
-    for guard in met(family, installed):
-        if guard not in _told:
-            _told.add(guard)
+    installed = versions_of({guard.package for guard in BAD_VERSIONS})
+    for guard in known_bad(family, installed):
+        if guard not in WARNED:
+            WARNED.add(guard)
             get_logger().warning(guard.line(installed[guard.package]))

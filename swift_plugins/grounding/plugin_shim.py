@@ -38,7 +38,7 @@ def shim_path() -> str:
     return os.path.join(folder, "groundswift", "register.py")
 
 
-def standing_path(plugin: str) -> str:
+def stable_path(plugin: str) -> str:
     """What a checkpoint is to name for a plugin: the shim for groundswift's own, which is then written; the absolute path for others."""
     absolute = os.path.abspath(os.path.expanduser(plugin))
     shim = Path(os.path.expanduser(shim_path()))

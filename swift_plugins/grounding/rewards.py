@@ -25,7 +25,7 @@ from groundswift.spaces import space_row
 
 from .metrics.validation_rows import LABELLED, UNSCORED, Sample, sample_of
 from .patches.run_record import limits_now
-from .patches.swift import wrap_once
+from .patches.wrap_once import wrap_once
 from .templates.grounding import family_of
 from .templates.placeholders import count_tags
 
@@ -77,7 +77,7 @@ def name_of(reward: DetectionF1) -> str:
     return next(name for name, kind in REWARDS.items() if kind is type(reward))
 
 
-def give_rewards_what_they_need() -> None:
+def prepare_rewards() -> None:
     """Note template and true answers of a training or a sampling that has one of our rewards."""
 
     def with_true_answers(prepare: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,9 +20,9 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.family import FAMILIES
 from groundswift.images import open_image
 
-from .silence import quiet
+from .quiet import quiet
 
-UNLEARNT = -100  # the label of a token that is read and not learnt
+NO_LOSS = -100  # the label of a token that is read and not learnt
 HYBRID_LOSS = "default+ignore_empty_think"  # what `swift sft` makes of its default for models that may think or not
 OF_THE_RUN = {  # what a run's args.json says about its template -> the argument of `get_template`
     "system": "default_system",
@@ -51,18 +51,18 @@ class Encoded:
     input_ids: list[int]
     labels: list[int]
     sizes_wh: list[tuple[int, int]]
-    fed_wh: list[tuple[int, int]]
+    model_input_wh: list[tuple[int, int]]
     pictures: list[Image.Image]
     family: str
     tiles: tuple[int, tuple[int, int]] | None = None
 
     @property
-    def learnt(self) -> list[list[int]]:
+    def has_loss(self) -> list[list[int]]:
         """The runs of tokens that are learnt, in order: one a turn, as a rule."""
         runs: list[list[int]] = []
         inside = False
         for token in self.labels:
-            if token == UNLEARNT:
+            if token == NO_LOSS:
                 inside = False
                 continue
             if not inside:
@@ -149,11 +149,13 @@ def encoded(template: Any, row: dict[str, Any]) -> Encoded:
         except Exception as error:  # swift asserts, and so do the processors behind it
             raise GroundswiftError(f"swift cannot encode this row ({told(error)})") from None
     pictures = [_picture(image) for image in encoding["template_inputs"].images or []]
-    fed_wh = _fed_wh(template, encoding, pictures)
-    pictures = [image if image.size == size else image.resize(size, Image.BICUBIC) for image, size in zip(pictures, fed_wh, strict=True)]
+    model_input_wh = _model_input_wh(template, encoding, pictures)
+    pictures = [
+        image if image.size == size else image.resize(size, Image.BICUBIC) for image, size in zip(pictures, model_input_wh, strict=True)
+    ]
     ids = list(encoding["input_ids"])
-    labels = list(encoding.get("labels") or [UNLEARNT] * len(ids))
-    return Encoded(ids, labels, [image.size for image in originals], fed_wh, pictures, family, _tiles(encoding, len(pictures)))
+    labels = list(encoding.get("labels") or [NO_LOSS] * len(ids))
+    return Encoded(ids, labels, [image.size for image in originals], model_input_wh, pictures, family, _tiles(encoding, len(pictures)))
 
 
 def _resolved(model: str) -> tuple[str, dict[str, Any]]:
@@ -261,7 +263,7 @@ def _picture(image: Any) -> Image.Image:
     return image.convert("RGB") if isinstance(image, Image.Image) else open_image(_source(image))
 
 
-def _fed_wh(template: Any, encoding: dict[str, Any], pictures: list[Image.Image]) -> list[tuple[int, int]]:
+def _model_input_wh(template: Any, encoding: dict[str, Any], pictures: list[Image.Image]) -> list[tuple[int, int]]:
     """What the arrays of pixels say about the size (width, height) in px of every picture; where they hold tiles, its own size."""
     grids = encoding.get("image_grid_thw")
     if grids is not None:

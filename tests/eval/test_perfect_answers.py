@@ -32,7 +32,7 @@ def with_grammar(family: str) -> str:
     return family
 
 
-def fed_wh(family: str, size_wh: tuple[int, int]) -> tuple[int, int] | None:
+def model_input_wh(family: str, size_wh: tuple[int, int]) -> tuple[int, int] | None:
     limits = {name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__}
     return resized_wh(size_wh, family, **limits) if families()[family].resize_factor else None
 
@@ -42,7 +42,7 @@ def drawn_truth(family: str, seed: int = 0) -> Truth:
     rng, rows = np.random.default_rng(seed), []
     space = space_row(families()[family].space)
     for image_id, size_wh in enumerate(SIZES_WH * 4):
-        step = quantum(space, size_wh, fed_wh(family, size_wh))
+        step = quantum(space, size_wh, model_input_wh(family, size_wh))
         least = (COARSE if space.rounding == "cells" else FINE) * step / size_wh
         assert (least < 0.7).all(), f"{family}: {size_wh} is too small an image"
         sides = rng.uniform(least, np.maximum(least * 1.2, 0.45), (len(LABELS), 2))
@@ -61,7 +61,7 @@ def perfect_answers(truth: Truth, family: str) -> list[tuple[int, tuple[int, int
         own = truth.image_index == index
         xywh = truth.boxes_xywh_px[own]
         boxes_px = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-        written = from_original_px(boxes_px, family, size_wh, fed_wh(family, size_wh)).tolist()
+        written = from_original_px(boxes_px, family, size_wh, model_input_wh(family, size_wh)).tolist()
         labels = [truth.category_names[category] for category in truth.category_index[own]]
         located = [Located(label, tuple(box)) for label, box in zip(labels, written, strict=True)]
         answers.append((image_id, size_wh, format_answer(located, family)))

@@ -17,7 +17,7 @@ FAMILIES = sorted(families())
 RESIZING = [name for name in FAMILIES if families()[name].resize_factor]
 
 
-def fed_wh(family: str, size_wh: tuple[int, int]) -> tuple[int, int] | None:
+def model_input_wh(family: str, size_wh: tuple[int, int]) -> tuple[int, int] | None:
     return resized_wh(size_wh, family) if family in RESIZING else None
 
 
@@ -38,7 +38,7 @@ def test_every_space_has_a_family_or_is_the_files_own():
 @pytest.mark.parametrize("size_wh", SIZES_WH)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_there_and_back_stays_within_half_a_quantum(family, size_wh):
-    fed, boxes_px = fed_wh(family, size_wh), some_boxes_px(size_wh)
+    fed, boxes_px = model_input_wh(family, size_wh), some_boxes_px(size_wh)
     space = space_row(families()[family].space)
     written = from_original_px(boxes_px, family, size_wh, fed)
     digits = written * 10**space.decimals
@@ -57,7 +57,7 @@ def test_there_and_back_stays_within_half_a_quantum(family, size_wh):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_whole_image_is_the_whole_space(family):
     size_wh = (641, 479)
-    fed = fed_wh(family, size_wh)
+    fed = model_input_wh(family, size_wh)
     whole = {
         "norm1000": [0, 0, 1000, 1000],
         "norm999": [0, 0, 999, 999],

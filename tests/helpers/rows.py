@@ -62,17 +62,17 @@ def answer_of(text: str) -> str:
     return text.rsplit("</think>", 1)[-1].rsplit("<channel|>", 1)[-1].strip("\n")
 
 
-def places(located: Sequence[Located], family: str, size_wh: tuple[int, int], fed_wh: tuple[int, int] | None) -> np.ndarray:
+def places(located: Sequence[Located], family: str, size_wh: tuple[int, int], model_input_wh: tuple[int, int] | None) -> np.ndarray:
     """(N, 4) float64 xyxy in original px; of a point its place twice."""
     corners = [one.box or one.point * 2 for one in located]
-    return to_original_px(corners, family, size_wh, fed_wh)
+    return to_original_px(corners, family, size_wh, model_input_wh)
 
 
 def assert_within_half_a_quantum(
-    found: np.ndarray, told: Sequence[Sequence[float]], family: str, size_wh: tuple[int, int], fed_wh: tuple[int, int] | None
+    found: np.ndarray, told: Sequence[Sequence[float]], family: str, size_wh: tuple[int, int], model_input_wh: tuple[int, int] | None
 ) -> None:
     """Each place as near to the one that was taught as the family can write it."""
-    half = np.array(families()[family].quantum_px(size_wh, fed_wh) * 2) / 2
+    half = np.array(families()[family].quantum_px(size_wh, model_input_wh) * 2) / 2
     off = np.abs(found - np.array(told))
     assert (off <= half + 1e-9).all(), f"off by {off.max(axis=0)} px, half a quantum is {half}"
 

@@ -62,7 +62,7 @@ def test_the_table_of_families_that_always_run_their_tower_is_right(zoo, monkeyp
     """A batch of text alone through swift's own hook and the model, with DeepSpeed in force as the templates ask for it."""
     from swift.utils import deep_getattr
 
-    from groundswift.swift_plugins.grounding.run_checks.before_first_step import RUN_THE_TOWER_ALWAYS
+    from groundswift.swift_plugins.grounding.run_checks.before_first_step import ALWAYS_RUN_VISION_TOWER
 
     for name, module in list(sys.modules.items()):
         if name.startswith("swift.") and "is_deepspeed_enabled" in vars(module):
@@ -81,7 +81,7 @@ def test_the_table_of_families_that_always_run_their_tower_is_right(zoo, monkeyp
         template.remove_post_encode_hook()
         for handle in handles:
             handle.remove()
-    assert bool(seen) == (KINDS[kind].family in RUN_THE_TOWER_ALWAYS)
+    assert bool(seen) == (KINDS[kind].family in ALWAYS_RUN_VISION_TOWER)
 
 
 def zero3(plugin: Path, folder: Path, model: list[str], rows: Path) -> subprocess.CompletedProcess:

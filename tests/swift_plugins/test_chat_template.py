@@ -44,9 +44,9 @@ def saved(template, family: str, folder: Path) -> Path:
 
     from groundswift.family import FAMILIES
     from groundswift.image_resize import Limits
-    from groundswift.swift_plugins.grounding.patches.saved_models import ORIGINS, Origin
+    from groundswift.swift_plugins.grounding.patches.saved_models import SAVE_SOURCES, SaveSource
 
-    ORIGINS[template.processor] = Origin(template, FAMILIES[family], Limits())
+    SAVE_SOURCES[template.processor] = SaveSource(template, FAMILIES[family], Limits())
     utils.save_checkpoint(None, template.processor, str(folder), model_dirs=[template.model_info.model_dir])
     return folder
 

@@ -71,13 +71,13 @@ def converted(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_box_is_read_back_from_what_the_model_is_fed(zoo, converted, source, kind):
     from groundswift.swift_plugins.tools.encoding import encoded
-    from groundswift.swift_plugins.tools.show.reading import parts_of, seen
+    from groundswift.swift_plugins.tools.show.encoded_boxes import parts_of, seen
 
     template = zoo[kind]
     for line in converted[source].read_bytes().splitlines():
         row = msgspec.json.decode(line)
         result = encoded(template, row)
-        assert any(result.learnt)
+        assert any(result.has_loss)
         text = template.tokenizer.decode([token for token in result.input_ids if token >= 0])
         assert not any(tag in text for tag in ("<bbox>", "<ref-object>"))
         found = seen(template, result, parts_of(template, result), row)

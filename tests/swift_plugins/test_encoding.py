@@ -13,9 +13,9 @@ from zoo import KINDS
 
 from groundswift import resized_wh
 from groundswift.errors import GroundswiftError
-from groundswift.swift_plugins.tools.encoding import UNLEARNT, Encoded, encoded, open_template
-from groundswift.swift_plugins.tools.show.reading import image_tokens, parts_of, seen
-from groundswift.swift_plugins.tools.silence import quiet
+from groundswift.swift_plugins.tools.encoding import NO_LOSS, Encoded, encoded, open_template
+from groundswift.swift_plugins.tools.quiet import quiet
+from groundswift.swift_plugins.tools.show.encoded_boxes import image_tokens, parts_of, seen
 
 SIZE_WH = (500, 300)
 BOXES = [[25.5, 71, 190, 221], [156, 125, 317.25, 271], [0, 0, 500, 300]]
@@ -46,7 +46,7 @@ def test_the_boxes_of_a_row_are_read_back_from_its_tokens(zoo, row, kind):
     assert row == before
     assert len(result.input_ids) == len(result.labels)
     assert (result.family, result.sizes_wh) == (KINDS[kind].family, [SIZE_WH])
-    assert [picture.size for picture in result.pictures] == result.fed_wh
+    assert [picture.size for picture in result.pictures] == result.model_input_wh
     assert image_tokens(template, result) > 0
     found = seen(template, result, parts_of(template, result), row)
     assert [mark.truth_px for mark in found.marks] == [tuple(box) for box in BOXES]
@@ -58,7 +58,7 @@ def test_the_boxes_of_a_row_are_read_back_from_its_tokens(zoo, row, kind):
 def test_what_a_model_is_fed_is_what_its_tokens_count(zoo, row, kind):
     template, factor = zoo[kind], {"qwen3_vl": 32}.get(kind, 28)
     result = encoded(template, row)
-    (wide, high) = result.fed_wh[0]
+    (wide, high) = result.model_input_wh[0]
     assert wide * high // factor**2 == image_tokens(template, result)
     assert result.tiles is None
 
@@ -67,24 +67,24 @@ def test_tiles_are_counted(zoo, row):
     result = encoded(zoo["internvl"], row)
     count, size_wh = result.tiles
     assert count > 1
-    assert result.fed_wh == [SIZE_WH]
+    assert result.model_input_wh == [SIZE_WH]
     assert size_wh[0] < SIZE_WH[0]
 
 
 def test_a_square_space_shows_the_padded_picture(zoo, row):
     template = zoo["llava1_5"]
     result = encoded(template, row)
-    (side, also) = result.fed_wh[0]
+    (side, also) = result.model_input_wh[0]
     assert side == also
     for mark in seen(template, result, parts_of(template, result), row).marks:
-        assert mark.fed_px == pytest.approx([side * number for number in mark.written])
+        assert mark.model_input_px == pytest.approx([side * number for number in mark.written])
     pixels = np.asarray(result.pictures[0])
     assert (pixels[: side // 8] == pixels[0, 0]).all()  # the margin above
 
 
 def test_learnt_tokens_come_in_runs():
-    result = Encoded([1, 2, 3, 4, 5, 6], [UNLEARNT, 2, 3, UNLEARNT, UNLEARNT, 6], [], [], [], "qwen2_vl")
-    assert result.learnt == [[2, 3], [6]]
+    result = Encoded([1, 2, 3, 4, 5, 6], [NO_LOSS, 2, 3, NO_LOSS, NO_LOSS, 6], [], [], [], "qwen2_vl")
+    assert result.has_loss == [[2, 3], [6]]
 
 
 def test_nothing_is_printed(models, row, capsys):
@@ -108,7 +108,7 @@ def test_limits_of_a_run_hold_and_can_be_replaced(models, row, tmp_path):
         tmp_path / "run", model=str(models["qwen2_vl"]), model_type="qwen2_vl", template="qwen2_vl_grounding", max_pixels=20000
     )
     assert open_template(str(run)).max_pixels == 20000
-    assert encoded(open_template(str(run)), row).fed_wh == [resized_wh(SIZE_WH, "qwen2_vl", first_max_pixels=20000)] == [(168, 112)]
+    assert encoded(open_template(str(run)), row).model_input_wh == [resized_wh(SIZE_WH, "qwen2_vl", first_max_pixels=20000)] == [(168, 112)]
     assert open_template(str(run), max_pixels=30000).max_pixels == 30000
 
 
@@ -130,7 +130,7 @@ def test_an_empty_thought_is_not_learnt_as_in_training(zoo, row):
     made = open_template(str(zoo.folder("qwen3_5")), "qwen3_5", "qwen3_5_grounding")
     result = encoded(made, row)
     assert "<think>" in made.tokenizer.decode(result.input_ids)
-    assert "<think>" not in "".join(made.tokenizer.decode(run) for run in result.learnt)
+    assert "<think>" not in "".join(made.tokenizer.decode(run) for run in result.has_loss)
 
 
 UNCLEAR = {  # arguments of open_template -> what is said

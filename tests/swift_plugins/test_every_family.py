@@ -28,7 +28,7 @@ REFUSED = {grammar: ["two\nlines"] for grammar in ("glm_box", "llava_brackets", 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def fed_wh(kind, size_wh, **limits):
+def model_input_wh(kind, size_wh, **limits):
     """What the family resizes a picture to; None where its space does not depend on it."""
     family = KINDS[kind].family
     return resized_wh(size_wh, family, **limits) if families()[family].resize_factor else None
@@ -46,7 +46,7 @@ def test_taught_boxes_lead_back_to_the_original_pixels(zoo, pictures, kind, size
     encoding = zoo[kind].encode(row)
     answer = read_back(zoo[kind], encoding, family)
     assert [located.label for located in answer.objects] == labels
-    fed = fed_wh(kind, size_wh)
+    fed = model_input_wh(kind, size_wh)
     assert_within_half_a_quantum(places(answer.objects, family, size_wh, fed), boxes, family, size_wh, fed)
     assert image_tokens(zoo, kind, encoding) == COUNTS[kind][1](size_wh)
 
@@ -118,7 +118,7 @@ def test_boxes_belong_to_the_image_that_image_id_names(zoo, pictures, kind, layo
     row["objects"]["image_id"] = [0, 1, 0]
     encoding = zoo[kind].encode(row)
     for located, image_id in zip(read_back(zoo[kind], encoding, family).objects, [0, 1, 0], strict=True):
-        fed = fed_wh(kind, sizes_wh[image_id])
+        fed = model_input_wh(kind, sizes_wh[image_id])
         assert_within_half_a_quantum(places([located], family, sizes_wh[image_id], fed), [box], family, sizes_wh[image_id], fed)
     assert image_tokens(zoo, kind, encoding) == sum(COUNTS[kind][1](size_wh) for size_wh in sizes_wh)
 
@@ -130,7 +130,7 @@ def test_points_lead_back_too(zoo, pictures, kind):
     answer = read_back(zoo[kind], zoo[kind].encode(row), family)
     assert [located.label for located in answer.objects] == ["cat", "dog"]
     assert [located.point is not None for located in answer.objects] == [False, True]
-    fed = fed_wh(kind, size_wh)
+    fed = model_input_wh(kind, size_wh)
     found = places(answer.objects, family, size_wh, fed)
     assert_within_half_a_quantum(found, [[30.4, 40.6, 150, 100], [90.5, 41, 90.5, 41]], family, size_wh, fed)
 

@@ -80,5 +80,5 @@ def test_the_evaluator_and_the_record_know_what_swift_feeds(plugin, zoo, tmp_pat
         assert recorded.limits == limits_in_force(limits, family)
         for declared in (limits, recorded.limits):
             rules = Rules(family, limits=declared)
-            assert [list(rules.fed_wh(size_wh)) for size_wh in SIZES_WH] == fed
+            assert [list(rules.model_input_wh(size_wh)) for size_wh in SIZES_WH] == fed
         assert [list(resized_wh(size_wh, family, least, most, first)) for size_wh in SIZES_WH] == fed

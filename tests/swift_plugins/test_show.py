@@ -18,8 +18,8 @@ from PIL import Image
 from groundswift.cli import main
 from groundswift.image_resize import Limits
 from groundswift.run_record import FOLDER_RECORD, RunRecord, write_record
-from groundswift.swift_plugins.tools.show import picture, terminal
-from groundswift.swift_plugins.tools.show.reading import Mark
+from groundswift.swift_plugins.tools.show import drawing, terminal
+from groundswift.swift_plugins.tools.show.encoded_boxes import Mark
 
 PIXEL = re.compile(r"\x1b\[38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)m")
 
@@ -76,7 +76,7 @@ def test_the_frames_lie_where_the_objects_are(shown, night, model, tmp_path):
     row, image = rows_of(night / "night.jsonl")[0], Image.open(tmp_path / "look.png")
     head = image.height - 4 * 84
     assert (image.width, head > 0) == (448, True)
-    for colour, (x1, y1, x2, y2) in zip(picture.COLOURS, row["objects"]["bbox"], strict=False):
+    for colour, (x1, y1, x2, y2) in zip(drawing.COLOURS, row["objects"]["bbox"], strict=False):
         for x, y in ((x1, (y1 + y2) / 2), (x2 - 0.25, (y1 + y2) / 2), ((x1 + x2) / 2, y2 - 0.25)):
             near = np.asarray(image)[round(head + 4 * y) - 3 : round(head + 4 * y) + 4, max(0, round(4 * x) - 3) : round(4 * x) + 4]
             assert (near == colour).all(axis=2).any(), (x, y)
@@ -92,7 +92,7 @@ def test_a_program_reads_json_and_nothing_else(shown, night, model):
     assert [box["truth_px"] for box in told["boxes"]] == row["objects"]["bbox"]
     assert np.abs(np.array([box["original_px"] for box in told["boxes"]]) - np.array(row["objects"]["bbox"])).max() < 0.1
     assert told["problems"] == []
-    assert told["tokens"]["learnt"] < told["tokens"]["all"]
+    assert told["tokens"]["has_loss"] < told["tokens"]["all"]
     assert [answer["status"] for answer in told["answers"]] == ["ok"]
 
 
@@ -148,9 +148,9 @@ def test_points_several_images_and_labels_that_no_font_has(shown, night, model, 
     assert re.search(r"2 dot +\(446, 595\) -> \(50, 50\) +\(image 1\)", done.output)
     assert "(image 2)" in done.output
     image = Image.open(tmp_path / "show-1.png")
-    assert image.width == 2 * 448 + picture.GAP_PX
+    assert image.width == 2 * 448 + drawing.GAP_PX
     pixels = np.asarray(image)
-    for colour, columns in zip(picture.COLOURS, (slice(0, 448), slice(0, 448), slice(448, None)), strict=False):
+    for colour, columns in zip(drawing.COLOURS, (slice(0, 448), slice(0, 448), slice(448, None)), strict=False):
         assert (pixels[:, columns] == colour).all(axis=2).any()
 
 
@@ -159,7 +159,7 @@ def test_a_box_of_the_question_is_shown_too(shown, night, model, tmp_path):
     row["messages"] = [{"role": "user", "content": "<image>What is at <bbox>?"}, {"role": "assistant", "content": "a star"}]
     row["objects"] = {"ref": [], "bbox": [[6, 20, 43, 62]]}
     told = json.loads(shown(written(tmp_path / "rows.jsonl", [row]), *model, "--json").stdout)
-    assert [(box["learnt"], box["differs"]) for box in told["boxes"]] == [(False, False)]
+    assert [(box["has_loss"], box["differs"]) for box in told["boxes"]] == [(False, False)]
     assert told["problems"] == []
 
 
@@ -266,7 +266,7 @@ def test_colours_are_for_terminals(is_terminal, environment, colour):
 
 
 @pytest.mark.parametrize(
-    ("fed_px", "outside"),
+    ("model_input_px", "outside"),
     [
         ((-9.0, 2.0, -1.0, 4.0), True),
         ((-9.0, 2.0, 1.0, 4.0), False),
@@ -275,13 +275,13 @@ def test_colours_are_for_terminals(is_terminal, environment, colour):
         ((100.0, 50.0), False),
     ],
 )
-def test_a_mark_that_cannot_be_seen_lies_outside(fed_px, outside):
-    assert picture.lies_outside(Mark(1, "", 0, fed_px, fed_px, fed_px, (1, 1)), (100, 50)) is outside
+def test_a_mark_that_cannot_be_seen_lies_outside(model_input_px, outside):
+    assert drawing.lies_outside(Mark(1, "", 0, model_input_px, model_input_px, model_input_px, (1, 1)), (100, 50)) is outside
 
 
 def test_colours_tell_labels_apart():
     marks = [Mark(number, label, 0, (), (), (), (1, 1)) for number, label in enumerate(["a", "b", "a", "", ""])]
-    colours = picture.colours_of(marks)
+    colours = drawing.colours_of(marks)
     assert colours[0] == colours[2]
     assert len(set(colours)) == 4
 
@@ -308,7 +308,7 @@ def test_the_real_command_in_a_terminal(night, model, tmp_path):
     errors = running.communicate()[1].decode()
     text = output.decode()
     assert running.returncode == 0, errors
-    assert terminal.LEARNT in text
+    assert terminal.LOSS_STYLE in text
     assert ">>>" not in text
     assert text.count(terminal.UPPER_HALF) >= 100 * 30
     assert text.rstrip().endswith("wrote show-1.png")

@@ -12,7 +12,7 @@ from zoo import KINDS
 
 from groundswift import families, from_original_px
 from groundswift.image_resize import rescaled_wh
-from groundswift.swift_plugins.grounding.patches.swift import MEDIA_TOKENS
+from groundswift.swift_plugins.grounding.patches.media_token_ids import MEDIA_TOKENS
 from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
 from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
 

@@ -70,7 +70,7 @@ def test_our_metric_chooses_the_best_checkpoint_by_itself(plugin, data, tmp_path
     assert state["best_metric"] == next(entry["eval_AP"] for entry in state["log_history"] if "eval_AP" in entry)
 
 
-TOLD = {
+WARNED = {
     "a tower without its merger": (
         ("--freeze_vit", "false"),
         "--freeze_aligner true keeps model.visual.merger behind it frozen. To train both, add --freeze_aligner false [merger-frozen]",
@@ -82,9 +82,9 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", WARNED)
 def test_it_is_told_and_trained(plugin, data, tmp_path, warned, name):
-    words, message = TOLD[name]
+    words, message = WARNED[name]
     assert sft(plugin, data, tmp_path / "out", *words)[0]["loss"] > 0
     assert [line for line in warned if message in line], warned
 

@@ -71,8 +71,8 @@ def written_otherwise(label: str, family: str) -> Finding | None:
 
 @lru_cache(maxsize=64)
 def _example_box(family: str) -> tuple[float, float, float, float]:
-    fed_wh = resized_wh(SIZE_WH, family) if family_row(family).resize_factor else None
-    x1, y1, x2, y2 = from_original_px([BOX_XYXY_PX], family, SIZE_WH, fed_wh)[0].tolist()
+    model_input_wh = resized_wh(SIZE_WH, family) if family_row(family).resize_factor else None
+    x1, y1, x2, y2 = from_original_px([BOX_XYXY_PX], family, SIZE_WH, model_input_wh)[0].tolist()
     return x1, y1, x2, y2
 
 

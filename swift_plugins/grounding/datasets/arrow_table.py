@@ -20,7 +20,7 @@ from swift.utils import is_dist, is_master, safe_ddp_context
 from groundswift.atomic_write import staged
 from groundswift.records import Row
 
-from ..patches.sample_ids import as_text
+from ..patches.row_columns import as_text
 
 FEATURES = Features(
     {

@@ -38,7 +38,7 @@ from groundswift.records import Row
 from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
 
 from .arrow_table import Picture, columns_of, streamed, written_once
-from .named import finished, log_left_out
+from .named import finished, log_skipped
 
 MIRROR = "GROUNDSWIFT_HUB"
 VIDEOS = "https://modelscope.cn/datasets/swift/VideoChatGPT/resolve/master/videos.zip"
@@ -246,7 +246,7 @@ def made(ours: HubSet, tables: dict[Place, Any], wanted: int | None) -> Iterator
                 yield columns
         if wanted is not None and count >= wanted:
             break
-    log_left_out(ours.name, log)
+    log_skipped(ours.name, log)
     if not count:
         raise GroundswiftError("\n".join([f"{ours.name}: no row is left", *log.left_out.lines()]))
 

@@ -51,10 +51,10 @@ def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any
         if not isinstance(row, Row):
             raise fault(name, f"{type(spec).__name__} makes no rows for swift", "a format that does")
         yield columns_of(row)
-    log_left_out(name, log)
+    log_skipped(name, log)
 
 
-def log_left_out(name: str, log: IssueLog) -> None:
+def log_skipped(name: str, log: IssueLog) -> None:
     """Log what was left out or changed, a line a reason."""
     for line in log.left_out.lines():
         get_logger().info(f"{name}: {line.strip()}")

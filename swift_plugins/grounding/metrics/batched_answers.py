@@ -44,7 +44,7 @@ class BatchedAnswers(TrainerCallback):
     """Lets the trainer answer in batches from its first evaluation on; after `EnoughTokens`, which sets how long an answer may get."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        answer_in_batches(self.trainer, [sample.size_wh for sample in self.trainer.coco_map.look_at_rows().samples])
+        answer_in_batches(self.trainer, [sample.size_wh for sample in self.trainer.coco_map.read_rows_once().samples])
 
 
 def answer_in_batches(trainer: Any, sizes_wh: Sequence[tuple[int, int]]) -> None:

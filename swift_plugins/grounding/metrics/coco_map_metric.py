@@ -53,7 +53,7 @@ class CocoMapMetric(EvalMetrics):
         trainer.coco_map = self
         args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS, BATCHED_ANSWERS]  # swift makes the callbacks next
 
-    def look_at_rows(self) -> Scoring:
+    def read_rows_once(self) -> Scoring:
         """Read the validation rows, once, and choose the number that keeps the best checkpoint.
 
         Raises GroundswiftError where nothing in the rows can be scored, or the number that was asked for will not be logged.
@@ -87,7 +87,7 @@ class CocoMapMetric(EvalMetrics):
 
     def compute_metrics(self, eval_prediction: EvalPrediction) -> dict[str, float]:
         """The numbers of one evaluation. Rows beyond the validation set are DDP's padding: left out."""
-        scoring = self.look_at_rows()
+        scoring = self.read_rows_once()
         rows = len(scoring.samples)
         texts = [Serializer.from_tensor(np.ascontiguousarray(row)) for row in eval_prediction.predictions[:rows]]
         if len(texts) != rows:

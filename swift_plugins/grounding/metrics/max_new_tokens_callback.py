@@ -21,7 +21,7 @@ WIDEST_PX = 9999.0  # a coordinate with as many digits as any has
 TOKENISED = 16  # rows, the longest in characters
 
 
-class EnoughTokens(TrainerCallback):
+class EnoughNewTokens(TrainerCallback):
     """Raises `max_new_tokens` before training, and says so, where a true answer of the validation set would not fit."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

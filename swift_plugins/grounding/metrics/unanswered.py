@@ -24,9 +24,9 @@ from swift.utils import get_logger
 
 from groundswift.errors import GroundswiftError
 
-from ..patches.swift import wrap_once
-from ..run_checks.cut_answers import counting_cut, tell_cut_answers
+from ..patches.wrap_once import wrap_once
 from ..run_checks.row_issues import kind_of, name_of, reason_of
+from ..run_checks.truncated_answers import counting_truncated, warn_truncated_answers
 
 COLUMN = "error"  # of a result row without an answer: why there is none
 
@@ -45,7 +45,7 @@ class Unanswered(str):
         return Unanswered, (self.reason,)
 
 
-def set_unreadable_rows_aside() -> None:
+def continue_after_unreadable_rows() -> None:
     """Let inference and evaluation during training go on behind a row that cannot be encoded."""
     wrap_once(SwiftInfer, "infer_dataset", without_stopping)
     wrap_once(Seq2SeqTrainer, "__init__", with_a_patient_engine)
@@ -56,12 +56,12 @@ def without_stopping(infer_dataset: Callable[..., list[dict[str, Any]]]) -> Call
 
     def infer(self: SwiftInfer, *given: Any, **more: Any) -> list[dict[str, Any]]:
         ends: Counter[str] = Counter()
-        self.infer = counting_cut(patient(self.infer_engine), ends)
+        self.infer = counting_truncated(patient(self.infer_engine), ends)
         try:
             rows = infer_dataset(self, *given, **more)
         finally:
             del self.infer
-        tell_cut_answers(ends, self.args.max_new_tokens)
+        warn_truncated_answers(ends, self.args.max_new_tokens)
         failed = Counter(kind_of(row[COLUMN]) for row in rows if row.get(COLUMN))
         if failed:
             counts = ", ".join(f"{count} {kind}" for kind, count in failed.most_common())

@@ -1,17 +1,12 @@
-"""Model types that swift does not have, and a mend of its trainer that they need."""
+"""Florence-2 as transformers has it: a model type that swift lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from swift.model import ModelMeta, MultiModelKeys
 from swift.model.register import ModelLoader
-from swift.trainers.mixin import SwiftMixin
-from swift.utils import get_logger
 from transformers import Florence2ForConditionalGeneration, PreTrainedModel
-
-from ..patches.swift import wrap_once
 
 FLORENCE2 = "florence2"
 
@@ -26,7 +21,7 @@ class Florence2Loader(ModelLoader):
 
 
 def model_arches() -> list[MultiModelKeys]:
-    """Which modules are language model, picture tower and the way between them, so that they can be frozen and trained apart."""
+    """Which modules are language model, vision tower and aligner, so that each can be frozen or trained."""
     return [
         MultiModelKeys(
             FLORENCE2,
@@ -52,18 +47,3 @@ def model_metas() -> list[ModelMeta]:
             tags=["vision"],
         )
     ]
-
-
-def keep_all_logits_of_encoder_decoders() -> None:
-    """swift moves labels by one to save logits, as a lone decoder needs it; behind an encoder a batch of one row then fails."""
-
-    def without_encoder(earlier: Callable[..., bool]) -> Callable[..., bool]:
-        def get_use_logits_to_keep(self: Any, default_value: bool = True) -> bool:
-            if self.template.is_encoder_decoder:
-                get_logger().info_once("use_logits_to_keep: False, as the model has an encoder")
-                return False
-            return earlier(self, default_value)
-
-        return get_use_logits_to_keep
-
-    wrap_once(SwiftMixin, "get_use_logits_to_keep", without_encoder)

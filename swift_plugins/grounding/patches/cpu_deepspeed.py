@@ -17,7 +17,7 @@ from swift.trainers.mixin import SwiftMixin
 
 from groundswift.errors import GroundswiftError
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 
 def use_deepspeed_on_cpu() -> None:

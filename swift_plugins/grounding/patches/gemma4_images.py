@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from swift.model.models.gemma import Gemma4Loader, Gemma4UnifiedLoader
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 
 def join_gemma4_images() -> None:

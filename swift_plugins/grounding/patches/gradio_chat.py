@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 APP = "swift.pipelines.app.build_ui"
 Pair = list[Any]  # question and answer; a question is a text or the one-tuple of a file's path, an answer is a text, None until it is there
 Message = dict[str, Any]
 
 
-def show_pairs_as_messages() -> None:
+def convert_chat_pairs() -> None:
     """Convert the chat on its way to the browser and back. Nothing to do for other commands, and for gradio 5, which takes pairs."""
     app = sys.modules.get(APP)
     if app is None or int(app.gr.__version__.split(".")[0]) < 6:

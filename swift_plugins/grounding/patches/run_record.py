@@ -26,13 +26,13 @@ from groundswift.spaces import space_row
 
 from ..datasets.fingerprints import fingerprints
 from ..templates.grounding import template_class
-from .fast_images import exact_pixels
-from .swift import wrap_once
+from .lazy_images import wants_exact_pixels
+from .wrap_once import wrap_once
 
 LIBRARIES = ("ms-swift", "transformers", "torch", "qwen-vl-utils")
-FAMILY_OF_OURS = {name: row for row in FAMILIES.values() for name in row.templates}
+FAMILY_OF_GROUNDING_TEMPLATE = {name: row for row in FAMILIES.values() for name in row.templates}
 ENVIRONMENT = {"min_pixels": ("MIN_PIXELS", "IMAGE_MIN_TOKEN_NUM"), "max_pixels": ("MAX_PIXELS", "IMAGE_MAX_TOKEN_NUM")}
-TOLD: set[str] = set()  # swift makes a template twice where it merges before it infers
+WARNED: set[str] = set()  # swift makes a template twice where it merges before it infers
 
 
 def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
@@ -40,7 +40,7 @@ def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
 
     `max_pixels` is swift's own option. The processor must have been made: swift reads the environment then, once a process.
     """
-    row = FAMILY_OF_OURS.get(template or "")
+    row = FAMILY_OF_GROUNDING_TEMPLATE.get(template or "")
     if row is None:
         return None
     return RunRecord(
@@ -50,7 +50,7 @@ def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
         space=row.space,
         limits=limits_now(row, max_pixels),
         versions={"groundswift": __version__, **{name: found for name in LIBRARIES if (found := _version(name))}},
-        pixels="quick" if template_class(template).resizes_images and not exact_pixels() else "exact",
+        pixels="quick" if template_class(template).resizes_images and not wants_exact_pixels() else "exact",
     )
 
 
@@ -82,7 +82,7 @@ def record_runs() -> None:
             if now is not None:
                 travel_with_the_model(template.model_meta)
                 for path in records_of_sources(self):
-                    tell_difference(path, now)
+                    warn_difference(path, now)
                 if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
                     record_result(self.result_path, now)
             return template
@@ -137,14 +137,14 @@ def records_of_sources(args: BaseArguments) -> Iterator[Path]:
     yield from dict.fromkeys(found)
 
 
-def tell_difference(path: Path, now: RunRecord) -> None:
+def warn_difference(path: Path, now: RunRecord) -> None:
     """Warn, once a process, where what is in force is not what the record of the model says."""
     try:
         text = difference(read_record(path), now)
     except GroundswiftError as error:
         text = f"whether this run has the pixel limits of the training is not known ({error})"
-    if text and text not in TOLD:
-        TOLD.add(text)
+    if text and text not in WARNED:
+        WARNED.add(text)
         get_logger().warning(f"{path}: {text}")
 
 

@@ -27,30 +27,30 @@ from groundswift.run_record import RunRecord, read_record
 from groundswift.spaces import space_row
 
 from ..model_folder import read_settings, write_settings
-from ..templates.chat_template import Chosen, choose, warning_of
+from ..templates.chat_template import ChatTemplateChoice, choose, warning_of
 from ..templates.grounding import PADDING
-from .quantised_runs import load_as_saved
-from .remote_code import save_generation_config
+from .merged_qlora import load_as_saved
+from .remote_code_generation import save_generation_config
 from .run_record import record_of, records_of_sources
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 @dataclass
-class Origin:
+class SaveSource:
     """What a processor is saved with: the template that swift made for it, and the limits of the run. `chosen`: set at the first save."""
 
     template: Any
     family: Family
     limits: Limits
-    chosen: Chosen | None = None
+    chosen: ChatTemplateChoice | None = None
 
 
-ORIGINS: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()  # processor -> what it is saved with
+SAVE_SOURCES: WeakKeyDictionary[Any, SaveSource] = WeakKeyDictionary()  # processor -> what it is saved with
 
 
-def origin_of(args: BaseArguments, template: Any, now: RunRecord) -> Origin:
+def origin_of(args: BaseArguments, template: Any, now: RunRecord) -> SaveSource:
     """What the folders that are saved with this template's processor are to hold. `now`: the record of this process.
 
     Training leaves its own limits; what merges, exports and quantises leaves those that the model was trained with.
@@ -58,7 +58,7 @@ def origin_of(args: BaseArguments, template: Any, now: RunRecord) -> Origin:
     limits = now.limits
     if not isinstance(args, SftArguments):
         limits = next((trained.limits for trained in trained_records(args) if trained.family == now.family), limits)
-    return Origin(template, FAMILIES[now.family], limits)
+    return SaveSource(template, FAMILIES[now.family], limits)
 
 
 def trained_records(args: BaseArguments) -> Iterable[RunRecord]:
@@ -78,7 +78,7 @@ def save_for_plain_transformers() -> None:
             template = get(self, *args, **kwargs)
             now = record_of(template.template_meta.template_type, template.max_pixels)
             if now is not None:
-                ORIGINS[template.processor] = origin_of(self, template, now)
+                SAVE_SOURCES[template.processor] = origin_of(self, template, now)
             return template
 
         return get_template
@@ -97,7 +97,7 @@ def wrap_save_checkpoint() -> None:
     def save_checkpoint(model: Any, processor: Any, output_dir: str, **kwargs: Any) -> None:
         original(model, processor, output_dir, **kwargs)
         save_generation_config(model, Path(output_dir))
-        origin = ORIGINS.get(processor)
+        origin = SAVE_SOURCES.get(processor)
         if origin is not None:
             complete(Path(output_dir), origin)
 
@@ -107,7 +107,7 @@ def wrap_save_checkpoint() -> None:
             module.save_checkpoint = save_checkpoint
 
 
-def complete(folder: Path, origin: Origin) -> None:
+def complete(folder: Path, origin: SaveSource) -> None:
     """Write chat template and limits into a saved model folder, and log what transformers will do otherwise than swift."""
     if origin.chosen is None:
         origin.chosen = choose(origin.template)

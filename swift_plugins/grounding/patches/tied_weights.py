@@ -14,10 +14,10 @@ from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 from torch import nn
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 
-def warn_of_tied_weights() -> None:
+def warn_tied_weights() -> None:
     """Name adapters on tied weights before the first step of a training."""
 
     def with_warning(train: Callable[..., Any]) -> Callable[..., Any]:

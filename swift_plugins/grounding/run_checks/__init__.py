@@ -18,17 +18,17 @@
 """
 
 from .before_first_step import check_before_first_step
-from .lost_rows import tell_lost_rows
+from .hub_requests import skip_useless_hub_requests
+from .lost_rows import report_lost_rows
 from .merged_folders import refuse_outdated_merges
-from .offline import do_not_wait_for_hubs
-from .precision import fit_precision_to_the_machine
+from .precision import fit_precision_to_device
 from .training_options import check_training_options
 
 RUN_CHECKS = (
     check_training_options,
-    fit_precision_to_the_machine,
-    do_not_wait_for_hubs,
-    tell_lost_rows,
+    fit_precision_to_device,
+    skip_useless_hub_requests,
+    report_lost_rows,
     check_before_first_step,
     refuse_outdated_merges,
 )

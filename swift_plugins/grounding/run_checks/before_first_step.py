@@ -16,13 +16,13 @@ from groundswift.image_resize import Limits, fitted_wh, rescaled_wh
 from groundswift.images import read_size_wh
 
 from ..patches.run_record import limits_now
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 from ..templates.grounding import FAMILY_OF_TEMPLATE
 from .findings import Finding, report
 
 ADVISED_TOKENS = (1024, 2048)  # of an image, for grounding: what Qwen's maintainers advise (ggml-org/llama.cpp#16842)
-LOOKED_AT = 64  # rows whose images are measured
-RUN_THE_TOWER_ALWAYS = (
+MEASURED_ROWS = 64  # rows whose images are measured
+ALWAYS_RUN_VISION_TOWER = (
     frozenset(  # families whose vision tower is shown a blank image where a batch has none, by template, loader or the model's own code
         ("qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "glm4v", "internvl", "gemma4")
     )
@@ -58,7 +58,7 @@ def text_among_images(trainer: Any) -> Iterator[Finding]:
     """Under ZeRO stage 3 the weights of the vision tower are gathered by all processes together: one without an image does not come."""
     family = FAMILY_OF_TEMPLATE.get(trainer.template.template_meta.template_type)
     processes = get_dist_setting()[2]
-    if processes < 2 or family is None or family in RUN_THE_TOWER_ALWAYS or not is_deepspeed_zero3_enabled():
+    if processes < 2 or family is None or family in ALWAYS_RUN_VISION_TOWER or not is_deepspeed_zero3_enabled():
         return
     rows = stored_rows(trainer.train_dataset)
     with_media = sum(has_media(row) for row in rows.select_columns([name for name in MEDIA if name in rows.column_names])) if rows else 0
@@ -110,7 +110,7 @@ def has_media(row: dict[str, Any]) -> bool:
 
 def sizes_wh(rows: Any) -> Iterator[tuple[int, int]]:
     """(width, height) in px of the first image of up to LOOKED_AT rows, spread over all of them; those that cannot be read have none."""
-    for index in range(0, len(rows), max(1, len(rows) // LOOKED_AT)):
+    for index in range(0, len(rows), max(1, len(rows) // MEASURED_ROWS)):
         row = rows[index]
         if not row.get("images"):
             continue

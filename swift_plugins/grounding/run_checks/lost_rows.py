@@ -27,7 +27,7 @@ from swift.dataset.utils import LazyLLMDataset
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger, is_dist, is_master
 
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 from .row_issues import kind_of, name_of, reason_of
 
 NOTES = "GROUNDSWIFT_NOTES_OF_LOST_ROWS"  # environment variable: the file that the preprocessing of one dataset writes to
@@ -54,7 +54,7 @@ REMEDIES = {
 }
 
 
-class Lost(NamedTuple):
+class LostRow(NamedTuple):
     """One row that was not used: the id of the reason, its words, and the row as the log names it."""
 
     kind: str
@@ -62,7 +62,7 @@ class Lost(NamedTuple):
     row: str
 
 
-class NotedRows:
+class LostRowFile:
     """What one dataset lost, in a temporary file that any process may append to."""
 
     def __init__(self) -> None:
@@ -70,11 +70,11 @@ class NotedRows:
         os.close(descriptor)
         finalize(self, remove, self.path, os.getpid())
 
-    def take(self) -> list[Lost]:
+    def take(self) -> list[LostRow]:
         """Everything noted so far, once: nothing can be noted any more."""
         try:
             with open(self.path, encoding="utf-8") as file:
-                notes = [Lost(*json.loads(line)) for line in file]
+                notes = [LostRow(*json.loads(line)) for line in file]
         except FileNotFoundError:
             return []
         remove(self.path, os.getpid())
@@ -88,7 +88,7 @@ def remove(path: str, owner: int) -> None:
             os.unlink(path)
 
 
-def note(path: str, lost: Lost) -> None:
+def note(path: str, lost: LostRow) -> None:
     """Append one row to a file of notes, in one write, as several processes do; nothing where the notes were taken already."""
     with suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -98,13 +98,13 @@ def note(path: str, lost: Lost) -> None:
             os.close(descriptor)
 
 
-def tell_lost_rows() -> None:
+def report_lost_rows() -> None:
     """Count by reason which rows are dropped while datasets are read, and which ones training replaced by others."""
     wrap_once(DatasetLoader, "_load_dataset_path", knowing_its_file)
-    wrap_once(RowPreprocessor, "__call__", telling_dropped_rows)
+    wrap_once(RowPreprocessor, "__call__", reporting_dropped_rows)
     wrap_once(RowPreprocessor, "batched_preprocess", noting_dropped_rows)
     wrap_once(LazyLLMDataset, "__init__", naming_replaced_rows)
-    wrap_once(SwiftMixin, "train", telling_replaced_rows)
+    wrap_once(SwiftMixin, "train", reporting_replaced_rows)
 
 
 reading: list[str] = []  # the file that is being read, for the messages about it
@@ -123,13 +123,13 @@ def knowing_its_file(load: Callable[..., Any]) -> Callable[..., Any]:
     return _load_dataset_path
 
 
-def telling_dropped_rows(call: Callable[..., Any]) -> Callable[..., Any]:
+def reporting_dropped_rows(call: Callable[..., Any]) -> Callable[..., Any]:
     """A preprocessor's call that says how many rows it dropped, and why. Streams are passed on: nobody knows how long they are."""
 
     def __call__(self: RowPreprocessor, dataset: Any, *given: Any, **more: Any) -> Any:
         if not isinstance(dataset, Dataset):
             return call(self, dataset, *given, **more)
-        notes = NotedRows()
+        notes = LostRowFile()
         earlier = os.environ.get(NOTES)
         os.environ[NOTES] = notes.path
         try:
@@ -168,10 +168,10 @@ def noting(preprocessor: RowPreprocessor, path: str) -> Iterator[None]:
         try:
             made = step(row, *given, **more)
         except Exception as error:
-            note(path, Lost(kind_of_drop(reason_of(error)), reason_of(error)[:200], named[0]))
+            note(path, LostRow(kind_of_drop(reason_of(error)), reason_of(error)[:200], named[0]))
             raise
         if name == STEPS[0] and not made:
-            note(path, Lost("row-discarded", "its preprocessor makes no row of it", named[0]))
+            note(path, LostRow("row-discarded", "its preprocessor makes no row of it", named[0]))
         return made
 
     before = dict(vars(preprocessor))
@@ -190,14 +190,14 @@ def kind_of_drop(reason: str) -> str:
     return next((kind for kind, pattern in KINDS if re.search(pattern, reason)), None) or kind_of(reason)
 
 
-def dropped(name: str, rows: int, kept: int, lost: list[Lost]) -> str:
+def dropped(name: str, rows: int, kept: int, lost: list[LostRow]) -> str:
     """What happened to the rows of a dataset, in words."""
     if not lost:
         return f"{name}: {rows - kept} of {rows} rows were dropped when they were first read; --load_from_cache_file false says why"
     return f"{name}: {len(lost)} of {rows} rows dropped: {summary(lost)}. `groundswift lint` finds them; --strict true stops at the first"
 
 
-def summary(lost: list[Lost]) -> str:
+def summary(lost: list[LostRow]) -> str:
     """Counts by reason, most frequent first, with a first reason, some rows, and the remedy."""
     counts = Counter(each.kind for each in lost)
     parts = []
@@ -214,13 +214,13 @@ def naming_replaced_rows(init: Callable[..., None]) -> Callable[..., None]:
     """A dataset that notes the rows which it replaces by others, and names the first of them."""
 
     def __init__(self: LazyLLMDataset, dataset: Any, encode_func: Callable[..., Any], **more: Any) -> None:
-        notes, named, strict = NotedRows(), [], more.get("strict", False)
+        notes, named, strict = LostRowFile(), [], more.get("strict", False)
 
         def encode(row: dict[str, Any], **how: Any) -> Any:
             try:
                 return encode_func(row, **how)
             except Exception as error:
-                lost = Lost(kind_of(reason_of(error)), reason_of(error), name_of(row))
+                lost = LostRow(kind_of(reason_of(error)), reason_of(error), name_of(row))
                 note(notes.path, lost)
                 if not strict and lost.row not in named and len(named) < SHOWN:
                     named.append(lost.row)
@@ -233,7 +233,7 @@ def naming_replaced_rows(init: Callable[..., None]) -> Callable[..., None]:
     return __init__
 
 
-def telling_replaced_rows(train: Callable[..., Any]) -> Callable[..., Any]:
+def reporting_replaced_rows(train: Callable[..., Any]) -> Callable[..., Any]:
     """A training that ends with the count of the rows which it could not use, in all its processes together."""
 
     def train_and_tell(self: SwiftMixin, *given: Any, **more: Any) -> Any:
@@ -246,7 +246,7 @@ def telling_replaced_rows(train: Callable[..., Any]) -> Callable[..., Any]:
             for name in ("train_dataset", "eval_dataset"):
                 if (dataset := underlying(getattr(self, name, None))) is not None:
                     lost = dataset.lost_rows.take()
-                    lost = [Lost(*each) for each in gather_object(lost)] if together else lost
+                    lost = [LostRow(*each) for each in gather_object(lost)] if together else lost
                     if lost and is_master():
                         get_logger().warning(replaced(name, len(dataset), lost))
 
@@ -260,7 +260,7 @@ def underlying(dataset: Any) -> LazyLLMDataset | None:
     return dataset
 
 
-def replaced(name: str, rows: int, lost: list[Lost]) -> str:
+def replaced(name: str, rows: int, lost: list[LostRow]) -> str:
     """What happened to the rows of a training, in words."""
     distinct = list({(each.kind, each.row, each.reason): each for each in lost}.values())
     return (

@@ -19,7 +19,7 @@ from groundswift.errors import GroundswiftError
 
 from ..datasets.fingerprints import fingerprint
 from ..model_folder import read_settings, write_settings
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 
 RECORD = "groundswift_merged_from.json"
 WEIGHTS = ("*.safetensors", "*.bin")

@@ -13,11 +13,11 @@ import torch
 from swift.arguments.base_args.model_args import ModelArguments
 from swift.utils import get_logger
 
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 from .findings import Finding, report
 
 
-def fit_precision_to_the_machine() -> None:
+def fit_precision_to_device() -> None:
     """Train 32-bit weights in 32 bits on a CPU, let bf16 run there, and say what fp16 means."""
 
     def with_what_a_cpu_can(init: Callable[..., None]) -> Callable[..., None]:

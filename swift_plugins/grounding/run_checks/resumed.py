@@ -22,7 +22,7 @@ from groundswift.run_record import FOLDER_RECORD, read_record
 
 from ..datasets.fingerprints import files_of, fingerprints
 from ..model_folder import read_settings
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 
 SHAPE_OF_ADAPTER = {  # option -> its name in adapter_config.json
     "lora_rank": "r",
@@ -46,7 +46,7 @@ ORDER_OF_ROWS = (
 REPEATED = "rows are permuted anew, so in this epoch some are repeated and others skipped"
 
 
-def warn_of_ignored_options() -> None:
+def warn_ignored_options() -> None:
     """Compare a training that continues a checkpoint or an adapter with it."""
 
     def with_comparison(save: Callable[..., None]) -> Callable[..., None]:

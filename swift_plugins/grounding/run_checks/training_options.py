@@ -13,7 +13,7 @@ from typing import Any
 from swift.arguments import SftArguments
 from swift.metrics import eval_metrics_map
 
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 from ..templates.grounding import FAMILY_OF_TEMPLATE
 from .findings import Finding, report
 
@@ -101,7 +101,7 @@ def frozen_merger(args: Any) -> Iterator[Finding]:
         )
 
 
-def cutting_boxes(args: Any) -> Iterator[Finding]:
+def truncated_boxes(args: Any) -> Iterator[Finding]:
     """Of a row that is too long swift would cut the end or the begin, boxes among it."""
     if args.truncation_strategy in ("left", "right") and args.template in FAMILY_OF_TEMPLATE and not hasattr(args, "rlhf_type"):
         yield Finding(
@@ -121,4 +121,4 @@ def targets_all_linear(args: Any) -> bool:
     return not args.target_regex and isinstance(args.target_modules, list) and "all-linear" in args.target_modules
 
 
-CHECKS: tuple[Callable[[Any], Iterable[Finding]], ...] = (unfit_best_metric, nothing_trained, frozen_merger, cutting_boxes)
+CHECKS: tuple[Callable[[Any], Iterable[Finding]], ...] = (unfit_best_metric, nothing_trained, frozen_merger, truncated_boxes)

@@ -23,7 +23,7 @@ Ids = list[int]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChatTemplateChoice:
     """A chat template and how it was chosen. `kind`: "own", "own with system", "made". `differs`: conversations with other ids than
     swift's, by name; `unchecked`: why images could not be tried, or None."""
 
@@ -116,21 +116,21 @@ def collapsed(ids: Ids, image_id: int | None) -> Ids:
     return [token for place, token in enumerate(ids) if token != image_id or place == 0 or ids[place - 1] != image_id]
 
 
-def choose(template: Any) -> Chosen:
+def choose(template: Any) -> ChatTemplateChoice:
     """The chat template to save with a model that `template`, one of ours, was made for. No weights are needed."""
     processor = template.processor
     has_images = hasattr(processor, "image_processor")
     told = conversations(has_images, template.template_meta.support_multi_round)
     expected = swift_ids(template, told)
     image_id = getattr(processor, "image_token_id", None)
-    best: Chosen | None = None
+    best: ChatTemplateChoice | None = None
     written: set[str] = set()  # conversations that transformers could write by any candidate
     for kind, text in candidates(template):
         plain = {name: ids for name in expected if (ids := plain_ids(processor, told[name], text)) is not None}
         written |= set(plain)
         same = {name for name, ids in plain.items() if collapsed(ids, image_id) == collapsed(expected[name], image_id)}
         if best is None or len(best.differs) > len(expected) - len(same):
-            best = Chosen(text, kind, tuple(name for name in expected if name not in same))
+            best = ChatTemplateChoice(text, kind, tuple(name for name in expected if name not in same))
         if same == set(expected):
             break
     assert best is not None  # the last candidate is always there
@@ -248,7 +248,7 @@ def image_of_swift(template: Any) -> str | None:
     return rest.partition(after["text"])[0] if found and after["text"] in rest else None
 
 
-def warning_of(chosen: Chosen) -> str | None:
+def warning_of(chosen: ChatTemplateChoice) -> str | None:
     """What a user has to know of a chat template that could not be made equal, or be checked; None: nothing."""
     if chosen.differs:
         return (

@@ -27,8 +27,8 @@ from groundswift.records import BOX, REF, whole
 from groundswift.spaces import Space, quantum, space_row
 from groundswift.whole_lists import WholeList, planned
 
-from ..known_bad_versions import warn_of_versions
-from ..patches.fast_images import QuickImage, exact_pixels
+from ..known_bad_versions import warn_bad_versions
+from ..patches.lazy_images import LazyImage, wants_exact_pixels
 from .object_checks import check_objects
 from .overrides import SPECIAL, stock_meta
 from .placeholders import check_counts, count_tags
@@ -50,7 +50,7 @@ class GroundingMixin:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.row: Family = family_row(self.family)
-        warn_of_versions(self.family)
+        warn_bad_versions(self.family)
         self.grammar: Grammar = GRAMMARS[self.row.grammar]
         self.space: Space = space_row(self.row.space)
         if self.norm_bbox != type(self).norm_bbox:
@@ -65,13 +65,13 @@ class GroundingMixin:
         Where the template itself resizes, the pixels are decoded then, as many as that takes.
         """
         source = image.get("bytes") or image.get("path") if isinstance(image, dict) else image
-        quick = self.resizes_images and not exact_pixels()
+        quick = self.resizes_images and not wants_exact_pixels()
         if isinstance(source, str) and os.path.isfile(source):
             if load_images or not opens_upright(source):
-                return QuickImage.of(OpenedImage(source)) if quick else open_image(source)
+                return LazyImage.of(OpenedImage(source)) if quick else open_image(source)
             return source
         found = fetched(source)
-        return QuickImage.of(found) if quick else found.decode() if isinstance(found, OpenedImage) else found
+        return LazyImage.of(found) if quick else found.decode() if isinstance(found, OpenedImage) else found
 
     def _preprocess_inputs(self, inputs: Any) -> None:
         inputs.whole_lists = {}

@@ -19,7 +19,7 @@ from swift.utils import get_logger
 
 from groundswift.errors import GroundswiftError
 
-from .idefics import EveryImageToken
+from .idefics3 import AllImageTokens
 
 IMAGE = "<image>"
 BASE_OF_QWEN_VL = (
@@ -28,7 +28,7 @@ BASE_OF_QWEN_VL = (
 )
 
 
-class OneImage:
+class SingleImage:
     """swift uses the first picture of a row and trips over the others, or feeds them as pictures of other rows."""
 
     def _preprocess_inputs(self, inputs: Any) -> None:
@@ -38,7 +38,7 @@ class OneImage:
         super()._preprocess_inputs(inputs)
 
 
-class ImagesTogether:
+class AdjacentImages:
     """swift replaces all from the first picture to the last by one run of image tokens: text between them would be lost unseen."""
 
     def _preprocess_inputs(self, inputs: Any) -> None:
@@ -49,7 +49,7 @@ class ImagesTogether:
         super()._preprocess_inputs(inputs)
 
 
-class ToldOfBase:
+class WarnsOfBaseModel:
     """The chat template of Qwen-VL over its base model trains tokens that stay as they were made: it says so, and what helps."""
 
     def set_mode(self, mode: str) -> None:
@@ -58,7 +58,7 @@ class ToldOfBase:
             get_logger().warning_once(BASE_OF_QWEN_VL)
 
 
-class RawFlorence(OneImage):
+class Florence(SingleImage):
     """Florence-2 with the answer as the model wrote it, in place of swift's JSON of it, which is scaled to pixels and cut to whole ones."""
 
     def _encode(self, inputs: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class RawFlorence(OneImage):
         return Template.decode_generate_ids(self, generate_ids, **kwargs)
 
 
-class NativeFlorence(RawFlorence):
+class TransformersFlorence(Florence):
     """The same for the class that transformers has: the picture's tokens stand in the question, and the model itself fills them."""
 
     def _encode(self, inputs: Any) -> dict[str, Any]:
@@ -120,17 +120,17 @@ class FinalChannel:
 
 
 SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> what stands before its class
-    "qwen_vl": (ToldOfBase,),
-    "chatglm4v": (OneImage,),
+    "qwen_vl": (WarnsOfBaseModel,),
+    "chatglm4v": (SingleImage,),
     "deepseek_vl2": (ImageMaskOfTokens,),
-    "cogvlm": (OneImage,),
-    "cogvlm2": (OneImage,),
-    "internvl": (ImagesTogether,),
-    "internvl_phi3": (ImagesTogether,),
-    "idefics3": (EveryImageToken,),
+    "cogvlm": (SingleImage,),
+    "cogvlm2": (SingleImage,),
+    "internvl": (AdjacentImages,),
+    "internvl_phi3": (AdjacentImages,),
+    "idefics3": (AllImageTokens,),
     "internvl3_5_gpt": (FinalChannel,),
-    "florence": (RawFlorence,),
-    "florence2": (NativeFlorence,),
+    "florence": (Florence,),
+    "florence2": (TransformersFlorence,),
 }
 BASE_OF = {"qwen_vl_base": "qwen_vl", "florence2": "florence"}  # templates that swift does not have, and the one they are made from
 

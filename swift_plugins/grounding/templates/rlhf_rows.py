@@ -11,7 +11,7 @@ from swift.pipelines.train.kto import KTOPreprocessor
 
 from groundswift.images import read_size_wh
 
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 from .placeholders import count_tags
 
 TOKENS_OF_A_ROLLOUT = "response_token_ids"  # a column of rows whose last answer GRPO or GKD generated
@@ -48,7 +48,7 @@ def note_borrowed_objects(inputs: Any) -> None:
         inputs.rejected.borrows_objects = inputs.rejected.objects == inputs.chosen.objects
 
 
-def complete_rows_of_rlhf() -> None:
+def complete_rlhf_rows() -> None:
     """KTO pairs a question with the answer of another row, and `swift sample` writes answers into rows: their objects come along."""
     wrap_once(KTOPreprocessor, "batched_preprocess", with_objects_of_the_answer)
     wrap_once(KTOPreprocessor, "__call__", made_anew)

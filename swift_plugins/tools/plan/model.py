@@ -19,7 +19,7 @@ from torch import nn
 from groundswift.errors import GroundswiftError, fault
 
 from ..encoding import load_plugin, told
-from ..silence import quiet
+from ..quiet import quiet
 from .census import ALIGNER, VISION, part_names, part_of
 from .known_models import published_config
 from .settings import Settings

@@ -55,7 +55,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlanOptions:
     """What a plan is asked for: `rows` in place of counted ones, a measured rate, `config` of the model, tokens of the longest row, and the
     GiB that a GPU has."""
 
@@ -66,7 +66,7 @@ class Asked:
     memory_gib: float | None = None
 
 
-def make_plan(settings: Settings, head: dict[str, str], asked: Asked) -> Plan:
+def make_plan(settings: Settings, head: dict[str, str], asked: PlanOptions) -> Plan:
     """Steps, image tokens, memory and minutes. Raises GroundswiftError for what swift would stop at."""
     options = settings.options
     names = [*options.dataset, *options.cached_dataset]
@@ -80,7 +80,7 @@ def make_plan(settings: Settings, head: dict[str, str], asked: Asked) -> Plan:
     return plan
 
 
-def plan_of_memory(plan: Plan, settings: Settings, names: list[str], asked: Asked) -> None:
+def plan_of_memory(plan: Plan, settings: Settings, names: list[str], asked: PlanOptions) -> None:
     """Memory by part, or a note why it is not known; an error where the memory or a configuration was asked for by name."""
     from .memory_plan import notes_on_memory, plan_memory
     from .row_length import length_of

@@ -16,7 +16,7 @@ from groundswift.data_converters.issues import Issue
 from groundswift.data_converters.rows.any_row import AnyRow
 from groundswift.errors import GroundswiftError
 
-from ..encoding import UNLEARNT, encoded, open_template
+from ..encoding import NO_LOSS, encoded, open_template
 from .data import dataset_of
 from .image_tokens import ImageTokens
 from .settings import Settings
@@ -93,4 +93,4 @@ def tokens_of(template: Any, row: dict[str, Any], apart: bool) -> tuple[int, int
         return None
     marks = getattr(template, "image_token_id", None)
     images = made.input_ids.count(marks) if apart and isinstance(marks, int) else 0
-    return len(made.input_ids) - images, sum(label != UNLEARNT for label in made.labels)
+    return len(made.input_ids) - images, sum(label != NO_LOSS for label in made.labels)

@@ -10,7 +10,7 @@ from typing import Any
 from groundswift.errors import GroundswiftError
 
 from ...grounding.training_steps import Batching, default_accumulation, loader_of
-from ..silence import quiet
+from ..quiet import quiet
 from .recipe import Training
 
 ARGUMENTS = {"sft": "SftArguments", "pt": "PretrainArguments", "rlhf": "RLHFArguments"}

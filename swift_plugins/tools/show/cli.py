@@ -13,7 +13,7 @@ import click
 from groundswift.errors import GroundswiftError, fault
 
 if TYPE_CHECKING:
-    from .text import Sight
+    from .report import RowReport
 
 
 @click.command()
@@ -65,20 +65,20 @@ def show(
     sight = look(f"{data}:{number}", row, model, model_type, template, max_pixels)
     png = draw(sight, out or Path(f"show-{number}.png"))
     if as_json:
-        from .text import as_json as report
+        from .report import as_json as report
 
         click.echo(json.dumps(report(sight, png), ensure_ascii=False, indent=2))
         return
     say(sight, png, terminal)
 
 
-def look(where: str, row: dict[str, Any], model: str, model_type: str | None, template: str | None, max_pixels: int | None) -> Sight:
+def look(where: str, row: dict[str, Any], model: str, model_type: str | None, template: str | None, max_pixels: int | None) -> RowReport:
     """Encode a row and read it back. Raises GroundswiftError, with the row's place where the row is at fault."""
     from ...grounding.patches.run_record import difference_from
     from ..encoding import encoded, open_template
-    from .reading import image_tokens, parts_of, seen
+    from .encoded_boxes import image_tokens, parts_of, seen
+    from .report import RowReport
     from .rows import as_loaded
-    from .text import Sight
 
     opened = open_template(model, model_type, template, max_pixels)
     if other := difference_from(model, opened):
@@ -89,7 +89,7 @@ def look(where: str, row: dict[str, Any], model: str, model_type: str | None, te
     except GroundswiftError as error:
         raise fault(where, str(error)) from None
     parts = parts_of(opened, result)
-    return Sight(
+    return RowReport(
         where,
         row.get("sample_id"),
         model,
@@ -109,10 +109,10 @@ def named(image: object) -> str:
     return str(image)
 
 
-def draw(sight: Sight, out: Path) -> str | None:
+def draw(sight: RowReport, out: Path) -> str | None:
     """Write the picture; its path, or None for a row without images. Raises GroundswiftError where it cannot be written."""
-    from .picture import colours_of, sheet
-    from .text import caption
+    from .drawing import colours_of, sheet
+    from .report import caption
 
     if not sight.encoded.pictures:
         return None
@@ -125,15 +125,15 @@ def draw(sight: Sight, out: Path) -> str | None:
     return str(out)
 
 
-def say(sight: Sight, png: str | None, terminal: bool | None) -> None:
+def say(sight: RowReport, png: str | None, terminal: bool | None) -> None:
     """Print the report, and the pictures where there is a terminal that shows colours, or where it is asked for."""
-    from .picture import colours_of
+    from .drawing import colours_of
+    from .report import report_lines
     from .terminal import has_colour, in_terminal
-    from .text import told_lines
 
     colour = has_colour(sys.stdout.isatty())
     colours = colours_of(sight.seen.marks)
-    for text in told_lines(sight, colour, colours):
+    for text in report_lines(sight, colour, colours):
         click.echo(text, color=colour)
     if terminal if terminal is not None else colour:
         columns = shutil.get_terminal_size().columns

@@ -9,7 +9,7 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.records import read_jsonl
 
 from ..encoding import told
-from ..silence import quiet
+from ..quiet import quiet
 
 SHOWN_IDS = 5
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from .picture import drawn
-from .reading import Mark
+from .drawing import drawn
+from .encoded_boxes import Mark
 
 RESET = "\x1b[0m"
-LEARNT = "\x1b[1;4;32m"  # bold, underlined, green
+LOSS_STYLE = "\x1b[1;4;32m"  # bold, underlined, green
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 UPPER_HALF = "\u2580"
 WIDEST = 160  # columns of a picture, at most

@@ -8,7 +8,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .reading import Mark
+from .encoded_boxes import Mark
 
 COLOURS = (  # far apart from each other; the first ones are the brightest
     (255, 64, 64),
@@ -64,10 +64,10 @@ def enlargement(size_wh: tuple[int, int]) -> int:
     return max(1, math.ceil(LEAST_PX / max(size_wh)))
 
 
-def lies_outside(mark: Mark, fed_wh: Sequence[float]) -> bool:
+def lies_outside(mark: Mark, model_input_wh: Sequence[float]) -> bool:
     """Whether nothing of a mark lies in the picture as it is fed, so that its frame cannot be seen."""
-    xs, ys = mark.fed_px[::2], mark.fed_px[1::2]
-    return max(xs) < 0 or max(ys) < 0 or min(xs) > fed_wh[0] or min(ys) > fed_wh[1]
+    xs, ys = mark.model_input_px[::2], mark.model_input_px[1::2]
+    return max(xs) < 0 or max(ys) < 0 or min(xs) > model_input_wh[0] or min(ys) > model_input_wh[1]
 
 
 def drawn(picture: Image.Image, marks: Sequence[Mark], colours: Sequence[tuple[int, int, int]], scale: float, labels: bool) -> Image.Image:
@@ -77,10 +77,10 @@ def drawn(picture: Image.Image, marks: Sequence[Mark], colours: Sequence[tuple[i
     pen = ImageDraw.Draw(canvas)
     width = max(1, round(max(size) / 320)) if labels else 1
     for mark, colour in zip(marks, colours, strict=True):
-        numbers = [value * scale for value in mark.fed_px]
+        numbers = [value * scale for value in mark.model_input_px]
         if len(numbers) == 4:
             x1, y1, x2, y2 = numbers
-            pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=width if mark.learnt else 1)
+            pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=width if mark.has_loss else 1)
         else:
             _cross(pen, numbers[0], numbers[1], max(3, 4 * width), colour, width)
     if labels:
@@ -102,8 +102,8 @@ def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: tuple[int, int, int], sca
     text = drawable(f"{mark.number} {mark.label}".strip() + where, size_px)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     wide, high = right - left + 4, bottom - top + 4
-    x = min(max(0, mark.fed_px[0] * scale), max(0, size[0] - wide))
-    y = min(max(0, mark.fed_px[1] * scale - high), max(0, size[1] - high))
+    x = min(max(0, mark.model_input_px[0] * scale), max(0, size[0] - wide))
+    y = min(max(0, mark.model_input_px[1] * scale - high), max(0, size[1] - high))
     pen.rectangle((x, y, x + wide, y + high), fill=colour)
     pen.text((x + 2 - left, y + 2 - top), text, fill=(0, 0, 0), font=font)
 

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable
 from importlib import import_module
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 USERS = ("swift.metrics.nlg", "swift.pipelines.infer.infer")  # the modules that have the function under its name
 NO_WORD = re.compile(r"[\s.]*")
 
 
-def score_wordless_answers() -> None:
+def score_empty_answers() -> None:
     """Score an answer of nothing but blanks and full stops 0, as swift does an empty one, and skip such a reference, as an empty one."""
 
     def with_empty_texts(compute: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from swift.model.register import ModelLoader
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 
-def let_remote_models_generate() -> None:
+def add_generation_attributes() -> None:
     """Give each loaded model the two attributes that peft and swift's engine read of any model."""
 
     def with_generation(postprocess: Callable[..., None]) -> Callable[..., None]:

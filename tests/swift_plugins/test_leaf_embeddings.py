@@ -95,7 +95,7 @@ def test_outputs_and_gradients_are_those_of_code_that_makes_a_new_tensor(folder,
 
 
 def test_it_holds_after_gradients_were_disabled_and_enabled_again(folder, tmp_path):
-    from groundswift.swift_plugins.grounding.patches.qwen_vl_inplace import copy_of_leaf
+    from groundswift.swift_plugins.grounding.patches.leaf_embeddings import copy_of_leaf
 
     model = lora(folder)
     model.disable_input_require_grads()
@@ -107,7 +107,7 @@ def test_it_holds_after_gradients_were_disabled_and_enabled_again(folder, tmp_pa
 
 
 def test_models_of_transformers_are_left_alone(zoo):
-    from groundswift.swift_plugins.grounding.patches.qwen_vl_inplace import copy_of_leaf
+    from groundswift.swift_plugins.grounding.patches.leaf_embeddings import copy_of_leaf
 
     model = zoo.model("qwen2_vl")
     model.enable_input_require_grads()

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 HOOKS = "groundswift_writable_embeddings"  # attribute of a model: the handles of its hooks
 
 
-def let_embeddings_be_written() -> None:
+def copy_leaf_embeddings() -> None:
     """Hand a copy of the embeddings to code that came with the weights, so that it may write into it. Gradients pass through the copy."""
 
     def with_copy(enable: Callable[..., None]) -> Callable[..., None]:

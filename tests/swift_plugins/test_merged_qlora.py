@@ -69,7 +69,7 @@ def folder(plugin, tmp_path) -> Path:
 
 
 def loaded(folder: Path, **given) -> str | None:
-    from groundswift.swift_plugins.grounding.patches.quantised_runs import quantised_again
+    from groundswift.swift_plugins.grounding.patches.merged_qlora import quantised_again
 
     args = {"adapters": [], "quant_method": "bnb", "load_args": True, "ckpt_dir": str(folder), "model": str(folder)}
     return quantised_again(SimpleNamespace(**args | given))
@@ -94,7 +94,7 @@ def test_full_weights_that_are_quantised_again_are_named(folder, given, remedy):
 
 
 def test_a_quantised_folder_is_loaded_as_it_is(folder):
-    from groundswift.swift_plugins.grounding.patches.quantised_runs import load_as_saved
+    from groundswift.swift_plugins.grounding.patches.merged_qlora import load_as_saved
 
     (folder / "config.json").write_text(json.dumps({"quantization_config": {"load_in_8bit": True}}))
     before = (folder / "args.json").read_bytes()
@@ -105,7 +105,7 @@ def test_a_quantised_folder_is_loaded_as_it_is(folder):
 
 @pytest.mark.parametrize("method", ["bnb", "hqq", "eetq", "quanto"])
 def test_full_weights_are_loaded_in_full(folder, method):
-    from groundswift.swift_plugins.grounding.patches.quantised_runs import load_as_saved
+    from groundswift.swift_plugins.grounding.patches.merged_qlora import load_as_saved
 
     (folder / "args.json").write_text(json.dumps({"quant_method": method, "quant_bits": 8, "seed": 1}))
     load_as_saved(folder)
@@ -113,7 +113,7 @@ def test_full_weights_are_loaded_in_full(folder, method):
 
 
 def export(folder: Path, options: list[str] | None, **given) -> tuple:
-    from groundswift.swift_plugins.grounding.patches.quantised_runs import export_full_weights
+    from groundswift.swift_plugins.grounding.patches.merged_qlora import export_full_weights
 
     args = {"adapters": ["CKPT"], "quant_method": "bnb", "quant_bits": 8, "load_args": True, "ckpt_dir": str(folder), "merge_lora": True}
     export_full_weights(made := SimpleNamespace(**args | {"output_dir": "out"} | given), options)
@@ -144,7 +144,7 @@ def test_only_a_quantisation_that_was_typed_is_done(folder, warned, options, giv
 
 
 def test_the_options_of_the_command_are_those_of_its_process(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.patches.quantised_runs import options_of
+    from groundswift.swift_plugins.grounding.patches.merged_qlora import options_of
 
     monkeypatch.setattr(sys, "argv", ["/somewhere/swift/cli/export.py", "--merge_lora", "true"])
     assert options_of(SimpleNamespace()) == ["--merge_lora", "true"]

@@ -13,7 +13,7 @@ from transformers import Trainer
 from groundswift.errors import GroundswiftError
 
 from ..training_steps import Batching, Steps, count_steps
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 ROLLOUT = "RolloutTrainerMixin"  # by name: its module loads trl, which other trainings do not need
 PER_EPOCH, TOTAL = 1, 6  # places in what `set_initial_training_values` returns

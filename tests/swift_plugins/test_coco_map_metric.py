@@ -135,13 +135,13 @@ UNFIT = {
 @pytest.mark.parametrize("name", UNFIT)
 def test_rows_without_a_box_to_find_are_refused_in_words(zoo, name):
     with pytest.raises(GroundswiftError, match=f"cannot score these validation rows \\({len(UNFIT[name])} validation rows"):
-        metric_of(zoo, UNFIT[name]).look_at_rows()
+        metric_of(zoo, UNFIT[name]).read_rows_once()
 
 
 @pytest.mark.parametrize("rows", [None, []])
 def test_no_validation_rows_are_refused(zoo, rows):
     with pytest.raises(GroundswiftError, match="no validation rows to score"):
-        metric_of(zoo, rows).look_at_rows()
+        metric_of(zoo, rows).read_rows_once()
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,14 @@ def test_no_validation_rows_are_refused(zoo, rows):
 )
 def test_the_best_checkpoint_is_that_of_the_number_that_there_is(zoo, rows, best):
     metric = metric_of(zoo, rows)
-    metric.look_at_rows()
+    metric.read_rows_once()
     assert (metric.args.metric_for_best_model, metric.args.greater_is_better) == (best, True)
 
 
 @pytest.mark.parametrize("asked", ["acc_iou50", "eval_mean_iou", "unreadable"])
 def test_a_number_that_will_be_logged_may_be_asked_for(zoo, asked):
     metric = metric_of(zoo, [BARE], asked)
-    metric.look_at_rows()
+    metric.read_rows_once()
     assert metric.args.metric_for_best_model == asked
 
 
@@ -168,7 +168,7 @@ def test_a_number_that_will_not_be_logged_is_refused_with_those_that_will(zoo, r
     with pytest.raises(
         GroundswiftError, match=f"metric_for_best_model {asked} will not be logged.*expected one of (AP, AP50|acc_iou50, mean_iou)"
     ):
-        metric_of(zoo, rows, asked).look_at_rows()
+        metric_of(zoo, rows, asked).read_rows_once()
 
 
 def test_a_row_without_size_is_measured_at_its_image(zoo, tmp_path):

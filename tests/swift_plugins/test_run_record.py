@@ -51,7 +51,7 @@ def told(warned):
     """What swift warns of, with what it has once said said again."""
     from groundswift.swift_plugins.grounding.patches import run_record
 
-    run_record.TOLD.clear()
+    run_record.WARNED.clear()
     return warned
 
 
@@ -242,10 +242,10 @@ def test_what_is_said_of_a_difference(plugin, monkeypatch, trained, now, environ
 
 
 def test_a_record_that_cannot_be_read_is_told(plugin, told, tmp_path):
-    from groundswift.swift_plugins.grounding.patches.run_record import tell_difference
+    from groundswift.swift_plugins.grounding.patches.run_record import warn_difference
 
     (tmp_path / "groundswift_run.json").write_text("{")
-    tell_difference(tmp_path / "groundswift_run.json", record("qwen2_vl", Limits()))
+    warn_difference(tmp_path / "groundswift_run.json", record("qwen2_vl", Limits()))
     assert "whether this run has the pixel limits of the training is not known" in told[0]
 
 

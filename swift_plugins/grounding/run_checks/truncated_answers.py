@@ -11,7 +11,7 @@ from swift.utils import get_logger
 CUT = "length"  # swift's `finish_reason` of an answer that reached the limit
 
 
-def counting_cut(infer: Callable[..., list[Any]], counts: Counter[str]) -> Callable[..., list[Any]]:
+def counting_truncated(infer: Callable[..., list[Any]], counts: Counter[str]) -> Callable[..., list[Any]]:
     """An engine's `infer` that counts its answers by how they ended."""
 
     def infer_and_count(requests: list[Any], request_config: Any = None, *given: Any, **more: Any) -> list[Any]:
@@ -39,7 +39,7 @@ def ended(answer: Any) -> str:
     return (choices[0].finish_reason or "unknown") if choices else "unknown"
 
 
-def tell_cut_answers(counts: Counter[str], max_new_tokens: int | None) -> None:
+def warn_truncated_answers(counts: Counter[str], max_new_tokens: int | None) -> None:
     """Warn of answers that are incomplete, with the limit at which they were cut."""
     if counts[CUT]:
         limit = "the model's limit" if max_new_tokens is None else f"--max_new_tokens {max_new_tokens}"

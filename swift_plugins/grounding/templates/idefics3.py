@@ -13,7 +13,7 @@ from swift.template import Template
 from swift.template.utils import findall
 
 
-class EveryImageToken:
+class AllImageTokens:
     """Stands before swift's class and replaces its `_encode`: each picture becomes the tokens that the processor gives it."""
 
     def _encode(self, inputs: Any) -> dict[str, Any]:

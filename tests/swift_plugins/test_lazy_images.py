@@ -187,13 +187,13 @@ def test_training_and_inference_see_the_same_pixels(zoo, tmp_path, limited):
 def test_an_image_that_is_not_resized_is_an_ordinary_one(plugin, tmp_path):
     """Whatever else is asked of it: pixels, a crop, a copy, a pickle for another process."""
     from groundswift.images import OpenedImage, open_image
-    from groundswift.swift_plugins.grounding.patches.fast_images import QuickImage
+    from groundswift.swift_plugins.grounding.patches.lazy_images import LazyImage
 
     path = drawn(tmp_path / "a.jpg", (160, 120), quality=90)
     whole = open_image(path)
 
-    def quick() -> QuickImage:
-        return QuickImage.of(OpenedImage(path))
+    def quick() -> LazyImage:
+        return LazyImage.of(OpenedImage(path))
 
     assert (quick().size, quick().mode, quick().width) == ((160, 120), "RGB", 160)
     assert (np.asarray(quick()) == np.asarray(whole)).all()
@@ -218,11 +218,11 @@ def test_without_vector_instructions_pillow_resizes(plugin, tmp_path, monkeypatc
     import torch
 
     from groundswift.images import OpenedImage, open_image
-    from groundswift.swift_plugins.grounding.patches.fast_images import QuickImage
+    from groundswift.swift_plugins.grounding.patches.lazy_images import LazyImage
 
     path = drawn(tmp_path / "a.png", (160, 120))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
-    assert QuickImage.of(OpenedImage(path)).resize((84, 56)).tobytes() == open_image(path).resize((84, 56)).tobytes()
+    assert LazyImage.of(OpenedImage(path)).resize((84, 56)).tobytes() == open_image(path).resize((84, 56)).tobytes()
 
 
 def test_the_record_of_a_run_says_which_way_it_went(plugin, monkeypatch):
@@ -237,10 +237,10 @@ def test_the_record_of_a_run_says_which_way_it_went(plugin, monkeypatch):
 def test_an_array_of_a_resized_image_shares_its_memory_and_outlives_it(plugin):
     import numpy as np
 
-    from groundswift.swift_plugins.grounding.patches.fast_images import QuickImage
+    from groundswift.swift_plugins.grounding.patches.lazy_images import LazyImage
 
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8))
-    small = QuickImage.of(image).resize((60, 45))
+    small = LazyImage.of(image).resize((60, 45))
     shared = np.asarray(small)
     assert not shared.flags.writeable
     before = shared.copy()

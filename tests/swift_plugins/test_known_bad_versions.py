@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 
 from groundswift.family import FAMILIES
 from groundswift.swift_plugins.grounding import known_bad_versions as guards
-from groundswift.swift_plugins.grounding.known_bad_versions import GUARDS, Guard, met, versions_of, warn_of_versions
+from groundswift.swift_plugins.grounding.known_bad_versions import BAD_VERSIONS, BadVersion, known_bad, versions_of, warn_bad_versions
 
 CASES = {  # the place of a guard in the table -> (versions in its range, versions outside)
     "transformers 5: positions of still images": (0, ("5.3.0", "5.4.0", "5.5.3", "5.4.0.dev0"), ("5.2.0", "5.5.4", "5.19.0", "4.57.1")),
@@ -22,21 +22,21 @@ CASES = {  # the place of a guard in the table -> (versions in its range, versio
 
 
 def test_every_guard_has_its_case():
-    assert sorted(place for place, _, _ in CASES.values()) == list(range(len(GUARDS)))
+    assert sorted(place for place, _, _ in CASES.values()) == list(range(len(BAD_VERSIONS)))
 
 
 @pytest.mark.parametrize(("place", "inside", "outside"), CASES.values(), ids=CASES)
 def test_a_guard_is_met_in_its_range_alone(place, inside, outside):
-    guard = GUARDS[place]
+    guard = BAD_VERSIONS[place]
     for family in guard.families:
-        assert [version for version in inside if guard not in met(family, {guard.package: version})] == []
-        assert [version for version in outside if guard in met(family, {guard.package: version})] == []
+        assert [version for version in inside if guard not in known_bad(family, {guard.package: version})] == []
+        assert [version for version in outside if guard in known_bad(family, {guard.package: version})] == []
     others = [family for family in FAMILIES if family not in guard.families]
-    assert [family for family in others if guard in met(family, {guard.package: inside[0]})] == []
-    assert guard not in met(guard.families[0], {"numpy": inside[0]})
+    assert [family for family in others if guard in known_bad(family, {guard.package: inside[0]})] == []
+    assert guard not in known_bad(guard.families[0], {"numpy": inside[0]})
 
 
-@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: f"{guard.package}{guard.versions}")
+@pytest.mark.parametrize("guard", BAD_VERSIONS, ids=lambda guard: f"{guard.package}{guard.versions}")
 def test_a_guard_is_complete(guard):
     SpecifierSet(guard.versions)
     assert set(guard.families) <= set(FAMILIES)
@@ -49,11 +49,11 @@ def test_a_guard_is_complete(guard):
 
 @pytest.mark.parametrize("family", [None, *FAMILIES])
 def test_this_environment_has_none_of_them(family):
-    assert met(family, versions_of({guard.package for guard in GUARDS})) == []
+    assert known_bad(family, versions_of({guard.package for guard in BAD_VERSIONS})) == []
 
 
 def test_a_version_that_cannot_be_read_is_no_match():
-    assert met("qwen2_5_vl", {"transformers": "unknown"}) == []
+    assert known_bad("qwen2_5_vl", {"transformers": "unknown"}) == []
 
 
 def test_versions_are_those_of_the_installed_packages():
@@ -72,7 +72,7 @@ def told(monkeypatch) -> list[str]:
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     get_logger().addHandler(handler)
-    monkeypatch.setattr(guards, "_told", set())
+    monkeypatch.setattr(guards, "WARNED", set())
     yield lines
     get_logger().removeHandler(handler)
 
@@ -82,7 +82,7 @@ def test_a_guard_of_a_family_is_told_once_when_its_template_is_made(plugin, mode
     from swift.template import get_template
 
     monkeypatch.setattr(guards, "version", lambda package: "5.4.0")
-    warn_of_versions()
+    warn_bad_versions()
     assert told == []
     for _ in range(2):
         get_template(get_processor(str(models["qwen2_vl"]), model_type="qwen2_vl"), template_type="qwen2_vl_grounding")
@@ -95,17 +95,17 @@ def test_a_guard_of_a_family_is_told_once_when_its_template_is_made(plugin, mode
 
 
 def test_a_guard_of_every_model_is_told_when_the_plugin_is_loaded(told, monkeypatch):
-    guard = Guard("click", ">=1", (), "it clicks", "click<1", ("somewhere",))
-    monkeypatch.setattr(guards, "GUARDS", (guard,))
-    monkeypatch.setattr(guards, "met", lambda family, installed: met(family, installed, (guard,)))
-    warn_of_versions("qwen2_vl")
+    guard = BadVersion("click", ">=1", (), "it clicks", "click<1", ("somewhere",))
+    monkeypatch.setattr(guards, "BAD_VERSIONS", (guard,))
+    monkeypatch.setattr(guards, "known_bad", lambda family, installed: known_bad(family, installed, (guard,)))
+    warn_bad_versions("qwen2_vl")
     assert told == []
-    warn_of_versions()
-    warn_of_versions()
+    warn_bad_versions()
+    warn_bad_versions()
     assert told == [guard.line(versions_of(["click"])["click"])]
 
 
 def test_the_plugin_warns_when_it_is_loaded(plugin):
     from swift.utils import import_external_file
 
-    assert warn_of_versions in import_external_file(str(plugin)).MENDS
+    assert warn_bad_versions in import_external_file(str(plugin)).PATCHES

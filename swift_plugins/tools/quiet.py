@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-MOOT = ("`torch_dtype` is deprecated", 'pip install "decord"', "pass `strict=False`")  # warnings that concern nothing done here
+IRRELEVANT = ("`torch_dtype` is deprecated", 'pip install "decord"', "pass `strict=False`")  # warnings that concern nothing done here
 
 
 @contextmanager
@@ -18,15 +18,15 @@ def quiet(trusted: bool = False) -> Iterator[None]:
     `trusted`: swift warns of a model's own code; here there is none.
     """
     before = logging.root.manager.disable
-    moot = (*MOOT, "trust_remote_code=True") if trusted else MOOT
+    irrelevant = (*IRRELEVANT, "trust_remote_code=True") if trusted else IRRELEVANT
     handlers = [handler for name in ("swift", "transformers") for handler in logging.getLogger(name).handlers]
 
-    def tells_something(record: logging.LogRecord) -> bool:
-        return not any(text in record.getMessage() for text in moot)
+    def is_relevant(record: logging.LogRecord) -> bool:
+        return not any(text in record.getMessage() for text in irrelevant)
 
     logging.disable(max(before, logging.INFO))
     for handler in handlers:
-        handler.addFilter(tells_something)
+        handler.addFilter(is_relevant)
     try:
         with redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
@@ -35,4 +35,4 @@ def quiet(trusted: bool = False) -> Iterator[None]:
     finally:
         logging.disable(before)
         for handler in handlers:
-            handler.removeFilter(tells_something)
+            handler.removeFilter(is_relevant)

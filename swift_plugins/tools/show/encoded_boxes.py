@@ -14,7 +14,7 @@ from groundswift.family import family_row
 from groundswift.grammars.registry import parse
 from groundswift.spaces import space_row, square_margins
 
-from ..encoding import UNLEARNT, Encoded
+from ..encoding import NO_LOSS, Encoded
 
 IMAGE_TOKENS = ("<IMG_CONTEXT>", "<image>", "<|image|>")  # where nothing names one
 NO_BOX = "no_box"  # the reason that `parse` gives for a text in which it met nothing like a box
@@ -27,7 +27,7 @@ class Part:
 
     text: str
     full: str
-    learnt: bool
+    has_loss: bool
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Mark:
     image: int
     written: tuple[float, ...]
     px: tuple[float, ...]
-    fed_px: tuple[float, ...]
+    model_input_px: tuple[float, ...]
     quantum_px: tuple[float, float]
     truth_px: tuple[float, ...] | None = None
-    learnt: bool = True
+    has_loss: bool = True
 
     @property
     def off_px(self) -> tuple[float, float] | None:
@@ -90,9 +90,9 @@ def parts_of(template: Any, encoded: Encoded) -> list[Part]:
     """The text of the tokens, cut wherever learning starts or stops."""
     parts = []
     pairs = list(zip(encoded.input_ids, encoded.labels, strict=True))
-    for learnt, group in groupby(pairs, lambda pair: pair[1] != UNLEARNT):
+    for has_loss, group in groupby(pairs, lambda pair: pair[1] != NO_LOSS):
         ids = [token for token, _ in group]
-        parts.append(Part(_shortened(template, ids), _decoded(template, ids), learnt))
+        parts.append(Part(_shortened(template, ids), _decoded(template, ids), has_loss))
     return parts
 
 
@@ -109,47 +109,47 @@ def seen(template: Any, encoded: Encoded, parts: Sequence[Part], row: dict[str, 
     suffixes = _ends(template)
     found, answers, notes = [], [], []
     for part in parts:
-        if part.learnt:
+        if part.has_loss:
             text = _without_ends(part.full, suffixes)
             answer = parse(text, encoded.family)
             answers.append(Read(text, answer.status, answer.reasons))
             found.append((answer.objects, True))
         else:
             found.append((parse(part.full, encoded.family).objects, False))
-    if sum(len(things) for things, learnt in found if learnt) >= len(truths):
-        found = [(things, learnt) for things, learnt in found if learnt]
-    things = [(thing, learnt) for group, learnt in found for thing in group]
+    if sum(len(things) for things, has_loss in found if has_loss) >= len(truths):
+        found = [(things, has_loss) for things, has_loss in found if has_loss]
+    things = [(thing, has_loss) for group, has_loss in found for thing in group]
     matched = len(things) == len(truths)
     if not matched:
         notes.append(f"{len(things)} boxes or points can be read from the text, objects.bbox has {len(truths)}: they are not compared")
     images = [*(objects.get("image_id") or [])] if matched else []
-    if things and len(encoded.fed_wh) > 1 and not images:
+    if things and len(encoded.model_input_wh) > 1 and not images:
         notes.append("objects.image_id does not say which image a box belongs to: swift takes all to be on the first")
     marks = []
-    for place, (thing, learnt) in enumerate(things):
+    for place, (thing, has_loss) in enumerate(things):
         image = images[place] if place < len(images) else 0
         written = thing.box if thing.box is not None else thing.point
         truth = _truth_px(truths[place], objects, encoded.sizes_wh[image]) if matched else None
         if truth is not None and len(truth) != len(written):
             notes.append(f"{place + 1} is written with {len(written)} numbers and has {len(truth)} in objects.bbox")
             truth = None
-        px, fed_px = placed(written, encoded, image)
-        step = family_row(encoded.family).quantum_px(encoded.sizes_wh[image], encoded.fed_wh[image])
-        marks.append(Mark(place + 1, thing.label, image, tuple(written), px, fed_px, step, truth, learnt))
+        px, model_input_px = placed(written, encoded, image)
+        step = family_row(encoded.family).quantum_px(encoded.sizes_wh[image], encoded.model_input_wh[image])
+        marks.append(Mark(place + 1, thing.label, image, tuple(written), px, model_input_px, step, truth, has_loss))
     return Seen(marks, answers, notes)
 
 
 def placed(written: Sequence[float], encoded: Encoded, image: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """A box (4 numbers) or point (2) as it is written -> (original px, px of the picture as it is fed)."""
-    size_wh, fed_wh = encoded.sizes_wh[image], encoded.fed_wh[image]
+    size_wh, model_input_wh = encoded.sizes_wh[image], encoded.model_input_wh[image]
     corners = [*written] if len(written) == 4 else [*written, *written]
-    px = to_original_px([corners], encoded.family, size_wh, fed_wh)[0].reshape(2, 2)
+    px = to_original_px([corners], encoded.family, size_wh, model_input_wh)[0].reshape(2, 2)
     if len(written) == 2:
         px[:] = px.mean(axis=0)
     if space_row(family_row(encoded.family).space).side == "square":
-        fed = (px + square_margins(size_wh)) * (np.array(fed_wh) / max(size_wh))
+        fed = (px + square_margins(size_wh)) * (np.array(model_input_wh) / max(size_wh))
     else:
-        fed = px * (np.array(fed_wh) / np.array(size_wh))
+        fed = px * (np.array(model_input_wh) / np.array(size_wh))
     return tuple(px.ravel()[: len(written)].tolist()), tuple(fed.ravel()[: len(written)].tolist())
 
 

@@ -9,17 +9,17 @@ from typing import Any
 from groundswift.family import family_row
 from groundswift.spaces import space_row
 
-from ..encoding import UNLEARNT, Encoded
-from .picture import drawable, lies_outside
-from .reading import Mark, Part, Seen
-from .terminal import LEARNT, RESET, harmless, painted
+from ..encoding import NO_LOSS, Encoded
+from .drawing import drawable, lies_outside
+from .encoded_boxes import Mark, Part, Seen
+from .terminal import LOSS_STYLE, RESET, harmless, painted
 
 LABEL_SIZE_PX = 12
 QUOTED = 80  # characters of an answer that could not be read
 
 
 @dataclass(frozen=True)
-class Sight:
+class RowReport:
     """One row as the model sees it: all that the command has to say and to draw."""
 
     where: str
@@ -33,18 +33,18 @@ class Sight:
     image_tokens: int
 
 
-def token_counts(sight: Sight) -> dict[str, int]:
+def token_counts(sight: RowReport) -> dict[str, int]:
     """How many tokens there are, how many of them stand for images, and how many are learnt."""
-    learnt = sum(label != UNLEARNT for label in sight.encoded.labels)
-    return {"all": len(sight.encoded.input_ids), "image": sight.image_tokens, "learnt": learnt}
+    has_loss = sum(label != NO_LOSS for label in sight.encoded.labels)
+    return {"all": len(sight.encoded.input_ids), "image": sight.image_tokens, "has_loss": has_loss}
 
 
-def caption(sight: Sight, image: int) -> str:
+def caption(sight: RowReport, image: int) -> str:
     """`image 1: 640x480 -> 644x476 px`."""
-    return f"image {image + 1}: {_size(sight.encoded.sizes_wh[image])} -> {_size(sight.encoded.fed_wh[image])} px"
+    return f"image {image + 1}: {_size(sight.encoded.sizes_wh[image])} -> {_size(sight.encoded.model_input_wh[image])} px"
 
 
-def told_lines(sight: Sight, colour: bool, colours: Sequence[Sequence[int]]) -> list[str]:
+def report_lines(sight: RowReport, colour: bool, colours: Sequence[Sequence[int]]) -> list[str]:
     """The whole report as lines; without `colour` what is learnt stands between >>> and <<<."""
     row = family_row(sight.encoded.family)
     counts = token_counts(sight)
@@ -61,7 +61,7 @@ def told_lines(sight: Sight, colour: bool, colours: Sequence[Sequence[int]]) -> 
         count, size_wh = sight.encoded.tiles
         lines.append(f"         fed in {count} tiles of {_size(size_wh)} px")
     images = f"{counts['image']} of images, " if sight.images else ""
-    lines.append(f"tokens   {counts['all']} in all, {images}{counts['learnt']} learnt")
+    lines.append(f"tokens   {counts['all']} in all, {images}{counts['has_loss']} with loss")
     lines += ["", *encoded_text(sight.parts, colour).splitlines(), ""]
     lines += box_lines(sight, colour, colours)
     return [line if colour and "\x1b" in line else harmless(line) for line in lines]
@@ -72,16 +72,16 @@ def encoded_text(parts: Sequence[Part], colour: bool) -> str:
     pieces = []
     for part in parts:
         text = harmless(part.text)
-        if not part.learnt:
+        if not part.has_loss:
             pieces.append(text)
         elif colour:
-            pieces.append("\n".join(f"{LEARNT}{line}{RESET}" if line else "" for line in text.split("\n")))
+            pieces.append("\n".join(f"{LOSS_STYLE}{line}{RESET}" if line else "" for line in text.split("\n")))
         else:
             pieces.append(f">>>{text}<<<")
     return "".join(pieces)
 
 
-def box_lines(sight: Sight, colour: bool, colours: Sequence[Sequence[int]]) -> list[str]:
+def box_lines(sight: RowReport, colour: bool, colours: Sequence[Sequence[int]]) -> list[str]:
     """One line a box, what could not be read, and a sentence whether all is well."""
     marks, several = sight.seen.marks, len(sight.images) > 1
     lines = []
@@ -103,11 +103,11 @@ def box_lines(sight: Sight, colour: bool, colours: Sequence[Sequence[int]]) -> l
     return lines + told
 
 
-def problems(sight: Sight) -> list[str]:
+def problems(sight: RowReport) -> list[str]:
     """What is wrong with a row's boxes, one sentence each; none where all is well."""
     told = [f"note: {note}" for note in sight.seen.notes]
     for mark in sight.seen.marks:
-        if lies_outside(mark, sight.encoded.fed_wh[mark.image]):
+        if lies_outside(mark, sight.encoded.model_input_wh[mark.image]):
             told.append(f"OUTSIDE: {mark.number} {mark.label or '(no label)'} lies outside its picture")
         if mark.differs:
             off, step = mark.off_px, mark.quantum_px
@@ -124,7 +124,7 @@ def problems(sight: Sight) -> list[str]:
     return told
 
 
-def as_json(sight: Sight, png: str | None) -> dict[str, Any]:
+def as_json(sight: RowReport, png: str | None) -> dict[str, Any]:
     """The report for a program."""
     return {
         "row": sight.where,
@@ -134,12 +134,12 @@ def as_json(sight: Sight, png: str | None) -> dict[str, Any]:
         "family": sight.encoded.family,
         "space": family_row(sight.encoded.family).space,
         "images": [
-            {"path": path, "size_wh": size_wh, "fed_wh": fed_wh}
-            for path, size_wh, fed_wh in zip(sight.images, sight.encoded.sizes_wh, sight.encoded.fed_wh, strict=True)
+            {"path": path, "size_wh": size_wh, "model_input_wh": model_input_wh}
+            for path, size_wh, model_input_wh in zip(sight.images, sight.encoded.sizes_wh, sight.encoded.model_input_wh, strict=True)
         ],
         "tiles": None if sight.encoded.tiles is None else {"count": sight.encoded.tiles[0], "size_wh": sight.encoded.tiles[1]},
         "tokens": token_counts(sight),
-        "parts": [{"text": part.text, "learnt": part.learnt} for part in sight.parts],
+        "parts": [{"text": part.text, "has_loss": part.has_loss} for part in sight.parts],
         "answers": [{"text": answer.text, "status": answer.status, "reasons": answer.reasons} for answer in sight.seen.answers],
         "boxes": [_mark_as_json(mark) for mark in sight.seen.marks],
         "problems": problems(sight),
@@ -154,18 +154,18 @@ def _mark_as_json(mark: Mark) -> dict[str, Any]:
         "image": mark.image,
         "written": mark.written,
         "original_px": mark.px,
-        "fed_px": mark.fed_px,
+        "model_input_px": mark.model_input_px,
         "truth_px": mark.truth_px,
         "off_px": mark.off_px,
         "quantum_px": mark.quantum_px,
         "differs": mark.differs,
-        "learnt": mark.learnt,
+        "has_loss": mark.has_loss,
     }
 
 
 def _remark(mark: Mark, several: bool) -> str:
     said = [f"image {mark.image + 1}"] if several else []
-    said += [] if mark.learnt else ["in the question"]
+    said += [] if mark.has_loss else ["in the question"]
     said += ["DIFFERS"] if mark.differs else []
     return f"  ({', '.join(said)})" if said else ""
 

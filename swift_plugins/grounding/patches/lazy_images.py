@@ -22,7 +22,7 @@ from transformers.models.qwen2_vl import Qwen2VLImageProcessor
 
 from groundswift.images import OpenedImage
 
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 EXACT = "GROUNDSWIFT_EXACT_PIXELS"
 FILTERS = {
@@ -33,12 +33,12 @@ SCALING = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_
 VECTORS = ("AVX2", "AVX512")  # without them torch is slower at it than Pillow
 
 
-def exact_pixels() -> bool:
+def wants_exact_pixels() -> bool:
     """Whether images are to be decoded and resized as swift does."""
     return os.environ.get(EXACT, "").lower() in ("1", "true", "yes")
 
 
-class QuickImage(Image.Image):
+class LazyImage(Image.Image):
     """An upright RGB image whose pixels are decoded when they are needed, for a `resize` only as many as that takes.
 
     Its size is that of the whole image from the start. Copies and pickles of it are ordinary images.
@@ -48,7 +48,7 @@ class QuickImage(Image.Image):
     _kept: np.ndarray | None = None  # arrays of the image may share its memory, for as long as it lives
 
     @classmethod
-    def of(cls, source: OpenedImage | Image.Image | np.ndarray) -> QuickImage:
+    def of(cls, source: OpenedImage | Image.Image | np.ndarray) -> LazyImage:
         """From a file whose header has been read, from an upright RGB image, or from pixels (height x width x 3, 8 bits)."""
         made = cls()
         made._mode = "RGB"
@@ -84,7 +84,7 @@ class QuickImage(Image.Image):
             return super().resize(size, resample, *args, **kwargs)
         whole = self._unloaded.decode(tuple(size)) if isinstance(self._unloaded, OpenedImage) else self
         made = resized(whole, tuple(size), resample)
-        return made if isinstance(made, QuickImage) else QuickImage.of(made)
+        return made if isinstance(made, LazyImage) else LazyImage.of(made)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Image.frombytes, (self.mode, self.size, self.tobytes())
@@ -97,10 +97,10 @@ def resized(image: Image.Image, size_wh: tuple[int, int], resample: int) -> Imag
     if torch.backends.cpu.get_cpu_capability() not in VECTORS or min(size_wh) < 1:  # Pillow says in words what is wrong with that
         return Image.Image.resize(image, size_wh, resample)
     pixels = functional.resize(functional.pil_to_tensor(image), list(size_wh[::-1]), FILTERS[resample], antialias=True)
-    return QuickImage.of(pixels.permute(1, 2, 0).contiguous().numpy())
+    return LazyImage.of(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
-def normalise_patches() -> None:
+def normalise_after_patching() -> None:
     """Qwen's processor normalises an image, and then sorts its 32-bit values into patches, each twice over for the two frames of a patch.
     Here the 8-bit values are sorted, normalised and then doubled: fewer bytes are moved, and the result is the same to the last bit."""
 

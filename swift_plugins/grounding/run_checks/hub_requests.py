@@ -17,7 +17,7 @@ from swift.dataset import DATASET_MAPPING, DatasetSyntax
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 
-from ..patches.swift import wrap_once
+from ..patches.wrap_once import wrap_once
 from .findings import Finding, report
 
 SETTINGS = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "MODELSCOPE_OFFLINE")
@@ -25,7 +25,7 @@ DATA_FILES = (".jsonl", ".json", ".csv", ".txt", ".parquet", ".arrow")
 OF_MODELSCOPE = (".mdl", ".git")  # in a folder whose model ModelScope knows by name
 
 
-def do_not_wait_for_hubs() -> None:
+def skip_useless_hub_requests() -> None:
     """Refuse names of datasets that nothing can be behind, and ask ModelScope only about models that it has, when it can be asked."""
 
     def with_known_names(init: Callable[..., None]) -> Callable[..., None]:

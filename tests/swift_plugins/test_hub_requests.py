@@ -64,7 +64,7 @@ def test_inference_says_the_same(plugin, tmp_path, no_network):
 def test_what_swift_knows_or_has_a_copy_of_is_left_to_it(plugin, tmp_path, monkeypatch, name):
     from huggingface_hub import constants
 
-    from groundswift.swift_plugins.grounding.run_checks.offline import unknown_datasets
+    from groundswift.swift_plugins.grounding.run_checks.hub_requests import unknown_datasets
 
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -74,7 +74,7 @@ def test_what_swift_knows_or_has_a_copy_of_is_left_to_it(plugin, tmp_path, monke
 
 
 def test_with_hubs_only_names_of_files_are_refused(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.run_checks.offline import SETTINGS, unknown_datasets
+    from groundswift.swift_plugins.grounding.run_checks.hub_requests import SETTINGS, unknown_datasets
 
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
@@ -91,7 +91,7 @@ def test_a_training_with_check_model_asks_no_hub_about_a_local_model(plugin, dat
 
 
 def test_a_model_of_modelscope_is_still_checked_where_hubs_are_allowed(plugin, tmp_path, monkeypatch):
-    from groundswift.swift_plugins.grounding.run_checks.offline import SETTINGS, useless_check
+    from groundswift.swift_plugins.grounding.run_checks.hub_requests import SETTINGS, useless_check
 
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)

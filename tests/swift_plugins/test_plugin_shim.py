@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from groundswift.swift_plugins.grounding.plugin_shim import REGISTER, TEXT, is_own, shim_path, standing_path
+from groundswift.swift_plugins.grounding.plugin_shim import REGISTER, TEXT, is_own, shim_path, stable_path
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def test_a_relative_data_folder_is_ignored(home, monkeypatch, data_home):
     """As the XDG specification asks; a checkpoint that names a relative path loses it, or finds another file of that name."""
     if data_home is not None:
         monkeypatch.setenv("XDG_DATA_HOME", data_home)
-    assert standing_path(str(REGISTER)) == shim_path() == "~/.local/share/groundswift/register.py"
+    assert stable_path(str(REGISTER)) == shim_path() == "~/.local/share/groundswift/register.py"
     assert (home / ".local/share/groundswift/register.py").read_text() == TEXT
     assert not Path("data").exists()
 
 
 def test_an_absolute_data_folder_is_used(home, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    named = standing_path(str(REGISTER))
+    named = stable_path(str(REGISTER))
     assert named == str(tmp_path / "data/groundswift/register.py")
     assert Path(named).read_text() == TEXT
 
@@ -50,7 +50,7 @@ def shim(home) -> Path:
 def test_nobody_else_can_write_it_whatever_the_umask_is(home, mask):
     before = os.umask(mask)
     try:
-        standing_path(str(REGISTER))
+        stable_path(str(REGISTER))
     finally:
         os.umask(before)
     path = home / ".local/share/groundswift/register.py"
@@ -63,7 +63,7 @@ def test_what_an_earlier_version_left_open_is_closed(shim, file_mode, folder_mod
     shim.write_text(TEXT if file_mode != 0o644 else "older")
     shim.chmod(file_mode)
     shim.parent.chmod(folder_mode)
-    standing_path(str(REGISTER))
+    stable_path(str(REGISTER))
     assert stat.S_IMODE(shim.stat().st_mode) == 0o644
     assert stat.S_IMODE(shim.parent.stat().st_mode) == 0o755
 
@@ -75,7 +75,7 @@ def test_a_link_is_replaced_and_its_target_left_alone(shim, tmp_path, content, t
     if there:
         target.write_bytes(content)
     shim.symlink_to(target)
-    standing_path(str(REGISTER))
+    stable_path(str(REGISTER))
     assert not shim.is_symlink()
     assert shim.read_text() == TEXT
     assert target.read_bytes() == content if there else not target.exists()
@@ -84,20 +84,20 @@ def test_a_link_is_replaced_and_its_target_left_alone(shim, tmp_path, content, t
 @pytest.mark.parametrize("held", [b"\xff\xfe\x00", b"", b"\x80" * 9, TEXT.encode() + b"\n", TEXT.encode("utf-16")], ids=repr)
 def test_any_bytes_in_its_place_are_replaced(shim, held):
     shim.write_bytes(held)
-    assert standing_path(str(REGISTER)) == shim_path()
+    assert stable_path(str(REGISTER)) == shim_path()
     assert shim.read_text() == TEXT
 
 
 def test_where_it_cannot_be_written_the_plugin_itself_is_named(shim, tmp_path):
     shim.mkdir()
     (shim / "kept").write_text("")
-    assert standing_path(str(REGISTER)) == str(REGISTER)
+    assert stable_path(str(REGISTER)) == str(REGISTER)
     assert (shim / "kept").exists()
     assert [path.name for path in shim.parent.iterdir()] == ["register.py"]
 
 
 def test_a_plugin_of_somebody_else_keeps_its_absolute_path(home, tmp_path):
     (tmp_path / "mine.py").write_text("x = 1\n")
-    assert standing_path("mine.py") == str(tmp_path / "mine.py")
+    assert stable_path("mine.py") == str(tmp_path / "mine.py")
     assert not (home / ".local").exists()
     assert [is_own(path) for path in ("mine.py", "none.py", str(REGISTER), str(tmp_path))] == [False, False, True, False]

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from groundswift.swift_plugins.grounding.patches.wordless_answers import USERS, emptied
+from groundswift.swift_plugins.grounding.patches.empty_answers import USERS, emptied
 
 
 @pytest.mark.parametrize("module", USERS)

@@ -17,7 +17,7 @@ from swift.pipelines.export.export import SwiftExport
 from swift.utils import get_logger
 
 from ..model_folder import read_settings, write_settings
-from .swift import wrap_once
+from .wrap_once import wrap_once
 
 CALLED_WITH = "words_of_the_command"  # attribute of a pipeline: what it was given, as a list of options
 
