@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from groundswift.box_checks import BoxProblem
 from groundswift.boxes import Boxes, as_boxes, clipped, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.coco_file import (
     IGNORED,
@@ -26,7 +27,7 @@ from groundswift.coco_file import (
     CocoFile,
     CocoImage,
     Ignored,
-    annotation_fault,
+    annotation_problem,
     clip_rotated,
     empty_roots,
     ids_of_one_image,
@@ -160,12 +161,12 @@ def _usable(
     """The annotations that can be scored, rotated ones cut at the border of their image; others go to `faults` and `tally`."""
     for row in annotations:
         image = image_of.get(row.image_id)
-        reason = annotation_fault(row, image, row.category_id in category_index)
-        if reason is None:
-            reason = area_fault(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
-        if reason is not None:
-            tally.add(reason, row.where())
-            faults.append(fault(path, f"{row.where()}: {reason}"))
+        problem = annotation_problem(row, image, row.category_id in category_index)
+        if problem is None:
+            problem = area_problem(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
+        if problem is not None:
+            tally.add(problem.id, row.where())
+            faults.append(fault(path, f"{row.where()}: {problem.id}, bbox {row.bbox}", problem.expected))
             continue
         if row.rotation:
             tally.add(ROTATED, row.where())
@@ -223,13 +224,13 @@ def _federated(images: list[CocoImage], categories: list[CocoCategory], category
     )
 
 
-def area_fault(area_px2: float) -> str | None:
-    """Why an area cannot be used, as a reason to count by; None where it can. COCO does not look for what is over 1e10 px²."""
+def area_problem(area_px2: float) -> BoxProblem | None:
+    """Why an area cannot be used; None where it can. COCO does not look for objects over 1e10 px\u00b2."""
     if not isfinite(area_px2):
-        return "area not finite"
+        return BoxProblem("area-not-finite", "a finite number")
     if area_px2 < 0:
-        return "area negative"
-    return "area over 1e10 px\u00b2" if area_px2 > LARGEST_AREA_PX2 else None
+        return BoxProblem("area-negative", "0 or more px\u00b2")
+    return BoxProblem("area-too-large", "at most 1e10 px\u00b2") if area_px2 > LARGEST_AREA_PX2 else None
 
 
 def _stop_at(faults: list[GroundswiftError]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Set
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Literal
 
 import msgspec
 
+from .box_checks import BoxProblem, box_problem
 from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage, convert, decode
 from .errors import GroundswiftError, fault
 from .gc_control import without_collection
 from .records import half_character
 from .storage import local_copy, shown
 
-__all__ = ["CocoAnnotation", "CocoCategory", "CocoFile", "CocoImage", "annotation_fault", "read_coco", "repeated", "structural_faults"]
+__all__ = ["CocoAnnotation", "CocoCategory", "CocoFile", "CocoImage", "annotation_problem", "read_coco", "repeated", "structural_faults"]
 
 LARGEST_SIDE_PX = 2**31 - 1
 
@@ -68,6 +68,10 @@ ROTATED = "rotated box, its axis-aligned box taken"  # a reason to count by
 REPEATED = "the same box of the same class again, skipped"  # a reason to count by
 ONE_IMAGE = "image under two ids"  # a reason to count by
 SAME_ID = "annotation id repeated"  # a reason to count by
+IMAGE_UNKNOWN = BoxProblem("image-unknown", "the id of an image of the file")
+CATEGORY_UNKNOWN = BoxProblem("category-unknown", "the id of a category of the file")
+BOX_LENGTH = BoxProblem("box-length", "x, y, width, height")
+NOT_AN_ANGLE = BoxProblem("rotation-not-angle", "degrees")
 UNKNOWN_WH = (0, 0)  # the size of an image whose size the file does not state
 
 
@@ -142,28 +146,22 @@ def clip_rotated(row: CocoAnnotation, image: CocoImage) -> None:
         row.bbox = [left, top, right - left, bottom - top]
 
 
-def annotation_fault(row: CocoAnnotation, image: CocoImage | None, category_known: bool) -> str | None:
-    """Why an annotation cannot be used, as a reason to count by; None where it can.
+def annotation_problem(row: CocoAnnotation, image: CocoImage | None, category_known: bool) -> BoxProblem | None:
+    """Why an annotation cannot be used; None where it can, also if its box is partly outside its image: the caller clips it.
 
-    A box that is partly outside its image can: it is for the caller to clip.
+    Ids: `image-unknown`, `category-unknown`, `box-length`, `rotation-not-angle`, and those of `box_problem`.
     """
     if image is None:
-        return "unknown image"
+        return IMAGE_UNKNOWN
     if not category_known:
-        return "unknown category"
+        return CATEGORY_UNKNOWN
     if len(row.bbox) != 4:
-        return "box without 4 numbers"
-    if math.isnan(row.rotation):
-        return "rotation is not an angle"
+        return BOX_LENGTH
+    if row.rotation != row.rotation:
+        return NOT_AN_ANGLE
     x, y, width, height = row.bbox
-    if not all(map(math.isfinite, row.bbox)):
-        return "box not finite"
-    if width < 0 or height < 0:
-        return "box inverted"
-    if width == 0 or height == 0:
-        return "box empty"
-    if (image.width, image.height) == UNKNOWN_WH:
-        return None
-    if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
-        return "box outside its image"
-    return None
+    size_wh = (image.width, image.height)
+    problem = box_problem((x, y, x + width, y + height), None if size_wh == UNKNOWN_WH else size_wh)
+    if problem is None or problem.id not in ("box-inverted", "box-empty"):
+        return problem
+    return problem._replace(expected="width and height above 0")

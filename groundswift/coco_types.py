@@ -42,7 +42,7 @@ class CocoCategory(msgspec.Struct, omit_defaults=True):
 
 
 class CocoAnnotation(msgspec.Struct, gc=False):
-    """`bbox` is xywh in original pixels, `annotation_fault` says what is wrong with it.
+    """`bbox` is xywh in original pixels, `annotation_problem` says what is wrong with it.
 
     `rotation`: degrees by which the object's own box was rotated; `bbox` is then the axis-aligned box of the rotated one. NaN: no angle.
     `ignore`: as in the file, true where the object is not to be scored.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from groundswift.box_checks import box_problem, finite
 from groundswift.errors import fault
 from groundswift.file_guard import path_inside
 from groundswift.storage import file_name, folder_of, is_folder, is_url, is_web, shown
@@ -18,7 +19,6 @@ from ..issues import Issue, IssueLog
 from .images import TURNED_BY_EXIF, UPRIGHT, look_at, seen_size, senseless
 
 CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (rounding)"
-FARTHEST = 1_000_000_000  # px from the corner of a picture: no picture is that large
 Box = tuple[float, float, float, float]
 
 
@@ -87,33 +87,9 @@ def pictures_of(images: str | None, annotations: str, check: bool) -> ImageFolde
     return ImageFolder(str(Path(images).resolve()), check)
 
 
-def finite(value: float) -> bool:
-    """Whether a number is one that a float can hold: JSON may spell whole numbers beyond."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def _holds_files(path: str) -> bool:
     """Whether a source is a folder; an address on the web, where one cannot ask, is one without a suffix."""
     return is_folder(path) and not (is_web(path) and os.path.splitext(file_name(path))[1])
-
-
-def box_fault(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None) -> tuple[str, str] | None:
-    """Why a box of four numbers cannot be used, as (reason to count by, what was expected); None where it can."""
-    x1, y1, x2, y2 = box_xyxy_px
-    if not all(map(finite, box_xyxy_px)):
-        return "box not finite", "finite numbers"
-    if max(map(abs, box_xyxy_px)) > FARTHEST:  # cutting it at the border would make a likely box of nonsense
-        return "box gigantic", f"numbers of at most {FARTHEST} px"
-    if x2 < x1 or y2 < y1:
-        return "box inverted", "x1 below x2 and y1 below y2"
-    if x2 == x1 or y2 == y1:
-        return "box empty", "x1 below x2 and y1 below y2"
-    if x2 <= 0 or y2 <= 0 or (size_wh and (x1 >= size_wh[0] or y1 >= size_wh[1])):
-        return "box outside its image", "a box that overlaps its image" + (f" of {size_wh[0]}x{size_wh[1]} px" if size_wh else "")
-    return None
 
 
 def fitted_box(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None, thing: str, log: IssueLog) -> Box | None:
@@ -121,9 +97,9 @@ def fitted_box(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None, th
 
     Without a size only the left and upper border are known.
     """
-    problem = box_fault(box_xyxy_px, size_wh)
+    problem = box_problem(box_xyxy_px, size_wh)
     if problem:
-        log.add(Issue(problem[0], thing, f"box {list(box_xyxy_px)}", problem[1]))
+        log.add(Issue(problem.id, thing, f"box {list(box_xyxy_px)}", problem.expected))
         return None
     return clipped(*box_xyxy_px, size_wh or (math.inf, math.inf), thing, log)
 
@@ -141,10 +117,10 @@ def fitted_point(point_xy_px: Sequence[float], size_wh: tuple[int, int] | None, 
     """A point on its image; None, and a fault is noted, for one that is not finite or lies beside it."""
     x, y = point_xy_px
     if not (finite(x) and finite(y)):
-        log.add(Issue("point not finite", thing, f"point {[x, y]}", "finite numbers"))
+        log.add(Issue("point-not-finite", thing, f"point {[x, y]}", "finite numbers"))
     elif x < 0 or y < 0 or (size_wh and (x > size_wh[0] or y > size_wh[1])):
         size = f" of {size_wh[0]}x{size_wh[1]} px" if size_wh else ""
-        log.add(Issue("point outside its image", thing, f"point {[x, y]}", f"a point on its image{size}"))
+        log.add(Issue("point-outside", thing, f"point {[x, y]}", f"a point on its image{size}"))
     else:
         return x, y
     return None

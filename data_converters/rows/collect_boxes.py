@@ -193,7 +193,7 @@ class Gathering:
             if picture is None:
                 self.log.count("box of a picture that was left out", thing)
             elif any(type(value) not in (int, float) for value in box) or len(box) not in (2, 4):
-                self.log.add(Issue("box without 4 numbers", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
+                self.log.add(Issue("box-length", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
             elif len(box) == 2:
                 self.log.count("point, left out", thing)
             elif index in view.pairing.unsure:

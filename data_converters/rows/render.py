@@ -21,7 +21,7 @@ from ..file_io.row_images import LONGEST
 from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.conversation import check_order
 from .any_row import SOUND, AnyRow, viewed
-from .lint.checks_boxes import number_fault
+from .lint.checks_boxes import misread
 from .lint.checks_rows import check_counts, check_roles
 from .lint.rules import RULES
 
@@ -71,7 +71,7 @@ def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) 
     out = []
     for index, box in enumerate(view.boxes or ()):
         thing = f"{where}, box {index}"
-        if problem := number_fault(box):
+        if problem := misread(box):
             raise SkipSample(Issue.of(problem[0], thing, problem[1]))
         size_wh = row.size_wh if view.image_of(index) == 0 else None
         if size_wh is None or min(size_wh) < 1:

@@ -20,8 +20,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from groundswift.box_checks import BoxProblem
 from groundswift.coco_file import (
     IGNORED,
+    IMAGE_UNKNOWN,
     REPEATED,
     ROTATED,
     SAME_ID,
@@ -29,7 +31,7 @@ from groundswift.coco_file import (
     CocoFile,
     CocoImage,
     Ignored,
-    annotation_fault,
+    annotation_problem,
     structural_faults,
 )
 from groundswift.coco_lenient import LOST
@@ -55,15 +57,11 @@ ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is
     "reading": itemgetter(2, 1, 0),
     "annotation": None,
 }
-EXPECTED = {  # reason of `annotation_fault` -> what stands there, what should
-    "unknown image": ("image_id {row.image_id}", "the id of an image of the file"),
-    "unknown category": ("category_id {row.category_id}", "the id of a category of the file"),
-    "box without 4 numbers": ("bbox {row.bbox}", "x, y, width, height"),
-    "box not finite": ("bbox {row.bbox}", "finite numbers"),
-    "box inverted": ("bbox {row.bbox}", "width and height above 0"),
-    "box empty": ("bbox {row.bbox}", "width and height above 0"),
-    "rotation is not an angle": ("attributes.rotation is not a number", "degrees"),
-    "box outside its image": ("bbox {row.bbox} in an image of {image.width}x{image.height} px", "a box that overlaps its image"),
+FOUND = {  # id of an annotation's problem -> what the file has there; for the others it is the box
+    "image-unknown": "image_id {row.image_id}",
+    "category-unknown": "category_id {row.category_id}",
+    "rotation-not-angle": "attributes.rotation is not a number",
+    "box-outside": "bbox {row.bbox} in an image of {image.width}x{image.height} px",
 }
 
 
@@ -279,7 +277,7 @@ def annotations_by_image(coco: CocoFile | CocoColumns, log: IssueLog) -> dict[in
     seen: set[int] = set()
     for row in coco.annotations:
         if row.image_id not in known:
-            log.add(annotation_problem("unknown image", row, None))
+            log.add(annotation_issue(IMAGE_UNKNOWN, row, None))
             continue
         rows = by_image.setdefault(row.image_id, [])
         if row.id is not None:
@@ -301,9 +299,9 @@ def placed_objects(
     crowded, faulty = set(), set()
     size_wh = (image.width, image.height)
     for row in annotations:
-        reason = annotation_fault(row, image, row.category_id in ranks)
-        if reason:
-            log.add(annotation_problem(reason, row, image))
+        problem = annotation_problem(row, image, row.category_id in ranks)
+        if problem:
+            log.add(annotation_issue(problem, row, image))
             faulty.add(ranks.get(row.category_id))
             continue
         if row.rotation:
@@ -329,8 +327,7 @@ def placed_objects(
     return Objects([rank for rank, *_ in placed], boxes, crowded, faulty - {None} - crowded)
 
 
-def annotation_problem(reason: str, row: CocoAnnotation, image: CocoImage | None) -> Issue:
-    """The fault of an annotation, with what stands there and what should."""
-    what, expected = EXPECTED[reason]
+def annotation_issue(problem: BoxProblem, row: CocoAnnotation, image: CocoImage | None) -> Issue:
+    """The problem of an annotation, with what the file has there."""
     thing = row.where() if image is None or row.id is None else f"annotation {row.id} on image {image.id} ({image.file_name})"
-    return Issue(reason, thing, what.format(row=row, image=image), expected)
+    return Issue(problem.id, thing, FOUND.get(problem.id, "bbox {row.bbox}").format(row=row, image=image), problem.expected)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from groundswift.atomic_write import write_whole
 from groundswift.boxes import exact_repeats
-from groundswift.coco_file import CocoCategory, CocoImage, annotation_fault
+from groundswift.coco_file import CocoCategory, CocoImage, annotation_problem
 from groundswift.coco_lenient import LOST
 from groundswift.errors import fault
 from groundswift.records import half_character, whole
@@ -215,7 +215,7 @@ def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
     """
     by_id = {image.id: image for image in coco.images}
     rows = coco.annotations
-    usable = [row for row in rows if annotation_fault(row, by_id[row.image_id], True) is None]
+    usable = [row for row in rows if annotation_problem(row, by_id[row.image_id], True) is None]
     if log.collected.counts or (len(usable) < len(rows) and not log.skipping):
         return
     annotations = [

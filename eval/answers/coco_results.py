@@ -10,14 +10,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from groundswift.box_checks import box_problem
 from groundswift.boxes import as_boxes, xywh_to_xyxy
 from groundswift.errors import GroundswiftError, Tally, fault
 
 from ..ground_truth import OnError, Truth
 from .space_check import BoxSample, Explanation
 from .to_boxes import Predictions, explained_by_space
-
-LARGEST_PX = 1e150  # the square of a larger number is infinite
 
 
 class CocoResult(msgspec.Struct, gc=False):
@@ -125,13 +124,10 @@ def _result_fault(row: CocoResult, image_index: dict[int, int], category_index: 
     if row.category_id not in category_index:
         return f"unknown category_id: {row.category_id}"
     if len(row.bbox) != 4:
-        return f"bbox without 4 numbers: {row.bbox}"
-    if not all(map(math.isfinite, row.bbox)):
-        return f"bbox not finite: {row.bbox}"
-    if max(map(abs, row.bbox)) > LARGEST_PX:
-        return f"bbox too large: {row.bbox}"
-    if row.bbox[2] < 0 or row.bbox[3] < 0:
-        return f"bbox inverted: {row.bbox}"
+        return f"box-length: {row.bbox}"
+    x, y, width, height = row.bbox
+    if problem := box_problem((x, y, x + width, y + height), allowed=("box-empty", "box-outside")):  # those score, as false positives
+        return f"{problem.id}: {row.bbox}"
     if not math.isfinite(row.score):
         return f"score not finite: {row.score}"
     return None

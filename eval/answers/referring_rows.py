@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from groundswift.boxes import xyxy_to_xywh
-from groundswift.coco_file import CocoAnnotation, CocoImage, annotation_fault
+from groundswift.box_checks import box_problem
+from groundswift.coco_file import BOX_LENGTH
 from groundswift.errors import GroundswiftError, fault
 from groundswift.image_resize import limits_of_its_own
 from groundswift.records import BOX, read_jsonl
@@ -106,15 +106,10 @@ def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred |
     box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
     if row.objects.get("bbox_type") == "norm1" and len(box) == 4:
         box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()
-    reason = _box_fault(box, size)
-    if reason is not None:
-        return reason, fault(where, f"true box {boxes[0]}: {reason}", "x1, y1, x2, y2 in pixels of the image")
+    problem = box_problem(box, size) if len(box) == 4 else BOX_LENGTH
+    if problem is not None:
+        return problem.id, fault(where, f"true box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
     return Referred(row.key(), where if row.sample_id is None else f"sample {row.sample_id}", size, box)
-
-
-def _box_fault(box_xyxy_px: list[float], size_wh: tuple[int, int]) -> str | None:
-    xywh = xyxy_to_xywh([box_xyxy_px])[0].tolist() if len(box_xyxy_px) == 4 else box_xyxy_px
-    return annotation_fault(CocoAnnotation(0, 0, xywh), CocoImage(0, "", *size_wh), True)
 
 
 def rows_of(path: str | Path) -> Iterator[tuple[str, ReferringRow | GroundswiftError]]:

@@ -35,11 +35,11 @@ def test_a_picture_of_coco():
 
 
 FAULTY = {
-    "a category that is not there": (coco([3, 0], [[1, 2, 3, 4]] * 2), "unknown category", 1),
-    "a category below 0": (coco([-1, 0], [[1, 2, 3, 4]] * 2), "unknown category", 1),
-    "a box of three numbers": (coco([0, 0], [[1, 2, 3], [1, 2, 3, 4]]), "box without 4 numbers", 1),
-    "an inverted box": (coco([0, 0], [[9, 2, 3, 4], [1, 2, 3, 4]]), "box inverted", 1),
-    "NaN": (coco([0, 0], [[float("nan"), 2, 3, 4], [1, 2, 3, 4]]), "box not finite", 1),
+    "a category that is not there": (coco([3, 0], [[1, 2, 3, 4]] * 2), "category-unknown", 1),
+    "a category below 0": (coco([-1, 0], [[1, 2, 3, 4]] * 2), "category-unknown", 1),
+    "a box of three numbers": (coco([0, 0], [[1, 2, 3], [1, 2, 3, 4]]), "box-length", 1),
+    "an inverted box": (coco([0, 0], [[9, 2, 3, 4], [1, 2, 3, 4]]), "box-inverted", 1),
+    "NaN": (coco([0, 0], [[float("nan"), 2, 3, 4], [1, 2, 3, 4]]), "box-not-finite", 1),
     "columns of two lengths": (coco([0], [[1, 2, 3, 4]] * 2), "columns of two lengths", 0),
     "all at fault": (coco([0], [[9, 2, 3, 4]]), "image whose annotations were all at fault", 0),
     "no objects": ({"image_id": 9, "width": 64, "height": 48}, "row unreadable", 0),

@@ -261,9 +261,9 @@ def test_image_results_tell_what_was_found():
         ({"category_id": 9}, "unknown category_id: 9"),
         ({"score": None}, "no score"),
         ({"score": float("nan")}, "score not finite"),
-        ({"bbox": [1, 2, 3]}, "bbox without 4 numbers"),
-        ({"bbox": [1, 2, float("inf"), 3]}, "bbox not finite"),
-        ({"bbox": [1, 2, -3, 3]}, "bbox inverted"),
+        ({"bbox": [1, 2, 3]}, "box-length"),
+        ({"bbox": [1, 2, float("inf"), 3]}, "box-not-finite"),
+        ({"bbox": [1, 2, -3, 3]}, "box-inverted"),
     ],
 )
 def test_results_that_cannot_be_scored(tmp_path, change, message):

@@ -297,13 +297,13 @@ def annotation(**changes):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param(annotation(image_id=2), "unknown image", id="image"),
-        pytest.param(annotation(category_id=2), "unknown category", id="category"),
-        pytest.param(annotation(bbox=[0, 0, -5, 5]), "box inverted", id="inverted"),
-        pytest.param(annotation(bbox=[0, 0, 0, 5]), "box empty", id="empty"),
-        pytest.param(annotation(bbox=[0, 0, float("nan"), 5]), "box not finite", id="NaN"),
-        pytest.param(annotation(bbox=[20, 0, 5, 5]), "box outside its image", id="outside"),
-        pytest.param(annotation(area=float("inf")), "area not finite", id="area"),
+        pytest.param(annotation(image_id=2), "image-unknown", id="image"),
+        pytest.param(annotation(category_id=2), "category-unknown", id="category"),
+        pytest.param(annotation(bbox=[0, 0, -5, 5]), "box-inverted", id="inverted"),
+        pytest.param(annotation(bbox=[0, 0, 0, 5]), "box-empty", id="empty"),
+        pytest.param(annotation(bbox=[0, 0, float("nan"), 5]), "box-not-finite", id="NaN"),
+        pytest.param(annotation(bbox=[20, 0, 5, 5]), "box-outside", id="outside"),
+        pytest.param(annotation(area=float("inf")), "area-not-finite", id="area"),
     ],
 )
 def test_bad_annotations_stop_or_are_counted(tmp_path, changes, reason):
@@ -323,7 +323,7 @@ def test_many_faults_are_listed_in_part_and_counted(tmp_path):
     path.write_text(json.dumps(coco(annotations=annotation(bbox=[0, 0, 0, 5])["annotations"] * 9)))
     with pytest.raises(GroundswiftError, match="^9 faults in the truth:") as caught:
         read_truth(path)
-    assert str(caught.value).count("box empty") == 5
+    assert str(caught.value).count("box-empty") == 5
 
 
 def test_no_images_is_an_error(tmp_path):
@@ -342,7 +342,7 @@ def test_area_is_the_annotations_own(tmp_path):
 
 
 def test_rows_outside_the_classes_are_an_error():
-    with pytest.raises(GroundswiftError, match="unknown category"):
+    with pytest.raises(GroundswiftError, match="category-unknown"):
         truth_from_rows([(1, (9, 9), ["cow"], [(0, 0, 5, 5)])], categories=["cat"])
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from groundswift.coco_file import CocoAnnotation, CocoImage, annotation_fault, read_coco, structural_faults
+from groundswift.coco_file import CocoAnnotation, CocoImage, annotation_problem, read_coco, structural_faults
 from groundswift.errors import GroundswiftError
 
 
@@ -105,7 +105,7 @@ def test_nan_and_infinity_as_python_writes_them_are_read_so_that_the_box_can_be_
     coco["annotations"][0]["bbox"] = [math.nan, 2, math.inf, 4]
     read = read_coco(written(tmp_path, coco))
     assert str(read.annotations[0].bbox) == "[nan, 2.0, inf, 4.0]"
-    assert annotation_fault(read.annotations[0], read.images[0], True) == "box not finite"
+    assert annotation_problem(read.annotations[0], read.images[0], True).id == "box-not-finite"
 
 
 def test_nan_in_a_file_of_wrong_types_is_named_by_its_place_too(tmp_path):
@@ -176,36 +176,22 @@ IMAGE = CocoImage(1, "a.jpg", 60, 40)
 
 
 @pytest.mark.parametrize(
-    ("bbox", "reason"),
+    ("bbox", "image", "category_known", "problem"),
     [
-        ([1, 2, 30, 20], None),
-        ([0, 0, 60, 40], None),
-        ([-5, -5, 10, 10], None),
-        ([50, 30, 100, 100], None),
-        ([59.9, 39.9, 0.05, 0.05], None),
-        ([1, 2, 30], "box without 4 numbers"),
-        ([], "box without 4 numbers"),
-        ([1, 2, math.nan, 4], "box not finite"),
-        ([math.inf, 2, 3, 4], "box not finite"),
-        ([1, 2, -3, 4], "box inverted"),
-        ([1, 2, 3, -4], "box inverted"),
-        ([1, 2, 0, 4], "box empty"),
-        ([1, 2, 3, 0], "box empty"),
-        ([60, 2, 3, 4], "box outside its image"),
-        ([1, 40, 3, 4], "box outside its image"),
-        ([-3, 2, 3, 4], "box outside its image"),
-        ([1, -4, 3, 4], "box outside its image"),
+        ([1, 2, 30, 20], IMAGE, True, None),
+        ([-5, -5, 10, 10], IMAGE, True, None),
+        ([1, 2, 30], IMAGE, True, "box-length"),
+        ([1, 2, -3, 4], IMAGE, True, "box-inverted"),
+        ([1, 2, 3, 0], IMAGE, True, "box-empty"),
+        ([60, 2, 3, 4], IMAGE, True, "box-outside"),
+        ([1, 2, 3, 4], None, True, "image-unknown"),
+        ([1, 2, 3, 4], IMAGE, False, "category-unknown"),
+        ([1, 2, 3, 4], None, False, "image-unknown"),
     ],
 )
-def test_a_box_that_cannot_be_used_has_a_reason(bbox, reason):
-    assert annotation_fault(CocoAnnotation(1, 7, bbox), IMAGE, True) == reason
-
-
-def test_what_an_annotation_names_must_exist():
-    row = CocoAnnotation(1, 7, [1, 2, 3, 4])
-    assert annotation_fault(row, None, True) == "unknown image"
-    assert annotation_fault(row, IMAGE, False) == "unknown category"
-    assert annotation_fault(row, None, False) == "unknown image"
+def test_an_annotation_that_cannot_be_used_has_an_id(bbox, image, category_known, problem):
+    found = annotation_problem(CocoAnnotation(1, 7, bbox), image, category_known)
+    assert (found and found.id) == problem
 
 
 def test_an_annotation_says_where_it_stands():

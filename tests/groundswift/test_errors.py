@@ -20,14 +20,14 @@ def test_a_tally_puts_the_most_frequent_first_with_its_first_examples():
     tally = Tally()
     for number in range(5):
         tally.add("crowd box", f"annotation {number}")
-    tally.add("box empty", "annotation 9")
+    tally.add("box-empty", "annotation 9")
     tally.add("no reason to show", count=3)
     assert tally.lines() == [
         "       5  crowd box  (annotation 0, annotation 1, annotation 2, ...)",
         "       3  no reason to show",
-        "       1  box empty  (annotation 9)",
+        "       1  box-empty  (annotation 9)",
     ]
-    assert tally.counts == {"crowd box": 5, "no reason to show": 3, "box empty": 1}
+    assert tally.counts == {"crowd box": 5, "no reason to show": 3, "box-empty": 1}
 
 
 def test_an_empty_tally_has_no_lines():
@@ -36,8 +36,8 @@ def test_an_empty_tally_has_no_lines():
 
 def test_an_example_of_zero_is_an_example():
     tally = Tally()
-    tally.add("unknown image", 0)
-    assert tally.lines() == ["       1  unknown image  (0)"]
+    tally.add("image-unknown", 0)
+    assert tally.lines() == ["       1  image-unknown  (0)"]
 
 
 def test_an_example_with_half_a_character_can_be_printed_and_kept():

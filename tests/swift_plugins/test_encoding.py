@@ -166,7 +166,7 @@ def test_faults_of_a_folder_are_told(models, tmp_path):
 FAULTS = {
     "image missing": ({"images": ["gone.png"]}, "gone.png: no such image"),
     "box outside": ({"objects": {"ref": ["a"] * 3, "bbox": [[0, 0, 900, 9]] * 3}}, "outside its image"),
-    "boxes of text": ({"objects": {"ref": ["a"] * 3, "bbox": [["1", "2", "3", "4"]] * 3}}, "expected finite numbers"),
+    "boxes of text": ({"objects": {"ref": ["a"] * 3, "bbox": [["1", "2", "3", "4"]] * 3}}, "box-not-number"),
     "no messages": ({"messages": []}, "swift cannot encode this row"),
 }
 

@@ -294,10 +294,10 @@ def test_faults_are_counted_and_logged(hub):
     assert rows["sample_id"][:] == [4]
     assert rows[0]["objects"]["bbox"] == [[0, 0, 10, 10]]
     told = [line for line in logged if line.startswith("coco-detect: ")]
-    assert any("1  box inverted  (coco-detect/train/1, object 0)" in line for line in told)
+    assert any("1  box-inverted  (coco-detect/train/1, object 0)" in line for line in told)
     assert any("2  image of another size" in line for line in told)
     assert any("1  image unreadable" in line for line in told)
-    assert any("1  box outside its image" in line for line in told)
+    assert any("1  box-outside" in line for line in told)
     assert any("1  box clipped to its image" in line for line in told)
 
 
@@ -321,7 +321,7 @@ def test_nothing_is_left(hub):
     from groundswift.errors import GroundswiftError
 
     write_coco(hub, "detection-datasets/coco", [coco_row(1, (2, [30, 20, 10, 40]))], VAL)
-    with pytest.raises(GroundswiftError, match=r"coco-detect: no row is left\n +1  box inverted"):
+    with pytest.raises(GroundswiftError, match=r"coco-detect: no row is left\n +1  box-inverted"):
         load("coco-detect")
 
 

@@ -88,7 +88,7 @@ def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Capti
     for row in captions:
         image = by_id.get(row.image_id)
         if image is None:
-            log.add(Issue("unknown image", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))
+            log.add(Issue("image-unknown", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))
         elif row.id in seen:
             log.add(
                 Issue("caption id repeated", f"caption {row.id} of image {row.image_id}", "an earlier caption has this id", "each id once")

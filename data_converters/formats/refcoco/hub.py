@@ -170,7 +170,7 @@ class HubMaker(msgspec.Struct, frozen=True):
         if self.split is not None and row.split != self.split:
             log.count(f"row of split {row.split}", where)
         elif len(row.bbox) != 4:
-            log.add(Issue("box without 4 numbers", where, f"bbox {row.bbox[:9]}", "4 numbers"))
+            log.add(Issue("box-length", where, f"bbox {row.bbox[:9]}", "4 numbers"))
         elif named := of_lmms(where, row, self.name) if isinstance(row, LmmsRow) else of_jxu124(where, row, self.name, log):
             picture = self.picture(where, row.image, named, log)
             box = picture and fitted_box(named.box_xyxy_px, picture.size_wh, where, log)

@@ -124,12 +124,12 @@ class RefMaker(msgspec.Struct, frozen=True):
         if annotation is None:
             log.add(Issue("unknown annotation", thing, f"ann_id {ref.ann_id}", "the id of an annotation of instances.json"))
         elif image is None:
-            log.add(Issue("unknown image", thing, f"image_id {ref.image_id}", "the id of an image of instances.json"))
+            log.add(Issue("image-unknown", thing, f"image_id {ref.image_id}", "the id of an image of instances.json"))
         elif annotation.image_id != ref.image_id:
             what = f"image_id {ref.image_id}, but annotation {ref.ann_id} is on image {annotation.image_id}"
             log.add(Issue("annotation of another image", thing, what, "one image"))
         elif len(annotation.bbox) != 4:
-            log.add(Issue("box without 4 numbers", thing, f"bbox {annotation.bbox[:9]}", "x, y, width, height"))
+            log.add(Issue("box-length", thing, f"bbox {annotation.bbox[:9]}", "x, y, width, height"))
         else:
             size_wh = (image.width, image.height)
             x, y, width, height = annotation.bbox

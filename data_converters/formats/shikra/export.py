@@ -30,7 +30,7 @@ from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowPictures
 from ...issues import Issue, IssueLog, SkipSample
 from ...rows.any_row import AnyRow, relative, viewed
-from ...rows.lint.checks_boxes import number_fault
+from ...rows.lint.checks_boxes import misread
 from ...rows.result_rows import TruthFlag, of_truth
 from ...tasks.conversation import ConversationMaker, check_order, check_texts, with_tags
 from .source import BOXES, POINTS, Side
@@ -229,7 +229,7 @@ def placed(where: str, view: RowView, seen: Seen | None, log: IssueLog) -> list[
     """Each box and point in px, in order. Raises SkipSample where one cannot be used; why is noted."""
     out: list[list[float] | None] = []
     for index, box in enumerate(view.boxes or ()):
-        thing, problem = f"{where}, box {index}", number_fault(box)
+        thing, problem = f"{where}, box {index}", misread(box)
         if problem:
             log.add(Issue.of(problem[0], thing, f"box {problem[1]}"))
             out.append(None)

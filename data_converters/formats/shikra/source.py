@@ -14,11 +14,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
+from groundswift.box_checks import box_problem
 from groundswift.images import TURNED
 from groundswift.records import IMAGE, Message, Objects, Row, whole
 
 from ...base import Reading
-from ...file_io.box_checks import Seen, box_fault, fitted_box, fitted_point
+from ...file_io.box_checks import Seen, fitted_box, fitted_point
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowPictures
@@ -195,8 +196,8 @@ class ShikraMaker(ConversationMaker, frozen=True):
         if len(numbers) != wanted:
             log.add(Issue(f"{NAMES[mention.kind]} without {wanted} numbers", thing, f"{numbers}", "x1, y1, x2, y2" if boxed else "x, y"))
             return None
-        if boxed and (problem := box_fault(numbers, None)):  # before it is turned: that would hide corners that are inverted
-            log.add(Issue(problem[0], thing, f"box {numbers}", problem[1]))
+        if boxed and (problem := box_problem(numbers)):  # before it is turned: that would hide corners that are inverted
+            log.add(Issue(problem.id, thing, f"box {numbers}", problem.expected))
             return None
         placed = to_px(numbers * (1 if boxed else 2), 1 if self.space == "norm1" else None, seen.size_wh, turn)
         fitted = fitted_box(placed, seen.size_wh, thing, log) if boxed else fitted_point(placed[:2], seen.size_wh, thing, log)

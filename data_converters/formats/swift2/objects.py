@@ -25,7 +25,7 @@ class OldObject(msgspec.Struct):
         boxes = self.bbox if any(isinstance(each, list) for each in self.bbox) else [self.bbox]
         for box in boxes:
             if not isinstance(box, list) or len(box) != 4 or any(isinstance(value, list) for value in box):
-                raise SkipSample(Issue("box without 4 numbers", thing, f"bbox {self.bbox}", "x1, y1, x2, y2, or a list of such boxes"))
+                raise SkipSample(Issue("box-length", thing, f"bbox {self.bbox}", "x1, y1, x2, y2, or a list of such boxes"))
         return boxes
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from groundswift.box_checks import box_problem, number_problem
 from groundswift.row_view import Finding, RowView, short
 
-from ...file_io.box_checks import finite
-
 Size = tuple[int, int]
-NUMBERS = {int, float}
 SLIGHT = 1.0  # px by which a box may leave its image through rounding
 
 
@@ -22,26 +20,21 @@ class Box(NamedTuple):
     size_wh: Size | None
 
 
-def number_fault(box: list[object]) -> Finding | None:
-    """Why a box cannot be read; None where it is 2 or 4 finite numbers."""
-    if len(box) in (2, 4) and NUMBERS.issuperset(map(type, box)) and all(map(finite, box)):
+def misread(box: list[object]) -> Finding | None:
+    """Why a box cannot be read, as (rule, what it is); None where it is 2 or 4 finite numbers."""
+    problem = number_problem(box)
+    if problem is None:
         return None
-    if any(isinstance(value, list) for value in box):
-        return "box-nested", f"{short(box)}; expected 4 numbers"
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in box):
-        return "box-not-number", f"{short(box)}; expected 4 numbers"
-    if len(box) not in (2, 4):
-        return "box-length", f"{short(box)} has {len(box)} numbers; expected x1, y1, x2, y2, or x, y for a point"
-    return "box-not-finite", f"{short(box)}; expected finite numbers"
+    found = f"{short(box)} has {len(box)} numbers" if problem.id == "box-length" else short(box)
+    return problem.id, f"{found}; expected {problem.expected}"
 
 
 def readable_boxes(view: RowView, sizes_wh: Sequence[Size | None]) -> tuple[list[Box], list[Finding]]:
     """The boxes of a row that are numbers, each with the size of its image, and what is wrong with the others."""
     boxes, found = [], []
     for index, box in enumerate(view.boxes or ()):
-        fault = number_fault(box)
-        if fault:
-            found.append((fault[0], f"box {index} is {fault[1]}"))
+        if problem := misread(box):
+            found.append((problem[0], f"box {index} is {problem[1]}"))
             continue
         image = view.image_of(index)
         size = sizes_wh[image] if 0 <= image < len(sizes_wh) else None
@@ -71,11 +64,12 @@ def _named(box: Box, label: str | None) -> str:
 def _check_corners(box: Box) -> Iterator[Finding]:
     if len(box.numbers) != 4:
         return
+    problem = box_problem(box.numbers, allowed=("box-too-large", "box-outside"))
     x1, y1, x2, y2 = box.numbers
-    if x2 < x1 or y2 < y1:
-        yield "box-inverted", "has x2 < x1 or y2 < y1; expected x1, y1, x2, y2"
-    elif x1 == x2 or y1 == y2:
-        yield "box-empty", f"is {x2 - x1:g} wide and {y2 - y1:g} high; expected an area"
+    if problem and problem.id == "box-inverted":
+        yield problem.id, "has x2 < x1 or y2 < y1; expected x1, y1, x2, y2"
+    elif problem:
+        yield problem.id, f"is {x2 - x1:g} wide and {y2 - y1:g} high; expected an area"
 
 
 def _check_borders(bbox_type: str, box: Box) -> Iterator[Finding]:

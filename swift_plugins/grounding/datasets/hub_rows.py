@@ -57,9 +57,9 @@ class HubDetectionMaker(msgspec.Struct, frozen=True):
         for index, (category, box) in enumerate(zip(objects.category, objects.bbox, strict=True)):
             thing = f"{where}, object {index}"
             if not 0 <= category < len(self.names):
-                log.add(Issue("unknown category", thing, f"category {category}", f"0 to {len(self.names) - 1}"))
+                log.add(Issue("category-unknown", thing, f"category {category}", f"0 to {len(self.names) - 1}"))
             elif len(box) != 4:
-                log.add(Issue("box without 4 numbers", thing, f"bbox {box}", "x1, y1, x2, y2"))
+                log.add(Issue("box-length", thing, f"bbox {box}", "x1, y1, x2, y2"))
             elif (fitted := fitted_box(box, size_wh, thing, log)) is not None:
                 placed.append((category, *fitted))
         if objects.bbox and not placed:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
+from groundswift.box_checks import box_problem, number_problem
 from groundswift.errors import GroundswiftError
 
 BOX_TYPES = (None, "real", "norm1")
@@ -27,15 +26,13 @@ def check_objects(objects: Any, images: int) -> None:
 
 def check_box(box: Any) -> None:
     """Raise GroundswiftError unless it is x1, y1, x2, y2 with ordered corners, or x, y, all of them finite numbers."""
-    shown = shortened(box)
-    if not isinstance(box, (list, tuple)) or any(isinstance(value, (list, tuple)) for value in box):
-        raise GroundswiftError(f"box {shown}; expected one flat list of numbers for each <bbox>")
-    if len(box) not in (2, 4):
-        raise GroundswiftError(f"box {shown} has {len(box)} numbers; expected x1, y1, x2, y2, or x, y for a point")
-    if not all(isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) for value in box):
-        raise GroundswiftError(f"box {shown}; expected finite numbers")
-    if len(box) == 4 and (box[2] < box[0] or box[3] < box[1]):
-        raise GroundswiftError(f"box {shown}; expected x1 <= x2 and y1 <= y2")
+    if not isinstance(box, (list, tuple)):
+        raise GroundswiftError(f"box {shortened(box)}; expected one flat list of numbers for each <bbox>")
+    problem = number_problem(box)
+    if problem is None and len(box) == 4:
+        problem = box_problem(box, allowed=("box-too-large", "box-empty", "box-outside"))
+    if problem:
+        raise GroundswiftError(f"box {shortened(box)}: {problem.id}; expected {problem.expected}")
 
 
 def check_image_ids(image_ids: Any, boxes: int, images: int) -> None:

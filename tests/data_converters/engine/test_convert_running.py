@@ -66,7 +66,7 @@ def test_workers_make_the_same_bytes(many, tmp_path):
     together = convert(many, tmp_path / "together.jsonl", How(workers=2, progress=False))
     assert (tmp_path / "alone.jsonl").read_bytes() == (tmp_path / "together.jsonl").read_bytes()
     assert alone == together
-    assert alone["counts"]["box inverted"] == len(range(500, 40 * blocks.ITEMS - 1, 500))
+    assert alone["counts"]["box-inverted"] == len(range(500, 40 * blocks.ITEMS - 1, 500))
 
 
 def test_a_cluster_makes_the_same_bytes(many, tmp_path):

@@ -115,7 +115,7 @@ def test_sizes_that_no_picture_has(folder, tmp_path):
 
 FAULTY = {  # name -> (changes of the caption 48, of its image, what is told)
     "empty": ({"caption": " \n"}, {}, "caption 48 of image 384029: ' \\n'; expected a sentence"),
-    "unknown image": ({"image_id": 1}, {}, "caption 48: image_id 1; expected the id of an image"),
+    "image-unknown": ({"image_id": 1}, {}, "caption 48: image_id 1; expected the id of an image"),
     "id repeated": ({"id": 787980}, {}, "an earlier caption has this id"),
     "swift's tag": ({"caption": "see <image>"}, {}, "caption 48 of image 384029: holds <image>"),
     "missing": ({}, {"file_name": "z.jpg"}, "image 384029 (z.jpg): no file"),

@@ -123,7 +123,7 @@ def test_a_rotation_that_is_no_angle_is_a_fault_on_both_sides(tmp_path, rotation
         CocoOptions(annotations=str(path), check_images=False), tmp_path / "out.jsonl"
     )
     rows, counts = made(path, tmp_path / "out.jsonl", on_error="skip")
-    assert counts == {"rotation is not an angle": 1}
+    assert counts == {"rotation-not-angle": 1}
     assert perfect_ap(rows, path, tmp_path, "--on-error", "skip") == pytest.approx(1)
 
 

@@ -184,25 +184,25 @@ def folder_for_picture(_, pictures):
 
 
 ON_ANNOTATION = {
-    "unknown image": (spoiled_annotation(image_id=99), "unknown image", "annotation 1: image_id 99;"),
-    "unknown category": (spoiled_annotation(category_id=99), "unknown category", "category_id 99;"),
+    "image-unknown": (spoiled_annotation(image_id=99), "image-unknown", "annotation 1: image_id 99;"),
+    "category-unknown": (spoiled_annotation(category_id=99), "category-unknown", "category_id 99;"),
     "inverted": (
         spoiled_annotation(bbox=[30, 5, -10, 10]),
-        "box inverted",
+        "box-inverted",
         "bbox [30.0, 5.0, -10.0, 10.0]; expected width and height above 0",
     ),
-    "empty": (spoiled_annotation(bbox=[30, 5, 0, 10]), "box empty", "bbox [30.0, 5.0, 0.0, 10.0];"),
-    "NaN": (spoiled_annotation(bbox=[30, float("nan"), 1, 1]), "box not finite", "bbox [30.0, nan, 1.0, 1.0]; expected finite numbers"),
-    "infinite": (spoiled_annotation(bbox=[30, 5, float("inf"), 1]), "box not finite", "inf"),
-    "right of the image": (spoiled_annotation(bbox=[64, 5, 10, 10]), "box outside its image", "in an image of 64x48 px;"),
-    "above the image": (spoiled_annotation(bbox=[30, -10, 10, 10]), "box outside its image", "in an image of 64x48 px;"),
+    "empty": (spoiled_annotation(bbox=[30, 5, 0, 10]), "box-empty", "bbox [30.0, 5.0, 0.0, 10.0];"),
+    "NaN": (spoiled_annotation(bbox=[30, float("nan"), 1, 1]), "box-not-finite", "bbox [30.0, nan, 1.0, 1.0]; expected finite numbers"),
+    "infinite": (spoiled_annotation(bbox=[30, 5, float("inf"), 1]), "box-not-finite", "inf"),
+    "right of the image": (spoiled_annotation(bbox=[64, 5, 10, 10]), "box-outside", "in an image of 64x48 px;"),
+    "above the image": (spoiled_annotation(bbox=[30, -10, 10, 10]), "box-outside", "in an image of 64x48 px;"),
     "three numbers": (
         spoiled_annotation(bbox=[30, 5, 10]),
-        "box without 4 numbers",
+        "box-length",
         "bbox [30.0, 5.0, 10.0]; expected x, y, width, height",
     ),
-    "no numbers": (spoiled_annotation(bbox=[]), "box without 4 numbers", "bbox [];"),
-    "crowd inverted": (spoiled_annotation(iscrowd=1, bbox=[1, 1, -1, 1]), "box inverted", "annotation 1 on image 11 (plain.jpg)"),
+    "no numbers": (spoiled_annotation(bbox=[]), "box-length", "bbox [];"),
+    "crowd inverted": (spoiled_annotation(iscrowd=1, bbox=[1, 1, -1, 1]), "box-inverted", "annotation 1 on image 11 (plain.jpg)"),
     "repeated id": (repeat_annotation_id, "annotation id repeated", "annotation 2 on image 11: an earlier annotation has this id"),
 }
 ON_IMAGE = {
@@ -286,10 +286,10 @@ def test_all_faults_are_told_at_once(small, pictures, annotate):
         converted(annotate(small), pictures)
     lines = str(stopped.value).splitlines()
     assert lines[0].endswith(": 7 faults; nothing was written")
-    assert lines[1].split(maxsplit=1) == ["5", "box inverted"]
+    assert lines[1].split(maxsplit=1) == ["5", "box-inverted"]
     assert [line.split(":")[0].strip() for line in lines[2:5]] == [f"annotation {number} on image 11 (plain.jpg)" for number in (1, 2, 3)]
     assert lines[5].strip() == "... and 2 more"
-    assert {tuple(line.split(maxsplit=1)) for line in lines[6:9:2]} == {("1", "unknown category"), ("1", "image missing")}
+    assert {tuple(line.split(maxsplit=1)) for line in lines[6:9:2]} == {("1", "category-unknown"), ("1", "image missing")}
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])

@@ -138,10 +138,10 @@ def test_masks_that_cannot_be_read(folder, tmp_path, shape, what):
 
 def test_an_empty_mask_is_an_empty_box(folder, tmp_path):
     write(folder, document(image(mask("24"), DOG)))
-    assert "box empty" in refusal(options(folder), tmp_path / "out.jsonl")
+    assert "box-empty" in refusal(options(folder), tmp_path / "out.jsonl")
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("dog", [10, 5.5, 30.25, 25])]
-    assert counts["box empty"] == 1
+    assert counts["box-empty"] == 1
 
 
 def test_a_frame_of_any_size_needs_no_memory(folder, tmp_path):

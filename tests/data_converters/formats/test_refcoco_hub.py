@@ -192,10 +192,10 @@ FAULTS = {  # what is spoilt -> (schema, columns, reason, what)
     "a missing key": ("jxu124", {"ref_id": ...}, "row unreadable", "missing required field `ref_id`"),
     "a wrong type": ("jxu124", {"bbox": "5 6 7 8"}, "row unreadable", "Expected `array`, got `str` - at `$.bbox`"),
     "null": ("jxu124", {"sentences": None}, "row unreadable", "Expected `array`, got `null` - at `$.sentences`"),
-    "a box of 3 numbers": ("jxu124", {"bbox": [1, 2, 3]}, "box without 4 numbers", "bbox [1.0, 2.0, 3.0]"),
-    "an inverted box": ("jxu124", {"bbox": [30, 2, 3, 9]}, "box inverted", "box [30.0, 2.0, 3.0, 9.0]"),
-    "an empty box": ("jxu124", {"bbox": [30, 2, 30, 9]}, "box empty", "box [30.0, 2.0, 30.0, 9.0]"),
-    "a box outside": ("jxu124", {"bbox": [64, 2, 80, 9]}, "box outside its image", "64x48 px"),
+    "a box of 3 numbers": ("jxu124", {"bbox": [1, 2, 3]}, "box-length", "bbox [1.0, 2.0, 3.0]"),
+    "an inverted box": ("jxu124", {"bbox": [30, 2, 3, 9]}, "box-inverted", "box [30.0, 2.0, 3.0, 9.0]"),
+    "an empty box": ("jxu124", {"bbox": [30, 2, 30, 9]}, "box-empty", "box [30.0, 2.0, 30.0, 9.0]"),
+    "a box outside": ("jxu124", {"bbox": [64, 2, 80, 9]}, "box-outside", "64x48 px"),
     "another size": ("jxu124", {"raw_image_info": info(width=65)}, "image of another size", "annotated as 65x48 px"),
     "no JSON": ("jxu124", {"raw_image_info": "{"}, "size unreadable", "raw_image_info: "),
     "no size": ("jxu124", {"raw_image_info": info(width=0)}, "size unreadable", "raw_image_info: Expected `int` >= 1"),
@@ -209,7 +209,7 @@ FAULTS = {  # what is spoilt -> (schema, columns, reason, what)
     "a name that leaves": ("lmms", {"file_name": "../../x.jpg"}, "image path leaves its folder", "../x.jpg"),
     "an absolute name": ("lmms", {"file_name": "/tmp/x.jpg"}, "image path leaves its folder", "/tmp/x.jpg"),
     "an answer that is a text": ("lmms", {"answer": "the lady"}, "row unreadable", "Expected `array`, got `str` - at `$.answer`"),
-    "a gigantic number": ("lmms", {"bbox": [1e308, 2, 1e308, 4]}, "box not finite", "finite numbers"),
+    "a gigantic number": ("lmms", {"bbox": [1e308, 2, 1e308, 4]}, "box-not-finite", "finite numbers"),
 }
 
 

@@ -195,12 +195,12 @@ FAULTY = {  # name -> (line, what is told of it, its reason, whether the picture
     "class is NaN": ("nan .5 .5 .5 .5", "class nan", "label unreadable", True),
     "huge class": ("1e300 .5 .5 .5 .5", "class 1e300", "label unreadable", True),
     "a comment": ("# all done", "'#' is no number", "label unreadable", True),
-    "NaN": ("0 nan .5 .5 .5", "expected finite numbers", "box not finite", False),
-    "infinite": ("0 .5 .5 inf .5", "expected finite numbers", "box not finite", False),
-    "gigantic": ("0 .5 .5 1e999 .5", "expected finite numbers", "box not finite", False),
-    "negative width": ("0 .5 .5 -.5 .5", "width and height above 0", "box inverted", False),
-    "no width": ("0 .5 .5 0 .5", "width and height above 0", "box empty", False),
-    "pixels": ("0 320 240 20 20", "a box that overlaps its image", "box outside its image", False),
+    "NaN": ("0 nan .5 .5 .5", "expected finite numbers", "box-not-finite", False),
+    "infinite": ("0 .5 .5 inf .5", "expected finite numbers", "box-not-finite", False),
+    "gigantic": ("0 .5 .5 1e999 .5", "expected finite numbers", "box-not-finite", False),
+    "negative width": ("0 .5 .5 -.5 .5", "width and height above 0", "box-inverted", False),
+    "no width": ("0 .5 .5 0 .5", "width and height above 0", "box-empty", False),
+    "pixels": ("0 320 240 20 20", "a box that overlaps its image", "box-outside", False),
 }
 
 
