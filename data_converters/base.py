@@ -22,6 +22,11 @@ Make = Callable[[Any, IssueLog], Iterable[msgspec.Struct]]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
+def path_option(description: str, metavar: str = "FILE") -> msgspec.Meta:
+    """What describes an option that names a file or a folder (`metavar` DIR)."""
+    return msgspec.Meta(description=description, extra={"path": True, "metavar": metavar})
+
+
 @dataclass(frozen=True)
 class Reading:
     """An opened source. `items` come in the source's order and are cheap to pass over; one that cannot be read is an Issue in its place.

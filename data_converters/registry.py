@@ -171,7 +171,7 @@ FORMATS = {
         ),
         FormatRow(
             "phi3v",
-            "formats.phi3v.source:Phi3vOptions",
+            "formats.phi3v:Phi3vOptions",
             "Phi-3-vision's fine-tuning rows.",
             "Phi-3-vision in the forms of LLaVA, ms-swift and the cookbook",
             "conversation",
@@ -213,7 +213,7 @@ FORMATS = {
         ),
         FormatRow(
             "to-phi3v",
-            "formats.phi3v.export:ToPhi3vOptions",
+            "formats.phi3v:ToPhi3vOptions",
             "Rows as Phi-3-vision's.",
             "swift rows",
             "Phi-3-vision JSON",

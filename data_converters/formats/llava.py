@@ -1,4 +1,4 @@
-"""LLaVA's conversations (LLaVA-Instruct-150K and all that copies its form) -> rows."""
+"""Conversations in LLaVA's form (LLaVA-Instruct-150K and all that copy it) -> rows. Boxes that the texts spell out stay text."""
 
 from __future__ import annotations
 
@@ -13,18 +13,8 @@ from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
 from ..file_io.row_files import read_rows
 from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog, SkipSample
-from ..tasks.conversation import (
-    ConversationMaker,
-    check_order,
-    check_texts,
-    finished,
-    looked_at,
-    message,
-    numbered,
-    own_picture,
-    with_ids,
-    with_tags,
-)
+from ..tasks import conversation as chat
+from ..tasks.conversation import ConversationMaker
 
 ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
 
@@ -37,7 +27,7 @@ class LlavaTurn(msgspec.Struct):
 
 
 class LlavaRow(msgspec.Struct):
-    """One conversation. `image`: its picture by path or itself, or the paths of several; absent or null where it is about none."""
+    """One conversation. `image`: a path, the image itself, or several paths; absent or null where the conversation has none."""
 
     conversations: list[LlavaTurn]
     id: int | str | None = None
@@ -48,14 +38,15 @@ class LlavaRow(msgspec.Struct):
 class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn conversations in LLaVA's form into rows: id, image, conversations of human and gpt.
 
-    SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, absent, or the picture itself ({bytes, path}, as
+    SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, absent, or the image itself ({bytes, path}, as
     in LLaVA-OneVision's Parquet), which is written to --save-pictures. A relative path starts at DIR.
-    <image> stands in texts of human, once for each picture; where none stands, they are put before the first question.
-    Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row as text, with /2, /3 behind
-    it where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has none.
+    <image> is in texts of human, once per image; where there is none, all are put before the first question.
+    Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row as text, with /2, /3
+    appended where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has
+    none.
 
-    Faults: more or fewer <image> than pictures, turns out of order, an empty answer, another of swift's placeholders in a
-    text, a row with a video; a picture that is missing, unreadable or leaves DIR.
+    Problems: more or fewer <image> than images, turns out of order, an empty answer, another of swift's placeholders in a
+    text, a row with a video; an image that is missing, unreadable or outside DIR.
 
     \b
     Example:
@@ -65,28 +56,29 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
     save_pictures: SavePictures = None
 
     def read(self, log: IssueLog) -> Reading:
-        saved = folder_to_keep(self.save_pictures)
+        folder = folder_to_keep(self.save_pictures)
         rows, total = read_rows(self.annotations, LlavaRow)
-        return Reading(with_ids(rows, self.annotations), LlavaMaker(RowPictures(self.pictures()), saved, self.annotations), total)
+        make = LlavaMaker(RowPictures(self.pictures()), folder, self.annotations)
+        return Reading(chat.with_unique_ids(rows, self.annotations), make, total)
 
 
 class LlavaMaker(ConversationMaker, frozen=True):
-    """Makes the row of one conversation. Pictures that rows hold are written to `saved`, by the name of `source` and their number."""
+    """Makes the row of one conversation. Images that rows hold are saved in `folder`, named by `source` and the number of the row."""
 
-    pictures: RowPictures
-    saved: str | None
+    images: RowPictures
+    folder: str | None
     source: str
 
     def row(self, where: str, source: LlavaRow, log: IssueLog) -> Row:
         if source.video:
-            raise SkipSample(Issue("row with a video", where, f"video {str(source.video)[:200]!r}", "pictures"))
-        messages = [message(where, index, turn.role, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
-        check_order(where, messages)
-        images = source.image if isinstance(source.image, list) else [source.image] if source.image is not None else []
-        messages = with_tags(where, messages, IMAGE, len(images))
-        check_texts(where, messages, [IMAGE] if images else [], bool(images), log)
+            raise SkipSample(Issue("row with a video", where, f"video {str(source.video)[:200]!r}", "images"))
+        messages = [chat.message(where, index, turn.role, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
+        chat.check_order(where, messages)
+        named = source.image if isinstance(source.image, list) else [source.image] if source.image is not None else []
+        messages = chat.with_placeholders(where, messages, IMAGE, len(named))
+        chat.check_texts(where, messages, [IMAGE] if named else [], bool(named), log)
         if isinstance(source.image, HeldPicture):
-            seen = [own_picture(self.pictures, self.saved, source.image, numbered(self.source, where), where, log)]
+            images = [chat.find_or_save(self.images, self.folder, source.image, chat.numbered_id(self.source, where), where, log)]
         else:
-            seen = looked_at(self.pictures, images, where, log)
-        return finished(messages, seen, source.id)
+            images = chat.find_images(self.images, named, where, log)
+        return chat.conversation_row(messages, images, source.id)

@@ -1,8 +1,8 @@
-"""ScienceQA -> rows: a question, its choices by letter, the picture where it has one. The original files, and the rows of the hubs.
+"""ScienceQA -> rows: a question, its choices by letter, and its image if any. Reads the original files and the rows of the hubs.
 
-* The original: `problems.json` has the questions by id, `pid_splits.json` the ids of each split; the picture of question 7 of split train
-  is `train/7/image.png` below the folder of the pictures.
-* The hubs' (derek-thomas/ScienceQA): a file a split, the picture in the row.
+* The original: `problems.json` has the questions by id, `pid_splits.json` the ids of each split; the image of question 7 of split train
+  is `train/7/image.png` below the folder of the images.
+* The hubs' (derek-thomas/ScienceQA): a file per split, the image in the row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
 from ..issues import Issue, IssueLog, SkipSample
 from ..prompts import Asking, filled
-from ..tasks.conversation import ConversationMaker, check_texts, finished, kept, looked_at, numbered
+from ..tasks.conversation import ConversationMaker, check_texts, conversation_row, find_images, numbered_id, save_image
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIELDS = ("context", "question", "choices")
@@ -31,7 +31,7 @@ SPLITS_NAME = "pid_splits.json"
 
 
 class Problem(msgspec.Struct):
-    """A question. `answer`: the index of the right choice. `image`: a file's name in the original, the picture itself on the hubs."""
+    """A question. `answer`: the index of the right choice. `image`: a file's name in the original, the image itself on the hubs."""
 
     question: str
     choices: list[str]
@@ -46,14 +46,14 @@ class Problem(msgspec.Struct):
 class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
     """Turn ScienceQA into rows: question and lettered choices, answered by a letter.
 
-    SOURCE is problems.json of the original, or a Parquet, JSON or JSON Lines file of the hubs' rows. Pictures of the original
-    are DIR/SPLIT/ID/image.png; those that the hubs' rows hold are written to --save-pictures. A question without a picture
-    gets a row without one. In a question of your own {question} stands for the question, {choices} for the choices, one a
-    line, {context} for the hint with its line break, or nothing. sample_id is scienceqa/SPLIT/ID, or the name of SOURCE and
+    SOURCE is problems.json of the original, or a Parquet, JSON or JSON Lines file of the hubs' rows. Images of the original
+    are DIR/SPLIT/ID/image.png; those that the hubs' rows hold are written to --save-pictures. A question without an image
+    gets a row without one. In your own question {question} is replaced by the question, {choices} by the choices, one per
+    line, {context} by the hint with its line break, or nothing. sample_id is scienceqa/SPLIT/ID, or the name of SOURCE and
     the number of the row.
 
-    Faults: an answer that is no choice, fewer than two choices or more than 26, a blank question, one of swift's placeholders
-    in a text, an id of the split without a question or twice in it; a picture that is missing or unreadable.
+    Problems: an answer that is not a choice, fewer than two choices or more than 26, a blank question, one of swift's
+    placeholders in a text, an id of the split without a question or a duplicate one; an image that is missing or unreadable.
 
     \b
     Example:
@@ -62,19 +62,17 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
 
     save_pictures: SavePictures = None
     split: Annotated[
-        str | None,
-        msgspec.Meta(description="Which questions of problems.json: a split of pid_splits.json beside it.  [default: all]"),
+        str | None, msgspec.Meta(description="Only the questions of this split of pid_splits.json, next to problems.json.  [default: all]")
     ] = None
     answer: Annotated[
-        Literal["letter", "letter_and_solution"],
-        msgspec.Meta(description="What is answered: the letter, or below it the solution where there is one."),
+        Literal["letter", "letter_and_solution"], msgspec.Meta(description="The letter, or below it the solution where there is one.")
     ] = "letter"
 
     def read(self, log: IssueLog) -> Reading:
         saved = folder_to_keep(self.save_pictures)
         problems = read_problems(self.annotations)
         if problems is None and self.split is not None:
-            raise fault(self.annotations, "rows of the hubs have no split: a file is one", "no --split")
+            raise fault(self.annotations, "rows of the hubs have no split: each file is one", "no --split")
         folder = None if problems is None else self.pictures()
         questions = self.asking("choose", FIELDS)
         explained = self.asking("choose_and_explain", FIELDS) if self.answer == "letter_and_solution" else None
@@ -87,9 +85,9 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
 
 
 class ProblemMaker(ConversationMaker, frozen=True):
-    """Makes the row of one question. `folder`: of the original's pictures; None: rows hold theirs, which are written to `saved`.
+    """Makes the row of one question. `folder`: of the original's images; None: rows hold theirs, which are written to `saved`.
 
-    `explained`: the questions of those that are answered with their solution; None: none is.
+    `explained`: the questions of those that are answered with their solution, None where none is.
     """
 
     folder: ImageFolder | None
@@ -100,7 +98,7 @@ class ProblemMaker(ConversationMaker, frozen=True):
 
     def row(self, where: str, source: Problem, log: IssueLog) -> Row:
         check(where, source)
-        sample_id = f"scienceqa/{source.split}/{source.pid}" if source.pid is not None else numbered(self.source, where)
+        sample_id = f"scienceqa/{source.split}/{source.pid}" if source.pid is not None else numbered_id(self.source, where)
         asking, answer = self.questions, LETTERS[source.answer]
         if self.explained is not None:
             if (source.solution or "").strip():
@@ -114,35 +112,34 @@ class ProblemMaker(ConversationMaker, frozen=True):
         messages = [Message("user", asked), Message("assistant", answer)]
         check_texts(where, messages, [], source.image is not None, log)
         messages[0] = Message("user", IMAGE * (source.image is not None) + asked)
-        return finished(messages, self.seen(where, source, sample_id, log), sample_id, prompt.name)
+        return conversation_row(messages, self.images(where, source, sample_id, log), sample_id, prompt.name)
 
-    def seen(self, where: str, source: Problem, sample_id: str, log: IssueLog) -> Sequence[Seen]:
-        """Its picture, if any. Raises SkipSample where it cannot be used."""
+    def images(self, where: str, source: Problem, sample_id: str, log: IssueLog) -> Sequence[Seen]:
+        """Its image, if any. Raises SkipSample where it cannot be used."""
         if source.image is None:
             return []
         if self.folder is not None:
             if not isinstance(source.image, str):
-                raise SkipSample(Issue("image of another form", where, "image is no name", "the name of a file, or null"))
-            return looked_at(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, log)
+                raise SkipSample(Issue("image of another form", where, "image is not a name", "the name of a file, or null"))
+            return find_images(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, log)
         if isinstance(source.image, str):
-            raise SkipSample(Issue("image of another form", where, f"image {source.image[:100]!r}", "the picture itself: {bytes, path}"))
-        return [kept(source.image.bytes, self.saved, sample_id, where, log)]
+            raise SkipSample(Issue("image of another form", where, f"image {source.image[:100]!r}", "the image itself: {bytes, path}"))
+        return [save_image(source.image.bytes, self.saved, sample_id, where, log)]
 
 
 def check(where: str, source: Problem) -> None:
-    """Raises SkipSample where a question cannot be asked or answered by a letter."""
+    """Raise SkipSample where a question cannot be asked, or not answered by a letter."""
+    count = len(source.choices)
     if not source.question.strip():
         raise SkipSample(Issue("question empty", where, f"question {source.question[:100]!r}", "a text"))
-    if not 2 <= len(source.choices) <= len(LETTERS):
-        raise SkipSample(Issue("choices without letters", where, f"{len(source.choices)} choices", f"2 to {len(LETTERS)}"))
-    if not 0 <= source.answer < len(source.choices):
-        raise SkipSample(
-            Issue("answer is no choice", where, f"answer {source.answer} of {len(source.choices)} choices", "the index of one, from 0")
-        )
+    if not 2 <= count <= len(LETTERS):
+        raise SkipSample(Issue("choices without letters", where, f"{count} choices", f"2 to {len(LETTERS)}"))
+    if not 0 <= source.answer < count:
+        raise SkipSample(Issue("answer is no choice", where, f"answer {source.answer} of {count} choices", "the index of a choice, from 0"))
 
 
 def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
-    """The questions of `problems.json` by id, each left encoded; None for a file of rows. Raises GroundswiftError for neither."""
+    """The questions of `problems.json` by id, each kept encoded; None for a file of rows. Raises GroundswiftError for neither."""
     if not file_name(path).lower().endswith(".json"):
         return None
     content = read_mapped(path, dict[Key, msgspec.Raw] | list[msgspec.Raw], "{id: question}, or a list of rows")
@@ -150,7 +147,7 @@ def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
 
 
 def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw]) -> list[str]:
-    """The ids to take, in the order of the split; all, in the order of the file, without one.
+    """The ids of a split in its order; without one all, in the order of the file.
 
     Raises GroundswiftError where there is no file of splits, or none of this name in it.
     """
@@ -158,7 +155,7 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
         return list(problems)
     path = join(folder_of(source), SPLITS_NAME)
     if not exists(path):
-        raise fault(path, "no such file", "the ids of each split, beside problems.json; without --split all questions are taken")
+        raise fault(path, "no such file", "the ids of each split, next to problems.json; without --split all questions are taken")
     splits = read_mapped(path, dict[Key, list[str]], "{split: [ids]}")
     if split not in splits:
         raise fault(path, f"no split {split!r}", ", ".join(splits))
@@ -166,24 +163,21 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
 
 
 def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[str]) -> Iterator[Sourced | Issue]:
-    """The questions with these ids; an Issue in the place of one that is not there or cannot be read."""
-    asked = set()
+    """The questions with these ids; an Issue in place of one that is absent or cannot be read."""
+    seen = set()
     for pid in chosen:
         where = f"{source}: question {pid}"
-        if pid in asked:
-            yield Issue("question asked twice", where, "its id stands twice in the split", "each id once")
-            continue
-        asked.add(pid)
-        if pid not in problems:
-            yield Issue("question unknown", where, "an id of the split without a question", "a question of this id")
-            continue
         try:
+            if pid in seen:
+                raise SkipSample(Issue("question asked twice", where, "duplicate id in the split", "each id once"))
+            seen.add(pid)
+            if pid not in problems:
+                raise SkipSample(Issue("question unknown", where, "an id of the split without a question", "a question of this id"))
             problem = part(where, problems[pid], Problem, "question", "question, choices, answer, hint, image, split, solution")
+            if problem.split is None:
+                raise SkipSample(Issue(NO_ROW, where, "no split", "the split, as its folder has the image"))
         except SkipSample as stopped:
             yield stopped.fault
-            continue
-        if problem.split is None:
-            yield Issue(NO_ROW, where, "no split", "the split whose folder has its picture")
-            continue
-        problem.pid = str(pid)
-        yield Sourced(where, problem)
+        else:
+            problem.pid = str(pid)
+            yield Sourced(where, problem)

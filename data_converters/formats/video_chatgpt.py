@@ -1,4 +1,4 @@
-"""Questions about videos -> rows: VideoChatGPT's benchmark, its own files and the hubs', and VideoInstruct100K, which it was trained on."""
+"""Questions about videos -> rows: VideoChatGPT's benchmark, its own files and the hubs', and its training set VideoInstruct100K."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from groundswift.file_guard import path_inside
 from groundswift.records import VIDEO, Message, Row
 from groundswift.storage import absolute, is_file, is_folder
 
-from ..base import Options, Reading
-from ..file_io.row_files import Sourced, read_rows
+from ..base import Options, Reading, path_option
+from ..file_io.row_files import read_rows
 from ..file_io.row_images import video_fault
 from ..issues import Issue, IssueLog, SkipSample
-from ..tasks.conversation import check_texts, numbered
+from ..tasks.conversation import ConversationMaker, check_texts, numbered_id
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
 ABSENT = (None, "None")  # a question that the hubs' rows do not have
@@ -42,8 +42,9 @@ class VideoRow(msgspec.Struct, rename={"first": "Q1", "second": "Q2", "asked": "
         """(name of the video, questions, answer)."""
         if self.video_id is not None:
             return self.video_id, [self.q] if self.q is not None else [], self.a
-        told = (self.question, self.question_1, self.question_2, self.asked, self.first, self.second)
-        return self.video_name, [each for each in told if each not in ABSENT], self.answer if self.answer is not None else self.answered
+        questions = (self.question, self.question_1, self.question_2, self.asked, self.first, self.second)
+        answer = self.answer if self.answer is not None else self.answered
+        return self.video_name, [each for each in questions if each not in ABSENT], answer
 
 
 class VideoChatGptOptions(Options, frozen=True, kw_only=True):
@@ -51,22 +52,20 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
 
     SOURCE is a file of swift/VideoChatGPT or lmms-lab/VideoChatGPT (Generic, Temporal or Consistency), Parquet or JSON, or
     the JSON list of VideoInstruct100K (q, a, video_id) or of the benchmark's own files (video_name, Q or Q1 and Q2, A). A row
-    of Consistency asks twice: a row for each question. The video is the file in DIR of the name that the row has, with .mp4,
-    .avi, .mkv, .webm or .mov behind it, the first that is there. sample_id is the name of SOURCE and the number of the row,
-    where it has several questions with that of the question: test/7/2.
+    of Consistency asks twice: a row for each question. The video is the file in DIR named by the row, with .mp4, .avi, .mkv,
+    .webm or .mov appended, the first that exists. sample_id is the name of SOURCE and the number of the row, and of the
+    question where a row has several: test/7/2.
 
-    Faults: a row without a video, question or answer, one of swift's placeholders in a text; a video that is missing, empty
-    or leaves DIR.
+    Problems: a row without a video, question or answer, one of swift's placeholders in a text; a video that is missing,
+    empty or outside DIR.
 
     \b
     Example:
       groundswift convert video-chatgpt Generic.parquet --videos Test_Videos/ --out generic.jsonl
     """
 
-    videos: Annotated[str, msgspec.Meta(description="Folder of the videos.", extra={"path": True, "metavar": "DIR"})]
-    check_videos: Annotated[
-        bool, msgspec.Meta(description="Whether to look for the videos; without, a name without a suffix gets .mp4.")
-    ] = True
+    videos: Annotated[str, path_option("Folder of the videos.", "DIR")]
+    check_videos: Annotated[bool, msgspec.Meta(description="Look for the videos; without, a name without a suffix gets .mp4.")] = True
 
     def read(self, log: IssueLog) -> Reading:
         if self.check_videos and not is_folder(self.videos):
@@ -75,42 +74,31 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
         return Reading(rows, VideoMaker(absolute(self.videos), self.check_videos, self.annotations), total)
 
 
-class VideoMaker(msgspec.Struct, frozen=True):
-    """Makes the rows of one source row, one a question."""
+class VideoMaker(ConversationMaker, frozen=True):
+    """Makes the rows of one source row, one per question."""
 
     folder: str
     check: bool
     source: str
 
-    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
-        where, row = item
-        try:
-            made = list(self.rows(where, row, log))
-        except SkipSample as stopped:
-            log.add(stopped.fault)
-        else:
-            yield from made
-
     def rows(self, where: str, source: VideoRow, log: IssueLog) -> Iterator[Row]:
-        """A row for each question. Raises SkipSample."""
         name, questions, answer = source.parts()
         if not name or not questions or answer is None:
             lacking = [word for word, there in (("video", name), ("question", questions), ("answer", answer is not None)) if not there]
             raise SkipSample(Issue("row incomplete", where, f"no {', no '.join(lacking)}", "a video, a question and an answer"))
-        if blank := next(
-            (word for word, text in [*(("question", each) for each in questions), ("answer", answer)] if not text.strip()), None
-        ):
+        blank = "question" if not all(map(str.strip, questions)) else "answer" if not answer.strip() else None
+        if blank:
             raise SkipSample(Issue(f"{blank} empty", where, f"a blank {blank}", "a text"))
-        path = self.found(where, name)
+        path = self.video(where, name)
         for number, question in enumerate(questions, 1):
             messages = [Message("user", question), Message("assistant", answer)]
             check_texts(where, messages, [], False, log)
             messages[0] = Message("user", f"{VIDEO}{question}")
-            sample_id = numbered(self.source, where) + (f"/{number}" if len(questions) > 1 else "")
+            sample_id = numbered_id(self.source, where) + (f"/{number}" if len(questions) > 1 else "")
             yield Row(messages, videos=[path], sample_id=sample_id)
 
-    def found(self, where: str, name: str) -> str:
-        """The path or address of a video by its name. Raises SkipSample where there is none."""
+    def video(self, where: str, name: str) -> str:
+        """The path or URL of a video by its name. Raises SkipSample where there is none."""
         thing = f"{where} ({name[:200]})"
         suffixes = ("",) if name.lower().endswith(SUFFIXES) else SUFFIXES
         paths = [path_inside(self.folder, name + suffix) for suffix in suffixes]
@@ -121,10 +109,8 @@ class VideoMaker(msgspec.Struct, frozen=True):
             return paths[0]
         path = next((path for path in paths if is_file(path)), None)
         if path is None:
-            shown = name if suffixes == ("",) else f"{name}{'|'.join(suffixes)}"
-            raise SkipSample(
-                Issue("video missing", thing, f"no file {shown[:300]} in {self.folder}", "the video; --no-check-videos does without")
-            )
-        if spoilt := video_fault(path, thing):
-            raise SkipSample(spoilt)
+            what = f"video not found: {(name + '|'.join(suffixes))[:300]} in {self.folder}"
+            raise SkipSample(Issue("video missing", thing, what, "the video (use --no-check-videos to skip this check)"))
+        if issue := video_fault(path, thing):
+            raise SkipSample(issue)
         return path

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from groundswift.row_view import RowView
 
+from ..base import path_option
 from ..issues import Issue, SkipSample
 
 HARMLESS = {"old-columns", "objects-keys"}  # of lint's rules on the shape of a row: swift reads such rows all the same
+RelativeTo = Annotated[str | None, path_option("Folder that the paths are relative to.  [default: as the rows have them]", "DIR")]
 SOUND = "a row that groundswift lint finds nothing in"
 
 

@@ -17,7 +17,7 @@ from groundswift.image_resize import Limits, limits_of_its_own
 from groundswift.run_record import read_record, record_of_result
 from groundswift.spaces import space_row
 
-from ..file_io.row_files import Sourced
+from ..file_io.row_files import Sourced, read_rows
 from ..issues import Issue, IssueLog
 
 TruthFlag = Annotated[bool, msgspec.Meta(description="Of a result file of swift infer, take what is true and not what the model said.")]
@@ -27,6 +27,12 @@ EITHER = "--truth for what is true, or to-coco or to-yolo with --answers for wha
 def is_result(row: Any) -> bool:
     """Whether a row holds a model's answer besides its messages."""
     return row.messages is not None and isinstance(row.response, str)
+
+
+def read_truth(path: str, row_type: type[msgspec.Struct], truth: bool) -> tuple[Iterator[Sourced | Issue], int | None]:
+    """(the rows of a file as `of_truth` has them, how many)."""
+    rows, total = read_rows(path, row_type)
+    return of_truth(rows, truth), total
 
 
 def of_truth(items: Iterable[Sourced | Issue], truth: bool) -> Iterator[Sourced | Issue]:

@@ -1,4 +1,4 @@
-"""What rows of conversations share: roles, turns in order, pictures at their placeholders, texts that swift would not misread, ids."""
+"""What formats of conversations share: roles and turns, images at their placeholders, texts that swift would misread, ids."""
 
 from __future__ import annotations
 
@@ -18,41 +18,45 @@ from ..file_io.row_files import Sourced
 from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog, SkipSample
 
-ORDER = "system at most once and first, then user and assistant in turn, the assistant last"
-INLINE = {  # a picture or video named in a text: swift 2.x read both, today's reads the first in a row without pictures
+ORDER = "an optional system message, then user and assistant in turn, the assistant last"
+INLINE_MEDIA = {  # an image or video named in a text: swift 2.x read both, swift 4 reads the first in a row without images
     "image": re.compile("<img>(.+?)</img>"),
     "video": re.compile("<video>(.+?)</video>"),
 }
-NATIVE = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|begin_of_box|end_of_box)(?:_start|_end)?\|>|<loc_?\d+>")
+NATIVE_BOXES = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|begin_of_box|end_of_box)(?:_start|_end)?\|>|<loc_?\d+>")
 NATIVE_KEPT = "box text in a model's own tokens, kept as text"
 
 
 class ConversationMaker(msgspec.Struct, frozen=True):
-    """Makes the one row of an item, or notes why there is none. A format is a subclass with `row`."""
+    """Makes the rows of one item, all or none. A format is a subclass with `row`, or with `rows` where an item has several."""
 
     def __call__(self, item: Sourced, log: IssueLog) -> Iterator[msgspec.Struct]:
         try:
-            row = self.row(item.where, item.row, log)
+            made = list(self.rows(item.where, item.row, log))
         except SkipSample as stopped:
             if stopped.fault is not None:
                 log.add(stopped.fault)
         else:
-            yield row
+            yield from made
+
+    def rows(self, where: str, source: Any, log: IssueLog) -> Iterable[msgspec.Struct]:
+        """The rows of an item. Raises SkipSample as `row` does."""
+        return [self.row(where, source, log)]
 
     def row(self, where: str, source: Any, log: IssueLog) -> msgspec.Struct:
-        """The row. Raises SkipSample with the fault, or without one where it is noted already."""
+        """The one row of an item. Raises SkipSample with the issue, or without one where it is logged already."""
         raise NotImplementedError
 
 
 def message(where: str, index: int, role: str, content: str, roles: dict[str, str]) -> Message:
-    """One turn; `roles`: the source's name of a role -> ours. Raises SkipSample for a role that is not among them."""
+    """One turn; `roles`: the source's name of a role -> swift's. Raises SkipSample for any other role."""
     if role not in roles:
         raise SkipSample(Issue("role unknown", f"{where}, turn {index}", f"role {role[:100]!r}", ", ".join(roles)))
     return Message(roles[role], content)
 
 
 def check_order(where: str, messages: Sequence[Message]) -> None:
-    """Raises SkipSample where roles are out of order, or an answer is blank."""
+    """Raise SkipSample where roles are out of order, or an answer is blank."""
     roles = [each.role for each in messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
     if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
@@ -63,9 +67,10 @@ def check_order(where: str, messages: Sequence[Message]) -> None:
             raise SkipSample(Issue("answer empty", f"{where}, turn {index}", f"answer {each.content[:100]!r}", "a text"))
 
 
-def with_tags(where: str, messages: Sequence[Message], tag: str, files: int) -> list[Message]:
-    """The conversation with a placeholder for each of its pictures or videos, in the questions: as it is, or put before the first
-    question where there is none at all. Raises SkipSample for any other number of them, and for one that is no question's.
+def with_placeholders(where: str, messages: Sequence[Message], tag: str, files: int) -> list[Message]:
+    """The conversation with one placeholder in its questions for each of its images or videos.
+
+    Where there is none, all are put before the first question. Raises SkipSample for any other number, and for one outside a question.
     """
     elsewhere = next((each.role for each in messages if each.role != "user" and tag in each.content), None)
     if elsewhere:
@@ -74,97 +79,93 @@ def with_tags(where: str, messages: Sequence[Message], tag: str, files: int) -> 
     if tags and tags != files:
         what = f"{tags} {tag} and {files} {tag.strip('<>')}s"
         raise SkipSample(Issue(f"{tag} and {tag.strip('<>')}s differ in number", where, what, "as many of each, or no placeholder at all"))
-    if tags or not files:
-        return list(messages)
+    return list(messages) if tags or not files else before_first_question(messages, tag * files)
+
+
+def before_first_question(messages: Sequence[Message], tags: str) -> list[Message]:
+    """The conversation with placeholders put before its first question."""
     first = next(index for index, each in enumerate(messages) if each.role == "user")
-    placed = Message("user", tag * files + messages[first].content)
-    return [*messages[:first], placed, *messages[first + 1 :]]
+    return [*messages[:first], Message("user", tags + messages[first].content), *messages[first + 1 :]]
 
 
-def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], pictured: bool, log: IssueLog) -> None:
-    """Raises SkipSample where a text holds what swift would replace, besides `tags` (placeholders that stand for something).
+def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], has_images: bool, log: IssueLog) -> None:
+    """Raise SkipSample where a text holds what swift would replace, other than `tags` (the row's own placeholders).
 
-    `pictured`: the row has pictures; in one without, swift reads `<img>path</img>` as a picture.
+    `has_images`: in a row without images, swift reads `<img>path</img>` as one.
     """
     native = False
     for index, each in enumerate(messages):
         text = each.content
         for tag in tags:
             text = text.replace(tag, "")
-        found = swift_tag_in(text) or (not pictured and INLINE["image"].search(text) and "<img>")
+        found = swift_tag_in(text) or (not has_images and INLINE_MEDIA["image"].search(text) and "<img>")
         if found:
             what = f"the text of {each.role} holds {found}, which swift would replace"
             raise SkipSample(Issue("text with one of swift's tags", f"{where}, turn {index}", what, "text without it"))
-        native = native or NATIVE.search(text) is not None
+        native = native or NATIVE_BOXES.search(text) is not None
     if native:
         log.count(NATIVE_KEPT, where)
 
 
-def looked_at(pictures: ImageFolder | RowPictures, names: Sequence[str], where: str, log: IssueLog) -> list[Seen]:
-    """The pictures of a row. Raises SkipSample where one cannot be used; why is noted, for each."""
-    found = [pictures.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)]
+def find_images(images: ImageFolder | RowPictures, names: Sequence[str], where: str, log: IssueLog) -> list[Seen]:
+    """The images of a row by name. Raises SkipSample where one cannot be used; each issue is logged."""
+    found = [images.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)]
     if None in found:
         raise SkipSample(None)
     return found
 
 
-def kept(data: bytes | None, saved: str | None, name: str, thing: str, log: IssueLog) -> Seen:
-    """A picture that a row holds, written below `saved` under a name. Raises SkipSample where it cannot be used, or `saved` is None."""
-    if saved is None:
-        raise SkipSample(Issue(HELD, thing, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
+def save_image(data: bytes | None, folder: str | None, name: str, thing: str, log: IssueLog) -> Seen:
+    """Write an image that a row holds into `folder` under a name. Raises SkipSample where it cannot be used, or `folder` is None."""
+    if folder is None:
+        raise SkipSample(Issue(HELD, thing, "the row holds its image, and swift reads files", "--save-pictures DIR"))
     size_wh = held_size_wh(data, thing, log)
-    path = size_wh and kept_picture(saved, name, data, thing, log)
+    path = size_wh and kept_picture(folder, name, data, thing, log)
     if not path:
         raise SkipSample(None)
     return Seen(path, size_wh)
 
 
-def own_picture(pictures: RowPictures, saved: str | None, image: str | HeldPicture, name: str, where: str, log: IssueLog) -> Seen:
-    """The picture that a row names, or holds: then it is written below `saved` as `name`. Raises SkipSample where it cannot be used."""
-    if isinstance(image, str):
-        return looked_at(pictures, [image], where, log)[0]
-    if image.bytes is None and image.path:
-        return looked_at(pictures, [image.path], where, log)[0]
-    return kept(image.bytes, saved, name, where, log)
+def find_or_save(images: RowPictures, folder: str | None, image: str | HeldPicture, name: str, where: str, log: IssueLog) -> Seen:
+    """The image that a row names, or holds: that one is saved in `folder` as `name`. Raises SkipSample where it cannot be used."""
+    if isinstance(image, HeldPicture) and (image.bytes is not None or not image.path):
+        return save_image(image.bytes, folder, name, where, log)
+    return find_images(images, [image if isinstance(image, str) else image.path], where, log)[0]
 
 
-def finished(messages: list[Message], seen: Sequence[Seen], sample_id: int | str, prompt: str | None = None) -> Row:
-    """A row of a conversation about pictures, or about none."""
-    size_wh = seen[0].size_wh if seen else None
-    return Row(messages, [each.path for each in seen], sample_id=sample_id, size_wh=size_wh, prompt=prompt)
+def conversation_row(messages: list[Message], images: Sequence[Seen], sample_id: int | str, prompt: str | None = None) -> Row:
+    """A row of a conversation about images, or about none; its size is that of the first image."""
+    size_wh = images[0].size_wh if images else None
+    return Row(messages, [each.path for each in images], sample_id=sample_id, size_wh=size_wh, prompt=prompt)
 
 
-def number_of(where: str) -> str:
+def row_number(where: str) -> str:
     """The number that ends the place of a row: `train.jsonl:7` -> 7."""
     return re.search(r"[0-9]+$", where)[0]
 
 
-def numbered(source: str, where: str) -> str:
-    """An id for a row that has none: the name of its file and its number, train/7."""
-    return f"{Path(file_name(source)).stem}/{number_of(where)}"
+def numbered_id(source: str, where: str) -> str:
+    """The id of a row that has none: the name of its file and its number, train/7."""
+    return f"{Path(file_name(source)).stem}/{row_number(where)}"
 
 
-def with_ids(items: Iterable[Sourced | Issue], source: str) -> Iterator[Sourced | Issue]:
-    """Rows whose `id` is a text and occurs once: their own; with /2, /3 behind it where it came before; else `numbered`.
+def with_unique_ids(items: Iterable[Sourced | Issue], source: str) -> Iterator[Sourced | Issue]:
+    """Rows whose `id` is a text and unique: their own, with /2, /3 appended where it came before; a `numbered_id` where there is none.
 
-    Numbers become text, because a file may hold both, and a column of a stream has one type.
-
-    Must begin at the first row, so that the same row has the same id in every run. It keeps the ids in mind.
+    Numbers become text: a file may hold both, and a column of a stream has one type. Must begin at the first row, so that a row has the
+    same id in every run. It keeps all ids in memory.
     """
     taken: dict[str, int] = {}
     for item in items:
         if not isinstance(item, Issue):
             own = item.row.id
             if own is None or own == "":
-                item.row.id = numbered(source, item.where)
-            elif (times := taken.get(str(own), 0)) == 0:
-                item.row.id = str(own)
-                taken[item.row.id] = 1
+                item.row.id = numbered_id(source, item.where)
             else:
-                times += 1
-                while f"{own}/{times}" in taken:
+                times = taken.get(str(own), 0) + 1
+                while times > 1 and f"{own}/{times}" in taken:
                     times += 1
                 taken[str(own)] = times
-                item.row.id = f"{own}/{times}"
+                item.row.id = f"{own}/{times}" if times > 1 else str(own)
                 taken[item.row.id] = 1
         yield item

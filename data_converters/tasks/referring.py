@@ -1,4 +1,4 @@
-"""Phrases and boxes -> rows that find what a phrase says or describe what a box shows; every source of referring expressions comes here."""
+"""Phrases and boxes -> rows that find what a phrase means, or describe what a box shows: for every source of referring expressions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from groundswift.records import CONTROL, Message, Objects, Row, half_character, 
 from groundswift.storage import is_file, is_url
 
 from ..base import AskingOptions
-from ..file_io.box_checks import ImageFolder
+from ..file_io.box_checks import ImageFolder, Seen
 from ..issues import Issue, IssueLog
 from ..prompts import Asking
 
@@ -30,7 +30,7 @@ class Sentence(NamedTuple):
 
 
 class ReferringOptions(AskingOptions, frozen=True, kw_only=True):
-    """What sources of phrases with boxes have."""
+    """Options of sources of phrases with boxes."""
 
     task: Annotated[
         Task, msgspec.Meta(description="Give the phrase and ask for the box (find), or give the box and ask for the phrase (describe).")
@@ -42,72 +42,65 @@ class ReferringOptions(AskingOptions, frozen=True, kw_only=True):
 
 
 class SentenceOptions(ReferringOptions, frozen=True, kw_only=True):
-    """What those have that hold several phrases for an object."""
+    """Options of sources with several phrases for an object."""
 
     sentences: Annotated[
         Sentences, msgspec.Meta(description="Of the phrases for one object: a row for each, for the first, or for one sampled by --seed.")
     ] = "all"
 
 
-class Picture(NamedTuple):
-    """What a row shows: the path of its picture, None where somebody else adds it, and its upright size (width, height) in px if known."""
-
-    path: str | None
-    size_wh: tuple[int, int] | None
-
-
 class Referring(msgspec.Struct, frozen=True):
-    """Makes the rows of one object or of several that share a phrase."""
+    """Makes the rows of one object, or of several that share a phrase."""
 
     task: Task
     questions: Asking
     sentences: Sentences = "all"
     seed: int = 0
 
-    def row(self, sample_id: str, phrase: str, boxes_xyxy_px: Sequence[Sequence[float]], picture: Picture) -> Row:
-        """One question and its answer. `phrase` is a clean one; to describe, there is one box."""
+    def row(self, sample_id: str, phrase: str, boxes_xyxy_px: Sequence[Sequence[float]], image: Seen) -> Row:
+        """One question and its answer. `phrase` is a clean one; to describe, there is one box. An image without a path is added later."""
         prompt = self.questions.pick(sample_id)
         boxes = [[whole(value) for value in box] for box in boxes_xyxy_px]
         finding = self.task == "find"
         return Row(
             messages=[Message("user", f"<image>{prompt.text}"), Message("assistant", "<bbox>" * len(boxes) if finding else phrase)],
-            images=[] if picture.path is None else [picture.path],
+            images=[] if image.path is None else [image.path],
             objects=Objects([phrase] if finding else [], boxes),
             sample_id=sample_id,
-            size_wh=picture.size_wh,
+            size_wh=image.size_wh,
             prompt=prompt.name,
         )
 
     def chosen(self, sentences: Sequence[Sentence], key: str) -> Sequence[Sentence]:
-        """Those of an object's phrases that get a row; `key` names the object."""
+        """The phrases of an object that get a row; `key` names the object."""
         if self.sentences == "all":
             return sentences
         return sentences[:1] if self.sentences == "first" else [random.Random(f"{self.seed} {key}").choice(sentences)]
 
     def rows(
-        self, key: str, sentences: Sequence[Sentence], box_xyxy_px: Sequence[float], picture: Picture, thing: str, log: IssueLog
+        self, key: str, sentences: Sequence[Sentence], box_xyxy_px: Sequence[float], image: Seen, thing: str, log: IssueLog
     ) -> list[Row]:
-        """The rows of one object. `key` begins their sample_id, the id of the sentence ends it; phrases that cannot be used are noted."""
+        """The rows of one object; phrases that cannot be used are logged. sample_id is `key`/SENTENCE."""
         usable, seen = [], set()
         for each in sentences:
             if each.id in seen:
-                log.add(Issue("sentence id repeated", thing, f"sentence {each.id} stands twice", "each id once"))
+                log.add(Issue("sentence id repeated", thing, f"duplicate sentence id {each.id}", "each id once"))
             elif phrase := clean_phrase(each.text, f"sentence {each.id} of {thing}", log):
                 usable.append(Sentence(each.id, phrase))
             seen.add(each.id)
         if not usable:
             log.count("object without a phrase", thing)
             return []
-        return [self.row(f"{key}/{each.id}", each.text, [box_xyxy_px], picture) for each in self.chosen(usable, key)]
+        return [self.row(f"{key}/{each.id}", each.text, [box_xyxy_px], image) for each in self.chosen(usable, key)]
 
 
 def clean_phrase(text: str, thing: str, log: IssueLog) -> str | None:
-    """A phrase with single blanks between its words. None where it is blank (counted) or `text_fault` finds one (noted)."""
+    """A phrase with single spaces between its words. None where it is blank (counted) or has an issue of `text_issue` (logged)."""
     phrase = " ".join(text.split())
     if not phrase:
         log.count("phrase blank", thing)
-    elif wrong := text_fault(phrase, thing):
-        log.add(wrong)
+    elif issue := text_issue(phrase, thing):
+        log.add(issue)
     else:
         if phrase != text:
             log.count("blanks of a phrase tidied", thing)
@@ -115,33 +108,30 @@ def clean_phrase(text: str, thing: str, log: IssueLog) -> str | None:
     return None
 
 
-def text_fault(text: str, thing: str) -> Issue | None:
-    """Why a text of one line can stand in no row: swift would misread it, or it is no text; None where it can."""
+def text_issue(text: str, thing: str) -> Issue | None:
+    """Why a text of one line cannot be part of a row: swift would misread it, or it is not valid text; None where it can."""
     if tag := swift_tag_in(text):
         return Issue("text with one of swift's tags", thing, f"holds {tag}, which swift would replace", "text without it")
     if half_character(text):
-        return Issue("text with half a character", thing, f"{text[:80]!r} has half a surrogate pair", "Unicode text")
+        return Issue("text with half a character", thing, f"{text[:80]!r} has a lone surrogate", "Unicode text")
     if found := CONTROL.search(text):
         return Issue("text with a control character", thing, f"holds {found[0]!r}", "printable text")
     return None
 
 
-def tails(path: str) -> list[str]:
-    """`coco/train2014/a.jpg` -> a.jpg, train2014/a.jpg, and itself: the names that a picture has from each of its folders."""
+def path_tails(path: str) -> list[str]:
+    """`coco/train2014/a.jpg` -> a.jpg, train2014/a.jpg, and itself: the image's name below each of its folders."""
     parts = path.split("/")
     return ["/".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
 
 
-def first_there(pictures: ImageFolder, names: Sequence[str]) -> str:
-    """The first of a picture's possible names under which a file lies, else the first of all.
+def first_existing(images: ImageFolder, names: Sequence[str]) -> str:
+    """The first of an image's possible names under which there is a file, else the first of all.
 
-    An address is only asked where pictures are checked. A name that leaves the folder is returned: who looks for the picture says so.
+    A URL is queried only where images are checked. A name that leaves the folder is returned, for `ImageFolder.find` to refuse.
     """
-    paths = [path_inside(pictures.folder, name) for name in names]
+    paths = [path_inside(images.folder, name) for name in names]
     if None in paths:
         return names[paths.index(None)]
-    if len(names) > 1 and (pictures.check or not is_url(pictures.folder)):
-        for name, path in zip(names, paths, strict=True):
-            if is_file(path):
-                return name
-    return names[0]
+    there = (name for name, path in zip(names, paths, strict=True) if is_file(path))
+    return next(there, names[0]) if len(names) > 1 and (images.check or not is_url(images.folder)) else names[0]

@@ -1,17 +1,16 @@
-"""The files of Flickr30k Entities: a sentence with marked phrases a line, and an XML file of boxes by entity. Pure, but for `content_of`.
+"""The files of Flickr30k Entities: a sentence with marked phrases per line, and an XML file of boxes by entity. Pure, except `read_file`.
 
 `[/EN#283585/people Two people] in [/EN#283587/scene the photo] .` marks two phrases: the id of an entity (a coreference chain), its
-types, its words. Id 0 is that of phrases without an entity (notvisual). The XML has an `<object>` for each box, or for an entity
-without one (`<scene>`, `<nobndbox>`); several objects may name one entity, and one object several entities.
+types, its words. Id 0 marks phrases without an entity (notvisual). The XML has an `<object>` for each box, or for an entity without
+one (`<scene>`, `<nobndbox>`); several objects may name one entity, and one object several entities.
 
-Boxes are whole numbers from 1, the last pixel within the box. The reference code of the data set takes 1 from all four, and so does
-everybody who reports figures on it; so it is here: x2 and y2 are then the index of the last column and row, 1 px short of the border.
+Boxes are whole numbers from 1, the last pixel within the box. The reference code of the dataset subtracts 1 from all four, and so does
+everybody who reports results on it. We do the same: x2 and y2 are then the index of the last column and row, 1 px short of the border.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -26,7 +25,7 @@ from ...issues import Issue, SkipSample
 NO_ENTITY = "0"  # the id of all phrases that were not annotated
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
-MARK = "[/EN#id/type words]"
+IMAGE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")  # a name that leads out of no folder
 Box = tuple[int, int, int, int]
 
 
@@ -47,7 +46,7 @@ class Sentence(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The sentence without marks, its words (and punctuation marks) with a blank between."""
+        """The sentence without marks, its words (and punctuation marks) separated by spaces."""
         return " ".join(self.words)
 
     def words_of(self, phrase: Phrase) -> str:
@@ -57,54 +56,53 @@ class Sentence(NamedTuple):
 
 @dataclass
 class Annotation:
-    """What an XML file says: the picture's size (width, height) in px, and the boxes of each entity (xyxy in px from 0) in its order.
+    """The content of an XML file: the image's size (width, height) in px, and the boxes of each entity (xyxy in px from 0) in its order.
 
-    `known`: all entities that it names. `broken`: those with a box that cannot be read; `faults` says why.
+    `known`: all entities that it names. `broken`: those with a box that cannot be read; `issues` says why.
     """
 
     size_wh: tuple[int, int]
     boxes: dict[str, list[Box]] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
-    faults: list[Issue] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
 
 
-def content_of(path: str, thing: str, what: str) -> bytes:
-    """The content of a file of the data set, local or at an address. Raises SkipSample where it is missing or cannot be read.
+def read_file(path: str, thing: str, kind: str) -> bytes:
+    """The content of a file of the dataset, local or at a URL; `kind` names it in issues.
 
-    `what` names the file's kind. Raises GroundswiftError where a store fails.
+    Raises SkipSample where it is missing or cannot be read, GroundswiftError where a store fails.
     """
     try:
         return regular_bytes(local_copy(path))
     except (NotThere, FileNotFoundError):
-        raise SkipSample(Issue(f"{what} missing", thing, f"no file {path}", f"the {what} of the picture")) from None
+        raise SkipSample(Issue(f"{kind} missing", thing, f"file not found: {path}", f"the {kind} of the image")) from None
     except OSError as error:
-        raise SkipSample(Issue(f"{what} unreadable", thing, f"{path} cannot be read ({error.strerror})", "a file")) from None
+        raise SkipSample(Issue(f"{kind} unreadable", thing, f"cannot read {path} ({error.strerror})", "a file")) from None
 
 
-def text_of(content: bytes, where: str) -> str:
-    """A file's text, a byte order mark passed over, a line ending in \\n whatever ended it. Raises SkipSample where it is not UTF-8."""
+def decode(content: bytes, where: str) -> str:
+    """A file's text without byte order mark, every line end as \\n. Raises SkipSample where it is not UTF-8."""
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise SkipSample(Issue("text of another encoding", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
 
 
-def sentences_of(text: str, where: str) -> list[Sentence | Issue]:
-    """The sentences of a file, one a line, blank lines passed over; an Issue in the place of one whose marks cannot be read."""
+def sentences(text: str, where: str) -> list[Sentence | Issue]:
+    """The sentences of a file, one per line, without blank lines; an Issue in place of one whose marks cannot be read."""
     found: list[Sentence | Issue] = []
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(sentence_of(line, number, f"{where}:{number}"))
-        except SkipSample as stopped:
-            found.append(stopped.fault)
+        if line.strip():
+            try:
+                found.append(sentence(line, number, f"{where}:{number}"))
+            except SkipSample as stopped:
+                found.append(stopped.fault)
     return found
 
 
-def sentence_of(line: str, number: int, where: str) -> Sentence:
-    """One line with its marks read. Raises SkipSample where a mark is of another form, not closed, or within another."""
+def sentence(line: str, number: int, where: str) -> Sentence:
+    """One line with its marks read. Raises SkipSample where a mark is malformed, not closed, or nested."""
     words: list[str] = []
     phrases: list[Phrase] = []
     entity, start = None, 0
@@ -123,7 +121,7 @@ def sentence_of(line: str, number: int, where: str) -> Sentence:
         else:
             words.append(token)
     if entity is not None:
-        raise SkipSample(Issue("phrase not closed", where, f"the phrase of entity {entity} goes on to the end", "] behind its last word"))
+        raise SkipSample(Issue("phrase not closed", where, f"the phrase of entity {entity} is not closed", "] behind its last word"))
     return Sentence(number, words, phrases)
 
 
@@ -131,36 +129,41 @@ def entity_of(token: str, where: str) -> str:
     """The id in the token that opens a mark, such as `[/EN#283585/people`. Raises SkipSample for another form."""
     parts = token.rstrip("]").split("/")
     if len(parts) < 2 or parts[0] != "[" or not parts[1].startswith("EN#") or parts[1] == "EN#":
-        raise SkipSample(Issue("mark of another form", where, f"{token[:80]!r}", MARK))
+        raise SkipSample(Issue("mark of another form", where, f"{token[:80]!r}", "[/EN#id/type words]"))
     return parts[1].removeprefix("EN#")
 
 
-def annotation_of(content: bytes, where: str) -> Annotation:
-    """What an XML file says. Raises SkipSample for another file; an object that cannot be read breaks the entities that it names."""
+def annotation(content: bytes, where: str) -> Annotation:
+    """The content of an XML file. Raises SkipSample for another file; an object that cannot be read breaks the entities that it names."""
     root = xml_root(content, where, "annotation", "file of annotations unreadable", "a whole XML file")
-    annotation = Annotation(size_of(root, where))
+    found = Annotation(size_of(root, where))
     for number, element in enumerate(root.iterfind("object"), 1):
         thing = f"{where}, object {number}"
         names = [(name.text or "").strip() for name in element.iterfind("name")]
         if not names or not all(names):
             raise SkipSample(Issue("object without a name", thing, "no <name>, or a blank one", "the id of an entity, or several"))
-        annotation.known.update(names)
+        found.known.update(names)
         try:
-            boxes = [box_of(each, thing) for each in element.iterfind("bndbox")]
-            if not boxes and element.find("nobndbox") is None and element.find("scene") is None:
-                raise SkipSample(Issue("object without a box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them"))
+            boxes = boxes_of(element, thing)
         except SkipSample as stopped:
-            annotation.faults.append(stopped.fault)
-            annotation.broken.update(names)
+            found.issues.append(stopped.fault)
+            found.broken.update(names)
             continue
-        for name in dict.fromkeys(names):
-            if boxes:
-                annotation.boxes.setdefault(name, []).extend(boxes)
-    return annotation
+        for name in dict.fromkeys(names) if boxes else ():
+            found.boxes.setdefault(name, []).extend(boxes)
+    return found
+
+
+def boxes_of(element: Element, thing: str) -> list[Box]:
+    """The boxes of an object, xyxy in px from 0 (see the module). Raises SkipSample where a corner is missing or not a whole number."""
+    found = [tuple(whole_number(each, corner, thing) - 1 for corner in CORNERS) for each in element.iterfind("bndbox")]
+    if not found and element.find("nobndbox") is None and element.find("scene") is None:
+        raise SkipSample(Issue("object without a box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them"))
+    return found
 
 
 def size_of(root: Element, where: str) -> tuple[int, int]:
-    """The picture's (width, height) in px. Raises SkipSample where it is missing or not above 0."""
+    """The image's (width, height) in px. Raises SkipSample where it is missing or not above 0."""
     try:
         size_wh = whole_number(root, "size/width", where), whole_number(root, "size/height", where)
     except SkipSample as stopped:
@@ -168,12 +171,6 @@ def size_of(root: Element, where: str) -> tuple[int, int]:
     if min(size_wh) < 1:
         raise SkipSample(Issue("size unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px"))
     return size_wh
-
-
-def box_of(bndbox: Element, thing: str) -> Box:
-    """A box, xyxy in px from 0; see the module. Raises SkipSample where a corner is missing or no whole number."""
-    x1, y1, x2, y2 = (whole_number(bndbox, corner, thing) - 1 for corner in CORNERS)
-    return x1, y1, x2, y2
 
 
 def whole_number(element: Element, path: str, thing: str) -> int:
@@ -186,44 +183,35 @@ def whole_number(element: Element, path: str, thing: str) -> int:
     return int(text)
 
 
-def ids_of(text: str, where: str) -> list[tuple[str, str] | Issue]:
-    """(line, id) of each picture in a list, one a line; an Issue in the place of one that is no plain name or came before."""
+def id_issue(thing: str, name: str) -> Issue | None:
+    """Why a name cannot be the id of an image; None where it can."""
+    if IMAGE_ID.fullmatch(name):
+        return None
+    return Issue("id of another form", thing, f"{name[:80]!r}", "the id of an image: the name of its files without .jpg")
+
+
+def ids(text: str, where: str) -> list[tuple[str, str] | Issue]:
+    """(line, id) of each image in a list, one per line; an Issue in place of one that is malformed or a duplicate."""
     found: list[tuple[str, str] | Issue] = []
     seen: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
         thing, name = f"{where}:{number}", line.strip()
         if not name:
             continue
-        if not plain(name):
-            found.append(no_id(thing, name))
-        elif name in seen:
-            found.append(Issue("id repeated", thing, f"{name} stands further up too", "each picture once"))
-        else:
-            found.append((thing, name))
+        repeated = Issue("id repeated", thing, f"duplicate image id {name}", "each image once") if name in seen else None
+        found.append(id_issue(thing, name) or repeated or (thing, name))
         seen.add(name)
     return found
 
 
-def no_id(thing: str, name: str) -> Issue:
-    """The fault that a name is no `plain` one."""
-    return Issue("id of another form", thing, f"{name[:80]!r}", "the id of a picture: the name of its files without .jpg")
-
-
-def plain(name: str) -> bool:
-    """Whether an id is a name that leads out of no folder."""
-    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}", name) is not None
-
-
-def unrelated_of(text: str, where: str) -> frozenset[tuple[str, int]]:
-    """(id of the picture, number of the sentence) of each caption in UNRELATED_CAPTIONS. Raises GroundswiftError for another form."""
-    return frozenset(_pairs(text.split("\n"), where))
-
-
-def _pairs(lines: Iterable[str], where: str) -> Iterable[tuple[str, int]]:
-    for number, line in enumerate(lines, 1):
+def unrelated(text: str, where: str) -> frozenset[tuple[str, int]]:
+    """(image id, number of the sentence) of each caption in UNRELATED_CAPTIONS. Raises GroundswiftError for another form."""
+    found = set()
+    for number, line in enumerate(text.split("\n"), 1):
         parts = line.split()
         if not parts or parts[0].startswith("#"):
             continue
         if len(parts) != 2 or not re.fullmatch("[0-9]{1,9}", parts[1]):
-            raise GroundswiftError(f"{where}:{number}: {line.strip()[:80]!r}; expected the id of a picture and the number of a sentence")
-        yield parts[0], int(parts[1])
+            raise GroundswiftError(f"{where}:{number}: {line.strip()[:80]!r}; expected the id of an image and the number of a sentence")
+        found.add((parts[0], int(parts[1])))
+    return frozenset(found)

@@ -1,7 +1,7 @@
-"""Flickr30k Entities -> grounded captions, grounded phrases, and the ways back: boxes to the phrase, boxes to the sentence.
+"""Flickr30k Entities -> grounded captions, grounded phrases, and the reverse: boxes to the phrase, boxes to the sentence.
 
-What becomes of a phrase: with boxes it is an object; of id 0 (notvisual), of a scene or marked as without a box it is plain text, and
-counted. A phrase whose entity has a box at fault is plain text too: to give the rest of its boxes would teach that they were all.
+A phrase with boxes is an object. A phrase of id 0 (notvisual), of a scene or marked as without a box stays plain text, and is counted.
+So does a phrase whose entity has an unusable box: an answer with the rest of its boxes would teach that there are no others.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from groundswift.errors import fault
 from groundswift.records import Message, Objects, Row, whole
 from groundswift.storage import is_url, join
 
-from ...base import AskingOptions, Positive, Reading
+from ...base import AskingOptions, Positive, Reading, path_option
 from ...file_io.box_checks import ImageFolder, Seen, fitted_box
 from ...file_io.remote_folders import listed_below
 from ...issues import Issue, IssueLog, SkipSample
 from ...prompts import Asking, filled
-from ...tasks.referring import text_fault
-from .parse import NO_ENTITY, Annotation, Sentence, annotation_of, content_of, ids_of, no_id, plain, sentences_of, text_of, unrelated_of
+from ...tasks.referring import text_issue
+from . import parse
+from .parse import Annotation, Sentence
 
 Task = Literal["grounded_caption", "phrase_grounding", "reverse", "reverse_sentence"]
 QUESTIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # task -> block of the file of prompts, fields, tags
@@ -31,18 +32,17 @@ QUESTIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # task -
     "reverse": ("name_boxes", (), ("<bbox>",)),
     "reverse_sentence": ("caption_boxes", (), ("<bbox>",)),
 }
-PLAIN = "phrase without boxes, plain text"
 
 
-class Listed(NamedTuple):
-    """A picture of the data set: its id, and where that stands."""
+class ImageId(NamedTuple):
+    """An image of the dataset: the place that lists it, and its id."""
 
     where: str
     id: str
 
 
-class Grounded(NamedTuple):
-    """A phrase with boxes: its number in the sentence from 1, where its words are, its text, its boxes (xyxy in px)."""
+class BoxedPhrase(NamedTuple):
+    """A phrase with boxes: its number in the sentence from 1, the words `start` to `end`, its text, its boxes (xyxy in px)."""
 
     number: int
     start: int
@@ -50,31 +50,36 @@ class Grounded(NamedTuple):
     text: str
     boxes: list[list[float]]
 
+    @property
+    def tags(self) -> str:
+        """The placeholders of the phrase."""
+        return "<ref-object>" + "<bbox>" * len(self.boxes)
+
 
 class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     """Turn Flickr30k Entities into rows: sentences whose phrases have boxes.
 
-    SOURCE is the folder with Sentences/ and Annotations/; the picture of an id is DIR/<id>.jpg. Boxes are x1, y1, x2, y2 in
-    pixels of the upright picture. The files count pixels from 1; as the reference code of the data set does, 1 is taken from
+    SOURCE is the folder with Sentences/ and Annotations/; the image of an id is DIR/<id>.jpg. Boxes are x1, y1, x2, y2 in
+    pixels of the upright image. The files count pixels from 1; like the reference code of the dataset, 1 is subtracted from
     all four numbers, so x2 and y2 are the index of the last column and row.
     sample_id is flickr30k/IMAGE/SENTENCE, for reverse flickr30k/IMAGE/SENTENCE/PHRASE, both counted from 1.
 
     \b
     Tasks:
       grounded_caption  the answer is the sentence, with the boxes of each phrase behind it
-      phrase_grounding  the question holds the sentence, the answer its phrases, each with its boxes; {sentence} in a
-                        question of your own stands for it
-      reverse           the question gives the boxes of one entity, the answer is the phrase; <bbox> in a question of your
-                        own stands for all of them
+      phrase_grounding  the question holds the sentence, the answer its phrases, each with its boxes; {sentence} in your own
+                        question is replaced by it
+      reverse           the question gives the boxes of one entity, the answer is the phrase; <bbox> in your own question is
+                        replaced by all of them
       reverse_sentence  the question gives all boxes of a sentence, the answer is the sentence
 
-    Left out or changed, and counted: phrases without boxes (notvisual, scene, nobndbox) stay plain text; sentences without
-    any; boxes that stand twice for one entity; phrases that stand twice in a sentence (phrase_grounding); boxes that stick
-    out of their picture are cut at its border; captions in --unrelated.
+    Dropped or changed, and counted: phrases without boxes (notvisual, scene, nobndbox) stay plain text; sentences without
+    any; duplicate boxes of one entity; duplicate phrases of a sentence (phrase_grounding); boxes that extend beyond their
+    image are clipped; captions in --unrelated.
 
-    Faults: a file that is missing or cannot be read, XML that is broken or has a document type (DTD), a mark of another form or
-    not closed, a box that cannot be used, text that holds one of swift's tags or a control character; a picture that is
-    missing, unreadable or of another size.
+    Problems: a file that is missing or unreadable, XML that is broken or has a document type (DTD), a mark that is malformed
+    or not closed, an unusable box, text with one of swift's tags or a control character; an image that is missing,
+    unreadable or of another size.
 
     \b
     Example:
@@ -82,19 +87,12 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     """
 
     task: Annotated[Task, msgspec.Meta(description="What is asked and what is answered, see above.")] = "grounded_caption"
-    split: Annotated[
-        str | None,
-        msgspec.Meta(description="List of picture ids, one a line.  [default: all in SOURCE]", extra={"path": True, "metavar": "FILE"}),
-    ] = None
+    split: Annotated[str | None, path_option("List of image ids, one per line.  [default: all in SOURCE]")] = None
     sentences: Annotated[
-        Literal["all", "first"] | Positive, msgspec.Meta(description="Which sentences of a picture: all, the first, or the first N.")
+        Literal["all", "first"] | Positive, msgspec.Meta(description="Which sentences of an image: all, the first, or the first N.")
     ] = "all"
     unrelated: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="List of captions that do not belong to their picture (UNRELATED_CAPTIONS); they are left out.",
-            extra={"path": True, "metavar": "FILE"},
-        ),
+        str | None, path_option("List of captions to drop because they do not describe their image (UNRELATED_CAPTIONS).")
     ] = None
 
     def read(self, log: IssueLog) -> Reading:
@@ -102,25 +100,25 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
         if most is not None and most < 1:
             raise fault("--sentences", f"{most}", "all, first, or a number from 1")
         if self.task == "phrase_grounding" and self.prompt is not None and "{sentence}" not in self.prompt:
-            raise fault(f"prompt {self.prompt!r}", "does not say of which sentence", "{sentence} where the sentence belongs")
-        items = list(listed(self.annotations, self.split))
+            raise fault(f"prompt {self.prompt!r}", "does not contain {sentence}", "{sentence} in the place of the sentence")
+        items = list(image_ids(self.annotations, self.split))
         block, fields, tags = QUESTIONS[self.task]
         make = Flickr30kMaker(
             folder=self.annotations,
             task=self.task,
             most=most,
-            unrelated=unrelated_of(list_text(self.unrelated), self.unrelated) if self.unrelated else frozenset(),
+            unrelated=parse.unrelated(list_text(self.unrelated), self.unrelated) if self.unrelated else frozenset(),
             questions=self.asking(block, fields, tags),
-            pictures=self.pictures(),
+            images=self.pictures(),
         )
-        return Reading(items, make, len(items), "picture")
+        return Reading(items, make, len(items), "image")
 
 
-def listed(folder: str, split: str | None) -> Iterator[Listed | Issue]:
-    """The pictures of a list in its order, or all that have sentences, by name. Raises GroundswiftError where there is no such list."""
+def image_ids(folder: str, split: str | None) -> Iterator[ImageId | Issue]:
+    """The images of a list in its order, or all that have sentences, by name. Raises GroundswiftError where there is no such list."""
     if split is not None:
-        for each in ids_of(list_text(split), split):
-            yield each if isinstance(each, Issue) else Listed(*each)
+        for each in parse.ids(list_text(split), split):
+            yield each if isinstance(each, Issue) else ImageId(*each)
         return
     sentences = join(folder, "Sentences")
     try:
@@ -130,36 +128,37 @@ def listed(folder: str, split: str | None) -> Iterator[Listed | Issue]:
     for name in names:
         if name.endswith(".txt"):
             where, image_id = join(sentences, name), name.removesuffix(".txt")
-            yield Listed(where, image_id) if plain(image_id) else no_id(where, image_id)
+            yield parse.id_issue(where, image_id) or ImageId(where, image_id)
 
 
 def list_text(path: str) -> str:
     """The text of a list. Raises GroundswiftError where it cannot be read."""
     try:
-        return text_of(content_of(path, path, "list"), path)
+        return parse.decode(parse.read_file(path, path, "list"), path)
     except SkipSample as stopped:
         raise fault(path, stopped.fault.what, stopped.fault.expected) from None
 
 
 class Flickr30kMaker(msgspec.Struct, frozen=True):
-    """Makes the rows of one picture: of its first `most` sentences."""
+    """Makes the rows of one image: of its first `most` sentences."""
 
     folder: str
     task: Task
     most: int | None
     unrelated: frozenset[tuple[str, int]]
     questions: Asking
-    pictures: ImageFolder
+    images: ImageFolder
 
-    def __call__(self, item: Listed, log: IssueLog) -> Iterator[Row]:
+    def __call__(self, item: ImageId, log: IssueLog) -> Iterator[Row]:
         try:
             sentences, annotation = self.files_of(item)
         except SkipSample as stopped:
             log.add(stopped.fault)
             return
-        found = self.pictures.find(f"{item.id}.jpg", f"picture {item.id}", log, annotation.size_wh)
-        boxes = usable_boxes(annotation, f"picture {item.id}", log)
-        if found is None and log.skipping:
+        thing = f"image {item.id}"
+        image = self.images.find(f"{item.id}.jpg", thing, log, annotation.size_wh)
+        boxes = usable_boxes(annotation, thing, log)
+        if image is None and log.skipping:
             log.count("sentence of a picture that was left out", item.id, len(sentences))
             return
         for sentence in sentences[: self.most]:
@@ -167,50 +166,50 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
                 log.add(sentence)
             elif (item.id, sentence.number) in self.unrelated:
                 log.count("caption that does not belong to its picture", f"{item.id}/{sentence.number}")
-            elif wrong := text_fault(sentence.text, f"sentence {sentence.number} of picture {item.id}"):
-                log.add(wrong)
+            elif issue := text_issue(sentence.text, f"sentence {sentence.number} of {thing}"):
+                log.add(issue)
             else:
-                phrases = grounded(sentence, boxes, annotation, f"{item.id}/{sentence.number}", log)
-                if found is not None:
-                    yield from self.rows(item.id, found, sentence, phrases, log)
+                phrases = boxed_phrases(sentence, boxes, annotation, f"{item.id}/{sentence.number}", log)
+                if image is not None:
+                    yield from self.rows(item.id, image, sentence, phrases, log)
 
-    def files_of(self, item: Listed) -> tuple[list[Sentence | Issue], Annotation]:
-        """What the two files of a picture say. Raises SkipSample where one of them cannot be read as a whole."""
+    def files_of(self, item: ImageId) -> tuple[list[Sentence | Issue], Annotation]:
+        """The content of the two files of an image. Raises SkipSample where one of them cannot be read as a whole."""
         text_path, xml_path = join(self.folder, f"Sentences/{item.id}.txt"), join(self.folder, f"Annotations/{item.id}.xml")
-        sentences = sentences_of(text_of(content_of(text_path, item.where, "file of sentences"), text_path), text_path)
+        sentences = parse.sentences(parse.decode(parse.read_file(text_path, item.where, "file of sentences"), text_path), text_path)
         if not sentences:
-            raise SkipSample(Issue("file of sentences empty", text_path, "no sentence", "one a line"))
-        return sentences, annotation_of(content_of(xml_path, item.where, "file of annotations"), xml_path)
+            raise SkipSample(Issue("file of sentences empty", text_path, "no sentence", "one per line"))
+        return sentences, parse.annotation(parse.read_file(xml_path, item.where, "file of annotations"), xml_path)
 
-    def rows(self, image_id: str, found: Seen, sentence: Sentence, phrases: list[Grounded], log: IssueLog) -> Iterator[Row]:
+    def rows(self, image_id: str, image: Seen, sentence: Sentence, phrases: list[BoxedPhrase], log: IssueLog) -> Iterator[Row]:
         """The rows of one sentence."""
         key = f"flickr30k/{image_id}/{sentence.number}"
         if not phrases:
             log.count("sentence without boxes", f"{image_id}/{sentence.number}")
         elif self.task == "reverse":
             for phrase in phrases:
-                yield self.row(f"{key}/{phrase.number}", found, phrase.text, [], phrase.boxes, given=len(phrase.boxes))
+                yield self.row(f"{key}/{phrase.number}", image, phrase.text, [], phrase.boxes, given=len(phrase.boxes))
         elif self.task == "reverse_sentence":
             distinct = list({tuple(box): box for phrase in phrases for box in phrase.boxes}.values())
-            yield self.row(key, found, sentence.text, [], distinct, given=len(distinct))
+            yield self.row(key, image, sentence.text, [], distinct, given=len(distinct))
         else:
             if self.task == "phrase_grounding":
-                phrases = each_once(phrases, f"{image_id}/{sentence.number}", log)
-            answer = grounded_text(sentence, phrases) if self.task == "grounded_caption" else "".join(map(tags_of, phrases))
+                phrases = without_duplicates(phrases, f"{image_id}/{sentence.number}", log)
+            answer = grounded_text(sentence, phrases) if self.task == "grounded_caption" else "".join(each.tags for each in phrases)
             boxes = [box for phrase in phrases for box in phrase.boxes]
-            yield self.row(key, found, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text)
+            yield self.row(key, image, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text)
 
-    def row(self, key: str, found: Seen, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = "") -> Row:
+    def row(self, key: str, image: Seen, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = "") -> Row:
         """One question and its answer; `given`: how many boxes the question shows, where it shows any."""
         prompt = self.questions.pick(key)
         question = filled(prompt.text.replace("<bbox>", "<bbox>" * given), {"sentence": sentence})
         messages = [Message("user", f"<image>{question}"), Message("assistant", answer)]
-        return Row(messages, [found.path], [], Objects(refs, boxes), key, found.size_wh, prompt.name)
+        return Row(messages, [image.path], [], Objects(refs, boxes), key, image.size_wh, prompt.name)
 
 
 def usable_boxes(annotation: Annotation, thing: str, log: IssueLog) -> dict[str, list[list[float]]]:
-    """The boxes of each entity within the picture, each once; an entity that has one at fault is in none."""
-    for each in annotation.faults:
+    """The distinct boxes of each entity, clipped to the image; an entity with an unusable one has none, and is marked as broken."""
+    for each in annotation.issues:
         log.add(each)
     usable: dict[str, list[list[float]]] = {}
     for entity, boxes in annotation.boxes.items():
@@ -228,8 +227,10 @@ def usable_boxes(annotation: Annotation, thing: str, log: IssueLog) -> dict[str,
     return usable
 
 
-def grounded(sentence: Sentence, boxes: dict[str, list[list[float]]], annotation: Annotation, thing: str, log: IssueLog) -> list[Grounded]:
-    """The phrases of a sentence that have boxes, in order; why others have none is counted."""
+def boxed_phrases(
+    sentence: Sentence, boxes: dict[str, list[list[float]]], annotation: Annotation, thing: str, log: IssueLog
+) -> list[BoxedPhrase]:
+    """The phrases of a sentence that have boxes, in order; the others are counted by the reason why they have none."""
     found = []
     for number, phrase in enumerate(sentence.phrases, 1):
         where = f"{thing}/{number}"
@@ -237,33 +238,28 @@ def grounded(sentence: Sentence, boxes: dict[str, list[list[float]]], annotation
             log.count("phrase without words", where)
         elif phrase.entity in annotation.broken:
             log.count("phrase with a box at fault, plain text", where)
-        elif phrase.entity != NO_ENTITY and phrase.entity not in annotation.known:
+        elif phrase.entity != parse.NO_ENTITY and phrase.entity not in annotation.known:
             log.count("phrase whose entity is not annotated, plain text", where)
-        elif phrase.entity == NO_ENTITY or phrase.entity not in boxes:
-            log.count(PLAIN, where)
+        elif phrase.entity == parse.NO_ENTITY or phrase.entity not in boxes:
+            log.count("phrase without boxes, plain text", where)
         else:
-            found.append(Grounded(number, phrase.start, phrase.end, sentence.words_of(phrase), boxes[phrase.entity]))
+            found.append(BoxedPhrase(number, phrase.start, phrase.end, sentence.words_of(phrase), boxes[phrase.entity]))
     return found
 
 
-def each_once(phrases: list[Grounded], thing: str, log: IssueLog) -> list[Grounded]:
-    """Phrases, less those of the same words and boxes as an earlier one."""
-    distinct: dict[tuple[str, str], Grounded] = {}
+def without_duplicates(phrases: list[BoxedPhrase], thing: str, log: IssueLog) -> list[BoxedPhrase]:
+    """Phrases, without those of the same words and boxes as an earlier one."""
+    distinct: dict[tuple[str, str], BoxedPhrase] = {}
     for phrase in phrases:
         if distinct.setdefault((phrase.text, str(phrase.boxes)), phrase) is not phrase:
             log.count("phrase that stands twice in its sentence", thing)
     return list(distinct.values())
 
 
-def tags_of(phrase: Grounded) -> str:
-    """What stands for a phrase with boxes."""
-    return "<ref-object>" + "<bbox>" * len(phrase.boxes)
-
-
-def grounded_text(sentence: Sentence, phrases: list[Grounded]) -> str:
+def grounded_text(sentence: Sentence, phrases: list[BoxedPhrase]) -> str:
     """The sentence with placeholders for its phrases."""
     parts, end = [], 0
     for phrase in phrases:
-        parts += [*sentence.words[end : phrase.start], tags_of(phrase)]
+        parts += [*sentence.words[end : phrase.start], phrase.tags]
         end = phrase.end
     return " ".join([*parts, *sentence.words[end:]])

@@ -1,9 +1,9 @@
 """RefCOCO, RefCOCO+ and RefCOCOg as rows of the hubs -> a row for each sentence. Two schemas are in use, and their boxes differ:
 
-* lmms: lmms-lab/RefCOCO, RefCOCOplus, RefCOCOg. The row holds its picture; `answer` has the phrases; `bbox` is x, y, WIDTH, HEIGHT as
+* lmms: lmms-lab/RefCOCO, RefCOCOplus, RefCOCOg. The row holds its image; `answer` has the phrases; `bbox` is x, y, WIDTH, HEIGHT in px as
   32-bit numbers. There is no train split, and val joins the val of unc (umd) and of google, so a question_id need not be unique.
 * jxu124: jxu124/refcoco, refcocoplus, refcocog on Hugging Face, swift/refcoco, swift/refcocog on ModelScope (partition unc, umd). The row
-  names its picture (coco/train2014/...); `sentences` has the phrases with their ids; `bbox` is x1, y1, X2, Y2. The hub's split
+  names its image (coco/train2014/...); `sentences` has the phrases with their ids; `bbox` is x1, y1, X2, Y2 in px. The hub's split
   `validation` is val in the column `split`, and `test` is testA (refcoco, refcoco+) or test (refcocog).
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,8 +28,8 @@ from ...file_io.embedded_images import HELD, HeldPicture, SavePictures, folder_t
 from ...file_io.row_files import Sourced, read_rows
 from ...issues import Issue, IssueLog
 from ...prompts import Asking, asking
-from ...tasks.conversation import number_of
-from ...tasks.referring import TAGS, Picture, Referring, Sentence, SentenceOptions, Sentences, Task, first_there, tails
+from ...tasks.conversation import row_number
+from ...tasks.referring import TAGS, Referring, Sentence, SentenceOptions, Sentences, Task, first_existing, path_tails
 from .source import FOLDER
 
 Schema = Literal["lmms", "jxu124"]
@@ -46,11 +46,11 @@ class LmmsRow(msgspec.Struct):
     image: HeldPicture | None = None
 
 
-class HubSentence(msgspec.Struct):
-    """`sent` is the phrase in small letters without marks."""
+class HubSentence(msgspec.Struct, rename={"id": "sent_id", "text": "sent"}):
+    """A phrase in lower case without punctuation, and its id."""
 
-    sent_id: int
-    sent: str
+    id: int
+    text: str
 
 
 class Jxu124Row(msgspec.Struct):
@@ -76,44 +76,42 @@ class ImageInfo(msgspec.Struct):
 
 
 class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
-    """Turn rows of RefCOCO, RefCOCO+ or RefCOCOg from a hub into rows for swift: a phrase and its box, either asked for.
+    """Turn rows of RefCOCO, RefCOCO+ or RefCOCOg from a hub into swift rows: a phrase and its box, either asked for.
 
     SOURCE is .parquet, .jsonl or .json (a list). The schema says where the phrases are, and what a box is:
 
     \b
-      lmms     lmms-lab/RefCOCO, RefCOCOplus, RefCOCOg: bbox is x, y, width, height; the row holds its picture
-      jxu124   jxu124/refcoco..., swift/refcoco...: bbox is x1, y1, x2, y2; the row names its picture
+      lmms     lmms-lab/RefCOCO, RefCOCOplus, RefCOCOg: bbox is x, y, width, height; the row holds its image
+      jxu124   jxu124/refcoco..., swift/refcoco...: bbox is x1, y1, x2, y2; the row names its image
 
-    Pictures that rows hold are written to --save-pictures. Others lie in DIR: the folder of the pictures, or the one that holds
-    train2014/ or coco/train2014/. Boxes come out as x1, y1, x2, y2 in pixels of the upright picture.
+    Images that rows hold are written to --save-pictures. Others are in DIR: the folder of the images, or the one that contains
+    train2014/ or coco/train2014/. Boxes come out as x1, y1, x2, y2 in pixels of the upright image.
 
     \b
     sample_id, by schema (NAME is the name of SOURCE without its suffix, unless --name gives another):
       lmms     NAME/ROW/question_id/N, N the number of the phrase from 0
-      jxu124   NAME/split/ref_id/sent_id; with --name refcoco/unc as the verb refcoco writes it
+      jxu124   NAME/split/ref_id/sent_id; with --name refcoco/unc as the subcommand refcoco writes it
 
-    Left out or changed, and counted: rows of other splits; blank phrases; blanks within a phrase are tidied; boxes that stick
-    out of their image are cut at its border.
+    Dropped or changed, and counted: rows of other splits; blank phrases; whitespace within a phrase is normalized; boxes that
+    extend beyond their image are clipped.
 
-    Faults: a box that cannot be used; a phrase that holds one of swift's tags or a control character; a picture that is
-    missing, unreadable or of another size; a repeated ref_id.
+    Problems: an unusable box; a phrase with one of swift's tags or a control character; an image that is missing, unreadable
+    or of another size; a duplicate ref_id.
 
     \b
     Example:
       groundswift convert refcoco-hub val.parquet --schema lmms --save-pictures pictures/ --out val.jsonl
     """
 
-    schema: Annotated[Schema, msgspec.Meta(description="Whose columns the rows have, see above.")]
-    split: Annotated[
-        str | None, msgspec.Meta(description="Only rows whose column split says so: train, val, test, testA, testB (jxu124).")
-    ] = None
-    name: Annotated[str | None, msgspec.Meta(description="What sample_id begins with.  [default: the name of SOURCE]")] = None
+    schema: Annotated[Schema, msgspec.Meta(description="The columns of the rows, see above.")]
+    split: Annotated[str | None, msgspec.Meta(description="Only rows with this split: train, val, test, testA, testB (jxu124).")] = None
+    name: Annotated[str | None, msgspec.Meta(description="First part of sample_id.  [default: the name of SOURCE]")] = None
     save_pictures: SavePictures = None
 
     def read(self, log: IssueLog) -> Reading:
         if self.schema == "lmms" and self.save_pictures is None and self.images is None:
             expected = "--save-pictures, a folder to write them to (or --images, where the rows give a path instead)"
-            raise fault(self.annotations, "rows of lmms-lab hold their pictures", expected)
+            raise fault(self.annotations, "rows of lmms-lab hold their images", expected)
         make = hub_maker(
             self.schema,
             self.task,
@@ -122,30 +120,30 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
             sentences=self.sentences,
             seed=self.seed,
             split=self.split,
-            pictures=self.pictures(),
-            folder=folder_to_keep(self.save_pictures),
+            images=self.pictures(),
+            saved=folder_to_keep(self.save_pictures),
         )
         rows, total = read_rows(self.annotations, ROWS[self.schema])
         return Reading(refs_once(rows), make, total)
 
 
 def refs_once(rows: Iterable[Sourced | Issue]) -> Iterator[Sourced | Issue]:
-    """The rows, with a fault in the place of each whose ref_id has come before: its ids would not be unique."""
+    """The rows, with an Issue in place of each whose ref_id came before: its ids would not be unique."""
     seen: set[int] = set()
     for item in rows:
         if isinstance(item, Sourced) and isinstance(item.row, Jxu124Row):
             if item.row.ref_id in seen:
-                yield Issue("ref id repeated", item.where, f"ref_id {item.row.ref_id} has come before", "each id once")
+                yield Issue("ref id repeated", item.where, f"duplicate ref_id {item.row.ref_id}", "each id once")
                 continue
             seen.add(item.row.ref_id)
         yield item
 
 
-class Named(msgspec.Struct):
-    """What both schemas come to: `key` begins the ids, `name` is that of the picture, and `names` are those that it may have on a disk."""
+class HubRef(msgspec.Struct):
+    """A row of either schema: `key` begins the ids, `name` is that of the image, and `names` are those that its file may have."""
 
     key: str
-    sentences: list[Sentence]
+    sentences: Sequence[Sentence | HubSentence]
     box_xyxy_px: tuple[float, float, float, float]
     name: str | None
     names: list[str]
@@ -155,15 +153,15 @@ class Named(msgspec.Struct):
 class HubMaker(msgspec.Struct, frozen=True):
     """Makes the rows of one hub row. `name` begins their sample_id.
 
-    `folder`: where pictures that rows hold are written; `pictures`: where others lie. Without either, rows come without images, for who
-    has the picture to add it; its size is then that of the bytes in the row, or what the row states.
+    `saved`: the folder that images of rows are written to; `images`: the folder of others. Without either, rows come without images, to be
+    added by the caller; the size is then that of the bytes in the row, or what the row states.
     """
 
     referring: Referring
     name: str
     split: str | None = None
-    pictures: ImageFolder | None = None
-    folder: str | None = None
+    images: ImageFolder | None = None
+    saved: str | None = None
 
     def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
@@ -171,42 +169,40 @@ class HubMaker(msgspec.Struct, frozen=True):
             log.count(f"row of split {row.split}", where)
         elif len(row.bbox) != 4:
             log.add(Issue("box-length", where, f"bbox {row.bbox[:9]}", "4 numbers"))
-        elif named := of_lmms(where, row, self.name) if isinstance(row, LmmsRow) else of_jxu124(where, row, self.name, log):
-            picture = self.picture(where, row.image, named, log)
-            box = picture and fitted_box(named.box_xyxy_px, picture.size_wh, where, log)
+        elif ref := of_lmms(where, row, self.name) if isinstance(row, LmmsRow) else of_jxu124(where, row, self.name, log):
+            image = self.image(where, row.image, ref, log)
+            box = image and fitted_box(ref.box_xyxy_px, image.size_wh, where, log)
             if box:
-                yield from self.referring.rows(named.key, named.sentences, box, picture, where, log)
+                yield from self.referring.rows(ref.key, ref.sentences, box, image, where, log)
 
-    def picture(self, where: str, held: HeldPicture | None, named: Named, log: IssueLog) -> Picture | None:
-        """The picture of a row; None, and a fault is noted, where it cannot be used."""
+    def image(self, where: str, held: HeldPicture | None, ref: HubRef, log: IssueLog) -> Seen | None:
+        """The image of a row; None, and an issue is logged, where it cannot be used."""
         if held is None or held.bytes is None:
-            names = named.names or (tails(held.path) if held and held.path else [])
-            return self.found(where, names, named, log)
+            return self.find(where, ref.names or (path_tails(held.path) if held and held.path else []), ref, log)
         size_wh = held_size_wh(held.bytes, where, log)
         if size_wh is None:
             return None
-        if named.stated_wh not in (None, size_wh):
-            stated, seen = (f"{width}x{height} px" for width, height in (named.stated_wh, size_wh))
-            log.add(Issue("image of another size", where, f"annotated as {stated}, but the picture is {seen}", "one size"))
+        if ref.stated_wh not in (None, size_wh):
+            stated, seen = (f"{width}x{height} px" for width, height in (ref.stated_wh, size_wh))
+            log.add(Issue("image of another size", where, f"annotated as {stated}, but the image is {seen}", "one size"))
             return None
-        if self.folder is None and self.pictures is None:
-            return Picture(None, size_wh)
-        if self.folder is None:
-            log.add(Issue(HELD, where, "the row holds its picture, and swift reads files", "--save-pictures DIR"))
+        if self.saved is None and self.images is None:
+            return Seen(None, size_wh)
+        if self.saved is None:
+            log.add(Issue(HELD, where, "the row holds its image, and swift reads files", "--save-pictures DIR"))
             return None
-        name = named.name or os.path.basename(held.path or "") or f"{self.name}/{number_of(where)}"
-        path = kept_picture(self.folder, name, held.bytes, where, log)
-        return None if path is None else Picture(path, size_wh)
+        name = ref.name or os.path.basename(held.path or "") or f"{self.name}/{row_number(where)}"
+        path = kept_picture(self.saved, name, held.bytes, where, log)
+        return None if path is None else Seen(path, size_wh)
 
-    def found(self, where: str, names: list[str], named: Named, log: IssueLog) -> Picture | None:
-        """The picture of a row that names it."""
-        if self.pictures is None:
-            return Picture(None, named.stated_wh)
+    def find(self, where: str, names: list[str], ref: HubRef, log: IssueLog) -> Seen | None:
+        """The image of a row that names it."""
+        if self.images is None:
+            return Seen(None, ref.stated_wh)
         if not names:
-            log.add(Issue("image missing", where, "neither bytes nor a name in the row's image", "a picture"))
+            log.add(Issue("image missing", where, "neither bytes nor a name in the row's image", "an image"))
             return None
-        found: Seen | None = self.pictures.find(first_there(self.pictures, names), where, log, named.stated_wh)
-        return None if found is None else Picture(found.path, found.size_wh)
+        return self.images.find(first_existing(self.images, names), where, log, ref.stated_wh)
 
 
 def hub_maker(
@@ -218,44 +214,34 @@ def hub_maker(
     sentences: Sentences = "all",
     seed: int = 0,
     split: str | None = None,
-    pictures: ImageFolder | None = None,
-    folder: str | None = None,
+    images: ImageFolder | None = None,
+    saved: str | None = None,
 ) -> HubMaker:
     """The maker of rows of a schema (ROWS has their struct); `questions` default to the first English one of the task."""
     if schema not in ROWS:
         raise fault(f"schema {schema!r}", "unknown", " or ".join(ROWS))
     if schema == "lmms" and split is not None:
-        raise fault(f"split {split}", "rows of lmms-lab have no column split, a file is of one", "--split with jxu124 only")
+        raise fault(f"split {split}", "rows of lmms-lab have no column split, each file is a split", "--split with jxu124 only")
     questions = questions or asking(task, "en", None, 0, False, tags=[TAGS[task]])
-    return HubMaker(Referring(task, questions, sentences, seed), name, split, pictures, folder)
+    return HubMaker(Referring(task, questions, sentences, seed), name, split, images, saved)
 
 
-def of_lmms(where: str, row: LmmsRow, name: str) -> Named:
+def of_lmms(where: str, row: LmmsRow, name: str) -> HubRef:
     """A row of lmms-lab. Its key has the number of the row, because question_id need not be unique."""
     x, y, width, height = map(shortest, row.bbox)
-    return Named(
-        key="/".join(filter(None, [name, number_of(where), row.question_id])),
+    plain = row.file_name and OF_A_REF.sub(r"\1\2", row.file_name)  # the image's own name, which many refs may share
+    return HubRef(
+        key="/".join(filter(None, [name, row_number(where), row.question_id])),
         sentences=[Sentence(index, text) for index, text in enumerate(row.answer)],
         box_xyxy_px=(x, y, x + width, y + height),
-        name=row.file_name and plain_name(row.file_name),
-        names=names_of(row.file_name) if row.file_name else [],
+        name=plain,
+        names=[*path_tails(f"{FOLDER}/{plain}"), *({row.file_name} - {plain})] if plain else [],
         stated_wh=None,
     )
 
 
-def plain_name(file_name: str) -> str:
-    """A file_name without the id of an annotation: the picture's own, which many refs may share."""
-    return OF_A_REF.sub(r"\1\2", file_name)
-
-
-def names_of(file_name: str) -> list[str]:
-    """The possible names of a picture: its own, in COCO's folders, and the one with the id of an annotation."""
-    plain = plain_name(file_name)
-    return tails(f"{FOLDER}/{plain}") + ([file_name] if file_name != plain else [])
-
-
-def of_jxu124(where: str, row: Jxu124Row, name: str, log: IssueLog) -> Named | None:
-    """A row of jxu124; None, and a fault is noted, where it states no size that could be one."""
+def of_jxu124(where: str, row: Jxu124Row, name: str, log: IssueLog) -> HubRef | None:
+    """A row of jxu124; None, and an issue is logged, where the size that it states is malformed."""
     stated_wh = None
     if row.raw_image_info is not None:
         try:
@@ -264,12 +250,12 @@ def of_jxu124(where: str, row: Jxu124Row, name: str, log: IssueLog) -> Named | N
             log.add(Issue("size unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image"))
             return None
         stated_wh = (info.width, info.height)
-    return Named(
+    return HubRef(
         key="/".join(filter(None, [name, row.split, str(row.ref_id)])),
-        sentences=[Sentence(each.sent_id, each.sent) for each in row.sentences],
+        sentences=row.sentences,
         box_xyxy_px=tuple(row.bbox),
         name=row.image_path,
-        names=tails(row.image_path),
+        names=path_tails(row.image_path),
         stated_wh=stated_wh,
     )
 

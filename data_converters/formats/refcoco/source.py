@@ -1,9 +1,9 @@
 """RefCOCO, RefCOCO+ and RefCOCOg as REFER distributes them: refs(PARTITION).p and instances.json -> a row for each sentence.
 
-* The file_name of a ref ends in the id of its annotation (COCO_train2014_000000581857_16.jpg); the picture's own name stands in
-  instances.json, and so do the boxes (x, y, width, height).
-* A partition says how refs were divided into splits. Those of unc and umd divide the images; google divides the objects, so that an
-  image of its val or test is in its train too: what is trained on google/train has seen the pictures of google/val.
+* The file_name of a ref ends in the id of its annotation (COCO_train2014_000000581857_16.jpg). The image's own name is in instances.json,
+  and so are the boxes (x, y, width, height in px).
+* A partition assigns refs to splits. Those of unc and umd divide the images; google divides the objects, so that an image of its val or
+  test is in its train too: a model trained on google/train has seen the images of google/val.
 * In refcoco and refcoco+ testA has people, testB everything else.
 """
 
@@ -26,20 +26,20 @@ from ...base import Reading
 from ...file_io.box_checks import ImageFolder, fitted_box
 from ...file_io.plain_pickle import plain_objects
 from ...issues import Issue, IssueLog
-from ...tasks.referring import Picture, Referring, Sentence, SentenceOptions, first_there, tails
+from ...tasks.referring import Referring, SentenceOptions, first_existing, path_tails
 
 PARTITIONS = ("unc", "google", "umd")
 Split = Literal["train", "val", "test", "testA", "testB"]
 Id = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]  # Python cannot write out a number of more than 4300 digits
-SHARED = 10  # letters that phrases may have for each byte of their file; Python 3 writes the same text once
-FOLDER = "coco/train2014"  # where the pictures of all three sets lie, in COCO's own order of folders
+SHARED = 10  # characters that phrases may have for each byte of their file; Python 3 writes the same text once
+FOLDER = "coco/train2014"  # the folder of the images of all three sets, in COCO's own tree
 
 
-class RefSentence(msgspec.Struct):
-    """`sent` is the phrase in small letters without marks."""
+class RefSentence(msgspec.Struct, rename={"id": "sent_id", "text": "sent"}):
+    """A phrase in lower case without punctuation, and its id."""
 
-    sent_id: Id
-    sent: str
+    id: Id
+    text: str
 
 
 class Ref(msgspec.Struct):
@@ -57,7 +57,7 @@ class Ref(msgspec.Struct):
 
 
 class RefItem(msgspec.Struct):
-    """A ref with what instances.json says of its annotation and image; None where it says nothing."""
+    """A ref with its annotation and image of instances.json; None where they are not there."""
 
     ref: Ref
     annotation: CocoAnnotation | None
@@ -67,48 +67,43 @@ class RefItem(msgspec.Struct):
 class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
     """Turn RefCOCO, RefCOCO+ or RefCOCOg into rows: a phrase and its box, either of them asked for.
 
-    SOURCE is the folder of one data set as REFER distributes it, with instances.json and refs(unc).p, refs(google).p or
-    refs(umd).p. The pictures are those of COCO train2014; DIR is their folder, or the one that holds train2014/ or
+    SOURCE is the folder of one dataset as REFER distributes it, with instances.json and refs(unc).p, refs(google).p or
+    refs(umd).p. The images are those of COCO train2014; DIR is their folder, or the one that contains train2014/ or
     coco/train2014/. Nothing in a pickle is ever run: one that holds more than plain data is refused.
 
-    Boxes are x1, y1, x2, y2 in pixels of the upright picture. sample_id is DATASET/PARTITION/SPLIT/REF/SENTENCE with the
+    Boxes are x1, y1, x2, y2 in pixels of the upright image. sample_id is DATASET/PARTITION/SPLIT/REF/SENTENCE with the
     source's own ids: refcoco/unc/val/44/141; DATASET is the name of the folder.
 
     \b
     Partitions:
       unc      refcoco, refcoco+: train, val, testA (people), testB (other things)
       umd      refcocog: train, val, test
-      google   refcoco: train, val, test; refcocog: train, val. Objects are divided, not images: the pictures of val are
-               in train too, so its figures flatter a model that was trained on train.
+      google   refcoco: train, val, test; refcocog: train, val. Objects are divided, not images: the images of val are in
+               train too, so its scores flatter a model that was trained on train.
 
-    Left out or changed, and counted: blank phrases; blanks within a phrase are tidied; boxes that stick out of their image are
-    cut at its border.
+    Dropped or changed, and counted: blank phrases; whitespace within a phrase is normalized; boxes that extend beyond their
+    image are clipped.
 
-    Faults: a ref whose annotation or image is unknown, or belong to different images; a box that cannot be used; a phrase
-    that holds one of swift's tags or a control character; a picture that is missing, unreadable or of another size; a
-    repeated id of a ref.
+    Problems: a ref whose annotation or image is unknown, or belong to different images; an unusable box; a phrase with one of
+    swift's tags or a control character; an image that is missing, unreadable or of another size; a duplicate id of a ref.
 
     \b
     Example:
       groundswift convert refcoco refer/refcoco --split-by unc --split val --images coco/train2014 --out val.jsonl
     """
 
-    split: Annotated[Split, msgspec.Meta(description="The part of the data set.")]
+    split: Annotated[Split, msgspec.Meta(description="The split to convert.")]
     split_by: Annotated[
         Literal["unc", "google", "umd"] | None,
-        msgspec.Meta(description="Whose partition into splits; needed where SOURCE holds several refs(...).p."),
+        msgspec.Meta(description="The partition into splits; needed where SOURCE has several refs(...).p."),
     ] = None
 
     def read(self, log: IssueLog) -> Reading:
-        pictures, questions = self.pictures(), self.questions()
+        images, questions = self.pictures(), self.questions()
         partition = partition_of(self.annotations, self.split_by)
-        path = part(self.annotations, partition)
-        items = items_of(self.annotations, path, self.split)
-        make = RefMaker(
-            referring=Referring(self.task, questions, self.sentences, self.seed),
-            pictures=pictures,
-            name=f"{name_of(self.annotations)}/{partition}/{self.split}",
-        )
+        items = items_of(self.annotations, pickle_path(self.annotations, partition), self.split)
+        name = f"{name_of(self.annotations)}/{partition}/{self.split}"
+        make = RefMaker(Referring(self.task, questions, self.sentences, self.seed), images, name)
         return Reading(iter(items), make, len(items), "ref")
 
 
@@ -116,7 +111,7 @@ class RefMaker(msgspec.Struct, frozen=True):
     """Makes the rows of one ref. `name` begins its sample_id."""
 
     referring: Referring
-    pictures: ImageFolder
+    images: ImageFolder
     name: str
 
     def __call__(self, item: RefItem, log: IssueLog) -> Iterator[Row]:
@@ -134,49 +129,42 @@ class RefMaker(msgspec.Struct, frozen=True):
             size_wh = (image.width, image.height)
             x, y, width, height = annotation.bbox
             box = fitted_box((x, y, x + width, y + height), size_wh, thing, log)
-            found = box and self.pictures.find(first_there(self.pictures, tails(f"{FOLDER}/{image.file_name}")), thing, log, size_wh)
+            names = path_tails(f"{FOLDER}/{image.file_name}")
+            found = box and self.images.find(first_existing(self.images, names), thing, log, size_wh)
             if found:
-                sentences = [Sentence(each.sent_id, each.sent) for each in ref.sentences]
-                yield from self.referring.rows(f"{self.name}/{ref.ref_id}", sentences, box, Picture(found.path, size_wh), thing, log)
+                yield from self.referring.rows(f"{self.name}/{ref.ref_id}", ref.sentences, box, found, thing, log)
 
 
 def name_of(source: str) -> str:
-    """The name of a data set: that of its folder."""
+    """The name of a dataset: that of its folder."""
     return file_name(source.rstrip("/") if is_url(source) else os.path.realpath(source))
 
 
-def part(source: str, partition: str) -> str:
+def pickle_path(source: str, partition: str) -> str:
     """The pickle of a partition."""
     return join(source, f"refs({partition}).p")
 
 
 def partition_of(source: str, wanted: str | None) -> str:
-    """The partition `wanted`, or the only one that a folder holds. Raises GroundswiftError where it is not there, or is one of several."""
-    there = [name for name in PARTITIONS if exists(part(source, name))]
+    """The partition `wanted`, or the only one of a folder. Raises GroundswiftError where it is absent, or is one of several."""
+    there = [name for name in PARTITIONS if exists(pickle_path(source, name))]
     if wanted in there:
         return wanted
     if wanted is None and len(there) == 1:
         return there[0]
     if there:
         lacking = "" if wanted is None else f", not {wanted}"
-        raise fault(source, f"holds the partitions {', '.join(there)}{lacking}", "--split-by with one of them")
-    raise fault(source, "holds no refs(unc).p, refs(google).p or refs(umd).p", "the folder of a data set as REFER distributes it")
+        raise fault(source, f"has the partitions {', '.join(there)}{lacking}", "--split-by with one of them")
+    raise fault(source, "has no refs(unc).p, refs(google).p or refs(umd).p", "the folder of a dataset as REFER distributes it")
 
 
 def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
-    """The refs of a split with their annotations and images, and a fault for each entry that is no ref, in the file's order.
+    """The refs of a split with their annotations and images, and an Issue for each entry that is not a ref, in the file's order.
 
     Raises GroundswiftError where a file cannot be read, ids of instances.json are ambiguous, or no ref is of that split.
     """
     refs = read_refs(path)
-    counts = Counter(ref.split for ref in refs if isinstance(ref, Ref))
-    if split not in counts:
-        there = ", ".join(f"{name} ({count} refs)" for name, count in counts.most_common(20))
-        what, unreadable = f"no ref is of split {split}", [str(ref) for ref in refs if isinstance(ref, Issue)]
-        if not unreadable:
-            raise fault(path, what, there or "refs that have a split")
-        head = fault(path, what, f"{there or 'refs'}, but {len(unreadable)} cannot be read:")
-        raise GroundswiftError("\n".join([str(head), *unreadable[:3]]))
+    check_split(refs, path, split)
     instances = join(source, "instances.json")
     coco = read_coco(instances)
     if found := structural_faults(msgspec.structs.replace(coco, categories=[]), instances):
@@ -189,11 +177,24 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
             items.append(ref)
         elif ref.split == split:
             if ref.ref_id in seen:
-                items.append(Issue("ref id repeated", f"{path}: {ref.where()}", "an earlier ref has this id", "each id once"))
+                items.append(Issue("ref id repeated", f"{path}: {ref.where()}", f"duplicate ref id {ref.ref_id}", "each id once"))
             else:
                 items.append(RefItem(ref, annotations.get(ref.ann_id), images.get(ref.image_id)))
             seen.add(ref.ref_id)
     return items
+
+
+def check_split(refs: list[Ref | Issue], path: str, split: str) -> None:
+    """Raise GroundswiftError where no ref is of a split."""
+    counts = Counter(ref.split for ref in refs if isinstance(ref, Ref))
+    if split in counts:
+        return
+    there = ", ".join(f"{name} ({count} refs)" for name, count in counts.most_common(20))
+    what, unreadable = f"no ref is of split {split}", [str(ref) for ref in refs if isinstance(ref, Issue)]
+    if not unreadable:
+        raise fault(path, what, there or "refs that have a split")
+    head = fault(path, what, f"{there or 'refs'}, but {len(unreadable)} cannot be read:")
+    raise GroundswiftError("\n".join([str(head), *unreadable[:3]]))
 
 
 def read_refs(path: str) -> list[Ref | Issue]:
@@ -207,7 +208,7 @@ def read_refs(path: str) -> list[Ref | Issue]:
 
 
 def check_unfolded(entries: list[Any], length: int, path: str) -> None:
-    """Raise GroundswiftError where refs share sentences, or these a text, so that more come out than a file of `length` bytes can hold."""
+    """Raise GroundswiftError where refs share sentences or texts, so that they unfold to more than a file of `length` bytes can hold."""
     shared = [entry.get("sentences") for entry in entries if isinstance(entry, dict)]
     shared = [sentences for sentences in shared if isinstance(sentences, list | tuple)]
     count = sum(map(len, shared))
@@ -220,7 +221,7 @@ def check_unfolded(entries: list[Any], length: int, path: str) -> None:
 
 
 def typed_ref(where: str, entry: Any) -> Ref | Issue:
-    """An entry of a pickle as a ref, or the fault that it is none."""
+    """An entry of a pickle as a ref, or the Issue that it is malformed."""
     try:
         return msgspec.convert(entry, Ref)
     except msgspec.ValidationError as error:

@@ -1,9 +1,10 @@
-"""Rows of Shikra -> ours: boxes and points stand apart from the conversation, and each turn says by index which ones it means.
+"""Rows of Shikra -> swift rows: boxes and points are apart from the conversation, and each turn refers to them by index.
 
-* `<boxes>` number k of a turn stands for the boxes `boxes_seq[k]`: one, or several that are meant together. Each becomes a `<bbox>`, in
-  a row without anything between. `<points>` and `points_seq` likewise; a point is a box of two numbers.
-* Shikra reads pictures as they are stored. Where EXIF turns one, its boxes may belong to the stored or to the upright picture: that has
-  to be said (`turned`).
+* `<boxes>` number k of a turn means the boxes `boxes_seq[k]`: one, or several that are meant together. Each becomes a `<bbox>`, in a row
+  without anything between. `<points>` and `points_seq` likewise; a point is a box of two numbers.
+* Boxes are x1, y1, x2, y2 and points x, y, in pixels or in fractions of the image.
+* Shikra reads images as they are stored. Where an image is EXIF-rotated, its boxes may belong to the stored or to the upright image: the
+  user has to say which (`turned`).
 * Its own sets for referring expressions have rows of another form: `img_path`, `expression`, `bbox`.
 """
 
@@ -24,8 +25,8 @@ from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.row_files import read_rows
 from ...file_io.row_images import RowPictures
 from ...issues import Issue, IssueLog, SkipSample
-from ...tasks.conversation import ConversationMaker, check_order, check_texts, message, numbered, with_tags
-from ...tasks.referring import Picture, Referring, ReferringOptions, clean_phrase
+from ...tasks.conversation import ConversationMaker, check_order, check_texts, message, numbered_id, with_placeholders
+from ...tasks.referring import Referring, ReferringOptions, clean_phrase
 
 BOXES, POINTS = "<boxes>", "<points>"
 NAMES = {BOXES: "box", POINTS: "point"}
@@ -36,22 +37,22 @@ Space = Literal["px", "norm1"]
 
 
 class ShikraImage(msgspec.Struct):
-    """A picture by its path, with its size in px where that is stated."""
+    """An image by its path, with its size in px where that is stated."""
 
     path: str
     width: Side | None = None
     height: Side | None = None
 
 
-class Target(msgspec.Struct):
-    """What the turns point to by index: boxes of four numbers (xyxy), points of two (xy)."""
+class Target(msgspec.Struct, omit_defaults=True):
+    """What the turns refer to by index: boxes of four numbers (xyxy), points of two (xy)."""
 
     boxes: list[list[float]] | None = None
     points: list[list[float]] | None = None
 
 
-class Turn(msgspec.Struct, rename={"speaker": "from"}):
-    """What somebody says; the indices of each `<boxes>` and each `<points>` in it."""
+class Turn(msgspec.Struct, omit_defaults=True, rename={"speaker": "from"}):
+    """One turn; the indices of each `<boxes>` and each `<points>` in it."""
 
     speaker: str
     value: str
@@ -59,12 +60,12 @@ class Turn(msgspec.Struct, rename={"speaker": "from"}):
     points_seq: Any = None
 
 
-class ShikraRow(msgspec.Struct):
-    """A row: a conversation, or an expression and its box. `sample_id`, `width` and `height` (px of the picture) are extras."""
+class ShikraRow(msgspec.Struct, omit_defaults=True):
+    """A row: a conversation, or an expression and its box. `sample_id`, `width` and `height` (px of the image) are our additions."""
 
-    conversations: list[Turn] | None = None
     image: str | ShikraImage | None = None
     target: Target | None = None
+    conversations: list[Turn] | None = None
     img_path: str | None = None
     expression: str | None = None
     bbox: list[float] | None = None
@@ -73,42 +74,42 @@ class ShikraRow(msgspec.Struct):
     height: Side | None = None
 
 
-class Mention(NamedTuple):
-    """One box or point of the target that a text means, by its index."""
+class TargetIndex(NamedTuple):
+    """One box or point of the target that a text refers to."""
 
     kind: str  # BOXES or POINTS
     index: int
 
 
 class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
-    """Turn rows of Shikra into ours: image, target (boxes, points), conversations with <boxes>, <points> and <image>.
+    """Turn rows of Shikra into swift rows: image, target (boxes, points), conversations with <boxes>, <points> and <image>.
 
-    A box that several turns mean stands in a row as often. A relative path of a picture starts at DIR. Boxes and points come
-    out in pixels of the upright picture. sample_id is the row's own as text, else the name of SOURCE and the number of the line:
-    train/7. A row without target is a conversation without boxes, one without image a conversation without picture.
+    A box that several turns refer to is in a row as often. A relative path of an image starts at DIR. Boxes and points come
+    out in pixels of the upright image. sample_id is the row's own as text, else the name of SOURCE and the number of the line:
+    train/7. A row without target is a conversation without boxes, one without image a conversation without image.
 
     Rows of an expression (img_path, expression, bbox), as Shikra has them for REC and REG, get a question of the file of
     prompts; --task, --prompt, --prompts and --language are for these rows alone.
 
-    Left out or changed, and counted: boxes and points that no turn means; boxes cut at the border of their picture; a blank
-    is put between two placeholders that touch, for they would read as one.
+    Dropped or changed, and counted: boxes and points that no turn refers to; boxes that extend beyond their image are
+    clipped; a space is put between two adjacent placeholders, as they would read as one.
 
-    Faults: placeholders and their boxes_seq or points_seq differ in number, an index that the target does not have, a group
-    that is empty or no list of whole numbers; a box or point that cannot be used; <image> that is not once in a
-    question; several pictures; turns out of order; a picture that is missing, unreadable or of another size.
+    Problems: placeholders and their boxes_seq or points_seq differ in number, an index that the target does not have, a group
+    that is empty or not a list of whole numbers; an unusable box or point; <image> that is not once in a question; several
+    images; turns out of order; an image that is missing, unreadable or of another size.
 
     \b
     Example:
       groundswift convert shikra train_shikra.jsonl --images /data/flickr30k_images --out train.jsonl
     """
 
-    space: Annotated[Space, msgspec.Meta(description="What the numbers are: pixels, or fractions (0 to 1) of the picture.")] = "px"
+    space: Annotated[Space, msgspec.Meta(description="Unit of the numbers: pixels, or fractions (0 to 1) of the image.")] = "px"
     turned: Turned = None
 
     def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, ShikraRow)
         make = ShikraMaker(
-            pictures=RowPictures(self.pictures()),
+            images=RowPictures(self.pictures()),
             referring=Referring(self.task, self.questions()),
             source=self.annotations,
             space=self.space,
@@ -118,41 +119,41 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
 
 
 class ShikraMaker(ConversationMaker, frozen=True):
-    """Makes our row of one of Shikra's. The name of `source` begins the sample_id of a row that has none."""
+    """Makes the swift row of a Shikra row. The name of `source` begins the sample_id of a row that has none."""
 
-    pictures: RowPictures
+    images: RowPictures
     referring: Referring
     source: str
     space: Space
     turned: str | None
 
     def row(self, where: str, source: ShikraRow, log: IssueLog) -> Row:
-        sample_id = str(source.sample_id) if source.sample_id is not None else numbered(self.source, where)
+        sample_id = str(source.sample_id) if source.sample_id is not None else numbered_id(self.source, where)
         if source.conversations is None:
             return self.expression(where, source, sample_id, log)
         messages = [message(where, index, turn.speaker, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
         check_order(where, messages)
-        name, stated_wh = picture_of(where, source)
-        messages = with_tags(where, messages, IMAGE, int(name is not None))
+        name, stated_wh = image_of(where, source)
+        messages = with_placeholders(where, messages, IMAGE, int(name is not None))
         check_texts(where, messages, [IMAGE], name is not None, log)
         target = source.target or Target()
-        texts, mentions = [], []
-        for index, (said, turn) in enumerate(zip(messages, source.conversations, strict=True)):
-            text, meant = with_boxes(f"{where}, turn {index}", said.content, turn, target, log)
-            texts.append(Message(said.role, text))
-            mentions += meant
+        texts, meant = [], []
+        for index, (each, turn) in enumerate(zip(messages, source.conversations, strict=True)):
+            text, own = with_boxes(f"{where}, turn {index}", each.content, turn, target, log)
+            texts.append(Message(each.role, text))
+            meant += own
         if name is None and (target.boxes or target.points):
-            raise SkipSample(Issue("boxes without a picture", where, "a target, and no image", "the picture that it lies in"))
-        seen = None if name is None else self.seen(where, name, stated_wh, log)
+            raise SkipSample(Issue("boxes without a picture", where, "a target, and no image", "the image that it belongs to"))
+        image = None if name is None else self.image(where, name, stated_wh, log)
         for kind, having in ((BOXES, target.boxes), (POINTS, target.points)):
-            if lost := len(having or ()) - sum(each.kind == kind for each in set(mentions)):
+            if lost := len(having or ()) - sum(each.kind == kind for each in set(meant)):
                 log.count(f"{NAMES[kind]} that no turn means, left out", where, lost)
         return Row(
             messages=texts,
-            images=[seen.path] if seen else [],
-            objects=Objects([], self.placed(where, target, mentions, seen, log)) if mentions else None,
+            images=[image.path] if image else [],
+            objects=Objects([], self.placed(where, target, meant, image, log)) if meant else None,
             sample_id=sample_id,
-            size_wh=seen.size_wh if seen else None,
+            size_wh=image.size_wh if image else None,
         )
 
     def expression(self, where: str, source: ShikraRow, sample_id: int | str, log: IssueLog) -> Row:
@@ -161,57 +162,56 @@ class ShikraMaker(ConversationMaker, frozen=True):
             what = "no conversations, and no img_path, expression and bbox"
             raise SkipSample(Issue("row of another form", where, what, "image, target and conversations, or an expression and its box"))
         phrase = clean_phrase(source.expression, where, log)
-        seen = self.seen(where, source.img_path, stated(where, [source]), log)
-        (box,) = self.placed(where, Target([source.bbox]), [Mention(BOXES, 0)], seen, log)
+        image = self.image(where, source.img_path, stated_size(where, [source]), log)
+        (box,) = self.placed(where, Target([source.bbox]), [TargetIndex(BOXES, 0)], image, log)
         if phrase is None:
             raise SkipSample(None)
-        return self.referring.row(sample_id, phrase, [box], Picture(seen.path, seen.size_wh))
+        return self.referring.row(sample_id, phrase, [box], image)
 
-    def seen(self, where: str, name: str, stated_wh: tuple[int, int] | None, log: IssueLog) -> Seen:
-        """The picture of a row. Raises SkipSample where it cannot be used; why is noted."""
+    def image(self, where: str, name: str, stated_wh: tuple[int, int] | None, log: IssueLog) -> Seen:
+        """The image of a row. Raises SkipSample where it cannot be used; the issue is logged."""
         thing, stored = f"{where}, image ({name[:200]})", self.turned == "stored"
-        seen = self.pictures.find(name, thing, log, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
+        seen = self.images.find(name, thing, log, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
         if seen is None:
             raise SkipSample(None)
-        if stored and stated_wh:
-            stored_wh = seen.size_wh[::-1] if seen.orientation in TURNED else seen.size_wh
-            if stated_wh != stored_wh:
-                what = f"stated as {stated_wh[0]}x{stated_wh[1]} px, but stored as {stored_wh[0]}x{stored_wh[1]} px"
-                raise SkipSample(Issue("image of another size", thing, what, "one size"))
+        stored_wh = seen.size_wh[::-1] if stored and seen.orientation in TURNED else seen.size_wh
+        if stored and stated_wh not in (None, stored_wh):
+            what = f"stated as {stated_wh[0]}x{stated_wh[1]} px, but stored as {stored_wh[0]}x{stored_wh[1]} px"
+            raise SkipSample(Issue("image of another size", thing, what, "one size"))
         return seen
 
-    def placed(self, where: str, target: Target, mentions: list[Mention], seen: Seen, log: IssueLog) -> list[list[float]]:
-        """What each mention stands for, in px of the upright picture. Raises SkipSample where one cannot be used; why is noted."""
-        turn = turn_of(where, seen, self.turned)
-        usable = {each: self.usable(where, target, each, seen, turn, log) for each in dict.fromkeys(mentions)}
+    def placed(self, where: str, target: Target, meant: list[TargetIndex], image: Seen, log: IssueLog) -> list[list[float]]:
+        """Each box and point in px of the upright image. Raises SkipSample where one cannot be used; each issue is logged."""
+        turn = turn_of(where, image, self.turned)
+        usable = {each: self.usable(where, target, each, image, turn, log) for each in dict.fromkeys(meant)}
         if None in usable.values():
             raise SkipSample(None)
-        return [usable[each] for each in mentions]
+        return [usable[each] for each in meant]
 
-    def usable(self, where: str, target: Target, mention: Mention, seen: Seen, turn: int, log: IssueLog) -> list[float] | None:
-        """One box or point in px; None, and a fault is noted, where it cannot be used."""
-        boxed = mention.kind == BOXES
-        numbers = (target.boxes if boxed else target.points)[mention.index]
-        thing, wanted = f"{where}, {NAMES[mention.kind]} {mention.index}", 4 if boxed else 2
+    def usable(self, where: str, target: Target, each: TargetIndex, image: Seen, turn: int, log: IssueLog) -> list[float] | None:
+        """One box or point in px; None, and an issue is logged, where it cannot be used."""
+        is_box, name = each.kind == BOXES, NAMES[each.kind]
+        numbers = (target.boxes if is_box else target.points)[each.index]
+        thing, wanted = f"{where}, {name} {each.index}", 4 if is_box else 2
         if len(numbers) != wanted:
-            log.add(Issue(f"{NAMES[mention.kind]} without {wanted} numbers", thing, f"{numbers}", "x1, y1, x2, y2" if boxed else "x, y"))
+            log.add(Issue(f"{name} without {wanted} numbers", thing, f"{numbers}", "x1, y1, x2, y2" if is_box else "x, y"))
             return None
-        if boxed and (problem := box_problem(numbers)):  # before it is turned: that would hide corners that are inverted
+        if is_box and (problem := box_problem(numbers)):  # before it is rotated: that would hide corners that are inverted
             log.add(Issue(problem.id, thing, f"box {numbers}", problem.expected))
             return None
-        placed = to_px(numbers * (1 if boxed else 2), 1 if self.space == "norm1" else None, seen.size_wh, turn)
-        fitted = fitted_box(placed, seen.size_wh, thing, log) if boxed else fitted_point(placed[:2], seen.size_wh, thing, log)
+        px = to_px(numbers * (1 if is_box else 2), 1 if self.space == "norm1" else None, image.size_wh, turn)
+        fitted = fitted_box(px, image.size_wh, thing, log) if is_box else fitted_point(px[:2], image.size_wh, thing, log)
         return fitted and [whole(value) for value in fitted]
 
 
-def picture_of(where: str, source: ShikraRow) -> tuple[str | None, tuple[int, int] | None]:
-    """(path, stated size in px) of a row's picture; None where there is none, or nothing is stated. Raises SkipSample for two sizes."""
+def image_of(where: str, source: ShikraRow) -> tuple[str | None, tuple[int, int] | None]:
+    """(path, stated size in px) of a row's image; None where there is none, or nothing is stated. Raises SkipSample for two sizes."""
     if isinstance(source.image, ShikraImage):
-        return source.image.path, stated(where, [source.image, source])
-    return source.image, stated(where, [source])
+        return source.image.path, stated_size(where, [source.image, source])
+    return source.image, stated_size(where, [source])
 
 
-def stated(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int, int] | None:
+def stated_size(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int, int] | None:
     """The size (width, height) in px that a row states. Raises SkipSample where it states two, or one side alone."""
     sizes = {(each.width, each.height) for each in places} - {(None, None)}
     if len(sizes) > 1 or any(None in size for size in sizes):
@@ -220,13 +220,13 @@ def stated(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int, int]
     return next(iter(sizes), None)
 
 
-def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog) -> tuple[str, list[Mention]]:
-    """The text of a turn with a `<bbox>` for each box and point that it means, and these in order. Raises SkipSample, see ShikraOptions."""
+def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog) -> tuple[str, list[TargetIndex]]:
+    """The text of a turn with a `<bbox>` for each box and point that it refers to, and these in order. Raises SkipSample as `groups_of`."""
     groups = {
         kind: iter(groups_of(thing, kind, text.count(kind), seq, len(having or ())))
         for kind, seq, having in ((BOXES, turn.boxes_seq, target.boxes), (POINTS, turn.points_seq, target.points))
     }
-    out, mentions, last = "", [], ""
+    out, meant, last = "", [], ""
     for part in PLACEHOLDER.split(text):
         if part not in groups:
             out, last = out + part, part or last
@@ -235,16 +235,16 @@ def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog)
             out += " "
             log.count("blank put between two placeholders that touch", thing)
         group = next(groups[part])
-        mentions += [Mention(part, index) for index in group]
+        meant += [TargetIndex(part, index) for index in group]
         out, last = out + "<bbox>" * len(group), part
-    return out, mentions
+    return out, meant
 
 
 def groups_of(thing: str, kind: str, placeholders: int, seq: Any, having: int) -> list[list[int]]:
     """`boxes_seq` or `points_seq` of a turn, checked: a group of indices below `having` for each placeholder. Raises SkipSample."""
     name, seq = f"{kind.strip('<>')}_seq", [] if seq is None else seq
-    form = f"a list of lists of whole numbers, such as [[0, 1], [2]]: one list for each {kind}"
     if not isinstance(seq, list) or not all(isinstance(group, list) and all(type(index) is int for index in group) for group in seq):
+        form = f"a list of lists of whole numbers, such as [[0, 1], [2]]: one list for each {kind}"
         raise SkipSample(Issue(f"{name} of another form", thing, f"{name} {str(seq)[:100]}", form))
     if len(seq) != placeholders:
         what = f"{placeholders} {kind} and {len(seq)} groups in {name}"

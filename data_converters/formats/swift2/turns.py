@@ -1,4 +1,4 @@
-"""The conversation of a row of ms-swift 2.x, in each of the forms that it read, and the pictures and videos that belong to it. Pure."""
+"""The conversation of a row of ms-swift 2.x, in each of the forms that it read, with its images and videos. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from groundswift.records import Message
 
 from ...issues import Issue, SkipSample
-from ...tasks.conversation import INLINE
+from ...tasks.conversation import INLINE_MEDIA
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 ALPACA = {"instruction", "input"}
@@ -45,31 +45,34 @@ class OldRow(msgspec.Struct):
 
 def turns_of(where: str, old: OldRow) -> list[Message]:
     """The conversation as messages. Raises SkipSample where it has no answer, a blank one, or its turns are out of order."""
+    messages = _messages(where, old)
+    if old.system:
+        messages.insert(0, Message("system", old.system))
+    shown = ", ".join(each.role for each in messages) or "none"
+    turns = [message.role for message in messages if message.role != "system"]
+    in_turn = turns == ["assistant"] or (turns and turns == ["user", "assistant"] * (len(turns) // 2))
+    if not in_turn or len(messages) - len(turns) > (messages[0].role == "system"):
+        raise SkipSample(Issue("turns out of order", where, f"roles {shown}", ORDER))
+    if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
+        raise SkipSample(Issue("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
+    return messages
+
+
+def _messages(where: str, old: OldRow) -> list[Message]:
     answer = old.response if old.response is not None else old.output
     if answer is not None:
         turns = [*(old.history or ()), [question_of(old), answer]]
         if any(len(turn) != 2 or turn[1] is None for turn in turns):
             raise SkipSample(Issue("history of another form", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
         pairs = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
-        messages = [Message(role, text) for role, text in pairs if text is not None]
-    elif old.conversation is not None:
+        return [Message(role, text) for role, text in pairs if text is not None]
+    if old.conversation is not None:
         pairs = [(role, turn.get(role)) for turn in old.conversation for role in ("human", "assistant")]
-        messages = [_message(where, {"role": role, "content": text}) for role, text in pairs]
-    elif old.conversations is not None or old.messages is not None:
-        messages = [_message(where, turn) for turn in old.conversations or old.messages or ()]
-    else:
-        what = "no response, output, conversations or messages"
-        raise SkipSample(Issue("row without an answer", where, what, "query and response, or a conversation"))
-    if old.system:
-        messages.insert(0, Message("system", old.system))
-    roles = [message.role for message in messages if message.role != "system"]
-    if not roles or roles[-1] != "assistant" or len(messages) - len(roles) > (messages[0].role == "system"):
-        raise SkipSample(Issue("turns out of order", where, f"roles {', '.join(each.role for each in messages) or 'none'}", ORDER))
-    if roles != ["assistant"] and roles != ["user", "assistant"] * (len(roles) // 2):
-        raise SkipSample(Issue("turns out of order", where, f"roles {', '.join(each.role for each in messages)}", ORDER))
-    if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
-        raise SkipSample(Issue("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
-    return messages
+        return [_message(where, {"role": role, "content": text}) for role, text in pairs]
+    if old.conversations is not None or old.messages is not None:
+        return [_message(where, turn) for turn in old.conversations or old.messages or ()]
+    what = "no response, output, conversations or messages"
+    raise SkipSample(Issue("row without an answer", where, what, "query and response, or a conversation"))
 
 
 def question_of(old: OldRow) -> str | None:
@@ -90,7 +93,7 @@ def _message(where: str, turn: dict[str, Any]) -> Message:
     if not isinstance(role, str) or role not in ROLES:
         raise SkipSample(Issue("role unknown", where, f"role {role!r}", "system, user (human) or assistant (gpt)"))
     if not isinstance(content, str):
-        raise SkipSample(Issue("turn without a text", where, f"{role} says {content!r}", "a text"))
+        raise SkipSample(Issue("turn without a text", where, f"the content of {role} is {content!r}", "a text"))
     return Message(ROLES[role], content)
 
 
@@ -100,9 +103,9 @@ def media_of(where: str, old: OldRow, messages: list[Message]) -> tuple[list[str
     Raises SkipSample where there are more tags than files, audio, or both a column and paths in the text.
     """
     if old.audios or old.audio:
-        raise SkipSample(Issue("row with audio", where, "audio", "pictures and videos"))
-    images = _named(where, messages, "image", _listed(old.images) or _listed(old.image))
-    videos = _named(where, messages, "video", _listed(old.videos) or _listed(old.video))
+        raise SkipSample(Issue("row with audio", where, "audio", "images and videos"))
+    images = _files(where, messages, "image", _listed(old.images) or _listed(old.image))
+    videos = _files(where, messages, "video", _listed(old.videos) or _listed(old.video))
     lacking = "".join(f"<{medium}>" * (len(files) - _tags(messages, medium)) for medium, files in (("image", images), ("video", videos)))
     if lacking:
         first = next(index for index, message in enumerate(messages) if message.role != "system")
@@ -117,18 +120,17 @@ def _listed(files: str | list[str | None] | None) -> list[str]:
     return [files] if isinstance(files, str) and files else [each for each in files or () if each]
 
 
-def _named(where: str, messages: list[Message], medium: str, files: list[str]) -> list[str]:
+def _files(where: str, messages: list[Message], medium: str, files: list[str]) -> list[str]:
     """The files of one medium; those that the texts name are replaced there by their tag."""
-    inline = [name for message in messages for name in INLINE[medium].findall(message.content)]
+    inline = [name for message in messages for name in INLINE_MEDIA[medium].findall(message.content)]
     if inline:
         if files:
             what = f"{len(files)} {medium}s in a column and {len(inline)} in the text"
             raise SkipSample(Issue(f"{medium}s in two places", where, what, "one of the two"))
         files = [name.strip() for name in inline]
-        for index, message in enumerate(messages):
-            messages[index] = Message(message.role, INLINE[medium].sub(f"<{medium}>", message.content))
-    if _tags(messages, medium) > len(files):
-        what = f"{_tags(messages, medium)} <{medium}> and {len(files)} {medium}s"
+        messages[:] = [Message(each.role, INLINE_MEDIA[medium].sub(f"<{medium}>", each.content)) for each in messages]
+    if (tags := _tags(messages, medium)) > len(files):
+        what = f"{tags} <{medium}> and {len(files)} {medium}s"
         raise SkipSample(Issue(f"more <{medium}> than {medium}s", where, what, f"a file for each <{medium}>"))
     return files
 

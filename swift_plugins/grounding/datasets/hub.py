@@ -92,7 +92,7 @@ def pictured_text(features: Any, ours: HubSet, place: Place) -> Kind:
 
 def refcoco_by_name(features: Any, ours: HubSet, place: Place) -> Kind:
     """Referring expressions whose rows name their picture, one of COCO 2014. sample_id is as `groundswift convert refcoco` writes it."""
-    maker = hub_maker("jxu124", ours.task, ours.ids, pictures=ImageFolder(media_folder("coco2014", COCO2014)))
+    maker = hub_maker("jxu124", ours.task, ours.ids, images=ImageFolder(media_folder("coco2014", COCO2014)))
     referring = msgspec.structs.replace(maker.referring, sentences=ours.sentences)
     return Kind(HUB_ROWS["jxu124"], msgspec.structs.replace(maker, referring=referring), False)
 

@@ -15,7 +15,7 @@ import msgspec
 from groundswift.data_converters.file_io.box_checks import ImageFolder, Seen, fitted_box
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowPictures
-from groundswift.data_converters.formats.image_text import PictureText, PictureTextMaker
+from groundswift.data_converters.formats.image_text import ImageText, ImageTextMaker
 from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.data_converters.prompts import Asking, asking, check_names, filled
 from groundswift.data_converters.tasks.detection import ORDERS, listed
@@ -86,10 +86,10 @@ class HubTextRow(msgspec.Struct):
     caption: str | None = None
 
 
-class WithoutPicture(PictureTextMaker, frozen=True):
+class WithoutPicture(ImageTextMaker, frozen=True):
     """The maker of `groundswift convert image-text`, for rows whose picture somebody else adds."""
 
-    def seen(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
+    def images(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
         return []
 
 
@@ -101,7 +101,7 @@ class HubTextMaker(msgspec.Struct, frozen=True):
     def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
         text = row.text if row.text is not None else (row.caption or "").split(CAPTIONS_PART)[0]
-        for made in self.make(Sourced(where, PictureText(None, text)), log):
+        for made in self.make(Sourced(where, ImageText(None, text)), log):
             yield msgspec.structs.replace(made, sample_id=where)
 
 

@@ -16,7 +16,7 @@ from converted import run
 from flickr30k_fixture import CARDS, GUYS, OBJECTS, SENTENCES, SIZES_WH, annotation, box, unboxed, write_flickr30k
 
 from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
-from groundswift.data_converters.formats.flickr30k.parse import Phrase, sentence_of, sentences_of
+from groundswift.data_converters.formats.flickr30k.parse import Phrase, sentence, sentences
 from groundswift.data_converters.formats.flickr30k.source import Flickr30kOptions
 from groundswift.data_converters.issues import IssueLog, SkipSample
 from groundswift.errors import GroundswiftError
@@ -150,9 +150,9 @@ def test_sampled_questions_do_not_depend_on_what_else_is_made(folder):
 
 
 def test_marks():
-    assert sentence_of("[/EN#0/notvisual ] a [/EN#1/a/b x ] .\r", 3, "s") == (3, ["a", "x", "."], [Phrase("0", 0, 0), Phrase("1", 1, 2)])
-    assert sentence_of("[/EN#7/other]", 1, "s") == (1, [], [Phrase("7", 0, 0)])
-    assert [each.number for each in sentences_of("a\r\n\r\nb\x85c\n", "s")] == [1, 3]
+    assert sentence("[/EN#0/notvisual ] a [/EN#1/a/b x ] .\r", 3, "s") == (3, ["a", "x", "."], [Phrase("0", 0, 0), Phrase("1", 1, 2)])
+    assert sentence("[/EN#7/other]", 1, "s") == (1, [], [Phrase("7", 0, 0)])
+    assert [each.number for each in sentences("a\r\n\r\nb\x85c\n", "s")] == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_marks():
 )
 def test_marks_that_cannot_be_read(line, message):
     with pytest.raises(SkipSample) as stopped:
-        sentence_of(line, 1, "s")
+        sentence(line, 1, "s")
     assert re.match(message, str(stopped.value.fault))
 
 

@@ -11,8 +11,7 @@ from talk_fixture import EARLIER, check_skipped, check_whole_way, command, count
 
 from groundswift import parse
 from groundswift.data_converters.engine.convert import How, convert_to_file
-from groundswift.data_converters.formats.phi3v.export import ToPhi3vOptions
-from groundswift.data_converters.formats.phi3v.source import Phi3vOptions
+from groundswift.data_converters.formats.phi3v import Phi3vOptions, ToPhi3vOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 

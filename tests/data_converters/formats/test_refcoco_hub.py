@@ -172,7 +172,7 @@ def test_rows_for_who_has_the_picture(train2014, tmp_path):
         ("refcoco-find/val/3/1001/0", [], (40, 60)),
     ]
     items, _ = read_rows(str(write(tmp_path / "val.jsonl", jxu124_rows())), ROWS["jxu124"])
-    maker = hub_maker("jxu124", "describe", "refcoco/unc", pictures=ImageFolder(str(train2014)))
+    maker = hub_maker("jxu124", "describe", "refcoco/unc", images=ImageFolder(str(train2014)))
     assert [row.images for item in items for row in maker(item, IssueLog())] == [[str(train2014 / LADY)]] * 4
 
 

@@ -19,7 +19,7 @@ from groundswift.data_converters.engine.convert import How, convert_to_file, row
 from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowPictures
-from groundswift.data_converters.formats.shikra.export import OurRow, ToShikraMaker, ToShikraOptions
+from groundswift.data_converters.formats.shikra.export import SwiftRow, ToShikraMaker, ToShikraOptions
 from groundswift.data_converters.formats.shikra.source import ShikraMaker, ShikraOptions, ShikraRow
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.prompts import Asking
@@ -316,7 +316,7 @@ def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
 
 def shikra_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     """The way back."""
-    return through(ToShikraMaker(NOWHERE, None), OurRow, made, log)
+    return through(ToShikraMaker(NOWHERE, None), SwiftRow, made, log)
 
 
 def through(make: Any, row_type: type, made: dict[str, Any], log: IssueLog) -> dict[str, Any]:

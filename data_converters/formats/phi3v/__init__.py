@@ -1,1 +1,0 @@
-"""Fine-tuning rows of Phi-3-vision, both ways."""
