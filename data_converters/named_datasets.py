@@ -19,7 +19,7 @@ import msgspec
 
 from groundswift.errors import Tally, fault
 from groundswift.records import Row
-from groundswift.storage import is_url
+from groundswift.urls import is_url
 
 from .base import Options
 from .cli_options import path_fields

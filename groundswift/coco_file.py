@@ -15,7 +15,8 @@ from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage, conve
 from .errors import GroundswiftError, fault
 from .gc_control import without_collection
 from .records import half_character
-from .storage import local_copy, shown
+from .storage import local_copy
+from .urls import shown
 
 __all__ = ["CocoAnnotation", "CocoCategory", "CocoFile", "CocoImage", "annotation_problem", "read_coco", "repeated", "structural_faults"]
 

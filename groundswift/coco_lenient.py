@@ -16,7 +16,7 @@ import msgspec
 from .coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
 from .coco_types import LENIENT, decode
 from .errors import Tally
-from .storage import shown
+from .urls import shown
 
 Kind = TypeVar("Kind")
 Unreadable = Callable[[str, str, str, str], object]  # gets a reason to count by, the place, what is wrong, what was expected

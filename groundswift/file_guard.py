@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from .storage import is_url, joined_inside
+from .urls import is_url, joined_inside
 
 
 class NotAFile(OSError):

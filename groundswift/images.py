@@ -26,7 +26,8 @@ from .errors import GroundswiftError, fault
 from .file_guard import NotAFile, regular_size
 from .image_depth import to_8_bits
 from .spaces import square_margins
-from .storage import local_copy, shown
+from .storage import local_copy
+from .urls import shown
 
 Result = TypeVar("Result")
 ORIENTATION_TAG = 0x0112

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from .errors import GroundswiftError, fault
-from .storage import local_copy, shown
+from .storage import local_copy
+from .urls import shown
 
 EMPTY_ANSWER = "None"  # what an image without objects answers; a template writes its family's own word for it
 REF, BOX, IMAGE, VIDEO = "<ref-object>", "<bbox>", "<image>", "<video>"
 SWIFT_TAGS = (IMAGE, VIDEO, "<audio>", BOX, REF, "<cot-process>", "<start-image>")
+TAGS = re.compile("|".join(SWIFT_TAGS))
 CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")  # what belongs into no label: control characters, and all that breaks a line
 
 
@@ -86,9 +89,29 @@ def ready_row(
     return Row(messages, [image], [], Objects(labels, boxes_xyxy_px), sample_id, size_wh, prompt_name)
 
 
+class TagCounts(NamedTuple):
+    """How many placeholders of each kind some texts hold."""
+
+    refs: int
+    boxes: int
+    images: int
+    videos: int
+
+
+def count_tags(texts: Iterable[str]) -> TagCounts:
+    """The placeholders of some texts, such as those of a conversation."""
+    text = "\n".join(texts)
+    return TagCounts(text.count(REF), text.count(BOX), text.count(IMAGE), text.count(VIDEO))
+
+
+def tags_in(text: str) -> list[str]:
+    """All of swift's placeholders in a text, which swift would replace or count, in order."""
+    return TAGS.findall(text) if "<" in text else []
+
+
 def swift_tag_in(text: str) -> str | None:
-    """The first of swift's placeholders that a text holds, which swift would replace or count; None where it holds none."""
-    return next((tag for tag in SWIFT_TAGS if tag in text), None)
+    """The first of swift's placeholders in a text; None where there is none."""
+    return next(iter(tags_in(text)), None)
 
 
 def half_character(text: str) -> bool:

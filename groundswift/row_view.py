@@ -6,7 +6,6 @@ Lint, the converters and the plugin read rows here and nowhere else.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,11 +15,10 @@ from typing import Any, NamedTuple
 from .errors import GroundswiftError
 from .pairing import Pairing, paired
 from .placeholders import read_message
-from .records import BOX, REF, SWIFT_TAGS
+from .records import BOX, REF
 
 Finding = tuple[str, str]  # id of a lint rule; what was found and what was expected
 Turn = tuple[str, str | None]  # role and text; None where the content is null or not text
-TAGS = re.compile("|".join(map(re.escape, SWIFT_TAGS)))
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "function_call": "tool_call"} | dict.fromkeys(
     ("function_response", "observation", "observations"), "tool_response"
 )

@@ -10,7 +10,6 @@ Credentials come from the environment and from the files that fsspec and its pac
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 import secrets
 import time
@@ -20,11 +19,12 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from .atomic_write import DISK_FAULTS, staged
-from .errors import GroundswiftError, Interrupted, fault, without_secrets
+from .errors import GroundswiftError, Interrupted, fault
+from .file_guard import regular_bytes
 from .terminal import echo
+from .urls import is_url, is_web, scheme_of, shown, without_password, without_secrets_of
 
 Result = TypeVar("Result")
 WAITS_S = (0.5, 1.5, 4.0)  # before the second try, the third, the fourth; packages wait and try again on their own below that
@@ -41,63 +41,6 @@ USELESS_TO_REPEAT = (ImportError, NotImplementedError, TypeError, ValueError, Is
 
 class NotThere(GroundswiftError):
     """Nothing lies at a path or address."""
-
-
-def is_url(path: str | Path) -> bool:
-    """Whether a text starts with `scheme://`. A Path never does: it has lost a slash."""
-    return isinstance(path, str) and "://" in path and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path) is not None
-
-
-def is_web(path: str | Path) -> bool:
-    """Whether a text is an address of a web server, which knows no folders and may want a query."""
-    return is_url(path) and _scheme(path) in ("http", "https")
-
-
-def shown(path: str | Path) -> str:
-    """A path as it may be told: an address without its user, password and query, which may hold a signature."""
-    return _without_secrets(path, path) if is_url(path) else str(path)
-
-
-def file_name(path: str | Path) -> str:
-    """The last part of a path; of a web address without its query, so that a signed address names its file too. Text alone."""
-    return os.path.basename(urlsplit(path).path if is_web(path) else path)
-
-
-def folder_of(path: str) -> str:
-    """The folder that a file lies in. The query of a web address stays behind it. Text alone."""
-    if not is_web(path):
-        return os.path.dirname(path) or os.curdir
-    parts = urlsplit(path)
-    return urlunsplit(parts._replace(path=posixpath.dirname(parts.path)))
-
-
-def join(folder: str, name: str) -> str:
-    """`folder/name`, for local folders and addresses. The query of a web address stays behind the name. Text alone."""
-    if not is_url(folder):
-        return os.path.join(folder, name)
-    if not is_web(folder):
-        return f"{folder.rstrip('/')}/{name}"
-    parts = urlsplit(folder)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name.replace('?', quote('?')).replace('#', quote('#'))}"))
-
-
-def joined_inside(folder: str, name: str) -> str | None:
-    """`folder/name` for a folder that is an address; None where the name is empty, absolute, an address, or leaves the folder, however
-    often it is percent-encoded and whichever slashes it has. Text alone."""
-    normal = form = posixpath.normpath(name) if name and not is_url(name) else "."
-    while True:
-        plain = posixpath.normpath(form.replace("\\", "/"))
-        if plain.startswith("/") or plain.split("/")[0] in (".", "..") or "://" in form or re.search(r"[\x00-\x1f\x7f]", form):
-            return None
-        decoded = unquote(form)
-        if decoded == form:
-            return join(folder, normal)
-        form = decoded
-
-
-def absolute(path: str) -> str:
-    """A path that does not depend on the working folder; an address as it is, less a slash at its end. Text alone."""
-    return path.rstrip("/") if is_url(path) else os.path.abspath(path)
 
 
 def exists(path: str | Path) -> bool:
@@ -146,7 +89,7 @@ def local_copy(path: str | Path) -> Path:
     """
     if not is_url(path):
         return Path(path)
-    if _scheme(path) in ("file", "local"):
+    if scheme_of(path) in ("file", "local"):
         return Path(store_of(path)[1])
     folder = str(cache_folder())
     copy = Path(_checked_copy(folder, path))
@@ -154,6 +97,22 @@ def local_copy(path: str | Path) -> Path:
         _checked_copy.cache_clear()
         copy = Path(_checked_copy(folder, path))
     return copy
+
+
+def read_bytes(path: str | Path, expected: str) -> bytes:
+    """The content of a small file or object. Raises GroundswiftError where it cannot be read; `expected` says what it should be."""
+    try:
+        return regular_bytes(local_copy(path))
+    except OSError as error:
+        raise fault(shown(path), f"cannot be read ({error.strerror})", expected) from None
+
+
+def read_text(path: str | Path, expected: str) -> str:
+    """The text of a small file or object, without its byte order mark. Raises GroundswiftError as `read_bytes`, and if it is not UTF-8."""
+    try:
+        return read_bytes(path, expected).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fault(shown(path), f"not UTF-8 text (byte {error.start})", expected) from None
 
 
 def cache_folder() -> Path:
@@ -252,7 +211,7 @@ def store_of(url: str) -> tuple[Any, str]:
 
     `a::b` is no chain here: an address in a data file must not choose what is done with what it names.
     """
-    scheme = _scheme(url)
+    scheme = scheme_of(url)
     try:
         from fsspec.registry import get_filesystem_class
 
@@ -329,29 +288,5 @@ def _reason(error: Exception) -> BaseException:
 def _told(url: str, error: Exception) -> str:
     """Kind and text of an error in one line, without secrets, at most 240 characters."""
     reason = _reason(error)
-    text = _without_secrets(" ".join(str(reason).split()), url)
+    text = without_secrets_of(" ".join(str(reason).split()), url)
     return f"{type(reason).__name__}: {text}"[:240] if text else type(reason).__name__
-
-
-def _without_secrets(text: str, url: str) -> str:
-    """A text without the secrets of an address, and without user, password and query of any other address in it."""
-    user, query = _user(url), url.partition("?")[2]
-    for secret, instead in ((f"{user}@", ""), (user.partition(":")[2], "..."), (query, "...")):
-        if len(secret) > 1:
-            text = text.replace(secret, instead)
-    return without_secrets(text)
-
-
-def without_password(url: str) -> str:
-    """An address less its user and password."""
-    user = _user(url)
-    return url.replace(f"{user}@", f"{user.partition(':')[0]}@", 1) if user else url
-
-
-def _user(url: str) -> str:
-    """`user:password` of an address, or nothing."""
-    return url.partition("://")[2].split("/")[0].rpartition("@")[0]
-
-
-def _scheme(url: str) -> str:
-    return url.partition("://")[0].lower()

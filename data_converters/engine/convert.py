@@ -15,7 +15,8 @@ import msgspec
 from groundswift import __version__
 from groundswift.gc_control import frozen, without_collection
 from groundswift.records import Row
-from groundswift.storage import exists, is_url, shown, stat_key
+from groundswift.storage import exists, stat_key
+from groundswift.urls import is_url, shown
 from groundswift.worker_pool import WorkerPool, processors
 
 from ..base import Options, Reading

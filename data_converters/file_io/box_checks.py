@@ -13,7 +13,8 @@ import msgspec
 from groundswift.box_checks import box_problem, finite
 from groundswift.errors import fault
 from groundswift.file_guard import path_inside
-from groundswift.storage import file_name, folder_of, is_folder, is_url, is_web, shown
+from groundswift.storage import is_folder
+from groundswift.urls import file_name, folder_of, is_url, is_web, shown
 
 from ..issues import Issue, IssueLog
 from .images import TURNED_BY_EXIF, UPRIGHT, look_at, seen_size, senseless

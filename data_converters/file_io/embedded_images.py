@@ -15,7 +15,7 @@ from groundswift.atomic_write import staged
 from groundswift.errors import GroundswiftError, Interrupted, fault
 from groundswift.file_guard import NotAFile, path_inside, regular_size
 from groundswift.images import read_size_wh
-from groundswift.storage import is_url
+from groundswift.urls import is_url
 
 from ..issues import Issue, IssueLog
 from .images import TURNED_BY_EXIF, UPRIGHT

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from groundswift.errors import GroundswiftError
 from groundswift.images import TURNED, read_size_wh
-from groundswift.storage import NotThere, is_url, local_copy, shown
+from groundswift.storage import NotThere, local_copy
+from groundswift.urls import is_url, shown
 
 from ..issues import Issue
 

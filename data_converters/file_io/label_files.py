@@ -10,7 +10,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from groundswift.file_guard import regular_bytes
-from groundswift.storage import is_url, is_web
+from groundswift.urls import is_url, is_web
 
 from ..issues import Issue, IssueLog, SkipSample
 from .remote_folders import SUFFIXES, listed_below

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from groundswift.atomic_write import staged
 from groundswift.errors import fault
-from groundswift.storage import cache_fault, cache_folder, identity, is_url, is_web, join, repeated, shown, store_of, without_password
+from groundswift.storage import cache_fault, cache_folder, identity, repeated, store_of
+from groundswift.urls import is_url, is_web, join, shown, without_password
 
 AT_ONCE = 256  # files that are asked for together
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of pictures that are found by their stem or folder

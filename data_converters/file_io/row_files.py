@@ -14,7 +14,8 @@ import msgspec
 from groundswift.errors import GroundswiftError, fault
 from groundswift.file_guard import regular_size
 from groundswift.records import read_jsonl
-from groundswift.storage import file_name, local_copy, shown
+from groundswift.storage import local_copy
+from groundswift.urls import file_name, shown
 
 from ..issues import Issue
 from .mmap_json import NO_ROW, NOT_JSON, read_mapped

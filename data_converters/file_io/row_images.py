@@ -8,7 +8,8 @@ import re
 import msgspec
 
 from groundswift.file_guard import path_inside
-from groundswift.storage import is_file, is_url, shown, stat_key
+from groundswift.storage import is_file, stat_key
+from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog
 from .box_checks import ImageFolder, Seen, counted

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import yaml
 
 from groundswift.errors import fault
-from groundswift.small_files import read_text
+from groundswift.storage import read_text
 
 
 class OnceEachLoader(yaml.SafeLoader):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from groundswift.errors import fault
-from groundswift.storage import absolute, folder_of, is_folder, is_web, join, shown
+from groundswift.storage import is_folder
+from groundswift.urls import absolute, folder_of, is_web, join, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import absolute
+from groundswift.urls import absolute
 
 from ..base import ImageOptions, Options, Reading
 from ..file_io.row_files import read_rows

@@ -10,7 +10,8 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import file_name, local_copy, shown
+from groundswift.storage import local_copy
+from groundswift.urls import file_name, shown
 
 from ..base import AskingOptions, Reading
 from ..file_io.box_checks import Seen

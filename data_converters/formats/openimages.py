@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from groundswift.errors import GroundswiftError, fault
-from groundswift.storage import is_web, local_copy, shown
+from groundswift.storage import local_copy
+from groundswift.urls import is_web, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading

@@ -17,7 +17,8 @@ import msgspec
 from groundswift.errors import fault
 from groundswift.file_guard import path_inside
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import exists, file_name, folder_of, is_file, join
+from groundswift.storage import exists, is_file
+from groundswift.urls import file_name, folder_of, join
 
 from ..base import ImageOptions, Reading, path_option
 from ..file_io.box_checks import ImageFolder, Seen

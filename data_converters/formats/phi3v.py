@@ -20,7 +20,7 @@ import msgspec
 
 from groundswift.atomic_write import write_whole
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import absolute
+from groundswift.urls import absolute
 
 from ..base import ImageOptions, Reading
 from ..engine.batches import Totals, blocks_of, make_block

@@ -14,7 +14,8 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import exists, file_name, folder_of, join
+from groundswift.storage import exists
+from groundswift.urls import file_name, folder_of, join
 
 from ..base import AskingOptions, Reading
 from ..file_io.box_checks import ImageFolder, Seen

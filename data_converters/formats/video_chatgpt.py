@@ -10,7 +10,8 @@ import msgspec
 from groundswift.errors import fault
 from groundswift.file_guard import path_inside
 from groundswift.records import VIDEO, Message, Row
-from groundswift.storage import absolute, is_file, is_folder
+from groundswift.storage import is_file, is_folder
+from groundswift.urls import absolute
 
 from ..base import Options, Reading, path_option
 from ..file_io.row_files import read_rows

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from groundswift.records import Row
-from groundswift.storage import shown
+from groundswift.urls import shown
 
 from ..base import Reading, path_option
 from ..file_io.box_checks import Box, ImageFolder, Seen, fitted_box

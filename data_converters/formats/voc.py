@@ -14,8 +14,8 @@ import msgspec
 from groundswift.boxes import rotated_bounds
 from groundswift.errors import fault
 from groundswift.file_guard import regular_bytes
-from groundswift.small_files import read_text
-from groundswift.storage import shown
+from groundswift.storage import read_text
+from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from groundswift.errors import GroundswiftError
 from groundswift.image_resize import Limits
 from groundswift.row_view import RowView, image_source
-from groundswift.storage import absolute, folder_of
+from groundswift.urls import absolute, folder_of
 
 from ..base import Positive
 from ..engine.whole_output import WholeOptions

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from groundswift.errors import Tally, fault
 from groundswift.row_view import RowView
-from groundswift.storage import is_url, local_copy, shown, stat_key
+from groundswift.storage import local_copy, stat_key
+from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog, OnError
 from .jsonl_lines import LONGEST, decoded, lines_of

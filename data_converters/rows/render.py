@@ -12,7 +12,7 @@ from groundswift.family import family_row
 from groundswift.grammars.registry import GRAMMARS, format_answer
 from groundswift.pairing import REFUSED
 from groundswift.placeholders import TAG
-from groundswift.records import IMAGE, REF, Message, swift_tag_in
+from groundswift.records import IMAGE, REF, Message, count_tags, swift_tag_in
 from groundswift.row_view import RowView, image_source
 from groundswift.whole_lists import Key, WholeList, planned
 
@@ -52,7 +52,7 @@ def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
     for index, each in enumerate(messages):
         if tag := swift_tag_in(each.content.replace(IMAGE, "")):
             raise SkipSample(Issue("text with one of swift's tags", f"{where}, turn {index}", f"holds {tag}", "text without it"))
-    lacking = len(images) - sum(each.content.count(IMAGE) for each in messages)
+    lacking = len(images) - count_tags(each.content for each in messages).images
     first = next(index for index, each in enumerate(messages) if each.role == "user")
     messages[first] = Message("user", IMAGE * lacking + messages[first].content)  # as swift does
     return Spoken(messages, images)

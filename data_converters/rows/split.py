@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from groundswift.errors import GroundswiftError, fault
 from groundswift.row_view import RowView, image_source, short
-from groundswift.storage import is_url, local_copy, shown
+from groundswift.storage import local_copy
+from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog, OnError
 from .lint.checks_images import LONGEST_PATH, path_of

@@ -10,7 +10,8 @@ import msgspec
 
 from groundswift.coco_file import repeated
 from groundswift.errors import GroundswiftError, fault
-from groundswift.storage import local_copy, shown
+from groundswift.storage import local_copy
+from groundswift.urls import shown
 
 from ..file_io.mmap_json import NOT_JSON
 

@@ -6,7 +6,7 @@ import os
 
 from groundswift.coco_file import ONE_IMAGE, CocoFile, ids_of_one_image, joined_images
 from groundswift.coco_lenient import LOST
-from groundswift.storage import is_url
+from groundswift.urls import is_url
 
 from ..file_io.box_checks import ImageFolder
 from ..issues import Issue, IssueLog

@@ -8,8 +8,8 @@ import msgspec
 
 from groundswift.coco_file import repeated
 from groundswift.errors import fault
-from groundswift.small_files import read_text
-from groundswift.storage import shown
+from groundswift.storage import read_text
+from groundswift.urls import shown
 
 EXPECTED = "a COCO file, or names, one a line"
 

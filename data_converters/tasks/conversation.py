@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from groundswift.records import Message, Row, swift_tag_in
-from groundswift.storage import file_name
+from groundswift.urls import file_name
 
 from ..file_io.box_checks import ImageFolder, Seen
 from ..file_io.embedded_images import HELD, HeldPicture, held_size_wh, kept_picture

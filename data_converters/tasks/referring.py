@@ -10,7 +10,8 @@ import msgspec
 
 from groundswift.file_guard import path_inside
 from groundswift.records import CONTROL, Message, Objects, Row, half_character, swift_tag_in, whole
-from groundswift.storage import is_file, is_url
+from groundswift.storage import is_file
+from groundswift.urls import is_url
 
 from ..base import AskingOptions
 from ..file_io.box_checks import ImageFolder, Seen

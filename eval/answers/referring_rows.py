@@ -14,7 +14,7 @@ from groundswift.box_checks import box_problem
 from groundswift.coco_file import BOX_LENGTH
 from groundswift.errors import GroundswiftError, fault
 from groundswift.image_resize import limits_of_its_own
-from groundswift.records import BOX, read_jsonl
+from groundswift.records import BOX, count_tags, read_jsonl
 
 from .swift_results import GeneratedRow
 
@@ -59,7 +59,7 @@ class ReferringRow(GeneratedRow):
     def boxes(self) -> list[Any]:
         """The boxes that the answer stands for: those of `objects` that the questions do not use."""
         found = self.objects.get("bbox") if isinstance(self.objects, dict) else None
-        return found[self.asked().count(BOX) :] if isinstance(found, list) else []
+        return found[count_tags([self.asked()]).boxes :] if isinstance(found, list) else []
 
 
 class Referred(NamedTuple):

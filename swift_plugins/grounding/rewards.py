@@ -21,13 +21,13 @@ from groundswift.eval.answers.to_boxes import Rules
 from groundswift.eval.box_matching import IOU_THRESHOLD
 from groundswift.eval.metrics.sample_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
 from groundswift.family import FAMILIES
+from groundswift.records import count_tags
 from groundswift.spaces import space_row
 
 from .metrics.validation_rows import LABELLED, UNSCORED, Sample, sample_of
 from .patches.run_record import limits_now
 from .patches.wrap_once import wrap_once
 from .templates.grounding import family_of
-from .templates.placeholders import count_tags
 
 TRUE_ANSWER = "true_answer"  # column of GRPO's rows: the answer that generated ones replace, with its placeholders
 _rules: list[Rules] = []  # how the answers of this process are read, by the template that was made last
@@ -120,7 +120,7 @@ def with_own_answers_only(do_sample: Callable[..., list[str]]) -> Callable[..., 
         for line in lines:
             row = json.loads(line)
             answer = row["messages"][-1]["content"]
-            if not (answer in true_answers and count_tags([answer])[1]) and counts[row["id"]] < wanted:
+            if not (answer in true_answers and count_tags([answer]).boxes) and counts[row["id"]] < wanted:
                 counts[row["id"]] += 1
                 kept.append(line)
         return kept

@@ -19,20 +19,8 @@ from groundswift import storage
 from groundswift.coco_file import read_coco
 from groundswift.errors import GroundswiftError, Interrupted
 from groundswift.records import Row, read_jsonl
-from groundswift.storage import (
-    NotThere,
-    exists,
-    file_name,
-    folder_of,
-    is_file,
-    is_folder,
-    is_url,
-    join,
-    joined_inside,
-    local_copy,
-    shown,
-    stat_key,
-)
+from groundswift.storage import NotThere, exists, is_file, is_folder, local_copy, stat_key
+from groundswift.urls import file_name, folder_of, is_url, join, joined_inside, shown
 
 
 def forget() -> None:

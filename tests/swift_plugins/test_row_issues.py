@@ -4,7 +4,8 @@ import pytest
 
 from groundswift.errors import GroundswiftError
 from groundswift.placeholders import listings_of
-from groundswift.swift_plugins.grounding.templates.placeholders import check_counts, count_tags
+from groundswift.records import count_tags
+from groundswift.swift_plugins.grounding.templates.placeholders import check_counts
 from groundswift.whole_lists import whole_list
 
 
@@ -33,7 +34,7 @@ def test_other_texts_are_not(content):
 
 
 def test_tags_are_counted_over_a_conversation():
-    assert count_tags(["<image>Find <ref-object>", "<bbox><bbox>"]) == (1, 2)
+    assert count_tags(["<image>Find <ref-object>", "<bbox><bbox>"]) == (1, 2, 1, 0)
 
 
 @pytest.mark.parametrize(("refs", "boxes"), [(0, 2), (1, 1), (1, 3), (2, 2)])

@@ -13,7 +13,7 @@ import msgspec
 from groundswift.atomic_write import write_whole
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import whole
-from groundswift.storage import absolute
+from groundswift.urls import absolute
 
 from ...engine.batches import Totals
 from ...issues import IssueLog

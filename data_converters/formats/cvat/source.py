@@ -14,7 +14,8 @@ from defusedxml.ElementTree import iterparse
 from groundswift.boxes import rotated_bounds
 from groundswift.errors import GroundswiftError, fault
 from groundswift.file_guard import path_inside
-from groundswift.storage import is_url, local_copy, shown
+from groundswift.storage import local_copy
+from groundswift.urls import is_url, shown
 from groundswift.worker_pool import WorkerPool
 
 from ...base import Reading

@@ -14,7 +14,7 @@ import msgspec
 
 from groundswift.errors import fault
 from groundswift.records import Message, Objects, Row, whole
-from groundswift.storage import is_url, join
+from groundswift.urls import is_url, join
 
 from ...base import AskingOptions, Positive, Reading, path_option
 from ...file_io.box_checks import ImageFolder, Seen, fitted_box

@@ -20,7 +20,7 @@ import numpy as np
 
 from groundswift.errors import fault
 from groundswift.records import Row
-from groundswift.storage import file_name
+from groundswift.urls import file_name
 
 from ...base import Reading
 from ...file_io.box_checks import ImageFolder, Seen, fitted_box

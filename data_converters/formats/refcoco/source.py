@@ -19,8 +19,8 @@ import msgspec
 from groundswift.coco_file import CocoAnnotation, CocoImage, read_coco, structural_faults
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row
-from groundswift.small_files import read_bytes
-from groundswift.storage import exists, file_name, is_url, join
+from groundswift.storage import exists, read_bytes
+from groundswift.urls import file_name, is_url, join
 
 from ...base import Reading
 from ...file_io.box_checks import ImageFolder, fitted_box

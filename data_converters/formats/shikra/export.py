@@ -18,7 +18,7 @@ from typing import Annotated
 
 from groundswift.errors import GroundswiftError
 from groundswift.placeholders import label_first
-from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, whole
+from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, count_tags, whole
 from groundswift.row_view import RowView, image_source
 
 from ...base import ImageOptions, Reading, path_option
@@ -169,7 +169,7 @@ def label_before_boxes(where: str, messages: list[Message]) -> list[Message]:
 def checked_labels(where: str, view: RowView, messages: list[Message], log: IssueLog) -> list[str]:
     """The label of each `<ref-object>`. Raises SkipSample where labels or boxes and their placeholders differ in number."""
     labels, boxes = view.refs or [], view.boxes or []
-    shown, boxed = (sum(each.content.count(tag) for each in messages) for tag in (REF, BOX))
+    shown, boxed, *_ = count_tags(each.content for each in messages)
     if boxed != len(boxes):
         raise SkipSample(Issue("<bbox> and boxes differ in number", where, f"{boxed} {BOX} and {len(boxes)} boxes", "as many of each"))
     if labels and not shown:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from groundswift.records import Message, Objects, Row, swift_tag_in, whole
+from groundswift.records import Message, Objects, Row, count_tags, swift_tag_in, whole
 
 from ...base import ImageOptions, Reading
 from ...file_io.box_checks import Seen, fitted_box
@@ -134,10 +134,9 @@ class Swift2Maker(ConversationMaker, frozen=True):
         self, where: str, messages: list[Message], objects: list[OldObject], seen: list[Seen], log: IssueLog
     ) -> tuple[list[Message], Objects | None]:
         """The messages with a `<bbox>` for each box, and the objects of the placeholders in the order of the conversation."""
-        tags = [tag for message in messages if message.role != "system" for tag in TAG.findall(message.content)]
-        labels, boxed = tags.count("<ref-object>"), tags.count("<bbox>")
+        labels, boxed, *_ = count_tags(message.content for message in messages if message.role != "system")
         check_counts(where, objects, labels, boxed, log)
-        if not tags:
+        if not (labels or boxed):
             return messages, None
         captions = [caption_of(f"{where}, object {index}", each, log) for index, each in enumerate(objects[:labels])]
         placed = [self.placed(f"{where}, object {index}", each, seen, log) for index, each in enumerate(objects[:boxed])]

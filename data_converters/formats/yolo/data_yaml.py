@@ -11,8 +11,8 @@ import yaml
 
 from groundswift.errors import fault
 from groundswift.row_view import short
-from groundswift.small_files import read_text
-from groundswift.storage import file_name, folder_of, is_url
+from groundswift.storage import read_text
+from groundswift.urls import file_name, folder_of, is_url
 
 from ...file_io.label_files import files_below
 from ...file_io.remote_folders import SUFFIXES, folder_at

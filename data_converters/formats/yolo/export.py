@@ -14,7 +14,8 @@ import yaml
 from groundswift.atomic_write import new_folder
 from groundswift.errors import GroundswiftError, fault
 from groundswift.images import read_size_wh
-from groundswift.storage import file_name, is_url, local_copy
+from groundswift.storage import local_copy
+from groundswift.urls import file_name, is_url
 
 from ...engine.batches import Totals
 from ...issues import IssueLog

@@ -17,7 +17,8 @@ from groundswift.errors import GroundswiftError
 from groundswift.image_depth import is_deep, to_8_bits
 from groundswift.images import TURNED, orientation_of, stored_size_wh
 from groundswift.row_view import Finding, RowView, image_source, short
-from groundswift.storage import is_url, local_copy
+from groundswift.storage import local_copy
+from groundswift.urls import is_url
 
 Size = tuple[int, int]
 LONGEST_PATH = 2000  # characters; what is longer swift takes for base64

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from groundswift.records import BOX, IMAGE, REF, VIDEO
-from groundswift.row_view import TAGS, Finding, RowView, short
+from groundswift.records import BOX, IMAGE, REF, VIDEO, count_tags, tags_in
+from groundswift.row_view import Finding, RowView, short
 
 MISSPELT = re.compile(
     r"<\s{0,2}/?\s{0,2}(?:ref(?:[-_ ]?object)?s?|object[-_ ]?ref|bbox(?:es|_2d)?|images?|img)\s{0,2}(?:[-_ ]?\d{1,4})?\s{0,2}/?\s{0,2}>"
@@ -61,10 +61,8 @@ def check_answers(view: RowView) -> Iterator[Finding]:
 
 def check_counts(view: RowView) -> Iterator[Finding]:
     """Placeholders against images, labels and boxes. Without an answer there may be fewer of them: they are yet to be said."""
-    text = "\n".join(view.contents)
-    boxes, refs = text.count(BOX), text.count(REF)
-    for kind, tag, values in (("image", IMAGE, view.images), ("video", VIDEO, view.videos)):
-        tags = text.count(tag)
+    refs, boxes, images, videos = count_tags(view.contents)
+    for kind, tag, tags, values in (("image", IMAGE, images, view.images), ("video", VIDEO, videos, view.videos)):
         if tags == len(values) or (kind == "video" and not values):  # without a video its tags are told as tags that are left
             continue
         rule = f"{kind}-tags-over" if tags > len(values) else f"{kind}-tags-under"
@@ -82,7 +80,7 @@ def check_other_tags(view: RowView) -> Iterator[Finding]:
     for index, (role, content) in enumerate(view.messages):
         if content is None or ("<" not in content and "{" not in content and "box" not in content):
             continue
-        for tag in TAGS.findall(content):
+        for tag in tags_in(content):
             if tag in MEDIA and not (view.videos if tag == VIDEO else view.row.get(MEDIA[tag]) or view.row.get(MEDIA[tag][:-1])):
                 yield "tag-left", f"message {index} holds {tag} and the row has no {MEDIA[tag]}; expected none"
             elif tag == "<start-image>":

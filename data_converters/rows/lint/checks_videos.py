@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from groundswift.errors import GroundswiftError
 from groundswift.row_view import Finding, RowView, frames_of, image_source, short
-from groundswift.storage import exists, is_url
+from groundswift.storage import exists
+from groundswift.urls import is_url
 
 from .checks_images import inline_content, path_of
 from .video_readers import missing_reader

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from groundswift.placeholders import TAG, read_message
-from groundswift.records import BOX, REF
+from groundswift.records import BOX, REF, count_tags
 from groundswift.row_view import RowView
 
 from .checks_boxes import readable_boxes
@@ -129,7 +129,7 @@ def _without(view: RowView, row: dict[str, Any], drop: dict[int, str]) -> list[s
     """Take the placeholders of some boxes out of the one answer that holds them all -> the labels that are left; None where there is no
     such answer: then a box cannot be left out without changing what is said."""
     messages = view.row.get("messages")
-    if not isinstance(messages, list) or view.refs is None or "".join(view.contents).count(REF) != len(view.refs):
+    if not isinstance(messages, list) or view.refs is None or count_tags(view.contents).refs != len(view.refs):
         return None
     if not all(isinstance(message, dict) and isinstance(message.get("content"), str) for message in messages):
         return None
@@ -138,9 +138,9 @@ def _without(view: RowView, row: dict[str, Any], drop: dict[int, str]) -> list[s
         return None
     answer = messages[holding[0]]["content"]
     boxes_alone = [listing.plain for listing in read_message(answer).listings] == [True] and not TAG.sub("", answer).strip()
-    if not boxes_alone or answer.count(BOX) != len(view.boxes or ()):
+    if not boxes_alone or count_tags([answer]).boxes != len(view.boxes or ()):
         return None
-    ref = "".join(content for content in _texts(messages[: holding[0]], row)).count(REF) - 1
+    ref = count_tags(_texts(messages[: holding[0]], row)).refs - 1
     gone, written, pending = set(), [], False
     box = -1
     for tag in TAG.findall(answer):

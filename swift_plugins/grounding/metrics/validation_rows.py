@@ -11,7 +11,7 @@ from groundswift.image_resize import limits_of_its_own
 from groundswift.images import read_size_wh
 from groundswift.pairing import paired
 from groundswift.placeholders import is_empty_answer
-from groundswift.records import BOX, REF
+from groundswift.records import REF, count_tags
 
 from ..templates.object_checks import check_objects
 
@@ -55,7 +55,7 @@ def sample_of(index: int, row: dict[str, Any], resized: bool = False) -> Sample:
         raise GroundswiftError(f"validation row {index}: {error}") from None
     turns = [(turn["role"], turn["content"] or "") for turn in row.get("messages") or []]
     answer = turns[-1][1] if turns and turns[-1][0] == "assistant" else ""
-    asked = sum(text.count(BOX) for _, text in turns[:-1])
+    asked = count_tags(text for _, text in turns[:-1]).boxes
     numbers = [number for number in range(asked, len(objects["bbox"])) if len(objects["bbox"][number]) == 4]
     kind, labels = kind_of(turns, answer, objects, numbers, asked)
     size_wh = size_of(row, objects)

@@ -7,7 +7,8 @@ from typing import Any
 
 from swift.template import Template
 
-from groundswift.storage import is_url, local_copy
+from groundswift.storage import local_copy
+from groundswift.urls import is_url
 
 from .wrap_once import wrap_once
 

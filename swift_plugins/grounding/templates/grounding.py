@@ -23,7 +23,7 @@ from groundswift.grammars.registry import GRAMMARS, Grammar
 from groundswift.image_depth import is_deep
 from groundswift.images import OpenedImage, open_image, padded_to_square, read_size_wh, upright
 from groundswift.pairing import check_pairing
-from groundswift.records import BOX, REF, whole
+from groundswift.records import BOX, REF, count_tags, whole
 from groundswift.spaces import Space, quantum, space_row
 from groundswift.whole_lists import WholeList, planned
 
@@ -31,7 +31,7 @@ from ..known_bad_versions import warn_bad_versions
 from ..patches.lazy_images import LazyImage, wants_exact_pixels
 from .object_checks import check_objects
 from .overrides import SPECIAL, stock_meta
-from .placeholders import check_counts, count_tags
+from .placeholders import check_counts
 from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_objects, take_generated_text_literally
 
 FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (*row.swift_templates, *row.templates)}
@@ -108,7 +108,7 @@ class GroundingMixin:
 
     def _encode_truncated(self, inputs: Any) -> dict[str, Any]:
         """swift cuts a row that is too long between any two tokens. One with boxes in its text is refused, as by its strategy `delete`."""
-        if self.truncation_strategy not in ("left", "right") or not count_tags(texts_of(inputs))[1]:
+        if self.truncation_strategy not in ("left", "right") or not count_tags(texts_of(inputs)).boxes:
             return super()._encode_truncated(inputs)
         uncut = object.__new__(type(self))
         uncut.__dict__ = self.__dict__ | {"truncation_strategy": "raise"}

@@ -10,9 +10,9 @@ from swift.pipelines.sampling.vanilla_sampler import VanillaSampler
 from swift.pipelines.train.kto import KTOPreprocessor
 
 from groundswift.images import read_size_wh
+from groundswift.records import count_tags
 
 from ..patches.wrap_once import wrap_once
-from .placeholders import count_tags
 
 TOKENS_OF_A_ROLLOUT = "response_token_ids"  # a column of rows whose last answer GRPO or GKD generated
 
@@ -38,7 +38,7 @@ def take_generated_text_literally(inputs: Any, tokenizer: Any) -> None:
     """Replace a generated answer that holds placeholders by its token ids: they are words of the model, not places of true boxes."""
     message = inputs.messages[-1] if inputs.messages else {}
     content = message.get("content")
-    if message.get("role") == "assistant" and isinstance(content, str) and is_generated(inputs) and any(count_tags([content])):
+    if message.get("role") == "assistant" and isinstance(content, str) and is_generated(inputs) and any(count_tags([content])[:2]):
         message["content"] = tokenizer.encode(content, add_special_tokens=False)
 
 
@@ -80,8 +80,8 @@ def made_anew(call: Callable[..., Any]) -> Callable[..., Any]:
 
 def objects_of_pair(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Objects for the question of `row` and the last answer of `other`, boxes as 0..1 of their own images: the two differ in size."""
-    refs, boxes = count_tags([message["content"] for message in row["messages"][:-1]])
-    skipped_refs, skipped_boxes = count_tags([message["content"] for message in other["messages"][:-1]])
+    refs, boxes, *_ = count_tags(message["content"] for message in row["messages"][:-1])
+    skipped_refs, skipped_boxes, *_ = count_tags(message["content"] for message in other["messages"][:-1])
     asked, answered = relative_objects(row), relative_objects(other)
     last = max(len(row.get("images") or []) - 1, 0)
     return {
@@ -125,7 +125,7 @@ def with_own_objects(row: dict[str, Any]) -> dict[str, Any]:
     objects = row.get("objects")
     if not objects:
         return row
-    refs, boxes = count_tags([message["content"] for message in row["messages"]])
+    refs, boxes, *_ = count_tags(message["content"] for message in row["messages"])
     kept = {"ref": (objects.get("ref") or [])[:refs], "bbox": (objects.get("bbox") or [])[:boxes]}
     if image_ids := objects.get("image_id"):
         kept["image_id"] = image_ids[:boxes]

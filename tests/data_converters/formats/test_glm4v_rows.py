@@ -227,7 +227,7 @@ DOG = objects(["dog"], [64, 48, 320, 240])
         (ours("<image>Q", "<bbox>", objects=objects([], [1, 2, 3, 10**400])), "box-not-finite", "expected finite numbers"),
         (ours("<image>Q", "<bbox><bbox>", objects=DOG), "bbox-count", "2 <bbox> in the messages and 1 boxes"),
         (ours("<image>Q", "<ref-object><ref-object><bbox>", objects=DOG), "ref-count", "2 <ref-object>"),
-        (ours("<image>Q", "<ref-object><bbox>", objects="[]"), "old-objects", "objects is a text"),
+        (ours("<image>Q", "<ref-object><bbox>", objects="[]"), "old-objects", "objects is text"),
         (ours("<image>Q", "<ref-object><bbox>", objects={**DOG, "ref": ["<image>"]}), "label with one of swift's tags", "holds <image>"),
         (
             ours("<image>Q", "<ref-object><bbox>", objects={**DOG, "ref": ["a\nb"]}),

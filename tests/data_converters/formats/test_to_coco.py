@@ -222,7 +222,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "a gigantic number": (b'{"objects": {"bbox": [[1e999, 1, 2, 3]]}}', r"rows\.jsonl:1: not a row"),
     "a size of three": (row(size_wh=[1, 2, 3]), r"Expected `array` of length 2.* - at `\$\.size_wh`"),
     "no messages": (row(messages=None), r"rows\.jsonl:1: the row has .*; expected messages"),
-    "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects is a text; expected \{ref"),
+    "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects is text; expected \{ref"),
     "no bbox": (row(objects={"ref": ["a"]}), r"objects has \['ref'\]; expected bbox too"),
     "flat bbox": (row(objects={"ref": ["a"], "bbox": [1, 2, 3, 4]}), r"bbox is one flat list of numbers"),
     "another bbox_type": (row(objects={"ref": ["a"], "bbox": [[1, 2, 3, 4]], "bbox_type": "norm1000"}), r"bbox_type 'norm1000'; expected"),

@@ -179,7 +179,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "no UTF-8": (b'{"messages": "\xff"}', r"rows\.jsonl:1: not a row"),
     "NaN": (b'{"messages": [], "objects": {"bbox": [[NaN, 1, 2, 3]]}}', r"rows\.jsonl:1: not a row"),
     "no messages": ({"images": ["dogs.jpg"]}, r"rows\.jsonl:1: the row has \['images'\]; expected messages"),
-    "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects is a text; expected"),
+    "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects is text; expected"),
     "several pictures": (row("<image><image>", images=["dogs.jpg", "dogs.jpg"]), r"rows\.jsonl:1: 2 images; expected one picture, or none"),
     "videos": (row("<video>", videos=["a.mp4"], images=None), r"rows\.jsonl:1: videos; expected one picture, or none"),
     "no answer": (row(messages=row()["messages"][:1]), r"rows\.jsonl:1: roles user; expected"),
