@@ -1,1 +1,1 @@
-"""The classes that `register.py` names: data sets, templates, a metric, and mends of swift that all of them need."""
+"""What `register.py` registers: datasets, templates, metrics, rewards, run checks, and patches of swift that they need."""

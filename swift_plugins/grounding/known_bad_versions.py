@@ -1,7 +1,6 @@
-"""Versions of libraries known to move boxes: a table, and a warning by name where one of them is installed and the family is concerned.
+"""Library versions with known bugs that shift boxes: a table, and a warning where one is installed and the model family is affected.
 
-A row holds what its sources state, and nothing else. Where no release is known to be free of a fault, the range ends with the last
-version that a source names.
+A row holds what its sources state. Where no fixed release is known, the range ends with the last version that a source names.
 """
 
 from __future__ import annotations
@@ -16,34 +15,34 @@ from packaging.version import InvalidVersion
 
 @dataclass(frozen=True)
 class BadVersion:
-    """One fault of a library.
+    """A known bug of a library.
 
-    `versions`: a PEP 440 specifier. `families`: names of the table of families; none: whatever the model. `fault`: what goes wrong, and
-    in which situation. `remedy`: what to install instead. `sources`: the threads that state it.
+    `versions`: a PEP 440 specifier. `families`: affected families; empty: every model. `problem`: what goes wrong, and when. `remedy`:
+    what to install instead. `sources`: the threads that state it.
     """
 
     package: str
     versions: str
     families: tuple[str, ...]
-    fault: str
+    problem: str
     remedy: str
     sources: tuple[str, ...]
 
-    def meets(self, installed: str) -> bool:
-        """Whether a version lies in the range; pre-releases count as what they lead to, an unreadable version as none."""
+    def affects(self, installed: str) -> bool:
+        """Whether a version is in the range; pre-releases count as their release, an unreadable version never does."""
         try:
             return SpecifierSet(self.versions).contains(installed, prereleases=True)
         except InvalidVersion:
             return False
 
     def concerns(self, family: str | None) -> bool:
-        """Whether it is told for a family; None: whether it is told for every model."""
+        """Whether a family is affected; None: whether every model is."""
         return not self.families if family is None else family in self.families
 
     def line(self, installed: str) -> str:
-        """One line for the user."""
+        """The warning for a user."""
         models = f" with {', '.join(self.families)}" if self.families else ""
-        return f"{self.package} {installed}{models}: {self.fault}; expected {self.remedy} ({', '.join(self.sources)})"
+        return f"{self.package} {installed}{models}: {self.problem}. Install {self.remedy} ({', '.join(self.sources)})"
 
 
 QWEN2_5 = ("qwen2_5_vl", "mimo_vl")
@@ -52,7 +51,7 @@ BAD_VERSIONS = (
         "transformers",
         ">=5.3.0,<5.5.4",
         QWEN2_5,
-        "every image is placed at a later time than it has, and its boxes drift",
+        "images get wrong positions, and their boxes drift",
         "transformers>=5.5.4",
         ("huggingface/transformers#45325", "huggingface/transformers#45330", "huggingface/lerobot#3704"),
     ),
@@ -60,7 +59,7 @@ BAD_VERSIONS = (
         "transformers",
         ">=4.54.0,<=4.56.2",
         QWEN2_5,
-        "positions are prepared wrongly when it generates, and answers get worse",
+        "positions are wrong during generation, and answers get worse",
         "transformers>=5.5.4",
         ("huggingface/transformers#40136", "huggingface/transformers#40490", "huggingface/transformers#41180"),
     ),
@@ -76,7 +75,7 @@ BAD_VERSIONS = (
         "qwen-vl-utils",
         "<0.0.14",
         ("qwen2_vl", "qwen3_vl", "qwen3_5", *QWEN2_5),
-        "it knows no limits in tokens: images are resized to other sizes than the evaluator takes them to have",
+        "limits in tokens are ignored: images are resized to other sizes than the evaluator assumes",
         "qwen-vl-utils>=0.0.14",
         ("vision_process.py of qwen-vl-utils 0.0.11 and 0.0.14",),
     ),
@@ -84,16 +83,16 @@ BAD_VERSIONS = (
         "vllm",
         ">=0.11.1,<=0.12.0",
         ("qwen3_vl",),
-        "answers that vLLM gives have their boxes off, other engines do not",
-        "vllm 0.11.0, or a later one compared with --infer_backend transformers",
+        "boxes of answers from vLLM are shifted, those of other engines are not",
+        "vllm 0.11.0, or a later one after comparing it with --infer_backend transformers",
         ("vllm-project/vllm#30918", "vllm-project/vllm#36117", "QwenLM/Qwen3-VL#2056"),
     ),
     BadVersion(
         "sglang",
         ">=0.5.15,<=0.5.17",
         ("qwen3_5",),
-        "answers that SGLang gives on CUDA have their boxes about 90 px off, other engines do not",
-        "--infer_backend transformers or vllm, or a later sglang compared with them",
+        "boxes of answers from SGLang on CUDA are shifted by about 90 px, those of other engines are not",
+        "a later sglang after comparing it with --infer_backend transformers, which can be used instead",
         ("sgl-project/sglang#36762", "sgl-project/sglang#35345", "sgl-project/sglang#35772"),
     ),
 )
@@ -101,7 +100,7 @@ WARNED: set[BadVersion] = set()
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """Installed versions by package; those that are not installed are left out."""
+    """Installed versions by package; packages that are not installed are skipped."""
     found = {}
     for package in packages:
         try:
@@ -111,18 +110,18 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def known_bad(family: str | None, installed: Mapping[str, str], guards: Iterable[BadVersion] = BAD_VERSIONS) -> list[BadVersion]:
-    """The guards that installed versions meet and that concern a family, or, for None, every model."""
-    return [guard for guard in guards if guard.concerns(family) and guard.package in installed and guard.meets(installed[guard.package])]
+def known_bad(family: str | None, installed: Mapping[str, str], table: Iterable[BadVersion] = BAD_VERSIONS) -> list[BadVersion]:
+    """The known bugs of installed versions that affect a family, or, for None, every model."""
+    return [row for row in table if row.concerns(family) and row.package in installed and row.affects(installed[row.package])]
 
 
 def warn_bad_versions(family: str | None = None) -> None:
-    """Tell in swift's log what is installed and known to move boxes, each once a process. Called when the plugin is loaded, for what
-    concerns every model, and when a template is made, for its family."""
+    """Warn, once a process, of installed versions that shift boxes. Called when the plugin is loaded, for bugs that affect every model, and
+    when a template is made, for those of its family."""
     from swift.utils import get_logger
 
-    installed = versions_of({guard.package for guard in BAD_VERSIONS})
-    for guard in known_bad(family, installed):
-        if guard not in WARNED:
-            WARNED.add(guard)
-            get_logger().warning(guard.line(installed[guard.package]))
+    installed = versions_of({row.package for row in BAD_VERSIONS})
+    for row in known_bad(family, installed):
+        if row not in WARNED:
+            WARNED.add(row)
+            get_logger().warning(row.line(installed[row.package]))

@@ -1,7 +1,7 @@
-"""A file that does not move: checkpoints name it instead of `register.py`, whose place changes with every environment and checkout.
+"""A stable path for checkpoints to name instead of `register.py`, whose path changes with every environment and checkout.
 
-swift loads the plugin that a checkpoint names before any code of ours could explain that it is gone. This file stays in the user's
-data folder and imports the installed groundswift by name. swift runs it, so nobody but its owner may be able to write it.
+swift loads the plugin that a checkpoint names first, and a missing file ends it with a traceback. The shim is in the user's data folder
+and imports the installed groundswift by name. swift runs it, so only its owner may write it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def is_register(path: str) -> bool:
 
 
 def is_sound(shim: Path) -> bool:
-    """Whether the file is there as it was written: no link, of this user, and writable by nobody else."""
+    """Whether the file is as it was written: no link, owned by this user, not writable by others."""
     try:
         found = shim.lstat()
     except FileNotFoundError:

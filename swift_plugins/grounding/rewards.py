@@ -41,7 +41,7 @@ class DetectionF1(ORM):
     def __call__(self, completions: Sequence[Any], ground_truths: Sequence[str] | None = None, **columns: Any) -> list[float]:
         """One number from 0 to 1 for each completion: a text of GRPO, with its columns, or a request of `swift sample`, with its truth."""
         if not _rules:
-            raise GroundswiftError(f"--reward_funcs {name_of(self)} needs a grounding template: give --template NAME_grounding")
+            raise GroundswiftError(f"--reward_funcs {name_of(self)} needs a grounding template: add --template NAME_grounding")
         if ground_truths is not None:
             return self.of_requests(completions, ground_truths)
         cut = columns.get("is_truncated") or [False] * len(completions)
@@ -135,7 +135,7 @@ def note_rules(template: Any) -> None:
 
 
 def with_answers(dataset: Any, reward: str) -> Any:
-    """A dataset of GRPO with the true answer of each row in a column of its own, all of which can be scored.
+    """A dataset of GRPO with the true answer of each row in a column `true_answer`.
 
     Raises GroundswiftError where rows hold nothing that the reward is defined for. Streamed rows are checked as they come.
     """
@@ -148,8 +148,8 @@ def with_answers(dataset: Any, reward: str) -> Any:
     if unscored:
         held = ", ".join(f"{count} with {kind}" for kind, count in unscored.items())
         raise GroundswiftError(
-            f"--reward_funcs {reward} is not defined for {sum(unscored.values())} of {len(dataset)} rows ({held}); expected rows whose "
-            "answers hold boxes, or say that there are none"
+            f"--reward_funcs {reward} is not defined for {sum(unscored.values())} of {len(dataset)} rows ({held}); expected answers "
+            "with boxes, or that say there are none"
         )
     return dataset.add_column(TRUE_ANSWER, [true_answer_of({"messages": messages}) for messages in dataset["messages"]])
 
@@ -176,7 +176,7 @@ def is_resized() -> bool:
 def truth_of(row: dict[str, Any]) -> OneTruth:
     """The true boxes of a row whose last answer is a generated one. Raises GroundswiftError where the reward is not defined for it."""
     if TRUE_ANSWER not in row:
-        raise GroundswiftError(f"a row without the column {TRUE_ANSWER}, which the plugin adds before a training begins")
+        raise GroundswiftError(f"row without the column {TRUE_ANSWER}, which the plugin adds before training")
     turns = list(row["messages"])
     turns = turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns
     true_answer = row[TRUE_ANSWER]

@@ -1,6 +1,6 @@
-"""One row as a model is fed it: swift's processor and template without the model's weights, and what they make of a row.
+"""A row as the model gets it: encoded by swift's processor and template, without the model's weights.
 
-swift is imported inside the functions, so that what it prints and logs while it loads can be held back.
+swift is imported inside functions, so that its output while it loads can be suppressed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from groundswift.images import open_image
 
 from .quiet import quiet
 
-NO_LOSS = -100  # the label of a token that is read and not learnt
+NO_LOSS = -100  # the label of a token without loss
 HYBRID_LOSS = "default+ignore_empty_think"  # what `swift sft` makes of its default for models that may think or not
 OF_THE_RUN = {  # what a run's args.json says about its template -> the argument of `get_template`
     "system": "default_system",
@@ -43,22 +43,22 @@ OF_THE_RUN = {  # what a run's args.json says about its template -> the argument
 class Encoded:
     """What a model gets of one row.
 
-    `labels`: as `input_ids`, UNLEARNT where a token is not learnt. Per image: `sizes_wh` (px, upright original), `fed_wh` (px, after every
-    resize), `pictures` (RGB, of `fed_wh`). `tiles`: (how many in all, their width and height in px) where the model is fed the pictures in
-    parts; `fed_wh` is then the size of the whole. `family`: a name of the table.
+    `labels`: as `input_ids`, NO_LOSS where a token has none. Per image: `sizes_wh` (px, upright original), `model_input_wh` (px, after
+    every resize), `images` (RGB, of `model_input_wh`). `tiles`: (count, their width and height in px) where the model gets images in tiles;
+    `model_input_wh` is then the size of the whole image. `family`: a name of the table.
     """
 
     input_ids: list[int]
     labels: list[int]
     sizes_wh: list[tuple[int, int]]
     model_input_wh: list[tuple[int, int]]
-    pictures: list[Image.Image]
+    images: list[Image.Image]
     family: str
     tiles: tuple[int, tuple[int, int]] | None = None
 
     @property
     def has_loss(self) -> list[list[int]]:
-        """The runs of tokens that are learnt, in order: one a turn, as a rule."""
+        """Runs of tokens with loss, in order: usually one per turn."""
         runs: list[list[int]] = []
         inside = False
         for token in self.labels:
@@ -73,7 +73,7 @@ class Encoded:
 
 
 def load_plugin() -> None:
-    """Register our templates, data sets and mends with swift, unless they are."""
+    """Load the plugin, unless it is."""
     from swift.template.register import TEMPLATE_MAPPING
 
     if not all(name in TEMPLATE_MAPPING for row in FAMILIES.values() for name in row.templates):
@@ -107,12 +107,12 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
         from ..grounding.templates.grounding import FAMILY_OF_TEMPLATE
 
         if model_type is not None and model_type not in MODEL_MAPPING:
-            raise fault(f"model type {model_type}", "swift has no such model type", _close_to(model_type, MODEL_MAPPING))
+            raise fault(f"model type {model_type}", "unknown model type", _close_to(model_type, MODEL_MAPPING))
         if named is not None and named not in TEMPLATE_MAPPING:
-            raise fault(f"template {named}", "swift has no such template", _close_to(named, TEMPLATE_MAPPING))
+            raise fault(f"template {named}", "unknown template", _close_to(named, TEMPLATE_MAPPING))
         if named is not None and named not in FAMILY_OF_TEMPLATE:
             where = f"template {named}"
-            raise fault(where, "how it writes boxes is not in the table of families", "a template that `groundswift families` lists")
+            raise fault(where, "not in the table of families", "a template that `groundswift families` lists")
         model_type = model_type or _type_of_template(model, named)
         try:
             with quiet(trusted=_holds_no_code(model)):
@@ -127,7 +127,7 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
         except GroundswiftError:
             raise
         except Exception as error:
-            raise fault(model, f"template {name} cannot be made for it ({told(error)})", "a template of this model's family") from None
+            raise fault(model, f"template {name} cannot be made for it ({one_line(error)})", "a template of this model's family") from None
         made.set_mode("train")
     return made
 
@@ -147,15 +147,15 @@ def encoded(template: Any, row: dict[str, Any]) -> Encoded:
         except GroundswiftError:
             raise
         except Exception as error:  # swift asserts, and so do the processors behind it
-            raise GroundswiftError(f"swift cannot encode this row ({told(error)})") from None
-    pictures = [_picture(image) for image in encoding["template_inputs"].images or []]
-    model_input_wh = _model_input_wh(template, encoding, pictures)
-    pictures = [
-        image if image.size == size else image.resize(size, Image.BICUBIC) for image, size in zip(pictures, model_input_wh, strict=True)
+            raise GroundswiftError(f"swift cannot encode this row ({one_line(error)})") from None
+    images = [_upright(image) for image in encoding["template_inputs"].images or []]
+    model_input_wh = _model_input_wh(template, encoding, images)
+    images = [
+        image if image.size == size else image.resize(size, Image.BICUBIC) for image, size in zip(images, model_input_wh, strict=True)
     ]
     ids = list(encoding["input_ids"])
     labels = list(encoding.get("labels") or [NO_LOSS] * len(ids))
-    return Encoded(ids, labels, [image.size for image in originals], model_input_wh, pictures, family, _tiles(encoding, len(pictures)))
+    return Encoded(ids, labels, [image.size for image in originals], model_input_wh, images, family, _tiles(encoding, len(images)))
 
 
 def _resolved(model: str) -> tuple[str, dict[str, Any]]:
@@ -181,12 +181,12 @@ def _resolved(model: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(base, str):
         raise fault(where, "names no model", "the args.json of a swift run")
     if not os.path.isdir(os.path.expanduser(base)) and (base.startswith(("/", ".", "~")) or base.count("/") > 1):
-        raise fault(where, f"the model {base} is not there", "the folder that the run was started from, where its path is relative")
+        raise fault(where, f"model not found: {base}", "the folder that the run was started from, where its path is relative")
     return os.path.expanduser(base), run
 
 
 def _holds_no_code(model: str) -> bool:
-    """Whether a model is a folder whose configuration names no code of its own."""
+    """Whether a model is a folder whose configuration names no remote code."""
     files = list(Path(model).glob("*config.json")) if os.path.isdir(model) else []
     return bool(files) and not any("auto_map" in path.read_text(encoding="utf-8", errors="replace") for path in files)
 
@@ -232,11 +232,11 @@ def _no_processor(model: str, error: Exception) -> GroundswiftError:
         return fault(model, "its model type is not clear", f"--model-type, one of {choices.replace(chr(39), '')}")
     if "no suitable `model_type`" in text:
         return fault(model, "its model type is not clear", "--model-type, a model type of swift that `groundswift families --json` names")
-    return fault(model, f"swift cannot open its processor ({told(error)})", "a folder or hub id with configuration and tokenizer")
+    return fault(model, f"cannot load its processor ({one_line(error)})", "a folder or hub id with configuration and tokenizer")
 
 
-def told(error: Exception) -> str:
-    """Kind and first line of an error of another library, at most 300 characters."""
+def one_line(error: Exception) -> str:
+    """Type and first line of another library's error, at most 300 characters."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first}"[:300] if first else type(error).__name__
 
@@ -258,28 +258,28 @@ def _source(image: Any) -> Any:
     return image
 
 
-def _picture(image: Any) -> Image.Image:
-    """An image of swift's, which may still be the path to a file, as an upright picture."""
+def _upright(image: Any) -> Image.Image:
+    """An image of swift's, possibly still a path, as an upright image."""
     return image.convert("RGB") if isinstance(image, Image.Image) else open_image(_source(image))
 
 
-def _model_input_wh(template: Any, encoding: dict[str, Any], pictures: list[Image.Image]) -> list[tuple[int, int]]:
-    """What the arrays of pixels say about the size (width, height) in px of every picture; where they hold tiles, its own size."""
+def _model_input_wh(template: Any, encoding: dict[str, Any], images: list[Image.Image]) -> list[tuple[int, int]]:
+    """(width, height) in px of every image, read off the pixel arrays; the image's own size where they hold tiles."""
     grids = encoding.get("image_grid_thw")
     if grids is not None:
         patch = template.processor.image_processor.patch_size
         return [(wide * patch, high * patch) for _, high, wide in grids.tolist()]
     shape = _shape(encoding)
-    if len(shape) == 4 and shape[0] == len(pictures):
-        return [(shape[3], shape[2])] * len(pictures)
-    return [picture.size for picture in pictures]
+    if len(shape) == 4 and shape[0] == len(images):
+        return [(shape[3], shape[2])] * len(images)
+    return [image.size for image in images]
 
 
-def _tiles(encoding: dict[str, Any], pictures: int) -> tuple[int, tuple[int, int]] | None:
-    """(how many, their width and height in px) where there are more arrays of pixels than pictures."""
+def _tiles(encoding: dict[str, Any], images: int) -> tuple[int, tuple[int, int]] | None:
+    """(count, width and height in px) where there are more pixel arrays than images."""
     shape = _shape(encoding)
     count = math.prod(shape[:-3])
-    return (count, (shape[-1], shape[-2])) if len(shape) > 3 and count > pictures else None
+    return (count, (shape[-1], shape[-2])) if len(shape) > 3 and count > images else None
 
 
 def _shape(encoding: dict[str, Any]) -> tuple[int, ...]:

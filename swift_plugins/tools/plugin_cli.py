@@ -23,8 +23,8 @@ SAVED = "external_plugins"  # the key of args.json whose files swift imports
 def plugin(checkpoint: str | None) -> None:
     """Print the path of the file to give to swift's --custom_register_path.
 
-    swift writes that path into a checkpoint and runs the file again at inference. --check finds one that is not there any more, and
-    names every file that is not groundswift's own, since swift will run it too.
+    swift writes that path into a checkpoint and runs the file again at inference. --check reports a missing file, and names
+    every file that is not groundswift's own, since swift runs it too.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def plugin(checkpoint: str | None) -> None:
 def checked(checkpoint: str) -> list[str]:
     """A line for each plugin in a checkpoint's args.json that is not groundswift's own and that swift will run.
 
-    Raises GroundswiftError where args.json cannot be read, or a plugin leads nowhere from the working directory.
+    Raises GroundswiftError where args.json cannot be read, or a plugin is missing.
     """
     where = os.path.join(checkpoint, "args.json")
     saved = saved_plugins(where)
@@ -48,8 +48,8 @@ def checked(checkpoint: str) -> list[str]:
     if gone:
         raise fault(
             where,
-            f"the plugin {', '.join(map(repr, gone))} is not there any more",
-            f"swift called with --external_plugins {REGISTER}, which takes its place",
+            f"the plugin {', '.join(map(repr, gone))} was not found",
+            f"swift with --external_plugins {REGISTER} in its place",
         )
     return [
         f"warning: {where}: swift will run {os.path.abspath(os.path.expanduser(name))!r}, which is not groundswift's plugin. "

@@ -1,4 +1,4 @@
-"""Silence for what swift says while it loads, so that a command's own words can be read."""
+"""Suppresses swift's output while it loads, so that a command's own output can be read."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-IRRELEVANT = ("`torch_dtype` is deprecated", 'pip install "decord"', "pass `strict=False`")  # warnings that concern nothing done here
+IRRELEVANT = ("`torch_dtype` is deprecated", 'pip install "decord"', "pass `strict=False`")  # warnings about nothing that is used here
 
 
 @contextmanager
 def quiet(trusted: bool = False) -> Iterator[None]:
-    """What swift prints goes to stderr, and its notes (INFO) and announced changes of libraries nowhere; warnings stay.
+    """Send what swift prints to stderr, and drop its INFO messages and deprecation warnings; other warnings stay.
 
-    `trusted`: swift warns of a model's own code; here there is none.
+    `trusted`: drop swift's warning of remote code, as there is none.
     """
     before = logging.root.manager.disable
     irrelevant = (*IRRELEVANT, "trust_remote_code=True") if trusted else IRRELEVANT

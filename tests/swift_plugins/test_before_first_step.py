@@ -22,7 +22,7 @@ def test_few_image_tokens_are_told_with_the_variables_to_set(plugin, tmp_path, w
     """112 x 84 px are 4 x 3 tokens of 28 px."""
     sft(plugin, written(tmp_path / "rows.jsonl", rows_of(tmp_path, 4)), tmp_path / "out")
     (line,) = [line for line in warned if "[image-tokens-few]" in line]
-    assert "4 of 4 images looked at have fewer than 1024 tokens (median 12; limits 4 to 16384)" in line
+    assert "4 of 4 sampled images have fewer than 1024 tokens (median 12; limits 4 to 16384)" in line
     assert "export IMAGE_MIN_TOKEN_NUM=1024, in training and inference" in line
 
 
@@ -112,5 +112,6 @@ def test_text_rows_among_images_are_refused_under_zero3_where_it_does_not(plugin
     folder = zoo.folder("llava1_5", weights=True)
     done = zero3(plugin, tmp_path, ["--model", str(folder), "--model_type", "llava1_5_hf", "--template", "llava1_5_hf_grounding"], mixed)
     assert done.returncode != 0
-    assert "error: 2 of 4 rows have no image, and under zero3 2 processes of family llava would wait for each other for ever" in done.stderr
+    assert "error: 2 of 4 rows have no image" in done.stderr
+    assert "[zero3-text-rows]" in done.stderr
     assert "Use --deepspeed zero2" in done.stderr

@@ -71,7 +71,7 @@ def converted(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_box_is_read_back_from_what_the_model_is_fed(zoo, converted, source, kind):
     from groundswift.swift_plugins.tools.encoding import encoded
-    from groundswift.swift_plugins.tools.show.encoded_boxes import parts_of, seen
+    from groundswift.swift_plugins.tools.show.encoded_boxes import parse_boxes, parts_of
 
     template = zoo[kind]
     for line in converted[source].read_bytes().splitlines():
@@ -80,7 +80,7 @@ def test_every_box_is_read_back_from_what_the_model_is_fed(zoo, converted, sourc
         assert any(result.has_loss)
         text = template.tokenizer.decode([token for token in result.input_ids if token >= 0])
         assert not any(tag in text for tag in ("<bbox>", "<ref-object>"))
-        found = seen(template, result, parts_of(template, result), row)
+        found = parse_boxes(template, result, parts_of(template, result), row)
         boxes = (row.get("objects") or {}).get("bbox", ())
         assert (len(found.marks), sum(mark.differs for mark in found.marks)) == (len(boxes), 0)
 

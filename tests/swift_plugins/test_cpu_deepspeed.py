@@ -54,7 +54,7 @@ def test_two_processes_train_with_deepspeed(plugin, toys, tmp_path, stage):
 def test_one_process_without_a_launcher_is_an_error_that_says_how(plugin, toys, tmp_path):
     done = train(plugin, toys / "toys.jsonl", tmp_path / "out", "zero2", "--torch_dtype", "bfloat16", processes=None)
     assert done.returncode == 1
-    assert "error: --deepspeed on a CPU needs a launcher, also for one process: set NPROC_PER_NODE=1" in done.stderr
+    assert "error: --deepspeed on a CPU needs a launcher, even for one process: export NPROC_PER_NODE=1" in done.stderr
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
@@ -63,7 +63,7 @@ def test_half_precision_is_refused_in_words(plugin, monkeypatch, fp16, dtype):
     from groundswift.swift_plugins.grounding.patches.cpu_deepspeed import join_by_deepspeed
 
     monkeypatch.setenv("LOCAL_RANK", "0")
-    with pytest.raises(GroundswiftError, match="has no fp16; expected --torch_dtype bfloat16"):
+    with pytest.raises(GroundswiftError, match="does not support fp16: use --torch_dtype bfloat16"):
         join_by_deepspeed(SimpleNamespace(fp16=fp16, torch_dtype=dtype))
 
 
@@ -73,7 +73,7 @@ def test_a_missing_package_is_named(plugin, monkeypatch):
     from groundswift.swift_plugins.grounding.patches import cpu_deepspeed
 
     monkeypatch.setattr(cpu_deepspeed, "find_spec", lambda name: None)
-    with pytest.raises(GroundswiftError, match=r"not installed; expected pip install 'groundswift\[deepspeed\]'"):
+    with pytest.raises(GroundswiftError, match=r"--deepspeed needs the package deepspeed: pip install 'groundswift\[deepspeed\]'"):
         SftArguments._init_deepspeed(SimpleNamespace(deepspeed="zero2"))
 
 

@@ -15,7 +15,7 @@ from groundswift import resized_wh
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.tools.encoding import NO_LOSS, Encoded, encoded, open_template
 from groundswift.swift_plugins.tools.quiet import quiet
-from groundswift.swift_plugins.tools.show.encoded_boxes import image_tokens, parts_of, seen
+from groundswift.swift_plugins.tools.show.encoded_boxes import image_tokens, parse_boxes, parts_of
 
 SIZE_WH = (500, 300)
 BOXES = [[25.5, 71, 190, 221], [156, 125, 317.25, 271], [0, 0, 500, 300]]
@@ -46,9 +46,9 @@ def test_the_boxes_of_a_row_are_read_back_from_its_tokens(zoo, row, kind):
     assert row == before
     assert len(result.input_ids) == len(result.labels)
     assert (result.family, result.sizes_wh) == (KINDS[kind].family, [SIZE_WH])
-    assert [picture.size for picture in result.pictures] == result.model_input_wh
+    assert [image.size for image in result.images] == result.model_input_wh
     assert image_tokens(template, result) > 0
-    found = seen(template, result, parts_of(template, result), row)
+    found = parse_boxes(template, result, parts_of(template, result), row)
     assert [mark.truth_px for mark in found.marks] == [tuple(box) for box in BOXES]
     assert [mark.differs for mark in found.marks] == [False] * 3
     assert ([answer.status for answer in found.answers], found.notes) == (["ok"], [])
@@ -76,9 +76,9 @@ def test_a_square_space_shows_the_padded_picture(zoo, row):
     result = encoded(template, row)
     (side, also) = result.model_input_wh[0]
     assert side == also
-    for mark in seen(template, result, parts_of(template, result), row).marks:
+    for mark in parse_boxes(template, result, parts_of(template, result), row).marks:
         assert mark.model_input_px == pytest.approx([side * number for number in mark.written])
-    pixels = np.asarray(result.pictures[0])
+    pixels = np.asarray(result.images[0])
     assert (pixels[: side // 8] == pixels[0, 0]).all()  # the margin above
 
 
@@ -152,14 +152,14 @@ def test_what_is_not_clear_is_asked(models, arguments, said):
 def test_faults_of_a_folder_are_told(models, tmp_path):
     with pytest.raises(GroundswiftError, match=r"nowhere: no such folder"):
         open_template(str(tmp_path / "nowhere"))
-    with pytest.raises(GroundswiftError, match="cannot open its processor"):
+    with pytest.raises(GroundswiftError, match="cannot load its processor"):
         open_template(str(tmp_path), "qwen2_vl")
     (tmp_path / "args.json").write_text("{")
     with pytest.raises(GroundswiftError, match="args.json: cannot be read"):
         open_template(str(tmp_path))
     with pytest.raises(GroundswiftError, match="args.json: names no model"):
         open_template(str(checkpoint(tmp_path / "no model")))
-    with pytest.raises(GroundswiftError, match="the model ./tiny is not there"):
+    with pytest.raises(GroundswiftError, match="model not found: ./tiny"):
         open_template(str(checkpoint(tmp_path / "moved", model="./tiny", template="qwen2_vl_grounding")))
 
 

@@ -321,7 +321,7 @@ def test_nothing_is_left(hub):
     from groundswift.errors import GroundswiftError
 
     write_coco(hub, "detection-datasets/coco", [coco_row(1, (2, [30, 20, 10, 40]))], VAL)
-    with pytest.raises(GroundswiftError, match=r"coco-detect: no row is left\n +1  box-inverted"):
+    with pytest.raises(GroundswiftError, match=r"coco-detect: every row was dropped\n +1  box-inverted"):
         load("coco-detect")
 
 

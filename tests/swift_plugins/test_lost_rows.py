@@ -88,7 +88,7 @@ def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tm
     words = ("--max_length", "400", "--max_steps", "7", "--per_device_train_batch_size", "1", "--dataloader_num_workers", workers)
     sft(plugin, data, tmp_path / "out", *words)
     (line,) = [line for line in warned if "could not be used" in line]
-    assert line.startswith("train_dataset: 3 of 7 rows could not be used; other rows took their place ")
+    assert line.startswith("train_dataset: 3 of 7 rows could not be used and were replaced by other rows ")
     assert "2 row-too-long (row 'long-" in line
     assert "raise --max_length, or lower --max_pixels" in line
     assert "1 image-missing (row 'gone': " in line
@@ -115,7 +115,7 @@ def test_truncation_never_cuts_a_box(plugin, tmp_path, warned, strategy):
     sft(plugin, data, tmp_path / "out", *options)
     (line,) = [line for line in warned if "could not be used" in line]
     assert "1 of 5 rows could not be used" in line
-    assert f"--truncation_strategy {strategy} would cut its boxes; raise --max_length" in line
+    assert f"--truncation_strategy {strategy} would truncate its boxes; raise --max_length" in line
 
 
 def test_a_cut_text_is_still_encoded(zoo):

@@ -383,7 +383,7 @@ def test_the_command_prints_memory_and_fails_where_it_does_not_fit(zoo, script):
 def test_a_model_that_is_not_here_is_named(script):
     done = plan(script, "--rows", 10)
     assert done.exit_code == 0
-    assert "memory: not known, model nobody/nothing: its configuration is not on this machine; give --config config.json" in done.output
+    assert "memory: not known, model nobody/nothing: config.json not found locally; add --config config.json" in done.output
     assert plan(script, "--rows", 10, "--memory", 80).exit_code == 1
 
 
@@ -408,9 +408,9 @@ def test_a_model_in_the_hubs_cache_is_found(zoo, script, tmp_path, monkeypatch):
     [
         ("{", "cannot be read"),
         ("[]", "names no model_type"),
-        ('{"model_type": "no_such_model"}', "transformers does not take it"),
-        ('{"model_type": "qwen", "auto_map": {"AutoConfig": "c.C"}}', "code of the model's folder, which a plan does not run"),
-        ('{"model_type": "qwen2_vl", "text_config": {"hidden_size": 65, "num_attention_heads": 4}}', "no model can be made of it"),
+        ('{"model_type": "no_such_model"}', "transformers cannot read it"),
+        ('{"model_type": "qwen", "auto_map": {"AutoConfig": "c.C"}}', "remote code, which a plan does not run"),
+        ('{"model_type": "qwen2_vl", "text_config": {"hidden_size": 65, "num_attention_heads": 4}}', "cannot build the model"),
     ],
 )
 def test_a_configuration_that_is_none_is_an_error(script, tmp_path, text, message):

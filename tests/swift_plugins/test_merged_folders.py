@@ -57,9 +57,7 @@ def test_a_folder_of_the_same_adapter_is_used_again(plugin, made, adapter):
 def test_after_another_training_it_is_refused_and_removing_it_helps(plugin, made, adapter):
     before = answer(plugin, made, adapter, 0)
     retrain(made, adapter)
-    with pytest.raises(
-        GroundswiftError, match="was merged from another adapter .*Remove the folder to merge anew, or give --model .*-merged"
-    ):
+    with pytest.raises(GroundswiftError, match="was merged from another adapter .*Remove the folder to merge again.*--model .*-merged"):
         answer(plugin, made, adapter, 1)
     shutil.rmtree(f"{adapter}-merged")
     assert answer(plugin, made, adapter, 2) != before
@@ -82,7 +80,7 @@ def test_what_a_merge_that_did_not_end_leaves_is_refused(plugin, made, adapter, 
     merged.mkdir()
     for name in left:
         (merged / name).write_text("{}")
-    with pytest.raises(GroundswiftError, match="holds no weights, as a merge that did not end leaves it"):
+    with pytest.raises(GroundswiftError, match="holds no weights"):
         answer(plugin, made, adapter)
 
 

@@ -45,7 +45,7 @@ def test_a_qlora_run_is_merged_into_the_folder_asked_for(checkpoint, toys, warne
 
     asked, full = tmp_path / "asked", Path(f"{checkpoint}-merged")
     export_main(["--adapters", str(checkpoint), "--merge_lora", "true", "--output_dir", str(asked)])
-    assert f"{checkpoint}: trained with --quant_method bnb; merged into full weights in {asked}. To quantise them, give " in "\n".join(
+    assert f"{checkpoint}: trained with --quant_method bnb; merging into full weights in {asked}. To quantise them add " in "\n".join(
         warned
     )
     assert "quantization_config" not in json.loads((asked / "config.json").read_text())
@@ -138,9 +138,7 @@ def export(folder: Path, options: list[str] | None, **given) -> tuple:
 def test_only_a_quantisation_that_was_typed_is_done(folder, warned, options, given, expected):
     assert export(folder, options, **given) == expected
     if options is None:
-        assert warned == [
-            "CKPT: trained with --quant_method bnb, and this export has it too: out will be quantised, CKPT-merged has the full weights"
-        ]
+        assert warned == ["CKPT: trained with --quant_method bnb, so this export quantises out too; the full weights are in CKPT-merged"]
 
 
 def test_the_options_of_the_command_are_those_of_its_process(plugin, monkeypatch):

@@ -84,7 +84,7 @@ def test_rows_of_each_dataset(tmp_path):
     made = planned(path, "--rows", 11, "--rows", 9)
     assert [(part["training_rows"], part["validation_rows"]) for part in made["datasets"]] == [(6, 5), (2, 1)]
     assert planned(path)["steps"] is None
-    assert "'hub/one' is not a local file of rows; give --rows N" in planned(path)["notes"][0]
+    assert "'hub/one' is not a local file of rows; add --rows N" in planned(path)["notes"][0]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_words_are_quoted_as_bash_prints_them():
         ("train.yaml", "- a\n", [], "train.yaml: not a mapping of options"),
         ("train.json", "{", [], "train.json: Expecting property name"),
         ("train.sh", "echo hello\n", [], "no swift sft, pt or rlhf command"),
-        ("train.sh", "megatron sft --x 1\n", [], "megatron sft: its parallelism is not planned"),
+        ("train.sh", "megatron sft --x 1\n", [], "megatron sft cannot be planned"),
         ("train.sh", "swift sft --dataset a --sft_type lora\n", [], "swift sft has no option --sft_type; `groundswift migrate` translates"),
         ("train.sh", "swift sft --dataset a --lora_ranks 8\n", [], "swift sft has no option --lora_ranks; close are --lora_rank"),
         ("train.sh", "swift sft --dataset a --lora_rank many\n", [], "invalid int value: 'many'"),
@@ -226,7 +226,7 @@ def test_words_are_quoted_as_bash_prints_them():
         ("train.sh", "swift sft --dataset a\n", ["--rows", 3, "--gpus", 4], "3 rows for 4 processes: each gets none"),
         ("train.sh", "swift sft --dataset a --streaming true\n", [], "--streaming true needs --max_steps"),
         ("train.sh", "NPROC_PER_NODE=x swift sft --dataset a\n", [], "NPROC_PER_NODE=x: expected a whole number above 0"),
-        ("train.sh", "swift rlhf --rlhf_type ppo --dataset a\n", [], "--rlhf_type ppo: its steps are not planned"),
+        ("train.sh", "swift rlhf --rlhf_type ppo --dataset a\n", [], "--rlhf_type ppo: its steps cannot be planned"),
         ("train.sh", "MAX_PIXELS=big swift sft --dataset a --template qwen2_vl\n", [], "MAX_PIXELS=big: expected a whole number"),
     ],
 )

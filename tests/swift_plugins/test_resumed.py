@@ -16,7 +16,7 @@ from groundswift.run_record import RunRecord, read_record, write_record
 EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
 QUIET = ["--torch_dtype", "float32", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
-REPEATED = "rows are permuted anew, so in this epoch some are repeated and others skipped"
+REPEATED = "rows are shuffled differently, so this epoch repeats some and skips others"
 
 
 def train(plugin: Path, rows: Path, out: Path, *words: str, steps: int) -> Path:
@@ -146,9 +146,9 @@ def test_the_rate_that_continues_is_that_of_the_schedule(saved, held):
 
 
 BY_DEEPSPEED = (
-    "the optimizer was saved by DeepSpeed, and this run has no --deepspeed: weights and step continue, optimizer and schedule begin anew"
+    "the optimizer was saved by DeepSpeed, and this run has no --deepspeed: weights and step continue, optimizer and schedule restart"
 )
-WITHOUT = "it was saved without its optimizer: weights and step continue, optimizer and schedule begin anew"
+WITHOUT = "it was saved without its optimizer: weights and step continue, optimizer and schedule restart"
 
 
 @pytest.mark.parametrize(

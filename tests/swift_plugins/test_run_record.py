@@ -285,5 +285,5 @@ def test_the_metric_does_not_score_a_row_that_limits_its_own_image(plugin):
 
     row = {"size_wh": [9, 9], "chat_template_kwargs": {"max_pixels": 784}}
     assert sample_of(3, row) == (TEXT, (9, 9), [], [])
-    with pytest.raises(GroundswiftError, match="validation row 3: it limits its own image"):
+    with pytest.raises(GroundswiftError, match="validation row 3: chat_template_kwargs limit its image"):
         sample_of(3, row, resized=True)

@@ -62,7 +62,7 @@ def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
 
     monkeypatch.setattr(spawned.multiprocessing, "active_children", list)
     assert spawned.while_alive(lambda port: True)(8000)
-    with pytest.raises(GroundswiftError, match="ended before it answered on port 8000"):
+    with pytest.raises(GroundswiftError, match="port 8000: the model server stopped"):
         spawned.while_alive(lambda port: False)(8000)
     monkeypatch.setattr(spawned.multiprocessing, "active_children", lambda: ["one"])
     assert not spawned.while_alive(lambda port: False)(8000)

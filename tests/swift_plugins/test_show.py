@@ -64,7 +64,7 @@ def test_a_row_is_shown_in_text_and_as_a_picture(shown, night, model, tmp_path):
     assert "tokens   " in done.output
     assert "12 of images" in done.output
     assert ">>><|object_ref_start|>star" in done.output
-    assert "none is off by more than a step of the space" in done.output
+    assert "none differs by more than one step of the space" in done.output
     assert "wrote show-1.png" in done.output
     assert "\x1b" not in done.output
     assert Image.open(tmp_path / "show-1.png").format == "PNG"
@@ -107,8 +107,8 @@ def test_a_box_in_a_wrong_space_is_told_and_drawn_where_the_text_has_it(shown, n
     told = json.loads(done.stdout)
     assert [box["differs"] for box in told["boxes"]] == [True, True]
     assert told["boxes"][0]["written"][2] > 112
-    assert told["problems"][0] == "OUTSIDE: 1 star lies outside its picture"
-    assert "DIFFERS: 1 star is off objects.bbox (6, 20, 43, 62) by" in told["problems"][1]
+    assert told["problems"][0] == "OUTSIDE: 1 star is outside its image"
+    assert "DIFFERS: 1 star differs from objects.bbox (6, 20, 43, 62) by" in told["problems"][1]
     again = shown(night / "night.jsonl", "--model", run, "--template", "qwen2_5_vl_grounding")
     assert again.exit_code == 1  # our template does not let itself be told another space
     assert "norm1000" in again.output
@@ -177,7 +177,7 @@ def test_what_cannot_be_read_is_told(shown, night, model, tmp_path):
     ("change", "said"),
     [
         pytest.param({"objects": {"ref": [], "bbox": []}}, "no boxes, and none in objects.bbox", id="negative"),
-        pytest.param({"objects": None, "images": [], "size_wh": None}, "a row without images: no picture written", id="text alone"),
+        pytest.param({"objects": None, "images": [], "size_wh": None}, "no image written: the row has none", id="text alone"),
     ],
 )
 def test_rows_without_boxes(shown, night, model, tmp_path, change, said):
@@ -197,16 +197,16 @@ def test_corners_in_another_order_are_what_swift_makes_of_them(shown, night, mod
 
 
 FAULTS = {  # options -> what is said; the file has a blank line 3 and a broken line 4
-    "beyond the end": (["--row", "9"], "there is no line 9; the last row is in line 6; expected --row from 1 to 6"),
-    "blank line": (["--row", "3"], "rows.jsonl:3: a blank line"),
+    "beyond the end": (["--row", "9"], "no line 9; the last row is in line 6; expected --row from 1 to 6"),
+    "blank line": (["--row", "3"], "rows.jsonl:3: blank line"),
     "broken row": (["--row", "4"], "rows.jsonl:4: not a row"),
     "no such id": (["--sample-id", "7"], "no row has sample_id 7; expected one of 1"),
     "image missing": (["--row", "2"], "rows.jsonl:2: gone.png: no such image"),
-    "quad": (["--row", "5"], "rows.jsonl:5: swift leaves this row out (AssertionError: len(box): 8)"),
-    "no row of swift's": (["--row", "6"], "rows.jsonl:6: swift leaves this row out"),
+    "quad": (["--row", "5"], "rows.jsonl:5: swift drops this row (AssertionError: len(box): 8)"),
+    "no row of swift's": (["--row", "6"], "rows.jsonl:6: swift drops this row"),
     "folder missing": (["--out", "no/look.png"], "no/look.png: cannot be written"),
     "no such model": (["--model", "./nowhere"], "./nowhere: no such folder"),
-    "no such template": (["--template", "qwen"], "template qwen: how it writes boxes is not in the table of families"),
+    "no such template": (["--template", "qwen"], "template qwen: not in the table of families"),
 }
 
 
@@ -276,7 +276,7 @@ def test_colours_are_for_terminals(is_terminal, environment, colour):
     ],
 )
 def test_a_mark_that_cannot_be_seen_lies_outside(model_input_px, outside):
-    assert drawing.lies_outside(Mark(1, "", 0, model_input_px, model_input_px, model_input_px, (1, 1)), (100, 50)) is outside
+    assert drawing.is_outside(Mark(1, "", 0, model_input_px, model_input_px, model_input_px, (1, 1)), (100, 50)) is outside
 
 
 def test_colours_tell_labels_apart():

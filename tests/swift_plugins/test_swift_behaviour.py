@@ -136,5 +136,5 @@ def test_a_line_break_behind_a_picture_still_costs_swift_most_of_it(zoo, picture
     stock, ours = zoo.template(kind, ""), zoo.template(kind)
     assert tokens(stock, "<image>Find.") == tokens(ours, "<image>Find.") == tokens(ours, "<image>\nFind.") == 52
     assert tokens(stock, "<image>\nFind.") == 16, (
-        "swift finds every token of a picture now: swift_plugins/grounding/templates/idefics.py and its row in SPECIAL can go"
+        "swift finds every token of an image now: swift_plugins/grounding/templates/idefics3.py and its row in SPECIAL can go"
     )

@@ -117,7 +117,7 @@ def test_objects_need_an_image(zoo):
 @pytest.mark.parametrize("norm_bbox", ["none"])
 @pytest.mark.parametrize("kind", ["qwen2_vl", "glm4v", "paligemma"])
 def test_another_space_cannot_be_asked_for(zoo, kind, norm_bbox):
-    with pytest.raises(GroundswiftError, match="leave the option out"):
+    with pytest.raises(GroundswiftError, match="Remove the option"):
         zoo.make_template(kind, norm_bbox=norm_bbox)
 
 

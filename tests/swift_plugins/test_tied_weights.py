@@ -91,4 +91,4 @@ def test_a_merged_model_answers_as_with_the_adapter(plugin, toys, warned, tmp_pa
     found = logits(loaded(tmp_path / "merged"))
     assert (expected - bare).abs().max() > 0.1
     assert (found - expected).abs().max() < 1e-3
-    assert [text for text in warned if "saved as two weights" in text]
+    assert [text for text in warned if "two weights are saved" in text]

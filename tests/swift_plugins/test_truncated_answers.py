@@ -1,4 +1,4 @@
-"""Answers that were cut at `max_new_tokens` are counted at the end of inference."""
+"""Answers truncated at `max_new_tokens` are counted at the end of inference."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from tiny_run import infer
 
 
 @pytest.mark.parametrize("more", [(), ("--stream", "true"), ("--max_batch_size", "4")], ids=["one by one", "streamed", "in batches"])
-@pytest.mark.parametrize(("limit", "cut"), [("6", 12), ("300", 0)])
-def test_cut_answers_are_counted(plugin, toys, tmp_path, warned, limit, cut, more):
+@pytest.mark.parametrize(("limit", "count"), [("6", 12), ("300", 0)])
+def test_truncated_answers_are_counted(plugin, toys, tmp_path, warned, limit, count, more):
     rows = infer(plugin, toys / "toys.jsonl", tmp_path / "result.jsonl", "--max_new_tokens", limit, *more)
     assert len(rows) == 12
-    told = [line for line in warned if "[answers-cut]" in line]
-    if cut:
+    told = [line for line in warned if "[answers-truncated]" in line]
+    if count:
         (line,) = told
-        assert line.startswith(f"{cut} of 12 answers were cut at --max_new_tokens {limit}, boxes may be missing from them: raise it")
+        assert line.startswith(f"{count} of 12 answers were truncated at --max_new_tokens {limit}")
     else:
         assert not told

@@ -76,7 +76,7 @@ def test_every_row_is_in_the_result_and_those_without_an_answer_count_as_missed(
 
 def test_a_run_without_any_answer_is_an_error_that_names_the_first_reason(plugin, toys, tmp_path):
     rows = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()][:2]
-    with pytest.raises(GroundswiftError, match="no row could be answered; the first one: .*no such image"):
+    with pytest.raises(GroundswiftError, match="no row could be answered; first error: .*no such image"):
         infer(plugin, [row | {"images": ["nowhere.png"]} for row in rows], tmp_path)
     assert len((tmp_path / "result.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
@@ -87,7 +87,7 @@ REASONS = {
     "a.png: broken image (OSError: image file is truncated)": "image-unreadable",
     "UnidentifiedImageError: cannot identify image file": "image-unreadable",
     "Current length of row(921) is larger than the max_length(400).": "row-too-long",
-    "box [1, 2] lies outside its image of 9x9 px; clip it (converters do)": "row-refused",
+    "box [1, 2] is outside its image of 9x9 px: clip it, as converters do": "row-refused",
 }
 
 

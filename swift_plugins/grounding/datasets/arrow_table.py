@@ -1,4 +1,4 @@
-"""Rows -> an Arrow file that swift's data sets lie over, written once and row by row: a million rows never lie in memory.
+"""Rows -> an Arrow file behind swift's datasets, written once and row by row, so that memory does not grow with the rows.
 
 Columns have the types that swift gives to those of a JSONL file, so that both can be joined.
 """
@@ -33,13 +33,13 @@ FEATURES = Features(
     }
 )
 _encode = msgspec.json.Encoder().encode
-BATCH = 256  # rows that the writer holds; with their pictures perhaps 50 MB
-Picture = dict[str, Any]  # {bytes, path}, as a hub's row has it
+BATCH = 256  # rows that the writer holds; with their images about 50 MB
+EmbeddedImage = dict[str, Any]  # {bytes, path}, as a hub's row has it
 
 
-def columns_of(row: Row, pictures: list[Picture] | None = None) -> dict[str, Any]:
-    """A row as swift's columns; `pictures` in place of the paths of its images."""
-    images = pictures if pictures is not None else [{"bytes": None, "path": path} for path in row.images]
+def columns_of(row: Row, embedded: list[EmbeddedImage] | None = None) -> dict[str, Any]:
+    """A row as swift's columns; `embedded` in place of the paths of its images."""
+    images = embedded if embedded is not None else [{"bytes": None, "path": path} for path in row.images]
     return {
         "messages": [{"role": each.role, "content": each.content} for each in row.messages],
         "images": images or None,
@@ -51,7 +51,7 @@ def columns_of(row: Row, pictures: list[Picture] | None = None) -> dict[str, Any
 
 
 def written_once(name: str, key: object, rows: Callable[[], Iterable[dict[str, Any]]]) -> Dataset:
-    """The rows as a data set over an Arrow file in swift's cache. An error of the rows leaves no file.
+    """The rows as a dataset over an Arrow file in swift's cache. An error of the rows leaves no file.
 
     `key`: what the rows depend on. Of several processes the first writes, and the others take its file.
     """
@@ -82,7 +82,7 @@ def stored(value: Any) -> str | list[str] | None:
 
 
 def empty_columns(table: Dataset) -> list[str]:
-    """The columns without a value in any row: what is nowhere used is no column, as in a JSONL file."""
+    """The columns without a value in any row, which a JSONL file would not have."""
     return [name for name in ("images", "videos", "size_wh", "objects", "sample_id") if table.data.column(name).null_count == len(table)]
 
 

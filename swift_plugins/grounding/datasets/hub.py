@@ -1,11 +1,11 @@
-"""Data sets of the hubs under names: those that users of swift 2.x know, and those whose answers can be evaluated by id.
+"""Datasets of the hubs under names: those that users of swift 2.x know, and those whose answers can be evaluated by id.
 
 `--dataset NAME[:split/split][#N]`; a name has the splits of its table row unless others are given. What is on Hugging Face alone wants
-`hf::NAME` or `--use_hf true`. Rows are made by the converters' own code; pictures that a row of the hub holds stay bytes, and no file of
-them is written. Faults are left out, counted and logged, because nobody can mend a hub's data.
+`hf::NAME` or `--use_hf true`. Rows are made by the converters' own code; embedded images stay bytes, and no file of them is
+written. Rows with problems are dropped, counted and logged.
 
-GROUNDSWIFT_HUB names a folder that is looked in first: OWNER/NAME/ holds a copy of a data set as the hub has it (with or without its
-README.md), media/coco2014/ and media/video_chatgpt/ the pictures and videos that swift would download, unpacked.
+GROUNDSWIFT_HUB names a folder that is searched first: OWNER/NAME/ holds a copy of a dataset as on the hub (with or without its
+README.md), media/coco2014/ and media/video_chatgpt/ the images and videos that swift would download, unpacked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row
 from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
 
-from .arrow_table import Picture, columns_of, streamed, written_once
+from .arrow_table import EmbeddedImage, columns_of, streamed, written_once
 from .named import finished, log_skipped
 
 MIRROR = "GROUNDSWIFT_HUB"
@@ -61,19 +61,19 @@ class HubSet(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where rows stand in a data set of a hub."""
+    """Subset and split of a hub dataset."""
 
     subset: str
     split: str
 
 
 class Kind(NamedTuple):
-    """What the rows of a data set are: their struct, what makes ours, whether they hold their picture in the column `image`, and what is
+    """What the rows of a dataset are: their struct, what makes ours, whether they hold their image in the column `image`, and what is
     put before the ids that are made."""
 
     row_type: type[msgspec.Struct]
     make: Make
-    pictured: bool
+    embeds_image: bool
     prefix: str = ""
 
 
@@ -85,25 +85,25 @@ def coco(features: Any, ours: HubSet, place: Place) -> Kind:
     return Kind(HubCocoRow, detection_maker(list(names)), True)
 
 
-def pictured_text(features: Any, ours: HubSet, place: Place) -> Kind:
-    """A picture and its text."""
+def embedded_text(features: Any, ours: HubSet, place: Place) -> Kind:
+    """An image and its text."""
     return Kind(HubTextRow, text_maker(ours.task), True)
 
 
 def refcoco_by_name(features: Any, ours: HubSet, place: Place) -> Kind:
-    """Referring expressions whose rows name their picture, one of COCO 2014. sample_id is as `groundswift convert refcoco` writes it."""
+    """Referring expressions whose rows name their image, one of COCO 2014. sample_id is as `groundswift convert refcoco` writes it."""
     maker = hub_maker("jxu124", ours.task, ours.ids, images=ImageFolder(media_folder("coco2014", COCO2014)))
     referring = msgspec.structs.replace(maker.referring, sentences=ours.sentences)
     return Kind(HUB_ROWS["jxu124"], msgspec.structs.replace(maker, referring=referring), False)
 
 
-def refcoco_pictured(features: Any, ours: HubSet, place: Place) -> Kind:
-    """Referring expressions whose rows hold their picture."""
+def refcoco_embedded(features: Any, ours: HubSet, place: Place) -> Kind:
+    """Referring expressions whose rows hold their image."""
     return Kind(HUB_ROWS["lmms"], hub_maker("lmms", ours.task, f"{ours.ids}/{place.split}"), True)
 
 
 def video(features: Any, ours: HubSet, place: Place) -> Kind:
-    """Questions about videos, which lie apart from their rows. sample_id is that of the converter behind the name of the set."""
+    """Questions about videos in files of their own. sample_id: the dataset's name and the converter's id."""
     folder = os.path.join(media_folder("video_chatgpt", VIDEOS), "Test_Videos")
     return Kind(VideoRow, VideoMaker(folder, True, place.subset), False, f"{ours.name}/")
 
@@ -111,9 +111,9 @@ def video(features: Any, ours: HubSet, place: Place) -> Kind:
 KINDS: dict[str, Callable[[Any, HubSet, Place], Kind]] = {
     "video": video,
     "coco": coco,
-    "text": pictured_text,
+    "text": embedded_text,
     "refcoco by name": refcoco_by_name,
-    "refcoco pictured": refcoco_pictured,
+    "refcoco embedded": refcoco_embedded,
 }
 LATEX = ("AI-ModelScope/LaTeX_OCR", "linxy/LaTeX_OCR")
 CAPTIONS = ("modelscope/coco_2014_caption", None, ("coco_2014_caption",))
@@ -123,7 +123,7 @@ UNOFFICIAL = (
     ("refcocog", "refcocog/umd", "swift/refcocog", "jxu124/refcocog"),
 )
 LMMS = (("refcoco", "lmms-lab/RefCOCO"), ("refcocoplus", "lmms-lab/RefCOCOplus"), ("refcocog", "lmms-lab/RefCOCOg"))
-HUB_SETS = (  # the split that 2.x took for `latex-ocr-print` lacks `train`, whose pictures it found faulty
+HUB_SETS = (  # the split that 2.x took for `latex-ocr-print` lacks `train`, whose images it found broken
     HubSet("latex-ocr-print", *LATEX, ("full",), ("validation", "test"), "text", "latex_ocr"),
     HubSet("latex-ocr-handwrite", *LATEX, ("synthetic_handwrite",), ALL, "text", "latex_ocr"),
     HubSet("latex-ocr-human", *LATEX, ("human_handwrite",), ALL, "text", "latex_ocr"),
@@ -145,7 +145,7 @@ HUB_SETS = (  # the split that 2.x took for `latex-ocr-print` lacks `train`, who
         for task in ("find", "describe")
     ),
     *(
-        HubSet(f"{name}-eval-{task}", None, place, DEFAULT, ("val",), "refcoco pictured", task, f"{name}-eval")
+        HubSet(f"{name}-eval-{task}", None, place, DEFAULT, ("val",), "refcoco embedded", task, f"{name}-eval")
         for name, place in LMMS
         for task in ("find", "describe")
     ),
@@ -169,7 +169,7 @@ class HubLoader(DatasetLoader):
         return finished(self, written_once(ours.name, key, partial(made, ours, tables, wanted)))
 
     def opened(self, subset: str, split: str, use_hf: bool) -> Dataset | IterableDataset:
-        """A split as the hub has it, its pictures left encoded. Raises GroundswiftError where it cannot be had."""
+        """A split as on the hub, its images still encoded. Raises GroundswiftError where it cannot be had."""
         ours = self.hub_set
         dataset_id, subset = local_copy(ours, subset) or (ours.hf if use_hf else ours.ms, subset)
         if dataset_id is None:
@@ -187,9 +187,9 @@ class HubLoader(DatasetLoader):
         try:
             table = plain._load_repo_dataset(dataset_id, place, use_hf=use_hf)
         except Exception as error:  # hubs, networks and file formats raise many kinds
-            told = next(iter(str(error).splitlines()), "")[:300]
+            message = next(iter(str(error).splitlines()), "")[:300]
             expected = f"a hub that can be reached and has this subset and split, or a copy below {MIRROR}"
-            raise fault(f"{ours.name} ({dataset_id}, {subset}, {split})", f"{type(error).__name__}: {told}", expected) from error
+            raise fault(f"{ours.name} ({dataset_id}, {subset}, {split})", f"{type(error).__name__}: {message}", expected) from error
         for name, feature in (table.features or {}).items():
             if isinstance(feature, Image):
                 table = table.cast_column(name, Image(decode=False))
@@ -197,7 +197,7 @@ class HubLoader(DatasetLoader):
 
 
 def left_as_it_is(table: Dataset, **_: Any) -> Dataset:
-    """What swift is told to do with the rows of a hub: they become ours later, and keep their columns until then."""
+    """No preprocessing by swift: rows keep the hub's columns until they are converted."""
     return table
 
 
@@ -218,7 +218,7 @@ def local_copy(ours: HubSet, subset: str) -> tuple[str, str] | None:
 
 
 def media_folder(alias: str, url: str) -> str:
-    """The pictures or videos that lie apart from their rows: below GROUNDSWIFT_HUB, else where swift downloads them to."""
+    """The folder of images or videos that rows name: below GROUNDSWIFT_HUB, else where swift downloads them to."""
     root = os.environ.get(MIRROR)
     mirrored = os.path.join(os.path.abspath(root), "media", alias) if root else ""
     return mirrored if root and os.path.isdir(mirrored) else MediaResource.download(url, alias)
@@ -240,7 +240,7 @@ def made(ours: HubSet, tables: dict[Place, Any], wanted: int | None) -> Iterator
         for row in kind.make(item, log):
             if kind.prefix:
                 row = msgspec.structs.replace(row, sample_id=f"{kind.prefix}{row.sample_id}")
-            columns = with_picture(row, values.get("image"), where, log) if kind.pictured else columns_of(row)
+            columns = with_embedded_image(row, values.get("image"), where, log) if kind.embeds_image else columns_of(row)
             if columns is not None:
                 count += 1
                 yield columns
@@ -248,7 +248,7 @@ def made(ours: HubSet, tables: dict[Place, Any], wanted: int | None) -> Iterator
             break
     log_skipped(ours.name, log)
     if not count:
-        raise GroundswiftError("\n".join([f"{ours.name}: no row is left", *log.left_out.lines()]))
+        raise GroundswiftError("\n".join([f"{ours.name}: every row was dropped", *log.left_out.lines()]))
 
 
 def picked(tables: dict[Place, Any], wanted: int | None) -> Iterable[tuple[Place, int, dict[str, Any]]]:
@@ -268,25 +268,25 @@ def picked(tables: dict[Place, Any], wanted: int | None) -> Iterable[tuple[Place
             index -= length
 
 
-def with_picture(row: Row, image: object, where: str, log: IssueLog) -> dict[str, Any] | None:
-    """The columns of a row with the picture that the hub's row holds, looked at; None, and a fault is noted, where it cannot be used."""
+def with_embedded_image(row: Row, image: object, where: str, log: IssueLog) -> dict[str, Any] | None:
+    """The columns of a row with the image embedded in the hub's row; None, and an issue is logged, where it cannot be used."""
     held = image if isinstance(image, dict) else {"bytes": None, "path": image}
     data, path = held.get("bytes"), held.get("path")
     if data or not isinstance(path, str):
         size_wh = held_size_wh(data, where, log)
-        picture: Picture = {"bytes": data, "path": None}
-    else:  # a copy of the set with its pictures in files
+        embedded: EmbeddedImage = {"bytes": data, "path": None}
+    else:  # a copy of the set with its images in files
         look, size_wh = seen_size(path, where)
-        picture = {"bytes": None, "path": path}
+        embedded = {"bytes": None, "path": path}
         if look.fault:
             log.add(look.fault)
     if size_wh is None:
         return None
     if row.size_wh not in (None, size_wh):
-        what = f"annotated as {list(row.size_wh)} px, but the picture is {list(size_wh)} px upright"
+        what = f"annotated as {list(row.size_wh)} px, but the image is {list(size_wh)} px upright"
         log.add(Issue("image of another size", where, what, "one size"))
         return None
-    return columns_of(msgspec.structs.replace(row, size_wh=size_wh), [picture])
+    return columns_of(msgspec.structs.replace(row, size_wh=size_wh), [embedded])
 
 
 def hub_sets() -> list[DatasetMeta]:

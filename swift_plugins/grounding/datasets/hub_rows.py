@@ -1,8 +1,8 @@
-"""Rows of data sets on the hubs that hold their picture themselves -> swift rows without it: who has the bytes adds them.
+"""Rows of hub datasets with embedded images -> swift rows without the image, which the caller adds.
 
 * COCO as detection-datasets/coco (AI-ModelScope/coco) has it: `objects` with `category`, an index from 0, and `bbox` as x1, y1, x2, y2 in
   pixels, unlike COCO's own files. `image_id` is COCO's, so answers can be evaluated with COCO's own annotation file.
-* A picture and its text: LaTeX-OCR (linxy/LaTeX_OCR), captions (modelscope/coco_2014_caption, where `&&` parts several).
+* An image and its text: LaTeX-OCR (linxy/LaTeX_OCR), captions (modelscope/coco_2014_caption, several joined by `&&`).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ CAPTIONS_PART = "&&"
 
 
 class HubObjects(msgspec.Struct):
-    """The objects of a picture as columns."""
+    """The objects of an image as columns."""
 
     category: list[int]
     bbox: list[list[float]]
 
 
 class HubCocoRow(msgspec.Struct):
-    """A picture of COCO; `width` and `height` in px."""
+    """An image of COCO; `width` and `height` in px."""
 
     image_id: int
     width: int
@@ -41,7 +41,7 @@ class HubCocoRow(msgspec.Struct):
 
 
 class HubDetectionMaker(msgspec.Struct, frozen=True):
-    """Makes the row of one picture: all classes in one question, boxes in the order of the classes. sample_id is COCO's image id."""
+    """Makes the row of one image: all classes in one question, boxes in the order of the classes. sample_id is COCO's image id."""
 
     names: list[str]
     questions: Asking
@@ -74,29 +74,29 @@ class HubDetectionMaker(msgspec.Struct, frozen=True):
 
 
 def detection_maker(names: list[str]) -> HubDetectionMaker:
-    """For pictures whose classes have these names. Raises GroundswiftError where one holds one of swift's tags."""
+    """For images whose classes have these names. Raises GroundswiftError where one holds one of swift's tags."""
     check_names(names)
     return HubDetectionMaker(names, asking("detect", "en", None, 0, False, ["categories"]))
 
 
 class HubTextRow(msgspec.Struct):
-    """What belongs to a picture: a formula, or captions."""
+    """What belongs to a image: a formula, or captions."""
 
     text: str | None = None
     caption: str | None = None
 
 
-class WithoutPicture(ImageTextMaker, frozen=True):
-    """The maker of `groundswift convert image-text`, for rows whose picture somebody else adds."""
+class WithoutImage(ImageTextMaker, frozen=True):
+    """The maker of `groundswift convert image-text`, for rows whose image the caller adds."""
 
     def images(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
         return []
 
 
 class HubTextMaker(msgspec.Struct, frozen=True):
-    """Makes the row of one picture and its text. sample_id is the name of the set and the number of the row: latex-ocr-print/test/7."""
+    """Makes the row of one image and its text. sample_id is the name of the set and the number of the row: latex-ocr-print/test/7."""
 
-    make: WithoutPicture
+    make: WithoutImage
 
     def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
@@ -106,13 +106,13 @@ class HubTextMaker(msgspec.Struct, frozen=True):
 
 
 def text_maker(task: str) -> HubTextMaker:
-    """For pictures with a text; `task` is one of the file of prompts: latex_ocr, caption."""
-    return HubTextMaker(WithoutPicture(RowPictures(ImageFolder("")), None, "", asking(task, "en", None, 0, False)))
+    """For images with a text; `task`: latex_ocr or caption."""
+    return HubTextMaker(WithoutImage(RowPictures(ImageFolder("")), None, "", asking(task, "en", None, 0, False)))
 
 
 def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) -> Sourced | Issue:
-    """A row of a hub as a struct, or the fault that it is none."""
+    """A row of a hub as a struct, or an issue where it does not fit."""
     try:
         return Sourced(where, msgspec.convert(values, row_type))
     except msgspec.ValidationError as error:
-        return Issue("row unreadable", where, f"not a row: {error}", "the columns of this data set")
+        return Issue("row unreadable", where, f"not a row: {error}", "the columns of this dataset")

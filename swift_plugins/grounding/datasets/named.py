@@ -45,7 +45,7 @@ def finished(loader: DatasetLoader, table: Dataset | IterableDataset) -> Dataset
 
 
 def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any]]:
-    """The rows of a set as swift's columns; what was left out is logged when all have passed. Raises as `rows_of` does."""
+    """The rows of a set as swift's columns; what was skipped is logged at the end. Raises as `rows_of` does."""
     log = IssueLog(spec.on_error)
     for row in rows_of(spec, log, progress):
         if not isinstance(row, Row):
@@ -55,7 +55,7 @@ def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any
 
 
 def log_skipped(name: str, log: IssueLog) -> None:
-    """Log what was left out or changed, a line a reason."""
+    """Log what was skipped or changed, one line per reason."""
     for line in log.left_out.lines():
         get_logger().info(f"{name}: {line.strip()}")
 

@@ -41,7 +41,7 @@ def token_budget() -> int:
 
 
 class BatchedAnswers(TrainerCallback):
-    """Lets the trainer answer in batches from its first evaluation on; after `EnoughTokens`, which sets how long an answer may get."""
+    """Answers in batches from the first evaluation on. Runs after `EnoughNewTokens`, which sets the length of answers."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         answer_in_batches(self.trainer, [sample.size_wh for sample in self.trainer.coco_map.read_rows_once().samples])
@@ -55,7 +55,7 @@ def answer_in_batches(trainer: Any, sizes_wh: Sequence[tuple[int, int]]) -> None
         rows = rows_in_a_batch(tokens_of_largest(trainer, sizes_wh), budget)
     if rows > 1:
         window = max(args.per_device_eval_batch_size, min(MOST_ROWS, ceil(len(sizes_wh) / get_dist_setting()[2])))
-        args.per_device_eval_batch_size = window  # rows that swift hands over at once; it sizes nothing else
+        args.per_device_eval_batch_size = window  # rows that swift passes at once; nothing else depends on it
         engine.infer = in_batches(engine, rows)
         get_logger().info(f"coco_map: each process answers up to {min(rows, window)} validation rows at a time")
 
@@ -116,11 +116,11 @@ def in_batches(engine: Any, rows: int) -> Callable[..., list[Any]]:
 
 
 def smaller_batch(rows: int, error: Exception) -> int:
-    """How many rows to try after a batch has failed: half of them where memory was short, else one; and say so."""
+    """How many rows to try after a batch has failed: half of them when out of memory, else one. Logs it."""
     short = isinstance(error, torch.OutOfMemoryError)
     if short:
         torch.cuda.empty_cache()
     fewer = rows // 2 if short else 1
     why = "do not fit into memory" if short else f"cannot be answered ({type(error).__name__}: {error})"
-    get_logger().warning(f"coco_map: {rows} validation rows at a time {why}; now {fewer}")
+    get_logger().warning(f"coco_map: {rows} validation rows at a time {why}; continuing with {fewer}")
     return fewer

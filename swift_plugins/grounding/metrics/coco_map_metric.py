@@ -1,6 +1,6 @@
-"""`--eval_metric coco_map`: what the model writes while it trains is scored over the whole validation set, by what its rows hold.
+"""`--eval_metric coco_map`: generated answers are scored over the whole validation set during training.
 
-swift hands a metric two arrays of text and nothing else; sizes and true boxes come from the trainer's own validation rows.
+swift gives a metric two arrays of text only; image sizes and true boxes come from the trainer's own validation rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OF_THE_TRAINER = {"runtime", "samples_per_second", "steps_per_second", "model_pr
 
 class CocoMapMetric(EvalMetrics):
     """Logs what the validation rows have a number for: `eval_AP`, ... of labelled boxes, `eval_acc_iou50` and `eval_mean_iou` of bare ones,
-    and how many answers and boxes were not used, by reason. Undefined numbers are left out.
+    and how many answers and boxes were not used, by reason. Undefined numbers are not logged.
 
     Needs `--predict_with_generate true`.
     """
@@ -42,9 +42,9 @@ class CocoMapMetric(EvalMetrics):
     def __init__(self, args: Any, trainer: Any) -> None:
         super().__init__(args, trainer)
         if not args.predict_with_generate:
-            raise GroundswiftError("--eval_metric coco_map scores what the model writes: add --predict_with_generate true")
+            raise GroundswiftError("--eval_metric coco_map scores generated answers: add --predict_with_generate true")
         if get_dist_setting()[2] > 1 and PartialState().distributed_type == DistributedType.NO:
-            raise GroundswiftError("several processes that do not talk to each other; expected one group (on CPUs: --use_cpu true)")
+            raise GroundswiftError("--eval_metric coco_map: the processes form no group. On CPUs add --use_cpu true")
         template = trainer.template
         row = FAMILIES[family_of(template)]
         self.resized = space_row(row.space).side == "resized"
@@ -54,14 +54,14 @@ class CocoMapMetric(EvalMetrics):
         args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS, BATCHED_ANSWERS]  # swift makes the callbacks next
 
     def read_rows_once(self) -> Scoring:
-        """Read the validation rows, once, and choose the number that keeps the best checkpoint.
+        """Read the validation rows, once, and choose the number that selects the best checkpoint.
 
         Raises GroundswiftError where nothing in the rows can be scored, or the number that was asked for will not be logged.
         """
         if self.scoring is None:
             rows = self.trainer.eval_dataset
             if not rows:
-                raise GroundswiftError("--eval_metric coco_map has no validation rows to score: add --val_dataset, or leave it out")
+                raise GroundswiftError("--eval_metric coco_map has no validation rows to score: add --val_dataset, or remove --eval_metric")
             self.scoring = Scoring(samples_of(rows, self.resized), self.rules)
             self._choose_best()
         return self.scoring
@@ -72,7 +72,7 @@ class CocoMapMetric(EvalMetrics):
             self.args.metric_for_best_model, self.args.greater_is_better = logged[0], True
         elif asked.removeprefix("eval_") not in {*logged, *self.scoring.counts, *OF_THE_TRAINER}:
             raise GroundswiftError(
-                f"--metric_for_best_model {asked} will not be logged for these validation rows; "
+                f"--metric_for_best_model {asked} is not logged for these validation rows; "
                 f"expected one of {', '.join(logged)} ({self.scoring.description})"
             )
         else:
@@ -82,16 +82,16 @@ class CocoMapMetric(EvalMetrics):
         """swift takes any number without `loss` in its name to be better when greater. Raises GroundswiftError where it is not so."""
         better, greater = name in self.scoring.numbers, self.args.greater_is_better
         if name not in OF_THE_TRAINER and greater is not None and greater != better:
-            what = "better when it is greater" if better else "a count of faults, better when it is smaller"
+            what = "better when it is greater" if better else "an error count, better when it is smaller"
             raise GroundswiftError(f"--metric_for_best_model {name} is {what}; expected --greater_is_better {str(better).lower()}")
 
     def compute_metrics(self, eval_prediction: EvalPrediction) -> dict[str, float]:
-        """The numbers of one evaluation. Rows beyond the validation set are DDP's padding: left out."""
+        """The numbers of one evaluation. Rows beyond the validation set are DDP's padding and skipped."""
         scoring = self.read_rows_once()
         rows = len(scoring.samples)
         texts = [Serializer.from_tensor(np.ascontiguousarray(row)) for row in eval_prediction.predictions[:rows]]
         if len(texts) != rows:
-            raise GroundswiftError(f"{len(texts)} answers for {rows} validation rows; expected one each")
+            raise GroundswiftError(f"{len(texts)} answers for {rows} validation rows; expected one per row")
         numbers, remarks = scoring.score(texts)
         for remark in remarks:
             get_logger().warning(f"coco_map: {remark}")
@@ -99,7 +99,7 @@ class CocoMapMetric(EvalMetrics):
 
 
 class ValidationRows(TrainerCallback):
-    """Lets the metric look at its rows before the first step, so that what cannot be scored ends the run there and not later."""
+    """Reads the validation rows before the first step, so that rows that cannot be scored end the run early."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         get_logger().info(f"coco_map: {self.trainer.coco_map.look_at_rows().description}")

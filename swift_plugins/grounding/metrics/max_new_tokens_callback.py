@@ -1,4 +1,4 @@
-"""swift cuts generated answers at 64 tokens unless told otherwise, which is three boxes: give a metric the room that the truth needs."""
+"""swift truncates generated answers at 64 tokens by default, about three boxes: raise the limit to what the ground truth needs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from groundswift.spaces import space_row
 from ..templates.grounding import family_of
 
 ENOUGH_TOKENS = "groundswift_enough_tokens"
-ROOM = 1.5  # an answer may grow to this many times the longest true one before it is cut
+ROOM = 1.5  # an answer may grow to this many times the longest true one before it is truncated
 WIDEST_PX = 9999.0  # a coordinate with as many digits as any has
 TOKENISED = 16  # rows, the longest in characters
 
 
 class EnoughNewTokens(TrainerCallback):
-    """Raises `max_new_tokens` before training, and says so, where a true answer of the validation set would not fit."""
+    """Raises `max_new_tokens` before training, and logs it, where a true answer of the validation set would not fit."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         family = family_of(self.trainer.template)

@@ -36,7 +36,7 @@ Scored = tuple[dict[str, float | None], Counter[str], Tally, list[str]]  # numbe
 class Scoring:
     """The rows of a validation set, sorted by what they hold.
 
-    `numbers`: the names of what will be logged, the best first. `counts`: the names of the counts beside them.
+    `numbers`: the names of what will be logged, the primary one first. `counts`: the names of the counts logged with them.
     Raises GroundswiftError where no number is defined.
     """
 
@@ -52,7 +52,7 @@ class Scoring:
         if not self.numbers:
             raise GroundswiftError(
                 f"--eval_metric coco_map cannot score these validation rows ({self.description}); "
-                "expected rows whose answers hold boxes, with a label each or alone"
+                "expected answers with boxes, all with a label or all without"
             )
 
     def _truth(self, kind: str) -> Truth:
@@ -73,8 +73,8 @@ class Scoring:
     def _described(self) -> str:
         kinds = Counter(sample.kind for sample in self.samples)
         held = ", ".join(f"{count} with {kind}" for kind, count in kinds.most_common())
-        left_out = sum(unscored(self.samples).values()) + (0 if LABELLED in self.truths else kinds[NOTHING])
-        return f"{len(self.samples)} validation rows: {held}" + (f"; {left_out} are not scored" if left_out else "")
+        skipped = sum(unscored(self.samples).values()) + (0 if LABELLED in self.truths else kinds[NOTHING])
+        return f"{len(self.samples)} validation rows: {held}" + (f"; {skipped} are not scored" if skipped else "")
 
     def score(self, texts: Sequence[str]) -> tuple[dict[str, float], list[str]]:
         """One text for each sample -> numbers and counts by name, and what else there is to say.
@@ -83,7 +83,7 @@ class Scoring:
         """
         failed = Counter(kind_of(text.reason) for text in texts if isinstance(text, Unanswered))
         if failed.total() == len(texts):
-            raise GroundswiftError(f"no validation row could be answered ({dict(failed)}); the first one: {texts[0].reason}")
+            raise GroundswiftError(f"no validation row could be answered ({dict(failed)}); first error: {texts[0].reason}")
         scorers = {LABELLED: self._labelled, ONE_BOX: self._single_boxes, SEVERAL_BOXES: self._several_boxes}
         parts = [scorer(texts) for kind, scorer in scorers.items() if self.places[kind]]
         numbers = {name: value for part, _, _, _ in parts for name, value in part.items() if value is not None}
@@ -95,7 +95,9 @@ class Scoring:
         numbers |= {f"unanswered_{kind.replace('-', '_')}": float(count) for kind, count in failed.items()}
         numbers |= dropped_counts(dropped)
         remarks = [f"{line.strip()} dropped" for line in dropped.lines()] + list(chain(*(part[3] for part in parts)))
-        return numbers, remarks + ([f"{failed.total()} rows have no answer and count as missed ({dict(failed)})"] if failed else [])
+        return numbers, remarks + (
+            [f"{failed.total()} rows have no answer: their boxes count as false negatives ({dict(failed)})"] if failed else []
+        )
 
     def _labelled(self, texts: Sequence[str]) -> Scored:
         places, truth = self.places[LABELLED], self.truths[LABELLED]
@@ -122,7 +124,7 @@ class Scoring:
         return numbers, found.counts.statuses, found.counts.dropped, [mismatch.text()] if mismatch else []
 
     def _several_boxes(self, texts: Sequence[str]) -> Scored:
-        """COCO's numbers of boxes whatever their labels; their images lie in the truth in the order of their rows."""
+        """COCO's numbers of boxes whatever their labels; image index = row number."""
         found, truth = self._bare(SEVERAL_BOXES, texts), self.truths[SEVERAL_BOXES]
         boxes, images = np.concatenate(found.boxes_xyxy_px), found.sample.groups
         kept = area(boxes) > 0

@@ -1,6 +1,6 @@
-"""Rows that cannot be encoded are set aside, counted and scored as missed: an unreadable image, a row that is too long.
+"""Rows that cannot be encoded (image unreadable, row too long) get an empty answer, are counted, and score as false negatives.
 
-swift's inference, and its evaluation during training, end at the first one, and what was answered before is lost.
+swift's inference, and its evaluation during training, stop at the first one and lose the earlier answers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLUMN = "error"  # of a result row without an answer: why there is none
 
 
 class Unanswered(str):
-    """The empty text in place of an answer, with `reason`, why there is none; it passes between processes as it is."""
+    """The empty text in place of an answer, with the `reason`; can be pickled."""
 
     reason: str
 
@@ -46,17 +46,17 @@ class Unanswered(str):
 
 
 def continue_after_unreadable_rows() -> None:
-    """Let inference and evaluation during training go on behind a row that cannot be encoded."""
+    """Let inference and evaluation during training continue after a row that cannot be encoded."""
     wrap_once(SwiftInfer, "infer_dataset", without_stopping)
-    wrap_once(Seq2SeqTrainer, "__init__", with_a_patient_engine)
+    wrap_once(Seq2SeqTrainer, "__init__", with_tolerant_engine)
 
 
 def without_stopping(infer_dataset: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
-    """`swift infer` over a data set that leaves no row out: those without an answer have an empty one, and the reason."""
+    """`swift infer` that writes every row: one without an answer has an empty one, and the reason."""
 
     def infer(self: SwiftInfer, *given: Any, **more: Any) -> list[dict[str, Any]]:
         ends: Counter[str] = Counter()
-        self.infer = counting_truncated(patient(self.infer_engine), ends)
+        self.infer = counting_truncated(tolerant(self.infer_engine), ends)
         try:
             rows = infer_dataset(self, *given, **more)
         finally:
@@ -65,26 +65,28 @@ def without_stopping(infer_dataset: Callable[..., list[dict[str, Any]]]) -> Call
         failed = Counter(kind_of(row[COLUMN]) for row in rows if row.get(COLUMN))
         if failed:
             counts = ", ".join(f"{count} {kind}" for kind, count in failed.most_common())
-            get_logger().warning(f"{failed.total()} of {len(rows)} rows have no answer ({counts}); their result rows say why in `{COLUMN}`")
+            get_logger().warning(
+                f"{failed.total()} of {len(rows)} rows have no answer ({counts}); see the column `{COLUMN}` of their result rows"
+            )
         if failed.total() == len(rows) > 0:
-            raise GroundswiftError(f"no row could be answered; the first one: {next(row[COLUMN] for row in rows)}")
+            raise GroundswiftError(f"no row could be answered; first error: {next(row[COLUMN] for row in rows)}")
         return rows
 
     return infer
 
 
-def with_a_patient_engine(init: Callable[..., None]) -> Callable[..., None]:
+def with_tolerant_engine(init: Callable[..., None]) -> Callable[..., None]:
     """A trainer whose evaluation by generation does not end at a row that cannot be encoded."""
 
     def __init__(self: Seq2SeqTrainer, *given: Any, **more: Any) -> None:
         init(self, *given, **more)
         if self.args.predict_with_generate:
-            self.infer_engine.infer = patient(self.infer_engine)
+            self.infer_engine.infer = tolerant(self.infer_engine)
 
     return __init__
 
 
-def patient(engine: Any) -> Callable[..., list[Any]]:
+def tolerant(engine: Any) -> Callable[..., list[Any]]:
     """An engine's `infer` that answers each request: one that cannot be encoded by `Unanswered`, and it gets the column `error`."""
     infer = engine.infer
 
@@ -105,7 +107,7 @@ def patient(engine: Any) -> Callable[..., list[Any]]:
 
 
 def no_answer(request: dict[str, Any], error: Exception) -> ChatCompletionResponse:
-    """What stands for the answer to a request that could not be encoded."""
+    """The empty answer to a request that could not be encoded."""
     message = ChatMessage(role="assistant", content=Unanswered(noted(request, error)))
     return ChatCompletionResponse("", [ChatCompletionResponseChoice(0, message, None)], UsageInfo(0, 0, 0))
 

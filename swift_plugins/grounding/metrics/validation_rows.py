@@ -22,7 +22,7 @@ COLUMNS = ("messages", "objects", "images", "size_wh", "sample_id", "chat_templa
 
 
 class Sample(NamedTuple):
-    """The last answer of a row as the data set has it: what it holds, (width, height) of its image in px, and its boxes, xyxy in
+    """The last answer of a row as in the dataset: its kind, (width, height) of its image in px, and its boxes, xyxy in
     original px, each with its label ("" without one)."""
 
     kind: str
@@ -41,12 +41,12 @@ def samples_of(rows: Any, resized: bool = False) -> list[Sample]:
 def sample_of(index: int, row: dict[str, Any], resized: bool = False) -> Sample:
     """What a row holds. `resized`: answers are in pixels of the resized image.
 
-    Raises GroundswiftError for a row whose answer could not be scored as the run has it, or whose objects are none.
+    Raises GroundswiftError for a row with pixel limits of its own, and for invalid objects.
     """
     if resized and (own := limits_of_its_own(row.get("chat_template_kwargs"))):
         raise GroundswiftError(
-            f"validation row {index}: it limits its own image (chat_template_kwargs: {', '.join(own)}); "
-            "expected rows that leave the limits to the run"
+            f"validation row {index}: chat_template_kwargs limit its image ({', '.join(own)}). "
+            "Remove them: pixel limits are those of the run"
         )
     objects = {"ref": [], "bbox": []} | {name: value for name, value in (row.get("objects") or {}).items() if value is not None}
     try:
@@ -65,7 +65,8 @@ def sample_of(index: int, row: dict[str, Any], resized: bool = False) -> Sample:
 
 
 def kind_of(turns: list[tuple[str, str]], answer: str, objects: dict[str, Any], numbers: list[int], asked: int) -> tuple[str, list[str]]:
-    """What the last answer holds, and the labels of its boxes, whose indices in `objects.bbox` are `numbers`; `asked` stand before it."""
+    """What the last answer holds, and the labels of its boxes, whose indices in `objects.bbox` are `numbers`. `asked`: boxes of earlier
+    messages."""
     refs, boxes = objects["ref"], objects["bbox"]
     if not numbers:
         if answer and is_empty_answer(answer, len(boxes)):
@@ -83,7 +84,7 @@ def kind_of(turns: list[tuple[str, str]], answer: str, objects: dict[str, Any], 
 
 
 def size_of(row: dict[str, Any], objects: dict[str, Any]) -> tuple[int, int]:
-    """(width, height) in px of a row's first image; of one that cannot be read, such that its boxes lie in it."""
+    """(width, height) in px of a row's first image; of one that cannot be read, a size that contains its boxes."""
     if row.get("size_wh"):
         return tuple(row["size_wh"])
     for image in (row.get("images") or [])[:1]:

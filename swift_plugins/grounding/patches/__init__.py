@@ -1,1 +1,1 @@
-"""Patches of other libraries, one file for each fault."""
+"""Patches of other libraries, one file per problem."""

@@ -1,4 +1,4 @@
-"""DeepSpeed in several processes without an accelerator: it is set up before swift makes its arguments, or refused in words.
+"""DeepSpeed in several processes without an accelerator: set up before swift makes its arguments, or refused with a reason.
 
 Two settings of accelerate exclude each other: ACCELERATE_USE_CPU, which joins the processes of ordinary training, makes it ignore
 DeepSpeed. Observed with ms-swift 4.6.0, accelerate 1.15.0 and deepspeed 0.19.8.
@@ -21,12 +21,12 @@ from .wrap_once import wrap_once
 
 
 def use_deepspeed_on_cpu() -> None:
-    """Let `--deepspeed` mean DeepSpeed on CPUs too, and stop a training that would go on without it."""
+    """Make `--deepspeed` work on CPUs, and stop a training that would silently run without it."""
 
     def with_processes_joined(resolve: Callable[[Any], None]) -> Callable[[Any], None]:
         def _init_deepspeed(self: Any) -> None:
             if self.deepspeed and find_spec("deepspeed") is None:
-                raise GroundswiftError("--deepspeed: the package deepspeed is not installed; expected pip install 'groundswift[deepspeed]'")
+                raise GroundswiftError("--deepspeed needs the package deepspeed: pip install 'groundswift[deepspeed]'")
             resolve(self)
             if self.deepspeed and not torch.accelerator.is_available():
                 join_by_deepspeed(self)
@@ -37,7 +37,7 @@ def use_deepspeed_on_cpu() -> None:
         def train_with_deepspeed(self: Any, *args: Any, **kwargs: Any) -> Any:
             if getattr(self.args, "deepspeed", None) and not self.is_deepspeed_enabled:
                 raise GroundswiftError(
-                    f"--deepspeed was given, but accelerate runs {self.accelerator.distributed_type}: nothing is trained. "
+                    f"--deepspeed has no effect: accelerate runs {self.accelerator.distributed_type}. "
                     "Unset ACCELERATE_USE_CPU, or remove --deepspeed"
                 )
             return train(self, *args, **kwargs)
@@ -51,9 +51,9 @@ def use_deepspeed_on_cpu() -> None:
 def join_by_deepspeed(args: Any) -> None:
     """Make DeepSpeed's own group of the processes, which it needs before the model is loaded. Raises GroundswiftError where it cannot."""
     if "LOCAL_RANK" not in os.environ:
-        raise GroundswiftError("--deepspeed on a CPU needs a launcher, also for one process: set NPROC_PER_NODE=1 in the environment")
+        raise GroundswiftError("--deepspeed on a CPU needs a launcher, even for one process: export NPROC_PER_NODE=1")
     if args.fp16 or args.torch_dtype is torch.float16:
-        raise GroundswiftError("--deepspeed on a CPU has no fp16; expected --torch_dtype bfloat16, or float32 with --fp16 false")
+        raise GroundswiftError("--deepspeed on a CPU does not support fp16: use --torch_dtype bfloat16, or float32 with --fp16 false")
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     os.environ.pop("ACCELERATE_USE_CPU", None)
     args.use_cpu = True

@@ -1,6 +1,6 @@
-"""Texts that look like dates stay texts: ids such as "2024-01-01", labels, answers, solutions, wherever they stand in a JSON file.
+"""Texts that look like dates stay texts: ids such as "2024-01-01", labels, answers, solutions, anywhere in a JSON file.
 
-pyarrow, with which `datasets` reads JSON, takes a column of nothing but such texts for points in time, and their spelling is lost.
+pyarrow, which reads JSON for `datasets`, parses a column of such texts only as timestamps, and loses their spelling.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import pyarrow.json
 from datasets import packaged_modules
 from datasets.packaged_modules.json import json as reader
 
-CACHE_TAG = "-texts"  # files that were read without this module lie in the cache of `datasets` under the hash alone
+CACHE_TAG = "-texts"  # files read without this patch are cached by `datasets` under the hash alone
 
 
 def keep_date_like_texts() -> None:
-    """Let `datasets` read every JSON file so, streamed or not. Files that it read otherwise before are read anew."""
+    """Make `datasets` read every JSON file this way, streamed or not; files cached without the patch are read again."""
     if not isinstance(reader.paj, SimpleNamespace):
         reader.paj = SimpleNamespace(**vars(pyarrow.json) | {"read_json": read_json})
     for name, (module, digest) in packaged_modules._PACKAGED_DATASETS_MODULES.items():

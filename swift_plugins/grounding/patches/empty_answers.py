@@ -1,7 +1,7 @@
-"""swift's metric of texts (`--eval_metric nlg`, `swift infer --metric rouge`) when an answer has no word.
+"""swift's metric of texts (`--eval_metric nlg`, `swift infer --metric rouge`) when an answer is empty.
 
 ms-swift 4.6.0 gives such an answer to rouge as it is, and rouge may raise `ValueError: Hypothesis is empty`, which ends the training. Which
-answers do depends on the package: rouge 1.0.1, or rouge-chinese 1.0.3, which installs a module `rouge` of its own over it.
+answers do depends on the package: rouge 1.0.1, or rouge-chinese 1.0.3, which overwrites the module `rouge`.
 """
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ def score_empty_answers() -> None:
 
 
 def emptied(text: str) -> str:
-    """An empty text for one without a word; any other as it is."""
+    """An empty text for one without a word; any other unchanged."""
     return "" if NO_WORD.fullmatch(text) else text

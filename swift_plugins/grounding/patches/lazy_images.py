@@ -94,7 +94,7 @@ def resized(image: Image.Image, size_wh: tuple[int, int], resample: int) -> Imag
     """An RGB image in another size in px, by torch where that is faster. The same image where it has the size."""
     if image.size == size_wh:
         return image
-    if torch.backends.cpu.get_cpu_capability() not in VECTORS or min(size_wh) < 1:  # Pillow says in words what is wrong with that
+    if torch.backends.cpu.get_cpu_capability() not in VECTORS or min(size_wh) < 1:  # Pillow raises an error with the reason
         return Image.Image.resize(image, size_wh, resample)
     pixels = functional.resize(functional.pil_to_tensor(image), list(size_wh[::-1]), FILTERS[resample], antialias=True)
     return LazyImage.of(pixels.permute(1, 2, 0).contiguous().numpy())

@@ -1,8 +1,8 @@
-"""Models with code of their own that write image features in place into the token embeddings, as Qwen-VL and Qwen-VL-Chat do.
+"""Remote-code models that write image features in place into the token embeddings, such as Qwen-VL and Qwen-VL-Chat.
 
 With gradient checkpointing or LoRA, transformers makes the embeddings a leaf that requires a gradient, and torch then refuses to write into
 a view of them: `a view of a leaf Variable that requires grad is being used in an in-place operation`. ms-swift 4.6.0 copies the output of
-`transformer.drop` of its own model type qwen_vl where its probability is 0; any other model and any other loader has the error.
+`transformer.drop` for its model type qwen_vl where its probability is 0; any other model and any other loader has the error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HOOKS = "groundswift_writable_embeddings"  # attribute of a model: the handles o
 
 
 def copy_leaf_embeddings() -> None:
-    """Hand a copy of the embeddings to code that came with the weights, so that it may write into it. Gradients pass through the copy."""
+    """Give remote code a copy of the embeddings that it may write into. Gradients pass through the copy."""
 
     def with_copy(enable: Callable[..., None]) -> Callable[..., None]:
         def enable_input_require_grads(self: PreTrainedModel) -> None:
@@ -55,5 +55,5 @@ def embeddings_of(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def copy_of_leaf(module: nn.Module, given: Any, output: Any) -> Any:
-    """A forward hook: a copy of an output that torch would not let anyone write into; any other output as it is."""
+    """A forward hook: a copy of an output that torch refuses to be written into; any other output unchanged."""
     return output.clone() if isinstance(output, torch.Tensor) and output.is_leaf and output.requires_grad else output

@@ -1,6 +1,6 @@
-"""Merged QLoRA runs: full weights that swift quantises again because args.json of the training says so.
+"""Merged QLoRA runs: swift quantises the full weights again, as args.json of the training says.
 
-Observed with ms-swift 4.6.0: `swift export --merge_lora true` takes `quant_method` from the checkpoint's args.json as if it had been typed,
+Observed with ms-swift 4.6.0: `swift export --merge_lora true` takes `quant_method` from the checkpoint's args.json as if it had been given,
 and copies that args.json into the merged folder, from which `swift infer` takes it again.
 """
 
@@ -73,15 +73,15 @@ def export_full_weights(args: ExportArguments, options: list[str] | None) -> Non
     checkpoint = args.adapters[0]
     if options is None:
         get_logger().warning(
-            f"{checkpoint}: trained with --quant_method {method}, and this export has it too: {args.output_dir} will be quantised, "
-            f"{checkpoint}-merged has the full weights"
+            f"{checkpoint}: trained with --quant_method {method}, so this export quantises {args.output_dir} too; "
+            f"the full weights are in {checkpoint}-merged"
         )
     elif not typed(options, "quant_method"):
         bits = args.quant_bits
         args.quant_method = args.quant_bits = None
         args.output_dir = args.output_dir if typed(options, "output_dir") else f"{checkpoint}-merged"
         get_logger().warning(
-            f"{checkpoint}: trained with --quant_method {method}; merged into full weights in {args.output_dir}. To quantise them, give "
+            f"{checkpoint}: trained with --quant_method {method}; merging into full weights in {args.output_dir}. To quantise them add "
             f"--quant_method {method} --quant_bits {bits}"
         )
 
@@ -92,7 +92,7 @@ def trained_with(args: BaseArguments) -> str | None:
 
 
 def quantised_again(args: BaseArguments) -> str | None:
-    """A warning where full weights are about to be quantised because args.json says so; None where that does not happen."""
+    """A warning where full weights are about to be quantised only because of args.json; else None."""
     if isinstance(args, ExportArguments | SftArguments) or args.adapters or args.quant_method is None:
         return None
     config = read_settings(Path(args.model, "config.json"))

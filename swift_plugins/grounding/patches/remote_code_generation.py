@@ -1,4 +1,4 @@
-"""What a model whose remote code is older than transformers 4.50 lacks under today's: such a model no longer inherits generation.
+"""Remote code from before transformers 4.50: its models no longer inherit generation.
 
 MiniCPM-V generates with the language model inside it. Without these patches peft refuses it, and a merged folder of it cannot infer.
 """

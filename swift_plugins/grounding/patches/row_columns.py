@@ -28,7 +28,7 @@ def keep_columns() -> None:
 
 
 def keep_ids_of_any_type() -> None:
-    """Store the ids of every data set that goes through swift's preprocessors as JSON; where rows are streamed, write ids as text."""
+    """Store ids as JSON in every dataset that swift preprocesses; as text where rows are streamed."""
     wrap_once(RowPreprocessor, "__call__", knowing_whether_stored)
     wrap_once(RowPreprocessor, "batched_preprocess", with_ids_as_json)
     wrap_once(RowPreprocessor, "_patch_arrow_writer", with_a_column_of_json)

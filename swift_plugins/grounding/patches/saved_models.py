@@ -161,16 +161,16 @@ def write_size(folder: Path, size: dict[str, int]) -> None:
 
 
 def differences(family: Family, limits: Limits) -> list[str]:
-    """What a processor cannot do as the run did, in words."""
+    """Warnings of what a processor cannot do as the run did."""
     found = []
     if limits.first_max_pixels is not None:
         found.append(
-            f"the run resized images to at most {limits.first_max_pixels} px before the model's own resize (--max_pixels), which a "
-            "processor cannot: outside swift, resize them first, or train with "
+            f"--max_pixels: the run resized images to at most {limits.first_max_pixels} px before the model's own resize, which a "
+            "processor cannot. Outside swift, resize them first, or train with "
             f"{'MAX_PIXELS in the environment' if family.resize_factor else 'no limit'} instead"
         )
     if space_row(family.space).side == "square":
         found.append(
-            f"the run padded images to a square, which this processor does not: outside swift, pad them first with colour {PADDING}"
+            f"the run padded images to a square, which this processor does not. Outside swift, pad them first with colour {PADDING}"
         )
     return found

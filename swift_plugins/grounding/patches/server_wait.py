@@ -1,4 +1,4 @@
-"""`swift app` and `swift eval` wait for a server that they started in a process of its own, also after that process has ended.
+"""`swift app` and `swift eval` wait for the server process that they started, even after it has ended.
 
 Observed with ms-swift 4.6.0, gradio 6.31.0 and evalscope 1.10.0.
 """

@@ -48,7 +48,9 @@ def log_steps(trainer: Any, args: Any, per_epoch: int, total: int) -> None:
     get_logger().info(steps.sentence())
     limited = args.max_steps == 0 or getattr(args, "max_epochs", None) is not None  # what the Trainer stops at later
     if per_epoch != steps.per_epoch or (total != steps.total and not limited):
-        get_logger().warning(f"optimizer steps: the Trainer counts {per_epoch} an epoch and {total} in all, `groundswift plan` does not")
+        get_logger().warning(
+            f"optimizer steps: the Trainer counts {per_epoch} an epoch and {total} in all, unlike `groundswift plan`. Please report it"
+        )
 
 
 def steps_of(trainer: Any, args: Any, how: Batching) -> Steps:

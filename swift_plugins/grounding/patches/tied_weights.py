@@ -18,7 +18,7 @@ from .wrap_once import wrap_once
 
 
 def warn_tied_weights() -> None:
-    """Name adapters on tied weights before the first step of a training."""
+    """Warn of adapters on tied weights before the first step."""
 
     def with_warning(train: Callable[..., Any]) -> Callable[..., Any]:
         def train_after_check(self: SwiftMixin, *args: Any, **kwargs: Any) -> Any:
@@ -39,7 +39,9 @@ def merge_tied_weights_apart() -> None:
             check(model)
             if tied_adapter(model):
                 untie(model)
-                get_logger().warning("the adapter is on a tied embedding or head: saved as two weights, tie_word_embeddings false")
+                get_logger().warning(
+                    "tied embedding and head: the adapter is on one of them, so two weights are saved (tie_word_embeddings false)"
+                )
 
         return check_tie_word_embeddings
 
@@ -47,7 +49,7 @@ def merge_tied_weights_apart() -> None:
 
 
 def untie(model: Any) -> None:
-    """Give the head a weight of its own. peft sets `tie_word_embeddings` to false where the two differ after merging."""
+    """Untie the head's weight. peft sets `tie_word_embeddings` to false where the two differ after merging."""
     head = base_of(model).get_output_embeddings()
     layer = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
     layer.weight = nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
@@ -56,7 +58,7 @@ def untie(model: Any) -> None:
 def tied_adapter(model: Any) -> str | None:
     """A warning where an adapter is on the embedding or the head of a model that ties them; None for any other.
 
-    A full copy of the head (`--modules_to_save lm_head`) is right: merged, it is saved as a weight of its own.
+    A full copy of the head (`--modules_to_save lm_head`) is not affected: merging saves it as a separate weight.
     """
     base = base_of(model)
     config = getattr(base, "config", None)
@@ -67,9 +69,9 @@ def tied_adapter(model: Any) -> str | None:
     if not named:
         return None
     return (
-        f"the adapter is on the {' and the '.join(named)} of a model whose embedding and head share one weight: merged by peft alone, it "
-        "gives other answers than with the adapter, and with this plugin the merged model has two weights. The usual way: remove both from "
-        "--target_modules and train the head by --modules_to_save lm_head"
+        f"the adapter is on the {' and the '.join(named)} of a model whose embedding and head share one weight: merged by peft alone "
+        "it gives other answers; this plugin merges it into two weights. To keep one weight, remove both from --target_modules and train "
+        "the head with --modules_to_save lm_head"
     )
 
 

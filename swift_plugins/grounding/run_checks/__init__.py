@@ -1,20 +1,20 @@
-"""The one place that checks what a recipe cannot: traps of swift that are repaired, refused with a remedy, or warned of with numbers.
+"""Checks of a run that a recipe cannot make: swift's traps are repaired, refused with a remedy, or warned of with numbers.
 
 | trap | where |
 | --- | --- |
-| unknown or missing metric, unfit best metric, everything frozen, merger frozen, truncation | `training_options`, at parsing |
+| unknown or missing metric, wrong best metric, everything frozen, merger frozen, truncation | `training_options`, at parsing |
 | fp16 and bf16 on a CPU | `precision`, at parsing |
-| misspelled datasets, `--check_model` offline | `offline` |
+| misspelled datasets, `--check_model` offline | `hub_requests` |
 | rows dropped, rows replaced by others | `lost_rows` |
 | text-only rows under zero3, few image tokens, nothing trained | `before_first_step` |
 | outdated merged folders | `merged_folders` |
-| answers cut at `max_new_tokens` | `cut_answers`, and `..enough_tokens` while training |
-| ignored options of a resumed run | `..resumed` |
-| LoRA on a tied head | `..tied_weights` |
-| quantised weights quantised again | `..quantised_runs` |
-| DeepSpeed on a CPU | `..cpu_deepspeed` |
-| unreadable rows in inference and evaluation | `..unanswered` |
-| what a metric cannot score | `..metric` |
+| answers truncated at `max_new_tokens` | `truncated_answers`, and `..metrics.max_new_tokens_callback` while training |
+| ignored options of a resumed run | `resumed` |
+| LoRA on a tied head | `..patches.tied_weights` |
+| quantised weights quantised again | `..patches.merged_qlora` |
+| DeepSpeed on a CPU | `..patches.cpu_deepspeed` |
+| unreadable rows in inference and evaluation | `..metrics.unanswered` |
+| what a metric cannot score | `..metrics.coco_map_metric` |
 """
 
 from .before_first_step import check_before_first_step

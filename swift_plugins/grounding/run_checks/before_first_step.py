@@ -1,4 +1,4 @@
-"""What only the model, the template and the rows of a training show: checked once, before its first step."""
+"""Checks that need the loaded model, template and rows: made once, before the first step."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def check_before_first_step() -> None:
 
 
 def nothing_trained(trainer: Any) -> Iterator[Finding]:
-    """torch stops at the first backward pass, and does not say which option froze everything."""
+    """torch stops at the first backward pass without naming the option that froze everything."""
     if not any(weight.requires_grad for weight in trainer.model.parameters()):
         yield Finding(
             "nothing-trained",
-            "every weight of the model is frozen: nothing would be trained. See --freeze_llm, --freeze_vit, --freeze_aligner, "
+            "every weight of the model is frozen, so nothing is trained. Check --freeze_llm, --freeze_vit, --freeze_aligner, "
             "--freeze_parameters and --trainable_parameters",
             fatal=True,
         )
 
 
 def text_among_images(trainer: Any) -> Iterator[Finding]:
-    """Under ZeRO stage 3 the weights of the vision tower are gathered by all processes together: one without an image does not come."""
+    """ZeRO stage 3 gathers the vision tower in all processes at once; a process without an image never joins."""
     family = FAMILY_OF_TEMPLATE.get(trainer.template.template_meta.template_type)
     processes = get_dist_setting()[2]
     if processes < 2 or family is None or family in ALWAYS_RUN_VISION_TOWER or not is_deepspeed_zero3_enabled():
@@ -65,14 +65,14 @@ def text_among_images(trainer: Any) -> Iterator[Finding]:
     if rows and 0 < with_media < len(rows):
         yield Finding(
             "zero3-text-rows",
-            f"{len(rows) - with_media} of {len(rows)} rows have no image, and under zero3 {processes} processes of family {family} would "
-            "wait for each other for ever at the first batch without one. Use --deepspeed zero2, or train rows without an image apart",
+            f"{len(rows) - with_media} of {len(rows)} rows have no image, and under zero3 {processes} processes of family {family} hang "
+            "at the first batch without one. Use --deepspeed zero2, or train rows without an image separately",
             fatal=True,
         )
 
 
 def few_image_tokens(trainer: Any) -> Iterator[Finding]:
-    """swift's lowest limit is 4 tokens: small images are shown to the model in few of them, and boxes get coarse."""
+    """swift's default minimum is 4 tokens: small images get few tokens, and boxes get coarse."""
     name = FAMILY_OF_TEMPLATE.get(trainer.template.template_meta.template_type)
     row, rows = FAMILIES.get(name), stored_rows(trainer.train_dataset)
     if row is None or row.resize_factor is None or not rows:
@@ -90,9 +90,9 @@ def few_image_tokens(trainer: Any) -> Iterator[Finding]:
             remedy += f" and IMAGE_MAX_TOKEN_NUM={ADVISED_TOKENS[1]}"
         yield Finding(
             "image-tokens-few",
-            f"{len(few)} of {len(tokens)} images looked at have fewer than {ADVISED_TOKENS[0]} tokens (median {median(tokens):.0f}; limits "
-            f"{limits.min_pixels // factor**2} to {limits.max_pixels // factor**2}). For grounding with Qwen's own models "
-            f"{ADVISED_TOKENS[0]} to {ADVISED_TOKENS[1]} are advised: {remedy}, in training and inference",
+            f"{len(few)} of {len(tokens)} sampled images have fewer than {ADVISED_TOKENS[0]} tokens (median {median(tokens):.0f}; limits "
+            f"{limits.min_pixels // factor**2} to {limits.max_pixels // factor**2}). For grounding, Qwen advises "
+            f"{ADVISED_TOKENS[0]} to {ADVISED_TOKENS[1]}: {remedy}, in training and inference",
         )
 
 

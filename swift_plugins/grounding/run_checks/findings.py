@@ -1,4 +1,4 @@
-"""What a check says about a run: an id, one sentence with the value and the remedy, and whether the run can go on."""
+"""What a check finds in a run: an id, one sentence with value and remedy, and whether the run must stop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from groundswift.errors import GroundswiftError
 
 
 class Finding(NamedTuple):
-    """`id`: by which tests and users name it. `text`: what, with which value, and what to do. `fatal`: the run would fail or be wrong."""
+    """`id`: for tests and users. `text`: what, with which value, and what to do. `fatal`: the run would fail or be wrong."""
 
     id: str
     text: str
@@ -19,11 +19,11 @@ class Finding(NamedTuple):
 
 
 def report(findings: Iterable[Finding]) -> None:
-    """Log the warnings, of several processes by the first one alone. Raises GroundswiftError with everything that is fatal."""
+    """Log the warnings, in the first process only. Raises GroundswiftError with all fatal findings."""
     found = list(findings)
     for finding in found:
         if not finding.fatal and is_master():
             get_logger().warning(f"{finding.text} [{finding.id}]")
-    fatal = [finding.text for finding in found if finding.fatal]
+    fatal = [f"{finding.text} [{finding.id}]" for finding in found if finding.fatal]
     if fatal:
         raise GroundswiftError("\n".join(fatal))

@@ -1,4 +1,4 @@
-"""Waits for hubs that cannot answer: a misspelled file taken for a hub's dataset, and the check whether a local model is the latest.
+"""Useless requests to hubs: for a misspelled file, taken as a hub dataset, and for newer versions of a local model.
 
 Observed with ms-swift 4.6.0 and modelscope 1.40.2: about 45 s for a dataset and 7 to 22 s for the model, without a network.
 """
@@ -26,7 +26,7 @@ OF_MODELSCOPE = (".mdl", ".git")  # in a folder whose model ModelScope knows by 
 
 
 def skip_useless_hub_requests() -> None:
-    """Refuse names of datasets that nothing can be behind, and ask ModelScope only about models that it has, when it can be asked."""
+    """Refuse dataset names that cannot exist, and ask ModelScope only about models that it has, and only online."""
 
     def with_known_names(init: Callable[..., None]) -> Callable[..., None]:
         def __post_init__(self: DataArguments) -> None:
@@ -70,15 +70,17 @@ def unknown_datasets(names: Iterable[str]) -> Iterator[Finding]:
         if os.path.exists(dataset) or dataset in DATASET_MAPPING:
             continue
         if is_path(dataset):
-            yield Finding("dataset-missing", f"--dataset {name}: no such file or folder{near_file(dataset)}", fatal=True)
+            yield Finding("dataset-missing", f"--dataset {name}: file or folder not found{similar_file(dataset)}", fatal=True)
         elif offline() and not is_known_or_cached(parsed):
             close = get_close_matches(dataset, {*DATASET_MAPPING, *known_ids()}, 1)
             meant = f"; did you mean {close[0]}?" if close else ""
-            text = f"--dataset {name}: neither a file nor a known set, and the hubs are switched off ({', '.join(set_here())}){meant}"
+            text = (
+                f"--dataset {name}: neither a file nor a known dataset, and the hubs are offline ({', '.join(offline_settings())}){meant}"
+            )
             yield Finding("dataset-unknown", text, fatal=True)
 
 
-def set_here() -> list[str]:
+def offline_settings() -> list[str]:
     """The settings that switch the hubs off."""
     return [f"{name}={os.environ[name]}" for name in SETTINGS if os.environ.get(name)]
 
@@ -88,7 +90,7 @@ def is_path(dataset: str) -> bool:
     return dataset.startswith(("/", "./", "../", "~")) or dataset.count("/") > 1 or dataset.lower().endswith(DATA_FILES)
 
 
-def near_file(dataset: str) -> str:
+def similar_file(dataset: str) -> str:
     """A file or folder with a similar name in the same place, as the end of a sentence."""
     folder = Path(os.path.expanduser(dataset)).parent
     try:

@@ -1,8 +1,8 @@
-"""Rows that a training does not see as they are: dropped while a dataset is read, or replaced by other rows while it trains.
+"""Rows that a training loses: dropped while a dataset is read, or replaced by other rows while it trains.
 
-Observed with ms-swift 4.6.0: a row with a fault is deleted, with ten tracebacks at most and no count by reason; where rows are encoded as
-they are needed, which is the default with images, one that is too long or unreadable is replaced by another at random, without a word.
-Each process, workers of a DataLoader too, appends to one file of notes what it met; the training's own process reads it.
+Observed with ms-swift 4.6.0: an invalid row is dropped with at most ten tracebacks and no count by reason; with lazy encoding, the default
+for images, a row that is too long or unreadable is silently replaced by a random one. Every process, DataLoader workers too, appends what
+it lost to one file, which the main process reads.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from swift.utils import get_logger, is_dist, is_master
 from ..patches.wrap_once import wrap_once
 from .row_issues import kind_of, name_of, reason_of
 
-NOTES = "GROUNDSWIFT_NOTES_OF_LOST_ROWS"  # environment variable: the file that the preprocessing of one dataset writes to
+NOTES = "GROUNDSWIFT_NOTES_OF_LOST_ROWS"  # environment variable: the file for the lost rows of the dataset being preprocessed
 STEPS = ("preprocess", "_check_objects", "_check_rejected_response", "_check_messages", "_cast_mm_data", "_normalize_tools")
 SHOWN = 10  # rows that the log names as they occur
 EXAMPLES = 3  # rows that a summary names for each reason
-KINDS = (  # of what swift's preprocessors raise: id, pattern
+KINDS = (  # what swift's preprocessors raise: id, pattern
     ("objects-without-bbox", r"KeyError: 'bbox'"),
     ("objects-not-a-dict", r"AttributeError: '(str|list)' object has no attribute 'keys'"),
     ("box-size", r"len\(box\)|object of type '(int|float|NoneType|bool)' has no len"),
@@ -44,7 +44,7 @@ KINDS = (  # of what swift's preprocessors raise: id, pattern
 )
 REMEDIES = {
     "objects-without-bbox": 'give `objects` a list `bbox`; an image without objects has {"ref": [], "bbox": []}',
-    "objects-not-a-dict": "rows of swift 2.x: `groundswift convert swift2` makes rows of today of them",
+    "objects-not-a-dict": "rows of swift 2.x: convert them with `groundswift convert swift2`",
     "box-size": "a box has 4 numbers, a point 2, in one flat list for each <bbox>",
     "message-empty": "every message needs a text",
     "message-role": "a role is system, user, assistant or tool",
@@ -55,7 +55,7 @@ REMEDIES = {
 
 
 class LostRow(NamedTuple):
-    """One row that was not used: the id of the reason, its words, and the row as the log names it."""
+    """A row that was not used: id of the reason, the reason, and the row's name in the log."""
 
     kind: str
     reason: str
@@ -63,7 +63,7 @@ class LostRow(NamedTuple):
 
 
 class LostRowFile:
-    """What one dataset lost, in a temporary file that any process may append to."""
+    """The lost rows of one dataset, in a temporary file that any process may append to."""
 
     def __init__(self) -> None:
         descriptor, self.path = tempfile.mkstemp(prefix="groundswift-lost-rows-")
@@ -71,7 +71,7 @@ class LostRowFile:
         finalize(self, remove, self.path, os.getpid())
 
     def take(self) -> list[LostRow]:
-        """Everything noted so far, once: nothing can be noted any more."""
+        """All lost rows; the file is removed, so later ones are ignored."""
         try:
             with open(self.path, encoding="utf-8") as file:
                 notes = [LostRow(*json.loads(line)) for line in file]
@@ -82,14 +82,14 @@ class LostRowFile:
 
 
 def remove(path: str, owner: int) -> None:
-    """Remove a file of notes, in the process that made it alone: its workers have copies of all its objects."""
+    """Remove a file, but only in the process that made it: workers hold copies of its objects."""
     if os.getpid() == owner:
         with suppress(FileNotFoundError):
             os.unlink(path)
 
 
 def note(path: str, lost: LostRow) -> None:
-    """Append one row to a file of notes, in one write, as several processes do; nothing where the notes were taken already."""
+    """Append one row in a single write, as several processes share the file; nothing after `take`."""
     with suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:
@@ -107,11 +107,11 @@ def report_lost_rows() -> None:
     wrap_once(SwiftMixin, "train", reporting_replaced_rows)
 
 
-reading: list[str] = []  # the file that is being read, for the messages about it
+reading: list[str] = []  # the file being read, for messages
 
 
 def knowing_its_file(load: Callable[..., Any]) -> Callable[..., Any]:
-    """A loader whose preprocessing knows the file by name."""
+    """A loader that notes the file name for the preprocessing."""
 
     def _load_dataset_path(self: DatasetLoader, dataset_path: str, *given: Any, **more: Any) -> Any:
         reading.append(dataset_path)
@@ -124,7 +124,7 @@ def knowing_its_file(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reporting_dropped_rows(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A preprocessor's call that says how many rows it dropped, and why. Streams are passed on: nobody knows how long they are."""
+    """A preprocessor's call that logs how many rows it dropped, and why. Streams, which have no length, are passed on."""
 
     def __call__(self: RowPreprocessor, dataset: Any, *given: Any, **more: Any) -> Any:
         if not isinstance(dataset, Dataset):
@@ -191,9 +191,9 @@ def kind_of_drop(reason: str) -> str:
 
 
 def dropped(name: str, rows: int, kept: int, lost: list[LostRow]) -> str:
-    """What happened to the rows of a dataset, in words."""
+    """The warning about dropped rows of a dataset."""
     if not lost:
-        return f"{name}: {rows - kept} of {rows} rows were dropped when they were first read; --load_from_cache_file false says why"
+        return f"{name}: {rows - kept} of {rows} rows were dropped at the first read. Use --load_from_cache_file false to see why"
     return f"{name}: {len(lost)} of {rows} rows dropped: {summary(lost)}. `groundswift lint` finds them; --strict true stops at the first"
 
 
@@ -261,9 +261,9 @@ def underlying(dataset: Any) -> LazyLLMDataset | None:
 
 
 def replaced(name: str, rows: int, lost: list[LostRow]) -> str:
-    """What happened to the rows of a training, in words."""
+    """The warning about replaced rows of a training."""
     distinct = list({(each.kind, each.row, each.reason): each for each in lost}.values())
     return (
-        f"{name}: {len(distinct)} of {rows} rows could not be used; other rows took their place {len(lost)} times: {summary(distinct)}. "
-        "To drop such rows instead, give --lazy_tokenize false; to stop at the first, --strict true"
+        f"{name}: {len(distinct)} of {rows} rows could not be used and were replaced by other rows {len(lost)} times: {summary(distinct)}. "
+        "Use --lazy_tokenize false to drop them instead, or --strict true to stop at the first"
     )

@@ -1,4 +1,4 @@
-"""Folders of merged weights that are out of date: swift uses one that exists, whatever adapter it was made from.
+"""Outdated folders of merged weights: swift reuses a folder that exists, whatever adapter it was made from.
 
 Observed with ms-swift 4.6.0: `swift infer --merge_lora true` after another training in the same folder answers with the earlier weights.
 """
@@ -27,7 +27,7 @@ OF_ADAPTERS = ("adapter_model*", "adapter_config.json", "default/adapter_model*"
 
 
 def refuse_outdated_merges() -> None:
-    """Note what a merge was made from, and stop where swift would use a folder that was made from something else."""
+    """Record what a merge was made from, and stop where swift would reuse a folder made from something else."""
 
     def comparing(merge: Callable[..., None]) -> Callable[..., None]:
         def merge_lora(args: Any, device_map: Any = None, replace_if_exists: bool = False) -> None:
@@ -51,8 +51,8 @@ def merge_or_use(merge: Callable[..., None], folder: Path, args: Any, device_map
     reused = folder.exists() and not replace_if_exists
     if reused and (reason := outdated(folder, sources, args.adapters)):
         raise GroundswiftError(
-            f"{folder}: {reason}, and swift would use it as it is. Remove the folder to merge anew, or give --model {folder} "
-            "without --adapters and --merge_lora to use it"
+            f"{folder}: {reason}, and swift would reuse it. Remove the folder to merge again, or use it as it is with "
+            f"--model {folder} and without --adapters and --merge_lora"
         )
     merge(args, device_map, replace_if_exists)
     if not reused and folder.is_dir():
@@ -60,10 +60,10 @@ def merge_or_use(merge: Callable[..., None], folder: Path, args: Any, device_map
 
 
 def outdated(folder: Path, sources: dict[str, Any], adapters: list[str]) -> str | None:
-    """Why a folder is not what merging would make now; None where it is. Without a record the times of the files decide."""
+    """Why a folder is not what merging would make now; None where it is. Without a record, by modification time."""
     weights = [path for pattern in WEIGHTS for path in folder.glob(pattern)]
     if not weights:
-        return "holds no weights, as a merge that did not end leaves it"
+        return "holds no weights (an interrupted merge)"
     record = read_settings(folder / RECORD)
     if record is None:
         newest = max((path.stat().st_mtime for adapter in adapters for path in files_of_adapter(adapter)), default=0.0)

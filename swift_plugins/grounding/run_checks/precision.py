@@ -1,4 +1,4 @@
-"""16-bit settings without an accelerator: swift makes fp16 of 32-bit weights, and transformers refuses bf16 without `use_cpu`.
+"""Precision without an accelerator: swift turns fp16 on for 32-bit weights, and transformers refuses bf16 without `use_cpu`.
 
 Observed with ms-swift 4.6.0 and transformers 5.19.0: `--torch_dtype float32` sets `fp16`, which on a CPU means 16-bit arithmetic without a
 loss scale; `--torch_dtype bfloat16` ends in `Your setup doesn't support bf16/gpu. You need to assign use_cpu`.
@@ -18,7 +18,7 @@ from .findings import Finding, report
 
 
 def fit_precision_to_device() -> None:
-    """Train 32-bit weights in 32 bits on a CPU, let bf16 run there, and say what fp16 means."""
+    """On a CPU, train 32-bit weights in 32 bits and let bf16 run; warn of fp16."""
 
     def with_what_a_cpu_can(init: Callable[..., None]) -> Callable[..., None]:
         def _init_mixed_precision(self: Any) -> None:
@@ -45,7 +45,7 @@ def set_for_cpu(args: Any, chosen_fp16: bool | None) -> None:
 
 
 def half_precision(args: Any, chosen_fp16: bool | None, accelerator: bool) -> Iterator[Finding]:
-    """What swift makes of a type of weights and does not say."""
+    """Precision that swift derives from the weights' type without logging it."""
     if args.fp16 and not accelerator:
         asked = "--fp16 true" if chosen_fp16 else f"--torch_dtype {str(args.torch_dtype).removeprefix('torch.')}"
         yield Finding(
@@ -56,6 +56,6 @@ def half_precision(args: Any, chosen_fp16: bool | None, accelerator: bool) -> It
     elif args.fp16 and chosen_fp16 is None and args.torch_dtype == torch.float32:
         yield Finding(
             "fp16-of-float32",
-            "--torch_dtype float32 trains 32-bit weights with fp16 arithmetic, which swift sets. For 32 bits throughout give --fp16 false, "
-            "for bf16 arithmetic --fp16 false --bf16 true",
+            "--torch_dtype float32: swift sets fp16 arithmetic for 32-bit weights. Add --fp16 false for 32 bits throughout, or "
+            "--fp16 false --bf16 true for bf16 arithmetic",
         )

@@ -1,4 +1,4 @@
-"""What swift ignores without a word when a training is resumed: warnings before its first step, with both values.
+"""Options that swift silently ignores when a training is resumed: warnings before the first step, with both values.
 
 Observed with ms-swift 4.6.0 and transformers 5.19.0: optimizer and schedule come from the checkpoint with their own settings, the adapter
 with its own shape, and rows are skipped by their number, whatever they are now.
@@ -43,7 +43,7 @@ ORDER_OF_ROWS = (
     "gradient_accumulation_steps",
     "global_world_size",
 )
-REPEATED = "rows are permuted anew, so in this epoch some are repeated and others skipped"
+REPEATED = "rows are shuffled differently, so this epoch repeats some and skips others"
 
 
 def warn_ignored_options() -> None:
@@ -62,7 +62,7 @@ def warn_ignored_options() -> None:
 
 
 def ignored(args: Any) -> Iterator[str]:
-    """Everything in a training's options that its checkpoint overrides, in words; nothing where it begins from none."""
+    """Warnings of every option that the checkpoint overrides; none for a training without a checkpoint."""
     source = args.resume_from_checkpoint or next(iter(args.adapters), None)
     if not source:
         return
@@ -86,7 +86,7 @@ def ignored_by_adapter(args: Any, checkpoint: Path, before: dict[str, Any]) -> I
     pairs |= {option: (getattr(args, option), before[option]) for option in MODULES_OF_ADAPTER if option in before}
     for option, (now, held) in pairs.items():
         if now != held:
-            yield f"--{option} {shown(now)} is ignored: the adapter of the checkpoint has {shown(held)}. Another needs a new adapter"
+            yield f"--{option} {shown(now)} is ignored: the adapter of the checkpoint has {shown(held)}. Start a new adapter to change it"
 
 
 def ignored_by_optimizer(args: Any, checkpoint: Path, before: dict[str, Any]) -> Iterator[str]:
@@ -94,10 +94,10 @@ def ignored_by_optimizer(args: Any, checkpoint: Path, before: dict[str, Any]) ->
     if not args.deepspeed and not (any(checkpoint.glob("optimizer*")) and (checkpoint / "scheduler.pt").is_file()):
         saved_by = "the optimizer was saved by DeepSpeed, and this run has no --deepspeed"
         reason = saved_by if any(checkpoint.glob("global_step*")) else "it was saved without its optimizer"
-        yield f"{reason}: weights and step continue, optimizer and schedule begin anew"
+        yield f"{reason}: weights and step continue, optimizer and schedule restart"
         return
     rates = scheduled_rates(checkpoint / "scheduler.pt") or [rate for rate in [before.get("learning_rate")] if rate is not None]
-    remedy = "--resume_only_model true takes the weights alone, and begins optimizer and schedule anew"
+    remedy = "--resume_only_model true resumes the weights only, with a new optimizer and schedule"
     if rates and not any(math.isclose(args.learning_rate, rate) for rate in rates):
         held = ", ".join(map(shown, dict.fromkeys(rates)))
         yield f"--learning_rate {args.learning_rate} is ignored: the schedule of the checkpoint continues with {held}. {remedy}"

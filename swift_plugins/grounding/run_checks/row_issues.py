@@ -1,4 +1,4 @@
-"""Why a row could not be used: as one line, as an id to count by, and the row's name in messages."""
+"""Why a row could not be used: the reason in one line, its id, and the row's name in messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a training that contradict each other or train something else than they seem to: checked while they are parsed.
+"""Training options that contradict each other or train something else than they seem to: checked at parsing.
 
 Each check is a function from swift's arguments to what it found. Observed with ms-swift 4.6.0.
 """
@@ -44,7 +44,7 @@ def check_training_options() -> None:
 
 
 def missing_metric(args: Any) -> Iterator[Finding]:
-    """swift takes its text metric where none is named, and a name that it does not know until the model is loaded."""
+    """swift defaults to its text metric, and reports an unknown name only after the model is loaded."""
     if args.eval_metric is not None and args.eval_metric not in eval_metrics_map:
         close = get_close_matches(args.eval_metric, eval_metrics_map, 1)
         known = f"did you mean {close[0]}? Known: " if close else "expected one of "
@@ -52,30 +52,30 @@ def missing_metric(args: Any) -> Iterator[Finding]:
     if args.eval_metric is None and args.predict_with_generate and args.task_type == "causal_lm" and find_spec("jieba") is None:
         yield Finding(
             "metric-missing",
-            f"--predict_with_generate true without --eval_metric takes swift's text metric nlg, whose package jieba is not installed; "
-            f"expected --eval_metric {OURS} to score boxes, or pip install jieba",
+            f"--predict_with_generate true without --eval_metric uses swift's text metric nlg, whose package jieba is not installed. "
+            f"Add --eval_metric {OURS} to score boxes, or pip install jieba",
             fatal=True,
         )
 
 
-def unfit_best_metric(args: Any) -> Iterator[Finding]:
-    """swift keeps the best checkpoint by rouge-l where answers are generated, and stops at the first evaluation of any other metric."""
+def wrong_best_metric(args: Any) -> Iterator[Finding]:
+    """With generated answers swift selects the best checkpoint by rouge-l, and fails at the first evaluation of any other metric."""
     evaluates = args.eval_strategy != "no" and args.eval_metric is not None
     if evaluates and args.predict_with_generate and args.eval_metric not in {OURS, *SWIFTS} and args.metric_for_best_model == "rouge-l":
         yield Finding(
             "best-metric-unfit",
-            f"--metric_for_best_model rouge-l is swift's default, and --eval_metric {args.eval_metric} does not log it: the first "
-            f"evaluation would end the run. Give --metric_for_best_model NAME, a number that {args.eval_metric} logs",
+            f"--metric_for_best_model rouge-l (swift's default) is not logged by --eval_metric {args.eval_metric}: the first "
+            f"evaluation would end the run. Add --metric_for_best_model NAME, a number that {args.eval_metric} logs",
             fatal=True,
         )
     if args.eval_metric == OURS and not args.predict_with_generate:
         yield Finding(
-            "metric-needs-answers", f"--eval_metric {OURS} scores what the model writes: add --predict_with_generate true", fatal=True
+            "metric-needs-answers", f"--eval_metric {OURS} scores generated answers: add --predict_with_generate true", fatal=True
         )
 
 
 def nothing_trained(args: Any) -> Iterator[Finding]:
-    """With every part frozen swift stops with an AssertionError without words (LoRA), or at the first backward pass (full)."""
+    """With every part frozen swift stops with an empty AssertionError (LoRA), or at the first backward pass (full)."""
     if not (is_in_parts(args) and all(getattr(args, option) for option in TOWERS)) or args.adapters or args.resume_from_checkpoint:
         return
     full = args.tuner_type == "full"
@@ -96,18 +96,18 @@ def frozen_merger(args: Any) -> Iterator[Finding]:
     if aligner and (args.tuner_type == "full" or targets_all_linear(args)):
         yield Finding(
             "merger-frozen",
-            f"--freeze_vit false trains the vision tower, and --freeze_aligner true keeps {', '.join(aligner)} behind it frozen. "
-            "To train both, add --freeze_aligner false",
+            f"--freeze_vit false trains the vision tower, but --freeze_aligner true keeps {', '.join(aligner)} frozen. "
+            "Add --freeze_aligner false to train both",
         )
 
 
 def truncated_boxes(args: Any) -> Iterator[Finding]:
-    """Of a row that is too long swift would cut the end or the begin, boxes among it."""
+    """swift truncates a row that is too long at its end or beginning, in the middle of boxes."""
     if args.truncation_strategy in ("left", "right") and args.template in FAMILY_OF_TEMPLATE and not hasattr(args, "rlhf_type"):
         yield Finding(
-            "boxes-cut",
-            f"--truncation_strategy {args.truncation_strategy} would cut boxes: rows with boxes of more than {args.max_length} tokens "
-            "(--max_length) are not cut but handled as by --truncation_strategy delete, and counted",
+            "boxes-truncated",
+            f"--truncation_strategy {args.truncation_strategy} would truncate boxes: rows with boxes above --max_length {args.max_length} "
+            "are dropped and counted instead, as by --truncation_strategy delete",
         )
 
 
@@ -121,4 +121,4 @@ def targets_all_linear(args: Any) -> bool:
     return not args.target_regex and isinstance(args.target_modules, list) and "all-linear" in args.target_modules
 
 
-CHECKS: tuple[Callable[[Any], Iterable[Finding]], ...] = (unfit_best_metric, nothing_trained, frozen_merger, truncated_boxes)
+CHECKS: tuple[Callable[[Any], Iterable[Finding]], ...] = (wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes)

@@ -1,4 +1,4 @@
-"""Answers that inference cut off at `max_new_tokens`: swift's result rows do not say which ones were."""
+"""Answers truncated at `max_new_tokens`, which swift's result rows do not mark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from swift.utils import get_logger
 
-CUT = "length"  # swift's `finish_reason` of an answer that reached the limit
+TRUNCATED = "length"  # swift's `finish_reason` of an answer that reached the limit
 
 
 def counting_truncated(infer: Callable[..., list[Any]], counts: Counter[str]) -> Callable[..., list[Any]]:
@@ -25,7 +25,7 @@ def counting_truncated(infer: Callable[..., list[Any]], counts: Counter[str]) ->
 
 
 def counted(pieces: Iterator[Any], counts: Counter[str]) -> Iterator[Any]:
-    """The pieces of one answer; the last one that says so says how it ended."""
+    """The pieces of one answer; counts how it ended by the last one with a reason."""
     end = "unknown"
     for piece in pieces:
         end = ended(piece) if piece is not None and ended(piece) != "unknown" else end
@@ -40,10 +40,10 @@ def ended(answer: Any) -> str:
 
 
 def warn_truncated_answers(counts: Counter[str], max_new_tokens: int | None) -> None:
-    """Warn of answers that are incomplete, with the limit at which they were cut."""
-    if counts[CUT]:
+    """Warn of incomplete answers, with the limit that truncated them."""
+    if counts[TRUNCATED]:
         limit = "the model's limit" if max_new_tokens is None else f"--max_new_tokens {max_new_tokens}"
-        remedy = "raise it" if max_new_tokens is not None else "lower --max_pixels, so that the question leaves more room"
+        remedy = "raise it" if max_new_tokens is not None else "lower --max_pixels, so that the question takes less room"
         get_logger().warning(
-            f"{counts[CUT]} of {counts.total()} answers were cut at {limit}, boxes may be missing from them: {remedy} [answers-cut]"
+            f"{counts[TRUNCATED]} of {counts.total()} answers were truncated at {limit}, boxes may be missing: {remedy} [answers-truncated]"
         )

@@ -88,7 +88,7 @@ def answering(template: Any) -> Iterator[None]:
 
 
 def swift_ids(template: Any, told: dict[str, Conversation]) -> dict[str, Ids]:
-    """The ids that swift feeds a model for each conversation; those that the template refuses are absent."""
+    """swift's input ids of each conversation; conversations that the template refuses are absent."""
     encoded = {}
     with answering(template):
         for name, conversation in told.items():
@@ -214,7 +214,7 @@ def begin_of_text(tokenizer: Any) -> str:
 
 
 def image_texts(template: Any, own: str | None) -> list[str]:
-    """Texts that may stand for one image: that of the model's own chat template, swift's own, and the processor's tokens."""
+    """Candidates for the text of one image: that of the model's own chat template, swift's own, and the processor's tokens."""
     processor = template.processor
     token = getattr(processor, "image_token", None) or getattr(template.tokenizer, "image_token", None) or "<image>"
     found = [image_of_own(processor, own), image_of_swift(template), token, getattr(processor, "boi_token", None), token + "\n"]
@@ -253,8 +253,8 @@ def warning_of(chosen: ChatTemplateChoice) -> str | None:
     if chosen.differs:
         return (
             f"chat_template.jinja: transformers writes other tokens than swift for: {', '.join(chosen.differs)}. "
-            "Outside swift, compare answers before you rely on them"
+            "Compare answers before you use the model outside swift"
         )
     if chosen.unchecked:
-        return f"chat_template.jinja: the text was compared with swift's, images were not ({chosen.unchecked})"
+        return f"chat_template.jinja: checked against swift's text, but not with images ({chosen.unchecked})"
     return None

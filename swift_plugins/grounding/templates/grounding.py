@@ -1,4 +1,4 @@
-"""Templates that write boxes as the table of families says: one mixin, joined to each of swift's own templates that the table names.
+"""Templates that write boxes in each family's format: one mixin, joined to each of swift's templates in the table of families.
 
 The mixin overrides only what swift offers for it: how an image is loaded, how boxes are normalised, how labels and boxes are written.
 """
@@ -55,13 +55,13 @@ class GroundingMixin:
         self.space: Space = space_row(self.row.space)
         if self.norm_bbox != type(self).norm_bbox:
             raise GroundswiftError(
-                f"--norm_bbox {self.norm_bbox}: this template writes {self.row.space}, the space of {self.family}; leave the option out"
+                f"--norm_bbox {self.norm_bbox}: this template writes {self.row.space}, the space of {self.family}. Remove the option"
             )
 
     def _load_image(self, image: Any, load_images: bool) -> Any:
-        """Upright RGB, always, by our one opener: swift's own loses the orientation of some formats, and cuts 16 bits off at 8.
+        """An upright RGB image, by our opener: swift's own ignores the orientation of some formats and clips 16 bits to 8.
 
-        Where swift passes paths on, a local file that any opener sees alike stays a path; others become pictures, which swift saves.
+        Where swift passes paths on, a local file that any opener decodes alike stays a path; others become images, which swift saves.
         Where the template itself resizes, the pixels are decoded then, as many as that takes.
         """
         source = image.get("bytes") or image.get("path") if isinstance(image, dict) else image
@@ -88,9 +88,9 @@ class GroundingMixin:
     def _plan_answers(self, inputs: Any) -> None:
         """Check that placeholders and objects match, and reduce every list that is written whole to its first placeholder."""
         if not inputs.images:
-            raise GroundswiftError("objects without an image; expected the image that the boxes belong to")
+            raise GroundswiftError("objects without an image: add the image that the boxes belong to")
         check_objects(inputs.objects, len(inputs.images))
-        if len(inputs.messages) > 2 and not self.template_meta.support_multi_round:  # swift cuts them off, and boxes would move up
+        if len(inputs.messages) > 2 and not self.template_meta.support_multi_round:  # swift drops them, and boxes would move up
             name = self.template_meta.template_type
             raise GroundswiftError(f"{len(inputs.messages)} messages; template {name} takes one question and one answer")
         take_generated_text_literally(inputs, self.tokenizer)
@@ -107,7 +107,7 @@ class GroundingMixin:
             message["content"] = text
 
     def _encode_truncated(self, inputs: Any) -> dict[str, Any]:
-        """swift cuts a row that is too long between any two tokens. One with boxes in its text is refused, as by its strategy `delete`."""
+        """swift truncates a row that is too long between any two tokens. One with boxes is refused, as by the strategy `delete`."""
         if self.truncation_strategy not in ("left", "right") or not count_tags(texts_of(inputs)).boxes:
             return super()._encode_truncated(inputs)
         uncut = object.__new__(type(self))
@@ -115,7 +115,7 @@ class GroundingMixin:
         try:
             return uncut._encode_truncated(inputs)
         except MaxLengthError as error:
-            raise MaxLengthError(f"{error} --truncation_strategy {self.truncation_strategy} would cut its boxes") from None
+            raise MaxLengthError(f"{error} --truncation_strategy {self.truncation_strategy} would truncate its boxes") from None
 
     def _rlhf_encode(self, inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         note_borrowed_objects(inputs)
@@ -134,20 +134,20 @@ class GroundingMixin:
         written = []
         for box, image_id in zip(objects["bbox"], image_ids, strict=True):
             size_wh = (objects["width"][image_id], objects["height"][image_id])
-            fed = inputs.images[image_id]
-            resized_wh = (fed.width, fed.height) if self.space.side == "resized" else None
+            resized = inputs.images[image_id]
+            resized_wh = (resized.width, resized.height) if self.space.side == "resized" else None
             written.append(self._written(box, size_wh, resized_wh, bbox_type))
         objects["bbox"], objects["written"] = written, True
 
     def _written(self, box: list[float], size_wh: tuple[int, int], resized_wh: tuple[int, int] | None, bbox_type: str) -> list[float]:
-        """One box (4 numbers) or point (2) in the family's units. `resized_wh`: the size of the picture as swift resized it."""
+        """One box (4 numbers) or point (2) in the family's units. `resized_wh`: the size of the image as swift resized it."""
         if len(box) == 2 and not self.row.points:
-            raise GroundswiftError(f"a point {box}; family {self.family} writes boxes only")
+            raise GroundswiftError(f"point {box}: family {self.family} writes boxes only")
         px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if bbox_type == "norm1" else box
         corners = np.array([px if len(px) == 4 else px * 2], dtype=np.float64)
         half = quantum(self.space, size_wh, resized_wh) / 2
         if (corners.reshape(2, 2) < -half).any() or (corners.reshape(2, 2) > np.array(size_wh) + half).any():
-            raise GroundswiftError(f"box {box} lies outside its image of {size_wh[0]}x{size_wh[1]} px; clip it (converters do)")
+            raise GroundswiftError(f"box {box} is outside its image of {size_wh[0]}x{size_wh[1]} px: clip it, as converters do")
         values = from_original_px(clipped(corners, size_wh), self.family, size_wh, resized_wh)[0]
         return [whole(value) for value in values[: len(box)].tolist()]
 
@@ -155,7 +155,7 @@ class GroundingMixin:
         whole = inputs.whole_lists.get((REF, index))
         if whole is None:
             return [self.grammar.write_label(ref)]
-        inputs.ref_idx += whole.refs - 1  # swift itself moves on by the one placeholder that is left
+        inputs.ref_idx += whole.refs - 1  # swift itself advances by the one remaining placeholder
         inputs.bbox_idx += len(whole.ref_of_box)
         return [self._write_whole(whole, inputs)]
 
@@ -176,7 +176,7 @@ def texts_of(inputs: Any) -> list[str]:
 
 
 def opens_upright(path: str) -> bool:
-    """Whether any opener sees a local picture as ours does: no EXIF orientation, and no more than 8 bits a channel."""
+    """Whether any opener decodes a local image as ours does: no EXIF orientation, and no more than 8 bits a channel."""
     if read_size_wh(path)[1] != 1:
         return False
     with Image.open(path) as image:
@@ -184,7 +184,7 @@ def opens_upright(path: str) -> bool:
 
 
 def fetched(source: Any) -> OpenedImage | Image.Image:
-    """A picture from what swift takes besides paths of local files: an address, base64, bytes, a path below ROOT_IMAGE_DIR, a picture.
+    """An image from what swift takes besides local paths: a URL, base64, bytes, a path below ROOT_IMAGE_DIR, an image.
 
     Of an encoded one only the header has been read.
     """
@@ -196,13 +196,13 @@ def fetched(source: Any) -> OpenedImage | Image.Image:
         if isinstance(source, str) and names_missing_file(source):
             raise fault(where, "no such image") from None
         what = str(error).removeprefix("<bytes>: ").removeprefix(f"{where}: ")
-        raise fault(where, what, "" if "expected" in what else "a file, an address, or base64 of an image") from None
+        raise fault(where, what, "" if "expected" in what else "a file, a URL, or base64 of an image") from None
     except FileNotFoundError:
         raise fault(where, "no such image") from None
 
 
 def names_missing_file(source: str) -> bool:
-    """Whether a text is the path of a file that is not there, and no address or base64, which has no dot."""
+    """Whether a text is the path of a missing file, not a URL or base64, which has no dot."""
     path = os.path.join(os.environ.get("ROOT_IMAGE_DIR", ""), source)
     return "." in os.path.basename(source) and "://" not in source and not source.startswith("data:") and not os.path.exists(path)
 
@@ -232,7 +232,7 @@ def template_class(name: str) -> type:
 
 
 def __getattr__(name: str) -> type:
-    """A spawned process unpickles templates before it has loaded the plugin, and looks for their classes by name."""
+    """A spawned process unpickles templates before it loads the plugin, and looks up their classes by name."""
     if name in STOCK_OF_TEMPLATE:
         return template_class(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -243,5 +243,5 @@ def family_of(template: Any) -> str:
     name = template.template_meta.template_type
     if name not in FAMILY_OF_TEMPLATE:
         known = ", ".join(sorted(FAMILY_OF_TEMPLATE))
-        raise GroundswiftError(f"how template {name} writes boxes is not in the table of families; expected one of {known}")
+        raise GroundswiftError(f"template {name} has no family that writes boxes; expected one of {known}")
     return FAMILY_OF_TEMPLATE[name]

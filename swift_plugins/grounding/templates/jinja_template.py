@@ -18,7 +18,7 @@ class Layout:
 
     `default_system`: used where a conversation has no system message; None or "": no system text. `last_prompt`: of the last question,
     which has the system text in some templates. `response_prefix`: what the answer begins with, written by the template. `image`: what
-    stands for one image. `forget_thoughts`: earlier answers lose what is before `</think>`. `system_in_question`: a system message of a
+    is written for one image. `forget_thoughts`: earlier answers lose what is before `</think>`. `system_in_question`: a system message of a
     conversation goes in front of its first question, as Gemma has it. `trimmed`: questions lose blanks at both ends. `single_turn`: one
     question and one answer only.
     """

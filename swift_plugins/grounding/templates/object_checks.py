@@ -1,4 +1,4 @@
-"""What the `objects` of a row must be. swift takes more, and then stops somewhere else with a TypeError, or guesses."""
+"""Checks of a row's `objects`. swift accepts more, and then guesses or stops with a TypeError elsewhere."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What single templates of swift need beyond box text: base models, Florence-2, and templates that take one picture or one turn.
+"""What single templates need beyond box text: base models, Florence-2, and templates that take one image or one turn.
 
-Each class stands between the grounding mixin and swift's own template, and overrides only what swift offers for it.
+Each class goes between the grounding mixin and swift's own template, and overrides only what swift offers for it.
 Observed with ms-swift 4.6.0; tests lean on each, so that an upgrade which changes them fails loudly.
 """
 
@@ -23,13 +23,13 @@ from .idefics3 import AllImageTokens
 
 IMAGE = "<image>"
 BASE_OF_QWEN_VL = (
-    "this Qwen-VL is the base model, which was never trained on <|im_start|> and <|im_end|>: use --template qwen_vl_base_grounding, "
-    "or let LoRA train embedding and output layer as well: --modules_to_save wte lm_head"
+    "this Qwen-VL is the base model, which was not trained on <|im_start|> and <|im_end|>. Use --template qwen_vl_base_grounding, "
+    "or train the embedding and output layer too: --modules_to_save wte lm_head"
 )
 
 
 class SingleImage:
-    """swift uses the first picture of a row and trips over the others, or feeds them as pictures of other rows."""
+    """swift uses the first image of a row and fails on the others, or gives them to other rows."""
 
     def _preprocess_inputs(self, inputs: Any) -> None:
         if len(inputs.images or []) > 1:
@@ -39,18 +39,18 @@ class SingleImage:
 
 
 class AdjacentImages:
-    """swift replaces all from the first picture to the last by one run of image tokens: text between them would be lost unseen."""
+    """swift replaces all from the first image to the last by one run of image tokens: text between them would be lost silently."""
 
     def _preprocess_inputs(self, inputs: Any) -> None:
         pieces = "\n".join(message["content"] or "" for message in inputs.messages).split(IMAGE)
         if len(inputs.images or []) > 1 and any(piece.strip() for piece in pieces[1:-1]):
             name = self.template_meta.template_type
-            raise GroundswiftError(f"text between the images of a row; template {name} takes them side by side: {IMAGE}{IMAGE} and no more")
+            raise GroundswiftError(f"text between the images of a row; template {name} takes them next to each other: {IMAGE}{IMAGE}")
         super()._preprocess_inputs(inputs)
 
 
 class WarnsOfBaseModel:
-    """The chat template of Qwen-VL over its base model trains tokens that stay as they were made: it says so, and what helps."""
+    """Qwen-VL's chat template over its base model uses tokens that were never trained: warns of it, with the remedy."""
 
     def set_mode(self, mode: str) -> None:
         super().set_mode(mode)
@@ -59,11 +59,11 @@ class WarnsOfBaseModel:
 
 
 class Florence(SingleImage):
-    """Florence-2 with the answer as the model wrote it, in place of swift's JSON of it, which is scaled to pixels and cut to whole ones."""
+    """Florence-2 with the answer as the model wrote it, instead of swift's JSON in rounded pixels."""
 
     def _encode(self, inputs: Any) -> dict[str, Any]:
         for message in inputs.messages:
-            if message["role"] == "user":  # a task such as <OD> must stand alone; where the picture goes is fixed
+            if message["role"] == "user":  # a task such as <OD> must be alone; the image has a fixed place
                 message["content"] = message["content"].replace(IMAGE, "").strip()
         return super()._encode(inputs)
 
@@ -79,7 +79,7 @@ class Florence(SingleImage):
 
 
 class TransformersFlorence(Florence):
-    """The same for the class that transformers has: the picture's tokens stand in the question, and the model itself fills them."""
+    """The same for the class in transformers: image tokens are in the question, and the model fills them."""
 
     def _encode(self, inputs: Any) -> dict[str, Any]:
         encoded = super()._encode(inputs)
@@ -119,7 +119,7 @@ class FinalChannel:
         return super().decode_generate_ids(generate_ids, **kwargs).removeprefix(self.HEAD)
 
 
-SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> what stands before its class
+SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> classes before its own
     "qwen_vl": (WarnsOfBaseModel,),
     "chatglm4v": (SingleImage,),
     "deepseek_vl2": (ImageMaskOfTokens,),
@@ -136,7 +136,7 @@ BASE_OF = {"qwen_vl_base": "qwen_vl", "florence2": "florence"}  # templates that
 
 
 def is_base_qwen_vl(model_dir: str, model_name: str) -> bool:
-    """Whether a Qwen-VL is the base model: its generation_config.json says so (`chat_format`), without one its name."""
+    """Whether a Qwen-VL is the base model: by `chat_format` in generation_config.json, without it by its name."""
     try:
         with open(os.path.join(model_dir, "generation_config.json"), encoding="utf-8") as file:
             chat_format = json.load(file).get("chat_format")

@@ -79,7 +79,7 @@ def made_anew(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def objects_of_pair(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Objects for the question of `row` and the last answer of `other`, boxes as 0..1 of their own images: the two differ in size."""
+    """Objects for the question of `row` and the last answer of `other`, boxes as 0..1 of their images, which differ in size."""
     refs, boxes, *_ = count_tags(message["content"] for message in row["messages"][:-1])
     skipped_refs, skipped_boxes, *_ = count_tags(message["content"] for message in other["messages"][:-1])
     asked, answered = relative_objects(row), relative_objects(other)

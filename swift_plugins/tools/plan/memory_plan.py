@@ -11,7 +11,7 @@ from typing import Any
 
 from groundswift.errors import GroundswiftError, fault
 
-from ..encoding import told
+from ..encoding import one_line
 from .activations import Compute
 from .census import Census, take_census
 from .memory import Item, Layout, items_of, total_of
@@ -55,18 +55,18 @@ def plan_memory(settings: Settings, length: RowLength, given_config: Path | None
 
 
 def notes_on_memory(made: MemoryPlan, settings: Settings) -> list[str]:
-    """What the memory leaves open."""
+    """Limits of the memory estimate."""
     notes = ["memory: the CUDA context (about 0.5 GiB), fragmentation and temporary tensors of a kernel are not counted"]
     if made.census.linear_attention:
         notes.append(
-            f"memory: {made.census.linear_attention} layers without keys and values are counted as ordinary ones: activations may be higher"
+            f"memory: {made.census.linear_attention} layers without keys and values count as attention layers: activations may be higher"
         )
     if made.census.experts and made.census.quantised_bytes:
-        notes.append("memory: experts that are one tensor of all are no linears, and --quant_method leaves them as they are")
+        notes.append("memory: experts stored as one tensor are not linear layers, so --quant_method does not quantise them")
     if settings.zero_stage == 3 and made.census.quantised_bytes:
-        notes.append("memory: quantised weights are taken to be whole on each GPU under ZeRO-3")
+        notes.append("memory: quantised weights are assumed to be whole on each GPU under ZeRO-3")
     if settings.options.fsdp:
-        notes.append("memory: --fsdp is not planned; these numbers are those without it")
+        notes.append("memory: --fsdp is not planned; the numbers are without it")
     return notes
 
 
@@ -80,7 +80,7 @@ def census_of(settings: Settings, config: Any, path: str) -> Census:
     try:
         return take_census(model, meta, packed, compute_of(settings, config), dtype.itemsize)
     except Exception as error:  # a configuration may have other shapes than any seen
-        raise fault(path, f"the model cannot be counted ({told(error)})", "a model of a family that groundswift knows") from None
+        raise fault(path, f"the model cannot be counted ({one_line(error)})", "a model of a family that groundswift knows") from None
 
 
 def compute_of(settings: Settings, config: Any) -> Compute:

@@ -18,13 +18,13 @@ from torch import nn
 
 from groundswift.errors import GroundswiftError, fault
 
-from ..encoding import load_plugin, told
+from ..encoding import load_plugin, one_line
 from ..quiet import quiet
 from .census import ALIGNER, VISION, part_names, part_of
 from .known_models import published_config
 from .settings import Settings
 
-NOT_HERE = "its configuration is not on this machine; give --config config.json"
+NOT_HERE = "config.json not found locally; add --config config.json"
 TUNERS = ("lora", "adalora", "vera", "boft", "fourierft", "bone")
 LORA_LLM = "lora_llm"  # LoRA on the language model, vision tower and aligner in full
 DTYPES = {"float16": torch.float16, "fp16": torch.float16, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16, "float32": torch.float32}
@@ -42,7 +42,7 @@ def configuration(model: str | None, given: Path | None) -> tuple[str, Any]:
             raise fault(given, "no such file", "a config.json or a model folder")
         return str(path), open_config(path)
     if not model:
-        raise GroundswiftError("no --model: give --config config.json")
+        raise GroundswiftError("no --model: add --config config.json")
     for place in (Path(os.path.expanduser(model)), *cached(model)):
         if (place / "config.json").is_file():
             return str(place / "config.json"), open_config(place / "config.json")
@@ -65,7 +65,7 @@ def cached(model: str) -> list[Path]:
 
 
 def open_config(path: Path) -> Any:
-    """A configuration as transformers has it. Raises GroundswiftError for a file that is none, and for a model with code of its own."""
+    """A configuration as transformers has it. Raises GroundswiftError for a file that is none, and for a model with remote code."""
     from transformers import AutoConfig
 
     expected = "the config.json of a model that transformers has a class for"
@@ -80,8 +80,8 @@ def open_config(path: Path) -> Any:
             return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds
         if read.get("auto_map"):
-            raise fault(path, "its classes are code of the model's folder, which a plan does not run", expected) from None
-        raise fault(path, f"transformers does not take it ({told(error)})", expected) from None
+            raise fault(path, "its classes are remote code, which a plan does not run", expected) from None
+        raise fault(path, f"transformers cannot read it ({one_line(error)})", expected) from None
 
 
 def on_meta(config: Any, dtype: torch.dtype, where: object) -> nn.Module:
@@ -96,7 +96,7 @@ def on_meta(config: Any, dtype: torch.dtype, where: object) -> nn.Module:
             return made.from_config(config, dtype=dtype)
     except Exception as error:  # wrong sizes in a configuration: many kinds
         raise fault(
-            where, f"no model can be made of it ({told(error)})", "the config.json of a model that transformers has a class for"
+            where, f"cannot build the model ({one_line(error)})", "the config.json of a model that transformers has a class for"
         ) from None
 
 
@@ -170,7 +170,7 @@ def tuned(model: nn.Module, settings: Settings, meta: Any) -> nn.Module:
     except GroundswiftError:
         raise
     except Exception as error:  # peft and swift raise many kinds
-        raise GroundswiftError(f"swift's tuner refuses --tuner_type {args.tuner_type} on this model ({told(error)})") from None
+        raise GroundswiftError(f"--tuner_type {args.tuner_type} fails on this model ({one_line(error)})") from None
     if in_full:
         for name, tensor in model.named_parameters():
             if part_of(name, part_names(meta)) in (VISION, ALIGNER):

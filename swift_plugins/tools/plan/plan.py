@@ -23,7 +23,7 @@ RATE = re.compile(r"([0-9]*\.?[0-9]+) *s/step")
 
 @dataclass
 class Plan:
-    """What is known of a training before it is started. None: not known, and `notes` says why."""
+    """A training before it is started. None: unknown, with the reason in `notes`."""
 
     parts: list[Part]
     steps: Steps | None = None
@@ -71,7 +71,7 @@ def make_plan(settings: Settings, head: dict[str, str], asked: PlanOptions) -> P
     options = settings.options
     names = [*options.dataset, *options.cached_dataset]
     if not names:
-        raise GroundswiftError("no --dataset: swift refuses a training without one")
+        raise GroundswiftError("no --dataset: add one")
     plan = Plan(parts_of(options.dataset, options.cached_dataset, settings.split_ratio(), asked.rows), memory_limit=asked.memory_gib)
     plan.seconds_a_step, plan.rate_source = measured_rate(head, asked.seconds_a_step)
     plan_steps(plan, settings)
@@ -129,14 +129,14 @@ def without_length(plan: Plan, options: Any) -> str | None:
     if options.interleave_prob:
         return "--interleave_prob draws rows at random until a dataset is exhausted"
     unknown = ", ".join(repr(part.name) for part in plan.parts if part.training is None)
-    return f"{unknown} is not a local file of rows; give --rows N" if unknown else None
+    return f"{unknown} is not a local file of rows; add --rows N" if unknown else None
 
 
 def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
     """What a user may not expect of the rows and steps."""
     notes = []
     if plan.steps.unseen:
-        notes.append(f"{plan.steps.unseen} of {plan.steps.rows} rows are in no batch of an epoch; which ones changes with each epoch")
+        notes.append(f"{plan.steps.unseen} of {plan.steps.rows} rows are in no batch of an epoch; which ones differs in each epoch")
     if plan.steps.batches < plan.steps.batching.accumulation:
         notes.append(
             f"an epoch has {plan.steps.batches} batches a process, fewer than --gradient_accumulation_steps "

@@ -80,7 +80,7 @@ def read_config(path: Path, extra: Sequence[str]) -> Training:
 
 
 def knows_dry_run(path: Path, text: str) -> bool:
-    """Whether a script prints its commands under DRY_RUN=1: it, or a file `_*.sh` that it sources, says so."""
+    """Whether a script prints its commands under DRY_RUN=1: it, or a file `_*.sh` that it sources, mentions DRY_RUN."""
     if "DRY_RUN" in "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")):
         return True
     for found in re.finditer(r"^(?:source|\.) .*?/((?:\.\./)?_\w+\.sh)\"?\s*$", text, re.MULTILINE):
@@ -123,7 +123,7 @@ def training_of(words: list[str], variables: Mapping[str, str], head: dict[str, 
         kind = rest[number + 1] if number + 1 < len(rest) else ""
         name = Path(word).name
         if name == "megatron" and kind in TRAININGS:
-            raise GroundswiftError("megatron sft: its parallelism is not planned; expected a swift sft, pt or rlhf command")
+            raise GroundswiftError("megatron sft cannot be planned: use a swift sft, pt or rlhf command")
         if name == "swift" and kind in TRAININGS:
             return Training(kind, expanded(rest[number + 2 :], environment), environment, head)
         if direct := re.search(r"swift[/.]cli[/.](sft|pt|rlhf)(\.py)?$", word):

@@ -51,12 +51,14 @@ def length_of(settings: Settings, names: Sequence[str], images: ImageTokens | No
         text + image,
         "the text of the longest rows was tokenised" if measured else f"{ASSUMED_TEXT} tokens of text are assumed",
     )
-    cut = options.max_length if options.max_length and tokens > options.max_length else None
-    tokens = cut or tokens
+    limit = options.max_length if options.max_length and tokens > options.max_length else None
+    tokens = limit or tokens
     note = f"activations are for rows of {tokens:,} tokens, {min(image, tokens):,} of them of images ({source}"
     if images is not None and images.highest is None:
         note += "; no image of the data is here, so one image at its upper limit is"
-    return RowLength(tokens, min(image, tokens), min(loss, tokens), measured is not None, note + (", cut by --max_length)" if cut else ")"))
+    return RowLength(
+        tokens, min(image, tokens), min(loss, tokens), measured is not None, note + (", truncated by --max_length)" if limit else ")")
+    )
 
 
 def text_tokens(settings: Settings, names: Sequence[str], apart: bool) -> tuple[int, int] | None:

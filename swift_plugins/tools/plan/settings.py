@@ -14,7 +14,7 @@ from ..quiet import quiet
 from .recipe import Training
 
 ARGUMENTS = {"sft": "SftArguments", "pt": "PretrainArguments", "rlhf": "RLHFArguments"}
-PLANNED_RLHF = ("dpo", "orpo", "simpo", "kto", "cpo", "rm", "grpo", "gkd")  # ppo has a loop of its own
+PLANNED_RLHF = ("dpo", "orpo", "simpo", "kto", "cpo", "rm", "grpo", "gkd")  # ppo has its own loop
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def read_settings(training: Training, shell: dict[str, str], gpus: int | None = 
     environment |= {name.upper(): str(value) for name, value in json_object("--model_kwargs", options.model_kwargs).items()}
     rlhf_type = options.rlhf_type if training.kind == "rlhf" else None
     if rlhf_type is not None and rlhf_type not in PLANNED_RLHF:
-        raise GroundswiftError(f"--rlhf_type {rlhf_type}: its steps are not planned; expected one of {', '.join(PLANNED_RLHF)}")
+        raise GroundswiftError(f"--rlhf_type {rlhf_type}: its steps cannot be planned; expected one of {', '.join(PLANNED_RLHF)}")
     nodes = nodes or whole_number(environment, "NNODES")
     per_node = gpus or whole_number(environment, "NPROC_PER_NODE")
     return Settings(options, rlhf_type, environment, per_node * nodes, nodes)
@@ -143,7 +143,7 @@ def parsed(training: Training) -> Any:
             parser = import_module("transformers").HfArgumentParser([arguments])
 
     def refuse(message: str) -> None:
-        raise GroundswiftError(f"swift {training.kind} refuses its options: {message[:300]}")
+        raise GroundswiftError(f"swift {training.kind} rejects its options: {message[:300]}")
 
     parser.error = refuse
     options, unknown = parser.parse_known_args(training.options)
@@ -157,7 +157,7 @@ def refused(kind: str, word: str, parser: Any) -> str:
     from difflib import get_close_matches
 
     if not word.startswith("--"):
-        return f"swift {kind} takes no word {word!r}: expected options"
+        return f"swift {kind}: unexpected argument {word!r}; expected options"
     close = get_close_matches(word.partition("=")[0], list(parser._option_string_actions), 3, 0.8)
     hint = f"close are {', '.join(close)}" if close else "`groundswift migrate` translates scripts of swift 2.x"
     return f"swift {kind} has no option {word}; {hint}"

@@ -30,7 +30,7 @@ def words_of(line: str) -> list[str]:
 
 
 def commands_of(text: str, extra: Sequence[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """(words, variables that were exported before them) of every simple command; `"$@"` stands for `extra`."""
+    """(words, variables that were exported before them) of every simple command; `"$@"` is replaced by `extra`."""
     values: dict[str, str] = {}
     arrays: dict[str, list[str]] = {"@": list(extra)}
     exported: dict[str, str] = {}
@@ -50,7 +50,7 @@ def commands_of(text: str, extra: Sequence[str]) -> Iterator[tuple[list[str], di
 
 
 def logical_lines(text: str) -> Iterator[str]:
-    """Lines of a script, continued ones joined, comments and blank lines left out."""
+    """Lines of a script, continued ones joined, without comments and blank lines."""
     joined = re.sub(r"\\\r?\n", " ", text)
     held = ""
     for line in joined.splitlines():

@@ -1,1 +1,1 @@
-"""`groundswift show`: one row as the model will see it, in text, as a picture and in the terminal."""
+"""`groundswift show`: one row as the model gets it: encoded text, image with boxes, terminal output."""

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 @click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="swift's --max_pixels, where the run had one.")
 @click.option("--row", "line", type=click.IntRange(min=1), metavar="N", help="The row in line N of the file.  [default: the first]")
 @click.option("--sample-id", metavar="ID", help="The row with this sample_id, instead of a line.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG", help="The picture to write.  [default: show-<row>.png]"
-)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG", help="PNG to write.  [default: show-<row>.png]")
 @click.option("--terminal/--no-terminal", default=None, help="Whether to draw in the terminal.  [default: if there is one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def show(
@@ -41,16 +39,14 @@ def show(
     terminal: bool | None,
     as_json: bool,
 ) -> None:
-    """Show one row as the model will see it: the encoded text, what of it is learnt, and the picture with its boxes.
+    """Show one row as the model gets it: the encoded text, which of it has loss, and the image with its boxes.
 
-    The row goes the way that training takes: swift's data loading, its template with this plugin, the model's own resize. No weights
-    are read. Boxes and points are read back from the encoded text, by the family's grammar and space, and drawn on the picture as the
-    model is fed it: if they sit on the objects, the model is taught what you meant. A box that is further from objects.bbox than one
-    step of the family's space is told.
+    The row is processed as in training: swift's data loading, its template with this plugin, the model's resize. No weights are read.
+    Boxes and points are parsed from the encoded text and drawn on the resized image: if they are on the objects, the training data is
+    right. A box that differs from objects.bbox by more than one step of the family's space is reported.
 
-    What is learnt is green and underlined in a terminal, and stands between >>> and <<< elsewhere, and with NO_COLOR set. Limits of
-    pixels in the environment (MAX_PIXELS, IMAGE_MAX_TOKEN_NUM, ...) hold as they do in training. Rows are counted by their lines,
-    from 1, as in error messages.
+    Text with loss is green and underlined in a terminal, and between >>> and <<< elsewhere or with NO_COLOR set. Pixel limits of the
+    environment (MAX_PIXELS, IMAGE_MAX_TOKEN_NUM, ...) apply as in training. Rows are counted by lines, from 1.
 
     \b
     Example:
@@ -62,21 +58,23 @@ def show(
     from .rows import row_at, row_of_sample
 
     number, row = row_at(data, line) if sample_id is None else row_of_sample(data, sample_id)
-    sight = look(f"{data}:{number}", row, model, model_type, template, max_pixels)
-    png = draw(sight, out or Path(f"show-{number}.png"))
+    report = make_report(f"{data}:{number}", row, model, model_type, template, max_pixels)
+    png = draw(report, out or Path(f"show-{number}.png"))
     if as_json:
-        from .report import as_json as report
+        from .report import as_json as as_dict
 
-        click.echo(json.dumps(report(sight, png), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(as_dict(report, png), ensure_ascii=False, indent=2))
         return
-    say(sight, png, terminal)
+    say(report, png, terminal)
 
 
-def look(where: str, row: dict[str, Any], model: str, model_type: str | None, template: str | None, max_pixels: int | None) -> RowReport:
-    """Encode a row and read it back. Raises GroundswiftError, with the row's place where the row is at fault."""
+def make_report(
+    where: str, row: dict[str, Any], model: str, model_type: str | None, template: str | None, max_pixels: int | None
+) -> RowReport:
+    """Encode a row and parse it again. Raises GroundswiftError, with file and line for an invalid row."""
     from ...grounding.patches.run_record import difference_from
     from ..encoding import encoded, open_template
-    from .encoded_boxes import image_tokens, parts_of, seen
+    from .encoded_boxes import image_tokens, parse_boxes, parts_of
     from .report import RowReport
     from .rows import as_loaded
 
@@ -97,48 +95,48 @@ def look(where: str, row: dict[str, Any], model: str, model_type: str | None, te
         [named(image) for image in loaded.get("images") or []],
         result,
         parts,
-        seen(opened, result, parts, loaded),
+        parse_boxes(opened, result, parts, loaded),
         image_tokens(opened, result),
     )
 
 
 def named(image: object) -> str:
-    """How an image of a row is called: by its path, where it has one."""
+    """The name of an image: its path, or `bytes`."""
     if isinstance(image, dict):
         image = image.get("path") or "bytes"
     return str(image)
 
 
-def draw(sight: RowReport, out: Path) -> str | None:
-    """Write the picture; its path, or None for a row without images. Raises GroundswiftError where it cannot be written."""
+def draw(report: RowReport, out: Path) -> str | None:
+    """Write the image; its path, or None for a row without images. Raises GroundswiftError where it cannot be written."""
     from .drawing import colours_of, sheet
     from .report import caption
 
-    if not sight.encoded.pictures:
+    if not report.encoded.images:
         return None
-    captions = [caption(sight, index) for index in range(len(sight.images))]
-    picture = sheet(sight.encoded.pictures, sight.seen.marks, captions, colours_of(sight.seen.marks))
+    captions = [caption(report, index) for index in range(len(report.images))]
+    image = sheet(report.encoded.images, report.seen.marks, captions, colours_of(report.seen.marks))
     try:
-        picture.save(out)
+        image.save(out)
     except (OSError, ValueError) as error:
         raise fault(out, f"cannot be written ({error})", "a path that ends in .png, in a folder that is there") from None
     return str(out)
 
 
-def say(sight: RowReport, png: str | None, terminal: bool | None) -> None:
-    """Print the report, and the pictures where there is a terminal that shows colours, or where it is asked for."""
+def say(report: RowReport, png: str | None, terminal: bool | None) -> None:
+    """Print the report, and the images where there is a terminal that shows colours, or where it is asked for."""
     from .drawing import colours_of
     from .report import report_lines
     from .terminal import has_colour, in_terminal
 
     colour = has_colour(sys.stdout.isatty())
-    colours = colours_of(sight.seen.marks)
-    for text in report_lines(sight, colour, colours):
+    colours = colours_of(report.seen.marks)
+    for text in report_lines(report, colour, colours):
         click.echo(text, color=colour)
     if terminal if terminal is not None else colour:
         columns = shutil.get_terminal_size().columns
-        for index, picture in enumerate(sight.encoded.pictures):
-            chosen = [(mark, shade) for mark, shade in zip(sight.seen.marks, colours, strict=True) if mark.image == index]
-            lines = in_terminal(picture, [mark for mark, _ in chosen], [shade for _, shade in chosen], columns)
+        for index, image in enumerate(report.encoded.images):
+            chosen = [(mark, shade) for mark, shade in zip(report.seen.marks, colours, strict=True) if mark.image == index]
+            lines = in_terminal(image, [mark for mark, _ in chosen], [shade for _, shade in chosen], columns)
             click.echo("\n".join(["", *lines]), color=True)
-    click.echo(f"wrote {png}" if png else "a row without images: no picture written", color=colour)
+    click.echo(f"wrote {png}" if png else "no image written: the row has none", color=colour)

@@ -1,4 +1,4 @@
-"""The pictures as the model is fed them, with the boxes and points of the encoded text drawn in."""
+"""Images as the model gets them, with the boxes and points of the encoded text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .encoded_boxes import Mark
 
-COLOURS = (  # far apart from each other; the first ones are the brightest
+COLOURS = (  # easy to tell apart; the brightest first
     (255, 64, 64),
     (64, 220, 90),
     (80, 150, 255),
@@ -22,7 +22,7 @@ COLOURS = (  # far apart from each other; the first ones are the brightest
     (255, 120, 180),
     (160, 130, 255),
 )
-LEAST_PX = 448  # a picture whose longer side is shorter is drawn enlarged, by a whole factor
+LEAST_PX = 448  # an image whose longer side is shorter is drawn enlarged, by a whole factor
 BACKGROUND, CAPTION_COLOUR = (32, 32, 36), (235, 235, 235)
 GAP_PX = 16
 UNDRAWABLE = "?"
@@ -60,20 +60,20 @@ def drawable(text: str, size_px: int) -> str:
 
 
 def enlargement(size_wh: tuple[int, int]) -> int:
-    """By which whole factor a picture is drawn larger, so that its labels can be read."""
+    """The whole factor by which an image is enlarged, so that labels are readable."""
     return max(1, math.ceil(LEAST_PX / max(size_wh)))
 
 
-def lies_outside(mark: Mark, model_input_wh: Sequence[float]) -> bool:
-    """Whether nothing of a mark lies in the picture as it is fed, so that its frame cannot be seen."""
+def is_outside(mark: Mark, model_input_wh: Sequence[float]) -> bool:
+    """Whether a mark is entirely outside the model's input image."""
     xs, ys = mark.model_input_px[::2], mark.model_input_px[1::2]
     return max(xs) < 0 or max(ys) < 0 or min(xs) > model_input_wh[0] or min(ys) > model_input_wh[1]
 
 
-def drawn(picture: Image.Image, marks: Sequence[Mark], colours: Sequence[tuple[int, int, int]], scale: float, labels: bool) -> Image.Image:
-    """A copy of a picture, `scale` times as large, with marks given in px of the picture: boxes as frames, points as crosses."""
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    canvas = picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX) if scale != 1 else picture.copy()
+def drawn(image: Image.Image, marks: Sequence[Mark], colours: Sequence[tuple[int, int, int]], scale: float, labels: bool) -> Image.Image:
+    """A copy of an image, `scale` times as large, with marks given in px of the image: boxes as frames, points as crosses."""
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX) if scale != 1 else image.copy()
     pen = ImageDraw.Draw(canvas)
     width = max(1, round(max(size) / 320)) if labels else 1
     for mark, colour in zip(marks, colours, strict=True):
@@ -95,10 +95,10 @@ def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, arm: int, colour: tuple
 
 
 def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: tuple[int, int, int], scale: float, size: tuple[int, int]) -> None:
-    """Number and label above the upper left corner, moved so that it lies in the picture."""
+    """Number and label above the upper left corner, moved into the image."""
     size_px = max(11, round(max(size) / 48))
     font = font_of(size_px)
-    where = " (outside)" if lies_outside(mark, (size[0] / scale, size[1] / scale)) else ""
+    where = " (outside)" if is_outside(mark, (size[0] / scale, size[1] / scale)) else ""
     text = drawable(f"{mark.number} {mark.label}".strip() + where, size_px)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     wide, high = right - left + 4, bottom - top + 4
@@ -109,14 +109,14 @@ def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: tuple[int, int, int], sca
 
 
 def sheet(
-    pictures: Sequence[Image.Image], marks: Sequence[Mark], captions: Sequence[str], colours: Sequence[tuple[int, int, int]]
+    images: Sequence[Image.Image], marks: Sequence[Mark], captions: Sequence[str], colours: Sequence[tuple[int, int, int]]
 ) -> Image.Image:
-    """All pictures of a row side by side, a caption over each."""
+    """All images of a row next to each other, each under its caption."""
     panels = []
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         chosen = [(mark, colour) for mark, colour in zip(marks, colours, strict=True) if mark.image == index]
-        scale = enlargement(picture.size)
-        panels.append(drawn(picture, [mark for mark, _ in chosen], [colour for _, colour in chosen], scale, labels=True))
+        scale = enlargement(image.size)
+        panels.append(drawn(image, [mark for mark, _ in chosen], [colour for _, colour in chosen], scale, labels=True))
     size_px = max(12, round(max(panel.width for panel in panels) / 40))
     font, head = font_of(size_px), size_px * 2
     widths = [max(panel.width, math.ceil(font.getlength(caption)) + 8) for panel, caption in zip(panels, captions, strict=True)]

@@ -1,4 +1,4 @@
-"""What stands in the encoded tokens: their text, what of it is learnt, and the boxes that can be read from it."""
+"""What the encoded tokens hold: their text, which of it has loss, and the boxes parsed from it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from groundswift.spaces import space_row, square_margins
 from ..encoding import NO_LOSS, Encoded
 
 IMAGE_TOKENS = ("<IMG_CONTEXT>", "<image>", "<|image|>")  # where nothing names one
-NO_BOX = "no_box"  # the reason that `parse` gives for a text in which it met nothing like a box
-SHORTENED = 4  # equal special tokens in a row that are told by their number
+NO_BOX = "no_box"  # reason of `parse` for a text without anything like a box
+SHORTENED = 4  # shortest run of equal special tokens that is written as a count
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of tokens that are all learnt, or all not. `text` has long runs of one special token shortened, `full` has not."""
+    """A run of tokens that all have loss, or none has. `text` shortens long runs of one special token, `full` does not."""
 
     text: str
     full: str
@@ -34,8 +34,8 @@ class Part:
 class Mark:
     """One box or point that the tokens hold.
 
-    `number`: from 1, in the order of the text. `written`: 4 or 2 numbers as they stand there; `px`: in pixels of the original image,
-    `fed_px`: of the picture that the model is fed. `truth_px`: the numbers of `objects.bbox` that belong to it, in original pixels; None
+    `number`: from 1, in the order of the text. `written`: 4 or 2 numbers as in the text; `px`: in pixels of the original image,
+    `model_input_px`: of the resized image. `truth_px`: the numbers of `objects.bbox` that belong to it, in original pixels; None
     where that is not known. `off_px`: how far the two are apart, at most, in (x, y); `quantum_px`: the family's step.
     """
 
@@ -64,8 +64,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Read:
-    """One learnt answer: its text without what the template puts behind it, and status and reasons as `parse` tells them."""
+class AnswerText:
+    """One answer with loss: its text without the template's suffix, and status and reasons of `parse`."""
 
     text: str
     status: str
@@ -73,21 +73,21 @@ class Read:
 
     @property
     def is_prose(self) -> bool:
-        """Whether it is an answer in words, which holds no box and none that is broken."""
+        """Whether it is an answer in prose, without a box, complete or broken."""
         return self.reasons == [NO_BOX]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """All boxes of a row, its learnt answers, and what a user has to know (`notes`)."""
+class ParsedBoxes:
+    """All boxes of a row, its answers with loss, and remarks for the user (`notes`)."""
 
     marks: list[Mark]
-    answers: list[Read]
+    answers: list[AnswerText]
     notes: list[str]
 
 
 def parts_of(template: Any, encoded: Encoded) -> list[Part]:
-    """The text of the tokens, cut wherever learning starts or stops."""
+    """The text of the tokens, split where loss starts or stops."""
     parts = []
     pairs = list(zip(encoded.input_ids, encoded.labels, strict=True))
     for has_loss, group in groupby(pairs, lambda pair: pair[1] != NO_LOSS):
@@ -97,22 +97,22 @@ def parts_of(template: Any, encoded: Encoded) -> list[Part]:
 
 
 def image_tokens(template: Any, encoded: Encoded) -> int:
-    """How many tokens stand for images; 0 where a model takes them in another way than by tokens."""
-    stand_ins = _stand_ins(template)
-    return sum(token in stand_ins or token < 0 for token in encoded.input_ids)
+    """Number of image tokens; 0 for a model that takes images in another way."""
+    image_ids = _image_token_ids(template)
+    return sum(token in image_ids or token < 0 for token in encoded.input_ids)
 
 
-def seen(template: Any, encoded: Encoded, parts: Sequence[Part], row: dict[str, Any]) -> Seen:
-    """Read the boxes from the learnt text, and from the rest of it where `objects` has more than was learnt; place every one."""
+def parse_boxes(template: Any, encoded: Encoded, parts: Sequence[Part], row: dict[str, Any]) -> ParsedBoxes:
+    """Parse the boxes of the text with loss, and of all text where `objects` has more, and convert them to pixels."""
     objects = row.get("objects") or {}
     truths = objects.get("bbox") or []
-    suffixes = _ends(template)
+    suffixes = _suffixes(template)
     found, answers, notes = [], [], []
     for part in parts:
         if part.has_loss:
-            text = _without_ends(part.full, suffixes)
+            text = _without_suffixes(part.full, suffixes)
             answer = parse(text, encoded.family)
-            answers.append(Read(text, answer.status, answer.reasons))
+            answers.append(AnswerText(text, answer.status, answer.reasons))
             found.append((answer.objects, True))
         else:
             found.append((parse(part.full, encoded.family).objects, False))
@@ -121,36 +121,36 @@ def seen(template: Any, encoded: Encoded, parts: Sequence[Part], row: dict[str, 
     things = [(thing, has_loss) for group, has_loss in found for thing in group]
     matched = len(things) == len(truths)
     if not matched:
-        notes.append(f"{len(things)} boxes or points can be read from the text, objects.bbox has {len(truths)}: they are not compared")
+        notes.append(f"{len(things)} boxes or points in the text, {len(truths)} in objects.bbox: not compared")
     images = [*(objects.get("image_id") or [])] if matched else []
     if things and len(encoded.model_input_wh) > 1 and not images:
-        notes.append("objects.image_id does not say which image a box belongs to: swift takes all to be on the first")
+        notes.append("objects.image_id is missing: swift assigns all boxes to the first image")
     marks = []
     for place, (thing, has_loss) in enumerate(things):
         image = images[place] if place < len(images) else 0
         written = thing.box if thing.box is not None else thing.point
         truth = _truth_px(truths[place], objects, encoded.sizes_wh[image]) if matched else None
         if truth is not None and len(truth) != len(written):
-            notes.append(f"{place + 1} is written with {len(written)} numbers and has {len(truth)} in objects.bbox")
+            notes.append(f"{place + 1} has {len(written)} numbers in the text and {len(truth)} in objects.bbox")
             truth = None
         px, model_input_px = placed(written, encoded, image)
         step = family_row(encoded.family).quantum_px(encoded.sizes_wh[image], encoded.model_input_wh[image])
         marks.append(Mark(place + 1, thing.label, image, tuple(written), px, model_input_px, step, truth, has_loss))
-    return Seen(marks, answers, notes)
+    return ParsedBoxes(marks, answers, notes)
 
 
 def placed(written: Sequence[float], encoded: Encoded, image: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """A box (4 numbers) or point (2) as it is written -> (original px, px of the picture as it is fed)."""
+    """A box (4 numbers) or point (2) as it is written -> (original px, px of the resized image)."""
     size_wh, model_input_wh = encoded.sizes_wh[image], encoded.model_input_wh[image]
     corners = [*written] if len(written) == 4 else [*written, *written]
     px = to_original_px([corners], encoded.family, size_wh, model_input_wh)[0].reshape(2, 2)
     if len(written) == 2:
         px[:] = px.mean(axis=0)
     if space_row(family_row(encoded.family).space).side == "square":
-        fed = (px + square_margins(size_wh)) * (np.array(model_input_wh) / max(size_wh))
+        resized = (px + square_margins(size_wh)) * (np.array(model_input_wh) / max(size_wh))
     else:
-        fed = px * (np.array(model_input_wh) / np.array(size_wh))
-    return tuple(px.ravel()[: len(written)].tolist()), tuple(fed.ravel()[: len(written)].tolist())
+        resized = px * (np.array(model_input_wh) / np.array(size_wh))
+    return tuple(px.ravel()[: len(written)].tolist()), tuple(resized.ravel()[: len(written)].tolist())
 
 
 def _truth_px(numbers: Sequence[float], objects: dict[str, Any], size_wh: tuple[int, int]) -> tuple[float, ...]:
@@ -169,7 +169,7 @@ def _decoded(template: Any, ids: Sequence[int]) -> str:
 
 
 def _shortened(template: Any, ids: Sequence[int]) -> str:
-    special = _stand_ins(template) | set(template.tokenizer.all_special_ids)
+    special = _image_token_ids(template) | set(template.tokenizer.all_special_ids)
     pieces, rest = [], []
     for token, group in groupby(ids):
         run = list(group)
@@ -181,7 +181,7 @@ def _shortened(template: Any, ids: Sequence[int]) -> str:
     return "".join([*pieces, _decoded(template, rest)])
 
 
-def _stand_ins(template: Any) -> set[int]:
+def _image_token_ids(template: Any) -> set[int]:
     """Id of the token in whose place a model puts its images: as its configuration names it, or else template, processor or vocabulary."""
     config, processor, vocabulary = getattr(template, "config", None), template.processor, template.tokenizer.get_vocab()
     named = [getattr(config, name, None) for name in ("image_token_id", "image_token_index")]
@@ -190,7 +190,7 @@ def _stand_ins(template: Any) -> set[int]:
     return set([token for token in named if isinstance(token, int)][:1])
 
 
-def _ends(template: Any) -> list[str]:
+def _suffixes(template: Any) -> list[str]:
     """What the template puts behind an answer, as text."""
     ends = []
     for contexts in (template.template_meta.suffix, template.template_meta.chat_sep):
@@ -200,11 +200,11 @@ def _ends(template: Any) -> list[str]:
     return [end for end in (*ends, *tokens) if end]
 
 
-def _without_ends(text: str, ends: Sequence[str]) -> str:
-    cut = True
-    while cut:
-        cut = False
+def _without_suffixes(text: str, ends: Sequence[str]) -> str:
+    shortened = True
+    while shortened:
+        shortened = False
         for end in ends:
             if text.endswith(end):
-                text, cut = text[: -len(end)], True
+                text, shortened = text[: -len(end)], True
     return text

@@ -1,4 +1,4 @@
-"""Which row is shown: found in its file by line or id, and brought into the shape in which swift's data loading hands it on."""
+"""The row to show: found by line or id, and converted as swift's data loading does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import read_jsonl
 
-from ..encoding import told
+from ..encoding import one_line
 from ..quiet import quiet
 
 SHOWN_IDS = 5
@@ -26,11 +26,11 @@ def row_at(path: str | Path, line: int | None) -> tuple[int, dict[str, Any]]:
                 raise row
             return number, row
         if number > line:
-            raise fault(f"{path}:{line}", "a blank line", "the line of a row")
+            raise fault(f"{path}:{line}", "blank line", "the line of a row")
         last = number
     if not last:
-        raise fault(path, "holds no rows", "one JSON object a line")
-    raise fault(path, f"there is no line {line}; the last row is in line {last}", f"--row from 1 to {last}")
+        raise fault(path, "no rows", "one JSON object a line")
+    raise fault(path, f"no line {line}; the last row is in line {last}", f"--row from 1 to {last}")
 
 
 def row_of_sample(path: str | Path, sample_id: str) -> tuple[int, dict[str, Any]]:
@@ -47,9 +47,9 @@ def row_of_sample(path: str | Path, sample_id: str) -> tuple[int, dict[str, Any]
 
 
 def as_loaded(row: dict[str, Any], where: str) -> dict[str, Any]:
-    """A row as swift's data loading hands it to a template: columns by swift's names, corners of boxes ordered, other columns dropped.
+    """A row as swift's data loading passes it to a template: columns by swift's names, corners of boxes ordered, other columns dropped.
 
-    Raises GroundswiftError, with `where`, for a row that swift leaves out.
+    Raises GroundswiftError, with `where`, for a row that swift drops.
     """
     with quiet():
         from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -62,7 +62,7 @@ def as_loaded(row: dict[str, Any], where: str) -> dict[str, Any]:
             return RowPreprocessor.remove_useless_columns(table)[0]
         except Exception as error:  # assertions and type errors, for the most part
             raise fault(
-                where, f"swift leaves this row out ({told(error)})", "messages, images and objects as swift describes them"
+                where, f"swift drops this row ({one_line(error)})", "messages, images and objects as swift describes them"
             ) from None
         finally:
             if bars:

@@ -1,4 +1,4 @@
-"""What a terminal can show: colours or none, text that cannot act on it, and pictures in half blocks."""
+"""What a terminal can show: colours or none, text without control characters, and images in half blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESET = "\x1b[0m"
 LOSS_STYLE = "\x1b[1;4;32m"  # bold, underlined, green
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 UPPER_HALF = "\u2580"
-WIDEST = 160  # columns of a picture, at most
+WIDEST = 160  # most columns of an image
 
 
 def has_colour(is_terminal: bool, environment: Mapping[str, str] = os.environ) -> bool:
@@ -34,9 +34,9 @@ def painted(text: str, colour: Sequence[int]) -> str:
     return f"\x1b[38;2;{colour[0]};{colour[1]};{colour[2]}m{text}{RESET}"
 
 
-def half_blocks(picture: Image.Image) -> list[str]:
-    """A picture as lines of text: each character is two pixels, one over the other, in 24-bit colours."""
-    pixels = np.asarray(picture.convert("RGB"))
+def half_blocks(image: Image.Image) -> list[str]:
+    """An image as lines of text: each character is two pixels, one over the other, in 24-bit colours."""
+    pixels = np.asarray(image.convert("RGB"))
     if len(pixels) % 2:
         pixels = np.concatenate([pixels, np.zeros_like(pixels[:1])])
     lines = []
@@ -52,7 +52,7 @@ def half_blocks(picture: Image.Image) -> list[str]:
     return lines
 
 
-def in_terminal(picture: Image.Image, marks: Sequence[Mark], colours: Sequence[Sequence[int]], columns: int) -> list[str]:
-    """A picture with its marks, at most as wide as the terminal; the marks are drawn after the picture was made smaller."""
-    scale = min(1.0, min(columns, WIDEST) / picture.width)
-    return half_blocks(drawn(picture, marks, colours, scale, labels=False))
+def in_terminal(image: Image.Image, marks: Sequence[Mark], colours: Sequence[Sequence[int]], columns: int) -> list[str]:
+    """An image with its marks, at most as wide as the terminal; marks are drawn after it is scaled down."""
+    scale = min(1.0, min(columns, WIDEST) / image.width)
+    return half_blocks(drawn(image, marks, colours, scale, labels=False))
