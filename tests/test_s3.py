@@ -381,7 +381,7 @@ def test_the_command_converts_from_a_bucket(endpoint, bucket, cache, tmp_path, w
     ]
     assert "2 rows, 2 objects" in done.stdout
     linted = process(endpoint, cache, "-m", "groundswift.cli", "lint", str(out), "--json")
-    assert (linted.returncode, set(json.loads(linted.stdout)["rules"])) == (0, {"no-negatives", "image-turned"}), linted.stderr
+    assert (linted.returncode, set(json.loads(linted.stdout)["rules"])) == (0, {"no-negatives", "image-exif-rotated"}), linted.stderr
 
 
 VOC = "<annotation><filename>a.png</filename><object><name>dog</name><bndbox><xmin>2</xmin><ymin>3</ymin><xmax>31</xmax><ymax>22</ymax>"

@@ -294,7 +294,10 @@ def test_lint_finds_nothing_in_the_rows(small, pictures, annotate, out, classes,
     assert run(annotate(small), *options).exit_code == 0
     done = command("lint", out, "--json")
     assert done.exit_code == 0
-    assert set(json.loads(done.stdout)["rules"]) <= {"image-turned", "no-negatives"}  # both for information: one picture is turned by EXIF
+    assert set(json.loads(done.stdout)["rules"]) <= {
+        "image-exif-rotated",
+        "no-negatives",
+    }  # both info: one image is EXIF-rotated
 
 
 def test_dry_run_writes_nothing_beside_the_rows(tmp_path, draw):

@@ -1,1 +1,1 @@
-"""`groundswift lint`: what is wrong with swift rows before a training run meets it, and what of it can be mended safely."""
+"""`groundswift lint`: what is wrong with swift rows, found before training, and fixed where that is safe."""

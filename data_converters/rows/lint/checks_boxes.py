@@ -1,4 +1,4 @@
-"""What is wrong with one row's boxes: their numbers, their order, and where they lie in their image."""
+"""Checks of a row's boxes: their numbers, their corners, and their position in the image."""
 
 from __future__ import annotations
 
@@ -9,62 +9,62 @@ from groundswift.box_checks import box_problem, number_problem
 from groundswift.row_view import Finding, RowView, short
 
 Size = tuple[int, int]
-SLIGHT = 1.0  # px by which a box may leave its image through rounding
+SLIGHT = 1.0  # px by which rounding may move a box beyond its image
 
 
 class Box(NamedTuple):
-    """One readable box. `numbers`: 4 (x1, y1, x2, y2) or 2 (x, y), in pixels or, for norm1, from 0 to 1. `size_wh`: px of its image."""
+    """One readable box. `numbers`: 4 (x1, y1, x2, y2) or 2 (x, y), in px or, for norm1, from 0 to 1. `size_wh`: px of its image."""
 
     index: int
     numbers: tuple[float, ...]
     size_wh: Size | None
 
 
-def misread(box: list[object]) -> Finding | None:
-    """Why a box cannot be read, as (rule, what it is); None where it is 2 or 4 finite numbers."""
+def misread(box: Sequence[object]) -> Finding | None:
+    """Why a box cannot be read; None if it is 2 or 4 finite numbers."""
     problem = number_problem(box)
     if problem is None:
         return None
-    found = f"{short(box)} has {len(box)} numbers" if problem.id == "box-length" else short(box)
-    return problem.id, f"{found}; expected {problem.expected}"
+    shown = f"{short(box)} has {len(box)} numbers" if problem.id == "box-length" else short(box)
+    return problem.id, f"{shown}; expected {problem.expected}"
 
 
 def readable_boxes(view: RowView, sizes_wh: Sequence[Size | None]) -> tuple[list[Box], list[Finding]]:
     """The boxes of a row that are numbers, each with the size of its image, and what is wrong with the others."""
-    boxes, found = [], []
+    boxes, findings = [], []
     for index, box in enumerate(view.boxes or ()):
         if problem := misread(box):
-            found.append((problem[0], f"box {index} is {problem[1]}"))
+            findings.append((problem[0], f"box {index} is {problem[1]}"))
             continue
         image = view.image_of(index)
         size = sizes_wh[image] if 0 <= image < len(sizes_wh) else None
         boxes.append(Box(index, tuple(map(float, box)), size))
-    return boxes, found
+    return boxes, findings
 
 
-def check_boxes(view: RowView, boxes: Sequence[Box], labels: Sequence[str | None]) -> Iterator[Finding]:
-    """Order, area, borders and repetition of the readable boxes; `labels` are those of all boxes of the row."""
+def check_boxes(view: RowView, boxes: Sequence[Box]) -> Iterator[Finding]:
+    """Corners, area, borders and duplicates of the readable boxes."""
     seen: dict[tuple[object, ...], int] = {}
-    lists = view.list_of_box
     for box in boxes:
-        label = labels[box.index]
+        index, label, message = box.index, view.label_of_box[box.index], view.list_of_box[box.index]
         for rule, what in (*_check_corners(box), *_check_borders(view.bbox_type, box)):
-            yield rule, f"{_named(box, label)} {what}"
-        if lists[box.index] is None:
+            yield rule, f"{_name(box, label)} {what}"
+        if message is None:
             continue
-        first = seen.setdefault((lists[box.index], label, view.image_of(box.index), box.numbers), box.index)
-        if first != box.index:
-            yield "box-duplicate", f"{_named(box, label)} is box {first} again; expected each once"
+        first = seen.setdefault((message, label, view.image_of(index), box.numbers), index)
+        if first != index:
+            yield "box-duplicate", f"{_name(box, label)} repeats box {first}; expected each once"
 
 
-def _named(box: Box, label: str | None) -> str:
-    return f"box {box.index}" + (f" {short(label)} " if label is not None else " ") + _text(box.numbers)
+def _name(box: Box, label: str | None) -> str:
+    numbers = ", ".join(f"{value:.10g}" for value in box.numbers)
+    return f"box {box.index} " + (f"{short(label)} " if label is not None else "") + f"[{numbers}]"
 
 
 def _check_corners(box: Box) -> Iterator[Finding]:
     if len(box.numbers) != 4:
         return
-    problem = box_problem(box.numbers, allowed=("box-too-large", "box-outside"))
+    problem = box_problem(box.numbers, box.size_wh, allowed=("box-too-large", "box-outside"))
     x1, y1, x2, y2 = box.numbers
     if problem and problem.id == "box-inverted":
         yield problem.id, "has x2 < x1 or y2 < y1; expected x1, y1, x2, y2"
@@ -80,16 +80,11 @@ def _check_borders(bbox_type: str, box: Box) -> Iterator[Finding]:
         over, side = overhang(box.numbers, box.size_wh)
         if over > 0:
             rule = "box-outside" if over >= SLIGHT else "box-over-edge"
-            width, height = box.size_wh
-            yield rule, f"is {over:g} px {side} its image; expected it within {width}x{height} px"
+            yield rule, f"is {over:g} px {side} its image; expected it within {box.size_wh[0]}x{box.size_wh[1]} px"
 
 
 def overhang(numbers: Sequence[float], size_wh: Size) -> tuple[float, str]:
-    """By how many px a box or point leaves its image, at the side where it does most; 0 or less where it does not."""
+    """By how many px a box or point extends beyond its image, on the side where it does most; 0 or less if it does not."""
     xs, ys = numbers[::2], numbers[1::2]
     width, height = size_wh
     return max((-min(xs), "left of"), (-min(ys), "above"), (max(xs) - width, "right of"), (max(ys) - height, "below"))
-
-
-def _text(numbers: Sequence[float]) -> str:
-    return "[" + ", ".join(f"{value:.10g}" for value in numbers) + "]"

@@ -1,4 +1,4 @@
-"""What is wrong with labels: shape, and whether the families can write them and read them back."""
+"""Checks of labels: their form, and whether the families can write them and read them back."""
 
 from __future__ import annotations
 
@@ -17,44 +17,43 @@ from groundswift.row_view import Finding, RowView, short
 SIZE_WH = (640, 480)
 LONGEST = 1000  # characters of a label
 BOX_XYXY_PX = (141, 203, 364, 425)
-HARMLESS = re.compile(r"[^\W\d_][\w \-']*")  # no mark of any grammar is made of letters, digits, blanks and hyphens alone
+HARMLESS = re.compile(r"[^\W\d_][\w \-']*")  # every mark of a grammar has other characters
 SAYS_NOTHING = {"none", "null"}
 
 
 def check_labels(labels: Sequence[str], family: str | None) -> Iterator[Finding]:
-    """All that is odd about the labels of one row, each distinct label once; `family` None: what any family cannot write is a warning."""
+    """Each distinct label of a row once. `family` None: a label that any family cannot write is a warning."""
     for label in dict.fromkeys(labels):
-        yield from label_faults(label, family)
+        yield from label_problems(label, family)
 
 
 @lru_cache(maxsize=1 << 15)
-def label_faults(label: str, family: str | None) -> tuple[Finding, ...]:
-    """What is odd about one label."""
-    found: list[Finding] = []
+def label_problems(label: str, family: str | None) -> tuple[Finding, ...]:
+    """What is wrong with one label."""
+    findings: list[Finding] = []
     if not label.strip():
         return (("label-empty", f"label {short(label)}; expected a name"),)
     if len(label) > LONGEST:
         return (("label-long", f"label {short(label)} has {len(label)} characters; expected at most {LONGEST}"),)
     if CONTROL.search(label):
-        found.append(("label-control", f"label {short(label)} holds a line break or control character; expected one line"))
+        findings.append(("label-control", f"label {short(label)} has a line break or control character; expected one line"))
     elif label != label.strip():
-        found.append(("label-blank-ends", f"label {short(label)}; expected {short(label.strip())}"))
+        findings.append(("label-blank-ends", f"label {short(label)}; expected {short(label.strip())}"))
     tag = swift_tag_in(label)
     if tag:
-        return (*found, ("label-placeholder", f"label {short(label)} holds {tag}; expected text without swift's placeholders"))
+        return (*findings, ("label-placeholder", f"label {short(label)} has {tag}; expected text without swift's placeholders"))
     if family is not None:
-        fault = written_otherwise(label, family)
-        if fault:
-            found.append((fault[0], f"{fault[1]}; expected a label that {family} can write"))
-    elif not found and (not HARMLESS.fullmatch(label) or label.casefold() in SAYS_NOTHING):
-        names = [name for name, row in FAMILIES.items() if row.boxes and row.labels and written_otherwise(label, name)]
+        if problem := round_trip_problem(label, family):
+            findings.append((problem[0], f"{problem[1]}; expected a label that {family} can write"))
+    elif not findings and (not HARMLESS.fullmatch(label) or label.casefold() in SAYS_NOTHING):
+        names = [name for name, row in FAMILIES.items() if row.boxes and row.labels and round_trip_problem(label, name)]
         if names:
-            found.append(("label-mark", f"label {short(label)} is written or read otherwise by {', '.join(names)}; expected another name"))
-    return tuple(found)
+            findings.append(("label-mark", f"label {short(label)} is not read back as it is by {', '.join(names)}; expected another name"))
+    return tuple(findings)
 
 
-def written_otherwise(label: str, family: str) -> Finding | None:
-    """Write a label with a box as a family does, and read it back: what is refused or changed; None where it comes back as it was."""
+def round_trip_problem(label: str, family: str) -> Finding | None:
+    """Why a family refuses a label or reads it back as another; None if it comes back as it was."""
     numbers = _example_box(family)
     points_only = not family_row(family).boxes
     located = Located(label, None, numbers[:2]) if points_only else Located(label, numbers)
@@ -77,9 +76,9 @@ def _example_box(family: str) -> tuple[float, float, float, float]:
 
 
 def check_points(view: RowView, family: str | None) -> Iterator[Finding]:
-    """Points, where the family has none."""
+    """Points of a row, for a family without points."""
     if family is None or family_row(family).points:
         return
     for index, box in enumerate(view.boxes or ()):
         if len(box) == 2:
-            yield "point-unwritten", f"box {index} is the point {short(box)}; expected boxes, for family {family} writes no points"
+            yield "point-unwritten", f"box {index} is the point {short(box)}, and family {family} has no points; expected boxes"

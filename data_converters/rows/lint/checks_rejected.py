@@ -1,7 +1,7 @@
-"""What is wrong with the rejected answer of a preference row (DPO and its like), and with the label of a KTO row.
+"""Checks of the rejected answer of a preference row (DPO and similar), and of the label of a KTO row.
 
-The rejected row is made as swift 4.6 makes it: `rejected_messages`, or the messages with `rejected_response` in the place of what follows
-the last question; then each `rejected_X` column, and in a row of `rejected_response` the chosen one's where that is missing.
+The rejected row is built as in swift 4.6: `rejected_messages`, or the messages with `rejected_response` instead of what follows the last
+question; then each `rejected_X` column. A row with `rejected_response` takes the chosen row's columns where it has none of its own.
 """
 
 from __future__ import annotations
@@ -12,76 +12,70 @@ from groundswift.records import BOX, REF
 from groundswift.row_view import Finding, RowView, short
 
 from .checks_boxes import check_boxes, readable_boxes
-from .checks_images import Look, frame_sizes
+from .checks_images import ImageCheck, frame_sizes
 from .checks_labels import check_labels, check_points
 from .checks_rows import check_conversation
 
 COLUMNS = ("images", "videos", "objects")
 
 
-def check_rejected(view: RowView, looks: Sequence[Look], family: str | None, known: Sequence[Finding]) -> Iterator[Finding]:
-    """What is found in the rejected row and not in the chosen one (`known`), each with `rejected: ` before it."""
+def check_rejected(view: RowView, checks: Sequence[ImageCheck], family: str | None, known: Sequence[Finding]) -> Iterator[Finding]:
+    """What is wrong with the rejected row and not with the chosen one (`known`)."""
     row = view.row
     if isinstance(row.get("label"), str) and row.get("rejected_response") is None:
         yield "label-text", f"label is {short(row['label'])}; expected true or false"
     if row.get("rejected_response") is None and row.get("rejected_messages") is None:
         return
-    problem = response_problem(view)
-    if problem:
+    if problem := response_problem(view):
         yield problem
         return
-    rejected = rejected_view(view)
-    if rejected is None:
-        return
     own_images = row.get("rejected_messages") is not None or row.get("rejected_images") is not None
-    for rule, what in found_in(rejected, () if own_images else looks, family):
+    for rule, what in check_turns(rejected_view(view), () if own_images else checks, family):
         if (rule, what) not in known:
             yield rule, f"rejected: {what}"
 
 
 def response_problem(view: RowView) -> Finding | None:
-    """Why swift does not take a `rejected_response`; None where it does, or there is none."""
+    """Why swift does not accept a `rejected_response`; None if it does, or there is none."""
     response = view.row.get("rejected_response")
     if response is None:
         return None
     if isinstance(response, list) and all(isinstance(each, dict) and each.get("role") != "user" for each in response):
-        said = [each.get("content") for each in response]
+        contents = [each.get("content") for each in response]
     elif isinstance(response, str):
-        said = [response]
+        contents = [response]
     else:
-        return "rejected-shape", f"rejected_response is {short(response)}; expected a text, or messages of the assistant"
-    if view.messages and said == [view.messages[-1][1]]:
+        return "rejected-shape", f"rejected_response is {short(response)}; expected text, or messages of the assistant"
+    if view.messages and contents == [view.messages[-1][1]]:
         rule = "rejected-same" if isinstance(response, str) else "rejected-shape"  # dropped, or refused by the template
         return rule, f"rejected_response {short(response)} is the answer; expected another one"
     return None
 
 
-def rejected_view(view: RowView) -> RowView | None:
-    """The rejected row; None where it has no messages that can be read. Boxes that it borrows are those that it names."""
+def rejected_view(view: RowView) -> RowView:
+    """The rejected row. Of borrowed boxes and labels it has those that it names."""
     row, response = view.row, view.row.get("rejected_response")
-    made: dict[str, object] = {key: row[f"rejected_{key}"] for key in COLUMNS if row.get(f"rejected_{key}") is not None}
+    own: dict[str, object] = {key: row[f"rejected_{key}"] for key in COLUMNS if row.get(f"rejected_{key}") is not None}
     if response is None:
-        return RowView.of(made | {"messages": row["rejected_messages"]})
+        return RowView.of(own | {"messages": row["rejected_messages"]})
     last = max((index for index, (role, _) in enumerate(view.messages) if role == "user"), default=-1)
     asked = [{"role": role, "content": content} for role, content in view.messages[: last + 1]]
     answer = [{"role": "assistant", "content": response}] if isinstance(response, str) else response
     borrowed = {"images": view.images, "videos": view.videos, "objects": row.get("objects"), "size_wh": row.get("size_wh")}
-    given = {key: value for key, value in borrowed.items() if value} | made
-    rejected = RowView.of(given | {"messages": [*asked, *answer]})
-    if "objects" not in made:
+    rejected = RowView.of({key: value for key, value in borrowed.items() if value} | own | {"messages": [*asked, *answer]})
+    if "objects" not in own:
         text = "".join(rejected.contents)
-        rejected.refs, rejected.boxes = (
-            values and values[: text.count(tag)] for values, tag in ((rejected.refs, REF), (rejected.boxes, BOX))
-        )
+        rejected.refs = rejected.refs and rejected.refs[: text.count(REF)]
+        rejected.boxes = rejected.boxes and rejected.boxes[: text.count(BOX)]
     return rejected
 
 
-def found_in(view: RowView, looks: Sequence[Look], family: str | None) -> Iterator[Finding]:
-    """All that the lint finds in one conversation and its boxes."""
+def check_turns(view: RowView, checks: Sequence[ImageCheck], family: str | None) -> Iterator[Finding]:
+    """All checks of one conversation and its boxes."""
     yield from view.findings
     yield from check_conversation(view)
     yield from check_labels(view.refs or (), family)
     yield from check_points(view, family)
-    boxes, faults = readable_boxes(view, frame_sizes(view, looks))
-    yield from faults
-    yield from check_boxes(view, boxes, view.label_of_box)
+    boxes, findings = readable_boxes(view, frame_sizes(view, checks))
+    yield from findings
+    yield from check_boxes(view, boxes)

@@ -1,6 +1,6 @@
-"""What only the whole set shows: ids and rows that come twice, classes, and boxes that look as if they were in another format.
+"""Checks of the whole set: duplicate ids and rows, classes, and boxes that look like another format.
 
-Some 30 bytes a row are kept, and one entry a class; what a box says about its format is counted and not kept.
+About 30 bytes per row are kept, and one entry per class; what a box says about its format is only counted.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from groundswift.row_view import RowView, short
 from .checks_boxes import SLIGHT, Box
 from .findings import Place
 
-MOST_LABELS = 100_000  # distinct labels that are counted apart
-LEAST_BOXES = 10  # before anything is said about the format of all boxes
+MOST_LABELS = 100_000  # distinct labels that are counted
+LEAST_BOXES = 10  # before the format of all boxes is judged
 LEAST_FAR_BOXES = 50
-LONGEST_CLOSE = 60  # characters of such a label
-CLOSE_LABELS = 2_000  # distinct labels among which slips are looked for
+LONGEST_CLOSE = 60  # characters of a label that is compared
+CLOSE_LABELS = 2_000  # distinct labels among which typos are searched
 LINE_BITS = 40
 
-SetFound = tuple[str, Place, str, int]  # rule, place, what, how often
+SetFinding = tuple[str, Place, str, int]  # rule, place, what, how often
 
 
 class ClassCount(NamedTuple):
-    """How often a label stands in the set: boxes, rows."""
+    """In how many boxes and rows of the set a label occurs."""
 
     label: str
     boxes: int
@@ -38,7 +38,7 @@ class ClassCount(NamedTuple):
 
 @dataclass
 class BoxCounts:
-    """What the boxes say about their format. Of boxes in pixels with 4 numbers: `boxes` all, `sized` those whose image's size is known."""
+    """What boxes in pixels with 4 numbers say about their format. `sized`: those whose image's size is known."""
 
     boxes: int = 0
     sized: int = 0
@@ -80,29 +80,29 @@ class BoxCounts:
             self.in_wide_to_1000 += fits_1000
             self.first.setdefault("wide", place)
 
-    def found(self, place: Place) -> Iterator[SetFound]:
-        """What the counts show; `place` names the set."""
+    def check(self) -> Iterator[SetFinding]:
+        """What the counts show."""
         if self.ratios:
-            what = f"{self.ratios} of {self.boxes} boxes lie within 0 to 1, with fractions, and bbox_type is real; expected pixels"
+            what = f"{self.ratios} of {self.boxes} boxes are within 0 to 1, with fractions, and bbox_type is real; expected pixels"
             yield "boxes-look-like-ratios", self.first["ratios"], what, self.ratios
         if self.sized >= LEAST_BOXES and self.fit_xywh == self.sized and self.not_xyxy >= 0.1 * self.sized:
             what = (
-                f"read as x1, y1, x2, y2, {self.not_xyxy} of {self.sized} boxes are inverted or leave their image; "
+                f"read as x1, y1, x2, y2, {self.not_xyxy} of {self.sized} boxes are inverted or extend beyond their image; "
                 "read as x, y, width, height all fit; expected x1, y1, x2, y2"
             )
             yield "boxes-look-like-xywh", self.first["xywh"], what, self.not_xyxy
         elif self.sized >= LEAST_BOXES and self.to_1000 == self.boxes and self.largest >= 900:
             if self.outside >= 0.1 * self.sized:
-                what = f"{self.outside} of {self.sized} boxes leave their image, and no number is above 1000; expected pixels of the file"
+                what = f"{self.outside} of {self.sized} boxes extend beyond their image, and no number is above 1000; expected pixels"
                 yield "boxes-look-like-norm1000", self.first["norm1000"], what, self.outside
             elif self.in_wide >= LEAST_FAR_BOXES:
-                what = f"{self.in_wide} boxes in images of 1100 px width and more, and no number is above 1000; expected pixels of the file"
+                what = f"{self.in_wide} boxes are in images at least 1100 px wide, and no number is above 1000; expected pixels"
                 yield "boxes-look-like-norm1000", self.first["wide"], what, self.in_wide
 
 
 @dataclass
 class _Label:
-    """`listed`: its boxes in rows that list what they find. Elsewhere a label is a phrase, which may be spelt in many ways."""
+    """`listed`: its boxes in detection rows. Elsewhere a label is a phrase, which may be spelt in many ways."""
 
     boxes: int
     rows: int
@@ -111,7 +111,7 @@ class _Label:
 
 
 class SetFacts:
-    """Collects what is needed of each row; `found` tells, once all have passed."""
+    """Collects facts of each row; `check` judges them after the last one."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
@@ -126,13 +126,13 @@ class SetFacts:
         self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
 
     def add(self, view: RowView, raw: bytes, place: Place, boxes: Sequence[Box]) -> None:
-        """One row: its text as it stands, where, and those of its boxes that are readable."""
+        """One row: its line in the file, and its readable boxes."""
         self.rows += 1
         self.boxes += len(view.boxes or ())
         self.images += len(view.images)
         self.negatives += not view.boxes
-        lists = view.is_detection
-        self.detections += lists
+        detection = view.is_detection
+        self.detections += detection
         if not self.files or self.files[-1] != place.file:
             self.files.append(place.file)
         self._places.append((len(self.files) - 1) << LINE_BITS | place.line)
@@ -147,25 +147,25 @@ class SetFacts:
         if view.row.get("rejected_response") is None:
             self.rows_without_rejected += 1
             self.without_rejected = self.without_rejected or place
-        self._add_labels(view.classes(), bool(view.boxes), lists, place)
+        self._add_labels(view.classes(), bool(view.boxes), detection, place)
         if view.bbox_type == "real":
             for box in boxes:
                 if len(box.numbers) == 4:
                     self.box_counts.add(box, place)
 
     def _note_type(self, sample_id: object, place: Place) -> None:
-        """Keep where each file has its first number and its first text as an id."""
+        """Keep where each file has its first number and its first string as an id."""
         if type(sample_id) in (int, float, str):
             self.id_types.setdefault(place.file, {}).setdefault(str if isinstance(sample_id, str) else int, place)
 
-    def _types(self) -> Iterator[SetFound]:
+    def _check_id_types(self) -> Iterator[SetFinding]:
         for firsts in self.id_types.values():
             if len(firsts) > 1:
                 (kind, first), (_, second) = firsts.items()
-                here, there = ("a text", "a number") if kind is int else ("a number", "a text")
-                yield "sample-id-types", second, f"sample_id is {here}, and {there} in line {first.line}; expected one type", 1
+                here, there = ("a string", "a number") if kind is int else ("a number", "a string")
+                yield "sample-id-types", second, f"sample_id is {here}, but {there} in line {first.line}; expected one type", 1
 
-    def _add_labels(self, labels: Sequence[str], boxed: bool, lists: bool, place: Place) -> None:
+    def _add_labels(self, labels: Sequence[str], boxed: bool, detection: bool, place: Place) -> None:
         new_rows = set()
         for label in labels if boxed else ():
             known = self.labels.get(label)
@@ -175,7 +175,7 @@ class SetFacts:
                     continue
                 known = self.labels[label] = _Label(0, 0, 0, place)
             known.boxes += 1
-            known.listed += lists
+            known.listed += detection
             if label not in new_rows:
                 known.rows += 1
                 new_rows.add(label)
@@ -185,38 +185,41 @@ class SetFacts:
         counted = [ClassCount(label, known.boxes, known.rows) for label, known in self.labels.items()]
         return sorted(counted, key=lambda each: (-each.boxes, each.label))
 
-    def found(self, place: Place) -> Iterator[SetFound]:
-        """All findings about the set; `place` names it where no line does."""
+    def check(self, place: Place) -> Iterator[SetFinding]:
+        """All findings about the set. `place`: the set itself, for findings without a line."""
         if self.detections and not self.negatives:
-            yield "no-negatives", place, f"all {self.detections} rows that list objects have some; expected rows without", 1
+            yield "no-negatives", place, f"all {self.detections} detection rows have objects; expected some without", 1
         if self.without_messages and self.rows_without_messages < self.rows:
-            what = (
-                f"{self.rows_without_messages} of {self.rows} rows have query and response, the others messages; expected messages in all"
-            )
+            what = f"{self.rows_without_messages} of {self.rows} rows have query and response, the others messages; expected messages"
             yield "rows-mixed", self.without_messages, what, self.rows_without_messages
         if self.without_rejected and self.rows_without_rejected < self.rows:
             what = f"{self.rows_without_rejected} of {self.rows} rows have no rejected_response; expected one in each"
             yield "rejected-missing", self.without_rejected, what, self.rows_without_rejected
-        yield from self._types()
-        yield from self._doubled()
-        yield from self.box_counts.found(place)
+        yield from self._check_id_types()
+        yield from self._check_duplicates()
+        yield from self.box_counts.check()
         listed = {label: known for label, known in self.labels.items() if known.listed}
         yield from variants(listed)
         if len(listed) <= CLOSE_LABELS:
             yield from close(listed)
 
-    def _doubled(self) -> Iterator[SetFound]:
+    def _check_duplicates(self) -> Iterator[SetFinding]:
         ids, lines = np.frombuffer(self._ids, np.int64), np.frombuffer(self._lines, np.int64)
-        again = later_ones(lines)
+        again = repeats(lines)
         for later, first in again:
-            yield "row-doubled", self._place(later), f"the same as {self._place(first)}; expected each row once", 1
+            yield "row-duplicate", self._place(later), f"duplicate of {self._place(first)}; expected each row once", 1
         same_rows = {later for later, _ in again}
-        for later, first in later_ones(ids):
+        for later, first in repeats(ids):
             if ids[later] and later not in same_rows:
-                yield "sample-id-doubled", self._place(later), f"the sample_id and question of {self._place(first)}; expected each once", 1
+                yield (
+                    "sample-id-duplicate",
+                    self._place(later),
+                    f"sample_id and question of {self._place(first)}; expected each once",
+                    1,
+                )
         missing = np.flatnonzero(ids == 0)
         if len(missing):
-            what = f"{len(missing)} of {self.rows} rows have no sample_id; expected one, a number or a text"
+            what = f"{len(missing)} of {self.rows} rows have no sample_id; expected a number or a string"
             yield "sample-id-missing", self._place(int(missing[0])), what, len(missing)
 
     def _place(self, row: int) -> Place:
@@ -224,8 +227,8 @@ class SetFacts:
         return Place(self.files[packed >> LINE_BITS], packed & ((1 << LINE_BITS) - 1))
 
 
-def variants(labels: dict[str, _Label]) -> Iterator[SetFound]:
-    """Labels that differ by case or blanks only."""
+def variants(labels: dict[str, _Label]) -> Iterator[SetFinding]:
+    """Labels that differ only in case or blanks."""
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         alike["".join(label.casefold().split())].append(label)
@@ -237,28 +240,28 @@ def variants(labels: dict[str, _Label]) -> Iterator[SetFound]:
                 yield "label-variants", labels[label].first, f"{shown}; expected one spelling", labels[label].listed
 
 
-def close(labels: dict[str, _Label]) -> Iterator[SetFound]:
+def close(labels: dict[str, _Label]) -> Iterator[SetFinding]:
     """Rare labels that are one letter from a frequent one."""
     by_piece: dict[str, set[str]] = defaultdict(set)
     for label in labels:
         if 5 <= len(label) <= LONGEST_CLOSE:
             for piece in {label, *(label[:index] + label[index + 1 :] for index in range(len(label)))}:
                 by_piece[piece].add(label)
-    told = set()
+    reported = set()
     for near in by_piece.values():
         if len(near) < 2:
             continue
         often = max(near, key=lambda label: (labels[label].listed, label))
-        for label in sorted(near - {often} - told):
+        for label in sorted(near - {often} - reported):
             rare, much = labels[label].listed, labels[often].listed
             if rare * 50 <= much and label.casefold() != often.casefold():
-                told.add(label)
-                what = f"{short(label)} ({rare}) beside {short(often)} ({much}); expected two classes, or one spelling"
+                reported.add(label)
+                what = f"{short(label)} ({rare}) and {short(often)} ({much}); expected different classes, or one spelling"
                 yield "label-close", labels[label].first, what, rare
 
 
-def later_ones(values: np.ndarray) -> list[tuple[int, int]]:
-    """(index of a value that came before, index of the first one), ordered by the later index. `values`: (N,) int64."""
+def repeats(values: np.ndarray) -> list[tuple[int, int]]:
+    """(index of a repeated value, index of its first occurrence), ordered by the former. `values`: (N,) int64."""
     if not len(values):
         return []
     order = np.argsort(values, kind="stable")

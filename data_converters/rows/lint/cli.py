@@ -1,4 +1,4 @@
-"""`groundswift lint`: rows are checked before a training run meets them."""
+"""`groundswift lint`: check rows before training."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.terminal import echo, echo_json
 
-from .checks_images import Looker
+from .checks_images import ImageChecks
+from .checks_rows import TokenCounter
 from .findings import Findings
 from .report import document, text
 from .rules import rules_text
 from .run import Lint, LintOptions, images_of, lint_lines
-from .token_lengths import Counter
 
 READABLE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
 def print_rules(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    """Print the table of rules and leave."""
+    """Print the table of rules and exit."""
     if wanted and not context.resilient_parsing:
         click.echo(rules_text())
         context.exit()
@@ -33,41 +33,43 @@ def print_rules(context: click.Context, _option: click.Parameter, wanted: bool) 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("data", metavar="DATA.jsonl...", nargs=-1, required=True, type=READABLE)
-@click.option("--family", metavar="F", help="Check the labels as this family writes them.  [default: as any family would]")
-@click.option("--against", type=READABLE, metavar="OTHER.jsonl", help="Tell which images this other set has too, by path or content.")
-@click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Tell which images have more pixels than this.")
-@click.option("--check-images/--no-check-images", default=True, help="Whether to open the pictures, or go by size_wh.")
-@click.option("--decode", is_flag=True, help="Decode all pictures; without it their headers are read.")
-@click.option("--max-length", type=click.IntRange(min=1), metavar="N", help="Count tokens by swift's template; needs --model.")
-@click.option("--model", metavar="FOLDER", help="The model whose template counts the tokens.")
-@click.option("--model-type", metavar="T", help="Its model type, where swift cannot tell.")
-@click.option("--template", metavar="T", help="Its template.  [default: the grounding template of the model type]")
-@click.option("--fix", type=click.Path(path_type=Path), metavar="OUT.jsonl", help="Write the rows, mended where it is safe.")
-@click.option("--strict", is_flag=True, help="Leave with status 1 for warnings too.")
-@click.option("--examples", type=click.IntRange(min=0), default=3, show_default=True, help="How many findings of a rule to show.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
-@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Threads that open pictures.")
-@click.option("--rules", is_flag=True, is_eager=True, expose_value=False, callback=print_rules, help="Print the table of rules.")
+@click.option("--family", metavar="F", help="Check labels for this family.  [default: for all families]")
+@click.option("--against", type=READABLE, metavar="OTHER.jsonl", help="Report images that this other set has too, by path or content.")
+@click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Report images with more pixels.")
+@click.option("--check-images/--no-check-images", default=True, help="Open images, or trust size_wh.")
+@click.option("--decode", is_flag=True, help="Decode all images.  [default: read their headers]")
+@click.option(
+    "--max-length", type=click.IntRange(min=1), metavar="N", help="Report rows of more tokens by swift's template; needs --model."
+)
+@click.option("--model", metavar="FOLDER", help="Model whose template counts the tokens.")
+@click.option("--model-type", metavar="T", help="Model type, if swift cannot tell it from the folder.")
+@click.option("--template", metavar="T", help="Template.  [default: the grounding template of the model type]")
+@click.option("--fix", type=click.Path(path_type=Path), metavar="OUT.jsonl", help="Write the rows, fixed where that is safe.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
+@click.option("--examples", type=click.IntRange(min=0), default=3, show_default=True, help="Findings shown per rule.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Check only the first N rows.")
+@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Threads that open images.")
+@click.option("--rules", is_flag=True, is_eager=True, expose_value=False, callback=print_rules, help="Print the table of rules and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def lint(
     context: click.Context, data: tuple[Path, ...], fix: Path | None, strict: bool, as_json: bool, examples: int, **asked: object
 ) -> None:
-    """Check swift rows (JSONL) for what swift drops, replaces or trains on in silence.
+    """Find rows (JSONL) that swift silently drops, replaces or trains on wrongly.
 
-    Every finding says file and line, what was found and what was expected, what swift does with it and how to mend it; --rules
-    prints them all. Nothing is converted and no space is guessed: what looks like another format is told with its evidence.
-
-    \b
-    --fix OUT.jsonl writes a copy, whole or not at all, with
-      corners put in order, boxes cut at the border of their image,
-      boxes without area, outside their image or repeated left out with their placeholders, where the answer is made of
-      boxes alone and one is left,
-      size_wh set where it is missing and the picture is stored upright;
-    everything else stays as it is, and what was changed is counted. The exit status is that of the file that was checked.
+    Each finding has its rule's id, file and line, what was found and what was expected, what swift does with it, and a fix; --rules
+    lists all rules. Nothing is converted and no coordinate space is guessed: boxes that look like another format are reported.
 
     \b
-    Exit status: 0 no errors, 1 errors (with --strict: or warnings), 2 wrong use.
+    --fix OUT.jsonl writes a copy, whole or not at all. It
+      puts corners in order and clips boxes to their image;
+      drops empty, outside and duplicate boxes with their placeholders, if the answer
+      is nothing but boxes and one remains;
+      sets a missing size_wh, unless the image is EXIF-rotated and has boxes.
+    All else stays as it is, and every change is counted. The exit status is that of the input.
+
+    \b
+    Exit status: 0 no errors, 1 errors (with --strict also warnings), 2 wrong usage.
 
     \b
     Example:
@@ -77,7 +79,7 @@ def lint(
     check_use(data, fix, asked)
     files = [str(path) for path in data]
     found = Lint(files, Findings(examples))
-    lines = watched(files, options_of(asked, examples, token_counter(context, asked)), found, fix is not None)
+    lines = with_progress(files, options_of(asked, examples, token_counter(context, asked)), found, fix is not None)
     if fix is None:
         for _ in lines:
             pass
@@ -90,14 +92,14 @@ def lint(
 
 
 def check_use(data: Sequence[Path], fix: Path | None, asked: dict[str, object]) -> None:
-    """Raises click.UsageError where options contradict each other."""
+    """Raises click.UsageError if options contradict each other."""
     if asked["max_length"] is not None and asked["model"] is None:
         raise click.UsageError("--max-length needs --model, whose template counts the tokens.")
     if asked["model"] is not None and asked["max_length"] is None:
         raise click.UsageError("--model needs --max-length.")
     for option in ("decode", "max_pixels", "against"):
         if asked[option] and not asked["check_images"]:
-            raise click.UsageError(f"--{option.replace('_', '-')} needs the pictures; leave --no-check-images out.")
+            raise click.UsageError(f"--{option.replace('_', '-')} needs the images: remove --no-check-images.")
     if asked["family"] is not None:
         try:
             family_row(str(asked["family"]))
@@ -108,35 +110,33 @@ def check_use(data: Sequence[Path], fix: Path | None, asked: dict[str, object]) 
     if len(data) > 1 or asked["limit"] is not None:
         raise click.UsageError("--fix takes one whole file: one DATA.jsonl, and no --limit.")
     if os.path.exists(fix) and any(other and os.path.samefile(fix, other) for other in (*data, asked["against"])):
-        raise click.UsageError(f"--fix {fix} is a file that is read; give another one.")
+        raise click.UsageError(f"--fix {fix} is an input file; give another one.")
 
 
-def token_counter(context: click.Context, asked: dict[str, object]) -> Counter | None:
-    """What counts the tokens of a row, where that is asked for; `context.obj` are the `Tools` of the command line."""
+def token_counter(context: click.Context, asked: dict[str, object]) -> TokenCounter | None:
+    """The token counter for --max-length, from the `Tools` of the command line (`context.obj`)."""
     if asked["max_length"] is None:
         return None
     return context.obj.open_token_counter(asked["model"], asked["model_type"], asked["template"])
 
 
-def options_of(asked: dict[str, object], examples: int, counter: Counter | None) -> LintOptions:
-    """The command's options as those of a pass; reads the other set where one is asked for."""
+def options_of(asked: dict[str, object], examples: int, counter: TokenCounter | None) -> LintOptions:
+    """The options of a pass; reads the other set for --against."""
     against = asked["against"]
-    looker = None
-    if asked["check_images"]:
-        looker = Looker(asked["max_pixels"], bool(asked["decode"]), against is not None)
+    images = ImageChecks(asked["max_pixels"], bool(asked["decode"]), against is not None) if asked["check_images"] else None
     return LintOptions(
-        looker=looker,
+        images=images,
         family=asked["family"],
         counter=counter,
         max_length=asked["max_length"] or 0,
-        against=None if against is None else images_of(against, looker),
+        against=None if against is None else images_of(against, images),
         workers=asked["workers"],
         limit=asked["limit"],
         examples=examples,
     )
 
 
-def watched(files: list[str], options: LintOptions, found: Lint, fix: bool):
+def with_progress(files: list[str], options: LintOptions, found: Lint, fix: bool):
     """The lines of a pass, with a progress bar over the bytes."""
     from tqdm import tqdm
 

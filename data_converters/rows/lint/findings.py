@@ -1,4 +1,4 @@
-"""Findings: counted by rule, with the first examples of each, and the totals of a set."""
+"""Findings: counted by rule, with the first examples of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .rules import RULES, SEVERITIES, Severity
 
 
 class Place(NamedTuple):
-    """Where something was found: `file:line`, and the row's id where it has one."""
+    """Where something was found: `file:line`, and the row's id if it has one."""
 
     file: str
     line: int = 0
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One finding that is kept to be shown."""
+    """One finding that is kept to be printed."""
 
     place: Place
     what: str
@@ -35,16 +35,15 @@ class Findings:
         self.examples: dict[str, list[Example]] = {}
 
     def add(self, rule: str, place: Place, what: str, count: int = 1) -> None:
-        before = self.counts.get(RULES[rule].id, 0)
-        self.counts[rule] = before + count
+        self.counts[rule] = self.counts.get(RULES[rule].id, 0) + count
         examples = self.examples.setdefault(rule, [])
         if len(examples) < self.keep:
             examples.append(Example(place, what))
 
     def of(self, severity: Severity) -> int:
-        """How many findings of a severity."""
+        """The number of findings of a severity."""
         return sum(count for rule, count in self.counts.items() if RULES[rule].severity == severity)
 
     def in_order(self) -> list[str]:
-        """Ids of the rules that were met: errors first, the most frequent first."""
+        """Ids of the rules found: errors first, the most frequent first."""
         return sorted(self.counts, key=lambda rule: (SEVERITIES.index(RULES[rule].severity), -self.counts[rule], rule))

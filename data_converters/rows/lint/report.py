@@ -1,14 +1,16 @@
-"""What a lint tells: text for people, one document for programs."""
+"""The report of a lint: text for people, one JSON document for programs."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from groundswift.errors import Tally
 from groundswift.row_view import short
 from groundswift.terminal import one_line
 
 from .findings import Example
-from .rules import RULES, SEVERITIES
+from .fix import CHANGES
+from .rules import RULES, SEVERITIES, remedy_text
 from .run import Lint
 
 CLASSES_SHOWN = 40
@@ -17,6 +19,7 @@ CLASSES_SHOWN = 40
 def document(lint: Lint, written_to: str | None) -> dict[str, Any]:
     """Everything, for JSON."""
     facts, findings = lint.facts, lint.findings
+    fixed = {"out": written_to, "rows": lint.rows_fixed, "changes": dict(lint.changes.counts.most_common())}
     return {
         "files": list(lint.files),
         "rows": facts.rows,
@@ -27,36 +30,40 @@ def document(lint: Lint, written_to: str | None) -> dict[str, Any]:
         "rules": {rule: _rule(rule, findings.counts[rule], findings.examples[rule]) for rule in findings.in_order()},
         "classes": [each._asdict() for each in facts.classes()],
         "labels_not_counted": facts.other_labels,
-        "fixed": None
-        if written_to is None
-        else {"out": written_to, "rows": lint.rows_fixed, "changes": dict(lint.fixed.counts.most_common())},
+        "fixed": None if written_to is None else fixed,
     }
 
 
 def _rule(rule: str, count: int, examples: list[Example]) -> dict[str, Any]:
     row = RULES[rule]
+    shown = [{"file": place.file, "line": place.line or None, "sample_id": place.sample_id, "what": what} for place, what in examples]
     return {
         "severity": row.severity,
         "count": count,
         "title": row.title,
         "effect": row.effect,
-        "mend": row.mend,
-        "examples": [
-            {"file": place.file, "line": place.line or None, "sample_id": place.sample_id, "what": what} for place, what in examples
-        ],
+        "remedy": row.remedy,
+        "examples": shown,
     }
 
 
 def text(lint: Lint, written_to: str | None) -> str:
-    """The findings by rule, then the classes, then one line that sums up."""
+    """The findings by rule, then the classes, then a summary line."""
     blocks = [_block(rule, lint) for rule in lint.findings.in_order()]
     blocks.append(_classes(lint))
     if written_to is not None:
-        lines = [f"{lint.rows_fixed} of {lint.facts.rows} rows changed -> {written_to}", *lint.fixed.lines()]
+        lines = [f"{lint.rows_fixed} of {lint.facts.rows} rows changed -> {written_to}", *_changes(lint)]
         blocks.append("\n".join(map(one_line, lines)))
     counts = ", ".join(_plural(lint.findings.of(severity), severity) for severity in SEVERITIES)
-    blocks.append(f"{_head(lint)}: {counts}")
+    blocks.append(f"{_totals(lint)}: {counts}")
     return "\n\n".join(filter(None, blocks))
+
+
+def _changes(lint: Lint) -> list[str]:
+    return [
+        f"{count:>8}  {CHANGES[change]}  ({', '.join(lint.changes.examples[change])}{', ...' if count > Tally.EXAMPLES else ''})"
+        for change, count in lint.changes.counts.most_common()
+    ]
 
 
 def _plural(count: int, severity: str) -> str:
@@ -65,15 +72,14 @@ def _plural(count: int, severity: str) -> str:
 
 def _block(rule: str, lint: Lint) -> str:
     row, count, examples = RULES[rule], lint.findings.counts[rule], lint.findings.examples[rule]
-    mend = row.mend + (" (--fix)" if row.fixed else "")
-    lines = [f"{row.severity:<8}{rule}  {count} x {row.title}", f"{'':<8}{row.effect[0].upper()}{row.effect[1:]}. Mend: {mend}."]
+    lines = [f"{row.severity:<8}{rule}  {count} x {row.title}", f"{'':<8}{row.effect[0].upper()}{row.effect[1:]}. Fix: {remedy_text(row)}."]
     lines += [f"{'':<10}{place}: {what}" for place, what in examples]
     if examples and count > len(examples):
         lines.append(f"{'':<10}...")
     return "\n".join(map(one_line, lines))
 
 
-def _head(lint: Lint) -> str:
+def _totals(lint: Lint) -> str:
     facts = lint.facts
     share = f" ({100 * facts.negatives / facts.rows:.1f} %)" if facts.rows else ""
     return f"{facts.rows} rows, {facts.images} images, {facts.boxes} boxes, {facts.negatives} rows without objects{share}"
@@ -90,5 +96,5 @@ def _classes(lint: Lint) -> str:
     if len(classes) > CLASSES_SHOWN:
         lines.append(f"{'':>28}... and {len(classes) - CLASSES_SHOWN} more labels (--json has all)")
     if lint.facts.other_labels:
-        lines.append(f"{lint.facts.other_labels:>9}{'':>17}  boxes of further labels, not counted apart")
+        lines.append(f"{lint.facts.other_labels:>9}{'':>17}  boxes of further labels, not listed")
     return "\n".join(map(one_line, lines))

@@ -1,6 +1,6 @@
-"""Which package would decode a video file in this environment. Nothing heavy is imported to find out.
+"""Which package would decode a video file in this environment, found without importing any.
 
-qwen-vl-utils 0.0.14 takes torchcodec, else decord, else `torchvision.io.read_video`, which torchvision has removed: without the other
+qwen-vl-utils 0.0.14 tries torchcodec, then decord, then `torchvision.io.read_video`, which torchvision has removed: without the other
 two every video fails, and swift 4.6 reports it as rows that are too long. swift's readers for other families import decord.
 """
 
@@ -16,7 +16,7 @@ ADVICE = "expected decord or torchcodec: pip install 'groundswift[video]'"
 
 
 def missing_reader(forced: str | None = None, find: Callable[[str], object] = find_spec) -> str | None:
-    """Why no video file can be decoded here; None where one can, or where swift is not installed and will run elsewhere.
+    """Why no video file can be decoded here; None if one can, or if swift is not installed and runs elsewhere.
 
     `forced`: the reader that FORCE_QWENVL_VIDEO_READER names. `find`: finds the spec of a top-level package without importing it.
     """
@@ -29,7 +29,7 @@ def missing_reader(forced: str | None = None, find: Callable[[str], object] = fi
         return None
     if _torchvision_reads(find("torchvision")):
         return None
-    return f"torchvision cannot read video files any more (torchvision.io.read_video is gone); {ADVICE}"
+    return f"torchvision no longer reads video files (torchvision.io.read_video was removed); {ADVICE}"
 
 
 def _torchvision_reads(spec: object) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
-from groundswift.data_converters.rows.lint import checks_videos
+from groundswift.data_converters.rows.lint import checks_images
 from groundswift.data_converters.rows.lint.video_readers import missing_reader
 
 
@@ -25,13 +25,13 @@ def environment(folder: Path, *packages: str, reads: bool = False):
 @pytest.mark.parametrize(
     ("packages", "reads", "forced", "problem"),
     [
-        (("swift", "torchvision"), False, "", "torchvision cannot read video files any more"),
+        (("swift", "torchvision"), False, "", "torchvision no longer reads video files"),
         (("swift", "torchvision"), True, "", None),
         (("swift", "torchvision", "decord"), False, "", None),
         (("swift", "torchvision", "torchcodec"), False, "", None),
         (("swift", "torchvision", "decord"), False, "torchcodec", "FORCE_QWENVL_VIDEO_READER is torchcodec"),
         (("swift", "torchvision", "decord"), False, "decord", None),
-        (("swift", "torchvision", "decord"), False, "torchvision", "torchvision cannot read video files any more"),
+        (("swift", "torchvision", "decord"), False, "torchvision", "torchvision no longer reads video files"),
         (("swift", "torchvision", "decord"), True, "torchvision", None),
         (("torchvision",), False, "", None),
         ((), False, "", None),
@@ -49,7 +49,7 @@ def test_missing_reader(tmp_path, packages, reads, forced, problem):
 )
 def test_lint_names_the_missing_reader_once_a_row(tmp_path, monkeypatch, videos, findings):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checks_videos, "_missing_reader", lambda: "no reader; expected decord")
+    monkeypatch.setattr(checks_images, "_missing_reader", lambda: "no reader; expected decord")
     for name in ("clip.mp4", "a.png"):
         Path(name).write_bytes(b"not empty")
     messages = [{"role": "user", "content": "<video>" * len(videos) + "?"}, {"role": "assistant", "content": "A dog runs."}]
