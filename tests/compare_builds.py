@@ -282,8 +282,14 @@ def run_case(case: Case, tree: Path, folder: Path) -> Outcome:
         path.unlink()
     for place in set(folder.iterdir()) - places:
         shutil.rmtree(place) if place.is_dir() else place.unlink()
-    printed = done.stdout + done.stderr
-    return Outcome(done.returncode, Counter(re.findall(r"(?<![\w.])\d+(?:\.\d+)?", printed.replace(str(tree), ""))), files, printed)
+    return Outcome(done.returncode, numbers_in(done.stdout, done.stderr), files, done.stdout + done.stderr)
+
+
+def numbers_in(stdout: str, stderr: str) -> Counter[str]:
+    """What is counted: every number of a JSON document, else the number at the start of each line."""
+    if stdout.startswith(("{", "[")):
+        return Counter(re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", stdout))
+    return Counter(re.findall(r"^ *(\d+(?:\.\d+)?)\b", stdout + stderr, re.MULTILINE))
 
 
 def files_below(folder: Path) -> list[Path]:
