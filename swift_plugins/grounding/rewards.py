@@ -80,52 +80,42 @@ def name_of(reward: DetectionF1) -> str:
 def prepare_rewards() -> None:
     """Note template and true answers of a training or a sampling that has one of our rewards."""
 
-    def with_true_answers(prepare: Callable[..., Any]) -> Callable[..., Any]:
-        def _prepare_dataset(self: SwiftRLHF) -> Any:
-            datasets = prepare(self)
-            chosen = [name for name in getattr(self.args, "reward_funcs", None) or [] if name in REWARDS]
-            if not chosen:
-                return datasets
+    def with_true_answers(prepare: Callable[..., Any], self: SwiftRLHF) -> Any:
+        datasets = prepare(self)
+        chosen = [name for name in getattr(self.args, "reward_funcs", None) or [] if name in REWARDS]
+        if not chosen:
+            return datasets
+        note_rules(self.template)
+        return [with_answers(dataset, chosen[0]) for dataset in datasets]
+
+    def with_template(init: Callable[..., None], self: VanillaSampler, *given: Any, **more: Any) -> None:
+        init(self, *given, **more)
+        if self.args.orm_model in REWARDS:
             note_rules(self.template)
-            return [with_answers(dataset, chosen[0]) for dataset in datasets]
-
-        return _prepare_dataset
-
-    def with_template(init: Callable[..., None]) -> Callable[..., None]:
-        def __init__(self: VanillaSampler, *given: Any, **more: Any) -> None:
-            init(self, *given, **more)
-            if self.args.orm_model in REWARDS:
-                note_rules(self.template)
-
-        return __init__
 
     wrap_once(SwiftRLHF, "_prepare_dataset", with_true_answers)
     wrap_once(VanillaSampler, "__init__", with_template)
     wrap_once(VanillaSampler, "do_sample", with_own_answers_only)
 
 
-def with_own_answers_only(do_sample: Callable[..., list[str]]) -> Callable[..., list[str]]:
+def with_own_answers_only(do_sample: Callable[..., list[str]], self: VanillaSampler, data: dict[str, Any]) -> list[str]:
     """`swift sample` that keeps answers of the model's own: the true one, which swift puts among them, can be as good as the best."""
-
-    def sample(self: VanillaSampler, data: dict[str, Any]) -> list[str]:
-        if self.args.orm_model not in REWARDS:
-            return do_sample(self, data)
-        wanted, kept, counts = self.args.n_best_to_keep, [], Counter()
-        true_answers = {true_answer_of({"messages": messages}) for messages in data["messages"]}
-        self.args.n_best_to_keep = wanted + 1
-        try:
-            lines = do_sample(self, data)
-        finally:
-            self.args.n_best_to_keep = wanted
-        for line in lines:
-            row = json.loads(line)
-            answer = row["messages"][-1]["content"]
-            if not (answer in true_answers and count_tags([answer]).boxes) and counts[row["id"]] < wanted:
-                counts[row["id"]] += 1
-                kept.append(line)
-        return kept
-
-    return sample
+    if self.args.orm_model not in REWARDS:
+        return do_sample(self, data)
+    wanted, kept, counts = self.args.n_best_to_keep, [], Counter()
+    true_answers = {true_answer_of({"messages": messages}) for messages in data["messages"]}
+    self.args.n_best_to_keep = wanted + 1
+    try:
+        lines = do_sample(self, data)
+    finally:
+        self.args.n_best_to_keep = wanted
+    for line in lines:
+        row = json.loads(line)
+        answer = row["messages"][-1]["content"]
+        if not (answer in true_answers and count_tags([answer]).boxes) and counts[row["id"]] < wanted:
+            counts[row["id"]] += 1
+            kept.append(line)
+    return kept
 
 
 def note_rules(template: Any) -> None:

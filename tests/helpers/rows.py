@@ -1,4 +1,4 @@
-"""Rows of swift as tests write them, and the way back: from what a template teaches to boxes in original pixels."""
+"""Rows of swift as tests write them, and the way back: from an encoding to boxes in original pixels."""
 
 from __future__ import annotations
 
@@ -49,17 +49,25 @@ def plain(path: Path, size_wh: tuple[int, int]) -> Path:
     return path
 
 
-def learnt_text(template: Any, encoding: dict[str, Any]) -> str:
-    """The text that is learnt, without the mark that ends it."""
-    text = template.tokenizer.decode([token for token in encoding["labels"] if token != -100])
-    end = "".join(mark for mark in template.template_meta.suffix if isinstance(mark, str)).strip()
-    assert text.rstrip("\n").endswith(end), f"{text!r} does not end in {end!r}"
-    return text.rstrip("\n").removesuffix(end)
+def trained_text(template: Any, encoding: dict[str, Any]) -> str:
+    """The text that has loss, without the mark that ends it."""
+    text = template.tokenizer.decode([token for token in encoding["labels"] if token != -100]).rstrip("\n")
+    marks = [mark if isinstance(mark, str) else template.tokenizer.decode(mark) for mark in template.template_meta.suffix]
+    end = "".join(marks).strip()
+    assert text.endswith(end), f"{text!r} does not end in {end!r}"
+    return text.removesuffix(end)
 
 
 def answer_of(text: str) -> str:
-    """A text without what is thought before it."""
-    return text.rsplit("</think>", 1)[-1].rsplit("<channel|>", 1)[-1].strip("\n")
+    """A text without the thoughts and the name of a channel before it."""
+    for mark in ("</think>", "<channel|>", "<|message|>"):
+        text = text.rsplit(mark, 1)[-1]
+    return text.strip("\n").removeprefix("<s>")
+
+
+def trained_answer(template: Any, encoding: dict[str, Any]) -> str:
+    """The answer that has loss."""
+    return answer_of(trained_text(template, encoding))
 
 
 def places(located: Sequence[Located], family: str, size_wh: tuple[int, int], model_input_wh: tuple[int, int] | None) -> np.ndarray:
@@ -78,8 +86,8 @@ def assert_within_half_a_quantum(
 
 
 def read_back(template: Any, encoding: dict[str, Any], family: str) -> Answer:
-    """The answer that an encoding teaches, which must be read without any oddity."""
-    text = learnt_text(template, encoding)
+    """The answer that an encoding teaches, which must be parsed without a warning."""
+    text = trained_answer(template, encoding)
     answer = parse(text, family)
     assert (answer.status, answer.reasons) == ("ok", []), text
     return answer

@@ -153,3 +153,13 @@ def make_qwen_vl(folder: Path, base: bool = False, **config: Any) -> Path:
     (folder / "config.json").write_text(json.dumps(settings | config))
     (folder / "generation_config.json").write_text(json.dumps({"chat_format": "raw" if base else "chatml", "do_sample": False}))
     return with_weights(folder)
+
+
+def special_template(folder: Path, stock: str, suffix: str = "_grounding") -> Any:
+    """A template over the processor that swift's loader makes of a folder, in training mode; `suffix` "" for swift's own."""
+    from swift.model import get_processor
+    from swift.template import get_template
+
+    template = get_template(get_processor(str(folder), model_type=stock), template_type=stock + suffix)
+    template.set_mode("train")
+    return template

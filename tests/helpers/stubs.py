@@ -256,11 +256,3 @@ def stub_template(stock: str, folder: Path, suffix: str = "_grounding") -> Any:
     if stub.family == "cogvlm":
         template.model = CogModel()
     return template
-
-
-def learnt_answer(template: Any, encoding: dict[str, Any]) -> str:
-    """The text that is learnt, without the mark that ends it, what is thought before it, and the name of its channel."""
-    text = template.tokenizer.decode([token for token in encoding["labels"] if token != -100])
-    end = "".join(mark if isinstance(mark, str) else template.tokenizer.decode(mark) for mark in template.template_meta.suffix)
-    assert text.endswith(end), f"{text!r} does not end in {end!r}"
-    return text.removesuffix(end).rsplit("</think>", 1)[-1].rsplit("<|message|>", 1)[-1].strip("\n")

@@ -1,4 +1,4 @@
-"""Tiny local models of each family, real swift templates over them, and a small drawn data set. Nothing is downloaded."""
+"""Tiny local models of each family, real swift templates over them, and a small drawn dataset. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,15 +51,22 @@ def plugin() -> Path:
 
 
 @pytest.fixture
+def logged(plugin: Path) -> Iterator[list[logging.LogRecord]]:
+    """What swift logs."""
+    records: list[logging.LogRecord] = []
+    listener = logging.Handler()
+    listener.emit = records.append
+    logging.getLogger("swift").addHandler(listener)
+    yield records
+    logging.getLogger("swift").removeHandler(listener)
+
+
+@pytest.fixture
 def warned(plugin: Path) -> Iterator[list[str]]:
     """What swift warns of, as a list of messages."""
     messages: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-
-    listener = Listener(logging.WARNING)
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: messages.append(record.getMessage())
     logging.getLogger("swift").addHandler(listener)
     yield messages
     logging.getLogger("swift").removeHandler(listener)
@@ -77,6 +84,43 @@ def zoo(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Zoo:
 def templates(zoo: Zoo) -> Zoo:
     """Our template of each family over its tiny model's processor."""
     return zoo
+
+
+@pytest.fixture(scope="module")
+def stub_templates(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """Our template by swift's name over a stub of its remote code; images that swift saves go to a folder of the test."""
+    from stubs import stub_template
+
+    folder = tmp_path_factory.mktemp("stubs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELSCOPE_CACHE", str(folder / "cache"))
+        yield cache(partial(stub_template, folder=folder))
+
+
+@pytest.fixture(scope="session")
+def special_folders(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Model folders by model type; swift's own type for Florence-2 gets the processor of the native class."""
+    from special_models import make_chatglm4v, make_florence
+
+    folder = tmp_path_factory.mktemp("special")
+    florence = make_florence(folder / "florence2")
+    return {"chatglm4v": make_chatglm4v(folder / "chatglm4v"), "florence2": florence, "florence": florence}
+
+
+@pytest.fixture(scope="session")
+def special_templates(special_folders: dict[str, Path]) -> dict[str, Any]:
+    """Our template of each, over the processor that swift's loader makes of the folder."""
+    from special_models import special_template
+
+    return {stock: special_template(folder, stock) for stock, folder in special_folders.items()}
+
+
+@pytest.fixture(scope="session")
+def oriented(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[int, Path]]:
+    """(the upright pixels, a file of them in each of the 8 orientations)."""
+    from oriented_images import in_every_orientation
+
+    return in_every_orientation(tmp_path_factory.mktemp("oriented"))
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import pytest
-from stubs import STUBS, stub_template
+from stubs import STUBS
 from zoo import KINDS
 
 SYSTEM = "You find 'things'.\n\"Boxes\" {{ only }} {% x %}. 物 😀 \\n"
@@ -97,20 +97,12 @@ def test_the_models_own_chat_template_is_kept_where_it_can_be(zoo, name, own, sy
     assert (own in chosen.text) == (kind != "made")
 
 
-@pytest.fixture(scope="module")
-def made(plugin, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stubs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELSCOPE_CACHE", str(folder / "cache"))
-        yield cache(partial(stub_template, folder=folder))
-
-
 @pytest.mark.parametrize("stock", STUBS)
-def test_families_with_code_of_their_own_have_their_text(made, stock):
+def test_families_with_code_of_their_own_have_their_text(stub_templates, stock):
     """Where their processors cannot be run here the text alone is compared, with a warning. GPT-OSS has a date in its system text."""
     from groundswift.swift_plugins.grounding.templates.chat_template import choose, warning_of
 
-    chosen = choose(made(stock))
+    chosen = choose(stub_templates(stock))
     differing = {"internvl3_5_gpt": "text", "phi3_vision": "image"}  # the stub of Phi-3 expands no image
     if stock in differing:
         assert f"other tokens than swift for: {differing[stock]}" in warning_of(chosen)

@@ -5,21 +5,19 @@ The families with code of their own have `test_stub_families.py`.
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rows import answer_of, assert_within_half_a_quantum, detection, four_boxes, learnt_text, noise, places, read_back
+from rows import assert_within_half_a_quantum, detection, noise, places, read_back
 from token_counts import COUNTS
 from zoo import KINDS
 
-from groundswift import families, parse, resized_wh
+from groundswift import families, resized_wh
 from groundswift.errors import GroundswiftError
 from groundswift.image_resize import rescaled_wh
 from groundswift.images import padded_to_square
 from groundswift.spaces import SPACES
 from groundswift.swift_plugins.grounding.templates.grounding import PADDING
-from orientations import STORED_BY
 
 SIZES_WH = [(32, 32), (112, 84), (333, 1001), (1279, 719), (2000, 96), (5000, 3000)]
 SQUARE = [name for name, kind in KINDS.items() if SPACES[families()[kind.family].space].side == "square"]
@@ -36,19 +34,6 @@ def model_input_wh(kind, size_wh, **limits):
 
 def image_tokens(zoo, kind, encoding):
     return encoding["input_ids"].count(zoo[kind].tokenizer.convert_tokens_to_ids(COUNTS[kind][0]))
-
-
-@pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
-@every_kind
-def test_taught_boxes_lead_back_to_the_original_pixels(zoo, pictures, kind, size_wh):
-    family = KINDS[kind].family
-    row, labels, boxes = four_boxes(pictures(size_wh), size_wh)
-    encoding = zoo[kind].encode(row)
-    answer = read_back(zoo[kind], encoding, family)
-    assert [located.label for located in answer.objects] == labels
-    fed = model_input_wh(kind, size_wh)
-    assert_within_half_a_quantum(places(answer.objects, family, size_wh, fed), boxes, family, size_wh, fed)
-    assert image_tokens(zoo, kind, encoding) == COUNTS[kind][1](size_wh)
 
 
 @every_kind
@@ -68,27 +53,6 @@ def test_another_image_is_another_loss(zoo, tmp_path, kind):
     assert abs(losses[0] - losses[1]) > 1e-6
 
 
-@every_kind
-def test_every_orientation_is_turned_upright(zoo, tmp_path, kind):
-    upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (84, 140, 3), dtype=np.uint8))
-    upright.save(tmp_path / "upright.png")
-    told = zoo[kind].encode(detection(tmp_path / "upright.png", ["cat"], [[14, 7, 70, 63]]))
-    for orientation, turn in STORED_BY.items():
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        (upright if turn is None else upright.transpose(turn)).save(tmp_path / f"{orientation}.png", exif=exif)
-        encoding = zoo[kind].encode(detection(tmp_path / f"{orientation}.png", ["cat"], [[14, 7, 70, 63]]))
-        assert encoding["input_ids"] == told["input_ids"], f"orientation {orientation}"
-        assert (encoding["pixel_values"] == told["pixel_values"]).all(), f"orientation {orientation}"
-
-
-@every_kind
-def test_an_image_without_objects_answers_as_its_family_does(zoo, pictures, kind):
-    text = learnt_text(zoo[kind], zoo[kind].encode(detection(pictures((112, 84)), [], [])))
-    assert answer_of(text) == families()[KINDS[kind].family].empty_answer
-    assert parse(text, KINDS[kind].family).status == "empty"
-
-
 @pytest.mark.parametrize("label", LABELS, ids=repr)
 @every_kind
 def test_difficult_labels_come_back_whole_or_are_refused(zoo, pictures, kind, label):
@@ -99,46 +63,6 @@ def test_difficult_labels_come_back_whole_or_are_refused(zoo, pictures, kind, la
         return
     encoding = zoo[kind].encode(row)
     assert read_back(zoo[kind], encoding, KINDS[kind].family).objects[0].label == label
-
-
-LAYOUTS = {
-    "side by side": "<image><image>Detect every object.",
-    "a line each": "<image>\n<image>\nDetect every object.",
-    "text between": "First: <image> Second: <image> Detect every object.",
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-@every_kind
-def test_boxes_belong_to_the_image_that_image_id_names(zoo, pictures, kind, layout):
-    family, sizes_wh = KINDS[kind].family, [(100, 100), (400, 200)]
-    box = [10, 10, 50, 50]
-    row = detection(pictures(sizes_wh[0]), ["cat", "dog", "cat"], [box] * 3, layout)
-    row["images"].append(str(pictures(sizes_wh[1])))
-    row["objects"]["image_id"] = [0, 1, 0]
-    encoding = zoo[kind].encode(row)
-    for located, image_id in zip(read_back(zoo[kind], encoding, family).objects, [0, 1, 0], strict=True):
-        fed = model_input_wh(kind, sizes_wh[image_id])
-        assert_within_half_a_quantum(places([located], family, sizes_wh[image_id], fed), [box], family, sizes_wh[image_id], fed)
-    assert image_tokens(zoo, kind, encoding) == sum(COUNTS[kind][1](size_wh) for size_wh in sizes_wh)
-
-
-@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if families()[kind.family].points])
-def test_points_lead_back_too(zoo, pictures, kind):
-    family, size_wh = KINDS[kind].family, (333, 171)
-    row = detection(pictures(size_wh), ["cat", "dog"], [[30.4, 40.6, 150, 100], [90.5, 41]])
-    answer = read_back(zoo[kind], zoo[kind].encode(row), family)
-    assert [located.label for located in answer.objects] == ["cat", "dog"]
-    assert [located.point is not None for located in answer.objects] == [False, True]
-    fed = model_input_wh(kind, size_wh)
-    found = places(answer.objects, family, size_wh, fed)
-    assert_within_half_a_quantum(found, [[30.4, 40.6, 150, 100], [90.5, 41, 90.5, 41]], family, size_wh, fed)
-
-
-@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if not families()[kind.family].points])
-def test_a_point_is_refused_where_the_family_has_none(zoo, pictures, kind):
-    with pytest.raises(GroundswiftError, match="boxes only"):
-        zoo[kind].encode(detection(pictures((112, 84)), ["cat"], [[30, 40]]))
 
 
 @pytest.mark.parametrize("kind", SQUARE)

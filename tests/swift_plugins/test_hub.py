@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -272,7 +271,7 @@ def test_streamed(hub):
     assert rows[0]["images"][0]["bytes"] == VAL[0]["image"]["bytes"]
 
 
-def test_faults_are_counted_and_logged(hub):
+def test_problems_are_counted_and_logged(hub, logged):
     bad = [
         coco_row(1, (2, [30, 20, 10, 40])),
         coco_row(2, (0, [1, 2, 40, 30]), width=63),
@@ -281,19 +280,10 @@ def test_faults_are_counted_and_logged(hub):
         coco_row(5, (0, [1, 2, 40, 30]), size_wh=(48, 64), image={"bytes": picture((48, 64), orientation=6), "path": None}),
     ]
     write_coco(hub, "detection-datasets/coco", bad, VAL)
-    from swift.utils import get_logger
-
-    logged: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: logged.append(record.getMessage())
-    get_logger().addHandler(handler)
-    try:
-        rows = load("coco-detect")
-    finally:
-        get_logger().removeHandler(handler)
+    rows = load("coco-detect")
     assert rows["sample_id"][:] == [4]
     assert rows[0]["objects"]["bbox"] == [[0, 0, 10, 10]]
-    told = [line for line in logged if line.startswith("coco-detect: ")]
+    told = [line for record in logged if (line := record.getMessage()).startswith("coco-detect: ")]
     assert any("1  box-inverted  (coco-detect/train/1, object 0)" in line for line in told)
     assert any("2  image of another size" in line for line in told)
     assert any("1  image unreadable" in line for line in told)

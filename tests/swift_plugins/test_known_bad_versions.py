@@ -1,17 +1,15 @@
-"""Versions of libraries known to move boxes: each guard is told in its range and for its family, once, and nowhere else."""
+"""Versions of libraries known to move boxes: each bug is told in its range and for its family, once, and nowhere else."""
 
 from __future__ import annotations
-
-import logging
 
 import pytest
 from packaging.specifiers import SpecifierSet
 
 from groundswift.family import FAMILIES
-from groundswift.swift_plugins.grounding import known_bad_versions as guards
+from groundswift.swift_plugins.grounding import known_bad_versions
 from groundswift.swift_plugins.grounding.known_bad_versions import BAD_VERSIONS, BadVersion, known_bad, versions_of, warn_bad_versions
 
-CASES = {  # the place of a guard in the table -> (versions in its range, versions outside)
+CASES = {  # the place of a bug in the table -> (versions in its range, versions outside)
     "transformers 5: positions of still images": (0, ("5.3.0", "5.4.0", "5.5.3", "5.4.0.dev0"), ("5.2.0", "5.5.4", "5.19.0", "4.57.1")),
     "transformers 4.54: positions when generating": (1, ("4.54.0", "4.55.1", "4.56.2"), ("4.53.3", "4.57.0", "5.0.0")),
     "transformers before 4.51": (2, ("4.49.0", "4.50.3"), ("4.51.0", "5.19.0")),
@@ -21,35 +19,35 @@ CASES = {  # the place of a guard in the table -> (versions in its range, versio
 }
 
 
-def test_every_guard_has_its_case():
+def test_every_bug_has_its_case():
     assert sorted(place for place, _, _ in CASES.values()) == list(range(len(BAD_VERSIONS)))
 
 
 @pytest.mark.parametrize(("place", "inside", "outside"), CASES.values(), ids=CASES)
-def test_a_guard_is_met_in_its_range_alone(place, inside, outside):
-    guard = BAD_VERSIONS[place]
-    for family in guard.families:
-        assert [version for version in inside if guard not in known_bad(family, {guard.package: version})] == []
-        assert [version for version in outside if guard in known_bad(family, {guard.package: version})] == []
-    others = [family for family in FAMILIES if family not in guard.families]
-    assert [family for family in others if guard in known_bad(family, {guard.package: inside[0]})] == []
-    assert guard not in known_bad(guard.families[0], {"numpy": inside[0]})
+def test_a_bug_is_known_in_its_range_alone(place, inside, outside):
+    bug = BAD_VERSIONS[place]
+    for family in bug.families:
+        assert [version for version in inside if bug not in known_bad(family, {bug.package: version})] == []
+        assert [version for version in outside if bug in known_bad(family, {bug.package: version})] == []
+    others = [family for family in FAMILIES if family not in bug.families]
+    assert [family for family in others if bug in known_bad(family, {bug.package: inside[0]})] == []
+    assert bug not in known_bad(bug.families[0], {"numpy": inside[0]})
 
 
-@pytest.mark.parametrize("guard", BAD_VERSIONS, ids=lambda guard: f"{guard.package}{guard.versions}")
-def test_a_guard_is_complete(guard):
-    SpecifierSet(guard.versions)
-    assert set(guard.families) <= set(FAMILIES)
-    assert guard.sources
-    line = guard.line("1.2.3")
+@pytest.mark.parametrize("bug", BAD_VERSIONS, ids=lambda bug: f"{bug.package}{bug.versions}")
+def test_a_bug_is_complete(bug):
+    SpecifierSet(bug.versions)
+    assert set(bug.families) <= set(FAMILIES)
+    assert bug.sources
+    line = bug.line("1.2.3")
     assert "\n" not in line
-    for part in (guard.package, "1.2.3", guard.fault, guard.remedy, *guard.families, *guard.sources):
+    for part in (bug.package, "1.2.3", bug.problem, bug.remedy, *bug.families, *bug.sources):
         assert part in line
 
 
 @pytest.mark.parametrize("family", [None, *FAMILIES])
 def test_this_environment_has_none_of_them(family):
-    assert known_bad(family, versions_of({guard.package for guard in BAD_VERSIONS})) == []
+    assert known_bad(family, versions_of({bug.package for bug in BAD_VERSIONS})) == []
 
 
 def test_a_version_that_cannot_be_read_is_no_match():
@@ -64,24 +62,17 @@ def test_versions_are_those_of_the_installed_packages():
 
 
 @pytest.fixture
-def told(monkeypatch) -> list[str]:
-    """What swift's log is told from here on, with nothing told before."""
-    from swift.utils import get_logger
-
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())
-    get_logger().addHandler(handler)
-    monkeypatch.setattr(guards, "WARNED", set())
-    yield lines
-    get_logger().removeHandler(handler)
+def told(warned, monkeypatch) -> list[str]:
+    """What swift's log warns of, with no warning given before."""
+    monkeypatch.setattr(known_bad_versions, "WARNED", set())
+    return warned
 
 
-def test_a_guard_of_a_family_is_told_once_when_its_template_is_made(plugin, models, told, monkeypatch):
+def test_a_bug_of_a_family_is_warned_of_once_when_its_template_is_made(plugin, models, told, monkeypatch):
     from swift.model import get_processor
     from swift.template import get_template
 
-    monkeypatch.setattr(guards, "version", lambda package: "5.4.0")
+    monkeypatch.setattr(known_bad_versions, "version", lambda package: "5.4.0")
     warn_bad_versions()
     assert told == []
     for _ in range(2):
@@ -94,15 +85,15 @@ def test_a_guard_of_a_family_is_told_once_when_its_template_is_made(plugin, mode
     assert "transformers>=5.5.4" in lines[0]
 
 
-def test_a_guard_of_every_model_is_told_when_the_plugin_is_loaded(told, monkeypatch):
-    guard = BadVersion("click", ">=1", (), "it clicks", "click<1", ("somewhere",))
-    monkeypatch.setattr(guards, "BAD_VERSIONS", (guard,))
-    monkeypatch.setattr(guards, "known_bad", lambda family, installed: known_bad(family, installed, (guard,)))
+def test_a_bug_of_every_model_is_warned_of_when_the_plugin_is_loaded(told, monkeypatch):
+    bug = BadVersion("click", ">=1", (), "it clicks", "click<1", ("somewhere",))
+    monkeypatch.setattr(known_bad_versions, "BAD_VERSIONS", (bug,))
+    monkeypatch.setattr(known_bad_versions, "known_bad", lambda family, installed: known_bad(family, installed, (bug,)))
     warn_bad_versions("qwen2_vl")
     assert told == []
     warn_bad_versions()
     warn_bad_versions()
-    assert told == [guard.line(versions_of(["click"])["click"])]
+    assert told == [bug.line(versions_of(["click"])["click"])]
 
 
 def test_the_plugin_warns_when_it_is_loaded(plugin):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from functools import cache, partial
 from io import BytesIO
 
 import numpy as np
 import pytest
+from oriented_images import seen
 from PIL import Image
-from rows import assert_within_half_a_quantum, detection, places
-from stubs import learnt_answer, stub_template
-from turned import in_every_orientation, seen
+from rows import assert_within_half_a_quantum, detection, places, trained_answer
+from stubs import stub_template
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
@@ -21,26 +20,11 @@ from groundswift.image_resize import rescaled_wh
 PATHS = ["qwen_vl", "qwen_vl_base"]
 
 
-@pytest.fixture(scope="module")
-def made(plugin, tmp_path_factory):
-    """Our template of each name over its stub, made when it is first asked for; pictures that swift saves go to a folder of the test."""
-    folder = tmp_path_factory.mktemp("stubs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELSCOPE_CACHE", str(folder / "cache"))
-        yield cache(partial(stub_template, folder=folder))
-
-
-@pytest.fixture(scope="module")
-def turned(tmp_path_factory):
-    """(the upright pixels, a file of them in each of the 8 orientations)."""
-    return in_every_orientation(tmp_path_factory.mktemp("turned"))
-
-
 @pytest.mark.parametrize("mode", ["train", "transformers"])
 @pytest.mark.parametrize("stock", PATHS)
-def test_a_picture_that_goes_in_as_a_path_is_upright_without_objects_too(made, turned, stock, mode):
-    upright, paths = turned
-    template = made(stock)
+def test_a_picture_that_goes_in_as_a_path_is_upright_without_objects_too(stub_templates, oriented, stock, mode):
+    upright, paths = oriented
+    template = stub_templates(stock)
     template.set_mode(mode)
     try:
         for orientation, path in paths.items():
@@ -54,11 +38,11 @@ def test_a_picture_that_goes_in_as_a_path_is_upright_without_objects_too(made, t
 
 
 @pytest.mark.parametrize("stock", PATHS)
-def test_a_picture_of_16_bits_that_goes_in_as_a_path_is_not_cut_off(made, tmp_path, stock):
+def test_a_picture_of_16_bits_that_goes_in_as_a_path_is_not_cut_off(stub_templates, tmp_path, stock):
     values = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [str(tmp_path / "deep.png")]}
-    text = made(stock).tokenizer.decode(made(stock).encode(row)["input_ids"])
+    text = stub_templates(stock).tokenizer.decode(stub_templates(stock).encode(row)["input_ids"])
     fed = seen(re.search("<img>(.*?)</img>", text).group(1))
     assert np.abs(fed[..., 0].astype(int) - values // 257).max() <= 1
 
@@ -71,19 +55,19 @@ DEEP = {
 
 @pytest.mark.parametrize("mode", DEEP)
 @pytest.mark.parametrize("stock", PATHS)
-def test_a_tiff_that_goes_in_as_a_path_is_scaled(made, tmp_path, stock, mode):
+def test_a_tiff_that_goes_in_as_a_path_is_scaled(stub_templates, tmp_path, stock, mode):
     Image.fromarray(DEEP[mode]).save(tmp_path / "deep.tif")
     row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [str(tmp_path / "deep.tif")]}
-    text = made(stock).tokenizer.decode(made(stock).encode(row)["input_ids"])
+    text = stub_templates(stock).tokenizer.decode(stub_templates(stock).encode(row)["input_ids"])
     fed = seen(re.search("<img>(.*?)</img>", text).group(1))
     assert np.abs(fed[..., 0].astype(int) - DEEP[mode] / DEEP[mode].max() * 255).max() <= 1
 
 
 @pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
-def test_a_picture_without_a_known_scale_is_refused(made, stock):
+def test_a_picture_without_a_known_scale_is_refused(stub_templates, stock):
     row = {"messages": [{"role": "user", "content": "<image>?"}], "images": [Image.new("F", (40, 30), -3.0)]}
     with pytest.raises(GroundswiftError, match="its values are -3 to -3, for which no scale to 8 bits is known"):
-        made(stock).encode(row)
+        stub_templates(stock).encode(row)
 
 
 SOURCES = {
@@ -96,39 +80,39 @@ SOURCES = {
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
-def test_pictures_from_elsewhere_are_fed_upright_too(made, turned, stock, source):
-    upright, paths = turned
+def test_pictures_from_elsewhere_are_fed_upright_too(stub_templates, oriented, stock, source):
+    upright, paths = oriented
     row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [SOURCES[source](paths[6].read_bytes())]}
-    encoding = made(stock).encode(row, return_template_inputs=True)
+    encoding = stub_templates(stock).encode(row, return_template_inputs=True)
     assert np.array_equal(seen(encoding["template_inputs"].images[0]), upright)
 
 
 @pytest.mark.parametrize("image", ["no/such/picture.png", "data:image/png;base64,AAAA", "QUJD"])
 @pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
-def test_a_picture_that_is_none_is_told_by_its_name(made, stock, image):
+def test_a_picture_that_is_none_is_told_by_its_name(stub_templates, stock, image):
     with pytest.raises(GroundswiftError, match=re.escape(image)):
-        made(stock).encode({"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [image]})
+        stub_templates(stock).encode({"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [image]})
 
 
 @pytest.mark.parametrize("stock", PATHS)
-def test_max_pixels_changes_the_picture_and_not_the_boxes(made, pictures, stock, monkeypatch):
-    template, size_wh, box = made(stock), (333, 1001), [14, 7, 300.5, 963]
+def test_max_pixels_changes_the_picture_and_not_the_boxes(stub_templates, pictures, stock, monkeypatch):
+    template, size_wh, box = stub_templates(stock), (333, 1001), [14, 7, 300.5, 963]
     monkeypatch.setattr(template, "max_pixels", 30_000)
     encoding = template.encode(detection(pictures(size_wh), ["cat"], [box]), return_template_inputs=True)
     height, width, _ = seen(encoding["template_inputs"].images[0]).shape
     assert (width, height) == rescaled_wh(size_wh, 30_000)
-    located = parse(learnt_answer(template, encoding), "qwen_vl").objects
+    located = parse(trained_answer(template, encoding), "qwen_vl").objects
     assert_within_half_a_quantum(places(located, "qwen_vl", size_wh, None), [box], "qwen_vl", size_wh, None)
 
 
 @pytest.mark.parametrize("stock", PATHS)
-def test_the_base_model_never_meets_the_marks_of_a_conversation(made, pictures, stock):
+def test_the_base_model_never_meets_the_marks_of_a_conversation(stub_templates, pictures, stock):
     row = detection(pictures((112, 84)), ["cat"], [[1, 2, 50, 60]])
-    encoding = made(stock).encode(row)
-    text = made(stock).tokenizer.decode(encoding["input_ids"])
+    encoding = stub_templates(stock).encode(row)
+    text = stub_templates(stock).tokenizer.decode(encoding["input_ids"])
     assert ("<|im_start|>" in text, "<|im_end|>" in text) == (stock == "qwen_vl",) * 2
     assert text.endswith("<|endoftext|>" if stock == "qwen_vl_base" else "<|im_end|>\n")
-    ends = made(stock).tokenizer.decode([token for token in encoding["labels"] if token != -100])
+    ends = stub_templates(stock).tokenizer.decode([token for token in encoding["labels"] if token != -100])
     assert ends.endswith("<|endoftext|>" if stock == "qwen_vl_base" else "<|im_end|>\n")
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +36,6 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def warned() -> Iterator[list[str]]:
-    """What swift's log says as a warning: that it dropped or replaced a row, among others."""
-    from swift.utils import get_logger
-
-    lines: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())
-    get_logger().addHandler(handler)
-    yield lines
-    get_logger().removeHandler(handler)
 
 
 def rlhf(kind: str, data: Path, out: Path, plugin: Path, *more: str, tuner: str = "lora") -> dict[str, Any]:

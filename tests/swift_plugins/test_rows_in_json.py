@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from converted import run, write_lines
-from rows import detection, learnt_text
+from rows import detection, trained_text
 from zoo import KINDS
 
 from groundswift import families, parse
@@ -125,7 +125,7 @@ def test_the_case_shows_as_its_family_and_scores_one_when_learnt(tmp_path, monke
 def test_the_case_with_a_label_in_its_question(zoo, pictures):
     row = json.loads((CASE / "newf.jsonl").read_text())
     row["images"] = [str(pictures((640, 480)))]
-    text = learnt_text(zoo["qwen3_vl"], zoo["qwen3_vl"].encode(row))
+    text = trained_text(zoo["qwen3_vl"], zoo["qwen3_vl"].encode(row))
     assert [(located.label, located.box) for located in parse(text, "qwen3_vl").objects] == [
         ("sheep", (142, 335, 211, 443)),
         ("sheep", (564, 793, 773, 902)),

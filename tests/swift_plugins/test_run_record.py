@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from rows import detection, learnt_text
+from rows import detection, trained_text
 
 from groundswift import families
 from groundswift.cli import main
@@ -266,7 +266,7 @@ def test_the_metric_of_training_places_by_all_limits(zoo, tokens, tmp_path, firs
         Image.new("RGB", size_wh).save(path)
         box = [0.1 * size_wh[0], 0.2 * size_wh[1], 0.8 * size_wh[0], 0.9 * size_wh[1]]
         row = detection(path, ["cat"], [box])
-        texts.append(learnt_text(template, template.encode(row)))
+        texts.append(trained_text(template, template.encode(row)))
         rows.append({**detection(path, ["cat"], [box]), "size_wh": list(size_wh)})
     packed = [Serializer.to_tensor(text).numpy() for text in texts]
     predictions = np.zeros((len(packed), max(map(len, packed))), dtype=np.uint8)

@@ -1,24 +1,21 @@
 """Families whose code lies with their weights, through swift's real templates over stand-ins for their processors.
 
 What is tested is what a template makes itself: prompt, marks, labels, box text, and the image tokens that it inserts. The families with
-a class of their own in transformers have `test_every_family.py`; the whole way of two special ones is in `test_special_families.py`.
+a class of their own in transformers have `test_every_family.py`; what all share is in `test_template_contract.py`.
 """
 
 from __future__ import annotations
 
 import pickle
-from functools import cache, partial
 
-import numpy as np
 import pytest
 import torch
-from rows import assert_within_half_a_quantum, detection, four_boxes, places
+from rows import assert_within_half_a_quantum, detection, places, trained_answer
 from special_models import florence_processor
-from stubs import NEWLINE, PHI3_IMAGE, STUBS, learnt_answer, stub_template
-from turned import in_every_orientation, seen
+from stubs import NEWLINE, PHI3_IMAGE, STUBS
 from zoo import KINDS
 
-from groundswift import families, parse
+from groundswift import parse
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
 
@@ -29,96 +26,17 @@ PATHS = ["qwen_vl", "qwen_vl_base"]  # the picture goes in as a path
 every_stub = pytest.mark.parametrize("stock", STUBS)
 
 
-@pytest.fixture(scope="module")
-def made(plugin, tmp_path_factory):
-    """Our template of each name over its stub, made when it is first asked for; pictures that swift saves go to a folder of the test."""
-    folder = tmp_path_factory.mktemp("stubs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELSCOPE_CACHE", str(folder / "cache"))
-        yield cache(partial(stub_template, folder=folder))
-
-
-def image_tokens(template, stock, encoding):
-    """How many tokens stand for pieces of pictures."""
-    token, ids = STUBS[stock].token, encoding["input_ids"]
-    return sum(1 for number in ids if number < 0) if token == "negative" else ids.count(template.tokenizer.convert_tokens_to_ids(token))
-
-
-def read_back(template, stock, encoding):
-    text = learnt_answer(template, encoding)
-    answer = parse(text, STUBS[stock].family)
-    assert (answer.status, answer.reasons) == ("ok", []), text
-    return answer.objects
-
-
-@pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
-@every_stub
-def test_taught_boxes_lead_back_to_the_original_pixels(made, pictures, stock, size_wh):
-    template, stub = made(stock), STUBS[stock]
-    row, labels, boxes = four_boxes(pictures(size_wh), size_wh)
-    encoding = template.encode(row)
-    located = read_back(template, stock, encoding)
-    assert [one.label for one in located] == labels
-    assert_within_half_a_quantum(places(located, stub.family, size_wh, None), boxes, stub.family, size_wh, None)
-    if stub.tokens:
-        assert image_tokens(template, stock, encoding) == stub.tokens([size_wh])
-    assert len(encoding["labels"]) == len(encoding["input_ids"])
-
-
-@pytest.mark.parametrize("stock", [name for name in STUBS if name not in ONE_IMAGE])
-def test_boxes_belong_to_the_image_that_image_id_names(made, pictures, stock):
-    template, stub = made(stock), STUBS[stock]
-    sizes_wh, box = [(112, 84), (400, 200)], [10, 10, 50, 50]
-    row = detection(pictures(sizes_wh[0]), ["cat", "cat"], [box, box], "<image><image>Find cats.")
-    row["images"].append(str(pictures(sizes_wh[1])))
-    row["objects"]["image_id"] = [0, 1]
-    encoding = template.encode(row)
-    for located, size_wh in zip(read_back(template, stock, encoding), sizes_wh, strict=True):
-        assert_within_half_a_quantum(places([located], stub.family, size_wh, None), [box], stub.family, size_wh, None)
-    if stub.tokens:
-        assert image_tokens(template, stock, encoding) == stub.tokens(sizes_wh)
-
-
-@pytest.mark.parametrize("stock", ONE_IMAGE)
-def test_a_second_image_is_refused_where_the_model_takes_one(made, pictures, stock):
-    row = detection(pictures((112, 84)), [], [], "<image><image>Find cats.")
-    with pytest.raises(GroundswiftError, match="one image a row"):
-        made(stock).encode({**row, "images": row["images"] * 2})
-
-
 @pytest.mark.parametrize("stock", ["internvl", "internvl_phi3"])
-def test_text_between_images_is_refused_where_swift_would_lose_it(made, pictures, stock):
+def test_text_between_images_is_refused_where_swift_would_lose_it(stub_templates, pictures, stock):
     row = detection(pictures((112, 84)), [], [], "<image>Compare with <image>.")
     with pytest.raises(GroundswiftError, match="side by side"):
-        made(stock).encode({**row, "images": row["images"] * 2})
+        stub_templates(stock).encode({**row, "images": row["images"] * 2})
 
 
 @every_stub
-def test_points_are_written_or_refused(made, pictures, stock):
-    template, stub = made(stock), STUBS[stock]
-    row = detection(pictures((200, 100)), ["cat", "dog"], [[50, 50], [150, 20]])
-    if not families()[stub.family].points:
-        with pytest.raises(GroundswiftError, match="writes boxes only"):
-            template.encode(row)
-        return
-    located = read_back(template, stock, template.encode(row))
-    assert all(one.point is not None for one in located)
-    told = [[50, 50, 50, 50], [150, 20, 150, 20]]
-    assert_within_half_a_quantum(places(located, stub.family, (200, 100), None), told, stub.family, (200, 100), None)
-
-
-@every_stub
-def test_an_image_without_objects_answers_as_its_family_does(made, pictures, stock):
-    family = STUBS[stock].family
-    text = learnt_answer(made(stock), made(stock).encode(detection(pictures((112, 84)), [], [])))
-    assert text == families()[family].empty_answer
-    assert parse(text, family).status == "empty"
-
-
-@every_stub
-def test_several_turns_are_taught_or_refused(made, pictures, stock):
+def test_several_turns_are_taught_or_refused(stub_templates, pictures, stock):
     """Swift cuts earlier turns off where a template takes one: the boxes of the last would be those of the first."""
-    template, family = made(stock), STUBS[stock].family
+    template, family = stub_templates(stock), STUBS[stock].family
     row = detection(pictures((200, 100)), ["cat", "dog"], [[0, 0, 100, 50], [20, 10, 120, 60]])
     row["messages"] = [
         {"role": "user", "content": "<image>Find the cat."},
@@ -130,15 +48,15 @@ def test_several_turns_are_taught_or_refused(made, pictures, stock):
         with pytest.raises(GroundswiftError, match="one question and one answer"):
             template.encode(row)
         return
-    located = parse(learnt_answer(template, template.encode(row)), family).objects[-1]
+    located = parse(trained_answer(template, template.encode(row)), family).objects[-1]
     assert_within_half_a_quantum(places([located], family, (200, 100), None), [[20, 10, 120, 60]], family, (200, 100), None)
 
 
 @pytest.mark.parametrize("boxes", [[[14, 7, 70, 63]], []], ids=["with objects", "without"])
 @every_stub
-def test_inference_asks_as_training_did(made, pictures, stock, boxes):
+def test_inference_asks_as_training_did(stub_templates, pictures, stock, boxes):
     """swift hands the objects of a row on at inference too, where the answer is not there yet."""
-    template = made(stock)
+    template = stub_templates(stock)
     row = detection(pictures((112, 84)), ["cat"] * len(boxes), boxes)
     taught = template.encode(row)["input_ids"]
     template.set_mode("transformers")
@@ -152,26 +70,9 @@ def test_inference_asks_as_training_did(made, pictures, stock, boxes):
     assert bare == asked or stock in PATHS, "a picture that belongs to objects goes in under another path"
 
 
-@pytest.fixture(scope="module")
-def turned(tmp_path_factory):
-    """(the upright pixels, a file of them in each of the 8 orientations)."""
-    return in_every_orientation(tmp_path_factory.mktemp("turned"))
-
-
-@every_stub
-def test_every_orientation_is_fed_upright(made, turned, stock):
-    upright, paths = turned
-    texts = set()
-    for path in paths.values():
-        encoding = made(stock).encode(detection(path, ["cat"], [[7, 4, 35, 31]]), return_template_inputs=True)
-        assert np.array_equal(seen(encoding["template_inputs"].images[0]), upright), path.name
-        texts.add(learnt_answer(made(stock), encoding))
-    assert len(texts) == 1
-
-
-def test_the_name_of_a_channel_is_no_part_of_an_answer(made):
+def test_the_name_of_a_channel_is_no_part_of_an_answer(stub_templates):
     """InternVL over GPT-OSS: text and probabilities of `swift infer` begin with the answer."""
-    template = made("internvl3_5_gpt")
+    template = stub_templates("internvl3_5_gpt")
     pad = template.tokenizer.pad_token_id
     head, answer = (template.tokenizer.encode(text) for text in ("<|channel|>final<|message|>", "<ref>cat</ref>"))
     cut = template.get_generate_ids(torch.tensor([[*head, *answer], [*answer, *answer[:1] * len(head)]]), 0)

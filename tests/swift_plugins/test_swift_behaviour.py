@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from rows import detection, learnt_text
+from rows import detection, trained_text
 from zoo import KINDS
 
 from groundswift import families, from_original_px
@@ -52,7 +52,7 @@ def test_swift_still_has_the_hooks_that_the_mixin_overrides(plugin, hook):
 def test_swift_rounds_as_the_space_norm1000_does(zoo, pictures):
     """200 px to 1000 units: 0.1 px are half a unit."""
     stock, numbers = zoo.template("llava_onevision", ""), [[x, 0.1, x + 50.1, 99.9] for x in np.arange(0, 20, 0.1).tolist()]
-    text = learnt_text(stock, stock.encode(detection(pictures((200, 100)), ["cat"] * len(numbers), numbers)))
+    text = trained_text(stock, stock.encode(detection(pictures((200, 100)), ["cat"] * len(numbers), numbers)))
     read = np.array(re.findall(r"\((\d+),(\d+)\),\((\d+),(\d+)\)", text), dtype=float)
     ours = from_original_px(numbers, "llava_onevision", (200, 100))
     assert len(read) == len(numbers), f"swift's fallback text is no longer [(x,y),(x,y)]: {text[:80]!r}; look at the grammar swift_brackets"

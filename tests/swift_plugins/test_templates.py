@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from rows import answer_of, detection, learnt_text, noise, read_back
+from rows import answer_of, detection, noise, read_back, trained_text
 from zoo import KINDS
 
 from groundswift import parse
@@ -39,7 +39,7 @@ def test_points_several_boxes_of_one_label_and_earlier_turns(zoo, pictures, kind
 def test_boxes_in_a_sentence_stay_where_they_stand(zoo, pictures):
     row = detection(pictures((200, 100)), ["cat"], [[20, 10, 100, 50]])
     row["messages"][1]["content"] = "The <ref-object> sits at <bbox>, I think."
-    text = learnt_text(zoo["qwen2_vl"], zoo["qwen2_vl"].encode(row))
+    text = trained_text(zoo["qwen2_vl"], zoo["qwen2_vl"].encode(row))
     told = "The <|object_ref_start|>cat<|object_ref_end|> sits at <|box_start|>(100,100),(500,500)<|box_end|>, I think."
     assert text == told
 
@@ -57,7 +57,7 @@ def test_a_box_that_ends_within_half_a_quantum_of_the_border_is_cut_there(zoo, p
 
 @pytest.mark.parametrize("kind", ["qwen3_5", "glm4v_moe"])
 def test_families_that_think_answer_behind_an_empty_thought(zoo, pictures, kind):
-    text = learnt_text(zoo[kind], zoo[kind].encode(detection(pictures((112, 84)), ["cat"], [[1, 2, 50, 60]])))
+    text = trained_text(zoo[kind], zoo[kind].encode(detection(pictures((112, 84)), ["cat"], [[1, 2, 50, 60]])))
     assert text.startswith("<think>")
     assert answer_of(text) != text
     assert parse(text, KINDS[kind].family).status == "ok"
@@ -140,4 +140,4 @@ def test_the_text_of_boxes_is_the_one_that_swift_writes(zoo, pictures, kind):
     """Where swift writes a family's own text, data that it wrote before stays good."""
     row = detection(pictures((333, 171)), ["cat", "dog"], [[30.4, 40.6, 150, 100], [0.5, 1.5, 2.5, 171]])
     stock = zoo.template(kind, "")
-    assert learnt_text(stock, stock.encode(row)) == learnt_text(zoo[kind], zoo[kind].encode(row))
+    assert trained_text(stock, stock.encode(row)) == trained_text(zoo[kind], zoo[kind].encode(row))

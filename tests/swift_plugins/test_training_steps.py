@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -161,16 +159,9 @@ def test_defaults_of_swift():
 
 
 @pytest.fixture
-def log() -> Iterator[list[str]]:
+def steps_logged(logged):
     """What swift's log says of optimizer steps."""
-    from swift.utils import get_logger
-
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage()) if "optimizer steps" in record.getMessage() else None
-    get_logger().addHandler(handler)
-    yield lines
-    get_logger().removeHandler(handler)
+    return lambda: [text for record in logged if "optimizer steps" in (text := record.getMessage())]
 
 
 def write_rows(folder: Path, count: int, **more: object) -> Path:
@@ -195,13 +186,13 @@ def write_rows(folder: Path, count: int, **more: object) -> Path:
         (3, "--per_device_train_batch_size 1 --gradient_accumulation_steps 1 --num_train_epochs 4 --max_epochs 2", (3, 6)),
     ],
 )
-def test_a_training_takes_the_steps_that_it_logs(plugin, tmp_path, log, count, words, expected):
+def test_a_training_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logged, count, words, expected):
     from swift import sft_main
 
     rows = write_rows(tmp_path, count)
     out = ["--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", "--custom_register_path", str(plugin)]
     done = sft_main([*RUN, *out, *words.split()])
-    (line,) = log
+    (line,) = steps_logged()
     assert line.startswith(f"optimizer steps: {expected[0]} an epoch, {expected[1]} in all ({count} row{'' if count == 1 else 's'}, batch ")
     assert done["global_step"] == expected[1]
 
@@ -214,7 +205,7 @@ def test_a_training_takes_the_steps_that_it_logs(plugin, tmp_path, log, count, w
         ("grpo", "--num_generations 2 --reward_funcs constant --max_completion_length 2 --gradient_accumulation_steps 2", 3),
     ],
 )
-def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, log, monkeypatch, kind, more, expected):
+def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logged, monkeypatch, kind, more, expected):
     from swift import rlhf_main
     from swift.rewards import ORM, orms
 
@@ -228,8 +219,8 @@ def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, log, monke
     words = ["--rlhf_type", kind, "--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", *more.split()]
     words += ["--per_device_train_batch_size", "2", "--num_train_epochs", "1", "--custom_register_path", str(plugin)]
     done = rlhf_main([*RUN, *words])
-    assert len(log) == 1
-    assert f", {expected} in all (7 rows, batch 2, accumulation 2, 1 process)" in log[0]
+    (line,) = steps_logged()
+    assert f", {expected} in all (7 rows, batch 2, accumulation 2, 1 process)" in line
     assert done["global_step"] == expected
 
 

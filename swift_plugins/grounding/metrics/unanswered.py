@@ -51,39 +51,33 @@ def continue_after_unreadable_rows() -> None:
     wrap_once(Seq2SeqTrainer, "__init__", with_tolerant_engine)
 
 
-def without_stopping(infer_dataset: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
+def without_stopping(
+    infer_dataset: Callable[..., list[dict[str, Any]]], self: SwiftInfer, *given: Any, **more: Any
+) -> list[dict[str, Any]]:
     """`swift infer` that writes every row: one without an answer has an empty one, and the reason."""
-
-    def infer(self: SwiftInfer, *given: Any, **more: Any) -> list[dict[str, Any]]:
-        ends: Counter[str] = Counter()
-        self.infer = counting_truncated(tolerant(self.infer_engine), ends)
-        try:
-            rows = infer_dataset(self, *given, **more)
-        finally:
-            del self.infer
-        warn_truncated_answers(ends, self.args.max_new_tokens)
-        failed = Counter(kind_of(row[COLUMN]) for row in rows if row.get(COLUMN))
-        if failed:
-            counts = ", ".join(f"{count} {kind}" for kind, count in failed.most_common())
-            get_logger().warning(
-                f"{failed.total()} of {len(rows)} rows have no answer ({counts}); see the column `{COLUMN}` of their result rows"
-            )
-        if failed.total() == len(rows) > 0:
-            raise GroundswiftError(f"no row could be answered; first error: {next(row[COLUMN] for row in rows)}")
-        return rows
-
-    return infer
+    ends: Counter[str] = Counter()
+    self.infer = counting_truncated(tolerant(self.infer_engine), ends)
+    try:
+        rows = infer_dataset(self, *given, **more)
+    finally:
+        del self.infer
+    warn_truncated_answers(ends, self.args.max_new_tokens)
+    failed = Counter(kind_of(row[COLUMN]) for row in rows if row.get(COLUMN))
+    if failed:
+        counts = ", ".join(f"{count} {kind}" for kind, count in failed.most_common())
+        get_logger().warning(
+            f"{failed.total()} of {len(rows)} rows have no answer ({counts}); see the column `{COLUMN}` of their result rows"
+        )
+    if failed.total() == len(rows) > 0:
+        raise GroundswiftError(f"no row could be answered; first error: {next(row[COLUMN] for row in rows)}")
+    return rows
 
 
-def with_tolerant_engine(init: Callable[..., None]) -> Callable[..., None]:
+def with_tolerant_engine(init: Callable[..., None], self: Seq2SeqTrainer, *given: Any, **more: Any) -> None:
     """A trainer whose evaluation by generation does not end at a row that cannot be encoded."""
-
-    def __init__(self: Seq2SeqTrainer, *given: Any, **more: Any) -> None:
-        init(self, *given, **more)
-        if self.args.predict_with_generate:
-            self.infer_engine.infer = tolerant(self.infer_engine)
-
-    return __init__
+    init(self, *given, **more)
+    if self.args.predict_with_generate:
+        self.infer_engine.infer = tolerant(self.infer_engine)
 
 
 def tolerant(engine: Any) -> Callable[..., list[Any]]:

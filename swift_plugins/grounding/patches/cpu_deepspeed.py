@@ -23,26 +23,20 @@ from .wrap_once import wrap_once
 def use_deepspeed_on_cpu() -> None:
     """Make `--deepspeed` work on CPUs, and stop a training that would silently run without it."""
 
-    def with_processes_joined(resolve: Callable[[Any], None]) -> Callable[[Any], None]:
-        def _init_deepspeed(self: Any) -> None:
-            if self.deepspeed and find_spec("deepspeed") is None:
-                raise GroundswiftError("--deepspeed needs the package deepspeed: pip install 'groundswift[deepspeed]'")
-            resolve(self)
-            if self.deepspeed and not torch.accelerator.is_available():
-                join_by_deepspeed(self)
+    def with_processes_joined(resolve: Callable[[Any], None], self: Any) -> None:
+        if self.deepspeed and find_spec("deepspeed") is None:
+            raise GroundswiftError("--deepspeed needs the package deepspeed: pip install 'groundswift[deepspeed]'")
+        resolve(self)
+        if self.deepspeed and not torch.accelerator.is_available():
+            join_by_deepspeed(self)
 
-        return _init_deepspeed
-
-    def with_deepspeed_or_not_at_all(train: Callable[..., Any]) -> Callable[..., Any]:
-        def train_with_deepspeed(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if getattr(self.args, "deepspeed", None) and not self.is_deepspeed_enabled:
-                raise GroundswiftError(
-                    f"--deepspeed has no effect: accelerate runs {self.accelerator.distributed_type}. "
-                    "Unset ACCELERATE_USE_CPU, or remove --deepspeed"
-                )
-            return train(self, *args, **kwargs)
-
-        return train_with_deepspeed
+    def with_deepspeed_or_not_at_all(train: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(self.args, "deepspeed", None) and not self.is_deepspeed_enabled:
+            raise GroundswiftError(
+                f"--deepspeed has no effect: accelerate runs {self.accelerator.distributed_type}. "
+                "Unset ACCELERATE_USE_CPU, or remove --deepspeed"
+            )
+        return train(self, *args, **kwargs)
 
     wrap_once(SftArguments, "_init_deepspeed", with_processes_joined)
     wrap_once(SwiftMixin, "train", with_deepspeed_or_not_at_all)

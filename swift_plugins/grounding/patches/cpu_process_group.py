@@ -25,12 +25,8 @@ def join_cpu_processes() -> None:
         wrap_once(BaseArguments, "_init_model_kwargs", with_cpu_group)
 
 
-def with_cpu_group(init: Callable[..., None]) -> Callable[..., None]:
+def with_cpu_group(init: Callable[..., None], self: BaseArguments) -> None:
     """Wait `--ddp_timeout` seconds for a process that hangs; 30 min for swift's default of 208 days."""
-
-    def _init_model_kwargs(self: BaseArguments) -> None:
-        bounded = self.ddp_timeout != BaseArguments.ddp_timeout
-        PartialState(cpu=True, timeout=timedelta(seconds=self.ddp_timeout) if bounded else default_pg_timeout)
-        init(self)
-
-    return _init_model_kwargs
+    bounded = self.ddp_timeout != BaseArguments.ddp_timeout
+    PartialState(cpu=True, timeout=timedelta(seconds=self.ddp_timeout) if bounded else default_pg_timeout)
+    init(self)

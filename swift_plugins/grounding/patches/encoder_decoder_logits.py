@@ -17,13 +17,10 @@ from .wrap_once import wrap_once
 def keep_all_logits_of_encoder_decoders() -> None:
     """Compute all logits of a model with an encoder."""
 
-    def without_encoder(earlier: Callable[..., bool]) -> Callable[..., bool]:
-        def get_use_logits_to_keep(self: Any, default_value: bool = True) -> bool:
-            if self.template.is_encoder_decoder:
-                get_logger().info_once("use_logits_to_keep: False, as the model has an encoder")
-                return False
-            return earlier(self, default_value)
-
-        return get_use_logits_to_keep
+    def without_encoder(earlier: Callable[..., bool], self: Any, default_value: bool = True) -> bool:
+        if self.template.is_encoder_decoder:
+            get_logger().info_once("use_logits_to_keep: False, as the model has an encoder")
+            return False
+        return earlier(self, default_value)
 
     wrap_once(SwiftMixin, "get_use_logits_to_keep", without_encoder)

@@ -19,21 +19,18 @@ from .wrap_once import wrap_once
 def join_gemma4_images() -> None:
     """Let the model that swift loads return the features of all images as the one tensor that swift's forward takes."""
 
-    def with_joined_features(get_model: Callable[..., Any]) -> Callable[..., Any]:
-        def get_model_of_joined_features(self: Any, *given: Any, **more: Any) -> Any:
-            model = get_model(self, *given, **more)
-            features = model.model.get_image_features
+    def with_joined_features(get_model: Callable[..., Any], self: Any, *given: Any, **more: Any) -> Any:
+        model = get_model(self, *given, **more)
+        features = model.model.get_image_features
 
-            def get_image_features(_: Any, *given: Any, **more: Any) -> Any:
-                output = features(*given, **more)
-                if isinstance(output.pooler_output, tuple):
-                    output.pooler_output = torch.cat(output.pooler_output)
-                return output
+        def get_image_features(_: Any, *given: Any, **more: Any) -> Any:
+            output = features(*given, **more)
+            if isinstance(output.pooler_output, tuple):
+                output.pooler_output = torch.cat(output.pooler_output)
+            return output
 
-            model.model.get_image_features = MethodType(get_image_features, model.model)
-            return model
-
-        return get_model_of_joined_features
+        model.model.get_image_features = MethodType(get_image_features, model.model)
+        return model
 
     for loader in (Gemma4Loader, Gemma4UnifiedLoader):
         wrap_once(loader, "get_model", with_joined_features)

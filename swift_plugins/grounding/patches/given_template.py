@@ -16,23 +16,19 @@ from .wrap_once import wrap_once
 def keep_given_template() -> None:
     """`swift sample` hands its template to an engine that makes another from the model: keep the one that was handed over."""
 
-    def noting_template(init: Callable[..., None]) -> Callable[..., None]:
-        def __init__(self: TransformersEngine, model: Any, *, template: Template | None = None, **more: Any) -> None:
-            self.template_given = template
-            init(self, model, template=template, **more)
+    def noting_template(
+        init: Callable[..., None], self: TransformersEngine, model: Any, *, template: Template | None = None, **more: Any
+    ) -> None:
+        self.template_given = template
+        init(self, model, template=template, **more)
 
-        return __init__
-
-    def with_given_template(get: Callable[..., Template]) -> Callable[..., Template]:
-        def _get_template(self: InferEngine, *given: Any, **more: Any) -> Template:
-            template = getattr(self, "template_given", None)
-            if template is None:
-                return get(self, *given, **more)
-            if template.use_model:
-                template.model = self.model
-            return template
-
-        return _get_template
+    def with_given_template(get: Callable[..., Template], self: InferEngine, *given: Any, **more: Any) -> Template:
+        template = getattr(self, "template_given", None)
+        if template is None:
+            return get(self, *given, **more)
+        if template.use_model:
+            template.model = self.model
+        return template
 
     wrap_once(TransformersEngine, "__init__", noting_template)
     wrap_once(InferEngine, "_get_template", with_given_template)
@@ -44,12 +40,9 @@ def keep_given_template_in_app() -> None:
     It then refuses a model type with several templates, and serves one with a single template with the stock system text.
     """
 
-    def noting_template(init: Callable[..., None]) -> Callable[..., None]:
-        def __post_init__(self: TemplateArguments) -> None:
-            init(self)
-            if isinstance(self, AppArguments):
-                app_args.get_template_meta = lambda *given: self.template_meta
-
-        return __post_init__
+    def noting_template(init: Callable[..., None], self: TemplateArguments) -> None:
+        init(self)
+        if isinstance(self, AppArguments):
+            app_args.get_template_meta = lambda *given: self.template_meta
 
     wrap_once(TemplateArguments, "__post_init__", noting_template)

@@ -25,22 +25,14 @@ def convert_chat_pairs() -> None:
     wrap_once(app.gr.Chatbot, "preprocess", receiving_pairs)
 
 
-def sending_messages(postprocess: Callable[..., Any]) -> Callable[..., Any]:
+def sending_messages(postprocess: Callable[..., Any], self: Any, value: list[Pair] | None) -> Any:
     """gradio's `postprocess`, which then takes pairs."""
-
-    def with_messages(self: Any, value: list[Pair] | None) -> Any:
-        return postprocess(self, messages_of(value or []))
-
-    return with_messages
+    return postprocess(self, messages_of(value or []))
 
 
-def receiving_pairs(preprocess: Callable[..., list[Message]]) -> Callable[..., list[Pair]]:
+def receiving_pairs(preprocess: Callable[..., list[Message]], self: Any, payload: Any) -> list[Pair]:
     """gradio's `preprocess`, which then gives pairs."""
-
-    def with_pairs(self: Any, payload: Any) -> list[Pair]:
-        return pairs_of(preprocess(self, payload))
-
-    return with_pairs
+    return pairs_of(preprocess(self, payload))
 
 
 def messages_of(pairs: Iterable[Pair]) -> list[Message]:

@@ -22,15 +22,12 @@ HOOKS = "groundswift_writable_embeddings"  # attribute of a model: the handles o
 def copy_leaf_embeddings() -> None:
     """Give remote code a copy of the embeddings that it may write into. Gradients pass through the copy."""
 
-    def with_copy(enable: Callable[..., None]) -> Callable[..., None]:
-        def enable_input_require_grads(self: PreTrainedModel) -> None:
-            enable(self)
-            for earlier in getattr(self, HOOKS, ()):
-                earlier.remove()  # hooks run in the order of their registration, and these have to be the last
-            embeddings = embeddings_of(self) if has_own_code(self) else []
-            setattr(self, HOOKS, [module.register_forward_hook(copy_of_leaf) for module in embeddings])
-
-        return enable_input_require_grads
+    def with_copy(enable: Callable[..., None], self: PreTrainedModel) -> None:
+        enable(self)
+        for earlier in getattr(self, HOOKS, ()):
+            earlier.remove()  # hooks run in the order of their registration, and these have to be the last
+        embeddings = embeddings_of(self) if has_own_code(self) else []
+        setattr(self, HOOKS, [module.register_forward_hook(copy_of_leaf) for module in embeddings])
 
     wrap_once(PreTrainedModel, "enable_input_require_grads", with_copy)
 

@@ -25,27 +25,18 @@ CALLED_WITH = "words_of_the_command"  # attribute of a pipeline: what it was giv
 def merge_qlora_into_full_weights() -> None:
     """Let a merge without `--quant_method` write full weights into the folder asked for; warn where such weights are loaded quantised."""
 
-    def noting_the_options(parse: Callable[..., Any]) -> Callable[..., Any]:
-        def _parse_args(self: SwiftPipeline, args: Any = None) -> Any:
-            setattr(self, CALLED_WITH, list(args) if isinstance(args, list | tuple) else None)
-            return parse(self, args)
+    def noting_the_options(parse: Callable[..., Any], self: SwiftPipeline, args: Any = None) -> Any:
+        setattr(self, CALLED_WITH, list(args) if isinstance(args, list | tuple) else None)
+        return parse(self, args)
 
-        return _parse_args
+    def with_what_was_asked_for(run: Callable[..., Any], self: SwiftExport) -> Any:
+        export_full_weights(self.args, options_of(self))
+        return run(self)
 
-    def with_what_was_asked_for(run: Callable[..., Any]) -> Callable[..., Any]:
-        def run_export(self: SwiftExport) -> Any:
-            export_full_weights(self.args, options_of(self))
-            return run(self)
-
-        return run_export
-
-    def with_warning(get: Callable[..., Any]) -> Callable[..., Any]:
-        def get_model_processor(self: BaseArguments, **kwargs: Any) -> Any:
-            if kwargs.get("load_model", True) and (text := quantised_again(self)):
-                get_logger().warning(text)
-            return get(self, **kwargs)
-
-        return get_model_processor
+    def with_warning(get: Callable[..., Any], self: BaseArguments, **kwargs: Any) -> Any:
+        if kwargs.get("load_model", True) and (text := quantised_again(self)):
+            get_logger().warning(text)
+        return get(self, **kwargs)
 
     wrap_once(SwiftPipeline, "_parse_args", noting_the_options)
     wrap_once(SwiftExport, "run", with_what_was_asked_for)

@@ -17,15 +17,12 @@ from .wrap_once import wrap_once
 def add_generation_attributes() -> None:
     """Give each loaded model the two attributes that peft and swift's engine read of any model."""
 
-    def with_generation(postprocess: Callable[..., None]) -> Callable[..., None]:
-        def _postprocess_model(self: Any, model_dir: str, model: Any) -> None:
-            postprocess(self, model_dir, model)
-            if not hasattr(model, "prepare_inputs_for_generation"):
-                model.prepare_inputs_for_generation = None  # peft keeps it and never calls it: generation is that of the model inside
-            if getattr(model, "generation_config", None) is None:
-                model.generation_config = inner_generation_config(model)
-
-        return _postprocess_model
+    def with_generation(postprocess: Callable[..., None], self: Any, model_dir: str, model: Any) -> None:
+        postprocess(self, model_dir, model)
+        if not hasattr(model, "prepare_inputs_for_generation"):
+            model.prepare_inputs_for_generation = None  # peft keeps it and never calls it: generation is that of the model inside
+        if getattr(model, "generation_config", None) is None:
+            model.generation_config = inner_generation_config(model)
 
     wrap_once(ModelLoader, "_postprocess_model", with_generation)
 

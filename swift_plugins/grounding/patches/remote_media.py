@@ -16,13 +16,10 @@ from .wrap_once import wrap_once
 def fetch_remote_media() -> None:
     """Copy images and videos of other stores to local files before swift opens them."""
 
-    def with_local_copies(preprocess: Callable[..., None]) -> Callable[..., None]:
-        def _preprocess_inputs(self: Template, inputs: Any) -> None:
-            for name in ("images", "videos"):
-                setattr(inputs, name, [fetched(source) for source in getattr(inputs, name) or []])
-            preprocess(self, inputs)
-
-        return _preprocess_inputs
+    def with_local_copies(preprocess: Callable[..., None], self: Template, inputs: Any) -> None:
+        for name in ("images", "videos"):
+            setattr(inputs, name, [fetched(source) for source in getattr(inputs, name) or []])
+        preprocess(self, inputs)
 
     wrap_once(Template, "_preprocess_inputs", with_local_copies)
 

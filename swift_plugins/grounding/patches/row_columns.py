@@ -34,27 +34,19 @@ def keep_ids_of_any_type() -> None:
     wrap_once(RowPreprocessor, "_patch_arrow_writer", with_a_column_of_json)
 
 
-def knowing_whether_stored(call: Callable[..., Any]) -> Callable[..., Any]:
+def knowing_whether_stored(call: Callable[..., Any], self: RowPreprocessor, dataset: Any, **more: Any) -> Any:
     """A preprocessor's call that remembers whether what it makes is stored in columns, or streamed."""
-
-    def __call__(self: RowPreprocessor, dataset: Any, **more: Any) -> Any:
-        self.stores_ids = isinstance(dataset, Dataset)
-        return call(self, dataset, **more)
-
-    return __call__
+    self.stores_ids = isinstance(dataset, Dataset)
+    return call(self, dataset, **more)
 
 
-def with_ids_as_json(batched_preprocess: Callable[..., Any]) -> Callable[..., Any]:
+def with_ids_as_json(batched_preprocess: Callable[..., Any], self: RowPreprocessor, *given: Any, **more: Any) -> dict[str, Any]:
     """A preprocessor's step that writes ids as JSON where they are stored: "139" stays a text, 139 a number. In a stream both are text."""
-
-    def preprocess(self: RowPreprocessor, *given: Any, **more: Any) -> dict[str, Any]:
-        columns = batched_preprocess(self, *given, **more)
-        if COLUMN in columns:
-            written = json.dumps if self.stores_ids else as_text
-            columns[COLUMN] = list(map(written, columns[COLUMN]))
-        return columns
-
-    return preprocess
+    columns = batched_preprocess(self, *given, **more)
+    if COLUMN in columns:
+        written = json.dumps if self.stores_ids else as_text
+        columns[COLUMN] = list(map(written, columns[COLUMN]))
+    return columns
 
 
 def as_text(value: Any) -> str | None:
@@ -62,24 +54,20 @@ def as_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def with_a_column_of_json(patch_arrow_writer: Callable[..., Any]) -> Callable[..., Any]:
+@contextmanager
+def with_a_column_of_json(patch_arrow_writer: Callable[..., Any], self: RowPreprocessor) -> Iterator[None]:
     """A preprocessor's patch of the writer of columns that makes the ids one of JSON too."""
+    with patch_arrow_writer(self):
+        earlier = ArrowWriter.__init__
 
-    @contextmanager
-    def patched(self: RowPreprocessor) -> Iterator[None]:
-        with patch_arrow_writer(self):
-            earlier = ArrowWriter.__init__
+        def init(writer: ArrowWriter, schema: Any = None, features: Any = None, *given: Any, **more: Any) -> None:
+            for name in JSON_COLUMNS if features is not None else ():
+                if name in features:
+                    features[name] = Json()
+            earlier(writer, schema, features, *given, **more)
 
-            def init(writer: ArrowWriter, schema: Any = None, features: Any = None, *given: Any, **more: Any) -> None:
-                for name in JSON_COLUMNS if features is not None else ():
-                    if name in features:
-                        features[name] = Json()
-                earlier(writer, schema, features, *given, **more)
-
-            ArrowWriter.__init__ = init
-            try:
-                yield
-            finally:
-                ArrowWriter.__init__ = earlier
-
-    return patched
+        ArrowWriter.__init__ = init
+        try:
+            yield
+        finally:
+            ArrowWriter.__init__ = earlier

@@ -75,39 +75,32 @@ def _version(library: str) -> str | None:
 def record_runs() -> None:
     """Training, inference, export and deployment compare what is in force with the model's own record, and leave theirs."""
 
-    def with_comparison(get: Callable[..., Any]) -> Callable[..., Any]:
-        def get_template(self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
-            template = get(self, *args, **kwargs)
-            now = record_of(template.template_meta.template_type, template.max_pixels)
-            if now is not None:
-                travel_with_the_model(template.model_meta)
-                for path in records_of_sources(self):
-                    warn_difference(path, now)
-                if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
-                    record_result(self.result_path, now)
-            return template
+    def with_comparison(get: Callable[..., Any], self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
+        template = get(self, *args, **kwargs)
+        now = record_of(template.template_meta.template_type, template.max_pixels)
+        if now is not None:
+            travel_with_the_model(template.model_meta)
+            for path in records_of_sources(self):
+                warn_difference(path, now)
+            if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
+                record_result(self.result_path, now)
+        return template
 
-        return get_template
+    def with_record(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
+        save(self, output_dir)
+        now = record_of(self.template, self.max_pixels) if isinstance(self, SftArguments) and is_master() else None
+        if now is not None:
+            files = fingerprints([*self.dataset, *self.cached_dataset])
+            write_record(Path(output_dir or self.output_dir, FOLDER_RECORD), replace(now, data_files=files))
 
-    def with_record(save: Callable[..., None]) -> Callable[..., None]:
-        def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
-            save(self, output_dir)
-            now = record_of(self.template, self.max_pixels) if isinstance(self, SftArguments) and is_master() else None
-            if now is not None:
-                files = fingerprints([*self.dataset, *self.cached_dataset])
-                write_record(Path(output_dir or self.output_dir, FOLDER_RECORD), replace(now, data_files=files))
-
-        return save_args
-
-    def with_record_in_checkpoint(save: Callable[..., None]) -> Callable[..., None]:
-        def _save(self: SwiftMixin, output_dir: str | None = None, state_dict: Any = None) -> None:
-            save(self, output_dir, state_dict)
-            now = record_of(self.template.template_meta.template_type, self.template.max_pixels)
-            if now is not None:
-                files = data_files_of(self.args.output_dir)
-                write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), replace(now, data_files=files))
-
-        return _save
+    def with_record_in_checkpoint(
+        save: Callable[..., None], self: SwiftMixin, output_dir: str | None = None, state_dict: Any = None
+    ) -> None:
+        save(self, output_dir, state_dict)
+        now = record_of(self.template.template_meta.template_type, self.template.max_pixels)
+        if now is not None:
+            files = data_files_of(self.args.output_dir)
+            write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), replace(now, data_files=files))
 
     wrap_once(BaseArguments, "get_template", with_comparison)
     wrap_once(BaseArguments, "save_args", with_record)

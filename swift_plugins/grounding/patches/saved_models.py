@@ -73,15 +73,12 @@ def trained_records(args: BaseArguments) -> Iterable[RunRecord]:
 def save_for_plain_transformers() -> None:
     """Wherever swift saves a model folder with one of our templates, add the run's chat template and limits to it."""
 
-    def with_origin(get: Callable[..., Any]) -> Callable[..., Any]:
-        def get_template(self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
-            template = get(self, *args, **kwargs)
-            now = record_of(template.template_meta.template_type, template.max_pixels)
-            if now is not None:
-                SAVE_SOURCES[template.processor] = origin_of(self, template, now)
-            return template
-
-        return get_template
+    def with_origin(get: Callable[..., Any], self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
+        template = get(self, *args, **kwargs)
+        now = record_of(template.template_meta.template_type, template.max_pixels)
+        if now is not None:
+            SAVE_SOURCES[template.processor] = origin_of(self, template, now)
+        return template
 
     wrap_once(BaseArguments, "get_template", with_origin)
     wrap_save_checkpoint()

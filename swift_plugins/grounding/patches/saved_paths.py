@@ -17,13 +17,10 @@ from .wrap_once import wrap_once
 def save_stable_paths() -> None:
     """Save absolute paths, and for this plugin that of the shim, which outlives environments and checkouts."""
 
-    def with_stable_paths(save: Callable[..., None]) -> Callable[..., None]:
-        def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
-            self.external_plugins = [stable_path(path) for path in self.external_plugins]
-            if self.model and os.path.isdir(self.model):
-                self.model = os.path.abspath(self.model)
-            save(self, output_dir)
-
-        return save_args
+    def with_stable_paths(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
+        self.external_plugins = [stable_path(path) for path in self.external_plugins]
+        if self.model and os.path.isdir(self.model):
+            self.model = os.path.abspath(self.model)
+        save(self, output_dir)
 
     wrap_once(BaseArguments, "save_args", with_stable_paths)

@@ -22,14 +22,13 @@ PER_EPOCH, TOTAL = 1, 6  # places in what `set_initial_training_values` returns
 def log_steps_before_training() -> None:
     """Log the steps where the Trainer has counted them, and warn where it counts others."""
 
-    def with_log(count: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-        def set_initial_training_values(self: Trainer, args: Any, dataloader: Any, *more: Any, **options: Any) -> tuple[Any, ...]:
-            values = count(self, args, dataloader, *more, **options)
-            if is_master():
-                log_steps(self, args, values[PER_EPOCH], values[TOTAL])
-            return values
-
-        return set_initial_training_values
+    def with_log(
+        count: Callable[..., tuple[Any, ...]], self: Trainer, args: Any, dataloader: Any, *more: Any, **options: Any
+    ) -> tuple[Any, ...]:
+        values = count(self, args, dataloader, *more, **options)
+        if is_master():
+            log_steps(self, args, values[PER_EPOCH], values[TOTAL])
+        return values
 
     wrap_once(Trainer, "set_initial_training_values", with_log)
 

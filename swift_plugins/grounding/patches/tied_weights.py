@@ -20,13 +20,10 @@ from .wrap_once import wrap_once
 def warn_tied_weights() -> None:
     """Warn of adapters on tied weights before the first step."""
 
-    def with_warning(train: Callable[..., Any]) -> Callable[..., Any]:
-        def train_after_check(self: SwiftMixin, *args: Any, **kwargs: Any) -> Any:
-            if text := tied_adapter(self.model):
-                get_logger().warning(text)
-            return train(self, *args, **kwargs)
-
-        return train_after_check
+    def with_warning(train: Callable[..., Any], self: SwiftMixin, *args: Any, **kwargs: Any) -> Any:
+        if text := tied_adapter(self.model):
+            get_logger().warning(text)
+        return train(self, *args, **kwargs)
 
     wrap_once(SwiftMixin, "train", with_warning)
 
@@ -34,16 +31,13 @@ def warn_tied_weights() -> None:
 def merge_tied_weights_apart() -> None:
     """Let swift's merge keep embedding and head as two weights where an adapter is on one of them."""
 
-    def with_untied_weights(check: Callable[[Any], None]) -> Callable[[Any], None]:
-        def check_tie_word_embeddings(model: Any) -> None:
-            check(model)
-            if tied_adapter(model):
-                untie(model)
-                get_logger().warning(
-                    "tied embedding and head: the adapter is on one of them, so two weights are saved (tie_word_embeddings false)"
-                )
-
-        return check_tie_word_embeddings
+    def with_untied_weights(check: Callable[[Any], None], model: Any) -> None:
+        check(model)
+        if tied_adapter(model):
+            untie(model)
+            get_logger().warning(
+                "tied embedding and head: the adapter is on one of them, so two weights are saved (tie_word_embeddings false)"
+            )
 
     wrap_once(import_module("swift.pipelines.export.merge_lora"), "check_tie_word_embeddings", with_untied_weights)
 

@@ -9,11 +9,16 @@ from typing import Any
 APPLIED = "groundswift_patches"  # attribute of a replaced method: the names of the patches in it
 
 
-def wrap_once(owner: Any, name: str, patch: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replace the attribute `name` of a class or module by `patch(attribute)`, unless a patch of that qualified name is in it already."""
+def wrap_once(owner: Any, name: str, patch: Callable[..., Any]) -> None:
+    """Let `patch(method, ...)` take the place of the method or function `name` of a class or module, unless that patch already has."""
     method = getattr(owner, name)
-    applied = getattr(method, APPLIED, ())
-    if patch.__qualname__ not in applied:
-        wrapped = wraps(method)(patch(method))
-        setattr(wrapped, APPLIED, (*applied, patch.__qualname__))
-        setattr(owner, name, wrapped)
+    applied, key = getattr(method, APPLIED, ()), f"{patch.__module__}.{patch.__qualname__}"
+    if key in applied:
+        return
+
+    @wraps(method)
+    def patched(*args: Any, **kwargs: Any) -> Any:
+        return patch(method, *args, **kwargs)
+
+    setattr(patched, APPLIED, (*applied, key))
+    setattr(owner, name, patched)

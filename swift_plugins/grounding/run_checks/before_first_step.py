@@ -33,12 +33,9 @@ MEDIA = ("images", "videos")
 def check_before_first_step() -> None:
     """Check every training of `swift sft`, `pt` and `rlhf` when all of it is loaded."""
 
-    def after_checks(train: Callable[..., Any]) -> Callable[..., Any]:
-        def train_after_checks(self: SwiftMixin, *given: Any, **more: Any) -> Any:
-            report(finding for each in CHECKS for finding in each(self))
-            return train(self, *given, **more)
-
-        return train_after_checks
+    def after_checks(train: Callable[..., Any], self: SwiftMixin, *given: Any, **more: Any) -> Any:
+        report(finding for each in CHECKS for finding in each(self))
+        return train(self, *given, **more)
 
     wrap_once(SwiftMixin, "train", after_checks)
 

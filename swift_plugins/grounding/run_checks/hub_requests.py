@@ -28,21 +28,17 @@ OF_MODELSCOPE = (".mdl", ".git")  # in a folder whose model ModelScope knows by 
 def skip_useless_hub_requests() -> None:
     """Refuse dataset names that cannot exist, and ask ModelScope only about models that it has, and only online."""
 
-    def with_known_names(init: Callable[..., None]) -> Callable[..., None]:
-        def __post_init__(self: DataArguments) -> None:
-            init(self)
-            report(unknown_datasets([*self.dataset, *self.val_dataset]))
+    def with_known_names(init: Callable[..., None], self: DataArguments) -> None:
+        init(self)
+        report(unknown_datasets([*self.dataset, *self.val_dataset]))
 
-        return __post_init__
-
-    def asking_only_where_it_helps(init: Callable[..., None]) -> Callable[..., None]:
-        def __init__(self: SwiftMixin, model: Any = None, args: Any = None, *given: Any, **more: Any) -> None:
-            if args is not None and args.check_model and (reason := useless_check(getattr(model, "model_dir", None))):
-                args.check_model = False
-                get_logger().info(f"check_model false: {reason}")
-            init(self, model, args, *given, **more)
-
-        return __init__
+    def asking_only_where_it_helps(
+        init: Callable[..., None], self: SwiftMixin, model: Any = None, args: Any = None, *given: Any, **more: Any
+    ) -> None:
+        if args is not None and args.check_model and (reason := useless_check(getattr(model, "model_dir", None))):
+            args.check_model = False
+            get_logger().info(f"check_model false: {reason}")
+        init(self, model, args, *given, **more)
 
     wrap_once(DataArguments, "__post_init__", with_known_names)
     wrap_once(SwiftMixin, "__init__", asking_only_where_it_helps)

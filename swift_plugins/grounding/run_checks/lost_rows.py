@@ -110,51 +110,41 @@ def report_lost_rows() -> None:
 reading: list[str] = []  # the file being read, for messages
 
 
-def knowing_its_file(load: Callable[..., Any]) -> Callable[..., Any]:
+def knowing_its_file(load: Callable[..., Any], self: DatasetLoader, dataset_path: str, *given: Any, **more: Any) -> Any:
     """A loader that notes the file name for the preprocessing."""
-
-    def _load_dataset_path(self: DatasetLoader, dataset_path: str, *given: Any, **more: Any) -> Any:
-        reading.append(dataset_path)
-        try:
-            return load(self, dataset_path, *given, **more)
-        finally:
-            reading.pop()
-
-    return _load_dataset_path
+    reading.append(dataset_path)
+    try:
+        return load(self, dataset_path, *given, **more)
+    finally:
+        reading.pop()
 
 
-def reporting_dropped_rows(call: Callable[..., Any]) -> Callable[..., Any]:
+def reporting_dropped_rows(call: Callable[..., Any], self: RowPreprocessor, dataset: Any, *given: Any, **more: Any) -> Any:
     """A preprocessor's call that logs how many rows it dropped, and why. Streams, which have no length, are passed on."""
-
-    def __call__(self: RowPreprocessor, dataset: Any, *given: Any, **more: Any) -> Any:
-        if not isinstance(dataset, Dataset):
-            return call(self, dataset, *given, **more)
-        notes = LostRowFile()
-        earlier = os.environ.get(NOTES)
-        os.environ[NOTES] = notes.path
-        try:
-            mapped = call(self, dataset, *given, **more)
-        finally:
-            os.environ.pop(NOTES) if earlier is None else os.environ.update({NOTES: earlier})
-            lost = notes.take()
-        if is_master() and (lost or len(mapped) < len(dataset)):
-            get_logger().warning(dropped(reading[-1] if reading else "the dataset", len(dataset), len(mapped), lost))
-        return mapped
-
-    return __call__
+    if not isinstance(dataset, Dataset):
+        return call(self, dataset, *given, **more)
+    notes = LostRowFile()
+    earlier = os.environ.get(NOTES)
+    os.environ[NOTES] = notes.path
+    try:
+        mapped = call(self, dataset, *given, **more)
+    finally:
+        os.environ.pop(NOTES) if earlier is None else os.environ.update({NOTES: earlier})
+        lost = notes.take()
+    if is_master() and (lost or len(mapped) < len(dataset)):
+        get_logger().warning(dropped(reading[-1] if reading else "the dataset", len(dataset), len(mapped), lost))
+    return mapped
 
 
-def noting_dropped_rows(batched_preprocess: Callable[..., Any]) -> Callable[..., Any]:
+def noting_dropped_rows(
+    batched_preprocess: Callable[..., Any], self: RowPreprocessor, batched_row: dict[str, Any], *, strict: bool, **more: Any
+) -> dict[str, Any]:
     """A preprocessor's step that notes each row at which one of its parts raises, or of which it makes nothing."""
-
-    def batched(self: RowPreprocessor, batched_row: dict[str, Any], *, strict: bool, **more: Any) -> dict[str, Any]:
-        path = os.environ.get(NOTES)
-        if path is None or strict:
-            return batched_preprocess(self, batched_row, strict=strict, **more)
-        with noting(self, path):
-            return batched_preprocess(self, batched_row, strict=strict, **more)
-
-    return batched
+    path = os.environ.get(NOTES)
+    if path is None or strict:
+        return batched_preprocess(self, batched_row, strict=strict, **more)
+    with noting(self, path):
+        return batched_preprocess(self, batched_row, strict=strict, **more)
 
 
 @contextmanager
@@ -210,47 +200,41 @@ def summary(lost: list[LostRow]) -> str:
     return "; ".join(parts)
 
 
-def naming_replaced_rows(init: Callable[..., None]) -> Callable[..., None]:
+def naming_replaced_rows(
+    init: Callable[..., None], self: LazyLLMDataset, dataset: Any, encode_func: Callable[..., Any], **more: Any
+) -> None:
     """A dataset that notes the rows which it replaces by others, and names the first of them."""
+    notes, named, strict = LostRowFile(), [], more.get("strict", False)
 
-    def __init__(self: LazyLLMDataset, dataset: Any, encode_func: Callable[..., Any], **more: Any) -> None:
-        notes, named, strict = LostRowFile(), [], more.get("strict", False)
-
-        def encode(row: dict[str, Any], **how: Any) -> Any:
-            try:
-                return encode_func(row, **how)
-            except Exception as error:
-                lost = LostRow(kind_of(reason_of(error)), reason_of(error), name_of(row))
-                note(notes.path, lost)
-                if not strict and lost.row not in named and len(named) < SHOWN:
-                    named.append(lost.row)
-                    get_logger().warning(f"{lost.row} ({lost.kind}) is replaced by another row: {lost.reason}")
-                raise
-
-        init(self, dataset, encode, **more)
-        self.lost_rows = notes
-
-    return __init__
-
-
-def reporting_replaced_rows(train: Callable[..., Any]) -> Callable[..., Any]:
-    """A training that ends with the count of the rows which it could not use, in all its processes together."""
-
-    def train_and_tell(self: SwiftMixin, *given: Any, **more: Any) -> Any:
-        together = False
+    def encode(row: dict[str, Any], **how: Any) -> Any:
         try:
-            done = train(self, *given, **more)
-            together = is_dist() and dist.is_initialized()  # after an error the other processes may be elsewhere
-            return done
-        finally:
-            for name in ("train_dataset", "eval_dataset"):
-                if (dataset := underlying(getattr(self, name, None))) is not None:
-                    lost = dataset.lost_rows.take()
-                    lost = [LostRow(*each) for each in gather_object(lost)] if together else lost
-                    if lost and is_master():
-                        get_logger().warning(replaced(name, len(dataset), lost))
+            return encode_func(row, **how)
+        except Exception as error:
+            lost = LostRow(kind_of(reason_of(error)), reason_of(error), name_of(row))
+            note(notes.path, lost)
+            if not strict and lost.row not in named and len(named) < SHOWN:
+                named.append(lost.row)
+                get_logger().warning(f"{lost.row} ({lost.kind}) is replaced by another row: {lost.reason}")
+            raise
 
-    return train_and_tell
+    init(self, dataset, encode, **more)
+    self.lost_rows = notes
+
+
+def reporting_replaced_rows(train: Callable[..., Any], self: SwiftMixin, *given: Any, **more: Any) -> Any:
+    """A training that ends with the count of the rows which it could not use, in all its processes together."""
+    together = False
+    try:
+        done = train(self, *given, **more)
+        together = is_dist() and dist.is_initialized()  # after an error the other processes may be elsewhere
+        return done
+    finally:
+        for name in ("train_dataset", "eval_dataset"):
+            if (dataset := underlying(getattr(self, name, None))) is not None:
+                lost = dataset.lost_rows.take()
+                lost = [LostRow(*each) for each in gather_object(lost)] if together else lost
+                if lost and is_master():
+                    get_logger().warning(replaced(name, len(dataset), lost))
 
 
 def underlying(dataset: Any) -> LazyLLMDataset | None:

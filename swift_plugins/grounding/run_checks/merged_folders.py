@@ -29,13 +29,10 @@ OF_ADAPTERS = ("adapter_model*", "adapter_config.json", "default/adapter_model*"
 def refuse_outdated_merges() -> None:
     """Record what a merge was made from, and stop where swift would reuse a folder made from something else."""
 
-    def comparing(merge: Callable[..., None]) -> Callable[..., None]:
-        def merge_lora(args: Any, device_map: Any = None, replace_if_exists: bool = False) -> None:
-            folder = Path(getattr(args, "output_dir", None) or f"{args.adapters[0]}-merged")
-            with safe_ddp_context(str(folder), use_barrier=False):  # of several processes one merges, and the others find its folder
-                merge_or_use(merge, folder, args, device_map, replace_if_exists)
-
-        return merge_lora
+    def comparing(merge: Callable[..., None], args: Any, device_map: Any = None, replace_if_exists: bool = False) -> None:
+        folder = Path(getattr(args, "output_dir", None) or f"{args.adapters[0]}-merged")
+        with safe_ddp_context(str(folder), use_barrier=False):  # of several processes one merges, and the others find its folder
+            merge_or_use(merge, folder, args, device_map, replace_if_exists)
 
     owner = import_module("swift.pipelines.export.merge_lora")
     original = unwrap(owner.merge_lora)

@@ -20,16 +20,13 @@ from .findings import Finding, report
 def fit_precision_to_device() -> None:
     """On a CPU, train 32-bit weights in 32 bits and let bf16 run; warn of fp16."""
 
-    def with_what_a_cpu_can(init: Callable[..., None]) -> Callable[..., None]:
-        def _init_mixed_precision(self: Any) -> None:
-            chosen = self.fp16
-            init(self)
-            accelerator = torch.accelerator.is_available()
-            if not accelerator:
-                set_for_cpu(self, chosen)
-            report(half_precision(self, chosen, accelerator))
-
-        return _init_mixed_precision
+    def with_what_a_cpu_can(init: Callable[..., None], self: Any) -> None:
+        chosen = self.fp16
+        init(self)
+        accelerator = torch.accelerator.is_available()
+        if not accelerator:
+            set_for_cpu(self, chosen)
+        report(half_precision(self, chosen, accelerator))
 
     wrap_once(ModelArguments, "_init_mixed_precision", with_what_a_cpu_can)
 

@@ -49,14 +49,11 @@ REPEATED = "rows are shuffled differently, so this epoch repeats some and skips 
 def warn_ignored_options() -> None:
     """Compare a training that continues a checkpoint or an adapter with it."""
 
-    def with_comparison(save: Callable[..., None]) -> Callable[..., None]:
-        def save_args(self: BaseArguments, output_dir: str | None = None) -> None:
-            save(self, output_dir)
-            if isinstance(self, SftArguments) and is_master():
-                for text in ignored(self):
-                    get_logger().warning(text)
-
-        return save_args
+    def with_comparison(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
+        save(self, output_dir)
+        if isinstance(self, SftArguments) and is_master():
+            for text in ignored(self):
+                get_logger().warning(text)
 
     wrap_once(BaseArguments, "save_args", with_comparison)
 

@@ -25,19 +25,15 @@ TOWERS = {"freeze_llm": "language_model", "freeze_vit": "vision_tower", "freeze_
 def check_training_options() -> None:
     """Check the options of `swift sft`, `pt` and `rlhf` before the model is loaded."""
 
-    def metric_first(init: Callable[..., None]) -> Callable[..., None]:
-        def _init_metric(self: SftArguments) -> None:
-            report(missing_metric(self))
-            init(self)
+    def metric_first(init: Callable[..., None], self: SftArguments) -> None:
+        report(missing_metric(self))
+        init(self)
 
-        return _init_metric
-
-    def with_all_checks(check: Callable[..., None]) -> Callable[..., None]:
-        def _check_padding_free(self: SftArguments) -> None:  # the first thing that swift does when all options of tuners are set
-            report(finding for each in CHECKS for finding in each(self))
-            check(self)
-
-        return _check_padding_free
+    def with_all_checks(
+        check: Callable[..., None], self: SftArguments
+    ) -> None:  # the first thing that swift does when all options of tuners are set
+        report(finding for each in CHECKS for finding in each(self))
+        check(self)
 
     wrap_once(SftArguments, "_init_metric", metric_first)
     wrap_once(SftArguments, "_check_padding_free", with_all_checks)

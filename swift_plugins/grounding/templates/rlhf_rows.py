@@ -55,27 +55,21 @@ def complete_rlhf_rows() -> None:
     wrap_once(VanillaSampler, "do_sample", with_objects_of_the_messages)
 
 
-def with_objects_of_the_answer(batched_preprocess: Callable[..., Any]) -> Callable[..., Any]:
+def with_objects_of_the_answer(
+    batched_preprocess: Callable[..., Any], self: KTOPreprocessor, batched_row: dict[str, Any], **more: Any
+) -> dict[str, Any]:
     """KTO's step that shifts answers by one row, with `rejected_objects` that fit the shifted answer."""
-
-    def preprocess(self: KTOPreprocessor, batched_row: dict[str, Any], **more: Any) -> dict[str, Any]:
-        columns = batched_preprocess(self, batched_row, **more)
-        rows = self.batched_to_rows({name: values for name, values in columns.items() if name != "rejected_response"})
-        if any(row.get("objects") for row in rows):
-            shifted = [rows[-1], *rows[:-1]]
-            columns["rejected_objects"] = [objects_of_pair(row, other) for row, other in zip(rows, shifted, strict=True)]
-        return columns
-
-    return preprocess
+    columns = batched_preprocess(self, batched_row, **more)
+    rows = self.batched_to_rows({name: values for name, values in columns.items() if name != "rejected_response"})
+    if any(row.get("objects") for row in rows):
+        shifted = [rows[-1], *rows[:-1]]
+        columns["rejected_objects"] = [objects_of_pair(row, other) for row, other in zip(rows, shifted, strict=True)]
+    return columns
 
 
-def made_anew(call: Callable[..., Any]) -> Callable[..., Any]:
+def made_anew(call: Callable[..., Any], self: KTOPreprocessor, dataset: Any, **more: Any) -> Any:
     """KTO's step without the cache of an earlier run, which may have been one without these objects."""
-
-    def __call__(self: KTOPreprocessor, dataset: Any, **more: Any) -> Any:
-        return call(self, dataset, **(more | {"load_from_cache_file": False}))
-
-    return __call__
+    return call(self, dataset, **(more | {"load_from_cache_file": False}))
 
 
 def objects_of_pair(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -111,13 +105,9 @@ def size_of_image(row: dict[str, Any], image_id: int) -> tuple[int, int]:
     return read_size_wh(images[image_id]["path"])[0]
 
 
-def with_objects_of_the_messages(do_sample: Callable[..., Any]) -> Callable[..., Any]:
+def with_objects_of_the_messages(do_sample: Callable[..., Any], self: VanillaSampler, data: dict[str, Any]) -> list[str]:
     """`swift sample` without the objects that only the true answer named, which the sampled answers replace."""
-
-    def sample(self: VanillaSampler, data: dict[str, Any]) -> list[str]:
-        return [json.dumps(with_own_objects(json.loads(line)), ensure_ascii=False) + "\n" for line in do_sample(self, data)]
-
-    return sample
+    return [json.dumps(with_own_objects(json.loads(line)), ensure_ascii=False) + "\n" for line in do_sample(self, data)]
 
 
 def with_own_objects(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""What every grounding template must do: over tiny models (zoo), stubs of remote code, and the special models with code of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from oriented_images import seen
+from rows import assert_within_half_a_quantum, detection, four_boxes, places, read_back, trained_answer
+from special_models import FLORENCE_IMAGE_TOKENS
+from stubs import STUBS
+from token_counts import COUNTS
+from zoo import KINDS
+
+from groundswift import families, parse, resized_wh
+from groundswift.errors import GroundswiftError
+
+SizeWH = tuple[int, int]
+SPECIAL = {"chatglm4v": "chatglm4v", "florence": "florence2", "florence2": "florence2"}  # swift's template -> family
+FAMILY_OF = {f"zoo-{name}": kind.family for name, kind in KINDS.items()}
+FAMILY_OF |= {f"stub-{name}": stub.family for name, stub in STUBS.items()} | {f"special-{name}": row for name, row in SPECIAL.items()}
+ONE_IMAGE = [f"stub-{name}" for name, stub in STUBS.items() if stub.images == 1] + [f"special-{name}" for name in SPECIAL]
+SIZES_WH = [(32, 32), (112, 84), (333, 1001), (1279, 719), (2000, 96), (5000, 3000)]
+LAYOUTS = {
+    "side by side": "<image><image>Detect every object.",
+    "a line each": "<image>\n<image>\nDetect every object.",
+    "text between": "First: <image> Second: <image> Detect every object.",
+}
+SEVERAL = [(name, layout) for name in FAMILY_OF if name.startswith("zoo") for layout in LAYOUTS]
+SEVERAL += [(name, "side by side") for name in FAMILY_OF if not name.startswith("zoo") and name not in ONE_IMAGE]
+
+
+class Case(NamedTuple):
+    """A template, its family, and how many image tokens an encoding has and should have (None: not known)."""
+
+    name: str
+    template: Any
+    family: str
+    count: Callable[[list[int]], int]
+    expected: Callable[[list[SizeWH]], int] | None
+
+    def input_wh(self, size_wh: SizeWH) -> SizeWH | None:
+        """What the family resizes an image to; None where its space does not depend on it."""
+        return resized_wh(size_wh, self.family) if families()[self.family].resize_factor else None
+
+    def check(self, encoding: dict[str, Any], boxes: list[list[float]], sizes_wh: list[SizeWH], labels: list[str] | None = None) -> None:
+        """The boxes lead back to the original pixels of their images, and the images have their tokens."""
+        located = read_back(self.template, encoding, self.family).objects
+        assert labels is None or [one.label for one in located] == labels
+        for one, box, size_wh in zip(located, boxes, sizes_wh, strict=True):
+            box, input_wh = box if len(box) == 4 else box * 2, self.input_wh(size_wh)
+            assert_within_half_a_quantum(places([one], self.family, size_wh, input_wh), [box], self.family, size_wh, input_wh)
+
+    def check_tokens(self, encoding: dict[str, Any], sizes_wh: list[SizeWH]) -> None:
+        if self.expected:
+            assert self.count(encoding["input_ids"]) == self.expected(sizes_wh)
+        assert len(encoding["labels"]) == len(encoding["input_ids"]) or self.family == "florence2"
+
+
+@pytest.fixture
+def case(request, zoo, stub_templates, special_templates) -> Case:
+    kind, _, name = request.param.partition("-")
+    family = FAMILY_OF[request.param]
+    if kind == "zoo":
+        token = zoo[name].tokenizer.convert_tokens_to_ids(COUNTS[name][0])
+        return Case(request.param, zoo[name], family, lambda ids: ids.count(token), lambda sizes: sum(map(COUNTS[name][1], sizes)))
+    if kind == "stub":
+        template, stub = stub_templates(name), STUBS[name]
+        token = stub.token != "negative" and template.tokenizer.convert_tokens_to_ids(stub.token)
+        count = (lambda ids: sum(number < 0 for number in ids)) if stub.token == "negative" else (lambda ids: ids.count(token))
+        return Case(request.param, template, family, count, stub.tokens)
+    template = special_templates[name]
+    if name == "chatglm4v":
+        marks = template.tokenizer.encode("<|begin_of_image|><|endoftext|><|end_of_image|>", add_special_tokens=False)
+        return Case(request.param, template, family, lambda ids: sum(ids[at : at + 3] == marks for at in range(len(ids))), lambda sizes: 1)
+    if name == "florence2":
+        image = template.processor.image_token_id
+        return Case(request.param, template, family, lambda ids: ids.count(image), lambda sizes: FLORENCE_IMAGE_TOKENS)
+    return Case(request.param, template, family, len, None)
+
+
+every_case = pytest.mark.parametrize("case", FAMILY_OF, indirect=True)
+
+
+@pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
+@every_case
+def test_boxes_lead_back_to_the_original_pixels(case, pictures, size_wh):
+    row, labels, boxes = four_boxes(pictures(size_wh), size_wh)
+    encoding = case.template.encode(row)
+    case.check(encoding, boxes, [size_wh] * len(boxes), labels)
+    case.check_tokens(encoding, [size_wh])
+
+
+@pytest.mark.parametrize(("case", "layout"), SEVERAL, indirect=["case"])
+def test_boxes_belong_to_the_image_that_image_id_names(case, pictures, layout):
+    sizes_wh, box, image_ids = [(100, 100), (400, 200)], [10, 10, 50, 50], [0, 1, 0]
+    row = detection(pictures(sizes_wh[0]), ["cat", "dog", "cat"], [box] * 3, LAYOUTS[layout])
+    row["images"].append(str(pictures(sizes_wh[1])))
+    row["objects"]["image_id"] = image_ids
+    encoding = case.template.encode(row)
+    case.check(encoding, [box] * 3, [sizes_wh[image_id] for image_id in image_ids])
+    case.check_tokens(encoding, sizes_wh)
+
+
+@pytest.mark.parametrize("case", ONE_IMAGE, indirect=True)
+def test_a_second_image_is_refused_where_the_model_takes_one(case, pictures):
+    row = detection(pictures((112, 84)), [], [], "<image><image>Find cats.")
+    with pytest.raises(GroundswiftError, match="one image a row"):
+        case.template.encode({**row, "images": row["images"] * 2})
+
+
+@every_case
+def test_points_are_written_or_refused(case, pictures):
+    size_wh, boxes = (333, 171), [[30.4, 40.6, 150, 100], [90.5, 41], [150, 20]]
+    row = detection(pictures(size_wh), ["cat", "dog", "dog"], boxes)
+    if not families()[case.family].points:
+        with pytest.raises(GroundswiftError, match="writes boxes only"):
+            case.template.encode(row)
+        return
+    encoding = case.template.encode(row)
+    case.check(encoding, boxes, [size_wh] * 3)
+    assert [one.point is not None for one in read_back(case.template, encoding, case.family).objects] == [False, True, True]
+
+
+@every_case
+def test_an_image_without_objects_answers_as_its_family_does(case, pictures):
+    text = trained_answer(case.template, case.template.encode(detection(pictures((112, 84)), [], [])))
+    assert text == families()[case.family].empty_answer
+    assert parse(text, case.family).status == "empty"
+
+
+@every_case
+def test_every_orientation_is_upright_in_the_model(case, oriented):
+    upright, paths = oriented
+    expected = case.template.encode(detection(paths[1].with_name("upright.png"), ["cat"], [[7, 4, 35, 31]]))
+    for orientation, path in paths.items():
+        encoding = case.template.encode(detection(path, ["cat"], [[7, 4, 35, 31]]), return_template_inputs=True)
+        assert trained_answer(case.template, encoding) == trained_answer(case.template, expected), orientation
+        pixels = [name for name in ("pixel_values", "images") if isinstance(expected.get(name), torch.Tensor)]
+        assert all(torch.equal(encoding[name], expected[name]) for name in pixels), orientation
+        if case.name.startswith("zoo"):
+            assert pixels
+            assert encoding["input_ids"] == expected["input_ids"], orientation
+        else:
+            assert np.array_equal(seen(encoding["template_inputs"].images[0]), upright), orientation
