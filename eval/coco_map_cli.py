@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from groundswift.errors import Tally, fault
+from groundswift.grammars.parse_warnings import warning_lines
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there, reading_options, rules_of_command
 
@@ -234,7 +235,7 @@ def _answer_lines(answers: Answers) -> list[str]:
     for title, tally in (("rows left out", counts.rows), ("boxes left out", counts.dropped), ("changed", counts.changed)):
         lines += [f"{title}:", *tally.lines()] if tally.counts else []
     if counts.reasons:
-        lines += ["oddities in the texts:", *(f"{number:>8}  {reason}" for reason, number in counts.reasons.most_common())]
+        lines += ["parse warnings:", *warning_lines(dict(counts.reasons.most_common()))]
     if counts.unknown_labels:
         named = [f"{label!r} {number}" for label, number in counts.unknown_labels.most_common(SHOWN_LABELS)]
         more = len(counts.unknown_labels) - len(named)

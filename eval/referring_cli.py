@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from groundswift.grammars.parse_warnings import warning_lines
+
 from .answers.cli_options import FILE, ON_ERROR, check_there, reading_options, rules_of_command
 
 if TYPE_CHECKING:
@@ -95,5 +97,5 @@ def _lines(document: dict[str, Any], asked: Asked, answers: BareAnswers) -> list
     for title, tally in tallies:
         lines += [f"{title}:", *tally.lines()] if tally.counts else []
     if counts["reasons"]:
-        lines += ["oddities in the texts:", *(f"{number:>8}  {reason}" for reason, number in counts["reasons"].items())]
+        lines += ["parse warnings:", *warning_lines(counts["reasons"])]
     return lines

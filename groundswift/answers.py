@@ -34,8 +34,9 @@ class Located(msgspec.Struct, eq=False, gc=False):
 class Answer(msgspec.Struct):
     """What was read from one text.
 
-    `status`: `ok` (something was located), `empty` (the text says that there is nothing), `truncated` (it stops in the middle; what
-    came before is kept), `unreadable` (it says something, and nothing could be located). `reasons` names every oddity met, in order.
+    `status`: `ok` (something was located), `empty` (the text says that there is nothing), `truncated` (it stops before its end; what
+    came first is kept), `unreadable` (it says something, and nothing could be located). `reasons`: ids of the parse warnings, in order
+    (`grammars/parse_warnings.py`).
     """
 
     objects: list[Located]

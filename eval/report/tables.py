@@ -44,7 +44,7 @@ TOLD_GROUPS = {  # and groups of them: the reason stands in the key
     "predictions_left_out": "prediction left out",
     "dropped": "dropped from answers",
     "changed": "changed in answers",
-    "reasons": "oddity in an answer",
+    "reasons": "parse warning",
     "unknown_labels": "box of an unknown class",
 }
 

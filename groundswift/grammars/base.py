@@ -1,4 +1,4 @@
-"""What every grammar's reader shares: numbers to a box, oddities to reasons, a status at the end."""
+"""What the parsers of all grammars share: numbers become a box, deviations parse warnings, and all of it a status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import GroundswiftError
 Item = tuple[Sequence[float], int, int]  # x1, y1, x2, y2, or x, y, or the points of a polygon; where it starts and ends in the text
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 FEW = 32  # boxes in one place; more are placed at once
-ODDITIES = ("", "inverted", "out_of_range", "looks_like_ratios")
+CORNER_WARNINGS = ("", "box-inverted", "number-out-of-range", "number-like-ratio")
 THINKING = {"</think>": "<think>", "<channel|>": "<|channel>"}  # the mark behind what a model thinks, and the one before it
 NOTHING = {"", "none", "null"}  # besides any number of `[]`
 OPENED = frozenset("[({<")  # what an answer begins with
@@ -64,7 +64,7 @@ def without_thinking(text: str) -> str | None:
 
 def still_thinking() -> Answer:
     """What is read from a text that stops while thinking."""
-    return Answer([], "truncated", ["unclosed_thinking"])
+    return Answer([], "truncated", ["unclosed-thinking"])
 
 
 class Reading:
@@ -81,6 +81,7 @@ class Reading:
         self.blocks: list[int] = []  # how many objects there were at the end of each list or mark
 
     def odd(self, reason: str, count: int = 1) -> None:
+        """Note a parse warning, by its id."""
         self.reasons.extend([reason] * count)
 
     def drop_repeated_block(self) -> None:
@@ -89,7 +90,7 @@ class Reading:
         ends = sorted(set(self.blocks) - {0})
         if half and ends == [half, 2 * half] and self.objects[:half] == self.objects[half:]:
             del self.objects[half:]
-            self.odd("repeated_block")
+            self.odd("repeated-block")
 
     def place(self, label: str, numbers: Sequence[float | None], span: tuple[int, int]) -> None:
         """Add the box (4 numbers), point (2) or polygon (6 and more, an even count) that was read, with a reason for what is odd about it.
@@ -100,11 +101,11 @@ class Reading:
         if size not in (2, 4):
             return self._place_polygon(label, numbers, span)
         if None in numbers:
-            return self.reasons.append("malformed_box")
+            return self.reasons.append("malformed-box")
         x1, y1, x2, y2 = numbers if size == 4 else (*numbers, *numbers)
         if not (self.surely < x2 <= self.largest and 0 <= x1 <= x2 and 0 <= y1 <= y2 <= self.largest):
             if not all(map(math.isfinite, numbers)):
-                return self.reasons.append("non_finite")
+                return self.reasons.append("number-not-finite")
             x1, y1, x2, y2 = self._odd(x1, y1, x2, y2)
         self.objects.append(Located(label, (x1, y1, x2, y2), None, span) if size == 4 else Located(label, None, (x1, y1), span))
 
@@ -117,9 +118,9 @@ class Reading:
     def _place_polygon(self, label: str, numbers: Sequence[float | None], span: tuple[int, int]) -> None:
         """Add a polygon with its axis-aligned box."""
         if len(numbers) < 6 or len(numbers) % 2 or None in numbers:
-            return self.reasons.append("malformed_box")
+            return self.reasons.append("malformed-box")
         if not all(map(math.isfinite, numbers)):
-            return self.reasons.append("non_finite")
+            return self.reasons.append("number-not-finite")
         xs, ys = numbers[::2], numbers[1::2]
         box = self._odd(min(xs), min(ys), max(xs), max(ys))
         self.objects.append(Located(label, box, None, span, tuple(zip(xs, ys, strict=True))))
@@ -146,7 +147,7 @@ class Reading:
         outside = (numbers.min(axis=1) < 0) | (numbers.max(axis=1) > self.largest)
         ratios = ~outside & (self.surely == 1) & (numbers.max(axis=1) <= 1) & (numbers != np.floor(numbers)).any(axis=1)
         codes = np.stack([inverted, np.select([outside, ratios], [2, 3])], axis=1).ravel()
-        self.reasons.extend(map(ODDITIES.__getitem__, codes[codes > 0].tolist()))
+        self.reasons.extend(map(CORNER_WARNINGS.__getitem__, codes[codes > 0].tolist()))
         if inverted.any():
             coordinates = [(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in coordinates]
         spans = zip((start, *firsts[1:]), (*lasts[:-1], end), strict=True)
@@ -157,17 +158,17 @@ class Reading:
     def _odd(self, x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
         """The corners in order, with a reason for what is odd about them."""
         if x2 < x1 or y2 < y1:
-            self.odd("inverted")
+            self.odd("box-inverted")
             x1, y1, x2, y2 = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
         if min(x1, y1) < 0 or max(x2, y2) > self.largest:
-            self.odd("out_of_range")
+            self.odd("number-out-of-range")
         elif self.surely == 1 and max(x2, y2) <= 1 and not all(float(number).is_integer() for number in (x1, y1, x2, y2)):
-            self.odd("looks_like_ratios")
+            self.odd("number-like-ratio")
         return x1, y1, x2, y2
 
     def answer(self, text: str) -> Answer:
         if "<ref-object>" in text or "<bbox>" in text:
-            self.odd("literal_placeholder")
+            self.odd("literal-placeholder")
         status: Status
         if self.cut or (not self.objects and only_opened(text)):
             status = "truncated"
@@ -178,7 +179,7 @@ class Reading:
         else:
             status = "unreadable"
             if not self.reasons:
-                self.odd("no_box")
+                self.odd("no-box")
         return Answer(self.objects, status, self.reasons)
 
 

@@ -117,12 +117,12 @@ class JsonGrammar:
         marked = self.inline.parse(said, limit)
         if not marked.objects:
             return answer
-        if answer.reasons == ["no_box"]:
+        if answer.reasons == ["no-box"]:
             return marked
         objects = sorted(answer.objects + marked.objects, key=place_in_text)
         status: Status = "truncated" if "truncated" in (answer.status, marked.status) else "ok"
-        more = [reason for reason in marked.reasons if reason != "literal_placeholder"]  # counted already
-        return Answer(objects, status, [*answer.reasons, *more, "mixed_grammars"])
+        more = [reason for reason in marked.reasons if reason != "literal-placeholder"]  # counted already
+        return Answer(objects, status, [*answer.reasons, *more, "mixed-grammars"])
 
     def _parse_plain(self, text: str, limit: float | None) -> Answer | None:
         """A well-formed answer, decoded in C; None for any other, and where braces or gaps tell no spans."""

@@ -85,7 +85,7 @@ def read_object(fields: Fields, keys: JsonKeys, may_name: bool) -> Found | None:
         return None
     boxes = list(shapes(read, points))
     whole = all(numbers is not None and None not in numbers for numbers in boxes)
-    return _labelled(boxes, fields, ["numbers_as_text"] if whole and read != value else [])
+    return _labelled(boxes, fields, ["numbers-as-text"] if whole and read != value else [])
 
 
 def folded(fields: Fields) -> Fields:
@@ -149,7 +149,7 @@ def _labelled(boxes: list[Numbers | None], fields: Fields, reasons: list[str]) -
     if len(labels) == 1:
         labels = labels * len(boxes)
     elif len(labels) != len(boxes):
-        labels, why = [""] * len(boxes), "label_not_text"
+        labels, why = [""] * len(boxes), "label-not-text"
     return Found(list(zip(labels, boxes, strict=True)), [*reasons, why] if why else reasons)
 
 
@@ -162,11 +162,11 @@ def labels_of(fields: Fields) -> tuple[list[str], str]:
         if isinstance(value, list) and value and all(isinstance(label, str) for label in value):
             return value, ""
         if key in fields and (key == "label" or isinstance(value, (int, float))):
-            return [str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""], "label_not_text"
+            return [str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""], "label-not-text"
     if (others := folded(fields)).keys() != fields.keys():
         return labels_of(others)
     other = any(isinstance(value, str) and name not in KEYS_OF_ANYBODY for name, value in fields.items())
-    return [""], "unknown_label_key" if other else ""
+    return [""], "unknown-label-key" if other else ""
 
 
 def _without_key(fields: Fields, may_name: bool) -> Found | None:
@@ -181,7 +181,7 @@ def _without_key(fields: Fields, may_name: bool) -> Found | None:
         return next(filter(None, (_named(folded(corners), fields, points=False) for corners in within)), None)
     if not may_name or not all(map(_is_boxes, fields.values())):
         return None
-    return Found([(label, numbers) for label, value in fields.items() if value for numbers in shapes(value, False)], ["label_as_key"])
+    return Found([(label, numbers) for label, value in fields.items() if value for numbers in shapes(value, False)], ["label-as-key"])
 
 
 def _is_boxes(value: object) -> bool:
@@ -205,4 +205,4 @@ def _named(corners: Fields, fields: Fields, points: bool) -> Found | None:
     numbers = [corners[name] for name in names]
     if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
         return None
-    return _labelled([numbers], fields, ["named_corners"])._replace(ordered=True)
+    return _labelled([numbers], fields, ["named-corners"])._replace(ordered=True)

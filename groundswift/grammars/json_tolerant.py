@@ -54,7 +54,7 @@ def read_json(text: str, keys: JsonKeys, limit: float | None) -> Answer:
     single = SINGLE_KEY.search(text) is not None and DOUBLE_KEY.search(text) is None
     answer = JsonScan(keys, limit).read(SINGLE_QUOTE.sub('"', text) if single else text)
     if single and answer.status != "empty":
-        answer.reasons.append("single_quotes")
+        answer.reasons.append("single-quotes")
     return answer
 
 
@@ -168,7 +168,7 @@ class JsonScan:
 
     def close_lists(self) -> None:
         """The lists of a value end without their brackets, where the next key or the end of the object is."""
-        self.odd("unclosed_list")
+        self.odd("unclosed-list")
         while self.nest:
             self.value_bracket("]")
         self.value_bracket("]")
@@ -179,14 +179,14 @@ class JsonScan:
             if closer == "]":
                 self.list_of_objects_ends()
             else:
-                self.odd("stray_brace")
+                self.odd("stray-brace")
 
     def list_of_objects_ends(self) -> None:
         """A bracket outside objects closes, of a list that may hold objects or lists."""
         if self.lists:
             self.place_lists(closed=True)
         if not self.depth:
-            return self.odd("stray_bracket")
+            return self.odd("stray-bracket")
         self.depth -= 1
         if not self.depth:
             self.reading.blocks.append(len(self.reading.objects))
@@ -230,9 +230,9 @@ class JsonScan:
 
     def brace_closes(self, position: int) -> None:
         if self.fields is None:
-            self.odd("stray_brace")
+            self.odd("stray-brace")
         elif not self.fields and not self.outer and not self.list:
-            self.odd("no_box_in_object")
+            self.odd("no-box-in-object")
             self.fields = self.key = self.list = None
         else:
             self.object_ends(position)
@@ -251,11 +251,11 @@ class JsonScan:
             elif self.key is not None:
                 self.value(done)
             elif done:
-                self.odd("list_without_key")
+                self.odd("list-without-key")
 
     def bare_list_begins(self, position: int) -> None:
         if self.list:
-            self.odd("malformed_box")
+            self.odd("malformed-box")
             self.place_lists()
         self.list, self.depth, self.start = [], self.depth + 1, position
 
@@ -274,7 +274,7 @@ class JsonScan:
         lists, self.lists = self.lists, []
         if closed and len(lists) == 2 and len(lists[0][0]) == len(lists[1][0]) == 2:
             (first, start, _), (second, _, end) = lists
-            self.odd("nested_pairs")
+            self.odd("nested-pairs")
             lists = [([*first, *second], start, end)]
         for numbers, start, end in lists:
             size = len(numbers)
@@ -294,24 +294,24 @@ class JsonScan:
             elif first in CONSTANTS:
                 self.value(CONSTANTS[first])
             else:
-                self.odd("bare_word")
+                self.odd("bare-word")
                 self.value(first)
 
     def not_closed(self, start: int) -> None:
         """An object begins at `start` where the one that is open, or a list with something in it, should have ended."""
         if self.fields is not None:
-            self.odd("unclosed_object")
+            self.odd("unclosed-object")
             if self.fields:
                 self.place_object(start)
         if self.list:
-            self.odd("malformed_box")
+            self.odd("malformed-box")
 
     def object_ends(self, end: int) -> None:
         """Place the open object; the one that holds it, if any, is open again."""
         if self.nest and self.key is not None:
             self.close_lists()
         elif self.list:
-            self.odd("malformed_box")
+            self.odd("malformed-box")
         if not self.outer:
             self.place_object(end)
             self.fields = self.key = self.list = None
@@ -330,7 +330,7 @@ class JsonScan:
         """At the end of the text it is cut, and its object with it; before, a brace in it is taken for the object's."""
         if position == end:
             return
-        self.odd("unclosed_string")
+        self.odd("unclosed-string")
         if self.key is None or self.list is not None:
             return
         content, brace, _ = quoted[1:].partition("}")
@@ -342,7 +342,7 @@ class JsonScan:
         """The value of the key; a box or label that the object has already makes a list of both."""
         key, self.key = self.key, None
         if key in self.fields and key in (self.keys.box, "label"):
-            self.odd("repeated_key")
+            self.odd("repeated-key")
             before = self.fields[key]
             if key == "label" and value == before:
                 return
@@ -358,12 +358,12 @@ class JsonScan:
         found = read_object(fields, self.keys, may_name=not self.outer or under in WRAPPERS)
         if found is None:
             if self.keys.box in fields or not (self.outer or HELD in fields.values()):
-                self.odd("other_key" if has_other_key(fields) else "no_box_in_object")
+                self.odd("other-key" if has_other_key(fields) else "no-box-in-object")
             return
         if under and (under in WRAPPERS or found.reasons or any(label for label, _ in found.boxes)):
             under = ""
         if under and found.boxes:
-            self.odd("label_as_key")  # `{"dog": {"bbox_2d": [...]}}`
+            self.odd("label-as-key")  # `{"dog": {"bbox_2d": [...]}}`
         self.reading.absent |= found.absent
         self.reading.reasons += found.reasons
         for label, numbers in found.boxes:
@@ -373,7 +373,7 @@ class JsonScan:
         """Turn to our order, but for what is `ordered`; what is plain goes in at once, the rest with its reasons."""
         size = 1 if numbers is None else len(numbers)
         if size % 2 or not NUMBER_TYPES.issuperset(map(type, numbers)):
-            return self.odd("malformed_box")
+            return self.odd("malformed-box")
         if self.keys.y_first and not ordered:
             numbers = self.keys.swapped(numbers)
         if size in (2, 4):

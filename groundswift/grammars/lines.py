@@ -97,7 +97,7 @@ class LineGrammar:
         if label in self.checked:
             return
         answer = self.parse(self._written(label, self.write_box(PROBE)), None)
-        as_it_is = answer.objects == [Located(label, PROBE)] and answer.status == "ok" and set(answer.reasons) <= {"literal_placeholder"}
+        as_it_is = answer.objects == [Located(label, PROBE)] and answer.status == "ok" and set(answer.reasons) <= {"literal-placeholder"}
         if not as_it_is:
             shape = self._written("LABEL", self.write_box(PROBE))
             raise GroundswiftError(
@@ -156,10 +156,10 @@ class LineGrammar:
         if half or begun > 0:
             answer.status = "truncated"
         if not self.marked:
-            answer.reasons.append("json_objects")
+            answer.reasons.append("json-objects")
             answer.status = "unreadable" if answer.status == "empty" else answer.status
-        elif "single_quotes" in answer.reasons:
-            answer.reasons.remove("single_quotes")  # the way it is documented
+        elif "single-quotes" in answer.reasons:
+            answer.reasons.remove("single-quotes")  # the way it is documented
         return answer
 
     def _drop_said_before_the_mark(self, answer: Answer, text: str) -> None:
@@ -168,7 +168,7 @@ class LineGrammar:
         before = [located for located in answer.objects if located.span[0] < mark]
         if before and before == answer.objects[len(before) :]:
             answer.objects = before
-            answer.reasons.append("repeated_block")
+            answer.reasons.append("repeated-block")
 
     def _read(self, text: str, reading: Reading) -> None:
         position, label = 0, ""
@@ -195,7 +195,7 @@ class LineGrammar:
             start, stop = found.span()
             first, last = found.span("numbers")
             if first < 0:
-                reading.odd("stray_mark")
+                reading.odd("stray-mark")
                 yield start, stop, []
                 continue
             surplus = 0  # of closing brackets or marks
@@ -203,12 +203,12 @@ class LineGrammar:
                 surplus = text.count("]", start, stop) - text.count("[", start, stop)
             elif self.marked:
                 surplus = 0 if found["end"] else -1
-                reading.odd("doubled_mark", found["doubled"].count("<"))
+                reading.odd("doubled-mark", found["doubled"].count("<"))
             cut = stop >= whole and surplus < 0
             if cut:
                 reading.cut = True
             elif surplus < 0:
-                reading.odd("unclosed_box")
+                reading.odd("unclosed-box")
             if self.marked and not DIGIT.search(text, first, last):
                 yield start, stop, []  # the marks of a box wrap any final answer
                 continue
@@ -221,9 +221,9 @@ class LineGrammar:
                 reading.cut = True
             yield start, stop, items
             if broken:
-                reading.odd("malformed_box", broken)
+                reading.odd("malformed-box", broken)
             if surplus > 0:
-                reading.odd("stray_bracket", surplus)
+                reading.odd("stray-bracket", surplus)
 
     def _whole(self, text: str) -> tuple[int, bool]:
         """Where a text ends, without blanks and without the beginning of a box; and whether there was one."""
@@ -254,7 +254,7 @@ class LabelLastGrammar(LineGrammar):
             said, _, rest = line.partition(self.joint)
             label = said.strip().removesuffix(";").rstrip()
             if rest.strip():
-                reading.odd("label_without_box")
+                reading.odd("label-without-box")
             end = stop + len(said.rstrip().removesuffix(";").rstrip()) if label else stop
             if len(items) > 1:
                 reading.place_all("", items[:-1], start, items[-2][2])

@@ -79,15 +79,15 @@ class TagGrammar:
     def _read(self, found: re.Match[str], reading: Reading, at_end: bool) -> None:
         attributes, content, end = found.groups()
         if attributes is None:
-            return reading.odd("stray_mark")
+            return reading.odd("stray-mark")
         if content is not None and end is None and attributes.endswith("/"):
             content = ""  # the tag ends itself
         elif end is None and at_end:
             reading.cut = True
         elif content is None and not attributes.strip():
-            return reading.odd("doubled_mark")
+            return reading.odd("doubled-mark")
         elif end is None:
-            reading.odd("unclosed_box")
+            reading.odd("unclosed-box")
         fields = dict(ATTRIBUTE.findall(attributes))
         label = unescape(fields.get("alt", (content or "").strip()))
         if content is None and (cut := OPEN_COORDS.search(attributes)):
@@ -96,7 +96,7 @@ class TagGrammar:
             return self._read_coords(label, fields["coords"], reading, found.span(), at_end and content is None)
         numbers = [key[1:] for key in fields if key[0] == "x"]
         if not numbers and not (at_end and content is None):
-            reading.odd("malformed_box")
+            reading.odd("malformed-box")
         for number in numbers:
             x, y = (WHOLE_NUMBER.fullmatch(fields.get(f"{axis}{number}", "")) for axis in "xy")
             if content is None and at_end and (x is None or y is None):
@@ -111,11 +111,11 @@ class TagGrammar:
             if cut and points and len(points[-1]) < 3:
                 points.pop()
             elif not points:
-                reading.odd("malformed_box")
+                reading.odd("malformed-box")
             for point in points:
                 found = [WHOLE_NUMBER.fullmatch(number) for number in point[1:]]
                 if image != THIS_IMAGE:
-                    reading.odd("other_image")
+                    reading.odd("other-image")
                 else:
                     reading.place_point(label, [as_number(number[1]) if number else None for number in found], span, THOUSAND)
 

@@ -97,7 +97,7 @@ class TokenGrammar:
             elif mark == self.ref_open:
                 scan.label_opens(position, content, following)
             elif before != (self.ref_open if mark == self.ref_close else self.box_open):
-                scan.reading.odd("stray_mark")
+                scan.reading.odd("stray-mark")
             before = mark
             position += len(written) + len(content)
         scan.end(pieces[-1] if len(pieces) > 1 else "")
@@ -125,15 +125,15 @@ class _Scan:
 
     def label_opens(self, start: int, content: str, following: str | None) -> None:
         if self.waiting is not None:
-            self.reading.odd("label_without_box")
+            self.reading.odd("label-without-box")
         self.label, self.waiting = content if self.blank_labels else content.strip(), start
         if following is None:
             self.reading.cut, self.waiting = True, None
         elif following == self.ref_open and not content.strip():
-            self.reading.odd("doubled_mark")
+            self.reading.odd("doubled-mark")
             self.waiting = None
         elif following != self.ref_close:
-            self.reading.odd("unclosed_label")
+            self.reading.odd("unclosed-label")
             self.label = content.strip()
 
     def box_opens(self, start: int, begin: int, content: str, following: str | None) -> None:
@@ -144,9 +144,9 @@ class _Scan:
         elif following is None:
             self.reading.cut = True
         elif following == self.box_open and not content.strip():
-            return self.reading.odd("doubled_mark")
+            return self.reading.odd("doubled-mark")
         else:
-            self.reading.odd("unclosed_box")
+            self.reading.odd("unclosed-box")
         if self.waiting is not None:
             start, self.waiting = self.waiting, None
         if following == self.box_close and content.strip().casefold() in NO_BOX:
@@ -156,13 +156,13 @@ class _Scan:
         if items:
             self.reading.place_all(self.label, items, start, end)
         if broken:
-            self.reading.odd("malformed_box", broken)
+            self.reading.odd("malformed-box", broken)
 
     def end(self, rest: str) -> None:
         """`rest` is what stands after the last mark."""
         if self.waiting is None:
             return
         if rest.strip():
-            self.reading.odd("label_without_box")
+            self.reading.odd("label-without-box")
         else:
             self.reading.cut = True

@@ -76,7 +76,7 @@ def test_a_quadrangle_is_one_object_with_its_box(family, value):
 )
 def test_a_list_that_may_mean_two_things_is_counted(value):
     objects, status, reasons = read(in_json(QWEN, value), QWEN)
-    assert set(reasons) == {"malformed_box"}
+    assert set(reasons) == {"malformed-box"}
     assert (objects, status) == (([dog()], "ok") if value[0] == BOX else ([], "unreadable"))
 
 
@@ -102,28 +102,28 @@ def test_the_class_under_another_key(family, key):
 
 
 LABELS = [
-    case("an unknown key", '[{"bbox_2d": [1, 2, 30, 40], "animal": "dog"}]', [bare(*BOX)], "ok", "unknown_label_key"),
+    case("an unknown key", '[{"bbox_2d": [1, 2, 30, 40], "animal": "dog"}]', [bare(*BOX)], "ok", "unknown-label-key"),
     case("a label for each box", '{"bbox_2d": [[1, 2, 30, 40], [5, 6, 70, 80]], "label": ["dog", "cat"]}', [dog(), cat()], "ok"),
-    case("two labels, one box", '{"bbox_2d": [1, 2, 30, 40], "label": ["dog", "cat"]}', [bare(*BOX)], "ok", "label_not_text"),
-    case("labels as keys", '{"dog": [[1, 2, 30, 40]], "cat": [5, 6, 70, 80]}', [dog(), cat()], "ok", "label_as_key"),
-    case("labels as keys, one without", '{"dog": [[1, 2, 30, 40]], "cat": []}', [dog()], "ok", "label_as_key"),
-    case("a label as the key of an object", '{"dog": {"bbox_2d": [1, 2, 30, 40]}}', [dog()], "ok", "label_as_key"),
+    case("two labels, one box", '{"bbox_2d": [1, 2, 30, 40], "label": ["dog", "cat"]}', [bare(*BOX)], "ok", "label-not-text"),
+    case("labels as keys", '{"dog": [[1, 2, 30, 40]], "cat": [5, 6, 70, 80]}', [dog(), cat()], "ok", "label-as-key"),
+    case("labels as keys, one without", '{"dog": [[1, 2, 30, 40]], "cat": []}', [dog()], "ok", "label-as-key"),
+    case("a label as the key of an object", '{"dog": {"bbox_2d": [1, 2, 30, 40]}}', [dog()], "ok", "label-as-key"),
     case("a wrapper names no class", '{"objects": {"bbox_2d": [1, 2, 30, 40]}}', [bare(*BOX)], "ok"),
     case("a wrapper around a list", '{"detections": [{"bbox_2d": [1, 2, 30, 40], "category": "dog"}], "count": 1}', [dog()], "ok"),
-    case("the key of a size names no class", '{"size": [1, 2, 30, 40]}', [], "unreadable", "other_key"),
+    case("the key of a size names no class", '{"size": [1, 2, 30, 40]}', [], "unreadable", "other-key"),
     case(
         "two boxes in one object",
         '{"bbox_2d": [1, 2, 30, 40], "bbox_2d": [5, 6, 70, 80], "label": "dog"}',
         [dog(), dog(*OTHER)],
         "ok",
-        "repeated_key",
+        "repeated-key",
     ),
     case(
         "two objects without the brace between",
         '[{"bbox_2d": [1, 2, 30, 40], "label": "dog", "bbox_2d": [5, 6, 70, 80], "label": "cat"}]',
         [dog(), cat()],
         "ok",
-        *["repeated_key"] * 2,
+        *["repeated-key"] * 2,
     ),
 ]
 
@@ -134,14 +134,14 @@ def test_labels(text, objects, status, reasons):
 
 
 CORNERS = [
-    case("x1 to y2", '{"x1": 1, "y1": 2, "x2": 30, "y2": 40, "label": "dog"}', [dog()], "ok", "named_corners"),
-    case("xmin to ymax", '[{"ymin": 2, "xmin": 1, "ymax": 40, "xmax": 30, "label": "dog"}]', [dog()], "ok", "named_corners"),
-    case("left to bottom", '{"left": 1, "top": 2, "right": 30, "bottom": 40, "name": "dog"}', [dog()], "ok", "named_corners"),
-    case("under a key", '{"bbox": {"x1": 1, "y1": 2, "x2": 30, "y2": 40}, "label": "dog"}', [dog()], "ok", "named_corners"),
-    case("x, y, width, height", '{"x": 1, "y": 2, "width": 30, "height": 40, "label": "dog"}', [], "unreadable", "other_key"),
-    case("x, y, w, h under a key", '{"bbox": {"x": 1, "y": 2, "w": 30, "h": 40}, "label": "dog"}', [], "unreadable", "other_key"),
-    case("left, top, width, height", '{"left": 1, "top": 2, "width": 30, "height": 40, "label": "dog"}', [], "unreadable", "other_key"),
-    case("a key that may mean x, y, width, height", '{"bbox": [1, 2, 30, 40], "label": "dog"}', [], "unreadable", "other_key"),
+    case("x1 to y2", '{"x1": 1, "y1": 2, "x2": 30, "y2": 40, "label": "dog"}', [dog()], "ok", "named-corners"),
+    case("xmin to ymax", '[{"ymin": 2, "xmin": 1, "ymax": 40, "xmax": 30, "label": "dog"}]', [dog()], "ok", "named-corners"),
+    case("left to bottom", '{"left": 1, "top": 2, "right": 30, "bottom": 40, "name": "dog"}', [dog()], "ok", "named-corners"),
+    case("under a key", '{"bbox": {"x1": 1, "y1": 2, "x2": 30, "y2": 40}, "label": "dog"}', [dog()], "ok", "named-corners"),
+    case("x, y, width, height", '{"x": 1, "y": 2, "width": 30, "height": 40, "label": "dog"}', [], "unreadable", "other-key"),
+    case("x, y, w, h under a key", '{"bbox": {"x": 1, "y": 2, "w": 30, "h": 40}, "label": "dog"}', [], "unreadable", "other-key"),
+    case("left, top, width, height", '{"left": 1, "top": 2, "width": 30, "height": 40, "label": "dog"}', [], "unreadable", "other-key"),
+    case("a key that may mean x, y, width, height", '{"bbox": [1, 2, 30, 40], "label": "dog"}', [], "unreadable", "other-key"),
 ]
 
 
@@ -168,7 +168,7 @@ def test_numbers_in_strings_are_read_with_a_reason(value):
     ],
 )
 def test_literals_of_python(text):
-    assert read(text, QWEN) == ([dog()], "ok", ["single_quotes"])
+    assert read(text, QWEN) == ([dog()], "ok", ["single-quotes"])
     assert read(text, GLM) == ([dog()], "ok", [])
 
 
@@ -177,7 +177,7 @@ def test_words_of_json_are_no_oddity():
 
 
 def test_a_bracket_that_is_missing_before_the_next_key():
-    assert read('{"bbox_2d": [[1, 2, 30, 40], "label": "dog"}', QWEN) == ([dog()], "ok", ["unclosed_list"])
+    assert read('{"bbox_2d": [[1, 2, 30, 40], "label": "dog"}', QWEN) == ([dog()], "ok", ["unclosed-list"])
 
 
 GLM_LIST = "[{'label': 'dog', 'bbox_2d': [1, 2, 30, 40]}, {'label': 'cat', 'bbox_2d': [5, 6, 70, 80]}]"
@@ -186,18 +186,18 @@ GLM_CASES = [
     case("the documented list", GLM_LIST, [dog(), cat()], "ok"),
     case("the documented list between the marks", f"Here: {B}{GLM_LIST}{E}", [dog(), cat()], "ok"),
     case("as JSON in a fence", "```json\n" + GLM_LIST.replace("'", '"') + "\n```", [dog(), cat()], "ok"),
-    case("labels as keys between the marks", f"{B}{{'dog': [[1, 2, 30, 40]]}}{E}", [dog()], "ok", "label_as_key"),
+    case("labels as keys between the marks", f"{B}{{'dog': [[1, 2, 30, 40]]}}{E}", [dog()], "ok", "label-as-key"),
     case("cut in the list", f"{B}{GLM_LIST[:60]}", [dog()], "truncated"),
     case("cut before the end mark", f"{B}{GLM_LIST}", [dog(), cat()], "truncated"),
     case("cut in the end mark", f"{B}{GLM_LIST}<|end_of", [dog(), cat()], "truncated"),
     case("nothing in the list", f"{B}[{{'label': 'dog', 'bbox_2d': []}}]{E}", [], "empty"),
-    case("said before the mark and in it", f"{GLM_LIST}\n{B}{GLM_LIST}{E}", [dog(), cat()], "ok", "repeated_block"),
-    case("one object said twice", f"{GLM_LIST[:44]}]{B}{GLM_LIST[:44]}]{E}", [dog()], "ok", "repeated_block"),
-    case("objects without a list said twice", f"{GLM_LIST[1:44]}{B}{GLM_LIST[1:44]}{E}", [dog()], "ok", "repeated_block"),
-    case("two lists", f"{GLM_LIST}\n{GLM_LIST}", [dog(), cat()], "ok", "repeated_block"),
+    case("said before the mark and in it", f"{GLM_LIST}\n{B}{GLM_LIST}{E}", [dog(), cat()], "ok", "repeated-block"),
+    case("one object said twice", f"{GLM_LIST[:44]}]{B}{GLM_LIST[:44]}]{E}", [dog()], "ok", "repeated-block"),
+    case("objects without a list said twice", f"{GLM_LIST[1:44]}{B}{GLM_LIST[1:44]}{E}", [dog()], "ok", "repeated-block"),
+    case("two lists", f"{GLM_LIST}\n{GLM_LIST}", [dog(), cat()], "ok", "repeated-block"),
     case("two lists that differ", f"{GLM_LIST[:44]}]\n{GLM_LIST}", [dog(), dog(), cat()], "ok"),
-    case("marks twice", f"dog{B}[[1,2,30,40],[5,6,70,80]]{E}" * 2, [dog(), dog(*OTHER)], "ok", "repeated_block"),
-    case("one mark twice", f"dog{B}[[1,2,30,40]]{E}" * 2, [dog()], "ok", "repeated_block"),
+    case("marks twice", f"dog{B}[[1,2,30,40],[5,6,70,80]]{E}" * 2, [dog(), dog(*OTHER)], "ok", "repeated-block"),
+    case("one mark twice", f"dog{B}[[1,2,30,40]]{E}" * 2, [dog()], "ok", "repeated-block"),
     case("three marks are no block said twice", f"dog{B}[[1,2,30,40]]{E}" * 3, [dog()] * 3, "ok"),
     case("corners as pairs", f"dog{B}[[1,2],[30,40]]{E}", [dog()], "ok"),
     case("corners as pairs in parentheses", f"dog{B}[(1,2),(30,40)]{E}", [dog()], "ok"),
@@ -211,7 +211,7 @@ def test_what_glm_writes(text, objects, status, reasons):
 
 def test_a_list_said_twice_counts_once_in_json_and_a_double_in_one_list_stays():
     one = in_json(QWEN, BOX)
-    assert read(f"```json\n{one}\n```\n```json\n{one}\n```", QWEN) == ([dog()], "ok", ["repeated_block"])
+    assert read(f"```json\n{one}\n```\n```json\n{one}\n```", QWEN) == ([dog()], "ok", ["repeated-block"])
     assert read(f"[{one[1:-1]}, {one[1:-1]}]", QWEN) == ([dog(), dog()], "ok", [])
 
 
@@ -232,7 +232,7 @@ def test_two_pairs_in_a_list_are_the_corners_of_a_box(family, text):
 
 
 def test_two_pairs_without_any_key_come_with_a_reason():
-    assert read("[[1, 2], [30, 40]]", QWEN) == ([bare(*BOX)], "ok", ["nested_pairs"])
+    assert read("[[1, 2], [30, 40]]", QWEN) == ([bare(*BOX)], "ok", ["nested-pairs"])
     assert read("[[1, 2], [30, 40], [5, 6]]", QWEN)[0] == [
         Located("", None, (1, 2)),
         Located("", None, (30, 40)),
@@ -302,8 +302,8 @@ REX = "<|object_ref_start|>dog<|object_ref_end|><|box_start|>{}<|box_end|>"
     [
         ("<1><2><30><4><5><40>, <5><6><70><80>", [dog(), dog(*OTHER)], "ok", []),
         ("<1><2><30><4><5><40>, <5><6><70><8><9><80>", [dog(), dog(*OTHER)], "ok", []),
-        ("<1><2><30><4><5>", [], "unreadable", ["malformed_box"]),
-        ("<1><2><30><4><5><1000>", [dog(1, 2, 30, 1000)], "ok", ["out_of_range"]),
+        ("<1><2><30><4><5>", [], "unreadable", ["malformed-box"]),
+        ("<1><2><30><4><5><1000>", [dog(1, 2, 30, 1000)], "ok", ["number-out-of-range"]),
     ],
 )
 def test_polygons_of_rex_omni(said, objects, status, reasons):
@@ -313,10 +313,10 @@ def test_polygons_of_rex_omni(said, objects, status, reasons):
 MOLMO_2 = [
     case("two points", '<points coords="1 1 073 160 2 455 300">dog</points>', [(7.3, 16), (45.5, 30)], "ok"),
     case("alt, and a tag that ends itself", '<point coords="1 1 073 160" alt="dog"/> is here.', [(7.3, 16)], "ok"),
-    case("another image", '<points coords="1 1 073 160;2 1 100 200">dog</points>', [(7.3, 16)], "ok", "other_image"),
-    case("moments of a video", '<tracks coords="0.5 1 100 200;1.0 1 110 210">dog</tracks>', [], "unreadable", *["other_image"] * 2),
-    case("half a point", '<points coords="1 1 073 160 2 455">dog</points>', [(7.3, 16)], "ok", "malformed_box"),
-    case("no points", '<points coords="">dog</points>', [], "unreadable", "malformed_box"),
+    case("another image", '<points coords="1 1 073 160;2 1 100 200">dog</points>', [(7.3, 16)], "ok", "other-image"),
+    case("moments of a video", '<tracks coords="0.5 1 100 200;1.0 1 110 210">dog</tracks>', [], "unreadable", *["other-image"] * 2),
+    case("half a point", '<points coords="1 1 073 160 2 455">dog</points>', [(7.3, 16)], "ok", "malformed-box"),
+    case("no points", '<points coords="">dog</points>', [], "unreadable", "malformed-box"),
     case("cut in a point", '<points alt="dog" coords="1 1 073 160 2 45', [(7.3, 16)], "truncated"),
     case("none", "There are none.", [], "empty"),
     case("not in the image", "This isn't in the image.", [], "empty"),

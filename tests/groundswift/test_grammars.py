@@ -106,7 +106,7 @@ def test_what_is_written_is_read_again(family):
         answer = parse(format_answer(objects, family), family)
         assert answer.objects == objects
         assert answer.status == ("ok" if objects else "empty")
-        assert set(answer.reasons) <= {"looks_like_ratios", "literal_placeholder"}
+        assert set(answer.reasons) <= {"number-like-ratio", "literal-placeholder"}
 
     check()
 
@@ -349,7 +349,7 @@ def test_thinking_is_no_part_of_the_answer(family):
         assert answer.objects[0].span[0] >= len(before)
     for mark in ("<think>", "<|channel>thought\n"):
         unfinished = parse(f"{mark}{thought}", family)
-        assert (unfinished.objects, unfinished.status, unfinished.reasons) == ([], "truncated", ["unclosed_thinking"])
+        assert (unfinished.objects, unfinished.status, unfinished.reasons) == ([], "truncated", ["unclosed-thinking"])
 
 
 @pytest.mark.parametrize("family", MARKED)

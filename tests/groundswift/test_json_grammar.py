@@ -39,27 +39,27 @@ def test_gemini_writes_y_first_and_we_hold_x_first():
     ("family", "text", "objects", "reasons"),
     [
         (GEMINI, '[{"box_2d": [2, 1, 40, 30], "mask": "x", "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], []),
-        (GEMINI, '[{"box_2d": [40, 30, 2, 1], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["inverted"]),
-        (QWEN, '[{"bbox_2d": [1, 40, 30, 2], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["inverted"]),
+        (GEMINI, '[{"box_2d": [40, 30, 2, 1], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["box-inverted"]),
+        (QWEN, '[{"bbox_2d": [1, 40, 30, 2], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["box-inverted"]),
         (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "mask": [[5, 6]]}]', [Located("", (1, 2, 30, 40))], []),
         (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "mask": [[5, 6], [7, 8]]}]', [Located("", (1, 2, 30, 40))], []),
         (GEMINI, "[2, 1, 40, 30]", [Located("", (1, 2, 30, 40))], []),
-        (GEMINI, '[{"box_2d": [1, 2, 3], "label": "dog"}]', [], ["malformed_box"]),
-        (GEMINI, '[{"bbox_2d": [1, 2, 30, 40], "label": "dog"}]', [], ["other_key"]),
-        (GEMINI, '[{"point_2d": [1, 2], "label": "dog"}]', [], ["other_key"]),
-        (QWEN, '[{"box_2d": [2, 1, 40, 30], "label": "dog"}]', [], ["other_key"]),
-        (QWEN, '[{"bbox": [1, 2, 30, 40], "label": "dog"}]', [], ["other_key"]),
-        (QWEN, '[{"point": [2, 1], "label": "dog"}]', [], ["other_key"]),
-        (QWEN, '[{"point": "here", "label": "dog"}]', [], ["no_box_in_object"]),
+        (GEMINI, '[{"box_2d": [1, 2, 3], "label": "dog"}]', [], ["malformed-box"]),
+        (GEMINI, '[{"bbox_2d": [1, 2, 30, 40], "label": "dog"}]', [], ["other-key"]),
+        (GEMINI, '[{"point_2d": [1, 2], "label": "dog"}]', [], ["other-key"]),
+        (QWEN, '[{"box_2d": [2, 1, 40, 30], "label": "dog"}]', [], ["other-key"]),
+        (QWEN, '[{"bbox": [1, 2, 30, 40], "label": "dog"}]', [], ["other-key"]),
+        (QWEN, '[{"point": [2, 1], "label": "dog"}]', [], ["other-key"]),
+        (QWEN, '[{"point": "here", "label": "dog"}]', [], ["no-box-in-object"]),
         (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "box_2d": [2, 1, 40, 30]}]', [Located("", (1, 2, 30, 40))], []),
-        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': 'dog'}]", [Located("dog", (1, 2, 30, 40))], ["single_quotes"]),
-        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': \"it's\"}]", [Located("it's", (1, 2, 30, 40))], ["single_quotes"]),
-        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': 'dogs' bowl'}]", [Located("dogs' bowl", (1, 2, 30, 40))], ["single_quotes"]),
+        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': 'dog'}]", [Located("dog", (1, 2, 30, 40))], ["single-quotes"]),
+        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': \"it's\"}]", [Located("it's", (1, 2, 30, 40))], ["single-quotes"]),
+        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': 'dogs' bowl'}]", [Located("dogs' bowl", (1, 2, 30, 40))], ["single-quotes"]),
         (
             QWEN,
             "[{'bbox_2d': [1, 2, 30, 40]}, {\"bbox_2d\": [5, 6, 7, 8]}]",
             [Located("", (5, 6, 7, 8))],
-            ["list_without_key", "no_box_in_object"],
+            ["list-without-key", "no-box-in-object"],
         ),
     ],
     ids=str,
@@ -174,7 +174,7 @@ def test_a_key_twice_in_an_object_is_noticed_whatever_is_around(first, before, l
     """The decoder keeps the last of two; the reader takes both boxes, with a reason."""
     answer = parse(f'{before}[{first}, {{"bbox_2d": [1, 2, 3, 4], "bbox_2d": [5, 6, 7, 8], "label": "{label}"}}]', QWEN)
     assert [located.box for located in answer.objects[1:]] == [(1, 2, 3, 4), (5, 6, 7, 8)]
-    assert answer.reasons == ["repeated_key"]
+    assert answer.reasons == ["repeated-key"]
 
 
 @pytest.mark.parametrize("behind", ["", "\n```", " These are all.", '\n```\nThe "dog" is left; (see above).'])
@@ -191,9 +191,9 @@ def test_a_list_in_prose_is_read_as_the_list_alone(family, before, behind):
 
 
 def test_a_value_that_is_a_number_list_in_a_string_is_no_label():
-    assert parse('[{"bbox_2d": "1, 2, 3, 4", "score": 0.5}]', QWEN).reasons == ["numbers_as_text"]
+    assert parse('[{"bbox_2d": "1, 2, 3, 4", "score": 0.5}]', QWEN).reasons == ["numbers-as-text"]
 
 
 def test_one_label_said_twice_is_one_label():
     answer = parse('[{"bbox_2d": [1, 2, 3, 4], "label": "dog", "label": "dog"}]', QWEN)
-    assert (answer.objects, answer.reasons) == ([Located("dog", (1, 2, 3, 4))], ["repeated_key"])
+    assert (answer.objects, answer.reasons) == ([Located("dog", (1, 2, 3, 4))], ["repeated-key"])

@@ -47,18 +47,18 @@ NUMBERS = [  # name, the numbers written, the box read or None, reasons
     ("leading zeros", ("001", "002", "030", "040"), (1, 2, 30, 40), []),
     ("fractions", ("1.5", ".5", "30.25", "40."), (1.5, 0.5, 30.25, 40), []),
     ("exponents", ("1e0", "2", "3e1", "4E+1"), (1, 2, 30, 40), []),
-    ("x2 under x1", ("30", "2", "1", "40"), (1, 2, 30, 40), ["inverted"]),
-    ("y2 under y1", ("1", "40", "30", "2"), (1, 2, 30, 40), ["inverted"]),
-    ("far outside the range", ("1", "2", "10825", "40"), (1, 2, 10825, 40), ["out_of_range"]),
-    ("negative", ("-1", "2", "30", "40"), (-1, 2, 30, 40), ["out_of_range"]),
-    ("inverted and outside", ("30", "-2", "1", "40"), (1, -2, 30, 40), ["inverted", "out_of_range"]),
-    ("too large to be finite", ("1", "2", "1e999", "40"), None, ["non_finite"]),
-    ("a number of 5000 digits", ("1", "2", "9" * 5000, "40"), None, ["non_finite"]),
-    ("NaN", ("NaN", "2", "30", "40"), None, ["malformed_box"]),
-    ("infinity", ("1", "2", "Infinity", "40"), None, ["malformed_box"]),
-    ("a word", ("1", "two", "30", "40"), None, ["malformed_box"]),
-    ("a number with two points", ("1", "2.3.4", "30", "40"), None, ["malformed_box"]),
-    ("ratios", ("0.1", "0.2", "0.5", "1"), (0.1, 0.2, 0.5, 1), ["looks_like_ratios"]),
+    ("x2 under x1", ("30", "2", "1", "40"), (1, 2, 30, 40), ["box-inverted"]),
+    ("y2 under y1", ("1", "40", "30", "2"), (1, 2, 30, 40), ["box-inverted"]),
+    ("far outside the range", ("1", "2", "10825", "40"), (1, 2, 10825, 40), ["number-out-of-range"]),
+    ("negative", ("-1", "2", "30", "40"), (-1, 2, 30, 40), ["number-out-of-range"]),
+    ("inverted and outside", ("30", "-2", "1", "40"), (1, -2, 30, 40), ["box-inverted", "number-out-of-range"]),
+    ("too large to be finite", ("1", "2", "1e999", "40"), None, ["number-not-finite"]),
+    ("a number of 5000 digits", ("1", "2", "9" * 5000, "40"), None, ["number-not-finite"]),
+    ("NaN", ("NaN", "2", "30", "40"), None, ["malformed-box"]),
+    ("infinity", ("1", "2", "Infinity", "40"), None, ["malformed-box"]),
+    ("a word", ("1", "two", "30", "40"), None, ["malformed-box"]),
+    ("a number with two points", ("1", "2.3.4", "30", "40"), None, ["malformed-box"]),
+    ("ratios", ("0.1", "0.2", "0.5", "1"), (0.1, 0.2, 0.5, 1), ["number-like-ratio"]),
     ("a ratio of whole numbers", ("0", "0", "1", "1"), (0, 0, 1, 1), []),
 ]
 
@@ -67,7 +67,7 @@ NUMBERS = [  # name, the numbers written, the box read or None, reasons
 @pytest.mark.parametrize(("name", "numbers", "read", "reasons"), [pytest.param(*row, id=row[0]) for row in NUMBERS])
 def test_numbers_of_a_box(family, name, numbers, read, reasons):
     if SHAPES[family][1] != 1:
-        reasons = [reason for reason in reasons if reason != "looks_like_ratios"]  # ratios are what it writes
+        reasons = [reason for reason in reasons if reason != "number-like-ratio"]  # ratios are what it writes
     cat = box(family, "cat", 5, 6, 70, 80)
     answer = parse(text(family, "dog", *numbers) + text(family, "cat", "5", "6", "70", "80"), family)
     assert answer.objects == ([] if read is None else [box(family, "dog", *read)]) + [cat]
@@ -111,13 +111,13 @@ def test_what_stands_around_is_no_part_of_it(family, before, after):
 def test_literal_placeholders(family):
     for said in ("<ref-object><bbox>", "The <ref-object> is at <bbox>."):
         answer = parse(said, family)
-        assert (answer.objects, answer.status, answer.reasons) == ([], "unreadable", ["literal_placeholder"])
+        assert (answer.objects, answer.status, answer.reasons) == ([], "unreadable", ["literal-placeholder"])
     answer = parse(text(family, "dog", "1", "2", "30", "40") + "\n<bbox>", family)
-    assert (answer.objects, answer.status, answer.reasons) == ([box(family, "dog", 1, 2, 30, 40)], "ok", ["literal_placeholder"])
+    assert (answer.objects, answer.status, answer.reasons) == ([box(family, "dog", 1, 2, 30, 40)], "ok", ["literal-placeholder"])
 
 
 @for_each_shape
 @pytest.mark.parametrize("said", ["A dog lies on the grass.", '{"answer": "dog"}', "yes", "42"])
 def test_words_alone(family, said):
     answer = parse(said, family)
-    assert (answer.objects, answer.status, answer.reasons) == ([], "unreadable", ["no_box"])
+    assert (answer.objects, answer.status, answer.reasons) == ([], "unreadable", ["no-box"])

@@ -83,12 +83,12 @@ def test_something(text):
     ("limit", "numbers", "reasons"),
     [
         (1000, (0, 0, 1000, 1000), []),
-        (1000, (0, 0, 1000, 1001), ["out_of_range"]),
-        (1000, (-1, 0, 5, 5), ["out_of_range"]),
+        (1000, (0, 0, 1000, 1001), ["number-out-of-range"]),
+        (1000, (-1, 0, 5, 5), ["number-out-of-range"]),
         (None, (0, 0, 9999, 9999), []),
-        (1000, (5, 0, 0, 5), ["inverted"]),
-        (1000, (5, 0, 0, 1001), ["inverted", "out_of_range"]),
-        (1000, (0.1, 0.2, 0.3, 0.4), ["looks_like_ratios"]),
+        (1000, (5, 0, 0, 5), ["box-inverted"]),
+        (1000, (5, 0, 0, 1001), ["box-inverted", "number-out-of-range"]),
+        (1000, (0.1, 0.2, 0.3, 0.4), ["number-like-ratio"]),
         (1000, (0, 0, 1, 1), []),
         (1000, (0.5, 0.5, 1.5, 1.5), []),
     ],
@@ -102,12 +102,12 @@ def test_a_box_is_kept_with_what_is_odd_about_it(limit, numbers, reasons):
 
 @pytest.mark.parametrize(
     ("numbers", "reason"),
-    [((), "malformed_box"), ((1,), "malformed_box"), ((1, 2, 3), "malformed_box"), ((1, 2, 3, 4, 5), "malformed_box")]
+    [((), "malformed-box"), ((1,), "malformed-box"), ((1, 2, 3), "malformed-box"), ((1, 2, 3, 4, 5), "malformed-box")]
     + [
-        ((1, None), "malformed_box"),
-        ((1, 2, 3, None), "malformed_box"),
-        ((1, 2, 3, math.nan), "non_finite"),
-        ((math.inf, 2), "non_finite"),
+        ((1, None), "malformed-box"),
+        ((1, 2, 3, None), "malformed-box"),
+        ((1, 2, 3, math.nan), "number-not-finite"),
+        ((math.inf, 2), "number-not-finite"),
     ],
 )
 def test_what_is_no_box_is_left_out_with_a_reason(numbers, reason):

@@ -24,19 +24,21 @@ KOSMOS_CASES = [
     case("blanks of the processor", "<phrase> dog</phrase><object> <patch_index_0065> <patch_index_1022> </object>", [dog()], "ok"),
     case("two boxes of a phrase", "<phrase>dog</phrase>" + TWO, [dog(), dog(5, 6, 7, 8)], "ok"),
     case("no phrase", TWO, [Located("", (1, 2, 30, 31)), Located("", (5, 6, 7, 8))], "ok"),
-    case("corners in the wrong order", DOG.replace("0065", "X").replace("1022", "0065").replace("X", "1022"), [dog()], "ok", "inverted"),
-    case("outside the grid", DOG.replace("1022", "1024"), [dog(0, 2, 1, 32)], "ok", "inverted", "out_of_range"),
-    case("one index", "<phrase>dog</phrase><object><patch_index_0065></object>" + CAT, [cat()], "ok", "malformed_box"),
-    case("three indices", DOG.replace("</object>", "<patch_index_0001></object>") + CAT, [cat()], "ok", "malformed_box"),
-    case("a fraction", DOG.replace("1022", "10.5") + CAT, [cat()], "ok", "malformed_box"),
-    case("a word", DOG.replace("1022", "last") + CAT, [cat()], "ok", "malformed_box"),
+    case(
+        "corners in the wrong order", DOG.replace("0065", "X").replace("1022", "0065").replace("X", "1022"), [dog()], "ok", "box-inverted"
+    ),
+    case("outside the grid", DOG.replace("1022", "1024"), [dog(0, 2, 1, 32)], "ok", "box-inverted", "number-out-of-range"),
+    case("one index", "<phrase>dog</phrase><object><patch_index_0065></object>" + CAT, [cat()], "ok", "malformed-box"),
+    case("three indices", DOG.replace("</object>", "<patch_index_0001></object>") + CAT, [cat()], "ok", "malformed-box"),
+    case("a fraction", DOG.replace("1022", "10.5") + CAT, [cat()], "ok", "malformed-box"),
+    case("a word", DOG.replace("1022", "last") + CAT, [cat()], "ok", "malformed-box"),
     case("start of a box without an end", DOG + "<phrase>cat</phrase><object><patch_index_0197><patch_index_02", [dog()], "truncated"),
-    case("start of a box without an end, then more", DOG[: -len("</object>")] + CAT, [dog(), cat()], "ok", "unclosed_box"),
-    case("doubled start", DOG.replace("<object>", "<object><object>"), [dog()], "ok", "doubled_mark"),
+    case("start of a box without an end, then more", DOG[: -len("</object>")] + CAT, [dog(), cat()], "ok", "unclosed-box"),
+    case("doubled start", DOG.replace("<object>", "<object><object>"), [dog()], "ok", "doubled-mark"),
     case("cut in the second box", "<phrase>dog</phrase>" + TWO[:-30], [dog()], "truncated"),
     case("the same box to the token limit", DOG * 50 + DOG[:40], [dog()] * 50, "truncated"),
     case("thinking before", f"<think>{CAT}</think>{DOG}", [dog()], "ok"),
-    case("words alone", "A dog.", [], "unreadable", "no_box"),
+    case("words alone", "A dog.", [], "unreadable", "no-box"),
 ]
 
 

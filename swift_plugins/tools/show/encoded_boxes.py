@@ -17,7 +17,7 @@ from groundswift.spaces import space_row, square_margins
 from ..encoding import NO_LOSS, Encoded
 
 IMAGE_TOKENS = ("<IMG_CONTEXT>", "<image>", "<|image|>")  # where nothing names one
-NO_BOX = "no_box"  # reason of `parse` for a text without anything like a box
+NO_BOX = "no-box"  # reason of `parse` for a text without anything like a box
 SHORTENED = 4  # shortest run of equal special tokens that is written as a count
 
 
