@@ -1,14 +1,14 @@
-"""Parts of a set that share no picture, with the classes spread over them.
+"""Parts of a set that share no image, with the classes spread over them.
 
-What hangs together stays together: rows that have a picture, video or sound in common form a group (over several rows too: a with b and
-b with c puts a with c), and a group goes to one part as a whole. Rows without any go by their sample_id, else each alone.
+Rows that share an image, video or audio file form a group, also through other rows (a with b and b with c puts a with c), and a group goes
+to one part as a whole. Rows without media are grouped by their sample_id; without one, each is a group.
 
 Classes are spread over groups by iterative stratification (Sechidis et al. 2011, On the Stratification of Multi-label Data): the class
-with the fewest groups left comes first, and each of its groups goes where most of that class is wanted. Beyond that article, a part takes
-exactly as many groups as it was promised, groups without a label count as a class, and a class that has only as many groups left as there
-are parts without it goes to those.
+with the fewest groups left comes first, and each of its groups goes to the part that lacks most of that class. Unlike in that article, a
+part takes exactly its number of groups, groups without a label count as a class, and a class with only as many groups left as there are
+parts without it goes to those parts.
 
-A pass keeps some 60 bytes a row and none of its text.
+A pass keeps about 60 bytes per row and none of its text.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog, OnError
+from .line_index import JsonRow, LineIndex, Progress, json_rows
 from .lint.checks_images import LONGEST_PATH, path_of
-from .mix import JsonRow, LineIndex, Told, json_rows, local_file, permuted
+from .mix import permuted
 
-MOST_LABELS = 100_000  # distinct labels that are spread; further ones count as none
+MOST_LABELS = 100_000  # distinct labels that are spread; further ones are ignored
 CHUNK = 1 << 20
 OTHER_MEDIA = ("videos", "video", "audios", "audio")
 
 
 class SplitOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`same_content`: pictures are the same by the bytes of their files too. `stratify`: whether classes are spread."""
+    """`same_content`: files with the same bytes are one image. `stratify`: whether classes are spread."""
 
     seed: int = 0
     stratify: bool = True
@@ -51,8 +52,8 @@ class SplitOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Facts:
-    """What a pass keeps of the rows. `keys`: 64 bits of each thing that ties a row to others, `key_counts` of them a row (1 or more);
-    `has_media`: 1 where those are pictures and the like. `labels`: indexes into `names`, `label_counts` of them a row."""
+    """What a pass keeps of the rows. `keys`: 64 bits of each image or id that ties a row to others, `key_counts` per row (1 or more);
+    `has_media`: 1 if those are media. `labels`: indexes into `names`, `label_counts` per row."""
 
     index: LineIndex
     keys: array = field(default_factory=lambda: array("Q"))
@@ -65,26 +66,24 @@ class Facts:
 
 
 class Grouping(NamedTuple):
-    """`of_row`: (rows,) group of each, numbered by first appearance. `of_media`: (M,) group of each distinct picture and the like."""
+    """`of_row`: (rows,) group of each row, numbered by first appearance. `of_media`: (M,) group of each distinct image, video or audio."""
 
     of_row: NDArray[np.int64]
     of_media: NDArray[np.int64]
     count: int
 
 
-def facts_of(path: str, options: SplitOptions, log: IssueLog, told: Told = lambda size: None) -> Facts:
-    """The first pass. Raises GroundswiftError where the file is missing, at fault or without rows."""
-    facts = Facts(LineIndex(shown(path), local_file(path)))
+def facts_of(path: str, options: SplitOptions, log: IssueLog, progress: Progress = lambda size: None) -> Facts:
+    """The first pass. Raises GroundswiftError for a file that is missing, without rows, or with issues."""
+    facts = Facts(LineIndex.of(path))
     media = MediaKeys(options.same_content)
-    for row in json_rows(facts.index, log, told):
-        _take_in(facts, row, media, log)
-    log.settle(facts.index.path, in_sets=False)
-    if not facts.index:
-        raise log.nothing_left(facts.index.path, "no row in it; expected JSON objects, one a line")
+    for row in json_rows(facts.index, log, progress):
+        _add(facts, row, media, log)
+    facts.index.settle(log)
     return facts
 
 
-def _take_in(facts: Facts, row: JsonRow, media: MediaKeys, log: IssueLog) -> None:
+def _add(facts: Facts, row: JsonRow, media: MediaKeys, log: IssueLog) -> None:
     where, view = f"{facts.index.path}:{row.number}", RowView.of(row.row)
     broken = next((what for rule, what in view.findings if rule == "image-shape"), None)
     if broken is None and not all(map(image_source, view.images)):
@@ -124,7 +123,7 @@ def key64(text: str) -> int:
 
 
 def media_of(view: RowView) -> Iterator[str]:
-    """Paths, addresses or base64 text of all pictures, videos and sounds of a row."""
+    """Paths, URLs or base64 text of all images, videos and audio files of a row."""
     for image in view.images:
         yield from _texts(image)
     for key in OTHER_MEDIA:
@@ -133,7 +132,7 @@ def media_of(view: RowView) -> Iterator[str]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """The texts in a list of paths, of frames by path, or of {path}."""
+    """The paths in a list of paths, of lists of frames, or of {path}."""
     if isinstance(value, list):
         for each in value:
             yield from _texts(each)
@@ -142,7 +141,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 class MediaKeys:
-    """Picture -> 64 bits that are the same for the same picture: by its normalised path, or by its content."""
+    """Image -> 64 bits that are equal for the same image: by its normalised path, or by its content."""
 
     def __init__(self, same_content: bool) -> None:
         self.same_content = same_content
@@ -151,7 +150,7 @@ class MediaKeys:
         self.folders: dict[str, str] = {}
 
     def __call__(self, source: str) -> int:
-        """Raises GroundswiftError where the content is asked for and cannot be read."""
+        """Raises GroundswiftError if the content is needed and cannot be read."""
         place = self.place(source)
         key = key64(place)
         if not self.same_content or place.startswith("data "):
@@ -161,8 +160,7 @@ class MediaKeys:
         return self.known[key]
 
     def place(self, source: str) -> str:
-        """Where a picture lies: absolute, without detours and links, with letters composed; an address as it stands; a picture in the row
-        by its text."""
+        """An absolute path without `..` and links, in composed Unicode; a URL as it is; of an inline image its text."""
         text = source.strip()
         if text.startswith("data:") or len(text) > LONGEST_PATH:
             return f"data {text.rpartition(';base64,')[2]}"
@@ -174,8 +172,8 @@ class MediaKeys:
         return text if text.isascii() else unicodedata.normalize("NFC", text)
 
     def without_links(self, path: str) -> str:
-        """What a path leads to; links to folders are followed once for each folder."""
-        if "\0" in path:  # leads nowhere
+        """What a path leads to. Links of a folder are resolved once."""
+        if "\0" in path:  # not a path
             return path
         folder, name = os.path.split(path)
         if folder not in self.folders:
@@ -185,7 +183,7 @@ class MediaKeys:
 
 
 def content64(source: str) -> int:
-    """64 bits of the bytes of a file or of what lies at an address. Raises GroundswiftError where there is none."""
+    """64 bits of the content of a path or URL. Raises GroundswiftError if there is none."""
     text = source.strip()
     path = local_copy(text) if is_url(text) else path_of(text)
     if path is None or not os.path.isfile(path):
@@ -201,7 +199,7 @@ def content64(source: str) -> int:
 
 
 def grouped(facts: Facts) -> Grouping:
-    """Rows that hang together, by union and find over their keys."""
+    """Rows that share a key, directly or through others, by union-find."""
     counts = np.frombuffer(facts.key_counts, np.uint32).astype(np.int64)
     distinct, node = np.unique(np.frombuffer(facts.keys, np.uint64), return_inverse=True)
     starts = np.cumsum(counts) - counts
@@ -219,7 +217,7 @@ def grouped(facts: Facts) -> Grouping:
 
 
 def joined(size: int, together: Iterable[list[int]]) -> NDArray[np.int64]:
-    """Numbers 0 to size - 1, of which some lists hang together -> (size,) one number that stands for all that do."""
+    """Numbers 0 to size - 1, of which each list is joined -> (size,) one number per joined set."""
     parent = list(range(size))
 
     def root(node: int) -> int:
@@ -238,8 +236,7 @@ def joined(size: int, together: Iterable[list[int]]) -> NDArray[np.int64]:
 
 
 def labels_of_groups(facts: Facts, grouping: Grouping) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Each label of each group once, as two (P,) arrays (group, label), ordered by group; groups without one have the last label,
-    len(facts.names)."""
+    """Each label of each group once, as two (P,) arrays (group, label), ordered by group. Groups without a label get len(facts.names)."""
     wide = len(facts.names) + 1
     rows = np.repeat(grouping.of_row, np.frombuffer(facts.label_counts, np.uint32))
     pairs = np.unique(rows * wide + np.frombuffer(facts.labels, np.uint32).astype(np.int64))
@@ -249,21 +246,21 @@ def labels_of_groups(facts: Facts, grouping: Grouping) -> tuple[NDArray[np.int64
 
 
 def at_random(targets: Sequence[int], seed: int) -> NDArray[np.int64]:
-    """(groups,) part of each, by chance alone."""
+    """(groups,) part of each, at random."""
     parts = np.empty(sum(targets), np.int64)
     parts[permuted(len(parts), seed)] = np.repeat(np.arange(len(targets)), targets)
     return parts
 
 
 def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Sequence[int], seed: int) -> NDArray[np.int64]:
-    """(groups,) part of each. `groups`, `labels`: (P,) pairs ordered by group, each group in at least one; `targets`: groups a part."""
+    """(groups,) part of each. `groups`, `labels`: (P,) pairs ordered by group, each group in at least one; `targets`: groups per part."""
     total, width, kinds = sum(targets), len(targets), int(labels.max()) + 1
     turn = np.empty(total, np.int64)
     turn[permuted(total, seed)] = np.arange(total)
-    members = groups[np.lexsort((turn[groups], labels))].tolist()  # label by label, those of one label in the order of their turn
+    members = groups[np.lexsort((turn[groups], labels))].tolist()  # label by label, in the order of their turn
     left = np.bincount(labels, minlength=kinds).tolist()
     ends = np.cumsum(left).tolist()
-    wanted = np.outer(left, targets).ravel().tolist()  # in groups, times `total`, so that all is whole numbers
+    wanted = np.outer(left, targets).ravel().tolist()  # in groups, times `total`, so that all are integers
     held = bytearray(kinds * width)
     starts_of = np.searchsorted(groups, np.arange(total + 1)).tolist()
     flat, free, parts = labels.tolist(), list(targets), [-1] * total
@@ -271,7 +268,7 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
     heapify(queue)
     while queue:
         count, label = heappop(queue)
-        if count != left[label]:  # it has become less since, and stands in the queue again
+        if count != left[label]:  # it has fewer groups by now, and is in the queue again
             continue
         touched = set()
         base = label * width
@@ -293,7 +290,7 @@ def stratified(groups: NDArray[np.int64], labels: NDArray[np.int64], targets: Se
 
 
 def _part_for(base: int, left: int, wanted: list[int], held: bytearray, free: list[int]) -> int:
-    """The part with room that wants most of a class, whose row starts at `base`; of equal ones the one with most room."""
+    """The part with room that lacks most of a class, whose row starts at `base`; among equals the one with most room."""
     open_parts = [part for part, room in enumerate(free) if room]
     lacking = [part for part in open_parts if not held[base + part]]
     if lacking and left <= len(lacking):

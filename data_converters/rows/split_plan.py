@@ -1,10 +1,9 @@
-"""Which part each row of a set goes to, and what the parts then hold."""
+"""The part of each row of a set, and what the parts contain."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from groundswift.errors import GroundswiftError, fault
 
 from ..issues import IssueLog
-from .mix import BLOCK, Copier, Told, has_both_types, shares, with_id_as_text
+from .line_index import BLOCK, Progress, copied_lines, has_both_types
+from .mix import shares
 from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -23,19 +23,19 @@ NEAR = Fraction(1, 1_000_000)  # by which fractions may miss 1
 
 
 class Part(NamedTuple):
-    """A part by its name and size: a fraction (of what counts leave), or a count of groups."""
+    """A part by its name and size: a count of groups, or a fraction of the groups that the counts leave."""
 
     name: str
     size: Fraction | int
 
 
 def parts_of(texts: Sequence[str]) -> list[Part]:
-    """`train=0.9`, `val=500` -> parts. Raises GroundswiftError for what is no part, for names that clash and fractions that miss 1."""
+    """`train=0.9`, `val=500` -> parts. Raises GroundswiftError for malformed parts, duplicate names and fractions that miss 1."""
     parts = [_part(text) for text in texts]
     names = [part.name.casefold() for part in parts]
     for part in parts:
         if names.count(part.name.casefold()) > 1:
-            raise fault(f"--parts {part.name}", "stands twice (capitals do not tell files apart everywhere)", "each part once")
+            raise fault(f"--parts {part.name}", "duplicate name (some file systems ignore case)", "each part once")
     if len(parts) < 2:
         raise fault("--parts", f"{len(parts)} part", "at least two, as in train=0.9 val=0.1")
     total = sum(part.size for part in parts if isinstance(part.size, Fraction))
@@ -47,7 +47,7 @@ def parts_of(texts: Sequence[str]) -> list[Part]:
 def _part(text: str) -> Part:
     name, equals, number = text.partition("=")
     if not equals or not NAME.fullmatch(name):
-        raise fault(f"--parts {text!r}", "no part", "NAME=FRACTION or NAME=COUNT, the name of letters, digits, _ . + and -")
+        raise fault(f"--parts {text!r}", "not a part", "NAME=FRACTION or NAME=COUNT, the name of letters, digits, _ . + and -")
     if re.fullmatch(r"0*[1-9][0-9]{0,11}", number):
         return Part(name, int(number))
     if re.fullmatch(r"[0-9]{0,11}\.[0-9]{1,20}|[0-9]{1,11}\.", number) and 0 < Fraction(f"0{number}0") <= 1:
@@ -56,11 +56,11 @@ def _part(text: str) -> Part:
 
 
 def targets_of(parts: Sequence[Part], groups: int) -> list[int]:
-    """How many groups each part gets; they add up to all. Raises GroundswiftError where that cannot be, or a part would get none."""
+    """The number of groups of each part; they add up to all. Raises GroundswiftError if that is impossible, or a part would be empty."""
     counted = sum(part.size for part in parts if isinstance(part.size, int))
     fractions = [part.size for part in parts if isinstance(part.size, Fraction)]
     if len(parts) > groups:
-        raise GroundswiftError(f"{groups} groups for {len(parts)} parts; expected at least one a part")
+        raise GroundswiftError(f"{groups} groups for {len(parts)} parts; expected at least one per part")
     if counted > groups or (counted < groups and not fractions):
         raise GroundswiftError(
             f"the counts add up to {counted} of {groups} groups; expected all, or a fraction for the rest (as train=1.0)"
@@ -74,7 +74,7 @@ def targets_of(parts: Sequence[Part], groups: int) -> list[int]:
 
 
 class PartReport(msgspec.Struct):
-    """What a part holds. `share`: of the groups. `gt`, with its counts: the COCO file of the part."""
+    """What a part contains. `share`: of the groups. `gt`, with its counts: the COCO file of the part."""
 
     name: str
     groups: int
@@ -89,8 +89,8 @@ class PartReport(msgspec.Struct):
 
 
 class ClassReport(msgspec.Struct):
-    """A class: the groups with it, in all and part by part. `deviation`: the most by which a part's share of those misses the part's share
-    of all groups. `rare`: too few for the smallest part to hold one by its share."""
+    """A class: the groups with it, in all and in each part. `deviation`: the largest difference between a part's share of those and its
+    share of all groups. `rare`: too few groups for the smallest part to get one by its share."""
 
     label: str
     groups: int
@@ -100,9 +100,9 @@ class ClassReport(msgspec.Struct):
 
 
 class SplitReport(msgspec.Struct):
-    """The result of a split. `largest_deviation`: over the classes that are not rare, None where there is none. `missing_though_enough`:
-    classes that some part lacks and that have at least as many groups as there are parts. `ids_as_text`: the rows have numbers and texts as
-    sample_id, and the parts have texts alone. `counts`: what was left out, by reason."""
+    """The result of a split. `largest_deviation`: over the classes that are not rare, None if there is none. `missing_though_enough`:
+    classes that some part lacks although they have at least as many groups as there are parts. `ids_as_text`: the rows have numbers and
+    strings as sample_id, and the parts only strings. `counts`: what was skipped, by id."""
 
     rows: int
     images: int
@@ -127,10 +127,17 @@ class SplitPlan(NamedTuple):
     part_of_row: NDArray[np.int64]
     report: SplitReport
 
+    def lines(self, progress: Progress = lambda rows: None) -> Iterator[tuple[int, bytes]]:
+        """The second pass: (part, line) of every row, in the order of the file. `progress` counts rows."""
+        rows = len(self.part_of_row)
+        lines = copied_lines([self.facts.index], np.zeros(rows, np.uint8), np.arange(rows), progress, buffering=1 << 20)
+        parts = (part for start in range(0, rows, BLOCK) for part in self.part_of_row[start : start + BLOCK].tolist())
+        return zip(parts, lines, strict=True)
 
-def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, log: IssueLog, told: Told = lambda size: None) -> SplitPlan:
-    """Read a set and decide where its rows go. Raises GroundswiftError for a faulty file, or parts that cannot be."""
-    facts = facts_of(path, options, log, told)
+
+def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, log: IssueLog, progress: Progress = lambda size: None) -> SplitPlan:
+    """Read a set and decide where its rows go. Raises GroundswiftError for a file with issues, or impossible parts."""
+    facts = facts_of(path, options, log, progress)
     grouping = grouped(facts)
     sizes = np.bincount(grouping.of_row)
     try:
@@ -144,7 +151,7 @@ def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, log: Iss
     part_of_group = stratified(*pairs, targets, options.seed) if options.stratify else at_random(targets, options.seed)
     part_of_row = part_of_group[grouping.of_row]
     report = reported(facts, grouping, pairs, part_of_group, parts, options)
-    report.ids_as_text = has_both_types(facts.index.id_types)
+    report.ids_as_text = has_both_types([facts.index])
     report.counts = dict(log.left_out.counts.most_common())
     return SplitPlan(facts, part_of_row, report)
 
@@ -157,7 +164,7 @@ def reported(
     parts: Sequence[Part],
     options: SplitOptions,
 ) -> SplitReport:
-    """Count what each part got, and how the classes lie over them. `pairs`: see `labels_of_groups`."""
+    """Count what each part got, and how the classes are distributed. `pairs`: see `labels_of_groups`."""
     width, groups = len(parts), grouping.count
     part_of_row = part_of_group[grouping.of_row]
     of_groups = np.bincount(part_of_group, minlength=width)
@@ -193,16 +200,3 @@ def reported(
         int(missing.sum()),
         int((missing & (totals >= width)).sum()),
     )
-
-
-def routed_lines(plan: SplitPlan, told: Told = lambda rows: None) -> Iterator[tuple[int, bytes]]:
-    """(part, line) of every row, in the order of the file. `told`: rows."""
-    with ExitStack() as open_files:
-        copier = Copier(plan.facts.index, open_files, buffering=1 << 20)
-        for start in range(0, len(plan.part_of_row), BLOCK):
-            block = plan.part_of_row[start : start + BLOCK].tolist()
-            for row, part in enumerate(block, start):
-                line = copier.line(row)
-                yield part, with_id_as_text(line) if plan.report.ids_as_text else line
-            told(len(block))
-        copier.check()

@@ -21,7 +21,6 @@ from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows.mix import (
     MixOptions,
     Source,
-    copied_lines,
     most_without_repeating,
     permuted,
     plan_mix,
@@ -217,8 +216,8 @@ def test_a_broken_line_is_told_or_left_out(broken, said):
         pytest.param(["/dev/null", "--out", "out.jsonl"], "/dev/null: is a folder or device", id="a device"),
         pytest.param(["empty.jsonl", "--out", "out.jsonl"], "empty.jsonl: no row in it", id="empty"),
         pytest.param(["a.jsonl", "./a.jsonl:2", "--out", "out.jsonl"], "./a.jsonl: is given twice (a.jsonl)", id="twice"),
-        pytest.param(["a.jsonl", "b.jsonl", "--out", "b.jsonl"], "b.jsonl: is a file of the mix", id="onto itself"),
-        pytest.param(["a.jsonl", "--out", "link.jsonl"], "link.jsonl: is a file of the mix", id="onto itself by a link"),
+        pytest.param(["a.jsonl", "b.jsonl", "--out", "b.jsonl"], "b.jsonl: is an input file", id="onto itself"),
+        pytest.param(["a.jsonl", "--out", "link.jsonl"], "link.jsonl: is an input file", id="onto itself by a link"),
         pytest.param(["a.jsonl:0", "--out", "out.jsonl"], "a.jsonl: its weight is 0; expected a number above 0", id="no weight"),
         pytest.param(["a.jsonl", "--out", "nowhere/out.jsonl"], "cannot be written (No such file or directory)", id="no folder"),
         pytest.param(["unknown://a.jsonl:2", "--out", "out.jsonl"], "unknown scheme unknown://", id="unknown scheme"),
@@ -278,7 +277,7 @@ def test_rows_that_stand_in_two_files_are_counted():
     assert found["duplicates"] == 3
     assert found["duplicate_examples"] == ["a.jsonl: sample_id 1", "a.jsonl: sample_id 1", "a.jsonl: row 4, without sample_id"]
     told = mix("a.jsonl", "b.jsonl", "--dry-run").stdout.splitlines()
-    assert told[-1] == "       3  samples  (a.jsonl: sample_id 1, a.jsonl: sample_id 1, a.jsonl: row 4, without sample_id)"
+    assert told[-2] == "       3  samples  (a.jsonl: sample_id 1, a.jsonl: sample_id 1, a.jsonl: row 4, without sample_id)"
 
 
 def test_shared_keys():
@@ -290,13 +289,13 @@ def test_shared_keys():
 def test_a_file_that_changes_under_way_is_told(change):
     plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
     Path("a.jsonl").write_bytes(change)
-    with pytest.raises(GroundswiftError, match=r"a.jsonl: was written to while it was read"):
-        list(copied_lines(plan))
+    with pytest.raises(GroundswiftError, match=r"a.jsonl: changed while it was read"):
+        list(plan.lines())
 
 
 def test_a_file_that_changes_between_two_lines_is_told():
     plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
-    lines = copied_lines(plan)
+    lines = plan.lines()
     next(lines)
     os.truncate("a.jsonl", 5)
     with pytest.raises(GroundswiftError, match=r"a.jsonl: became shorter while it was read"):
@@ -305,11 +304,11 @@ def test_a_file_that_changes_between_two_lines_is_told():
 
 def test_a_file_that_is_overwritten_in_its_size_is_told():
     plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
-    lines = copied_lines(plan)
+    lines = plan.lines()
     next(lines)
     with open("a.jsonl", "r+b") as file:
         file.write(b"x")
-    with pytest.raises(GroundswiftError, match=r"a.jsonl: was written to while it was read"):
+    with pytest.raises(GroundswiftError, match=r"a.jsonl: changed while it was read"):
         list(lines)
 
 

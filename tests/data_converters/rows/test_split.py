@@ -23,7 +23,7 @@ from PIL import Image
 from groundswift.atomic_write import write_together
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows.split import SplitOptions, at_random, joined, stratified
-from groundswift.data_converters.rows.split_plan import Part, parts_of, plan_split, routed_lines, targets_of
+from groundswift.data_converters.rows.split_plan import Part, parts_of, plan_split, targets_of
 from groundswift.errors import GroundswiftError
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "split"]
@@ -268,10 +268,10 @@ def test_what_is_printed():
     assert [line.split() for line in lines[2:4]] == [["8", "80.0%", "9", "8", "8", "train"], ["2", "20.0%", "2", "2", "1", "val"]]
     assert lines[4:] == [
         "2 classes, 1 of them too rare for their share in each part",
-        "1 classes are missing in a part, 0 of them with groups enough",
-        "largest deviation of a class from its share (rare ones aside): 5.71%; groups by part:",
+        "1 classes are missing in a part, 0 of them with enough groups",
+        "largest deviation of a class from its share (without rare ones): 5.71%; groups by part:",
         "     5.71%  dog  6 + 1 = 7",
-        "left out or taken otherwise:",
+        "skipped or changed:",
         "       1  blank line  (set.jsonl:10)",
         "       1  objects that cannot be read, taken as none  (set.jsonl:11)",
     ]
@@ -302,17 +302,17 @@ def test_a_part(text, expected):
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        pytest.param(["a"], "no part", id="no size"),
-        pytest.param(["=0.5", "b=0.5"], "no part", id="no name"),
-        pytest.param(["../a=0.5", "b=0.5"], "no part", id="leaves the folder"),
-        pytest.param(["/a=0.5", "b=0.5"], "no part", id="absolute"),
-        pytest.param([".a=0.5", "b=0.5"], "no part", id="hidden"),
-        pytest.param(["..=0.5", "b=0.5"], "no part", id="dots"),
-        pytest.param(["a b=0.5", "b=0.5"], "no part", id="blank"),
-        pytest.param(["a\n=0.5", "b=0.5"], "no part", id="line break"),
-        pytest.param([f"{'a' * 101}=0.5", "b=0.5"], "no part", id="long name"),
-        pytest.param(["a=0.5", "a=0.5"], "stands twice", id="twice"),
-        pytest.param(["a=0.5", "A=0.5"], "stands twice", id="twice but for capitals"),
+        pytest.param(["a"], "not a part", id="no size"),
+        pytest.param(["=0.5", "b=0.5"], "not a part", id="no name"),
+        pytest.param(["../a=0.5", "b=0.5"], "not a part", id="leaves the folder"),
+        pytest.param(["/a=0.5", "b=0.5"], "not a part", id="absolute"),
+        pytest.param([".a=0.5", "b=0.5"], "not a part", id="hidden"),
+        pytest.param(["..=0.5", "b=0.5"], "not a part", id="dots"),
+        pytest.param(["a b=0.5", "b=0.5"], "not a part", id="blank"),
+        pytest.param(["a\n=0.5", "b=0.5"], "not a part", id="line break"),
+        pytest.param([f"{'a' * 101}=0.5", "b=0.5"], "not a part", id="long name"),
+        pytest.param(["a=0.5", "a=0.5"], "duplicate name", id="twice"),
+        pytest.param(["a=0.5", "A=0.5"], "duplicate name", id="twice but for capitals"),
         pytest.param(["a=1.0"], "1 part", id="one part"),
         pytest.param(["a=0.5", "b=0.4"], "the fractions add up to 0.9", id="too little"),
         pytest.param(["a=0.9", "b=0.2"], "the fractions add up to 1.1", id="too much"),
@@ -437,7 +437,7 @@ def test_a_broken_file_is_told(content, said):
         pytest.param("set.jsonl", "set.jsonl: cannot be written (File exists)", id="a file"),
         pytest.param("set.jsonl/out", "cannot be written (Not a directory)", id="below a file"),
         pytest.param("folder", "folder/b.jsonl: is a folder or device", id="a folder in place of a part"),
-        pytest.param(".", "set.jsonl: is the file to split", id="its own source"),
+        pytest.param(".", "set.jsonl: is an input file", id="its own source"),
     ],
 )
 def test_a_place_that_cannot_be_written(out, said):
@@ -485,18 +485,18 @@ def test_an_error_of_the_lines_leaves_nothing_behind(tmp_path, stop):
 
 def test_a_file_that_is_overwritten_under_way_is_told():
     write(*(row(f"{n}.jpg") for n in range(3)))
-    lines = routed_lines(plan_split("set.jsonl", parts_of(["a=1", "b=2"]), SplitOptions(), IssueLog()))
+    lines = plan_split("set.jsonl", parts_of(["a=1", "b=2"]), SplitOptions(), IssueLog()).lines()
     next(lines)
     with open("set.jsonl", "r+b") as file:
         file.write(b"x")
-    with pytest.raises(GroundswiftError, match=r"set.jsonl: was written to while it was read"):
+    with pytest.raises(GroundswiftError, match=r"set.jsonl: changed while it was read"):
         list(lines)
 
 
 SLOW = """
 import sys, time
 from pathlib import Path
-from groundswift.data_converters.rows.split_cli import write_together
+from groundswift.atomic_write import write_together
 
 def lines():
     yield 0, b"x" * 1_000_000  # more than a buffer holds, so that the file has begun

@@ -1,0 +1,162 @@
+"""Where the rows of a JSONL file are, so that they can be copied byte by byte in any order: 12 bytes per row, none of their content."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from groundswift.errors import GroundswiftError, fault
+from groundswift.storage import local_copy, stat_key
+from groundswift.urls import shown
+
+from ..issues import Issue, IssueLog
+from .jsonl_lines import LONGEST, decoded, lines_of
+
+INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
+BLOCK = 1 << 16  # rows copied between two updates of the progress
+Progress = Callable[[int], object]  # called with the bytes or rows done since the last call
+
+
+class JsonRow(NamedTuple):
+    """One line that is a JSON object. `start`, `size`: its bytes in the file, with its line break and without a byte order mark."""
+
+    number: int
+    start: int
+    size: int
+    raw: bytes
+    row: dict[str, Any]
+
+
+@dataclass
+class LineIndex:
+    """The positions of the rows of a file. `path`: as given, without secrets; `file`: on this machine; `id_types`: of sample_id."""
+
+    path: str
+    file: Path
+    starts: array = field(default_factory=lambda: array("Q"))
+    sizes: array = field(default_factory=lambda: array("I"))
+    stamp: tuple = ()
+    id_types: set[type] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, path: str) -> LineIndex:
+        """An empty index of a regular file, of a URL its local copy. Raises GroundswiftError if there is none."""
+        file = local_copy(path)
+        if not os.path.isfile(file):
+            raise fault(shown(path), "is a folder or device" if os.path.exists(file) else "no such file", "a JSONL file")
+        return cls(shown(path), file)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def add(self, row: JsonRow) -> None:
+        """Keep the position of one row."""
+        self.starts.append(row.start)
+        self.sizes.append(row.size)
+        self.id_types.add(type(row.row.get("sample_id")))
+
+    def settle(self, log: IssueLog) -> None:
+        """Raises GroundswiftError if the file has issues that are not skipped, or no row."""
+        log.settle(self.path, in_sets=False)
+        if not self:
+            raise log.nothing_left(self.path, "no row in it; expected JSON objects, one per line")
+
+
+def json_rows(index: LineIndex, log: IssueLog, progress: Progress = lambda size: None) -> Iterator[JsonRow]:
+    """Every line of a file that is a JSON object; the others go to `log`. `progress` counts bytes."""
+    index.stamp = stat_key(index.file)
+    offset = 0
+    for line in lines_of(index.file):
+        progress(line.size)
+        start, offset, raw = offset, offset + line.size, line.raw
+        where = f"{index.path}:{line.number}"
+        if raw is None:
+            log.add(Issue("line too long", where, f"{line.size} bytes", f"at most {LONGEST}"))
+            continue
+        if line.number == 1 and raw.startswith(codecs.BOM_UTF8):
+            raw, start = raw.removeprefix(codecs.BOM_UTF8), len(codecs.BOM_UTF8)
+        if not raw.strip():
+            log.count("blank line", where)
+            continue
+        found = decoded(raw)
+        if found.row is None or found.not_json:
+            log.add(Issue("line that is no JSON object", where, found.problem, "one JSON object a line"))
+        else:
+            if isinstance(found.row.get("response"), str) and found.row.get("messages") is not None:
+                log.count("row of an inference: copied with the model's response, read by its truth", where)
+            yield JsonRow(line.number, start, len(raw), raw, found.row)
+
+
+class Copier:
+    """Reads rows of an indexed file as they are, in any order. Raises GroundswiftError if the file has changed since."""
+
+    def __init__(self, index: LineIndex, open_files: ExitStack, buffering: int = 0) -> None:
+        self.index = index
+        try:
+            self.file = open_files.enter_context(index.file.open("rb", buffering=buffering))
+        except OSError as error:
+            raise self._unreadable(error) from None
+        self.check()
+
+    def _unreadable(self, error: OSError) -> GroundswiftError:
+        return fault(self.index.path, f"cannot be read ({error.strerror})")
+
+    def check(self) -> None:
+        """To be called once more after the last row."""
+        if stat_key(self.index.file) != self.index.stamp:
+            raise fault(self.index.path, "changed while it was read", "a file that stays as it is")
+
+    def line(self, row: int) -> bytes:
+        """One row with its line break, which is added to a last line without one."""
+        try:
+            self.file.seek(self.index.starts[row])
+            raw = self.file.read(self.index.sizes[row])
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if len(raw) != self.index.sizes[row]:
+            raise fault(self.index.path, "became shorter while it was read", "a file that stays as it is")
+        return raw if raw.endswith(b"\n") else raw + b"\n"
+
+
+def copied_lines(
+    indexes: Sequence[LineIndex], files: NDArray[np.integer], rows: NDArray[np.integer], progress: Progress, buffering: int = 0
+) -> Iterator[bytes]:
+    """The lines `rows` (N,) of the files `files` (N,), in that order. `progress` counts rows.
+
+    Where the files have both numbers and strings as sample_id, all are written as strings: a stream of rows takes one type.
+    """
+    as_text = has_both_types(indexes)
+    with ExitStack() as open_files:
+        copiers = [Copier(index, open_files, buffering) for index in indexes]
+        for start in range(0, len(rows), BLOCK):
+            block = slice(start, start + BLOCK)
+            for file, row in zip(files[block].tolist(), rows[block].tolist(), strict=True):
+                line = copiers[file].line(row)
+                yield with_id_as_text(line) if as_text else line
+            progress(min(BLOCK, len(rows) - start))
+        for copier in copiers:
+            copier.check()
+
+
+def has_both_types(indexes: Iterable[LineIndex]) -> bool:
+    """Whether ids are both strings and numbers, which tools without an integer type write as floats."""
+    types = set().union(*(index.id_types for index in indexes))
+    return str in types and bool({int, float} & types)
+
+
+def with_id_as_text(line: bytes) -> bytes:
+    """A line whose sample_id is an integer (7 or 7.0) with that number as a string; other lines as they are."""
+    row = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    number = INTEGER.fullmatch(bytes(row.get("sample_id", b"")))
+    return msgspec.json.encode(row | {"sample_id": number[1].decode()}) + b"\n" if number else line
