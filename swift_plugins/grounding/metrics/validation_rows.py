@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from groundswift.images import read_size_wh
 from groundswift.pairing import paired
 from groundswift.placeholders import is_empty_answer
 from groundswift.records import REF, count_tags
+from groundswift.row_view import image_source
 
 from ..templates.object_checks import check_objects
 
@@ -85,16 +87,18 @@ def kind_of(turns: list[tuple[str, str]], answer: str, objects: dict[str, Any], 
 
 def size_of(row: dict[str, Any], objects: dict[str, Any]) -> tuple[int, int]:
     """(width, height) in px of a row's first image; of one that cannot be read, a size that contains its boxes."""
+    corners = (value for box in objects["bbox"] for value in box)
+    return first_image_wh(row) or (max([1, *map(ceil, corners)]),) * 2
+
+
+def first_image_wh(row: dict[str, Any]) -> tuple[int, int] | None:
+    """(width, height) in px of a row's first image: `size_wh`, else its header; None where there is none or it cannot be read."""
     if row.get("size_wh"):
         return tuple(row["size_wh"])
     for image in (row.get("images") or [])[:1]:
-        source = (image.get("bytes") or image.get("path")) if isinstance(image, dict) else image
-        try:
-            return read_size_wh(source)[0]
-        except GroundswiftError:
-            break
-    corners = [value for box in objects["bbox"] for value in box]
-    return (max([1, *map(ceil, corners)]),) * 2
+        with suppress(GroundswiftError):
+            return read_size_wh(image_source(image))[0]
+    return None
 
 
 def unscored(samples: Iterable[Sample]) -> dict[str, int]:

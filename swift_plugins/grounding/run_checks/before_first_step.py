@@ -10,11 +10,10 @@ from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_dist_setting
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES, Family
 from groundswift.image_resize import Limits, fitted_wh, rescaled_wh
-from groundswift.images import read_size_wh
 
+from ..metrics.validation_rows import first_image_wh
 from ..patches.run_record import limits_now
 from ..patches.wrap_once import wrap_once
 from ..templates.grounding import FAMILY_OF_TEMPLATE
@@ -106,19 +105,9 @@ def has_media(row: dict[str, Any]) -> bool:
 
 
 def sizes_wh(rows: Any) -> Iterator[tuple[int, int]]:
-    """(width, height) in px of the first image of up to LOOKED_AT rows, spread over all of them; those that cannot be read have none."""
-    for index in range(0, len(rows), max(1, len(rows) // MEASURED_ROWS)):
-        row = rows[index]
-        if not row.get("images"):
-            continue
-        if row.get("size_wh"):
-            yield tuple(row["size_wh"])
-            continue
-        image = row["images"][0]
-        try:
-            yield read_size_wh((image.get("bytes") or image.get("path")) if isinstance(image, dict) else image)[0]
-        except GroundswiftError:
-            continue
+    """(width, height) in px of the first image of up to MEASURED_ROWS rows, spread over all of them; unreadable images are skipped."""
+    chosen = (rows[index] for index in range(0, len(rows), max(1, len(rows) // MEASURED_ROWS)))
+    return filter(None, (first_image_wh(row) for row in chosen if row.get("images")))
 
 
 def tokens_of(size_wh: tuple[int, int], row: Family, limits: Limits) -> int:

@@ -10,49 +10,20 @@ import click
 
 from groundswift.terminal import echo, echo_json
 
+COUNT, POSITIVE = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
+
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("recipe", metavar="RECIPE.sh|CONFIG", type=click.Path(path_type=Path))
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTIONS OF SWIFT]")
-@click.option(
-    "--rows",
-    type=click.IntRange(min=1),
-    multiple=True,
-    metavar="N",
-    help="Rows of the data; repeat it for each dataset.  [default: counted in local files]",
-)
-@click.option(
-    "--gpus",
-    type=click.IntRange(min=1),
-    metavar="G",
-    help="GPUs of each node, one process each.  [default: NPROC_PER_NODE of the command, or 1]",
-)
-@click.option("--nodes", type=click.IntRange(min=1), metavar="N", help="Nodes.  [default: NNODES of the command, or 1]")
-@click.option(
-    "--seconds-per-step",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="S",
-    help="A measured rate, for the minutes.  [default: the line '# Rate' of the recipe]",
-)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="config.json or folder of the model.  [default: the model's folder, or its copy in the hubs' caches]",
-)
-@click.option(
-    "--tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Tokens of the longest row, for the memory.  [default: its images, and its text where the tokenizer is here, else 512]",
-)
-@click.option(
-    "--memory",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="GIB",
-    help="Memory of one GPU: exit status 3 and what to lower first, where the plan needs more.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, to read by a program.")
+@click.option("--rows", type=COUNT, multiple=True, metavar="N", help="Rows; repeat it per dataset.  [default: counted in local files]")
+@click.option("--gpus", type=COUNT, metavar="G", help="GPUs per node, one process each.  [default: NPROC_PER_NODE of the command, or 1]")
+@click.option("--nodes", type=COUNT, metavar="N", help="Nodes.  [default: NNODES of the command, or 1]")
+@click.option("--seconds-per-step", type=POSITIVE, metavar="S", help="Measured rate, for the minutes.  [default: '# Rate' of the recipe]")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="config.json or model folder.  [default: found by --model]")
+@click.option("--tokens", type=COUNT, metavar="N", help="Tokens of the longest row, for the memory.  [default: measured, or estimated]")
+@click.option("--memory", type=POSITIVE, metavar="GIB", help="Memory of one GPU: if the plan needs more, exit 3 and say what to lower.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def plan(
     context: click.Context,
@@ -70,8 +41,8 @@ def plan(
     """Plan a training before it is started: optimizer steps, tokens per image, memory.
 
     RECIPE.sh is a recipe of groundswift or a script with a `swift sft`, `pt` or `rlhf` command; CONFIG is a YAML or JSON config of swift.
-    Nothing is trained: a recipe prints its commands (DRY_RUN=1), any other script is only read. Steps are counted by the Trainer's own
-    formula; memory is computed from the model's configuration alone, without weights, and is an estimate. What is not known is named.
+    Nothing is trained: a recipe prints its commands (DRY_RUN=1), any other script is only read. Steps follow the Trainer's formula.
+    Memory is an estimate from the model's configuration, without weights. What is not known is listed.
 
     \b
     Example:

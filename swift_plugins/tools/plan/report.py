@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...grounding.training_steps import Steps
+from .image_tokens import ImageTokens
 from .memory import gib
 from .memory_plan import MemoryPlan
 from .plan import Plan
@@ -14,7 +16,6 @@ BAR = 24  # width of the longest bar
 
 def as_json(plan: Plan, command: str) -> dict[str, Any]:
     """The plan as plain values; null: not known."""
-    steps, tokens = plan.steps, plan.image_tokens
     return {
         "command": command,
         "datasets": [
@@ -22,35 +23,37 @@ def as_json(plan: Plan, command: str) -> dict[str, Any]:
             for part in plan.parts
         ],
         "total_steps": plan.total_steps,
-        "steps": None
-        if steps is None
-        else {
-            "rows": steps.rows,
-            "unseen_rows_per_epoch": steps.unseen,
-            "batch": steps.batching.batch,
-            "accumulation": steps.batching.accumulation,
-            "processes": steps.batching.processes,
-            "batches_per_epoch": steps.batches,
-            "per_epoch": steps.per_epoch,
-            "total": steps.total,
-            "epochs": steps.epochs,
-        },
-        "image_tokens": None
-        if tokens is None
-        else {
-            "images": tokens.images,
-            "lowest": tokens.lowest,
-            "median": tokens.median,
-            "highest": tokens.highest,
-            "limit_lowest": tokens.least,
-            "limit_highest": tokens.most,
-            "token_side_px": tokens.factor,
-        },
-        "memory": None if plan.memory is None else memory_json(plan, plan.memory),
+        "steps": steps_json(plan.steps) if plan.steps else None,
+        "image_tokens": tokens_json(plan.image_tokens) if plan.image_tokens else None,
+        "memory": memory_json(plan, plan.memory) if plan.memory else None,
         "minutes": plan.minutes,
         "seconds_per_step": plan.seconds_a_step,
         "notes": plan.notes,
     }
+
+
+def steps_json(steps: Steps) -> dict[str, Any]:
+    """Optimizer steps, and the batches that they come from."""
+    how = steps.batching
+    names = ("rows", "unseen_rows_per_epoch", "batch", "accumulation", "processes", "batches_per_epoch", "per_epoch", "total", "epochs")
+    values = (
+        steps.rows,
+        steps.unseen,
+        how.batch,
+        how.accumulation,
+        how.processes,
+        steps.batches,
+        steps.per_epoch,
+        steps.total,
+        steps.epochs,
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def tokens_json(tokens: ImageTokens) -> dict[str, Any]:
+    """Tokens per image of the data, and those that the limits allow."""
+    found = {"images": tokens.images, "lowest": tokens.lowest, "median": tokens.median, "highest": tokens.highest}
+    return found | {"limit_lowest": tokens.least, "limit_highest": tokens.most, "token_side_px": tokens.factor}
 
 
 def as_text(plan: Plan) -> str:
