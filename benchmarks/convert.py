@@ -1,4 +1,4 @@
-"""Sources to rows: this converter beside the usual script and Datumaro, all timed in this run, each in processes of their own.
+"""Sources to rows: this converter, the usual script and Datumaro, all timed in this run, each in its own processes.
 
     python benchmarks/convert.py                    # everything, on a file of the size of COCO train2017 and 1 million referring rows
     python benchmarks/convert.py --share 0.02       # a small part of both

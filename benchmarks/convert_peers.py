@@ -118,7 +118,7 @@ def usual_row(image: dict, annotations: list[dict], names: list[str], rank: dict
 
 
 def prepare_datumaro(file: Path, out: Path | None) -> Work:
-    """`Dataset.import_from(folder, "coco_instances")` on the layout that it wants. It loads no picture."""
+    """`Dataset.import_from(folder, "coco_instances")` on the layout that it wants. It loads no image."""
     import datumaro
 
     def work() -> dict[str, int]:
@@ -167,7 +167,7 @@ class PeakOfAll:
 
     def _watch(self) -> None:
         mine = os.getpid()
-        while not self._over.wait(0.05):  # often enough for what grows, and no work beside the work
+        while not self._over.wait(0.05):  # often enough for growing memory, and cheap
             with contextlib.suppress(OSError), open(f"/proc/{mine}/task/{mine}/children") as children:
                 self.bytes = max(self.bytes, sum(_counted(pid, "VmRSS") for pid in (mine, *map(int, children.read().split()))))
 

@@ -1,4 +1,4 @@
-"""From the text of a result file to the 12 numbers: this evaluator beside the usual way, both timed in this run.
+"""From the text of a result file to the 12 numbers: this evaluator and the usual way, both timed in this run.
 
 The usual way is what scripts do: a regular expression a row, Python dicts an image, json.load and pycocotools. The figures are
 medians; the 12 numbers of both ways are compared.

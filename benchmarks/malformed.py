@@ -1,6 +1,6 @@
-"""Malformed answers for `parse.py`: what models wrote in public threads, with the boxes that a person would still read.
+"""Malformed answers for `parse.py`: what models wrote in public threads, with the boxes that a person could still read.
 
-A text is a row of pieces; `{D}` and `{C}` stand for the whole dog and the whole cat in a family's own text, and the other names for parts
+A text is a row of pieces; `{D}` and `{C}` are the whole dog and the whole cat in a family's own text, and the other names for parts
 of them. Sources: ms-swift#5280, #8063; roboflow/inference#2930; supervision#2342; Rex-Omni#83.
 """
 

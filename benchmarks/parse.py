@@ -1,4 +1,4 @@
-"""Box text of every grammar to boxes in pixels: how fast, beside supervision's parsers where it has one for the same text.
+"""Box text of every grammar to boxes in pixels: speed, next to supervision's parser for the same text if it has one.
 
 Three tables, made in this run:
 - speed: the same well-formed answers to (N, 4) pixels of the original image and labels, and the same with supervision's own filter by class
@@ -43,7 +43,7 @@ Way = Callable[[str, bool], np.ndarray]  # text, whether to filter by class -> (
 
 
 def model_input_wh(family: str) -> tuple[int, int] | None:
-    """The size that the family's model is fed, where its boxes are pixels of that."""
+    """The model input size, for families whose boxes are in its pixels."""
     return resized_wh(SIZE_WH, family) if space_row(families()[family].space).side == "resized" else None
 
 

@@ -105,7 +105,7 @@ def del_clock() -> None:
 
 
 def evaluation(data: str, validation: str, out: str) -> dict[str, Any]:
-    """The seconds of one evaluation by generation; the answers lie in predict.jsonl."""
+    """The seconds of one evaluation by generation; the answers are in predict.jsonl."""
     found: list[Seconds] = []
     evaluate = Seq2SeqTrainer.evaluate
 

@@ -2,7 +2,7 @@
 # Flipped with albumentations, the corner of a box and the same corner as a point are no longer in one place
 #
 # Versions    albumentations 2.0.8
-# Input       an image of 200x100 px, a box [10, 20, 50, 60], its two corners as keypoints, flipped and turned
+# Input       an image of 200x100 px, a box [10, 20, 50, 60], its two corners as keypoints, flipped and rotated
 # Expected    points and boxes share one coordinate system: what was a corner of the box is one afterwards
 # Behaviour   boxes are mirrored about the image's edge (x becomes 200 - x), points about the centre of its last pixel (199 - x): mirrored
 #             points are 1 px off their box, each quarter turn and mirroring alike; a second flip hides it. Class numbers become floats.

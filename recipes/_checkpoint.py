@@ -1,8 +1,8 @@
-"""Print the checkpoint of a training to go on with: `python _checkpoint.py OUTPUT_DIR [--resume]`.
+"""Print the checkpoint of a training to continue with: `python _checkpoint.py OUTPUT_DIR [--resume]`.
 
-The one with the best value of `--metric_for_best_model`, as the newest `trainer_state.json` names it; the newest where none is named.
-With `--resume`: the newest that can be resumed from, nothing where there is none. A checkpoint is skipped, and named on standard error,
-if the process that saved it was killed on the way. OUTPUT_DIR may then also be one checkpoint, which must be complete.
+Without `--resume`: the one with the best `--metric_for_best_model`, as the newest `trainer_state.json` names it, else the newest.
+With `--resume`: the newest complete one, or nothing. A checkpoint whose process was killed while saving is skipped, and reported on stderr.
+OUTPUT_DIR may then also be one checkpoint, which must be complete.
 """
 
 import json
@@ -20,7 +20,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def chosen(folder: Path) -> Path | None:
-    """The best checkpoint in a training's output folder, which may have been moved since; None where there is none."""
+    """The best checkpoint in an output folder, which may have been moved since; None if there is none."""
     found = sorted((path.parent for path in folder.glob(f"checkpoint-*/{STATE}")), key=step_of)
     if not found:
         return None
@@ -30,31 +30,31 @@ def chosen(folder: Path) -> Path | None:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The newest checkpoint of an output folder that is complete; what is newer is named on standard error."""
+    """The newest complete checkpoint of an output folder; newer incomplete ones are reported on stderr."""
     checkpoints = sorted((path for path in folder.glob("checkpoint-*") if step_of(path) >= 0 and path.is_dir()), key=step_of, reverse=True)
     for checkpoint in checkpoints:
-        fault = next(faults(checkpoint), None)
-        if fault is None:
+        problem = next(problems(checkpoint), None)
+        if problem is None:
             return checkpoint
-        print(f"skipped {checkpoint}: {fault}", file=sys.stderr)
+        print(f"skipped {checkpoint}: {problem}", file=sys.stderr)
     return None
 
 
-def faults(checkpoint: Path) -> Iterator[str]:
-    """Why a training cannot go on from a checkpoint as if it had never stopped. Nothing is unpickled."""
+def problems(checkpoint: Path) -> Iterator[str]:
+    """Why a checkpoint cannot be resumed from exactly. Nothing is unpickled."""
     if read_json(checkpoint / STATE) is None:
-        yield f"{STATE} is missing or cut off; it is saved last"
+        yield f"{STATE} is missing or truncated; it is saved last"
     args = read_json(checkpoint / "args.json") or {}
-    yield from faults_of_weights(checkpoint)
+    yield from problems_of_weights(checkpoint)
     if not args.get("save_only_model"):
-        yield from faults_of_optimizer(checkpoint, args.get("global_world_size") or 1)
+        yield from problems_of_optimizer(checkpoint, args.get("global_world_size") or 1)
     for path in sorted((*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth"), *checkpoint.glob("global_step*/*.pt"))):
         if not is_zipfile(path):
-            yield f"{path.relative_to(checkpoint)} is cut off"
+            yield f"{path.relative_to(checkpoint)} is truncated"
 
 
-def faults_of_weights(checkpoint: Path) -> Iterator[str]:
-    """Weights that are missing or cut off; those of DeepSpeed are in its own folder."""
+def problems_of_weights(checkpoint: Path) -> Iterator[str]:
+    """Weights that are missing or truncated; DeepSpeed's are in its own folder."""
     from safetensors import SafetensorError, safe_open
 
     found = [*checkpoint.glob("*.safetensors"), *checkpoint.glob("default/*.safetensors")]
@@ -65,17 +65,17 @@ def faults_of_weights(checkpoint: Path) -> Iterator[str]:
         yield "the index of the weights' parts is missing"
     for index in indices:
         shards = set(((read_json(index) or {}).get("weight_map") or {"": index.name}).values())
-        yield from (f"{name} is missing or cut off" for name in sorted(shards) if name == index.name or not (checkpoint / name).is_file())
+        yield from (f"{name} is missing or truncated" for name in sorted(shards) if name == index.name or not (checkpoint / name).is_file())
     for path in sorted(found):
         try:
             with safe_open(path, framework="np"):
                 pass
         except (SafetensorError, OSError):
-            yield f"{path.relative_to(checkpoint)} is cut off"
+            yield f"{path.relative_to(checkpoint)} is truncated"
 
 
-def faults_of_optimizer(checkpoint: Path, processes: int) -> Iterator[str]:
-    """What each process saves: random states, and DeepSpeed's part of the optimizer; else the one optimizer of all."""
+def problems_of_optimizer(checkpoint: Path, processes: int) -> Iterator[str]:
+    """What each process saves: random states, and its part of DeepSpeed's optimizer; else the one optimizer."""
     steps = list(checkpoint.glob("global_step*"))
     if steps:
         parts = len(list(checkpoint.glob("global_step*/*optim_states.pt")))
@@ -86,7 +86,7 @@ def faults_of_optimizer(checkpoint: Path, processes: int) -> Iterator[str]:
         yield "optimizer or scheduler.pt is missing"
     states = len(list(checkpoint.glob("rng_state*.pth")))
     if states < processes:
-        yield f"{states} of {processes} files rng_state*.pth: it was not saved to its end, or the nodes do not share this folder"
+        yield f"{states} of {processes} files rng_state*.pth: saving was interrupted, or the nodes do not share this folder"
 
 
 def read_json(path: Path) -> dict | None:
@@ -98,12 +98,12 @@ def read_json(path: Path) -> dict | None:
 
 
 def to_resume(folder: Path) -> Path | None:
-    """What `--resume` prints: `folder` itself if it is a checkpoint. Exits in words where that one is incomplete."""
+    """What `--resume` prints: `folder` itself if it is a checkpoint. Exits with an error if that one is incomplete."""
     if step_of(folder) < 0 or any(folder.glob("checkpoint-*")):
         return newest_complete(folder)
-    fault = next(faults(folder), None) if folder.is_dir() else "no such folder"
-    if fault:
-        sys.exit(f"error: {folder} cannot be resumed from: {fault}")
+    problem = next(problems(folder), None) if folder.is_dir() else "no such folder"
+    if problem:
+        sys.exit(f"error: {folder} cannot be resumed from: {problem}")
     return folder
 
 
@@ -115,7 +115,7 @@ def main() -> None:
     elif resume:
         print(f"no complete checkpoint in {folder}: the training begins at step 0", file=sys.stderr)
     else:
-        sys.exit(f"error: no checkpoint in {folder}: the training saved none; look at log.txt in the folder of the run")
+        sys.exit(f"error: no checkpoint in {folder}: the training saved none; see log.txt in the run folder")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ PARSED = "parsed: "  # begins the line Tiny of a recipe that only a GPU can run
 
 
 class Head(NamedTuple):
-    """What a recipe says about itself. `path` is relative to recipes/; `values` maps a key to its text."""
+    """The head of a recipe. `path` is relative to recipes/; `values` maps a key to its text."""
 
     path: str
     values: dict[str, str]
@@ -35,7 +35,7 @@ class Head(NamedTuple):
 
 
 def read_head(path: Path) -> Head:
-    """The head of one script. Raises ValueError where a key is missing, unknown or out of order."""
+    """The head of one script. Raises ValueError if a key is missing, unknown or out of order."""
     values: dict[str, str] = {}
     name = path.relative_to(RECIPES).as_posix()
     for line in path.read_text(encoding="utf-8").splitlines()[1:]:
@@ -59,9 +59,9 @@ WORDS = {
         "title": "Recipes",
         "other": "English | [中文](README_CN.md)",
         "intro": "{total} scripts that drive `swift sft`, `swift infer` and other commands of ms-swift. Each takes `VAR=value` before it "
-        "and further words of its main command after it; `--help` prints its head and variables, `DRY_RUN=1` prints every command and runs "
-        "nothing. {run} of them run to their end on a CPU in `make test-recipes`, with a tiny model of their family and a few rows. The "
-        "other {parsed} need a GPU, or a package that only installs with one: ms-swift's own argument classes parse their commands.",
+        "and further options of its main command after it; `--help` prints its head and variables, `DRY_RUN=1` prints every command and "
+        "runs nothing. {run} of them run to their end on a CPU in `make test-recipes`, with a tiny model of their family and a few rows. "
+        "The other {parsed} need a GPU, or a package that only installs with one: ms-swift's own argument classes parse their commands.",
         "example": "TRAIN=train.jsonl VAL=val.jsonl bash recipes/detection/qwen2_5_vl_lora.sh --learning_rate 5e-5",
         "columns": ("script", "model", "method", "hardware", "memory", "score"),
         "parsed": "Not run by the tests",
@@ -109,7 +109,7 @@ def main() -> None:
         if "--check" not in sys.argv[1:]:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            sys.exit(f"error: recipes/{name} is not what the heads say; run: python recipes/_inventory.py")
+            sys.exit(f"error: recipes/{name} is stale; run: python recipes/_inventory.py")
 
 
 if __name__ == "__main__":

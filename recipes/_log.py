@@ -1,4 +1,4 @@
-"""Copy standard input to a log file with times, and let only progress bars through: `swift sft ... 2>&1 | python _log.py LOG`.
+"""Copy stdin to a log file with times, and print only progress bars: `swift sft ... 2>&1 | python _log.py LOG`.
 
 Each line of the log begins with the local time. Of a progress bar the log keeps one state every 10 seconds and the last one.
 On a terminal a bar is redrawn in place; elsewhere each bar is printed once, when it is done.
@@ -14,7 +14,7 @@ WIDTH = 150
 
 
 class Log:
-    """A log file. `add` takes whole lines and states of bars."""
+    """A log file; `add` takes lines and states of progress bars."""
 
     def __init__(self, path: str) -> None:
         self.file = open(path, "ab", buffering=0)  # noqa: SIM115 - for the life of the process

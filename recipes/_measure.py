@@ -1,7 +1,7 @@
-"""Measure the trainings of single-GPU recipes: memory, tokens a second, seconds a step. Started by measure_gpu.sh, which says how.
+"""Measure the trainings of single-GPU recipes: memory, tokens per second, seconds per step. Run by measure_gpu.sh.
 
-Each recipe's own `swift sft` command runs for a few steps on a model with random weights of the published sizes and on drawn rows, with
-sdpa and, where it is installed, with flash attention. Figures of a GPU are written into the heads; those of a CPU never are.
+Each recipe's own `swift sft` command runs for a few steps on random weights of the published sizes and on generated rows, with sdpa and, if
+installed, with flash attention. Figures of a GPU are written into the heads; those of a CPU never are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import _inventory
 
 RECIPES = Path(__file__).resolve().parent
 TINY_MODELS = RECIPES.parent / "tests" / "helpers" / "tiny_models.py"
-ROWS, SIZE_WH, BOXES = 64, (1280, 960), 8  # of the drawn data
+ROWS, SIZE_WH, BOXES = 64, (1280, 960), 8  # of the generated data
 MEASURE = (
     *("--eval_strategy", "no", "--save_strategy", "no", "--report_to", "none", "--check_model", "false"),
     *("--include_num_input_tokens_seen", "true", "--external_plugins", str(RECIPES / "_measure_callback.py"), "--callbacks", "measure"),
@@ -33,7 +33,7 @@ ON_CPU = (
     *("--gradient_accumulation_steps", "2", "--gradient_checkpointing", "false"),
 )
 SMALL = {"MIN_PIXELS": "3136", "MAX_PIXELS": "12544"}
-NEEDED = 40  # seconds that a measurement takes at least; none is begun with less left
+NEEDED = 40  # seconds that a measurement takes at least; none is started with less left
 
 
 def measurable(paths: list[str]) -> list[_inventory.Head]:
@@ -134,8 +134,9 @@ def measure(head: _inventory.Head, attention: str, model: Path, rows: Path, work
 
 
 def sentence(found: dict[str, Any]) -> str:
+    """The speed in words; `groundswift plan` reads the number before `s/step`."""
     return (
-        f"{found['seconds_per_step']:.2f} s a step of {found['rows_per_step']} rows, {found['tokens_per_second']:,.0f} tokens a second "
+        f"{found['seconds_per_step']:.2f} s/step of {found['rows_per_step']} rows, {found['tokens_per_second']:,.0f} tokens/s "
         f"with {found['attention']}"
     )
 
@@ -143,7 +144,7 @@ def sentence(found: dict[str, Any]) -> str:
 def write_head(path: Path, measured: list[dict[str, Any]], day: str, commit: str) -> None:
     """Set the lines Memory and Rate of a head to figures of a GPU. Raises ValueError for figures of a CPU."""
     if any(found["device"] == "cpu" for found in measured):
-        raise ValueError(f"{path}: figures of a CPU do not belong into a head")
+        raise ValueError(f"{path}: figures of a CPU are not written into a head")
     where = f"({day}, {commit}, {measured[0]['device']}, random weights, {SIZE_WH[0]} x {SIZE_WH[1]} px)"
     memory = ", ".join(f"{found['memory_gb']:.1f} GB with {found['attention']}" for found in measured)
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# Rate ")]
@@ -168,9 +169,9 @@ def main() -> None:
         "recipes", nargs="*", help="recipes to measure, e.g. detection/qwen2_5_vl_lora.sh; all that train on one GPU if none"
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for random models, rows and logs")
-    parser.add_argument("--steps", type=int, default=5, help="optimizer steps to measure, after two that warm up")
-    parser.add_argument("--seconds", type=float, default=540, help="begin no measurement after these")
-    parser.add_argument("--tiny", action="store_true", help="tiny models on the CPU: tries everything, writes no head")
+    parser.add_argument("--steps", type=int, default=5, help="optimizer steps to measure, after two warm-up steps")
+    parser.add_argument("--seconds", type=float, default=540, help="start no measurement after these")
+    parser.add_argument("--tiny", action="store_true", help="tiny models on the CPU: test run, writes no head")
     args = parser.parse_args()
     begun, rows, results = time.monotonic(), draw_rows(args.work / "rows"), {}
     day = datetime.date.today().isoformat()

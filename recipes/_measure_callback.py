@@ -1,7 +1,7 @@
 """A plugin for swift: `--external_plugins _measure_callback.py --callbacks measure --include_num_input_tokens_seen true`.
 
-Writes to the file MEASURED, when training ends, what its optimizer steps took: seconds and tokens of each but the first two, which warm
-up, and the highest memory of the device (of the process, without a GPU).
+Writes to the file MEASURED, when training ends: seconds and tokens of its optimizer steps without the first two (warm-up), and the peak
+memory of the device (of the process, without a GPU).
 """
 
 import json

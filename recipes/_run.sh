@@ -2,7 +2,7 @@
 #
 #   bash recipes/TASK/NAME.sh --help        # the recipe's head and its variables
 #   DRY_RUN=1 bash recipes/TASK/NAME.sh     # print every command, run nothing
-#   OUT=/data/run1 MODEL=/data/model bash recipes/TASK/NAME.sh --learning_rate 5e-5   # further words go to the recipe's main command
+#   OUT=/data/run1 MODEL=/data/model bash recipes/TASK/NAME.sh --learning_rate 5e-5   # further options go to the recipe's main command
 set -euo pipefail
 
 RECIPES=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,13 +11,13 @@ DRY_RUN=${DRY_RUN:-}
 SHOWN="^(CUDA_VISIBLE_DEVICES|NPROC_PER_NODE|NNODES|NODE_RANK|MASTER_ADDR|MASTER_PORT|(IMAGE_|VIDEO_)?(MAX|MIN)_(PIXELS|TOKEN_NUM)|FPS|FPS_M.._FRAMES|QWENVL_BBOX_FORMAT|GROUNDSWIFT_.*)=" # printed before a command of swift
 export HF_HUB_OFFLINE="${HF_HUB_OFFLINE-}" TOKENIZERS_PARALLELISM="${TOKENIZERS_PARALLELISM:-false}"
 
-# stop TEXT: end the recipe with one error in words.
+# stop TEXT: print one error and end the recipe.
 stop() {
   echo "error: $*" >&2
   exit 1
 }
 
-# print_help: the head of the recipe, and the variables that it and the files that it sources read, with their defaults.
+# print_help: print the head of the recipe, and the variables that it and its sourced files read, with their defaults.
 print_help() {
   local files=() file
   for file in "${BASH_SOURCE[@]}"; do [ "$(basename "$file")" = _run.sh ] || files=("$file" "${files[@]}"); done
@@ -29,7 +29,7 @@ print_help() {
     CUDA_VISIBLE_DEVICES "the GPUs to use" DRY_RUN "1: print every command, run nothing"
 }
 
-# need COMMAND...: stop early where something to run is missing.
+# need COMMAND...: stop early if a command is missing.
 need() {
   local command
   for command in "$@"; do
@@ -37,13 +37,13 @@ need() {
   done
 }
 
-# need_package MODULE EXTRA: stop early where a Python package is missing; EXTRA is what pip installs it by.
+# need_package MODULE EXTRA: stop early if a Python package is missing; EXTRA is what pip installs.
 need_package() {
   [ -n "$DRY_RUN" ] || python -c "import importlib.util as u, sys; sys.exit(u.find_spec('$1') is None)" ||
     stop "the Python package '$1' is not installed: pip install '$2'"
 }
 
-# need_file VARIABLE HINT: stop early where the file or folder in VARIABLE is missing, and make its path absolute. HINT says how to get it.
+# need_file VARIABLE HINT: stop early if the file or folder in VARIABLE is missing, and make its path absolute. HINT says how to get it.
 need_file() {
   local value=${!1:-}
   [ -z "$DRY_RUN" ] || return 0
@@ -52,13 +52,13 @@ need_file() {
   printf -v "$1" '%s' "$(realpath -s "$value")"
 }
 
-# fresh FOLDER: an empty folder for a run, with its log. An earlier run is refused: stale outputs are never mixed with new ones.
-# One that ended before its first command has left an empty log alone, and may begin again.
+# fresh FOLDER: make an empty folder for a run, with its log. An earlier run is refused, so that stale outputs never mix with new ones.
+# A run that ended before its first command has only an empty log, and may start again.
 fresh() {
   LOG=$1/log.txt
   [ -z "$DRY_RUN" ] || return 0
   if [ -s "$LOG" ] || { [ -e "$1" ] && [[ $(ls -A "$1") != @(|log.txt) ]]; }; then
-    [ -e "$LOG" ] || stop "$1 has files of something else (no log.txt). Give a new folder: OUT=..."
+    [ -e "$LOG" ] || stop "$1 has files that are not from a run (no log.txt). Give a new folder: OUT=..."
     [ -n "${OVERWRITE:-}" ] || stop "$1 has an earlier run. Give a new folder: OUT=..., or remove the earlier run: OVERWRITE=1"
     rm -rf "$1"
   fi
@@ -66,26 +66,26 @@ fresh() {
   : > "$LOG"
 }
 
-# gpus COUNT: the GPUs of the recipe: CUDA_VISIBLE_DEVICES where it is set, the first COUNT otherwise. Sets GPUS, how many they are.
+# gpus COUNT: use CUDA_VISIBLE_DEVICES if set, else the first COUNT GPUs. Sets GPUS to their number.
 gpus() {
   export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-$(seq -s , 0 "$(($1 - 1))")}
   local visible=${CUDA_VISIBLE_DEVICES//[^,]/}
   : "${GPUS:=$([ -n "$CUDA_VISIBLE_DEVICES" ] && echo $((${#visible} + 1)) || echo "$1")}"
 }
 
-# step TEXT: a headline with the seconds since the recipe began.
+# step TEXT: print a headline with the seconds since the recipe started.
 step() {
   printf '\n== %4ss  %s\n' "$SECONDS" "$*"
 }
 
-# as_typed [VAR=value...] COMMAND...: a command as one would type it; before those of swift the environment variables that change them.
+# as_typed [VAR=value...] COMMAND...: print a command as typed; before a swift command also the environment variables that change it.
 as_typed() {
   local shown=
   case " $* " in *" swift "* | *" megatron "*) shown=$(env | sort | sed -nE "/$SHOWN/{s/=(.*[^[:alnum:]_.,:\/-].*)/='\1'/;p}" | tr '\n' ' ') ;; esac
   printf '+ %s%s\n' "$shown" "$(printf '%q ' "$@")"
 }
 
-# run [VAR=value...] COMMAND...: show the command, keep all that it prints in LOG, with times, and let only its progress bars through.
+# run [VAR=value...] COMMAND...: print the command, write its output to LOG with times, and show only its progress bars.
 # On failure the end of LOG is shown.
 run() {
   local status=0
@@ -102,7 +102,7 @@ run() {
   fi
 }
 
-# show [VAR=value...] COMMAND...: as run, for a command whose output is for the reader: it is shown, too.
+# show [VAR=value...] COMMAND...: as run, but the output is shown, too.
 show() {
   if [ -n "$DRY_RUN" ]; then
     as_typed "$@"
@@ -112,7 +112,7 @@ show() {
   fi
 }
 
-# best_checkpoint FOLDER: the checkpoint of a training with the best metric, or the last one where no metric was watched.
+# best_checkpoint FOLDER: the checkpoint with the best metric of a training, or the last one if no metric was watched.
 best_checkpoint() {
   if [ -n "$DRY_RUN" ]; then
     echo "$1/checkpoint-BEST"

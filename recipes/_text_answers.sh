@@ -1,4 +1,4 @@
-# Sourced by the recipes whose answers are text (ocr, caption, video): what follows a training: merge, answers on the split, ROUGE and BLEU.
+# Sourced by the recipes with text answers (ocr, caption, video): what follows a training: merge, answers on the split, ROUGE and BLEU.
 # shellcheck source=_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_run.sh"
 
@@ -9,17 +9,17 @@ need swift python
 need_package jieba 'groundswift[text-metrics]'
 fresh "$OUT"
 
-# score_adapter [WORD...]: merge the best adapter, answer the rows that the training held back and score. Further words go to `swift infer`.
+# score_adapter [OPTION...]: merge the best adapter, answer the rows that the training held out and score. Further options go to `swift infer`.
 score_adapter() {
   answer --adapters "$(best_checkpoint "$OUT/train")" --merge_lora true "$@"
 }
 
-# score_model [WORD...]: the same for a training of whole weights, whose checkpoint is a model.
+# score_model [OPTION...]: the same for full training, whose checkpoint is a model.
 score_model() {
   answer --model "$(best_checkpoint "$OUT/train")" "$@"
 }
 
-# answer WORD...: `--load_data_args true` takes the data sets of the training and holds back the same rows.
+# answer WORD...: `--load_data_args true` takes the datasets of the training and holds out the same rows.
 answer() {
   step "answer the held-out rows"
   run swift infer "$@" --load_data_args true --temperature 0 --max_new_tokens "$MAX_NEW_TOKENS" --max_batch_size 8 \

@@ -1,4 +1,4 @@
-# Sourced by the recipes of inference and export: what they do begins with a trained adapter, and its pixel limits are kept.
+# Sourced by the recipes of inference and export: they start from a trained adapter, and keep its pixel limits.
 # shellcheck source=_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_run.sh"
 
@@ -9,12 +9,12 @@ MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-2048} # of an answer
 need swift groundswift python
 need_file ADAPTERS "Train first: bash recipes/detection/qwen2_5_vl_lora.sh, then ADAPTERS=runs/detection/qwen2_5_vl_lora/train/checkpoint-N"
 
-# need_rows: the rows that the recipe answers.
+# need_rows: require the rows to answer.
 need_rows() {
   need_file TEST "Make rows for swift first: groundswift convert coco test.json --images images/ --out test.jsonl"
 }
 
-# trained_limits: the pixel limits that the model was trained with, for every command that follows; those that are set stay.
+# trained_limits: export the pixel limits of the training for every command that follows; limits that are set already stay.
 trained_limits() {
   local limits line
   [ -z "$DRY_RUN" ] || return 0
@@ -24,7 +24,7 @@ trained_limits() {
   done
 }
 
-# score RESULT: the numbers of a result file, by a ground truth made of TEST.
+# score RESULT: score a result file against ground truth made from TEST.
 score() {
   step "score"
   run groundswift convert to-coco "$TEST" --out "$OUT/truth.json"

@@ -1,4 +1,4 @@
-# Sourced by the recipes of clusters: which machines train, one run folder a machine, and going on after one was lost.
+# Sourced by the recipes of clusters: which machines train, one run folder per machine, and resuming after a lost machine.
 # shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
@@ -6,7 +6,7 @@ TRAIN=${TRAIN:-}                 # rows to train on; the same path on every mach
 VAL=${VAL:-}                     # rows to validate on
 NNODES=${NNODES:-2}              # number of machines
 NODE_RANK=${NODE_RANK:-${SLURM_NODEID:-0}} # of this machine: 0, 1, ... NNODES - 1
-MASTER_ADDR=${MASTER_ADDR:-}     # address of machine 0 that the others reach
+MASTER_ADDR=${MASTER_ADDR:-}     # host name or IP address of machine 0
 MASTER_PORT=${MASTER_PORT:-29500} # a free port of machine 0
 DDP_TIMEOUT=${DDP_TIMEOUT:-1800} # seconds to wait for a process that hangs; swift alone waits 208 days
 RESUME=${RESUME:-}               # 1: go on from the newest complete checkpoint in OUT; or the checkpoint to go on from
@@ -24,8 +24,8 @@ need_rows() {
   need_file VAL "Make rows for swift first: groundswift convert coco val.json --images images/ --out val.jsonl"
 }
 
-# open_run: the run folder of this machine: OUT on machine 0; on machine N OUT-nodeN, which has only its log. An earlier run is refused,
-# or continued with RESUME. Sets RESUMED, the words that make `swift sft` go on.
+# open_run: the run folder of this machine: OUT on machine 0; OUT-nodeN on machine N, with only its log. An earlier run is refused,
+# or continued with RESUME. Sets RESUMED, the options that make `swift sft` resume.
 open_run() {
   local folder=$OUT checkpoint
   [ "$NODE_RANK" -eq 0 ] || folder=$OUT-node$NODE_RANK
@@ -39,7 +39,7 @@ open_run() {
   [ -z "$checkpoint" ] || RESUMED=(--resume_from_checkpoint "$checkpoint")
 }
 
-# checkpoint_to_resume: the checkpoint that RESUME asks for; nothing where a run begins.
+# checkpoint_to_resume: the checkpoint that RESUME asks for; empty for a new run.
 checkpoint_to_resume() {
   local from=$RESUME
   [ "$RESUME" != 1 ] || from=$OUT/train
@@ -51,9 +51,9 @@ checkpoint_to_resume() {
   fi
 }
 
-# join_machines: export where machine 0 is. torchrun gets it from `swift` by these variables alone.
+# join_machines: export where machine 0 is: `swift` passes it to torchrun by these variables only.
 join_machines() {
   [ "$NODE_RANK" -lt "$NNODES" ] || stop "NODE_RANK=$NODE_RANK: expected 0 to $((NNODES - 1)), as there are $NNODES machines"
-  [ -n "$MASTER_ADDR$DRY_RUN" ] || [ "$NNODES" -eq 1 ] || stop "MASTER_ADDR is not set: the address of machine 0 that the others reach"
+  [ -n "$MASTER_ADDR$DRY_RUN" ] || [ "$NNODES" -eq 1 ] || stop "MASTER_ADDR is not set: the host name or IP address of machine 0"
   export NNODES NODE_RANK NPROC_PER_NODE MASTER_PORT MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
 }

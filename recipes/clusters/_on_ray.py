@@ -1,8 +1,8 @@
 """Run a recipe on several machines of a Ray cluster: `python _on_ray.py --machines 2 --resources GPU=8 -- bash RECIPE.sh WORD...`.
 
-One task a machine starts the command with NODE_RANK, MASTER_ADDR and MASTER_PORT. If one fails or its machine is lost, the others are
-waited for (torchrun ends them within `--ddp_timeout`) and all start again with RESUME=1. Prints what the machines print, each line with
-its machine's number. The exit status is that of the last attempt.
+One task per machine starts the command with NODE_RANK, MASTER_ADDR and MASTER_PORT. If one fails or its machine is lost, the others are
+waited for (torchrun ends them within `--ddp_timeout`) and all start again with RESUME=1. Output lines are prefixed with the machine's
+number. The exit status is that of the last attempt.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 SECRET = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL")  # variables that are not sent to other machines
-OWN = re.compile("^(CUDA_VISIBLE_DEVICES|RAY_.*|HOSTNAME|PWD|SHLVL)$")  # variables that each machine has its own of
+OWN = re.compile("^(CUDA_VISIBLE_DEVICES|RAY_.*|HOSTNAME|PWD|SHLVL)$")  # variables that differ between machines
 LOST = 255  # status of a machine that was lost
 
 
 def free_address() -> tuple[str, int]:
-    """In a task: the address of its machine and a free port there."""
+    """In a task: the IP address of its machine and a free port there."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         return ray.util.get_node_ip_address(), probe.getsockname()[1]

@@ -5,8 +5,8 @@
 # Hardware  2 machines of 8 GPUs, or those of HOSTFILE
 # Memory    not measured
 # Score     not measured
-# Needs     deepspeed; to be started on each machine, with its NODE_RANK and the same HOSTFILE, MASTER_ADDR and OUT, which all share; no ssh
-# Note      a machine is lost: the others stop in at most DDP_TIMEOUT seconds; start all again with RESUME=1
+# Needs     deepspeed; start it on each machine, with its NODE_RANK and the same HOSTFILE, MASTER_ADDR and OUT, which all share; no ssh
+# Note      if a machine is lost, the others stop within DDP_TIMEOUT seconds; start all again with RESUME=1
 # Tiny      MODEL=@qwen2_5_vl HOSTFILE=@hostfile MASTER_PORT=29517 SAVE_STEPS=1 -- --torch_dtype bfloat16 --use_cpu true --attn_impl sdpa --check_model false --report_to none --dataloader_num_workers 0 --max_steps 2
 # shellcheck source=_clusters.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_clusters.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Task      detection
 # Model     Qwen/Qwen2.5-VL-7B-Instruct
-# Method    the training of torchrun_two_nodes.sh on a Ray cluster, a task a machine; resumed after a lost machine
+# Method    the training of torchrun_two_nodes.sh on a Ray cluster, one task per machine; resumed after a lost machine
 # Hardware  2 machines of 8 GPUs, or NNODES of them
 # Memory    not measured
 # Score     not measured

@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Needs     Slurm; OUT is a folder that all machines share
-# Note      sbatch's own variables say where it runs: SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT
+# Note      sbatch's own variables choose where it runs: SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT
 # Tiny      MODEL=@qwen2_5_vl NNODES=2 NPROC_PER_NODE=1 GRES=none SAVE_STEPS=1 MASTER_PORT=29518
 # shellcheck source=_clusters.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_clusters.sh"

@@ -5,8 +5,8 @@
 # Hardware  2 machines of 8 GPUs, or NNODES of them
 # Memory    not measured
 # Score     not measured
-# Needs     to be started on each machine, with its NODE_RANK and the same NNODES, MASTER_ADDR and OUT; OUT is a folder that all share
-# Note      a machine is lost: the others stop in at most DDP_TIMEOUT seconds; start all again with RESUME=1
+# Needs     start it on each machine, with its NODE_RANK and the same NNODES, MASTER_ADDR and OUT; OUT is a folder that all share
+# Note      if a machine is lost, the others stop within DDP_TIMEOUT seconds; start all again with RESUME=1
 # Tiny      MODEL=@qwen2_5_vl NNODES=1 NPROC_PER_NODE=2 SAVE_STEPS=1
 # shellcheck source=_clusters.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_clusters.sh"
@@ -21,7 +21,7 @@ need_rows
 join_machines
 open_run
 
-# Without --dataloader_persistent_workers false a resumed run draws other dropout masks from the next epoch on than one that never stopped.
+# Without --dataloader_persistent_workers false a resumed run draws other dropout masks from the next epoch on than an uninterrupted one.
 step "fine-tune on machine $NODE_RANK of $NNODES"
 run swift sft --model "$MODEL" --model_type qwen2_5_vl --template qwen2_5_vl_grounding --custom_register_path "$PLUGIN" \
   --dataset "$TRAIN" --val_dataset "$VAL" \

@@ -8,7 +8,7 @@ TEST=${TEST:-$VAL}      # rows to score at the end
 GT=${GT:-}              # ground truth of TEST, a COCO file; made from TEST if not given
 IMAGES=${IMAGES:-}      # image folder of GT, for the report
 MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-2048} # of an answer
-TASK=${TASK:-detection} # detection (labelled boxes, COCO mAP) or referring (one box an answer, accuracy at IoU 0.5)
+TASK=${TASK:-detection} # detection (labelled boxes, COCO mAP) or referring (one box per answer, accuracy at IoU 0.5)
 
 need swift groundswift python
 need_file TRAIN "Make rows for swift first: groundswift convert coco train.json --images images/ --out train.jsonl"
@@ -23,7 +23,7 @@ case $TASK in
 esac
 fresh "$OUT"
 
-# score_adapter [WORD...]: merge the best adapter into the base model, answer TEST and score. Further words go to `swift infer`.
+# score_adapter [OPTION...]: merge the best adapter into the base model, answer TEST and score. Further options go to `swift infer`.
 score_adapter() {
   step "merge the adapter, answer the held-out rows"
   run swift infer --adapters "$(best_checkpoint "$OUT/train")" --merge_lora true --temperature 0 --max_new_tokens "$MAX_NEW_TOKENS" \
@@ -31,7 +31,7 @@ score_adapter() {
   score
 }
 
-# score_model [WORD...]: the same for a training of whole weights, whose checkpoint is a model.
+# score_model [OPTION...]: the same for full training, whose checkpoint is a model.
 score_model() {
   step "answer the held-out rows"
   run swift infer --model "$(best_checkpoint "$OUT/train")" --temperature 0 --max_new_tokens "$MAX_NEW_TOKENS" \

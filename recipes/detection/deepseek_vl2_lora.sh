@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@deepseek_vl2 REPO=@deepseek_vl2
-# Note      its published code asks for transformers 4.38 and does not import under 5: tested over a stand-in alone; inference needs --local_repo_path again
+# Note      its published code asks for transformers 4.38 and does not import under 5: tested with a stand-in only; inference needs --local_repo_path too
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 

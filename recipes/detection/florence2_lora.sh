@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@florence2
-# Note      --model_type florence2 loads the checkpoints of transformers' own class, not those of microsoft/; one image a row, one question and answer
+# Note      --model_type florence2 loads the checkpoints of transformers' own class, not those of microsoft/; one image per row, one question and answer
 # shellcheck source=_detection.sh
 MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-1024} # of an answer; the decoder has 1,024 positions
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"

@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@glm4v
-# Note      ms-swift does not restore --max_pixels from a checkpoint: the recipe gives it to training and inference
+# Note      ms-swift does not restore --max_pixels from a checkpoint: the recipe sets it for training and inference
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 

@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@chatglm4v
-# Note      its published code is for transformers 4.42 to 4.44, says ms-swift: tested over a stand-in alone; one image a row; no grounding before training
+# Note      its published code is for transformers 4.42 to 4.44, according to ms-swift: tested with a stand-in only; one image per row; no grounding before training
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 

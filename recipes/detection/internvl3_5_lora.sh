@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@internvl
-# Note      up to 13 tiles of 256 tokens an image; of several images, no text may stand between them
+# Note      up to 13 tiles of 256 tokens per image; several images may have no text between them
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 

@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@llava1_5
-# Note      the template pads images to a square, as LLaVA was trained; the processor of transformers would cut them to their middle
+# Note      the template pads images to a square, as LLaVA was trained; the processor of transformers would center-crop them
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 

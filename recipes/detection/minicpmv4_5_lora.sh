@@ -7,7 +7,7 @@
 # Score     not measured
 # Tiny      MODEL=@minicpmv4_5
 # Needs     timm, decord
-# Note      numbers of a box have blanks between them, no commas; its code comes with the weights: tested over a stand-in alone
+# Note      numbers of a box are separated by spaces, not commas; its code comes with the weights: tested with a stand-in only
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 

@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@phi3_vision
-# Note      its published code does not generate since transformers 4.49 (huggingface/transformers#36071): tested over a stand-in alone; no grounding before training
+# Note      its published code does not generate since transformers 4.49 (huggingface/transformers#36071): tested with a stand-in only; no grounding before training
 # shellcheck source=_detection.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Task      detection, referring
 # Model     Qwen/Qwen-VL
-# Method    LoRA on the language model; embedding and head whole
+# Method    LoRA on the language model; embedding and head trained in full
 # Hardware  1 GPU
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@qwen_vl_base
-# Note      the base model was never trained on <|im_start|> and <|im_end|>: embedding and head are trained, too; --template qwen_vl_base_grounding needs neither mark
+# Note      the base model was never trained on <|im_start|> and <|im_end|>: embedding and head are trained, too; --template qwen_vl_base_grounding needs neither token
 # shellcheck source=_detection.sh
 MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-1024} # of an answer; the model was trained on 2,048 tokens in all
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"

@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@qwen_vl
-# Note      the path of an image is a part of the prompt, at most 255 bytes; its code comes with the weights: tested over a stand-in alone
+# Note      the path of an image is a part of the prompt, at most 255 bytes; its code comes with the weights: tested with a stand-in only
 # shellcheck source=_detection.sh
 MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-1024} # of an answer; the model was trained on 2,048 tokens in all
 source "$(dirname "${BASH_SOURCE[0]}")/_detection.sh"

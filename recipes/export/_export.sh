@@ -7,7 +7,7 @@ PORT=${PORT:-8000} # of the server
 WAIT=${WAIT:-900} # seconds that the server may take to load
 fresh "$OUT"
 
-# answer RESULT WORD...: answer TEST by the model or adapter that WORD... names, greedily.
+# answer RESULT OPTION...: answer TEST greedily with the model or adapter that the options name.
 answer() {
   local result=$1
   shift
@@ -29,12 +29,12 @@ score_quantised() {
   score "$OUT/result.jsonl"
 }
 
-# same_answers BEFORE AFTER: how many answers are equal; an error where fewer than SAME are.
+# same_answers BEFORE AFTER: compare answers; an error if a smaller share than SAME is equal.
 same_answers() {
   show python "$RECIPES/export/same_answers.py" "$1" "$2" --least "$SAME"
 }
 
-# serve swift deploy WORD...: start the server in a process group of its own and wait until it answers. It ends with the recipe.
+# serve swift deploy OPTION...: start the server in its own process group and wait until it answers. It ends with the recipe.
 serve() {
   as_typed "$@"
   [ -z "$DRY_RUN" ] || return 0

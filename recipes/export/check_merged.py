@@ -1,8 +1,8 @@
 """Compare a merged folder with its base model: `python check_merged.py MERGED --adapters CHECKPOINT`.
 
-Files of the base that the merged folder lacks are an error, weights and papers aside; transformers 5 folds some into others. Then both are
-loaded, and tokens, special tokens, chat template and pixels of one image are compared. The chat template and the pixel limits of a training
-with groundswift's plugin are written into the merged folder, so these two may differ.
+Files of the base that the merged folder lacks are an error, except weights and documents (transformers 5 merges some files). Then
+both are loaded, and tokens, special tokens, chat template and pixels of one image are compared. The plugin writes chat template and pixel
+limits of the training into the merged folder, so these two may differ.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NEEDED = (
 
 
 def base_folder(model: str) -> Path:
-    """The folder of a model that is named by folder or id; swift finds what it has downloaded."""
+    """The folder of a model given by folder or hub id; swift finds its downloads."""
     if Path(model).is_dir():
         return Path(model)
     from swift.utils import safe_snapshot_download
@@ -45,7 +45,7 @@ def base_folder(model: str) -> Path:
 
 
 def missing(base: Path, merged: Path) -> list[str]:
-    """Files of the base, and those that serving needs, that the merged folder has neither by name nor folded into another."""
+    """Files of the base, and files that serving needs, that the merged folder lacks."""
     names = {path.name for path in base.iterdir() if path.is_file() and not path.name.startswith(".")}
     wanted = {FOLDED.get(name, name) for name in names if name in FOLDED or not name.endswith(NO_PART)}
     wanted -= {"args.json", "configuration.json", "LICENSE", "LICENSE.txt", "groundswift_run.json"}
@@ -64,7 +64,7 @@ def differences(base: Path, merged: Path) -> tuple[list[str], list[str]]:
         wrong.append("special tokens")
     text = "a <|object_ref_start|>cat<|object_ref_end|>\nfür 图"
     if one.tokenizer(text)["input_ids"] != other.tokenizer(text)["input_ids"]:
-        wrong.append("how a text is cut into tokens")
+        wrong.append("tokenization of a text")
     if type(one.image_processor) is not type(other.image_processor):
         wrong.append("image processor")
     allowed = ["chat template"] if one.chat_template != other.chat_template else []
@@ -88,7 +88,7 @@ def main() -> None:
     print(f"files of the base model that are missing: {', '.join(lacking) or 'none'}")
     print(f"differs from the base model: {', '.join(wrong) or 'nothing'}" + (f"; by the training: {', '.join(allowed)}" if allowed else ""))
     if lacking or wrong:
-        sys.exit(f"error: {asked.merged} is not what the base model was with the adapter's weights")
+        sys.exit(f"error: {asked.merged} is not the base model with the adapter's weights")
 
 
 if __name__ == "__main__":

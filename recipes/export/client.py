@@ -2,8 +2,8 @@
 
 python client.py rows.jsonl --url http://127.0.0.1:8000/v1 --model groundswift --trained CHECKPOINT --out boxes.jsonl
 
-Rows are those of `groundswift convert`; each image is sent as it is in its file. How a box is read - the family's text and space, the pixel
-limits that the model saw images under - is what the checkpoint's record says, so the server must run under the same limits.
+Rows are those of `groundswift convert`; each image file is sent unchanged. Family, space and pixel limits are read from the checkpoint's
+record, so the server must run with the same limits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def data_url(path: Path) -> str:
 
 
 def request_of(row: dict) -> list[dict]:
-    """A row's messages up to the answer, as the OpenAI API takes them: `<image>` becomes the image."""
+    """A row's messages up to the answer in the form of the OpenAI API: `<image>` becomes the image."""
     images = iter(row.get("images") or [])
     turns = row["messages"][:-1] if row["messages"][-1]["role"] == "assistant" else row["messages"]
     messages = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Task      serving: an OpenAI API on 127.0.0.1, and a client that gets boxes in original pixels
+# Task      serving: an OpenAI-compatible API on 127.0.0.1, and a client that prints boxes in original pixels
 # Model     Qwen/Qwen2.5-VL-7B-Instruct with an adapter
 # Method    swift deploy, adapter on its base model, the training's pixel limits
 # Hardware  1 GPU

@@ -1,6 +1,6 @@
 """Compare two result files of `swift infer` row by row: `python same_answers.py BEFORE.jsonl AFTER.jsonl --least 0.9`.
 
-Rows are joined by sample_id, or by their place where rows have none. Exit status 1 where fewer answers than --least are equal.
+Rows are joined by sample_id, or by position without one. Exit status 1 if a smaller share than --least is equal.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Wait until a server answers: `python wait_for_server.py http://127.0.0.1:8000/health --process PID --seconds 900`.
 
-Exit status 1 where its process has ended or the time is over.
+Exit status 1 if the process has ended or the time is over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 
-EVERY = 0.5  # seconds between two questions
+EVERY = 0.5  # seconds between two requests
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -26,7 +26,7 @@ def answers(url: str) -> bool:
 
 
 def runs(process: int) -> bool:
-    """Whether a process is there, and not only its exit status."""
+    """Whether a process is running, not a zombie."""
     try:
         os.kill(process, 0)
         with open(f"/proc/{process}/stat", encoding="utf-8") as stat:

@@ -2,7 +2,7 @@
 # shellcheck source=../_trained.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_trained.sh"
 
-# fresh_merged: MERGED, the folder that --merge_lora true writes. An earlier one is refused: swift would answer with it without a word.
+# fresh_merged: MERGED, the folder that --merge_lora true writes. An earlier one is refused: swift would use it silently.
 fresh_merged() {
   MERGED=$ADAPTERS-merged
   [ -z "$DRY_RUN" ] && [ -e "$MERGED" ] || return 0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Task      inference: held-out rows shared between GPUs, scored
+# Task      inference: held-out rows split over GPUs, scored
 # Model     Qwen/Qwen2.5-VL-7B-Instruct with an adapter
 # Method    adapter on its base model, one process for each GPU
 # Hardware  4 GPUs

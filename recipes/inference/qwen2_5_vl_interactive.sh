@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Task      inference: a dialogue about an image
 # Model     Qwen/Qwen2.5-VL-7B-Instruct with an adapter
-# Method    interactive, its lines from here
+# Method    interactive, lines from stdin
 # Hardware  1 GPU
 # Memory    not measured
 # Score     not measured

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Task      inference: the rows that the training held back, by the merged model
+# Task      inference: the rows that the training held out, by the merged model
 # Model     Qwen/Qwen2.5-VL-7B-Instruct with an adapter
 # Method    --merge_lora true, --load_data_args true
 # Hardware  1 GPU

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Task      inference: a dialogue about one image in Python, printed while it is made
+# Task      inference: a dialogue about one image in Python, streamed
 # Model     Qwen/Qwen2.5-VL-7B-Instruct with an adapter
 # Method    Python, streaming, with the history
 # Hardware  1 GPU

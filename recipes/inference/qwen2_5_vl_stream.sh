@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Task      inference: answers printed token by token while they are made
+# Task      inference: answers printed token by token (streaming)
 # Model     Qwen/Qwen2.5-VL-7B-Instruct with an adapter
 # Method    streaming, one row at a time
 # Hardware  1 GPU

@@ -10,7 +10,7 @@ need swift groundswift python
 need_file TRAIN "Make rows for swift first: groundswift convert coco train.json --images images/ --out train.jsonl"
 need_file VAL "Make rows for swift first: groundswift convert coco val.json --images images/ --out val.jsonl"
 
-# need_megatron: what Megatron-SWIFT needs in addition to ms-swift. Looked for before the model is loaded, which takes minutes.
+# need_megatron: what Megatron-SWIFT needs in addition to ms-swift. Checked before the model is loaded, which takes minutes.
 need_megatron() {
   need megatron
   need_package megatron.core 'ms-swift[megatron]'

@@ -18,7 +18,7 @@ gpus 1
 need_package flash_attn flash-attn
 fresh "$OUT"
 
-# Packing has to know each row's length before it starts: rows are encoded first (--lazy_tokenize false), and images stay out of the cache.
+# Packing needs each row's length first: rows are encoded before training (--lazy_tokenize false), and images are not cached.
 step "fine-tune"
 run swift sft --model "$MODEL" --model_type qwen2_5_vl --template qwen2_5_vl_grounding --custom_register_path "$PLUGIN" \
   --dataset "$TRAIN" --val_dataset "$VAL" --packing true --lazy_tokenize false --dataset_num_proc 8 --attn_impl flash_attn \

@@ -1,4 +1,4 @@
-"""Draw a seeded detection set in COCO format: pictures with shapes, and `annotations.json` beside them.
+"""Draw a seeded detection dataset in COCO format: images with shapes, and `annotations.json`.
 
 Three domains. The embedded model was pretrained on the first, then on the second; the third has no class and no background of theirs:
 
@@ -7,7 +7,7 @@ Three domains. The embedded model was pretrained on the first, then on the secon
 * `night`:  three other classes, each in a neon hue of its own, on dark noise with far lights; what the quickstart fine-tunes for.
 
 Every set holds images without objects. A `night` set also holds one JPEG whose pixels are stored rotated (EXIF orientation 6)
-and one crowd box. Image `i` depends on (seed, i) alone, so more processes never change the pictures.
+and one crowd box. Image `i` depends on (seed, i) alone, so the number of processes never changes the images.
 
     python recipes/quickstart/draw.py night --count 200 --seed 7 --out data/night
 """
@@ -55,7 +55,7 @@ def heart() -> list[tuple[float, float]]:
 
 
 def arc_between(outer: float, inner: float, shift: float) -> list[tuple[float, float]]:
-    """A crescent: a disc of radius `outer` less a disc of radius `inner` whose centre lies `shift` to the right."""
+    """A crescent: a disc of radius `outer` less a disc of radius `inner` whose centre is shifted right by `shift`."""
     meet = (outer**2 + shift**2 - inner**2) / (2 * shift)
     angle_out = math.acos(meet / outer)
     angle_in = math.acos((meet - shift) / inner)
@@ -116,11 +116,11 @@ def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) 
     width, height = size_wh
     if domain == "night":
         base = np.array(colorsys.hsv_to_rgb(rng.uniform(0.5, 0.75), rng.uniform(0.3, 0.9), rng.uniform(0.05, 0.22)))
-        picture = np.ones((height, width, 3)) * base
-        picture += rng.normal(0, rng.uniform(0.01, 0.05), (height, width, 1))
+        image = np.ones((height, width, 3)) * base
+        image += rng.normal(0, rng.uniform(0.01, 0.05), (height, width, 1))
         for _ in range(int(rng.integers(0, 25))):  # far lights
-            picture[rng.integers(height), rng.integers(width)] = rng.uniform(0.4, 0.9)
-        return picture.clip(0, 1)
+            image[rng.integers(height), rng.integers(width)] = rng.uniform(0.4, 0.9)
+        return image.clip(0, 1)
     vivid, darkest, grain = (0.5, 0.35, 0.04) if domain == "shapes" else (0.3, 0.0, 0.02)
     first, second = (np.array(colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0, vivid), rng.uniform(darkest, 1.0))) for _ in range(2))
     angle = rng.uniform(0, 2 * math.pi)
@@ -133,12 +133,12 @@ def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) 
         blend = (along - along.min()) / np.ptp(along)
     else:
         blend = 0.35 * (np.sin(along * rng.uniform(10, 50)) > 0)
-    picture = first + (second - first) * blend[..., None]
-    return (picture + rng.normal(0, rng.uniform(0, grain), (height, width, 1))).clip(0, 1)
+    image = first + (second - first) * blend[..., None]
+    return (image + rng.normal(0, rng.uniform(0, grain), (height, width, 1))).clip(0, 1)
 
 
 def colour(domain: str, category: int, rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
-    """An RGB colour for a class (by its place in CLASSES) that stands out from what lies behind it."""
+    """An RGB colour for a class (by its place in CLASSES) that contrasts with its background."""
     while True:
         if domain == "shapes":
             hsv = (rng.uniform(), rng.uniform(0.2, 1), rng.uniform(0.0, 1.0))
@@ -161,13 +161,13 @@ def overlap(box: tuple[int, int, int, int], others: list[tuple[int, int, int, in
     return worst
 
 
-def paint(picture: np.ndarray, mask: np.ndarray, rgb: np.ndarray) -> None:
-    picture += (rgb - picture) * mask[..., None]
+def paint(image: np.ndarray, mask: np.ndarray, rgb: np.ndarray) -> None:
+    image += (rgb - image) * mask[..., None]
 
 
-def draw_objects(domain: str, rng: np.random.Generator, picture: np.ndarray) -> list[tuple[int, tuple[int, int, int, int]]]:
+def draw_objects(domain: str, rng: np.random.Generator, image: np.ndarray) -> list[tuple[int, tuple[int, int, int, int]]]:
     """Paint one to three shapes -> [(category id, xyxy box in pixels)]."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     found: list[tuple[int, tuple[int, int, int, int]]] = []
     wanted = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
     for _ in range(wanted * 8):
@@ -180,16 +180,16 @@ def draw_objects(domain: str, rng: np.random.Generator, picture: np.ndarray) -> 
         box = box_of(mask)
         if overlap(box, [b for _, b in found]) > 0.15:
             continue
-        paint(picture, mask, colour(domain, category, rng, picture[box[1] : box[3], box[0] : box[2]].mean((0, 1))))
+        paint(image, mask, colour(domain, category, rng, image[box[1] : box[3], box[0] : box[2]].mean((0, 1))))
         found.append((category + 1, box))
     return found
 
 
-def draw_crowd(rng: np.random.Generator, picture: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
+def draw_crowd(rng: np.random.Generator, image: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
     """A swarm of tiny stars in the upper left, too many to count: one crowd box."""
     for _ in range(40):
         x, y = int(rng.integers(3, 45)), int(rng.integers(3, 30))
-        picture[y : y + 2, x : x + 2] = rng.uniform(0.7, 1, 3)
+        image[y : y + 2, x : x + 2] = rng.uniform(0.7, 1, 3)
     return 1, (2, 2, 48, 33)
 
 
@@ -200,17 +200,17 @@ def draw_image(domain: str, seed: int, folder: Path, index: int) -> tuple[dict, 
     rotated, crowd = domain == "night" and index == 1, domain == "night" and index == 2
     if rotated:
         size_wh = (112, 84)
-    picture = background(domain, rng, size_wh)
+    image = background(domain, rng, size_wh)
     rows = []
     if crowd:
-        category, box = draw_crowd(rng, picture)
+        category, box = draw_crowd(rng, image)
         rows.append((category, box, 1))
     elif rotated or rng.uniform() >= EMPTY_SHARE:
-        rows += [(category, box, 0) for category, box in draw_objects(domain, rng, picture)]
-    image = Image.fromarray((picture * 255).round().astype(np.uint8))
+        rows += [(category, box, 0) for category, box in draw_objects(domain, rng, image)]
+    image = Image.fromarray((image * 255).round().astype(np.uint8))
     name = f"{index + 1:06d}.jpg"
     exif = Image.Exif()
-    if rotated:  # a viewer turns this file 90 degrees clockwise; the boxes live in the turned picture
+    if rotated:  # a viewer turns this file 90 degrees clockwise; the boxes refer to the upright image
         image = image.transpose(Image.Transpose.ROTATE_90)
         exif[EXIF_ORIENTATION] = 6
     image.save(folder / name, quality=92, exif=exif)
@@ -246,8 +246,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     draw = partial(draw_image, options.domain, options.seed, folder)
     with Pool(options.workers) as pool:
-        pictures = pool.imap(draw, range(options.count), chunksize=32)
-        drawn = list(tqdm(pictures, total=options.count, desc=f"draw {options.domain}", unit="image"))
+        images = pool.imap(draw, range(options.count), chunksize=32)
+        drawn = list(tqdm(images, total=options.count, desc=f"draw {options.domain}", unit="image"))
     write_coco(options.domain, options.seed, drawn, options.out / "annotations.json")
 
 

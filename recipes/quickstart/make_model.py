@@ -2,7 +2,7 @@
 
 With --trained it writes a trained checkpoint in 16 bits instead: what the repository keeps.
 
-The tokenizer spells: one token a byte, so that digits stand alone and a class name that the model never met is made of letters
+The tokenizer spells: one token a byte, so that digits are single tokens and a class name that the model never met is made of letters
 that it knows. Only the fixed parts of a prompt are tokens of their own.
 
     python recipes/quickstart/make_model.py --out runs/pretrain/init

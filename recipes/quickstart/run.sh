@@ -8,7 +8,7 @@
 # Tiny      TRAIN=6 VAL=4 TEST=5 STEPS=2 EVERY=2
 #
 #   bash recipes/quickstart/run.sh                      # or: make quickstart
-#   STEPS=600 OUT=/tmp/q bash recipes/quickstart/run.sh --learning_rate 1e-3   # further words go to `swift sft`
+#   STEPS=600 OUT=/tmp/q bash recipes/quickstart/run.sh --learning_rate 1e-3   # further options go to `swift sft`
 OUT=${OUT:-$(dirname "${BASH_SOURCE[0]}")/../../runs/quickstart}
 # shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"

@@ -1,6 +1,6 @@
-# Sourced by the recipes of reinforcement: the fine-tuned adapter that they begin with, merged, the prompts, and the score at the end.
+# Sourced by the recipes of reinforcement: the fine-tuned adapter that they start from, the prompts, and the score at the end.
 #
-# Prompts need images without objects among them, or a model learns to always answer with a box: groundswift convert coco keeps them (--negatives).
+# Prompts need some images without objects, else the model learns to always answer with a box: groundswift convert coco keeps them (--negatives).
 # shellcheck source=../_trained.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_trained.sh"
 
@@ -16,7 +16,7 @@ case $REWARD in
 esac
 fresh "$OUT"
 
-# trained_as KEY: what the adapter's training says about itself: model_type, template.
+# trained_as KEY: a value of the adapter's training: model_type, template.
 trained_as() {
   if [ -n "$DRY_RUN" ]; then
     case $1 in model_type) echo qwen2_5_vl ;; *) echo qwen2_5_vl_grounding ;; esac
@@ -26,7 +26,7 @@ trained_as() {
   fi
 }
 
-# negatives: how many prompts show an image without objects; none is an error unless NEGATIVES=0 says that this is meant.
+# negatives: count the prompts whose image has no objects; none is an error unless NEGATIVES=0.
 NEGATIVES=${NEGATIVES:-1} # how many prompts without objects TRAIN must have at least
 negatives() {
   local found
@@ -36,7 +36,7 @@ negatives() {
   [ "$found" -ge "$NEGATIVES" ] || stop "TRAIN has $found rows without objects, and NEGATIVES=$NEGATIVES: without them false boxes cost nothing. Add such images, or set NEGATIVES=0"
 }
 
-# merge_tuned: the whole weights of the fine-tuned model, which the recipe goes on from, in OUT/tuned.
+# merge_tuned: write the merged weights of the fine-tuned model, the starting point, to OUT/tuned.
 merge_tuned() {
   step "merge the fine-tuned adapter"
   run swift export --adapters "$ADAPTERS" --merge_lora true --output_dir "$OUT/tuned"

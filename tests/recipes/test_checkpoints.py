@@ -100,4 +100,4 @@ def test_nothing_is_unpickled(tmp_path):
     source = SCRIPT.read_text(encoding="utf-8")
     assert "import torch" not in source
     assert "import pickle" not in source
-    assert next(load_script(SCRIPT).faults(checkpoint(tmp_path / "checkpoint-1")), None) is None
+    assert next(load_script(SCRIPT).problems(checkpoint(tmp_path / "checkpoint-1")), None) is None

@@ -132,7 +132,7 @@ def test_one_is_killed_and_the_run_resumes_to_the_same_weights(runner, tmp_path,
     (broken / "trainer_state.json").unlink()
     with Machines(runner, out, RESUME="1") as machines:
         machines.finish()
-        assert f"skipped {broken}: trainer_state.json is missing or cut off" in machines.text(0)
+        assert f"skipped {broken}: trainer_state.json is missing or truncated" in machines.text(0)
         assert machines.trained("start4") == [json.loads((machines.checksums / f"4-rank{rank}.json").read_text()) for rank in (0, 1)]
         assert machines.trained(str(STEPS)) == uninterrupted.trained(str(STEPS))  # bit for bit
     state = json.loads((out / "train" / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())

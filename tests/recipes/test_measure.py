@@ -11,6 +11,8 @@ import pytest
 import torch
 from recipe_runner import ROOT, load_script
 
+from groundswift.swift_plugins.tools.plan.plan import measured_rate
+
 RECIPE = "detection/qwen2_5_vl_lora.sh"
 FOUND = {
     "memory_gb": 21.44,
@@ -39,15 +41,16 @@ def test_figures_of_a_gpu_go_into_the_head_and_replace_older_ones(script, tmp_pa
     before, after = (ROOT / "recipes" / RECIPE).read_text().splitlines(), path.read_text().splitlines()
     place = before.index("# Memory    not measured")
     assert after[place] == f"# Memory    21.4 GB with sdpa, 20.0 GB with flash_attn, peak of the GPU {where}"
-    step = "s a step of 16 rows, 5,300 tokens a second with"
+    step = "s/step of 16 rows, 5,300 tokens/s with"
     assert after[place + 1] == f"# Rate      1.50 {step} sdpa; 1.25 {step} flash_attn {where}"
     assert after[:place] + after[place + 2 :] == before[:place] + before[place + 1 :]
+    assert measured_rate({"Rate": after[place + 1].removeprefix("# Rate").strip()}, None)[0] == 1.5, "groundswift plan reads it"
 
 
 def test_figures_of_a_cpu_are_refused(script, tmp_path):
     path = tmp_path / "x.sh"
     path.write_text((ROOT / "recipes" / RECIPE).read_text())
-    with pytest.raises(ValueError, match="figures of a CPU do not belong into a head"):
+    with pytest.raises(ValueError, match="figures of a CPU are not written into a head"):
         script.write_head(path, [FOUND | {"device": "cpu"}], "2026-11-29", "abc1234")
     assert "# Memory    not measured" in path.read_text()
 

@@ -120,7 +120,7 @@ def test_a_folder_of_something_else_is_never_removed(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("kept")
     done = run_sh(tmp_path, 'fresh "$OUT"', OUT="mine", OVERWRITE="1")
     assert done.returncode == 1
-    assert "has files of something else (no log.txt)" in done.stderr
+    assert "has files that are not from a run (no log.txt)" in done.stderr
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "kept"
 
 
