@@ -111,7 +111,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         click.echo("stopped; the same command with --resume goes on from here" if goes_on else "stopped", err=True)
         raise
     if as_json:
-        counts = dict(log.left_out.counts.most_common())
+        counts = dict(log.counted.counts.most_common())
         echo_json(msgspec.json.encode(msgspec.to_builtins(totals) | {"counts": counts, "out": target and str(target)}))
     else:
         echo(summary(totals, log, target))
@@ -154,6 +154,6 @@ def summary(totals: Totals, log: IssueLog, out: Path | None) -> str:
     if totals.objects or totals.negatives:
         head += f", {totals.objects} objects, {totals.negatives} rows without objects"
     lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
-    if log.left_out.counts:
-        lines += ["left out or changed:", *log.left_out.lines()]
+    if log.counted.counts:
+        lines += ["left out or changed:", *log.lines()]
     return "\n".join(map(one_line, lines))

@@ -1,4 +1,4 @@
-"""What happens on the way from a source to rows: faults, and what is left out or changed by rule. Every converter notes it here."""
+"""What goes wrong between a source and its rows: problems, and what is skipped or changed by rule; every converter logs both, by id."""
 
 from __future__ import annotations
 
@@ -7,74 +7,89 @@ from typing import Literal, NamedTuple
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.terminal import one_line
 
+from .issue_titles import TITLES
+
 OnError = Literal["stop", "skip"]
 
 
-class Issue(NamedTuple):
-    """One thing that cannot be used: `thing` says where it stands in the source, such as `annotation 7 of image 3 (b.jpg)`."""
+def known(id: str) -> str:
+    """The same id. Raises KeyError for one that TITLES does not have."""
+    if id not in TITLES:
+        raise KeyError(f"issue id {id!r} is not in data_converters/issue_titles.py")
+    return id
 
-    reason: str
-    thing: str
+
+class Issue(NamedTuple):
+    """A sample, or a part of one, that cannot be used. `id`: a key of TITLES; `where`: its place, such as `annotation 7 of image 3`."""
+
+    id: str
+    where: str
     what: str
     expected: str
 
     @classmethod
-    def of(cls, reason: str, thing: str, text: str, expected: str = "") -> Issue:
+    def of(cls, id: str, where: str, text: str, expected: str = "") -> Issue:
         """From the text of an error, `what; expected this`; `expected` where that does not say."""
         what, _, stated = text.partition("; expected ")
-        return cls(reason, thing, what, stated or expected)
+        return cls(id, where, what, stated or expected)
 
     def __str__(self) -> str:
-        return one_line(f"{self.thing}: {self.what}; expected {self.expected}")
+        return one_line(f"{self.where}: {self.what}; expected {self.expected}")
 
 
 class SkipSample(Exception):
-    """There can be no row: the fault, or None where it is noted already."""
+    """The sample becomes no row. `issue`: why, or None where that is logged already."""
 
-    def __init__(self, fault: Issue | None) -> None:
-        super().__init__(fault)
-        self.fault = fault
+    def __init__(self, issue: Issue | None) -> None:
+        super().__init__(issue)
+        self.issue = issue
 
 
 class IssueLog:
-    """`on_error` stop collects every fault, and `settle` raises them as one error; skip counts each among what was left out."""
+    """Counts by id. With `on_error` stop, problems are collected and `settle` raises them as one error; with skip they are counted too.
+
+    An id that TITLES does not have raises KeyError.
+    """
 
     def __init__(self, on_error: OnError = "stop") -> None:
         self.skipping = on_error == "skip"
-        self.left_out = Tally()
-        self.collected = Tally()
+        self.counted = Tally()
+        self.problems = Tally()
 
-    def add(self, fault: Issue) -> None:
-        """Note a fault; what it is about becomes no part of any row."""
-        if self.skipping:
-            self.left_out.add(fault.reason, fault.thing)
-        else:
-            self.collected.add(fault.reason, fault)
+    def add(self, issue: Issue) -> None:
+        """Log a problem. What it is about must not become part of any row."""
+        tally, example = (self.counted, issue.where) if self.skipping else (self.problems, issue)
+        tally.add(known(issue.id), example)
 
-    def count(self, reason: str, example: object = "", count: int = 1) -> None:
-        """Note something that is left out or changed by rule, and is no fault."""
-        self.left_out.add(reason, example, count)
+    def count(self, id: str, example: object = "", count: int = 1) -> None:
+        """Count what is skipped or changed by rule, which is not a problem."""
+        self.counted.add(known(id), example, count)
 
     def merge(self, other: IssueLog) -> None:
-        """Take in the notes of a later part of the same source."""
-        self.left_out.merge(other.left_out)
-        self.collected.merge(other.collected)
+        """Add the log of a later part of the same source."""
+        self.counted.merge(other.counted)
+        self.problems.merge(other.problems)
+
+    def lines(self) -> list[str]:
+        """What was skipped or changed, for people: one line per id, most frequent first."""
+        return self.counted.lines(TITLES)
 
     def nothing_left(self, source: object, what: str) -> GroundswiftError:
-        """The error that `what`, since all of it was left out."""
-        return GroundswiftError("\n".join([one_line(f"{source}: {what}"), *self.left_out.lines()]))
+        """The error that nothing can be written (`what` says of which kind), with the counts."""
+        return GroundswiftError("\n".join([one_line(f"{source}: {what}"), *self.lines()]))
 
     def settle(self, source: object, in_sets: bool = True) -> None:
-        """Raises GroundswiftError with the total and the first faults of each reason, where any was collected. `in_sets`: whether a list
-        of sets could say to skip them, too."""
-        total = self.collected.counts.total()
+        """Raise GroundswiftError with the total and the first problems of each id, if any was collected. `in_sets`: whether a list of
+        datasets could set on_error."""
+        total = self.problems.counts.total()
         if not total:
             return
-        lines = [f"{one_line(source)}: {total} {'fault' if total == 1 else 'faults'}; nothing was written"]
-        for reason, count in self.collected.counts.most_common():
-            examples = self.collected.examples[reason]
-            lines += [f"{count:>8}  {reason}", *(f"{'':>10}{example}" for example in examples)]
+        lines = [f"{one_line(source)}: {total} {'problem' if total == 1 else 'problems'}, nothing written"]
+        for id, count in self.problems.counts.most_common():
+            examples = self.problems.examples[id]
+            lines += [f"{count:>8}  {id}: {TITLES[id]}", *(f"{'':>10}{example}" for example in examples)]
             if count > len(examples):
                 lines.append(f"{'':>10}... and {count - len(examples)} more")
-        lines.append("--on-error skip leaves them out and counts them" + " (in a list of sets: on_error: skip)" * in_sets)
+        how = " (in a list of datasets: on_error: skip)" * in_sets
+        lines.append(f"Use --on-error skip to drop and count {'it' if total == 1 else 'them'}{how}.")
         raise GroundswiftError("\n".join(lines))

@@ -74,4 +74,4 @@ def joined(folder: Path, path: str) -> str:
 def rows_of_set(spec: Options, progress: bool = True) -> tuple[list[Row], Tally]:
     """All rows of a set, and what was left out; the same as `groundswift convert` writes. Raises GroundswiftError for a faulty source."""
     log = IssueLog(spec.on_error)
-    return list(rows_of(spec, log, progress)), log.left_out
+    return list(rows_of(spec, log, progress)), log.counted

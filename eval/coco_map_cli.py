@@ -10,6 +10,7 @@ import click
 
 from groundswift.errors import Tally, fault
 from groundswift.grammars.parse_warnings import warning_lines
+from groundswift.issue_titles import COCO_TITLES
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there, reading_options, rules_of_command
 
@@ -214,7 +215,7 @@ def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
 
 
 def _truth_lines(counts: dict[str, Any], left_out: Tally) -> list[str]:
-    skipped = [f"annotations: {left_out.counts.total()} skipped or changed", *left_out.lines()] if left_out.counts else []
+    skipped = [f"annotations: {left_out.counts.total()} skipped or changed", *left_out.lines(COCO_TITLES)] if left_out.counts else []
     return [f"truth: {counts['images']} images, {counts['truths']} boxes, {counts['crowd']} crowd boxes", *skipped]
 
 

@@ -61,14 +61,14 @@ def _read_lenient(path: str | Path, text: bytes, needs_images: bool) -> CocoFile
 
 Ignored = Literal["keep", "crowd", "skip"]
 IGNORED: dict[str, str] = {  # what is done with objects marked `ignore: 1` -> the reason to count by
-    "keep": "object marked ignore, kept as an ordinary object (as pycocotools does)",
-    "crowd": "object marked ignore, treated as a crowd box",
-    "skip": "object marked ignore, skipped",
+    "keep": "ignore-kept",
+    "crowd": "ignore-as-crowd",
+    "skip": "ignore-skipped",
 }
-ROTATED = "rotated box, its axis-aligned box taken"  # a reason to count by
-REPEATED = "the same box of the same class again, skipped"  # a reason to count by
-ONE_IMAGE = "image under two ids"  # a reason to count by
-SAME_ID = "annotation id repeated"  # a reason to count by
+ROTATED = "box-from-rotated"  # a reason to count by
+REPEATED = "box-repeated"  # a reason to count by
+ONE_IMAGE = "image-two-ids"  # a reason to count by
+SAME_ID = "annotation-id-repeated"  # a reason to count by
 IMAGE_UNKNOWN = BoxProblem("image-unknown", "the id of an image of the file")
 CATEGORY_UNKNOWN = BoxProblem("category-unknown", "the id of a category of the file")
 BOX_LENGTH = BoxProblem("box-length", "x, y, width, height")

@@ -21,8 +21,8 @@ from .urls import shown
 Kind = TypeVar("Kind")
 Unreadable = Callable[[str, str, str, str], object]  # gets a reason to count by, the place, what is wrong, what was expected
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a text raises that is no JSON, or not of a type
-LOST = "annotation of an image that was left out"  # reasons to count by
-MARRED = "image with an annotation that cannot be read"
+LOST = "annotation-image-skipped"  # reasons to count by
+MARRED = "image-annotation-unreadable"
 
 
 class Elements(msgspec.Struct):
@@ -79,7 +79,7 @@ def readable(
         try:
             good.append(decoded(raw))
         except NOT_JSON as error:
-            unreadable(f"{what} entry unreadable", f"{shown(path)}: {what} entry {index}", str(error), expected)
+            unreadable(f"{what}-entry-unreadable", f"{shown(path)}: {what} entry {index}", str(error), expected)
             ids = Ids()
             with suppress(*NOT_JSON):
                 ids = msgspec.json.decode(raw, type=Ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from .terminal import one_line, printable
 
@@ -55,11 +56,14 @@ class Tally:
             kept = self.examples.setdefault(reason, [])
             kept += other.examples[reason][: self.EXAMPLES - len(kept)]
 
-    def lines(self) -> list[str]:
-        """One line a reason, most frequent first: `12 crowd boxes (annotation 7, annotation 9, ...)`."""
+    def lines(self, titles: Mapping[str, str] | None = None) -> list[str]:
+        """One line per id, most frequent first: `12  box-empty: box without area (annotation 7, annotation 9, ...)`.
+
+        `titles`: id -> title; an id without one is printed alone."""
         out = []
         for reason, count in self.counts.most_common():
             shown = ", ".join(self.examples[reason])
             more = ", ..." if count > len(self.examples[reason]) > 0 else ""
-            out.append(f"{count:>8}  {reason}" + (f"  ({shown}{more})" if shown else ""))
+            title = f": {titles[reason]}" if titles and reason in titles else ""
+            out.append(f"{count:>8}  {reason}{title}" + (f"  ({shown}{more})" if shown else ""))
         return out

@@ -282,7 +282,7 @@ def test_what_is_not_there_is_told_at_once(here, cache, url, message):
 
 
 def test_a_missing_picture_is_a_fault_of_the_picture(here):
-    assert look_at("s3://pictures/none.jpg", (1, 1), "image 1").fault.reason == "image missing"
+    assert look_at("s3://pictures/none.jpg", (1, 1), "image 1").fault.id == "image-missing"
 
 
 def test_without_credentials_that_is_what_is_told(endpoint, bucket, cache):
@@ -423,8 +423,8 @@ def test_the_command_tells_of_missing_and_hostile_pictures(endpoint, bucket, cac
     url = bucket.put("hostile.json", json.dumps({**COCO, "images": images, "annotations": []}).encode())
     done = convert(endpoint, cache, url, "--images", "s3://pictures/set/images", "--out", str(tmp_path / "x.jsonl"))
     assert done.returncode == 1
-    assert "1  image missing" in done.stderr
-    assert "1  image path leaves its folder" in done.stderr
+    assert "1  image-missing" in done.stderr
+    assert "1  image-path-outside" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "x.jsonl").exists()
 

@@ -78,6 +78,6 @@ def _spelt(row: msgspec.Struct, log: IssueLog) -> bool:
     try:
         _ENCODER.encode(row)
     except UnicodeEncodeError as error:
-        log.add(Issue("name that is no UTF-8", ascii(error.object[:300]), "it cannot stand in a row", "files and folders named in UTF-8"))
+        log.add(Issue("name-not-utf8", ascii(error.object[:300]), "it cannot stand in a row", "files and folders named in UTF-8"))
         return False
     return True

@@ -76,8 +76,8 @@ class Output:
         if entry:
             self.blocks, self.size, self.totals = entry.blocks, entry.size, entry.totals
             for tally, counts, examples in (
-                (self.log.left_out, entry.left_out, entry.left_out_examples),
-                (self.log.collected, entry.faults, entry.fault_examples),
+                (self.log.counted, entry.left_out, entry.left_out_examples),
+                (self.log.problems, entry.faults, entry.fault_examples),
             ):
                 tally.counts.clear()
                 tally.counts.update(counts)
@@ -165,7 +165,7 @@ class Output:
         if self.file is None:
             return
         self._flush()
-        left_out, collected = self.log.left_out, self.log.collected
+        left_out, collected = self.log.counted, self.log.problems
         entry = Entry(
             self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
         )

@@ -19,7 +19,7 @@ from groundswift.urls import file_name, folder_of, is_url, is_web, shown
 from ..issues import Issue, IssueLog
 from .images import TURNED_BY_EXIF, UPRIGHT, look_at, seen_size, senseless
 
-CLIPPED, ROUNDED = "box clipped to its image", "box clipped by less than 1 px (rounding)"
+CLIPPED, ROUNDED = "box-clipped", "box-clipped-rounding"
 Box = tuple[float, float, float, float]
 
 
@@ -45,7 +45,7 @@ class ImageFolder(msgspec.Struct, frozen=True):
         path = path_inside(self.folder, name)
         if path is None:
             expected = "the name of a file inside the folder of the pictures"
-            log.add(Issue("image path leaves its folder", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
+            log.add(Issue("image-path-outside", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
             return None
         return counted(self.see(path, thing, log, stated_wh, size_needed), name, log)
 

@@ -42,7 +42,7 @@ SavePictures = Annotated[  # the option of formats whose rows may hold their pic
         extra={"path": True, "metavar": "DIR"},
     ),
 ]
-HELD = "image held by its row"  # the reason to count by
+HELD = "image-embedded"  # the reason to count by
 NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -71,12 +71,12 @@ def folder_to_keep(folder: str | None) -> str | None:
 def held_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int, int] | None:
     """The upright size (width, height) in px of a picture by its header; None, and a fault is noted, where it is missing or none."""
     if not data:
-        log.add(Issue("image missing", thing, "no bytes in the row's image", "the content of a picture file"))
+        log.add(Issue("image-missing", thing, "no bytes in the row's image", "the content of a picture file"))
         return None
     try:
         size_wh, orientation = read_size_wh(data)
     except GroundswiftError as error:
-        log.add(Issue("image unreadable", thing, str(error), "a picture that Pillow opens"))
+        log.add(Issue("image-unreadable", thing, str(error), "a picture that Pillow opens"))
         return None
     if orientation != UPRIGHT:
         log.count(TURNED_BY_EXIF, thing)
@@ -91,23 +91,23 @@ def kept_picture(folder: str, name: str, data: bytes, thing: str, log: IssueLog)
     Raises Interrupted where the folder cannot be written.
     """
     if path_inside(folder, name) is None:
-        log.add(Issue("image path leaves its folder", thing, f"name {name[:200]!r} with {folder}", "the name of a file inside the folder"))
+        log.add(Issue("image-path-outside", thing, f"name {name[:200]!r} with {folder}", "the name of a file inside the folder"))
         return None
     path = path_inside(folder, named(name, data))
     try:
         same = _written_once(path, data)
     except UnicodeEncodeError:
-        log.add(Issue("image name unusable", thing, f"name {name[:200]!r} has half a character", "the name of a file"))
+        log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} has half a character", "the name of a file"))
         return None
     except OSError as error:
         if error.errno not in OF_ITS_NAME:
             told = fault(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
             raise Interrupted(str(told)) from None
-        log.add(Issue("image name unusable", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
+        log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
         return None
     if not same:
         expected = "one picture for a name; an empty folder, where an earlier run wrote others"
-        log.add(Issue("two pictures of one name", thing, f"{path} holds another picture", expected))
+        log.add(Issue("image-name-repeated", thing, f"{path} holds another picture", expected))
         return None
     return path
 

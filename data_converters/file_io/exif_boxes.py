@@ -32,7 +32,7 @@ def turn_of(thing: str, seen: Seen, turned: str | None) -> int:
     """The EXIF orientation by which boxes on a picture are to be turned. Raises SkipSample where there is one and `turned` does not say."""
     if seen.orientation != UPRIGHT and turned is None:
         what = f"EXIF turns {seen.path} (orientation {seen.orientation}): the boxes may be on the stored or the upright picture"
-        raise SkipSample(Issue("box on a picture that EXIF turns", thing, what, "--turned stored or --turned upright"))
+        raise SkipSample(Issue("box-on-rotated-image", thing, what, "--turned stored or --turned upright"))
     return seen.orientation if turned == "stored" else UPRIGHT
 
 

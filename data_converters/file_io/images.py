@@ -15,7 +15,7 @@ from ..issues import Issue
 LONGEST_SIDE = (1 << 31) - 1  # px: no format of pictures has more
 UPRIGHT = 1  # the EXIF orientation of a picture that is stored as it is shown
 
-TURNED_BY_EXIF = "image turned by its EXIF orientation"  # the reason to count by
+TURNED_BY_EXIF = "image-rotated-by-exif"  # the reason to count by
 
 
 class Look(NamedTuple):
@@ -30,7 +30,7 @@ def senseless(stated_wh: tuple[int, int], thing: str) -> Issue | None:
     width, height = stated_wh
     if 1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE:
         return None
-    return Issue("image without a size", thing, f"size {_text(stated_wh)}"[:200], f"1 to {LONGEST_SIDE} px a side")
+    return Issue("image-without-size", thing, f"size {_text(stated_wh)}"[:200], f"1 to {LONGEST_SIDE} px a side")
 
 
 def look_at(path: str, size_wh: tuple[int, int], thing: str) -> Look:
@@ -42,8 +42,8 @@ def look_at(path: str, size_wh: tuple[int, int], thing: str) -> Look:
     what = f"annotated as {_text(size_wh)} px, but the picture is {_text(seen_wh)} px"
     if orientation in TURNED and seen_wh == size_wh[::-1]:
         what += f" upright (EXIF orientation {orientation}): the annotation was made on the stored, not the upright picture"
-        return Look(orientation, Issue("image annotated as stored, not upright", thing, what, "boxes and size of the upright picture"))
-    return Look(orientation, Issue("image of another size", thing, what, "one size"))
+        return Look(orientation, Issue("image-size-as-stored", thing, what, "boxes and size of the upright picture"))
+    return Look(orientation, Issue("image-size-differs", thing, what, "one size"))
 
 
 def seen_size(path: str, thing: str, needed: bool = False) -> tuple[Look, tuple[int, int] | None]:
@@ -53,11 +53,11 @@ def seen_size(path: str, thing: str, needed: bool = False) -> tuple[Look, tuple[
     """
     if not _there(path):
         expected = "the picture, whose size nothing else states" if needed else "the picture; --no-check-images does without"
-        return Look(UPRIGHT, Issue("image missing", thing, f"no file {shown(path)}", expected)), None
+        return Look(UPRIGHT, Issue("image-missing", thing, f"no file {shown(path)}", expected)), None
     try:
         size_wh, orientation = read_size_wh(path)
     except GroundswiftError as error:
-        return Look(UPRIGHT, Issue("image unreadable", thing, str(error), "a picture that Pillow opens")), None
+        return Look(UPRIGHT, Issue("image-unreadable", thing, str(error), "a picture that Pillow opens")), None
     return Look(orientation, None), size_wh
 
 

@@ -15,7 +15,7 @@ from groundswift.urls import is_url, is_web
 from ..issues import Issue, IssueLog, SkipSample
 from .remote_folders import SUFFIXES, listed_below
 
-UNREADABLE_FILE = "label file unreadable"  # the reason to count by
+UNREADABLE_FILE = "label-file-unreadable"  # the reason to count by
 NOT_XML = (DefusedXmlException, ParseError, LookupError, ValueError, RecursionError)  # what readers of XML raise
 
 
@@ -58,7 +58,7 @@ class Stems:
         """The picture of a stem; None, and a fault is noted, where there are two. Where there is none the name that it should have."""
         found = self.names.get(stem, [])
         if len(found) > 1:
-            log.add(Issue("two pictures of one name", where, f"{found[0]} and {found[1]}", "one picture for a label file"))
+            log.add(Issue("image-name-repeated", where, f"{found[0]} and {found[1]}", "one picture for a label file"))
             return None
         return found[0] if found else stem + (self.suffix or "")
 

@@ -18,7 +18,7 @@ from groundswift.storage import local_copy
 
 from ..issues import Issue, SkipSample
 
-NO_ROW = "row unreadable"  # the reason to count by
+NO_ROW = "row-unreadable"  # the reason to count by
 SHARE = 16  # a document of up to 1/16 of the memory is read into it: several workers may each hold one
 COPIED = 1 << 24  # bytes that are copied at a time
 

@@ -48,7 +48,7 @@ class RowPictures(msgspec.Struct, frozen=True):
         """
         if name.startswith("data:") or len(name) > LONGEST or "\n" in name or "\0" in name:
             what = f"an image of {len(name)} characters, {name[:24]!r}..."
-            log.add(Issue("image spelt out in the row", thing, what, "a path to a file"))
+            log.add(Issue("image-inline", thing, what, "a path to a file"))
             return None
         if is_url(name) or re.match(r"[A-Za-z]:[\\/]", name):
             return name
@@ -57,14 +57,14 @@ class RowPictures(msgspec.Struct, frozen=True):
         path = path_inside(self.inside.folder, name)
         if path is None:
             expected = "an absolute path, an address, or a path that stays inside the folder of the pictures"
-            log.add(Issue("image path leaves its folder", thing, f"image {name!r} with {self.inside.folder}", expected))
+            log.add(Issue("image-path-outside", thing, f"image {name!r} with {self.inside.folder}", expected))
         return path
 
 
 def video_fault(path: str, thing: str) -> Issue | None:
     """Why a video cannot be used: there is no such file, or nothing in it. Raises GroundswiftError where a store does not say."""
     if not is_file(path):
-        return Issue("video missing", thing, f"no file {shown(path)}", "the video; --no-check-images does without")
+        return Issue("video-missing", thing, f"no file {shown(path)}", "the video; --no-check-images does without")
     if stat_key(path)[0] == 0:
-        return Issue("video empty", thing, f"{shown(path)} has no bytes", "a whole file")
+        return Issue("video-empty", thing, f"{shown(path)} has no bytes", "a whole file")
     return None

@@ -71,7 +71,7 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
         wanted = {each.name for each in found if each is not None}
         for name in () if is_web(pictures.folder) else files_below(pictures.folder, SUFFIXES):
             if name not in wanted:
-                log.count("picture without a label file, left out", name)
+                log.count("image-unlabelled", name)
         return labels_reading(filter(None, found), names, self, pictures, pool, log, met)
 
 
@@ -99,9 +99,9 @@ def labelled(folder: str, name: str, stems: Stems, ignore: bool, met: dict[str, 
         difficult = bool(difficulty.strip("0"))
         ignored = ignore and difficult
         if difficult:
-            log.count("difficult object, treated as a crowd box" if ignore else "difficult object, kept as any other", place)
+            log.count("difficult-as-crowd" if ignore else "difficult-kept", place)
         xs, ys = corners[::2], corners[1::2]
         if len(set(xs)) != 2 or len(set(ys)) != 2:
-            log.count("rotated box, its envelope taken", place)
+            log.count("box-from-rotated", place)
         out.labels.append(Label(place, met.setdefault(parts[8], len(met)), as_xywh(*bounds(xs, ys)), ignored))
     return out

@@ -69,11 +69,9 @@ class GlmMaker(ConversationMaker, frozen=True):
         for index, each in enumerate(source.messages):
             turn = f"{where}, turn {index}"
             if each.tools:
-                raise SkipSample(Issue("row with tools", turn, "tools", "a conversation without tools"))
+                raise SkipSample(Issue("row-with-tools", turn, "tools", "a conversation without tools"))
             if each.image and each.role != "user":
-                raise SkipSample(
-                    Issue("image outside a question", turn, f"image in a turn of {each.role[:100]}", "images in turns of user")
-                )
+                raise SkipSample(Issue("image-outside-question", turn, f"image in a turn of {each.role[:100]}", "images in turns of user"))
         images = [each.image for each in source.messages if each.image]
         check_one_image(where, images)
         messages = [message(where, index, each.role, each.content, ROLES) for index, each in enumerate(source.messages)]
@@ -123,10 +121,10 @@ class ToGlmMaker(ConversationMaker, frozen=True):
             if IMAGE in text:
                 if each.role != "user" or not text.startswith(IMAGE):
                     what = f"{IMAGE} within a text of {each.role}"
-                    raise SkipSample(Issue("image within a text", f"{where}, turn {index}", what, f"{IMAGE} at the start of a question"))
+                    raise SkipSample(Issue("image-within-text", f"{where}, turn {index}", what, f"{IMAGE} at the start of a question"))
                 text, image = text.removeprefix(IMAGE), relative(f"{where}, image 0", images[0], self.folder)
                 if index:
-                    log.count("picture behind the first message, where GLM-4's own script does not look", where)
+                    log.count("image-after-first", where)
             out.append(GlmMessage(each.role, text, image))
         return GlmRow(out)
 
@@ -134,4 +132,4 @@ class ToGlmMaker(ConversationMaker, frozen=True):
 def check_one_image(where: str, images: list[str]) -> None:
     """Raise SkipSample for more than one image."""
     if len(images) > 1:
-        raise SkipSample(Issue("more than one image", where, f"{len(images)} images", "at most one, as the format has it"))
+        raise SkipSample(Issue("image-several", where, f"{len(images)} images", "at most one, as the format has it"))

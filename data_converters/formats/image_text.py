@@ -89,7 +89,7 @@ class ImageTextMaker(ConversationMaker, frozen=True):
     def row(self, where: str, source: ImageText, log: IssueLog) -> Row:
         text, sample_id = source.text, numbered_id(self.source, where)
         if not isinstance(text, str) or not text.strip():
-            raise SkipSample(Issue("text empty", where, f"text {repr(text)[:200]}", "a text"))
+            raise SkipSample(Issue("text-empty", where, f"text {repr(text)[:200]}", "a text"))
         prompt = self.questions.pick(sample_id)
         messages = [Message("user", f"{IMAGE}{prompt.text}"), Message("assistant", text)]
         check_texts(where, messages[1:], [], True, log)
@@ -104,7 +104,7 @@ class ImageTextMaker(ConversationMaker, frozen=True):
                 image = msgspec.convert(image, HeldPicture)
             except msgspec.ValidationError:
                 expected = "a path, or the image: {bytes, path}"
-                raise SkipSample(Issue("image missing", where, f"image {str(image)[:100]!r}", expected)) from None
+                raise SkipSample(Issue("image-missing", where, f"image {str(image)[:100]!r}", expected)) from None
         return [find_or_save(self.folder, self.saved, image, sample_id, where, log)]
 
 

@@ -71,7 +71,7 @@ class LlavaMaker(ConversationMaker, frozen=True):
 
     def row(self, where: str, source: LlavaRow, log: IssueLog) -> Row:
         if source.video:
-            raise SkipSample(Issue("row with a video", where, f"video {str(source.video)[:200]!r}", "images"))
+            raise SkipSample(Issue("row-with-video", where, f"video {str(source.video)[:200]!r}", "images"))
         messages = [chat.message(where, index, turn.role, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
         chat.check_order(where, messages)
         named = source.image if isinstance(source.image, list) else [source.image] if source.image is not None else []

@@ -24,10 +24,10 @@ NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]
 GROUP = "IsGroupOf"
 FLAGS = {  # columns of 0, 1 and -1 (not known) -> what is counted
-    "IsOccluded": "occluded object, the mark is not kept",
-    "IsTruncated": "truncated object, the mark is not kept",
-    "IsDepiction": "depiction (a drawing, a statue), kept as an object",
-    "IsInside": "picture taken from inside the object, the mark is not kept",
+    "IsOccluded": "occluded-dropped",
+    "IsTruncated": "truncated-dropped",
+    "IsDepiction": "depiction-kept",
+    "IsInside": "inside-dropped",
 }
 MARKS = {"0": False, "1": True, "-1": False, "": False, "false": False, "true": True}  # as the file has them, or what tools make of them
 EXPECTED = f"a CSV file of boxes with a head: {', '.join(NEEDED)}"
@@ -123,7 +123,7 @@ class Boxes:
         picture = by_id[stem]
         if picture is None:
             if self.only_present and stem not in self.stems.names:
-                log.count("box without a picture, passed over", where)
+                log.count("box-without-image", where)
             return
         label = self.label(fields, where, log)
         if label is None:
@@ -143,7 +143,7 @@ class Boxes:
                 log.count(reason, where)
         group = MARKS[plain(row.get(GROUP, ""))]
         if group:
-            log.count("box of a group, treated as a crowd box", where)
+            log.count("group-as-crowd", where)
         x1, x2, y1, y2 = (number_of(row[side]) for side in SIDES)
         return Label(where, self.met.setdefault(self.name(row), len(self.met)), as_xywh(x1, y1, x2, y2), group)
 

@@ -150,8 +150,8 @@ class OtterMaker(ConversationMaker, frozen=True):
         try:
             return save_image(decoded_image(self.image_file, image_id, thing), self.saved, image_id, thing, log)
         except SkipSample as stopped:
-            if stopped.fault is not None:
-                log.add(stopped.fault)
+            if stopped.issue is not None:
+                log.add(stopped.issue)
             return None
 
 
@@ -159,13 +159,13 @@ def decoded_image(image_file: str, image_id: str, thing: str) -> bytes:
     """The content of an image. Raises SkipSample where there is none of this id, or it is not base64."""
     raw = images_by_id(image_file).get(image_id)
     if raw is None:
-        raise SkipSample(Issue("image missing", thing, f"no such id in {image_file}", "the base64 of the image"))
+        raise SkipSample(Issue("image-missing", thing, f"no such id in {image_file}", "the base64 of the image"))
     text = part(thing, raw, str, "image", "its base64")
     try:
         content = text.partition("base64,")[2] if text.startswith("data:") else text
         return base64.b64decode("".join(content.split()), validate=True)  # MIME's has line breaks
     except ValueError as error:
-        raise SkipSample(Issue("image unreadable", thing, f"not base64 ({error})", "the base64 of the image")) from None
+        raise SkipSample(Issue("image-unreadable", thing, f"not base64 ({error})", "the base64 of the image")) from None
 
 
 @lru_cache(maxsize=2)
@@ -190,10 +190,10 @@ def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[s
             related = (chosen[each] if chosen is not None else own.rel_ins_ids or []) if history else []
             if each in related:
                 what, expected = "rel_ins_ids names it", "other instructions: it would hold its answer"
-                raise SkipSample(Issue("instruction related to itself", where, what, expected))
+                raise SkipSample(Issue("instruction-self-related", where, what, expected))
             turns = [instruction_of(where, data, other, "a related instruction that is in the file") for other in related]
         except SkipSample as stopped:
-            yield stopped.fault
+            yield stopped.issue
         else:
             yield Sourced(where, Example(str(each), [*turns, own]))
 
@@ -201,5 +201,5 @@ def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[s
 def instruction_of(where: str, data: dict[str, msgspec.Raw], wanted: str, expected: str) -> Instruction:
     """One instruction. Raises SkipSample where there is none of this id, or it is malformed."""
     if wanted not in data:
-        raise SkipSample(Issue("instruction unknown", where, f"no instruction {wanted[:200]!r}", expected))
+        raise SkipSample(Issue("instruction-unknown", where, f"no instruction {wanted[:200]!r}", expected))
     return part(where, data[wanted], Instruction, f"instruction {wanted[:200]!r}", "instruction, answer, image_ids, rel_ins_ids")

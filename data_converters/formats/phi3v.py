@@ -98,29 +98,29 @@ class PhiMaker(ConversationMaker, frozen=True):
 
     def row(self, where: str, source: PhiRow, log: IssueLog) -> Row:
         if source.video:
-            raise SkipSample(Issue("row with a video", where, f"video {str(source.video)[:200]!r}", "images"))
+            raise SkipSample(Issue("row-with-video", where, f"video {str(source.video)[:200]!r}", "images"))
         in_one = [each.user is not None or each.assistant is not None or each.images is not None for each in source.conversations]
         paths = [source.image] if isinstance(source.image, str) else list(source.image or ())
         messages, paths = (from_cookbook if any(in_one) else from_turns)(where, source.conversations, paths)
         chat.check_order(where, messages)
         chat.check_texts(where, messages, [IMAGE] if paths else [], bool(paths), log)
         if source.source is not None:
-            log.count("column source, left out", where)
+            log.count("column-dropped", f"{where}: source")
         return chat.conversation_row(messages, chat.find_images(self.images, paths, where, log), source.id)
 
 
 def from_cookbook(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[list[Message], list[str]]:
     """(messages, images) of the cookbook's form. Raises SkipSample for anything else."""
     if images:
-        raise SkipSample(Issue("images in two places", where, "a column image, and images in turns", "images in turns"))
+        raise SkipSample(Issue("image-two-places", where, "a column image, and images in turns", "images in turns"))
     messages = []
     for index, each in enumerate(turns):
         turn = f"{where}, turn {index}"
         if each.user is None or each.assistant is None or each.role is not None or each.value is not None:
             what = "a turn without user and assistant, or with from"
-            raise SkipSample(Issue("turn of another form", turn, what, "images, user and assistant"))
+            raise SkipSample(Issue("turn-malformed", turn, what, "images, user and assistant"))
         if IMAGE in each.user + each.assistant or NUMBERED.search(each.user + each.assistant):
-            raise SkipSample(Issue("placeholder in a turn with images", turn, "a placeholder in the text", "images only: they come first"))
+            raise SkipSample(Issue("placeholder-with-images", turn, "a placeholder in the text", "images only: they come first"))
         own = each.images or []
         images = [*images, *own]
         messages += [Message("user", IMAGE * len(own) + "\n" * bool(own) + each.user), Message("assistant", each.assistant)]
@@ -132,26 +132,26 @@ def from_turns(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[lis
     messages = []
     for index, each in enumerate(turns):
         if each.role is None or each.value is None:
-            raise SkipSample(Issue("turn of another form", f"{where}, turn {index}", "a turn without from or value", "from and value"))
+            raise SkipSample(Issue("turn-malformed", f"{where}, turn {index}", "a turn without from or value", "from and value"))
         messages.append(chat.message(where, index, each.role, each.value, ROLES))
     chat.check_order(where, messages)
     text = "\n".join(each.content for each in messages if each.role == "user")
     found = {IMAGE: IMAGE in text, "<|image_1|>": NUMBERED.search(text), "<img>": PATHS.search(text)}
     kinds = [shown for shown, there in found.items() if there]
     if len(kinds) > 1:
-        raise SkipSample(Issue("placeholders of two kinds", where, " and ".join(kinds), "one kind"))
+        raise SkipSample(Issue("placeholders-mixed", where, " and ".join(kinds), "one kind"))
     for shown, pattern in (("<|image_1|>", NUMBERED), (IMAGE, re.compile(IMAGE))):
         if odd := next((each for each in messages if each.role != "user" and pattern.search(each.content)), None):
-            raise SkipSample(Issue(f"{shown} outside a question", where, f"in a text of {odd.role}", "placeholders in texts of the user"))
+            raise SkipSample(Issue("placeholder-outside-question", where, f"{shown} in a text of {odd.role}", "placeholders in user turns"))
     if kinds == ["<img>"]:
         if images:
-            raise SkipSample(Issue("images in two places", where, "a column image, and paths in the text", "one of the two"))
+            raise SkipSample(Issue("image-two-places", where, "a column image, and paths in the text", "one of the two"))
         return replaced(messages, PATHS), [name.strip() for name in PATHS.findall(text)]
     if kinds == ["<|image_1|>"]:
         numbers = [int(number) for number in NUMBERED.findall(text)]
         if sorted(numbers) != list(range(1, len(images) + 1)):
             what = f"placeholders numbered {', '.join(map(str, numbers[:12]))}, and {len(images)} images"
-            raise SkipSample(Issue("<|image_1|> and images differ", where, what, "1 to the number of images, once each"))
+            raise SkipSample(Issue("image-tags-differ", where, what, "1 to the number of images, once each"))
         return replaced(messages, NUMBERED), [images[number - 1] for number in numbers]
     return chat.with_placeholders(where, messages, IMAGE, len(images)), images
 
@@ -227,19 +227,19 @@ class ToPhiMaker(ConversationMaker, frozen=True):
     def row(self, where: str, source: AnyRow, log: IssueLog) -> PhiRow:
         messages, images = spoken(where, source, FAMILY, log)
         if self.form != "swift" and messages[0].role == "system":
-            raise SkipSample(Issue("system text", where, "a system text", "only user and assistant: trainers of this form take no system"))
+            raise SkipSample(Issue("system-unsupported", where, "a system text", "user and assistant only, as trainers expect"))
         if odd := next((each.role for each in messages if each.role != "user" and IMAGE in each.content), None):
-            raise SkipSample(Issue(f"{IMAGE} outside a question", where, f"{IMAGE} in a text of {odd}", f"{IMAGE} in texts of the user"))
+            raise SkipSample(Issue("placeholder-outside-question", where, f"{IMAGE} in a text of {odd}", f"{IMAGE} in texts of the user"))
         for index, each in enumerate(messages):
             if found := NUMBERED.search(each.content) or re.search("</?img>", each.content):
                 turn = f"{where}, turn {index}"
-                raise SkipSample(Issue("text with a placeholder of Phi-3's", turn, f"holds {found[0]}", "text without it"))
+                raise SkipSample(Issue("text-placeholder-phi3", turn, f"holds {found[0]}", "text without it"))
         paths = [relative(f"{where}, image {index}", path, self.folder) for index, path in enumerate(images)]
         if self.form == "cookbook":
             return PhiRow(source.sample_id, conversations=to_cookbook(where, messages, paths))
         if self.form == "swift":
             if odd := next((path for path in paths if "<" in path), None):
-                raise SkipSample(Issue("path with <", where, f"image {odd[:200]!r}", "a path that fits between <img> and </img>"))
+                raise SkipSample(Issue("image-path-bracket", where, f"image {odd[:200]!r}", "a path that fits between <img> and </img>"))
             marks = (f"<img>{path}</img>" for path in paths)
             return PhiRow(conversations=[PhiTurn(each.role, marked(each, marks)) for each in messages])
         marks = (f"<|image_{number}|>" if self.form == "numbered" else IMAGE for number in range(1, len(paths) + 1))
@@ -262,9 +262,7 @@ def to_cookbook(where: str, messages: list[Message], paths: list[str]) -> list[P
         count = (len(asked.content) - len(text)) // len(IMAGE)
         if IMAGE in text:
             what = f"{IMAGE} behind the start of a question"
-            raise SkipSample(
-                Issue("image within a text", where, what, "images at the start, where the recipe shows them; or another --form")
-            )
+            raise SkipSample(Issue("image-within-text", where, what, "images at the start, where the recipe shows them; or another --form"))
         text = text.removeprefix("\n") if count else text  # the trainer puts one there
         turns.append(PhiTurn(images=[next(rest) for _ in range(count)], user=text, assistant=answer.content))
     return turns

@@ -105,7 +105,7 @@ class ProblemMaker(ConversationMaker, frozen=True):
             if (source.solution or "").strip():
                 asking, answer = self.explained, f"{answer}\n{source.solution.strip()}"
             else:
-                log.count("question without a solution, answered by its letter", where)
+                log.count("question-without-solution", where)
         prompt = asking.pick(sample_id)
         choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, source.choices, strict=False))
         context = f"{source.hint.strip()}\n" if (source.hint or "").strip() else ""
@@ -121,10 +121,10 @@ class ProblemMaker(ConversationMaker, frozen=True):
             return []
         if self.folder is not None:
             if not isinstance(source.image, str):
-                raise SkipSample(Issue("image of another form", where, "image is not a name", "the name of a file, or null"))
+                raise SkipSample(Issue("image-malformed", where, "image is not a name", "the name of a file, or null"))
             return find_images(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, log)
         if isinstance(source.image, str):
-            raise SkipSample(Issue("image of another form", where, f"image {source.image[:100]!r}", "the image itself: {bytes, path}"))
+            raise SkipSample(Issue("image-malformed", where, f"image {source.image[:100]!r}", "the image itself: {bytes, path}"))
         return [save_image(source.image.bytes, self.saved, sample_id, where, log)]
 
 
@@ -132,11 +132,11 @@ def check(where: str, source: Problem) -> None:
     """Raise SkipSample where a question cannot be asked, or not answered by a letter."""
     count = len(source.choices)
     if not source.question.strip():
-        raise SkipSample(Issue("question empty", where, f"question {source.question[:100]!r}", "a text"))
+        raise SkipSample(Issue("question-empty", where, f"question {source.question[:100]!r}", "a text"))
     if not 2 <= count <= len(LETTERS):
-        raise SkipSample(Issue("choices without letters", where, f"{count} choices", f"2 to {len(LETTERS)}"))
+        raise SkipSample(Issue("choices-count", where, f"{count} choices", f"2 to {len(LETTERS)}"))
     if not 0 <= source.answer < count:
-        raise SkipSample(Issue("answer is no choice", where, f"answer {source.answer} of {count} choices", "the index of a choice, from 0"))
+        raise SkipSample(Issue("answer-not-choice", where, f"answer {source.answer} of {count} choices", "the index of a choice, from 0"))
 
 
 def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
@@ -170,15 +170,15 @@ def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[
         where = f"{source}: question {pid}"
         try:
             if pid in seen:
-                raise SkipSample(Issue("question asked twice", where, "duplicate id in the split", "each id once"))
+                raise SkipSample(Issue("question-repeated", where, "duplicate id in the split", "each id once"))
             seen.add(pid)
             if pid not in problems:
-                raise SkipSample(Issue("question unknown", where, "an id of the split without a question", "a question of this id"))
+                raise SkipSample(Issue("question-unknown", where, "an id of the split without a question", "a question of this id"))
             problem = part(where, problems[pid], Problem, "question", "question, choices, answer, hint, image, split, solution")
             if problem.split is None:
                 raise SkipSample(Issue(NO_ROW, where, "no split", "the split, as its folder has the image"))
         except SkipSample as stopped:
-            yield stopped.fault
+            yield stopped.issue
         else:
             problem.pid = str(pid)
             yield Sourced(where, problem)

@@ -137,17 +137,17 @@ class GenomeMaker(msgspec.Struct, frozen=True):
         thing = f"{item.where} (image {image_id})"
         if image_id is None or (entry.regions is None) == (entry.objects is None):
             what = "no image_id, or not one of regions and objects"
-            log.add(Issue("image unreadable", thing, what, "image_id, and regions or objects"))
+            log.add(Issue("image-unreadable", thing, what, "image_id, and regions or objects"))
             return
         parts = entry.regions if entry.regions is not None else entry.objects
         if not parts:
-            log.count("image without regions or objects", thing)
+            log.count("image-without-regions", thing)
             return
         image = self.image(image_id, thing, log)
         if image is not None:
             yield from (self.region_rows if entry.regions is not None else self.object_rows)(image_id, parts, image, log)
         elif log.skipping:
-            log.count("region or object of an image that was left out", thing, len(parts))
+            log.count("region-image-skipped", thing, len(parts))
 
     def image(self, image_id: int, thing: str, log: IssueLog) -> Seen | None:
         """An image by its id; None, and an issue is logged, where it cannot be used."""
@@ -163,12 +163,12 @@ class GenomeMaker(msgspec.Struct, frozen=True):
         for thing, region_id, region in parts_once("region", image_id, parts, log):
             stated_image = first(region.image_id, region.image, image_id)
             if stated_image != image_id:
-                log.add(Issue("region of another image", thing, f"image_id {stated_image}", f"image_id {image_id}"))
+                log.add(Issue("region-other-image", thing, f"image_id {stated_image}", f"image_id {image_id}"))
                 continue
             phrase = clean_phrase(region.phrase, thing, log)
             box = phrase and clipped_box(region, image, thing, log)
             if box and (phrase, box) in seen:
-                log.count("region that stands twice", thing)
+                log.count("region-repeated", thing)
             elif box:
                 seen.add((phrase, box))
                 yield self.referring.row(f"vg/{image_id}/{region_id}", phrase, [box], image)
@@ -179,12 +179,12 @@ class GenomeMaker(msgspec.Struct, frozen=True):
         for thing, object_id, each in parts_once("object", image_id, parts, log):
             names = [name for text in each.names if (name := clean_phrase(text, thing, log))]
             if not each.names:
-                log.count("object without a name", thing)
+                log.count("object-without-name", thing)
             box = names and clipped_box(each, image, thing, log)
             for name in dict.fromkeys(names if self.referring.task == "find" else names[:1]) if box else ():
                 boxes = by_name.setdefault(name.casefold(), (name, []))[1]
                 if box in boxes:
-                    log.count("object that stands twice", thing)
+                    log.count("object-repeated", thing)
                     continue
                 boxes.append(box)
                 if self.referring.task == "describe":
@@ -210,7 +210,7 @@ def parts_once(kind: str, image_id: int, parts: Sequence[msgspec.Raw], log: Issu
             continue
         own_id = first(getattr(each, f"{kind}_id"), each.id)
         if own_id is None or own_id in ids:
-            log.add(Issue(f"{kind} id repeated or absent", place, f"{kind}_id {own_id}", "each id once"))
+            log.add(Issue(f"{kind}-id-invalid", place, f"{kind}_id {own_id}", "each id once"))
             continue
         ids.add(own_id)
         yield f"{kind} {own_id} of image {image_id}", own_id, each
@@ -226,7 +226,7 @@ def decoded(place: str, text: bytes | msgspec.Raw, kind: type, expected: str, lo
     try:
         return msgspec.json.decode(text, type=kind)
     except NOT_JSON as error:
-        log.add(Issue("entry unreadable", place, str(error), expected))
+        log.add(Issue("entry-unreadable", place, str(error), expected))
         return None
 
 
@@ -242,7 +242,7 @@ def images_once(entries: Iterable[EncodedEntry]) -> Iterator[EncodedEntry | Issu
     for where, element in entries:
         image_id = id_of(element)
         if image_id is not None and image_id in seen:
-            yield Issue("image id repeated", where, f"duplicate image id {image_id}", "each image once")
+            yield Issue("image-id-repeated", where, f"duplicate image id {image_id}", "each image once")
             continue
         seen.add(image_id)
         yield EncodedEntry(where, bytes(element))
@@ -278,7 +278,7 @@ def read_image_data(path: str, log: IssueLog) -> dict[int, StatedImage]:
             continue
         image_id = first(entry.image_id, entry.id)
         if image_id is None or image_id in stated:
-            log.add(Issue("image id repeated or absent", where, f"image_id {image_id}", "each id once"))
+            log.add(Issue("image-id-invalid", where, f"image_id {image_id}", "each id once"))
             continue
         folder = next((folder for folder in FOLDERS if f"/{folder}/" in entry.url), None)
         stated[image_id] = StatedImage((entry.width, entry.height), folder)

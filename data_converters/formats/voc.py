@@ -39,7 +39,7 @@ from ..tasks.label_files import (
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 ROTATED_SIDES = ("cx", "cy", "w", "h", "angle")  # roLabelImg: centre and sides in px from the corner of the image, angle in radians
-ASSUMED_PIXELS = "file whose boxes were taken as pixels from 1, as nothing shows otherwise (--corners)"
+ASSUMED_PIXELS = "corners-assumed"
 
 
 class VocOptions(LabelOptions, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
         for number, line in enumerate(text.splitlines(), 1):
             stem = line.split()[0] if line.strip() else None  # lists of one class have 1, 0 or -1 behind it
             if stem and f"{stem}.xml" not in there:
-                log.add(Issue("annotation missing", f"{path}:{number}", f"no file {stem}.xml", f"one in {folder}"))
+                log.add(Issue("annotation-missing", f"{path}:{number}", f"no file {stem}.xml", f"one in {folder}"))
             elif stem:
                 wanted.append(f"{stem}.xml")
         return list(dict.fromkeys(wanted))
@@ -145,7 +145,7 @@ class VocFiles:
         try:
             root = xml_root(regular_bytes(path), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
         except SkipSample as stopped:
-            log.add(stopped.fault)
+            log.add(stopped.issue)
             return None
         except OSError as error:
             log.add(Issue(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a VOC annotation"))
@@ -155,7 +155,7 @@ class VocFiles:
             return None
         out = LabelledImage(name, [], stated_size(root))
         if out.stated_wh is None:
-            log.count("size not stated, taken from the picture", name)
+            log.count("size-from-image", name)
         for number, item in enumerate(root.iter("object"), 1):
             for label in self.labels(item, f"{where}: object {number}", log):
                 out.unreadable |= label is None
@@ -175,7 +175,7 @@ class VocFiles:
             return None
         named = os.path.splitext(re.split(r"[/\\]", name)[-1])[0] if os.path.splitext(name)[1] else name
         if self.image_by is None and named != stem and stem in self.stems.names:
-            reason = "two images for one annotation file" if named in self.stems.names else "image of <filename> missing"
+            reason = "annotation-two-images" if named in self.stems.names else "image-of-filename-missing"
             there = "is there" if named in self.stems.names else "is not there"
             what = f"<filename> is {name}, which {there}, and {self.stems.names[stem][0]} has the name of this file"
             log.add(Issue(reason, where, what[:300], "one of the two: --image-by stem or --image-by filename"))
@@ -196,9 +196,9 @@ class VocFiles:
             yield None
             return
         if len(boxes) > 1:
-            log.count("object with several boxes, an object for each", where)
+            log.count("object-split", where)
         for _ in blank:
-            log.add(Issue("empty <bndbox>", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
+            log.add(Issue("bndbox-empty", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
         self.count_marks(item, where, log)
         for number, box in enumerate(boxes, 1):
             if box not in blank:
@@ -230,7 +230,7 @@ class VocFiles:
             x1, y1, x2, y2 = numbers
             edges = (x1, y1, x2, y2) if self.corners == "edges" else (x1 - 1, y1 - 1, x2, y2)
         if degrees % 360 and not inverted(*edges):
-            log.count("rotated box, its envelope taken", where)
+            log.count("box-from-rotated", where)
             return as_xywh(*rotated_bounds(edges, math.radians(degrees)))
         return as_xywh(*numbers if tag == "bndbox" and inverted(*numbers) else edges)
 
@@ -244,12 +244,12 @@ class VocFiles:
     def count_marks(self, item: Element, where: str, log: IssueLog) -> None:
         """Count what an object says that no row does."""
         if is_marked(item, "difficult"):
-            log.count("difficult object, treated as a crowd box" if self.ignore else "difficult object, kept as any other", where)
+            log.count("difficult-as-crowd" if self.ignore else "difficult-kept", where)
         for mark in ("truncated", "occluded"):
             if is_marked(item, mark):
-                log.count(f"{mark} object, the mark is not kept", where)
+                log.count(f"{mark}-dropped", where)
         if parts := len(item.findall("part")):
-            log.count("part of an object, left out", where, parts)
+            log.count("part-dropped", where, parts)
 
 
 def boxes_of(item: Element) -> list[Element]:

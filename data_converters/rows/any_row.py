@@ -46,7 +46,5 @@ def relative(thing: str, path: str, folder: str | None) -> str:
         return path
     start = folder.rstrip("/") + "/"
     if not path.startswith(start):
-        raise SkipSample(
-            Issue("image outside the folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images")
-        )
+        raise SkipSample(Issue("image-outside-folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images"))
     return path[len(start) :]

@@ -142,7 +142,7 @@ class Gathering:
         if misshapen:
             return
         if not view.images:
-            self.log.count("row with videos only, left out" if row.videos else "row without a picture, left out", where)
+            self.log.count("row-videos-only" if row.videos else "row-without-image", where)
             return
         pictures = [self.picture(where, view, row, index) for index in range(len(view.images))]
         said: list[Counter[Named]] = [Counter() for _ in pictures]
@@ -157,11 +157,11 @@ class Gathering:
         """(0, label and box) for each box of a model's answer that can be used."""
         if not is_result(row) or len(pictures) > 1:
             what = "no response of a model" if len(pictures) == 1 else f"{len(pictures)} images"
-            self.log.add(Issue("row without an answer", where, what, "rows of one image and a response, as swift infer writes them"))
+            self.log.add(Issue("no-answer", where, what, "rows of one image and a response, as swift infer writes them"))
         elif pictures[0] is not None:
             for label, box in self.reading.boxes(where, row, pictures[0].size_wh, self.log):
                 if self.closed and label not in self.categories:
-                    self.log.count("box of an answer with an unknown label, left out", f"{where}: {label!r}")
+                    self.log.count("answer-label-unknown", f"{where}: {label!r}")
                     continue
                 self.categories.setdefault(label, Category(len(self.categories) + 1, label))
                 yield 0, (label, *box)
@@ -180,7 +180,7 @@ class Gathering:
             picture = self.pictures[path] = Picture(path, seen.size_wh)
         elif stated and stated != picture.size_wh:
             what = f"size_wh {list(stated)}, but {list(picture.size_wh)} in an earlier row of {path}"
-            self.log.add(Issue("image of two sizes", thing, what, "one size"))
+            self.log.add(Issue("image-two-sizes", thing, what, "one size"))
         if row.sample_id is not None:
             picture.sample_ids[row.sample_id] = None
         picture.alone = picture.alone and len(view.images) == 1
@@ -191,18 +191,18 @@ class Gathering:
         for index, (label, box) in enumerate(zip(view.label_of_box, view.boxes or (), strict=True)):
             thing, picture = f"{where}, box {index}", pictures[view.image_of(index)]
             if picture is None:
-                self.log.count("box of a picture that was left out", thing)
+                self.log.count("box-image-skipped", thing)
             elif any(type(value) not in (int, float) for value in box) or len(box) not in (2, 4):
                 self.log.add(Issue("box-length", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
             elif len(box) == 2:
-                self.log.count("point, left out", thing)
+                self.log.count("point-dropped", thing)
             elif index in view.pairing.unsure:
                 what, expected = "labels stand around it, and which one is its own is not clear", "each label before its boxes"
-                self.log.add(Issue("label of a box unclear", thing, what, expected))
+                self.log.add(Issue("label-unsure", thing, what, expected))
             elif not label:
-                self.log.count("box without a label, left out", thing)
+                self.log.count("box-without-label", thing)
             elif self.closed and label not in self.categories:
-                self.log.add(Issue("label unknown", thing, f"label {label!r}", "one of --categories"))
+                self.log.add(Issue("label-unknown", thing, f"label {label!r}", "one of --categories"))
             else:
                 sides = picture.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)
                 placed = fitted_box([value * side for value, side in zip(box, sides, strict=True)], picture.size_wh, thing, self.log)

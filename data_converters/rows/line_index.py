@@ -82,19 +82,19 @@ def json_rows(index: LineIndex, log: IssueLog, progress: Progress = lambda size:
         start, offset, raw = offset, offset + line.size, line.raw
         where = f"{index.path}:{line.number}"
         if raw is None:
-            log.add(Issue("line too long", where, f"{line.size} bytes", f"at most {LONGEST}"))
+            log.add(Issue("line-too-long", where, f"{line.size} bytes", f"at most {LONGEST}"))
             continue
         if line.number == 1 and raw.startswith(codecs.BOM_UTF8):
             raw, start = raw.removeprefix(codecs.BOM_UTF8), len(codecs.BOM_UTF8)
         if not raw.strip():
-            log.count("blank line", where)
+            log.count("line-blank", where)
             continue
         found = decoded(raw)
         if found.row is None or found.not_json:
-            log.add(Issue("line that is no JSON object", where, found.problem, "one JSON object a line"))
+            log.add(Issue("not-json", where, found.problem, "one JSON object a line"))
         else:
             if isinstance(found.row.get("response"), str) and found.row.get("messages") is not None:
-                log.count("row of an inference: copied with the model's response, read by its truth", where)
+                log.count("result-row-copied", where)
             yield JsonRow(line.number, start, len(raw), raw, found.row)
 
 

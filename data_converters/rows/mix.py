@@ -156,7 +156,7 @@ def plan_mix(sources: Sequence[Source], options: MixOptions, log: IssueLog, prog
         ids_as_text=has_both_types(indexes),
         duplicates=duplicates,
         duplicate_examples=[_row_name(indexes[file], row) for file, row in examples],
-        counts=dict(log.left_out.counts.most_common()),
+        counts=dict(log.counted.counts.most_common()),
     )
     return MixPlan(indexes, files[order], rows[order], report)
 

@@ -42,16 +42,16 @@ def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
         if RULES[rule].severity == "error":
             raise SkipSample(Issue.of(rule, where, text, SOUND))
     if row.videos:
-        raise SkipSample(Issue("row with a video", where, "videos", "pictures"))
+        raise SkipSample(Issue("row-with-video", where, "videos", "pictures"))
     for label in view.refs or ():
         if tag := swift_tag_in(label):
-            raise SkipSample(Issue("label with one of swift's tags", where, f"label {label[:100]!r} holds {tag}", "text without it"))
+            raise SkipSample(Issue("label-tag", where, f"label {label[:100]!r} holds {tag}", "text without it"))
     images = [source_of(f"{where}, image {index}", image) for index, image in enumerate(view.images)]
     messages = rendered(where, view, written(where, view, row, family, log), family)
     check_order(where, messages)
     for index, each in enumerate(messages):
         if tag := swift_tag_in(each.content.replace(IMAGE, "")):
-            raise SkipSample(Issue("text with one of swift's tags", f"{where}, turn {index}", f"holds {tag}", "text without it"))
+            raise SkipSample(Issue("text-tag", f"{where}, turn {index}", f"holds {tag}", "text without it"))
     lacking = len(images) - count_tags(each.content for each in messages).images
     first = next(index for index, each in enumerate(messages) if each.role == "user")
     messages[first] = Message("user", IMAGE * lacking + messages[first].content)  # as swift does
@@ -62,7 +62,7 @@ def source_of(thing: str, image: object) -> str:
     """The path or address of a picture of a row. Raises SkipSample for one that the row spells out."""
     source = image_source(image)
     if source.startswith("data:") or len(source) > LONGEST:
-        raise SkipSample(Issue("image spelt out in the row", thing, f"an image of {len(source)} characters", "a path to a file"))
+        raise SkipSample(Issue("image-inline", thing, f"an image of {len(source)} characters", "a path to a file"))
     return source
 
 
@@ -78,7 +78,7 @@ def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) 
             what = (
                 f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it lies in image {view.image_of(index)}, size_wh is of image 0"
             )
-            raise SkipSample(Issue("size of the image unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
+            raise SkipSample(Issue("size-unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
         px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if view.bbox_type == "norm1" else box
         fitted = (fitted_box if len(box) == 4 else fitted_point)(px, size_wh, thing, log)
         if fitted is None:
@@ -92,7 +92,7 @@ def rendered(where: str, view: RowView, boxes: list[list[float]], family: str) -
     row, labels = family_row(family), view.refs or []
     for index, (role, _) in enumerate(view.messages):
         if role not in ("system", "user", "assistant"):
-            raise SkipSample(Issue("role unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
+            raise SkipSample(Issue("role-unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
     if problem := next((each for each in view.pairing.problems if each.id in REFUSED), None):
         raise SkipSample(Issue.of(problem.id, f"{where}, turn {problem.message}", problem.what))
     empty = row.empty_answer if view.row.get("objects") is not None else None
@@ -102,7 +102,7 @@ def rendered(where: str, view: RowView, boxes: list[list[float]], family: str) -
         try:
             messages.append(Message(role, TAG.sub(writer.written, text)))
         except GroundswiftError as error:
-            raise SkipSample(Issue.of("box or label that the family cannot write", f"{where}, turn {index}", str(error))) from None
+            raise SkipSample(Issue.of("box-unwritable", f"{where}, turn {index}", str(error))) from None
     return messages
 
 

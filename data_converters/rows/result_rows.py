@@ -47,7 +47,7 @@ def of_truth(items: Iterable[Sourced | Issue], truth: bool) -> Iterator[Sourced 
             yield Sourced(item.where, with_true_answer(item.row))
         else:
             what = "a row of an inference, which holds a response of the model and the truth"
-            yield Issue("row of an inference", item.where, what, EITHER)
+            yield Issue("result-row", item.where, what, EITHER)
 
 
 def with_true_answer(row: Any) -> Any:
@@ -71,11 +71,11 @@ class AnswerReading:
         """(label, xyxy in original px) of each box of an answer that can be used; what is left out or cut is counted."""
         resized = space_row(self.space).side == "resized"
         if resized and limits_of_its_own(row.chat_template_kwargs):
-            log.add(Issue("row with limits of its own", where, "chat_template_kwargs limit the image", "rows that leave them to the run"))
+            log.add(Issue("row-own-limits", where, "chat_template_kwargs limit the image", "rows that leave them to the run"))
             return []
         answer = GRAMMARS[family_row(self.family).grammar].parse(row.response, space_row(self.space).largest)
         if answer.status in ("unreadable", "truncated"):
-            log.count(f"answer {answer.status}", where)
+            log.count(f"answer-{answer.status}", where)
         found = []
         limits = self.limits or Limits()
         model_input_wh = (
@@ -83,13 +83,13 @@ class AnswerReading:
         )
         for located in answer.objects:
             if located.box is None or not located.label:
-                log.count("point of an answer, left out" if located.box is None else "box of an answer without a label, left out", where)
+                log.count("answer-point-dropped" if located.box is None else "answer-box-without-label", where)
                 continue
             box = clipped(to_original_px([located.box], self.family, size_wh, model_input_wh, self.space), size_wh)
             if area(box)[0] > 0:
                 found.append((located.label, box[0].tolist()))
             else:
-                log.count("box of an answer without area in its image, left out", where)
+                log.count("answer-box-empty", where)
         return found
 
 

@@ -89,25 +89,25 @@ def _add(facts: Facts, row: JsonRow, media: MediaKeys, log: IssueLog) -> None:
     if broken is None and not all(map(image_source, view.images)):
         broken = f"images are {short(view.images)}; expected paths"
     if broken is not None:
-        return log.add(Issue.of("image that is none", where, broken))
+        return log.add(Issue.of("image-not-path", where, broken))
     try:
         keys = list(dict.fromkeys(map(media, media_of(view))))
     except GroundswiftError as error:
-        return log.add(Issue("image that cannot be read", where, str(error), "a file to compare with others"))
+        return log.add(Issue("image-unreadable", where, str(error), "a file to compare with others"))
     facts.index.add(row)
     facts.has_media.append(bool(keys))
     keys = keys or [_key_without_media(view.row.get("sample_id"), row.number)]
     facts.keys.extend(keys)
     facts.key_counts.append(len(keys))
     if view.boxes is None or view.refs is None:
-        log.count("objects that cannot be read, taken as none", where)
+        log.count("objects-unreadable-as-none", where)
     labels = view.classes()
     facts.objects.append(len(view.boxes or labels))
     before = len(facts.labels)
     for label in labels:
         number = facts.names.setdefault(label, len(facts.names)) if len(facts.names) < MOST_LABELS else facts.names.get(label)
         if number is None:
-            log.count(f"label beyond the first {MOST_LABELS}, not spread", label)
+            log.count("label-beyond-limit", label)
         else:
             facts.labels.append(number)
     facts.label_counts.append(len(facts.labels) - before)

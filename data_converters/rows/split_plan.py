@@ -152,7 +152,7 @@ def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, log: Iss
     part_of_row = part_of_group[grouping.of_row]
     report = reported(facts, grouping, pairs, part_of_group, parts, options)
     report.ids_as_text = has_both_types([facts.index])
-    report.counts = dict(log.left_out.counts.most_common())
+    report.counts = dict(log.counted.counts.most_common())
     return SplitPlan(facts, part_of_row, report)
 
 

@@ -76,6 +76,6 @@ def both_passes(paths: Sequence[str], plan: Callable[[Progress], Plan], write: C
 def summary_text(lines: Sequence[str], ids_as_text: bool, log: IssueLog) -> str:
     """The lines of a summary, then what every such command adds."""
     more = [f"the rows have {IDS_AS_TEXT}"] if ids_as_text else []
-    if log.left_out.counts:
-        more += ["skipped or changed:", *log.left_out.lines()]
+    if log.counted.counts:
+        more += ["skipped or changed:", *log.counted.lines()]
     return "\n".join(map(one_line, [*lines, *more]))

@@ -12,7 +12,7 @@ from ..file_io.box_checks import ImageFolder
 from ..issues import Issue, IssueLog
 from .annotation_table import CocoColumns
 
-BACKSLASHES = "file_name with backslashes, taken as folders"  # a reason to count by
+BACKSLASHES = "file-name-backslashes"  # a reason to count by
 
 
 def tidied(coco: CocoFile | CocoColumns, pictures: ImageFolder, log: IssueLog) -> CocoFile | CocoColumns:

@@ -21,9 +21,9 @@ from ..issues import IssueLog
 from .annotation_table import CocoColumns
 
 Coco = TypeVar("Coco", CocoFile, CocoColumns)
-DROPPED, RENAMED = "annotation of a class that --drop-class names", "annotation of a class that --rename-class or --merge-class names"
-MERGED = "the same box in two classes that --merge-class makes one, skipped"
-ROOT = "class without a box that is the supercategory of others, not asked for"
+DROPPED, RENAMED = "class-dropped", "class-renamed"
+MERGED = "box-repeated-merged"
+ROOT = "root-class-skipped"
 
 
 class ClassOptions(AskingOptions, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ INLINE_MEDIA = {  # an image or video named in a text: swift 2.x read both, swif
     "video": re.compile("<video>(.+?)</video>"),
 }
 NATIVE_BOXES = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|begin_of_box|end_of_box)(?:_start|_end)?\|>|<loc_?\d+>")
-NATIVE_KEPT = "box text in a model's own tokens, kept as text"
+NATIVE_KEPT = "native-boxes-kept"
 
 
 class ConversationMaker(msgspec.Struct, frozen=True):
@@ -34,8 +34,8 @@ class ConversationMaker(msgspec.Struct, frozen=True):
         try:
             made = list(self.rows(item.where, item.row, log))
         except SkipSample as stopped:
-            if stopped.fault is not None:
-                log.add(stopped.fault)
+            if stopped.issue is not None:
+                log.add(stopped.issue)
         else:
             yield from made
 
@@ -51,7 +51,7 @@ class ConversationMaker(msgspec.Struct, frozen=True):
 def message(where: str, index: int, role: str, content: str, roles: dict[str, str]) -> Message:
     """One turn; `roles`: the source's name of a role -> swift's. Raises SkipSample for any other role."""
     if role not in roles:
-        raise SkipSample(Issue("role unknown", f"{where}, turn {index}", f"role {role[:100]!r}", ", ".join(roles)))
+        raise SkipSample(Issue("role-unknown", f"{where}, turn {index}", f"role {role[:100]!r}", ", ".join(roles)))
     return Message(roles[role], content)
 
 
@@ -61,10 +61,10 @@ def check_order(where: str, messages: Sequence[Message]) -> None:
     turns = roles[1:] if roles[:1] == ["system"] else roles
     if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
         shown = ", ".join(roles[:12]) + (", ..." if len(roles) > 12 else "")
-        raise SkipSample(Issue("turns out of order", where, f"roles {shown or 'none'}", ORDER))
+        raise SkipSample(Issue("roles-order", where, f"roles {shown or 'none'}", ORDER))
     for index, each in enumerate(messages):
         if each.role == "assistant" and not each.content.strip():
-            raise SkipSample(Issue("answer empty", f"{where}, turn {index}", f"answer {each.content[:100]!r}", "a text"))
+            raise SkipSample(Issue("answer-empty", f"{where}, turn {index}", f"answer {each.content[:100]!r}", "a text"))
 
 
 def with_placeholders(where: str, messages: Sequence[Message], tag: str, files: int) -> list[Message]:
@@ -74,11 +74,11 @@ def with_placeholders(where: str, messages: Sequence[Message], tag: str, files: 
     """
     elsewhere = next((each.role for each in messages if each.role != "user" and tag in each.content), None)
     if elsewhere:
-        raise SkipSample(Issue(f"{tag} outside a question", where, f"{tag} in a text of {elsewhere}", f"{tag} in texts of the user"))
+        raise SkipSample(Issue("placeholder-outside-question", where, f"{tag} in a text of {elsewhere}", f"{tag} in texts of the user"))
     tags = sum(each.content.count(tag) for each in messages)
     if tags and tags != files:
         what = f"{tags} {tag} and {files} {tag.strip('<>')}s"
-        raise SkipSample(Issue(f"{tag} and {tag.strip('<>')}s differ in number", where, what, "as many of each, or no placeholder at all"))
+        raise SkipSample(Issue(f"{tag.strip('<>')}-count", where, what, "as many of each, or no placeholder at all"))
     return list(messages) if tags or not files else before_first_question(messages, tag * files)
 
 
@@ -101,7 +101,7 @@ def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], ha
         found = swift_tag_in(text) or (not has_images and INLINE_MEDIA["image"].search(text) and "<img>")
         if found:
             what = f"the text of {each.role} holds {found}, which swift would replace"
-            raise SkipSample(Issue("text with one of swift's tags", f"{where}, turn {index}", what, "text without it"))
+            raise SkipSample(Issue("text-tag", f"{where}, turn {index}", what, "text without it"))
         native = native or NATIVE_BOXES.search(text) is not None
     if native:
         log.count(NATIVE_KEPT, where)

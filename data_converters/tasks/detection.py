@@ -47,10 +47,10 @@ from .annotated_images import tidied
 from .annotation_table import CocoColumns, ImageItem, ImageItems, items_by_columns
 from .class_edits import ClassOptions
 
-FEDERATED = "image asked only for the classes that were looked for in it (federated file)"  # reasons to count by
-PARTIAL = "class of which not every object has a box, asked for those that have one"
+FEDERATED = "image-federated"  # reasons to count by
+PARTIAL = "class-partial"
 Count = Annotated[int, msgspec.Meta(ge=0)]
-CROWD = "crowd box, kept out of the target"  # a reason to count by
+CROWD = "crowd-skipped"  # a reason to count by
 Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
 ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones stay in the file's order
     "category": itemgetter(0, 2, 1),
@@ -123,7 +123,7 @@ def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, p
         kept = [index for index in kept if images[index].id not in dropped]
         for image in images:
             if image.id in dropped:
-                log.count("image without objects, dropped", image.file_name)
+                log.count("image-empty-dropped", image.file_name)
     items = items_by_columns(coco.images, coco.columns, ranks, options.order) if columnar else None
     make = DetectionMaker(
         items=items or one_by_one(coco, log),
@@ -166,7 +166,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             return rows
         objects = self.objects(item, log)
         if not objects.ranks and (item.crowds or item.annotations is not None):
-            reason = "image with crowd boxes only" if objects.crowded else "image whose annotations were all at fault"
+            reason = "image-crowd-only" if objects.crowded else "image-all-skipped"
             log.count(reason, image.file_name)
         elif found is not None:
             for prompt_name, question, ranks, boxes in self.asked(image, objects, log):
@@ -198,7 +198,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             log.count(FEDERATED, image.file_name)
             asked |= self.checked_absent(image, objects)
         if not asked:
-            log.count("image without objects, nothing to ask for", image.file_name)
+            log.count("image-nothing-to-ask", image.file_name)
             return ()
         names = [self.names[rank] for rank in sorted(asked)]
         return ((prompt.name, filled(prompt.text, {"categories": listed(names)}), objects.ranks, objects.boxes),)
@@ -216,8 +216,8 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.faulty]
         chosen = random.Random(f"{self.seed} {image.id}").sample(absent, min(self.absent, len(absent)))
         for reason, ranks in (
-            ("class with crowd boxes only", objects.crowded),
-            ("class whose annotations were all at fault", objects.faulty),
+            ("class-crowd-only", objects.crowded),
+            ("class-all-skipped", objects.faulty),
         ):
             for _ in ranks - present:
                 log.count(reason, image.file_name)

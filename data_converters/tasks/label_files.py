@@ -38,7 +38,7 @@ from .detection import DetectionOptions, detection_reading
 BATCH = 64  # images whose headers a worker reads in one go
 DIGITS = 6  # of a number in px; digits beyond are noise of the arithmetic
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf)", re.IGNORECASE)
-UNREADABLE = "label unreadable"  # the reason to count by
+UNREADABLE = "label-unreadable"  # the reason to count by
 Size = tuple[int, int]
 Difficult = Annotated[
     Literal["ignore", "keep"],
@@ -152,7 +152,7 @@ def sizes_here(
     for number, name, stated_wh in wanted:
         log, seen = IssueLog(on_error), None
         if half_character(name):
-            log.add(Issue("name not UTF-8", ascii(name), "a file name that is no UTF-8 text", "a name that a row can hold"))
+            log.add(Issue("name-not-utf8", ascii(name), "a file name that is no UTF-8 text", "a name that a row can hold"))
         else:
             seen = folder.find(name, f"image {number} ({name})", log, stated_wh, size_needed=True)
         found.append((seen and seen.size_wh, log))
@@ -166,13 +166,13 @@ def usable_images(
     images, kept = [], []
     for number, (each, size_wh) in enumerate(zip(labelled, sizes_wh, strict=True), 1):
         if images and images[-1].file_name == each.name:
-            log.add(Issue("picture labelled twice", each.name, "labels of it stand in two places", "one place"))
+            log.add(Issue("image-labelled-twice", each.name, "labels of it stand in two places", "one place"))
         elif size_wh is not None:
             images.append(CocoImage(number, each.name, *size_wh))
             kept.append(each)
         elif log.skipping:
             if each.unreadable:
-                log.count("image with a label that cannot be read, left out", each.name)
+                log.count("image-label-unreadable", each.name)
             if each.labels:
                 log.count(LOST, each.name, len(each.labels))
     return images, kept
@@ -204,7 +204,7 @@ def without_repeats(columns: Columns, log: IssueLog) -> Columns:
     """The annotations less those that repeat one of their image exactly, which are counted."""
     repeats = exact_repeats((columns.image_ids, columns.category_ids, columns.crowds.astype(np.int64)), columns.boxes_xywh_px)
     for place in columns.places[repeats]:
-        log.count("the same box of the same class again, left out", place)
+        log.count("box-repeated", place)
     return columns.at(~repeats)
 
 
@@ -216,7 +216,7 @@ def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
     by_id = {image.id: image for image in coco.images}
     rows = coco.annotations
     usable = [row for row in rows if annotation_problem(row, by_id[row.image_id], True) is None]
-    if log.collected.counts or (len(usable) < len(rows) and not log.skipping):
+    if log.problems.counts or (len(usable) < len(rows) and not log.skipping):
         return
     annotations = [
         OutAnnotation(number, row.image_id, row.category_id, list(map(whole, row.bbox)), area_of(row.bbox), row.iscrowd)

@@ -85,12 +85,12 @@ class Referring(msgspec.Struct, frozen=True):
         usable, seen = [], set()
         for each in sentences:
             if each.id in seen:
-                log.add(Issue("sentence id repeated", thing, f"duplicate sentence id {each.id}", "each id once"))
+                log.add(Issue("sentence-id-repeated", thing, f"duplicate sentence id {each.id}", "each id once"))
             elif phrase := clean_phrase(each.text, f"sentence {each.id} of {thing}", log):
                 usable.append(Sentence(each.id, phrase))
             seen.add(each.id)
         if not usable:
-            log.count("object without a phrase", thing)
+            log.count("object-without-phrase", thing)
             return []
         return [self.row(f"{key}/{each.id}", each.text, [box_xyxy_px], image) for each in self.chosen(usable, key)]
 
@@ -99,12 +99,12 @@ def clean_phrase(text: str, thing: str, log: IssueLog) -> str | None:
     """A phrase with single spaces between its words. None where it is blank (counted) or has an issue of `text_issue` (logged)."""
     phrase = " ".join(text.split())
     if not phrase:
-        log.count("phrase blank", thing)
+        log.count("phrase-blank", thing)
     elif issue := text_issue(phrase, thing):
         log.add(issue)
     else:
         if phrase != text:
-            log.count("blanks of a phrase tidied", thing)
+            log.count("phrase-spaces", thing)
         return phrase
     return None
 
@@ -112,11 +112,11 @@ def clean_phrase(text: str, thing: str, log: IssueLog) -> str | None:
 def text_issue(text: str, thing: str) -> Issue | None:
     """Why a text of one line cannot be part of a row: swift would misread it, or it is not valid text; None where it can."""
     if tag := swift_tag_in(text):
-        return Issue("text with one of swift's tags", thing, f"holds {tag}, which swift would replace", "text without it")
+        return Issue("text-tag", thing, f"holds {tag}, which swift would replace", "text without it")
     if half_character(text):
-        return Issue("text with half a character", thing, f"{text[:80]!r} has a lone surrogate", "Unicode text")
+        return Issue("text-lone-surrogate", thing, f"{text[:80]!r} has a lone surrogate", "Unicode text")
     if found := CONTROL.search(text):
-        return Issue("text with a control character", thing, f"holds {found[0]!r}", "printable text")
+        return Issue("text-control-character", thing, f"holds {found[0]!r}", "printable text")
     return None
 
 

@@ -46,7 +46,7 @@ def test_a_whole_run(small, pictures, annotate, out):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == f"4 rows, 6 objects, 1 rows without objects -> {out}"
-    assert "       2  crowd box, kept out of the target  (annotation 6, annotation 7)" in done.stdout.splitlines()
+    assert "       2  crowd-skipped  (annotation 6, annotation 7)" in done.stdout.splitlines()
     assert [json.loads(line)["sample_id"] for line in out.read_text().splitlines()] == [11, 12, 13, 15]
     assert only(out.parent, out.name)
 
@@ -69,12 +69,12 @@ def test_json_counts(small, pictures, annotate, out):
         "objects": 6,
         "negatives": 0,
         "counts": {
-            "crowd box, kept out of the target": 2,
-            "image with crowd boxes only": 1,
-            "image without objects, dropped": 1,
-            "image turned by its EXIF orientation": 1,
-            "box clipped to its image": 1,
-            "box clipped by less than 1 px (rounding)": 1,
+            "crowd-skipped": 2,
+            "image-crowd-only": 1,
+            "image-empty-dropped": 1,
+            "image-rotated-by-exif": 1,
+            "box-clipped": 1,
+            "box-clipped-rounding": 1,
         },
         "out": str(out),
     }
@@ -85,7 +85,7 @@ def test_a_named_set_has_the_rows_of_the_command(small, pictures, annotate, out)
     assert run(path, "--images", pictures, "--out", out, "--order", "reading").exit_code == 0
     rows, tally = rows_of_set(CocoOptions(annotations=str(path), images=str(pictures), order="reading"), progress=False)
     assert b"".join(map(encode_row, rows)) == out.read_bytes()
-    assert tally.counts["crowd box, kept out of the target"] == 2
+    assert tally.counts["crowd-skipped"] == 2
 
 
 def test_a_fault_leaves_the_earlier_file(small, pictures, annotate, out):

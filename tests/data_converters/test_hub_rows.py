@@ -31,7 +31,7 @@ def test_a_picture_of_coco():
     assert row.messages[1].content == "<ref-object><bbox>" * 2
     assert (row.objects.ref, row.objects.bbox) == (["person", "traffic light"], [[0, 0, 64, 48], [1.5, 2, 30, 40]])
     assert (row.sample_id, row.size_wh, row.images, row.prompt) == (9, (64, 48), [], "detect.en.1")
-    assert log.left_out.counts == {"box clipped by less than 1 px (rounding)": 1}
+    assert log.counted.counts == {"box-clipped-rounding": 1}
 
 
 FAULTY = {
@@ -40,11 +40,11 @@ FAULTY = {
     "a box of three numbers": (coco([0, 0], [[1, 2, 3], [1, 2, 3, 4]]), "box-length", 1),
     "an inverted box": (coco([0, 0], [[9, 2, 3, 4], [1, 2, 3, 4]]), "box-inverted", 1),
     "NaN": (coco([0, 0], [[float("nan"), 2, 3, 4], [1, 2, 3, 4]]), "box-not-finite", 1),
-    "columns of two lengths": (coco([0], [[1, 2, 3, 4]] * 2), "columns of two lengths", 0),
-    "all at fault": (coco([0], [[9, 2, 3, 4]]), "image whose annotations were all at fault", 0),
-    "no objects": ({"image_id": 9, "width": 64, "height": 48}, "row unreadable", 0),
-    "a name for a category": (coco(["dog"], [[1, 2, 3, 4]]), "row unreadable", 0),
-    "null for boxes": (coco([0], None), "row unreadable", 0),
+    "columns-differ": (coco([0], [[1, 2, 3, 4]] * 2), "columns-differ", 0),
+    "all at fault": (coco([0], [[9, 2, 3, 4]]), "image-all-skipped", 0),
+    "no objects": ({"image_id": 9, "width": 64, "height": 48}, "row-unreadable", 0),
+    "a name for a category": (coco(["dog"], [[1, 2, 3, 4]]), "row-unreadable", 0),
+    "null for boxes": (coco([0], None), "row-unreadable", 0),
 }
 
 
@@ -52,7 +52,7 @@ FAULTY = {
 def test_faulty_rows_of_coco(values, reason, rows):
     out, log = made(values, detection_maker(NAMES), HubCocoRow)
     assert len(out) == rows
-    assert log.left_out.counts[reason] == 1
+    assert log.counted.counts[reason] == 1
 
 
 def test_names_that_swift_would_misread():
@@ -77,13 +77,13 @@ def test_a_picture_and_its_text(values, task, turns):
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"text": " "}, "text empty"),
-        ({"caption": "&&the dog"}, "text empty"),
-        ({}, "text empty"),
-        ({"text": "a <video>"}, "text with one of swift's tags"),
-        ({"text": 7}, "row unreadable"),
+        ({"text": " "}, "text-empty"),
+        ({"caption": "&&the dog"}, "text-empty"),
+        ({}, "text-empty"),
+        ({"text": "a <video>"}, "text-tag"),
+        ({"text": 7}, "row-unreadable"),
     ],
 )
 def test_texts_that_cannot_be_used(values, reason):
     out, log = made(values, text_maker("latex_ocr"), HubTextRow)
-    assert (out, log.left_out.counts) == ([], {reason: 1})
+    assert (out, log.counted.counts) == ([], {reason: 1})

@@ -54,7 +54,7 @@ def test_rows(listed, small, annotate, pictures):
     assert [row.sample_id for row in rows] == [11, 12, 13, 15]
     assert rows[0].messages[0].content == "<image>Find cat, dog"
     assert rows[0].objects.ref == ["dog", "dog", "cat", "cat"]
-    assert tally.counts["image with crowd boxes only"] == 1
+    assert tally.counts["image-crowd-only"] == 1
 
 
 def test_a_source_that_is_not_there(listed):

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from groundswift.cli import main
 
-ANNOTATION = "annotation entry unreadable"
-IMAGE = "image entry unreadable"
-LOST = "annotation of an image that was left out"
+ANNOTATION = "annotation-entry-unreadable"
+IMAGE = "image-entry-unreadable"
+LOST = "annotation-image-skipped"
 
 
 def truth() -> dict[str, list[dict[str, Any]]]:
@@ -40,7 +40,7 @@ def perfect(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("key", "change", "counted", "left"),
     [
-        ("annotations", {"bbox": None}, {ANNOTATION: 1, "image with an annotation that cannot be read": 1}, [1, 3]),
+        ("annotations", {"bbox": None}, {ANNOTATION: 1, "image-annotation-unreadable": 1}, [1, 3]),
         ("annotations", {"category_id": "cat"}, {ANNOTATION: 1}, [1, 3]),
         ("annotations", {"bbox": ["20", 10, 20, 20]}, {ANNOTATION: 1}, [1, 3]),
         ("annotations", {"iscrowd": None}, {ANNOTATION: 1}, [1, 3]),
@@ -86,7 +86,7 @@ def test_the_first_annotation_of_an_id_counts(tmp_path, ids, kept):
     assert invoke(*command).exit_code == (len(set(ids) - {None}) < 4 - ids.count(None))
     document = json.loads(invoke(*command, "--on-error", "skip").stdout)
     assert document["AP"] == pytest.approx(1)
-    assert document["counts"]["annotations_left_out"].get("annotation id repeated", 0) == 4 - sum(kept)
+    assert document["counts"]["annotations_left_out"].get("annotation-id-repeated", 0) == 4 - sum(kept)
 
 
 def test_no_image_that_can_be_read(tmp_path):

@@ -22,7 +22,7 @@ def converted(options: Options, out: Path, workers: int = 1) -> tuple[list[dict[
     log = IssueLog(options.on_error)
     convert_to_file(options, out, How(workers, progress=False), log)
     assert lint_findings(out) == {}
-    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.left_out.counts)
+    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.counted.counts)
 
 
 def write_lines(path: Path, *rows: Any) -> Path:

@@ -39,7 +39,7 @@ def counted(options: Options) -> dict[str, int]:
     """What was left out or changed, by reason."""
     log = IssueLog(options.on_error)
     list(rows_of(options, log))
-    return dict(log.left_out.counts)
+    return dict(log.counted.counts)
 
 
 def said(row: dict[str, Any]) -> list[str]:
@@ -82,5 +82,5 @@ def check_skipped(options: Options, reason: str, left: int = 1) -> None:
     skipping = msgspec.structs.replace(options, on_error="skip")
     log = IssueLog("skip")
     rows = list(rows_of(skipping, log))
-    assert log.left_out.counts[reason] == 1, log.left_out.counts
+    assert log.counted.counts[reason] == 1, log.counted.counts
     assert len(rows) == left

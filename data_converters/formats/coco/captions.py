@@ -91,7 +91,7 @@ def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Capti
             log.add(Issue("image-unknown", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))
         elif row.id in seen:
             log.add(
-                Issue("caption id repeated", f"caption {row.id} of image {row.image_id}", "an earlier caption has this id", "each id once")
+                Issue("caption-id-repeated", f"caption {row.id} of image {row.image_id}", "an earlier caption has this id", "each id once")
             )
         else:
             seen.add(row.id)
@@ -110,16 +110,16 @@ class CaptionMaker(msgspec.Struct, frozen=True):
     def __call__(self, item: Captioned, log: IssueLog) -> Iterator[Row]:
         image = item.image
         if not item.captions:
-            log.count("image without a caption", image.file_name)
+            log.count("image-without-caption", image.file_name)
             return
         stated_wh = (image.width, image.height) if image.width and image.height else None
         thing = f"image {image.id} ({image.file_name})"
         if half_character(image.file_name):
-            log.add(Issue("name not UTF-8", f"image {image.id}", f"file_name {ascii(image.file_name)}", "Unicode text"))
+            log.add(Issue("name-not-utf8", f"image {image.id}", f"file_name {ascii(image.file_name)}", "Unicode text"))
             return
         found = self.pictures.find(image.file_name, thing, log, stated_wh)
         if found is None and log.skipping:
-            log.count("caption of an image that was left out", image.file_name, len(item.captions))
+            log.count("caption-image-skipped", image.file_name, len(item.captions))
             return
         texts = [(row, text) for row in item.captions if (text := self.text(row, log)) is not None]
         if self.captions == "first":
@@ -137,14 +137,14 @@ class CaptionMaker(msgspec.Struct, frozen=True):
         thing = f"caption {row.id} of image {row.image_id}"
         text = BREAKS.sub(" ", row.caption.strip())
         if not text:
-            log.add(Issue("empty caption", thing, repr(row.caption)[:200], "a sentence"))
+            log.add(Issue("caption-empty", thing, repr(row.caption)[:200], "a sentence"))
             return None
         if tag := swift_tag_in(text):
-            log.add(Issue("swift's tag in a caption", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
+            log.add(Issue("caption-tag", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
             return None
         if half_character(text):
-            log.add(Issue("caption not UTF-8", thing, "half a surrogate pair", "Unicode text"))
+            log.add(Issue("caption-lone-surrogate", thing, "half a surrogate pair", "Unicode text"))
             return None
         if text != row.caption:
-            log.count("white space at the ends of a caption or line breaks, taken away", thing)
+            log.count("caption-whitespace", thing)
         return text

@@ -24,7 +24,7 @@ def read_what_can_be(path: str, log: IssueLog) -> CocoFile:
     except GroundswiftError as error:
         try:
             content = read_mapped(path, Elements, "COCO with images, annotations and categories")
-            return readable_part(path, content, noting(log), log.left_out)
+            return readable_part(path, content, noting(log), log.counted)
         except (GroundswiftError, *NOT_JSON):
             raise error from None
 

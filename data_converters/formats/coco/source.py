@@ -61,7 +61,7 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
         coco = read_pieces(self.annotations, pool) or read_what_can_be(self.annotations, log)
         if not coco.images:
             log.settle(self.annotations)
-            if log.left_out.counts:
+            if log.counted.counts:
                 raise log.nothing_left(self.annotations, "none of its images can be read")
         edited = with_class_edits(coco, self, self.annotations, log)
         reading = detection_reading(edited, self, self.pictures(), log)

@@ -44,7 +44,6 @@ SHAPES = {  # the attributes that hold the numbers of a shape, in px
     "mask": ("left", "top", "width", "height"),
     "cuboid": tuple(f"{axis}{side}{face}" for side in ("tl", "bl", "tr", "br") for face in (1, 2) for axis in "xy"),
 }
-ENVELOPE = "{}, its envelope taken"
 NO_BOX = ("polyline", "points", "skeleton")  # shapes that do not bound an object
 EXPECTED = "CVAT for images 1.1"
 
@@ -150,14 +149,14 @@ def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], 
     sides = [number_of(image.get(side)) for side in ("width", "height")]
     if not name or not all(side and 1 <= side < 1 << 31 and side.is_integer() for side in sides):
         said = ", ".join(f"{key}={image.get(key)!r}" for key in ("name", "width", "height"))
-        log.add(Issue("image without a name or size", where, said[:200], "name, width and height in px"))
+        log.add(Issue("image-without-name", where, said[:200], "name, width and height in px"))
         return LabelledImage("", [])
     out = LabelledImage(name_in(folder, name, image.get("subset")), [], (int(sides[0]), int(sides[1])))
     grouped: list[tuple[tuple[str, int], Part]] = []
     for number, shape in enumerate(image, 1):
         place = f"{where}: {shape.tag} {number}"
         if shape.tag == "tag":
-            log.count("tag of a picture, left out", place)
+            log.count("image-tag-dropped", place)
             continue
         label = (shape.get("label") or "").strip()
         read = Wrong("no label") if not label else read_shape(shape)
@@ -174,7 +173,7 @@ def labelled_image(image: Element, file: str, folder: str, met: dict[str, int], 
         out.labels.append(Label(place, rank, as_xywh(*read.box or (0, 0, *sides)), read.box is None))
     parts = outlines_of_boxes(grouped)
     for place in parts:
-        log.count("outline of an object whose box is in the same group, one object kept", out.labels[place].where)
+        log.count("outline-merged", out.labels[place].where)
     out.labels = [label for place, label in enumerate(out.labels) if place not in parts]
     return out
 
@@ -196,7 +195,7 @@ def read_shape(shape: Element) -> Shape | Wrong:
     """The box of a shape."""
     kind = shape.tag
     if kind in NO_BOX:
-        return Shape(None, f"{kind}, left out (it bounds no object)")
+        return Shape(None, f"{kind}-dropped")
     if kind == "polygon":
         return read_polygon(shape)
     names = SHAPES.get(kind)
@@ -211,7 +210,7 @@ def read_shape(shape: Element) -> Shape | Wrong:
     angle = math.radians(turn % 360)
     if kind == "box":
         turned = angle != 0 and not inverted(*numbers)
-        return Shape(rotated_bounds(numbers, angle), ENVELOPE.format("rotated box")) if turned else Shape(tuple(numbers))
+        return Shape(rotated_bounds(numbers, angle), "box-from-rotated") if turned else Shape(tuple(numbers))
     if kind == "ellipse":
         x, y, wide, high = numbers
         if wide >= 0 and high >= 0:
@@ -224,7 +223,7 @@ def read_shape(shape: Element) -> Shape | Wrong:
             return Wrong(box)
     else:
         box = bounds(numbers[::2], numbers[1::2])
-    return Shape(box, ENVELOPE.format(kind))
+    return Shape(box, f"box-from-{kind}")
 
 
 def read_polygon(shape: Element) -> Shape | Wrong:
@@ -235,12 +234,12 @@ def read_polygon(shape: Element) -> Shape | Wrong:
         return Wrong("points are no x,y;x,y;...")
     if len(corners) < 3:
         return Wrong(f"a polygon of {len(corners)} points, of 3 that it needs")
-    return Shape(bounds(*zip(*corners, strict=True)), ENVELOPE.format("polygon"))
+    return Shape(bounds(*zip(*corners, strict=True)), "box-from-polygon")
 
 
 def count_marks(shape: Element, place: str, log: IssueLog) -> None:
     """Count what a shape says that no row does."""
     if shape.get("occluded", "0") not in ("0", "False"):
-        log.count("occluded shape, the mark is not kept", place)
+        log.count("occluded-dropped", place)
     if attributes := len(shape.findall("attribute")):
-        log.count("attribute of a shape, not kept", place, attributes)
+        log.count("attribute-dropped", place, attributes)

@@ -22,6 +22,7 @@ from groundswift.storage import NotThere, local_copy
 from ...file_io.label_files import xml_root
 from ...issues import Issue, SkipSample
 
+FILES = {"list": "list", "sentences": "file of sentences", "annotations": "file of annotations"}  # by the start of their ids
 NO_ENTITY = "0"  # the id of all phrases that were not annotated
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
@@ -69,16 +70,16 @@ class Annotation:
 
 
 def read_file(path: str, thing: str, kind: str) -> bytes:
-    """The content of a file of the dataset, local or at a URL; `kind` names it in issues.
+    """The content of a file of the dataset, local or at a URL; `kind` is a key of FILES.
 
     Raises SkipSample where it is missing or cannot be read, GroundswiftError where a store fails.
     """
     try:
         return regular_bytes(local_copy(path))
     except (NotThere, FileNotFoundError):
-        raise SkipSample(Issue(f"{kind} missing", thing, f"file not found: {path}", f"the {kind} of the image")) from None
+        raise SkipSample(Issue(f"{kind}-missing", thing, f"file not found: {path}", f"the {FILES[kind]} of the image")) from None
     except OSError as error:
-        raise SkipSample(Issue(f"{kind} unreadable", thing, f"cannot read {path} ({error.strerror})", "a file")) from None
+        raise SkipSample(Issue(f"{kind}-unreadable", thing, f"cannot read {path} ({error.strerror})", "a file")) from None
 
 
 def decode(content: bytes, where: str) -> str:
@@ -86,7 +87,7 @@ def decode(content: bytes, where: str) -> str:
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise SkipSample(Issue("text of another encoding", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
+        raise SkipSample(Issue("text-not-utf8", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
 
 
 def sentences(text: str, where: str) -> list[Sentence | Issue]:
@@ -97,7 +98,7 @@ def sentences(text: str, where: str) -> list[Sentence | Issue]:
             try:
                 found.append(sentence(line, number, f"{where}:{number}"))
             except SkipSample as stopped:
-                found.append(stopped.fault)
+                found.append(stopped.issue)
     return found
 
 
@@ -109,7 +110,7 @@ def sentence(line: str, number: int, where: str) -> Sentence:
     for token in line.split():
         if token.startswith("["):
             if entity is not None:
-                raise SkipSample(Issue("phrase not closed", where, f"{token} within a phrase", "] before the next ["))
+                raise SkipSample(Issue("phrase-unclosed", where, f"{token} within a phrase", "] before the next ["))
             entity, start = entity_of(token, where), len(words)
             if token.endswith("]"):  # a mark without words
                 phrases.append(Phrase(entity, start, start))
@@ -121,7 +122,7 @@ def sentence(line: str, number: int, where: str) -> Sentence:
         else:
             words.append(token)
     if entity is not None:
-        raise SkipSample(Issue("phrase not closed", where, f"the phrase of entity {entity} is not closed", "] behind its last word"))
+        raise SkipSample(Issue("phrase-unclosed", where, f"the phrase of entity {entity} is not closed", "] behind its last word"))
     return Sentence(number, words, phrases)
 
 
@@ -129,24 +130,24 @@ def entity_of(token: str, where: str) -> str:
     """The id in the token that opens a mark, such as `[/EN#283585/people`. Raises SkipSample for another form."""
     parts = token.rstrip("]").split("/")
     if len(parts) < 2 or parts[0] != "[" or not parts[1].startswith("EN#") or parts[1] == "EN#":
-        raise SkipSample(Issue("mark of another form", where, f"{token[:80]!r}", "[/EN#id/type words]"))
+        raise SkipSample(Issue("mark-malformed", where, f"{token[:80]!r}", "[/EN#id/type words]"))
     return parts[1].removeprefix("EN#")
 
 
 def annotation(content: bytes, where: str) -> Annotation:
     """The content of an XML file. Raises SkipSample for another file; an object that cannot be read breaks the entities that it names."""
-    root = xml_root(content, where, "annotation", "file of annotations unreadable", "a whole XML file")
+    root = xml_root(content, where, "annotation", "annotations-unreadable", "a whole XML file")
     found = Annotation(size_of(root, where))
     for number, element in enumerate(root.iterfind("object"), 1):
         thing = f"{where}, object {number}"
         names = [(name.text or "").strip() for name in element.iterfind("name")]
         if not names or not all(names):
-            raise SkipSample(Issue("object without a name", thing, "no <name>, or a blank one", "the id of an entity, or several"))
+            raise SkipSample(Issue("object-without-name", thing, "no <name>, or a blank one", "the id of an entity, or several"))
         found.known.update(names)
         try:
             boxes = boxes_of(element, thing)
         except SkipSample as stopped:
-            found.issues.append(stopped.fault)
+            found.issues.append(stopped.issue)
             found.broken.update(names)
             continue
         for name in dict.fromkeys(names) if boxes else ():
@@ -158,7 +159,7 @@ def boxes_of(element: Element, thing: str) -> list[Box]:
     """The boxes of an object, xyxy in px from 0 (see the module). Raises SkipSample where a corner is missing or not a whole number."""
     found = [tuple(whole_number(each, corner, thing) - 1 for corner in CORNERS) for each in element.iterfind("bndbox")]
     if not found and element.find("nobndbox") is None and element.find("scene") is None:
-        raise SkipSample(Issue("object without a box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them"))
+        raise SkipSample(Issue("object-without-box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them"))
     return found
 
 
@@ -167,9 +168,9 @@ def size_of(root: Element, where: str) -> tuple[int, int]:
     try:
         size_wh = whole_number(root, "size/width", where), whole_number(root, "size/height", where)
     except SkipSample as stopped:
-        raise SkipSample(stopped.fault._replace(reason="size unreadable")) from None
+        raise SkipSample(stopped.issue._replace(reason="size-unreadable")) from None
     if min(size_wh) < 1:
-        raise SkipSample(Issue("size unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px"))
+        raise SkipSample(Issue("size-unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px"))
     return size_wh
 
 
@@ -179,7 +180,7 @@ def whole_number(element: Element, path: str, thing: str) -> int:
     text = found[0].text or "" if len(found) == 1 else ""
     if not WHOLE_NUMBER.fullmatch(text):
         what = f"<{path}> is {text[:40]!r}" if len(found) == 1 else f"{len(found)} <{path}>"
-        raise SkipSample(Issue("box unreadable", thing, what, "one whole number of at most 9 digits"))
+        raise SkipSample(Issue("box-unreadable", thing, what, "one whole number of at most 9 digits"))
     return int(text)
 
 
@@ -187,7 +188,7 @@ def id_issue(thing: str, name: str) -> Issue | None:
     """Why a name cannot be the id of an image; None where it can."""
     if IMAGE_ID.fullmatch(name):
         return None
-    return Issue("id of another form", thing, f"{name[:80]!r}", "the id of an image: the name of its files without .jpg")
+    return Issue("id-malformed", thing, f"{name[:80]!r}", "the id of an image: the name of its files without .jpg")
 
 
 def ids(text: str, where: str) -> list[tuple[str, str] | Issue]:
@@ -198,7 +199,7 @@ def ids(text: str, where: str) -> list[tuple[str, str] | Issue]:
         thing, name = f"{where}:{number}", line.strip()
         if not name:
             continue
-        repeated = Issue("id repeated", thing, f"duplicate image id {name}", "each image once") if name in seen else None
+        repeated = Issue("id-repeated", thing, f"duplicate image id {name}", "each image once") if name in seen else None
         found.append(id_issue(thing, name) or repeated or (thing, name))
         seen.add(name)
     return found

@@ -136,7 +136,7 @@ def list_text(path: str) -> str:
     try:
         return parse.decode(parse.read_file(path, path, "list"), path)
     except SkipSample as stopped:
-        raise fault(path, stopped.fault.what, stopped.fault.expected) from None
+        raise fault(path, stopped.issue.what, stopped.issue.expected) from None
 
 
 class Flickr30kMaker(msgspec.Struct, frozen=True):
@@ -153,19 +153,19 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
         try:
             sentences, annotation = self.files_of(item)
         except SkipSample as stopped:
-            log.add(stopped.fault)
+            log.add(stopped.issue)
             return
         thing = f"image {item.id}"
         image = self.images.find(f"{item.id}.jpg", thing, log, annotation.size_wh)
         boxes = usable_boxes(annotation, thing, log)
         if image is None and log.skipping:
-            log.count("sentence of a picture that was left out", item.id, len(sentences))
+            log.count("sentence-image-skipped", item.id, len(sentences))
             return
         for sentence in sentences[: self.most]:
             if isinstance(sentence, Issue):
                 log.add(sentence)
             elif (item.id, sentence.number) in self.unrelated:
-                log.count("caption that does not belong to its picture", f"{item.id}/{sentence.number}")
+                log.count("caption-mismatched", f"{item.id}/{sentence.number}")
             elif issue := text_issue(sentence.text, f"sentence {sentence.number} of {thing}"):
                 log.add(issue)
             else:
@@ -176,16 +176,16 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
     def files_of(self, item: ImageId) -> tuple[list[Sentence | Issue], Annotation]:
         """The content of the two files of an image. Raises SkipSample where one of them cannot be read as a whole."""
         text_path, xml_path = join(self.folder, f"Sentences/{item.id}.txt"), join(self.folder, f"Annotations/{item.id}.xml")
-        sentences = parse.sentences(parse.decode(parse.read_file(text_path, item.where, "file of sentences"), text_path), text_path)
+        sentences = parse.sentences(parse.decode(parse.read_file(text_path, item.where, "sentences"), text_path), text_path)
         if not sentences:
-            raise SkipSample(Issue("file of sentences empty", text_path, "no sentence", "one per line"))
-        return sentences, parse.annotation(parse.read_file(xml_path, item.where, "file of annotations"), xml_path)
+            raise SkipSample(Issue("sentences-empty", text_path, "no sentence", "one per line"))
+        return sentences, parse.annotation(parse.read_file(xml_path, item.where, "annotations"), xml_path)
 
     def rows(self, image_id: str, image: Seen, sentence: Sentence, phrases: list[BoxedPhrase], log: IssueLog) -> Iterator[Row]:
         """The rows of one sentence."""
         key = f"flickr30k/{image_id}/{sentence.number}"
         if not phrases:
-            log.count("sentence without boxes", f"{image_id}/{sentence.number}")
+            log.count("sentence-without-boxes", f"{image_id}/{sentence.number}")
         elif self.task == "reverse":
             for phrase in phrases:
                 yield self.row(f"{key}/{phrase.number}", image, phrase.text, [], phrase.boxes, given=len(phrase.boxes))
@@ -218,7 +218,7 @@ def usable_boxes(annotation: Annotation, thing: str, log: IssueLog) -> dict[str,
         where = f"{thing}, entity {entity}"
         distinct = list(dict.fromkeys(boxes))
         if len(distinct) < len(boxes):
-            log.count("box that stands twice for one entity", where, len(boxes) - len(distinct))
+            log.count("box-repeated-entity", where, len(boxes) - len(distinct))
         fitted = [fitted_box(box, annotation.size_wh, where, log) for box in distinct]
         if None in fitted:
             annotation.broken.add(entity)
@@ -235,13 +235,13 @@ def boxed_phrases(
     for number, phrase in enumerate(sentence.phrases, 1):
         where = f"{thing}/{number}"
         if phrase.start == phrase.end:
-            log.count("phrase without words", where)
+            log.count("phrase-without-words", where)
         elif phrase.entity in annotation.broken:
-            log.count("phrase with a box at fault, plain text", where)
+            log.count("phrase-box-invalid", where)
         elif phrase.entity != parse.NO_ENTITY and phrase.entity not in annotation.known:
-            log.count("phrase whose entity is not annotated, plain text", where)
+            log.count("phrase-entity-unknown", where)
         elif phrase.entity == parse.NO_ENTITY or phrase.entity not in boxes:
-            log.count("phrase without boxes, plain text", where)
+            log.count("phrase-without-boxes", where)
         else:
             found.append(BoxedPhrase(number, phrase.start, phrase.end, sentence.words_of(phrase), boxes[phrase.entity]))
     return found
@@ -252,7 +252,7 @@ def without_duplicates(phrases: list[BoxedPhrase], thing: str, log: IssueLog) ->
     distinct: dict[tuple[str, str], BoxedPhrase] = {}
     for phrase in phrases:
         if distinct.setdefault((phrase.text, str(phrase.boxes)), phrase) is not phrase:
-            log.count("phrase that stands twice in its sentence", thing)
+            log.count("phrase-repeated", thing)
     return list(distinct.values())
 
 

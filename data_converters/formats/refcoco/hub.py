@@ -133,7 +133,7 @@ def refs_once(rows: Iterable[Sourced | Issue]) -> Iterator[Sourced | Issue]:
     for item in rows:
         if isinstance(item, Sourced) and isinstance(item.row, Jxu124Row):
             if item.row.ref_id in seen:
-                yield Issue("ref id repeated", item.where, f"duplicate ref_id {item.row.ref_id}", "each id once")
+                yield Issue("ref-id-repeated", item.where, f"duplicate ref_id {item.row.ref_id}", "each id once")
                 continue
             seen.add(item.row.ref_id)
         yield item
@@ -166,7 +166,7 @@ class HubMaker(msgspec.Struct, frozen=True):
     def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
         where, row = item
         if self.split is not None and row.split != self.split:
-            log.count(f"row of split {row.split}", where)
+            log.count("row-other-split", f"{where}: {row.split}")
         elif len(row.bbox) != 4:
             log.add(Issue("box-length", where, f"bbox {row.bbox[:9]}", "4 numbers"))
         elif ref := of_lmms(where, row, self.name) if isinstance(row, LmmsRow) else of_jxu124(where, row, self.name, log):
@@ -184,7 +184,7 @@ class HubMaker(msgspec.Struct, frozen=True):
             return None
         if ref.stated_wh not in (None, size_wh):
             stated, seen = (f"{width}x{height} px" for width, height in (ref.stated_wh, size_wh))
-            log.add(Issue("image of another size", where, f"annotated as {stated}, but the image is {seen}", "one size"))
+            log.add(Issue("image-size-differs", where, f"annotated as {stated}, but the image is {seen}", "one size"))
             return None
         if self.saved is None and self.images is None:
             return Seen(None, size_wh)
@@ -200,7 +200,7 @@ class HubMaker(msgspec.Struct, frozen=True):
         if self.images is None:
             return Seen(None, ref.stated_wh)
         if not names:
-            log.add(Issue("image missing", where, "neither bytes nor a name in the row's image", "an image"))
+            log.add(Issue("image-missing", where, "neither bytes nor a name in the row's image", "an image"))
             return None
         return self.images.find(first_existing(self.images, names), where, log, ref.stated_wh)
 
@@ -247,7 +247,7 @@ def of_jxu124(where: str, row: Jxu124Row, name: str, log: IssueLog) -> HubRef | 
         try:
             info = msgspec.json.decode(row.raw_image_info, type=ImageInfo)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            log.add(Issue("size unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image"))
+            log.add(Issue("size-unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image"))
             return None
         stated_wh = (info.width, info.height)
     return HubRef(

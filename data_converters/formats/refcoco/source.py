@@ -117,12 +117,12 @@ class RefMaker(msgspec.Struct, frozen=True):
     def __call__(self, item: RefItem, log: IssueLog) -> Iterator[Row]:
         ref, annotation, image, thing = item.ref, item.annotation, item.image, item.ref.where()
         if annotation is None:
-            log.add(Issue("unknown annotation", thing, f"ann_id {ref.ann_id}", "the id of an annotation of instances.json"))
+            log.add(Issue("annotation-unknown", thing, f"ann_id {ref.ann_id}", "the id of an annotation of instances.json"))
         elif image is None:
             log.add(Issue("image-unknown", thing, f"image_id {ref.image_id}", "the id of an image of instances.json"))
         elif annotation.image_id != ref.image_id:
             what = f"image_id {ref.image_id}, but annotation {ref.ann_id} is on image {annotation.image_id}"
-            log.add(Issue("annotation of another image", thing, what, "one image"))
+            log.add(Issue("annotation-other-image", thing, what, "one image"))
         elif len(annotation.bbox) != 4:
             log.add(Issue("box-length", thing, f"bbox {annotation.bbox[:9]}", "x, y, width, height"))
         else:
@@ -177,7 +177,7 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
             items.append(ref)
         elif ref.split == split:
             if ref.ref_id in seen:
-                items.append(Issue("ref id repeated", f"{path}: {ref.where()}", f"duplicate ref id {ref.ref_id}", "each id once"))
+                items.append(Issue("ref-id-repeated", f"{path}: {ref.where()}", f"duplicate ref id {ref.ref_id}", "each id once"))
             else:
                 items.append(RefItem(ref, annotations.get(ref.ann_id), images.get(ref.image_id)))
             seen.add(ref.ref_id)
@@ -225,4 +225,4 @@ def typed_ref(where: str, entry: Any) -> Ref | Issue:
     try:
         return msgspec.convert(entry, Ref)
     except msgspec.ValidationError as error:
-        return Issue("ref unreadable", where, f"not a ref: {error}", "a dictionary with ref_id, ann_id, image_id, split and sentences")
+        return Issue("ref-unreadable", where, f"not a ref: {error}", "a dictionary with ref_id, ann_id, image_id, split and sentences")

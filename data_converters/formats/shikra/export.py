@@ -110,21 +110,21 @@ class ToShikraMaker(ConversationMaker, frozen=True):
             raise SkipSample(None)
         if source.videos or len(view.images) > 1:
             what = "videos" if source.videos else f"{len(view.images)} images"
-            raise SkipSample(Issue("row that Shikra cannot hold", where, what, "one image, or none"))
+            raise SkipSample(Issue("row-not-shikra", where, what, "one image, or none"))
         messages = label_before_boxes(where, without_system(where, view, log))
         check_order(where, messages)
         tagged = with_placeholders(where, messages, IMAGE, len(view.images))
         if tagged != messages:
-            log.count("<image> put before the first question", where)
+            log.count("image-tag-added", where)
         check_texts(where, tagged, [IMAGE, REF, BOX], bool(view.images), log)
         labels = checked_labels(where, view, tagged, log)
         if source.prompt is not None:
-            log.count("name of the prompt, left out", where)
+            log.count("prompt-name-dropped", where)
         image = self.image(where, view, source, log)
         objects = Objects(iter(placed(where, view, image, log)), iter(labels))
         turns = [turn_of(f"{where}, turn {index}", each, objects) for index, each in enumerate(tagged)]
         if labels:
-            log.count("label written into the text", where, len(labels))
+            log.count("label-inlined", where, len(labels))
         width, height = (image.size_wh if image else None) or (None, None)
         path = relative(f"{where}, image", image.path, self.folder) if image else None
         return ShikraRow(path, objects.target(), turns, sample_id=source.sample_id, width=width, height=height)
@@ -139,7 +139,7 @@ class ToShikraMaker(ConversationMaker, frozen=True):
         if seen is None:
             raise SkipSample(None)
         if seen.orientation != UPRIGHT:
-            log.count("image turned by its EXIF orientation, which Shikra does not apply", name)
+            log.count("image-rotated-by-exif-shikra", name)
         return seen
 
 
@@ -150,8 +150,8 @@ def without_system(where: str, view: RowView, log: IssueLog) -> list[Message]:
         return messages
     if BOX in messages[0].content or REF in messages[0].content:
         expected = "placeholders in questions and answers only"
-        raise SkipSample(Issue("boxes in a system message", where, "the system message holds placeholders", expected))
-    log.count("system message, left out", where)
+        raise SkipSample(Issue("boxes-in-system", where, "the system message holds placeholders", expected))
+    log.count("system-dropped", where)
     return messages[1:]
 
 
@@ -162,7 +162,7 @@ def label_before_boxes(where: str, messages: list[Message]) -> list[Message]:
         try:
             out.append(Message(each.role, label_first(each.content, each.role == "assistant")))
         except GroundswiftError as error:
-            raise SkipSample(Issue.of("placeholders in another form", f"{where}, turn {index}", str(error))) from None
+            raise SkipSample(Issue.of("placeholders-malformed", f"{where}, turn {index}", str(error))) from None
     return out
 
 
@@ -171,13 +171,13 @@ def checked_labels(where: str, view: RowView, messages: list[Message], log: Issu
     labels, boxes = view.refs or [], view.boxes or []
     shown, boxed, *_ = count_tags(each.content for each in messages)
     if boxed != len(boxes):
-        raise SkipSample(Issue("<bbox> and boxes differ in number", where, f"{boxed} {BOX} and {len(boxes)} boxes", "as many of each"))
+        raise SkipSample(Issue("bbox-count", where, f"{boxed} {BOX} and {len(boxes)} boxes", "as many of each"))
     if labels and not shown:
-        log.count("label that no text shows, left out", where, len(labels))
+        log.count("label-unused", where, len(labels))
         return []
     if shown != len(labels):
         what = f"{shown} {REF} and {len(labels)} labels"
-        raise SkipSample(Issue("<ref-object> and labels differ in number", where, what, "as many of each"))
+        raise SkipSample(Issue("ref-count", where, what, "as many of each"))
     return labels
 
 
@@ -218,8 +218,8 @@ def turn_of(thing: str, message: Message, objects: Objects) -> Turn:
     without_image = text.replace(IMAGE, "", message.content.count(IMAGE))
     if found := next((tag for tag in (BOXES, POINTS, *SWIFT_TAGS) if tag in without_image), None):
         what = f"a text or label holds {found}, which would be replaced"
-        raise SkipSample(Issue("text with a placeholder", thing, what, "text without it"))
+        raise SkipSample(Issue("text-placeholder", thing, what, "text without it"))
     if any(groups.values()) and ("{" in text or "}" in text):
         what = "a turn with boxes holds { or }, which Shikra's own code cannot read"
-        raise SkipSample(Issue("braces beside boxes", thing, what, "text without braces"))
+        raise SkipSample(Issue("text-braces", thing, what, "text without braces"))
     return Turn(SPEAKERS[message.role], value, groups[BOXES] or None, groups[POINTS] or None)

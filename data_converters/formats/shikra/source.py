@@ -143,11 +143,11 @@ class ShikraMaker(ConversationMaker, frozen=True):
             texts.append(Message(each.role, text))
             meant += own
         if name is None and (target.boxes or target.points):
-            raise SkipSample(Issue("boxes without a picture", where, "a target, and no image", "the image that it belongs to"))
+            raise SkipSample(Issue("boxes-without-image", where, "a target, and no image", "the image that it belongs to"))
         image = None if name is None else self.image(where, name, stated_wh, log)
         for kind, having in ((BOXES, target.boxes), (POINTS, target.points)):
             if lost := len(having or ()) - sum(each.kind == kind for each in set(meant)):
-                log.count(f"{NAMES[kind]} that no turn means, left out", where, lost)
+                log.count(f"{NAMES[kind]}-unused", where, lost)
         return Row(
             messages=texts,
             images=[image.path] if image else [],
@@ -160,7 +160,7 @@ class ShikraMaker(ConversationMaker, frozen=True):
         """The row of an expression and its box."""
         if source.img_path is None or source.expression is None or source.bbox is None:
             what = "no conversations, and no img_path, expression and bbox"
-            raise SkipSample(Issue("row of another form", where, what, "image, target and conversations, or an expression and its box"))
+            raise SkipSample(Issue("row-malformed", where, what, "image, target and conversations, or an expression and its box"))
         phrase = clean_phrase(source.expression, where, log)
         image = self.image(where, source.img_path, stated_size(where, [source]), log)
         (box,) = self.placed(where, Target([source.bbox]), [TargetIndex(BOXES, 0)], image, log)
@@ -177,7 +177,7 @@ class ShikraMaker(ConversationMaker, frozen=True):
         stored_wh = seen.size_wh[::-1] if stored and seen.orientation in TURNED else seen.size_wh
         if stored and stated_wh not in (None, stored_wh):
             what = f"stated as {stated_wh[0]}x{stated_wh[1]} px, but stored as {stored_wh[0]}x{stored_wh[1]} px"
-            raise SkipSample(Issue("image of another size", thing, what, "one size"))
+            raise SkipSample(Issue("image-size-differs", thing, what, "one size"))
         return seen
 
     def placed(self, where: str, target: Target, meant: list[TargetIndex], image: Seen, log: IssueLog) -> list[list[float]]:
@@ -194,7 +194,7 @@ class ShikraMaker(ConversationMaker, frozen=True):
         numbers = (target.boxes if is_box else target.points)[each.index]
         thing, wanted = f"{where}, {name} {each.index}", 4 if is_box else 2
         if len(numbers) != wanted:
-            log.add(Issue(f"{name} without {wanted} numbers", thing, f"{numbers}", "x1, y1, x2, y2" if is_box else "x, y"))
+            log.add(Issue(f"{name}-length", thing, f"{numbers}", "x1, y1, x2, y2" if is_box else "x, y"))
             return None
         if is_box and (problem := box_problem(numbers)):  # before it is rotated: that would hide corners that are inverted
             log.add(Issue(problem.id, thing, f"box {numbers}", problem.expected))
@@ -216,7 +216,7 @@ def stated_size(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int,
     sizes = {(each.width, each.height) for each in places} - {(None, None)}
     if len(sizes) > 1 or any(None in size for size in sizes):
         what = " and ".join(f"width {width}, height {height}" for width, height in sorted(sizes, key=str))
-        raise SkipSample(Issue("size unclear", where, what, "one width and height in px, or none"))
+        raise SkipSample(Issue("size-unclear", where, what, "one width and height in px, or none"))
     return next(iter(sizes), None)
 
 
@@ -233,7 +233,7 @@ def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog)
             continue
         if part == last:
             out += " "
-            log.count("blank put between two placeholders that touch", thing)
+            log.count("space-added", thing)
         group = next(groups[part])
         meant += [TargetIndex(part, index) for index in group]
         out, last = out + "<bbox>" * len(group), part
@@ -245,15 +245,15 @@ def groups_of(thing: str, kind: str, placeholders: int, seq: Any, having: int) -
     name, seq = f"{kind.strip('<>')}_seq", [] if seq is None else seq
     if not isinstance(seq, list) or not all(isinstance(group, list) and all(type(index) is int for index in group) for group in seq):
         form = f"a list of lists of whole numbers, such as [[0, 1], [2]]: one list for each {kind}"
-        raise SkipSample(Issue(f"{name} of another form", thing, f"{name} {str(seq)[:100]}", form))
+        raise SkipSample(Issue("seq-malformed", thing, f"{name} {str(seq)[:100]}", form))
     if len(seq) != placeholders:
         what = f"{placeholders} {kind} and {len(seq)} groups in {name}"
-        raise SkipSample(Issue(f"{kind} and {name} differ in number", thing, what, f"a group for each {kind}"))
+        raise SkipSample(Issue("seq-count", thing, what, f"a group for each {kind}"))
     for group in seq:
         if not group:
-            raise SkipSample(Issue(f"empty group in {name}", thing, f"{name} {str(seq)[:100]}", "at least one index in each group"))
+            raise SkipSample(Issue("seq-group-empty", thing, f"{name} {str(seq)[:100]}", "at least one index in each group"))
         wrong = next((index for index in group if not 0 <= index < having), None)
         if wrong is not None:
             expected = f"an index from 0 to {having - 1}" if having else "none: the target has no such list"
-            raise SkipSample(Issue(f"index in {name} out of range", thing, f"index {str(wrong)[:30]} in {name}", expected))
+            raise SkipSample(Issue("seq-index-range", thing, f"index {str(wrong)[:30]} in {name}", expected))
     return seq

@@ -108,7 +108,7 @@ class Swift2Maker(ConversationMaker, frozen=True):
     def row(self, where: str, old: OldRow, log: IssueLog) -> Row:
         messages = turns_of(where, old)
         for name in (*(name for name in ("tools", "rejected_response", "label") if getattr(old, name)), *unused_columns(old)):
-            log.count(f"column {name}, left out", where)
+            log.count("column-dropped", f"{where}: {name}")
         images, videos = media_of(where, old, messages)
         objects = parse_objects(where, old.objects)
         if any(NATIVE_BOXES.search(message.content) for message in messages):
@@ -155,11 +155,11 @@ class Swift2Maker(ConversationMaker, frozen=True):
         index = each.image if each.image is not None else 0 if len(seen) == 1 else None
         if index is None or not 0 <= index < len(seen):
             what = f"image {each.image} of {len(seen)}"
-            raise SkipSample(Issue("object without its image", thing, what, "the index of an image, from 0"))
+            raise SkipSample(Issue("object-without-image", thing, what, "the index of an image, from 0"))
         image, space = seen[index], each.bbox_type or self.bbox_type
         if space not in (REAL, NORM_1000, NORM_1):
             expected = "real, norm_1000 or norm_1" + ("; or --bbox-type for objects without it" if each.bbox_type is None else "")
-            raise SkipSample(Issue("bbox_type unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
+            raise SkipSample(Issue("bbox-type-unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
         turn = turn_of(thing, image, self.turned)
         steps = {REAL: None, NORM_1000: self.norm_1000, NORM_1: 1}[space]
         boxes = []
@@ -178,12 +178,12 @@ def parse_objects(where: str, column: Any) -> list[OldObject]:
             column = msgspec.json.decode(column)
         if isinstance(column, dict) and column.keys() & {"ref", "bbox"}:
             what = f"objects has {', '.join(map(str, column))}"
-            raise SkipSample(Issue("objects of today's form", where, what, f"{FORM}; this row needs no conversion"))
+            raise SkipSample(Issue("objects-current-form", where, what, f"{FORM}; this row needs no conversion"))
         if isinstance(column, list):
             column = [{"caption": each[0], "bbox": each[1]} if isinstance(each, list) and len(each) == 2 else each for each in column]
         return msgspec.convert(column, list[OldObject])
     except NOT_JSON as error:
-        raise SkipSample(Issue("objects unreadable", where, f"objects: {error}", FORM)) from None
+        raise SkipSample(Issue("objects-unreadable", where, f"objects: {error}", FORM)) from None
 
 
 def check_counts(where: str, objects: list[OldObject], labels: int, boxed: int, log: IssueLog) -> None:
@@ -192,11 +192,11 @@ def check_counts(where: str, objects: list[OldObject], labels: int, boxed: int, 
     if named > len(objects):
         tag = "<ref-object>" if labels > len(objects) else "<bbox>"
         what = f"{labels if labels > len(objects) else boxed} {tag} and {len(objects)} objects"
-        raise SkipSample(Issue("more placeholders than objects", where, what, f"an object for each {tag}"))
+        raise SkipSample(Issue("placeholders-over", where, what, f"an object for each {tag}"))
     for reason, unnamed in (
-        ("object that no placeholder names, left out", objects[named:]),
-        ("box of an object that only <ref-object> names, left out", objects[boxed:labels]),
-        ("caption of an object that only <bbox> names, left out", [each for each in objects[labels:boxed] if each.caption]),
+        ("object-unused", objects[named:]),
+        ("box-unused-ref", objects[boxed:labels]),
+        ("caption-unused", [each for each in objects[labels:boxed] if each.caption]),
     ):
         if unnamed:
             log.count(reason, where, len(unnamed))
@@ -207,9 +207,9 @@ def caption_of(thing: str, each: OldObject, log: IssueLog) -> str:
     caption = " ".join((each.caption or "").split())
     if not caption:
         what = "caption is null" if each.caption is None else f"caption {each.caption[:100]!r}"
-        raise SkipSample(Issue("object without a caption", thing, what, "a text for its <ref-object>"))
+        raise SkipSample(Issue("object-without-caption", thing, what, "a text for its <ref-object>"))
     if caption != each.caption:
-        log.count("blanks of a caption tidied", thing)
+        log.count("caption-spaces", thing)
     return caption
 
 
@@ -220,4 +220,4 @@ def check_texts(where: str, messages: list[Message], objects: Objects | None) ->
     for what, text in texts:
         if tag := swift_tag_in(text):
             what = f"{what} holds {tag}, which swift would replace"
-            raise SkipSample(Issue("text with one of swift's tags", where, what, "text without it"))
+            raise SkipSample(Issue("text-tag", where, what, "text without it"))

@@ -52,9 +52,9 @@ def turns_of(where: str, old: OldRow) -> list[Message]:
     turns = [message.role for message in messages if message.role != "system"]
     in_turn = turns == ["assistant"] or (turns and turns == ["user", "assistant"] * (len(turns) // 2))
     if not in_turn or len(messages) - len(turns) > (messages[0].role == "system"):
-        raise SkipSample(Issue("turns out of order", where, f"roles {shown}", ORDER))
+        raise SkipSample(Issue("roles-order", where, f"roles {shown}", ORDER))
     if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
-        raise SkipSample(Issue("answer empty", where, f"answer {blank.content[:100]!r}", "a text"))
+        raise SkipSample(Issue("answer-empty", where, f"answer {blank.content[:100]!r}", "a text"))
     return messages
 
 
@@ -63,7 +63,7 @@ def _messages(where: str, old: OldRow) -> list[Message]:
     if answer is not None:
         turns = [*(old.history or ()), [question_of(old), answer]]
         if any(len(turn) != 2 or turn[1] is None for turn in turns):
-            raise SkipSample(Issue("history of another form", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
+            raise SkipSample(Issue("history-malformed", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
         pairs = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
         return [Message(role, text) for role, text in pairs if text is not None]
     if old.conversation is not None:
@@ -72,7 +72,7 @@ def _messages(where: str, old: OldRow) -> list[Message]:
     if old.conversations is not None or old.messages is not None:
         return [_message(where, turn) for turn in old.conversations or old.messages or ()]
     what = "no response, output, conversations or messages"
-    raise SkipSample(Issue("row without an answer", where, what, "query and response, or a conversation"))
+    raise SkipSample(Issue("no-answer", where, what, "query and response, or a conversation"))
 
 
 def question_of(old: OldRow) -> str | None:
@@ -91,9 +91,9 @@ def _message(where: str, turn: dict[str, Any]) -> Message:
     """One turn of `from` and `value`, or `role` and `content`."""
     role, content = turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))
     if not isinstance(role, str) or role not in ROLES:
-        raise SkipSample(Issue("role unknown", where, f"role {role!r}", "system, user (human) or assistant (gpt)"))
+        raise SkipSample(Issue("role-unknown", where, f"role {role!r}", "system, user (human) or assistant (gpt)"))
     if not isinstance(content, str):
-        raise SkipSample(Issue("turn without a text", where, f"the content of {role} is {content!r}", "a text"))
+        raise SkipSample(Issue("turn-without-text", where, f"the content of {role} is {content!r}", "a text"))
     return Message(ROLES[role], content)
 
 
@@ -103,7 +103,7 @@ def media_of(where: str, old: OldRow, messages: list[Message]) -> tuple[list[str
     Raises SkipSample where there are more tags than files, audio, or both a column and paths in the text.
     """
     if old.audios or old.audio:
-        raise SkipSample(Issue("row with audio", where, "audio", "images and videos"))
+        raise SkipSample(Issue("row-with-audio", where, "audio", "images and videos"))
     images = _files(where, messages, "image", _listed(old.images) or _listed(old.image))
     videos = _files(where, messages, "video", _listed(old.videos) or _listed(old.video))
     lacking = "".join(f"<{medium}>" * (len(files) - _tags(messages, medium)) for medium, files in (("image", images), ("video", videos)))
@@ -126,12 +126,12 @@ def _files(where: str, messages: list[Message], medium: str, files: list[str]) -
     if inline:
         if files:
             what = f"{len(files)} {medium}s in a column and {len(inline)} in the text"
-            raise SkipSample(Issue(f"{medium}s in two places", where, what, "one of the two"))
+            raise SkipSample(Issue(f"{medium}-two-places", where, what, "one of the two"))
         files = [name.strip() for name in inline]
         messages[:] = [Message(each.role, INLINE_MEDIA[medium].sub(f"<{medium}>", each.content)) for each in messages]
     if (tags := _tags(messages, medium)) > len(files):
         what = f"{tags} <{medium}> and {len(files)} {medium}s"
-        raise SkipSample(Issue(f"more <{medium}> than {medium}s", where, what, f"a file for each <{medium}>"))
+        raise SkipSample(Issue(f"{medium}-tags-over", where, what, f"a file for each <{medium}>"))
     return files
 
 

@@ -110,10 +110,10 @@ class LabelFiles:
         path = os.path.abspath(path)
         where = os.path.relpath(path, os.path.abspath(self.root))
         if self.read.setdefault(path, name) != name:
-            log.add(Issue("two pictures of one label file", where, f"it belongs to {self.read[path]} and {name}", "one picture"))
+            log.add(Issue("label-file-two-images", where, f"it belongs to {self.read[path]} and {name}", "one picture"))
             return LabelledImage(name, [], None, True)
         if not os.path.lexists(path):
-            log.count("picture without a label file, taken as empty", name)
+            log.count("image-unlabelled-as-empty", name)
             return LabelledImage(name, [])
         text = text_of(path, where)
         if isinstance(text, Issue):
@@ -172,10 +172,10 @@ def read_line(parts: Sequence[str], kind: Kind, classes: int, keypoints: int | N
             f"{count} numbers after the class", SHAPES[kind] + (f" ({keypoints} by kpt_shape)" if kind == "pose" and keypoints else "")
         )
     if kind == "pose" or count == 4:
-        return Line(int(rank), around(*numbers[:4]), "keypoints, left out" if kind == "pose" else None)
+        return Line(int(rank), around(*numbers[:4]), "keypoints-dropped" if kind == "pose" else None)
     x1, y1, x2, y2 = bounds(numbers[::2], numbers[1::2])
     box = around((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
-    return Line(int(rank), box, "rotated box, its envelope taken" if kind == "obb" else "polygon, its envelope taken")
+    return Line(int(rank), box, "box-from-rotated" if kind == "obb" else "box-from-polygon")
 
 
 def around(x: float, y: float, width: float, height: float) -> Box:
@@ -189,4 +189,4 @@ def note_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> 
         path = os.path.abspath(os.path.join(folder, name))
         if path not in read and os.path.basename(name) not in NO_LABELS:
             where = os.path.relpath(path, os.path.abspath(root))
-            log.add(Issue("label file without a picture", where, "no picture of this name", "a picture for each label file"))
+            log.add(Issue("label-file-without-image", where, "no picture of this name", "a picture for each label file"))

@@ -248,7 +248,7 @@ def made(ours: HubSet, tables: dict[Place, Any], wanted: int | None) -> Iterator
             break
     log_skipped(ours.name, log)
     if not count:
-        raise GroundswiftError("\n".join([f"{ours.name}: every row was dropped", *log.left_out.lines()]))
+        raise GroundswiftError("\n".join([f"{ours.name}: every row was dropped", *log.lines()]))
 
 
 def picked(tables: dict[Place, Any], wanted: int | None) -> Iterable[tuple[Place, int, dict[str, Any]]]:
@@ -284,7 +284,7 @@ def with_embedded_image(row: Row, image: object, where: str, log: IssueLog) -> d
         return None
     if row.size_wh not in (None, size_wh):
         what = f"annotated as {list(row.size_wh)} px, but the image is {list(size_wh)} px upright"
-        log.add(Issue("image of another size", where, what, "one size"))
+        log.add(Issue("image-size-differs", where, what, "one size"))
         return None
     return columns_of(msgspec.structs.replace(row, size_wh=size_wh), [embedded])
 

@@ -51,7 +51,7 @@ class HubDetectionMaker(msgspec.Struct, frozen=True):
         size_wh, objects = (row.width, row.height), row.objects
         if len(objects.category) != len(objects.bbox):
             what = f"{len(objects.category)} categories and {len(objects.bbox)} boxes"
-            log.add(Issue("columns of two lengths", where, what, "one of each for an object"))
+            log.add(Issue("columns-differ", where, what, "one of each for an object"))
             return
         placed = []
         for index, (category, box) in enumerate(zip(objects.category, objects.bbox, strict=True)):
@@ -63,7 +63,7 @@ class HubDetectionMaker(msgspec.Struct, frozen=True):
             elif (fitted := fitted_box(box, size_wh, thing, log)) is not None:
                 placed.append((category, *fitted))
         if objects.bbox and not placed:
-            log.count("image whose annotations were all at fault", where)
+            log.count("image-all-skipped", where)
             return
         placed.sort(key=ORDERS["category"])
         prompt = self.questions.pick(row.image_id)
@@ -115,4 +115,4 @@ def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) ->
     try:
         return Sourced(where, msgspec.convert(values, row_type))
     except msgspec.ValidationError as error:
-        return Issue("row unreadable", where, f"not a row: {error}", "the columns of this dataset")
+        return Issue("row-unreadable", where, f"not a row: {error}", "the columns of this dataset")

@@ -56,7 +56,7 @@ def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any
 
 def log_skipped(name: str, log: IssueLog) -> None:
     """Log what was skipped or changed, one line per reason."""
-    for line in log.left_out.lines():
+    for line in log.lines():
         get_logger().info(f"{name}: {line.strip()}")
 
 

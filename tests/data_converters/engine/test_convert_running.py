@@ -54,7 +54,7 @@ def convert(path: Path, out: Path, how: How = QUIET, **more) -> dict:
     """Convert -> the counts by reason."""
     log = IssueLog("skip")
     convert_to_file(options(path, **more), out, how, log)
-    return {"counts": dict(log.left_out.counts), "examples": log.left_out.examples}
+    return {"counts": dict(log.counted.counts), "examples": log.counted.examples}
 
 
 def leftovers(out: Path) -> list[str]:
@@ -254,11 +254,11 @@ def test_names_that_no_text_can_hold(tmp_path):
     row = {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}
     (folder / "own.jsonl").write_text(f"{json.dumps(row | {'image': 'a.jpg'})}\n{json.dumps(row | {'id': 'text'})}\n")
     options = LlavaOptions(annotations=str(folder / "own.jsonl"), check_images=False)
-    with pytest.raises(GroundswiftError, match=r"1  name that is no UTF-8\n.*\\udcff/a\.jpg': it cannot stand in a row; expected files"):
+    with pytest.raises(GroundswiftError, match=r"1  name-not-utf8\n.*\\udcff/a\.jpg': it cannot stand in a row; expected files"):
         convert_to_file(options, tmp_path / "out.jsonl", QUIET, IssueLog())
     options, log = msgspec.structs.replace(options, on_error="skip"), IssueLog("skip")
     assert convert_to_file(options, tmp_path / "out.jsonl", QUIET, log).rows == 1
-    assert log.left_out.counts == {"name that is no UTF-8": 1}
+    assert log.counted.counts == {"name-not-utf8": 1}
 
 
 def test_a_journal_holds_names_that_no_text_can_hold(tmp_path):

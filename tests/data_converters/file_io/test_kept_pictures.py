@@ -31,7 +31,7 @@ def content(kind: str = "JPEG", size_wh: tuple[int, int] = (8, 6), orientation: 
 
 def keep(folder: Path, name: str, data: bytes) -> tuple[str | None, dict[str, int]]:
     log = IssueLog("skip")
-    return kept_picture(str(folder), name, data, "row 7", log), dict(log.left_out.counts)
+    return kept_picture(str(folder), name, data, "row 7", log), dict(log.counted.counts)
 
 
 def files(folder: Path) -> list[str]:
@@ -51,7 +51,7 @@ def test_another_content_of_that_name_is_a_fault(tmp_path, same_length):
     data = content()
     keep(tmp_path, "a.jpg", data)
     other = data[:-1] + b"?" if same_length else data + b"?"
-    assert keep(tmp_path, "a.jpg", other) == (None, {"two pictures of one name": 1})
+    assert keep(tmp_path, "a.jpg", other) == (None, {"image-name-repeated": 1})
     assert (tmp_path / "a.jpg").read_bytes() == data
     assert files(tmp_path) == ["a.jpg"]
 
@@ -71,18 +71,18 @@ def test_what_is_unknown_gets_no_suffix(tmp_path):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        pytest.param("../a.jpg", "image path leaves its folder", id="parent"),
-        pytest.param("b/../../a.jpg", "image path leaves its folder", id="parent further on"),
-        pytest.param("/tmp/a.jpg", "image path leaves its folder", id="absolute"),
-        pytest.param("", "image path leaves its folder", id="empty"),
-        pytest.param(".", "image path leaves its folder", id="the folder"),
-        pytest.param("..", "image path leaves its folder", id="the parent"),
-        pytest.param("s3://bucket/a.jpg", "image path leaves its folder", id="address"),
-        pytest.param("a\0.jpg", "image path leaves its folder", id="NUL"),
-        pytest.param("x" * 300 + ".jpg", "image name unusable", id="too long"),
-        pytest.param("\ud83d.jpg", "image name unusable", id="half a character"),
-        pytest.param("there.jpg/a.jpg", "image name unusable", id="below a file"),
-        pytest.param("folder.d", "image name unusable", id="a folder"),
+        pytest.param("../a.jpg", "image-path-outside", id="parent"),
+        pytest.param("b/../../a.jpg", "image-path-outside", id="parent further on"),
+        pytest.param("/tmp/a.jpg", "image-path-outside", id="absolute"),
+        pytest.param("", "image-path-outside", id="empty"),
+        pytest.param(".", "image-path-outside", id="the folder"),
+        pytest.param("..", "image-path-outside", id="the parent"),
+        pytest.param("s3://bucket/a.jpg", "image-path-outside", id="address"),
+        pytest.param("a\0.jpg", "image-path-outside", id="NUL"),
+        pytest.param("x" * 300 + ".jpg", "image-name-invalid", id="too long"),
+        pytest.param("\ud83d.jpg", "image-name-invalid", id="half a character"),
+        pytest.param("there.jpg/a.jpg", "image-name-invalid", id="below a file"),
+        pytest.param("folder.d", "image-name-invalid", id="a folder"),
     ],
 )
 def test_names_that_cannot_be_used(tmp_path, name, reason):
@@ -97,7 +97,7 @@ def test_a_link_is_not_written_through(tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "outside.jpg").write_bytes(b"mine")
     (tmp_path / "kept/a.jpg").symlink_to(tmp_path / "outside.jpg")
-    assert keep(tmp_path / "kept", "a.jpg", content()) == (None, {"two pictures of one name": 1})
+    assert keep(tmp_path / "kept", "a.jpg", content()) == (None, {"image-name-repeated": 1})
     assert (tmp_path / "outside.jpg").read_bytes() == b"mine"
 
 
@@ -180,17 +180,17 @@ def test_where_pictures_may_be_kept(tmp_path, monkeypatch):
     ("data", "size_wh", "counts"),
     [
         pytest.param(content(size_wh=(8, 6)), (8, 6), {}, id="plain"),
-        pytest.param(content(size_wh=(8, 6), orientation=6), (6, 8), {"image turned by its EXIF orientation": 1}, id="turned"),
-        pytest.param(None, None, {"image missing": 1}, id="none"),
-        pytest.param(b"", None, {"image missing": 1}, id="empty"),
-        pytest.param(b"<html>", None, {"image unreadable": 1}, id="no picture"),
-        pytest.param(content()[:30], None, {"image unreadable": 1}, id="cut short"),
+        pytest.param(content(size_wh=(8, 6), orientation=6), (6, 8), {"image-rotated-by-exif": 1}, id="turned"),
+        pytest.param(None, None, {"image-missing": 1}, id="none"),
+        pytest.param(b"", None, {"image-missing": 1}, id="empty"),
+        pytest.param(b"<html>", None, {"image-unreadable": 1}, id="no picture"),
+        pytest.param(content()[:30], None, {"image-unreadable": 1}, id="cut short"),
     ],
 )
 def test_the_size_of_a_held_picture(data, size_wh, counts):
     log = IssueLog("skip")
     assert held_size_wh(data, "row 7", log) == size_wh
-    assert dict(log.left_out.counts) == counts
+    assert dict(log.counted.counts) == counts
 
 
 def test_a_held_picture_as_json_has_base64():

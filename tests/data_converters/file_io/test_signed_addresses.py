@@ -60,7 +60,7 @@ def test_rows_at_a_signed_address(site, tmp_path, name):
     out.parent.mkdir()
     refused = run("convert", "llava", f"{site}/{name}{SIGNATURE}", "--out", out)
     assert (refused.exit_code, refused.stderr.count("5ec2e7")) == (1, 0)
-    assert f"error: {site.replace('me:5ec2e7@', '')}/{name}?...: 2 faults; nothing was written\n" in refused.stderr
+    assert f"error: {site.replace('me:5ec2e7@', '')}/{name}?...: 2 problems, nothing written\n" in refused.stderr
     assert f"no file {site.replace('me:5ec2e7@', '')}/no.jpg?...; expected the picture" in refused.stderr  # beside its source
     done = run("convert", "llava", f"{site}/{name}{SIGNATURE}", "--on-error", "skip", "--out", out)
     assert (done.exit_code, done.stdout.count("5ec2e7")) == (0, 0)

@@ -129,5 +129,5 @@ def test_what_is_not_clear_is_a_fault_and_no_class(folder, name):
     assert "which one is its own is not clear; expected each label before its boxes" in done.output
     assert not (folder / "out.json").exists()
     done = run("convert", "to-coco", data, "--out", folder / "out.json", "--on-error", "skip")
-    assert f"{len(boxes)}  label of a box unclear" in done.output
+    assert f"{len(boxes)}  label-unsure" in done.output
     assert coco_pairs(folder / "out.json") == []

@@ -52,8 +52,8 @@ ALL = [
     ("57870/789366", "A long table with chairs."),
     ("384029/48", "A cat."),
 ]
-CLEANED = "white space at the ends of a caption or line breaks, taken away"
-COUNTS = {CLEANED: 1, "image turned by its EXIF orientation": 1, "image without a caption": 1}
+CLEANED = "caption-whitespace"
+COUNTS = {CLEANED: 1, "image-rotated-by-exif": 1, "image-without-caption": 1}
 
 
 def test_all(folder, tmp_path):
@@ -110,13 +110,13 @@ def test_sizes_that_no_picture_has(folder, tmp_path):
     assert "size -1x60; expected 1 to 2147483647 px a side" in told
     rows, counts = converted(options(folder, check_images=False, on_error="skip"), tmp_path / "out.jsonl")
     assert said(rows) == ALL[:2]
-    assert (counts["image without a size"], counts["caption of an image that was left out"]) == (1, 1)
+    assert (counts["image-without-size"], counts["caption-image-skipped"]) == (1, 1)
 
 
 FAULTY = {  # name -> (changes of the caption 48, of its image, what is told)
     "empty": ({"caption": " \n"}, {}, "caption 48 of image 384029: ' \\n'; expected a sentence"),
     "image-unknown": ({"image_id": 1}, {}, "caption 48: image_id 1; expected the id of an image"),
-    "id repeated": ({"id": 787980}, {}, "an earlier caption has this id"),
+    "id-repeated": ({"id": 787980}, {}, "an earlier caption has this id"),
     "swift's tag": ({"caption": "see <image>"}, {}, "caption 48 of image 384029: holds <image>"),
     "missing": ({}, {"file_name": "z.jpg"}, "image 384029 (z.jpg): no file"),
     "outside": ({}, {"file_name": "../a.jpg"}, "file_name '../a.jpg'"),
@@ -131,7 +131,7 @@ def test_faults(folder, tmp_path, name):
     content = deepcopy(CAPTIONS)
     content["annotations"][0] |= caption
     content["images"][1] |= image
-    if name == "id repeated":
+    if name == "id-repeated":
         content["annotations"].append(content["annotations"].pop(0))
     (folder / "captions.json").write_text(json.dumps(content))
     assert told in refusal(options(folder), tmp_path / "out.jsonl")
@@ -147,7 +147,7 @@ STOPS = {
     "NaN": (json.dumps(CAPTIONS).replace("787980", "NaN"), "captions.json: not such a file ("),
     "not UTF-8": (b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "caption": "\xff"}]}', "captions.json: "),
     "UTF-16": (json.dumps(CAPTIONS).encode("utf-16"), "captions.json: not such a file ("),
-    "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "1  caption entry unreadable"),
+    "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "1  caption-entry-unreadable"),
     "image id twice": (json.dumps(CAPTIONS).replace("384029", "57870"), "image id 57870 stands twice or more"),
     "no rows": ('{"images": [], "annotations": []}', "no image is left to make a row of"),
     "deep": ("[" * 100_000, "captions.json: "),
@@ -171,7 +171,7 @@ def test_an_entry_that_cannot_be_read(folder, tmp_path, old, new, told):
     assert "captions.json: caption entry " in refused
     assert told in refused
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
-    assert counts["caption entry unreadable"] == 1
+    assert counts["caption-entry-unreadable"] == 1
     assert len(rows) == len(ALL) - (old != '"caption": "A cat."}')
 
 

@@ -44,7 +44,7 @@ def test_columns_and_one_by_one_make_the_same_rows(values, order, classes):
     for items in (by_columns(coco.annotations, order), one_by_one(coco, IssueLog("skip"))):
         log = IssueLog("skip")
         rows = [row for index in range(len(items)) for row in msgspec.structs.replace(make, items=items)(index, log)]
-        made.append((rows, log.left_out.counts, log.left_out.examples))
+        made.append((rows, log.counted.counts, log.counted.examples))
     assert made[0] == made[1]
 
 

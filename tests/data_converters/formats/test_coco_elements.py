@@ -24,13 +24,13 @@ def test_an_annotation_that_cannot_be_read_takes_its_image_with_it(small, annota
     small["annotations"][3] = {key: value for key, value in (small["annotations"][3] | change).items() if value is not ...}
     options = {"annotations": str(annotate(small)), "images": str(pictures)}
     refused = refusal(CocoOptions(**options), tmp_path / "out.jsonl")
-    assert "1 fault; nothing was written" in refused
+    assert "1 problem, nothing written" in refused
     assert "annotations.json: annotation entry 3: " in refused
     assert told in refused
     rows, counts = converted(CocoOptions(**options, on_error="skip"), tmp_path / "out.jsonl")
     assert [row["sample_id"] for row in rows] == [12, 13, 15]
-    assert counts["annotation entry unreadable"] == counts["image with an annotation that cannot be read"] == 1
-    assert counts["annotation of an image that was left out"] == 3
+    assert counts["annotation-entry-unreadable"] == counts["image-annotation-unreadable"] == 1
+    assert counts["annotation-image-skipped"] == 3
 
 
 @pytest.mark.parametrize("image_id", ["11", None, 11.5, 99])
@@ -39,7 +39,7 @@ def test_an_annotation_that_tells_no_image_is_counted_alone(small, annotate, pic
     options = CocoOptions(annotations=str(annotate(small)), images=str(pictures), on_error="skip")
     rows, counts = converted(options, tmp_path / "out.jsonl")
     assert [(row["sample_id"], len(row["objects"]["bbox"])) for row in rows] == [(11, 3), (12, 1), (13, 0), (15, 1)]
-    assert counts["annotation entry unreadable"] == 1
+    assert counts["annotation-entry-unreadable"] == 1
 
 
 @pytest.mark.parametrize("change", [{"width": "64"}, {"file_name": None}, {"height": 48.5}])
@@ -49,13 +49,13 @@ def test_an_image_that_cannot_be_read(small, annotate, pictures, tmp_path, chang
     assert "annotations.json: image entry 0: Expected" in refusal(CocoOptions(**options), tmp_path / "out.jsonl")
     rows, counts = converted(CocoOptions(**options, on_error="skip"), tmp_path / "out.jsonl")
     assert [row["sample_id"] for row in rows] == [12, 13, 15]
-    assert (counts["image entry unreadable"], counts["annotation of an image that was left out"]) == (1, 4)
+    assert (counts["image-entry-unreadable"], counts["annotation-image-skipped"]) == (1, 4)
 
 
 def test_what_is_wrong_is_told_where_nothing_is_left(small, annotate, tmp_path):
     small["images"] = ["a.jpg", "b.jpg"]
     refused = refusal(CocoOptions(annotations=str(annotate(small)), check_images=False), tmp_path / "out.jsonl")
-    assert "2  image entry unreadable" in refused
+    assert "2  image-entry-unreadable" in refused
     assert "annotations.json: image entry 0: Expected `object`, got `str`; expected id, file_name, width and height" in refused
 
 

@@ -24,7 +24,7 @@ PROMPT = "<image>Detect every object of these categories: cat, dog."
 def converted(path: Path, pictures: Path | None, **options) -> tuple[list[Row], Tally]:
     options = CocoOptions(annotations=str(path), images=pictures and str(pictures), **options)
     log = IssueLog(options.on_error)
-    return list(rows_of(options, log)), log.left_out
+    return list(rows_of(options, log)), log.counted
 
 
 def ids(rows: list[Row]) -> list[int]:
@@ -56,13 +56,13 @@ def test_rows_by_hand(small, pictures, annotate):
     ]
     assert [json.loads(encode_row(each)) for each in rows] == expected
     assert tally.counts == {
-        "image turned by its EXIF orientation": 1,
-        "box clipped to its image": 1,
-        "box clipped by less than 1 px (rounding)": 1,
-        "crowd box, kept out of the target": 2,
-        "image with crowd boxes only": 1,
+        "image-rotated-by-exif": 1,
+        "box-clipped": 1,
+        "box-clipped-rounding": 1,
+        "crowd-skipped": 2,
+        "image-crowd-only": 1,
     }
-    assert tally.examples["image with crowd boxes only"] == ["crowd.jpg"]
+    assert tally.examples["image-crowd-only"] == ["crowd.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_negatives(small, annotate, negatives, kept):
     rows, tally = converted(path, None, check_images=False, negatives=negatives)
     assert sum(not row.objects.ref for row in rows) == kept
     assert {row.messages[1].content for row in rows if not row.objects.ref} <= {"None"}
-    assert tally.counts["image without objects, dropped"] == 10 - kept
+    assert tally.counts["image-empty-dropped"] == 10 - kept
     order = [image["id"] for image in small["images"]]
     assert ids(rows) == [each for each in order if each in set(ids(rows))]
     assert {11, 12, 15} <= set(ids(rows))
@@ -123,7 +123,7 @@ def test_without_pictures_no_file_is_touched(small, annotate):
     rows, tally = converted(annotate(small), Path("/nowhere/at/all"), check_images=False)
     assert rows[1].images == ["/nowhere/at/all/sub/turned.jpg"]
     assert rows[1].size_wh == (40, 60)
-    assert "image turned by its EXIF orientation" not in tally.counts
+    assert "image-rotated-by-exif" not in tally.counts
 
 
 def test_pictures_beside_the_annotations_are_the_default(small, pictures, annotate):
@@ -146,7 +146,7 @@ def test_orientations(small, pictures, annotate, draw, orientation):
     small["annotations"] = []
     rows, tally = converted(annotate(small), pictures)
     assert rows[0].size_wh == tuple(upright_wh)
-    assert tally.counts["image turned by its EXIF orientation"] == (orientation != 1)
+    assert tally.counts["image-rotated-by-exif"] == (orientation != 1)
     if orientation >= 5:
         small["images"][0].update(width=60, height=40)
         with pytest.raises(GroundswiftError, match=f"60x40.*40x60.*orientation {orientation}.*made on the stored, not the upright picture"):
@@ -203,24 +203,24 @@ ON_ANNOTATION = {
     ),
     "no numbers": (spoiled_annotation(bbox=[]), "box-length", "bbox [];"),
     "crowd inverted": (spoiled_annotation(iscrowd=1, bbox=[1, 1, -1, 1]), "box-inverted", "annotation 1 on image 11 (plain.jpg)"),
-    "repeated id": (repeat_annotation_id, "annotation id repeated", "annotation 2 on image 11: an earlier annotation has this id"),
+    "repeated id": (repeat_annotation_id, "annotation-id-repeated", "annotation 2 on image 11: an earlier annotation has this id"),
 }
 ON_IMAGE = {
-    "missing": (missing, "image missing", "image 11 (plain.jpg): no file "),
-    "a folder": (folder_for_picture, "image missing", "image 11 (plain.jpg): no file "),
-    "cut header": (cut_header, "image unreadable", "plain.jpg: not a readable image"),
-    "not a picture": (no_picture, "image unreadable", "plain.jpg: not a readable image"),
-    "other size": (spoiled_image(width=65), "image of another size", "annotated as 65x48 px, but the picture is 64x48 px;"),
+    "missing": (missing, "image-missing", "image 11 (plain.jpg): no file "),
+    "a folder": (folder_for_picture, "image-missing", "image 11 (plain.jpg): no file "),
+    "cut header": (cut_header, "image-unreadable", "plain.jpg: not a readable image"),
+    "not a picture": (no_picture, "image-unreadable", "plain.jpg: not a readable image"),
+    "other size": (spoiled_image(width=65), "image-size-differs", "annotated as 65x48 px, but the picture is 64x48 px;"),
     "as stored, no EXIF": (
         spoiled_image(width=48, height=64),
-        "image of another size",
+        "image-size-differs",
         "annotated as 48x64 px, but the picture is 64x48 px;",
     ),
-    "parent folder": (spoiled_image(file_name="../plain.jpg"), "image path leaves its folder", "file_name '../plain.jpg'"),
-    "hidden parent": (spoiled_image(file_name="sub/../../x.jpg"), "image path leaves its folder", "file_name 'sub/../../x.jpg'"),
-    "absolute": (spoiled_image(file_name="/etc/passwd"), "image path leaves its folder", "file_name '/etc/passwd'"),
-    "no name": (spoiled_image(file_name=""), "image path leaves its folder", "file_name ''"),
-    "the folder": (spoiled_image(file_name="sub/.."), "image path leaves its folder", "file_name 'sub/..'"),
+    "parent folder": (spoiled_image(file_name="../plain.jpg"), "image-path-outside", "file_name '../plain.jpg'"),
+    "hidden parent": (spoiled_image(file_name="sub/../../x.jpg"), "image-path-outside", "file_name 'sub/../../x.jpg'"),
+    "absolute": (spoiled_image(file_name="/etc/passwd"), "image-path-outside", "file_name '/etc/passwd'"),
+    "no name": (spoiled_image(file_name=""), "image-path-outside", "file_name ''"),
+    "the folder": (spoiled_image(file_name="sub/.."), "image-path-outside", "file_name 'sub/..'"),
 }
 
 
@@ -231,7 +231,7 @@ def test_fault_stops_and_is_told(small, pictures, annotate, spoil, reason, text)
     with pytest.raises(GroundswiftError) as stopped:
         converted(path, pictures)
     message = str(stopped.value)
-    assert message.startswith(f"{path}: 1 fault; nothing was written\n")
+    assert message.startswith(f"{path}: 1 problem, nothing written\n")
     assert f"1  {reason}\n" in message
     assert text in message
     assert message.splitlines()[-1].startswith("--on-error skip leaves them out and counts them")
@@ -253,7 +253,7 @@ def test_skip_leaves_an_image_out(small, pictures, annotate, spoil, reason, text
     rows, tally = converted(annotate(small), pictures, on_error="skip")
     assert ids(rows) == [12, 13, 15]
     assert tally.counts[reason] == 1
-    assert tally.counts["annotation of an image that was left out"] == 4
+    assert tally.counts["annotation-image-skipped"] == 4
 
 
 def test_the_first_of_two_annotations_with_one_id_stays(small, pictures, annotate):
@@ -261,7 +261,7 @@ def test_the_first_of_two_annotations_with_one_id_stays(small, pictures, annotat
     rows, tally = converted(annotate(small), pictures, on_error="skip")
     assert [10, 20, 18, 26] in rows[0].objects.bbox
     assert 12 not in ids(rows)  # its annotation went, which does not make it a negative
-    assert tally.counts["image whose annotations were all at fault"] == 1
+    assert tally.counts["image-all-skipped"] == 1
 
 
 def test_annotations_without_ids_are_no_repetition(small, pictures, annotate):
@@ -274,7 +274,7 @@ def test_an_image_that_loses_all_annotations_is_no_negative(small, pictures, ann
     small["annotations"][4]["bbox"] = [0, 0, 0, 0]
     rows, tally = converted(annotate(small), pictures, on_error="skip")
     assert ids(rows) == [11, 13, 15]
-    assert tally.examples["image whose annotations were all at fault"] == ["sub/turned.jpg"]
+    assert tally.examples["image-all-skipped"] == ["sub/turned.jpg"]
 
 
 def test_all_faults_are_told_at_once(small, pictures, annotate):
@@ -285,11 +285,11 @@ def test_all_faults_are_told_at_once(small, pictures, annotate):
     with pytest.raises(GroundswiftError) as stopped:
         converted(annotate(small), pictures)
     lines = str(stopped.value).splitlines()
-    assert lines[0].endswith(": 7 faults; nothing was written")
+    assert lines[0].endswith(": 7 problems, nothing written")
     assert lines[1].split(maxsplit=1) == ["5", "box-inverted"]
     assert [line.split(":")[0].strip() for line in lines[2:5]] == [f"annotation {number} on image 11 (plain.jpg)" for number in (1, 2, 3)]
     assert lines[5].strip() == "... and 2 more"
-    assert {tuple(line.split(maxsplit=1)) for line in lines[6:9:2]} == {("1", "category-unknown"), ("1", "image missing")}
+    assert {tuple(line.split(maxsplit=1)) for line in lines[6:9:2]} == {("1", "category-unknown"), ("1", "image-missing")}
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
@@ -412,8 +412,8 @@ def test_one_class_a_question(small, pictures, annotate):
         (15, "Detect every cat.", ["cat"]),
     ]
     assert {row.prompt for row in rows} == {"detect_one.en.1"}
-    assert left_out.counts["class with crowd boxes only"] == 1
-    assert left_out.counts["image with crowd boxes only"] == 1
+    assert left_out.counts["class-crowd-only"] == 1
+    assert left_out.counts["image-crowd-only"] == 1
 
 
 def test_absent_classes_are_sampled_by_the_seed(small, annotate):
@@ -436,7 +436,7 @@ def test_only_present_classes(small, pictures, annotate):
         "Detect every object of these categories: dog.",
         "Detect every object of these categories: cat.",
     ]
-    assert left_out.counts["image without objects, nothing to ask for"] == 1
+    assert left_out.counts["image-nothing-to-ask"] == 1
 
 
 @pytest.mark.parametrize(

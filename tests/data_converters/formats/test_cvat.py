@@ -81,30 +81,30 @@ def test_rows(folder, tmp_path):
 
 CUBOID = "".join(f' x{side}{face}="{20 + 5 * face}" y{side}{face}="{10 + face}"' for side in ("tl", "bl", "tr") for face in (1, 2))
 SHAPES = {  # name -> (shape, box, count)
-    "polygon": ('<polygon label="dog" points="1.5,2;10,2;10,20.5" z_order="0"/>', [1.5, 2, 10, 20.5], "polygon, its envelope taken"),
-    "spaced polygon": ('<polygon label="dog" points="1.5, 2; 10, 2; 10, 20.5"/>', [1.5, 2, 10, 20.5], "polygon, its envelope taken"),
-    "rotated": (box(corners="10 10 30 20", more=' rotation="90.00"'), [15, 5, 25, 25], "rotated box, its envelope taken"),
-    "by a half": (box(corners="10 10 30 20", more=' rotation="180"'), [10, 10, 30, 20], "rotated box, its envelope taken"),
+    "polygon": ('<polygon label="dog" points="1.5,2;10,2;10,20.5" z_order="0"/>', [1.5, 2, 10, 20.5], "box-from-polygon"),
+    "spaced polygon": ('<polygon label="dog" points="1.5, 2; 10, 2; 10, 20.5"/>', [1.5, 2, 10, 20.5], "box-from-polygon"),
+    "rotated": (box(corners="10 10 30 20", more=' rotation="90.00"'), [15, 5, 25, 25], "box-from-rotated"),
+    "by a half": (box(corners="10 10 30 20", more=' rotation="180"'), [10, 10, 30, 20], "box-from-rotated"),
     "not rotated": (box(corners="10 10 30 20", more=' rotation="0.00"'), [10, 10, 30, 20], None),
-    "ellipse": ('<ellipse label="dog" cx="30" cy="20" rx="10" ry="5"/>', [20, 15, 40, 25], "ellipse, its envelope taken"),
+    "ellipse": ('<ellipse label="dog" cx="30" cy="20" rx="10" ry="5"/>', [20, 15, 40, 25], "box-from-ellipse"),
     "turned ellipse": (
         '<ellipse label="dog" cx="30" cy="20" rx="10" ry="5" rotation="90"/>',
         [25, 10, 35, 30],
-        "ellipse, its envelope taken",
+        "box-from-ellipse",
     ),
-    "mask": (mask("9, 2, 2, 2, 9"), [11, 7, 13, 9], "mask, its envelope taken"),
-    "mask of one run over rows": (mask("7, 2, 15"), [10, 6, 14, 8], "mask, its envelope taken"),
-    "mask that fills its frame": (mask("0, 24"), [10, 5, 14, 11], "mask, its envelope taken"),
+    "mask": (mask("9, 2, 2, 2, 9"), [11, 7, 13, 9], "box-from-mask"),
+    "mask of one run over rows": (mask("7, 2, 15"), [10, 6, 14, 8], "box-from-mask"),
+    "mask that fills its frame": (mask("0, 24"), [10, 5, 14, 11], "box-from-mask"),
     "mask in the frame of its image": (
         mask("65, 2, 3005", "0 0 64 48"),
         [1, 1, 3, 2],
-        "mask, its envelope taken",
+        "box-from-mask",
     ),
-    "mask of two spots": (mask("0,1,22,1"), [10, 5, 14, 11], "mask, its envelope taken"),
-    "cuboid": (f'<cuboid label="dog"{CUBOID} xbr1="40" ybr1="30" xbr2="41" ybr2="31"/>', [25, 11, 41, 31], "cuboid, its envelope taken"),
-    "occluded": (box().replace('occluded="0"', 'occluded="1"'), [10, 5, 30, 25], "occluded shape, the mark is not kept"),
-    "attribute": (box().replace("></box>", '><attribute name="a">b</attribute></box>'), [10, 5, 30, 25], "attribute of a shape, not kept"),
-    "with a tag": (box() + '<tag label="dog"/>', [10, 5, 30, 25], "tag of a picture, left out"),
+    "mask of two spots": (mask("0,1,22,1"), [10, 5, 14, 11], "box-from-mask"),
+    "cuboid": (f'<cuboid label="dog"{CUBOID} xbr1="40" ybr1="30" xbr2="41" ybr2="31"/>', [25, 11, 41, 31], "box-from-cuboid"),
+    "occluded": (box().replace('occluded="0"', 'occluded="1"'), [10, 5, 30, 25], "occluded-dropped"),
+    "attribute": (box().replace("></box>", '><attribute name="a">b</attribute></box>'), [10, 5, 30, 25], "attribute-dropped"),
+    "with a tag": (box() + '<tag label="dog"/>', [10, 5, 30, 25], "image-tag-dropped"),
 }
 
 
@@ -183,7 +183,7 @@ def test_an_outline_and_its_box_are_one_object(folder, tmp_path, name):
     write(folder, document(image(*shapes)))
     rows, counts = converted(options(folder, order="reading"), tmp_path / "out.jsonl")
     assert sorted(found for _, found in short(rows[0])[3]) == boxes
-    assert counts.get("outline of an object whose box is in the same group, one object kept", 0) == parts
+    assert counts.get("outline-merged", 0) == parts
 
 
 def test_a_case_whose_frame_is_not_the_mask(tmp_path):
@@ -207,9 +207,9 @@ def test_shapes_that_bound_nothing_are_no_absence(folder, tmp_path, shape):
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert [short(row)[0] for row in rows] == [2, 3]
     assert counts[f"{shape[1:].split()[0]}, left out (it bounds no object)"] == 2
-    assert counts["image with crowd boxes only"] == 1
+    assert counts["image-crowd-only"] == 1
     one = json.loads(run("convert", "cvat", folder, "--classes", "one", "--absent", 9, "--dry-run", "--json").stdout)
-    assert (one["rows"], one["counts"]["class with crowd boxes only"]) == (3, 1)  # cat of b; dog and cat of c
+    assert (one["rows"], one["counts"]["class-crowd-only"]) == (3, 1)  # cat of b; dog and cat of c
 
 
 def test_names(folder, tmp_path):

@@ -43,7 +43,7 @@ def options(root: Path, **more: Any) -> DotaOptions:
 
 ONE = (1, "P0001.png", (64, 48), [("plane", [5, 10, 55, 40]), ("ship", [20, 10, 40, 30])])
 THREE = (3, "P0003.png", (64, 48), [])
-ENVELOPE = {"rotated box, its envelope taken": 1}
+ENVELOPE = {"box-from-rotated": 1}
 
 
 @pytest.mark.parametrize("below", ["", "labelTxt"])
@@ -51,9 +51,9 @@ def test_rows(folder, tmp_path, below):
     rows, counts = converted(options(folder / below), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [ONE, THREE]
     assert counts == ENVELOPE | {
-        "difficult object, treated as a crowd box": 1,
-        "crowd box, kept out of the target": 1,
-        "image with crowd boxes only": 1,
+        "difficult-as-crowd": 1,
+        "crowd-skipped": 1,
+        "image-crowd-only": 1,
     }
     assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: plane, ship."
 
@@ -63,7 +63,7 @@ def test_difficult_kept(folder, tmp_path, difficulty):
     label(folder, "P0002", SHIP.replace("ship 0", f"ship {difficulty}"))
     rows, counts = converted(options(folder, difficult="keep"), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [ONE, (2, "P0002.png", (64, 48), [("ship", [20, 10, 40, 30])]), THREE]
-    assert counts == ENVELOPE | {"difficult object, kept as any other": 1}
+    assert counts == ENVELOPE | {"difficult-kept": 1}
 
 
 FINE = {
@@ -81,7 +81,7 @@ def test_forms(folder, tmp_path, name):
     label(folder, "P0001", FINE[name])
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert short(rows[0]) == (1, "P0001.png", (64, 48), [("ship", [20, 10, 40, 30])])
-    assert "rotated box, its envelope taken" not in counts
+    assert "box-from-rotated" not in counts
 
 
 def test_coco_out_and_classes(folder, tmp_path):
@@ -105,14 +105,14 @@ def test_turned_picture(folder, tmp_path, draw):
     draw(folder / "images/P0001.png", (48, 64), orientation=8)
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert short(rows[0]) == ONE
-    assert counts["image turned by its EXIF orientation"] == 1
+    assert counts["image-rotated-by-exif"] == 1
 
 
 def test_pictures_without_labels(folder, tmp_path, draw):
     draw(folder / "images/P0004.png", (64, 48))
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert len(rows) == 2
-    assert counts["picture without a label file, left out"] == 1
+    assert counts["image-unlabelled"] == 1
 
 
 BROKEN = {  # name -> (the file of P0001, what is told, whether the picture goes with it)
@@ -137,7 +137,7 @@ def test_broken_labels(folder, tmp_path, name):
     label(folder, "P0002", SHIP)
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert [short(row)[1] for row in rows] == ["P0002.png", "P0003.png"]
-    reason = "image with a label that cannot be read, left out" if BROKEN[name][2] else "image whose annotations were all at fault"
+    reason = "image-label-unreadable" if BROKEN[name][2] else "image-all-skipped"
     assert counts[reason] == 1
 
 
@@ -146,7 +146,7 @@ def test_pictures_at_fault(folder, tmp_path, draw):
     (folder / "images/P0002.png").unlink()
     (folder / "images/P0003.png").write_bytes(b"")
     text = refusal(options(folder), tmp_path / "out.jsonl")
-    assert "3 faults; nothing was written" in text
+    assert "3 problems, nothing written" in text
     assert "P0001.txt: P0001.jpg and P0001.png; expected one picture for a label file" in text
     assert "(P0002): no file" in text
     assert "(P0003.png): " in text

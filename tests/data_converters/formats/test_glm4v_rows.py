@@ -94,22 +94,22 @@ def test_back_and_there(back, folder):
     [
         (
             {"messages": [{**GOOD["messages"][0], "image": None}, {**GOOD["messages"][1], "image": "a.jpg"}]},
-            "image outside a question",
+            "image-outside-question",
             "turn 1",
         ),
-        ({"messages": [*GOOD["messages"], *GOOD["messages"]]}, "more than one image", "2 images; expected one"),
-        ({"messages": [{"role": "system", "content": "", "tools": [{"name": "x"}]}, *GOOD["messages"]]}, "row with tools", "turn 0: tools"),
-        ({"messages": [*GOOD["messages"], {"role": "observation", "content": "x"}]}, "role unknown", "turn 2: role 'observation'"),
-        ({"messages": GOOD["messages"][:1]}, "turns out of order", "roles user"),
-        ({"messages": []}, "turns out of order", "roles none"),
-        (glm("Q", ""), "answer empty", "turn 1: answer ''"),
-        (glm("<image>Q", "A"), "text with one of swift's tags", "turn 0: the text of user holds <image>"),
-        (glm("Q", "<bbox>"), "text with one of swift's tags", "holds <bbox>"),
-        (glm("Q", "A", image="no.jpg"), "image missing", "image 0 (no.jpg): no file"),
-        (glm("Q", "A", image="../x/a.jpg"), "image path leaves its folder", "'../x/a.jpg'"),
-        (glm("Q", "A", image="glm.jsonl"), "image unreadable", "glm.jsonl"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}]}]}, "row unreadable", "Expected `str`, got `array`"),
-        ({"conversations": []}, "row unreadable", "missing required field `messages`"),
+        ({"messages": [*GOOD["messages"], *GOOD["messages"]]}, "image-several", "2 images; expected one"),
+        ({"messages": [{"role": "system", "content": "", "tools": [{"name": "x"}]}, *GOOD["messages"]]}, "row-with-tools", "turn 0: tools"),
+        ({"messages": [*GOOD["messages"], {"role": "observation", "content": "x"}]}, "role-unknown", "turn 2: role 'observation'"),
+        ({"messages": GOOD["messages"][:1]}, "roles-order", "roles user"),
+        ({"messages": []}, "roles-order", "roles none"),
+        (glm("Q", ""), "answer-empty", "turn 1: answer ''"),
+        (glm("<image>Q", "A"), "text-tag", "turn 0: the text of user holds <image>"),
+        (glm("Q", "<bbox>"), "text-tag", "holds <bbox>"),
+        (glm("Q", "A", image="no.jpg"), "image-missing", "image 0 (no.jpg): no file"),
+        (glm("Q", "A", image="../x/a.jpg"), "image-path-outside", "'../x/a.jpg'"),
+        (glm("Q", "A", image="glm.jsonl"), "image-unreadable", "glm.jsonl"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}]}]}, "row-unreadable", "Expected `str`, got `array`"),
+        ({"conversations": []}, "row-unreadable", "missing required field `messages`"),
     ],
 )
 def test_faults(source, change, reason, message):
@@ -135,7 +135,7 @@ def test_bad_lines(source, bad, message):
     good = json.dumps(GOOD).encode()
     options = source(b"\xef\xbb\xbf" + good + b"\r", b"\r", bad, good + b"\r")
     assert f"glm.jsonl:3: {message}" in told(options)
-    check_skipped(options, "row unreadable", 2)
+    check_skipped(options, "row-unreadable", 2)
 
 
 def test_a_file_that_is_empty_or_cut(source):
@@ -187,7 +187,7 @@ def test_the_text_of_boxes_reads_back_as_they_were(back):
 def test_a_box_that_sticks_out_is_cut_and_counted(back):
     options = back(ours("<image>Find.", "<bbox>", objects=objects([], [-10, 0, 320, 490])))
     assert made(options)[0]["messages"][1]["content"] == "<|begin_of_box|>[[0,0,500,1000]]<|end_of_box|>"
-    assert counted(options) == {"box clipped to its image": 1}
+    assert counted(options) == {"box-clipped": 1}
 
 
 def test_a_picture_without_its_placeholder_comes_first(back):
@@ -197,7 +197,7 @@ def test_a_picture_without_its_placeholder_comes_first(back):
 def test_a_picture_behind_a_system_text_is_counted(back):
     row = ours("<image>What?", "A cat.")
     row["messages"].insert(0, {"role": "system", "content": "S"})
-    assert counted(back(row)) == {"picture behind the first message, where GLM-4's own script does not look": 1}
+    assert counted(back(row)) == {"image-after-first": 1}
 
 
 DOG = objects(["dog"], [64, 48, 320, 240])
@@ -206,13 +206,13 @@ DOG = objects(["dog"], [64, 48, 320, 240])
 @pytest.mark.parametrize(
     ("bad", "reason", "message"),
     [
-        (ours("<image><image>Q", "A", images=["a", "b"]), "more than one image", "2 images"),
-        (ours("What is <image>?", "A"), "image within a text", "turn 0: <image> within a text of user"),
-        (ours("Q", "<image>A"), "image within a text", "turn 1: <image> within a text of assistant"),
-        (ours("<video>Q", "A", videos=["v.mp4"]), "row with a video", "videos; expected pictures"),
+        (ours("<image><image>Q", "A", images=["a", "b"]), "image-several", "2 images"),
+        (ours("What is <image>?", "A"), "image-within-text", "turn 0: <image> within a text of user"),
+        (ours("Q", "<image>A"), "image-within-text", "turn 1: <image> within a text of assistant"),
+        (ours("<video>Q", "A", videos=["v.mp4"]), "row-with-video", "videos; expected pictures"),
         (
             ours("<image>Q", "<ref-object><bbox>", objects=DOG, size_wh=None),
-            "size of the image unknown",
+            "size-unknown",
             "box 0: size_wh None; expected size_wh",
         ),
         (ours("<image>Q", "<bbox>", objects=objects([], [64, 48, 32, 240])), "box-inverted", "box 0: box [64, 48, 32, 240]"),
@@ -228,18 +228,18 @@ DOG = objects(["dog"], [64, 48, 320, 240])
         (ours("<image>Q", "<bbox><bbox>", objects=DOG), "bbox-count", "2 <bbox> in the messages and 1 boxes"),
         (ours("<image>Q", "<ref-object><ref-object><bbox>", objects=DOG), "ref-count", "2 <ref-object>"),
         (ours("<image>Q", "<ref-object><bbox>", objects="[]"), "old-objects", "objects is text"),
-        (ours("<image>Q", "<ref-object><bbox>", objects={**DOG, "ref": ["<image>"]}), "label with one of swift's tags", "holds <image>"),
+        (ours("<image>Q", "<ref-object><bbox>", objects={**DOG, "ref": ["<image>"]}), "label-tag", "holds <image>"),
         (
             ours("<image>Q", "<ref-object><bbox>", objects={**DOG, "ref": ["a\nb"]}),
-            "box or label that the family cannot write",
+            "box-unwritable",
             "label 'a\\nb'",
         ),
-        (ours("<image>Q", "at <audio>"), "text with one of swift's tags", "holds <audio>"),
-        (ours("<image>Q"), "turns out of order", "roles user"),
-        (ours("<image>Q", " "), "answer empty", "answer ' '"),
-        (ours("<image>Q", "A", images=["data:image/png;base64,AAAA"]), "image spelt out in the row", "expected a path to a file"),
+        (ours("<image>Q", "at <audio>"), "text-tag", "holds <audio>"),
+        (ours("<image>Q"), "roles-order", "roles user"),
+        (ours("<image>Q", " "), "answer-empty", "answer ' '"),
+        (ours("<image>Q", "A", images=["data:image/png;base64,AAAA"]), "image-inline", "expected a path to a file"),
         ({"images": ["a.jpg"]}, "no-messages", "expected messages"),
-        (b'{"messages": NaN}', "row unreadable", "not a row"),
+        (b'{"messages": NaN}', "row-unreadable", "not a row"),
     ],
 )
 def test_faults_of_the_way_back(back, bad, reason, message):

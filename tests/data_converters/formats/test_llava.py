@@ -110,12 +110,12 @@ def test_ids_stand_once(source):
 def test_a_turned_picture_has_its_upright_size_and_is_counted(source):
     options = source({**GOOD, "image": "turned.jpg"})
     assert made(options)[0]["size_wh"] == [40, 60]
-    assert counted(options) == {"image turned by its EXIF orientation": 1}
+    assert counted(options) == {"image-rotated-by-exif": 1}
 
 
 def test_box_text_of_a_model_is_counted(source):
     options = source({**GOOD, "conversations": turns("<image>Where?", "<|box_start|>(1,2),(3,4)<|box_end|>")})
-    assert counted(options) == {"box text in a model's own tokens, kept as text": 1}
+    assert counted(options) == {"native-boxes-kept": 1}
 
 
 @pytest.mark.parametrize(
@@ -123,34 +123,34 @@ def test_box_text_of_a_model_is_counted(source):
     [
         (
             {"conversations": turns("<image><image>?", "A")},
-            "<image> and images differ in number",
+            "image-count",
             "2 <image> and 1 images; expected as many",
         ),
-        ({"image": None}, "<image> and images differ in number", "1 <image> and 0 images"),
-        ({"image": ["a.jpg", "a.jpg"]}, "<image> and images differ in number", "1 <image> and 2 images"),
-        ({"conversations": turns("Q", "<image>")}, "<image> outside a question", "<image> in a text of assistant"),
-        ({"conversations": turns("Q", "A", "Q")}, "turns out of order", "roles user, assistant, user; expected system at most once"),
-        ({"conversations": turns("A", "Q", names=("gpt", "human"))}, "turns out of order", "roles assistant, user"),
-        ({"conversations": []}, "turns out of order", "roles none"),
-        ({"conversations": turns("Q", "A", names=("human", "bot"))}, "role unknown", "turn 1: role 'bot'; expected human, gpt, system"),
-        ({"conversations": turns("Q", " \n")}, "answer empty", "turn 1: answer ' \\n'; expected a text"),
-        ({"conversations": turns("Q", "at <bbox>")}, "text with one of swift's tags", "turn 1: the text of assistant holds <bbox>"),
-        ({"conversations": turns("<video>Q", "A")}, "text with one of swift's tags", "holds <video>, which swift would replace"),
-        ({"image": None, "conversations": turns("<img>x</img>Q", "A")}, "text with one of swift's tags", "holds <img>"),
-        ({"video": "v.mp4"}, "row with a video", "video 'v.mp4'; expected pictures"),
-        ({"image": "no.jpg"}, "image missing", "image 0 (no.jpg): no file"),
-        ({"image": "half.jpg"}, "image unreadable", "half.jpg"),
-        ({"image": "../a.jpg"}, "image path leaves its folder", "image '../a.jpg' with"),
-        ({"image": {"bytes": None, "path": "no.jpg"}}, "image missing", "image 0 (no.jpg): no file"),
-        ({"image": {"bytes": "AAAA"}}, "image held by its row", "swift reads files; expected --save-pictures DIR"),
-        ({"image": {"bytes": 5}}, "row unreadable", "got `int` - at `$.image.bytes`"),
-        ({"image": ""}, "image path leaves its folder", "image '' with"),
-        ({"image": "data:image/png;base64,AAAA"}, "image spelt out in the row", "expected a path to a file"),
-        ({"image": 3}, "row unreadable", "Expected `str | object | array | null`, got `int` - at `$.image`"),
-        ({"conversations": "x"}, "row unreadable", "Expected `array`, got `str`"),
-        ({"conversations": [{"from": "human"}]}, "row unreadable", "missing required field `value`"),
-        ({"conversations": [{"from": "human", "value": None}]}, "row unreadable", "Expected `str`, got `null`"),
-        ({"id": 1.5}, "row unreadable", "Expected `int | str | null`, got `float`"),
+        ({"image": None}, "image-count", "1 <image> and 0 images"),
+        ({"image": ["a.jpg", "a.jpg"]}, "image-count", "1 <image> and 2 images"),
+        ({"conversations": turns("Q", "<image>")}, "placeholder-outside-question", "<image> in a text of assistant"),
+        ({"conversations": turns("Q", "A", "Q")}, "roles-order", "roles user, assistant, user; expected system at most once"),
+        ({"conversations": turns("A", "Q", names=("gpt", "human"))}, "roles-order", "roles assistant, user"),
+        ({"conversations": []}, "roles-order", "roles none"),
+        ({"conversations": turns("Q", "A", names=("human", "bot"))}, "role-unknown", "turn 1: role 'bot'; expected human, gpt, system"),
+        ({"conversations": turns("Q", " \n")}, "answer-empty", "turn 1: answer ' \\n'; expected a text"),
+        ({"conversations": turns("Q", "at <bbox>")}, "text-tag", "turn 1: the text of assistant holds <bbox>"),
+        ({"conversations": turns("<video>Q", "A")}, "text-tag", "holds <video>, which swift would replace"),
+        ({"image": None, "conversations": turns("<img>x</img>Q", "A")}, "text-tag", "holds <img>"),
+        ({"video": "v.mp4"}, "row-with-video", "video 'v.mp4'; expected pictures"),
+        ({"image": "no.jpg"}, "image-missing", "image 0 (no.jpg): no file"),
+        ({"image": "half.jpg"}, "image-unreadable", "half.jpg"),
+        ({"image": "../a.jpg"}, "image-path-outside", "image '../a.jpg' with"),
+        ({"image": {"bytes": None, "path": "no.jpg"}}, "image-missing", "image 0 (no.jpg): no file"),
+        ({"image": {"bytes": "AAAA"}}, "image-embedded", "swift reads files; expected --save-pictures DIR"),
+        ({"image": {"bytes": 5}}, "row-unreadable", "got `int` - at `$.image.bytes`"),
+        ({"image": ""}, "image-path-outside", "image '' with"),
+        ({"image": "data:image/png;base64,AAAA"}, "image-inline", "expected a path to a file"),
+        ({"image": 3}, "row-unreadable", "Expected `str | object | array | null`, got `int` - at `$.image`"),
+        ({"conversations": "x"}, "row-unreadable", "Expected `array`, got `str`"),
+        ({"conversations": [{"from": "human"}]}, "row-unreadable", "missing required field `value`"),
+        ({"conversations": [{"from": "human", "value": None}]}, "row-unreadable", "Expected `str`, got `null`"),
+        ({"id": 1.5}, "row-unreadable", "Expected `int | str | null`, got `float`"),
     ],
 )
 def test_faults(source, change, reason, message):
@@ -195,7 +195,7 @@ def test_lines_with_bom_and_crlf_and_one_bad_line(folder):
     path.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join([good, b"", b'{"id": NaN}', good]) + b"\r\n")
     options = LlavaOptions(annotations=str(path))
     assert "lines.jsonl:3: not a row" in told(options)
-    check_skipped(options, "row unreadable", 2)
+    check_skipped(options, "row-unreadable", 2)
 
 
 def test_no_such_file_and_no_such_folder(source, folder):
@@ -228,5 +228,5 @@ def test_a_fault_leaves_the_earlier_file(source, folder):
     options = source({**GOOD, "image": "no.jpg"})
     done = command("llava", options.annotations, "--out", out)
     assert done.exit_code == 1
-    assert "image missing" in done.output
+    assert "image-missing" in done.output
     assert out.read_bytes() == EARLIER

@@ -49,13 +49,13 @@ ROWS = [
     (3, "0002.jpg", (64, 48), [("Tortoise", BOX), ("Person", [0, 0, 64, 48])]),
 ]
 MARKS = {
-    "occluded object, the mark is not kept": 1,
-    "truncated object, the mark is not kept": 1,
-    "picture taken from inside the object, the mark is not kept": 1,
-    "depiction (a drawing, a statue), kept as an object": 1,
-    "box of a group, treated as a crowd box": 1,
-    "crowd box, kept out of the target": 1,
-    "image with crowd boxes only": 1,
+    "occluded-dropped": 1,
+    "truncated-dropped": 1,
+    "inside-dropped": 1,
+    "depiction-kept": 1,
+    "group-as-crowd": 1,
+    "crowd-skipped": 1,
+    "image-crowd-only": 1,
 }
 
 
@@ -92,7 +92,7 @@ def test_forms(folder, tmp_path, name):
     (folder / "names.csv").write_bytes(names.encode())
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == ROWS[:1]
-    assert counts == ({"the same box of the same class again, left out": 1} if name == "line twice" else {})
+    assert counts == ({"box-repeated": 1} if name == "line twice" else {})
 
 
 @pytest.mark.parametrize("group", ["1", "1.0", "True", "true"])
@@ -101,7 +101,7 @@ def test_groups_as_tools_write_them(folder, tmp_path, group):
     (folder / "boxes.csv").write_text(HEAD + line("0001eeaf") + line("0002", flags=f"0.0,-1.0,{group},False,"))
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert [short(row)[1] for row in rows] == ["0001eeaf.jpg"]
-    assert counts["box of a group, treated as a crowd box"] == 1
+    assert counts["group-as-crowd"] == 1
 
 
 def test_two_classes_of_one_name(folder, tmp_path):
@@ -124,7 +124,7 @@ def test_only_present(folder, tmp_path):
         file.write(line("0009") + line("0009") + line("../0001eeaf"))
     assert "(0009): no file" in refusal(options(folder), tmp_path / "out.jsonl")
     rows, counts = converted(options(folder, only_present=True), tmp_path / "out.jsonl")
-    assert (list(map(short, rows)), counts) == (ROWS, MARKS | {"box without a picture, passed over": 3})
+    assert (list(map(short, rows)), counts) == (ROWS, MARKS | {"box-without-image": 3})
 
 
 def test_turned_picture(folder, tmp_path, draw):

@@ -113,7 +113,7 @@ def test_the_file_of_what_to_train_on(source, frames, tmp_path):
     train.write_text(json.dumps({"nobody": [], "DC_INS_00001": []}))
     options = source(images=str(frames), train=str(train))
     assert "no instruction 'nobody'; expected an instruction of the file" in told(options)
-    check_skipped(options, "instruction unknown")
+    check_skipped(options, "instruction-unknown")
     train.write_text('{"DC_INS_00001": ["DC_INS_00002"], "DC_INS_00001": []}')
     assert "DC_train.json: not such a file ('DC_INS_00001' stands twice" in told(options)
     train.write_text("[]")
@@ -139,20 +139,20 @@ ONE = {"instruction": "Q", "answer": "A", "image_ids": ["DC_IMG_v_0000"]}
 @pytest.mark.parametrize(
     ("bad", "held", "reason", "message"),
     [
-        ({**ONE, "image_ids": ["none"]}, {}, "image missing", "image 0 (none): no such id in"),
-        (ONE, {"DC_IMG_v_0000": "%%"}, "image unreadable", "not base64"),
-        (ONE, {"DC_IMG_v_0000": "AAAA"}, "image unreadable", "expected a picture that Pillow opens"),
-        (ONE, {"DC_IMG_v_0000": encoded()["DC_IMG_v_0000"][:40]}, "image unreadable", "DC_IMG_v_0000"),
-        (ONE, {"DC_IMG_v_0000": 7}, "row unreadable", "picture: Expected `str`, got `int`; expected its base64"),
-        ({**ONE, "image_ids": ["../up"]}, {"../up": encoded()["DC_IMG_v_0000"]}, "image path leaves its folder", "name '../up'"),
-        ({**ONE, "answer": ""}, {}, "answer empty", "answer ''"),
-        ({**ONE, "answer": "<image>"}, {}, "text with one of swift's tags", "assistant holds <image>"),
-        ({**ONE, "instruction": "<bbox>?"}, {}, "text with one of swift's tags", "user holds <bbox>"),
-        ({"instruction": "<img>a</img>", "answer": "A"}, {}, "text with one of swift's tags", "user holds <img>"),
-        ({"instruction": "Q"}, {}, "row unreadable", "missing required field `answer`"),
-        ([1], {}, "row unreadable", "Expected `object`, got `array`"),
-        ({**ONE, "rel_ins_ids": ["bad"]}, {}, "instruction related to itself", "rel_ins_ids names it"),
-        ({**ONE, "rel_ins_ids": ["nobody"]}, {}, "instruction unknown", "no instruction 'nobody'; expected a related instruction"),
+        ({**ONE, "image_ids": ["none"]}, {}, "image-missing", "image 0 (none): no such id in"),
+        (ONE, {"DC_IMG_v_0000": "%%"}, "image-unreadable", "not base64"),
+        (ONE, {"DC_IMG_v_0000": "AAAA"}, "image-unreadable", "expected a picture that Pillow opens"),
+        (ONE, {"DC_IMG_v_0000": encoded()["DC_IMG_v_0000"][:40]}, "image-unreadable", "DC_IMG_v_0000"),
+        (ONE, {"DC_IMG_v_0000": 7}, "row-unreadable", "picture: Expected `str`, got `int`; expected its base64"),
+        ({**ONE, "image_ids": ["../up"]}, {"../up": encoded()["DC_IMG_v_0000"]}, "image-path-outside", "name '../up'"),
+        ({**ONE, "answer": ""}, {}, "answer-empty", "answer ''"),
+        ({**ONE, "answer": "<image>"}, {}, "text-tag", "assistant holds <image>"),
+        ({**ONE, "instruction": "<bbox>?"}, {}, "text-tag", "user holds <bbox>"),
+        ({"instruction": "<img>a</img>", "answer": "A"}, {}, "text-tag", "user holds <img>"),
+        ({"instruction": "Q"}, {}, "row-unreadable", "missing required field `answer`"),
+        ([1], {}, "row-unreadable", "Expected `object`, got `array`"),
+        ({**ONE, "rel_ins_ids": ["bad"]}, {}, "instruction-self-related", "rel_ins_ids names it"),
+        ({**ONE, "rel_ins_ids": ["nobody"]}, {}, "instruction-unknown", "no instruction 'nobody'; expected a related instruction"),
     ],
 )
 def test_faults(source, bad, held, reason, message):
@@ -168,11 +168,11 @@ def test_pictures_of_a_folder_at_fault(source, frames):
     (frames / "DC_IMG_v_0000.jpg").unlink()
     (frames / "DC_IMG_w_0000.jpeg").write_bytes(picture()[:20])
     error = told(source({"a": ONE, "b": DATA["DC_INS_00003"]}, images=str(frames)))
-    assert "1  image missing" in error
+    assert "1  image-missing" in error
     assert "DC_instructions.json: a, image 0 (DC_IMG_v_0000.jpg): no file" in error
-    assert "1  image unreadable" in error
+    assert "1  image-unreadable" in error
     outside = source({"a": {**ONE, "image_ids": ["../DC"]}, "b": DATA["DC_INS_00004"]}, images=str(frames))
-    check_skipped(outside, "image path leaves its folder")
+    check_skipped(outside, "image-path-outside")
 
 
 FILES = {

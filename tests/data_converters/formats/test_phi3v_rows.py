@@ -114,7 +114,7 @@ def test_the_cookbooks_form(source, folder):
     (row,) = made(options)
     assert said(row) == ["user: <image><image>\nWhich class?", "assistant: BabyCrawling", "user: Sure?", "assistant: Yes"]
     assert row["sample_id"] == "val-0000000300"
-    assert counted(options) == {"column source, left out": 1}
+    assert counted(options) == {"column-dropped": 1}
 
 
 THERE_AND_BACK = {
@@ -160,31 +160,31 @@ def test_boxes_become_text_as_swift_writes_them(folder):
 @pytest.mark.parametrize(
     ("bad", "reason", "message"),
     [
-        (llava("<|image_2|>Q", "A"), "<|image_1|> and images differ", "placeholders numbered 2, and 1 images; expected 1 to the number"),
-        (llava("<|image_1|><|image_1|>Q", "A"), "<|image_1|> and images differ", "numbered 1, 1, and 1 images"),
-        (llava("<|image_1|>Q", "A", image=None), "<|image_1|> and images differ", "and 0 images"),
-        (llava("<|image_1|>Q", "A", image=["a.jpg", "a.jpg"]), "<|image_1|> and images differ", "and 2 images"),
+        (llava("<|image_2|>Q", "A"), "image-tags-differ", "placeholders numbered 2, and 1 images; expected 1 to the number"),
+        (llava("<|image_1|><|image_1|>Q", "A"), "image-tags-differ", "numbered 1, 1, and 1 images"),
+        (llava("<|image_1|>Q", "A", image=None), "image-tags-differ", "and 0 images"),
+        (llava("<|image_1|>Q", "A", image=["a.jpg", "a.jpg"]), "image-tags-differ", "and 2 images"),
         (llava("Q", "<|image_1|>"), "<|image_1|> outside a question", "in a text of assistant"),
-        (llava("<|image_1|>Q", "<image>"), "<image> outside a question", "in a text of assistant"),
-        (swift("<img>a.jpg</img>Q", "<image>"), "<image> outside a question", "in a text of assistant"),
-        (llava("<|image_1|><image>Q", "A"), "placeholders of two kinds", "<image> and <|image_1|>; expected one kind"),
-        (llava("<image><image>Q", "A"), "<image> and images differ in number", "2 <image> and 1 images"),
-        (llava("<img>a.jpg</img>Q", "A"), "images in two places", "a column image, and paths in the text"),
-        (llava("Q", "A", names=("human", "bot")), "role unknown", "turn 1: role 'bot'"),
-        (llava("Q", "A", "Q"), "turns out of order", "roles user, assistant, user"),
-        ({"id": "x"}, "turns out of order", "roles none"),
-        (llava("<|image_1|>Q", ""), "answer empty", "turn 1: answer ''"),
-        (llava("<|image_1|>Q", "<bbox>"), "text with one of swift's tags", "holds <bbox>"),
-        ({**GOOD, "video": "v.mp4"}, "row with a video", "video 'v.mp4'"),
-        ({"conversations": [{"from": "user"}, {"value": "A"}]}, "turn of another form", "turn 0: a turn without from or value"),
-        (cookbook((["a.jpg"], "<image>Q", "A")), "placeholder in a turn with images", "turn 0: a placeholder in the text"),
-        (cookbook((["a.jpg"], "Q", "A"), image="a.jpg"), "images in two places", "a column image, and images in turns"),
-        ({"conversations": [{"images": ["a.jpg"], "user": "Q"}]}, "turn of another form", "turn 0: a turn without user and assistant"),
-        (llava("Q", "A", image="no.jpg"), "image missing", "image 0 (no.jpg): no file"),
-        (llava("Q", "A", image="phi.json"), "image unreadable", "phi.json"),
-        (swift("<img>../a.jpg</img>Q", "A"), "image path leaves its folder", "'../a.jpg'"),
-        (llava("Q", "A", image=7), "row unreadable", "Expected `str | array | null`, got `int`"),
-        ([], "row unreadable", "Expected `object`, got `array`"),
+        (llava("<|image_1|>Q", "<image>"), "placeholder-outside-question", "in a text of assistant"),
+        (swift("<img>a.jpg</img>Q", "<image>"), "placeholder-outside-question", "in a text of assistant"),
+        (llava("<|image_1|><image>Q", "A"), "placeholders-mixed", "<image> and <|image_1|>; expected one kind"),
+        (llava("<image><image>Q", "A"), "image-count", "2 <image> and 1 images"),
+        (llava("<img>a.jpg</img>Q", "A"), "image-two-places", "a column image, and paths in the text"),
+        (llava("Q", "A", names=("human", "bot")), "role-unknown", "turn 1: role 'bot'"),
+        (llava("Q", "A", "Q"), "roles-order", "roles user, assistant, user"),
+        ({"id": "x"}, "roles-order", "roles none"),
+        (llava("<|image_1|>Q", ""), "answer-empty", "turn 1: answer ''"),
+        (llava("<|image_1|>Q", "<bbox>"), "text-tag", "holds <bbox>"),
+        ({**GOOD, "video": "v.mp4"}, "row-with-video", "video 'v.mp4'"),
+        ({"conversations": [{"from": "user"}, {"value": "A"}]}, "turn-malformed", "turn 0: a turn without from or value"),
+        (cookbook((["a.jpg"], "<image>Q", "A")), "placeholder-with-images", "turn 0: a placeholder in the text"),
+        (cookbook((["a.jpg"], "Q", "A"), image="a.jpg"), "image-two-places", "a column image, and images in turns"),
+        ({"conversations": [{"images": ["a.jpg"], "user": "Q"}]}, "turn-malformed", "turn 0: a turn without user and assistant"),
+        (llava("Q", "A", image="no.jpg"), "image-missing", "image 0 (no.jpg): no file"),
+        (llava("Q", "A", image="phi.json"), "image-unreadable", "phi.json"),
+        (swift("<img>../a.jpg</img>Q", "A"), "image-path-outside", "'../a.jpg'"),
+        (llava("Q", "A", image=7), "row-unreadable", "Expected `str | array | null`, got `int`"),
+        ([], "row-unreadable", "Expected `object`, got `array`"),
     ],
 )
 def test_faults(source, bad, reason, message):
@@ -226,26 +226,26 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("bad", "form", "reason", "message"),
     [
-        (with_system("<image>Q", "A"), "numbered", "system text", "expected user and assistant only"),
-        (ours("Q", "<image>A"), "numbered", "<image> outside a question", "<image> in a text of assistant"),
-        (ours("<image>Q <|image_1|>", "A"), "numbered", "text with a placeholder of Phi-3's", "turn 0: holds <|image_1|>"),
-        (ours("<image>Q", "<img>"), "swift", "text with a placeholder of Phi-3's", "turn 1: holds <img>"),
-        (ours("<image>Q", "A", images=["/data/a<b.jpg"]), "swift", "path with <", "image '/data/a<b.jpg'"),
-        (ours("Q <image>", "A"), "cookbook", "image within a text", "<image> behind the start of a question"),
-        (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row with a video", "expected pictures"),
+        (with_system("<image>Q", "A"), "numbered", "system-unsupported", "expected user and assistant only"),
+        (ours("Q", "<image>A"), "numbered", "placeholder-outside-question", "<image> in a text of assistant"),
+        (ours("<image>Q <|image_1|>", "A"), "numbered", "text-placeholder-phi3", "turn 0: holds <|image_1|>"),
+        (ours("<image>Q", "<img>"), "swift", "text-placeholder-phi3", "turn 1: holds <img>"),
+        (ours("<image>Q", "A", images=["/data/a<b.jpg"]), "swift", "image-path-bracket", "image '/data/a<b.jpg'"),
+        (ours("Q <image>", "A"), "cookbook", "image-within-text", "<image> behind the start of a question"),
+        (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row-with-video", "expected pictures"),
         (
             ours("<image>Q", "<bbox>", objects={"ref": [], "bbox": [[1, 2, 3, 4]]}, size_wh=None),
             "numbered",
-            "size of the image unknown",
+            "size-unknown",
             "box 0",
         ),
         (
             ours("<image><image>Q", "<bbox>", images=["/a", "/b"], objects={"ref": [], "bbox": [[1, 2, 3, 4]], "image_id": [1]}),
             "numbered",
-            "size of the image unknown",
+            "size-unknown",
             "it lies in image 1, size_wh is of image 0",
         ),
-        (ours("<image>Q"), "numbered", "turns out of order", "roles user"),
+        (ours("<image>Q"), "numbered", "roles-order", "roles user"),
     ],
 )
 def test_faults_of_the_way_back(folder, bad, form, reason, message):

@@ -82,9 +82,9 @@ def test_splits(source, tmp_path):
     assert [row["sample_id"] for row in made(source(splits=splits, split="val"))] == ["scienceqa/val/2"]
     assert "no split 'dev'; expected train, val, trainval, test" in told(source(splits=splits, split="dev"))
     assert "question 9: an id of the split without a question" in told(source(splits=splits, split="test"))
-    check_skipped(source(splits={"test": ["9", "2"]}, split="test"), "question unknown")
+    check_skipped(source(splits={"test": ["9", "2"]}, split="test"), "question-unknown")
     assert "question 2: its id stands twice in the split; expected each id once" in told(source(splits={"test": ["2", "2"]}, split="test"))
-    check_skipped(source(splits={"test": ["2", "2"]}, split="test"), "question asked twice")
+    check_skipped(source(splits={"test": ["2", "2"]}, split="test"), "question-repeated")
     (tmp_path / "pid_splits.json").write_text('{"test": [1]}')
     assert "pid_splits.json: not such a file (Expected `str`, got `int`" in told(source(split="test"))
     (tmp_path / "pid_splits.json").unlink()
@@ -99,7 +99,7 @@ def test_the_solution(source):
     assert said(first)[0].endswith("\nAnswer with the letter of the right choice, then explain it.")
     assert said(second)[1] == "assistant: B"
     assert second["prompt"] == "choose.en.1"
-    assert counted(options) == {"question without a solution, answered by its letter": 1}
+    assert counted(options) == {"question-without-solution": 1}
 
 
 def test_a_question_of_ones_own_and_chinese(source):
@@ -111,21 +111,21 @@ def test_a_question_of_ones_own_and_chinese(source):
 @pytest.mark.parametrize(
     ("change", "reason", "message"),
     [
-        ({"answer": 3}, "answer is no choice", "answer 3 of 3 choices; expected the index of one, from 0"),
-        ({"answer": -1}, "answer is no choice", "answer -1 of 3 choices"),
-        ({"answer": "A"}, "row unreadable", "Expected `int`, got `str` - at `$.answer`"),
-        ({"choices": ["a"]}, "choices without letters", "1 choices; expected 2 to 26"),
-        ({"choices": ["a"] * 27}, "choices without letters", "27 choices"),
-        ({"question": " "}, "question empty", "question ' '"),
-        ({"choices": ["<image>", "b"]}, "text with one of swift's tags", "the text of user holds <image>"),
-        ({"hint": "<bbox>"}, "text with one of swift's tags", "holds <bbox>"),
-        ({"split": None}, "row unreadable", "no split"),
-        ({"split": "test"}, "image missing", "no file"),
-        ({"split": "/train"}, "image path leaves its folder", "'/train/1/image.png'"),
-        ({"split": "../.."}, "image path leaves its folder", "'../../1/image.png'"),
-        ({"image": {"bytes": None, "path": "x"}}, "image of another form", "image is no name"),
-        ({"question": 5}, "row unreadable", "question: Expected `str`, got `int`"),
-        ({"choices": "ab"}, "row unreadable", "Expected `array`, got `str`"),
+        ({"answer": 3}, "answer-not-choice", "answer 3 of 3 choices; expected the index of one, from 0"),
+        ({"answer": -1}, "answer-not-choice", "answer -1 of 3 choices"),
+        ({"answer": "A"}, "row-unreadable", "Expected `int`, got `str` - at `$.answer`"),
+        ({"choices": ["a"]}, "choices-count", "1 choices; expected 2 to 26"),
+        ({"choices": ["a"] * 27}, "choices-count", "27 choices"),
+        ({"question": " "}, "question-empty", "question ' '"),
+        ({"choices": ["<image>", "b"]}, "text-tag", "the text of user holds <image>"),
+        ({"hint": "<bbox>"}, "text-tag", "holds <bbox>"),
+        ({"split": None}, "row-unreadable", "no split"),
+        ({"split": "test"}, "image-missing", "no file"),
+        ({"split": "/train"}, "image-path-outside", "'/train/1/image.png'"),
+        ({"split": "../.."}, "image-path-outside", "'../../1/image.png'"),
+        ({"image": {"bytes": None, "path": "x"}}, "image-malformed", "image is no name"),
+        ({"question": 5}, "row-unreadable", "question: Expected `str`, got `int`"),
+        ({"choices": "ab"}, "row-unreadable", "Expected `array`, got `str`"),
     ],
 )
 def test_faults(source, change, reason, message):
@@ -140,8 +140,8 @@ def test_faults(source, change, reason, message):
 def test_a_picture_that_is_cut(source, tmp_path):
     options = source()
     (tmp_path / "train/1/image.png").write_bytes(picture()[:20])
-    assert "1  image unreadable" in told(options)
-    check_skipped(options, "image unreadable")
+    assert "1  image-unreadable" in told(options)
+    check_skipped(options, "image-unreadable")
 
 
 FILES = {
@@ -195,7 +195,7 @@ def test_the_hubs_rows(tmp_path):
     assert "images" not in rows[1]
     assert said(rows[0])[1] == "assistant: A"
     with_fault = hub_file(tmp_path / "bad.parquet", {**pictured, "image": {"bytes": b"no", "path": None}}, {**hub, **TEXT, "image": None})
-    check_skipped(ScienceQaOptions(annotations=str(with_fault), save_pictures=str(tmp_path / "kept")), "image unreadable")
+    check_skipped(ScienceQaOptions(annotations=str(with_fault), save_pictures=str(tmp_path / "kept")), "image-unreadable")
     unsaved = ScienceQaOptions(annotations=str(path))
     assert "train.parquet: row 1: the row holds its picture, and swift reads files; expected --save-pictures DIR" in told(unsaved)
     assert "rows of the hubs have no split" in told(ScienceQaOptions(annotations=str(path), split="train"))
@@ -206,7 +206,7 @@ def test_the_hubs_rows_as_a_json_list(tmp_path):
     path.write_text(json.dumps([TEXT, {**PROBLEM, "image": "image.png"}]))
     options = ScienceQaOptions(annotations=str(path))
     assert "rows.json: row 2: image 'image.png'; expected the picture itself" in told(options)
-    check_skipped(options, "image of another form")
+    check_skipped(options, "image-malformed")
 
 
 def test_two_processes_give_the_same_bytes(source, tmp_path):

@@ -71,7 +71,7 @@ def talk(question: str = "<image>Q", answer: str = "A", boxes: Any = None, image
 def converted(path: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     log = IssueLog(options.get("on_error", "stop"))
     made = [msgspec.to_builtins(row) for row in rows_of(ShikraOptions(annotations=str(path), **options), log)]
-    return made, dict(log.left_out.counts)
+    return made, dict(log.counted.counts)
 
 
 def rows(path: Path, **options: Any) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_an_expression_and_its_box(source, folder, task):
     assert said(made[0]) == wanted
     assert made[0]["objects"] == {"ref": ["left dog"] * (task == "find"), "bbox": [[10.5, 10, 256, 265]], "bbox_type": "real"}
     assert (made[0]["sample_id"], made[0]["size_wh"], made[0]["prompt"]) == ("old/1", (WIDTH, HEIGHT), f"{task}.en.1")
-    assert counts == {"blanks of a phrase tidied": 1}
+    assert counts == {"phrase-spaces": 1}
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_what_is_counted(source):
     assert said(made[0])[1] == "<bbox> <bbox> <bbox>"
     assert made[0]["objects"]["bbox"] == [DOG, [0, 1, 9, 9], DOG]
     assert counts == {
-        "box that no turn means, left out": 1,
-        "point that no turn means, left out": 2,
-        "box clipped to its image": 1,
-        "blank put between two placeholders that touch": 1,
+        "box-unused": 1,
+        "point-unused": 2,
+        "box-clipped": 1,
+        "space-added": 1,
     }
 
 
@@ -252,7 +252,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
         TWO_DOGS | {"target": {"boxes": [DOG, CAT, MAN, ROPE], "points": [[900, 1], [1, 1]]}},
         r"1, point 0: point \[900\.0, 1\.0\]; expected a point on its image of 820x800 px",
     ),
-    "boxes without a picture": (talk(question="Q", image=None) | {"target": {"boxes": [DOG]}}, r"old\.jsonl:1: a target, and no image"),
+    "boxes-without-image": (talk(question="Q", image=None) | {"target": {"boxes": [DOG]}}, r"old\.jsonl:1: a target, and no image"),
     "<image> without a picture": (talk(image=None), r"old\.jsonl:1: 1 <image> and 0 images"),
     "<image> twice": (talk("<image><image>"), r"old\.jsonl:1: 2 <image> and 1 images"),
     "<image> in an answer": (talk(answer="see <image>"), r"old\.jsonl:1: <image> in a text of assistant"),
@@ -277,7 +277,7 @@ def test_faults(source, folder, row, message):
     (folder / "cut.jpg").write_bytes((folder / "dogs.jpg").read_bytes()[:3])
     with pytest.raises(GroundswiftError, match=message) as stopped:
         rows(source(row, TWO_DOGS))
-    assert "1 fault; nothing was written" in str(stopped.value)
+    assert "1 problem, nothing written" in str(stopped.value)
     made, counts = converted(source(row, TWO_DOGS), on_error="skip")
     assert sum(counts.values()) == 1
     assert [each["sample_id"] for each in made] == ["old/2"]

@@ -59,7 +59,7 @@ def rows(path: Path, **options: Any) -> list[dict[str, Any]]:
 def counted(path: Path, **options: Any) -> dict[str, int]:
     log = IssueLog(options.get("on_error", "stop"))
     list(rows_of(Swift2Options(annotations=str(path), **options), log))
-    return dict(log.left_out.counts)
+    return dict(log.counted.counts)
 
 
 def said(row: dict[str, Any]) -> list[str]:
@@ -108,7 +108,7 @@ HISTORIES = {  # name -> (row, its turns, what is counted)
     "beside messages": (
         {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}], "history": [["q", "a"]], "image": "a.jpg"},
         ["user: <image>Q", "assistant: A"],
-        {"column history, left out": 1},
+        {"column-dropped": 1},
     ),
     "two answers": (
         {"query": "Q", "response": "A", "output": "B", "images": ["a.jpg"]},
@@ -132,14 +132,14 @@ def test_a_history_of_another_form_is_a_fault_of_instruction_rows_too(source, hi
         rows(source(ALPACA | {"history": history}))
 
 
-BOX, CAPTION = "box of an object that only <ref-object> names, left out", "caption of an object that only <bbox> names, left out"
+BOX, CAPTION = "box-unused-ref", "caption-unused"
 NAMED = {  # name -> (question, answer, objects, counts)
     "only by its caption": ("Find <ref-object>", "None", [GUY], {BOX: 1}),
     "only by its box": ("What is at <bbox>?", "A guy", [GUY], {CAPTION: 1}),
     "the second only by its caption": ("Find <ref-object> and <ref-object>", "<bbox>", [GUY, GUY], {BOX: 1}),
     "a box without a caption": ("What is at <bbox>?", "A guy", [GUY | {"caption": None}], {}),
     "by both": ("Find <ref-object>", "<bbox>", [GUY], {}),
-    "by none": ("Look", "Yes", [GUY], {"object that no placeholder names, left out": 1}),
+    "by none": ("Look", "Yes", [GUY], {"object-unused": 1}),
 }
 
 
@@ -294,7 +294,7 @@ def test_a_turned_picture_has_to_be_declared(source):
         rows(source(row))
     assert rows(source(row), turned="stored")[0]["objects"]["bbox"] == [[30, 0, 40, 60]]
     assert rows(source(row), turned="upright")[0]["objects"]["bbox"] == [[0, 0, 40, 10]]
-    assert counted(source(row), turned="upright") == {"image turned by its EXIF orientation": 1, "box clipped to its image": 1}
+    assert counted(source(row), turned="upright") == {"image-rotated-by-exif": 1, "box-clipped": 1}
 
 
 def test_what_is_counted(source):
@@ -306,9 +306,9 @@ def test_what_is_counted(source):
     )
     assert rows(path)[-1]["objects"]["ref"] == ["guy in red"]
     assert counted(path) == {
-        "blanks of a caption tidied": 1,
-        "object that no placeholder names, left out": 1,
-        "box text in a model's own tokens, kept as text": 1,
+        "caption-spaces": 1,
+        "object-unused": 1,
+        "native-boxes-kept": 1,
         "column rejected_response, left out": 1,
         "column tools, left out": 1,
     }
@@ -332,7 +332,7 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
         r"roles user, user, assistant; expected system if any, then user and assistant in turn",
     ),
     "an unknown role": ({"messages": [{"role": "tool", "content": "a"}]}, r"role 'tool'; expected system, user"),
-    "a turn without a text": ({"messages": [{"role": "user", "content": None}]}, r"user says None; expected a text"),
+    "a turn-without-text": ({"messages": [{"role": "user", "content": None}]}, r"user says None; expected a text"),
     "no turns": ({"messages": []}, r"roles none; expected"),
     "no objects": (find(objects=None), r"old\.jsonl:1: 1 <ref-object> and 0 objects; expected an object for each <ref-object>"),
     "more boxes than objects": (find(response="<bbox><bbox>"), r"2 <bbox> and 1 objects"),
@@ -374,8 +374,8 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "a tag in a caption": (find(objects=text_of(GUY | {"caption": "a <video>"})), r"caption 'a <video>' holds <video>, which swift would"),
     "a tag in the system": (find(system="see <image>"), r"system holds <image>, which swift would replace"),
     "a box in the system": (find(system="in <bbox>"), r"system holds <bbox>, which swift would replace"),
-    "video missing": (find(videos=["none.mp4"]), r"old\.jsonl:1, video 0 \(none\.mp4\): no file .*none\.mp4; expected the video"),
-    "video empty": (find(videos=["empty.jpg"]), r"video 0 \(empty\.jpg\): .*empty\.jpg has no bytes; expected a whole file"),
+    "video-missing": (find(videos=["none.mp4"]), r"old\.jsonl:1, video 0 \(none\.mp4\): no file .*none\.mp4; expected the video"),
+    "video-empty": (find(videos=["empty.jpg"]), r"video 0 \(empty\.jpg\): .*empty\.jpg has no bytes; expected a whole file"),
     "another tag": (find(query="<audio><ref-object>"), r"user holds <audio>, which swift would replace"),
 }
 
@@ -385,7 +385,7 @@ def test_faults(source, folder, row, message):
     (folder / "empty.jpg").write_bytes(b"")
     with pytest.raises(GroundswiftError, match=message) as stopped:
         rows(source(row, find()))
-    assert "1 fault; nothing was written" in str(stopped.value)
+    assert "1 problem, nothing written" in str(stopped.value)
     assert sum(counted(source(row, find()), on_error="skip").values()) == 1
     assert [each["sample_id"] for each in rows(source(row, find()), on_error="skip")] == ["old/2"]
 

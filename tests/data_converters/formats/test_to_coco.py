@@ -57,7 +57,7 @@ def coco_of(path: Path, on_error: str = "stop", **options: Any) -> tuple[dict[st
     """(the COCO file, the counts by reason)."""
     log, out = IssueLog(on_error), path.with_name("out.json")
     ToCocoOptions(annotations=str(path), on_error=on_error, **options).write(out, log, progress=False)
-    return json.loads(out.read_bytes()), dict(log.left_out.counts)
+    return json.loads(out.read_bytes()), dict(log.counted.counts)
 
 
 def boxes(coco: dict[str, Any]) -> list[tuple[int, str, list[float]]]:
@@ -156,11 +156,11 @@ def test_what_is_left_out(source):
     coco, counts = coco_of(source(*rows))
     assert boxes(coco) == [(1, "dog", [0, 2, 30, 46])]
     assert counts == {
-        "box without a label, left out": 1,
-        "point, left out": 1,
-        "box clipped to its image": 1,
-        "row with videos only, left out": 1,
-        "row without a picture, left out": 1,
+        "box-without-label": 1,
+        "point-dropped": 1,
+        "box-clipped": 1,
+        "row-videos-only": 1,
+        "row-without-image": 1,
     }
 
 
@@ -248,7 +248,7 @@ def test_faults(source, folder, bad, message):
     path = source(bad, row(("dog", [1, 2, 30, 40]), sample_id=2))
     with pytest.raises(GroundswiftError, match=message) as stopped:
         coco_of(path)
-    assert "1 fault; nothing was written" in str(stopped.value)
+    assert "1 problem, nothing written" in str(stopped.value)
     assert not (folder / "out.json").exists()
     coco, counts = coco_of(path, on_error="skip")
     assert len(coco["annotations"]) == 1

@@ -62,7 +62,7 @@ def test_a_picture_labelled_twice_is_looked_at_once(folder, tmp_path, draw):
     annotate(folder, "a2", document(thing("dog")))
     rows, counts = converted(options(folder, on_error="skip", coco_out=str(tmp_path / "c.json")), tmp_path / "out.jsonl")
     assert [row["sample_id"] for row in rows] == [1, 4]
-    assert counts["picture labelled twice"] == counts["image turned by its EXIF orientation"] == 1
+    assert counts["image-labelled-twice"] == counts["image-rotated-by-exif"] == 1
 
 
 LOOKED = [({}, SIZE, False), ({"coco_out": "c.json"}, SIZE, True), ({}, "", True), ({"check_images": False}, SIZE, False)]
@@ -75,16 +75,16 @@ def test_where_pictures_are_looked_at(folder, tmp_path, more, size, first):
     (folder / "JPEGImages/a.jpg").unlink()
     log, coco_out = IssueLog("skip"), {"coco_out": str(tmp_path / "c.json")} if "coco_out" in more else {}
     reading = options(folder, on_error="skip", **more | coco_out).read(log)
-    assert log.left_out.counts["image missing"] == first
+    assert log.counted.counts["image-missing"] == first
     assert len(list(reading.items)) == 3 - first
     rows = [row for item in reading.items for row in reading.make(item, log)]
     assert [row.sample_id for row in rows] == ([1, 3] if more.get("check_images") is False else [3])
-    assert log.left_out.counts["image missing"] == (more.get("check_images") is not False)
+    assert log.counted.counts["image-missing"] == (more.get("check_images") is not False)
 
 
 A = (1, "a.jpg", (64, 48), [("cat & co", [0, 0, 64, 48]), ("dog", [10, 5, 30, 25])])
 C = (3, "c.jpg", (64, 48), [])
-MARKS = {"truncated object, the mark is not kept": 1}
+MARKS = {"truncated-dropped": 1}
 ASSUMED = {ASSUMED_PIXELS: 2}
 
 
@@ -92,9 +92,9 @@ def test_rows(folder, tmp_path):
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [A, C]
     assert counts == MARKS | ASSUMED | {
-        "difficult object, treated as a crowd box": 1,
-        "crowd box, kept out of the target": 1,
-        "image with crowd boxes only": 1,
+        "difficult-as-crowd": 1,
+        "crowd-skipped": 1,
+        "image-crowd-only": 1,
     }
     assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: cat & co, dog."
     assert rows[0]["images"] == [str(folder / "JPEGImages/a.jpg")]
@@ -135,7 +135,7 @@ def test_a_limit_looks_no_further(folder, tmp_path):
 def test_difficult_kept(folder, tmp_path):
     rows, counts = converted(options(folder, difficult="keep"), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [A, (2, "b.jpg", (64, 48), [("dog", [10, 5, 30, 25])]), C]
-    assert counts == MARKS | ASSUMED | {"difficult object, kept as any other": 1}
+    assert counts == MARKS | ASSUMED | {"difficult-kept": 1}
 
 
 def test_edges(folder, tmp_path):
@@ -144,7 +144,7 @@ def test_edges(folder, tmp_path):
     assert short(rows[0])[3] == [("cat", [10, 5, 63.999, 48]), ("dog", [0, 0.25, 30.125, 25.1]), ("hair", [9, 9, 9.5, 20])]
     rows, counts = converted(options(folder, corners="pixels"), tmp_path / "pixels.jsonl")
     assert short(rows[0])[3][1] == ("dog", [0, 0, 30.125, 25.1])
-    assert counts["box clipped to its image"] == 1
+    assert counts["box-clipped"] == 1
 
 
 SHOWS_EDGES = {  # box -> what is said of it
@@ -212,7 +212,7 @@ def test_a_rotated_box_becomes_the_axis_aligned_one_around_it(folder, tmp_path, 
     annotate(folder, "a", document(item))
     rows, counts = converted(options(folder, corners="pixels"), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("dog", pytest.approx(box))]
-    assert counts["rotated box, its envelope taken"] == 1
+    assert counts["box-from-rotated"] == 1
 
 
 @pytest.mark.parametrize("item", [rotated("0.0"), rotated("360"), rolabelimg("20 15 20 10 0")], ids=["0", "360", "roLabelImg"])
@@ -220,19 +220,19 @@ def test_a_rotation_of_nothing_changes_nothing(folder, tmp_path, item):
     annotate(folder, "a", document(item))
     rows, counts = converted(options(folder, corners="pixels"), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("dog", [10, 10, 30, 20])]
-    assert "rotated box, its envelope taken" not in counts
+    assert "box-from-rotated" not in counts
 
 
 SEVERAL = {  # name -> (objects, the boxes that are read, reasons)
     "two boxes": (
         [thing().replace("</object>", "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>")],
         [[1, 2, 9, 9], [10, 5, 30, 25]],
-        {"object with several boxes, an object for each": 1},
+        {"object-split": 1},
     ),
     "a box and an empty one": (
         [thing().replace("</object>", "<bndbox/></object>")],
         [[10, 5, 30, 25]],
-        {"object with several boxes, an object for each": 1, "empty <bndbox>": 1},
+        {"object-split": 1, "bndbox-empty": 1},
     ),
     "the same name twice": ([thing().replace("<pose>", "<name>dog</name><pose>")], [[10, 5, 30, 25]], {}),
 }
@@ -245,7 +245,7 @@ def test_several_boxes_in_one_object(folder, tmp_path, name):
     rows, counts = converted(options(folder, split="val", on_error="skip", corners="pixels"), tmp_path / "out.jsonl")
     assert sorted(box for _, box in short(rows[0])[3]) == boxes
     assert counts == reasons
-    if "empty <bndbox>" in reasons:
+    if "bndbox-empty" in reasons:
         assert "a <bndbox> without numbers" in refusal(options(folder), tmp_path / "other.jsonl")
 
 
@@ -262,7 +262,7 @@ def test_a_case_of_several_boxes(tmp_path):
     rows, counts = converted(skipping, tmp_path / "out.jsonl")
     cars = [[10, 20, 110, 70], [200, 120, 300, 220], [400, 220, 500, 320]]
     assert short(rows[0])[3] == [*(("car", car) for car in cars), ("dog", [0, 0, 20, 20])]
-    assert counts["empty <bndbox>"] == 1
+    assert counts["bndbox-empty"] == 1
 
 
 @pytest.mark.parametrize("folder_name", ["", "cross"])
@@ -282,11 +282,11 @@ IMAGE_NAMES = {  # <filename> -> the image, or what is said
     "a.jpg": "a.jpg",
     "a": "a.jpg",
     "gone/a.jpg": "no file",
-    "c.jpg": "two images for one annotation file",
-    "c": "two images for one annotation file",
-    "C:\\pictures\\c.jpg": "two images for one annotation file",
+    "c.jpg": "annotation-two-images",
+    "c": "annotation-two-images",
+    "C:\\pictures\\c.jpg": "annotation-two-images",
     "a.png": "no file",
-    "renamed.jpg": "image of <filename> missing",
+    "renamed.jpg": "image-of-filename-missing",
 }
 
 
@@ -380,7 +380,7 @@ def test_marks_that_say_yes(folder, tmp_path, mark):
     annotate(folder, "a", document(thing(), thing("cat", more=f"<difficult>{mark}</difficult>")))
     rows, counts = converted(options(folder, split="val"), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
-    assert counts["difficult object, treated as a crowd box"] == 1
+    assert counts["difficult-as-crowd"] == 1
 
 
 def test_parts_are_no_objects(folder, tmp_path):
@@ -388,7 +388,7 @@ def test_parts_are_no_objects(folder, tmp_path):
     annotate(folder, "a", document(thing(more=part)))
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert short(rows[0])[3] == [("dog", [10, 5, 30, 25])]
-    assert counts["part of an object, left out"] == 1
+    assert counts["part-dropped"] == 1
 
 
 def test_sizes(folder, tmp_path, draw):
@@ -396,7 +396,7 @@ def test_sizes(folder, tmp_path, draw):
     annotate(folder, "c", document(name="c", size="<size><width>0</width><height>0</height></size>"))
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == [A, C]
-    assert (counts["size not stated, taken from the picture"], counts["image turned by its EXIF orientation"]) == (1, 1)
+    assert (counts["size-from-image"], counts["image-rotated-by-exif"]) == (1, 1)
     annotate(folder, "a", document(thing(), size=SIZE.replace("64", "99")))
     assert "annotated as 99x48 px, but the picture is 64x48 px" in refusal(options(folder), tmp_path / "other.jsonl")
 

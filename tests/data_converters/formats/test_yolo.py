@@ -42,7 +42,7 @@ ROWS = [
     (2, "plain.jpg", (64, 48), [("cat", [0, 18, 16, 30]), ("dog", [24, 0, 40, 24])]),
     (3, "turned.jpg", (40, 60), [("cat", [10, 15, 30, 45])]),
 ]
-COUNTS = {"picture without a label file, taken as empty": 1, "image turned by its EXIF orientation": 1}
+COUNTS = {"image-unlabelled-as-empty": 1, "image-rotated-by-exif": 1}
 
 
 def test_rows(folder, tmp_path):
@@ -67,8 +67,8 @@ def test_processes_share_the_looking(folder, tmp_path, draw):
     alone = converted(options(folder, on_error="skip"), tmp_path / "one.jsonl")
     assert converted(options(folder, on_error="skip"), tmp_path / "two.jsonl", workers=2) == alone
     assert len(alone[0]) == 3 * BATCH + 2
-    assert alone[1]["image unreadable"] == alone[1]["annotation of an image that was left out"] == 1
-    assert alone[1]["image turned by its EXIF orientation"] == 1 + len(range(0, 3 * BATCH, 9))
+    assert alone[1]["image-unreadable"] == alone[1]["annotation-image-skipped"] == 1
+    assert alone[1]["image-rotated-by-exif"] == 1 + len(range(0, 3 * BATCH, 9))
 
 
 def test_workers_give_the_same_bytes(folder, tmp_path):
@@ -156,20 +156,20 @@ def test_coco_out_joins_the_rows(folder, tmp_path):
 
 
 KINDS = {  # name -> (--labels, lines, boxes in a picture of 64x48, counts)
-    "polygon": ("polygon", "0 0.25 0.25 0.5 0.5 0.25 0.75\n", [[16, 12, 32, 36]], {"polygon, its envelope taken": 1}),
+    "polygon": ("polygon", "0 0.25 0.25 0.5 0.5 0.25 0.75\n", [[16, 12, 32, 36]], {"box-from-polygon": 1}),
     "mixed": (
         "mixed",
         "0 .5 .5 .5 .5\n0 0 0 .5 0 .5 .5 0 .25\n",
         [[0, 0, 32, 24], [16, 12, 48, 36]],
-        {"polygon, its envelope taken": 1},
+        {"box-from-polygon": 1},
     ),
-    "obb": ("obb", "0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5\n", [[16, 12, 48, 36]], {"rotated box, its envelope taken": 1}),
-    "pose": ("pose", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0 0 0\n", [[16, 12, 48, 36]], {"keypoints, left out": 1}),
+    "obb": ("obb", "0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5\n", [[16, 12, 48, 36]], {"box-from-rotated": 1}),
+    "pose": ("pose", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0 0 0\n", [[16, 12, 48, 36]], {"keypoints-dropped": 1}),
     "whole classes as floats": ("box", "0.0 5e-1 +.5 0.5 0.5\n", [[16, 12, 48, 36]], {}),
     "tabs and CRLF": ("box", "0\t0.5  0.5 0.5 0.5\r\n\r\n", [[16, 12, 48, 36]], {}),
     "BOM": ("box", "\ufeff0 0.5 0.5 0.5 0.5", [[16, 12, 48, 36]], {}),
-    "twice": ("box", "0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5\n", [[16, 12, 48, 36]], {"the same box of the same class again, left out": 1}),
-    "over the edge": ("box", "0 0.9 0.5 0.5 0.5\n", [[41.6, 12, 64, 36]], {"box clipped to its image": 1}),
+    "twice": ("box", "0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5\n", [[16, 12, 48, 36]], {"box-repeated": 1}),
+    "over the edge": ("box", "0 0.9 0.5 0.5 0.5\n", [[41.6, 12, 64, 36]], {"box-clipped": 1}),
     "noise": ("box", "0 0.5 0.5 1.0000000001 1\n", [[0, 0, 64, 48]], {}),
 }
 
@@ -185,16 +185,16 @@ def test_kinds_of_labels(folder, tmp_path, name):
 
 
 FAULTY = {  # name -> (line, what is told of it, its reason, whether the picture goes with it)
-    "4 fields": ("0 .5 .5 .5", "3 numbers after the class; expected 4 numbers", "label unreadable", True),
-    "a polygon": ("0 .1 .1 .2 .2 .3 .1", "--labels says if it is something else", "label unreadable", True),
-    "a word": ("cat .5 .5 .5 .5", "'cat' is no number", "label unreadable", True),
-    "underscore": ("0 1_0 .5 .5 .5", "'1_0' is no number", "label unreadable", True),
-    "class too high": ("2 .5 .5 .5 .5", "class 2; expected 0 to 1", "label unreadable", True),
-    "class below 0": ("-1 .5 .5 .5 .5", "class -1; expected 0 to 1", "label unreadable", True),
-    "half a class": ("0.5 .5 .5 .5 .5", "class 0.5; expected 0 to 1", "label unreadable", True),
-    "class is NaN": ("nan .5 .5 .5 .5", "class nan", "label unreadable", True),
-    "huge class": ("1e300 .5 .5 .5 .5", "class 1e300", "label unreadable", True),
-    "a comment": ("# all done", "'#' is no number", "label unreadable", True),
+    "4 fields": ("0 .5 .5 .5", "3 numbers after the class; expected 4 numbers", "label-unreadable", True),
+    "a polygon": ("0 .1 .1 .2 .2 .3 .1", "--labels says if it is something else", "label-unreadable", True),
+    "a word": ("cat .5 .5 .5 .5", "'cat' is no number", "label-unreadable", True),
+    "underscore": ("0 1_0 .5 .5 .5", "'1_0' is no number", "label-unreadable", True),
+    "class too high": ("2 .5 .5 .5 .5", "class 2; expected 0 to 1", "label-unreadable", True),
+    "class below 0": ("-1 .5 .5 .5 .5", "class -1; expected 0 to 1", "label-unreadable", True),
+    "half a class": ("0.5 .5 .5 .5 .5", "class 0.5; expected 0 to 1", "label-unreadable", True),
+    "class is NaN": ("nan .5 .5 .5 .5", "class nan", "label-unreadable", True),
+    "huge class": ("1e300 .5 .5 .5 .5", "class 1e300", "label-unreadable", True),
+    "a comment": ("# all done", "'#' is no number", "label-unreadable", True),
     "NaN": ("0 nan .5 .5 .5", "expected finite numbers", "box-not-finite", False),
     "infinite": ("0 .5 .5 inf .5", "expected finite numbers", "box-not-finite", False),
     "gigantic": ("0 .5 .5 1e999 .5", "expected finite numbers", "box-not-finite", False),
@@ -212,12 +212,12 @@ def test_faulty_lines(folder, tmp_path, name):
     text = refusal(options(folder), tmp_path / "out.jsonl")
     assert "labels/train/plain.txt:4: " in text
     assert told in text
-    assert "1 fault; nothing was written" in text
+    assert "1 problem, nothing written" in text
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert counts[reason] == 1
     kept = [ROWS[0], ROWS[2]] if whole else ROWS
     assert list(map(short, rows)) == kept
-    assert ("image with a label that cannot be read, left out" in counts) == whole
+    assert ("image-label-unreadable" in counts) == whole
 
 
 def test_all_faults_are_told_at_once(folder, tmp_path, draw):
@@ -228,7 +228,7 @@ def test_all_faults_are_told_at_once(folder, tmp_path, draw):
     (folder / "images/train/empty.png").write_bytes(b"no picture")
     (folder / "images/train/cut.jpg").write_bytes((folder / "images/train/plain.jpg").read_bytes()[:30])
     text = refusal(options(folder), tmp_path / "out.jsonl")
-    assert "6 faults; nothing was written" in text
+    assert "6 problems, nothing written" in text
     for told in (
         "plain.txt:1: 1 numbers after",
         "plain.txt:2: 5 numbers after",
@@ -249,7 +249,7 @@ def test_picture_that_a_list_names_is_missing(folder, tmp_path):
         assert f"image 1 (images/train/gone.jpg): no file {folder}/images/train/gone.jpg; expected the picture, whose size nothing" in told
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert [short(row)[:2] for row in rows] == [(2, "plain.jpg")]
-    assert counts["image missing"] == 1
+    assert counts["image-missing"] == 1
 
 
 DATA_FAULTS = {
@@ -343,7 +343,7 @@ def test_names_of_ones_own(folder, tmp_path):
 def test_name_that_is_no_text(folder, tmp_path, draw):
     draw(folder / "images/train/a.png", (20, 20))
     os.rename(folder / "images/train/a.png", os.fsencode(folder) + b"/images/train/\xff.png")
-    assert "a file name that is no UTF-8 text" in refusal(options(folder), tmp_path / "out.jsonl")
+    assert "a file name-not-utf8 text" in refusal(options(folder), tmp_path / "out.jsonl")
 
 
 def test_command(folder, tmp_path):
@@ -363,7 +363,7 @@ def test_no_kind_is_guessed(kind, count):
 
 
 def test_pose_by_its_shape():
-    assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, (0.25, 0.25, 0.5, 0.5), "keypoints, left out")
+    assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, (0.25, 0.25, 0.5, 0.5), "keypoints-dropped")
     assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Wrong)
 
 

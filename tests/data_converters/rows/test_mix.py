@@ -171,7 +171,7 @@ def test_lines_stay_as_they_are():
     Path("odd.jsonl").write_bytes(b"\xef\xbb\xbf" + kept[0] + b"\r\n" + kept[1] + b"\n" + kept[2])
     done = mix("odd.jsonl", "--out", "out.jsonl")
     assert sorted(Path("out.jsonl").read_bytes().splitlines(True)) == sorted([*kept[:2], kept[2] + b"\n"])
-    assert "       2  blank line  (odd.jsonl:2, odd.jsonl:4)" in done.stdout.splitlines()
+    assert "       2  line-blank  (odd.jsonl:2, odd.jsonl:4)" in done.stdout.splitlines()
 
 
 BROKEN = {
@@ -205,7 +205,7 @@ def test_a_broken_line_is_told_or_left_out(broken, said):
     assert sorted(os.listdir()) == ["a.jsonl", "b.jsonl", "bad.jsonl", "out.jsonl"]
     done = mix("bad.jsonl", "--on-error", "skip", "--dry-run", "--json")
     assert done.exit_code == 0
-    assert json.loads(done.stdout)["counts"]["line that is no JSON object"] >= 1
+    assert json.loads(done.stdout)["counts"]["not-json"] >= 1
 
 
 @pytest.mark.parametrize(

@@ -132,9 +132,9 @@ def test_what_cannot_be_used_is_counted(folder):
     (folder / "names.txt").write_text("cat\ndog\n")
     options = ("--answers", "--family", "qwen2_vl", "--categories", folder / "names.txt", "--json")
     counts = json.loads(run("convert", "to-coco", data, *options, "--out", folder / "out.json").stdout)["counts"]
-    assert counts["box of an answer with an unknown label, left out"] == 1
-    assert counts["answer unreadable"] == 1
-    assert counts["answer truncated"] == 1
+    assert counts["answer-label-unknown"] == 1
+    assert counts["answer-unreadable"] == 1
+    assert counts["answer-truncated"] == 1
 
 
 def test_options_that_contradict_each_other_are_refused(folder):
@@ -150,6 +150,6 @@ def test_options_that_contradict_each_other_are_refused(folder):
 
 def test_mix_split_and_lint_say_what_they_read(folder):
     data = write_lines(folder / "result.jsonl", result("None"), result("None", 8, images=["b.png"]))
-    assert "2  row of an inference" in run("mix", data, "--out", folder / "mix.jsonl").output
-    assert "2  row of an inference" in run("split", data, "--parts", "a=0.5", "b=0.5", "--dry-run").output
+    assert "2  result-row" in run("mix", data, "--out", folder / "mix.jsonl").output
+    assert "2  result-row" in run("split", data, "--parts", "a=0.5", "b=0.5", "--dry-run").output
     assert json.loads(run("lint", data, "--no-check-images", "--json").stdout)["rules"]["result-row"]["count"] == 2

@@ -272,8 +272,8 @@ def test_what_is_printed():
         "largest deviation of a class from its share (without rare ones): 5.71%; groups by part:",
         "     5.71%  dog  6 + 1 = 7",
         "skipped or changed:",
-        "       1  blank line  (set.jsonl:10)",
-        "       1  objects that cannot be read, taken as none  (set.jsonl:11)",
+        "       1  line-blank  (set.jsonl:10)",
+        "       1  objects-unreadable-as-none  (set.jsonl:11)",
     ]
 
 
