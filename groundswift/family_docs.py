@@ -7,7 +7,7 @@ from typing import Any
 
 from .answers import Located
 from .coordinates import from_original_px, resized_wh
-from .family import FAMILIES, Family
+from .family import Family, families
 from .grammars.registry import format_answer
 from .spaces import SPACES
 
@@ -33,7 +33,7 @@ def facts(rows: Iterable[Family] | None = None) -> list[dict[str, Any]]:
     return [
         {
             "family": row.name,
-            "grammar": row.grammar,
+            "grammar": row.grammar if isinstance(row.grammar, str) else type(row.grammar).__name__,
             "space": row.space,
             "space_is": SPACES[row.space].meaning,
             "rounding": SPACES[row.space].rounding,
@@ -48,14 +48,14 @@ def facts(rows: Iterable[Family] | None = None) -> list[dict[str, Any]]:
             "traps": list(row.traps),
             "source": row.source,
         }
-        for row in rows or FAMILIES.values()
+        for row in rows or families().values()
     ]
 
 
 def markdown(rows: Iterable[Family] | None = None) -> str:
     """The README's table, one line a family."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join(["---"] * len(COLUMNS)) + " |"]
-    for row in rows or FAMILIES.values():
+    for row in rows or families().values():
         templates = ", ".join(f"`{name}`" for name in row.templates) or "(read only)"
         cells = (f"`{row.name}`", templates, f"`{row.space}`", code(example(row)), code(row.empty_answer))
         lines.append("| " + " | ".join(cells) + " |")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from groundswift.coordinates import from_original_px
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
-from groundswift.grammars.registry import GRAMMARS, format_answer
+from groundswift.grammars.registry import format_answer, grammar_of
 from groundswift.pairing import REFUSED
 from groundswift.placeholders import TAG
 from groundswift.records import IMAGE, REF, Message, count_tags, swift_tag_in
@@ -96,7 +96,7 @@ def rendered(where: str, view: RowView, boxes: list[list[float]], family: str) -
     if problem := next((each for each in view.pairing.problems if each.id in REFUSED), None):
         raise SkipSample(Issue.of(problem.id, f"{where}, turn {problem.message}", problem.what))
     empty = row.empty_answer if view.row.get("objects") is not None else None
-    texts, lists = planned(view.turns, len(boxes), GRAMMARS[row.grammar].whole_answer, empty)
+    texts, lists = planned(view.turns, len(boxes), grammar_of(family).whole_answer, empty)
     writer, messages = Writer(labels, boxes, lists, family), []
     for index, ((role, _), text) in enumerate(zip(view.messages, texts, strict=True)):
         try:
@@ -134,4 +134,4 @@ class Writer:
 
 def box_text(numbers: list[float], family: str) -> str:
     """One box or point within a sentence."""
-    return GRAMMARS[family_row(family).grammar].write_box(numbers)
+    return grammar_of(family).write_box(numbers)

@@ -12,7 +12,7 @@ from groundswift.boxes import area, clipped
 from groundswift.coordinates import resized_wh, to_original_px
 from groundswift.errors import GroundswiftError, fault
 from groundswift.family import family_row
-from groundswift.grammars.registry import GRAMMARS
+from groundswift.grammars.registry import grammar_of
 from groundswift.image_resize import Limits, limits_of_its_own
 from groundswift.run_record import read_record, record_of_result
 from groundswift.spaces import space_row
@@ -73,7 +73,7 @@ class AnswerReading:
         if resized and limits_of_its_own(row.chat_template_kwargs):
             log.add(Issue("row-own-limits", where, "chat_template_kwargs limit the image", "rows that leave them to the run"))
             return []
-        answer = GRAMMARS[family_row(self.family).grammar].parse(row.response, space_row(self.space).largest)
+        answer = grammar_of(self.family).parse(row.response, space_row(self.space).largest)
         if answer.status in ("unreadable", "truncated"):
             log.count(f"answer-{answer.status}", where)
         found = []

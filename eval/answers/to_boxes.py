@@ -16,7 +16,7 @@ from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy
 from groundswift.coordinates import resized_wh
 from groundswift.errors import GroundswiftError, Tally, fault
 from groundswift.family import family_row
-from groundswift.grammars.registry import GRAMMARS
+from groundswift.grammars.registry import grammar_of
 from groundswift.image_resize import Limits
 from groundswift.spaces import space_row
 
@@ -121,7 +121,7 @@ class AnswerReader:
         self.labels = LabelIndex(truth.category_names, rules.label_match)
         self.statuses = ["missing"] * len(truth.image_ids)
         self.texts = [""] * len(truth.image_ids)
-        self._parse = GRAMMARS[family_row(rules.family).grammar].parse
+        self._parse = grammar_of(rules.family).parse
         self._limit = space_row(rules.space_name).largest
         self._image_index, self._category_index = array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")

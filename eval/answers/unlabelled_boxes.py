@@ -11,8 +11,7 @@ import numpy as np
 
 from groundswift.answers import as_cut
 from groundswift.boxes import Boxes, as_boxes
-from groundswift.family import family_row
-from groundswift.grammars.registry import GRAMMARS
+from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
 from .placement import count_boxes, place_boxes
@@ -41,7 +40,7 @@ def boxes_of_answers(
 
     Labels are ignored. Boxes are cut at the border of their image; one that has no area there stays, empty, in its place.
     """
-    parse, limit = GRAMMARS[family_row(rules.family).grammar].parse, space_row(rules.space_name).largest
+    parse, limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
     counts, statuses, written, index = Counts(), [], [], []
     for number, (text, stopped) in enumerate(zip(texts, cut or repeat(False), strict=False)):
         if text is None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from groundswift.boxes import area, xyxy_to_xywh
-from groundswift.family import family_row
-from groundswift.grammars.registry import GRAMMARS
+from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
 from ..answers.to_boxes import AnswerReader, Predictions, Rules
@@ -55,7 +54,7 @@ def sample_f1(text: str, truth: OneTruth, rules: Rules, iou_thresholds: Sequence
 
 def _labelled(text: str, truth: OneTruth, rules: Rules, cut: bool) -> tuple[Truth, Predictions, str]:
     """The classes are those of the truth and of the answer, so that a box of a class that is not there counts."""
-    parse, limit = GRAMMARS[family_row(rules.family).grammar].parse, space_row(rules.space_name).largest
+    parse, limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
     named = {located.label for located in parse(text, limit).objects if located.label}
     known = truth_from_rows([(0, truth.size_wh, list(truth.labels), truth.boxes_xyxy_px)], sorted({*truth.labels, *named}))
     reader = AnswerReader(known, rules)

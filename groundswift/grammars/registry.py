@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 from ..answers import Answer, Located, as_cut
@@ -119,6 +119,18 @@ GRAMMARS: dict[str, Grammar] = {
 }
 
 
+@cache
+def grammar_of(family: str) -> Grammar:
+    """The grammar of a family. Raises GroundswiftError for an unknown family, or one whose grammar is unknown."""
+    grammar = family_row(family).grammar
+    if not isinstance(grammar, str):
+        return grammar
+    try:
+        return GRAMMARS[grammar]
+    except KeyError:
+        raise GroundswiftError(f"family {family}: unknown grammar {grammar!r}; expected one of {', '.join(GRAMMARS)}") from None
+
+
 def parse(text: str, family: str = "qwen2_vl", cut: bool = False) -> Answer:
     """Read a model's answer. Never raises on any text, keeps what stands before a fault, and takes time linear in its length.
 
@@ -129,7 +141,7 @@ def parse(text: str, family: str = "qwen2_vl", cut: bool = False) -> Answer:
     row = family_row(family)
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text, and no label to write anywhere
-    answer = GRAMMARS[row.grammar].parse(text, space_row(row.space).largest)
+    answer = grammar_of(family).parse(text, space_row(row.space).largest)
     return as_cut(answer) if cut else answer
 
 
@@ -142,4 +154,4 @@ def format_answer(objects: Sequence[Located], family: str = "qwen2_vl") -> str:
     for located in objects:
         if located.box is None and located.point is None:
             raise GroundswiftError(f"{located.label!r} has neither box nor point; expected one of them")
-    return GRAMMARS[row.grammar].format(objects) if objects else row.empty_answer
+    return grammar_of(family).format(objects) if objects else row.empty_answer

@@ -19,7 +19,7 @@ from groundswift.boxes import clipped
 from groundswift.coordinates import from_original_px
 from groundswift.errors import GroundswiftError, fault
 from groundswift.family import FAMILIES, Family, family_row
-from groundswift.grammars.registry import GRAMMARS, Grammar
+from groundswift.grammars.registry import Grammar, grammar_of
 from groundswift.image_depth import is_deep
 from groundswift.images import OpenedImage, open_image, padded_to_square, read_size_wh, upright
 from groundswift.pairing import check_pairing
@@ -51,7 +51,7 @@ class GroundingMixin:
         super().__init__(*args, **kwargs)
         self.row: Family = family_row(self.family)
         warn_bad_versions(self.family)
-        self.grammar: Grammar = GRAMMARS[self.row.grammar]
+        self.grammar: Grammar = grammar_of(self.row.name)
         self.space: Space = space_row(self.row.space)
         if self.norm_bbox != type(self).norm_bbox:
             raise GroundswiftError(

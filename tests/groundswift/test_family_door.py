@@ -1,0 +1,101 @@
+"""A family of another package: a distribution with an entry point, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PLUGIN = """
+from groundswift.answers import Answer, Located
+from groundswift.family import Family
+
+
+class Plain:
+    whole_answer = True
+
+    def write_label(self, label):
+        return label
+
+    def write_box(self, coordinates):
+        return " ".join(f"{number:g}" for number in coordinates)
+
+    def format(self, objects):
+        return "; ".join(f"{each.label} {self.write_box(each.box)}" for each in objects)
+
+    def parse(self, text, limit):
+        label, *numbers = text.split()
+        return Answer([Located(label, tuple(map(int, numbers)))], "ok", [])
+
+
+ROW = Family("acme_vl", Plain(), "norm1000", ("acme_vl",), (), "acme", resize_factor=28, min_pixels=3136, max_pixels=12845056)
+BORROWED = Family("acme_qwen", "qwen2_tokens", "norm1000", (), (), "acme")
+TAKEN = Family("qwen2_vl", "qwen2_tokens", "norm1000", (), (), "acme")
+TEMPLATE = Family("acme_t", "qwen2_tokens", "norm1000", (), ("qwen2_vl",), "acme")
+SPACE = Family("acme_s", "qwen2_tokens", "norm7", (), (), "acme")
+GRAMMAR = Family("acme_g", "cuneiform", "norm1000", (), (), "acme")
+OTHER = "a text"
+"""
+USED = """
+from groundswift import Located, families, format_answer, parse, resized_wh
+text = format_answer([Located("dog", (1, 2, 3, 4))], "acme_vl")
+print(text, parse(text, "acme_vl").objects[0].box, resized_wh((600, 400), "acme_vl"), "acme_vl" in families())
+print(format_answer([Located("dog", (1, 2, 3, 4))], "acme_qwen"))
+"""
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Runs Python with a distribution `acme` whose entry points are given."""
+
+    def run(entries: str, *words: str) -> subprocess.CompletedProcess:
+        info = tmp_path / "site" / "acme-1.0.dist-info"
+        info.mkdir(parents=True, exist_ok=True)
+        (info.parent / "acme_families.py").write_text(PLUGIN)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[groundswift.families]\n" + entries)
+        start = f"import sys; sys.path.insert(0, {str(info.parent)!r})\n"
+        code = start + (words[0] if len(words) == 1 else f"sys.argv = {list(words)!r}\nfrom groundswift.cli import main; main()")
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[3])
+
+    return run
+
+
+def test_a_family_from_outside_is_written_and_parsed(python):
+    done = python("acme_vl = acme_families:ROW\nacme_qwen = acme_families:BORROWED\n", USED)
+    assert done.stdout.splitlines() == [
+        "dog 1 2 3 4 (1, 2, 3, 4) (588, 392) True",
+        "<|object_ref_start|>dog<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>",
+    ], done.stderr
+
+
+@pytest.mark.parametrize("words", [["families"], ["families", "acme_vl"], ["families", "acme_vl", "--json"]])
+def test_the_command_shows_it(python, words):
+    done = python("acme_vl = acme_families:ROW\n", "groundswift", *words)
+    assert done.returncode == 0, done.stderr
+    assert "acme_vl" in done.stdout
+    assert "dog 221 423 569 886" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("acme_families:TAKEN", "the family name 'qwen2_vl' is taken"),
+        ("acme_families:TEMPLATE", "swift template 'qwen2_vl' belongs to another family"),
+        ("acme_families:OTHER", "acme_families:OTHER is a str; expected a Family"),
+        ("acme_families:GONE", "cannot be loaded (AttributeError"),
+        ("acme_nowhere:ROW", "cannot be loaded (ModuleNotFoundError"),
+        ("acme_families:SPACE", "norm7"),
+        ("acme_families:GRAMMAR", "unknown grammar 'cuneiform'"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused(python, entry, message):
+    done = python(f"bad = {entry}\n", "groundswift", "families")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+
+
+def test_our_own_families_do_not_wait_for_others(python):
+    code = "from groundswift import parse; print(parse('None', 'qwen2_vl').status, 'acme_families' in sys.modules)"
+    assert python("acme_vl = acme_families:ROW\n", code).stdout == "empty False\n"
