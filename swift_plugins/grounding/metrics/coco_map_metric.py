@@ -102,4 +102,4 @@ class ValidationRows(TrainerCallback):
     """Reads the validation rows before the first step, so that rows that cannot be scored end the run early."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        get_logger().info(f"coco_map: {self.trainer.coco_map.look_at_rows().description}")
+        get_logger().info(f"coco_map: {self.trainer.coco_map.read_rows_once().description}")
