@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -67,9 +68,10 @@ class LazyGroup(click.Group):
 
 
 class Tools(NamedTuple):
-    """What a command may ask for and may not import: `click.Context.obj`. lint, which knows no swift, counts tokens through this."""
+    """What a command may use and may not import: `click.Context.obj`. lint counts tokens with swift, migrate converts rows by a format."""
 
     open_token_counter: Callable[[str, str | None, str | None], Callable[[dict], int]]
+    convert_old_rows: Callable[[Path, Path, Path], None]
 
 
 def open_token_counter(model: str, model_type: str | None, template: str | None) -> Callable[[dict], int]:
@@ -79,6 +81,14 @@ def open_token_counter(model: str, model_type: str | None, template: str | None)
     except ImportError as error:
         raise GroundswiftError(f"tokens are counted by swift's template, and swift cannot be loaded ({error}); expected {EXTRA}") from None
     return encoding.open_token_counter(model, model_type, template)
+
+
+def convert_old_rows(source: Path, target: Path, images: Path) -> None:
+    """Convert a file of swift 2.x rows, whose images are relative to `images`. Raises GroundswiftError."""
+    engine = import_module("groundswift.data_converters.engine.convert")
+    options = import_module("groundswift.data_converters.formats.swift2.source").Swift2Options(annotations=str(source), images=str(images))
+    log = import_module("groundswift.data_converters.issues").IssueLog("stop")
+    engine.convert_to_file(options, target, engine.How(progress=False), log)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,7 +109,7 @@ def main(context: click.Context) -> None:
       GROUNDSWIFT_TIMEOUT           seconds that a silent server is waited for  [20]
       GROUNDSWIFT_MAX_IMAGE_PIXELS  larger images are refused  [178956970]
     """
-    context.obj = Tools(open_token_counter)
+    context.obj = Tools(open_token_counter, convert_old_rows)
 
 
 @click.command()

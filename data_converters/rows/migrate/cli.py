@@ -1,4 +1,4 @@
-"""`groundswift migrate`: scripts of ms-swift 2.x -> 4.6."""
+"""`groundswift migrate`: shell scripts for ms-swift 2.x -> 4.6."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,6 @@ from groundswift.atomic_write import write_whole
 from groundswift.errors import fault
 from groundswift.terminal import echo, echo_json, one_line
 
-from ...engine.convert import How, convert_to_file
-from ...formats.swift2.source import Swift2Options
-from ...issues import IssueLog
-from .defaults import SINCE
 from .job import Finding, Settings
 from .script import Migrated, migrate_script
 
@@ -30,7 +26,7 @@ LEVELS = {"todo": "to do by hand", "dropped": "no longer needed", "changed": "ch
 
 
 class Script(NamedTuple):
-    """One script: its path (`-` is stdin), its text with undecodable bytes kept, and what came of it."""
+    """One script: its path (`-` is stdin), its text with undecodable bytes kept, and the result."""
 
     path: str
     text: str
@@ -40,38 +36,51 @@ class Script(NamedTuple):
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("scripts", metavar="SCRIPT.sh...", nargs=-1, required=True)
 @click.option("--out", type=click.Path(), metavar="FILE|DIR", help="Where to write: a file for one script, a folder for several.")
-@click.option("--in-place", is_flag=True, help=f"Change the scripts themselves; each is kept as SCRIPT.sh{BACKUP}.")
-@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if a script would change.")
+@click.option("--in-place", is_flag=True, help=f"Change the scripts; the originals are kept as SCRIPT.sh{BACKUP}.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with status 1 if a script would change.")
 @click.option("--diff", is_flag=True, help="Print a unified diff instead of the script.")
 @click.option(
     "--keep-defaults/--no-keep-defaults",
     default=True,
     show_default=True,
-    help="Write out defaults of 2.x that 4.6 has changed, such as 1 epoch and 1 % for validation.",
+    help="Write defaults of 2.x that 4.6 has changed, such as 1 epoch and 1 % for validation.",
 )
 @click.option(
     "--plugin/--no-plugin",
     default=True,
     show_default=True,
-    help="Take refcoco-unofficial-* and box templates from groundswift's plugin, or swift's own.",
+    help="Use refcoco-unofficial-* and box templates of groundswift's plugin, or swift's own.",
 )
 @click.option(
-    "--rows", type=click.Path(path_type=Path), metavar="DIR", help="Convert local row files of 2.x into this folder, and name them."
+    "--rows", type=click.Path(path_type=Path), metavar="DIR", help="Convert local row files of 2.x into this folder and use those."
 )
 @click.option(
-    "--folder", type=click.Path(path_type=Path), default=".", show_default=True, help="Where relative paths of the scripts start."
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=".",
+    show_default=True,
+    help="Folder that relative paths of the scripts start from.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
+@click.pass_context
 def migrate(
-    scripts: tuple[str, ...], out: str | None, in_place: bool, check: bool, diff: bool, as_json: bool, rows: Path | None, **kept: object
+    context: click.Context,
+    scripts: tuple[str, ...],
+    out: str | None,
+    in_place: bool,
+    check: bool,
+    diff: bool,
+    as_json: bool,
+    rows: Path | None,
+    **kept: object,
 ) -> None:
-    """Migrate shell scripts written for ms-swift 2.x (and the names of 3.x that 4.6 lacks) to ms-swift 4.6.
+    """Migrate shell scripts from ms-swift 2.x (and names of 3.x that 4.6 lacks) to ms-swift 4.6.
 
-    Flags, values, model types, dataset names and environment variables become today's, in commands behind torchrun or nohup, in
-    arrays, quoted strings and here-documents too. Everything else stays byte for byte. What cannot be migrated is listed by line with
-    what to do; a flag without a counterpart is taken out and listed. A command that is for 4.6 already is not changed.
+    Flags, values, model types, dataset names and environment variables are replaced by today's, also after torchrun or nohup and in
+    arrays, quoted strings and here-documents. All else stays byte for byte. What cannot be migrated is listed by line with what to
+    do; a flag without a counterpart is removed and listed. Commands for 4.6 stay unchanged.
 
-    One script without --out or --in-place is printed to stdout, the report to stderr. `-` reads stdin.
+    A single script without --out or --in-place is printed to stdout, the report to stderr. `-` reads stdin.
 
     Exit status: 0 done, 1 error, or --check and a script would change.
 
@@ -86,7 +95,9 @@ def migrate(
     done = [_migrated(path, settings) for path in scripts]
     if not check:
         if prints or out or in_place:
-            _convert_rows(dict.fromkeys(pair for script in done for pair in script.result.row_files), settings.folder)
+            _convert_rows(
+                context.obj.convert_old_rows, dict.fromkeys(pair for script in done for pair in script.result.row_files), settings.folder
+            )
         _write(done, out, in_place)
     _show(done, diff, as_json, prints)
     if check and any(script.text != script.result.text for script in done):
@@ -97,12 +108,12 @@ def _check_use(scripts: Sequence[str], out: str | None, in_place: bool, prints: 
     if out and in_place:
         raise click.UsageError("Give --out or --in-place, not both.")
     if in_place and "-" in scripts:
-        raise click.UsageError("stdin has no place of its own: give --out FILE.")
+        raise click.UsageError("stdin cannot be changed in place: give --out FILE.")
     if prints and len(scripts) > 1:
         raise click.UsageError("Several scripts: give --out DIR, --in-place, --check, --diff or --json.")
     names = [Path(path).name for path in scripts]
     if out and len(set(names)) < len(names):
-        raise click.UsageError("Two scripts have one name: --out DIR would hold one of them only.")
+        raise click.UsageError("Two scripts have the same name, and --out DIR can hold only one of them.")
 
 
 def _migrated(path: str, settings: Settings) -> Script:
@@ -121,13 +132,13 @@ def _read(path: str) -> bytes:
         raise fault(path, f"cannot be read ({error.strerror})", "a shell script") from None
 
 
-def _convert_rows(pairs: Iterable[tuple[Path, Path]], folder: Path) -> None:
-    """Convert the row files that the migrated scripts name; images are relative to `folder`. Raises GroundswiftError."""
+def _convert_rows(convert: Callable[[Path, Path, Path], None], pairs: Iterable[tuple[Path, Path]], folder: Path) -> None:
+    """Convert the row files that the migrated scripts use; images are relative to `folder`. Raises GroundswiftError."""
     for source, target in pairs:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            raise fault(target, f"is there already, so the rows of {source} are not written", "another folder for --rows")
-        convert_to_file(Swift2Options(annotations=str(source), images=str(folder)), target, How(progress=False), IssueLog("stop"))
+            raise fault(target, f"exists, so the rows of {source} were not written", "another folder for --rows")
+        convert(source, target, folder)
 
 
 def _write(done: Sequence[Script], out: str | None, in_place: bool) -> None:
@@ -136,7 +147,7 @@ def _write(done: Sequence[Script], out: str | None, in_place: bool) -> None:
         places = [(script, place) for script, place in places if script.text != script.result.text]
         for _, place in places:
             if (backup := place.with_name(place.name + BACKUP)).exists():
-                raise fault(backup, "is there already: an earlier --in-place left it", "a backup that is moved away")
+                raise fault(backup, "exists, from an earlier --in-place", "that backup moved away")
     for script, place in places:
         if in_place:
             shutil.copy2(place, place.with_name(place.name + BACKUP))
@@ -191,13 +202,13 @@ def _diff(script: Script) -> str:
 
 
 def report(script: Script) -> str:
-    """What people read: a line for each finding, those to do by hand first."""
+    """The text report: a line for each finding, those to do by hand first."""
     result = script.result
     name = "stdin" if script.path == "-" else script.path
     if not result.commands:
-        return one_line(f"{name}: no swift command found, nothing changed")
+        return one_line(f"{name}: no swift command found; nothing changed")
     if not result.old and not result.findings:
-        return one_line(f"{name}: {_count(result.commands, 'swift command')}, none for 2.x: nothing changed")
+        return one_line(f"{name}: {_count(result.commands, 'swift command')}, none for 2.x; nothing changed")
     lines = [f"{name}: {result.old} of {_count(result.commands, 'swift command')} migrated"]
     for level, title in LEVELS.items():
         found = [finding for finding in result.findings if finding.level == level]
@@ -208,15 +219,15 @@ def report(script: Script) -> str:
 
 
 def _sentences(found: Sequence[Finding]) -> Iterator[tuple[int, str]]:
-    """(line, sentence); the defaults that one command got are one sentence."""
+    """(line, sentence). The defaults added to one command are one sentence."""
     defaults: dict[int, list[str]] = {}
     for finding in found:
-        if finding.note.startswith(SINCE.partition("{")[0]):
+        if finding.is_default:
             defaults.setdefault(finding.line, []).append(finding.new)
         else:
             yield finding.line, _sentence(finding)
     for line, flags in defaults.items():
-        yield line, " ".join(flags) + " (defaults of 2.x; --no-keep-defaults leaves them to 4.6)"
+        yield line, " ".join(flags) + " (defaults of 2.x; --no-keep-defaults omits them)"
 
 
 def _sentence(finding: Finding) -> str:

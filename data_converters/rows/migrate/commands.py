@@ -1,15 +1,15 @@
-"""The swift commands of a script, and which of their words are flags and values."""
+"""The swift commands of a script, also within shell functions, and which of their words are flags and values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from .shell import Command, Word, assignments
+from .shell import ASSIGNED, Command, Scan, Word
 from .tables import flags_of
 
-ROUTES = {  # what may follow `swift`, as 2.x and 3.x knew it -> the command whose flags it takes
+ROUTES = {  # subcommands of swift 2.x and 3.x -> the command whose flags they take
     "sft": "sft",
     "pt": "pt",
     "rlhf": "rlhf",
@@ -30,18 +30,20 @@ TRAINS = {"sft", "pt", "rlhf"}
 SCRIPTS = re.compile(r"(?P<head>(?:.*/)?swift/cli/)(?P<route>\w+)\.py")
 MODULES = re.compile(r"(?P<head>swift\.cli\.)(?P<route>\w+)")
 OLD_SCRIPTS = re.compile(r"(?:.*/)?llm_(?P<route>sft|infer|export|dpo|orpo|rlhf)\.py")
-TODAYS = {  # flags of 3.x and 4.6 that no 2.x command had: who gives one has migrated; some begin like a flag of 2.x
+TODAYS = {  # flags of 3.x and 4.6 that no 2.x command had: a command with one has been migrated. Some begin like a flag of 2.x
     *("model", "template", "tuner_type", "train_type", "adapters", "torch_dtype", "attn_impl", "load_args", "load_data_args"),
     *("external_plugins", "split_dataset_ratio", "data_seed", "dataset_num_proc", "device_map", "loss_scale", "lora_bias", "check_model"),
     *("freeze_llm", "freeze_aligner", "padding_free", "max_pixels", "trainable_parameters", "vllm_max_model_len", "result_path"),
 }
 NOT_SHORT = TODAYS | {"stream", "metric"}  # no short forms of 2.x flags
+DEFINED = re.compile(r"^[ \t]*(?:function[ \t]+)?([A-Za-z_][\w-]*)[ \t]*(?:\([ \t]*\))?\s*\{", re.MULTILINE)
+ALL_ARGUMENTS = ('"$@"', "$@", '"$*"', "$*", '"${@}"', "${@}")
 FLAG = re.compile(r"""--(?P<no>no[_-])?(?P<name>[A-Za-z][\w-]*)(?P<rest>=[\s\S]*)?""")
 
 
 class Found(NamedTuple):
-    """A swift command: `route` as written (`app-ui`), `command` whose flags it takes, `route_word` that names it, `how` it is started
-    (`swift`, `script`, `module`, `old script`), the `prefix` words before it and its `args`."""
+    """A swift command. `route`: as written (`app-ui`); `command`: whose flags it takes; `route_word`: its word; `how`: `swift`,
+    `script`, `module` or `old script`; `prefix`: the words before it."""
 
     route: str
     command: str
@@ -52,7 +54,7 @@ class Found(NamedTuple):
 
 
 class Option(NamedTuple):
-    """A flag with its values. `name` is 2.x's full name where that is known, else as written; `joined` says that it was `--flag=value`."""
+    """A flag with its values. `name`: 2.x's full name if known, else as written; `joined`: written as `--flag=value`."""
 
     name: str
     word: Word
@@ -67,8 +69,10 @@ class Option(NamedTuple):
 
 
 def swift_command(command: Command, known: Callable[[Word], str | None] = lambda word: word.value) -> Found | None:
-    """The swift command that a simple command starts, behind whatever wraps it (`nohup`, `torchrun ...`, `VAR=...`); None for others.
-    `known`: what a word comes to, for `$SWIFT sft`."""
+    """The swift command that a shell command starts, after any wrapper (`nohup`, `torchrun ...`, `VAR=...`); None for others.
+
+    `known`: the value of a word, for `$SWIFT sft`.
+    """
     words = command.words
     for at, word in enumerate(words):
         value = known(word) or ""
@@ -92,7 +96,7 @@ def _found(route: str, word: Word, how: str, words: list[Word], at: int) -> Foun
 
 
 def options(words: list[Word], command: str) -> tuple[list[Option], list[Word]]:
-    """The options among the words of a command, and the words that belong to none (`"$@"`, `"${ARGS[@]}"`)."""
+    """The options among the words of a command, and the words of none (`"$@"`, `"${ARGS[@]}"`)."""
     flags = flags_of(command)
     found: list[Option] = []
     loose: list[Word] = []
@@ -135,7 +139,7 @@ def _takes(option: Option, flags: dict, word: Word) -> bool:
 
 
 def full_name(written: str, command: str) -> str:
-    """The name with `_` for `-`, and spelt out where 2.x would have known the flag by its beginning."""
+    """The name with `_` for `-`, completed if 2.x accepted it as the beginning of a flag."""
     name, flags = written.replace("-", "_"), flags_of(command)
     if name in flags or name in NOT_SHORT:
         return name
@@ -143,6 +147,25 @@ def full_name(written: str, command: str) -> str:
     return longer[0] if len(longer) == 1 else name
 
 
-def prefix_assignments(command: Command) -> list[tuple[str, Word]]:
-    """(name, word) of the `NAME=value` words that a command opens with."""
-    return list(assignments(command.words))
+class Functions:
+    """Shell functions that pass their arguments to a swift command: `train() { swift sft "$@"; }`, then `train --sft_type lora`."""
+
+    def __init__(self, text: str, founds: Iterable[Found]) -> None:
+        bodies = [
+            (found[1], found.end(), Scan(text, 0, 0).closed("{", "}", found.end() - 1, len(text))) for found in DEFINED.finditer(text)
+        ]
+        self.by_name = {
+            name: found
+            for found in founds
+            for name, start, end in bodies
+            if start <= found.route_word.start < end and any(word.raw in ALL_ARGUMENTS for word in found.args)
+        }
+
+    def call(self, command: Command) -> tuple[Found, Found] | None:
+        """(the call as a swift command with its own arguments, the command in the body); None for other commands."""
+        at = next((at for at, word in enumerate(command.words) if not ASSIGNED.match(word.raw)), None)
+        if at is None or command.array or command.words[at].value not in self.by_name or len(command.words) == at + 1:
+            return None
+        body = self.by_name[command.words[at].value]
+        word = command.words[at]
+        return Found(body.command, body.command, word, "function", command.words[:at], command.words[at + 1 :]), body

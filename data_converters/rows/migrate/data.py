@@ -56,7 +56,7 @@ def migrate_datasets(job: Job, kind: str) -> None:
     more = [option for option in job.options if option.name == custom]
     if target is None and more:
         target = more.pop(0)
-        job.report("changed", target.word.start, job.shown(target), f"--{kind}")
+        job.say("changed", target, f"--{kind}")
         job.rename(target, kind)
     for option in more:
         _join(job, option, target, kind)
@@ -86,7 +86,7 @@ def _migrate_name(job: Job, word: Word) -> None:
 
 def _join(job: Job, option: Option, target: Option, kind: str) -> None:
     """Move the values of one option behind those of another."""
-    job.report("changed", option.word.start, job.shown(option), f"--{kind}", "joins the others")
+    job.say("changed", option, f"--{kind}", "joins the others")
     job.remove(option)
     for word in option.values:
         new = quoted(todays(word.value, job.settings.plugin), word.raw) if word.value is not None else word.raw
@@ -100,14 +100,14 @@ def _sample(job: Job, flag: str, target: Option | None, kind: str) -> None:
     value = job.literal(flag)
     job.remove(option)
     if value == "-1":
-        job.report("dropped", option.word.start, job.shown(option), note="all rows are the default")
+        job.say("dropped", option, note="all rows are the default")
     elif target is not None and len(target.values) == 1 and option.values and "#" not in target.values[0].raw:
         written = option.values[0].raw if value is None else value
-        job.report("changed", option.word.start, job.shown(option), f"#{written} behind --{kind}")
+        job.say("changed", option, f"#{written} behind --{kind}")
         job.edit(target.end, target.end, f"#{written}")
     else:
         note = f"write #N behind each --{kind}" if target is not None else f"write #N behind a --{kind}: there is none here"
-        job.report("todo", option.word.start, job.shown(option), note=note)
+        job.say("todo", option, note=note)
 
 
 def _self_cognition(job: Job, target: Option | None) -> None:
@@ -116,10 +116,10 @@ def _self_cognition(job: Job, target: Option | None) -> None:
         return
     value = job.literal("self_cognition_sample")
     if value == "0":
-        job.report("dropped", option.word.start, job.shown(option), note="0 is the default")
+        job.say("dropped", option, note="0 is the default")
     else:
         name = f"swift/self-cognition:default#{value or option.values[0].raw}"
-        job.report("changed", option.word.start, job.shown(option), name)
+        job.say("changed", option, name)
         if target is None:
             job.add("dataset", name, "was --self_cognition_sample")
         else:
@@ -137,7 +137,7 @@ def add_plugin(job: Job) -> None:
     given = job.option("custom_register_path", "external_plugins")
     if given is not None and given.values:
         job.edit(given.end, given.end, " " + plugin)
-        job.report("added", given.word.start, job.shown(given), plugin, "groundswift's plugin knows this dataset by name")
+        job.say("added", given, plugin, "groundswift's plugin knows this dataset by name")
     else:
         job.add("custom_register_path", plugin, "groundswift's plugin knows this dataset by name", raw=True)
 

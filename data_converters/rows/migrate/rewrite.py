@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from .checkpoints import migrate_ckpt_dir
 from .commands import NEW_ROUTES, TODAYS, Option
 from .data import add_plugin, migrate_datasets, names_of
 from .defaults import add_defaults, tuner
 from .job import Job
-from .models import add_template, migrate_model, migrate_template, value_of
+from .models import add_template, migrate_ckpt_dir, migrate_model, migrate_template, value_of
 from .rules import MODULES, NAMES_OF_3X, Rule, rule_of
 from .shell import Word, quoted
 from .specials import SPECIALS
@@ -110,12 +109,11 @@ def _migrate_option(job: Job, option: Option) -> None:
     elif option.name in SPECIALS and rule_of(command, option.name).kind == "special":
         SPECIALS[option.name](job, option)
     elif option.name == "warmup_ratio" and (job.literal("warmup_steps") or "0") != "0":
-        job.report("dropped", option.word.start, job.shown(option), note="--warmup_steps counted; 4.6 refuses both")
-        job.remove(option)
+        job.drop(option, "--warmup_steps counted; 4.6 refuses both")
     elif option.name in flags_of(command):
         _ckpt_or_rule(job, option, rule_of(command, option.name))
     elif option.name not in TODAYS:
-        job.report("todo", option.word.start, job.shown(option), note="no flag of 2.6.1, kept as it is: check `swift --help`")
+        job.say("todo", option, note="no flag of 2.6.1, kept as it is: check `swift --help`")
 
 
 def _ckpt_or_rule(job: Job, option: Option, rule: Rule) -> None:
@@ -130,11 +128,9 @@ def _apply(job: Job, option: Option, rule: Rule) -> None:
     refused = next((rule.refused[value] for value in values if value in rule.refused), None)
     default = len(values) == 1 and rule.values.get(values[0] or "", None) == "" and option.values[0].value is not None
     if default or rule.kind == "dropped":
-        job.report("dropped", option.word.start, job.shown(option), note=rule.note if rule.kind == "dropped" else "what 4.6 does anyway")
-        job.remove(option)
+        job.drop(option, rule.note if rule.kind == "dropped" else "what 4.6 does anyway")
     elif refused or rule.kind == "todo":
-        job.report("todo", option.word.start, job.shown(option), note=refused or rule.note)
-        job.remove(option)
+        job.todo(option, refused or rule.note)
     else:
         _renamed(job, option, rule, values)
 
@@ -144,13 +140,13 @@ def _renamed(job: Job, option: Option, rule: Rule, values: list[str | None]) -> 
     bare = not option.values and rule.new == "stream"
     if rule.kind == "renamed" or option.negated or bare or any(value in rule.values for value in values):
         shown = " ".join([f"--{rule.new}", *map(str, written)]) + (" false" if option.negated else " true" if bare else "")
-        job.report("changed", option.word.start, job.shown(option), shown)
+        job.say("changed", option, shown)
     job.rename(option, rule.new)
     for word in option.values:
         if rule.values:
             _mapped(job, word, rule)
     if rule.note and rule.kind == "same":
-        job.report("todo", option.word.start, job.shown(option), note=rule.note)
+        job.say("todo", option, note=rule.note)
 
 
 def _mapped(job: Job, word: Word, rule: Rule) -> None:

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from .commands import Found, Option, options, swift_command
+from .commands import Found, Functions, Option, options, swift_command
 from .environment import is_on_videos, migrate_variables, prefix_of, statement_of
-from .functions import Functions
 from .job import Edit, Finding, Job, Settings
 from .rewrite import migrate_command
 from .shell import ASSIGNED, Command, Inner, Scan, Word

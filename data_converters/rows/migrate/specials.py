@@ -11,16 +11,16 @@ from .rules import MODULES
 from .shell import quoted
 
 LOSS_SCALES = {"alpha-umi": "alpha_umi", "agent-flan": "agentflan", "DEFAULT": "react"}
-LISTS = (" ", ",")
 
 
 def quantization_bit(job: Job, option: Option) -> None:
     """0 goes; else --quant_bits, with the method that 2.x took where none was given."""
     value = job.literal("quantization_bit")
     if value == "0":
-        _drop(job, option, "0 is the default")
+        job.drop(option, "0 is the default")
         return
-    _rename(job, option, "quant_bits")
+    job.say("changed", option, "--quant_bits")
+    job.rename(option, "quant_bits")
     if not job.option("quant_method"):
         job.add("quant_method", "hqq" if value in ("1", "2", "3") else "bnb", "was the method of 2.x for these bits")
 
@@ -28,33 +28,33 @@ def quantization_bit(job: Job, option: Option) -> None:
 def do_sample(job: Job, option: Option) -> None:
     """false becomes --temperature 0."""
     if job.true("do_sample"):
-        _drop(job, option, "answers are sampled where --temperature is not 0")
+        job.drop(option, "answers are sampled where --temperature is not 0")
     elif job.option("temperature"):
-        _drop(job, option, "--temperature says it")
+        job.drop(option, "--temperature says it")
     else:
-        _instead(job, option, "temperature", "0")
+        job.instead(option, "temperature", "0")
 
 
 def use_flash_attn(job: Job, option: Option) -> None:
     """true becomes --attn_impl flash_attn."""
     if job.true("use_flash_attn"):
-        _instead(job, option, "attn_impl", "flash_attn")
+        job.instead(option, "attn_impl", "flash_attn")
     else:
-        _drop(job, option, "sdpa is the default")
+        job.drop(option, "sdpa is the default")
 
 
 def check_dataset_strategy(job: Job, option: Option) -> None:
     """error becomes --strict true."""
     if job.literal(option.name) == "error":
-        _instead(job, option, "strict", "true")
+        job.instead(option, "strict", "true")
     else:
-        _drop(job, option, "swift drops rows that it cannot read, and says how many; see `groundswift lint`")
+        job.drop(option, "swift drops rows that it cannot read, and says how many; see `groundswift lint`")
 
 
 def device_max_memory(job: Job, option: Option) -> None:
     """A list by GPU becomes a dictionary."""
     memory = ", ".join(f'{number}: "{word.value or word.raw}"' for number, word in enumerate(option.values))
-    _instead(job, option, "max_memory", "{" + memory + "}")
+    job.instead(option, "max_memory", "{" + memory + "}")
 
 
 def output_dir(job: Job, option: Option) -> None:
@@ -65,32 +65,32 @@ def output_dir(job: Job, option: Option) -> None:
         return
     raw = word.raw
     new = quoted(word.value.rstrip("/") + "/" + name, raw) if word.value is not None else f"{raw}/{name}"
-    job.report("changed", option.word.start, job.shown(option), f"--output_dir {new}", "2.x put the model_type behind it")
+    job.say("changed", option, f"--output_dir {new}", "2.x put the model_type behind it")
     job.edit(word.start, word.end, job.fitting(new))
 
 
 def add_output_dir_suffix(job: Job, option: Option) -> None:
     """false becomes --add_version false."""
     if job.true("add_output_dir_suffix"):
-        _drop(job, option, "true is the default")
+        job.drop(option, "true is the default")
     else:
-        _instead(job, option, "add_version", "false")
+        job.instead(option, "add_version", "false")
 
 
 def use_loss_scale(job: Job, option: Option) -> None:
     """true becomes --loss_scale react, or what loss_scale_config_path named."""
     name = LOSS_SCALES.get(job.literal("loss_scale_config_path") or "DEFAULT")
     if not job.true("use_loss_scale"):
-        _drop(job, option, "false is the default")
+        job.drop(option, "false is the default")
     elif name is None:
-        _remove_todo(job, option, "write the weights of the file as a loss_scale plugin")
+        job.todo(option, "write the weights of the file as a loss_scale plugin")
     else:
-        _instead(job, option, "loss_scale", name)
+        job.instead(option, "loss_scale", name)
 
 
 def loss_scale_config_path(job: Job, option: Option) -> None:
     """Only what use_loss_scale makes of it."""
-    _drop(job, option, "--loss_scale names it" if job.true("use_loss_scale") else "2.x read it with --use_loss_scale true only")
+    job.drop(option, "--loss_scale names it" if job.true("use_loss_scale") else "2.x read it with --use_loss_scale true only")
 
 
 def target_modules(job: Job, option: Option) -> None:
@@ -102,8 +102,7 @@ def target_modules(job: Job, option: Option) -> None:
         for part in parts:
             default = model.targets if model and part in ("DEFAULT", "AUTO") else None
             new += default or [quoted(MODULES.get(part, part), word.raw) if part is not None else word.raw]
-    old = job.shown(option)
-    job.report("changed", option.word.start, old, "--target_modules " + " ".join(new))
+    job.say("changed", option, "--target_modules " + " ".join(new))
     job.rename(option, "target_modules")
     if words and new != [word.raw for word in words]:
         job.edit(words[0].start, words[-1].end, job.fitting(" ".join(new)))
@@ -116,9 +115,11 @@ def target_modules(job: Job, option: Option) -> None:
 
 def result_dir(job: Job, option: Option) -> None:
     """The folder becomes a file in it."""
-    word = option.values[0]
+    word = next(iter(option.values), None)
+    if word is None:
+        return job.todo(option, "it has no value")
     new = quoted(word.value.rstrip("/") + "/infer_result.jsonl", word.raw) if word.value is not None else f"{word.raw}/infer_result.jsonl"
-    job.report("changed", option.word.start, job.shown(option), f"--result_path {new}", "a file that exists is appended to")
+    job.say("changed", option, f"--result_path {new}", "a file that exists is appended to")
     job.rename(option, "result_path")
     job.edit(word.start, word.end, job.fitting(new))
 
@@ -126,25 +127,25 @@ def result_dir(job: Job, option: Option) -> None:
 def eval_human(job: Job, option: Option) -> None:
     """4.6 asks where no dataset is given."""
     if job.true("eval_human") and job.option("dataset", "val_dataset", "load_dataset_config"):
-        _remove_todo(job, option, "for a dialogue take --dataset, --val_dataset and --load_data_args out")
+        job.todo(option, "for a dialogue take --dataset, --val_dataset and --load_data_args out")
     else:
-        _drop(job, option, "a dialogue starts where no dataset is given")
+        job.drop(option, "a dialogue starts where no dataset is given")
 
 
 def eval_limit(job: Job, option: Option) -> None:
     """A number only."""
     value = job.literal("eval_limit")
     if value is not None and not value.isdigit():
-        _remove_todo(job, option, "4.6 takes a number of samples")
+        job.todo(option, "4.6 takes a number of samples")
 
 
 def eval_batch_size(job: Job, option: Option) -> None:
     """A key of --extra_eval_args."""
     value = job.literal(option.name)
     if value is None:
-        _remove_todo(job, option, """use --extra_eval_args '{"eval_batch_size": N}'""")
+        job.todo(option, """use --extra_eval_args '{"eval_batch_size": N}'""")
     else:
-        _instead(job, option, "extra_eval_args", f'{{"eval_batch_size": {value}}}')
+        job.instead(option, "extra_eval_args", f'{{"eval_batch_size": {value}}}')
 
 
 SPECIALS: dict[str, Callable[[Job, Option], None]] = {
@@ -154,25 +155,3 @@ SPECIALS: dict[str, Callable[[Job, Option], None]] = {
         *(use_loss_scale, loss_scale_config_path, target_modules, result_dir, eval_human, eval_limit, eval_batch_size),
     )
 } | dict.fromkeys(("lora_target_modules", "boft_target_modules", "vera_target_modules"), target_modules)
-
-
-def _drop(job: Job, option: Option, note: str) -> None:
-    job.report("dropped", option.word.start, job.shown(option), note=note)
-    job.remove(option)
-
-
-def _remove_todo(job: Job, option: Option, note: str) -> None:
-    job.report("todo", option.word.start, job.shown(option), note=note)
-    job.remove(option)
-
-
-def _rename(job: Job, option: Option, new: str) -> None:
-    job.report("changed", option.word.start, job.shown(option), f"--{new}")
-    job.rename(option, new)
-
-
-def _instead(job: Job, option: Option, flag: str, value: str) -> None:
-    """Another flag with another value, in the same place."""
-    written = job.fitting(f"--{flag} {quoted(value)}")
-    job.report("changed", option.word.start, job.shown(option), written)
-    job.edit(option.word.start, option.end, written)

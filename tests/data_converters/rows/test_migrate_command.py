@@ -131,7 +131,7 @@ def test_bytes_that_are_no_text_stay(script):
         (["binary"], "binary: not a shell script"),
         (["."], "cannot be read"),
         (["train.sh", "--in-place", "--out", "x"], "not both"),
-        (["-", "--in-place"], "stdin has no place"),
+        (["-", "--in-place"], "stdin cannot be changed"),
     ],
 )
 def test_wrong_use_is_said_in_one_line(script, words, said):
@@ -177,10 +177,10 @@ def test_rows_are_converted_where_a_folder_is_given(rows, script):
     assert done.exit_code == 0, done.stderr
     assert done.stdout == "swift sft --dataset made/old.jsonl#5 plain.jsonl --tuner_type lora\n"
     (row,) = map(json.loads, Path("made/old.jsonl").read_text().splitlines())
-    assert row["objects"] == {"ref": ["guy"], "bbox": [[1, 2, 30, 40]]} or row["objects"]["bbox"] == [[1, 2, 30, 40]]
+    assert row["objects"]["bbox"] == [[1, 2, 30, 40]]
     again = run(script, "--rows", "made")
     assert again.exit_code == 1
-    assert "is there already" in again.stderr
+    assert "exists" in again.stderr
 
 
 def test_rows_that_cannot_be_converted_stop_it_before_a_script_is_written(rows, script):
