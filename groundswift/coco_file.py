@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 
 from .box_checks import BoxProblem, box_problem
-from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage, convert, decode
+from .coco_decoding import convert, decode
+from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage
 from .errors import GroundswiftError, fault
 from .gc_control import without_collection
 from .records import half_character

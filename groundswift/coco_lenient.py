@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .coco_decoding import LENIENT, decode
 from .coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
-from .coco_types import LENIENT, decode
 from .errors import Tally
 from .urls import shown
 

@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 from tqdm import tqdm
 
+from groundswift.coco_types import CocoCategory
 from groundswift.errors import GroundswiftError
 from groundswift.image_resize import Limits
 from groundswift.row_view import RowView, image_source
@@ -27,7 +28,7 @@ from ..file_io.box_checks import ImageFolder, fitted_box
 from ..file_io.row_files import Sourced, read_rows
 from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog
-from ..tasks.category_file import Category, read_categories
+from ..tasks.category_file import read_categories
 from .any_row import AnyRow, viewed
 from .result_rows import AnswerReading, TruthFlag, answer_reading, is_result, of_truth
 
@@ -95,7 +96,7 @@ class Gathered:
     """All pictures by path, in order of first appearance, and the classes."""
 
     pictures: dict[str, Picture]
-    categories: list[Category]
+    categories: list[CocoCategory]
 
 
 def gathered(options: BoxesOptions, log: IssueLog, progress: bool) -> Gathered:
@@ -124,7 +125,7 @@ class Gathering:
     """What has been read so far. `closed`: the classes are given, others are faults."""
 
     inside: RowPictures
-    categories: dict[str, Category]
+    categories: dict[str, CocoCategory]
     closed: bool
     log: IssueLog
     pictures: dict[str, Picture] = field(default_factory=dict)
@@ -163,7 +164,7 @@ class Gathering:
                 if self.closed and label not in self.categories:
                     self.log.count("answer-label-unknown", f"{where}: {label!r}")
                     continue
-                self.categories.setdefault(label, Category(len(self.categories) + 1, label))
+                self.categories.setdefault(label, CocoCategory(len(self.categories) + 1, label))
                 yield 0, (label, *box)
 
     def picture(self, where: str, view: RowView, row: AnyRow, index: int) -> Picture | None:
@@ -207,5 +208,5 @@ class Gathering:
                 sides = picture.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)
                 placed = fitted_box([value * side for value, side in zip(box, sides, strict=True)], picture.size_wh, thing, self.log)
                 if placed is not None:
-                    self.categories.setdefault(label, Category(len(self.categories) + 1, label))
+                    self.categories.setdefault(label, CocoCategory(len(self.categories) + 1, label))
                     yield view.image_of(index), (label, *placed)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from groundswift.coco_file import repeated
+from groundswift.coco_types import CocoCategory
 from groundswift.errors import fault
 from groundswift.storage import read_text
 from groundswift.urls import shown
@@ -14,19 +15,11 @@ from groundswift.urls import shown
 EXPECTED = "a COCO file, or names, one a line"
 
 
-class Category(msgspec.Struct, omit_defaults=True):
-    """A class as a COCO file has it."""
-
-    id: int
-    name: str
-    supercategory: str | None = None
-
-
 class _OnlyCategories(msgspec.Struct):
-    categories: list[Category]
+    categories: list[CocoCategory]
 
 
-def read_categories(path: str | Path) -> list[Category]:
+def read_categories(path: str | Path) -> list[CocoCategory]:
     """The classes of a file in its order; names, one a line, get the ids 1, 2, ...
 
     Raises GroundswiftError where it cannot be read, holds none, or names one twice.
@@ -34,12 +27,13 @@ def read_categories(path: str | Path) -> list[Category]:
     text, path = read_text(path, EXPECTED), shown(path)
     if text.lstrip()[:1] == "{":
         try:
-            categories = msgspec.json.decode(text, type=_OnlyCategories).categories
+            found = msgspec.json.decode(text, type=_OnlyCategories).categories
+            categories = [CocoCategory(each.id, each.name, each.supercategory) for each in found]
         except (msgspec.MsgspecError, RecursionError) as error:
             raise fault(path, str(error), "a COCO file with categories") from None
     else:
         names = [line.strip() for line in text.splitlines()]
-        categories = [Category(number, name) for number, name in enumerate(filter(None, names), 1)]
+        categories = [CocoCategory(number, name) for number, name in enumerate(filter(None, names), 1)]
     if not categories:
         raise fault(path, "names no class", EXPECTED)
     for what, values in (("name", (each.name for each in categories)), ("id", (each.id for each in categories))):

@@ -22,16 +22,16 @@ from groundswift.atomic_write import write_whole
 from groundswift.boxes import exact_repeats
 from groundswift.coco_file import CocoCategory, CocoImage, annotation_problem
 from groundswift.coco_lenient import LOST
+from groundswift.coco_types import OutAnnotation, OutFile, OutImage
 from groundswift.errors import fault
 from groundswift.records import half_character, whole
 from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading
 from ..file_io.box_checks import Box, ImageFolder
-from ..formats.coco.export import OutAnnotation, OutFile, OutImage
 from ..issues import Issue, IssueLog, OnError
 from .annotation_table import CocoColumns, Columns
-from .category_file import Category, read_categories
+from .category_file import read_categories
 from .class_edits import with_class_edits
 from .detection import DetectionOptions, detection_reading
 
@@ -223,7 +223,7 @@ def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
         for number, row in enumerate(usable, 1)
     ]
     images = [OutImage(image.id, image.file_name, image.width, image.height) for image in coco.images]
-    out = OutFile(images, annotations, [Category(category.id, category.name) for category in coco.categories])
+    out = OutFile(images, annotations, [CocoCategory(category.id, category.name) for category in coco.categories])
     write_whole(path, [msgspec.json.encode(out), b"\n"])
 
 

@@ -12,20 +12,12 @@ import numpy as np
 
 from groundswift.box_checks import box_problem
 from groundswift.boxes import as_boxes, xywh_to_xyxy
+from groundswift.coco_types import CocoResult
 from groundswift.errors import GroundswiftError, Tally, fault
 
 from ..ground_truth import OnError, Truth
 from .space_check import BoxSample, Explanation
 from .to_boxes import Predictions, explained_by_space
-
-
-class CocoResult(msgspec.Struct, gc=False):
-    """One prediction. Nothing has a default in the format; here absence is None, so that it can be named."""
-
-    image_id: int | float | None = None
-    category_id: int | float | None = None
-    bbox: list[float] | None = None
-    score: float | None = None
 
 
 def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tally: Tally | None = None) -> Predictions:

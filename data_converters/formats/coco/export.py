@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from groundswift.atomic_write import write_whole
+from groundswift.coco_types import CocoResult, OutAnnotation, OutFile, OutImage
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import whole
 from groundswift.urls import absolute
@@ -18,51 +19,10 @@ from groundswift.urls import absolute
 from ...engine.batches import Totals
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
-from ...tasks.category_file import Category
 
 DIGITS = 6  # of a width or height in px: x2 - x1 comes out as the decimal number that it was made of
 
 WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)  # an id as text
-
-
-class OutImage(msgspec.Struct, omit_defaults=True):
-    """`sample_id`: of the rows of the image, where that is not `id`; a list where they have several."""
-
-    id: int
-    file_name: str
-    width: int
-    height: int
-    sample_id: int | str | list[int | str] | None = None
-
-
-class OutAnnotation(msgspec.Struct):
-    """`bbox` is xywh in px; `area` that of the box."""
-
-    id: int
-    image_id: int
-    category_id: int
-    bbox: list[float]
-    area: float
-    iscrowd: int = 0
-
-
-class OutResult(msgspec.Struct):
-    """One box of a model; `bbox` is xywh in px."""
-
-    image_id: int
-    category_id: int
-    bbox: list[float]
-    score: float = 1.0
-
-
-class OutFile(msgspec.Struct):
-    """A COCO file. `info` and `licenses` are empty, and there because pycocotools wants them."""
-
-    images: list[OutImage]
-    annotations: list[OutAnnotation]
-    categories: list[Category]
-    info: dict[str, str] = {}
-    licenses: list[str] = []
 
 
 class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
@@ -125,7 +85,7 @@ def coco_of(found: Gathered, folder: str | None) -> OutFile:
     category_ids = {category.name: category.id for category in found.categories}
     images, annotations = [], []
     for picture, image_id, name in zip(pictures, ids, names, strict=True):
-        images.append(OutImage(image_id, name, *picture.size_wh, None if own_id(picture) is not None else beside(picture)))
+        images.append(OutImage(image_id, name, *picture.size_wh, sample_id=None if own_id(picture) is not None else beside(picture)))
         for label, x1, y1, x2, y2 in picture.boxes.elements():
             width, height = (round(side, DIGITS) or side for side in (x2 - x1, y2 - y1))
             box = [whole(value) for value in (x1, y1, width, height)]
@@ -134,9 +94,9 @@ def coco_of(found: Gathered, folder: str | None) -> OutFile:
     return OutFile(images, annotations, found.categories)
 
 
-def results_of(coco: OutFile) -> list[OutResult]:
+def results_of(coco: OutFile) -> list[CocoResult]:
     """The boxes of a COCO file as results. eval coco-map scores by log-probabilities where they are there; here each has 1."""
-    return [OutResult(row.image_id, row.category_id, row.bbox) for row in coco.annotations]
+    return [CocoResult(row.image_id, row.category_id, row.bbox, 1.0) for row in coco.annotations]
 
 
 def check_own_ids(pictures: Iterable[Picture]) -> None:

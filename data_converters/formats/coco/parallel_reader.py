@@ -14,14 +14,14 @@ from functools import partial
 from itertools import pairwise, takewhile
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
+from groundswift.coco_decoding import ROTATION
 from groundswift.coco_file import CocoCategory, CocoImage
 from groundswift.coco_rotation import degrees_of
-from groundswift.coco_types import ROTATION
+from groundswift.coco_types import PieceAnnotation, RotatedPieceAnnotation
 from groundswift.gc_control import without_collection
 from groundswift.storage import local_copy
 from groundswift.worker_pool import WorkerPool
@@ -35,24 +35,6 @@ IGNORE = attrgetter("ignore")
 KEY = b'"annotations"'
 ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
 CUT = re.compile(rb"\}\s*,\s*(?=\{)")
-
-
-class PieceAnnotation(msgspec.Struct, gc=False):
-    """A `CocoAnnotation` that can stand in columns: with an id of its own and a box of four numbers."""
-
-    id: int
-    image_id: int
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    area: float | None = None
-    iscrowd: int | float | bool = 0
-    ignore: Any = None
-
-
-class RotatedPieceAnnotation(PieceAnnotation, gc=False):
-    """One of a file that may hold rotated boxes."""
-
-    attributes: Any = None
 
 
 class Rest(msgspec.Struct):
