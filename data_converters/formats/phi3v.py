@@ -261,8 +261,10 @@ def to_cookbook(where: str, messages: list[Message], paths: list[str]) -> list[P
             text = text.removeprefix(IMAGE)
         count = (len(asked.content) - len(text)) // len(IMAGE)
         if IMAGE in text:
-            what = f"{IMAGE} behind the start of a question"
-            raise SkipSample(Issue("image-within-text", where, what, "images at the start, where the recipe shows them; or another --form"))
+            what = f"{IMAGE} after other text of a question"
+            raise SkipSample(
+                Issue("image-within-text", where, what, "images at the start, where the recipe shows them (or another --form)")
+            )
         text = text.removeprefix("\n") if count else text  # the trainer puts one there
         turns.append(PhiTurn(images=[next(rest) for _ in range(count)], user=text, assistant=answer.content))
     return turns

@@ -1,17 +1,17 @@
-"""What the tests of conversations, questions, captions and videos share: converting a source in each of the ways there are."""
+"""What the tests of conversations, questions, captions and videos share: converting a source, and checking its problems."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import re
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from converted import run
+from converted import run, write_lines
 from PIL import Image
 
 from groundswift.data_converters.base import Options
@@ -20,7 +20,6 @@ from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 EARLIER = b"an earlier file\n"
-NOT_OF_OURS = {"no-negatives", "image-tags-under", "sample-id-missing"}
 
 
 def picture(colour: str = "grey", size_wh: tuple[int, int] = (8, 6), form: str = "PNG") -> bytes:
@@ -30,16 +29,72 @@ def picture(colour: str = "grey", size_wh: tuple[int, int] = (8, 6), form: str =
     return data.getvalue()
 
 
+def folder_with(sizes_wh: dict[str, tuple[int, int]]) -> Any:
+    """A fixture: a folder with images of these sizes, and turned.jpg, stored 60x40 and EXIF-rotated to 40x60."""
+
+    @pytest.fixture
+    def folder(tmp_path: Path, draw: Callable[..., None]) -> Path:
+        for name, size_wh in sizes_wh.items():
+            draw(tmp_path / name, size_wh)
+        draw(tmp_path / "turned.jpg", (60, 40), orientation=6)
+        return tmp_path
+
+    return folder
+
+
+def source_of(kind: type[Options], name: str) -> Any:
+    """A fixture: write rows, or bytes as they are, into a file of this name (a list where it is .json) -> the options that read it."""
+
+    @pytest.fixture
+    def source(folder: Path) -> Callable[..., Options]:
+        def write(*rows: Any, **options: Any) -> Options:
+            path = folder / name
+            if name.endswith(".json"):
+                path.write_text(json.dumps(rows), encoding="utf-8")
+            else:
+                write_lines(path, *rows)
+            return kind(annotations=str(path), **options)
+
+        return write
+
+    return source
+
+
+def ours(*texts: str, **changes: Any) -> dict[str, Any]:
+    """A swift row of a conversation about one image of 640x480 px; a change to None drops a column."""
+    messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
+    row = {"messages": messages, "images": ["/data/a.jpg"], "sample_id": "7", "size_wh": [640, 480], **changes}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def write_parquet(path: Path, *rows: dict[str, Any], schema: Any = None) -> Path:
+    """Write rows as Parquet; without a schema the columns are those of the first row."""
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema), path)
+    return path
+
+
+def outcome(options: Options) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """(the rows of a source as they would be in a file, counts by reason)."""
+    log = IssueLog(options.on_error)
+    return [json.loads(msgspec.json.encode(row)) for row in rows_of(options, log)], dict(log.counted.counts)
+
+
 def made(options: Options) -> list[dict[str, Any]]:
-    """The rows of a source as they would stand in a file."""
-    return [json.loads(msgspec.json.encode(row)) for row in rows_of(options, IssueLog(options.on_error))]
+    """The rows of a source."""
+    return outcome(options)[0]
 
 
 def counted(options: Options) -> dict[str, int]:
-    """What was left out or changed, by reason."""
-    log = IssueLog(options.on_error)
-    list(rows_of(options, log))
-    return dict(log.counted.counts)
+    """What was dropped or changed, by reason."""
+    return outcome(options)[1]
+
+
+def texts(row: dict[str, Any]) -> list[str]:
+    """The texts of a conversation."""
+    return [each["content"] for each in row["messages"]]
 
 
 def said(row: dict[str, Any]) -> list[str]:
@@ -65,16 +120,21 @@ def command(*arguments: object) -> Any:
     return run("convert", *arguments)
 
 
-def check_whole_way(out: Path, *arguments: object, lint: bool = True) -> list[dict[str, Any]]:
-    """`groundswift convert ... --out OUT` and `groundswift lint OUT` in processes of their own -> the rows; lint finds nothing in them."""
-    groundswift = [sys.executable, "-m", "groundswift.cli"]
-    done = subprocess.run([*groundswift, "convert", *map(str, arguments), "--out", str(out)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    if lint:
-        linted = subprocess.run([*groundswift, "lint", str(out), "--json"], capture_output=True, text=True)
-        found = set(json.loads(linted.stdout)["rules"]) - NOT_OF_OURS
-        assert found == set(), linted.stdout
-    return [json.loads(line) for line in out.read_bytes().splitlines()]
+def check_problem(options: Options, reason: str, *parts: str, left: int = 1) -> None:
+    """A source has one problem: it stops with an error that holds `parts`, or is skipped, counted, and `left` rows come out."""
+    error = told(options)
+    assert f"       1  {reason}: " in error
+    assert [part for part in parts if part not in error] == [], error
+    check_skipped(options, reason, left)
+
+
+def check_only(options: Options, pattern: str, sample_ids: list[Any]) -> None:
+    """A source has one problem: it stops with an error that matches, or is skipped, counted, and the other rows come out."""
+    error = told(options)
+    assert re.search(pattern, error), error
+    assert "\n       1  " in error
+    rows, counts = outcome(msgspec.structs.replace(options, on_error="skip"))
+    assert ([row["sample_id"] for row in rows], sum(counts.values())) == (sample_ids, 1)
 
 
 def check_skipped(options: Options, reason: str, left: int = 1) -> None:

@@ -122,7 +122,7 @@ def sentence(line: str, number: int, where: str) -> Sentence:
         else:
             words.append(token)
     if entity is not None:
-        raise SkipSample(Issue("phrase-unclosed", where, f"the phrase of entity {entity} is not closed", "] behind its last word"))
+        raise SkipSample(Issue("phrase-unclosed", where, f"the phrase of entity {entity} is not closed", "] after its last word"))
     return Sentence(number, words, phrases)
 
 
@@ -168,7 +168,7 @@ def size_of(root: Element, where: str) -> tuple[int, int]:
     try:
         size_wh = whole_number(root, "size/width", where), whole_number(root, "size/height", where)
     except SkipSample as stopped:
-        raise SkipSample(stopped.issue._replace(reason="size-unreadable")) from None
+        raise SkipSample(stopped.issue._replace(id="size-unreadable")) from None
     if min(size_wh) < 1:
         raise SkipSample(Issue("size-unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px"))
     return size_wh

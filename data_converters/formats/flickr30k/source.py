@@ -66,7 +66,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
 
     \b
     Tasks:
-      grounded_caption  the answer is the sentence, with the boxes of each phrase behind it
+      grounded_caption  the answer is the sentence, with the boxes of each phrase after it
       phrase_grounding  the question holds the sentence, the answer its phrases, each with its boxes; {sentence} in your own
                         question is replaced by it
       reverse           the question gives the boxes of one entity, the answer is the phrase; <bbox> in your own question is

@@ -50,7 +50,7 @@ class ToShikraOptions(ImageOptions, frozen=True, kw_only=True):
     indices, and points one <points>. sample_id, width and height are kept as extra fields, and `groundswift convert shikra`
     reads them.
 
-    Lists in JSON ({"bbox_2d": <bbox>, "label": "<ref-object>"}) become each label with its boxes behind it.
+    Lists in JSON ({"bbox_2d": <bbox>, "label": "<ref-object>"}) become each label with its boxes after it.
 
     Dropped or changed, and counted: labels are written into the text, or dropped where no text shows them; system messages
     and names of prompts; <image> is put before the first question where a row has an image and no <image>; boxes are

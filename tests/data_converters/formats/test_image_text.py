@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from converted import write_lines
-from talk_fixture import check_skipped, check_whole_way, command, made, picture, said, told, written
+from talk_fixture import check_problem, made, picture, said, told, write_parquet
 
 from groundswift.data_converters.formats.image_text import ImageTextOptions, LatexOcrOptions
 
@@ -34,14 +33,6 @@ def source(folder: Path):
         return ImageTextOptions(annotations=str(write_lines(folder / name, *rows)), **options)
 
     return write
-
-
-def parquet(path: Path, *rows: dict[str, Any]) -> Path:
-    pyarrow = pytest.importorskip("pyarrow")
-    tables = pytest.importorskip("pyarrow.parquet")
-    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-    tables.write_table(pyarrow.Table.from_pylist(list(rows), pyarrow.schema([("image", image), ("text", pyarrow.string())])), path)
-    return path
 
 
 def test_rows_of_paths(source, folder):
@@ -115,7 +106,7 @@ def test_csv_with_a_line_of_another_length(source):
 
 
 def test_pictures_that_rows_hold(folder):
-    path = parquet(
+    path = write_parquet(
         folder / "train.parquet",
         {"image": {"bytes": picture(size_wh=(30, 20)), "path": None}, "text": LATEX},
         {"image": {"bytes": picture(form="JPEG"), "path": "7.jpg"}, "text": "x"},
@@ -133,7 +124,7 @@ def test_pictures_that_rows_hold(folder):
         "prompt": "latex_ocr.en.1",
     }
     assert [row["images"] for row in rows[1:]] == [[str(folder / "kept/train/2.jpg")], [str(folder / "a.png")]]
-    assert "row 1: the row holds its picture, and swift reads files; expected --save-pictures DIR" in told(
+    assert "row 1: the row holds its image, and swift reads files; expected --save-pictures DIR" in told(
         LatexOcrOptions(annotations=str(path))
     )
 
@@ -155,10 +146,10 @@ def test_pictures_that_rows_hold_in_json(source, folder):
         ({**GOOD, "text": "<video>"}, "text-tag", "holds <video>"),
         ({"text": "x"}, "row-unreadable", "missing required field `image`"),
         ({"image": "a.png"}, "row-unreadable", "missing required field `text`"),
-        ({**GOOD, "image": None}, "image-missing", "image 'None'; expected a path, or the picture"),
+        ({**GOOD, "image": None}, "image-missing", "image 'None'; expected a path, or the image"),
         ({**GOOD, "image": ""}, "image-missing", "image ''"),
         ({**GOOD, "image": 5}, "image-missing", "image '5'"),
-        ({**GOOD, "image": {"bytes": "%", "path": None}}, "image-missing", "expected a path, or the picture"),
+        ({**GOOD, "image": {"bytes": "%", "path": None}}, "image-missing", "expected a path, or the image"),
         ({**GOOD, "image": {}}, "image-embedded", "--save-pictures"),
         ({**GOOD, "image": "no.png"}, "image-missing", "no file"),
         ({**GOOD, "image": "half.png"}, "image-unreadable", "half.png"),
@@ -169,38 +160,4 @@ def test_pictures_that_rows_hold_in_json(source, folder):
     ],
 )
 def test_faults(source, bad, reason, message):
-    options = source(bad, GOOD)
-    error = told(options)
-    assert f"1  {reason}" in error
-    assert "pairs.jsonl:1" in error
-    assert message in error
-    check_skipped(options, reason)
-
-
-def test_files(source, folder):
-    good = json.dumps(GOOD).encode()
-    assert len(made(source(b"\xef\xbb\xbf" + good + b"\r", good + b"\r"))) == 2
-    assert "no row is left" in told(source(b""))
-    cut = source(good)
-    Path(cut.annotations).write_bytes(good + b"\n" + good[:-3])
-    assert "pairs.jsonl:2: the file stops in the middle of this line" in told(cut)
-    assert "column 'text'; expected two columns" in told(source(GOOD, image_column="text"))
-    (folder / "bad.parquet").write_bytes(b"PAR1")
-    pytest.importorskip("pyarrow")
-    assert "bad.parquet: cannot be read" in told(ImageTextOptions(annotations=str(folder / "bad.parquet")))
-
-
-def test_two_processes_give_the_same_bytes(source, folder):
-    options = source(*[GOOD] * 600, prompts="sampled", language="both")
-    assert written(options, folder / "one.jsonl") == written(options, folder / "two.jsonl", workers=2)
-    table = source(b"image,text", *[b"a.png,x"] * 600, name="pairs.csv")
-    assert written(table, folder / "one.jsonl") == written(table, folder / "two.jsonl", workers=2)
-
-
-def test_the_command_and_lint(source, folder):
-    options = source(GOOD, {"image": "sub/b.png", "text": LATEX})
-    assert len(check_whole_way(folder / "out.jsonl", "image-text", options.annotations, "--task", "ocr", "--images", folder)) == 2
-    path = parquet(folder / "test.parquet", {"image": {"bytes": picture(), "path": None}, "text": LATEX})
-    rows = check_whole_way(folder / "out.jsonl", "latex-ocr", path, "--save-pictures", folder / "kept")
-    assert rows[0]["prompt"] == "latex_ocr.en.1"
-    assert "--save-pictures" in command("latex-ocr", path, "--out", folder / "x.jsonl").output
+    check_problem(source(bad, GOOD), reason, "pairs.jsonl:1", message)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from converted import run, write_lines
+from converted import write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shikra_rows import CAT, DOG, HEIGHT, MAN, TWO_DOGS, WIDTH
+from talk_fixture import check_only, folder_with, made, outcome, source_of, told
 
-from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
 from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowPictures
@@ -24,41 +21,14 @@ from groundswift.data_converters.formats.shikra.source import ShikraMaker, Shikr
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.prompts import Asking
 from groundswift.data_converters.tasks.referring import Referring
-from groundswift.errors import GroundswiftError
 
-WIDTH, HEIGHT = 820, 800
-DOG, CAT, MAN, ROPE = [10, 10, 256, 265], [24, 18, 378, 768], [100, 310, 670, 653], [278, 320, 809, 673]
-POINTS = [[100, 100], [200.5, 200]]
-TWO_DOGS = {
-    "image": "dogs.jpg",
-    "target": {"boxes": [DOG, CAT, MAN, ROPE], "points": POINTS},
-    "conversations": [
-        {
-            "from": "human",
-            "value": "What is between the dogs <boxes> and the man <boxes> in <image> ? Does the man<points> greet the man<points>?",
-            "boxes_seq": [[0, 1], [2]],
-            "points_seq": [[0], [1]],
-        },
-        {
-            "from": "gpt",
-            "value": "a rope <boxes> from the left dog <boxes> to the man <boxes>, who walks both <boxes>.",
-            "boxes_seq": [[3], [0], [2], [1, 0]],
-        },
-    ],
-}
+ASKED, ANSWERED = TWO_DOGS["conversations"]
+ANSWER = "a rope <boxes> from the left dog <boxes> to the man <boxes>, who walks both <boxes>."
+WALKED = {**TWO_DOGS, "conversations": [ASKED, {"from": "gpt", "value": ANSWER, "boxes_seq": [*ANSWERED["boxes_seq"], [1, 0]]}]}
 
 
-@pytest.fixture
-def folder(tmp_path: Path, draw) -> Path:
-    draw(tmp_path / "dogs.jpg", (WIDTH, HEIGHT))
-    draw(tmp_path / "turned.jpg", (60, 40), orientation=6)
-    return tmp_path
-
-
-@pytest.fixture
-def source(folder: Path):
-    """Write rows -> the path of the file."""
-    return lambda *rows, name="rows.jsonl": write_lines(folder / name, *rows)
+folder = folder_with({"dogs.jpg": (WIDTH, HEIGHT)})
+source = source_of(ToShikraOptions, "rows.jsonl")
 
 
 def row(question: str = "<image>Q", answer: str = "A", boxes: Any = None, refs: Any = None, **changes: Any) -> dict[str, Any]:
@@ -72,17 +42,6 @@ def row(question: str = "<image>Q", answer: str = "A", boxes: Any = None, refs: 
     return {key: value for key, value in made.items() if value is not None}
 
 
-def converted(path: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Shikra's rows, with the names that they have in a file."""
-    log = IssueLog(options.get("on_error", "stop"))
-    made = list(rows_of(ToShikraOptions(annotations=str(path), **options), log))
-    return [msgspec.json.decode(msgspec.json.encode(each)) for each in made], dict(log.counted.counts)
-
-
-def shikra(path: Path, **options: Any) -> list[dict[str, Any]]:
-    return converted(path, **options)[0]
-
-
 def own(row: dict[str, Any]) -> dict[str, Any]:
     """What of a row Shikra itself reads."""
     return {key: row[key] for key in ("image", "target", "conversations") if key in row}
@@ -91,8 +50,8 @@ def own(row: dict[str, Any]) -> dict[str, Any]:
 def test_boxes_points_and_groups(source, folder):
     boxes = [DOG, CAT, MAN, [5, 6], DOG, [5, 6], [7, 8.5], CAT]
     question, answer = "<image>Who <bbox><bbox>, <bbox> at <bbox>?", "<bbox><bbox><bbox> and <bbox>"
-    made, counts = converted(source(row(question, answer, boxes, sample_id="a/1", size_wh=[WIDTH, HEIGHT])))
-    assert made == [
+    given, counts = outcome(source(row(question, answer, boxes, sample_id="a/1", size_wh=[WIDTH, HEIGHT])))
+    assert given == [
         {
             "image": str(folder / "dogs.jpg"),
             "target": {"boxes": [DOG, CAT, MAN], "points": [[5, 6], [7, 8.5]]},
@@ -109,16 +68,16 @@ def test_boxes_points_and_groups(source, folder):
 
 
 def test_labels_become_text(source):
-    made, counts = converted(
+    given, counts = outcome(
         source(row("<image>Find <ref-object>.", "<ref-object><bbox><bbox><ref-object><bbox>", [DOG, CAT, MAN], ["a", "b", "c"]))
     )
-    assert [each["value"] for each in made[0]["conversations"]] == ["<image>Find a.", "b<boxes>c<boxes>"]
-    assert made[0]["conversations"][1]["boxes_seq"] == [[0, 1], [2]]
+    assert [each["value"] for each in given[0]["conversations"]] == ["<image>Find a.", "b<boxes>c<boxes>"]
+    assert given[0]["conversations"][1]["boxes_seq"] == [[0, 1], [2]]
     assert counts == {"label-inlined": 3}
 
 
 @pytest.mark.parametrize(
-    ("made", "expected", "counts"),
+    ("given", "expected", "counts"),
     [
         pytest.param(row(images=None, question="Q"), ["Q", "A"], {}, id="text alone"),
         pytest.param(row("Q"), ["<image>Q", "A"], {"image-tag-added": 1}, id="no <image>"),
@@ -146,40 +105,40 @@ def test_labels_become_text(source):
         pytest.param(row(answer="{a} is a set"), ["<image>Q", "{a} is a set"], {}, id="braces without boxes"),
     ],
 )
-def test_what_is_changed(source, made, expected, counts):
-    out, told = converted(source(made))
+def test_what_is_changed(source, given, expected, counts):
+    out, counted = outcome(source(given))
     assert [each["value"] for each in out[0]["conversations"]] == expected
-    assert told == counts
+    assert counted == counts
 
 
 def test_fractions_become_pixels(source):
-    made = row(answer="<bbox><bbox>", boxes=[[0.25, 0.5, 0.75, 1], [0.5, 0.25]])
-    made["objects"]["bbox_type"] = "norm1"
+    given = row(answer="<bbox><bbox>", boxes=[[0.25, 0.5, 0.75, 1], [0.5, 0.25]])
+    given["objects"]["bbox_type"] = "norm1"
     wanted = {"boxes": [[205, 400, 615, 800]], "points": [[410, 200]]}
-    assert shikra(source(made))[0]["target"] == wanted
-    assert shikra(source(made), check_images=False)[0]["target"] == wanted
-    there = made | {"images": ["nowhere.jpg"], "size_wh": [WIDTH, HEIGHT]}
-    assert shikra(source(there), check_images=False)[0]["target"] == wanted
+    assert made(source(given))[0]["target"] == wanted
+    assert made(source(given, check_images=False))[0]["target"] == wanted
+    there = given | {"images": ["nowhere.jpg"], "size_wh": [WIDTH, HEIGHT]}
+    assert made(source(there, check_images=False))[0]["target"] == wanted
 
 
 def test_paths_relative_to_a_folder(source, folder):
-    made = row(images=[str(folder / "dogs.jpg")])
-    assert shikra(source(made))[0]["image"] == str(folder / "dogs.jpg")
-    assert shikra(source(made), images=str(folder))[0]["image"] == "dogs.jpg"
-    assert shikra(source(made), images=f"{folder}/.")[0]["image"] == "dogs.jpg"
+    given = row(images=[str(folder / "dogs.jpg")])
+    assert made(source(given))[0]["image"] == str(folder / "dogs.jpg")
+    assert made(source(given, images=str(folder)))[0]["image"] == "dogs.jpg"
+    assert made(source(given, images=f"{folder}/."))[0]["image"] == "dogs.jpg"
     (folder / "sub").mkdir()
-    with pytest.raises(GroundswiftError, match=r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected pictures below --images"):
-        shikra(source(made), images=str(folder / "sub"))
+    assert re.search(
+        r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected pictures below --images",
+        told(source(given, images=str(folder / "sub"))),
+    )
 
 
 FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
-    "not JSON": (b'{"messages": [', r"rows\.jsonl:1: (not a row|the file stops)"),
-    "no UTF-8": (b'{"messages": "\xff"}', r"rows\.jsonl:1: not a row"),
     "NaN": (b'{"messages": [], "objects": {"bbox": [[NaN, 1, 2, 3]]}}', r"rows\.jsonl:1: not a row"),
     "no messages": ({"images": ["dogs.jpg"]}, r"rows\.jsonl:1: the row has \['images'\]; expected messages"),
-    "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects is text; expected"),
-    "several pictures": (row("<image><image>", images=["dogs.jpg", "dogs.jpg"]), r"rows\.jsonl:1: 2 images; expected one picture, or none"),
-    "videos": (row("<video>", videos=["a.mp4"], images=None), r"rows\.jsonl:1: videos; expected one picture, or none"),
+    "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects .*; expected"),
+    "several pictures": (row("<image><image>", images=["dogs.jpg", "dogs.jpg"]), r"rows\.jsonl:1: 2 images; expected one image, or none"),
+    "videos": (row("<video>", videos=["a.mp4"], images=None), r"rows\.jsonl:1: videos; expected one image, or none"),
     "no answer": (row(messages=row()["messages"][:1]), r"rows\.jsonl:1: roles user; expected"),
     "a blank answer": (row(answer=" "), r"rows\.jsonl:1, turn 1: answer ' '"),
     "a tool": (row(messages=[*row()["messages"], {"role": "tool", "content": "x"}]), r"roles user, assistant, tool; expected"),
@@ -192,15 +151,18 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "a box too many": (row(boxes=[DOG]), r"rows\.jsonl:1: 0 <bbox> and 1 boxes"),
     "a label too few": (row("<image><ref-object>", "<bbox>", [DOG]), r"rows\.jsonl:1: 1 <ref-object> and 0 labels"),
     "a label too many": (row("<image><ref-object>", "<bbox>", [DOG], ["a", "b"]), r"rows\.jsonl:1: 1 <ref-object> and 2 labels"),
-    "boxes-without-image": (row("Q", "<bbox>", [DOG], images=None), r"rows\.jsonl:1: 1 boxes and no image; expected the image"),
+    "boxes-without-image": (row("Q", "<bbox>", [DOG], images=None), r"rows\.jsonl:1: .*image; expected"),
     "<image> twice": (row("<image><image>"), r"rows\.jsonl:1: 2 <image> and 1 images"),
     "<image> in an answer": (row(answer="<image>"), r"rows\.jsonl:1: <image> in a text of assistant"),
     "another tag of swift": (row(answer="<audio>"), r"rows\.jsonl:1, turn 1: the text of assistant holds <audio>"),
     "a tag of Shikra": (row("<image><boxes>"), r"rows\.jsonl:1, turn 0: a text or label holds <boxes>, which would be replaced"),
     "a tag of Shikra in a label": (row("<image>Q", "<ref-object><bbox>", [DOG], ["<points>"]), r"turn 1: a text or label holds <points>"),
-    "a tag made of text and label": (row("<image>Q", "<box<ref-object><bbox>", [DOG], ["es>"]), r"turn 1: a text or label holds <boxes>"),
+    "a tag given of text and label": (row("<image>Q", "<box<ref-object><bbox>", [DOG], ["es>"]), r"turn 1: a text or label holds <boxes>"),
     "<image> in a label": (row("<image><ref-object>", "<bbox>", [DOG], ["<image>"]), r"turn 0: a text or label holds <image>"),
-    "text-braces": (row(answer="{<bbox>}", boxes=[DOG]), r"rows\.jsonl:1, turn 1: holds \{ or \}, which Shikra's own code"),
+    "text-braces": (
+        row(answer="{<bbox>}", boxes=[DOG]),
+        r"rows\.jsonl:1, turn 1: a turn with boxes holds \{ or \}, which Shikra's own code",
+    ),
     "three numbers": (row(answer="<bbox>", boxes=[[1, 2, 3]]), r"rows\.jsonl:1, box 0: box \[1, 2, 3\] has 3 numbers; expected x1, y1"),
     "a nested box": (row(answer="<bbox>", boxes=[[DOG]]), r"rows\.jsonl:1, box 0: box \[\[10.*; expected 4 numbers"),
     "a box of texts": (row(answer="<bbox>", boxes=[["1", 2, 3, 4]]), r"rows\.jsonl:1, box 0: box \['1', 2, 3, 4\]; expected 4 numbers"),
@@ -220,35 +182,15 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
 @pytest.mark.parametrize(("bad", "message"), FAULTY.values(), ids=FAULTY)
 def test_faults(source, folder, bad, message):
     (folder / "cut.jpg").write_bytes((folder / "dogs.jpg").read_bytes()[:3])
-    path = source(bad, row(sample_id=2))
-    with pytest.raises(GroundswiftError, match=message) as stopped:
-        shikra(path)
-    assert "1 problem, nothing written" in str(stopped.value)
-    made, counts = converted(path, on_error="skip")
-    assert sum(counts.values()) == 1
-    assert [each["sample_id"] for each in made] == [2]
-
-
-@pytest.mark.parametrize("content", [b"", b"\n\n"], ids=["empty", "blank lines"])
-def test_a_file_without_rows(folder, content):
-    (folder / "rows.jsonl").write_bytes(content)
-    with pytest.raises(GroundswiftError, match=r"rows\.jsonl: no row is left"):
-        shikra(folder / "rows.jsonl")
-
-
-def test_mark_and_line_ends_of_windows(source, folder):
-    plain = shikra(source(row(), row(answer="<bbox>", boxes=[DOG])))
-    text = (folder / "rows.jsonl").read_bytes()
-    (folder / "rows.jsonl").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
-    assert shikra(folder / "rows.jsonl") == plain
+    check_only(source(bad, row(sample_id=2)), message, [2])
 
 
 def test_from_shikra_and_back(source, folder):
     """Boxes in the order of their first mention come back as they stood, nested indices too."""
-    path = source(TWO_DOGS, {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]})
-    convert_to_file(ShikraOptions(annotations=str(path)), folder / "swift.jsonl", How(progress=False), IssueLog())
-    back, counts = converted(folder / "swift.jsonl", images=str(folder))
-    assert [own(each) for each in back] == [json.loads(line) for line in path.read_bytes().splitlines()]
+    given = [WALKED, {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}]
+    there = made(ShikraOptions(annotations=str(write_lines(folder / "shikra.jsonl", *given))))
+    back, counts = outcome(source(*there, images=str(folder)))
+    assert [own(each) for each in back] == given
     assert counts == {}
 
 
@@ -261,9 +203,8 @@ def test_to_shikra_and_back(source, folder):
     for number, each in enumerate(wanted[:1]):
         each |= {"images": [str(folder / "dogs.jpg")], "size_wh": [WIDTH, HEIGHT], "sample_id": str(number)}
         each["objects"]["bbox_type"] = "real"
-    convert_to_file(ToShikraOptions(annotations=str(source(*wanted))), folder / "shikra.jsonl", How(progress=False), IssueLog())
-    convert_to_file(ShikraOptions(annotations=str(folder / "shikra.jsonl")), folder / "back.jsonl", How(progress=False), IssueLog())
-    assert [json.loads(line) for line in (folder / "back.jsonl").read_bytes().splitlines()] == wanted
+    there = write_lines(folder / "shikra.jsonl", *made(source(*wanted)))
+    assert made(ShikraOptions(annotations=str(there))) == wanted
 
 
 SIDE = st.integers(0, 799) | st.floats(0, 799, allow_subnormal=False)
@@ -357,31 +298,3 @@ def test_any_row_for_swift_is_the_same_after_the_way_there_and_back(made):
     assert swift_of(there, log) == made
     assert not log.problems.counts
     assert not log.counted.counts
-
-
-def test_two_workers_make_the_same_file(source, folder):
-    path = source(*[row(f"<image>{n} <bbox>", "<ref-object><bbox><bbox>", [DOG, [5, n], CAT], ["a"]) for n in range(600)])
-    for workers in (1, 2):
-        convert_to_file(ToShikraOptions(annotations=str(path)), folder / f"{workers}.jsonl", How(workers, progress=False), IssueLog())
-    assert (folder / "1.jsonl").read_bytes() == (folder / "2.jsonl").read_bytes()
-
-
-def test_the_command_and_lint_on_the_way_back(source, folder):
-    path, out, back = source(row("<image>Where is the dog?", "Here <bbox>.", [DOG], sample_id=1)), folder / "s.jsonl", folder / "b.jsonl"
-    done = subprocess.run(
-        [sys.executable, "-m", "groundswift.cli", "convert", "to-shikra", path, "--out", out, "--json"], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (json.loads(done.stdout)["rows"], json.loads(done.stdout)["counts"]) == (1, {})
-    done = run("convert", "shikra", out, "--out", back)
-    assert done.exit_code == 0, done.output
-    lint = run("lint", back, "--json")
-    counts = json.loads(lint.stdout)["counts"]
-    assert (lint.exit_code, counts["error"], counts["warning"]) == (0, 0, 0), lint.stdout
-
-
-def test_a_fault_in_the_command_leaves_the_earlier_file(source, folder):
-    (folder / "s.jsonl").write_text("earlier")
-    done = run("convert", "to-shikra", str(source(row(images=["none.jpg"]))), "--out", folder / "s.jsonl")
-    assert done.exit_code != 0
-    assert (folder / "s.jsonl").read_text() == "earlier"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import check_skipped, check_whole_way, command, made, told, written
+from talk_fixture import check_problem, made, told, write_parquet
 
 from groundswift.data_converters.formats.video_chatgpt import VideoChatGptOptions
 
@@ -79,10 +79,8 @@ def test_the_benchmarks_own_files(source):
 
 
 def test_the_hubs_parquet(tmp_path, videos):
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pyarrow.Table.from_pylist([CONSISTENCY, CONSISTENCY]), tmp_path / "Consistency.parquet")
-    rows = made(VideoChatGptOptions(annotations=str(tmp_path / "Consistency.parquet"), videos=str(videos)))
+    path = write_parquet(tmp_path / "Consistency.parquet", CONSISTENCY, CONSISTENCY)
+    rows = made(VideoChatGptOptions(annotations=str(path), videos=str(videos)))
     assert [row["sample_id"] for row in rows] == ["Consistency/1/1", "Consistency/1/2", "Consistency/2/1", "Consistency/2/2"]
 
 
@@ -95,9 +93,9 @@ def test_videos_unchecked(source, tmp_path):
 @pytest.mark.parametrize(
     ("bad", "reason", "message"),
     [
-        ({**GENERIC, "video_name": "no"}, "video-missing", "(no): no file no.mp4|.avi|.mkv|.webm|.mov in"),
-        ({**GENERIC, "video_name": "no.avi"}, "video-missing", "no file no.avi in"),
-        ({**GENERIC, "video_name": "dir"}, "video-missing", "no file dir.mp4"),
+        ({**GENERIC, "video_name": "no"}, "video-missing", "(no): video not found: no.mp4|.avi|.mkv|.webm|.mov in"),
+        ({**GENERIC, "video_name": "no.avi"}, "video-missing", "video not found: no.avi in"),
+        ({**GENERIC, "video_name": "dir"}, "video-missing", "video not found: dir.mp4"),
         ({**GENERIC, "video_name": "a\0b"}, "video-path-outside", "the name of a file inside the folder of the videos"),
         ({**GENERIC, "video_name": "empty"}, "video-empty", "empty.mp4 has no bytes; expected a whole file"),
         ({**GENERIC, "video_name": "../test"}, "video-path-outside", "name '../test'"),
@@ -114,44 +112,4 @@ def test_videos_unchecked(source, tmp_path):
     ],
 )
 def test_faults(source, bad, reason, message):
-    options = source(bad, GENERIC)
-    error = told(options)
-    assert f"1  {reason}" in error
-    assert "test.json: row 1" in error
-    assert message in error
-    check_skipped(options, reason)
-
-
-FILES = {
-    "BOM and CRLF": (b"\xef\xbb\xbf" + json.dumps([GENERIC], indent=1).replace("\n", "\r\n").encode(), None),
-    "empty": (b"", "no row is left"),
-    "cut": (json.dumps([GENERIC]).encode()[:-5], "not a JSON list"),
-    "NaN": (b'[{"q": NaN}]', "row 1: not a row: JSON is malformed"),
-    "Latin-1": (json.dumps([GENERIC]).encode().replace(b"skis", b"sk\xefs"), "row 1"),
-}
-
-
-@pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
-def test_files(tmp_path, videos, content, message):
-    path = tmp_path / "file.json"
-    path.write_bytes(content)
-    options = VideoChatGptOptions(annotations=str(path), videos=str(videos))
-    if message is None:
-        assert [row["sample_id"] for row in made(options)] == ["file/1"]
-    else:
-        error = told(options)
-        assert str(path) in error
-        assert message in error
-
-
-def test_two_processes_give_the_same_bytes(source, tmp_path):
-    options = source(*[GENERIC, CONSISTENCY] * 300)
-    assert written(options, tmp_path / "one.jsonl") == written(options, tmp_path / "two.jsonl", workers=2)
-
-
-def test_the_command_and_lint(source, tmp_path, videos):
-    options = source(GENERIC, CONSISTENCY, INSTRUCT)
-    assert len(check_whole_way(tmp_path / "out.jsonl", "video-chatgpt", options.annotations, "--videos", videos)) == 4
-    done = command("video-chatgpt", options.annotations, "--out", tmp_path / "x.jsonl")
-    assert done.exit_code == 2
-    assert "Missing option '--videos'" in done.output
+    check_problem(source(bad, GENERIC), reason, "test.json: row 1", message)

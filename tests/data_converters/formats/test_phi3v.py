@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import EARLIER, check_skipped, check_whole_way, command, counted, made, said, told, written
+from talk_fixture import EARLIER, check_problem, counted, folder_with, made, ours, said, source_of
 
 from groundswift import parse
 from groundswift.data_converters.engine.convert import How, convert_to_file
@@ -29,31 +29,11 @@ def cookbook(*turns: tuple[list[str], str, str], id: Any = "val-0000000300", **m
     return {"id": id, **more, "conversations": [{"images": images, "user": asked, "assistant": answer} for images, asked, answer in turns]}
 
 
-def ours(*texts: str, **changes: Any) -> dict[str, Any]:
-    messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
-    row = {"messages": messages, "images": ["/data/a.jpg"], "sample_id": "7", "size_wh": [640, 480], **changes}
-    return {key: value for key, value in row.items() if value is not None}
-
-
 GOOD = llava("<|image_1|>\nWhat?", "A cat.", id="good")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, draw) -> Path:
-    draw(tmp_path / "a.jpg", (64, 48))
-    draw(tmp_path / "sub/b.jpg", (40, 30))
-    return tmp_path
-
-
-@pytest.fixture
-def source(folder: Path):
-    """Write a JSON list -> the options that read it."""
-
-    def write(*rows: Any, **options: Any) -> Phi3vOptions:
-        (folder / "phi.json").write_text(json.dumps(list(rows)), encoding="utf-8")
-        return Phi3vOptions(annotations=str(folder / "phi.json"), **options)
-
-    return write
+folder = folder_with({"a.jpg": (64, 48), "sub/b.jpg": (40, 30)})
+source = source_of(Phi3vOptions, "phi.json")
 
 
 def back(folder: Path, *rows: Any, name: str = "back.json", **options: Any) -> list[dict[str, Any]]:
@@ -164,7 +144,7 @@ def test_boxes_become_text_as_swift_writes_them(folder):
         (llava("<|image_1|><|image_1|>Q", "A"), "image-tags-differ", "numbered 1, 1, and 1 images"),
         (llava("<|image_1|>Q", "A", image=None), "image-tags-differ", "and 0 images"),
         (llava("<|image_1|>Q", "A", image=["a.jpg", "a.jpg"]), "image-tags-differ", "and 2 images"),
-        (llava("Q", "<|image_1|>"), "<|image_1|> outside a question", "in a text of assistant"),
+        (llava("Q", "<|image_1|>"), "placeholder-outside-question", "in a text of assistant"),
         (llava("<|image_1|>Q", "<image>"), "placeholder-outside-question", "in a text of assistant"),
         (swift("<img>a.jpg</img>Q", "<image>"), "placeholder-outside-question", "in a text of assistant"),
         (llava("<|image_1|><image>Q", "A"), "placeholders-mixed", "<image> and <|image_1|>; expected one kind"),
@@ -188,34 +168,7 @@ def test_boxes_become_text_as_swift_writes_them(folder):
     ],
 )
 def test_faults(source, bad, reason, message):
-    options = source(bad, GOOD)
-    error = told(options)
-    assert f"1  {reason}" in error
-    assert "phi.json: row 1" in error
-    assert message in error
-    check_skipped(options, reason)
-
-
-FILES = {
-    "BOM and CRLF": (b"\xef\xbb\xbf" + json.dumps([GOOD], indent=1).replace("\n", "\r\n").encode(), None),
-    "empty": (b"", "no row is left"),
-    "cut": (json.dumps([GOOD]).encode()[:-5], "not a JSON list"),
-    "NaN": (b'[{"id": NaN}]', "row 1: not a row: JSON is malformed"),
-    "Latin-1": (json.dumps([GOOD]).encode().replace(b"cat", b"c\xe4t"), "row 1"),
-}
-
-
-@pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
-def test_files(folder, content, message):
-    path = folder / "file.json"
-    path.write_bytes(content)
-    options = Phi3vOptions(annotations=str(path))
-    if message is None:
-        assert [row["sample_id"] for row in made(options)] == ["good"]
-    else:
-        error = told(options)
-        assert str(path) in error
-        assert message in error
+    check_problem(source(bad, GOOD), reason, "phi.json: row 1", message)
 
 
 def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
@@ -231,7 +184,7 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
         (ours("<image>Q <|image_1|>", "A"), "numbered", "text-placeholder-phi3", "turn 0: holds <|image_1|>"),
         (ours("<image>Q", "<img>"), "swift", "text-placeholder-phi3", "turn 1: holds <img>"),
         (ours("<image>Q", "A", images=["/data/a<b.jpg"]), "swift", "image-path-bracket", "image '/data/a<b.jpg'"),
-        (ours("Q <image>", "A"), "cookbook", "image-within-text", "<image> behind the start of a question"),
+        (ours("Q <image>", "A"), "cookbook", "image-within-text", "<image> after other text of a question"),
         (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row-with-video", "expected pictures"),
         (
             ours("<image>Q", "<bbox>", objects={"ref": [], "bbox": [[1, 2, 3, 4]]}, size_wh=None),
@@ -278,20 +231,3 @@ def test_nothing_left_is_told(folder):
     with pytest.raises(GroundswiftError, match="no row is left"):
         back(folder, ours("Q"), on_error="skip")
     assert not (folder / "back.json").exists()
-
-
-def test_two_processes_give_the_same_bytes(source, folder):
-    options = source(*[llava("<|image_1|>Q", "A", id=number % 9) for number in range(600)])
-    assert written(options, folder / "one.jsonl") == written(options, folder / "two.jsonl", workers=2)
-
-
-def test_the_command_and_lint(source, folder):
-    rows = [GOOD, llava("Hello", "Hi", image=None, id="t")]
-    options = source(*rows)
-    made_rows = check_whole_way(folder / "out.jsonl", "phi3v", options.annotations, "--images", folder)
-    assert [row["sample_id"] for row in made_rows] == ["good", "t"]
-    again = check_whole_way(folder / "again.jsonl", "to-phi3v", folder / "out.jsonl", "--images", folder, lint=False)
-    assert again == rows
-    done = command("to-phi3v", folder / "out.jsonl", "--dry-run", "--json")
-    assert json.loads(done.output) == {"rows": 2, "objects": 0, "negatives": 0, "counts": {}, "out": None}
-    assert "does not apply here" in command("to-phi3v", folder / "out.jsonl", "--workers", 2, "--out", folder / "x.json").output
