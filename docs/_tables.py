@@ -158,7 +158,10 @@ def run_checks(say: Words) -> Iterator[Row]:
 
 def metrics(say: Words) -> Iterator[Row]:
     """Every metric of `groundswift eval` with its numbers."""
-    yield "`coco-map`", "", ""
+    for name in metric_table():
+        kind = metric_class(name)
+        command, keys = name.replace("_", "-"), ", ".join(code(number.key) for number in kind.numbers)
+        yield code(f"groundswift eval {command}"), keys, cell(say(f"command.eval {command}", (kind.__doc__ or "").partition(".")[0]))
 
 
 def findings(say: Words) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: `metrics.json`, `test_pred.json` and `run.json`, each whole or not at all."""
+"""The output files of an evaluation: terms of the protocol, digests, `run.json`."""
 
 from __future__ import annotations
 
@@ -17,100 +17,29 @@ from groundswift.errors import fault
 from groundswift.family import family_row
 from groundswift.spaces import Space, space_row
 
-from .answers.space_check import Explanation
-from .answers.to_boxes import Counts, Rules
+from .answers.to_boxes import Rules
 from .evaluated_run import Run
-from .ground_truth import Truth
-from .metrics.coco_engines import IOU_THRESHOLDS, detection_limits, engine_version
-from .metrics.coco_map import Evaluation
-from .metrics.referring import SEVERAL_BOXES, THRESHOLD
 
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
-LVIS = "LVIS detection (bbox)"
-FEDERATED_TERMS = {
-    "max_detections_are": "of an image, over all classes",
-    "classes_not_looked_for": "predictions of classes that an image neither has nor names in neg_category_ids do not count",
-    "classes_not_exhaustive": "predictions without a match of classes in not_exhaustive_category_ids do not count",
-}
-NAMED_LABELS = 50  # unknown labels that metrics.json names, most frequent first
 SCORES = {
     "constant": "1.0 for every box",
     "logprob": "exp of the mean log-probability of the tokens of a box and its label",
 }
 
 
-def metrics_document(
-    evaluation: Evaluation, counts: dict[str, Any], protocol: dict[str, Any], mismatch: Explanation | None = None
-) -> dict[str, Any]:
-    """The content of `metrics.json`; `mismatch` becomes one of its `warnings`."""
-    warnings = [] if mismatch is None else [mismatch.document()]
-    return {**evaluation.summary, "per_class": evaluation.per_class, "counts": counts, "protocol": protocol, "warnings": warnings}
+def version_terms() -> dict[str, str]:
+    """Which groundswift computed the numbers."""
+    return {"groundswift": __version__}
 
 
-def truth_counts(truth: Truth, left_out: dict[str, int]) -> dict[str, Any]:
-    """What there was to find; `left_out` are annotations by reason."""
-    crowd = int(truth.is_crowd.sum())
-    return {"images": len(truth.image_ids), "truths": len(truth.is_crowd) - crowd, "crowd": crowd, "annotations_left_out": left_out}
-
-
-def answer_counts(counts: Counts) -> dict[str, Any]:
-    """What was met while reading answers: `rows` that could be scored, images by status, oddities, and all that was left out."""
-    rows = dict(counts.rows.counts)
+def file_terms(truth_path: Path, result_path: Path, truth_name: str) -> dict[str, str]:
+    """The files that the numbers depend on, and the date. Raises GroundswiftError where one cannot be read."""
     return {
-        "rows": counts.read,
-        "missing": counts.statuses["missing"],
-        "doubled": rows.pop("doubled", 0),
-        "unknown": rows.pop("unknown", 0),
-        "rows_left_out": rows,
-        "statuses": {status: counts.statuses[status] for status in ("ok", "empty", "truncated", "unreadable")},
-        "reasons": dict(counts.reasons.most_common()),
-        "dropped": dict(counts.dropped.counts),
-        "changed": dict(counts.changed.counts),
-        "unknown_labels": dict(counts.unknown_labels.most_common(NAMED_LABELS)),
-    }
-
-
-def protocol_of(truth_path: Path, result_path: Path, engine: str, rules: Rules | None, evaluation: Evaluation) -> dict[str, Any]:
-    """Everything that the numbers depend on, flat; `rules` is None where a COCO result file was scored as it stands."""
-    return {
-        "metric": LVIS if evaluation.federated else "COCO detection (bbox)",
-        "engine": f"{engine} {engine_version(engine)}",
-        "groundswift": __version__,
-        **(_reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored as it stands"}),
-        "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
-        "max_detections": list(detection_limits(evaluation.max_detections, evaluation.federated)),
-        "max_detections_of_ap": evaluation.max_detections,
-        **(FEDERATED_TERMS if evaluation.federated else {}),
-        "tie_order": "equal scores: by image id, then by order in the answer or file",
-        "annotation_ids": "not used: an annotation with id 0 is matched like any other",
-        "missing_image": "no detection",
-        "gt": truth_path.name,
+        "gt": truth_name,
         "gt_sha256": sha256_of(truth_path),
         "result": result_path.name,
         "result_sha256": sha256_of(result_path),
-        "date": _now(),
-    }
-
-
-def referring_protocol(result_path: Path, rows_path: Path | None, rules: Rules) -> dict[str, Any]:
-    """Everything that the numbers of `eval referring` depend on, flat."""
-    reading = _reading_terms(rules)
-    truth_path = rows_path or result_path
-    return {
-        "metric": "referring expressions",
-        "groundswift": __version__,
-        **{name: reading[name] for name in reading if name not in ("score", "score_is", "label_match", "unknown_label", "duplicates")},
-        "iou_threshold": THRESHOLD,
-        "iou_rule": "right at this IoU or more",
-        "several_boxes": SEVERAL_BOXES,
-        "labels": "ignored",
-        "parse_failure": "wrong, IoU 0",
-        "missing_answer": "wrong, IoU 0",
-        "gt": f"boxes of the rows of {truth_path.name}",
-        "gt_sha256": sha256_of(truth_path),
-        "result": result_path.name,
-        "result_sha256": sha256_of(result_path),
-        "date": _now(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
 
@@ -121,7 +50,8 @@ def pixels_per_unit(space: Space) -> str:
     return "1" if space.side == "original" else f"side of the image over {SIDES[space.side]}"
 
 
-def _reading_terms(rules: Rules) -> dict[str, Any]:
+def reading_terms(rules: Rules) -> dict[str, Any]:
+    """How answers are read: family, space, limits, and what happens to each kind of answer."""
     row = family_row(rules.family)
     terms = {
         "family": rules.family,
@@ -144,17 +74,13 @@ def _reading_terms(rules: Rules) -> dict[str, Any]:
     return terms
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
 def new_run_id() -> str:
-    """A name that no other run has, which all files of one run carry."""
+    """A unique id, which all files of one run have."""
     return secrets.token_hex(8)
 
 
 def digested(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
-    """The same chunks, each added to a digest on its way."""
+    """The same chunks, each added to a digest."""
     for chunk in chunks:
         digest.update(chunk)
         yield chunk
@@ -173,7 +99,7 @@ def sha256_of(path: Path) -> str:
 
 
 def run_chunks(run: Run) -> Iterator[bytes]:
-    """A run as JSON, an image a line, so that a large one is never held twice."""
+    """A run as JSON, one image per line, so that a large one is not held in memory twice."""
     encode = msgspec.json.encode
     yield b'{"name":' + encode(run.name) + b',"metrics":' + encode(run.metrics) + b',"curves":' + encode(run.curves) + b',"images":['
     for number, image in enumerate(run.images):

@@ -1,82 +1,109 @@
-"""What became of each box: COCO's greedy matching at IoU 0.5 within a class, for a report that shows hits, misses and false alarms."""
+"""TP, FP and FN of an evaluation, box by box, by hotcoco's `image_diagnostics`: COCO's greedy matching within a class.
+
+hotcoco leaves a prediction without a status for one of four reasons, which are told apart here: it overlaps a crowd box, it is beyond the
+detection limit, its area is over COCO's largest, or LVIS ignores its class in this image. Its F1 of an image is 0 without any box, where
+ours is 1, so `f1_of` stays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from groundswift.boxes import paired_iou, xywh_to_xyxy
+from groundswift.boxes import xywh_to_xyxy
 
 from .answers.to_boxes import Predictions
 from .counted_predictions import default_limit, exhaustive, looked_for, within_limit
-from .evaluated_run import DrawnBox, ImageResult, Verdict
-from .ground_truth import Truth
+from .evaluated_run import CROWD, FN, FP, NOT_COUNTED, TP, DrawnBox, ImageResult, Outcome
+from .ground_truth import LARGEST_AREA_PX2, Truth
 
 IOU_THRESHOLD = 0.5
-PAIRS_AT_ONCE = 1_000_000
 
 
-def verdicts(
-    truth: Truth, predictions: Predictions, max_detections: int | None = None, iou_threshold: float = IOU_THRESHOLD
-) -> tuple[list[Verdict], list[Verdict]]:
-    """(of the truth's boxes, of the predictions), each in its own order.
+def coco_evaluation(truth: Truth, predictions: Predictions, limits: Sequence[int]) -> Any:
+    """A `hotcoco.COCOeval` of the boxes, by the rules of LVIS where the ground truth is federated; `limits` upwards.
 
-    Predictions past the limit match nothing. With federated truth those of classes that were not looked for are `not_counted`, and so
-    are those without a match of classes that are not annotated exhaustively. Source: pycocotools and lvis-api `evaluateImg`.
+    Ids are indices from 1 on: an id of 0 would read as `not matched`, and one over 2**53 would not survive a float array.
     """
+    from hotcoco import COCO, COCOeval
+
+    found = COCO.from_arrays(
+        _images(truth),
+        _categories(truth),
+        truth.image_index + 1,
+        truth.category_index + 1,
+        truth.boxes_xywh_px,
+        area=truth.areas_px2,
+        iscrowd=truth.is_crowd,
+    )
+    columns = (predictions.image_index + 1, predictions.boxes_xywh_px, predictions.scores, predictions.category_index + 1)
+    results = found.load_res(np.column_stack(columns))
+    if truth.federated is not None:
+        return COCOeval(found, results.cap_detections_per_image(limits[-1]), "bbox", lvis_style=True)
+    evaluation = COCOeval(found, results, "bbox")
+    evaluation.params.max_dets = list(limits)
+    return evaluation
+
+
+def _images(truth: Truth) -> list[dict]:
+    """Images as dicts, numbered from 1, with the class lists of LVIS."""
+    if truth.federated is None:
+        return [{"id": number} for number in range(1, len(truth.image_ids) + 1)]
+    lists = zip(truth.federated.negative, truth.federated.not_exhaustive, strict=True)
+    return [
+        {"id": number, "neg_category_ids": [n + 1 for n in negative], "not_exhaustive_category_ids": [n + 1 for n in partly]}
+        for number, (negative, partly) in enumerate(lists, 1)
+    ]
+
+
+def _categories(truth: Truth) -> list[dict]:
+    """Classes as dicts, numbered from 1, with the frequency of LVIS."""
+    frequencies = truth.federated.frequencies if truth.federated is not None else [""] * len(truth.category_ids)
+    return [
+        {"id": number, "name": str(number)} | ({"frequency": frequency} if frequency else {})
+        for number, frequency in enumerate(frequencies, 1)
+    ]
+
+
+def outcomes(
+    truth: Truth, predictions: Predictions, max_detections: int | None = None, iou_thresholds: Sequence[float] = (IOU_THRESHOLD,)
+) -> list[tuple[list[Outcome], list[Outcome]]]:
+    """For each IoU threshold of COCO: (of the ground truth's boxes, of the predictions), each in its own order.
+
+    Predictions beyond the limit are FP and match nothing. With federated ground truth those of classes that are not annotated in the image
+    are NOT_COUNTED, and so are those without a match of classes that are not annotated exhaustively.
+    """
+    limit = max_detections or default_limit(truth)
     known = looked_for(truth, predictions)
-    counting = known & within_limit(truth, predictions, max_detections or default_limit(truth))
-    wrong = np.where(known & exhaustive(truth, predictions), "false_alarm", "not_counted").tolist()
-    of_truth: list[Verdict] = ["crowd" if crowd else "miss" for crowd in truth.is_crowd.tolist()]
-    of_predictions: list[Verdict] = wrong
-    settled = np.zeros(len(predictions.scores), dtype=bool).tolist()
-    for predicted, wanted in _candidates(truth, predictions, counting, iou_threshold):
-        if settled[predicted] or of_truth[wanted] == "hit":
-            continue
-        settled[predicted] = True
-        if of_truth[wanted] == "crowd":
-            of_predictions[predicted] = "crowd"
-        else:
-            of_truth[wanted] = of_predictions[predicted] = "hit"
+    false = np.where(known & exhaustive(truth, predictions), FP, NOT_COUNTED)
+    small = predictions.boxes_xywh_px[:, 2] * predictions.boxes_xywh_px[:, 3] <= LARGEST_AREA_PX2
+    on_crowd = (false == FP) & within_limit(truth, predictions, limit) & small
+    without_status = np.where(on_crowd, CROWD, false)
+    without_match = np.where(truth.is_crowd, CROWD, FN)
+    if not truth.category_ids or not truth.image_ids:
+        return [(without_match.tolist(), false.tolist()) for _ in iou_thresholds]
+    evaluation = coco_evaluation(truth, predictions, [limit])
+    evaluation.evaluate()
+    found = [evaluation.image_diagnostics(iou_thr=threshold, score_thr=2) for threshold in iou_thresholds]  # 2: no label errors
+    return [_placed(without_match.tolist(), without_status.tolist(), each) for each in found]
+
+
+def _placed(of_truth: list[Outcome], of_predictions: list[Outcome], diagnostics: dict[str, Any]) -> tuple[list[Outcome], list[Outcome]]:
+    """The outcomes with those of the diagnostics, whose ids count from 1."""
+    for number in diagnostics["gt_match"]:
+        of_truth[number - 1] = TP
+    for number, status in diagnostics["dt_status"].items():
+        of_predictions[number - 1] = TP if status == "tp" else FP
     return of_truth, of_predictions
-
-
-def _candidates(truth: Truth, predictions: Predictions, counting: NDArray[np.bool_], iou_threshold: float) -> Iterator[tuple[int, int]]:
-    """Pairs (prediction that counts, truth) of an image and class that overlap enough, in the order in which COCO would take them.
-
-    By score, highest first; for one prediction objects before crowds, then by IoU, and of equals the one that stands last.
-    """
-    classes = max(len(truth.category_ids), 1)
-    truth_group = truth.image_index * classes + truth.category_index
-    truth_order = np.argsort(truth_group, kind="stable")
-    truth_group = truth_group[truth_order]
-    group = predictions.image_index * classes + predictions.category_index
-    order = np.lexsort((-predictions.scores, group))
-    order = order[counting[order]]
-    first = np.searchsorted(truth_group, group[order], side="left")
-    count = np.searchsorted(truth_group, group[order], side="right") - first
-    order, first, count = order[count > 0], first[count > 0], count[count > 0]
-    chunk = np.cumsum(count) // PAIRS_AT_ONCE
-    truth_xyxy, predicted_xyxy = xywh_to_xyxy(truth.boxes_xywh_px), xywh_to_xyxy(predictions.boxes_xywh_px)
-    for number in np.unique(chunk):
-        part = chunk == number
-        place = np.repeat(np.flatnonzero(part), count[part])
-        within = np.arange(len(place)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
-        wanted = truth_order[first[place] + within]
-        crowd = truth.is_crowd[wanted]
-        iou = paired_iou(predicted_xyxy[order[place]], truth_xyxy[wanted], crowd)
-        near = np.flatnonzero(iou >= iou_threshold)
-        near = near[np.lexsort((-within[near], -iou[near], crowd[near], place[near]))]
-        yield from zip(order[place[near]].tolist(), wanted[near].tolist(), strict=True)
 
 
 def image_results(
     truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str], max_detections: int | None = None
 ) -> list[ImageResult]:
-    """Every image with its boxes and their verdicts, in the order of the truth. Coordinates are rounded to 0.01 px."""
-    of_truth, of_predictions = verdicts(truth, predictions, max_detections)
+    """Every image with its boxes and their outcomes, in the order of the ground truth. Coordinates are rounded to 0.01 px."""
+    ((of_truth, of_predictions),) = outcomes(truth, predictions, max_detections)
     names = truth.category_names
     results = [
         ImageResult(image_id, file_name, (width, height), status, [], [], 1.0, text)
@@ -85,18 +112,18 @@ def image_results(
         )
     ]
     boxes = np.round(xywh_to_xyxy(truth.boxes_xywh_px), 2).tolist()
-    for image, category, box, verdict in zip(truth.image_index.tolist(), truth.category_index.tolist(), boxes, of_truth, strict=True):
-        results[image].truth.append(DrawnBox(names[category], tuple(box), verdict))
+    for image, category, box, outcome in zip(truth.image_index.tolist(), truth.category_index.tolist(), boxes, of_truth, strict=True):
+        results[image].truth.append(DrawnBox(names[category], tuple(box), outcome))
     boxes = np.round(xywh_to_xyxy(predictions.boxes_xywh_px), 2).tolist()
     columns = (predictions.image_index.tolist(), predictions.category_index.tolist(), boxes, of_predictions, predictions.scores.tolist())
-    for image, category, box, verdict, score in zip(*columns, strict=True):
-        results[image].predicted.append(DrawnBox(names[category], tuple(box), verdict, score))
+    for image, category, box, outcome, score in zip(*columns, strict=True):
+        results[image].predicted.append(DrawnBox(names[category], tuple(box), outcome, score))
     for result in results:
-        result.f1 = f1_of([box.verdict for box in result.truth + result.predicted])
+        result.f1 = f1_of([box.outcome for box in result.truth + result.predicted])
     return results
 
 
-def f1_of(all_verdicts: Sequence[Verdict]) -> float:
-    """F1 of one image from the verdicts on its true and its predicted boxes; 1 where there is neither."""
-    counted = [verdict for verdict in all_verdicts if verdict not in ("crowd", "not_counted")]
-    return counted.count("hit") / len(counted) if counted else 1.0
+def f1_of(all_outcomes: Sequence[Outcome]) -> float:
+    """F1 of one image from the outcomes of its ground truth and its predictions; 1 where there is neither."""
+    counted = [outcome for outcome in all_outcomes if outcome not in (CROWD, NOT_COUNTED)]
+    return counted.count(TP) / len(counted) if counted else 1.0

@@ -1,4 +1,4 @@
-"""Evaluated runs side by side: load them, and put their 12 numbers into one table."""
+"""Evaluated runs side by side: load them, and put their numbers into one table."""
 
 from __future__ import annotations
 
@@ -7,60 +7,61 @@ from pathlib import Path
 
 from groundswift.errors import GroundswiftError
 
-from .evaluated_run import Run
-from .metrics.coco_map import SUMMARY
-from .run_check import NO_NUMBERS, read_run
-
-SAME = {  # terms without which two numbers do not compare -> what a run has that does not name them; None: unknown
-    "metric": "COCO detection (bbox)",
-    "gt_sha256": None,
-    "score": None,
-    "label_match": None,
-    "max_detections_of_ap": 100,
-}
+from .evaluated_run import NumberTable, Run
+from .metric import NO_NUMBERS, Metric
+from .metrics import metric_of_run
+from .run_check import read_run
 
 
 def load_run(folder: Path, name: str) -> Run:
-    """The run that `eval coco-map` left in a folder, under a new name. Raises GroundswiftError as `read_run` does."""
+    """The run that `groundswift eval` wrote into a folder, under a new name. Raises GroundswiftError as `read_run` does."""
     run = read_run(folder)
     run.name = name
     return run
 
 
 def names_of(folders: Sequence[Path], names: str | None) -> list[str]:
-    """One name a run: those given, split at commas, or the folders' own. Raises GroundswiftError where they are too few or the same."""
+    """One name for each run: those given, comma-separated, or the folders' own. Raises GroundswiftError for too few or equal names."""
     found = [folder.resolve().name for folder in folders] if names is None else [name.strip() for name in names.split(",")]
     if len(found) != len(folders):
-        raise GroundswiftError(f"--names gives {len(found)} names for {len(folders)} runs; expected one a run, with commas between")
+        raise GroundswiftError(f"--names has {len(found)} names for {len(folders)} runs; expected one name for each run, comma-separated")
     if len(set(found)) < len(found) or not all(found):
-        raise GroundswiftError(f"the runs are named {', '.join(map(repr, found))}; expected names that differ: give --names")
+        raise GroundswiftError(f"the runs are named {', '.join(map(repr, found))}; expected different names: use --names")
     return found
 
 
-def number_keys(runs: Sequence[Run]) -> list[str]:
-    """The names of COCO's 12 numbers, and of those that any run has besides."""
-    more = [key for run in runs for key in run.metrics if key not in NO_NUMBERS]
-    return list(dict.fromkeys([*SUMMARY, *more]))
+def metrics_of(runs: Sequence[Run]) -> list[Metric]:
+    """The metrics of some runs, each once, in the order of the runs."""
+    found = [metric_of_run(run.metrics) for run in runs]
+    return list({type(metric): metric for metric in found}.values())
+
+
+def table_of(runs: Sequence[Run]) -> NumberTable:
+    """How the numbers of the runs are shown: as the metric of the first run does."""
+    return metrics_of(runs)[0].table([run.metrics for run in runs])
 
 
 def numbers_of(run: Run) -> dict[str, float | None]:
-    """The numbers of a run by name; None where undefined."""
-    return {key: run.metrics.get(key) for key in number_keys([run])}
+    """The numbers of a run by key; None where undefined."""
+    keys = dict.fromkeys([number.key for number in table_of([run]).numbers] + [key for key in run.metrics if key not in NO_NUMBERS])
+    return {key: run.metrics.get(key) for key in keys}
 
 
 def differing_terms(runs: Sequence[Run]) -> list[str]:
-    """The terms of the protocol in which runs differ that should not where their numbers are to compare."""
+    """The terms of the protocol in which runs differ although their numbers compare only where these agree."""
+    needed = {term: default for metric in metrics_of(runs) for term, default in metric.comparable_terms().items()}
     protocols = [run.metrics.get("protocol", {}) for run in runs]
-    terms = [SAME | {term: protocol[term] for term in SAME if term in protocol} for protocol in protocols]
-    return [term for term in SAME if len({values[term] for values in terms} - {None}) > 1]
+    terms = [needed | {term: protocol[term] for term in needed if term in protocol} for protocol in protocols]
+    return [term for term in needed if len({values[term] for values in terms} - {None}) > 1]
 
 
 def table_lines(runs: Sequence[Run]) -> list[str]:
-    """The numbers, a column a run, and what the last has over the first; a dash where undefined."""
-    width = max(8, *(len(run.name) for run in runs)) + 2
-    lines = [f"{'':6}" + "".join(f"{run.name:>{width}}" for run in runs) + f"{'change':>10}"]
-    for key in number_keys(runs):
+    """The numbers, one column for each run, and the difference of last and first; a dash where undefined."""
+    keys = [number.key for number in table_of(runs).numbers]
+    width, first = max(8, *(len(run.name) for run in runs)) + 2, max(6, *(len(key) + 1 for key in keys))
+    lines = [f"{'':{first}}" + "".join(f"{run.name:>{width}}" for run in runs) + f"{'change':>10}"]
+    for key in keys:
         values = [run.metrics.get(key) for run in runs]
         change = "-" if values[0] is None or values[-1] is None else f"{values[-1] - values[0]:+.3f}"
-        lines.append(f"{key:6}" + "".join(f"{'-' if v is None else format(v, '.3f'):>{width}}" for v in values) + f"{change:>10}")
+        lines.append(f"{key:{first}}" + "".join(f"{'-' if v is None else format(v, '.3f'):>{width}}" for v in values) + f"{change:>10}")
     return lines

@@ -18,26 +18,26 @@ LARGEST_EXTRA = 10**300
 @click.command("compare")
 @click.argument("folders", type=FILE, nargs=-1, required=True, metavar="BEFORE_DIR AFTER_DIR ...")
 @click.option("--out", type=FILE, required=True, help="Folder for report.html and summary.json.")
-@click.option("--names", help="The runs' names, with commas between; the folders' names if not given.")
-@click.option("--images", type=FILE, help="Folder of the pictures, for the report.")
+@click.option("--names", help="Names of the runs, comma-separated; default: the names of the folders.")
+@click.option("--images", type=FILE, help="Folder of the images, for the report.")
 @click.option("--title", default="COCO mAP", show_default=True, help="Title of the report.")
-@click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="A further number for summary.json.")
+@click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="Another number for summary.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print the content of summary.json, and nothing else.")
 def compare(
     folders: tuple[Path, ...], out: Path, names: str | None, images: Path | None, title: str, extras: tuple[str, ...], as_json: bool
 ) -> None:
-    """Put runs that `eval coco-map` scored side by side.
+    """Compare scored runs side by side.
 
     \b
     Example:
       groundswift eval compare scored/before scored/after --names before,after --images images/ --out scored/
     """
     if len(folders) < 2:
-        raise click.UsageError("give at least two folders that `groundswift eval coco-map --out` wrote")
+        raise click.UsageError("give at least two folders that `groundswift eval METRIC --out` wrote")
     from groundswift.atomic_write import write_whole
 
     from .artifacts import pretty_json
-    from .compare import differing_terms, load_run, names_of, numbers_of, table_lines
+    from .compare import differing_terms, load_run, names_of, numbers_of, table_lines, table_of
     from .output_folder import compare_folder
     from .report import write_report
 
@@ -47,15 +47,16 @@ def compare(
         if key in summary:
             raise GroundswiftError(f"--set {key}: there is a run of this name")
         summary[key] = number
+    differing = differing_terms(runs)
     with compare_folder(out) as folder:
-        write_report(runs, folder / "report.html", images, title)
+        write_report(runs, folder / "report.html", images, title, table_of(runs), differing)
         write_whole(folder / "summary.json", [pretty_json(summary)])
     if as_json:
         click.echo(pretty_json(summary), nl=False)
     lines = [] if as_json else table_lines(runs)
     for line in lines:
         click.echo(line)
-    for term in differing_terms(runs):
+    for term in differing:
         click.echo(f"the runs differ in {term}: their numbers do not compare", err=True)
     click.echo(f"wrote report.html and summary.json into {out}", err=as_json)
 

@@ -1,34 +1,38 @@
-"""One evaluated run, as the evaluator hands it to the report: metrics, curves, and what was found on each image."""
+"""One evaluated run, as a metric hands it to the report and the comparison: numbers, curves, and the result on each image."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-Verdict = Literal["hit", "miss", "false_alarm", "crowd", "not_counted"]
+Outcome = Literal["hit", "miss", "false_alarm", "crowd", "not_counted"]  # as run.json writes them
+TP, FN, FP = "hit", "miss", "false_alarm"
+CROWD, NOT_COUNTED = "crowd", "not_counted"
 Px = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]  # bounds are checked where a run is read
-Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the truth does not state it
+Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the ground truth does not state it
 
 
 class DrawnBox(msgspec.Struct):
-    """A box to draw. `box_xyxy_px` is in pixels of the upright image. Truth is `hit`, `miss` or `crowd`; a prediction is `hit`,
-    `false_alarm`, `crowd` (on a crowd, not counted) or `not_counted` (of a class that federated truth does not tell about). Verdicts are
-    COCO's greedy matching at IoU 0.5 within a class."""
+    """A box to draw. `box_xyxy_px` is in pixels of the upright image.
+
+    Ground truth is TP, FN or CROWD; a prediction is TP, FP, CROWD (on a crowd box, ignored) or NOT_COUNTED (its class is not annotated in
+    this image of a federated ground truth). Matching is COCO's, at IoU 0.5 within a class.
+    """
 
     label: str
     box_xyxy_px: tuple[Px, Px, Px, Px]
-    verdict: Verdict
+    outcome: Outcome = msgspec.field(name="verdict")
     score: float | None = None
 
 
 class ImageResult(msgspec.Struct):
-    """What was found on one image. `f1` at IoU 0.5 is 1 where nothing was to be found and nothing was, so that worst come first by it."""
+    """The result on one image. `f1` is at IoU 0.5, and 1 where there are neither objects nor predictions."""
 
     image_id: int
     file_name: str
     size_wh: tuple[Side, Side]
-    status: str  # of the parsed answer: ok, empty, truncated, unreadable; or missing, where there is no result row
+    status: str  # of the parsed answer: ok, empty, truncated, unreadable; or missing: no row in the result
     truth: list[DrawnBox]
     predicted: list[DrawnBox]
     f1: float
@@ -44,9 +48,32 @@ class Curve(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """A run under the name it has in a report. `metrics` is what `metrics.json` holds."""
+    """A run under the name it has in a report. `metrics` is the content of `metrics.json`."""
 
     name: str
     metrics: dict[str, Any]
     curves: list[Curve]
     images: list[ImageResult]
+
+
+class Number(NamedTuple):
+    """One number of a metric: its key in `metrics.json`, its title, whether higher is better.
+
+    In the report: `headline` numbers are shown large; `notes` are cells beside the number; `rule` draws a line above it.
+    """
+
+    key: str
+    title: str
+    higher_is_better: bool = True
+    headline: bool = False
+    notes: tuple[Any, ...] = ()
+    rule: bool = False
+
+
+class NumberTable(NamedTuple):
+    """How the numbers of some runs are shown: `notes` heads the cells of `Number.notes`, `of_groups` are the keys in `per_class`."""
+
+    numbers: list[Number]
+    notes: tuple[str, ...] = ()
+    of_groups: tuple[str, ...] = ()
+    explanation: str = ""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -263,6 +263,17 @@ def read_truth(
     if one_id:
         coco = _one_id_an_image(coco, path, on_error, tally)
     return truth_from_coco(coco, path, on_error, tally, ignored)
+
+
+def truth_counts(truth: Truth, dropped: Tally) -> dict[str, Any]:
+    """The size of the ground truth, and its annotations that were dropped or changed, by reason."""
+    crowd = int(truth.is_crowd.sum())
+    return {
+        "images": len(truth.image_ids),
+        "truths": len(truth.is_crowd) - crowd,
+        "crowd": crowd,
+        "annotations_left_out": dict(dropped.counts),
+    }
 
 
 def read_readable(path: str | Path, tally: Tally, needs_images: bool) -> CocoFile:

@@ -12,8 +12,9 @@ from groundswift.errors import GroundswiftError, fault
 
 from .artifacts import sha256_of
 from .evaluated_run import Run
+from .metric import NO_NUMBERS
 
-WRITTEN_BY_US = "a folder that `groundswift eval coco-map --out` wrote"
+WRITTEN_BY_US = "a folder that `groundswift eval METRIC --out` wrote"
 LONGEST = 200  # characters of a message
 HEAD_OF_A_REPORT = 4096  # bytes, which hold its id
 REPORT_ID = re.compile(rb'<meta name="groundswift-run" content="([^"]*)">')
@@ -29,9 +30,6 @@ class Metrics(msgspec.Struct):
     protocol: dict[str, Term | list[Term]] = {}
     warnings: list[dict[str, Any]] = []
     run: dict[str, str] = {}
-
-
-NO_NUMBERS = frozenset(Metrics.__struct_fields__)
 
 
 def read_run(folder: Path) -> Run:

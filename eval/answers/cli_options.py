@@ -20,6 +20,7 @@ READING_OPTIONS = ("family", "space", *LIMIT_OPTIONS)
 MOST_DIGITS = 15  # of a limit in px
 FILE = click.Path(path_type=Path)
 ON_ERROR = click.Choice(["stop", "skip"])
+TRUTH = click.option("--gt", "truth_path", type=FILE, required=True, help="Ground truth: annotations in COCO format.")
 F = TypeVar("F", bound=Callable[..., Any])
 
 

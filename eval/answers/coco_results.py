@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,31 +17,66 @@ from groundswift.boxes import as_boxes, xywh_to_xyxy
 from groundswift.coco_types import CocoResult
 from groundswift.errors import GroundswiftError, Tally, fault
 
+from ..count_ids import tally_lines
 from ..ground_truth import OnError, Truth
 from .space_check import BoxSample, Explanation
 from .to_boxes import Predictions, explained_by_space
 
 
-def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tally: Tally | None = None) -> Predictions:
-    """All predictions of a result file as they are, not clipped, ordered by image id and then as in the file.
+@dataclass(frozen=True)
+class Results:
+    """A result file as `CocoMap` scores it: predictions, and for each image a status and an empty text."""
 
-    Only where the truth repeated an object, so often are equal predictions skipped too, and counted: the truth holds it once.
-    Raises GroundswiftError where the file is no such list and, unless `on_error` is `skip`, at a prediction that cannot be scored; with
-    `skip` it is left out and counted in `tally`.
+    predictions: Predictions
+    statuses: list[str]
+    dropped: Tally
+    mismatch: Explanation | None
+
+    @property
+    def texts(self) -> list[str]:
+        return [""] * len(self.statuses)
+
+    @property
+    def warnings(self) -> list[dict[str, Any]]:
+        return [self.mismatch.document()] if self.mismatch else []
+
+    def counts_document(self) -> dict[str, Any]:
+        return {"predictions_left_out": dict(self.dropped.counts)}
+
+    def lines(self) -> list[str]:
+        return [f"predictions: {len(self.predictions.scores)}", *tally_lines("predictions skipped", self.dropped)]
+
+
+def answers_of_results(path: str | Path, truth: Truth, on_error: OnError = "stop") -> Results:
+    """A result file in place of answers in text. Raises as `read_results`."""
+    dropped = Tally()
+    found = read_results(path, truth, on_error, dropped)
+    answered = set(found.image_index.tolist())
+    statuses = ["ok" if index in answered else "empty" for index in range(len(truth.image_ids))]
+    return Results(found, statuses, dropped, mismatch_of(found, truth))
+
+
+def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tally: Tally | None = None) -> Predictions:
+    """All predictions of a result file, not clipped, ordered by image id and then as in the file.
+
+    Where the ground truth repeats an object n times, up to n equal predictions are skipped, too, and counted.
+    Raises GroundswiftError for another kind of file and, unless `on_error` is `skip`, at a prediction that cannot be scored; with `skip`
+    it is counted in `tally`.
     """
     image_index = {image_id: index for index, image_id in enumerate(truth.image_ids)}
     category_index = {category_id: index for index, category_id in enumerate(truth.category_ids)}
-    left_out = tally if tally is not None else Tally()
+    dropped = tally if tally is not None else Tally()
     kept = []
-    for number, row in enumerate(_decoded(path)) if on_error == "stop" else _readable(path, left_out):
-        reason = _result_fault(row, image_index, category_index)
-        if reason is None:
+    for number, row in enumerate(_decoded(path)) if on_error == "stop" else _readable(path, dropped):
+        problem = _result_problem(row, image_index, category_index)
+        if problem is None:
             kept.append(row)
         elif on_error == "stop":
-            raise fault(f"{path}: prediction {number}", reason, "image_id and category_id of the truth, bbox of 4 numbers, score")
+            expected = "image_id and category_id of the ground truth, bbox of 4 numbers, score"
+            raise fault(f"{path}: prediction {number}", problem[1], expected)
         else:
-            left_out.add(reason.split(":")[0], f"prediction {number}")
-    kept = _without_copies(kept, truth, image_index, category_index, left_out)
+            dropped.add(problem[0], f"prediction {number}")
+    kept = _without_copies(kept, truth, image_index, category_index, dropped)
     kept.sort(key=lambda row: image_index[row.image_id])
     return Predictions(
         np.array([image_index[row.image_id] for row in kept], dtype=np.int64),
@@ -50,7 +87,7 @@ def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tal
 
 
 def _without_copies(
-    rows: list[CocoResult], truth: Truth, image_index: dict[int, int], category_index: dict[int, int], left_out: Tally
+    rows: list[CocoResult], truth: Truth, image_index: dict[int, int], category_index: dict[int, int], dropped: Tally
 ) -> list[CocoResult]:
     """The predictions, less one for each copy of an object that was skipped in the truth; of equal ones the best scored stay."""
     if not truth.copies:
@@ -62,7 +99,7 @@ def _without_copies(
         if key in seen and spare[key] > 0:
             spare[key] -= 1
             skipped.add(number)
-            left_out.add("equal to another one, of an object that the truth repeats", f"prediction {number}")
+            dropped.add("prediction-duplicate", f"prediction {number}")
         seen.add(key)
     return [row for number, row in enumerate(rows) if number not in skipped]
 
@@ -86,7 +123,7 @@ def _decoded(path: str | Path) -> list[CocoResult]:
         raise fault(path, f"not JSON ({problem})", expected) from None
 
 
-def _readable(path: str | Path, left_out: Tally) -> Iterator[tuple[int, CocoResult]]:
+def _readable(path: str | Path, dropped: Tally) -> Iterator[tuple[int, CocoResult]]:
     """The predictions with their index from 0; those of other types are counted. Raises GroundswiftError where the file is no list."""
     try:
         yield from enumerate(_decoded(path))
@@ -101,28 +138,26 @@ def _readable(path: str | Path, left_out: Tally) -> Iterator[tuple[int, CocoResu
             try:
                 row = msgspec.json.decode(part, type=CocoResult)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                left_out.add("prediction unreadable", f"prediction {number}")
+                dropped.add("prediction-invalid", f"prediction {number}")
                 continue
             yield number, row
 
 
-def _result_fault(row: CocoResult, image_index: dict[int, int], category_index: dict[int, int]) -> str | None:
-    """Why a prediction cannot be scored, `reason: value`; None where it can."""
+def _result_problem(row: CocoResult, image_index: dict[int, int], category_index: dict[int, int]) -> tuple[str, str] | None:
+    """Why a prediction cannot be scored, as an id and a sentence; None where it can."""
     for key in ("image_id", "category_id", "bbox", "score"):
         if getattr(row, key) is None:
-            return f"no {key}"
+            return f"{key.replace('_', '-')}-missing", f"no {key}"
     if row.image_id not in image_index:
-        return f"unknown image_id: {row.image_id}"
+        return "image-id-unknown", f"unknown image_id: {row.image_id}"
     if row.category_id not in category_index:
-        return f"unknown category_id: {row.category_id}"
+        return "category-id-unknown", f"unknown category_id: {row.category_id}"
     if len(row.bbox) != 4:
-        return f"box-length: {row.bbox}"
+        return "box-length", f"box-length: {row.bbox}"
     x, y, width, height = row.bbox
-    if problem := box_problem((x, y, x + width, y + height), allowed=("box-empty", "box-outside")):  # those score, as false positives
-        return f"{problem.id}: {row.bbox}"
-    if not math.isfinite(row.score):
-        return f"score not finite: {row.score}"
-    return None
+    if problem := box_problem((x, y, x + width, y + height), allowed=("box-empty", "box-outside")):  # those are scored, as FP
+        return problem.id, f"{problem.id}: {row.bbox}"
+    return None if math.isfinite(row.score) else ("score-not-finite", f"score not finite: {row.score}")
 
 
 def mismatch_of(predictions: Predictions, truth: Truth) -> Explanation | None:

@@ -94,15 +94,15 @@ def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred |
     """
     size, boxes = row.size_wh, row.boxes()
     if size is None or min(size) < 1:
-        return "no size_wh", fault(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+        return "size-missing", fault(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
     if len(boxes) != 1:
-        reason = "no true box" if not boxes else "several true boxes"
+        reason = "true-boxes-several" if boxes else "true-box-missing"
         return reason, fault(where, f"the answer of the row has {len(boxes)} boxes", "one true box a row")
     if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
         what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)})"
-        return "limits of its own", fault(where, what, "rows that leave the limits to the run")
+        return "own-limits", fault(where, what, "rows that leave the limits to the run")
     if isinstance(row.images, list) and len(row.images) > 1:
-        return "several images", fault(where, f"the row has {len(row.images)} images", "one image a row")
+        return "images-several", fault(where, f"the row has {len(row.images)} images", "one image a row")
     box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
     if row.objects.get("bbox_type") == "norm1" and len(box) == 4:
         box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()

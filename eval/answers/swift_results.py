@@ -19,7 +19,7 @@ from .to_boxes import AnswerReader, Answers, Rules, Tokens, size_fault
 KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
 )
-NO_ANSWER = "no answer: the row could not be given to the model"
+NO_ANSWER = "row-failed"
 HIGHEST_LOGPROB, LOWEST_LOGPROB = 1e-3, -1e6
 
 
@@ -124,7 +124,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             continue
         asked = index, hash(str(row.messages[0].content)) if row.messages else None
         if asked in seen:
-            reader.counts.rows.add("doubled", f"image {row.sample_id} at line {number}")
+            reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at line {number}")
             continue
         seen.add(asked)
         reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_cut())
@@ -139,27 +139,27 @@ def row_fault(
     `resized`: boxes are in pixels of the resized image.
     """
     if isinstance(row, GroundswiftError):
-        return "not a row", row
+        return "row-invalid", row
     if row.sample_id is None:
-        return "no sample_id", fault(where, "the row has no sample_id", KEEPS_COLUMNS)
+        return "sample-id-missing", fault(where, "the row has no sample_id", KEEPS_COLUMNS)
     if row.response is None:
-        return "no response", fault(where, "the row has no response", "the text that the model wrote")
+        return "response-missing", fault(where, "the row has no response", "the text that the model wrote")
     index = index_of.get(row.sample_id)
     if index is None:
-        return "unknown", fault(
+        return "row-unknown", fault(
             where, f"sample_id {row.sample_id!r} is no image of the truth", "the file that the rows were converted from"
         )
     if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
-        return "other size", fault(where, f"image {row.sample_id} {size_fault(row.size_wh, size_wh)}")
+        return "size-differs", fault(where, f"image {row.sample_id} {size_fault(row.size_wh, size_wh)}")
     if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
         what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
-        return "limits of its own", fault(where, what, "rows that leave the limits to the run, or --on-error skip")
+        return "own-limits", fault(where, what, "rows that leave the limits to the run, or --on-error skip")
     if isinstance(row, TokenResultRow) and not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
-        return "no logprobs", fault(
+        return "logprobs-missing", fault(
             where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
         )
     if isinstance(row, TokenResultRow) and (wrong := logprob_fault(row.tokens()[1])) is not None:
-        return "log-probability out of range", fault(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
+        return "logprob-invalid", fault(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
     return None
 
 

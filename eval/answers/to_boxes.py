@@ -1,12 +1,12 @@
-"""Answers in text -> boxes in original pixels, one class each, without doubles; and the counts of all that was left out on the way."""
+"""Answers in text -> boxes in original pixels, one class each, without duplicates; and the counts of what was dropped."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from groundswift.answers import Located, as_cut
 from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.coordinates import resized_wh
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, fault
 from groundswift.family import family_row
 from groundswift.grammars.registry import grammar_of
 from groundswift.image_resize import Limits
@@ -22,10 +22,12 @@ from groundswift.spaces import space_row
 
 from ..ground_truth import Truth
 from .confidence import span_scores
+from .counts import Counts
 from .label_matching import LabelIndex, LabelMatch
 from .placement import count_boxes, place_boxes
 from .space_check import BoxSample, Explanation, explain_mismatch
 
+SHOWN_LABELS = 10
 WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
 ScorePolicy = Literal["constant", "logprob"]
 Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the log-probability of each
@@ -85,24 +87,11 @@ class Predictions:
     scores: NDArray[np.float64]
 
 
-@dataclass
-class Counts:
-    """What was met while reading. `rows` left out and boxes `dropped` or `changed` go by reason; so do the oddities of the texts."""
-
-    read: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    rows: Tally = field(default_factory=Tally)
-    dropped: Tally = field(default_factory=Tally)
-    changed: Tally = field(default_factory=Tally)
-    unknown_labels: Counter[str] = field(default_factory=Counter)
-
-
 @dataclass(frozen=True)
 class Answers:
-    """All that was read: boxes, and for each image of the truth its status (`missing` where there is no answer) and text.
+    """Boxes, and for each image of the ground truth its status (`missing` without an answer) and text.
 
-    `mismatch`: another space than the declared one, where that would explain why boxes of the right class fit nothing.
+    `mismatch`: another space than the declared one, if it would explain why boxes of the right class do not overlap their objects.
     """
 
     predictions: Predictions
@@ -111,6 +100,36 @@ class Answers:
     counts: Counts
     labels: LabelIndex
     mismatch: Explanation | None = None
+
+    def counts_document(self) -> dict[str, Any]:
+        """The part of `counts` in `metrics.json` that is about answers."""
+        return self.counts.document()
+
+    @property
+    def warnings(self) -> list[dict[str, Any]]:
+        """Warnings for `metrics.json`: `id`, `message` and what else they count."""
+        missing = self.statuses.count("missing")
+        message = (
+            f"{missing} of {len(self.statuses)} images of the ground truth have no row in the result; their objects are FN. "
+            "Score a part of a dataset by its own ground truth, as `groundswift split --gt` writes it."
+        )
+        partial = [{"id": "images-without-row", "message": message}] if missing else []
+        return partial + ([self.mismatch.document()] if self.mismatch else [])
+
+    def lines(self) -> list[str]:
+        """What was read and dropped, for the terminal."""
+        counts, unknown = self.counts, self.counts.unknown_labels
+        lines = [f"rows: {counts.read}; images: {counts.status_line()}", f"predictions: {len(self.predictions.scores)}", *counts.lines()]
+        if unknown:
+            named = [f"{label!r} {number}" for label, number in unknown.most_common(SHOWN_LABELS)]
+            more = len(unknown) - len(named)
+            lines.append(f"unknown labels: {', '.join(named)}" + (f" and {more} more" if more else ""))
+        hints = [(label, self.labels.would_match(label)) for label, _ in unknown.most_common()]
+        close = [f"{label!r} for {name!r}" for label, name in hints if name is not None]
+        if close:
+            shown = ", ".join(close[:3])
+            lines.append(f"{len(close)} unknown labels differ from a class in case only ({shown}). Use --label-match casefold.")
+        return lines
 
 
 class AnswerReader:
@@ -156,22 +175,22 @@ class AnswerReader:
             scores, aligned = span_scores(*tokens, text, [located.span or (0, len(text)) for located in kept])
             self._scores.extend(scores)
             if not aligned:
-                self.counts.changed.add("answers scored as a whole: tokens and text differ", self._image(image_index))
+                self.counts.changed.add("tokens-differ", self._image(image_index))
         else:
             self._scores.extend([1.0] * len(kept))
 
     def _unusual(self, located: Located, image_index: int) -> int | None:
         """The class of a box whose label is not literally one; None, counted, for what cannot be a prediction."""
         if located.box is None:
-            self.counts.dropped.add("points", self._image(image_index))
+            self.counts.dropped.add("point", self._image(image_index))
         elif not located.label:
-            self.counts.dropped.add("boxes without a label", self._image(image_index))
+            self.counts.dropped.add("label-missing", self._image(image_index))
         else:
             category = self.labels.find(located.label)
             if category is not None:
                 return category
             self.counts.unknown_labels[located.label] += 1
-            self.counts.dropped.add("boxes with an unknown label", repr(located.label))
+            self.counts.dropped.add("label-unknown", repr(located.label))
         return None
 
     def _image(self, image_index: int) -> str:
@@ -185,10 +204,10 @@ class AnswerReader:
         placed = place_boxes(written, images, self.truth.sizes_wh, self.rules, self._image)
         boxes, has_area = placed.boxes_xyxy_px, placed.has_area
         categories = np.array(self._category_index, dtype=np.int64)
-        count_boxes(self.counts.changed, "boxes cut at the border of their image", images, placed.cut, self._image)
-        count_boxes(self.counts.dropped, "boxes without area in their image", images, ~has_area, self._image)
+        count_boxes(self.counts.changed, "box-clipped", images, placed.cut, self._image)
+        count_boxes(self.counts.dropped, "box-empty", images, ~has_area, self._image)
         doubled = has_area & exact_repeats((images, categories), boxes)
-        count_boxes(self.counts.dropped, "exact duplicates", images, doubled, self._image)
+        count_boxes(self.counts.dropped, "box-duplicate", images, doubled, self._image)
         kept = np.flatnonzero(has_area & ~doubled)
         kept = kept[np.argsort(images[kept], kind="stable")]
         scores = np.array(self._scores)[kept]

@@ -1,4 +1,4 @@
-"""Answers whose boxes need no label -> boxes in original pixels, in the order in which each answer gives them."""
+"""Answers -> boxes in original pixels whatever their labels, in the order of each answer."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from groundswift.boxes import Boxes, as_boxes
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
+from .counts import Counts
 from .placement import count_boxes, place_boxes
 from .space_check import BoxSample
-from .to_boxes import Counts, Rules
+from .to_boxes import Rules
 
 
 @dataclass(frozen=True)
 class BareAnswers:
-    """For each answer its boxes, (n, 4) xyxy in original pixels, and its status (`missing` where there is no text).
+    """For each answer its boxes, (n, 4) xyxy in original pixels, their labels, and its status (`missing` without a text).
 
-    `sample` has the same boxes as `space_check.explain_mismatch` takes them, one group an answer.
+    `sample` has the same boxes as `space_check.explain_mismatch` takes them, one group per answer.
     """
 
     boxes_xyxy_px: list[Boxes]
+    labels: list[list[str]]
     statuses: list[str]
     counts: Counts
     sample: BoxSample
@@ -35,13 +37,13 @@ class BareAnswers:
 def boxes_of_answers(
     texts: Sequence[str | None], sizes_wh: Sequence[tuple[int, int]], rules: Rules, names: Sequence[str], cut: Sequence[bool] | None = None
 ) -> BareAnswers:
-    """Parse and place answers, one a sample; `sizes_wh` are those of their images, `names` say in errors and counts which sample it is.
+    """Parse and place answers, one per sample; `sizes_wh` are those of their images, `names` the samples' names in errors and counts.
     `cut`: which answers stopped at their token limit, where that is known.
 
-    Labels are ignored. Boxes are cut at the border of their image; one that has no area there stays, empty, in its place.
+    Boxes are clipped at the border of their image; one without area there is kept, empty, in its place.
     """
     parse, limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
-    counts, statuses, written, index = Counts(), [], [], []
+    counts, statuses, written, index, labels = Counts(), [], [], [], [[] for _ in texts]
     for number, (text, stopped) in enumerate(zip(texts, cut or repeat(False), strict=False)):
         if text is None:
             statuses.append("missing")
@@ -51,16 +53,17 @@ def boxes_of_answers(
         statuses.append(answer.status)
         counts.reasons.update(answer.reasons)
         boxes = [located.box for located in answer.objects if located.box is not None]
+        labels[number] = [located.label for located in answer.objects if located.box is not None]
         written += boxes
         index += [number] * len(boxes)
         if len(boxes) < len(answer.objects):
-            counts.dropped.add("points", names[number], len(answer.objects) - len(boxes))
+            counts.dropped.add("point", names[number], len(answer.objects) - len(boxes))
     counts.statuses = Counter(statuses)
     numbers, sizes = as_boxes(written), np.array(sizes_wh, dtype=np.int64).reshape(-1, 2)
     groups = np.array(index, dtype=np.int64)
     placed = place_boxes(numbers, groups, sizes, rules, names.__getitem__)
-    count_boxes(counts.changed, "boxes cut at the border of their image", groups, placed.cut, names.__getitem__)
-    count_boxes(counts.changed, "boxes without area in their image", groups, ~placed.has_area, names.__getitem__)
+    count_boxes(counts.changed, "box-clipped", groups, placed.cut, names.__getitem__)
+    count_boxes(counts.changed, "box-empty", groups, ~placed.has_area, names.__getitem__)
     split = np.searchsorted(groups, np.arange(1, len(texts)))
     sample = BoxSample(numbers, placed.uncut_xyxy_px, sizes[groups], groups)
-    return BareAnswers(np.split(placed.boxes_xyxy_px, split) if texts else [], statuses, counts, sample)
+    return BareAnswers(np.split(placed.boxes_xyxy_px, split) if texts else [], labels, statuses, counts, sample)

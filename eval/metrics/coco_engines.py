@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from groundswift.errors import GroundswiftError
 
 from ..answers.to_boxes import Predictions
+from ..box_matching import coco_evaluation
 from ..counted_predictions import default_limit
 from ..ground_truth import Truth
 from .engine_memory import check_memory, needed_bytes
@@ -76,49 +77,11 @@ def engine_version(engine: str) -> str:
 
 
 def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
-    """Ids are places from 1 on: an id of 0 would read as `not matched`, and one over 2**53 would not survive a float array."""
-    from hotcoco import COCO, COCOeval
-
-    found = COCO.from_arrays(
-        _images(truth),
-        _categories(truth),
-        truth.image_index + 1,
-        truth.category_index + 1,
-        truth.boxes_xywh_px,
-        area=truth.areas_px2,
-        iscrowd=truth.is_crowd,
-    )
-    columns = (predictions.image_index + 1, predictions.boxes_xywh_px, predictions.scores, predictions.category_index + 1)
-    results = found.load_res(np.column_stack(columns))
-    if truth.federated is None:
-        evaluation = COCOeval(found, results, "bbox")
-        evaluation.params.max_dets = list(limits)
-    else:
-        evaluation = COCOeval(found, results.cap_detections_per_image(limits[-1]), "bbox", lvis_style=True)
+    evaluation = coco_evaluation(truth, predictions, limits)
     evaluation.evaluate()
     evaluation.accumulate()
     arrays = evaluation.eval
     return arrays["precision"], arrays["recall"]
-
-
-def _images(truth: Truth) -> list[dict]:
-    """Images as dicts, numbered from 1, with what LVIS says of classes in them."""
-    if truth.federated is None:
-        return [{"id": number} for number in range(1, len(truth.image_ids) + 1)]
-    lists = zip(truth.federated.negative, truth.federated.not_exhaustive, strict=True)
-    return [
-        {"id": number, "neg_category_ids": [n + 1 for n in negative], "not_exhaustive_category_ids": [n + 1 for n in partly]}
-        for number, (negative, partly) in enumerate(lists, 1)
-    ]
-
-
-def _categories(truth: Truth) -> list[dict]:
-    """Classes as dicts, numbered from 1, with their frequency where LVIS states it."""
-    frequencies = truth.federated.frequencies if truth.federated is not None else [""] * len(truth.category_ids)
-    return [
-        {"id": number, "name": str(number)} | ({"frequency": frequency} if frequency else {})
-        for number, frequency in enumerate(frequencies, 1)
-    ]
 
 
 def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:

@@ -1,27 +1,37 @@
-"""COCO's detection metrics: 12 numbers, AP per class, precision-recall curves.
+"""COCO's detection metrics: 12 numbers, AP per class, precision-recall curves; by the rules of LVIS where the ground truth is federated.
 
 For a caller that has its answers at hand (a training-time metric):
 
     truth = truth_from_rows([(id, size_wh, labels, boxes_xyxy_px), ...])
     answers = predictions_from_answers([(id, size_wh, text), ...], truth, Rules("qwen2_vl"))
     result = evaluate(truth, answers.predictions)
-    result.summary["AP"], result.per_class["cat"]["AP"]
+    result.summary["AP"], result.per_group["cat"]["AP"]
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..answers.to_boxes import Predictions, Rules, predictions_from_answers
-from ..counted_predictions import looked_for, within_limit
-from ..evaluated_run import Curve
-from ..ground_truth import Truth, truth_from_coco, truth_from_rows
-from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate
+from groundswift.errors import Tally, fault
 
-__all__ = ["Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
+from ..answers.cli_options import FILE, READING_OPTIONS, check_there
+from ..answers.to_boxes import Answers, Predictions, Rules, predictions_from_answers
+from ..count_ids import tally_lines
+from ..counted_predictions import looked_for, within_limit
+from ..evaluated_run import Curve, Number, NumberTable
+from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
+from ..metric import Evaluation, Metric
+from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine, detection_limits, engine_version
+
+__all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
 
 SUMMARY: dict[str, tuple[str, int | None, str, int | None]] = {  # array, IoU (None: all), area, limit (None: AP's)
     "AP": ("precision", None, "all", None),
@@ -37,44 +47,226 @@ SUMMARY: dict[str, tuple[str, int | None, str, int | None]] = {  # array, IoU (N
     "ARm": ("recall", None, "medium", None),
     "ARl": ("recall", None, "large", None),
 }
-FREQUENCIES = {"APr": "r", "APc": "c", "APf": "f"}
+OF_CLASSES = ("AP", "AP50", "AP75", "AR100")
+FREQUENCIES = {"APr": ("r", "rare"), "APc": ("c", "common"), "APf": ("f", "frequent")}
 IOU_NAMES = {None: "0.50:0.95", 0: "0.50", 5: "0.75"}
+AREAS = {"small": "small, under 32² px", "large": "large, over 96² px"}
+COCO, LVIS = "COCO detection (bbox)", "LVIS detection (bbox)"
+FEDERATED_TERMS = {
+    "max_detections_are": "of an image, over all classes",
+    "classes_not_looked_for": "predictions of classes that an image neither has nor names in neg_category_ids do not count",
+    "classes_not_exhaustive": "predictions without a match of classes in not_exhaustive_category_ids do not count",
+}
+MOST_DETECTIONS = 1_000_000
+SCORE, MATCH, ENGINE = (click.Choice(words) for words in (["constant", "logprob"], ["exact", "casefold"], ["hotcoco", "pycocotools"]))
+EXPLANATION = (
+    "AP is the mean precision over 101 recalls, AR the mean of the highest recalls, over the IoU thresholds and the classes. "
+    "\u2013 means undefined: the ground truth has no such object. It is not zero."
+)
+
+
+def _number(key: str) -> Number:
+    array, threshold, area_range, limit = SUMMARY[key]
+    kind = "average precision" if array == "precision" else "average recall"
+    notes = (IOU_NAMES[threshold], AREAS.get(area_range, area_range), limit)
+    return Number(key, kind, headline=key in OF_CLASSES, notes=notes, rule=key == "AR1")
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """`summary` holds the 12 numbers, `per_class` AP, AP50, AP75, AR100, truths (crowds left out) and predictions by class name.
+class CocoEvaluation(Evaluation):
+    """`summary` holds the 12 numbers, `per_group` AP, AP50, AP75, AR100, truths (without crowds) and predictions by class name.
 
-    With a limit N that is none of 1, 10 and 100 there is an ARN, too. None where there is nothing to find, never 0. `curves` holds
-    COCO's 101 recalls at IoU 0.50, 0.75 and the mean of all thresholds. `beyond_limit`, `not_looked_for`: predictions that do not count,
-    past the limit, or of classes that federated truth does not tell about in their image. `federated`: by the rules of LVIS, which has
-    APr, APc and APf, AR300, and no AR1, AR10 and AR100.
+    With a limit N other than 1, 10 and 100 there is also ARN. `curves` holds COCO's 101 recalls at IoU 0.50, 0.75 and the mean of all
+    thresholds. `max_detections`: the limit of AP. `federated`: by the rules of LVIS, which has APr, APc and APf, AR300, and no AR1, AR10
+    and AR100.
     """
 
-    summary: dict[str, float | None]
-    per_class: dict[str, dict[str, float | int | None]]
-    curves: list[Curve]
-    max_detections: int
-    beyond_limit: int
-    not_looked_for: int
-    federated: bool
+    max_detections: int = 100
+    federated: bool = False
 
 
-def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Evaluation:
-    """Score predictions as COCO does or, where the truth is federated, as LVIS does.
+class CocoMap(Metric):
+    """COCO mAP of RESULT, the rows that `swift infer` wrote, joined to the ground truth by image id.
+
+    `swift infer` with groundswift's plugin writes RESULT.run.json, the record of the run, next to RESULT: it declares family, space and
+    pixel limits. Without a record give --family, and the limits where the family writes pixels of the resized image.
+
+    \b
+    Example:
+      groundswift eval coco-map result.jsonl --gt annotations.json --images images/ --out scored/
+      groundswift eval coco-map result.jsonl --gt annotations.json --family qwen2_vl --out scored/
+      groundswift eval coco-map --predictions test_pred.json --gt annotations.json --out scored/ --no-report
+    """
+
+    name = "coco_map"
+    title = "COCO mAP"
+    numbers = tuple(map(_number, SUMMARY))
+    needs_result = False
+    protocol_names = (COCO, LVIS)
+    options = (
+        click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
+        click.option("--score", type=SCORE, default="constant", show_default=True, help="Confidence: 1.0 or by token probabilities."),
+        click.option("--label-match", type=MATCH, default="exact", show_default=True, help="How labels are matched to classes."),
+        click.option(
+            "--engine", type=ENGINE, default="hotcoco", show_default=True, help="Evaluation backend; both give identical numbers."
+        ),
+        click.option(
+            "--max-detections",
+            type=click.IntRange(1, MOST_DETECTIONS),
+            help="Predictions that count, highest scores first: per image and class (COCO; default 100), or per image (LVIS; default 300). "
+            "AR1, AR10 and AR100 keep their own limits.",
+        ),
+        click.option(
+            "--ignored",
+            type=click.Choice(["keep", "crowd", "skip"]),
+            default="keep",
+            show_default=True,
+            help="Objects marked `ignore: 1`: keep as ordinary objects (as pycocotools does), treat as crowd boxes, or skip.",
+        ),
+    )
+
+    def __init__(self, **options: Any) -> None:
+        defaults = {"engine": "hotcoco", "max_detections": None, "ignored": "keep", "predictions": None, "report": False}
+        super().__init__(**defaults | options)
+        self.dropped = Tally()  # annotations of the ground truth
+
+    def source(self, result: Path | None) -> tuple[Path, Rules | None]:
+        predictions = self.options["predictions"]
+        if (result is None) == (predictions is None):
+            raise click.UsageError("give either RESULT, the rows that swift infer wrote, or --predictions, a COCO result file")
+        if predictions is None:
+            return super().source(result)
+        given = [f"--{name.replace('_', '-')}" for name in READING_OPTIONS if self.options[name] is not None]
+        if given:
+            raise click.UsageError(f"{', '.join(given)} says how answers are read; --predictions holds boxes already")
+        check_there(predictions, "a COCO result file")
+        return predictions, None
+
+    def check(self, source: Path, rules: Rules | None) -> None:
+        from ..answers.referring_rows import holds_bare_boxes
+
+        check_engine(self.options["engine"])
+        if rules is not None and holds_bare_boxes(source):
+            raise fault(
+                source,
+                "its rows ask for boxes without labels, which belong to no class, so mAP is undefined",
+                f"rows whose answers name each object; score these with: groundswift eval referring {source}",
+            )
+
+    def read_truth(self, path: Path) -> Truth:
+        answers = self.options["predictions"] is None
+        needs_images = answers or self.options["report"]
+        return read_truth(path, self.options["on_error"], self.dropped, self.options["ignored"], needs_images, answers)
+
+    def read_answers(self, source: Path, truth: Truth, rules: Rules | None) -> Answers:
+        if rules is None:
+            from ..answers.coco_results import answers_of_results
+
+            return answers_of_results(source, truth, self.options["on_error"])
+        from ..answers.swift_results import read_answers
+
+        return read_answers(source, truth, rules, self.options["on_error"], progress=True)
+
+    def score(self, answers: Answers, truth: Truth) -> CocoEvaluation:
+        from ..box_matching import image_results
+
+        engine, limit = self.options["engine"], self.options["max_detections"]
+        found = evaluate(truth, answers.predictions, engine, limit)
+        counts = {**truth_counts(truth, self.dropped), **answers.counts_document(), **found.counts}
+        images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit)
+        return replace(found, counts=counts, per_sample=images)
+
+    def protocol(self, rules: Rules | None, evaluation: CocoEvaluation) -> dict[str, Any]:
+        from ..artifacts import reading_terms, version_terms
+
+        engine, federated = self.options["engine"], evaluation.federated
+        return {
+            "metric": LVIS if federated else COCO,
+            "engine": f"{engine} {engine_version(engine)}",
+            **version_terms(),
+            **(reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored as it stands"}),
+            "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
+            "max_detections": list(detection_limits(evaluation.max_detections, federated)),
+            "max_detections_of_ap": evaluation.max_detections,
+            **(FEDERATED_TERMS if federated else {}),
+            "tie_order": "equal scores: by image id, then by order in the answer or file",
+            "annotation_ids": "not used: an annotation with id 0 is matched like any other",
+            "missing_image": "no detection",
+        }
+
+    def write(self, folder: Path, answers: Answers, truth: Truth) -> dict[str, str]:
+        """test_pred.json: the predictions as a COCO result file."""
+        from groundswift.atomic_write import write_whole
+
+        from ..answers.coco_results import result_chunks
+        from ..artifacts import digested
+
+        digest = hashlib.sha256()
+        write_whole(folder / "test_pred.json", digested(result_chunks(truth, answers.predictions), digest))
+        return {"test_pred_sha256": digest.hexdigest()}
+
+    def lines(self, evaluation: CocoEvaluation) -> list[str]:
+        return familiar_lines(evaluation)
+
+    def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
+        if "family" not in protocol:
+            return [f"protocol: {protocol['metric']}; {protocol['predictions']}; {protocol['engine']}"]
+        limits = []
+        if protocol.get("max_pixels") is not None:
+            limits.append(f"input of {protocol['min_pixels']} to {protocol['max_pixels']} px")
+        if protocol.get("first_max_pixels") is not None:
+            limits.append(f"a first resize to at most {protocol['first_max_pixels']} px")
+        declared = [f"          {', '.join(limits)} (declared by {protocol['limits_declared_by']})"] if limits else []
+        return [
+            f"protocol: {protocol['metric']}",
+            f"          family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})",
+            *declared,
+            f"          score {protocol['score']}, labels {protocol['label_match']}, {protocol['engine']}",
+        ]
+
+    def count_lines(self, answers: Answers, truth: Truth, evaluation: CocoEvaluation) -> list[str]:
+        counts = evaluation.counts
+        lines = [f"ground truth: {counts['images']} images, {counts['truths']} boxes, {counts['crowd']} crowd boxes"]
+        lines += [*tally_lines("annotations skipped or changed", self.dropped), *answers.lines()]
+        if beyond := counts["beyond_max_detections"]:
+            where = "per image" if evaluation.federated else "per class and image"
+            lines.append(f"{beyond} predictions beyond {evaluation.max_detections} {where} do not count (--max-detections)")
+        if evaluation.federated:
+            ignored = counts["not_looked_for"]
+            lines.append(f"federated ground truth: {ignored} predictions of classes not annotated in their image do not count")
+        return lines
+
+    def table(self, documents: Sequence[dict[str, Any]]) -> NumberTable:
+        """The 12 numbers and those that a run has besides; the limit of AP is that of the last run."""
+        most = documents[-1].get("protocol", {}).get("max_detections_of_ap", 100)
+        areas = {key: f"all, {name} classes" for key, (_, name) in FREQUENCIES.items()}
+        numbers = []
+        for number in super().table(documents).numbers:
+            iou, area, limit = number.notes or (IOU_NAMES[None], areas.get(number.key, "all"), None)
+            numbers.append(number._replace(notes=(iou, area, limit or most)))
+        return NumberTable(numbers, ("IoU", "Area of the boxes", "Detections per image"), OF_CLASSES, EXPLANATION)
+
+    def comparable_terms(self) -> dict[str, Any]:
+        return {**super().comparable_terms(), "metric": COCO, "max_detections_of_ap": 100}
+
+
+def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> CocoEvaluation:
+    """Score predictions as COCO does or, where the ground truth is federated, as LVIS does.
 
     `max_detections`, highest scores first, of an image and class (COCO: 100) or of an image (LVIS: 300). Raises as `accumulate`.
     """
     arrays = accumulate(truth, predictions, engine, max_detections)
     within = within_limit(truth, predictions, arrays.max_detections)
-    return Evaluation(
+    counts = {"predictions": len(predictions.scores), "beyond_max_detections": int((~within).sum())}
+    if truth.federated is not None:
+        counts["not_looked_for"] = int((within & ~looked_for(truth, predictions)).sum())
+    return CocoEvaluation(
         {**summary(arrays), **_by_frequency(arrays, truth)},
         _per_class(arrays, truth, predictions),
         _curves(arrays, truth),
-        arrays.max_detections,
-        int((~within).sum()),
-        int((within & ~looked_for(truth, predictions)).sum()),
-        truth.federated is not None,
+        counts=counts,
+        max_detections=arrays.max_detections,
+        federated=truth.federated is not None,
     )
 
 
@@ -83,15 +275,15 @@ def _by_frequency(arrays: Accumulated, truth: Truth) -> dict[str, float | None]:
     if truth.federated is None:
         return {}
     numbers = {}
-    for key, frequency in FREQUENCIES.items():
+    for key, (frequency, _) in FREQUENCIES.items():
         classes = np.array([each == frequency for each in truth.federated.frequencies], dtype=bool)
-        numbers[key] = _number(arrays, *SUMMARY["AP"], classes)
+        numbers[key] = _value(arrays, *SUMMARY["AP"], classes)
     return numbers
 
 
 def summary(arrays: Accumulated, category_index: int | None = None) -> dict[str, float | None]:
     """The 12 numbers, of all classes or of one: means over what is defined. Source: pycocotools `_summarizeDets`."""
-    return {name: _number(arrays, *place, category_index) for name, place in places(arrays.max_detections).items()}
+    return {name: _value(arrays, *place, category_index) for name, place in places(arrays.max_detections).items()}
 
 
 def places(max_detections: int) -> dict[str, tuple[str, int | None, str, int | None]]:
@@ -102,7 +294,7 @@ def places(max_detections: int) -> dict[str, tuple[str, int | None, str, int | N
     return dict(rows)
 
 
-def _number(
+def _value(
     arrays: Accumulated,
     array: str,
     threshold: int | None,
@@ -128,7 +320,7 @@ def _per_class(arrays: Accumulated, truth: Truth, predictions: Predictions) -> d
     found = np.bincount(predictions.category_index, minlength=count).tolist()
     out: dict[str, dict[str, float | int | None]] = {}
     for index, name in enumerate(truth.category_names):
-        numbers = {key: _number(arrays, *SUMMARY[key], index) for key in ("AP", "AP50", "AP75", "AR100")}
+        numbers = {key: _value(arrays, *SUMMARY[key], index) for key in OF_CLASSES}
         out[name] = {**numbers, "truths": truths[index], "predictions": found[index]}
     return out
 
@@ -148,7 +340,7 @@ def _curve(label: str | None, iou: str, precision: NDArray[np.float64]) -> Curve
     return Curve(label, iou, np.round(precision, 6).tolist())
 
 
-def familiar_lines(evaluation: Evaluation) -> list[str]:
+def familiar_lines(evaluation: CocoEvaluation) -> list[str]:
     """The 12 lines that pycocotools prints, and more where there are more numbers; -1.000 where undefined."""
     numbers, most, lines = evaluation.summary, evaluation.max_detections, []
     for name, (array, threshold, area_range, limit) in places(most).items():
@@ -156,7 +348,7 @@ def familiar_lines(evaluation: Evaluation) -> list[str]:
             where = f"IoU={IOU_NAMES[threshold]:<9} | area={area_range:>6s} | maxDets={limit or most:>3d}"
             lines.append(_familiar_line(array == "precision", where, numbers[name]))
     for name in [key for key in FREQUENCIES if key in numbers]:
-        lines.append(_familiar_line(True, f"IoU=0.50:0.95 | classes={FREQUENCIES[name]:>3s} | maxDets={most:>3d}", numbers[name]))
+        lines.append(_familiar_line(True, f"IoU=0.50:0.95 | classes={FREQUENCIES[name][0]:>3s} | maxDets={most:>3d}", numbers[name]))
     return lines
 
 

@@ -3,43 +3,160 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import ArrayLike
 
 from groundswift.boxes import as_boxes, paired_iou
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, fault
+from groundswift.spaces import space_row
 
-NUMBERS = {"acc_iou50": "accuracy at IoU 0.5", "mean_iou": "mean IoU"}  # key -> title; for both, higher is better
+from ..answers.cli_options import FILE, check_there
+from ..answers.counts import STATUSES
+from ..answers.referring_results import Asked, boxes_of_asked, read_questions, read_responses
+from ..answers.space_check import Explanation, explain_mismatch
+from ..answers.to_boxes import Rules
+from ..answers.unlabelled_boxes import BareAnswers
+from ..count_ids import tally_lines
+from ..evaluated_run import Number
+from ..metric import Evaluation, Metric
+
 THRESHOLD = 0.5
 SEVERAL_BOXES = "the first box of an answer counts"
+LABEL_TERMS = ("score", "score_is", "label_match", "unknown_label", "duplicates")  # of the protocol, without meaning here
 
 
-def score_referring(predicted_xyxy_px: Sequence[ArrayLike], true_xyxy_px: ArrayLike) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ReferringAnswers:
+    """The questions with their answers, the boxes of each answer, and another space than declared, if it would explain them."""
+
+    asked: Asked
+    found: BareAnswers
+    mismatch: Explanation | None
+
+    @property
+    def warnings(self) -> list[dict[str, Any]]:
+        """Warnings for `metrics.json`."""
+        return [self.mismatch.document()] if self.mismatch else []
+
+
+class Referring(Metric):
+    """Accuracy at IoU 0.5 and mean IoU of RESULT, where each row asks for one object and its answer is a box without a label.
+
+    The true box is the row's own, in `objects`. The first box of an answer counts. An answer that cannot be read, or has no box, is wrong.
+
+    \b
+    Example:
+      groundswift eval referring result.jsonl --out scored/
+      groundswift eval referring result.jsonl --rows val.jsonl --family qwen3_vl --json
+    """
+
+    name = "referring"
+    numbers = (Number("acc_iou50", "accuracy at IoU 0.5", headline=True), Number("mean_iou", "mean IoU", headline=True))
+    protocol_names = ("referring expressions",)
+    writes_run = False
+    truth_option = click.option(
+        "--rows",
+        "truth_path",
+        type=FILE,
+        help="The rows that were asked: a row without an answer in RESULT counts as wrong. Default: the rows of RESULT.",
+    )
+
+    def source(self, result: Path | None) -> tuple[Path, Rules | None]:
+        check_there(result, "the rows that swift infer wrote")
+        check_there(self.options["truth_path"], "the rows that were asked")
+        return super().source(result)
+
+    def check(self, source: Path, rules: Rules | None) -> None:
+        self.options["resized"] = space_row(rules.space_name).side == "resized"
+
+    def read_truth(self, path: Path) -> Asked:
+        return read_questions(path, self.options["resized"], self.options["on_error"])
+
+    def read_answers(self, source: Path, truth: Asked, rules: Rules) -> ReferringAnswers:
+        rows = self.options["truth_path"]
+        read_responses(truth, source, rows is None, self.options["on_error"])
+        if not truth.questions:
+            raise fault(rows or source, "no row has one true box to score", "rows of referring expressions")
+        found, boxes = boxes_of_asked(truth, rules), true_boxes(truth)
+        return ReferringAnswers(truth, found, explain_mismatch(found.sample, boxes, np.arange(len(boxes))))
+
+    def score(self, answers: ReferringAnswers, truth: Asked) -> Evaluation:
+        result, counts = score_referring(answers.found.boxes_xyxy_px, true_boxes(truth)), answers.found.counts
+        more = {
+            "rows": truth.rows,
+            "statuses": {status: counts.statuses[status] for status in (*STATUSES, "missing")},
+            "reasons": dict(counts.reasons.most_common()),
+            "rows_left_out": dict(truth.dropped.counts),
+            "dropped": dict(counts.dropped.counts),
+            "changed": dict(counts.changed.counts),
+        }
+        return Evaluation(result.summary, counts={**result.counts, **more})
+
+    def protocol(self, rules: Rules, evaluation: Evaluation) -> dict[str, Any]:
+        terms = super().protocol(rules, evaluation) | {
+            "metric": self.protocol_names[0],
+            "iou_threshold": THRESHOLD,
+            "iou_rule": "right at this IoU or more",
+            "several_boxes": SEVERAL_BOXES,
+            "labels": "ignored",
+            "parse_failure": "wrong, IoU 0",
+            "missing_answer": "wrong, IoU 0",
+        }
+        return {name: term for name, term in terms.items() if name not in LABEL_TERMS}
+
+    def truth_name(self, path: Path) -> str:
+        return f"boxes of the rows of {path.name}"
+
+    def document(self, evaluation: Evaluation, protocol: dict[str, Any], warnings: list[dict[str, Any]]) -> dict[str, Any]:
+        return {**evaluation.summary, "counts": evaluation.counts, "warnings": warnings, "protocol": protocol}
+
+    def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
+        rule = f"          right at IoU {protocol['iou_threshold']} or more; {protocol['several_boxes']}"
+        return [*super().protocol_lines(protocol), rule]
+
+    def count_lines(self, answers: ReferringAnswers, truth: Asked, evaluation: Evaluation) -> list[str]:
+        counts = evaluation.counts
+        statuses = ", ".join(f"{number} {status}" for status, number in counts["statuses"].items() if number)
+        return [
+            f"samples: {counts['samples']}, {counts['right']} right; answers: {statuses}",
+            f"         {counts['without_box']} without a box, {counts['with_several_boxes']} with several",
+            *tally_lines("rows skipped", truth.dropped),
+            *answers.found.counts.lines(),
+        ]
+
+
+def true_boxes(asked: Asked) -> np.ndarray:
+    """(questions, 4) true boxes, xyxy in original px."""
+    return np.array([question.box_xyxy_px for question in asked.questions.values()])
+
+
+def score_referring(predicted_xyxy_px: Sequence[ArrayLike], true_xyxy_px: ArrayLike) -> Evaluation:
     """`acc_iou50` and `mean_iou` over all samples, None without any; and `counts`.
 
     `predicted_xyxy_px` has the boxes of each answer, (n, 4) with n from 0; `true_xyxy_px` is (samples, 4), in the same order and unit.
     The first box of an answer counts; it is right at an IoU of 0.5 or more. An answer without a box has IoU 0.
-    Raises GroundswiftError where there are not as many answers as true boxes.
+    Raises GroundswiftError where the numbers of answers and true boxes differ.
     """
     truth = as_boxes(true_xyxy_px)
     found = [as_boxes(boxes) for boxes in predicted_xyxy_px]
     if len(found) != len(truth):
         raise GroundswiftError(f"{len(found)} answers for {len(truth)} true boxes; expected one each")
-    counts = np.array([len(boxes) for boxes in found], dtype=np.int64)
-    answered = np.flatnonzero(counts)
+    lengths = np.array([len(boxes) for boxes in found], dtype=np.int64)
+    answered = np.flatnonzero(lengths)
     overlaps = np.zeros(len(truth))
     if len(answered):
         overlaps[answered] = paired_iou(np.stack([found[index][0] for index in answered]), truth[answered])
     right = overlaps >= THRESHOLD
-    return {
-        "acc_iou50": float(right.mean()) if len(truth) else None,
-        "mean_iou": float(overlaps.mean()) if len(truth) else None,
-        "counts": {
-            "samples": len(truth),
-            "right": int(right.sum()),
-            "without_box": int((counts == 0).sum()),
-            "with_several_boxes": int((counts > 1).sum()),
-        },
+    counts = {
+        "samples": len(truth),
+        "right": int(right.sum()),
+        "without_box": int((lengths == 0).sum()),
+        "with_several_boxes": int((lengths > 1).sum()),
     }
+    means = (float(right.mean()), float(overlaps.mean())) if len(truth) else (None, None)
+    return Evaluation(dict(zip(("acc_iou50", "mean_iou"), means, strict=True)), counts=counts)

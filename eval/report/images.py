@@ -16,14 +16,14 @@ from groundswift.errors import GroundswiftError
 from groundswift.file_guard import path_inside
 from groundswift.images import open_image
 
-from ..evaluated_run import ImageResult, Run
+from ..evaluated_run import CROWD, FN, FP, NOT_COUNTED, TP, ImageResult, Run
 from .tags import Tag, place_tags
 
 EMBEDDED_PX = 480  # the longer side of an embedded picture, at most
 CANVAS = 440  # the longer side of every picture on its canvas: tags are as large on a small one as on a large one
 LEAST_WH = (200, 120)  # a canvas is at least so large, or tags find no room beside a strip
 LOST = {"unreadable", "truncated", "missing"}
-ORDER = {"crowd": 0, "not_counted": 0, "hit": 1, "miss": 2, "false_alarm": 2}  # errors are drawn last, over the rest
+ORDER = {CROWD: 0, NOT_COUNTED: 0, TP: 1, FN: 2, FP: 2}  # errors are drawn last, over the rest
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PictureRow:
 
 def error_count(image: ImageResult) -> int:
     """Missed truths and false alarms."""
-    return sum(box.verdict == "miss" for box in image.truth) + sum(box.verdict == "false_alarm" for box in image.predicted)
+    return sum(box.outcome == FN for box in image.truth) + sum(box.outcome == FP for box in image.predicted)
 
 
 def worst_first(images: Sequence[ImageResult]) -> list[ImageResult]:
@@ -116,18 +116,18 @@ def shapes_of(image: ImageResult, picture_xywh: Sequence[float], canvas_wh: tupl
     image_wh = drawn_wh(image)
     scale_x, scale_y = width / image_wh[0], height / image_wh[1]
     boxes = [("truth", box) for box in image.truth] + [("predicted", box) for box in image.predicted]
-    boxes.sort(key=lambda pair: ORDER[pair[1].verdict])
+    boxes.sort(key=lambda pair: ORDER[pair[1].outcome])
     places, texts, titles = [], [], []
     for kind, box in boxes:
         x1, y1, x2, y2 = box.box_xyxy_px
         places.append((left + x1 * scale_x, top + y1 * scale_y, (x2 - x1) * scale_x, (y2 - y1) * scale_y))
         name, score = box.label or "(no label)", "" if box.score is None else f" {box.score:.2f}"
-        texts.append((name, " missed" if box.verdict == "miss" else score))
+        texts.append((name, " missed" if box.outcome == FN else score))
         corners = ", ".join(f"{value:.1f}" for value in box.box_xyxy_px)
-        titles.append(f"{name}{score} ({kind}, {box.verdict.replace('_', ' ')}) [{corners}] px")
+        titles.append(f"{name}{score} ({kind}, {box.outcome.replace('_', ' ')}) [{corners}] px")
     tags = place_tags(places, texts, [kind == "truth" for kind, _ in boxes], canvas_wh)
     return [
-        Shape(kind, box.verdict, place_of[box.label], title, place, tag)
+        Shape(kind, box.outcome, place_of[box.label], title, place, tag)
         for (kind, box), title, place, tag in zip(boxes, titles, places, tags, strict=True)
     ]
 
@@ -151,8 +151,8 @@ def canvas_of(size_wh: tuple[float, float]) -> tuple[tuple[float, float], tuple[
 
 def figure_of(image: ImageResult, shapes: list[Shape]) -> Figure:
     """One run's drawing of one image, with how many of its boxes are hits, misses and false alarms."""
-    truth = Counter(box.verdict for box in image.truth)
-    tally = {"hit": truth["hit"], "miss": truth["miss"], "false_alarm": sum(box.verdict == "false_alarm" for box in image.predicted)}
+    truth = Counter(box.outcome for box in image.truth)
+    tally = {"hit": truth["hit"], "miss": truth["miss"], "false_alarm": sum(box.outcome == FP for box in image.predicted)}
     return Figure(image.status, image.f1, tally, shapes, image.response)
 
 

@@ -12,8 +12,7 @@ from groundswift.atomic_write import write_whole
 from groundswift.errors import GroundswiftError
 
 from ..artifacts import make_folder
-from ..compare import differing_terms
-from ..evaluated_run import ImageResult, Run
+from ..evaluated_run import ImageResult, NumberTable, Run
 from .images import picture_rows, worst_first
 from .plot import plot_of
 from .tables import (
@@ -50,14 +49,14 @@ def class_names(runs: Sequence[Run], shown: Sequence[ImageResult]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def render(runs: Sequence[Run], images_dir: Path | None, title: str, max_images: int) -> str:
+def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: NumberTable, differing: Sequence[str], max_images: int) -> str:
     """The whole page as text. Raises GroundswiftError where there is no run to show."""
     if not runs:
         raise GroundswiftError("no run to report; expected at least one")
     chosen = worst_first(runs[-1].images)[:max_images]
     ids = {image.image_id for image in chosen}
     shown = [image for run in runs for image in run.images if image.image_id in ids]
-    classes = class_names(runs, shown)
+    classes, rows = class_names(runs, shown), metric_rows(runs, table)
     return (
         environment()
         .get_template("report.html")
@@ -65,15 +64,16 @@ def render(runs: Sequence[Run], images_dir: Path | None, title: str, max_images:
             title=title,
             run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
             runs=runs,
-            summary=summary(runs),
+            summary=summary(runs, rows),
             date=runs[-1].metrics.get("protocol", {}).get("date"),
-            differing=differing_terms(runs),
-            headline=headline(runs),
-            metrics=metric_rows(runs),
+            differing=differing,
+            table=table,
+            headline=headline(rows),
+            metrics=rows,
             warnings=warnings_of(runs),
             plot=plot_of(runs, classes),
             classes=classes,
-            class_table=class_table(runs),
+            class_table=class_table(runs, table.of_groups),
             pictures=picture_rows(runs, chosen, images_dir, classes),
             total_images=len(runs[-1].images),
             protocol=protocol_rows(runs),
@@ -82,12 +82,21 @@ def render(runs: Sequence[Run], images_dir: Path | None, title: str, max_images:
     )
 
 
-def write_report(runs: list[Run], out: Path, images_dir: Path | None, title: str, max_images: int = 60) -> None:
+def write_report(
+    runs: list[Run],
+    out: Path,
+    images_dir: Path | None,
+    title: str,
+    table: NumberTable,
+    differing: Sequence[str] = (),
+    max_images: int = 60,
+) -> None:
     """Write the report of one run, or of several side by side (first to last, as before and after), to the file `out`.
 
-    Pictures come from `images_dir` / their `file_name`, worst first by the last run, `max_images` at most; one that cannot be opened
-    is drawn grey with the reason. Raises GroundswiftError where there is no run or `out` cannot be written.
+    `table`: how the metric shows its numbers; `differing`: terms of the protocol that keep the runs from comparing.
+    Images come from `images_dir` / their `file_name`, lowest F1 of the last run first, `max_images` at most; one that cannot be opened is
+    drawn grey with the reason. Raises GroundswiftError where there is no run or `out` cannot be written.
     """
-    text = render(runs, images_dir, title, max_images)
+    text = render(runs, images_dir, title, table, differing, max_images)
     make_folder(Path(out).parent)
     write_whole(out, [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which is no UTF-8

@@ -7,46 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..compare import number_keys
-from ..evaluated_run import Run
+from ..count_ids import COUNTS, GROUPS, sentence
+from ..evaluated_run import Number, NumberTable, Run
 
 DASH = "\u2013"
 MINUS = "\u2212"
-BIG = ("AP", "AP50", "AP75", "AR100")
-METRICS = {  # key -> IoU, area, detections an image and class (None: the limit of AP); source: COCO's twelve
-    "AP": ("0.50:0.95", "all", None),
-    "AP50": ("0.50", "all", None),
-    "AP75": ("0.75", "all", None),
-    "APs": ("0.50:0.95", "small, under 32² px", None),
-    "APm": ("0.50:0.95", "medium", None),
-    "APl": ("0.50:0.95", "large, over 96² px", None),
-    "AR1": ("0.50:0.95", "all", 1),
-    "AR10": ("0.50:0.95", "all", 10),
-    "AR100": ("0.50:0.95", "all", 100),
-    "ARs": ("0.50:0.95", "small, under 32² px", None),
-    "ARm": ("0.50:0.95", "medium", None),
-    "ARl": ("0.50:0.95", "large, over 96² px", None),
-}
-OF_CLASSES = {"APr": "all, rare classes", "APc": "all, common classes", "APf": "all, frequent classes"}  # of LVIS
-CLASS_METRICS = ("AP", "AP50", "AP75", "AR100")
-TOLD = {  # counts of the evaluator that a reader has to know of, where they are over zero
-    "missing": "image without an answer in the result file: all that is on it counts as missed",
-    "doubled": "row whose image and question had one before: the first one counts",
-    "unknown": "row of an image that the truth does not hold: left out",
-    "beyond_max_detections": "prediction past the limit of its image and class (LVIS: of its image): it does not count",
-    "not_looked_for": "prediction of a class that was not looked for in its image: it does not count",
-    "truncated": "answer that stops in the middle: what stands before counts",
-    "unreadable": "answer that says something in which no box can be read: no detection",
-}
-TOLD_GROUPS = {  # and groups of them: the reason stands in the key
-    "annotations_left_out": "annotation left out of the truth",
-    "rows_left_out": "row left out",
-    "predictions_left_out": "prediction left out",
-    "dropped": "dropped from answers",
-    "changed": "changed in answers",
-    "reasons": "parse warning",
-    "unknown_labels": "box of an unknown class",
-}
 
 
 @dataclass(frozen=True)
@@ -56,12 +21,12 @@ class Compared:
     name: str
     values: list[float | None]
     difference: float | None
-    note: tuple[Any, ...] = ()
+    number: Number | None = None
 
 
 @dataclass(frozen=True)
 class Warned:
-    """What a run's counts tell of rows, answers and boxes that were lost or changed, and the warnings of its evaluation."""
+    """Rows, answers and boxes of a run that were lost or changed, and the warnings of its evaluation."""
 
     run: str
     lines: list[tuple[str, int]]
@@ -96,33 +61,28 @@ def plain_text(value: Any) -> str:
     return DASH if defined(value) is None else str(value)
 
 
-def compared(name: str, values: Sequence[Any], note: tuple[Any, ...] = ()) -> Compared:
-    """A number of each run, and what the last has over the first; None where either is undefined."""
+def compared(name: str, values: Sequence[Any], number: Number | None = None) -> Compared:
+    """A number of each run, and the last less the first; None where either is undefined."""
     known = [defined(value) for value in values]
     first, last = known[0], known[-1]
-    return Compared(name, known, None if first is None or last is None else last - first, note)
+    return Compared(name, known, None if first is None or last is None else last - first, number)
 
 
-def headline(runs: Sequence[Run]) -> list[Compared]:
-    """The numbers that stand large at the top."""
-    return [compared(key, [run.metrics.get(key) for run in runs]) for key in BIG]
+def headline(rows: Sequence[Compared]) -> list[Compared]:
+    """The numbers that are shown large at the top."""
+    return [row for row in rows if row.number.headline]
 
 
-def metric_rows(runs: Sequence[Run]) -> list[Compared]:
-    """All numbers, each with its IoU, area and number of detections as `note`; the limit of AP is that of the last run."""
-    most = runs[-1].metrics.get("protocol", {}).get("max_detections_of_ap", 100)
-    rows = []
-    for key in number_keys(runs):
-        iou, area, limit = METRICS.get(key, ("0.50:0.95", OF_CLASSES.get(key, "all"), None))
-        rows.append(compared(key, [run.metrics.get(key) for run in runs], (iou, area, limit or most)))
-    return rows
+def metric_rows(runs: Sequence[Run], table: NumberTable) -> list[Compared]:
+    """All numbers of the table."""
+    return [compared(number.key, [run.metrics.get(number.key) for run in runs], number) for number in table.numbers]
 
 
-def class_table(runs: Sequence[Run]) -> list[tuple[str, list[Compared]]]:
-    """(class, its AP, AP50, AP75, AR100, truths and predictions), in the evaluator's order."""
+def class_table(runs: Sequence[Run], keys: Sequence[str]) -> list[tuple[str, list[Compared]]]:
+    """(class, the numbers of `keys`, then `truths` and `predictions`), in the evaluator's order."""
     tables = [run.metrics.get("per_class", {}) for run in runs]
     names = dict.fromkeys(name for table in tables for name in table)
-    keys = (*CLASS_METRICS, "truths", "predictions")
+    keys = (*keys, "truths", "predictions")
     return [(name, [compared(key, [table.get(name, {}).get(key) for table in tables]) for key in keys]) for name in names]
 
 
@@ -151,20 +111,19 @@ def protocol_rows(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
     return [(name.replace("_", " "), values) for name, values in _joined([run.metrics.get("protocol", {}) for run in runs])]
 
 
-def told(path: tuple[str, ...]) -> str | None:
-    """What a count of that path tells of something lost or changed; None where it tells of nothing of the kind."""
+def meaning(path: tuple[str, ...]) -> str | None:
+    """What a count of that path says was lost or changed; None for a count of anything else."""
     for group in path[:-1]:
-        if group in TOLD_GROUPS:
-            reason = path[-1] if group == "unknown_labels" else path[-1].replace("_", " ")
-            return f"{TOLD_GROUPS[group]}: {reason}"
-    return TOLD.get(path[-1])
+        if group in GROUPS:
+            return f"{GROUPS[group]}: {path[-1] if group == 'unknown_labels' else sentence(path[-1])}"
+    return COUNTS.get(path[-1])
 
 
 def warnings_of(runs: Sequence[Run]) -> list[Warned]:
-    """What each run's counts tell of something lost or changed; a run with nothing of the kind has no lines."""
+    """What was lost or changed in each run; a run without any such count has no lines."""
     warned = []
     for run in runs:
-        lines = [(told(path), count) for path, count in leaves(run.metrics.get("counts", {})) if count]
+        lines = [(meaning(path), count) for path, count in leaves(run.metrics.get("counts", {})) if count]
         messages = [warning["message"] for warning in run.metrics.get("warnings", [])]
         warned.append(Warned(run.name, [(text, count) for text, count in lines if text is not None], messages))
     return warned
@@ -179,13 +138,13 @@ def total(run: Run, name: str) -> int | None:
     return sum(row.get(name) or 0 for row in rows) if rows else None
 
 
-def summary(runs: Sequence[Run]) -> str:
-    """The run, or the way from the first to the last, in one sentence."""
-    first, last = runs[0], runs[-1]
+def summary(runs: Sequence[Run], rows: Sequence[Compared]) -> str:
+    """The first two headline numbers of the run, or of the first and the last, in one sentence."""
+    first, last, shown = runs[0], runs[-1], headline(rows)[:2]
     scale = f"{number_text(len(last.images))} images with {number_text(total(last, 'truths'))} true boxes"
     after = f"{number_text(total(last, 'predictions'))} predictions"
     if len(runs) == 1:
-        return f"AP {number_text(last.metrics.get('AP'))} and AP50 {number_text(last.metrics.get('AP50'))} on {scale} and {after}."
-    ways = [f"{key} {number_text(first.metrics.get(key))} → {number_text(last.metrics.get(key))}" for key in ("AP", "AP50")]
+        return f"{' and '.join(f'{row.name} {number_text(row.values[0])}' for row in shown)} on {scale} and {after}."
+    ways = [f"{row.name} {number_text(row.values[0])} → {number_text(row.values[-1])}" for row in shown]
     before = number_text(total(first, "predictions"))
     return f"From {first.name} to {last.name}: {', '.join(ways)} on {scale}; {before} → {after}."

@@ -19,7 +19,7 @@ from swift.rewards import ORM
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.to_boxes import Rules
 from groundswift.eval.box_matching import IOU_THRESHOLD
-from groundswift.eval.metrics.sample_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
+from groundswift.eval.metrics.detection_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
 from groundswift.family import FAMILIES
 from groundswift.records import count_tags
 from groundswift.spaces import space_row

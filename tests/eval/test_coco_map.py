@@ -18,7 +18,7 @@ from groundswift.coco_file import CocoFile
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.coco_results import read_results
 from groundswift.eval.answers.to_boxes import Predictions
-from groundswift.eval.box_matching import image_results, verdicts
+from groundswift.eval.box_matching import image_results, outcomes
 from groundswift.eval.ground_truth import truth_from_coco
 from groundswift.eval.metrics.coco_engines import check_engine
 from groundswift.eval.metrics.coco_map import Rules, evaluate, familiar_lines, predictions_from_answers, truth_from_rows
@@ -143,10 +143,10 @@ def test_small_random_sets(tmp_path_factory, annotations, results):
     folder = tmp_path_factory.mktemp("small", numbered=True)
     check(coco, results, folder, "hotcoco")
     truth, predictions = loaded(coco, results, folder)
-    assert_same_verdicts(coco, results, *verdicts(truth, predictions), predictions)
+    assert_same_outcomes(coco, results, *outcomes(truth, predictions)[0], predictions)
 
 
-def assert_same_verdicts(coco: dict, results: list[dict], of_truth: list[str], of_predictions: list[str], predictions: Predictions) -> None:
+def assert_same_outcomes(coco: dict, results: list[dict], of_truth: list[str], of_predictions: list[str], predictions: Predictions) -> None:
     """Ours are in the order of ids of the images; pycocotools' by result number. IoU 0.5 is its threshold 0, area `all` its first."""
     scoring = reference(coco, results)
     order = sorted(range(len(results)), key=lambda number: results[number]["image_id"])
@@ -165,19 +165,10 @@ def assert_same_verdicts(coco: dict, results: list[dict], of_truth: list[str], o
 
 
 @pytest.mark.parametrize(("annotations", "results"), EDGES)
-def test_verdicts_are_those_of_the_reference(tmp_path, annotations, results):
+def test_outcomes_are_those_of_the_reference(tmp_path, annotations, results):
     coco = coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations)
     truth, predictions = loaded(coco, results, tmp_path)
-    assert_same_verdicts(coco, results, *verdicts(truth, predictions), predictions)
-
-
-def test_verdicts_do_not_depend_on_how_many_pairs_are_taken_at_once(tmp_path, monkeypatch):
-    coco, results = random_set(5, 20, 400, 2)
-    truth, predictions = loaded(coco, results, tmp_path)
-    at_once = verdicts(truth, predictions)
-    monkeypatch.setattr("groundswift.eval.box_matching.PAIRS_AT_ONCE", 7)
-    assert verdicts(truth, predictions) == at_once
-    assert_same_verdicts(coco, results, *at_once, predictions)
+    assert_same_outcomes(coco, results, *outcomes(truth, predictions)[0], predictions)
 
 
 def test_an_annotation_with_id_0_is_matched_like_any_other(tmp_path):
@@ -198,7 +189,7 @@ def test_undefined_is_none_and_never_0(tmp_path, engine):
     truth, predictions = loaded(coco_of({1: (200, 200)}, [1, 2], [ONE]), [FOUND], tmp_path)
     result = evaluate(truth, predictions, engine)
     assert result.summary["APl"] is None
-    assert result.per_class["class 2"] == {"AP": None, "AP50": None, "AP75": None, "AR100": None, "truths": 0, "predictions": 0}
+    assert result.per_group["class 2"] == {"AP": None, "AP50": None, "AP75": None, "AR100": None, "truths": 0, "predictions": 0}
     assert [curve.precision[0] for curve in result.curves if curve.label == "class 2"] == [-1] * 3
     assert familiar_lines(result)[5].endswith("= -1.000")
 
@@ -222,7 +213,7 @@ def test_per_class_and_curves_are_those_of_the_reference(tmp_path):
     coco, results = random_set(6, 40, 300, 4)
     truth, predictions = loaded(coco, results, tmp_path)
     result, precision = evaluate(truth, predictions), reference(coco, results).eval["precision"][..., 0, 2]
-    for index, (name, numbers) in enumerate(result.per_class.items()):
+    for index, (name, numbers) in enumerate(result.per_group.items()):
         assert numbers["AP"] == pytest.approx(precision[..., index].mean(), abs=TOLERANCE)
         assert numbers["AP50"] == pytest.approx(precision[0, :, index].mean(), abs=TOLERANCE)
         category = int(name.removeprefix("class "))
@@ -238,16 +229,16 @@ def test_a_training_metric_gets_its_numbers_from_rows_and_texts():
     marks = "<|object_ref_start|>{}<|object_ref_end|><|box_start|>({},{}),({},{})<|box_end|>"
     texts = [(0, (100, 100), marks.format("cat", 0, 0, 500, 500)), (1, (10, 10), "None")]
     result = evaluate(truth, predictions_from_answers(texts, truth, Rules("qwen2_vl")).predictions)
-    assert result.per_class["cat"]["AP"] == pytest.approx(1)
-    assert (result.per_class["dog"]["AP"], result.summary["AP50"]) == (0, pytest.approx(0.5))
+    assert result.per_group["cat"]["AP"] == pytest.approx(1)
+    assert (result.per_group["dog"]["AP"], result.summary["AP50"]) == (0, pytest.approx(0.5))
 
 
 def test_image_results_tell_what_was_found():
     truth = truth_from_rows([(7, (100, 100), ["cat", "cat"], [(0, 0, 50, 50), (50, 50, 100, 100)]), (8, (10, 10), [], [])])
     found = Predictions(np.array([0, 0]), np.array([0, 0]), np.array([[0.0, 0, 50, 50], [60, 0, 20, 20]]), np.array([0.5, 1.0]))
     first, second = image_results(truth, found, ["ok", "empty"], ["text", "None"])
-    assert [box.verdict for box in first.truth] == ["hit", "miss"]
-    assert [(box.verdict, box.score, box.box_xyxy_px) for box in first.predicted] == [
+    assert [box.outcome for box in first.truth] == ["hit", "miss"]
+    assert [(box.outcome, box.score, box.box_xyxy_px) for box in first.predicted] == [
         ("hit", 0.5, (0, 0, 50, 50)),
         ("false_alarm", 1.0, (60, 0, 80, 20)),
     ]

@@ -160,13 +160,13 @@ def test_it_says_that_it_is_lvis(tmp_path):
     assert (protocol["metric"], protocol["max_detections"], protocol["max_detections_of_ap"]) == ("LVIS detection (bbox)", [300], 300)
     assert protocol["max_detections_are"] == "of an image, over all classes"
     assert "protocol: LVIS detection (bbox)" in done.stdout
-    assert f"federated truth: {found['counts']['not_looked_for']} predictions of classes that were not looked for" in done.stdout
+    assert f"federated ground truth: {found['counts']['not_looked_for']} predictions of classes not annotated in their image" in done.stdout
     assert found["counts"]["not_looked_for"] > 20
     assert " Average Precision  (AP) @[ IoU=0.50:0.95 | classes=  r | maxDets=300 ] = 0.386" in done.stdout
     assert "maxDets=  1" not in done.stdout
     page = (tmp_path / "out" / "report.html").read_text()
     assert "all, rare classes" in page
-    assert "prediction of a class that was not looked for in its image" in page
+    assert "prediction of a class that is not annotated in its image" in page
 
 
 def one_image(**lists):
@@ -234,7 +234,7 @@ def test_more_than_the_limit_of_an_image_is_counted(tmp_path):
     done, found = score(tmp_path, truth, predictions, "--no-report", "--max-detections", 5)
     beyond = sum(max(0, sum(row["image_id"] == image["id"] for row in predictions) - 5) for image in truth["images"])
     assert found["counts"]["beyond_max_detections"] == beyond > 0
-    assert f"{beyond} predictions beyond 5 in an image do not count" in done.stdout
+    assert f"{beyond} predictions beyond 5 per image do not count" in done.stdout
 
 
 def test_the_other_engine_has_no_such_rules(tmp_path):

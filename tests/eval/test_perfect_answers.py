@@ -132,6 +132,6 @@ def test_a_family_of_points_scores_nothing_and_is_counted(family):
     located = [Located(label, point=tuple(box[:2])) for label, box in zip(("cat", "dog"), corner_px, strict=True)]
     answers = [(1, (640, 480), format_answer(located, family)), (2, (300, 300), format_answer([], family))]
     read = predictions_from_answers(answers, truth, Rules(family))
-    assert read.counts.dropped.counts == {"points": 2}
+    assert read.counts.dropped.counts == {"point": 2}
     assert read.counts.statuses == {"ok": 1, "empty": 1}
     assert evaluate(truth, read.predictions).summary["AP"] == 0

@@ -86,15 +86,15 @@ def test_rules_never_guess(rules, message):
 @pytest.mark.parametrize(
     ("found", "kept", "tally", "reason"),
     [
-        pytest.param([("cat", (1, 1, 5, 5)), ("cat", (1, 1, 5, 5))], 1, "dropped", "exact duplicates", id="doubled"),
+        pytest.param([("cat", (1, 1, 5, 5)), ("cat", (1, 1, 5, 5))], 1, "dropped", "box-duplicate", id="doubled"),
         pytest.param([("cat", (1, 1, 5, 5)), ("dog", (1, 1, 5, 5))], 2, None, None, id="same box of two classes"),
-        pytest.param([("cat", (5, 1, 5, 9))], 0, "dropped", "boxes without area in their image", id="no width"),
-        pytest.param([("cat", (1200, 0, 1400, 9))], 0, "dropped", "boxes without area in their image", id="outside the image"),
-        pytest.param([("cat", (500, 0, 1002, 9))], 1, "changed", "boxes cut at the border of their image", id="cut by two units"),
+        pytest.param([("cat", (5, 1, 5, 9))], 0, "dropped", "box-empty", id="no width"),
+        pytest.param([("cat", (1200, 0, 1400, 9))], 0, "dropped", "box-empty", id="outside the image"),
+        pytest.param([("cat", (500, 0, 1002, 9))], 1, "changed", "box-clipped", id="cut by two units"),
         pytest.param([("cat", (500, 0, 1001, 9))], 1, None, None, id="cut by one unit, which is rounding"),
-        pytest.param([("cow", (1, 1, 5, 5))], 0, "dropped", "boxes with an unknown label", id="unknown label"),
-        pytest.param([("", (1, 1, 5, 5))], 0, "dropped", "boxes without a label", id="no label"),
-        pytest.param("<|object_ref_start|>cat<|object_ref_end|><|box_start|>(1,2)<|box_end|>", 0, "dropped", "points", id="point"),
+        pytest.param([("cow", (1, 1, 5, 5))], 0, "dropped", "label-unknown", id="unknown label"),
+        pytest.param([("", (1, 1, 5, 5))], 0, "dropped", "label-missing", id="no label"),
+        pytest.param("<|object_ref_start|>cat<|object_ref_end|><|box_start|>(1,2)<|box_end|>", 0, "dropped", "point", id="point"),
     ],
 )
 def test_what_is_left_out_or_changed_is_counted(found, kept, tally, reason):
@@ -107,8 +107,8 @@ def test_what_is_left_out_or_changed_is_counted(found, kept, tally, reason):
 def test_boxes_that_are_the_same_once_cut_are_doubles():
     answers = read((30, [("cat", (990, 0, 1400, 9)), ("cat", (990, 0, 1500, 9))]))
     assert len(answers.predictions.scores) == 1
-    assert answers.counts.dropped.counts == {"exact duplicates": 1}
-    assert answers.counts.changed.counts == {"boxes cut at the border of their image": 2}
+    assert answers.counts.dropped.counts == {"box-duplicate": 1}
+    assert answers.counts.changed.counts == {"box-clipped": 2}
 
 
 def test_of_doubles_the_first_stays():
@@ -136,7 +136,7 @@ def test_statuses(text, status):
     [
         pytest.param([(5, (1000, 500), "None")], "image 5: is not in the truth", id="unknown id"),
         pytest.param([(4, (1000, 500), "None")] * 2, "image 4: has two answers", id="doubled id"),
-        pytest.param([(4, (500, 1000), "None")], "500x1000 px in the result and 1000x500 in the truth", id="other size"),
+        pytest.param([(4, (500, 1000), "None")], "500x1000 px in the result and 1000x500 in the truth", id="size-differs"),
     ],
 )
 def test_answers_at_hand_must_fit_the_truth(answer, message):
@@ -191,18 +191,18 @@ def test_a_doubled_id_counts_once_and_the_first_row_is_scored(tmp_path):
     cat = format_answer([Located("cat", (0, 0, 500, 500))])
     answers = read_answers(result_file(tmp_path, row(30), row(30, cat)), TRUTH, Rules("qwen2_vl"))
     assert answers.statuses == ["missing", "empty"]
-    assert answers.counts.rows.counts == {"doubled": 1}
+    assert answers.counts.rows.counts == {"row-duplicate": 1}
     assert answers.counts.read == 2
 
 
 BAD_ROWS = [
-    pytest.param(b'{"response": "No', "not a row", "stops in the middle of this line", id="cut in the middle of a line"),
-    pytest.param(b"nonsense\n", "not a row", "not a row: JSON is malformed", id="no JSON"),
-    pytest.param(row(5), "unknown", "sample_id 5 is no image of the truth", id="unknown id"),
-    pytest.param(row("31"), "unknown", "sample_id '31' is no image of the truth", id="id as text"),
-    pytest.param(row(None), "no sample_id", "groundswift plugin", id="no sample_id"),
-    pytest.param(row(30, None), "no response", "the row has no response", id="null response"),
-    pytest.param({**row(30), "size_wh": [100, 200]}, "other size", "image 30 is 100x200 px in the result and 200x100", id="other size"),
+    pytest.param(b'{"response": "No', "row-invalid", "stops in the middle of this line", id="cut in the middle of a line"),
+    pytest.param(b"nonsense\n", "row-invalid", "not a row: JSON is malformed", id="no JSON"),
+    pytest.param(row(5), "row-unknown", "sample_id 5 is no image of the truth", id="unknown id"),
+    pytest.param(row("31"), "row-unknown", "sample_id '31' is no image of the truth", id="id as text"),
+    pytest.param(row(None), "sample-id-missing", "groundswift plugin", id="sample-id-missing"),
+    pytest.param(row(30, None), "response-missing", "the row has no response", id="null response"),
+    pytest.param({**row(30), "size_wh": [100, 200]}, "size-differs", "image 30 is 100x200 px in the result and 200x100", id="size-differs"),
 ]
 
 
@@ -225,7 +225,7 @@ def test_a_row_that_limits_its_own_image_is_not_placed_by_the_limits_of_the_run(
     resized = Rules("qwen2_5_vl", limits=Limits())
     with pytest.raises(GroundswiftError, match=r"jsonl:2: the row limits its own image \(chat_template_kwargs: max_pixels\)"):
         read_answers(path, TRUTH, resized)
-    assert read_answers(path, TRUTH, resized, on_error="skip").counts.rows.counts == {"limits of its own": 1}
+    assert read_answers(path, TRUTH, resized, on_error="skip").counts.rows.counts == {"own-limits": 1}
     assert read_answers(path, TRUTH, Rules("qwen2_vl")).counts.read == 2
 
 
@@ -248,7 +248,7 @@ def test_tokens_that_do_not_fit_their_text_are_counted(tmp_path):
     cat = format_answer([Located("cat", (0, 0, 500, 500))])
     path = result_file(tmp_path, row(30, cat, logprobs={"content": [{"token": "?", "logprob": -1.0}]}))
     answers = read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
-    assert answers.counts.changed.counts == {"answers scored as a whole: tokens and text differ": 1}
+    assert answers.counts.changed.counts == {"tokens-differ": 1}
     assert answers.predictions.scores == pytest.approx([np.exp(-1)])
 
 
@@ -354,7 +354,7 @@ def test_a_number_that_is_no_log_probability_stops(tmp_path, logprob):
     with pytest.raises(GroundswiftError, match=rf"{path}:2: log-probability {logprob!r}".replace("+", r"\+")):
         read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
     answers = read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"), on_error="skip")
-    assert answers.counts.rows.counts == {"log-probability out of range": 1}
+    assert answers.counts.rows.counts == {"logprob-invalid": 1}
     assert len(answers.predictions.scores) == 1
 
 
@@ -388,10 +388,8 @@ def test_a_row_that_could_not_be_asked_counts_as_missed(tmp_path, score):
     path = result_file(tmp_path, row(4, cat, **tokens), failed)
     answers = read_answers(path, TRUTH, Rules("qwen2_vl", score=score))
     assert answers.statuses == ["ok", "missing"]
-    assert answers.counts.rows.counts == {"no answer: the row could not be given to the model": 1}
-    assert answers.counts.rows.examples == {
-        "no answer: the row could not be given to the model": ["image 30: 30.jpg: not a readable image"]
-    }
+    assert answers.counts.rows.counts == {"row-failed": 1}
+    assert answers.counts.rows.examples == {"row-failed": ["image 30: 30.jpg: not a readable image"]}
     path = result_file(tmp_path, row(4, cat, **tokens), failed, row(30, cat, **tokens))  # it was asked again, and answered
     assert read_answers(path, TRUTH, Rules("qwen2_vl", score=score)).statuses == ["ok", "ok"]
 

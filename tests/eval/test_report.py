@@ -13,15 +13,18 @@ import pytest
 from PIL import Image
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval.answers.to_boxes import Counts
-from groundswift.eval.artifacts import answer_counts
+from groundswift.eval.answers.counts import Counts
+from groundswift.eval.compare import differing_terms, table_of
+from groundswift.eval.count_ids import COUNTS, GROUPS
 from groundswift.eval.evaluated_run import Curve, DrawnBox, ImageResult, Run
+from groundswift.eval.metrics.coco_map import CocoMap
 from groundswift.eval.report import write_report
 from groundswift.eval.report.images import canvas_of, worst_first
 from groundswift.eval.report.plot import points_of
-from groundswift.eval.report.tables import TOLD, TOLD_GROUPS, number_text, signed_text, warnings_of
+from groundswift.eval.report.tables import number_text, signed_text, warnings_of
 from groundswift.eval.report.tags import place_tags
 
+TABLE = CocoMap().table([{}])
 KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
 VOID = {"meta", "link", "input", "br"}
 HOSTILE = ["</script><img src=x onerror=alert(1)>", 'a "quoted" name', "it's <b>", "two\nlines", "闪电", "{{ 7 * 7 }}", "\u2028&amp;"]
@@ -95,7 +98,10 @@ def images_dir(tmp_path):
 @pytest.fixture
 def report(tmp_path, images_dir):
     def written(*runs, folder=images_dir, **options) -> Page:
-        write_report(list(runs), tmp_path / "out" / "report.html", folder, options.pop("title", "A title"), **options)
+        differing = differing_terms(runs)
+        write_report(
+            list(runs), tmp_path / "out" / "report.html", folder, options.pop("title", "A title"), table_of(runs), differing, **options
+        )
         return Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
 
     return written
@@ -154,7 +160,7 @@ def test_lone_surrogate_in_a_response_is_written(report):
 @pytest.mark.parametrize("undefined", [None, float("nan")], ids=["null", "nan"])
 def test_undefined_is_a_dash_never_zero(report, undefined):
     page = report(make_run("a", value=undefined, labels=()), make_run("b", value=undefined, labels=()))
-    table = page.html[page.html.index("The twelve numbers") : page.html.index("AP is the mean precision")]
+    table = page.html[page.html.index("All numbers") : page.html.index("AP is the mean precision")]
     cells = re.findall(r'<td class="n">(?:\s*<span class="change">)?([^<]*)<', table)
     assert cells == ["–"] * 12 * 3
     assert "nan" not in page.text().lower().split()
@@ -277,18 +283,18 @@ def test_class_filters_name_every_class_once(report):
 
 
 def test_warnings_tell_what_was_lost_and_only_that():
-    counts = {"images": 9, "missing": 0, "doubled": 2, "statuses": {"ok": 5, "unreadable": 1}, "dropped": {"points": 3}}
+    counts = {"images": 9, "missing": 0, "doubled": 2, "statuses": {"ok": 5, "unreadable": 1}, "dropped": {"point": 3}}
     counts |= {"unknown_labels": {"my_label": 1}}
     (warned,) = warnings_of([make_run(counts=counts)])
     assert [count for _, count in warned.lines] == [2, 1, 3, 1]
-    assert [text for text, _ in warned.lines[2:]] == ["dropped from answers: points", "box of an unknown class: my_label"]
+    assert [text for text, _ in warned.lines[2:]] == ["dropped from answers: point instead of a box", "box of an unknown class: my_label"]
 
 
 def test_every_count_of_the_evaluator_is_told_or_known_to_be_harmless():
-    counts = answer_counts(Counts())
+    counts = Counts().document()
     harmless = {"rows", "ok", "empty"}
     names = {name for key, value in counts.items() for name in (value if key == "statuses" else [key])}
-    assert names - set(TOLD) - set(TOLD_GROUPS) == harmless
+    assert names - set(COUNTS) - set(GROUPS) == harmless
 
 
 def test_a_clean_run_says_so(report):
@@ -341,7 +347,7 @@ def test_tags_avoid_each_other():
 
 def test_no_runs_is_an_error(tmp_path):
     with pytest.raises(GroundswiftError, match="no run"):
-        write_report([], tmp_path / "report.html", None, "t")
+        write_report([], tmp_path / "report.html", None, "t", TABLE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -354,7 +360,7 @@ def test_the_old_report_stays_when_the_new_one_cannot_be_put_in_place(tmp_path, 
 
     monkeypatch.setattr("groundswift.atomic_write.os.replace", refuse)
     with pytest.raises(GroundswiftError, match=r"report\.html: cannot be written \(No space left on device\)"):
-        write_report([make_run()], out, None, "t")
+        write_report([make_run()], out, None, "t", TABLE)
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out], "no part of a file is left behind"
 
@@ -362,7 +368,7 @@ def test_the_old_report_stays_when_the_new_one_cannot_be_put_in_place(tmp_path, 
 def test_the_same_runs_make_the_same_bytes(tmp_path, images_dir):
     pages: list[Path] = [tmp_path / name for name in ("a.html", "b.html")]
     for page in pages:
-        write_report([make_run(images=[image_result()])], page, images_dir, "t")
+        write_report([make_run(images=[image_result()])], page, images_dir, "t", TABLE)
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
@@ -381,7 +387,7 @@ def test_time_of_tags_grows_with_their_number_and_not_its_square():
 def test_thousands_of_boxes_in_one_image_make_a_report(tmp_path):
     boxes = [DrawnBox("cat", (x % 97, x % 89, x % 97 + 9.5, x % 89 + 7), "false_alarm", 0.5) for x in range(3000)]
     image = ImageResult(1, "1.jpg", (112, 100), "ok", [], boxes, 0.0)
-    write_report([make_run(labels=["cat"], images=[image])], tmp_path / "report.html", None, "t")
+    write_report([make_run(labels=["cat"], images=[image])], tmp_path / "report.html", None, "t", TABLE)
     assert (tmp_path / "report.html").read_text().count("<g class=") > 3000
 
 
@@ -404,7 +410,7 @@ def test_no_image_from_outside_the_folder(tmp_path, name):
     Image.new("RGB", (112, 84), "red").save(tmp_path / "secret.png")
     image = image_result()
     image.file_name = name.format(root=tmp_path)
-    write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t")
+    write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t", TABLE)
     text = (tmp_path / "report.html").read_text()
     assert "data:image/jpeg" not in text
     assert "No picture: " in text
@@ -416,19 +422,19 @@ def test_images_inside_the_folder_are_shown(tmp_path, name):
     Image.new("RGB", (112, 84), "red").save(tmp_path / "images" / "a" / "b.png")
     image = image_result()
     image.file_name = name.format(root=tmp_path)
-    write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t")
+    write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t", TABLE)
     assert "data:image/jpeg" in (tmp_path / "report.html").read_text()
 
 
 def test_a_pipe_in_the_folder_is_not_opened(tmp_path):
     (tmp_path / "images").mkdir()
     os.mkfifo(tmp_path / "images" / "000001.jpg")
-    write_report([make_run(images=[image_result()])], tmp_path / "report.html", tmp_path / "images", "t")
+    write_report([make_run(images=[image_result()])], tmp_path / "report.html", tmp_path / "images", "t", TABLE)
     assert "No picture: " in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("boxes", [[], [(10.0, 12.0, 50.0, 60.0)], [(-5.0, -5.0, -1.0, -1.0)], [(0.0, 0.0, 1e300, 3.0)]])
 def test_an_image_of_unknown_size_is_drawn_around_its_boxes(tmp_path, images_dir, boxes):
     image = ImageResult(1, "000001.jpg", (0, 0), "ok", [DrawnBox("star", box, "miss") for box in boxes], [], 0.0)
-    write_report([make_run(images=[image])], tmp_path / "report.html", images_dir, "t")
+    write_report([make_run(images=[image])], tmp_path / "report.html", images_dir, "t", TABLE)
     Page((tmp_path / "report.html").read_text())

@@ -113,5 +113,5 @@ def test_predictions_of_other_types_are_skipped_and_counted(tmp_path, change):
     command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", tmp_path / "gt.json", "--out", tmp_path / "scored"]
     assert invoke(*command, "--json").exit_code == 1
     counts = json.loads(invoke(*command, "--json", "--on-error", "skip").stdout)["counts"]
-    reason = "no bbox" if change == {"bbox": None} else "prediction unreadable"
+    reason = "bbox-missing" if change == {"bbox": None} else "prediction-invalid"
     assert (counts["predictions"], counts["predictions_left_out"]) == (2, {reason: 1})

@@ -16,18 +16,12 @@ from groundswift.eval.answers.to_boxes import Predictions, Rules, predictions_fr
 from groundswift.eval.answers.unlabelled_boxes import BareAnswers, boxes_of_answers
 from groundswift.eval.ground_truth import Truth, truth_from_rows
 from groundswift.eval.metrics.coco_map import evaluate
-from groundswift.eval.metrics.referring import NUMBERS, score_referring
+from groundswift.eval.metrics.referring import Referring, score_referring
 
 from .unanswered import Unanswered, kind_of
 from .validation_rows import LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES, Sample, unscored
 
-DROPPED = {  # what the evaluator drops a box for, and the id by which it is logged
-    "points": "point",
-    "boxes without a label": "label_missing",
-    "boxes with an unknown label": "label_unknown",
-    "boxes without area in their image": "box_empty",
-    "exact duplicates": "box_duplicate",
-}
+DROPPED = ("point", "label-missing", "label-unknown", "box-empty", "box-duplicate")  # what the evaluator drops a box for
 ANY = "object"  # the class of boxes without a label
 COUNTS = ("unreadable", "truncated", "unanswered")
 Scored = tuple[dict[str, float | None], Counter[str], Tally, list[str]]  # numbers, statuses, dropped boxes, remarks
@@ -46,7 +40,7 @@ class Scoring:
         if self.places[LABELLED]:
             self.places[LABELLED] = sorted(self.places[LABELLED] + [i for i, sample in enumerate(samples) if sample.kind == NOTHING])
         self.truths = {kind: self._truth(kind) for kind in (LABELLED, SEVERAL_BOXES) if self.places[kind]}
-        self.counts = (*COUNTS, *(f"dropped_{name}" for name in DROPPED.values()))
+        self.counts = (*COUNTS, *(logged(reason) for reason in DROPPED))
         self.numbers = self._defined()
         self.description = self._described()
         if not self.numbers:
@@ -67,7 +61,7 @@ class Scoring:
             none = np.zeros(0, dtype=np.int64)
             summary = evaluate(truth, Predictions(none, none, np.zeros((0, 4)), np.zeros(0))).summary
             defined += [named(kind, name) for name, value in summary.items() if value is not None]
-        single = list(NUMBERS) if self.places[ONE_BOX] else []
+        single = [number.key for number in Referring.numbers] if self.places[ONE_BOX] else []
         return defined[: len(defined) if LABELLED in self.truths else 0] + single + (defined if LABELLED not in self.truths else [])
 
     def _described(self) -> str:
@@ -120,8 +114,7 @@ class Scoring:
         truth = np.array([self.samples[place].boxes_xyxy_px[0] for place in self.places[ONE_BOX]])
         score = score_referring(found.boxes_xyxy_px, truth)
         mismatch = explain_mismatch(found.sample, truth, np.arange(len(truth)))
-        numbers = {name: score[name] for name in NUMBERS}
-        return numbers, found.counts.statuses, found.counts.dropped, [mismatch.text()] if mismatch else []
+        return score.summary, found.counts.statuses, found.counts.dropped, [mismatch.text()] if mismatch else []
 
     def _several_boxes(self, texts: Sequence[str]) -> Scored:
         """COCO's numbers of boxes whatever their labels; image index = row number."""
@@ -129,7 +122,7 @@ class Scoring:
         boxes, images = np.concatenate(found.boxes_xyxy_px), found.sample.groups
         kept = area(boxes) > 0
         if not kept.all():
-            found.counts.dropped.add("boxes without area in their image", count=int((~kept).sum()))
+            found.counts.dropped.add("box-empty", count=int((~kept).sum()))
         boxes, images = xyxy_to_xywh(boxes[kept]), images[kept]
         numbers = evaluate(truth, Predictions(images, np.zeros_like(images), boxes, np.ones(len(images)))).summary
         mismatch = explain_mismatch(found.sample, xywh_to_xyxy(truth.boxes_xywh_px), truth.image_index)
@@ -142,9 +135,11 @@ def named(kind: str, name: str) -> str:
     return name if kind == LABELLED else f"boxes_{name}"
 
 
+def logged(reason: str) -> str:
+    """The name under which boxes dropped for a reason are logged: `dropped_label_unknown`."""
+    return "dropped_" + re.sub(r"\W+", "_", reason)
+
+
 def dropped_counts(dropped: Tally) -> dict[str, float]:
-    """Dropped boxes as numbers: `dropped_label_unknown`; reasons that did not occur count 0."""
-    counts = dict.fromkeys(DROPPED.values(), 0.0)
-    for reason, count in dropped.counts.items():
-        counts[DROPPED.get(reason) or re.sub(r"\W+", "_", reason)] = float(count)
-    return {f"dropped_{name}": count for name, count in counts.items()}
+    """Dropped boxes by name; reasons that did not occur count 0."""
+    return {logged(reason): 0.0 for reason in DROPPED} | {logged(reason): float(count) for reason, count in dropped.counts.items()}

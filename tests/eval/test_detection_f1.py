@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from groundswift import Located, format_answer
 from groundswift.cli import main
 from groundswift.eval.answers.to_boxes import Rules
-from groundswift.eval.metrics.sample_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
+from groundswift.eval.metrics.detection_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
 
 SIZE = (1000, 500)
 CAT, DOG = [100, 100, 300, 300], [500, 100, 900, 400]

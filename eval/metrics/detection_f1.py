@@ -1,26 +1,60 @@
-"""F1 of one answer to one image, as the report gives it for each image: the measure of a single sample, for rewards.
+"""F1 of the boxes of an image: the mean over images as a metric, and of a single answer as a reward.
 
-COCO's greedy matching within a class. Means over no images: an image without objects and a readable answer without boxes has 1.
+COCO's greedy matching within a class. An image without objects and a readable answer without boxes have 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from groundswift.boxes import area, xyxy_to_xywh
+from groundswift.errors import Tally
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
-from ..answers.to_boxes import AnswerReader, Predictions, Rules
+from ..answers.swift_results import read_answers
+from ..answers.to_boxes import AnswerReader, Answers, Predictions, Rules
 from ..answers.unlabelled_boxes import boxes_of_answers
-from ..box_matching import IOU_THRESHOLD, f1_of, verdicts
-from ..ground_truth import Truth, truth_from_rows
+from ..box_matching import IOU_THRESHOLD, f1_of, image_results, outcomes
+from ..evaluated_run import Number
+from ..ground_truth import Truth, read_truth, truth_counts, truth_from_rows
+from ..metric import Evaluation, Metric
 
 COCO_THRESHOLDS = tuple((np.arange(10) * 0.05 + 0.5).tolist())
 ANY = "object"  # the class of boxes without a label
+
+
+class DetectionF1(Metric):
+    """Mean F1 at IoU 0.5 over the images of RESULT, the rows that `swift infer` wrote, as the report has it for each image.
+
+    \b
+    Example:
+      groundswift eval detection-f1 result.jsonl --gt annotations.json --out scored/
+    """
+
+    name = "detection_f1"
+    title = "Detection F1"
+    numbers = (Number("f1", "F1 at IoU 0.5", headline=True),)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.dropped = Tally()  # annotations of the ground truth
+
+    def read_truth(self, path: Path) -> Truth:
+        return read_truth(path, self.options["on_error"], self.dropped, one_id=True)
+
+    def read_answers(self, source: Path, truth: Truth, rules: Rules) -> Answers:
+        return read_answers(source, truth, rules, self.options["on_error"], progress=True)
+
+    def score(self, answers: Answers, truth: Truth) -> Evaluation:
+        images = image_results(truth, answers.predictions, answers.statuses, answers.texts)
+        counts = {**truth_counts(truth, self.dropped), **answers.counts_document(), "predictions": len(answers.predictions.scores)}
+        return Evaluation({"f1": float(np.mean([image.f1 for image in images]))}, per_sample=images, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -45,11 +79,8 @@ def sample_f1(text: str, truth: OneTruth, rules: Rules, iou_thresholds: Sequence
     found, predictions, status = _labelled(text, truth, rules, cut) if truth.labelled and truth.labels else _bare(text, truth, rules, cut)
     if status == "unreadable" or (status == "truncated" and not len(predictions.scores)):
         return 0.0
-    scores = []
-    for threshold in iou_thresholds:
-        of_truth, of_predictions = verdicts(found, predictions, iou_threshold=threshold)
-        scores.append(f1_of([*of_truth, *of_predictions]))
-    return float(np.mean(scores))
+    matched = outcomes(found, predictions, iou_thresholds=iou_thresholds)
+    return float(np.mean([f1_of([*of_truth, *of_predictions]) for of_truth, of_predictions in matched]))
 
 
 def _labelled(text: str, truth: OneTruth, rules: Rules, cut: bool) -> tuple[Truth, Predictions, str]:

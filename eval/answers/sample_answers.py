@@ -1,0 +1,79 @@
+"""Rows of a result, one answer each, for metrics that join them to a ground truth of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from groundswift.boxes import Boxes
+from groundswift.errors import GroundswiftError, fault
+from groundswift.records import read_jsonl
+
+from ..ground_truth import OnError
+from .counts import Counts
+from .swift_results import NO_ANSWER, ResultRow
+from .to_boxes import Rules
+from .unlabelled_boxes import boxes_of_answers
+
+
+class SampleAnswer(NamedTuple):
+    """One answer: the row's `sample_id`, its text and parse status, its labels ("" without one) and (n, 4) boxes, xyxy in original px."""
+
+    sample_id: int | str | None
+    text: str
+    status: str
+    labels: list[str]
+    boxes_xyxy_px: Boxes
+
+
+@dataclass(frozen=True)
+class SampleAnswers:
+    """The answers in the order of their rows, and what was counted."""
+
+    samples: list[SampleAnswer]
+    counts: Counts
+    warnings: tuple[dict[str, Any], ...] = ()
+
+    def counts_document(self) -> dict[str, Any]:
+        """The part of `counts` in `metrics.json` that is about answers."""
+        return self.counts.document()
+
+    def lines(self) -> list[str]:
+        """What was read and dropped, for the terminal."""
+        return [f"rows: {self.counts.read}; answers: {self.counts.status_line()}", *self.counts.lines()]
+
+
+def read_samples(path: str | Path, rules: Rules, on_error: OnError = "stop") -> SampleAnswers:
+    """The answers of a result file; rows without one are counted.
+
+    Raises GroundswiftError at the first row that cannot be used; with `on_error` `skip` it is counted instead.
+    """
+    rows, skipped = [], []
+    for number, row in read_jsonl(path, ResultRow):
+        problem = _problem(row, f"{path}:{number}")
+        if problem is None:
+            rows.append((f"line {number}", row))
+        elif on_error == "stop" and problem[1] is not None:
+            raise GroundswiftError(f"{problem[1]}\nUse --on-error skip to drop and count such rows.")
+        else:
+            skipped.append((problem[0], f"line {number}"))
+    names, kept = [name for name, _ in rows], [row for _, row in rows]
+    found = boxes_of_answers([row.response for row in kept], [row.size_wh for row in kept], rules, names, [row.was_cut() for row in kept])
+    for reason, where in skipped:
+        found.counts.rows.add(reason, where)
+    columns = zip(kept, found.statuses, found.labels, found.boxes_xyxy_px, strict=True)
+    return SampleAnswers([SampleAnswer(row.sample_id, row.response, *more) for row, *more in columns], found.counts)
+
+
+def _problem(row: ResultRow | GroundswiftError, where: str) -> tuple[str, GroundswiftError | None] | None:
+    """Why a row has no answer to score: an id, and the error to stop with, None where the run itself gave no answer."""
+    if isinstance(row, GroundswiftError):
+        return "row-invalid", row
+    if row.error:
+        return NO_ANSWER, None
+    if row.response is None:
+        return "response-missing", fault(where, "the row has no response", "the text that the model wrote")
+    if row.size_wh is None or min(row.size_wh) < 1:
+        return "size-missing", fault(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+    return None

@@ -1,0 +1,72 @@
+"""The ids of everything that an evaluation counts, and the sentences that explain them. Files, `--json` and tests use the ids."""
+
+from __future__ import annotations
+
+from groundswift.errors import Tally
+from groundswift.grammars.parse_warnings import WARNINGS
+from groundswift.issue_titles import COCO_TITLES
+
+COUNTS = {  # of metrics.json, those that a reader has to know of where they are over zero
+    "missing": "image without a row in the result: its objects are FN",
+    "doubled": "duplicate row: an earlier row has the same image and question",
+    "unknown": "row whose image is not in the ground truth: skipped",
+    "beyond_max_detections": "prediction beyond the limit per class and image (LVIS: per image): does not count",
+    "not_looked_for": "prediction of a class that is not annotated in its image: does not count",
+    "truncated": "truncated answer: boxes before its end count",
+    "unreadable": "answer without a readable box: no predictions",
+}
+GROUPS = {  # groups of counts; each key in them is one of REASONS or of the parser's warnings
+    "annotations_left_out": "annotation skipped",
+    "rows_left_out": "row skipped",
+    "predictions_left_out": "prediction skipped",
+    "dropped": "dropped from answers",
+    "changed": "changed in answers",
+    "reasons": "parse warning",
+    "unknown_labels": "box of an unknown class",
+}
+REASONS = {
+    "point": "point instead of a box",
+    "label-missing": "box without a label",
+    "label-unknown": "box whose label is not a class",
+    "box-duplicate": "exact duplicate of a box",
+    "box-clipped": "box clipped at the border of its image",
+    "tokens-differ": "answer scored as a whole: its tokens and text differ",
+    "row-invalid": "not a row",
+    "row-duplicate": "duplicate row",
+    "row-unknown": "row whose image is not in the ground truth",
+    "row-failed": "row without an answer: it could not be given to the model",
+    "question-unknown": "answer to a question that is not in --rows",
+    "sample-id-missing": "row without sample_id",
+    "response-missing": "row without response",
+    "size-missing": "row without size_wh",
+    "size-differs": "image size differs from the ground truth",
+    "own-limits": "row with pixel limits of its own",
+    "logprobs-missing": "row without logprobs",
+    "logprob-invalid": "log-probability out of range",
+    "true-box-missing": "row without a true box",
+    "true-boxes-several": "row with several true boxes",
+    "images-several": "row with several images",
+    "prediction-invalid": "prediction that cannot be read",
+    "prediction-duplicate": "duplicate of a prediction, for an object that the ground truth repeats",
+    "image-id-missing": "prediction without image_id",
+    "category-id-missing": "prediction without category_id",
+    "bbox-missing": "prediction without bbox",
+    "score-missing": "prediction without score",
+    "image-id-unknown": "image_id not in the ground truth",
+    "category-id-unknown": "category_id not in the ground truth",
+    "box-too-large": "box with a number that is too large",
+    "score-not-finite": "score not finite",
+}
+
+
+TITLES = {**WARNINGS, **COCO_TITLES, **REASONS}
+
+
+def sentence(reason: str) -> str:
+    """What an id means; an unknown one is its own sentence."""
+    return TITLES.get(reason, reason.replace("_", " "))
+
+
+def tally_lines(title: str, tally: Tally) -> list[str]:
+    """A title and one line per id, `2  label-unknown: box whose label is not a class (examples)`; [] for an empty tally."""
+    return [f"{title}:", *tally.lines(TITLES)] if tally.counts else []

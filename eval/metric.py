@@ -1,0 +1,133 @@
+"""What a metric is: the hooks that `groundswift eval NAME`, the report, `eval compare` and training call.
+
+A metric in 20 lines, made known by an entry point of the group `groundswift.metrics`:
+
+    class BoxCount(Metric):
+        \"\"\"Mean absolute error of the number of boxes.\"\"\"
+
+        name = "box_count"
+        numbers = (Number("mae", "mean absolute error", higher_is_better=False),)
+
+        def read_truth(self, path):
+            return {row["sample_id"]: row["count"] for row in map(json.loads, open(path))}
+
+        def score(self, answers, truth):
+            errors = [abs(len(each.boxes_xyxy_px) - truth[each.sample_id]) for each in answers.samples]
+            return Evaluation({"mae": sum(errors) / len(errors) if errors else None})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .answers.cli_options import TRUTH, check_there, rules_of_command
+from .evaluated_run import Curve, ImageResult, Number, NumberTable
+
+if TYPE_CHECKING:
+    from .answers.to_boxes import Rules
+
+NO_NUMBERS = frozenset({"per_class", "counts", "protocol", "warnings", "run"})  # the other keys of metrics.json
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `score` returns. Undefined numbers are None, never 0.
+
+    `summary`: numbers by key. `per_group`: numbers by class. `per_sample`: results by image, for the report. `counts`: whatever was
+    counted, by id. `protocol`: further terms that the numbers depend on.
+    """
+
+    summary: dict[str, float | None]
+    per_group: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+    curves: list[Curve] = field(default_factory=list)
+    per_sample: list[ImageResult] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+
+class Metric:
+    """Base of all metrics. A subclass has `name`, `numbers`, `read_truth` and `score`; its docstring is the help of its command.
+
+    `read_truth` may return anything; `score` gets it back with the answers. An instance has the values of its `options` in
+    `self.options`; one that is made without them has the defaults.
+    """
+
+    name: ClassVar[str] = ""
+    numbers: ClassVar[tuple[Number, ...]] = ()
+    title: ClassVar[str] = ""  # of the report
+    options: ClassVar[tuple[Callable[..., Any], ...]] = ()  # click options of its own
+    truth_option: ClassVar[Callable[..., Any]] = TRUTH
+    needs_result: ClassVar[bool] = True
+    writes_run: ClassVar[bool] = True  # whether --out gets run.json and a report, and is required
+    protocol_names: ClassVar[tuple[str, ...]] = ()  # its names in `protocol.metric`, where they differ from `name`
+
+    def __init__(self, **options: Any) -> None:
+        self.options = {"on_error": "stop", **options}
+
+    def source(self, result: Path | None) -> tuple[Path, Rules | None]:
+        """The file to score and how its answers are read. Raises GroundswiftError or click.UsageError where that is not clear."""
+        check_there(result, "the rows that swift infer wrote")
+        return result, rules_of_command(result, self.options)
+
+    def check(self, source: Path, rules: Rules | None) -> None:
+        """Raises GroundswiftError for what cannot be scored, before anything large is read."""
+
+    def read_truth(self, path: Path) -> Any:
+        """The ground truth in a file."""
+        raise NotImplementedError
+
+    def read_answers(self, source: Path, truth: Any, rules: Rules) -> Any:
+        """The answers, with `warnings` and `lines()` for the terminal. By default `SampleAnswers`: one a row, boxes in original px."""
+        from .answers.sample_answers import read_samples
+
+        return read_samples(source, rules, self.options["on_error"])
+
+    def score(self, answers: Any, truth: Any) -> Evaluation:
+        """The numbers."""
+        raise NotImplementedError
+
+    def protocol(self, rules: Rules | None, evaluation: Evaluation) -> dict[str, Any]:
+        """Everything that the numbers depend on besides the files, flat; `metric` names the metric."""
+        from .artifacts import reading_terms, version_terms
+
+        return {"metric": self.name, **version_terms(), **reading_terms(rules), **evaluation.protocol}
+
+    def truth_name(self, path: Path) -> str:
+        """What `protocol.gt` calls the ground truth."""
+        return path.name
+
+    def document(self, evaluation: Evaluation, protocol: dict[str, Any], warnings: list[dict[str, Any]]) -> dict[str, Any]:
+        """The content of `metrics.json`."""
+        groups = {"per_class": evaluation.per_group}
+        return {**evaluation.summary, **groups, "counts": evaluation.counts, "protocol": protocol, "warnings": warnings}
+
+    def write(self, folder: Path, answers: Any, truth: Any) -> dict[str, str]:
+        """Write files of its own into the output folder. Returns what `metrics.json` says of them in `run`."""
+        return {}
+
+    def lines(self, evaluation: Evaluation) -> list[str]:
+        """The numbers for the terminal."""
+        titles = {number.key: number.title for number in self.numbers}
+        shown = {titles.get(key, key): value for key, value in evaluation.summary.items()}
+        return [f"{title:<20} {'undefined' if value is None else format(value, '.3f')}" for title, value in shown.items()]
+
+    def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
+        """The protocol for the terminal."""
+        return [f"protocol: family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})"]
+
+    def count_lines(self, answers: Any, truth: Any, evaluation: Evaluation) -> list[str]:
+        """What was read and dropped, for the terminal."""
+        return answers.lines()
+
+    def table(self, documents: Sequence[dict[str, Any]]) -> NumberTable:
+        """How the numbers of these `metrics.json` are shown; keys that are not in `numbers` come last."""
+        known = {number.key for number in self.numbers}
+        more = dict.fromkeys(key for each in documents for key in each if key not in NO_NUMBERS and key not in known)
+        return NumberTable([*self.numbers, *(Number(key, key) for key in more)])
+
+    def comparable_terms(self) -> dict[str, Any]:
+        """The terms of the protocol that must agree for numbers to compare -> what a run has that does not state them (None: unknown)."""
+        return {"metric": None, "gt_sha256": None, "score": None, "label_match": None}

@@ -1,0 +1,94 @@
+"""`groundswift eval METRIC`: the subcommand of a metric, made from its class: common options once, then its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .answers.cli_options import FILE, ON_ERROR, check_there, reading_options
+from .metric import Metric
+
+if TYPE_CHECKING:
+    from .metric import Evaluation
+
+REPORT_OPTIONS = (
+    click.option("--images", type=FILE, help="Folder of the images, for the report."),
+    click.option("--report/--no-report", default=True, show_default=True, help="Write report.html."),
+)
+
+
+def command_of(kind: type[Metric]) -> click.Command:
+    """The subcommand of a metric; its help is the docstring of the class."""
+
+    def run(result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool, **options: Any) -> None:
+        evaluate(kind(truth_path=truth_path, **options), result, truth_path, out, as_json)
+
+    what = "Folder for metrics.json, run.json and report.html." if kind.writes_run else "Folder for metrics.json."
+    title = click.option("--title", default=kind.title or kind.name, show_default=True, help="Title of the report.")
+    decorators = (
+        click.argument("result", type=FILE, required=kind.needs_result),
+        kind.truth_option,
+        click.option("--out", type=FILE, required=kind.writes_run, help=what),
+        reading_options,
+        *kind.options,
+        click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at bad input, or drop and count it."),
+        *((*REPORT_OPTIONS, title) if kind.writes_run else ()),
+        click.option("--json", "as_json", is_flag=True, help="Print the content of metrics.json, and nothing else."),
+    )
+    for decorator in reversed(decorators):
+        run = decorator(run)
+    return click.command(kind.name.replace("_", "-"), help=kind.__doc__)(run)
+
+
+def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool) -> None:
+    """Read, score, write and print. Raises GroundswiftError with `out` as it was."""
+    from .artifacts import file_terms, pretty_json
+    from .output_folder import check_folder
+
+    source, rules = metric.source(result)
+    check_there(truth_path, "the ground truth")
+    if out is not None:
+        check_folder(out)
+    metric.check(source, rules)
+    truth = metric.read_truth(truth_path or source)
+    answers = metric.read_answers(source, truth, rules)
+    for warning in answers.warnings:
+        click.echo(f"WARNING: {warning['message']}", err=True)
+    evaluation = metric.score(answers, truth)
+    terms = file_terms(truth_path or source, source, metric.truth_name(truth_path or source))
+    document = metric.document(evaluation, {**metric.protocol(rules, evaluation), **terms}, list(answers.warnings))
+    written = [] if out is None else write(metric, out, document, evaluation, answers, truth)
+    if as_json:
+        click.echo(pretty_json(document), nl=False)
+    else:
+        for line in [*metric.lines(evaluation), "", *metric.protocol_lines(document["protocol"]), ""]:
+            click.echo(line)
+    for line in metric.count_lines(answers, truth, evaluation):
+        click.echo(line, err=as_json)
+    if written:
+        click.echo(f"wrote {', '.join(written)} into {out}", err=as_json)
+
+
+def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evaluation, answers: Any, truth: Any) -> list[str]:
+    """Write all files into a new `out` and return their names. `document` gets the id of the run, which all its files have."""
+    from groundswift.atomic_write import write_whole
+
+    from .artifacts import new_run_id, pretty_json, run_chunks
+    from .evaluated_run import Run
+    from .output_folder import new_folder
+
+    with new_folder(out) as folder:
+        if metric.writes_run:
+            document["run"] = {"id": new_run_id(), **metric.write(folder, answers, truth)}
+            run = Run(out.resolve().name, document, evaluation.curves, evaluation.per_sample)
+            write_whole(folder / "run.json", run_chunks(run))
+            if metric.options["report"]:
+                from .report import write_report
+
+                table = metric.table([document])
+                write_report([run], folder / "report.html", metric.options["images"], metric.options["title"], table)
+        write_whole(folder / "metrics.json", [pretty_json(document)])
+        order = ("metrics.json", "test_pred.json", "run.json", "report.html")
+        return [name for name in order if (folder / name).exists()]

@@ -1,0 +1,107 @@
+"""The table of metrics: one from another distribution has its command, its report and its place in `eval compare`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from groundswift import Located, format_answer
+from groundswift.errors import GroundswiftError
+from groundswift.eval import metrics
+from groundswift.eval.metric import Metric, NumberTable
+
+BOX_COUNT = '''
+import json
+
+from groundswift.eval.metric import Evaluation, Metric, Number
+
+
+class BoxCount(Metric):
+    """Mean absolute error of the number of boxes."""
+
+    name = "box_count"
+    numbers = (Number("count_error", "mean absolute error", higher_is_better=False, headline=True),)
+
+    def read_truth(self, path):
+        return json.loads(path.read_text())
+
+    def score(self, answers, truth):
+        errors = [abs(len(each.boxes_xyxy_px) - truth[each.sample_id]) for each in answers.samples]
+        return Evaluation({"count_error": sum(errors) / len(errors)}, counts=answers.counts_document())
+'''
+
+
+@pytest.fixture
+def outside(tmp_path) -> Path:
+    """A folder as pip leaves it: a module, and the metadata of a distribution that names it."""
+    site = tmp_path / "site"
+    (site / "box_count-1.0.dist-info").mkdir(parents=True)
+    (site / "box_count.py").write_text(BOX_COUNT)
+    (site / "box_count-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: box-count\nVersion: 1.0\n")
+    (site / "box_count-1.0.dist-info" / "entry_points.txt").write_text("[groundswift.metrics]\nbox_count = box_count:BoxCount\n")
+    (tmp_path / "gt.json").write_text(json.dumps({"a": 1, "b": 3}))
+    for name, boxes in (("before", 0), ("after", 2)):
+        text = format_answer([Located("cat", (0, 0, 9 + n, 9)) for n in range(boxes)])
+        rows = [{"sample_id": sample_id, "size_wh": [100, 50], "response": text} for sample_id in ("a", "b")]
+        failed = {"sample_id": "c", "response": None, "error": "not a readable image"}
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, failed]))
+    return tmp_path
+
+
+def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
+    command = [sys.executable, "-m", "groundswift.cli", "eval", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_a_metric_of_another_distribution(outside):
+    for name, error in (("before", 2), ("after", 1)):
+        done = call(outside, "box-count", f"{name}.jsonl", "--gt", "gt.json", "--family", "qwen2_vl", "--out", name, "--json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert (found["count_error"], found["protocol"]["metric"]) == (error, "box_count")
+        assert (found["counts"]["rows"], found["counts"]["rows_left_out"]) == (2, {"row-failed": 1})
+        assert "mean absolute error" in (outside / name / "report.html").read_text()
+    done = call(outside, "compare", "before", "after", "--out", "both")
+    assert done.returncode == 0, done.stderr
+    assert [line.split() for line in done.stdout.splitlines()][1] == ["count_error", "2.000", "1.000", "-1.000"]
+    assert json.loads((outside / "both" / "summary.json").read_text()) == {"before": {"count_error": 2}, "after": {"count_error": 1}}
+    assert 'class="change up"' in (outside / "both" / "report.html").read_text(), "a smaller error is a gain"
+    assert "box-count" in call(outside, "--help").stdout
+
+
+def test_a_name_that_is_taken_is_refused(outside):
+    (outside / "site" / "box_count-1.0.dist-info" / "entry_points.txt").write_text("[groundswift.metrics]\ncoco_map = box_count:BoxCount\n")
+    done = call(outside, "--help")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: metric 'coco_map' of box_count:BoxCount: the name is taken by groundswift.eval.metrics.coco_map")
+
+
+def test_an_entry_point_of_another_name_is_refused(monkeypatch):
+    monkeypatch.setattr(metrics, "table", lambda: {"x": EntryPoint("x", "groundswift.eval.metrics.referring:Referring", metrics.GROUP)})
+    with pytest.raises(GroundswiftError, match="entry point x of groundswift.metrics: .* has the name 'referring'"):
+        metrics.metric_class("x")
+
+
+@pytest.mark.parametrize("name", metrics.table())
+def test_every_metric_of_the_table(name):
+    kind = metrics.metric_class(name)
+    keys = [number.key for number in kind.numbers]
+    assert len(set(keys)) == len(keys) > 0
+    assert all(number.title for number in kind.numbers)
+    assert metrics.metric_of_run({"protocol": {"metric": (kind.protocol_names or (name,))[0]}}).name == name
+    assert [number.key for number in kind().table([{}]).numbers] == keys
+
+
+def test_a_run_of_an_unknown_metric_shows_its_numbers():
+    metric = metrics.metric_of_run({"protocol": {"metric": "nobody's"}})
+    assert type(metric) is Metric
+    table = metric.table([{"mine": 0.5, "counts": {}}])
+    assert isinstance(table, NumberTable)
+    assert [number.key for number in table.numbers] == ["mine"]
