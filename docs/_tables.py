@@ -158,10 +158,17 @@ def run_checks(say: Words) -> Iterator[Row]:
 
 def metrics(say: Words) -> Iterator[Row]:
     """Every metric of `groundswift eval` with its numbers."""
+    from groundswift.eval.metrics import metric_class
+    from groundswift.eval.metrics import table as metric_table
+
     for name in metric_table():
         kind = metric_class(name)
         command, keys = name.replace("_", "-"), ", ".join(code(number.key) for number in kind.numbers)
-        yield code(f"groundswift eval {command}"), keys, cell(say(f"command.eval {command}", (kind.__doc__ or "").partition(".")[0]))
+        yield (
+            code(f"groundswift eval {command}"),
+            keys,
+            cell(say(f"command.eval {command}", (kind.__doc__ or "").partition("\n")[0].rstrip("."))),
+        )
 
 
 def findings(say: Words) -> Iterator[Row]:

@@ -59,12 +59,12 @@ REASONS = {
 }
 
 
-TITLES = {**WARNINGS, **COCO_TITLES, **REASONS}
+TITLES = {**COCO_TITLES, **REASONS}
 
 
-def sentence(reason: str) -> str:
-    """What an id means; an unknown one is its own sentence."""
-    return TITLES.get(reason, reason.replace("_", " "))
+def sentence(reason: str, group: str = "") -> str:
+    """What an id means in a group of counts; an unknown one is its own sentence."""
+    return (WARNINGS if group == "reasons" else TITLES).get(reason, reason.replace("_", " "))
 
 
 def tally_lines(title: str, tally: Tally) -> list[str]:

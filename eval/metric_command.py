@@ -25,7 +25,7 @@ def command_of(kind: type[Metric]) -> click.Command:
     def run(result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool, **options: Any) -> None:
         evaluate(kind(truth_path=truth_path, **options), result, truth_path, out, as_json)
 
-    what = "Folder for metrics.json, run.json and report.html." if kind.writes_run else "Folder for metrics.json."
+    what = "Output folder: metrics.json, run.json, report.html and files of the metric." if kind.writes_run else "Folder for metrics.json."
     title = click.option("--title", default=kind.title or kind.name, show_default=True, help="Title of the report.")
     decorators = (
         click.argument("result", type=FILE, required=kind.needs_result),

@@ -115,7 +115,7 @@ def meaning(path: tuple[str, ...]) -> str | None:
     """What a count of that path says was lost or changed; None for a count of anything else."""
     for group in path[:-1]:
         if group in GROUPS:
-            return f"{GROUPS[group]}: {path[-1] if group == 'unknown_labels' else sentence(path[-1])}"
+            return f"{GROUPS[group]}: {path[-1] if group == 'unknown_labels' else sentence(path[-1], group)}"
     return COUNTS.get(path[-1])
 
 
