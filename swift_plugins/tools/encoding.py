@@ -91,7 +91,7 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
 
     `model`: a local folder, a hub id, or a checkpoint of a run, whose args.json then names model, model type and template, and how the
     template was set. Where no template is named it is the grounding template that belongs to the model's type.
-    Raises GroundswiftError where there is no such model, and where type or template are not clear: it lists the choices.
+    Raises GroundswiftError for an unknown model, and, with the choices, where model type or template are ambiguous.
     """
     model, run = _resolved(str(model))
     model_type, named = model_type or run.get("model_type"), template or run.get("template")

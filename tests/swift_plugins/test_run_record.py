@@ -108,13 +108,13 @@ def test_the_answers_of_training_are_scored_by_its_record(trained, night, tmp_pa
 def test_inference_with_the_limits_of_training_is_quiet_and_recorded(trained, night, tokens, told, tmp_path):
     shutil.rmtree(f"{trained}-merged", ignore_errors=True)
     result = infer(night, tmp_path / "new" / "result.jsonl", "--adapters", str(trained), "--merge_lora", "true", "--max_pixels", "20000")
-    assert not [text for text in told if "other pixel limits" in text]
+    assert not [text for text in told if "pixel limits differ" in text]
     assert read_record(f"{result}.run.json").limits == TRAINED
     assert read_record(f"{trained}-merged/groundswift_run.json") == read_record(trained / "groundswift_run.json")
     assert score(result, night, tmp_path / "scored", "--no-report")["space_declared_by"] == "run record"
     again = infer(night, result, "--model", f"{trained}-merged", "--max_pixels", "20000", "--template", "qwen2_5_vl_grounding", *COMMON)
     assert len(again.read_text().splitlines()) == 8
-    assert not [text for text in told if "other pixel limits" in text]
+    assert not [text for text in told if "pixel limits differ" in text]
 
 
 @pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged model"])
@@ -129,12 +129,12 @@ def test_other_limits_than_in_training_are_told(trained, night, tokens, told, tm
         told.clear()
         source = ["--model", str(tmp_path / "merged"), "--max_pixels", "9000"]
     result = infer(night, tmp_path / "result.jsonl", *source)
-    (text,) = [text for text in told if "other pixel limits" in text]
-    assert text.startswith(f"{tmp_path / 'merged' if merged else trained}/groundswift_run.json: this run has other pixel limits")
+    (text,) = [text for text in told if "pixel limits differ" in text]
+    assert text.startswith(f"{tmp_path / 'merged' if merged else trained}/groundswift_run.json: pixel limits differ")
     assert "max_pixels 23520 px in training, 31360 px now" in text
     assert f"first_max_pixels 20000 px in training, {'9000 px' if merged else 'none'} now" in text
-    assert "its boxes are shifted in meaning" in text
-    assert "To have them equal: export MAX_PIXELS=23520 and give swift --max_pixels 20000" in text
+    assert "so boxes are shifted" in text
+    assert "To use those of the training: export MAX_PIXELS=23520 and add --max_pixels 20000" in text
     assert read_record(f"{result}.run.json").limits == Limits(3136, 31360, 9000 if merged else None)
 
 
@@ -144,12 +144,12 @@ def test_a_result_is_not_mixed_with_rows_of_other_limits(trained, night, tokens,
     tokens(40)
     with pytest.raises(GroundswiftError) as caught:
         infer(night, result, "--adapters", str(trained), "--max_pixels", "20000")
-    assert "holds rows of a run with other terms, and swift appends to them" in str(caught.value)
+    assert "already holds rows of a different run" in str(caught.value)
     assert "max_pixels 23520 px, now 31360 px" in str(caught.value)
     assert (result.read_bytes(), read_record(f"{result}.run.json")) == (rows, record)
     Path(f"{result}.run.json").unlink()
     infer(night, result, "--adapters", str(trained), "--max_pixels", "20000")
-    assert [text for text in told if "holds rows of a run without a record" in text]
+    assert [text for text in told if "already holds rows of a run without a record" in text]
     assert not Path(f"{result}.run.json").exists()
     result.unlink()
     infer(night, result, "--adapters", str(trained), "--max_pixels", "20000")
@@ -170,9 +170,9 @@ def test_training_on_from_a_model_is_told_and_leaves_its_own_record(plugin, mode
     )
     write_record(base / "groundswift_run.json", before)
     checkpoint = train(base, plugin, night, tmp_path / "out", "--tuner_type", "full", "--split_dataset_ratio", "0")
-    (text,) = [text for text in told if "other pixel limits" in text]
+    (text,) = [text for text in told if "pixel limits differ" in text]
     assert "first_max_pixels 20000 px in training, none now" in text
-    assert text.endswith("To have them equal: give swift --max_pixels 20000")
+    assert text.endswith("add --max_pixels 20000")
     assert read_record(checkpoint / "groundswift_run.json").limits == Limits(3136, 23520)
     assert (checkpoint / "tokenizer.json").is_file()
 
@@ -203,29 +203,29 @@ def record(family: str, limits: Limits, space: str | None = None) -> RunRecord:
             record("qwen2_vl", Limits(max_pixels=78_400)),
             record("qwen2_vl", Limits()),
             {},
-            "max_pixels 78400 px in training, 12845056 px now. the model sees another resolution than it was trained with; what its boxes "
-            "mean stays. To have them equal: export MAX_PIXELS=78400",
+            "max_pixels 78400 px in training, 12845056 px now. the model sees another resolution than in training; boxes keep their "
+            "meaning. To use those of the training: export MAX_PIXELS=78400",
             id="a family whose boxes stay",
         ),
         pytest.param(
             record("qwen2_5_vl", Limits(max_pixels=78_400)),
             record("qwen2_5_vl", Limits(7840)),
             {"IMAGE_MAX_TOKEN_NUM": "16384"},
-            "To have them equal: export MIN_PIXELS=3136 and export IMAGE_MAX_TOKEN_NUM=100",
+            "export MIN_PIXELS=3136 and export IMAGE_MAX_TOKEN_NUM=100",
             id="tokens count before pixels",
         ),
         pytest.param(
             record("internvl", Limits()),
             record("internvl", Limits(None, None, 9)),
             {},
-            "To have them equal: leave --max_pixels out",
+            "To use those of the training: remove --max_pixels",
             id="none",
         ),
         pytest.param(
             record("qwen2_5_vl", Limits()),
             record("qwen3_vl", Limits()),
             {},
-            "trained as family qwen2_5_vl, and this run takes it as qwen3_vl: to have them equal, give --template qwen2_5_vl_grounding",
+            "trained as family qwen2_5_vl, but this run uses qwen3_vl. Use --template qwen2_5_vl_grounding",
             id="another family",
         ),
     ],
@@ -246,7 +246,7 @@ def test_a_record_that_cannot_be_read_is_told(plugin, told, tmp_path):
 
     (tmp_path / "groundswift_run.json").write_text("{")
     warn_difference(tmp_path / "groundswift_run.json", record("qwen2_vl", Limits()))
-    assert "whether this run has the pixel limits of the training is not known" in told[0]
+    assert "pixel limits of the training unknown" in told[0]
 
 
 # the metric of training

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,11 @@ STEP = ["--max_steps", "1", "--learning_rate", "1e-9", "--check_model", "false",
 SYSTEM = "You find 'things' in images.\nAnswer with \"boxes\" {{ only }}. 物 😀 \\"
 
 
-def train(plugin: Path, rows: Path, out: Path, *words: str, model: Path = EMBEDDED) -> Path:
+def train(plugin: Path, rows: Path, out: Path, *words: str) -> Path:
     from swift import sft_main
 
     sft_main(
-        ["--model", str(model), *COMMON, *STEP, "--custom_register_path", str(plugin), "--dataset", f"{rows}#2", *words]
+        ["--model", str(EMBEDDED), *COMMON, *STEP, "--custom_register_path", str(plugin), "--dataset", f"{rows}#2", *words]
         + ["--split_dataset_ratio", "0", "--add_version", "false", "--output_dir", str(out)]
     )
     return out / "checkpoint-1"
@@ -143,26 +144,40 @@ def limits(monkeypatch):
     return limit
 
 
+@pytest.fixture(scope="module")
+def merged_with(plugin, toys, tmp_path_factory):
+    """Models of trainings under limits in tokens, merged in a process with other limits; each made once."""
+    from qwen_vl_utils import vision_process
+
+    @cache
+    def merged(least: int, most: int) -> Path:
+        folder = tmp_path_factory.mktemp("limited")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", least)
+            patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+            checkpoint = train(plugin, toys / "toys.jsonl", folder / "out", "--tuner_type", "lora")
+        return export(folder / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+
+    return merged
+
+
 @pytest.mark.parametrize("tokens", [(4, 16), (2, 9), (25, 60)], ids=str)
-def test_the_folder_has_the_limits_of_the_training(plugin, toys, resized_rows, limits, tmp_path, tokens):
-    """Merged in a process with other limits: those of the training count, and every image has the size that swift gave it."""
-    run = limits(*tokens)
-    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora")
-    limits(4, 16384)
-    model = export(tmp_path / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+def test_the_folder_has_the_limits_of_the_training(merged_with, resized_rows, tokens):
+    """Not those of the merging process; and every image has the size that swift gave it."""
+    least, most = (side * 784 for side in tokens)
+    model = merged_with(*tokens)
     size = json.loads((model / "processor_config.json").read_text())["image_processor"]["size"]
-    assert size == {"shortest_edge": run.min_pixels, "longest_edge": run.max_pixels}
+    assert size == {"shortest_edge": least, "longest_edge": most}
     upright = [(336, 336), (400, 90), (70, 333), (40, 44), (150, 300), (90, 200)]
-    expected = [resized_wh(size_wh, "qwen2_vl", run.min_pixels, run.max_pixels) for size_wh in upright]
+    expected = [resized_wh(size_wh, "qwen2_vl", least, most) for size_wh in upright]
     assert grids(model, resized_rows) == [[high // 14, wide // 14] for wide, high in expected]
 
 
-def test_resized_images_have_the_same_answers(plugin, toys, resized_rows, limits, tmp_path):
+def test_resized_images_have_the_same_answers(merged_with, resized_rows, limits, tmp_path):
     """By Pillow's resize, which is swift's; torch's differs from it by a step of 255 in some pixels, in nothing else."""
+    model = merged_with(4, 16)
     limits(4, 16)
-    model = tmp_path / "merged"
-    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora")
-    expected = by_swift(export(model, "--adapters", str(checkpoint), "--merge_lora", "true"), resized_rows, tmp_path / "swift.jsonl")
+    expected = by_swift(model, resized_rows, tmp_path / "swift.jsonl")
     answers = by_transformers(model, resized_rows, tmp_path / "plain.jsonl", "pillow")
     assert [answer["response"] for answer in answers] == expected
 
@@ -193,9 +208,16 @@ def with_system(text: str) -> str:
     return f"<|im_start|>system\n{text}<|im_end|>\n{ASKED}"
 
 
+@pytest.fixture(scope="module", params=[SYSTEM, "", None], ids=["own", "none", "default"])
+def with_own_system(request, plugin, toys, tmp_path_factory) -> tuple[str | None, Path]:
+    """(the system text of a training, its checkpoint)."""
+    words = [] if request.param is None else ["--system", request.param]
+    return request.param, train(plugin, toys / "toys.jsonl", tmp_path_factory.mktemp("system"), "--tuner_type", "lora", *words)
+
+
 @pytest.mark.parametrize("base", ["own chat template", "no chat template", "older files"])
-@pytest.mark.parametrize("system", [SYSTEM, "", None], ids=["own", "none", "default"])
-def test_the_system_text_of_the_training_is_in_the_chat_template(plugin, toys, tmp_path, base, system):
+def test_the_system_text_of_the_training_is_in_the_chat_template(with_own_system, tmp_path, base):
+    system, checkpoint = with_own_system
     model = tmp_path / "base"
     shutil.copytree(EMBEDDED, model)
     if base == "no chat template":
@@ -203,9 +225,7 @@ def test_the_system_text_of_the_training_is_in_the_chat_template(plugin, toys, t
     if base == "older files":
         older = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 12845056, "patch_size": 14}
         (model / "preprocessor_config.json").write_text(json.dumps(older))
-    words = [] if system is None else ["--system", system]
-    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora", *words, model=model)
-    merged = export(tmp_path / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+    merged = export(tmp_path / "merged", "--adapters", str(checkpoint), "--model", str(model), "--merge_lora", "true")
     expected = ASKED if system == "" else with_system("You are a helpful assistant." if system is None else system)
     assert rendered(merged, QUESTION) == expected
     given = [{"role": "system", "content": "Mine."}, *QUESTION]

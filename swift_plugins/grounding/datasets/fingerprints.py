@@ -20,7 +20,7 @@ def fingerprints(names: Iterable[str]) -> dict[str, str]:
 
 
 def files_of(name: str) -> list[Path]:
-    """The files behind one value of `--dataset` (`rows.jsonl`, `rows.jsonl#100`, a folder); empty where it is no local path."""
+    """The files behind one value of `--dataset` (`rows.jsonl`, `rows.jsonl#100`, a folder); empty where it is not a local path."""
     path = Path(os.path.abspath(os.path.expanduser(DatasetSyntax.parse(name).dataset)))
     if path.is_dir():
         return sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())

@@ -1,7 +1,7 @@
-"""The record of a run in swift's own commands: left in every output folder and checkpoint and beside every result, and compared.
+"""The record of a run, written by swift's own commands with every output folder, checkpoint and result, and compared at the next run.
 
-swift keeps neither the pixel limits of the environment nor `--max_pixels` in a checkpoint: where they differ at inference the model sees
-another resolution, and boxes in pixels of the resized image are shifted, without a word.
+swift saves neither the pixel limits of the environment nor `--max_pixels` in a checkpoint. Where they differ at inference, the model sees
+another resolution, and boxes in pixels of the resized image are silently shifted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WARNED: set[str] = set()  # swift makes a template twice where it merges before 
 
 
 def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
-    """What is in force in this process for one of our templates, by name; None for any other: only ours write what the table says.
+    """The record of this process for one of our templates, by name; None for any other, as only ours write what the table says.
 
     `max_pixels` is swift's own option. The processor must have been made: swift reads the environment then, once a process.
     """
@@ -73,13 +73,13 @@ def _version(library: str) -> str | None:
 
 
 def record_runs() -> None:
-    """Training, inference, export and deployment compare what is in force with the model's own record, and leave theirs."""
+    """Let training, inference, export and deployment compare themselves with the model's record, and write their own."""
 
     def with_comparison(get: Callable[..., Any], self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
         template = get(self, *args, **kwargs)
         now = record_of(template.template_meta.template_type, template.max_pixels)
         if now is not None:
-            travel_with_the_model(template.model_meta)
+            copy_with_model(template.model_meta)
             for path in records_of_sources(self):
                 warn_difference(path, now)
             if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
@@ -108,14 +108,14 @@ def record_runs() -> None:
 
 
 def data_files_of(output_dir: str) -> dict[str, str]:
-    """The fingerprints that a training took at its start, from the record in its output folder; empty where that has gone."""
+    """The fingerprints that a training took at its start, from the record in its output folder; empty without one."""
     try:
         return read_record(Path(output_dir, FOLDER_RECORD)).data_files
     except GroundswiftError:
         return {}
 
 
-def travel_with_the_model(model_meta: Any) -> None:
+def copy_with_model(model_meta: Any) -> None:
     """Let swift copy the record, as it copies a model's own files, wherever it saves the model: merged, quantised, trained in full."""
     if FOLDER_RECORD not in model_meta.additional_saved_files:
         model_meta.additional_saved_files.append(FOLDER_RECORD)
@@ -131,40 +131,37 @@ def records_of_sources(args: BaseArguments) -> Iterator[Path]:
 
 
 def warn_difference(path: Path, now: RunRecord) -> None:
-    """Warn, once a process, where what is in force is not what the record of the model says."""
+    """Warn, once a process, where this run differs from the model's record."""
     try:
         text = difference(read_record(path), now)
     except GroundswiftError as error:
-        text = f"whether this run has the pixel limits of the training is not known ({error})"
+        text = f"pixel limits of the training unknown ({error})"
     if text and text not in WARNED:
         WARNED.add(text)
         get_logger().warning(f"{path}: {text}")
 
 
 def difference_from(folder: str, template: Any) -> str | None:
-    """What differs between the training of the model in a folder and a template made in this process; None: nothing, or not known."""
+    """What differs between the training of a model and a template of this process; None: nothing, or unknown."""
     path, now = record_of_folder(folder), record_of(template.template_meta.template_type, template.max_pixels)
     text = difference(read_record(path), now) if path and now else None
     return f"{path}: {text}" if text else None
 
 
 def difference(trained: RunRecord, now: RunRecord) -> str | None:
-    """What differs between the training of a model and a run of it, what that means, and how to have them equal; None: nothing does."""
+    """What differs between the training of a model and a run, what it means, and how to make them equal; None: nothing."""
     if trained.family != now.family:
-        return (
-            f"the model was trained as family {trained.family}, and this run takes it as {now.family}: "
-            f"to have them equal, give --template {trained.template}"
-        )
+        return f"the model was trained as family {trained.family}, but this run uses {now.family}. Use --template {trained.template}"
     differing = differing_limits(trained.limits, now.limits, now.family)
     if not differing:
         return None
-    told = "; ".join(f"{name} {_px(before)} in training, {_px(after)} now" for name, (before, after) in differing.items())
+    changed = "; ".join(f"{name} {_px(before)} in training, {_px(after)} now" for name, (before, after) in differing.items())
     if space_row(trained.space).side == "resized":
-        meaning = f"{now.family} writes pixels of the resized image, so its boxes are shifted in meaning"
+        meaning = f"{now.family} writes pixels of the resized image, so boxes are shifted"
     else:
-        meaning = "the model sees another resolution than it was trained with; what its boxes mean stays"
+        meaning = "the model sees another resolution than in training; boxes keep their meaning"
     remedies = " and ".join(_remedy(name, before, FAMILIES[now.family]) for name, (before, _) in differing.items())
-    return f"this run has other pixel limits than the training of the model: {told}. {meaning}. To have them equal: {remedies}"
+    return f"pixel limits differ from those of the training: {changed}. {meaning}. To use those of the training: {remedies}"
 
 
 def _px(area: int | None) -> str:
@@ -172,22 +169,22 @@ def _px(area: int | None) -> str:
 
 
 def _remedy(name: str, area: int | None, row: Family) -> str:
-    """What to type so that a limit is `area`. Where the environment has a limit in tokens, that one counts for swift, not the pixels."""
+    """What to type so that a limit is `area`. A limit in tokens in the environment takes precedence over one in pixels."""
     if name == "first_max_pixels":
-        return "leave --max_pixels out" if area is None else f"give swift --max_pixels {area}"
+        return "remove --max_pixels" if area is None else f"add --max_pixels {area}"
     in_pixels, in_tokens = ENVIRONMENT[name]
     tokens = area // row.resize_factor**2
-    said_px, said_tokens = os.environ.get(in_pixels), os.environ.get(in_tokens)
-    if said_tokens and not (said_px and said_tokens == str(int(said_px) // row.resize_factor**2)):  # else swift made it of the pixels
+    set_px, set_tokens = os.environ.get(in_pixels), os.environ.get(in_tokens)
+    if set_tokens and not (set_px and set_tokens == str(int(set_px) // row.resize_factor**2)):  # else swift made it of the pixels
         return f"export {in_tokens}={tokens}"
     return f"export {in_pixels}={area}"
 
 
 def record_result(result: str, now: RunRecord) -> None:
-    """Leave the record of an inference run beside its result file, before its first row is written.
+    """Write the record of an inference run next to its result file, before the first row.
 
-    swift appends to a file that exists. Raises GroundswiftError where its rows are those of a run with other terms, since one file cannot
-    be placed by two records; where the rows have no record none is written, and that is told.
+    swift appends to an existing file. Raises GroundswiftError where its rows are of a run with another family or other limits, as one file
+    has one record. Where the rows have no record, none is written, with a warning.
     """
     path = Path(result + RESULT_SUFFIX)
     if not (os.path.isfile(result) and os.path.getsize(result)):
@@ -196,19 +193,19 @@ def record_result(result: str, now: RunRecord) -> None:
             write_record(path, now)
     elif not path.is_file():
         get_logger().warning(
-            f"{result}: holds rows of a run without a record, and swift appends to them. No record is written, so evaluation will ask how "
-            "the boxes are to be read; expected a new --result_path"
+            f"{result}: already holds rows of a run without a record, and swift appends to it. No record is written, so evaluation needs "
+            "--family and the pixel limits. Use a new --result_path to avoid this"
         )
     elif differing := differing_terms(read_record(path), now):
         raise fault(
             result,
-            f"holds rows of a run with other terms, and swift appends to them ({path.name}: {'; '.join(differing)})",
-            "a new --result_path, or the old file to be removed",
+            f"already holds rows of a different run, and swift appends to it ({path.name}: {'; '.join(differing)})",
+            "a new --result_path, or remove the old file",
         )
 
 
 def differing_terms(earlier: RunRecord, now: RunRecord) -> list[str]:
-    """What differs between two runs so that their rows cannot be read as those of one, in words."""
+    """What differs between two runs so that their rows cannot share a file."""
     names = [name for name in ("family", "space") if getattr(earlier, name) != getattr(now, name)]
     if names:
         return [f"{name} {getattr(earlier, name)}, now {getattr(now, name)}" for name in names]

@@ -39,21 +39,21 @@ def conversations(images: bool = True, turns: bool = True) -> dict[str, Conversa
     `images`, `turns`: whether the model takes any, and more than one.
     """
     small, tall = ({"type": "image", "image": Image.new("RGB", size, (90, 120, 150))} for size in SIZES_WH)
-    told = {
+    examples = {
         "text": [user("Find the car.")],
         "system message": [{"role": "system", "content": "Answer briefly."}, user("Find the car.")],
     }
     if turns:
-        told["two turns"] = [user("Find it."), assistant("None"), user("And now?")]
+        examples["two turns"] = [user("Find it."), assistant("None"), user("And now?")]
     if images:
-        told |= {
+        examples |= {
             "image": [user(small, "Find the car.")],
             "image and line break": [user(tall, "\nFind the car. ")],
             "image between words": [user("Where in ", small, " is it?")],
         }
     if images and turns:
-        told["image of an earlier turn"] = [user(small, "Find it."), assistant("None"), user("And now?")]
-    return told
+        examples["image of an earlier turn"] = [user(small, "Find it."), assistant("None"), user("And now?")]
+    return examples
 
 
 def user(*parts: Any) -> dict[str, Any]:
@@ -87,11 +87,11 @@ def answering(template: Any) -> Iterator[None]:
         template.mode = mode
 
 
-def swift_ids(template: Any, told: dict[str, Conversation]) -> dict[str, Ids]:
+def swift_ids(template: Any, examples: dict[str, Conversation]) -> dict[str, Ids]:
     """swift's input ids of each conversation; conversations that the template refuses are absent."""
     encoded = {}
     with answering(template):
-        for name, conversation in told.items():
+        for name, conversation in examples.items():
             try:
                 encoded[name] = list(template.encode(as_row(conversation))["input_ids"])
             except Exception:  # swift asserts, processors raise: this template does not take such a conversation
@@ -120,13 +120,13 @@ def choose(template: Any) -> ChatTemplateChoice:
     """The chat template to save with a model that `template`, one of ours, was made for. No weights are needed."""
     processor = template.processor
     has_images = hasattr(processor, "image_processor")
-    told = conversations(has_images, template.template_meta.support_multi_round)
-    expected = swift_ids(template, told)
+    examples = conversations(has_images, template.template_meta.support_multi_round)
+    expected = swift_ids(template, examples)
     image_id = getattr(processor, "image_token_id", None)
     best: ChatTemplateChoice | None = None
     written: set[str] = set()  # conversations that transformers could write by any candidate
     for kind, text in candidates(template):
-        plain = {name: ids for name in expected if (ids := plain_ids(processor, told[name], text)) is not None}
+        plain = {name: ids for name in expected if (ids := plain_ids(processor, examples[name], text)) is not None}
         written |= set(plain)
         same = {name for name, ids in plain.items() if collapsed(ids, image_id) == collapsed(expected[name], image_id)}
         if best is None or len(best.differs) > len(expected) - len(same):
