@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ def four_boxes(path: Path | str, size_wh: tuple[int, int]) -> tuple[dict[str, An
     row = detection(path, ["cat", "dog", "cat"], boxes)
     row["messages"][1]["content"] = "<ref-object><bbox><bbox><ref-object><bbox><ref-object><bbox>"
     return row, ["cat", "cat", "dog", "cat"], boxes
+
+
+def read_rows(path: Path | str) -> list[dict[str, Any]]:
+    """The rows of a JSONL file."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
 def noise(path: Path, size_wh: tuple[int, int], seed: int = 0) -> Path:

@@ -8,32 +8,27 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from shlex import split
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from rows import detection, noise
+from rows import detection, noise, read_rows
+from tiny_run import IN_32_BITS, MODEL, QUIET
 
 from groundswift.errors import GroundswiftError
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
-BASICS = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
-BASICS += ["--attn_impl", "sdpa", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
-BASICS += ["--tuner_type", "lora", "--learning_rate", "1e-12", "--max_steps", "1", "--eval_steps", "1", "--save_steps", "1"]
+BASICS = [*MODEL, *IN_32_BITS, *QUIET, *split("--tuner_type lora --learning_rate 1e-12 --max_steps 1 --eval_steps 1 --save_steps 1")]
 BASICS += ["--predict_with_generate", "true", "--eval_metric", "coco_map", "--max_length", "400", "--per_device_train_batch_size", "1"]
 BASICS += ["--gradient_accumulation_steps", "1"]
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")
 def mixed(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Known images with one to three objects, a bare box, text without an image, a text about one, and three rows that cannot be read."""
     folder = tmp_path_factory.mktemp("mixed")
-    rows = read(toys / "toys.jsonl")
+    rows = read_rows(toys / "toys.jsonl")
     bare, said = ({**rows[number], "objects": {"ref": [], "bbox": [[9, 9, 60, 60]]}} for number in (0, 1))
     bare["messages"] = [{"role": "user", "content": "<image>Where is it?"}, {"role": "assistant", "content": "<bbox>"}]
     said["messages"] = [{"role": "user", "content": "<image>What is at <bbox>?"}, {"role": "assistant", "content": "A circle."}]
@@ -62,7 +57,7 @@ def outcome(out: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
     state = json.loads((out / "checkpoint-1" / "trainer_state.json").read_text())
     logged = next(entry for entry in state["log_history"] if "eval_AP" in entry)
     logged = {name: value for name, value in logged.items() if "second" not in name and name not in ("epoch", "eval_runtime")}
-    return read(out / "checkpoint-1" / "predict.jsonl"), logged
+    return read_rows(out / "checkpoint-1" / "predict.jsonl"), logged
 
 
 @pytest.fixture
@@ -81,7 +76,7 @@ def batches(plugin, monkeypatch) -> list[int]:
 def test_batches_give_the_answers_and_the_numbers_of_single_rows(plugin, toys, mixed, tmp_path, monkeypatch, batches, warned):
     monkeypatch.setenv("GROUNDSWIFT_EVAL_TOKENS", "0")
     alone = trained(plugin, toys / "toys.jsonl", mixed, tmp_path / "alone")
-    count = len(read(mixed))
+    count = len(read_rows(mixed))
     assert batches == [1] * count
     for tokens, more, expected in (("", (), [count]), ("1000", (), None), ("0", ("--per_device_eval_batch_size", "5"), [5, 5, 5, 3])):
         batches.clear()
@@ -97,7 +92,7 @@ def test_batches_give_the_answers_and_the_numbers_of_single_rows(plugin, toys, m
 
 def test_two_processes_evaluate_as_one(plugin, toys, tmp_path):
     """11 rows over two processes: swift pads them to 12, and one padded row is not scored."""
-    rows = read(toys / "toys.jsonl")[:11]
+    rows = read_rows(toys / "toys.jsonl")[:11]
     rows[1]["images"] = [str(tmp_path / "missing.png")]
     (tmp_path / "val.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     alone = trained(plugin, toys / "toys.jsonl", tmp_path / "val.jsonl", tmp_path / "alone")

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from rows import detection, noise
+from rows import detection, noise, read_rows
+from tiny_run import IN_32_BITS, MODEL, QUIET, written
 
 from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.to_boxes import Rules
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 SIZE = [200, 100]
 CAT, DOG = [20, 10, 100, 50], [100, 50, 180, 100]
 EMPTY = {"ref": [], "bbox": []}
@@ -186,29 +186,34 @@ def train(plugin: Path, rows: Path, validation: Path, out: Path) -> None:
     from swift import sft_main
 
     sft_main(
-        ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
-        + ["--attn_impl", "sdpa", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
-        + ["--custom_register_path", str(plugin), "--dataset", str(rows), "--val_dataset", str(validation), "--output_dir", str(out)]
+        [
+            *MODEL,
+            *IN_32_BITS,
+            *QUIET,
+            "--custom_register_path",
+            str(plugin),
+            "--dataset",
+            str(rows),
+            "--val_dataset",
+            str(validation),
+            "--output_dir",
+            str(out),
+        ]
         + ["--tuner_type", "lora", "--learning_rate", "1e-12", "--max_steps", "1", "--eval_steps", "1", "--save_steps", "1"]
         + ["--predict_with_generate", "true", "--eval_metric", "coco_map", "--per_device_eval_batch_size", "4", "--max_length", "400"]
     )
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
-    return path
-
-
 def test_a_training_scores_each_kind_and_sets_unreadable_rows_aside(plugin, toys, tmp_path):
     """Known pictures, bare boxes, and rows that cannot be read: a missing image, a file cut short, and one that is too long."""
-    known = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()]
+    known = read_rows(toys / "toys.jsonl")
     cut = tmp_path / "cut.png"
     cut.write_bytes(noise(tmp_path / "whole.png", (112, 84)).read_bytes()[:900])
     long = noise(tmp_path / "long.png", (840, 840))
     bare = [row("<bbox>", {"ref": [], "bbox": [[9, 9, 60, 60]]}, images=known[0]["images"], size_wh=known[0]["size_wh"])]
     lost = [detection(path, ["circle"], [[10, 7, 50, 63]]) | {"size_wh": [112, 84]} for path in (tmp_path / "missing.png", cut, long)]
     mixed = [each | {"sample_id": number} for number, each in enumerate([lost[0], *known, *bare, *lost[1:]])]
-    train(plugin, toys / "toys.jsonl", write(tmp_path / "val.jsonl", mixed), tmp_path / "out")
+    train(plugin, toys / "toys.jsonl", written(tmp_path / "val.jsonl", mixed), tmp_path / "out")
     checkpoint = tmp_path / "out" / "checkpoint-1"
     state = json.loads((checkpoint / "trainer_state.json").read_text())
     logged = next(entry for entry in state["log_history"] if "eval_AP" in entry)
@@ -217,7 +222,7 @@ def test_a_training_scores_each_kind_and_sets_unreadable_rows_aside(plugin, toys
     assert {"eval_acc_iou50", "eval_mean_iou", "eval_dropped_label_missing"} <= set(logged)
     expected = {"": 3, "_image_missing": 1, "_image_unreadable": 1, "_row_too_long": 1}
     assert {name: logged[f"eval_unanswered{name}"] for name in expected} == expected
-    predicted = [json.loads(line) for line in (checkpoint / "predict.jsonl").read_text(encoding="utf-8").splitlines()]
+    predicted = read_rows(checkpoint / "predict.jsonl")
     assert [each["sample_id"] for each in predicted] == list(range(len(mixed)))
     assert [each["sample_id"] for each in predicted if each.get("error")] == [0, len(mixed) - 2, len(mixed) - 1]
     assert [each["response"] for each in predicted if each.get("error")] == ["", "", ""]
@@ -227,6 +232,6 @@ def test_a_training_whose_rows_cannot_be_scored_ends_before_its_first_step(plugi
     known = json.loads((toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()[0])
     text = row("A toy.", None, "<image>What is this?", images=known["images"])
     with pytest.raises(GroundswiftError, match="cannot score these validation rows"):
-        train(plugin, toys / "toys.jsonl", write(tmp_path / "val.jsonl", [text]), tmp_path / "out")
+        train(plugin, toys / "toys.jsonl", written(tmp_path / "val.jsonl", [text]), tmp_path / "out")
     assert not list((tmp_path / "out").glob("checkpoint-*"))
     assert '"loss"' not in (tmp_path / "out" / "logging.jsonl").read_text(encoding="utf-8")

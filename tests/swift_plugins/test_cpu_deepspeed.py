@@ -7,33 +7,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shlex import split
 from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_run import EMBEDDED
 
 from groundswift.errors import GroundswiftError
 
 SWIFT = str(Path(sys.executable).with_name("swift"))
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 
 
 def train(plugin: Path, rows: Path, out: Path, stage: str, *words: str, processes: int | None = 2) -> subprocess.CompletedProcess:
     """One LoRA step of the embedded model by `swift sft --deepspeed`, in its own processes."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MASTER_ADDR": "127.0.0.1"}
     environment |= {"NPROC_PER_NODE": str(processes)} if processes else {}
-    command = [
-        SWIFT,
-        "sft",
-        "--model",
-        str(EMBEDDED),
-        "--model_type",
-        "qwen2_vl",
-        "--template",
-        "qwen2_vl_grounding",
-        "--attn_impl",
-        "sdpa",
-    ]
+    command = [SWIFT, "sft", "--model", str(EMBEDDED), *split("--model_type qwen2_vl --template qwen2_vl_grounding --attn_impl sdpa")]
     command += ["--custom_register_path", str(plugin), "--dataset", f"{rows}#8", "--split_dataset_ratio", "0", "--tuner_type", "lora"]
     command += ["--max_steps", "1", "--save_steps", "1", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
     command += ["--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1", "--output_dir", str(out), "--deepspeed", stage]

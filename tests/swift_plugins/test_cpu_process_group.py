@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rows import read_rows
+
 SWIFT = str(Path(sys.executable).with_name("swift"))
 COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa", "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
 
@@ -22,7 +24,7 @@ def two_processes(arguments: list[str], cwd: Path) -> str:
 
 def with_a_missing_image(night: Path, folder: Path) -> Path:
     """The rows, the second of them with an image that is not there."""
-    rows = [json.loads(line) for line in (night / "night.jsonl").read_text().splitlines()]
+    rows = read_rows(night / "night.jsonl")
     rows[1]["images"] = [str(folder / "missing.jpg")]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "rows.jsonl"
@@ -35,7 +37,7 @@ def test_inference_writes_every_row_once(plugin, models, night, tmp_path):
         + ["--max_batch_size", "4"],
         tmp_path,
     )
-    answered = [json.loads(line) for line in (tmp_path / "two.jsonl").read_text().splitlines()]
+    answered = read_rows(tmp_path / "two.jsonl")
     ids = [row["sample_id"] for row in answered]
     assert [number for number, row in enumerate(answered) if row.get("error")] == [1]
     told = [json.loads(line)["sample_id"] for line in (night / "night.jsonl").read_text().splitlines()]

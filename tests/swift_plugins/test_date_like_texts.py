@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import pytest
-from rows import detection
+from rows import detection, read_rows
+from tiny_run import EMBEDDED
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
 SPELLINGS = ["2024-01-01", "2024-01-01T00:00:00", "2024-01-01 10:00", "2024-01-01T00:00:00Z", "2024-01-01 00:00:00.500", "10:30:00"]
 COLUMNS = {
@@ -84,36 +85,13 @@ def test_inference_and_training_pass_them_on(plugin, pictures, tmp_path, streami
     run = [*MODEL, "--custom_register_path", str(plugin), "--streaming", streaming]
     if streaming == "false":  # swift's inference needs stored rows
         infer_main([*run, "--val_dataset", path, "--result_path", str(result), "--temperature", "0", "--max_new_tokens", "4"])
-        answered = [json.loads(line) for line in result.read_text(encoding="utf-8").splitlines()]
+        answered = read_rows(result)
         assert [(row["sample_id"], row["objects"]["ref"]) for row in answered] == [
             (row["sample_id"], row["objects"]["ref"]) for row in rows
         ]
     sft_main(
-        [
-            *run,
-            "--dataset",
-            path,
-            "--split_dataset_ratio",
-            "0",
-            "--max_steps",
-            "1",
-            "--per_device_train_batch_size",
-            "2",
-            "--strict",
-            "true",
-        ]
-        + [
-            "--fp16",
-            "false",
-            "--check_model",
-            "false",
-            "--report_to",
-            "none",
-            "--save_strategy",
-            "no",
-            "--output_dir",
-            str(tmp_path / "out"),
-        ]
+        [*run, "--dataset", path, *split("--split_dataset_ratio 0 --max_steps 1 --per_device_train_batch_size 2 --strict true")]
+        + [*split("--fp16 false --check_model false --report_to none --save_strategy no --output_dir"), str(tmp_path / "out")]
         + ["--add_version", "false", "--gradient_accumulation_steps", "1", "--logging_steps", "1", "--attn_impl", "sdpa"]
     )
     assert json.loads((tmp_path / "out" / "logging.jsonl").read_text(encoding="utf-8").splitlines()[0])["loss"] > 0

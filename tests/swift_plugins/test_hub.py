@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hub_copies import LATEX_README, picture, write_parquet, write_text
 from PIL import Image
+from rows import read_rows
 
 CLASSES = ["person", "bicycle", "car"]
 
@@ -361,7 +362,7 @@ def test_training_on_a_name(hub, models, plugin, tmp_path):
         [str(each) for each in command], capture_output=True, text=True, env=os.environ | {"WORLD_SIZE": "1"}, timeout=300
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    log = [json.loads(line) for line in (tmp_path / "out/logging.jsonl").read_text().splitlines()]
+    log = read_rows(tmp_path / "out/logging.jsonl")
     assert sum("loss" in line for line in log) == 2
 
 
@@ -373,6 +374,6 @@ def test_two_processes_infer_on_a_name_and_the_ids_are_in_the_results(hub, model
     environment = os.environ | {"NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([str(each) for each in command], capture_output=True, text=True, env=environment, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    results = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    results = read_rows(tmp_path / "out.jsonl")
     assert [row["sample_id"] for row in results] == [row["image_id"] for row in TRAIN]
     assert [row["size_wh"] for row in results] == [[64, 48]] * len(TRAIN)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from rows import detection, noise
+from rows import detection, noise, read_rows
 from special_models import make_qwen_vl
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -124,20 +125,9 @@ def sft(folder: Path, plugin: Path, work: Path) -> list[dict[str, Any]]:
         ["--model", str(folder), "--model_type", "qwen_vl", "--template", "qwen_vl_grounding", "--custom_register_path", str(plugin)]
         + ["--dataset", str(work / "rows.jsonl"), "--split_dataset_ratio", "0", "--tuner_type", "lora", "--max_steps", "2"]
         + ["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "1", "--torch_dtype", "float32", "--fp16", "false"]
-        + [
-            "--check_model",
-            "false",
-            "--report_to",
-            "none",
-            "--add_version",
-            "false",
-            "--logging_steps",
-            "1",
-            "--output_dir",
-            str(work / "out"),
-        ]
+        + [*split("--check_model false --report_to none --add_version false --logging_steps 1 --output_dir"), str(work / "out")]
     )
-    return [json.loads(line) for line in (work / "out" / "logging.jsonl").read_text().splitlines()]
+    return read_rows(work / "out" / "logging.jsonl")
 
 
 def test_swift_trains_it_merges_and_answers(folder, plugin, without_swifts_own_way, tmp_path):

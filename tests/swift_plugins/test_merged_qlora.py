@@ -8,11 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tiny_run import IN_32_BITS, MODEL, QUIET
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
-MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
-QUIET = ["--torch_dtype", "float32", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
-QUIET += ["--split_dataset_ratio", "0", "--save_steps", "1"]
+OPTIONS = [*MODEL, *IN_32_BITS, *QUIET, "--split_dataset_ratio", "0", "--save_steps", "1"]
 FOUR_BITS = ["--quant_method", "bnb", "--quant_bits", "4"]
 
 
@@ -22,19 +20,8 @@ def checkpoint(plugin, toys, tmp_path_factory) -> Path:
     from swift import sft_main
 
     out = tmp_path_factory.mktemp("qlora")
-    words = [
-        "--dataset",
-        f"{toys / 'toys.jsonl'}#2",
-        "--tuner_type",
-        "lora",
-        "--torch_dtype",
-        "float32",
-        "--fp16",
-        "false",
-        "--max_steps",
-        "1",
-    ]
-    sft_main([*MODEL, *QUIET, *FOUR_BITS, *words, "--custom_register_path", str(plugin), "--output_dir", str(out)])
+    words = ["--dataset", f"{toys / 'toys.jsonl'}#2", "--tuner_type", "lora", "--max_steps", "1"]
+    sft_main([*OPTIONS, *FOUR_BITS, *words, "--custom_register_path", str(plugin), "--output_dir", str(out)])
     return out / "checkpoint-1"
 
 

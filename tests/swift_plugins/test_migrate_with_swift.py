@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from rows import read_rows
 from swift.arguments import (
     AppArguments,
     DeployArguments,
@@ -267,6 +268,6 @@ def test_a_script_of_2x_is_migrated_and_runs(project):
     sft_main([*sft, *more])
     assert (project / "out" / "checkpoint-1" / "args.json").is_file()
     infer_main(asked)
-    rows = [json.loads(line) for line in (project / "results" / "infer_result.jsonl").read_text().splitlines()]
+    rows = read_rows(project / "results" / "infer_result.jsonl")
     assert len(rows) == 2
     assert rows[0]["objects"]["bbox"] == [[10, 20, 60, 80]]

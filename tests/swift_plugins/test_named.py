@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rows import read_rows
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def listed(plugin, night, monkeypatch):
     monkeypatch.setenv("GROUNDSWIFT_DATASETS", str(night / "sets.yaml"))
     for meta in named_sets():
         register_dataset(meta, exist_ok=True)
-    return [json.loads(line) for line in (night / "night.jsonl").read_text(encoding="utf-8").splitlines()]
+    return read_rows(night / "night.jsonl")
 
 
 def test_a_named_set_has_the_rows_of_the_converter(listed):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from rows import read_rows
 
 from groundswift import Located, format_answer, from_original_px, parse
 from groundswift.cli import main
@@ -45,12 +46,8 @@ def turned(tmp_path_factory):
     return folder
 
 
-def rows_of(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def test_the_converter_and_the_template_see_one_picture(templates, turned):
-    rows = rows_of(turned / "turned.jsonl")
+    rows = read_rows(turned / "turned.jsonl")
     assert [row["sample_id"] for row in rows] == list(STORED_BY)
     assert all(tuple(row["size_wh"]) == SIZE_WH for row in rows)
     template = templates["qwen2_vl"]
@@ -71,7 +68,7 @@ def test_inference_answers_alike_and_the_evaluator_places_alike(plugin, models, 
         + ["--custom_register_path", str(plugin), "--val_dataset", str(turned / "turned.jsonl"), "--result_path", str(result)]
         + ["--torch_dtype", "float32", "--attn_impl", "sdpa", "--temperature", "0", "--max_new_tokens", "12", "--max_batch_size", "1"]
     )
-    rows = rows_of(result)
+    rows = read_rows(result)
     assert len({row["response"] for row in rows}) == 1, "the untrained model sees one picture, so it writes one answer"
     perfect = format_answer([Located("cat", tuple(from_original_px([BOX_XYXY_PX], "qwen2_vl", SIZE_WH)[0].tolist()))])
     scored = tmp_path / "perfect.jsonl"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rows import read_rows
 from s3_server import Bucket, environment, s3_server
 
 SWIFT = str(Path(sys.executable).with_name("swift"))
@@ -30,7 +31,7 @@ def endpoint(night) -> Iterator[str]:
 def rows(night, tmp_path_factory) -> Path:
     """The rows of the drawn set with addresses in place of paths."""
     path = tmp_path_factory.mktemp("rows") / "in_bucket.jsonl"
-    told = [json.loads(line) for line in (night / "night.jsonl").read_text(encoding="utf-8").splitlines()]
+    told = read_rows(night / "night.jsonl")
     for row in told:
         row["images"] = [f"s3://night/images/{Path(image).name}" for image in row["images"]]
     path.write_text("".join(json.dumps(row) + "\n" for row in told), encoding="utf-8")
@@ -48,7 +49,7 @@ def inferred(endpoint: str, folder: Path, rows: Path, model: Path, plugin: Path)
         "--val_dataset", str(rows), "--result_path", "result.jsonl", "--max_new_tokens", "8", "--max_batch_size", "4",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return [json.loads(line) for line in (folder / "result.jsonl").read_text(encoding="utf-8").splitlines()]
+    return read_rows(folder / "result.jsonl")
 
 
 def test_inference_on_pictures_in_a_bucket_answers_as_on_local_ones(endpoint, rows, night, plugin, models, tmp_path):

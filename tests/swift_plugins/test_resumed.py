@@ -9,13 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_run import IN_32_BITS, MODEL, QUIET
 
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, read_record, write_record
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
-MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
-QUIET = ["--torch_dtype", "float32", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
 REPEATED = "rows are shuffled differently, so this epoch repeats some and skips others"
 
 
@@ -23,7 +21,7 @@ def train(plugin: Path, rows: Path, out: Path, *words: str, steps: int) -> Path:
     """The checkpoint of a LoRA training's last step; two rows a step."""
     from swift import sft_main
 
-    common = [*MODEL, *QUIET, "--custom_register_path", str(plugin), "--dataset", str(rows), "--tuner_type", "lora"]
+    common = [*MODEL, *IN_32_BITS, *QUIET, "--custom_register_path", str(plugin), "--dataset", str(rows), "--tuner_type", "lora"]
     common += ["--split_dataset_ratio", "0", "--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "1"]
     sft_main([*common, "--max_steps", str(steps), "--save_steps", "1", "--output_dir", str(out), *words])
     return out / f"checkpoint-{steps}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from rows import detection, noise
+from rows import detection, noise, read_rows
 from tiny_run import MODEL, QUIET, rows_of, written
 
 from groundswift import parse
@@ -25,7 +25,7 @@ def grpo(plugin: Path, data: Path, out: Path, *more: str) -> list[dict[str, Any]
     from swift import rlhf_main
 
     rlhf_main([*GRPO, "--dataset", str(data), "--output_dir", str(out), "--custom_register_path", str(plugin), *more])
-    return [json.loads(line) for line in (out / "completions.jsonl").read_text(encoding="utf-8").splitlines()]
+    return read_rows(out / "completions.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def trained(plugin, toys, tmp_path_factory):
     from groundswift.swift_plugins.grounding.rewards import DetectionF1
 
     out = tmp_path_factory.mktemp("grpo")
-    rows = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()][:3]
+    rows = read_rows(toys / "toys.jsonl")[:3]
     empty = detection(noise(out / "empty.png", (112, 112)), [], [], rows[0]["messages"][0]["content"])
     rows.append(empty | {"sample_id": 1000, "size_wh": [112, 112]})
     answers = []
@@ -150,14 +150,14 @@ def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_pat
     from groundswift.swift_plugins.grounding import rewards
 
     data = tmp_path / "rows.jsonl"
-    rows = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()][:3]
+    rows = read_rows(toys / "toys.jsonl")[:3]
     written(data, rows)
     sampling_main(
         [*MODEL[:6], "--torch_dtype", "float32", "--custom_register_path", str(plugin), "--dataset", str(data), "--max_new_tokens", "160"]
         + ["--sampler_engine", "transformers", "--num_return_sequences", "8", "--orm_model", "detection_f1", "--temperature", "2"]
         + ["--n_best_to_keep", "2", "--output_dir", str(tmp_path / "out"), "--output_file", "kept.jsonl"]
     )
-    kept = [json.loads(line) for line in (tmp_path / "out" / "kept.jsonl").read_text(encoding="utf-8").splitlines()]
+    kept = read_rows(tmp_path / "out" / "kept.jsonl")
     by_id = {row["sample_id"]: row for row in rows}
     assert kept
     reward = rewards.DetectionF1()

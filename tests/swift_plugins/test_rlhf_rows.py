@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import pytest
-from rows import detection, noise
+from rows import detection, noise, read_rows
+from tiny_run import EMBEDDED, IN_32_BITS, MODEL, QUIET, written
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
 
 ROOT = Path(__file__).resolve().parents[2]
-EMBEDDED, CASE = ROOT / "recipes" / "quickstart" / "model", ROOT / "tests" / "cases" / "grpo"
-MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
-TRAIN = ["--attn_impl", "sdpa", "--fp16", "false", "--check_model", "false", "--gradient_checkpointing", "false", "--report_to", "none"]
-TRAIN += ["--eval_strategy", "no", "--split_dataset_ratio", "0", "--per_device_train_batch_size", "2", "--max_steps", "1"]
-TRAIN += ["--gradient_accumulation_steps", "1", "--add_version", "false", "--logging_steps", "1"]
+CASE = ROOT / "tests" / "cases" / "grpo"
+TRAIN = [*IN_32_BITS, *QUIET, *split("--eval_strategy no --split_dataset_ratio 0 --per_device_train_batch_size 2 --max_steps 1")]
+TRAIN += ["--gradient_accumulation_steps", "1", "--logging_steps", "1"]
 ANSWERS = ["<ref-object><bbox><ref-object><bbox>", "<ref-object><bbox>", "None", "<ref-object><bbox>"]
 
 
@@ -31,11 +31,6 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         row = detection(path, ["cat", "dog"][:count], [[10, 7, 50, 63], [56, 0, size_wh[0], 84]][:count])
         made.append(row | {"sample_id": index, "size_wh": list(size_wh)})
     return made
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def rlhf(kind: str, data: Path, out: Path, plugin: Path, *more: str, tuner: str = "lora") -> dict[str, Any]:
@@ -93,28 +88,17 @@ def test_preferences_and_distillation_train_on_every_row(plugin, tmp_path, warne
     if kind == "dpo":
         rejected = ["<ref-object><bbox>", "I see <bbox>.", "There is a cat.", "No."]
         data = [row | {"rejected_response": text} for row, text in zip(data, rejected, strict=True)]
-    step = rlhf(kind, write(tmp_path / "rows.jsonl", data), tmp_path / "out", plugin, *more, "--save_strategy", "no")
+    step = rlhf(kind, written(tmp_path / "rows.jsonl", data), tmp_path / "out", plugin, *more, "--save_strategy", "no")
     assert step["grad_norm"] >= 0
     assert not [line for line in warned if "error" in line]
 
 
 def test_ppo_trains_with_a_reward_model_of_ours(plugin, tmp_path, warned):
-    data = write(tmp_path / "rows.jsonl", [row | {"rejected_response": "Nothing."} for row in rows(tmp_path)])
+    data = written(tmp_path / "rows.jsonl", [row | {"rejected_response": "Nothing."} for row in rows(tmp_path)])
     rlhf("rm", data, tmp_path / "rm", plugin, "--save_steps", "1", tuner="full")
     reward = ["--reward_model", str(tmp_path / "rm" / "checkpoint-1"), "--reward_model_type", "qwen2_vl"]
-    few = [
-        "--max_completion_length",
-        "4",
-        "--max_steps",
-        "-1",
-        "--num_train_epochs",
-        "0.5",
-        "--num_ppo_epochs",
-        "1",
-        "--save_strategy",
-        "no",
-    ]
-    step = rlhf("ppo", write(tmp_path / "ppo.jsonl", rows(tmp_path)), tmp_path / "ppo", plugin, *reward, *few, tuner="full")
+    few = [*split("--max_completion_length 4 --max_steps -1 --num_train_epochs 0.5 --num_ppo_epochs 1 --save_strategy no")]
+    step = rlhf("ppo", written(tmp_path / "ppo.jsonl", rows(tmp_path)), tmp_path / "ppo", plugin, *reward, *few, tuner="full")
     assert "objective/scores" in step
     assert not [line for line in warned if "error" in line]
 
@@ -126,11 +110,19 @@ def test_sampled_rows_can_be_trained_on(plugin, tmp_path, zoo):
     data = rows(tmp_path)
     data[3]["messages"] = [{"role": "user", "content": "<image>Where is <ref-object>?"}, {"role": "assistant", "content": "<bbox>"}]
     sampling_main(
-        [*MODEL, "--custom_register_path", str(plugin), "--dataset", str(write(tmp_path / "rows.jsonl", data)), "--max_new_tokens", "8"]
+        [
+            *MODEL,
+            *split("--torch_dtype float32 --custom_register_path"),
+            str(plugin),
+            "--dataset",
+            str(written(tmp_path / "rows.jsonl", data)),
+            "--max_new_tokens",
+            "8",
+        ]
         + ["--sampler_engine", "transformers", "--num_return_sequences", "2", "--num_sampling_batch_size", "2", "--attn_impl", "sdpa"]
         + ["--output_dir", str(tmp_path / "out"), "--output_file", "sampled.jsonl"]
     )
-    sampled = [json.loads(line) for line in (tmp_path / "out" / "sampled.jsonl").read_text(encoding="utf-8").splitlines()]
+    sampled = read_rows(tmp_path / "out" / "sampled.jsonl")
     assert sorted(row["sample_id"] for row in sampled) == [0, 0, 1, 1, 2, 2, 3, 3]
     assert [row["objects"]["ref"] for row in sampled if row["objects"]] == [["cat"]] * 2
     for row in sampled:

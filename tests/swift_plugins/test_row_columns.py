@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from rows import detection
+from rows import detection, read_rows
+from tiny_run import written
 
 from groundswift.cli import main
 
@@ -24,15 +25,6 @@ def done(*words: object) -> Any:
     return result
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def streamed(*paths: Path | str) -> list[dict[str, Any]]:
     from swift.dataset import load_dataset
 
@@ -41,7 +33,7 @@ def streamed(*paths: Path | str) -> list[dict[str, Any]]:
 
 def check(path: Path, kind: type) -> None:
     """All ids of a file are of one type, lint says so, and swift streams every row."""
-    rows = read(path)
+    rows = read_rows(path)
     assert {type(row["sample_id"]) for row in rows} == {kind}
     assert [row["sample_id"] for row in streamed(path)] == [str(row["sample_id"]) for row in rows]
     found = CliRunner().invoke(main, ["lint", str(path), "--no-check-images", "--json"])
@@ -60,10 +52,10 @@ def test_the_case_streams(plugin, tmp_path):
     assert "all are written as text" in told
     check(tmp_path / "mix.jsonl", str)
     check(detections, int)
-    (row,) = [row for row in read(tmp_path / "mix.jsonl") if row["sample_id"] == "1"]
-    assert row == read(detections)[0] | {"sample_id": "1"}
+    (row,) = [row for row in read_rows(tmp_path / "mix.jsonl") if row["sample_id"] == "1"]
+    assert row == read_rows(detections)[0] | {"sample_id": "1"}
     check(converted("llava", CASE / "llava.json", tmp_path / "llava.jsonl"), str)
-    assert [row["sample_id"] for row in read(tmp_path / "llava.jsonl")] == ["7", "x8", "llava/3"]
+    assert [row["sample_id"] for row in read_rows(tmp_path / "llava.jsonl")] == ["7", "x8", "llava/3"]
 
 
 @pytest.mark.parametrize("name", ["llava", "phi3v", "shikra"])
@@ -71,8 +63,8 @@ def test_rows_with_ids_of_their_own_have_texts(plugin, tmp_path, name):
     turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A field."}]
     key = "sample_id" if name == "shikra" else "id"
     rows = [{"conversations": turns} | ({} if each is None else {key: each}) for each in MIXED]
-    check(converted(name, write(tmp_path / "a.jsonl", rows), tmp_path / "out.jsonl"), str)
-    assert [row["sample_id"] for row in read(tmp_path / "out.jsonl")] == ["7", "x8", "a/3", "9", "-3", str(10**18)]
+    check(converted(name, written(tmp_path / "a.jsonl", rows), tmp_path / "out.jsonl"), str)
+    assert [row["sample_id"] for row in read_rows(tmp_path / "out.jsonl")] == ["7", "x8", "a/3", "9", "-3", str(10**18)]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +81,7 @@ def test_rows_with_ids_of_their_own_have_texts(plugin, tmp_path, name):
 )
 def test_a_mix_has_one_type(plugin, tmp_path, ids, kind):
     files = [
-        write(tmp_path / f"{number}.jsonl", [detection("a.png", ["狗"], [[1, 2, 50, 60.5]]) | {"sample_id": each} for each in some])
+        written(tmp_path / f"{number}.jsonl", [detection("a.png", ["狗"], [[1, 2, 50, 60.5]]) | {"sample_id": each} for each in some])
         for number, some in enumerate(ids)
     ]
     report = json.loads(done("mix", *files, "--total", sum(map(len, ids)), "--out", tmp_path / "mix.jsonl", "--json").stdout)
@@ -105,10 +97,10 @@ def test_parts_have_one_type(plugin, tmp_path, ids, kind):
     rows = [
         detection(f"{n}.png", ["cat"], [[1, 2, 50, 60.5]]) | ({} if each is None else {"sample_id": each}) for n, each in enumerate(ids)
     ]
-    source = write(tmp_path / "all.jsonl", rows)
+    source = written(tmp_path / "all.jsonl", rows)
     told = done("split", source, "--out", tmp_path / "parts", "--parts", "a=0.5", "b=0.5").stdout
     assert ("all are written as text" in told) == (len({*map(type, ids)} - {type(None)}) > 1)
-    made = [row for name in "ab" for row in read(tmp_path / "parts" / f"{name}.jsonl")]
+    made = [row for name in "ab" for row in read_rows(tmp_path / "parts" / f"{name}.jsonl")]
     assert sorted(str(row.get("sample_id")) for row in made) == sorted(map(str, ids))
     assert {type(row["sample_id"]) for row in made if "sample_id" in row} == {kind}
     for name in "ab":
@@ -120,7 +112,7 @@ def test_lint_finds_a_file_that_a_stream_stops_at(plugin, tmp_path, ids):
     from pyarrow import ArrowException
 
     rows = [detection("a.png", ["cat"], [[1, 2, 50, 60]]) | ({} if each is None else {"sample_id": each}) for each in ids]
-    path = write(tmp_path / "rows.jsonl", rows)
+    path = written(tmp_path / "rows.jsonl", rows)
     with suppress(ArrowException, TypeError, ValueError):
         assert [each["sample_id"] for each in streamed(path)] != ids  # where all texts spell numbers, it makes numbers of them
     found = CliRunner().invoke(main, ["lint", str(path), "--no-check-images", "--json"])
@@ -143,8 +135,8 @@ def test_no_other_column_of_ours_stops_a_stream(plugin, tmp_path):
         detection("a.png", ["cat"], [[0.5, 2]]) | {"size_wh": [640, 480]},
         several,
     ]
-    assert len(streamed(write(tmp_path / "rows.jsonl", rows))) == len(rows)
-    assert len(streamed(write(tmp_path / "back.jsonl", rows[::-1]))) == len(rows)
+    assert len(streamed(written(tmp_path / "rows.jsonl", rows))) == len(rows)
+    assert len(streamed(written(tmp_path / "back.jsonl", rows[::-1]))) == len(rows)
 
 
 NAMED = {"named_det": ("coco", "det.json"), "named_captions": ("coco-captions", "cap.json"), "named_llava": ("llava", "llava.json")}
@@ -182,8 +174,8 @@ def test_streams_of_both_types_are_joined(named, tmp_path, monkeypatch, names):
 
     monkeypatch.chdir(tmp_path)
     turns = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
-    write(tmp_path / "numbers.jsonl", [turns | {"sample_id": 4}, turns | {"sample_id": 10**18}])
-    write(tmp_path / "texts.jsonl", [turns | {"sample_id": "a/1"}, turns])
+    written(tmp_path / "numbers.jsonl", [turns | {"sample_id": 4}, turns | {"sample_id": 10**18}])
+    written(tmp_path / "texts.jsonl", [turns | {"sample_id": "a/1"}, turns])
     stored = list(load_dataset(names, num_proc=1)[0])
     ids = [None if row["sample_id"] is None else str(row["sample_id"]) for row in stored]
     assert [row["sample_id"] for row in streamed(*names)] == ids

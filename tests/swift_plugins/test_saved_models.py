@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from rows import read_rows
+from tiny_run import EMBEDDED
 
 from groundswift.cli import main
 from groundswift.coordinates import resized_wh
 from groundswift.image_resize import Limits
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 PLAIN = Path(__file__).resolve().parents[1] / "helpers" / "plain_transformers.py"
 COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa", "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
 STEP = ["--max_steps", "1", "--learning_rate", "1e-9", "--check_model", "false", "--fp16", "false", "--report_to", "none"]
@@ -56,12 +57,12 @@ def by_transformers(model: Path, rows: Path, out: Path, *words: str) -> list[dic
     command = [sys.executable, str(PLAIN), str(model), str(rows), str(out), *words]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in out.read_text().splitlines()]
+    return read_rows(out)
 
 
 def average_precision(rows: Path, responses: list[str], toys: Path, folder: Path) -> float:
     """AP of answers to the rows of a drawn set."""
-    told = [json.loads(line) for line in rows.read_text().splitlines()]
+    told = read_rows(rows)
     result = folder / "result.jsonl"
     result.write_text("".join(json.dumps({**row, "response": text}) + "\n" for row, text in zip(told, responses, strict=True)))
     command = ["eval", "coco-map", str(result), "--gt", str(toys / "annotations.json"), "--family", "qwen2_vl", "--no-report"]

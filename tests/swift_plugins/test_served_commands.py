@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import read_rows
+from tiny_run import EMBEDDED
 
 from groundswift import parse
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
 GREEDY = ["--temperature", "0", "--max_new_tokens", "100"]
 OFFLINE = {
@@ -85,15 +86,11 @@ def page(url: str, process: subprocess.Popen[bytes], folder: Path) -> dict:
 @pytest.fixture
 def busy_row(toys) -> dict:
     """The first swift row with a box in it."""
-    return next(row for row in rows_of(toys / "toys.jsonl") if row["objects"]["bbox"])
+    return next(row for row in read_rows(toys / "toys.jsonl") if row["objects"]["bbox"])
 
 
 def question_of(row: dict) -> str:
     return row["messages"][0]["content"].replace("<image>", "")
-
-
-def rows_of(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def browser_side(history: list[dict]) -> list[dict]:
@@ -149,7 +146,7 @@ def test_the_web_ui_answers(tmp_path):
 def test_swift_eval_scores_a_local_benchmark_to_its_end(plugin, toys, tmp_path):
     """general_vqa with Rouge: BLEU needs a download of NLTK's, and opencompass does not go together with NumPy 2."""
     needs("evalscope")
-    rows = [row for row in rows_of(toys / "toys.jsonl") if row["objects"]["bbox"]][:2]
+    rows = [row for row in read_rows(toys / "toys.jsonl") if row["objects"]["bbox"]][:2]
     (tmp_path / "toys").mkdir()
     (tmp_path / "toys" / "two.jsonl").write_text("".join(json.dumps(benchmark_row(row)) + "\n" for row in rows))
     about = {"general_vqa": {"local_path": str(tmp_path / "toys"), "subset_list": ["two"], "metric_list": ["Rouge"]}}
@@ -160,9 +157,9 @@ def test_swift_eval_scores_a_local_benchmark_to_its_end(plugin, toys, tmp_path):
     (report,) = (tmp_path / "out").rglob("reports/*/general_vqa.json")
     assert {metric["num"] for metric in json.loads(report.read_text())["metrics"]} == {2}
     (predicted,) = (tmp_path / "out").rglob("predictions/*/general_vqa_two.jsonl")
-    received = [row["model_output"]["choices"][0]["message"]["content"] for row in rows_of(predicted)]
+    received = [row["model_output"]["choices"][0]["message"]["content"] for row in read_rows(predicted)]
     labels = {label for row in rows for label in row["objects"]["ref"]}
-    served = rows_of(tmp_path / "served.jsonl")
+    served = read_rows(tmp_path / "served.jsonl")
     assert sorted(received) == sorted(row["response"] for row in served)
     assert len(served) == 2
     assert all(set() < found_in(row["response"]) <= labels for row in served)

@@ -6,14 +6,12 @@ import base64
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from tiny_run import EMBEDDED
 
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
-
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 
 
 def test_every_template_is_found_by_name_in_a_process_without_the_plugin(plugin):

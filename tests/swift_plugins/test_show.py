@@ -8,12 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from rows import read_rows
+from tiny_run import written
 
 from groundswift.cli import main
 from groundswift.image_resize import Limits
@@ -40,15 +41,6 @@ def shown(tmp_path, monkeypatch, plugin):
     return call
 
 
-def rows_of(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def written(path: Path, rows: list[object]) -> Path:
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
 def colour_at(image: Image.Image, xy: tuple[int, int]) -> tuple[int, ...]:
     return image.getpixel(xy)
 
@@ -73,7 +65,7 @@ def test_a_row_is_shown_in_text_and_as_a_picture(shown, night, model, tmp_path):
 def test_the_frames_lie_where_the_objects_are(shown, night, model, tmp_path):
     """The picture is drawn four times as large; its caption is above it."""
     assert shown(night / "night.jsonl", *model, "--row", 1, "--out", "look.png", "--json").exit_code == 0
-    row, image = rows_of(night / "night.jsonl")[0], Image.open(tmp_path / "look.png")
+    row, image = read_rows(night / "night.jsonl")[0], Image.open(tmp_path / "look.png")
     head = image.height - 4 * 84
     assert (image.width, head > 0) == (448, True)
     for colour, (x1, y1, x2, y2) in zip(drawing.COLOURS, row["objects"]["bbox"], strict=False):
@@ -85,7 +77,7 @@ def test_the_frames_lie_where_the_objects_are(shown, night, model, tmp_path):
 def test_a_program_reads_json_and_nothing_else(shown, night, model):
     done = shown(night / "night.jsonl", *model, "--sample-id", 4, "--json")
     told = json.loads(done.stdout)
-    row = rows_of(night / "night.jsonl")[2]
+    row = read_rows(night / "night.jsonl")[2]
     assert (told["sample_id"], told["family"], told["space"], told["png"]) == (4, "qwen2_vl", "norm1000", "show-3.png")
     assert told["images"][0]["size_wh"] == row["size_wh"]  # EXIF orientation applied
     assert [box["label"] for box in told["boxes"]] == row["objects"]["ref"]
@@ -131,7 +123,7 @@ def test_limits_other_than_those_of_the_training_are_told(shown, night, models, 
 
 
 def test_points_several_images_and_labels_that_no_font_has(shown, night, model, tmp_path):
-    first, second = rows_of(night / "night.jsonl")[:2]
+    first, second = read_rows(night / "night.jsonl")[:2]
     labels = ["\u7ea2\u8272\u7684\u661f", "dot", "a\x1b[31m"]
     answer = {"role": "assistant", "content": "<ref-object><bbox>" * 3}
     row = {
@@ -155,7 +147,7 @@ def test_points_several_images_and_labels_that_no_font_has(shown, night, model, 
 
 
 def test_a_box_of_the_question_is_shown_too(shown, night, model, tmp_path):
-    row = rows_of(night / "night.jsonl")[0]
+    row = read_rows(night / "night.jsonl")[0]
     row["messages"] = [{"role": "user", "content": "<image>What is at <bbox>?"}, {"role": "assistant", "content": "a star"}]
     row["objects"] = {"ref": [], "bbox": [[6, 20, 43, 62]]}
     told = json.loads(shown(written(tmp_path / "rows.jsonl", [row]), *model, "--json").stdout)
@@ -164,7 +156,7 @@ def test_a_box_of_the_question_is_shown_too(shown, night, model, tmp_path):
 
 
 def test_what_cannot_be_read_is_told(shown, night, model, tmp_path):
-    row = rows_of(night / "night.jsonl")[0]
+    row = read_rows(night / "night.jsonl")[0]
     row["messages"][1]["content"] = "<|object_ref_start|>star<|object_ref_end|><|box_start|>(1,2,3)<|box_end|>"
     row["objects"] = {"ref": [], "bbox": []}
     told = json.loads(shown(written(tmp_path / "rows.jsonl", [row]), *model, "--json").stdout)
@@ -181,7 +173,7 @@ def test_what_cannot_be_read_is_told(shown, night, model, tmp_path):
     ],
 )
 def test_rows_without_boxes(shown, night, model, tmp_path, change, said):
-    row = {**rows_of(night / "night.jsonl")[0], **change}
+    row = {**read_rows(night / "night.jsonl")[0], **change}
     row["messages"] = [{"role": "user", "content": "<image>Any?" if row["images"] else "Any?"}, {"role": "assistant", "content": "None"}]
     done = shown(written(tmp_path / "rows.jsonl", [row]), *model)
     assert done.exit_code == 0, done.output
@@ -189,7 +181,7 @@ def test_rows_without_boxes(shown, night, model, tmp_path, change, said):
 
 
 def test_corners_in_another_order_are_what_swift_makes_of_them(shown, night, model, tmp_path):
-    row = rows_of(night / "night.jsonl")[0]
+    row = read_rows(night / "night.jsonl")[0]
     row["objects"]["bbox"][0] = [43, 62, 6, 20]
     told = json.loads(shown(written(tmp_path / "rows.jsonl", [row]), *model, "--json").stdout)
     assert told["boxes"][0]["truth_px"] == [6, 20, 43, 62]
@@ -212,7 +204,7 @@ FAULTS = {  # options -> what is said; the file has a blank line 3 and a broken 
 
 @pytest.mark.parametrize(("options", "said"), FAULTS.values(), ids=FAULTS)
 def test_faults_are_told_plainly(shown, night, model, tmp_path, options, said):
-    good = rows_of(night / "night.jsonl")[0]
+    good = read_rows(night / "night.jsonl")[0]
     quad = {**good, "objects": {"ref": ["a"], "bbox": [[1, 2, 3, 4, 5, 6, 7, 8]]}, "sample_id": None}
     rows = [good, {**good, "images": ["gone.png"], "sample_id": None}, "", "{broken", quad, {"nothing": 1}]
     done = shown(written(tmp_path / "rows.jsonl", rows), *model, *options)

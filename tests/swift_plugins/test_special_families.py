@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from rows import detection, noise, trained_answer
+from rows import detection, noise, read_rows, trained_answer
 from special_models import FLORENCE_IMAGE_TOKENS, special_template
 
 from groundswift.cli import main
@@ -61,10 +61,6 @@ def trained(request, plugin, special_folders, night, tmp_path_factory):
     return stock, out / "checkpoint-2", result
 
 
-def rows_of(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def test_training_logs_the_coco_numbers(trained):
     logged = json.loads((trained[1] / "trainer_state.json").read_text())["log_history"]
     assert [0 <= entry["eval_AP"] <= 1 for entry in logged if "eval_AP" in entry] == [True]
@@ -84,13 +80,13 @@ def test_training_has_a_loss_and_touches_the_language_model_alone(trained):
 
 
 def test_inference_answers_every_row_by_its_picture(trained, night):
-    rows = rows_of(trained[2])
-    assert {row["sample_id"] for row in rows} == {row["sample_id"] for row in rows_of(night / "night.jsonl")}
+    rows = read_rows(trained[2])
+    assert {row["sample_id"] for row in rows} == {row["sample_id"] for row in read_rows(night / "night.jsonl")}
     assert len({row["response"] for row in rows}) > 1
 
 
 def test_the_answer_is_the_models_own_text_and_each_token_has_its_probability(trained):
-    for row in rows_of(trained[2]):
+    for row in read_rows(trained[2]):
         tokens = row["logprobs"]["content"]
         if "\ufffd" not in row["response"]:
             assert "".join(token["token"] for token in tokens).startswith(row["response"])

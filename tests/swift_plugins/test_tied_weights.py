@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_run import EMBEDDED, IN_32_BITS, MODEL, QUIET
 from torch import nn
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
-WORDS = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
-WORDS += ["--torch_dtype", "float32", "--fp16", "false", "--check_model", "false", "--report_to", "none", "--add_version", "false"]
-WORDS += ["--split_dataset_ratio", "0", "--tuner_type", "lora", "--max_steps", "1", "--save_strategy", "no"]
+WORDS = [*MODEL, *IN_32_BITS, *QUIET, "--split_dataset_ratio", "0", "--tuner_type", "lora", "--max_steps", "1", "--save_strategy", "no"]
 
 
 class BeforeTheFirstStep(Exception):

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rows import read_rows
+from tiny_run import EMBEDDED
 
 from groundswift.cli import main
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa"]
 MODEL = ["--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
 
@@ -50,10 +51,6 @@ def result(trained, night, tmp_path_factory) -> Path:
         + ["--temperature", "0", "--max_new_tokens", "40", "--max_batch_size", "12", "--logprobs", "true"]
     )
     return out
-
-
-def rows_of(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_training_logs_the_coco_numbers(trained):
@@ -97,14 +94,14 @@ def test_tensorboard_draws_them(trained):
 
 def test_the_whole_validation_set_was_answered_at_length(trained, night):
     """swift's own limit of 64 tokens would cut three boxes: the metric has raised it."""
-    predicted = [row for path in trained.parent.glob("checkpoint-*/predict.jsonl") for row in rows_of(path)]
-    assert {row["sample_id"] for row in predicted} == {row["sample_id"] for row in rows_of(night / "night.jsonl")}
+    predicted = [row for path in trained.parent.glob("checkpoint-*/predict.jsonl") for row in read_rows(path)]
+    assert {row["sample_id"] for row in predicted} == {row["sample_id"] for row in read_rows(night / "night.jsonl")}
     assert max(len(row["response"]) for row in predicted) > 64
 
 
 def test_ids_and_sizes_reach_the_result(result, night):
-    told = {row["sample_id"]: row["size_wh"] for row in rows_of(night / "night.jsonl")}
-    assert {row["sample_id"]: row["size_wh"] for row in rows_of(result)} == told
+    told = {row["sample_id"]: row["size_wh"] for row in read_rows(night / "night.jsonl")}
+    assert {row["sample_id"]: row["size_wh"] for row in read_rows(result)} == told
 
 
 def test_the_result_is_scored_with_a_report(result, night, tmp_path):
@@ -126,8 +123,8 @@ def test_an_export_started_elsewhere_is_the_same_model(trained, result, night, t
         ["--model", str(tmp_path / "merged"), *COMMON, "--val_dataset", str(night / "night.jsonl"), "--result_path", "again.jsonl"]
         + ["--temperature", "0", "--max_new_tokens", "40", "--max_batch_size", "12"]
     )
-    again = {row["sample_id"]: row["response"] for row in rows_of(tmp_path / "again.jsonl")}
-    assert again == {row["sample_id"]: row["response"] for row in rows_of(result)}
+    again = {row["sample_id"]: row["response"] for row in read_rows(tmp_path / "again.jsonl")}
+    assert again == {row["sample_id"]: row["response"] for row in read_rows(result)}
 
 
 def test_a_plugin_that_moved_is_told_and_can_be_named_anew(trained, night, plugin, tmp_path, monkeypatch):
@@ -148,7 +145,7 @@ def test_a_plugin_that_moved_is_told_and_can_be_named_anew(trained, night, plugi
         ["--adapters", str(moved), "--external_plugins", str(plugin), "--val_dataset", f"{night / 'night.jsonl'}#2"]
         + ["--result_path", str(tmp_path / "moved.jsonl"), "--temperature", "0", "--max_new_tokens", "4"]
     )
-    assert len(rows_of(tmp_path / "moved.jsonl")) == 2
+    assert len(read_rows(tmp_path / "moved.jsonl")) == 2
 
 
 def test_what_was_typed_from_here_is_found_from_elsewhere(plugin, models, night, tmp_path, monkeypatch):
@@ -166,7 +163,7 @@ def test_what_was_typed_from_here_is_found_from_elsewhere(plugin, models, night,
         ["--adapters", str(tmp_path / "out" / "checkpoint-1"), "--val_dataset", f"{night / 'night.jsonl'}#2"]
         + ["--result_path", "from_elsewhere.jsonl", "--temperature", "0", "--max_new_tokens", "4"]
     )
-    assert len(rows_of(tmp_path / "from_elsewhere.jsonl")) == 2
+    assert len(read_rows(tmp_path / "from_elsewhere.jsonl")) == 2
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +189,7 @@ def infer_with(checkpoint: Path, night: Path, out: Path, **env: str) -> subproce
 def test_a_plugin_file_that_is_gone_does_not_matter_while_groundswift_is_installed(from_a_copy, night, tmp_path):
     done = infer_with(from_a_copy, night, tmp_path / "answers.jsonl")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(rows_of(tmp_path / "answers.jsonl")) == 2
+    assert len(read_rows(tmp_path / "answers.jsonl")) == 2
 
 
 def test_without_groundswift_the_checkpoint_says_what_is_missing(from_a_copy, night, tmp_path):
@@ -227,7 +224,7 @@ def test_a_deployed_model_answers_as_the_result_says(trained, result, night, tmp
         server = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     try:
         wait_for(f"http://127.0.0.1:{port}/v1/models", server, tmp_path / "log")
-        row = rows_of(result)[1]
+        row = read_rows(result)[1]
         client = OpenAI(api_key="none", base_url=f"http://127.0.0.1:{port}/v1")
         reply = client.chat.completions.create(
             model="tiny",

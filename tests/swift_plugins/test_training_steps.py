@@ -13,14 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from tiny_run import IN_32_BITS, MODEL, QUIET
 
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.grounding.training_steps import Batching, count_steps, default_accumulation, loader_of, split_rows
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
-RUN = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
-RUN += ["--torch_dtype", "float32", "--fp16", "false", "--use_cpu", "true", "--check_model", "false", "--report_to", "none"]
-RUN += ["--save_strategy", "no", "--add_version", "false", "--dataloader_num_workers", "0", "--gradient_checkpointing", "false"]
+RUN = [*MODEL, *IN_32_BITS, *QUIET, "--use_cpu", "true", "--save_strategy", "no"]
 
 
 @pytest.mark.parametrize(

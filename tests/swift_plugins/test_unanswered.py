@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from rows import noise
+from rows import noise, read_rows
+from tiny_run import EMBEDDED
 
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 LOST = {
     "missing": (lambda folder: folder / "missing.png", "no such image"),
     "cut short": (lambda folder: cut(folder / "cut.png"), "image file is truncated"),
@@ -43,12 +43,12 @@ def infer(plugin: Path, rows: list[dict[str, Any]], folder: Path, *more: str) ->
         + ["--attn_impl", "sdpa", "--custom_register_path", str(plugin), "--val_dataset", str(folder / "rows.jsonl"), "--temperature", "0"]
         + ["--result_path", str(folder / "result.jsonl"), "--max_new_tokens", "160", "--max_batch_size", "4", "--max_length", "400", *more]
     )
-    return [json.loads(line) for line in (folder / "result.jsonl").read_text(encoding="utf-8").splitlines()]
+    return read_rows(folder / "result.jsonl")
 
 
 @pytest.mark.parametrize("more", [(), ("--stream", "true")], ids=["batches", "streamed"])
 def test_every_row_is_in_the_result_and_those_without_an_answer_count_as_missed(plugin, toys, tmp_path, more):
-    rows = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()][:6]
+    rows = read_rows(toys / "toys.jsonl")[:6]
     for row, (make, _) in zip(rows, LOST.values(), strict=False):
         row["images"] = [str(make(tmp_path))]
     result = infer(plugin, rows, tmp_path, *more)
@@ -75,7 +75,7 @@ def test_every_row_is_in_the_result_and_those_without_an_answer_count_as_missed(
 
 
 def test_a_run_without_any_answer_is_an_error_that_names_the_first_reason(plugin, toys, tmp_path):
-    rows = [json.loads(line) for line in (toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()][:2]
+    rows = read_rows(toys / "toys.jsonl")[:2]
     with pytest.raises(GroundswiftError, match="no row could be answered; first error: .*no such image"):
         infer(plugin, [row | {"images": ["nowhere.png"]} for row in rows], tmp_path)
     assert len((tmp_path / "result.jsonl").read_text(encoding="utf-8").splitlines()) == 2
