@@ -69,9 +69,10 @@ def case(request, zoo, stub_templates, special_templates) -> Case:
         return Case(request.param, zoo[name], family, lambda ids: ids.count(token), lambda sizes: sum(map(COUNTS[name][1], sizes)))
     if kind == "stub":
         template, stub = stub_templates(name), STUBS[name]
-        token = stub.token != "negative" and template.tokenizer.convert_tokens_to_ids(stub.token)
-        count = (lambda ids: sum(number < 0 for number in ids)) if stub.token == "negative" else (lambda ids: ids.count(token))
-        return Case(request.param, template, family, count, stub.tokens)
+        if stub.token in (None, "negative"):  # a path in the text; or places for images that no tokenizer has
+            return Case(request.param, template, family, lambda ids: sum(number < 0 for number in ids), stub.tokens)
+        token = template.tokenizer.convert_tokens_to_ids(stub.token)
+        return Case(request.param, template, family, lambda ids: ids.count(token), stub.tokens)
     template = special_templates[name]
     if name == "chatglm4v":
         marks = template.tokenizer.encode("<|begin_of_image|><|endoftext|><|end_of_image|>", add_special_tokens=False)
