@@ -1,7 +1,8 @@
 """Work that several processes share, its results in order.
 
-Results are taken by the thread that works here, too. To read them by another, as the standard library's pools do, would mean to wait for
-this one at every 64 kB; to send is one call, however much it is.
+Why not concurrent.futures: its workers outlive a parent that is killed, it takes all tasks in at once, each worker prints a traceback on
+Ctrl-C, and it is slower (benchmarks/worker_pool.py times and checks both). Results are read by the thread that works here: another one
+would wait for it at every 64 kB.
 """
 
 from __future__ import annotations
@@ -22,34 +23,31 @@ from typing import Any
 from .atomic_write import sigterm_as_exit, undisturbed
 from .errors import Interrupted
 
-SECONDS = 0.02  # that a batch of tasks takes: to hand over less would cost more than it saves
+SECONDS = 0.02  # a batch of tasks takes so long: handing over less would cost more than it saves
 LARGEST = 64  # tasks in a batch
-MOST = 8  # processes, where nobody says
-QUEUED = 2  # batches that a process has: the one that it does, and the next
-AHEAD = 4  # batches a process that wait for an earlier one
-KILLED = (
-    "--workers: a worker process ended before its work was done, killed or for want of memory; expected one that runs to the end, "
-    "perhaps of fewer"
-)
+MOST = 8  # processes by default
+QUEUED = 2  # batches of a process: the current and the next
+AHEAD = 4  # finished batches per process that may wait for an earlier one
+KILLED = "--workers: a worker process ended before its work was done (killed, or out of memory); fewer workers need less"
 SPAWN = get_context("spawn")
 
 Work = Callable[[Any], Any]
 
 
 def processors() -> int:
-    """How many processes are of use where nobody says: one for each processor that this one may use, up to MOST."""
+    """The default number of processes: one per CPU that this process may use, at most MOST."""
     return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 class WorkerPool:
-    """This process and up to `count` - 1 others, started one by one while there is more to do. A context, at whose end they end."""
+    """This process and up to `count` - 1 others, started one by one while there is work. A context manager that ends them."""
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
         self._others: list[_Other] = []
 
     def start_one(self) -> None:
-        """Start one more of the others, where it is known that there is work for it."""
+        """Start one more process, if there may be one."""
         if len(self._others) < self.count - 1:
             self._others.append(_Other())
 
@@ -61,7 +59,7 @@ class WorkerPool:
             other.end()
 
     def in_order(self, tasks: Iterable[Any], work: Work) -> Iterator[Any]:
-        """`work(task)` of each task, in their order. Work, tasks and results are such that can be pickled.
+        """`work(task)` of each task, in their order. Work, tasks and results must pickle.
 
         This process does what the others have no room for, so it never waits for one to start. Raises what the work raises, and
         Interrupted where a process is killed.
@@ -92,7 +90,7 @@ class WorkerPool:
             yield from self._results(batch)
 
     def _with_room(self) -> _Other | None:
-        """Another process that may be given a batch."""
+        """The least busy process that can take a batch."""
         for other in self._others:
             other.take(0)
         return min((other for other in self._others if other.has_room), key=lambda other: len(other.given), default=None)
@@ -104,7 +102,7 @@ class WorkerPool:
 
 
 class _Batch:
-    """Some tasks, and what became of them."""
+    """Some tasks, and their results."""
 
     def __init__(self, tasks: list[Any]) -> None:
         self.tasks = tasks
@@ -120,13 +118,13 @@ class _Batch:
 
 
 class _Other:
-    """Another process, and the batches that it has been given."""
+    """Another process and its batches."""
 
     def __init__(self) -> None:
         self._end, its_end = SPAWN.Pipe()
         self._process = SPAWN.Process(target=_serve, args=(its_end,), daemon=True)
-        resource_tracker.ensure_running()  # else it is started below, and lets Ctrl-C through
-        with undisturbed():  # and so is the process, until it can say what a signal means
+        resource_tracker.ensure_running()  # else it would start below, with Ctrl-C unblocked
+        with undisturbed():  # the process starts with signals blocked, until it has its handlers
             self._process.start()
         its_end.close()
         self._outbox = _Outbox(self._end)
@@ -139,7 +137,7 @@ class _Other:
         return self._has_started and len(self.given) < QUEUED
 
     def give(self, batch: _Batch, state: bytes) -> None:
-        """Hand over a batch, after the work if that is another than before. Does not wait."""
+        """Send a batch, after the work if that has changed. Does not wait."""
         if self._state is not state:
             self._outbox.put(state)
             self._state = state
@@ -147,7 +145,7 @@ class _Other:
         self.given.append(batch)
 
     def take(self, wait_s: float | None) -> None:
-        """Take what is ready; None waits for the next."""
+        """Take the results that are ready; None waits for the next."""
         try:
             while self._end.poll(wait_s):
                 outcome, wait_s = pickle.loads(self._end.recv_bytes()), 0  # written by a process that this one has started
@@ -158,7 +156,7 @@ class _Other:
             raise Interrupted(KILLED) from None
 
     def end(self) -> None:
-        """Let it go: at once where it has nothing to do, else once it has tidied up."""
+        """End it: at once if it is idle, else after its cleaning up."""
         if self.given:
             self._process.terminate()
         else:
@@ -169,8 +167,8 @@ class _Other:
 
 
 def _serve(end: connection.Connection) -> None:
-    """What another process does until its parent closes the pipe, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: what it means is the parent's to say
+    """Run in another process until its parent closes the pipe or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent reports it
     with suppress(EOFError, OSError), sigterm_as_exit():
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
@@ -193,7 +191,7 @@ def _outcome(work: Work, tasks: list[Any]) -> list[Any] | Exception:
 
 
 class _Outbox:
-    """What is put there is sent while the thread that puts it works on; what cannot be sent is dropped."""
+    """Sends messages in a thread of its own; those that cannot be sent are dropped."""
 
     def __init__(self, end: connection.Connection) -> None:
         self._end = end
@@ -208,6 +206,6 @@ class _Outbox:
                 self._end.send_bytes(message)
 
     def end(self) -> None:
-        """Wait until nothing is sent any more; where nobody reads, that is at once."""
+        """Wait until all is sent; at once if nobody reads."""
         self.put(None)
         self._thread.join()

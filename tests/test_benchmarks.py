@@ -87,3 +87,28 @@ def test_training_fails_where_ours_does_other_work(monkeypatch):
     assert not wrong({"encoding": {"a": equal}, "step": {}, "evaluation": equal})
     assert wrong({"encoding": {"a": equal, "b": other}})
     assert wrong({"evaluation": other})
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "needs"),
+    [
+        pytest.param(
+            "worker_pool.py",
+            ["--share", "0.002", "--repeats", "1"],
+            {"workers left by a killed parent": False, "tracebacks of Ctrl-C": 1},
+            id="worker_pool",
+        ),
+        pytest.param(
+            "remote_cache.py",
+            ["--files", "1"],
+            dict.fromkeys(["an object that changed", "a server that fails once"], "right"),
+            id="remote_cache",
+        ),
+    ],
+)
+def test_our_own_part_meets_the_needs_that_it_is_kept_for(name, words, needs):
+    done = subprocess.run([sys.executable, BENCHMARKS / name, *words, "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["needs"]
+    ours = found["ours"] if "ours" in found else {need: by_name["ours"] for need, by_name in found.items()}
+    assert {need: ours[need] for need in needs} == needs
