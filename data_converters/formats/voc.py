@@ -1,4 +1,4 @@
-"""Pascal VOC (an XML file for each picture) -> detection rows."""
+"""Pascal VOC (one XML file per image) -> detection rows."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from ..tasks.label_files import (
     inverted,
     labels_reading,
     number_of,
+    size_of,
 )
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -45,30 +46,30 @@ ASSUMED_PIXELS = "corners-assumed"
 class VocOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn Pascal VOC annotations into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is a data set (its files are Annotations/*.xml, its pictures JPEGImages/) or a folder of XML files.
-    The picture is the one that <filename> names; a name without a suffix finds the one picture of that stem. Where another
-    picture has the name of the XML file, --image-by decides. Classes are those of --categories, else of labels.txt in SOURCE,
-    else all that the files name, sorted: two splits may then differ.
+    SOURCE is a dataset (Annotations/*.xml, JPEGImages/) or a folder of XML files. An image is found by <filename>; a name
+    without a suffix finds the one image with that stem. If another image has the name of the XML file, --image-by decides.
+    Classes are those of --categories, else of labels.txt in SOURCE, else all that the files name, sorted: two splits may
+    then differ.
 
     \b
     What the numbers of a box are (--corners):
-      pixels  the first and the last pixel, counted from 1, as VOC has them: 1 to 10 becomes 0 to 10
+      pixels  the first and the last pixel, counted from 1, as VOC defines: 1 to 10 becomes 0 to 10
       edges   lines between pixels, from 0, as CVAT, Datumaro, Label Studio and others write into such files
 
     Without --corners they are taken as pixels, which is counted; a 0 or a fraction contradicts that and stops.
 
-    A box with an attribute `rotation` (degrees, as CVAT exports it) and a <robndbox> (roLabelImg) become the axis-aligned box
-    around the rotated one (counted). Each of several <bndbox> in one object is an object (counted).
+    A box with an attribute `rotation` (degrees, as CVAT exports it) and a <robndbox> (roLabelImg) become their axis-aligned
+    bounds (counted). Each of several <bndbox> in one object is an object (counted).
 
-    A row keeps its image's id as sample_id: its place among the pictures of the source, sorted by name, from 1. --coco-out
-    writes a COCO file with the same ids. Rows, order and what is left out are as with coco. Objects marked difficult are
-    treated as crowd boxes are, and stand so in --coco-out; --difficult keep makes them objects like all others. Counted too:
-    truncated and occluded (the marks are not kept), parts of objects, labels that repeat one exactly, sizes that only the
-    picture says.
+    A row keeps its image's id as sample_id: its place among the images of the source, sorted by name, from 1. --coco-out
+    writes a COCO file with the same ids. Rows, order and what is skipped are as with coco. Objects marked difficult are
+    treated as crowd boxes, in --coco-out too; --difficult keep treats them as any other object. Also counted:
+    truncated and occluded (the marks are dropped), parts of objects, exact repeats of a label, sizes that only the
+    image states.
 
-    Faults: a file that is no XML or has entities of its own (DTD), an object without a name or a box or with several names, a
-    <filename> that names another picture than the name of the file, a box that is inverted,
-    empty, not finite or outside its image; a picture that is missing, unreadable, of another size or outside DIR.
+    Problems: a file that is not XML or has entities of its own (DTD), an object without a name or a box or with several names, a
+    <filename> that names another image than the name of the file, a box that is inverted,
+    empty, not finite or outside its image; an image that is missing, unreadable, of another size or outside DIR.
 
     \b
     Example:
@@ -87,52 +88,50 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
     difficult: Difficult = "ignore"
 
     def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
-        place = folder_at(self.annotations, "the folder of a VOC data set, or of XML files")
+        place = folder_at(self.annotations, "the folder of a VOC dataset, or of XML files")
         source = place.here
         own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
         folder = own if os.path.isdir(own) else source
-        images = self.images or place.address_of(usual if os.path.isdir(usual) else source)
-        pictures = pictures_of(images, self.annotations, self.check_images)
-        reader = VocFiles(source, Stems(pictures.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
-        found = [reader.labelled(os.path.join(folder, name), log) for name in self.files(place, folder, log)]
+        images = pictures_of(
+            self.images or place.address_of(usual if os.path.isdir(usual) else source), self.annotations, self.check_images
+        )
+        reader = VocFiles(source, Stems(images.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
+        found = [each for name in self.files(place, folder, log) if (each := reader.labelled(os.path.join(folder, name), log))]
         if reader.shows_edges:
-            raise fault(
-                reader.shows_edges,
-                "no pixel counted from 1 has such a number",
-                "--corners edges, as many tools write (or --corners pixels to read it as VOC's own all the same)",
-            )
+            expected = "--corners edges, as many tools write, or --corners pixels to read it as VOC defines all the same"
+            raise fault(reader.shows_edges, "no pixel counted from 1 has such a number", expected)
         names = classes_of(self, reader.classes_in_order(), reader.classes)
-        return labels_reading(filter(None, found), names, self, pictures, pool, log, reader.classes)
+        return labels_reading(found, names, self, images, pool, log, reader.classes)
 
     def files(self, place: Folder, folder: str, log: IssueLog) -> list[str]:
-        """The XML files to read. Raises GroundswiftError where there is none."""
+        """The XML files to read. Raises GroundswiftError if there is none."""
         there = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
         if not there:
-            raise fault(shown(place.address_of(folder)), "holds no XML file", "a VOC annotation for each picture")
+            raise fault(shown(place.address_of(folder)), "no XML file", "a VOC annotation for each image")
         if self.split is None:
             return there
         path = os.path.join(place.here, "ImageSets", "Main", f"{self.split}.txt")
-        text = read_text(path, "the stems of a split, one a line")
         wanted = []
-        for number, line in enumerate(text.splitlines(), 1):
-            stem = line.split()[0] if line.strip() else None  # lists of one class have 1, 0 or -1 behind it
+        for number, line in enumerate(read_text(path, "the stems of a split, one a line").splitlines(), 1):
+            stem = line.split()[0] if line.strip() else None  # lists of one class add 1, 0 or -1
             if stem and f"{stem}.xml" not in there:
-                log.add(Issue("annotation-missing", f"{path}:{number}", f"no file {stem}.xml", f"one in {folder}"))
+                log.add(Issue("annotation-missing", f"{path}:{number}", f"file not found: {stem}.xml", f"a file in {folder}"))
             elif stem:
                 wanted.append(f"{stem}.xml")
         return list(dict.fromkeys(wanted))
 
 
 class VocFiles:
-    """Reads annotation files; `classes` are the names met so far, whose places here are the ranks of the labels until all are known."""
+    """Reads annotation files. `classes`: the names met so far, whose places are the ranks of the labels; `shows_edges`: the first number
+    that contradicts pixels counted from 1, where no option says what numbers are."""
 
     def __init__(self, source: str, stems: Stems, corners: str | None, ignore: bool, image_by: str | None) -> None:
         self.source, self.stems, self.corners, self.ignore, self.image_by = source, stems, corners, ignore, image_by
         self.classes: dict[str, int] = {}
-        self.shows_edges: str | None = None  # what contradicts pixels counted from 1, where nobody said that they are
+        self.shows_edges: str | None = None
 
     def classes_in_order(self) -> list[str]:
-        """Those of labels.txt, then the others, sorted. Raises GroundswiftError where that file is no text."""
+        """Those of labels.txt, then the others, sorted. Raises GroundswiftError where that file is not text."""
         path = os.path.join(self.source, "labels.txt")
         listed: list[str] = []
         if os.path.isfile(path):
@@ -140,7 +139,7 @@ class VocFiles:
         return [*listed, *sorted(set(self.classes) - set(listed))]
 
     def labelled(self, path: str, log: IssueLog) -> LabelledImage | None:
-        """The picture of a file and its labels; None, and a fault is noted, where the file cannot be read."""
+        """The image of a file with its labels; None, logged, where the file cannot be read."""
         where = os.path.relpath(path, self.source)
         try:
             root = xml_root(regular_bytes(path), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
@@ -166,46 +165,46 @@ class VocFiles:
         return out
 
     def image_name(self, root: Element, stem: str, where: str, log: IssueLog) -> str | None:
-        """The image that a file is about; None, and a fault is noted, where it cannot be known."""
-        name = text_in(root, "filename")
+        """The image of a file; None, logged, where it is not clear."""
         if self.image_by == "stem":
             return self.stems.name(stem, where, log)
+        name = text_in(root, "filename")
         if not name:
-            log.add(Issue(UNREADABLE_FILE, where, "no <filename>", "the name of its picture (or --image-by stem)"))
+            log.add(Issue(UNREADABLE_FILE, where, "no <filename>", "the name of its image (or --image-by stem)"))
             return None
         named = os.path.splitext(re.split(r"[/\\]", name)[-1])[0] if os.path.splitext(name)[1] else name
         if self.image_by is None and named != stem and stem in self.stems.names:
-            reason = "annotation-two-images" if named in self.stems.names else "image-of-filename-missing"
-            there = "is there" if named in self.stems.names else "is not there"
-            what = f"<filename> is {name}, which {there}, and {self.stems.names[stem][0]} has the name of this file"
-            log.add(Issue(reason, where, what[:300], "one of the two: --image-by stem or --image-by filename"))
+            there, other = named in self.stems.names, self.stems.names[stem][0]
+            what = f"<filename> is {name}{'' if there else ', which is not found'}, but {other} has the name of this file"
+            id = "annotation-two-images" if there else "image-of-filename-missing"
+            log.add(Issue(id, where, what[:300], "one of the two: --image-by stem or --image-by filename"))
             return None
         return name if os.path.splitext(name)[1] else self.stems.name(name, where, log)
 
     def labels(self, item: Element, where: str, log: IssueLog) -> Iterator[Label | None]:
-        """The labels of one object, one for each of its boxes; None, and a fault is noted, for what cannot be read."""
-        names = dict.fromkeys(filter(None, (name.strip() for each in item.findall("name") if (name := each.text))))
+        """The labels of an object, one for each of its boxes; None, logged, for what cannot be read."""
+        names = list(dict.fromkeys(filter(None, (name.strip() for each in item.findall("name") if (name := each.text)))))
         boxes = boxes_of(item)
-        blank = [box for box in boxes if not len(box) and len(boxes) > 1]
         if len(names) != 1 or not boxes:
             if names and boxes:
                 what, expected = f"{len(names)} <name>: {', '.join(names)}", "one <name>"
             else:
-                what, expected = ("no <name>", "the name of a class") if not names else (f"{next(iter(names))!r} has no <bndbox>", "a box")
+                what, expected = (f"{names[0]!r} has no <bndbox>", "a box") if names else ("no <name>", "the name of a class")
             log.add(Issue(UNREADABLE, where, what[:200], expected))
             yield None
             return
         if len(boxes) > 1:
             log.count("object-split", where)
+        blank = [box for box in boxes if not len(box) and len(boxes) > 1]
         for _ in blank:
             log.add(Issue("bndbox-empty", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
         self.count_marks(item, where, log)
         for number, box in enumerate(boxes, 1):
             if box not in blank:
-                yield self.label(item, box, next(iter(names)), f"{where}, box {number}" if len(boxes) > 1 else where, log)
+                yield self.label(item, box, names[0], f"{where}, box {number}" if len(boxes) > 1 else where, log)
 
     def label(self, item: Element, box: Element, name: str, where: str, log: IssueLog) -> Label | None:
-        """One box of an object as a label; None, and a fault is noted, where its numbers cannot be read."""
+        """One box of an object as a label; None, logged, where its numbers cannot be read."""
         tags = ROTATED_SIDES if box.tag == "robndbox" else SIDES
         texts = [text_in(box, tag) for tag in tags]
         numbers, degrees = list(map(number_of, texts)), rotation_of(item)
@@ -215,13 +214,13 @@ class VocFiles:
         elif degrees is None or not math.isfinite(degrees):
             what, expected = f"{name!r} has a rotation that cannot be read", "degrees, a number"
         else:
-            rank, ignored = self.classes.setdefault(name, len(self.classes)), self.ignore and is_marked(item, "difficult")
-            return Label(where, rank, self.box_xywh(box.tag, numbers, degrees, where, log), ignored)
+            rank, crowd = self.classes.setdefault(name, len(self.classes)), self.ignore and is_marked(item, "difficult")
+            return Label(where, rank, self.box_xywh(box.tag, numbers, degrees, where, log), crowd)
         log.add(Issue(UNREADABLE, where, what[:200], expected))
         return None
 
     def box_xywh(self, tag: str, numbers: list[float], degrees: float, where: str, log: IssueLog) -> Box:
-        """The box around an object in px from the corner of the image. `numbers` as the file has them, and so returned if inverted."""
+        """The axis-aligned box of an object in px. `numbers` as the file has them; inverted ones stay so, for the error to show them."""
         if tag == "robndbox":
             x, y, width, height, radians = numbers
             edges, degrees = (x - width / 2, y - height / 2, x + width / 2, y + height / 2), math.degrees(radians)
@@ -235,14 +234,14 @@ class VocFiles:
         return as_xywh(*numbers if tag == "bndbox" and inverted(*numbers) else edges)
 
     def look_for_edges(self, numbers: list[float], where: str) -> None:
-        """Keep the first place that shows that boxes are not made of pixels counted from 1."""
+        """Keep the first number that no pixel counted from 1 has."""
         if self.shows_edges is None and self.corners is None:
             odd = next((place for place, value in enumerate(numbers) if math.isfinite(value) and (value == 0 or value % 1)), None)
             if odd is not None:
                 self.shows_edges = f"{where}: {SIDES[odd]} is {numbers[odd]:g}"
 
     def count_marks(self, item: Element, where: str, log: IssueLog) -> None:
-        """Count what an object says that no row does."""
+        """Count the marks of an object that rows do not keep."""
         if is_marked(item, "difficult"):
             log.count("difficult-as-crowd" if self.ignore else "difficult-kept", where)
         for mark in ("truncated", "occluded"):
@@ -253,13 +252,13 @@ class VocFiles:
 
 
 def boxes_of(item: Element) -> list[Element]:
-    """The boxes of an object: <bndbox>, or where it has none, or its <type> says so, <robndbox>."""
+    """The boxes of an object: <bndbox>, or <robndbox> where it has no other or its <type> says so."""
     upright, rotated = item.findall("bndbox"), item.findall("robndbox")
     return rotated if rotated and (not upright or text_in(item, "type") == "robndbox") else upright
 
 
 def rotation_of(item: Element) -> float | None:
-    """The attribute `rotation` of an object, in degrees; 0 where it has none, None where it is no number. Source: CVAT's VOC export."""
+    """The attribute `rotation` of an object, in degrees; 0 without one, None for text that is not a number. Source: CVAT's VOC export."""
     for attribute in item.iter("attribute"):
         if (text_in(attribute, "name") or "").lower() == "rotation":
             return number_of(text_in(attribute, "value"))
@@ -267,20 +266,17 @@ def rotation_of(item: Element) -> float | None:
 
 
 def text_in(item: Element, tag: str) -> str | None:
-    """The text of a child, blanks at its ends dropped; None where there is none."""
+    """The text of a child without blanks at its ends; None if there is none."""
     return (item.findtext(tag) or "").strip() or None
 
 
 def is_marked(item: Element, tag: str) -> bool:
-    """Whether an object has a mark such as difficult; tools write 0 and 1, some words, some how much of it is truncated."""
+    """Whether an object has a mark such as difficult; tools write 0 and 1, words, or the truncated fraction."""
     text = text_in(item, tag) or "0"
     number = number_of(text)
     return number != 0 if number is not None else text.lower() not in ("false", "no", "unspecified")
 
 
 def stated_size(root: Element) -> tuple[int, int] | None:
-    """The size in px that a file states; None where it states none: nothing, no number, or 0."""
-    sides = [number_of(text_in(root, f"size/{side}")) for side in ("width", "height")]
-    if all(side is not None and 1 <= side < 1 << 31 and side.is_integer() for side in sides):
-        return int(sides[0]), int(sides[1])
-    return None
+    """The size (width, height) in px that a file states; None for nothing, no number, or 0."""
+    return size_of(text_in(root, "size/width"), text_in(root, "size/height"))

@@ -1,4 +1,4 @@
-"""The images of a COCO file: their names as paths below the folder of the images, one id for each, and those that can be used."""
+"""The images of a COCO file: their names as paths below the folder of the images, and one id per image."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from ..file_io.box_checks import ImageFolder
 from ..issues import Issue, IssueLog
 from .annotation_table import CocoColumns
 
-BACKSLASHES = "file-name-backslashes"  # a reason to count by
 
+def with_plain_names(coco: CocoFile | CocoColumns, folder: ImageFolder, log: IssueLog) -> CocoFile | CocoColumns:
+    """The file with file names relative to `folder`, and one id per image: the objects of a later id move to the first.
 
-def tidied(coco: CocoFile | CocoColumns, pictures: ImageFolder, log: IssueLog) -> CocoFile | CocoColumns:
-    """The file with names that `Pictures` takes, and one id an image: the objects of a later id go to the first.
-
-    An image under two ids is a fault; where faults are skipped, its ids are joined, as two rows would contradict each other.
+    An image under two ids is a problem; with skip its ids are joined, as two rows would contradict each other.
     """
     for image in coco.images:
         if "\\" in image.file_name:
-            log.count(BACKSLASHES, image.file_name)
+            log.count("file-name-backslashes", image.file_name)
             image.file_name = image.file_name.replace("\\", "/")
         if image.file_name[:1] in ("/", "."):
-            image.file_name = below(pictures.folder, image.file_name)
+            image.file_name = below(folder.folder, image.file_name)
         elif image.neg_category_ids is not None and "/" in image.file_name:
-            image.file_name = without_split(pictures, image.file_name)
+            image.file_name = without_split(folder, image.file_name)
     first_ids = ids_of_one_image(coco.images)
     return joined(coco, first_ids, log) if first_ids else coco
 
@@ -43,23 +41,22 @@ def below(folder: str, name: str) -> str:
     return path[len(root) :] if path.startswith(root) else name
 
 
-def without_split(pictures: ImageFolder, name: str) -> str:
-    """The name of an image of LVIS, as val2017/7.jpg, or without its first folder where `pictures` lie in that."""
-    if not pictures.check or is_url(pictures.folder) or os.path.exists(os.path.join(pictures.folder, name)):
+def without_split(folder: ImageFolder, name: str) -> str:
+    """The name of an image of LVIS, as val2017/7.jpg, without its first folder if the image is found only so."""
+    if not folder.check or is_url(folder.folder) or os.path.exists(os.path.join(folder.folder, name)):
         return name
     rest = name.partition("/")[2]
-    return rest if os.path.isfile(os.path.join(pictures.folder, rest)) and ".." not in rest else name
+    return rest if os.path.isfile(os.path.join(folder.folder, rest)) and ".." not in rest else name
 
 
 def joined(coco: CocoFile | CocoColumns, first_ids: dict[int, int], log: IssueLog) -> CocoFile:
-    """The file with the objects of some ids at others; the fault of each id is noted. Images of another size than the first are skipped."""
+    """The file with the objects of later ids moved to the first id; each later id is logged. Images whose size differs are skipped."""
     by_id = {image.id: image for image in coco.images}
     for number, first in first_ids.items():
-        what = f"image {first} has the same file_name"
-        expected = "one id for each image (skip joins their objects)"
+        what, expected = f"image {first} has the same file_name", "one id per image (skip joins their objects)"
         log.add(Issue(ONE_IMAGE, f"image {number} ({by_id[number].file_name})", what, expected))
     rows = coco.annotations
     found = joined_images(CocoFile(coco.images, rows, coco.categories), first_ids)
     if lost := len(rows) - len(found.annotations):
-        log.count(LOST, "image of the same name and another size", lost)
+        log.count(LOST, "image with the same name and another size", lost)
     return found

@@ -1,6 +1,6 @@
-"""The annotations of a COCO file as columns: sorted by image, and where nothing is wrong with an image's boxes, ordered and placed at once.
+"""Annotations as columns: sorted by image, and ordered and converted at once for images whose boxes are all valid.
 
-Most images of a real file are such; the others keep their annotations, to be looked at one by one.
+Most images of a real dataset are such; the others keep their annotations, to be checked one by one.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class CocoColumns(NamedTuple):
 
 
 class ImageItem(msgspec.Struct):
-    """An image and what the file says of it: `ranks` and `boxes_xyxy_px` of its objects in the order wanted, all good and within it, and
-    its `crowds`; or, where something is wrong with one, all its `annotations`, to be looked at one by one."""
+    """An image with the `ranks` and `boxes_xyxy_px` of its objects in the order wanted, all valid and within it, and its `crowds`; or, if
+    one is not valid, with all its `annotations`, to be checked one by one."""
 
     image: CocoImage
     annotations: list[CocoAnnotation] | None = None
@@ -87,8 +87,8 @@ class ImageItem(msgspec.Struct):
 class ImageItems:
     """The images of a file in its order, each an item once it is asked for.
 
-    `ranks` and `boxes_xyxy_px` of all objects lie image by image, those of one up to its `ends`; so do the `others`, to be looked at by
-    themselves. Of an image: `plain`, whether it has no others; `sound`, whether nothing is wrong with it; `has_whole`, whether one of its
+    `ranks` and `boxes_xyxy_px` of all objects are sorted by image, those of one up to its `ends`; so are the `others`, to be checked one
+    by one. Of an image: `plain`, whether it has no others; `sound`, whether all its boxes are valid; `has_whole`, whether one of its
     boxes has a whole number.
     """
 
@@ -104,7 +104,7 @@ class ImageItems:
 
     def __reduce__(self) -> tuple:
         fields = vars(self).copy()
-        return _unpacked, (msgspec.msgpack.encode(fields.pop("images")), fields)  # several times faster than to pickle them
+        return _unpacked, (msgspec.msgpack.encode(fields.pop("images")), fields)  # several times faster than pickling them
 
     def __len__(self) -> int:
         return len(self.images)
@@ -133,8 +133,8 @@ def columns_of(annotations: Sequence[Any]) -> Columns:
 
 
 def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int, int], order: str) -> ImageItems | None:
-    """One item an image. `ranks`: category id -> its place in the file. None where annotations and images cannot be joined: an image that
-    is not there, a repeated id, an id of an image or category beyond 64 bits."""
+    """One item per image. `ranks`: category id -> its place in the file. None where annotations and images cannot be joined: an unknown
+    image, a duplicate id, an id of an image or category beyond 64 bits."""
     try:
         known_images = np.fromiter((image.id for image in images), np.int64, len(images))
         known_categories = np.fromiter(ranks, np.int64, len(ranks))
@@ -148,7 +148,7 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
     x1, y1, width, height = np.ascontiguousarray(columns.boxes_xywh_px.T)
     with np.errstate(all="ignore"):  # numbers that are not finite
         x2, y2 = x1 + width, y1 + height
-    sized = (width > 0) & (height > 0)  # not x2 > x1: a tiny width is lost beside a large x
+    sized = (x2 > x1) & (y2 > y1)  # not width > 0: a tiny width is lost in a large x
     good = classed & sized & within(x1, x2, image_width[image_of]) & within(y1, y2, image_height[image_of])
     sound = np.ones(len(images), bool)
     sound[image_of[~good]] = False
@@ -183,7 +183,7 @@ def items_by_columns(images: list[CocoImage], columns: Columns, ranks: dict[int,
 
 
 def perhaps_repeated(order: Column, *columns: NDArray) -> NDArray[np.bool_]:
-    """(N - 1,) whether each of some sorted boxes but the first has what the one before has: image, class, left and top edge."""
+    """(N - 1,) whether each of some sorted boxes but the first has the same values as the one before: image, class, left and top edge."""
     same = np.ones(max(len(order) - 1, 0), bool)
     for column in columns:
         values = column[order]
@@ -192,7 +192,7 @@ def perhaps_repeated(order: Column, *columns: NDArray) -> NDArray[np.bool_]:
 
 
 def places(known: Column, wanted: Column) -> tuple[Column, NDArray[np.bool_]]:
-    """(the index of each wanted id among the known ones, whether it is there)."""
+    """(the index of each wanted id among the known ones, whether it is one of them)."""
     if not len(known):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
     if known.min() >= 0 and known.max() < DENSE * len(known) + 1000:  # small numbers, as in COCO: a table to look up
@@ -206,16 +206,16 @@ def places(known: Column, wanted: Column) -> tuple[Column, NDArray[np.bool_]]:
 
 
 def within(low: Sides, high: Sides, end: Column) -> NDArray[np.bool_]:
-    """(N,) whether an extent lies within 0 and its image's end; False for what is not finite."""
+    """(N,) whether an extent is within 0 and the end of its image; False if it is not finite."""
     return (low >= 0) & (low < end) & (high > 0) & (high <= end)
 
 
 def ordered(image_of: Column, rank_of: Column, left: Sides, top: Sides, order: str) -> Column:
-    """(N,) the indices of boxes by image, and within one by `order`; equal ones stay in the file's order. `left` and `top` edges, in px,
+    """(N,) the indices of boxes by image, and within one by `order`; equal ones keep the file's order. `left` and `top` edges, in px,
     are finite and not negative.
 
-    Whole numbers are sorted several times faster than columns: first by one number made of image, class and as much of the top edge as
-    there is room for; then what that leaves equal by the columns themselves.
+    One whole number sorts several times faster than columns: first by image, class and as many bits of the top edge as fit; then ties by
+    the columns themselves.
     """
     if order == "annotation":
         return np.argsort(image_of, kind="stable")

@@ -1,4 +1,4 @@
-"""A list of classes that the user gives: the categories of a COCO file, or names, one a line."""
+"""A list of classes given by the user: the categories of a COCO file, or names, one a line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _OnlyCategories(msgspec.Struct):
 def read_categories(path: str | Path) -> list[CocoCategory]:
     """The classes of a file in its order; names, one a line, get the ids 1, 2, ...
 
-    Raises GroundswiftError where it cannot be read, holds none, or names one twice.
+    Raises GroundswiftError where it cannot be read, has none, or one twice.
     """
     text, path = read_text(path, EXPECTED), shown(path)
     if text.lstrip()[:1] == "{":
@@ -35,8 +35,8 @@ def read_categories(path: str | Path) -> list[CocoCategory]:
         names = [line.strip() for line in text.splitlines()]
         categories = [CocoCategory(number, name) for number, name in enumerate(filter(None, names), 1)]
     if not categories:
-        raise fault(path, "names no class", EXPECTED)
+        raise fault(path, "no class", EXPECTED)
     for what, values in (("name", (each.name for each in categories)), ("id", (each.id for each in categories))):
         if twice := repeated(values):
-            raise fault(path, f"category {what} {twice[0]!r} stands twice or more", "each once")
+            raise fault(path, f"duplicate category {what} {twice[0]!r}")
     return categories

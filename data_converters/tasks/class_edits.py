@@ -1,4 +1,4 @@
-"""Classes that are dropped, renamed or merged before rows are made, the same way for every source of boxes by class."""
+"""Classes dropped, renamed or merged before rows are made, for every source of boxes by class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from groundswift.storage import local_copy
 
 from ..base import AskingOptions
 from ..issues import IssueLog
-from .annotation_table import CocoColumns
+from .annotation_table import CocoColumns, Columns
 
 Coco = TypeVar("Coco", CocoFile, CocoColumns)
 DROPPED, RENAMED = "class-dropped", "class-renamed"
@@ -26,52 +26,50 @@ MERGED = "box-repeated-merged"
 ROOT = "root-class-skipped"
 
 
-class ClassOptions(AskingOptions, frozen=True, kw_only=True):
-    """What every source of boxes by class has beside the questions: which classes it is to have."""
+def _repeatable(what: str, metavar: str) -> object:
+    return msgspec.Meta(description=f"{what}; may be repeated.", extra={"metavar": metavar})
 
-    drop_class: Annotated[
-        tuple[str, ...], msgspec.Meta(description="Ignore a class and its boxes; may be repeated.", extra={"metavar": "NAME"})
-    ] = ()
-    rename_class: Annotated[
-        tuple[str, ...], msgspec.Meta(description="Give class A the name B; may be repeated.", extra={"metavar": "A=B"})
-    ] = ()
-    merge_class: Annotated[
-        tuple[str, ...],
-        msgspec.Meta(description="Make A, or several classes A1,A2, one class B; may be repeated.", extra={"metavar": "A[,A2...]=B"}),
-    ] = ()
+
+class ClassOptions(AskingOptions, frozen=True, kw_only=True):
+    """The options of every source of boxes by class, besides those of the questions: which classes to use."""
+
+    drop_class: Annotated[tuple[str, ...], _repeatable("Drop a class and its boxes", "NAME")] = ()
+    rename_class: Annotated[tuple[str, ...], _repeatable("Rename class A to B", "A=B")] = ()
+    merge_class: Annotated[tuple[str, ...], _repeatable("Merge A, or several classes A1,A2, into class B", "A[,A2...]=B")] = ()
 
 
 class _Plan(NamedTuple):
-    """`categories` that are left, in their order; `id_of`: id of a category -> its id now, None where it is dropped."""
+    """The `categories` that are left, in their order; `id_of`: id of a category -> its id now, None if dropped."""
 
     categories: list[CocoCategory]
     id_of: dict[int, int | None]
 
 
 def with_class_edits(coco: Coco, edits: ClassOptions, source: str, log: IssueLog) -> Coco:
-    """The same file with its classes edited; what that changes is counted. Classes without a box that others have as supercategory go.
+    """The file with its classes edited, which is counted. Classes without a box that are the supercategory of others are dropped.
 
-    Raises GroundswiftError for a class that is not there, a new name that another class has, and where no class is left.
+    Raises GroundswiftError for an unknown class, a new name that another class has, and where no class is left.
     """
     plan = planned(coco.categories, edits, source)
     counts = _box_counts(coco)
-    roots = _empty_roots(plan, coco.categories, counts)
+    used = {now for category_id, now in plan.id_of.items() if counts[category_id]}
+    root_names = {each.id: each.name for each in empty_roots(coco.categories, used)}
+    roots = [each for each in plan.categories if root_names.get(each.id) == each.name]
     for category in roots:
         log.count(ROOT, category.name)
-    categories = [category for category in plan.categories if category.id not in {root.id for root in roots}]
+    categories = [category for category in plan.categories if category not in roots]
     if not categories and coco.categories:
         raise fault(source, "every class is dropped", "at least one class")
-    names = {category.id: category.name for category in coco.categories}
-    for category_id, now in plan.id_of.items():
-        if counts[category_id] and now is None:
-            log.count(DROPPED, names[category_id], counts[category_id])
-        elif counts[category_id] and next(each.name for each in categories if each.id == now) != names[category_id]:
-            log.count(RENAMED, names[category_id], counts[category_id])
+    name_now = {category.id: category.name for category in categories}
+    for category in coco.categories:
+        now, count = plan.id_of[category.id], counts[category.id]
+        if count and (now is None or name_now[now] != category.name):
+            log.count(DROPPED if now is None else RENAMED, category.name, count)
     return _moved(coco, categories, plan.id_of, log)
 
 
 def write_edited(source: str, out: str, before: Sequence[CocoCategory], after: Sequence[CocoCategory], edits: ClassOptions) -> None:
-    """Write a COCO file again with the classes `after` the edits, all else as it was: what rows of these classes are scored by."""
+    """Write a COCO file again with the classes `after` the edits, all else unchanged: the ground truth of rows with these classes."""
     id_of, names = planned(before, edits, source).id_of, {category.id: category.name for category in after}
     document = msgspec.json.decode(local_copy(source).read_bytes())
     document["categories"] = [each | {"name": names[each["id"]]} for each in document["categories"] if each["id"] in names]
@@ -81,7 +79,7 @@ def write_edited(source: str, out: str, before: Sequence[CocoCategory], after: S
 
 
 def planned(categories: Sequence[CocoCategory], edits: ClassOptions, source: str) -> _Plan:
-    """What the options ask for, held against the classes of a source."""
+    """What the options ask for, checked against the classes of a source."""
     by_name = {category.name: category.id for category in categories}
     renamed = dict(_pairs(edits.rename_class, "--rename-class", by_name, source))
     merged = dict(_pairs(edits.merge_class, "--merge-class", by_name, source))
@@ -89,30 +87,29 @@ def planned(categories: Sequence[CocoCategory], edits: ClassOptions, source: str
         _check_known(name, "--drop-class", by_name, source)
     named = Counter([*set(edits.drop_class), *renamed, *merged])
     if twice := [name for name, count in named.items() if count > 1]:
-        raise fault(source, f"class {twice[0]!r} is dropped, renamed or merged more than once", "one of them for each class")
+        raise fault(source, f"class {twice[0]!r} is dropped, renamed or merged more than once", "one edit per class")
     for old, new in renamed.items():
-        taken = [name for name in by_name if name != old and renamed.get(name, name) == new and name not in edits.drop_class]
-        if taken:
-            raise fault(source, f"--rename-class {old}={new}: another class has this name", f"--merge-class {old}={new} to make them one")
+        if any(renamed.get(name, name) == new for name in by_name if name != old and name not in edits.drop_class):
+            raise fault(source, f"--rename-class {old}={new}: another class has this name", f"--merge-class {old}={new} to join them")
     id_of: dict[int, int | None] = {category.id: category.id for category in categories}
     final = {category.id: renamed.get(category.name, category.name) for category in categories}
     for name in edits.drop_class:
         id_of[by_name[name]] = None
     for old, new in merged.items():
-        target = next((id_ for id_, name in final.items() if name == new and id_of[id_] == id_), by_name[old])
+        target = next((number for number, name in final.items() if name == new and id_of[number] == number), by_name[old])
         id_of[by_name[old]], final[target] = target, new
     left = [msgspec.structs.replace(each, name=final[each.id]) for each in categories if id_of[each.id] == each.id]
     return _Plan(left, id_of)
 
 
 def _pairs(texts: Sequence[str], option: str, by_name: dict[str, int], source: str) -> Iterator[tuple[str, str]]:
-    """(class, its new name) for each `A=B`; for `A1,A2=B` each of them."""
+    """(class, its new name) for each `A=B`, and for each class of `A1,A2=B`."""
     for text in texts:
         if "=" not in text.strip("="):
             raise GroundswiftError(f"{option} {text!r}: expected A=B")
-        cuts = [place for place, letter in enumerate(text) if letter == "="]
-        cut = next((place for place in cuts if text[:place] in by_name), cuts[0])  # a name may hold the sign itself
-        olds, new = [text[:cut]], text[cut + 1 :].strip()
+        signs = [index for index, letter in enumerate(text) if letter == "="]
+        sign = next((index for index in signs if text[:index] in by_name), signs[0])  # a name may contain the sign itself
+        olds, new = [text[:sign]], text[sign + 1 :].strip()
         if olds[0] not in by_name and option == "--merge-class":
             olds = [name.strip() for name in olds[0].split(",")]
         if not new:
@@ -126,7 +123,7 @@ def _pairs(texts: Sequence[str], option: str, by_name: dict[str, int], source: s
 def _check_known(name: str, option: str, by_name: dict[str, int], source: str) -> None:
     if name not in by_name:
         close = get_close_matches(name, by_name, 3) or list(by_name)[:5]
-        raise fault(source, f"{option}: no class {name!r}", f"one such as {', '.join(map(repr, close))}")
+        raise fault(source, f"{option}: unknown class {name!r}", f"a class such as {', '.join(map(repr, close))}")
 
 
 def _box_counts(coco: CocoFile | CocoColumns) -> Counter[int]:
@@ -137,49 +134,42 @@ def _box_counts(coco: CocoFile | CocoColumns) -> Counter[int]:
     return Counter(row.category_id for row in coco.annotations)
 
 
-def _empty_roots(plan: _Plan, before: Sequence[CocoCategory], counts: Counter[int]) -> list[CocoCategory]:
-    """Classes that are left, have no box, and are what other classes name as their supercategory (Roboflow's root is such)."""
-    boxes = Counter(dict.fromkeys(plan.id_of.values(), 0))
-    for category_id, now in plan.id_of.items():
-        boxes[now] += counts[category_id]
-    roots = {each.id: each.name for each in empty_roots(before, {number for number, count in boxes.items() if count})}
-    return [each for each in plan.categories if roots.get(each.id) == each.name]
-
-
 def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | None], log: IssueLog) -> Coco:
-    """The file with its annotations under their new classes, less those of dropped ones; unknown ids stay for the reader to report.
+    """The file with its annotations under their new classes, without those of dropped ones; unknown ids stay for the reader to report.
 
-    What a merge makes the same box of the same class is one object.
+    Equal boxes of one class after a merge are one object.
     """
+    columnar = isinstance(coco, CocoColumns)
     if all(now == category_id for category_id, now in id_of.items()):
-        replace = CocoColumns._replace if isinstance(coco, CocoColumns) else msgspec.structs.replace
-        return replace(coco, categories=categories)
+        return coco._replace(categories=categories) if columnar else msgspec.structs.replace(coco, categories=categories)
     merged = any(now not in (None, category_id) for category_id, now in id_of.items())
-    if not isinstance(coco, CocoColumns):
-        rows = [row for row in coco.annotations if id_of.get(row.category_id, 0) is not None]
-        for row in rows:
-            row.category_id = id_of.get(row.category_id, row.category_id)
-        return msgspec.structs.replace(coco, categories=categories, annotations=list(_once(rows, log)) if merged else rows)
-    ids = coco.columns.category_ids
-    now, kept = ids.copy(), np.ones(len(ids), bool)
+    if columnar:
+        return coco._replace(categories=categories, columns=_moved_columns(coco.columns, id_of, merged, log))
+    rows = [row for row in coco.annotations if id_of.get(row.category_id, 0) is not None]
+    for row in rows:
+        row.category_id = id_of.get(row.category_id, row.category_id)
+    return CocoFile(coco.images, list(_once(rows, log)) if merged else rows, categories)
+
+
+def _moved_columns(columns: Columns, id_of: dict[int, int | None], merged: bool, log: IssueLog) -> Columns:
+    """What `_moved` does, for annotations as columns."""
+    now, kept = columns.category_ids.copy(), np.ones(len(columns.ids), bool)
     for category_id, new in id_of.items():
         if new is None:
-            kept &= ids != category_id
+            kept &= columns.category_ids != category_id
         elif new != category_id:
-            now[ids == category_id] = new
+            now[columns.category_ids == category_id] = new
     if merged:
-        columns = coco.columns
-        doubled = kept & exact_repeats(
-            (columns.image_ids, now, columns.crowds.astype(np.int64), kept.astype(np.int64)), columns.boxes_xywh_px
-        )
-        for index in np.flatnonzero(doubled).tolist():
+        groups = columns.image_ids, now, columns.crowds.astype(np.int64), kept.astype(np.int64)
+        repeats = kept & exact_repeats(groups, columns.boxes_xywh_px)
+        for index in np.flatnonzero(repeats).tolist():
             log.count(MERGED, columns.annotation(index).where())
-        kept &= ~doubled
-    return coco._replace(categories=categories, columns=coco.columns._replace(category_ids=now).at(kept))
+        kept &= ~repeats
+    return columns._replace(category_ids=now).at(kept)
 
 
 def _once(rows: Iterable[CocoAnnotation], log: IssueLog) -> Iterator[CocoAnnotation]:
-    """The annotations, less those that repeat an earlier one of their image exactly."""
+    """The annotations without those that repeat an earlier one of their image exactly."""
     seen: set[tuple[object, ...]] = set()
     for row in rows:
         key = (row.image_id, row.category_id, *row.bbox, bool(row.iscrowd))

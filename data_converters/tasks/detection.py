@@ -1,13 +1,13 @@
-"""Boxes by class -> detection rows: one image and all classes a question, one class a question, or those that are present.
+"""Detection: images and their boxes by class -> rows that ask for all classes, for one class each, or for those in the image.
 
-What is left out is counted, by reason, and never silent:
+What becomes no row is counted, by id:
 
-* A crowd box bounds many objects at once, so it is no target. An image with crowd boxes only gets no row: it is not empty, and to
-  answer `None` would teach the opposite of what is to be seen. Where one class is asked for, the same holds for a class.
-* An image without annotations is an honest negative. One whose annotations were all at fault is not, and gets no row either.
-* A box that sticks out of its image is cut at the border; by less than 1 px it is the source's rounding, counted apart.
-* Repeated ids of images or categories and repeated names make the file ambiguous: those always stop. Any other fault stops too
-  (`on_error` stop) or is left out (skip; of annotations that share an id, the first in the file stays).
+* A crowd box bounds many objects, so it is not part of an answer. An image with crowd boxes only gets no row: it is not empty, and the
+  answer `None` would be wrong. Where one class is asked for, the same holds for a class.
+* An image without annotations is a true negative. One that lost all its annotations to problems is not, and gets no row either.
+* A box that extends beyond its image is clipped; by less than 1 px that is rounding in the source, counted apart.
+* Duplicate ids of images or categories and duplicate names make a file ambiguous: those always stop. Any other problem stops too
+  (`on_error` stop) or is dropped (skip; of annotations with the same id, the first is kept).
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from operator import itemgetter
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -43,38 +42,32 @@ from ..base import Reading
 from ..file_io.box_checks import ImageFolder, clipped
 from ..issues import Issue, IssueLog
 from ..prompts import Asking, check_names, filled, written_name
-from .annotated_images import tidied
-from .annotation_table import CocoColumns, ImageItem, ImageItems, items_by_columns
+from .annotated_images import with_plain_names
+from .annotation_table import CocoColumns, Columns, ImageItem, ImageItems, items_by_columns
 from .class_edits import ClassOptions
 
-FEDERATED = "image-federated"  # reasons to count by
-PARTIAL = "class-partial"
 Count = Annotated[int, msgspec.Meta(ge=0)]
-CROWD = "crowd-skipped"  # a reason to count by
 Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
-ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones stay in the file's order
+ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones keep the file's order
     "category": itemgetter(0, 2, 1),
     "reading": itemgetter(2, 1, 0),
     "annotation": None,
 }
-FOUND = {  # id of an annotation's problem -> what the file has there; for the others it is the box
+FOUND = {  # id of an annotation's problem -> what the file has there; for all others the box
     "image-unknown": "image_id {row.image_id}",
     "category-unknown": "category_id {row.category_id}",
     "rotation-not-angle": "attributes.rotation is not a number",
-    "box-outside": "bbox {row.bbox} in an image of {image.width}x{image.height} px",
 }
 
 
 class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
-    """What every source of boxes by class has; see `DetectionMaker`."""
+    """The options of every source of boxes by class; see `DetectionMaker`."""
 
     classes: Annotated[
         Literal["all", "one", "present"],
-        msgspec.Meta(description="A question for all classes of the file, for one class each, or for those present in the image."),
+        msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
     ] = "all"
-    absent: Annotated[
-        Count, msgspec.Meta(description="With --classes one: of how many absent classes to ask too, sampled for each image.")
-    ] = 1
+    absent: Annotated[Count, msgspec.Meta(description="With --classes one: also ask for N classes that are not in the image, sampled.")] = 1
     order: Annotated[
         Literal["category", "reading", "annotation"], msgspec.Meta(description="Order of the boxes in an answer, see above.")
     ] = "category"
@@ -86,12 +79,12 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
         return self.read_by(WorkerPool(), log)
 
     def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
-        """Every format of boxes by class defines this: it can share its work among processes."""
+        """Each format defines this; the pool shares the work among processes."""
         raise NotImplementedError
 
 
-class Objects(msgspec.Struct, frozen=True):
-    """The objects on an image: their classes as ranks and their boxes (xyxy in px), in order; and classes with crowds or faults."""
+class Objects(NamedTuple):
+    """The objects of an image in the order of the answer: ranks of their classes, boxes xyxy in px; classes with crowds, with problems."""
 
     ranks: list[int]
     boxes: list[list[float]]
@@ -99,15 +92,24 @@ class Objects(msgspec.Struct, frozen=True):
     faulty: Set[int] = frozenset()
 
 
-def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, pictures: ImageFolder, log: IssueLog) -> Reading:
-    """One item an image, its place in the file. What makes the file ambiguous is raised here.
+class Question(NamedTuple):
+    """One question to an image, by which prompt, and the objects that answer it."""
 
-    `options.annotations` names the file in errors. Raises GroundswiftError where ids or names are ambiguous or nothing is there.
+    prompt: str
+    text: str
+    ranks: list[int]
+    boxes: list[list[float]]
+
+
+def detection_reading(
+    coco: CocoFile | CocoColumns, options: DetectionOptions, folder: ImageFolder, log: IssueLog, ignored: Ignored = "keep"
+) -> Reading:
+    """One item per image: its index in the file. `ignored`: what to do with objects marked `ignore`.
+
+    Raises GroundswiftError where ids or names are ambiguous, or there are no images or classes.
     """
     check_structure(coco, options.annotations)
-    coco = tidied(coco, pictures, log)
-    ignored = getattr(options, "ignored", "keep")
-    columnar = isinstance(coco, CocoColumns)
+    coco = with_plain_names(coco, folder, log)
     names = [category.name for category in coco.categories]
     check_names(names)
     questions = options.asking("detect_one", ["category"]) if options.classes == "one" else options.asking("detect", ["categories"])
@@ -115,119 +117,131 @@ def detection_reading(coco: CocoFile | CocoColumns, options: DetectionOptions, p
     if options.classes == "all" and not federated:
         questions = questions.filled({"categories": listed(names)})
     ranks = {category.id: rank for rank, category in enumerate(coco.categories)}
-    images = coco.images[: options.limit]
-    kept: Sequence[int] = range(len(images))
-    if options.negatives != "keep":
-        annotated = set(coco.columns.image_ids.tolist()) if columnar else {row.image_id for row in coco.annotations}
-        dropped = dropped_negatives([image.id for image in images if image.id not in annotated], options.negatives, options.seed)
-        kept = [index for index in kept if images[index].id not in dropped]
-        for image in images:
-            if image.id in dropped:
-                log.count("image-empty-dropped", image.file_name)
+    columnar = isinstance(coco, CocoColumns)
+    kept = kept_images(coco.images[: options.limit], coco.columns if columnar else coco.annotations, options, log)
     items = items_by_columns(coco.images, coco.columns, ranks, options.order) if columnar else None
-    make = DetectionMaker(
-        items=items or one_by_one(coco, log),
-        names=names,
-        ranks=ranks,
-        questions=questions,
-        pictures=pictures,
-        classes=options.classes,
-        absent=options.absent,
-        order=options.order,
-        seed=options.seed,
-        ignored=ignored,
-        federated=federated,
-    )
+    make = DetectionMaker(items or one_by_one(coco, log), names, ranks, questions, folder, options, ignored, federated)
     return Reading(kept, make, len(kept), "image")
 
 
+def kept_images(
+    images: Sequence[CocoImage], annotations: Columns | Sequence[CocoAnnotation], options: DetectionOptions, log: IssueLog
+) -> Sequence[int]:
+    """The indices of the images that get a row, those without annotations as `options.negatives` says."""
+    if options.negatives == "keep":
+        return range(len(images))
+    columnar = isinstance(annotations, Columns)
+    annotated = set(annotations.image_ids.tolist()) if columnar else {row.image_id for row in annotations}
+    dropped = dropped_negatives([image.id for image in images if image.id not in annotated], options.negatives, options.seed)
+    for image in images:
+        if image.id in dropped:
+            log.count("image-empty-dropped", image.file_name)
+    return [index for index, image in enumerate(images) if image.id not in dropped]
+
+
+def dropped_negatives(image_ids: Sequence[int], negatives: str | int, seed: int) -> set[int]:
+    """Ids of the images without annotations that get no row; `negatives`: drop, or how many to keep."""
+    wanted = 0 if negatives == "drop" else min(int(negatives), len(image_ids))
+    return set(image_ids) - set(random.Random(seed).sample(list(image_ids), wanted))
+
+
+def check_structure(coco: CocoFile | CocoColumns, source: str) -> None:
+    """Raises GroundswiftError where ids or names are ambiguous, or there are no images or classes."""
+    if not coco.images or not coco.categories:
+        raise fault(source, f"{len(coco.images)} images and {len(coco.categories)} categories", "at least one of each")
+    # Without its annotations: an annotation's own id joins nothing, so a duplicate one is an ordinary problem.
+    found = structural_faults(CocoFile(coco.images, [], coco.categories), source)
+    if found:
+        shown = [str(each) for each in found[:10]] + ([f"... and {len(found) - 10} more"] if len(found) > 10 else [])
+        raise GroundswiftError("\n".join([*shown, "Fix the file: --on-error skip cannot choose between duplicates."]))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Class names as a question lists them."""
+    return ", ".join(map(written_name, names))
+
+
 class DetectionMaker(msgspec.Struct, frozen=True):
-    """Makes the rows of one image, given its place. `names` and `ranks` (category id -> place) are the classes in the file's order."""
+    """Makes the rows of one image, given its index. `names` and `ranks` (category id -> place) are the classes in the file's order.
+
+    `federated`: not every class was looked for in every image (LVIS).
+    """
 
     items: ImageItems | list[ImageItem]
     names: list[str]
     ranks: dict[int, int]
     questions: Asking
-    pictures: ImageFolder
-    classes: str
-    absent: int
-    order: str
-    seed: int
+    folder: ImageFolder
+    options: DetectionOptions
     ignored: Ignored = "keep"
     federated: bool = False
 
     def __call__(self, index: int, log: IssueLog) -> list[Row]:
-        item, rows = self.items[index], []
+        item = self.items[index]
         image, size_wh = item.image, (item.image.width, item.image.height)
-        found = self.pictures.find(image.file_name, f"image {image.id} ({image.file_name})", log, size_wh)
+        found = self.folder.find(image.file_name, f"image {image.id} ({image.file_name})", log, size_wh)
         if found is None and log.skipping:
             if lost := len(item.annotations or ()) + len(item.ranks) + len(item.crowds):
                 log.count(LOST, image.file_name, lost)
-            return rows
+            return []
         objects = self.objects(item, log)
         if not objects.ranks and (item.crowds or item.annotations is not None):
-            reason = "image-crowd-only" if objects.crowded else "image-all-skipped"
-            log.count(reason, image.file_name)
-        elif found is not None:
-            for prompt_name, question, ranks, boxes in self.asked(image, objects, log):
-                labels = [self.names[rank] for rank in ranks]
-                rows.append(ready_row(image.id, found.path, size_wh, question, labels, boxes, prompt_name))
-        return rows
+            log.count("image-crowd-only" if objects.crowded else "image-all-skipped", image.file_name)
+            return []
+        if found is None:
+            return []
+        return [
+            ready_row(image.id, found.path, size_wh, text, [self.names[rank] for rank in ranks], boxes, prompt)
+            for prompt, text, ranks, boxes in self.questions_to(image, objects, log)
+        ]
 
     def objects(self, item: ImageItem, log: IssueLog) -> Objects:
-        """What is to be found on an image; what is not is noted."""
+        """The objects of an image; what is not one is counted."""
         if item.annotations is not None:
-            return placed_objects(item.image, item.annotations, self.ranks, self.order, log, self.ignored)
-        if not item.crowds:
-            return Objects(item.ranks, item.boxes_xyxy_px)
+            return placed_objects(item.image, item.annotations, self.ranks, self.options.order, log, self.ignored)
         for row in item.crowds:
-            log.count(CROWD, row.where())
+            log.count("crowd-skipped", row.where())
         return Objects(item.ranks, item.boxes_xyxy_px, {self.ranks[row.category_id] for row in item.crowds})
 
-    def asked(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterable[tuple[str, str, list[int], list[list[float]]]]:
-        """The questions to an image: (name of the prompt, question, ranks and boxes of the objects that answer it)."""
-        if self.classes == "one":
-            return self.asked_one_by_one(image, objects, log)
-        prompt = self.questions.pick(image.id)
-        if self.classes == "all" and not self.federated:
-            return ((prompt.name, prompt.text, objects.ranks, objects.boxes),)
+    def questions_to(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterable[Question]:
+        """The questions to an image and their answers."""
+        if self.options.classes == "one":
+            return self.one_class_each(image, objects, log)
+        prompt, every = self.questions.pick(image.id), self.options.classes == "all"
+        if every and not self.federated:
+            return (Question(prompt.name, prompt.text, objects.ranks, objects.boxes),)
         asked = set(objects.ranks)
         if self.federated:
             self.count_partial(image, asked, log)
-        if self.federated and self.classes == "all":
-            log.count(FEDERATED, image.file_name)
-            asked |= self.checked_absent(image, objects)
+        if self.federated and every:
+            log.count("image-federated", image.file_name)
+            asked |= self.verified_absent(image, objects)
         if not asked:
             log.count("image-nothing-to-ask", image.file_name)
             return ()
         names = [self.names[rank] for rank in sorted(asked)]
-        return ((prompt.name, filled(prompt.text, {"categories": listed(names)}), objects.ranks, objects.boxes),)
+        return (Question(prompt.name, filled(prompt.text, {"categories": listed(names)}), objects.ranks, objects.boxes),)
 
-    def asked_one_by_one(
-        self, image: CocoImage, objects: Objects, log: IssueLog
-    ) -> Iterator[tuple[str, str, list[int], list[list[float]]]]:
-        """A question for each class that is present, and for some that are not: those of which the image has no annotation at all."""
+    def one_class_each(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterator[Question]:
+        """A question for each class in the image, and for some without any annotation in it."""
         present = set(objects.ranks)
         if self.federated:
             self.count_partial(image, present, log)
-            log.count(FEDERATED, image.file_name)
-            absent = sorted(self.checked_absent(image, objects))
+            log.count("image-federated", image.file_name)
+            absent = sorted(self.verified_absent(image, objects))
         else:
             absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.faulty]
-        chosen = random.Random(f"{self.seed} {image.id}").sample(absent, min(self.absent, len(absent)))
-        for reason, ranks in (
-            ("class-crowd-only", objects.crowded),
-            ("class-all-skipped", objects.faulty),
-        ):
-            for _ in ranks - present:
-                log.count(reason, image.file_name)
+        chosen = random.Random(f"{self.options.seed} {image.id}").sample(absent, min(self.options.absent, len(absent)))
+        for id, ranks in (("class-crowd-only", objects.crowded), ("class-all-skipped", objects.faulty)):
+            if lost := len(ranks - present):
+                log.count(id, image.file_name, lost)
         for wanted in sorted(present.union(chosen)):
             prompt = self.questions.pick(f"{image.id} {wanted}")
             boxes = [box for rank, box in zip(objects.ranks, objects.boxes, strict=True) if rank == wanted]
-            yield prompt.name, filled(prompt.text, {"category": self.names[wanted]}), [wanted] * len(boxes), boxes
+            yield Question(prompt.name, filled(prompt.text, {"category": self.names[wanted]}), [wanted] * len(boxes), boxes)
 
-    def checked_absent(self, image: CocoImage, objects: Objects) -> set[int]:
-        """The classes of an image of a federated file that were looked for and are not there."""
+    def verified_absent(self, image: CocoImage, objects: Objects) -> set[int]:
+        """The classes that were looked for in an image of a federated file and are not there."""
         absent = {self.ranks[number] for number in image.neg_category_ids or () if number in self.ranks}
         partial = {self.ranks[number] for number in image.not_exhaustive_category_ids or () if number in self.ranks}
         return absent - partial - set(objects.ranks) - objects.crowded - objects.faulty
@@ -236,98 +250,64 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         """Count the classes that are asked for although not every object of them has a box."""
         for number in image.not_exhaustive_category_ids or ():
             if self.ranks.get(number) in asked:
-                log.count(PARTIAL, image.file_name)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Class names as they stand in a question."""
-    return ", ".join(map(written_name, names))
-
-
-def check_structure(coco: CocoFile | CocoColumns, source: str | Path) -> None:
-    """Raises GroundswiftError where ids or names are ambiguous, or where there is nothing to ask for."""
-    if not coco.images or not coco.categories:
-        raise fault(source, f"{len(coco.images)} images and {len(coco.categories)} categories", "at least one of each")
-    # Without its annotations: an annotation's own id joins nothing, so a repeated one is an ordinary fault.
-    found = structural_faults(CocoFile(coco.images, [], coco.categories), source)
-    if found:
-        shown = [str(each) for each in found[:10]] + ([f"... and {len(found) - 10} more"] if len(found) > 10 else [])
-        raise GroundswiftError("\n".join([*shown, "this must be mended in the file: --on-error skip cannot tell which one is meant"]))
-
-
-def dropped_negatives(image_ids: Sequence[int], negatives: str | int, seed: int) -> set[int]:
-    """Ids of the images without annotations that get no row; `negatives` drop, or how many to keep."""
-    wanted = 0 if negatives == "drop" else min(int(negatives), len(image_ids))
-    return set(image_ids) - set(random.Random(seed).sample(list(image_ids), wanted))
+                log.count("class-partial", image.file_name)
 
 
 def one_by_one(coco: CocoFile | CocoColumns, log: IssueLog) -> list[ImageItem]:
-    """What `items_by_columns` gives, of a file with faults between annotations and images; they are noted."""
-    by_image = annotations_by_image(coco, log)
-    return [ImageItem(image, by_image.get(image.id)) for image in coco.images]
+    """What `items_by_columns` gives, for files in which it cannot join annotations and images: unknown images and duplicate ids are logged.
 
-
-def annotations_by_image(coco: CocoFile | CocoColumns, log: IssueLog) -> dict[int, list[CocoAnnotation]]:
-    """Image id -> its annotations in the file's order, less those with an unknown image or an id that came before.
-
-    An image whose annotations all went still has its (empty) list: it is not a negative.
+    An image whose annotations all went still has a list, an empty one: it is not a negative.
     """
     known = {image.id for image in coco.images}
     by_image: dict[int, list[CocoAnnotation]] = {}
-    seen: set[int] = set()
+    seen: set[int | None] = set()
     for row in coco.annotations:
         if row.image_id not in known:
             log.add(annotation_issue(IMAGE_UNKNOWN, row, None))
             continue
         rows = by_image.setdefault(row.image_id, [])
-        if row.id is not None:
-            if row.id in seen:
-                thing = f"annotation {row.id} on image {row.image_id}"
-                log.add(Issue(SAME_ID, thing, "an earlier annotation has this id", "each id once"))
-                continue
+        if row.id is None or row.id not in seen:
             seen.add(row.id)
-        rows.append(row)
-    return by_image
+            rows.append(row)
+        else:
+            where = f"annotation {row.id} on image {row.image_id}"
+            log.add(Issue(SAME_ID, where, "an earlier annotation has this id", "each id once"))
+    return [ImageItem(image, by_image.get(image.id)) for image in coco.images]
 
 
 def placed_objects(
     image: CocoImage, annotations: Iterable[CocoAnnotation], ranks: dict[int, int], order: str, log: IssueLog, ignored: Ignored = "keep"
 ) -> Objects:
-    """The objects to be found on an image, cut at its borders and ordered; crowd boxes, repeats and faults are skipped and counted."""
-    placed: list[Placed] = []
-    seen: set[Placed] = set()
+    """The objects of an image, clipped and in order; crowd boxes, repeats and problems are skipped and counted."""
+    placed: dict[Placed, None] = {}
     crowded, faulty = set(), set()
-    size_wh = (image.width, image.height)
     for row in annotations:
-        problem = annotation_problem(row, image, row.category_id in ranks)
-        if problem:
+        rank = ranks.get(row.category_id)
+        if problem := annotation_problem(row, image, rank is not None):
             log.add(annotation_issue(problem, row, image))
-            faulty.add(ranks.get(row.category_id))
+            faulty.add(rank)
             continue
         if row.rotation:
             log.count(ROTATED, row.where())
         if row.ignore:
             log.count(IGNORED[ignored], row.where())
         if row.ignore and ignored == "skip":
-            faulty.add(ranks[row.category_id])
+            faulty.add(rank)
         elif row.iscrowd or (row.ignore and ignored == "crowd"):
-            log.count(CROWD, row.where())
-            crowded.add(ranks[row.category_id])
+            log.count("crowd-skipped", row.where())
+            crowded.add(rank)
         else:
             x, y, width, height = row.bbox
-            one = (ranks[row.category_id], *clipped(x, y, x + width, y + height, size_wh, row.where(), log))
-            if one in seen:
+            one = (rank, *clipped(x, y, x + width, y + height, (image.width, image.height), row.where(), log))
+            if one in placed:
                 log.count(REPEATED, row.where())
-                continue
-            seen.add(one)
-            placed.append(one)
-    if ORDERS[order]:
-        placed.sort(key=ORDERS[order])
-    boxes = [[whole(value) for value in box] for _, *box in placed]
-    return Objects([rank for rank, *_ in placed], boxes, crowded, faulty - {None} - crowded)
+            placed[one] = None
+    found = sorted(placed, key=ORDERS[order]) if ORDERS[order] else placed
+    boxes = [[whole(value) for value in box] for _, *box in found]
+    return Objects([rank for rank, *_ in found], boxes, crowded, faulty - {None} - crowded)
 
 
 def annotation_issue(problem: BoxProblem, row: CocoAnnotation, image: CocoImage | None) -> Issue:
     """The problem of an annotation, with what the file has there."""
-    thing = row.where() if image is None or row.id is None else f"annotation {row.id} on image {image.id} ({image.file_name})"
-    return Issue(problem.id, thing, FOUND.get(problem.id, "bbox {row.bbox}").format(row=row, image=image), problem.expected)
+    where = row.where() if image is None or row.id is None else f"annotation {row.id} on image {image.id} ({image.file_name})"
+    return Issue(problem.id, where, FOUND.get(problem.id, "bbox {row.bbox}").format(row=row), problem.expected)

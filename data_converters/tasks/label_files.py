@@ -118,7 +118,7 @@ def labels_reading(
     if not images:
         log.settle(options.annotations)
         if labelled:
-            raise log.nothing_left(options.annotations, "no image is left to make a row of")
+            raise log.nothing_left(options.annotations, "nothing to write: every image was dropped")
     place_of = {name: place for place, name in enumerate(names)}
     ranks = None if met is None else [place_of[name] for name in met]
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
@@ -246,6 +246,12 @@ def classes_of(options: LabelOptions, known: Sequence[str], used: Iterable[str])
 def number_of(text: str | None) -> float | None:
     """The number that a text is, NaN and infinity among them; None for other text, such as 1_0."""
     return float(text) if text is not None and NUMBER.fullmatch(text) else None
+
+
+def size_of(width: str | None, height: str | None) -> Size | None:
+    """A size in px given as two texts; None unless both are whole numbers from 1 to 2**31 - 1."""
+    sides = [number_of(width), number_of(height)]
+    return (int(sides[0]), int(sides[1])) if all(side and 1 <= side < 1 << 31 and side.is_integer() for side in sides) else None
 
 
 def as_xywh(x1: float, y1: float, x2: float, y2: float) -> Box:

@@ -1,4 +1,4 @@
-"""COCO captions -> rows: a picture and what it shows, in one sentence."""
+"""COCO captions -> rows: an image and what it shows, in one sentence."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .lenient_reader import Elements, noting, readable
 
 EXPECTED = "COCO captions: images and annotations with image_id and caption"
 BREAKS = re.compile(r"\s*[\n\r\v\f\x85\u2028\u2029]\s*")  # a line break and the blanks around it
-TOLD = 10  # repeated ids that an error names
+SHOWN = 10  # duplicate ids that an error names
 
 
 class CaptionedImage(msgspec.Struct):
-    """A picture; width and height in px of the upright picture, where the file states them."""
+    """An image; width and height in px of the upright image, where the file states them."""
 
     id: int
     file_name: str
@@ -50,15 +50,15 @@ class Captioned(msgspec.Struct):
 
 
 class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
-    """Turn a COCO caption file (captions_train2017.json) into rows: what a picture shows, in one sentence.
+    """Turn a COCO caption file (captions_train2017.json) into rows: what an image shows, in one sentence.
 
     A row's sample_id is IMAGE/CAPTION, by their ids. Rows come in the order of the images, captions of one image in the order
-    of the file. White space at the ends of a caption and line breaks within become nothing or one blank (counted). Images
+    of the file. White space at the ends of a caption is removed, a line break within becomes one blank (counted). Images
     without a caption are counted and get no row.
 
-    Faults: a caption that is empty, of an unknown image or with one of swift's tags, a caption id that came before; a picture
+    Problems: a caption that is empty, of an unknown image or with a swift placeholder, a duplicate caption id; an image
     that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a wrong type. --on-error skip
-    leaves them out and counts them. Repeated image ids always stop.
+    drops and counts them. Duplicate image ids always stop.
 
     \b
     Example:
@@ -75,14 +75,14 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
         images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(log))
         captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(log))
         if twice := repeated(image.id for image in images):
-            raise fault(self.annotations, f"image id {', '.join(map(str, twice[:TOLD]))} stands twice or more", "each once")
+            raise fault(self.annotations, f"duplicate image id {', '.join(map(str, twice[:SHOWN]))}")
         items = captions_by_image(images, captions, log)
         make = CaptionMaker(self.asking("caption"), self.pictures(), self.captions, self.seed)
         return Reading(items, make, len(items), "image")
 
 
 def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Caption], log: IssueLog) -> list[Captioned]:
-    """The images in the file's order, each with its captions; captions of unknown images and repeated ids are noted."""
+    """The images in the file's order, each with its captions; captions of unknown images and duplicate ids are logged."""
     by_id = {image.id: Captioned(image, []) for image in images}
     seen: set[int] = set()
     for row in captions:
@@ -103,7 +103,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
     """Makes the rows of one image."""
 
     questions: Asking
-    pictures: ImageFolder
+    folder: ImageFolder
     captions: str
     seed: int
 
@@ -117,7 +117,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
         if half_character(image.file_name):
             log.add(Issue("name-not-utf8", f"image {image.id}", f"file_name {ascii(image.file_name)}", "Unicode text"))
             return
-        found = self.pictures.find(image.file_name, thing, log, stated_wh)
+        found = self.folder.find(image.file_name, thing, log, stated_wh)
         if found is None and log.skipping:
             log.count("caption-image-skipped", image.file_name, len(item.captions))
             return
@@ -133,7 +133,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
             yield Row(messages, [found.path], sample_id=sample_id, size_wh=found.size_wh, prompt=prompt.name)
 
     def text(self, row: Caption, log: IssueLog) -> str | None:
-        """A caption on one line, without blanks at its ends; None, and a fault is noted, where it cannot be an answer."""
+        """A caption on one line, without blanks at its ends; None, logged, where it cannot be an answer."""
         thing = f"caption {row.id} of image {row.image_id}"
         text = BREAKS.sub(" ", row.caption.strip())
         if not text:

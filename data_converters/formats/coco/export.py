@@ -1,4 +1,4 @@
-"""Today's rows -> one COCO instance file."""
+"""Swift rows -> one COCO instance file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...engine.batches import Totals
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
 
-DIGITS = 6  # of a width or height in px: x2 - x1 comes out as the decimal number that it was made of
+DIGITS = 6  # of a width or height in px: x2 - x1 becomes the decimal number that it came from
 
 WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)  # an id as text
 
@@ -28,19 +28,19 @@ WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)  # an id as text
 class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
     """Turn swift rows into one COCO file: images, annotations (boxes as x, y, width, height), categories.
 
-    An image's id is the sample_id of its rows where that is a whole number, also as text; other images are numbered, and
-    their sample_id stands beside. file_name is relative to DIR, or to the deepest folder that holds all pictures. Rows about
-    one picture are merged: a box that several of them name is written once. Category ids are those of --categories, or
+    An image's id is the sample_id of its rows if that is a whole number, also as text; other images are numbered, and
+    keep their sample_id as a key. file_name is relative to DIR, or to the deepest folder that holds all images. Rows about
+    one image are merged: a box that several of them name is written once. Category ids are those of --categories, or
     1, 2, ... by first appearance. The result is what `groundswift eval coco-map --gt` takes.
 
-    Left out and counted: points, boxes without a label, rows without a picture. Boxes that stick out are cut and counted.
+    Skipped and counted: points, boxes without a label, rows without an image. Boxes beyond their image are clipped and counted.
 
-    Faults: a box whose label is not clear, a label that is not in --categories, two pictures with one whole-number
-    sample_id, a picture of two sizes, a box that cannot be used, a row that lint finds misshapen; a picture that is
+    Problems: a box whose label is ambiguous, a label that is not in --categories, two images with one whole-number
+    sample_id, an image of two sizes, a box that cannot be used, a row that lint finds malformed; an image that is
     missing, unreadable or of another size.
 
-    A result file of `swift infer` holds what the model said and what is true: say --answers or --truth; `info` of the output
-    says which. --answers reads as the record of the run declares, which is in RESULT.run.json, or as --family says. With
+    A result file of `swift infer` has the model's answers and the truth: use --answers or --truth; `info` of the output
+    states which. --answers reads as the record of the run declares, which is in RESULT.run.json, or as --family does. With
     --categories ANN.json --form results the class ids are those of ANN.json, and eval coco-map --predictions scores them.
 
     \b
@@ -55,7 +55,7 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         if self.form == "results" and not self.answers:
-            raise GroundswiftError("--form results are boxes with a score; expected --answers too")
+            raise GroundswiftError("--form results needs --answers: results are boxes with a score")
         found = gathered(self, log, progress)
         if self.form == "results":
             check_own_ids(found.pictures.values())
@@ -78,14 +78,14 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
 
 
 def coco_of(found: Gathered, folder: str | None) -> OutFile:
-    """All that was gathered as a COCO file. Raises GroundswiftError where images cannot have ids of their own, or lie outside `folder`."""
+    """The gathered boxes as a COCO file. Raises GroundswiftError where image ids are ambiguous, or an image is outside `folder`."""
     pictures = list(found.pictures.values())
     ids = image_ids(pictures)
     names = file_names([picture.path for picture in pictures], folder)
     category_ids = {category.name: category.id for category in found.categories}
     images, annotations = [], []
     for picture, image_id, name in zip(pictures, ids, names, strict=True):
-        images.append(OutImage(image_id, name, *picture.size_wh, sample_id=None if own_id(picture) is not None else beside(picture)))
+        images.append(OutImage(image_id, name, *picture.size_wh, sample_id=None if own_id(picture) is not None else other_ids(picture)))
         for label, x1, y1, x2, y2 in picture.boxes.elements():
             width, height = (round(side, DIGITS) or side for side in (x2 - x1, y2 - y1))
             box = [whole(value) for value in (x1, y1, width, height)]
@@ -95,12 +95,12 @@ def coco_of(found: Gathered, folder: str | None) -> OutFile:
 
 
 def results_of(coco: OutFile) -> list[CocoResult]:
-    """The boxes of a COCO file as results. eval coco-map scores by log-probabilities where they are there; here each has 1."""
+    """The boxes of a COCO file as results, each with a score of 1: log-probabilities are not read."""
     return [CocoResult(row.image_id, row.category_id, row.bbox, 1.0) for row in coco.annotations]
 
 
 def check_own_ids(pictures: Iterable[Picture]) -> None:
-    """Raises GroundswiftError where an image would be numbered: results hold ids alone, and would name an image of the ground truth."""
+    """Raises GroundswiftError where an image would be numbered: in results, its id would be that of another image of the ground truth."""
     for picture in pictures:
         if own_id(picture) is None:
             ids = ", ".join(map(repr, picture.sample_ids)) or "none"
@@ -108,29 +108,28 @@ def check_own_ids(pictures: Iterable[Picture]) -> None:
 
 
 def image_ids(pictures: list[Picture]) -> list[int]:
-    """An id for each picture: the whole-number sample_id that all its rows have, else the next number above those.
+    """An id for each image: the whole-number sample_id that all its rows have, else the next number above those.
 
-    Raises GroundswiftError where two pictures have the same.
+    Raises GroundswiftError where two images have the same.
     """
     own = [own_id(picture) for picture in pictures]
     owner: dict[int, str] = {}
     for picture, sample_id in zip(pictures, own, strict=True):
         if sample_id is not None and owner.setdefault(sample_id, picture.path) != picture.path:
-            what = f"sample_id {sample_id} stands for {owner[sample_id]} and for {picture.path}"
-            raise GroundswiftError(f"{what}; expected one picture for each whole number")
+            raise GroundswiftError(f"sample_id {sample_id} of both {owner[sample_id]} and {picture.path}; expected one image per number")
     taken = max(owner, default=0)
     return [sample_id if sample_id is not None else (taken := taken + 1) for sample_id in own]
 
 
 def own_id(picture: Picture) -> int | None:
-    """The whole-number sample_id that all rows of a picture have, also as text, and no other picture is in."""
+    """The whole-number sample_id that all rows of an image have, also as text, if those rows have no other image."""
     own = {int(each) if isinstance(each, str) and WHOLE.fullmatch(each) else each for each in picture.sample_ids}
     only = next(iter(own)) if picture.alone and len(own) == 1 else None
     return only if isinstance(only, int) else None
 
 
-def beside(picture: Picture) -> int | str | list[int | str] | None:
-    """What an image that is numbered has as sample_id: its own, a list of several, or none."""
+def other_ids(picture: Picture) -> int | str | list[int | str] | None:
+    """The sample_id of an image that is numbered: its own, a list of several, or none."""
     samples = list(picture.sample_ids)
     return samples[0] if len(samples) == 1 else samples or None
 
@@ -141,12 +140,12 @@ def file_names(paths: list[str], folder: str | None) -> list[str]:
     start = folder.rstrip("/") + "/" if folder else ""
     for path in paths:
         if not path.startswith(start):
-            raise GroundswiftError(f"{path}: not inside {folder}; expected all pictures below --images, or no --images")
+            raise GroundswiftError(f"{path}: not inside {folder}; expected all images below --images, or no --images")
     return [path[len(start) :] for path in paths]
 
 
 def common_folder(paths: Iterable[str]) -> str:
-    """The deepest folder that holds all of some paths or addresses; empty where there is none."""
+    """The deepest folder that holds all of some paths or URLs; empty if there is none."""
     parts = [path.split("/")[:-1] for path in paths]
     shared = os.path.commonprefix(parts)
     return "/".join(shared) if shared not in ([], [""]) else ""

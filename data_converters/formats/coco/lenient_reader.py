@@ -1,4 +1,4 @@
-"""COCO files of which some entries cannot be read: those are faults, and the rest is converted. See `groundswift.coco_lenient`."""
+"""COCO files with some entries that cannot be read: each is a problem, and the rest is converted. See `groundswift.coco_lenient`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Elements", "noting", "read_what_can_be", "readable"]
 
 
 def read_what_can_be(path: str, log: IssueLog) -> CocoFile:
-    """`read_coco`; where that fails at some images or annotations, what is left without them.
+    """`read_coco`; where that fails at some images or annotations, the file without them.
 
     Raises GroundswiftError where the file cannot be read even so.
     """
@@ -30,5 +30,5 @@ def read_what_can_be(path: str, log: IssueLog) -> CocoFile:
 
 
 def noting(log: IssueLog) -> Callable[[str, str, str, str], None]:
-    """What `readable` calls for an entry: it becomes a fault."""
+    """What `readable` calls for an entry that cannot be read: it is logged as a problem."""
     return lambda *parts: log.add(Issue(*parts))

@@ -1,8 +1,8 @@
-"""A COCO instance file read piece by piece: its annotations become columns as they are decoded, so that a large file needs little memory
-and several processes can share the work.
+"""A COCO instance file read in pieces: annotations become columns as they are decoded, so that a large file needs little memory and
+several processes can share the work.
 
-The array of annotations is cut wherever `}, {` stands, which may also be within an annotation. But a piece that begins at a true cut and is
-a list of annotations by itself ends at a true cut. So each piece vouches for the next one, and the last for the rest of the file.
+The array of annotations is split at `}, {`, which may also occur within an annotation. But a piece that starts at a true boundary and is
+a list of annotations by itself ends at a true boundary. So each piece confirms the next one, and the last the rest of the file.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from groundswift.worker_pool import WorkerPool
 from ...file_io.mmap_json import NOT_JSON
 from ...tasks.annotation_table import CocoColumns, Columns, columns_of
 
-PIECE = 1 << 20  # bytes: what is decoded together stays in the processor's caches
-MANY = 64  # pieces that are worth to share
+PIECE = 1 << 20  # bytes: what is decoded together fits into the processor's caches
+MANY = 64  # pieces that are worth sharing
 IGNORE = attrgetter("ignore")
 KEY = b'"annotations"'
 ARRAY = re.compile(KEY + rb"\s*:\s*\[\s*")
-CUT = re.compile(rb"\}\s*,\s*(?=\{)")
+BOUNDARY = re.compile(rb"\}\s*,\s*(?=\{)")
 
 
 class Rest(msgspec.Struct):
-    """What stands before the annotations, or from one of them to the end."""
+    """The file up to its annotations, or from one of them to the end."""
 
     images: list[CocoImage] | None = None
     annotations: list[PieceAnnotation] = []
@@ -46,20 +46,20 @@ class Rest(msgspec.Struct):
 
 
 class RotatedRest(Rest):
-    """The same of a file that may hold rotated boxes."""
+    """The same of a file that may have rotated boxes."""
 
     annotations: list[RotatedPieceAnnotation] = []
 
 
 def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) -> CocoColumns | None:
-    """The file, a local one or an address. None where it is not to be read so: faulty, or only unusual."""
+    """The file, a path or URL. None where it cannot be read in pieces: it is broken, or only unusual."""
     here = local_copy(path)
     try:
         with open(here, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text, without_collection():
             array = ARRAY.match(text, max(text.find(KEY), 0))
             if array is None:
                 return None
-            starts = cut(text, array.end(), piece_bytes)
+            starts = piece_starts(text, array.end(), piece_bytes)
             if len(starts) > MANY:
                 pool.start_one()
             head = msgspec.json.decode(text[: array.start()] + KEY + b":[]}", type=Rest)
@@ -81,29 +81,29 @@ def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) ->
     return CocoColumns(images, categories, Columns(*map(np.concatenate, zip(*(part[:5] for part in parts), strict=True))))
 
 
-def cut(text: mmap.mmap, start: int, piece_bytes: int) -> list[int]:
-    """Where each piece begins, the first at `start`; the last one is all that is left."""
+def piece_starts(text: mmap.mmap, start: int, piece_bytes: int) -> list[int]:
+    """The offset of each piece, the first at `start`; the last piece is the rest of the file."""
     starts = [start]
-    while starts[-1] + piece_bytes < len(text) and (end := CUT.search(text, starts[-1] + piece_bytes)):
+    while starts[-1] + piece_bytes < len(text) and (end := BOUNDARY.search(text, starts[-1] + piece_bytes)):
         starts.append(end.end())
     return starts
 
 
 def decoded(path: Path, starts: list[int], pool: WorkerPool) -> list[Columns]:
-    """The columns of the pieces, up to the first that is no list of annotations. Raises OverflowError for an id beyond 64 bits."""
+    """The columns of the pieces, up to the first that is not a list of annotations. Raises OverflowError for an id beyond 64 bits."""
     with closing(pool.in_order(pairwise(starts), partial(decoded_piece, path))) as parts:
         return list(takewhile(lambda part: part is not None, parts))
 
 
 def decoded_piece(path: Path, span: tuple[int, int]) -> Columns | None:
-    """The columns of one piece; None where it is no list of annotations."""
+    """The columns of one piece; None if it is not a list of annotations."""
     start, end = span
     text = bytearray(end - start + 1)
     with open(path, "rb", buffering=0) as file, memoryview(text) as room:
         file.seek(start)
         file.readinto(room[1:])
     text[0] = ord("[")
-    text[text.rindex(b"}") + 1 :] = b"]"  # in the place of what separates it from the next
+    text[text.rindex(b"}") + 1 :] = b"]"  # in place of what separates it from the next
     try:
         rotated = ROTATION in text
         annotations = msgspec.json.decode(text, type=list[RotatedPieceAnnotation if rotated else PieceAnnotation])

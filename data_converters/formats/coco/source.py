@@ -20,10 +20,10 @@ from .parallel_reader import read_pieces
 class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     """Turn a COCO instance file into rows: a question for all classes, for one class each, or for those present.
 
-    Boxes are x1, y1, x2, y2 in pixels of the upright picture (EXIF orientation applied). A row keeps its image's id as
-    sample_id, and size_wh. Picture paths are absolute. A category name that holds a comma, a double quote or a line break
-    stands in the question as a JSON string, and as it is in the answer. {categories} in a question of your own stands for
-    all names, comma-separated; with --classes one, {category} for the one.
+    Boxes are x1, y1, x2, y2 in pixels of the upright image (EXIF orientation applied). A row keeps its image's id as
+    sample_id, and size_wh. Image paths are absolute. A category name with a comma, a double quote or a line break is a
+    JSON string in the question, and unchanged in the answer. In a question of your own, {categories} is replaced by
+    all names, comma-separated; with --classes one, {category} by the one.
 
     \b
     Order of the boxes in an answer (equal ones: as in the file):
@@ -31,14 +31,14 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
       reading     top edge, then left edge, then order of the categories
       annotation  as in the file
 
-    Left out and counted: crowd boxes (no targets); images with crowd boxes only (they are not empty, so no negatives
-    either). Boxes that stick out of their image are cut at its border and counted.
+    Skipped and counted: crowd boxes (not part of answers); images with crowd boxes only (they are not empty, so not
+    negatives either). Boxes that extend beyond their image are clipped and counted.
 
-    Faults: an unknown image or category, a box that is inverted, empty, not finite or outside its image, a repeated
-    annotation id; a picture that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a
-    wrong type. All are collected and told, and nothing is written; --on-error skip leaves them out and counts them (of
-    annotations that share an id, the first stays). An image that loses all its annotations so is left out too, and one with
-    an annotation that cannot be read. Repeated image ids, category ids or names always stop.
+    Problems: an unknown image or category, a box that is inverted, empty, not finite or outside its image, a duplicate
+    annotation id; an image that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a
+    wrong type. All are reported, and nothing is written; --on-error skip drops and counts them (of annotations with the
+    same id, the first is kept). An image that loses all its annotations is dropped too, and one with an annotation that
+    cannot be read. Duplicate image ids, category ids or names always stop.
 
     \b
     Example:
@@ -54,7 +54,7 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     ] = None
     ignored: Annotated[
         Ignored,
-        msgspec.Meta(description="Objects marked `ignore: 1`: ordinary objects (as pycocotools reads them), crowd boxes, or skipped."),
+        msgspec.Meta(description="Objects marked `ignore: 1`: keep (as pycocotools does), treat as crowd boxes, or skip."),
     ] = "keep"
 
     def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
@@ -62,9 +62,9 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
         if not coco.images:
             log.settle(self.annotations)
             if log.counted.counts:
-                raise log.nothing_left(self.annotations, "none of its images can be read")
+                raise log.nothing_left(self.annotations, "no image can be read")
         edited = with_class_edits(coco, self, self.annotations, log)
-        reading = detection_reading(edited, self, self.pictures(), log)
+        reading = detection_reading(edited, self, self.pictures(), log, self.ignored)
         if self.coco_out is not None:
             write_edited(self.annotations, self.coco_out, coco.categories, edited.categories, self)
         return reading

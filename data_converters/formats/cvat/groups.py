@@ -1,7 +1,7 @@
-"""Shapes of CVAT that are one object: its box, and in the same group its outline.
+"""Shapes of CVAT that are one object: its box, and its outline in the same group.
 
-Datumaro exports an object of COCO so: polygons or a mask, and a box around all of them, with one `group_id`. People group objects in
-CVAT, too; so only shapes that a box of their group and label bounds exactly are taken for parts of its object.
+Datumaro exports an object of COCO as polygons or a mask, and a box around all of them, with one `group_id`. People also group objects in
+CVAT, so only shapes that a box of their group and label bounds exactly are parts of its object.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ EXACT = 1.0  # px by which sides may differ: Datumaro's box of a mask ends withi
 OUTLINES = ("polygon", "mask")
 
 
-class Part(NamedTuple):
-    """A shape in a group: its place among the labels of its image, its kind and its box (x1, y1, x2, y2) in px."""
+class GroupedShape(NamedTuple):
+    """A shape in a group: its index among the labels of its image, its kind and its box (x1, y1, x2, y2) in px."""
 
-    place: int
+    index: int
     kind: str
     box: Box
 
 
-def outlines_of_boxes(grouped: Iterable[tuple[tuple[str, int], Part]]) -> set[int]:
-    """The places of outlines whose object has its box in the same group, too. `grouped`: ((group, class), shape), in any order."""
-    groups: dict[tuple[str, int], list[Part]] = defaultdict(list)
+def outlines_of_boxes(grouped: Iterable[tuple[tuple[str, int], GroupedShape]]) -> set[int]:
+    """The indices of outlines whose object also has its box in the same group. `grouped`: ((group, class), shape), in any order."""
+    groups: dict[tuple[str, int], list[GroupedShape]] = defaultdict(list)
     for key, part in grouped:
         groups[key].append(part)
     found: set[int] = set()
@@ -34,13 +34,13 @@ def outlines_of_boxes(grouped: Iterable[tuple[tuple[str, int], Part]]) -> set[in
         boxes = [part.box for part in parts if part.kind == "box"]
         outlines = [part for part in parts if part.kind in OUTLINES]
         if len(boxes) == 1 and outlines and _same(boxes[0], _around(outlines)):
-            found.update(part.place for part in outlines)
+            found.update(part.index for part in outlines)
         else:
-            found.update(part.place for part in outlines if any(_same(box, part.box) for box in boxes))
+            found.update(part.index for part in outlines if any(_same(box, part.box) for box in boxes))
     return found
 
 
-def _around(parts: list[Part]) -> Box:
+def _around(parts: list[GroupedShape]) -> Box:
     return bounds([side for part in parts for side in part.box[::2]], [side for part in parts for side in part.box[1::2]])
 
 

@@ -1,7 +1,7 @@
 """Masks of CVAT: run lengths within a frame -> the box around the pixels that are set.
 
-The frame is not the object: CVAT draws it close to the mask, Datumaro writes the whole image. Source: CVAT's XML format 1.1, where
-`rle` counts pixels of the frame row by row, in turns not set and set, beginning with those that are not.
+The frame is not the object: CVAT's is close to the mask, Datumaro's is the whole image. Source: CVAT's XML format 1.1, where `rle`
+counts pixels of the frame row by row, alternately not set and set, starting with those not set.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ COUNT = re.compile(r"[0-9]{1,18}")
 
 
 def mask_bounds(rle: str | None, left: float, top: float, width: float, height: float) -> Box | str:
-    """The box (x1, y1, x2, y2) in px around the set pixels of a mask in its frame; without area where none is set.
+    """The box (x1, y1, x2, y2) in px around the set pixels of a mask in its frame; without area if none is set.
 
-    Returns what is wrong, as text, where the runs do not fill the frame. Needs memory for the text of the runs only.
+    Returns what is wrong, as text, if the runs do not fill the frame. Needs memory for the text of the runs only.
     """
     if not all(float(value).is_integer() for value in (left, top, width, height)) or width < 1 or height < 1:
         return f"a frame of {width:g}x{height:g} px at {left:g}, {top:g}; masks have whole pixels"
@@ -26,10 +26,10 @@ def mask_bounds(rle: str | None, left: float, top: float, width: float, height: 
     counts = list(map(str.strip, rle.split(",")))
     odd = next((count for count in counts if not COUNT.fullmatch(count)), None)
     if odd is not None:
-        return f"rle holds {odd[:20]!r}, which is not a count of pixels"
+        return f"rle holds {odd[:20]!r}, not a count of pixels"
     ends = [0, *accumulate(map(int, counts))]
     if ends[-1] != width * height:
-        return f"rle counts {ends[-1]} pixels of {width * height:.0f} in its frame"
+        return f"rle counts {ends[-1]} of the {width * height:.0f} pixels of its frame"
     set_runs = [(start, end) for start, end in list(pairwise(ends))[1::2] if start < end]
     if not set_runs:
         return left, top, left, top

@@ -1,4 +1,4 @@
-"""Today's rows -> a YOLO data set: data.yaml, a file of labels for each picture, and the pictures or their list."""
+"""Swift rows -> a YOLO dataset: data.yaml, a label file for each image, and the images or their list."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from ...engine.batches import Totals
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
 
-DIGITS = 9  # of a fraction: exact to 0.0001 px on a picture 100,000 px wide
-HEAD = "# One set: `train` and `val` name the same list, because trainers want both. Put another list in place of one of them.\n"
+DIGITS = 9  # of a fraction: exact to 0.0001 px on an image 100,000 px wide
+HEAD = "# One split: `train` and `val` name the same list, because trainers want both. Replace one of them by another list.\n"
 
 
 class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
-    """Turn swift rows into a YOLO data set, a new folder.
+    """Turn swift rows into a YOLO dataset, a new folder.
 
-    It holds data.yaml (class names by index), labels/NAME.txt (a line a box: class, centre x, centre y, width, height as
-    fractions of the picture; empty for a picture without boxes), images.txt (the list of pictures) and, unless --pictures
-    none, images/NAME.jpg; only what opens as an image is copied, --no-check-images or not. Rows about one picture are
+    It has data.yaml (class names by index), labels/NAME.txt (a line per box: class, centre x, centre y, width, height as
+    fractions of the image; empty for an image without boxes), images.txt (the list of images) and, unless --pictures
+    none, images/NAME.jpg; only files that open as an image are copied, with --no-check-images too. Rows about one image are
     merged: a box that several of them name is written once. Classes are in the order of --categories, or by first appearance.
 
-    Left out and counted, and faults: as to-coco; two pictures of one name in different folders are a fault, because a label
-    file has only the name.
+    Skipped, counted and problems: as to-coco; also two images with one name in different folders, because a label file has
+    only the name.
 
     \b
     Example:
@@ -43,7 +43,7 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
 
     pictures: Annotated[
         Literal["link", "copy", "none"],
-        msgspec.Meta(description="Put links to the pictures into the data set, or copies, or only list where they are."),
+        msgspec.Meta(description="Put links to the images into the dataset, or copies, or only list their paths."),
     ] = "link"
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
@@ -56,19 +56,19 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
 
 
 def stems_of(pictures: dict[str, Picture], how: str) -> dict[str, str]:
-    """Path -> the name that its label file has. Raises GroundswiftError where two pictures want one name, or a link leads to an address."""
+    """Path -> the name of its label file. Raises GroundswiftError where two images want one name, or a link would point to a URL."""
     owner: dict[str, str] = {}
     for path in pictures:
         if how == "link" and is_url(path):
-            raise GroundswiftError(f"{path}: no link leads to an address; expected --pictures copy or none")
+            raise GroundswiftError(f"{path}: a link cannot point to a URL; expected --pictures copy or none")
         stem = os.path.splitext(file_name(path))[0]
         if owner.setdefault(stem, path) != path:
-            raise GroundswiftError(f"{path}: labels/{stem}.txt belongs to {owner[stem]}; expected a name for each picture")
+            raise GroundswiftError(f"{path}: labels/{stem}.txt belongs to {owner[stem]}; expected a different name for each image")
     return {path: stem for stem, path in owner.items()}
 
 
 def yolo_lines(picture: Picture, index_of: dict[str, int]) -> str:
-    """The label file of a picture, a line a box: class, centre, width and height as fractions."""
+    """The label file of an image, a line per box: class, centre, width and height as fractions."""
     width, height = picture.size_wh
     lines = []
     for label, x1, y1, x2, y2 in picture.boxes.elements():
@@ -79,7 +79,7 @@ def yolo_lines(picture: Picture, index_of: dict[str, int]) -> str:
 
 
 def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None:
-    """Write the files of the data set into a new folder."""
+    """Write the files of the dataset into a new folder."""
     names = [category.name for category in found.categories]
     index_of = {name: index for index, name in enumerate(names)}
     content = {"train": "images.txt", "val": "images.txt", "names": dict(enumerate(names))}
@@ -102,7 +102,7 @@ def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None
 
 
 def write_folder(out: Path, fill_it: Callable[[Path], None]) -> None:
-    """Make a new folder whole or not at all. Raises GroundswiftError as `new_folder`, and where an image cannot be copied."""
+    """Write a new folder completely or not at all. Raises GroundswiftError as `new_folder`, and where an image cannot be copied."""
     try:
         with new_folder(out) as folder:
             fill_it(folder)

@@ -1,4 +1,4 @@
-"""YOLO data sets (data.yaml, a label file for each picture) -> detection rows."""
+"""YOLO datasets (data.yaml, one label file per image) -> detection rows."""
 
 from __future__ import annotations
 
@@ -18,43 +18,42 @@ from ...file_io.remote_folders import folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
 from ...tasks.label_files import UNREADABLE, Box, Label, LabelledImage, LabelOptions, bounds, labels_reading, number_of
-from .data_yaml import label_path, read_data_yaml, split_pictures
+from .data_yaml import label_path, read_data_yaml, split_images
 
 Kind = Literal["box", "polygon", "mixed", "obb", "pose"]
 SHAPES = {  # what follows the class on a line of each kind
-    "box": "4 numbers (centre x, centre y, width, height); --labels says if it is something else",
+    "box": "4 numbers (centre x, centre y, width, height); --labels names other kinds",
     "polygon": "3 or more corners, x and y of each",
     "mixed": "4 numbers of a box, or 3 or more corners of a polygon",
     "obb": "4 corners, x and y of each",
     "pose": "4 numbers of a box, then those of its keypoints",
 }
-NO_LABELS = {"classes.txt", "labels.txt", "notes.json"}  # what labelling tools put beside the label files
+NOT_LABELS = {"classes.txt", "labels.txt", "notes.json"}  # other files that labelling tools put into the folder of the label files
 
 
 class YoloOptions(LabelOptions, frozen=True, kw_only=True):
-    """Turn a YOLO data set into rows: a question for all classes, for one class each, or for those present.
+    """Turn a YOLO dataset into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is data.yaml or the folder that holds it. Read of it: names (a list, or a
-    mapping by index), path (the folder of the data set; by default that of data.yaml), and the split: a folder of pictures, a
-    file that lists them, or a list of such. A list's lines are relative to the data set; those that start with ./ to the list.
-    All pictures must lie in the data set, or in the folder of --images. Labels of .../images/NAME.jpg are .../labels/NAME.txt,
-    else beside the picture.
+    SOURCE is data.yaml or its folder. Read from it: names (a list, or a mapping by index), path (the folder of the dataset; by
+    default that of data.yaml), and the split: a folder of images, a file that lists them, or a list of such. Lines of a list are
+    relative to the dataset; those that start with ./ to the list. All images must be inside the dataset, or the folder of --images.
+    Labels of .../images/NAME.jpg are in .../labels/NAME.txt, else next to the image.
 
     \b
-    What follows the class on each line (--labels); nothing is told from the number of numbers:
+    What follows the class on each line (--labels); it is never guessed from the number of numbers:
       box      centre x, centre y, width, height
-      polygon  corners of an outline; its envelope is the box
+      polygon  corners of an outline; the box is its axis-aligned bounds
       mixed    4 numbers are a box, more are a polygon
-      obb      4 corners of a rotated box; its envelope is the box
-      pose     box, then keypoints, which are left out
-    All are fractions of the upright picture. Sizes are read from the pictures, --no-check-images or not.
+      obb      4 corners of a rotated box; the box is its axis-aligned bounds
+      pose     box, then keypoints, which are dropped
+    All are fractions of the upright image. Sizes are read from the images, with --no-check-images too.
 
-    A row keeps its image's id as sample_id: its place among the pictures of the split, sorted by name, from 1. --coco-out
-    writes a COCO file with the same ids. Rows, order and what is left out are as with coco. Counted too: pictures without
-    a label file (they are empty, unless all are without), envelopes, labels that repeat one exactly.
+    A row keeps its image's id as sample_id: its place among the images of the split, sorted by name, from 1. --coco-out
+    writes a COCO file with the same ids. Rows, order and what is skipped are as with coco. Also counted: images without
+    a label file (they are empty, unless all are without), polygons and rotated boxes, exact repeats of a label.
 
-    Faults: a line of another shape, a class that data.yaml does not name, a label file without a picture or that is no
-    text, a box that is inverted, empty, not finite or outside its image, a picture that is missing or unreadable.
+    Problems: a line in another form, a class that data.yaml does not name, a label file without an image or that is not
+    text, a box that is inverted, empty, not finite or outside its image, an image that is missing or unreadable.
 
     \b
     Example:
@@ -66,7 +65,7 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     label_dir: Annotated[
         str | None,
         msgspec.Meta(
-            description="Folder of the label files, named after the pictures.  [default: see above]",
+            description="Folder of the label files, named after the images.  [default: see above]",
             extra={"path": True, "metavar": "DIR"},
         ),
     ] = None
@@ -74,43 +73,41 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         content = read_data_yaml(self.annotations)
         names = content.names if self.categories is None else renamed(self.categories, content.names)
-        root = folder_at(self.images, "the folder of the data set's pictures").here if self.images else content.root
-        names_of_pictures, twins = split_pictures(content, self.split, root)
+        root = folder_at(self.images, "the folder of the dataset's images").here if self.images else content.root
+        image_names, label_folders = split_images(content, self.split, root)
         reader = LabelFiles(root, self.labels, len(names), self.label_dir, content.keypoints)
-        labelled = [reader.labelled(name, log) for name in names_of_pictures]
+        labelled = [reader.labelled(name, log) for name in image_names]
         if not any(map(os.path.lexists, reader.read)):
-            what = f"{self.split}: no picture of {len(labelled)} has a label file, such as {next(iter(reader.read))}"
-            raise fault(content.path, what, "labels (--label-dir says where); an empty file says that a picture has no objects")
-        for folder in [self.label_dir] if self.label_dir else twins:
-            note_strays(folder, reader.read, root, log)
-        pictures = pictures_of(self.images or content.address, self.annotations, self.check_images)
-        return labels_reading(labelled, names, self, pictures, pool, log, fractions=True)
+            what = f"{self.split}: none of {len(labelled)} images has a label file, such as {next(iter(reader.read))}"
+            raise fault(content.path, what, "labels (--label-dir sets their folder); an empty file means no objects")
+        for folder in [self.label_dir] if self.label_dir else label_folders:
+            log_strays(folder, reader.read, root, log)
+        images = pictures_of(self.images or content.address, self.annotations, self.check_images)
+        return labels_reading(labelled, names, self, images, pool, log, fractions=True)
 
 
 def renamed(path: str, names: Sequence[str]) -> list[str]:
     """The names of --categories in place of those of data.yaml, whose indexes the labels hold."""
     given = [category.name for category in read_categories(path)]
     if len(given) != len(names):
-        raise fault(path, f"holds {len(given)} classes, and data.yaml {len(names)}", "a name for each index")
+        raise fault(path, f"{len(given)} classes, but data.yaml has {len(names)}", "a name for each index")
     return given
 
 
 class LabelFiles:
-    """Reads the label files of a data set; `read` are those that have been asked for, by the picture that asked first."""
+    """Reads the label files of a dataset; `read`: label file -> the first image that asked for it."""
 
     def __init__(self, root: str, kind: Kind, classes: int, folder: str | None, keypoints: int | None) -> None:
         self.root, self.kind, self.classes, self.folder, self.keypoints = root, kind, classes, folder, keypoints
         self.read: dict[str, str] = {}
 
     def labelled(self, name: str, log: IssueLog) -> LabelledImage:
-        """A picture with the labels of its file; what is wrong with them is noted."""
+        """An image with the labels of its file; their problems are logged."""
         path = label_path(os.path.join(os.path.abspath(self.root), name))
-        if self.folder:
-            path = os.path.join(self.folder, os.path.basename(path))
-        path = os.path.abspath(path)
+        path = os.path.abspath(os.path.join(self.folder, os.path.basename(path)) if self.folder else path)
         where = os.path.relpath(path, os.path.abspath(self.root))
         if self.read.setdefault(path, name) != name:
-            log.add(Issue("label-file-two-images", where, f"it belongs to {self.read[path]} and {name}", "one picture"))
+            log.add(Issue("label-file-two-images", where, f"labels of {self.read[path]} and of {name}", "one image"))
             return LabelledImage(name, [], None, True)
         if not os.path.lexists(path):
             log.count("image-unlabelled-as-empty", name)
@@ -121,21 +118,25 @@ class LabelFiles:
             return LabelledImage(name, [], None, True)
         out = LabelledImage(name, [])
         for number, line in enumerate(text.split("\n"), 1):
-            if not (parts := line.split()):
-                continue
-            place = f"{where}:{number}"
-            read = read_line(parts, self.kind, self.classes, self.keypoints)
-            if isinstance(read, Wrong):
-                log.add(Issue(UNREADABLE, place, *read))
-                out.unreadable = True
-                continue
-            if read.changed:
-                log.count(read.changed, place)
-            out.labels.append(Label(place, read.rank, read.box_xywh))
+            if fields := line.split():
+                label = self.label(fields, f"{where}:{number}", log)
+                out.unreadable |= label is None
+                if label:
+                    out.labels.append(label)
         return out
 
+    def label(self, fields: Sequence[str], where: str, log: IssueLog) -> Label | None:
+        """The label of a line; None, logged, if it has none."""
+        line = read_line(fields, self.kind, self.classes, self.keypoints)
+        if isinstance(line, Malformed):
+            log.add(Issue(UNREADABLE, where, *line))
+            return None
+        if line.changed:
+            log.count(line.changed, where)
+        return Label(where, line.rank, line.box_xywh)
 
-class Wrong(NamedTuple):
+
+class Malformed(NamedTuple):
     """What is wrong with a line, and what was expected."""
 
     what: str
@@ -143,34 +144,33 @@ class Wrong(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One label: rank of its class, its box as fractions; `changed`: what was lost for that."""
+    """One label: rank of its class, its box as fractions; `changed`: the id to count what the box replaces."""
 
     rank: int
     box_xywh: Box
     changed: str | None = None
 
 
-def read_line(parts: Sequence[str], kind: Kind, classes: int, keypoints: int | None = None) -> Line | Wrong:
-    """One label of a kind, split at its blanks."""
-    values = [number_of(part) for part in parts]
+def read_line(fields: Sequence[str], kind: Kind, classes: int, keypoints: int | None = None) -> Line | Malformed:
+    """One line of a label file, split at blanks."""
+    values = [number_of(field) for field in fields]
     if None in values:
-        return Wrong(f"{parts[values.index(None)]!r} is no number"[:200], f"a class and {SHAPES[kind]}")
+        return Malformed(f"{fields[values.index(None)]!r} is not a number"[:200], f"a class and {SHAPES[kind]}")
     rank, numbers = values[0], values[1:]
     if not rank.is_integer() or not 0 <= rank < classes:
-        return Wrong(f"class {parts[0]}", f"0 to {classes - 1}, as data.yaml names them")
+        return Malformed(f"class {fields[0]}", f"0 to {classes - 1}, as data.yaml names them")
     count = len(numbers)
     corners = count >= 6 and count % 2 == 0
-    right = {
+    valid = {
         "box": count == 4,
         "polygon": corners,
         "mixed": count == 4 or corners,
         "obb": count == 8,
         "pose": count == 4 + keypoints if keypoints else count > 4,
     }
-    if not right[kind]:
-        return Wrong(
-            f"{count} numbers after the class", SHAPES[kind] + (f" ({keypoints} by kpt_shape)" if kind == "pose" and keypoints else "")
-        )
+    if not valid[kind]:
+        by_shape = f" ({keypoints} by kpt_shape)" if kind == "pose" and keypoints else ""
+        return Malformed(f"{count} numbers after the class", SHAPES[kind] + by_shape)
     if kind == "pose" or count == 4:
         return Line(int(rank), around(*numbers[:4]), "keypoints-dropped" if kind == "pose" else None)
     x1, y1, x2, y2 = bounds(numbers[::2], numbers[1::2])
@@ -179,14 +179,14 @@ def read_line(parts: Sequence[str], kind: Kind, classes: int, keypoints: int | N
 
 
 def around(x: float, y: float, width: float, height: float) -> Box:
-    """A box given by its centre as x, y of its corner, width, height."""
+    """A box given by its centre and size as x, y, width, height."""
     return x - width / 2, y - height / 2, width, height
 
 
-def note_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> None:
-    """Note the label files of a folder that no picture has."""
+def log_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> None:
+    """Log the label files of a folder that belong to no image."""
     for name in files_below(folder, {".txt"}):
         path = os.path.abspath(os.path.join(folder, name))
-        if path not in read and os.path.basename(name) not in NO_LABELS:
+        if path not in read and os.path.basename(name) not in NOT_LABELS:
             where = os.path.relpath(path, os.path.abspath(root))
-            log.add(Issue("label-file-without-image", where, "no picture of this name", "a picture for each label file"))
+            log.add(Issue("label-file-without-image", where, "no image with this name", "an image for each label file"))

@@ -135,9 +135,9 @@ def test_a_box_in_two_classes_is_one_object_once_they_are_merged(folder, tmp_pat
 
 
 WRONG = {
-    "unknown": ({"drop_class": ("vans",)}, "--drop-class: no class 'vans'; expected one such as 'van'"),
-    "unknown to rename": ({"rename_class": ("Car=x",)}, "--rename-class: no class 'Car'; expected one such as 'car'"),
-    "unknown to merge": ({"merge_class": ("car,bus=x",)}, "--merge-class: no class 'bus'"),
+    "unknown": ({"drop_class": ("vans",)}, "--drop-class: unknown class 'vans'; expected a class such as 'van'"),
+    "unknown to rename": ({"rename_class": ("Car=x",)}, "--rename-class: unknown class 'Car'; expected a class such as 'car'"),
+    "unknown to merge": ({"merge_class": ("car,bus=x",)}, "--merge-class: unknown class 'bus'"),
     "no sign": ({"rename_class": ("car",)}, "--rename-class 'car': expected A=B"),
     "no new name": ({"rename_class": ("car=",)}, "--rename-class 'car=': expected"),
     "a name that is taken": ({"rename_class": ("car=van",)}, "another class has this name; expected --merge-class car=van"),

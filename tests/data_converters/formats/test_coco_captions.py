@@ -148,7 +148,7 @@ STOPS = {
     "not UTF-8": (b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "caption": "\xff"}]}', "captions.json: "),
     "UTF-16": (json.dumps(CAPTIONS).encode("utf-16"), "captions.json: not such a file ("),
     "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "1  caption-entry-unreadable"),
-    "image id twice": (json.dumps(CAPTIONS).replace("384029", "57870"), "image id 57870 stands twice or more"),
+    "image id twice": (json.dumps(CAPTIONS).replace("384029", "57870"), "duplicate image id 57870"),
     "no rows": ('{"images": [], "annotations": []}', "no image is left to make a row of"),
     "deep": ("[" * 100_000, "captions.json: "),
 }

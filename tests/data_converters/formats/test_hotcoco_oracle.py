@@ -16,7 +16,7 @@ from PIL import Image
 from groundswift.data_converters.file_io.label_files import Stems
 from groundswift.data_converters.formats.cvat.source import labelled_images
 from groundswift.data_converters.formats.dota import labelled as dota_image
-from groundswift.data_converters.formats.openimages import Boxes as OpenImagesBoxes
+from groundswift.data_converters.formats.openimages import BoxesFile
 from groundswift.data_converters.formats.voc import VocFiles
 from groundswift.data_converters.formats.yolo.source import LabelFiles
 from groundswift.data_converters.issues import IssueLog
@@ -85,7 +85,7 @@ def openimages(folder: Path) -> Both:
     lines = (f"a,c{rank},{x1!r},{x2!r},{y1!r},{y2!r},{int(crowd)}\n" for rank, x1, y1, x2, y2, crowd in some_boxes((1, 1), 1e-6))
     path = folder / "boxes.csv"
     path.write_text("ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf\n" + "".join(lines))
-    reader = OpenImagesBoxes(Stems(str(folder), ".jpg"), None, False)
+    reader = BoxesFile(Stems(str(folder), ".jpg"), None, False)
     reader.met = dict(CLASSES)
     (ours,) = reader.labelled(str(path), IssueLog())
     return ours, hotcoco.COCO.from_oid(str(path))

@@ -129,14 +129,14 @@ def test_hotcoco_reads_it(source):
 
 def test_one_name_in_two_folders(source, folder, draw):
     draw(folder / "sub/a.png", SIZE_WH)
-    with pytest.raises(GroundswiftError, match=r"sub/a\.png: labels/a\.txt belongs to .*a\.jpg; expected a name for each picture"):
+    with pytest.raises(GroundswiftError, match=r"sub/a\.png: labels/a\.txt belongs to .*a\.jpg; expected a different name for each image"):
         write(source(row(DOG), row(image="sub/a.png")))
     assert not (folder / "yolo").exists()
 
 
 def test_a_link_to_an_address(source):
     path = source(row(DOG, image="s3://bucket/a.jpg"))
-    with pytest.raises(GroundswiftError, match=r"s3://bucket/a\.jpg: no link leads to an address; expected --pictures copy or none"):
+    with pytest.raises(GroundswiftError, match=r"s3://bucket/a\.jpg: a link cannot point to a URL; expected --pictures copy or none"):
         write(path, check_images=False)
     out = write(path, check_images=False, pictures="none")
     assert (out / "images.txt").read_text() == "s3://bucket/a.jpg\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from converted import converted, refusal, run, short
 
-from groundswift.data_converters.formats.yolo.source import Line, Wrong, YoloOptions, read_line
+from groundswift.data_converters.formats.yolo.source import Line, Malformed, YoloOptions, read_line
 from groundswift.data_converters.tasks.label_files import BATCH
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
@@ -71,47 +70,27 @@ def test_processes_share_the_looking(folder, tmp_path, draw):
     assert alone[1]["image-rotated-by-exif"] == 1 + len(range(0, 3 * BATCH, 9))
 
 
-def test_workers_give_the_same_bytes(folder, tmp_path):
-    converted(options(folder), tmp_path / "one.jsonl")
-    converted(options(folder), tmp_path / "two.jsonl", workers=2)
-    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+FORMS = {  # name -> data.yaml
+    "names by index": DATA.replace("[cat, dog]", "{0: cat, 1: dog}"),
+    "out of order": DATA.replace("[cat, dog]", "{1: dog, 0: cat}"),
+    "quoted indexes": DATA.replace("[cat, dog]", "{'0': cat, '1': dog}"),
+    "block list": DATA.replace(" [cat, dog]", "\n- cat\n- dog") + "nc: 2\n",
+    "no path": DATA.replace("path: .\n", ""),
+    "a list of entries": DATA.replace("images/train", "[images/train/sub, images/train/plain.txt, images/train/more.txt]"),
+    "a dot too many": DATA.replace("images/train", "../images/train"),
+    "slash": DATA.replace("images/train", "images/train/"),
+    "dot": DATA.replace("images/train", "./images/train"),
+    "BOM and CRLF": "\ufeff" + DATA.replace("\n", "\r\n"),
+    "more keys": DATA + "kpt_shape: [17, 3]\ndownload: |\n  from x import y\n",
+}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        DATA.replace("[cat, dog]", "{0: cat, 1: dog}"),
-        DATA.replace("[cat, dog]", "{1: dog, 0: cat}"),
-        DATA.replace("[cat, dog]", "{'0': cat, '1': dog}"),
-        DATA.replace(" [cat, dog]", "\n- cat\n- dog") + "nc: 2\n",
-        DATA.replace("path: .\n", ""),
-        DATA.replace("images/train", "[images/train/sub, images/train/plain.txt, images/train/more.txt]"),
-        DATA.replace("images/train", "../images/train"),
-        DATA.replace("images/train", "images/train/"),
-        DATA.replace("images/train", "./images/train"),
-        "\ufeff" + DATA.replace("\n", "\r\n"),
-        DATA + "kpt_shape: [17, 3]\ndownload: |\n  from x import y\n",
-    ],
-    ids=[
-        "names by index",
-        "out of order",
-        "quoted indexes",
-        "block list",
-        "no path",
-        "a list of entries",
-        "a dot too many",
-        "slash",
-        "dot",
-        "BOM and CRLF",
-        "more keys",
-    ],
-)
-def test_forms_of_data_yaml(folder, tmp_path, text):
-    (folder / "data.yaml").write_bytes(text.encode())
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_data_yaml(folder, tmp_path, name):
+    (folder / "data.yaml").write_bytes(FORMS[name].encode())
     (folder / "images/train/plain.txt").write_text("images/train/plain.jpg\r\n\r\n")
     (folder / "images/train/more.txt").write_bytes(b"\xef\xbb\xbf./empty.png\nimages/train/plain.jpg\n")
-    rows, _ = converted(options(folder / "data.yaml"), tmp_path / "out.jsonl")
-    assert list(map(short, rows)) == ROWS
+    assert list(map(short, converted(options(folder / "data.yaml"), tmp_path / "out.jsonl")[0])) == ROWS
 
 
 def test_split_and_limit(folder, tmp_path, draw):
@@ -122,9 +101,10 @@ def test_split_and_limit(folder, tmp_path, draw):
     assert [short(row)[:2] for row in converted(options(folder, limit=2), tmp_path / "b.jsonl")[0]] == [(1, "empty.png"), (2, "plain.jpg")]
 
 
-def test_coco_out_joins_the_rows(folder, tmp_path):
-    truth, out = tmp_path / "truth.json", tmp_path / "out.jsonl"
-    converted(options(folder, coco_out=str(truth)), out)
+def test_coco_out(folder, tmp_path):
+    """A COCO file with the rows' ids; a perfect prediction of it has an AP of 1."""
+    truth = tmp_path / "truth.json"
+    converted(options(folder, coco_out=str(truth)), tmp_path / "out.jsonl")
     coco = json.loads(truth.read_bytes())
     assert coco["images"] == [
         {"id": 1, "file_name": "images/train/empty.png", "width": 20, "height": 20},
@@ -136,23 +116,9 @@ def test_coco_out_joins_the_rows(folder, tmp_path):
     assert coco["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     predictions = [{k: each[k] for k in ("image_id", "category_id", "bbox")} | {"score": 1} for each in coco["annotations"]]
     (tmp_path / "predictions.json").write_text(json.dumps(predictions))
-    arguments = [
-        "eval",
-        "coco-map",
-        "--predictions",
-        tmp_path / "predictions.json",
-        "--gt",
-        truth,
-        "--out",
-        tmp_path / "scored",
-        "--no-report",
-    ]
-    done = run(*arguments)
-    assert done.exit_code == 0, done.output
+    scored = ["--predictions", tmp_path / "predictions.json", "--gt", truth, "--out", tmp_path / "scored", "--no-report"]
+    assert run("eval", "coco-map", *scored).exit_code == 0
     assert json.loads((tmp_path / "scored/metrics.json").read_bytes())["AP"] == 1
-    again = tmp_path / "again.jsonl"
-    assert run("convert", "coco", truth, "--images", folder, "--out", again).exit_code == 0
-    assert again.read_bytes() == out.read_bytes()
 
 
 KINDS = {  # name -> (--labels, lines, boxes in a picture of 64x48, counts)
@@ -184,43 +150,43 @@ def test_kinds_of_labels(folder, tmp_path, name):
     assert {reason: count for reason, count in counted.items() if reason not in COUNTS} == counts
 
 
-FAULTY = {  # name -> (line, what is told of it, its reason, whether the picture goes with it)
-    "4 fields": ("0 .5 .5 .5", "3 numbers after the class; expected 4 numbers", "label-unreadable", True),
-    "a polygon": ("0 .1 .1 .2 .2 .3 .1", "--labels says if it is something else", "label-unreadable", True),
-    "a word": ("cat .5 .5 .5 .5", "'cat' is no number", "label-unreadable", True),
-    "underscore": ("0 1_0 .5 .5 .5", "'1_0' is no number", "label-unreadable", True),
-    "class too high": ("2 .5 .5 .5 .5", "class 2; expected 0 to 1", "label-unreadable", True),
-    "class below 0": ("-1 .5 .5 .5 .5", "class -1; expected 0 to 1", "label-unreadable", True),
-    "half a class": ("0.5 .5 .5 .5 .5", "class 0.5; expected 0 to 1", "label-unreadable", True),
-    "class is NaN": ("nan .5 .5 .5 .5", "class nan", "label-unreadable", True),
-    "huge class": ("1e300 .5 .5 .5 .5", "class 1e300", "label-unreadable", True),
-    "a comment": ("# all done", "'#' is no number", "label-unreadable", True),
-    "NaN": ("0 nan .5 .5 .5", "expected finite numbers", "box-not-finite", False),
-    "infinite": ("0 .5 .5 inf .5", "expected finite numbers", "box-not-finite", False),
-    "gigantic": ("0 .5 .5 1e999 .5", "expected finite numbers", "box-not-finite", False),
-    "negative width": ("0 .5 .5 -.5 .5", "width and height above 0", "box-inverted", False),
-    "no width": ("0 .5 .5 0 .5", "width and height above 0", "box-empty", False),
-    "pixels": ("0 320 240 20 20", "a box that overlaps its image", "box-outside", False),
+UNREADABLE = {  # line -> what is wrong with it; its image is skipped
+    "0 .5 .5 .5": "3 numbers after the class; expected 4 numbers",
+    "0 .1 .1 .2 .2 .3 .1": "--labels names other kinds",
+    "cat .5 .5 .5 .5": "'cat' is not a number",
+    "0 1_0 .5 .5 .5": "'1_0' is not a number",
+    "2 .5 .5 .5 .5": "class 2; expected 0 to 1",
+    "-1 .5 .5 .5 .5": "class -1; expected 0 to 1",
+    "0.5 .5 .5 .5 .5": "class 0.5; expected 0 to 1",
+    "nan .5 .5 .5 .5": "class nan",
+    "1e300 .5 .5 .5 .5": "class 1e300",
+    "# all done": "'#' is not a number",
+}
+UNUSABLE = {  # line -> the id of its problem; the other boxes of the image are kept
+    "0 nan .5 .5 .5": "box-not-finite",
+    "0 .5 .5 inf .5": "box-not-finite",
+    "0 .5 .5 1e999 .5": "box-not-finite",
+    "0 .5 .5 -.5 .5": "box-inverted",
+    "0 .5 .5 0 .5": "box-empty",
+    "0 320 240 20 20": "box-outside",
 }
 
 
-@pytest.mark.parametrize("name", FAULTY)
-def test_faulty_lines(folder, tmp_path, name):
-    line, told, reason, whole = FAULTY[name]
+@pytest.mark.parametrize("line", [*UNREADABLE, *UNUSABLE])
+def test_bad_lines(folder, tmp_path, line):
     with open(folder / "labels/train/plain.txt", "a") as file:
         file.write(f"\n{line}\n")
     text = refusal(options(folder), tmp_path / "out.jsonl")
     assert "labels/train/plain.txt:4: " in text
-    assert told in text
+    assert UNREADABLE.get(line, "") in text
     assert "1 problem, nothing written" in text
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
-    assert counts[reason] == 1
-    kept = [ROWS[0], ROWS[2]] if whole else ROWS
-    assert list(map(short, rows)) == kept
-    assert ("image-label-unreadable" in counts) == whole
+    assert counts[UNUSABLE.get(line, "label-unreadable")] == 1
+    assert list(map(short, rows)) == (ROWS if line in UNUSABLE else [ROWS[0], ROWS[2]])
+    assert ("image-label-unreadable" in counts) == (line in UNREADABLE)
 
 
-def test_all_faults_are_told_at_once(folder, tmp_path, draw):
+def test_all_problems_are_reported_at_once(folder, tmp_path, draw):
     (folder / "labels/train/plain.txt").write_bytes(b"0 .5\n1 .5 .5 .5 .5 .5\n")
     (folder / "labels/train/sub/turned.txt").write_bytes(b"0 .5 \xff")
     (folder / "labels/train/stray.txt").write_text("0 .5 .5 .5 .5\n")
@@ -229,33 +195,35 @@ def test_all_faults_are_told_at_once(folder, tmp_path, draw):
     (folder / "images/train/cut.jpg").write_bytes((folder / "images/train/plain.jpg").read_bytes()[:30])
     text = refusal(options(folder), tmp_path / "out.jsonl")
     assert "6 problems, nothing written" in text
-    for told in (
+    for each in (
         "plain.txt:1: 1 numbers after",
         "plain.txt:2: 5 numbers after",
         "turned.txt: not UTF-8 text (byte 5)",
-        "labels/train/stray.txt: no picture of this name",
+        "labels/train/stray.txt: no image with this name",
         "(images/train/empty.png): ",
         "(images/train/cut.jpg): ",
     ):
-        assert told in text
-    assert "no image is left" in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+        assert each in text
+    assert "every image was dropped" in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
 
 
-def test_picture_that_a_list_names_is_missing(folder, tmp_path):
+def test_a_listed_image_is_missing(folder, tmp_path):
     (folder / "train.txt").write_text("./images/train/plain.jpg\nimages/train/gone.jpg\n")
     (folder / "data.yaml").write_text(DATA.replace("images/train", "train.txt"))
-    for check in (True, False):  # the size is needed either way: no advice not to look
-        told = refusal(options(folder, check_images=check), tmp_path / "out.jsonl")
-        assert f"image 1 (images/train/gone.jpg): no file {folder}/images/train/gone.jpg; expected the picture, whose size nothing" in told
+    for check in (True, False):  # the size is needed either way: no advice to skip the check
+        text = refusal(options(folder, check_images=check), tmp_path / "out.jsonl")
+        assert "image-missing" in text
+        assert "image 1 (images/train/gone.jpg): " in text
+        assert "--no-check-images" not in text
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert [short(row)[:2] for row in rows] == [(2, "plain.jpg")]
     assert counts["image-missing"] == 1
 
 
-DATA_FAULTS = {
-    "no file": (None, "holds no YAML file; expected data.yaml"),
-    "empty": ("", "holds NoneType"),
-    "a list": ("- a\n", "holds list"),
+BAD_DATA_YAML = {
+    "no file": (None, "found no YAML file; expected data.yaml"),
+    "empty": ("", "got NoneType"),
+    "a list": ("- a\n", "got list"),
     "no YAML": ("names: [a\n", "data.yaml:2:1: not YAML"),
     "python object": ("names: !!python/object/apply:os.system [ls]\n", "not YAML"),
     "not UTF-8": (b"names: [\xff]\n", "not UTF-8 text"),
@@ -269,42 +237,42 @@ DATA_FAULTS = {
     "a gap": ("names: {0: a, 2: b}\n", "names has the indexes 0, 2"),
     "index twice": ("names: {0: a, 0: b}\n", "data.yaml:1:15: not YAML ('0' stands twice)"),
     "split twice": (DATA + "train: images/val\n", "data.yaml:5:1: not YAML ('train' stands twice)"),
-    "keys are text": ("names: {a: b}\n", "names has the key 'a', which is no index"),
-    "keys are fractions": ("names: {0.5: a, 1.5: b}\n", "names has the key 0.5, which is no index"),
-    "keys are words that YAML reads": ("names: {no: a, yes: b}\n", "names has the key False, which is no index"),
+    "keys are text": ("names: {a: b}\n", "names has the key 'a', which is not an index"),
+    "keys are fractions": ("names: {0.5: a, 1.5: b}\n", "names has the key 0.5, which is not an index"),
+    "keys are words that YAML reads": ("names: {no: a, yes: b}\n", "names has the key False, which is not an index"),
     "a word that YAML reads": ("names: [yes, 1]\n", "names[0] is True; expected text; quote words"),
-    "nc differs": (DATA + "nc: 3\n", "nc is 3, and names has 2"),
+    "nc differs": (DATA + "nc: 3\n", "nc is 3, but names has 2"),
     "name twice": (DATA.replace("dog", "cat"), "category name 'cat' stands twice"),
     "swift's tag": (DATA.replace("dog", "<bbox>"), "holds <bbox>"),
     "no split": (
         DATA.replace("train:", "other:"),
-        "train is None; expected a folder of pictures, a file that lists them, or a list (it has val)",
+        "train is None; expected a folder of images, a file that lists them, or a list (data.yaml has val)",
     ),
     "split is a number": (DATA.replace("images/train", "3"), "train is 3"),
-    "split is not there": (DATA.replace("images/train", "images/gone"), "train: no file or folder"),
-    "split leaves": (DATA.replace("images/train", "../../etc"), "'../../etc' leaves"),
-    "split elsewhere": (DATA.replace("images/train", "/etc"), "'/etc' leaves"),
-    "list leaves": (DATA.replace("images/train", "leaves.txt"), "lies outside"),
+    "split is not there": (DATA.replace("images/train", "images/gone"), "train: file or folder not found"),
+    "split leaves": (DATA.replace("images/train", "../../etc"), "'../../etc' is outside"),
+    "split elsewhere": (DATA.replace("images/train", "/etc"), "'/etc' is outside"),
+    "list leaves": (DATA.replace("images/train", "leaves.txt"), " is outside "),
     "path is a number": (DATA.replace("path: .", "path: 3"), "path is 3"),
-    "path is not there": (DATA.replace("path: .", "path: gone"), "data.yaml: path is 'gone', and there is no folder"),
-    "no picture": (DATA.replace("images/train", "labels"), "holds no picture"),
-    "no labels at all": (DATA.replace("images/train", "images/bare"), "train: no picture of 1 has a label file, such as "),
+    "path is not there": (DATA.replace("path: .", "path: gone"), "data.yaml: path is 'gone', but there is no folder"),
+    "no picture": (DATA.replace("images/train", "labels"), "train: no image in "),
+    "no labels at all": (DATA.replace("images/train", "images/bare"), "train: none of 1 images has a label file, such as "),
 }
 
 
-@pytest.mark.parametrize("name", DATA_FAULTS)
-def test_faults_of_data_yaml(folder, tmp_path, draw, name):
-    text, told = DATA_FAULTS[name]
+@pytest.mark.parametrize("name", BAD_DATA_YAML)
+def test_bad_data_yaml(folder, tmp_path, draw, name):
+    text, expected = BAD_DATA_YAML[name]
     draw(folder / "images/bare/one.jpg", (20, 20))
     (folder / "leaves.txt").write_text("../../etc/passwd.jpg\n")
     if text is None:
         (folder / "data.yaml").unlink()
     else:
         (folder / "data.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert told in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert expected in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
 
 
-def test_pictures_elsewhere(folder, tmp_path):
+def test_images_elsewhere(folder, tmp_path):
     """What `to-yolo --pictures none` writes: a list of absolute paths, labels by name."""
     back = tmp_path / "back"
     converted(options(folder), tmp_path / "first.jsonl")
@@ -312,15 +280,15 @@ def test_pictures_elsewhere(folder, tmp_path):
     again = options(back, images=str(folder), label_dir=str(back / "labels"))
     rows, _ = converted(again, tmp_path / "again.jsonl")
     assert list(map(short, rows)) == ROWS
-    assert "lies outside" in refusal(options(back), tmp_path / "out.jsonl")
+    assert " is outside " in refusal(options(back), tmp_path / "out.jsonl")
     linked = tmp_path / "linked"
     assert run("convert", "to-yolo", tmp_path / "first.jsonl", "--out", linked).exit_code == 0
     assert [short(row)[1:] for row in converted(options(linked), tmp_path / "linked.jsonl")[0]] == [row[1:] for row in ROWS]
 
 
-def test_two_pictures_of_one_label_file(folder, tmp_path, draw):
+def test_two_images_of_one_label_file(folder, tmp_path, draw):
     draw(folder / "images/train/plain.png", (64, 48))
-    assert "it belongs to images/train/plain.jpg and images/train/plain.png" in refusal(options(folder), tmp_path / "out.jsonl")
+    assert "labels of images/train/plain.jpg and of images/train/plain.png" in refusal(options(folder), tmp_path / "out.jsonl")
 
 
 def test_names_that_look_like_numbers(folder, tmp_path):
@@ -336,35 +304,24 @@ def test_names_of_ones_own(folder, tmp_path):
     assert rows[1]["objects"]["ref"] == ["Katze", "Hund"]
     (tmp_path / "names.txt").write_text("Katze\n")
     text = refusal(options(folder, categories=str(tmp_path / "names.txt")), tmp_path / "other.jsonl")
-    assert "holds 1 classes, and data.yaml 2" in text
+    assert "1 classes, but data.yaml has 2" in text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
-def test_name_that_is_no_text(folder, tmp_path, draw):
+def test_a_name_that_is_not_text(folder, tmp_path, draw):
     draw(folder / "images/train/a.png", (20, 20))
     os.rename(folder / "images/train/a.png", os.fsencode(folder) + b"/images/train/\xff.png")
-    assert "a file name-not-utf8 text" in refusal(options(folder), tmp_path / "out.jsonl")
-
-
-def test_command(folder, tmp_path):
-    arguments = ["convert", "yolo", folder / "data.yaml", "--out", tmp_path / "out.jsonl"]
-    done = subprocess.run([sys.executable, "-m", "groundswift.cli", *map(str, arguments)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"3 rows, 3 objects, 1 rows without objects -> {tmp_path / 'out.jsonl'}\n")
-    (folder / "labels/train/plain.txt").write_text("9 1 1 1 1\n")
-    told = run(*arguments)
-    assert (told.exit_code, "Traceback" in told.output) == (1, False)
-    assert "labels/train/plain.txt:1: class 9; expected 0 to 1, as data.yaml names them" in told.output
+    assert "name-not-utf8" in refusal(options(folder), tmp_path / "out.jsonl")
 
 
 @pytest.mark.parametrize(("kind", "count"), [("box", 5), ("box", 3), ("polygon", 4), ("polygon", 7), ("obb", 6), ("pose", 4), ("mixed", 5)])
 def test_no_kind_is_guessed(kind, count):
-    assert isinstance(read_line(["0", *["0.5"] * count], kind, 1), Wrong)
+    assert isinstance(read_line(["0", *["0.5"] * count], kind, 1), Malformed)
 
 
 def test_pose_by_its_shape():
     assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, (0.25, 0.25, 0.5, 0.5), "keypoints-dropped")
-    assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Wrong)
+    assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Malformed)
 
 
 def test_what_cannot_be_listed_is_refused(folder, tmp_path):
