@@ -40,7 +40,7 @@ def box_problem(box_xyxy: Sequence[float], size_wh: tuple[int, int] | None = Non
 def _problem(x1: float, y1: float, x2: float, y2: float, size_wh: tuple[int, int] | None, allowed: Collection[str]) -> BoxProblem | None:
     if not all(map(finite, (x1, y1, x2, y2))):
         return NOT_FINITE
-    if max(x1, y1, x2, y2) > LARGEST_PX or min(x1, y1, x2, y2) < -LARGEST_PX:
+    if TOO_LARGE.id not in allowed and (max(x1, y1, x2, y2) > LARGEST_PX or min(x1, y1, x2, y2) < -LARGEST_PX):
         return TOO_LARGE
     if x2 < x1 or y2 < y1:
         return INVERTED

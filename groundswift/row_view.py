@@ -6,12 +6,13 @@ Lint, the converters and the plugin read rows here and nowhere else.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from reprlib import Repr
 from typing import Any, NamedTuple
 
+from .box_checks import number_problem
 from .errors import GroundswiftError
 from .pairing import Pairing, paired
 from .placeholders import read_message
@@ -304,6 +305,15 @@ def _boxes(objects: dict[str, Any], findings: list[Finding]) -> list[Any] | None
     else:
         return boxes
     return None
+
+
+def box_finding(box: Sequence[object]) -> Finding | None:
+    """Why a box cannot be read; None if it is 2 or 4 finite numbers."""
+    problem = number_problem(box)
+    if problem is None:
+        return None
+    shown = f"{short(box)} has {len(box)} numbers" if problem.id == "box-length" else short(box)
+    return problem.id, f"{shown}; expected {problem.expected}"
 
 
 def _image_ids(image_ids: object, boxes: int, images: int, findings: list[Finding]) -> list[int] | None:

@@ -13,7 +13,7 @@ from groundswift.grammars.registry import format_answer, grammar_of
 from groundswift.pairing import REFUSED
 from groundswift.placeholders import TAG
 from groundswift.records import IMAGE, REF, Message, count_tags, swift_tag_in
-from groundswift.row_view import RowView, image_source
+from groundswift.row_view import RowView, box_finding, image_source
 from groundswift.whole_lists import Key, WholeList, planned
 
 from ..file_io.box_checks import fitted_box, fitted_point
@@ -21,7 +21,6 @@ from ..file_io.row_images import LONGEST
 from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.conversation import check_order
 from .any_row import SOUND, AnyRow, viewed
-from .lint.checks_boxes import misread
 from .lint.checks_rows import check_counts, check_roles
 from .lint.rules import RULES
 
@@ -71,7 +70,7 @@ def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) 
     out = []
     for index, box in enumerate(view.boxes or ()):
         thing = f"{where}, box {index}"
-        if problem := misread(box):
+        if problem := box_finding(box):
             raise SkipSample(Issue.of(problem[0], thing, problem[1]))
         size_wh = row.size_wh if view.image_of(index) == 0 else None
         if size_wh is None or min(size_wh) < 1:

@@ -19,7 +19,7 @@ from typing import Annotated
 from groundswift.errors import GroundswiftError
 from groundswift.placeholders import label_first
 from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, count_tags, whole
-from groundswift.row_view import RowView, image_source
+from groundswift.row_view import RowView, box_finding, image_source
 
 from ...base import ImageOptions, Reading, path_option
 from ...file_io.box_checks import Seen, fitted_box, fitted_point
@@ -27,7 +27,6 @@ from ...file_io.images import UPRIGHT
 from ...file_io.row_images import RowPictures
 from ...issues import Issue, IssueLog, SkipSample
 from ...rows.any_row import AnyRow, relative, viewed
-from ...rows.lint.checks_boxes import misread
 from ...rows.result_rows import TruthFlag, read_truth
 from ...tasks.conversation import ConversationMaker, check_order, check_texts, with_placeholders
 from .source import BOXES, POINTS, ShikraRow, Side, Target, Turn
@@ -185,7 +184,7 @@ def placed(where: str, view: RowView, image: Seen | None, log: IssueLog) -> list
     """Each box and point in px, in order. Raises SkipSample where one cannot be used; each issue is logged."""
     out: list[list[float] | None] = []
     for index, box in enumerate(view.boxes or ()):
-        thing, problem = f"{where}, box {index}", misread(box)
+        thing, problem = f"{where}, box {index}", box_finding(box)
         if problem:
             log.add(Issue.of(problem[0], thing, f"box {problem[1]}"))
             out.append(None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from groundswift.box_checks import box_problem, number_problem
-from groundswift.row_view import Finding, RowView, short
+from groundswift.box_checks import box_problem
+from groundswift.row_view import Finding, RowView, box_finding, short
 
 Size = tuple[int, int]
 SLIGHT = 1.0  # px by which rounding may move a box beyond its image
@@ -20,20 +20,11 @@ class Box(NamedTuple):
     size_wh: Size | None
 
 
-def misread(box: Sequence[object]) -> Finding | None:
-    """Why a box cannot be read; None if it is 2 or 4 finite numbers."""
-    problem = number_problem(box)
-    if problem is None:
-        return None
-    shown = f"{short(box)} has {len(box)} numbers" if problem.id == "box-length" else short(box)
-    return problem.id, f"{shown}; expected {problem.expected}"
-
-
 def readable_boxes(view: RowView, sizes_wh: Sequence[Size | None]) -> tuple[list[Box], list[Finding]]:
     """The boxes of a row that are numbers, each with the size of its image, and what is wrong with the others."""
     boxes, findings = [], []
     for index, box in enumerate(view.boxes or ()):
-        if problem := misread(box):
+        if problem := box_finding(box):
             findings.append((problem[0], f"box {index} is {problem[1]}"))
             continue
         image = view.image_of(index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from groundswift.errors import Tally
 from groundswift.row_view import short
 from groundswift.terminal import one_line
 
@@ -52,18 +51,11 @@ def text(lint: Lint, written_to: str | None) -> str:
     blocks = [_block(rule, lint) for rule in lint.findings.in_order()]
     blocks.append(_classes(lint))
     if written_to is not None:
-        lines = [f"{lint.rows_fixed} of {lint.facts.rows} rows changed -> {written_to}", *_changes(lint)]
+        lines = [f"{lint.rows_fixed} of {lint.facts.rows} rows changed -> {written_to}", *lint.changes.lines(CHANGES)]
         blocks.append("\n".join(map(one_line, lines)))
     counts = ", ".join(_plural(lint.findings.of(severity), severity) for severity in SEVERITIES)
     blocks.append(f"{_totals(lint)}: {counts}")
     return "\n\n".join(filter(None, blocks))
-
-
-def _changes(lint: Lint) -> list[str]:
-    return [
-        f"{count:>8}  {CHANGES[change]}  ({', '.join(lint.changes.examples[change])}{', ...' if count > Tally.EXAMPLES else ''})"
-        for change, count in lint.changes.counts.most_common()
-    ]
 
 
 def _plural(count: int, severity: str) -> str:

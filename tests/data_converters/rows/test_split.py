@@ -553,4 +553,4 @@ def test_labels_without_end_are_not_spread(monkeypatch):
     write(*(row(f"{n}.jpg", f"phrase {n}", "dog") for n in range(6)))
     report = json.loads(split("set.jsonl", "--dry-run", "--parts", "a=3", "b=3", "--json").stdout)
     assert [each["label"] for each in report["classes"]] == ["dog", "phrase 0", "phrase 1"]
-    assert report["counts"] == {"label beyond the first 3, not spread": 4}
+    assert report["counts"] == {"label-beyond-limit": 4}
