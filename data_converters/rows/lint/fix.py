@@ -25,7 +25,7 @@ CHANGES = {  # id -> what was changed or kept
     "box-kept": "box without area, outside or duplicate, kept: its answer holds more than boxes",
     "row-kept": "row kept as it is: no box would remain",
     "box-ordered": "corners put in order",
-    "box-clipped": "box-clipped",
+    "box-clipped": "box clipped to its image",
     "size-set": "size_wh set",
     "size-unknown": "size_wh not set: the image is EXIF-rotated",
 }
