@@ -152,7 +152,7 @@ def sizes_here(
     for number, name, stated_wh in wanted:
         log, seen = IssueLog(on_error), None
         if half_character(name):
-            log.add(Issue("name-not-utf8", ascii(name), "a file name that is no UTF-8 text", "a name that a row can hold"))
+            log.add(Issue("name-not-utf8", ascii(name), "not UTF-8", "a file name that is UTF-8 text"))
         else:
             seen = folder.find(name, f"image {number} ({name})", log, stated_wh, size_needed=True)
         found.append((seen and seen.size_wh, log))
@@ -166,7 +166,7 @@ def usable_images(
     images, kept = [], []
     for number, (each, size_wh) in enumerate(zip(labelled, sizes_wh, strict=True), 1):
         if images and images[-1].file_name == each.name:
-            log.add(Issue("image-labelled-twice", each.name, "labels of it stand in two places", "one place"))
+            log.add(Issue("image-labelled-twice", each.name, "labels in two places", "one place"))
         elif size_wh is not None:
             images.append(CocoImage(number, each.name, *size_wh))
             kept.append(each)
@@ -211,7 +211,7 @@ def without_repeats(columns: Columns, log: IssueLog) -> Columns:
 def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
     """Write a COCO file of what can be evaluated, unless there are faults that nobody skips.
 
-    Ids of annotations are numbers from 1; boxes that cannot be used are left out. Raises GroundswiftError where it cannot be written.
+    Ids of annotations are numbers from 1; boxes that cannot be used are skipped. Raises GroundswiftError where it cannot be written.
     """
     by_id = {image.id: image for image in coco.images}
     rows = coco.annotations

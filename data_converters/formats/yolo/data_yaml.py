@@ -70,7 +70,7 @@ def read_data_yaml(path: str) -> DataYaml:
         raise fault(path, f"path is {short(own)}", "the folder of the dataset")
     root = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(path)), own or ""))
     if not os.path.isdir(root):
-        what = f"path is {short(own)}, but there is no folder {root[:LONGEST]}"
+        what = f"path is {short(own)}, but the folder does not exist: {root[:LONGEST]}"
         raise fault(path, what, "the folder of the dataset, relative to that of data.yaml")
     shape = content.get("kpt_shape")
     known = isinstance(shape, list) and len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
@@ -99,7 +99,7 @@ def class_names(path: str, names: object, count: object) -> list[str]:
 def split_images(content: DataYaml, split: str, root: str) -> tuple[list[str], list[str]]:
     """(names of the images of a split relative to `root`, folders whose label files belong to these images alone).
 
-    Raises GroundswiftError where there is no such split, or an entry leaves the dataset or does not exist.
+    Raises GroundswiftError for an unknown split, or where an entry leaves the dataset or does not exist.
     """
     value = content.splits.get(split)
     entries = value if isinstance(value, list) else [value]

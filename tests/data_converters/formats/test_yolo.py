@@ -254,7 +254,7 @@ BAD_DATA_YAML = {
     "split elsewhere": (DATA.replace("images/train", "/etc"), "'/etc' is outside"),
     "list leaves": (DATA.replace("images/train", "leaves.txt"), " is outside "),
     "path is a number": (DATA.replace("path: .", "path: 3"), "path is 3"),
-    "path is not there": (DATA.replace("path: .", "path: gone"), "data.yaml: path is 'gone', but there is no folder"),
+    "path is not there": (DATA.replace("path: .", "path: gone"), "data.yaml: path is 'gone', but the folder does not exist"),
     "no picture": (DATA.replace("images/train", "labels"), "train: no image in "),
     "no labels at all": (DATA.replace("images/train", "images/bare"), "train: none of 1 images has a label file, such as "),
 }
