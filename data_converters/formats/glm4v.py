@@ -14,12 +14,11 @@ from groundswift.urls import absolute
 
 from ..base import ImageOptions, Options, Reading
 from ..file_io.row_files import read_rows
-from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog, SkipSample
 from ..rows.any_row import AnyRow, RelativeTo, relative
 from ..rows.render import spoken
 from ..rows.result_rows import TruthFlag, read_truth
-from ..tasks.conversation import ConversationMaker, check_order, check_texts, conversation_row, find_images, message, numbered_id
+from ..tasks.conversation import ImageRowMaker, RowMaker, check_order, check_texts, conversation_row, find_images, message, numbered_id
 
 FAMILY = "chatglm4v"
 ROLES = {name: name for name in ("system", "user", "assistant")}
@@ -46,9 +45,6 @@ class Glm4vOptions(ImageOptions, frozen=True, kw_only=True):
     SOURCE is JSON Lines or a JSON list. The image comes before the text of its question. A relative path starts at DIR.
     sample_id is the name of SOURCE and the number of the line: train/7. GLM's box text stays text, and is counted.
 
-    Problems: an image outside a question, more than one image (the format takes one), tools, an observation, turns out of
-    order, an empty answer, one of swift's placeholders in a text; an image that is missing, unreadable or outside DIR.
-
     \b
     Example:
       groundswift convert glm4v train_glm.jsonl --images /data --out train.jsonl
@@ -56,14 +52,11 @@ class Glm4vOptions(ImageOptions, frozen=True, kw_only=True):
 
     def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, GlmRow)
-        return Reading(rows, GlmMaker(RowPictures(self.pictures()), self.annotations), total)
+        return Reading(rows, GlmMaker.of(self), total)
 
 
-class GlmMaker(ConversationMaker, frozen=True):
+class GlmMaker(ImageRowMaker, frozen=True):
     """Makes the swift row of a GLM row."""
-
-    images: RowPictures
-    source: str
 
     def row(self, where: str, source: GlmRow, log: IssueLog) -> Row:
         for index, each in enumerate(source.messages):
@@ -107,7 +100,7 @@ class ToGlm4vOptions(Options, frozen=True, kw_only=True):
         return Reading(rows, ToGlmMaker(self.images and absolute(self.images)), total)
 
 
-class ToGlmMaker(ConversationMaker, frozen=True):
+class ToGlmMaker(RowMaker, frozen=True):
     """Makes the GLM row of a swift row."""
 
     folder: str | None

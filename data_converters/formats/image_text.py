@@ -15,12 +15,11 @@ from groundswift.urls import file_name, shown
 
 from ..base import AskingOptions, Reading
 from ..file_io.box_checks import Seen
-from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
+from ..file_io.embedded_images import HeldPicture, SavePictures
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
-from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog, SkipSample
 from ..prompts import Asking
-from ..tasks.conversation import ConversationMaker, check_texts, conversation_row, find_or_save, numbered_id
+from ..tasks.conversation import ImageRowMaker, check_texts, conversation_row, find_or_save, numbered_id
 
 Task = Literal["caption", "ocr", "latex_ocr"]
 LONGEST_FIELD = 1 << 26  # characters of a CSV field; a longer one is a quote that was never closed
@@ -40,9 +39,6 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     unless it is absolute, or the image itself ({bytes, path}), which is written to --save-pictures. Several rows may have
     the same image. sample_id is the name of SOURCE and the number of the row or line: train/7.
 
-    Problems: a row without image or text, a blank text, one of swift's placeholders in it; an image that is missing,
-    unreadable or outside DIR.
-
     \b
     Example:
       groundswift convert image-text captions.csv --image-column file --text-column caption --images photos/ --out train.jsonl
@@ -54,8 +50,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "caption"
 
     def read(self, log: IssueLog) -> Reading:
-        saved = folder_to_keep(self.save_pictures)
-        make = ImageTextMaker(RowPictures(self.pictures()), saved, self.annotations, self.asking(self.task))
+        make = ImageTextMaker.of(self, questions=self.asking(self.task))
         if self.image_column == self.text_column:
             raise fault(self.annotations, f"image and text both in column {self.text_column!r}", "two columns")
         if file_name(self.annotations).lower().endswith(".csv"):
@@ -78,12 +73,9 @@ class LatexOcrOptions(ImageTextOptions, frozen=True, kw_only=True):
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "latex_ocr"
 
 
-class ImageTextMaker(ConversationMaker, frozen=True):
-    """Makes the row of one image and its text. Images that rows hold are written to `saved`."""
+class ImageTextMaker(ImageRowMaker, frozen=True, kw_only=True):
+    """Makes the row of one image and its text."""
 
-    folder: RowPictures
-    saved: str | None
-    source: str
     questions: Asking
 
     def row(self, where: str, source: ImageText, log: IssueLog) -> Row:
@@ -93,9 +85,9 @@ class ImageTextMaker(ConversationMaker, frozen=True):
         prompt = self.questions.pick(sample_id)
         messages = [Message("user", f"{IMAGE}{prompt.text}"), Message("assistant", text)]
         check_texts(where, messages[1:], [], True, log)
-        return conversation_row(messages, self.images(where, source.image, sample_id, log), sample_id, prompt.name)
+        return conversation_row(messages, self.images_of(where, source.image, sample_id, log), sample_id, prompt.name)
 
-    def images(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
+    def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
         """Its image. Raises SkipSample where it cannot be used."""
         if isinstance(image, bytes):
             image = HeldPicture(image)
@@ -105,7 +97,7 @@ class ImageTextMaker(ConversationMaker, frozen=True):
             except msgspec.ValidationError:
                 expected = "a path, or the image: {bytes, path}"
                 raise SkipSample(Issue("image-missing", where, f"image {str(image)[:100]!r}", expected)) from None
-        return [find_or_save(self.folder, self.saved, image, sample_id, where, log)]
+        return [find_or_save(self.images, self.saved, image, sample_id, where, log)]
 
 
 def typed_rows(path: str, image: str, text: str) -> tuple[Iterator[Sourced | Issue], int | None]:

@@ -9,12 +9,10 @@ import msgspec
 from groundswift.records import IMAGE, Row
 
 from ..base import ImageOptions, Reading
-from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
+from ..file_io.embedded_images import HeldPicture, SavePictures
 from ..file_io.row_files import read_rows
-from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog, SkipSample
 from ..tasks import conversation as chat
-from ..tasks.conversation import ConversationMaker
 
 ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
 
@@ -45,9 +43,6 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
     appended where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has
     none.
 
-    Problems: more or fewer <image> than images, turns out of order, an empty answer, another of swift's placeholders in a
-    text, a row with a video; an image that is missing, unreadable or outside DIR.
-
     \b
     Example:
       groundswift convert llava llava_instruct_150k.json --images train2017/ --out train.jsonl
@@ -56,18 +51,12 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
     save_pictures: SavePictures = None
 
     def read(self, log: IssueLog) -> Reading:
-        folder = folder_to_keep(self.save_pictures)
         rows, total = read_rows(self.annotations, LlavaRow)
-        make = LlavaMaker(RowPictures(self.pictures()), folder, self.annotations)
-        return Reading(chat.with_unique_ids(rows, self.annotations), make, total)
+        return Reading(chat.with_unique_ids(rows, self.annotations), LlavaMaker.of(self), total)
 
 
-class LlavaMaker(ConversationMaker, frozen=True):
-    """Makes the row of one conversation. Images that rows hold are saved in `folder`, named by `source` and the number of the row."""
-
-    images: RowPictures
-    folder: str | None
-    source: str
+class LlavaMaker(chat.ImageRowMaker, frozen=True):
+    """Makes the row of one conversation. Images that rows hold are named by `source` and the number of the row."""
 
     def row(self, where: str, source: LlavaRow, log: IssueLog) -> Row:
         if source.video:
@@ -78,7 +67,7 @@ class LlavaMaker(ConversationMaker, frozen=True):
         messages = chat.with_placeholders(where, messages, IMAGE, len(named))
         chat.check_texts(where, messages, [IMAGE] if named else [], bool(named), log)
         if isinstance(source.image, HeldPicture):
-            images = [chat.find_or_save(self.images, self.folder, source.image, chat.numbered_id(self.source, where), where, log)]
+            images = [chat.find_or_save(self.images, self.saved, source.image, chat.numbered_id(self.source, where), where, log)]
         else:
             images = chat.find_images(self.images, named, where, log)
         return chat.conversation_row(messages, images, source.id)

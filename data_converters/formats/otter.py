@@ -26,7 +26,7 @@ from ..file_io.embedded_images import folder_to_keep
 from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import Sourced
 from ..issues import Issue, IssueLog, SkipSample
-from ..tasks.conversation import ConversationMaker, check_order, check_texts, conversation_row, find_images, save_image
+from ..tasks.conversation import RowMaker, check_order, check_texts, conversation_row, find_images, save_image
 
 INSTRUCTIONS = "_instructions.json"
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")  # of an image's file, appended to its id
@@ -70,9 +70,6 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
     With --related history the related instructions come before each one as earlier turns, in their order; images that are
     those of the turn before are not repeated. --train takes the ids and the related instructions from NAME_train.json.
 
-    Problems: a related instruction that is not in SOURCE or is the instruction itself, an empty answer, one of swift's
-    placeholders in a text; an image that is missing or unreadable.
-
     \b
     Example:
       groundswift convert otter DC_instructions.json --images DC.json --save-pictures frames/ --out dc.jsonl
@@ -106,7 +103,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
         return Reading(items, OtterMaker(folder, image_file, saved), len(data if chosen is None else chosen), "instruction")
 
 
-class OtterMaker(ConversationMaker, frozen=True):
+class OtterMaker(RowMaker, frozen=True):
     """Makes the row of one instruction. Images are files in `folder`, or in `image_file` and are then written to `saved`."""
 
     folder: ImageFolder | None

@@ -27,13 +27,11 @@ from ..engine.batches import Totals, blocks_of, make_block
 from ..engine.convert import bar, settle
 from ..engine.whole_output import WholeOptions
 from ..file_io.row_files import read_rows
-from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog, SkipSample
 from ..rows.any_row import AnyRow, RelativeTo, relative
 from ..rows.render import spoken
 from ..rows.result_rows import TruthFlag, read_truth
 from ..tasks import conversation as chat
-from ..tasks.conversation import ConversationMaker
 from .swift2.turns import ROLES
 
 FAMILY = "phi3_vision"
@@ -77,10 +75,6 @@ class Phi3vOptions(ImageOptions, frozen=True, kw_only=True):
 
     Dropped and counted: the column source of the cookbook's rows.
 
-    Problems: numbered placeholders that are not 1 to the number of images, once each; placeholders of two kinds; more or
-    fewer <image> than images, turns out of order, an empty answer, another of swift's placeholders in a text, a row with a
-    video; an image that is missing, unreadable or outside DIR.
-
     \b
     Example:
       groundswift convert phi3v train_phi3.json --images /data --out train.jsonl
@@ -88,13 +82,11 @@ class Phi3vOptions(ImageOptions, frozen=True, kw_only=True):
 
     def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, PhiRow)
-        return Reading(chat.with_unique_ids(rows, self.annotations), PhiMaker(RowPictures(self.pictures())), total)
+        return Reading(chat.with_unique_ids(rows, self.annotations), PhiMaker.of(self), total)
 
 
-class PhiMaker(ConversationMaker, frozen=True):
+class PhiMaker(chat.ImageRowMaker, frozen=True):
     """Makes the swift row of a Phi-3 row."""
-
-    images: RowPictures
 
     def row(self, where: str, source: PhiRow, log: IssueLog) -> Row:
         if source.video:
@@ -218,7 +210,7 @@ def list_part(lines: bytes, first: bool) -> bytes:
     return (b"[\n" if first else b",\n") + lines.rstrip(b"\n").replace(b"\n", b",\n")
 
 
-class ToPhiMaker(ConversationMaker, frozen=True):
+class ToPhiMaker(chat.RowMaker, frozen=True):
     """Makes the Phi-3 row of a swift row."""
 
     form: Form

@@ -24,7 +24,7 @@ from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
 from ..issues import Issue, IssueLog, SkipSample
 from ..prompts import Asking, filled
-from ..tasks.conversation import ConversationMaker, check_texts, conversation_row, find_images, numbered_id, save_image
+from ..tasks.conversation import RowMaker, check_texts, conversation_row, find_images, numbered_id, save_image
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIELDS = ("context", "question", "choices")
@@ -52,9 +52,6 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
     gets a row without one. In your own question {question} is replaced by the question, {choices} by the choices, one per
     line, {context} by the hint with its line break, or nothing. sample_id is scienceqa/SPLIT/ID, or the name of SOURCE and
     the number of the row.
-
-    Problems: an answer that is not a choice, fewer than two choices or more than 26, a blank question, one of swift's
-    placeholders in a text, an id of the split without a question or a duplicate one; an image that is missing or unreadable.
 
     \b
     Example:
@@ -85,7 +82,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
         return Reading(chosen_problems(self.annotations, problems, chosen), make, len(chosen), "question")
 
 
-class ProblemMaker(ConversationMaker, frozen=True):
+class ProblemMaker(RowMaker, frozen=True):
     """Makes the row of one question. `folder`: of the original's images; None: rows hold theirs, which are written to `saved`.
 
     `explained`: the questions of those that are answered with their solution, None where none is.

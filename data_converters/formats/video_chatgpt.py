@@ -17,7 +17,7 @@ from ..base import Options, Reading, path_option
 from ..file_io.row_files import read_rows
 from ..file_io.row_images import video_fault
 from ..issues import Issue, IssueLog, SkipSample
-from ..tasks.conversation import ConversationMaker, check_texts, numbered_id
+from ..tasks.conversation import RowMaker, check_texts, numbered_id
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
 ABSENT = (None, "None")  # a question that the hubs' rows do not have
@@ -57,9 +57,6 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
     .webm or .mov appended, the first that exists. sample_id is the name of SOURCE and the number of the row, and of the
     question where a row has several: test/7/2.
 
-    Problems: a row without a video, question or answer, one of swift's placeholders in a text; a video that is missing,
-    empty or outside DIR.
-
     \b
     Example:
       groundswift convert video-chatgpt Generic.parquet --videos Test_Videos/ --out generic.jsonl
@@ -75,7 +72,7 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
         return Reading(rows, VideoMaker(absolute(self.videos), self.check_videos, self.annotations), total)
 
 
-class VideoMaker(ConversationMaker, frozen=True):
+class VideoMaker(RowMaker, frozen=True):
     """Makes the rows of one source row, one per question."""
 
     folder: str

@@ -23,7 +23,9 @@ from groundswift.urls import shown
 from ..base import Reading, path_option
 from ..file_io.box_checks import Box, ImageFolder, Seen, fitted_box
 from ..file_io.mmap_json import NOT_JSON, read_mapped
+from ..file_io.row_files import Sourced
 from ..issues import Issue, IssueLog
+from ..tasks.conversation import RowMaker
 from ..tasks.referring import Referring, ReferringOptions, clean_phrase, first_existing
 
 FOLDERS = ("VG_100K", "VG_100K_2")
@@ -56,22 +58,30 @@ class NamedObject(msgspec.Struct, rename={"width": "w", "height": "h"}):
     id: int | None = None
 
 
-class ImageEntry(msgspec.Struct):
-    """An image of either file, its regions or objects kept encoded; the image's id has one of two names."""
+class WithId(msgspec.Struct):
+    """An image by its id, which has one of two names."""
 
     image_id: int | None = None
     id: int | None = None
+
+    @property
+    def own_id(self) -> int | None:
+        """The id by either name."""
+        return first(self.image_id, self.id)
+
+
+class ImageEntry(WithId):
+    """An image of either file, its regions or objects kept encoded."""
+
     regions: list[msgspec.Raw] | None = None
     objects: list[msgspec.Raw] | None = None
 
 
-class ImageData(msgspec.Struct):
+class ImageData(WithId, kw_only=True):
     """An image of image_data.json: its size in px, and its URL, which ends in VG_100K/1.jpg or VG_100K_2/1.jpg."""
 
     width: Side
     height: Side
-    image_id: int | None = None
-    id: int | None = None
     url: str = ""
 
 
@@ -80,13 +90,6 @@ class StatedImage(NamedTuple):
 
     size_wh: tuple[int, int]
     folder: str | None
-
-
-class EncodedEntry(NamedTuple):
-    """An entry of the source, undecoded, and its place."""
-
-    where: str
-    text: bytes
 
 
 class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
@@ -104,9 +107,6 @@ class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
     Dropped or changed, and counted: blank phrases and names; a duplicate phrase and box, or name and box, of an image;
     whitespace within a phrase is normalized; boxes that extend beyond their image are clipped.
 
-    Problems: an unusable box; a phrase with one of swift's tags or a control character; a malformed entry; an image that is
-    missing, unreadable or of another size than in --image-data; a duplicate id of an image, a region or an object.
-
     \b
     Example:
       groundswift convert visual-genome region_descriptions.json --image-data image_data.json --images vg/ --out regions.jsonl
@@ -122,19 +122,19 @@ class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
         return Reading(images_once(entries), make, len(entries), "image")
 
 
-class GenomeMaker(msgspec.Struct, frozen=True):
+class GenomeMaker(RowMaker, frozen=True):
     """Makes the rows of one image. `stated`: image_data.json by the id of the image."""
 
     referring: Referring
     images: ImageFolder
     stated: dict[int, StatedImage]
 
-    def __call__(self, item: EncodedEntry, log: IssueLog) -> Iterator[Row]:
-        entry = decoded(item.where, item.text, ImageEntry, "an image with regions or objects", log)
+    def rows(self, where: str, source: bytes, log: IssueLog) -> Iterator[Row]:
+        entry = decoded(where, source, ImageEntry, "an image with regions or objects", log)
         if entry is None:
             return
-        image_id = first(entry.image_id, entry.id)
-        thing = f"{item.where} (image {image_id})"
+        image_id = entry.own_id
+        thing = f"{where} (image {image_id})"
         if image_id is None or (entry.regions is None) == (entry.objects is None):
             what = "no image_id, or not one of regions and objects"
             log.add(Issue("image-unreadable", thing, what, "image_id, and regions or objects"))
@@ -230,13 +230,13 @@ def decoded(place: str, text: bytes | msgspec.Raw, kind: type, expected: str, lo
         return None
 
 
-def read_entries(path: str) -> list[EncodedEntry]:
+def read_entries(path: str) -> list[Sourced]:
     """The elements of a file that is one JSON list, undecoded. Raises GroundswiftError where it cannot be read as one."""
     elements = read_mapped(path, list[msgspec.Raw], "a JSON file of Visual Genome: a list with an entry for each image")
-    return [EncodedEntry(f"{shown(path)}: entry {number}", element) for number, element in enumerate(elements, 1)]
+    return [Sourced(f"{shown(path)}: entry {number}", element) for number, element in enumerate(elements, 1)]
 
 
-def images_once(entries: Iterable[EncodedEntry]) -> Iterator[EncodedEntry | Issue]:
+def images_once(entries: Iterable[Sourced]) -> Iterator[Sourced | Issue]:
     """The entries as bytes, which can be pickled, with an Issue in place of each whose image id came before."""
     seen: set[int] = set()
     for where, element in entries:
@@ -245,23 +245,15 @@ def images_once(entries: Iterable[EncodedEntry]) -> Iterator[EncodedEntry | Issu
             yield Issue("image-id-repeated", where, f"duplicate image id {image_id}", "each image once")
             continue
         seen.add(image_id)
-        yield EncodedEntry(where, bytes(element))
-
-
-class OnlyId(msgspec.Struct):
-    """The id of an image under either name."""
-
-    image_id: int | None = None
-    id: int | None = None
+        yield Sourced(where, bytes(element))
 
 
 def id_of(element: msgspec.Raw) -> int | None:
     """The id of an image; None where it cannot be read, which its maker reports."""
     try:
-        ids = msgspec.json.decode(element, type=OnlyId)
+        return msgspec.json.decode(element, type=WithId).own_id
     except NOT_JSON:
         return None
-    return first(ids.image_id, ids.id)
 
 
 def first(*ids: int | None) -> int | None:
@@ -276,7 +268,7 @@ def read_image_data(path: str, log: IssueLog) -> dict[int, StatedImage]:
         entry = decoded(where, element, ImageData, "image_id, width and height", log)
         if entry is None:
             continue
-        image_id = first(entry.image_id, entry.id)
+        image_id = entry.own_id
         if image_id is None or image_id in stated:
             log.add(Issue("image-id-invalid", where, f"image_id {image_id}", "each id once"))
             continue

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from groundswift.records import Message, Row, swift_tag_in
 from groundswift.urls import file_name
 
+from ..base import ImageOptions
 from ..file_io.box_checks import ImageFolder, Seen
-from ..file_io.embedded_images import HELD, HeldPicture, held_size_wh, kept_picture
+from ..file_io.embedded_images import HELD, HeldPicture, folder_to_keep, held_size_wh, kept_picture
 from ..file_io.row_files import Sourced
 from ..file_io.row_images import RowPictures
 from ..issues import Issue, IssueLog, SkipSample
@@ -27,7 +28,7 @@ NATIVE_BOXES = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|
 NATIVE_KEPT = "native-boxes-kept"
 
 
-class ConversationMaker(msgspec.Struct, frozen=True):
+class RowMaker(msgspec.Struct, frozen=True):
     """Makes the rows of one item, all or none. A format is a subclass with `row`, or with `rows` where an item has several."""
 
     def __call__(self, item: Sourced, log: IssueLog) -> Iterator[msgspec.Struct]:
@@ -46,6 +47,20 @@ class ConversationMaker(msgspec.Struct, frozen=True):
     def row(self, where: str, source: Any, log: IssueLog) -> msgspec.Struct:
         """The one row of an item. Raises SkipSample with the issue, or without one where it is logged already."""
         raise NotImplementedError
+
+
+class ImageRowMaker(RowMaker, frozen=True, kw_only=True):
+    """Makes rows of conversations about images. Images that the rows of `source` hold are saved in the folder `saved`."""
+
+    images: RowPictures
+    source: str
+    saved: str | None = None
+
+    @classmethod
+    def of(cls, options: ImageOptions, **more: Any) -> Self:
+        """A maker for the images and the folder of some options. Raises GroundswiftError where they cannot be used."""
+        saved = folder_to_keep(getattr(options, "save_pictures", None))
+        return cls(images=RowPictures(options.pictures()), source=options.annotations, saved=saved, **more)
 
 
 def message(where: str, index: int, role: str, content: str, roles: dict[str, str]) -> Message:

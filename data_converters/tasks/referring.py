@@ -16,7 +16,7 @@ from groundswift.urls import is_url
 from ..base import AskingOptions
 from ..file_io.box_checks import ImageFolder, Seen
 from ..issues import Issue, IssueLog
-from ..prompts import Asking
+from ..prompts import Asking, asking
 
 Task = Literal["find", "describe"]
 Sentences = Literal["all", "first", "sampled"]
@@ -93,6 +93,11 @@ class Referring(msgspec.Struct, frozen=True):
             log.count("object-without-phrase", thing)
             return []
         return [self.row(f"{key}/{each.id}", each.text, [box_xyxy_px], image) for each in self.chosen(usable, key)]
+
+
+def plain_referring(task: Task, sentences: Sentences = "all") -> Referring:
+    """With the first English question of a task."""
+    return Referring(task, asking(task, "en", None, 0, False, tags=[TAGS[task]]), sentences)
 
 
 def clean_phrase(text: str, thing: str, log: IssueLog) -> str | None:

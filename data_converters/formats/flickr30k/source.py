@@ -19,8 +19,10 @@ from groundswift.urls import is_url, join
 from ...base import AskingOptions, Positive, Reading, path_option
 from ...file_io.box_checks import ImageFolder, Seen, fitted_box
 from ...file_io.remote_folders import listed_below
+from ...file_io.row_files import Sourced
 from ...issues import Issue, IssueLog, SkipSample
 from ...prompts import Asking, filled
+from ...tasks.conversation import RowMaker
 from ...tasks.referring import text_issue
 from . import parse
 from .parse import Annotation, Sentence
@@ -32,13 +34,6 @@ QUESTIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # task -
     "reverse": ("name_boxes", (), ("<bbox>",)),
     "reverse_sentence": ("caption_boxes", (), ("<bbox>",)),
 }
-
-
-class ImageId(NamedTuple):
-    """An image of the dataset: the place that lists it, and its id."""
-
-    where: str
-    id: str
 
 
 class BoxedPhrase(NamedTuple):
@@ -77,10 +72,6 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     any; duplicate boxes of one entity; duplicate phrases of a sentence (phrase_grounding); boxes that extend beyond their
     image are clipped; captions in --unrelated.
 
-    Problems: a file that is missing or unreadable, XML that is broken or has a document type (DTD), a mark that is malformed
-    or not closed, an unusable box, text with one of swift's tags or a control character; an image that is missing,
-    unreadable or of another size.
-
     \b
     Example:
       groundswift convert flickr30k flickr30k_entities --images flickr30k-images --split flickr30k_entities/train.txt --out train.jsonl
@@ -114,11 +105,11 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
         return Reading(items, make, len(items), "image")
 
 
-def image_ids(folder: str, split: str | None) -> Iterator[ImageId | Issue]:
-    """The images of a list in its order, or all that have sentences, by name. Raises GroundswiftError where there is no such list."""
+def image_ids(folder: str, split: str | None) -> Iterator[Sourced | Issue]:
+    """The image ids of a list in its order, or all that have sentences, by name. Raises GroundswiftError where there is no such list."""
     if split is not None:
         for each in parse.ids(list_text(split), split):
-            yield each if isinstance(each, Issue) else ImageId(*each)
+            yield each if isinstance(each, Issue) else Sourced(*each)
         return
     sentences = join(folder, "Sentences")
     try:
@@ -128,7 +119,7 @@ def image_ids(folder: str, split: str | None) -> Iterator[ImageId | Issue]:
     for name in names:
         if name.endswith(".txt"):
             where, image_id = join(sentences, name), name.removesuffix(".txt")
-            yield parse.id_issue(where, image_id) or ImageId(where, image_id)
+            yield parse.id_issue(where, image_id) or Sourced(where, image_id)
 
 
 def list_text(path: str) -> str:
@@ -139,7 +130,7 @@ def list_text(path: str) -> str:
         raise fault(path, stopped.issue.what, stopped.issue.expected) from None
 
 
-class Flickr30kMaker(msgspec.Struct, frozen=True):
+class Flickr30kMaker(RowMaker, frozen=True):
     """Makes the rows of one image: of its first `most` sentences."""
 
     folder: str
@@ -149,39 +140,35 @@ class Flickr30kMaker(msgspec.Struct, frozen=True):
     questions: Asking
     images: ImageFolder
 
-    def __call__(self, item: ImageId, log: IssueLog) -> Iterator[Row]:
-        try:
-            sentences, annotation = self.files_of(item)
-        except SkipSample as stopped:
-            log.add(stopped.issue)
-            return
-        thing = f"image {item.id}"
-        image = self.images.find(f"{item.id}.jpg", thing, log, annotation.size_wh)
+    def rows(self, where: str, source: str, log: IssueLog) -> Iterator[Row]:
+        sentences, annotation = self.files_of(where, source)
+        thing = f"image {source}"
+        image = self.images.find(f"{source}.jpg", thing, log, annotation.size_wh)
         boxes = usable_boxes(annotation, thing, log)
         if image is None and log.skipping:
-            log.count("sentence-image-skipped", item.id, len(sentences))
+            log.count("sentence-image-skipped", source, len(sentences))
             return
         for sentence in sentences[: self.most]:
             if isinstance(sentence, Issue):
                 log.add(sentence)
-            elif (item.id, sentence.number) in self.unrelated:
-                log.count("caption-mismatched", f"{item.id}/{sentence.number}")
+            elif (source, sentence.number) in self.unrelated:
+                log.count("caption-mismatched", f"{source}/{sentence.number}")
             elif issue := text_issue(sentence.text, f"sentence {sentence.number} of {thing}"):
                 log.add(issue)
             else:
-                phrases = boxed_phrases(sentence, boxes, annotation, f"{item.id}/{sentence.number}", log)
+                phrases = boxed_phrases(sentence, boxes, annotation, f"{source}/{sentence.number}", log)
                 if image is not None:
-                    yield from self.rows(item.id, image, sentence, phrases, log)
+                    yield from self.sentence_rows(source, image, sentence, phrases, log)
 
-    def files_of(self, item: ImageId) -> tuple[list[Sentence | Issue], Annotation]:
+    def files_of(self, where: str, image_id: str) -> tuple[list[Sentence | Issue], Annotation]:
         """The content of the two files of an image. Raises SkipSample where one of them cannot be read as a whole."""
-        text_path, xml_path = join(self.folder, f"Sentences/{item.id}.txt"), join(self.folder, f"Annotations/{item.id}.xml")
-        sentences = parse.sentences(parse.decode(parse.read_file(text_path, item.where, "sentences"), text_path), text_path)
+        text_path, xml_path = join(self.folder, f"Sentences/{image_id}.txt"), join(self.folder, f"Annotations/{image_id}.xml")
+        sentences = parse.sentences(parse.decode(parse.read_file(text_path, where, "sentences"), text_path), text_path)
         if not sentences:
             raise SkipSample(Issue("sentences-empty", text_path, "no sentence", "one per line"))
-        return sentences, parse.annotation(parse.read_file(xml_path, item.where, "annotations"), xml_path)
+        return sentences, parse.annotation(parse.read_file(xml_path, where, "annotations"), xml_path)
 
-    def rows(self, image_id: str, image: Seen, sentence: Sentence, phrases: list[BoxedPhrase], log: IssueLog) -> Iterator[Row]:
+    def sentence_rows(self, image_id: str, image: Seen, sentence: Sentence, phrases: list[BoxedPhrase], log: IssueLog) -> Iterator[Row]:
         """The rows of one sentence."""
         key = f"flickr30k/{image_id}/{sentence.number}"
         if not phrases:

@@ -26,10 +26,9 @@ from ...base import Reading
 from ...file_io.box_checks import ImageFolder, Seen, fitted_box
 from ...file_io.embedded_images import HELD, HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
 from ...file_io.row_files import Sourced, read_rows
-from ...issues import Issue, IssueLog
-from ...prompts import Asking, asking
-from ...tasks.conversation import row_number
-from ...tasks.referring import TAGS, Referring, Sentence, SentenceOptions, Sentences, Task, first_existing, path_tails
+from ...issues import Issue, IssueLog, SkipSample
+from ...tasks.conversation import RowMaker, row_number
+from ...tasks.referring import Referring, Sentence, SentenceOptions, first_existing, path_tails
 from .source import FOLDER
 
 Schema = Literal["lmms", "jxu124"]
@@ -95,9 +94,6 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
     Dropped or changed, and counted: rows of other splits; blank phrases; whitespace within a phrase is normalized; boxes that
     extend beyond their image are clipped.
 
-    Problems: an unusable box; a phrase with one of swift's tags or a control character; an image that is missing, unreadable
-    or of another size; a duplicate ref_id.
-
     \b
     Example:
       groundswift convert refcoco-hub val.parquet --schema lmms --save-pictures pictures/ --out val.jsonl
@@ -112,17 +108,11 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
         if self.schema == "lmms" and self.save_pictures is None and self.images is None:
             expected = "--save-pictures, a folder to write them to (or --images, where the rows give a path instead)"
             raise fault(self.annotations, "rows of lmms-lab hold their images", expected)
-        make = hub_maker(
-            self.schema,
-            self.task,
-            Path(file_name(self.annotations)).stem if self.name is None else self.name,
-            questions=self.questions(),
-            sentences=self.sentences,
-            seed=self.seed,
-            split=self.split,
-            images=self.pictures(),
-            saved=folder_to_keep(self.save_pictures),
-        )
+        if self.schema == "lmms" and self.split is not None:
+            raise fault(f"split {self.split}", "rows of lmms-lab have no column split, each file is a split", "--split with jxu124 only")
+        referring = Referring(self.task, self.questions(), self.sentences, self.seed)
+        name = Path(file_name(self.annotations)).stem if self.name is None else self.name
+        make = HubMaker(referring, name, self.split, self.pictures(), folder_to_keep(self.save_pictures))
         rows, total = read_rows(self.annotations, ROWS[self.schema])
         return Reading(refs_once(rows), make, total)
 
@@ -150,7 +140,7 @@ class HubRef(msgspec.Struct):
     stated_wh: tuple[int, int] | None
 
 
-class HubMaker(msgspec.Struct, frozen=True):
+class HubMaker(RowMaker, frozen=True):
     """Makes the rows of one hub row. `name` begins their sample_id.
 
     `saved`: the folder that images of rows are written to; `images`: the folder of others. Without either, rows come without images, to be
@@ -163,67 +153,40 @@ class HubMaker(msgspec.Struct, frozen=True):
     images: ImageFolder | None = None
     saved: str | None = None
 
-    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
-        where, row = item
-        if self.split is not None and row.split != self.split:
-            log.count("row-other-split", f"{where}: {row.split}")
-        elif len(row.bbox) != 4:
-            log.add(Issue("box-length", where, f"bbox {row.bbox[:9]}", "4 numbers"))
-        elif ref := of_lmms(where, row, self.name) if isinstance(row, LmmsRow) else of_jxu124(where, row, self.name, log):
-            image = self.image(where, row.image, ref, log)
-            box = image and fitted_box(ref.box_xyxy_px, image.size_wh, where, log)
-            if box:
-                yield from self.referring.rows(ref.key, ref.sentences, box, image, where, log)
+    def rows(self, where: str, source: LmmsRow | Jxu124Row, log: IssueLog) -> Iterable[Row]:
+        if self.split is not None and source.split != self.split:
+            log.count("row-other-split", f"{where}: {source.split}")
+            return []
+        if len(source.bbox) != 4:
+            raise SkipSample(Issue("box-length", where, f"bbox {source.bbox[:9]}", "4 numbers"))
+        ref = (of_lmms if isinstance(source, LmmsRow) else of_jxu124)(where, source, self.name)
+        image = self.image(where, source.image, ref, log)
+        box = image and fitted_box(ref.box_xyxy_px, image.size_wh, where, log)
+        return self.referring.rows(ref.key, ref.sentences, box, image, where, log) if box else []
 
     def image(self, where: str, held: HeldPicture | None, ref: HubRef, log: IssueLog) -> Seen | None:
         """The image of a row; None, and an issue is logged, where it cannot be used."""
         if held is None or held.bytes is None:
             return self.find(where, ref.names or (path_tails(held.path) if held and held.path else []), ref, log)
         size_wh = held_size_wh(held.bytes, where, log)
-        if size_wh is None:
-            return None
-        if ref.stated_wh not in (None, size_wh):
+        if size_wh is not None and ref.stated_wh not in (None, size_wh):
             stated, seen = (f"{width}x{height} px" for width, height in (ref.stated_wh, size_wh))
-            log.add(Issue("image-size-differs", where, f"annotated as {stated}, but the image is {seen}", "one size"))
-            return None
-        if self.saved is None and self.images is None:
-            return Seen(None, size_wh)
+            raise SkipSample(Issue("image-size-differs", where, f"annotated as {stated}, but the image is {seen}", "one size"))
+        if size_wh is None or (self.saved is None and self.images is None):
+            return size_wh and Seen(None, size_wh)
         if self.saved is None:
-            log.add(Issue(HELD, where, "the row holds its image, and swift reads files", "--save-pictures DIR"))
-            return None
+            raise SkipSample(Issue(HELD, where, "the row holds its image, and swift reads files", "--save-pictures DIR"))
         name = ref.name or os.path.basename(held.path or "") or f"{self.name}/{row_number(where)}"
         path = kept_picture(self.saved, name, held.bytes, where, log)
-        return None if path is None else Seen(path, size_wh)
+        return path and Seen(path, size_wh)
 
     def find(self, where: str, names: list[str], ref: HubRef, log: IssueLog) -> Seen | None:
         """The image of a row that names it."""
         if self.images is None:
             return Seen(None, ref.stated_wh)
         if not names:
-            log.add(Issue("image-missing", where, "neither bytes nor a name in the row's image", "an image"))
-            return None
+            raise SkipSample(Issue("image-missing", where, "neither bytes nor a name in the row's image", "an image"))
         return self.images.find(first_existing(self.images, names), where, log, ref.stated_wh)
-
-
-def hub_maker(
-    schema: Schema,
-    task: Task,
-    name: str,
-    *,
-    questions: Asking | None = None,
-    sentences: Sentences = "all",
-    seed: int = 0,
-    split: str | None = None,
-    images: ImageFolder | None = None,
-    saved: str | None = None,
-) -> HubMaker:
-    """The maker of rows of a schema (ROWS has their struct); `questions` default to the first English one of the task."""
-    if schema not in ROWS:
-        raise fault(f"schema {schema!r}", "unknown", " or ".join(ROWS))
-    if schema == "lmms" and split is not None:
-        raise fault(f"split {split}", "rows of lmms-lab have no column split, each file is a split", "--split with jxu124 only")
-    questions = questions or asking(task, "en", None, 0, False, tags=[TAGS[task]])
-    return HubMaker(Referring(task, questions, sentences, seed), name, split, images, saved)
 
 
 def of_lmms(where: str, row: LmmsRow, name: str) -> HubRef:
@@ -240,15 +203,16 @@ def of_lmms(where: str, row: LmmsRow, name: str) -> HubRef:
     )
 
 
-def of_jxu124(where: str, row: Jxu124Row, name: str, log: IssueLog) -> HubRef | None:
-    """A row of jxu124; None, and an issue is logged, where the size that it states is malformed."""
+def of_jxu124(where: str, row: Jxu124Row, name: str) -> HubRef:
+    """A row of jxu124. Raises SkipSample where the size that it states is malformed."""
     stated_wh = None
     if row.raw_image_info is not None:
         try:
             info = msgspec.json.decode(row.raw_image_info, type=ImageInfo)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            log.add(Issue("size-unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image"))
-            return None
+            raise SkipSample(
+                Issue("size-unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image")
+            ) from None
         stated_wh = (info.width, info.height)
     return HubRef(
         key="/".join(filter(None, [name, row.split, str(row.ref_id)])),

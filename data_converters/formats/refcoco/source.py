@@ -84,9 +84,6 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
     Dropped or changed, and counted: blank phrases; whitespace within a phrase is normalized; boxes that extend beyond their
     image are clipped.
 
-    Problems: a ref whose annotation or image is unknown, or belong to different images; an unusable box; a phrase with one of
-    swift's tags or a control character; an image that is missing, unreadable or of another size; a duplicate id of a ref.
-
     \b
     Example:
       groundswift convert refcoco refer/refcoco --split-by unc --split val --images coco/train2014 --out val.jsonl

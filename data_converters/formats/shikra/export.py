@@ -24,11 +24,10 @@ from groundswift.row_view import RowView, box_finding, image_source
 from ...base import ImageOptions, Reading, path_option
 from ...file_io.box_checks import Seen, fitted_box, fitted_point
 from ...file_io.images import UPRIGHT
-from ...file_io.row_images import RowPictures
 from ...issues import Issue, IssueLog, SkipSample
 from ...rows.any_row import AnyRow, relative, viewed
 from ...rows.result_rows import TruthFlag, read_truth
-from ...tasks.conversation import ConversationMaker, check_order, check_texts, with_placeholders
+from ...tasks.conversation import ImageRowMaker, check_order, check_texts, with_placeholders
 from .source import BOXES, POINTS, ShikraRow, Side, Target, Turn
 
 TAG = re.compile(f"({REF}|(?:{BOX})+)")
@@ -71,8 +70,7 @@ class ToShikraOptions(ImageOptions, frozen=True, kw_only=True):
 
     def read(self, log: IssueLog) -> Reading:
         rows, total = read_truth(self.annotations, SwiftRow, self.truth)
-        images = RowPictures(self.pictures())
-        return Reading(rows, ToShikraMaker(images, images.inside.folder if self.images else None), total)
+        return Reading(rows, ToShikraMaker.of(self, relative=bool(self.images)), total)
 
 
 @dataclass
@@ -95,11 +93,10 @@ class Objects:
         return Target(boxes or None, points or None) if boxes or points else None
 
 
-class ToShikraMaker(ConversationMaker, frozen=True):
-    """Makes the Shikra row of a swift row. `folder`: paths are written relative to it, where there is one."""
+class ToShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
+    """Makes the Shikra row of a swift row. `relative`: paths are written relative to the folder of the images."""
 
-    images: RowPictures
-    folder: str | None
+    relative: bool
 
     def row(self, where: str, source: SwiftRow, log: IssueLog) -> ShikraRow:
         view, issues = viewed(where, source)
@@ -125,7 +122,8 @@ class ToShikraMaker(ConversationMaker, frozen=True):
         if labels:
             log.count("label-inlined", where, len(labels))
         width, height = (image.size_wh if image else None) or (None, None)
-        path = relative(f"{where}, image", image.path, self.folder) if image else None
+        folder = self.images.inside.folder if self.relative else None
+        path = relative(f"{where}, image", image.path, folder) if image else None
         return ShikraRow(path, objects.target(), turns, sample_id=source.sample_id, width=width, height=height)
 
     def image(self, where: str, view: RowView, source: SwiftRow, log: IssueLog) -> Seen | None:

@@ -23,9 +23,8 @@ from ...base import Reading
 from ...file_io.box_checks import Seen, fitted_box, fitted_point
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.row_files import read_rows
-from ...file_io.row_images import RowPictures
 from ...issues import Issue, IssueLog, SkipSample
-from ...tasks.conversation import ConversationMaker, check_order, check_texts, message, numbered_id, with_placeholders
+from ...tasks.conversation import ImageRowMaker, check_order, check_texts, message, numbered_id, with_placeholders
 from ...tasks.referring import Referring, ReferringOptions, clean_phrase
 
 BOXES, POINTS = "<boxes>", "<points>"
@@ -94,10 +93,6 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
     Dropped or changed, and counted: boxes and points that no turn refers to; boxes that extend beyond their image are
     clipped; a space is put between two adjacent placeholders, as they would read as one.
 
-    Problems: placeholders and their boxes_seq or points_seq differ in number, an index that the target does not have, a group
-    that is empty or not a list of whole numbers; an unusable box or point; <image> that is not once in a question; several
-    images; turns out of order; an image that is missing, unreadable or of another size.
-
     \b
     Example:
       groundswift convert shikra train_shikra.jsonl --images /data/flickr30k_images --out train.jsonl
@@ -108,22 +103,14 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
 
     def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, ShikraRow)
-        make = ShikraMaker(
-            images=RowPictures(self.pictures()),
-            referring=Referring(self.task, self.questions()),
-            source=self.annotations,
-            space=self.space,
-            turned=self.turned,
-        )
+        make = ShikraMaker.of(self, referring=Referring(self.task, self.questions()), space=self.space, turned=self.turned)
         return Reading(rows, make, total)
 
 
-class ShikraMaker(ConversationMaker, frozen=True):
+class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
     """Makes the swift row of a Shikra row. The name of `source` begins the sample_id of a row that has none."""
 
-    images: RowPictures
     referring: Referring
-    source: str
     space: Space
     turned: str | None
 

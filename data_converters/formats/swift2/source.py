@@ -25,9 +25,8 @@ from ...file_io.box_checks import Seen, fitted_box
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.mmap_json import NOT_JSON
 from ...file_io.row_files import read_rows
-from ...file_io.row_images import RowPictures
 from ...issues import Issue, IssueLog, SkipSample
-from ...tasks.conversation import NATIVE_BOXES, NATIVE_KEPT, ConversationMaker, numbered_id
+from ...tasks.conversation import NATIVE_BOXES, NATIVE_KEPT, ImageRowMaker, numbered_id
 from .turns import OldRow, media_of, turns_of, unused_columns
 
 TAG = re.compile("<ref-object>|<bbox>")
@@ -67,10 +66,6 @@ class Swift2Options(ImageOptions, frozen=True, kw_only=True):
     of the conversation precedes; boxes that extend beyond their image are clipped; whitespace of a caption is normalized. Box
     text in a model's own tokens stays text, and is counted.
 
-    Problems: more placeholders than objects, an object without bbox_type or image, an unusable box, more <image> than images,
-    turns out of order, a missing or blank answer, an image or video that is missing, an image that is unreadable or inlined
-    as base64, a video that is empty, audio.
-
     \b
     Example:
       groundswift convert swift2 old.jsonl --images /data --out train.jsonl
@@ -86,21 +81,13 @@ class Swift2Options(ImageOptions, frozen=True, kw_only=True):
 
     def read(self, log: IssueLog) -> Reading:
         rows, total = read_rows(self.annotations, OldRow)
-        make = Swift2Maker(
-            images=RowPictures(self.pictures()),
-            source=self.annotations,
-            bbox_type=self.bbox_type,
-            norm_1000=int(self.norm_1000),
-            turned=self.turned,
-        )
+        make = Swift2Maker.of(self, bbox_type=self.bbox_type, norm_1000=int(self.norm_1000), turned=self.turned)
         return Reading(rows, make, total)
 
 
-class Swift2Maker(ConversationMaker, frozen=True):
+class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
     """Makes the swift 4 row of a row of 2.x. The name of `source` begins its sample_id."""
 
-    images: RowPictures
-    source: str
     bbox_type: str | None
     norm_1000: int
     turned: str | None

@@ -30,9 +30,10 @@ from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.embedded_images import held_size_wh
 from groundswift.data_converters.file_io.images import seen_size
 from groundswift.data_converters.formats.refcoco.hub import ROWS as HUB_ROWS
-from groundswift.data_converters.formats.refcoco.hub import hub_maker
+from groundswift.data_converters.formats.refcoco.hub import HubMaker
 from groundswift.data_converters.formats.video_chatgpt import VideoMaker, VideoRow
 from groundswift.data_converters.issues import Issue, IssueLog
+from groundswift.data_converters.tasks.referring import plain_referring
 from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row
 from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
@@ -92,14 +93,13 @@ def embedded_text(features: Any, ours: HubSet, place: Place) -> Kind:
 
 def refcoco_by_name(features: Any, ours: HubSet, place: Place) -> Kind:
     """Referring expressions whose rows name their image, one of COCO 2014. sample_id is as `groundswift convert refcoco` writes it."""
-    maker = hub_maker("jxu124", ours.task, ours.ids, images=ImageFolder(media_folder("coco2014", COCO2014)))
-    referring = msgspec.structs.replace(maker.referring, sentences=ours.sentences)
-    return Kind(HUB_ROWS["jxu124"], msgspec.structs.replace(maker, referring=referring), False)
+    images = ImageFolder(media_folder("coco2014", COCO2014))
+    return Kind(HUB_ROWS["jxu124"], HubMaker(plain_referring(ours.task, ours.sentences), ours.ids, images=images), False)
 
 
 def refcoco_embedded(features: Any, ours: HubSet, place: Place) -> Kind:
     """Referring expressions whose rows hold their image."""
-    return Kind(HUB_ROWS["lmms"], hub_maker("lmms", ours.task, f"{ours.ids}/{place.split}"), True)
+    return Kind(HUB_ROWS["lmms"], HubMaker(plain_referring(ours.task), f"{ours.ids}/{place.split}"), True)
 
 
 def video(features: Any, ours: HubSet, place: Place) -> Kind:

@@ -89,7 +89,7 @@ class HubTextRow(msgspec.Struct):
 class WithoutImage(ImageTextMaker, frozen=True):
     """The maker of `groundswift convert image-text`, for rows whose image the caller adds."""
 
-    def images(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
+    def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
         return []
 
 

@@ -17,9 +17,10 @@ from talk_fixture import made as rows_of
 
 from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import read_rows
-from groundswift.data_converters.formats.refcoco.hub import ROWS, RefcocoHubOptions, hub_maker
+from groundswift.data_converters.formats.refcoco.hub import ROWS, HubMaker, RefcocoHubOptions
 from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
 from groundswift.data_converters.issues import IssueLog
+from groundswift.data_converters.tasks.referring import plain_referring
 
 LMMS = pyarrow.schema(
     [
@@ -172,14 +173,14 @@ def test_of_several_sentences(tmp_path, train2014, sentences, ids):
 def test_rows_for_who_has_the_picture(train2014, tmp_path):
     """What a plugin does with a hub's own tables: no folder, no file."""
     items, _ = read_rows(str(write(tmp_path / "val.parquet", lmms_rows(train2014))), ROWS["lmms"])
-    made = [row for item in items for row in hub_maker("lmms", "find", "refcoco-find/val")(item, IssueLog())]
+    made = [row for item in items for row in HubMaker(plain_referring("find"), "refcoco-find/val")(item, IssueLog())]
     assert [(row.sample_id, row.images, row.size_wh) for row in made][1:] == [
         ("refcoco-find/val/1/1001/1", [], (64, 48)),
         ("refcoco-find/val/2/1002/0", [], (64, 48)),
         ("refcoco-find/val/3/1001/0", [], (40, 60)),
     ]
     items, _ = read_rows(str(write(tmp_path / "val.jsonl", jxu124_rows())), ROWS["jxu124"])
-    maker = hub_maker("jxu124", "describe", "refcoco/unc", images=ImageFolder(str(train2014)))
+    maker = HubMaker(plain_referring("describe"), "refcoco/unc", images=ImageFolder(str(train2014)))
     assert [row.images for item in items for row in maker(item, IssueLog())] == [[str(train2014 / LADY)]] * 4
 
 

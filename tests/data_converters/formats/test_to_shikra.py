@@ -249,13 +249,13 @@ NOWHERE = RowPictures(ImageFolder("/nowhere", check=False))
 
 def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     """Our row of one of Shikra's, by way of the JSON that stands in files."""
-    make = ShikraMaker(NOWHERE, Referring("find", Asking((), 0)), "/nowhere/s.jsonl", "px", None)
+    make = ShikraMaker(images=NOWHERE, source="/nowhere/s.jsonl", referring=Referring("find", Asking((), 0)), space="px", turned=None)
     return through(make, ShikraRow, made, log)
 
 
 def shikra_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     """The way back."""
-    return through(ToShikraMaker(NOWHERE, None), SwiftRow, made, log)
+    return through(ToShikraMaker(images=NOWHERE, source="", relative=False), SwiftRow, made, log)
 
 
 def through(make: Any, row_type: type, made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
