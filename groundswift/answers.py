@@ -12,7 +12,7 @@ Status = Literal["ok", "empty", "truncated", "unreadable"]
 class Located(msgspec.Struct, eq=False, gc=False):
     """One thing found. `box` is x1, y1, x2, y2 and `point` is x, y, in the family's own space; `label` is "" where none was given.
 
-    `span` is where it stands in the text, as (start, end) characters. `polygon` is (x, y), (x, y), ... where the text has a quadrangle
+    `span` is its place in the text, as (start, end) characters. `polygon` is (x, y), (x, y), ... where the text has a quadrangle
     or polygon; `box` is then its axis-aligned box, which is what `format_answer` writes. Both take no part in comparisons.
     """
 

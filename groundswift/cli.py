@@ -1,4 +1,4 @@
-"""The `groundswift` command. Each verb lives in a room of its own and is loaded when it is asked for."""
+"""The `groundswift` command. A subcommand is loaded when it is called."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from . import __version__
 from .errors import GroundswiftError
 from .terminal import echo, printable
 
-VERBS = {  # verb -> (module, its click command, one line of help)
+VERBS = {  # subcommand -> (module, its click command, one line of help)
     "convert": ("groundswift.data_converters.cli", "convert", "Turn an annotation file into swift rows."),
-    "eval": ("groundswift.eval.cli", "evaluate", "Score results: mAP, and a report one looks at."),
+    "eval": ("groundswift.eval.cli", "evaluate", "Score results: mAP and a visual report."),
     "families": ("groundswift.cli", "families", "Show how each model family writes a box, and in which space."),
     "show": ("groundswift.swift_plugins.tools.show.cli", "show", "Show a row as the model will see it, boxes drawn."),
-    "lint": ("groundswift.data_converters.rows.lint.cli", "lint", "Find the rows that swift would drop or learn wrongly."),
+    "lint": ("groundswift.data_converters.rows.lint.cli", "lint", "Find the rows that swift would drop or train on wrongly."),
     "mix": ("groundswift.data_converters.rows.mix_cli", "mix", "Mix files of rows by weight into one training file."),
     "split": ("groundswift.data_converters.rows.split_cli", "split", "Split rows into parts that share no image."),
     "plan": ("groundswift.swift_plugins.tools.plan.cli", "plan", "Plan a training: steps, tokens per image, memory."),
@@ -34,7 +34,7 @@ MESSAGE = 2000  # characters of what is said about wrong use
 
 
 class LazyGroup(click.Group):
-    """Lists its verbs without importing them, and prints a GroundswiftError, or that swift is not installed, as one plain
+    """Lists subcommands without importing them, and prints a GroundswiftError, or that swift is not installed, as one plain
     message with exit status 1."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -115,7 +115,7 @@ def main(context: click.Context) -> None:
 @click.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON list, to read by a program.")
-@click.option("--markdown", is_flag=True, help="The table as it stands in the README.")
+@click.option("--markdown", is_flag=True, help="The table of docs/families.md.")
 def families(name: str | None, as_json: bool, markdown: bool) -> None:
     """Show how each model family writes a box, in which space, and what goes wrong with it.
 

@@ -25,7 +25,7 @@ LARGEST_SIDE_PX = 2**31 - 1
 
 
 def read_coco(path: str | Path, needs_images: bool = True) -> CocoFile:
-    """Decode an annotation file, a local one or an address; fields that detection does not need are skipped unread.
+    """Decode an annotation file, local or a URL; fields that detection does not need are skipped unread.
 
     Rotated boxes become axis-aligned. `needs_images`: an image without a name or a size is an error.
     Raises GroundswiftError that names the file and the place where it is missing, not JSON, or of another shape.
@@ -115,29 +115,29 @@ def repeated(values: Iterable[object]) -> list[object]:
 
 
 def structural_faults(coco: CocoFile, path: str | Path, sizes_needed: bool = True) -> list[GroundswiftError]:
-    """What makes ids ambiguous or sizes senseless: repeated ids of images, annotations and categories, repeated or empty names, no size.
+    """What makes ids ambiguous or sizes impossible: repeated ids of images, annotations and categories, repeated or empty names, no size.
 
     Unless `sizes_needed`, an image may state no size.
     """
-    faults = []
+    problems = []
     for what, values in (
         ("image id", (image.id for image in coco.images)),
         ("annotation id", (row.id for row in coco.annotations if row.id is not None)),
         ("category id", (category.id for category in coco.categories)),
         ("category name", (category.name for category in coco.categories)),
     ):
-        faults += [fault(path, f"{what} {value!r} stands twice or more", "each once") for value in repeated(values)]
-    faults += [fault(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
-    half = "has half a surrogate pair in its name"
-    faults += [fault(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if half_character(c.name)]
-    faults += [fault(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if half_character(i.file_name)]
-    faults += [
+        problems += [fault(path, f"duplicate {what} {value!r}") for value in repeated(values)]
+    problems += [fault(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
+    half = "has a lone surrogate in its name"
+    problems += [fault(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if half_character(c.name)]
+    problems += [fault(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if half_character(i.file_name)]
+    problems += [
         fault(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px a side")
         for image in coco.images
         if not (1 <= image.width <= LARGEST_SIDE_PX and 1 <= image.height <= LARGEST_SIDE_PX)
         and (sizes_needed or (image.width, image.height) != UNKNOWN_WH)
     ]
-    return faults
+    return problems
 
 
 def clip_rotated(row: CocoAnnotation, image: CocoImage) -> None:

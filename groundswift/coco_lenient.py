@@ -20,7 +20,7 @@ from .urls import shown
 
 Kind = TypeVar("Kind")
 Unreadable = Callable[[str, str, str, str], object]  # gets a reason to count by, the place, what is wrong, what was expected
-NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what a text raises that is no JSON, or not of a type
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # raised for text that is not JSON, or not of a type
 LOST = "annotation-image-skipped"  # reasons to count by
 MARRED = "image-annotation-unreadable"
 

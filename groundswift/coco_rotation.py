@@ -17,7 +17,7 @@ CLOSE = 0.51  # px by which the extent of an outline and a box of it may differ:
 
 
 def degrees_of(attributes: object) -> float:
-    """The rotation in degrees that attributes state, 0 where they state none; NaN for one that is no finite number."""
+    """The rotation in degrees that attributes state, 0 where they state none; NaN for one that is not a finite number."""
     value = attributes.get("rotation") if isinstance(attributes, dict) else None
     if value is None or value == "":
         return 0.0

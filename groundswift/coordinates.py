@@ -1,4 +1,4 @@
-"""The public verbs between original pixels and what a family writes; the arithmetic is in `spaces.py` and `resizing.py`."""
+"""The public functions between original pixels and what a family writes; the arithmetic is in `spaces.py` and `image_resize.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def resized_wh(
     max_pixels: int | None = None,
     first_max_pixels: int | None = None,
 ) -> tuple[int, int]:
-    """Size (width, height) in px of the image that the model is fed by swift, for an image of `size_wh` px.
+    """Size (width, height) in px of the model input that swift makes of an image of `size_wh` px.
 
     Limits are areas in px, as MIN_PIXELS and MAX_PIXELS give them (rounded down to whole tokens); None means the family's own.
     `first_max_pixels` is swift's `--max_pixels`, a resize before the family's. Raises GroundswiftError where the family has no such

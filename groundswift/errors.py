@@ -1,4 +1,4 @@
-"""Errors that say where, what, and what was expected; and a tally of what was left out."""
+"""Errors that say where, what, and what was expected; and a tally of what was skipped."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ADDRESS_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://[^\s?'\"]*)\?(?!\.\.\.)[
 
 
 def without_secrets(text: str) -> str:
-    """A text without the user, password and query of any address in it; a query may hold a signature."""
+    """A text without the user, password and query of any URL in it; a query may hold a signature."""
     return ADDRESS_QUERY.sub(r"\1?...", ADDRESS_USER.sub(r"\1", text)) if "://" in text else text
 
 
 class GroundswiftError(ValueError):
-    """Bad input or a bad request. Its text is complete for the user, safe for a terminal, and without secrets of addresses: the command
+    """Bad input or a bad request. Its text is complete for the user, safe for a terminal, and without secrets of URLs: the command
     line prints it without a traceback."""
 
     def __init__(self, text: object = "") -> None:
@@ -35,7 +35,7 @@ def fault(where: object, what: str, expected: str = "") -> GroundswiftError:
 
 
 class Tally:
-    """Counts of what was left out or changed, by reason, with the first examples of each, without secrets of addresses."""
+    """Counts of what was skipped or changed, by reason, with the first examples of each, without secrets of URLs."""
 
     EXAMPLES = 3
 

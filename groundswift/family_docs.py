@@ -17,7 +17,7 @@ COLUMNS = ("family", "template", "space", "a dog at (141, 203), (364, 425) of 64
 
 
 def example(row: Family) -> str:
-    """What a family writes for one dog in a picture of 640 x 480 px; its middle for a family that knows points only."""
+    """What a family writes for one dog in an image of 640 x 480 px; its centre for a family of points only."""
     model_input_wh = resized_wh(SIZE_WH, row.name) if row.resize_factor else None
     if not row.boxes:
         x1, y1, x2, y2 = DOG_XYXY_PX

@@ -11,7 +11,7 @@ def token_limits(factor: int) -> dict[str, int]:
 
 
 NO_JSON = "```json\n[]\n```"
-NATIVE_NONE = "nothing native: the text is swift's own, which these models learn only by training"
+NATIVE_NONE = "nothing native: the text is swift's own, which needs training"
 BUILT_IN: tuple[Family, ...] = (
     Family(
         "qwen_vl",
@@ -129,7 +129,7 @@ BUILT_IN: tuple[Family, ...] = (
         (),
         "shikra code",
         labels=False,
-        traps=("coordinates lie on the picture padded to a square",),
+        traps=("coordinates are on the image padded to a square",),
     ),
     Family(
         "llava",
@@ -140,8 +140,8 @@ BUILT_IN: tuple[Family, ...] = (
         "TRI-ML/vlm-evaluation#16",
         labels=False,
         traps=(
-            "coordinates lie on the picture padded to a square",
-            "the transformers processor cuts a picture to its middle square instead: our template pads it first, as LLaVA was trained",
+            "coordinates are on the image padded to a square",
+            "the transformers processor crops an image to its middle square instead: our template pads it first, as LLaVA was trained",
         ),
     ),
     Family(
@@ -209,7 +209,7 @@ BUILT_IN: tuple[Family, ...] = (
         ("minicpmv4_5",),
         ("minicpmv4_5",),
         "OpenBMB/MiniCPM-V#982",
-        traps=("numbers are parted by blanks, without commas",),
+        traps=("numbers are separated by spaces, not commas",),
     ),
     Family(
         "gemini",

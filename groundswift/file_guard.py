@@ -36,9 +36,9 @@ def regular_bytes(path: str | Path) -> bytes:
 
 
 def path_inside(folder: str, name: str) -> str | None:
-    """`folder/name`, or None where the name is empty, absolute, an address, no name of a file, or leaves the folder.
+    """`folder/name`, or None where the name is empty, absolute, a URL, not a file name, or leaves the folder.
 
-    Text alone: no file is touched. The folder may be an address; then no spelling of slashes and dots that a server could decode
+    Text alone: no file is touched. The folder may be a URL; then no spelling of slashes and dots that a server could decode
     leaves it either.
     """
     if "\0" in name:

@@ -1,4 +1,4 @@
-"""What a model is fed: the size of a picture after swift's own resize and the family's, from the limits that a run had in force."""
+"""Model input size: an image after swift's own resize and the family's, by the limits that a run had in force."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def fitted_wh(size_wh: tuple[int, int], factor: int, min_pixels: int, max_pixels
 
 
 def limits_of_its_own(chat_template_kwargs: Mapping[str, object] | None) -> list[str]:
-    """The names by which a row of swift limits its own pictures, whatever its run says: `fetch_image` of qwen-vl-utils takes them."""
+    """The names by which a row of swift limits its own images, whatever its run says: `fetch_image` of qwen-vl-utils takes them."""
     return [name for name in LIMITS_OF_A_ROW if (chat_template_kwargs or {}).get(name) is not None]

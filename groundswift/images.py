@@ -1,6 +1,6 @@
 """Pictures: one way to open them, everywhere. EXIF orientation is applied; sizes are read without decoding the pixels.
 
-A picture is a local file, an address (see `storage`), or bytes. One whose header states more pixels than GROUNDSWIFT_MAX_IMAGE_PIXELS
+An image is a local file, a URL (see `storage`), or bytes. One whose header states more pixels than GROUNDSWIFT_MAX_IMAGE_PIXELS
 (default 178,956,970, where Pillow stops too: about 0.7 GB decoded) is an error and is never decoded; so is one whose file is too short
 to hold them. A higher limit raises Pillow's own for the whole process.
 
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 ORIENTATION_TAG = 0x0112
 TURNED = {5, 6, 7, 8}  # orientations that swap width and height
 MAX_PIXELS = 178_956_970
-MOST_PX_IN_A_BYTE = {  # what the best compression of a format comes to; others may hold a picture of one colour in next to nothing
+MOST_PX_IN_A_BYTE = {  # what the best compression of a format comes to; others may hold an image of one colour in next to nothing
     "PNG": 8 * 1032,  # pixels of one bit, times the limit of deflate
     "JPEG": 4 * 8 * 64,  # a bit for a block of 64, times subsampling
 }
@@ -41,11 +41,11 @@ REDUCED_SCALES = (8, 4, 2)  # by which libjpeg divides the sides of an image whi
 REDUCED_MARGIN = (
     1.5  # a reduced image is at least this many times as wide and high as needed: then it differs less than a JPEG of quality 90
 )
-PILLOW_WARNING = ("ignore", None, Image.DecompressionBombWarning, None, 0)  # as it stands among the filters
+PILLOW_WARNING = ("ignore", None, Image.DecompressionBombWarning, None, 0)  # its form among the filters
 
 
 def _opened(source: str | Path | bytes, name: str | Path = "") -> Image.Image:
-    """A picture whose header has been read, and whose pixels are safe to decode."""
+    """An image whose header has been read, and whose pixels are safe to decode."""
     name, limit = name or _name(source), most_pixels()
     data = BytesIO(source) if isinstance(source, bytes) else local_copy(source)
     try:
@@ -89,7 +89,7 @@ def _check_size(image: Image.Image, length: int, limit: int, name: str | Path) -
 
 
 def most_pixels() -> int:
-    """How many pixels a picture may have. Raises GroundswiftError where GROUNDSWIFT_MAX_IMAGE_PIXELS is no number of them."""
+    """How many pixels an image may have. Raises GroundswiftError where GROUNDSWIFT_MAX_IMAGE_PIXELS is not a number of pixels."""
     text = os.environ.get("GROUNDSWIFT_MAX_IMAGE_PIXELS", "")
     if not text:
         return MAX_PIXELS
@@ -123,13 +123,13 @@ def stored_size_wh(image: Image.Image) -> tuple[int, int]:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """EXIF orientation, 1..8, from what stands before the pixels; 1 where there is none or it is no such number."""
+    """EXIF orientation, 1..8, from the header; 1 where there is none or another number."""
     value = Image.Image.getexif(image).get(ORIENTATION_TAG, 1)  # a PNG's own getexif decodes the pixels to look behind them
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def read_size_wh(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
-    """((width, height) in px as a viewer shows the picture, EXIF orientation 1..8). Reads the header only.
+    """((width, height) in px as a viewer shows the image, EXIF orientation 1..8). Reads the header only.
 
     Raises GroundswiftError where the file is missing or no image.
     """
@@ -147,12 +147,12 @@ def upright(image: Image.Image) -> Image.Image:
 
     Raises GroundswiftError, without a place, for grey values that have no known scale (see `image_depth`).
     """
-    turned = image if orientation_of(image) == 1 else ImageOps.exif_transpose(image)  # asked before decoding, as `read_size_wh` does
-    return to_8_bits(turned, image.format).convert("RGB")  # Pillow itself scales I;16 of one byte order only, and cuts the others
+    upright = image if orientation_of(image) == 1 else ImageOps.exif_transpose(image)  # asked before decoding, as `read_size_wh` does
+    return to_8_bits(upright, image.format).convert("RGB")  # Pillow itself scales I;16 of one byte order only, and cuts the others
 
 
 def padded_to_square(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
-    """The picture in the middle of the smallest square that holds it, as the `square` spaces take it to be."""
+    """The image in the middle of the smallest square that holds it, as in the `square` spaces."""
     if image.width == image.height:
         return image
     side = max(image.size)
@@ -163,7 +163,7 @@ def padded_to_square(image: Image.Image, colour: tuple[int, int, int]) -> Image.
 
 
 def open_image(source: str | Path | bytes) -> Image.Image:
-    """Decode a file or its bytes into an upright RGB picture. Raises GroundswiftError where it is missing or broken."""
+    """Decode a file or its bytes into an upright RGB image. Raises GroundswiftError where it is missing or broken."""
     with _opened(source) as image:
         return _read(_name(source), upright, image)
 
@@ -201,7 +201,7 @@ def reduce_decoding(image: Image.Image, needed_wh: tuple[int, int]) -> None:
 
 
 def reduced_scale(size_wh: tuple[int, int], needed_wh: tuple[int, int]) -> int:
-    """The largest of 8, 4 and 2 that divides both sides and leaves REDUCED_MARGIN times what is needed; 1 where none does.
+    """The largest of 8, 4 and 2 that divides both sides and leaves REDUCED_MARGIN times what is needed; else 1.
 
     A side with a remainder would be rounded up by libjpeg, and the whole image stretched by up to a pixel.
     """

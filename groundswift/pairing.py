@@ -129,7 +129,7 @@ class _Walk:
                 self.pairing.ref_of_box.append(None)
 
     def _pair(self, index: int, answer: bool, text: str, loose: Loose) -> None:
-        """Pair what stands outside lists, in one message."""
+        """Pair what is outside lists, in one message."""
         refs, boxes = ([place for kind, place in loose if kind == letter] for letter in "RB")
         if not refs:
             if answer:

@@ -1,6 +1,6 @@
 """Which label belongs to which box: what `<ref-object>` and `<bbox>` mean in the messages of a row.
 
-Placeholders stand in a list of objects or in a sentence. A list is an answer of nothing but placeholders and separators
+Placeholders are in a list of objects or in a sentence. A list is an answer of nothing but placeholders and separators
 (`<ref-object><bbox><bbox>`, `<bbox>: <ref-object>`), or JSON in any message: `[{"bbox_2d": <bbox>, "label": "<ref-object>"}, ...]`, the
 form of ms-swift's documentation (Custom-dataset, grounding), its keys in any order, fenced or not. How a list is written is up to the
 family; a sentence keeps its words. Templates, converters, lint and metrics pair labels and boxes here and nowhere else.
@@ -31,7 +31,7 @@ COMMA, BLANKS = re.compile(r"\s*,?\s*"), re.compile(r"\s*")
 OPENED, CLOSED, QUOTED = r"\s*(?:```(?:json)?\s*)?\[\s*", r"\s*\]\s*(?:```\s*)?", rf"[\"']?{BOX}[\"']?"
 BARE_LIST = re.compile(rf"{OPENED}{QUOTED}(?:\s*,\s*{QUOTED})*\s*,?{CLOSED}", re.IGNORECASE)
 EMPTY_LIST = re.compile(OPENED + CLOSED, re.IGNORECASE)
-FOUND = "\0"  # stands for a list that was read
+FOUND = "\0"  # in place of a list that was read
 ANY = rf"(?:{REF}|{BOX}|{FOUND})"
 ODD_JSON = re.compile(  # a placeholder or list as a part of other JSON
     rf"[\"']\s*:(?:[\[\s\"'({{]*|\s*[\"'][^\"'\n]*){ANY}"
@@ -49,7 +49,7 @@ class Listing:
     """A list of objects within a message: characters `start` to `stop`.
 
     `ref_of_box`: for each box, in order, the index of its label among the `refs` labels of the list; None: a box without a label.
-    `plain`: its placeholders stand as a template replaces them, one by one: each label before its boxes, outside JSON.
+    `plain`: its placeholders are in the order in which a template replaces them: each label before its boxes, outside JSON.
     """
 
     start: int
@@ -193,7 +193,7 @@ def _odd_json(what: str) -> MessageLists:
 
 
 def _groups(text: str) -> Iterator[list[re.Match[str]]]:
-    """JSON objects of a box, or of a box and a label, in runs that nothing but commas and blanks part."""
+    """JSON objects of a box, or of a box and a label, in runs separated by commas and spaces only."""
     run: list[re.Match[str]] = []
     for item in ITEM.finditer(text):
         if not _is_object(item):

@@ -129,9 +129,9 @@ def encode_row(row: Row) -> bytes:
 
 
 def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object | GroundswiftError]]:
-    """Lines of a JSONL file as typed rows: (line number from 1, row), or (line number, the error) for one that is no such row.
+    """Lines of a JSONL file as typed rows: (line number from 1, row), or (line number, the error) for another line.
 
-    The file is a local one or an address. Blank lines are passed over, and so is a byte order mark. Raises GroundswiftError where it
+    The file is local or a URL. Blank lines and a byte order mark are skipped. Raises GroundswiftError where it
     cannot be read.
     """
     decoder = msgspec.json.Decoder(row_type)

@@ -1,7 +1,7 @@
-"""The record of a run, one small JSON file: what says how its answers are read, beside its checkpoints and its results.
+"""The record of a run, one small JSON file: how its answers are to be read, next to its checkpoints and results.
 
-Family and space say what a box means, the limits say what the model was fed. A training run leaves it in its output folder and in every
-checkpoint, an inference run beside its result file; the evaluator and the next run read it, so that they cannot disagree with training.
+Family and space say what a box means, the limits give the model input size. A training run leaves it in its output folder and in every
+checkpoint, an inference run next to its result file; the evaluator and the next run read it, so that they cannot disagree with training.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .spaces import space_row
 
 FOLDER_RECORD = "groundswift_run.json"  # in the output folder of a training run, its checkpoints, and what is merged from them
 RESULT_SUFFIX = ".run.json"  # result.jsonl -> result.jsonl.run.json
-WRITTEN_IN_TRAINING = "predict.jsonl"  # the answers of a training run's own evaluation, which lie in its folders
+WRITTEN_IN_TRAINING = "predict.jsonl"  # the answers of a training run's own evaluation, in its folders
 FORMAT = 1
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run had in force. `limits` are areas in px, whole tokens and no defaults left out; `template` is swift's name of it.
+    """What a run had in force. `limits` are areas in px, in whole tokens, with defaults written out; `template` is swift's name of it.
 
     `versions`: of the libraries that make the model's input, by name. `data_files`: of a training, the fingerprint of each local file that
     it reads, by absolute path. `pixels`: "exact" where images are decoded and resized as swift does, "quick" where they are by
@@ -56,7 +56,7 @@ def read_record(path: str | Path) -> RunRecord:
     except OSError as error:
         raise fault(path, f"cannot be read ({error.strerror})", expected) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise fault(path, f"is no record of a run ({error})", expected) from None
+        raise fault(path, f"is not a record of a run ({error})", expected) from None
     if record.format > FORMAT:
         raise fault(path, f"is of format {record.format}", f"format {FORMAT} at most: this groundswift is too old for it")
     try:
@@ -68,17 +68,17 @@ def read_record(path: str | Path) -> RunRecord:
 
 
 def record_of_result(result: str | Path) -> Path | None:
-    """Where the record of a result file lies: beside it, or in the folder of what training itself has written; None where there is none."""
+    """The path of the record of a result file: next to it, or in the folder of a training; None where there is none."""
     result = Path(result)
-    beside = result.with_name(result.name + RESULT_SUFFIX)
-    if beside.is_file():
-        return beside
+    adjacent = result.with_name(result.name + RESULT_SUFFIX)
+    if adjacent.is_file():
+        return adjacent
     in_folder = result.with_name(FOLDER_RECORD)
     return in_folder if result.name == WRITTEN_IN_TRAINING and in_folder.is_file() else None
 
 
 def record_of_folder(folder: str | Path) -> Path | None:
-    """Where the record of a checkpoint, merged model or output folder lies; None where there is none."""
+    """The path of the record of a checkpoint, merged model or output folder; None where there is none."""
     path = Path(folder) / FOLDER_RECORD
     return path if path.is_file() else None
 

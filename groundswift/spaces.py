@@ -1,6 +1,6 @@
 """Where a coordinate lives: the table of spaces, and the way of a box between original pixels and a space.
 
-A space is declared by the family, or by the caller; it is never guessed, and the truth is never looked at. Here stands arithmetic
+A space is declared by the family, or by the caller; it is never guessed from the ground truth. This is arithmetic
 alone: which family has which space is in `family.py`.
 """
 
@@ -19,12 +19,12 @@ from .errors import GroundswiftError
 
 @dataclass(frozen=True)
 class Space:
-    """How the numbers of a box lie in its image.
+    """How the numbers of a box relate to its image.
 
-    `side`: the picture whose sides are divided: the original, the one that the model is fed (`resized`), or the smallest `square` that
-    holds the original in its middle. `units`: into how many units a side is divided; None: one unit is one pixel of that picture.
+    `side`: the image whose sides are divided: the original, the model input (`resized`), or the smallest `square` that
+    holds the original in its middle. `units`: into how many units a side is divided; None: one unit is one pixel of that image.
     `rounding`: `nearest` (to `decimals`, halves to the even one), `bins` (a number names the bin that a coordinate falls into, and
-    stands for the middle of it), `cells` (the same; a lower right corner belongs to the last cell that the box covers).
+    means the middle of it), `cells` (the same; a lower right corner belongs to the last cell that the box covers).
     """
 
     name: str
@@ -46,12 +46,12 @@ SPACES: dict[str, Space] = {
         Space("norm1000", "each axis from 0 to 1000, whatever the size of the image", units=1000),
         Space("norm999", "each axis from 0 to 999, whatever the size of the image", units=999),
         Space("norm1023", "each axis from 0 to 1023, whatever the size of the image", units=1023),
-        Space("bins1000", "each axis in 1000 bins, 0 to 999; a number stands for the middle of its bin", units=1000, rounding="bins"),
-        Space("cells32", "cells of a grid of 32 x 32; a number stands for the middle of its cell", units=32, rounding="cells"),
+        Space("bins1000", "each axis in 1000 bins, 0 to 999; a number means the middle of its bin", units=1000, rounding="bins"),
+        Space("cells32", "cells of a grid of 32 x 32; a number means the middle of its cell", units=32, rounding="cells"),
         Space("percent", "each axis from 0 to 100, one decimal", units=100, decimals=1),
-        Space("square_2", "0 to 1 in two decimals, on the picture padded to a square", side="square", units=1, decimals=2),
-        Space("square_3", "0 to 1 in three decimals, on the picture padded to a square", side="square", units=1, decimals=3),
-        Space("resized_px", "pixels of the image that the model is fed, after its own resize", side="resized"),
+        Space("square_2", "0 to 1 in two decimals, on the image padded to a square", side="square", units=1, decimals=2),
+        Space("square_3", "0 to 1 in three decimals, on the image padded to a square", side="square", units=1, decimals=3),
+        Space("resized_px", "pixels of the model input, after its own resize", side="resized"),
         Space("original_px", "pixels of the image file, after its EXIF orientation"),
     )
 }
@@ -75,7 +75,7 @@ def sides(size_wh: ArrayLike) -> Boxes:
 
 
 def square_margins(sizes_wh: ArrayLike) -> Boxes:
-    """What is added left and above (x, y), in px, when a picture is padded to a square: half of what misses, rounded down."""
+    """What is added left and above (x, y), in px, when an image is padded to a square: half of the difference, rounded down."""
     sizes = np.asarray(sizes_wh, dtype=np.float64)
     return np.floor((sizes.max(axis=-1, keepdims=True) - sizes) / 2)
 
@@ -93,7 +93,7 @@ def side_and_units(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | Non
     if space.side == "original":
         return sizes, sizes
     if resized_wh is None:
-        raise GroundswiftError(f"space {space.name} needs resized_wh, the size of the image that the model was fed")
+        raise GroundswiftError(f"space {space.name} needs resized_wh, the size of the model input")
     return sizes, sides(resized_wh)
 
 
@@ -134,7 +134,7 @@ def placed(boxes: ArrayLike, space: Space, size_wh: ArrayLike, resized_wh: Array
     if space.rounding == "cells":  # a box within one row or column of cells has no middles to span: it is as large as its cells
         thin = (written[:, :2] == written[:, 2:]).any(axis=1)
         written[thin] += [-0.5, -0.5, 0.5, 0.5]
-    px = written * side / units  # in the usual order, to the last bit: an IoU may lie at a threshold
+    px = written * side / units  # in the usual order, to the last bit: an IoU may be at a threshold
     return px - _twice(square_margins(size_wh)) if space.side == "square" else px
 
 

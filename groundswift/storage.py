@@ -1,10 +1,12 @@
-"""Files here and elsewhere: a path may be local or an address (`s3://`, `gs://`, `https://`, whatever fsspec knows).
+"""Local and remote files: a path may be local or a URL (`s3://`, `gs://`, `https://`, whatever fsspec knows).
 
-What lies elsewhere is fetched whole into a cache, and the copy is used as any local file. The cache is `$GROUNDSWIFT_CACHE`, else
+A remote file is fetched whole into a cache, and the copy is used as any local file. The cache is `$GROUNDSWIFT_CACHE`, else
 `$XDG_CACHE_HOME/groundswift`, else `~/.cache/groundswift`; it is never cleared, and may be deleted at any time. A copy is named after
-its address, size and ETag (or time of change), so that a changed object is fetched again; that is asked once a process and address.
+its URL, size and ETag (or time of change), so that a changed object is fetched again; a process checks each URL once.
 
-Credentials come from the environment and from the files that fsspec and its packages read. None is written into the cache or told.
+Why not fsspec's caches: they miss changes, and keep half a file after a kill (benchmarks/remote_cache.py).
+
+Credentials come from the environment and from the files that fsspec and its packages read. None is written into the cache or shown.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from .urls import is_url, is_web, scheme_of, shown, without_password, without_se
 Result = TypeVar("Result")
 WAITS_S = (0.5, 1.5, 4.0)  # before the second try, the third, the fourth; packages wait and try again on their own below that
 GIVE_UP_S = 60  # no further try begins after that; how long one takes is up to the package (for S3: AWS_MAX_ATTEMPTS)
-KNOWN_COPIES = 65_536  # addresses that a process remembers to have asked for; an older one is asked for again
+KNOWN_COPIES = 65_536  # URLs that a process has checked; older ones are checked again
 STALE_S = 24 * 3600  # age from which a partial copy is one of a process that was killed
 MARKS = ("ETag", "etag", "generation", "md5Hash", "Content-MD5", "Digest", "mtime", "LastModified", "Last-Modified", "last_modified")
 MARKS += ("updated", "modified", "created")  # what stores call that which changes with the content, best first
@@ -40,7 +42,7 @@ USELESS_TO_REPEAT = (ImportError, NotImplementedError, TypeError, ValueError, Is
 
 
 class NotThere(GroundswiftError):
-    """Nothing lies at a path or address."""
+    """Nothing exists at a path or URL."""
 
 
 def exists(path: str | Path) -> bool:
@@ -56,7 +58,7 @@ def is_file(path: str | Path) -> bool:
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether a folder is there; of a web address, which has no folders that one could ask for: True.
+    """Whether a folder is there; True for a web URL, since web servers have no folders to ask for.
 
     Raises GroundswiftError where a store does not say.
     """
@@ -68,7 +70,7 @@ def is_folder(path: str | Path) -> bool:
 def stat_key(path: str | Path) -> tuple[int | None, int | str | None]:
     """(size in bytes, time of change in ns or the store's mark of the content): equal as long as a file is the same one.
 
-    Raises NotThere, and GroundswiftError where a store does not say. The mark of an address is None where its store gives none.
+    Raises NotThere, and GroundswiftError where a store does not say. The mark of a URL is None where its store gives none.
     """
     if is_url(path):
         return repeated(path, lambda: identity(_info(path)))
@@ -84,7 +86,7 @@ def stat_key(path: str | Path) -> tuple[int | None, int | str | None]:
 def local_copy(path: str | Path) -> Path:
     """A local file with the content of `path`: the path itself, untouched, where it is local; else a whole copy in the cache.
 
-    Raises NotThere, and GroundswiftError that names the address where it cannot be fetched whole: no access, a server that fails again
+    Raises NotThere, and GroundswiftError that names the URL where it cannot be fetched whole: no access, a server that fails again
     and again, a cache that cannot be written, a package that is missing.
     """
     if not is_url(path):
@@ -116,7 +118,7 @@ def read_text(path: str | Path, expected: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where copies lie."""
+    """The folder of the copies."""
     own, base = os.environ.get("GROUNDSWIFT_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
     if own:
         return Path(os.path.abspath(os.path.expanduser(own)))
@@ -125,12 +127,12 @@ def cache_folder() -> Path:
 
 @lru_cache(KNOWN_COPIES)
 def _checked_copy(folder: str, url: str) -> str:
-    """The copy of what lies at an address now."""
+    """The copy of the present content of a URL."""
     return repeated(url, lambda: _copied(folder, url))
 
 
 def _copied(folder: str, url: str) -> str:
-    """One try. Processes and threads may come here for one address at the same time: each fetches a file of its own, and the last stays."""
+    """One try. Processes and threads may fetch one URL at the same time: each has a file of its own, and the last stays."""
     store, place = store_of(url)
     info = _info(url)
     if info.get("type") == "directory":
@@ -171,7 +173,7 @@ def _place_for(folder: str, target: str, url: str) -> str:
 
 @lru_cache(16)
 def _partial_folder(folder: str) -> str:
-    """Where partial copies lie; those that killed processes have left there are removed, once a process."""
+    """The folder of partial copies; a process first removes those of killed processes."""
     partial = os.path.join(folder, "partial")
     with suppress(OSError):
         for entry in os.scandir(partial):
@@ -209,7 +211,7 @@ def identity(info: dict[str, Any]) -> tuple[int | None, str | None]:
 def store_of(url: str) -> tuple[Any, str]:
     """(fsspec's file system, the path in it). It is fsspec that keeps one for each thread, and makes new ones after a fork.
 
-    `a::b` is no chain here: an address in a data file must not choose what is done with what it names.
+    `a::b` is not a chain here: a URL in a data file must not choose how another one is read.
     """
     scheme = scheme_of(url)
     try:
@@ -217,7 +219,7 @@ def store_of(url: str) -> tuple[Any, str]:
 
         kind = get_filesystem_class(scheme)
     except ImportError as error:
-        package = INSTALL if scheme in ("s3", "s3a") else f"that package beside fsspec ({INSTALL} installs what s3:// needs)"
+        package = INSTALL if scheme in ("s3", "s3a") else f"that package in addition to fsspec ({INSTALL} installs what s3:// needs)"
         raise fault(shown(url), f"{scheme}:// needs a package that is not installed ({error})", package) from None
     except ValueError:
         expected = f"one that fsspec knows, as s3:// ({INSTALL}), gs:// or https://"
@@ -243,7 +245,7 @@ def time_limits(scheme: str) -> dict[str, Any]:
 
 
 def repeated(url: str, action: Callable[[], Result]) -> Result:
-    """Do something with an address, again after a wait where trying again may help. Every error comes out as GroundswiftError."""
+    """Do something with a URL, again after a wait where that may help. Every error comes out as GroundswiftError."""
     began, tries = time.monotonic(), 0
     while True:
         try:
@@ -253,39 +255,39 @@ def repeated(url: str, action: Callable[[], Result]) -> Result:
         except Exception as error:  # stores raise those of many packages
             final = _final(url, error)
             if final is None and (tries == len(WAITS_S) or time.monotonic() - began > GIVE_UP_S):
-                what = f"cannot be read, tried {tries + 1} times in {time.monotonic() - began:.0f} s ({_told(url, error)})"
+                what = f"cannot be read, tried {tries + 1} times in {time.monotonic() - began:.0f} s ({_described(url, error)})"
                 final = Interrupted(str(fault(shown(url), what, "a server that sends the whole of it")))
             if final is not None:
                 raise final from None
-            told = _told(url, error)
-        echo(f"{shown(url)}: {told}; try {tries + 2} of {len(WAITS_S) + 1} in {WAITS_S[tries]} s", err=True)
+            shown_error = _described(url, error)
+        echo(f"{shown(url)}: {shown_error}; try {tries + 2} of {len(WAITS_S) + 1} in {WAITS_S[tries]} s", err=True)
         time.sleep(WAITS_S[tries])
         tries += 1
 
 
 def _final(url: str, error: Exception) -> GroundswiftError | None:
     """What an error means where trying again is of no use; None where it may help."""
-    where, told, kinds = shown(url), _told(url, error), {kind.__name__ for kind in type(error).__mro__}
+    where, what, kinds = shown(url), _described(url, error), {kind.__name__ for kind in type(error).__mro__}
     status = getattr(_reason(error), "status", None)  # of a web server; fsspec calls its every error a missing file
     if kinds & NO_CREDENTIALS:
         expected = "credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), or FSSPEC_S3_ANON=true"
-        return fault(where, f"no credentials ({told})", expected)
+        return fault(where, f"no credentials ({what})", expected)
     if isinstance(error, PermissionError) or status in (401, 403):
-        return fault(where, f"access denied ({told})", "credentials that may read and list it")
+        return fault(where, f"access denied ({what})", "credentials that may read and list it")
     if isinstance(error, FileNotFoundError) and (_reason(error) is error or status in (404, 410)):
-        return NotThere(str(fault(where, f"no such object ({told})")))
+        return NotThere(str(fault(where, f"no such object ({what})")))
     if isinstance(error, USELESS_TO_REPEAT) or kinds & REFUSED_UNSENT:
-        return fault(where, f"cannot be read ({told})", "an address of a file")
+        return fault(where, f"cannot be read ({what})", "the URL of a file")
     return None
 
 
 def _reason(error: Exception) -> BaseException:
-    """What made a web address look like a missing file, or the error itself."""
+    """What made a web URL look like a missing file, or the error itself."""
     cause = error.__cause__
     return cause if isinstance(error, FileNotFoundError) and type(cause).__module__.partition(".")[0] in ("aiohttp", "asyncio") else error
 
 
-def _told(url: str, error: Exception) -> str:
+def _described(url: str, error: Exception) -> str:
     """Kind and text of an error in one line, without secrets, at most 240 characters."""
     reason = _reason(error)
     text = without_secrets_of(" ".join(str(reason).split()), url)

@@ -1,4 +1,4 @@
-"""The lists of a conversation that a family writes in one piece: each is reduced to one placeholder, which stands for all of it.
+"""The lists of a conversation that a family writes in one piece: each is reduced to one placeholder.
 
 Templates of swift and converters to text replace placeholder by placeholder; where they meet that of a list they write the whole list.
 """
@@ -32,7 +32,7 @@ class WholeList:
 
 
 def whole_list(listing: Listing, refs_before: int, boxes_before: int) -> WholeList:
-    """A list with the indices that its labels and boxes have in `objects`, by how many of them stand before it."""
+    """A list with the indices that its labels and boxes have in `objects`, by how many of them come before it."""
     pairs = ((boxes_before + box, None if ref is None else refs_before + ref) for box, ref in enumerate(listing.ref_of_box))
     return WholeList(tuple(pairs), listing.refs)
 
@@ -68,6 +68,6 @@ def planned(
 
 
 def on_lines_of_its_own(before: str, written: str, behind: str) -> str:
-    """A list with line breaks where text stands before or behind it in the same line."""
+    """A list with line breaks where its line has other text."""
     opening = "\n" if before.strip() and not before.endswith("\n") else ""
     return opening + written + ("\n" if behind.strip() and not behind.startswith("\n") else "")

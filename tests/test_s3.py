@@ -270,7 +270,7 @@ def test_a_cut_is_mended_below_us_too(endpoint, bucket, cache):
         ("s3://pictures/set/images", r"^s3://pictures/set/images: is a folder; expected a file$"),
         (
             "s3://me:secretword@pictures/a.jpg",
-            r"^s3://pictures/a\.jpg: cannot be read \(ParamValidationError: .*expected an address of a file$",
+            r"^s3://pictures/a\.jpg: cannot be read \(ParamValidationError: .*expected the URL of a file$",
         ),
     ],
 )

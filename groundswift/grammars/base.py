@@ -93,9 +93,9 @@ class Reading:
             self.odd("repeated-block")
 
     def place(self, label: str, numbers: Sequence[float | None], span: tuple[int, int]) -> None:
-        """Add the box (4 numbers), point (2) or polygon (6 and more, an even count) that was read, with a reason for what is odd about it.
+        """Add the box (4 numbers), point (2) or polygon (6 and more, an even count) that was read, with a parse warning if it deviates.
 
-        None stands for what is no number.
+        None is something else than a number.
         """
         size = len(numbers)
         if size not in (2, 4):
@@ -156,7 +156,7 @@ class Reading:
         return True
 
     def _odd(self, x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float, float]:
-        """The corners in order, with a reason for what is odd about them."""
+        """The corners in order, with parse warnings."""
         if x2 < x1 or y2 < y1:
             self.odd("box-inverted")
             x1, y1, x2, y2 = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
@@ -190,6 +190,6 @@ def only_opened(text: str) -> bool:
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a text, less its code fences, is one of the ways to say that there is no object."""
+    """Whether a text, without its code fences, says that there is no object."""
     bare = "".join(text.replace("```json", "").replace("```", "").split())
     return bare.replace("[]", "").rstrip(".").casefold() in NOTHING

@@ -14,10 +14,10 @@ WORDS = r"\w[\w-]*(?: [\w-]+)*"  # labels that no reader would change
 
 @dataclass(frozen=True)
 class Plain:
-    """`item`: one box with its label (group 1) and what parts it from others; the items follow each other without a gap.
+    """`item`: one box with its label (group 1) and its separator; the items follow each other without a gap.
 
     `groups`: the groups of label, x1, y1, x2, y2; a label that took no part means that of the box before. `number`: int or float.
-    `decode`: what turns the numbers into x1, y1, x2, y2 where they are not that.
+    `decode`: makes x1, y1, x2, y2 of other numbers.
     """
 
     item: re.Pattern[str]
@@ -26,7 +26,7 @@ class Plain:
     decode: Callable[[Sequence[float]], Sequence[float] | None] | None = None
 
     def read(self, text: str, limit: float | None) -> Answer | None:
-        """A well-formed answer; None for any other, or where something about it is odd."""
+        """A well-formed answer; None for any other, or where something deviates."""
         objects, position, match, groups, number = [], 0, self.item.match, self.groups, self.number
         decode, largest = self.decode, float("inf") if limit is None else limit
         last, size = "", len(text)

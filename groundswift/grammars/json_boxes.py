@@ -1,7 +1,7 @@
 """Boxes as a fenced JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": "dog"}`; points as `point_2d`. Other families, other keys.
 
 A thing under the key of another family (`box_2d` in an answer of Qwen, `bbox_2d` in one of Gemini) is not read, with the reason
-`other_key`: its axes have another order, or nobody knows. Source: QwenLM/Qwen3-VL#676, Qwen3-VL cookbook; supervision parser (Gemini).
+`other-key`: its axes have another order, or are unknown. Source: QwenLM/Qwen3-VL#676, Qwen3-VL cookbook; supervision parser (Gemini).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def plain_rows(keys: JsonKeys, limit: float | None) -> tuple[msgspec.json.Decode
 
 
 def flat_objects(text: str, count: int) -> tuple[int, int, list[str]] | None:
-    """Where the `count` objects of a well-formed list stand: start of the first, characters between any two, and what is in their braces.
+    """Where the `count` objects of a well-formed list are: start of the first, characters between any two, and what is in their braces.
 
     None where a label holds a closing brace, or not all have the same between them.
     """
@@ -66,7 +66,7 @@ def colons_in(rows: Sequence[msgspec.Struct]) -> int:
 
 
 class JsonGrammar:
-    """The grammar, by its keys; `inline` writes and reads boxes that stand in a sentence, where the family has marks for them."""
+    """The grammar, by its keys; `inline` writes and reads boxes within a sentence, where the family has marks for them."""
 
     whole_answer = True
 
@@ -125,7 +125,7 @@ class JsonGrammar:
         return Answer(objects, status, [*answer.reasons, *more, "mixed-grammars"])
 
     def _parse_plain(self, text: str, limit: float | None) -> Answer | None:
-        """A well-formed answer, decoded in C; None for any other, and where braces or gaps tell no spans."""
+        """A well-formed answer, decoded in C; None for any other, and where braces or gaps give no spans."""
         start, end = text.find("["), text.rfind("]") + 1
         before, written, behind = text[:start], text[start:end], text[end:]
         if (before.strip() not in FENCE or behind.strip() not in FENCE_END) and ("<" in text or not is_prose(before + behind)):

@@ -1,6 +1,6 @@
 """One JSON object of an answer -> the boxes and labels that it names: several boxes under a key, nested pairs, other names for the label.
 
-Only what is certain is read without a word. A number list that may be read in two ways is no box; a name that is not the family's own
+Only what is certain is read without a word. An ambiguous list of numbers is not a box; a name that is not the family's own
 is read with a reason where its meaning is in the name (`xmin`), and not at all where it is open (`bbox`, `width`: corners or sizes?).
 """
 
@@ -35,7 +35,7 @@ PLAIN_TYPES = frozenset([int, float, type(None)])
 FEWEST_CORNERS = 4  # fields that name a box by its corners
 
 Fields = dict[str, object]
-Numbers = list[float | None]  # None stands for what is no number
+Numbers = list[float | None]  # None is something else than a number
 
 
 class JsonKeys(NamedTuple):
@@ -154,7 +154,7 @@ def _labelled(boxes: list[Numbers | None], fields: Fields, reasons: list[str]) -
 
 
 def labels_of(fields: Fields) -> tuple[list[str], str]:
-    """The labels of an object, under the first key that names one, and what is odd about them; [""] where there is none."""
+    """The labels of an object, under the first key that names one, and the parse warning about them; [""] where there is none."""
     for key in () if ANY_LABEL_KEY.isdisjoint(fields) else LABEL_KEYS:
         value = fields.get(key)
         if isinstance(value, str):

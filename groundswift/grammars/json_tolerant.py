@@ -1,4 +1,4 @@
-"""The tolerant reader of boxes in JSON: what a model writes is not always JSON, and what stands before a fault is kept.
+"""The tolerant reader of boxes in JSON: what a model writes is not always JSON, and what precedes an error is kept.
 
 Braces make objects and brackets make number lists; commas and colons are not insisted on. The text is cut into strings, runs of brackets
 and bare stretches between them by calls that run in C, and no pattern can fail once it has begun, so that no text is slow.
@@ -32,25 +32,25 @@ SEPARATORS = frozenset([":", ",", ": ", ", ", " ", "\n"])
 SINGLE_QUOTE = re.compile(r"(?<=[{\[,:\s])'|'(?=\s*[,:}\]])")
 SINGLE_KEY, DOUBLE_KEY = (re.compile(rf"[{{,]\s*{quote}[\w ]{{1,40}}{quote}\s*:") for quote in "'\"")
 NOT_FINITE = {"NaN", "nan", "Infinity", "inf", "Inf"}
-HELD = object()  # stands for an object that was a value
+HELD = object()  # in place of an object that was a value
 CONSTANTS = {"null": None, "None": None, "true": True, "True": True, "false": False, "False": False}
-DEEPEST = 64  # objects in objects; one that lies deeper is taken for one that should have ended
-ENOUGH = 9  # numbers of a list that are kept: with so many it is no box, point or quadrangle
+DEEPEST = 64  # objects in objects; a deeper one is taken for one that should have ended
+ENOUGH = 9  # numbers of a list that are kept: so many are not a box, point or quadrangle
 SHORT = 16  # characters of a stretch that is worth remembering
 
 
 def unquoted(quoted: str) -> str:
-    """The text of a JSON string; where its escapes are broken, what stands between the quotes."""
+    """The text of a JSON string; where its escapes are broken, the text between the quotes."""
     if "\\" not in quoted:
         return quoted[1:-1]
     try:
-        return json.loads(quoted, strict=False).encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text
+        return json.loads(quoted, strict=False).encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is not text
     except ValueError:
         return quoted[1:-1].replace("\\'", "'")  # Python escapes a single quote
 
 
 def read_json(text: str, keys: JsonKeys, limit: float | None) -> Answer:
-    """Any text; Python's single quotes, where keys stand in them, are read as double ones."""
+    """Any text; Python's single quotes are read as double quotes where keys have them."""
     single = SINGLE_KEY.search(text) is not None and DOUBLE_KEY.search(text) is None
     answer = JsonScan(keys, limit).read(SINGLE_QUOTE.sub('"', text) if single else text)
     if single and answer.status != "empty":
@@ -59,7 +59,7 @@ def read_json(text: str, keys: JsonKeys, limit: float | None) -> Answer:
 
 
 def place_in_text(located: Located) -> tuple[int, int]:
-    """Where an object stands, to sort by."""
+    """The position of an object, to sort by."""
     return located.span or (0, 0)
 
 
@@ -107,7 +107,7 @@ class _Several(list):
 
 
 class JsonScan:
-    """The state while one answer goes by. `keys`: the family's own; a thing under another family's key is told, and not placed."""
+    """The state while one answer goes by. `keys`: the family's own; a thing under another family's key gives a warning and is skipped."""
 
     __slots__ = ("depth", "fields", "key", "keys", "largest", "list", "lists", "nest", "odd", "outer", "reading", "start")
 
@@ -270,7 +270,7 @@ class JsonScan:
             self.depth -= 1
 
     def place_lists(self, closed: bool = False) -> None:
-        """Two pairs that fill a list are the corners of a box, with a reason, for nobody says so; other pairs are points."""
+        """Two pairs that fill a list are the corners of a box, with a parse warning, since it is a guess; other pairs are points."""
         lists, self.lists = self.lists, []
         if closed and len(lists) == 2 and len(lists[0][0]) == len(lists[1][0]) == 2:
             (first, start, _), (second, _, end) = lists

@@ -1,7 +1,7 @@
 """Boxes whose label has no marks: `a dog[[222,304,292,362]]`, or `<loc0256><loc0128><loc0768><loc0512> cat`.
 
-The label is what stands in the same line, from the box before or the start of the line; where it comes last, up to the next box.
-Objects stand in lines of their own unless the family has it otherwise. Sources: CogVLM converter; shikra code; zai-org/GLM-V#114;
+The label is the text of the same line, from the box before or the start of the line; where it comes last, up to the next box.
+Each object has its own line unless the family has it otherwise. Sources: CogVLM converter; shikra code; zai-org/GLM-V#114;
 Florence-2 processor; big_vision preprocessing of PaliGemma; ms-swift base template.
 """
 
@@ -67,7 +67,7 @@ POLYGON_RUNS = Region(
 class LineGrammar:
     """One such grammar, the label first.
 
-    `gap`: what stands between label and box. `joint`: what stands between two objects; where the second label could not be told then,
+    `gap`: text between label and box. `joint`: text between two objects; where the second label would be ambiguous,
     a line break.
     """
 
@@ -93,7 +93,7 @@ class LineGrammar:
         return f"{label}{self.gap}{boxes}" if label else boxes
 
     def check_label(self, label: str) -> None:
-        """Raises GroundswiftError where the label, written beside a box, would not be read as it is."""
+        """Raises GroundswiftError where the label, written next to a box, would be read differently."""
         if label in self.checked:
             return
         answer = self.parse(self._written(label, self.write_box(PROBE)), None)
@@ -163,7 +163,7 @@ class LineGrammar:
         return answer
 
     def _drop_said_before_the_mark(self, answer: Answer, text: str) -> None:
-        """Objects that stand before the mark and, equal, in it count once."""
+        """Equal objects before the mark and in it count once."""
         mark = text.find(BEGIN_MARK)
         before = [located for located in answer.objects if located.span[0] < mark]
         if before and before == answer.objects[len(before) :]:
@@ -188,7 +188,7 @@ class LineGrammar:
             position = stop
 
     def _boxes(self, text: str, reading: Reading) -> Iterator[tuple[int, int, list[Item]]]:
-        """Every box text in order: where it starts and ends, and what it holds. Says what is odd about its end."""
+        """Every box text in order: where it starts and ends, and what it holds. Notes parse warnings about its end."""
         region = self.region
         whole, reading.cut = self._whole(text)
         for found in region.found.finditer(text):

@@ -1,7 +1,7 @@
-"""How the numbers of a box are written and read: with parentheses, in brackets, parted by blanks, or as one token a number.
+"""How the numbers of a box are written and read: with parentheses, in brackets, separated by spaces, or as one token a number.
 
-A grammar adds what stands around them: marks, labels, lines. Writing is a template a family. Reading is tolerant of what may stand
-around and between numbers; what is not 2 or 4 of them is no box.
+A grammar adds what is around them: marks, labels, lines. Writing is a template a family. Reading tolerates other text around and
+between numbers; only 2 or 4 of them are a point or box.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .base import NUMBER, Item, as_number, is_quadrangle, write_number
 
 
 def listed(between: str, around: str) -> re.Pattern[str]:
-    """Items of numbers parted by commas or blanks. `between`: brackets that may stand in an item; `around`: what parts items."""
+    """Items of numbers separated by commas or spaces. `between`: brackets allowed in an item; `around`: separators of items."""
     junk, number = rf"[\s{between}]", f"({NUMBER})"
     part = rf"(?:{junk}+(?:,{junk}*)?|,{junk}*)"
     lead = rf"(?:[{between}]{junk}*)?" if between else ""
@@ -73,7 +73,7 @@ def joined_pairs(items: list[Item], text: str) -> list[Item]:
 
 
 def tokenised(before: str, end: str, rest: str, blanks: str = r"\s*") -> re.Pattern[str]:
-    """Items of numbers that are tokens `<...>`, by what stands before a number, what ends an item, and what is no item."""
+    """Items of numbers that are tokens `<...>`, by what precedes a number, what ends an item, and what is not an item."""
     token = rf"<{before}({NUMBER})>{blanks}"
     return re.compile(rf"{token}{token}(?:{token}{token})?(?={end})|{rest}")
 
@@ -132,8 +132,8 @@ def from_indices(indices: Sequence[float]) -> Sequence[float] | None:
 class Numbers:
     """One way. `box`, `point`: templates of one box and one point (None: the family has no points), numbered x1, y1, x2, y2.
 
-    `items`: finds the boxes in a mark, readable or not. `opening`, `closing`: what stands around all boxes of one mark. `joint`: what
-    stands between them; None: each has a mark of its own. `joint_points`: whether points can share a mark too. `write_number`: one
+    `items`: finds the boxes in a mark, readable or not. `opening`, `closing`: the text around all boxes of one mark. `joint`: the text
+    between them; None: each has a mark of its own. `joint_points`: whether points can share a mark too. `write_number`: one
     number as text; `whole`: whether it is a whole one. `encode`, `decode`: where what is written is not x1, y1, x2, y2, the way to
     the texts of a template and back from numbers in the order of the text. `longer`: reads an item that is neither box nor point as the
     points of a polygon. `nested`: whether two pairs in a list are the corners of a box.
@@ -164,7 +164,7 @@ class Numbers:
         return template.format(*(map(self.write_number, coordinates) if self.encode is None else self.encode(coordinates)))
 
     def read(self, text: str, start: int, stop: int, cut: bool = False) -> tuple[list[Item], int, int]:
-        """What stands between two marks -> (boxes, how many others are unreadable, where the last of these starts if nothing follows it).
+        """The text between two marks -> (boxes, how many others are unreadable, where the last of these starts if nothing follows it).
 
         `cut`: the text ends in it, so that a last box counts only where it is seen to be whole.
         """
@@ -199,7 +199,7 @@ class Numbers:
         return items, broken, tail
 
     def plain(self) -> tuple[str, tuple[int, ...]]:
-        """A pattern of one well-formed box, each number a group; and where x1, y1, x2, y2 stand among the groups, from 0."""
+        """A pattern of one well-formed box, each number a group; and the positions of x1, y1, x2, y2 among the groups, from 0."""
         digits = "([0-9]{1,9})" if self.whole else r"([0-9]{1,9}\.[0-9]{1,9})"
         text = re.escape(self.box)
         order = tuple(int(digit) for digit in re.findall(r"\\{([0-9])\\}", text))

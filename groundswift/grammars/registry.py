@@ -1,4 +1,4 @@
-"""Box text: which grammar each family speaks, and the two public verbs, `parse` and `format_answer`."""
+"""Box text: which grammar each family speaks, and the two public functions, `parse` and `format_answer`."""
 
 from __future__ import annotations
 
@@ -132,15 +132,15 @@ def grammar_of(family: str) -> Grammar:
 
 
 def parse(text: str, family: str = "qwen2_vl", cut: bool = False) -> Answer:
-    """Read a model's answer. Never raises on any text, keeps what stands before a fault, and takes time linear in its length.
+    """Read a model's answer. Never raises on any text, keeps what precedes an error, and takes time linear in its length.
 
     `cut`: whether generation stopped at its token limit (`finish_reason` "length"), which a text of blanks alone does not show.
-    Boxes come in the family's own space with ordered corners; what a model thinks up to `</think>` is no part of its answer.
+    Boxes come in the family's own space with ordered corners; text up to `</think>` is not part of the answer.
     Raises GroundswiftError for an unknown family.
     """
     row = family_row(family)
     if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair is no text, and no label to write anywhere
+        text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is not text, and no file can hold it
     answer = grammar_of(family).parse(text, space_row(row.space).largest)
     return as_cut(answer) if cut else answer
 

@@ -121,5 +121,5 @@ class TagGrammar:
 
 
 def escaped(label: str) -> str:
-    """A label as it stands in a tag: as it is where that is read as the same, else with `&quot;` and the like."""
+    """A label for a tag: unchanged where that is read as the same, else with `&quot;` and the like."""
     return label if unescape(label) == label and not set(label) & set('"<>') else escape(label)

@@ -14,7 +14,7 @@ from .base import THINKING, Reading, still_thinking, without_thinking
 from .fast_path import label_first
 from .numbers import Numbers, grouped, listed, quadrangle_in
 
-NO_BOX = {"none", "null", "[]", "[[]]"}  # between the marks: there is no such object, as Rex-Omni says None of an absent class
+NO_BOX = {"none", "null", "[]", "[[]]"}  # between the marks: no such object, as Rex-Omni's None for an absent class
 ANY_LIST = listed(r"\[\]()<>", ";")
 PAIRS = Numbers("({0},{1}),({2},{3})", "({0},{1})", ANY_LIST, longer=quadrangle_in)
 
@@ -121,7 +121,7 @@ class _Scan:
         self.reading = reading
         self.reading.cut = cut
         self.label = ""
-        self.waiting: int | None = None  # where the label stands that has no box yet
+        self.waiting: int | None = None  # position of the label that has no box yet
 
     def label_opens(self, start: int, content: str, following: str | None) -> None:
         if self.waiting is not None:
@@ -159,7 +159,7 @@ class _Scan:
             self.reading.odd("malformed-box", broken)
 
     def end(self, rest: str) -> None:
-        """`rest` is what stands after the last mark."""
+        """`rest`: the text after the last mark."""
         if self.waiting is None:
             return
         if rest.strip():

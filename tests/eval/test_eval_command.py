@@ -216,7 +216,7 @@ def test_the_answers_of_training_have_the_record_of_their_folder(folder):
 
 def test_a_record_that_cannot_be_read_stops(folder):
     (folder / "result.jsonl.run.json").write_text("{}")
-    assert "result.jsonl.run.json: is no record of a run" in score(folder, code=1).stderr
+    assert "result.jsonl.run.json: is not a record of a run" in score(folder, code=1).stderr
 
 
 def test_limits_are_told_where_the_space_does_not_need_them(folder):

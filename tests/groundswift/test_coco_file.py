@@ -145,16 +145,10 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(name, message, tmp
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(lambda c: c["images"].append(dict(c["images"][0])), "image id 1 stands twice or more", id="image id twice"),
-        pytest.param(
-            lambda c: c["annotations"].append(dict(c["annotations"][0])), "annotation id 10 stands twice or more", id="annotation id twice"
-        ),
-        pytest.param(
-            lambda c: c["categories"].append({"id": 7, "name": "cat"}), "category id 7 stands twice or more", id="category id twice"
-        ),
-        pytest.param(
-            lambda c: c["categories"].append({"id": 8, "name": "dog"}), "category name 'dog' stands twice or more", id="name twice"
-        ),
+        pytest.param(lambda c: c["images"].append(dict(c["images"][0])), "duplicate image id 1", id="image id twice"),
+        pytest.param(lambda c: c["annotations"].append(dict(c["annotations"][0])), "duplicate annotation id 10", id="annotation id twice"),
+        pytest.param(lambda c: c["categories"].append({"id": 7, "name": "cat"}), "duplicate category id 7", id="category id twice"),
+        pytest.param(lambda c: c["categories"].append({"id": 8, "name": "dog"}), "duplicate category name 'dog'", id="name twice"),
         pytest.param(
             lambda c: c["categories"].append({"id": 8, "name": " "}), "category 8 has an empty name; expected text", id="empty name"
         ),

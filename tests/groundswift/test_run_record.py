@@ -33,9 +33,9 @@ def changed(**fields):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", "is no record of a run", id="empty"),
-        pytest.param("[]", "is no record of a run", id="a list"),
-        pytest.param("\udcff", "is no record of a run", id="no text"),
+        pytest.param("", "is not a record of a run", id="empty"),
+        pytest.param("[]", "is not a record of a run", id="a list"),
+        pytest.param("\udcff", "is not a record of a run", id="no text"),
         pytest.param("{}", "missing required field", id="no fields"),
         pytest.param(changed(), "missing required field `limits`", id="no limits"),
         pytest.param(changed(limits={"max_pixels": "many"}), "Expected `int | null`, got `str`", id="limit in words"),

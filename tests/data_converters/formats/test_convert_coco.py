@@ -274,9 +274,9 @@ def test_all_problems_are_reported_at_once(small, pictures, annotate):
 @pytest.mark.parametrize(
     ("part", "row", "text"),
     [
-        pytest.param("images", {"id": 11, "file_name": "b.jpg", "width": 1, "height": 1}, "image id 11 stands twice", id="image id"),
-        pytest.param("categories", {"id": 7, "name": "bird"}, "category id 7 stands twice", id="category id"),
-        pytest.param("categories", {"id": 8, "name": "cat"}, "category name 'cat' stands twice", id="category name"),
+        pytest.param("images", {"id": 11, "file_name": "b.jpg", "width": 1, "height": 1}, "duplicate image id 11", id="image id"),
+        pytest.param("categories", {"id": 7, "name": "bird"}, "duplicate category id 7", id="category id"),
+        pytest.param("categories", {"id": 8, "name": "cat"}, "duplicate category name 'cat'", id="category name"),
         pytest.param("categories", {"id": 8, "name": " "}, "category 8 has an empty name", id="empty name"),
         pytest.param("categories", {"id": 8, "name": "a <bbox>"}, "holds <bbox>, which swift would replace", id="swift tag"),
         pytest.param("images", {"id": 20, "file_name": "b.jpg", "width": 0, "height": 9}, "image 20 has size 0x9", id="no size"),

@@ -242,7 +242,7 @@ BAD_DATA_YAML = {
     "keys are words that YAML reads": ("names: {no: a, yes: b}\n", "names has the key False, which is not an index"),
     "a word that YAML reads": ("names: [yes, 1]\n", "names[0] is True; expected text; quote words"),
     "nc differs": (DATA + "nc: 3\n", "nc is 3, but names has 2"),
-    "name twice": (DATA.replace("dog", "cat"), "category name 'cat' stands twice"),
+    "name twice": (DATA.replace("dog", "cat"), "duplicate category name 'cat'"),
     "swift's tag": (DATA.replace("dog", "<bbox>"), "holds <bbox>"),
     "no split": (
         DATA.replace("train:", "other:"),
