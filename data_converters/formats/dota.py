@@ -88,10 +88,7 @@ def labelled(folder: str, file: str, stems: Stems, ignore: bool, met: dict[str, 
     for number, line in enumerate(text.split("\n"), 1):
         fields = line.split()
         if fields and not fields[0].lower().startswith(HEAD):
-            label = read_line(fields, f"{file}:{number}", ignore, met, log)
-            out.unreadable |= label is None
-            if label:
-                out.labels.append(label)
+            out.add(read_line(fields, f"{file}:{number}", ignore, met, log))
     return out
 
 

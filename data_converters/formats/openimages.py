@@ -123,10 +123,7 @@ class BoxesFile:
             if missing:
                 log.count("box-without-image", where)
             return
-        label = self.label(fields, where, log)
-        image.unreadable |= label is None
-        if label:
-            image.labels.append(label)
+        image.add(self.label(fields, where, log))
 
     def label(self, fields: list[str], where: str, log: IssueLog) -> Label | None:
         """The label of a line; None, logged, if it has none."""

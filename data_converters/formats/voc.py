@@ -157,9 +157,7 @@ class VocFiles:
             log.count("size-from-image", name)
         for number, item in enumerate(root.iter("object"), 1):
             for label in self.labels(item, f"{where}: object {number}", log):
-                out.unreadable |= label is None
-                if label:
-                    out.labels.append(label)
+                out.add(label)
         if out.labels and self.corners is None:
             log.count(ASSUMED_PIXELS, where)
         return out

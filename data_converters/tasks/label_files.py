@@ -93,6 +93,13 @@ class LabelledImage(msgspec.Struct):
     stated_wh: Size | None = None
     unreadable: bool = False
 
+    def add(self, label: Label | None) -> None:
+        """Add a label; None for one that could not be parsed."""
+        if label is None:
+            self.unreadable = True
+        else:
+            self.labels.append(label)
+
 
 def labels_reading(
     labelled: Iterable[LabelledImage],

@@ -32,6 +32,19 @@ def write_lines(path: Path, *rows: Any) -> Path:
     return path
 
 
+def detection_row(*named: tuple[str, list[float]], image: str = "a.jpg", **changes: Any) -> dict[str, Any]:
+    """A detection row with sample_id 1; `named`: label and box of each object. A key that is changed to None is absent."""
+    turns = ("<image>Find all.", "<ref-object><bbox>" * len(named) or "None")
+    made = {
+        "messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), turns, strict=True)],
+        "images": [image],
+        "objects": {"ref": [label for label, _ in named], "bbox": [box for _, box in named], "bbox_type": "real"},
+        "sample_id": 1,
+        "size_wh": [64, 48],
+    }
+    return {key: value for key, value in (made | changes).items() if value is not None}
+
+
 def short(row: dict[str, Any]) -> Short:
     """(sample_id, name of the picture, size, (label, box) of each object)."""
     objects = row["objects"]

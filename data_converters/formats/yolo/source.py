@@ -119,10 +119,7 @@ class LabelFiles:
         out = LabelledImage(name, [])
         for number, line in enumerate(text.split("\n"), 1):
             if fields := line.split():
-                label = self.label(fields, f"{where}:{number}", log)
-                out.unreadable |= label is None
-                if label:
-                    out.labels.append(label)
+                out.add(self.label(fields, f"{where}:{number}", log))
         return out
 
     def label(self, fields: Sequence[str], where: str, log: IssueLog) -> Label | None:

@@ -1,4 +1,4 @@
-"""What all formats of label files promise, on the example of each: workers and --coco-out give the same rows, classes can be given."""
+"""COCO and all formats of label files, on the example of each: workers and --coco-out give the same rows, classes can be given."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def arguments(request, tmp_path, monkeypatch) -> list[str]:
         if option in given:
             del given[given.index(option) : given.index(option) + 2]
     return given
+
+
+@pytest.mark.parametrize("name", ["coco", "coco-captions"])
+def test_workers_give_the_same_rows_of_coco(name, tmp_path, monkeypatch):
+    lay_out(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    alone = rows(example(name))
+    assert rows(example(name), "--workers", 2) == alone
 
 
 def rows(arguments: list[str], *more: object) -> bytes:

@@ -1,4 +1,4 @@
-"""Rows back to a COCO file: round trips, rows that are merged, and what is told."""
+"""Rows back to a COCO file: round trips, merged rows, and problems."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from converted import detection_row as row
 from converted import run, write_lines
 
 from groundswift.data_converters.engine.convert import How, convert_to_file
@@ -19,21 +20,6 @@ from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 SIZE_WH = (64, 48)
-
-
-def row(*named: tuple[str, list[float]], image: str = "a.jpg", sample_id: Any = 1, **changes: Any) -> dict[str, Any]:
-    """A detection row; `named`: label and box of each object."""
-    made = {
-        "messages": [
-            {"role": "user", "content": "<image>Find all."},
-            {"role": "assistant", "content": "<ref-object><bbox>" * len(named) or "None"},
-        ],
-        "images": [image],
-        "objects": {"ref": [label for label, _ in named], "bbox": [box for _, box in named], "bbox_type": "real"},
-        "sample_id": sample_id,
-        "size_wh": list(SIZE_WH),
-    }
-    return {key: value for key, value in (made | changes).items() if value is not None}
 
 
 def talk(*turns: str) -> list[dict[str, str]]:
@@ -88,13 +74,8 @@ def test_rows_about_one_picture_are_merged(source):
 
 
 def test_ids(source):
-    rows = [
-        row(sample_id="x/1"),
-        row(sample_id="x/2"),
-        row(sample_id=40, image="sub/b.jpg"),
-        row(sample_id=None, image="c.png"),
-    ]
-    coco, _ = coco_of(source(*rows))
+    numbered = row(sample_id=40, image="sub/b.jpg"), row(sample_id=None, image="c.png")
+    coco, _ = coco_of(source(row(sample_id="x/1"), row(sample_id="x/2"), *numbered))
     assert [(each["id"], each.get("sample_id")) for each in coco["images"]] == [(41, ["x/1", "x/2"]), (40, None), (42, None)]
 
 
@@ -155,13 +136,7 @@ def test_what_is_left_out(source):
     ]
     coco, counts = coco_of(source(*rows))
     assert boxes(coco) == [(1, "dog", [0, 2, 30, 46])]
-    assert counts == {
-        "box-without-label": 1,
-        "point-dropped": 1,
-        "box-clipped": 1,
-        "row-videos-only": 1,
-        "row-without-image": 1,
-    }
+    assert counts == dict.fromkeys(("box-without-label", "point-dropped", "box-clipped", "row-videos-only", "row-without-image"), 1)
 
 
 def test_results_of_an_inference_are_rows_too(source, folder):

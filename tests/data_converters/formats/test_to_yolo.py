@@ -1,9 +1,8 @@
-"""Rows back to a YOLO data set: a folder that is whole or not there, and boxes that come back to a hundredth of a pixel."""
+"""Rows back to a YOLO dataset: a folder that is complete or absent, and boxes that come back to a hundredth of a pixel."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import signal
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from converted import run
+from converted import detection_row, run, write_lines
 
 from groundswift.data_converters.formats.yolo import export as to_yolo
 from groundswift.data_converters.formats.yolo.export import ToYoloOptions
@@ -24,18 +23,6 @@ from groundswift.errors import GroundswiftError
 from groundswift.images import read_size_wh
 
 SIZE_WH = (64, 48)
-
-
-def row(*named: tuple[str, list[float]], image: str = "a.jpg", size_wh: tuple[int, int] = SIZE_WH, **changes: Any) -> dict[str, Any]:
-    turns = ("<image>Find all.", "<ref-object><bbox>" * len(named) or "None")
-    return {
-        "messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), turns, strict=True)],
-        "images": [image],
-        "objects": {"ref": [label for label, _ in named], "bbox": [box for _, box in named]},
-        "sample_id": image,
-        "size_wh": list(size_wh),
-        **changes,
-    }
 
 
 @pytest.fixture
@@ -47,11 +34,8 @@ def folder(tmp_path: Path, draw) -> Path:
 
 @pytest.fixture
 def source(folder: Path):
-    def write(*rows: dict[str, Any]) -> Path:
-        (folder / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
-        return folder / "rows.jsonl"
-
-    return write
+    """Write rows -> the path of the file."""
+    return lambda *rows: write_lines(folder / "rows.jsonl", *rows)
 
 
 def write(path: Path, on_error: str = "stop", **options: Any) -> Path:
@@ -68,7 +52,7 @@ DOG, CAT = ("dog", [16, 12, 48, 36]), ("cat", [0, 0, 1, 48])
 
 
 def test_a_whole_set(source, folder):
-    out = write(source(row(DOG, CAT), row(image="sub/b.png"), row(DOG)))
+    out = write(source(detection_row(DOG, CAT), detection_row(image="sub/b.png"), detection_row(DOG)))
     assert files(out) == ["data.yaml", "images.txt", "images/a.jpg", "images/b.png", "labels/a.txt", "labels/b.txt"]
     assert (out / "labels/a.txt").read_text() == "0 0.5 0.5 0.5 0.5\n1 0.0078125 0.5 0.015625 1\n"
     assert (out / "labels/b.txt").read_text() == ""
@@ -80,25 +64,25 @@ def test_a_whole_set(source, folder):
 
 
 def test_copies_and_none(source, folder):
-    out = write(source(row(DOG)), pictures="copy")
+    out = write(source(detection_row(DOG)), pictures="copy")
     assert (out / "images/a.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
     assert not (out / "images/a.jpg").is_symlink()
     (folder / "yolo").rename(folder / "earlier")
-    out = write(source(row(DOG)), pictures="none")
+    out = write(source(detection_row(DOG)), pictures="none")
     assert files(out) == ["data.yaml", "images.txt", "labels/a.txt"]
     assert (out / "images.txt").read_text() == f"{folder / 'a.jpg'}\n"
 
 
 def test_classes_in_the_order_given(source, folder):
     (folder / "classes.txt").write_text("bird\ncat\ndog\n")
-    out = write(source(row(DOG, CAT)), categories=str(folder / "classes.txt"))
+    out = write(source(detection_row(DOG, CAT)), categories=str(folder / "classes.txt"))
     assert [line[0] for line in (out / "labels/a.txt").read_text().splitlines()] == ["2", "1"]
     assert yaml.safe_load((out / "data.yaml").read_text())["names"] == {0: "bird", 1: "cat", 2: "dog"}
 
 
 def test_names_that_yaml_could_misread(source):
     names = ["no", "1", "a: b", "犬", " # "]
-    out = write(source(row(*((name, [1, 1, 9, 9]) for name in names))))
+    out = write(source(detection_row(*((name, [1, 1, 9, 9]) for name in names))))
     assert list(yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8"))["names"].values()) == names
 
 
@@ -109,7 +93,7 @@ def test_boxes_come_back(source, size_wh):
     for _ in range(200):
         x1, y1 = some.uniform(0, width - 1), some.uniform(0, height - 1)
         boxes.append([x1, y1, some.uniform(x1 + 0.1, width), some.uniform(y1 + 0.1, height)])
-    out = write(source(row(*(("dog", box) for box in boxes), size_wh=size_wh)), check_images=False)
+    out = write(source(detection_row(*(("dog", box) for box in boxes), size_wh=size_wh)), check_images=False)
     for line, box in zip((out / "labels/a.txt").read_text().splitlines(), boxes, strict=True):
         cx, cy, w, h = (float(number) for number in line.split()[1:])
         back = [(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height]
@@ -118,7 +102,7 @@ def test_boxes_come_back(source, size_wh):
 
 def test_hotcoco_reads_it(source):
     hotcoco = pytest.importorskip("hotcoco")
-    out = write(source(row(DOG, CAT), row(image="sub/b.png")))
+    out = write(source(detection_row(DOG, CAT), detection_row(image="sub/b.png")))
     (out / "labels/data.yaml").write_bytes((out / "data.yaml").read_bytes())  # where that reader looks for it
     read = hotcoco.COCO.from_yolo(str(out / "labels"), str(out / "images"))
     names = {each["id"]: each["name"] for each in read.dataset["categories"]}
@@ -130,12 +114,12 @@ def test_hotcoco_reads_it(source):
 def test_one_name_in_two_folders(source, folder, draw):
     draw(folder / "sub/a.png", SIZE_WH)
     with pytest.raises(GroundswiftError, match=r"sub/a\.png: labels/a\.txt belongs to .*a\.jpg; expected a different name for each image"):
-        write(source(row(DOG), row(image="sub/a.png")))
+        write(source(detection_row(DOG), detection_row(image="sub/a.png")))
     assert not (folder / "yolo").exists()
 
 
 def test_a_link_to_an_address(source):
-    path = source(row(DOG, image="s3://bucket/a.jpg"))
+    path = source(detection_row(DOG, image="s3://bucket/a.jpg"))
     with pytest.raises(GroundswiftError, match=r"s3://bucket/a\.jpg: a link cannot point to a URL; expected --pictures copy or none"):
         write(path, check_images=False)
     out = write(path, check_images=False, pictures="none")
@@ -153,23 +137,23 @@ def test_what_is_there_stays(source, folder, there):
         (folder / "yolo").symlink_to(folder / "sub")
     before = sorted(folder.rglob("*"))
     with pytest.raises(GroundswiftError, match="yolo: exists already; expected a new folder, or an empty one"):
-        write(source(row(DOG)))
+        write(source(detection_row(DOG)))
     assert sorted(folder.rglob("*")) == sorted([*before, folder / "rows.jsonl"])
 
 
 def test_an_empty_folder_is_taken(source, folder):
     (folder / "yolo").mkdir()
-    assert "data.yaml" in files(write(source(row(DOG))))
+    assert "data.yaml" in files(write(source(detection_row(DOG))))
 
 
 def test_a_folder_that_cannot_be_written(source, folder):
-    path = source(row(DOG))
+    path = source(detection_row(DOG))
     with pytest.raises(GroundswiftError, match=r"nowhere/yolo: cannot be written \(No such file or directory\)"):
         ToYoloOptions(annotations=str(path)).write(folder / "nowhere/yolo", IssueLog(), progress=False)
 
 
 def test_a_picture_that_cannot_be_copied_leaves_nothing(source, folder):
-    path = source(row(DOG), row(image="gone.jpg"))
+    path = source(detection_row(DOG), detection_row(image="gone.jpg"))
     with pytest.raises(GroundswiftError, match=r"gone\.jpg: no such image"):
         write(path, pictures="copy", check_images=False)
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
@@ -179,7 +163,7 @@ def test_a_full_disk_is_not_the_fault_of_a_picture(source, folder, monkeypatch):
     def full(picture: object, copy: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(picture), None, str(copy))
 
-    path = source(row(DOG))
+    path = source(detection_row(DOG))
     monkeypatch.setattr(to_yolo.shutil, "copyfile", full)
     with pytest.raises(GroundswiftError, match=r"yolo: cannot be written \(No space left on device\)"):
         write(path, pictures="copy")
@@ -188,7 +172,7 @@ def test_a_full_disk_is_not_the_fault_of_a_picture(source, folder, monkeypatch):
 
 def test_faults_leave_nothing(source, folder):
     with pytest.raises(GroundswiftError, match=r"rows\.jsonl:1, box 0: box \[9, 2, 3, 4\]; expected x1 below x2"):
-        write(source(row(("dog", [9, 2, 3, 4]))))
+        write(source(detection_row(("dog", [9, 2, 3, 4]))))
     assert not (folder / "yolo").exists()
 
 
@@ -203,7 +187,7 @@ to_yolo.ToYoloOptions(annotations=sys.argv[1]).write(to_yolo.Path(sys.argv[2]), 
 
 
 def test_a_run_that_is_ended_leaves_nothing(source, folder):
-    path = source(row(DOG))
+    path = source(detection_row(DOG))
     with subprocess.Popen([sys.executable, "-c", KILLED, path, folder / "yolo"], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout.readline() == "writing\n"
         run.send_signal(signal.SIGTERM)
@@ -213,7 +197,7 @@ def test_a_run_that_is_ended_leaves_nothing(source, folder):
 
 
 def test_the_command(source, folder):
-    done = run("convert", "to-yolo", str(source(row(DOG, CAT), row(image="sub/b.png"))), "--out", folder / "y")
+    done = run("convert", "to-yolo", str(source(detection_row(DOG, CAT), detection_row(image="sub/b.png"))), "--out", folder / "y")
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[0] == f"2 rows, 2 objects, 1 rows without objects -> {folder / 'y'}"
     assert "data.yaml" in files(folder / "y")
