@@ -1,4 +1,4 @@
-"""Today's rows as they stand in files, for what is written of them: their parts as lint reads them, and the paths of their pictures."""
+"""Swift rows in any of their forms, for the formats that are written from them: read as lint reads them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOUND = "a row that groundswift lint finds nothing in"
 
 
 class AnyRow(msgspec.Struct):
-    """A row as it may stand in a file or in the results of an inference; its parts are checked by lint's reader."""
+    """A row of a data file or of inference results, decoded loosely: `RowView` checks its parts."""
 
     messages: Any = None
     query: Any = None
@@ -33,7 +33,7 @@ class AnyRow(msgspec.Struct):
 
 
 def viewed(where: str, row: AnyRow) -> tuple[RowView, list[Issue]]:
-    """The parts of a row, and a fault for each way in which it is misshapen."""
+    """A row's view, and an issue for each finding about its shape."""
     given = {name: getattr(row, name) for name in AnyRow.__struct_fields__}
     view = RowView.of({name: value for name, value in given.items() if value is not None})
     found = [(rule, text) for rule, text in view.findings if rule not in HARMLESS]
@@ -46,5 +46,5 @@ def relative(thing: str, path: str, folder: str | None) -> str:
         return path
     start = folder.rstrip("/") + "/"
     if not path.startswith(start):
-        raise SkipSample(Issue("image-outside-folder", thing, f"{path} is not inside {folder}", "pictures below --images, or no --images"))
+        raise SkipSample(Issue("image-outside-folder", thing, f"{path} is not inside {folder}", "images below --images, or no --images"))
     return path[len(start) :]

@@ -1,8 +1,8 @@
-"""Today's rows -> the boxes of each picture by label: what is written back as COCO or YOLO. Rows of one picture are merged.
+"""Swift rows -> the labelled boxes of each image, to be written as COCO or YOLO. Rows of one image are merged.
 
-* Which label belongs to which box says `groundswift.pairing`; a box of which it cannot say is a fault.
-* Questions about one picture may name the same box again: it counts once. A box that one answer names twice counts twice.
-* Left out and counted: points, boxes without a label (the answer describes them in plain words), rows without a picture.
+* `groundswift.pairing` decides which label belongs to which box; a box with an ambiguous label is a problem.
+* A box that several questions about an image name counts once; a box that one answer names twice counts twice.
+* Skipped and counted: points, boxes without a label (the answer describes them in plain words), rows without an image.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ Named = tuple[str, float, float, float, float]  # label, then xyxy in px
 
 
 class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
-    """What formats of boxes by picture have."""
+    """Options of formats that write the boxes of each image."""
 
     images: Annotated[
         str | None,
         msgspec.Meta(
-            description="Folder of the pictures: relative paths start there.  [default: the folder of SOURCE]",
+            description="Folder that relative image paths start from.  [default: the folder of SOURCE]",
             extra={"path": True, "metavar": "DIR"},
         ),
     ] = None
-    check_images: Annotated[bool, msgspec.Meta(description="Whether to look at the pictures, or trust size_wh.")] = True
+    check_images: Annotated[bool, msgspec.Meta(description="Open the images, or trust size_wh.")] = True
     categories: Annotated[
         str | None,
         msgspec.Meta(
@@ -55,17 +55,15 @@ class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
     ] = None
     truth: TruthFlag = False
     answers: Annotated[
-        bool, msgspec.Meta(description="Of a result file of swift infer, take what the model said, as the record of the run declares it.")
+        bool, msgspec.Meta(description="Of a result file of swift infer, take the model's answers, read as the record of the run says.")
     ] = False
-    family: Annotated[str | None, msgspec.Meta(description="With --answers, where there is no record: the family.")] = None
-    space: Annotated[str | None, msgspec.Meta(description="With --answers, where there is no record: a space other than the family's.")] = (
-        None
-    )
+    family: Annotated[str | None, msgspec.Meta(description="With --answers and without a record: the family.")] = None
+    space: Annotated[str | None, msgspec.Meta(description="With --answers and without a record: a space other than the family's.")] = None
     min_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: least area in px of the model's input.")] = None
     max_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: largest area in px of the model's input.")] = None
 
     def reading(self) -> AnswerReading | None:
-        """How answers are read; None where the boxes are those of the rows. Raises GroundswiftError where options contradict each other."""
+        """How answers are read; None if the boxes are those of the rows. Raises GroundswiftError if options contradict each other."""
         if not self.answers:
             given = [name for name in ("family", "space", "min_pixels", "max_pixels") if getattr(self, name) is not None]
             if given:
@@ -77,8 +75,8 @@ class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
 
 
 @dataclass
-class Picture:
-    """A picture and all that its rows say of it. `sample_ids`: those of the rows, in order; `alone`: no row has another picture."""
+class ImageBoxes:
+    """An image and the boxes of its rows. `sample_ids`: of the rows, in order; `alone`: no row has another image."""
 
     path: str
     size_wh: tuple[int, int]
@@ -87,48 +85,48 @@ class Picture:
     boxes: Counter[Named] = field(default_factory=Counter)
 
     def add(self, boxes: Counter[Named]) -> None:
-        """Take in what one row says."""
+        """Add the boxes of one row."""
         self.boxes |= boxes
 
 
 @dataclass
-class Gathered:
-    """All pictures by path, in order of first appearance, and the classes."""
+class Collected:
+    """All images by path, in order of first appearance, and the classes."""
 
-    pictures: dict[str, Picture]
+    images: dict[str, ImageBoxes]
     categories: list[CocoCategory]
 
 
-def gathered(options: BoxesOptions, log: IssueLog, progress: bool) -> Gathered:
-    """Read all rows. Raises GroundswiftError with every fault, unless they are skipped, and where no picture is left."""
+def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Collected:
+    """Read all rows. Raises GroundswiftError with every problem, unless they are skipped, and if no image is left."""
     known = read_categories(options.categories) if options.categories else []
     reading = options.reading()
     rows, total = read_rows(options.annotations, AnyRow)
     rows = of_truth(rows, options.truth) if reading is None else rows
-    gathering = Gathering(row_pictures(options), {each.name: each for each in known}, bool(known), log, reading=reading)
+    collector = Collector(row_images(options), {each.name: each for each in known}, bool(known), log, reading=reading)
     with tqdm(rows, total=total, desc="convert", unit="row", disable=None if progress else True) as watched:
         for item in islice(watched, options.limit):
-            gathering.take(item)
+            collector.take(item)
     log.settle(options.annotations, in_sets=False)
-    if not gathering.pictures:
-        raise log.nothing_left(options.annotations, "no row with a picture is left")
-    return Gathered(gathering.pictures, list(gathering.categories.values()))
+    if not collector.images:
+        raise log.nothing_left(options.annotations, "no row with an image")
+    return Collected(collector.images, list(collector.categories.values()))
 
 
-def row_pictures(options: BoxesOptions) -> RowPictures:
-    """Where relative paths start. A folder that is not there shows at the pictures."""
+def row_images(options: BoxesOptions) -> RowPictures:
+    """The folder of relative paths. A missing folder is reported with its images."""
     return RowPictures(ImageFolder(absolute(options.images or folder_of(options.annotations)), options.check_images))
 
 
 @dataclass
-class Gathering:
-    """What has been read so far. `closed`: the classes are given, others are faults."""
+class Collector:
+    """What has been read so far. `closed`: the classes are given, other labels are problems."""
 
     inside: RowPictures
     categories: dict[str, CocoCategory]
     closed: bool
     log: IssueLog
-    pictures: dict[str, Picture] = field(default_factory=dict)
+    images: dict[str, ImageBoxes] = field(default_factory=dict)
     reading: AnswerReading | None = None
 
     def take(self, item: Sourced | Issue) -> None:
@@ -145,68 +143,68 @@ class Gathering:
         if not view.images:
             self.log.count("row-videos-only" if row.videos else "row-without-image", where)
             return
-        pictures = [self.picture(where, view, row, index) for index in range(len(view.images))]
-        said: list[Counter[Named]] = [Counter() for _ in pictures]
-        found = self.named(where, view, pictures) if self.reading is None else self.answered(where, row, pictures)
+        images = [self.image(where, view, row, index) for index in range(len(view.images))]
+        said: list[Counter[Named]] = [Counter() for _ in images]
+        found = self.named(where, view, images) if self.reading is None else self.answered(where, row, images)
         for index, named in found:
             said[index][named] += 1
-        for picture, boxes in zip(pictures, said, strict=True):
-            if picture is not None:
-                picture.add(boxes)
+        for image, boxes in zip(images, said, strict=True):
+            if image is not None:
+                image.add(boxes)
 
-    def answered(self, where: str, row: AnyRow, pictures: list[Picture | None]) -> Iterator[tuple[int, Named]]:
-        """(0, label and box) for each box of a model's answer that can be used."""
-        if not is_result(row) or len(pictures) > 1:
-            what = "no response of a model" if len(pictures) == 1 else f"{len(pictures)} images"
+    def answered(self, where: str, row: AnyRow, images: list[ImageBoxes | None]) -> Iterator[tuple[int, Named]]:
+        """(0, label and box) for each usable box of a model's answer."""
+        if not is_result(row) or len(images) > 1:
+            what = "no response of a model" if len(images) == 1 else f"{len(images)} images"
             self.log.add(Issue("no-answer", where, what, "rows of one image and a response, as swift infer writes them"))
-        elif pictures[0] is not None:
-            for label, box in self.reading.boxes(where, row, pictures[0].size_wh, self.log):
+        elif images[0] is not None:
+            for label, box in self.reading.boxes(where, row, images[0].size_wh, self.log):
                 if self.closed and label not in self.categories:
                     self.log.count("answer-label-unknown", f"{where}: {label!r}")
                     continue
                 self.categories.setdefault(label, CocoCategory(len(self.categories) + 1, label))
                 yield 0, (label, *box)
 
-    def picture(self, where: str, view: RowView, row: AnyRow, index: int) -> Picture | None:
-        """A picture of a row, looked at where it is new; None, and that is noted, where it cannot be used."""
+    def image(self, where: str, view: RowView, row: AnyRow, index: int) -> ImageBoxes | None:
+        """An image of a row, opened if it is new; None, which is logged, if it cannot be used."""
         thing, stated = f"{where}, image {index}", row.size_wh if index == 0 else None
         path = self.inside.path_of(image_source(view.images[index]), thing, self.log)
         if path is None:
             return None
-        picture = self.pictures.get(path)
-        if picture is None:
+        image = self.images.get(path)
+        if image is None:
             seen = self.inside.see(path, f"{thing} ({path})", self.log, stated, size_needed=True)
             if seen is None:
                 return None
-            picture = self.pictures[path] = Picture(path, seen.size_wh)
-        elif stated and stated != picture.size_wh:
-            what = f"size_wh {list(stated)}, but {list(picture.size_wh)} in an earlier row of {path}"
+            image = self.images[path] = ImageBoxes(path, seen.size_wh)
+        elif stated and stated != image.size_wh:
+            what = f"size_wh {list(stated)}, but {list(image.size_wh)} in an earlier row of {path}"
             self.log.add(Issue("image-two-sizes", thing, what, "one size"))
         if row.sample_id is not None:
-            picture.sample_ids[row.sample_id] = None
-        picture.alone = picture.alone and len(view.images) == 1
-        return picture
+            image.sample_ids[row.sample_id] = None
+        image.alone = image.alone and len(view.images) == 1
+        return image
 
-    def named(self, where: str, view: RowView, pictures: list[Picture | None]) -> Iterator[tuple[int, Named]]:
-        """(index of the picture, label and box) for each box of a row that can be used."""
+    def named(self, where: str, view: RowView, images: list[ImageBoxes | None]) -> Iterator[tuple[int, Named]]:
+        """(index of the image, label and box) for each usable box of a row."""
         for index, (label, box) in enumerate(zip(view.label_of_box, view.boxes or (), strict=True)):
-            thing, picture = f"{where}, box {index}", pictures[view.image_of(index)]
-            if picture is None:
+            thing, image = f"{where}, box {index}", images[view.image_of(index)]
+            if image is None:
                 self.log.count("box-image-skipped", thing)
             elif any(type(value) not in (int, float) for value in box) or len(box) not in (2, 4):
                 self.log.add(Issue("box-length", thing, f"bbox {str(box)[:200]}", "x1, y1, x2, y2, or a point x, y"))
             elif len(box) == 2:
                 self.log.count("point-dropped", thing)
             elif index in view.pairing.unsure:
-                what, expected = "labels stand around it, and which one is its own is not clear", "each label before its boxes"
+                what, expected = "which of the labels near it is its own is ambiguous", "each label before its boxes"
                 self.log.add(Issue("label-unsure", thing, what, expected))
             elif not label:
                 self.log.count("box-without-label", thing)
             elif self.closed and label not in self.categories:
                 self.log.add(Issue("label-unknown", thing, f"label {label!r}", "one of --categories"))
             else:
-                sides = picture.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)
-                placed = fitted_box([value * side for value, side in zip(box, sides, strict=True)], picture.size_wh, thing, self.log)
+                sides = image.size_wh * 2 if view.bbox_type == "norm1" else (1, 1, 1, 1)
+                placed = fitted_box([value * side for value, side in zip(box, sides, strict=True)], image.size_wh, thing, self.log)
                 if placed is not None:
                     self.categories.setdefault(label, CocoCategory(len(self.categories) + 1, label))
                     yield view.image_of(index), (label, *placed)

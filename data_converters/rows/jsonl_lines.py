@@ -1,4 +1,4 @@
-"""A JSONL file line by line, in bounded memory, whatever it holds."""
+"""A JSONL file line by line, in bounded memory, whatever its content."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import msgspec
 
 from groundswift.errors import fault
 
-LONGEST = 1 << 28  # bytes of a line; what is longer is passed over
+LONGEST = 1 << 28  # bytes of a line; longer ones are skipped
 _decode = msgspec.json.Decoder().decode
 
 
 class Line(NamedTuple):
-    """One line. `raw`: as it stands in the file, None where it is longer than LONGEST. `size`: its bytes."""
+    """One line. `raw`: as in the file, None if it is longer than LONGEST; `size`: its bytes."""
 
     number: int
     raw: bytes | None
@@ -25,7 +25,7 @@ class Line(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What a line holds. `row`: the object, None where there is none, and then `problem` says why. `not_json`: NaN stands in it."""
+    """The content of a line. `row`: the object; None if there is none, and `problem` says why. `not_json`: it contains NaN."""
 
     row: dict[str, Any] | None
     problem: str = ""
@@ -33,7 +33,7 @@ class Decoded(NamedTuple):
 
 
 def lines_of(path: str | Path, longest: int = LONGEST) -> Iterator[Line]:
-    """All lines, blank ones among them. Raises GroundswiftError where the file cannot be read."""
+    """All lines, including blank ones. Raises GroundswiftError if the file cannot be read."""
     try:
         with open(path, "rb") as file:
             number = 0
@@ -51,7 +51,7 @@ def lines_of(path: str | Path, longest: int = LONGEST) -> Iterator[Line]:
 
 
 def _rest_of_line(readline: Callable[[int], bytes], longest: int) -> int:
-    """Pass over what is left of a line -> its bytes."""
+    """Skip the rest of a line. Returns its bytes."""
     size = 0
     while piece := readline(longest):
         size += len(piece)
@@ -61,7 +61,7 @@ def _rest_of_line(readline: Callable[[int], bytes], longest: int) -> int:
 
 
 def decoded(raw: bytes, first: bool = False) -> Decoded:
-    """The JSON object of a line; a byte order mark at the start of the `first` one is passed over. Never raises."""
+    """The JSON object of a line; a byte order mark before the `first` one is ignored. Never raises."""
     text = raw.removeprefix(codecs.BOM_UTF8) if first else raw
     try:
         row = _decode(text)
@@ -71,9 +71,9 @@ def decoded(raw: bytes, first: bool = False) -> Decoded:
 
 
 def _decoded_otherwise(text: bytes, error: Exception) -> Decoded:
-    """Python's reader takes NaN, infinity and numbers beyond a float, which are no JSON."""
+    """Python's reader accepts NaN, infinity and numbers beyond a float, which are not JSON."""
     if b"\0" in text:
-        return Decoded(None, "it holds zero bytes (a binary file, or UTF-16)")
+        return Decoded(None, "it contains zero bytes (a binary file, or UTF-16)")
     problem = f"{str(error) or type(error).__name__}"
     if text.strip()[:1] == b"[" and not text.rstrip().endswith(b"]"):
         problem += " (a JSON list over several lines?)"
@@ -81,12 +81,12 @@ def _decoded_otherwise(text: bytes, error: Exception) -> Decoded:
         problem += " (the file stops in the middle of this line?)"
     try:
         row = json.loads(text)
-        json.dumps(row, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
+        json.dumps(row, ensure_ascii=False).encode()  # lone surrogates cannot be encoded
     except (ValueError, RecursionError):
         return Decoded(None, problem)
     return Decoded(row, problem, True) if isinstance(row, dict) else Decoded(None, problem)
 
 
 def _no_object(value: object) -> str:
-    kinds = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    kinds = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return f"it holds {kinds.get(type(value), 'a number')}"

@@ -1,4 +1,4 @@
-"""Today's rows -> conversations whose boxes and labels are text, as one model family writes them."""
+"""Swift rows -> conversations with boxes and labels as text, in the form of one model family."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .lint.rules import RULES
 
 
 class Spoken(NamedTuple):
-    """A conversation as text; `<image>` stands for its pictures in order, which are absolute paths or as the row had them."""
+    """A conversation as text. `<image>`: its images in order, as absolute paths or as in the row."""
 
     messages: list[Message]
     images: list[str]
 
 
 def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
-    """A row as text of a family. Raises SkipSample where swift would not take it, or it has what cannot be told in text."""
+    """A row as text of a family. Raises SkipSample if swift would refuse it, or it cannot be written as text."""
     view, misshapen = viewed(where, row)
     if misshapen:
         raise SkipSample(misshapen[0])
@@ -41,7 +41,7 @@ def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
         if RULES[rule].severity == "error":
             raise SkipSample(Issue.of(rule, where, text, SOUND))
     if row.videos:
-        raise SkipSample(Issue("row-with-video", where, "videos", "pictures"))
+        raise SkipSample(Issue("row-with-video", where, "videos", "images"))
     for label in view.refs or ():
         if tag := swift_tag_in(label):
             raise SkipSample(Issue("label-tag", where, f"label {label[:100]!r} holds {tag}", "text without it"))
@@ -58,7 +58,7 @@ def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
 
 
 def source_of(thing: str, image: object) -> str:
-    """The path or address of a picture of a row. Raises SkipSample for one that the row spells out."""
+    """The path or URL of an image of a row. Raises SkipSample for inline data."""
     source = image_source(image)
     if source.startswith("data:") or len(source) > LONGEST:
         raise SkipSample(Issue("image-inline", thing, f"an image of {len(source)} characters", "a path to a file"))
@@ -66,7 +66,7 @@ def source_of(thing: str, image: object) -> str:
 
 
 def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) -> list[list[float]]:
-    """The boxes (4 numbers) and points (2) of a row in the family's space. Raises SkipSample where one has no place there."""
+    """The boxes (4 numbers) and points (2) of a row in the family's space. Raises SkipSample for one that cannot be used."""
     out = []
     for index, box in enumerate(view.boxes or ()):
         thing = f"{where}, box {index}"
@@ -75,7 +75,7 @@ def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) 
         size_wh = row.size_wh if view.image_of(index) == 0 else None
         if size_wh is None or min(size_wh) < 1:
             what = (
-                f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it lies in image {view.image_of(index)}, size_wh is of image 0"
+                f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it is in image {view.image_of(index)}, size_wh is of image 0"
             )
             raise SkipSample(Issue("size-unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
         px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if view.bbox_type == "norm1" else box
@@ -87,7 +87,7 @@ def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) 
 
 
 def rendered(where: str, view: RowView, boxes: list[list[float]], family: str) -> list[Message]:
-    """The conversation with labels and boxes in the place of their placeholders. Raises SkipSample for what the family cannot write."""
+    """The conversation with labels and boxes instead of their placeholders. Raises SkipSample for what the family cannot write."""
     row, labels = family_row(family), view.refs or []
     for index, (role, _) in enumerate(view.messages):
         if role not in ("system", "user", "assistant"):
@@ -107,7 +107,7 @@ def rendered(where: str, view: RowView, boxes: list[list[float]], family: str) -
 
 @dataclass
 class Writer:
-    """Writes one placeholder after the other: a label as plain text, a box, or the whole list that it stands for."""
+    """Replaces placeholders one by one: by a label as plain text, a box, or a whole list."""
 
     labels: list[str]
     boxes: list[list[float]]
@@ -117,7 +117,7 @@ class Writer:
     boxes_written: int = 0
 
     def written(self, tag: re.Match[str]) -> str:
-        """What stands in the place of the next placeholder."""
+        """The text for the next placeholder."""
         at = self.refs_written if tag[0] == REF else self.boxes_written
         whole = self.lists.get((tag[0], at))
         if whole is not None:

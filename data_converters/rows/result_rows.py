@@ -1,4 +1,4 @@
-"""Rows of a result file of `swift infer`: they hold what the model said (`response`) and what is true, and a user says which is meant."""
+"""Rows of a result file of `swift infer`, which have the model's answer (`response`) and the ground truth: the user chooses one."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from groundswift.spaces import space_row
 from ..file_io.row_files import Sourced, read_rows
 from ..issues import Issue, IssueLog
 
-TruthFlag = Annotated[bool, msgspec.Meta(description="Of a result file of swift infer, take what is true and not what the model said.")]
-EITHER = "--truth for what is true, or to-coco or to-yolo with --answers for what the model said"
+TruthFlag = Annotated[bool, msgspec.Meta(description="Of a result file of swift infer, take the ground truth, not the model's answers.")]
+EITHER = "--truth for the ground truth, or to-coco or to-yolo with --answers for the model's answers"
 
 
 def is_result(row: Any) -> bool:
-    """Whether a row holds a model's answer besides its messages."""
+    """Whether a row has a model's answer in addition to its messages."""
     return row.messages is not None and isinstance(row.response, str)
 
 
@@ -36,7 +36,7 @@ def read_truth(path: str, row_type: type[msgspec.Struct], truth: bool) -> tuple[
 
 
 def of_truth(items: Iterable[Sourced | Issue], truth: bool) -> Iterator[Sourced | Issue]:
-    """Rows as they are; without `truth` a fault in the place of each that holds a model's answer too.
+    """Rows as they are; without `truth` an issue for each row with a model's answer.
 
     swift writes the generated text into `response`, the true one into `labels`, and may end the messages with either.
     """
@@ -46,12 +46,12 @@ def of_truth(items: Iterable[Sourced | Issue], truth: bool) -> Iterator[Sourced 
         elif truth:
             yield Sourced(item.where, with_true_answer(item.row))
         else:
-            what = "a row of an inference, which holds a response of the model and the truth"
+            what = "a row of inference results, with a response of the model and the ground truth"
             yield Issue("result-row", item.where, what, EITHER)
 
 
 def with_true_answer(row: Any) -> Any:
-    """A result row whose last message is the true answer, where swift kept it."""
+    """A result row whose last message is the true answer, if swift kept it."""
     if isinstance(row.labels, str) and isinstance(row.messages, list):
         ends = row.messages[-1:] and isinstance(row.messages[-1], dict) and row.messages[-1].get("role") == "assistant"
         row.messages = [*(row.messages[:-1] if ends else row.messages), {"role": "assistant", "content": row.labels}]
@@ -60,7 +60,7 @@ def with_true_answer(row: Any) -> Any:
 
 @dataclass(frozen=True)
 class AnswerReading:
-    """How answers are read: the family, the space of its boxes, and the limits (px) of the model's input. `declared_by`: who says so."""
+    """How answers are read: family, space of the boxes, limits (px) of the model input. `declared_by`: `run record` or `options`."""
 
     family: str
     space: str
@@ -68,7 +68,7 @@ class AnswerReading:
     declared_by: str
 
     def boxes(self, where: str, row: Any, size_wh: tuple[int, int], log: IssueLog) -> list[tuple[str, list[float]]]:
-        """(label, xyxy in original px) of each box of an answer that can be used; what is left out or cut is counted."""
+        """(label, xyxy in original px) of each usable box of an answer; what is skipped or clipped is counted."""
         resized = space_row(self.space).side == "resized"
         if resized and limits_of_its_own(row.chat_template_kwargs):
             log.add(Issue("row-own-limits", where, "chat_template_kwargs limit the image", "rows that leave them to the run"))
@@ -94,13 +94,13 @@ class AnswerReading:
 
 
 def answer_reading(source: str, family: str | None, space: str | None, limits: Limits) -> AnswerReading:
-    """What the run's record declares, else what was given. Raises GroundswiftError where neither says it, or both and they differ."""
+    """As the run's record declares, else as given. Raises GroundswiftError if neither says it, or if they differ."""
     record = record_of_result(source)
     if record is not None:
         read = read_record(record)
         for option, said, recorded in (("--family", family and family_row(family).name, read.family), ("--space", space, read.space)):
             if said is not None and said != recorded:
-                raise fault(record, f"says {recorded}, {option} {said}", "one of them, or the record to be removed")
+                raise fault(record, f"says {recorded}, {option} {said}", "the same, or no record")
         return AnswerReading(read.family, read.space, read.limits, "run record")
     if family is None:
         raise fault(source, "has no record of its run, and the space of boxes is never guessed", "--family (see groundswift families)")

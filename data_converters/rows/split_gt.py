@@ -1,4 +1,4 @@
-"""The ground truth of each part of a split: a COCO file with the images of that part's rows and their annotations, all else as it was."""
+"""The ground truth of each part of a split: a COCO file with the images of its rows and their annotations, all else unchanged."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class _Row(msgspec.Struct):
 
 
 class GroundTruthPart(NamedTuple):
-    """What the COCO file of one part holds."""
+    """Counts of the COCO file of one part."""
 
     images: int
     annotations: int
 
 
 class GroundTruthParts:
-    """A COCO file whose images are assigned to parts by the rows that name them. Entries are copied as they are, unknown keys too."""
+    """A COCO file whose images are assigned to parts by their rows. Entries are copied unchanged, including unknown keys."""
 
     def __init__(self, path: str, names: Sequence[str]) -> None:
-        """`names` of the parts, in order. Raises GroundswiftError where the file cannot be read or an image id is repeated."""
+        """`names` of the parts, in order. Raises GroundswiftError if the file cannot be read or has duplicate image ids."""
         self.path, self.names = shown(path), names
         try:
             self.content = msgspec.json.decode(local_copy(path).read_bytes(), type=dict[str, msgspec.Raw])
@@ -55,11 +55,11 @@ class GroundTruthParts:
         except NOT_JSON as error:
             raise fault(self.path, str(error), EXPECTED) from None
         if twice := repeated(key for key, _ in self.images):
-            raise fault(self.path, f"image id {twice[0]} is repeated", "each once")
+            raise fault(self.path, f"duplicate image id {twice[0]}", "each once")
         self.part_of: dict[str, int | None] = {key: None for key, _ in self.images}
 
     def assign(self, line: bytes, part: int, where: str) -> None:
-        """Put the image of a row into the row's part. Raises GroundswiftError where the row names none, or one of another part."""
+        """Put the image of a row into the row's part. Raises GroundswiftError if the row has no image here, or one of another part."""
         sample_id = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"), type=_Row).sample_id
         key = None if sample_id is None else key_of(sample_id)
         if key not in self.part_of:
@@ -85,7 +85,7 @@ class GroundTruthParts:
         yield b"}\n"
 
     def counts(self) -> tuple[list[GroundTruthPart], int]:
-        """(what each part's file holds, how many images no row names: they are in no part)."""
+        """(counts of each part's file, number of images without a row, which are in no part)."""
         images = Counter(self.part_of.values())
         annotations = Counter(self.part_of.get(image) for image, _ in self.annotations)
         return [GroundTruthPart(images[part], annotations[part]) for part in range(len(self.names))], images[None]

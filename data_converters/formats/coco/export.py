@@ -18,7 +18,7 @@ from groundswift.urls import absolute
 
 from ...engine.batches import Totals
 from ...issues import IssueLog
-from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
+from ...rows.collect_boxes import BoxesOptions, Collected, ImageBoxes, collect_boxes
 
 DIGITS = 6  # of a width or height in px: x2 - x1 becomes the decimal number that it came from
 
@@ -56,9 +56,9 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         if self.form == "results" and not self.answers:
             raise GroundswiftError("--form results needs --answers: results are boxes with a score")
-        found = gathered(self, log, progress)
+        found = collect_boxes(self, log, progress)
         if self.form == "results":
-            check_own_ids(found.pictures.values())
+            check_own_ids(found.images.values())
         coco = coco_of(found, self.images)
         reading = self.reading()
         if reading is not None:
@@ -77,16 +77,16 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
         return Totals(len(coco.images), len(coco.annotations), len(coco.images) - len(boxed))
 
 
-def coco_of(found: Gathered, folder: str | None) -> OutFile:
+def coco_of(found: Collected, folder: str | None) -> OutFile:
     """The gathered boxes as a COCO file. Raises GroundswiftError where image ids are ambiguous, or an image is outside `folder`."""
-    pictures = list(found.pictures.values())
-    ids = image_ids(pictures)
-    names = file_names([picture.path for picture in pictures], folder)
+    collected = list(found.images.values())
+    ids = image_ids(collected)
+    names = file_names([image.path for image in collected], folder)
     category_ids = {category.name: category.id for category in found.categories}
     images, annotations = [], []
-    for picture, image_id, name in zip(pictures, ids, names, strict=True):
-        images.append(OutImage(image_id, name, *picture.size_wh, sample_id=None if own_id(picture) is not None else other_ids(picture)))
-        for label, x1, y1, x2, y2 in picture.boxes.elements():
+    for image, image_id, name in zip(collected, ids, names, strict=True):
+        images.append(OutImage(image_id, name, *image.size_wh, sample_id=None if own_id(image) is not None else other_ids(image)))
+        for label, x1, y1, x2, y2 in image.boxes.elements():
             width, height = (round(side, DIGITS) or side for side in (x2 - x1, y2 - y1))
             box = [whole(value) for value in (x1, y1, width, height)]
             area = whole(round(width * height, DIGITS))
@@ -99,38 +99,38 @@ def results_of(coco: OutFile) -> list[CocoResult]:
     return [CocoResult(row.image_id, row.category_id, row.bbox, 1.0) for row in coco.annotations]
 
 
-def check_own_ids(pictures: Iterable[Picture]) -> None:
+def check_own_ids(collected: Iterable[ImageBoxes]) -> None:
     """Raises GroundswiftError where an image would be numbered: in results, its id would be that of another image of the ground truth."""
-    for picture in pictures:
-        if own_id(picture) is None:
-            ids = ", ".join(map(repr, picture.sample_ids)) or "none"
-            raise fault(picture.path, f"sample_id {ids}", "one whole number for each image, or --form annotations")
+    for image in collected:
+        if own_id(image) is None:
+            ids = ", ".join(map(repr, image.sample_ids)) or "none"
+            raise fault(image.path, f"sample_id {ids}", "one whole number for each image, or --form annotations")
 
 
-def image_ids(pictures: list[Picture]) -> list[int]:
+def image_ids(collected: list[ImageBoxes]) -> list[int]:
     """An id for each image: the whole-number sample_id that all its rows have, else the next number above those.
 
     Raises GroundswiftError where two images have the same.
     """
-    own = [own_id(picture) for picture in pictures]
+    own = [own_id(image) for image in collected]
     owner: dict[int, str] = {}
-    for picture, sample_id in zip(pictures, own, strict=True):
-        if sample_id is not None and owner.setdefault(sample_id, picture.path) != picture.path:
-            raise GroundswiftError(f"sample_id {sample_id} of both {owner[sample_id]} and {picture.path}; expected one image per number")
+    for image, sample_id in zip(collected, own, strict=True):
+        if sample_id is not None and owner.setdefault(sample_id, image.path) != image.path:
+            raise GroundswiftError(f"sample_id {sample_id} of both {owner[sample_id]} and {image.path}; expected one image per number")
     taken = max(owner, default=0)
     return [sample_id if sample_id is not None else (taken := taken + 1) for sample_id in own]
 
 
-def own_id(picture: Picture) -> int | None:
+def own_id(image: ImageBoxes) -> int | None:
     """The whole-number sample_id that all rows of an image have, also as text, if those rows have no other image."""
-    own = {int(each) if isinstance(each, str) and WHOLE.fullmatch(each) else each for each in picture.sample_ids}
-    only = next(iter(own)) if picture.alone and len(own) == 1 else None
+    own = {int(each) if isinstance(each, str) and WHOLE.fullmatch(each) else each for each in image.sample_ids}
+    only = next(iter(own)) if image.alone and len(own) == 1 else None
     return only if isinstance(only, int) else None
 
 
-def other_ids(picture: Picture) -> int | str | list[int | str] | None:
+def other_ids(image: ImageBoxes) -> int | str | list[int | str] | None:
     """The sample_id of an image that is numbered: its own, a list of several, or none."""
-    samples = list(picture.sample_ids)
+    samples = list(image.sample_ids)
     return samples[0] if len(samples) == 1 else samples or None
 
 

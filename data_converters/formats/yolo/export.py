@@ -19,7 +19,7 @@ from groundswift.urls import file_name, is_url
 
 from ...engine.batches import Totals
 from ...issues import IssueLog
-from ...rows.collect_boxes import BoxesOptions, Gathered, Picture, gathered
+from ...rows.collect_boxes import BoxesOptions, Collected, ImageBoxes, collect_boxes
 
 DIGITS = 9  # of a fraction: exact to 0.0001 px on an image 100,000 px wide
 HEAD = "# One split: `train` and `val` name the same list, because trainers want both. Replace one of them by another list.\n"
@@ -47,15 +47,15 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
     ] = "link"
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
-        found = gathered(self, log, progress)
-        stems = stems_of(found.pictures, self.pictures)
+        found = collect_boxes(self, log, progress)
+        stems = stems_of(found.images, self.pictures)
         if out is not None:
             write_folder(out, lambda folder: fill(folder, found, stems, self.pictures))
-        counts = [picture.boxes.total() for picture in found.pictures.values()]
+        counts = [image.boxes.total() for image in found.images.values()]
         return Totals(len(counts), sum(counts), counts.count(0))
 
 
-def stems_of(pictures: dict[str, Picture], how: str) -> dict[str, str]:
+def stems_of(pictures: dict[str, ImageBoxes], how: str) -> dict[str, str]:
     """Path -> the name of its label file. Raises GroundswiftError where two images want one name, or a link would point to a URL."""
     owner: dict[str, str] = {}
     for path in pictures:
@@ -67,18 +67,18 @@ def stems_of(pictures: dict[str, Picture], how: str) -> dict[str, str]:
     return {path: stem for stem, path in owner.items()}
 
 
-def yolo_lines(picture: Picture, index_of: dict[str, int]) -> str:
+def yolo_lines(image: ImageBoxes, index_of: dict[str, int]) -> str:
     """The label file of an image, a line per box: class, centre, width and height as fractions."""
-    width, height = picture.size_wh
+    width, height = image.size_wh
     lines = []
-    for label, x1, y1, x2, y2 in picture.boxes.elements():
+    for label, x1, y1, x2, y2 in image.boxes.elements():
         fractions = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         numbers = (f"{value:.{DIGITS}f}".rstrip("0").rstrip(".") for value in fractions)
         lines.append(f"{index_of[label]} {' '.join(numbers)}\n")
     return "".join(lines)
 
 
-def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None:
+def fill(folder: Path, found: Collected, stems: dict[str, str], how: str) -> None:
     """Write the files of the dataset into a new folder."""
     names = [category.name for category in found.categories]
     index_of = {name: index for index, name in enumerate(names)}
@@ -89,8 +89,8 @@ def fill(folder: Path, found: Gathered, stems: dict[str, str], how: str) -> None
     listed = []
     if how != "none":
         (folder / "images").mkdir()
-    for path, picture in found.pictures.items():
-        (folder / "labels" / f"{stems[path]}.txt").write_text(yolo_lines(picture, index_of), encoding="utf-8")
+    for path, image in found.images.items():
+        (folder / "labels" / f"{stems[path]}.txt").write_text(yolo_lines(image, index_of), encoding="utf-8")
         name = file_name(path)
         listed.append(path if how == "none" else f"./images/{name}")
         if how == "link":

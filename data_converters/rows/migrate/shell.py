@@ -34,7 +34,7 @@ class Word(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A simple command: its words in order, redirections left out. `array` is the name where they are `NAME=(...)`, else None."""
+    """A simple command: its words in order, without redirections. `array`: the name, if they are `NAME=(...)`."""
 
     words: list[Word]
     array: str | None = None

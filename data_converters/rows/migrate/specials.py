@@ -58,7 +58,7 @@ def device_max_memory(job: Job, option: Option) -> None:
 
 
 def output_dir(job: Job, option: Option) -> None:
-    """2.x wrote to OUTPUT_DIR/MODEL_TYPE/vN-TIME: the middle folder is spelt out."""
+    """2.x wrote to OUTPUT_DIR/MODEL_TYPE/vN-TIME: the middle folder is added."""
     name, word = old_name(job), option.values[0] if option.values else None
     suffix = (job.literal("add_output_dir_suffix") or "true").lower() != "false"
     if not (job.found.command in TRAINS and suffix and name and word and job.settings.keep_defaults):

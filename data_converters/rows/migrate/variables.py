@@ -64,7 +64,7 @@ class Variables:
         return own + (self.sites.get(name, []) if name and name not in self.unknown else [])
 
     def value(self, word: Word) -> str | None:
-        """What a word comes to: its own text, or the one literal of its variable."""
+        """The value of a word: its own text, or the one literal of its variable."""
         values = {word.value} if word.value is not None else {value for _, value in self.literals(word)}
         return values.pop() if len(values) == 1 else None
 

@@ -56,7 +56,7 @@ def test_a_result_file_is_refused_until_it_is_said_what_is_meant(folder, form):
     data = write_lines(folder / "result.jsonl", result(answer(SAID, "qwen2_vl")))
     done = run("convert", form, data, "--out", folder / "out")
     assert done.exit_code == 1
-    assert "holds a response of the model and the truth; expected --truth" in done.output
+    assert "with a response of the model and the ground truth; expected --truth" in done.output
     assert not (folder / "out").exists()
     assert run("convert", form, data, "--truth", "--out", folder / "out").exit_code == 0
 
@@ -142,7 +142,7 @@ def test_options_that_contradict_each_other_are_refused(folder):
     for options, text in (
         (("--answers", "--truth"), "exclude each other"),
         (("--family", "qwen2_vl"), "expected --answers too"),
-        (("--form", "results", "--truth"), "expected --answers too"),
+        (("--form", "results", "--truth"), "needs --answers"),
     ):
         done = run("convert", "to-coco", data, *options, "--out", folder / "out.json")
         assert (done.exit_code, text in done.output) == (1, True), done.output

@@ -79,7 +79,7 @@ def changed(key: str, value: Any) -> None:
 
 FAULTS = {
     "another file": (lambda data: changed("images", [each | {"id": each["id"] + 100} for each in data["images"]]), "is not an image id of"),
-    "repeated id": (lambda data: changed("images", data["images"] + data["images"][:1]), "image id 0 is repeated; expected each once"),
+    "repeated id": (lambda data: changed("images", data["images"] + data["images"][:1]), "duplicate image id 0; expected each once"),
     "no annotations": (lambda data: Path("ann.json").write_text('{"images": []}'), "no 'annotations'; expected a COCO file"),
     "a list": (lambda data: Path("ann.json").write_text("[]"), "expected a COCO file with images and annotations"),
     "not JSON": (lambda data: Path("ann.json").write_text("{"), "expected a COCO file with images and annotations"),
