@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from groundswift.errors import GroundswiftError
+
 from .answers.cli_options import TRUTH, check_there, rules_of_command
 from .evaluated_run import Curve, ImageResult, Number, NumberTable
 
@@ -63,6 +65,8 @@ class Metric:
     needs_result: ClassVar[bool] = True
     writes_run: ClassVar[bool] = True  # whether --out gets run.json and a report, and is required
     protocol_names: ClassVar[tuple[str, ...]] = ()  # its names in `protocol.metric`, where they differ from `name`
+
+    rewards: ClassVar[dict[str, Callable[..., float]]] = {}  # name -> (text, truth of the image, rules, cut) to a number from 0 to 1
 
     def __init__(self, **options: Any) -> None:
         self.options = {"on_error": "stop", **options}
@@ -121,6 +125,10 @@ class Metric:
     def count_lines(self, answers: Any, truth: Any, evaluation: Evaluation) -> list[str]:
         """What was read and dropped, for the terminal."""
         return answers.lines()
+
+    def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
+        """For `--eval_metric`: a text for each validation row, which has `size_wh`, `labels` and `boxes_xyxy_px` of the true answer."""
+        raise GroundswiftError(f"metric {self.name} does not score validation rows: it has no score_rows")
 
     def table(self, documents: Sequence[dict[str, Any]]) -> NumberTable:
         """How the numbers of these `metrics.json` are shown; keys that are not in `numbers` come last."""

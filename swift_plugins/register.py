@@ -14,7 +14,7 @@ from groundswift.swift_plugins.grounding.datasets.hub import hub_sets
 from groundswift.swift_plugins.grounding.datasets.named import named_sets
 from groundswift.swift_plugins.grounding.known_bad_versions import warn_bad_versions
 from groundswift.swift_plugins.grounding.metrics.batched_answers import BATCHED_ANSWERS, BatchedAnswers
-from groundswift.swift_plugins.grounding.metrics.coco_map_metric import VALIDATION_ROWS, CocoMapMetric, ValidationRows
+from groundswift.swift_plugins.grounding.metrics.coco_map_metric import VALIDATION_ROWS, ValidationRows, eval_metrics
 from groundswift.swift_plugins.grounding.metrics.max_new_tokens_callback import ENOUGH_TOKENS, EnoughNewTokens
 from groundswift.swift_plugins.grounding.metrics.unanswered import continue_after_unreadable_rows
 from groundswift.swift_plugins.grounding.models.florence2 import model_arches, model_metas
@@ -88,7 +88,6 @@ REGISTRATIONS = (  # swift's function, and what makes the entries
     (register_dataset, hub_sets),
     (register_dataset, named_sets),
 )
-METRICS = {"coco_map": CocoMapMetric}
 CALLBACKS = {ENOUGH_TOKENS: EnoughNewTokens, VALIDATION_ROWS: ValidationRows, BATCHED_ANSWERS: BatchedAnswers}
 
 for patch in PATCHES:
@@ -96,6 +95,6 @@ for patch in PATCHES:
 for register, entries in REGISTRATIONS:
     for entry in entries():
         register(entry, exist_ok=True)
-eval_metrics_map.update(METRICS)
+eval_metrics_map.update(eval_metrics())
 callbacks_map.update(CALLBACKS)
 orms.update(REWARDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -33,6 +34,17 @@ def metric_class(name: str) -> type[Metric]:
     if getattr(kind, "name", None) != name:
         raise GroundswiftError(f"entry point {name} of {GROUP}: {table()[name].value} has the name {getattr(kind, 'name', None)!r}")
     return kind
+
+
+def rewards() -> dict[str, Callable[..., float]]:
+    """The rewards of all metrics by name. Raises GroundswiftError where two have one name."""
+    found: dict[str, Callable[..., float]] = {}
+    for metric in table():
+        for name, scorer in metric_class(metric).rewards.items():
+            if name in found:
+                raise GroundswiftError(f"reward {name!r} of metric {metric!r}: the name is taken")
+            found[name] = scorer
+    return found
 
 
 def metric_of_run(metrics: dict[str, Any]) -> Metric:

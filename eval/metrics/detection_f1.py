@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +28,6 @@ from ..metric import Evaluation, Metric
 
 COCO_THRESHOLDS = tuple((np.arange(10) * 0.05 + 0.5).tolist())
 ANY = "object"  # the class of boxes without a label
-
-
-class DetectionF1(Metric):
-    """Mean F1 at IoU 0.5 over the images of RESULT, the rows that `swift infer` wrote, as the report has it for each image.
-
-    \b
-    Example:
-      groundswift eval detection-f1 result.jsonl --gt annotations.json --out scored/
-    """
-
-    name = "detection_f1"
-    title = "Detection F1"
-    numbers = (Number("f1", "F1 at IoU 0.5", headline=True),)
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.dropped = Tally()  # annotations of the ground truth
-
-    def read_truth(self, path: Path) -> Truth:
-        return read_truth(path, self.options["on_error"], self.dropped, one_id=True)
-
-    def read_answers(self, source: Path, truth: Truth, rules: Rules) -> Answers:
-        return read_answers(source, truth, rules, self.options["on_error"], progress=True)
-
-    def score(self, answers: Answers, truth: Truth) -> Evaluation:
-        images = image_results(truth, answers.predictions, answers.statuses, answers.texts)
-        counts = {**truth_counts(truth, self.dropped), **answers.counts_document(), "predictions": len(answers.predictions.scores)}
-        return Evaluation({"f1": float(np.mean([image.f1 for image in images]))}, per_sample=images, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -102,3 +75,37 @@ def _bare(text: str, truth: OneTruth, rules: Rules, cut: bool) -> tuple[Truth, P
     boxes = xyxy_to_xywh(boxes[area(boxes) > 0])
     none = np.zeros(len(boxes), dtype=np.int64)
     return known, Predictions(none, none, boxes, np.ones(len(boxes))), found.statuses[0]
+
+
+class DetectionF1(Metric):
+    """Mean F1 at IoU 0.5 over the images of RESULT, the rows that `swift infer` wrote, as the report has it for each image.
+
+    \b
+    Example:
+      groundswift eval detection-f1 result.jsonl --gt annotations.json --out scored/
+    """
+
+    name = "detection_f1"
+    title = "Detection F1"
+    numbers = (Number("f1", "F1 at IoU 0.5", headline=True),)
+
+    rewards = {"detection_f1": sample_f1, "detection_f1_mean": partial(sample_f1, iou_thresholds=COCO_THRESHOLDS)}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.dropped = Tally()  # annotations of the ground truth
+
+    def read_truth(self, path: Path) -> Truth:
+        return read_truth(path, self.options["on_error"], self.dropped, one_id=True)
+
+    def read_answers(self, source: Path, truth: Truth, rules: Rules) -> Answers:
+        return read_answers(source, truth, rules, self.options["on_error"], progress=True)
+
+    def score(self, answers: Answers, truth: Truth) -> Evaluation:
+        images = image_results(truth, answers.predictions, answers.statuses, answers.texts)
+        counts = {**truth_counts(truth, self.dropped), **answers.counts_document(), "predictions": len(answers.predictions.scores)}
+        return Evaluation({"f1": float(np.mean([image.f1 for image in images]))}, per_sample=images, counts=counts)
+
+    def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
+        truths = [OneTruth(row.size_wh, row.labels, row.boxes_xyxy_px, all(row.labels)) for row in rows]
+        return Evaluation({"f1": float(np.mean([sample_f1(text, truth, rules) for text, truth in zip(texts, truths, strict=True)]))})

@@ -18,8 +18,8 @@ from swift.rewards import ORM
 
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.to_boxes import Rules
-from groundswift.eval.box_matching import IOU_THRESHOLD
-from groundswift.eval.metrics.detection_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
+from groundswift.eval.metrics import rewards
+from groundswift.eval.metrics.detection_f1 import OneTruth
 from groundswift.family import FAMILIES
 from groundswift.records import count_tags
 from groundswift.spaces import space_row
@@ -33,15 +33,16 @@ TRUE_ANSWER = "true_answer"  # column of GRPO's rows: the answer that generated 
 _rules: list[Rules] = []  # how the answers of this process are read, by the template that was made last
 
 
-class DetectionF1(ORM):
-    """F1 at IoU 0.5 of each answer, as the report of `groundswift eval` gives it for the image."""
+class SampleReward(ORM):
+    """A reward of the table of metrics: `scorer` takes an answer, the true boxes, the rules of reading, and `cut`."""
 
-    iou_thresholds: Sequence[float] = (IOU_THRESHOLD,)
+    name: str
+    scorer: Callable[..., float]
 
     def __call__(self, completions: Sequence[Any], ground_truths: Sequence[str] | None = None, **columns: Any) -> list[float]:
         """One number from 0 to 1 for each completion: a text of GRPO, with its columns, or a request of `swift sample`, with its truth."""
         if not _rules:
-            raise GroundswiftError(f"--reward_funcs {name_of(self)} needs a grounding template: add --template NAME_grounding")
+            raise GroundswiftError(f"--reward_funcs {self.name} needs a grounding template: add --template NAME_grounding")
         if ground_truths is not None:
             return self.of_requests(completions, ground_truths)
         cut = columns.get("is_truncated") or [False] * len(completions)
@@ -60,21 +61,15 @@ class DetectionF1(ORM):
 
     def score(self, text: str, truth: OneTruth, cut: bool) -> float:
         """The reward of one answer."""
-        return sample_f1(text, truth, _rules[-1], self.iou_thresholds, cut)
+        return self.scorer(text, truth, _rules[-1], cut=cut)
 
 
-class DetectionF1Mean(DetectionF1):
-    """The mean of F1 at IoU 0.50 to 0.95, which grows with every pixel that a box comes nearer."""
-
-    iou_thresholds = COCO_THRESHOLDS
-
-
-REWARDS: dict[str, type[DetectionF1]] = {"detection_f1": DetectionF1, "detection_f1_mean": DetectionF1Mean}
+def reward_class(name: str, scorer: Callable[..., float]) -> type[SampleReward]:
+    """A class for swift, whose name (`DetectionF1` of `detection_f1`) is that of its mean in the log."""
+    return type("".join(map(str.capitalize, name.split("_"))), (SampleReward,), {"name": name, "scorer": staticmethod(scorer)})
 
 
-def name_of(reward: DetectionF1) -> str:
-    """The name by which a reward is chosen."""
-    return next(name for name, kind in REWARDS.items() if kind is type(reward))
+REWARDS: dict[str, type[SampleReward]] = {name: reward_class(name, scorer) for name, scorer in rewards().items()}
 
 
 def prepare_rewards() -> None:

@@ -53,6 +53,20 @@ def scored(rows: list[dict[str, Any]], texts: list[str]) -> dict[str, float]:
     return Scoring(samples_of(rows), Rules("qwen2_vl")).score(texts)[0]
 
 
+def test_another_metric_of_the_table_scores_the_rows_with_boxes():
+    from groundswift.eval.metrics.detection_f1 import DetectionF1
+    from groundswift.swift_plugins.grounding.metrics.coco_map_metric import eval_metrics
+    from groundswift.swift_plugins.grounding.metrics.scoring import RowScoring
+    from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
+
+    assert list(eval_metrics()) == ["coco_map", "detection_f1"]
+    scoring = RowScoring(DetectionF1(), samples_of([LABELLED, TEXT, NOTHING, BARE]), Rules("qwen2_vl"))
+    assert scoring.numbers == ["f1"]
+    assert scoring.score([said(("cat", CAT)), "A cat.", "None", said(("", CAT))])[0] == {"f1": pytest.approx(8 / 9), "unanswered": 0}
+    with pytest.raises(GroundswiftError, match="--eval_metric detection_f1 cannot score these validation rows"):
+        RowScoring(DetectionF1(), samples_of([TEXT]), Rules("qwen2_vl"))
+
+
 BOTH = said(("cat", CAT), ("dog", DOG))
 ONE, OTHER = said(("", CAT)), said(("", DOG))
 CASES = {

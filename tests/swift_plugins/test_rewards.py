@@ -33,7 +33,7 @@ def trained(plugin, toys, tmp_path_factory):
     """(rows by id, answers as (id, text, reward), the folder) of a training with a negative among the prompts."""
     from swift.rewards import orms
 
-    from groundswift.swift_plugins.grounding.rewards import DetectionF1
+    from groundswift.swift_plugins.grounding.rewards import REWARDS
 
     out = tmp_path_factory.mktemp("grpo")
     rows = read_rows(toys / "toys.jsonl")[:3]
@@ -41,7 +41,7 @@ def trained(plugin, toys, tmp_path_factory):
     rows.append(empty | {"sample_id": 1000, "size_wh": [112, 112]})
     answers = []
 
-    class Noting(DetectionF1):
+    class Noting(REWARDS["detection_f1"]):
         """The reward, which notes what it was asked and what it said."""
 
         def __call__(self, completions, **columns):
@@ -125,7 +125,7 @@ def test_a_reward_without_a_grounding_template_says_so(plugin, monkeypatch):
 
     monkeypatch.setattr(rewards, "_rules", [])
     with pytest.raises(GroundswiftError, match="--reward_funcs detection_f1_mean needs a grounding template"):
-        rewards.DetectionF1Mean()(["None"])
+        rewards.REWARDS["detection_f1_mean"]()(["None"])
 
 
 GROUPED = {"ref": ["cat", "dog"], "bbox": [[10, 7, 50, 63], [60, 7, 90, 63], [20, 20, 40, 40]]}
@@ -160,7 +160,7 @@ def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_pat
     kept = read_rows(tmp_path / "out" / "kept.jsonl")
     by_id = {row["sample_id"]: row for row in rows}
     assert kept
-    reward = rewards.DetectionF1()
+    reward = rewards.REWARDS["detection_f1"]()
     for row in kept:
         source = by_id[row["sample_id"]]
         truth = rewards.truth_of(source | {"true_answer": source["messages"][-1]["content"]})
@@ -182,5 +182,5 @@ def test_the_true_answer_is_neither_kept_nor_rejected(plugin, zoo, pictures):
     right = "<|object_ref_start|>cat<|object_ref_end|><|box_start|>(100,100),(500,500)<|box_end|>"
     texts = ["None", right, "(((", "<ref-object><bbox>"]
     requests = [InferRequest(**(row | {"messages": [row["messages"][0], {"role": "assistant", "content": text}]})) for text in texts]
-    assert rewards.DetectionF1()(requests, ground_truths=["<ref-object><bbox>"] * 4) == [0, 1, 0, 0]
-    assert rewards.DetectionF1()(requests[1:2] * 2 + requests[3:], ground_truths=["<ref-object><bbox>"] * 3) == [1, 1, 1]
+    assert rewards.REWARDS["detection_f1"]()(requests, ground_truths=["<ref-object><bbox>"] * 4) == [0, 1, 0, 0]
+    assert rewards.REWARDS["detection_f1"]()(requests[1:2] * 2 + requests[3:], ground_truths=["<ref-object><bbox>"] * 3) == [1, 1, 1]

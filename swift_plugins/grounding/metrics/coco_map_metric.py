@@ -17,6 +17,8 @@ from transformers.trainer_utils import EvalPrediction
 
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.to_boxes import Rules
+from groundswift.eval.metric import Metric
+from groundswift.eval.metrics import metric_class, table
 from groundswift.family import FAMILIES
 from groundswift.spaces import space_row
 
@@ -24,8 +26,8 @@ from ..patches.run_record import limits_now
 from ..templates.grounding import family_of
 from .batched_answers import BATCHED_ANSWERS
 from .max_new_tokens_callback import ENOUGH_TOKENS
-from .scoring import Scoring
-from .validation_rows import samples_of
+from .scoring import RowScoring, Scoring
+from .validation_rows import Sample, samples_of
 
 VALIDATION_ROWS = "groundswift_validation_rows"
 SWIFT_DEFAULT_METRICS = (None, "rouge-l")
@@ -39,12 +41,14 @@ class CocoMapMetric(EvalMetrics):
     Needs `--predict_with_generate true`.
     """
 
+    name = "coco_map"
+
     def __init__(self, args: Any, trainer: Any) -> None:
         super().__init__(args, trainer)
         if not args.predict_with_generate:
-            raise GroundswiftError("--eval_metric coco_map scores generated answers: add --predict_with_generate true")
+            raise GroundswiftError(f"--eval_metric {self.name} scores generated answers: add --predict_with_generate true")
         if get_dist_setting()[2] > 1 and PartialState().distributed_type == DistributedType.NO:
-            raise GroundswiftError("--eval_metric coco_map: the processes form no group. On CPUs add --use_cpu true")
+            raise GroundswiftError(f"--eval_metric {self.name}: the processes form no group. On CPUs add --use_cpu true")
         template = trainer.template
         row = FAMILIES[family_of(template)]
         self.resized = space_row(row.space).side == "resized"
@@ -61,15 +65,21 @@ class CocoMapMetric(EvalMetrics):
         if self.scoring is None:
             rows = self.trainer.eval_dataset
             if not rows:
-                raise GroundswiftError("--eval_metric coco_map has no validation rows to score: add --val_dataset, or remove --eval_metric")
-            self.scoring = Scoring(samples_of(rows, self.resized), self.rules)
+                raise GroundswiftError(
+                    f"--eval_metric {self.name} has no validation rows to score: add --val_dataset, or remove --eval_metric"
+                )
+            self.scoring = self.scoring_of(samples_of(rows, self.resized))
             self._choose_best()
         return self.scoring
+
+    def scoring_of(self, samples: list[Sample]) -> Scoring | RowScoring:
+        """What scores the rows: COCO's numbers or, by what the rows hold, those of referring expressions."""
+        return Scoring(samples, self.rules)
 
     def _choose_best(self) -> None:
         asked, logged = self.args.metric_for_best_model, self.scoring.numbers
         if asked in SWIFT_DEFAULT_METRICS:  # swift's default is not logged here, and would stop the run
-            self.args.metric_for_best_model, self.args.greater_is_better = logged[0], True
+            self.args.metric_for_best_model, self.args.greater_is_better = logged[0], self.is_better_greater(logged[0])
         elif asked.removeprefix("eval_") not in {*logged, *self.scoring.counts, *OF_THE_TRAINER}:
             raise GroundswiftError(
                 f"--metric_for_best_model {asked} is not logged for these validation rows; "
@@ -80,10 +90,14 @@ class CocoMapMetric(EvalMetrics):
 
     def _check_direction(self, name: str) -> None:
         """swift takes any number without `loss` in its name to be better when greater. Raises GroundswiftError where it is not so."""
-        better, greater = name in self.scoring.numbers, self.args.greater_is_better
+        better, greater = self.is_better_greater(name), self.args.greater_is_better
         if name not in OF_THE_TRAINER and greater is not None and greater != better:
             what = "better when it is greater" if better else "an error count, better when it is smaller"
             raise GroundswiftError(f"--metric_for_best_model {name} is {what}; expected --greater_is_better {str(better).lower()}")
+
+    def is_better_greater(self, name: str) -> bool:
+        """Whether more of a logged number is better; of a count it is worse."""
+        return name in self.scoring.numbers
 
     def compute_metrics(self, eval_prediction: EvalPrediction) -> dict[str, float]:
         """The numbers of one evaluation. Rows beyond the validation set are DDP's padding and skipped."""
@@ -94,12 +108,30 @@ class CocoMapMetric(EvalMetrics):
             raise GroundswiftError(f"{len(texts)} answers for {rows} validation rows; expected one per row")
         numbers, remarks = scoring.score(texts)
         for remark in remarks:
-            get_logger().warning(f"coco_map: {remark}")
+            get_logger().warning(f"{self.name}: {remark}")
         return numbers
+
+
+class TableMetric(CocoMapMetric):
+    """`--eval_metric NAME` for a metric of the table that has `score_rows`."""
+
+    def scoring_of(self, samples: list[Sample]) -> RowScoring:
+        return RowScoring(metric_class(self.name)(), samples, self.rules)
+
+    def is_better_greater(self, name: str) -> bool:
+        return any(number.higher_is_better for number in metric_class(self.name).numbers if number.key == name)
+
+
+def eval_metrics() -> dict[str, type[CocoMapMetric]]:
+    """What `--eval_metric` can name: coco_map, and every metric of the table that has `score_rows`."""
+    others = {
+        name: type(name, (TableMetric,), {"name": name}) for name in table() if metric_class(name).score_rows is not Metric.score_rows
+    }
+    return {CocoMapMetric.name: CocoMapMetric, **others}
 
 
 class ValidationRows(TrainerCallback):
     """Reads the validation rows before the first step, so that rows that cannot be scored end the run early."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        get_logger().info(f"coco_map: {self.trainer.coco_map.read_rows_once().description}")
+        get_logger().info(f"{self.trainer.coco_map.name}: {self.trainer.coco_map.read_rows_once().description}")

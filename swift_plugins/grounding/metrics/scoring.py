@@ -15,11 +15,12 @@ from groundswift.eval.answers.space_check import explain_mismatch
 from groundswift.eval.answers.to_boxes import Predictions, Rules, predictions_from_answers
 from groundswift.eval.answers.unlabelled_boxes import BareAnswers, boxes_of_answers
 from groundswift.eval.ground_truth import Truth, truth_from_rows
+from groundswift.eval.metric import Metric
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.eval.metrics.referring import Referring, score_referring
 
 from .unanswered import Unanswered, kind_of
-from .validation_rows import LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES, Sample, unscored
+from .validation_rows import LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES, UNSCORED, Sample, unscored
 
 DROPPED = ("point", "label-missing", "label-unknown", "box-empty", "box-duplicate")  # what the evaluator drops a box for
 ANY = "object"  # the class of boxes without a label
@@ -128,6 +129,27 @@ class Scoring:
         mismatch = explain_mismatch(found.sample, xywh_to_xyxy(truth.boxes_xywh_px), truth.image_index)
         numbers = {named(SEVERAL_BOXES, name): value for name, value in numbers.items()}
         return numbers, found.counts.statuses, found.counts.dropped, [mismatch.text()] if mismatch else []
+
+
+class RowScoring:
+    """Validation rows with boxes, or none to find, scored by a metric of the table; the same interface as `Scoring`."""
+
+    counts = ("unanswered",)
+
+    def __init__(self, metric: Metric, samples: list[Sample], rules: Rules) -> None:
+        self.metric, self.samples, self.rules = metric, samples, rules
+        self.places = [place for place, sample in enumerate(samples) if sample.kind not in UNSCORED]
+        self.numbers = [number.key for number in metric.numbers]
+        self.description = f"{len(samples)} validation rows, {len(self.places)} are scored by {metric.name}"
+        if not self.places:
+            raise GroundswiftError(f"--eval_metric {metric.name} cannot score these validation rows: no answer has boxes")
+
+    def score(self, texts: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+        """As `Scoring.score`."""
+        rows = [self.samples[place] for place in self.places]
+        found = self.metric.score_rows([texts[place] for place in self.places], rows, self.rules).summary
+        unanswered = sum(isinstance(text, Unanswered) for text in texts)
+        return {name: value for name, value in found.items() if value is not None} | {"unanswered": float(unanswered)}, []
 
 
 def named(kind: str, name: str) -> str:

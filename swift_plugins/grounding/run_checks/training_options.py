@@ -13,6 +13,8 @@ from typing import Any
 from swift.arguments import SftArguments
 from swift.metrics import eval_metrics_map
 
+from groundswift.eval.metrics import table
+
 from ..patches.wrap_once import wrap_once
 from ..templates.grounding import FAMILY_OF_TEMPLATE
 from .findings import Finding, report
@@ -57,17 +59,16 @@ def missing_metric(args: Any) -> Iterator[Finding]:
 def wrong_best_metric(args: Any) -> Iterator[Finding]:
     """With generated answers swift selects the best checkpoint by rouge-l, and fails at the first evaluation of any other metric."""
     evaluates = args.eval_strategy != "no" and args.eval_metric is not None
-    if evaluates and args.predict_with_generate and args.eval_metric not in {OURS, *SWIFTS} and args.metric_for_best_model == "rouge-l":
+    if evaluates and args.predict_with_generate and args.eval_metric not in {*table(), *SWIFTS} and args.metric_for_best_model == "rouge-l":
         yield Finding(
             "best-metric-unfit",
             f"--metric_for_best_model rouge-l (swift's default) is not logged by --eval_metric {args.eval_metric}: the first "
             f"evaluation would end the run. Add --metric_for_best_model NAME, a number that {args.eval_metric} logs",
             fatal=True,
         )
-    if args.eval_metric == OURS and not args.predict_with_generate:
-        yield Finding(
-            "metric-needs-answers", f"--eval_metric {OURS} scores generated answers: add --predict_with_generate true", fatal=True
-        )
+    if args.eval_metric in table() and not args.predict_with_generate:
+        what = f"--eval_metric {args.eval_metric} scores generated answers: add --predict_with_generate true"
+        yield Finding("metric-needs-answers", what, fatal=True)
 
 
 def nothing_trained(args: Any) -> Iterator[Finding]:
