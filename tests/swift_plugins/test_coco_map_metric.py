@@ -180,7 +180,7 @@ def test_a_number_that_will_be_logged_may_be_asked_for(zoo, asked):
 )
 def test_a_number_that_will_not_be_logged_is_refused_with_those_that_will(zoo, rows, asked):
     with pytest.raises(
-        GroundswiftError, match=f"metric_for_best_model {asked} will not be logged.*expected one of (AP, AP50|acc_iou50, mean_iou)"
+        GroundswiftError, match=f"metric_for_best_model {asked} is not logged.*expected one of (AP, AP50|acc_iou50, mean_iou)"
     ):
         metric_of(zoo, rows, asked).read_rows_once()
 
