@@ -202,8 +202,13 @@ ROWS.append({"number": 7, "objects": None})
     ("limit", "error", "sizes", "warning"),
     [
         (8, None, [8], None),
-        (3, torch.OutOfMemoryError("no room"), [8, 4, 2, 2, 2, 2], "4 validation rows at a time do not fit into memory; now 2"),
-        (1, ValueError("one only"), [8] + [1] * 8, "8 validation rows at a time cannot be answered (ValueError: one only); now 1"),
+        (3, torch.OutOfMemoryError("no room"), [8, 4, 2, 2, 2, 2], "4 validation rows at a time do not fit into memory; continuing with 2"),
+        (
+            1,
+            ValueError("one only"),
+            [8] + [1] * 8,
+            "8 validation rows at a time cannot be answered (ValueError: one only); continuing with 1",
+        ),
     ],
 )
 def test_a_batch_that_fails_is_answered_in_smaller_ones(plugin, warned, limit, error, sizes, warning):

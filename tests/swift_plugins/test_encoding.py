@@ -137,7 +137,7 @@ UNCLEAR = {  # arguments of open_template -> what is said
     "several templates": ({"model": "qwen2_5_vl", "model_type": "qwen2_5_vl"}, "one of qwen2_5_vl_grounding, mimo_vl_grounding"),
     "several types": ({"model": "qwen2_vl"}, "--model-type, one of qwen2_vl, qwen2_gme"),
     "no grounding template": ({"model": "qwen2_vl", "model_type": "qwen2_gme"}, "qwen2_gme: has no grounding template"),
-    "unknown type": ({"model": "qwen2_vl", "model_type": "qwen_2vl"}, "no such model type; expected for example .*qwen2_vl"),
+    "unknown type": ({"model": "qwen2_vl", "model_type": "qwen_2vl"}, "unknown model type; expected for example .*qwen2_vl"),
     "template of no family": ({"model": "qwen2_vl", "model_type": "qwen2_vl", "template": "qwen"}, "not in the table of families"),
     "unknown template": ({"model": "qwen2_vl", "template": "qwen2_vl_groundin"}, "for example qwen2_vl_grounding"),
 }

@@ -29,7 +29,7 @@ every_stub = pytest.mark.parametrize("stock", STUBS)
 @pytest.mark.parametrize("stock", ["internvl", "internvl_phi3"])
 def test_text_between_images_is_refused_where_swift_would_lose_it(stub_templates, pictures, stock):
     row = detection(pictures((112, 84)), [], [], "<image>Compare with <image>.")
-    with pytest.raises(GroundswiftError, match="side by side"):
+    with pytest.raises(GroundswiftError, match="next to each other"):
         stub_templates(stock).encode({**row, "images": row["images"] * 2})
 
 
