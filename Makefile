@@ -63,6 +63,8 @@ bench: install ## the measured claims, each beside the usual way
 	python benchmarks/parse.py
 	python benchmarks/convert.py
 	python benchmarks/training.py
+	python benchmarks/worker_pool.py
+	python benchmarks/remote_cache.py
 
 fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share of broken sources through every other command
 	$(ADD) '.[fuzz]'
