@@ -44,9 +44,6 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
     1 or more are treated as crowd boxes, in --coco-out too; --difficult keep treats them as any other object.
     Also counted: rotated boxes, images without a label file (skipped), exact repeats of a label.
 
-    Problems: a line in another form, a file that is not text, a box that is empty, not finite or outside its image; an image
-    that is missing, unreadable or there twice with different suffixes.
-
     \b
     Example:
       groundswift convert dota train/labelTxt --images train/images --out train.jsonl --classes present

@@ -14,7 +14,7 @@ from groundswift.storage import local_copy
 from groundswift.urls import is_web, shown
 from groundswift.worker_pool import WorkerPool
 
-from ..base import Reading
+from ..base import Reading, path_option
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
@@ -50,9 +50,6 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     treated as crowd boxes, in --coco-out too. Also counted: depictions, marks that are dropped, boxes without an
     image with --only-present, exact repeats of a label.
 
-    Problems: a line with missing fields or without numbers, a class without a description or with that of another, a box that is
-    inverted, empty, not finite or outside its image, an image that is missing, unreadable or there twice with different suffixes.
-
     \b
     Example:
       groundswift convert openimages validation-annotations-bbox.csv --images validation/ \\
@@ -63,10 +60,7 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
         Literal["all", "one", "present"],
         msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
     ] = "present"
-    class_descriptions: Annotated[
-        str | None,
-        msgspec.Meta(description="CSV file of class codes and names.", extra={"path": True, "metavar": "FILE"}),
-    ] = None
+    class_descriptions: Annotated[str | None, path_option("CSV file of class codes and names.")] = None
     only_present: Annotated[bool, msgspec.Meta(description="Skip (and count) boxes whose image is not in DIR.")] = False
 
     def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:

@@ -67,10 +67,6 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
     truncated and occluded (the marks are dropped), parts of objects, exact repeats of a label, sizes that only the
     image states.
 
-    Problems: a file that is not XML or has entities of its own (DTD), an object without a name or a box or with several names, a
-    <filename> that names another image than the name of the file, a box that is inverted,
-    empty, not finite or outside its image; an image that is missing, unreadable, of another size or outside DIR.
-
     \b
     Example:
       groundswift convert voc VOCdevkit/VOC2012 --split val --out val.jsonl --coco-out val.json

@@ -27,7 +27,7 @@ from groundswift.errors import fault
 from groundswift.records import half_character, whole
 from groundswift.worker_pool import WorkerPool
 
-from ..base import Reading
+from ..base import Reading, path_option
 from ..file_io.box_checks import Box, ImageFolder
 from ..issues import Issue, IssueLog, OnError
 from .annotation_table import CocoColumns, Columns
@@ -49,26 +49,15 @@ Difficult = Annotated[
 class LabelOptions(DetectionOptions, frozen=True, kw_only=True):
     """The options that all sources of label files share, besides those of detection."""
 
-    images: Annotated[
-        str | None, msgspec.Meta(description="Folder of the images.  [default: see above]", extra={"path": True, "metavar": "DIR"})
-    ] = None
+    images: Annotated[str | None, path_option("Folder of the images.  [default: see above]", "DIR")] = None
     order: Annotated[
         Literal["category", "reading", "annotation"],
         msgspec.Meta(description="Order of the boxes in an answer: by class, then from the top; from the top; as in the source."),
     ] = "category"
-    categories: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="The classes in their order: a COCO file, or names, one a line.  [default: see above]",
-            extra={"path": True, "metavar": "FILE"},
-        ),
-    ] = None
+    categories: Annotated[str | None, path_option("Classes in order: a COCO file, or names, one a line.  [default: see above]")] = None
     coco_out: Annotated[
         str | None,
-        msgspec.Meta(
-            description="Also write a COCO file with the rows' ids, for `groundswift eval coco-map --gt`; as soon as the source is read.",
-            extra={"path": True, "metavar": "FILE"},
-        ),
+        path_option("Also write a COCO file with the rows' ids, for eval coco-map --gt."),
     ] = None
 
 

@@ -54,11 +54,7 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
 
     A row's sample_id is IMAGE/CAPTION, by their ids. Rows come in the order of the images, captions of one image in the order
     of the file. White space at the ends of a caption is removed, a line break within becomes one blank (counted). Images
-    without a caption are counted and get no row.
-
-    Problems: a caption that is empty, of an unknown image or with a swift placeholder, a duplicate caption id; an image
-    that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a wrong type. --on-error skip
-    drops and counts them. Duplicate image ids always stop.
+    without a caption are counted and get no row. Duplicate image ids always stop.
 
     \b
     Example:

@@ -35,10 +35,6 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
 
     Skipped and counted: points, boxes without a label, rows without an image. Boxes beyond their image are clipped and counted.
 
-    Problems: a box whose label is ambiguous, a label that is not in --categories, two images with one whole-number
-    sample_id, an image of two sizes, a box that cannot be used, a row that lint finds malformed; an image that is
-    missing, unreadable or of another size.
-
     A result file of `swift infer` has the model's answers and the truth: use --answers or --truth; `info` of the output
     states which. --answers reads as the record of the run declares, which is in RESULT.run.json, or as --family does. With
     --categories ANN.json --form results the class ids are those of ANN.json, and eval coco-map --predictions scores them.

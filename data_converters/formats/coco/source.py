@@ -9,7 +9,7 @@ import msgspec
 from groundswift.coco_file import Ignored
 from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading
+from ...base import Reading, path_option
 from ...issues import IssueLog
 from ...tasks.class_edits import with_class_edits, write_edited
 from ...tasks.detection import DetectionOptions, detection_reading
@@ -34,24 +34,15 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     Skipped and counted: crowd boxes (not part of answers); images with crowd boxes only (they are not empty, so not
     negatives either). Boxes that extend beyond their image are clipped and counted.
 
-    Problems: an unknown image or category, a box that is inverted, empty, not finite or outside its image, a duplicate
-    annotation id; an image that is missing, unreadable, of another size or outside DIR; an entry with a missing key or a
-    wrong type. All are reported, and nothing is written; --on-error skip drops and counts them (of annotations with the
-    same id, the first is kept). An image that loses all its annotations is dropped too, and one with an annotation that
-    cannot be read. Duplicate image ids, category ids or names always stop.
+    With --on-error skip, of annotations with the same id the first is kept, and an image that loses all its annotations, or
+    has one that cannot be read, is dropped. Duplicate image ids, category ids or names always stop.
 
     \b
     Example:
       groundswift convert coco annotations.json --images images/ --out train.jsonl --negatives 500
     """
 
-    coco_out: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="Also write SOURCE with the classes as edited, for `groundswift eval coco-map --gt`.",
-            extra={"path": True, "metavar": "FILE"},
-        ),
-    ] = None
+    coco_out: Annotated[str | None, path_option("Also write SOURCE with the edited classes, for eval coco-map --gt.")] = None
     ignored: Annotated[
         Ignored,
         msgspec.Meta(description="Objects marked `ignore: 1`: keep (as pycocotools does), treat as crowd boxes, or skip."),

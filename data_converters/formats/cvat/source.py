@@ -66,9 +66,7 @@ class CvatOptions(LabelOptions, frozen=True, kw_only=True):
     numbers start again in each task). --coco-out writes a COCO file with the same ids. Rows, order and what is skipped are as
     with coco. Also counted: tags of images, attributes and occluded marks (dropped), exact repeats of a label.
 
-    Problems: a shape without a label or with missing numbers, an image without a name or size, a box that is inverted, empty, not
-    finite or outside its image; an image that is missing, unreadable, of another size or outside DIR. XML that is broken,
-    has entities of its own (DTD) or is of a video always stops.
+    XML that is broken, has entities of its own (DTD) or is of a video always stops.
 
     \b
     Example:

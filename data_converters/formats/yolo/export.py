@@ -33,8 +33,7 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
     none, images/NAME.jpg; only files that open as an image are copied, with --no-check-images too. Rows about one image are
     merged: a box that several of them name is written once. Classes are in the order of --categories, or by first appearance.
 
-    Skipped, counted and problems: as to-coco; also two images with one name in different folders, because a label file has
-    only the name.
+    Two images with one name in different folders are refused, because a label file has only the name.
 
     \b
     Example:

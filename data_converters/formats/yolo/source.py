@@ -11,7 +11,7 @@ import msgspec
 from groundswift.errors import fault
 from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading
+from ...base import Reading, path_option
 from ...file_io.box_checks import pictures_of
 from ...file_io.label_files import files_below, text_of
 from ...file_io.remote_folders import folder_at
@@ -52,9 +52,6 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     writes a COCO file with the same ids. Rows, order and what is skipped are as with coco. Also counted: images without
     a label file (they are empty, unless all are without), polygons and rotated boxes, exact repeats of a label.
 
-    Problems: a line in another form, a class that data.yaml does not name, a label file without an image or that is not
-    text, a box that is inverted, empty, not finite or outside its image, an image that is missing or unreadable.
-
     \b
     Example:
       groundswift convert yolo set/data.yaml --split val --out val.jsonl --coco-out val.json
@@ -62,13 +59,7 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
 
     split: Annotated[str, msgspec.Meta(description="The split of data.yaml to read.")] = "train"
     labels: Annotated[Kind, msgspec.Meta(description="What a line of the label files holds, see above.")] = "box"
-    label_dir: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="Folder of the label files, named after the images.  [default: see above]",
-            extra={"path": True, "metavar": "DIR"},
-        ),
-    ] = None
+    label_dir: Annotated[str | None, path_option("Folder of the label files, named after the images.  [default: see above]", "DIR")] = None
 
     def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
         content = read_data_yaml(self.annotations)
