@@ -1,17 +1,20 @@
-"""What a source format is: options, and a `read` that turns a source into items and says how one item becomes rows.
+"""What a format is: a struct of options with `open`, which gives the items of a source and the function that makes rows of one item.
 
-Reading and making are apart so that one engine can drive every format: on this thread, on several processes or on a cluster, from the
-first item or from where a killed run stopped. `make` is a pure function of one item (it may look at the item's picture) and can be pickled.
+One engine drives every format: in this process, on several or on a cluster, from the first item or from where a killed run stopped.
+So `make` is a pure function of one item (it may read the item's image) that can be pickled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
 from .file_io.box_checks import ImageFolder, pictures_of
@@ -20,6 +23,16 @@ from .prompts import Asking, Language, asking
 
 Make = Callable[[Any, IssueLog], Iterable[msgspec.Struct]]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+EXAMPLE_IMAGE = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAIAAABxZ0isAAAAFUlEQVR42mNsaGhgwAaYGHAAekgAAOIaAYxPq/WCAAAAAElFTkSuQmCC"
+)  # 8x6 px
+EXAMPLE_ROW = {  # a row for swift with one box
+    "messages": [{"role": "user", "content": "<image>Find the cat."}, {"role": "assistant", "content": "<ref-object><bbox>"}],
+    "images": ["a.jpg"],
+    "objects": {"ref": ["cat"], "bbox": [[1, 1, 4, 5]], "bbox_type": "real"},
+    "sample_id": 1,
+    "size_wh": [8, 6],
+}
 
 
 def path_option(description: str, metavar: str = "FILE") -> msgspec.Meta:
@@ -29,10 +42,10 @@ def path_option(description: str, metavar: str = "FILE") -> msgspec.Meta:
 
 @dataclass(frozen=True)
 class Reading:
-    """An opened source. `items` come in the source's order and are cheap to pass over; one that cannot be read is an Issue in its place.
+    """An opened source. `items` come in the source's order and are cheap to skip; one that cannot be read is an Issue in its place.
 
-    `make` turns one item into rows (or whatever a line of the output is) and notes what it leaves out. `total`: how many items there
-    are, where that is known. `unit`: what an item is called.
+    `make` turns one item into rows (or another line of the output) and logs what it skips. `total`: the number of items, if known.
+    `unit`: what an item is called.
     """
 
     items: Iterable[Any | Issue]
@@ -41,51 +54,86 @@ class Reading:
     unit: str = "row"
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every format has. A format is a subclass with its own options, a docstring (the help of its verb) and `read`.
+class Totals(msgspec.Struct):
+    """What came out: rows, their objects, and `negatives`, the rows with an empty list of objects."""
 
-    Each field is an option of the command and a key in a list of sets; `extra={"path": True}` marks a path.
+    rows: int = 0
+    objects: int = 0
+    negatives: int = 0
+
+    def add(self, other: Totals) -> None:
+        self.rows += other.rows
+        self.objects += other.objects
+        self.negatives += other.negatives
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every format has. A format is a subclass with its own options, a docstring (its help, with an `Example:`) and `open`.
+
+    Each field is an option of the command and a key in a list of datasets; `extra={"path": True}` marks a path. On the class: `name`, the
+    subcommand; `summary`, one line of help; `reads` and `writes`, for the table of formats; `makes_rows`, False for one that writes rows
+    back to another format; EXAMPLE, the files of a small source in the layout of the help's example: path -> bytes, a text, or rows.
     """
 
-    annotations: Annotated[str, msgspec.Meta(extra={"path": True, "metavar": "SOURCE"})]
-    on_error: Annotated[OnError, msgspec.Meta(description="What to do about faults: tell all and write nothing, or count and go on.")] = (
-        "stop"
-    )
-    limit: Annotated[Positive | None, msgspec.Meta(description="Only the first N items of the source.")] = None
-    seed: Annotated[int, msgspec.Meta(description="Decides everything that is sampled.")] = 0
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    reads: ClassVar[str] = ""
+    writes: ClassVar[str] = ""
+    makes_rows: ClassVar[bool] = True
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {}
 
-    def read(self, log: IssueLog) -> Reading:
-        """Open the source. Raises GroundswiftError where it cannot be read at all, and notes what is wrong with parts of it."""
+    annotations: Annotated[str, msgspec.Meta(extra={"path": True, "metavar": "SOURCE"})]
+    on_error: Annotated[OnError, msgspec.Meta(description="On problems: list them and write nothing, or drop and count them.")] = "stop"
+    limit: Annotated[Positive | None, msgspec.Meta(description="Use the first N items of the source only.")] = None
+    seed: Annotated[int, msgspec.Meta(description="Seed of everything that is sampled.")] = 0
+
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
+        """Open the source; a format may share the work among the workers of `pool`.
+
+        Raises GroundswiftError where the source cannot be read at all, and logs the problems of its parts.
+        """
         raise NotImplementedError
 
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
-        """`read`, the work shared among processes where the format can."""
-        return self.read(log)
+
+class WholeOptions(Options, frozen=True, kw_only=True):
+    """A format whose output is one document or folder, made of all rows at once: it has `write` in place of `open`, and no --resume."""
+
+    makes_rows: ClassVar[bool] = False
+
+    def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
+        """Make the whole output at `out`, or nothing; None: check and count only.
+
+        Raises GroundswiftError with every problem if `on_error` is stop, where nothing is left, and where `out` cannot be written.
+        """
+        raise NotImplementedError
+
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
+        raise GroundswiftError(f"{self.annotations}: format {self.name} does not make rows; expected one that does")
 
 
 class ImageOptions(Options, frozen=True, kw_only=True):
-    """What formats with pictures in files have beside that."""
+    """Formats with image files."""
 
     images: Annotated[
         str | None,
-        msgspec.Meta(description="Folder of the pictures.  [default: the folder of SOURCE]", extra={"path": True, "metavar": "DIR"}),
+        msgspec.Meta(description="Folder of the images.  [default: the folder of SOURCE]", extra={"path": True, "metavar": "DIR"}),
     ] = None
-    check_images: Annotated[bool, msgspec.Meta(description="Whether to look at the pictures, or trust the source.")] = True
+    check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the source.")] = True
 
     def pictures(self) -> ImageFolder:
-        """Where the pictures lie. Raises GroundswiftError where they are looked at and there is no such folder."""
+        """The folder of the images. Raises GroundswiftError if they are checked and it does not exist."""
         return pictures_of(self.images, self.annotations, self.check_images)
 
 
 class AskingOptions(ImageOptions, frozen=True, kw_only=True):
-    """What formats have beside that whose source holds answers and no questions."""
+    """Formats whose source has answers without questions."""
 
-    prompt: Annotated[str | None, msgspec.Meta(description="A question of your own, in place of those of the file of prompts.")] = None
-    language: Annotated[Language, msgspec.Meta(description="Language of the questions; both: one or the other, sampled for each.")] = "en"
+    prompt: Annotated[str | None, msgspec.Meta(description="Your own question, instead of the built-in ones.")] = None
+    language: Annotated[Language, msgspec.Meta(description="Language of the questions; both: sampled per row.")] = "en"
     prompts: Annotated[
-        Literal["fixed", "sampled"], msgspec.Meta(description="The first question of the task for all rows, or one sampled for each.")
+        Literal["fixed", "sampled"], msgspec.Meta(description="The first question of the task for all rows, or one sampled per row.")
     ] = "fixed"
 
     def asking(self, task: str, fields: Sequence[str] = (), tags: Sequence[str] = ()) -> Asking:
-        """The questions of a task as chosen; see `prompts.asking`."""
+        """The chosen questions of a task; see `prompts.asking`."""
         return asking(task, self.language, self.prompt, self.seed, self.prompts == "sampled", fields, tags)

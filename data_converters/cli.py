@@ -19,13 +19,11 @@ from groundswift.images import most_pixels
 from groundswift.records import half_character
 from groundswift.terminal import echo, echo_json, one_line
 
-from .base import Options
+from .base import Options, Totals, WholeOptions
 from .cli_options import as_given, options_of, path_fields
-from .engine.batches import Totals
 from .engine.convert import How, convert_to_file
-from .engine.whole_output import WholeOptions
 from .issues import IssueLog
-from .registry import FORMATS, FormatRow
+from .registry import FORMATS
 
 RUNNING = [  # what every verb has beside its format's options
     click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="What to write; whole or not at all."),
@@ -57,7 +55,7 @@ class FormatGroup(click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Formats"):
-            formatter.write_dl([(row.name, row.summary) for row in FORMATS.values()])
+            formatter.write_dl([(name, each.summary) for name, each in FORMATS.items()])
 
 
 @click.group(cls=FormatGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,16 +70,15 @@ def convert() -> None:
     """
 
 
-def command_of(row: FormatRow) -> click.Command:
+def command_of(struct: type[Options]) -> click.Command:
     """The verb of one format."""
-    struct = row.options()
 
     def run(**values: Any) -> None:
         running = {option.name: values.pop(option.name) for option in RUNNING}
         run_format(struct(**values), **running)
 
     params = [*options_of(struct), *running_of(struct)]
-    return click.Command(row.name, callback=run, params=params, help=struct.__doc__, short_help=row.summary)
+    return click.Command(struct.name, callback=run, params=params, help=struct.__doc__, short_help=struct.summary)
 
 
 def running_of(struct: type[Options]) -> list[click.Option]:

@@ -54,12 +54,12 @@ def _parameter(field: inspect.Field) -> click.Parameter:
     settings: dict[str, Any] = {"help": meta.get("description"), "metavar": extra.get("metavar")}
     if not field.required and field.default is not msgspec.NODEFAULT:
         settings |= {"default": field.default, "show_default": field.default is not None and field.default != ""}
-    name = as_given(field.name)
+    name = as_given(field.encode_name)
     if isinstance(kind, inspect.BoolType):
-        return click.Option([f"{name}/--no-{name[2:]}"], **settings | {"metavar": None})
+        return click.Option([f"{name}/--no-{name[2:]}", field.name], **settings | {"metavar": None})
     if isinstance(kind, inspect.VarTupleType):
-        return click.Option([name], multiple=True, **settings | {"show_default": False})
-    return click.Option([name], type=_click_type(kind), required=field.required, **settings)
+        return click.Option([name, field.name], multiple=True, **settings | {"show_default": False})
+    return click.Option([name, field.name], type=_click_type(kind), required=field.required, **settings)
 
 
 def _unwrapped(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], dict[str, Any]]:

@@ -46,13 +46,13 @@ def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
         raise fault(where, "no name for a set", f"text without any of {FORBIDDEN} (quote numbers and words such as yes)")
     if os.path.exists(name):
         raise fault(where, "a file or folder of this name is in the working directory, and swift would read that", "another name")
-    known = ", ".join(name for name, row in FORMATS.items() if row.makes_rows)
+    known = ", ".join(name for name, each in FORMATS.items() if each.makes_rows)
     if not isinstance(entry, dict):
         raise fault(where, f"got {short(entry)}", f"format ({known}), annotations and options")
     kind = entry.get("format")
     if not isinstance(kind, str) or kind not in FORMATS or not FORMATS[kind].makes_rows:
         raise fault(where, f"format is {short(kind)}", known)
-    struct = FORMATS[kind].options()
+    struct = FORMATS[kind]
     try:
         spec = msgspec.convert({key: value for key, value in entry.items() if key != "format"}, struct)
     except msgspec.ValidationError as error:

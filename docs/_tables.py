@@ -52,7 +52,7 @@ def formats(say: Words, back: bool) -> Iterator[Row]:
 
     for name, row in FORMATS.items():
         if name.startswith("to-") == back:
-            texts = (say(f"format.{name}.reads", row.source), say(f"format.{name}.writes", row.tasks))
+            texts = (say(f"format.{name}.reads", row.reads), say(f"format.{name}.writes", row.writes))
             yield code(f"groundswift convert {name}"), *map(cell, texts)
 
 

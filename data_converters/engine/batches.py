@@ -12,25 +12,12 @@ import msgspec
 from groundswift.gc_control import without_collection
 from groundswift.records import Row
 
-from ..base import Make
+from ..base import Make, Totals
 from ..issues import Issue, IssueLog, OnError
 
 ITEMS = 256  # a block: enough that handing it to a process costs little, few enough that a killed run loses little
 
 _ENCODER = msgspec.json.Encoder()
-
-
-class Totals(msgspec.Struct):
-    """What came out: lines, the objects in them, and `negatives`, rows with an empty list of objects."""
-
-    rows: int = 0
-    objects: int = 0
-    negatives: int = 0
-
-    def add(self, other: Totals) -> None:
-        self.rows += other.rows
-        self.objects += other.objects
-        self.negatives += other.negatives
 
 
 @dataclass

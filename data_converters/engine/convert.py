@@ -13,19 +13,19 @@ from typing import Any, Literal
 import msgspec
 
 from groundswift import __version__
+from groundswift.errors import GroundswiftError
 from groundswift.gc_control import frozen, without_collection
 from groundswift.records import Row
 from groundswift.storage import exists, stat_key
 from groundswift.urls import is_url, shown
 from groundswift.worker_pool import WorkerPool, processors
 
-from ..base import Options, Reading
+from ..base import Options, Reading, Totals, WholeOptions
 from ..cli_options import as_given, path_fields
 from ..file_io.mmap_json import changed
 from ..issues import Issue, IssueLog
-from .batches import ITEMS, Made, Totals, blocks_of, make_block
+from .batches import ITEMS, Made, blocks_of, make_block
 from .resumable_output import output
-from .whole_output import WholeOptions, check_running
 
 ASIDE = {"images", "videos", "save_pictures", "coco_out"}  # folders of what rows only point to, and what is written beside them
 Engine = Literal["local", "ray"]
@@ -46,14 +46,26 @@ def convert_to_file(options: Options, out: Path | None, how: How, log: IssueLog)
     Raises GroundswiftError with every fault where `options.on_error` is stop, and where no line is left.
     """
     if isinstance(options, WholeOptions):
-        check_running(how.resume, how.workers, how.engine)
+        check_running(how)
         return options.write(out, log, how.progress)
     stamps = stamps_of(options)
     with WorkerPool(how.workers or processors()) as pool:
         with without_collection():
-            reading = options.read_by(pool, log)
+            reading = options.open(log, pool)
         with frozen():
             return _converted(options, reading, out, how, pool, log, stamps)
+
+
+def check_running(how: How) -> None:
+    """Raise GroundswiftError for options of running that formats with one whole output do not have."""
+    given = {
+        "--resume": how.resume,
+        f"--workers {how.workers}": how.workers not in (None, 1),
+        f"--engine {how.engine}": how.engine != "local",
+    }
+    if any(given.values()):
+        shown = ", ".join(option for option, wanted in given.items() if wanted)
+        raise GroundswiftError(f"{shown}: not available here, as the output is made of all rows at once; expected none of them")
 
 
 def _converted(
@@ -78,7 +90,7 @@ def _converted(
 def rows_of(options: Options, log: IssueLog, progress: bool = False) -> Iterator[Row]:
     """The rows of a source, one after the other. Raises as `convert_to_file` does, once all have passed."""
     stamps = stamps_of(options)
-    reading, made = options.read(log), 0
+    reading, made = options.open(log, WorkerPool()), 0
     with bar(reading, options.limit, 0, progress) as line:
         for block in blocks_of(reading.items, options.limit):
             for item in block:
@@ -137,7 +149,7 @@ def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
 
 def run_of(options: Options) -> dict[str, Any]:
     """What must be the same for one run to go on with what another began: version, format, options, and the state of the source."""
-    given = msgspec.structs.asdict(options)
+    given = dict(zip(options.__struct_encode_fields__, msgspec.structs.astuple(options), strict=True))
     sources = {name: given[name] for name in path_fields(type(options)) if name not in ASIDE and given[name]}
     return {
         "groundswift": __version__,

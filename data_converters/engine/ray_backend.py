@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from groundswift.errors import GroundswiftError, Interrupted, fault
+from groundswift.worker_pool import WorkerPool
 
 from ..base import Options
 from ..issues import IssueLog
@@ -38,7 +39,7 @@ class Shard(msgspec.Struct, frozen=True):
 
     def made(self, shard: int) -> Iterator[tuple[int, Made]]:
         """The blocks of one shard with their numbers, counted from the first that is not done."""
-        reading = self.options.read(IssueLog(self.options.on_error))
+        reading = self.options.open(IssueLog(self.options.on_error), WorkerPool())
         blocks = blocks_of(reading.items, self.options.limit, self.done)
         for number, block in islice(enumerate(blocks), shard, None, self.shards):
             yield number, make_block(reading.make, self.options.on_error, block)

@@ -20,8 +20,9 @@ import msgspec
 from groundswift.atomic_write import check_place, sigterm_as_exit, staged
 from groundswift.errors import GroundswiftError, Interrupted, fault
 
+from ..base import Totals
 from ..issues import IssueLog
-from .batches import Made, Totals
+from .batches import Made
 
 GOES_ON = "; --resume goes on from what is written"
 SECONDS = 5.0  # between two entries of the journal: what a kill can cost

@@ -9,7 +9,7 @@ from groundswift.storage import is_folder
 from groundswift.urls import absolute, folder_of, is_web, join, shown
 from groundswift.worker_pool import WorkerPool
 
-from ..base import Reading
+from ..base import EXAMPLE_IMAGE, Reading
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import Stems, files_below, text_of
 from ..file_io.remote_folders import SUFFIXES, folder_at
@@ -49,9 +49,16 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
       groundswift convert dota train/labelTxt --images train/images --out train.jsonl --classes present
     """
 
+    name, summary = "dota", "DOTA."
+    reads, writes = "DOTA, a folder of text files of rotated boxes", "detection"
+    EXAMPLE = {
+        "train/labelTxt/P1.txt": "imagesource:x\ngsd:0.1\n1 1 4 1 4 5 1 5 ship 0\n",
+        "train/images/P1.png": EXAMPLE_IMAGE,
+    }
+
     difficult: Difficult = "ignore"
 
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         place = folder_at(self.annotations, "a folder of DOTA labels, or a folder with labelTxt")
         folder = os.path.join(place.here, "labelTxt")
         folder = folder if os.path.isdir(folder) else place.here

@@ -11,8 +11,9 @@ import msgspec
 
 from groundswift.records import IMAGE, Message, Row
 from groundswift.urls import absolute
+from groundswift.worker_pool import WorkerPool
 
-from ..base import ImageOptions, Options, Reading
+from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Options, Reading
 from ..file_io.row_files import read_rows
 from ..issues import Issue, IssueLog, SkipSample
 from ..rows.any_row import AnyRow, RelativeTo, relative
@@ -50,7 +51,16 @@ class Glm4vOptions(ImageOptions, frozen=True, kw_only=True):
       groundswift convert glm4v train_glm.jsonl --images /data --out train.jsonl
     """
 
-    def read(self, log: IssueLog) -> Reading:
+    name, summary = "glm4v", "GLM-4V fine-tuning rows."
+    reads, writes = "GLM-4V messages: JSON, JSONL", "conversation"
+    EXAMPLE = {
+        "train_glm.jsonl": [
+            {"messages": [{"role": "user", "content": "What is it?", "image": "a.jpg"}, {"role": "assistant", "content": "A cat."}]}
+        ],
+        "data/a.jpg": EXAMPLE_IMAGE,
+    }
+
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, GlmRow)
         return Reading(rows, GlmMaker.of(self), total)
 
@@ -92,10 +102,15 @@ class ToGlm4vOptions(Options, frozen=True, kw_only=True):
       groundswift convert to-glm4v train.jsonl --out train_glm.jsonl
     """
 
+    name, summary = "to-glm4v", "swift rows to GLM-4V rows."
+    reads, writes = "swift rows", "GLM-4V messages"
+    makes_rows = False
+    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW], "a.jpg": EXAMPLE_IMAGE}
+
     truth: TruthFlag = False
     images: RelativeTo = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_truth(self.annotations, AnyRow, self.truth)
         return Reading(rows, ToGlmMaker(self.images and absolute(self.images)), total)
 

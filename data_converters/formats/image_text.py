@@ -12,8 +12,9 @@ from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import local_copy
 from groundswift.urls import file_name, shown
+from groundswift.worker_pool import WorkerPool
 
-from ..base import AskingOptions, Reading
+from ..base import EXAMPLE_IMAGE, AskingOptions, Reading
 from ..file_io.box_checks import Seen
 from ..file_io.embedded_images import HeldPicture, SavePictures
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
@@ -44,12 +45,16 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
       groundswift convert image-text captions.csv --image-column file --text-column caption --images photos/ --out train.jsonl
     """
 
+    name, summary = "image-text", "Images with one text each."
+    reads, writes = "an image and its text per row: CSV, JSON, JSONL, Parquet", "captions, OCR, LaTeX"
+    EXAMPLE = {"captions.csv": "file,caption\na.jpg,A cat.\n", "photos/a.jpg": EXAMPLE_IMAGE}
+
     save_pictures: SavePictures = None
     image_column: Annotated[str, msgspec.Meta(description="Column of the image.")] = "image"
     text_column: Annotated[str, msgspec.Meta(description="Column of the text.")] = "text"
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "caption"
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         make = ImageTextMaker.of(self, questions=self.asking(self.task))
         if self.image_column == self.text_column:
             raise fault(self.annotations, f"image and text both in column {self.text_column!r}", "two columns")
@@ -69,6 +74,10 @@ class LatexOcrOptions(ImageTextOptions, frozen=True, kw_only=True):
     Example:
       groundswift convert latex-ocr train-00000-of-00001.parquet --save-pictures formulas/ --out train.jsonl
     """
+
+    name, summary = "latex-ocr", "LaTeX-OCR."
+    reads, writes = "LaTeX-OCR: rows of the hubs", "formulas as LaTeX"
+    EXAMPLE = {"train-00000-of-00001.parquet": [{"image": {"bytes": EXAMPLE_IMAGE, "path": "a.png"}, "text": "x^2"}]}
 
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "latex_ocr"
 

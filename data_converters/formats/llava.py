@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from groundswift.records import IMAGE, Row
+from groundswift.worker_pool import WorkerPool
 
-from ..base import ImageOptions, Reading
+from ..base import EXAMPLE_IMAGE, ImageOptions, Reading
 from ..file_io.embedded_images import HeldPicture, SavePictures
 from ..file_io.row_files import read_rows
 from ..issues import Issue, IssueLog, SkipSample
@@ -48,9 +49,22 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
       groundswift convert llava llava_instruct_150k.json --images train2017/ --out train.jsonl
     """
 
+    name, summary = "llava", "LLaVA conversations."
+    reads, writes = "LLaVA conversations: JSON, JSONL, Parquet", "conversation"
+    EXAMPLE = {
+        "llava_instruct_150k.json": [
+            {
+                "id": "1",
+                "image": "a.jpg",
+                "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A cat."}],
+            }
+        ],
+        "train2017/a.jpg": EXAMPLE_IMAGE,
+    }
+
     save_pictures: SavePictures = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, LlavaRow)
         return Reading(chat.with_unique_ids(rows, self.annotations), LlavaMaker.of(self), total)
 

@@ -14,7 +14,7 @@ from groundswift.storage import local_copy
 from groundswift.urls import is_web, shown
 from groundswift.worker_pool import WorkerPool
 
-from ..base import Reading, path_option
+from ..base import EXAMPLE_IMAGE, Reading, path_option
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
@@ -56,6 +56,17 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
         --class-descriptions class-descriptions-boxable.csv --only-present --out val.jsonl
     """
 
+    name, summary = "openimages", "Open Images."
+    reads, writes = "Open Images, a CSV file of boxes", "detection"
+    EXAMPLE = {
+        "validation-annotations-bbox.csv": (
+            "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
+            "a1,xclick,/m/01yrx,1,0.1,0.5,0.1,0.5,0,0,0,0,0\n"
+        ),
+        "class-descriptions-boxable.csv": "/m/01yrx,Cat\n",
+        "validation/a1.jpg": EXAMPLE_IMAGE,
+    }
+
     classes: Annotated[
         Literal["all", "one", "present"],
         msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
@@ -63,7 +74,7 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     class_descriptions: Annotated[str | None, path_option("CSV file of class codes and names.")] = None
     only_present: Annotated[bool, msgspec.Meta(description="Skip (and count) boxes whose image is not in DIR.")] = False
 
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         images = pictures_of(self.images, self.annotations, True)
         if self.only_present and is_web(images.folder):
             raise fault(shown(images.folder), "a folder on the web cannot be listed", "--only-present with another folder of images")

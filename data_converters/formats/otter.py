@@ -19,8 +19,9 @@ from groundswift.file_guard import path_inside
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists, is_file
 from groundswift.urls import file_name, folder_of, join
+from groundswift.worker_pool import WorkerPool
 
-from ..base import ImageOptions, Reading, path_option
+from ..base import EXAMPLE_IMAGE, ImageOptions, Reading, path_option
 from ..file_io.box_checks import ImageFolder, Seen
 from ..file_io.embedded_images import folder_to_keep
 from ..file_io.mmap_json import Key, part, read_mapped
@@ -75,6 +76,16 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
       groundswift convert otter DC_instructions.json --images DC.json --save-pictures frames/ --out dc.jsonl
     """
 
+    name, summary = "otter", "MIMIC-IT (Otter)."
+    reads, writes = "MIMIC-IT (Otter): instructions and images in JSON", "conversation"
+    EXAMPLE = {
+        "DC_instructions.json": {
+            "meta": {},
+            "data": {"DC_INS_1": {"instruction": "What is it?", "answer": "A cat.", "image_ids": ["DC_IMG_1"], "rel_ins_ids": []}},
+        },
+        "DC.json": {"DC_IMG_1": base64.b64encode(EXAMPLE_IMAGE).decode()},
+    }
+
     images: Annotated[
         str | None,
         path_option(
@@ -87,7 +98,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
     ] = "none"
     train: Annotated[str | None, path_option("NAME_train.json: the instructions to take, in its order, and those related to each.")] = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         data = read_mapped(self.annotations, InstructionFile, FORM).data
         chosen = read_mapped(self.train, dict[Key, list[str]], "{id: [ids of related instructions]}") if self.train else None
         images = self.images or default_images(self.annotations)

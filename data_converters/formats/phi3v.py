@@ -21,11 +21,11 @@ import msgspec
 from groundswift.atomic_write import write_whole
 from groundswift.records import IMAGE, Message, Row
 from groundswift.urls import absolute
+from groundswift.worker_pool import WorkerPool
 
-from ..base import ImageOptions, Reading
-from ..engine.batches import Totals, blocks_of, make_block
+from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Reading, Totals, WholeOptions
+from ..engine.batches import blocks_of, make_block
 from ..engine.convert import bar, settle
-from ..engine.whole_output import WholeOptions
 from ..file_io.row_files import read_rows
 from ..issues import Issue, IssueLog, SkipSample
 from ..rows.any_row import AnyRow, RelativeTo, relative
@@ -80,7 +80,20 @@ class Phi3vOptions(ImageOptions, frozen=True, kw_only=True):
       groundswift convert phi3v train_phi3.json --images /data --out train.jsonl
     """
 
-    def read(self, log: IssueLog) -> Reading:
+    name, summary = "phi3v", "Phi-3-vision fine-tuning rows."
+    reads, writes = "Phi-3-vision in the forms of LLaVA, ms-swift and the cookbook", "conversation"
+    EXAMPLE = {
+        "train_phi3.json": [
+            {
+                "id": "1",
+                "image": "a.jpg",
+                "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A cat."}],
+            }
+        ],
+        "data/a.jpg": EXAMPLE_IMAGE,
+    }
+
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, PhiRow)
         return Reading(chat.with_unique_ids(rows, self.annotations), PhiMaker.of(self), total)
 
@@ -173,6 +186,11 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
     Example:
       groundswift convert to-phi3v train.jsonl --out train_phi3.json
     """
+
+    name, summary = "to-phi3v", "swift rows to Phi-3-vision rows."
+    reads, writes = "swift rows", "Phi-3-vision JSON"
+    makes_rows = False
+    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW], "a.jpg": EXAMPLE_IMAGE}
 
     form: Annotated[Form, msgspec.Meta(description="The form of the trainer, see above.")] = "numbered"
     truth: TruthFlag = False

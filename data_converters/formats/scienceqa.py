@@ -16,8 +16,9 @@ from groundswift.errors import fault
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists
 from groundswift.urls import file_name, folder_of, join
+from groundswift.worker_pool import WorkerPool
 
-from ..base import AskingOptions, Reading
+from ..base import EXAMPLE_IMAGE, AskingOptions, Reading
 from ..file_io.box_checks import ImageFolder, Seen
 from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
 from ..file_io.mmap_json import Key, part, read_mapped
@@ -58,6 +59,16 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
       groundswift convert scienceqa data/scienceqa/problems.json --images data/scienceqa/images --split train --out train.jsonl
     """
 
+    name, summary = "scienceqa", "ScienceQA."
+    reads, writes = "ScienceQA: original files, or rows of the hubs", "question answering"
+    EXAMPLE = {
+        "data/scienceqa/problems.json": {
+            "1": {"question": "Which?", "choices": ["a", "b"], "answer": 1, "hint": "", "image": "a.png", "solution": "", "split": "train"}
+        },
+        "data/scienceqa/pid_splits.json": {"train": ["1"]},
+        "data/scienceqa/images/train/1/a.png": EXAMPLE_IMAGE,
+    }
+
     save_pictures: SavePictures = None
     split: Annotated[
         str | None, msgspec.Meta(description="Only the questions of this split of pid_splits.json, next to problems.json.  [default: all]")
@@ -66,7 +77,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
         Literal["letter", "letter_and_solution"], msgspec.Meta(description="The letter, or below it the solution where there is one.")
     ] = "letter"
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         saved = folder_to_keep(self.save_pictures)
         problems = read_problems(self.annotations)
         if problems is None and self.split is not None:

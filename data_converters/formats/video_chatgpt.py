@@ -12,6 +12,7 @@ from groundswift.file_guard import path_inside
 from groundswift.records import VIDEO, Message, Row
 from groundswift.storage import is_file, is_folder
 from groundswift.urls import absolute
+from groundswift.worker_pool import WorkerPool
 
 from ..base import Options, Reading, path_option
 from ..file_io.row_files import read_rows
@@ -62,10 +63,17 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
       groundswift convert video-chatgpt Generic.parquet --videos Test_Videos/ --out generic.jsonl
     """
 
+    name, summary = "video-chatgpt", "Questions about videos."
+    reads, writes = "VideoChatGPT: rows of the hubs, the benchmark's own files, VideoInstruct100K", "video answering"
+    EXAMPLE = {
+        "Generic.parquet": [{"video_name": "v_1", "question": "What?", "question_1": "None", "question_2": "None", "answer": "A cat."}],
+        "Test_Videos/v_1.mp4": b"a video",
+    }
+
     videos: Annotated[str, path_option("Folder of the videos.", "DIR")]
     check_videos: Annotated[bool, msgspec.Meta(description="Look for the videos; without, a name without a suffix gets .mp4.")] = True
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         if self.check_videos and not is_folder(self.videos):
             raise fault(self.videos, "no such folder", "the folder of the videos (--videos), or --no-check-videos")
         rows, total = read_rows(self.annotations, VideoRow)

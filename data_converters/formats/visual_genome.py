@@ -19,8 +19,9 @@ import msgspec
 
 from groundswift.records import Row
 from groundswift.urls import shown
+from groundswift.worker_pool import WorkerPool
 
-from ..base import Reading, path_option
+from ..base import EXAMPLE_IMAGE, Reading, path_option
 from ..file_io.box_checks import Box, ImageFolder, Seen, fitted_box
 from ..file_io.mmap_json import NOT_JSON, read_mapped
 from ..file_io.row_files import Sourced
@@ -112,9 +113,19 @@ class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
       groundswift convert visual-genome region_descriptions.json --image-data image_data.json --images vg/ --out regions.jsonl
     """
 
+    name, summary = "visual-genome", "Visual Genome regions or objects."
+    reads, writes = "Visual Genome: region_descriptions.json, objects.json", "referring (find), describing"
+    EXAMPLE = {
+        "region_descriptions.json": [
+            {"id": 1, "regions": [{"region_id": 11, "image_id": 1, "x": 1, "y": 1, "width": 3, "height": 4, "phrase": "a cat"}]}
+        ],
+        "image_data.json": [{"image_id": 1, "url": "https://host/VG_100K_2/1.jpg", "width": 8, "height": 6}],
+        "vg/VG_100K_2/1.jpg": EXAMPLE_IMAGE,
+    }
+
     image_data: Annotated[str | None, path_option("image_data.json, to compare sizes with.")] = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         images, questions = self.pictures(), self.questions()
         stated = read_image_data(self.image_data, log) if self.image_data is not None else {}
         entries = read_entries(self.annotations)

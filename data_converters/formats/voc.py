@@ -18,7 +18,7 @@ from groundswift.storage import read_text
 from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
-from ..base import Reading
+from ..base import EXAMPLE_IMAGE, Reading
 from ..file_io.box_checks import pictures_of
 from ..file_io.label_files import UNREADABLE_FILE, Stems, xml_root
 from ..file_io.remote_folders import Folder, folder_at
@@ -72,6 +72,17 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
       groundswift convert voc VOCdevkit/VOC2012 --split val --out val.jsonl --coco-out val.json
     """
 
+    name, summary = "voc", "Pascal VOC."
+    reads, writes = "Pascal VOC, a folder of XML files", "detection"
+    EXAMPLE = {
+        "VOCdevkit/VOC2012/Annotations/a.xml": (
+            "<annotation><filename>a.jpg</filename><size><width>8</width><height>6</height></size><object><name>cat</name>"
+            "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>5</ymax></bndbox></object></annotation>"
+        ),
+        "VOCdevkit/VOC2012/JPEGImages/a.jpg": EXAMPLE_IMAGE,
+        "VOCdevkit/VOC2012/ImageSets/Main/val.txt": "a\n",
+    }
+
     split: Annotated[str | None, msgspec.Meta(description="Only what ImageSets/Main/NAME.txt lists.", extra={"metavar": "NAME"})] = None
     corners: Annotated[
         Literal["pixels", "edges"] | None,
@@ -83,7 +94,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
     ] = None
     difficult: Difficult = "ignore"
 
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         place = folder_at(self.annotations, "the folder of a VOC dataset, or of XML files")
         source = place.here
         own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")

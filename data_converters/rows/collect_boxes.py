@@ -22,8 +22,7 @@ from groundswift.image_resize import Limits
 from groundswift.row_view import RowView, image_source
 from groundswift.urls import absolute, folder_of
 
-from ..base import Positive
-from ..engine.whole_output import WholeOptions
+from ..base import Positive, WholeOptions
 from ..file_io.box_checks import ImageFolder, fitted_box
 from ..file_io.row_files import Sourced, read_rows
 from ..file_io.row_images import RowPictures

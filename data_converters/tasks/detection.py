@@ -75,10 +75,7 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
         Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")
     ] = "keep"
 
-    def read(self, log: IssueLog) -> Reading:
-        return self.read_by(WorkerPool(), log)
-
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         """Each format defines this; the pool shares the work among processes."""
         raise NotImplementedError
 

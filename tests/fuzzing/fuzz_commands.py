@@ -17,17 +17,19 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 from converted import write_lines
 from mutations import SCRIPT, mutated
-from source_examples import COCO, JPEG, OLD, example, lay_out, put
+from source_examples import example, lay_out, put
 
 from fuzz_target import Draws, Failures
 from groundswift import Located, families, format_answer
 from groundswift.cli import main
+from groundswift.data_converters.base import EXAMPLE_IMAGE
 from groundswift.data_converters.registry import FORMATS
 
 LIMIT_S = 20.0  # CPU time of one command; most take some hundredths
 PICTURES = (".jpg", ".png", ".mp4")
 FAMILIES = ["qwen2_vl", "qwen3_vl", "glm4v", "florence2", "llava"]
 BOX = Located("cat", (100, 200, 500, 800))
+COCO, OLD = FORMATS["coco"].EXAMPLE["annotations.json"], FORMATS["swift2"].EXAMPLE["old.jsonl"][0]
 HOSTILE_TRUTH = json.loads(json.dumps(COCO).replace('"cat"', json.dumps(f"{SCRIPT}'\"&")).replace('"a.jpg"', json.dumps(f"{SCRIPT}.jpg")))
 
 
@@ -144,8 +146,8 @@ def lay_out_rows(_name: str, root: Path) -> None:
     """Rows of several conversions, and of the shapes that swift knows besides."""
     put(root / "coco.json", COCO)
     put(root / "old.jsonl", [OLD])
-    put(root / "images/a.jpg", JPEG)
-    put(root / "data/a.jpg", JPEG)
+    put(root / "images/a.jpg", EXAMPLE_IMAGE)
+    put(root / "data/a.jpg", EXAMPLE_IMAGE)
     run("convert", "coco", "coco.json", "--images", "images", "--out", "coco.jsonl")
     run("convert", "swift2", "old.jsonl", "--images", "data", "--out", "new.jsonl")
     rows = [json.loads(line) for name in ("coco.jsonl", "new.jsonl") for line in (root / name).read_text().splitlines()]
@@ -169,7 +171,7 @@ def lint_arguments(_name: str, _root: Path, draws: Draws) -> list[object]:
 def lay_out_scoring(family: str, root: Path, truth: dict = COCO) -> None:
     """Truth, a result of one family with log-probabilities, and COCO results."""
     put(root / "gt.json", truth)
-    put(root / "images/a.jpg", JPEG)
+    put(root / "images/a.jpg", EXAMPLE_IMAGE)
     located = [BOX] if families()[family].boxes else [Located("cat", None, (10, 20))]
     if families()[family].space.startswith("square"):
         located = [Located("cat", (0.1, 0.2, 0.5, 0.8))]

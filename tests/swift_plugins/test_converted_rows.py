@@ -61,7 +61,7 @@ def converted(tmp_path_factory) -> dict[str, Path]:
     files = {}
     for name, (kind, source, options) in SOURCES.items():
         options = {key: str(folder / value) if key == "images" else value for key, value in options.items()}
-        spec = FORMATS[kind].options()(annotations=str(folder / source), on_error="skip", **options)
+        spec = FORMATS[kind](annotations=str(folder / source), on_error="skip", **options)
         files[name] = folder / f"{name}.jsonl"
         assert convert_to_file(spec, files[name], How(progress=False), IssueLog("skip")).rows
     return files

@@ -12,8 +12,9 @@ import msgspec
 from groundswift.coco_file import repeated
 from groundswift.errors import fault
 from groundswift.records import Message, Row, half_character, swift_tag_in
+from groundswift.worker_pool import WorkerPool
 
-from ...base import AskingOptions, Reading
+from ...base import EXAMPLE_IMAGE, AskingOptions, Reading
 from ...file_io.box_checks import ImageFolder
 from ...file_io.mmap_json import read_mapped
 from ...issues import Issue, IssueLog
@@ -61,12 +62,22 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
       groundswift convert coco-captions captions_train2017.json --images train2017/ --out captions.jsonl --captions sampled
     """
 
+    name, summary = "coco-captions", "COCO captions."
+    reads, writes = "COCO captions, one JSON file", "captions"
+    EXAMPLE = {
+        "captions_train2017.json": {
+            "images": [{"id": 1, "file_name": "a.jpg", "width": 8, "height": 6}],
+            "annotations": [{"id": 1, "image_id": 1, "caption": "A cat."}],
+        },
+        "train2017/a.jpg": EXAMPLE_IMAGE,
+    }
+
     captions: Annotated[
         Literal["all", "first", "sampled"],
         msgspec.Meta(description="A row for each caption of an image, for its first, or for one sampled."),
     ] = "all"
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         content = read_mapped(self.annotations, Elements, EXPECTED)
         images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(log))
         captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(log))

@@ -16,7 +16,7 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.records import whole
 from groundswift.urls import absolute
 
-from ...engine.batches import Totals
+from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Collected, ImageBoxes, collect_boxes
 
@@ -43,6 +43,11 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
     Example:
       groundswift convert to-coco val.jsonl --images images/ --out annotations.json
     """
+
+    name, summary = "to-coco", "swift rows to a COCO file."
+    reads, writes = "swift rows", "COCO instances"
+    makes_rows = False
+    EXAMPLE = {"val.jsonl": [EXAMPLE_ROW], "images/a.jpg": EXAMPLE_IMAGE}
 
     form: Annotated[
         Literal["annotations", "results"],

@@ -9,7 +9,7 @@ import msgspec
 from groundswift.coco_file import Ignored
 from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading, path_option
+from ...base import EXAMPLE_IMAGE, Reading, path_option
 from ...issues import IssueLog
 from ...tasks.class_edits import with_class_edits, write_edited
 from ...tasks.detection import DetectionOptions, detection_reading
@@ -42,13 +42,24 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
       groundswift convert coco annotations.json --images images/ --out train.jsonl --negatives 500
     """
 
+    name, summary = "coco", "COCO instances."
+    reads, writes = "COCO instances, one JSON file", "detection"
+    EXAMPLE = {
+        "annotations.json": {
+            "images": [{"id": 1, "file_name": "a.jpg", "width": 8, "height": 6}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 3, 4], "area": 12, "iscrowd": 0}],
+            "categories": [{"id": 1, "name": "cat"}],
+        },
+        "images/a.jpg": EXAMPLE_IMAGE,
+    }
+
     coco_out: Annotated[str | None, path_option("Also write SOURCE with the edited classes, for eval coco-map --gt.")] = None
     ignored: Annotated[
         Ignored,
         msgspec.Meta(description="Objects marked `ignore: 1`: keep (as pycocotools does), treat as crowd boxes, or skip."),
     ] = "keep"
 
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         coco = read_pieces(self.annotations, pool) or read_what_can_be(self.annotations, log)
         if not coco.images:
             log.settle(self.annotations)

@@ -18,7 +18,7 @@ from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
 from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading
+from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import pictures_of
 from ...file_io.label_files import NOT_XML, not_xml
 from ...issues import Issue, IssueLog
@@ -73,11 +73,21 @@ class CvatOptions(LabelOptions, frozen=True, kw_only=True):
       groundswift convert cvat annotations.xml --images images/ --out train.jsonl --coco-out train.json
     """
 
+    name, summary = "cvat", "CVAT for images 1.1."
+    reads, writes = "CVAT for images 1.1: the XML file of a task, project or job", "detection"
+    EXAMPLE = {
+        "annotations.xml": (
+            '<annotations><version>1.1</version><image id="0" name="a.jpg" width="8" height="6">'
+            '<box label="cat" occluded="0" xtl="1" ytl="1" xbr="4" ybr="5"/></image></annotations>'
+        ),
+        "images/a.jpg": EXAMPLE_IMAGE,
+    }
+
     subset: Annotated[
         str | None, msgspec.Meta(description="Only images of this subset, as projects have them.", extra={"metavar": "NAME"})
     ] = None
 
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         source = os.path.join(self.annotations, "annotations.xml") if os.path.isdir(self.annotations) else self.annotations
         near = os.path.join(os.path.dirname(source), "images")
         images = pictures_of(self.images or (near if os.path.isdir(near) else None), source, self.check_images)

@@ -15,8 +15,9 @@ import msgspec
 from groundswift.errors import fault
 from groundswift.records import Message, Objects, Row, whole
 from groundswift.urls import is_url, join
+from groundswift.worker_pool import WorkerPool
 
-from ...base import AskingOptions, Positive, Reading, path_option
+from ...base import EXAMPLE_IMAGE, AskingOptions, Positive, Reading, path_option
 from ...file_io.box_checks import ImageFolder, Seen, fitted_box
 from ...file_io.remote_folders import listed_below
 from ...file_io.row_files import Sourced
@@ -77,6 +78,19 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
       groundswift convert flickr30k flickr30k_entities --images flickr30k-images --split flickr30k_entities/train.txt --out train.jsonl
     """
 
+    name, summary = "flickr30k", "Flickr30k Entities."
+    reads, writes = "Flickr30k Entities: sentences and XML", "grounded caption, phrase grounding, and the reverse"
+    EXAMPLE = {
+        "flickr30k_entities/train.txt": "36979\n",
+        "flickr30k_entities/Sentences/36979.txt": "[/EN#1/people A man] and [/EN#2/animals a cat] .\n",
+        "flickr30k_entities/Annotations/36979.xml": (
+            "<annotation><filename>36979.jpg</filename><size><width>8</width><height>6</height><depth>3</depth></size><object>"
+            "<name>1</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>5</ymax></bndbox></object><object><name>2</name>"
+            "<bndbox><xmin>5</xmin><ymin>2</ymin><xmax>8</xmax><ymax>5</ymax></bndbox></object></annotation>"
+        ),
+        "flickr30k-images/36979.jpg": EXAMPLE_IMAGE,
+    }
+
     task: Annotated[Task, msgspec.Meta(description="What is asked and what is answered, see above.")] = "grounded_caption"
     split: Annotated[str | None, path_option("List of image ids, one per line.  [default: all in SOURCE]")] = None
     sentences: Annotated[
@@ -86,7 +100,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
         str | None, path_option("List of captions to drop because they do not describe their image (UNRELATED_CAPTIONS).")
     ] = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         most = {"all": None, "first": 1}.get(self.sentences, self.sentences)
         if most is not None and most < 1:
             raise fault("--sentences", f"{most}", "all, first, or a number from 1")

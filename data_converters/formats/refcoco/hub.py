@@ -21,8 +21,9 @@ import numpy as np
 from groundswift.errors import fault
 from groundswift.records import Row
 from groundswift.urls import file_name
+from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading
+from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import ImageFolder, Seen, fitted_box
 from ...file_io.embedded_images import HELD, HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
 from ...file_io.row_files import Sourced, read_rows
@@ -99,12 +100,29 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
       groundswift convert refcoco-hub val.parquet --schema lmms --save-pictures pictures/ --out val.jsonl
     """
 
+    name, summary = "refcoco-hub", "RefCOCO, RefCOCO+, RefCOCOg of the hubs."
+    reads = "RefCOCO, RefCOCO+, RefCOCOg: rows of lmms-lab or jxu124 (swift/refcoco), Parquet, JSONL, JSON"
+    writes = "referring (find), describing"
+    EXAMPLE = {
+        "val.parquet": [
+            {
+                "question_id": "1001",
+                "image": {"bytes": EXAMPLE_IMAGE, "path": None},
+                "answer": ["the cat"],
+                "bbox": [1.0, 1.0, 3.0, 4.0],
+                "file_name": "COCO_train2014_000000000009_1001.jpg",
+            }
+        ]
+    }
+
     schema: Annotated[Schema, msgspec.Meta(description="The columns of the rows, see above.")]
     split: Annotated[str | None, msgspec.Meta(description="Only rows with this split: train, val, test, testA, testB (jxu124).")] = None
-    name: Annotated[str | None, msgspec.Meta(description="First part of sample_id.  [default: the name of SOURCE]")] = None
+    id_prefix: Annotated[str | None, msgspec.Meta(description="First part of sample_id.  [default: the name of SOURCE]")] = msgspec.field(
+        default=None, name="name"
+    )
     save_pictures: SavePictures = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         if self.schema == "lmms" and self.save_pictures is None and self.images is None:
             expected = "--save-pictures, a folder to write them to (or --images, where the rows give a path instead)"
             raise fault(self.annotations, "rows of lmms-lab hold their images", expected)

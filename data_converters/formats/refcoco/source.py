@@ -21,8 +21,9 @@ from groundswift.errors import GroundswiftError, fault
 from groundswift.records import Row
 from groundswift.storage import exists, read_bytes
 from groundswift.urls import file_name, is_url, join
+from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading
+from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import ImageFolder, fitted_box
 from ...file_io.plain_pickle import plain_objects
 from ...issues import Issue, IssueLog
@@ -89,13 +90,34 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
       groundswift convert refcoco refer/refcoco --split-by unc --split val --images coco/train2014 --out val.jsonl
     """
 
+    name, summary = "refcoco", "RefCOCO, RefCOCO+, RefCOCOg by REFER."
+    reads, writes = "RefCOCO, RefCOCO+, RefCOCOg: REFER's pickles and instances.json", "referring (find), describing"
+    EXAMPLE = {
+        "refer/refcoco/refs(unc).p": [
+            {
+                "ref_id": 0,
+                "ann_id": 1001,
+                "image_id": 9,
+                "split": "val",
+                "file_name": "COCO_train2014_000000000009_0.jpg",
+                "sentences": [{"sent_id": 0, "sent": "the cat"}],
+            }
+        ],
+        "refer/refcoco/instances.json": {
+            "images": [{"id": 9, "file_name": "COCO_train2014_000000000009.jpg", "width": 8, "height": 6}],
+            "annotations": [{"id": 1001, "image_id": 9, "category_id": 1, "bbox": [1, 1, 3, 4], "area": 12, "iscrowd": 0}],
+            "categories": [{"id": 1, "name": "cat"}],
+        },
+        "coco/train2014/COCO_train2014_000000000009.jpg": EXAMPLE_IMAGE,
+    }
+
     split: Annotated[Split, msgspec.Meta(description="The split to convert.")]
     split_by: Annotated[
         Literal["unc", "google", "umd"] | None,
         msgspec.Meta(description="The partition into splits; needed where SOURCE has several refs(...).p."),
     ] = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         images, questions = self.pictures(), self.questions()
         partition = partition_of(self.annotations, self.split_by)
         items = items_of(self.annotations, pickle_path(self.annotations, partition), self.split)

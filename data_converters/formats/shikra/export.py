@@ -20,8 +20,9 @@ from groundswift.errors import GroundswiftError
 from groundswift.placeholders import label_first
 from groundswift.records import BOX, IMAGE, REF, SWIFT_TAGS, Message, count_tags, whole
 from groundswift.row_view import RowView, box_finding, image_source
+from groundswift.worker_pool import WorkerPool
 
-from ...base import ImageOptions, Reading, path_option
+from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Reading, path_option
 from ...file_io.box_checks import Seen, fitted_box, fitted_point
 from ...file_io.images import UPRIGHT
 from ...issues import Issue, IssueLog, SkipSample
@@ -63,12 +64,17 @@ class ToShikraOptions(ImageOptions, frozen=True, kw_only=True):
       groundswift convert to-shikra train.jsonl --images /data/flickr30k_images --out train_shikra.jsonl
     """
 
+    name, summary = "to-shikra", "swift rows to Shikra rows."
+    reads, writes = "swift rows", "Shikra rows"
+    makes_rows = False
+    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW], "data/flickr30k_images/a.jpg": EXAMPLE_IMAGE}
+
     truth: TruthFlag = False
     images: Annotated[
         str | None, path_option("Folder of the images: relative paths start there, and are written.  [default: absolute paths]", "DIR")
     ] = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_truth(self.annotations, SwiftRow, self.truth)
         return Reading(rows, ToShikraMaker.of(self, relative=bool(self.images)), total)
 

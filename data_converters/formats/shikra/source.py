@@ -18,8 +18,9 @@ import msgspec
 from groundswift.box_checks import box_problem
 from groundswift.images import TURNED
 from groundswift.records import IMAGE, Message, Objects, Row, whole
+from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading
+from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import Seen, fitted_box, fitted_point
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.row_files import read_rows
@@ -98,10 +99,27 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
       groundswift convert shikra train_shikra.jsonl --images /data/flickr30k_images --out train.jsonl
     """
 
+    name, summary = "shikra", "Shikra rows."
+    reads = "Shikra rows: boxes, points, conversations"
+    writes = "any conversation, with boxes and points; referring (find), describing"
+    EXAMPLE = {
+        "train_shikra.jsonl": [
+            {
+                "image": "a.jpg",
+                "target": {"boxes": [[1, 1, 4, 5]]},
+                "conversations": [
+                    {"from": "human", "value": "Where is the cat in <image>?"},
+                    {"from": "gpt", "value": "There <boxes>.", "boxes_seq": [[0]]},
+                ],
+            }
+        ],
+        "data/flickr30k_images/a.jpg": EXAMPLE_IMAGE,
+    }
+
     space: Annotated[Space, msgspec.Meta(description="Unit of the numbers: pixels, or fractions (0 to 1) of the image.")] = "px"
     turned: Turned = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, ShikraRow)
         make = ShikraMaker.of(self, referring=Referring(self.task, self.questions()), space=self.space, turned=self.turned)
         return Reading(rows, make, total)

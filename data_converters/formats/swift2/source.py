@@ -19,8 +19,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from groundswift.records import Message, Objects, Row, count_tags, swift_tag_in, whole
+from groundswift.worker_pool import WorkerPool
 
-from ...base import ImageOptions, Reading
+from ...base import EXAMPLE_IMAGE, ImageOptions, Reading
 from ...file_io.box_checks import Seen, fitted_box
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.mmap_json import NOT_JSON
@@ -71,6 +72,20 @@ class Swift2Options(ImageOptions, frozen=True, kw_only=True):
       groundswift convert swift2 old.jsonl --images /data --out train.jsonl
     """
 
+    name, summary = "swift2", "ms-swift 2.x rows."
+    reads, writes = "rows of ms-swift 2.x, each of its forms", "any conversation, in the current form"
+    EXAMPLE = {
+        "old.jsonl": [
+            {
+                "query": "Find <ref-object>",
+                "response": "<bbox>",
+                "images": ["a.jpg"],
+                "objects": [{"caption": "cat", "bbox": [1, 1, 4, 5], "bbox_type": "real", "image": 0}],
+            }
+        ],
+        "data/a.jpg": EXAMPLE_IMAGE,
+    }
+
     bbox_type: Annotated[
         Literal["real", "norm_1000", "norm_1"] | None, msgspec.Meta(description="The space of boxes whose object does not declare one.")
     ] = None
@@ -79,7 +94,7 @@ class Swift2Options(ImageOptions, frozen=True, kw_only=True):
     ] = "999"
     turned: Turned = None
 
-    def read(self, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, OldRow)
         make = Swift2Maker.of(self, bbox_type=self.bbox_type, norm_1000=int(self.norm_1000), turned=self.turned)
         return Reading(rows, make, total)

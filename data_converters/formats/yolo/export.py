@@ -17,7 +17,7 @@ from groundswift.images import read_size_wh
 from groundswift.storage import local_copy
 from groundswift.urls import file_name, is_url
 
-from ...engine.batches import Totals
+from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Collected, ImageBoxes, collect_boxes
 
@@ -39,6 +39,11 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
     Example:
       groundswift convert to-yolo train.jsonl --out yolo/
     """
+
+    name, summary = "to-yolo", "swift rows to a YOLO dataset."
+    reads, writes = "swift rows", "YOLO dataset"
+    makes_rows = False
+    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
 
     pictures: Annotated[
         Literal["link", "copy", "none"],

@@ -11,7 +11,7 @@ import msgspec
 from groundswift.errors import fault
 from groundswift.worker_pool import WorkerPool
 
-from ...base import Reading, path_option
+from ...base import EXAMPLE_IMAGE, Reading, path_option
 from ...file_io.box_checks import pictures_of
 from ...file_io.label_files import files_below, text_of
 from ...file_io.remote_folders import folder_at
@@ -57,11 +57,19 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
       groundswift convert yolo set/data.yaml --split val --out val.jsonl --coco-out val.json
     """
 
+    name, summary = "yolo", "YOLO datasets."
+    reads, writes = "YOLO: data.yaml, boxes, polygons, rotated boxes, poses", "detection"
+    EXAMPLE = {
+        "set/data.yaml": "train: images/train\nval: images/val\nnames: {0: cat}\n",
+        "set/images/val/a.jpg": EXAMPLE_IMAGE,
+        "set/labels/val/a.txt": "0 0.5 0.5 0.25 0.5\n",
+    }
+
     split: Annotated[str, msgspec.Meta(description="The split of data.yaml to read.")] = "train"
     labels: Annotated[Kind, msgspec.Meta(description="What a line of the label files holds, see above.")] = "box"
     label_dir: Annotated[str | None, path_option("Folder of the label files, named after the images.  [default: see above]", "DIR")] = None
 
-    def read_by(self, pool: WorkerPool, log: IssueLog) -> Reading:
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         content = read_data_yaml(self.annotations)
         names = content.names if self.categories is None else renamed(self.categories, content.names)
         root = folder_at(self.images, "the folder of the dataset's images").here if self.images else content.root

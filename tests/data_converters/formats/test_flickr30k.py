@@ -16,6 +16,7 @@ from groundswift.data_converters.formats.flickr30k.parse import Phrase, sentence
 from groundswift.data_converters.formats.flickr30k.source import Flickr30kOptions
 from groundswift.data_converters.issues import IssueLog, SkipSample
 from groundswift.errors import GroundswiftError
+from groundswift.worker_pool import WorkerPool
 
 GUY, BOTH = [196, 109, 260, 372], [[158, 124, 218, 334], [196, 109, 260, 372]]
 BUSHES = [[0, 219, 210, 472], [275, 214, 331, 336]]
@@ -305,7 +306,7 @@ def test_a_folder_of_another_kind(tmp_path):
     (tmp_path / "images").mkdir()
     assert re.search(r"Sentences: cannot be listed \(No such file or directory\); expected the folders", told(options_of(tmp_path)))
     with pytest.raises(GroundswiftError, match=r"https://host/entities/Sentences: a folder on the web cannot be listed"):
-        Flickr30kOptions(annotations="https://host/entities", images=str(tmp_path)).read(IssueLog())
+        Flickr30kOptions(annotations="https://host/entities", images=str(tmp_path)).open(IssueLog(), WorkerPool())
 
 
 def test_a_set_at_an_address(folder):

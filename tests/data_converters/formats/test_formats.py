@@ -25,7 +25,7 @@ def test_a_verb_has_help_with_an_example(name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_option_has_a_description(name):
-    struct = FORMATS[name].options()
+    struct = FORMATS[name]
     assert issubclass(struct, Options)
     assert struct.__struct_config__.forbid_unknown_fields
     assert struct.__doc__ != Options.__doc__

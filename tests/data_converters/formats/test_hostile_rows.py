@@ -113,7 +113,7 @@ def test_any_value_anywhere(tmp_path: Path, name: str, value: Any):
                 continue
             lines = [json.dumps(replaced(row, place, value)), json.dumps(row)]
             source.write_text("\n".join(lines) + "\n")
-            options = FORMATS[name].options()(annotations=str(source), **more)
+            options = FORMATS[name](annotations=str(source), **more)
             skipping, log = msgspec.structs.replace(options, on_error="skip"), IssueLog("skip")
             rows = list(rows_of(skipping, log))
             assert len(rows) + log.counted.counts.total() >= 2, (place, log.counted.counts)

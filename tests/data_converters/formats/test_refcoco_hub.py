@@ -89,7 +89,7 @@ def test_jxu124(tmp_path, train2014, name, below):
 
 def test_jxu124_is_the_same_as_refer(tmp_path, train2014):
     source = write(tmp_path / "validation.parquet", jxu124_rows())
-    hub, _ = rows(source, "jxu124", images=train2014, name="refcoco/unc", split="testA")
+    hub, _ = rows(source, "jxu124", images=train2014, id_prefix="refcoco/unc", split="testA")
     options = RefcocoOptions(annotations=str(write_refer(tmp_path)), images=str(train2014), split="testA")
     assert hub == rows_of(options)
 

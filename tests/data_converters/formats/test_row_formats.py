@@ -54,7 +54,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Opt
             write_parquet(path, *content)
         else:
             write_lines(path, *content)
-        return FORMATS[name].options()(annotations=str(path), **MORE.get(name, {}))
+        return FORMATS[name](annotations=str(path), **MORE.get(name, {}))
 
     return write
 

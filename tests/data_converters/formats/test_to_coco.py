@@ -18,6 +18,7 @@ from groundswift.data_converters.formats.coco.export import ToCocoOptions, commo
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
+from groundswift.worker_pool import WorkerPool
 
 SIZE_WH = (64, 48)
 
@@ -332,4 +333,4 @@ def test_a_failed_run_leaves_the_earlier_file(source, folder):
 
 def test_it_makes_no_rows(source):
     with pytest.raises(GroundswiftError, match=r"rows\.jsonl: this format makes no rows"):
-        ToCocoOptions(annotations=str(source(row()))).read(IssueLog())
+        ToCocoOptions(annotations=str(source(row()))).open(IssueLog(), WorkerPool())

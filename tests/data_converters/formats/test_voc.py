@@ -13,6 +13,7 @@ from converted import converted, refusal, short
 
 from groundswift.data_converters.formats.voc import ASSUMED_PIXELS, VocOptions
 from groundswift.data_converters.issues import IssueLog
+from groundswift.worker_pool import WorkerPool
 
 SIZE = "<size><width>64</width><height>48</height><depth>3</depth></size>"
 
@@ -72,7 +73,7 @@ def test_when_images_are_read(folder, tmp_path, more, size, first):
     annotate(folder, "c", document(name="c.jpg", size=size))
     (folder / "JPEGImages/a.jpg").unlink()
     log, coco_out = IssueLog("skip"), {"coco_out": str(tmp_path / "c.json")} if "coco_out" in more else {}
-    reading = options(folder, on_error="skip", **more | coco_out).read(log)
+    reading = options(folder, on_error="skip", **more | coco_out).open(log, WorkerPool())
     assert log.counted.counts["image-missing"] == first
     assert len(list(reading.items)) == 3 - first
     rows = [row for item in reading.items for row in reading.make(item, log)]

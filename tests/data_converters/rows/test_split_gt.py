@@ -12,6 +12,7 @@ from PIL import Image
 
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.tasks.detection import DetectionOptions
+from groundswift.worker_pool import WorkerPool
 
 CATEGORIES = [{"id": 3, "name": "dog", "supercategory": "animal"}, {"id": 9, "name": "never seen"}]
 
@@ -113,4 +114,4 @@ def test_one_id_in_two_parts_is_a_fault(data):
 
 def test_a_base_class_without_a_reader_says_so_and_does_not_recurse():
     with pytest.raises(NotImplementedError):
-        DetectionOptions(annotations="x").read(IssueLog())
+        DetectionOptions(annotations="x").open(IssueLog(), WorkerPool())
