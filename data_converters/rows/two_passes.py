@@ -77,5 +77,5 @@ def summary_text(lines: Sequence[str], ids_as_text: bool, log: IssueLog) -> str:
     """The lines of a summary, then what every such command adds."""
     more = [f"the rows have {IDS_AS_TEXT}"] if ids_as_text else []
     if log.counted.counts:
-        more += ["skipped or changed:", *log.counted.lines()]
+        more += ["skipped or changed:", *log.lines()]
     return "\n".join(map(one_line, [*lines, *more]))

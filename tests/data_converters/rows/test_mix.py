@@ -17,13 +17,10 @@ from converted import run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows.mix import (
-    MixOptions,
     Source,
     most_without_repeating,
     permuted,
-    plan_mix,
     shared_keys,
     shares,
     source_of,
@@ -48,8 +45,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mix(*arguments: object):
-    done = run("mix", *arguments)
-    return done
+    return run("mix", *arguments)
 
 
 def lines_of(path: str) -> list[bytes]:
@@ -154,60 +150,6 @@ def test_a_mix_without_a_size_repeats_nothing_and_says_who_decides():
     assert {"b0", "b1", "b2", "b3"} < set(found)
 
 
-def test_the_seed_decides_and_nothing_else():
-    def made(seed: int, hash_seed: str) -> bytes:
-        command = [*GROUNDSWIFT, "a.jsonl:1", "b.jsonl:0.5", "--total", "40", "--seed", str(seed), "--out", "out.jsonl"]
-        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": hash_seed})
-        return Path("out.jsonl").read_bytes()
-
-    first = made(5, "1")
-    assert made(5, "2") == first
-    assert made(6, "1") != first
-
-
-def test_lines_stay_as_they_are():
-    """A mark before the first line, CRLF, odd blanks and escapes, and a last line without its end."""
-    kept = [b'{"sample_id":1,  "a":"\\u00e9"}\r\n', ' {"sample_id": 2, "a": "é"} \n'.encode(), b'{"b": 1.50, "a": 1e2}']
-    Path("odd.jsonl").write_bytes(b"\xef\xbb\xbf" + kept[0] + b"\r\n" + kept[1] + b"\n" + kept[2])
-    done = mix("odd.jsonl", "--out", "out.jsonl")
-    assert sorted(Path("out.jsonl").read_bytes().splitlines(True)) == sorted([*kept[:2], kept[2] + b"\n"])
-    assert "       2  line-blank  (odd.jsonl:2, odd.jsonl:4)" in done.stdout.splitlines()
-
-
-BROKEN = {
-    "a list": (b"[1]\n", "it holds a list"),
-    "a number": (b"1e999999\n", None),
-    "null": (b"null\n", "it holds null"),
-    "cut": (b'{"sample_id": 1', "the file stops in the middle of this line?"),
-    "NaN": (b'{"a": NaN}\n', None),
-    "infinity": (b'{"a": -Infinity}\n', None),
-    "gigantic number": (b'{"sample_id": ' + b"9" * 5000 + b"}\n", None),
-    "latin-1": (b'{"a": "\xe9"}\n', None),
-    "UTF-16": ("{}\n".encode("utf-16"), "UTF-16"),
-    "half a surrogate pair": (b'{"a": "\\ud800"}\n', None),
-    "too deep": (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", None),
-    "old Mac line ends": (b'{"a": 1}\r{"a": 2}\r', None),
-    "a mark in the middle": (b"{}\n\xef\xbb\xbf{}\n", None),
-}
-
-
-@pytest.mark.parametrize(("broken", "said"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_line_is_told_or_left_out(broken, said):
-    Path("bad.jsonl").write_bytes(row(1) + broken)
-    Path("out.jsonl").write_bytes(EARLIER)
-    done = mix("bad.jsonl", "a.jsonl", "--out", "out.jsonl")
-    assert done.exit_code == 1
-    assert "bad.jsonl:2: " in done.stderr or "bad.jsonl:3: " in done.stderr
-    assert "one JSON object a line" in done.stderr
-    assert "list of sets" not in done.stderr
-    assert said is None or said in done.stderr
-    assert Path("out.jsonl").read_bytes() == EARLIER
-    assert sorted(os.listdir()) == ["a.jsonl", "b.jsonl", "bad.jsonl", "out.jsonl"]
-    done = mix("bad.jsonl", "--on-error", "skip", "--dry-run", "--json")
-    assert done.exit_code == 0
-    assert json.loads(done.stdout)["counts"]["not-json"] >= 1
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -283,33 +225,6 @@ def test_rows_that_stand_in_two_files_are_counted():
 def test_shared_keys():
     assert shared_keys([[5, 6, 6], [6, 5], [9, 9]]) == (2, [(0, 0), (0, 1)])
     assert shared_keys([np.array([], np.uint64)]) == (0, [])
-
-
-@pytest.mark.parametrize("change", [b"", row("c") * 20, row("x0") + row("x1") * 9], ids=["cut", "grown", "other"])
-def test_a_file_that_changes_under_way_is_told(change):
-    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
-    Path("a.jsonl").write_bytes(change)
-    with pytest.raises(GroundswiftError, match=r"a.jsonl: changed while it was read"):
-        list(plan.lines())
-
-
-def test_a_file_that_changes_between_two_lines_is_told():
-    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
-    lines = plan.lines()
-    next(lines)
-    os.truncate("a.jsonl", 5)
-    with pytest.raises(GroundswiftError, match=r"a.jsonl: became shorter while it was read"):
-        list(lines)
-
-
-def test_a_file_that_is_overwritten_in_its_size_is_told():
-    plan = plan_mix([Source("a.jsonl", Fraction(1))], MixOptions(), IssueLog("stop"))
-    lines = plan.lines()
-    next(lines)
-    with open("a.jsonl", "r+b") as file:
-        file.write(b"x")
-    with pytest.raises(GroundswiftError, match=r"a.jsonl: changed while it was read"):
-        list(lines)
 
 
 def test_an_address_and_its_weight(monkeypatch, tmp_path):
