@@ -32,23 +32,27 @@ def box_problem(box_xyxy: Sequence[float], size_wh: tuple[int, int] | None = Non
     """
     x1, y1, x2, y2 = box_xyxy
     if size_wh is not None and 0 <= x1 < x2 <= size_wh[0] and 0 <= y1 < y2 <= size_wh[1]:
-        return None
-    found = _problem(x1, y1, x2, y2, size_wh, allowed)
-    return None if found is None or found.id in allowed else found
+        return None  # most are
+    found = None
+    if not (-LARGEST_PX <= x1 < x2 <= LARGEST_PX and -LARGEST_PX <= y1 < y2 <= LARGEST_PX):
+        found = _corner_problem(x1, y1, x2, y2)
+    if found is None or found.id in allowed:
+        outside = x2 <= 0 or y2 <= 0 or (size_wh is not None and (x1 >= size_wh[0] or y1 >= size_wh[1]))
+        found = _outside(size_wh) if outside and "box-outside" not in allowed else None
+    return found
 
 
-def _problem(x1: float, y1: float, x2: float, y2: float, size_wh: tuple[int, int] | None, allowed: Collection[str]) -> BoxProblem | None:
+def _corner_problem(x1: float, y1: float, x2: float, y2: float) -> BoxProblem:
+    """What is wrong with corners that are not finite, too large, or not in order."""
     if not all(map(finite, (x1, y1, x2, y2))):
         return NOT_FINITE
-    if TOO_LARGE.id not in allowed and (max(x1, y1, x2, y2) > LARGEST_PX or min(x1, y1, x2, y2) < -LARGEST_PX):
+    if max(x1, y1, x2, y2) > LARGEST_PX or min(x1, y1, x2, y2) < -LARGEST_PX:
         return TOO_LARGE
-    if x2 < x1 or y2 < y1:
-        return INVERTED
-    if (x2 == x1 or y2 == y1) and EMPTY.id not in allowed:
-        return EMPTY
-    if x2 <= 0 or y2 <= 0 or (size_wh and (x1 >= size_wh[0] or y1 >= size_wh[1])):
-        return BoxProblem("box-outside", "a box that overlaps its image" + (f" of {size_wh[0]}x{size_wh[1]} px" if size_wh else ""))
-    return None
+    return INVERTED if x2 < x1 or y2 < y1 else EMPTY
+
+
+def _outside(size_wh: tuple[int, int] | None) -> BoxProblem:
+    return BoxProblem("box-outside", "a box that overlaps its image" + (f" of {size_wh[0]}x{size_wh[1]} px" if size_wh else ""))
 
 
 def number_problem(box: Sequence[object]) -> BoxProblem | None:
