@@ -57,7 +57,7 @@ def compare(
     for line in lines:
         click.echo(line)
     for term in differing:
-        click.echo(f"the runs differ in {term}: their numbers do not compare", err=True)
+        click.echo(f"the runs differ in {term}: their numbers are not comparable", err=True)
     click.echo(f"wrote report.html and summary.json into {out}", err=as_json)
 
 

@@ -1,4 +1,4 @@
-"""What is there to find: images, classes and boxes as columns, from a COCO file or from plain rows."""
+"""Ground truth: images, classes and boxes as columns, from a COCO file or from plain rows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from groundswift.errors import GroundswiftError, Tally, fault
 OnError = Literal["stop", "skip"]
 TruthRow = tuple[int, tuple[int, int], Sequence[str], Sequence[Sequence[float]]]
 LARGEST_AREA_PX2 = 1e5**2  # of COCO's area range `all`
-SHOWN = 5  # faults that an error lists before it gives their count
+SHOWN = 5  # problems that an error lists before it gives their count
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Federated:
 class Truth:
     """Images and classes in the order of their ids; boxes in the order of the file, each with the index of its image and class.
 
-    `areas_px2` is what COCO sorts into small, medium and large. A crowd box counts neither as found nor as missed. A size of 0 x 0 is
+    `areas_px2` is what COCO sorts into small, medium and large. A crowd box is neither TP nor FN. A size of 0 x 0 is
     unknown. `copies`: how many exact repeats of an object were skipped, by (image index, class index, bbox xywh).
     """
 
@@ -98,10 +98,10 @@ def truth_from_coco(
     image_of = {image.id: image for image in images}
     image_index = {image.id: index for index, image in enumerate(images)}
     category_index = {category.id: index for index, category in enumerate(categories)}
-    faults: list[GroundswiftError] = []
-    kept = list(_usable(coco.annotations, image_of, category_index, ignored, path, tally, faults))
+    problems: list[GroundswiftError] = []
+    kept = list(_usable(coco.annotations, image_of, category_index, ignored, path, tally, problems))
     if on_error == "stop":
-        _stop_at(faults)
+        _stop_at(problems)
     sizes_wh = np.array([(image.width, image.height) for image in images], dtype=np.int64).reshape(-1, 2)
     columns = _columns(kept, image_index, category_index)
     first, copies = _without_repeats(kept, columns, sizes_wh, tally)
@@ -156,9 +156,9 @@ def _usable(
     ignored: Ignored,
     path: str | Path,
     tally: Tally,
-    faults: list[GroundswiftError],
+    problems: list[GroundswiftError],
 ) -> Iterator[CocoAnnotation]:
-    """The annotations that can be scored, rotated ones cut at the border of their image; others go to `faults` and `tally`."""
+    """The annotations that can be scored, rotated ones clipped at the border of their image; others go to `problems` and `tally`."""
     for row in annotations:
         image = image_of.get(row.image_id)
         problem = annotation_problem(row, image, row.category_id in category_index)
@@ -166,7 +166,7 @@ def _usable(
             problem = area_problem(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
         if problem is not None:
             tally.add(problem.id, row.where())
-            faults.append(fault(path, f"{row.where()}: {problem.id}, bbox {row.bbox}", problem.expected))
+            problems.append(fault(path, f"{row.where()}: {problem.id}, bbox {row.bbox}", problem.expected))
             continue
         if row.rotation:
             tally.add(ROTATED, row.where())
@@ -210,7 +210,7 @@ def _without_repeats(
 
 
 def _federated(images: list[CocoImage], categories: list[CocoCategory], category_index: dict[int, int]) -> Federated | None:
-    """What the file says as LVIS does; None for an ordinary file. Classes that it does not have are passed over."""
+    """What the file says as LVIS does; None for an ordinary file. Unknown classes are ignored."""
     if all(image.neg_category_ids is None and image.not_exhaustive_category_ids is None for image in images):
         return None
 
@@ -233,13 +233,13 @@ def area_problem(area_px2: float) -> BoxProblem | None:
     return BoxProblem("area-too-large", "at most 1e10 px\u00b2") if area_px2 > LARGEST_AREA_PX2 else None
 
 
-def _stop_at(faults: list[GroundswiftError]) -> None:
-    if not faults:
+def _stop_at(problems: list[GroundswiftError]) -> None:
+    if not problems:
         return
-    shown = "\n  ".join(str(one) for one in faults[:SHOWN])
-    if len(faults) == 1:
-        raise faults[0]
-    raise GroundswiftError(f"{len(faults)} faults in the truth:\n  {shown}" + ("\n  ..." if len(faults) > SHOWN else ""))
+    shown = "\n  ".join(str(one) for one in problems[:SHOWN])
+    if len(problems) == 1:
+        raise problems[0]
+    raise GroundswiftError(f"{len(problems)} problems in the ground truth:\n  {shown}" + ("\n  ..." if len(problems) > SHOWN else ""))
 
 
 def read_truth(
@@ -292,7 +292,7 @@ def read_readable(path: str | Path, tally: Tally, needs_images: bool) -> CocoFil
 
 
 def truth_from_rows(rows: Iterable[TruthRow], categories: Sequence[str] | None = None) -> Truth:
-    """Truth that is at hand as rows of (image id, size_wh, labels, boxes xyxy in original pixels), one row an image.
+    """Ground truth from rows of (image id, size_wh, labels, boxes xyxy in original pixels), one row an image.
 
     `categories` names the classes, in order; without it they are the labels met, sorted. Area is width times height, there are no
     crowds. Raises GroundswiftError for a repeated image id, a label outside `categories` or a box that cannot be used.

@@ -1,4 +1,4 @@
-"""Whether a folder holds one whole evaluated run: what the report may rely on, and that all its files are of the same run."""
+"""Check of an evaluated run in a folder: types of all values, and that all files belong to the same run."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Metrics(msgspec.Struct):
 
 
 def read_run(folder: Path) -> Run:
-    """The run that a folder holds. Raises GroundswiftError where a file is missing or broken, or files are of different runs."""
+    """The run in a folder. Raises GroundswiftError where a file is missing or broken, or files are of different runs."""
     path = folder / "run.json"
     run = _decoded(path, Run)
     check_metrics(run.metrics, path)
     for image in run.images:
         if not all(box.box_xyxy_px[0] <= box.box_xyxy_px[2] and box.box_xyxy_px[1] <= box.box_xyxy_px[3] for box in image.truth):
-            raise fault(path, f"image {image.image_id}: a true box is inverted", WRITTEN_BY_US)
+            raise fault(path, f"image {image.image_id}: a ground-truth box is inverted", WRITTEN_BY_US)
     if _decoded(folder / "metrics.json", dict[str, Any]) != run.metrics:
         raise _mixed(folder, "metrics.json")
     ids = run.metrics.get("run", {})
@@ -51,7 +51,7 @@ def read_run(folder: Path) -> Run:
 
 
 def check_metrics(metrics: dict[str, Any], path: Path) -> None:
-    """Raises GroundswiftError where metrics are not of the kinds that a report shows."""
+    """Raises GroundswiftError where a value of the metrics has another type than the report needs."""
     try:
         checked = msgspec.convert(metrics, Metrics)
         numbers = {key: value for key, value in metrics.items() if key not in NO_NUMBERS}
@@ -87,7 +87,7 @@ def _decoded(path: Path, kind: Any) -> Any:
 
 
 def _short(error: Exception) -> str:
-    """A decoder's message, which may quote the whole file, at readable length."""
+    """A decoder's message, truncated: it may quote the whole file."""
     text = str(error)
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
@@ -102,4 +102,4 @@ def _report_id(path: Path) -> str | None:
 
 
 def _mixed(folder: Path, name: str) -> GroundswiftError:
-    return fault(folder, f"mixes files of two runs: {name} and run.json differ", "the files of one run; score the result again")
+    return fault(folder, f"mixes files of two runs: {name} and run.json differ", "the files of one run: score the result again")

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PixelLimit(click.ParamType):
-    """A whole number of px, or the word `default`, which stands for None and is told from a limit that was not given."""
+    """A whole number of px, or the word `default`: (None,), unlike a limit that was not given."""
 
     name = "pixels"
 
@@ -44,27 +44,25 @@ def reading_options(command: F) -> F:
     """Add --family, --space and the limits of pixels to a command."""
     for option in reversed(
         (
-            click.option(
-                "--family", help="The model's family: says how it writes boxes, and in which space. Needless where RESULT has a record."
-            ),
-            click.option("--space", help="The space of the boxes, where the model was tuned in another than its family's."),
+            click.option("--family", help="Model family: how boxes are written, and in which space. Default: from the record of the run."),
+            click.option("--space", help="Coordinate space of the boxes, if the model was trained on another than its family's."),
             click.option(
                 "--min-pixels",
                 type=PixelLimit(),
                 metavar="N|default",
-                help="Least area in px of the model's input; for boxes in resized pixels.",
+                help="Minimum area of the model input, px; for boxes in resized pixels.",
             ),
             click.option(
                 "--max-pixels",
                 type=PixelLimit(),
                 metavar="N|default",
-                help="Largest area in px of the model's input; for boxes in resized pixels.",
+                help="Maximum area of the model input, px; for boxes in resized pixels.",
             ),
             click.option(
                 "--first-max-pixels",
                 type=PixelLimit(),
                 metavar="N|default",
-                help="What swift had as --max_pixels: a first resize, before the other.",
+                help="--max_pixels of swift: an earlier, additional resize.",
             ),
         )
     ):
@@ -73,7 +71,7 @@ def reading_options(command: F) -> F:
 
 
 def check_there(path: Path | None, expected: str) -> None:
-    """Raises GroundswiftError where a file that was named cannot be read, before anything else is asked for."""
+    """Raises GroundswiftError where a given file cannot be read."""
     if path is None:
         return
     try:
@@ -85,7 +83,7 @@ def check_there(path: Path | None, expected: str) -> None:
 
 
 def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
-    """What the run's record declares, or where there is none what the options do. Raises GroundswiftError where the two differ."""
+    """The rules of the run's record or, without one, of the options. Raises GroundswiftError where the two differ."""
     from groundswift.run_record import record_of_result
 
     from .protocol import rules_of_options, rules_of_record
@@ -102,8 +100,8 @@ def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
 
         rows = "\n".join(f"  {row.name:<15} {row.space:<12} {SPACES[row.space].meaning}" for row in families().values())
         raise click.UsageError(
-            f"--family is missing, no record of the run lies beside {result.name}, and the space of the boxes is never guessed. The "
-            f"families and their spaces:\n{rows}\n"
-            "The model's config.json tells: model_type. A model that was tuned to write another space: its --space."
+            f"--family is required: {result.name} has no record of the run ({result.name}.run.json), and the space of the boxes is never "
+            f"guessed. Families and their spaces:\n{rows}\n"
+            "See model_type in the model's config.json. For a model trained on another space add --space."
         )
     return Rules(**rules_of_options(options["family"], options["space"], limits), **reading)

@@ -11,9 +11,9 @@ BROKEN = "\ufffd"  # how a token reads that holds only a part of a character
 
 
 def token_places(tokens: Sequence[str], text: str) -> tuple[list[int], list[int]] | None:
-    """(starts, ends) in characters of the tokens that make up `text`; None where tokens and text do not belong together.
+    """(starts, ends) in characters of the tokens that make up `text`; None where tokens and text do not match.
 
-    Tokens past the end of the text (`<|im_end|>`) have no place. A run of tokens that hold parts of characters shares all that stands
+    Tokens past the end of the text (`<|im_end|>`) have no place. A run of tokens that hold parts of characters shares the text
     before the next whole token: swift's `bytes` are those of the replacement sign, so they do not help. Time is linear in the text.
     """
     if "".join(tokens).startswith(text):

@@ -1,4 +1,4 @@
-"""What a model calls a thing -> the class it means."""
+"""Labels of a model -> classes."""
 
 from __future__ import annotations
 

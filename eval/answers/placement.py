@@ -1,4 +1,4 @@
-"""Boxes as a model wrote them -> boxes in original pixels, cut at the borders of their images: the one way, for every metric."""
+"""Boxes as a model wrote them -> boxes in original pixels, clipped at the borders of their images, for every metric."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUNDING = 1 + 1e-9  # a move of one written unit, less what float64 makes of it
 
 
 class Placed(NamedTuple):
-    """(N, 4) xyxy in original px, before and after the cut; (N,) whether more than rounding was cut, whether area is left."""
+    """(N, 4) xyxy in original px, before and after clipping; (N,) whether it moved them by more than rounding, whether area is left."""
 
     uncut_xyxy_px: Boxes
     boxes_xyxy_px: Boxes

@@ -1,4 +1,4 @@
-"""Who declares how answers are read: the record of the run where there is one, else the options of the command; never both in dispute."""
+"""How answers are read: as the record of the run says or, without one, the options; a contradiction is an error."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def rules_of_record(path: Path, family: str | None, space: str | None, limits: M
     disputes = list(_disputes(record, family, space, limits))
     if disputes:
         raise GroundswiftError(
-            f"{'; '.join(f'{option} {said}, but {path} says {recorded}' for option, said, recorded in disputes)}; expected the options to "
-            "be left out, or, where the record is not that of this result, the record to be removed"
+            f"{'; '.join(f'{option} {said}, but {path} says {recorded}' for option, said, recorded in disputes)}; remove the "
+            "options or, if the record is of another result, the record"
         )
     return {
         "family": record.family,

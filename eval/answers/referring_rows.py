@@ -18,7 +18,7 @@ from groundswift.records import BOX, count_tags, read_jsonl
 
 from .swift_results import GeneratedRow
 
-LOOKED_AT = 50  # rows of a result that are looked at before it is scored
+CHECKED = 50  # rows of a result that are read before it is scored
 AROUND_BOXES = " ,;[]\n\t"  # what an answer of boxes alone may hold besides them
 Key = tuple[int | str | None, str]
 
@@ -31,7 +31,7 @@ class Turn(msgspec.Struct, gc=False):
 
 
 class ReferringRow(GeneratedRow):
-    """One line of rows or of a result. `labels` is the answer of the data set, which swift keeps in a result."""
+    """One line of rows or of a result. `labels` is the answer of the dataset, which swift keeps in a result."""
 
     labels: Any = None
     messages: list[Turn] = []
@@ -46,18 +46,18 @@ class ReferringRow(GeneratedRow):
         return "\n".join(str(turn.content) for turn in self.messages if turn.role == "user")
 
     def key(self) -> Key:
-        """What two rows of one question have in common."""
+        """Identifies the question; rows of the same question have equal keys."""
         return (self.sample_id if self.sample_id is not None else str(self.images)), self.asked()
 
     def true_answer(self) -> str | None:
-        """The answer of the data set, placeholders included; None where the row does not have it."""
+        """The answer of the dataset, placeholders included; None where the row does not have it."""
         if isinstance(self.labels, str):
             return self.labels
         said = [turn.content for turn in self.messages if turn.role == "assistant"]
         return said[-1] if self.response is None and said and isinstance(said[-1], str) else None
 
     def boxes(self) -> list[Any]:
-        """The boxes that the answer stands for: those of `objects` that the questions do not use."""
+        """The boxes of the answer: those of `objects` that the questions do not use."""
         found = self.objects.get("bbox") if isinstance(self.objects, dict) else None
         return found[count_tags([self.asked()]).boxes :] if isinstance(found, list) else []
 
@@ -83,7 +83,7 @@ def answers_bare(row: ReferringRow) -> bool:
 
 def holds_bare_boxes(path: str | Path) -> bool:
     """Whether the first rows of a file that have boxes all have bare ones. Raises GroundswiftError where it cannot be read."""
-    rows = [row for _, row in islice(read_jsonl(path, ReferringRow), LOOKED_AT) if isinstance(row, ReferringRow) and row.boxes()]
+    rows = [row for _, row in islice(read_jsonl(path, ReferringRow), CHECKED) if isinstance(row, ReferringRow) and row.boxes()]
     return bool(rows) and all(map(answers_bare, rows))
 
 

@@ -56,7 +56,7 @@ class Explanation(NamedTuple):
     def text(self) -> str:
         """The warning as one sentence or two."""
         return (
-            f"boxes look as if they were in another space than declared: {self.fitting} of {self.compared} fit their object as declared, "
+            f"boxes seem to be in another space than declared: {self.fitting} of {self.compared} match their object as declared, "
             f"{self.explained} would as {self.reading}. The score uses the declared space; check --space, --family and the pixel limits."
         )
 
@@ -154,7 +154,7 @@ class _Pairs:
         return np.exp(x), np.exp(y), np.exp(_median(both[_mode(both, WINDOW)]))
 
     def _shifted(self) -> int:
-        """How many boxes one shift for all explains, in px or in shares of the image: then it is no matter of scale."""
+        """How many boxes one shift for all explains, in px or in shares of the image: then it is not a question of scale."""
         boxes, sizes = self.found.placed_xyxy_px, self.found.sizes_wh.astype(np.float64)
         best = 0
         for unit in (np.full_like(sizes, np.sqrt(sizes.prod(axis=1).mean())), sizes):
@@ -229,7 +229,7 @@ def _fitted(pairs: _Pairs) -> Iterator[tuple[str, Boxes]]:
 
 
 def _mode(values: NDArray[np.float64], width: float) -> Indices:
-    """Indices of the most values that lie within `width` of each other."""
+    """Indices of the most values within `width` of each other."""
     order = np.flatnonzero(np.isfinite(values))
     order = order[np.argsort(values[order])]
     if not len(order):

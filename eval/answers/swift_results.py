@@ -1,4 +1,4 @@
-"""What `swift infer` wrote: rows of answers, joined to the truth by the image's id."""
+"""Results of `swift infer`: rows of answers, joined to the ground truth by image id."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class LogProbabilities(msgspec.Struct):
 
 
 class Said(msgspec.Struct, gc=False):
-    """One turn, as far as it tells which question was asked."""
+    """One turn: what identifies the question."""
 
     content: Any = None
 
 
 class GeneratedRow(msgspec.Struct):
-    """What a row of a result tells of how its answer ended."""
+    """The columns of a result row that say how its answer ended."""
 
     response: str | None = None
     error: Any = None  # why there is no answer, as groundswift's plugin writes it: the image could not be read, the row is too long
@@ -62,7 +62,7 @@ class GeneratedRow(msgspec.Struct):
     def was_cut(self) -> bool:
         """Whether generation stopped at its token limit, where the row says so.
 
-        An answer of blanks shows it by its tokens: they are all blank, so that the last of them ends no turn.
+        For a blank answer its tokens decide: if all are blank, none of them ended the turn.
         """
         if self.finish_reason == "length" or self.is_truncated is True:
             return True
@@ -98,8 +98,8 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     """All answers of a result file. An image may be asked several questions, such as one a class; their answers count together.
     The first row of an id and question counts: swift appends to a file that exists.
 
-    Raises GroundswiftError at the first row that cannot be used, with its line and what to do; with `on_error` `skip` it is left out
-    and counted. Doubled ids and images without a row are counted either way. `progress` draws a bar on stderr.
+    Raises GroundswiftError at the first row that cannot be used, with its line and what to do; with `on_error` `skip` it is skipped
+    and counted. Duplicate ids and images without a row are counted either way. `progress` draws a bar on stderr.
     """
     from tqdm import tqdm
 
@@ -147,7 +147,7 @@ def row_fault(
     index = index_of.get(row.sample_id)
     if index is None:
         return "row-unknown", fault(
-            where, f"sample_id {row.sample_id!r} is no image of the truth", "the file that the rows were converted from"
+            where, f"sample_id {row.sample_id!r} is not in the ground truth", "the file that the rows were converted from"
         )
     if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
         return "size-differs", fault(where, f"image {row.sample_id} {size_fault(row.size_wh, size_wh)}")
@@ -172,6 +172,6 @@ def logprob_fault(logprobs: Sequence[float]) -> float | None:
 
 def _advice(whole_rows: int) -> str:
     return (
-        f"{whole_rows} whole rows stand before it. Run swift infer again for a whole file (with a new --result_path: it appends to an old "
-        "one), or give --on-error skip to score the rest: images without a row then count as missed"
+        f"{whole_rows} valid rows before it. Run swift infer again with a new --result_path (it appends to an existing file), or use "
+        "--on-error skip to score the rest; objects of images without a row are then FN"
     )

@@ -60,8 +60,8 @@ class Rules:
             )
         if resized and self.limits is None:
             raise GroundswiftError(
-                f"family {self.family} writes boxes in pixels of the resized image, and how it was resized is not known: no record of the "
-                "run lies beside the result, so give --min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its "
+                f"family {self.family} writes boxes in pixels of the resized image, and the resize is unknown: the result has no "
+                "record of the run. Add --min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its "
                 f"environment (a limit in tokens is that many times {factor} x {factor} px), or the word `default` for each not set; and "
                 "--first-max-pixels where swift was given its own --max_pixels, which is another, first resize"
             )
@@ -133,7 +133,7 @@ class Answers:
 
 
 class AnswerReader:
-    """Takes in the answers, one or several an image, and turns all their boxes into predictions at the end, at once."""
+    """Collects answers, one or several per image, and makes predictions of all boxes at once."""
 
     def __init__(self, truth: Truth, rules: Rules) -> None:
         self.truth, self.rules, self.counts = truth, rules, Counts()
@@ -146,7 +146,7 @@ class AnswerReader:
         self._boxes, self._scores = array("d"), array("d")
 
     def add(self, image_index: int, text: str, tokens: Tokens | None = None, cut: bool = False) -> None:
-        """Parse an answer to one image; of several the worst status stands. `tokens` are used where the rules score by log-probability.
+        """Parse an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
 
         `cut`: generation is known to have stopped at its token limit.
         """
@@ -225,18 +225,18 @@ def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], trut
 
 
 def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]], truth: Truth, rules: Rules) -> Answers:
-    """Answers at hand, as (image id, size_wh, text), one an image and in any order.
+    """Answers in memory as (image id, size_wh, text), one per image and in any order.
 
-    Raises GroundswiftError for an id that the truth does not have, one that comes twice, or a size that contradicts it.
+    Raises GroundswiftError for an unknown or duplicate id, or a size that differs from the ground truth.
     """
     reader = AnswerReader(truth, rules)
     index_of = {image_id: index for index, image_id in enumerate(truth.image_ids)}
     for image_id, size_wh, text in answers:
         index = index_of.get(image_id)
         if index is None:
-            raise fault(f"image {image_id!r}", "is not in the truth")
+            raise fault(f"image {image_id!r}", "not in the ground truth")
         if reader.statuses[index] != "missing":
-            raise fault(f"image {image_id!r}", "has two answers", "one")
+            raise fault(f"image {image_id!r}", "two answers", "one")
         if tuple(size_wh) != tuple(truth.sizes_wh[index].tolist()):
             raise fault(f"image {image_id!r}", size_fault(size_wh, truth.sizes_wh[index].tolist()))
         reader.counts.read += 1
@@ -247,6 +247,6 @@ def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]]
 def size_fault(size_wh: Sequence[int], truth_wh: Sequence[int]) -> str:
     """The message for an image whose size is not the truth's."""
     return (
-        f"is {size_wh[0]}x{size_wh[1]} px in the result and {truth_wh[0]}x{truth_wh[1]} in the truth; "
-        "is this the truth of another file, or of pictures with their EXIF orientation not applied?"
+        f"is {size_wh[0]}x{size_wh[1]} px in the result and {truth_wh[0]}x{truth_wh[1]} in the ground truth; "
+        "is this the ground truth of another file, or of images without their EXIF rotation?"
     )

@@ -42,15 +42,15 @@ class Accumulated:
 
 
 def check_engine(engine: str) -> None:
-    """Raises GroundswiftError for an engine that there is not or that is not installed."""
+    """Raises GroundswiftError for an unknown engine or one that is not installed."""
     if engine not in ENGINES:
         raise GroundswiftError(f"unknown engine {engine!r}; expected one of {', '.join(ENGINES)}")
     if find_spec(engine) is None:
-        raise GroundswiftError(f"engine {engine} is not installed; expected it from: pip install 'groundswift[reference]'")
+        raise GroundswiftError(f"engine {engine} is not installed; install it with: pip install 'groundswift[reference]'")
 
 
 def detection_limits(max_detections: int, federated: bool = False) -> tuple[int, ...]:
-    """The limits that numbers are computed at: those of AR1, AR10 and AR100, and the one of AP; LVIS has but one."""
+    """The limits that numbers are computed at: those of AR1, AR10 and AR100, and the one of AP; LVIS has only one."""
     return (max_detections,) if federated else tuple(sorted({*AR_LIMITS, max_detections}))
 
 
@@ -62,7 +62,7 @@ def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", 
     check_engine(engine)
     federated, most = truth.federated is not None, max_detections or default_limit(truth)
     if federated and engine not in WITH_LVIS_RULES:
-        raise GroundswiftError(f"engine {engine} does not have the rules of LVIS, and the truth is federated; expected --engine hotcoco")
+        raise GroundswiftError(f"engine {engine} does not have the rules of LVIS, and the ground truth is federated; use --engine hotcoco")
     limits = detection_limits(most, federated)
     shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
     if not truth.category_ids or not truth.image_ids:

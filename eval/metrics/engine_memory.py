@@ -1,4 +1,4 @@
-"""What an engine will need of the machine's memory, so that a truth too large for it is refused instead of ending the process."""
+"""The memory that an engine needs: a ground truth that is too large is refused instead of ending the process."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def check_memory(needed: int, truth: Truth, predictions: Predictions) -> None:
     if available is not None and needed > available:
         raise GroundswiftError(
             f"scoring {len(predictions.scores)} predictions of {len(truth.category_ids)} classes in {len(truth.image_ids)} images against "
-            f"{len(truth.is_crowd)} boxes needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free; expected a "
-            "truth of fewer classes (those without a box need memory, too), fewer boxes of one class in one image, or a larger machine"
+            f"{len(truth.is_crowd)} boxes needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free; expected "
+            "fewer classes (those without a box need memory, too), fewer boxes of one class in one image, or more memory"
         )
 
 

@@ -1,4 +1,4 @@
-"""The report: evaluated runs -> one HTML file that one looks at. It lays out numbers and computes none."""
+"""The report: evaluated runs -> one HTML file. It computes no numbers."""
 
 from .page import write_report
 

@@ -1,4 +1,4 @@
-"""Pictures: which come first, their pixels as a data URI, and their boxes and tags in the units of a canvas."""
+"""Images of the report: their order, their pixels as a data URI, their boxes and tags in the units of a canvas."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 
 from PIL import Image
 
+from groundswift.box_drawing import Tag, place_tags
 from groundswift.errors import GroundswiftError
 from groundswift.file_guard import path_inside
 from groundswift.images import open_image
 
 from ..evaluated_run import CROWD, FN, FP, NOT_COUNTED, TP, ImageResult, Run
-from .tags import Tag, place_tags
 
-EMBEDDED_PX = 480  # the longer side of an embedded picture, at most
-CANVAS = 440  # the longer side of every picture on its canvas: tags are as large on a small one as on a large one
-LEAST_WH = (200, 120)  # a canvas is at least so large, or tags find no room beside a strip
+EMBEDDED_PX = 480  # the longer side of an embedded image, at most
+CANVAS = 440  # the longer side of every image on its canvas, so that all tags have one size
+LEAST_WH = (200, 120)  # of a canvas, so that tags fit next to a narrow image
 LOST = {"unreadable", "truncated", "missing"}
-ORDER = {CROWD: 0, NOT_COUNTED: 0, TP: 1, FN: 2, FP: 2}  # errors are drawn last, over the rest
+ORDER = {CROWD: 0, NOT_COUNTED: 0, TP: 1, FN: 2, FP: 2}  # errors are drawn last, on top
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A box on the canvas. `kind` is `truth` or `predicted`, `label` the index of its class, `title` what a pointer shows."""
+    """A box on the canvas. `kind` is `truth` or `predicted`, `label` the index of its class, `title` its tooltip."""
 
     kind: str
     verdict: str
@@ -40,7 +40,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Figure:
-    """One run's view of a picture. `tally` counts verdicts: hit, miss, false_alarm."""
+    """An image in one run. `tally` counts TP, FN and FP by their outcomes."""
 
     status: str
     f1: float
@@ -50,14 +50,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class PictureRow:
-    """One picture, once a run; a run that lacks it has None. `href` is None where the file could not be opened, as `note` says."""
+class ImageRow:
+    """One image, with a figure for each run or None. `href` is None where the file could not be opened, as `note` says."""
 
     image_id: int
     file_name: str
     size_wh: tuple[int, int]
     canvas_wh: tuple[float, float]
-    picture_xywh: tuple[float, float, float, float]
+    image_xywh: tuple[float, float, float, float]
     href: str | None
     note: str
     enlarged: bool
@@ -67,18 +67,18 @@ class PictureRow:
 
 
 def error_count(image: ImageResult) -> int:
-    """Missed truths and false alarms."""
+    """FN and FP."""
     return sum(box.outcome == FN for box in image.truth) + sum(box.outcome == FP for box in image.predicted)
 
 
-def worst_first(images: Sequence[ImageResult]) -> list[ImageResult]:
-    """By F1 upwards, then by errors downwards, then by id."""
+def by_f1(images: Sequence[ImageResult]) -> list[ImageResult]:
+    """Lowest F1 first, then most errors, then by id."""
     return sorted(images, key=lambda image: (image.f1, -error_count(image), image.image_id))
 
 
-def data_uri(picture: Image.Image) -> str:
-    """A JPEG of at most EMBEDDED_PX a side; a smaller picture keeps its pixels."""
-    small = picture.copy()
+def data_uri(image: Image.Image) -> str:
+    """A JPEG of at most EMBEDDED_PX a side; a smaller image keeps its pixels."""
+    small = image.copy()
     small.thumbnail((EMBEDDED_PX, EMBEDDED_PX), Image.Resampling.LANCZOS)
     buffer = BytesIO()
     small.save(buffer, "JPEG", quality=85, optimize=True)
@@ -86,33 +86,31 @@ def data_uri(picture: Image.Image) -> str:
 
 
 def path_of(file_name: str, images_dir: Path) -> str | None:
-    """Where a picture is, None where its name leads out of the folder; an absolute name may lead into it."""
+    """The path of an image; None where its name leads out of the folder. An absolute name may lead into it."""
     folder = os.path.abspath(images_dir)
     return path_inside(folder, os.path.relpath(file_name, folder) if os.path.isabs(file_name) and "\0" not in file_name else file_name)
 
 
 def embedded(image: ImageResult, images_dir: Path | None) -> tuple[str | None, str]:
-    """(data URI or None, what has to be said: why there is no picture, or that its size is not the one that the truth states)."""
+    """(data URI or None, a note: why there is no image, or that its size differs from the ground truth)."""
     if images_dir is None:
-        return None, "No picture: the folder of images was not given."
+        return None, "No image: --images was not given."
     path = path_of(image.file_name, images_dir)
     if path is None:
-        return None, "No picture: its name leads out of the folder of images."
+        return None, "No image: its name leads out of the folder of --images."
     try:
-        picture = open_image(path)
+        pixels = open_image(path)
     except GroundswiftError as error:
-        return None, f"No picture: {error}."
-    if picture.size == tuple(image.size_wh) or not all(image.size_wh):
-        return data_uri(picture), ""
-    sizes = ["×".join(map(str, size)) for size in (picture.size, image.size_wh)]
-    return data_uri(
-        picture
-    ), f"The file has {sizes[0]} px upright, the annotations say {sizes[1]}: boxes are drawn on the stretched picture."
+        return None, f"No image: {error}."
+    if pixels.size == tuple(image.size_wh) or not all(image.size_wh):
+        return data_uri(pixels), ""
+    sizes = ["×".join(map(str, size)) for size in (pixels.size, image.size_wh)]
+    return data_uri(pixels), f"The file has {sizes[0]} px upright, the annotations say {sizes[1]}: boxes are drawn on the stretched image."
 
 
-def shapes_of(image: ImageResult, picture_xywh: Sequence[float], canvas_wh: tuple[float, float], place_of: dict[str, int]) -> list[Shape]:
+def shapes_of(image: ImageResult, image_xywh: Sequence[float], canvas_wh: tuple[float, float], place_of: dict[str, int]) -> list[Shape]:
     """Boxes of one run on the canvas, in the order to draw them."""
-    left, top, width, height = picture_xywh
+    left, top, width, height = image_xywh
     image_wh = drawn_wh(image)
     scale_x, scale_y = width / image_wh[0], height / image_wh[1]
     boxes = [("truth", box) for box in image.truth] + [("predicted", box) for box in image.predicted]
@@ -122,7 +120,7 @@ def shapes_of(image: ImageResult, picture_xywh: Sequence[float], canvas_wh: tupl
         x1, y1, x2, y2 = box.box_xyxy_px
         places.append((left + x1 * scale_x, top + y1 * scale_y, (x2 - x1) * scale_x, (y2 - y1) * scale_y))
         name, score = box.label or "(no label)", "" if box.score is None else f" {box.score:.2f}"
-        texts.append((name, " missed" if box.outcome == FN else score))
+        texts.append((name, " FN" if box.outcome == FN else score))
         corners = ", ".join(f"{value:.1f}" for value in box.box_xyxy_px)
         titles.append(f"{name}{score} ({kind}, {box.outcome.replace('_', ' ')}) [{corners}] px")
     tags = place_tags(places, texts, [kind == "truth" for kind, _ in boxes], canvas_wh)
@@ -133,7 +131,7 @@ def shapes_of(image: ImageResult, picture_xywh: Sequence[float], canvas_wh: tupl
 
 
 def drawn_wh(image: ImageResult) -> tuple[float, float]:
-    """The size that boxes are drawn in: the image's, or where the truth does not state it, what holds all boxes."""
+    """The size that boxes are drawn in: the image's or, where it is unknown, the bounds of all boxes."""
     if min(image.size_wh) > 0:
         return image.size_wh
     corners = [box.box_xyxy_px[2:] for box in image.truth + image.predicted]
@@ -142,7 +140,7 @@ def drawn_wh(image: ImageResult) -> tuple[float, float]:
 
 
 def canvas_of(size_wh: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float, float, float]]:
-    """Canvas (width, height) and the picture's x, y, width, height on it, in canvas units."""
+    """Canvas (width, height) and the image's x, y, width, height on it, in canvas units."""
     scale = CANVAS / max(size_wh)
     width, height = size_wh[0] * scale, size_wh[1] * scale
     canvas_wh = max(width, LEAST_WH[0]), max(height, LEAST_WH[1])
@@ -150,30 +148,28 @@ def canvas_of(size_wh: tuple[float, float]) -> tuple[tuple[float, float], tuple[
 
 
 def figure_of(image: ImageResult, shapes: list[Shape]) -> Figure:
-    """One run's drawing of one image, with how many of its boxes are hits, misses and false alarms."""
+    """The drawing of one image in one run, with its numbers of TP, FN and FP."""
     truth = Counter(box.outcome for box in image.truth)
     tally = {"hit": truth["hit"], "miss": truth["miss"], "false_alarm": sum(box.outcome == FP for box in image.predicted)}
     return Figure(image.status, image.f1, tally, shapes, image.response)
 
 
-def picture_rows(runs: Sequence[Run], chosen: Sequence[ImageResult], images_dir: Path | None, classes: Sequence[str]) -> list[PictureRow]:
-    """A row for each of the last run's images that were chosen, in their order. Its kinds of error are those of the last run."""
+def image_rows(runs: Sequence[Run], chosen: Sequence[ImageResult], images_dir: Path | None, classes: Sequence[str]) -> list[ImageRow]:
+    """A row for each chosen image of the last run, in their order. Its kinds of error are those of the last run."""
     ids = {image.image_id for image in chosen}
     by_run = [{image.image_id: image for image in run.images if image.image_id in ids} for run in runs]
     place_of = {name: i for i, name in enumerate(classes)}
     rows = []
     for image in chosen:
         views = [by_id.get(image.image_id) for by_id in by_run]
-        canvas_wh, picture_xywh = canvas_of(drawn_wh(image))
+        canvas_wh, image_xywh = canvas_of(drawn_wh(image))
         href, note = embedded(image, images_dir)
-        figures = [view and figure_of(view, shapes_of(view, picture_xywh, canvas_wh, place_of)) for view in views]
+        figures = [view and figure_of(view, shapes_of(view, image_xywh, canvas_wh, place_of)) for view in views]
         tally = figures[-1].tally
         kinds = [kind for kind in ("miss", "false_alarm") if tally[kind]] + ["lost"] * (image.status in LOST)
         labels = sorted({shape.label for figure in figures if figure for shape in figure.shapes})
         enlarged = max(drawn_wh(image)) * 2 < CANVAS
         rows.append(
-            PictureRow(
-                image.image_id, image.file_name, image.size_wh, canvas_wh, picture_xywh, href, note, enlarged, figures, labels, kinds
-            )
+            ImageRow(image.image_id, image.file_name, image.size_wh, canvas_wh, image_xywh, href, note, enlarged, figures, labels, kinds)
         )
     return rows

@@ -1,4 +1,4 @@
-"""The page: gathers what the templates show and writes one HTML file that asks nothing of a network."""
+"""The page: one HTML file that loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from groundswift.atomic_write import write_whole
+from groundswift.box_drawing import OUTCOME_COLOURS
 from groundswift.errors import GroundswiftError
 
 from ..artifacts import make_folder
 from ..evaluated_run import ImageResult, NumberTable, Run
-from .images import picture_rows, worst_first
+from .images import by_f1, image_rows
 from .plot import plot_of
 from .tables import (
     DASH,
@@ -33,16 +34,16 @@ from .tables import (
 
 @cache
 def environment() -> Environment:
-    """Templates beside this file. Everything that they print is escaped; a name that is not there is an error."""
+    """Templates in this folder. All that they print is escaped; an unknown name is an error."""
     loader = FileSystemLoader(Path(__file__).parent, encoding="utf-8")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text)
-    made.globals["DASH"] = DASH
+    made.globals.update(DASH=DASH, OUTCOME_COLOURS=OUTCOME_COLOURS)
     return made
 
 
 def class_names(runs: Sequence[Run], shown: Sequence[ImageResult]) -> list[str]:
-    """Every class once: those that were evaluated, in their order, then others that a curve or a box to be shown names."""
+    """Every class once: those that were evaluated, in their order, then others of curves and shown boxes."""
     names = [name for run in runs for name in run.metrics.get("per_class", {})]
     names += [curve.label for run in runs for curve in run.curves if curve.label is not None]
     names += [box.label for image in shown for box in image.truth + image.predicted]
@@ -52,8 +53,8 @@ def class_names(runs: Sequence[Run], shown: Sequence[ImageResult]) -> list[str]:
 def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: NumberTable, differing: Sequence[str], max_images: int) -> str:
     """The whole page as text. Raises GroundswiftError where there is no run to show."""
     if not runs:
-        raise GroundswiftError("no run to report; expected at least one")
-    chosen = worst_first(runs[-1].images)[:max_images]
+        raise GroundswiftError("no run to report")
+    chosen = by_f1(runs[-1].images)[:max_images]
     ids = {image.image_id for image in chosen}
     shown = [image for run in runs for image in run.images if image.image_id in ids]
     classes, rows = class_names(runs, shown), metric_rows(runs, table)
@@ -74,7 +75,7 @@ def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: Numb
             plot=plot_of(runs, classes),
             classes=classes,
             class_table=class_table(runs, table.of_groups),
-            pictures=picture_rows(runs, chosen, images_dir, classes),
+            pictures=image_rows(runs, chosen, images_dir, classes),
             total_images=len(runs[-1].images),
             protocol=protocol_rows(runs),
             counts=count_rows(runs),

@@ -10,7 +10,7 @@ from ..evaluated_run import Curve, Run
 WIDTH, HEIGHT = 640, 420
 LEFT, TOP, RIGHT, BOTTOM = 64, 14, 16, 50
 IOUS = ("0.50", "0.50:0.95", "0.75")
-DASHES = ("", "7 4", "2 4", "12 4 2 4")  # the last run is solid; the ones before it take the next patterns, over again where they run out
+DASHES = ("", "7 4", "2 4", "12 4 2 4")  # the last run is solid; earlier runs take the other patterns in turn
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """`ticks` are (x, y, text): where 0, 0.2, ... 1 lie on both axes. `undefined` names curves that have no precision anywhere."""
+    """`ticks` are (x, y, text) of 0, 0.2, ... 1 on both axes. `undefined` names curves without any defined precision."""
 
     lines: list[Line]
     ticks: list[tuple[float, float, str]]
@@ -48,7 +48,7 @@ def dash_of(run: int, runs: int) -> str:
 
 
 def points_of(precision: Sequence[float]) -> str:
-    """Precision at evenly spaced recalls -> `x,y` pairs; undefined ones (-1) left out, and so are those inside a level stretch."""
+    """Precision at evenly spaced recalls -> `x,y` pairs; without undefined ones (-1) and those inside a level stretch."""
     last = len(precision) - 1
     kept = []
     for i, value in enumerate(precision):

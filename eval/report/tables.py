@@ -1,4 +1,4 @@
-"""Numbers as text and as rows of tables. Undefined is a dash, never a zero."""
+"""Numbers as text and as rows of tables. Undefined is a dash, never 0."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ def class_table(runs: Sequence[Run], keys: Sequence[str]) -> list[tuple[str, lis
     return [(name, [compared(key, [table.get(name, {}).get(key) for table in tables]) for key in keys]) for name in names]
 
 
-def leaves(counts: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
+def flat_counts(counts: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
     """Nested counts as (keys from the outermost, number), in order."""
     for key, value in counts.items():
         if isinstance(value, dict):
-            yield from leaves(value, (*path, str(key)))
+            yield from flat_counts(value, (*path, str(key)))
         else:
             yield (*path, str(key)), value
 
@@ -102,7 +102,7 @@ def _joined(tables: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
 
 def count_rows(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
     """Every count of every run: (name, one number a run)."""
-    flat = [{": ".join(path): count for path, count in leaves(run.metrics.get("counts", {}))} for run in runs]
+    flat = [{": ".join(path): count for path, count in flat_counts(run.metrics.get("counts", {}))} for run in runs]
     return [(name.replace("_", " "), values) for name, values in _joined(flat)]
 
 
@@ -123,7 +123,7 @@ def warnings_of(runs: Sequence[Run]) -> list[Warned]:
     """What was lost or changed in each run; a run without any such count has no lines."""
     warned = []
     for run in runs:
-        lines = [(meaning(path), count) for path, count in leaves(run.metrics.get("counts", {})) if count]
+        lines = [(meaning(path), count) for path, count in flat_counts(run.metrics.get("counts", {})) if count]
         messages = [warning["message"] for warning in run.metrics.get("warnings", [])]
         warned.append(Warned(run.name, [(text, count) for text, count in lines if text is not None], messages))
     return warned

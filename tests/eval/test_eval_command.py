@@ -211,7 +211,7 @@ def test_the_answers_of_training_have_the_record_of_their_folder(folder):
     call("coco-map", folder / "predict.jsonl", *words)
     assert metrics(folder)["protocol"]["limits_declared_by"] == "run record"
     (folder / "predict.jsonl").rename(folder / "other.jsonl")  # an inference run may have had other limits than the training beside it
-    assert "no record of the run lies beside other.jsonl" in call("coco-map", folder / "other.jsonl", *words, code=2).stderr
+    assert "other.jsonl has no record of the run" in call("coco-map", folder / "other.jsonl", *words, code=2).stderr
 
 
 def test_a_record_that_cannot_be_read_stops(folder):
@@ -232,7 +232,7 @@ def test_limits_are_told_where_the_space_does_not_need_them(folder):
     [
         pytest.param(["--predictions", "x.json", "result.jsonl"], 2, "give either RESULT", id="both inputs"),
         pytest.param([], 2, "give either RESULT", id="no input"),
-        pytest.param(["result.jsonl"], 2, "qwen2_5_vl      resized_px   pixels of the image that the model is fed", id="no family"),
+        pytest.param(["result.jsonl"], 2, "qwen2_5_vl      resized_px   pixels of the model input, after its own", id="no family"),
         pytest.param(["result.jsonl", "--family", "gpt"], 1, "unknown model family 'gpt'", id="unknown family"),
         pytest.param(["result.jsonl", "--family", "qwen2_5_vl"], 1, "the word `default`", id="no limits"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--max-pixels", "many"], 2, "neither a whole number", id="limit"),
@@ -258,7 +258,7 @@ def test_bad_rows_stop_and_leave_the_old_files(folder):
         rows.write('{"response": "No')
     done = score(folder, code=1)
     assert f"{folder}/result.jsonl:3: the file stops in the middle of this line" in done.stderr
-    assert "2 whole rows stand before it" in done.stderr
+    assert "2 valid rows before it" in done.stderr
     assert metrics(folder) == before
     score(folder, "--on-error", "skip")
     assert metrics(folder)["counts"]["rows_left_out"] == {"row-invalid": 1}

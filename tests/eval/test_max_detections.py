@@ -92,7 +92,7 @@ def test_runs_of_different_limits_do_not_compare(tmp_path):
     score(tmp_path / "a")
     score(tmp_path / "b", "--max-detections", "300")
     done = CliRunner().invoke(main, ["eval", "compare", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "both")])
-    assert "the runs differ in max_detections_of_ap: their numbers do not compare" in done.stderr
+    assert "the runs differ in max_detections_of_ap: their numbers are not comparable" in done.stderr
     assert list(json.loads((tmp_path / "both" / "summary.json").read_text())["b"]) == [*SUMMARY, "AR300"]
     lines = table_lines([load_run(tmp_path / name, name) for name in ("a", "b")])
     assert lines[-1].split() == ["AR300", "-", "1.000", "-"]

@@ -134,9 +134,9 @@ def test_statuses(text, status):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        pytest.param([(5, (1000, 500), "None")], "image 5: is not in the truth", id="unknown id"),
-        pytest.param([(4, (1000, 500), "None")] * 2, "image 4: has two answers", id="doubled id"),
-        pytest.param([(4, (500, 1000), "None")], "500x1000 px in the result and 1000x500 in the truth", id="size-differs"),
+        pytest.param([(5, (1000, 500), "None")], "image 5: not in the ground truth", id="unknown id"),
+        pytest.param([(4, (1000, 500), "None")] * 2, "image 4: two answers", id="doubled id"),
+        pytest.param([(4, (500, 1000), "None")], "500x1000 px in the result and 1000x500 in the ground truth", id="size-differs"),
     ],
 )
 def test_answers_at_hand_must_fit_the_truth(answer, message):
@@ -198,8 +198,8 @@ def test_a_doubled_id_counts_once_and_the_first_row_is_scored(tmp_path):
 BAD_ROWS = [
     pytest.param(b'{"response": "No', "row-invalid", "stops in the middle of this line", id="cut in the middle of a line"),
     pytest.param(b"nonsense\n", "row-invalid", "not a row: JSON is malformed", id="no JSON"),
-    pytest.param(row(5), "row-unknown", "sample_id 5 is no image of the truth", id="unknown id"),
-    pytest.param(row("31"), "row-unknown", "sample_id '31' is no image of the truth", id="id as text"),
+    pytest.param(row(5), "row-unknown", "sample_id 5 is not in the ground truth", id="unknown id"),
+    pytest.param(row("31"), "row-unknown", "sample_id '31' is not in the ground truth", id="id as text"),
     pytest.param(row(None), "sample-id-missing", "groundswift plugin", id="sample-id-missing"),
     pytest.param(row(30, None), "response-missing", "the row has no response", id="null response"),
     pytest.param({**row(30), "size_wh": [100, 200]}, "size-differs", "image 30 is 100x200 px in the result and 200x100", id="size-differs"),
@@ -213,7 +213,7 @@ def test_bad_rows_stop_with_their_line_or_are_counted(tmp_path, line, reason, me
         read_answers(path, TRUTH, Rules("qwen2_vl"))
     assert str(caught.value).startswith(f"{path}:2: ")
     assert message in str(caught.value)
-    assert "\n1 whole rows stand before it" in str(caught.value)
+    assert "\n1 valid rows before it" in str(caught.value)
     answers = read_answers(path, TRUTH, Rules("qwen2_vl"), on_error="skip")
     assert answers.counts.rows.counts == {reason: 1}
     assert answers.statuses == ["empty", "missing"]
@@ -321,7 +321,7 @@ def test_bad_annotations_stop_or_are_counted(tmp_path, changes, reason):
 def test_many_faults_are_listed_in_part_and_counted(tmp_path):
     path = tmp_path / "ann.json"
     path.write_text(json.dumps(coco(annotations=annotation(bbox=[0, 0, 0, 5])["annotations"] * 9)))
-    with pytest.raises(GroundswiftError, match="^9 faults in the truth:") as caught:
+    with pytest.raises(GroundswiftError, match="^9 problems in the ground truth:") as caught:
         read_truth(path)
     assert str(caught.value).count("box-empty") == 5
 

@@ -198,7 +198,7 @@ def test_another_space_is_warned_of_and_not_used(tmp_path):
     found = json.loads(done.stdout)
     assert found["acc_iou50"] < 0.5
     assert found["warnings"][0]["id"] == "box-space"
-    assert "WARNING: boxes look as if they were in another space than declared" in done.stderr
+    assert "WARNING: boxes seem to be in another space than declared" in done.stderr
     assert "original_px (pixels of the image)" in found["warnings"][0]["message"]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from groundswift.box_drawing import place_tags
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.counts import Counts
 from groundswift.eval.compare import differing_terms, table_of
@@ -19,10 +20,9 @@ from groundswift.eval.count_ids import COUNTS, GROUPS
 from groundswift.eval.evaluated_run import Curve, DrawnBox, ImageResult, Run
 from groundswift.eval.metrics.coco_map import CocoMap
 from groundswift.eval.report import write_report
-from groundswift.eval.report.images import canvas_of, worst_first
+from groundswift.eval.report.images import by_f1, canvas_of
 from groundswift.eval.report.plot import points_of
 from groundswift.eval.report.tables import number_text, signed_text, warnings_of
-from groundswift.eval.report.tags import place_tags
 
 TABLE = CocoMap().table([{}])
 KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
@@ -189,7 +189,7 @@ def test_points_keep_the_corners_of_a_curve():
     assert points_of([-1.0] * 101) == ""
 
 
-def test_pictures_come_worst_first_by_the_last_run(report):
+def test_pictures_come_by_f1_by_the_last_run(report):
     before = make_run("before", [image_result(1, f1=0.0), image_result(2, f1=0.2), image_result(3, f1=0.3)])
     after = make_run(
         "after", [image_result(1, f1=1.0), image_result(2, verdict="miss", f1=0.0), image_result(3, verdict="false_alarm", f1=0.0)]
@@ -200,7 +200,7 @@ def test_pictures_come_worst_first_by_the_last_run(report):
 
 
 def test_equally_bad_pictures_come_by_id():
-    assert [image.image_id for image in worst_first([image_result(i) for i in (3, 1, 2)])] == [1, 2, 3]
+    assert [image.image_id for image in by_f1([image_result(i) for i in (3, 1, 2)])] == [1, 2, 3]
 
 
 def test_a_cut_is_stated(report):
@@ -209,18 +209,18 @@ def test_a_cut_is_stated(report):
     cut = report(make_run(images=images), max_images=2)
     assert "The 2 worst of 3 images" in " ".join(cut.text().split())
     assert len(cut.all("article")) == 2
-    assert "none of 3 images was asked for" in report(make_run(images=images), max_images=0).text()
+    assert "None of 3 images was requested" in report(make_run(images=images), max_images=0).text()
 
 
 def test_a_run_without_images(report):
     page = report(make_run(images=[]))
-    assert "The run holds no images" in page.text()
+    assert "The run has no images" in page.text()
     assert page.all("article") == []
 
 
 def test_an_image_that_another_run_lacks(report):
     page = report(make_run("before", []), make_run("after", [image_result()]))
-    assert "This run holds no such image" in page.text()
+    assert "This run does not have this image" in page.text()
     assert len(page.all("image")) == 1
 
 
@@ -239,7 +239,7 @@ def test_a_picture_that_cannot_be_opened_is_grey_and_told(report, images_dir, co
 
 def test_without_a_folder_boxes_are_drawn_on_grey(report):
     page = report(make_run(images=[image_result()]), folder=None)
-    assert "the folder of images was not given" in page.text()
+    assert "--images was not given" in page.text()
     assert len(page.all("rect", "blank")) == 1
 
 
@@ -267,7 +267,7 @@ def test_verdicts_are_told_apart(report):
         "shape truth hit",
         "shape truth miss",
     ]
-    assert "1 found, 1 missed, 1 false alarm" in page.text()
+    assert "1 TP, 1 FN, 1 FP" in page.text()
 
 
 @pytest.mark.parametrize("status", ["unreadable", "truncated", "missing"])
@@ -299,14 +299,14 @@ def test_every_count_of_the_evaluator_is_told_or_known_to_be_harmless():
 
 def test_a_clean_run_says_so(report):
     page = report(make_run(counts={"images": 3, "missing": 0}))
-    assert "Nothing was left out" in page.text()
+    assert "Nothing: every answer was read in full" in page.text()
 
 
 def test_runs_that_do_not_compare_are_told(report):
     before, after = make_run("before"), make_run("after")
-    assert "do not compare" not in report(before, after).text()
+    assert "not comparable" not in report(before, after).text()
     before.metrics["protocol"]["score"], after.metrics["protocol"]["score"] = "constant", "logprob"
-    assert "The runs differ in score: their numbers do not compare." in report(before, after).text()
+    assert "The runs differ in score: their numbers are not comparable." in report(before, after).text()
 
 
 def test_protocol_and_counts_are_all_there(report):
@@ -413,7 +413,7 @@ def test_no_image_from_outside_the_folder(tmp_path, name):
     write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t", TABLE)
     text = (tmp_path / "report.html").read_text()
     assert "data:image/jpeg" not in text
-    assert "No picture: " in text
+    assert "No image: " in text
 
 
 @pytest.mark.parametrize("name", ["a/b.png", "./a/b.png", "a/../a/b.png", "{root}/images/a/b.png", "{root}/images/a/../a/b.png"])
@@ -430,7 +430,7 @@ def test_a_pipe_in_the_folder_is_not_opened(tmp_path):
     (tmp_path / "images").mkdir()
     os.mkfifo(tmp_path / "images" / "000001.jpg")
     write_report([make_run(images=[image_result()])], tmp_path / "report.html", tmp_path / "images", "t", TABLE)
-    assert "No picture: " in (tmp_path / "report.html").read_text()
+    assert "No image: " in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("boxes", [[], [(10.0, 12.0, 50.0, 60.0)], [(-5.0, -5.0, -1.0, -1.0)], [(0.0, 0.0, 1e300, 3.0)]])

@@ -127,4 +127,4 @@ def test_without_a_common_group_or_any_box():
 def test_the_sentence():
     truth, groups, size, _ = objects(30, 3)
     said = explain_mismatch(BoxSample(truth, truth * np.tile(size, 2) / 1000, size, groups), truth, groups).text()
-    assert re.search(r"\d+ of \d+ fit their object as declared, \d+ would as original_px \(pixels of the image\)\. The score uses", said)
+    assert re.search(r"\d+ of \d+ match their object as declared, \d+ would as original_px \(pixels of the image\)\. The score uses", said)

@@ -16,6 +16,7 @@ from PIL import Image
 from rows import read_rows
 from tiny_run import written
 
+from groundswift import box_drawing
 from groundswift.cli import main
 from groundswift.image_resize import Limits
 from groundswift.run_record import FOLDER_RECORD, RunRecord, write_record
@@ -68,7 +69,7 @@ def test_the_frames_lie_where_the_objects_are(shown, night, model, tmp_path):
     row, image = read_rows(night / "night.jsonl")[0], Image.open(tmp_path / "look.png")
     head = image.height - 4 * 84
     assert (image.width, head > 0) == (448, True)
-    for colour, (x1, y1, x2, y2) in zip(drawing.COLOURS, row["objects"]["bbox"], strict=False):
+    for colour, (x1, y1, x2, y2) in zip(box_drawing.COLOURS, row["objects"]["bbox"], strict=False):
         for x, y in ((x1, (y1 + y2) / 2), (x2 - 0.25, (y1 + y2) / 2), ((x1 + x2) / 2, y2 - 0.25)):
             near = np.asarray(image)[round(head + 4 * y) - 3 : round(head + 4 * y) + 4, max(0, round(4 * x) - 3) : round(4 * x) + 4]
             assert (near == colour).all(axis=2).any(), (x, y)
@@ -142,7 +143,7 @@ def test_points_several_images_and_labels_that_no_font_has(shown, night, model, 
     image = Image.open(tmp_path / "show-1.png")
     assert image.width == 2 * 448 + drawing.GAP_PX
     pixels = np.asarray(image)
-    for colour, columns in zip(drawing.COLOURS, (slice(0, 448), slice(0, 448), slice(448, None)), strict=False):
+    for colour, columns in zip(box_drawing.COLOURS, (slice(0, 448), slice(0, 448), slice(448, None)), strict=False):
         assert (pixels[:, columns] == colour).all(axis=2).any()
 
 

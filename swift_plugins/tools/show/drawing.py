@@ -8,20 +8,10 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from groundswift import box_drawing
+
 from .encoded_boxes import Mark
 
-COLOURS = (  # easy to tell apart; the brightest first
-    (255, 64, 64),
-    (64, 220, 90),
-    (80, 150, 255),
-    (255, 200, 40),
-    (230, 90, 255),
-    (60, 225, 225),
-    (255, 140, 60),
-    (190, 230, 60),
-    (255, 120, 180),
-    (160, 130, 255),
-)
 LEAST_PX = 448  # an image whose longer side is shorter is drawn enlarged, by a whole factor
 BACKGROUND, CAPTION_COLOUR = (32, 32, 36), (235, 235, 235)
 GAP_PX = 16
@@ -30,9 +20,7 @@ UNDRAWABLE = "?"
 
 def colours_of(marks: Sequence[Mark]) -> list[tuple[int, int, int]]:
     """One colour a mark: those of one label share it; without labels every mark has its own."""
-    keys = [mark.label or mark.number for mark in marks]
-    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
-    return [COLOURS[place[key] % len(COLOURS)] for key in keys]
+    return box_drawing.colours_of([mark.label or mark.number for mark in marks])
 
 
 @cache
@@ -56,7 +44,7 @@ def can_draw(character: str, size_px: int) -> bool:
 
 def drawable(text: str, size_px: int) -> str:
     """A label on one line, with a question mark for every character that the font does not have."""
-    return "".join(character if can_draw(character, size_px) else UNDRAWABLE for character in " ".join(text.split()))
+    return "".join(character if can_draw(character, size_px) else UNDRAWABLE for character in box_drawing.one_line(text))
 
 
 def enlargement(size_wh: tuple[int, int]) -> int:
@@ -102,8 +90,8 @@ def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: tuple[int, int, int], sca
     text = drawable(f"{mark.number} {mark.label}".strip() + where, size_px)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     wide, high = right - left + 4, bottom - top + 4
-    x = min(max(0, mark.model_input_px[0] * scale), max(0, size[0] - wide))
-    y = min(max(0, mark.model_input_px[1] * scale - high), max(0, size[1] - high))
+    x = box_drawing.inside(mark.model_input_px[0] * scale, size[0] - wide)
+    y = box_drawing.inside(mark.model_input_px[1] * scale - high, size[1] - high)
     pen.rectangle((x, y, x + wide, y + high), fill=colour)
     pen.text((x + 2 - left, y + 2 - top), text, fill=(0, 0, 0), font=font)
 

@@ -1,19 +1,32 @@
-"""Tags beside boxes: how wide a text is, and where it lies over nothing that was written before."""
+"""Colours, geometry and labels of drawn boxes: for the report of an evaluation (SVG) and for `groundswift show` (Pillow)."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+COLOURS = (  # easy to tell apart; the brightest first
+    (255, 64, 64),
+    (64, 220, 90),
+    (80, 150, 255),
+    (255, 200, 40),
+    (230, 90, 255),
+    (60, 225, 225),
+    (255, 140, 60),
+    (190, 230, 60),
+    (255, 120, 180),
+    (160, 130, 255),
+)
+OUTCOME_COLOURS = {"truth": "#35d483", "hit": "#62b4ff", "alarm": "#ff7463", "crowd": "#c6c9ce"}  # of ground truth, TP, FP, not counted
 FONT_SIZE = 14
 HEIGHT = 19
 PADDING = 5
-LONGEST = 22  # characters of a label; the rest is an ellipsis, and the whole stands in the box's title
+LONGEST = 22  # characters of a label; the box's title has all of it
 XYWH = Sequence[float]
 
 
@@ -28,6 +41,22 @@ class Tag:
     height: float = HEIGHT
 
 
+def colours_of(keys: Sequence[Hashable]) -> list[tuple[int, int, int]]:
+    """One RGB colour for each key; equal keys share it."""
+    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    return [COLOURS[place[key] % len(COLOURS)] for key in keys]
+
+
+def inside(value: float, most: float) -> float:
+    """The coordinate nearest to `value` from 0 to `most`; 0 where `most` is negative."""
+    return float(max(min(value, most), 0))
+
+
+def one_line(text: str) -> str:
+    """A text with every run of white space made one blank."""
+    return " ".join(text.split())
+
+
 def text_width(text: str) -> float:
     """About how wide a bold text is in a wide sans-serif face, in canvas units; a full-width character takes its whole square."""
     return sum(FONT_SIZE if unicodedata.east_asian_width(c) in "WF" else FONT_SIZE * (0.8 if c.isupper() else 0.65) for c in text)
@@ -35,7 +64,7 @@ def text_width(text: str) -> float:
 
 def shortened(label: str) -> str:
     """One line of at most LONGEST characters."""
-    line = " ".join(label.split())
+    line = one_line(label)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
@@ -51,7 +80,7 @@ def candidates(box: XYWH, width: float, below: bool) -> Iterator[tuple[float, fl
 
 
 class Coverage:
-    """How often each cell of 1 x 1 canvas unit is covered: what a new tag would lie on costs no more to find among many tags."""
+    """How often each cell of 1 x 1 canvas unit is covered, so that the time for a new tag does not grow with the number of tags."""
 
     def __init__(self, canvas_wh: tuple[float, float]) -> None:
         self.cells = np.zeros((math.ceil(canvas_wh[1]) + 1, math.ceil(canvas_wh[0]) + 1), dtype=np.int32)
@@ -68,24 +97,20 @@ class Coverage:
 
 
 def place_tags(boxes: Sequence[XYWH], texts: Sequence[tuple[str, str]], below: Sequence[bool], canvas_wh: tuple[float, float]) -> list[Tag]:
-    """One tag a box, in order: its first candidate on the canvas that covers the least of the tags before it.
+    """One tag for each box, in order: its first candidate on the canvas that covers the least of the earlier tags.
 
-    `texts` are (label, what follows it and is never cut); `below` says whether the lower edge is tried first.
+    `boxes` are x, y, width, height in canvas units. `texts` are (label, suffix that is never truncated); `below`: try the lower edge first.
     """
     taken = Coverage(canvas_wh)
     tags = []
     for box, (label, suffix), under in zip(boxes, texts, below, strict=True):
         text = shortened(label) + suffix
         width = min(text_width(text) + 2 * PADDING, canvas_wh[0])
-        places = [(_within(x, canvas_wh[0] - width), _within(y, canvas_wh[1] - HEIGHT)) for x, y in candidates(box, width, under)]
+        places = [(inside(x, canvas_wh[0] - width), inside(y, canvas_wh[1] - HEIGHT)) for x, y in candidates(box, width, under)]
         x, y = _least_covered(places, width, taken)
         taken.add(x, y, width)
         tags.append(Tag(text, x, y, width))
     return tags
-
-
-def _within(value: float, most: float) -> float:
-    return float(min(max(value, 0.0), most))
 
 
 def _least_covered(places: Sequence[tuple[float, float]], width: float, taken: Coverage) -> tuple[float, float]:
