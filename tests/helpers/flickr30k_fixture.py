@@ -1,4 +1,4 @@
-"""A folder as Flickr30k Entities is unpacked: Sentences, Annotations, a list of a split, UNRELATED_CAPTIONS, and the pictures beside."""
+"""A folder as Flickr30k Entities is unpacked: Sentences, Annotations, a list of a split, UNRELATED_CAPTIONS, and the images."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def annotation(image_id: str, size_wh: tuple[int, int], objects: Sequence[str]) 
 
 
 def write_flickr30k(folder: Path) -> Path:
-    """Write the data set -> its folder; the pictures lie in `images` below it."""
+    """Write the dataset -> its folder; the images are in `images` below it."""
     for name in ("Sentences", "Annotations", "images"):
         (folder / name).mkdir(parents=True)
     for image_id, sentences in SENTENCES.items():

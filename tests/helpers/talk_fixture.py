@@ -22,8 +22,8 @@ from groundswift.errors import GroundswiftError
 EARLIER = b"an earlier file\n"
 
 
-def picture(colour: str = "grey", size_wh: tuple[int, int] = (8, 6), form: str = "PNG") -> bytes:
-    """The content of a picture's file."""
+def image_bytes(colour: str = "grey", size_wh: tuple[int, int] = (8, 6), form: str = "PNG") -> bytes:
+    """The content of an image's file."""
     data = BytesIO()
     Image.new("RGB", size_wh, colour).save(data, form)
     return data.getvalue()
@@ -102,8 +102,8 @@ def said(row: dict[str, Any]) -> list[str]:
     return [f"{each['role']}: {each['content']}" for each in row["messages"]]
 
 
-def told(options: Options) -> str:
-    """The error of a source that is at fault; nothing stands at the output then but what was there."""
+def error_of(options: Options) -> str:
+    """The error of a source with problems."""
     with pytest.raises(GroundswiftError) as raised:
         made(options)
     return str(raised.value)
@@ -122,7 +122,7 @@ def command(*arguments: object) -> Any:
 
 def check_problem(options: Options, reason: str, *parts: str, left: int = 1) -> None:
     """A source has one problem: it stops with an error that holds `parts`, or is skipped, counted, and `left` rows come out."""
-    error = told(options)
+    error = error_of(options)
     assert f"       1  {reason}: " in error
     assert [part for part in parts if part not in error] == [], error
     check_skipped(options, reason, left)
@@ -130,7 +130,7 @@ def check_problem(options: Options, reason: str, *parts: str, left: int = 1) -> 
 
 def check_only(options: Options, pattern: str, sample_ids: list[Any]) -> None:
     """A source has one problem: it stops with an error that matches, or is skipped, counted, and the other rows come out."""
-    error = told(options)
+    error = error_of(options)
     assert re.search(pattern, error), error
     assert "\n       1  " in error
     rows, counts = outcome(msgspec.structs.replace(options, on_error="skip"))
@@ -138,7 +138,7 @@ def check_only(options: Options, pattern: str, sample_ids: list[Any]) -> None:
 
 
 def check_skipped(options: Options, reason: str, left: int = 1) -> None:
-    """With --on-error skip a fault is counted under its reason, and `left` rows come out."""
+    """With --on-error skip a problem is counted under its id, and `left` rows come out."""
     skipping = msgspec.structs.replace(options, on_error="skip")
     log = IssueLog("skip")
     rows = list(rows_of(skipping, log))

@@ -1,4 +1,4 @@
-"""Flickr30k Entities -> rows: its own files, as they are published, with their oddities and spoilt in every way."""
+"""Flickr30k Entities -> rows: its own files, as they are published, with their oddities and broken in every way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flickr30k_fixture import CARDS, GUYS, OBJECTS, SIZES_WH, annotation, box, unboxed, write_flickr30k
-from talk_fixture import outcome, texts, told
+from talk_fixture import error_of, outcome, texts
 
 from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.formats.flickr30k.parse import Phrase, sentence, sentences
@@ -214,7 +214,7 @@ def test_an_object_that_cannot_be_used_takes_its_entity_with_it(folder, spoilt, 
     """The other boxes of the entity are no answer either: they would teach that there are no more."""
     objects = [spoilt, *OBJECTS[CARDS]]
     (folder / f"Annotations/{CARDS}.xml").write_text(cards(*objects), encoding="utf-8")
-    assert re.search(message, told(options_of(folder)))
+    assert re.search(message, error_of(options_of(folder)))
     made, counts = converted(folder, on_error="skip")
     assert texts(made[-2])[1] == "<ref-object><bbox> playing cards ."
     assert counts["phrase-box-invalid"] == 2
@@ -246,7 +246,7 @@ SPOILT = {name: (f"Annotations/{CARDS}.xml", *each) for name, each in SPOILT_XML
 @pytest.mark.parametrize(("name", "content", "message"), SPOILT.values(), ids=SPOILT)
 def test_spoilt_files(folder, name, content, message):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert re.search(message, told(options_of(folder)))
+    assert re.search(message, error_of(options_of(folder)))
     made, counts = converted(folder, on_error="skip")
     assert {row["sample_id"].split("/")[1] for row in made} == {GUYS}
     assert sum(counts.values()) > 6  # 6: the counts of the other image
@@ -262,7 +262,7 @@ def test_spoilt_files(folder, name, content, message):
 )
 def test_missing_files(folder, name, message):
     (folder / name).unlink()
-    assert re.search(message, told(options_of(folder, split=str(folder / "train.txt"))))
+    assert re.search(message, error_of(options_of(folder, split=str(folder / "train.txt"))))
     made, counts = converted(folder, split=str(folder / "train.txt"), on_error="skip")
     assert {row["sample_id"].split("/")[1] for row in made} == {GUYS}
     assert any("missing" in reason for reason in counts)
@@ -279,7 +279,7 @@ def test_missing_files(folder, name, message):
 )
 def test_spoilt_lists(folder, content, message):
     (folder / "train.txt").write_bytes(content + GUYS.encode())
-    assert re.search(message, told(options_of(folder, split=str(folder / "train.txt"))))
+    assert re.search(message, error_of(options_of(folder, split=str(folder / "train.txt"))))
     assert rows(folder, split=str(folder / "train.txt"), on_error="skip")[-1]["sample_id"] == f"flickr30k/{GUYS}/4"
 
 
@@ -299,17 +299,17 @@ def test_options_that_cannot_be_used(folder, options, message):
     (folder / "latin.txt").write_bytes(b"\xe9")
     (folder / "blank.txt").write_bytes(b"\n \n")
     options = {key: str(folder / value) if key in ("split", "unrelated") else value for key, value in options.items()}
-    assert re.search(message, told(options_of(folder, **options)))
+    assert re.search(message, error_of(options_of(folder, **options)))
 
 
 def test_a_folder_of_another_kind(tmp_path):
     (tmp_path / "images").mkdir()
-    assert re.search(r"Sentences: cannot be listed \(No such file or directory\); expected the folders", told(options_of(tmp_path)))
+    assert re.search(r"Sentences: cannot be listed \(No such file or directory\); expected the folders", error_of(options_of(tmp_path)))
     with pytest.raises(GroundswiftError, match=r"https://host/entities/Sentences: a folder on the web cannot be listed"):
         Flickr30kOptions(annotations="https://host/entities", images=str(tmp_path)).open(IssueLog(), WorkerPool())
 
 
-def test_a_set_at_an_address(folder):
+def test_a_set_at_an_url(folder):
     options = {"images": str(folder / "images"), "split": str(folder / "train.txt")}
     there = Flickr30kOptions(annotations=f"file://{folder}", **options)
     assert list(rows_of(there, IssueLog())) == list(rows_of(Flickr30kOptions(annotations=str(folder), **options), IssueLog()))
@@ -326,7 +326,7 @@ def test_mark_and_other_line_ends(folder, end):
 def test_a_name_that_is_no_id_in_the_folder_of_sentences(folder):
     """A row could not hold the path of its picture: b"\\xff" is no text."""
     (folder / "Sentences" / os.fsdecode(b"\xff.txt")).write_text("A man .")
-    assert re.search(r"Sentences/.*\.txt: '\\udcff'; expected the id of an image", told(options_of(folder)))
+    assert re.search(r"Sentences/.*\.txt: '\\udcff'; expected the id of an image", error_of(options_of(folder)))
     made, counts = converted(folder, on_error="skip")
     assert (made[0]["sample_id"], counts["id-malformed"]) == (f"flickr30k/{GUYS}/1", 1)
 
@@ -341,7 +341,7 @@ def test_an_entity_that_is_not_annotated(folder):
     assert counts == {"phrase-entity-unknown": 3}
 
 
-def test_without_a_look_at_the_pictures(folder):
+def test_without_a_look_at_the_images(folder):
     looked = rows(folder)
     for path in folder.glob("images/*"):
         path.unlink()

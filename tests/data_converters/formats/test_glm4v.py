@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from converted import write_lines
-from talk_fixture import check_problem, counted, folder_with, made, ours, said, source_of, told
+from talk_fixture import check_problem, counted, error_of, folder_with, made, ours, said, source_of
 
 from groundswift import parse, to_original_px
 from groundswift.data_converters.formats.glm4v import Glm4vOptions, ToGlm4vOptions
 
 
 def glm(*texts: str, image: str | None = "a.jpg", system: str | None = None) -> dict[str, Any]:
-    """A conversation in GLM's form, the picture beside its first question."""
+    """A conversation in GLM's form, the image in its first question."""
     messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
     if image is not None:
         messages[0]["image"] = image
@@ -32,7 +32,7 @@ source = source_of(Glm4vOptions, "glm.jsonl")
 back = source_of(ToGlm4vOptions, "rows.jsonl")
 
 
-def test_one_question_about_a_picture(source, folder):
+def test_one_question_about_a_image(source, folder):
     assert made(source(glm("Question", "Answer"))) == [
         {
             "messages": [{"role": "user", "content": "<image>Question"}, {"role": "assistant", "content": "Answer"}],
@@ -91,7 +91,7 @@ def test_back_and_there(back, folder):
         ({"conversations": []}, "row-unreadable", "missing required field `messages`"),
     ],
 )
-def test_faults(source, change, reason, message):
+def test_problems(source, change, reason, message):
     check_problem(source(change, GOOD), reason, "glm.jsonl:1", message)
 
 
@@ -134,17 +134,17 @@ def test_the_text_of_boxes_reads_back_as_they_were(back):
         assert read == pytest.approx(given, abs=0.32)
 
 
-def test_a_box_that_sticks_out_is_cut_and_counted(back):
+def test_a_box_that_sticks_out_is_truncated_and_counted(back):
     options = back(ours("<image>Find.", "<bbox>", objects=objects([], [-10, 0, 320, 490])))
     assert made(options)[0]["messages"][1]["content"] == "<|begin_of_box|>[[0,0,500,1000]]<|end_of_box|>"
     assert counted(options) == {"box-clipped": 1}
 
 
-def test_a_picture_without_its_placeholder_comes_first(back):
+def test_a_image_without_its_placeholder_comes_first(back):
     assert made(back(ours("What?", "A cat."))) == [glm("What?", "A cat.", image="/data/a.jpg")]
 
 
-def test_a_picture_behind_a_system_text_is_counted(back):
+def test_a_image_behind_a_system_text_is_counted(back):
     row = ours("<image>What?", "A cat.")
     row["messages"].insert(0, {"role": "system", "content": "S"})
     assert counted(back(row)) == {"image-after-first": 1}
@@ -192,10 +192,10 @@ DOG = objects(["dog"], [64, 48, 320, 240])
         (b'{"messages": NaN}', "row-unreadable", "not a row"),
     ],
 )
-def test_faults_of_the_way_back(back, bad, reason, message):
+def test_problems_of_the_way_back(back, bad, reason, message):
     check_problem(back(bad, ours("<image>Q", "A")), reason, "rows.jsonl:1", message)
 
 
 def test_paths_outside_the_folder(back):
-    error = told(back(ours("<image>Q", "A"), images="/database"))
+    error = error_of(back(ours("<image>Q", "A"), images="/database"))
     assert "image 0: /data/a.jpg is not inside /database; expected pictures below --images, or no --images" in error

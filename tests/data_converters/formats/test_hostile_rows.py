@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from talk_fixture import made, picture
+from talk_fixture import image_bytes, made
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.engine.convert import rows_of
@@ -23,7 +23,7 @@ from groundswift.data_converters.rows.lint.rules import RULES
 from groundswift.errors import GroundswiftError
 from groundswift.row_view import RowView
 
-HELD = base64.b64encode(picture()).decode()
+HELD = base64.b64encode(image_bytes()).decode()
 OBJECT = {"caption": "guy", "bbox": [1, 2, 7, 5], "bbox_type": "real", "image": 0}
 
 
@@ -103,7 +103,7 @@ def errors_of_lint(row: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("name", ROWS)
 def test_any_value_anywhere(tmp_path: Path, name: str, value: Any):
-    (tmp_path / "a.png").write_bytes(picture())
+    (tmp_path / "a.png").write_bytes(image_bytes())
     (tmp_path / "v.mp4").write_bytes(b"a video")
     source = tmp_path / "rows.jsonl"
     more = {key: str(tmp_path / folder) for key, folder in MORE.get(name, {}).items()}

@@ -1,4 +1,4 @@
-"""A picture and its text in each row: JSON Lines, lists, CSV and Parquet; paths, and pictures that rows hold; the schema of LaTeX-OCR."""
+"""An image and its text in each row: JSON Lines, lists, CSV and Parquet; paths, and images that rows hold; the schema of LaTeX-OCR."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from converted import write_lines
-from talk_fixture import check_problem, made, picture, said, told, write_parquet
+from talk_fixture import check_problem, error_of, image_bytes, made, said, write_parquet
 
 from groundswift.data_converters.formats.image_text import ImageTextOptions, LatexOcrOptions
 
@@ -18,10 +18,10 @@ LATEX = r"\frac{a}{b} \left< x \right>"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "a.png").write_bytes(picture(size_wh=(30, 20)))
+    (tmp_path / "a.png").write_bytes(image_bytes(size_wh=(30, 20)))
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub/b.png").write_bytes(picture())
-    (tmp_path / "half.png").write_bytes(picture()[:20])
+    (tmp_path / "sub/b.png").write_bytes(image_bytes())
+    (tmp_path / "half.png").write_bytes(image_bytes()[:20])
     return tmp_path
 
 
@@ -93,23 +93,23 @@ BAD_CSV = {
 def test_csv_that_cannot_be_read(source, content, message):
     options = source(name="pairs.csv")
     Path(options.annotations).write_bytes(content)
-    assert message in told(options)
+    assert message in error_of(options)
 
 
 def test_csv_with_a_line_of_another_length(source):
     options = source(b"image,text\na.png\na.png,x,y\na.png,good", name="pairs.csv")
-    error = told(options)
+    error = error_of(options)
     assert "pairs.csv:2: 1 fields; expected 2" in error
     assert "pairs.csv:3: 3 fields" in error
     (row,) = made(ImageTextOptions(annotations=options.annotations, on_error="skip"))
     assert row["sample_id"] == "pairs/4"
 
 
-def test_pictures_that_rows_hold(folder):
+def test_images_that_rows_hold(folder):
     path = write_parquet(
         folder / "train.parquet",
-        {"image": {"bytes": picture(size_wh=(30, 20)), "path": None}, "text": LATEX},
-        {"image": {"bytes": picture(form="JPEG"), "path": "7.jpg"}, "text": "x"},
+        {"image": {"bytes": image_bytes(size_wh=(30, 20)), "path": None}, "text": LATEX},
+        {"image": {"bytes": image_bytes(form="JPEG"), "path": "7.jpg"}, "text": "x"},
         {"image": {"bytes": None, "path": "a.png"}, "text": "y"},
     )
     rows = made(LatexOcrOptions(annotations=str(path), save_pictures=str(folder / "kept")))
@@ -124,13 +124,13 @@ def test_pictures_that_rows_hold(folder):
         "prompt": "latex_ocr.en.1",
     }
     assert [row["images"] for row in rows[1:]] == [[str(folder / "kept/train/2.jpg")], [str(folder / "a.png")]]
-    assert "row 1: the row holds its image, and swift reads files; expected --save-pictures DIR" in told(
+    assert "row 1: the row holds its image, and swift reads files; expected --save-pictures DIR" in error_of(
         LatexOcrOptions(annotations=str(path))
     )
 
 
-def test_pictures_that_rows_hold_in_json(source, folder):
-    held = {"bytes": base64.b64encode(picture()).decode(), "path": None}
+def test_images_that_rows_hold_in_json(source, folder):
+    held = {"bytes": base64.b64encode(image_bytes()).decode(), "path": None}
     (row,) = made(source({"image": held, "text": "x"}, save_pictures=str(folder / "kept")))
     assert row["images"] == [str(folder / "kept/pairs/1.png")]
 
@@ -159,5 +159,5 @@ def test_pictures_that_rows_hold_in_json(source, folder):
         (b'{"image": "a.png", "text": "\xe4"}', "row-unreadable", "not a row"),
     ],
 )
-def test_faults(source, bad, reason, message):
+def test_problems(source, bad, reason, message):
     check_problem(source(bad, GOOD), reason, "pairs.jsonl:1", message)

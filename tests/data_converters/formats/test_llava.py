@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from talk_fixture import check_problem, counted, folder_with, made, picture, said, source_of, told, write_parquet
+from talk_fixture import check_problem, counted, error_of, folder_with, image_bytes, made, said, source_of, write_parquet
 
 from groundswift.data_converters.formats.llava import LlavaOptions
 
@@ -19,7 +19,7 @@ folder = folder_with({"a.jpg": (64, 48), "coco/b.jpg": (40, 30)})
 source = source_of(LlavaOptions, "instruct.json")
 
 
-def test_one_picture_several_turns(source, folder):
+def test_one_image_several_turns(source, folder):
     row = {
         "id": "000000033471",
         "image": "coco/b.jpg",
@@ -41,7 +41,7 @@ def test_one_picture_several_turns(source, folder):
     ]
 
 
-def test_text_alone_a_system_text_and_several_pictures(source, folder):
+def test_text_alone_a_system_text_and_several_images(source, folder):
     system = {"from": "system", "value": "Be brief."}
     text, plain, several = made(
         source(
@@ -62,9 +62,9 @@ def test_placeholders_that_are_not_there_come_first(source):
     assert said(row) == ["system: S", "user: <image><image>Same?", "assistant: Yes"]
 
 
-def test_pictures_that_rows_hold(folder):
+def test_images_that_rows_hold(folder):
     """As LLaVA-OneVision-Data and LLaVA-NeXT-Data have them."""
-    held = {**GOOD, "image": {"bytes": picture(size_wh=(30, 20)), "path": "x/ai2d_1.png"}, "data_source": "ai2d(gpt4v)"}
+    held = {**GOOD, "image": {"bytes": image_bytes(size_wh=(30, 20)), "path": "x/ai2d_1.png"}, "data_source": "ai2d(gpt4v)"}
     rows = [held, {**held, "image": None, "conversations": turns("Hello", "Hi")}, {**held, "image": {"bytes": None, "path": "a.jpg"}}]
     path = write_parquet(folder / "train.parquet", *rows)
     options = LlavaOptions(annotations=str(path), save_pictures=str(folder / "kept"))
@@ -81,7 +81,7 @@ def test_ids_stand_once(source):
     assert [row["sample_id"] for row in rows] == ["x", "x/2", "5", "5/2", "instruct/5", "x/2/2", "x/3", "y/2", "y", "y/3"]
 
 
-def test_a_turned_picture_has_its_upright_size_and_is_counted(source):
+def test_a_rotated_image_has_its_upright_size_and_is_counted(source):
     options = source({**GOOD, "image": "turned.jpg"})
     assert made(options)[0]["size_wh"] == [40, 60]
     assert counted(options) == {"image-rotated-by-exif": 1}
@@ -127,16 +127,16 @@ def test_box_text_of_a_model_is_counted(source):
         ({"id": 1.5}, "row-unreadable", "Expected `int | str | null`, got `float`"),
     ],
 )
-def test_faults(source, change, reason, message):
+def test_problems(source, change, reason, message):
     check_problem(source({**GOOD, **change}, GOOD), reason, "instruct.json: row 1", message)
 
 
 def test_no_such_file_and_no_such_folder(source, folder):
-    assert "no such folder" in told(source(GOOD, images=str(folder / "none")))
-    assert "cannot be read" in told(LlavaOptions(annotations=str(folder / "none.json")))
+    assert "no such folder" in error_of(source(GOOD, images=str(folder / "none")))
+    assert "cannot be read" in error_of(LlavaOptions(annotations=str(folder / "none.json")))
 
 
-def test_pictures_unchecked(source, folder):
+def test_images_unchecked(source, folder):
     (row,) = made(source({**GOOD, "image": "no.jpg"}, check_images=False))
     assert row["images"] == [str(folder / "no.jpg")]
     assert "size_wh" not in row

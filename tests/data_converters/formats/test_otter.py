@@ -1,4 +1,4 @@
-"""MIMIC-IT as its README describes it: instructions by id, pictures in base64 or in a folder, related instructions as history."""
+"""MIMIC-IT as its README describes it: instructions by id, images in base64 or in a folder, related instructions as history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import check_problem, check_skipped, made, picture, said, told
+from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, said
 
 from groundswift.data_converters.formats.otter import OtterOptions
 
@@ -32,12 +32,12 @@ PICTURES = {"DC_IMG_v_0000": ("red", (8, 6)), "DC_IMG_v_0001": ("green", (8, 6))
 
 
 def encoded(**changes: Any) -> dict[str, Any]:
-    return {name: base64.b64encode(picture(*drawn, "JPEG")).decode() for name, drawn in PICTURES.items()} | changes
+    return {name: base64.b64encode(image_bytes(*drawn, "JPEG")).decode() for name, drawn in PICTURES.items()} | changes
 
 
 @pytest.fixture
 def source(tmp_path: Path):
-    """Write a task -> the options that read it; pictures in base64 beside it, unless `images` is given."""
+    """Write a task -> the options that read it; images in base64 next to it, unless `images` is given."""
 
     def write(data: Any = DATA, held: Any = None, **options: Any) -> OtterOptions:
         path = tmp_path / "DC_instructions.json"
@@ -54,11 +54,11 @@ def frames(tmp_path: Path) -> Path:
     folder = tmp_path / "frames"
     folder.mkdir()
     for (name, drawn), (form, suffix) in zip(PICTURES.items(), [("JPEG", ".jpg"), ("PNG", ".png"), ("JPEG", ".jpeg")], strict=True):
-        (folder / f"{name}{suffix}").write_bytes(picture(*drawn, form))
+        (folder / f"{name}{suffix}").write_bytes(image_bytes(*drawn, form))
     return folder
 
 
-def test_pictures_in_base64(source, tmp_path):
+def test_images_in_base64(source, tmp_path):
     rows = made(source())
     assert rows[0] == {
         "messages": [
@@ -73,10 +73,10 @@ def test_pictures_in_base64(source, tmp_path):
         "messages": [{"role": "user", "content": "Say hello."}, {"role": "assistant", "content": "Hello."}],
         "sample_id": "DC_INS_00004",
     }
-    assert (tmp_path / "kept/DC_IMG_w_0000.jpg").read_bytes() == picture("blue", (20, 10), "JPEG")
+    assert (tmp_path / "kept/DC_IMG_w_0000.jpg").read_bytes() == image_bytes("blue", (20, 10), "JPEG")
 
 
-def test_pictures_in_a_folder_whatever_their_suffix(source, frames):
+def test_images_in_a_folder_whatever_their_suffix(source, frames):
     rows = made(source(images=str(frames)))
     names = [[Path(image).name for image in row.get("images", [])] for row in rows]
     assert names == [["DC_IMG_v_0000.jpg", "DC_IMG_v_0001.png"]] * 2 + [["DC_IMG_w_0000.jpeg"], []]
@@ -112,23 +112,23 @@ def test_the_file_of_what_to_train_on(source, frames, tmp_path):
     assert said(made(source(images=str(frames), train=str(train)))[0]) == ["user: <image>What else?", "assistant: A car."]
     train.write_text(json.dumps({"nobody": [], "DC_INS_00001": []}))
     options = source(images=str(frames), train=str(train))
-    assert "no instruction 'nobody'; expected an instruction of the file" in told(options)
+    assert "no instruction 'nobody'; expected an instruction of the file" in error_of(options)
     check_skipped(options, "instruction-unknown")
     train.write_text('{"DC_INS_00001": ["DC_INS_00002"], "DC_INS_00001": []}')
-    assert "DC_train.json: not such a file ('DC_INS_00001' stands twice" in told(options)
+    assert "DC_train.json: not such a file ('DC_INS_00001' stands twice" in error_of(options)
     train.write_text("[]")
-    assert "DC_train.json: not such a file (Expected `object`, got `array`)" in told(options)
+    assert "DC_train.json: not such a file (Expected `object`, got `array`)" in error_of(options)
 
 
 def test_base64_in_lines(source, tmp_path):
-    data = picture("blue", (200, 100), "JPEG")
+    data = image_bytes("blue", (200, 100), "JPEG")
     (row,) = made(source({"i": {"instruction": "Q", "answer": "A", "image_ids": ["one"]}}, {"one": base64.encodebytes(data).decode()}))
     assert row["size_wh"] == [200, 100]
     assert (tmp_path / "kept/one.jpg").read_bytes() == data
 
 
-def test_one_picture_as_a_text_and_a_data_address(source):
-    held = {"one": "data:image/png;base64," + base64.b64encode(picture()).decode()}
+def test_one_image_as_a_text_and_a_data_url(source):
+    held = {"one": "data:image/png;base64," + base64.b64encode(image_bytes()).decode()}
     (row,) = made(source({"i": {"instruction": "Q", "answer": "A", "image_ids": "one"}}, held))
     assert [Path(image).name for image in row["images"]] == ["one.png"]
 
@@ -155,16 +155,16 @@ ONE = {"instruction": "Q", "answer": "A", "image_ids": ["DC_IMG_v_0000"]}
         ({**ONE, "rel_ins_ids": ["nobody"]}, {}, "instruction-unknown", "no instruction 'nobody'; expected a related instruction"),
     ],
 )
-def test_faults(source, bad, held, reason, message):
+def test_problems(source, bad, held, reason, message):
     check_problem(
         source({"bad": bad, "good": DATA["DC_INS_00004"]}, encoded(**held), related="history"), reason, "DC_instructions.json: bad", message
     )
 
 
-def test_pictures_of_a_folder_at_fault(source, frames):
+def test_images_of_a_folder_at_problem(source, frames):
     (frames / "DC_IMG_v_0000.jpg").unlink()
-    (frames / "DC_IMG_w_0000.jpeg").write_bytes(picture()[:20])
-    error = told(source({"a": ONE, "b": DATA["DC_INS_00003"]}, images=str(frames)))
+    (frames / "DC_IMG_w_0000.jpeg").write_bytes(image_bytes()[:20])
+    error = error_of(source({"a": ONE, "b": DATA["DC_INS_00003"]}, images=str(frames)))
     assert "1  image-missing" in error
     assert "DC_instructions.json: a, image 0 (DC_IMG_v_0000.jpg): no file" in error
     assert "1  image-unreadable" in error
@@ -184,15 +184,17 @@ def test_pictures_of_a_folder_at_fault(source, frames):
 def test_files(tmp_path, content, message):
     path = tmp_path / "LA_instructions.json"
     path.write_bytes(content)
-    error = told(OtterOptions(annotations=str(path)))
+    error = error_of(OtterOptions(annotations=str(path)))
     assert str(path) in error
     assert message in error
 
 
-def test_a_file_of_pictures_needs_a_place_for_them(source, tmp_path):
-    assert "DC.json: holds the images themselves, and swift reads files; expected --save-pictures DIR" in told(source(save_pictures=None))
+def test_a_file_of_images_needs_a_place_for_them(source, tmp_path):
+    assert "DC.json: holds the images themselves, and swift reads files; expected --save-pictures DIR" in error_of(
+        source(save_pictures=None)
+    )
     options = source()
     (tmp_path / "DC.json").write_text("[]")
-    assert "DC.json: not such a file" in told(options)
+    assert "DC.json: not such a file" in error_of(options)
     (tmp_path / "DC.json").write_text('{"a": "AAAA", "a": "BBBB"}')
-    assert "DC.json: not such a file ('a' stands twice" in told(options)
+    assert "DC.json: not such a file ('a' stands twice" in error_of(options)

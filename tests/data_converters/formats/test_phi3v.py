@@ -62,7 +62,7 @@ def test_numbered_placeholders(source, folder):
     ]
 
 
-def test_numbers_say_which_picture(source, folder):
+def test_numbers_say_which_image(source, folder):
     (row,) = made(source(llava("<|image_2|> or", "First", "<|image_1|>?", "Second", image=["a.jpg", "sub/b.jpg"])))
     assert said(row) == ["user: <image> or", "assistant: First", "user: <image>?", "assistant: Second"]
     assert row["images"] == [str(folder / "sub/b.jpg"), str(folder / "a.jpg")]
@@ -167,7 +167,7 @@ def test_boxes_become_text_as_swift_writes_them(folder):
         ([], "row-unreadable", "Expected `object`, got `array`"),
     ],
 )
-def test_faults(source, bad, reason, message):
+def test_problems(source, bad, reason, message):
     check_problem(source(bad, GOOD), reason, "phi.json: row 1", message)
 
 
@@ -201,7 +201,7 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
         (ours("<image>Q"), "numbered", "roles-order", "roles user"),
     ],
 )
-def test_faults_of_the_way_back(folder, bad, form, reason, message):
+def test_problems_of_the_way_back(folder, bad, form, reason, message):
     good = ours("<image>Q", "A")
     (folder / "back.json").write_bytes(EARLIER)
     with pytest.raises(GroundswiftError) as raised:
@@ -227,7 +227,7 @@ def test_many_rows_are_one_list(folder):
     assert [row["id"] for row in back(folder, *rows, limit=300)] == list(range(300))
 
 
-def test_nothing_left_is_told(folder):
+def test_nothing_left_is_an_error(folder):
     with pytest.raises(GroundswiftError, match="no row is left"):
         back(folder, ours("Q"), on_error="skip")
     assert not (folder / "back.json").exists()

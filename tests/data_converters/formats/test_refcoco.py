@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from converted import run
 from refcoco_fixture import CAFE, INSTANCES, LADY, draw, pickled, ref, refs, write_refer
-from talk_fixture import check_problem, outcome, told
+from talk_fixture import check_problem, error_of, outcome
 
 from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
 
@@ -101,13 +101,13 @@ def test_sentences_are_sampled_by_seed(tmp_path, train2014):
 
 
 @pytest.mark.parametrize("below", [".", "train2014", "coco/train2014"])
-def test_the_folder_of_the_pictures_or_one_above(tmp_path, below):
+def test_the_folder_of_the_images_or_one_above(tmp_path, below):
     draw(tmp_path / "data" / below)
     made, _ = rows(write_refer(tmp_path), tmp_path / "data")
     assert made[0]["images"] == [os.path.normpath(tmp_path / "data" / below / LADY)]
 
 
-def test_without_a_look_pictures_lie_in_the_folder(tmp_path):
+def test_without_a_look_images_lie_in_the_folder(tmp_path):
     made, _ = rows(write_refer(tmp_path), tmp_path / "elsewhere", check_images=False)
     assert (made[0]["images"], made[0]["size_wh"]) == ([str(tmp_path / "elsewhere" / LADY)], [64, 48])
 
@@ -128,7 +128,7 @@ def test_prompts(tmp_path, train2014):
     assert (made[0]["messages"][0]["content"], made[0]["prompt"]) == ("<image>Box <ref-object>, please.", "own")
     made, _ = rows(folder, train2014, language="zh")
     assert made[0]["messages"][0]["content"] == "<image>找到<ref-object>。"
-    assert re.search("holds <ref-object> 0 times; expected once", told(options_of(folder, train2014, prompt="Where is it?")))
+    assert re.search("holds <ref-object> 0 times; expected once", error_of(options_of(folder, train2014, prompt="Where is it?")))
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,15 @@ def test_prompts(tmp_path, train2014):
     ],
 )
 def test_what_is_not_there(tmp_path, train2014, options, text):
-    assert text in told(options_of(write_refer(tmp_path), train2014, **options))
+    assert text in error_of(options_of(write_refer(tmp_path), train2014, **options))
 
 
 def test_two_partitions_want_a_choice(tmp_path, train2014):
     folder = write_refer(tmp_path)
     write_refer(tmp_path, partition="google", entries=refs()[:1])
-    assert re.search("refcoco: has the partitions unc, google; expected --split-by with one of them", told(options_of(folder, train2014)))
+    assert re.search(
+        "refcoco: has the partitions unc, google; expected --split-by with one of them", error_of(options_of(folder, train2014))
+    )
     assert [row["sample_id"] for row in rows(folder, train2014, split_by="google")[0]][0] == "refcoco/google/val/0/0"
 
 
@@ -157,14 +159,14 @@ def test_a_source_that_is_no_such_folder(tmp_path, train2014, source, split_by):
     write_refer(tmp_path)
     assert re.search(
         r"has no refs\(unc\).p, .*; expected the folder of a dataset as REFER distributes it",
-        told(options_of(tmp_path / source, train2014, split_by=split_by)),
+        error_of(options_of(tmp_path / source, train2014, split_by=split_by)),
     )
 
 
-def test_refs_of_which_none_can_be_read_are_told(tmp_path, train2014):
+def test_refs_of_which_none_can_be_read_are_errors(tmp_path, train2014):
     entries = [{b"ref_id": b"7"}, *refs()[1:3]]
     folder = write_refer(tmp_path, entries=entries)
-    text = told(options_of(folder, train2014, "val", on_error="skip"))
+    text = error_of(options_of(folder, train2014, "val", on_error="skip"))
     assert "no ref is of split val; expected testA (1 refs), train (1 refs), but 1 cannot be read:\n" in text
     assert "refs(unc).p: entry 1: not a ref: " in text
 
@@ -208,7 +210,7 @@ def instances(**values: object) -> dict:
 
 TAGGED = [{b"sent_id": 0, b"sent": b"a <bbox> b"}]
 HALF = [{b"sent_id": 0, b"sent": "a \ud83d"}]
-FAULTS = {  # what is spoilt -> (entries of the pickle, instances.json, reason, place, what)
+PROBLEMS = {  # what is broken -> (entries of the pickle, instances.json, reason, place, what)
     "not a dictionary": (["a ref", *refs()[1:]], {}, "ref-unreadable", "refs(unc).p: entry 1", "Expected `object`, got `str`"),
     "a missing key": (changed(0, ann_id=...), {}, "ref-unreadable", "refs(unc).p: entry 1", "missing required field `ann_id`"),
     "a wrong type": (changed(0, ann_id=b"1001"), {}, "ref-unreadable", "refs(unc).p: entry 1", "Expected `int`, got `str` - at `$.ann_id`"),
@@ -235,14 +237,14 @@ FAULTS = {  # what is spoilt -> (entries of the pickle, instances.json, reason, 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
-    entries, changes, reason, place, what = FAULTS[name]
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
+    entries, changes, reason, place, what = PROBLEMS[name]
     folder = write_refer(tmp_path, entries=entries, **changes)
     check_problem(options_of(folder, train2014), reason, place, what, left=1)
 
 
-def test_blank_phrases_are_left_out_and_counted(tmp_path, train2014):
+def test_blank_phrases_are_skipped_and_counted(tmp_path, train2014):
     entries = changed(0, sentences=[{b"sent_id": 0, b"sent": b" \n"}, {b"sent_id": 1, b"sent": b"her"}])
     made, counts = rows(write_refer(tmp_path, entries=entries), train2014)
     assert [row["sample_id"] for row in made] == ["refcoco/unc/val/0/1", "refcoco/unc/val/44/141"]
@@ -252,7 +254,7 @@ def test_blank_phrases_are_left_out_and_counted(tmp_path, train2014):
 def test_a_sentence_id_twice(tmp_path, train2014):
     entries = changed(0, sentences=[{b"sent_id": 0, b"sent": b"she"}, {b"sent_id": 0, b"sent": b"her"}])
     folder = write_refer(tmp_path, entries=entries)
-    assert re.search("duplicate sentence id 0; expected each id once", told(options_of(folder, train2014)))
+    assert re.search("duplicate sentence id 0; expected each id once", error_of(options_of(folder, train2014)))
     assert [row["objects"]["ref"] for row in rows(folder, train2014, on_error="skip")[0]] == [["she"], ["sign"]]
 
 
@@ -273,12 +275,12 @@ def test_a_sentence_id_twice(tmp_path, train2014):
 def test_a_file_that_cannot_be_read_stops(tmp_path, train2014, name, content, text, on_error):
     folder = write_refer(tmp_path)
     (folder / name).write_bytes(content)
-    assert text in told(options_of(folder, train2014, on_error=on_error))
+    assert text in error_of(options_of(folder, train2014, on_error=on_error))
 
 
-def test_ids_of_instances_that_stand_twice_stop(tmp_path, train2014):
+def test_ids_of_instances_duplicated_stop(tmp_path, train2014):
     folder = write_refer(tmp_path, annotations=INSTANCES["annotations"] + INSTANCES["annotations"][:1])
-    assert re.search(r"instances.json: duplicate annotation id 1001", told(options_of(folder, train2014, on_error="skip")))
+    assert re.search(r"instances.json: duplicate annotation id 1001", error_of(options_of(folder, train2014, on_error="skip")))
 
 
 @pytest.mark.parametrize("change", [b"\xef\xbb\xbf", b"\r\n"], ids=["BOM", "CRLF"])
@@ -291,9 +293,9 @@ def test_instances_with_a_mark_or_carriage_returns(tmp_path, train2014, change):
     assert rows(folder, train2014) == expected
 
 
-def test_a_broken_picture(tmp_path, train2014):
+def test_a_broken_image(tmp_path, train2014):
     (train2014 / LADY).write_bytes((train2014 / LADY).read_bytes()[:100])
-    assert re.search(r"image-unreadable: .*\n +ref 0 \(", told(options_of(write_refer(tmp_path), train2014)))
+    assert re.search(r"image-unreadable: .*\n +ref 0 \(", error_of(options_of(write_refer(tmp_path), train2014)))
 
 
 def test_split_has_to_be_said(tmp_path, train2014):

@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 from PIL import Image
 from refcoco_fixture import CAFE, LADY, draw, jxu124_rows, lmms_rows, write_refer
-from talk_fixture import check_problem, outcome, told, write_parquet
+from talk_fixture import check_problem, error_of, outcome, write_parquet
 from talk_fixture import made as rows_of
 
 from groundswift.data_converters.file_io.box_checks import ImageFolder
@@ -100,10 +100,10 @@ def test_jxu124_by_split(tmp_path, train2014):
     assert counts == {"row-other-split": 1, "box-clipped": 1}
 
 
-def test_a_split_that_no_row_has_is_told(tmp_path, train2014):
+def test_a_split_that_no_row_has_is_an_error(tmp_path, train2014):
     assert re.search(
         "no row is left to make a row of\n +2  row-other-split",
-        told(options_of(write(tmp_path / "validation.parquet", jxu124_rows()), "jxu124", images=train2014, split="validation")),
+        error_of(options_of(write(tmp_path / "validation.parquet", jxu124_rows()), "jxu124", images=train2014, split="validation")),
     )
 
 
@@ -114,7 +114,7 @@ def test_jxu124_without_a_look(tmp_path):
 
 
 def test_lmms(tmp_path, train2014):
-    """Boxes are stored in 32 bits there: they come out as the numbers that were meant, and two refs share one picture."""
+    """Boxes are stored in 32 bits there: they come out as the numbers that were meant, and two refs share one image."""
     kept = tmp_path / "kept"
     made, counts = rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=kept)
     assert brief(made) == [
@@ -140,18 +140,18 @@ def test_lmms_with_paths(tmp_path, train2014):
     assert made[0]["images"] == [str(train2014 / LADY)]
 
 
-def test_lmms_wants_a_place_for_its_pictures(tmp_path, train2014):
+def test_lmms_wants_a_place_for_its_images(tmp_path, train2014):
     assert re.search(
         "rows of lmms-lab hold their images; expected --save-pictures",
-        told(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms")),
+        error_of(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms")),
     )
     assert re.search(
         "row 1: the row holds its image, and swift reads files; expected --save-pictures",
-        told(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", images=tmp_path)),
+        error_of(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", images=tmp_path)),
     )
     assert re.search(
         "rows of lmms-lab have no column split",
-        told(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=tmp_path, split="val")),
+        error_of(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=tmp_path, split="val")),
     )
 
 
@@ -160,7 +160,7 @@ def test_the_schema_is_never_guessed(tmp_path, train2014, schema, other):
     content = lmms_rows(train2014) if other == "lmms" else jxu124_rows()
     assert re.search(
         "not a row: Object missing required field",
-        told(options_of(write(tmp_path / "val.parquet", content), schema, images=train2014, save_pictures=tmp_path / "kept")),
+        error_of(options_of(write(tmp_path / "val.parquet", content), schema, images=train2014, save_pictures=tmp_path / "kept")),
     )
 
 
@@ -170,7 +170,7 @@ def test_of_several_sentences(tmp_path, train2014, sentences, ids):
     assert [row["sample_id"].split("/", 2)[2] for row in made] == ids
 
 
-def test_rows_for_who_has_the_picture(train2014, tmp_path):
+def test_rows_for_who_has_the_image(train2014, tmp_path):
     """What a plugin does with a hub's own tables: no folder, no file."""
     items, _ = read_rows(str(write(tmp_path / "val.parquet", lmms_rows(train2014))), ROWS["lmms"])
     made = [row for item in items for row in HubMaker(plain_referring("find"), "refcoco-find/val")(item, IssueLog())]
@@ -196,7 +196,7 @@ def info(**values: Any) -> str:
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==")
 TAGGED = [{"sent": "<video>", "sent_id": 1}]
-FAULTS = {  # what is spoilt -> (schema, columns, reason, what)
+PROBLEMS = {  # what is broken -> (schema, columns, reason, what)
     "a missing key": ("jxu124", {"ref_id": ...}, "row-unreadable", "missing required field `ref_id`"),
     "a wrong type": ("jxu124", {"bbox": "5 6 7 8"}, "row-unreadable", "Expected `array`, got `str` - at `$.bbox`"),
     "null": ("jxu124", {"sentences": None}, "row-unreadable", "Expected `array`, got `null` - at `$.sentences`"),
@@ -221,9 +221,9 @@ FAULTS = {  # what is spoilt -> (schema, columns, reason, what)
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
-    schema, values, reason, what = FAULTS[name]
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
+    schema, values, reason, what = PROBLEMS[name]
     source = write(tmp_path / "val.jsonl", spoilt(schema, train2014, values))
     options = {"images": train2014, "save_pictures": tmp_path / "kept"}
     check_problem(options_of(source, schema, **options), reason, f"{source}:1: ", what, left=1)
@@ -232,16 +232,18 @@ def test_a_fault_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
 
 def test_a_ref_id_twice(tmp_path, train2014):
     source = write(tmp_path / "val.parquet", [*jxu124_rows(), jxu124_rows()[0]])
-    assert re.search(r"val.parquet: row 3: duplicate ref_id 0; expected each id once", told(options_of(source, "jxu124", images=train2014)))
+    assert re.search(
+        r"val.parquet: row 3: duplicate ref_id 0; expected each id once", error_of(options_of(source, "jxu124", images=train2014))
+    )
     made, counts = rows(source, "jxu124", images=train2014, on_error="skip")
     assert (len(made), counts["ref-id-repeated"]) == (4, 1)
 
 
-def test_two_pictures_of_one_name(tmp_path, train2014):
+def test_two_images_of_one_name(tmp_path, train2014):
     first, second, third = lmms_rows(train2014)
     source = write(tmp_path / "val.parquet", [first, second, third | {"file_name": second["file_name"]}])
     assert re.search(
         r"val.parquet: row 3: .*0009.jpg holds another picture; expected one picture for a name",
-        told(options_of(source, "lmms", save_pictures=tmp_path / "kept")),
+        error_of(options_of(source, "lmms", save_pictures=tmp_path / "kept")),
     )
     assert Image.open(tmp_path / "kept" / LADY).size == (64, 48)

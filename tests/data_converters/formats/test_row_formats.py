@@ -11,7 +11,7 @@ import pytest
 from converted import lint_findings, run, write_lines
 from refcoco_fixture import jxu124_rows
 from source_examples import GLM, OLD, PROBLEM, SHIKRA, TALK, VIDEO, example, lay_out
-from talk_fixture import EARLIER, check_skipped, made, picture, told, write_parquet, written
+from talk_fixture import EARLIER, check_skipped, error_of, image_bytes, made, write_parquet, written
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.registry import FORMATS
@@ -43,7 +43,7 @@ def row(name: str, number: int = 0) -> dict[str, Any]:
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Options]:
     """Write a file of rows of a format, or its bytes -> the options that read it."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.jpg").write_bytes(picture(form="JPEG"))
+    (tmp_path / "a.jpg").write_bytes(image_bytes(form="JPEG"))
     (tmp_path / "v_1.mp4").write_bytes(b"video")
 
     def write(name: str, content: bytes | list[Any], suffix: str = ".jsonl") -> Options:
@@ -104,7 +104,7 @@ BAD_LINES = {
 @pytest.mark.parametrize("bad", BAD_LINES)
 def test_a_bad_line_stops_or_is_skipped_and_counted(source, name, bad):
     options = source(name, b"\xef\xbb\xbf" + b"\r\n".join([BAD_LINES[bad], json.dumps(row(name)).encode(), b""]))
-    assert "rows.jsonl:1: " in told(options)
+    assert "rows.jsonl:1: " in error_of(options)
     check_skipped(options, "row-unreadable", {"refcoco-hub": 3}.get(name, 1))
 
 
@@ -125,7 +125,7 @@ BAD_FILES = {
 @pytest.mark.parametrize("bad", BAD_FILES)
 def test_a_file_that_cannot_be_read(source, name, bad):
     suffix, content, message = BAD_FILES[bad]
-    assert message in told(source(name, content(name), suffix))
+    assert message in error_of(source(name, content(name), suffix))
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -1,4 +1,4 @@
-"""ScienceQA as its authors publish it (problems.json, pid_splits.json, a folder a picture) and as the hubs have it (Parquet)."""
+"""ScienceQA as its authors publish it (problems.json, pid_splits.json, a folder per image) and as the hubs have it (Parquet)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import check_problem, check_skipped, counted, made, picture, said, told, write_parquet
+from talk_fixture import check_problem, check_skipped, counted, error_of, image_bytes, made, said, write_parquet
 
 from groundswift.data_converters.formats.scienceqa import ScienceQaOptions
 
@@ -49,7 +49,7 @@ def source(tmp_path: Path):
             (tmp_path / "pid_splits.json").write_text(json.dumps(splits))
         place = tmp_path / "train/1/image.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(picture(size_wh=(30, 20)))
+        place.write_bytes(image_bytes(size_wh=(30, 20)))
         return ScienceQaOptions(annotations=str(tmp_path / "problems.json"), **options)
 
     return write
@@ -80,15 +80,15 @@ def test_splits(source, tmp_path):
     splits = {"train": ["1"], "val": ["2"], "trainval": ["2", "1"], "test": ["9"]}
     assert [row["sample_id"] for row in made(source(splits=splits, split="trainval"))] == ["scienceqa/val/2", "scienceqa/train/1"]
     assert [row["sample_id"] for row in made(source(splits=splits, split="val"))] == ["scienceqa/val/2"]
-    assert "no split 'dev'; expected train, val, trainval, test" in told(source(splits=splits, split="dev"))
-    assert "question 9: an id of the split without a question" in told(source(splits=splits, split="test"))
+    assert "no split 'dev'; expected train, val, trainval, test" in error_of(source(splits=splits, split="dev"))
+    assert "question 9: an id of the split without a question" in error_of(source(splits=splits, split="test"))
     check_skipped(source(splits={"test": ["9", "2"]}, split="test"), "question-unknown")
-    assert "question 2: duplicate id in the split; expected each id once" in told(source(splits={"test": ["2", "2"]}, split="test"))
+    assert "question 2: duplicate id in the split; expected each id once" in error_of(source(splits={"test": ["2", "2"]}, split="test"))
     check_skipped(source(splits={"test": ["2", "2"]}, split="test"), "question-repeated")
     (tmp_path / "pid_splits.json").write_text('{"test": [1]}')
-    assert "pid_splits.json: not such a file (Expected `str`, got `int`" in told(source(split="test"))
+    assert "pid_splits.json: not such a file (Expected `str`, got `int`" in error_of(source(split="test"))
     (tmp_path / "pid_splits.json").unlink()
-    assert "pid_splits.json: no such file" in told(source(split="train"))
+    assert "pid_splits.json: no such file" in error_of(source(split="train"))
 
 
 def test_the_solution(source):
@@ -104,7 +104,7 @@ def test_the_solution(source):
 
 def test_a_question_of_ones_own_and_chinese(source):
     assert said(made(source(prompt="{question} {choices}"))[1])[0] == "user: Is {x} a solid? A. yes\nB. no"
-    assert "unknown field {answer}" in told(source(prompt="{answer}"))
+    assert "unknown field {answer}" in error_of(source(prompt="{answer}"))
     assert said(made(source(language="zh"))[1])[0].endswith("请回答正确选项的字母。")
 
 
@@ -128,14 +128,14 @@ def test_a_question_of_ones_own_and_chinese(source):
         ({"choices": "ab"}, "row-unreadable", "Expected `array`, got `str`"),
     ],
 )
-def test_faults(source, change, reason, message):
+def test_problems(source, change, reason, message):
     check_problem(source({"1": {**PROBLEM, **change}, "2": TEXT}), reason, "problems.json: question 1", message)
 
 
-def test_a_picture_that_is_cut(source, tmp_path):
+def test_a_image_that_is_truncated(source, tmp_path):
     options = source()
-    (tmp_path / "train/1/image.png").write_bytes(picture()[:20])
-    assert "1  image-unreadable" in told(options)
+    (tmp_path / "train/1/image.png").write_bytes(image_bytes()[:20])
+    assert "1  image-unreadable" in error_of(options)
     check_skipped(options, "image-unreadable")
 
 
@@ -152,14 +152,14 @@ def test_a_picture_that_is_cut(source, tmp_path):
 def test_files(tmp_path, content, message):
     path = tmp_path / "problems.json"
     path.write_bytes(content)
-    error = told(ScienceQaOptions(annotations=str(path)))
+    error = error_of(ScienceQaOptions(annotations=str(path)))
     assert str(path) in error
     assert message in error
 
 
 def test_the_hubs_rows(tmp_path):
     hub = {key: value for key, value in PROBLEM.items() if key != "split"}
-    pictured = {**hub, "image": {"bytes": picture(size_wh=(30, 20)), "path": "image.png"}}
+    pictured = {**hub, "image": {"bytes": image_bytes(size_wh=(30, 20)), "path": "image.png"}}
     path = write_parquet(tmp_path / "train.parquet", pictured, {**hub, **TEXT, "image": None}, pictured)
     options = ScienceQaOptions(annotations=str(path), save_pictures=str(tmp_path / "kept"))
     rows = made(options)
@@ -173,13 +173,13 @@ def test_the_hubs_rows(tmp_path):
     )
     check_skipped(ScienceQaOptions(annotations=str(with_fault), save_pictures=str(tmp_path / "kept")), "image-unreadable")
     unsaved = ScienceQaOptions(annotations=str(path))
-    assert "train.parquet: row 1: the row holds its image, and swift reads files; expected --save-pictures DIR" in told(unsaved)
-    assert "rows of the hubs have no split" in told(ScienceQaOptions(annotations=str(path), split="train"))
+    assert "train.parquet: row 1: the row holds its image, and swift reads files; expected --save-pictures DIR" in error_of(unsaved)
+    assert "rows of the hubs have no split" in error_of(ScienceQaOptions(annotations=str(path), split="train"))
 
 
 def test_the_hubs_rows_as_a_json_list(tmp_path):
     path = tmp_path / "rows.json"
     path.write_text(json.dumps([TEXT, {**PROBLEM, "image": "image.png"}]))
     options = ScienceQaOptions(annotations=str(path))
-    assert "rows.json: row 2: image 'image.png'; expected the image itself" in told(options)
+    assert "rows.json: row 2: image 'image.png'; expected the image itself" in error_of(options)
     check_skipped(options, "image-malformed")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from shikra_rows import CAT, DOG, HEIGHT, MAN, POINTS, ROPE, TWO_DOGS, WIDTH
-from talk_fixture import check_only, folder_with, made, outcome, source_of, texts, told, write_parquet
+from talk_fixture import check_only, error_of, folder_with, made, outcome, source_of, texts, write_parquet
 
 from groundswift.data_converters.formats.shikra.source import ShikraOptions
 
@@ -90,7 +90,7 @@ def test_forms_of_a_row(source, row, wanted, boxes):
     assert (found.get("objects") or {"bbox": None})["bbox"] == boxes
 
 
-def test_fractions_of_the_picture(source):
+def test_fractions_of_the_image(source):
     row = talk(answer="<boxes><points>", boxes=[[0]]) | {"target": {"boxes": [[0.25, 0.5, 0.75, 1]], "points": [[0.5, 0.25]]}}
     row["conversations"][1]["points_seq"] = [[0]]
     expected = [[205, 400, 615, 800], [410, 200]]
@@ -101,21 +101,22 @@ def test_fractions_of_the_picture(source):
     assert made(source(row))[0]["objects"]["bbox"] == [[0.25, 0.5, 0.75, 1], [0.5, 0.25]]  # never guessed
 
 
-def test_a_turned_picture_has_to_be_declared(source):
+def test_a_rotated_image_has_to_be_declared(source):
     row = talk(answer="<boxes><points>", boxes=[[0]], image="turned.jpg")  # 60 x 40 stored, 40 x 60 upright
     row["conversations"][1]["points_seq"] = [[0]]
     row["target"] = {"boxes": [[0, 0, 30, 10]], "points": [[5, 2]]}
-    assert re.search(r"old\.jsonl:1: EXIF turns .*turned\.jpg \(orientation 6\).*--turned stored", told(source(row)))
+    assert re.search(r"old\.jsonl:1: EXIF turns .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
     stored = row | {"width": 60, "height": 40}
     for each in (row, stored):
         assert made(source(each, turned="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 30], [38, 5]]
     assert made(source(row | {"width": 40, "height": 60}, turned="upright"))[0]["objects"]["bbox"] == [[0, 0, 30, 10], [5, 2]]
     assert re.search(
-        r"stated as 40x60 px, but stored as 60x40 px; expected one size", told(source(row | {"width": 40, "height": 60}, turned="stored"))
+        r"stated as 40x60 px, but stored as 60x40 px; expected one size",
+        error_of(source(row | {"width": 40, "height": 60}, turned="stored")),
     )
     assert re.search(
         r"box 0: box \[30\.0, 0\.0, 0\.0, 10\.0\]; expected x1 below x2",
-        told(source(row | {"target": {"boxes": [[30, 0, 0, 10]], "points": [[5, 2]]}}, turned="stored")),
+        error_of(source(row | {"target": {"boxes": [[30, 0, 0, 10]], "points": [[5, 2]]}}, turned="stored")),
     )  # turning would hide it
     assert texts(made(source(talk(image="turned.jpg")))[0]) == ["<image>Q", "A"]  # nothing to be placed
 
@@ -143,7 +144,7 @@ def test_an_id_of_its_own(source):
     ]
 
 
-FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
+PROBLEMS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "NaN": (b'{"conversations": [], "target": {"boxes": [[NaN, 1, 2, 3]]}}', r"old\.jsonl:1: not a row"),
     "a gigantic number": (
         f'{{"conversations": [], "target": {{"boxes": [[1{"0" * 400}, 1, 2, 3]]}}}}'.encode(),
@@ -221,8 +222,8 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("row", "message"), FAULTY.values(), ids=FAULTY)
-def test_faults(source, folder, row, message):
+@pytest.mark.parametrize(("row", "message"), PROBLEMS.values(), ids=PROBLEMS)
+def test_problems(source, folder, row, message):
     (folder / "cut.jpg").write_bytes((folder / "dogs.jpg").read_bytes()[:3])
     check_only(source(row, TWO_DOGS), message, ["old/2"])
 
@@ -230,7 +231,7 @@ def test_faults(source, folder, row, message):
 def test_parquet_holds_numbers_that_json_cannot(folder):
     row = TWO_DOGS | {"target": {"boxes": [[float("nan"), 1, 2, 3], CAT, MAN, ROPE], "points": [[1.0, float("inf")], [1.0, 1.0]]}}
     row["target"]["boxes"] = [list(map(float, box)) for box in row["target"]["boxes"]]
-    error = told(ShikraOptions(annotations=str(write_parquet(folder / "old.parquet", row))))
+    error = error_of(ShikraOptions(annotations=str(write_parquet(folder / "old.parquet", row))))
     assert re.search("(?s)row 1, box 0: .*finite.*row 1, point 0: .*finite", error)
 
 

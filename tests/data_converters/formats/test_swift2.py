@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from talk_fixture import check_only, counted, folder_with, made, outcome, said, source_of, told
+from talk_fixture import check_only, counted, error_of, folder_with, made, outcome, said, source_of
 
 from groundswift.data_converters.file_io.exif_boxes import to_px
 from groundswift.data_converters.formats.swift2.source import Swift2Options
@@ -123,8 +123,8 @@ def test_forms_of_a_row(source, folder, name):
 
 
 @pytest.mark.parametrize("history", [[["q"]], [["q", "a", "b"]], [["q", None]], ["q"]])
-def test_a_history_of_another_form_is_a_fault_of_instruction_rows_too(source, history):
-    assert re.search("1 problem", told(source(ALPACA | {"history": history})))
+def test_a_history_of_another_form_is_a_problem_of_instruction_rows_too(source, history):
+    assert re.search("1 problem", error_of(source(ALPACA | {"history": history})))
 
 
 BOX, CAPTION = "box-unused-ref", "caption-unused"
@@ -194,7 +194,7 @@ def test_boxes_come_out_in_pixels(source, space, bbox, options, expected, check_
     assert boxes == (expected if isinstance(expected[0], list) else [expected])
 
 
-def test_several_pictures(source, folder):
+def test_several_images(source, folder):
     objects = [GUY | {"image": 1, "bbox": [0, 0, 500, 999], "bbox_type": "norm_1000"}, GUY]
     row = find(query="<image>one <image>two <ref-object> <ref-object>", response="<bbox><bbox>", images=["a.jpg", "sub/b.jpg"])
     (found,) = made(source(row | {"objects": objects}))  # a list: datasets of 2.x found of Python had it so
@@ -204,7 +204,7 @@ def test_several_pictures(source, folder):
     assert found["size_wh"] == [WIDTH, HEIGHT]
 
 
-def test_pictures_and_videos_where_the_text_names_them(source, folder):
+def test_images_and_videos_where_the_text_names_them(source, folder):
     (folder / "clip.mp4").write_bytes(b"a video")
     row = {
         "query": "Picture 1:<img>sub/b.jpg</img>\n<video>clip.mp4</video>compare with <img>a.jpg</img>",
@@ -219,7 +219,7 @@ def test_pictures_and_videos_where_the_text_names_them(source, folder):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_box_turns_as_its_picture_does(tmp_path, orientation):
+def test_a_box_turns_as_its_image_does(tmp_path, orientation):
     stored = Image.new("L", (40, 24))
     stored.paste(255, (6, 3, 16, 11))
     exif = Image.Exif()
@@ -232,9 +232,9 @@ def test_a_box_turns_as_its_picture_does(tmp_path, orientation):
     assert fractions == pytest.approx(box)
 
 
-def test_a_turned_picture_has_to_be_declared(source):
+def test_a_rotated_image_has_to_be_declared(source):
     row = find(images=["turned.jpg"], objects=text_of(GUY | {"bbox": [0, 0, 60, 10]}))  # 60 x 40 stored, 40 x 60 upright
-    assert re.search(r"old\.jsonl:1, object 0: EXIF turns .*turned\.jpg \(orientation 6\).*--turned stored", told(source(row)))
+    assert re.search(r"old\.jsonl:1, object 0: EXIF turns .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
     assert made(source(row, turned="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 60]]
     assert made(source(row, turned="upright"))[0]["objects"]["bbox"] == [[0, 0, 40, 10]]
     assert counted(source(row, turned="upright")) == {"image-rotated-by-exif": 1, "box-clipped": 1}
@@ -257,7 +257,7 @@ def test_what_is_counted(source):
 
 
 HUGE = "1" + "0" * 400
-FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
+PROBLEMS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "NaN": (b'{"query": "Q", "response": "A", "objects": [{"bbox": [NaN, 1, 2, 3]}]}', r"old\.jsonl:1: not a row"),
     "NaN in the text": (find(objects='[{"caption": "a", "bbox": [NaN, 1, 2, 3]}]'), r"old\.jsonl:1: objects: JSON is malformed"),
     "a number as wide as a line": (find(objects=f'[{{"caption": "a", "bbox": [{HUGE}, 1, 2, 3]}}]'), r"old\.jsonl:1: objects"),
@@ -322,8 +322,8 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("row", "message"), FAULTY.values(), ids=FAULTY)
-def test_faults(source, folder, row, message):
+@pytest.mark.parametrize(("row", "message"), PROBLEMS.values(), ids=PROBLEMS)
+def test_problems(source, folder, row, message):
     (folder / "empty.jpg").write_bytes(b"")
     check_only(source(row, find()), message, ["old/2"])
 
@@ -333,7 +333,7 @@ def test_nobody_looks_where_nobody_has_to(source):
     assert (row["objects"]["bbox"], "size_wh" in row) == ([[138, 136, 235, 359]], False)
     unsaid = find(images=["nowhere.jpg"], objects=text_of({key: value for key, value in GUY.items() if key != "bbox_type"}))
     for options in ({"bbox_type": "real", "turned": "stored"}, {"bbox_type": "norm_1"}):
-        assert re.search(r"nowhere\.jpg", told(source(unsaid, check_images=False, **options)))
+        assert re.search(r"nowhere\.jpg", error_of(source(unsaid, check_images=False, **options)))
 
 
 def test_a_video_that_nobody_looks_for(source, folder):

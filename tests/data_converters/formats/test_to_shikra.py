@@ -11,7 +11,7 @@ from converted import write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shikra_rows import CAT, DOG, HEIGHT, MAN, TWO_DOGS, WIDTH
-from talk_fixture import check_only, folder_with, made, outcome, source_of, told
+from talk_fixture import check_only, error_of, folder_with, made, outcome, source_of
 
 from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import Sourced
@@ -129,11 +129,11 @@ def test_paths_relative_to_a_folder(source, folder):
     (folder / "sub").mkdir()
     assert re.search(
         r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected pictures below --images",
-        told(source(given, images=str(folder / "sub"))),
+        error_of(source(given, images=str(folder / "sub"))),
     )
 
 
-FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
+PROBLEMS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "NaN": (b'{"messages": [], "objects": {"bbox": [[NaN, 1, 2, 3]]}}', r"rows\.jsonl:1: not a row"),
     "no messages": ({"images": ["dogs.jpg"]}, r"rows\.jsonl:1: the row has \['images'\]; expected messages"),
     "objects of 2.x": (row(objects="[]"), r"rows\.jsonl:1: objects .*; expected"),
@@ -179,8 +179,8 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("bad", "message"), FAULTY.values(), ids=FAULTY)
-def test_faults(source, folder, bad, message):
+@pytest.mark.parametrize(("bad", "message"), PROBLEMS.values(), ids=PROBLEMS)
+def test_problems(source, folder, bad, message):
     (folder / "cut.jpg").write_bytes((folder / "dogs.jpg").read_bytes()[:3])
     check_only(source(bad, row(sample_id=2)), message, [2])
 
@@ -248,7 +248,7 @@ NOWHERE = RowPictures(ImageFolder("/nowhere", check=False))
 
 
 def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
-    """Our row of one of Shikra's, by way of the JSON that stands in files."""
+    """Our row of one of Shikra's, through JSON, as in files."""
     make = ShikraMaker(images=NOWHERE, source="/nowhere/s.jsonl", referring=Referring("find", Asking((), 0)), space="px", turned=None)
     return through(make, ShikraRow, made, log)
 

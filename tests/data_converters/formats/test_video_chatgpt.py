@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import check_problem, made, told, write_parquet
+from talk_fixture import check_problem, error_of, made, write_parquet
 
 from groundswift.data_converters.formats.video_chatgpt import VideoChatGptOptions
 
@@ -87,7 +87,7 @@ def test_the_hubs_parquet(tmp_path, videos):
 def test_videos_unchecked(source, tmp_path):
     options = source({**GENERIC, "video_name": "no"}, {**GENERIC, "video_name": "no.avi"}, videos=str(tmp_path / "no"), check_videos=False)
     assert [row["videos"] for row in made(options)] == [[str(tmp_path / "no/no.mp4")], [str(tmp_path / "no/no.avi")]]
-    assert "no such folder; expected the folder of the videos" in told(source(GENERIC, videos=str(tmp_path / "no")))
+    assert "no such folder; expected the folder of the videos" in error_of(source(GENERIC, videos=str(tmp_path / "no")))
 
 
 @pytest.mark.parametrize(
@@ -111,5 +111,5 @@ def test_videos_unchecked(source, tmp_path):
         ("text", "row-unreadable", "Expected `object`, got `str`"),
     ],
 )
-def test_faults(source, bad, reason, message):
+def test_problems(source, bad, reason, message):
     check_problem(source(bad, GENERIC), reason, "test.json: row 1", message)

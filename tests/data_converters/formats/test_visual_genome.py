@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from talk_fixture import check_problem, outcome, told
+from talk_fixture import check_problem, error_of, outcome
 
 from groundswift.data_converters.formats.visual_genome import VisualGenomeOptions
 
@@ -60,7 +60,7 @@ IMAGE_DATA = [
 
 @pytest.fixture
 def vg(tmp_path) -> Path:
-    """The pictures, one in each of the two folders."""
+    """The images, one in each of the two folders."""
     for name, size_wh in (("VG_100K_2/1.jpg", (64, 48)), ("VG_100K/2.jpg", (40, 60))):
         path = tmp_path / "vg" / name
         path.parent.mkdir(parents=True)
@@ -152,7 +152,7 @@ def test_the_other_names_of_ids(tmp_path, vg):
 
 
 @pytest.mark.parametrize("below", [".", "VG_100K", "VG_100K_2"])
-def test_where_a_picture_may_lie(tmp_path, below):
+def test_where_a_image_may_lie(tmp_path, below):
     path = tmp_path / "pictures" / below / "2.jpg"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (40, 60)).save(path)
@@ -184,7 +184,7 @@ def with_region(**values: Any) -> list[dict]:
 
 
 TWICE = [{"id": 1, "regions": [region(7, 1, 1, 2, 3, 4, "a"), region(7, 1, 5, 6, 7, 8, "b")]}, REGIONS[1]]
-FAULTS = {  # what is spoilt -> (content, reason, place, what)
+PROBLEMS = {  # what is broken -> (content, reason, place, what)
     "a region without a phrase": (with_region(phrase=...), "entry-unreadable", "region 0 of image 1", "missing required field `phrase`"),
     "a wrong type": (with_region(x="5"), "entry-unreadable", "region 0 of image 1", "Expected `float`, got `str` - at `$.x`"),
     "a region without id": (with_region(region_id=...), "region-id-invalid", "region 0 of image 1", "region_id None"),
@@ -206,16 +206,16 @@ FAULTS = {  # what is spoilt -> (content, reason, place, what)
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_stops_or_is_skipped_and_counted(tmp_path, vg, name):
-    content, reason, place, what = FAULTS[name]
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_stops_or_is_skipped_and_counted(tmp_path, vg, name):
+    content, reason, place, what = PROBLEMS[name]
     source = write(tmp_path, content)
     check_problem(options_of(source, vg), reason, place, what, left=1)
 
 
 def test_a_region_id_twice(tmp_path, vg):
     source = write(tmp_path, TWICE)
-    assert re.search("region 1 of image 1: region_id 7; expected each id once", told(options_of(source, vg)))
+    assert re.search("region 1 of image 1: region_id 7; expected each id once", error_of(options_of(source, vg)))
     assert [row["sample_id"] for row in rows(source, vg, on_error="skip")[0]] == ["vg/1/7", "vg/2/4091"]
 
 
@@ -233,9 +233,9 @@ def test_a_region_id_twice(tmp_path, vg):
         ),
     ],
 )
-def test_faulty_objects(tmp_path, vg, objects, text):
+def test_problemy_objects(tmp_path, vg, objects, text):
     source = write(tmp_path, [{"image_id": 1, "objects": objects}])
-    assert text in told(options_of(source, vg))
+    assert text in error_of(options_of(source, vg))
     assert brief(rows(source, vg, on_error="skip")[0]) == [("vg/1/objects/a", ["a"], [[1, 2, 4, 6]])]
 
 
@@ -254,17 +254,17 @@ def test_objects_without_a_name_are_counted(tmp_path, vg):
         pytest.param(json.dumps(with_region(phrase="a \ud83d")).encode(), id="half a character"),
     ],
 )
-def test_a_broken_file_is_told(tmp_path, vg, content):
+def test_a_broken_file_is_an_error(tmp_path, vg, content):
     source = write(tmp_path, content)
-    error = told(options_of(source, vg))
+    error = error_of(options_of(source, vg))
     assert error.startswith(str(source))
     assert "; expected " in error
 
 
-def test_faults_of_image_data(tmp_path, vg):
+def test_problems_of_image_data(tmp_path, vg):
     source = write(tmp_path, REGIONS)
     data = write(tmp_path, [{**IMAGE_DATA[0], "width": 65}, {"image_id": 2, "width": 0, "height": 60}, IMAGE_DATA[0]], "image_data.json")
-    error = told(options_of(source, vg, image_data=str(data)))
+    error = error_of(options_of(source, vg, image_data=str(data)))
     for text in (
         f"{data}: entry 2: Expected `int` >= 1 - at `$.width`; expected image_id, width and height",
         f"{data}: entry 3: image_id 1; expected each id once",
