@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from converted import lint_findings, run, write_lines
 from refcoco_fixture import jxu124_rows
-from source_examples import GLM, OLD, PROBLEM, SHIKRA, TALK, VIDEO, example, lay_out
+from source_examples import example, lay_out
 from talk_fixture import EARLIER, check_skipped, error_of, image_bytes, made, write_parquet, written
 
 from groundswift.data_converters.base import Options
@@ -18,18 +18,15 @@ from groundswift.data_converters.registry import FORMATS
 
 OURS = {"messages": [{"role": "user", "content": "<image>Where?"}, {"role": "assistant", "content": "<bbox>"}], "images": ["a.jpg"]}
 OURS |= {"objects": {"ref": [], "bbox": [[1, 1, 4, 5]]}, "size_wh": [8, 6]}
-ROWS: dict[str, dict[str, Any]] = {
-    "glm4v": GLM,
+ROWS: dict[str, dict[str, Any]] = {  # format -> a good row: that of its example, or one of ours
+    name: next(content[0] for content in FORMATS[name].EXAMPLE.values() if isinstance(content, list))
+    for name in ("glm4v", "llava", "phi3v", "shikra", "swift2", "video-chatgpt")
+} | {
     "image-text": {"image": "a.jpg", "text": "A cat."},
-    "llava": {"image": "a.jpg", "conversations": TALK},
-    "phi3v": {"image": "a.jpg", "conversations": TALK},
     "refcoco-hub": {key: value for key, value in jxu124_rows()[0].items() if key in ("sentences", "bbox", "image_path", "split")},
-    "scienceqa": {key: value for key, value in PROBLEM.items() if key not in ("image", "split")},
-    "shikra": SHIKRA,
-    "swift2": OLD | {"history": [["q", "a"]]},
+    "scienceqa": {"question": "Which?", "choices": ["a", "b"], "answer": 1, "hint": "", "solution": ""},
     "to-glm4v": OURS,
     "to-shikra": OURS,
-    "video-chatgpt": {key: value for key, value in VIDEO.items() if value != "None"},
 }
 MORE = {"refcoco-hub": {"schema": "jxu124", "check_images": False}, "video-chatgpt": {"videos": "."}}
 
@@ -183,7 +180,7 @@ def test_a_document(name, spoilt, tmp_path, monkeypatch):
 
 def tasks() -> list[tuple[str, str]]:
     """(format, task) for each task of each format that has several."""
-    hints = {name: get_type_hints(each.options(), include_extras=False).get("task") for name, each in FORMATS.items()}
+    hints = {name: get_type_hints(each, include_extras=False).get("task") for name, each in FORMATS.items()}
     return [(name, task) for name, hint in hints.items() for task in get_args(hint)]
 
 
