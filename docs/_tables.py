@@ -51,7 +51,7 @@ def formats(say: Words, back: bool) -> Iterator[Row]:
     from groundswift.data_converters.registry import FORMATS
 
     for name, row in FORMATS.items():
-        if name.startswith("to-") == back:
+        if row.makes_rows != back:
             texts = (say(f"format.{name}.reads", row.reads), say(f"format.{name}.writes", row.writes))
             yield code(f"groundswift convert {name}"), *map(cell, texts)
 
@@ -219,6 +219,20 @@ def bad_versions(say: Words) -> Iterator[Row]:
         yield bad.package, code(bad.versions), models, cell(fault), code(bad.remedy), ", ".join(bad.sources)
 
 
+def issues(say: Words) -> Iterator[Row]:
+    """Every id that converters count, and what it means."""
+    from groundswift.data_converters.issue_titles import TITLES
+
+    return ((code(name), cell(say(f"issue.{name}", title))) for name, title in sorted(TITLES.items()))
+
+
+def parse_warnings(say: Words) -> Iterator[Row]:
+    """Every warning of parsing an answer."""
+    from groundswift.grammars.parse_warnings import WARNINGS
+
+    return ((code(name), cell(say(f"warning.{name}", text))) for name, text in WARNINGS.items())
+
+
 def migration(say: Words) -> str:
     """Flags, variables, models, datasets and templates of ms-swift 2.x and what they became."""
     from groundswift.data_converters.rows.migrate.docs import tables
@@ -280,6 +294,8 @@ TABLES: dict[str, Callable[[Words], str]] = {
     "benchmarks": lambda say: say.table("command;what", benchmarks(say)),
     "versions": lambda say: say.table("package;constraints.txt;constraints-newest.txt", versions(say)),
     "bad-versions": lambda say: say.table("package;versions;families;problem;use;source", bad_versions(say)),
+    "issues": lambda say: say.table("id;meaning", issues(say)),
+    "parse-warnings": lambda say: say.table("id;meaning", parse_warnings(say)),
     "migration": migration,
     "problems": problems,
 }

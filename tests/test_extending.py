@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from groundswift import Located, format_answer
 
@@ -49,6 +50,30 @@ def run(package, tmp_path):
         return done.stdout
 
     return run_commands
+
+
+def write_example(folder: Path, lines: list[str]) -> None:
+    (folder / "photos").mkdir()
+    Image.new("RGB", (64, 48)).save(folder / "photos" / "a.png")
+    (folder / "boxes.tsv").write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_the_format(run, tmp_path):
+    write_example(tmp_path, ["a.png\tcat\t1\t2\t30\t40", "a.png\tdog\t5\t6\t7\t8"])
+    assert "tsv-boxes" in run("groundswift convert tsv-boxes --help")
+    run("groundswift convert tsv-boxes boxes.tsv")
+    (row,) = map(json.loads, (tmp_path / "train.jsonl").read_text().splitlines())
+    assert row["objects"] == {"ref": ["cat", "dog"], "bbox": [[1, 2, 31, 42], [5, 6, 12, 14]], "bbox_type": "real"}
+    assert row["size_wh"] == [64, 48]
+
+
+def test_a_problem_of_the_format_has_its_place(package, run, tmp_path):
+    write_example(tmp_path, ["a.png\tcat\t1\t2\t30\t40", "a.png\tdog\t5\t6"])
+    command = [sys.executable, "-m", "groundswift.cli", "convert", "tsv-boxes", "boxes.tsv", "--images", "photos", "--out", "x.jsonl"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(package)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "boxes.tsv:2: " in done.stderr
+    assert not (tmp_path / "x.jsonl").exists()
 
 
 def test_the_families(run):
