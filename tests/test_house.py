@@ -132,6 +132,13 @@ def test_a_file_imports_only_what_its_room_may(path):
     assert wrong == []
 
 
+@pytest.mark.parametrize("path", [path for path in PYTHON_FILES if path.parts[:2] == ("data_converters", "rows")], ids=str)
+def test_rows_import_nothing_above_them(path):
+    """lint gets its token counter and migrate its converter from the command line (`groundswift.cli.Tools`)."""
+    above = tuple(f"groundswift.data_converters.{name}" for name in ("cli", "registry", "formats", "engine", "anomaly"))
+    assert [f"{path}:{line} imports {module}" for module, line, _ in imports_of(path) if module.startswith(above)] == []
+
+
 @pytest.mark.parametrize("path", ROOM_FILES, ids=str)
 def test_what_is_optional_or_heavy_is_imported_where_it_is_used(path):
     if path.parts[0] == "swift_plugins":
@@ -196,9 +203,9 @@ def test_a_command_loads_no_torch(module):
     assert loaded_by(f"import {module}").isdisjoint({"torch", "swift", "transformers", "datasets"})
 
 
-@pytest.mark.parametrize("verb", [["eval", "coco-map"], ["convert", "coco"]])
-def test_the_help_of_a_verb_loads_no_torch(verb):
-    statement = f"from groundswift.cli import main; main({[*verb, '--help']!r}, standalone_mode=False)"
+@pytest.mark.parametrize("words", [["eval", "coco-map"], ["convert", "coco"], ["lint"], ["mix"], ["split"], ["migrate"]], ids=" ".join)
+def test_the_help_of_a_subcommand_loads_no_torch(words):
+    statement = f"from groundswift.cli import main; main({[*words, '--help']!r}, standalone_mode=False)"
     assert loaded_by(statement).isdisjoint({"torch", "swift", "transformers", "datasets"})
 
 
