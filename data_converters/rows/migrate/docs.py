@@ -27,7 +27,7 @@ class Words:
 
 
 def log() -> list[str]:
-    """Every sentence that the tables hold, to translate."""
+    """Every sentence of the tables, to be translated."""
     rules = [rule for table in [EVERYWHERE, *OF_COMMAND.values()] for rule in table.values()]
     found = [note for rule in rules for note in [rule.note, *rule.refused.values()] if note]
     headings = ("Flags", "Models", "Datasets", "Templates", "Environment variables", "Commands", "Names of 3.x")
@@ -47,33 +47,25 @@ def tables(language: str) -> str:
         _table(say, ("2.x", "4.6", "values and notes"), _variable_rows(say)),
         f"## {say('Names of 3.x')}",
         _table(say, ("2.x", "4.6", "commands"), _rows_of_3x(), first="3.x"),
-        f"## {say('Models')}",
-        _folded(
-            _table(say, ("2.x", "4.6"), [(f"`{name}`", f"`{model.id}`") for name, model in models().items()]), f"{SOURCE}: {len(models())}"
-        ),
-        f"## {say('Datasets')}",
-        _folded(
-            _table(say, ("2.x", "4.6"), [(f"`{name}`", f"`{new}`") for name, new in datasets().items()]), f"{SOURCE}: {len(datasets())}"
-        ),
-        f"## {say('Templates')}",
-        _folded(
-            _table(
-                say, ("2.x", "4.6"), [(f"`{name}`", ", ".join(f"`{each}`" for each in new) or "-") for name, new in templates().items()]
-            ),
-            f"{SOURCE}: {len(templates())}",
-        ),
     ]
+    for title, names in (
+        ("Models", {name: f"`{model.id}`" for name, model in models().items()}),
+        ("Datasets", {name: f"`{new}`" for name, new in datasets().items()}),
+        ("Templates", {name: ", ".join(f"`{each}`" for each in new) or "-" for name, new in templates().items()}),
+    ):
+        table = _table(say, ("2.x", "4.6"), [(f"`{name}`", new) for name, new in names.items()])
+        parts += [f"## {say(title)}", f"<details><summary>{SOURCE}: {len(names)}</summary>\n\n{table}\n\n</details>"]
     return "\n\n".join(parts)
 
 
 def _flag_rows(say: Words) -> Iterable[tuple[str, ...]]:
-    """A row for each flag and each thing that became of it, with the commands; flags that stay as they are share one."""
+    """A row for each flag and its replacement, with the commands; unchanged flags share one row."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     same: list[str] = []
     for command in COMMANDS:
         for flag in flags_of(command):
             rule = rule_of(command, flag)
-            if rule == Rule("same", flag) or rule == Rule("same", flag, "", {}, {}):
+            if rule == Rule("same", flag):
                 same.append(flag)
             else:
                 groups.setdefault((flag, *_became(rule, say)), []).append(command)
@@ -112,7 +104,3 @@ def _table(say: Words, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]
     heads = [first or say(columns[0]), *map(say, columns[1:])]
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def _folded(table: str, title: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"

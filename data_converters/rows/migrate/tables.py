@@ -1,4 +1,4 @@
-"""What ms-swift 2.6.1 called its flags, models, templates and datasets, and what 2.0 to 2.4 called them: tables, read on first use."""
+"""Flags, models, templates and datasets of ms-swift 2.6.1, and their names in 2.0 to 2.4: tables, read on first use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import NamedTuple
 
 SOURCE = "ms-swift 2.6.1"
-GENERATION = "-generation"  # ends the templates that 2.x had for base models
-OLD_MODEL_NAMES = {  # what 2.x itself still took for older names
+GENERATION = "-generation"  # ends the names of 2.x's templates for base models
+OLD_MODEL_NAMES = {  # older names that 2.x still accepted
     "openbmb-minicpm-2b-sft-chat": "minicpm-2b-sft-chat",
     "openbmb-minicpm-2b-chat": "minicpm-2b-chat",
     "cogvlm-17b-instruct": "cogvlm-17b-chat",
@@ -17,35 +17,6 @@ OLD_MODEL_NAMES = {  # what 2.x itself still took for older names
     "mplug-owl2d1-chat": "mplug-owl2_1-chat",
     "llava1d6-mistral-7b-instruct": "llava1_6-mistral-7b-instruct",
     "llava1d6-yi-34b-instruct": "llava1_6-yi-34b-instruct",
-}
-OLD_SUBSETS = {  # datasets whose subsets had names of their own
-    "hh-rlhf": "harmless-base helpful-base helpful-online helpful-rejection-sampled red-team-attempts",
-    "hh-rlhf-cn": "hh_rlhf harmless_base_cn harmless_base_en helpful_base_cn helpful_base_en",
-    "coig-cqia": "chinese_traditional coig_pc exam finance douban human_value logi_qa ruozhiba segmentfault wiki wikihow xhs zhihu",
-    "ruozhiba": "post-annual title-good title-norm",
-    "toolbench-for-alpha-umi": "backbone caller planner summarizer",
-    "ms-agent-for-agentfabric": "default addition",
-}
-OLD_DATASET_NAMES = {
-    "ms-bench-mini": "ms-bench#20000",
-    "multi-alpaca-all": "multi-alpaca",
-    "instinwild-en": "instinwild:subset",
-    "instinwild-zh": "instinwild:default",
-    "firefly-all-zh": "firefly-zh",
-    "sharegpt-en": "sharegpt:common-en/computer-en",
-    "sharegpt-zh": "sharegpt:common-zh/computer-zh/unknow-zh",
-    "open-orca-gpt4": "open-orca:default",
-    "sharegpt-gpt4-mini": "sharegpt-gpt4:default",
-    "deepctrl-sft-zh": "deepctrl-sft:default",
-    "deepctrl-sft-en": "deepctrl-sft:en",
-    "medical-mini-zh": "medical-zh#50000",
-    "cmnli-mini-zh": "cmnli-zh#20000",
-    "coco-mini-en": "coco-en-mini",
-    "coco-mini-en-2": "coco-en-2-mini",
-    "aishell1-mini-zh": "aishell1-zh-mini",
-    "damo-agent-mini-zh": "damo-agent-zh-mini",
-    "RLAIF-v-dataset": "rlaif-v",
-    **{f"{name}-{subset.replace('_', '-')}": f"{name}:{subset}" for name, subsets in OLD_SUBSETS.items() for subset in subsets.split()},
 }
 
 
@@ -58,8 +29,8 @@ class Flag(NamedTuple):
 
 
 class OldModel(NamedTuple):
-    """A model_type of 2.x: the model's id today, and 4.6's model_type and template. `targets`: what DEFAULT meant for LoRA there, or None
-    where it was the language model of a multimodal model, whose group is `group`."""
+    """A model_type of 2.x: the model's id today, and 4.6's model_type and template. `targets`: what DEFAULT meant for LoRA, or None
+    for the language model of a multimodal model, whose group is `group`."""
 
     id: str
     model_type: str
@@ -98,12 +69,12 @@ def name_of_id() -> dict[str, str]:
 
 @lru_cache
 def templates() -> dict[str, tuple[str, ...]]:
-    """4.6's templates for each of 2.x, by model; the first where it is not known. None where only it says it."""
+    """4.6's templates for each of 2.x, by model; the first if the model is unknown. Empty if only the model decides."""
     return {name: () if new == "-" else tuple(new.split(",")) for name, new in _rows("templates.tsv", 2)}
 
 
 def template_of(name: str, model: OldModel | None) -> str:
-    """4.6's template for one of 2.x, or empty where it cannot be known."""
+    """4.6's template for one of 2.x; empty if it cannot be known."""
     found = templates()[name]
     if model and (model.template in found or not found):
         return model.template
@@ -113,16 +84,7 @@ def template_of(name: str, model: OldModel | None) -> str:
 @lru_cache
 def datasets() -> dict[str, str]:
     """4.6's `--dataset` for each name of 2.x."""
-    found = dict(_rows("datasets.tsv", 2))
-    return found | {old: _joined(found, new) for old, new in OLD_DATASET_NAMES.items()}
-
-
-def _joined(found: dict[str, str], new: str) -> str:
-    """`name:subset#N` with the name in today's words."""
-    rest, _, sample = new.partition("#")
-    name, _, subsets = rest.partition(":")
-    base = found[name].partition(":")[0] + ":" + subsets if subsets else found[name]
-    return base + ("#" + sample if sample else "")
+    return dict(_rows("datasets.tsv", 2))
 
 
 def _rows(name: str, columns: int) -> Iterator[list[str]]:
