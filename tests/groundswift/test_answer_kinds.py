@@ -172,7 +172,7 @@ def test_literals_of_python(text):
     assert read(text, GLM) == ([dog()], "ok", [])
 
 
-def test_words_of_json_are_no_oddity():
+def test_words_of_json_give_no_warning():
     assert read('[{"bbox_2d": [1, 2, 30, 40], "label": "dog", "occluded": true, "iscrowd": false}]', QWEN) == ([dog()], "ok", [])
 
 
@@ -209,7 +209,7 @@ def test_what_glm_writes(text, objects, status, reasons):
     assert read(text, GLM) == (objects, status, reasons)
 
 
-def test_a_list_said_twice_counts_once_in_json_and_a_double_in_one_list_stays():
+def test_a_repeated_list_counts_once_in_json_and_a_repeated_object_stays():
     one = in_json(QWEN, BOX)
     assert read(f"```json\n{one}\n```\n```json\n{one}\n```", QWEN) == ([dog()], "ok", ["repeated-block"])
     assert read(f"[{one[1:-1]}, {one[1:-1]}]", QWEN) == ([dog(), dog()], "ok", [])
@@ -387,6 +387,6 @@ def test_an_empty_list_between_the_marks_says_that_there_is_none(opening, closin
 @pytest.mark.parametrize("label", ["dog", ""])
 @pytest.mark.parametrize("thinking", ["", "<think>a cat?</think>", "</think>\n"])
 @pytest.mark.parametrize("end", ["</answer>", ""])
-def test_the_marks_of_an_answer_are_no_label(label, thinking, end):
+def test_the_marks_of_an_answer_are_not_a_label(label, thinking, end):
     found = parse(f"{thinking}<answer>{label}<|begin_of_box|>[[1,2,30,40]]<|end_of_box|>{end}", GLM)
     assert (found.objects, found.status, found.reasons) == ([Located(label, tuple(BOX))], "ok", [])

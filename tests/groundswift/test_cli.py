@@ -68,7 +68,7 @@ def test_plugin_prints_the_file_that_swift_is_to_load():
 
 @pytest.mark.parametrize("hidden", ["swift", "torch", "transformers"])
 def test_a_light_install_says_what_is_missing(tmp_path, hidden):
-    """A finder that knows no such package stands for an environment that has none."""
+    """A finder that hides a package, as in an environment without it."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "class Hidden:\n"

@@ -1,4 +1,4 @@
-"""COCO files: read with their faults named by file and place, and annotations checked one by one."""
+"""COCO files: problems named by file and place, and annotations checked one by one."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def written(tmp_path, coco: object) -> str:
     return str(path)
 
 
-def test_a_file_is_read_and_has_no_faults(tmp_path):
+def test_a_file_is_read_without_problems(tmp_path):
     path = written(tmp_path, small())
     coco = read_coco(path)
     assert coco.images[0] == CocoImage(1, "a.jpg", 60, 40)
@@ -131,7 +131,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
         pytest.param(b'{"info": ' + b"[" * 100_000, r"ann\.json: JSON nested too deep", id="deep"),
     ],
 )
-def test_what_is_no_json_says_where_it_stops_being_some(data, message, tmp_path):
+def test_an_error_in_json_is_named_by_its_place(data, message, tmp_path):
     with pytest.raises(GroundswiftError, match=message):
         read_coco(written(tmp_path, data))
 
@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(name, message, tmp
         pytest.param(lambda c: c["images"][1].update(height=-1), "image 2 has size 5x-1", id="negative height"),
     ],
 )
-def test_structural_faults_are_collected(change, message, tmp_path):
+def test_structural_problems_are_collected(change, message, tmp_path):
     coco = small()
     change(coco)
     path = written(tmp_path, coco)
@@ -188,7 +188,7 @@ def test_an_annotation_that_cannot_be_used_has_an_id(bbox, image, category_known
     assert (found and found.id) == problem
 
 
-def test_an_annotation_says_where_it_stands():
+def test_an_annotation_names_itself():
     assert CocoAnnotation(1, 7, [], 12).where() == "annotation 12"
     assert CocoAnnotation(1, 7, [], 0).where() == "annotation 0"
     assert CocoAnnotation(1, 7, []).where() == "an annotation of image 1"
@@ -204,7 +204,7 @@ def test_an_annotation_says_where_it_stands():
     ],
     ids=str,
 )
-def test_half_a_surrogate_pair_where_no_text_belongs_is_an_error_of_the_file(tmp_path, place, value):
+def test_a_lone_surrogate_in_place_of_a_number_is_an_error_of_the_file(tmp_path, place, value):
     coco = small()
     node = coco
     for key in place[:-1]:

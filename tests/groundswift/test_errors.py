@@ -5,12 +5,12 @@ import pytest
 from groundswift.errors import GroundswiftError, Tally, fault
 
 
-def test_a_fault_says_where_what_and_what_was_expected():
+def test_an_error_says_where_what_and_what_was_expected():
     assert str(fault("labels/7.txt:3", "got 4 fields", "5")) == "labels/7.txt:3: got 4 fields; expected 5"
     assert str(fault("a.json", "cannot be read")) == "a.json: cannot be read"
 
 
-def test_a_fault_is_a_value_error_of_our_own():
+def test_an_error_is_a_value_error_of_our_own():
     assert isinstance(fault("a", "b"), GroundswiftError)
     with pytest.raises(ValueError, match="^a: b$"):
         raise fault("a", "b")
@@ -56,7 +56,7 @@ def test_an_example_with_half_a_character_can_be_printed_and_kept():
         ("what?: me@host says a://", "what?: me@host says a://"),
     ],
 )
-def test_no_error_or_count_tells_a_secret_of_an_address(text, told):
+def test_no_error_or_count_shows_a_secret_of_a_url(text, told):
     tally = Tally()
     tally.add("reason", text)
     assert (str(GroundswiftError(text)), str(fault("x", text)), tally.examples) == (told, f"x: {told}", {"reason": [told]})

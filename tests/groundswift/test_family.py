@@ -23,7 +23,7 @@ def test_every_family_has_its_grammar():
     assert sorted({row.grammar for row in families().values()} - set(GRAMMARS)) == []
 
 
-def test_no_template_belongs_to_two_families():
+def test_a_template_belongs_to_one_family():
     named = [name for row in families().values() for name in row.templates]
     assert sorted({name for name in named if named.count(name) > 1}) == []
 
@@ -36,7 +36,7 @@ def test_a_family_is_found_by_swifts_model_type(model_type, name):
     assert family_row(model_type).name == name
 
 
-def test_families_gives_a_table_of_ones_own():
+def test_families_returns_a_copy():
     families().clear()
     assert "qwen2_vl" in families()
 

@@ -236,7 +236,7 @@ def check_answer(text: str, family: str) -> None:
 
 
 @for_each_family
-def test_no_text_breaks_the_reader(family):
+def test_no_text_breaks_the_parser(family):
     @settings(max_examples=150, deadline=None)
     @given(st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join)))
     def check(text):
@@ -246,7 +246,7 @@ def test_no_text_breaks_the_reader(family):
 
 
 @for_each_family
-def test_no_damage_to_an_answer_breaks_the_reader(family):
+def test_no_damage_to_an_answer_breaks_the_parser(family):
     @settings(max_examples=100, deadline=None)
     @given(things(family, min_size=1, max_size=4), st.data())
     def check(objects, data):
@@ -335,7 +335,7 @@ def test_ways_to_say_that_there_is_nothing(family, text, before):
 
 
 @for_each_family
-def test_thinking_is_no_part_of_the_answer(family):
+def test_thinking_is_not_part_of_the_answer(family):
     dog, other = thing(family, "dog", 1, 2, 3, 4), thing(family, "cat", 5, 6, 7, 8)
     thought, said = format_answer([other], family), format_answer([dog], family)
     for before in (

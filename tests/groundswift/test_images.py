@@ -21,7 +21,7 @@ SIZE_WH = (48, 32)
 
 
 def quarters() -> Image.Image:
-    """An upright picture without any symmetry: four quarters of four colours, on the grid of JPEG blocks."""
+    """An upright image without any symmetry: four quarters of four colours, on the grid of JPEG blocks."""
     picture = np.zeros((SIZE_WH[1], SIZE_WH[0], 3), np.uint8)
     picture[:16, :24], picture[:16, 24:], picture[16:, :24], picture[16:, 24:] = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 250)
     return Image.fromarray(picture)
@@ -34,7 +34,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def turned_file(orientation: int, kind: str = "JPEG") -> bytes:
-    """A file that stores the picture turned and says so in its EXIF."""
+    """A file that stores the image rotated, with its EXIF orientation."""
     method, exif = STORED_BY[orientation], Image.Exif()
     exif[ORIENTATION_TAG] = orientation
     stored = quarters() if method is None else quarters().transpose(method)
@@ -44,7 +44,7 @@ def turned_file(orientation: int, kind: str = "JPEG") -> bytes:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", STORED_BY)
-def test_a_picture_is_upright_whatever_its_orientation(orientation, kind, tmp_path):
+def test_an_image_is_upright_whatever_its_orientation(orientation, kind, tmp_path):
     path = tmp_path / f"picture.{kind.lower()}"
     path.write_bytes(turned_file(orientation, kind))
     assert read_size_wh(path) == (SIZE_WH, orientation)
@@ -58,7 +58,7 @@ def test_a_picture_is_upright_whatever_its_orientation(orientation, kind, tmp_pa
     assert open_image(path.read_bytes()).tobytes() == opened.tobytes()
 
 
-def test_the_eight_jpegs_open_as_one_picture():
+def test_the_eight_jpegs_open_as_one_image():
     pictures = [np.asarray(open_image(turned_file(orientation)), int) for orientation in STORED_BY]
     assert all(np.abs(picture - pictures[0]).max() <= 8 for picture in pictures)
 
@@ -81,7 +81,7 @@ def tag(kind: int, count: int, value: bytes) -> bytes:
         pytest.param(tag(2, 4, b"abc"), id="orientation is text"),
     ],
 )
-def test_an_orientation_that_is_none_counts_as_upright(exif):
+def test_an_invalid_orientation_counts_as_upright(exif):
     data = encoded(quarters(), "JPEG", exif=exif)
     assert read_size_wh(data) == (SIZE_WH, 1)
     assert open_image(data).size == SIZE_WH
@@ -121,7 +121,7 @@ def test_the_size_is_read_from_the_header_alone(kind, tmp_path):
         open_image(path)
 
 
-def test_a_tag_behind_the_pixels_counts_neither_for_the_size_nor_for_the_picture():
+def test_a_tag_after_the_pixels_is_ignored():
     """PNG wants its eXIf before the pixels; reading it behind them would mean decoding every file for its size."""
     exif = tag(3, 1, b"\6")[6:]
     chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
@@ -141,7 +141,7 @@ def test_a_tag_behind_the_pixels_counts_neither_for_the_size_nor_for_the_picture
         ("folder", "not a readable image"),
     ],
 )
-def test_what_is_no_picture_is_an_error_that_names_it(read, name, message, tmp_path):
+def test_a_file_that_is_not_an_image_is_named(read, name, message, tmp_path):
     (tmp_path / "notes.jpg").write_text("these are words")
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "folder").mkdir()
@@ -150,7 +150,7 @@ def test_what_is_no_picture_is_an_error_that_names_it(read, name, message, tmp_p
 
 
 @pytest.mark.parametrize("read", [read_size_wh, open_image])
-def test_bytes_that_are_no_picture_are_an_error(read):
+def test_bytes_that_are_not_an_image_are_an_error(read):
     with pytest.raises(GroundswiftError, match="<bytes>: not a readable image"):
         read(b"these are words")
 
@@ -251,7 +251,7 @@ for read in (read_size_wh, open_image):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("read", [read_size_wh, open_image])
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
-def test_a_picture_that_is_too_large_is_told_from_its_header(data, read, monkeypatch):
+def test_an_image_that_is_too_large_is_refused_by_its_header(data, read, monkeypatch):
     monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", str(13_000**2))
     expected = (
         r"^<bytes>: too large to decode: its header says \d+(x\d+)? px; expected at most 169000000 px in all; GROUNDSWIFT_MAX_IMAGE_PIXELS"
@@ -263,13 +263,13 @@ def test_a_picture_that_is_too_large_is_told_from_its_header(data, read, monkeyp
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("read", [read_size_wh, open_image])
 @pytest.mark.parametrize(("data", "message"), LIES.values(), ids=LIES)
-def test_a_header_that_lies_is_told(data, message, read):
+def test_a_header_with_a_wrong_size_is_refused(data, message, read):
     with pytest.raises(GroundswiftError, match=f"^<bytes>: {message}"):
         read(data)
 
 
 @pytest.mark.parametrize("data", [*BOMBS.values(), *(data for data, _ in LIES.values())], ids=[*BOMBS, *LIES])
-def test_a_bomb_takes_no_memory_and_prints_no_warning(data, tmp_path):
+def test_a_decompression_bomb_takes_no_memory_and_prints_no_warning(data, tmp_path):
     (tmp_path / "bomb").write_bytes(data)
     environment = {**os.environ, "GROUNDSWIFT_MAX_IMAGE_PIXELS": str(13_000**2), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", HALF_A_GIGABYTE_OF_ADDRESSES, str(tmp_path / "bomb")]
@@ -279,7 +279,7 @@ def test_a_bomb_takes_no_memory_and_prints_no_warning(data, tmp_path):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_large_picture_below_the_limit_is_opened_without_a_warning(tmp_path, monkeypatch):
+def test_a_large_image_below_the_limit_is_opened_without_a_warning(tmp_path, monkeypatch):
     """Pillow warns from half its limit on."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
     path = tmp_path / "large.png"
@@ -304,7 +304,7 @@ def test_the_limit_can_be_lowered_and_raised_above_pillows_own(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("value", ["many", "0", "-5", "1e9", "1.5", " 7", "²"])
-def test_a_limit_that_is_no_number_is_told(value, monkeypatch):
+def test_a_limit_that_is_not_a_number_is_refused(value, monkeypatch):
     monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", value)
     with pytest.raises(GroundswiftError, match="^GROUNDSWIFT_MAX_IMAGE_PIXELS: .*; expected a whole number of pixels above 0$"):
         read_size_wh(encoded(quarters(), "PNG"))

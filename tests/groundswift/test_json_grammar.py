@@ -123,8 +123,8 @@ def test_the_target_of_the_fuzzer_holds():
     check()
 
 
-def test_the_fuzzer_notices_faults(monkeypatch):
-    """A reader that raises, one whose spans are wrong and one that is slow are each told, with the text that shows it."""
+def test_the_fuzzer_notices_errors(monkeypatch):
+    """A parser that raises, one with wrong spans and a slow one are each reported, with the text that shows it."""
     target = Target()
     monkeypatch.setattr("fuzz_target.PUMP_EVERY", 1)
     monkeypatch.setattr("fuzz_target.PUMP_LIMIT_S", 0.0)
@@ -190,10 +190,10 @@ def test_a_list_in_prose_is_read_as_the_list_alone(family, before, behind):
     assert read == [alone[slice(*located.span)] for located in parse(alone, family).objects]
 
 
-def test_a_value_that_is_a_number_list_in_a_string_is_no_label():
+def test_a_list_of_numbers_in_a_string_is_not_a_label():
     assert parse('[{"bbox_2d": "1, 2, 3, 4", "score": 0.5}]', QWEN).reasons == ["numbers-as-text"]
 
 
-def test_one_label_said_twice_is_one_label():
+def test_a_repeated_label_is_one_label():
     answer = parse('[{"bbox_2d": [1, 2, 3, 4], "label": "dog", "label": "dog"}]', QWEN)
     assert (answer.objects, answer.reasons) == ([Located("dog", (1, 2, 3, 4))], ["repeated-key"])

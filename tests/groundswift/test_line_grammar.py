@@ -197,7 +197,7 @@ def test_ratios_are_written_with_their_decimals():
 
 
 @pytest.mark.parametrize("before", ["</s><s>", "<s>", "</s> <s> <s>", "<pad>"])
-def test_tokens_around_a_whole_answer_are_no_label(before):
+def test_tokens_around_a_whole_answer_are_not_a_label(before):
     answer = parse(f"{before}dog<loc_1><loc_2><loc_3><loc_4></s>", "florence2")
     assert [(located.label, located.box) for located in answer.objects] == [("dog", (1, 2, 3, 4))]
     assert (answer.status, answer.reasons) == ("ok", [])

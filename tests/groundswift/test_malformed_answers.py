@@ -109,7 +109,7 @@ OTHER_MARKS = {  # family: its marks for a label, its marks for a box, and two c
     "rex_omni": ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>", r"<\1><\2><\3><\4>"),
 }
 CORNERS = re.compile(r"\((\d+),(\d+)\),\((\d+),(\d+)\)")
-LISTS_ALONE = {"no parentheses", "brackets of another family"}  # where a number is no token
+LISTS_ALONE = {"no parentheses", "brackets of another family"}  # where numbers are not tokens
 OTHER_CASES = [
     pytest.param(family, *row.values, id=f"{family}-{row.id}")
     for family in OTHER_MARKS

@@ -26,7 +26,7 @@ for_each_shape = pytest.mark.parametrize("family", list(SHAPES))
 
 
 def scaled(family: str, number: str) -> str:
-    """A number as the family's space has it: hundredths where it ends at 1. What is no number stays."""
+    """A number as the family's space has it: hundredths where it ends at 1. Other text stays."""
     try:
         value = float(number) * SHAPES[family][1]
     except ValueError:
@@ -100,7 +100,7 @@ def test_the_same_box_to_the_token_limit(family):
 @for_each_shape
 @pytest.mark.parametrize("before", ["Here you are:\n", "<think>Is it [1, 2, 3, 4]?\n</think>\n", "```\n", "<grounding>\n"])
 @pytest.mark.parametrize("after", ["", "\nThat is all.", "\n```", "<|im_end|>"])
-def test_what_stands_around_is_no_part_of_it(family, before, after):
+def test_text_around_a_number_is_not_part_of_it(family, before, after):
     answer = parse(before + text(family, "dog", "1", "2", "30", "40").removesuffix(" ; ") + after, family)
     if family == "paligemma" and after == "<|im_end|>":
         return  # its label ends with its line

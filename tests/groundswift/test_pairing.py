@@ -79,6 +79,6 @@ def test_a_row_without_its_answer_has_labels_and_boxes_in_order():
     assert paired(turns("find all", "two of them"), 3, 3).ref_of_box == [0, 1, 2]
 
 
-def test_what_the_row_does_not_have_is_no_label():
+def test_a_label_that_the_row_lacks_is_none():
     assert paired(turns("find all", f"{R}{B}{R}{B}"), 1, 2).ref_of_box == [0, None]
     assert paired(turns("find all", f"{R}{B}"), 1, 3).ref_of_box == [0, None, None]

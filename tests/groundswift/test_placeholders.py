@@ -82,11 +82,11 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize("text", SENTENCES)
-def test_a_sentence_is_no_list(text):
+def test_a_sentence_is_not_a_list(text):
     assert listings_of(text) == ()
 
 
-def test_a_question_is_no_list_unless_it_is_json():
+def test_a_question_is_a_list_only_in_json():
     assert listings_of("<bbox>", answer=False) == ()
     assert listings_of('{"bbox_2d": <bbox>}', answer=False) != ()
 

@@ -113,7 +113,7 @@ def test_an_empty_file_has_no_rows(tmp_path):
         pytest.param(b"\0\0\0\n", "not a row: JSON is malformed", id="zero bytes"),
     ],
 )
-def test_a_line_that_is_no_row_is_an_error_in_its_place(line, message, tmp_path):
+def test_a_line_that_is_not_a_row_is_an_error_in_its_place(line, message, tmp_path):
     (first, good), (second, error), (third, last) = read(tmp_path, SHORT + b"\n" + line + SHORT + b"\n")
     assert (first, second, third) == (1, 2, 3)
     assert good == last == Row([], ["a.jpg"])
@@ -133,7 +133,7 @@ def test_a_file_cut_in_a_line_says_so(length, tmp_path):
 @pytest.mark.parametrize(
     "line", [b"5", b"null", b"[{}]", b"\x1f\x8b\x08\x00", "{}".encode("utf-16")], ids=["5", "null", "list", "gzip", "UTF-16"]
 )
-def test_a_last_line_that_is_whole_but_no_row_is_not_called_cut(line, tmp_path):
+def test_a_whole_last_line_that_is_not_a_row_is_not_called_truncated(line, tmp_path):
     ((_, error),) = read(tmp_path, line)
     assert "rows.jsonl:1: not a row: " in str(error)
 

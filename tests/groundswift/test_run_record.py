@@ -68,7 +68,7 @@ def test_a_record_that_is_not_there(tmp_path):
         pytest.param(["groundswift_run.json", "predict.jsonl.run.json"], "predict.jsonl", "predict.jsonl.run.json", id="its own first"),
     ],
 )
-def test_the_record_of_a_result_lies_beside_it(tmp_path, files, result, found):
+def test_the_record_of_a_result_is_next_to_it(tmp_path, files, result, found):
     for name in files:
         (tmp_path / name).touch()
     assert record_of_result(tmp_path / result) == (tmp_path / found if found else None)

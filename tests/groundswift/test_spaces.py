@@ -50,7 +50,7 @@ def test_there_and_back_stays_within_half_a_quantum(family, size_wh):
     half = np.tile(families()[family].quantum_px(size_wh, fed), 2) / 2
     thin = (written[:, :2] == written[:, 2:]).any(axis=1) if space.rounding == "cells" else np.zeros(len(written), dtype=bool)
     assert (np.abs(back - boxes_px)[~thin] <= half * (1 + 1e-9)).all()
-    assert (np.abs(back - boxes_px)[thin] <= 2 * half * (1 + 1e-9)).all()  # a box within one row or column stands for its whole cells
+    assert (np.abs(back - boxes_px)[thin] <= 2 * half * (1 + 1e-9)).all()  # a box within one row or column means its whole cells
     assert thin.mean() < 0.5
 
 
@@ -89,12 +89,12 @@ def test_known_boxes(space, box_px, size_wh, written):
     assert from_original_px([box_px], "qwen2_vl", size_wh, space=space).tolist() == [written]
 
 
-def test_a_bin_stands_for_its_middle():
+def test_a_bin_means_its_middle():
     assert to_original_px([[0, 10, 500, 999]], "florence2", (1000, 2000)).tolist() == [[0.5, 21, 500.5, 1999]]
 
 
 def drawn_boxes_of_one(count: int) -> list[list[float]]:
-    """Seeded xyxy boxes in a picture of side 1, some of them thin."""
+    """Seeded xyxy boxes in an image of side 1, some of them thin."""
     rng = np.random.default_rng(32)
     corners = rng.uniform(0, 1, (count, 2, 2))
     corners[::5, 1] = np.clip(corners[::5, 0] + rng.uniform(0.001, 0.03, (len(corners[::5]), 2)), 0, 1)
@@ -118,8 +118,8 @@ def test_cells_are_those_of_kosmos_2():
 
 
 @pytest.mark.parametrize("size_wh", [(64, 64), (64, 33), (33, 64), (7, 64), (64, 1)])
-def test_the_padded_square_is_the_one_that_pictures_are_padded_to(size_wh):
-    """LLaVA's `expand2square` pastes at ((width - height) // 2, ...): a white picture on black shows where it came to lie."""
+def test_the_padded_square_is_the_one_that_images_are_padded_to(size_wh):
+    """LLaVA's `expand2square` pastes at ((width - height) // 2, ...): a white image on black shows its place."""
     square = np.array(padded_to_square(Image.new("RGB", size_wh, "white"), (0, 0, 0)))[..., 0]
     rows, columns = np.flatnonzero(square.any(axis=1)), np.flatnonzero(square.any(axis=0))
     side = max(size_wh)

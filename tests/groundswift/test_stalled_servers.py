@@ -61,7 +61,7 @@ def test_a_server_that_recovers_is_waited_for(server):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "soon", "9" * 5000])
-def test_a_time_limit_that_is_none_is_refused(monkeypatch, text):
+def test_an_invalid_time_limit_is_refused(monkeypatch, text):
     monkeypatch.setenv("GROUNDSWIFT_TIMEOUT", text)
     with pytest.raises(GroundswiftError, match="^GROUNDSWIFT_TIMEOUT: .*expected whole seconds above 0"):
         storage.store_of("http://127.0.0.1/a")

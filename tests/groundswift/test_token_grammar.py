@@ -109,7 +109,7 @@ REX = "<|object_ref_start|>{}<|object_ref_end|><|box_start|>{}<|box_end|>"
         pytest.param(REX.format("cat", "None") + ", " + REX.format("dog", "<1><2><3><4>"), "ok", ["dog"], id="one absent, one there"),
     ],
 )
-def test_a_class_that_is_absent_is_no_fault(text, status, labels):
+def test_an_absent_class_gives_no_warning(text, status, labels):
     answer = parse(text, "rex_omni")
     assert (answer.status, answer.reasons) == (status, [])
     assert [located.label for located in answer.objects] == labels

@@ -110,7 +110,7 @@ def test_a_box_is_kept_with_what_is_odd_about_it(limit, numbers, reasons):
         ((math.inf, 2), "number-not-finite"),
     ],
 )
-def test_what_is_no_box_is_left_out_with_a_reason(numbers, reason):
+def test_what_is_not_a_box_is_dropped_with_a_warning(numbers, reason):
     reading = Reading(1000)
     reading.place("dog", numbers, (0, 1))
     assert (reading.objects, reading.reasons) == ([], [reason])

@@ -1,4 +1,4 @@
-"""The size of what a model is fed: swift's own resize, then the family's, beside the functions that they come from."""
+"""Model input size: swift's own resize, then the family's, compared with the original functions."""
 
 import pytest
 from hypothesis import assume, example, given, settings
