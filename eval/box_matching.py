@@ -1,8 +1,7 @@
 """TP, FP and FN of an evaluation, box by box, by hotcoco's `image_diagnostics`: COCO's greedy matching within a class.
 
-hotcoco leaves a prediction without a status for one of four reasons, which are told apart here: it overlaps a crowd box, it is beyond the
-detection limit, its area is over COCO's largest, or LVIS ignores its class in this image. Its F1 of an image is 0 without any box, where
-ours is 1, so `f1_of` stays.
+hotcoco gives no status to some predictions, and this module tells them apart: on a crowd box, beyond the detection limit, over COCO's
+largest area, or of a class that LVIS ignores in the image. Nor does it have an entry for an image without boxes, whose F1 is 1 here.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Metric:
     writes_run: ClassVar[bool] = True  # whether --out gets run.json and a report, and is required
     protocol_names: ClassVar[tuple[str, ...]] = ()  # its names in `protocol.metric`, where they differ from `name`
 
-    rewards: ClassVar[dict[str, Callable[..., float]]] = {}  # name -> (text, truth of the image, rules, cut) to a number from 0 to 1
+    rewards: ClassVar[dict[str, Callable[..., float]]] = {}  # name -> (text, truth of the image, rules, truncated) to a number from 0 to 1
 
     def __init__(self, **options: Any) -> None:
         self.options = {"on_error": "stop", **options}

@@ -22,9 +22,9 @@ ROUNDING = 1 + 1e-9  # a move of one written unit, less what float64 makes of it
 class Placed(NamedTuple):
     """(N, 4) xyxy in original px, before and after clipping; (N,) whether it moved them by more than rounding, whether area is left."""
 
-    uncut_xyxy_px: Boxes
+    unclipped_xyxy_px: Boxes
     boxes_xyxy_px: Boxes
-    cut: NDArray[np.bool_]
+    clipped: NDArray[np.bool_]
     has_area: NDArray[np.bool_]
 
 
@@ -37,17 +37,17 @@ def place_boxes(
     """
     sizes = sizes_wh[image_index]
     resized = _resized(image_index, sizes_wh, rules, name) if rules.space_name == "resized_px" else None
-    uncut = to_original_px(written, rules.family, sizes, resized, rules.space)
-    boxes = clipped(uncut, sizes)
+    unclipped = to_original_px(written, rules.family, sizes, resized, rules.space)
+    boxes = clipped(unclipped, sizes)
     step = quantum(space_row(rules.space_name), sizes, resized)
-    moved = (np.abs(boxes - uncut) > np.concatenate([step, step], axis=-1) * ROUNDING).any(axis=1)
+    moved = (np.abs(boxes - unclipped) > np.concatenate([step, step], axis=-1) * ROUNDING).any(axis=1)
     has_area = area(boxes) > 0
-    return Placed(uncut, boxes, moved & has_area, has_area)
+    return Placed(unclipped, boxes, moved & has_area, has_area)
 
 
 def _resized(image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules: Rules, name: Callable[[int], str]) -> NDArray[np.float64]:
-    """What the model was fed for each box's image, (N, 2) width and height in px."""
-    fed = np.zeros((len(sizes_wh), 2))
+    """The size of the model input of each box's image, (N, 2) width and height in px."""
+    inputs_wh = np.zeros((len(sizes_wh), 2))
     known: dict[tuple[int, int], tuple[int, int]] = {}
     for index in np.unique(image_index).tolist():
         width, height = sizes_wh[index].tolist()
@@ -56,8 +56,8 @@ def _resized(image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules:
                 known[width, height] = rules.model_input_wh((width, height))
             except GroundswiftError as error:
                 raise fault(name(index), str(error)) from None
-        fed[index] = known[width, height]
-    return fed[image_index]
+        inputs_wh[index] = known[width, height]
+    return inputs_wh[image_index]
 
 
 def count_boxes(tally: Tally, reason: str, image_index: NDArray[np.int64], mask: NDArray[np.bool_], name: Callable[[int], str]) -> None:

@@ -60,7 +60,7 @@ def read_responses(asked: Asked, result: str | Path, own_questions: bool, on_err
             asked.dropped.add("row-duplicate", where)
         else:
             asked.responses[row.key()] = row.response
-            if row.was_cut():
+            if row.was_truncated():
                 asked.truncated.add(row.key())
 
 

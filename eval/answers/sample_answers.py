@@ -59,7 +59,9 @@ def read_samples(path: str | Path, rules: Rules, on_error: OnError = "stop") -> 
         else:
             skipped.append((problem[0], f"line {number}"))
     names, kept = [name for name, _ in rows], [row for _, row in rows]
-    found = boxes_of_answers([row.response for row in kept], [row.size_wh for row in kept], rules, names, [row.was_cut() for row in kept])
+    found = boxes_of_answers(
+        [row.response for row in kept], [row.size_wh for row in kept], rules, names, [row.was_truncated() for row in kept]
+    )
     for reason, where in skipped:
         found.counts.rows.add(reason, where)
     columns = zip(kept, found.statuses, found.labels, found.boxes_xyxy_px, strict=True)

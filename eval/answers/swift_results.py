@@ -59,7 +59,7 @@ class GeneratedRow(msgspec.Struct):
             return []
         return found.content if found else []
 
-    def was_cut(self) -> bool:
+    def was_truncated(self) -> bool:
         """Whether generation stopped at its token limit, where the row says so.
 
         For a blank answer its tokens decide: if all are blank, none of them ended the turn.
@@ -127,7 +127,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at line {number}")
             continue
         seen.add(asked)
-        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_cut())
+        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_truncated())
     return reader.answers()
 
 

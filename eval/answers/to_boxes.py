@@ -72,7 +72,7 @@ class Rules:
         return self.space or family_row(self.family).space
 
     def model_input_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
-        """Size (width, height) in px of what the model was fed, by the limits of the run."""
+        """Size (width, height) in px of the model input, by the limits of the run."""
         limits = self.limits or Limits()
         return resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
 
@@ -145,13 +145,13 @@ class AnswerReader:
         self._image_index, self._category_index = array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")
 
-    def add(self, image_index: int, text: str, tokens: Tokens | None = None, cut: bool = False) -> None:
+    def add(self, image_index: int, text: str, tokens: Tokens | None = None, truncated: bool = False) -> None:
         """Parse an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
 
-        `cut`: generation is known to have stopped at its token limit.
+        `truncated`: generation is known to have stopped at its token limit.
         """
         answer = self._parse(text, self._limit)
-        if cut:
+        if truncated:
             answer = as_cut(answer)
         if self.statuses[image_index] == "missing":
             self.statuses[image_index], self.texts[image_index] = answer.status, text
@@ -204,7 +204,7 @@ class AnswerReader:
         placed = place_boxes(written, images, self.truth.sizes_wh, self.rules, self._image)
         boxes, has_area = placed.boxes_xyxy_px, placed.has_area
         categories = np.array(self._category_index, dtype=np.int64)
-        count_boxes(self.counts.changed, "box-clipped", images, placed.cut, self._image)
+        count_boxes(self.counts.changed, "box-clipped", images, placed.clipped, self._image)
         count_boxes(self.counts.dropped, "box-empty", images, ~has_area, self._image)
         doubled = has_area & exact_repeats((images, categories), boxes)
         count_boxes(self.counts.dropped, "box-duplicate", images, doubled, self._image)
@@ -212,7 +212,9 @@ class AnswerReader:
         kept = kept[np.argsort(images[kept], kind="stable")]
         scores = np.array(self._scores)[kept]
         predictions = Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores)
-        mismatch = explained_by_space(BoxSample(written, placed.uncut_xyxy_px, self.truth.sizes_wh[images], images), categories, self.truth)
+        mismatch = explained_by_space(
+            BoxSample(written, placed.unclipped_xyxy_px, self.truth.sizes_wh[images], images), categories, self.truth
+        )
         return Answers(predictions, self.statuses, self.texts, self.counts, self.labels, mismatch)
 
 

@@ -35,16 +35,20 @@ class BareAnswers:
 
 
 def boxes_of_answers(
-    texts: Sequence[str | None], sizes_wh: Sequence[tuple[int, int]], rules: Rules, names: Sequence[str], cut: Sequence[bool] | None = None
+    texts: Sequence[str | None],
+    sizes_wh: Sequence[tuple[int, int]],
+    rules: Rules,
+    names: Sequence[str],
+    truncated: Sequence[bool] | None = None,
 ) -> BareAnswers:
     """Parse and place answers, one per sample; `sizes_wh` are those of their images, `names` the samples' names in errors and counts.
-    `cut`: which answers stopped at their token limit, where that is known.
+    `truncated`: which answers stopped at their token limit, where that is known.
 
     Boxes are clipped at the border of their image; one without area there is kept, empty, in its place.
     """
     parse, limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
     counts, statuses, written, index, labels = Counts(), [], [], [], [[] for _ in texts]
-    for number, (text, stopped) in enumerate(zip(texts, cut or repeat(False), strict=False)):
+    for number, (text, stopped) in enumerate(zip(texts, truncated or repeat(False), strict=False)):
         if text is None:
             statuses.append("missing")
             continue
@@ -62,8 +66,8 @@ def boxes_of_answers(
     numbers, sizes = as_boxes(written), np.array(sizes_wh, dtype=np.int64).reshape(-1, 2)
     groups = np.array(index, dtype=np.int64)
     placed = place_boxes(numbers, groups, sizes, rules, names.__getitem__)
-    count_boxes(counts.changed, "box-clipped", groups, placed.cut, names.__getitem__)
+    count_boxes(counts.changed, "box-clipped", groups, placed.clipped, names.__getitem__)
     count_boxes(counts.changed, "box-empty", groups, ~placed.has_area, names.__getitem__)
     split = np.searchsorted(groups, np.arange(1, len(texts)))
-    sample = BoxSample(numbers, placed.uncut_xyxy_px, sizes[groups], groups)
+    sample = BoxSample(numbers, placed.unclipped_xyxy_px, sizes[groups], groups)
     return BareAnswers(np.split(placed.boxes_xyxy_px, split) if texts else [], labels, statuses, counts, sample)

@@ -43,34 +43,37 @@ class OneTruth:
     labelled: bool = True
 
 
-def sample_f1(text: str, truth: OneTruth, rules: Rules, iou_thresholds: Sequence[float] = (IOU_THRESHOLD,), cut: bool = False) -> float:
-    """Mean over the thresholds of the F1 of an answer, 0 to 1. `cut`: generation stopped at its token limit.
+def sample_f1(
+    text: str, truth: OneTruth, rules: Rules, iou_thresholds: Sequence[float] = (IOU_THRESHOLD,), truncated: bool = False
+) -> float:
+    """Mean over the thresholds of the F1 of an answer, 0 to 1. `truncated`: generation stopped at its token limit.
 
-    An unreadable answer has 0, and so has one that was cut before its first box, whatever the image holds. A box of a class that the image
-    does not have is a false positive. Points do not count, nor do, where labels are asked for, boxes without one and exact repetitions.
+    An unreadable answer has 0, and so has one that was truncated before its first box, whatever the image holds. A box of a class that the
+    image does not have is FP. Points do not count, nor do, where labels are required, boxes without one and exact duplicates.
     """
-    found, predictions, status = _labelled(text, truth, rules, cut) if truth.labelled and truth.labels else _bare(text, truth, rules, cut)
+    read = _labelled if truth.labelled and truth.labels else _bare
+    found, predictions, status = read(text, truth, rules, truncated)
     if status == "unreadable" or (status == "truncated" and not len(predictions.scores)):
         return 0.0
     matched = outcomes(found, predictions, iou_thresholds=iou_thresholds)
     return float(np.mean([f1_of([*of_truth, *of_predictions]) for of_truth, of_predictions in matched]))
 
 
-def _labelled(text: str, truth: OneTruth, rules: Rules, cut: bool) -> tuple[Truth, Predictions, str]:
+def _labelled(text: str, truth: OneTruth, rules: Rules, truncated: bool) -> tuple[Truth, Predictions, str]:
     """The classes are those of the truth and of the answer, so that a box of a class that is not there counts."""
     parse, limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
     named = {located.label for located in parse(text, limit).objects if located.label}
     known = truth_from_rows([(0, truth.size_wh, list(truth.labels), truth.boxes_xyxy_px)], sorted({*truth.labels, *named}))
     reader = AnswerReader(known, rules)
-    reader.add(0, text, cut=cut)
+    reader.add(0, text, truncated=truncated)
     answers = reader.answers()
     return known, answers.predictions, answers.statuses[0]
 
 
-def _bare(text: str, truth: OneTruth, rules: Rules, cut: bool) -> tuple[Truth, Predictions, str]:
+def _bare(text: str, truth: OneTruth, rules: Rules, truncated: bool) -> tuple[Truth, Predictions, str]:
     """Boxes whatever their labels."""
     known = truth_from_rows([(0, truth.size_wh, [ANY] * len(truth.boxes_xyxy_px), truth.boxes_xyxy_px)], [ANY])
-    found = boxes_of_answers([text], [truth.size_wh], rules, ["the answer"], [cut])
+    found = boxes_of_answers([text], [truth.size_wh], rules, ["the answer"], [truncated])
     boxes = found.boxes_xyxy_px[0]
     boxes = xyxy_to_xywh(boxes[area(boxes) > 0])
     none = np.zeros(len(boxes), dtype=np.int64)

@@ -34,7 +34,7 @@ _rules: list[Rules] = []  # how the answers of this process are read, by the tem
 
 
 class SampleReward(ORM):
-    """A reward of the table of metrics: `scorer` takes an answer, the true boxes, the rules of reading, and `cut`."""
+    """A reward of the table of metrics: `scorer` takes an answer, the true boxes, the rules of reading, and `truncated`."""
 
     name: str
     scorer: Callable[..., float]
@@ -45,10 +45,10 @@ class SampleReward(ORM):
             raise GroundswiftError(f"--reward_funcs {self.name} needs a grounding template: add --template NAME_grounding")
         if ground_truths is not None:
             return self.of_requests(completions, ground_truths)
-        cut = columns.get("is_truncated") or [False] * len(completions)
+        truncated = columns.get("is_truncated") or [False] * len(completions)
         columns = {name: values for name, values in columns.items() if isinstance(values, list) and len(values) == len(completions)}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        return [self.score(text, truth_of(row), bool(stopped)) for text, row, stopped in zip(completions, rows, cut, strict=True)]
+        return [self.score(text, truth_of(row), bool(stopped)) for text, row, stopped in zip(completions, rows, truncated, strict=True)]
 
     def of_requests(self, requests: Sequence[Any], true_answers: Sequence[str]) -> list[float]:
         """The rewards of the answers that were sampled to one question, and of the true one, which swift adds as the last: it would always
@@ -56,12 +56,12 @@ class SampleReward(ORM):
         rows = [{**vars(request), TRUE_ANSWER: true_answer} for request, true_answer in zip(requests, true_answers, strict=True)]
         texts = [row["messages"][-1]["content"] for row in rows]
         sampled = len(rows) - (texts[-1] == true_answers[-1])
-        rewards = [self.score(text, truth_of(row), cut=False) for text, row in zip(texts[:sampled], rows[:sampled], strict=True)]
+        rewards = [self.score(text, truth_of(row), truncated=False) for text, row in zip(texts[:sampled], rows[:sampled], strict=True)]
         return rewards + [min(rewards, default=0.0)] * (len(rows) - sampled)
 
-    def score(self, text: str, truth: OneTruth, cut: bool) -> float:
+    def score(self, text: str, truth: OneTruth, truncated: bool) -> float:
         """The reward of one answer."""
-        return self.scorer(text, truth, _rules[-1], cut=cut)
+        return self.scorer(text, truth, _rules[-1], truncated=truncated)
 
 
 def reward_class(name: str, scorer: Callable[..., float]) -> type[SampleReward]:

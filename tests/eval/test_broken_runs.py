@@ -11,29 +11,9 @@ from click.testing import CliRunner
 
 from groundswift.cli import main
 
-VALUES = (
-    None,
-    True,
-    0,
-    -1,
-    1.5,
-    -1e300,
-    1e300,
-    2**63,
-    10**30,
-    "",
-    "text",
-    "\ud800",
-    "a\0b",
-    "../../x",
-    "x" * 5000,
-    [],
-    [[]],
-    ["a"],
-    [1, 2, 3, 4, 5],
-    {},
-    {"a": {"b": []}},
-)
+NUMBERS = (True, 0, -1, 1.5, -1e300, 1e300, 2**63, 10**30)
+TEXTS = ("", "text", "\ud800", "a\0b", "../../x", "x" * 5000)
+VALUES = (None, *NUMBERS, *TEXTS, [], [[]], ["a"], [1, 2, 3, 4, 5], {}, {"a": {"b": []}})
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from groundswift.coco_file import CocoFile
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.coco_results import read_results
 from groundswift.eval.answers.to_boxes import Predictions
-from groundswift.eval.box_matching import image_results, outcomes
+from groundswift.eval.box_matching import coco_evaluation, image_results, outcomes
+from groundswift.eval.evaluated_run import FP, TP
 from groundswift.eval.ground_truth import truth_from_coco
 from groundswift.eval.metrics.coco_engines import check_engine
 from groundswift.eval.metrics.coco_map import Rules, evaluate, familiar_lines, predictions_from_answers, truth_from_rows
@@ -169,6 +170,18 @@ def test_outcomes_are_those_of_the_reference(tmp_path, annotations, results):
     coco = coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations)
     truth, predictions = loaded(coco, results, tmp_path)
     assert_same_outcomes(coco, results, *outcomes(truth, predictions)[0], predictions)
+
+
+def test_what_image_diagnostics_has_no_status_for():
+    """A prediction over COCO's largest area, and an image without boxes: why `outcomes` and `f1_of` are not hotcoco's alone."""
+    truth = truth_from_rows([(1, (100, 100), ["cat"], [(0, 0, 50, 50)]), (2, (10, 10), [], [])])
+    found = Predictions(np.array([0, 0]), np.array([0, 0]), np.array([[0, 0, 50, 50], [0, 0, 2e5, 2e5]]), np.array([0.9, 0.8]))
+    evaluation = coco_evaluation(truth, found, [100])
+    evaluation.evaluate()
+    diagnostics = evaluation.image_diagnostics(iou_thr=0.5)
+    assert (diagnostics["dt_status"], list(diagnostics["img_summary"])) == ({1: "tp"}, [1])
+    assert outcomes(truth, found) == [([TP], [TP, FP])]
+    assert [image.f1 for image in image_results(truth, found, ["ok", "empty"], ["", ""])] == [pytest.approx(2 / 3), 1]
 
 
 def test_an_annotation_with_id_0_is_matched_like_any_other(tmp_path):

@@ -57,12 +57,12 @@ def test_the_mean_over_cocos_thresholds_grows_with_the_overlap():
 
 @pytest.mark.parametrize(("truth", "expected"), [(NOTHING, 0), (BOTH, 0), (BARE, 0)])
 def test_an_answer_that_was_cut_before_its_first_box_has_none(truth, expected):
-    assert sample_f1("<|object_ref_start|>ca", truth, Rules("qwen2_vl"), cut=True) == expected
+    assert sample_f1("<|object_ref_start|>ca", truth, Rules("qwen2_vl"), truncated=True) == expected
 
 
 def test_what_was_said_before_the_cut_counts():
     text = said(("cat", CAT), ("dog", DOG))
-    assert sample_f1(text[: text.index("dog") + 2], BOTH, Rules("qwen2_vl"), cut=True) == pytest.approx(2 / 3)
+    assert sample_f1(text[: text.index("dog") + 2], BOTH, Rules("qwen2_vl"), truncated=True) == pytest.approx(2 / 3)
 
 
 def test_it_is_the_number_that_the_report_has_for_each_image(tmp_path):

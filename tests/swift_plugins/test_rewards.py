@@ -166,9 +166,9 @@ def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_pat
         truth = rewards.truth_of(source | {"true_answer": source["messages"][-1]["content"]})
         best, worst = row["messages"][-1]["content"], row["rejected_response"]
         assert best != source["messages"][-1]["content"], "the true answer, which is no sample of the model's"
-        score = reward.score(best, truth, cut=False)
+        score = reward.score(best, truth, truncated=False)
         assert score > 0
-        assert score >= reward.score(worst, truth, cut=False)
+        assert score >= reward.score(worst, truth, truncated=False)
 
 
 def test_the_true_answer_is_neither_kept_nor_rejected(plugin, zoo, pictures):
