@@ -80,13 +80,13 @@ def detection_maker(names: list[str]) -> HubDetectionMaker:
 
 
 class HubTextRow(msgspec.Struct):
-    """What belongs to a image: a formula, or captions."""
+    """What belongs to an image: a formula, or captions."""
 
     text: str | None = None
     caption: str | None = None
 
 
-class WithoutImage(ImageTextMaker, frozen=True):
+class WithoutImage(ImageTextMaker, frozen=True, kw_only=True):
     """The maker of `groundswift convert image-text`, for rows whose image the caller adds."""
 
     def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
@@ -107,7 +107,7 @@ class HubTextMaker(msgspec.Struct, frozen=True):
 
 def text_maker(task: str) -> HubTextMaker:
     """For images with a text; `task`: latex_ocr or caption."""
-    return HubTextMaker(WithoutImage(RowPictures(ImageFolder("")), None, "", asking(task, "en", None, 0, False)))
+    return HubTextMaker(WithoutImage(images=RowPictures(ImageFolder("")), source="", questions=asking(task, "en", None, 0, False)))
 
 
 def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) -> Sourced | Issue:
