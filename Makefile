@@ -43,7 +43,7 @@ $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
 	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" $(PYTEST) -m "not recipes"
 
-resolve-newest: install ## write constraints-newest.txt anew: the newest packages of today
+resolve-newest: install ## write constraints-newest.txt: the newest packages of today
 	(echo "# Newest packages that ms-swift 4.6 allows, resolved on $$(date -u +%F)"; $(BIN)/uv pip compile --quiet --no-header --no-annotate \
 	  --no-emit-index-url --extra swift --extra reference --extra test pyproject.toml) > constraints-newest.txt
 
@@ -57,7 +57,7 @@ lint: install ## style of Python and shell
 	ruff check . && ruff format --check .
 	shellcheck recipes/*.sh recipes/*/*.sh .ci/run
 
-bench: install ## the measured claims, each beside the usual way
+bench: install ## the measured claims, each next to the usual way
 	$(ADD) '.[bench]'
 	python benchmarks/eval_map.py
 	python benchmarks/parse.py
@@ -70,7 +70,7 @@ fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share
 	$(ADD) '.[fuzz]'
 	python tests/fuzzing/fuzz.py --runs $(FUZZ_RUNS)
 
-pretrain: install ## make the embedded model anew
+pretrain: install ## train the embedded model again
 	OVERWRITE=1 bash recipes/quickstart/pretrain.sh
 
 clean: ## remove what was made here
