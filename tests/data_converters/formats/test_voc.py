@@ -222,12 +222,9 @@ def test_a_rotation_of_nothing_changes_nothing(folder, tmp_path, item):
     assert "box-from-rotated" not in counts
 
 
+SECOND = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
 SEVERAL = {  # name -> (objects, the boxes that are read, reasons)
-    "two boxes": (
-        [thing().replace("</object>", "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>")],
-        [[1, 2, 9, 9], [10, 5, 30, 25]],
-        {"object-split": 1},
-    ),
+    "two boxes": ([thing().replace("</object>", SECOND + "</object>")], [[1, 2, 9, 9], [10, 5, 30, 25]], {"object-split": 1}),
     "a box and an empty one": (
         [thing().replace("</object>", "<bndbox/></object>")],
         [[10, 5, 30, 25]],
