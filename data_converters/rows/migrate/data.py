@@ -1,4 +1,4 @@
-"""The datasets of a command: names of 2.x become ids, sample sizes move behind them, row files in 2.x form are pointed out."""
+"""The datasets of a command: names of 2.x become ids, sample sizes become `#N`, row files in 2.x form are reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OLD_KEYS = {"query", "response", "history"}
 
 
 def todays(name: str, plugin: bool) -> str:
-    """4.6's `--dataset` for one of 2.x: `coco-en-mini#500` -> `modelscope/coco_2014_caption:validation#500`. Others are as they were."""
+    """4.6's `--dataset` for one of 2.x: `coco-en-mini#500` -> `modelscope/coco_2014_caption:validation#500`. Others are unchanged."""
     match = SYNTAX.fullmatch(name)
     if not match or match["name"] not in datasets() or (plugin and match["name"] in OF_PLUGIN and not match["hub"]):
         return name
@@ -36,7 +36,7 @@ def todays(name: str, plugin: bool) -> str:
 
 
 def names_of(job: Job, *flags: str) -> list[str]:
-    """The dataset names that the options of these flags say, without samples."""
+    """The dataset names of these flags, without sample sizes."""
     found = []
     for option in job.options:
         if option.name in flags:
@@ -46,7 +46,7 @@ def names_of(job: Job, *flags: str) -> list[str]:
 
 
 def migrate_datasets(job: Job, kind: str) -> None:
-    """`--dataset` and its compatibles (`kind` dataset), or `--val_dataset` and its (`kind` val_dataset)."""
+    """`--dataset` or `--val_dataset` (`kind`) and the flags that join it."""
     custom = "custom_train_dataset_path" if kind == "dataset" else "custom_val_dataset_path"
     target = job.option(kind)
     for option in job.options:
@@ -106,7 +106,7 @@ def _sample(job: Job, flag: str, target: Option | None, kind: str) -> None:
         job.say("changed", option, f"#{written} behind --{kind}")
         job.edit(target.end, target.end, f"#{written}")
     else:
-        note = f"write #N behind each --{kind}" if target is not None else f"write #N behind a --{kind}: there is none here"
+        note = f"write #N behind each --{kind}" if target is not None else f"write #N behind a --{kind}: the command has none"
         job.say("todo", option, note=note)
 
 
@@ -128,7 +128,7 @@ def _self_cognition(job: Job, target: Option | None) -> None:
 
 
 def add_plugin(job: Job) -> None:
-    """Name groundswift's plugin where a dataset is one of its own. Sets `job.grounding` where its boxes are trained on."""
+    """Add groundswift's plugin if a dataset is one of its own. Sets `job.grounding` if its boxes are trained on."""
     names = names_of(job, "dataset", "val_dataset")
     job.grounding = job.settings.plugin and any(name in OF_PLUGIN and name.endswith("grounding") for name in names)
     if not (job.settings.plugin and OF_PLUGIN & set(names)):
@@ -143,7 +143,7 @@ def add_plugin(job: Job) -> None:
 
 
 def _check_rows(job: Job, word: Word, name: str) -> None:
-    """Point out a local file whose rows 4.6 would drop, or, where a folder for converted rows is given, put the converted file's name."""
+    """Report a local file whose rows 4.6 would drop; with a folder for converted rows, use the converted file instead."""
     place, marks, sample = name.partition("#") if not os.path.isfile(job.settings.folder / name) else (name, "", "")
     path = job.settings.folder / place
     if not place.endswith(ROW_FILES) or not os.path.isfile(path) or not has_old_rows(path):
@@ -161,8 +161,8 @@ def _check_rows(job: Job, word: Word, name: str) -> None:
 
 
 def has_old_rows(path: Path) -> bool:
-    """Whether the first rows of a file have the form of 2.x that 4.6 reads otherwise: `objects` as text or as a list, or box tags in
-    `query` or `response`. Rows of query, response and images alone are still read."""
+    """Whether the first rows of a file are in the form of 2.x that 4.6 misreads: with `objects` as text or as a list. Rows of only query,
+    response and images are still read."""
     return any(_old(row) for row in _first_rows(path))
 
 

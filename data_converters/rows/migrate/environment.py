@@ -13,18 +13,16 @@ LAUNCH = {"NPROC_PER_NODE", "NNODES"}
 
 
 def is_on_videos(job: Job, names: set[str]) -> bool:
-    """Whether a command reads videos, by its datasets or by the variables that it sees."""
+    """Whether a command reads videos, judged by its datasets and variables."""
     return bool(VIDEO_SETS & set(names_of(job, "dataset", "val_dataset")) or VIDEO_VARIABLES & names)
 
 
 def migrate_variables(job: Job, prefix: list[tuple[str, Word]], everywhere: set[str], video: bool, alone: bool = False) -> None:
-    """Migrate `NAME=value` words before a command, or (`alone`) those of a statement of their own. `everywhere`: the names that statements
-    set. `video`: whether it is for videos."""
+    """Migrate `NAME=value` words before a command, or (`alone`) in a statement of their own. `everywhere`: names that statements set;
+    `video`: whether it is for videos."""
     for name, word in prefix:
         if name in LAUNCH and job.found.command == "infer":
-            job.report(
-                "todo", word.start, word.raw, note="2.x started one process for swift infer, 4.6 several: take it out for a dialogue"
-            )
+            job.report("todo", word.start, word.raw, note="2.x started one process for swift infer, 4.6 several: remove it for a dialogue")
         value = word.raw[len(name) + 1 :]
         if name in VARIABLES:
             _renamed(job, name, word, value, alone)
@@ -49,14 +47,14 @@ def _renamed(job: Job, name: str, word: Word, value: str, alone: bool) -> None:
 
 
 def _next_word(text: str, at: int) -> int:
-    """Position behind the blanks and line continuations that follow."""
+    """Position after the following blanks and line continuations."""
     while at < len(text) and (text[at] in " \t" or text.startswith(("\\\n", "\\\r\n"), at)):
         at += 1 if text[at] in " \t" else text.index("\n", at) - at + 1
     return at
 
 
 def prefix_of(found: Found) -> list[tuple[str, Word]]:
-    """The assignments among the words before a swift command, those behind `env` or `nohup` too."""
+    """The assignments before a swift command, also after `env` or `nohup`."""
     names = []
     for word in found.prefix:
         names += list(assignments([word]))

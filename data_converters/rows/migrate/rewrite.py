@@ -24,7 +24,7 @@ DATA_FLAGS = {
 
 
 def migrate_command(job: Job) -> str | None:
-    """Fill the job's edits and findings. Returns what was written for: `2` or `3`, None where nothing had to change."""
+    """Fill the job's edits and findings. Returns the version it was written for: `2` or `3`, None if nothing had to change."""
     if is_of_2x(job):
         _migrate_2x(job)
         return "2"
@@ -36,7 +36,7 @@ def migrate_command(job: Job) -> str | None:
 
 
 def is_of_2x(job: Job) -> bool:
-    """Whether a command says anything that only 2.x knew, and nothing that only later versions know."""
+    """Whether a command has something that only 2.x knew, and nothing that only later versions know."""
     if any(option.name in TODAYS for option in job.options):
         return False
     if job.found.route in NEW_ROUTES or job.found.how == "old script":
@@ -93,7 +93,7 @@ def _route(job: Job) -> None:
         job.edit(found.route_word.start, found.route_word.end, written)
         for word in found.prefix:
             if word.raw.startswith("PYTHONPATH="):
-                job.report("todo", word.start, word.raw, note="take it out where it is a checkout of 2.x, which Python would load first")
+                job.report("todo", word.start, word.raw, note="remove it if it is a checkout of 2.x, which Python would load first")
     elif new:
         written = quoted(new, old) if found.how == "swift" else old.replace(found.route.replace("-", "_"), new)
         job.report("changed", found.route_word.start, old, written)
@@ -113,7 +113,7 @@ def _migrate_option(job: Job, option: Option) -> None:
     elif option.name in flags_of(command):
         _ckpt_or_rule(job, option, rule_of(command, option.name))
     elif option.name not in TODAYS:
-        job.say("todo", option, note="no flag of 2.6.1, kept as it is: check `swift --help`")
+        job.say("todo", option, note="not a flag of 2.6.1, kept: check `swift --help`")
 
 
 def _ckpt_or_rule(job: Job, option: Option, rule: Rule) -> None:
@@ -128,7 +128,7 @@ def _apply(job: Job, option: Option, rule: Rule) -> None:
     refused = next((rule.refused[value] for value in values if value in rule.refused), None)
     default = len(values) == 1 and rule.values.get(values[0] or "", None) == "" and option.values[0].value is not None
     if default or rule.kind == "dropped":
-        job.drop(option, rule.note if rule.kind == "dropped" else "what 4.6 does anyway")
+        job.drop(option, rule.note if rule.kind == "dropped" else "already the default of 4.6")
     elif refused or rule.kind == "todo":
         job.todo(option, refused or rule.note)
     else:
@@ -150,10 +150,10 @@ def _renamed(job: Job, option: Option, rule: Rule, values: list[str | None]) -> 
 
 
 def _mapped(job: Job, word: Word, rule: Rule) -> None:
-    """Change a value by the rule; a variable whose literals are none of the rule's stays without a word."""
+    """Change a value by the rule; a variable without any of the rule's values is silently kept."""
     literals = [value for _, value in job.variables.literals(word)]
     if word.value is None and not literals:
         expected = " or ".join(sorted({value for value in rule.values.values() if value}))
-        job.report("todo", word.start, word.raw, note=f"the script does not say what it is: 4.6 takes {expected}")
+        job.report("todo", word.start, word.raw, note=f"its value is not in the script: 4.6 accepts {expected}")
     elif word.value is not None or any(value in rule.values for value in literals):
         value_of(job, word, lambda value: rule.values.get(value, value), "a value of 4.6")

@@ -18,12 +18,12 @@ from .variables import Variables
 
 NESTED = re.compile(r"\bswift[\s./\\]|llm_(?:sft|infer)|--\w")
 DEPTH = 8  # of scripts within scripts
-STAYS = "used for something else too, so it stays: this flag needs {}"
+STAYS = "also used elsewhere, so it is unchanged: this flag needs {}"
 
 
 class Migrated(NamedTuple):
-    """What came of a script. `commands`: how many swift commands it has; `old`: how many of them were for 2.x or 3.x. `row_files`: (rows
-    of 2.x, where the script expects the converted ones)."""
+    """The result for a script. `commands`: number of its swift commands; `old`: those for 2.x or 3.x; `row_files`: (rows of 2.x, where the
+    script expects the converted ones)."""
 
     text: str
     findings: list[Finding]
@@ -33,21 +33,21 @@ class Migrated(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The commands of one text within the script, and the quote around it."""
+    """The commands of one piece of the script, and the quote around it."""
 
     commands: list[Command]
     quote: str
 
 
 class Fragment(NamedTuple):
-    """Arguments that are kept under a name: an array or a string."""
+    """Arguments in a named array or string."""
 
     words: list[Word]
     quote: str
 
 
 def migrate_script(text: str, settings: Settings | None = None) -> Migrated:
-    """The script for 4.6, and what changed. Every byte that no finding names stays."""
+    """The script for 4.6, and the findings. Every byte without a finding is unchanged."""
     settings = settings or Settings()
     pieces = list(_pieces(text, Inner(0, len(text), ""), 0))
     every = [command for piece in pieces for command in piece.commands]
@@ -78,7 +78,7 @@ def _pieces(text: str, inner: Inner, depth: int) -> Iterator[Piece]:
 
 
 def _fragments(text: str, commands: Iterable[Command]) -> dict[str, Fragment]:
-    """Arrays `NAME=(--flag value)` and strings `NAME="--flag value"` that hold flags."""
+    """Arrays `NAME=(--flag value)` and strings `NAME="--flag value"` with flags."""
     found: dict[str, Fragment] = {}
     for command in commands:
         if command.array:
@@ -96,7 +96,7 @@ def _fragments(text: str, commands: Iterable[Command]) -> dict[str, Fragment]:
 
 
 class _State:
-    """What is known while the commands are migrated one after the other."""
+    """State while the commands are migrated in order."""
 
     def __init__(self, text: str, settings: Settings, variables: Variables, fragments: dict[str, Fragment]) -> None:
         self.text, self.settings, self.variables, self.fragments = text, settings, variables, fragments
@@ -112,7 +112,7 @@ class _State:
         self.trained = "lora"
 
     def command(self, found: Found, quote: str, defaults: bool = True) -> None:
-        """Migrate one command, and the arrays and strings that it takes. `defaults`: whether 2.x's may be written out there."""
+        """Migrate one command, and the arrays and strings that it uses. `defaults`: whether those of 2.x may be written here."""
         if found.route_word.start in self.done:
             return
         self.done.add(found.route_word.start)
@@ -145,7 +145,7 @@ class _State:
         self._take(job, shared and {option.word.start for option in every if id(option) in shared})
 
     def _take(self, job: Job, shared: set[int]) -> None:
-        """Keep a job's edits; those in an array that an earlier command has migrated are there already."""
+        """Add a job's edits, except those in an array that an earlier command has migrated."""
         edits = job.finish()
         self.edits += [edit for edit in edits if not (shared and edit.start in self.taken)]
         self.taken |= {edit.start for edit in edits}
@@ -162,7 +162,7 @@ class _State:
             self._take(job, set())
 
     def settle(self) -> None:
-        """Change variables where they are set; say which have another use and so stay."""
+        """Change variables where they are set; report those that have another use."""
         change, stay = self.variables.settled()
         self.edits += [Edit(site.start, site.end, new) for site, new in change.items()]
         for name, wanted in stay.items():
@@ -174,13 +174,13 @@ class _State:
 
 
 def _without_fragments(option: Option, fragments: dict[str, Fragment]) -> Option:
-    """An option without words that hold further options: `--dataset a.jsonl $ARGS`."""
+    """An option without words that are further options: `--dataset a.jsonl $ARGS`."""
     values = [word for word in option.values if (word.variable or "") not in fragments]
     return option._replace(values=values)
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits; the same edit twice counts once, one within another not at all."""
+    """The text with all edits. A repeated edit, or one within another, is ignored."""
     parts, at = [], 0
     for edit in sorted(dict.fromkeys(edits), key=lambda each: (each.start, each.end)):
         if edit.start < at:

@@ -28,7 +28,7 @@ def quantization_bit(job: Job, option: Option) -> None:
 def do_sample(job: Job, option: Option) -> None:
     """false becomes --temperature 0."""
     if job.true("do_sample"):
-        job.drop(option, "answers are sampled where --temperature is not 0")
+        job.drop(option, "answers are sampled unless --temperature is 0")
     elif job.option("temperature"):
         job.drop(option, "--temperature says it")
     else:
@@ -48,7 +48,7 @@ def check_dataset_strategy(job: Job, option: Option) -> None:
     if job.literal(option.name) == "error":
         job.instead(option, "strict", "true")
     else:
-        job.drop(option, "swift drops rows that it cannot read, and says how many; see `groundswift lint`")
+        job.drop(option, "swift drops unreadable rows and reports their number; see `groundswift lint`")
 
 
 def device_max_memory(job: Job, option: Option) -> None:
@@ -89,7 +89,7 @@ def use_loss_scale(job: Job, option: Option) -> None:
 
 
 def loss_scale_config_path(job: Job, option: Option) -> None:
-    """Only what use_loss_scale makes of it."""
+    """Used by use_loss_scale only."""
     job.drop(option, "--loss_scale names it" if job.true("use_loss_scale") else "2.x read it with --use_loss_scale true only")
 
 
@@ -125,9 +125,9 @@ def result_dir(job: Job, option: Option) -> None:
 
 
 def eval_human(job: Job, option: Option) -> None:
-    """4.6 asks where no dataset is given."""
+    """4.6 starts a dialogue if no dataset is given."""
     if job.true("eval_human") and job.option("dataset", "val_dataset", "load_dataset_config"):
-        job.todo(option, "for a dialogue take --dataset, --val_dataset and --load_data_args out")
+        job.todo(option, "for a dialogue remove --dataset, --val_dataset and --load_data_args")
     else:
         job.drop(option, "a dialogue starts where no dataset is given")
 

@@ -13,14 +13,14 @@ DEFAULT = re.compile(r"""(["']?)\$\{\w+:?-(?P<value>[^{}$`"']*)\}\1""")
 
 
 class Site(NamedTuple):
-    """The span of a literal that a variable gets."""
+    """The span of a literal assigned to a variable."""
 
     start: int
     end: int
 
 
 class Variables:
-    """The literals of every variable of a script, and the changes that are asked of them."""
+    """The literals of every variable of a script, and the requested changes."""
 
     def __init__(self, text: str, commands: list[Command]) -> None:
         self.text = text
@@ -57,7 +57,7 @@ class Variables:
                     self.sites[words[1].raw].append((Site(word.start, word.end), word.value))
 
     def literals(self, word: Word) -> list[tuple[Site, str]]:
-        """The literals that a word can come to: those of its variable, and the default in `${NAME:-default}`."""
+        """The possible literals of a word: those of its variable, and the default in `${NAME:-default}`."""
         found = DEFAULT.fullmatch(word.raw)
         own = [(Site(word.start + found.start("value"), word.start + found.end("value")), found["value"])] if found else []
         name = word.variable
@@ -69,17 +69,17 @@ class Variables:
         return values.pop() if len(values) == 1 else None
 
     def uses(self, name: str) -> int:
-        """How often the script reads a variable, `${NAME:-x}` in its own assignment not counted."""
+        """How often the script reads a variable, without `${NAME:-x}` in its own assignment."""
         reads = len(re.findall(rf"\$\{{?{name}(?![A-Za-z0-9_])", self.text))
         return reads - len(re.findall(rf"(?<![A-Za-z0-9_]){name}=[\"']?\$\{{{name}:?-", self.text))
 
     def want(self, word: Word, new: dict[Site, str]) -> None:
-        """Ask for other literals, because one use of the variable, `word`, needs them."""
+        """Request other literals for one use of the variable, `word`."""
         self.wanted[word.variable or f"at {word.start}"].append((word, new))
 
     def settled(self) -> tuple[dict[Site, str], dict[str, dict[Site, str]]]:
-        """(spans to change: literals, or uses of a variable that has one literal and other uses too; variables that have to stay, with
-        what their literals should have been)."""
+        """(spans to change: literals, or uses of a variable with one literal and other uses; variables that cannot be changed, with their
+        requested literals)."""
         change: dict[Site, str] = {}
         stay: dict[str, dict[Site, str]] = {}
         for name, asked in self.wanted.items():

@@ -110,6 +110,7 @@ COMMANDS = {  # whole commands, or scripts
     "swift infer --ckpt_dir a --infer_backend pt --stream": "swift infer --adapters a --infer_backend transformers --stream true",
     "swift infer --ckpt_dir a --merge_lora_and_save true": "swift infer --adapters a --merge_lora true",
     "swift infer --ckpt_dir a --result_dir out/": "swift infer --adapters a --result_path out/infer_result.jsonl",
+    "swift infer --ckpt_dir a --no_result_dir": "swift infer --adapters a",  # a flag without its value
     "swift infer --ckpt_dir a --do_sample false": "swift infer --adapters a --temperature 0",
     "swift infer --ckpt_dir a --max_model_len 4096 --tp 2": "swift infer --adapters a --vllm_max_model_len 4096 --lmdeploy_tp 2",
     "swift deploy --model_type qwen2-vl-7b-instruct --lora_modules a=b": f"swift deploy --model {QWEN} --adapters a=b",
@@ -261,9 +262,9 @@ TODO = {
     "--model_type no-such-model": "--model",
     "--quant_method aqlm --sft_type lora": "AQLM",
     "--custom_register_path p.py --sft_type lora": "rewrite the plugin",
-    "--sft_type lora --my_flag 3": "no flag of 2.6.1",
+    "--sft_type lora --my_flag 3": "not a flag of 2.6.1",
     "--dataset a.jsonl b.jsonl --train_dataset_sample 10": "#N",
-    "--val_dataset_sample 10": "there is none here",
+    "--val_dataset_sample 10": "the command has none",
 }
 
 
