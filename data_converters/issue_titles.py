@@ -14,7 +14,6 @@ TITLES = COCO_TITLES | {
     "box-image-skipped": "box of a skipped image",
     "box-on-rotated-image": "box on an EXIF-rotated image, and which orientation it belongs to is not stated",
     "box-repeated-entity": "repeated box of an entity, skipped",
-    "box-too-large": "box with numbers beyond any image",
     "box-unreadable": "box that cannot be read",
     "box-unused": "box that no turn uses, dropped",
     "box-unused-ref": "box of an object that only <ref-object> names, dropped",

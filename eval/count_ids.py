@@ -54,7 +54,9 @@ REASONS = {
     "score-missing": "prediction without score",
     "image-id-unknown": "image_id not in the ground truth",
     "category-id-unknown": "category_id not in the ground truth",
-    "box-too-large": "box with a number that is too large",
+    "area-not-finite": "area not finite",
+    "area-negative": "area below 0",
+    "area-too-large": "area over 1e10 px\u00b2, beyond COCO's range",
     "score-not-finite": "score not finite",
 }
 

@@ -6,6 +6,7 @@ COCO_TITLES = {
     "box-length": "box without 4 numbers",
     "rotation-not-angle": "rotation that is not a number",
     "box-not-finite": "box with NaN or infinity",
+    "box-too-large": "box with a number over 1e9 px",
     "box-inverted": "box with x2 < x1 or y2 < y1",
     "box-empty": "box without area",
     "box-outside": "box outside its image",
