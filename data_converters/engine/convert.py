@@ -122,7 +122,8 @@ def settle(options: Options, reading: Reading, totals: Totals, log: IssueLog) ->
     """Raise GroundswiftError with the faults there were, or where nothing came out."""
     log.settle(options.annotations)
     if not totals.rows:
-        raise log.nothing_left(options.annotations, f"no {reading.unit} is left to make a row of")
+        why = f"every {reading.unit} was dropped" if log.counted.counts else f"the source has no {reading.unit}"
+        raise log.nothing_left(options.annotations, f"nothing to write: {why}")
 
 
 def made_blocks(options: Options, reading: Reading, how: How, pool: WorkerPool, done: int) -> Iterator[Made]:

@@ -147,7 +147,7 @@ STOPS = {
     "UTF-16": (json.dumps(CAPTIONS).encode("utf-16"), "captions.json: not such a file ("),
     "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "1  caption-entry-unreadable"),
     "image id twice": (json.dumps(CAPTIONS).replace("384029", "57870"), "duplicate image id 57870"),
-    "no rows": ('{"images": [], "annotations": []}', "no image is left to make a row of"),
+    "no rows": ('{"images": [], "annotations": []}', "nothing to write: the source has no image"),
     "deep": ("[" * 100_000, "captions.json: "),
     "no file": (None, "cannot be read (No such file or directory)"),
 }

@@ -298,7 +298,7 @@ def test_nothing_to_ask_about(small, pictures, annotate, part):
 def test_no_row_is_an_error(small, pictures, annotate):
     small["images"] = small["images"][3:4]
     small["annotations"] = small["annotations"][5:6]
-    with pytest.raises(GroundswiftError, match=r"no image is left to make a row of\n.*crowd box"):
+    with pytest.raises(GroundswiftError, match=r"nothing to write: every image was dropped\n.*crowd box"):
         converted(annotate(small), pictures)
 
 

@@ -288,7 +288,7 @@ def test_spoilt_lists(folder, content, message):
     [
         ({"split": "none.txt"}, r"none\.txt: file not found"),
         ({"split": "latin.txt"}, r"latin\.txt: not UTF-8 text \(byte 0\); expected UTF-8 text"),
-        ({"split": "blank.txt"}, r"no image is left to make a row of"),
+        ({"split": "blank.txt"}, r"nothing to write: the source has no image"),
         ({"unrelated": "train.txt"}, r"train\.txt:1: '36979'; expected the id of an image and the number of a sentence"),
         ({"sentences": 0}, r"--sentences: 0; expected all, first, or a number from 1"),
         ({"task": "phrase_grounding", "prompt": "Where?"}, r"'Where\?': does not contain \{sentence\}; expected \{sentence\}"),

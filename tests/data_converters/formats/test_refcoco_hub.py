@@ -102,7 +102,7 @@ def test_jxu124_by_split(tmp_path, train2014):
 
 def test_a_split_that_no_row_has_is_an_error(tmp_path, train2014):
     assert re.search(
-        "no row is left to make a row of\n +2  row-other-split",
+        "nothing to write: every row was dropped\n +2  row-other-split",
         error_of(options_of(write(tmp_path / "validation.parquet", jxu124_rows()), "jxu124", images=train2014, split="validation")),
     )
 
