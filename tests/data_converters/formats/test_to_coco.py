@@ -317,7 +317,7 @@ def test_the_command(source, folder):
 def test_options_that_do_not_apply(source, folder, option):
     done = run("convert", "to-coco", str(source(row())), "--out", folder / "gt.json", *option)
     assert done.exit_code != 0
-    assert "does not apply here" in str(done.output) + str(done.exception)
+    assert "not available here" in str(done.output) + str(done.exception)
     assert option[0] not in run("convert", "to-coco", "--help").output
     assert option[0] in run("convert", "coco", "--help").output
     assert not (folder / "gt.json").exists()
@@ -332,5 +332,5 @@ def test_a_failed_run_leaves_the_earlier_file(source, folder):
 
 
 def test_it_makes_no_rows(source):
-    with pytest.raises(GroundswiftError, match=r"rows\.jsonl: this format makes no rows"):
+    with pytest.raises(GroundswiftError, match=r"rows\.jsonl: format to-coco does not make rows"):
         ToCocoOptions(annotations=str(source(row()))).open(IssueLog(), WorkerPool())
