@@ -17,7 +17,7 @@ from groundswift.errors import fault
 from groundswift.family import family_row
 from groundswift.spaces import Space, space_row
 
-from .answers.to_boxes import Rules
+from .answers.protocol import Rules
 from .evaluated_run import Run
 
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}

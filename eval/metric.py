@@ -29,7 +29,7 @@ from .answers.cli_options import TRUTH, check_there, rules_of_command
 from .evaluated_run import Curve, ImageResult, Number, NumberTable
 
 if TYPE_CHECKING:
-    from .answers.to_boxes import Rules
+    from .answers.protocol import Rules
 
 NO_NUMBERS = frozenset({"per_class", "counts", "protocol", "warnings", "run"})  # the other keys of metrics.json
 

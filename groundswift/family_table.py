@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .family import Family
+from .family_description import Family
 
 
 def token_limits(factor: int) -> dict[str, int]:

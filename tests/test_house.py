@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -184,6 +185,50 @@ def test_the_rule_of_imports_sees_what_it_should(tmp_path, monkeypatch):
         None,
         None,
     ]
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module -> modules of ours that it imports, inside functions and by `import_module` too; a name from a module counts as its module."""
+    modules = {module_name(path) for path in ROOM_FILES}
+    found: dict[str, set[str]] = {module: set() for module in modules}
+    for path in ROOM_FILES:
+        for name, _, _ in imports_of(path):
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            if name not in ("", "groundswift", module_name(path)):
+                found[module_name(path)].add(name)
+    return found
+
+
+def floors(graph: dict[str, set[str]]) -> dict[str, int]:
+    """Node -> how many arrows the longest way down has. Raises CycleError where arrows run in a circle."""
+    order = TopologicalSorter(graph).static_order()
+    height: dict[str, int] = {}
+    for node in order:
+        height[node] = 1 + max((height[below] for below in graph.get(node, ())), default=0)
+    return height
+
+
+def test_no_imports_run_in_a_circle():
+    floors(arrows())
+
+
+@pytest.mark.parametrize(("room", "most"), [("groundswift.data_converters", 7), ("groundswift.eval", 8)])
+def test_folders_import_downwards_only(room, most):
+    """The folders and files directly in a room, no circle among them, and few floors."""
+    entry = {module: ".".join(module.split(".")[:3]) for module in arrows() if module.startswith(f"{room}.")}
+    graph: dict[str, set[str]] = {}
+    for module, imported in arrows().items():
+        if module in entry:
+            below = {entry[name] for name in imported if name in entry}
+            graph.setdefault(entry[module], set()).update(below - {entry[module]})
+    assert max(floors(graph).values()) <= most
+
+
+def test_circles_are_seen():
+    assert floors({"a": {"b", "c"}, "b": {"c"}}) == {"a": 3, "b": 2, "c": 1}
+    with pytest.raises(CycleError):
+        floors({"a": {"b"}, "b": {"c"}, "c": {"a"}})
 
 
 def test_only_the_file_for_swift_lies_beside_the_plugins_package():

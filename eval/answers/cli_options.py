@@ -13,7 +13,7 @@ import click
 from groundswift.errors import fault
 
 if TYPE_CHECKING:
-    from .to_boxes import Rules
+    from .protocol import Rules
 
 LIMIT_OPTIONS = ("min_pixels", "max_pixels", "first_max_pixels")
 READING_OPTIONS = ("family", "space", *LIMIT_OPTIONS)
@@ -86,8 +86,7 @@ def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
     """The rules of the run's record or, without one, of the options. Raises GroundswiftError where the two differ."""
     from groundswift.run_record import record_of_result
 
-    from .protocol import rules_of_options, rules_of_record
-    from .to_boxes import Rules
+    from .protocol import Rules, rules_of_options, rules_of_record
 
     reading = {name: options[name] for name in ("label_match", "score") if name in options}
     limits = {name: options[name][0] for name in LIMIT_OPTIONS if options[name] is not None}

@@ -14,7 +14,7 @@ from groundswift.errors import GroundswiftError, Tally, fault
 from groundswift.spaces import quantum, space_row
 
 if TYPE_CHECKING:
-    from .to_boxes import Rules
+    from .protocol import Rules
 
 ROUNDING = 1 + 1e-9  # a move of one written unit, less what float64 makes of it, is the family's own rounding
 

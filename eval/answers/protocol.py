@@ -3,17 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from groundswift.coordinates import limits_in_force
+from groundswift.coordinates import limits_in_force, resized_wh
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, read_record
 from groundswift.spaces import space_row
 
+from .label_matching import LabelMatch
+
 BY_RECORD = "run record"
+ScorePolicy = Literal["constant", "logprob"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How answers are read. The space is the family's unless `space` names another; it is never guessed.
+
+    `limits` bounded the model's input, each None for the family's own; they must be given where boxes are written in pixels of the
+    resized image. `space_declared_by`, `limits_declared_by`: who says so, for the protocol.
+    Raises GroundswiftError for a name that there is not, and where limits miss.
+    """
+
+    family: str
+    space: str | None = None
+    limits: Limits | None = None
+    label_match: LabelMatch = "exact"
+    score: ScorePolicy = "constant"
+    space_declared_by: str = "family"
+    limits_declared_by: str = "the caller"
+
+    def __post_init__(self) -> None:
+        factor = family_row(self.family).resize_factor
+        resized = space_row(self.space_name).side == "resized"
+        if resized and factor is None:
+            raise GroundswiftError(
+                f"how family {self.family} resizes an image is not in the table of families, so the space resized_px cannot be taken "
+                "back to pixels"
+            )
+        if resized and self.limits is None:
+            raise GroundswiftError(
+                f"family {self.family} writes boxes in pixels of the resized image, and the resize is unknown: the result has no "
+                "record of the run. Add --min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its "
+                f"environment (a limit in tokens is that many times {factor} x {factor} px), or the word `default` for each not set; and "
+                "--first-max-pixels where swift was given its own --max_pixels, which is another, first resize"
+            )
+
+    @property
+    def space_name(self) -> str:
+        """The space of the boxes: the one that was named, or the family's own."""
+        return self.space or family_row(self.family).space
+
+    def model_input_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """Size (width, height) in px of the model input, by the limits of the run."""
+        limits = self.limits or Limits()
+        return resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
 
 
 def rules_of_record(path: Path, family: str | None, space: str | None, limits: Mapping[str, int | None]) -> dict[str, Any]:

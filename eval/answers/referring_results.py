@@ -9,9 +9,9 @@ from pathlib import Path
 from groundswift.errors import GroundswiftError, Tally, fault
 
 from ..ground_truth import OnError
+from .protocol import Rules
 from .referring_rows import Key, Referred, ReferringRow, referred, rows_of
 from .swift_results import NO_ANSWER
-from .to_boxes import Rules
 from .unlabelled_boxes import BareAnswers, boxes_of_answers
 
 

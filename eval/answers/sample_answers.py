@@ -12,8 +12,8 @@ from groundswift.records import read_jsonl
 
 from ..ground_truth import OnError
 from .counts import Counts
+from .protocol import Rules
 from .swift_results import NO_ANSWER, ResultRow
-from .to_boxes import Rules
 from .unlabelled_boxes import boxes_of_answers
 
 

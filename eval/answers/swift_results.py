@@ -14,7 +14,8 @@ from groundswift.records import read_jsonl
 from groundswift.spaces import space_row
 
 from ..ground_truth import OnError, Truth
-from .to_boxes import AnswerReader, Answers, Rules, Tokens, size_fault
+from .protocol import Rules
+from .to_boxes import AnswerReader, Answers, Tokens, size_fault
 
 KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'

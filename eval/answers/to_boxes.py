@@ -6,75 +6,28 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.answers import Located, as_cut
 from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
-from groundswift.coordinates import resized_wh
-from groundswift.errors import GroundswiftError, fault
-from groundswift.family import family_row
+from groundswift.errors import fault
 from groundswift.grammars.registry import grammar_of
-from groundswift.image_resize import Limits
 from groundswift.spaces import space_row
 
 from ..ground_truth import Truth
 from .confidence import span_scores
 from .counts import Counts
-from .label_matching import LabelIndex, LabelMatch
+from .label_matching import LabelIndex
 from .placement import count_boxes, place_boxes
+from .protocol import Rules
 from .space_check import BoxSample, Explanation, explain_mismatch
 
 SHOWN_LABELS = 10
 WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
-ScorePolicy = Literal["constant", "logprob"]
 Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the log-probability of each
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How answers are read. The space is the family's unless `space` names another; it is never guessed.
-
-    `limits` bounded the model's input, each None for the family's own; they must be given where boxes are written in pixels of the
-    resized image. `space_declared_by`, `limits_declared_by`: who says so, for the protocol.
-    Raises GroundswiftError for a name that there is not, and where limits miss.
-    """
-
-    family: str
-    space: str | None = None
-    limits: Limits | None = None
-    label_match: LabelMatch = "exact"
-    score: ScorePolicy = "constant"
-    space_declared_by: str = "family"
-    limits_declared_by: str = "the caller"
-
-    def __post_init__(self) -> None:
-        factor = family_row(self.family).resize_factor
-        resized = space_row(self.space_name).side == "resized"
-        if resized and factor is None:
-            raise GroundswiftError(
-                f"how family {self.family} resizes an image is not in the table of families, so the space resized_px cannot be taken "
-                "back to pixels"
-            )
-        if resized and self.limits is None:
-            raise GroundswiftError(
-                f"family {self.family} writes boxes in pixels of the resized image, and the resize is unknown: the result has no "
-                "record of the run. Add --min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its "
-                f"environment (a limit in tokens is that many times {factor} x {factor} px), or the word `default` for each not set; and "
-                "--first-max-pixels where swift was given its own --max_pixels, which is another, first resize"
-            )
-
-    @property
-    def space_name(self) -> str:
-        """The space of the boxes: the one that was named, or the family's own."""
-        return self.space or family_row(self.family).space
-
-    def model_input_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
-        """Size (width, height) in px of the model input, by the limits of the run."""
-        limits = self.limits or Limits()
-        return resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
 
 
 @dataclass(frozen=True)

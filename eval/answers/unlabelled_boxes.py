@@ -16,8 +16,8 @@ from groundswift.spaces import space_row
 
 from .counts import Counts
 from .placement import count_boxes, place_boxes
+from .protocol import Rules
 from .space_check import BoxSample
-from .to_boxes import Rules
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from groundswift.errors import Tally, fault
 
 from ..answers.cli_options import FILE, READING_OPTIONS, check_there
-from ..answers.to_boxes import Answers, Predictions, Rules, predictions_from_answers
+from ..answers.protocol import Rules
+from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
 from ..count_ids import tally_lines
 from ..counted_predictions import looked_for, within_limit
 from ..evaluated_run import Curve, Number, NumberTable

@@ -18,8 +18,9 @@ from groundswift.errors import Tally
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
+from ..answers.protocol import Rules
 from ..answers.swift_results import read_answers
-from ..answers.to_boxes import AnswerReader, Answers, Predictions, Rules
+from ..answers.to_boxes import AnswerReader, Answers, Predictions
 from ..answers.unlabelled_boxes import boxes_of_answers
 from ..box_matching import IOU_THRESHOLD, f1_of, image_results, outcomes
 from ..evaluated_run import Number

@@ -17,9 +17,9 @@ from groundswift.spaces import space_row
 
 from ..answers.cli_options import FILE, check_there
 from ..answers.counts import STATUSES
+from ..answers.protocol import Rules
 from ..answers.referring_results import Asked, boxes_of_asked, read_questions, read_responses
 from ..answers.space_check import Explanation, explain_mismatch
-from ..answers.to_boxes import Rules
 from ..answers.unlabelled_boxes import BareAnswers
 from ..count_ids import tally_lines
 from ..evaluated_run import Number

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from itertools import repeat
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +20,17 @@ CORNER_WARNINGS = ("", "box-inverted", "number-out-of-range", "number-like-ratio
 THINKING = {"</think>": "<think>", "<channel|>": "<|channel>"}  # the mark behind what a model thinks, and the one before it
 NOTHING = {"", "none", "null"}  # besides any number of `[]`
 OPENED = frozenset("[({<")  # what an answer begins with
+
+
+class Grammar(Protocol):
+    """Formatting and parsing of one way to write boxes. `whole_answer`: boxes make up the answer instead of standing in a sentence."""
+
+    whole_answer: bool
+
+    def write_label(self, label: str) -> str: ...
+    def write_box(self, coordinates: Sequence[float]) -> str: ...
+    def format(self, objects: Sequence[Located]) -> str: ...
+    def parse(self, text: str, limit: float | None) -> Answer: ...
 
 
 def write_number(value: float) -> str:

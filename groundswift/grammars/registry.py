@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, partial
-from typing import Protocol
 
 from ..answers import Answer, Located, as_cut
 from ..errors import GroundswiftError
 from ..family import family_row
 from ..spaces import space_row
+from .base import Grammar
 from .json_boxes import JsonGrammar
 from .json_objects import JsonKeys
 from .lines import BRACKETS, GLM_BOX, POLYGON_RUNS, RUNS, LabelLastGrammar, LineGrammar
@@ -30,18 +30,6 @@ from .numbers import (
 )
 from .tags import TagGrammar
 from .tokens import ANY_LIST, TokenGrammar
-
-
-class Grammar(Protocol):
-    """Formatting and parsing of one way to write boxes. `whole_answer`: boxes make up the answer instead of standing in a sentence."""
-
-    whole_answer: bool
-
-    def write_label(self, label: str) -> str: ...
-    def write_box(self, coordinates: Sequence[float]) -> str: ...
-    def format(self, objects: Sequence[Located]) -> str: ...
-    def parse(self, text: str, limit: float | None) -> Answer: ...
-
 
 QWEN2_MARKS = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
 QWEN2_TOKENS = TokenGrammar(*QWEN2_MARKS, quads=("<|quad_start|>", "<|quad_end|>"))

@@ -17,7 +17,7 @@ from swift.pipelines.train.rlhf import SwiftRLHF
 from swift.rewards import ORM
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval.answers.to_boxes import Rules
+from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.metrics import rewards
 from groundswift.eval.metrics.detection_f1 import OneTruth
 from groundswift.family import FAMILIES

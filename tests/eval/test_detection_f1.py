@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from groundswift import Located, format_answer
 from groundswift.cli import main
-from groundswift.eval.answers.to_boxes import Rules
+from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.metrics.detection_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
 
 SIZE = (1000, 500)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from groundswift import Located, families, format_answer, from_original_px, resized_wh
-from groundswift.eval.answers.to_boxes import Rules, predictions_from_answers
+from groundswift.eval.answers.protocol import Rules
+from groundswift.eval.answers.to_boxes import predictions_from_answers
 from groundswift.eval.ground_truth import Truth, truth_from_rows
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.grammars.registry import GRAMMARS

@@ -10,8 +10,9 @@ import pytest
 from groundswift import Located, format_answer, resized_wh
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.label_matching import LabelIndex
+from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.swift_results import read_answers
-from groundswift.eval.answers.to_boxes import Rules, predictions_from_answers
+from groundswift.eval.answers.to_boxes import predictions_from_answers
 from groundswift.eval.ground_truth import read_truth, truth_from_rows
 from groundswift.image_resize import Limits
 

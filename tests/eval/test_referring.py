@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
+from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.referring_rows import holds_bare_boxes
-from groundswift.eval.answers.to_boxes import Rules
 from groundswift.eval.answers.unlabelled_boxes import boxes_of_answers
 from groundswift.eval.metrics.referring import score_referring
 

@@ -14,7 +14,7 @@ from tiny_run import IN_32_BITS, MODEL, QUIET, written
 
 from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
-from groundswift.eval.answers.to_boxes import Rules
+from groundswift.eval.answers.protocol import Rules
 
 SIZE = [200, 100]
 CAT, DOG = [20, 10, 100, 50], [100, 50, 180, 100]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from groundswift import resized_wh
 from groundswift.coordinates import limits_in_force
-from groundswift.eval.answers.to_boxes import Rules
+from groundswift.eval.answers.protocol import Rules
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord
 

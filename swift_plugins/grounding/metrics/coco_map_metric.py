@@ -16,7 +16,7 @@ from swift.utils import Serializer, get_dist_setting, get_logger
 from transformers.trainer_utils import EvalPrediction
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval.answers.to_boxes import Rules
+from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.metric import Metric
 from groundswift.eval.metrics import metric_class, table
 from groundswift.family import FAMILIES

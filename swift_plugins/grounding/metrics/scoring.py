@@ -11,8 +11,9 @@ import numpy as np
 
 from groundswift.boxes import area, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.errors import GroundswiftError, Tally
+from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.space_check import explain_mismatch
-from groundswift.eval.answers.to_boxes import Predictions, Rules, predictions_from_answers
+from groundswift.eval.answers.to_boxes import Predictions, predictions_from_answers
 from groundswift.eval.answers.unlabelled_boxes import BareAnswers, boxes_of_answers
 from groundswift.eval.ground_truth import Truth, truth_from_rows
 from groundswift.eval.metric import Metric

@@ -19,7 +19,8 @@ from groundswift.boxes import clipped
 from groundswift.coordinates import from_original_px
 from groundswift.errors import GroundswiftError, fault
 from groundswift.family import FAMILIES, Family, family_row
-from groundswift.grammars.registry import Grammar, grammar_of
+from groundswift.grammars.base import Grammar
+from groundswift.grammars.registry import grammar_of
 from groundswift.image_depth import is_deep
 from groundswift.images import OpenedImage, open_image, padded_to_square, read_size_wh, upright
 from groundswift.pairing import check_pairing
