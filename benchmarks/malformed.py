@@ -15,11 +15,11 @@ JSON = [  # name, text, boxes that can be read; KEY and the numbers are the fami
     ("fence without an end", "```json\n[{D}, {C}]", 2),
     ("missing comma between objects", "[{D}\n{C}]", 2),
     ("comma after the last object", "[{D}, {C},]", 2),
-    ("list cut between objects", "[{D}, {C},", 2),
-    ("list cut in a key", '[{D}, {{"KEY', 1),
-    ("list cut in a number", '[{D}, {{"KEY": [5, 6, 7', 1),
-    ("list cut in a label", '[{D}, {{"KEY": {c}, "label": "ca', 1),
-    ("list cut before the last bracket", "[{D}, {C}", 2),
+    ("list truncated between objects", "[{D}, {C},", 2),
+    ("list truncated in a key", '[{D}, {{"KEY', 1),
+    ("list truncated in a number", '[{D}, {{"KEY": [5, 6, 7', 1),
+    ("list truncated in a label", '[{D}, {{"KEY": {c}, "label": "ca', 1),
+    ("list truncated before the last bracket", "[{D}, {C}", 2),
     ("a bare object without the list", "{D}", 1),
     ("bare objects, one a line", "{D}\n{C}", 2),
     ("[..] then [..]", "[{D}]\n[{C}]", 2),
@@ -44,7 +44,7 @@ JSON = [  # name, text, boxes that can be read; KEY and the numbers are the fami
     ("brackets in the words before", "All [2] of them: [{D}, {C}]", 2),
     ("thinking before", "<think>A cat? [1]</think>\n[{D}]", 1),
     ("bare list", "[{d}]", 1),
-    ("corners in the wrong order", '[{{"KEY": {turned}, "label": "dog"}}]', 1),
+    ("corners in the wrong order", '[{{"KEY": {swapped}, "label": "dog"}}]', 1),
     ("the same box to the token limit", "[" + "{D}, " * 20 + '{{"KEY": [1', 20),
     ("label with a bare quote", '[{{"KEY": {d}, "label": "a 12" dog"}}, {C}]', 2),
     ("label with a bare line break", '[{{"KEY": {d}, "label": "big\ndog"}}, {C}]', 2),
@@ -63,8 +63,8 @@ PALIGEMMA = [
     ("no blanks round the semicolon", "{D};{C}", 2),
     ("line break between", "{D}\n{C}", 2),
     ("semicolon at the end", "{D} ; {C} ;", 2),
-    ("cut in a box", "{D} ; {half}", 1),
-    ("cut before a label", "{D} ; {c}", 2),
+    ("truncated in a box", "{D} ; {half}", 1),
+    ("truncated before a label", "{D} ; {c}", 2),
     ("five tokens, then more", "<loc0001>{d} dog ; {C}", 1),
     ("three tokens, then more", "{half} dog ; {C}", 1),
     ("label with a comma", "{d} red, or blue ; {C}", 2),
@@ -72,7 +72,7 @@ PALIGEMMA = [
     ("label with quotes", '{d} a 12" screen ; {C}', 2),
     ("label in Chinese", "{d} 狗 ; {C}", 2),
     ("no label", "{d} ; {C}", 2),
-    ("corners in the wrong order", "{turned} dog ; {C}", 2),
+    ("corners in the wrong order", "{swapped} dog ; {C}", 2),
     ("words before", "Here: {D} ; {C}", 2),
     ("end of sequence mark", "{D} ; {C}<eos>", 2),
     ("the same box to the token limit", "{D} ; " * 20 + "{half}", 20),
@@ -86,10 +86,10 @@ DEEPSEEK = [
     ("no blanks in the list", "<|ref|>dog<|/ref|><|det|>[[100,200,300,400]]<|/det|>", 1),
     ("two boxes of one label", "<|ref|>dog<|/ref|><|det|>[{d}, {c}]<|/det|>", 2),
     ("missing comma between boxes", "<|ref|>dog<|/ref|><|det|>[{d} {c}]<|/det|>", 2),
-    ("cut in a box", "{D}<|ref|>cat<|/ref|><|det|>[[500, 6", 1),
-    ("cut before the end mark", "{D}<|ref|>cat<|/ref|><|det|>[{c}]", 2),
-    ("cut after a label", "{D}<|ref|>cat<|/ref|>", 1),
-    ("cut in a label", "{D}<|ref|>ca", 1),
+    ("truncated in a box", "{D}<|ref|>cat<|/ref|><|det|>[[500, 6", 1),
+    ("truncated before the end mark", "{D}<|ref|>cat<|/ref|><|det|>[{c}]", 2),
+    ("truncated after a label", "{D}<|ref|>cat<|/ref|>", 1),
+    ("truncated in a label", "{D}<|ref|>ca", 1),
     ("label without an end", "<|ref|>dog<|det|>[{d}]<|/det|>{C}", 2),
     ("box without a label", "<|det|>[{d}]<|/det|>{C}", 2),
     ("box without an end, then more", "<|ref|>dog<|/ref|><|det|>[{d}]{C}", 2),
@@ -100,7 +100,7 @@ DEEPSEEK = [
     ("words in a box, then more", "<|ref|>dog<|/ref|><|det|>[[here]]<|/det|>{C}", 1),
     ("NaN, then more", "<|ref|>dog<|/ref|><|det|>[[NaN, 2, 3, 4]]<|/det|>{C}", 1),
     ("empty list, then more", "<|ref|>dog<|/ref|><|det|>[]<|/det|>{C}", 1),
-    ("corners in the wrong order", "<|ref|>dog<|/ref|><|det|>[{turned}]<|/det|>", 1),
+    ("corners in the wrong order", "<|ref|>dog<|/ref|><|det|>[{swapped}]<|/det|>", 1),
     ("words before and between", "I see {D} and {C}.", 2),
     ("end of sentence mark", "{D}{C}<|end▁of▁sentence|>", 2),
     ("the same box to the token limit", "{D}" * 20 + "<|ref|>do", 20),
@@ -115,13 +115,13 @@ def json_parts(key: str, y_first: bool) -> dict[str, str]:
         x1, y1, x2, y2 = box
         return str([y1, x1, y2, x2] if y_first else [x1, y1, x2, y2])
 
-    d, c, turned = numbers(DOG), numbers(CAT), numbers(DOG[2:] + DOG[:2])
+    d, c, swapped = numbers(DOG), numbers(CAT), numbers(DOG[2:] + DOG[:2])
     return {
         "D": f'{{"{key}": {d}, "label": "dog"}}',
         "C": f'{{"{key}": {c}, "label": "cat"}}',
         "d": d,
         "c": c,
-        "turned": turned,
+        "swapped": swapped,
     }
 
 
@@ -133,7 +133,7 @@ def paligemma_parts() -> dict[str, str]:
         return "".join(f"<loc{number:04d}>" for number in (y1, x1, y2, x2))
 
     d, c = tokens(DOG), tokens(CAT)
-    return {"D": f"{d} dog", "C": f"{c} cat", "d": d, "c": c, "half": c[:21], "turned": tokens(DOG[2:] + DOG[:2])}
+    return {"D": f"{d} dog", "C": f"{c} cat", "d": d, "c": c, "half": c[:21], "swapped": tokens(DOG[2:] + DOG[:2])}
 
 
 def deepseek_parts() -> dict[str, str]:
@@ -144,12 +144,12 @@ def deepseek_parts() -> dict[str, str]:
         "C": f"<|ref|>cat<|/ref|><|det|>[{c}]<|/det|>",
         "d": d,
         "c": c,
-        "turned": str(list(DOG[2:] + DOG[:2])),
+        "swapped": str(list(DOG[2:] + DOG[:2])),
     }
 
 
 def malformed(grammar: str) -> list[tuple[str, str, int]]:
-    """(name, text, boxes that a person would read) for one grammar; empty where there is no list. Every box is DOG or CAT."""
+    """(name, text, boxes that a person would read) for one grammar; empty for a grammar without a list. Every box is DOG or CAT."""
     if grammar in ("json_bbox_2d", "json_box_2d"):
         key = grammar.removeprefix("json_")
         parts = json_parts(key, y_first=grammar == "json_box_2d")

@@ -83,7 +83,7 @@ def ours(url: str, folder: str) -> Path:
 
 
 def cached(protocol: str) -> Callable[[str, str], Path]:
-    """The copy of one of fsspec's caches; filecache is told to check whether the object has changed."""
+    """The local copy made by one of fsspec's caches; filecache is set to check whether the object has changed."""
 
     def copy(url: str, folder: str) -> Path:
         options = {"cache_storage": folder, **({"check_files": True} if protocol == "filecache" else {})}

@@ -81,7 +81,7 @@ def encode(rows: list[dict[str, Any]], max_pixels: int | None, pixels: str | Non
     tokens = json.dumps([[each["input_ids"], each["labels"], each["image_grid_thw"].tolist()] for each in encoded])
     del encoded
     clock = Clock()
-    for row in rows:  # none is kept, as a dataloader hands each on
+    for row in rows:  # none is kept, as a dataloader yields each at once
         template.encode(deepcopy(row))
     seconds = clock.seconds()
     return {name: value / len(rows) for name, value in seconds.items()} | {"tokens": hashlib.sha256(tokens.encode()).hexdigest()}

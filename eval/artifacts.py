@@ -59,7 +59,7 @@ def reading_terms(rules: Rules) -> dict[str, Any]:
         "space": rules.space_name,
         "space_declared_by": rules.space_declared_by,
         "pixels_per_unit": pixels_per_unit(space_row(rules.space_name)),
-        "rounding": "none: coordinates are placed as written, then cut at the border of the image",
+        "rounding": "none: coordinates are placed as written, then clipped to the image",
         "score": rules.score,
         "score_is": SCORES[rules.score],
         "label_match": f"{rules.label_match}, after NFC and white space made one blank",

@@ -1,4 +1,4 @@
-"""One evaluated run, as a metric hands it to the report and the comparison: numbers, curves, and the result on each image."""
+"""One evaluated run, as a metric passes it to the report and the comparison: numbers, curves, and the result on each image."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Run(msgspec.Struct):
 class Number(NamedTuple):
     """One number of a metric: its key in `metrics.json`, its title, whether higher is better.
 
-    In the report: `headline` numbers are shown large; `notes` are cells beside the number; `rule` draws a line above it.
+    In the report: `headline` numbers are shown large; `notes` are cells next to the number; `rule` draws a line above it.
     """
 
     key: str

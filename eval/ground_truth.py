@@ -294,8 +294,8 @@ def read_readable(path: str | Path, tally: Tally, needs_images: bool) -> CocoFil
 def truth_from_rows(rows: Iterable[TruthRow], categories: Sequence[str] | None = None) -> Truth:
     """Ground truth from rows of (image id, size_wh, labels, boxes xyxy in original pixels), one row an image.
 
-    `categories` names the classes, in order; without it they are the labels met, sorted. Area is width times height, there are no
-    crowds. Raises GroundswiftError for a repeated image id, a label outside `categories` or a box that cannot be used.
+    `categories` names the classes, in order; without it they are the labels that occur, sorted. Area is width times height;
+    no box is a crowd. Raises GroundswiftError for a repeated image id, a label outside `categories` or a box that cannot be used.
     """
     rows = list(rows)
     names = sorted({label for _, _, labels, _ in rows for label in labels}) if categories is None else list(categories)

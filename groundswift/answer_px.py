@@ -24,7 +24,7 @@ def record_of_model(folder: str | Path) -> RunRecord:
 
 
 def answer_in_px(text: str, record: RunRecord, size_wh: tuple[int, int], cut: bool = False) -> Answer:
-    """What a model said about an image of `size_wh` px (upright), boxes and points in original pixels, cut at the border.
+    """What a model said about an image of `size_wh` px (upright), boxes and points in original pixels, clipped to the image.
 
     The family, its space and the pixel limits are those of the run. `cut`: generation stopped at its token limit. Labels, status and
     reasons are those of `parse`; the same answer in the family's own space is `parse(text, record.family)`.

@@ -52,7 +52,7 @@ def rotated_bounds(box_xyxy: Sequence[float], radians: float) -> tuple[float, fl
 
 
 def clipped(boxes_xyxy_px: ArrayLike, size_wh: ArrayLike) -> Boxes:
-    """(N, 4) xyxy in pixels, cut at the borders of an image; `size_wh` is (2,) or, one a box, (N, 2)."""
+    """(N, 4) xyxy in pixels, clipped to an image; `size_wh` is (2,) or, one a box, (N, 2)."""
     sizes = np.asarray(size_wh, dtype=np.float64)
     return np.clip(as_boxes(boxes_xyxy_px), 0.0, np.concatenate([sizes, sizes], axis=-1))
 

@@ -141,7 +141,7 @@ def structural_faults(coco: CocoFile, path: str | Path, sizes_needed: bool = Tru
 
 
 def clip_rotated(row: CocoAnnotation, image: CocoImage) -> None:
-    """Cut a rotated object's axis-aligned box at the border of its image, as rows have it; other boxes stay as the file has them."""
+    """Clip a rotated object's axis-aligned box to its image, as rows have it; other boxes stay as the file has them."""
     if row.rotation and (image.width, image.height) != UNKNOWN_WH:
         x, y, width, height = row.bbox
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, image.width), min(y + height, image.height)

@@ -44,7 +44,7 @@ def rescaled_wh(size_wh: tuple[int, int], first_max_pixels: int | None) -> tuple
 def fitted_wh(size_wh: tuple[int, int], factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
     """Size (width, height) in px, both multiples of `factor`, with an area between the limits and nearly the same aspect.
 
-    Raises GroundswiftError where the limits contradict each other, a side is over 200 times the other, or there is no such size.
+    Raises GroundswiftError where the limits contradict each other, a side is over 200 times the other, or no size fits.
     Source: `smart_resize` of qwen-vl-utils 0.0.14, same rounding.
     """
     width, height = size_wh

@@ -1,4 +1,4 @@
-"""Pictures: one way to open them, everywhere. EXIF orientation is applied; sizes are read without decoding the pixels.
+"""Open images, everywhere in the same way. EXIF orientation is applied; sizes are read without decoding the pixels.
 
 An image is a local file, a URL (see `storage`), or bytes. One whose header states more pixels than GROUNDSWIFT_MAX_IMAGE_PIXELS
 (default 178,956,970, where Pillow stops too: about 0.7 GB decoded) is an error and is never decoded; so is one whose file is too short

@@ -29,7 +29,7 @@ class Message(msgspec.Struct):
 
 
 class Objects(msgspec.Struct, omit_defaults=True):
-    """What `<ref-object>` and `<bbox>` stand for, in order; boxes are xyxy, points xy, in original pixels (`bbox_type` real).
+    """The values of `<ref-object>` and `<bbox>`, in order; boxes are xyxy, points xy, in original pixels (`bbox_type` real).
 
     `image_id`: for each box the index of its image, where a row has several.
     """

@@ -84,7 +84,7 @@ class RowView:
 
     @cached_property
     def turns(self) -> list[tuple[str, str]]:
-        """(role, text) of every message; empty where there is no text."""
+        """(role, text) of every message; (role, "") for one without text."""
         return [(role, content or "") for role, content in self.messages]
 
     @cached_property

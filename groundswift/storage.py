@@ -4,7 +4,7 @@ A remote file is fetched whole into a cache, and the copy is used as any local f
 `$XDG_CACHE_HOME/groundswift`, else `~/.cache/groundswift`; it is never cleared, and may be deleted at any time. A copy is named after
 its URL, size and ETag (or time of change), so that a changed object is fetched again; a process checks each URL once.
 
-Why not fsspec's caches: they miss changes, and keep half a file after a kill (benchmarks/remote_cache.py).
+Why not fsspec's caches: they overlook changes, and keep half a file after a kill (benchmarks/remote_cache.py).
 
 Credentials come from the environment and from the files that fsspec and its packages read. None is written into the cache or shown.
 """

@@ -19,7 +19,7 @@ from .mix import shares
 from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
-NEAR = Fraction(1, 1_000_000)  # by which fractions may miss 1
+NEAR = Fraction(1, 1_000_000)  # by which the sum of fractions may differ from 1
 
 
 class Part(NamedTuple):
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 def parts_of(texts: Sequence[str]) -> list[Part]:
-    """`train=0.9`, `val=500` -> parts. Raises GroundswiftError for malformed parts, duplicate names and fractions that miss 1."""
+    """`train=0.9`, `val=500` -> parts. Raises GroundswiftError for malformed parts, duplicate names and fractions whose sum is not 1."""
     parts = [_part(text) for text in texts]
     names = [part.name.casefold() for part in parts]
     for part in parts:

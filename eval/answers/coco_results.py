@@ -124,7 +124,7 @@ def _decoded(path: str | Path) -> list[CocoResult]:
 
 
 def _readable(path: str | Path, dropped: Tally) -> Iterator[tuple[int, CocoResult]]:
-    """The predictions with their index from 0; those of other types are counted. Raises GroundswiftError where the file is no list."""
+    """The predictions with their index from 0; those of other types are counted. Raises GroundswiftError where the file is not a list."""
     try:
         yield from enumerate(_decoded(path))
     except GroundswiftError:

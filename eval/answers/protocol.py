@@ -26,7 +26,7 @@ class Rules:
 
     `limits` bounded the model's input, each None for the family's own; they must be given where boxes are written in pixels of the
     resized image. `space_declared_by`, `limits_declared_by`: who says so, for the protocol.
-    Raises GroundswiftError for a name that there is not, and where limits miss.
+    Raises GroundswiftError for an unknown name, and where limits are missing.
     """
 
     family: str

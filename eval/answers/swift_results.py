@@ -47,7 +47,7 @@ class GeneratedRow(msgspec.Struct):
     """The columns of a result row that say how its answer ended."""
 
     response: str | None = None
-    error: Any = None  # why there is no answer, as groundswift's plugin writes it: the image could not be read, the row is too long
+    error: Any = None  # why the answer is missing, as groundswift's plugin writes it: the image could not be read, the row is too long
     finish_reason: Any = None
     is_truncated: Any = None
     logprobs: msgspec.Raw = msgspec.Raw(b"null")
@@ -165,7 +165,7 @@ def row_fault(
 
 
 def logprob_fault(logprobs: Sequence[float]) -> float | None:
-    """The first value that is no log-probability; None where all are. A little over 0 is a runtime's own rounding."""
+    """The first value that is not a log-probability; None where all are. A little over 0 is rounding of the runtime and allowed."""
     if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
         return None
     return next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)

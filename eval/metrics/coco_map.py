@@ -185,7 +185,7 @@ class CocoMap(Metric):
             "metric": LVIS if federated else COCO,
             "engine": f"{engine} {engine_version(engine)}",
             **version_terms(),
-            **(reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored as it stands"}),
+            **(reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored unchanged"}),
             "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
             "max_detections": list(detection_limits(evaluation.max_detections, federated)),
             "max_detections_of_ap": evaluation.max_detections,

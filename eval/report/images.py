@@ -23,6 +23,8 @@ EMBEDDED_PX = 480  # the longer side of an embedded image, at most
 CANVAS = 440  # the longer side of every image on its canvas, so that all tags have one size
 LEAST_WH = (200, 120)  # of a canvas, so that tags fit next to a narrow image
 LOST = {"unreadable", "truncated", "missing"}
+OUTCOMES = {TP: "TP", FN: "FN", FP: "FP", CROWD: "crowd", NOT_COUNTED: "not counted"}  # as tooltips name them
+KINDS = {"truth": "ground truth", "predicted": "prediction"}
 ORDER = {CROWD: 0, NOT_COUNTED: 0, TP: 1, FN: 2, FP: 2}  # errors are drawn last, on top
 
 
@@ -86,18 +88,18 @@ def data_uri(image: Image.Image) -> str:
 
 
 def path_of(file_name: str, images_dir: Path) -> str | None:
-    """The path of an image; None where its name leads out of the folder. An absolute name may lead into it."""
+    """The path of an image; None where its name points outside the folder. An absolute name may point inside."""
     folder = os.path.abspath(images_dir)
     return path_inside(folder, os.path.relpath(file_name, folder) if os.path.isabs(file_name) and "\0" not in file_name else file_name)
 
 
 def embedded(image: ImageResult, images_dir: Path | None) -> tuple[str | None, str]:
-    """(data URI or None, a note: why there is no image, or that its size differs from the ground truth)."""
+    """(data URI or None, a note: why the image is missing, or that its size differs from the ground truth)."""
     if images_dir is None:
         return None, "No image: --images was not given."
     path = path_of(image.file_name, images_dir)
     if path is None:
-        return None, "No image: its name leads out of the folder of --images."
+        return None, "No image: its path is outside the folder of --images."
     try:
         pixels = open_image(path)
     except GroundswiftError as error:
@@ -122,7 +124,7 @@ def shapes_of(image: ImageResult, image_xywh: Sequence[float], canvas_wh: tuple[
         name, score = box.label or "(no label)", "" if box.score is None else f" {box.score:.2f}"
         texts.append((name, " FN" if box.outcome == FN else score))
         corners = ", ".join(f"{value:.1f}" for value in box.box_xyxy_px)
-        titles.append(f"{name}{score} ({kind}, {box.outcome.replace('_', ' ')}) [{corners}] px")
+        titles.append(f"{name}{score} ({KINDS[kind]}, {OUTCOMES[box.outcome]}) [{corners}] px")
     tags = place_tags(places, texts, [kind == "truth" for kind, _ in boxes], canvas_wh)
     return [
         Shape(kind, box.outcome, place_of[box.label], title, place, tag)

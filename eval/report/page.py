@@ -51,7 +51,7 @@ def class_names(runs: Sequence[Run], shown: Sequence[ImageResult]) -> list[str]:
 
 
 def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: NumberTable, differing: Sequence[str], max_images: int) -> str:
-    """The whole page as text. Raises GroundswiftError where there is no run to show."""
+    """The whole page as text. Raises GroundswiftError without a run."""
     if not runs:
         raise GroundswiftError("no run to report")
     chosen = by_f1(runs[-1].images)[:max_images]
@@ -75,7 +75,7 @@ def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: Numb
             plot=plot_of(runs, classes),
             classes=classes,
             class_table=class_table(runs, table.of_groups),
-            pictures=image_rows(runs, chosen, images_dir, classes),
+            images=image_rows(runs, chosen, images_dir, classes),
             total_images=len(runs[-1].images),
             protocol=protocol_rows(runs),
             counts=count_rows(runs),
@@ -96,8 +96,8 @@ def write_report(
 
     `table`: how the metric shows its numbers; `differing`: terms of the protocol that keep the runs from comparing.
     Images come from `images_dir` / their `file_name`, lowest F1 of the last run first, `max_images` at most; one that cannot be opened is
-    drawn grey with the reason. Raises GroundswiftError where there is no run or `out` cannot be written.
+    drawn grey with the reason. Raises GroundswiftError without a run, and where `out` cannot be written.
     """
     text = render(runs, images_dir, title, table, differing, max_images)
     make_folder(Path(out).parent)
-    write_whole(out, [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which is no UTF-8
+    write_whole(out, [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which UTF-8 cannot encode

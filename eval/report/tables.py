@@ -141,7 +141,7 @@ def total(run: Run, name: str) -> int | None:
 def summary(runs: Sequence[Run], rows: Sequence[Compared]) -> str:
     """The first two headline numbers of the run, or of the first and the last, in one sentence."""
     first, last, shown = runs[0], runs[-1], headline(rows)[:2]
-    scale = f"{number_text(len(last.images))} images with {number_text(total(last, 'truths'))} true boxes"
+    scale = f"{number_text(len(last.images))} images with {number_text(total(last, 'truths'))} ground-truth boxes"
     after = f"{number_text(total(last, 'predictions'))} predictions"
     if len(runs) == 1:
         return f"{' and '.join(f'{row.name} {number_text(row.values[0])}' for row in shown)} on {scale} and {after}."

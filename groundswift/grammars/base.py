@@ -85,7 +85,7 @@ class Reading:
     def __init__(self, limit: float | None) -> None:
         self.bound = limit
         self.largest = sys.float_info.max if limit is None else limit
-        self.surely = 1 if self.largest > 1 else -1  # numbers over it are no ratios
+        self.surely = 1 if self.largest > 1 else -1  # numbers over it are not ratios
         self.objects: list[Located] = []
         self.reasons: list[str] = []
         self.cut = False
@@ -202,6 +202,6 @@ def only_opened(text: str) -> bool:
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a text, without its code fences, says that there is no object."""
+    """Whether a text, without its code fences, says that nothing was found."""
     bare = "".join(text.replace("```json", "").replace("```", "").split())
     return bare.replace("[]", "").rstrip(".").casefold() in NOTHING

@@ -94,7 +94,7 @@ def folded(fields: Fields) -> Fields:
 
 
 def is_nothing(value: object) -> bool:
-    """Whether a value says that there is no box: null, an empty list, or a word for it."""
+    """Whether a value says that nothing was found: null, an empty list, or a word for it."""
     if isinstance(value, str):
         return value.strip().casefold() in NOTHING
     while isinstance(value, list) and len(value) == 1:

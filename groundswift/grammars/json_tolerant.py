@@ -1,6 +1,6 @@
 """The tolerant reader of boxes in JSON: what a model writes is not always JSON, and what precedes an error is kept.
 
-Braces make objects and brackets make number lists; commas and colons are not insisted on. The text is cut into strings, runs of brackets
+Braces make objects and brackets make number lists; commas and colons are not insisted on. The text is split into strings, runs of brackets
 and bare stretches between them by calls that run in C, and no pattern can fail once it has begun, so that no text is slow.
 """
 
@@ -327,7 +327,7 @@ class JsonScan:
         self.key = None if self.list is None else key
 
     def unclosed_string(self, quoted: str, position: int, end: int) -> None:
-        """At the end of the text it is cut, and its object with it; before, a brace in it is taken for the object's."""
+        """At the end of the text it is truncated, and its object with it; before, a brace in it is taken for the object's."""
         if position == end:
             return
         self.odd("unclosed-string")

@@ -215,7 +215,7 @@ class LineGrammar:
             half = self.endless and stop >= whole and text.startswith("<", stop)  # of a token that follows without anything between
             items, broken, tail = self.numbers.read(text, first, last, cut or half)
             if self.endless and stop >= whole and tail >= 0 and text.count("<", tail, last) < 4:
-                broken -= 1  # the last tokens of a run are those of a box that was cut
+                broken -= 1  # the last tokens of a run are those of a truncated box
                 reading.cut = True
             if self.endless and stop >= whole and text.rfind("<poly>", start, stop) > text.rfind("</poly>", start, stop):
                 reading.cut = True

@@ -1,7 +1,7 @@
 """Points as tags: `<point x="43.0" y="58.0" alt="cat">cat</point>`, several of one label as `<points x1=".." y1=".." ...>`.
 
 Molmo 2 writes `<points coords="1 1 073 160 2 455 300">cat</points>`: the image, then the number, x and y of each point, in thousandths of
-a side; what it has for further images comes behind a semicolon. There are no boxes. Source: model cards of Molmo and Molmo 2.
+a side; what it has for further images comes behind a semicolon. It writes no boxes. Source: model cards of Molmo and Molmo 2.
 """
 
 from __future__ import annotations

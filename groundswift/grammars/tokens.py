@@ -105,7 +105,7 @@ class TokenGrammar:
 
 
 def half_mark(text: str, marks: Sequence[str]) -> int:
-    """How many characters at the end are the beginning of a mark that was cut."""
+    """How many characters at the end are the beginning of a truncated mark."""
     lengths = range(min(len(text), max(map(len, marks)) - 1), 0, -1)
     return next((n for n in lengths if any(m.startswith(text[-n:]) and len(m) > n for m in marks)), 0)
 

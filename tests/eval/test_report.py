@@ -112,8 +112,8 @@ def test_every_run_has_its_column_its_curves_and_its_figure(report, names):
     page = report(*(make_run(name, [image_result()], value=0.25 * i) for i, name in enumerate(names, 1)))
     assert all(name in page.text() for name in names)
     assert len(page.all("polyline", "curve")) == 4 * len(names)
-    assert len(page.all("svg", "picture")) == len(names)
-    assert len(page.all("image")) == 1, "one embedded picture serves all runs"
+    assert len(page.all("svg", "drawing")) == len(names)
+    assert len(page.all("image")) == 1, "one embedded image serves all runs"
     assert len(page.all("use")) == len(names) - 1
     dashes = [line.get("stroke-dasharray") for line in page.all("polyline", "iou0")]
     assert dashes[-1] is None
@@ -129,7 +129,7 @@ def test_difference_is_last_less_first(report):
 
 def test_summary_states_the_scale(report):
     run = make_run(images=[image_result(1), image_result(2)], counts={"images": 2, "truths": 12, "predictions": 1034})
-    assert "AP 0.500 and AP50 0.500 on 2 images with 12 true boxes and 1,034 predictions." in report(run).text()
+    assert "AP 0.500 and AP50 0.500 on 2 images with 12 ground-truth boxes and 1,034 predictions." in report(run).text()
 
 
 def test_nothing_is_asked_of_a_network(report):
@@ -189,7 +189,7 @@ def test_points_keep_the_corners_of_a_curve():
     assert points_of([-1.0] * 101) == ""
 
 
-def test_pictures_come_by_f1_by_the_last_run(report):
+def test_images_are_sorted_by_f1_of_the_last_run(report):
     before = make_run("before", [image_result(1, f1=0.0), image_result(2, f1=0.2), image_result(3, f1=0.3)])
     after = make_run(
         "after", [image_result(1, f1=1.0), image_result(2, verdict="miss", f1=0.0), image_result(3, verdict="false_alarm", f1=0.0)]
@@ -199,7 +199,7 @@ def test_pictures_come_by_f1_by_the_last_run(report):
     assert [row["data-kinds"] for row in page.all("article")] == ["miss false_alarm", "miss", ""]
 
 
-def test_equally_bad_pictures_come_by_id():
+def test_images_of_equal_f1_and_errors_are_sorted_by_id():
     assert [image.image_id for image in by_f1([image_result(i) for i in (3, 1, 2)])] == [1, 2, 3]
 
 
@@ -227,14 +227,14 @@ def test_an_image_that_another_run_lacks(report):
 @pytest.mark.parametrize(
     ("content", "said"), [(None, "no such image"), (b"", "not a readable image"), (b"\xff\xd8\xff\xe0 cut", "not a readable image")]
 )
-def test_a_picture_that_cannot_be_opened_is_grey_and_told(report, images_dir, content, said):
+def test_an_image_that_cannot_be_opened_is_grey_with_the_reason(report, images_dir, content, said):
     path = images_dir / "000001.jpg"
     path.unlink() if content is None else path.write_bytes(content)
     page = report(make_run(images=[image_result(1)]))
     assert said in page.text()
     assert page.all("image") == []
     assert len(page.all("rect", "blank")) == 1
-    assert len(page.all("rect", "edge")) == 2 + 5, "truth and prediction, beside the five of the legend"
+    assert len(page.all("rect", "edge")) == 2 + 5, "truth and prediction, and the five of the legend"
 
 
 def test_without_a_folder_boxes_are_drawn_on_grey(report):
@@ -243,7 +243,7 @@ def test_without_a_folder_boxes_are_drawn_on_grey(report):
     assert len(page.all("rect", "blank")) == 1
 
 
-def test_a_file_of_another_size_is_told(report):
+def test_a_file_of_another_size_has_a_note(report):
     assert "The file has 112×84 px upright, the annotations say 84×112" in report(make_run(images=[image_result(size_wh=(84, 112))])).text()
 
 
@@ -255,7 +255,7 @@ def test_boxes_scale_to_the_canvas(report):
     assert [float(edge[key]) for key in ("x", "y", "width", "height")] == pytest.approx(expected, abs=0.05)
 
 
-def test_verdicts_are_told_apart(report):
+def test_outcomes_are_drawn_and_named(report):
     boxes = [DrawnBox("star", (1.0, 1.0, 30.0, 30.0), verdict) for verdict in ("hit", "miss", "crowd", "false_alarm")]
     image = ImageResult(1, "000001.jpg", (112, 84), "ok", boxes[:3], [boxes[0], boxes[3]], 0.5)
     page = report(make_run(images=[image]))
@@ -268,6 +268,8 @@ def test_verdicts_are_told_apart(report):
         "shape truth miss",
     ]
     assert "1 TP, 1 FN, 1 FP" in page.text()
+    tooltips = {text[text.index("(") : text.index(")") + 1] for tag, text in page.texts if tag == "title" and "] px" in text}
+    assert tooltips == {"(ground truth, TP)", "(ground truth, FN)", "(ground truth, crowd)", "(prediction, TP)", "(prediction, FP)"}
 
 
 @pytest.mark.parametrize("status", ["unreadable", "truncated", "missing"])
@@ -290,7 +292,7 @@ def test_warnings_tell_what_was_lost_and_only_that():
     assert [text for text, _ in warned.lines[2:]] == ["dropped from answers: point instead of a box", "box of an unknown class: my_label"]
 
 
-def test_every_count_of_the_evaluator_is_told_or_known_to_be_harmless():
+def test_every_count_of_the_evaluator_is_a_warning_or_known_to_be_harmless():
     counts = Counts().document()
     harmless = {"rows", "ok", "empty"}
     names = {name for key, value in counts.items() for name in (value if key == "statuses" else [key])}
@@ -302,7 +304,7 @@ def test_a_clean_run_says_so(report):
     assert "Nothing: every answer was read in full" in page.text()
 
 
-def test_runs_that_do_not_compare_are_told(report):
+def test_runs_that_do_not_compare_have_a_notice(report):
     before, after = make_run("before"), make_run("after")
     assert "not comparable" not in report(before, after).text()
     before.metrics["protocol"]["score"], after.metrics["protocol"]["score"] = "constant", "logprob"
@@ -314,7 +316,7 @@ def test_protocol_and_counts_are_all_there(report):
     assert all(part in text for part in ("family", "qwen2_vl", "2024-05-06", "rows: doubled id"))
 
 
-def test_terms_that_runs_share_stand_once(report):
+def test_terms_that_runs_share_appear_once(report):
     before, after = make_run("before"), make_run("after")
     before.metrics["protocol"]["score"], after.metrics["protocol"]["score"] = "constant", "logprob"
     page = report(before, after)
@@ -322,7 +324,7 @@ def test_terms_that_runs_share_stand_once(report):
     assert table.count("qwen2_vl") == table.count("constant") == table.count("logprob") == 1
 
 
-def test_large_pictures_shrink_and_small_ones_keep_their_pixels(report, images_dir):
+def test_large_images_shrink_and_small_ones_keep_their_pixels(report, images_dir):
     Image.effect_noise((3000, 2000), 80).convert("RGB").save(images_dir / "000002.jpg")
     page = report(make_run(images=[image_result(1), image_result(2, size_wh=(3000, 2000))]))
     assert len(page.html) < 300_000
@@ -330,7 +332,7 @@ def test_large_pictures_shrink_and_small_ones_keep_their_pixels(report, images_d
 
 
 @pytest.mark.parametrize("size_wh", [(1000, 20), (20, 1000), (1, 1), (640, 480)])
-def test_tags_lie_on_the_canvas(size_wh):
+def test_tags_are_on_the_canvas(size_wh):
     canvas_wh, (x, y, width, height) = canvas_of(size_wh)
     assert width / height == pytest.approx(size_wh[0] / size_wh[1])
     tags = place_tags(

@@ -1,4 +1,4 @@
-"""Checks of a row's conversation: the order of roles, its length in tokens, and whether every placeholder has what it stands for."""
+"""Checks of a row's conversation: the order of roles, its length in tokens, and whether every placeholder has its image, box or label."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _fix_boxes(view: RowView, checks: Sequence[ImageCheck], row: dict[str, Any],
 
 
 def fixed_box(box: Sequence[float], limit: Size | None) -> FixedBox:
-    """A box with its corners in order, clipped to `limit` (width, height; None: unknown). Points stay as they are."""
+    """A box with its corners in order, clipped to `limit` (width, height; None: unknown). Points are unchanged."""
     if len(box) != 4:
         return FixedBox(list(box), [])
     changes = []
@@ -134,7 +134,7 @@ def _write_boxes(view: RowView, row: dict[str, Any], fixed: list[FixedBox], chan
 def _drop_placeholders(view: RowView, row: dict[str, Any], drop: Collection[int]) -> list[str] | None:
     """Remove the placeholders of some boxes from the answer that holds them all. Returns the remaining labels.
 
-    None if there is no such answer: then a box cannot be dropped without changing what is said.
+    None without such an answer: then a box cannot be dropped without changing what is said.
     """
     answer_index = _answer_of_boxes_alone(view)
     if answer_index is None:

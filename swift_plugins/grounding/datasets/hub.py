@@ -290,7 +290,7 @@ def with_embedded_image(row: Row, image: object, where: str, log: IssueLog) -> d
 
 
 def hub_sets() -> list[DatasetMeta]:
-    """A registration for each set of the table. The hubs' ids are not registered: swift's own names for them stay as they are."""
+    """A registration for each dataset of the table. The hubs' ids are not registered: swift's own names for them are unchanged."""
     return [
         DatasetMeta(
             dataset_name=each.name, loader=type(f"{each.name}_loader", (HubLoader,), {"hub_set": each}), tags=[each.kind, each.task]

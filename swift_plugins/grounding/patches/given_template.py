@@ -14,7 +14,7 @@ from .wrap_once import wrap_once
 
 
 def keep_given_template() -> None:
-    """`swift sample` hands its template to an engine that makes another from the model: keep the one that was handed over."""
+    """`swift sample` passes its template to an engine that makes another from the model: keep the one that was handed over."""
 
     def noting_template(
         init: Callable[..., None], self: TransformersEngine, model: Any, *, template: Template | None = None, **more: Any

@@ -80,7 +80,7 @@ def words_in(line: str, values: dict[str, str], arrays: dict[str, list[str]]) ->
 
 
 def replaced(word: str, values: dict[str, str]) -> str:
-    """A word with its variables replaced; `$(...)` and what is not known stay as they are written."""
+    """A word with its variables replaced; `$(...)` and what is not known are kept as written."""
 
     def value(found: re.Match[str]) -> str:
         name, how, default = found[1] or found[4], found[2] or "", found[3] or ""
