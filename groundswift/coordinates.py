@@ -34,7 +34,7 @@ def resized_wh(
 def limits_in_force(limits: Limits, family: str) -> Limits:
     """Limits as a run has them in the end: the family's own where none is set, in whole tokens, and no first resize where it is 0.
 
-    Where the family has no resize to multiples of a factor its two limits stay as they are.
+    Where the family has no resize to multiples of a factor its two limits are unchanged.
     """
     row = family_row(family)
     least, most = limits.min_pixels, limits.max_pixels

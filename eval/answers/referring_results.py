@@ -1,4 +1,4 @@
-"""A result of referring expressions -> questions, each with its true box and its answer."""
+"""A result of referring expressions -> questions, each with its ground-truth box and its answer."""
 
 from __future__ import annotations
 

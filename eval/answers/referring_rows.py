@@ -1,4 +1,4 @@
-"""Rows of referring expressions: what was asked, the one true box, and whether a row is one."""
+"""Rows of referring expressions: what was asked, the one ground-truth box, and whether a row is one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ReferringRow(GeneratedRow):
 
 
 class Referred(NamedTuple):
-    """One question: who it is, the size of its image in px, and its true box, xyxy in original px."""
+    """One question: who it is, the size of its image in px, and its ground-truth box, xyxy in original px."""
 
     key: Key
     name: str
@@ -97,7 +97,7 @@ def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred |
         return "size-missing", fault(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
     if len(boxes) != 1:
         reason = "true-boxes-several" if boxes else "true-box-missing"
-        return reason, fault(where, f"the answer of the row has {len(boxes)} boxes", "one true box a row")
+        return reason, fault(where, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box a row")
     if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
         what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)})"
         return "own-limits", fault(where, what, "rows that leave the limits to the run")
@@ -108,7 +108,7 @@ def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred |
         box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()
     problem = box_problem(box, size) if len(box) == 4 else BOX_LENGTH
     if problem is not None:
-        return problem.id, fault(where, f"true box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
+        return problem.id, fault(where, f"ground-truth box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
     return Referred(row.key(), where if row.sample_id is None else f"sample {row.sample_id}", size, box)
 
 

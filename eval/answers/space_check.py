@@ -84,7 +84,7 @@ Reading = tuple[int, str, Boxes]  # how many boxes it explains, in words, (N, 4)
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Every box with every true box of its group, for a sample of the groups: indices (P,) into both."""
+    """Every box with every ground-truth box of its group, for a sample of the groups: indices (P,) into both."""
 
     found: BoxSample
     truth: Boxes
@@ -109,7 +109,7 @@ class _Pairs:
         return cls(found, truth, true_groups, np.repeat(boxes, count), truths[np.repeat(first, count) + within])
 
     def evidence(self, boxes_xyxy_px: Boxes, true: Indices | None = None) -> int:
-        """How many boxes fit, one to one at most: of each group the fewer of boxes and of true boxes that overlap one by 0.5."""
+        """How many boxes fit, one to one at most: of each group the fewer of boxes and of ground-truth boxes that overlap one by 0.5."""
         true = self.true if true is None else true
         fits = paired_iou(boxes_xyxy_px[self.box], self.truth[true]) >= 0.5
         return self._fewer(self.box[fits], self.true[fits])

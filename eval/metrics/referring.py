@@ -1,4 +1,4 @@
-"""Referring expressions: one question, one true box, and how well the box of the answer fits it."""
+"""Referring expressions: one question, one ground-truth box, and how well the box of the answer fits it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ReferringAnswers:
 class Referring(Metric):
     """Accuracy at IoU 0.5 and mean IoU of RESULT, where each row asks for one object and its answer is a box without a label.
 
-    The true box is the row's own, in `objects`. The first box of an answer counts. An answer that cannot be read, or has no box, is wrong.
+    The ground-truth box is the row's own, in `objects`. The first box of an answer counts. An answer without a readable box is wrong.
 
     \b
     Example:
@@ -81,7 +81,7 @@ class Referring(Metric):
         rows = self.options["truth_path"]
         read_responses(truth, source, rows is None, self.options["on_error"])
         if not truth.questions:
-            raise fault(rows or source, "no row has one true box to score", "rows of referring expressions")
+            raise fault(rows or source, "no row has one ground-truth box to score", "rows of referring expressions")
         found, boxes = boxes_of_asked(truth, rules), true_boxes(truth)
         return ReferringAnswers(truth, found, explain_mismatch(found.sample, boxes, np.arange(len(boxes))))
 
@@ -131,7 +131,7 @@ class Referring(Metric):
 
 
 def true_boxes(asked: Asked) -> np.ndarray:
-    """(questions, 4) true boxes, xyxy in original px."""
+    """(questions, 4) ground-truth boxes, xyxy in original px."""
     return np.array([question.box_xyxy_px for question in asked.questions.values()])
 
 
@@ -140,12 +140,12 @@ def score_referring(predicted_xyxy_px: Sequence[ArrayLike], true_xyxy_px: ArrayL
 
     `predicted_xyxy_px` has the boxes of each answer, (n, 4) with n from 0; `true_xyxy_px` is (samples, 4), in the same order and unit.
     The first box of an answer counts; it is right at an IoU of 0.5 or more. An answer without a box has IoU 0.
-    Raises GroundswiftError where the numbers of answers and true boxes differ.
+    Raises GroundswiftError where the numbers of answers and ground-truth boxes differ.
     """
     truth = as_boxes(true_xyxy_px)
     found = [as_boxes(boxes) for boxes in predicted_xyxy_px]
     if len(found) != len(truth):
-        raise GroundswiftError(f"{len(found)} answers for {len(truth)} true boxes; expected one each")
+        raise GroundswiftError(f"{len(found)} answers for {len(truth)} ground-truth boxes; expected one each")
     lengths = np.array([len(boxes) for boxes in found], dtype=np.int64)
     answered = np.flatnonzero(lengths)
     overlaps = np.zeros(len(truth))

@@ -34,7 +34,7 @@ _rules: list[Rules] = []  # how the answers of this process are read, by the tem
 
 
 class SampleReward(ORM):
-    """A reward of the table of metrics: `scorer` takes an answer, the true boxes, the rules of reading, and `truncated`."""
+    """A reward of the table of metrics: `scorer` takes an answer, the ground-truth boxes, the rules of reading, and `truncated`."""
 
     name: str
     scorer: Callable[..., float]
@@ -159,7 +159,7 @@ def is_resized() -> bool:
 
 
 def truth_of(row: dict[str, Any]) -> OneTruth:
-    """The true boxes of a row whose last answer is a generated one. Raises GroundswiftError where the reward is not defined for it."""
+    """The ground-truth boxes of a row whose last answer is generated. Raises GroundswiftError where the reward is not defined for it."""
     if TRUE_ANSWER not in row:
         raise GroundswiftError(f"row without the column {TRUE_ANSWER}, which the plugin adds before training")
     turns = list(row["messages"])

@@ -52,7 +52,7 @@ def test_nothing_to_score_is_undefined():
 
 
 def test_answers_and_true_boxes_go_one_to_one():
-    with pytest.raises(GroundswiftError, match="2 answers for 1 true boxes"):
+    with pytest.raises(GroundswiftError, match="2 answers for 1 ground-truth boxes"):
         score_referring([[BOX], [BOX]], [BOX])
 
 
@@ -179,7 +179,7 @@ def test_a_row_that_cannot_be_scored(tmp_path, more, reason):
 def test_nothing_to_score_is_refused(tmp_path, rows):
     result = write(tmp_path / "r.jsonl", rows)
     said = call(result, "--family", "qwen3_vl", "--on-error", "skip", "--out", tmp_path / "out", code=1).stderr
-    assert "no row has one true box to score" in said
+    assert "no row has one ground-truth box to score" in said
     assert not (tmp_path / "out").exists()
 
 

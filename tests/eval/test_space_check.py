@@ -13,7 +13,7 @@ CLASSES = 2
 
 
 def objects(images: int, per_image: int, seed: int = 0, one_size: bool = False):
-    """(true boxes xyxy in px, groups, image sizes of the boxes, generator)."""
+    """(ground-truth boxes xyxy in px, groups, image sizes of the boxes, generator)."""
     random = np.random.default_rng(seed)
     sizes = np.tile((640, 480), (images, 1)) if one_size else random.integers(200, 1500, (images, 2))
     image = np.repeat(np.arange(images), per_image)

@@ -1,6 +1,6 @@
 """`--eval_metric coco_map`: generated answers are scored over the whole validation set during training.
 
-swift gives a metric two arrays of text only; image sizes and true boxes come from the trainer's own validation rows.
+swift gives a metric two arrays of text only; image sizes and ground-truth boxes come from the trainer's own validation rows.
 """
 
 from __future__ import annotations

@@ -52,12 +52,12 @@ class Scoring:
             )
 
     def _truth(self, kind: str) -> Truth:
-        """True boxes; those without a label are all of one class."""
+        """Ground-truth boxes; those without a label are all of one class."""
         rows = [(place, self.samples[place]) for place in self.places[kind]]
         return truth_from_rows((place, row.size_wh, [label or ANY for label in row.labels], row.boxes_xyxy_px) for place, row in rows)
 
     def _defined(self) -> list[str]:
-        """The numbers that do not depend on the answers to be defined: COCO has none for a size of object that no true box has."""
+        """The numbers that do not depend on the answers to be defined: COCO has none for a size of object that no ground-truth box has."""
         defined = []
         for kind, truth in self.truths.items():
             none = np.zeros(0, dtype=np.int64)

@@ -35,7 +35,7 @@ def borrows_objects(inputs: Any) -> bool:
 
 
 def take_generated_text_literally(inputs: Any, tokenizer: Any) -> None:
-    """Replace a generated answer that holds placeholders by its token ids: they are words of the model, not places of true boxes."""
+    """Replace a generated answer that holds placeholders by its token ids: they are words of the model, not ground-truth boxes."""
     message = inputs.messages[-1] if inputs.messages else {}
     content = message.get("content")
     if message.get("role") == "assistant" and isinstance(content, str) and is_generated(inputs) and any(count_tags([content])[:2]):
