@@ -25,7 +25,7 @@ from .engine.convert import How, convert_to_file
 from .issues import IssueLog
 from .registry import FORMATS
 
-RUNNING = [  # what every verb has beside its format's options
+RUNNING = [  # options of every subcommand, in addition to those of its format
     click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="What to write; whole or not at all."),
     click.Option(["--dry-run"], is_flag=True, help="Check and count; write nothing."),
     click.Option(["--resume"], is_flag=True, help="Go on where a killed run of the same command stopped."),
@@ -45,7 +45,7 @@ OF_ROWS = {"resume", "workers", "engine"}  # of formats that make row after row
 
 
 class FormatGroup(click.Group):
-    """Lists the formats without importing them; a verb is built when it is asked for."""
+    """Lists the formats without importing them; a subcommand is built when it is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(FORMATS)
@@ -60,9 +60,9 @@ class FormatGroup(click.Group):
 
 @click.group(cls=FormatGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def convert() -> None:
-    """Turn annotations into rows for swift, and rows into other formats: one verb per format.
+    """Turn annotations into rows for swift, and rows into other formats: one subcommand per format.
 
-    Exit status: 0 done, 1 faults (or Ctrl-C), 2 wrong use.
+    Exit status: 0 done, 1 problems (or Ctrl-C), 2 wrong usage.
 
     \b
     Example:
@@ -71,7 +71,7 @@ def convert() -> None:
 
 
 def command_of(struct: type[Options]) -> click.Command:
-    """The verb of one format."""
+    """The subcommand of one format."""
 
     def run(**values: Any) -> None:
         running = {option.name: values.pop(option.name) for option in RUNNING}
@@ -82,7 +82,7 @@ def command_of(struct: type[Options]) -> click.Command:
 
 
 def running_of(struct: type[Options]) -> list[click.Option]:
-    """What a verb has beside its format's options; what does not apply to it is not shown, and told where it is given."""
+    """Options of a subcommand besides those of its format. One that does not apply is hidden from help, and is an error if given."""
     running = list(map(copy, RUNNING))
     for option in running:
         option.hidden = issubclass(struct, WholeOptions) and option.name in OF_ROWS
@@ -95,7 +95,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         raise click.UsageError("Missing option '--out' (or --dry-run).")
     check_encoding([out, *msgspec.structs.asdict(options).values()])
     check_outputs(options, out)
-    most_pixels()  # a setting that is none is told once, and not of every picture
+    most_pixels()  # an invalid setting is reported once here, not for every image
     log = IssueLog(options.on_error)
     target = None if dry_run else out
     try:
@@ -122,12 +122,12 @@ def check_encoding(values: list[Any]) -> None:
 
 
 def check_outputs(options: Options, out: Path | None) -> None:
-    """Raises GroundswiftError where a file to write is one that is read, or two to write are one."""
+    """Raise GroundswiftError if an output is also an input, or if two outputs are the same file."""
     written = {"--out": out, "--coco-out": getattr(options, "coco_out", None)}
     read = {name: getattr(options, name) for name in path_fields(type(options)) if name != "coco_out"}
     taken = {
         os.path.realpath(path): "the annotation file" if name == "annotations" else f"what {as_given(name)} names"
-        for name, path in reversed(read.items())  # the first to name a file is the one to tell
+        for name, path in reversed(read.items())  # the first option that names a file is the one reported
         if path
     }
     for option, path in written.items():
@@ -140,17 +140,17 @@ def check_outputs(options: Options, out: Path | None) -> None:
 
 
 def with_outputs_in(folder: str, options: Options) -> Options:
-    """The same options, but what they write beside the rows goes to a folder that nobody keeps."""
+    """The same options, with all further outputs redirected to a temporary folder."""
     places = {"save_pictures": folder, "coco_out": f"{folder}/coco.json"}
     return msgspec.structs.replace(options, **{name: place for name, place in places.items() if getattr(options, name, None)})
 
 
 def summary(totals: Totals, log: IssueLog, out: Path | None) -> str:
-    """What a conversion prints: totals, then what was left out or changed, a line a reason."""
+    """What a conversion prints: totals, then what was dropped or changed, one line per reason."""
     head = f"{totals.rows} rows"
     if totals.objects or totals.negatives:
         head += f", {totals.objects} objects, {totals.negatives} rows without objects"
     lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
     if log.counted.counts:
-        lines += ["left out or changed:", *log.lines()]
+        lines += ["dropped or changed:", *log.lines()]
     return "\n".join(map(one_line, lines))

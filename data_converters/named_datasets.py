@@ -62,7 +62,7 @@ def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
 
 
 def short(value: object) -> str:
-    """A value as it may be told: aliases make a gigantic one of a short file."""
+    """A value, shortened for a message: YAML aliases can expand a short file to a gigantic value."""
     return reprlib.repr(value)[:200]
 
 
@@ -72,6 +72,6 @@ def joined(folder: Path, path: str) -> str:
 
 
 def rows_of_set(spec: Options, progress: bool = True) -> tuple[list[Row], Tally]:
-    """All rows of a set, and what was left out; the same as `groundswift convert` writes. Raises GroundswiftError for a faulty source."""
+    """All rows of a set, as `groundswift convert` writes them, and counts of what was dropped. Raises GroundswiftError for a bad source."""
     log = IssueLog(spec.on_error)
     return list(rows_of(spec, log, progress)), log.counted

@@ -67,7 +67,7 @@ def asking(
 
 @cache
 def all_prompts() -> dict[str, dict[str, list[str]]]:
-    """Task -> language -> questions, as they stand in prompts.yaml."""
+    """Task -> language -> questions, as in prompts.yaml."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is not built everywhere
@@ -99,7 +99,7 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def written_name(name: str) -> str:
-    """A class name as it stands in a list of names: a JSON string where a comma, a quote or a line break would split it, else as it is."""
+    """A class name as written in a list of names: a JSON string if it has a comma, a quote or a line break, else unchanged."""
     return json.dumps(name, ensure_ascii=False) if _NEEDS_QUOTES.search(name) else name
 
 

@@ -61,10 +61,17 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
 
 
 def _spelt(row: msgspec.Struct, log: IssueLog) -> bool:
-    """Whether a row can be written; a fault is noted for one that cannot, since a disk may have names that no text can hold."""
+    """Whether a row can be written; if not, a problem is logged: names on disk may have bytes that are not valid text."""
     try:
         _ENCODER.encode(row)
     except UnicodeEncodeError as error:
-        log.add(Issue("name-not-utf8", ascii(error.object[:300]), "it cannot stand in a row", "files and folders named in UTF-8"))
+        log.add(
+            Issue(
+                "name-not-utf8",
+                ascii(error.object[:300]),
+                "not UTF-8, so it cannot be written to a row",
+                "files and folders named in UTF-8",
+            )
+        )
         return False
     return True

@@ -1,5 +1,5 @@
-"""Output that appears whole or not at all, and that a killed run can go on with: lines go to a partial file, and a journal beside it says
-how far they are good. `.NAME.partial` and `.NAME.journal` stand beside NAME until the last line; then the partial file becomes NAME.
+"""All-or-nothing output that a killed run can resume: lines go to a partial file, and a journal next to it records how many are valid.
+`.NAME.partial` and `.NAME.journal` are next to NAME until the last line is written; then the partial file becomes NAME.
 """
 
 from __future__ import annotations

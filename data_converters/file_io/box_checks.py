@@ -1,4 +1,4 @@
-"""What of an object is usable: its picture found and looked at, its box or point within it. Every converter asks here."""
+"""Checks of objects, used by every converter: the image exists and is readable, the box or point is inside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float]
 
 
 class Seen(NamedTuple):
-    """A picture: its absolute path or URL, its upright size (width, height) in px, None where nobody looked or said, and its EXIF
+    """An image: its absolute path or URL, its upright size (width, height) in px (None if neither read nor stated), and its EXIF
     orientation 1..8."""
 
     path: str
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 
 class ImageFolder(msgspec.Struct, frozen=True):
-    """The folder that a source's pictures lie in, absolute or a URL, and whether to look at them."""
+    """The image folder of a source, an absolute path or a URL, and whether to check that its images exist and are readable."""
 
     folder: str
     check: bool = True
@@ -41,19 +41,19 @@ class ImageFolder(msgspec.Struct, frozen=True):
     def find(
         self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
     ) -> Seen | None:
-        """The picture of a sample by its name in the folder, which it may not leave; else as `see`. One that EXIF turns is counted."""
+        """The image with this name in the folder (a name outside it is a problem), checked as by `see`; EXIF-rotated ones are counted."""
         path = path_inside(self.folder, name)
         if path is None:
-            expected = "the name of a file inside the folder of the pictures"
+            expected = "a file name inside the image folder"
             log.add(Issue("image-path-outside", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
             return None
         return counted(self.see(path, thing, log, stated_wh, size_needed), name, log)
 
     def see(self, path: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
-        """A picture by its path or address; None, and a fault is noted, where it is missing, unreadable or not as stated.
+        """An image by its path or URL; None, and a problem is logged, if it is missing, unreadable or not of the stated size.
 
-        `thing` says whose picture it is. Without a look the stated size, in px, is taken; `size_needed`: where none is stated, look at it
-        even where pictures are not checked.
+        `thing`: the place that messages name. Unchecked images get the stated size, in px; with `size_needed`, one without a stated size
+        is opened even if images are not checked.
         """
         if stated_wh and (problem := senseless(stated_wh, thing)):
             log.add(problem)
@@ -68,33 +68,33 @@ class ImageFolder(msgspec.Struct, frozen=True):
 
 
 def counted(seen: Seen | None, name: str, log: IssueLog) -> Seen | None:
-    """The same; that EXIF turns it is counted."""
+    """`seen` itself; an EXIF-rotated image is counted."""
     if seen is not None and seen.orientation != UPRIGHT:
         log.count(TURNED_BY_EXIF, name)
     return seen
 
 
 def pictures_of(images: str | None, annotations: str, check: bool) -> ImageFolder:
-    """Where a source's pictures lie: `images`, else the folder of the annotation file, or that folder itself.
+    """The image folder of a source: `images`, else the folder of the annotation file, or `annotations` itself if that is a folder.
 
-    Raises GroundswiftError where they are to be looked at and there is no such folder.
+    Raises GroundswiftError if images are to be checked and the folder does not exist.
     """
     if images is None:
         images = annotations if _holds_files(annotations) else folder_of(annotations)
     if check and not is_folder(images):
-        raise fault(shown(images), "no such folder", "the folder of the pictures (--images), or --no-check-images")
+        raise fault(shown(images), "no such folder", "the image folder (--images), or --no-check-images")
     if is_url(images):
         return ImageFolder(images.rstrip("/"), check)
     return ImageFolder(str(Path(images).resolve()), check)
 
 
 def _holds_files(path: str) -> bool:
-    """Whether a source is a folder; an address on the web, where one cannot ask, is one without a suffix."""
+    """Whether a source is a folder; a web URL, which cannot be listed, counts as one if its name has no suffix."""
     return is_folder(path) and not (is_web(path) and os.path.splitext(file_name(path))[1])
 
 
 def fitted_box(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None, thing: str, log: IssueLog) -> Box | None:
-    """A box within its image, cut at the border (counted); None, and a fault is noted, for one that cannot be used.
+    """A box clipped to its image (counted); None, and a problem is logged, if it cannot be used.
 
     Without a size only the left and upper border are known.
     """
@@ -106,7 +106,7 @@ def fitted_box(box_xyxy_px: Sequence[float], size_wh: tuple[int, int] | None, th
 
 
 def clipped(x1: float, y1: float, x2: float, y2: float, size_wh: tuple[float, float], thing: str, log: IssueLog) -> Box:
-    """A box in px within the borders of its image; what was cut off is counted."""
+    """A box in px clipped to its image; clipping is counted."""
     over = max(-x1, -y1, x2 - size_wh[0], y2 - size_wh[1])
     if over <= 0:
         return x1, y1, x2, y2
@@ -115,7 +115,7 @@ def clipped(x1: float, y1: float, x2: float, y2: float, size_wh: tuple[float, fl
 
 
 def fitted_point(point_xy_px: Sequence[float], size_wh: tuple[int, int] | None, thing: str, log: IssueLog) -> tuple[float, float] | None:
-    """A point on its image; None, and a fault is noted, for one that is not finite or lies beside it."""
+    """A point on its image; None, and a problem is logged, if it is not finite or outside the image."""
     x, y = point_xy_px
     if not (finite(x) and finite(y)):
         log.add(Issue("point-not-finite", thing, f"point {[x, y]}", "finite numbers"))

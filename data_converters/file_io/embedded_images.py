@@ -1,4 +1,4 @@
-"""Pictures that rows hold themselves, as rows of the hubs do (`{"bytes": ..., "path": ...}`), written into a folder that swift can read."""
+"""Images embedded in rows, as in rows of the hubs (`{"bytes": ..., "path": ...}`), written to a folder that swift can read."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ SUFFIXES = (  # what a file begins with -> its suffix, for names without one
     (b"II*\0", ".tif"),
     (b"MM\0*", ".tif"),
 )
-OF_ITS_NAME = {  # errors of a system that another name would not meet, and their words for it
+OF_ITS_NAME = {  # errors that only another name avoids -> how messages describe them
     errno.ENAMETOOLONG: "is too long for the disk",
-    errno.EILSEQ: "has characters that the disk cannot spell",
-    errno.EINVAL: "has characters that the disk cannot spell",
+    errno.EILSEQ: "has characters that the disk does not support",
+    errno.EINVAL: "has characters that the disk does not support",
     errno.EISDIR: "is a folder",
-    errno.ENOTDIR: "lies below a file",
+    errno.ENOTDIR: "needs a folder where a file exists",
 }
-SavePictures = Annotated[  # the option of formats whose rows may hold their pictures
+SavePictures = Annotated[  # the option of formats whose rows may embed their images
     str | None,
     msgspec.Meta(
-        description="Folder to write the pictures to that the rows hold themselves, each as it is read.",
+        description="Folder to write the images to that are embedded in the rows.",
         extra={"path": True, "metavar": "DIR"},
     ),
 ]
@@ -50,33 +50,32 @@ Content = bytes  # another name, since the field below hides it where annotation
 
 
 class HeldPicture(msgspec.Struct):
-    """A picture as a row holds it: the content of its file, and the name that the file had."""
+    """An image embedded in a row: the content of its file, and the name of that file."""
 
     bytes: Content | None = None
     path: str | None = None
 
 
 def folder_to_keep(folder: str | None) -> str | None:
-    """The absolute path of a folder for pictures, None where none is given. Raises GroundswiftError where it is no place on this machine's
-    disks."""
+    """The absolute path of a folder for images, None if none is given. Raises GroundswiftError for a URL or a path that is not a folder."""
     if not folder:
         return None
     if is_url(folder):
-        raise fault(folder, "pictures cannot be written to an address", "a local folder (--save-pictures)")
+        raise fault(folder, "images cannot be written to a URL", "a local folder (--save-pictures)")
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise fault(folder, "is no folder", "a folder for the pictures (--save-pictures)")
+        raise fault(folder, "is not a folder", "a folder for the images (--save-pictures)")
     return os.path.abspath(folder)
 
 
 def held_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int, int] | None:
-    """The upright size (width, height) in px of a picture by its header; None, and a fault is noted, where it is missing or none."""
+    """The upright size (width, height) in px from an image's header; None, and a problem is logged, if it is missing or unreadable."""
     if not data:
-        log.add(Issue("image-missing", thing, "no bytes in the row's image", "the content of a picture file"))
+        log.add(Issue("image-missing", thing, "no bytes in the row's image", "the content of an image file"))
         return None
     try:
         size_wh, orientation = read_size_wh(data)
     except GroundswiftError as error:
-        log.add(Issue("image-unreadable", thing, str(error), "a picture that Pillow opens"))
+        log.add(Issue("image-unreadable", thing, str(error), "an image that Pillow can open"))
         return None
     if orientation != UPRIGHT:
         log.count(TURNED_BY_EXIF, thing)
@@ -84,11 +83,11 @@ def held_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int, in
 
 
 def kept_picture(folder: str, name: str, data: bytes, thing: str, log: IssueLog) -> str | None:
-    """Write a picture into `folder`, whole or not at all -> its path; None, and a fault is noted, where its name cannot be used.
+    """Write an image to `folder`, whole or not at all -> its path; None, and a problem is logged, if its name cannot be used.
 
-    `name` may have folders of its own, and none that leads out of `folder`; one without a suffix gets that of its content. The same
-    content may come any number of times, from several processes at once; another content of the same name is a fault.
-    Raises Interrupted where the folder cannot be written.
+    `name` may contain folders, but must stay inside `folder`; without a suffix it gets that of its content. The same content may be
+    written any number of times, by several processes at once; other content under the same name is a problem.
+    Raises Interrupted if the folder cannot be written.
     """
     if path_inside(folder, name) is None:
         log.add(Issue("image-path-outside", thing, f"name {name[:200]!r} with {folder}", "the name of a file inside the folder"))
@@ -101,19 +100,19 @@ def kept_picture(folder: str, name: str, data: bytes, thing: str, log: IssueLog)
         return None
     except OSError as error:
         if error.errno not in OF_ITS_NAME:
-            told = fault(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
-            raise Interrupted(str(told)) from None
+            problem = fault(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
+            raise Interrupted(str(problem)) from None
         log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
         return None
     if not same:
-        expected = "one picture for a name; an empty folder, where an earlier run wrote others"
-        log.add(Issue("image-name-repeated", thing, f"{path} holds another picture", expected))
+        expected = "one image per name (if an earlier run wrote others there, use an empty --save-pictures folder)"
+        log.add(Issue("image-name-repeated", thing, f"{path} already holds another image", expected))
         return None
     return path
 
 
 def named(name: str, data: bytes) -> str:
-    """A name with a suffix: its own, else that of its content; WebP, which begins as other files do, is told by its mark."""
+    """A name with a suffix: its own, else that of its content. WebP starts with RIFF like other files and is recognized by its mark."""
     if os.path.splitext(name)[1]:
         return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -124,8 +123,8 @@ def named(name: str, data: bytes) -> str:
 def _written_once(path: str, data: bytes) -> bool:
     """Whether `path` holds `data` now: written if nothing was there. What is there is never replaced.
 
-    The partial file is named after both, so that a run that goes on after a kill finishes the one that was left; others that write the
-    same picture at the same time put the same bytes into the same file.
+    The partial file is named after both, so that a run that goes on after a kill finishes the file of the killed one; processes that
+    write the same image at the same time put the same bytes into the same file.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{blake2b(os.fsencode(name) + data, digest_size=16).hexdigest()}.tmp")

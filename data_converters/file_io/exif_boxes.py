@@ -1,4 +1,4 @@
-"""Boxes of sources that open pictures as they are stored: where EXIF turns one, the boxes may have been drawn on either picture."""
+"""Boxes of sources that ignore EXIF rotation: on an EXIF-rotated image they may refer to the stored or to the upright image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..issues import Issue, SkipSample
 from .box_checks import Box, Seen
 from .images import UPRIGHT
 
-TURNED_XY = {  # EXIF orientation -> where a point (x, y) of the stored picture of width w and height h is shown
+TURNED_XY = {  # EXIF orientation -> the upright position of a point (x, y) of a stored image of width w and height h
     1: lambda x, y, w, h: (x, y),
     2: lambda x, y, w, h: (w - x, y),
     3: lambda x, y, w, h: (w - x, h - y),
@@ -24,23 +24,23 @@ TURNED_XY = {  # EXIF orientation -> where a point (x, y) of the stored picture 
 }
 Turned = Annotated[  # the option of formats that do not say
     Literal["stored", "upright"] | None,
-    msgspec.Meta(description="Which picture the boxes belong to where EXIF turns it: as it is stored, or as it is shown."),
+    msgspec.Meta(description="Which version of an EXIF-rotated image the boxes refer to: as stored, or upright."),
 ]
 
 
 def turn_of(thing: str, seen: Seen, turned: str | None) -> int:
-    """The EXIF orientation by which boxes on a picture are to be turned. Raises SkipSample where there is one and `turned` does not say."""
+    """The EXIF orientation to apply to the boxes of an image. Raises SkipSample if the image is EXIF-rotated and `turned` is None."""
     if seen.orientation != UPRIGHT and turned is None:
-        what = f"EXIF turns {seen.path} (orientation {seen.orientation}): the boxes may be on the stored or the upright picture"
+        what = f"EXIF rotates {seen.path} (orientation {seen.orientation}): its boxes may refer to the stored or the upright image"
         raise SkipSample(Issue("box-on-rotated-image", thing, what, "--turned stored or --turned upright"))
     return seen.orientation if turned == "stored" else UPRIGHT
 
 
 def to_px(box: list[float], steps: int | None, size_wh: tuple[int, int] | None, orientation: int) -> Box:
-    """A box in px of the upright picture, whose size is `size_wh`; that may be None where nothing is to be computed from it.
+    """A box in px of the upright image of size `size_wh` (may be None for a box in px that is not rotated).
 
-    `steps`: what stands for the right and lower border (1, 999, 1000), or None where the box is in px. `orientation`: how EXIF turns the
-    picture that the box was drawn on; 1 where that is the upright one. The order of the corners stays as it is, unless it is turned.
+    `steps`: the coordinate of the right and lower border (1, 999, 1000), or None for a box in px. `orientation`: the EXIF orientation of
+    the image that the box refers to, 1 if that is the upright one. The order of the corners is kept unless the box is rotated.
     """
     if steps is None and orientation == UPRIGHT:
         return tuple(box)

@@ -1,4 +1,4 @@
-"""Files of labels and the pictures that belong to them: listed, matched by their names, and read as text or XML."""
+"""Label files and their images: listed, matched by name, and read as text or XML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_XML = (DefusedXmlException, ParseError, LookupError, ValueError, RecursionEr
 
 
 def text_of(path: str, where: str) -> str | Issue:
-    """The text of a label file, byte order mark passed over, or the fault that it has."""
+    """The text of a label file, without the byte order mark, or the problem with it."""
     try:
         return regular_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -32,7 +32,7 @@ def text_of(path: str, where: str) -> str | Issue:
 def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
     """Files of some suffixes in a folder and those below it, relative to it, in order; not hidden ones, nor below links to folders.
 
-    The folder may be an address. Raises GroundswiftError where that cannot be listed.
+    The folder may be a URL. Raises GroundswiftError if that cannot be listed.
     """
     if is_url(folder):
         yield from (each.name for each in listed_below(folder, suffixes))
@@ -46,7 +46,7 @@ def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
 
 
 class Stems:
-    """The pictures of a folder by their stem, for labels that name no suffix. On the web, where nothing is listed: stem and `suffix`."""
+    """The images of a folder by stem, for labels that name no suffix. On the web, where nothing is listed: stem plus `suffix`."""
 
     def __init__(self, folder: str, suffix: str) -> None:
         self.suffix = suffix if is_web(folder) else None
@@ -55,17 +55,17 @@ class Stems:
             self.names.setdefault(os.path.splitext(os.path.basename(name))[0], []).append(name)
 
     def name(self, stem: str, where: str, log: IssueLog) -> str | None:
-        """The picture of a stem; None, and a fault is noted, where there are two. Where there is none the name that it should have."""
+        """The image of a stem; None, and a problem is logged, if there are two. If there is none, the name that it should have."""
         found = self.names.get(stem, [])
         if len(found) > 1:
-            log.add(Issue("image-name-repeated", where, f"{found[0]} and {found[1]}", "one picture for a label file"))
+            log.add(Issue("image-name-repeated", where, f"{found[0]} and {found[1]}", "one image per label file"))
             return None
         return found[0] if found else stem + (self.suffix or "")
 
 
 def xml_root(content: bytes, where: str, root: str, reason: str, expected: str) -> Element:
-    """The element `root` of an XML file. Raises SkipSample, counted by `reason`, for what is no XML, has another root, a DTD or
-    entities of its own: nothing is expanded or fetched."""
+    """The element `root` of an XML file. Raises SkipSample, counted by `reason`, if it is not XML or has another root, a DTD or
+    custom entities: nothing is expanded or fetched."""
     try:
         found = fromstring(content, forbid_dtd=True)
     except NOT_XML as error:

@@ -24,19 +24,19 @@ COPIED = 1 << 24  # bytes that are copied at a time
 
 
 class Key(str):
-    """A key of a document's one mapping. One that stands twice is an error: the last part would hide those before it."""
+    """A key of a document's one mapping. A duplicate is an error: the last part would hide those before it."""
 
     __slots__ = ()
 
 
 def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such a file") -> Any:
-    """A JSON file as a type; its `msgspec.Raw` parts stay encoded. Raises GroundswiftError where it cannot be read as that, which
-    `otherwise` says, or a `Key` of its type stands twice."""
+    """A JSON file as a type; its `msgspec.Raw` parts stay encoded. Raises GroundswiftError if it cannot be read as that (the message is
+    `otherwise`), or if a `Key` of its type is duplicated."""
     here, keys = local_copy(path), set()
 
     def once(of: type, key: str) -> Any:
         if key in keys:
-            raise ValueError(f"{key[:200]!r} stands twice")
+            raise ValueError(f"duplicate key {key[:200]!r}")
         keys.add(key)
         return of(key)
 

@@ -1,6 +1,6 @@
 """Pickles of plain data, read without trust: lists, tuples, dictionaries, texts, numbers, True, False and None, and nothing else.
 
-The annotations of the REFER data sets were pickled by Python 2. Python's own reader can be kept from calling what a file names, yet a few
+The annotations of the REFER datasets were pickled by Python 2. Python's own reader can be kept from calling what a file names, yet a few
 bytes make it ask for all the memory there is, so the opcodes of plain data are read here, and any other is an error that names it. What is
 read takes at most about a hundred times the size of the file (an empty list is one byte of it), whatever it says. Texts of Python 2 are
 bytes: they are read as UTF-8 where they are that, else as Windows-1252, which is Latin-1 with quotation marks.
@@ -56,7 +56,7 @@ class Cut(Exception):
 
 
 class Reader:
-    """The state of a reading: where it is, what lies on the stack, and what was put aside by number."""
+    """The state of a reading: the position, the stack, and the memo of values by number."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at, self.began, self.cut = data, 0, 0, False
@@ -65,7 +65,7 @@ class Reader:
         self.memo: dict[int, Any] = {}
 
     def read(self) -> Any:
-        """What lies on top at the end."""
+        """The top of the stack at the end."""
         data, steps = self.data, STEPS
         while True:
             self.began = at = self.at
@@ -121,7 +121,7 @@ class Reader:
         return items
 
     def top(self, kind: type) -> Any:
-        """What lies on top, to add to."""
+        """The top of the stack, to add to."""
         found = self.stack[-1]
         if type(found) is not kind:
             raise TypeError(f"adds to a {type(found).__name__} as if it were a {kind.__name__}")
@@ -222,7 +222,7 @@ def last(count: int) -> Callable[[Reader], tuple]:
 
 
 def put(index_of: Callable[[Reader], int]) -> Step:
-    """A step that puts aside what lies on top, under a number."""
+    """A step that stores the top of the stack in the memo, under a number."""
 
     def step(reader: Reader) -> None:
         reader.memo[index_of(reader)] = reader.stack[-1]

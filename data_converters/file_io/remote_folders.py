@@ -1,4 +1,4 @@
-"""Folders at an address: the names in them, and a local folder that stands in for one where files are found by their names."""
+"""Folders at a URL: the names in them, and a local mirror of one where files are found by name."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from groundswift.storage import cache_fault, cache_folder, identity, repeated, s
 from groundswift.urls import is_url, is_web, join, shown, without_password
 
 AT_ONCE = 256  # files that are asked for together
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of pictures that are found by their stem or folder
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of images that are found by their stem or folder
 WHOLE = {".txt", ".xml", ".yaml", ".yml"}  # suffixes of what is read, labels and lists
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A file below an address: its name relative to that, its size in bytes, and what changes with its content."""
+    """A file below a URL: its name relative to that, its size in bytes, and what changes with its content."""
 
     name: str
     size: int | None
@@ -35,9 +35,9 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def listed_below(url: str, suffixes: Collection[str]) -> list[Listed]:
-    """The files of some suffixes below an address, by name; not hidden ones.
+    """The files of some suffixes below a URL, by name; not hidden ones.
 
-    Raises GroundswiftError where the address is none of a store that can be listed, where nothing is there, or a name leads out of it.
+    Raises GroundswiftError if the URL cannot be listed or a name is not inside its folder.
     """
     if is_web(url):
         raise fault(shown(url), "a folder on the web cannot be listed", "one on a local disk or in a store such as s3://")
@@ -49,7 +49,7 @@ def listed_below(url: str, suffixes: Collection[str]) -> list[Listed]:
         if posixpath.splitext(name)[1].lower() not in suffixes:
             continue
         if posixpath.normpath(name) != name or name.startswith(("/", "../")) or "\\" in name or "\0" in name:
-            raise fault(shown(url), f"holds a file of the name {name[:200]!r}", "names that stay within a folder")
+            raise fault(shown(url), f"holds a file of the name {name[:200]!r}", "names that stay inside the folder")
         if any(part.startswith(".") for part in name.split("/")):
             continue
         files.append(Listed(name, *identity(info)))
@@ -62,21 +62,21 @@ def _found(store: Any, root: str) -> dict[str, dict[str, Any]]:
 
 
 class Folder(NamedTuple):
-    """A folder whose files are looked for by their names: where to look on this machine, and its own path or address, which rows hold."""
+    """A folder whose files are found by name: `here` is where to look on this machine, `address` its own path or URL, used in rows."""
 
     here: str
     address: str
 
     def address_of(self, path: str) -> str:
-        """The address of something that lies below `here`."""
+        """The path or URL of something below `here`."""
         inside = os.path.relpath(path, self.here)
         return path if self.here == self.address else self.address if inside == os.curdir else join(self.address, inside)
 
 
 def folder_at(path: str, expected: str) -> Folder:
-    """A folder that can be looked into. One at an address has a stand-in in the cache: its files of text whole, its pictures by name only.
+    """A folder that can be listed. One at a URL is mirrored in the cache: text files with content, images as empty files.
 
-    Raises GroundswiftError as `listed_below`, where there is no such folder, and where a file cannot be fetched whole.
+    Raises GroundswiftError as `listed_below`, if the folder does not exist, and if a file cannot be fetched whole.
     """
     if is_url(path):
         return Folder(str(stand_in(path, expected)), path.rstrip("/"))
@@ -86,7 +86,7 @@ def folder_at(path: str, expected: str) -> Folder:
 
 
 def stand_in(url: str, expected: str) -> Path:
-    """The folder that stands in for an address; made anew when something there has changed."""
+    """The local mirror of a folder at a URL; a new one is made when something there has changed."""
     files = listed_below(url, {*WHOLE, *SUFFIXES})
     if not files:
         raise fault(shown(url), "no such folder, or nothing in it", expected)
@@ -104,7 +104,7 @@ def stand_in(url: str, expected: str) -> Path:
 
 
 def _fill(folder: Path, url: str, files: Sequence[Listed]) -> None:
-    """Fetch the files of text, some at once, and name the pictures."""
+    """Fetch the text files, several at once, and create an empty file per image."""
     whole = []
     for each in files:
         place = folder / each.name

@@ -25,7 +25,7 @@ BLANKS, BETWEEN = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n]*([],])[ \t\r
 
 
 class Sourced(NamedTuple):
-    """A row and where it stands: `train.jsonl:7` by its line, or `train.parquet: row 7` by its number from 1."""
+    """A row and its place: `train.jsonl:7` by its line, or `train.parquet: row 7` by its number from 1."""
 
     where: str
     row: Any
@@ -34,7 +34,7 @@ class Sourced(NamedTuple):
 def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourced | Issue], int | None]:
     """(the rows of a file in its order, how many). `.parquet` by its schema, `.json` as one list, anything else as JSON Lines.
 
-    A row that is no `row_type` is an Issue in its place; null counts as absent where a field has a default of None.
+    A row that is not a `row_type` is an Issue in its place; null counts as absent where a field has a default of None.
     Raises GroundswiftError where the file as a whole cannot be read.
     """
     suffix, here = Path(file_name(path)).suffix.lower(), local_copy(path)
@@ -101,9 +101,9 @@ def _json_list(path: str, encoded: list[msgspec.Raw] | list[bytes], row_type: ty
 
 
 def _elements(text: str) -> list[bytes] | None:
-    """The elements of a list of which some are no JSON, still encoded; None where it is no list even so.
+    """The elements, still encoded, of a list of which some are not JSON; None if it is not a list either.
 
-    Python's reader finds where each ends: it takes NaN, half a character and line breaks within a text, of which one row may have one.
+    Python's reader finds where each ends: it accepts NaN, lone surrogates and line breaks in strings, which single rows may have.
     """
     decoder, elements = json.JSONDecoder(strict=False), []
     try:
@@ -154,7 +154,7 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
 
 
 def _values(batch: Any) -> Iterator[dict[str, Any] | ValueError]:
-    """The rows of a batch; an error in the place of one with what Python cannot hold: text that is no UTF-8, a year beyond 9999."""
+    """The rows of a batch; a ValueError in place of one that Python cannot represent: text that is not UTF-8, a year beyond 9999."""
     try:
         yield from batch.to_pylist()
     except ValueError:

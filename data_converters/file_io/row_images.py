@@ -1,4 +1,4 @@
-"""The pictures of rows that name each by its own path: an absolute one or an address stays as it is, others lie in a folder."""
+"""Images that rows name by path: absolute paths and URLs are kept, relative ones are inside a folder."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from groundswift.urls import is_url, shown
 from ..issues import Issue, IssueLog
 from .box_checks import ImageFolder, Seen, counted
 
-LONGEST = 4096  # characters of a path; a picture spelt out in a row has more
+LONGEST = 4096  # characters of a path; an image embedded in a row has more
 
 
 class RowPictures(msgspec.Struct, frozen=True):
-    """The folder that relative paths start from, and whether to look at the pictures."""
+    """The folder that relative paths start from, and whether to check the images."""
 
     inside: ImageFolder
 
     def find(
         self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
     ) -> Seen | None:
-        """A picture by the path that a row has for it, as `see`; one that EXIF turns is counted."""
+        """The image at the path in a row, as `see`; EXIF-rotated ones are counted."""
         return counted(self.see(name, thing, log, stated_wh, size_needed), name, log)
 
     def see(self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
-        """A picture by the path that a row has for it; else as `ImageFolder.see`."""
+        """The image at the path in a row, checked as by `ImageFolder.see`."""
         path = self.path_of(name, thing, log)
         return None if path is None else self.inside.see(path, thing, log, stated_wh, size_needed)
 
     def see_video(self, name: str, thing: str, log: IssueLog) -> str | None:
-        """A video's absolute path or address by what a row has for it; None, and a fault is noted, where it cannot be used."""
+        """The absolute path or URL of a video that a row names; None, and a problem is logged, if it cannot be used."""
         path = self.path_of(name, thing, log)
         spoilt = video_fault(path, thing) if path is not None and self.inside.check else None
         if spoilt:
@@ -42,9 +42,9 @@ class RowPictures(msgspec.Struct, frozen=True):
         return None if spoilt else path
 
     def path_of(self, name: str, thing: str, log: IssueLog) -> str | None:
-        """The absolute path or address of what a row names, without detours, so that one file is one picture.
+        """The normalized absolute path or URL of what a row names, so that one file counts as one image.
 
-        None, and a fault is noted, where that is no path or leaves the folder.
+        None, and a problem is logged, if that is not a path or not inside the folder.
         """
         if name.startswith("data:") or len(name) > LONGEST or "\n" in name or "\0" in name:
             what = f"an image of {len(name)} characters, {name[:24]!r}..."
@@ -56,15 +56,15 @@ class RowPictures(msgspec.Struct, frozen=True):
             return os.path.normpath(name)
         path = path_inside(self.inside.folder, name)
         if path is None:
-            expected = "an absolute path, an address, or a path that stays inside the folder of the pictures"
+            expected = "an absolute path, a URL, or a path inside the image folder"
             log.add(Issue("image-path-outside", thing, f"image {name!r} with {self.inside.folder}", expected))
         return path
 
 
 def video_fault(path: str, thing: str) -> Issue | None:
-    """Why a video cannot be used: there is no such file, or nothing in it. Raises GroundswiftError where a store does not say."""
+    """Why a video cannot be used: it does not exist or is empty. Raises GroundswiftError if its store does not answer."""
     if not is_file(path):
-        return Issue("video-missing", thing, f"no file {shown(path)}", "the video; --no-check-images does without")
+        return Issue("video-missing", thing, f"video not found: {shown(path)}", "the video file (use --no-check-images to skip this check)")
     if stat_key(path)[0] == 0:
         return Issue("video-empty", thing, f"{shown(path)} has no bytes", "a whole file")
     return None

@@ -1,4 +1,4 @@
-"""YAML that users write: read safely, and what is wrong with it told by file, line and column."""
+"""YAML that users write: read safely, with errors by file, line and column."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from groundswift.storage import read_text
 
 
 class OnceEachLoader(yaml.SafeLoader):
-    """Safe YAML in which a key that stands twice is an error: PyYAML would keep the last and drop the rest."""
+    """Safe YAML in which a duplicate key is an error: PyYAML would keep the last and drop the rest."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)) if isinstance(node, yaml.MappingNode) else ():
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(problem=f"{key.value[:100]!r} stands twice", problem_mark=key.start_mark)
+                raise yaml.constructor.ConstructorError(problem=f"duplicate key {key.value[:100]!r}", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: str, expected: str, loader: type[OnceEachLoader] = OnceEachLoader) -> object:
-    """What a YAML file holds. Raises GroundswiftError that names the file and the place where it cannot be read."""
+    """The content of a YAML file. Raises GroundswiftError with file, line and column if it cannot be read."""
     text = read_text(path, expected)
     try:
         return yaml.load(text, loader)

@@ -158,7 +158,7 @@ def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
 def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw]) -> list[str]:
     """The ids of a split in its order; without one all, in the order of the file.
 
-    Raises GroundswiftError where there is no file of splits, or none of this name in it.
+    Raises GroundswiftError if the file of splits is missing or does not have this one.
     """
     if split is None:
         return list(problems)

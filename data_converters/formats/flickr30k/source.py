@@ -120,7 +120,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
 
 
 def image_ids(folder: str, split: str | None) -> Iterator[Sourced | Issue]:
-    """The image ids of a list in its order, or all that have sentences, by name. Raises GroundswiftError where there is no such list."""
+    """The image ids of a list in its order, or all that have sentences, by name. Raises GroundswiftError if the list does not exist."""
     if split is not None:
         for each in parse.ids(list_text(split), split):
             yield each if isinstance(each, Issue) else Sourced(*each)

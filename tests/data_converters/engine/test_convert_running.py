@@ -254,7 +254,7 @@ def test_names_that_no_text_can_hold(tmp_path):
     row = {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}
     (folder / "own.jsonl").write_text(f"{json.dumps(row | {'image': 'a.jpg'})}\n{json.dumps(row | {'id': 'text'})}\n")
     options = LlavaOptions(annotations=str(folder / "own.jsonl"), check_images=False)
-    with pytest.raises(GroundswiftError, match=r"1  name-not-utf8\n.*\\udcff/a\.jpg': it cannot stand in a row; expected files"):
+    with pytest.raises(GroundswiftError, match=r"1  name-not-utf8: .*\n.*\\udcff/a\.jpg': not UTF-8, .* to a row; expected files"):
         convert_to_file(options, tmp_path / "out.jsonl", QUIET, IssueLog())
     options, log = msgspec.structs.replace(options, on_error="skip"), IssueLog("skip")
     assert convert_to_file(options, tmp_path / "out.jsonl", QUIET, log).rows == 1

@@ -169,9 +169,9 @@ def test_where_pictures_may_be_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert folder_to_keep("kept") == str(tmp_path / "kept")
     (tmp_path / "file").touch()
-    with pytest.raises(GroundswiftError, match="file: is no folder; expected a folder for the pictures"):
+    with pytest.raises(GroundswiftError, match="file: is not a folder; expected a folder for the images"):
         folder_to_keep("file")
-    with pytest.raises(GroundswiftError, match="s3://bucket/kept: pictures cannot be written to an address; expected a local folder"):
+    with pytest.raises(GroundswiftError, match="s3://bucket/kept: images cannot be written to a URL; expected a local folder"):
         folder_to_keep("s3://bucket/kept")
     assert not os.path.exists(tmp_path / "kept")
 

@@ -61,7 +61,7 @@ def test_rows_at_a_signed_address(site, tmp_path, name):
     refused = run("convert", "llava", f"{site}/{name}{SIGNATURE}", "--out", out)
     assert (refused.exit_code, refused.stderr.count("5ec2e7")) == (1, 0)
     assert f"error: {site.replace('me:5ec2e7@', '')}/{name}?...: 2 problems, nothing written\n" in refused.stderr
-    assert f"no file {site.replace('me:5ec2e7@', '')}/no.jpg?...; expected the picture" in refused.stderr  # beside its source
+    assert f"image not found: {site.replace('me:5ec2e7@', '')}/no.jpg?...; expected the image file" in refused.stderr  # beside its source
     done = run("convert", "llava", f"{site}/{name}{SIGNATURE}", "--on-error", "skip", "--out", out)
     assert (done.exit_code, done.stdout.count("5ec2e7")) == (0, 0)
     assert [json.loads(line)["sample_id"] for line in out.read_text().splitlines()] == ["train/1"]
@@ -71,7 +71,7 @@ def test_rows_at_a_signed_address(site, tmp_path, name):
 def test_a_table_at_a_signed_address(site, tmp_path):
     refused = run("convert", "image-text", f"{site}/train.csv{SIGNATURE}", "--out", tmp_path / "out.jsonl")
     assert refused.stderr.count("5ec2e7") == 0
-    assert "/train.csv?...:2, image 0 (no.jpg): no file" in refused.stderr
+    assert "/train.csv?...:2, image 0 (no.jpg): image not found" in refused.stderr
 
 
 @pytest.fixture

@@ -116,10 +116,10 @@ FAULTY = {  # name -> (changes of the caption 48, of its image, what is told)
     "image-unknown": ({"image_id": 1}, {}, "caption 48: image_id 1; expected the id of an image"),
     "id-repeated": ({"id": 787980}, {}, "an earlier caption has this id"),
     "swift's tag": ({"caption": "see <image>"}, {}, "caption 48 of image 384029: holds <image>"),
-    "missing": ({}, {"file_name": "z.jpg"}, "image 384029 (z.jpg): no file"),
+    "missing": ({}, {"file_name": "z.jpg"}, "image 384029 (z.jpg): image not found"),
     "outside": ({}, {"file_name": "../a.jpg"}, "file_name '../a.jpg'"),
-    "another size": ({}, {"width": 41}, "annotated as 41x60 px, but the picture is 40x60 px"),
-    "stored size": ({}, {"width": 60, "height": 40}, "annotation was made on the stored"),
+    "another size": ({}, {"width": 41}, "annotated as 41x60 px, but the image is 40x60 px"),
+    "stored size": ({}, {"width": 60, "height": 40}, "annotation refers to the stored image"),
 }
 
 

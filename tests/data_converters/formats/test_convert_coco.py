@@ -149,7 +149,7 @@ def test_orientations(small, pictures, annotate, draw, orientation):
     assert tally.counts["image-rotated-by-exif"] == (orientation != 1)
     if orientation >= 5:
         small["images"][0].update(width=60, height=40)
-        with pytest.raises(GroundswiftError, match=f"60x40.*40x60.*orientation {orientation}.*made on the stored, not the upright picture"):
+        with pytest.raises(GroundswiftError, match=f"60x40.*40x60.*orientation {orientation}.*stored image, not the upright one"):
             converted(annotate(small), pictures)
 
 
@@ -325,7 +325,7 @@ def test_unreadable_file(tmp_path, content, text):
 
 
 def test_a_folder_of_pictures_that_is_not_there(small, annotate, tmp_path):
-    with pytest.raises(GroundswiftError, match="no such folder; expected the folder of the pictures"):
+    with pytest.raises(GroundswiftError, match="no such folder; expected the image folder"):
         converted(annotate(small), tmp_path / "typo")
 
 

@@ -188,7 +188,7 @@ SPOILT_XML: dict[str, tuple[str | bytes, str]] = {  # content of the XML -> what
     "no size": ("<annotation/>", r"36979\.xml: 0 <size/width>; expected one whole number"),
     "size of zero": (cards(size_wh=(0, 40)), r"36979\.xml: size 0x40; expected at least 1x1 px"),
     "size of text": (cards(size_wh=("wide", 40)), r"<size/width> is 'wide'; expected one whole number"),
-    "another size": (cards(size_wh=(61, 40)), r"image 36979: annotated as 61x40 px, but the picture is 60x40 px; expected one size"),
+    "another size": (cards(size_wh=(61, 40)), r"image 36979: annotated as 61x40 px, but the image is 60x40 px; expected one size"),
     "no name": (cards("<object><bndbox/></object>"), r"36979\.xml, object 1: no <name>, or a blank one"),
     "blank name": (cards("<object><name/></object>"), r"36979\.xml, object 1: no <name>, or a blank one"),
 }
@@ -257,7 +257,7 @@ def test_spoilt_files(folder, name, content, message):
     [
         (f"Sentences/{CARDS}.txt", r"train\.txt:1: file not found: .*Sentences/36979\.txt; expected the file of sentences of the image"),
         (f"Annotations/{CARDS}.xml", r"train\.txt:1: file not found: .*Annotations/36979\.xml; expected the file of annotations"),
-        (f"images/{CARDS}.jpg", r"image 36979: no file .*images/36979\.jpg; expected the picture"),
+        (f"images/{CARDS}.jpg", r"image 36979: image not found: .*images/36979\.jpg; expected the image file"),
     ],
 )
 def test_missing_files(folder, name, message):

@@ -84,7 +84,7 @@ def test_back_and_there(back, folder):
         (glm("Q", ""), "answer-empty", "turn 1: answer ''"),
         (glm("<image>Q", "A"), "text-tag", "turn 0: the text of user holds <image>"),
         (glm("Q", "<bbox>"), "text-tag", "holds <bbox>"),
-        (glm("Q", "A", image="no.jpg"), "image-missing", "image 0 (no.jpg): no file"),
+        (glm("Q", "A", image="no.jpg"), "image-missing", "image 0 (no.jpg): image not found"),
         (glm("Q", "A", image="../x/a.jpg"), "image-path-outside", "'../x/a.jpg'"),
         (glm("Q", "A", image="glm.jsonl"), "image-unreadable", "glm.jsonl"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}]}]}, "row-unreadable", "Expected `str`, got `array`"),

@@ -151,7 +151,7 @@ def test_images_that_rows_hold_in_json(source, folder):
         ({**GOOD, "image": 5}, "image-missing", "image '5'"),
         ({**GOOD, "image": {"bytes": "%", "path": None}}, "image-missing", "expected a path, or the image"),
         ({**GOOD, "image": {}}, "image-embedded", "--save-pictures"),
-        ({**GOOD, "image": "no.png"}, "image-missing", "no file"),
+        ({**GOOD, "image": "no.png"}, "image-missing", "image not found"),
         ({**GOOD, "image": "half.png"}, "image-unreadable", "half.png"),
         ({**GOOD, "image": "../a.png"}, "image-path-outside", "'../a.png'"),
         ([1], "row-unreadable", "Expected `object`, got `array`"),

@@ -115,7 +115,7 @@ def test_the_file_of_what_to_train_on(source, frames, tmp_path):
     assert "no instruction 'nobody'; expected an instruction of the file" in error_of(options)
     check_skipped(options, "instruction-unknown")
     train.write_text('{"DC_INS_00001": ["DC_INS_00002"], "DC_INS_00001": []}')
-    assert "DC_train.json: not such a file ('DC_INS_00001' stands twice" in error_of(options)
+    assert "DC_train.json: not such a file (duplicate key 'DC_INS_00001'" in error_of(options)
     train.write_text("[]")
     assert "DC_train.json: not such a file (Expected `object`, got `array`)" in error_of(options)
 
@@ -141,7 +141,7 @@ ONE = {"instruction": "Q", "answer": "A", "image_ids": ["DC_IMG_v_0000"]}
     [
         ({**ONE, "image_ids": ["none"]}, {}, "image-missing", "image 0 (none): no such id in"),
         (ONE, {"DC_IMG_v_0000": "%%"}, "image-unreadable", "not base64"),
-        (ONE, {"DC_IMG_v_0000": "AAAA"}, "image-unreadable", "expected a picture that Pillow opens"),
+        (ONE, {"DC_IMG_v_0000": "AAAA"}, "image-unreadable", "expected an image that Pillow can open"),
         (ONE, {"DC_IMG_v_0000": encoded()["DC_IMG_v_0000"][:40]}, "image-unreadable", "DC_IMG_v_0000"),
         (ONE, {"DC_IMG_v_0000": 7}, "row-unreadable", "image: Expected `str`, got `int`; expected its base64"),
         ({**ONE, "image_ids": ["../up"]}, {"../up": encoded()["DC_IMG_v_0000"]}, "image-path-outside", "name '../up'"),
@@ -166,7 +166,7 @@ def test_images_of_a_folder_at_problem(source, frames):
     (frames / "DC_IMG_w_0000.jpeg").write_bytes(image_bytes()[:20])
     error = error_of(source({"a": ONE, "b": DATA["DC_INS_00003"]}, images=str(frames)))
     assert "1  image-missing" in error
-    assert "DC_instructions.json: a, image 0 (DC_IMG_v_0000.jpg): no file" in error
+    assert "DC_instructions.json: a, image 0 (DC_IMG_v_0000.jpg): image not found" in error
     assert "1  image-unreadable" in error
     outside = source({"a": {**ONE, "image_ids": ["../DC"]}, "b": DATA["DC_INS_00004"]}, images=str(frames))
     check_skipped(outside, "image-path-outside")
@@ -176,7 +176,7 @@ def test_images_of_a_folder_at_problem(source, frames):
     ("content", "message"),
     [
         (b"[]", "Expected `object`, got `array`"),
-        (b'{"data": {"i": {"instruction": "Q", "answer": "A"}, "i": {}}}', "'i' stands twice - at `key` in `$.data`"),
+        (b'{"data": {"i": {"instruction": "Q", "answer": "A"}, "i": {}}}', "duplicate key 'i' - at `key` in `$.data`"),
         (b"{}", "missing required field `data`"),
         (b'{"data": {}}', "no instruction is left"),
     ],
@@ -197,4 +197,4 @@ def test_a_file_of_images_needs_a_place_for_them(source, tmp_path):
     (tmp_path / "DC.json").write_text("[]")
     assert "DC.json: not such a file" in error_of(options)
     (tmp_path / "DC.json").write_text('{"a": "AAAA", "a": "BBBB"}')
-    assert "DC.json: not such a file ('a' stands twice" in error_of(options)
+    assert "DC.json: not such a file (duplicate key 'a'" in error_of(options)

@@ -207,13 +207,13 @@ PROBLEMS = {  # what is broken -> (schema, columns, reason, what)
     "another size": ("jxu124", {"raw_image_info": info(width=65)}, "image-size-differs", "annotated as 65x48 px"),
     "no JSON": ("jxu124", {"raw_image_info": "{"}, "size-unreadable", "raw_image_info: "),
     "no size": ("jxu124", {"raw_image_info": info(width=0)}, "size-unreadable", "raw_image_info: Expected `int` >= 1"),
-    "no picture": ("jxu124", {"image_path": "coco/train2014/gone.jpg"}, "image-missing", "no file "),
+    "no picture": ("jxu124", {"image_path": "coco/train2014/gone.jpg"}, "image-missing", "image not found: "),
     "a path that leaves": ("jxu124", {"image_path": "../../etc/passwd"}, "image-path-outside", "'../etc/passwd'"),
     "an absolute path": ("jxu124", {"image_path": "/etc/passwd"}, "image-path-outside", "'/etc/passwd'"),
     "a tag of swift": ("jxu124", {"sentences": TAGGED}, "text-tag", "holds <video>"),
     "another size in bytes": ("jxu124", {"image": {"bytes": PNG, "path": None}}, "image-size-differs", "the image is 1x1 px"),
     "no bytes": ("lmms", {"image": {"bytes": b"", "path": None}}, "image-missing", "no bytes in the row's image"),
-    "no picture in bytes": ("lmms", {"image": {"bytes": b"GIF89a?", "path": None}}, "image-unreadable", "a picture that Pillow opens"),
+    "no picture in bytes": ("lmms", {"image": {"bytes": b"GIF89a?", "path": None}}, "image-unreadable", "an image that Pillow can open"),
     "a name that leaves": ("lmms", {"file_name": "../../x.jpg"}, "image-path-outside", "../x.jpg"),
     "an absolute name": ("lmms", {"file_name": "/tmp/x.jpg"}, "image-path-outside", "/tmp/x.jpg"),
     "an answer that is a text": ("lmms", {"answer": "the lady"}, "row-unreadable", "Expected `array`, got `str` - at `$.answer`"),
@@ -243,7 +243,7 @@ def test_two_images_of_one_name(tmp_path, train2014):
     first, second, third = lmms_rows(train2014)
     source = write(tmp_path / "val.parquet", [first, second, third | {"file_name": second["file_name"]}])
     assert re.search(
-        r"val.parquet: row 3: .*0009.jpg holds another picture; expected one picture for a name",
+        r"val.parquet: row 3: .*0009.jpg already holds another image; expected one image per name",
         error_of(options_of(source, "lmms", save_pictures=tmp_path / "kept")),
     )
     assert Image.open(tmp_path / "kept" / LADY).size == (64, 48)

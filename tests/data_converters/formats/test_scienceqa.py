@@ -120,7 +120,7 @@ def test_a_question_of_ones_own_and_chinese(source):
         ({"choices": ["<image>", "b"]}, "text-tag", "the text of user holds <image>"),
         ({"hint": "<bbox>"}, "text-tag", "holds <bbox>"),
         ({"split": None}, "row-unreadable", "no split"),
-        ({"split": "test"}, "image-missing", "no file"),
+        ({"split": "test"}, "image-missing", "image not found"),
         ({"split": "/train"}, "image-path-outside", "'/train/1/image.png'"),
         ({"split": "../.."}, "image-path-outside", "'../../1/image.png'"),
         ({"image": {"bytes": None, "path": "x"}}, "image-malformed", "image is not a name"),
@@ -145,7 +145,7 @@ def test_a_image_that_is_truncated(source, tmp_path):
         (b"{}", "no question is left"),
         (b"[]", "no question is left"),
         (b"5", "Expected `object | array`, got `int`"),
-        (json.dumps({"2": TEXT})[:-1].encode() + b', "2": {}}', "'2' stands twice"),
+        (json.dumps({"2": TEXT})[:-1].encode() + b', "2": {}}', "duplicate key '2'"),
         (json.dumps({"1": {**PROBLEM, "answer": 10**40}}).encode(), "question 1"),
     ],
 )

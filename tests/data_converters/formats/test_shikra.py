@@ -105,7 +105,7 @@ def test_a_rotated_image_has_to_be_declared(source):
     row = talk(answer="<boxes><points>", boxes=[[0]], image="turned.jpg")  # 60 x 40 stored, 40 x 60 upright
     row["conversations"][1]["points_seq"] = [[0]]
     row["target"] = {"boxes": [[0, 0, 30, 10]], "points": [[5, 2]]}
-    assert re.search(r"old\.jsonl:1: EXIF turns .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
+    assert re.search(r"old\.jsonl:1: EXIF rotates .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
     stored = row | {"width": 60, "height": 40}
     for each in (row, stored):
         assert made(source(each, turned="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 30], [38, 5]]
@@ -209,10 +209,10 @@ PROBLEMS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "several pictures": (talk(image=["dogs.jpg", "dogs.jpg"]), r"Expected `str \| object \| null`, got `array` - at `\$\.image`"),
     "a picture without a path": (talk(image={"bytes": ""}), r"missing required field `path` - at `\$\.image`"),
     "a tag of swift": (asked(1, value="<bbox> <boxes> <boxes> <boxes>"), r"old\.jsonl:1, turn 1: the text of assistant holds <bbox>"),
-    "picture missing": (talk(image="none.jpg"), r"old\.jsonl:1, image \(none\.jpg\): no file .*none\.jpg"),
+    "picture missing": (talk(image="none.jpg"), r"old\.jsonl:1, image \(none\.jpg\): image not found: .*none\.jpg"),
     "picture cut": (talk(image="cut.jpg"), r"old\.jsonl:1, image \(cut\.jpg\): .*not a readable image"),
     "path that leaves": (talk(image="../dogs.jpg"), r"image '\.\./dogs\.jpg' with .*; expected an absolute path"),
-    "another size": (talk() | {"width": 81, "height": 80}, r"annotated as 81x80 px, but the picture is 820x800 px"),
+    "another size": (talk() | {"width": 81, "height": 80}, r"annotated as 81x80 px, but the image is 820x800 px"),
     "two sizes": (
         talk(image={"path": "dogs.jpg", "width": WIDTH, "height": HEIGHT}) | {"width": 81, "height": 80},
         r"old\.jsonl:1: width 81, height 80 and width 820, height 800; expected one width and height",

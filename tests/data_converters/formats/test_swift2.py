@@ -234,7 +234,7 @@ def test_a_box_turns_as_its_image_does(tmp_path, orientation):
 
 def test_a_rotated_image_has_to_be_declared(source):
     row = find(images=["turned.jpg"], objects=text_of(GUY | {"bbox": [0, 0, 60, 10]}))  # 60 x 40 stored, 40 x 60 upright
-    assert re.search(r"old\.jsonl:1, object 0: EXIF turns .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
+    assert re.search(r"old\.jsonl:1, object 0: EXIF rotates .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
     assert made(source(row, turned="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 60]]
     assert made(source(row, turned="upright"))[0]["objects"]["bbox"] == [[0, 0, 40, 10]]
     assert counted(source(row, turned="upright")) == {"image-rotated-by-exif": 1, "box-clipped": 1}
@@ -304,7 +304,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "boxes and no picture": (find(images=None), r"object 0: image 0 of 0"),
     "more tags than pictures": (find(query="<image><image><ref-object>"), r"2 <image> and 1 images; expected a file for each <image>"),
     "pictures in two places": (find(query="<img>a.jpg</img><ref-object>"), r"1 images in a column and 1 in the text"),
-    "picture missing": (find(images=["none.jpg"]), r"old\.jsonl:1, image 0 \(none\.jpg\): no file .*none\.jpg"),
+    "picture missing": (find(images=["none.jpg"]), r"old\.jsonl:1, image 0 \(none\.jpg\): image not found: .*none\.jpg"),
     "picture empty": (find(images=["empty.jpg"]), r"image 0 \(empty\.jpg\): .*not a readable image"),
     "path that leaves": (find(images=["../../etc/a.jpg"]), r"image '\.\./\.\./etc/a\.jpg' with .*; expected an absolute path"),
     "base64": (
@@ -316,7 +316,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "a tag in a caption": (find(objects=text_of(GUY | {"caption": "a <video>"})), r"caption 'a <video>' holds <video>, which swift would"),
     "a tag in the system": (find(system="see <image>"), r"system holds <image>, which swift would replace"),
     "a box in the system": (find(system="in <bbox>"), r"system holds <bbox>, which swift would replace"),
-    "video-missing": (find(videos=["none.mp4"]), r"old\.jsonl:1, video 0 \(none\.mp4\): no file .*none\.mp4; expected the video"),
+    "video-missing": (find(videos=["none.mp4"]), r"old\.jsonl:1, video 0 \(none\.mp4\): video not found: .*none\.mp4; expected the video"),
     "video-empty": (find(videos=["empty.jpg"]), r"video 0 \(empty\.jpg\): .*empty\.jpg has no bytes; expected a whole file"),
     "another tag": (find(query="<audio><ref-object>"), r"user holds <audio>, which swift would replace"),
 }

@@ -170,11 +170,11 @@ PROBLEMS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "an inverted box": (row(answer="<bbox>", boxes=[[9, 9, 1, 1]]), r"rows\.jsonl:1, box 0: box \[9, 9, 1, 1\]; expected x1 below x2"),
     "a box elsewhere": (row(answer="<bbox>", boxes=[[900, 9, 990, 11]]), r"box 0: box .*; expected a box that overlaps its image"),
     "a point elsewhere": (row(answer="<bbox>", boxes=[[900, 9]]), r"box 0: point \[900, 9\]; expected a point on its image of 820x800"),
-    "picture missing": (row(images=["none.jpg"]), r"rows\.jsonl:1, image \(none\.jpg\): no file .*none\.jpg"),
+    "picture missing": (row(images=["none.jpg"]), r"rows\.jsonl:1, image \(none\.jpg\): image not found: .*none\.jpg"),
     "picture cut": (row(images=["cut.jpg"]), r"rows\.jsonl:1, image \(cut\.jpg\): .*not a readable image"),
     "path that leaves": (row(images=["../dogs.jpg"]), r"image '\.\./dogs\.jpg' with .*; expected an absolute path"),
     "base64": (row(images=["data:image/png;base64,AAAA"]), r"expected a path to a file"),
-    "another size": (row(size_wh=[81, 80]), r"annotated as 81x80 px, but the picture is 820x800 px"),
+    "another size": (row(size_wh=[81, 80]), r"annotated as 81x80 px, but the image is 820x800 px"),
     "a size of 0": (row(size_wh=[0, 80]), r"rows\.jsonl:1: not a row: Expected `int` >= 1 - at `\$\.size_wh\[0\]`"),
 }
 

@@ -268,7 +268,7 @@ def test_problems_of_image_data(tmp_path, vg):
     for text in (
         f"{data}: entry 2: Expected `int` >= 1 - at `$.width`; expected image_id, width and height",
         f"{data}: entry 3: image_id 1; expected each id once",
-        f"{source}: entry 1 (image 1): annotated as 65x48 px, but the picture is 64x48 px; expected one size",
+        f"{source}: entry 1 (image 1): annotated as 65x48 px, but the image is 64x48 px; expected one size",
     ):
         assert text in error
     made, counts = rows(source, vg, image_data=str(data), on_error="skip")

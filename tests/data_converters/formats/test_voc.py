@@ -277,11 +277,11 @@ def test_a_case_of_a_filename_that_names_another_image(tmp_path, folder_name):
 IMAGE_NAMES = {  # <filename> -> the image, or part of the error
     "a.jpg": "a.jpg",
     "a": "a.jpg",
-    "gone/a.jpg": "no file",
+    "gone/a.jpg": "image not found",
     "c.jpg": "annotation-two-images",
     "c": "annotation-two-images",
     "C:\\pictures\\c.jpg": "annotation-two-images",
-    "a.png": "no file",
+    "a.png": "image not found",
     "renamed.jpg": "image-of-filename-missing",
 }
 
@@ -377,7 +377,7 @@ def test_sizes(folder, tmp_path, draw):
     assert list(map(short, rows)) == [A, C]
     assert (counts["size-from-image"], counts["image-rotated-by-exif"]) == (1, 1)
     annotate(folder, "a", document(thing(), size=SIZE.replace("64", "99")))
-    assert "annotated as 99x48 px, but the picture is 64x48 px" in refusal(options(folder), tmp_path / "other.jsonl")
+    assert "annotated as 99x48 px, but the image is 64x48 px" in refusal(options(folder), tmp_path / "other.jsonl")
 
 
 BROKEN = {  # name -> (the file of a.jpg, what is wrong)
