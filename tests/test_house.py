@@ -166,7 +166,7 @@ def test_the_rule_of_imports_sees_what_it_should(tmp_path, monkeypatch):
     found = {module: lazy for module, _, lazy in imports_of(Path("eval/report/page.py"))}
     assert found == {
         "torch.nn": False,
-        "groundswift.eval.metrics.coco_map.score": False,
+        "groundswift.eval.coco_map.score": False,
         "groundswift.eval.report.plot": False,
         "groundswift.data_converters": False,
         "swift.llm.x": True,

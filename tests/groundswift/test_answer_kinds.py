@@ -155,7 +155,7 @@ def test_corners_by_name_and_never_sizes(family, text, objects, status, reasons)
     "value", ['"[1, 2, 30, 40]"', '"1, 2, 30, 40"', '"1 2 30 40"', '"(1,2),(30,40)"', '["1", "2", "30", "40"]', '[["1", "2", "30", "40"]]']
 )
 def test_numbers_in_strings_are_read_with_a_reason(value):
-    assert read(f'[{{"bbox_2d": {value}, "label": "dog"}}]', QWEN) == ([dog()], "ok", ["numbers_as_text"])
+    assert read(f'[{{"bbox_2d": {value}, "label": "dog"}}]', QWEN) == ([dog()], "ok", ["numbers-as-text"])
 
 
 @pytest.mark.parametrize(
