@@ -120,7 +120,7 @@ class ImageOptions(Options, frozen=True, kw_only=True):
     ] = None
     check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the source.")] = True
 
-    def pictures(self) -> ImageFolder:
+    def image_folder(self) -> ImageFolder:
         """The folder of the images. Raises GroundswiftError if they are checked and it does not exist."""
         return pictures_of(self.images, self.annotations, self.check_images)
 

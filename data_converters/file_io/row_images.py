@@ -17,7 +17,7 @@ from .box_checks import ImageFolder, Seen, counted
 LONGEST = 4096  # characters of a path; an image embedded in a row has more
 
 
-class RowPictures(msgspec.Struct, frozen=True):
+class RowImages(msgspec.Struct, frozen=True):
     """The folder that relative paths start from, and whether to check the images."""
 
     inside: ImageFolder

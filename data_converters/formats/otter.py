@@ -104,7 +104,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
         images = self.images or default_images(self.annotations)
         image_file = images if images is not None and file_name(images).lower().endswith(".json") else None
         if image_file is None:
-            folder, saved = self.pictures(), None
+            folder, saved = self.image_folder(), None
         elif self.save_pictures is None:
             raise fault(image_file, "holds the images themselves, and swift reads files", "--save-pictures DIR")
         else:

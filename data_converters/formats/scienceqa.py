@@ -82,7 +82,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
         problems = read_problems(self.annotations)
         if problems is None and self.split is not None:
             raise fault(self.annotations, "rows of the hubs have no split: each file is one", "no --split")
-        folder = None if problems is None else self.pictures()
+        folder = None if problems is None else self.image_folder()
         questions = self.asking("choose", FIELDS)
         explained = self.asking("choose_and_explain", FIELDS) if self.answer == "letter_and_solution" else None
         make = ProblemMaker(folder, saved, self.annotations, questions, explained)

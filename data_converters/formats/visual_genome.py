@@ -126,7 +126,7 @@ class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
     image_data: Annotated[str | None, path_option("image_data.json, to compare sizes with.")] = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        images, questions = self.pictures(), self.questions()
+        images, questions = self.image_folder(), self.questions()
         stated = read_image_data(self.image_data, log) if self.image_data is not None else {}
         entries = read_entries(self.annotations)
         make = GenomeMaker(Referring(self.task, questions), images, stated)

@@ -25,7 +25,7 @@ from groundswift.urls import absolute, folder_of
 from ..base import Positive, WholeOptions
 from ..file_io.box_checks import ImageFolder, fitted_box
 from ..file_io.row_files import Sourced, read_rows
-from ..file_io.row_images import RowPictures
+from ..file_io.row_images import RowImages
 from ..issues import Issue, IssueLog
 from ..tasks.category_file import read_categories
 from .any_row import AnyRow, viewed
@@ -112,16 +112,16 @@ def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Colle
     return Collected(collector.images, list(collector.categories.values()))
 
 
-def row_images(options: BoxesOptions) -> RowPictures:
+def row_images(options: BoxesOptions) -> RowImages:
     """The folder of relative paths. A missing folder is reported with its images."""
-    return RowPictures(ImageFolder(absolute(options.images or folder_of(options.annotations)), options.check_images))
+    return RowImages(ImageFolder(absolute(options.images or folder_of(options.annotations)), options.check_images))
 
 
 @dataclass
 class Collector:
     """What has been read so far. `closed`: the classes are given, other labels are problems."""
 
-    inside: RowPictures
+    inside: RowImages
     categories: dict[str, CocoCategory]
     closed: bool
     log: IssueLog

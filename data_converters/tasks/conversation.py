@@ -16,7 +16,7 @@ from ..base import ImageOptions
 from ..file_io.box_checks import ImageFolder, Seen
 from ..file_io.embedded_images import HELD, HeldPicture, folder_to_keep, held_size_wh, kept_picture
 from ..file_io.row_files import Sourced
-from ..file_io.row_images import RowPictures
+from ..file_io.row_images import RowImages
 from ..issues import Issue, IssueLog, SkipSample
 
 ORDER = "an optional system message, then user and assistant in turn, the assistant last"
@@ -52,7 +52,7 @@ class RowMaker(msgspec.Struct, frozen=True):
 class ImageRowMaker(RowMaker, frozen=True, kw_only=True):
     """Makes rows of conversations about images. Images that the rows of `source` hold are saved in the folder `saved`."""
 
-    images: RowPictures
+    images: RowImages
     source: str
     saved: str | None = None
 
@@ -60,7 +60,7 @@ class ImageRowMaker(RowMaker, frozen=True, kw_only=True):
     def of(cls, options: ImageOptions, **more: Any) -> Self:
         """A maker for the images and the folder of some options. Raises GroundswiftError where they cannot be used."""
         saved = folder_to_keep(getattr(options, "save_pictures", None))
-        return cls(images=RowPictures(options.pictures()), source=options.annotations, saved=saved, **more)
+        return cls(images=RowImages(options.image_folder()), source=options.annotations, saved=saved, **more)
 
 
 def message(where: str, index: int, role: str, content: str, roles: dict[str, str]) -> Message:
@@ -122,7 +122,7 @@ def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], ha
         log.count(NATIVE_KEPT, where)
 
 
-def find_images(images: ImageFolder | RowPictures, names: Sequence[str], where: str, log: IssueLog) -> list[Seen]:
+def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: str, log: IssueLog) -> list[Seen]:
     """The images of a row by name. Raises SkipSample where one cannot be used; each issue is logged."""
     found = [images.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)]
     if None in found:
@@ -141,7 +141,7 @@ def save_image(data: bytes | None, folder: str | None, name: str, thing: str, lo
     return Seen(path, size_wh)
 
 
-def find_or_save(images: RowPictures, folder: str | None, image: str | HeldPicture, name: str, where: str, log: IssueLog) -> Seen:
+def find_or_save(images: RowImages, folder: str | None, image: str | HeldPicture, name: str, where: str, log: IssueLog) -> Seen:
     """The image that a row names, or holds: that one is saved in `folder` as `name`. Raises SkipSample where it cannot be used."""
     if isinstance(image, HeldPicture) and (image.bytes is not None or not image.path):
         return save_image(image.bytes, folder, name, where, log)

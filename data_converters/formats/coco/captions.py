@@ -84,7 +84,7 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
         if twice := repeated(image.id for image in images):
             raise fault(self.annotations, f"duplicate image id {', '.join(map(str, twice[:SHOWN]))}")
         items = captions_by_image(images, captions, log)
-        make = CaptionMaker(self.asking("caption"), self.pictures(), self.captions, self.seed)
+        make = CaptionMaker(self.asking("caption"), self.image_folder(), self.captions, self.seed)
         return Reading(items, make, len(items), "image")
 
 

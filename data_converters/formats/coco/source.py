@@ -66,7 +66,7 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
             if log.counted.counts:
                 raise log.nothing_left(self.annotations, "no image can be read")
         edited = with_class_edits(coco, self, self.annotations, log)
-        reading = detection_reading(edited, self, self.pictures(), log, self.ignored)
+        reading = detection_reading(edited, self, self.image_folder(), log, self.ignored)
         if self.coco_out is not None:
             write_edited(self.annotations, self.coco_out, coco.categories, edited.categories, self)
         return reading

@@ -114,7 +114,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
             most=most,
             unrelated=parse.unrelated(list_text(self.unrelated), self.unrelated) if self.unrelated else frozenset(),
             questions=self.asking(block, fields, tags),
-            images=self.pictures(),
+            images=self.image_folder(),
         )
         return Reading(items, make, len(items), "image")
 

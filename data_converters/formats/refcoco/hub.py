@@ -130,7 +130,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
             raise fault(f"split {self.split}", "rows of lmms-lab have no column split, each file is a split", "--split with jxu124 only")
         referring = Referring(self.task, self.questions(), self.sentences, self.seed)
         name = Path(file_name(self.annotations)).stem if self.id_prefix is None else self.id_prefix
-        make = HubMaker(referring, name, self.split, self.pictures(), folder_to_keep(self.save_pictures))
+        make = HubMaker(referring, name, self.split, self.image_folder(), folder_to_keep(self.save_pictures))
         rows, total = read_rows(self.annotations, ROWS[self.schema])
         return Reading(refs_once(rows), make, total)
 

@@ -118,7 +118,7 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
     ] = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        images, questions = self.pictures(), self.questions()
+        images, questions = self.image_folder(), self.questions()
         partition = partition_of(self.annotations, self.split_by)
         items = items_of(self.annotations, pickle_path(self.annotations, partition), self.split)
         name = f"{name_of(self.annotations)}/{partition}/{self.split}"

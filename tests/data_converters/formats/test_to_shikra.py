@@ -15,7 +15,7 @@ from talk_fixture import check_only, error_of, folder_with, made, outcome, sourc
 
 from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import Sourced
-from groundswift.data_converters.file_io.row_images import RowPictures
+from groundswift.data_converters.file_io.row_images import RowImages
 from groundswift.data_converters.formats.shikra.export import SwiftRow, ToShikraMaker, ToShikraOptions
 from groundswift.data_converters.formats.shikra.source import ShikraMaker, ShikraOptions, ShikraRow
 from groundswift.data_converters.issues import IssueLog
@@ -244,7 +244,7 @@ def swift_rows(draw: Any) -> dict[str, Any]:
     return {"messages": messages, "images": ["/nowhere/dogs.jpg"], **objects, "sample_id": "s/1", "size_wh": [WIDTH, HEIGHT]}
 
 
-NOWHERE = RowPictures(ImageFolder("/nowhere", check=False))
+NOWHERE = RowImages(ImageFolder("/nowhere", check=False))
 
 
 def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
