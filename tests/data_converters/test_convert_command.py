@@ -324,7 +324,7 @@ def test_a_limit_of_pixels_that_is_none_is_told_once(small, pictures, annotate, 
 
 
 def test_the_help_says_what_the_exit_status_means(small, pictures, annotate, out):
-    assert "Exit status: 0 done, 1 faults (or Ctrl-C), 2 wrong use." in command("convert", "--help").stdout
+    assert "Exit status: 0 done, 1 problems (or Ctrl-C), 2 wrong usage." in command("convert", "--help").stdout
     assert run(annotate(small), "--images", pictures, "--out", out).exit_code == 0
     small["annotations"][0]["bbox"][0] = 999
     assert run(annotate(small), "--images", pictures, "--out", out).exit_code == 1

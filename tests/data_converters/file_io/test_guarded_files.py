@@ -44,9 +44,9 @@ def test_nested_aliases_are_shown_short(yolo, key):
         (f"names: [{'59:' * 400}1.5]\ntrain: images", "not YAML (int too large"),
         (f"names: [x]\nnc: {'59:' * 400}1.5\ntrain: images", "not YAML (int too large"),
         (f"names: [x]\nnc: 0x{DIGITS}\ntrain: images", "not YAML (Exceeds the limit"),
-        (f"names: {{0: x, ? '{DIGITS}' : y}}\ntrain: images", "which is no index"),
-        (f"names: [x]\npath: {'p' * 5000}\ntrain: images", "there is no folder"),
-        (f"names: [x]\ntrain: ../../{'p' * 5000}", "leaves"),
+        (f"names: {{0: x, ? '{DIGITS}' : y}}\ntrain: images", "which is not an index"),
+        (f"names: [x]\npath: {'p' * 5000}\ntrain: images", "but the folder does not exist"),
+        (f"names: [x]\ntrain: ../../{'p' * 5000}", "is outside"),
     ],
 )
 def test_what_yaml_can_spell_is_no_traceback(yolo, content, told):

@@ -159,7 +159,7 @@ DOG = objects(["dog"], [64, 48, 320, 240])
         (ours("<image><image>Q", "A", images=["a", "b"]), "image-several", "2 images"),
         (ours("What is <image>?", "A"), "image-within-text", "turn 0: <image> within a text of user"),
         (ours("Q", "<image>A"), "image-within-text", "turn 1: <image> within a text of assistant"),
-        (ours("<video>Q", "A", videos=["v.mp4"]), "row-with-video", "videos; expected pictures"),
+        (ours("<video>Q", "A", videos=["v.mp4"]), "row-with-video", "videos; expected images"),
         (
             ours("<image>Q", "<ref-object><bbox>", objects=DOG, size_wh=None),
             "size-unknown",
@@ -198,4 +198,4 @@ def test_problems_of_the_way_back(back, bad, reason, message):
 
 def test_paths_outside_the_folder(back):
     error = error_of(back(ours("<image>Q", "A"), images="/database"))
-    assert "image 0: /data/a.jpg is not inside /database; expected pictures below --images, or no --images" in error
+    assert "image 0: /data/a.jpg is not inside /database; expected images below --images, or no --images" in error

@@ -81,7 +81,7 @@ BAD_CSV = {
     "empty": (b"", "pairs.csv:1: 0 columns named 'image' among none"),
     "names": (b"file,text\na.png,x", "pairs.csv:1: 0 columns named 'image' among file, text; expected a first line that names"),
     "doubled": (b"image,text,text\na.png,x,y", "2 columns named 'text'"),
-    "only names": (b"image,text", "no row is left"),
+    "only names": (b"image,text", "nothing to write: the source has no row"),
     "Latin-1": (b"image,text\na.png,\xe4", "not UTF-8 text (byte 0xe4)"),
     "UTF-16": ("image,text\na.png,x".encode("utf-16"), "not UTF-8 text (byte 0xff)"),
     "open quote": (b'image,text\na.png,x\na.png,"never closed\n', "pairs.csv:3: cannot be read (unexpected end of data)"),

@@ -178,7 +178,7 @@ def test_images_of_a_folder_at_problem(source, frames):
         (b"[]", "Expected `object`, got `array`"),
         (b'{"data": {"i": {"instruction": "Q", "answer": "A"}, "i": {}}}', "duplicate key 'i' - at `key` in `$.data`"),
         (b"{}", "missing required field `data`"),
-        (b'{"data": {}}', "no instruction is left"),
+        (b'{"data": {}}', "nothing to write: the source has no instruction"),
     ],
 )
 def test_files(tmp_path, content, message):

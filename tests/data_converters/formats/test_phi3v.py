@@ -185,7 +185,7 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
         (ours("<image>Q", "<img>"), "swift", "text-placeholder-phi3", "turn 1: holds <img>"),
         (ours("<image>Q", "A", images=["/data/a<b.jpg"]), "swift", "image-path-bracket", "image '/data/a<b.jpg'"),
         (ours("Q <image>", "A"), "cookbook", "image-within-text", "<image> after other text of a question"),
-        (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row-with-video", "expected pictures"),
+        (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row-with-video", "expected images"),
         (
             ours("<image>Q", "<bbox>", objects={"ref": [], "bbox": [[1, 2, 3, 4]]}, size_wh=None),
             "numbered",
@@ -196,7 +196,7 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
             ours("<image><image>Q", "<bbox>", images=["/a", "/b"], objects={"ref": [], "bbox": [[1, 2, 3, 4]], "image_id": [1]}),
             "numbered",
             "size-unknown",
-            "it lies in image 1, size_wh is of image 0",
+            "it is in image 1, size_wh is of image 0",
         ),
         (ours("<image>Q"), "numbered", "roles-order", "roles user"),
     ],
@@ -228,6 +228,6 @@ def test_many_rows_are_one_list(folder):
 
 
 def test_nothing_left_is_an_error(folder):
-    with pytest.raises(GroundswiftError, match="no row is left"):
+    with pytest.raises(GroundswiftError, match="nothing to write: every row was dropped"):
         back(folder, ours("Q"), on_error="skip")
     assert not (folder / "back.json").exists()

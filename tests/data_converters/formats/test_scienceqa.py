@@ -142,8 +142,8 @@ def test_a_image_that_is_truncated(source, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{}", "no question is left"),
-        (b"[]", "no question is left"),
+        (b"{}", "nothing to write: the source has no question"),
+        (b"[]", "nothing to write: the source has no question"),
         (b"5", "Expected `object | array`, got `int`"),
         (json.dumps({"2": TEXT})[:-1].encode() + b', "2": {}}', "duplicate key '2'"),
         (json.dumps({"1": {**PROBLEM, "answer": 10**40}}).encode(), "question 1"),

@@ -128,7 +128,7 @@ def test_paths_relative_to_a_folder(source, folder):
     assert made(source(given, images=f"{folder}/."))[0]["image"] == "dogs.jpg"
     (folder / "sub").mkdir()
     assert re.search(
-        r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected pictures below --images",
+        r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected images below --images",
         error_of(source(given, images=str(folder / "sub"))),
     )
 
