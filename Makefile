@@ -14,7 +14,7 @@ PYTEST := python -m pytest -n $(WORKERS) --dist loadfile
 EXTRAS := .[swift,reference,dev]
 NEWEST_EXTRAS := .[swift,reference,test]
 
-.PHONY: help install quickstart test test-recipes test-newest docs inventory resolve-newest lint bench fuzz pretrain clean
+.PHONY: help install quickstart test test-unit test-recipes test-newest docs inventory resolve-newest lint bench fuzz pretrain clean
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
@@ -31,6 +31,9 @@ quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge,
 
 test: install ## all tests but the recipes' long part
 	$(PYTEST) -m "not recipes"
+
+test-unit: install ## the tests that start no process and need no ms-swift: about a minute
+	$(PYTEST) -m unit
 
 test-recipes: install ## every recipe to its end on the CPU, with the tiny model of its family
 	$(PYTEST) tests/recipes

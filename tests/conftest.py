@@ -1,0 +1,34 @@
+"""Every test is of one kind, its marker: `swift` (loads or runs ms-swift), `process` (starts processes), or `unit` (neither)."""
+
+from __future__ import annotations
+
+import multiprocessing.process
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+WITH_SWIFT = {"swift_plugins", "recipes"}  # folders
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what its folder says; `process` is set where the test is written."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in WITH_SWIFT:
+            item.add_marker("swift")
+        elif not item.get_closest_marker("process"):
+            item.add_marker("unit")
+
+
+@pytest.fixture(autouse=True)
+def _no_process_in_a_unit_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit test that starts a process fails: `make test-unit` stays quick only if such tests say what they are."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("this test starts a process: mark it with pytest.mark.process")
+
+    if request.node.get_closest_marker("unit"):
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+        monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
