@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 FOLDER = Path(__file__).resolve().parents[1] / "findings"
 FINDINGS = sorted(path.name for path in FOLDER.glob("*.sh") if path.name != "_run.sh")
 HEADER = ("Versions", "Input", "Expected", "Behaviour")

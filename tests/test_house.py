@@ -243,17 +243,20 @@ def loaded_by(statement: str) -> set[str]:
     return set(json.loads(shown.stdout.splitlines()[-1]))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["groundswift.eval.cli", "groundswift.data_converters.cli"])
 def test_a_command_loads_no_torch(module):
     assert loaded_by(f"import {module}").isdisjoint({"torch", "swift", "transformers", "datasets"})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", [["eval", "coco-map"], ["convert", "coco"], ["lint"], ["mix"], ["split"], ["migrate"]], ids=" ".join)
 def test_the_help_of_a_subcommand_loads_no_torch(words):
     statement = f"from groundswift.cli import main; main({[*words, '--help']!r}, standalone_mode=False)"
     assert loaded_by(statement).isdisjoint({"torch", "swift", "transformers", "datasets"})
 
 
+@pytest.mark.process
 def test_help_loads_next_to_nothing():
     statement = "from groundswift.cli import main; main(['--help'], standalone_mode=False)"
     assert loaded_by(statement).isdisjoint({"numpy", "msgspec", "PIL", "hotcoco", "torch", "swift"})
@@ -275,6 +278,7 @@ def wheel(tmp_path_factory) -> Path:
     return found
 
 
+@pytest.mark.process
 def test_the_wheel_holds_the_rooms_and_nothing_else(wheel):
     shipped = {".py", ".html", ".typed", ".tsv", ".yaml"}
     expected = {
@@ -287,6 +291,7 @@ def test_the_wheel_holds_the_rooms_and_nothing_else(wheel):
     assert not [path for path in FILES if path.parts[0] in ROOMS and path.suffix not in shipped]
 
 
+@pytest.mark.process
 def test_every_module_of_the_wheel_imports_from_it_alone(wheel, tmp_path):
     target, elsewhere = tmp_path / "target", tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -320,6 +325,7 @@ def installed_clone(wheel, tmp_path_factory) -> tuple[Path, dict[str, str]]:
     return clone, {**os.environ, "PYTHONPATH": str(target)}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["eval.cli", "data_converters.cli", "swift_plugins.grounding.plugin_shim", "boxes"])
 @pytest.mark.parametrize("root", [".", "tests"])
 def test_an_ordinary_install_is_whole_in_a_clone(installed_clone, module, root):
@@ -332,6 +338,7 @@ def test_an_ordinary_install_is_whole_in_a_clone(installed_clone, module, root):
     assert inside == (root == ".")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", [["pytest"], ["python", "-m", "pytest"]], ids=" ".join)
 def test_pytest_runs_in_a_clone_with_an_ordinary_install(installed_clone, command):
     clone, environment = installed_clone

@@ -41,6 +41,7 @@ def out(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.process
 def test_a_whole_run(small, pictures, annotate, out):
     done = subprocess.run(
         [*GROUNDSWIFT, "convert", "coco", annotate(small), "--images", pictures, "--out", out], capture_output=True, text=True
@@ -89,6 +90,7 @@ def test_a_named_set_has_the_rows_of_the_command(small, pictures, annotate, out)
     assert tally.counts["crowd-skipped"] == 2
 
 
+@pytest.mark.process
 def test_a_fault_leaves_the_earlier_file(small, pictures, annotate, out):
     small["annotations"][7]["bbox"] = [0, 0, -1, 1]
     done = subprocess.run(
@@ -205,6 +207,7 @@ write_whole(sys.argv[1], lines())
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_killed_process_leaves_the_earlier_file(out, number):
     with subprocess.Popen([sys.executable, "-c", SLOW, out], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -229,6 +232,7 @@ with sigterm_as_exit():
 """
 
 
+@pytest.mark.process
 def test_a_second_sigterm_does_not_stop_the_tidying_up():
     done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "tidied up\n", "")
@@ -244,6 +248,7 @@ main()
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("verb", "more", "told"),
     [
@@ -266,6 +271,7 @@ def test_a_stopped_command_leaves_no_temporary_folder(tmp_path, verb, more, told
     assert not list((tmp_path / "temporary").iterdir())
 
 
+@pytest.mark.process
 def test_a_full_disk_is_told_and_leaves_the_earlier_file(small, annotate, out):
     small["images"] += [{"id": 100 + i, "file_name": f"{i}.jpg", "width": 8, "height": 8} for i in range(200)]
     done = subprocess.run(

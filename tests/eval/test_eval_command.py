@@ -403,6 +403,7 @@ def test_how_compare_stops(folder, monkeypatch, words, code, message):
     assert not (folder / "both").exists()
 
 
+@pytest.mark.process
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; from click.testing import CliRunner; from groundswift.cli import main;"

@@ -268,6 +268,7 @@ def test_a_header_with_a_wrong_size_is_refused(data, message, read):
         read(data)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("data", [*BOMBS.values(), *(data for data, _ in LIES.values())], ids=[*BOMBS, *LIES])
 def test_a_decompression_bomb_takes_no_memory_and_prints_no_warning(data, tmp_path):
     (tmp_path / "bomb").write_bytes(data)

@@ -132,6 +132,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_takes_neither_memory_nor_the_process(name, tmp_path):
     """In a process of its own that may have 1 GiB: plain data is read, the rest is an error."""

@@ -61,6 +61,7 @@ def test_pieces_are_the_whole(tmp_path, piece_bytes, layout, first):
     assert CocoFile(found.images, found.annotations, found.categories) == whole(path)
 
 
+@pytest.mark.process
 def test_processes_share_the_pieces(tmp_path):
     path = written(tmp_path / "a.json", document())
     with WorkerPool(2) as pool:

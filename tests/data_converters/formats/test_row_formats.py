@@ -125,6 +125,7 @@ def test_a_file_that_cannot_be_read(source, name, bad):
     assert message in error_of(source(name, content(name), suffix))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ROWS)
 def test_workers_give_the_same_bytes(source, tmp_path, name):
     options = source(name, [row(name, number) for number in range(600)])

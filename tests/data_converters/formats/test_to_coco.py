@@ -303,6 +303,7 @@ def test_pycocotools_reads_it(source, folder):
     assert (read.getImgIds(), read.getCatIds(), len(read.getAnnIds())) == ([7], [1], 1)
 
 
+@pytest.mark.process
 def test_the_command(source, folder):
     path, out = source(row(("dog", [1, 2, 30, 40]))), folder / "gt.json"
     done = subprocess.run(

@@ -58,6 +58,7 @@ def test_rows(folder, tmp_path):
     }
 
 
+@pytest.mark.process
 def test_processes_share_the_looking(folder, tmp_path, draw):
     for number in range(3 * BATCH):
         draw(folder / f"images/train/sub/{number}.jpg", (20 + number % 7, 20), orientation=6 if number % 9 == 0 else 1)

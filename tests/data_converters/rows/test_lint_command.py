@@ -57,6 +57,7 @@ def lint(*arguments: str):
     return done
 
 
+@pytest.mark.process
 def test_text(tmp_path):
     write([OUTSIDE, CLEAN, {**OUTSIDE, "sample_id": 2}])
     done = subprocess.run([*GROUNDSWIFT, "set.jsonl", "--examples", "1"], capture_output=True, text=True)
@@ -315,6 +316,7 @@ def test_fix_refuses_boxes_in_another_format():
     assert sorted(os.listdir()) == ["a.png", "out.jsonl", "set.jsonl"]
 
 
+@pytest.mark.process
 def test_tokens_through_the_real_template(tmp_path):
     """The embedded model's tokenizer, in a process of its own: swift is loaded there."""
     model = Path(__file__).resolve().parents[3] / "recipes" / "quickstart" / "model"
@@ -342,6 +344,7 @@ def test_repeats():
     assert repeats(np.array([], np.int64)) == []
 
 
+@pytest.mark.process
 def test_memory_stays_bounded():
     """70,000 rows more of 700 bytes each cost less than half of their bytes at the peak."""
     line = json.dumps(row("None", objects={"ref": [], "bbox": []}, note="x" * 500)).encode()

@@ -426,6 +426,7 @@ def test_words_are_where_they_say(text):
             assert text[word.start : word.end] == word.raw
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("text", [*SHELL[:2], SHELL[6], SHELL[13]])
 def test_words_are_bashs(text):
     """bash itself says what the words of `run` are; those that it expands are None here."""

@@ -238,6 +238,7 @@ def test_an_address_and_its_weight(monkeypatch, tmp_path):
     assert Counter(ids())["m"] == 3
 
 
+@pytest.mark.process
 def test_memory_is_that_of_places_not_of_content():
     """70,000 rows more of 4 kB each cost less than 120 bytes each at the peak."""
     line = row(1, note="x" * 4000)

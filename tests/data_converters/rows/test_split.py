@@ -467,6 +467,7 @@ write_together([Path("out/a.jsonl"), Path("out/b.jsonl")], lines())
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_killed_process_leaves_the_earlier_files(number):
     Path("out").mkdir()
@@ -481,6 +482,7 @@ def test_a_killed_process_leaves_the_earlier_files(number):
         assert sorted(os.listdir("out")) == ["a.jsonl", "b.jsonl"]
 
 
+@pytest.mark.process
 def test_a_full_disk_is_told():
     import resource
 
