@@ -136,6 +136,7 @@ def copies(cache: Path) -> list[Path]:
     return sorted(path for path in cache.rglob("*") if path.is_file())
 
 
+@pytest.mark.process
 def test_annotations_and_pictures_are_read_from_a_bucket(here):
     coco = read_coco("s3://pictures/set/ann.json")
     assert [image.file_name for image in coco.images] == ["a.png", "more/turned ö.jpg"]
@@ -179,6 +180,7 @@ def test_an_object_is_asked_for_once_a_process_and_fetched_once_for_all(endpoint
         assert requests[3:] == ["HEAD /pictures/set/images/a.png"]
 
 
+@pytest.mark.process
 def test_a_changed_object_is_fetched_by_the_next_process(endpoint, bucket, cache):
     url, found = bucket.put("changing.jpg", b"old content"), []
     for content in (b"old content", b"new content", b"old content"):  # of one length, so that the length does not tell
@@ -251,6 +253,7 @@ def test_a_server_that_does_not_recover_is_a_plain_error_and_leaves_nothing(endp
     assert copies(cache) == []
 
 
+@pytest.mark.process
 def test_a_cut_is_mended_below_us_too(endpoint, bucket, cache):
     """A process as users have it: s3fs goes on from where the connection was cut."""
     data = bytes(range(256)) * 2000
@@ -285,6 +288,7 @@ def test_a_missing_picture_is_a_fault_of_the_picture(here):
     assert look_at("s3://pictures/none.jpg", (1, 1), "image 1").fault.id == "image-missing"
 
 
+@pytest.mark.process
 def test_without_credentials_that_is_what_is_told(endpoint, bucket, cache):
     done = process(endpoint, cache, "-c", FETCH, "s3://pictures/set/ann.json", **dict.fromkeys(KEYS))
     assert done.returncode == 1
@@ -292,6 +296,7 @@ def test_without_credentials_that_is_what_is_told(endpoint, bucket, cache):
     assert "AWS_ACCESS_KEY_ID" in done.stderr
 
 
+@pytest.mark.process
 def test_a_public_bucket_needs_none(endpoint, bucket, cache):
     url = bucket.put("public.txt", b"abc")
     bucket.client.put_object_acl(Bucket="pictures", Key="public.txt", ACL="public-read")
@@ -313,6 +318,7 @@ def test_no_credentials_are_kept_beside_the_copies(here, cache):
     assert [path for path in copies(cache) if KEYS["AWS_SECRET_ACCESS_KEY"].encode() in path.read_bytes()] == []
 
 
+@pytest.mark.process
 def test_a_cache_that_cannot_be_written_is_told(endpoint, bucket, tmp_path):
     (tmp_path / "file").write_text("")
     done = process(endpoint, tmp_path / "file" / "cache", "-c", FETCH, "s3://pictures/set/ann.json")
@@ -320,6 +326,7 @@ def test_a_cache_that_cannot_be_written_is_told(endpoint, bucket, tmp_path):
     assert f"{tmp_path}/file/cache: cannot be written (Not a directory), so s3://pictures/set/ann.json cannot be fetched" in done.stderr
 
 
+@pytest.mark.process
 def test_two_processes_at_once_get_one_whole_copy(endpoint, bucket, cache):
     data = os.urandom(3_000_000)
     url, arrived = bucket.put("shared.bin", data), []
@@ -344,6 +351,7 @@ def test_two_processes_at_once_get_one_whole_copy(endpoint, bucket, cache):
     assert copies(cache) == [Path(told[0])]
 
 
+@pytest.mark.process
 def test_a_process_that_is_killed_while_it_fetches_leaves_no_cut_copy(endpoint, bucket, cache):
     url, arrived = bucket.put("killed.bin", b"x" * 1000), []
 
@@ -368,6 +376,7 @@ def convert(endpoint: str, cache: Path, *arguments: str, **changes: str | None) 
     return process(endpoint, cache, "-m", "groundswift.cli", "convert", "coco", *arguments, **changes)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_command_converts_from_a_bucket(endpoint, bucket, cache, tmp_path, workers):
     out = tmp_path / "x.jsonl"
@@ -393,6 +402,7 @@ FOLDERS = {  # format -> its files beside the pictures, and where these lie
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_command_converts_folders_of_a_bucket(endpoint, bucket, cache, tmp_path, name):
     files, pictures = FOLDERS[name]
@@ -408,6 +418,7 @@ def test_the_command_converts_folders_of_a_bucket(endpoint, bucket, cache, tmp_p
     assert row["objects"]["bbox"] == [pytest.approx([1, 2, 31, 22], abs=1e-4)]
 
 
+@pytest.mark.process
 def test_the_command_looks_for_pictures_beside_the_annotations(endpoint, bucket, cache, tmp_path):
     beside = {**COCO, "images": COCO["images"][:1], "annotations": COCO["annotations"][:1]}
     bucket.put("set/images/ann.json", json.dumps(beside).encode())
@@ -416,6 +427,7 @@ def test_the_command_looks_for_pictures_beside_the_annotations(endpoint, bucket,
     assert json.loads((tmp_path / "x.jsonl").read_text())["images"] == ["s3://pictures/set/images/a.png"]
 
 
+@pytest.mark.process
 def test_the_command_tells_of_missing_and_hostile_pictures(endpoint, bucket, cache, tmp_path):
     images = [
         {**COCO["images"][0], "id": number, "file_name": name} for number, name in enumerate(["a.png", "none.png", "%2e%2e/ann.json"], 1)
@@ -429,6 +441,7 @@ def test_the_command_tells_of_missing_and_hostile_pictures(endpoint, bucket, cac
     assert not (tmp_path / "x.jsonl").exists()
 
 
+@pytest.mark.process
 def test_the_command_tells_of_a_folder_that_is_not_there(endpoint, bucket, cache, tmp_path):
     done = convert(endpoint, cache, "s3://pictures/set/ann.json", "--images", "s3://pictures/none", "--out", str(tmp_path / "x.jsonl"))
     assert done.returncode == 1
@@ -437,6 +450,7 @@ def test_the_command_tells_of_a_folder_that_is_not_there(endpoint, bucket, cache
     assert not (tmp_path / "x.jsonl").exists()
 
 
+@pytest.mark.process
 def test_the_command_stops_where_the_server_fails_and_skips_nothing(endpoint, bucket, cache, tmp_path):
     """A picture that cannot be had now is not one that is missing: --on-error skip does not leave it out."""
 

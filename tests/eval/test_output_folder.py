@@ -80,6 +80,7 @@ def test_no_old_report_stays(scene):
     assert {path.name for path in (scene / "out").iterdir()} == FILES - {"report.html"}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_at_any_moment(scene, number):
     call(scene, "right.json")
@@ -122,6 +123,7 @@ def test_killed_between_two_files(scene, monkeypatch):
     assert moment == 5
 
 
+@pytest.mark.process
 def test_two_commands_at_once(scene):
     for _ in range(3):
         processes = [start(scene, result) for result in ("right.json", "none.json", "right.json")]
@@ -131,6 +133,7 @@ def test_two_commands_at_once(scene):
     assert leftovers(scene) == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("bytes_left", [0, 100, 2000, 20_000])
 def test_a_full_disk(scene, bytes_left):
     call(scene, "right.json")

@@ -70,6 +70,7 @@ def test_a_local_path_is_returned_untouched():
     assert local_copy(Path("a.jpg")) == Path("a.jpg")
 
 
+@pytest.mark.process
 def test_local_use_loads_no_fsspec(tmp_path):
     code = (
         "import sys\nfrom PIL import Image\nfrom groundswift.images import read_size_wh\nfrom groundswift.storage import stat_key, exists\n"
@@ -256,6 +257,7 @@ def test_a_url_that_cannot_be_opened(url, message):
         local_copy(url)
 
 
+@pytest.mark.process
 def test_a_missing_package_is_named_with_its_install_command(tmp_path):
     """A finder that knows no s3fs, then no fsspec, as in an environment without them."""
     code = (
@@ -284,6 +286,7 @@ def test_a_cache_that_cannot_be_made(memory, tmp_path, monkeypatch, place):
         local_copy(url)
 
 
+@pytest.mark.process
 def test_a_full_disk_leaves_nothing(cache):
     """As by a limit of the size of files."""
     code = (
@@ -325,6 +328,7 @@ def test_many_threads_fetch_the_same_and_other_urls(site):
     assert found == [bytes([number]) * 50_000 for number in range(8)] * 8
 
 
+@pytest.mark.process
 def test_a_forked_process_can_fetch(site):
     """As the workers of a data loader do, after their parent has fetched."""
     site.answers["/a.jpg"], site.answers["/b.jpg"] = content(b"a"), content(b"b", '"2"')

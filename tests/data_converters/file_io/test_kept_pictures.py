@@ -130,6 +130,7 @@ kept_picture(sys.argv[1], "b/a.jpg", b"x" * 100_000, "row 7", IssueLog())
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("step", "there"), [("fsync", False), ("link", False), ("unlink", True)])
 def test_what_a_killed_run_left_is_finished_by_the_next(tmp_path, step, there):
     subprocess.run([sys.executable, "-c", KILLED, tmp_path, step])
@@ -153,6 +154,7 @@ except Interrupted as error:
 """
 
 
+@pytest.mark.process
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL, tmp_path],

@@ -104,6 +104,7 @@ def test_lines_stay_as_they_are(command):
     assert "set.jsonl:2, set.jsonl:4" in done.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_seed_decides_and_nothing_else(command):
     Path("set.jsonl").write_bytes(b"".join(row(n) for n in range(300)))
