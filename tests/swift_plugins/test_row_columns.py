@@ -49,7 +49,7 @@ def test_the_case_streams(plugin, tmp_path):
     detections = converted("coco", CASE / "det.json", tmp_path / "det.jsonl")
     captions = converted("coco-captions", CASE / "cap.json", tmp_path / "cap.jsonl")
     told = done("mix", f"{detections}:1", f"{captions}:1", "--total", 4, "--out", tmp_path / "mix.jsonl").stdout
-    assert "all are written as text" in told
+    assert "all are written as strings" in told
     check(tmp_path / "mix.jsonl", str)
     check(detections, int)
     (row,) = [row for row in read_rows(tmp_path / "mix.jsonl") if row["sample_id"] == "1"]
@@ -99,7 +99,7 @@ def test_parts_have_one_type(plugin, tmp_path, ids, kind):
     ]
     source = written(tmp_path / "all.jsonl", rows)
     told = done("split", source, "--out", tmp_path / "parts", "--parts", "a=0.5", "b=0.5").stdout
-    assert ("all are written as text" in told) == (len({*map(type, ids)} - {type(None)}) > 1)
+    assert ("all are written as strings" in told) == (len({*map(type, ids)} - {type(None)}) > 1)
     made = [row for name in "ab" for row in read_rows(tmp_path / "parts" / f"{name}.jsonl")]
     assert sorted(str(row.get("sample_id")) for row in made) == sorted(map(str, ids))
     assert {type(row["sample_id"]) for row in made if "sample_id" in row} == {kind}
