@@ -152,7 +152,7 @@ def test_families_answer_a_padded_batch_as_they_answer_its_rows(zoo, pictures, k
     from swift.infer_engine import RequestConfig, TransformersEngine
 
     from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
-    from groundswift.swift_plugins.grounding.metrics.unanswered import patient
+    from groundswift.swift_plugins.grounding.metrics.unanswered import tolerant
 
     template = zoo.make_template(kind)
     model = zoo.model(kind)
@@ -165,7 +165,7 @@ def test_families_answer_a_padded_batch_as_they_answer_its_rows(zoo, pictures, k
     answers = []
     for rows in (1, 4):
         engine = TransformersEngine(model, template=template, max_batch_size=1)
-        engine.infer = patient(engine)
+        engine.infer = tolerant(engine)
         engine.infer = in_batches(engine, rows)
         found = engine.infer([json.loads(json.dumps(row)) for row in asked], RequestConfig(max_tokens=6, temperature=0), use_tqdm=False)
         answers.append([one.choices[0].message.content for one in found])

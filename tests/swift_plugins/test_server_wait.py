@@ -56,14 +56,14 @@ def test_the_arguments_of_a_server_reach_a_spawned_process(plugin, tmp_path):
 
 
 def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.patches import spawned
+    from groundswift.swift_plugins.grounding.patches import server_wait
 
-    monkeypatch.setattr(spawned.multiprocessing, "active_children", list)
-    assert spawned.while_alive(lambda port: True)(8000)
+    monkeypatch.setattr(server_wait.multiprocessing, "active_children", list)
+    assert server_wait.while_alive(lambda port: True)(8000)
     with pytest.raises(GroundswiftError, match="port 8000: the model server stopped"):
-        spawned.while_alive(lambda port: False)(8000)
-    monkeypatch.setattr(spawned.multiprocessing, "active_children", lambda: ["one"])
-    assert not spawned.while_alive(lambda port: False)(8000)
+        server_wait.while_alive(lambda port: False)(8000)
+    monkeypatch.setattr(server_wait.multiprocessing, "active_children", lambda: ["one"])
+    assert not server_wait.while_alive(lambda port: False)(8000)
 
 
 @pytest.mark.parametrize(
