@@ -33,7 +33,7 @@ test: install ## all tests but the recipes' long part
 	$(PYTEST) -m "not recipes"
 
 test-unit: install ## the tests that start no process and need no ms-swift: about a minute
-	$(PYTEST) -m unit
+	$(PYTEST) --dist worksteal -m unit
 
 test-recipes: install ## every recipe to its end on the CPU, with the tiny model of its family
 	$(PYTEST) tests/recipes

@@ -1,4 +1,4 @@
-"""Every test is of one kind, its marker: `swift` (loads or runs ms-swift), `process` (starts processes), or `unit` (neither)."""
+"""Every test is of a kind, its marker: `swift` (loads or runs it), `process` (starts processes), `long`, or `unit` (none of these)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WITH_SWIFT = {"swift_plugins", "recipes"}  # folders
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what its folder says; `process` is set where the test is written."""
+    """Mark what its folder says; `process` and `long` are set where a test is written."""
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in WITH_SWIFT:
             item.add_marker("swift")
-        elif not item.get_closest_marker("process"):
+        elif not (item.get_closest_marker("process") or item.get_closest_marker("long")):
             item.add_marker("unit")
 
 

@@ -23,6 +23,7 @@ def fed(name: str, inputs: int) -> CommandTarget:
     return target
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TARGETS)
 def test_sources_that_are_nearly_right_end_in_a_message(name):
     target = fed(name, INPUTS)

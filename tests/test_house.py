@@ -231,6 +231,12 @@ def test_circles_are_seen():
         floors({"a": {"b"}, "b": {"c"}, "c": {"a"}})
 
 
+def test_names_of_test_files_are_unique():
+    """pytest imports them by their bare names: of two with one name it would refuse the second."""
+    names = [path.name for path in PYTHON_FILES if path.parts[0] == "tests" and path.name.startswith("test_")]
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
 def test_only_the_file_for_swift_lies_beside_the_plugins_package():
     """swift puts the folder of a plugin file at `sys.path[0]`: a `datasets.py` there would hide the library."""
     assert {path.name for path in FILES if path.parts[0] == "swift_plugins" and len(path.parts) == 2} == {"__init__.py", "register.py"}

@@ -68,6 +68,7 @@ def compare(first: Path, second: Path, out: Path):
     return done.exit_code
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: json.dumps(value)[:20])
 def test_every_value_of_a_run_changed(scored, tmp_path, value):
     """The same change in both files, so that only the value itself can be at fault."""

@@ -97,6 +97,7 @@ def random_set(seed: int, images: int, boxes: int, classes: int, step: float | N
     return coco_of(dict.fromkeys(ids, (640, 640)), categories, annotations), results
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("step", [None, 0.5, 0.0], ids=["any score", "tied scores", "one score"])
 def test_real_scale(tmp_path, engine, step):

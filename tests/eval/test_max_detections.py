@@ -37,6 +37,7 @@ def test_what_is_beyond_the_limit_is_said(tmp_path, engine):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
 @pytest.mark.parametrize(("limit", "ap", "beyond"), [(1, 1 / 101, 239), (50, 21 / 101, 190), (239, 100 / 101, 1), (240, 1, 0), (300, 1, 0)])
 def test_the_limit_is_an_option(tmp_path, engine, limit, ap, beyond):
@@ -69,6 +70,7 @@ def crowded(seed: int):
     return truth, Predictions(image[order], category[order], both[order], scores[order])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [1, 7, 100, 150, 1000])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_both_engines_agree_at_every_limit(seed, limit):

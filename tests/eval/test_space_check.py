@@ -86,6 +86,7 @@ WRONG = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("one_size", [False, True], ids=["sizes", "one size"])
 @pytest.mark.parametrize(("images", "per_image"), [(1, 1), (1, 8), (3, 2), (12, 1), (40, 4)])

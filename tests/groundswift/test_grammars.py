@@ -96,6 +96,7 @@ def test_half_of_a_surrogate_pair_becomes_a_label_that_can_be_written(family):
     assert parse("\ud83d", family).status == "unreadable"
 
 
+@pytest.mark.long
 @for_each_family
 def test_what_is_written_is_read_again(family):
     @few
@@ -142,6 +143,7 @@ def test_an_everyday_label_is_never_refused(family, label):
     assert written([thing(family, label, 1, 2, 3, 4)], family)
 
 
+@pytest.mark.long
 @for_each_family
 def test_a_span_holds_its_object(family):
     @few
@@ -235,6 +237,7 @@ def check_answer(text: str, family: str) -> None:
     assert starts == sorted(starts)
 
 
+@pytest.mark.long
 @for_each_family
 def test_no_text_breaks_the_parser(family):
     @settings(max_examples=150, deadline=None)
@@ -245,6 +248,7 @@ def test_no_text_breaks_the_parser(family):
     check()
 
 
+@pytest.mark.long
 @for_each_family
 def test_no_damage_to_an_answer_breaks_the_parser(family):
     @settings(max_examples=100, deadline=None)
@@ -302,6 +306,7 @@ OPENINGS = [
 OPENINGS += ["<|det|>[[1", "<object><patch_index_0001>", "dog<loc_1>", '<points x1="1']
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)  # linear reading takes some seconds for all of them; anything worse does not end
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_hostile_text_is_read_in_linear_time(opening):

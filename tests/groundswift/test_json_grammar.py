@@ -141,6 +141,7 @@ def test_the_fuzzer_feeds_every_grammar():
     assert {families()[name].grammar for name in FAMILIES} == {row.grammar for row in families().values()}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @for_both
 def test_hostile_text_is_read_in_linear_time(family):

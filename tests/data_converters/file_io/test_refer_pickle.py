@@ -55,6 +55,7 @@ def test_it_is_what_pythons_own_reader_reads(protocol):
     assert plain_objects(data, "x") == pickle.loads(data, encoding="latin-1")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @settings(max_examples=60, deadline=None)
 @given(value=PLAIN)

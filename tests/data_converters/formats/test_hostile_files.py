@@ -66,6 +66,7 @@ def spoilt(tmp_path: Path, draw) -> Callable[[str, Callable[[Path], object]], li
     return write
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_content(spoilt, tmp_path, name, kind):

@@ -100,6 +100,7 @@ def errors_of_lint(row: dict[str, Any]) -> list[str]:
     return [rule for rule in found if RULES[rule].severity == "error"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("name", ROWS)
 def test_any_value_anywhere(tmp_path: Path, name: str, value: Any):
