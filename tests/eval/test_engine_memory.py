@@ -80,7 +80,7 @@ def test_the_estimate_is_what_is_allocated(classes, boxes):
     """Peak memory of a real process with the engine, against the estimate: within a factor of two."""
     code = (
         "import re, sys; sys.path.insert(0, sys.argv[3])\n"
-        "from test_memory import crowd\n"
+        "from test_engine_memory import crowd\n"
         "from groundswift.eval.metrics import engine_memory as memory, coco_engines as engines\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
         "truth, predictions = crowd(1, int(sys.argv[2]), int(sys.argv[1]))\n"
