@@ -32,6 +32,7 @@ def crowd(images, boxes, classes):
     return truth, Predictions(truth.image_index, truth.category_index, truth.boxes_xywh_px, np.ones(len(truth.image_index)))
 
 
+@pytest.mark.process
 def test_many_classes_in_a_small_memory(tmp_path):
     """A real process with 3 GB of address space, which the engine's arrays of 60,000 classes (about 23 GB) would end."""
     categories = [{"id": number, "name": f"class {number}"} for number in range(1, CLASSES + 1)]

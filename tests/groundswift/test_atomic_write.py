@@ -82,6 +82,7 @@ def test_a_folder_is_not_replaced_by_a_file(tmp_path):
         write_whole(tmp_path, [b"new"])
 
 
+@pytest.mark.process
 def test_whole_files_are_written_in_one_place_only():
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=TREE, capture_output=True, text=True, check=True).stdout.split()
     found: dict[str, set[str]] = {}

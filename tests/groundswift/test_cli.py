@@ -66,6 +66,7 @@ def test_plugin_prints_the_file_that_swift_is_to_load():
     assert path.is_file()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("hidden", ["swift", "torch", "transformers"])
 def test_a_light_install_says_what_is_missing(tmp_path, hidden):
     """A finder that hides a package, as in an environment without it."""

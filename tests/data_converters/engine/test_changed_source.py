@@ -46,6 +46,7 @@ except GroundswiftError as error:
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("memory", ["", "os.sysconf = lambda name: 16\n"], ids=["read", "beyond memory"])
 @pytest.mark.parametrize("change", ["cut", "touched"])
 @pytest.mark.parametrize("name", SOURCES)

@@ -61,6 +61,7 @@ def leftovers(out: Path) -> list[str]:
     return sorted(path.name for path in out.parent.iterdir() if path.name.startswith("."))
 
 
+@pytest.mark.process
 def test_workers_make_the_same_bytes(many, tmp_path):
     alone = convert(many, tmp_path / "alone.jsonl")
     together = convert(many, tmp_path / "together.jsonl", How(workers=2, progress=False))
@@ -69,6 +70,7 @@ def test_workers_make_the_same_bytes(many, tmp_path):
     assert alone["counts"]["box-inverted"] == len(range(500, 40 * blocks.ITEMS - 1, 500))
 
 
+@pytest.mark.process
 def test_a_cluster_makes_the_same_bytes(many, tmp_path):
     """A real local Ray of two workers, from the command line."""
     pytest.importorskip("ray")
@@ -94,6 +96,7 @@ except GroundswiftError as error:
 """
 
 
+@pytest.mark.process
 def test_what_an_ended_cluster_left_behind_is_passed_over(many, tmp_path):
     """`ray start` notes its address in a file; the file stays when the cluster is killed."""
     pytest.importorskip("ray")
@@ -106,6 +109,7 @@ def test_what_an_ended_cluster_left_behind_is_passed_over(many, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.process
 def test_what_a_shard_raises_is_told_plainly(tmp_path):
     """A source that only the shards cannot read; in a process of its own, since Ray's threads would outlive the test."""
     pytest.importorskip("ray")
@@ -113,6 +117,7 @@ def test_what_a_shard_raises_is_told_plainly(tmp_path):
     assert done.stdout == f"{tmp_path}/gone.json: cannot be read (No such file or directory); expected a COCO annotation file\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("limit", [1, blocks.ITEMS, blocks.ITEMS + 1])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_limit_ends_within_and_between_blocks(many, tmp_path, limit, workers):
@@ -135,6 +140,7 @@ def killed(many: Path, out: Path, after_s: float, how: How) -> None:
     process.join()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("workers", "kills"), [(1, 50), (2, 20)])
 def test_a_kill_at_any_moment_then_resume_ends_in_the_same_file(many, tmp_path, workers, kills):
     how = How(workers, progress=False)
@@ -319,6 +325,7 @@ def test_a_disk_without_locks(many, tmp_path, monkeypatch):
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_stopped_command_goes_on(many, tmp_path, number):
     """The real command, stopped once its journal is there."""

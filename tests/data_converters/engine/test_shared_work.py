@@ -22,6 +22,8 @@ from groundswift.atomic_write import undisturbed
 from groundswift.errors import GroundswiftError, Interrupted
 from groundswift.worker_pool import WorkerPool
 
+pytestmark = pytest.mark.process
+
 SLOW = """
 import time
 from groundswift.data_converters.engine import resumable_output as journal

@@ -186,6 +186,7 @@ to_yolo.ToYoloOptions(annotations=sys.argv[1]).write(to_yolo.Path(sys.argv[2]), 
 """
 
 
+@pytest.mark.process
 def test_a_run_that_is_ended_leaves_nothing(source, folder):
     path = source(detection_row(DOG))
     with subprocess.Popen([sys.executable, "-c", KILLED, path, folder / "yolo"], stdout=subprocess.PIPE, text=True) as run:

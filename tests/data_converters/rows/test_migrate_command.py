@@ -91,6 +91,7 @@ def test_check_says_by_its_status_whether_something_would_change(script, tmp_pat
     assert run("new.sh", "--check").exit_code == 0
 
 
+@pytest.mark.process
 def test_diff_is_one_that_patch_takes(script, tmp_path):
     import subprocess
 
