@@ -9,6 +9,9 @@ import pytest
 
 from groundswift import families, parse
 
+pytestmark = pytest.mark.process
+
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 FAMILY = {"json_bbox_2d": "qwen3_vl", "json_box_2d": "gemini", "deepseek_ref_det": "deepseek_vl2", "paligemma_loc": "paligemma"}
 

@@ -15,6 +15,9 @@ from PIL import Image
 
 from groundswift import Located, format_answer
 
+pytestmark = pytest.mark.process
+
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
+
 MODULE = '''
 import csv
 from groundswift.data_converters.base import Options, Reading

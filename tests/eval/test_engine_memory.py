@@ -17,6 +17,9 @@ from groundswift.eval.metrics import engine_memory as memory
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.eval.metrics.engine_memory import available_bytes, needed_bytes, pair_count
 
+pytestmark = pytest.mark.process
+
+
 GB = 10**9
 CLASSES = 60_000
 
@@ -32,7 +35,6 @@ def crowd(images, boxes, classes):
     return truth, Predictions(truth.image_index, truth.category_index, truth.boxes_xywh_px, np.ones(len(truth.image_index)))
 
 
-@pytest.mark.process
 def test_many_classes_in_a_small_memory(tmp_path):
     """A real process with 3 GB of address space, which the engine's arrays of 60,000 classes (about 23 GB) would end."""
     categories = [{"id": number, "name": f"class {number}"} for number in range(1, CLASSES + 1)]

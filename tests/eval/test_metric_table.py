@@ -16,6 +16,9 @@ from groundswift.errors import GroundswiftError
 from groundswift.eval import metrics
 from groundswift.eval.metric import Metric, NumberTable
 
+pytestmark = pytest.mark.process
+
+
 BOX_COUNT = '''
 import json
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
+
 PLUGIN = """
 from groundswift.answers import Answer, Located
 from groundswift.family import Family

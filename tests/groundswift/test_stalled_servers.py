@@ -13,6 +13,9 @@ from s3_server import environment
 from groundswift import storage
 from groundswift.errors import GroundswiftError
 
+pytestmark = pytest.mark.process
+
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nETag: x\r\nConnection: close\r\n\r\n"
 
 

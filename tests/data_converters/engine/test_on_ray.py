@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
+
 WITHOUT = "import sys; sys.modules['ray'] = None\n"
 COMMAND = "from groundswift.cli import main; main()"
 
