@@ -24,11 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_process_in_a_unit_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A unit test that starts a process fails: `make test-unit` stays quick only if such tests say what they are."""
+    """In `make test-unit` a test that starts a process fails: it stays quick only if such tests say what they are."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("this test starts a process: mark it with pytest.mark.process")
 
-    if request.node.get_closest_marker("unit"):
+    if request.config.option.markexpr == "unit":
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
         monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
