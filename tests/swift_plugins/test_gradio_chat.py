@@ -47,6 +47,6 @@ def test_gradio_itself_takes_and_gives_the_chat():
     chatbot = pytest.importorskip("gradio").Chatbot
     shown = chatbot()
     pairs = [["1", "one"], ["2", None]]
-    sent = sending_messages(chatbot.postprocess)(shown, pairs)
-    given = receiving_pairs(chatbot.preprocess)(shown, sent)
+    sent = sending_messages(chatbot.postprocess, shown, pairs)
+    given = receiving_pairs(chatbot.preprocess, shown, sent)
     assert given == pairs
