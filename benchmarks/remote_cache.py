@@ -122,7 +122,7 @@ def speed(url: str, files: int) -> dict[str, dict[str, dict[str, float]]]:
     return table
 
 
-def told(action: Callable[[], bytes], right: bytes) -> str:
+def outcome_of(action: Callable[[], bytes], right: bytes) -> str:
     """Whether the content is right, or what was raised instead."""
     try:
         return "right" if action() == right else "wrong content"
@@ -137,7 +137,7 @@ def changed(url: str, name: str) -> str:
         CACHES[name](f"{url}/1000/changed.jpg", folder)
         Handler.version = b"b"
         forgotten()
-        shown = told(lambda: CACHES[name](f"{url}/1000/changed.jpg", folder).read_bytes(), b"b" * 1000)
+        shown = outcome_of(lambda: CACHES[name](f"{url}/1000/changed.jpg", folder).read_bytes(), b"b" * 1000)
         Handler.version = b"a"
         return shown
 
@@ -155,7 +155,7 @@ def killed(url: str, name: str) -> str:
         process.wait()
         Handler.slow = False
         forgotten()
-        return told(lambda: CACHES[name](f"{url}/2000000/killed.jpg", folder).read_bytes(), b"a" * 2_000_000)
+        return outcome_of(lambda: CACHES[name](f"{url}/2000000/killed.jpg", folder).read_bytes(), b"a" * 2_000_000)
 
 
 def failing(url: str, name: str) -> str:
@@ -163,7 +163,7 @@ def failing(url: str, name: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         Handler.failures = 1
         forgotten()
-        shown = told(lambda: CACHES[name](f"{url}/1000/failing.jpg", folder).read_bytes(), b"a" * 1000)
+        shown = outcome_of(lambda: CACHES[name](f"{url}/1000/failing.jpg", folder).read_bytes(), b"a" * 1000)
         Handler.failures = 0
         return shown
 

@@ -218,8 +218,8 @@ def test_rows_that_stand_in_two_files_are_counted():
     found = json.loads(mix("a.jsonl", "b.jsonl", "--dry-run", "--json").stdout)
     assert found["duplicates"] == 3
     assert found["duplicate_examples"] == ["a.jsonl: sample_id 1", "a.jsonl: sample_id 1", "a.jsonl: row 4, without sample_id"]
-    told = mix("a.jsonl", "b.jsonl", "--dry-run").stdout.splitlines()
-    assert told[-2] == "       3  samples  (a.jsonl: sample_id 1, a.jsonl: sample_id 1, a.jsonl: row 4, without sample_id)"
+    lines = mix("a.jsonl", "b.jsonl", "--dry-run").stdout.splitlines()
+    assert lines[-2] == "       3  samples  (a.jsonl: sample_id 1, a.jsonl: sample_id 1, a.jsonl: row 4, without sample_id)"
 
 
 def test_shared_keys():
