@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing.process
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 TESTS = Path(__file__).resolve().parent
 WITH_SWIFT = {"swift_plugins", "recipes"}  # folders
+hypothesis.settings.register_profile("repeatable", derandomize=True)  # what is new is searched with --hypothesis-profile=default
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -20,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("swift")
         elif not (item.get_closest_marker("process") or item.get_closest_marker("long")):
             item.add_marker("unit")
+
+
+@pytest.fixture(autouse=True)
+def _one_environment() -> Iterator[None]:
+    """`Dataset.map` of datasets puts a copy in the place of os.environ, where what monkeypatch sets would stay for later tests."""
+    environment = os.environ
+    yield
+    os.environ = environment  # noqa: B003
 
 
 @pytest.fixture(autouse=True)

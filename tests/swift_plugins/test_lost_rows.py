@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 
 import pytest
@@ -18,17 +17,14 @@ FAULTS = {  # what is wrong with a row -> (its change, the id by which it is cou
 }
 
 
-def notes_left() -> set[str]:
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("groundswift-lost-rows-")}
-
-
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_dropped_rows_are_counted_by_reason_and_named(plugin, tmp_path, warned, workers):
+def test_dropped_rows_are_counted_by_reason_and_named(plugin, tmp_path, warned, workers, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     rows = rows_of(tmp_path, 12)
     for row, (change, _) in zip(rows, FAULTS.values(), strict=False):
         row.update(change)
     rows[6].update(rows[7], objects={"ref": [], "bbox": [[1, 2, 3]]}, sample_id="last")
-    before = notes_left()
     sft(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out", "--dataset_num_proc", workers)
     (line,) = [line for line in warned if "rows dropped" in line]
     assert line.startswith(f"{tmp_path / 'rows.jsonl'}: 7 of 12 rows dropped: 3 box-size (row ")
@@ -38,7 +34,7 @@ def test_dropped_rows_are_counted_by_reason_and_named(plugin, tmp_path, warned, 
     for part in ("1 message-empty (row 3: ", "1 row-discarded (row 4: ", "1 message-role (row 5: ", "row 'last'"):
         assert part in line
     assert "--strict true stops at the first" in line
-    assert notes_left() <= before
+    assert not list((tmp_path / "temporary").glob("groundswift-lost-rows-*"))
 
 
 def test_objects_of_swift_2_are_named_as_such(plugin, tmp_path, warned):
@@ -84,7 +80,6 @@ def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tm
     rows = rows_of(tmp_path, 4) + [row | {"sample_id": f"long-{number}"} for number, row in enumerate(rows_of(large, 2, (1120, 840)))]
     rows.append(rows[0] | {"sample_id": "gone", "images": [str(tmp_path / "gone.png")]})
     data = written(tmp_path / "rows.jsonl", rows)
-    before = notes_left()
     words = ("--max_length", "400", "--max_steps", "7", "--per_device_train_batch_size", "1", "--dataloader_num_workers", workers)
     sft(plugin, data, tmp_path / "out", *words)
     (line,) = [line for line in warned if "could not be used" in line]
@@ -92,7 +87,7 @@ def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tm
     assert "2 row-too-long (row 'long-" in line
     assert "raise --max_length, or lower --max_pixels" in line
     assert "1 image-missing (row 'gone': " in line
-    assert notes_left() <= before
+    assert not list((tmp_path / "temporary").glob("groundswift-lost-rows-*"))
 
 
 def test_rows_that_are_encoded_before_training_are_dropped_and_counted(plugin, tmp_path, tmp_path_factory):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from converted import write_lines
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shikra_rows import CAT, DOG, HEIGHT, MAN, TWO_DOGS, WIDTH
 from talk_fixture import check_only, error_of, folder_with, made, outcome, source_of
@@ -21,6 +21,7 @@ from groundswift.data_converters.formats.shikra.source import ShikraMaker, Shikr
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.prompts import Asking
 from groundswift.data_converters.tasks.referring import Referring
+from groundswift.placeholders import read_message
 
 ASKED, ANSWERED = TWO_DOGS["conversations"]
 ANSWER = "a rope <boxes> from the left dog <boxes> to the man <boxes>, who walks both <boxes>."
@@ -291,6 +292,7 @@ def test_any_row_of_shikra_means_the_same_after_the_way_there_and_back(made):
 @settings(max_examples=200, deadline=None)
 @given(swift_rows())
 def test_any_row_for_swift_is_the_same_after_the_way_there_and_back(made):
+    assume(not any(read_message(message["content"], message["role"] == "assistant").problem for message in made["messages"]))
     log = IssueLog()
     there = shikra_of(made, log)
     for name, numbers in there.get("target", {}).items():
