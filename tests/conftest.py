@@ -30,9 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _one_environment() -> Iterator[None]:
     """`Dataset.map` of datasets puts a copy in the place of os.environ, where what monkeypatch sets would stay for later tests."""
-    environment = os.environ
+    environment, before = os.environ, dict(os.environ)
     yield
-    os.environ = environment  # noqa: B003
+    if os.environ is not environment:
+        os.environ = environment  # noqa: B003
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tiny_run import infer, rows_of, sft, sft_process, written
@@ -17,10 +19,16 @@ FAULTS = {  # what is wrong with a row -> (its change, the id by which it is cou
 }
 
 
+@pytest.fixture
+def temporary(monkeypatch) -> Iterator[Path]:
+    """The folder of temporary files, of this test alone; not below tmp_path, as the sockets of multiprocessing need a short path."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_dropped_rows_are_counted_by_reason_and_named(plugin, tmp_path, warned, workers, monkeypatch):
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+def test_dropped_rows_are_counted_by_reason_and_named(plugin, tmp_path, warned, workers, temporary):
     rows = rows_of(tmp_path, 12)
     for row, (change, _) in zip(rows, FAULTS.values(), strict=False):
         row.update(change)
@@ -34,7 +42,7 @@ def test_dropped_rows_are_counted_by_reason_and_named(plugin, tmp_path, warned, 
     for part in ("1 message-empty (row 3: ", "1 row-discarded (row 4: ", "1 message-role (row 5: ", "row 'last'"):
         assert part in line
     assert "--strict true stops at the first" in line
-    assert not list((tmp_path / "temporary").glob("groundswift-lost-rows-*"))
+    assert not list(temporary.glob("groundswift-lost-rows-*"))
 
 
 def test_objects_of_swift_2_are_named_as_such(plugin, tmp_path, warned):
@@ -75,7 +83,7 @@ def test_strict_stops_at_the_first(plugin, tmp_path):
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tmp_path_factory, warned, workers):
+def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tmp_path_factory, warned, workers, temporary):
     large = tmp_path_factory.mktemp("large")
     rows = rows_of(tmp_path, 4) + [row | {"sample_id": f"long-{number}"} for number, row in enumerate(rows_of(large, 2, (1120, 840)))]
     rows.append(rows[0] | {"sample_id": "gone", "images": [str(tmp_path / "gone.png")]})
@@ -87,7 +95,7 @@ def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tm
     assert "2 row-too-long (row 'long-" in line
     assert "raise --max_length, or lower --max_pixels" in line
     assert "1 image-missing (row 'gone': " in line
-    assert not list((tmp_path / "temporary").glob("groundswift-lost-rows-*"))
+    assert not list(temporary.glob("groundswift-lost-rows-*"))
 
 
 def test_rows_that_are_encoded_before_training_are_dropped_and_counted(plugin, tmp_path, tmp_path_factory):
