@@ -44,12 +44,14 @@ Work = Callable[[], dict[str, int]]
 
 def prepare_ours(file: Path, out: Path | None, workers: int | None = None) -> Work:
     """The functions behind `groundswift convert coco --no-check-images`, options to file; without `workers` on all processors."""
-    from groundswift.data_converters.engine.convert import How, convert_to_file
+    from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
     from groundswift.data_converters.formats.coco.source import CocoOptions
     from groundswift.data_converters.issues import IssueLog
 
     def work() -> dict[str, int]:
-        totals = convert_to_file(CocoOptions(annotations=str(file), check_images=False), out, How(workers, progress=False), IssueLog())
+        totals = convert_to_file(
+            CocoOptions(annotations=str(file), check_images=False), out, RunOptions(workers, progress=False), IssueLog()
+        )
         return {"rows": totals.rows, "objects": totals.objects}
 
     return work

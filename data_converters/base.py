@@ -17,7 +17,7 @@ import msgspec
 from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
-from .file_io.box_checks import ImageFolder, pictures_of
+from .file_io.box_checks import ImageFolder, image_folder_of
 from .issues import Issue, IssueLog, OnError
 from .prompts import Asking, Language, asking
 
@@ -122,7 +122,7 @@ class ImageOptions(Options, frozen=True, kw_only=True):
 
     def image_folder(self) -> ImageFolder:
         """The folder of the images. Raises GroundswiftError if they are checked and it does not exist."""
-        return pictures_of(self.images, self.annotations, self.check_images)
+        return image_folder_of(self.images, self.annotations, self.check_images)
 
 
 class AskingOptions(ImageOptions, frozen=True, kw_only=True):

@@ -14,14 +14,14 @@ import click
 import msgspec
 
 from groundswift.atomic_write import sigterm_as_exit
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import most_pixels
 from groundswift.records import half_character
 from groundswift.terminal import echo, echo_json, one_line
 
 from .base import Options, Totals, WholeOptions
 from .cli_options import as_given, options_of, path_fields
-from .engine.convert import How, convert_to_file
+from .engine.convert import RunOptions, convert_to_file
 from .issues import IssueLog
 from .registry import FORMATS
 
@@ -102,7 +102,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
         with sigterm_as_exit(), tempfile.TemporaryDirectory() if dry_run else nullcontext() as elsewhere:
             if elsewhere is not None:
                 options = with_outputs_in(elsewhere, options)
-            totals = convert_to_file(options, target, How(workers, engine, resume), log)
+            totals = convert_to_file(options, target, RunOptions(workers, engine, resume), log)
     except (KeyboardInterrupt, SystemExit):
         goes_on = target is not None and not isinstance(options, WholeOptions)
         click.echo("stopped; the same command with --resume goes on from here" if goes_on else "stopped", err=True)
@@ -118,7 +118,7 @@ def check_encoding(values: list[Any]) -> None:
     """Raise GroundswiftError for an option whose bytes are no text: rows, which hold paths, names and questions, could not be written."""
     for value in chain.from_iterable(each if isinstance(each, tuple) else (each,) for each in values):
         if isinstance(value, str | Path) and half_character(os.path.abspath(value)):  # a path may begin in the working folder
-            raise fault(repr(str(value)), "bytes that are no UTF-8", "text")
+            raise error_at(repr(str(value)), "bytes that are no UTF-8", "text")
 
 
 def check_outputs(options: Options, out: Path | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from groundswift.errors import Tally, fault
+from groundswift.errors import Tally, error_at
 from groundswift.records import Row
 from groundswift.urls import is_url
 
@@ -36,27 +36,27 @@ def read_sets(path: str | Path) -> dict[str, Options]:
     """The sets of a list by name, with absolute paths. Raises GroundswiftError that names the file and the line or entry at fault."""
     content = read_yaml(str(path), "a YAML list of sets")
     if not isinstance(content, dict) or not content:
-        raise fault(path, "holds no sets", "name: {format: coco, annotations: FILE, images: FOLDER}")
+        raise error_at(path, "holds no sets", "name: {format: coco, annotations: FILE, images: FOLDER}")
     folder = Path(path).resolve().parent
     return {name: _read_set(f"{path}: {name}", name, entry, folder) for name, entry in content.items()}
 
 
 def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
     if not isinstance(name, str) or not name.strip() or any(mark in name for mark in FORBIDDEN):
-        raise fault(where, "no name for a set", f"text without any of {FORBIDDEN} (quote numbers and words such as yes)")
+        raise error_at(where, "no name for a set", f"text without any of {FORBIDDEN} (quote numbers and words such as yes)")
     if os.path.exists(name):
-        raise fault(where, "a file or folder of this name is in the working directory, and swift would read that", "another name")
+        raise error_at(where, "a file or folder of this name is in the working directory, and swift would read that", "another name")
     known = ", ".join(name for name, each in FORMATS.items() if each.makes_rows)
     if not isinstance(entry, dict):
-        raise fault(where, f"got {short(entry)}", f"format ({known}), annotations and options")
+        raise error_at(where, f"got {short(entry)}", f"format ({known}), annotations and options")
     kind = entry.get("format")
     if not isinstance(kind, str) or kind not in FORMATS or not FORMATS[kind].makes_rows:
-        raise fault(where, f"format is {short(kind)}", known)
+        raise error_at(where, f"format is {short(kind)}", known)
     struct = FORMATS[kind]
     try:
         spec = msgspec.convert({key: value for key, value in entry.items() if key != "format"}, struct)
     except msgspec.ValidationError as error:
-        raise fault(where, str(error), "the options of `groundswift convert`, with _ for -") from None
+        raise error_at(where, str(error), "the options of `groundswift convert`, with _ for -") from None
     absolute = {name: joined(folder, value) for name in path_fields(struct) if (value := getattr(spec, name)) is not None}
     return msgspec.structs.replace(spec, **absolute)
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import swift_tag_in
 
 OWN = "own"  # the name of a prompt that the user wrote
@@ -82,15 +82,15 @@ def check_text(text: str, fields: Sequence[str], tags: Sequence[str] = ()) -> No
     for field in _FIELD.findall(text):
         if field[1:-1] not in fields:
             known = "".join(f"{{{name}}} or " for name in fields)
-            raise fault(f"prompt {text!r}", f"unknown field {field}", f"{known}no field")
+            raise error_at(f"prompt {text!r}", f"unknown field {field}", f"{known}no field")
     for tag in tags:
         if text.count(tag) != 1:
-            raise fault(f"prompt {text!r}", f"holds {tag} {text.count(tag)} times", "once")
+            raise error_at(f"prompt {text!r}", f"holds {tag} {text.count(tag)} times", "once")
     rest = text
     for tag in tags:
         rest = rest.replace(tag, "")
     if found := swift_tag_in(rest):
-        raise fault(f"prompt {text!r}", f"holds {found}, which swift would replace", "text without swift's tags")
+        raise error_at(f"prompt {text!r}", f"holds {found}, which swift would replace", "text without swift's tags")
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -107,4 +107,4 @@ def check_names(names: Sequence[str]) -> None:
     """Raise GroundswiftError where a class name holds one of swift's tags."""
     for name in names:
         if tag := swift_tag_in(name):
-            raise fault(f"category name {name!r}", f"holds {tag}, which swift would replace", "text without swift's tags")
+            raise error_at(f"category name {name!r}", f"holds {tag}, which swift would replace", "text without swift's tags")

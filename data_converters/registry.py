@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
 from groundswift.entry_points import load_entry
-from groundswift.errors import fault
+from groundswift.errors import error_at
 
 from .base import Options
 
@@ -51,7 +51,7 @@ class Formats(Mapping[str, type[Options]]):
         found = {name: EntryPoint(name, f"{__package__}.formats.{place}", GROUP) for name, place in BUILT_IN.items()}
         for entry in entry_points(group=GROUP):
             if entry.name in found:
-                raise fault(f"format {entry.name} of {entry.value}", f"the name is taken by {found[entry.name].value}", "another name")
+                raise error_at(f"format {entry.name} of {entry.value}", f"the name is taken by {found[entry.name].value}", "another name")
             found[entry.name] = entry
         return found
 
@@ -59,7 +59,7 @@ class Formats(Mapping[str, type[Options]]):
         entry = self.entries[name]
         found = load_entry(entry, type)
         if not (issubclass(found, Options) and found.name == name):
-            raise fault(f"format {name}", f"{entry.value} is not a format of this name", f"a subclass of Options with name = {name!r}")
+            raise error_at(f"format {name}", f"{entry.value} is not a format of this name", f"a subclass of Options with name = {name!r}")
         return found
 
     def __iter__(self) -> Iterator[str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from groundswift import __version__
 from groundswift.coordinates import limits_in_force
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.family import family_row
 from groundswift.spaces import Space, space_row
 
@@ -94,7 +94,7 @@ def sha256_of(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})") from None
+        raise error_at(path, f"cannot be read ({error.strerror})") from None
     return digest.hexdigest()
 
 
@@ -117,4 +117,4 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise fault(path, f"cannot be written ({error.strerror})", "a folder for the output") from None
+        raise error_at(path, f"cannot be written ({error.strerror})", "a folder for the output") from None

@@ -33,10 +33,10 @@ from groundswift.coco_file import (
     ids_of_one_image,
     joined_images,
     read_coco,
-    structural_faults,
+    structural_problems,
 )
 from groundswift.coco_lenient import NOT_JSON, Elements, readable_part
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, Tally, error_at
 
 OnError = Literal["stop", "skip"]
 TruthRow = tuple[int, tuple[int, int], Sequence[str], Sequence[Sequence[float]]]
@@ -92,7 +92,7 @@ def truth_from_coco(
     coco = _without_roots(coco)
     if on_error == "skip":
         coco = CocoFile(coco.images, list(_first_of_each_id(coco.annotations, tally)), coco.categories)
-    _stop_at(structural_faults(coco, path, sizes_needed=False))
+    _stop_at(structural_problems(coco, path, sizes_needed=False))
     images = sorted(coco.images, key=lambda image: image.id)
     categories = sorted(coco.categories, key=lambda category: category.id)
     image_of = {image.id: image for image in images}
@@ -143,7 +143,7 @@ def _one_id_an_image(coco: CocoFile, path: str | Path, on_error: OnError, tally:
     what = "are one image by their file_name"
     if on_error == "stop":
         expected = "one id for each image, or --on-error skip, which joins their objects"
-        _stop_at([fault(path, f"image ids {first} and {number} {what}", expected) for number, first in first_ids.items()])
+        _stop_at([error_at(path, f"image ids {first} and {number} {what}", expected) for number, first in first_ids.items()])
     for number, first in first_ids.items() if tally is not None else ():
         tally.add(ONE_IMAGE, f"image ids {first} and {number}")
     return joined_images(coco, first_ids) if first_ids else coco
@@ -166,7 +166,7 @@ def _usable(
             problem = area_problem(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
         if problem is not None:
             tally.add(problem.id, row.where())
-            problems.append(fault(path, f"{row.where()}: {problem.id}, bbox {row.bbox}", problem.expected))
+            problems.append(error_at(path, f"{row.where()}: {problem.id}, bbox {row.bbox}", problem.expected))
             continue
         if row.rotation:
             tally.add(ROTATED, row.where())
@@ -259,7 +259,7 @@ def read_truth(
     coco = read_coco(path, needs_images) if on_error == "stop" else read_readable(path, tally, needs_images)
     if not coco.images:
         what = "none of its images can be read" if tally.counts else "holds no images"
-        raise GroundswiftError("\n".join([str(fault(path, what, "at least one")), *tally.lines()]))
+        raise GroundswiftError("\n".join([str(error_at(path, what, "at least one")), *tally.lines()]))
     if one_id:
         coco = _one_id_an_image(coco, path, on_error, tally)
     return truth_from_coco(coco, path, on_error, tally, ignored)
@@ -303,7 +303,7 @@ def truth_from_rows(rows: Iterable[TruthRow], categories: Sequence[str] | None =
     annotations = []
     for image_id, _, labels, boxes_xyxy_px in rows:
         if len(labels) != len(boxes_xyxy_px):
-            raise fault(f"image {image_id}", f"{len(labels)} labels and {len(boxes_xyxy_px)} boxes", "as many of each")
+            raise error_at(f"image {image_id}", f"{len(labels)} labels and {len(boxes_xyxy_px)} boxes", "as many of each")
         boxes_xywh_px = xyxy_to_xywh(boxes_xyxy_px).tolist()
         annotations += [CocoAnnotation(image_id, category_of.get(label, 0), box) for label, box in zip(labels, boxes_xywh_px, strict=True)]
     return truth_from_coco(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 
 from .artifacts import sha256_of
 from .evaluated_run import Run
@@ -39,7 +39,7 @@ def read_run(folder: Path) -> Run:
     check_metrics(run.metrics, path)
     for image in run.images:
         if not all(box.box_xyxy_px[0] <= box.box_xyxy_px[2] and box.box_xyxy_px[1] <= box.box_xyxy_px[3] for box in image.truth):
-            raise fault(path, f"image {image.image_id}: a ground-truth box is inverted", WRITTEN_BY_US)
+            raise error_at(path, f"image {image.image_id}: a ground-truth box is inverted", WRITTEN_BY_US)
     if _decoded(folder / "metrics.json", dict[str, Any]) != run.metrics:
         raise _mixed(folder, "metrics.json")
     ids = run.metrics.get("run", {})
@@ -65,7 +65,7 @@ def check_metrics(metrics: dict[str, Any], path: Path) -> None:
             msgspec.convert(warning.get("message"), str)
         _check_counts(checked.counts)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise fault(path, f"not an evaluated run (metrics: {_short(error)})", WRITTEN_BY_US) from None
+        raise error_at(path, f"not an evaluated run (metrics: {_short(error)})", WRITTEN_BY_US) from None
 
 
 def _check_counts(counts: Any) -> None:
@@ -81,9 +81,9 @@ def _decoded(path: Path, kind: Any) -> Any:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", WRITTEN_BY_US) from None
+        raise error_at(path, f"cannot be read ({error.strerror})", WRITTEN_BY_US) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise fault(path, f"not an evaluated run ({_short(error)})", WRITTEN_BY_US) from None
+        raise error_at(path, f"not an evaluated run ({_short(error)})", WRITTEN_BY_US) from None
 
 
 def _short(error: Exception) -> str:
@@ -102,4 +102,4 @@ def _report_id(path: Path) -> str | None:
 
 
 def _mixed(folder: Path, name: str) -> GroundswiftError:
-    return fault(folder, f"mixes files of two runs: {name} and run.json differ", "the files of one run: score the result again")
+    return error_at(folder, f"mixes files of two runs: {name} and run.json differ", "the files of one run: score the result again")

@@ -8,7 +8,7 @@ import numpy as np
 
 from .answers import Answer, Located
 from .coordinates import resized_wh, to_original_px
-from .errors import fault
+from .errors import error_at
 from .family import family_row
 from .grammars.registry import parse
 from .run_record import FOLDER_RECORD, RunRecord, read_record, record_of_folder
@@ -19,7 +19,7 @@ def record_of_model(folder: str | Path) -> RunRecord:
     """The record in a checkpoint or merged model. Raises GroundswiftError where there is none."""
     path = record_of_folder(folder)
     if path is None:
-        raise fault(folder, f"has no {FOLDER_RECORD}", "a checkpoint that was trained, or merged, with groundswift's plugin")
+        raise error_at(folder, f"has no {FOLDER_RECORD}", "a checkpoint that was trained, or merged, with groundswift's plugin")
     return read_record(path)
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .atomic_write import sigterm_as_exit, sync
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError, error_at
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
@@ -42,7 +42,7 @@ def replaced_folder(out: Path, own_files: frozenset[str], keep_others: bool = Fa
     except OSError as error:
         if filling:
             raise
-        raise fault(out, f"cannot be written ({error.strerror})", "a folder for the output") from None
+        raise error_at(out, f"cannot be written ({error.strerror})", "a folder for the output") from None
 
 
 def check_folder(out: Path, own_files: frozenset[str], keep_others: bool = False) -> None:
@@ -50,17 +50,17 @@ def check_folder(out: Path, own_files: frozenset[str], keep_others: bool = False
     expected = "a folder for the output"
     try:
         if os.path.lexists(out) and not os.path.isdir(out):
-            raise fault(out, "cannot be written (it is a file)", expected)
+            raise error_at(out, "cannot be written (it is a file)", expected)
         if not os.path.isdir(out):
             return
         if not os.access(out, os.W_OK):
-            raise fault(out, "cannot be written (Permission denied)", expected)
+            raise error_at(out, "cannot be written (Permission denied)", expected)
         others = [] if keep_others else _others(out, own_files)
     except OSError as error:
-        raise fault(out, f"cannot be written ({error.strerror})", expected) from None
+        raise error_at(out, f"cannot be written ({error.strerror})", expected) from None
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        raise fault(out, f"holds {others[0]!r}{more}, which this command did not write", "a new or empty folder, or one that it wrote")
+        raise error_at(out, f"holds {others[0]!r}{more}, which this command did not write", "a new or empty folder, or one that it wrote")
 
 
 def _others(folder: Path, own_files: frozenset[str]) -> list[str]:

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from .errors import fault
+from .errors import error_at
 
 NAME_KEPT = 50  # characters of a name in that of its temporary file, which has to fit into 255 bytes
 DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -104,7 +104,7 @@ def write_whole(path: str | Path, lines: Iterable[bytes]) -> None:
     except OSError as error:
         if error.filename not in (None, str(temporary)):  # some other file, on the way to a line
             raise
-        raise fault(path, f"cannot be written ({error.strerror})", "a file in a folder that exists and can be written") from None
+        raise error_at(path, f"cannot be written ({error.strerror})", "a file in a folder that exists and can be written") from None
 
 
 def write_together(paths: Sequence[Path], lines: Iterable[tuple[int, bytes]]) -> None:
@@ -137,7 +137,7 @@ def write_together(paths: Sequence[Path], lines: Iterable[tuple[int, bytes]]) ->
                     with suppress(OSError):  # it holds the files
                         folder.rmdir()
     except OSError as error:
-        raise fault(folder, f"cannot be written ({error.strerror})", "a folder that can be written") from None
+        raise error_at(folder, f"cannot be written ({error.strerror})", "a folder that can be written") from None
 
 
 def _move_all(temporaries: Sequence[Path], paths: Sequence[Path]) -> None:
@@ -170,7 +170,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     target = Path(os.path.abspath(out))
     if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        raise fault(out, "exists already", "a new folder, or an empty one")
+        raise error_at(out, "exists already", "a new folder, or an empty one")
     temporary = temporary_name(target)
     try:
         with staged(target, temporary):
@@ -179,13 +179,13 @@ def new_folder(out: Path) -> Iterator[Path]:
     except OSError as error:
         if error.filename is not None and not str(error.filename).startswith(str(temporary)) and error.errno not in DISK_FAULTS:
             raise
-        raise fault(out, f"cannot be written ({error.strerror})", "a folder that exists and can be written") from None
+        raise error_at(out, f"cannot be written ({error.strerror})", "a folder that exists and can be written") from None
 
 
 def check_place(path: str | Path) -> None:
     """Raises GroundswiftError where a file is to be written and something else is there."""
     if os.path.exists(path) and not os.path.isfile(path):
-        raise fault(path, "is a folder or device", "a file to write")
+        raise error_at(path, "is a folder or device", "a file to write")
 
 
 @contextmanager

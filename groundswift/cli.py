@@ -88,7 +88,7 @@ def convert_old_rows(source: Path, target: Path, images: Path) -> None:
     engine = import_module("groundswift.data_converters.engine.convert")
     options = import_module("groundswift.data_converters.formats.swift2.source").Swift2Options(annotations=str(source), images=str(images))
     log = import_module("groundswift.data_converters.issues").IssueLog("stop")
-    engine.convert_to_file(options, target, engine.How(progress=False), log)
+    engine.convert_to_file(options, target, engine.RunOptions(progress=False), log)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,13 +13,13 @@ import msgspec
 from .box_checks import BoxProblem, box_problem
 from .coco_decoding import convert, decode
 from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError, error_at
 from .gc_control import without_collection
 from .records import half_character
 from .storage import local_copy
 from .urls import shown
 
-__all__ = ["CocoAnnotation", "CocoCategory", "CocoFile", "CocoImage", "annotation_problem", "read_coco", "repeated", "structural_faults"]
+__all__ = ["CocoAnnotation", "CocoCategory", "CocoFile", "CocoImage", "annotation_problem", "read_coco", "repeated", "structural_problems"]
 
 LARGEST_SIDE_PX = 2**31 - 1
 
@@ -34,12 +34,12 @@ def read_coco(path: str | Path, needs_images: bool = True) -> CocoFile:
     try:
         text = copy.read_bytes()
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "a COCO annotation file") from None
+        raise error_at(path, f"cannot be read ({error.strerror})", "a COCO annotation file") from None
     try:
         with without_collection():
             return decode(text, CocoFile, needs_images)
     except msgspec.ValidationError as error:
-        raise fault(path, str(error), "COCO with images, annotations and categories") from None
+        raise error_at(path, str(error), "COCO with images, annotations and categories") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_lenient(path, text, needs_images)
 
@@ -49,15 +49,15 @@ def _read_lenient(path: str | Path, text: bytes, needs_images: bool) -> CocoFile
     try:
         return convert(json.loads(text.decode("utf-8-sig")), CocoFile, needs_images)
     except msgspec.ValidationError as error:
-        raise fault(path, str(error), "COCO with images, annotations and categories") from None
+        raise error_at(path, str(error), "COCO with images, annotations and categories") from None
     except json.JSONDecodeError as error:
-        raise fault(f"{path}:{error.lineno}:{error.colno}", f"not JSON ({error.msg})") from None
+        raise error_at(f"{path}:{error.lineno}:{error.colno}", f"not JSON ({error.msg})") from None
     except UnicodeDecodeError as error:
-        raise fault(path, f"not UTF-8 text (byte {error.start})") from None
+        raise error_at(path, f"not UTF-8 text (byte {error.start})") from None
     except RecursionError:
-        raise fault(path, "JSON nested too deep") from None
+        raise error_at(path, "JSON nested too deep") from None
     except ValueError as error:  # half a surrogate pair where a number belongs, a number of more digits than Python takes
-        raise fault(path, f"a value cannot be read ({error})", "COCO with images, annotations and categories") from None
+        raise error_at(path, f"a value cannot be read ({error})", "COCO with images, annotations and categories") from None
 
 
 Ignored = Literal["keep", "crowd", "skip"]
@@ -114,7 +114,7 @@ def repeated(values: Iterable[object]) -> list[object]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def structural_faults(coco: CocoFile, path: str | Path, sizes_needed: bool = True) -> list[GroundswiftError]:
+def structural_problems(coco: CocoFile, path: str | Path, sizes_needed: bool = True) -> list[GroundswiftError]:
     """What makes ids ambiguous or sizes impossible: repeated ids of images, annotations and categories, repeated or empty names, no size.
 
     Unless `sizes_needed`, an image may state no size.
@@ -126,13 +126,13 @@ def structural_faults(coco: CocoFile, path: str | Path, sizes_needed: bool = Tru
         ("category id", (category.id for category in coco.categories)),
         ("category name", (category.name for category in coco.categories)),
     ):
-        problems += [fault(path, f"duplicate {what} {value!r}") for value in repeated(values)]
-    problems += [fault(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
+        problems += [error_at(path, f"duplicate {what} {value!r}") for value in repeated(values)]
+    problems += [error_at(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
     half = "has a lone surrogate in its name"
-    problems += [fault(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if half_character(c.name)]
-    problems += [fault(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if half_character(i.file_name)]
+    problems += [error_at(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if half_character(c.name)]
+    problems += [error_at(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if half_character(i.file_name)]
     problems += [
-        fault(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px a side")
+        error_at(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px a side")
         for image in coco.images
         if not (1 <= image.width <= LARGEST_SIDE_PX and 1 <= image.height <= LARGEST_SIDE_PX)
         and (sizes_needed or (image.width, image.height) != UNKNOWN_WH)

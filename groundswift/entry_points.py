@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import fault
+from .errors import error_at
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -35,7 +35,7 @@ def load_entry(entry: EntryPoint, kind: type[Kind]) -> Kind:
         value = entry.load()
     except Exception as error:  # it is the code of somebody else
         what = f"{entry.value} cannot be loaded ({type(error).__name__}: {error})"
-        raise fault(place_of(entry), what, "an installed module") from None
+        raise error_at(place_of(entry), what, "an installed module") from None
     if not isinstance(value, kind):
-        raise fault(place_of(entry), f"{entry.value} is a {type(value).__name__}", f"a {kind.__name__}")
+        raise error_at(place_of(entry), f"{entry.value} is a {type(value).__name__}", f"a {kind.__name__}")
     return value

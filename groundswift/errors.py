@@ -29,7 +29,7 @@ class Interrupted(GroundswiftError):
     """Bad luck, not bad input: a store that does not answer, a full disk, a worker that was killed. The same may succeed the next time."""
 
 
-def fault(where: object, what: str, expected: str = "") -> GroundswiftError:
+def error_at(where: object, what: str, expected: str = "") -> GroundswiftError:
     """`labels/7.txt:3: got 4 fields; expected 5` as an error to raise or to collect."""
     return GroundswiftError(one_line(f"{where}: {what}" + (f"; expected {expected}" if expected else "")))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from .entry_points import loaded_entries
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError, error_at
 from .family_description import TEMPLATE_SUFFIX as TEMPLATE_SUFFIX
 from .family_description import Family as Family
 from .family_description import needs_resized_wh as needs_resized_wh
@@ -42,10 +42,10 @@ def _by_model_type(by_name: dict[str, Family]) -> dict[str, Family]:
 def _check_outsider(entry: str, row: Family, known: dict[str, Family]) -> None:
     """Raise GroundswiftError where a name of another package's family is taken, or its space is unknown."""
     if row.name in known:
-        raise fault(entry, f"the family name {row.name!r} is taken", "a name of its own")
+        raise error_at(entry, f"the family name {row.name!r} is taken", "a name of its own")
     taken = {name for each in known.values() for name in each.swift_templates}.intersection(row.swift_templates)
     if taken:
-        raise fault(entry, f"swift template {min(taken)!r} belongs to another family", "templates of its own")
+        raise error_at(entry, f"swift template {min(taken)!r} belongs to another family", "templates of its own")
     space_row(row.space)
 
 

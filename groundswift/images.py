@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError, error_at
 from .file_guard import NotAFile, regular_size
 from .image_depth import to_8_bits
 from .spaces import square_margins
@@ -53,14 +53,14 @@ def _opened(source: str | Path | bytes, name: str | Path = "") -> Image.Image:
         _set_limit(limit)
         image = Image.open(data)
     except FileNotFoundError:
-        raise fault(name, "no such image") from None
+        raise error_at(name, "no such image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         stated = re.search(r"\d+", str(error))
-        raise fault(name, f"too large to decode: its header says {stated.group() if stated else 'more'} px", _at_most(limit)) from None
+        raise error_at(name, f"too large to decode: its header says {stated.group() if stated else 'more'} px", _at_most(limit)) from None
     except NotAFile as error:
-        raise fault(name, f"not a readable image ({error.strerror})") from None
+        raise error_at(name, f"not a readable image ({error.strerror})") from None
     except Exception as error:  # plugins raise many kinds
-        raise fault(name, f"not a readable image ({type(error).__name__})") from None
+        raise error_at(name, f"not a readable image ({type(error).__name__})") from None
     try:
         _check_size(image, length, limit, name)
     except GroundswiftError:
@@ -81,11 +81,11 @@ def _check_size(image: Image.Image, length: int, limit: int, name: str | Path) -
     """Raise GroundswiftError where a header states more than is to be decoded, or than its file can hold."""
     width, height = image.size
     if image.format == "EPS":  # Pillow would run another program on it
-        raise fault(name, "not a readable image (a PostScript program)")
+        raise error_at(name, "not a readable image (a PostScript program)")
     if width * height > limit:
-        raise fault(name, f"too large to decode: its header says {width}x{height} px", _at_most(limit))
+        raise error_at(name, f"too large to decode: its header says {width}x{height} px", _at_most(limit))
     if width * height > MOST_PX_IN_A_BYTE.get(image.format, width * height) * length:
-        raise fault(name, f"broken image: its header says {width}x{height} px, which {length} bytes cannot hold", "a whole file")
+        raise error_at(name, f"broken image: its header says {width}x{height} px, which {length} bytes cannot hold", "a whole file")
 
 
 def most_pixels() -> int:
@@ -94,7 +94,7 @@ def most_pixels() -> int:
     if not text:
         return MAX_PIXELS
     if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
-        raise fault("GROUNDSWIFT_MAX_IMAGE_PIXELS", repr(text[:100]), "a whole number of pixels above 0")
+        raise error_at("GROUNDSWIFT_MAX_IMAGE_PIXELS", repr(text[:100]), "a whole number of pixels above 0")
     return int(text)
 
 
@@ -106,9 +106,9 @@ def _read(name: str | Path, reader: Callable[[Image.Image], Result], image: Imag
     try:
         return reader(image)
     except GroundswiftError as error:
-        raise fault(name, str(error)) from None
+        raise error_at(name, str(error)) from None
     except Exception as error:  # Pillow's decoders raise many kinds
-        raise fault(name, f"broken image ({type(error).__name__}: {error})") from None
+        raise error_at(name, f"broken image ({type(error).__name__}: {error})") from None
 
 
 def _name(source: str | Path | bytes) -> str | Path:

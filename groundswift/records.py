@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError, error_at
 from .storage import local_copy
 from .urls import shown
 
@@ -148,8 +148,8 @@ def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object |
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     where = f"{path}:{number}"
                     if not line.endswith(b"\n") and str(error).startswith(CUT):
-                        yield number, fault(where, "the file stops in the middle of this line", "a whole JSON object")
+                        yield number, error_at(where, "the file stops in the middle of this line", "a whole JSON object")
                     else:
-                        yield number, fault(where, f"not a row: {error}", "one JSON object a line")
+                        yield number, error_at(where, f"not a row: {error}", "one JSON object a line")
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})") from None
+        raise error_at(path, f"cannot be read ({error.strerror})") from None

@@ -12,7 +12,7 @@ import msgspec
 
 from .atomic_write import write_whole
 from .coordinates import limits_in_force
-from .errors import GroundswiftError, fault
+from .errors import GroundswiftError, error_at
 from .family import family_row
 from .image_resize import Limits
 from .spaces import space_row
@@ -54,16 +54,16 @@ def read_record(path: str | Path) -> RunRecord:
     try:
         record = msgspec.json.decode(Path(path).read_bytes(), type=RunRecord)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+        raise error_at(path, f"cannot be read ({error.strerror})", expected) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise fault(path, f"is not a record of a run ({error})", expected) from None
+        raise error_at(path, f"is not a record of a run ({error})", expected) from None
     if record.format > FORMAT:
-        raise fault(path, f"is of format {record.format}", f"format {FORMAT} at most: this groundswift is too old for it")
+        raise error_at(path, f"is of format {record.format}", f"format {FORMAT} at most: this groundswift is too old for it")
     try:
         family_row(record.family)
         space_row(record.space)
     except GroundswiftError as error:
-        raise fault(path, str(error)) from None
+        raise error_at(path, str(error)) from None
     return record
 
 

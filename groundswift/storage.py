@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .atomic_write import DISK_FAULTS, staged
-from .errors import GroundswiftError, Interrupted, fault
+from .errors import GroundswiftError, Interrupted, error_at
 from .file_guard import regular_bytes
 from .terminal import echo
 from .urls import is_url, is_web, scheme_of, shown, without_password, without_secrets_of
@@ -77,9 +77,9 @@ def stat_key(path: str | Path) -> tuple[int | None, int | str | None]:
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        raise NotThere(str(fault(path, "no such file"))) from None
+        raise NotThere(str(error_at(path, "no such file"))) from None
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})") from None
+        raise error_at(path, f"cannot be read ({error.strerror})") from None
     return found.st_size, found.st_mtime_ns
 
 
@@ -106,7 +106,7 @@ def read_bytes(path: str | Path, expected: str) -> bytes:
     try:
         return regular_bytes(local_copy(path))
     except OSError as error:
-        raise fault(shown(path), f"cannot be read ({error.strerror})", expected) from None
+        raise error_at(shown(path), f"cannot be read ({error.strerror})", expected) from None
 
 
 def read_text(path: str | Path, expected: str) -> str:
@@ -114,7 +114,7 @@ def read_text(path: str | Path, expected: str) -> str:
     try:
         return read_bytes(path, expected).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise fault(shown(path), f"not UTF-8 text (byte {error.start})", expected) from None
+        raise error_at(shown(path), f"not UTF-8 text (byte {error.start})", expected) from None
 
 
 def cache_folder() -> Path:
@@ -136,7 +136,7 @@ def _copied(folder: str, url: str) -> str:
     store, place = store_of(url)
     info = _info(url)
     if info.get("type") == "directory":
-        raise fault(shown(url), "is a folder", "a file")
+        raise error_at(shown(url), "is a folder", "a file")
     size, mark = identity(info)
     key = blake2b(f"{without_password(url)}\n{size}\n{mark}".encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
     suffix = re.search(r"\.[A-Za-z0-9]{1,10}$", re.split(r"[?#]", place)[0])
@@ -154,7 +154,7 @@ def _copied(folder: str, url: str) -> str:
                 raise ConnectionError("it changed while it was fetched")
     except OSError as error:
         if error.errno in DISK_FAULTS:
-            raise cache_fault(folder, url, error) from None
+            raise cache_error(folder, url, error) from None
         raise
     return target
 
@@ -167,7 +167,7 @@ def _place_for(folder: str, target: str, url: str) -> str:
         os.makedirs(os.path.dirname(temporary), exist_ok=True)
         open(temporary, "xb").close()
     except OSError as error:
-        raise cache_fault(folder, url, error) from None
+        raise cache_error(folder, url, error) from None
     return temporary
 
 
@@ -182,10 +182,10 @@ def _partial_folder(folder: str) -> str:
     return partial
 
 
-def cache_fault(folder: str, url: str, error: OSError) -> Interrupted:
+def cache_error(folder: str, url: str, error: OSError) -> Interrupted:
     """The error of a cache that cannot be written."""
     what = f"cannot be written ({error.strerror}), so {shown(url)} cannot be fetched"
-    return Interrupted(str(fault(folder, what, "a folder with room that can be written; GROUNDSWIFT_CACHE names it")))
+    return Interrupted(str(error_at(folder, what, "a folder with room that can be written; GROUNDSWIFT_CACHE names it")))
 
 
 def _kind(url: str) -> str | None:
@@ -220,10 +220,10 @@ def store_of(url: str) -> tuple[Any, str]:
         kind = get_filesystem_class(scheme)
     except ImportError as error:
         package = INSTALL if scheme in ("s3", "s3a") else f"that package in addition to fsspec ({INSTALL} installs what s3:// needs)"
-        raise fault(shown(url), f"{scheme}:// needs a package that is not installed ({error})", package) from None
+        raise error_at(shown(url), f"{scheme}:// needs a package that is not installed ({error})", package) from None
     except ValueError:
         expected = f"one that fsspec knows, as s3:// ({INSTALL}), gs:// or https://"
-        raise fault(shown(url), f"unknown scheme {scheme}://", expected) from None
+        raise error_at(shown(url), f"unknown scheme {scheme}://", expected) from None
     return kind(**kind._get_kwargs_from_urls(url), **time_limits(scheme)), kind._strip_protocol(url)
 
 
@@ -231,7 +231,7 @@ def time_limits(scheme: str) -> dict[str, Any]:
     """What makes a store give up a server that says nothing for GROUNDSWIFT_TIMEOUT seconds (default 20), for HTTP and S3."""
     text = os.environ.get("GROUNDSWIFT_TIMEOUT", "20")
     if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise fault("GROUNDSWIFT_TIMEOUT", repr(text[:100]), "whole seconds above 0")
+        raise error_at("GROUNDSWIFT_TIMEOUT", repr(text[:100]), "whole seconds above 0")
     seconds = int(text)
     if scheme in ("http", "https"):
         from aiohttp import ClientTimeout
@@ -256,7 +256,7 @@ def repeated(url: str, action: Callable[[], Result]) -> Result:
             final = _final(url, error)
             if final is None and (tries == len(WAITS_S) or time.monotonic() - began > GIVE_UP_S):
                 what = f"cannot be read, tried {tries + 1} times in {time.monotonic() - began:.0f} s ({_described(url, error)})"
-                final = Interrupted(str(fault(shown(url), what, "a server that sends the whole of it")))
+                final = Interrupted(str(error_at(shown(url), what, "a server that sends the whole of it")))
             if final is not None:
                 raise final from None
             shown_error = _described(url, error)
@@ -271,13 +271,13 @@ def _final(url: str, error: Exception) -> GroundswiftError | None:
     status = getattr(_reason(error), "status", None)  # of a web server; fsspec calls its every error a missing file
     if kinds & NO_CREDENTIALS:
         expected = "credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), or FSSPEC_S3_ANON=true"
-        return fault(where, f"no credentials ({what})", expected)
+        return error_at(where, f"no credentials ({what})", expected)
     if isinstance(error, PermissionError) or status in (401, 403):
-        return fault(where, f"access denied ({what})", "credentials that may read and list it")
+        return error_at(where, f"access denied ({what})", "credentials that may read and list it")
     if isinstance(error, FileNotFoundError) and (_reason(error) is error or status in (404, 410)):
-        return NotThere(str(fault(where, f"no such object ({what})")))
+        return NotThere(str(error_at(where, f"no such object ({what})")))
     if isinstance(error, USELESS_TO_REPEAT) or kinds & REFUSED_UNSENT:
-        return fault(where, f"cannot be read ({what})", "the URL of a file")
+        return error_at(where, f"cannot be read ({what})", "the URL of a file")
     return None
 
 

@@ -19,7 +19,7 @@ from s3fs import S3FileSystem
 
 from groundswift import storage
 from groundswift.coco_file import read_coco
-from groundswift.data_converters.file_io.images import look_at
+from groundswift.data_converters.file_io.images import read_header
 from groundswift.errors import GroundswiftError
 from groundswift.file_guard import path_inside
 from groundswift.images import ORIENTATION_TAG, open_image, read_size_wh
@@ -145,7 +145,7 @@ def test_annotations_and_pictures_are_read_from_a_bucket(here):
     assert [read_size_wh(path) for path in paths] == [((40, 30), 1), ((20, 50), 6)]
     assert [open_image(path).size for path in paths] == [(40, 30), (20, 50)]
     assert open_image(paths[0]).tobytes() == open_image(picture((40, 30))).tobytes()
-    assert [look_at(path, (40, 30), "image").fault is None for path in paths] == [True, False]
+    assert [read_header(path, "image", (40, 30)).problem is None for path in paths] == [True, False]
 
 
 def test_an_address_is_no_name_in_any_folder():
@@ -249,7 +249,7 @@ def test_a_server_that_does_not_recover_is_a_plain_error_and_leaves_nothing(endp
             open_image("s3://pictures/set/images/a.png")
         assert not isinstance(caught.value, NotThere)
         with pytest.raises(GroundswiftError, match="tried 4 times"):  # not a picture that is missing, which could be left out
-            look_at("s3://pictures/set/images/a.png", (40, 30), "image 1")
+            read_header("s3://pictures/set/images/a.png", "image 1", (40, 30))
     assert copies(cache) == []
 
 
@@ -285,7 +285,7 @@ def test_what_is_not_there_is_told_at_once(here, cache, url, message):
 
 
 def test_a_missing_picture_is_a_fault_of_the_picture(here):
-    assert look_at("s3://pictures/none.jpg", (1, 1), "image 1").fault.id == "image-missing"
+    assert read_header("s3://pictures/none.jpg", "image 1", (1, 1)).problem.id == "image-missing"
 
 
 @pytest.mark.process

@@ -31,7 +31,7 @@ ASIDE = {"images", "videos", "save_pictures", "coco_out"}  # folders that rows o
 Engine = Literal["local", "ray"]
 
 
-class How(msgspec.Struct, frozen=True):
+class RunOptions(msgspec.Struct, frozen=True):
     """Where a conversion runs: on `workers` processes (None: one a processor), here or on a Ray cluster; and whether it resumes."""
 
     workers: int | None = 1
@@ -40,28 +40,28 @@ class How(msgspec.Struct, frozen=True):
     progress: bool = True
 
 
-def convert_to_file(options: Options, out: Path | None, how: How, log: IssueLog) -> Totals:
+def convert_to_file(options: Options, out: Path | None, run_options: RunOptions, log: IssueLog) -> Totals:
     """Convert a source into the JSONL file `out`, which appears whole or not at all; None: check and count only.
 
     Raises GroundswiftError with every fault where `options.on_error` is stop, and where no line is left.
     """
     if isinstance(options, WholeOptions):
-        check_running(how)
-        return options.write(out, log, how.progress)
+        check_running(run_options)
+        return options.write(out, log, run_options.progress)
     stamps = stamps_of(options)
-    with WorkerPool(how.workers or processors()) as pool:
+    with WorkerPool(run_options.workers or processors()) as pool:
         with without_collection():
             reading = options.open(log, pool)
         with frozen():
-            return _converted(options, reading, out, how, pool, log, stamps)
+            return _converted(options, reading, out, run_options, pool, log, stamps)
 
 
-def check_running(how: How) -> None:
+def check_running(run_options: RunOptions) -> None:
     """Raise GroundswiftError for options of running that formats with one whole output do not have."""
     given = {
-        "--resume": how.resume,
-        f"--workers {how.workers}": how.workers not in (None, 1),
-        f"--engine {how.engine}": how.engine != "local",
+        "--resume": run_options.resume,
+        f"--workers {run_options.workers}": run_options.workers not in (None, 1),
+        f"--engine {run_options.engine}": run_options.engine != "local",
     }
     if any(given.values()):
         shown = ", ".join(option for option, wanted in given.items() if wanted)
@@ -69,18 +69,24 @@ def check_running(how: How) -> None:
 
 
 def _converted(
-    options: Options, reading: Reading, out: Path | None, how: How, pool: WorkerPool, log: IssueLog, stamps: dict[str, list[Any]]
+    options: Options,
+    reading: Reading,
+    out: Path | None,
+    run_options: RunOptions,
+    pool: WorkerPool,
+    log: IssueLog,
+    stamps: dict[str, list[Any]],
 ) -> Totals:
     if out is None:
         totals = Totals()
-        for made in made_blocks(options, reading, how, pool, 0):
+        for made in made_blocks(options, reading, run_options, pool, 0):
             totals.add(made.totals)
             log.merge(made.log)
         check_unchanged(stamps)
         settle(options, reading, totals, log)
         return totals
-    with output(out, run_of(options), log, how.resume) as under_way:
-        for made in made_blocks(options, reading, how, pool, under_way.blocks):
+    with output(out, run_of(options), log, run_options.resume) as under_way:
+        for made in made_blocks(options, reading, run_options, pool, under_way.blocks):
             under_way.add(made)
         check_unchanged(stamps)
         settle(options, reading, under_way.totals, log)
@@ -126,15 +132,15 @@ def settle(options: Options, reading: Reading, totals: Totals, log: IssueLog) ->
         raise log.nothing_left(options.annotations, f"nothing to write: {why}")
 
 
-def made_blocks(options: Options, reading: Reading, how: How, pool: WorkerPool, done: int) -> Iterator[Made]:
+def made_blocks(options: Options, reading: Reading, run_options: RunOptions, pool: WorkerPool, done: int) -> Iterator[Made]:
     """All blocks after the first `done`, in the order of the source."""
-    if how.engine == "ray":
+    if run_options.engine == "ray":
         from .ray_backend import made_on_ray
 
         made = made_on_ray(options, pool.count, done)
     else:
         made = pool.in_order(blocks_of(reading.items, options.limit, done), partial(make_block, reading.make, options.on_error))
-    with bar(reading, options.limit, done * ITEMS, how.progress) as line:
+    with bar(reading, options.limit, done * ITEMS, run_options.progress) as line:
         for block in made:
             line.update(block.items)
             yield block

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, Interrupted, fault
+from groundswift.errors import GroundswiftError, Interrupted, error_at
 from groundswift.worker_pool import WorkerPool
 
 from ..base import Options
@@ -65,7 +65,7 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
             ray.init(log_to_driver=False, logging_level="error", **elsewhere)
         except (OSError, RuntimeError, ValueError) as error:
             where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}" if not elsewhere else "--engine ray"
-            raise fault(where, f"cannot begin ({str(error).strip().partition('. ')[0][:240]})", "a cluster that runs") from None
+            raise error_at(where, f"cannot begin ({str(error).strip().partition('. ')[0][:240]})", "a cluster that runs") from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from groundswift.atomic_write import check_place, sigterm_as_exit, staged
-from groundswift.errors import GroundswiftError, Interrupted, fault
+from groundswift.errors import GroundswiftError, Interrupted, error_at
 
 from ..base import Totals
 from ..issues import IssueLog
@@ -30,17 +30,17 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # what disks say that
 WRITE_BACK = 8 << 20  # bytes after which the disk is asked to begin
 
 
-class Entry(msgspec.Struct):
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
     """How far a run has come: `blocks` of the source have become the first `size` bytes. `run` says of what and how."""
 
     run: dict[str, Any]
     blocks: int = 0
     size: int = 0
     totals: Totals = msgspec.field(default_factory=Totals)
-    left_out: dict[str, int] = {}
-    left_out_examples: dict[str, list[str]] = {}
-    faults: dict[str, int] = {}
-    fault_examples: dict[str, list[str]] = {}
+    skipped: dict[str, int] = {}
+    skipped_examples: dict[str, list[str]] = {}
+    problems: dict[str, int] = {}
+    problem_examples: dict[str, list[str]] = {}
 
 
 def short_name(name: str) -> str:
@@ -77,8 +77,8 @@ class Output:
         if entry:
             self.blocks, self.size, self.totals = entry.blocks, entry.size, entry.totals
             for tally, counts, examples in (
-                (self.log.counted, entry.left_out, entry.left_out_examples),
-                (self.log.problems, entry.faults, entry.fault_examples),
+                (self.log.counted, entry.skipped, entry.skipped_examples),
+                (self.log.problems, entry.problems, entry.problem_examples),
             ):
                 tally.counts.clear()
                 tally.counts.update(counts)
@@ -109,7 +109,7 @@ class Output:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise fault(self.target, "another conversion is writing this file") from None
+                raise error_at(self.target, "another conversion is writing this file") from None
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise
@@ -121,12 +121,12 @@ class Output:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, msgspec.ValidationError) as error:
-            raise fault(
+            raise error_at(
                 self.journal, f"cannot be read ({error})", "the journal of the killed run; without --resume it begins anew"
             ) from None
         if entry.run != msgspec.to_builtins(self.run):
             keys = sorted(key for key in entry.run.keys() | self.run.keys() if entry.run.get(key) != msgspec.to_builtins(self.run).get(key))
-            raise fault(
+            raise error_at(
                 self.target, f"the killed run had another {', '.join(keys)}", "the same source and options; without --resume it begins anew"
             )
         return entry if os.fstat(file.fileno()).st_size >= entry.size else None
@@ -166,10 +166,8 @@ class Output:
         if self.file is None:
             return
         self._flush()
-        left_out, collected = self.log.counted, self.log.problems
-        entry = Entry(
-            self.run, self.blocks, self.size, self.totals, left_out.counts, left_out.examples, collected.counts, collected.examples
-        )
+        skipped, problems = self.log.counted, self.log.problems
+        entry = Entry(self.run, self.blocks, self.size, self.totals, skipped.counts, skipped.examples, problems.counts, problems.examples)
         with staged(self.journal, self.next_journal, durable=False):
             self.next_journal.write_text(json.dumps(msgspec.to_builtins(entry)))  # Python's: names of the source's files may not be UTF-8
 
@@ -231,7 +229,7 @@ def output(out: Path, run: dict[str, Any], log: IssueLog, resume: bool) -> Itera
         if error.filename not in (None, str(under_way.partial), str(under_way.next_journal)):  # some other file, on the way to a line
             raise
         kept = GOES_ON if under_way.keep(os.path.exists(under_way.journal)) else ""
-        raise fault(out, f"cannot be written ({error.strerror}){kept}", "a file in a folder that exists and can be written") from None
+        raise error_at(out, f"cannot be written ({error.strerror}){kept}", "a file in a folder that exists and can be written") from None
     except BaseException:
         under_way.leave()
         raise

@@ -11,19 +11,19 @@ from typing import NamedTuple
 import msgspec
 
 from groundswift.box_checks import box_problem, finite
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.file_guard import path_inside
 from groundswift.storage import is_folder
 from groundswift.urls import file_name, folder_of, is_url, is_web, shown
 
 from ..issues import Issue, IssueLog
-from .images import TURNED_BY_EXIF, UPRIGHT, look_at, seen_size, senseless
+from .images import EXIF_ROTATED, UPRIGHT, read_header, stated_size_problem
 
 CLIPPED, ROUNDED = "box-clipped", "box-clipped-rounding"
 Box = tuple[float, float, float, float]
 
 
-class Seen(NamedTuple):
+class FoundImage(NamedTuple):
     """An image: its absolute path or URL, its upright size (width, height) in px (None if neither read nor stated), and its EXIF
     orientation 1..8."""
 
@@ -40,41 +40,43 @@ class ImageFolder(msgspec.Struct, frozen=True):
 
     def find(
         self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
-    ) -> Seen | None:
-        """The image with this name in the folder (a name outside it is a problem), checked as by `see`; EXIF-rotated ones are counted."""
+    ) -> FoundImage | None:
+        """The image of this name in the folder (outside it: a problem), checked as by `inspect`; EXIF-rotated ones are counted."""
         path = path_inside(self.folder, name)
         if path is None:
             expected = "a file name inside the image folder"
             log.add(Issue("image-path-outside", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
             return None
-        return counted(self.see(path, thing, log, stated_wh, size_needed), name, log)
+        return counted(self.inspect(path, thing, log, stated_wh, size_needed), name, log)
 
-    def see(self, path: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
+    def inspect(
+        self, path: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
+    ) -> FoundImage | None:
         """An image by its path or URL; None, and a problem is logged, if it is missing, unreadable or not of the stated size.
 
         `thing`: the place that messages name. Unchecked images get the stated size, in px; with `size_needed`, one without a stated size
         is opened even if images are not checked.
         """
-        if stated_wh and (problem := senseless(stated_wh, thing)):
+        if stated_wh and (problem := stated_size_problem(stated_wh, thing)):
             log.add(problem)
             return None
         if not self.check and (stated_wh or not size_needed):
-            return Seen(path, stated_wh)
-        look, size_wh = (look_at(path, stated_wh, thing), stated_wh) if stated_wh else seen_size(path, thing, size_needed)
-        if look.fault:
-            log.add(look.fault)
+            return FoundImage(path, stated_wh)
+        size_wh, orientation, problem = read_header(path, thing, stated_wh, size_needed)
+        if problem:
+            log.add(problem)
             return None
-        return Seen(path, size_wh, look.orientation)
+        return FoundImage(path, size_wh, orientation)
 
 
-def counted(seen: Seen | None, name: str, log: IssueLog) -> Seen | None:
-    """`seen` itself; an EXIF-rotated image is counted."""
-    if seen is not None and seen.orientation != UPRIGHT:
-        log.count(TURNED_BY_EXIF, name)
-    return seen
+def counted(image: FoundImage | None, name: str, log: IssueLog) -> FoundImage | None:
+    """`image` itself; an EXIF-rotated one is counted."""
+    if image is not None and image.orientation != UPRIGHT:
+        log.count(EXIF_ROTATED, name)
+    return image
 
 
-def pictures_of(images: str | None, annotations: str, check: bool) -> ImageFolder:
+def image_folder_of(images: str | None, annotations: str, check: bool) -> ImageFolder:
     """The image folder of a source: `images`, else the folder of the annotation file, or `annotations` itself if that is a folder.
 
     Raises GroundswiftError if images are to be checked and the folder does not exist.
@@ -82,7 +84,7 @@ def pictures_of(images: str | None, annotations: str, check: bool) -> ImageFolde
     if images is None:
         images = annotations if _holds_files(annotations) else folder_of(annotations)
     if check and not is_folder(images):
-        raise fault(shown(images), "no such folder", "the image folder (--images), or --no-check-images")
+        raise error_at(shown(images), "no such folder", "the image folder (--images), or --no-check-images")
     if is_url(images):
         return ImageFolder(images.rstrip("/"), check)
     return ImageFolder(str(Path(images).resolve()), check)

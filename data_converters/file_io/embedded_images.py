@@ -12,13 +12,13 @@ from typing import Annotated
 import msgspec
 
 from groundswift.atomic_write import staged
-from groundswift.errors import GroundswiftError, Interrupted, fault
+from groundswift.errors import GroundswiftError, Interrupted, error_at
 from groundswift.file_guard import NotAFile, path_inside, regular_size
 from groundswift.images import read_size_wh
 from groundswift.urls import is_url
 
 from ..issues import Issue, IssueLog
-from .images import TURNED_BY_EXIF, UPRIGHT
+from .images import EXIF_ROTATED, UPRIGHT
 
 SUFFIXES = (  # what a file begins with -> its suffix, for names without one
     (b"\xff\xd8\xff", ".jpg"),
@@ -35,7 +35,7 @@ OF_ITS_NAME = {  # errors that only another name avoids -> how messages describe
     errno.EISDIR: "is a folder",
     errno.ENOTDIR: "needs a folder where a file exists",
 }
-SavePictures = Annotated[  # the option of formats whose rows may embed their images
+SaveImages = Annotated[  # the option of formats whose rows may embed their images
     str | None,
     msgspec.Meta(
         description="Folder to write the images to that are embedded in the rows.",
@@ -49,25 +49,25 @@ NOT_A_LINK = getattr(os, "O_NOFOLLOW", 0)
 Content = bytes  # another name, since the field below hides it where annotations are read
 
 
-class HeldPicture(msgspec.Struct):
+class EmbeddedImage(msgspec.Struct):
     """An image embedded in a row: the content of its file, and the name of that file."""
 
     bytes: Content | None = None
     path: str | None = None
 
 
-def folder_to_keep(folder: str | None) -> str | None:
+def folder_to_save(folder: str | None) -> str | None:
     """The absolute path of a folder for images, None if none is given. Raises GroundswiftError for a URL or a path that is not a folder."""
     if not folder:
         return None
     if is_url(folder):
-        raise fault(folder, "images cannot be written to a URL", "a local folder (--save-pictures)")
+        raise error_at(folder, "images cannot be written to a URL", "a local folder (--save-pictures)")
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise fault(folder, "is not a folder", "a folder for the images (--save-pictures)")
+        raise error_at(folder, "is not a folder", "a folder for the images (--save-pictures)")
     return os.path.abspath(folder)
 
 
-def held_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int, int] | None:
+def embedded_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int, int] | None:
     """The upright size (width, height) in px from an image's header; None, and a problem is logged, if it is missing or unreadable."""
     if not data:
         log.add(Issue("image-missing", thing, "no bytes in the row's image", "the content of an image file"))
@@ -78,11 +78,11 @@ def held_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int, in
         log.add(Issue("image-unreadable", thing, str(error), "an image that Pillow can open"))
         return None
     if orientation != UPRIGHT:
-        log.count(TURNED_BY_EXIF, thing)
+        log.count(EXIF_ROTATED, thing)
     return size_wh
 
 
-def kept_picture(folder: str, name: str, data: bytes, thing: str, log: IssueLog) -> str | None:
+def write_image(folder: str, name: str, data: bytes, thing: str, log: IssueLog) -> str | None:
     """Write an image to `folder`, whole or not at all -> its path; None, and a problem is logged, if its name cannot be used.
 
     `name` may contain folders, but must stay inside `folder`; without a suffix it gets that of its content. The same content may be
@@ -100,7 +100,7 @@ def kept_picture(folder: str, name: str, data: bytes, thing: str, log: IssueLog)
         return None
     except OSError as error:
         if error.errno not in OF_ITS_NAME:
-            problem = fault(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
+            problem = error_at(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
             raise Interrupted(str(problem)) from None
         log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
         return None

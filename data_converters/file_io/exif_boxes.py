@@ -9,7 +9,7 @@ import msgspec
 from groundswift.images import TURNED
 
 from ..issues import Issue, SkipSample
-from .box_checks import Box, Seen
+from .box_checks import Box, FoundImage
 from .images import UPRIGHT
 
 TURNED_XY = {  # EXIF orientation -> the upright position of a point (x, y) of a stored image of width w and height h
@@ -28,7 +28,7 @@ Turned = Annotated[  # the option of formats that do not say
 ]
 
 
-def turn_of(thing: str, seen: Seen, turned: str | None) -> int:
+def turn_of(thing: str, seen: FoundImage, turned: str | None) -> int:
     """The EXIF orientation to apply to the boxes of an image. Raises SkipSample if the image is EXIF-rotated and `turned` is None."""
     if seen.orientation != UPRIGHT and turned is None:
         what = f"EXIF rotates {seen.path} (orientation {seen.orientation}): its boxes may refer to the stored or the upright image"

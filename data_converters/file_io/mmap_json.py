@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from groundswift.coco_lenient import NOT_JSON
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.file_guard import regular_size
 from groundswift.storage import local_copy
 
@@ -42,14 +42,14 @@ def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such 
 
     try:
         if not regular_size(here):
-            raise fault(path, "is empty", expected)
+            raise error_at(path, "is empty", expected)
         with open(here, "rb") as file:
             text = memoryview(content_of(file, path))
         return msgspec.json.decode(text[3:] if text[:3] == codecs.BOM_UTF8 else text, type=kind, dec_hook=once)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+        raise error_at(path, f"cannot be read ({error.strerror})", expected) from None
     except NOT_JSON as error:
-        raise fault(path, f"{otherwise} ({error})", expected) from None
+        raise error_at(path, f"{otherwise} ({error})", expected) from None
 
 
 def content_of(file: BinaryIO, path: str) -> bytes | mmap.mmap:
@@ -76,7 +76,7 @@ def content_of(file: BinaryIO, path: str) -> bytes | mmap.mmap:
 
 def changed(path: str) -> GroundswiftError:
     """The error of a source that another program writes to."""
-    return fault(path, "changed while it was read", "a file that stays as it is")
+    return error_at(path, "changed while it was read", "a file that stays as it is")
 
 
 def memory_bytes() -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.gc_control import without_collection
 
 PLAIN = "a pickle of lists, dictionaries, texts and numbers"
@@ -33,15 +33,15 @@ def plain_objects(data: bytes, source: object) -> Any:
         with without_collection():
             return reader.read()
     except Refused as error:
-        raise fault(f"{source}: byte {error.at}", error.what, error.expected) from None
+        raise error_at(f"{source}: byte {error.at}", error.what, error.expected) from None
     except (IndexError, struct.error, Cut):
         if reader.at >= len(data) or reader.cut:
-            raise fault(source, f"cut short, or no pickle (it ends at byte {len(data)} within an object)", PLAIN) from None
-        raise fault(f"{source}: byte {reader.began}", "takes an object that is not there", PLAIN) from None
+            raise error_at(source, f"cut short, or no pickle (it ends at byte {len(data)} within an object)", PLAIN) from None
+        raise error_at(f"{source}: byte {reader.began}", "takes an object that is not there", PLAIN) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # ValueError: no number, no UTF-8
-        raise fault(f"{source}: byte {reader.began}", f"not a pickle ({type(error).__name__}: {str(error)[:100]})", PLAIN) from None
+        raise error_at(f"{source}: byte {reader.began}", f"not a pickle ({type(error).__name__}: {str(error)[:100]})", PLAIN) from None
     except MemoryError:
-        raise fault(source, f"too large for the memory ({len(data)} bytes)", "a smaller file") from None
+        raise error_at(source, f"too large for the memory ({len(data)} bytes)", "a smaller file") from None
 
 
 class Refused(Exception):

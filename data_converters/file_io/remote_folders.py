@@ -17,8 +17,8 @@ import msgspec
 from tqdm import tqdm
 
 from groundswift.atomic_write import staged
-from groundswift.errors import fault
-from groundswift.storage import cache_fault, cache_folder, identity, repeated, store_of
+from groundswift.errors import error_at
+from groundswift.storage import cache_error, cache_folder, identity, repeated, store_of
 from groundswift.urls import is_url, is_web, join, shown, without_password
 
 AT_ONCE = 256  # files that are asked for together
@@ -40,7 +40,7 @@ def listed_below(url: str, suffixes: Collection[str]) -> list[Listed]:
     Raises GroundswiftError if the URL cannot be listed or a name is not inside its folder.
     """
     if is_web(url):
-        raise fault(shown(url), "a folder on the web cannot be listed", "one on a local disk or in a store such as s3://")
+        raise error_at(shown(url), "a folder on the web cannot be listed", "one on a local disk or in a store such as s3://")
     store, root = store_of(url)
     root = root.rstrip("/")
     files = []
@@ -49,7 +49,7 @@ def listed_below(url: str, suffixes: Collection[str]) -> list[Listed]:
         if posixpath.splitext(name)[1].lower() not in suffixes:
             continue
         if posixpath.normpath(name) != name or name.startswith(("/", "../")) or "\\" in name or "\0" in name:
-            raise fault(shown(url), f"holds a file of the name {name[:200]!r}", "names that stay inside the folder")
+            raise error_at(shown(url), f"holds a file of the name {name[:200]!r}", "names that stay inside the folder")
         if any(part.startswith(".") for part in name.split("/")):
             continue
         files.append(Listed(name, *identity(info)))
@@ -81,7 +81,7 @@ def folder_at(path: str, expected: str) -> Folder:
     if is_url(path):
         return Folder(str(stand_in(path, expected)), path.rstrip("/"))
     if not os.path.isdir(path):
-        raise fault(path, "no such folder", expected)
+        raise error_at(path, "no such folder", expected)
     return Folder(path, path)
 
 
@@ -89,7 +89,7 @@ def stand_in(url: str, expected: str) -> Path:
     """The local mirror of a folder at a URL; a new one is made when something there has changed."""
     files = listed_below(url, {*WHOLE, *SUFFIXES})
     if not files:
-        raise fault(shown(url), "no such folder, or nothing in it", expected)
+        raise error_at(shown(url), "no such folder, or nothing in it", expected)
     folder = cache_folder()
     target = folder / "folders" / blake2b(msgspec.json.encode([without_password(url), files]), digest_size=20).hexdigest()
     if target.is_dir() and all(each.mark for each in files):
@@ -99,7 +99,7 @@ def stand_in(url: str, expected: str) -> Path:
         with suppress(FileExistsError), staged(target, unfinished, replace=False):  # another process may have put the same there
             _fill(unfinished, url, files)
     except OSError as error:
-        raise cache_fault(str(folder), url, error) from None
+        raise cache_error(str(folder), url, error) from None
     return target
 
 

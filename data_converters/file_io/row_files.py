@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.file_guard import regular_size
 from groundswift.records import read_jsonl
 from groundswift.storage import local_copy
@@ -41,7 +41,7 @@ def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourc
     try:
         regular_size(here)  # it is read twice
     except OSError as error:
-        raise fault(shown(path), f"cannot be read ({error.strerror})", "a file of rows") from None
+        raise error_at(shown(path), f"cannot be read ({error.strerror})", "a file of rows") from None
     if suffix == ".parquet":
         return _parquet(shown(path), here, row_type)
     if suffix == ".json" and _first_byte(path, here) == b"[":
@@ -66,7 +66,7 @@ def _lines(path: str, here: Path) -> int:
         with open(here, "rb") as file:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "a file of rows") from None
+        raise error_at(path, f"cannot be read ({error.strerror})", "a file of rows") from None
 
 
 def _first_byte(path: str, here: Path) -> bytes:
@@ -75,7 +75,7 @@ def _first_byte(path: str, here: Path) -> bytes:
         with open(here, "rb") as file:
             return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "a file of rows") from None
+        raise error_at(path, f"cannot be read ({error.strerror})", "a file of rows") from None
 
 
 def _encoded(path: str, here: Path) -> list[msgspec.Raw] | list[bytes]:
@@ -124,15 +124,15 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise fault(path, "Parquet needs the package pyarrow", "pip install pyarrow") from None
+        raise error_at(path, "Parquet needs the package pyarrow", "pip install pyarrow") from None
     try:
         file = pyarrow.parquet.ParquetFile(here)
     except (OSError, pyarrow.ArrowException) as error:
-        raise fault(path, f"cannot be read ({str(error).splitlines()[0]})", "a Parquet file") from None
+        raise error_at(path, f"cannot be read ({str(error).splitlines()[0]})", "a Parquet file") from None
     fields = {field.encode_name for field in msgspec.structs.fields(row_type)}
     columns = [name for name in file.schema_arrow.names if name in fields]
     if doubled := next((name for name in columns if columns.count(name) > 1), None):
-        raise fault(path, f"{columns.count(doubled)} columns named {doubled!r}", "one column of each name")
+        raise error_at(path, f"{columns.count(doubled)} columns named {doubled!r}", "one column of each name")
 
     def rows() -> Iterator[Sourced | Issue]:
         number = 0
@@ -148,7 +148,7 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
                     except (ValueError, msgspec.ValidationError) as error:
                         yield Issue(NO_ROW, where, f"not a row: {error}", "the columns of this format")
         except (OSError, pyarrow.ArrowException) as error:
-            raise fault(f"{path}: row {number + 1}", f"cannot be read ({str(error).splitlines()[0]})", "a whole Parquet file") from None
+            raise error_at(f"{path}: row {number + 1}", f"cannot be read ({str(error).splitlines()[0]})", "a whole Parquet file") from None
 
     return rows(), file.metadata.num_rows
 

@@ -12,7 +12,7 @@ from groundswift.storage import is_file, stat_key
 from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog
-from .box_checks import ImageFolder, Seen, counted
+from .box_checks import FoundImage, ImageFolder, counted
 
 LONGEST = 4096  # characters of a path; an image embedded in a row has more
 
@@ -24,22 +24,24 @@ class RowImages(msgspec.Struct, frozen=True):
 
     def find(
         self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
-    ) -> Seen | None:
-        """The image at the path in a row, as `see`; EXIF-rotated ones are counted."""
-        return counted(self.see(name, thing, log, stated_wh, size_needed), name, log)
+    ) -> FoundImage | None:
+        """The image at the path in a row, as `inspect`; EXIF-rotated ones are counted."""
+        return counted(self.inspect(name, thing, log, stated_wh, size_needed), name, log)
 
-    def see(self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Seen | None:
-        """The image at the path in a row, checked as by `ImageFolder.see`."""
+    def inspect(
+        self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
+    ) -> FoundImage | None:
+        """The image at the path in a row, checked as by `ImageFolder.inspect`."""
         path = self.path_of(name, thing, log)
-        return None if path is None else self.inside.see(path, thing, log, stated_wh, size_needed)
+        return None if path is None else self.inside.inspect(path, thing, log, stated_wh, size_needed)
 
-    def see_video(self, name: str, thing: str, log: IssueLog) -> str | None:
+    def inspect_video(self, name: str, thing: str, log: IssueLog) -> str | None:
         """The absolute path or URL of a video that a row names; None, and a problem is logged, if it cannot be used."""
         path = self.path_of(name, thing, log)
-        spoilt = video_fault(path, thing) if path is not None and self.inside.check else None
-        if spoilt:
-            log.add(spoilt)
-        return None if spoilt else path
+        problem = video_problem(path, thing) if path is not None and self.inside.check else None
+        if problem:
+            log.add(problem)
+        return None if problem else path
 
     def path_of(self, name: str, thing: str, log: IssueLog) -> str | None:
         """The normalized absolute path or URL of what a row names, so that one file counts as one image.
@@ -61,7 +63,7 @@ class RowImages(msgspec.Struct, frozen=True):
         return path
 
 
-def video_fault(path: str, thing: str) -> Issue | None:
+def video_problem(path: str, thing: str) -> Issue | None:
     """Why a video cannot be used: it does not exist or is empty. Raises GroundswiftError if its store does not answer."""
     if not is_file(path):
         return Issue("video-missing", thing, f"video not found: {shown(path)}", "the video file (use --no-check-images to skip this check)")

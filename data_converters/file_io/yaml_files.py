@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 import yaml
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.storage import read_text
 
 
@@ -30,4 +30,4 @@ def read_yaml(path: str, expected: str, loader: type[OnceEachLoader] = OnceEachL
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, OverflowError) as error:  # of tags, dates, numbers
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
-        raise fault(place, f"not YAML ({getattr(error, 'problem', None) or error})", expected) from None
+        raise error_at(place, f"not YAML ({getattr(error, 'problem', None) or error})", expected) from None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.storage import is_folder
 from groundswift.urls import absolute, folder_of, is_web, join, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
-from ..file_io.box_checks import pictures_of
+from ..file_io.box_checks import image_folder_of
 from ..file_io.label_files import Stems, files_below, text_of
 from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..issues import Issue, IssueLog
@@ -64,11 +64,11 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
         folder = folder if os.path.isdir(folder) else place.here
         labels = absolute(place.address_of(folder))
         near = [join(each, "images") for each in (place.address, folder_of(labels))]
-        images = pictures_of(self.images or next(filter(is_folder, near), place.address), self.annotations, True)
+        images = image_folder_of(self.images or next(filter(is_folder, near), place.address), self.annotations, True)
         stems = Stems(images.folder, ".png")
         files = sorted(name for name in os.listdir(folder) if name.endswith(".txt"))
         if not files:
-            raise fault(shown(labels), "no label file", "NAME.txt for each image")
+            raise error_at(shown(labels), "no label file", "NAME.txt for each image")
         met: dict[str, int] = {}
         found = [each for name in files if (each := labelled(folder, name, stems, self.difficult == "ignore", met, log))]
         names = classes_of(self, sorted(met), met)

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import local_copy
 from groundswift.urls import file_name, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, AskingOptions, Reading
-from ..file_io.box_checks import Seen
-from ..file_io.embedded_images import HeldPicture, SavePictures
+from ..file_io.box_checks import FoundImage
+from ..file_io.embedded_images import EmbeddedImage, SaveImages
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
 from ..issues import Issue, IssueLog, SkipSample
 from ..prompts import Asking
@@ -49,7 +49,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     reads, writes = "an image and its text per row: CSV, JSON, JSONL, Parquet", "captions, OCR, LaTeX"
     EXAMPLE = {"captions.csv": "file,caption\na.jpg,A cat.\n", "photos/a.jpg": EXAMPLE_IMAGE}
 
-    save_pictures: SavePictures = None
+    save_pictures: SaveImages = None
     image_column: Annotated[str, msgspec.Meta(description="Column of the image.")] = "image"
     text_column: Annotated[str, msgspec.Meta(description="Column of the text.")] = "text"
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "caption"
@@ -57,7 +57,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         make = ImageTextMaker.of(self, questions=self.asking(self.task))
         if self.image_column == self.text_column:
-            raise fault(self.annotations, f"image and text both in column {self.text_column!r}", "two columns")
+            raise error_at(self.annotations, f"image and text both in column {self.text_column!r}", "two columns")
         if file_name(self.annotations).lower().endswith(".csv"):
             return Reading(csv_rows(self.annotations, self.image_column, self.text_column), make)
         rows, total = typed_rows(self.annotations, self.image_column, self.text_column)
@@ -96,13 +96,13 @@ class ImageTextMaker(ImageRowMaker, frozen=True, kw_only=True):
         check_texts(where, messages[1:], [], True, log)
         return conversation_row(messages, self.images_of(where, source.image, sample_id, log), sample_id, prompt.name)
 
-    def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
+    def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[FoundImage]:
         """Its image. Raises SkipSample where it cannot be used."""
         if isinstance(image, bytes):
-            image = HeldPicture(image)
+            image = EmbeddedImage(image)
         elif not isinstance(image, str) or not image:
             try:
-                image = msgspec.convert(image, HeldPicture)
+                image = msgspec.convert(image, EmbeddedImage)
             except msgspec.ValidationError:
                 expected = "a path, or the image: {bytes, path}"
                 raise SkipSample(Issue("image-missing", where, f"image {str(image)[:100]!r}", expected)) from None
@@ -125,7 +125,7 @@ def csv_rows(path: str, image: str, text: str) -> Iterator[Sourced | Issue]:
     for column in (image, text):
         if names.count(column) != 1:
             expected = f"a first line that names the columns {image} and {text} (--image-column, --text-column)"
-            raise fault(f"{path}:1", f"{names.count(column)} columns named {column!r} among {', '.join(names) or 'none'}", expected)
+            raise error_at(f"{path}:1", f"{names.count(column)} columns named {column!r} among {', '.join(names) or 'none'}", expected)
     at = names.index(image), names.index(text)
     return (
         Sourced(f"{path}:{line}", ImageText(*(values[index] for index in at)))
@@ -147,7 +147,7 @@ def _csv_lines(path: str, here: Any) -> Iterator[tuple[int, list[str]]]:
                 yield line, values
                 line = reader.line_num + 1
     except UnicodeDecodeError as error:
-        raise fault(f"{path}:{line} or below", f"not UTF-8 text (byte {error.object[error.start]:#04x})", "CSV in UTF-8") from None
+        raise error_at(f"{path}:{line} or below", f"not UTF-8 text (byte {error.object[error.start]:#04x})", "CSV in UTF-8") from None
     except (OSError, csv.Error) as error:
         what = error.strerror if isinstance(error, OSError) else error
-        raise fault(f"{path}:{line}", f"cannot be read ({what})", "CSV: comma-separated fields, quotes that are closed") from None
+        raise error_at(f"{path}:{line}", f"cannot be read ({what})", "CSV: comma-separated fields, quotes that are closed") from None

@@ -10,7 +10,7 @@ from groundswift.records import IMAGE, Row
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, ImageOptions, Reading
-from ..file_io.embedded_images import HeldPicture, SavePictures
+from ..file_io.embedded_images import EmbeddedImage, SaveImages
 from ..file_io.row_files import read_rows
 from ..issues import Issue, IssueLog, SkipSample
 from ..tasks import conversation as chat
@@ -30,7 +30,7 @@ class LlavaRow(msgspec.Struct):
 
     conversations: list[LlavaTurn]
     id: int | str | None = None
-    image: str | HeldPicture | list[str] | None = None
+    image: str | EmbeddedImage | list[str] | None = None
     video: Any = None
 
 
@@ -62,7 +62,7 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
         "train2017/a.jpg": EXAMPLE_IMAGE,
     }
 
-    save_pictures: SavePictures = None
+    save_pictures: SaveImages = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, LlavaRow)
@@ -80,7 +80,7 @@ class LlavaMaker(chat.ImageRowMaker, frozen=True):
         named = source.image if isinstance(source.image, list) else [source.image] if source.image is not None else []
         messages = chat.with_placeholders(where, messages, IMAGE, len(named))
         chat.check_texts(where, messages, [IMAGE] if named else [], bool(named), log)
-        if isinstance(source.image, HeldPicture):
+        if isinstance(source.image, EmbeddedImage):
             images = [chat.find_or_save(self.images, self.saved, source.image, chat.numbered_id(self.source, where), where, log)]
         else:
             images = chat.find_images(self.images, named, where, log)

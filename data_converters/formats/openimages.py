@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.storage import local_copy
 from groundswift.urls import is_web, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, path_option
-from ..file_io.box_checks import pictures_of
+from ..file_io.box_checks import image_folder_of
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
 from ..tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, classes_of, labels_reading, number_of
@@ -75,9 +75,9 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     only_present: Annotated[bool, msgspec.Meta(description="Skip (and count) boxes whose image is not in DIR.")] = False
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        images = pictures_of(self.images, self.annotations, True)
+        images = image_folder_of(self.images, self.annotations, True)
         if self.only_present and is_web(images.folder):
-            raise fault(shown(images.folder), "a folder on the web cannot be listed", "--only-present with another folder of images")
+            raise error_at(shown(images.folder), "a folder on the web cannot be listed", "--only-present with another folder of images")
         name_of = descriptions(self.class_descriptions) if self.class_descriptions else None
         reader = BoxesFile(Stems(images.folder, ".jpg"), name_of, self.only_present)
         labelled = reader.labelled(self.annotations, log)
@@ -104,7 +104,7 @@ class BoxesFile:
         _, header = next(rows, (0, []))
         found = {name.strip().lower(): index for index, name in enumerate(header)}
         if missing := [name for name in NEEDED if name.lower() not in found]:
-            raise fault(f"{shown(path)}:1", f"no column {', '.join(missing)}", EXPECTED)
+            raise error_at(f"{shown(path)}:1", f"no column {', '.join(missing)}", EXPECTED)
         file = os.path.basename(shown(path))
         self.columns = {name: found[name.lower()] for name in (*NEEDED, *FLAGS, GROUP) if name.lower() in found}
         self.width = len(header)
@@ -193,15 +193,15 @@ def csv_rows(path: str, expected: str) -> Iterator[tuple[int, list[str]]]:
                 for fields in rows:
                     line += 1
                     if rows.line_num != line:
-                        raise fault(f"{name}:{line}", "a quotation mark that is not closed on its line", expected)
+                        raise error_at(f"{name}:{line}", "a quotation mark that is not closed on its line", expected)
                     if fields:
                         yield line, fields
             except csv.Error as error:
-                raise fault(f"{name}:{rows.line_num}", f"not CSV ({error})", expected) from None
+                raise error_at(f"{name}:{rows.line_num}", f"not CSV ({error})", expected) from None
             except UnicodeDecodeError as error:
-                raise fault(f"{name}:{rows.line_num + 1}", f"not UTF-8 text ({error.reason})", expected) from None
+                raise error_at(f"{name}:{rows.line_num + 1}", f"not UTF-8 text ({error.reason})", expected) from None
     except OSError as error:
-        raise fault(name, f"cannot be read ({error.strerror})", expected) from None
+        raise error_at(name, f"cannot be read ({error.strerror})", expected) from None
 
 
 def descriptions(path: str) -> dict[str, str]:
@@ -216,9 +216,9 @@ def descriptions(path: str) -> dict[str, str]:
         if number == 1 and code.lower() == "labelname":
             continue
         if not code or not name:
-            raise fault(where, f"got {','.join(fields)!r}"[:200], "the code of a class and its name")
+            raise error_at(where, f"got {','.join(fields)!r}"[:200], "the code of a class and its name")
         if names.setdefault(code, name) != name:
-            raise fault(where, f"{code} is called {name!r}, but {names[code]!r} above", "one name")
+            raise error_at(where, f"{code} is called {name!r}, but {names[code]!r} above", "one name")
     if not names:
-        raise fault(shown(path), "no class", "a code and a name on each line")
+        raise error_at(shown(path), "no class", "a code and a name on each line")
     return names

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.file_guard import path_inside
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists, is_file
@@ -22,8 +22,8 @@ from groundswift.urls import file_name, folder_of, join
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, ImageOptions, Reading, path_option
-from ..file_io.box_checks import ImageFolder, Seen
-from ..file_io.embedded_images import folder_to_keep
+from ..file_io.box_checks import FoundImage, ImageFolder
+from ..file_io.embedded_images import folder_to_save
 from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import Sourced
 from ..issues import Issue, IssueLog, SkipSample
@@ -106,9 +106,9 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
         if image_file is None:
             folder, saved = self.image_folder(), None
         elif self.save_pictures is None:
-            raise fault(image_file, "holds the images themselves, and swift reads files", "--save-pictures DIR")
+            raise error_at(image_file, "holds the images themselves, and swift reads files", "--save-pictures DIR")
         else:
-            folder, saved = None, folder_to_keep(self.save_pictures)
+            folder, saved = None, folder_to_save(self.save_pictures)
             images_by_id(image_file)
         items = examples(self.annotations, data, chosen, self.related == "history")
         return Reading(items, OtterMaker(folder, image_file, saved), len(data if chosen is None else chosen), "instruction")
@@ -136,7 +136,7 @@ class OtterMaker(RowMaker, frozen=True):
             check_texts(where, messages, [], False, log)
         return conversation_row(messages, self.images_of(where, ids, log), source.id)
 
-    def images_of(self, where: str, ids: Sequence[str], log: IssueLog) -> Sequence[Seen]:
+    def images_of(self, where: str, ids: Sequence[str], log: IssueLog) -> Sequence[FoundImage]:
         """The images with these ids. Raises SkipSample where one cannot be used; each issue is logged."""
         if self.folder is not None:
             return find_images(self.folder, [self.file_name(each) for each in ids], where, log)
@@ -153,7 +153,7 @@ class OtterMaker(RowMaker, frozen=True):
                 return image_id + suffix
         return image_id if os.path.splitext(image_id)[1] else f"{image_id}.jpg"
 
-    def saved_image(self, image_id: str, thing: str, log: IssueLog) -> Seen | None:
+    def saved_image(self, image_id: str, thing: str, log: IssueLog) -> FoundImage | None:
         """An image of the file, written to `saved`; None, and an issue is logged, where it cannot be."""
         try:
             return save_image(decoded_image(self.image_file, image_id, thing), self.saved, image_id, thing, log)

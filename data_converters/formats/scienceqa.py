@@ -12,15 +12,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.records import IMAGE, Message, Row
 from groundswift.storage import exists
 from groundswift.urls import file_name, folder_of, join
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, AskingOptions, Reading
-from ..file_io.box_checks import ImageFolder, Seen
-from ..file_io.embedded_images import HeldPicture, SavePictures, folder_to_keep
+from ..file_io.box_checks import FoundImage, ImageFolder
+from ..file_io.embedded_images import EmbeddedImage, SaveImages, folder_to_save
 from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
 from ..issues import Issue, IssueLog, SkipSample
@@ -40,7 +40,7 @@ class Problem(msgspec.Struct):
     answer: int
     hint: str | None = None
     solution: str | None = None
-    image: str | HeldPicture | None = None
+    image: str | EmbeddedImage | None = None
     split: str | None = None
     pid: str | None = None
 
@@ -69,7 +69,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
         "data/scienceqa/images/train/1/a.png": EXAMPLE_IMAGE,
     }
 
-    save_pictures: SavePictures = None
+    save_pictures: SaveImages = None
     split: Annotated[
         str | None, msgspec.Meta(description="Only the questions of this split of pid_splits.json, next to problems.json.  [default: all]")
     ] = None
@@ -78,10 +78,10 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
     ] = "letter"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        saved = folder_to_keep(self.save_pictures)
+        saved = folder_to_save(self.save_pictures)
         problems = read_problems(self.annotations)
         if problems is None and self.split is not None:
-            raise fault(self.annotations, "rows of the hubs have no split: each file is one", "no --split")
+            raise error_at(self.annotations, "rows of the hubs have no split: each file is one", "no --split")
         folder = None if problems is None else self.image_folder()
         questions = self.asking("choose", FIELDS)
         explained = self.asking("choose_and_explain", FIELDS) if self.answer == "letter_and_solution" else None
@@ -123,7 +123,7 @@ class ProblemMaker(RowMaker, frozen=True):
         messages[0] = Message("user", IMAGE * (source.image is not None) + asked)
         return conversation_row(messages, self.images(where, source, sample_id, log), sample_id, prompt.name)
 
-    def images(self, where: str, source: Problem, sample_id: str, log: IssueLog) -> Sequence[Seen]:
+    def images(self, where: str, source: Problem, sample_id: str, log: IssueLog) -> Sequence[FoundImage]:
         """Its image, if any. Raises SkipSample where it cannot be used."""
         if source.image is None:
             return []
@@ -164,10 +164,10 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
         return list(problems)
     path = join(folder_of(source), SPLITS_NAME)
     if not exists(path):
-        raise fault(path, "no such file", "the ids of each split, next to problems.json; without --split all questions are taken")
+        raise error_at(path, "no such file", "the ids of each split, next to problems.json; without --split all questions are taken")
     splits = read_mapped(path, dict[Key, list[str]], "{split: [ids]}")
     if split not in splits:
-        raise fault(path, f"no split {split!r}", ", ".join(splits))
+        raise error_at(path, f"no split {split!r}", ", ".join(splits))
     return splits[split]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.file_guard import path_inside
 from groundswift.records import VIDEO, Message, Row
 from groundswift.storage import is_file, is_folder
@@ -16,7 +16,7 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import Options, Reading, path_option
 from ..file_io.row_files import read_rows
-from ..file_io.row_images import video_fault
+from ..file_io.row_images import video_problem
 from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.conversation import RowMaker, check_texts, numbered_id
 
@@ -75,7 +75,7 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         if self.check_videos and not is_folder(self.videos):
-            raise fault(self.videos, "no such folder", "the folder of the videos (--videos), or --no-check-videos")
+            raise error_at(self.videos, "no such folder", "the folder of the videos (--videos), or --no-check-videos")
         rows, total = read_rows(self.annotations, VideoRow)
         return Reading(rows, VideoMaker(absolute(self.videos), self.check_videos, self.annotations), total)
 
@@ -117,6 +117,6 @@ class VideoMaker(RowMaker, frozen=True):
         if path is None:
             what = f"video not found: {(name + '|'.join(suffixes))[:300]} in {self.folder}"
             raise SkipSample(Issue("video-missing", thing, what, "the video (use --no-check-videos to skip this check)"))
-        if issue := video_fault(path, thing):
+        if issue := video_problem(path, thing):
             raise SkipSample(issue)
         return path

@@ -22,7 +22,7 @@ from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, path_option
-from ..file_io.box_checks import Box, ImageFolder, Seen, fitted_box
+from ..file_io.box_checks import Box, FoundImage, ImageFolder, fitted_box
 from ..file_io.mmap_json import NOT_JSON, read_mapped
 from ..file_io.row_files import Sourced
 from ..issues import Issue, IssueLog
@@ -160,7 +160,7 @@ class GenomeMaker(RowMaker, frozen=True):
         elif log.skipping:
             log.count("region-image-skipped", thing, len(parts))
 
-    def image(self, image_id: int, thing: str, log: IssueLog) -> Seen | None:
+    def image(self, image_id: int, thing: str, log: IssueLog) -> FoundImage | None:
         """An image by its id; None, and an issue is logged, where it cannot be used."""
         stated = self.stated.get(image_id)
         folders = [stated.folder] if stated and stated.folder else []
@@ -168,7 +168,7 @@ class GenomeMaker(RowMaker, frozen=True):
         names += [f"{folder}/{image_id}.jpg" for folder in FOLDERS if folder not in folders]
         return self.images.find(first_existing(self.images, names), thing, log, stated and stated.size_wh)
 
-    def region_rows(self, image_id: int, parts: Sequence[msgspec.Raw], image: Seen, log: IssueLog) -> Iterator[Row]:
+    def region_rows(self, image_id: int, parts: Sequence[msgspec.Raw], image: FoundImage, log: IssueLog) -> Iterator[Row]:
         """A row for each region."""
         seen: set[tuple[str, Box]] = set()
         for thing, region_id, region in parts_once("region", image_id, parts, log):
@@ -184,7 +184,7 @@ class GenomeMaker(RowMaker, frozen=True):
                 seen.add((phrase, box))
                 yield self.referring.row(f"vg/{image_id}/{region_id}", phrase, [box], image)
 
-    def object_rows(self, image_id: int, parts: Sequence[msgspec.Raw], image: Seen, log: IssueLog) -> Iterator[Row]:
+    def object_rows(self, image_id: int, parts: Sequence[msgspec.Raw], image: FoundImage, log: IssueLog) -> Iterator[Row]:
         """A row for each object, or for each name."""
         by_name: dict[str, tuple[str, list[Box]]] = {}
         for thing, object_id, each in parts_once("object", image_id, parts, log):
@@ -227,7 +227,7 @@ def parts_once(kind: str, image_id: int, parts: Sequence[msgspec.Raw], log: Issu
         yield f"{kind} {own_id} of image {image_id}", own_id, each
 
 
-def clipped_box(part: Region | NamedObject, image: Seen, thing: str, log: IssueLog) -> Box | None:
+def clipped_box(part: Region | NamedObject, image: FoundImage, thing: str, log: IssueLog) -> Box | None:
     """The box of a region or object, xyxy in px within its image; None, and an issue is logged, for one that cannot be used."""
     return fitted_box((part.x, part.y, part.x + part.width, part.y + part.height), image.size_wh, thing, log)
 

@@ -12,14 +12,14 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from groundswift.boxes import rotated_bounds
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.file_guard import regular_bytes
 from groundswift.storage import read_text
 from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
-from ..file_io.box_checks import pictures_of
+from ..file_io.box_checks import image_folder_of
 from ..file_io.label_files import UNREADABLE_FILE, Stems, xml_root
 from ..file_io.remote_folders import Folder, folder_at
 from ..issues import Issue, IssueLog, SkipSample
@@ -99,14 +99,14 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
         source = place.here
         own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
         folder = own if os.path.isdir(own) else source
-        images = pictures_of(
+        images = image_folder_of(
             self.images or place.address_of(usual if os.path.isdir(usual) else source), self.annotations, self.check_images
         )
         reader = VocFiles(source, Stems(images.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
         found = [each for name in self.files(place, folder, log) if (each := reader.labelled(os.path.join(folder, name), log))]
         if reader.shows_edges:
             expected = "--corners edges, as many tools write, or --corners pixels to read it as VOC defines all the same"
-            raise fault(reader.shows_edges, "no pixel counted from 1 has such a number", expected)
+            raise error_at(reader.shows_edges, "no pixel counted from 1 has such a number", expected)
         names = classes_of(self, reader.classes_in_order(), reader.classes)
         return labels_reading(found, names, self, images, pool, log, reader.classes)
 
@@ -114,7 +114,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
         """The XML files to read. Raises GroundswiftError if there is none."""
         there = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
         if not there:
-            raise fault(shown(place.address_of(folder)), "no XML file", "a VOC annotation for each image")
+            raise error_at(shown(place.address_of(folder)), "no XML file", "a VOC annotation for each image")
         if self.split is None:
             return there
         path = os.path.join(place.here, "ImageSets", "Main", f"{self.split}.txt")

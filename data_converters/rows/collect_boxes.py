@@ -172,7 +172,7 @@ class Collector:
             return None
         image = self.images.get(path)
         if image is None:
-            seen = self.inside.see(path, f"{thing} ({path})", self.log, stated, size_needed=True)
+            seen = self.inside.inspect(path, f"{thing} ({path})", self.log, stated, size_needed=True)
             if seen is None:
                 return None
             image = self.images[path] = ImageBoxes(path, seen.size_wh)

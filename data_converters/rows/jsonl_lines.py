@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 
 LONGEST = 1 << 28  # bytes of a line; longer ones are skipped
 _decode = msgspec.json.Decoder().decode
@@ -47,7 +47,7 @@ def lines_of(path: str | Path, longest: int = LONGEST) -> Iterator[Line]:
                         continue
                 yield Line(number, raw, size)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})") from None
+        raise error_at(path, f"cannot be read ({error.strerror})") from None
 
 
 def _rest_of_line(readline: Callable[[int], bytes], longest: int) -> int:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.storage import local_copy, stat_key
 from groundswift.urls import shown
 
@@ -54,7 +54,7 @@ class LineIndex:
         """An empty index of a regular file, of a URL its local copy. Raises GroundswiftError if there is none."""
         file = local_copy(path)
         if not os.path.isfile(file):
-            raise fault(shown(path), "is a folder or device" if os.path.exists(file) else "no such file", "a JSONL file")
+            raise error_at(shown(path), "is a folder or device" if os.path.exists(file) else "no such file", "a JSONL file")
         return cls(shown(path), file)
 
     def __len__(self) -> int:
@@ -110,12 +110,12 @@ class Copier:
         self.check()
 
     def _unreadable(self, error: OSError) -> GroundswiftError:
-        return fault(self.index.path, f"cannot be read ({error.strerror})")
+        return error_at(self.index.path, f"cannot be read ({error.strerror})")
 
     def check(self) -> None:
         """To be called once more after the last row."""
         if stat_key(self.index.file) != self.index.stamp:
-            raise fault(self.index.path, "changed while it was read", "a file that stays as it is")
+            raise error_at(self.index.path, "changed while it was read", "a file that stays as it is")
 
     def line(self, row: int) -> bytes:
         """One row with its line break, which is added to a last line without one."""
@@ -125,7 +125,7 @@ class Copier:
         except OSError as error:
             raise self._unreadable(error) from None
         if len(raw) != self.index.sizes[row]:
-            raise fault(self.index.path, "became shorter while it was read", "a file that stays as it is")
+            raise error_at(self.index.path, "became shorter while it was read", "a file that stays as it is")
         return raw if raw.endswith(b"\n") else raw + b"\n"
 
 

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.errors import Tally, fault
+from groundswift.errors import Tally, error_at
 from groundswift.row_view import RowView
 from groundswift.urls import is_url, shown
 
@@ -45,9 +45,9 @@ def source_of(text: str) -> Source:
     if weight is None:
         path, weight = text, 1.0
     if not path:
-        raise fault(repr(text), "no file before the weight", "FILE or FILE:WEIGHT")
+        raise error_at(repr(text), "no file before the weight", "FILE or FILE:WEIGHT")
     if not (math.isfinite(weight) and weight > 0):
-        raise fault(shown(path), f"its weight is {number.strip()}", "a number above 0")
+        raise error_at(shown(path), f"its weight is {number.strip()}", "a number above 0")
     return Source(path, Fraction(repr(weight)))
 
 
@@ -168,7 +168,7 @@ def check_distinct(paths: Sequence[str]) -> None:
         place = path if is_url(path) else os.path.realpath(path)
         if place in seen:
             also = f" ({shown(seen[place])})" if seen[place] != path else ""
-            raise fault(shown(path), f"is given twice{also}", "each file once, with its weight")
+            raise error_at(shown(path), f"is given twice{also}", "each file once, with its weight")
         seen[place] = path
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from groundswift.boxes import area, clipped
 from groundswift.coordinates import resized_wh, to_original_px
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import family_row
 from groundswift.grammars.registry import grammar_of
 from groundswift.image_resize import Limits, limits_of_its_own
@@ -100,10 +100,10 @@ def answer_reading(source: str, family: str | None, space: str | None, limits: L
         read = read_record(record)
         for option, said, recorded in (("--family", family and family_row(family).name, read.family), ("--space", space, read.space)):
             if said is not None and said != recorded:
-                raise fault(record, f"says {recorded}, {option} {said}", "the same, or no record")
+                raise error_at(record, f"says {recorded}, {option} {said}", "the same, or no record")
         return AnswerReading(read.family, read.space, read.limits, "run record")
     if family is None:
-        raise fault(source, "has no record of its run, and the space of boxes is never guessed", "--family (see groundswift families)")
+        raise error_at(source, "has no record of its run, and the space of boxes is never guessed", "--family (see groundswift families)")
     reading = AnswerReading(family_row(family).name, space_row(space or family_row(family).space).name, limits, "options")
     if space_row(reading.space).side == "resized" and (limits.min_pixels is None or limits.max_pixels is None):
         raise GroundswiftError(

@@ -26,7 +26,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.row_view import RowView, image_source, short
 from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
@@ -187,14 +187,14 @@ def content64(source: str) -> int:
     text = source.strip()
     path = local_copy(text) if is_url(text) else path_of(text)
     if path is None or not os.path.isfile(path):
-        raise fault(shown(text), "no such file")
+        raise error_at(shown(text), "no such file")
     digest = blake2b(digest_size=8)
     try:
         with open(path, "rb", buffering=0) as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     except OSError as error:
-        raise fault(shown(text), f"cannot be read ({error.strerror})") from None
+        raise error_at(shown(text), f"cannot be read ({error.strerror})") from None
     return int.from_bytes(digest.digest(), "little")
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from groundswift.coco_file import repeated
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.storage import local_copy
 from groundswift.urls import shown
 
@@ -49,13 +49,13 @@ class GroundTruthParts:
             self.images = [(key_of(msgspec.json.decode(raw, type=_Image).id), raw) for raw in images]
             self.annotations = [(key_of(msgspec.json.decode(raw, type=_Annotation).image_id), raw) for raw in annotations]
         except KeyError as error:
-            raise fault(self.path, f"no {error}", EXPECTED) from None
+            raise error_at(self.path, f"no {error}", EXPECTED) from None
         except OSError as error:
-            raise fault(self.path, f"cannot be read ({error.strerror})", EXPECTED) from None
+            raise error_at(self.path, f"cannot be read ({error.strerror})", EXPECTED) from None
         except NOT_JSON as error:
-            raise fault(self.path, str(error), EXPECTED) from None
+            raise error_at(self.path, str(error), EXPECTED) from None
         if twice := repeated(key for key, _ in self.images):
-            raise fault(self.path, f"duplicate image id {twice[0]}", "each once")
+            raise error_at(self.path, f"duplicate image id {twice[0]}", "each once")
         self.part_of: dict[str, int | None] = {key: None for key, _ in self.images}
 
     def assign(self, line: bytes, part: int, where: str) -> None:
@@ -63,11 +63,11 @@ class GroundTruthParts:
         sample_id = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"), type=_Row).sample_id
         key = None if sample_id is None else key_of(sample_id)
         if key not in self.part_of:
-            raise fault(where, f"sample_id {sample_id!r} is not an image id of {self.path}", "rows that were converted from this file")
+            raise error_at(where, f"sample_id {sample_id!r} is not an image id of {self.path}", "rows that were converted from this file")
         before = self.part_of[key]
         if before not in (None, part):
             what = f"rows of sample_id {sample_id!r} have different images and are in {self.names[before]} and {self.names[part]}"
-            raise fault(where, what, "one image for each id")
+            raise error_at(where, what, "one image for each id")
         self.part_of[key] = part
 
     def chunks(self, part: int) -> Iterator[bytes]:

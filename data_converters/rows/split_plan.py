@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 
 from ..issues import IssueLog
 from .line_index import BLOCK, Progress, copied_lines, has_both_types
@@ -35,24 +35,24 @@ def parts_of(texts: Sequence[str]) -> list[Part]:
     names = [part.name.casefold() for part in parts]
     for part in parts:
         if names.count(part.name.casefold()) > 1:
-            raise fault(f"--parts {part.name}", "duplicate name (some file systems ignore case)", "each part once")
+            raise error_at(f"--parts {part.name}", "duplicate name (some file systems ignore case)", "each part once")
     if len(parts) < 2:
-        raise fault("--parts", f"{len(parts)} part", "at least two, as in train=0.9 val=0.1")
+        raise error_at("--parts", f"{len(parts)} part", "at least two, as in train=0.9 val=0.1")
     total = sum(part.size for part in parts if isinstance(part.size, Fraction))
     if total and abs(total - 1) > NEAR:
-        raise fault("--parts", f"the fractions add up to {float(total):g}", "1; whole numbers are counts of groups")
+        raise error_at("--parts", f"the fractions add up to {float(total):g}", "1; whole numbers are counts of groups")
     return parts
 
 
 def _part(text: str) -> Part:
     name, equals, number = text.partition("=")
     if not equals or not NAME.fullmatch(name):
-        raise fault(f"--parts {text!r}", "not a part", "NAME=FRACTION or NAME=COUNT, the name of letters, digits, _ . + and -")
+        raise error_at(f"--parts {text!r}", "not a part", "NAME=FRACTION or NAME=COUNT, the name of letters, digits, _ . + and -")
     if re.fullmatch(r"0*[1-9][0-9]{0,11}", number):
         return Part(name, int(number))
     if re.fullmatch(r"[0-9]{0,11}\.[0-9]{1,20}|[0-9]{1,11}\.", number) and 0 < Fraction(f"0{number}0") <= 1:
         return Part(name, Fraction(f"0{number}0"))
-    raise fault(f"--parts {text!r}", f"its size is {number!r}", "a fraction above 0 and up to 1.0, or a count of groups from 1")
+    raise error_at(f"--parts {text!r}", f"its size is {number!r}", "a fraction above 0 and up to 1.0, or a count of groups from 1")
 
 
 def targets_of(parts: Sequence[Part], groups: int) -> list[int]:

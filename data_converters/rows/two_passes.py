@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.terminal import one_line
 
 from ..issues import IssueLog
@@ -46,7 +46,7 @@ def check_not_input(out: Path, sources: Iterable[str]) -> None:
     """Raises GroundswiftError if a file to write is one of those to read."""
     for source in sources:
         if os.path.exists(out) and os.path.exists(source) and os.path.samefile(out, source):
-            raise fault(out, "is an input file", "another file to write")
+            raise error_at(out, "is an input file", "another file to write")
 
 
 def first_pass(paths: Sequence[str], plan: Callable[[Progress], Plan]) -> Plan:

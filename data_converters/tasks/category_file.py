@@ -8,7 +8,7 @@ import msgspec
 
 from groundswift.coco_file import repeated
 from groundswift.coco_types import CocoCategory
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.storage import read_text
 from groundswift.urls import shown
 
@@ -30,13 +30,13 @@ def read_categories(path: str | Path) -> list[CocoCategory]:
             found = msgspec.json.decode(text, type=_OnlyCategories).categories
             categories = [CocoCategory(each.id, each.name, each.supercategory) for each in found]
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise fault(path, str(error), "a COCO file with categories") from None
+            raise error_at(path, str(error), "a COCO file with categories") from None
     else:
         names = [line.strip() for line in text.splitlines()]
         categories = [CocoCategory(number, name) for number, name in enumerate(filter(None, names), 1)]
     if not categories:
-        raise fault(path, "no class", EXPECTED)
+        raise error_at(path, "no class", EXPECTED)
     for what, values in (("name", (each.name for each in categories)), ("id", (each.id for each in categories))):
         if twice := repeated(values):
-            raise fault(path, f"duplicate category {what} {twice[0]!r}")
+            raise error_at(path, f"duplicate category {what} {twice[0]!r}")
     return categories

@@ -13,7 +13,7 @@ import numpy as np
 from groundswift.atomic_write import write_whole
 from groundswift.boxes import exact_repeats
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, empty_roots
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.storage import local_copy
 
 from ..base import AskingOptions
@@ -59,7 +59,7 @@ def with_class_edits(coco: Coco, edits: ClassOptions, source: str, log: IssueLog
         log.count(ROOT, category.name)
     categories = [category for category in plan.categories if category not in roots]
     if not categories and coco.categories:
-        raise fault(source, "every class is dropped", "at least one class")
+        raise error_at(source, "every class is dropped", "at least one class")
     name_now = {category.id: category.name for category in categories}
     for category in coco.categories:
         now, count = plan.id_of[category.id], counts[category.id]
@@ -87,10 +87,10 @@ def planned(categories: Sequence[CocoCategory], edits: ClassOptions, source: str
         _check_known(name, "--drop-class", by_name, source)
     named = Counter([*set(edits.drop_class), *renamed, *merged])
     if twice := [name for name, count in named.items() if count > 1]:
-        raise fault(source, f"class {twice[0]!r} is dropped, renamed or merged more than once", "one edit per class")
+        raise error_at(source, f"class {twice[0]!r} is dropped, renamed or merged more than once", "one edit per class")
     for old, new in renamed.items():
         if any(renamed.get(name, name) == new for name in by_name if name != old and name not in edits.drop_class):
-            raise fault(source, f"--rename-class {old}={new}: another class has this name", f"--merge-class {old}={new} to join them")
+            raise error_at(source, f"--rename-class {old}={new}: another class has this name", f"--merge-class {old}={new} to join them")
     id_of: dict[int, int | None] = {category.id: category.id for category in categories}
     final = {category.id: renamed.get(category.name, category.name) for category in categories}
     for name in edits.drop_class:
@@ -123,7 +123,7 @@ def _pairs(texts: Sequence[str], option: str, by_name: dict[str, int], source: s
 def _check_known(name: str, option: str, by_name: dict[str, int], source: str) -> None:
     if name not in by_name:
         close = get_close_matches(name, by_name, 3) or list(by_name)[:5]
-        raise fault(source, f"{option}: unknown class {name!r}", f"a class such as {', '.join(map(repr, close))}")
+        raise error_at(source, f"{option}: unknown class {name!r}", f"a class such as {', '.join(map(repr, close))}")
 
 
 def _box_counts(coco: CocoFile | CocoColumns) -> Counter[int]:

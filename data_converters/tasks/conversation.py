@@ -13,8 +13,8 @@ from groundswift.records import Message, Row, swift_tag_in
 from groundswift.urls import file_name
 
 from ..base import ImageOptions
-from ..file_io.box_checks import ImageFolder, Seen
-from ..file_io.embedded_images import HELD, HeldPicture, folder_to_keep, held_size_wh, kept_picture
+from ..file_io.box_checks import FoundImage, ImageFolder
+from ..file_io.embedded_images import HELD, EmbeddedImage, embedded_size_wh, folder_to_save, write_image
 from ..file_io.row_files import Sourced
 from ..file_io.row_images import RowImages
 from ..issues import Issue, IssueLog, SkipSample
@@ -59,7 +59,7 @@ class ImageRowMaker(RowMaker, frozen=True, kw_only=True):
     @classmethod
     def of(cls, options: ImageOptions, **more: Any) -> Self:
         """A maker for the images and the folder of some options. Raises GroundswiftError where they cannot be used."""
-        saved = folder_to_keep(getattr(options, "save_pictures", None))
+        saved = folder_to_save(getattr(options, "save_pictures", None))
         return cls(images=RowImages(options.image_folder()), source=options.annotations, saved=saved, **more)
 
 
@@ -122,7 +122,7 @@ def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], ha
         log.count(NATIVE_KEPT, where)
 
 
-def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: str, log: IssueLog) -> list[Seen]:
+def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: str, log: IssueLog) -> list[FoundImage]:
     """The images of a row by name. Raises SkipSample where one cannot be used; each issue is logged."""
     found = [images.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)]
     if None in found:
@@ -130,25 +130,25 @@ def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: st
     return found
 
 
-def save_image(data: bytes | None, folder: str | None, name: str, thing: str, log: IssueLog) -> Seen:
+def save_image(data: bytes | None, folder: str | None, name: str, thing: str, log: IssueLog) -> FoundImage:
     """Write an image that a row holds into `folder` under a name. Raises SkipSample where it cannot be used, or `folder` is None."""
     if folder is None:
         raise SkipSample(Issue(HELD, thing, "the row holds its image, and swift reads files", "--save-pictures DIR"))
-    size_wh = held_size_wh(data, thing, log)
-    path = size_wh and kept_picture(folder, name, data, thing, log)
+    size_wh = embedded_size_wh(data, thing, log)
+    path = size_wh and write_image(folder, name, data, thing, log)
     if not path:
         raise SkipSample(None)
-    return Seen(path, size_wh)
+    return FoundImage(path, size_wh)
 
 
-def find_or_save(images: RowImages, folder: str | None, image: str | HeldPicture, name: str, where: str, log: IssueLog) -> Seen:
+def find_or_save(images: RowImages, folder: str | None, image: str | EmbeddedImage, name: str, where: str, log: IssueLog) -> FoundImage:
     """The image that a row names, or holds: that one is saved in `folder` as `name`. Raises SkipSample where it cannot be used."""
-    if isinstance(image, HeldPicture) and (image.bytes is not None or not image.path):
+    if isinstance(image, EmbeddedImage) and (image.bytes is not None or not image.path):
         return save_image(image.bytes, folder, name, where, log)
     return find_images(images, [image if isinstance(image, str) else image.path], where, log)[0]
 
 
-def conversation_row(messages: list[Message], images: Sequence[Seen], sample_id: int | str, prompt: str | None = None) -> Row:
+def conversation_row(messages: list[Message], images: Sequence[FoundImage], sample_id: int | str, prompt: str | None = None) -> Row:
     """A row of a conversation about images, or about none; its size is that of the first image."""
     size_wh = images[0].size_wh if images else None
     return Row(messages, [each.path for each in images], sample_id=sample_id, size_wh=size_wh, prompt=prompt)

@@ -31,10 +31,10 @@ from groundswift.coco_file import (
     CocoImage,
     Ignored,
     annotation_problem,
-    structural_faults,
+    structural_problems,
 )
 from groundswift.coco_lenient import LOST
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import Row, ready_row, whole
 from groundswift.worker_pool import WorkerPool
 
@@ -145,9 +145,9 @@ def dropped_negatives(image_ids: Sequence[int], negatives: str | int, seed: int)
 def check_structure(coco: CocoFile | CocoColumns, source: str) -> None:
     """Raises GroundswiftError where ids or names are ambiguous, or there are no images or classes."""
     if not coco.images or not coco.categories:
-        raise fault(source, f"{len(coco.images)} images and {len(coco.categories)} categories", "at least one of each")
+        raise error_at(source, f"{len(coco.images)} images and {len(coco.categories)} categories", "at least one of each")
     # Without its annotations: an annotation's own id joins nothing, so a duplicate one is an ordinary problem.
-    found = structural_faults(CocoFile(coco.images, [], coco.categories), source)
+    found = structural_problems(CocoFile(coco.images, [], coco.categories), source)
     if found:
         shown = [str(each) for each in found[:10]] + ([f"... and {len(found) - 10} more"] if len(found) > 10 else [])
         raise GroundswiftError("\n".join([*shown, "Fix the file: --on-error skip cannot choose between duplicates."]))

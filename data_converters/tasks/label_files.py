@@ -23,7 +23,7 @@ from groundswift.boxes import exact_repeats
 from groundswift.coco_file import CocoCategory, CocoImage, annotation_problem
 from groundswift.coco_lenient import LOST
 from groundswift.coco_types import OutAnnotation, OutFile, OutImage
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.records import half_character, whole
 from groundswift.worker_pool import WorkerPool
 
@@ -235,7 +235,7 @@ def classes_of(options: LabelOptions, known: Sequence[str], used: Iterable[str])
     names = [category.name for category in read_categories(options.categories)]
     if unknown := [name for name in used if name not in set(names)]:
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        raise fault(options.categories, f"lacks {shown}, which {options.annotations} has", "all classes of the labels")
+        raise error_at(options.categories, f"lacks {shown}, which {options.annotations} has", "all classes of the labels")
     return names
 
 

@@ -14,7 +14,7 @@ from groundswift.storage import is_file
 from groundswift.urls import is_url
 
 from ..base import AskingOptions
-from ..file_io.box_checks import ImageFolder, Seen
+from ..file_io.box_checks import FoundImage, ImageFolder
 from ..issues import Issue, IssueLog
 from ..prompts import Asking, asking
 
@@ -58,7 +58,7 @@ class Referring(msgspec.Struct, frozen=True):
     sentences: Sentences = "all"
     seed: int = 0
 
-    def row(self, sample_id: str, phrase: str, boxes_xyxy_px: Sequence[Sequence[float]], image: Seen) -> Row:
+    def row(self, sample_id: str, phrase: str, boxes_xyxy_px: Sequence[Sequence[float]], image: FoundImage) -> Row:
         """One question and its answer. `phrase` is a clean one; to describe, there is one box. An image without a path is added later."""
         prompt = self.questions.pick(sample_id)
         boxes = [[whole(value) for value in box] for box in boxes_xyxy_px]
@@ -79,7 +79,7 @@ class Referring(msgspec.Struct, frozen=True):
         return sentences[:1] if self.sentences == "first" else [random.Random(f"{self.seed} {key}").choice(sentences)]
 
     def rows(
-        self, key: str, sentences: Sequence[Sentence], box_xyxy_px: Sequence[float], image: Seen, thing: str, log: IssueLog
+        self, key: str, sentences: Sequence[Sentence], box_xyxy_px: Sequence[float], image: FoundImage, thing: str, log: IssueLog
     ) -> list[Row]:
         """The rows of one object; phrases that cannot be used are logged. sample_id is `key`/SENTENCE."""
         usable, seen = [], set()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 
 if TYPE_CHECKING:
     from .protocol import Rules
@@ -77,9 +77,9 @@ def check_there(path: Path | None, expected: str) -> None:
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+        raise error_at(path, f"cannot be read ({error.strerror})", expected) from None
     if not regular:
-        raise fault(path, "cannot be read (not a plain file)", expected)
+        raise error_at(path, "cannot be read (not a plain file)", expected)
 
 
 def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:

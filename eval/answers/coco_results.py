@@ -15,7 +15,7 @@ import numpy as np
 from groundswift.box_checks import box_problem
 from groundswift.boxes import as_boxes, xywh_to_xyxy
 from groundswift.coco_types import CocoResult
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, Tally, error_at
 
 from ..count_ids import tally_lines
 from ..ground_truth import OnError, Truth
@@ -73,7 +73,7 @@ def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tal
             kept.append(row)
         elif on_error == "stop":
             expected = "image_id and category_id of the ground truth, bbox of 4 numbers, score"
-            raise fault(f"{path}: prediction {number}", problem[1], expected)
+            raise error_at(f"{path}: prediction {number}", problem[1], expected)
         else:
             dropped.add(problem[0], f"prediction {number}")
     kept = _without_copies(kept, truth, image_index, category_index, dropped)
@@ -110,17 +110,17 @@ def _decoded(path: str | Path) -> list[CocoResult]:
         text = Path(path).read_bytes()
         return msgspec.json.decode(text, type=list[CocoResult])
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", expected) from None
+        raise error_at(path, f"cannot be read ({error.strerror})", expected) from None
     except msgspec.ValidationError as error:
-        raise fault(path, str(error), expected) from None
+        raise error_at(path, str(error), expected) from None
     except msgspec.DecodeError as error:
         problem = str(error)
     try:  # Python's own writer leaves NaN and Infinity in JSON: read those, so that the check can name the prediction
         return msgspec.convert(json.loads(text), list[CocoResult])
     except msgspec.ValidationError as error:
-        raise fault(path, str(error), expected) from None
+        raise error_at(path, str(error), expected) from None
     except (ValueError, RecursionError):
-        raise fault(path, f"not JSON ({problem})", expected) from None
+        raise error_at(path, f"not JSON ({problem})", expected) from None
 
 
 def _readable(path: str | Path, dropped: Tally) -> Iterator[tuple[int, CocoResult]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from groundswift.boxes import Boxes, area, clipped
 from groundswift.coordinates import to_original_px
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, Tally, error_at
 from groundswift.spaces import quantum, space_row
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _resized(image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules:
             try:
                 known[width, height] = rules.model_input_wh((width, height))
             except GroundswiftError as error:
-                raise fault(name(index), str(error)) from None
+                raise error_at(name(index), str(error)) from None
         inputs_wh[index] = known[width, height]
     return inputs_wh[image_index]
 

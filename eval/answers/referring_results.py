@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, Tally, error_at
 
 from ..ground_truth import OnError
 from .protocol import Rules
@@ -52,7 +52,7 @@ def read_responses(asked: Asked, result: str | Path, own_questions: bool, on_err
         if row.error:
             asked.dropped.add(NO_ANSWER, f"{where}: {row.error}")
         elif row.response is None:
-            _drop(asked, "response-missing", fault(where, "the row has no response", "the text that the model wrote"), where, on_error)
+            _drop(asked, "response-missing", error_at(where, "the row has no response", "the text that the model wrote"), where, on_error)
         elif row.key() not in asked.questions:
             if not own_questions:
                 asked.dropped.add("question-unknown", where)

@@ -12,7 +12,7 @@ import numpy as np
 
 from groundswift.box_checks import box_problem
 from groundswift.coco_file import BOX_LENGTH
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.image_resize import limits_of_its_own
 from groundswift.records import BOX, count_tags, read_jsonl
 
@@ -94,21 +94,21 @@ def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred |
     """
     size, boxes = row.size_wh, row.boxes()
     if size is None or min(size) < 1:
-        return "size-missing", fault(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+        return "size-missing", error_at(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
     if len(boxes) != 1:
         reason = "true-boxes-several" if boxes else "true-box-missing"
-        return reason, fault(where, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box a row")
+        return reason, error_at(where, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box a row")
     if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
         what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)})"
-        return "own-limits", fault(where, what, "rows that leave the limits to the run")
+        return "own-limits", error_at(where, what, "rows that leave the limits to the run")
     if isinstance(row.images, list) and len(row.images) > 1:
-        return "images-several", fault(where, f"the row has {len(row.images)} images", "one image a row")
+        return "images-several", error_at(where, f"the row has {len(row.images)} images", "one image a row")
     box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
     if row.objects.get("bbox_type") == "norm1" and len(box) == 4:
         box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()
     problem = box_problem(box, size) if len(box) == 4 else BOX_LENGTH
     if problem is not None:
-        return problem.id, fault(where, f"ground-truth box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
+        return problem.id, error_at(where, f"ground-truth box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
     return Referred(row.key(), where if row.sample_id is None else f"sample {row.sample_id}", size, box)
 
 

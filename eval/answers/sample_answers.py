@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from groundswift.boxes import Boxes
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import read_jsonl
 
 from ..ground_truth import OnError
@@ -75,7 +75,7 @@ def _problem(row: ResultRow | GroundswiftError, where: str) -> tuple[str, Ground
     if row.error:
         return NO_ANSWER, None
     if row.response is None:
-        return "response-missing", fault(where, "the row has no response", "the text that the model wrote")
+        return "response-missing", error_at(where, "the row has no response", "the text that the model wrote")
     if row.size_wh is None or min(row.size_wh) < 1:
-        return "size-missing", fault(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+        return "size-missing", error_at(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
     return None

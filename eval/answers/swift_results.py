@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.image_resize import limits_of_its_own
 from groundswift.records import read_jsonl
 from groundswift.spaces import space_row
 
 from ..ground_truth import OnError, Truth
 from .protocol import Rules
-from .to_boxes import AnswerReader, Answers, Tokens, size_fault
+from .to_boxes import AnswerReader, Answers, Tokens, size_problem
 
 KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
@@ -111,7 +111,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     resized = space_row(rules.space_name).side == "resized"
     rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
     for number, row in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
-        bad = row_fault(row, f"{path}:{number}", index_of, truth, resized)
+        bad = row_problem(row, f"{path}:{number}", index_of, truth, resized)
         if bad is not None:
             reason, error = bad
             if on_error == "stop":
@@ -132,7 +132,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     return reader.answers()
 
 
-def row_fault(
+def row_problem(
     row: ResultRow | GroundswiftError, where: str, index_of: dict[object, int], truth: Truth, resized: bool = False
 ) -> tuple[str, GroundswiftError] | None:
     """Why a row cannot be scored, as a reason to count by and an error that says where; None where it can.
@@ -142,29 +142,29 @@ def row_fault(
     if isinstance(row, GroundswiftError):
         return "row-invalid", row
     if row.sample_id is None:
-        return "sample-id-missing", fault(where, "the row has no sample_id", KEEPS_COLUMNS)
+        return "sample-id-missing", error_at(where, "the row has no sample_id", KEEPS_COLUMNS)
     if row.response is None:
-        return "response-missing", fault(where, "the row has no response", "the text that the model wrote")
+        return "response-missing", error_at(where, "the row has no response", "the text that the model wrote")
     index = index_of.get(row.sample_id)
     if index is None:
-        return "row-unknown", fault(
+        return "row-unknown", error_at(
             where, f"sample_id {row.sample_id!r} is not in the ground truth", "the file that the rows were converted from"
         )
     if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
-        return "size-differs", fault(where, f"image {row.sample_id} {size_fault(row.size_wh, size_wh)}")
+        return "size-differs", error_at(where, f"image {row.sample_id} {size_problem(row.size_wh, size_wh)}")
     if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
         what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
-        return "own-limits", fault(where, what, "rows that leave the limits to the run, or --on-error skip")
+        return "own-limits", error_at(where, what, "rows that leave the limits to the run, or --on-error skip")
     if isinstance(row, TokenResultRow) and not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
-        return "logprobs-missing", fault(
+        return "logprobs-missing", error_at(
             where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
         )
-    if isinstance(row, TokenResultRow) and (wrong := logprob_fault(row.tokens()[1])) is not None:
-        return "logprob-invalid", fault(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
+    if isinstance(row, TokenResultRow) and (wrong := logprob_problem(row.tokens()[1])) is not None:
+        return "logprob-invalid", error_at(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
     return None
 
 
-def logprob_fault(logprobs: Sequence[float]) -> float | None:
+def logprob_problem(logprobs: Sequence[float]) -> float | None:
     """The first value that is not a log-probability; None where all are. A little over 0 is rounding of the runtime and allowed."""
     if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
         return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from groundswift.answers import Located, as_cut
 from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
@@ -189,17 +189,17 @@ def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]]
     for image_id, size_wh, text in answers:
         index = index_of.get(image_id)
         if index is None:
-            raise fault(f"image {image_id!r}", "not in the ground truth")
+            raise error_at(f"image {image_id!r}", "not in the ground truth")
         if reader.statuses[index] != "missing":
-            raise fault(f"image {image_id!r}", "two answers", "one")
+            raise error_at(f"image {image_id!r}", "two answers", "one")
         if tuple(size_wh) != tuple(truth.sizes_wh[index].tolist()):
-            raise fault(f"image {image_id!r}", size_fault(size_wh, truth.sizes_wh[index].tolist()))
+            raise error_at(f"image {image_id!r}", size_problem(size_wh, truth.sizes_wh[index].tolist()))
         reader.counts.read += 1
         reader.add(index, text)
     return reader.answers()
 
 
-def size_fault(size_wh: Sequence[int], truth_wh: Sequence[int]) -> str:
+def size_problem(size_wh: Sequence[int], truth_wh: Sequence[int]) -> str:
     """The message for an image whose size is not the truth's."""
     return (
         f"is {size_wh[0]}x{size_wh[1]} px in the result and {truth_wh[0]}x{truth_wh[1]} in the ground truth; "

@@ -20,7 +20,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.errors import Tally, fault
+from groundswift.errors import Tally, error_at
 
 from ..answers.cli_options import FILE, READING_OPTIONS, check_there
 from ..answers.protocol import Rules
@@ -148,7 +148,7 @@ class CocoMap(Metric):
 
         check_engine(self.options["engine"])
         if rules is not None and holds_bare_boxes(source):
-            raise fault(
+            raise error_at(
                 source,
                 "its rows ask for boxes without labels, which belong to no class, so mAP is undefined",
                 f"rows whose answers name each object; score these with: groundswift eval referring {source}",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from groundswift.boxes import as_boxes, paired_iou
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.spaces import space_row
 
 from ..answers.cli_options import FILE, check_there
@@ -81,7 +81,7 @@ class Referring(Metric):
         rows = self.options["truth_path"]
         read_responses(truth, source, rows is None, self.options["on_error"])
         if not truth.questions:
-            raise fault(rows or source, "no row has one ground-truth box to score", "rows of referring expressions")
+            raise error_at(rows or source, "no row has one ground-truth box to score", "rows of referring expressions")
         found, boxes = boxes_of_asked(truth, rules), true_boxes(truth)
         return ReferringAnswers(truth, found, explain_mismatch(found.sample, boxes, np.arange(len(boxes))))
 

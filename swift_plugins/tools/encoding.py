@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import FAMILIES
 from groundswift.images import open_image
 
@@ -107,12 +107,12 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
         from ..grounding.templates.grounding import FAMILY_OF_TEMPLATE
 
         if model_type is not None and model_type not in MODEL_MAPPING:
-            raise fault(f"model type {model_type}", "unknown model type", _close_to(model_type, MODEL_MAPPING))
+            raise error_at(f"model type {model_type}", "unknown model type", _close_to(model_type, MODEL_MAPPING))
         if named is not None and named not in TEMPLATE_MAPPING:
-            raise fault(f"template {named}", "unknown template", _close_to(named, TEMPLATE_MAPPING))
+            raise error_at(f"template {named}", "unknown template", _close_to(named, TEMPLATE_MAPPING))
         if named is not None and named not in FAMILY_OF_TEMPLATE:
             where = f"template {named}"
-            raise fault(where, "not in the table of families", "a template that `groundswift families` lists")
+            raise error_at(where, "not in the table of families", "a template that `groundswift families` lists")
         model_type = model_type or _type_of_template(model, named)
         try:
             with quiet(trusted=_holds_no_code(model)):
@@ -127,7 +127,9 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
         except GroundswiftError:
             raise
         except Exception as error:
-            raise fault(model, f"template {name} cannot be made for it ({one_line(error)})", "a template of this model's family") from None
+            raise error_at(
+                model, f"template {name} cannot be made for it ({one_line(error)})", "a template of this model's family"
+            ) from None
         made.set_mode("train")
     return made
 
@@ -163,7 +165,7 @@ def _resolved(model: str) -> tuple[str, dict[str, Any]]:
     folder = os.path.expanduser(model)
     if not os.path.isdir(folder):
         if folder.startswith(("/", ".")) or model.startswith("~") or model.count("/") > 1:
-            raise fault(model, "no such folder", "a model's folder, a checkpoint's, or a hub id (owner/name)")
+            raise error_at(model, "no such folder", "a model's folder, a checkpoint's, or a hub id (owner/name)")
         return model, {}
     where = os.path.join(folder, "args.json")
     if not os.path.isfile(where):
@@ -172,16 +174,16 @@ def _resolved(model: str) -> tuple[str, dict[str, Any]]:
         with open(where, encoding="utf-8") as file:
             run = json.load(file)
     except (OSError, ValueError) as error:
-        raise fault(where, f"cannot be read ({error})", "the args.json of a swift run") from None
+        raise error_at(where, f"cannot be read ({error})", "the args.json of a swift run") from None
     if not isinstance(run, dict):
-        raise fault(where, "not a JSON object", "the args.json of a swift run")
+        raise error_at(where, "not a JSON object", "the args.json of a swift run")
     if os.path.isfile(os.path.join(folder, "config.json")):
         return folder, run
     base = run.get("model")
     if not isinstance(base, str):
-        raise fault(where, "names no model", "the args.json of a swift run")
+        raise error_at(where, "names no model", "the args.json of a swift run")
     if not os.path.isdir(os.path.expanduser(base)) and (base.startswith(("/", ".", "~")) or base.count("/") > 1):
-        raise fault(where, f"model not found: {base}", "the folder that the run was started from, where its path is relative")
+        raise error_at(where, f"model not found: {base}", "the folder that the run was started from, where its path is relative")
     return os.path.expanduser(base), run
 
 
@@ -218,9 +220,9 @@ def _template_of(model_meta: Any) -> str:
         return found[0]
     where = f"model type {model_meta.model_type}"
     if found:
-        raise fault(where, "has more than one grounding template", f"--template, one of {', '.join(found)}")
+        raise error_at(where, "has more than one grounding template", f"--template, one of {', '.join(found)}")
     have = ", ".join(stock) or "none"
-    raise fault(
+    raise error_at(
         where, f"has no grounding template (swift's own for it: {have})", "a family that `groundswift families` lists, or --template"
     )
 
@@ -229,10 +231,12 @@ def _no_processor(model: str, error: Exception) -> GroundswiftError:
     text = str(error)
     if "Multiple possible types found" in text:
         choices = text.split("Multiple possible types found:")[1].split("]")[0].strip(" [")
-        return fault(model, "its model type is not clear", f"--model-type, one of {choices.replace(chr(39), '')}")
+        return error_at(model, "its model type is not clear", f"--model-type, one of {choices.replace(chr(39), '')}")
     if "no suitable `model_type`" in text:
-        return fault(model, "its model type is not clear", "--model-type, a model type of swift that `groundswift families --json` names")
-    return fault(model, f"cannot load its processor ({one_line(error)})", "a folder or hub id with configuration and tokenizer")
+        return error_at(
+            model, "its model type is not clear", "--model-type, a model type of swift that `groundswift families --json` names"
+        )
+    return error_at(model, f"cannot load its processor ({one_line(error)})", "a folder or hub id with configuration and tokenizer")
 
 
 def one_line(error: Exception) -> str:

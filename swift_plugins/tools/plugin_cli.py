@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.terminal import echo
 
 from ..grounding.plugin_shim import REGISTER, is_own
@@ -46,7 +46,7 @@ def checked(checkpoint: str) -> list[str]:
     saved = saved_plugins(where)
     gone = [name for name in saved if not os.path.isfile(os.path.expanduser(name))]
     if gone:
-        raise fault(
+        raise error_at(
             where,
             f"the plugin {', '.join(map(repr, gone))} was not found",
             f"swift with --external_plugins {REGISTER} in its place",
@@ -66,7 +66,7 @@ def saved_plugins(where: str) -> list[str]:
     plugins = settings.get(SAVED)
     plugins = [plugins] if isinstance(plugins, str) else [] if plugins is None else plugins
     if not isinstance(plugins, list) or not all(isinstance(name, str) and "\0" not in name for name in plugins):
-        raise fault(where, f"{SAVED} {json.dumps(plugins)[:80]}", f"{expected}, with a list of paths there")
+        raise error_at(where, f"{SAVED} {json.dumps(plugins)[:80]}", f"{expected}, with a list of paths there")
     return plugins
 
 
@@ -74,13 +74,13 @@ def read_object(where: str, expected: str) -> dict[str, Any]:
     """The JSON object in a regular file. Raises GroundswiftError for what is not one, a pipe or a device too."""
     try:
         if not stat.S_ISREG(os.stat(where).st_mode):
-            raise fault(where, "is not a regular file", expected)
+            raise error_at(where, "is not a regular file", expected)
         settings = json.loads(Path(where).read_bytes())
     except GroundswiftError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__ if isinstance(error, RecursionError) else error
-        raise fault(where, f"cannot be read ({reason})", expected) from None
+        raise error_at(where, f"cannot be read ({reason})", expected) from None
     if not isinstance(settings, dict):
-        raise fault(where, "is not a JSON object", expected)
+        raise error_at(where, "is not a JSON object", expected)
     return settings

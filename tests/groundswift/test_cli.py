@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from groundswift import __version__
 from groundswift.cli import VERBS, main
-from groundswift.errors import fault
+from groundswift.errors import error_at
 
 
 @click.command()
 def stumble() -> None:
     """A verb that meets bad input."""
-    raise fault("labels/7.txt:3", "got 4 fields", "5")
+    raise error_at("labels/7.txt:3", "got 4 fields", "5")
 
 
 def called(*words: str):

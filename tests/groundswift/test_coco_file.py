@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from groundswift.coco_file import CocoAnnotation, CocoImage, annotation_problem, read_coco, structural_faults
+from groundswift.coco_file import CocoAnnotation, CocoImage, annotation_problem, read_coco, structural_problems
 from groundswift.errors import GroundswiftError
 
 
@@ -44,7 +44,7 @@ def test_a_file_is_read_without_problems(tmp_path):
     coco = read_coco(path)
     assert coco.images[0] == CocoImage(1, "a.jpg", 60, 40)
     assert coco.annotations == [CocoAnnotation(1, 7, [1, 2, 30.5, 20], 10, 610.0, 0), CocoAnnotation(1, 7, [0, 0, 60, 40], iscrowd=1)]
-    assert structural_faults(coco, path) == []
+    assert structural_problems(coco, path) == []
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_structural_problems_are_collected(change, message, tmp_path):
     coco = small()
     change(coco)
     path = written(tmp_path, coco)
-    faults = structural_faults(read_coco(path), path)
+    faults = structural_problems(read_coco(path), path)
     assert len(faults) == 1
     assert f"{path}: " in str(faults[0])
     assert message in str(faults[0])
@@ -218,7 +218,7 @@ def test_a_lone_surrogate_in_place_of_a_number_is_an_error_of_the_file(tmp_path,
 def test_a_size_of_many_digits_is_an_error_of_the_file(tmp_path, digits):
     text = json.dumps(small()).replace('"width": 60', f'"width": {"9" * digits}').replace('"id": 2,', '"id": 2.0,')
     with pytest.raises(GroundswiftError, match="ann.json"):
-        raise_first(structural_faults(read_coco(written(tmp_path, text.encode())), "ann.json"))
+        raise_first(structural_problems(read_coco(written(tmp_path, text.encode())), "ann.json"))
 
 
 def raise_first(faults: list[GroundswiftError]) -> None:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, Tally, error_at
 
 
 def test_an_error_says_where_what_and_what_was_expected():
-    assert str(fault("labels/7.txt:3", "got 4 fields", "5")) == "labels/7.txt:3: got 4 fields; expected 5"
-    assert str(fault("a.json", "cannot be read")) == "a.json: cannot be read"
+    assert str(error_at("labels/7.txt:3", "got 4 fields", "5")) == "labels/7.txt:3: got 4 fields; expected 5"
+    assert str(error_at("a.json", "cannot be read")) == "a.json: cannot be read"
 
 
 def test_an_error_is_a_value_error_of_our_own():
-    assert isinstance(fault("a", "b"), GroundswiftError)
+    assert isinstance(error_at("a", "b"), GroundswiftError)
     with pytest.raises(ValueError, match="^a: b$"):
-        raise fault("a", "b")
+        raise error_at("a", "b")
 
 
 def test_a_tally_puts_the_most_frequent_first_with_its_first_examples():
@@ -59,4 +59,4 @@ def test_an_example_with_half_a_character_can_be_printed_and_kept():
 def test_no_error_or_count_shows_a_secret_of_a_url(text, told):
     tally = Tally()
     tally.add("reason", text)
-    assert (str(GroundswiftError(text)), str(fault("x", text)), tally.examples) == (told, f"x: {told}", {"reason": [told]})
+    assert (str(GroundswiftError(text)), str(error_at("x", text)), tally.examples) == (told, f"x: {told}", {"reason": [told]})

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, Tally, error_at
 from groundswift.terminal import echo, echo_json, one_line, printable
 
 HOSTILE = {
@@ -29,7 +29,7 @@ def test_what_drives_a_terminal_is_spelled_out(text, shown):
     tally = Tally()
     tally.add("image missing", text)
     assert tally.examples == {"image missing": [shown]}
-    assert str(fault(text, text, text)) == f"{shown}: {shown}; expected {shown}"
+    assert str(error_at(text, text, text)) == f"{shown}: {shown}; expected {shown}"
     assert str(GroundswiftError(text)) == shown
 
 
@@ -41,7 +41,7 @@ def test_text_of_any_language_stays(text):
 def test_only_a_text_of_several_lines_keeps_its_line_breaks():
     assert printable("a\n\tb\r\n") == "a\n\tb\\r\n"
     assert one_line("a\n\tb") == r"a\n\tb"
-    assert str(fault("a\nerror: forged", "b")) == r"a\nerror: forged: b"
+    assert str(error_at("a\nerror: forged", "b")) == r"a\nerror: forged: b"
 
 
 def test_json_stays_the_same_document():

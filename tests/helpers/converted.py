@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from groundswift.cli import main
 from groundswift.data_converters.base import Options
-from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
@@ -20,7 +20,7 @@ Short = tuple[Any, str, tuple[int, int], list[tuple[str, list[float]]]]
 def converted(options: Options, out: Path, workers: int = 1) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """(the rows of the file that a conversion writes, its counts by reason); the lint has no fault to find in them."""
     log = IssueLog(options.on_error)
-    convert_to_file(options, out, How(workers, progress=False), log)
+    convert_to_file(options, out, RunOptions(workers, progress=False), log)
     assert lint_findings(out) == {}
     return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.counted.counts)
 
@@ -54,7 +54,7 @@ def short(row: dict[str, Any]) -> Short:
 def refusal(options: Options, out: Path) -> str:
     """What a conversion is refused with; nothing is written."""
     try:
-        convert_to_file(options, out, How(progress=False), IssueLog(options.on_error))
+        convert_to_file(options, out, RunOptions(progress=False), IssueLog(options.on_error))
     except GroundswiftError as error:
         assert not out.exists()
         return str(error)

@@ -15,7 +15,7 @@ from converted import run, write_lines
 from PIL import Image
 
 from groundswift.data_converters.base import Options
-from groundswift.data_converters.engine.convert import How, convert_to_file, rows_of
+from groundswift.data_converters.engine.convert import RunOptions, convert_to_file, rows_of
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
@@ -111,7 +111,7 @@ def error_of(options: Options) -> str:
 
 def written(options: Options, out: Path, workers: int = 1) -> bytes:
     """The file that a source becomes."""
-    convert_to_file(options, out, How(workers, progress=False), IssueLog(options.on_error))
+    convert_to_file(options, out, RunOptions(workers, progress=False), IssueLog(options.on_error))
     return out.read_bytes()
 
 

@@ -11,7 +11,7 @@ import pytest
 import refcoco_fixture
 from PIL import Image
 
-from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.registry import FORMATS
 
@@ -63,7 +63,7 @@ def converted(tmp_path_factory) -> dict[str, Path]:
         options = {key: str(folder / value) if key == "images" else value for key, value in options.items()}
         spec = FORMATS[kind](annotations=str(folder / source), on_error="skip", **options)
         files[name] = folder / f"{name}.jsonl"
-        assert convert_to_file(spec, files[name], How(progress=False), IssueLog("skip")).rows
+        assert convert_to_file(spec, files[name], RunOptions(progress=False), IssueLog("skip")).rows
     return files
 
 

@@ -176,8 +176,8 @@ def test_a_sample_is_random_and_the_same_every_time(hub):
 def test_a_sample_makes_no_more_rows_than_it_needs(hub, monkeypatch):
     from groundswift.swift_plugins.grounding.datasets import hub as hub_sets
 
-    looked, look = [], hub_sets.held_size_wh
-    monkeypatch.setattr(hub_sets, "held_size_wh", lambda *given: looked.append(given) or look(*given))
+    looked, look = [], hub_sets.embedded_size_wh
+    monkeypatch.setattr(hub_sets, "embedded_size_wh", lambda *given: looked.append(given) or look(*given))
     assert len(load("coco-detect#3")) == 3
     assert len(looked) == 3
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from groundswift.coco_file import repeated
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.records import Message, Row, half_character, swift_tag_in
 from groundswift.worker_pool import WorkerPool
 
@@ -82,7 +82,7 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
         images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(log))
         captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(log))
         if twice := repeated(image.id for image in images):
-            raise fault(self.annotations, f"duplicate image id {', '.join(map(str, twice[:SHOWN]))}")
+            raise error_at(self.annotations, f"duplicate image id {', '.join(map(str, twice[:SHOWN]))}")
         items = captions_by_image(images, captions, log)
         make = CaptionMaker(self.asking("caption"), self.image_folder(), self.captions, self.seed)
         return Reading(items, make, len(items), "image")

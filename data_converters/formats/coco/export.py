@@ -12,7 +12,7 @@ import msgspec
 
 from groundswift.atomic_write import write_whole
 from groundswift.coco_types import CocoResult, OutAnnotation, OutFile, OutImage
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import whole
 from groundswift.urls import absolute
 
@@ -105,7 +105,7 @@ def check_own_ids(collected: Iterable[ImageBoxes]) -> None:
     for image in collected:
         if own_id(image) is None:
             ids = ", ".join(map(repr, image.sample_ids)) or "none"
-            raise fault(image.path, f"sample_id {ids}", "one whole number for each image, or --form annotations")
+            raise error_at(image.path, f"sample_id {ids}", "one whole number for each image, or --form annotations")
 
 
 def image_ids(collected: list[ImageBoxes]) -> list[int]:

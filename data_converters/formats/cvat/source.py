@@ -12,14 +12,14 @@ import msgspec
 from defusedxml.ElementTree import iterparse
 
 from groundswift.boxes import rotated_bounds
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.file_guard import path_inside
 from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading
-from ...file_io.box_checks import pictures_of
+from ...file_io.box_checks import image_folder_of
 from ...file_io.label_files import NOT_XML, not_xml
 from ...issues import Issue, IssueLog
 from ...tasks.label_files import (
@@ -90,11 +90,11 @@ class CvatOptions(LabelOptions, frozen=True, kw_only=True):
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         source = os.path.join(self.annotations, "annotations.xml") if os.path.isdir(self.annotations) else self.annotations
         near = os.path.join(os.path.dirname(source), "images")
-        images = pictures_of(self.images or (near if os.path.isdir(near) else None), source, self.check_images)
+        images = image_folder_of(self.images or (near if os.path.isdir(near) else None), source, self.check_images)
         met: dict[str, int] = {}
         found = list(labelled_images(source, self.subset, images.folder, met, log))
         if not found:
-            raise fault(source, "no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
+            raise error_at(source, "no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
         known = list(met)
         names = classes_of(self, known, dict.fromkeys(known[label.rank] for each in found for label in each.labels))
         return labels_reading((each for each in found if each.name), names, self, images, pool, log, met)
@@ -112,9 +112,9 @@ def labelled_images(source: str, subset: str | None, folder: str, met: dict[str,
             if event == "start":
                 path.append(element)
                 if len(path) == 1 and element.tag != "annotations":
-                    raise fault(where, f"XML of <{element.tag}>"[:200], EXPECTED)
+                    raise error_at(where, f"XML of <{element.tag}>"[:200], EXPECTED)
                 if len(path) == 2 and element.tag == "track":
-                    raise fault(where, "tracks, as exports for video have", EXPECTED)
+                    raise error_at(where, "tracks, as exports for video have", EXPECTED)
                 continue
             path.pop()
             if len(path) != 1:
@@ -128,9 +128,9 @@ def labelled_images(source: str, subset: str | None, folder: str, met: dict[str,
     except GroundswiftError:
         raise
     except NOT_XML as error:
-        raise fault(*not_xml(where, error, EXPECTED)) from None
+        raise error_at(*not_xml(where, error, EXPECTED)) from None
     except OSError as error:
-        raise fault(where, f"cannot be read ({error.strerror})", EXPECTED) from None
+        raise error_at(where, f"cannot be read ({error.strerror})", EXPECTED) from None
 
 
 def label_names(meta: Element) -> Iterator[str]:

@@ -12,13 +12,13 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.records import Message, Objects, Row, whole
 from groundswift.urls import is_url, join
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, AskingOptions, Positive, Reading, path_option
-from ...file_io.box_checks import ImageFolder, Seen, fitted_box
+from ...file_io.box_checks import FoundImage, ImageFolder, fitted_box
 from ...file_io.remote_folders import listed_below
 from ...file_io.row_files import Sourced
 from ...issues import Issue, IssueLog, SkipSample
@@ -103,9 +103,9 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         most = {"all": None, "first": 1}.get(self.sentences, self.sentences)
         if most is not None and most < 1:
-            raise fault("--sentences", f"{most}", "all, first, or a number from 1")
+            raise error_at("--sentences", f"{most}", "all, first, or a number from 1")
         if self.task == "phrase_grounding" and self.prompt is not None and "{sentence}" not in self.prompt:
-            raise fault(f"prompt {self.prompt!r}", "does not contain {sentence}", "{sentence} in the place of the sentence")
+            raise error_at(f"prompt {self.prompt!r}", "does not contain {sentence}", "{sentence} in the place of the sentence")
         items = list(image_ids(self.annotations, self.split))
         block, fields, tags = QUESTIONS[self.task]
         make = Flickr30kMaker(
@@ -129,7 +129,7 @@ def image_ids(folder: str, split: str | None) -> Iterator[Sourced | Issue]:
     try:
         names = [each.name for each in listed_below(sentences, {".txt"})] if is_url(folder) else sorted(os.listdir(sentences))
     except OSError as error:
-        raise fault(sentences, f"cannot be listed ({error.strerror})", "the folders Sentences and Annotations") from None
+        raise error_at(sentences, f"cannot be listed ({error.strerror})", "the folders Sentences and Annotations") from None
     for name in names:
         if name.endswith(".txt"):
             where, image_id = join(sentences, name), name.removesuffix(".txt")
@@ -141,7 +141,7 @@ def list_text(path: str) -> str:
     try:
         return parse.decode(parse.read_file(path, path, "list"), path)
     except SkipSample as stopped:
-        raise fault(path, stopped.issue.what, stopped.issue.expected) from None
+        raise error_at(path, stopped.issue.what, stopped.issue.expected) from None
 
 
 class Flickr30kMaker(RowMaker, frozen=True):
@@ -182,7 +182,9 @@ class Flickr30kMaker(RowMaker, frozen=True):
             raise SkipSample(Issue("sentences-empty", text_path, "no sentence", "one per line"))
         return sentences, parse.annotation(parse.read_file(xml_path, where, "annotations"), xml_path)
 
-    def sentence_rows(self, image_id: str, image: Seen, sentence: Sentence, phrases: list[BoxedPhrase], log: IssueLog) -> Iterator[Row]:
+    def sentence_rows(
+        self, image_id: str, image: FoundImage, sentence: Sentence, phrases: list[BoxedPhrase], log: IssueLog
+    ) -> Iterator[Row]:
         """The rows of one sentence."""
         key = f"flickr30k/{image_id}/{sentence.number}"
         if not phrases:
@@ -200,7 +202,9 @@ class Flickr30kMaker(RowMaker, frozen=True):
             boxes = [box for phrase in phrases for box in phrase.boxes]
             yield self.row(key, image, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text)
 
-    def row(self, key: str, image: Seen, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = "") -> Row:
+    def row(
+        self, key: str, image: FoundImage, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = ""
+    ) -> Row:
         """One question and its answer; `given`: how many boxes the question shows, where it shows any."""
         prompt = self.questions.pick(key)
         question = filled(prompt.text.replace("<bbox>", "<bbox>" * given), {"sentence": sentence})

@@ -18,14 +18,14 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.records import Row
 from groundswift.urls import file_name
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading
-from ...file_io.box_checks import ImageFolder, Seen, fitted_box
-from ...file_io.embedded_images import HELD, HeldPicture, SavePictures, folder_to_keep, held_size_wh, kept_picture
+from ...file_io.box_checks import FoundImage, ImageFolder, fitted_box
+from ...file_io.embedded_images import HELD, EmbeddedImage, SaveImages, embedded_size_wh, folder_to_save, write_image
 from ...file_io.row_files import Sourced, read_rows
 from ...issues import Issue, IssueLog, SkipSample
 from ...tasks.conversation import RowMaker, row_number
@@ -43,7 +43,7 @@ class LmmsRow(msgspec.Struct):
     answer: list[str]
     bbox: list[float]
     file_name: str | None = None
-    image: HeldPicture | None = None
+    image: EmbeddedImage | None = None
 
 
 class HubSentence(msgspec.Struct, rename={"id": "sent_id", "text": "sent"}):
@@ -62,7 +62,7 @@ class Jxu124Row(msgspec.Struct):
     image_path: str
     split: str | None = None
     raw_image_info: str | None = None
-    image: HeldPicture | None = None
+    image: EmbeddedImage | None = None
 
 
 ROWS: dict[str, type[msgspec.Struct]] = {"lmms": LmmsRow, "jxu124": Jxu124Row}
@@ -120,17 +120,17 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
     id_prefix: Annotated[str | None, msgspec.Meta(description="First part of sample_id.  [default: the name of SOURCE]")] = msgspec.field(
         default=None, name="name"
     )
-    save_pictures: SavePictures = None
+    save_pictures: SaveImages = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         if self.schema == "lmms" and self.save_pictures is None and self.images is None:
             expected = "--save-pictures, a folder to write them to (or --images, where the rows give a path instead)"
-            raise fault(self.annotations, "rows of lmms-lab hold their images", expected)
+            raise error_at(self.annotations, "rows of lmms-lab hold their images", expected)
         if self.schema == "lmms" and self.split is not None:
-            raise fault(f"split {self.split}", "rows of lmms-lab have no column split, each file is a split", "--split with jxu124 only")
+            raise error_at(f"split {self.split}", "rows of lmms-lab have no column split, each file is a split", "--split with jxu124 only")
         referring = Referring(self.task, self.questions(), self.sentences, self.seed)
         name = Path(file_name(self.annotations)).stem if self.id_prefix is None else self.id_prefix
-        make = HubMaker(referring, name, self.split, self.image_folder(), folder_to_keep(self.save_pictures))
+        make = HubMaker(referring, name, self.split, self.image_folder(), folder_to_save(self.save_pictures))
         rows, total = read_rows(self.annotations, ROWS[self.schema])
         return Reading(refs_once(rows), make, total)
 
@@ -182,26 +182,26 @@ class HubMaker(RowMaker, frozen=True):
         box = image and fitted_box(ref.box_xyxy_px, image.size_wh, where, log)
         return self.referring.rows(ref.key, ref.sentences, box, image, where, log) if box else []
 
-    def image(self, where: str, held: HeldPicture | None, ref: HubRef, log: IssueLog) -> Seen | None:
+    def image(self, where: str, held: EmbeddedImage | None, ref: HubRef, log: IssueLog) -> FoundImage | None:
         """The image of a row; None, and an issue is logged, where it cannot be used."""
         if held is None or held.bytes is None:
             return self.find(where, ref.names or (path_tails(held.path) if held and held.path else []), ref, log)
-        size_wh = held_size_wh(held.bytes, where, log)
+        size_wh = embedded_size_wh(held.bytes, where, log)
         if size_wh is not None and ref.stated_wh not in (None, size_wh):
             stated, seen = (f"{width}x{height} px" for width, height in (ref.stated_wh, size_wh))
             raise SkipSample(Issue("image-size-differs", where, f"annotated as {stated}, but the image is {seen}", "one size"))
         if size_wh is None or (self.saved is None and self.images is None):
-            return size_wh and Seen(None, size_wh)
+            return size_wh and FoundImage(None, size_wh)
         if self.saved is None:
             raise SkipSample(Issue(HELD, where, "the row holds its image, and swift reads files", "--save-pictures DIR"))
         name = ref.name or os.path.basename(held.path or "") or f"{self.name}/{row_number(where)}"
-        path = kept_picture(self.saved, name, held.bytes, where, log)
-        return path and Seen(path, size_wh)
+        path = write_image(self.saved, name, held.bytes, where, log)
+        return path and FoundImage(path, size_wh)
 
-    def find(self, where: str, names: list[str], ref: HubRef, log: IssueLog) -> Seen | None:
+    def find(self, where: str, names: list[str], ref: HubRef, log: IssueLog) -> FoundImage | None:
         """The image of a row that names it."""
         if self.images is None:
-            return Seen(None, ref.stated_wh)
+            return FoundImage(None, ref.stated_wh)
         if not names:
             raise SkipSample(Issue("image-missing", where, "neither bytes nor a name in the row's image", "an image"))
         return self.images.find(first_existing(self.images, names), where, log, ref.stated_wh)

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from groundswift.coco_file import CocoAnnotation, CocoImage, read_coco, structural_faults
-from groundswift.errors import GroundswiftError, fault
+from groundswift.coco_file import CocoAnnotation, CocoImage, read_coco, structural_problems
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import Row
 from groundswift.storage import exists, read_bytes
 from groundswift.urls import file_name, is_url, join
@@ -173,8 +173,8 @@ def partition_of(source: str, wanted: str | None) -> str:
         return there[0]
     if there:
         lacking = "" if wanted is None else f", not {wanted}"
-        raise fault(source, f"has the partitions {', '.join(there)}{lacking}", "--split-by with one of them")
-    raise fault(source, "has no refs(unc).p, refs(google).p or refs(umd).p", "the folder of a dataset as REFER distributes it")
+        raise error_at(source, f"has the partitions {', '.join(there)}{lacking}", "--split-by with one of them")
+    raise error_at(source, "has no refs(unc).p, refs(google).p or refs(umd).p", "the folder of a dataset as REFER distributes it")
 
 
 def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
@@ -186,7 +186,7 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
     check_split(refs, path, split)
     instances = join(source, "instances.json")
     coco = read_coco(instances)
-    if found := structural_faults(msgspec.structs.replace(coco, categories=[]), instances):
+    if found := structural_problems(msgspec.structs.replace(coco, categories=[]), instances):
         raise GroundswiftError("\n".join(map(str, found[:10])))
     annotations, images = {row.id: row for row in coco.annotations}, {image.id: image for image in coco.images}
     items: list[RefItem | Issue] = []
@@ -211,8 +211,8 @@ def check_split(refs: list[Ref | Issue], path: str, split: str) -> None:
     there = ", ".join(f"{name} ({count} refs)" for name, count in counts.most_common(20))
     what, unreadable = f"no ref is of split {split}", [str(ref) for ref in refs if isinstance(ref, Issue)]
     if not unreadable:
-        raise fault(path, what, there or "refs that have a split")
-    head = fault(path, what, f"{there or 'refs'}, but {len(unreadable)} cannot be read:")
+        raise error_at(path, what, there or "refs that have a split")
+    head = error_at(path, what, f"{there or 'refs'}, but {len(unreadable)} cannot be read:")
     raise GroundswiftError("\n".join([str(head), *unreadable[:3]]))
 
 
@@ -221,7 +221,7 @@ def read_refs(path: str) -> list[Ref | Issue]:
     data = read_bytes(path, "a file of REFER, such as refs(unc).p")
     entries = plain_objects(data, path)
     if not isinstance(entries, list):
-        raise fault(path, f"holds a {type(entries).__name__}", "a list of refs")
+        raise error_at(path, f"holds a {type(entries).__name__}", "a list of refs")
     check_unfolded(entries, len(data), path)
     return [typed_ref(f"{path}: entry {number}", entry) for number, entry in enumerate(entries, 1)]
 
@@ -232,11 +232,11 @@ def check_unfolded(entries: list[Any], length: int, path: str) -> None:
     shared = [sentences for sentences in shared if isinstance(sentences, list | tuple)]
     count = sum(map(len, shared))
     if count > length:
-        raise fault(path, f"unfolds from {length} bytes to {count} sentences", "refs with sentences of their own")
+        raise error_at(path, f"unfolds from {length} bytes to {count} sentences", "refs with sentences of their own")
     texts = (each.get("sent") for sentences in shared for each in sentences if isinstance(each, dict))
     letters = sum(len(text) for text in texts if isinstance(text, str))
     if letters > SHARED * length:
-        raise fault(path, f"unfolds from {length} bytes to phrases of {letters} letters", "sentences with phrases of their own")
+        raise error_at(path, f"unfolds from {length} bytes to phrases of {letters} letters", "sentences with phrases of their own")
 
 
 def typed_ref(where: str, entry: Any) -> Ref | Issue:

@@ -23,7 +23,7 @@ from groundswift.row_view import RowView, box_finding, image_source
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Reading, path_option
-from ...file_io.box_checks import Seen, fitted_box, fitted_point
+from ...file_io.box_checks import FoundImage, fitted_box, fitted_point
 from ...file_io.images import UPRIGHT
 from ...issues import Issue, IssueLog, SkipSample
 from ...rows.any_row import AnyRow, relative, viewed
@@ -132,13 +132,13 @@ class ToShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
         path = relative(f"{where}, image", image.path, folder) if image else None
         return ShikraRow(path, objects.target(), turns, sample_id=source.sample_id, width=width, height=height)
 
-    def image(self, where: str, view: RowView, source: SwiftRow, log: IssueLog) -> Seen | None:
+    def image(self, where: str, view: RowView, source: SwiftRow, log: IssueLog) -> FoundImage | None:
         """The image of a row, None where it has none. Raises SkipSample where it cannot be used; the issue is logged."""
         if not view.images:
             return None
         name = image_source(view.images[0])
         needed = view.bbox_type == "norm1"
-        seen = self.images.see(name, f"{where}, image ({name[:200]})", log, source.size_wh, size_needed=needed)
+        seen = self.images.inspect(name, f"{where}, image ({name[:200]})", log, source.size_wh, size_needed=needed)
         if seen is None:
             raise SkipSample(None)
         if seen.orientation != UPRIGHT:
@@ -184,7 +184,7 @@ def checked_labels(where: str, view: RowView, messages: list[Message], log: Issu
     return labels
 
 
-def placed(where: str, view: RowView, image: Seen | None, log: IssueLog) -> list[list[float]]:
+def placed(where: str, view: RowView, image: FoundImage | None, log: IssueLog) -> list[list[float]]:
     """Each box and point in px, in order. Raises SkipSample where one cannot be used; each issue is logged."""
     out: list[list[float] | None] = []
     for index, box in enumerate(view.boxes or ()):

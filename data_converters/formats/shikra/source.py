@@ -21,7 +21,7 @@ from groundswift.records import IMAGE, Message, Objects, Row, whole
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading
-from ...file_io.box_checks import Seen, fitted_box, fitted_point
+from ...file_io.box_checks import FoundImage, fitted_box, fitted_point
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.row_files import read_rows
 from ...issues import Issue, IssueLog, SkipSample
@@ -173,7 +173,7 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
             raise SkipSample(None)
         return self.referring.row(sample_id, phrase, [box], image)
 
-    def image(self, where: str, name: str, stated_wh: tuple[int, int] | None, log: IssueLog) -> Seen:
+    def image(self, where: str, name: str, stated_wh: tuple[int, int] | None, log: IssueLog) -> FoundImage:
         """The image of a row. Raises SkipSample where it cannot be used; the issue is logged."""
         thing, stored = f"{where}, image ({name[:200]})", self.turned == "stored"
         seen = self.images.find(name, thing, log, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
@@ -185,7 +185,7 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
             raise SkipSample(Issue("image-size-differs", thing, what, "one size"))
         return seen
 
-    def placed(self, where: str, target: Target, meant: list[TargetIndex], image: Seen, log: IssueLog) -> list[list[float]]:
+    def placed(self, where: str, target: Target, meant: list[TargetIndex], image: FoundImage, log: IssueLog) -> list[list[float]]:
         """Each box and point in px of the upright image. Raises SkipSample where one cannot be used; each issue is logged."""
         turn = turn_of(where, image, self.turned)
         usable = {each: self.usable(where, target, each, image, turn, log) for each in dict.fromkeys(meant)}
@@ -193,7 +193,7 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
             raise SkipSample(None)
         return [usable[each] for each in meant]
 
-    def usable(self, where: str, target: Target, each: TargetIndex, image: Seen, turn: int, log: IssueLog) -> list[float] | None:
+    def usable(self, where: str, target: Target, each: TargetIndex, image: FoundImage, turn: int, log: IssueLog) -> list[float] | None:
         """One box or point in px; None, and an issue is logged, where it cannot be used."""
         is_box, name = each.kind == BOXES, NAMES[each.kind]
         numbers = (target.boxes if is_box else target.points)[each.index]

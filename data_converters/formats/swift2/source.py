@@ -22,7 +22,7 @@ from groundswift.records import Message, Objects, Row, count_tags, swift_tag_in,
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, ImageOptions, Reading
-from ...file_io.box_checks import Seen, fitted_box
+from ...file_io.box_checks import FoundImage, fitted_box
 from ...file_io.exif_boxes import Turned, to_px, turn_of
 from ...file_io.mmap_json import NOT_JSON
 from ...file_io.row_files import read_rows
@@ -118,7 +118,7 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
         needed = self.turned == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
         places = [f"{where}, image {index} ({name[:200]})" for index, name in enumerate(images)]
         seen = [self.images.find(name, place, log, None, needed) for name, place in zip(images, places, strict=True)]
-        paths = [self.images.see_video(name, f"{where}, video {index} ({name[:200]})", log) for index, name in enumerate(videos)]
+        paths = [self.images.inspect_video(name, f"{where}, video {index} ({name[:200]})", log) for index, name in enumerate(videos)]
         if None in seen or None in paths:
             raise SkipSample(None)
         messages, placed = self.with_boxes(where, messages, objects, seen, log)
@@ -133,7 +133,7 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
         )
 
     def with_boxes(
-        self, where: str, messages: list[Message], objects: list[OldObject], seen: list[Seen], log: IssueLog
+        self, where: str, messages: list[Message], objects: list[OldObject], seen: list[FoundImage], log: IssueLog
     ) -> tuple[list[Message], Objects | None]:
         """The messages with a `<bbox>` for each box, and the objects of the placeholders in the order of the conversation."""
         labels, boxed, *_ = count_tags(message.content for message in messages if message.role != "system")
@@ -152,7 +152,7 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
         image_ids = [each.image or 0 for each, boxes in zip(objects, placed, strict=False) for _ in boxes]
         return messages, Objects(captions, [box for boxes in placed for box in boxes], image_id=image_ids if len(seen) > 1 else None)
 
-    def placed(self, thing: str, each: OldObject, seen: list[Seen], log: IssueLog) -> list[list[float]] | None:
+    def placed(self, thing: str, each: OldObject, seen: list[FoundImage], log: IssueLog) -> list[list[float]] | None:
         """The boxes of an object as xyxy in px of its upright image; None, and issues are logged, where one cannot be used."""
         index = each.image if each.image is not None else 0 if len(seen) == 1 else None
         if index is None or not 0 <= index < len(seen):

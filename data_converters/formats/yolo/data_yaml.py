@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.row_view import short
 from groundswift.storage import read_text
 from groundswift.urls import file_name, folder_of, is_url
@@ -59,19 +59,19 @@ def read_data_yaml(path: str) -> DataYaml:
     if os.path.isdir(path):
         found = sorted(name for name in os.listdir(path) if name.endswith((".yaml", ".yml")))
         if len(found) != 1 and "data.yaml" not in found:
-            raise fault(path, f"found {', '.join(found) or 'no YAML file'}", "data.yaml")
+            raise error_at(path, f"found {', '.join(found) or 'no YAML file'}", "data.yaml")
         path = os.path.join(path, "data.yaml" if "data.yaml" in found else found[0])
     content = read_yaml(path, DATASET, AsWritten)
     if not isinstance(content, dict):
-        raise fault(path, f"got {type(content).__name__}", "a mapping with names and the splits train, val, test")
+        raise error_at(path, f"got {type(content).__name__}", "a mapping with names and the splits train, val, test")
     names = class_names(path, content.get("names"), content.get("nc"))
     own = content.get("path")
     if own is not None and not isinstance(own, str):
-        raise fault(path, f"path is {short(own)}", "the folder of the dataset")
+        raise error_at(path, f"path is {short(own)}", "the folder of the dataset")
     root = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(path)), own or ""))
     if not os.path.isdir(root):
         what = f"path is {short(own)}, but the folder does not exist: {root[:LONGEST]}"
-        raise fault(path, what, "the folder of the dataset, relative to that of data.yaml")
+        raise error_at(path, what, "the folder of the dataset, relative to that of data.yaml")
     shape = content.get("kpt_shape")
     known = isinstance(shape, list) and len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)
     return DataYaml(path, root, place.address_of(root) if place else root, names, content, shape[0] * shape[1] if known else None)
@@ -81,18 +81,18 @@ def class_names(path: str, names: object, count: object) -> list[str]:
     """`names` of data.yaml in the order of their indexes. Raises GroundswiftError for a gap, or a name that YAML does not read as text."""
     if isinstance(names, dict):
         if odd := [key for key in names if not INDEX.fullmatch(str(key))]:
-            raise fault(path, f"names has the key {short(odd[0])}, which is not an index", "class names by index: 0, 1, ...")
+            raise error_at(path, f"names has the key {short(odd[0])}, which is not an index", "class names by index: 0, 1, ...")
         by_index = {int(key): name for key, name in names.items()}
         if len(by_index) != len(names) or sorted(by_index) != list(range(len(by_index))):
-            raise fault(path, f"names has the indexes {', '.join(str(key)[:20] for key in list(names)[:20])}", "0, 1, 2, ..., each once")
+            raise error_at(path, f"names has the indexes {', '.join(str(key)[:20] for key in list(names)[:20])}", "0, 1, 2, ..., each once")
         names = [by_index[index] for index in range(len(by_index))]
     if not isinstance(names, list) or not names:
-        raise fault(path, f"names is {short(names)}", "a list of class names, or a mapping by index")
+        raise error_at(path, f"names is {short(names)}", "a list of class names, or a mapping by index")
     for index, name in enumerate(names):
         if isinstance(name, bool) or not isinstance(name, str | int | float):
-            raise fault(path, f"names[{index}] is {short(name)}", "text; quote words such as yes, no, null")
+            raise error_at(path, f"names[{index}] is {short(name)}", "text; quote words such as yes, no, null")
     if type(count) is int and count != len(names):
-        raise fault(path, f"nc is {short(count)}, but names has {len(names)}", "one number")
+        raise error_at(path, f"nc is {short(count)}, but names has {len(names)}", "one number")
     return [str(name).strip() for name in names]
 
 
@@ -106,7 +106,7 @@ def split_images(content: DataYaml, split: str, root: str) -> tuple[list[str], l
     if value in (None, "", []) or not all(isinstance(entry, str) for entry in entries):
         known = ", ".join(name for name in ("train", "val", "test") if content.splits.get(name)) or "none"
         expected = f"a folder of images, a file that lists them, or a list (data.yaml has {known})"
-        raise fault(content.path, f"{split} is {short(value)}", expected)
+        raise error_at(content.path, f"{split} is {short(value)}", expected)
     names, label_folders = [], []
     for entry in entries:
         path = entry_path(content.path, content.root, entry)
@@ -117,10 +117,10 @@ def split_images(content: DataYaml, split: str, root: str) -> tuple[list[str], l
         elif os.path.isfile(path):
             found = list(listed(path, content.root))
         else:
-            raise fault(content.path, f"{split}: file or folder not found: {path[:LONGEST]}", "images, or a list of them")
+            raise error_at(content.path, f"{split}: file or folder not found: {path[:LONGEST]}", "images, or a list of them")
         names += [inside(root, each, f"{content.path}: {split}") for each in found]
     if not names:
-        raise fault(content.path, f"{split}: no image in {short(value)}", f"files with a suffix of {' '.join(sorted(SUFFIXES))}")
+        raise error_at(content.path, f"{split}: no image in {short(value)}", f"files with a suffix of {' '.join(sorted(SUFFIXES))}")
     return list(dict.fromkeys(names)), label_folders
 
 
@@ -133,7 +133,7 @@ def entry_path(where: str, root: str, entry: str) -> str:
     if entry.startswith("../") and not os.path.exists(path):
         path = os.path.normpath(os.path.join(root, entry[3:]))
     if os.path.commonpath([root, path]) != root:
-        raise fault(where, f"{short(entry)} is outside {root}", "images inside the dataset; path: in data.yaml sets its folder")
+        raise error_at(where, f"{short(entry)} is outside {root}", "images inside the dataset; path: in data.yaml sets its folder")
     return path
 
 
@@ -147,7 +147,7 @@ def inside(root: str, path: str, where: str) -> str:
     """An image's name relative to `root`. Raises GroundswiftError where it is not inside."""
     name = os.path.relpath(path, os.path.abspath(root))
     if name.startswith(os.pardir + os.sep):
-        raise fault(where, f"{path} is outside {root}", "images in the dataset, or --images with the folder that holds all")
+        raise error_at(where, f"{path} is outside {root}", "images in the dataset, or --images with the folder that holds all")
     return name
 
 

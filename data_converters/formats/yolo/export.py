@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from groundswift.atomic_write import new_folder
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import read_size_wh
 from groundswift.storage import local_copy
 from groundswift.urls import file_name, is_url
@@ -111,4 +111,4 @@ def write_folder(out: Path, fill_it: Callable[[Path], None]) -> None:
         with new_folder(out) as folder:
             fill_it(folder)
     except OSError as error:
-        raise fault(error.filename, f"cannot be copied ({error.strerror})", "an image that can be read") from None
+        raise error_at(error.filename, f"cannot be copied ({error.strerror})", "an image that can be read") from None

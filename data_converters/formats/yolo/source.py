@@ -8,11 +8,11 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading, path_option
-from ...file_io.box_checks import pictures_of
+from ...file_io.box_checks import image_folder_of
 from ...file_io.label_files import files_below, text_of
 from ...file_io.remote_folders import folder_at
 from ...issues import Issue, IssueLog
@@ -78,10 +78,10 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
         labelled = [reader.labelled(name, log) for name in image_names]
         if not any(map(os.path.lexists, reader.read)):
             what = f"{self.split}: none of {len(labelled)} images has a label file, such as {next(iter(reader.read))}"
-            raise fault(content.path, what, "labels (--label-dir sets their folder); an empty file means no objects")
+            raise error_at(content.path, what, "labels (--label-dir sets their folder); an empty file means no objects")
         for folder in [self.label_dir] if self.label_dir else label_folders:
             log_strays(folder, reader.read, root, log)
-        images = pictures_of(self.images or content.address, self.annotations, self.check_images)
+        images = image_folder_of(self.images or content.address, self.annotations, self.check_images)
         return labels_reading(labelled, names, self, images, pool, log, fractions=True)
 
 
@@ -89,7 +89,7 @@ def renamed(path: str, names: Sequence[str]) -> list[str]:
     """The names of --categories in place of those of data.yaml, whose indexes the labels hold."""
     given = [category.name for category in read_categories(path)]
     if len(given) != len(names):
-        raise fault(path, f"{len(given)} classes, but data.yaml has {len(names)}", "a name for each index")
+        raise error_at(path, f"{len(given)} classes, but data.yaml has {len(names)}", "a name for each index")
     return given
 
 

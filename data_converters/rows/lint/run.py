@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from groundswift.errors import GroundswiftError, Tally, fault
+from groundswift.errors import GroundswiftError, Tally, error_at
 from groundswift.row_view import Finding, RowView
 
 from ..jsonl_lines import Line, decoded, lines_of
@@ -85,7 +85,7 @@ def lint_lines(
                 if pending is None and not fix:
                     continue
                 if line.raw is None:
-                    raise fault(f"{path}:{line.number}", "this line is too long to be written again", "a file without it for --fix")
+                    raise error_at(f"{path}:{line.number}", "this line is too long to be written again", "a file without it for --fix")
                 ahead.append(line.raw if pending is None else pending)
                 size += line.size
                 while len(ahead) >= AHEAD_ROWS or size > AHEAD_BYTES:

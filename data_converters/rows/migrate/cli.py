@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from groundswift.atomic_write import write_whole
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.terminal import echo, echo_json, one_line
 
 from .job import Finding, Settings
@@ -119,7 +119,7 @@ def _check_use(scripts: Sequence[str], out: str | None, in_place: bool, prints: 
 def _migrated(path: str, settings: Settings) -> Script:
     data = click.get_binary_stream("stdin").read(MOST_BYTES + 1) if path == "-" else _read(path)
     if len(data) > MOST_BYTES or b"\0" in data:
-        raise fault(path, "not a shell script", f"text of at most {MOST_BYTES >> 20} MiB")
+        raise error_at(path, "not a shell script", f"text of at most {MOST_BYTES >> 20} MiB")
     text = data.decode("utf-8", "surrogateescape")
     return Script(path, text, migrate_script(text, settings))
 
@@ -129,7 +129,7 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})", "a shell script") from None
+        raise error_at(path, f"cannot be read ({error.strerror})", "a shell script") from None
 
 
 def _convert_rows(convert: Callable[[Path, Path, Path], None], pairs: Iterable[tuple[Path, Path]], folder: Path) -> None:
@@ -137,7 +137,7 @@ def _convert_rows(convert: Callable[[Path, Path, Path], None], pairs: Iterable[t
     for source, target in pairs:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            raise fault(target, f"exists, so the rows of {source} were not written", "another folder for --rows")
+            raise error_at(target, f"exists, so the rows of {source} were not written", "another folder for --rows")
         convert(source, target, folder)
 
 
@@ -147,7 +147,7 @@ def _write(done: Sequence[Script], out: str | None, in_place: bool) -> None:
         places = [(script, place) for script, place in places if script.text != script.result.text]
         for _, place in places:
             if (backup := place.with_name(place.name + BACKUP)).exists():
-                raise fault(backup, "exists, from an earlier --in-place", "that backup moved away")
+                raise error_at(backup, "exists, from an earlier --in-place", "that backup moved away")
     for script, place in places:
         if in_place:
             shutil.copy2(place, place.with_name(place.name + BACKUP))
@@ -160,15 +160,15 @@ def _place(script: Script, written: str, scripts: int) -> Path:
     out = Path(written)
     if scripts == 1 and not out.is_dir() and not written.endswith(("/", os.sep)):
         if script.path != "-" and out.exists() and os.path.samefile(out, script.path):
-            raise fault(out, "is the script itself", "another file, or --in-place")
+            raise error_at(out, "is the script itself", "another file, or --in-place")
         return out
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise fault(out, f"cannot be a folder ({error.strerror})", "a folder for the scripts") from None
+        raise error_at(out, f"cannot be a folder ({error.strerror})", "a folder for the scripts") from None
     place = out / (Path(script.path).name if script.path != "-" else "stdin.sh")
     if place.exists() and script.path != "-" and os.path.samefile(place, script.path):
-        raise fault(place, "is the script itself", "another folder, or --in-place")
+        raise error_at(place, "is the script itself", "another folder, or --in-place")
     return place
 
 

@@ -27,14 +27,14 @@ from swift.dataset.media import MediaResource
 from groundswift import __version__
 from groundswift.data_converters.base import Make
 from groundswift.data_converters.file_io.box_checks import ImageFolder
-from groundswift.data_converters.file_io.embedded_images import held_size_wh
-from groundswift.data_converters.file_io.images import seen_size
+from groundswift.data_converters.file_io.embedded_images import embedded_size_wh
+from groundswift.data_converters.file_io.images import read_header
 from groundswift.data_converters.formats.refcoco.hub import ROWS as HUB_ROWS
 from groundswift.data_converters.formats.refcoco.hub import HubMaker
 from groundswift.data_converters.formats.video_chatgpt import VideoMaker, VideoRow
 from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.data_converters.tasks.referring import plain_referring
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import Row
 from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
 
@@ -175,7 +175,7 @@ class HubLoader(DatasetLoader):
         if dataset_id is None:
             where, other = ("Hugging Face", ours.ms) if use_hf else ("ModelScope", ours.hf)
             expected = f"{'ms' if use_hf else 'hf'}::{ours.name} ({other}), or a copy below {MIRROR}"
-            raise fault(ours.name, f"not on {where}", expected)
+            raise error_at(ours.name, f"not on {where}", expected)
         plain = DatasetLoader(
             num_proc=self.num_proc,
             streaming=self.streaming,
@@ -189,7 +189,7 @@ class HubLoader(DatasetLoader):
         except Exception as error:  # hubs, networks and file formats raise many kinds
             message = next(iter(str(error).splitlines()), "")[:300]
             expected = f"a hub that can be reached and has this subset and split, or a copy below {MIRROR}"
-            raise fault(f"{ours.name} ({dataset_id}, {subset}, {split})", f"{type(error).__name__}: {message}", expected) from error
+            raise error_at(f"{ours.name} ({dataset_id}, {subset}, {split})", f"{type(error).__name__}: {message}", expected) from error
         for name, feature in (table.features or {}).items():
             if isinstance(feature, Image):
                 table = table.cast_column(name, Image(decode=False))
@@ -273,13 +273,13 @@ def with_embedded_image(row: Row, image: object, where: str, log: IssueLog) -> d
     held = image if isinstance(image, dict) else {"bytes": None, "path": image}
     data, path = held.get("bytes"), held.get("path")
     if data or not isinstance(path, str):
-        size_wh = held_size_wh(data, where, log)
+        size_wh = embedded_size_wh(data, where, log)
         embedded: EmbeddedImage = {"bytes": data, "path": None}
     else:  # a copy of the set with its images in files
-        look, size_wh = seen_size(path, where)
+        size_wh, _, problem = read_header(path, where)
         embedded = {"bytes": None, "path": path}
-        if look.fault:
-            log.add(look.fault)
+        if problem:
+            log.add(problem)
     if size_wh is None:
         return None
     if row.size_wh not in (None, size_wh):

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from groundswift.data_converters.file_io.box_checks import ImageFolder, Seen, fitted_box
+from groundswift.data_converters.file_io.box_checks import FoundImage, ImageFolder, fitted_box
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowImages
 from groundswift.data_converters.formats.image_text import ImageText, ImageTextMaker
@@ -89,7 +89,7 @@ class HubTextRow(msgspec.Struct):
 class WithoutImage(ImageTextMaker, frozen=True, kw_only=True):
     """The maker of `groundswift convert image-text`, for rows whose image the caller adds."""
 
-    def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[Seen]:
+    def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[FoundImage]:
         return []
 
 

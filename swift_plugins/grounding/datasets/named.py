@@ -17,7 +17,7 @@ from groundswift.data_converters.base import Options
 from groundswift.data_converters.engine.convert import rows_of, run_of
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.named_datasets import ENVIRONMENT, read_sets
-from groundswift.errors import fault
+from groundswift.errors import error_at
 from groundswift.records import Row
 
 from .arrow_table import columns_of, streamed, written_once
@@ -49,7 +49,7 @@ def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any
     log = IssueLog(spec.on_error)
     for row in rows_of(spec, log, progress):
         if not isinstance(row, Row):
-            raise fault(name, f"{type(spec).__name__} makes no rows for swift", "a format that does")
+            raise error_at(name, f"{type(spec).__name__} makes no rows for swift", "a format that does")
         yield columns_of(row)
     log_skipped(name, log)
 

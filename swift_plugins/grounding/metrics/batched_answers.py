@@ -21,7 +21,7 @@ from swift.callbacks.base import TrainerCallback
 from swift.utils import get_dist_setting, get_logger
 from transformers.integrations import is_deepspeed_zero3_enabled
 
-from groundswift.errors import fault
+from groundswift.errors import error_at
 
 BATCHED_ANSWERS = "groundswift_batched_answers"
 TOKENS = "GROUNDSWIFT_EVAL_TOKENS"
@@ -36,7 +36,7 @@ def token_budget() -> int:
     """Tokens of prompt and answer in a batch. Raises GroundswiftError where GROUNDSWIFT_EVAL_TOKENS is not a number of them."""
     text = os.environ.get(TOKENS) or str(DEFAULT_TOKENS)
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise fault(TOKENS, repr(text[:100]), "a whole number of tokens, or 0 for one row at a time")
+        raise error_at(TOKENS, repr(text[:100]), "a whole number of tokens, or 0 for one row at a time")
     return int(text)
 
 

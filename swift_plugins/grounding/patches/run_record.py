@@ -18,7 +18,7 @@ from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger, is_master
 
 from groundswift import __version__
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import FAMILIES, Family
 from groundswift.image_resize import Limits
 from groundswift.run_record import FOLDER_RECORD, RESULT_SUFFIX, RunRecord, differing_limits, read_record, record_of_folder, write_record
@@ -197,7 +197,7 @@ def record_result(result: str, now: RunRecord) -> None:
             "--family and the pixel limits. Use a new --result_path to avoid this"
         )
     elif differing := differing_terms(read_record(path), now):
-        raise fault(
+        raise error_at(
             result,
             f"already holds rows of a different run, and swift appends to it ({path.name}: {'; '.join(differing)})",
             "a new --result_path, or remove the old file",

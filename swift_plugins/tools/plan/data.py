@@ -13,7 +13,7 @@ import msgspec
 
 from groundswift.data_converters.file_io.row_files import read_rows
 from groundswift.data_converters.issues import Issue
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import read_size_wh
 
 from ...grounding.training_steps import split_rows
@@ -97,7 +97,7 @@ def rows_in(name: str) -> int | None:
         return len(load_from_disk(str(path)))
     if not path.is_file():
         if name.startswith(("/", "./", "../", "~")) and not path.exists():
-            raise fault(name, "no such file", "the data of the training, or --rows")
+            raise error_at(name, "no such file", "the data of the training, or --rows")
         return None
     if path.suffix.lower() in (".csv", ".tsv"):
         with open(path, newline="", encoding="utf-8", errors="replace") as file:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 
 from ..encoding import one_line
 from .activations import Compute
@@ -80,7 +80,7 @@ def census_of(settings: Settings, config: Any, path: str) -> Census:
     try:
         return take_census(model, meta, packed, compute_of(settings, config), dtype.itemsize)
     except Exception as error:  # a configuration may have other shapes than any seen
-        raise fault(path, f"the model cannot be counted ({one_line(error)})", "a model of a family that groundswift knows") from None
+        raise error_at(path, f"the model cannot be counted ({one_line(error)})", "a model of a family that groundswift knows") from None
 
 
 def compute_of(settings: Settings, config: Any) -> Compute:

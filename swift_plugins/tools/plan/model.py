@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 
 from ..encoding import load_plugin, one_line
 from ..quiet import quiet
@@ -39,7 +39,7 @@ def configuration(model: str | None, given: Path | None) -> tuple[str, Any]:
     if given is not None:
         path = given / "config.json" if given.is_dir() else given
         if not path.is_file():
-            raise fault(given, "no such file", "a config.json or a model folder")
+            raise error_at(given, "no such file", "a config.json or a model folder")
         return str(path), open_config(path)
     if not model:
         raise GroundswiftError("no --model: add --config config.json")
@@ -72,16 +72,16 @@ def open_config(path: Path) -> Any:
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise fault(path, f"cannot be read ({type(error).__name__})", expected) from None
+        raise error_at(path, f"cannot be read ({type(error).__name__})", expected) from None
     if not isinstance(read, dict) or not read.get("model_type"):
-        raise fault(path, "names no model_type", expected)
+        raise error_at(path, "names no model_type", expected)
     try:
         with quiet():
             return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds
         if read.get("auto_map"):
-            raise fault(path, "its classes are remote code, which a plan does not run", expected) from None
-        raise fault(path, f"transformers cannot read it ({one_line(error)})", expected) from None
+            raise error_at(path, "its classes are remote code, which a plan does not run", expected) from None
+        raise error_at(path, f"transformers cannot read it ({one_line(error)})", expected) from None
 
 
 def on_meta(config: Any, dtype: torch.dtype, where: object) -> nn.Module:
@@ -95,7 +95,7 @@ def on_meta(config: Any, dtype: torch.dtype, where: object) -> nn.Module:
             made = transformers.AutoModelForImageTextToText if hasattr(config, "vision_config") else transformers.AutoModelForCausalLM
             return made.from_config(config, dtype=dtype)
     except Exception as error:  # wrong sizes in a configuration: many kinds
-        raise fault(
+        raise error_at(
             where, f"cannot build the model ({one_line(error)})", "the config.json of a model that transformers has a class for"
         ) from None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 
 from .shell_words import commands_of, words_of
 
@@ -40,13 +40,13 @@ def read_training(path: Path, extra: Sequence[str] = (), gpus: int | None = None
     cannot be read or has no such command.
     """
     if not path.is_file():
-        raise fault(path, "no such file" if not path.exists() else "not a file", EXPECTED)
+        raise error_at(path, "no such file" if not path.exists() else "not a file", EXPECTED)
     if path.suffix.lower() in CONFIGS:
         return read_config(path, extra)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise fault(path, f"cannot be read as text ({type(error).__name__})", EXPECTED) from None
+        raise error_at(path, f"cannot be read as text ({type(error).__name__})", EXPECTED) from None
     lines = text.splitlines()
     head = {found[1]: found[2] for line in lines if (found := HEAD.match(line))}
     commands = printed_commands(path, extra, gpus) if knows_dry_run(path, text) else commands_of(text, extra)
@@ -54,7 +54,7 @@ def read_training(path: Path, extra: Sequence[str] = (), gpus: int | None = None
         if training := training_of(words, variables, head):
             given = training.options[-len(extra) :] == list(extra) if extra else True  # where the script has "$@"
             return training if given else replace(training, options=[*training.options, *extra])
-    raise fault(path, "no swift sft, pt or rlhf command", EXPECTED)
+    raise error_at(path, "no swift sft, pt or rlhf command", EXPECTED)
 
 
 def read_config(path: Path, extra: Sequence[str]) -> Training:
@@ -70,12 +70,12 @@ def read_config(path: Path, extra: Sequence[str]) -> Training:
         environment = {name: value for name, value in os.environ.items() if before.get(name) != value and name != "SWIFT_CONFIG_FILE"}
     except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200] if isinstance(error, yaml.YAMLError | ValueError) else "not a mapping of options"
-        raise fault(path, reason, "a mapping of swift's options to values") from None
+        raise error_at(path, reason, "a mapping of swift's options to values") from None
     finally:
         os.environ.clear()
         os.environ.update(before)
     if words == [str(path)]:
-        raise fault(path, "is empty", "a mapping of swift's options to values")
+        raise error_at(path, "is empty", "a mapping of swift's options to values")
     return Training("rlhf" if "--rlhf_type" in words else "sft", [*words, *extra], environment)
 
 
@@ -107,12 +107,12 @@ def printed_commands(path: Path, extra: Sequence[str], gpus: int | None) -> Iter
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        raise fault(path, f"DRY_RUN=1 did not end within {SECONDS} s", "a recipe that prints its commands and runs nothing") from None
+        raise error_at(path, f"DRY_RUN=1 did not end within {SECONDS} s", "a recipe that prints its commands and runs nothing") from None
     except FileNotFoundError:
         raise GroundswiftError("bash is not on the PATH: recipes are bash scripts") from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise fault(path, f"DRY_RUN=1 ended with status {done.returncode}: {last[:300]}", "a recipe that prints its commands")
+        raise error_at(path, f"DRY_RUN=1 ended with status {done.returncode}: {last[:300]}", "a recipe that prints its commands")
     return [(words_of(line[2:]), {}) for line in done.stdout.splitlines() if line.startswith("+ ")]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 
 if TYPE_CHECKING:
     from .report import RowReport
@@ -85,7 +85,7 @@ def make_report(
     try:
         result = encoded(opened, loaded)
     except GroundswiftError as error:
-        raise fault(where, str(error)) from None
+        raise error_at(where, str(error)) from None
     parts = parts_of(opened, result)
     return RowReport(
         where,
@@ -119,7 +119,7 @@ def draw(report: RowReport, out: Path) -> str | None:
     try:
         image.save(out)
     except (OSError, ValueError) as error:
-        raise fault(out, f"cannot be written ({error})", "a path that ends in .png, in a folder that is there") from None
+        raise error_at(out, f"cannot be written ({error})", "a path that ends in .png, in a folder that is there") from None
     return str(out)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from groundswift.errors import GroundswiftError, fault
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import read_jsonl
 
 from ..encoding import one_line
@@ -26,11 +26,11 @@ def row_at(path: str | Path, line: int | None) -> tuple[int, dict[str, Any]]:
                 raise row
             return number, row
         if number > line:
-            raise fault(f"{path}:{line}", "blank line", "the line of a row")
+            raise error_at(f"{path}:{line}", "blank line", "the line of a row")
         last = number
     if not last:
-        raise fault(path, "no rows", "one JSON object a line")
-    raise fault(path, f"no line {line}; the last row is in line {last}", f"--row from 1 to {last}")
+        raise error_at(path, "no rows", "one JSON object a line")
+    raise error_at(path, f"no line {line}; the last row is in line {last}", f"--row from 1 to {last}")
 
 
 def row_of_sample(path: str | Path, sample_id: str) -> tuple[int, dict[str, Any]]:
@@ -43,7 +43,7 @@ def row_of_sample(path: str | Path, sample_id: str) -> tuple[int, dict[str, Any]
             return number, row
         ids.append(str(row["sample_id"]))
     shown = ", ".join(ids[:SHOWN_IDS]) + (", ..." if len(ids) > SHOWN_IDS else "")
-    raise fault(path, f"no row has sample_id {sample_id}", f"one of {shown}" if ids else "rows with a sample_id")
+    raise error_at(path, f"no row has sample_id {sample_id}", f"one of {shown}" if ids else "rows with a sample_id")
 
 
 def as_loaded(row: dict[str, Any], where: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def as_loaded(row: dict[str, Any], where: str) -> dict[str, Any]:
             table = AutoPreprocessor()(Dataset.from_list([row]), strict=True, load_from_cache_file=False)
             return RowPreprocessor.remove_useless_columns(table)[0]
         except Exception as error:  # assertions and type errors, for the most part
-            raise fault(
+            raise error_at(
                 where, f"swift drops this row ({one_line(error)})", "messages, images and objects as swift describes them"
             ) from None
         finally:

@@ -23,14 +23,14 @@ from tqdm import tqdm
 from groundswift.data_converters.engine import batches as blocks
 from groundswift.data_converters.engine import convert as run
 from groundswift.data_converters.engine import resumable_output as journal
-from groundswift.data_converters.engine.convert import How, convert_to_file, state_of
+from groundswift.data_converters.engine.convert import RunOptions, convert_to_file, state_of
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.formats.llava import LlavaOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "convert", "coco"]
-QUIET = How(progress=False)
+QUIET = RunOptions(progress=False)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def options(path: Path, **more) -> CocoOptions:
     return CocoOptions(annotations=str(path), check_images=False, on_error="skip", **more)
 
 
-def convert(path: Path, out: Path, how: How = QUIET, **more) -> dict:
+def convert(path: Path, out: Path, how: RunOptions = QUIET, **more) -> dict:
     """Convert -> the counts by reason."""
     log = IssueLog("skip")
     convert_to_file(options(path, **more), out, how, log)
@@ -64,7 +64,7 @@ def leftovers(out: Path) -> list[str]:
 @pytest.mark.process
 def test_workers_make_the_same_bytes(many, tmp_path):
     alone = convert(many, tmp_path / "alone.jsonl")
-    together = convert(many, tmp_path / "together.jsonl", How(workers=2, progress=False))
+    together = convert(many, tmp_path / "together.jsonl", RunOptions(workers=2, progress=False))
     assert (tmp_path / "alone.jsonl").read_bytes() == (tmp_path / "together.jsonl").read_bytes()
     assert alone == together
     assert alone["counts"]["box-inverted"] == len(range(500, 40 * blocks.ITEMS - 1, 500))
@@ -121,11 +121,11 @@ def test_what_a_shard_raises_is_told_plainly(tmp_path):
 @pytest.mark.parametrize("limit", [1, blocks.ITEMS, blocks.ITEMS + 1])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_limit_ends_within_and_between_blocks(many, tmp_path, limit, workers):
-    convert(many, tmp_path / "out.jsonl", How(workers=workers, progress=False), limit=limit)
+    convert(many, tmp_path / "out.jsonl", RunOptions(workers=workers, progress=False), limit=limit)
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == limit
 
 
-def killed(many: Path, out: Path, after_s: float, how: How) -> None:
+def killed(many: Path, out: Path, after_s: float, how: RunOptions) -> None:
     """A process of its own that enters every block in its journal, killed after a while."""
 
     def run() -> None:
@@ -143,7 +143,7 @@ def killed(many: Path, out: Path, after_s: float, how: How) -> None:
 @pytest.mark.process
 @pytest.mark.parametrize(("workers", "kills"), [(1, 50), (2, 20)])
 def test_a_kill_at_any_moment_then_resume_ends_in_the_same_file(many, tmp_path, workers, kills):
-    how = How(workers, progress=False)
+    how = RunOptions(workers, progress=False)
     expected = convert(many, tmp_path / "expected.jsonl")
     started = time.monotonic()
     killed(many, tmp_path / "timed.jsonl", 0, how)
@@ -162,7 +162,7 @@ def test_a_kill_at_any_moment_then_resume_ends_in_the_same_file(many, tmp_path, 
         if leftovers(out):
             assert out.read_bytes() == b"an earlier file\n"
         gone_on_with += ".out.jsonl.journal" in leftovers(out)
-        assert convert(many, out, How(workers, resume=True, progress=False)) == expected
+        assert convert(many, out, RunOptions(workers, resume=True, progress=False)) == expected
         assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
         assert leftovers(out) == []
     assert gone_on_with > kills / 4, "the kills came too early or too late to try anything"
@@ -192,7 +192,7 @@ def test_resume_makes_only_what_is_missing(many, tmp_path, monkeypatch):
     half_done(many, out)
     made = []
     monkeypatch.setattr(run, "make_block", lambda *each, make=blocks.make_block: made.append(1) or make(*each))
-    assert convert(many, out, How(resume=True, progress=False)) == expected
+    assert convert(many, out, RunOptions(resume=True, progress=False)) == expected
     assert len(made) == 35
     assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
 
@@ -213,7 +213,7 @@ def test_resume_of_something_else_is_refused(many, tmp_path, change, told):
     if change == "the source":
         os.utime(many, (1, 1))
     with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had another {told}; expected the same source and options"):
-        convert(many, out, How(resume=True, progress=False), **({"seed": 3} if change == "an option" else {}))
+        convert(many, out, RunOptions(resume=True, progress=False), **({"seed": 3} if change == "an option" else {}))
     assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] == 5
     assert (tmp_path / ".out.jsonl.partial").stat().st_size > 0
 
@@ -231,13 +231,13 @@ def test_a_source_that_is_a_folder(tmp_path):
     assert state_of(str(tmp_path), str(tmp_path / "truth.json")) != before
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"run": 3}'])
-def test_a_spoilt_journal_is_told(many, tmp_path, text):
+@pytest.mark.parametrize("text", [b"", b"{}", b"[1]", b'{"run": 3}', b'{"run": {}, "left_out": {}}'])
+def test_a_spoilt_journal_or_one_of_an_older_version_is_refused(many, tmp_path, text):
     out = tmp_path / "out.jsonl"
     half_done(many, out)
     (tmp_path / ".out.jsonl.journal").write_bytes(text)
-    with pytest.raises(GroundswiftError, match=r"\.out\.jsonl\.journal: cannot be read"):
-        convert(many, out, How(resume=True, progress=False))
+    with pytest.raises(GroundswiftError, match=r"\.out\.jsonl\.journal: cannot be read .*; without --resume it begins anew"):
+        convert(many, out, RunOptions(resume=True, progress=False))
 
 
 def test_two_runs_at_once_on_one_file(many, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from groundswift.data_converters.file_io import embedded_images as kept_pictures
-from groundswift.data_converters.file_io.embedded_images import HeldPicture, folder_to_keep, held_size_wh, kept_picture
+from groundswift.data_converters.file_io.embedded_images import EmbeddedImage, embedded_size_wh, folder_to_save, write_image
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
@@ -31,7 +31,7 @@ def content(kind: str = "JPEG", size_wh: tuple[int, int] = (8, 6), orientation: 
 
 def keep(folder: Path, name: str, data: bytes) -> tuple[str | None, dict[str, int]]:
     log = IssueLog("skip")
-    return kept_picture(str(folder), name, data, "row 7", log), dict(log.counted.counts)
+    return write_image(str(folder), name, data, "row 7", log), dict(log.counted.counts)
 
 
 def files(folder: Path) -> list[str]:
@@ -123,10 +123,10 @@ def test_a_disk_without_hard_links(tmp_path, monkeypatch):
 KILLED = """
 import os, signal, sys
 from groundswift.data_converters.issues import IssueLog
-from groundswift.data_converters.file_io.embedded_images import kept_picture
+from groundswift.data_converters.file_io.embedded_images import write_image
 
 setattr(os, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-kept_picture(sys.argv[1], "b/a.jpg", b"x" * 100_000, "row 7", IssueLog())
+write_image(sys.argv[1], "b/a.jpg", b"x" * 100_000, "row 7", IssueLog())
 """
 
 
@@ -144,11 +144,11 @@ def test_what_a_killed_run_left_is_finished_by_the_next(tmp_path, step, there):
 FULL = """
 import sys
 from groundswift.data_converters.issues import IssueLog
-from groundswift.data_converters.file_io.embedded_images import kept_picture
+from groundswift.data_converters.file_io.embedded_images import write_image
 from groundswift.errors import Interrupted
 
 try:
-    kept_picture(sys.argv[1], "a.jpg", b"x" * 100_000, "row 7", IssueLog())
+    write_image(sys.argv[1], "a.jpg", b"x" * 100_000, "row 7", IssueLog())
 except Interrupted as error:
     print(error)
 """
@@ -169,12 +169,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
 
 def test_where_pictures_may_be_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert folder_to_keep("kept") == str(tmp_path / "kept")
+    assert folder_to_save("kept") == str(tmp_path / "kept")
     (tmp_path / "file").touch()
     with pytest.raises(GroundswiftError, match="file: is not a folder; expected a folder for the images"):
-        folder_to_keep("file")
+        folder_to_save("file")
     with pytest.raises(GroundswiftError, match="s3://bucket/kept: images cannot be written to a URL; expected a local folder"):
-        folder_to_keep("s3://bucket/kept")
+        folder_to_save("s3://bucket/kept")
     assert not os.path.exists(tmp_path / "kept")
 
 
@@ -191,10 +191,10 @@ def test_where_pictures_may_be_kept(tmp_path, monkeypatch):
 )
 def test_the_size_of_a_held_picture(data, size_wh, counts):
     log = IssueLog("skip")
-    assert held_size_wh(data, "row 7", log) == size_wh
+    assert embedded_size_wh(data, "row 7", log) == size_wh
     assert dict(log.counted.counts) == counts
 
 
 def test_a_held_picture_as_json_has_base64():
-    decoded = msgspec.json.decode(b'{"bytes": "/9j/", "path": null}', type=HeldPicture)
-    assert decoded == HeldPicture(b"\xff\xd8\xff", None)
+    decoded = msgspec.json.decode(b'{"bytes": "/9j/", "path": null}', type=EmbeddedImage)
+    assert decoded == EmbeddedImage(b"\xff\xd8\xff", None)

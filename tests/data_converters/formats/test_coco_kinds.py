@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from converted import refusal, run
 
-from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.formats.coco.parallel_reader import read_pieces
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
@@ -39,7 +39,7 @@ def changed(**by_part: Any) -> dict[str, Any]:
 def made(path: Path, out: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """(rows, counts by reason) of a COCO file whose images nobody looks at."""
     log = IssueLog(options.get("on_error", "stop"))
-    convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, How(progress=False), log)
+    convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, RunOptions(progress=False), log)
     return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.counted.counts)
 
 

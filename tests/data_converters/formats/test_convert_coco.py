@@ -380,7 +380,7 @@ def questions(rows: list[Row]) -> list[tuple[int, str, list[str]]]:
 
 def test_one_class_a_question(small, pictures, annotate):
     """Every class that is there, and one that is not; crowd boxes of a class make it neither."""
-    rows, left_out = converted(annotate(small), pictures, classes="one")
+    rows, counted = converted(annotate(small), pictures, classes="one")
     assert questions(rows) == [
         (11, "Detect every cat.", ["cat", "cat"]),
         (11, "Detect every dog.", ["dog", "dog"]),
@@ -390,8 +390,8 @@ def test_one_class_a_question(small, pictures, annotate):
         (15, "Detect every cat.", ["cat"]),
     ]
     assert {row.prompt for row in rows} == {"detect_one.en.1"}
-    assert left_out.counts["class-crowd-only"] == 1
-    assert left_out.counts["image-crowd-only"] == 1
+    assert counted.counts["class-crowd-only"] == 1
+    assert counted.counts["image-crowd-only"] == 1
 
 
 def test_absent_classes_are_sampled_by_the_seed(small, annotate):
@@ -408,13 +408,13 @@ def test_absent_classes_are_sampled_by_the_seed(small, annotate):
 
 
 def test_only_present_classes(small, pictures, annotate):
-    rows, left_out = converted(annotate(small), pictures, classes="present")
+    rows, counted = converted(annotate(small), pictures, classes="present")
     assert [question for _, question, _ in questions(rows)] == [
         "Detect every object of these categories: cat, dog.",
         "Detect every object of these categories: dog.",
         "Detect every object of these categories: cat.",
     ]
-    assert left_out.counts["image-nothing-to-ask"] == 1
+    assert counted.counts["image-nothing-to-ask"] == 1
 
 
 @pytest.mark.parametrize(

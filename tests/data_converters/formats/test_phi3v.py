@@ -10,7 +10,7 @@ import pytest
 from talk_fixture import EARLIER, check_problem, counted, folder_with, made, ours, said, source_of
 
 from groundswift import parse
-from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.formats.phi3v import Phi3vOptions, ToPhi3vOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
@@ -40,7 +40,7 @@ def back(folder: Path, *rows: Any, name: str = "back.json", **options: Any) -> l
     """Write rows of ours -> what they become in a file of this name."""
     (folder / "rows.jsonl").write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
     settings = ToPhi3vOptions(annotations=str(folder / "rows.jsonl"), **options)
-    convert_to_file(settings, folder / name, How(progress=False), IssueLog(settings.on_error))
+    convert_to_file(settings, folder / name, RunOptions(progress=False), IssueLog(settings.on_error))
     text = (folder / name).read_bytes()
     return json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
 

@@ -13,7 +13,7 @@ import pytest
 from converted import detection_row as row
 from converted import run, write_lines
 
-from groundswift.data_converters.engine.convert import How, convert_to_file
+from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.formats.coco.export import ToCocoOptions, common_folder
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
@@ -280,7 +280,7 @@ def test_a_coco_file_comes_back(tmp_path, asked, seed):
     first = {"images": images, "annotations": [row | {"id": i} for i, row in enumerate(annotations)], "categories": names}
     (tmp_path / "first.json").write_text(json.dumps(first))
     options = CocoOptions(annotations=str(tmp_path / "first.json"), check_images=False, classes=asked)
-    convert_to_file(options, tmp_path / "rows.jsonl", How(progress=False), IssueLog())
+    convert_to_file(options, tmp_path / "rows.jsonl", RunOptions(progress=False), IssueLog())
     back, counts = coco_of(tmp_path / "rows.jsonl", images=str(tmp_path), check_images=False, categories=str(tmp_path / "first.json"))
     assert counts == {}
     assert back["categories"] == names
