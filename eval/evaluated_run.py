@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
-Outcome = Literal["hit", "miss", "false_alarm", "crowd", "not_counted"]  # as run.json writes them
-TP, FN, FP = "hit", "miss", "false_alarm"
-CROWD, NOT_COUNTED = "crowd", "not_counted"
+Outcome = Literal["true_positive", "false_negative", "false_positive", "crowd", "not_counted"]
+TP, FN, FP, CROWD, NOT_COUNTED = get_args(Outcome)
 Px = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]  # bounds are checked where a run is read
 Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the ground truth does not state it
 
@@ -22,7 +21,7 @@ class DrawnBox(msgspec.Struct):
 
     label: str
     box_xyxy_px: tuple[Px, Px, Px, Px]
-    outcome: Outcome = msgspec.field(name="verdict")
+    outcome: Outcome
     score: float | None = None
 
 

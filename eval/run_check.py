@@ -17,6 +17,8 @@ from .metric import NO_NUMBERS
 WRITTEN_BY_US = "a folder that `groundswift eval METRIC --out` wrote"
 LONGEST = 200  # characters of a message
 HEAD_OF_A_REPORT = 4096  # bytes, which hold its id
+OLD_OUTCOMES = {b"hit": b"true_positive", b"miss": b"false_negative", b"false_alarm": b"false_positive"}
+OLD_OUTCOME = re.compile(rb'"verdict":\s*"(\w+)"')  # in a run.json of version 0.1
 REPORT_ID = re.compile(rb'<meta name="groundswift-run" content="([^"]*)">')
 Value = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 Term = str | bool | Value | None
@@ -79,7 +81,8 @@ def _check_counts(counts: Any) -> None:
 
 def _decoded(path: Path, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        text = OLD_OUTCOME.sub(lambda found: b'"outcome":"%b"' % OLD_OUTCOMES.get(found[1], found[1]), path.read_bytes())
+        return msgspec.json.decode(text, type=kind)
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})", WRITTEN_BY_US) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -22,7 +22,7 @@ COLOURS = (  # easy to tell apart; the brightest first
     (255, 120, 180),
     (160, 130, 255),
 )
-OUTCOME_COLOURS = {"truth": "#35d483", "hit": "#62b4ff", "alarm": "#ff7463", "crowd": "#c6c9ce"}  # of ground truth, TP, FP, not counted
+OUTCOME_COLOURS = {"truth": "#35d483", "true_positive": "#62b4ff", "false_positive": "#ff7463", "crowd": "#c6c9ce"}
 FONT_SIZE = 14
 HEIGHT = 19
 PADDING = 5

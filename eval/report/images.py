@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,7 +22,6 @@ EMBEDDED_PX = 480  # the longer side of an embedded image, at most
 CANVAS = 440  # the longer side of every image on its canvas, so that all tags have one size
 LEAST_WH = (200, 120)  # of a canvas, so that tags fit next to a narrow image
 LOST = {"unreadable", "truncated", "missing"}
-OUTCOMES = {TP: "TP", FN: "FN", FP: "FP", CROWD: "crowd", NOT_COUNTED: "not counted"}  # as tooltips name them
 KINDS = {"truth": "ground truth", "predicted": "prediction"}
 ORDER = {CROWD: 0, NOT_COUNTED: 0, TP: 1, FN: 2, FP: 2}  # errors are drawn last, on top
 
@@ -33,7 +31,7 @@ class Shape:
     """A box on the canvas. `kind` is `truth` or `predicted`, `label` the index of its class, `title` its tooltip."""
 
     kind: str
-    verdict: str
+    outcome: str
     label: int
     title: str
     xywh: tuple[float, float, float, float]
@@ -124,7 +122,7 @@ def shapes_of(image: ImageResult, image_xywh: Sequence[float], canvas_wh: tuple[
         name, score = box.label or "(no label)", "" if box.score is None else f" {box.score:.2f}"
         texts.append((name, " FN" if box.outcome == FN else score))
         corners = ", ".join(f"{value:.1f}" for value in box.box_xyxy_px)
-        titles.append(f"{name}{score} ({KINDS[kind]}, {OUTCOMES[box.outcome]}) [{corners}] px")
+        titles.append(f"{name}{score} ({KINDS[kind]}, {box.outcome.replace('_', ' ')}) [{corners}] px")
     tags = place_tags(places, texts, [kind == "truth" for kind, _ in boxes], canvas_wh)
     return [
         Shape(kind, box.outcome, place_of[box.label], title, place, tag)
@@ -151,8 +149,8 @@ def canvas_of(size_wh: tuple[float, float]) -> tuple[tuple[float, float], tuple[
 
 def figure_of(image: ImageResult, shapes: list[Shape]) -> Figure:
     """The drawing of one image in one run, with its numbers of TP, FN and FP."""
-    truth = Counter(box.outcome for box in image.truth)
-    tally = {"hit": truth["hit"], "miss": truth["miss"], "false_alarm": sum(box.outcome == FP for box in image.predicted)}
+    tally = {outcome: sum(box.outcome == outcome for box in image.truth) for outcome in (TP, FN)}
+    tally[FP] = sum(box.outcome == FP for box in image.predicted)
     return Figure(image.status, image.f1, tally, shapes, image.response)
 
 
@@ -168,7 +166,7 @@ def image_rows(runs: Sequence[Run], chosen: Sequence[ImageResult], images_dir: P
         href, note = embedded(image, images_dir)
         figures = [view and figure_of(view, shapes_of(view, image_xywh, canvas_wh, place_of)) for view in views]
         tally = figures[-1].tally
-        kinds = [kind for kind in ("miss", "false_alarm") if tally[kind]] + ["lost"] * (image.status in LOST)
+        kinds = [kind for kind in (FN, FP) if tally[kind]] + ["lost"] * (image.status in LOST)
         labels = sorted({shape.label for figure in figures if figure for shape in figure.shapes})
         enlarged = max(drawn_wh(image)) * 2 < CANVAS
         rows.append(

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
+from groundswift.eval.run_check import read_run
 
 NUMBERS = (True, 0, -1, 1.5, -1e300, 1e300, 2**63, 10**30)
 TEXTS = ("", "text", "\ud800", "a\0b", "../../x", "x" * 5000)
@@ -18,7 +19,7 @@ VALUES = (None, *NUMBERS, *TEXTS, [], [[]], ["a"], [1, 2, 3, 4, 5], {}, {"a": {"
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory) -> Path:
-    """A scored run with everything in it: hits, misses, false alarms, crowds, curves, counts of all kinds, a warning."""
+    """A scored run with everything in it: TP, FN, FP, crowds, curves, counts of all kinds, a warning."""
     folder = tmp_path_factory.mktemp("scored")
     images = [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 50} for n in (1, 2)]
     boxes = [
@@ -108,10 +109,14 @@ def test_what_is_no_document(scored, tmp_path, name, text):
     assert compare(scored, folder, tmp_path / "both") == 1
 
 
-def test_a_run_without_what_an_older_one_lacks_is_taken(scored, tmp_path):
+def test_a_run_of_an_older_version_is_taken(scored, tmp_path):
     run, folder = json.loads((scored / "run.json").read_text()), tmp_path / "older"
     folder.mkdir()
     del run["metrics"]["run"], run["metrics"]["warnings"]
-    (folder / "run.json").write_text(json.dumps(run))
+    text = json.dumps(run).replace('"outcome"', '"verdict"')
+    for old, new in (("hit", "true_positive"), ("miss", "false_negative"), ("false_alarm", "false_positive")):
+        text = text.replace(f'"{new}"', f'"{old}"')
+    (folder / "run.json").write_text(text)
     (folder / "metrics.json").write_text(json.dumps(run["metrics"]))
     assert compare(scored, folder, tmp_path / "both") == 0
+    assert read_run(folder).images == read_run(scored).images

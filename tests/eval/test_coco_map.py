@@ -152,16 +152,16 @@ def assert_same_outcomes(coco: dict, results: list[dict], of_truth: list[str], o
     """Ours are in the order of ids of the images; pycocotools' by result number. IoU 0.5 is its threshold 0, area `all` its first."""
     scoring = reference(coco, results)
     order = sorted(range(len(results)), key=lambda number: results[number]["image_id"])
-    wanted_truth = ["crowd" if a["iscrowd"] else "miss" for a in coco["annotations"]]
-    wanted = ["false_alarm"] * len(results)
+    wanted_truth = ["crowd" if a["iscrowd"] else "false_negative" for a in coco["annotations"]]
+    wanted = ["false_positive"] * len(results)
     for cell in scoring.evalImgs:
         if cell is None or cell["aRng"] != [0, 1e10]:
             continue
         for number, matched, ignored in zip(cell["dtIds"], cell["dtMatches"][0], cell["dtIgnore"][0], strict=True):
             if matched:
-                wanted[order.index(number - 1)] = "crowd" if ignored else "hit"
+                wanted[order.index(number - 1)] = "crowd" if ignored else "true_positive"
                 if not ignored:
-                    wanted_truth[int(matched) - 1] = "hit"
+                    wanted_truth[int(matched) - 1] = "true_positive"
     assert of_truth == wanted_truth
     assert of_predictions == wanted
 
@@ -251,10 +251,10 @@ def test_image_results_tell_what_was_found():
     truth = truth_from_rows([(7, (100, 100), ["cat", "cat"], [(0, 0, 50, 50), (50, 50, 100, 100)]), (8, (10, 10), [], [])])
     found = Predictions(np.array([0, 0]), np.array([0, 0]), np.array([[0.0, 0, 50, 50], [60, 0, 20, 20]]), np.array([0.5, 1.0]))
     first, second = image_results(truth, found, ["ok", "empty"], ["text", "None"])
-    assert [box.outcome for box in first.truth] == ["hit", "miss"]
+    assert [box.outcome for box in first.truth] == ["true_positive", "false_negative"]
     assert [(box.outcome, box.score, box.box_xyxy_px) for box in first.predicted] == [
-        ("hit", 0.5, (0, 0, 50, 50)),
-        ("false_alarm", 1.0, (60, 0, 80, 20)),
+        ("true_positive", 0.5, (0, 0, 50, 50)),
+        ("false_positive", 1.0, (60, 0, 80, 20)),
     ]
     assert (first.f1, second.f1, first.response, second.status) == (0.5, 1, "text", "empty")
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift.cli import main
+from groundswift.eval.evaluated_run import FP, NOT_COUNTED, TP
 from groundswift.eval.metrics.coco_map import SUMMARY
 
 KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR{}", "ARs", "ARm", "ARl", "APr", "APc", "APf")
@@ -110,29 +111,21 @@ def one_image(**lists):
 
 
 @pytest.mark.parametrize(
-    ("lists", "cat", "dog", "verdicts"),
+    ("lists", "cat", "dog", "outcomes"),
     [
-        pytest.param(
-            {"neg_category_ids": [], "not_exhaustive_category_ids": []}, 0.5, 1, ["false_alarm", "hit", "not_counted"], id="nobody looked"
-        ),
-        pytest.param(
-            {"neg_category_ids": [2], "not_exhaustive_category_ids": []}, 0.5, 0.5, ["false_alarm", "hit", "false_alarm"], id="absent"
-        ),
-        pytest.param(
-            {"neg_category_ids": [2], "not_exhaustive_category_ids": [1]}, 1, 0.5, ["not_counted", "hit", "false_alarm"], id="partly"
-        ),
-        pytest.param(
-            {"neg_category_ids": None, "not_exhaustive_category_ids": [1, 2]}, 1, 1, ["not_counted", "hit", "not_counted"], id="null"
-        ),
+        pytest.param({"neg_category_ids": [], "not_exhaustive_category_ids": []}, 0.5, 1, [FP, TP, NOT_COUNTED], id="nobody looked"),
+        pytest.param({"neg_category_ids": [2], "not_exhaustive_category_ids": []}, 0.5, 0.5, [FP, TP, FP], id="absent"),
+        pytest.param({"neg_category_ids": [2], "not_exhaustive_category_ids": [1]}, 1, 0.5, [NOT_COUNTED, TP, FP], id="partly"),
+        pytest.param({"neg_category_ids": None, "not_exhaustive_category_ids": [1, 2]}, 1, 1, [NOT_COUNTED, TP, NOT_COUNTED], id="null"),
     ],
 )
-def test_what_counts(tmp_path, lists, cat, dog, verdicts):
+def test_what_counts(tmp_path, lists, cat, dog, outcomes):
     _, found = score(tmp_path, *one_image(**lists), "--no-report")
     assert found["per_class"]["cat"]["AP"] == pytest.approx(cat)
     assert found["per_class"]["dog"]["AP"] == pytest.approx(dog)
     assert (found["APf"], found["APr"], found["APc"]) == (pytest.approx(cat), pytest.approx(dog), None)
     run = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert [box["verdict"] for box in run["images"][0]["predicted"]] == verdicts
+    assert [box["outcome"] for box in run["images"][0]["predicted"]] == outcomes
 
 
 def test_the_same_file_without_the_lists_is_ordinary_coco(tmp_path):

@@ -65,10 +65,10 @@ class Page(HTMLParser):
         return " ".join(text for tag, text in self.texts if tag not in ("style", "script"))
 
 
-def image_result(image_id=1, label="star", verdict="hit", f1=1.0, status="ok", response="said so", size_wh=(112, 84)):
+def image_result(image_id=1, label="star", outcome="true_positive", f1=1.0, status="ok", response="said so", size_wh=(112, 84)):
     box = (10.0, 12.0, 50.0, 60.0)
-    truth = [DrawnBox(label, box, "miss" if verdict == "false_alarm" else verdict)]
-    predicted = [] if verdict == "miss" else [DrawnBox(label, box, verdict, 0.87)]
+    truth = [DrawnBox(label, box, "false_negative" if outcome == "false_positive" else outcome)]
+    predicted = [] if outcome == "false_negative" else [DrawnBox(label, box, outcome, 0.87)]
     return ImageResult(image_id, f"{image_id:06d}.jpg", size_wh, status, truth, predicted, f1, response)
 
 
@@ -192,11 +192,12 @@ def test_points_keep_the_corners_of_a_curve():
 def test_images_are_sorted_by_f1_of_the_last_run(report):
     before = make_run("before", [image_result(1, f1=0.0), image_result(2, f1=0.2), image_result(3, f1=0.3)])
     after = make_run(
-        "after", [image_result(1, f1=1.0), image_result(2, verdict="miss", f1=0.0), image_result(3, verdict="false_alarm", f1=0.0)]
+        "after",
+        [image_result(1, f1=1.0), image_result(2, outcome="false_negative", f1=0.0), image_result(3, outcome="false_positive", f1=0.0)],
     )
     page = report(before, after)
     assert re.findall(r"<h3>(\d+)\.jpg", page.html) == ["000003", "000002", "000001"]
-    assert [row["data-kinds"] for row in page.all("article")] == ["miss false_alarm", "miss", ""]
+    assert [row["data-kinds"] for row in page.all("article")] == ["false_negative false_positive", "false_negative", ""]
 
 
 def test_images_of_equal_f1_and_errors_are_sorted_by_id():
@@ -256,20 +257,28 @@ def test_boxes_scale_to_the_canvas(report):
 
 
 def test_outcomes_are_drawn_and_named(report):
-    boxes = [DrawnBox("star", (1.0, 1.0, 30.0, 30.0), verdict) for verdict in ("hit", "miss", "crowd", "false_alarm")]
+    boxes = [
+        DrawnBox("star", (1.0, 1.0, 30.0, 30.0), outcome) for outcome in ("true_positive", "false_negative", "crowd", "false_positive")
+    ]
     image = ImageResult(1, "000001.jpg", (112, 84), "ok", boxes[:3], [boxes[0], boxes[3]], 0.5)
     page = report(make_run(images=[image]))
     kinds = [attrs["class"] for attrs in page.all("g", "shape") if "data-class" in attrs and "tag" not in attrs["class"].split()]
     assert sorted(kinds) == [
-        "shape predicted false_alarm",
-        "shape predicted hit",
+        "shape predicted false_positive",
+        "shape predicted true_positive",
         "shape truth crowd",
-        "shape truth hit",
-        "shape truth miss",
+        "shape truth false_negative",
+        "shape truth true_positive",
     ]
     assert "1 TP, 1 FN, 1 FP" in page.text()
     tooltips = {text[text.index("(") : text.index(")") + 1] for tag, text in page.texts if tag == "title" and "] px" in text}
-    assert tooltips == {"(ground truth, TP)", "(ground truth, FN)", "(ground truth, crowd)", "(prediction, TP)", "(prediction, FP)"}
+    assert tooltips == {
+        "(ground truth, true positive)",
+        "(ground truth, false negative)",
+        "(ground truth, crowd)",
+        "(prediction, true positive)",
+        "(prediction, false positive)",
+    }
 
 
 @pytest.mark.parametrize("status", ["unreadable", "truncated", "missing"])
@@ -385,7 +394,7 @@ def test_time_of_tags_grows_with_their_number_and_not_its_square():
 
 
 def test_thousands_of_boxes_in_one_image_make_a_report(tmp_path):
-    boxes = [DrawnBox("cat", (x % 97, x % 89, x % 97 + 9.5, x % 89 + 7), "false_alarm", 0.5) for x in range(3000)]
+    boxes = [DrawnBox("cat", (x % 97, x % 89, x % 97 + 9.5, x % 89 + 7), "false_positive", 0.5) for x in range(3000)]
     image = ImageResult(1, "1.jpg", (112, 100), "ok", [], boxes, 0.0)
     write_report([make_run(labels=["cat"], images=[image])], tmp_path / "report.html", None, "t", TABLE)
     assert (tmp_path / "report.html").read_text().count("<g class=") > 3000
@@ -435,6 +444,6 @@ def test_a_pipe_in_the_folder_is_not_opened(tmp_path):
 
 @pytest.mark.parametrize("boxes", [[], [(10.0, 12.0, 50.0, 60.0)], [(-5.0, -5.0, -1.0, -1.0)], [(0.0, 0.0, 1e300, 3.0)]])
 def test_an_image_of_unknown_size_is_drawn_around_its_boxes(tmp_path, images_dir, boxes):
-    image = ImageResult(1, "000001.jpg", (0, 0), "ok", [DrawnBox("star", box, "miss") for box in boxes], [], 0.0)
+    image = ImageResult(1, "000001.jpg", (0, 0), "ok", [DrawnBox("star", box, "false_negative") for box in boxes], [], 0.0)
     write_report([make_run(images=[image])], tmp_path / "report.html", images_dir, "t", TABLE)
     Page((tmp_path / "report.html").read_text())
