@@ -20,7 +20,7 @@ from groundswift.records import half_character
 from groundswift.terminal import echo, echo_json, one_line
 
 from .base import Options, Totals, WholeOptions
-from .cli_options import as_given, options_of, path_fields
+from .cli_options import as_given, current_option, options_of, path_fields
 from .engine.convert import RunOptions, convert_to_file
 from .issues import IssueLog
 from .registry import FORMATS
@@ -78,7 +78,8 @@ def command_of(struct: type[Options]) -> click.Command:
         run_format(struct(**values), **running)
 
     params = [*options_of(struct), *running_of(struct)]
-    return click.Command(struct.name, callback=run, params=params, help=struct.__doc__, short_help=struct.summary)
+    names = {"token_normalize_func": current_option}
+    return click.Command(struct.name, names, callback=run, params=params, help=struct.__doc__, short_help=struct.summary)
 
 
 def running_of(struct: type[Options]) -> list[click.Option]:
@@ -141,7 +142,7 @@ def check_outputs(options: Options, out: Path | None) -> None:
 
 def with_outputs_in(folder: str, options: Options) -> Options:
     """The same options, with all further outputs redirected to a temporary folder."""
-    places = {"save_pictures": folder, "coco_out": f"{folder}/coco.json"}
+    places = {"save_images": folder, "coco_out": f"{folder}/coco.json"}
     return msgspec.structs.replace(options, **{name: place for name, place in places.items() if getattr(options, name, None)})
 
 

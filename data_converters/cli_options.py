@@ -9,6 +9,7 @@ import msgspec
 from msgspec import inspect
 
 DIGITS = 18  # of a whole number that such an option takes
+RENAMED = {"turned": "exif_boxes", "save_pictures": "save_images", "pictures": "image_files"}  # old field -> field; for one version
 
 
 class NameOrNumber(click.ParamType):
@@ -45,6 +46,20 @@ def path_fields(struct: type[msgspec.Struct]) -> list[str]:
 def as_given(name: str) -> str:
     """A field as the command has it."""
     return "SOURCE" if name == "annotations" else f"--{name.replace('_', '-')}"
+
+
+def current_field(name: str) -> str:
+    """A field by its name; an old name is reported on stderr."""
+    if name not in RENAMED:
+        return name
+    click.echo(f"{as_given(name)} is now {as_given(RENAMED[name])}; the old name goes in the next version", err=True)
+    return RENAMED[name]
+
+
+def current_option(name: str) -> str:
+    """What click calls with the name of each option that is given, without its dashes."""
+    field = name.replace("-", "_")
+    return current_field(field).replace("_", "-") if field in RENAMED else name
 
 
 def _parameter(field: inspect.Field) -> click.Parameter:

@@ -22,7 +22,7 @@ from groundswift.records import Row
 from groundswift.urls import is_url
 
 from .base import Options
-from .cli_options import path_fields
+from .cli_options import current_field, path_fields
 from .engine.convert import rows_of
 from .file_io.yaml_files import read_yaml
 from .issues import IssueLog
@@ -54,7 +54,7 @@ def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
         raise error_at(where, f"format is {short(kind)}", known)
     struct = FORMATS[kind]
     try:
-        spec = msgspec.convert({key: value for key, value in entry.items() if key != "format"}, struct)
+        spec = msgspec.convert({current_field(key): value for key, value in entry.items() if key != "format"}, struct)
     except msgspec.ValidationError as error:
         raise error_at(where, str(error), "the options of `groundswift convert`, with _ for -") from None
     absolute = {name: joined(folder, value) for name in path_fields(struct) if (value := getattr(spec, name)) is not None}

@@ -27,7 +27,7 @@ from ..issues import Issue, IssueLog
 from .batches import ITEMS, Made, blocks_of, make_block
 from .resumable_output import output
 
-ASIDE = {"images", "videos", "save_pictures", "coco_out"}  # folders that rows only point to, and outputs other than the rows
+ASIDE = {"images", "videos", "save_images", "coco_out"}  # folders that rows only point to, and outputs other than the rows
 Engine = Literal["local", "ray"]
 
 

@@ -61,9 +61,9 @@ def folder_to_save(folder: str | None) -> str | None:
     if not folder:
         return None
     if is_url(folder):
-        raise error_at(folder, "images cannot be written to a URL", "a local folder (--save-pictures)")
+        raise error_at(folder, "images cannot be written to a URL", "a local folder (--save-images)")
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise error_at(folder, "is not a folder", "a folder for the images (--save-pictures)")
+        raise error_at(folder, "is not a folder", "a folder for the images (--save-images)")
     return os.path.abspath(folder)
 
 
@@ -100,12 +100,12 @@ def write_image(folder: str, name: str, data: bytes, thing: str, log: IssueLog) 
         return None
     except OSError as error:
         if error.errno not in OF_ITS_NAME:
-            problem = error_at(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-pictures)")
+            problem = error_at(path, f"cannot be written ({error.strerror})", "a folder that can be written (--save-images)")
             raise Interrupted(str(problem)) from None
         log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} {OF_ITS_NAME[error.errno]}", "the name of a file"))
         return None
     if not same:
-        expected = "one image per name (if an earlier run wrote others there, use an empty --save-pictures folder)"
+        expected = "one image per name (if an earlier run wrote others there, use an empty --save-images folder)"
         log.add(Issue("image-name-repeated", thing, f"{path} already holds another image", expected))
         return None
     return path

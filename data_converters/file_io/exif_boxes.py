@@ -12,7 +12,7 @@ from ..issues import Issue, SkipSample
 from .box_checks import Box, FoundImage
 from .images import UPRIGHT
 
-TURNED_XY = {  # EXIF orientation -> the upright position of a point (x, y) of a stored image of width w and height h
+UPRIGHT_XY = {  # EXIF orientation -> the upright position of a point (x, y) of a stored image of width w and height h
     1: lambda x, y, w, h: (x, y),
     2: lambda x, y, w, h: (w - x, y),
     3: lambda x, y, w, h: (w - x, h - y),
@@ -22,18 +22,18 @@ TURNED_XY = {  # EXIF orientation -> the upright position of a point (x, y) of a
     7: lambda x, y, w, h: (h - y, w - x),
     8: lambda x, y, w, h: (y, w - x),
 }
-Turned = Annotated[  # the option of formats that do not say
+ExifBoxes = Annotated[  # the option of formats that do not say
     Literal["stored", "upright"] | None,
     msgspec.Meta(description="Which version of an EXIF-rotated image the boxes refer to: as stored, or upright."),
 ]
 
 
-def turn_of(thing: str, seen: FoundImage, turned: str | None) -> int:
-    """The EXIF orientation to apply to the boxes of an image. Raises SkipSample if the image is EXIF-rotated and `turned` is None."""
-    if seen.orientation != UPRIGHT and turned is None:
-        what = f"EXIF rotates {seen.path} (orientation {seen.orientation}): its boxes may refer to the stored or the upright image"
-        raise SkipSample(Issue("box-on-rotated-image", thing, what, "--turned stored or --turned upright"))
-    return seen.orientation if turned == "stored" else UPRIGHT
+def box_orientation(thing: str, image: FoundImage, exif_boxes: str | None) -> int:
+    """The EXIF orientation to apply to the boxes of an image. Raises SkipSample if the image is EXIF-rotated and `exif_boxes` is None."""
+    if image.orientation != UPRIGHT and exif_boxes is None:
+        what = f"EXIF rotates {image.path} (orientation {image.orientation}): its boxes may refer to the stored or the upright image"
+        raise SkipSample(Issue("box-on-rotated-image", thing, what, "--exif-boxes stored or --exif-boxes upright"))
+    return image.orientation if exif_boxes == "stored" else UPRIGHT
 
 
 def to_px(box: list[float], steps: int | None, size_wh: tuple[int, int] | None, orientation: int) -> Box:
@@ -48,6 +48,6 @@ def to_px(box: list[float], steps: int | None, size_wh: tuple[int, int] | None, 
     x1, y1, x2, y2 = box if steps is None else (value / steps * side for value, side in zip(box, (width, height) * 2, strict=True))
     if orientation == UPRIGHT:
         return x1, y1, x2, y2
-    turn = TURNED_XY[orientation]
+    turn = UPRIGHT_XY[orientation]
     (ax, ay), (bx, by) = turn(x1, y1, width, height), turn(x2, y2, width, height)
     return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)

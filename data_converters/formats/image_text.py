@@ -37,7 +37,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     """Turn rows of an image and its text into rows: a question of the task, answered by the text.
 
     SOURCE is JSON Lines, a JSON list, Parquet, or CSV with a header line. The image column holds a path, which starts at DIR
-    unless it is absolute, or the image itself ({bytes, path}), which is written to --save-pictures. Several rows may have
+    unless it is absolute, or the image itself ({bytes, path}), which is written to --save-images. Several rows may have
     the same image. sample_id is the name of SOURCE and the number of the row or line: train/7.
 
     \b
@@ -49,7 +49,7 @@ class ImageTextOptions(AskingOptions, frozen=True, kw_only=True):
     reads, writes = "an image and its text per row: CSV, JSON, JSONL, Parquet", "captions, OCR, LaTeX"
     EXAMPLE = {"captions.csv": "file,caption\na.jpg,A cat.\n", "photos/a.jpg": EXAMPLE_IMAGE}
 
-    save_pictures: SaveImages = None
+    save_images: SaveImages = None
     image_column: Annotated[str, msgspec.Meta(description="Column of the image.")] = "image"
     text_column: Annotated[str, msgspec.Meta(description="Column of the text.")] = "text"
     task: Annotated[Task, msgspec.Meta(description="What is asked for.")] = "caption"
@@ -72,7 +72,7 @@ class LatexOcrOptions(ImageTextOptions, frozen=True, kw_only=True):
 
     \b
     Example:
-      groundswift convert latex-ocr train-00000-of-00001.parquet --save-pictures formulas/ --out train.jsonl
+      groundswift convert latex-ocr train-00000-of-00001.parquet --save-images formulas/ --out train.jsonl
     """
 
     name, summary = "latex-ocr", "LaTeX-OCR."

@@ -38,7 +38,7 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn conversations in LLaVA's form into rows: id, image, conversations of human and gpt.
 
     SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, absent, or the image itself ({bytes, path}, as
-    in LLaVA-OneVision's Parquet), which is written to --save-pictures. A relative path starts at DIR.
+    in LLaVA-OneVision's Parquet), which is written to --save-images. A relative path starts at DIR.
     <image> is in texts of human, once per image; where there is none, all are put before the first question.
     Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row as text, with /2, /3
     appended where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has
@@ -62,7 +62,7 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
         "train2017/a.jpg": EXAMPLE_IMAGE,
     }
 
-    save_pictures: SaveImages = None
+    save_images: SaveImages = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, LlavaRow)

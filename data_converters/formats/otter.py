@@ -65,7 +65,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
     """Turn MIMIC-IT (Otter) instructions into rows: one each, with all its images in front of its question.
 
     SOURCE is NAME_instructions.json. The images are in a folder, as files named by their ids (.jpg, .jpeg, .png, .webp,
-    .bmp, .gif), or in a file NAME.json of base64 by id; those are written to --save-pictures. sample_id is the id of the
+    .bmp, .gif), or in a file NAME.json of base64 by id; those are written to --save-images. sample_id is the id of the
     instruction.
 
     With --related history the related instructions come before each one as earlier turns, in their order; images that are
@@ -73,7 +73,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
 
     \b
     Example:
-      groundswift convert otter DC_instructions.json --images DC.json --save-pictures frames/ --out dc.jsonl
+      groundswift convert otter DC_instructions.json --images DC.json --save-images frames/ --out dc.jsonl
     """
 
     name, summary = "otter", "MIMIC-IT (Otter)."
@@ -92,7 +92,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
             "Folder of the images, or the JSON file of their base64.  [default: NAME.json next to SOURCE, else its folder]", "PATH"
         ),
     ] = None
-    save_pictures: Annotated[str | None, path_option("Folder to write the images of a JSON file to.", "DIR")] = None
+    save_images: Annotated[str | None, path_option("Folder to write the images of a JSON file to.", "DIR")] = None
     related: Annotated[
         Literal["none", "history"], msgspec.Meta(description="Drop the related instructions, or make them earlier turns.")
     ] = "none"
@@ -105,10 +105,10 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
         image_file = images if images is not None and file_name(images).lower().endswith(".json") else None
         if image_file is None:
             folder, saved = self.image_folder(), None
-        elif self.save_pictures is None:
-            raise error_at(image_file, "holds the images themselves, and swift reads files", "--save-pictures DIR")
+        elif self.save_images is None:
+            raise error_at(image_file, "holds the images themselves, and swift reads files", "--save-images DIR")
         else:
-            folder, saved = None, folder_to_save(self.save_pictures)
+            folder, saved = None, folder_to_save(self.save_images)
             images_by_id(image_file)
         items = examples(self.annotations, data, chosen, self.related == "history")
         return Reading(items, OtterMaker(folder, image_file, saved), len(data if chosen is None else chosen), "instruction")

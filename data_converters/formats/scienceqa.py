@@ -49,7 +49,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
     """Turn ScienceQA into rows: question and lettered choices, answered by a letter.
 
     SOURCE is problems.json of the original, or a Parquet, JSON or JSON Lines file of the hubs' rows. Images of the original
-    are DIR/SPLIT/ID/image.png; those that the hubs' rows hold are written to --save-pictures. A question without an image
+    are DIR/SPLIT/ID/image.png; those that the hubs' rows hold are written to --save-images. A question without an image
     gets a row without one. In your own question {question} is replaced by the question, {choices} by the choices, one per
     line, {context} by the hint with its line break, or nothing. sample_id is scienceqa/SPLIT/ID, or the name of SOURCE and
     the number of the row.
@@ -69,7 +69,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
         "data/scienceqa/images/train/1/a.png": EXAMPLE_IMAGE,
     }
 
-    save_pictures: SaveImages = None
+    save_images: SaveImages = None
     split: Annotated[
         str | None, msgspec.Meta(description="Only the questions of this split of pid_splits.json, next to problems.json.  [default: all]")
     ] = None
@@ -78,7 +78,7 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
     ] = "letter"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        saved = folder_to_save(self.save_pictures)
+        saved = folder_to_save(self.save_images)
         problems = read_problems(self.annotations)
         if problems is None and self.split is not None:
             raise error_at(self.annotations, "rows of the hubs have no split: each file is one", "no --split")

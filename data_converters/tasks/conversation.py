@@ -59,7 +59,7 @@ class ImageRowMaker(RowMaker, frozen=True, kw_only=True):
     @classmethod
     def of(cls, options: ImageOptions, **more: Any) -> Self:
         """A maker for the images and the folder of some options. Raises GroundswiftError where they cannot be used."""
-        saved = folder_to_save(getattr(options, "save_pictures", None))
+        saved = folder_to_save(getattr(options, "save_images", None))
         return cls(images=RowImages(options.image_folder()), source=options.annotations, saved=saved, **more)
 
 
@@ -133,7 +133,7 @@ def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: st
 def save_image(data: bytes | None, folder: str | None, name: str, thing: str, log: IssueLog) -> FoundImage:
     """Write an image that a row holds into `folder` under a name. Raises SkipSample where it cannot be used, or `folder` is None."""
     if folder is None:
-        raise SkipSample(Issue(HELD, thing, "the row holds its image, and swift reads files", "--save-pictures DIR"))
+        raise SkipSample(Issue(HELD, thing, "the row holds its image, and swift reads files", "--save-images DIR"))
     size_wh = embedded_size_wh(data, thing, log)
     path = size_wh and write_image(folder, name, data, thing, log)
     if not path:

@@ -92,8 +92,8 @@ def test_a_store_gives_the_same_rows(name, tmp_path, monkeypatch, store):
     done = run(*arguments)
     assert done.exit_code == 0, done.stderr
     expected = rows.replace(f'"{here}/', f'"{there}/')
-    if "--save-pictures" in arguments:  # which are written here, wherever the rows come from
-        folder = arguments[arguments.index("--save-pictures") + 1].rstrip("/")
+    if "--save-images" in arguments:  # which are written here, wherever the rows come from
+        folder = arguments[arguments.index("--save-images") + 1].rstrip("/")
         expected = expected.replace(f'"{there}/{folder}/', f'"{here}/{folder}/')
     assert Path(arguments[out]).read_text() == expected
 

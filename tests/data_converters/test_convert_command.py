@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 from converted import run as command
+from source_examples import lay_out
 
 from groundswift.atomic_write import write_whole
+from groundswift.data_converters.cli_options import RENAMED
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.named_datasets import rows_of_set
+from groundswift.data_converters.registry import FORMATS
 from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
 
@@ -177,6 +180,23 @@ def test_help_states_order_and_crowds():
     assert "order of the categories in the file, then top edge, then left edge" in text
     assert "--negatives [drop|keep|N]" in text
     assert "images with crowd boxes only (they are not empty, so not negatives either)" in text
+
+
+@pytest.mark.parametrize("spelling", [["--pictures", "none"], ["--pictures=none"]])
+def test_an_old_option_works_with_a_notice(tmp_path, monkeypatch, spelling):
+    lay_out("to-yolo", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = command("convert", "to-yolo", "train.jsonl", *spelling, "--out", "yolo")
+    assert (done.exit_code, done.stderr) == (0, "--pictures is now --image-files; the old name goes in the next version\n")
+    assert not (tmp_path / "yolo/images").exists()
+    assert "--pictures" not in command("convert", "to-yolo", "--help").stdout
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_option_has_a_new_one_and_does_not_hide_another(old, new):
+    fields = {field for struct in FORMATS.values() for field in struct.__struct_fields__}
+    assert new in fields
+    assert old not in fields
 
 
 @pytest.mark.parametrize("stop", [GroundswiftError("bad"), KeyboardInterrupt(), SystemExit(3), OSError(5, "other file", "other")])

@@ -84,7 +84,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
       lmms     lmms-lab/RefCOCO, RefCOCOplus, RefCOCOg: bbox is x, y, width, height; the row holds its image
       jxu124   jxu124/refcoco..., swift/refcoco...: bbox is x1, y1, x2, y2; the row names its image
 
-    Images that rows hold are written to --save-pictures. Others are in DIR: the folder of the images, or the one that contains
+    Images that rows hold are written to --save-images. Others are in DIR: the folder of the images, or the one that contains
     train2014/ or coco/train2014/. Boxes come out as x1, y1, x2, y2 in pixels of the upright image.
 
     \b
@@ -97,7 +97,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
 
     \b
     Example:
-      groundswift convert refcoco-hub val.parquet --schema lmms --save-pictures images/ --out val.jsonl
+      groundswift convert refcoco-hub val.parquet --schema lmms --save-images images/ --out val.jsonl
     """
 
     name, summary = "refcoco-hub", "RefCOCO, RefCOCO+, RefCOCOg of the hubs."
@@ -120,17 +120,17 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
     id_prefix: Annotated[str | None, msgspec.Meta(description="First part of sample_id.  [default: the name of SOURCE]")] = msgspec.field(
         default=None, name="name"
     )
-    save_pictures: SaveImages = None
+    save_images: SaveImages = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        if self.schema == "lmms" and self.save_pictures is None and self.images is None:
-            expected = "--save-pictures, a folder to write them to (or --images, where the rows give a path instead)"
+        if self.schema == "lmms" and self.save_images is None and self.images is None:
+            expected = "--save-images, a folder to write them to (or --images, where the rows give a path instead)"
             raise error_at(self.annotations, "rows of lmms-lab hold their images", expected)
         if self.schema == "lmms" and self.split is not None:
             raise error_at(f"split {self.split}", "rows of lmms-lab have no column split, each file is a split", "--split with jxu124 only")
         referring = Referring(self.task, self.questions(), self.sentences, self.seed)
         name = Path(file_name(self.annotations)).stem if self.id_prefix is None else self.id_prefix
-        make = HubMaker(referring, name, self.split, self.image_folder(), folder_to_save(self.save_pictures))
+        make = HubMaker(referring, name, self.split, self.image_folder(), folder_to_save(self.save_images))
         rows, total = read_rows(self.annotations, ROWS[self.schema])
         return Reading(refs_once(rows), make, total)
 
@@ -193,7 +193,7 @@ class HubMaker(RowMaker, frozen=True):
         if size_wh is None or (self.saved is None and self.images is None):
             return size_wh and FoundImage(None, size_wh)
         if self.saved is None:
-            raise SkipSample(Issue(HELD, where, "the row holds its image, and swift reads files", "--save-pictures DIR"))
+            raise SkipSample(Issue(HELD, where, "the row holds its image, and swift reads files", "--save-images DIR"))
         name = ref.name or os.path.basename(held.path or "") or f"{self.name}/{row_number(where)}"
         path = write_image(self.saved, name, held.bytes, where, log)
         return path and FoundImage(path, size_wh)

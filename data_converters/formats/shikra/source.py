@@ -4,7 +4,7 @@
   without anything between. `<points>` and `points_seq` likewise; a point is a box of two numbers.
 * Boxes are x1, y1, x2, y2 and points x, y, in pixels or in fractions of the image.
 * Shikra reads images as they are stored. Where an image is EXIF-rotated, its boxes may belong to the stored or to the upright image: the
-  user has to say which (`turned`).
+  user has to say which (`exif_boxes`).
 * Its own sets for referring expressions have rows of another form: `img_path`, `expression`, `bbox`.
 """
 
@@ -22,7 +22,7 @@ from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import FoundImage, fitted_box, fitted_point
-from ...file_io.exif_boxes import Turned, to_px, turn_of
+from ...file_io.exif_boxes import ExifBoxes, box_orientation, to_px
 from ...file_io.row_files import read_rows
 from ...issues import Issue, IssueLog, SkipSample
 from ...tasks.conversation import ImageRowMaker, check_order, check_texts, message, numbered_id, with_placeholders
@@ -117,11 +117,11 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
     }
 
     space: Annotated[Space, msgspec.Meta(description="Unit of the numbers: pixels, or fractions (0 to 1) of the image.")] = "px"
-    turned: Turned = None
+    exif_boxes: ExifBoxes = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, ShikraRow)
-        make = ShikraMaker.of(self, referring=Referring(self.task, self.questions()), space=self.space, turned=self.turned)
+        make = ShikraMaker.of(self, referring=Referring(self.task, self.questions()), space=self.space, exif_boxes=self.exif_boxes)
         return Reading(rows, make, total)
 
 
@@ -130,7 +130,7 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
 
     referring: Referring
     space: Space
-    turned: str | None
+    exif_boxes: str | None
 
     def row(self, where: str, source: ShikraRow, log: IssueLog) -> Row:
         sample_id = str(source.sample_id) if source.sample_id is not None else numbered_id(self.source, where)
@@ -175,7 +175,7 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
 
     def image(self, where: str, name: str, stated_wh: tuple[int, int] | None, log: IssueLog) -> FoundImage:
         """The image of a row. Raises SkipSample where it cannot be used; the issue is logged."""
-        thing, stored = f"{where}, image ({name[:200]})", self.turned == "stored"
+        thing, stored = f"{where}, image ({name[:200]})", self.exif_boxes == "stored"
         seen = self.images.find(name, thing, log, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
         if seen is None:
             raise SkipSample(None)
@@ -187,7 +187,7 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
 
     def placed(self, where: str, target: Target, meant: list[TargetIndex], image: FoundImage, log: IssueLog) -> list[list[float]]:
         """Each box and point in px of the upright image. Raises SkipSample where one cannot be used; each issue is logged."""
-        turn = turn_of(where, image, self.turned)
+        turn = box_orientation(where, image, self.exif_boxes)
         usable = {each: self.usable(where, target, each, image, turn, log) for each in dict.fromkeys(meant)}
         if None in usable.values():
             raise SkipSample(None)

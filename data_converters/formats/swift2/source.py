@@ -7,7 +7,7 @@ How 2.x read a row (its template code, 2.0 to 2.6), and how it is converted:
 * `bbox_type` is the space: `real` is pixels; `norm_1` fractions of the image; `norm_1000` steps from 0 to 999, which 2.x converted to
   pixels by value / 999 * size. All become pixels of the original, so that answers can be evaluated.
 * 2.x opened images as they are stored. Where an image is EXIF-rotated, its boxes may belong to the stored or to the upright image: the
-  user has to say which (`turned`).
+  user has to say which (`exif_boxes`).
 * An image or video without its tag came before the first question; `<img>path</img>` named an image in place.
 """
 
@@ -23,7 +23,7 @@ from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, ImageOptions, Reading
 from ...file_io.box_checks import FoundImage, fitted_box
-from ...file_io.exif_boxes import Turned, to_px, turn_of
+from ...file_io.exif_boxes import ExifBoxes, box_orientation, to_px
 from ...file_io.mmap_json import NOT_JSON
 from ...file_io.row_files import read_rows
 from ...issues import Issue, IssueLog, SkipSample
@@ -92,11 +92,11 @@ class Swift2Options(ImageOptions, frozen=True, kw_only=True):
     norm_1000: Annotated[
         Literal["999", "1000"], msgspec.Meta(description="The number of the right and lower border in norm_1000; swift 2.x had 999.")
     ] = "999"
-    turned: Turned = None
+    exif_boxes: ExifBoxes = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_rows(self.annotations, OldRow)
-        make = Swift2Maker.of(self, bbox_type=self.bbox_type, norm_1000=int(self.norm_1000), turned=self.turned)
+        make = Swift2Maker.of(self, bbox_type=self.bbox_type, norm_1000=int(self.norm_1000), exif_boxes=self.exif_boxes)
         return Reading(rows, make, total)
 
 
@@ -105,7 +105,7 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
 
     bbox_type: str | None
     norm_1000: int
-    turned: str | None
+    exif_boxes: str | None
 
     def row(self, where: str, old: OldRow, log: IssueLog) -> Row:
         messages = turns_of(where, old)
@@ -115,7 +115,7 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
         objects = parse_objects(where, old.objects)
         if any(NATIVE_BOXES.search(message.content) for message in messages):
             log.count(NATIVE_KEPT, where)
-        needed = self.turned == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
+        needed = self.exif_boxes == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
         places = [f"{where}, image {index} ({name[:200]})" for index, name in enumerate(images)]
         seen = [self.images.find(name, place, log, None, needed) for name, place in zip(images, places, strict=True)]
         paths = [self.images.inspect_video(name, f"{where}, video {index} ({name[:200]})", log) for index, name in enumerate(videos)]
@@ -162,7 +162,7 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
         if space not in (REAL, NORM_1000, NORM_1):
             expected = "real, norm_1000 or norm_1" + ("; or --bbox-type for objects without it" if each.bbox_type is None else "")
             raise SkipSample(Issue("bbox-type-unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
-        turn = turn_of(thing, image, self.turned)
+        turn = box_orientation(thing, image, self.exif_boxes)
         steps = {REAL: None, NORM_1000: self.norm_1000, NORM_1: 1}[space]
         boxes = []
         for numbers in each.boxes(thing):

@@ -29,7 +29,7 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
     """Turn swift rows into a YOLO dataset, a new folder.
 
     It has data.yaml (class names by index), labels/NAME.txt (a line per box: class, centre x, centre y, width, height as
-    fractions of the image; empty for an image without boxes), images.txt (the list of images) and, unless --pictures
+    fractions of the image; empty for an image without boxes), images.txt (the list of images) and, unless --image-files
     none, images/NAME.jpg; only files that open as an image are copied, with --no-check-images too. Rows about one image are
     merged: a box that several of them name is written once. Classes are in the order of --categories, or by first appearance.
 
@@ -45,26 +45,26 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
     makes_rows = False
     EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
 
-    pictures: Annotated[
+    image_files: Annotated[
         Literal["link", "copy", "none"],
         msgspec.Meta(description="Put links to the images into the dataset, or copies, or only list their paths."),
     ] = "link"
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         found = collect_boxes(self, log, progress)
-        stems = stems_of(found.images, self.pictures)
+        stems = stems_of(found.images, self.image_files)
         if out is not None:
-            write_folder(out, lambda folder: fill(folder, found, stems, self.pictures))
+            write_folder(out, lambda folder: fill(folder, found, stems, self.image_files))
         counts = [image.boxes.total() for image in found.images.values()]
         return Totals(len(counts), sum(counts), counts.count(0))
 
 
-def stems_of(pictures: dict[str, ImageBoxes], how: str) -> dict[str, str]:
+def stems_of(images: dict[str, ImageBoxes], image_files: str) -> dict[str, str]:
     """Path -> the name of its label file. Raises GroundswiftError where two images want one name, or a link would point to a URL."""
     owner: dict[str, str] = {}
-    for path in pictures:
-        if how == "link" and is_url(path):
-            raise GroundswiftError(f"{path}: a link cannot point to a URL; expected --pictures copy or none")
+    for path in images:
+        if image_files == "link" and is_url(path):
+            raise GroundswiftError(f"{path}: a link cannot point to a URL; expected --image-files copy or none")
         stem = os.path.splitext(file_name(path))[0]
         if owner.setdefault(stem, path) != path:
             raise GroundswiftError(f"{path}: labels/{stem}.txt belongs to {owner[stem]}; expected a different name for each image")
@@ -82,7 +82,7 @@ def yolo_lines(image: ImageBoxes, index_of: dict[str, int]) -> str:
     return "".join(lines)
 
 
-def fill(folder: Path, found: Collected, stems: dict[str, str], how: str) -> None:
+def fill(folder: Path, found: Collected, stems: dict[str, str], image_files: str) -> None:
     """Write the files of the dataset into a new folder."""
     names = [category.name for category in found.categories]
     index_of = {name: index for index, name in enumerate(names)}
@@ -91,15 +91,15 @@ def fill(folder: Path, found: Collected, stems: dict[str, str], how: str) -> Non
     (folder / "data.yaml").write_text(HEAD + text, encoding="utf-8")
     (folder / "labels").mkdir()
     listed = []
-    if how != "none":
+    if image_files != "none":
         (folder / "images").mkdir()
     for path, image in found.images.items():
         (folder / "labels" / f"{stems[path]}.txt").write_text(yolo_lines(image, index_of), encoding="utf-8")
         name = file_name(path)
-        listed.append(path if how == "none" else f"./images/{name}")
-        if how == "link":
+        listed.append(path if image_files == "none" else f"./images/{name}")
+        if image_files == "link":
             os.symlink(path, folder / "images" / name)
-        elif how == "copy":
+        elif image_files == "copy":
             read_size_wh(path)  # rows may name any file of this machine, and only images leave it
             shutil.copyfile(local_copy(path), folder / "images" / name)
     (folder / "images.txt").write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")

@@ -115,10 +115,11 @@ def test_to_yolo_copies_images_only(yolo, kind, tmp_path):
         "size_wh": [9, 9],
     }
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    done = convert("to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--pictures", "copy", "--out", tmp_path / "out")
+    done = convert("to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--image-files", "copy", "--out", tmp_path / "out")
     assert (done.exit_code, (tmp_path / "out").exists()) == (1, False)
     assert done.stderr.startswith(f"error: {place}: not a readable image")
-    assert convert("to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--pictures", "none", "--out", tmp_path / "out").exit_code == 0
+    listed = convert("to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--image-files", "none", "--out", tmp_path / "out")
+    assert listed.exit_code == 0
 
 
 @pytest.mark.parametrize("length", [200, 240, 255, 256])

@@ -163,7 +163,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{tmp_path}/a.jpg: cannot be written (File too large); expected a folder that can be written (--save-pictures)\n"
+    assert done.stdout == f"{tmp_path}/a.jpg: cannot be written (File too large); expected a folder that can be written (--save-images)\n"
     assert files(tmp_path) == []
 
 

@@ -96,9 +96,9 @@ def signed(site, tmp_path) -> str:
     ("verb", "name", "options"),
     [
         ("to-coco", "rows.jsonl", []),
-        ("to-yolo", "rows.jsonl", ["--pictures", "copy"]),
-        ("otter", "DC_instructions.json", ["--save-pictures", "frames"]),
-        ("otter", "DC_instructions.json", ["--save-pictures", "frames", "--images", "{site}/DC.json{signature}"]),
+        ("to-yolo", "rows.jsonl", ["--image-files", "copy"]),
+        ("otter", "DC_instructions.json", ["--save-images", "frames"]),
+        ("otter", "DC_instructions.json", ["--save-images", "frames", "--images", "{site}/DC.json{signature}"]),
         ("scienceqa", "problems.json", ["--split", "val"]),
     ],
 )

@@ -53,7 +53,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "video-chatgpt": [{"q": "Q", "a": "A", "video_id": "v"}, {"video_name": "v", "question": "Q", "question_1": "None", "answer": "A"}],
 }
-MORE = {"image-text": {"save_pictures": "kept"}, "scienceqa": {"save_pictures": "kept"}, "video-chatgpt": {"videos": ""}}
+MORE = {"image-text": {"save_images": "kept"}, "scienceqa": {"save_images": "kept"}, "video-chatgpt": {"videos": ""}}
 GONE = object()
 VALUES = {
     "gone": GONE, "null": None, "true": True, "number": 5, "negative": -1, "fraction": 1.5, "gigantic": 10**40, "huge": 1e308,

@@ -112,7 +112,7 @@ def test_images_that_rows_hold(folder):
         {"image": {"bytes": image_bytes(form="JPEG"), "path": "7.jpg"}, "text": "x"},
         {"image": {"bytes": None, "path": "a.png"}, "text": "y"},
     )
-    rows = made(LatexOcrOptions(annotations=str(path), save_pictures=str(folder / "kept")))
+    rows = made(LatexOcrOptions(annotations=str(path), save_images=str(folder / "kept")))
     assert rows[0] == {
         "messages": [
             {"role": "user", "content": "<image>Write the formula in the picture as LaTeX."},
@@ -124,14 +124,14 @@ def test_images_that_rows_hold(folder):
         "prompt": "latex_ocr.en.1",
     }
     assert [row["images"] for row in rows[1:]] == [[str(folder / "kept/train/2.jpg")], [str(folder / "a.png")]]
-    assert "row 1: the row holds its image, and swift reads files; expected --save-pictures DIR" in error_of(
+    assert "row 1: the row holds its image, and swift reads files; expected --save-images DIR" in error_of(
         LatexOcrOptions(annotations=str(path))
     )
 
 
 def test_images_that_rows_hold_in_json(source, folder):
     held = {"bytes": base64.b64encode(image_bytes()).decode(), "path": None}
-    (row,) = made(source({"image": held, "text": "x"}, save_pictures=str(folder / "kept")))
+    (row,) = made(source({"image": held, "text": "x"}, save_images=str(folder / "kept")))
     assert row["images"] == [str(folder / "kept/pairs/1.png")]
 
 
@@ -150,7 +150,7 @@ def test_images_that_rows_hold_in_json(source, folder):
         ({**GOOD, "image": ""}, "image-missing", "image ''"),
         ({**GOOD, "image": 5}, "image-missing", "image '5'"),
         ({**GOOD, "image": {"bytes": "%", "path": None}}, "image-missing", "expected a path, or the image"),
-        ({**GOOD, "image": {}}, "image-embedded", "--save-pictures"),
+        ({**GOOD, "image": {}}, "image-embedded", "--save-images"),
         ({**GOOD, "image": "no.png"}, "image-missing", "image not found"),
         ({**GOOD, "image": "half.png"}, "image-unreadable", "half.png"),
         ({**GOOD, "image": "../a.png"}, "image-path-outside", "'../a.png'"),

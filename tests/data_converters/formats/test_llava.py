@@ -67,7 +67,7 @@ def test_images_that_rows_hold(folder):
     held = {**GOOD, "image": {"bytes": image_bytes(size_wh=(30, 20)), "path": "x/ai2d_1.png"}, "data_source": "ai2d(gpt4v)"}
     rows = [held, {**held, "image": None, "conversations": turns("Hello", "Hi")}, {**held, "image": {"bytes": None, "path": "a.jpg"}}]
     path = write_parquet(folder / "train.parquet", *rows)
-    options = LlavaOptions(annotations=str(path), save_pictures=str(folder / "kept"))
+    options = LlavaOptions(annotations=str(path), save_images=str(folder / "kept"))
     first, second, third = made(options)
     assert (first["images"], first["size_wh"]) == ([str(folder / "kept/train/1.png")], [30, 20])
     assert said(first)[0] == "user: <image>\nWhat?"
@@ -116,7 +116,7 @@ def test_box_text_of_a_model_is_counted(source):
         ({"image": "instruct.json"}, "image-unreadable", "instruct.json"),
         ({"image": "../a.jpg"}, "image-path-outside", "image '../a.jpg' with"),
         ({"image": {"bytes": None, "path": "no.jpg"}}, "image-missing", "image 0 (no.jpg): image not found"),
-        ({"image": {"bytes": "AAAA"}}, "image-embedded", "swift reads files; expected --save-pictures DIR"),
+        ({"image": {"bytes": "AAAA"}}, "image-embedded", "swift reads files; expected --save-images DIR"),
         ({"image": {"bytes": 5}}, "row-unreadable", "got `int` - at `$.image.bytes`"),
         ({"image": ""}, "image-path-outside", "image '' with"),
         ({"image": "data:image/png;base64,AAAA"}, "image-inline", "expected a path to a file"),

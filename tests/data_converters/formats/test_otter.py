@@ -44,7 +44,7 @@ def source(tmp_path: Path):
         content = {"meta": {"version": "0.0.1", "time": "2023-06", "author": "ntu"}, "data": data}
         path.write_text(json.dumps(content), encoding="utf-8")
         (tmp_path / "DC.json").write_text(json.dumps(encoded() if held is None else held), encoding="utf-8")
-        return OtterOptions(annotations=str(path), **({"save_pictures": str(tmp_path / "kept")} | options))
+        return OtterOptions(annotations=str(path), **({"save_images": str(tmp_path / "kept")} | options))
 
     return write
 
@@ -190,9 +190,7 @@ def test_files(tmp_path, content, message):
 
 
 def test_a_file_of_images_needs_a_place_for_them(source, tmp_path):
-    assert "DC.json: holds the images themselves, and swift reads files; expected --save-pictures DIR" in error_of(
-        source(save_pictures=None)
-    )
+    assert "DC.json: holds the images themselves, and swift reads files; expected --save-images DIR" in error_of(source(save_images=None))
     options = source()
     (tmp_path / "DC.json").write_text("[]")
     assert "DC.json: not such a file" in error_of(options)

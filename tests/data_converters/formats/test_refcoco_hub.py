@@ -116,7 +116,7 @@ def test_jxu124_without_a_look(tmp_path):
 def test_lmms(tmp_path, train2014):
     """Boxes are stored in 32 bits there: they come out as the numbers that were meant, and two refs share one image."""
     kept = tmp_path / "kept"
-    made, counts = rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=kept)
+    made, counts = rows(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_images=kept)
     assert brief(made) == [
         ("val/1/1001/0", ["the lady"], [[5.3, 6, 25.400000000000002, 16.5]]),
         ("val/1/1001/1", ["lady in blue"], [[5.3, 6, 25.400000000000002, 16.5]]),
@@ -130,7 +130,7 @@ def test_lmms(tmp_path, train2014):
 
 
 def test_lmms_as_json_lines(tmp_path, train2014):
-    made, _ = rows(write(tmp_path / "val.jsonl", lmms_rows(train2014)), "lmms", save_pictures=tmp_path / "kept")
+    made, _ = rows(write(tmp_path / "val.jsonl", lmms_rows(train2014)), "lmms", save_images=tmp_path / "kept")
     assert [row["sample_id"] for row in made] == ["val/1/1001/0", "val/1/1001/1", "val/2/1002/0", "val/3/1001/0"]
 
 
@@ -142,16 +142,16 @@ def test_lmms_with_paths(tmp_path, train2014):
 
 def test_lmms_wants_a_place_for_its_images(tmp_path, train2014):
     assert re.search(
-        "rows of lmms-lab hold their images; expected --save-pictures",
+        "rows of lmms-lab hold their images; expected --save-images",
         error_of(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms")),
     )
     assert re.search(
-        "row 1: the row holds its image, and swift reads files; expected --save-pictures",
+        "row 1: the row holds its image, and swift reads files; expected --save-images",
         error_of(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", images=tmp_path)),
     )
     assert re.search(
         "rows of lmms-lab have no column split",
-        error_of(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_pictures=tmp_path, split="val")),
+        error_of(options_of(write(tmp_path / "val.parquet", lmms_rows(train2014)), "lmms", save_images=tmp_path, split="val")),
     )
 
 
@@ -160,7 +160,7 @@ def test_the_schema_is_never_guessed(tmp_path, train2014, schema, other):
     content = lmms_rows(train2014) if other == "lmms" else jxu124_rows()
     assert re.search(
         "not a row: Object missing required field",
-        error_of(options_of(write(tmp_path / "val.parquet", content), schema, images=train2014, save_pictures=tmp_path / "kept")),
+        error_of(options_of(write(tmp_path / "val.parquet", content), schema, images=train2014, save_images=tmp_path / "kept")),
     )
 
 
@@ -225,7 +225,7 @@ PROBLEMS = {  # what is broken -> (schema, columns, reason, what)
 def test_a_problem_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
     schema, values, reason, what = PROBLEMS[name]
     source = write(tmp_path / "val.jsonl", spoilt(schema, train2014, values))
-    options = {"images": train2014, "save_pictures": tmp_path / "kept"}
+    options = {"images": train2014, "save_images": tmp_path / "kept"}
     check_problem(options_of(source, schema, **options), reason, f"{source}:1: ", what, left=1)
     assert {path.name for path in tmp_path.iterdir()} <= {"coco", "val.jsonl", "kept"}
 
@@ -244,6 +244,6 @@ def test_two_images_of_one_name(tmp_path, train2014):
     source = write(tmp_path / "val.parquet", [first, second, third | {"file_name": second["file_name"]}])
     assert re.search(
         r"val.parquet: row 3: .*0009.jpg already holds another image; expected one image per name",
-        error_of(options_of(source, "lmms", save_pictures=tmp_path / "kept")),
+        error_of(options_of(source, "lmms", save_images=tmp_path / "kept")),
     )
     assert Image.open(tmp_path / "kept" / LADY).size == (64, 48)

@@ -161,7 +161,7 @@ def test_the_hubs_rows(tmp_path):
     hub = {key: value for key, value in PROBLEM.items() if key != "split"}
     pictured = {**hub, "image": {"bytes": image_bytes(size_wh=(30, 20)), "path": "image.png"}}
     path = write_parquet(tmp_path / "train.parquet", pictured, {**hub, **TEXT, "image": None}, pictured)
-    options = ScienceQaOptions(annotations=str(path), save_pictures=str(tmp_path / "kept"))
+    options = ScienceQaOptions(annotations=str(path), save_images=str(tmp_path / "kept"))
     rows = made(options)
     assert [row["sample_id"] for row in rows] == ["train/1", "train/2", "train/3"]
     assert rows[0]["images"] == [str(tmp_path / "kept/train/1.png")]
@@ -171,9 +171,9 @@ def test_the_hubs_rows(tmp_path):
     with_fault = write_parquet(
         tmp_path / "bad.parquet", {**pictured, "image": {"bytes": b"no", "path": None}}, {**hub, **TEXT, "image": None}
     )
-    check_skipped(ScienceQaOptions(annotations=str(with_fault), save_pictures=str(tmp_path / "kept")), "image-unreadable")
+    check_skipped(ScienceQaOptions(annotations=str(with_fault), save_images=str(tmp_path / "kept")), "image-unreadable")
     unsaved = ScienceQaOptions(annotations=str(path))
-    assert "train.parquet: row 1: the row holds its image, and swift reads files; expected --save-pictures DIR" in error_of(unsaved)
+    assert "train.parquet: row 1: the row holds its image, and swift reads files; expected --save-images DIR" in error_of(unsaved)
     assert "rows of the hubs have no split" in error_of(ScienceQaOptions(annotations=str(path), split="train"))
 
 

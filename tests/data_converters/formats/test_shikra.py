@@ -105,18 +105,18 @@ def test_a_rotated_image_has_to_be_declared(source):
     row = talk(answer="<boxes><points>", boxes=[[0]], image="turned.jpg")  # 60 x 40 stored, 40 x 60 upright
     row["conversations"][1]["points_seq"] = [[0]]
     row["target"] = {"boxes": [[0, 0, 30, 10]], "points": [[5, 2]]}
-    assert re.search(r"old\.jsonl:1: EXIF rotates .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
+    assert re.search(r"old\.jsonl:1: EXIF rotates .*turned\.jpg \(orientation 6\).*--exif-boxes stored", error_of(source(row)))
     stored = row | {"width": 60, "height": 40}
     for each in (row, stored):
-        assert made(source(each, turned="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 30], [38, 5]]
-    assert made(source(row | {"width": 40, "height": 60}, turned="upright"))[0]["objects"]["bbox"] == [[0, 0, 30, 10], [5, 2]]
+        assert made(source(each, exif_boxes="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 30], [38, 5]]
+    assert made(source(row | {"width": 40, "height": 60}, exif_boxes="upright"))[0]["objects"]["bbox"] == [[0, 0, 30, 10], [5, 2]]
     assert re.search(
         r"stated as 40x60 px, but stored as 60x40 px; expected one size",
-        error_of(source(row | {"width": 40, "height": 60}, turned="stored")),
+        error_of(source(row | {"width": 40, "height": 60}, exif_boxes="stored")),
     )
     assert re.search(
         r"box 0: box \[30\.0, 0\.0, 0\.0, 10\.0\]; expected x1 below x2",
-        error_of(source(row | {"target": {"boxes": [[30, 0, 0, 10]], "points": [[5, 2]]}}, turned="stored")),
+        error_of(source(row | {"target": {"boxes": [[30, 0, 0, 10]], "points": [[5, 2]]}}, exif_boxes="stored")),
     )  # turning would hide it
     assert texts(made(source(talk(image="turned.jpg")))[0]) == ["<image>Q", "A"]  # nothing to be placed
 

@@ -234,10 +234,10 @@ def test_a_box_turns_as_its_image_does(tmp_path, orientation):
 
 def test_a_rotated_image_has_to_be_declared(source):
     row = find(images=["turned.jpg"], objects=text_of(GUY | {"bbox": [0, 0, 60, 10]}))  # 60 x 40 stored, 40 x 60 upright
-    assert re.search(r"old\.jsonl:1, object 0: EXIF rotates .*turned\.jpg \(orientation 6\).*--turned stored", error_of(source(row)))
-    assert made(source(row, turned="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 60]]
-    assert made(source(row, turned="upright"))[0]["objects"]["bbox"] == [[0, 0, 40, 10]]
-    assert counted(source(row, turned="upright")) == {"image-rotated-by-exif": 1, "box-clipped": 1}
+    assert re.search(r"old\.jsonl:1, object 0: EXIF rotates .*turned\.jpg \(orientation 6\).*--exif-boxes stored", error_of(source(row)))
+    assert made(source(row, exif_boxes="stored"))[0]["objects"]["bbox"] == [[30, 0, 40, 60]]
+    assert made(source(row, exif_boxes="upright"))[0]["objects"]["bbox"] == [[0, 0, 40, 10]]
+    assert counted(source(row, exif_boxes="upright")) == {"image-rotated-by-exif": 1, "box-clipped": 1}
 
 
 def test_what_is_counted(source):
@@ -332,7 +332,7 @@ def test_nobody_looks_where_nobody_has_to(source):
     (row,) = made(source(find(images=["nowhere.jpg"]), check_images=False))
     assert (row["objects"]["bbox"], "size_wh" in row) == ([[138, 136, 235, 359]], False)
     unsaid = find(images=["nowhere.jpg"], objects=text_of({key: value for key, value in GUY.items() if key != "bbox_type"}))
-    for options in ({"bbox_type": "real", "turned": "stored"}, {"bbox_type": "norm_1"}):
+    for options in ({"bbox_type": "real", "exif_boxes": "stored"}, {"bbox_type": "norm_1"}):
         assert re.search(r"nowhere\.jpg", error_of(source(unsaid, check_images=False, **options)))
 
 

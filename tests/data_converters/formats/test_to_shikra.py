@@ -250,7 +250,7 @@ NOWHERE = RowImages(ImageFolder("/nowhere", check=False))
 
 def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     """Our row of one of Shikra's, through JSON, as in files."""
-    make = ShikraMaker(images=NOWHERE, source="/nowhere/s.jsonl", referring=Referring("find", Asking((), 0)), space="px", turned=None)
+    make = ShikraMaker(images=NOWHERE, source="/nowhere/s.jsonl", referring=Referring("find", Asking((), 0)), space="px", exif_boxes=None)
     return through(make, ShikraRow, made, log)
 
 

@@ -64,11 +64,11 @@ def test_a_whole_set(source, folder):
 
 
 def test_copies_and_none(source, folder):
-    out = write(source(detection_row(DOG)), pictures="copy")
+    out = write(source(detection_row(DOG)), image_files="copy")
     assert (out / "images/a.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
     assert not (out / "images/a.jpg").is_symlink()
     (folder / "yolo").rename(folder / "earlier")
-    out = write(source(detection_row(DOG)), pictures="none")
+    out = write(source(detection_row(DOG)), image_files="none")
     assert files(out) == ["data.yaml", "images.txt", "labels/a.txt"]
     assert (out / "images.txt").read_text() == f"{folder / 'a.jpg'}\n"
 
@@ -120,9 +120,9 @@ def test_one_name_in_two_folders(source, folder, draw):
 
 def test_a_link_to_an_address(source):
     path = source(detection_row(DOG, image="s3://bucket/a.jpg"))
-    with pytest.raises(GroundswiftError, match=r"s3://bucket/a\.jpg: a link cannot point to a URL; expected --pictures copy or none"):
+    with pytest.raises(GroundswiftError, match=r"s3://bucket/a\.jpg: a link cannot point to a URL; expected --image-files copy or none"):
         write(path, check_images=False)
-    out = write(path, check_images=False, pictures="none")
+    out = write(path, check_images=False, image_files="none")
     assert (out / "images.txt").read_text() == "s3://bucket/a.jpg\n"
 
 
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written(source, folder):
 def test_a_picture_that_cannot_be_copied_leaves_nothing(source, folder):
     path = source(detection_row(DOG), detection_row(image="gone.jpg"))
     with pytest.raises(GroundswiftError, match=r"gone\.jpg: no such image"):
-        write(path, pictures="copy", check_images=False)
+        write(path, image_files="copy", check_images=False)
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_not_the_fault_of_a_picture(source, folder, monkeypatch):
     path = source(detection_row(DOG))
     monkeypatch.setattr(to_yolo.shutil, "copyfile", full)
     with pytest.raises(GroundswiftError, match=r"yolo: cannot be written \(No space left on device\)"):
-        write(path, pictures="copy")
+        write(path, image_files="copy")
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
 
 

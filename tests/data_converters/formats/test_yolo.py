@@ -274,10 +274,10 @@ def test_bad_data_yaml(folder, tmp_path, draw, name):
 
 
 def test_images_elsewhere(folder, tmp_path):
-    """What `to-yolo --pictures none` writes: a list of absolute paths, labels by name."""
+    """What `to-yolo --image-files none` writes: a list of absolute paths, labels by name."""
     back = tmp_path / "back"
     converted(options(folder), tmp_path / "first.jsonl")
-    assert run("convert", "to-yolo", tmp_path / "first.jsonl", "--out", back, "--pictures", "none").exit_code == 0
+    assert run("convert", "to-yolo", tmp_path / "first.jsonl", "--out", back, "--image-files", "none").exit_code == 0
     again = options(back, images=str(folder), label_dir=str(back / "labels"))
     rows, _ = converted(again, tmp_path / "again.jsonl")
     assert list(map(short, rows)) == ROWS
