@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from groundswift import __version__
 from groundswift.coordinates import limits_in_force
 from groundswift.errors import error_at
 from groundswift.family import family_row
@@ -25,11 +23,6 @@ SCORES = {
     "constant": "1.0 for every box",
     "logprob": "exp of the mean log-probability of the tokens of a box and its label",
 }
-
-
-def version_terms() -> dict[str, str]:
-    """Which groundswift computed the numbers."""
-    return {"groundswift": __version__}
 
 
 def file_terms(truth_path: Path, result_path: Path, truth_name: str) -> dict[str, str]:
@@ -74,11 +67,6 @@ def reading_terms(rules: Rules) -> dict[str, Any]:
     return terms
 
 
-def new_run_id() -> str:
-    """A unique id, which all files of one run have."""
-    return secrets.token_hex(8)
-
-
 def digested(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
     """The same chunks, each added to a digest."""
     for chunk in chunks:
@@ -110,11 +98,3 @@ def run_chunks(run: Run) -> Iterator[bytes]:
 def pretty_json(value: object) -> bytes:
     """Indented JSON with a newline at its end, for files that people read."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder for output. Raises GroundswiftError where there cannot be one."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise error_at(path, f"cannot be written ({error.strerror})", "a folder for the output") from None

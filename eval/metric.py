@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from groundswift import __version__
 from groundswift.errors import GroundswiftError
 
 from .answers.cli_options import TRUTH, check_there, rules_of_command
@@ -95,9 +96,9 @@ class Metric:
 
     def protocol(self, rules: Rules | None, evaluation: Evaluation) -> dict[str, Any]:
         """Everything that the numbers depend on besides the files, flat; `metric` names the metric."""
-        from .artifacts import reading_terms, version_terms
+        from .artifacts import reading_terms
 
-        return {"metric": self.name, **version_terms(), **reading_terms(rules), **evaluation.protocol}
+        return {"metric": self.name, "groundswift": __version__, **reading_terms(rules), **evaluation.protocol}
 
     def truth_name(self, path: Path) -> str:
         """What `protocol.gt` calls the ground truth."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .answers.cli_options import FILE, ON_ERROR, check_there, reading_options
+from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
 from .metric import Metric
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def command_of(kind: type[Metric]) -> click.Command:
         click.argument("result", type=FILE, required=kind.needs_result),
         kind.truth_option,
         click.option("--out", type=FILE, required=kind.writes_run, help=what),
-        reading_options,
+        *READING_OPTIONS.values(),
         *kind.options,
         click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at bad input, or drop and count it."),
         *((*REPORT_OPTIONS, title) if kind.writes_run else ()),
@@ -75,13 +76,13 @@ def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evalu
     """Write all files into a new `out` and return their names. `document` gets the id of the run, which all its files have."""
     from groundswift.atomic_write import write_whole
 
-    from .artifacts import new_run_id, pretty_json, run_chunks
+    from .artifacts import pretty_json, run_chunks
     from .evaluated_run import Run
     from .output_folder import new_folder
 
     with new_folder(out) as folder:
         if metric.writes_run:
-            document["run"] = {"id": new_run_id(), **metric.write(folder, answers, truth)}
+            document["run"] = {"id": secrets.token_hex(8), **metric.write(folder, answers, truth)}
             run = Run(out.resolve().name, document, evaluation.curves, evaluation.per_sample)
             write_whole(folder / "run.json", run_chunks(run))
             if metric.options["report"]:

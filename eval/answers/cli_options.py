@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,13 +14,15 @@ from groundswift.errors import error_at
 if TYPE_CHECKING:
     from .protocol import Rules
 
-LIMIT_OPTIONS = ("min_pixels", "max_pixels", "first_max_pixels")
-READING_OPTIONS = ("family", "space", *LIMIT_OPTIONS)
+LIMITS = {  # option -> its help
+    "min_pixels": "Minimum area of the model input, px; for boxes in resized pixels.",
+    "max_pixels": "Maximum area of the model input, px; for boxes in resized pixels.",
+    "first_max_pixels": "--max_pixels of swift: an earlier, additional resize.",
+}
 MOST_DIGITS = 15  # of a limit in px
 FILE = click.Path(path_type=Path)
 ON_ERROR = click.Choice(["stop", "skip"])
 TRUTH = click.option("--gt", "truth_path", type=FILE, required=True, help="Ground truth: annotations in COCO format.")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PixelLimit(click.ParamType):
@@ -40,34 +41,16 @@ class PixelLimit(click.ParamType):
         return (int(text),)
 
 
-def reading_options(command: F) -> F:
-    """Add --family, --space and the limits of pixels to a command."""
-    for option in reversed(
-        (
-            click.option("--family", help="Model family: how boxes are written, and in which space. Default: from the record of the run."),
-            click.option("--space", help="Coordinate space of the boxes, if the model was trained on another than its family's."),
-            click.option(
-                "--min-pixels",
-                type=PixelLimit(),
-                metavar="N|default",
-                help="Minimum area of the model input, px; for boxes in resized pixels.",
-            ),
-            click.option(
-                "--max-pixels",
-                type=PixelLimit(),
-                metavar="N|default",
-                help="Maximum area of the model input, px; for boxes in resized pixels.",
-            ),
-            click.option(
-                "--first-max-pixels",
-                type=PixelLimit(),
-                metavar="N|default",
-                help="--max_pixels of swift: an earlier, additional resize.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+READING_OPTIONS = {
+    "family": click.option(
+        "--family", help="Model family: how boxes are written, and in which space. Default: from the record of the run."
+    ),
+    "space": click.option("--space", help="Coordinate space of the boxes, if the model was trained on another than its family's."),
+    **{
+        name: click.option(f"--{name.replace('_', '-')}", type=PixelLimit(), metavar="N|default", help=text)
+        for name, text in LIMITS.items()
+    },
+}
 
 
 def check_there(path: Path | None, expected: str) -> None:
@@ -89,7 +72,7 @@ def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
     from .protocol import Rules, rules_of_options, rules_of_record
 
     reading = {name: options[name] for name in ("label_match", "score") if name in options}
-    limits = {name: options[name][0] for name in LIMIT_OPTIONS if options[name] is not None}
+    limits = {name: options[name][0] for name in LIMITS if options[name] is not None}
     found = record_of_result(result)
     if found is not None:
         return Rules(**rules_of_record(found, options["family"], options["space"], limits), **reading)

@@ -7,7 +7,6 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 
 import numpy as np
@@ -69,11 +68,6 @@ def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", 
         return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, most)
     check_memory(needed_bytes(truth, predictions, engine, math.prod(shape)), truth, predictions)
     return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, most)
-
-
-def engine_version(engine: str) -> str:
-    """The installed version of an engine."""
-    return version(engine)
 
 
 def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:

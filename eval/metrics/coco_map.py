@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from groundswift import __version__
 from groundswift.errors import Tally, error_at
 
 from ..answers.cli_options import FILE, READING_OPTIONS, check_there
@@ -30,7 +32,7 @@ from ..counted_predictions import looked_for, within_limit
 from ..evaluated_run import Curve, Number, NumberTable
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation, Metric
-from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine, detection_limits, engine_version
+from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine, detection_limits
 
 __all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
 
@@ -178,13 +180,13 @@ class CocoMap(Metric):
         return replace(found, counts=counts, per_sample=images)
 
     def protocol(self, rules: Rules | None, evaluation: CocoEvaluation) -> dict[str, Any]:
-        from ..artifacts import reading_terms, version_terms
+        from ..artifacts import reading_terms
 
         engine, federated = self.options["engine"], evaluation.federated
         return {
             "metric": LVIS if federated else COCO,
-            "engine": f"{engine} {engine_version(engine)}",
-            **version_terms(),
+            "engine": f"{engine} {version(engine)}",
+            "groundswift": __version__,
             **(reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored unchanged"}),
             "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
             "max_detections": list(detection_limits(evaluation.max_detections, federated)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -26,8 +26,7 @@ KINDS = {"truth": "ground truth", "predicted": "prediction"}
 ORDER = {CROWD: 0, NOT_COUNTED: 0, TP: 1, FN: 2, FP: 2}  # errors are drawn last, on top
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """A box on the canvas. `kind` is `truth` or `predicted`, `label` the index of its class, `title` its tooltip."""
 
     kind: str
@@ -38,24 +37,18 @@ class Shape:
     tag: Tag
 
 
-@dataclass(frozen=True)
-class Figure:
-    """An image in one run. `tally` counts TP, FN and FP by their outcomes."""
+class Figure(NamedTuple):
+    """An image in one run: its result, how many TP, FN and FP it has by outcome, and its boxes in the order to draw them."""
 
-    status: str
-    f1: float
+    image: ImageResult
     tally: dict[str, int]
     shapes: list[Shape]
-    response: str
 
 
-@dataclass(frozen=True)
-class ImageRow:
-    """One image, with a figure for each run or None. `href` is None where the file could not be opened, as `note` says."""
+class ImageRow(NamedTuple):
+    """An image of the last run, with a figure for each run or None. `href` is None where the file could not be opened, as `note` says."""
 
-    image_id: int
-    file_name: str
-    size_wh: tuple[int, int]
+    image: ImageResult
     canvas_wh: tuple[float, float]
     image_xywh: tuple[float, float, float, float]
     href: str | None
@@ -66,14 +59,20 @@ class ImageRow:
     kinds: list[str]
 
 
-def error_count(image: ImageResult) -> int:
-    """FN and FP."""
-    return sum(box.outcome == FN for box in image.truth) + sum(box.outcome == FP for box in image.predicted)
+def tally_of(image: ImageResult) -> dict[str, int]:
+    """How many TP, FN and FP an image has."""
+    truth, predicted = ([box.outcome for box in boxes] for boxes in (image.truth, image.predicted))
+    return {TP: truth.count(TP), FN: truth.count(FN), FP: predicted.count(FP)}
 
 
 def by_f1(images: Sequence[ImageResult]) -> list[ImageResult]:
-    """Lowest F1 first, then most errors, then by id."""
-    return sorted(images, key=lambda image: (image.f1, -error_count(image), image.image_id))
+    """Lowest F1 first, then most FN and FP, then by id."""
+
+    def order(image: ImageResult) -> tuple[float, int, int]:
+        tally = tally_of(image)
+        return image.f1, -tally[FN] - tally[FP], image.image_id
+
+    return sorted(images, key=order)
 
 
 def data_uri(image: Image.Image) -> str:
@@ -147,29 +146,19 @@ def canvas_of(size_wh: tuple[float, float]) -> tuple[tuple[float, float], tuple[
     return canvas_wh, ((canvas_wh[0] - width) / 2, (canvas_wh[1] - height) / 2, width, height)
 
 
-def figure_of(image: ImageResult, shapes: list[Shape]) -> Figure:
-    """The drawing of one image in one run, with its numbers of TP, FN and FP."""
-    tally = {outcome: sum(box.outcome == outcome for box in image.truth) for outcome in (TP, FN)}
-    tally[FP] = sum(box.outcome == FP for box in image.predicted)
-    return Figure(image.status, image.f1, tally, shapes, image.response)
-
-
 def image_rows(runs: Sequence[Run], chosen: Sequence[ImageResult], images_dir: Path | None, classes: Sequence[str]) -> list[ImageRow]:
     """A row for each chosen image of the last run, in their order. Its kinds of error are those of the last run."""
-    ids = {image.image_id for image in chosen}
-    by_run = [{image.image_id: image for image in run.images if image.image_id in ids} for run in runs]
+    by_run = [{image.image_id: image for image in run.images} for run in runs]
     place_of = {name: i for i, name in enumerate(classes)}
     rows = []
     for image in chosen:
-        views = [by_id.get(image.image_id) for by_id in by_run]
         canvas_wh, image_xywh = canvas_of(drawn_wh(image))
-        href, note = embedded(image, images_dir)
-        figures = [view and figure_of(view, shapes_of(view, image_xywh, canvas_wh, place_of)) for view in views]
-        tally = figures[-1].tally
-        kinds = [kind for kind in (FN, FP) if tally[kind]] + ["lost"] * (image.status in LOST)
+        figures = [
+            view and Figure(view, tally_of(view), shapes_of(view, image_xywh, canvas_wh, place_of))
+            for view in (by_id.get(image.image_id) for by_id in by_run)
+        ]
+        kinds = [kind for kind in (FN, FP) if figures[-1].tally[kind]] + ["lost"] * (image.status in LOST)
         labels = sorted({shape.label for figure in figures if figure for shape in figure.shapes})
         enlarged = max(drawn_wh(image)) * 2 < CANVAS
-        rows.append(
-            ImageRow(image.image_id, image.file_name, image.size_wh, canvas_wh, image_xywh, href, note, enlarged, figures, labels, kinds)
-        )
+        rows.append(ImageRow(image, canvas_wh, image_xywh, *embedded(image, images_dir), enlarged, figures, labels, kinds))
     return rows

@@ -12,7 +12,6 @@ from groundswift.atomic_write import write_whole
 from groundswift.box_drawing import OUTCOME_COLOURS
 from groundswift.errors import GroundswiftError
 
-from ..artifacts import make_folder
 from ..evaluated_run import ImageResult, NumberTable, Run
 from .images import by_f1, image_rows
 from .plot import plot_of
@@ -21,11 +20,10 @@ from .tables import (
     class_table,
     count_rows,
     defined,
-    headline,
+    joined,
     metric_rows,
     number_text,
     plain_text,
-    protocol_rows,
     signed_text,
     summary,
     warnings_of,
@@ -57,7 +55,8 @@ def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: Numb
     chosen = by_f1(runs[-1].images)[:max_images]
     ids = {image.image_id for image in chosen}
     shown = [image for run in runs for image in run.images if image.image_id in ids]
-    classes, rows = class_names(runs, shown), metric_rows(runs, table)
+    classes, numbers = class_names(runs, shown), metric_rows(runs, table)
+    headline = [row for row in numbers if row.number.headline]
     return (
         environment()
         .get_template("report.html")
@@ -65,19 +64,19 @@ def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: Numb
             title=title,
             run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
             runs=runs,
-            summary=summary(runs, rows),
+            summary=summary(runs, headline),
             date=runs[-1].metrics.get("protocol", {}).get("date"),
             differing=differing,
             table=table,
-            headline=headline(rows),
-            metrics=rows,
+            headline=headline,
+            metrics=numbers,
             warnings=warnings_of(runs),
             plot=plot_of(runs, classes),
             classes=classes,
             class_table=class_table(runs, table.of_groups),
             images=image_rows(runs, chosen, images_dir, classes),
             total_images=len(runs[-1].images),
-            protocol=protocol_rows(runs),
+            protocol=joined([run.metrics.get("protocol", {}) for run in runs]),
             counts=count_rows(runs),
         )
     )
@@ -99,5 +98,4 @@ def write_report(
     drawn grey with the reason. Raises GroundswiftError without a run, and where `out` cannot be written.
     """
     text = render(runs, images_dir, title, table, differing, max_images)
-    make_folder(Path(out).parent)
     write_whole(out, [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which UTF-8 cannot encode

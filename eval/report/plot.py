@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import NamedTuple
 
 from ..evaluated_run import Curve, Run
 
 WIDTH, HEIGHT = 640, 420
 LEFT, TOP, RIGHT, BOTTOM = 64, 14, 16, 50
 IOUS = ("0.50", "0.50:0.95", "0.75")
-DASHES = ("", "7 4", "2 4", "12 4 2 4")  # the last run is solid; earlier runs take the other patterns in turn
+DASHES = ("7 4", "2 4", "12 4 2 4")  # of earlier runs, from the last back, in turn; the last run is solid
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One curve. `label` is the index of its class, None for all; `iou` the index in IOUS; `points` are `x,y` pairs."""
 
     points: str
@@ -24,8 +24,7 @@ class Line:
     title: str
 
 
-@dataclass(frozen=True)
-class Plot:
+class Plot(NamedTuple):
     """`ticks` are (x, y, text) of 0, 0.2, ... 1 on both axes. `undefined` names curves without any defined precision."""
 
     lines: list[Line]
@@ -39,12 +38,6 @@ class Plot:
 def place(recall: float, precision: float) -> tuple[float, float]:
     """(recall, precision), both 0..1 -> (x, y) in the plot."""
     return LEFT + recall * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - precision * (HEIGHT - TOP - BOTTOM)
-
-
-def dash_of(run: int, runs: int) -> str:
-    """The dash pattern of run number `run` of `runs`: solid for the last one."""
-    back = runs - 1 - run
-    return DASHES[0] if back == 0 else DASHES[1 + (back - 1) % (len(DASHES) - 1)]
 
 
 def points_of(precision: Sequence[float]) -> str:
@@ -62,20 +55,18 @@ def points_of(precision: Sequence[float]) -> str:
 def plot_of(runs: Sequence[Run], classes: Sequence[str]) -> Plot:
     """All classes at each IoU, and each class at IoU 0.50 (hidden until its class is chosen), of every run."""
     place_of = {name: i for i, name in enumerate(classes)}
+    dashes = [("", *islice(cycle(DASHES), len(runs) - 1))[back] for back in reversed(range(len(runs)))]
     lines, undefined = [], []
-    for number, run in enumerate(runs):
-        for curve in run.curves:
-            if not drawn(curve):
-                continue
+    for run, dash in zip(runs, dashes, strict=True):
+        for curve in filter(drawn, run.curves):
             title = f"{run.name}, {'all classes' if curve.label is None else curve.label}, IoU {curve.iou}"
             points = points_of(curve.precision)
             if points:
-                label = None if curve.label is None else place_of[curve.label]
-                lines.append(Line(points, IOUS.index(curve.iou), dash_of(number, len(runs)), label, title))
+                lines.append(Line(points, IOUS.index(curve.iou), dash, None if curve.label is None else place_of[curve.label], title))
             elif curve.label is None:
                 undefined.append(title)
     ticks = [(*place(i / 5, i / 5), f"{i / 5:.1f}") for i in range(6)]
-    return Plot(lines, ticks, [dash_of(i, len(runs)) for i in range(len(runs))], undefined)
+    return Plot(lines, ticks, dashes, undefined)
 
 
 def drawn(curve: Curve) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..count_ids import COUNTS, GROUPS, sentence
 from ..evaluated_run import Number, NumberTable, Run
@@ -14,8 +13,7 @@ DASH = "\u2013"
 MINUS = "\u2212"
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """One value a run, and the last less the first where both are defined."""
 
     name: str
@@ -24,8 +22,7 @@ class Compared:
     number: Number | None = None
 
 
-@dataclass(frozen=True)
-class Warned:
+class Warned(NamedTuple):
     """Rows, answers and boxes of a run that were lost or changed, and the warnings of its evaluation."""
 
     run: str
@@ -68,11 +65,6 @@ def compared(name: str, values: Sequence[Any], number: Number | None = None) -> 
     return Compared(name, known, None if first is None or last is None else last - first, number)
 
 
-def headline(rows: Sequence[Compared]) -> list[Compared]:
-    """The numbers that are shown large at the top."""
-    return [row for row in rows if row.number.headline]
-
-
 def metric_rows(runs: Sequence[Run], table: NumberTable) -> list[Compared]:
     """All numbers of the table."""
     return [compared(number.key, [run.metrics.get(number.key) for run in runs], number) for number in table.numbers]
@@ -95,20 +87,15 @@ def flat_counts(counts: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[
             yield (*path, str(key)), value
 
 
-def _joined(tables: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+def joined(tables: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Tables of several runs as rows: (name, one value a run), None where a run has none."""
     names = dict.fromkeys(name for table in tables for name in table)
-    return [(name, [table.get(name) for table in tables]) for name in names]
+    return [(name.replace("_", " "), [table.get(name) for table in tables]) for name in names]
 
 
 def count_rows(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
     """Every count of every run: (name, one number a run)."""
-    flat = [{": ".join(path): count for path, count in flat_counts(run.metrics.get("counts", {}))} for run in runs]
-    return [(name.replace("_", " "), values) for name, values in _joined(flat)]
-
-
-def protocol_rows(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
-    """Every term of the protocol: (name, one value a run)."""
-    return [(name.replace("_", " "), values) for name, values in _joined([run.metrics.get("protocol", {}) for run in runs])]
+    return joined([{": ".join(path): count for path, count in flat_counts(run.metrics.get("counts", {}))} for run in runs])
 
 
 def meaning(path: tuple[str, ...]) -> str | None:
@@ -138,9 +125,9 @@ def total(run: Run, name: str) -> int | None:
     return sum(row.get(name) or 0 for row in rows) if rows else None
 
 
-def summary(runs: Sequence[Run], rows: Sequence[Compared]) -> str:
+def summary(runs: Sequence[Run], headline: Sequence[Compared]) -> str:
     """The first two headline numbers of the run, or of the first and the last, in one sentence."""
-    first, last, shown = runs[0], runs[-1], headline(rows)[:2]
+    first, last, shown = runs[0], runs[-1], headline[:2]
     scale = f"{number_text(len(last.images))} images with {number_text(total(last, 'truths'))} ground-truth boxes"
     after = f"{number_text(total(last, 'predictions'))} predictions"
     if len(runs) == 1:

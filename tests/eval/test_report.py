@@ -90,6 +90,7 @@ def make_run(name="after", images=(), labels=("star",), value=0.5, counts=None, 
 def images_dir(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
+    (tmp_path / "out").mkdir()
     for i in range(1, 4):
         Image.new("RGB", (112, 84), (40 * i, 20, 60)).save(folder / f"{i:06d}.jpg")
     return folder
