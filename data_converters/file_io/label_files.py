@@ -19,14 +19,20 @@ UNREADABLE_FILE = "label-file-unreadable"  # the reason to count by
 NOT_XML = (DefusedXmlException, ParseError, LookupError, ValueError, RecursionError)  # what readers of XML raise
 
 
-def text_of(path: str, where: str) -> str | Issue:
-    """The text of a label file, without the byte order mark, or the problem with it."""
+def bytes_of(path: str, where: str, expected: str) -> bytes:
+    """The content of a label file. Raises SkipSample where it cannot be read."""
     try:
-        return regular_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return Issue(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")
+        return regular_bytes(path)
     except OSError as error:
-        return Issue(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a text file")
+        raise SkipSample(Issue(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", expected)) from None
+
+
+def text_of(path: str, where: str) -> str:
+    """The text of a label file, without the byte order mark. Raises SkipSample where it cannot be read."""
+    try:
+        return bytes_of(path, where, "a text file").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SkipSample(Issue(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
 
 
 def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:

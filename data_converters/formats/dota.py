@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from groundswift.errors import error_at
 from groundswift.storage import is_folder
@@ -11,11 +12,10 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
 from ..file_io.box_checks import image_folder_of
-from ..file_io.label_files import Stems, files_below, text_of
+from ..file_io.label_files import Stems, files_below
 from ..file_io.remote_folders import SUFFIXES, folder_at
-from ..issues import Issue, IssueLog
+from ..issues import IssueLog
 from ..tasks.label_files import (
-    UNREADABLE,
     Difficult,
     Label,
     LabelledImage,
@@ -24,6 +24,7 @@ from ..tasks.label_files import (
     bounds,
     classes_of,
     labels_reading,
+    not_a_label,
     number_of,
 )
 
@@ -84,25 +85,17 @@ def labelled(folder: str, file: str, stems: Stems, ignore: bool, met: dict[str, 
     name = stems.name(os.path.splitext(file)[0], file, log)
     if name is None:
         return None
-    text = text_of(os.path.join(folder, file), file)
-    if isinstance(text, Issue):
-        log.add(text)
-        return LabelledImage(name, [], None, True)
-    out = LabelledImage(name, [])
-    for number, line in enumerate(text.split("\n"), 1):
-        fields = line.split()
-        if fields and not fields[0].lower().startswith(HEAD):
-            out.add(read_line(fields, f"{file}:{number}", ignore, met, log))
+    out = LabelledImage(name)
+    out.add_lines(os.path.join(folder, file), file, partial(label, ignore, met), log, HEAD)
     return out
 
 
-def read_line(fields: list[str], where: str, ignore: bool, met: dict[str, int], log: IssueLog) -> Label | None:
-    """The label of a line; None, logged, if it has another form."""
+def label(ignore: bool, met: dict[str, int], fields: list[str], where: str, log: IssueLog) -> Label:
+    """The label of a line. Raises SkipSample if it has another form."""
     corners = list(map(number_of, fields[:8]))
     difficulty = fields[9] if len(fields) == 10 else "0"
     if len(fields) not in (9, 10) or None in corners or not (difficulty.isascii() and difficulty.isdigit()):
-        log.add(Issue(UNREADABLE, where, repr(" ".join(fields))[:200], FIELDS))
-        return None
+        raise not_a_label(where, repr(" ".join(fields)), FIELDS)
     difficult = bool(difficulty.strip("0"))
     if difficult:
         log.count("difficult-as-crowd" if ignore else "difficult-kept", where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -18,7 +18,8 @@ from ..base import EXAMPLE_IMAGE, Reading, path_option
 from ..file_io.box_checks import image_folder_of
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
-from ..tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, classes_of, labels_reading, number_of
+from ..tasks.detection import Classes
+from ..tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, classes_of, labels_reading, not_a_label, number_of
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]
@@ -28,6 +29,7 @@ FLAGS = {  # columns of 0, 1 and -1 (not known) -> the id to count
     "IsTruncated": "truncated-dropped",
     "IsDepiction": "depiction-kept",
     "IsInside": "inside-dropped",
+    GROUP: "group-as-crowd",
 }
 MARKS = {"0": False, "1": True, "-1": False, "": False, "false": False, "true": True}  # as the file has them, or as tools rewrite them
 EXPECTED = f"a CSV file of boxes with a header: {', '.join(NEEDED)}"
@@ -67,10 +69,7 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
         "validation/a1.jpg": EXAMPLE_IMAGE,
     }
 
-    classes: Annotated[
-        Literal["all", "one", "present"],
-        msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
-    ] = "present"
+    classes: Classes = "present"
     class_descriptions: Annotated[str | None, path_option("CSV file of class codes and names.")] = None
     only_present: Annotated[bool, msgspec.Meta(description="Skip (and count) boxes whose image is not in DIR.")] = False
 
@@ -106,7 +105,7 @@ class BoxesFile:
         if missing := [name for name in NEEDED if name.lower() not in found]:
             raise error_at(f"{shown(path)}:1", f"no column {', '.join(missing)}", EXPECTED)
         file = os.path.basename(shown(path))
-        self.columns = {name: found[name.lower()] for name in (*NEEDED, *FLAGS, GROUP) if name.lower() in found}
+        self.columns = {name: found[name.lower()] for name in (*NEEDED, *FLAGS) if name.lower() in found}
         self.width = len(header)
         for number, fields in rows:
             self.add([field.strip() for field in fields], f"{file}:{number}", by_id, log)
@@ -122,55 +121,40 @@ class BoxesFile:
         missing = self.only_present and stem not in self.stems.names
         if stem not in by_id:
             name = None if missing else self.stems.name(stem, where, log)
-            by_id[stem] = None if name is None else LabelledImage(name, [])
+            by_id[stem] = None if name is None else LabelledImage(name)
         image = by_id[stem]
         if image is None:
             if missing:
                 log.count("box-without-image", where)
             return
-        image.add(self.label(fields, where, log))
+        if label := image.attempt(log, self.label, fields, where, log):
+            image.labels.append(label)
 
-    def label(self, fields: list[str], where: str, log: IssueLog) -> Label | None:
-        """The label of a line; None, logged, if it has none."""
-        if problem := self.problem(fields):
-            log.add(Issue(UNREADABLE, where, problem[0][:200], problem[1]))
-            return None
-        row = self.row(fields)
-        for flag, id in FLAGS.items():
-            if MARKS[plain(row.get(flag, ""))]:
-                log.count(id, where)
-        group = MARKS[plain(row.get(GROUP, ""))]
-        if group:
-            log.count("group-as-crowd", where)
-        x1, x2, y1, y2 = (number_of(row[side]) for side in SIDES)
-        return Label(where, self.met.setdefault(self.name(row), len(self.met)), as_xywh(x1, y1, x2, y2), group)
-
-    def row(self, fields: list[str]) -> dict[str, str]:
-        """The columns that are read, by name."""
-        return {name: fields[index] for name, index in self.columns.items()}
-
-    def name(self, row: dict[str, str]) -> str | None:
-        """The name of a row's class; None for a code without one."""
-        code = row["LabelName"]
-        return code if self.name_of is None else self.name_of.get(code)
-
-    def problem(self, fields: list[str]) -> tuple[str, str] | None:
-        """What is wrong with a line, and what was expected; None if it can be read."""
+    def label(self, fields: list[str], where: str, log: IssueLog) -> Label:
+        """The label of a line. Raises SkipSample where it has none."""
         if len(fields) != self.width:
-            return f"{len(fields)} fields", f"{self.width}, as in the header"
-        row = self.row(fields)
-        code, name = row["LabelName"], self.name(row)
+            raise not_a_label(where, f"{len(fields)} fields", f"{self.width}, as in the header")
+        row = {name: fields[index] for name, index in self.columns.items()}
+        code, box = row["LabelName"], [number_of(row[side]) for side in SIDES]
+        name = code if self.name_of is None else self.name_of.get(code)
+        marks = {flag: MARKS.get(plain(row.get(flag, ""))) for flag in FLAGS}
+        odd = next((flag for flag, mark in marks.items() if mark is None), None)
         if not code:
-            return "no LabelName", "the code of a class"
-        if side := next((side for side in SIDES if number_of(row[side]) is None), None):
-            return f"{side} is {row[side]!r}", "a number from 0 to 1"
-        if flag := next((flag for flag in (*FLAGS, GROUP) if plain(row.get(flag, "")) not in MARKS), None):
-            return f"{flag} is {row[flag]!r}", "0, 1 or -1"
+            raise not_a_label(where, "no LabelName", "the code of a class")
+        if None in box:
+            side = SIDES[box.index(None)]
+            raise not_a_label(where, f"{side} is {row[side]!r}", "a number from 0 to 1")
+        if odd:
+            raise not_a_label(where, f"{odd} is {row[odd]!r}", "0, 1 or -1")
         if name is None:
-            return f"class {code!r}", "a class of --class-descriptions"
+            raise not_a_label(where, f"class {code!r}", "a class of --class-descriptions")
         if (other := self.code_of.setdefault(name, code)) != code:
-            return f"classes {code!r} and {other!r} have the same name {name!r}", "a different name for each class"
-        return None
+            raise not_a_label(where, f"classes {code!r} and {other!r} have the same name {name!r}", "a different name for each class")
+        for flag, id in FLAGS.items():
+            if marks[flag]:
+                log.count(id, where)
+        x1, x2, y1, y2 = box
+        return Label(where, self.met.setdefault(name, len(self.met)), as_xywh(x1, y1, x2, y2), marks[GROUP])
 
 
 def plain(mark: str) -> str:

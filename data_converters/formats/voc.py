@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
 from typing import Annotated, Literal
 from xml.etree.ElementTree import Element
 
@@ -13,18 +12,16 @@ import msgspec
 
 from groundswift.boxes import rotated_bounds
 from groundswift.errors import error_at
-from groundswift.file_guard import regular_bytes
 from groundswift.storage import read_text
 from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
 from ..file_io.box_checks import image_folder_of
-from ..file_io.label_files import UNREADABLE_FILE, Stems, xml_root
+from ..file_io.label_files import UNREADABLE_FILE, Stems, bytes_of, xml_root
 from ..file_io.remote_folders import Folder, folder_at
 from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.label_files import (
-    UNREADABLE,
     Box,
     Difficult,
     Label,
@@ -34,6 +31,7 @@ from ..tasks.label_files import (
     classes_of,
     inverted,
     labels_reading,
+    not_a_label,
     number_of,
     size_of,
 )
@@ -41,6 +39,7 @@ from ..tasks.label_files import (
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 ROTATED_SIDES = ("cx", "cy", "w", "h", "angle")  # roLabelImg: centre and sides in px from the corner of the image, angle in radians
 ASSUMED_PIXELS = "corners-assumed"
+EXPECTED = "a VOC annotation"
 
 
 class VocOptions(LabelOptions, frozen=True, kw_only=True):
@@ -149,12 +148,9 @@ class VocFiles:
         """The image of a file with its labels; None, logged, where the file cannot be read."""
         where = os.path.relpath(path, self.source)
         try:
-            root = xml_root(regular_bytes(path), where, "annotation", UNREADABLE_FILE, "a VOC annotation")
+            root = xml_root(bytes_of(path, where, EXPECTED), where, "annotation", UNREADABLE_FILE, EXPECTED)
         except SkipSample as stopped:
             log.add(stopped.issue)
-            return None
-        except OSError as error:
-            log.add(Issue(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", "a VOC annotation"))
             return None
         name = self.image_name(root, os.path.splitext(os.path.basename(path))[0], where, log)
         if name is None:
@@ -163,8 +159,12 @@ class VocFiles:
         if out.stated_wh is None:
             log.count("size-from-image", name)
         for number, item in enumerate(root.iter("object"), 1):
-            for label in self.labels(item, f"{where}: object {number}", log):
-                out.add(label)
+            place = f"{where}: object {number}"
+            name, boxes = out.attempt(log, name_and_boxes, item, place, log) or ("", {})
+            if name:
+                self.count_marks(item, place, log)
+            labels = [out.attempt(log, self.label, item, box, name, box_place, log) for box_place, box in boxes.items()]
+            out.labels += filter(None, labels)
         if out.labels and self.corners is None:
             log.count(ASSUMED_PIXELS, where)
         return out
@@ -186,43 +186,19 @@ class VocFiles:
             return None
         return name if os.path.splitext(name)[1] else self.stems.name(name, where, log)
 
-    def labels(self, item: Element, where: str, log: IssueLog) -> Iterator[Label | None]:
-        """The labels of an object, one for each of its boxes; None, logged, for what cannot be read."""
-        names = list(dict.fromkeys(filter(None, (name.strip() for each in item.findall("name") if (name := each.text)))))
-        boxes = boxes_of(item)
-        if len(names) != 1 or not boxes:
-            if names and boxes:
-                what, expected = f"{len(names)} <name>: {', '.join(names)}", "one <name>"
-            else:
-                what, expected = (f"{names[0]!r} has no <bndbox>", "a box") if names else ("no <name>", "the name of a class")
-            log.add(Issue(UNREADABLE, where, what[:200], expected))
-            yield None
-            return
-        if len(boxes) > 1:
-            log.count("object-split", where)
-        blank = [box for box in boxes if not len(box) and len(boxes) > 1]
-        for _ in blank:
-            log.add(Issue("bndbox-empty", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
-        self.count_marks(item, where, log)
-        for number, box in enumerate(boxes, 1):
-            if box not in blank:
-                yield self.label(item, box, names[0], f"{where}, box {number}" if len(boxes) > 1 else where, log)
-
-    def label(self, item: Element, box: Element, name: str, where: str, log: IssueLog) -> Label | None:
-        """One box of an object as a label; None, logged, where its numbers cannot be read."""
+    def label(self, item: Element, box: Element, name: str, where: str, log: IssueLog) -> Label:
+        """One box of an object as a label. Raises SkipSample where its numbers cannot be read."""
         tags = ROTATED_SIDES if box.tag == "robndbox" else SIDES
         texts = [text_in(box, tag) for tag in tags]
         numbers, degrees = list(map(number_of, texts)), rotation_of(item)
         if None in numbers:
             side = numbers.index(None)
-            what, expected = f"{name!r} has {'nothing' if texts[side] is None else repr(texts[side])} as {tags[side]}", "a number"
-        elif degrees is None or not math.isfinite(degrees):
-            what, expected = f"{name!r} has a rotation that cannot be read", "degrees, a number"
-        else:
-            rank, crowd = self.classes.setdefault(name, len(self.classes)), self.ignore and is_marked(item, "difficult")
-            return Label(where, rank, self.box_xywh(box.tag, numbers, degrees, where, log), crowd)
-        log.add(Issue(UNREADABLE, where, what[:200], expected))
-        return None
+            shown_text = "nothing" if texts[side] is None else repr(texts[side])
+            raise not_a_label(where, f"{name!r} has {shown_text} as {tags[side]}", "a number")
+        if degrees is None or not math.isfinite(degrees):
+            raise not_a_label(where, f"{name!r} has a rotation that cannot be read", "degrees, a number")
+        rank, crowd = self.classes.setdefault(name, len(self.classes)), self.ignore and is_marked(item, "difficult")
+        return Label(where, rank, self.box_xywh(box.tag, numbers, degrees, where, log), crowd)
 
     def box_xywh(self, tag: str, numbers: list[float], degrees: float, where: str, log: IssueLog) -> Box:
         """The axis-aligned box of an object in px. `numbers` as the file has them; inverted ones stay so, for the error to show them."""
@@ -256,10 +232,25 @@ class VocFiles:
             log.count("part-dropped", where, parts)
 
 
-def boxes_of(item: Element) -> list[Element]:
-    """The boxes of an object: <bndbox>, or <robndbox> where it has no other or its <type> says so."""
-    upright, rotated = item.findall("bndbox"), item.findall("robndbox")
-    return rotated if rotated and (not upright or text_in(item, "type") == "robndbox") else upright
+def name_and_boxes(item: Element, where: str, log: IssueLog) -> tuple[str, dict[str, Element]]:
+    """(the class of an object, place -> each of its boxes that is not blank). Boxes are <bndbox>, or <robndbox> where there is no other or
+    <type> says so. Raises SkipSample where it has no class, several, or no box."""
+    names = list(dict.fromkeys(filter(None, (name.strip() for each in item.findall("name") if (name := each.text)))))
+    boxes, rotated = item.findall("bndbox"), item.findall("robndbox")
+    if rotated and (not boxes or text_in(item, "type") == "robndbox"):
+        boxes = rotated
+    if not names:
+        raise not_a_label(where, "no <name>", "the name of a class")
+    if not boxes:
+        raise not_a_label(where, f"{names[0]!r} has no <bndbox>", "a box")
+    if len(names) > 1:
+        raise not_a_label(where, f"{len(names)} <name>: {', '.join(names)}", "one <name>")
+    if len(boxes) == 1:
+        return names[0], {where: boxes[0]}
+    log.count("object-split", where)
+    for _ in range(sum(not len(box) for box in boxes)):
+        log.add(Issue("bndbox-empty", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
+    return names[0], {f"{where}, box {number}": box for number, box in enumerate(boxes, 1) if len(box)}
 
 
 def rotation_of(item: Element) -> float | None:

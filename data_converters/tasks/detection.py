@@ -36,7 +36,6 @@ from groundswift.coco_file import (
 from groundswift.coco_lenient import LOST
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import Row, ready_row, whole
-from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading
 from ..file_io.box_checks import ImageFolder, clipped
@@ -47,6 +46,10 @@ from .annotation_table import CocoColumns, Columns, ImageItem, ImageItems, items
 from .class_edits import ClassOptions
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Classes = Annotated[
+    Literal["all", "one", "present"],
+    msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
+]
 Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
 ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones keep the file's order
     "category": itemgetter(0, 2, 1),
@@ -63,21 +66,15 @@ FOUND = {  # id of an annotation's problem -> what the file has there; for all o
 class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
     """The options of every source of boxes by class; see `DetectionMaker`."""
 
-    classes: Annotated[
-        Literal["all", "one", "present"],
-        msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
-    ] = "all"
+    classes: Classes = "all"
     absent: Annotated[Count, msgspec.Meta(description="With --classes one: also ask for N classes that are not in the image, sampled.")] = 1
     order: Annotated[
-        Literal["category", "reading", "annotation"], msgspec.Meta(description="Order of the boxes in an answer, see above.")
+        Literal["category", "reading", "annotation"],
+        msgspec.Meta(description="Order of the boxes in an answer: by class, then from the top; from the top; as in the source."),
     ] = "category"
     negatives: Annotated[
         Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")
     ] = "keep"
-
-    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        """Each format defines this; the pool shares the work among processes."""
-        raise NotImplementedError
 
 
 class Objects(NamedTuple):

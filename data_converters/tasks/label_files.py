@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -29,7 +29,8 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading, path_option
 from ..file_io.box_checks import Box, ImageFolder
-from ..issues import Issue, IssueLog, OnError
+from ..file_io.label_files import text_of
+from ..issues import Issue, IssueLog, OnError, SkipSample
 from .annotation_table import CocoColumns, Columns
 from .category_file import read_categories
 from .class_edits import with_class_edits
@@ -40,6 +41,7 @@ DIGITS = 6  # of a number in px; digits beyond are noise of the arithmetic
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf)", re.IGNORECASE)
 UNREADABLE = "label-unreadable"  # the reason to count by
 Size = tuple[int, int]
+Lines = tuple[str, ...]
 Difficult = Annotated[
     Literal["ignore", "keep"],
     msgspec.Meta(description="Objects marked difficult: skip them as crowd boxes are, or treat them as any other object."),
@@ -50,10 +52,6 @@ class LabelOptions(DetectionOptions, frozen=True, kw_only=True):
     """The options that all sources of label files share, besides those of detection."""
 
     images: Annotated[str | None, path_option("Folder of the images.  [default: see above]", "DIR")] = None
-    order: Annotated[
-        Literal["category", "reading", "annotation"],
-        msgspec.Meta(description="Order of the boxes in an answer: by class, then from the top; from the top; as in the source."),
-    ] = "category"
     categories: Annotated[str | None, path_option("Classes in order: a COCO file, or names, one a line.  [default: see above]")] = None
     coco_out: Annotated[
         str | None,
@@ -78,16 +76,32 @@ class LabelledImage(msgspec.Struct):
     """
 
     name: str
-    labels: list[Label]
+    labels: list[Label] = []
     stated_wh: Size | None = None
     unreadable: bool = False
 
-    def add(self, label: Label | None) -> None:
-        """Add a label; None for one that could not be parsed."""
-        if label is None:
+    def attempt(self, log: IssueLog, read: Callable[..., Any], *given: object) -> Any:
+        """What `read` returns; None where it raises SkipSample, which is logged and makes the image unreadable."""
+        try:
+            return read(*given)
+        except SkipSample as stopped:
+            log.add(stopped.issue)
             self.unreadable = True
-        else:
-            self.labels.append(label)
+            return None
+
+    def add_lines(self, path: str, where: str, read: Callable[[list[str], str, IssueLog], Label], log: IssueLog, head: Lines = ()) -> None:
+        """Add the labels of a text file: what `read` makes of the fields of each line, its place and the log. Lines that start as `head`
+        says hold none."""
+        text = self.attempt(log, text_of, path, where) or ""
+        for number, line in enumerate(text.split("\n"), 1):
+            fields = line.split()
+            if fields and not fields[0].lower().startswith(head) and (label := self.attempt(log, read, fields, f"{where}:{number}", log)):
+                self.labels.append(label)
+
+
+def not_a_label(where: str, what: str, expected: str) -> SkipSample:
+    """What to raise for a label that cannot be parsed."""
+    return SkipSample(Issue(UNREADABLE, where, what[:200], expected))
 
 
 def labels_reading(

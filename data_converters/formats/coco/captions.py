@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from groundswift.coco_file import repeated
+from groundswift.coco_lenient import Elements, readable
 from groundswift.errors import error_at
 from groundswift.records import Message, Row, half_character, swift_tag_in
 from groundswift.worker_pool import WorkerPool
@@ -19,7 +20,6 @@ from ...file_io.box_checks import ImageFolder
 from ...file_io.mmap_json import read_mapped
 from ...issues import Issue, IssueLog
 from ...prompts import Asking
-from .lenient_reader import Elements, noting, readable
 
 EXPECTED = "COCO captions: images and annotations with image_id and caption"
 BREAKS = re.compile(r"\s*[\n\r\v\f\x85\u2028\u2029]\s*")  # a line break and the blanks around it
@@ -79,8 +79,12 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         content = read_mapped(self.annotations, Elements, EXPECTED)
-        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", noting(log))
-        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", noting(log))
+
+        def report(*parts: str) -> None:
+            log.add(Issue(*parts))
+
+        images, _ = readable(content.images, CaptionedImage, self.annotations, "image", "id and file_name", report)
+        captions, _ = readable(content.annotations, Caption, self.annotations, "caption", "id, image_id and caption", report)
         if twice := repeated(image.id for image in images):
             raise error_at(self.annotations, f"duplicate image id {', '.join(map(str, twice[:SHOWN]))}")
         items = captions_by_image(images, captions, log)
@@ -97,9 +101,8 @@ def captions_by_image(images: Sequence[CaptionedImage], captions: Sequence[Capti
         if image is None:
             log.add(Issue("image-unknown", f"caption {row.id}", f"image_id {row.image_id}", "the id of an image of the file"))
         elif row.id in seen:
-            log.add(
-                Issue("caption-id-repeated", f"caption {row.id} of image {row.image_id}", "an earlier caption has this id", "each id once")
-            )
+            thing = f"caption {row.id} of image {row.image_id}"
+            log.add(Issue("caption-id-repeated", thing, "an earlier caption has this id", "each id once"))
         else:
             seen.add(row.id)
             image.captions.append(row)

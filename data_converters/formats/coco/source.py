@@ -6,14 +6,16 @@ from typing import Annotated
 
 import msgspec
 
-from groundswift.coco_file import Ignored
+from groundswift.coco_file import CocoFile, Ignored, read_coco
+from groundswift.coco_lenient import Elements, readable_part
+from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading, path_option
-from ...issues import IssueLog
+from ...file_io.mmap_json import NOT_JSON, read_mapped
+from ...issues import Issue, IssueLog
 from ...tasks.class_edits import with_class_edits, write_edited
 from ...tasks.detection import DetectionOptions, detection_reading
-from .lenient_reader import read_what_can_be
 from .parallel_reader import read_pieces
 
 
@@ -70,3 +72,18 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
         if self.coco_out is not None:
             write_edited(self.annotations, self.coco_out, coco.categories, edited.categories, self)
         return reading
+
+
+def read_what_can_be(path: str, log: IssueLog) -> CocoFile:
+    """`read_coco`; where that fails at some images or annotations, the file without them, each a problem.
+
+    Raises GroundswiftError where the file cannot be read even so.
+    """
+    try:
+        return read_coco(path)
+    except GroundswiftError as error:
+        try:
+            content = read_mapped(path, Elements, "COCO with images, annotations and categories")
+            return readable_part(path, content, lambda *parts: log.add(Issue(*parts)), log.counted)
+        except (GroundswiftError, *NOT_JSON):
+            raise error from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -13,11 +13,11 @@ from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading, path_option
 from ...file_io.box_checks import image_folder_of
-from ...file_io.label_files import files_below, text_of
+from ...file_io.label_files import files_below
 from ...file_io.remote_folders import folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
-from ...tasks.label_files import UNREADABLE, Box, Label, LabelledImage, LabelOptions, bounds, labels_reading, number_of
+from ...tasks.label_files import Label, LabelledImage, LabelOptions, bounds, labels_reading, not_a_label, number_of
 from .data_yaml import label_path, read_data_yaml, split_images
 
 Kind = Literal["box", "polygon", "mixed", "obb", "pose"]
@@ -28,6 +28,7 @@ SHAPES = {  # what follows the class on a line of each kind
     "obb": "4 corners, x and y of each",
     "pose": "4 numbers of a box, then those of its keypoints",
 }
+CHANGED = {"polygon": "box-from-polygon", "mixed": "box-from-polygon", "obb": "box-from-rotated", "pose": "keypoints-dropped"}
 NOT_LABELS = {"classes.txt", "labels.txt", "notes.json"}  # other files that labelling tools put into the folder of the label files
 
 
@@ -105,78 +106,42 @@ class LabelFiles:
         path = label_path(os.path.join(os.path.abspath(self.root), name))
         path = os.path.abspath(os.path.join(self.folder, os.path.basename(path)) if self.folder else path)
         where = os.path.relpath(path, os.path.abspath(self.root))
+        out = LabelledImage(name)
         if self.read.setdefault(path, name) != name:
             log.add(Issue("label-file-two-images", where, f"labels of {self.read[path]} and of {name}", "one image"))
-            return LabelledImage(name, [], None, True)
-        if not os.path.lexists(path):
+            out.unreadable = True
+        elif os.path.lexists(path):
+            out.add_lines(path, where, self.label, log)
+        else:
             log.count("image-unlabelled-as-empty", name)
-            return LabelledImage(name, [])
-        text = text_of(path, where)
-        if isinstance(text, Issue):
-            log.add(text)
-            return LabelledImage(name, [], None, True)
-        out = LabelledImage(name, [])
-        for number, line in enumerate(text.split("\n"), 1):
-            if fields := line.split():
-                out.add(self.label(fields, f"{where}:{number}", log))
         return out
 
-    def label(self, fields: Sequence[str], where: str, log: IssueLog) -> Label | None:
-        """The label of a line; None, logged, if it has none."""
-        line = read_line(fields, self.kind, self.classes, self.keypoints)
-        if isinstance(line, Malformed):
-            log.add(Issue(UNREADABLE, where, *line))
-            return None
-        if line.changed:
-            log.count(line.changed, where)
-        return Label(where, line.rank, line.box_xywh)
+    def label(self, fields: Sequence[str], where: str, log: IssueLog) -> Label:
+        """The label of a line, its box as fractions. Raises SkipSample where it has none."""
+        values, kind = [number_of(field) for field in fields], self.kind
+        if None in values:
+            raise not_a_label(where, f"{fields[values.index(None)]!r} is not a number", f"a class and {SHAPES[kind]}")
+        rank, *numbers = values
+        if not rank.is_integer() or not 0 <= rank < self.classes:
+            raise not_a_label(where, f"class {fields[0]}", f"0 to {self.classes - 1}, as data.yaml names them")
+        if not self.fits(len(numbers)):
+            by_shape = f" ({self.keypoints} by kpt_shape)" if kind == "pose" and self.keypoints else ""
+            raise not_a_label(where, f"{len(numbers)} numbers after the class", SHAPES[kind] + by_shape)
+        if kind == "pose" or len(numbers) == 4:
+            x, y, width, height = numbers[:4]
+        else:
+            x1, y1, x2, y2 = bounds(numbers[::2], numbers[1::2])
+            x, y, width, height = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+        if kind != "box" and (kind == "pose" or len(numbers) > 4):
+            log.count(CHANGED[kind], where)
+        return Label(where, int(rank), (x - width / 2, y - height / 2, width, height))
 
-
-class Malformed(NamedTuple):
-    """What is wrong with a line, and what was expected."""
-
-    what: str
-    expected: str
-
-
-class Line(NamedTuple):
-    """One label: rank of its class, its box as fractions; `changed`: the id to count what the box replaces."""
-
-    rank: int
-    box_xywh: Box
-    changed: str | None = None
-
-
-def read_line(fields: Sequence[str], kind: Kind, classes: int, keypoints: int | None = None) -> Line | Malformed:
-    """One line of a label file, split at blanks."""
-    values = [number_of(field) for field in fields]
-    if None in values:
-        return Malformed(f"{fields[values.index(None)]!r} is not a number"[:200], f"a class and {SHAPES[kind]}")
-    rank, numbers = values[0], values[1:]
-    if not rank.is_integer() or not 0 <= rank < classes:
-        return Malformed(f"class {fields[0]}", f"0 to {classes - 1}, as data.yaml names them")
-    count = len(numbers)
-    corners = count >= 6 and count % 2 == 0
-    valid = {
-        "box": count == 4,
-        "polygon": corners,
-        "mixed": count == 4 or corners,
-        "obb": count == 8,
-        "pose": count == 4 + keypoints if keypoints else count > 4,
-    }
-    if not valid[kind]:
-        by_shape = f" ({keypoints} by kpt_shape)" if kind == "pose" and keypoints else ""
-        return Malformed(f"{count} numbers after the class", SHAPES[kind] + by_shape)
-    if kind == "pose" or count == 4:
-        return Line(int(rank), around(*numbers[:4]), "keypoints-dropped" if kind == "pose" else None)
-    x1, y1, x2, y2 = bounds(numbers[::2], numbers[1::2])
-    box = around((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
-    return Line(int(rank), box, "box-from-rotated" if kind == "obb" else "box-from-polygon")
-
-
-def around(x: float, y: float, width: float, height: float) -> Box:
-    """A box given by its centre and size as x, y, width, height."""
-    return x - width / 2, y - height / 2, width, height
+    def fits(self, count: int) -> bool:
+        """Whether so many numbers may follow the class."""
+        if self.kind == "pose":
+            return count == 4 + self.keypoints if self.keypoints else count > 4
+        corners = count >= 6 and count % 2 == 0
+        return {"box": count == 4, "polygon": corners, "mixed": count == 4 or corners, "obb": count == 8}[self.kind]
 
 
 def log_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> None:

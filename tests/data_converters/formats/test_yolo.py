@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from converted import converted, refusal, run, short
 
-from groundswift.data_converters.formats.yolo.source import Line, Malformed, YoloOptions, read_line
-from groundswift.data_converters.tasks.label_files import BATCH
+from groundswift.data_converters.formats.yolo.source import LabelFiles, YoloOptions
+from groundswift.data_converters.issues import IssueLog, SkipSample
+from groundswift.data_converters.tasks.label_files import BATCH, Label
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
 ASKED = "<image>Detect every object of these categories: cat, dog."
@@ -317,12 +318,16 @@ def test_a_name_that_is_not_text(folder, tmp_path, draw):
 
 @pytest.mark.parametrize(("kind", "count"), [("box", 5), ("box", 3), ("polygon", 4), ("polygon", 7), ("obb", 6), ("pose", 4), ("mixed", 5)])
 def test_no_kind_is_guessed(kind, count):
-    assert isinstance(read_line(["0", *["0.5"] * count], kind, 1), Malformed)
+    with pytest.raises(SkipSample):
+        LabelFiles("", kind, 1, None, None).label(["0", *["0.5"] * count], "a.txt:1", IssueLog())
 
 
 def test_pose_by_its_shape():
-    assert read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 2) == Line(0, (0.25, 0.25, 0.5, 0.5), "keypoints-dropped")
-    assert isinstance(read_line(["0", ".5", ".5", ".5", ".5", ".1", ".1"], "pose", 1, 3), Malformed)
+    fields, log = ["0", ".5", ".5", ".5", ".5", ".1", ".1"], IssueLog()
+    assert LabelFiles("", "pose", 1, None, 2).label(fields, "a.txt:1", log) == Label("a.txt:1", 0, (0.25, 0.25, 0.5, 0.5))
+    assert log.counted.counts == {"keypoints-dropped": 1}
+    with pytest.raises(SkipSample, match=r"6 numbers after the class.*\(3 by kpt_shape\)"):
+        LabelFiles("", "pose", 1, None, 3).label(fields, "a.txt:1", log)
 
 
 def test_what_cannot_be_listed_is_refused(folder, tmp_path):
