@@ -45,6 +45,11 @@ class SkipSample(Exception):
         self.issue = issue
 
 
+def skip(id: str, where: str, what: str, expected: str) -> SkipSample:
+    """The exception that skips a sample with an issue."""
+    return SkipSample(Issue(id, where, what, expected))
+
+
 class IssueLog:
     """Counts by id. With `on_error` stop, problems are collected and `settle` raises them as one error; with skip they are counted too.
 

@@ -10,16 +10,12 @@ from typing import Any
 import msgspec
 
 from groundswift.records import IMAGE, Message, Row
-from groundswift.urls import absolute
-from groundswift.worker_pool import WorkerPool
 
-from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Options, Reading
-from ..file_io.row_files import read_rows
-from ..issues import Issue, IssueLog, SkipSample
-from ..rows.any_row import AnyRow, RelativeTo, relative
+from ..base import EXAMPLE_IMAGE
+from ..issues import IssueLog, skip
+from ..rows.any_row import AnyRow, SwiftRowOptions, relative
 from ..rows.render import spoken
-from ..rows.result_rows import TruthFlag, read_truth
-from ..tasks.conversation import ImageRowMaker, RowMaker, check_order, check_texts, conversation_row, find_images, message, numbered_id
+from ..tasks import conversation as chat
 
 FAMILY = "chatglm4v"
 ROLES = {name: name for name in ("system", "user", "assistant")}
@@ -40,7 +36,7 @@ class GlmRow(msgspec.Struct):
     messages: list[GlmMessage]
 
 
-class Glm4vOptions(ImageOptions, frozen=True, kw_only=True):
+class Glm4vOptions(chat.ConversationOptions, frozen=True, kw_only=True):
     """Turn GLM-4V's fine-tuning rows into rows: messages with role and content, and image in a question.
 
     SOURCE is JSON Lines or a JSON list. The image comes before the text of its question. A relative path starts at DIR.
@@ -59,33 +55,34 @@ class Glm4vOptions(ImageOptions, frozen=True, kw_only=True):
         ],
         "data/a.jpg": EXAMPLE_IMAGE,
     }
+    row_type = GlmRow
 
-    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        rows, total = read_rows(self.annotations, GlmRow)
-        return Reading(rows, GlmMaker.of(self), total)
+    def maker(self) -> GlmMaker:
+        return GlmMaker.of(self)
 
 
-class GlmMaker(ImageRowMaker, frozen=True):
+class GlmMaker(chat.ImageRowMaker, frozen=True):
     """Makes the swift row of a GLM row."""
 
     def row(self, where: str, source: GlmRow, log: IssueLog) -> Row:
         for index, each in enumerate(source.messages):
             turn = f"{where}, turn {index}"
             if each.tools:
-                raise SkipSample(Issue("row-with-tools", turn, "tools", "a conversation without tools"))
+                raise skip("row-with-tools", turn, "tools", "a conversation without tools")
             if each.image and each.role != "user":
-                raise SkipSample(Issue("image-outside-question", turn, f"image in a turn of {each.role[:100]}", "images in turns of user"))
+                raise skip("image-outside-question", turn, f"image in a turn of {each.role[:100]}", "images in turns of user")
         images = [each.image for each in source.messages if each.image]
         check_one_image(where, images)
-        messages = [message(where, index, each.role, each.content, ROLES) for index, each in enumerate(source.messages)]
-        check_order(where, messages)
-        check_texts(where, messages, [], bool(images), log)
+        messages = [chat.message(where, index, each.role, each.content, ROLES) for index, each in enumerate(source.messages)]
+        chat.check_order(where, messages)
+        chat.check_texts(where, messages, [], bool(images), log)
         pairs = zip(source.messages, messages, strict=True)
         messages = [Message(ours.role, IMAGE + ours.content) if theirs.image else ours for theirs, ours in pairs]
-        return conversation_row(messages, find_images(self.images, images, where, log), numbered_id(self.source, where))
+        found = chat.find_images(self.images, images, where, log)
+        return chat.conversation_row(messages, found, chat.numbered_id(self.source, where))
 
 
-class ToGlm4vOptions(Options, frozen=True, kw_only=True):
+class ToGlm4vOptions(SwiftRowOptions, frozen=True, kw_only=True):
     """Turn rows into GLM-4V's fine-tuning rows: messages with role and content, and image in a question.
 
     Boxes become GLM's text, [[x1,y1,x2,y2]] from 0 to 1000 between its marks, and labels plain text; size_wh of the row is the
@@ -103,19 +100,13 @@ class ToGlm4vOptions(Options, frozen=True, kw_only=True):
     """
 
     name, summary = "to-glm4v", "swift rows to GLM-4V rows."
-    reads, writes = "swift rows", "GLM-4V messages"
-    makes_rows = False
-    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW], "a.jpg": EXAMPLE_IMAGE}
+    writes = "GLM-4V messages"
 
-    truth: TruthFlag = False
-    images: RelativeTo = None
-
-    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        rows, total = read_truth(self.annotations, AnyRow, self.truth)
-        return Reading(rows, ToGlmMaker(self.images and absolute(self.images)), total)
+    def maker(self, folder: str | None) -> ToGlmMaker:
+        return ToGlmMaker(folder)
 
 
-class ToGlmMaker(RowMaker, frozen=True):
+class ToGlmMaker(chat.RowMaker, frozen=True):
     """Makes the GLM row of a swift row."""
 
     folder: str | None
@@ -129,7 +120,7 @@ class ToGlmMaker(RowMaker, frozen=True):
             if IMAGE in text:
                 if each.role != "user" or not text.startswith(IMAGE):
                     what = f"{IMAGE} within a text of {each.role}"
-                    raise SkipSample(Issue("image-within-text", f"{where}, turn {index}", what, f"{IMAGE} at the start of a question"))
+                    raise skip("image-within-text", f"{where}, turn {index}", what, f"{IMAGE} at the start of a question")
                 text, image = text.removeprefix(IMAGE), relative(f"{where}, image 0", images[0], self.folder)
                 if index:
                     log.count("image-after-first", where)
@@ -140,4 +131,4 @@ class ToGlmMaker(RowMaker, frozen=True):
 def check_one_image(where: str, images: list[str]) -> None:
     """Raise SkipSample for more than one image."""
     if len(images) > 1:
-        raise SkipSample(Issue("image-several", where, f"{len(images)} images", "at most one, as the format has it"))
+        raise skip("image-several", where, f"{len(images)} images", "at most one, as the format has it")

@@ -18,7 +18,7 @@ from ..base import EXAMPLE_IMAGE, AskingOptions, Reading
 from ..file_io.box_checks import FoundImage
 from ..file_io.embedded_images import EmbeddedImage, SaveImages
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import Issue, IssueLog, skip
 from ..prompts import Asking
 from ..tasks.conversation import ImageRowMaker, check_texts, conversation_row, find_or_save, numbered_id
 
@@ -90,7 +90,7 @@ class ImageTextMaker(ImageRowMaker, frozen=True, kw_only=True):
     def row(self, where: str, source: ImageText, log: IssueLog) -> Row:
         text, sample_id = source.text, numbered_id(self.source, where)
         if not isinstance(text, str) or not text.strip():
-            raise SkipSample(Issue("text-empty", where, f"text {repr(text)[:200]}", "a text"))
+            raise skip("text-empty", where, f"text {repr(text)[:200]}", "a text")
         prompt = self.questions.pick(sample_id)
         messages = [Message("user", f"{IMAGE}{prompt.text}"), Message("assistant", text)]
         check_texts(where, messages[1:], [], True, log)
@@ -104,8 +104,7 @@ class ImageTextMaker(ImageRowMaker, frozen=True, kw_only=True):
             try:
                 image = msgspec.convert(image, EmbeddedImage)
             except msgspec.ValidationError:
-                expected = "a path, or the image: {bytes, path}"
-                raise SkipSample(Issue("image-missing", where, f"image {str(image)[:100]!r}", expected)) from None
+                raise skip("image-missing", where, f"image {str(image)[:100]!r}", "a path, or the image: {bytes, path}") from None
         return [find_or_save(self.images, self.saved, image, sample_id, where, log)]
 
 

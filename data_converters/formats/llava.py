@@ -7,15 +7,18 @@ from typing import Any
 import msgspec
 
 from groundswift.records import IMAGE, Row
-from groundswift.worker_pool import WorkerPool
 
-from ..base import EXAMPLE_IMAGE, ImageOptions, Reading
+from ..base import EXAMPLE_IMAGE
 from ..file_io.embedded_images import EmbeddedImage, SaveImages
-from ..file_io.row_files import read_rows
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import IssueLog, skip
 from ..tasks import conversation as chat
 
 ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
+EXAMPLE_CONVERSATION = {
+    "id": "1",
+    "image": "a.jpg",
+    "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A cat."}],
+}
 
 
 class LlavaTurn(msgspec.Struct):
@@ -34,7 +37,7 @@ class LlavaRow(msgspec.Struct):
     video: Any = None
 
 
-class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
+class LlavaOptions(chat.ConversationOptions, frozen=True, kw_only=True):
     """Turn conversations in LLaVA's form into rows: id, image, conversations of human and gpt.
 
     SOURCE is a JSON list, JSON Lines or Parquet. image is one path, several, absent, or the image itself ({bytes, path}, as
@@ -51,22 +54,13 @@ class LlavaOptions(ImageOptions, frozen=True, kw_only=True):
 
     name, summary = "llava", "LLaVA conversations."
     reads, writes = "LLaVA conversations: JSON, JSONL, Parquet", "conversation"
-    EXAMPLE = {
-        "llava_instruct_150k.json": [
-            {
-                "id": "1",
-                "image": "a.jpg",
-                "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A cat."}],
-            }
-        ],
-        "train2017/a.jpg": EXAMPLE_IMAGE,
-    }
+    EXAMPLE = {"llava_instruct_150k.json": [EXAMPLE_CONVERSATION], "train2017/a.jpg": EXAMPLE_IMAGE}
+    row_type, own_ids = LlavaRow, True
 
     save_images: SaveImages = None
 
-    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        rows, total = read_rows(self.annotations, LlavaRow)
-        return Reading(chat.with_unique_ids(rows, self.annotations), LlavaMaker.of(self), total)
+    def maker(self) -> LlavaMaker:
+        return LlavaMaker.of(self)
 
 
 class LlavaMaker(chat.ImageRowMaker, frozen=True):
@@ -74,7 +68,7 @@ class LlavaMaker(chat.ImageRowMaker, frozen=True):
 
     def row(self, where: str, source: LlavaRow, log: IssueLog) -> Row:
         if source.video:
-            raise SkipSample(Issue("row-with-video", where, f"video {str(source.video)[:200]!r}", "images"))
+            raise skip("row-with-video", where, f"video {str(source.video)[:200]!r}", "images")
         messages = [chat.message(where, index, turn.role, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
         chat.check_order(where, messages)
         named = source.image if isinstance(source.image, list) else [source.image] if source.image is not None else []

@@ -26,8 +26,8 @@ from ..file_io.box_checks import FoundImage, ImageFolder
 from ..file_io.embedded_images import folder_to_save
 from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import Sourced
-from ..issues import Issue, IssueLog, SkipSample
-from ..tasks.conversation import RowMaker, check_order, check_texts, conversation_row, find_images, save_image
+from ..issues import Issue, IssueLog, SkipSample, skip
+from ..tasks.conversation import RowMaker, all_usable, check_order, check_texts, conversation_row, find_images, save_image
 
 INSTRUCTIONS = "_instructions.json"
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")  # of an image's file, appended to its id
@@ -140,10 +140,7 @@ class OtterMaker(RowMaker, frozen=True):
         """The images with these ids. Raises SkipSample where one cannot be used; each issue is logged."""
         if self.folder is not None:
             return find_images(self.folder, [self.file_name(each) for each in ids], where, log)
-        found = [self.saved_image(each, f"{where}, image {index} ({each[:200]})", log) for index, each in enumerate(ids)]
-        if None in found:
-            raise SkipSample(None)
-        return found
+        return all_usable([self.saved_image(each, f"{where}, image {index} ({each[:200]})", log) for index, each in enumerate(ids)])
 
     def file_name(self, image_id: str) -> str:
         """The name of an image's file: its id, with the suffix of the file that exists."""
@@ -167,13 +164,13 @@ def decoded_image(image_file: str, image_id: str, thing: str) -> bytes:
     """The content of an image. Raises SkipSample where there is none of this id, or it is not base64."""
     raw = images_by_id(image_file).get(image_id)
     if raw is None:
-        raise SkipSample(Issue("image-missing", thing, f"no such id in {image_file}", "the base64 of the image"))
+        raise skip("image-missing", thing, f"no such id in {image_file}", "the base64 of the image")
     text = part(thing, raw, str, "image", "its base64")
     try:
         content = text.partition("base64,")[2] if text.startswith("data:") else text
         return base64.b64decode("".join(content.split()), validate=True)  # MIME's has line breaks
     except ValueError as error:
-        raise SkipSample(Issue("image-unreadable", thing, f"not base64 ({error})", "the base64 of the image")) from None
+        raise skip("image-unreadable", thing, f"not base64 ({error})", "the base64 of the image") from None
 
 
 @lru_cache(maxsize=2)
@@ -198,7 +195,7 @@ def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[s
             related = (chosen[each] if chosen is not None else own.rel_ins_ids or []) if history else []
             if each in related:
                 what, expected = "rel_ins_ids names it", "other instructions: it would hold its answer"
-                raise SkipSample(Issue("instruction-self-related", where, what, expected))
+                raise skip("instruction-self-related", where, what, expected)
             turns = [instruction_of(where, data, other, "a related instruction that is in the file") for other in related]
         except SkipSample as stopped:
             yield stopped.issue
@@ -209,5 +206,5 @@ def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[s
 def instruction_of(where: str, data: dict[str, msgspec.Raw], wanted: str, expected: str) -> Instruction:
     """One instruction. Raises SkipSample where there is none of this id, or it is malformed."""
     if wanted not in data:
-        raise SkipSample(Issue("instruction-unknown", where, f"no instruction {wanted[:200]!r}", expected))
+        raise skip("instruction-unknown", where, f"no instruction {wanted[:200]!r}", expected)
     return part(where, data[wanted], Instruction, f"instruction {wanted[:200]!r}", "instruction, answer, image_ids, rel_ins_ids")

@@ -12,7 +12,8 @@ On the way back boxes become text as swift writes it for this family: [(x1,y1),(
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,18 +21,14 @@ import msgspec
 
 from groundswift.atomic_write import write_whole
 from groundswift.records import IMAGE, Message, Row
-from groundswift.urls import absolute
-from groundswift.worker_pool import WorkerPool
 
-from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Reading, Totals, WholeOptions
-from ..engine.batches import blocks_of, make_block
-from ..engine.convert import bar, settle
-from ..file_io.row_files import read_rows
-from ..issues import Issue, IssueLog, SkipSample
-from ..rows.any_row import AnyRow, RelativeTo, relative
+from ..base import EXAMPLE_IMAGE, Totals, WholeOptions
+from ..engine.convert import rows_of
+from ..issues import IssueLog, skip
+from ..rows.any_row import AnyRow, SwiftRowOptions, relative
 from ..rows.render import spoken
-from ..rows.result_rows import TruthFlag, read_truth
 from ..tasks import conversation as chat
+from .llava import EXAMPLE_CONVERSATION
 from .swift2.turns import ROLES
 
 FAMILY = "phi3_vision"
@@ -61,7 +58,7 @@ class PhiRow(msgspec.Struct, omit_defaults=True):
     video: Any = None
 
 
-class Phi3vOptions(ImageOptions, frozen=True, kw_only=True):
+class Phi3vOptions(chat.ConversationOptions, frozen=True, kw_only=True):
     """Turn Phi-3-vision's fine-tuning rows into rows, in any of the forms that trainers read.
 
     \b
@@ -82,20 +79,11 @@ class Phi3vOptions(ImageOptions, frozen=True, kw_only=True):
 
     name, summary = "phi3v", "Phi-3-vision fine-tuning rows."
     reads, writes = "Phi-3-vision in the forms of LLaVA, ms-swift and the cookbook", "conversation"
-    EXAMPLE = {
-        "train_phi3.json": [
-            {
-                "id": "1",
-                "image": "a.jpg",
-                "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A cat."}],
-            }
-        ],
-        "data/a.jpg": EXAMPLE_IMAGE,
-    }
+    EXAMPLE = {"train_phi3.json": [EXAMPLE_CONVERSATION], "data/a.jpg": EXAMPLE_IMAGE}
+    row_type, own_ids = PhiRow, True
 
-    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        rows, total = read_rows(self.annotations, PhiRow)
-        return Reading(chat.with_unique_ids(rows, self.annotations), PhiMaker.of(self), total)
+    def maker(self) -> PhiMaker:
+        return PhiMaker.of(self)
 
 
 class PhiMaker(chat.ImageRowMaker, frozen=True):
@@ -103,7 +91,7 @@ class PhiMaker(chat.ImageRowMaker, frozen=True):
 
     def row(self, where: str, source: PhiRow, log: IssueLog) -> Row:
         if source.video:
-            raise SkipSample(Issue("row-with-video", where, f"video {str(source.video)[:200]!r}", "images"))
+            raise skip("row-with-video", where, f"video {str(source.video)[:200]!r}", "images")
         in_one = [each.user is not None or each.assistant is not None or each.images is not None for each in source.conversations]
         paths = [source.image] if isinstance(source.image, str) else list(source.image or ())
         messages, paths = (from_cookbook if any(in_one) else from_turns)(where, source.conversations, paths)
@@ -117,15 +105,14 @@ class PhiMaker(chat.ImageRowMaker, frozen=True):
 def from_cookbook(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[list[Message], list[str]]:
     """(messages, images) of the cookbook's form. Raises SkipSample for anything else."""
     if images:
-        raise SkipSample(Issue("image-two-places", where, "a column image, and images in turns", "images in turns"))
+        raise skip("image-two-places", where, "a column image, and images in turns", "images in turns")
     messages = []
     for index, each in enumerate(turns):
         turn = f"{where}, turn {index}"
         if each.user is None or each.assistant is None or each.role is not None or each.value is not None:
-            what = "a turn without user and assistant, or with from"
-            raise SkipSample(Issue("turn-malformed", turn, what, "images, user and assistant"))
+            raise skip("turn-malformed", turn, "a turn without user and assistant, or with from", "images, user and assistant")
         if IMAGE in each.user + each.assistant or NUMBERED.search(each.user + each.assistant):
-            raise SkipSample(Issue("placeholder-with-images", turn, "a placeholder in the text", "images only: they come first"))
+            raise skip("placeholder-with-images", turn, "a placeholder in the text", "images only: they come first")
         own = each.images or []
         images = [*images, *own]
         messages += [Message("user", IMAGE * len(own) + "\n" * bool(own) + each.user), Message("assistant", each.assistant)]
@@ -137,26 +124,25 @@ def from_turns(where: str, turns: list[PhiTurn], images: list[str]) -> tuple[lis
     messages = []
     for index, each in enumerate(turns):
         if each.role is None or each.value is None:
-            raise SkipSample(Issue("turn-malformed", f"{where}, turn {index}", "a turn without from or value", "from and value"))
+            raise skip("turn-malformed", f"{where}, turn {index}", "a turn without from or value", "from and value")
         messages.append(chat.message(where, index, each.role, each.value, ROLES))
     chat.check_order(where, messages)
     text = "\n".join(each.content for each in messages if each.role == "user")
     found = {IMAGE: IMAGE in text, "<|image_1|>": NUMBERED.search(text), "<img>": PATHS.search(text)}
     kinds = [shown for shown, there in found.items() if there]
     if len(kinds) > 1:
-        raise SkipSample(Issue("placeholders-mixed", where, " and ".join(kinds), "one kind"))
-    for shown, pattern in (("<|image_1|>", NUMBERED), (IMAGE, re.compile(IMAGE))):
-        if odd := next((each for each in messages if each.role != "user" and pattern.search(each.content)), None):
-            raise SkipSample(Issue("placeholder-outside-question", where, f"{shown} in a text of {odd.role}", "placeholders in user turns"))
+        raise skip("placeholders-mixed", where, " and ".join(kinds), "one kind")
+    chat.check_questions_only(where, messages, "<|image_1|>", NUMBERED)
+    chat.check_questions_only(where, messages, IMAGE)
     if kinds == ["<img>"]:
         if images:
-            raise SkipSample(Issue("image-two-places", where, "a column image, and paths in the text", "one of the two"))
+            raise skip("image-two-places", where, "a column image, and paths in the text", "one of the two")
         return replaced(messages, PATHS), [name.strip() for name in PATHS.findall(text)]
     if kinds == ["<|image_1|>"]:
         numbers = [int(number) for number in NUMBERED.findall(text)]
         if sorted(numbers) != list(range(1, len(images) + 1)):
             what = f"placeholders numbered {', '.join(map(str, numbers[:12]))}, and {len(images)} images"
-            raise SkipSample(Issue("image-tags-differ", where, what, "1 to the number of images, once each"))
+            raise skip("image-tags-differ", where, what, "1 to the number of images, once each")
         return replaced(messages, NUMBERED), [images[number - 1] for number in numbers]
     return chat.with_placeholders(where, messages, IMAGE, len(images)), images
 
@@ -166,7 +152,7 @@ def replaced(messages: list[Message], placeholder: re.Pattern[str]) -> list[Mess
     return [Message(each.role, placeholder.sub(IMAGE, each.content)) if each.role == "user" else each for each in messages]
 
 
-class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
+class ToPhi3vOptions(SwiftRowOptions, WholeOptions, frozen=True, kw_only=True):
     """Turn rows into Phi-3-vision's fine-tuning rows; a JSON list where FILE ends in .json, else JSON Lines.
 
     \b
@@ -188,44 +174,29 @@ class ToPhi3vOptions(WholeOptions, frozen=True, kw_only=True):
     """
 
     name, summary = "to-phi3v", "swift rows to Phi-3-vision rows."
-    reads, writes = "swift rows", "Phi-3-vision JSON"
-    makes_rows = False
-    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW], "a.jpg": EXAMPLE_IMAGE}
+    writes = "Phi-3-vision JSON"
 
     form: Annotated[Form, msgspec.Meta(description="The form of the trainer, see above.")] = "numbered"
-    truth: TruthFlag = False
-    images: RelativeTo = None
+
+    def maker(self, folder: str | None) -> ToPhiMaker:
+        return ToPhiMaker(self.form, folder)
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         totals, as_list = Totals(), out is not None and out.suffix.lower() == ".json"
-        lines = self.lines(totals, log, progress, as_list)
+        lines = self.lines(totals, rows_of(self, log, progress), as_list)
         if out is None:
-            for _ in lines:
-                pass
+            deque(lines, maxlen=0)
         else:
             write_whole(out, lines)
         return totals
 
-    def lines(self, totals: Totals, log: IssueLog, progress: bool, as_list: bool) -> Iterator[bytes]:
-        """The content of the output, block by block; raises GroundswiftError with the issues at its end."""
-        rows, total = read_truth(self.annotations, AnyRow, self.truth)
-        reading = Reading(rows, ToPhiMaker(self.form, self.images and absolute(self.images)), total)
-        with bar(reading, self.limit, 0, progress) as line:
-            for items in blocks_of(reading.items, self.limit):
-                block = make_block(reading.make, self.on_error, items)
-                if block.lines:
-                    yield list_part(block.lines, not totals.rows) if as_list else block.lines
-                totals.add(block.totals)
-                log.merge(block.log)
-                line.update(block.items)
-        settle(self, reading, totals, log)
-        if as_list:
-            yield b"\n]\n"
-
-
-def list_part(lines: bytes, first: bool) -> bytes:
-    """Lines of JSON as a part of a list that is not closed yet."""
-    return (b"[\n" if first else b",\n") + lines.rstrip(b"\n").replace(b"\n", b",\n")
+    def lines(self, totals: Totals, rows: Iterable[PhiRow], as_list: bool) -> Iterator[bytes]:
+        """The content of the output: JSON Lines, or a list with a row a line."""
+        start, between, end = (b"[\n", b",\n", b"\n]\n") if as_list else (b"", b"\n", b"\n")
+        for row in rows:
+            yield (between if totals.rows else start) + msgspec.json.encode(row)
+            totals.rows += 1
+        yield end
 
 
 class ToPhiMaker(chat.RowMaker, frozen=True):
@@ -237,19 +208,18 @@ class ToPhiMaker(chat.RowMaker, frozen=True):
     def row(self, where: str, source: AnyRow, log: IssueLog) -> PhiRow:
         messages, images = spoken(where, source, FAMILY, log)
         if self.form != "swift" and messages[0].role == "system":
-            raise SkipSample(Issue("system-unsupported", where, "a system text", "user and assistant only, as trainers expect"))
-        if odd := next((each.role for each in messages if each.role != "user" and IMAGE in each.content), None):
-            raise SkipSample(Issue("placeholder-outside-question", where, f"{IMAGE} in a text of {odd}", f"{IMAGE} in texts of the user"))
+            raise skip("system-unsupported", where, "a system text", "user and assistant only, as trainers expect")
+        chat.check_questions_only(where, messages, IMAGE)
         for index, each in enumerate(messages):
             if found := NUMBERED.search(each.content) or re.search("</?img>", each.content):
                 turn = f"{where}, turn {index}"
-                raise SkipSample(Issue("text-placeholder-phi3", turn, f"holds {found[0]}", "text without it"))
+                raise skip("text-placeholder-phi3", turn, f"holds {found[0]}", "text without it")
         paths = [relative(f"{where}, image {index}", path, self.folder) for index, path in enumerate(images)]
         if self.form == "cookbook":
             return PhiRow(source.sample_id, conversations=to_cookbook(where, messages, paths))
         if self.form == "swift":
             if odd := next((path for path in paths if "<" in path), None):
-                raise SkipSample(Issue("image-path-bracket", where, f"image {odd[:200]!r}", "a path that fits between <img> and </img>"))
+                raise skip("image-path-bracket", where, f"image {odd[:200]!r}", "a path that fits between <img> and </img>")
             marks = (f"<img>{path}</img>" for path in paths)
             return PhiRow(conversations=[PhiTurn(each.role, marked(each, marks)) for each in messages])
         marks = (f"<|image_{number}|>" if self.form == "numbered" else IMAGE for number in range(1, len(paths) + 1))
@@ -271,10 +241,8 @@ def to_cookbook(where: str, messages: list[Message], paths: list[str]) -> list[P
             text = text.removeprefix(IMAGE)
         count = (len(asked.content) - len(text)) // len(IMAGE)
         if IMAGE in text:
-            what = f"{IMAGE} after other text of a question"
-            raise SkipSample(
-                Issue("image-within-text", where, what, "images at the start, where the recipe shows them (or another --form)")
-            )
+            expected = "images at the start, where the recipe shows them (or another --form)"
+            raise skip("image-within-text", where, f"{IMAGE} after other text of a question", expected)
         text = text.removeprefix("\n") if count else text  # the trainer puts one there
         turns.append(PhiTurn(images=[next(rest) for _ in range(count)], user=text, assistant=answer.content))
     return turns

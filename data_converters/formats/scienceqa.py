@@ -23,7 +23,7 @@ from ..file_io.box_checks import FoundImage, ImageFolder
 from ..file_io.embedded_images import EmbeddedImage, SaveImages, folder_to_save
 from ..file_io.mmap_json import Key, part, read_mapped
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import Issue, IssueLog, SkipSample, skip
 from ..prompts import Asking, filled
 from ..tasks.conversation import RowMaker, check_texts, conversation_row, find_images, numbered_id, save_image
 
@@ -129,10 +129,10 @@ class ProblemMaker(RowMaker, frozen=True):
             return []
         if self.folder is not None:
             if not isinstance(source.image, str):
-                raise SkipSample(Issue("image-malformed", where, "image is not a name", "the name of a file, or null"))
+                raise skip("image-malformed", where, "image is not a name", "the name of a file, or null")
             return find_images(self.folder, [f"{source.split}/{source.pid}/{source.image}"], where, log)
         if isinstance(source.image, str):
-            raise SkipSample(Issue("image-malformed", where, f"image {source.image[:100]!r}", "the image itself: {bytes, path}"))
+            raise skip("image-malformed", where, f"image {source.image[:100]!r}", "the image itself: {bytes, path}")
         return [save_image(source.image.bytes, self.saved, sample_id, where, log)]
 
 
@@ -140,11 +140,11 @@ def check(where: str, source: Problem) -> None:
     """Raise SkipSample where a question cannot be asked, or not answered by a letter."""
     count = len(source.choices)
     if not source.question.strip():
-        raise SkipSample(Issue("question-empty", where, f"question {source.question[:100]!r}", "a text"))
+        raise skip("question-empty", where, f"question {source.question[:100]!r}", "a text")
     if not 2 <= count <= len(LETTERS):
-        raise SkipSample(Issue("choices-count", where, f"{count} choices", f"2 to {len(LETTERS)}"))
+        raise skip("choices-count", where, f"{count} choices", f"2 to {len(LETTERS)}")
     if not 0 <= source.answer < count:
-        raise SkipSample(Issue("answer-not-choice", where, f"answer {source.answer} of {count} choices", "the index of a choice, from 0"))
+        raise skip("answer-not-choice", where, f"answer {source.answer} of {count} choices", "the index of a choice, from 0")
 
 
 def read_problems(path: str) -> dict[str, msgspec.Raw] | None:
@@ -178,13 +178,13 @@ def chosen_problems(source: str, problems: dict[str, msgspec.Raw], chosen: list[
         where = f"{source}: question {pid}"
         try:
             if pid in seen:
-                raise SkipSample(Issue("question-repeated", where, "duplicate id in the split", "each id once"))
+                raise skip("question-repeated", where, "duplicate id in the split", "each id once")
             seen.add(pid)
             if pid not in problems:
-                raise SkipSample(Issue("question-unknown", where, "an id of the split without a question", "a question of this id"))
+                raise skip("question-unknown", where, "an id of the split without a question", "a question of this id")
             problem = part(where, problems[pid], Problem, "question", "question, choices, answer, hint, image, split, solution")
             if problem.split is None:
-                raise SkipSample(Issue(NO_ROW, where, "no split", "the split, as its folder has the image"))
+                raise skip(NO_ROW, where, "no split", "the split, as its folder has the image")
         except SkipSample as stopped:
             yield stopped.issue
         else:

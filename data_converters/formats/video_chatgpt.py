@@ -17,7 +17,7 @@ from groundswift.worker_pool import WorkerPool
 from ..base import Options, Reading, path_option
 from ..file_io.row_files import read_rows
 from ..file_io.row_images import video_problem
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import IssueLog, SkipSample, skip
 from ..tasks.conversation import RowMaker, check_texts, numbered_id
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
@@ -91,10 +91,10 @@ class VideoMaker(RowMaker, frozen=True):
         name, questions, answer = source.parts()
         if not name or not questions or answer is None:
             lacking = [word for word, there in (("video", name), ("question", questions), ("answer", answer is not None)) if not there]
-            raise SkipSample(Issue("row-incomplete", where, f"no {', no '.join(lacking)}", "a video, a question and an answer"))
+            raise skip("row-incomplete", where, f"no {', no '.join(lacking)}", "a video, a question and an answer")
         blank = "question" if not all(map(str.strip, questions)) else "answer" if not answer.strip() else None
         if blank:
-            raise SkipSample(Issue(f"{blank}-empty", where, f"a blank {blank}", "a text"))
+            raise skip(f"{blank}-empty", where, f"a blank {blank}", "a text")
         path = self.video(where, name)
         for number, question in enumerate(questions, 1):
             messages = [Message("user", question), Message("assistant", answer)]
@@ -110,13 +110,13 @@ class VideoMaker(RowMaker, frozen=True):
         paths = [path_inside(self.folder, name + suffix) for suffix in suffixes]
         if None in paths:
             expected = "the name of a file inside the folder of the videos"
-            raise SkipSample(Issue("video-path-outside", thing, f"name {name[:200]!r} with {self.folder}", expected))
+            raise skip("video-path-outside", thing, f"name {name[:200]!r} with {self.folder}", expected)
         if not self.check:
             return paths[0]
         path = next((path for path in paths if is_file(path)), None)
         if path is None:
             what = f"video not found: {(name + '|'.join(suffixes))[:300]} in {self.folder}"
-            raise SkipSample(Issue("video-missing", thing, what, "the video (use --no-check-videos to skip this check)"))
+            raise skip("video-missing", thing, what, "the video (use --no-check-videos to skip this check)")
         if issue := video_problem(path, thing):
             raise SkipSample(issue)
         return path

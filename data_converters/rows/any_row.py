@@ -7,12 +7,14 @@ from typing import Annotated, Any
 import msgspec
 
 from groundswift.row_view import RowView
+from groundswift.urls import absolute
+from groundswift.worker_pool import WorkerPool
 
-from ..base import path_option
-from ..issues import Issue, SkipSample
+from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Make, Options, Reading, path_option
+from ..issues import Issue, IssueLog, SkipSample
+from .result_rows import TruthFlag, read_truth
 
 HARMLESS = {"old-columns", "objects-keys"}  # of lint's rules on the shape of a row: swift reads such rows all the same
-RelativeTo = Annotated[str | None, path_option("Folder that the paths are relative to.  [default: as the rows have them]", "DIR")]
 SOUND = "a row that groundswift lint finds nothing in"
 
 
@@ -30,6 +32,25 @@ class AnyRow(msgspec.Struct):
     size_wh: tuple[int, int] | None = None
     labels: Any = None
     chat_template_kwargs: Any = None
+
+
+class SwiftRowOptions(Options, frozen=True, kw_only=True):
+    """Formats that swift rows are written to. A subclass has `maker`."""
+
+    reads = "swift rows"
+    makes_rows = False
+    EXAMPLE = {"train.jsonl": [EXAMPLE_ROW], "a.jpg": EXAMPLE_IMAGE}
+
+    truth: TruthFlag = False
+    images: Annotated[str | None, path_option("Folder that the paths are relative to.  [default: as the rows have them]", "DIR")] = None
+
+    def maker(self, folder: str | None) -> Make:
+        """What converts a row; its paths are written relative to `folder`."""
+        raise NotImplementedError
+
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
+        rows, total = read_truth(self.annotations, AnyRow, self.truth)
+        return Reading(rows, self.maker(self.images and absolute(self.images)), total)
 
 
 def viewed(where: str, row: AnyRow) -> tuple[RowView, list[Issue]]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
-from groundswift.records import Message, Row, swift_tag_in
+from groundswift.records import Message, Objects, Row, swift_tag_in
 from groundswift.urls import file_name
+from groundswift.worker_pool import WorkerPool
 
-from ..base import ImageOptions
+from ..base import ImageOptions, Reading
 from ..file_io.box_checks import FoundImage, ImageFolder
 from ..file_io.embedded_images import HELD, EmbeddedImage, embedded_size_wh, folder_to_save, write_image
-from ..file_io.row_files import Sourced
+from ..file_io.row_files import Sourced, read_rows
 from ..file_io.row_images import RowImages
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import Issue, IssueLog, SkipSample, skip
 
 ORDER = "an optional system message, then user and assistant in turn, the assistant last"
 INLINE_MEDIA = {  # an image or video named in a text: swift 2.x read both, swift 4 reads the first in a row without images
@@ -26,6 +27,7 @@ INLINE_MEDIA = {  # an image or video named in a text: swift 2.x read both, swif
 }
 NATIVE_BOXES = re.compile(r"</?(?:ref|box|quad)>|<\|/?(?:object_ref|box|ref|det|begin_of_box|end_of_box)(?:_start|_end)?\|>|<loc_?\d+>")
 NATIVE_KEPT = "native-boxes-kept"
+T = TypeVar("T")
 
 
 class RowMaker(msgspec.Struct, frozen=True):
@@ -63,23 +65,44 @@ class ImageRowMaker(RowMaker, frozen=True, kw_only=True):
         return cls(images=RowImages(options.image_folder()), source=options.annotations, saved=saved, **more)
 
 
+class ConversationOptions(ImageOptions, frozen=True, kw_only=True):
+    """Formats of files of rows about images: a subclass has the type of a row, and makes the function that converts one."""
+
+    row_type: ClassVar[type[msgspec.Struct]]
+    own_ids: ClassVar[bool] = False  # rows have ids, which `with_unique_ids` makes unique
+
+    def maker(self) -> ImageRowMaker:
+        """What makes the row of a row of the source. Raises GroundswiftError where the images cannot be used."""
+        raise NotImplementedError
+
+    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
+        rows, total = read_rows(self.annotations, self.row_type)
+        return Reading(with_unique_ids(rows, self.annotations) if self.own_ids else rows, self.maker(), total)
+
+
 def message(where: str, index: int, role: str, content: str, roles: dict[str, str]) -> Message:
     """One turn; `roles`: the source's name of a role -> swift's. Raises SkipSample for any other role."""
     if role not in roles:
-        raise SkipSample(Issue("role-unknown", f"{where}, turn {index}", f"role {role[:100]!r}", ", ".join(roles)))
+        raise skip("role-unknown", f"{where}, turn {index}", f"role {role[:100]!r}", ", ".join(roles))
     return Message(roles[role], content)
 
 
-def check_order(where: str, messages: Sequence[Message]) -> None:
-    """Raise SkipSample where roles are out of order, or an answer is blank."""
+def check_order(where: str, messages: Sequence[Message], alone: bool = False) -> None:
+    """Raise SkipSample where roles are out of order, or an answer is blank. `alone`: one answer without a question is in order."""
     roles = [each.role for each in messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
-    if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
+    if not turns or turns != ["user", "assistant"] * (len(turns) // 2) and not (alone and turns == ["assistant"]):
         shown = ", ".join(roles[:12]) + (", ..." if len(roles) > 12 else "")
-        raise SkipSample(Issue("roles-order", where, f"roles {shown or 'none'}", ORDER))
+        raise skip("roles-order", where, f"roles {shown or 'none'}", ORDER)
     for index, each in enumerate(messages):
         if each.role == "assistant" and not each.content.strip():
-            raise SkipSample(Issue("answer-empty", f"{where}, turn {index}", f"answer {each.content[:100]!r}", "a text"))
+            raise skip("answer-empty", f"{where}, turn {index}", f"answer {each.content[:100]!r}", "a text")
+
+
+def check_questions_only(where: str, messages: Iterable[Message], tag: str, pattern: str | re.Pattern[str] | None = None) -> None:
+    """Raise SkipSample where a text of another role than user holds a placeholder: `tag`, or what matches `pattern`."""
+    if odd := next((each.role for each in messages if each.role != "user" and re.search(pattern or tag, each.content)), None):
+        raise skip("placeholder-outside-question", where, f"{tag} in a text of {odd}", f"{tag} in texts of the user")
 
 
 def with_placeholders(where: str, messages: Sequence[Message], tag: str, files: int) -> list[Message]:
@@ -87,13 +110,11 @@ def with_placeholders(where: str, messages: Sequence[Message], tag: str, files: 
 
     Where there is none, all are put before the first question. Raises SkipSample for any other number, and for one outside a question.
     """
-    elsewhere = next((each.role for each in messages if each.role != "user" and tag in each.content), None)
-    if elsewhere:
-        raise SkipSample(Issue("placeholder-outside-question", where, f"{tag} in a text of {elsewhere}", f"{tag} in texts of the user"))
+    check_questions_only(where, messages, tag)
     tags = sum(each.content.count(tag) for each in messages)
     if tags and tags != files:
         what = f"{tags} {tag} and {files} {tag.strip('<>')}s"
-        raise SkipSample(Issue(f"{tag.strip('<>')}-count", where, what, "as many of each, or no placeholder at all"))
+        raise skip(f"{tag.strip('<>')}-count", where, what, "as many of each, or no placeholder at all")
     return list(messages) if tags or not files else before_first_question(messages, tag * files)
 
 
@@ -104,36 +125,40 @@ def before_first_question(messages: Sequence[Message], tags: str) -> list[Messag
 
 
 def check_texts(where: str, messages: Iterable[Message], tags: Sequence[str], has_images: bool, log: IssueLog) -> None:
-    """Raise SkipSample where a text holds what swift would replace, other than `tags` (the row's own placeholders).
+    """Raise SkipSample where a text holds what swift would replace, other than `tags` (the row's own placeholders, in turns only).
 
     `has_images`: in a row without images, swift reads `<img>path</img>` as one.
     """
     native = False
     for index, each in enumerate(messages):
         text = each.content
-        for tag in tags:
+        for tag in tags if each.role != "system" else ():
             text = text.replace(tag, "")
         found = swift_tag_in(text) or (not has_images and INLINE_MEDIA["image"].search(text) and "<img>")
         if found:
             what = f"the text of {each.role} holds {found}, which swift would replace"
-            raise SkipSample(Issue("text-tag", f"{where}, turn {index}", what, "text without it"))
+            raise skip("text-tag", f"{where}, turn {index}", what, "text without it")
         native = native or NATIVE_BOXES.search(text) is not None
     if native:
         log.count(NATIVE_KEPT, where)
 
 
-def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: str, log: IssueLog) -> list[FoundImage]:
-    """The images of a row by name. Raises SkipSample where one cannot be used; each issue is logged."""
-    found = [images.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)]
+def all_usable(found: list[T | None]) -> list[T]:
+    """The same list. Raises SkipSample where one of it cannot be used: it is None, and the issue is logged."""
     if None in found:
         raise SkipSample(None)
     return found
 
 
+def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: str, log: IssueLog) -> list[FoundImage]:
+    """The images of a row by name. Raises SkipSample where one cannot be used; each issue is logged."""
+    return all_usable([images.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)])
+
+
 def save_image(data: bytes | None, folder: str | None, name: str, thing: str, log: IssueLog) -> FoundImage:
     """Write an image that a row holds into `folder` under a name. Raises SkipSample where it cannot be used, or `folder` is None."""
     if folder is None:
-        raise SkipSample(Issue(HELD, thing, "the row holds its image, and swift reads files", "--save-images DIR"))
+        raise skip(HELD, thing, "the row holds its image, and swift reads files", "--save-images DIR")
     size_wh = embedded_size_wh(data, thing, log)
     path = size_wh and write_image(folder, name, data, thing, log)
     if not path:
@@ -148,10 +173,17 @@ def find_or_save(images: RowImages, folder: str | None, image: str | EmbeddedIma
     return find_images(images, [image if isinstance(image, str) else image.path], where, log)[0]
 
 
-def conversation_row(messages: list[Message], images: Sequence[FoundImage], sample_id: int | str, prompt: str | None = None) -> Row:
+def conversation_row(
+    messages: list[Message],
+    images: Sequence[FoundImage],
+    sample_id: int | str,
+    prompt: str | None = None,
+    objects: Objects | None = None,
+    videos: Sequence[str] = (),
+) -> Row:
     """A row of a conversation about images, or about none; its size is that of the first image."""
     size_wh = images[0].size_wh if images else None
-    return Row(messages, [each.path for each in images], sample_id=sample_id, size_wh=size_wh, prompt=prompt)
+    return Row(messages, [each.path for each in images], list(videos), objects, sample_id, size_wh, prompt)
 
 
 def row_number(where: str) -> str:

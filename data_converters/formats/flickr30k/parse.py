@@ -20,7 +20,7 @@ from groundswift.file_guard import regular_bytes
 from groundswift.storage import NotThere, local_copy
 
 from ...file_io.label_files import xml_root
-from ...issues import Issue, SkipSample
+from ...issues import Issue, SkipSample, skip
 
 FILES = {"list": "list", "sentences": "file of sentences", "annotations": "file of annotations"}  # by the start of their ids
 NO_ENTITY = "0"  # the id of all phrases that were not annotated
@@ -77,9 +77,9 @@ def read_file(path: str, thing: str, kind: str) -> bytes:
     try:
         return regular_bytes(local_copy(path))
     except (NotThere, FileNotFoundError):
-        raise SkipSample(Issue(f"{kind}-missing", thing, f"file not found: {path}", f"the {FILES[kind]} of the image")) from None
+        raise skip(f"{kind}-missing", thing, f"file not found: {path}", f"the {FILES[kind]} of the image") from None
     except OSError as error:
-        raise SkipSample(Issue(f"{kind}-unreadable", thing, f"cannot read {path} ({error.strerror})", "a file")) from None
+        raise skip(f"{kind}-unreadable", thing, f"cannot read {path} ({error.strerror})", "a file") from None
 
 
 def decode(content: bytes, where: str) -> str:
@@ -87,7 +87,7 @@ def decode(content: bytes, where: str) -> str:
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise SkipSample(Issue("text-not-utf8", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
+        raise skip("text-not-utf8", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text") from None
 
 
 def sentences(text: str, where: str) -> list[Sentence | Issue]:
@@ -110,7 +110,7 @@ def sentence(line: str, number: int, where: str) -> Sentence:
     for token in line.split():
         if token.startswith("["):
             if entity is not None:
-                raise SkipSample(Issue("phrase-unclosed", where, f"{token} within a phrase", "] before the next ["))
+                raise skip("phrase-unclosed", where, f"{token} within a phrase", "] before the next [")
             entity, start = entity_of(token, where), len(words)
             if token.endswith("]"):  # a mark without words
                 phrases.append(Phrase(entity, start, start))
@@ -122,7 +122,7 @@ def sentence(line: str, number: int, where: str) -> Sentence:
         else:
             words.append(token)
     if entity is not None:
-        raise SkipSample(Issue("phrase-unclosed", where, f"the phrase of entity {entity} is not closed", "] after its last word"))
+        raise skip("phrase-unclosed", where, f"the phrase of entity {entity} is not closed", "] after its last word")
     return Sentence(number, words, phrases)
 
 
@@ -130,7 +130,7 @@ def entity_of(token: str, where: str) -> str:
     """The id in the token that opens a mark, such as `[/EN#283585/people`. Raises SkipSample for another form."""
     parts = token.rstrip("]").split("/")
     if len(parts) < 2 or parts[0] != "[" or not parts[1].startswith("EN#") or parts[1] == "EN#":
-        raise SkipSample(Issue("mark-malformed", where, f"{token[:80]!r}", "[/EN#id/type words]"))
+        raise skip("mark-malformed", where, f"{token[:80]!r}", "[/EN#id/type words]")
     return parts[1].removeprefix("EN#")
 
 
@@ -142,7 +142,7 @@ def annotation(content: bytes, where: str) -> Annotation:
         thing = f"{where}, object {number}"
         names = [(name.text or "").strip() for name in element.iterfind("name")]
         if not names or not all(names):
-            raise SkipSample(Issue("object-without-name", thing, "no <name>, or a blank one", "the id of an entity, or several"))
+            raise skip("object-without-name", thing, "no <name>, or a blank one", "the id of an entity, or several")
         found.known.update(names)
         try:
             boxes = boxes_of(element, thing)
@@ -159,7 +159,7 @@ def boxes_of(element: Element, thing: str) -> list[Box]:
     """The boxes of an object, xyxy in px from 0 (see the module). Raises SkipSample where a corner is missing or not a whole number."""
     found = [tuple(whole_number(each, corner, thing) - 1 for corner in CORNERS) for each in element.iterfind("bndbox")]
     if not found and element.find("nobndbox") is None and element.find("scene") is None:
-        raise SkipSample(Issue("object-without-box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them"))
+        raise skip("object-without-box", thing, "neither <bndbox> nor <nobndbox> or <scene>", "one of them")
     return found
 
 
@@ -170,7 +170,7 @@ def size_of(root: Element, where: str) -> tuple[int, int]:
     except SkipSample as stopped:
         raise SkipSample(stopped.issue._replace(id="size-unreadable")) from None
     if min(size_wh) < 1:
-        raise SkipSample(Issue("size-unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px"))
+        raise skip("size-unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px")
     return size_wh
 
 
@@ -180,7 +180,7 @@ def whole_number(element: Element, path: str, thing: str) -> int:
     text = found[0].text or "" if len(found) == 1 else ""
     if not WHOLE_NUMBER.fullmatch(text):
         what = f"<{path}> is {text[:40]!r}" if len(found) == 1 else f"{len(found)} <{path}>"
-        raise SkipSample(Issue("box-unreadable", thing, what, "one whole number of at most 9 digits"))
+        raise skip("box-unreadable", thing, what, "one whole number of at most 9 digits")
     return int(text)
 
 

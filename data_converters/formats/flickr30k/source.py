@@ -21,7 +21,7 @@ from ...base import EXAMPLE_IMAGE, AskingOptions, Positive, Reading, path_option
 from ...file_io.box_checks import FoundImage, ImageFolder, fitted_box
 from ...file_io.remote_folders import listed_below
 from ...file_io.row_files import Sourced
-from ...issues import Issue, IssueLog, SkipSample
+from ...issues import Issue, IssueLog, SkipSample, skip
 from ...prompts import Asking, filled
 from ...tasks.conversation import RowMaker
 from ...tasks.referring import text_issue
@@ -179,7 +179,7 @@ class Flickr30kMaker(RowMaker, frozen=True):
         text_path, xml_path = join(self.folder, f"Sentences/{image_id}.txt"), join(self.folder, f"Annotations/{image_id}.xml")
         sentences = parse.sentences(parse.decode(parse.read_file(text_path, where, "sentences"), text_path), text_path)
         if not sentences:
-            raise SkipSample(Issue("sentences-empty", text_path, "no sentence", "one per line"))
+            raise skip("sentences-empty", text_path, "no sentence", "one per line")
         return sentences, parse.annotation(parse.read_file(xml_path, where, "annotations"), xml_path)
 
     def sentence_rows(

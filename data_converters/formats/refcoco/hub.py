@@ -27,7 +27,7 @@ from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import FoundImage, ImageFolder, fitted_box
 from ...file_io.embedded_images import HELD, EmbeddedImage, SaveImages, embedded_size_wh, folder_to_save, write_image
 from ...file_io.row_files import Sourced, read_rows
-from ...issues import Issue, IssueLog, SkipSample
+from ...issues import Issue, IssueLog, skip
 from ...tasks.conversation import RowMaker, row_number
 from ...tasks.referring import Referring, Sentence, SentenceOptions, first_existing, path_tails
 from .source import FOLDER
@@ -176,7 +176,7 @@ class HubMaker(RowMaker, frozen=True):
             log.count("row-other-split", f"{where}: {source.split}")
             return []
         if len(source.bbox) != 4:
-            raise SkipSample(Issue("box-length", where, f"bbox {source.bbox[:9]}", "4 numbers"))
+            raise skip("box-length", where, f"bbox {source.bbox[:9]}", "4 numbers")
         ref = (of_lmms if isinstance(source, LmmsRow) else of_jxu124)(where, source, self.name)
         image = self.image(where, source.image, ref, log)
         box = image and fitted_box(ref.box_xyxy_px, image.size_wh, where, log)
@@ -189,11 +189,11 @@ class HubMaker(RowMaker, frozen=True):
         size_wh = embedded_size_wh(held.bytes, where, log)
         if size_wh is not None and ref.stated_wh not in (None, size_wh):
             stated, seen = (f"{width}x{height} px" for width, height in (ref.stated_wh, size_wh))
-            raise SkipSample(Issue("image-size-differs", where, f"annotated as {stated}, but the image is {seen}", "one size"))
+            raise skip("image-size-differs", where, f"annotated as {stated}, but the image is {seen}", "one size")
         if size_wh is None or (self.saved is None and self.images is None):
             return size_wh and FoundImage(None, size_wh)
         if self.saved is None:
-            raise SkipSample(Issue(HELD, where, "the row holds its image, and swift reads files", "--save-images DIR"))
+            raise skip(HELD, where, "the row holds its image, and swift reads files", "--save-images DIR")
         name = ref.name or os.path.basename(held.path or "") or f"{self.name}/{row_number(where)}"
         path = write_image(self.saved, name, held.bytes, where, log)
         return path and FoundImage(path, size_wh)
@@ -203,7 +203,7 @@ class HubMaker(RowMaker, frozen=True):
         if self.images is None:
             return FoundImage(None, ref.stated_wh)
         if not names:
-            raise SkipSample(Issue("image-missing", where, "neither bytes nor a name in the row's image", "an image"))
+            raise skip("image-missing", where, "neither bytes nor a name in the row's image", "an image")
         return self.images.find(first_existing(self.images, names), where, log, ref.stated_wh)
 
 
@@ -228,9 +228,7 @@ def of_jxu124(where: str, row: Jxu124Row, name: str) -> HubRef:
         try:
             info = msgspec.json.decode(row.raw_image_info, type=ImageInfo)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise SkipSample(
-                Issue("size-unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image")
-            ) from None
+            raise skip("size-unreadable", where, f"raw_image_info: {error}", "JSON with the width and height of the image") from None
         stated_wh = (info.width, info.height)
     return HubRef(
         key="/".join(filter(None, [name, row.split, str(row.ref_id)])),

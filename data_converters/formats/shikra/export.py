@@ -25,10 +25,10 @@ from groundswift.worker_pool import WorkerPool
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Reading, path_option
 from ...file_io.box_checks import FoundImage, fitted_box, fitted_point
 from ...file_io.images import UPRIGHT
-from ...issues import Issue, IssueLog, SkipSample
+from ...issues import Issue, IssueLog, SkipSample, skip
 from ...rows.any_row import AnyRow, relative, viewed
 from ...rows.result_rows import TruthFlag, read_truth
-from ...tasks.conversation import ImageRowMaker, check_order, check_texts, with_placeholders
+from ...tasks.conversation import ImageRowMaker, all_usable, check_order, check_texts, with_placeholders
 from .source import BOXES, POINTS, ShikraRow, Side, Target, Turn
 
 TAG = re.compile(f"({REF}|(?:{BOX})+)")
@@ -111,8 +111,7 @@ class ToShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
         if issues:
             raise SkipSample(None)
         if source.videos or len(view.images) > 1:
-            what = "videos" if source.videos else f"{len(view.images)} images"
-            raise SkipSample(Issue("row-not-shikra", where, what, "one image, or none"))
+            raise skip("row-not-shikra", where, "videos" if source.videos else f"{len(view.images)} images", "one image, or none")
         messages = label_before_boxes(where, without_system(where, view, log))
         check_order(where, messages)
         tagged = with_placeholders(where, messages, IMAGE, len(view.images))
@@ -138,9 +137,7 @@ class ToShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
             return None
         name = image_source(view.images[0])
         needed = view.bbox_type == "norm1"
-        seen = self.images.inspect(name, f"{where}, image ({name[:200]})", log, source.size_wh, size_needed=needed)
-        if seen is None:
-            raise SkipSample(None)
+        (seen,) = all_usable([self.images.inspect(name, f"{where}, image ({name[:200]})", log, source.size_wh, needed)])
         if seen.orientation != UPRIGHT:
             log.count("image-rotated-by-exif-shikra", name)
         return seen
@@ -152,8 +149,7 @@ def without_system(where: str, view: RowView, log: IssueLog) -> list[Message]:
     if not messages or messages[0].role != "system":
         return messages
     if BOX in messages[0].content or REF in messages[0].content:
-        expected = "placeholders in questions and answers only"
-        raise SkipSample(Issue("boxes-in-system", where, "the system message holds placeholders", expected))
+        raise skip("boxes-in-system", where, "the system message holds placeholders", "placeholders in questions and answers only")
     log.count("system-dropped", where)
     return messages[1:]
 
@@ -174,13 +170,12 @@ def checked_labels(where: str, view: RowView, messages: list[Message], log: Issu
     labels, boxes = view.refs or [], view.boxes or []
     shown, boxed, *_ = count_tags(each.content for each in messages)
     if boxed != len(boxes):
-        raise SkipSample(Issue("bbox-count", where, f"{boxed} {BOX} and {len(boxes)} boxes", "as many of each"))
+        raise skip("bbox-count", where, f"{boxed} {BOX} and {len(boxes)} boxes", "as many of each")
     if labels and not shown:
         log.count("label-unused", where, len(labels))
         return []
     if shown != len(labels):
-        what = f"{shown} {REF} and {len(labels)} labels"
-        raise SkipSample(Issue("ref-count", where, what, "as many of each"))
+        raise skip("ref-count", where, f"{shown} {REF} and {len(labels)} labels", "as many of each")
     return labels
 
 
@@ -197,9 +192,7 @@ def placed(where: str, view: RowView, image: FoundImage | None, log: IssueLog) -
         numbers = [value * side for value, side in zip(box, sides, strict=False)]
         fitted = (fitted_box if len(box) == 4 else fitted_point)(numbers, image.size_wh, thing, log)
         out.append(fitted and [whole(value) for value in fitted])
-    if None in out:
-        raise SkipSample(None)
-    return out
+    return all_usable(out)
 
 
 def turn_of(thing: str, message: Message, objects: Objects) -> Turn:
@@ -220,9 +213,7 @@ def turn_of(thing: str, message: Message, objects: Objects) -> Turn:
         text += part
     without_image = text.replace(IMAGE, "", message.content.count(IMAGE))
     if found := next((tag for tag in (BOXES, POINTS, *SWIFT_TAGS) if tag in without_image), None):
-        what = f"a text or label holds {found}, which would be replaced"
-        raise SkipSample(Issue("text-placeholder", thing, what, "text without it"))
+        raise skip("text-placeholder", thing, f"a text or label holds {found}, which would be replaced", "text without it")
     if any(groups.values()) and ("{" in text or "}" in text):
-        what = "a turn with boxes holds { or }, which Shikra's own code cannot read"
-        raise SkipSample(Issue("text-braces", thing, what, "text without braces"))
+        raise skip("text-braces", thing, "a turn with boxes holds { or }, which Shikra's own code cannot read", "text without braces")
     return Turn(SPEAKERS[message.role], value, groups[BOXES] or None, groups[POINTS] or None)

@@ -11,21 +11,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from groundswift.box_checks import box_problem
 from groundswift.images import TURNED
-from groundswift.records import IMAGE, Message, Objects, Row, whole
-from groundswift.worker_pool import WorkerPool
+from groundswift.records import BOX, IMAGE, Message, Objects, Row, whole
 
-from ...base import EXAMPLE_IMAGE, Reading
+from ...base import EXAMPLE_IMAGE
 from ...file_io.box_checks import FoundImage, fitted_box, fitted_point
 from ...file_io.exif_boxes import ExifBoxes, box_orientation, to_px
-from ...file_io.row_files import read_rows
-from ...issues import Issue, IssueLog, SkipSample
-from ...tasks.conversation import ImageRowMaker, check_order, check_texts, message, numbered_id, with_placeholders
+from ...issues import Issue, IssueLog, skip
+from ...tasks import conversation as chat
 from ...tasks.referring import Referring, ReferringOptions, clean_phrase
 
 BOXES, POINTS = "<boxes>", "<points>"
@@ -34,6 +32,7 @@ PLACEHOLDER = re.compile(f"({BOXES}|{POINTS})")
 ROLES = {"human": "user", "gpt": "assistant"}
 Side = Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
 Space = Literal["px", "norm1"]
+TargetIndex = tuple[str, int]  # BOXES or POINTS, and the index of a box or point of the target
 
 
 class ShikraImage(msgspec.Struct):
@@ -49,6 +48,10 @@ class Target(msgspec.Struct, omit_defaults=True):
 
     boxes: list[list[float]] | None = None
     points: list[list[float]] | None = None
+
+    def of(self, kind: str) -> list[list[float]]:
+        """Its boxes or points; `kind`: BOXES or POINTS."""
+        return (self.boxes if kind == BOXES else self.points) or []
 
 
 class Turn(msgspec.Struct, omit_defaults=True, rename={"speaker": "from"}):
@@ -74,14 +77,7 @@ class ShikraRow(msgspec.Struct, omit_defaults=True):
     height: Side | None = None
 
 
-class TargetIndex(NamedTuple):
-    """One box or point of the target that a text refers to."""
-
-    kind: str  # BOXES or POINTS
-    index: int
-
-
-class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
+class ShikraOptions(ReferringOptions, chat.ConversationOptions, frozen=True, kw_only=True):
     """Turn rows of Shikra into swift rows: image, target (boxes, points), conversations with <boxes>, <points> and <image>.
 
     A box that several turns refer to is in a row as often. A relative path of an image starts at DIR. Boxes and points come
@@ -115,17 +111,16 @@ class ShikraOptions(ReferringOptions, frozen=True, kw_only=True):
         ],
         "data/flickr30k_images/a.jpg": EXAMPLE_IMAGE,
     }
+    row_type = ShikraRow
 
     space: Annotated[Space, msgspec.Meta(description="Unit of the numbers: pixels, or fractions (0 to 1) of the image.")] = "px"
     exif_boxes: ExifBoxes = None
 
-    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        rows, total = read_rows(self.annotations, ShikraRow)
-        make = ShikraMaker.of(self, referring=Referring(self.task, self.questions()), space=self.space, exif_boxes=self.exif_boxes)
-        return Reading(rows, make, total)
+    def maker(self) -> ShikraMaker:
+        return ShikraMaker.of(self, referring=Referring(self.task, self.questions()), space=self.space, exif_boxes=self.exif_boxes)
 
 
-class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
+class ShikraMaker(chat.ImageRowMaker, frozen=True, kw_only=True):
     """Makes the swift row of a Shikra row. The name of `source` begins the sample_id of a row that has none."""
 
     referring: Referring
@@ -133,14 +128,14 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
     exif_boxes: str | None
 
     def row(self, where: str, source: ShikraRow, log: IssueLog) -> Row:
-        sample_id = str(source.sample_id) if source.sample_id is not None else numbered_id(self.source, where)
+        sample_id = str(source.sample_id) if source.sample_id is not None else chat.numbered_id(self.source, where)
         if source.conversations is None:
             return self.expression(where, source, sample_id, log)
-        messages = [message(where, index, turn.speaker, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
-        check_order(where, messages)
+        messages = [chat.message(where, index, turn.speaker, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
+        chat.check_order(where, messages)
         name, stated_wh = image_of(where, source)
-        messages = with_placeholders(where, messages, IMAGE, int(name is not None))
-        check_texts(where, messages, [IMAGE], name is not None, log)
+        messages = chat.with_placeholders(where, messages, IMAGE, int(name is not None))
+        chat.check_texts(where, messages, [IMAGE], name is not None, log)
         target = source.target or Target()
         texts, meant = [], []
         for index, (each, turn) in enumerate(zip(messages, source.conversations, strict=True)):
@@ -148,57 +143,47 @@ class ShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
             texts.append(Message(each.role, text))
             meant += own
         if name is None and (target.boxes or target.points):
-            raise SkipSample(Issue("boxes-without-image", where, "a target, and no image", "the image that it belongs to"))
-        image = None if name is None else self.image(where, name, stated_wh, log)
-        for kind, having in ((BOXES, target.boxes), (POINTS, target.points)):
-            if lost := len(having or ()) - sum(each.kind == kind for each in set(meant)):
+            raise skip("boxes-without-image", where, "a target, and no image", "the image that it belongs to")
+        images = [] if name is None else [self.image(where, name, stated_wh, log)]
+        for kind in NAMES:
+            if lost := len(target.of(kind)) - sum(each == kind for each, _ in set(meant)):
                 log.count(f"{NAMES[kind]}-unused", where, lost)
-        return Row(
-            messages=texts,
-            images=[image.path] if image else [],
-            objects=Objects([], self.placed(where, target, meant, image, log)) if meant else None,
-            sample_id=sample_id,
-            size_wh=image.size_wh if image else None,
-        )
+        objects = Objects([], self.placed(where, target, meant, images[0], log)) if meant else None
+        return chat.conversation_row(texts, images, sample_id, objects=objects)
 
     def expression(self, where: str, source: ShikraRow, sample_id: int | str, log: IssueLog) -> Row:
         """The row of an expression and its box."""
         if source.img_path is None or source.expression is None or source.bbox is None:
             what = "no conversations, and no img_path, expression and bbox"
-            raise SkipSample(Issue("row-malformed", where, what, "image, target and conversations, or an expression and its box"))
+            raise skip("row-malformed", where, what, "image, target and conversations, or an expression and its box")
         phrase = clean_phrase(source.expression, where, log)
         image = self.image(where, source.img_path, stated_size(where, [source]), log)
-        (box,) = self.placed(where, Target([source.bbox]), [TargetIndex(BOXES, 0)], image, log)
-        if phrase is None:
-            raise SkipSample(None)
-        return self.referring.row(sample_id, phrase, [box], image)
+        boxes = self.placed(where, Target([source.bbox]), [(BOXES, 0)], image, log)
+        return self.referring.row(sample_id, *chat.all_usable([phrase]), boxes, image)
 
     def image(self, where: str, name: str, stated_wh: tuple[int, int] | None, log: IssueLog) -> FoundImage:
         """The image of a row. Raises SkipSample where it cannot be used; the issue is logged."""
         thing, stored = f"{where}, image ({name[:200]})", self.exif_boxes == "stored"
-        seen = self.images.find(name, thing, log, None if stored else stated_wh, size_needed=stored or self.space == "norm1")
-        if seen is None:
-            raise SkipSample(None)
+        needed = stored or self.space == "norm1"
+        (seen,) = chat.all_usable([self.images.find(name, thing, log, None if stored else stated_wh, needed)])
         stored_wh = seen.size_wh[::-1] if stored and seen.orientation in TURNED else seen.size_wh
         if stored and stated_wh not in (None, stored_wh):
             what = f"stated as {stated_wh[0]}x{stated_wh[1]} px, but stored as {stored_wh[0]}x{stored_wh[1]} px"
-            raise SkipSample(Issue("image-size-differs", thing, what, "one size"))
+            raise skip("image-size-differs", thing, what, "one size")
         return seen
 
     def placed(self, where: str, target: Target, meant: list[TargetIndex], image: FoundImage, log: IssueLog) -> list[list[float]]:
         """Each box and point in px of the upright image. Raises SkipSample where one cannot be used; each issue is logged."""
         turn = box_orientation(where, image, self.exif_boxes)
         usable = {each: self.usable(where, target, each, image, turn, log) for each in dict.fromkeys(meant)}
-        if None in usable.values():
-            raise SkipSample(None)
-        return [usable[each] for each in meant]
+        return chat.all_usable([usable[each] for each in meant])
 
     def usable(self, where: str, target: Target, each: TargetIndex, image: FoundImage, turn: int, log: IssueLog) -> list[float] | None:
         """One box or point in px; None, and an issue is logged, where it cannot be used."""
-        is_box, name = each.kind == BOXES, NAMES[each.kind]
-        numbers = (target.boxes if is_box else target.points)[each.index]
-        thing, wanted = f"{where}, {name} {each.index}", 4 if is_box else 2
-        if len(numbers) != wanted:
+        kind, index = each
+        is_box, name, numbers = kind == BOXES, NAMES[kind], target.of(kind)[index]
+        thing = f"{where}, {name} {index}"
+        if len(numbers) != (4 if is_box else 2):
             log.add(Issue(f"{name}-length", thing, f"{numbers}", "x1, y1, x2, y2" if is_box else "x, y"))
             return None
         if is_box and (problem := box_problem(numbers)):  # before it is rotated: that would hide corners that are inverted
@@ -221,16 +206,14 @@ def stated_size(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int,
     sizes = {(each.width, each.height) for each in places} - {(None, None)}
     if len(sizes) > 1 or any(None in size for size in sizes):
         what = " and ".join(f"width {width}, height {height}" for width, height in sorted(sizes, key=str))
-        raise SkipSample(Issue("size-unclear", where, what, "one width and height in px, or none"))
+        raise skip("size-unclear", where, what, "one width and height in px, or none")
     return next(iter(sizes), None)
 
 
 def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog) -> tuple[str, list[TargetIndex]]:
     """The text of a turn with a `<bbox>` for each box and point that it refers to, and these in order. Raises SkipSample as `groups_of`."""
-    groups = {
-        kind: iter(groups_of(thing, kind, text.count(kind), seq, len(having or ())))
-        for kind, seq, having in ((BOXES, turn.boxes_seq, target.boxes), (POINTS, turn.points_seq, target.points))
-    }
+    sequences = {BOXES: turn.boxes_seq, POINTS: turn.points_seq}
+    groups = {kind: iter(groups_of(thing, kind, text.count(kind), seq, len(target.of(kind)))) for kind, seq in sequences.items()}
     out, meant, last = "", [], ""
     for part in PLACEHOLDER.split(text):
         if part not in groups:
@@ -240,8 +223,8 @@ def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog)
             out += " "
             log.count("space-added", thing)
         group = next(groups[part])
-        meant += [TargetIndex(part, index) for index in group]
-        out, last = out + "<bbox>" * len(group), part
+        meant += [(part, index) for index in group]
+        out, last = out + BOX * len(group), part
     return out, meant
 
 
@@ -250,15 +233,14 @@ def groups_of(thing: str, kind: str, placeholders: int, seq: Any, having: int) -
     name, seq = f"{kind.strip('<>')}_seq", [] if seq is None else seq
     if not isinstance(seq, list) or not all(isinstance(group, list) and all(type(index) is int for index in group) for group in seq):
         form = f"a list of lists of whole numbers, such as [[0, 1], [2]]: one list for each {kind}"
-        raise SkipSample(Issue("seq-malformed", thing, f"{name} {str(seq)[:100]}", form))
+        raise skip("seq-malformed", thing, f"{name} {str(seq)[:100]}", form)
     if len(seq) != placeholders:
-        what = f"{placeholders} {kind} and {len(seq)} groups in {name}"
-        raise SkipSample(Issue("seq-count", thing, what, f"a group for each {kind}"))
+        raise skip("seq-count", thing, f"{placeholders} {kind} and {len(seq)} groups in {name}", f"a group for each {kind}")
     for group in seq:
         if not group:
-            raise SkipSample(Issue("seq-group-empty", thing, f"{name} {str(seq)[:100]}", "at least one index in each group"))
+            raise skip("seq-group-empty", thing, f"{name} {str(seq)[:100]}", "at least one index in each group")
         wrong = next((index for index in group if not 0 <= index < having), None)
         if wrong is not None:
             expected = f"an index from 0 to {having - 1}" if having else "none: the target has no such list"
-            raise SkipSample(Issue("seq-index-range", thing, f"index {str(wrong)[:30]} in {name}", expected))
+            raise skip("seq-index-range", thing, f"index {str(wrong)[:30]} in {name}", expected)
     return seq

@@ -18,20 +18,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from groundswift.records import Message, Objects, Row, count_tags, swift_tag_in, whole
-from groundswift.worker_pool import WorkerPool
+from groundswift.records import BOX, IMAGE, REF, VIDEO, Message, Objects, Row, count_tags, swift_tag_in, whole
 
-from ...base import EXAMPLE_IMAGE, ImageOptions, Reading
+from ...base import EXAMPLE_IMAGE
 from ...file_io.box_checks import FoundImage, fitted_box
 from ...file_io.exif_boxes import ExifBoxes, box_orientation, to_px
 from ...file_io.mmap_json import NOT_JSON
-from ...file_io.row_files import read_rows
-from ...issues import Issue, IssueLog, SkipSample
-from ...tasks.conversation import NATIVE_BOXES, NATIVE_KEPT, ImageRowMaker, numbered_id
+from ...issues import IssueLog, skip
+from ...tasks.conversation import ConversationOptions, ImageRowMaker, all_usable, check_texts, conversation_row, numbered_id
 from .turns import OldRow, media_of, turns_of, unused_columns
 
-TAG = re.compile("<ref-object>|<bbox>")
-OWN = re.compile("<image>|<video>|<bbox>|<ref-object>")  # what a text may hold
 REAL, NORM_1000, NORM_1 = "real", "norm_1000", "norm_1"
 FORM = "[{caption, bbox: [x1, y1, x2, y2] or a list of such boxes, bbox_type, image}]"
 
@@ -49,11 +45,11 @@ class OldObject(msgspec.Struct):
         boxes = self.bbox if any(isinstance(each, list) for each in self.bbox) else [self.bbox]
         for box in boxes:
             if not isinstance(box, list) or len(box) != 4 or any(isinstance(value, list) for value in box):
-                raise SkipSample(Issue("box-length", thing, f"bbox {self.bbox}", "x1, y1, x2, y2, or a list of such boxes"))
+                raise skip("box-length", thing, f"bbox {self.bbox}", "x1, y1, x2, y2, or a list of such boxes")
         return boxes
 
 
-class Swift2Options(ImageOptions, frozen=True, kw_only=True):
+class Swift2Options(ConversationOptions, frozen=True, kw_only=True):
     """Turn rows of swift 2.x into swift 4 rows: query, response, history, system, images, videos, objects.
 
     Rows of the other forms that 2.x read (conversations, conversation, messages, or instruction, input and output) are taken
@@ -85,6 +81,7 @@ class Swift2Options(ImageOptions, frozen=True, kw_only=True):
         ],
         "data/a.jpg": EXAMPLE_IMAGE,
     }
+    row_type = OldRow
 
     bbox_type: Annotated[
         Literal["real", "norm_1000", "norm_1"] | None, msgspec.Meta(description="The space of boxes whose object does not declare one.")
@@ -94,10 +91,8 @@ class Swift2Options(ImageOptions, frozen=True, kw_only=True):
     ] = "999"
     exif_boxes: ExifBoxes = None
 
-    def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        rows, total = read_rows(self.annotations, OldRow)
-        make = Swift2Maker.of(self, bbox_type=self.bbox_type, norm_1000=int(self.norm_1000), exif_boxes=self.exif_boxes)
-        return Reading(rows, make, total)
+    def maker(self) -> Swift2Maker:
+        return Swift2Maker.of(self, bbox_type=self.bbox_type, norm_1000=int(self.norm_1000), exif_boxes=self.exif_boxes)
 
 
 class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
@@ -113,24 +108,14 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
             log.count("column-dropped", f"{where}: {name}")
         images, videos = media_of(where, old, messages)
         objects = parse_objects(where, old.objects)
-        if any(NATIVE_BOXES.search(message.content) for message in messages):
-            log.count(NATIVE_KEPT, where)
         needed = self.exif_boxes == "stored" or any((each.bbox_type or self.bbox_type) != REAL for each in objects)
         places = [f"{where}, image {index} ({name[:200]})" for index, name in enumerate(images)]
         seen = [self.images.find(name, place, log, None, needed) for name, place in zip(images, places, strict=True)]
         paths = [self.images.inspect_video(name, f"{where}, video {index} ({name[:200]})", log) for index, name in enumerate(videos)]
-        if None in seen or None in paths:
-            raise SkipSample(None)
+        all_usable([*seen, *paths])
         messages, placed = self.with_boxes(where, messages, objects, seen, log)
-        check_texts(where, messages, placed)
-        return Row(
-            messages=messages,
-            images=[each.path for each in seen],
-            videos=paths,
-            objects=placed,
-            sample_id=numbered_id(self.source, where),
-            size_wh=seen[0].size_wh if seen else None,
-        )
+        check_texts(where, messages, [IMAGE, VIDEO, BOX, REF], True, log)
+        return conversation_row(messages, seen, numbered_id(self.source, where), None, placed, paths)
 
     def with_boxes(
         self, where: str, messages: list[Message], objects: list[OldObject], seen: list[FoundImage], log: IssueLog
@@ -141,9 +126,7 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
         if not (labels or boxed):
             return messages, None
         captions = [caption_of(f"{where}, object {index}", each, log) for index, each in enumerate(objects[:labels])]
-        placed = [self.placed(f"{where}, object {index}", each, seen, log) for index, each in enumerate(objects[:boxed])]
-        if None in placed:
-            raise SkipSample(None)
+        placed = all_usable([self.placed(f"{where}, object {index}", each, seen, log) for index, each in enumerate(objects[:boxed])])
         counts = iter(map(len, placed))  # a `<bbox>` for each box of its object
         messages = [
             each if each.role == "system" else Message(each.role, re.sub("<bbox>", lambda tag: tag[0] * next(counts), each.content))
@@ -156,12 +139,11 @@ class Swift2Maker(ImageRowMaker, frozen=True, kw_only=True):
         """The boxes of an object as xyxy in px of its upright image; None, and issues are logged, where one cannot be used."""
         index = each.image if each.image is not None else 0 if len(seen) == 1 else None
         if index is None or not 0 <= index < len(seen):
-            what = f"image {each.image} of {len(seen)}"
-            raise SkipSample(Issue("object-without-image", thing, what, "the index of an image, from 0"))
+            raise skip("object-without-image", thing, f"image {each.image} of {len(seen)}", "the index of an image, from 0")
         image, space = seen[index], each.bbox_type or self.bbox_type
         if space not in (REAL, NORM_1000, NORM_1):
             expected = "real, norm_1000 or norm_1" + ("; or --bbox-type for objects without it" if each.bbox_type is None else "")
-            raise SkipSample(Issue("bbox-type-unknown", thing, f"bbox_type {each.bbox_type!r}", expected))
+            raise skip("bbox-type-unknown", thing, f"bbox_type {each.bbox_type!r}", expected)
         turn = box_orientation(thing, image, self.exif_boxes)
         steps = {REAL: None, NORM_1000: self.norm_1000, NORM_1: 1}[space]
         boxes = []
@@ -179,13 +161,12 @@ def parse_objects(where: str, column: Any) -> list[OldObject]:
         if isinstance(column, str):
             column = msgspec.json.decode(column)
         if isinstance(column, dict) and column.keys() & {"ref", "bbox"}:
-            what = f"objects has {', '.join(map(str, column))}"
-            raise SkipSample(Issue("objects-current-form", where, what, f"{FORM}; this row needs no conversion"))
+            raise skip("objects-current-form", where, f"objects has {', '.join(map(str, column))}", f"{FORM}; this row needs no conversion")
         if isinstance(column, list):
             column = [{"caption": each[0], "bbox": each[1]} if isinstance(each, list) and len(each) == 2 else each for each in column]
         return msgspec.convert(column, list[OldObject])
     except NOT_JSON as error:
-        raise SkipSample(Issue("objects-unreadable", where, f"objects: {error}", FORM)) from None
+        raise skip("objects-unreadable", where, f"objects: {error}", FORM) from None
 
 
 def check_counts(where: str, objects: list[OldObject], labels: int, boxed: int, log: IssueLog) -> None:
@@ -194,7 +175,7 @@ def check_counts(where: str, objects: list[OldObject], labels: int, boxed: int, 
     if named > len(objects):
         tag = "<ref-object>" if labels > len(objects) else "<bbox>"
         what = f"{labels if labels > len(objects) else boxed} {tag} and {len(objects)} objects"
-        raise SkipSample(Issue("placeholders-over", where, what, f"an object for each {tag}"))
+        raise skip("placeholders-over", where, what, f"an object for each {tag}")
     for reason, unnamed in (
         ("object-unused", objects[named:]),
         ("box-unused-ref", objects[boxed:labels]),
@@ -209,17 +190,9 @@ def caption_of(thing: str, each: OldObject, log: IssueLog) -> str:
     caption = " ".join((each.caption or "").split())
     if not caption:
         what = "caption is null" if each.caption is None else f"caption {each.caption[:100]!r}"
-        raise SkipSample(Issue("object-without-caption", thing, what, "a text for its <ref-object>"))
+        raise skip("object-without-caption", thing, what, "a text for its <ref-object>")
+    if tag := swift_tag_in(caption):
+        raise skip("text-tag", thing, f"caption {caption!r} holds {tag}, which swift would replace", "text without it")
     if caption != each.caption:
         log.count("caption-spaces", thing)
     return caption
-
-
-def check_texts(where: str, messages: list[Message], objects: Objects | None) -> None:
-    """Raise SkipSample where a caption, or a text apart from its own placeholders, holds what swift would replace."""
-    texts = [(f"caption {label!r}", label) for label in (objects.ref if objects else ())]
-    texts += [(each.role, each.content if each.role == "system" else OWN.sub("", each.content)) for each in messages]
-    for what, text in texts:
-        if tag := swift_tag_in(text):
-            what = f"{what} holds {tag}, which swift would replace"
-            raise SkipSample(Issue("text-tag", where, what, "text without it"))

@@ -8,14 +8,13 @@ import msgspec
 
 from groundswift.records import Message
 
-from ...issues import Issue, SkipSample
-from ...tasks.conversation import INLINE_MEDIA
+from ...issues import skip
+from ...tasks.conversation import INLINE_MEDIA, before_first_question, check_order, message
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 ALPACA = {"instruction", "input"}
 QUESTION = ("query", "instruction", "input", "history")
 FORMS = {"response": QUESTION, "output": QUESTION, "conversation": (), "conversations": (), "messages": ()}  # the first is taken
-ORDER = "system if any, then user and assistant in turn, the assistant last"
 
 
 class OldRow(msgspec.Struct):
@@ -48,13 +47,7 @@ def turns_of(where: str, old: OldRow) -> list[Message]:
     messages = _messages(where, old)
     if old.system:
         messages.insert(0, Message("system", old.system))
-    shown = ", ".join(each.role for each in messages) or "none"
-    turns = [message.role for message in messages if message.role != "system"]
-    in_turn = turns == ["assistant"] or (turns and turns == ["user", "assistant"] * (len(turns) // 2))
-    if not in_turn or len(messages) - len(turns) > (messages[0].role == "system"):
-        raise SkipSample(Issue("roles-order", where, f"roles {shown}", ORDER))
-    if blank := next((each for each in messages if each.role == "assistant" and not each.content.strip()), None):
-        raise SkipSample(Issue("answer-empty", where, f"answer {blank.content[:100]!r}", "a text"))
+    check_order(where, messages, alone=True)
     return messages
 
 
@@ -63,16 +56,16 @@ def _messages(where: str, old: OldRow) -> list[Message]:
     if answer is not None:
         turns = [*(old.history or ()), [question_of(old), answer]]
         if any(len(turn) != 2 or turn[1] is None for turn in turns):
-            raise SkipSample(Issue("history-malformed", where, f"history {str(old.history)[:200]}", "[[query, response], ...]"))
+            raise skip("history-malformed", where, f"history {str(old.history)[:200]}", "[[query, response], ...]")
         pairs = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
         return [Message(role, text) for role, text in pairs if text is not None]
     if old.conversation is not None:
         pairs = [(role, turn.get(role)) for turn in old.conversation for role in ("human", "assistant")]
-        return [_message(where, {"role": role, "content": text}) for role, text in pairs]
+        return [_message(where, index, role, text) for index, (role, text) in enumerate(pairs)]
     if old.conversations is not None or old.messages is not None:
-        return [_message(where, turn) for turn in old.conversations or old.messages or ()]
-    what = "no response, output, conversations or messages"
-    raise SkipSample(Issue("no-answer", where, what, "query and response, or a conversation"))
+        turns = enumerate(old.conversations or old.messages or ())
+        return [_message(where, index, turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))) for index, turn in turns]
+    raise skip("no-answer", where, "no response, output, conversations or messages", "query and response, or a conversation")
 
 
 def question_of(old: OldRow) -> str | None:
@@ -87,14 +80,11 @@ def unused_columns(old: OldRow) -> list[str]:
     return [name for name in dict.fromkeys((*FORMS, *QUESTION)) if name not in used and getattr(old, name)]
 
 
-def _message(where: str, turn: dict[str, Any]) -> Message:
-    """One turn of `from` and `value`, or `role` and `content`."""
-    role, content = turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))
-    if not isinstance(role, str) or role not in ROLES:
-        raise SkipSample(Issue("role-unknown", where, f"role {role!r}", "system, user (human) or assistant (gpt)"))
+def _message(where: str, index: int, role: Any, content: Any) -> Message:
+    made = message(where, index, str(role), content, ROLES)
     if not isinstance(content, str):
-        raise SkipSample(Issue("turn-without-text", where, f"the content of {role} is {content!r}", "a text"))
-    return Message(ROLES[role], content)
+        raise skip("turn-without-text", f"{where}, turn {index}", f"the content of {role} is {content!r}", "a text")
+    return made
 
 
 def media_of(where: str, old: OldRow, messages: list[Message]) -> tuple[list[str], list[str]]:
@@ -103,16 +93,14 @@ def media_of(where: str, old: OldRow, messages: list[Message]) -> tuple[list[str
     Raises SkipSample where there are more tags than files, audio, or both a column and paths in the text.
     """
     if old.audios or old.audio:
-        raise SkipSample(Issue("row-with-audio", where, "audio", "images and videos"))
+        raise skip("row-with-audio", where, "audio", "images and videos")
     images = _files(where, messages, "image", _listed(old.images) or _listed(old.image))
     videos = _files(where, messages, "video", _listed(old.videos) or _listed(old.video))
     lacking = "".join(f"<{medium}>" * (len(files) - _tags(messages, medium)) for medium, files in (("image", images), ("video", videos)))
     if lacking:
-        first = next(index for index, message in enumerate(messages) if message.role != "system")
-        if messages[first].role == "assistant":  # no question: pre-training
-            messages.insert(first, Message("user", lacking))
-        else:
-            messages[first] = Message("user", lacking + messages[first].content)
+        if all(each.role != "user" for each in messages):  # pre-training: an answer alone
+            messages.insert(-1, Message("user", ""))
+        messages[:] = before_first_question(messages, lacking)
     return images, videos
 
 
@@ -125,13 +113,11 @@ def _files(where: str, messages: list[Message], medium: str, files: list[str]) -
     inline = [name for message in messages for name in INLINE_MEDIA[medium].findall(message.content)]
     if inline:
         if files:
-            what = f"{len(files)} {medium}s in a column and {len(inline)} in the text"
-            raise SkipSample(Issue(f"{medium}-two-places", where, what, "one of the two"))
+            raise skip(f"{medium}-two-places", where, f"{len(files)} {medium}s in a column and {len(inline)} in the text", "one of the two")
         files = [name.strip() for name in inline]
         messages[:] = [Message(each.role, INLINE_MEDIA[medium].sub(f"<{medium}>", each.content)) for each in messages]
     if (tags := _tags(messages, medium)) > len(files):
-        what = f"{tags} <{medium}> and {len(files)} {medium}s"
-        raise SkipSample(Issue(f"{medium}-tags-over", where, what, f"a file for each <{medium}>"))
+        raise skip(f"{medium}-tags-over", where, f"{tags} <{medium}> and {len(files)} {medium}s", f"a file for each <{medium}>")
     return files
 
 
