@@ -2,9 +2,19 @@
 
 from groundswift.issue_titles import COCO_TITLES
 
-TITLES = COCO_TITLES | {
+from .tsv_tables import table_rows
+
+LINT_RULES = list(table_rows(__package__, "lint_rules.tsv", 6))  # id, severity, title, effect, remedy, fixed
+OF_LINT = {  # ids of rules that converters count too
+    *("not-json", "line-too-long", "no-messages", "message-shape", "role-unknown", "roles-order", "content-null"),
+    *("no-answer", "bbox-count", "ref-count", "image-tags-over", "video-tags-over", "placeholder-json", "list-unclear"),
+    *("label-after-box", "result-row", "old-objects", "bbox-missing", "bbox-shape", "ref-shape", "bbox-type-unknown"),
+    *("objects-without-image", "image-id-range", "image-id-short", "image-id-missing", "box-not-number", "box-nested", "image-shape"),
+    *("image-missing", "video-shape", "video-missing", "video-empty"),
+}
+SHARED = COCO_TITLES | {id: title for id, _, title, *_ in LINT_RULES if id in OF_LINT}
+TITLES = SHARED | {
     # boxes and points
-    "bbox-type-unknown": "unknown bbox_type",
     "box-clipped": "box clipped to its image",
     "box-clipped-rounding": "box clipped to its image by less than 1 px (rounding)",
     "box-from-cuboid": "cuboid, replaced by its axis-aligned bounds",
@@ -93,7 +103,6 @@ TITLES = COCO_TITLES | {
     "image-label-unreadable": "image with an unreadable label, skipped",
     "image-labelled-twice": "image labelled in two places",
     "image-malformed": "image in an unexpected form",
-    "image-missing": "image not found",
     "image-name-invalid": "image name that cannot be a file name",
     "image-name-repeated": "two images with one name",
     "image-not-path": "image that is neither a path nor bytes",
@@ -125,8 +134,6 @@ TITLES = COCO_TITLES | {
     "size-unclear": "stated size incomplete or contradictory",
     "size-unknown": "box on an image of unknown size",
     "size-unreadable": "stated size that cannot be read",
-    "video-empty": "empty video file",
-    "video-missing": "video not found",
     "video-path-outside": "video path outside its folder",
     "video-two-places": "videos both in a column and in the text",
     # rows and conversations
@@ -147,19 +154,13 @@ TITLES = COCO_TITLES | {
     "instruction-self-related": "instruction related to itself",
     "instruction-unknown": "instruction id that the file does not have",
     "line-blank": "blank line",
-    "line-too-long": "line too long",
     "native-boxes-kept": "boxes in a model's own tokens, kept as text",
-    "no-answer": "row without an answer",
-    "not-json": "line that is not a JSON object",
     "prompt-name-dropped": "name of the prompt, dropped",
     "question-empty": "empty question",
     "question-repeated": "duplicate question id",
     "question-unknown": "question id that the file does not have",
     "question-without-solution": "question without a solution, answered by its letter",
-    "result-row": "row of an inference",
     "result-row-copied": "row of an inference, copied with the model's response, read by its ground truth",
-    "role-unknown": "unknown role",
-    "roles-order": "roles out of order",
     "row-incomplete": "row with columns missing",
     "row-malformed": "row in an unexpected form",
     "row-not-shikra": "row that Shikra cannot hold",
@@ -184,23 +185,19 @@ TITLES = COCO_TITLES | {
     "turn-malformed": "turn in an unexpected form",
     "turn-without-text": "turn without a text",
     # placeholders
-    "bbox-count": "<bbox> and boxes differ in number",
     "image-count": "<image> and images differ in number",
     "image-tag-added": "<image> added before the first question",
     "image-tags-differ": "<|image_1|> and images differ",
-    "image-tags-over": "more <image> than images",
     "placeholder-outside-question": "placeholder outside a question",
     "placeholder-with-images": "placeholder in a turn with images",
     "placeholders-malformed": "placeholders in an unexpected form",
     "placeholders-mixed": "placeholders of two kinds",
     "placeholders-over": "more placeholders than objects",
-    "ref-count": "<ref-object> and labels differ in number",
     "seq-count": "placeholders and groups of boxes_seq or points_seq differ in number",
     "seq-group-empty": "empty group in boxes_seq or points_seq",
     "seq-index-range": "index in boxes_seq or points_seq out of range",
     "seq-malformed": "boxes_seq or points_seq in an unexpected form",
     "space-added": "space added between two adjacent placeholders",
-    "video-tags-over": "more <video> than videos",
     # captions, phrases, regions
     "annotations-missing": "file of annotations missing",
     "annotations-unreadable": "file of annotations that cannot be read",
@@ -237,23 +234,4 @@ TITLES = COCO_TITLES | {
     "sentences-empty": "empty file of sentences",
     "sentences-missing": "file of sentences missing",
     "sentences-unreadable": "file of sentences that cannot be read",
-    # rows of ms-swift: ids of groundswift lint
-    "no-messages": "a row without messages",
-    "message-shape": "a message that is not {role, content}",
-    "content-null": "a message without content",
-    "image-shape": "images is not a list of paths",
-    "video-shape": "videos is not a list of paths",
-    "old-objects": "objects as swift 2.x had them",
-    "bbox-missing": "objects without bbox",
-    "bbox-shape": "bbox is not a list of boxes",
-    "ref-shape": "ref is not a list of texts",
-    "objects-without-image": "boxes without an image",
-    "image-id-range": "an image_id that no image has",
-    "image-id-short": "fewer image_id than boxes",
-    "image-id-missing": "several images and no image_id",
-    "box-not-number": "a box with a value that is not a number",
-    "box-nested": "boxes within a box",
-    "list-unclear": "a list whose labels may belong to one box or another",
-    "label-after-box": "labels behind their boxes in a sentence",
-    "placeholder-json": "placeholders in JSON of another form",
 }

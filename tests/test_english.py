@@ -33,7 +33,7 @@ REFUSED = {  # word or phrase -> what to write
 PATTERN = re.compile(r"(?<![\w-])(" + "|".join(f"(?:{word})" for word in REFUSED) + r")(?![\w-])", re.IGNORECASE)
 LISTED = subprocess.run(["git", "ls-files", "-z", *ROOMS, "*.md"], cwd=TREE, capture_output=True, text=True, check=True).stdout.split("\0")
 PYTHON = [name for name in LISTED if name.endswith(".py") and (TREE / name).is_file()]
-PAGES = [name for name in LISTED if name.endswith(".md") and (TREE / name).is_file()]
+PAGES = [name for name in LISTED if name.endswith((".md", ".tsv")) and (TREE / name).is_file()]
 
 
 def texts_of(source: str) -> list[tuple[int, str]]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.resources import files
 
+from ...tsv_tables import table_rows
 from .commands import NEW_ROUTES
 from .rules import EVERYWHERE, NAMES_OF_3X, OF_COMMAND, OF_VIDEO, VARIABLES, Rule, rule_of
 from .tables import SOURCE, datasets, flags_of, models, templates
-
-COMMANDS = [command for command in OF_COMMAND if command != "web-ui"] + ["web-ui"]
-CHINESE = "notes_CN.tsv"
 
 
 class Words:
     """A note or heading in one of the two languages."""
 
     def __init__(self, language: str) -> None:
-        text = (files(__package__) / CHINESE).read_text(encoding="utf-8") if language == "cn" else ""
-        self.table = dict(line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
+        self.table = dict(table_rows(__package__, "notes_CN.tsv", 2)) if language == "cn" else {}
         self.language = language
 
     def __call__(self, english: str) -> str:
@@ -62,7 +58,7 @@ def _flag_rows(say: Words) -> Iterable[tuple[str, ...]]:
     """A row for each flag and its replacement, with the commands; unchanged flags share one row."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     same: list[str] = []
-    for command in COMMANDS:
+    for command in OF_COMMAND:
         for flag in flags_of(command):
             rule = rule_of(command, flag)
             if rule == Rule("same", flag):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
-from importlib.resources import files
+from functools import lru_cache, partial
 from typing import NamedTuple
+
+from ...tsv_tables import table_rows
 
 SOURCE = "ms-swift 2.6.1"
 GENERATION = "-generation"  # ends the names of 2.x's templates for base models
@@ -18,6 +18,7 @@ OLD_MODEL_NAMES = {  # older names that 2.x still accepted
     "llava1d6-mistral-7b-instruct": "llava1_6-mistral-7b-instruct",
     "llava1d6-yi-34b-instruct": "llava1_6-yi-34b-instruct",
 }
+_rows = partial(table_rows, __package__)
 
 
 class Flag(NamedTuple):
@@ -41,7 +42,7 @@ class OldModel(NamedTuple):
 
 @lru_cache
 def flags_of(command: str) -> dict[str, Flag]:
-    """The flags of a 2.x command by name. The commands are those of COMMANDS."""
+    """The flags of a 2.x command by name."""
     return {name: Flag(name, kind, default) for name, kind, default, commands in _rows("flags.tsv", 4) if command in commands.split()}
 
 
@@ -85,12 +86,3 @@ def template_of(name: str, model: OldModel | None) -> str:
 def datasets() -> dict[str, str]:
     """4.6's `--dataset` for each name of 2.x."""
     return dict(_rows("datasets.tsv", 2))
-
-
-def _rows(name: str, columns: int) -> Iterator[list[str]]:
-    text = (files(__package__) / name).read_text(encoding="utf-8")
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            cells = line.split("\t")
-            assert len(cells) == columns, f"{name}: {line!r}"
-            yield cells
