@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from click.testing import CliRunner
+from evaluated import call, coco_of, write_json, write_rows
 
 from groundswift import Located, format_answer
-from groundswift.cli import main
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.metrics.detection_f1 import COCO_THRESHOLDS, OneTruth, sample_f1
+from groundswift.eval.run_check import read_run
 
 SIZE = (1000, 500)
 CAT, DOG = [100, 100, 300, 300], [500, 100, 900, 400]
@@ -70,21 +68,15 @@ def test_it_is_the_number_that_the_report_has_for_each_image(tmp_path):
     apart = {"nothing there, a box without a label said", "nothing there, no answer"}
     cases = [case for name, case in CASES.items() if case[1] is not BARE and name not in apart]
     names = ["cat", "dog", "zebra", "other"]
-    images, annotations, rows = [], [], []
-    for number, (text, truth, _) in enumerate(cases, 1):
-        images.append({"id": number, "file_name": f"{number}.png", "width": SIZE[0], "height": SIZE[1]})
-        for label, (x1, y1, x2, y2) in zip(truth.labels, truth.boxes_xyxy_px, strict=True):
-            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
-            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": names.index(label) + 1, **box})
-        rows.append({"response": text, "sample_id": number, "size_wh": SIZE})
-    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
-    (tmp_path / "truth.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
-    (tmp_path / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = ["eval", "coco-map", str(tmp_path / "result.jsonl"), "--gt", str(tmp_path / "truth.json"), "--family", "qwen2_vl"]
-    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.output
-    from groundswift.eval.run_check import read_run
-
+    boxes = [
+        (number, names.index(label) + 1, (x1, y1, x2 - x1, y2 - y1))
+        for number, (_, truth, _) in enumerate(cases, 1)
+        for label, (x1, y1, x2, y2) in zip(truth.labels, truth.boxes_xyxy_px, strict=True)
+    ]
+    rows = [{"response": text, "sample_id": number, "size_wh": SIZE} for number, (text, _, _) in enumerate(cases, 1)]
+    truth = write_json(tmp_path / "truth.json", coco_of(SIZE, boxes, range(1, len(cases) + 1), names))
+    result = write_rows(tmp_path / "result.jsonl", rows)
+    call("coco-map", result, "--gt", truth, "--family", "qwen2_vl", "--out", tmp_path / "out")
     found = {result.image_id: result.f1 for result in read_run(tmp_path / "out").images}
     scores = {number: sample_f1(row["response"], cases[number - 1][1], Rules("qwen2_vl")) for number, row in enumerate(rows, 1)}
     assert found == pytest.approx(scores, abs=1e-6)

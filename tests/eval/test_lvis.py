@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from evaluated import call, metrics_of, write_json
 
-from groundswift.cli import main
 from groundswift.eval.evaluated_run import FP, NOT_COUNTED, TP
 from groundswift.eval.metrics.coco_map import SUMMARY
 
@@ -64,12 +62,9 @@ def dataset(seed):
 
 
 def score(folder, truth, predictions, *words, code=0):
-    (folder / "gt.json").write_text(json.dumps(truth))
-    (folder / "p.json").write_text(json.dumps(predictions))
-    command = ["eval", "coco-map", "--predictions", folder / "p.json", "--gt", folder / "gt.json", "--out", folder / "out", *words]
-    done = CliRunner().invoke(main, list(map(str, command)))
-    assert done.exit_code == code, (done.output, done.exception)
-    return done, json.loads((folder / "out" / "metrics.json").read_text()) if code == 0 else None
+    files = write_json(folder / "p.json", predictions), "--gt", write_json(folder / "gt.json", truth)
+    done = call("coco-map", "--predictions", *files, "--out", folder / "out", *words, code=code)
+    return done, metrics_of(folder / "out") if code == 0 else None
 
 
 @pytest.mark.parametrize(("seed", "limit"), OF_LVIS_API)
@@ -128,11 +123,15 @@ def test_what_counts(tmp_path, lists, cat, dog, outcomes):
     assert [box["outcome"] for box in run["images"][0]["predicted"]] == outcomes
 
 
+def without_lists(truth):
+    """An LVIS file as an ordinary COCO file."""
+    lists = ("neg_category_ids", "not_exhaustive_category_ids")
+    return truth | {"images": [{key: image[key] for key in image if key not in lists} for image in truth["images"]]}
+
+
 def test_the_same_file_without_the_lists_is_ordinary_coco(tmp_path):
     truth, predictions = dataset(0)
-    for image in truth["images"]:
-        del image["neg_category_ids"], image["not_exhaustive_category_ids"]
-    _, found = score(tmp_path, truth, predictions, "--no-report")
+    _, found = score(tmp_path, without_lists(truth), predictions, "--no-report")
     assert found["protocol"]["metric"] == "COCO detection (bbox)"
     assert "APr" not in found
     assert "not_looked_for" not in found["counts"]
@@ -164,13 +163,9 @@ def test_the_other_engine_has_no_such_rules(tmp_path):
 
 def test_lvis_and_coco_do_not_compare(tmp_path):
     truth, predictions = dataset(0)
-    plain = deepcopy(truth)
-    for image in plain["images"]:
-        del image["neg_category_ids"], image["not_exhaustive_category_ids"]
+    plain = without_lists(truth)
     for name, each in (("lvis", truth), ("coco", plain)):
         (tmp_path / name).mkdir()
         score(tmp_path / name, each, predictions, "--no-report")
-    folders = [str(tmp_path / name / "out") for name in ("lvis", "coco")]
-    done = CliRunner().invoke(main, ["eval", "compare", *folders, "--names", "a,b", "--out", str(tmp_path / "both")])
-    assert done.exit_code == 0
+    done = call("compare", *(tmp_path / name / "out" for name in ("lvis", "coco")), "--names", "a,b", "--out", tmp_path / "both")
     assert "the runs differ in metric" in done.stderr

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from evaluated import call, metrics_of
 
-from groundswift.cli import main
 from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.compare import load_run, table_lines
 from groundswift.eval.ground_truth import truth_from_rows
@@ -18,11 +17,11 @@ from groundswift.eval.metrics.coco_map import SUMMARY, evaluate
 CASE = Path(__file__).parents[1] / "cases" / "maxdets"  # 240 objects of one class in one image, and a perfect answer
 
 
+MANY = ("coco-map", CASE / "many.jsonl", "--gt", CASE / "many.json", "--family", "qwen3_vl")
+
+
 def score(out: Path, *words: str):
-    command = ["eval", "coco-map", str(CASE / "many.jsonl"), "--gt", str(CASE / "many.json"), "--family", "qwen3_vl", "--out", str(out)]
-    done = CliRunner().invoke(main, [*command, *words])
-    assert done.exit_code == 0, done.output
-    return done, json.loads((out / "metrics.json").read_text())
+    return call(*MANY, "--out", out, *words), metrics_of(out)
 
 
 @pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
@@ -85,15 +84,13 @@ def test_both_engines_agree_at_every_limit(seed, limit):
 
 @pytest.mark.parametrize("limit", ["0", "-3", "1.5", "many", "9" * 5000])
 def test_a_limit_that_is_none(tmp_path, limit):
-    command = ["eval", "coco-map", str(CASE / "many.jsonl"), "--gt", str(CASE / "many.json"), "--out", str(tmp_path / "o")]
-    done = CliRunner().invoke(main, [*command, "--max-detections", limit])
-    assert (done.exit_code, done.exception.__class__) == (2, SystemExit)
+    assert "--max-detections" in call(*MANY, "--out", tmp_path / "o", "--max-detections", limit, code=2).stderr
 
 
 def test_runs_of_different_limits_do_not_compare(tmp_path):
     score(tmp_path / "a")
     score(tmp_path / "b", "--max-detections", "300")
-    done = CliRunner().invoke(main, ["eval", "compare", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "both")])
+    done = call("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both")
     assert "the runs differ in max_detections_of_ap: their numbers are not comparable" in done.stderr
     assert list(json.loads((tmp_path / "both" / "summary.json").read_text())["b"]) == [*SUMMARY, "AR300"]
     lines = table_lines([load_run(tmp_path / name, name) for name in ("a", "b")])

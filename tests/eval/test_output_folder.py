@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from evaluated import call, coco_of, metrics_of, results_of, write_json
 
 from groundswift import atomic_folder
 from groundswift.cli import main
@@ -28,27 +29,24 @@ IMAGES = 40
 @pytest.fixture
 def scene(tmp_path) -> Path:
     """Truth of 40 boxes and two result files: `right.json` finds all of them, `none.json` nothing."""
-    boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [n, n, 20, 20], "area": 400, "iscrowd": 0} for n in range(1, IMAGES)]
-    images = [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 100} for n in range(1, IMAGES)]
-    (tmp_path / "gt.json").write_text(json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}))
-    results = [{"image_id": box["image_id"], "category_id": 1, "bbox": box["bbox"], "score": 1} for box in boxes]
-    (tmp_path / "right.json").write_text(json.dumps(results))
+    coco = coco_of((100, 100), [(n, 1, [n, n, 20, 20]) for n in range(1, IMAGES)], range(1, IMAGES))
+    write_json(tmp_path / "gt.json", coco)
+    write_json(tmp_path / "right.json", results_of(coco))
     (tmp_path / "none.json").write_text("[]")
     return tmp_path
 
 
 def words(scene: Path, result: str, *more: str) -> list[str]:
-    return ["eval", "coco-map", "--predictions", str(scene / result), "--gt", str(scene / "gt.json"), "--out", str(scene / "out"), *more]
+    paths = (str(scene / name) for name in (result, "gt.json", "out"))
+    return ["coco-map", *(word for pair in zip(("--predictions", "--gt", "--out"), paths, strict=True) for word in pair), *more]
 
 
-def call(scene: Path, result: str, *more: str, code: int = 0) -> str:
-    done = CliRunner().invoke(main, words(scene, result, *more))
-    assert done.exit_code == code, done.output
-    return done.stderr
+def score(scene: Path, result: str, *more: str, code: int = 0) -> str:
+    return call(*words(scene, result, *more), code=code).stderr
 
 
 def start(scene: Path, result: str, *more: str, **options) -> subprocess.Popen:
-    command = [sys.executable, "-m", "groundswift.cli", *words(scene, result, *more)]
+    command = [sys.executable, "-m", "groundswift.cli", "eval", *words(scene, result, *more)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=scene, **options)
 
 
@@ -67,23 +65,23 @@ def leftovers(scene: Path) -> list[str]:
 
 
 def test_a_folder_is_replaced_whole(scene):
-    call(scene, "right.json")
+    score(scene, "right.json")
     assert checked(scene / "out") == 1
-    call(scene, "none.json")
+    score(scene, "none.json")
     assert checked(scene / "out") == 0
     assert leftovers(scene) == []
 
 
 def test_no_old_report_stays(scene):
-    call(scene, "right.json")
-    call(scene, "none.json", "--no-report")
+    score(scene, "right.json")
+    score(scene, "none.json", "--no-report")
     assert {path.name for path in (scene / "out").iterdir()} == FILES - {"report.html"}
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_at_any_moment(scene, number):
-    call(scene, "right.json")
+    score(scene, "right.json")
     chance = random.Random(number)
     for _ in range(4):
         process = start(scene, "none.json")
@@ -95,14 +93,14 @@ def test_killed_at_any_moment(scene, number):
         process.send_signal(number)
         process.wait()
         checked(scene / "out")
-    call(scene, "right.json")
+    score(scene, "right.json")
     assert checked(scene / "out") == 1
     assert leftovers(scene) == [], "what a killed command left is removed by the next one"
 
 
 def test_killed_between_two_files(scene, monkeypatch):
     """At every step of the writing, in this process, so that no moment is missed."""
-    call(scene, "right.json")
+    score(scene, "right.json")
     for moment in range(1, 6):
         reached = []
 
@@ -114,7 +112,7 @@ def test_killed_between_two_files(scene, monkeypatch):
 
         with monkeypatch.context() as patched:
             patched.setattr("groundswift.atomic_write.os.replace", replace)
-            done = CliRunner().invoke(main, words(scene, "none.json"))
+            done = CliRunner().invoke(main, ["eval", *words(scene, "none.json")])
         if len(reached) < moment:
             break
         assert done.exit_code != 0
@@ -136,7 +134,7 @@ def test_two_commands_at_once(scene):
 @pytest.mark.process
 @pytest.mark.parametrize("bytes_left", [0, 100, 2000, 20_000])
 def test_a_full_disk(scene, bytes_left):
-    call(scene, "right.json")
+    score(scene, "right.json")
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, bytes_left))
@@ -153,7 +151,7 @@ def test_a_full_disk(scene, bytes_left):
 
 @pytest.mark.parametrize("name", ["notes.txt", "sub/", "run.json/", "link"])
 def test_files_of_the_user_are_not_replaced(scene, name):
-    call(scene, "right.json")
+    score(scene, "right.json")
     other = scene / "out" / name
     if name.endswith("/"):
         (scene / "out" / "run.json").unlink(missing_ok=True)
@@ -162,14 +160,14 @@ def test_files_of_the_user_are_not_replaced(scene, name):
         other.symlink_to(scene / "gt.json")
     else:
         other.write_text("mine")
-    said = call(scene, "none.json", code=1)
+    said = score(scene, "none.json", code=1)
     assert f"{scene}/out: holds {name.rstrip('/')!r}, which this command did not write" in said
     assert other.exists()
-    assert json.loads((scene / "out" / "metrics.json").read_text())["AP"] == 1
+    assert metrics_of(scene / "out")["AP"] == 1
 
 
 def test_a_file_of_the_user_that_comes_meanwhile_stays(scene):
-    call(scene, "right.json")
+    score(scene, "right.json")
 
     def fill():
         with new_folder(scene / "out") as folder:
@@ -186,18 +184,18 @@ def test_where_the_folder_has_to_stay_its_files_are_replaced(scene, monkeypatch)
     (scene / "out").mkdir()
     inode = (scene / "out").stat().st_ino
     monkeypatch.chdir(scene / "out")
-    call(scene, "right.json")
-    call(scene, "none.json")
+    score(scene, "right.json")
+    score(scene, "none.json")
     assert checked(scene / "out") == 0
-    call(scene, "none.json", "--no-report")
+    score(scene, "none.json", "--no-report")
     assert sorted(os.listdir()) == sorted(FILES - {"report.html"})
     assert (scene / "out").stat().st_ino == inode
 
 
 def test_without_an_exchange_in_one_step(scene, monkeypatch):
     monkeypatch.setattr(atomic_folder, "_exchange", lambda *_: False)
-    call(scene, "right.json")
-    call(scene, "none.json")
+    score(scene, "right.json")
+    score(scene, "none.json")
     assert checked(scene / "out") == 0
     assert leftovers(scene) == []
 
@@ -205,7 +203,7 @@ def test_without_an_exchange_in_one_step(scene, monkeypatch):
 def test_a_link_to_a_folder_stays_a_link(scene):
     (scene / "real").mkdir()
     (scene / "out").symlink_to(scene / "real")
-    call(scene, "right.json")
+    score(scene, "right.json")
     assert checked(scene / "real") == 1
     assert (scene / "out").is_symlink()
 
@@ -233,31 +231,28 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_compare_refuses_a_mixed_folder(scene, name):
-    call(scene, "right.json")
+    score(scene, "right.json")
     (scene / "out").rename(scene / "first")
-    call(scene, "none.json")
+    score(scene, "none.json")
     (scene / "out" / name).write_bytes((scene / "first" / name).read_bytes())
-    command = ["eval", "compare", str(scene / "first"), str(scene / "out"), "--out", str(scene / "both")]
-    done = CliRunner().invoke(main, command)
-    assert done.exit_code == 1
-    assert "out: mixes files of two runs" in done.stderr
+    said = call("compare", scene / "first", scene / "out", "--out", scene / "both", code=1).stderr
+    assert "out: mixes files of two runs" in said
     assert not (scene / "both").exists()
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "test_pred.json", "run.json"])
 def test_compare_refuses_a_folder_with_a_file_missing(scene, name):
-    call(scene, "right.json")
+    score(scene, "right.json")
     (scene / "out" / name).unlink()
     with pytest.raises(GroundswiftError, match=rf"{name}: cannot be read"):
         load_run(scene / "out", "a")
 
 
 def test_compare_keeps_what_else_is_in_its_folder(scene):
-    call(scene, "right.json")
+    score(scene, "right.json")
     (scene / "both").mkdir()
     (scene / "out").rename(scene / "both" / "first")
-    call(scene, "none.json")
+    score(scene, "none.json")
     for _ in range(2):
-        command = ["eval", "compare", str(scene / "both" / "first"), str(scene / "out"), "--out", str(scene / "both")]
-        assert CliRunner().invoke(main, command).exit_code == 0
+        call("compare", scene / "both" / "first", scene / "out", "--out", scene / "both")
         assert sorted(os.listdir(scene / "both")) == ["first", "report.html", "summary.json"]

@@ -6,9 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from evaluated import call, coco_of, metrics_of, write_json, write_rows
 
-from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.referring_rows import holds_bare_boxes
@@ -93,25 +92,17 @@ def row(number, response, **more):
 ROWS = [row(number, text) for number, text in enumerate([RIGHT, HALF, WRONG, "None", "no idea", RIGHT[:20]])]
 
 
-def write(path, rows):
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    return path
-
-
-def call(*words, code=0):
-    done = CliRunner().invoke(main, ["eval", "referring", *map(str, words)])
-    assert done.exit_code == code, done.output
-    assert done.exception is None or isinstance(done.exception, SystemExit)
-    return done
+def score(*words, code=0):
+    return call("referring", *words, code=code)
 
 
 def document(path, rows, *words):
-    return json.loads(call(write(path / "r.jsonl", rows), "--family", "qwen3_vl", "--json", *words).stdout)
+    return json.loads(score(write_rows(path / "r.jsonl", rows), "--family", "qwen3_vl", "--json", *words).stdout)
 
 
 def test_the_command(tmp_path):
-    result = write(tmp_path / "r.jsonl", ROWS)
-    done = call(result, "--family", "qwen3_vl", "--out", tmp_path / "out")
+    result = write_rows(tmp_path / "r.jsonl", ROWS)
+    done = score(result, "--family", "qwen3_vl", "--out", tmp_path / "out")
     for line in (
         "accuracy at IoU 0.5  0.333",
         "mean IoU             0.250",
@@ -122,16 +113,16 @@ def test_the_command(tmp_path):
         "wrote metrics.json into",
     ):
         assert line in done.stdout
-    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    found = metrics_of(tmp_path / "out")
     assert list(found) == ["acc_iou50", "mean_iou", "counts", "warnings", "protocol"]
     assert (found["acc_iou50"], found["mean_iou"]) == (pytest.approx(2 / 6), pytest.approx(1.5 / 6))
     assert found["counts"]["statuses"] == {"ok": 3, "empty": 1, "truncated": 1, "unreadable": 1, "missing": 0}
     assert found["protocol"]["several_boxes"] == "the first box of an answer counts"
-    assert json.loads(call(result, "--family", "qwen3_vl", "--json").stdout)["counts"] == found["counts"]
+    assert json.loads(score(result, "--family", "qwen3_vl", "--json").stdout)["counts"] == found["counts"]
 
 
 def test_the_rows_that_were_asked_give_the_missing_ones(tmp_path):
-    rows = write(tmp_path / "rows.jsonl", [{key: one[key] for key in one if key not in ("response", "labels")} for one in ROWS])
+    rows = write_rows(tmp_path / "rows.jsonl", [{key: one[key] for key in one if key not in ("response", "labels")} for one in ROWS])
     found = document(tmp_path, [ROWS[0], ROWS[0], row(99, RIGHT)], "--rows", rows)
     assert found["acc_iou50"] == pytest.approx(1 / 6)
     assert found["counts"]["statuses"]["missing"] == 5
@@ -166,25 +157,25 @@ def test_fractions_are_taken_to_pixels(tmp_path):
     ],
 )
 def test_a_row_that_cannot_be_scored(tmp_path, more, reason):
-    result = write(tmp_path / "r.jsonl", [ROWS[0], row(7, RIGHT) | more])
-    said = call(result, "--family", "qwen3_vl", code=1).stderr
+    result = write_rows(tmp_path / "r.jsonl", [ROWS[0], row(7, RIGHT) | more])
+    said = score(result, "--family", "qwen3_vl", code=1).stderr
     assert said.startswith(f"error: {result}:2: ")
     assert "Use --on-error skip to drop and count such rows." in said
-    found = json.loads(call(result, "--family", "qwen3_vl", "--on-error", "skip", "--json").stdout)
+    found = json.loads(score(result, "--family", "qwen3_vl", "--on-error", "skip", "--json").stdout)
     assert found["counts"]["rows_left_out"] == {reason: 1}
     assert found["acc_iou50"] == (0.5 if reason == "response-missing" else 1)
 
 
 @pytest.mark.parametrize("rows", [[], [row(0, RIGHT, objects=None)]], ids=["empty", "none usable"])
 def test_nothing_to_score_is_refused(tmp_path, rows):
-    result = write(tmp_path / "r.jsonl", rows)
-    said = call(result, "--family", "qwen3_vl", "--on-error", "skip", "--out", tmp_path / "out", code=1).stderr
+    result = write_rows(tmp_path / "r.jsonl", rows)
+    said = score(result, "--family", "qwen3_vl", "--on-error", "skip", "--out", tmp_path / "out", code=1).stderr
     assert "no row has one ground-truth box to score" in said
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_file_is_named_first(tmp_path):
-    assert "no.jsonl: cannot be read (No such file or directory)" in call(tmp_path / "no.jsonl", code=1).stderr
+    assert "no.jsonl: cannot be read (No such file or directory)" in score(tmp_path / "no.jsonl", code=1).stderr
 
 
 def test_another_space_is_warned_of_and_not_used(tmp_path):
@@ -194,7 +185,7 @@ def test_another_space_is_warned_of_and_not_used(tmp_path):
         corner = random.integers(0, 300, 2)
         box = [*corner.tolist(), *(corner + random.integers(20, 100, 2)).tolist()]
         rows.append(row(number, answer(box), size_wh=[640, 480], objects={"ref": [], "bbox": [box]}))
-    done = call(write(tmp_path / "r.jsonl", rows), "--family", "qwen3_vl", "--json")
+    done = score(write_rows(tmp_path / "r.jsonl", rows), "--family", "qwen3_vl", "--json")
     found = json.loads(done.stdout)
     assert found["acc_iou50"] < 0.5
     assert found["warnings"][0]["id"] == "box-space"
@@ -217,12 +208,10 @@ MAP_WORDS = ("--gt", "gt.json", "--family", "qwen3_vl", "--out", "out")
 )
 def test_map_of_bare_boxes_is_refused_and_says_what_scores_them(tmp_path, monkeypatch, more, on_error):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "r.jsonl", [row(0, RIGHT) | more])
-    coco = {"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 50}], "annotations": [], "categories": []}
-    (tmp_path / "gt.json").write_text(json.dumps(coco))
-    done = CliRunner().invoke(main, ["eval", "coco-map", "r.jsonl", *MAP_WORDS, "--on-error", on_error])
-    assert done.exit_code == 1
-    assert "score these with: groundswift eval referring r.jsonl" in done.stderr
+    write_rows(tmp_path / "r.jsonl", [row(0, RIGHT) | more])
+    write_json(tmp_path / "gt.json", coco_of((100, 50), [], [1], []))
+    said = call("coco-map", "r.jsonl", *MAP_WORDS, "--on-error", on_error, code=1).stderr
+    assert "score these with: groundswift eval referring r.jsonl" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -232,7 +221,7 @@ def test_map_of_bare_boxes_is_refused_and_says_what_scores_them(tmp_path, monkey
 def test_labelled_rows_are_no_referring_rows(tmp_path, labels):
     objects = {"ref": [], "bbox": []} if labels == "None" else {"ref": ["a"], "bbox": [BOX]}
     messages = [{"role": "user", "content": "<image>Find all."}]
-    assert not holds_bare_boxes(write(tmp_path / "r.jsonl", [row(0, RIGHT, labels=labels, objects=objects, messages=messages)]))
+    assert not holds_bare_boxes(write_rows(tmp_path / "r.jsonl", [row(0, RIGHT, labels=labels, objects=objects, messages=messages)]))
 
 
 def test_a_row_that_could_not_be_asked_is_wrong(tmp_path):
