@@ -6,13 +6,12 @@ import hashlib
 import json
 import subprocess
 import sys
+from copy import deepcopy
 
 import pytest
-from click.testing import CliRunner
+from evaluated import call, coco_of, metrics_of, write_json, write_rows
 
 from groundswift import Located, format_answer
-from groundswift.atomic_write import write_whole
-from groundswift.cli import main
 from groundswift.eval.metrics.coco_map import SUMMARY
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, write_record
@@ -36,16 +35,9 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "gt.json").write_text(json.dumps(COCO))
-    (tmp_path / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    write_json(tmp_path / "gt.json", COCO)
+    write_rows(tmp_path / "result.jsonl", ROWS)
     return tmp_path
-
-
-def call(*words, code=0):
-    done = CliRunner().invoke(main, ["eval", *map(str, words)])
-    assert done.exit_code == code, done.output
-    assert done.exception is None or isinstance(done.exception, SystemExit)
-    return done
 
 
 def score(folder, *words, out="out", code=0):
@@ -54,7 +46,7 @@ def score(folder, *words, out="out", code=0):
 
 
 def metrics(folder, out="out"):
-    return json.loads((folder / out / "metrics.json").read_text())
+    return metrics_of(folder / out)
 
 
 def test_the_whole_output(folder):
@@ -126,8 +118,7 @@ def test_test_pred_json_scores_the_same_again(folder, engine):
 
 
 def test_no_predictions_at_all(folder):
-    (folder / "none.json").write_text("[]")
-    score(folder, "--predictions", folder / "none.json")
+    score(folder, "--predictions", write_json(folder / "none.json", []))
     assert metrics(folder)["AP"] == 0
 
 
@@ -153,8 +144,7 @@ RECORD = RunRecord(
 
 def resized_result(folder):
     """One answer of Qwen2.5-VL, fed 84x56 px by the limits of RECORD (56x28 without the first resize): a cat in a quarter of image 1."""
-    row = {"response": '[{"bbox_2d": [0, 0, 42, 28], "label": "cat"}]', "sample_id": 1}
-    (folder / "result.jsonl").write_text(json.dumps(row) + "\n")
+    write_rows(folder / "result.jsonl", [{"response": '[{"bbox_2d": [0, 0, 42, 28], "label": "cat"}]', "sample_id": 1}])
 
 
 def score_recorded(folder, *words, record=RECORD, code=0):
@@ -238,7 +228,11 @@ def test_limits_are_told_where_the_space_does_not_need_them(folder):
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--max-pixels", "many"], 2, "neither a whole number", id="limit"),
         pytest.param(["--predictions", "x.json", "--family", "qwen2_vl"], 2, "--family says how answers are read", id="needless"),
         pytest.param(["--predictions", "x.json", "--first-max-pixels", "9"], 2, "--first-max-pixels says how", id="needless limit"),
-        pytest.param(["none.jsonl", "--family", "qwen2_vl"], 1, "none.jsonl: cannot be read", id="no result file"),
+        pytest.param(["none.jsonl"], 1, "error: none.jsonl: cannot be read (No such file or directory)", id="no result file"),
+        pytest.param(["none.jsonl", "--gt", "none.json"], 1, "error: none.jsonl: cannot be read", id="no file at all"),
+        pytest.param(["none.jsonl", "--family", "gpt"], 1, "error: none.jsonl: cannot be read", id="no result, unknown family"),
+        pytest.param(["none.jsonl", "--engine", "pycocotools"], 1, "error: none.jsonl: cannot be read", id="no result, other engine"),
+        pytest.param(["--predictions", "none.json"], 1, "error: none.json: cannot be read", id="no predictions file"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--score", "logprob"], 1, "--logprobs true", id="no logprobs"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--gt", "none.json"], 1, "none.json: cannot be read", id="no truth"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--out", "gt.json"], 1, "cannot be written", id="out is a file"),
@@ -264,18 +258,6 @@ def test_bad_rows_stop_and_leave_the_old_files(folder):
     assert metrics(folder)["counts"]["rows_left_out"] == {"row-invalid": 1}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["none.jsonl"], ["none.jsonl", "--family", "gpt"], ["none.jsonl", "--engine", "pycocotools"], ["--predictions", "none.json"]],
-    ids=" ".join,
-)
-def test_a_missing_file_is_named_before_anything_else_is_asked_for(folder, monkeypatch, words):
-    monkeypatch.chdir(folder)
-    said = call("coco-map", *words, "--gt", "nothing.json", "--out", "out", code=1).stderr
-    assert said.startswith("error: none.json")
-    assert "cannot be read (No such file or directory)" in said
-
-
 @pytest.mark.parametrize("limit", ["9" * 5000, "9" * 16, "0", "-1", "1.5", "\u00b2"])
 @pytest.mark.parametrize("option", ["--min-pixels", "--max-pixels", "--first-max-pixels"])
 def test_a_limit_that_is_none(folder, option, limit):
@@ -296,17 +278,21 @@ def test_a_limit_that_is_none(folder, option, limit):
     ],
 )
 def test_numbers_of_the_truth_that_cannot_be(folder, change, message):
-    coco = json.loads(json.dumps(COCO))
+    coco = deepcopy(COCO)
     change(coco)
-    (folder / "gt.json").write_text(json.dumps(coco))
+    write_json(folder / "gt.json", coco)
     assert message in score(folder, code=1).stderr
 
 
 @pytest.mark.parametrize("bbox", [[0, 0, 1e200, 1e200], [-1e308, 0, 1.7e308, 5], [float("inf"), 0, 1, 1], [0, 0, float("nan"), 1]])
 @pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
 def test_numbers_of_a_prediction_that_cannot_be(folder, bbox, engine):
-    (folder / "p.json").write_text(json.dumps([{"image_id": 1, "category_id": 5, "bbox": bbox, "score": 1}]))
-    words = ("--predictions", folder / "p.json", "--engine", engine)
+    words = (
+        "--predictions",
+        write_json(folder / "p.json", [{"image_id": 1, "category_id": 5, "bbox": bbox, "score": 1}]),
+        "--engine",
+        engine,
+    )
     assert "prediction 0: box-" in score(folder, *words, code=1).stderr
     score(folder, *words, "--on-error", "skip")
     assert metrics(folder)["counts"]["predictions"] == 0
@@ -319,26 +305,14 @@ def test_a_further_number_of_compare_that_is_none(folder, number):
     assert "expected KEY=NUMBER" in call("compare", *words, code=2).stderr
 
 
-def test_a_long_name_of_a_file_that_is_written_whole(tmp_path):
-    for name in ("n" * 250, "\u732b" * 84):
-        write_whole(tmp_path / name, [b"text"])
-        assert (tmp_path / name).read_bytes() == b"text"
-
-
 def shifted_truth(folder, count=12):
     """Truth and a result of qwen2_vl that writes pixels of the image, not thousandths."""
     boxes = [[7 * n, 30 + 11 * n, 30 + 5 * n, 40 + 3 * n] for n in range(count)]
-    coco = {
-        "images": [{"id": n + 1, "file_name": f"{n}.jpg", "width": 400, "height": 300} for n in range(count)],
-        "categories": [{"id": 1, "name": "cat"}],
-        "annotations": [{"id": n + 1, "image_id": n + 1, "category_id": 1, "bbox": box} for n, box in enumerate(boxes)],
-    }
-    (folder / "gt.json").write_text(json.dumps(coco))
+    write_json(folder / "gt.json", coco_of((400, 300), [(n, 1, box) for n, box in enumerate(boxes, 1)], range(1, count + 1)))
     located = [Located("cat", (x, y, x + width, y + height)) for x, y, width, height in boxes]
-    rows = [{"response": format_answer([one]), "sample_id": n + 1} for n, one in enumerate(located)]
-    (folder / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    corners = [{"image_id": n + 1, "category_id": 1, "bbox": [*one.box], "score": 1} for n, one in enumerate(located)]
-    (folder / "corners.json").write_text(json.dumps(corners))
+    write_rows(folder / "result.jsonl", [{"response": format_answer([one]), "sample_id": n} for n, one in enumerate(located, 1)])
+    corners = [{"image_id": n, "category_id": 1, "bbox": [*one.box], "score": 1} for n, one in enumerate(located, 1)]
+    write_json(folder / "corners.json", corners)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from evaluated import call, coco_of, metrics_of, results_of, write_json
 
 from groundswift import atomic_folder
+from groundswift.atomic_write import write_whole
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 from groundswift.eval.compare import load_run
@@ -213,6 +214,12 @@ def test_long_and_deep_names(tmp_path, name):
     with new_folder(tmp_path / name) as folder:
         (folder / "metrics.json").write_text("{}")
     assert os.listdir(tmp_path / name) == ["metrics.json"]
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "\u732b" * 84])
+def test_long_names_of_files(tmp_path, name):
+    write_whole(tmp_path / name, [b"text"])
+    assert (tmp_path / name).read_bytes() == b"text"
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "n" * 5000, "file/below"])

@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from evaluated import coco_of, write_json
 
 from groundswift import Located, format_answer, resized_wh
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, Tally
 from groundswift.eval.answers.label_matching import LabelIndex
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.swift_results import read_answers
@@ -169,10 +170,18 @@ def test_a_label_that_only_case_keeps_apart_is_hinted_at():
 
 # the result file
 
+CAT = format_answer([Located("cat", (0, 0, 500, 500))])
+LOGPROB = {"score": "logprob"}
+
 
 def row(sample_id, text="None", **more):
     sizes = {30: (200, 100), 4: (1000, 500)}
     return {"response": text, "sample_id": sample_id, "size_wh": sizes.get(sample_id), "images": [{"path": "x"}], **more}
+
+
+def logprobs(**tokens):
+    """The column of a row with these tokens and log-probabilities."""
+    return {"logprobs": {"content": [{"token": token, "logprob": value, "bytes": []} for token, value in tokens.items()]}}
 
 
 def result_file(tmp_path, *lines):
@@ -181,76 +190,86 @@ def result_file(tmp_path, *lines):
     return path
 
 
+def answers_of(tmp_path, *lines, on_error="stop", family="qwen2_vl", **rules):
+    return read_answers(result_file(tmp_path, *lines), TRUTH, Rules(family, **rules), on_error)
+
+
 def test_rows_are_joined_by_id_whatever_their_order(tmp_path):
-    cat = format_answer([Located("cat", (0, 0, 500, 500))])
-    answers = read_answers(result_file(tmp_path, row(30, cat), row(4)), TRUTH, Rules("qwen2_vl"))
+    answers = answers_of(tmp_path, row(30, CAT), row(4))
     assert answers.statuses == ["empty", "ok"]
     assert boxes_xyxy(answers) == [[0, 0, 100, 50]]
 
 
 def test_a_doubled_id_counts_once_and_the_first_row_is_scored(tmp_path):
-    cat = format_answer([Located("cat", (0, 0, 500, 500))])
-    answers = read_answers(result_file(tmp_path, row(30), row(30, cat)), TRUTH, Rules("qwen2_vl"))
+    answers = answers_of(tmp_path, row(30), row(30, CAT))
     assert answers.statuses == ["missing", "empty"]
     assert answers.counts.rows.counts == {"row-duplicate": 1}
     assert answers.counts.read == 2
 
 
+def test_ids_that_became_text_are_joined(tmp_path):
+    assert answers_of(tmp_path, row("30", CAT), row("4", CAT)).statuses == ["ok", "ok"]
+
+
+OWN = {"chat_template_kwargs": {"max_pixels": 4704, "enable_thinking": False}}
+RESIZED = {"family": "qwen2_5_vl", "limits": Limits()}
+NO_OWN = {"chat_template_kwargs": {"min_pixels": None}}
 BAD_ROWS = [
-    pytest.param(b'{"response": "No', "row-invalid", "stops in the middle of this line", id="cut in the middle of a line"),
-    pytest.param(b"nonsense\n", "row-invalid", "not a row: JSON is malformed", id="no JSON"),
-    pytest.param(row(5), "row-unknown", "sample_id 5 is not in the ground truth", id="unknown id"),
-    pytest.param(row("31"), "row-unknown", "sample_id '31' is not in the ground truth", id="id as text"),
-    pytest.param(row(None), "sample-id-missing", "groundswift plugin", id="sample-id-missing"),
-    pytest.param(row(30, None), "response-missing", "the row has no response", id="null response"),
-    pytest.param({**row(30), "size_wh": [100, 200]}, "size-differs", "image 30 is 100x200 px in the result and 200x100", id="size-differs"),
+    pytest.param(b'{"response": "No', "row-invalid", "stops in the middle of this line", {}, id="cut in the middle of a line"),
+    pytest.param(b"nonsense\n", "row-invalid", "not a row: JSON is malformed", {}, id="no JSON"),
+    pytest.param(row(5), "row-unknown", "sample_id 5 is not in the ground truth", {}, id="unknown id"),
+    pytest.param(row("31"), "row-unknown", "sample_id '31' is not in the ground truth", {}, id="id as text"),
+    pytest.param(row(None), "sample-id-missing", "groundswift plugin", {}, id="sample-id-missing"),
+    pytest.param(row(30, None), "response-missing", "the row has no response", {}, id="null response"),
+    pytest.param(
+        {**row(30), "size_wh": [100, 200]}, "size-differs", "image 30 is 100x200 px in the result and 200x100", {}, id="size-differs"
+    ),
+    pytest.param(row(30, **OWN), "own-limits", "the row limits its own image (chat_template_kwargs: max_pixels)", RESIZED, id="own limits"),
+    pytest.param(row(30), "logprobs-missing", "swift infer --logprobs true, without --stream true", LOGPROB, id="no logprobs"),
+    *(
+        pytest.param(row(30, CAT, **logprobs(cat=value)), "logprob-invalid", f"log-probability {value!r}", LOGPROB, id=f"logprob {value}")
+        for value in (0.5, 710.0, 1e300, -1e300, 0.01)
+    ),
+    *(
+        pytest.param(row(30, CAT, **logprobs(cat=value)), "row-invalid", "not a row", LOGPROB, id=f"logprob {value!r}")
+        for value in (float("nan"), float("inf"), None, "-1")
+    ),
 ]
 
 
-@pytest.mark.parametrize(("line", "reason", "message"), BAD_ROWS)
-def test_bad_rows_stop_with_their_line_or_are_counted(tmp_path, line, reason, message):
-    path = result_file(tmp_path, row(4), line)
+@pytest.mark.parametrize(("line", "reason", "message", "rules"), BAD_ROWS)
+def test_bad_rows_stop_with_their_line_or_are_counted(tmp_path, line, reason, message, rules):
+    good = row(4, **logprobs(none=-0.5), **NO_OWN)
     with pytest.raises(GroundswiftError) as caught:
-        read_answers(path, TRUTH, Rules("qwen2_vl"))
-    assert str(caught.value).startswith(f"{path}:2: ")
+        answers_of(tmp_path, good, line, **rules)
+    assert str(caught.value).startswith(f"{tmp_path / 'result.jsonl'}:2: ")
     assert message in str(caught.value)
     assert "\n1 valid rows before it" in str(caught.value)
-    answers = read_answers(path, TRUTH, Rules("qwen2_vl"), on_error="skip")
+    answers = answers_of(tmp_path, good, line, on_error="skip", **rules)
     assert answers.counts.rows.counts == {reason: 1}
     assert answers.statuses == ["empty", "missing"]
 
 
-def test_a_row_that_limits_its_own_image_is_not_placed_by_the_limits_of_the_run(tmp_path):
-    own = {"max_pixels": 4704, "enable_thinking": False}
-    path = result_file(tmp_path, row(30, chat_template_kwargs={"min_pixels": None}), row(4, chat_template_kwargs=own))
-    resized = Rules("qwen2_5_vl", limits=Limits())
-    with pytest.raises(GroundswiftError, match=r"jsonl:2: the row limits its own image \(chat_template_kwargs: max_pixels\)"):
-        read_answers(path, TRUTH, resized)
-    assert read_answers(path, TRUTH, resized, on_error="skip").counts.rows.counts == {"own-limits": 1}
-    assert read_answers(path, TRUTH, Rules("qwen2_vl")).counts.read == 2
+def test_limits_of_a_row_do_not_matter_outside_resized_pixels(tmp_path):
+    assert answers_of(tmp_path, row(30, **OWN)).counts.read == 1
 
 
 def test_scores_come_from_the_tokens_of_each_box(tmp_path):
     first, second = (format_answer([Located("cat", (0, 0, 500, side))]) for side in (400, 500))
-    tokens = [(first, -1.0), (second, -2.0), ("<|im_end|>", -9.0)]
-    content = [{"token": token, "logprob": logprob, "bytes": []} for token, logprob in tokens]
-    path = result_file(tmp_path, row(30, first + second, logprobs={"content": content}))
-    scored = read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
-    assert scored.predictions.scores == pytest.approx(np.exp([-1, -2]))
-    assert read_answers(path, TRUTH, Rules("qwen2_vl")).predictions.scores.tolist() == [1, 1]
-
-
-def test_log_probabilities_that_miss_are_an_error_that_says_how_to_get_them(tmp_path):
-    with pytest.raises(GroundswiftError, match="swift infer --logprobs true, without --stream true"):
-        read_answers(result_file(tmp_path, row(30)), TRUTH, Rules("qwen2_vl", score="logprob"))
+    line = row(30, first + second, **logprobs(**{first: -1.0, second: -2.0, "<|im_end|>": -9.0}))
+    assert answers_of(tmp_path, line, **LOGPROB).predictions.scores == pytest.approx(np.exp([-1, -2]))
+    assert answers_of(tmp_path, line).predictions.scores.tolist() == [1, 1]
 
 
 def test_tokens_that_do_not_fit_their_text_are_counted(tmp_path):
-    cat = format_answer([Located("cat", (0, 0, 500, 500))])
-    path = result_file(tmp_path, row(30, cat, logprobs={"content": [{"token": "?", "logprob": -1.0}]}))
-    answers = read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
+    answers = answers_of(tmp_path, row(30, CAT, **logprobs(other=-1.0)), **LOGPROB)
     assert answers.counts.changed.counts == {"tokens-differ": 1}
     assert answers.predictions.scores == pytest.approx([np.exp(-1)])
+
+
+@pytest.mark.parametrize("logprob", [0, 1e-7, 0.0009])
+def test_rounding_above_zero_is_a_score_of_one(tmp_path, logprob):
+    assert answers_of(tmp_path, row(30, CAT, **logprobs(**{CAT: logprob})), **LOGPROB).predictions.scores.tolist() == [1.0]
 
 
 BLANKS = {"content": [{"token": "\n", "logprob": -0.1}] * 3}
@@ -273,22 +292,32 @@ ENDED = {"content": [*BLANKS["content"], {"token": "<|im_end|>", "logprob": -0.1
     ],
 )
 def test_an_answer_of_blanks_that_was_cut_is_truncated_and_not_empty(tmp_path, text, more, status):
-    path = result_file(tmp_path, row(30, text, **more), row(4))
-    answers = read_answers(path, TRUTH, Rules("qwen2_vl"))
-    assert answers.statuses[TRUTH.image_ids.index(30)] == status
-    assert answers.statuses[TRUTH.image_ids.index(4)] == "empty"
+    answers = answers_of(tmp_path, row(30, text, **more), row(4))
+    assert dict(zip(TRUTH.image_ids, answers.statuses, strict=True)) == {30: status, 4: "empty"}
+
+
+@pytest.mark.parametrize("score", ["constant", "logprob"])
+def test_a_row_that_could_not_be_asked_counts_as_missed(tmp_path, score):
+    good, failed = row(4, CAT, **logprobs(**{CAT: -0.5})), row(30, "", error="30.jpg: not a readable image")
+    answers = answers_of(tmp_path, good, failed, score=score)
+    assert answers.statuses == ["ok", "missing"]
+    assert answers.counts.rows.counts == {"row-failed": 1}
+    assert answers.counts.rows.examples == {"row-failed": ["image 30: 30.jpg: not a readable image"]}
+    again = {**good, "sample_id": 30, "size_wh": (200, 100)}  # it was asked again, and answered
+    assert answers_of(tmp_path, good, failed, again, score=score).statuses == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("error", [None, ""])
+def test_a_row_without_an_error_is_an_answer(tmp_path, error):
+    assert answers_of(tmp_path, row(30, "None", error=error)).statuses == ["missing", "empty"]
 
 
 # the truth
 
 
-def coco(**changes):
-    base = {
-        "images": [{"id": 1, "file_name": "a.jpg", "width": 10, "height": 10}],
-        "categories": [{"id": 1, "name": "cat"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5], "area": 20, "iscrowd": 0}],
-    }
-    return base | changes
+def truth_file(tmp_path, **changes):
+    """A COCO file of one image and one box, with other lists."""
+    return write_json(tmp_path / "ann.json", coco_of((10, 10), [(1, 1, [0, 0, 5, 5], {"area": 20, "iscrowd": 0})], [1]) | changes)
 
 
 def annotation(**changes):
@@ -308,10 +337,7 @@ def annotation(**changes):
     ],
 )
 def test_bad_annotations_stop_or_are_counted(tmp_path, changes, reason):
-    from groundswift.errors import Tally
-
-    path = tmp_path / "ann.json"
-    path.write_text(json.dumps(coco(**changes)))
+    path = truth_file(tmp_path, **changes)
     with pytest.raises(GroundswiftError, match=f"ann.json: .*{reason}"):
         read_truth(path)
     tally = Tally()
@@ -320,81 +346,21 @@ def test_bad_annotations_stop_or_are_counted(tmp_path, changes, reason):
 
 
 def test_many_faults_are_listed_in_part_and_counted(tmp_path):
-    path = tmp_path / "ann.json"
-    path.write_text(json.dumps(coco(annotations=annotation(bbox=[0, 0, 0, 5])["annotations"] * 9)))
     with pytest.raises(GroundswiftError, match="^9 problems in the ground truth:") as caught:
-        read_truth(path)
+        read_truth(truth_file(tmp_path, annotations=annotation(bbox=[0, 0, 0, 5])["annotations"] * 9))
     assert str(caught.value).count("box-empty") == 5
 
 
 def test_no_images_is_an_error(tmp_path):
-    path = tmp_path / "ann.json"
-    path.write_text(json.dumps(coco(images=[], annotations=[])))
     with pytest.raises(GroundswiftError, match="holds no images"):
-        read_truth(path)
+        read_truth(truth_file(tmp_path, images=[], annotations=[]))
 
 
 def test_area_is_the_annotations_own(tmp_path):
-    path = tmp_path / "ann.json"
-    path.write_text(json.dumps(coco()))
-    assert read_truth(path).areas_px2.tolist() == [20]
-    path.write_text(json.dumps(coco(**annotation())))
-    assert read_truth(path).areas_px2.tolist() == [25]
+    assert read_truth(truth_file(tmp_path)).areas_px2.tolist() == [20]
+    assert read_truth(truth_file(tmp_path, **annotation())).areas_px2.tolist() == [25]
 
 
 def test_rows_outside_the_classes_are_an_error():
     with pytest.raises(GroundswiftError, match="category-unknown"):
         truth_from_rows([(1, (9, 9), ["cow"], [(0, 0, 5, 5)])], categories=["cat"])
-
-
-@pytest.mark.parametrize("logprob", [0.5, 710.0, 1e300, -1e300, 0.01])
-def test_a_number_that_is_no_log_probability_stops(tmp_path, logprob):
-    cat = format_answer([Located("cat", (0, 0, 10, 10))])
-    good, bad = ([{"token": cat, "logprob": value}] for value in (-0.5, logprob))
-    path = result_file(tmp_path, row(30, cat, logprobs={"content": good}), row(4, cat, logprobs={"content": bad}))
-    with pytest.raises(GroundswiftError, match=rf"{path}:2: log-probability {logprob!r}".replace("+", r"\+")):
-        read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
-    answers = read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"), on_error="skip")
-    assert answers.counts.rows.counts == {"logprob-invalid": 1}
-    assert len(answers.predictions.scores) == 1
-
-
-@pytest.mark.parametrize("logprob", [0, 1e-7, 0.0009])
-def test_rounding_above_zero_is_a_score_of_one(tmp_path, logprob):
-    cat = format_answer([Located("cat", (0, 0, 10, 10))])
-    path = result_file(tmp_path, row(30, cat, logprobs={"content": [{"token": cat, "logprob": logprob}]}))
-    assert read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob")).predictions.scores.tolist() == [1.0]
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "null", '"-1"'])
-def test_a_log_probability_that_is_no_number_stops(tmp_path, number):
-    path = tmp_path / "r.jsonl"
-    start = '{"response": "None", "sample_id": 30, "logprobs": {"content": [{"token": "None", "logprob": '
-    path.write_text(f"{start}{number}}}]}}}}\n")
-    with pytest.raises(GroundswiftError, match=r"r\.jsonl:1: not a row"):
-        read_answers(path, TRUTH, Rules("qwen2_vl", score="logprob"))
-
-
-def test_ids_that_became_text_are_joined(tmp_path):
-    cat = format_answer([Located("cat", (0, 0, 10, 10))])
-    answers = read_answers(result_file(tmp_path, row("30", cat), row("4", cat)), TRUTH, Rules("qwen2_vl"))
-    assert answers.statuses == ["ok", "ok"]
-
-
-@pytest.mark.parametrize("score", ["constant", "logprob"])
-def test_a_row_that_could_not_be_asked_counts_as_missed(tmp_path, score):
-    cat = format_answer([Located("cat", (0, 0, 10, 10))])
-    tokens = {"logprobs": {"content": [{"token": cat, "logprob": -0.5}]}}
-    failed = row(30, "", error="30.jpg: not a readable image")
-    path = result_file(tmp_path, row(4, cat, **tokens), failed)
-    answers = read_answers(path, TRUTH, Rules("qwen2_vl", score=score))
-    assert answers.statuses == ["ok", "missing"]
-    assert answers.counts.rows.counts == {"row-failed": 1}
-    assert answers.counts.rows.examples == {"row-failed": ["image 30: 30.jpg: not a readable image"]}
-    path = result_file(tmp_path, row(4, cat, **tokens), failed, row(30, cat, **tokens))  # it was asked again, and answered
-    assert read_answers(path, TRUTH, Rules("qwen2_vl", score=score)).statuses == ["ok", "ok"]
-
-
-@pytest.mark.parametrize("error", [None, ""])
-def test_a_row_without_an_error_is_an_answer(tmp_path, error):
-    assert read_answers(result_file(tmp_path, row(30, "None", error=error)), TRUTH, Rules("qwen2_vl")).statuses == ["missing", "empty"]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
-
-from groundswift.cli import main
+from click.testing import Result
+from converted import run
+from evaluated import coco_of, results_of, write_json
+from rows import read_rows
 
 ANNOTATION = "annotation-entry-unreadable"
 IMAGE = "image-entry-unreadable"
@@ -17,15 +18,7 @@ LOST = "annotation-image-skipped"
 
 
 def truth() -> dict[str, list[dict[str, Any]]]:
-    return {
-        "images": [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 80} for n in (1, 2, 3)],
-        "annotations": [{"id": n, "image_id": n, "category_id": 1, "bbox": [10 * n, 10, 20, 20]} for n in (1, 2, 3)],
-        "categories": [{"id": 1, "name": "cat"}],
-    }
-
-
-def invoke(*words: object) -> Any:
-    return CliRunner().invoke(main, [str(word) for word in words])
+    return coco_of((100, 80), [(n, 1, [10 * n, 10, 20, 20]) for n in (1, 2, 3)], (1, 2, 3))
 
 
 def perfect(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -35,6 +28,19 @@ def perfect(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in rows
         for x1, y1, x2, y2 in row["objects"]["bbox"]
     ]
+
+
+def scored(folder: Path, content: dict[str, Any], found: list[dict[str, Any]], *words: str) -> Result:
+    """The result of `eval coco-map --json`, whatever its exit code."""
+    files = write_json(folder / "found.json", found), "--gt", write_json(folder / "gt.json", content)
+    return run("eval", "coco-map", "--predictions", *files, "--out", folder / "scored", "--json", *words)
+
+
+def converted(folder: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that the converter makes of a ground truth with --on-error skip."""
+    file, out = write_json(folder / "gt.json", content), folder / "rows.jsonl"
+    assert run("convert", "coco", file, "--no-check-images", "--on-error", "skip", "--out", out).exit_code == 0
+    return read_rows(out)
 
 
 @pytest.mark.parametrize(
@@ -53,18 +59,11 @@ def perfect(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_rows_and_ground_truth_hold_the_same_images(tmp_path, key, change, counted, left):
     content = truth()
     content[key][1] |= change
-    path: Path = tmp_path / "gt.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    assert invoke("convert", "coco", path, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "rows.jsonl").exit_code == 0
-    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = converted(tmp_path, content)
     assert [row["sample_id"] for row in rows] == left
-    (tmp_path / "found.json").write_text(json.dumps(perfect(rows)), encoding="utf-8")
-    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", path, "--out", tmp_path / "scored", "--json"]
-    refused = invoke(*command)
+    refused = scored(tmp_path, content, perfect(rows))
     assert (refused.exit_code, f"$.{key}[1]" in refused.stderr) == (1, True)
-    scored = invoke(*command, "--on-error", "skip")
-    assert scored.exit_code == 0, scored.output
-    document = json.loads(scored.stdout)
+    document = json.loads(scored(tmp_path, content, perfect(rows), "--on-error", "skip").stdout)
     assert (document["AP"], document["counts"]["images"]) == (pytest.approx(1), len(left))
     assert counted.items() <= document["counts"]["annotations_left_out"].items()
 
@@ -76,15 +75,10 @@ def test_the_first_annotation_of_an_id_counts(tmp_path, ids, kept):
     content = truth()
     content["annotations"].insert(1, {"image_id": 1, "category_id": 1, "bbox": [60, 40, 20, 20]})
     content["annotations"] = [row | {"id": number} for row, number in zip(content["annotations"], ids, strict=True)]
-    path = tmp_path / "gt.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    assert invoke("convert", "coco", path, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "rows.jsonl").exit_code == 0
-    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = converted(tmp_path, content)
     assert [len(row["objects"]["bbox"]) for row in rows] == [count for count in kept if count]
-    (tmp_path / "found.json").write_text(json.dumps(perfect(rows)), encoding="utf-8")
-    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", path, "--out", tmp_path / "scored", "--json"]
-    assert invoke(*command).exit_code == (len(set(ids) - {None}) < 4 - ids.count(None))
-    document = json.loads(invoke(*command, "--on-error", "skip").stdout)
+    assert scored(tmp_path, content, perfect(rows)).exit_code == (len(set(ids) - {None}) < 4 - ids.count(None))
+    document = json.loads(scored(tmp_path, content, perfect(rows), "--on-error", "skip").stdout)
     assert document["AP"] == pytest.approx(1)
     assert document["counts"]["annotations_left_out"].get("annotation-id-repeated", 0) == 4 - sum(kept)
 
@@ -92,10 +86,7 @@ def test_the_first_annotation_of_an_id_counts(tmp_path, ids, kept):
 def test_no_image_that_can_be_read(tmp_path):
     content = truth()
     content["images"] = ["1.jpg", {"id": "2", "file_name": "2.jpg", "width": 5, "height": 5}]
-    (tmp_path / "gt.json").write_text(json.dumps(content), encoding="utf-8")
-    (tmp_path / "found.json").write_text("[]", encoding="utf-8")
-    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", tmp_path / "gt.json", "--out", tmp_path / "scored"]
-    done = invoke(*command, "--on-error", "skip")
+    done = scored(tmp_path, content, [], "--on-error", "skip")
     assert done.exit_code == 1
     assert "gt.json: none of its images can be read" in done.stderr
     assert f"2  {IMAGE}" in done.stderr
@@ -106,12 +97,9 @@ def test_no_image_that_can_be_read(tmp_path):
     [{"image_id": "2"}, {"category_id": "cat"}, {"image_id": True}, {"bbox": ["20", 10, 20, 20]}, {"score": "0.9"}, {"bbox": None}],
 )
 def test_predictions_of_other_types_are_skipped_and_counted(tmp_path, change):
-    (tmp_path / "gt.json").write_text(json.dumps(truth()), encoding="utf-8")
-    found = [{key: row[key] for key in ("image_id", "category_id", "bbox")} | {"score": 1} for row in truth()["annotations"]]
+    found = results_of(truth())
     found[1] |= change
-    (tmp_path / "found.json").write_text(json.dumps(found), encoding="utf-8")
-    command = ["eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", tmp_path / "gt.json", "--out", tmp_path / "scored"]
-    assert invoke(*command, "--json").exit_code == 1
-    counts = json.loads(invoke(*command, "--json", "--on-error", "skip").stdout)["counts"]
+    assert scored(tmp_path, truth(), found).exit_code == 1
+    counts = json.loads(scored(tmp_path, truth(), found, "--on-error", "skip").stdout)["counts"]
     reason = "bbox-missing" if change == {"bbox": None} else "prediction-invalid"
     assert (counts["predictions"], counts["predictions_left_out"]) == (2, {reason: 1})
