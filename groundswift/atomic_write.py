@@ -21,15 +21,7 @@ from .errors import error_at
 
 NAME_KEPT = 50  # characters of a name in that of its temporary file, which has to fit into 255 bytes
 DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-NO_LINKS = {
-    errno.EPERM,
-    errno.EACCES,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-    errno.EXDEV,
-    errno.EMLINK,
-}  # of disks without hard links
+NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}  # no hard links
 
 
 def temporary_name(target: Path, ending: str = "tmp") -> Path:

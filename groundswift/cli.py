@@ -14,7 +14,7 @@ from . import __version__
 from .errors import GroundswiftError
 from .terminal import echo, printable
 
-VERBS = {  # subcommand -> (module, its click command, one line of help)
+SUBCOMMANDS = {  # subcommand -> (module, its click command, one line of help)
     "convert": ("groundswift.data_converters.cli", "convert", "Turn an annotation file into swift rows."),
     "eval": ("groundswift.eval.cli", "evaluate", "Score results: mAP and a visual report."),
     "families": ("groundswift.cli", "families", "Show how each model family writes a box, and in which space."),
@@ -28,7 +28,6 @@ VERBS = {  # subcommand -> (module, its click command, one line of help)
 }
 OF_SWIFT = {"swift", "torch", "torchvision", "transformers", "peft", "accelerate", "qwen_vl_utils"}  # what the extra [swift] brings
 
-
 EXTRA = "pip install 'groundswift[swift]'"
 MESSAGE = 2000  # characters of what is said about wrong use
 
@@ -38,17 +37,17 @@ class LazyGroup(click.Group):
     message with exit status 1."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return sorted(VERBS)
+        return sorted(SUBCOMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
+        if name not in SUBCOMMANDS:
             return None
-        module, attribute, _ = VERBS[name]
+        module, attribute, _ = SUBCOMMANDS[name]
         return getattr(import_module(module), attribute)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, VERBS[name][2]) for name in self.list_commands(context)])
+            formatter.write_dl([(name, SUBCOMMANDS[name][2]) for name in self.list_commands(context)])
 
     def invoke(self, context: click.Context) -> object:
         try:
@@ -125,14 +124,14 @@ def families(name: str | None, as_json: bool, markdown: bool) -> None:
     """
     import json
 
-    from . import family_docs as family_table
+    from . import family_docs
     from .family import family_row
 
     rows = (family_row(name),) if name else None
     if as_json:
-        click.echo(json.dumps(family_table.facts(rows), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(family_docs.facts(rows), ensure_ascii=False, indent=2))
     else:
-        click.echo(family_table.markdown(rows) if markdown else family_table.text(rows))
+        click.echo(family_docs.markdown(rows) if markdown else family_docs.text(rows))
 
 
 if __name__ == "__main__":

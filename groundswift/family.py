@@ -10,10 +10,10 @@ from functools import cache
 
 from .entry_points import loaded_entries
 from .errors import GroundswiftError, error_at
-from .family_description import TEMPLATE_SUFFIX as TEMPLATE_SUFFIX
-from .family_description import Family as Family
-from .family_description import needs_resized_wh as needs_resized_wh
 from .family_table import BUILT_IN
+from .family_table import TEMPLATE_SUFFIX as TEMPLATE_SUFFIX
+from .family_table import Family as Family
+from .family_table import needs_resized_wh as needs_resized_wh
 from .spaces import space_row
 
 GROUP = "groundswift.families"

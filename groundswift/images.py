@@ -38,9 +38,7 @@ MOST_PX_IN_A_BYTE = {  # what the best compression of a format comes to; others 
     "JPEG": 4 * 8 * 64,  # a bit for a block of 64, times subsampling
 }
 REDUCED_SCALES = (8, 4, 2)  # by which libjpeg divides the sides of an image while it decodes
-REDUCED_MARGIN = (
-    1.5  # a reduced image is at least this many times as wide and high as needed: then it differs less than a JPEG of quality 90
-)
+REDUCED_MARGIN = 1.5  # times the needed width and height that a reduced image has at least: it differs less than a JPEG of quality 90
 PILLOW_WARNING = ("ignore", None, Image.DecompressionBombWarning, None, 0)  # its form among the filters
 
 

@@ -55,16 +55,6 @@ def is_prose(around: str) -> bool:
     return not any(bracket in around for bracket in "{}[]")
 
 
-def names_in(rows: Sequence[msgspec.Struct]) -> int:
-    """How many keys rows of one box or point each have."""
-    return 2 * len(rows) - [row.label for row in rows].count("")
-
-
-def colons_in(rows: Sequence[msgspec.Struct]) -> int:
-    """How many colons the labels of rows have."""
-    return "".join([row.label for row in rows]).count(":")
-
-
 class JsonGrammar:
     """The grammar, by its keys; `inline` writes and reads boxes within a sentence, where the family has marks for them."""
 
@@ -131,48 +121,36 @@ class JsonGrammar:
         if (before.strip() not in FENCE or behind.strip() not in FENCE_END) and ("<" in text or not is_prose(before + behind)):
             return None
         labelled, any_of_them = plain_rows(self.keys, limit)
+        colons = written.count(":")
         try:
             rows = labelled.decode(written)
+            names = 2 * len(rows)
         except (msgspec.DecodeError, UnicodeError):
-            return self._parse_unlabelled(text, written, any_of_them)
-        flat = flat_objects(text, len(rows))
-        colons = written.count(":")  # more than labels and keys have: a key twice in an object, of which the decoder keeps the last
-        if flat is None or (colons != 2 * len(rows) and ("\\" in written or colons != 2 * len(rows) + colons_in(rows))):
+            try:
+                rows = any_of_them.decode(written)
+            except (msgspec.DecodeError, UnicodeError):
+                return None
+            names = colons if colons == len(rows) else 2 * len(rows) - [row.label for row in rows].count("")
+        flat = flat_objects(text, len(rows))  # more colons than labels and keys have: a key twice, of which the decoder keeps the last
+        if flat is None or (colons != names and ("\\" in written or colons != names + "".join([row.label for row in rows]).count(":"))):
             return None
-        start, between, contents = flat
-        objects, y_first, located = [], self.keys.y_first, Located
+        objects = self._placed(rows, *flat)
+        return None if objects is None else Answer(objects, "ok", [])
+
+    def _placed(self, rows: Sequence[msgspec.Struct], start: int, between: int, contents: list[str]) -> list[Located] | None:
+        """Decoded rows with their spans; None where a row has neither box nor point, or corners out of order."""
+        objects, y_first, unset, located = [], self.keys.y_first, msgspec.UNSET, Located
         add = objects.append
         for row, content in zip(rows, contents):  # noqa: B905 (as many; to ask takes time here)
-            end = start + len(content) + 2
-            x1, y1, x2, y2 = box = row.box
-            if x2 < x1 or y2 < y1:
-                return None
-            add(located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
-            start = end + between
-        return Answer(objects, "ok", [])
-
-    def _parse_unlabelled(self, text: str, written: str, decoder: msgspec.json.Decoder) -> Answer | None:
-        """`_parse_plain` where an object has a point or no label; `written` is the list in the text."""
-        try:
-            rows = decoder.decode(written)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
-        flat = flat_objects(text, len(rows))
-        colons = written.count(":")
-        if flat is None or (colons != len(rows) and ("\\" in written or colons != names_in(rows) + colons_in(rows))):
-            return None
-        start, between, contents = flat
-        objects, y_first, unset = [], self.keys.y_first, msgspec.UNSET
-        for row, content in zip(rows, contents):  # noqa: B905 (as many)
             end = start + len(content) + 2
             if (box := row.box) is not unset:
                 x1, y1, x2, y2 = box
                 if x2 < x1 or y2 < y1:
                     return None
-                objects.append(Located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
-            elif row.point is not unset:
-                objects.append(Located(row.label, None, row.point[::-1] if y_first else row.point, (start, end)))
+                add(located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
+            elif (point := row.point) is not unset:
+                add(located(row.label, None, point[::-1] if y_first else point, (start, end)))
             else:
                 return None
             start = end + between
-        return Answer(objects, "ok", [])
+        return objects

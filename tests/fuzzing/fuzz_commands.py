@@ -134,7 +134,7 @@ class CommandTarget(Failures):
 
 
 def skip(draws: Draws) -> list[object]:
-    """The option to go on after faults, every other time."""
+    """The option to go on after problems, every other time."""
     return ["--on-error", "skip"] if draws.below(2) else []
 
 
@@ -186,33 +186,16 @@ def lay_out_scoring(family: str, root: Path, truth: dict = COCO) -> None:
 
 def score_arguments(family: str, _root: Path, draws: Draws) -> list[object]:
     limits = ["--min-pixels", "default", "--max-pixels", "default", "--first-max-pixels", "default"]
-    limits = limits if families()[family].space == "resized_px" else []
-    source = [
-        ["result.jsonl", "--family", family, *limits],
-        ["result.jsonl", "--family", family, *limits, "--score", "logprob"],
-        ["--predictions", "pred.json"],
-    ][draws.below(3)]
+    result = ["result.jsonl", "--family", family, *(limits if families()[family].space == "resized_px" else [])]
+    source = [result, [*result, "--score", "logprob"], ["--predictions", "pred.json"]][draws.below(3)]
     report = ["--images", "images"] if draws.below(4) == 0 else ["--no-report"]
     return ["eval", "coco-map", *source, "--gt", "gt.json", "--out", "out", *skip(draws), *report]
 
 
 def report_arguments(family: str, _root: Path, draws: Draws) -> list[object]:
     title = ["--title", SCRIPT] if draws.below(2) else []
-    return [
-        "eval",
-        "coco-map",
-        "result.jsonl",
-        "--family",
-        family,
-        "--gt",
-        "gt.json",
-        "--out",
-        "out",
-        "--images",
-        "images",
-        *title,
-        *skip(draws),
-    ]
+    files = ["--gt", "gt.json", "--out", "out", "--images", "images"]
+    return ["eval", "coco-map", "result.jsonl", "--family", family, *files, *title, *skip(draws)]
 
 
 def lay_out_report(family: str, root: Path) -> None:

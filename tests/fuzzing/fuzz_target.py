@@ -16,22 +16,10 @@ from hostile_text import pieces_of
 
 FAMILIES = list({(row.grammar, row.space): name for name, row in reversed(families().items())}.values())
 STATUSES = {"ok", "empty", "truncated", "unreadable"}
-FRAGMENTS = [
-    *"{}[]()<>\"'`\\,:;-.\n\t ",
-    "<think>",
-    "</think>",
-    "```json\n",
-    "```",
-    "(1,2)",
-    "12",
-    "-7.5e3",
-    "1e999",
-    "0.5",
-    "NaN",
-    "Infinity",
-]
-FRAGMENTS += ["null", "None", "true", "dog", "a b", "狗", "\u2028", "\x00", "\\ud800", '\\"', '"bbox_2d"', '"label": "', '{"bbox_2d": [']
-FRAGMENTS += ['{"bbox_2d": [1, 2, 3, 4], "label": "a"}', '{"box_2d": [1, 2, 3, 4]}', '"point_2d": [1, 2]', '"point": [1, 2]', "<bbox>"]
+FRAGMENTS = [*"{}[]()<>\"'`\\,:;-.\n\t ", "<think>", "</think>", "```json\n", "```", "(1,2)", "12", "-7.5e3", "1e999", "0.5", "NaN"]
+FRAGMENTS += ["Infinity", "null", "None", "true", "dog", "a b", "狗", "\u2028", "\x00", "\\ud800", '\\"', '"bbox_2d"', '"label": "']
+FRAGMENTS += ['{"bbox_2d": [', '{"bbox_2d": [1, 2, 3, 4], "label": "a"}', '{"box_2d": [1, 2, 3, 4]}', '"point_2d": [1, 2]']
+FRAGMENTS += ['"point": [1, 2]', "<bbox>"]
 LABELS = ["dog", "a cat", "", "狗", 'a 12" screen', "red, or blue", "big\ndog", "None"]
 PUMP_EVERY = 200  # inputs of which one is repeated to see that time grows no faster than the text
 PUMP_SIZE = 60_000

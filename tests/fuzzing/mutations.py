@@ -15,42 +15,11 @@ from typing import Any
 from fuzz_target import Draws
 
 SCRIPT = "<script>alert(1)</script>"
-ODD: list[Any] = [None, True, False, 0, -1, 1.0, 1.5, -0.0, 2**31, 2**63, -(2**63) - 1, 10**400, 1e308, float("inf"), float("nan")]
-ODD += [
-    "",
-    " ",
-    "1",
-    "01",
-    "1.5",
-    "nan",
-    "null",
-    "狗",
-    "\u2028",
-    "\x00",
-    "\x1b[31m",
-    "\ud800",
-    "a" * 300,
-    "2024-01-01",
-    SCRIPT,
-    "</script>",
-]
-ODD += [
-    "../../a.jpg",
-    "/a.jpg",
-    "C:\\a.jpg",
-    "a.jpg",
-    ".",
-    "b/",
-    "<image>",
-    "<bbox>",
-    "<ref-object>",
-    "<box>",
-    "http://[",
-    "a\nb",
-    "{}",
-    "%s",
-]
-ODD += [[], [[]], {}, [1, 2], [1, 2, 3, 4], [4, 3, 2, 1], [0, 0, 0, 0], [[1, 2, 3, 4]], ["a"], [None], {"a": 1}, {"": ""}, [1, "a"], [True]]
+ODD: list[Any] = [None, True, False, 0, -1, 1.0, 1.5, -0.0, 2**31, 2**63, -(2**63) - 1, 10**400, 1e308, float("inf"), float("nan"), ""]
+ODD += [" ", "1", "01", "1.5", "nan", "null", "狗", "\u2028", "\x00", "\x1b[31m", "\ud800", "a" * 300, "2024-01-01", SCRIPT, "</script>"]
+ODD += ["../../a.jpg", "/a.jpg", "C:\\a.jpg", "a.jpg", ".", "b/", "<image>", "<bbox>", "<ref-object>", "<box>", "http://[", "a\nb", "{}"]
+ODD += ["%s", [], [[]], {}, [1, 2], [1, 2, 3, 4], [4, 3, 2, 1], [0, 0, 0, 0], [[1, 2, 3, 4]], ["a"], [None], {"a": 1}, {"": ""}, [1, "a"]]
+ODD += [[True]]
 WORDS = re.compile(rb"[\w.]+|\s+|[^\w\s]", re.DOTALL)
 DEEP = b"[" * 2000
 LARGEST = 20_000  # nodes of a document that are looked at
@@ -155,7 +124,7 @@ def written(document: Any) -> bytes:
 
 
 def places_of(document: Any) -> list[Place]:
-    """Where every value stands."""
+    """The place of every value."""
     places: list[Place] = []
     waiting = [document]
     while waiting and len(places) < LARGEST:
@@ -167,7 +136,7 @@ def places_of(document: Any) -> list[Place]:
 
 
 def changed(document: list[Any], draws: Draws) -> None:
-    """Change one place of a document, held in a list, where it stands."""
+    """Change one place of a document, held in a list, in place."""
     places = places_of(document)
     if not places:
         return

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from answer_cases import bare, case, cat, dog
+from answer_cases import bare, case, cat, dog, read
 
 from groundswift import Located, format_answer, parse, to_original_px
 
@@ -14,9 +14,8 @@ BOX, OTHER = [1, 2, 30, 40], [5, 6, 70, 80]
 SQUARE = ((1, 2), (30, 2), (30, 40), (1, 40))
 
 
-def read(text: str, family: str) -> tuple[list[Located], str, list[str]]:
-    answer = parse(text, family)
-    return answer.objects, answer.status, answer.reasons
+def loc(*numbers: int) -> str:
+    return "".join(f"<loc_{number}>" for number in numbers)
 
 
 def in_json(family: str, box: object, **fields: object) -> str:
@@ -33,16 +32,15 @@ def swapped(family: str, value: object) -> object:
     return [value[at ^ 1] for at in range(len(value))]
 
 
-def test_the_case_of_the_class_under_another_key():
-    given = json.loads((CASES / "label_keys" / "case.json").read_text())
-    assert read(given["text"], given["family"]) == ([dog()], "ok", [])
-
-
-def test_the_case_of_a_polygon_of_rex_omni():
-    given = json.loads((CASES / "rex_polygon" / "case.json").read_text())
+@pytest.mark.parametrize(
+    ("name", "located", "polygon"),
+    [("label_keys", dog(), None), ("rex_polygon", Located("leaf", (10, 20, 50, 60)), ((10, 20), (30, 40), (50, 60)))],
+)
+def test_answers_that_people_sent(name, located, polygon):
+    given = json.loads((CASES / name / "case.json").read_text())
     objects, status, reasons = read(given["text"], given["family"])
-    assert (objects, status, reasons) == ([Located("leaf", (10, 20, 50, 60))], "ok", [])
-    assert objects[0].polygon == ((10, 20), (30, 40), (50, 60))
+    assert (objects, status, reasons) == ([located], "ok", [])
+    assert objects[0].polygon == polygon
 
 
 @pytest.mark.parametrize("family", [QWEN, GEMINI, GLM])
@@ -84,8 +82,8 @@ def test_a_list_that_may_mean_two_things_is_counted(value):
 @pytest.mark.parametrize("value", [None, [], [[]], [None], "", "None", "null"], ids=str)
 def test_a_box_of_nothing_says_that_there_is_none(family, value):
     assert read(in_json(family, value), family) == ([], "empty", [])
-    beside = in_json(family, value)[:-1] + ", " + in_json(family, swapped(family, BOX))[1:]
-    assert read(beside, family) == ([dog()], "ok", [])
+    with_another = in_json(family, value)[:-1] + ", " + in_json(family, swapped(family, BOX))[1:]
+    assert read(with_another, family) == ([dog()], "ok", [])
 
 
 @pytest.mark.parametrize("text", ['{"objects": []}', '{"detections": [], "count": 0}', '{"dog": [], "cat": null}', "{'objects': []}"])
@@ -101,6 +99,7 @@ def test_the_class_under_another_key(family, key):
         assert read(text, family) == ([dog()], "ok", [])
 
 
+AT_BOX, AT_OTHER = '"bbox_2d": [1, 2, 30, 40]', '"bbox_2d": [5, 6, 70, 80]'
 LABELS = [
     case("an unknown key", '[{"bbox_2d": [1, 2, 30, 40], "animal": "dog"}]', [bare(*BOX)], "ok", "unknown-label-key"),
     case("a label for each box", '{"bbox_2d": [[1, 2, 30, 40], [5, 6, 70, 80]], "label": ["dog", "cat"]}', [dog(), cat()], "ok"),
@@ -111,20 +110,8 @@ LABELS = [
     case("a wrapper names no class", '{"objects": {"bbox_2d": [1, 2, 30, 40]}}', [bare(*BOX)], "ok"),
     case("a wrapper around a list", '{"detections": [{"bbox_2d": [1, 2, 30, 40], "category": "dog"}], "count": 1}', [dog()], "ok"),
     case("the key of a size names no class", '{"size": [1, 2, 30, 40]}', [], "unreadable", "other-key"),
-    case(
-        "two boxes in one object",
-        '{"bbox_2d": [1, 2, 30, 40], "bbox_2d": [5, 6, 70, 80], "label": "dog"}',
-        [dog(), dog(*OTHER)],
-        "ok",
-        "repeated-key",
-    ),
-    case(
-        "two objects without the brace between",
-        '[{"bbox_2d": [1, 2, 30, 40], "label": "dog", "bbox_2d": [5, 6, 70, 80], "label": "cat"}]',
-        [dog(), cat()],
-        "ok",
-        *["repeated-key"] * 2,
-    ),
+    case("two boxes in one object", f'{{{AT_BOX}, {AT_OTHER}, "label": "dog"}}', [dog(), dog(*OTHER)], "ok", "repeated-key"),
+    case("no brace between", f'[{{{AT_BOX}, "label": "dog", {AT_OTHER}, "label": "cat"}}]', [dog(), cat()], "ok", *["repeated-key"] * 2),
 ]
 
 
@@ -223,6 +210,8 @@ NESTED = [  # family, text of two corners as pairs
     ("cogvlm", "dog[[001,002],[030,040]]"),
     ("ferret", "dog [[1, 2], [30, 40]]"),
     ("swift_fallback", "dog[[1, 2], [30, 40]]"),
+    ("internvl", "<ref>dog</ref><box>[[[1, 2], [30, 40]]]</box>"),
+    ("glm4v", f"dog{B}[[[1,2],[30,40]]]{E}"),
 ]
 
 
@@ -233,11 +222,7 @@ def test_two_pairs_in_a_list_are_the_corners_of_a_box(family, text):
 
 def test_two_pairs_without_any_key_come_with_a_reason():
     assert read("[[1, 2], [30, 40]]", QWEN) == ([bare(*BOX)], "ok", ["nested-pairs"])
-    assert read("[[1, 2], [30, 40], [5, 6]]", QWEN)[0] == [
-        Located("", None, (1, 2)),
-        Located("", None, (30, 40)),
-        Located("", None, (5, 6)),
-    ]
+    assert read("[[1, 2], [30, 40], [5, 6]]", QWEN)[0] == [Located("", None, point) for point in ((1, 2), (30, 40), (5, 6))]
 
 
 QUADRANGLES = [  # family, text of the corners of a square
@@ -263,29 +248,13 @@ def test_a_quadrangle_in_every_grammar(family, text):
     assert parse(format_answer(objects, family), family).objects == objects  # its box is what is written
 
 
+LEFT, RIGHT, PART = loc(10, 20, 50, 22, 50, 60, 10, 58), loc(7, 5, 7, 1, 9, 1, 9, 5), loc(1, 2, 30, 4, 5, 40)
 POLYGONS = [
-    case(
-        "lines of text that lean",
-        "A 1<loc_10><loc_20><loc_50><loc_22><loc_50><loc_60><loc_10><loc_58>B<loc_7><loc_5><loc_7><loc_1><loc_9><loc_1><loc_9><loc_5>",
-        [Located("A 1", (10, 20, 50, 60)), Located("B", (7, 1, 9, 5))],
-        "ok",
-    ),
-    case(
-        "two boxes of a label are no quadrangle",
-        "dog<loc_1><loc_2><loc_30><loc_40><loc_5><loc_6><loc_70><loc_80>",
-        [dog(), dog(*OTHER)],
-        "ok",
-    ),
-    case(
-        "a polygon in marks, in two parts",
-        "dog<poly><loc_1><loc_2><loc_30><loc_4><loc_5><loc_40><sep><loc_5><loc_6><loc_70><loc_6><loc_5><loc_80></poly>",
-        [dog(), dog(*OTHER)],
-        "ok",
-    ),
-    case(
-        "a polygon without marks", "<loc_1><loc_9><loc_9><loc_2><loc_30><loc_9><loc_9><loc_40><loc_3><loc_20>", [bare(1, 2, 30, 40)], "ok"
-    ),
-    case("a polygon that is cut", "dog<poly><loc_1><loc_2><loc_30><loc_4><loc_5><loc_40>", [dog()], "truncated"),
+    case("lines of text that lean", f"A 1{LEFT}B{RIGHT}", [Located("A 1", (10, 20, 50, 60)), Located("B", (7, 1, 9, 5))], "ok"),
+    case("two boxes of a label are no quadrangle", f"dog{loc(*BOX, *OTHER)}", [dog(), dog(*OTHER)], "ok"),
+    case("a polygon in marks, in two parts", f"dog<poly>{PART}<sep>{loc(5, 6, 70, 6, 5, 80)}</poly>", [dog(), dog(*OTHER)], "ok"),
+    case("a polygon without marks", loc(1, 9, 9, 2, 30, 9, 9, 40, 3, 20), [bare(1, 2, 30, 40)], "ok"),
+    case("a polygon that is cut", f"dog<poly>{PART}", [dog()], "truncated"),
 ]
 
 
@@ -363,16 +332,7 @@ def test_an_answer_of_blanks_is_truncated_where_it_is_known_to_be_cut(family):
 )
 @pytest.mark.parametrize("pairs", ["[[[1, 2], [30, 40]], [[5, 6], [70, 80]]]", "[[(1,2),(30,40)],[(5,6),(70,80)]]"])
 def test_several_boxes_as_pairs_in_a_list_of_lists(family, opening, closing, pairs):
-    found = parse(opening + pairs + closing, family)
-    assert (found.objects, found.status, found.reasons) == ([Located("dog", tuple(BOX)), Located("dog", tuple(OTHER))], "ok", [])
-
-
-@pytest.mark.parametrize(
-    ("family", "text"),
-    [("internvl", "<ref>dog</ref><box>[[[1, 2], [30, 40]]]</box>"), (GLM, "dog<|begin_of_box|>[[[1,2],[30,40]]]<|end_of_box|>")],
-)
-def test_one_box_as_pairs_in_a_list_of_lists(family, text):
-    assert read(text, family) == ([dog()], "ok", [])
+    assert read(opening + pairs + closing, family) == ([dog(), dog(*OTHER)], "ok", [])
 
 
 @pytest.mark.parametrize("none", ["[]", "[[]]", " [] "])
@@ -388,5 +348,8 @@ def test_an_empty_list_between_the_marks_says_that_there_is_none(opening, closin
 @pytest.mark.parametrize("thinking", ["", "<think>a cat?</think>", "</think>\n"])
 @pytest.mark.parametrize("end", ["</answer>", ""])
 def test_the_marks_of_an_answer_are_not_a_label(label, thinking, end):
-    found = parse(f"{thinking}<answer>{label}<|begin_of_box|>[[1,2,30,40]]<|end_of_box|>{end}", GLM)
-    assert (found.objects, found.status, found.reasons) == ([Located(label, tuple(BOX))], "ok", [])
+    assert read(f"{thinking}<answer>{label}<|begin_of_box|>[[1,2,30,40]]<|end_of_box|>{end}", GLM) == (
+        [Located(label, tuple(BOX))],
+        "ok",
+        [],
+    )

@@ -1,4 +1,4 @@
-"""The `groundswift` command itself: its verbs, its help, and how errors end."""
+"""The `groundswift` command itself: its subcommands, its help, and how errors end."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from groundswift import __version__
-from groundswift.cli import VERBS, main
+from groundswift.cli import SUBCOMMANDS, main
 from groundswift.errors import error_at
 
 
 @click.command()
 def stumble() -> None:
-    """A verb that meets bad input."""
+    """A subcommand that meets bad input."""
     raise error_at("labels/7.txt:3", "got 4 fields", "5")
 
 
@@ -25,17 +25,17 @@ def called(*words: str):
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
-def test_help_lists_every_verb_with_its_line(option):
+def test_help_lists_every_subcommand_with_its_line(option):
     result = called(option)
     assert result.exit_code == 0
-    for verb, (_, _, line) in VERBS.items():
-        assert verb in result.output
+    for name, (_, _, line) in SUBCOMMANDS.items():
+        assert name in result.output
         assert line in result.output
 
 
-@pytest.mark.parametrize("verb", sorted(VERBS))
-def test_every_verb_has_help(verb):
-    result = called(verb, "--help")
+@pytest.mark.parametrize("name", sorted(SUBCOMMANDS))
+def test_every_subcommand_has_help(name):
+    result = called(name, "--help")
     assert result.exit_code == 0
     assert result.output.startswith("Usage: ")
 
@@ -45,7 +45,7 @@ def test_version():
 
 
 def test_an_error_of_ours_is_one_message_and_status_1(monkeypatch):
-    monkeypatch.setitem(VERBS, "stumble", (__name__, "stumble", "Stumble."))
+    monkeypatch.setitem(SUBCOMMANDS, "stumble", (__name__, "stumble", "Stumble."))
     result = called("stumble")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "error: labels/7.txt:3: got 4 fields; expected 5\n")
 

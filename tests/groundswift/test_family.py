@@ -5,6 +5,7 @@ import pytest
 from groundswift import families
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
+from groundswift.family_table import TRAPS
 from groundswift.grammars.registry import GRAMMARS
 from groundswift.spaces import SPACES
 
@@ -19,8 +20,9 @@ def test_a_row_names_what_exists(name):
     assert row.resize_factor or SPACES[row.space].side != "resized"
 
 
-def test_every_family_has_its_grammar():
+def test_every_family_has_its_grammar_and_every_trap_its_family():
     assert sorted({row.grammar for row in families().values()} - set(GRAMMARS)) == []
+    assert TRAPS.keys() <= families().keys()
 
 
 def test_a_template_belongs_to_one_family():

@@ -4,48 +4,26 @@ import math
 import pickle
 
 import pytest
+from answer_cases import read
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fuzz_target import FAMILIES, STATUSES, check_answer
 from groundswift import Located, families, format_answer, parse
-from groundswift import family_docs as family_table
 from groundswift.errors import GroundswiftError
+from groundswift.family_docs import example as example_of
 from groundswift.grammars.registry import GRAMMARS
 from groundswift.grammars.tokens import TokenGrammar
 from groundswift.spaces import space_row
 
-ONE_OF_EACH = {(row.grammar, row.space): name for name, row in reversed(families().items())}  # families that differ in their text
-FAMILIES = sorted(ONE_OF_EACH.values())
 WHOLE_NUMBERS = {"florence_loc", "paligemma_loc", "rex_omni_tokens", "kosmos_patches"}  # their numbers are tokens
 MARKED = [name for name in FAMILIES if isinstance(GRAMMARS[families()[name].grammar], TokenGrammar)]
-STATUSES = {"ok", "empty", "truncated", "unreadable"}
 for_each_family = pytest.mark.parametrize("family", FAMILIES)
 few = settings(max_examples=60, deadline=None)
 
-AWKWARD_LABELS = [
-    "",
-    "dog",
-    " dog ",
-    'a 12" screen',
-    "it's",
-    "red, or blue",
-    "traffic\nlight",
-    "狗",
-    "\\",
-    "\\n",
-    'quote\\"',
-    "🐕‍🦺",
-    "</",
-    "<|box",
-    "[1, 2, 3, 4]",
-    '{"bbox_2d": [1, 2, 3, 4]}',
-    "(1,2),(3,4)",
-    "None",
-    "```",
-    "<think>",
-    "<bbox>",
-    "\x00\x7f\u2028",
-]
+AWKWARD_LABELS = ["", "dog", " dog ", 'a 12" screen', "it's", "red, or blue", "traffic\nlight", "狗", "\\", "\\n", 'quote\\"', "🐕‍🦺"]
+AWKWARD_LABELS += ["</", "<|box", "[1, 2, 3, 4]", '{"bbox_2d": [1, 2, 3, 4]}', "(1,2),(3,4)", "None", "```", "<think>", "<bbox>"]
+AWKWARD_LABELS += ["\x00\x7f\u2028"]
 EVERYDAY_LABELS = ["dog", "a big dog", "red, or blue", 'a 12" screen', "it's", "狗", "No. 5", "salt & pepper", "T-shirt (red)", "x-ray [1]"]
 
 
@@ -91,7 +69,7 @@ def things(family: str, **sizes: int) -> st.SearchStrategy[list[Located]]:
 
 @for_each_family
 def test_half_of_a_surrogate_pair_becomes_a_label_that_can_be_written(family):
-    text = family_table.example(families()[family]).replace("dog", "\ud83dog")
+    text = example_of(families()[family]).replace("dog", "\ud83dog")
     assert [located.label.encode() for located in parse(text, family).objects] == [b"?og"]
     assert parse("\ud83d", family).status == "unreadable"
 
@@ -135,9 +113,7 @@ def test_an_awkward_label_round_trips_or_is_refused(family, label):
 
 
 @for_each_family
-@pytest.mark.parametrize(
-    "label", ["dog", "a big dog", "red, or blue", 'a 12" screen', "it's", "狗", "No. 5", "salt & pepper", "T-shirt (red)"]
-)
+@pytest.mark.parametrize("label", EVERYDAY_LABELS[:-1])
 def test_an_everyday_label_is_never_refused(family, label):
     test_an_awkward_label_round_trips_or_is_refused(family, label)
     assert written([thing(family, label, 1, 2, 3, 4)], family)
@@ -172,16 +148,14 @@ def test_a_cut_answer_keeps_its_whole_objects(family):
         cut = data.draw(st.integers(0, len(text)))
         answer = parse(text[:cut], family)
         shared = text.startswith(";", cut)  # the bracket, by the next box of the same label: the last number may be cut there
-        half = [
-            families()[family].grammar == "florence_loc" and "<loc_".startswith(text[end:cut]) and end < cut for end in ends
-        ]  # a token?
+        tokens = families()[family].grammar == "florence_loc"  # where a box may be followed by half a token
         whole = sum(
-            (end < cut and not begun) or (end == cut and bool(located.box) and not shared)
-            for located, end, begun in zip(objects, ends, half, strict=True)
+            (end < cut and not (tokens and "<loc_".startswith(text[end:cut]))) or (end == cut and bool(located.box) and not shared)
+            for located, end in zip(objects, ends, strict=True)
         )
         assert answer.objects[:whole] == objects[:whole]
         for left, located in zip(answer.objects[whole:], objects[whole:], strict=False):  # one whose end alone is missing may be kept
-            if families()[family].grammar == "florence_loc" and left.point:  # half a box of a family whose boxes have no end
+            if tokens and left.point:  # half a box of a family whose boxes have no end
                 assert left.point == (located.point or located.box[:2])
             else:
                 assert (left.box, left.point) == (located.box, located.point)
@@ -197,44 +171,12 @@ def test_a_cut_answer_keeps_its_whole_objects(family):
     check()
 
 
-MARKS = (
-    "<ref>",
-    "</ref>",
-    "<box>",
-    "</box>",
-    "</think>",
-    "<channel|>",
-    "<|object_ref_start|>",
-    "<|object_ref_end|>",
-    "<|box_start|>",
-    "<|box_end|>",
-)
-MARKS += ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<phrase>", "</phrase>", "<object>", "</object>", "<patch_index_0044>")
-MARKS += ("</delimiter_of_multi_objects/>", "<|begin_of_box|>", "<|end_of_box|>", "<loc_1>", "<loc0256>", "<loc", "<12>")
-MARKS += ('<point x="1" y="2" alt="a">', "</point>", '<points x1="1" y1="2" alt="', '="')
-FRAGMENTS = [*MARKS, *"{}[]()\"'`\\,:<>-.\n ", "<think>", "```json\n", "(1,2)", "(3,4)", ",", "12", "-7.5e3", "1e999", "NaN"]
-FRAGMENTS += ['"bbox_2d"', '"label"', '"point_2d": [1, 2]', '{"bbox_2d": [1, 2, 3, 4], "label": "a"}', "null", "dog", "\\ud800", '\\"']
-
-
-def check_answer(text: str, family: str) -> None:
-    """What must hold for the reading of any text."""
-    answer = parse(text, family)
-    assert answer.status in STATUSES
-    assert (answer.status == "ok") <= bool(answer.objects)
-    assert not (answer.objects and answer.status in ("empty", "unreadable"))
-    assert (answer.status == "unreadable") <= bool(answer.reasons)
-    assert not (answer.status == "empty" and answer.reasons)
-    for located in answer.objects:
-        assert (located.box is None) != (located.point is None)
-        numbers = located.box or located.point
-        assert all(map(math.isfinite, numbers))
-        if located.box is not None:
-            assert numbers[0] <= numbers[2]
-            assert numbers[1] <= numbers[3]
-        assert 0 <= located.span[0] < located.span[1] <= len(text)
-        located.label.encode("utf-8")
-    starts = [located.span[0] for located in answer.objects]
-    assert starts == sorted(starts)
+MARKS = ["<ref>", "</ref>", "<box>", "</box>", "</think>", "<channel|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>"]
+MARKS += ["<|box_end|>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<phrase>", "</phrase>", "<object>", "</object>"]
+MARKS += ["<patch_index_0044>", "</delimiter_of_multi_objects/>", "<|begin_of_box|>", "<|end_of_box|>", "<loc_1>", "<loc0256>", "<loc"]
+MARKS += ["<12>", '<point x="1" y="2" alt="a">', "</point>", '<points x1="1" y1="2" alt="', '="']
+FRAGMENTS = [*MARKS, *"{}[]()\"'`\\,:<>-.\n ", "<think>", "```json\n", "(1,2)", "(3,4)", ",", "12", "-7.5e3", "1e999", "NaN", '"bbox_2d"']
+FRAGMENTS += ['"label"', '"point_2d": [1, 2]', '{"bbox_2d": [1, 2, 3, 4], "label": "a"}', "null", "dog", "\\ud800", '\\"']
 
 
 @pytest.mark.long
@@ -243,7 +185,7 @@ def test_no_text_breaks_the_parser(family):
     @settings(max_examples=150, deadline=None)
     @given(st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join)))
     def check(text):
-        check_answer(text, family)
+        check_answer(text, parse(text, family))
 
     check()
 
@@ -258,52 +200,19 @@ def test_no_damage_to_an_answer_breaks_the_parser(family):
         for _ in range(data.draw(st.integers(1, 4))):
             start = data.draw(st.integers(0, len(text)))
             end = data.draw(st.integers(start, min(len(text), start + 20)))
-            text = data.draw(
-                st.sampled_from(
-                    [
-                        text[:start],
-                        text[:start] + text[end:],
-                        text[:end] + text[start:],
-                        text[:start] + data.draw(st.sampled_from(FRAGMENTS)) + text[end:],
-                    ]
-                )
-            )
-        check_answer(text, family)
+            foreign = data.draw(st.sampled_from(FRAGMENTS))
+            changes = [text[:start], text[:start] + text[end:], text[:end] + text[start:], text[:start] + foreign + text[end:]]
+            text = data.draw(st.sampled_from(changes))
+        check_answer(text, parse(text, family))
 
     check()
 
 
 HOSTILE = ["{", "[", '"', "9", " ", "\\", "\n", "(1,", "[1", "{}", '\\"', '"\n', '\\"\n', '"a', '"bbox_2d"', '{"bbox_2d": [', '{"a": ']
-HOSTILE += [
-    "(",
-    "<",
-    "]",
-    "[[1,2,3,4]",
-    "1,",
-    "1;",
-    "[1,2",
-    "a[1,2]\n",
-    "a ",
-    "\u3000",
-    'x1="',
-    "<think>",
-    "<think></think>",
-    *MARKS,
-    "<box>(1,2)",
-    "<|box_start|>(1,2)",
-]
-OPENINGS = [
-    "",
-    '{"a": "',
-    '[{"bbox_2d": [',
-    "<|object_ref_start|>",
-    "<|box_start|>(1,2)",
-    "<ref>",
-    "<box>(1,2)",
-    "<|begin_of_box|>[",
-    "dog[[1,",
-]
-OPENINGS += ["<|det|>[[1", "<object><patch_index_0001>", "dog<loc_1>", '<points x1="1']
+HOSTILE += ["(", "<", "]", "[[1,2,3,4]", "1,", "1;", "[1,2", "a[1,2]\n", "a ", "\u3000", 'x1="', "<think>", "<think></think>", *MARKS]
+HOSTILE += ["<box>(1,2)", "<|box_start|>(1,2)"]
+OPENINGS = ["", '{"a": "', '[{"bbox_2d": [', "<|object_ref_start|>", "<|box_start|>(1,2)", "<ref>", "<box>(1,2)", "<|begin_of_box|>["]
+OPENINGS += ["dog[[1,", "<|det|>[[1", "<object><patch_index_0001>", "dog<loc_1>", '<points x1="1']
 
 
 @pytest.mark.long
@@ -335,26 +244,19 @@ def test_nothing_located_is_the_familys_own_empty_answer(family):
     ["", "<think>\nIs there one? [1, 2, 3, 4]\n</think>\n", "The prompt opened this thought.</think>", "<|channel>thought\n<channel|>"],
 )
 def test_ways_to_say_that_there_is_nothing(family, text, before):
-    answer = parse(before + text, family)
-    assert (answer.objects, answer.status, answer.reasons) == ([], "empty", [])
+    assert read(before + text, family) == ([], "empty", [])
 
 
 @for_each_family
 def test_thinking_is_not_part_of_the_answer(family):
     dog, other = thing(family, "dog", 1, 2, 3, 4), thing(family, "cat", 5, 6, 7, 8)
     thought, said = format_answer([other], family), format_answer([dog], family)
-    for before in (
-        f"<think>{thought}</think>",
-        f"{thought}</think>\n\n",
-        f"<think>a</think> {thought} <think>b</think>",
-        f"<|channel>thought\n{thought}<channel|>",
-    ):
-        answer = parse(before + said, family)
-        assert (answer.objects, answer.status, answer.reasons) == ([dog], "ok", [])
-        assert answer.objects[0].span[0] >= len(before)
+    mixed = f"<think>a</think> {thought} <think>b</think>"
+    for before in (f"<think>{thought}</think>", f"{thought}</think>\n\n", mixed, f"<|channel>thought\n{thought}<channel|>"):
+        assert read(before + said, family) == ([dog], "ok", [])
+        assert parse(before + said, family).objects[0].span[0] >= len(before)
     for mark in ("<think>", "<|channel>thought\n"):
-        unfinished = parse(f"{mark}{thought}", family)
-        assert (unfinished.objects, unfinished.status, unfinished.reasons) == ([], "truncated", ["unclosed-thinking"])
+        assert read(f"{mark}{thought}", family) == ([], "truncated", ["unclosed-thinking"])
 
 
 @pytest.mark.parametrize("family", MARKED)
@@ -399,9 +301,9 @@ def test_nothing_to_write_is_refused(family):
 
 
 def test_an_unknown_family_is_an_error():
-    for verb in (lambda: parse("", "qwen9"), lambda: format_answer([], "qwen9")):
+    for ask in (lambda: parse("", "qwen9"), lambda: format_answer([], "qwen9")):
         with pytest.raises(GroundswiftError, match="unknown model family 'qwen9'; expected one of "):
-            verb()
+            ask()
 
 
 def test_located_compares_without_its_span():

@@ -1,7 +1,7 @@
 """Boxes whose label has no marks: whose label a text is, where a box ends, and what is left of a text that was cut."""
 
 import pytest
-from answer_cases import bare, case, cat, dog
+from answer_cases import bare, case, cat, dog, read
 
 from groundswift import Located, format_answer, parse
 from groundswift.errors import GroundswiftError
@@ -11,18 +11,14 @@ def point(label: str, *numbers: float) -> Located:
     return Located(label, None, numbers)
 
 
+CAT_BOX = (5, 6, 70, 80)
 BRACKET_CASES = [
     case("objects in lines", "dog[[1,2,30,40]]\ncat[[5,6,70,80]]", [dog(), cat()], "ok"),
-    case(
-        "objects in a sentence",
-        "A dog[[1,2,30,40]], a cat[[5,6,70,80]].",
-        [Located("A dog", (1, 2, 30, 40)), Located("a cat", (5, 6, 70, 80))],
-        "ok",
-    ),
-    case("two boxes joined", "dog[[1,2,30,40;5,6,70,80]]", [dog(), dog(5, 6, 70, 80)], "ok"),
-    case("a list of two boxes", "dog [[1, 2, 30, 40], [5, 6, 70, 80]]", [dog(), dog(5, 6, 70, 80)], "ok"),
-    case("missing comma between the boxes of a list", "dog [[1, 2, 30, 40] [5, 6, 70, 80]]", [dog(), dog(5, 6, 70, 80)], "ok"),
-    case("two brackets after one label", "dog[1,2,30,40], [5,6,70,80]", [dog(), dog(5, 6, 70, 80)], "ok"),
+    case("in a sentence", "A dog[[1,2,30,40]], cat[[5,6,70,80]].", [Located("A dog", (1, 2, 30, 40)), cat()], "ok"),
+    case("two boxes joined", "dog[[1,2,30,40;5,6,70,80]]", [dog(), dog(*CAT_BOX)], "ok"),
+    case("a list of two boxes", "dog [[1, 2, 30, 40], [5, 6, 70, 80]]", [dog(), dog(*CAT_BOX)], "ok"),
+    case("missing comma between the boxes of a list", "dog [[1, 2, 30, 40] [5, 6, 70, 80]]", [dog(), dog(*CAT_BOX)], "ok"),
+    case("two brackets after one label", "dog[1,2,30,40], [5,6,70,80]", [dog(), dog(*CAT_BOX)], "ok"),
     case("two brackets, words between", "dog[1,2,30,40] and cat[5,6,70,80]", [dog(), Located("and cat", (5, 6, 70, 80))], "ok"),
     case("a line without a label has none", "dog[1,2,30,40]\n[5,6,70,80]", [dog(), bare(5, 6, 70, 80)], "ok"),
     case("colon after the label", "dog: [1, 2, 30, 40]\ncat：[5, 6, 70, 80]", [dog(), cat()], "ok"),
@@ -37,7 +33,7 @@ BRACKET_CASES = [
     case("two points", "dog[1,2],[3,4]", [point("dog", 1, 2), point("dog", 3, 4)], "ok"),
     case("three points in one box", "dog[(1,2),(3,4),(5,6)]\ncat[5,6,70,80]", [cat()], "ok", "malformed-box"),
     case("three numbers", "dog[1,2,3]\ncat[5,6,70,80]", [cat()], "ok", "malformed-box"),
-    case("three numbers before four", "dog[[1,2,3],[5,6,70,80]]", [dog(5, 6, 70, 80)], "ok", "malformed-box"),
+    case("three numbers before four", "dog[[1,2,3],[5,6,70,80]]", [dog(*CAT_BOX)], "ok", "malformed-box"),
     case("missing number", "dog[1,,30,40]", [], "unreadable", "malformed-box"),
     case("one number is a reference", "A dog [1] and a cat[5,6,70,80]", [Located("A dog [1] and a cat", (5, 6, 70, 80))], "ok"),
     case("stray closing bracket", "dog[[1,2,30,40]]]\ncat[5,6,70,80]", [dog(), cat()], "ok", "stray-bracket"),
@@ -45,11 +41,7 @@ BRACKET_CASES = [
     case("opening bracket without its closing one", "dog[1,2,30,40\ncat[5,6,70,80]", [dog(), cat()], "ok", "unclosed-box"),
     case("one of two closing brackets", "dog[[1,2,30,40]\ncat[5,6,70,80]", [dog(), cat()], "ok", "unclosed-box"),
     case(
-        "no closing bracket before the next box",
-        "dog[1,2,30,40 [5,6,70,80]\ncat[5,6,70,80]",
-        [dog(), dog(5, 6, 70, 80), cat()],
-        "ok",
-        "unclosed-box",
+        "no closing bracket, then a box", "dog[1,2,30,40 [5,6,70,80]\ncat[5,6,70,80]", [dog(), dog(*CAT_BOX), cat()], "ok", "unclosed-box"
     ),
     case("doubled opening bracket", "dog[[[1,2,30,40]]", [dog()], "truncated"),
     case("cut after an opening bracket", "dog[1,2,30,40]\ncat[", [dog()], "truncated"),
@@ -62,15 +54,14 @@ BRACKET_CASES = [
     case("the answer of another grammar", '[{"bbox_2d": [1, 2, 30, 40], "label": "dog"}]', [dog()], "ok", "json-objects"),
     case("nothing in the brackets", "dog[]\ncat[5,6,70,80]", [cat()], "ok"),
     case("a line break in the box", "dog[1,2,\n30,40]", [dog()], "ok"),
-    case("line breaks in a list", "dog[[1,2,30,40],\n [5,6,70,80]]", [dog(), dog(5, 6, 70, 80)], "ok"),
+    case("line breaks in a list", "dog[[1,2,30,40],\n [5,6,70,80]]", [dog(), dog(*CAT_BOX)], "ok"),
 ]
 
 
 @pytest.mark.parametrize(("text", "objects", "status", "reasons"), BRACKET_CASES)
 @pytest.mark.parametrize("family", ["cogvlm", "ferret", "swift_fallback"])
 def test_in_brackets(family, text, objects, status, reasons):
-    answer = parse(text, family)
-    assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
+    assert read(text, family) == (objects, status, reasons)
 
 
 B, E = "<|begin_of_box|>", "<|end_of_box|>"
@@ -80,13 +71,13 @@ GLM_CASES = [
     case("brackets ()", f"dog{B}(1,2,30,40){E}", [dog()], "ok"),
     case("brackets <>", f"dog{B}<1,2,30,40>{E}", [dog()], "ok"),
     case("no brackets", f"dog{B}1, 2, 30, 40{E}", [dog()], "ok"),
-    case("a list", f"dog{B}[[1,2,30,40], [5,6,70,80]]{E}", [dog(), dog(5, 6, 70, 80)], "ok"),
-    case("a list in parentheses", f"dog{B}(1,2,30,40),(5,6,70,80){E}", [dog(), dog(5, 6, 70, 80)], "ok"),
+    case("a list", f"dog{B}[[1,2,30,40], [5,6,70,80]]{E}", [dog(), dog(*CAT_BOX)], "ok"),
+    case("a list in parentheses", f"dog{B}(1,2,30,40),(5,6,70,80){E}", [dog(), dog(*CAT_BOX)], "ok"),
     case("words after the marks", f"dog{B}[[1,2,30,40]]{E} in the middle.", [dog()], "ok"),
     case("marks around words", f"{B}yes{E}", [], "unreadable", "no-box"),
     case("marks around a number", f"{B}3{E}", [], "unreadable", "malformed-box"),
     case("marks around words without an end", f"{B}ye", [], "truncated"),
-    case("line breaks in a list", f"dog{B}[[1,2,30,40],\n [5,6,70,80]]{E}", [dog(), dog(5, 6, 70, 80)], "ok"),
+    case("line breaks in a list", f"dog{B}[[1,2,30,40],\n [5,6,70,80]]{E}", [dog(), dog(*CAT_BOX)], "ok"),
     case("cut in a list with line breaks", f"dog{B}[[1,2,30,40],\n [5,6,7", [dog()], "truncated"),
     case("label after a stray end", f"dog{B}[[1,2,30,40]]{E}{E} cat{B}[[5,6,70,80]]{E}", [dog(), cat()], "ok", "stray-mark"),
     case("marks around None", f"{B}None{E}", [], "empty"),
@@ -106,17 +97,11 @@ GLM_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), GLM_CASES)
-def test_between_the_marks_of_glm(text, objects, status, reasons):
-    answer = parse(text, "glm4v")
-    assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
-
-
 DOG, CAT = "<loc_1><loc_2><loc_30><loc_40>", "<loc_5><loc_6><loc_70><loc_80>"
 FLORENCE_CASES = [
     case("one after the other", f"dog{DOG}cat{CAT}", [dog(), cat()], "ok"),
     case("in lines", f"dog{DOG}\ncat{CAT}", [dog(), cat()], "ok"),
-    case("two boxes of a label", f"dog{DOG}{CAT}", [dog(), dog(5, 6, 70, 80)], "ok"),
+    case("two boxes of a label", f"dog{DOG}{CAT}", [dog(), dog(*CAT_BOX)], "ok"),
     case("no label", f"{DOG}", [bare(1, 2, 30, 40)], "ok"),
     case("a point", "dog<loc_1><loc_2>", [point("dog", 1, 2)], "ok"),
     case("three points in one box", f"dog{DOG}<loc_5><loc_6>cat{CAT}", [dog(), point("dog", 5, 6), cat()], "ok"),
@@ -129,12 +114,6 @@ FLORENCE_CASES = [
     case("cut in the name of a token after a point", "dog<loc_1><loc_2>\n<lo", [point("dog", 1, 2)], "truncated"),
     case("cut in the name of the third token", "dog<loc_1><loc_2><lo", [], "truncated"),
 ]
-
-
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), FLORENCE_CASES)
-def test_in_the_tokens_of_florence(text, objects, status, reasons):
-    answer = parse(text, "florence2")
-    assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
 
 
 DOG, CAT = "<loc0002><loc0001><loc0040><loc0030>", "<loc0006><loc0005><loc0080><loc0070>"
@@ -156,10 +135,16 @@ PALIGEMMA_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), PALIGEMMA_CASES)
-def test_in_the_tokens_of_paligemma(text, objects, status, reasons):
-    answer = parse(text, "paligemma")
-    assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
+@pytest.mark.parametrize(
+    ("family", "text", "objects", "status", "reasons"),
+    [
+        pytest.param(family, *row.values, id=f"{family}-{row.id}")
+        for family, cases in {"glm4v": GLM_CASES, "florence2": FLORENCE_CASES, "paligemma": PALIGEMMA_CASES}.items()
+        for row in cases
+    ],
+)
+def test_between_marks_and_in_tokens(family, text, objects, status, reasons):
+    assert read(text, family) == (objects, status, reasons)
 
 
 @pytest.mark.parametrize("label", ["a\nb", " dog", "dog ", "dog:", "dog[1,2,3,4]", "a [1, 2", "</think>", "<think>"])
@@ -169,7 +154,7 @@ def test_a_label_that_would_not_be_read_as_it_is_is_refused(family, label):
         format_answer([Located(label, (0, 0, 1, 1))], family)
 
 
-THINGS = [dog(), dog(5, 6, 70, 80), cat(1, 1, 2, 2), bare(3, 3, 4, 4)]
+THINGS = [dog(), dog(*CAT_BOX), cat(1, 1, 2, 2), bare(3, 3, 4, 4)]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from answer_cases import read
 
 from groundswift import Located, parse
 
@@ -93,8 +94,7 @@ def test_labels_of_a_box(family, label):
 def test_the_same_box_to_the_token_limit(family):
     dog = text(family, "dog", "1", "2", "30", "40")
     before_the_end = dog.rindex("40") if "40" in dog else dog.rindex("0.4")
-    answer = parse(dog * 50 + dog[:before_the_end], family)
-    assert (answer.objects, answer.status, answer.reasons) == ([box(family, "dog", 1, 2, 30, 40)] * 50, "truncated", [])
+    assert read(dog * 50 + dog[:before_the_end], family) == ([box(family, "dog", 1, 2, 30, 40)] * 50, "truncated", [])
 
 
 @for_each_shape
@@ -110,14 +110,15 @@ def test_text_around_a_number_is_not_part_of_it(family, before, after):
 @for_each_shape
 def test_literal_placeholders(family):
     for said in ("<ref-object><bbox>", "The <ref-object> is at <bbox>."):
-        answer = parse(said, family)
-        assert (answer.objects, answer.status, answer.reasons) == ([], "unreadable", ["literal-placeholder"])
-    answer = parse(text(family, "dog", "1", "2", "30", "40") + "\n<bbox>", family)
-    assert (answer.objects, answer.status, answer.reasons) == ([box(family, "dog", 1, 2, 30, 40)], "ok", ["literal-placeholder"])
+        assert read(said, family) == ([], "unreadable", ["literal-placeholder"])
+    assert read(text(family, "dog", "1", "2", "30", "40") + "\n<bbox>", family) == (
+        [box(family, "dog", 1, 2, 30, 40)],
+        "ok",
+        ["literal-placeholder"],
+    )
 
 
 @for_each_shape
 @pytest.mark.parametrize("said", ["A dog lies on the grass.", '{"answer": "dog"}', "yes", "42"])
 def test_words_alone(family, said):
-    answer = parse(said, family)
-    assert (answer.objects, answer.status, answer.reasons) == ([], "unreadable", ["no-box"])
+    assert read(said, family) == ([], "unreadable", ["no-box"])

@@ -1,9 +1,9 @@
 """Points as tags."""
 
 import pytest
-from answer_cases import case
+from answer_cases import case, read
 
-from groundswift import Located, format_answer, parse
+from groundswift import Located, format_answer
 
 
 def point(label: str, x: float, y: float) -> Located:
@@ -50,8 +50,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "objects", "status", "reasons"), CASES)
 def test_tags(text, objects, status, reasons):
-    answer = parse(text, "molmo")
-    assert (answer.objects, answer.status, answer.reasons) == (objects, status, reasons)
+    assert read(text, "molmo") == (objects, status, reasons)
 
 
 def test_what_it_writes_to_the_letter():

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from groundswift import Located
+from groundswift import Located, parse
+
+
+def read(text: str, family: str) -> tuple[list[Located], str, list[str]]:
+    """Objects, status and reasons of an answer."""
+    answer = parse(text, family)
+    return answer.objects, answer.status, answer.reasons
 
 
 def dog(*numbers: float) -> Located:
