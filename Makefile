@@ -10,7 +10,7 @@ ADD := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -c constraint
 
 NEWEST := .venv-newest
 WORKERS ?= auto# processes that share the tests; 0: in one, which pdb and -s need
-PYTEST := python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder# one thread each: the workers fill the cores
 EXTRAS := .[swift,reference,dev]
 NEWEST_EXTRAS := .[swift,reference,test]
 
@@ -36,15 +36,15 @@ test-unit: install ## the tests that start no process and need no ms-swift: abou
 	$(PYTEST) --dist worksteal -m unit
 
 test-recipes: install ## every recipe to its end on the CPU, with the tiny model of its family
-	$(PYTEST) tests/recipes
+	$(PYTEST) --dist worksteal tests/recipes
 
 $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 	$(PYTHON) -m venv $(NEWEST)
 	VIRTUAL_ENV=$(CURDIR)/$(NEWEST) $(BIN)/uv pip install --compile-bytecode -c constraints-newest.txt -e '$(NEWEST_EXTRAS)'
 	@touch $@
 
-test-newest: $(NEWEST)/.installed ## all tests with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
-	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" $(PYTEST) -m "not recipes"
+test-newest: $(NEWEST)/.installed ## the same but its longest, with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
+	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" $(PYTEST) -m "not recipes and not long"
 
 resolve-newest: install ## write constraints-newest.txt: the newest packages of today
 	(echo "# Newest packages that ms-swift 4.6 allows, resolved on $$(date -u +%F)"; $(BIN)/uv pip compile --quiet --no-header --no-annotate \
