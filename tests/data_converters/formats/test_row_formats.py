@@ -1,39 +1,85 @@
-"""What every format of rows does alike: files in every spelling, files that are broken, several workers, an output that was there."""
+"""What every format of rows does alike: files in every spelling, files, images and values that are broken, several workers, each task."""
 
 from __future__ import annotations
 
+import base64
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
 from converted import lint_findings, run, write_lines
 from refcoco_fixture import jxu124_rows
 from source_examples import example, lay_out
-from talk_fixture import EARLIER, check_skipped, error_of, image_bytes, made, write_parquet, written
+from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, outcome, write_parquet, written
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.registry import FORMATS
+from groundswift.data_converters.rows.lint.checks_rows import check_counts, check_roles
+from groundswift.data_converters.rows.lint.rules import RULES
+from groundswift.errors import GroundswiftError
+from groundswift.row_view import RowView
 
-OURS = {"messages": [{"role": "user", "content": "<image>Where?"}, {"role": "assistant", "content": "<bbox>"}], "images": ["a.jpg"]}
-OURS |= {"objects": {"ref": [], "bbox": [[1, 1, 4, 5]]}, "size_wh": [8, 6]}
-ROWS: dict[str, dict[str, Any]] = {  # format -> a good row: that of its example, or one of ours
-    name: next(content[0] for content in FORMATS[name].EXAMPLE.values() if isinstance(content, list))
-    for name in ("glm4v", "llava", "phi3v", "shikra", "swift2", "video-chatgpt")
-} | {
-    "image-text": {"image": "a.jpg", "text": "A cat."},
-    "refcoco-hub": {key: value for key, value in jxu124_rows()[0].items() if key in ("sentences", "bbox", "image_path", "split")},
-    "scienceqa": {"question": "Which?", "choices": ["a", "b"], "answer": 1, "hint": "", "solution": ""},
-    "to-glm4v": OURS,
-    "to-shikra": OURS,
+HELD = {"bytes": base64.b64encode(image_bytes()).decode(), "path": "q.png"}
+OBJECT = {"caption": "guy", "bbox": [1, 2, 7, 5], "bbox_type": "real", "image": 0}
+OURS = {
+    "messages": [{"role": "user", "content": "<image>Where?"}, {"role": "assistant", "content": "<bbox>"}],
+    "images": ["a.jpg"],
+    "objects": {"ref": [], "bbox": [[1, 1, 4, 5]]},
+    "size_wh": [8, 6],
 }
-MORE = {"refcoco-hub": {"schema": "jxu124", "check_images": False}, "video-chatgpt": {"videos": "."}}
+
+
+def turns(*texts: str) -> list[dict[str, str]]:
+    return [{"from": ("human", "gpt")[index % 2], "value": text} for index, text in enumerate(texts)]
+
+
+ROWS: dict[str, list[dict[str, Any]]] = {  # format -> good rows of each of its forms
+    "llava": [
+        {"id": "x", "image": "a.jpg", "conversations": turns("<image>\nQ", "A")},
+        {"image": ["a.jpg"], "conversations": turns("Q", "A")},
+    ],
+    "phi3v": [
+        {"id": "x", "image": "a.jpg", "conversations": turns("<|image_1|>\nQ", "A")},
+        {"id": "c", "source": "u", "conversations": [{"images": ["a.jpg"], "user": "Q", "assistant": "A"}]},
+        {"conversations": [{"from": "user", "value": "<img>a.jpg</img>Q"}, {"from": "assistant", "value": "A"}]},
+    ],
+    "glm4v": [{"messages": [{"role": "user", "content": "Q", "image": "a.jpg"}, {"role": "assistant", "content": "A"}]}],
+    "swift2": [
+        {"query": "<ref-object>", "response": "<bbox>", "history": [["q", "a"]], "system": "S", "images": ["a.jpg"], "objects": [OBJECT]},
+        {"query": "<bbox>", "response": "A", "images": "a.jpg", "objects": [OBJECT | {"bbox": [[0, 0, 1, 1]], "bbox_type": "norm_1"}]},
+        {"conversations": turns("<video>Q", "A"), "videos": ["v.mp4"]},
+    ],
+    "shikra": [
+        {
+            "image": "a.jpg",
+            "target": {"boxes": [[1, 1, 4, 5]], "points": [[1, 2]]},
+            "conversations": [*turns("Q <image>"), {"from": "gpt", "value": "<boxes> <points>", "boxes_seq": [[0]], "points_seq": [[0]]}],
+        },
+        {"img_path": "a.jpg", "expression": "cat", "bbox": [1, 1, 4, 5], "width": 8, "height": 6},
+    ],
+    "image-text": [{"image": "a.jpg", "text": "A"}, {"image": HELD, "text": "B"}],
+    "scienceqa": [{"question": "Q", "choices": ["a", "b"], "answer": 0, "hint": "h", "solution": "s"}],
+    "video-chatgpt": [{"q": "Q", "a": "A", "video_id": "v"}, {"video_name": "v", "question": "Q", "question_1": "None", "answer": "A"}],
+    "refcoco-hub": [{key: jxu124_rows()[0][key] for key in ("sentences", "bbox", "image_path", "split")}],
+    "to-glm4v": [OURS],
+    "to-shikra": [OURS],
+}
+MORE: dict[str, dict[str, Any]] = {
+    "image-text": {"save_images": "kept"},
+    "refcoco-hub": {"schema": "jxu124", "check_images": False},
+    "scienceqa": {"save_images": "kept"},
+    "video-chatgpt": {"videos": "."},
+}
 
 
 def row(name: str, number: int = 0) -> dict[str, Any]:
     """A good row."""
-    return ROWS[name] | ({"ref_id": number} if name == "refcoco-hub" else {})
+    return ROWS[name][0] | ({"ref_id": number} if name == "refcoco-hub" else {})
 
 
 @pytest.fixture
@@ -41,7 +87,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Opt
     """Write a file of rows of a format, or its bytes -> the options that read it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(image_bytes(form="JPEG"))
-    (tmp_path / "v_1.mp4").write_bytes(b"video")
+    (tmp_path / "v.mp4").write_bytes(b"a video")
 
     def write(name: str, content: bytes | list[Any], suffix: str = ".jsonl") -> Options:
         path = tmp_path / f"rows{suffix}"
@@ -132,14 +178,100 @@ def test_workers_give_the_same_bytes(source, tmp_path, name):
     assert written(options, tmp_path / "one.jsonl") == written(options, tmp_path / "two.jsonl", workers=2)
 
 
+BAD_IMAGES = {  # in place of the name of an image
+    "none.jpg": ("image-missing", "(none.jpg): image not found: "),
+    "rows.jsonl": ("image-unreadable", "not a readable image"),
+    "../a.jpg": ("image-path-outside", "image '../a.jpg' with "),
+    "data:image/png;base64,AAAA": ("image-inline", "an image of 26 characters, 'data:image/png;base64,AA'...; expected a path to a file"),
+    "A" * 5000: ("image-inline", "an image of 5000 characters"),
+}
+WITH_IMAGES = [name for name in ROWS if "a.jpg" in json.dumps(ROWS[name][0]) and name != "to-glm4v"]
+
+
+def of_image(name: str, image: str) -> dict[str, Any]:
+    """A row with another image."""
+    return json.loads(json.dumps(row(name)).replace('"a.jpg"', json.dumps(image)))
+
+
+@pytest.mark.parametrize("name", WITH_IMAGES)
+@pytest.mark.parametrize("image", BAD_IMAGES)
+def test_an_image_that_cannot_be_used(source, name, image):
+    reason, message = BAD_IMAGES[image]
+    check_problem(source(name, [of_image(name, image), row(name)]), reason, "rows.jsonl:1", message)
+
+
+@pytest.mark.parametrize("name", WITH_IMAGES)
+def test_an_absolute_path_stays_and_unchecked_images_are_not_opened(source, tmp_path, tmp_path_factory, name):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "c.jpg"
+    elsewhere.write_bytes((tmp_path / "v.mp4").read_bytes())
+    options = msgspec.structs.replace(source(name, [of_image(name, str(elsewhere)), of_image(name, "none.jpg")]), check_images=False)
+    assert [each.get("image") or each["images"][0] for each in made(options)] == [str(elsewhere), str(tmp_path / "none.jpg")]
+    elsewhere.write_bytes(image_bytes())
+    assert str(elsewhere) in json.dumps(made(source(name, [of_image(name, str(elsewhere))])))
+
+
+GONE = object()
+VALUES = {
+    "gone": GONE, "null": None, "true": True, "number": 5, "negative": -1, "fraction": 1.5, "gigantic": 10**40, "huge": 1e308,
+    "NaN": float("nan"), "text": "5", "no text": "", "blank": " \n", "list": [], "object": {}, "list of null": [None], "nested": [[[]]],
+    "zero": "a\0b", "half a character": "\ud800 x", "image tag": "<image>", "box tag": "<bbox>", "label tag": "<ref-object>",
+    "video tag": "<video>", "upwards": "../a.jpg", "folder": ".", "no file": "none.jpg", "long": "x" * 5000,
+}  # fmt: skip
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of each value in a row, the row itself first."""
+    yield place
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*place, key))
+
+
+def replaced(row: Any, place: tuple[Any, ...], value: Any) -> Any:
+    """The row with another value at a place."""
+    if not place:
+        return value
+    row = inner = copy.deepcopy(row)
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is GONE:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return row
+
+
+def problem_of(options: Options) -> str | None:
+    """The error of a source; None for one without."""
+    with suppress(GroundswiftError):
+        made(options)
+        return None
+    return error_of(options)
+
+
+def errors_of_lint(row: dict[str, Any]) -> list[str]:
+    """What lint calls an error in the shape of a row."""
+    view = RowView.of(row)
+    found = [rule for rule, _ in (*view.findings, *check_roles(view), *check_counts(view))]
+    return [rule for rule in found if RULES[rule].severity == "error"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("name", ROWS)
-def test_a_problem_leaves_the_earlier_file(source, tmp_path, name):
-    source(name, b"{}\n")
-    out = tmp_path / "out.jsonl"
-    out.write_bytes(EARLIER)
-    more = {"refcoco-hub": ["--schema", "jxu124"], "video-chatgpt": ["--videos", "."]}.get(name, [])
-    assert run("convert", name, tmp_path / "rows.jsonl", *more, "--out", out).exit_code == 1
-    assert out.read_bytes() == EARLIER
+def test_any_value_anywhere(source, name, value):
+    """An error that names the row, or a row that swift trains on as it is; with problems skipped, every row is accounted for."""
+    for good in (each | row(name) if name == "refcoco-hub" else each for each in ROWS[name]):
+        for place in places(good):
+            if value is GONE and not place:
+                continue
+            bad = json.dumps(replaced(good, place, value)).encode()
+            options = source(name, [bad, good | ({"ref_id": 1} if name == "refcoco-hub" else {})])
+            rows, counts = outcome(msgspec.structs.replace(options, on_error="skip"))
+            assert len(rows) + sum(counts.values()) >= 2, (place, counts)
+            error = problem_of(options)
+            assert error is None or (f"{options.annotations}:1" in error and "; expected " in error), (place, error)
+            if FORMATS[name].makes_rows:
+                assert [errors_of_lint(each) for each in rows] == [[]] * len(rows), place
 
 
 DOCUMENTS = {  # formats whose source is one JSON document -> its name

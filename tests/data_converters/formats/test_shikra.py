@@ -145,12 +145,6 @@ def test_an_id_of_its_own(source):
 
 
 PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of the problem, what its message holds)
-    "NaN": (b'{"conversations": [], "target": {"boxes": [[NaN, 1, 2, 3]]}}', "row-unreadable", "not a row"),
-    "a gigantic number": (
-        f'{{"conversations": [], "target": {{"boxes": [[1{"0" * 400}, 1, 2, 3]]}}}}'.encode(),
-        "row-unreadable",
-        "`$.target.boxes[0][0]`",
-    ),
     "another row": ({"query": "Q"}, "row-malformed", "no conversations, and no img_path, expression and bbox; expected image, target"),
     "an expression without its box": ({"img_path": "dogs.jpg", "expression": "x"}, "row-malformed", "no conversations, and no img_path"),
     "a box of three numbers": (EXPRESSION | {"expression": "dog", "bbox": [1, 2, 3]}, "box-length", "box 0: [1.0, 2.0, 3.0]"),

@@ -128,7 +128,6 @@ def test_paths_relative_to_a_folder(source, folder):
 
 
 PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of the problem, what its message holds)
-    "NaN": (b'{"messages": [], "objects": {"bbox": [[NaN, 1, 2, 3]]}}', "row-unreadable", "not a row"),
     "no messages": ({"images": ["dogs.jpg"]}, "no-messages", "the row has ['images']; expected messages"),
     "objects of 2.x": (row(objects="[]"), "old-objects", "; expected"),
     "several pictures": (row("<image><image>", images=["dogs.jpg", "dogs.jpg"]), "row-not-shikra", "2 images; expected one image, or none"),
