@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 from converted import converted, refusal, run, short, write_lines
+from label_sources import Item, source_options, write_source
 
 from groundswift import Located, format_answer, from_original_px
 from groundswift.data_converters.formats.coco.source import CocoOptions
-from groundswift.data_converters.formats.yolo.source import YoloOptions
 from groundswift.data_converters.tasks.class_edits import DROPPED, MERGED, RENAMED, ROOT
 
 CATEGORIES = [{"id": 3, "name": "car"}, {"id": 5, "name": "van"}, {"id": 8, "name": "a=b"}, {"id": 9, "name": "dog, wet"}]
@@ -111,16 +111,14 @@ def perfect(rows: list[dict[str, Any]], folder: Path) -> float:
     return json.loads(done.stdout)["AP50"]
 
 
-def test_other_sources_edit_their_classes_too(folder, tmp_path):
-    (folder / "labels").mkdir()
-    for number in (1, 2):
-        (folder / f"labels/{number}.txt").write_text("0 0.5 0.5 0.25 0.25\n1 0.5 0.5 0.25 0.25\n2 0.25 0.25 0.25 0.25\n")
-    (folder / "data.yaml").write_text("path: .\ntrain: images\nnames: [car, van, dog]\n")
-    found = YoloOptions(annotations=str(folder), coco_out=str(tmp_path / "gt.json"), merge_class=("van=car",), drop_class=("dog",))
+def test_other_sources_edit_their_classes_too(tmp_path):
+    items = [Item("cat", "16 12 48 36"), Item("dog", "16 12 48 36"), Item("owl", "4 3 8 6")]
+    root = write_source("yolo", tmp_path / "yolo", {"1": items, "2": items})
+    found = source_options("yolo", root, coco_out=str(tmp_path / "gt.json"), merge_class=("dog=cat",), drop_class=("owl",))
     rows, counts = converted(found, tmp_path / "out.jsonl")
-    assert {label for row in rows for label, _ in short(row)[3]} == {"car"}
-    assert rows[0]["messages"][0]["content"].endswith(": car.")
-    assert [each["name"] for each in json.loads((tmp_path / "gt.json").read_text())["categories"]] == ["car"]
+    assert {label for row in rows for label, _ in short(row)[3]} == {"cat"}
+    assert rows[0]["messages"][0]["content"].endswith(": cat.")
+    assert [each["name"] for each in json.loads((tmp_path / "gt.json").read_text())["categories"]] == ["cat"]
     assert counts == {RENAMED: 2, DROPPED: 2, MERGED: 2}
 
 

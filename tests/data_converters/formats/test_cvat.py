@@ -67,14 +67,7 @@ def test_rows(folder, tmp_path):
     assert (list(map(short, rows)), counts) == (ROWS, {})
     assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: dog, cat."
     assert rows[2]["images"] == [str(folder / "images/night/c.jpg")]
-    by_folder = CvatOptions(annotations=str(folder), coco_out=str(tmp_path / "truth.json"))
-    assert converted(by_folder, tmp_path / "again.jsonl")[0] == rows
-    coco = json.loads((tmp_path / "truth.json").read_bytes())
-    assert [(each["image_id"], each["category_id"], each["bbox"]) for each in coco["annotations"]] == [
-        (1, 2, [10, 5, 20, 20]),
-        (1, 1, [10, 5.5, 20.25, 19.5]),
-        (3, 1, [10, 5.5, 20.25, 19.5]),
-    ]
+    assert converted(CvatOptions(annotations=str(folder)), tmp_path / "again.jsonl")[0] == rows
 
 
 CUBOID = "".join(f' x{side}{face}="{20 + 5 * face}" y{side}{face}="{10 + face}"' for side in ("tl", "bl", "tr") for face in (1, 2))
@@ -255,7 +248,6 @@ STOPS = {  # what stops with skip too
     "other XML": ("<annotation/>", "XML of <annotation>; expected CVAT for images 1.1"),
     "video": (document('<track id="0" label="dog"><box frame="0" xtl="1"/></track>'), "tracks, as exports for video have"),
     "no image": (document(), "no image; expected CVAT"),
-    "swift's tag": (document(image(box("&lt;bbox&gt;"))), "holds <bbox>"),
 }
 
 
@@ -269,28 +261,20 @@ def test_broken_files(folder, tmp_path, name):
 FAULTY = {  # name -> (image a.jpg, part of the error)
     "no label": (image(box("")), "image 0 (a.jpg): box 1: '': no label; expected a label, and the numbers"),
     "no ybr": (image(box(corners="1 2 3")), "box 1: 'dog': ybr is missing or not a number"),
-    "a word": (image(DOG, box(corners="1 2 x 4")), "box 2: 'dog': xbr is missing or not a number"),
     "bad rotation": (image(box(more=' rotation="inf"')), "'dog': rotation is 'inf'"),
     "bad points": (image('<polygon label="dog" points="1,2;a,2;3,4"/>'), "polygon 1: 'dog': points are not x,y;x,y;..."),
     "no points": (image('<polygon label="dog"/>'), "points are not x,y"),
     "two points": (image('<polygon label="dog" points="1,2;3,4"/>'), "a polygon of 2 points, fewer than 3"),
     "new shape": (image('<blob label="dog"/>'), "blob 1: 'dog': unknown shape"),
-    "NaN": (image(box(corners="nan 2 3 4")), "box-not-finite"),
     "NaN corner": (image('<polygon label="dog" points="1,2;nan,2;3,4"/>'), "box-not-finite"),
-    "gigantic": (image(box(corners="1 2 1e999 4")), "box-not-finite"),
-    "inverted": (image(box(corners="30 2 3 4")), "image 0 (a.jpg): box 1: bbox [30.0, 2.0, -27.0, 2.0]"),
     "inverted and rotated": (image(box(corners="30 2 3 4", more=' rotation="45"')), "box-inverted"),
-    "empty": (image(box(corners="3 2 3 4")), "box-empty"),
     "flat ellipse": (image('<ellipse label="dog" cx="30" cy="20" rx="-1" ry="5"/>'), "box-inverted"),
-    "outside": (image(box(corners="100 2 130 4")), "box-outside"),
     "no width": (
         image(DOG).replace('width="64" ', ""),
         "image 0 (a.jpg): name='a.jpg', width=None, height='48'; expected name, width and height",
     ),
     "no name": (image(DOG, name=""), "image 0 (): name=''"),
     "size 0": (image(DOG).replace('"64"', '"0"'), "width='0'"),
-    "another size": (image(DOG).replace('"64"', '"65"'), "image-size-differs"),
-    "missing": (image(DOG, name="z.jpg"), "image-missing"),
     "outside the folder": (image(DOG, name="../../a.jpg"), "file_name '../../a.jpg'"),
     "twice": (image(DOG, name="b.jpg"), "image-labelled-twice"),
 }

@@ -1,13 +1,187 @@
-"""All formats of label files, on the example of each: --coco-out gives the same rows by way of COCO, classes can be given."""
+"""All formats of label files, on the same labels in each: rows, ground truth, what is counted, and what is wrong with a label or image."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from converted import run
+from converted import converted, refusal, run, short
+from label_sources import SIZE_WH, SOURCES, WHERE, Item, source_options, write_source
 from source_examples import example, lay_out
+
+CAT, DOG, OWL = Item("cat", "16 12 48 36"), Item("dog", "4 3 8 6.75"), Item("owl", "0 0 64 48")
+LABELS = {"a": [DOG, CAT], "b": [OWL]}
+A = (1, "a.png", SIZE_WH, [("cat", [16, 12, 48, 36]), ("dog", [4, 3, 8, 6.75])])
+B = (2, "b.png", SIZE_WH, [("owl", [0, 0, 64, 48])])
+CROWDS = {"voc": "difficult-as-crowd", "dota": "difficult-as-crowd", "openimages": "group-as-crowd"}  # format -> what such a mark counts
+
+
+@pytest.fixture(params=SOURCES)
+def name(request) -> str:
+    return request.param
+
+
+def made(name: str, tmp_path: Path, labels: dict[str, list[Item]] | None = None, **options: Any) -> tuple[list[Any], dict[str, int]]:
+    """(short rows, counts) of labels in a format."""
+    root = write_source(name, tmp_path / "source", labels) if labels else tmp_path / "source"
+    rows, counts = converted(source_options(name, root, **options), tmp_path / "out.jsonl")
+    counts.pop("box-from-rotated", None)  # of a DOTA box without area
+    return list(map(short, rows)), counts
+
+
+def evaluated(truth: Path) -> tuple[dict[int, str], list[int]]:
+    """Of the COCO file that is written: (the name of each image by id, the image of each annotation)."""
+    coco = json.loads(truth.read_bytes())
+    return {each["id"]: Path(each["file_name"]).name for each in coco["images"]}, [each["image_id"] for each in coco["annotations"]]
+
+
+def test_rows_and_ground_truth(name, tmp_path):
+    """The COCO file has the ids of the rows, and a perfect prediction of it an AP of 1."""
+    truth = tmp_path / "truth.json"
+    (tmp_path / "classes").write_text("dog\ncat\nfox\nowl\n")
+    given = {} if name == "yolo" else {"categories": str(tmp_path / "classes")}
+    rows, counts = made(name, tmp_path, LABELS, coco_out=str(truth), order="annotation", **given)
+    assert (rows, counts) == ([(*A[:3], A[3][::-1]), B], {})
+    coco, first = json.loads(truth.read_bytes()), "images/" if name == "yolo" else ""
+    assert coco["images"] == [{"id": n, "file_name": f"{first}{stem}.png", "width": 64, "height": 48} for n, stem in ((1, "a"), (2, "b"))]
+    names = {each["id"]: each["name"] for each in coco["categories"]}
+    assert names == dict(enumerate(("cat", "dog", "owl") if name == "yolo" else ("dog", "cat", "fox", "owl"), 1))
+    assert coco["annotations"][0] | {"category_id": 0} == {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 0,
+        "bbox": [4, 3, 4, 3.75],
+        "area": 15,
+        "iscrowd": 0,
+    }
+    assert [(each["id"], each["image_id"], names[each["category_id"]]) for each in coco["annotations"]] == [
+        (1, 1, "dog"),
+        (2, 1, "cat"),
+        (3, 2, "owl"),
+    ]
+    assert [each["bbox"] for each in coco["annotations"][1:]] == [[16, 12, 32, 24], [0, 0, 64, 48]]
+    (tmp_path / "found.json").write_text(json.dumps([each | {"score": 1} for each in coco["annotations"]]))
+    done = run(
+        "eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", truth, "--out", tmp_path / "scored", "--no-report", "--json"
+    )
+    assert json.loads(done.stdout)["AP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", CROWDS, indirect=True)
+def test_a_mark_makes_a_crowd(name, tmp_path):
+    labels = {"a": [CAT, DOG._replace(crowd=True)], "b": [OWL._replace(crowd=True)]}
+    rows, counts = made(name, tmp_path, labels, coco_out=str(tmp_path / "truth.json"))
+    assert rows == [(*A[:3], A[3][:1])]
+    assert counts == {CROWDS[name]: 2, "crowd-skipped": 2, "image-crowd-only": 1}
+    assert [each["iscrowd"] for each in json.loads((tmp_path / "truth.json").read_bytes())["annotations"]] == [0, 1, 1]
+    if name != "openimages":
+        assert made(name, tmp_path, difficult="keep") == ([A, B], {"difficult-kept": 2})
+    asked = [row[:2] + tuple(label for label, _ in row[3]) for row in made(name, tmp_path, classes="one", absent=9)[0]]
+    assert asked == [(1, "a.png", "cat"), (1, "a.png")]  # cat and owl: no dog, of which there is a crowd
+
+
+BAD = {  # box -> the id of its problem
+    "nan 12 48 36": "box-not-finite",
+    "1e999 12 48 36": "box-not-finite",
+    "16 12 1e12 36": "box-too-large",
+    "48 12 16 36": "box-inverted",
+    "16 36 48 12": "box-inverted",
+    "16 12 16 36": "box-empty",
+    "128 12 256 36": "box-outside",
+    "16 -32 48 -16": "box-outside",
+    "x 12 48 36": "label-unreadable",
+}
+
+
+FOUR_CORNERS = ("dota", "box-inverted")  # in any order they have bounds
+
+
+@pytest.mark.parametrize(
+    ("name", "box"), [(n, box) for n in SOURCES for box, id in BAD.items() if (n, id) != FOUR_CORNERS], indirect=["name"]
+)
+def test_a_box_that_cannot_be_used(name, tmp_path, box):
+    """It stops with its place, or is dropped alone; one that cannot be parsed takes its image with it."""
+    write_source(name, tmp_path / "source", LABELS | {"a": [DOG, CAT, Item("dog", box)]})
+    truth = tmp_path / "truth.json"
+    refused = refusal(source_options(name, tmp_path / "source", coco_out=str(truth)), tmp_path / "out.jsonl")
+    assert not truth.exists()
+    assert "1 problem, nothing written" in refused
+    assert f"1  {BAD[box]}: " in refused
+    assert WHERE[name].format(stem="a", number=3) in refused
+    unreadable = BAD[box] == "label-unreadable"
+    also = {"image-label-unreadable": 1, "annotation-image-skipped": 2} if unreadable else {}
+    found = made(name, tmp_path, on_error="skip", coco_out=str(truth))
+    assert found == ([B] if unreadable else [A, B], {BAD[box]: 1} | also)
+    assert evaluated(truth) == ({2: "b.png"}, [2]) if unreadable else ({1: "a.png", 2: "b.png"}, [1, 1, 2])
+    write_source(name, tmp_path / "source", LABELS | {"a": [Item("dog", box)]})
+    also = {"image-label-unreadable" if unreadable else "image-all-skipped": 1}  # not a negative
+    assert made(name, tmp_path, on_error="skip") == ([B], {BAD[box]: 1} | also)
+
+
+def test_a_box_is_clipped_and_a_repeated_one_dropped(name, tmp_path):
+    labels = {"a": [CAT, DOG, Item("owl", "32 -12 96 24")], "b": [OWL, OWL, OWL._replace(label="cat")]}
+    rows, counts = made(name, tmp_path, labels)
+    assert rows == [(*A[:3], [*A[3], ("owl", [32, 0, 64, 24])]), (*B[:3], [("cat", [0, 0, 64, 48]), *B[3]])]
+    assert counts == {"box-clipped": 1, "box-repeated": 1}
+
+
+def test_an_exif_rotated_image(name, tmp_path, draw):
+    """Labels are of the upright image, which has the size that files state."""
+    write_source(name, tmp_path / "source", LABELS)
+    draw(tmp_path / "source/images/a.png", (48, 64), orientation=8)
+    assert made(name, tmp_path) == ([A, B], {"image-rotated-by-exif": 1})
+
+
+STATED = ("voc", "cvat")  # formats that state the size of an image
+UNUSABLE = {  # id of the problem -> what is there in place of the image, the formats that notice it
+    "image-missing": (None, ("voc", "cvat", "dota", "openimages")),
+    "image-unreadable": (b"no image", SOURCES),
+    "image-size-differs": ((65, 48), STATED),
+}
+
+
+@pytest.mark.parametrize(("name", "problem"), [(name, id) for id, (_, names) in UNUSABLE.items() for name in names], indirect=["name"])
+def test_an_image_that_cannot_be_used(name, tmp_path, draw, problem):
+    image, content = write_source(name, tmp_path / "source", LABELS) / "images/a.png", UNUSABLE[problem][0]
+    image.unlink()
+    if isinstance(content, bytes):
+        image.write_bytes(content)
+    elif content:
+        draw(image, content)
+    truth = tmp_path / "truth.json"
+    assert f"1  {problem}: " in refusal(source_options(name, tmp_path / "source", coco_out=str(truth)), tmp_path / "out.jsonl")
+    assert not truth.exists()
+    found = made(name, tmp_path, on_error="skip", coco_out=str(truth))
+    assert found == ([B], {problem: 1, "annotation-image-skipped": 2})
+    assert evaluated(truth) == ({2: "b.png"}, [2])
+
+
+@pytest.mark.parametrize("name", ["dota", "openimages"], indirect=True)
+def test_two_images_of_one_name(name, tmp_path, draw):
+    draw(write_source(name, tmp_path / "source", LABELS) / "images/other/a.jpg", SIZE_WH)
+    refused = refusal(source_options(name, tmp_path / "source"), tmp_path / "out.jsonl")
+    assert "image-name-repeated" in refused
+    assert "a.png and other/a.jpg" in refused
+
+
+def test_limit_reads_no_further(name, tmp_path):
+    """No images after it, and --coco-out has only images with rows."""
+    write_source(name, tmp_path / "source", LABELS | {"b": [Item("owl", "128 12 256 36")]})
+    if name != "yolo":
+        (tmp_path / "source/images/b.png").unlink()
+    assert made(name, tmp_path, limit=1, coco_out=str(tmp_path / "truth.json")) == ([A], {})
+    assert evaluated(tmp_path / "truth.json") == ({1: "a.png"}, [1, 1])
+
+
+@pytest.mark.parametrize("name", ["voc", "cvat", "dota"], indirect=True)
+def test_a_tag_of_swift_in_a_class(name, tmp_path):
+    write_source(name, tmp_path / "source", {"a": [CAT._replace(label="<bbox>" if name == "dota" else "&lt;bbox&gt;")]})
+    options = source_options(name, tmp_path / "source", on_error="skip", coco_out=str(tmp_path / "truth.json"))
+    assert "holds <bbox>" in refusal(options, tmp_path / "out.jsonl")
+    assert not (tmp_path / "truth.json").exists()
+
 
 NAMES = {"yolo": "cat", "voc": "cat", "cvat": "cat", "dota": "ship", "openimages": "Cat"}  # format -> the class of its example
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +57,10 @@ MARKS = {
 
 
 def test_rows(folder, tmp_path):
-    rows, counts = converted(options(folder, coco_out=str(tmp_path / "truth.json")), tmp_path / "out.jsonl")
+    rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert (list(map(short, rows)), counts) == (ROWS, MARKS)
     asked = [row["messages"][0]["content"].split(": ")[1] for row in rows]
     assert asked == ["Tortoise.", "Tortoise, Person."]
-    coco = json.loads((tmp_path / "truth.json").read_bytes())
-    assert [each["name"] for each in coco["categories"]] == ["Tortoise", "Person"]
-    assert [each["file_name"] for each in coco["images"]] == ["0001eeaf.jpg", "0003.jpg", "validation/0002.jpg"]
-    assert [(each["image_id"], each["iscrowd"], each["bbox"]) for each in coco["annotations"]] == [
-        (1, 0, [8, 12, 24, 24]),
-        (2, 1, [8, 12, 24, 24]),
-        (3, 0, [0, 0, 64, 48]),
-        (3, 0, [8, 12, 24, 24]),
-    ]
 
 
 FORMS = {
@@ -79,7 +69,6 @@ FORMS = {
     "BOM and CRLF": ("\ufeff" + (HEAD + line("0001eeaf")).replace("\n", "\r\n"), "\ufeff" + NAMES.replace("\n", "\r\n")),
     "names with a head": (HEAD + line("0001eeaf"), "LabelName,DisplayName\n" + NAMES),
     "blank lines": (HEAD + "\n" + line("0001eeaf") + "\n", NAMES + "\n"),
-    "line twice": (HEAD + 2 * line("0001eeaf"), NAMES),
 }
 
 
@@ -90,7 +79,7 @@ def test_forms(folder, tmp_path, name):
     (folder / "names.csv").write_bytes(names.encode())
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert list(map(short, rows)) == ROWS[:1]
-    assert counts == ({"box-repeated": 1} if name == "line twice" else {})
+    assert counts == {}
 
 
 @pytest.mark.parametrize("group", ["1", "1.0", "True", "true"])
@@ -124,27 +113,14 @@ def test_only_present(folder, tmp_path):
     assert (list(map(short, rows)), counts) == (ROWS, MARKS | {"box-without-image": 3})
 
 
-def test_a_rotated_image(folder, tmp_path, draw):
-    draw(folder / "pictures/0001eeaf.jpg", (48, 64), orientation=6)
-    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
-    assert list(map(short, rows)) == ROWS
-
-
 FAULTY = {  # name -> (a line of 0001eeaf, part of the error)
     "few fields": ("0001eeaf,xclick,/m/011k07\n", "boxes.csv:2: 3 fields; expected 13, as in the header"),
     "a field too many": (line("0001eeaf", flags="0,0,1,0,0,0"), "boxes.csv:2: 14 fields"),
-    "a word": (line("0001eeaf", box="0.1,x,0,1"), "boxes.csv:2: XMax is 'x'"),
     "a mark that is none": (line("0001eeaf", flags="0,0,maybe,0,0"), "boxes.csv:2: IsGroupOf is 'maybe'; expected 0, 1 or -1"),
     "unknown class": (line("0001eeaf", "/m/zzz"), "boxes.csv:2: class '/m/zzz'; expected a class of --class-descriptions"),
     "no class": (line("0001eeaf", ""), "boxes.csv:2: no LabelName"),
-    "NaN": (line("0001eeaf", box="nan,1,0,1"), "boxes.csv:2: bbox [nan"),
-    "gigantic": (line("0001eeaf", box="0,1e999,0,1"), "box-not-finite"),
-    "inverted": (line("0001eeaf", box="0.5,0.25,0,1"), "boxes.csv:2: bbox [32.0, 0.0, -16.0, 48.0]"),
-    "empty": (line("0001eeaf", box="0.5,0.5,0,1"), "box-empty"),
-    "pixels": (line("0001eeaf", box="10,50,20,30"), "box-outside"),
     "no picture": (line(""), "boxes.csv:2: no ImageID"),
     "picture elsewhere": (line("../0001eeaf"), "file_name '../0001eeaf'"),
-    "missing": (line("0009"), "image-missing"),
 }
 
 
@@ -185,9 +161,3 @@ def test_broken_files(folder, tmp_path, name):
             (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
     text = refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert expected in text.replace("'/m/1'", "/m/1")
-
-
-def test_two_images_of_one_name(folder, tmp_path, draw):
-    draw(folder / "pictures/other/0003.png", (64, 48))
-    text = refusal(options(folder), tmp_path / "out.jsonl")
-    assert "boxes.csv:5: 0003.jpg and other/0003.png" in text
