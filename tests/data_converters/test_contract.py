@@ -17,7 +17,10 @@ from source_examples import example, lay_out
 
 from groundswift.data_converters.base import Options, WholeOptions
 from groundswift.data_converters.cli_options import options_of
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.registry import FORMATS
+from groundswift.errors import GroundswiftError
+from groundswift.worker_pool import WorkerPool
 
 ROW_FORMATS = [name for name in FORMATS if FORMATS[name].makes_rows]
 BROKEN = {"empty": b"", "binary": b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "nested too deep": b"[" * 100_000, "zero bytes": b"\0" * 64}
@@ -61,6 +64,7 @@ def test_it_describes_itself(name):
     assert done.exit_code == 0
     assert f"groundswift convert {name} " in done.stdout.split("Example:")[1]
     assert "--on-error" in done.stdout
+    assert ("--resume" in done.stdout) == (not issubclass(struct, WholeOptions))
     assert f"  {name} " in run("convert", "--help").stdout
 
 
@@ -102,9 +106,13 @@ def test_a_store_gives_the_same_rows(name, tmp_path, monkeypatch, store):
 def test_workers_and_resume_give_the_same_bytes_or_are_refused(name, laid_out):
     arguments = laid_out(name)
     if issubclass(FORMATS[name], WholeOptions):
-        refused = run(*arguments, "--workers", "2", "--resume")
+        refused = run(*arguments, "--workers", "2", "--resume", "--engine", "ray")
         assert refused.exit_code == 1
-        assert "--resume, --workers 2: not available here" in refused.stderr
+        assert "--resume, --workers 2, --engine ray: not available here" in refused.stderr
+        assert not out_of(arguments).exists()
+        if FORMATS[name].open is WholeOptions.open:
+            with pytest.raises(GroundswiftError, match=f": format {name} does not make rows"):
+                FORMATS[name](annotations=arguments[2]).open(IssueLog(), WorkerPool())
         return
     assert run(*arguments).exit_code == 0
     alone = out_of(arguments).read_bytes()

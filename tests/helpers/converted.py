@@ -72,3 +72,20 @@ def lint_findings(path: Path) -> dict[str, int]:
     """Rule -> how often: errors and warnings, and infos but those that say how a set is made up."""
     document = json.loads(run("lint", path, "--json").stdout)
     return {rule: each["count"] for rule, each in document["rules"].items() if rule not in ("no-negatives", "image-exif-rotated")}
+
+
+def ap(folder: Path, truth: Path, *answers: object) -> float:
+    """AP of `eval coco-map` with these arguments, whose output goes to a folder."""
+    done = run("eval", "coco-map", "--gt", truth, *answers, "--out", folder / "scored", "--no-report", "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)["AP"]
+
+
+def perfect_ap(rows: list[dict[str, Any]], truth: Path, folder: Path, *options: str) -> float:
+    """AP of the answers that say what the rows teach."""
+    answers = []
+    for row in rows:
+        found = [{"bbox_2d": box, "label": label} for label, box in zip(row["objects"]["ref"], row["objects"]["bbox"], strict=True)]
+        answers.append({"response": json.dumps(found), "sample_id": row["sample_id"], "size_wh": row["size_wh"]})
+    result = write_lines(folder / "result.jsonl", *answers)
+    return ap(folder, truth, result, "--family", "qwen3_vl", "--space", "original_px", *options)

@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from converted import converted, refusal, run, short, write_lines
+from converted import converted, perfect_ap, refusal, run, short
 from label_sources import Item, source_options, write_source
 
-from groundswift import Located, format_answer, from_original_px
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.tasks.class_edits import DROPPED, MERGED, RENAMED, ROOT
 
@@ -90,25 +88,9 @@ def test_rows_counts_and_ground_truth(folder, tmp_path, name, faulty):
     assert [sorted(label for label, _ in short(row)[3]) for row in rows] == [sorted(each) for each in labels]
     assert rows[0]["messages"][0]["content"].endswith(f": {names}.")
     assert found == counts
-    assert perfect(rows, tmp_path) == pytest.approx(1)
+    assert perfect_ap(rows, tmp_path / "gt.json", tmp_path) == pytest.approx(1)
     truth = json.loads((tmp_path / "gt.json").read_text())
     assert (truth["info"], {each["area"] for each in truth["annotations"]}) == ({"a": 1}, {7})
-
-
-def perfect(rows: list[dict[str, Any]], folder: Path) -> float:
-    """AP of answers that repeat the rows, by the ground truth that was written with them."""
-    answers = []
-    for row in rows:
-        boxes = from_original_px(row["objects"]["bbox"], "qwen3_vl", row["size_wh"]).round()
-        objects = [Located(label, tuple(box)) for label, box in zip(row["objects"]["ref"], boxes.tolist(), strict=True)]
-        answers.append({"response": format_answer(objects, "qwen3_vl"), "sample_id": row["sample_id"], "size_wh": row["size_wh"]})
-    write_lines(folder / "result.jsonl", *answers)
-    done = run(
-        "eval", "coco-map", folder / "result.jsonl", "--gt", folder / "gt.json", "--family", "qwen3_vl",
-        "--out", folder / "scored", "--no-report", "--json",
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)["AP50"]
 
 
 def test_other_sources_edit_their_classes_too(tmp_path):
@@ -175,13 +157,3 @@ def test_an_empty_class_above_others_is_not_asked_for(folder, tmp_path, name):
     rows, counts = converted(options(folder), tmp_path / "out.jsonl")
     assert rows[0]["messages"][0]["content"].endswith(f": {asked}.")
     assert counts.get(ROOT, 0) == len(pairs) - len(asked.split(", "))
-
-
-def test_a_case_of_an_empty_root(tmp_path):
-    case = Path(__file__).parents[2] / "cases" / "roboflow_root"
-    found = CocoOptions(annotations=str(case / "rf.json"), images=str(case), classes="one", absent=5)
-    rows, counts = converted(found, tmp_path / "out.jsonl")
-    assert [row["messages"][0]["content"] for row in rows] == ["<image>Detect every pike.", "<image>Detect every cup."]
-    assert counts == {ROOT: 1}
-    kept, _ = converted(msgspec.structs.replace(found, classes="all"), tmp_path / "all.jsonl")
-    assert kept[0]["messages"][0]["content"].endswith(": pike, cup.")

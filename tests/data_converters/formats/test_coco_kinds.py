@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import refusal, run
+from converted import ap, perfect_ap, refusal
 
 from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.formats.coco.parallel_reader import read_pieces
@@ -41,20 +41,6 @@ def made(path: Path, out: Path, **options: Any) -> tuple[list[dict[str, Any]], d
     log = IssueLog(options.get("on_error", "stop"))
     convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, RunOptions(progress=False), log)
     return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.counted.counts)
-
-
-def perfect_ap(rows: list[dict[str, Any]], truth: Path, folder: Path, *options: str) -> float:
-    """AP of the answers that say what the rows teach."""
-    result = folder / "result.jsonl"
-    answers = []
-    for row in rows:
-        found = [{"bbox_2d": box, "label": label} for label, box in zip(row["objects"]["ref"], row["objects"]["bbox"], strict=True)]
-        answers.append({"response": json.dumps(found), "sample_id": row["sample_id"], "size_wh": row["size_wh"]})
-    result.write_text("".join(json.dumps(each) + "\n" for each in answers))
-    said = ["--family", "qwen3_vl", "--space", "original_px", "--out", folder / "scored", "--no-report", "--json"]
-    done = run("eval", "coco-map", result, "--gt", truth, *said, *options)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)["AP"]
 
 
 def written(folder: Path, coco: dict[str, Any]) -> Path:
@@ -156,11 +142,6 @@ def test_repeated_objects_are_one_on_both_sides(tmp_path, more, count, order):
     assert counts.get("box-repeated", 0) == count
     if all(row["bbox"][0] < 600 for row in more):  # COCO compares a box that sticks out as it is with one that is cut
         assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
-
-
-def test_repeats_of_the_case(tmp_path):
-    rows, counts = made(CASES / "double_truth" / "n14.json", tmp_path / "out.jsonl")
-    assert (boxes(rows), counts) == ([[10, 20, 110, 70]], {"box-repeated": 1})
 
 
 def test_one_image_under_two_ids(tmp_path):
@@ -271,13 +252,6 @@ def test_types_that_exporters_write(tmp_path, change, on_error):
     assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
 
 
-def test_iscrowd_false_of_the_case(tmp_path):
-    path = CASES / "coco_bool_iscrowd" / "ca.json"
-    rows, counts = made(path, tmp_path / "out.jsonl")
-    assert (len(boxes(rows)), counts) == (1, {})
-    assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
-
-
 def test_iscrowd_true_is_a_crowd(tmp_path):
     path = written(tmp_path, changed(annotations=[copy_of(0, bbox=[1, 1, 9, 9], iscrowd=True)]))
     rows, counts = made(path, tmp_path / "out.jsonl")
@@ -317,19 +291,7 @@ def test_a_file_of_which_no_image_can_be_read_says_so(tmp_path):
 
 @pytest.mark.parametrize("number", [1, 1.0])
 def test_predictions_with_whole_floats(tmp_path, number):
-    found = [
-        row | {"score": 0.9, "image_id": row["image_id"] * number, "category_id": row["category_id"] * number}
-        for row in PLAIN["annotations"]
-    ]
+    whole = [{key: row[key] * number for key in ("image_id", "category_id")} for row in PLAIN["annotations"]]
+    found = [row | ids | {"score": 0.9} for row, ids in zip(PLAIN["annotations"], whole, strict=True)]
     (tmp_path / "found.json").write_text(json.dumps(found))
-    arguments = [
-        "--predictions",
-        tmp_path / "found.json",
-        "--gt",
-        written(tmp_path, PLAIN),
-        "--out",
-        tmp_path / "o",
-        "--no-report",
-        "--json",
-    ]
-    assert json.loads(run("eval", "coco-map", *arguments).stdout)["AP"] == pytest.approx(1)
+    assert ap(tmp_path, written(tmp_path, PLAIN), "--predictions", tmp_path / "found.json") == pytest.approx(1)

@@ -302,28 +302,6 @@ def test_no_row_is_an_error(small, pictures, annotate):
         converted(annotate(small), pictures)
 
 
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        pytest.param(None, "cannot be read", id="missing"),
-        pytest.param(b"", "not JSON", id="nothing in it"),
-        pytest.param(b"images: 3", ":1:1: not JSON", id="not JSON"),
-        pytest.param(b'{"images": [], "annotations": [{"id": 1, "ima', "not JSON", id="cut"),
-        pytest.param(b"\xff\xfe{}", "not UTF-8", id="not UTF-8"),
-        pytest.param(b"[]", "Expected `object`, got `array`", id="results file"),
-        pytest.param(b'{"images": [], "categories": []}', "missing required field `annotations`", id="no annotations"),
-        pytest.param(b'{"images": [{"id": "a"}]}', "Expected `int`, got `str`", id="text for an id"),
-    ],
-)
-def test_unreadable_file(tmp_path, content, text):
-    path = tmp_path / "bad.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(GroundswiftError, match=text) as stopped:
-        converted(path, None)
-    assert str(path) in str(stopped.value)
-
-
 def test_a_folder_of_pictures_that_is_not_there(small, annotate, tmp_path):
     with pytest.raises(GroundswiftError, match="no such folder; expected the image folder"):
         converted(annotate(small), tmp_path / "typo")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +166,6 @@ def test_an_outline_and_its_box_are_one_object(folder, tmp_path, name):
     rows, counts = converted(options(folder, order="reading"), tmp_path / "out.jsonl")
     assert sorted(found for _, found in short(rows[0])[3]) == boxes
     assert counts.get("outline-merged", 0) == parts
-
-
-def test_a_case_whose_frame_is_not_the_mask(tmp_path):
-    shutil.copytree(Path(__file__).parents[2] / "cases" / "cvat_mask_frame", tmp_path / "case")
-    for name in ("annotations.xml", "tight.xml"):
-        found = CvatOptions(annotations=str(tmp_path / "case" / name), images=str(tmp_path / "case/images"))
-        rows, _ = converted(found, tmp_path / "out.jsonl")
-        assert short(rows[0])[3] == [("dog", [3, 2, 5, 4])]
 
 
 @pytest.mark.parametrize(

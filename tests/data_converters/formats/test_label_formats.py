@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import converted, refusal, run, short
+from converted import ap, converted, refusal, run, short
 from label_sources import SIZE_WH, SOURCES, WHERE, Item, source_options, write_source
 from source_examples import example, lay_out
 
@@ -63,10 +63,7 @@ def test_rows_and_ground_truth(name, tmp_path):
     ]
     assert [each["bbox"] for each in coco["annotations"][1:]] == [[16, 12, 32, 24], [0, 0, 64, 48]]
     (tmp_path / "found.json").write_text(json.dumps([each | {"score": 1} for each in coco["annotations"]]))
-    done = run(
-        "eval", "coco-map", "--predictions", tmp_path / "found.json", "--gt", truth, "--out", tmp_path / "scored", "--no-report", "--json"
-    )
-    assert json.loads(done.stdout)["AP"] == pytest.approx(1)
+    assert ap(tmp_path, truth, "--predictions", tmp_path / "found.json") == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", CROWDS, indirect=True)

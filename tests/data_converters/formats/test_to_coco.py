@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from groundswift.data_converters.formats.coco.export import ToCocoOptions, commo
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
-from groundswift.worker_pool import WorkerPool
 
 SIZE_WH = (64, 48)
 
@@ -303,35 +300,9 @@ def test_pycocotools_reads_it(source, folder):
     assert (read.getImgIds(), read.getCatIds(), len(read.getAnnIds())) == ([7], [1], 1)
 
 
-@pytest.mark.process
-def test_the_command(source, folder):
-    path, out = source(row(("dog", [1, 2, 30, 40]))), folder / "gt.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "groundswift.cli", "convert", "to-coco", path, "--out", out, "--json"], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"rows": 1, "objects": 1, "negatives": 0, "counts": {}, "out": str(out)}
-    assert len(json.loads(out.read_bytes())["annotations"]) == 1
-
-
-@pytest.mark.parametrize("option", [["--resume"], ["--workers", "2"], ["--engine", "ray"]])
-def test_options_that_do_not_apply(source, folder, option):
-    done = run("convert", "to-coco", str(source(row())), "--out", folder / "gt.json", *option)
-    assert done.exit_code != 0
-    assert "not available here" in str(done.output) + str(done.exception)
-    assert option[0] not in run("convert", "to-coco", "--help").output
-    assert option[0] in run("convert", "coco", "--help").output
-    assert not (folder / "gt.json").exists()
-
-
 def test_a_failed_run_leaves_the_earlier_file(source, folder):
     (folder / "gt.json").write_text("earlier")
     done = run("convert", "to-coco", str(source(row(image="none.jpg"))), "--out", folder / "gt.json")
     assert done.exit_code != 0
     assert (folder / "gt.json").read_text() == "earlier"
     assert run("convert", "to-coco", str(source(row())), "--dry-run").exit_code == 0
-
-
-def test_it_makes_no_rows(source):
-    with pytest.raises(GroundswiftError, match=r"rows\.jsonl: format to-coco does not make rows"):
-        ToCocoOptions(annotations=str(source(row()))).open(IssueLog(), WorkerPool())

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from converted import detection_row, run, write_lines
+from converted import detection_row, write_lines
 
 from groundswift.data_converters.formats.yolo import export as to_yolo
 from groundswift.data_converters.formats.yolo.export import ToYoloOptions
@@ -195,10 +195,3 @@ def test_a_run_that_is_ended_leaves_nothing(source, folder):
         assert run.wait(20) == 128 + signal.SIGTERM
     time.sleep(0.1)
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
-
-
-def test_the_command(source, folder):
-    done = run("convert", "to-yolo", str(source(detection_row(DOG, CAT), detection_row(image="sub/b.png"))), "--out", folder / "y")
-    assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[0] == f"2 rows, 2 objects, 1 rows without objects -> {folder / 'y'}"
-    assert "data.yaml" in files(folder / "y")
