@@ -39,22 +39,18 @@ def test_the_problem_of_a_box(box, problem):
     assert (found and found.id) == problem
 
 
-@pytest.mark.parametrize(("box", "problem"), [([900, 0, 910, 40], None), ([-9, 0, -3, 40], "box-outside")])
-def test_without_a_size_only_the_corner_is_known(box, problem):
-    found = box_problem(box)
-    assert (found and found.id) == problem
-
-
 @pytest.mark.parametrize(
-    ("box", "allowed", "problem"),
+    ("box", "size_wh", "allowed", "problem"),
     [
-        ([70, 2, 70, 4], ["box-empty"], "box-outside"),
-        ([70, 2, 70, 4], ["box-empty", "box-outside"], None),
-        ([3, 2, 1, 4], ["box-inverted"], None),
+        ([900, 0, 910, 40], None, [], None),
+        ([-9, 0, -3, 40], None, [], "box-outside"),
+        ([70, 2, 70, 4], SIZE_WH, ["box-empty"], "box-outside"),
+        ([70, 2, 70, 4], SIZE_WH, ["box-empty", "box-outside"], None),
+        ([3, 2, 1, 4], SIZE_WH, ["box-inverted"], None),
     ],
 )
-def test_problems_that_are_allowed(box, allowed, problem):
-    found = box_problem(box, SIZE_WH, allowed)
+def test_boxes_without_a_size_and_problems_that_are_allowed(box, size_wh, allowed, problem):
+    found = box_problem(box, size_wh, allowed)
     assert (found and found.id) == problem
 
 

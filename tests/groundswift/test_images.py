@@ -1,4 +1,4 @@
-"""Pictures of every kind that Pillow reads, the same upright whatever their EXIF orientation, sized without decoding."""
+"""Images of every kind that Pillow reads, the same upright whatever their EXIF orientation, sized without decoding."""
 
 import os
 import socket
@@ -22,9 +22,9 @@ SIZE_WH = (48, 32)
 
 def quarters() -> Image.Image:
     """An upright image without any symmetry: four quarters of four colours, on the grid of JPEG blocks."""
-    picture = np.zeros((SIZE_WH[1], SIZE_WH[0], 3), np.uint8)
-    picture[:16, :24], picture[:16, 24:], picture[16:, :24], picture[16:, 24:] = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 250)
-    return Image.fromarray(picture)
+    pixels = np.zeros((SIZE_WH[1], SIZE_WH[0], 3), np.uint8)
+    pixels[:16, :24], pixels[:16, 24:], pixels[16:, :24], pixels[16:, 24:] = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 250)
+    return Image.fromarray(pixels)
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -33,7 +33,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def turned_file(orientation: int, kind: str = "JPEG") -> bytes:
+def exif_rotated_file(orientation: int, kind: str = "JPEG") -> bytes:
     """A file that stores the image rotated, with its EXIF orientation."""
     method, exif = STORED_BY[orientation], Image.Exif()
     exif[ORIENTATION_TAG] = orientation
@@ -45,8 +45,8 @@ def turned_file(orientation: int, kind: str = "JPEG") -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", STORED_BY)
 def test_an_image_is_upright_whatever_its_orientation(orientation, kind, tmp_path):
-    path = tmp_path / f"picture.{kind.lower()}"
-    path.write_bytes(turned_file(orientation, kind))
+    path = tmp_path / f"image.{kind.lower()}"
+    path.write_bytes(exif_rotated_file(orientation, kind))
     assert read_size_wh(path) == (SIZE_WH, orientation)
     opened = open_image(path)
     assert (opened.mode, opened.size) == ("RGB", SIZE_WH)
@@ -59,8 +59,8 @@ def test_an_image_is_upright_whatever_its_orientation(orientation, kind, tmp_pat
 
 
 def test_the_eight_jpegs_open_as_one_image():
-    pictures = [np.asarray(open_image(turned_file(orientation)), int) for orientation in STORED_BY]
-    assert all(np.abs(picture - pictures[0]).max() <= 8 for picture in pictures)
+    images = [np.asarray(open_image(exif_rotated_file(orientation)), int) for orientation in STORED_BY]
+    assert all(np.abs(image - images[0]).max() <= 8 for image in images)
 
 
 def tag(kind: int, count: int, value: bytes) -> bytes:
@@ -97,9 +97,7 @@ def test_an_invalid_orientation_counts_as_upright(exif):
         pytest.param(Image.new("1", SIZE_WH, 1), "PNG", (255, 255, 255), id="one bit"),
         pytest.param(Image.fromarray(np.full(SIZE_WH[::-1], 40000, np.uint16)), "PNG", (156, 156, 156), id="16 bits"),
         pytest.param(Image.fromarray(np.full(SIZE_WH[::-1], 40000, np.uint16)), "TIFF", (156, 156, 156), id="16 bits, tiff"),
-        pytest.param(
-            Image.frombytes("I;16B", SIZE_WH, b"\x9c\x40" * SIZE_WH[0] * SIZE_WH[1]), "TIFF", (156, 156, 156), id="16 bits, big end first"
-        ),
+        pytest.param(Image.frombytes("I;16B", SIZE_WH, b"\x9c\x40" * 48 * 32), "TIFF", (156, 156, 156), id="16 bits, big end first"),
         pytest.param(Image.new("RGB", SIZE_WH, (0, 128, 255)).quantize(4), "PNG", (0, 128, 255), id="palette"),
         pytest.param(Image.new("RGB", SIZE_WH, (0, 128, 255)).quantize(4), "GIF", (0, 128, 255), id="gif"),
     ],
@@ -123,10 +121,8 @@ def test_the_size_is_read_from_the_header_alone(kind, tmp_path):
 
 def test_a_tag_after_the_pixels_is_ignored():
     """PNG wants its eXIf before the pixels; reading it behind them would mean decoding every file for its size."""
-    exif = tag(3, 1, b"\6")[6:]
-    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
     plain = encoded(quarters(), "PNG")
-    late = plain[:-12] + chunk + plain[-12:]
+    late = plain[:-12] + chunk(b"eXIf", tag(3, 1, b"\6")[6:]) + plain[-12:]
     assert read_size_wh(late) == (SIZE_WH, 1)
     assert open_image(late).tobytes() == quarters().tobytes()
 
@@ -134,29 +130,19 @@ def test_a_tag_after_the_pixels_is_ignored():
 @pytest.mark.parametrize("read", [read_size_wh, open_image])
 @pytest.mark.parametrize(
     ("name", "message"),
-    [
-        ("gone.jpg", "no such image"),
-        ("notes.jpg", "not a readable image"),
-        ("empty.jpg", "not a readable image"),
-        ("folder", "not a readable image"),
-    ],
+    [("gone.jpg", "no such image"), *((name, "not a readable image") for name in ("notes.jpg", "empty.jpg", "folder", b"words"))],
 )
 def test_a_file_that_is_not_an_image_is_named(read, name, message, tmp_path):
     (tmp_path / "notes.jpg").write_text("these are words")
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(GroundswiftError, match=f"{name}: {message}"):
-        read(tmp_path / name)
-
-
-@pytest.mark.parametrize("read", [read_size_wh, open_image])
-def test_bytes_that_are_not_an_image_are_an_error(read):
-    with pytest.raises(GroundswiftError, match="<bytes>: not a readable image"):
-        read(b"these are words")
+    where, source = ("<bytes>", name) if isinstance(name, bytes) else (name, tmp_path / name)
+    with pytest.raises(GroundswiftError, match=f"{where}: {message}"):
+        read(source)
 
 
 def test_a_file_is_closed_again(tmp_path):
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     path.write_bytes(encoded(quarters(), "PNG"))
     with pytest.MonkeyPatch.context() as patch:
         opened = []
@@ -218,21 +204,16 @@ BOMBS = {
     "ppm": b"P6 30000 30000 255\n",
     "in the band where Pillow only warns": png(13_200, 13_200),
 }
-LIES = {
-    "png of 56 bytes": (
-        png(13_000, 13_000),
-        "broken image: its header says 13000x13000 px, which 56 bytes cannot hold; expected a whole",
-    ),
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
+WRONG_HEADERS = {
+    "png of 56 bytes": (png(13_000, 13_000), "broken image: its header says 13000x13000 px, which 56 bytes cannot hold; expected a"),
     "jpeg that would be filled up": (jpeg(13_000, 13_000), r"broken image: its header says 13000x13000 px, which \d+ bytes cannot hold"),
     "png of width 0": (png(0, 10), r"not a readable image \(UnidentifiedImageError\)"),
     "png without pixels": (png(10, 10, b""), "not a readable image"),
     "jpeg of height 0": (jpeg(10, 0), "not a readable image"),
     "tiff of width 0": (tiff(0, 10), "not a readable image"),
     "text that unpacks to 100 MB": (png(10, 10, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8)))), "not a readable image"),
-    "a program to run": (
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n",
-        r"not a readable image \(a PostScript program\)",
-    ),
+    "a program to run": (POSTSCRIPT, r"not a readable image \(a PostScript program\)"),
 }
 HALF_A_GIGABYTE_OF_ADDRESSES = """
 import resource, sys
@@ -253,23 +234,21 @@ for read in (read_size_wh, open_image):
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
 def test_an_image_that_is_too_large_is_refused_by_its_header(data, read, monkeypatch):
     monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", str(13_000**2))
-    expected = (
-        r"^<bytes>: too large to decode: its header says \d+(x\d+)? px; expected at most 169000000 px in all; GROUNDSWIFT_MAX_IMAGE_PIXELS"
-    )
+    expected = r"^<bytes>: too large to decode: its header says \d+(x\d+)? px; expected at most 169000000 px in all; GROUNDSWIFT_MAX"
     with pytest.raises(GroundswiftError, match=expected):
         read(data)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("read", [read_size_wh, open_image])
-@pytest.mark.parametrize(("data", "message"), LIES.values(), ids=LIES)
+@pytest.mark.parametrize(("data", "message"), WRONG_HEADERS.values(), ids=WRONG_HEADERS)
 def test_a_header_with_a_wrong_size_is_refused(data, message, read):
     with pytest.raises(GroundswiftError, match=f"^<bytes>: {message}"):
         read(data)
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("data", [*BOMBS.values(), *(data for data, _ in LIES.values())], ids=[*BOMBS, *LIES])
+@pytest.mark.parametrize("data", [*BOMBS.values(), *(data for data, _ in WRONG_HEADERS.values())], ids=[*BOMBS, *WRONG_HEADERS])
 def test_a_decompression_bomb_takes_no_memory_and_prints_no_warning(data, tmp_path):
     (tmp_path / "bomb").write_bytes(data)
     environment = {**os.environ, "GROUNDSWIFT_MAX_IMAGE_PIXELS": str(13_000**2), "OPENBLAS_NUM_THREADS": "1"}

@@ -4,6 +4,7 @@ import time
 from functools import partial
 
 import pytest
+from answer_cases import read
 from growth import growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,12 +38,16 @@ def test_gemini_writes_y_first_and_we_hold_x_first():
     assert families()[GEMINI].axis_order == "y1x1y2x2"
 
 
+DOG = Located("dog", (1, 2, 30, 40))
+MIXED_QUOTES = "[{'bbox_2d': [1, 2, 30, 40]}, {\"bbox_2d\": [5, 6, 7, 8]}]"
+
+
 @pytest.mark.parametrize(
     ("family", "text", "objects", "reasons"),
     [
-        (GEMINI, '[{"box_2d": [2, 1, 40, 30], "mask": "x", "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], []),
-        (GEMINI, '[{"box_2d": [40, 30, 2, 1], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["box-inverted"]),
-        (QWEN, '[{"bbox_2d": [1, 40, 30, 2], "label": "dog"}]', [Located("dog", (1, 2, 30, 40))], ["box-inverted"]),
+        (GEMINI, '[{"box_2d": [2, 1, 40, 30], "mask": "x", "label": "dog"}]', [DOG], []),
+        (GEMINI, '[{"box_2d": [40, 30, 2, 1], "label": "dog"}]', [DOG], ["box-inverted"]),
+        (QWEN, '[{"bbox_2d": [1, 40, 30, 2], "label": "dog"}]', [DOG], ["box-inverted"]),
         (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "mask": [[5, 6]]}]', [Located("", (1, 2, 30, 40))], []),
         (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "mask": [[5, 6], [7, 8]]}]', [Located("", (1, 2, 30, 40))], []),
         (GEMINI, "[2, 1, 40, 30]", [Located("", (1, 2, 30, 40))], []),
@@ -54,22 +59,17 @@ def test_gemini_writes_y_first_and_we_hold_x_first():
         (QWEN, '[{"point": [2, 1], "label": "dog"}]', [], ["other-key"]),
         (QWEN, '[{"point": "here", "label": "dog"}]', [], ["no-box-in-object"]),
         (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "box_2d": [2, 1, 40, 30]}]', [Located("", (1, 2, 30, 40))], []),
-        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': 'dog'}]", [Located("dog", (1, 2, 30, 40))], ["single-quotes"]),
+        (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': 'dog'}]", [DOG], ["single-quotes"]),
         (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': \"it's\"}]", [Located("it's", (1, 2, 30, 40))], ["single-quotes"]),
         (QWEN, "[{'bbox_2d': [1, 2, 30, 40], 'label': 'dogs' bowl'}]", [Located("dogs' bowl", (1, 2, 30, 40))], ["single-quotes"]),
-        (
-            QWEN,
-            "[{'bbox_2d': [1, 2, 30, 40]}, {\"bbox_2d\": [5, 6, 7, 8]}]",
-            [Located("", (5, 6, 7, 8))],
-            ["list-without-key", "no-box-in-object"],
-        ),
+        (QWEN, '[{"bbox_2d": "1, 2, 30, 40", "score": 0.5}]', [Located("", (1, 2, 30, 40))], ["numbers-as-text"]),
+        (QWEN, '[{"bbox_2d": [1, 2, 30, 40], "label": "dog", "label": "dog"}]', [DOG], ["repeated-key"]),
+        (QWEN, MIXED_QUOTES, [Located("", (5, 6, 7, 8))], ["list-without-key", "no-box-in-object"]),
     ],
     ids=str,
 )
 def test_keys(family, text, objects, reasons):
-    answer = parse(text, family)
-    assert (answer.objects, answer.reasons) == (objects, reasons)
-    assert answer.status == ("ok" if objects else "unreadable")
+    assert read(text, family) == (objects, "ok" if objects else "unreadable", reasons)
 
 
 @for_both
@@ -148,7 +148,7 @@ def test_the_fuzzer_feeds_every_grammar():
 @for_both
 def test_hostile_text_is_read_in_linear_time(family):
     """20,000 characters of every kind take 0.01 s; a reader whose time grows as the square of the length needs more than the limit."""
-    for kind in hostile_kinds(format_answer([Located("dog", (1, 2, 30, 40))], family)):
+    for kind in hostile_kinds(format_answer([DOG], family)):
         text = hostile_text(kind, 20_000)
         start = time.process_time()
         parse(text, family)
@@ -168,12 +168,10 @@ def test_keys_repeated_in_an_object_are_read_in_linear_time(family, repeated):
 
 @pytest.mark.parametrize("label", ["dog", "a: b", "no \\u003a colon"])
 @pytest.mark.parametrize("before", ["", "Here is the list:\n", "```json\n"])
-@pytest.mark.parametrize(
-    "first", ['{"point_2d": [1, 2], "label": "p"}', '{"bbox_2d": [1, 2, 3, 4]}', '{"bbox_2d": [1, 2, 3, 4], "label": "x"}']
-)
+@pytest.mark.parametrize("first", ['"point_2d": [1, 2], "label": "p"', '"bbox_2d": [1, 2, 3, 4]', '"bbox_2d": [1, 2, 3, 4], "label": "x"'])
 def test_a_key_twice_in_an_object_is_noticed_whatever_is_around(first, before, label):
     """The decoder keeps the last of two; the reader takes both boxes, with a reason."""
-    answer = parse(f'{before}[{first}, {{"bbox_2d": [1, 2, 3, 4], "bbox_2d": [5, 6, 7, 8], "label": "{label}"}}]', QWEN)
+    answer = parse(f'{before}[{{{first}}}, {{"bbox_2d": [1, 2, 3, 4], "bbox_2d": [5, 6, 7, 8], "label": "{label}"}}]', QWEN)
     assert [located.box for located in answer.objects[1:]] == [(1, 2, 3, 4), (5, 6, 7, 8)]
     assert answer.reasons == ["repeated-key"]
 
@@ -189,12 +187,3 @@ def test_a_list_in_prose_is_read_as_the_list_alone(family, before, behind):
     assert (answer.objects, answer.status, answer.reasons) == (things, "ok", [])
     read = [(before + alone + behind)[slice(*located.span)] for located in answer.objects]
     assert read == [alone[slice(*located.span)] for located in parse(alone, family).objects]
-
-
-def test_a_list_of_numbers_in_a_string_is_not_a_label():
-    assert parse('[{"bbox_2d": "1, 2, 3, 4", "score": 0.5}]', QWEN).reasons == ["numbers-as-text"]
-
-
-def test_a_repeated_label_is_one_label():
-    answer = parse('[{"bbox_2d": [1, 2, 3, 4], "label": "dog", "label": "dog"}]', QWEN)
-    assert (answer.objects, answer.reasons) == ([Located("dog", (1, 2, 3, 4))], ["repeated-key"])

@@ -98,6 +98,7 @@ GLM_CASES = [
 
 
 DOG, CAT = "<loc_1><loc_2><loc_30><loc_40>", "<loc_5><loc_6><loc_70><loc_80>"
+FLORENCE_BOXES = DOG + CAT
 FLORENCE_CASES = [
     case("one after the other", f"dog{DOG}cat{CAT}", [dog(), cat()], "ok"),
     case("in lines", f"dog{DOG}\ncat{CAT}", [dog(), cat()], "ok"),
@@ -164,10 +165,7 @@ THINGS = [dog(), dog(*CAT_BOX), cat(1, 1, 2, 2), bare(3, 3, 4, 4)]
         ("cogvlm", "dog[[001,002,030,040;005,006,070,080]]\ncat[[001,001,002,002]]\n[[003,003,004,004]]"),
         ("ferret", "dog [1, 2, 30, 40]\ndog [5, 6, 70, 80]\ncat [1, 1, 2, 2]\n[3, 3, 4, 4]"),
         ("swift_fallback", "dog[(1,2),(30,40)]\ndog[(5,6),(70,80)]\ncat[(1,1),(2,2)]\n[(3,3),(4,4)]"),
-        (
-            "florence2",
-            "dog<loc_1><loc_2><loc_30><loc_40><loc_5><loc_6><loc_70><loc_80>cat<loc_1><loc_1><loc_2><loc_2>\n<loc_3><loc_3><loc_4><loc_4>",
-        ),
+        ("florence2", f"dog{FLORENCE_BOXES}cat<loc_1><loc_1><loc_2><loc_2>\n<loc_3><loc_3><loc_4><loc_4>"),
         ("paligemma", f"{DOG} dog ; {CAT} dog ; <loc0001><loc0001><loc0002><loc0002> cat ; <loc0003><loc0003><loc0004><loc0004>"),
     ],
 )

@@ -13,7 +13,7 @@ from groundswift import Located, format_answer, parse
 DOG = "<ref>dog</ref><box>(1,2),(30,40)</box>"
 CAT = "<ref>cat</ref><box>(5,6),(70,80)</box>"
 
-TOKEN_CASES = [  # in the marks of Qwen-VL; those of Qwen2-VL take their places
+TOKEN_CASES = [  # in the marks of Qwen-VL; those of other families take their places
     case("well formed", DOG + CAT, [dog(), cat()], "ok"),
     case("start of a box without an end", "<ref>dog</ref><box>(1,2),(30,40)", [dog()], "truncated"),
     case("start of a box without an end and a closing parenthesis", "<ref>dog</ref><box>(1,2),(30,4", [], "truncated"),
@@ -21,13 +21,7 @@ TOKEN_CASES = [  # in the marks of Qwen-VL; those of Qwen2-VL take their places
     case("start of a box without an end, then more", "<ref>dog</ref><box>(1,2),(30,40)" + CAT, [dog(), cat()], "ok", "unclosed-box"),
     case("start of a label without an end", DOG + "<ref>ca", [dog()], "truncated"),
     case("label without an end, then its box", "<ref>dog<box>(1,2),(30,40)</box>", [dog()], "ok", "unclosed-label"),
-    case(
-        "label without an end does not take the last label",
-        DOG + "<ref>cat<box>(5,6),(70,80)</box>",
-        [dog(), cat()],
-        "ok",
-        "unclosed-label",
-    ),
+    case("label without an end, after another", DOG + "<ref>cat<box>(5,6),(70,80)</box>", [dog(), cat()], "ok", "unclosed-label"),
     case("label without an end, and a line break", "<ref>dog\n<box>(1,2),(30,40)</box>", [dog()], "ok", "unclosed-label"),
     case("doubled start of a label", "<ref>" + DOG, [dog()], "ok", "doubled-mark"),
     case("doubled start of a box", "<ref>dog</ref><box><box>(1,2),(30,40)</box>", [dog()], "ok", "doubled-mark"),
@@ -38,21 +32,10 @@ TOKEN_CASES = [  # in the marks of Qwen-VL; those of Qwen2-VL take their places
     case("no parentheses", "<ref>dog</ref><box>1,2,30,40</box>", [dog()], "ok"),
     case("brackets of another family", "<ref>dog</ref><box>[[1, 2, 30, 40]]</box>", [dog()], "ok"),
     case("several boxes in one mark", "<ref>dog</ref><box>(1,2),(30,40);(5,6),(70,80)</box>", [dog(), dog(5, 6, 70, 80)], "ok"),
-    case("x2 under x1", "<ref>dog</ref><box>(30,2),(1,40)</box>", [dog()], "ok", "box-inverted"),
-    case("y2 under y1", "<ref>dog</ref><box>(1,40),(30,2)</box>", [dog()], "ok", "box-inverted"),
-    case("far outside the range", "<ref>dog</ref><box>(1,2),(10825,40)</box>", [dog(1, 2, 10825, 40)], "ok", "number-out-of-range"),
     case("end mark on the wrong side", "</box>(764,25),(1659,1)", [], "unreadable", "stray-mark"),
-    case(
-        "end mark on the wrong side of a label",
-        "<ref>dog</ref></box>(764,25),(1659,1)",
-        [],
-        "unreadable",
-        "stray-mark",
-        "label-without-box",
-    ),
-    case("literal <ref-object> and <bbox>", "<ref-object><bbox>", [], "unreadable", "literal-placeholder"),
+    case("end mark after a label", "<ref>dog</ref></box>(764,25),(1659,1)", [], "unreadable", "stray-mark", "label-without-box"),
     case("literal <bbox> after a label", "<ref>dog</ref><bbox>", [], "unreadable", "label-without-box", "literal-placeholder"),
-    case("literal <bbox> beside a box", DOG + "<bbox>", [dog()], "ok", "literal-placeholder"),
+    case("literal <bbox> after a box", DOG + "<bbox>", [dog()], "ok", "literal-placeholder"),
     case("JSON around a box", '[{"bbox_2d": "<box>(1,2),(30,40)</box>", "label": "dog"}]', [bare(1, 2, 30, 40)], "ok"),
     case("JSON alone", '[{"bbox_2d": [1, 2, 30, 40], "label": "dog"}]', [], "unreadable", "no-box"),
     case("label without a box, then more", "<ref>dog</ref> is here. " + CAT, [cat()], "ok", "label-without-box"),
@@ -61,68 +44,44 @@ TOKEN_CASES = [  # in the marks of Qwen-VL; those of Qwen2-VL take their places
     case("half a mark at the end", DOG + "<re", [dog()], "truncated"),
     case("half a box at the end", DOG + "<ref>cat</ref><box>(5,6),(7", [dog()], "truncated"),
     case("words before and between", f"I see {DOG} and {CAT}.", [dog(), cat()], "ok"),
-    case("words alone", "A dog lies on the grass.", [], "unreadable", "no-box"),
-    case("thinking before", f"<think>{CAT}</think>{DOG}", [dog()], "ok"),
-    case("thinking without an end", f"<think>{CAT}", [], "truncated", "unclosed-thinking"),
     case("spaces after commas", "<ref>dog</ref><box>(1, 2), (30, 40)</box>", [dog()], "ok"),
     case("spaces and line breaks anywhere", "<ref>dog</ref>\n<box> ( 1 ,2 )\n( 30,40 ) </box>\n", [dog()], "ok"),
     case("no comma between the points", "<ref>dog</ref><box>(1,2)(30,40)</box>", [dog()], "ok"),
-    case("the same box to the token limit", DOG * 50 + DOG[:20], [dog()] * 50, "truncated"),
     case("duplicates", DOG + DOG, [dog(), dog()], "ok"),
     case("one label, two boxes", DOG + "<box>(5,6),(70,80)</box>", [dog(), dog(5, 6, 70, 80)], "ok"),
     case("a box without a label", "<box>(1,2),(30,40)</box>", [bare(1, 2, 30, 40)], "ok"),
-    case("ratios", "<ref>dog</ref><box>(0.1,0.2),(0.5,1)</box>", [dog(0.1, 0.2, 0.5, 1)], "ok", "number-like-ratio"),
     case("a point where a box was asked", "<ref>dog</ref><box>(1,2)</box>", [Located("dog", None, (1, 2))], "ok"),
-    case("label in another case and plural", DOG.replace("dog", "DOGS"), [Located("DOGS", (1, 2, 30, 40))], "ok"),
-    case("label with a comma", DOG.replace("dog", "dog, big"), [Located("dog, big", (1, 2, 30, 40))], "ok"),
-    case("label with quotes", DOG.replace("dog", 'a "dog"\'s'), [Located('a "dog"\'s', (1, 2, 30, 40))], "ok"),
     case("label with a line break", DOG.replace("dog", "big\ndog"), [Located("big\ndog", (1, 2, 30, 40))], "ok"),
-    case("label in Chinese", DOG.replace("dog", "大狗"), [Located("大狗", (1, 2, 30, 40))], "ok"),
-    case("NaN", "<ref>dog</ref><box>(nan,2),(30,40)</box>", [], "unreadable", "malformed-box"),
-    case("too large to be finite", "<ref>dog</ref><box>(1e999,2),(30,40)</box>", [], "unreadable", "number-not-finite"),
-    case("a number of 5000 digits", f"<ref>dog</ref><box>(1,2),({'9' * 5000},40)</box>", [], "unreadable", "number-not-finite"),
-    case("exponents", "<ref>dog</ref><box>(1e0,2),(3e1,4E+1)</box>", [dog()], "ok"),
-    case("negative", "<ref>dog</ref><box>(-1,2),(30,40)</box>", [dog(-1, 2, 30, 40)], "ok", "number-out-of-range"),
-    case("fractions", "<ref>dog</ref><box>(1.5,.5),(30.25,40.)</box>", [dog(1.5, 0.5, 30.25, 40)], "ok"),
-    case("end-of-turn mark after the answer", DOG + "<|im_end|>", [dog()], "ok"),
 ]
 
 
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), TOKEN_CASES)
-def test_between_the_marks_of_qwen_vl(text, objects, status, reasons):
-    assert read(text, "qwen_vl") == (objects, status, reasons)
-
-
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), TOKEN_CASES)
-def test_between_the_marks_of_qwen2_vl(text, objects, status, reasons):
-    for theirs, ours in (("ref>", "object_ref"), ("box>", "box")):
-        text = text.replace(f"<{theirs}", f"<|{ours}_start|>").replace(f"</{theirs}", f"<|{ours}_end|>")
-    assert read(text.replace("<re", "<|ob") if text.endswith("<re") else text, "qwen2_vl") == (objects, status, reasons)
-
-
-OTHER_MARKS = {  # family: its marks for a label, its marks for a box, and two corners between them
-    "internvl": ("<ref>", "</ref>", "<box>", "</box>", r"[[\1, \2, \3, \4]]"),
-    "minicpmv4_5": ("<ref>", "</ref>", "<box>", "</box>", r"\1 \2 \3 \4"),
-    "deepseek_vl2": ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", r"[[\1, \2, \3, \4]]"),
-    "rex_omni": ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>", r"<\1><\2><\3><\4>"),
-}
 CORNERS = re.compile(r"\((\d+),(\d+)\),\((\d+),(\d+)\)")
+REF_BOX, QWEN2 = ("<ref>", "</ref>", "<box>", "</box>"), ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+FAMILY_MARKS = {  # family: its marks for a label and a box, and two corners between them
+    "qwen_vl": (*REF_BOX, r"(\1,\2),(\3,\4)"),
+    "qwen2_vl": (*QWEN2, r"(\1,\2),(\3,\4)"),
+    "internvl": (*REF_BOX, r"[[\1, \2, \3, \4]]"),
+    "minicpmv4_5": (*REF_BOX, r"\1 \2 \3 \4"),
+    "deepseek_vl2": ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", r"[[\1, \2, \3, \4]]"),
+    "rex_omni": (*QWEN2, r"<\1><\2><\3><\4>"),
+}
 LISTS_ALONE = {"no parentheses", "brackets of another family"}  # where numbers are not tokens
-OTHER_CASES = [
+CASES_OF_FAMILIES = [
     pytest.param(family, *row.values, id=f"{family}-{row.id}")
-    for family in OTHER_MARKS
+    for family in FAMILY_MARKS
     for row in TOKEN_CASES
-    if "(" not in CORNERS.sub("", row.values[0]) and not (family == "rex_omni" and row.id in LISTS_ALONE)
+    if family.startswith("qwen") or "(" not in CORNERS.sub("", row.values[0])
+    if not (family == "rex_omni" and row.id in LISTS_ALONE)
 ]
 
 
-@pytest.mark.parametrize(("family", "text", "objects", "status", "reasons"), OTHER_CASES)
-def test_between_other_marks(family, text, objects, status, reasons):
-    *marks, corners = OTHER_MARKS[family]
+@pytest.mark.parametrize(("family", "text", "objects", "status", "reasons"), CASES_OF_FAMILIES)
+def test_between_marks(family, text, objects, status, reasons):
+    *marks, corners = FAMILY_MARKS[family]
     if family == "minicpmv4_5" and status == "truncated" and text.endswith(")"):
         objects = []  # its last number may lack digits
     text = CORNERS.sub(corners, text)
-    for theirs, ours in zip(("<ref>", "</ref>", "<box>", "</box>"), marks, strict=True):
+    for theirs, ours in zip(REF_BOX, marks, strict=True):
         text = text.replace(theirs, ours)
     assert read(text.removesuffix("<re") + marks[0][:3] if text.endswith("<re") else text, family) == (objects, status, reasons)
 
@@ -160,36 +119,22 @@ JSON_CASES = [
     case("wrong type: true", "true", [], "unreadable", "no-box"),
     case("wrong type: list of strings", '["dog", "cat"]', [], "unreadable", "malformed-box"),
     case("wrong type: object without a box", '{"answer": "dog"}', [], "unreadable", "no-box-in-object"),
-    case("bbox_2d is null", '[{"bbox_2d": null, "label": "dog"}]', [], "empty"),
-    case("bbox_2d is a string of numbers", '[{"bbox_2d": "1, 2, 30, 40", "label": "dog"}]', [dog()], "ok", "numbers-as-text"),
     case("bbox_2d is a word", '[{"bbox_2d": "top left", "label": "dog"}]', [], "unreadable", "no-box-in-object"),
-    case("bbox_2d holds strings of numbers", '[{"bbox_2d": ["1", "2", "30", "40"], "label": "dog"}]', [dog()], "ok", "numbers-as-text"),
     case("bbox_2d holds words", '[{"bbox_2d": ["1", "two", "30", "40"], "label": "dog"}]', [], "unreadable", "malformed-box"),
-    case("bbox_2d is empty", '[{"bbox_2d": [], "label": "dog"}]', [], "empty"),
     case("three numbers", f'[{{"bbox_2d": [1, 2, 3], "label": "dog"}}, {C}]', [cat()], "ok", "malformed-box"),
     case("five numbers", '{"bbox_2d": [1, 2, 3, 4, 5], "label": "dog"}', [], "unreadable", "malformed-box"),
-    case("three points under the key of a box", '{"bbox_2d": [[1, 2], [3, 4], [5, 6]], "label": "dog"}', [], "unreadable", "malformed-box"),
     case("box in two brackets", '{"bbox_2d": [[1, 2, 30, 40]], "label": "dog"}', [dog()], "ok"),
     case("label is null", '{"bbox_2d": [1, 2, 30, 40], "label": null}', [bare(1, 2, 30, 40)], "ok", "label-not-text"),
     case("label is a number", '{"bbox_2d": [1, 2, 30, 40], "label": 7}', [Located("7", (1, 2, 30, 40))], "ok", "label-not-text"),
-    case("label is a list", '{"bbox_2d": [1, 2, 30, 40], "label": ["dog"]}', [dog()], "ok"),
-    case("two labels of a box", '{"bbox_2d": [1, 2, 30, 40], "label": ["dog", "cat"]}', [bare(1, 2, 30, 40)], "ok", "label-not-text"),
     case("label without quotes", '{"bbox_2d": [1, 2, 30, 40], "label": dog}', [dog()], "ok", "bare-word"),
     case("no label", '{"bbox_2d": [1, 2, 30, 40]}', [bare(1, 2, 30, 40)], "ok"),
     case("label first", '{"label": "dog", "bbox_2d": [1, 2, 30, 40]}', [dog()], "ok"),
     case("further fields", '{"bbox_2d": [1, 2, 30, 40], "score": 0.9, "sub": {"a": [1]}, "label": "dog"}', [dog()], "ok"),
-    case(
-        "object in an object",
-        '{"bbox_2d": [1, 2, 30, 40], "parts": [{"bbox_2d": [5, 6, 70, 80], "label": "cat"}], "label": "dog"}',
-        [dog(), cat()],
-        "ok",
-    ),
+    case("object in an object", f'{{"bbox_2d": [1, 2, 30, 40], "parts": [{C}], "label": "dog"}}', [dog(), cat()], "ok"),
     case("list under a name", f'{{"objects": [{D}, {C}], "count": 2}}', [dog(), cat()], "ok"),
     case("words before and after", f"Here they are: [{D}, {C}] That is all.", [dog(), cat()], "ok"),
     case("words alone", "There is a dog.", [], "unreadable", "no-box"),
-    case("thinking before", f"<think>A cat? {C}</think>\n[{D}]", [dog()], "ok"),
     case("end of thinking alone before", f"A cat? {C}</think>\n```json\n[{D}]\n```", [dog()], "ok"),
-    case("thinking without an end", f"<think>A cat? {C}", [], "truncated", "unclosed-thinking"),
     case("no spaces", '[{"bbox_2d":[1,2,30,40],"label":"dog"}]', [dog()], "ok"),
     case("many spaces and line breaks", '[ {\n "bbox_2d" : [ 1 ,\n2, 30 , 40 ] ,\r\n "label" : "dog"\r\n} \n]', [dog()], "ok"),
     case("bare list", "[1, 2, 30, 40]", [bare(1, 2, 30, 40)], "ok"),
@@ -206,9 +151,7 @@ JSON_CASES = [
     case("label with escaped quotes", D.replace("dog", 'a \\"dog\\"'), [Located('a "dog"', (1, 2, 30, 40))], "ok"),
     case("label with a bare quote", "[" + D.replace("dog", 'a 12" dog') + f", {C}]", [Located('a 12" dog', (1, 2, 30, 40)), cat()], "ok"),
     case("label with an escaped line break", D.replace("dog", "big\\ndog"), [Located("big\ndog", (1, 2, 30, 40))], "ok"),
-    case(
-        "label with a bare line break", "[" + D.replace("dog", "big\ndog") + f", {C}]", [Located("big\ndog", (1, 2, 30, 40)), cat()], "ok"
-    ),
+    case("label with a bare line break", f"[{D}, {C}]".replace("dog", "big\ndog"), [Located("big\ndog", (1, 2, 30, 40)), cat()], "ok"),
     case("label with a bare tab", D.replace("dog", "big\\\\\tdog"), [Located("big\\\tdog", (1, 2, 30, 40))], "ok"),
     case("label with a broken escape", D.replace("dog", "do\\g"), [Located("do\\g", (1, 2, 30, 40))], "ok"),
     case("label with half a surrogate pair", D.replace("dog", "\\ud83d"), [Located("?", (1, 2, 30, 40))], "ok"),
@@ -222,22 +165,13 @@ JSON_CASES = [
     case("exponents", '{"bbox_2d": [1e0, 2, 3e1, 4E+1], "label": "dog"}', [dog()], "ok"),
     case("negative", '{"bbox_2d": [-1, 2, 30, 40], "label": "dog"}', [dog(-1, 2, 30, 40)], "ok", "number-out-of-range"),
     case("fractions", '{"bbox_2d": [1.5, .5, 30.25, 40.], "label": "dog"}', [dog(1.5, 0.5, 30.25, 40)], "ok"),
-    case(
-        "literal <bbox>", '[{"bbox_2d": <bbox>, "label": "dog"}]', [], "unreadable", "bare-word", "no-box-in-object", "literal-placeholder"
-    ),
+    case("literal <bbox>", '[{"bbox_2d": <bbox>}]', [], "unreadable", "bare-word", "no-box-in-object", "literal-placeholder"),
     case("marks instead of JSON", MARKED, [cat()], "ok"),
     case("marks in a sentence", f"The {MARKED} sleeps.", [cat()], "ok"),
     case("marks cut", MARKED[:-12], [], "unreadable", "no-box"),
     case("marks after JSON", f"[{D}] and {MARKED}", [dog(), cat()], "ok", "mixed-grammars"),
     case("marks before JSON that is cut", f"{MARKED} and [{D}, ", [cat(), dog()], "truncated", "mixed-grammars"),
-    case(
-        "marks in JSON",
-        '[{"bbox_2d": "<|box_start|>(1,2),(30,40)<|box_end|>", "label": "dog"}]',
-        [bare(1, 2, 30, 40)],
-        "ok",
-        "no-box-in-object",
-        "mixed-grammars",
-    ),
+    case("marks in JSON", f'[{{"bbox_2d": "{MARKED[41:]}"}}]', [bare(5, 6, 70, 80)], "ok", "no-box-in-object", "mixed-grammars"),
 ]
 
 
@@ -255,13 +189,9 @@ def test_resized_pixels_have_no_upper_bound_to_be_out_of():
     ("family", "text"),
     [
         ("qwen_vl", "<ref>dog</ref><box>(1,2),(30,40)</box><ref>cat</ref><box>(5,6)</box>"),
-        (
-            "qwen2_vl",
-            "<|object_ref_start|>dog<|object_ref_end|><|box_start|>(1,2),(30,40)<|box_end|>"
-            "<|object_ref_start|>cat<|object_ref_end|><|box_start|>(5,6)<|box_end|>",
-        ),
-        ("qwen2_5_vl", '```json\n[\n\t{"bbox_2d": [1, 2, 30, 40], "label": "dog"},\n\t{"point_2d": [5, 6], "label": "cat"}\n]\n```'),
-        ("qwen3_vl", '```json\n[\n\t{"bbox_2d": [1, 2, 30, 40], "label": "dog"},\n\t{"point_2d": [5, 6], "label": "cat"}\n]\n```'),
+        ("qwen2_vl", MARKED.replace("cat", "dog").replace("5,6),(70,80", "1,2),(30,40") + MARKED.replace(",(70,80)", "")),
+        ("qwen2_5_vl", f'```json\n[\n\t{D},\n\t{{"point_2d": [5, 6], "label": "cat"}}\n]\n```'),
+        ("qwen3_vl", f'```json\n[\n\t{D},\n\t{{"point_2d": [5, 6], "label": "cat"}}\n]\n```'),
     ],
 )
 def test_what_each_family_writes_to_the_letter(family, text):
