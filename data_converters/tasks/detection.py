@@ -83,7 +83,7 @@ class Objects(NamedTuple):
     ranks: list[int]
     boxes: list[list[float]]
     crowded: Set[int] = frozenset()
-    faulty: Set[int] = frozenset()
+    flawed: Set[int] = frozenset()
 
 
 class Question(NamedTuple):
@@ -224,9 +224,9 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             log.count("image-federated", image.file_name)
             absent = sorted(self.verified_absent(image, objects))
         else:
-            absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.faulty]
+            absent = [rank for rank in range(len(self.names)) if rank not in present | objects.crowded | objects.flawed]
         chosen = random.Random(f"{self.options.seed} {image.id}").sample(absent, min(self.options.absent, len(absent)))
-        for id, ranks in (("class-crowd-only", objects.crowded), ("class-all-skipped", objects.faulty)):
+        for id, ranks in (("class-crowd-only", objects.crowded), ("class-all-skipped", objects.flawed)):
             if lost := len(ranks - present):
                 log.count(id, image.file_name, lost)
         for wanted in sorted(present.union(chosen)):
@@ -238,7 +238,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         """The classes that were looked for in an image of a federated file and are not there."""
         absent = {self.ranks[number] for number in image.neg_category_ids or () if number in self.ranks}
         partial = {self.ranks[number] for number in image.not_exhaustive_category_ids or () if number in self.ranks}
-        return absent - partial - set(objects.ranks) - objects.crowded - objects.faulty
+        return absent - partial - set(objects.ranks) - objects.crowded - objects.flawed
 
     def count_partial(self, image: CocoImage, asked: Set[int], log: IssueLog) -> None:
         """Count the classes that are asked for although not every object of them has a box."""
@@ -274,19 +274,19 @@ def placed_objects(
 ) -> Objects:
     """The objects of an image, clipped and in order; crowd boxes, repeats and problems are skipped and counted."""
     placed: dict[Placed, None] = {}
-    crowded, faulty = set(), set()
+    crowded, flawed = set(), set()
     for row in annotations:
         rank = ranks.get(row.category_id)
         if problem := annotation_problem(row, image, rank is not None):
             log.add(annotation_issue(problem, row, image))
-            faulty.add(rank)
+            flawed.add(rank)
             continue
         if row.rotation:
             log.count(ROTATED, row.where())
         if row.ignore:
             log.count(IGNORED[ignored], row.where())
         if row.ignore and ignored == "skip":
-            faulty.add(rank)
+            flawed.add(rank)
         elif row.iscrowd or (row.ignore and ignored == "crowd"):
             log.count("crowd-skipped", row.where())
             crowded.add(rank)
@@ -298,7 +298,7 @@ def placed_objects(
             placed[one] = None
     found = sorted(placed, key=ORDERS[order]) if ORDERS[order] else placed
     boxes = [[whole(value) for value in box] for _, *box in found]
-    return Objects([rank for rank, *_ in found], boxes, crowded, faulty - {None} - crowded)
+    return Objects([rank for rank, *_ in found], boxes, crowded, flawed - {None} - crowded)
 
 
 def annotation_issue(problem: BoxProblem, row: CocoAnnotation, image: CocoImage | None) -> Issue:

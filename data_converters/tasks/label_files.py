@@ -219,7 +219,7 @@ def without_repeats(columns: Columns, log: IssueLog) -> Columns:
 
 
 def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
-    """Write a COCO file of what can be evaluated, unless there are faults that nobody skips.
+    """Write a COCO file of what can be evaluated, unless there are problems that are not skipped.
 
     Ids of annotations are numbers from 1; boxes that cannot be used are skipped. Raises GroundswiftError where it cannot be written.
     """

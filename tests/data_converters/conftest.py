@@ -1,4 +1,4 @@
-"""A small real COCO set: pictures drawn with Pillow, one of them stored turned, and an annotation file that a test may spoil."""
+"""A small real COCO dataset: images drawn with Pillow, one EXIF-rotated, and an annotation file that a test may change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SMALL = {
 
 
 def draw_picture(path: Path, stored_wh: tuple[int, int], orientation: int = 1) -> None:
-    """A grey picture whose pixels are stored `stored_wh`; a viewer turns it by its EXIF orientation."""
+    """A grey image whose pixels are stored `stored_wh`, with an EXIF orientation."""
     exif = Image.Exif()
     if orientation != 1:
         exif[0x0112] = orientation

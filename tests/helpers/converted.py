@@ -18,7 +18,7 @@ Short = tuple[Any, str, tuple[int, int], list[tuple[str, list[float]]]]
 
 
 def converted(options: Options, out: Path, workers: int = 1) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """(the rows of the file that a conversion writes, its counts by reason); the lint has no fault to find in them."""
+    """(the rows of the file that a conversion writes, its counts by reason); lint finds nothing in them."""
     log = IssueLog(options.on_error)
     convert_to_file(options, out, RunOptions(workers, progress=False), log)
     assert lint_findings(out) == {}
@@ -46,7 +46,7 @@ def detection_row(*named: tuple[str, list[float]], image: str = "a.jpg", **chang
 
 
 def short(row: dict[str, Any]) -> Short:
-    """(sample_id, name of the picture, size, (label, box) of each object)."""
+    """(sample_id, name of the image, size, (label, box) of each object)."""
     objects = row["objects"]
     return (row["sample_id"], Path(row["images"][0]).name, tuple(row["size_wh"]), list(zip(objects["ref"], objects["bbox"], strict=True)))
 
@@ -62,7 +62,7 @@ def refusal(options: Options, out: Path) -> str:
 
 
 def run(*arguments: object) -> Result:
-    """`groundswift ...` in this process; an error is told, never raised."""
+    """`groundswift ...` in this process; an error is printed, never raised."""
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done

@@ -38,12 +38,12 @@ for kind in ("int", "float"):
 
 
 class DataYaml(NamedTuple):
-    """The content of data.yaml. `path`: the file; `root`: the folder of the dataset, `address` its path or URL; `splits`: all other keys;
+    """The content of data.yaml. `path`: the file; `root`: the folder of the dataset, `source` its path or URL; `splits`: all other keys;
     `keypoints`: how many numbers the keypoints of a label have, if stated."""
 
     path: str
     root: str
-    address: str
+    source: str
     names: list[str]
     splits: dict[str, Any]
     keypoints: int | None

@@ -82,7 +82,7 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
             raise error_at(content.path, what, "labels (--label-dir sets their folder); an empty file means no objects")
         for folder in [self.label_dir] if self.label_dir else label_folders:
             log_strays(folder, reader.read, root, log)
-        images = image_folder_of(self.images or content.address, self.annotations, self.check_images)
+        images = image_folder_of(self.images or content.source, self.annotations, self.check_images)
         return labels_reading(labelled, names, self, images, pool, log, fractions=True)
 
 

@@ -103,15 +103,15 @@ def test_sizes_that_no_image_has(folder, tmp_path):
     content = deepcopy(CAPTIONS)
     content["images"][1] |= {"width": -1}
     (folder / "captions.json").write_text(json.dumps(content))
-    told = refusal(options(folder, check_images=False), tmp_path / "out.jsonl")
-    assert "image 384029 (" in told
-    assert "size -1x60; expected 1 to 2147483647 px a side" in told
+    message = refusal(options(folder, check_images=False), tmp_path / "out.jsonl")
+    assert "image 384029 (" in message
+    assert "size -1x60; expected 1 to 2147483647 px a side" in message
     rows, counts = converted(options(folder, check_images=False, on_error="skip"), tmp_path / "out.jsonl")
     assert said(rows) == ALL[:2]
     assert (counts["image-without-size"], counts["caption-image-skipped"]) == (1, 1)
 
 
-FAULTY = {  # name -> (changes of the caption 48, of its image, what is told)
+FAULTY = {  # name -> (changes of the caption 48, of its image, part of the error)
     "empty": ({"caption": " \n"}, {}, "caption 48 of image 384029: ' \\n'; expected a sentence"),
     "image-unknown": ({"image_id": 1}, {}, "caption 48: image_id 1; expected the id of an image"),
     "id-repeated": ({"id": 787980}, {}, "an earlier caption has this id"),
@@ -125,14 +125,14 @@ FAULTY = {  # name -> (changes of the caption 48, of its image, what is told)
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_faults(folder, tmp_path, name):
-    caption, image, told = FAULTY[name]
+    caption, image, message = FAULTY[name]
     content = deepcopy(CAPTIONS)
     content["annotations"][0] |= caption
     content["images"][1] |= image
     if name == "id-repeated":
         content["annotations"].append(content["annotations"].pop(0))
     (folder / "captions.json").write_text(json.dumps(content))
-    assert told in refusal(options(folder), tmp_path / "out.jsonl")
+    assert message in refusal(options(folder), tmp_path / "out.jsonl")
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert said(rows) == ALL[:2]
     assert sum(counts.values()) > 2
@@ -161,14 +161,14 @@ ENTRIES = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "told"), ENTRIES.values(), ids=ENTRIES)
-def test_an_entry_that_cannot_be_read(folder, tmp_path, old, new, told):
+@pytest.mark.parametrize(("old", "new", "message"), ENTRIES.values(), ids=ENTRIES)
+def test_an_entry_that_cannot_be_read(folder, tmp_path, old, new, message):
     text = json.dumps(CAPTIONS)
     assert text.count(old) == 1
     (folder / "captions.json").write_text(text.replace(old, new))
     refused = refusal(options(folder), tmp_path / "out.jsonl")
     assert "captions.json: caption entry " in refused
-    assert told in refused
+    assert message in refused
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert counts["caption-entry-unreadable"] == 1
     assert len(rows) == len(ALL) - (old != '"caption": "A cat."}')
@@ -176,8 +176,8 @@ def test_an_entry_that_cannot_be_read(folder, tmp_path, old, new, told):
 
 @pytest.mark.parametrize("name", STOPS)
 def test_broken_files(folder, tmp_path, name):
-    text, told = STOPS[name]
+    text, message = STOPS[name]
     (folder / "captions.json").unlink()
     if text is not None:
         (folder / "captions.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert told in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert message in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")

@@ -1,4 +1,4 @@
-"""Annotations taken as columns become the same rows as annotations looked at one by one."""
+"""Annotations taken as columns become the same rows as annotations read one by one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_columns_and_one_by_one_make_the_same_rows(values, order, classes):
     assert made[0] == made[1]
 
 
-def test_good_boxes_are_not_looked_at_one_by_one():
+def test_valid_boxes_are_not_checked_one_by_one():
     crowd = CocoAnnotation(2, 3, [0.0, 0.0, 5.0, 5.0], id=9, iscrowd=1)
     values = [(2, 7, [1, 2.5, 3, 4], 0), (5, 3, [0, 0, 40, 30], 0), (2, 3, [0, 0, 1, 1], 0), (8, 3, [9, 9, -1, 1], 0)]
     first, second, third = by_columns([*annotations_of(values), crowd])

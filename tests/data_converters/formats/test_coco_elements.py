@@ -1,4 +1,4 @@
-"""COCO files with entries that cannot be read: told with their place, or left out together with what they would make untrue."""
+"""COCO files with entries that cannot be read: an error with their place, or dropped together with what they would make untrue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from converted import converted, refusal
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.errors import GroundswiftError
 
-BAD = {  # what becomes of annotation 4, of class dog on plain.jpg beside three others
+BAD = {  # changes of annotation 4, of class dog on plain.jpg with three others
     "no box": ({"bbox": None}, "Expected `array`, got `null` - at `$.bbox`"),
     "a missing box": ({"bbox": ...}, "missing required field `bbox`"),
     "text in a box": ({"bbox": ["5", 5, 10, 10]}, "Expected `float`, got `str` - at `$.bbox[0]`"),
@@ -19,14 +19,14 @@ BAD = {  # what becomes of annotation 4, of class dog on plain.jpg beside three 
 }
 
 
-@pytest.mark.parametrize(("change", "told"), BAD.values(), ids=BAD)
-def test_an_annotation_that_cannot_be_read_takes_its_image_with_it(small, annotate, pictures, tmp_path, change, told):
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_an_annotation_that_cannot_be_read_takes_its_image_with_it(small, annotate, pictures, tmp_path, change, message):
     small["annotations"][3] = {key: value for key, value in (small["annotations"][3] | change).items() if value is not ...}
     options = {"annotations": str(annotate(small)), "images": str(pictures)}
     refused = refusal(CocoOptions(**options), tmp_path / "out.jsonl")
     assert "1 problem, nothing written" in refused
     assert "annotations.json: annotation entry 3: " in refused
-    assert told in refused
+    assert message in refused
     rows, counts = converted(CocoOptions(**options, on_error="skip"), tmp_path / "out.jsonl")
     assert [row["sample_id"] for row in rows] == [12, 13, 15]
     assert counts["annotation-entry-unreadable"] == counts["image-annotation-unreadable"] == 1
@@ -34,7 +34,7 @@ def test_an_annotation_that_cannot_be_read_takes_its_image_with_it(small, annota
 
 
 @pytest.mark.parametrize("image_id", ["11", None, 11.5, 99])
-def test_an_annotation_that_tells_no_image_is_counted_alone(small, annotate, pictures, tmp_path, image_id):
+def test_an_annotation_without_an_image_is_counted_alone(small, annotate, pictures, tmp_path, image_id):
     small["annotations"][3] |= {"image_id": image_id, "bbox": None}
     options = CocoOptions(annotations=str(annotate(small)), images=str(pictures), on_error="skip")
     rows, counts = converted(options, tmp_path / "out.jsonl")
@@ -52,7 +52,7 @@ def test_an_image_that_cannot_be_read(small, annotate, pictures, tmp_path, chang
     assert (counts["image-entry-unreadable"], counts["annotation-image-skipped"]) == (1, 4)
 
 
-def test_what_is_wrong_is_told_where_nothing_is_left(small, annotate, tmp_path):
+def test_problems_are_named_where_nothing_is_left(small, annotate, tmp_path):
     small["images"] = ["a.jpg", "b.jpg"]
     refused = refusal(CocoOptions(annotations=str(annotate(small)), check_images=False), tmp_path / "out.jsonl")
     assert "2  image-entry-unreadable" in refused

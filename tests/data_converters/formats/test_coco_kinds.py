@@ -1,4 +1,4 @@
-"""What exporters write in COCO files beside the plain form: rows and ground truth agree on it, so a perfect answer scores 1.0."""
+"""What exporters write in COCO files that is not the plain form: rows and ground truth agree on it, so a perfect answer scores 1.0."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def changed(**by_part: Any) -> dict[str, Any]:
 
 
 def made(path: Path, out: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """(rows, counts by reason) of a COCO file whose images nobody looks at."""
+    """(rows, counts by reason) of a COCO file, its images unchecked."""
     log = IssueLog(options.get("on_error", "stop"))
     convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, RunOptions(progress=False), log)
     return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.counted.counts)
@@ -82,7 +82,7 @@ ROTATIONS = {  # attributes, other fields -> the box, how often counted
         0,
     ),
     "the outline of the box itself": ({"rotation": 45}, {"segmentation": [[100, 100, 200, 100, 200, 200, 100, 200]]}, DIAMOND, 1),
-    "cut at the border": ({"rotation": 45}, {"bbox": [0, 100, 100, 100]}, [0, 150 - HALF, 50 + HALF, 150 + HALF], 1),
+    "clipped at the border": ({"rotation": 45}, {"bbox": [0, 100, 100, 100]}, [0, 150 - HALF, 50 + HALF, 150 + HALF], 1),
 }
 
 
@@ -97,7 +97,7 @@ def test_rotations(tmp_path, attributes, fields, box, count):
 
 
 @pytest.mark.parametrize("rotation", ["left", True, [45], "nan"])
-def test_a_rotation_that_is_no_angle_is_a_fault_on_both_sides(tmp_path, rotation):
+def test_a_rotation_that_is_not_an_angle_is_a_problem_on_both_sides(tmp_path, rotation):
     one = {"id": 9, "image_id": 2, "category_id": 1, "bbox": SQUARE, "attributes": {"rotation": rotation}}
     path = written(tmp_path, changed(annotations=[one]))
     assert "annotation 9 on image 2 (b.jpg): attributes.rotation is not a number" in refusal(
@@ -124,7 +124,7 @@ REPEATS = {  # further annotations -> how many are repeats
     "an object twice": ([copy_of(0)], 1),
     "three times": ([copy_of(0), copy_of(0, id=10)], 2),
     "another outline": ([copy_of(0, segmentation=[[10, 20, 110, 20, 110, 70]])], 1),
-    "equal once cut at the border": ([copy_of(0, id=8, bbox=[600, 400, 90, 90]), copy_of(0, bbox=[600, 400, 99, 99])], 1),
+    "equal once clipped at the border": ([copy_of(0, id=8, bbox=[600, 400, 90, 90]), copy_of(0, bbox=[600, 400, 99, 99])], 1),
     "another between them": ([copy_of(0, id=8, bbox=[10, 20, 90, 50]), copy_of(0)], 1),
     "another class": ([copy_of(0, category_id=2)], 0),
     "another box": ([copy_of(0, bbox=[10, 20, 100, 51])], 0),
@@ -140,7 +140,7 @@ def test_repeated_objects_are_one_on_both_sides(tmp_path, more, count, order):
     crowds = sum(row.get("iscrowd", 0) for row in more)
     assert len(boxes(rows)) == 3 + len(more) - count - crowds
     assert counts.get("box-repeated", 0) == count
-    if all(row["bbox"][0] < 600 for row in more):  # COCO compares a box that sticks out as it is with one that is cut
+    if all(row["bbox"][0] < 600 for row in more):  # COCO compares a box beyond the border as it is with a clipped one
         assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
 
 
@@ -172,7 +172,7 @@ def test_objects_marked_ignore(tmp_path, ignored, objects, reason, value):
 
 
 @pytest.mark.parametrize("ignored", ["crowd", "skip"])
-def test_nobody_is_taught_that_an_ignored_object_is_absent(tmp_path, ignored):
+def test_no_row_says_that_an_ignored_object_is_absent(tmp_path, ignored):
     coco = json.loads((CASES / "coco_ignore_flag" / "ignore.json").read_text())
     coco["annotations"][1]["category_id"] = 2
     rows, _ = made(written(tmp_path, coco), tmp_path / "out.jsonl", ignored=ignored, classes="one", absent=5)

@@ -1,4 +1,4 @@
-"""A COCO file read piece by piece holds what the file read whole holds, however it is cut; what cannot be read so is left to that."""
+"""A COCO file read piece by piece holds what the file read whole holds, wherever it is split; what cannot be read so is read whole."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_processes_share_the_pieces(tmp_path):
     assert [column.tolist() for column in alone.columns[:5]] == [column.tolist() for column in together.columns[:5]]
 
 
-def test_a_cut_within_an_annotation_costs_time_only(tmp_path):
-    """What is behind the false cut is read in one go; nothing is lost or read twice."""
+def test_a_boundary_within_an_annotation_costs_time_only(tmp_path):
+    """What follows the false boundary is read in one go; nothing is lost or read twice."""
     path = written(tmp_path / "a.json", document(nested=True))
     found = read_pieces(path, WorkerPool(), 200)
     assert CocoFile(found.images, found.annotations, found.categories) == whole(path)

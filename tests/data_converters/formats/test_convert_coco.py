@@ -1,20 +1,17 @@
-"""What rows a COCO file becomes, and what is said and counted about everything that becomes none."""
+"""The rows of a COCO file, and the errors and counts of everything that becomes none."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from groundswift.coco_file import CocoFile
 from groundswift.data_converters.engine.convert import rows_of
-from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.prompts import written_name
-from groundswift.data_converters.tasks.detection import detection_reading, dropped_negatives
+from groundswift.data_converters.tasks.detection import dropped_negatives
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.records import Row, encode_row
 
@@ -85,16 +82,6 @@ def test_order(small, annotate, order, labels, left_edges):
     assert [box[0] for box in rows[0].objects.bbox] == left_edges
 
 
-@pytest.mark.parametrize("order", ["category", "reading"])
-def test_order_of_equal_boxes_is_the_files(small, pictures, annotate, order):
-    """Same class and corner: told apart by their far edges, which no order looks at."""
-    small["annotations"] = [
-        {"id": number, "image_id": 11, "category_id": 3, "bbox": [5, 5, width, 9]} for number, width in enumerate([30, 10, 20], 1)
-    ]
-    rows, _ = converted(annotate(small), pictures, order=order, limit=1)
-    assert [box[2] for box in rows[0].objects.bbox] == [35, 15, 25]
-
-
 def with_negatives(small: dict, count: int) -> dict:
     small["images"] += [{"id": 100 + i, "file_name": f"none{i}.jpg", "width": 8, "height": 8} for i in range(count)]
     return small
@@ -119,14 +106,14 @@ def test_negatives_are_chosen_by_the_seed_alone():
     assert dropped_negatives(range(50), 10, 3) == choices[3]
 
 
-def test_without_pictures_no_file_is_touched(small, annotate):
+def test_unchecked_images_are_not_opened(small, annotate):
     rows, tally = converted(annotate(small), Path("/nowhere/at/all"), check_images=False)
     assert rows[1].images == ["/nowhere/at/all/sub/turned.jpg"]
     assert rows[1].size_wh == (40, 60)
     assert "image-rotated-by-exif" not in tally.counts
 
 
-def test_pictures_beside_the_annotations_are_the_default(small, pictures, annotate):
+def test_images_next_to_the_annotations_are_the_default(small, pictures, annotate):
     path = annotate(small).rename(pictures / "annotations.json")
     assert converted(path, None)[0][0].images == [str(pictures / "plain.jpg")]
 
@@ -139,7 +126,7 @@ def test_paths_are_absolute_from_a_relative_folder(small, pictures, annotate, mo
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientations(small, pictures, annotate, draw, orientation):
-    """A picture stored 60x40 px is 60x40 or, turned, 40x60 px upright; boxes and sizes are those of the upright picture."""
+    """An image stored 60x40 px is 60x40 or, EXIF-rotated, 40x60 px upright; boxes and sizes are those of the upright image."""
     draw(pictures / "turning.jpg", (60, 40), orientation)
     upright_wh = [40, 60] if orientation >= 5 else [60, 40]
     small["images"] = [{"id": 1, "file_name": "turning.jpg", "width": upright_wh[0], "height": upright_wh[1]}]
@@ -248,13 +235,6 @@ def test_annotations_without_ids_are_no_repetition(small, pictures, annotate):
     assert ids(converted(annotate(small), pictures)[0]) == [11, 12, 13, 15]
 
 
-def test_an_image_that_loses_all_annotations_is_no_negative(small, pictures, annotate):
-    small["annotations"][4]["bbox"] = [0, 0, 0, 0]
-    rows, tally = converted(annotate(small), pictures, on_error="skip")
-    assert ids(rows) == [11, 13, 15]
-    assert tally.examples["image-all-skipped"] == ["sub/turned.jpg"]
-
-
 def test_all_problems_are_reported_at_once(small, pictures, annotate):
     for annotation in small["annotations"][:5]:
         annotation["bbox"][2] = -1
@@ -302,7 +282,7 @@ def test_no_row_is_an_error(small, pictures, annotate):
         converted(annotate(small), pictures)
 
 
-def test_a_folder_of_pictures_that_is_not_there(small, annotate, tmp_path):
+def test_an_image_folder_that_does_not_exist(small, annotate, tmp_path):
     with pytest.raises(GroundswiftError, match="no such folder; expected the image folder"):
         converted(annotate(small), tmp_path / "typo")
 
@@ -408,9 +388,3 @@ def test_sampled_questions(small, annotate, language, starts):
     assert len({row.prompt for row in rows}) == len(starts)
     assert rows == again
     assert rows != other
-
-
-def test_the_core_needs_no_files(small):
-    log = IssueLog()
-    reading = detection_reading(msgspec.convert(small, CocoFile), CocoOptions(annotations="memory"), ImageFolder("/pictures", False), log)
-    assert reading.make(next(iter(reading.items)), log)[0].images == ["/pictures/plain.jpg"]

@@ -77,7 +77,7 @@ SHAPES = {  # name -> (shape, box, count)
     "by a half": (box(corners="10 10 30 20", more=' rotation="180"'), [10, 10, 30, 20], "box-from-rotated"),
     "not rotated": (box(corners="10 10 30 20", more=' rotation="0.00"'), [10, 10, 30, 20], None),
     "ellipse": ('<ellipse label="dog" cx="30" cy="20" rx="10" ry="5"/>', [20, 15, 40, 25], "box-from-ellipse"),
-    "turned ellipse": ('<ellipse label="dog" cx="30" cy="20" rx="10" ry="5" rotation="90"/>', [25, 10, 35, 30], "box-from-ellipse"),
+    "rotated ellipse": ('<ellipse label="dog" cx="30" cy="20" rx="10" ry="5" rotation="90"/>', [25, 10, 35, 30], "box-from-ellipse"),
     "mask": (mask("9, 2, 2, 2, 9"), [11, 7, 13, 9], "box-from-mask"),
     "mask of one run over rows": (mask("7, 2, 15"), [10, 6, 14, 8], "box-from-mask"),
     "mask that fills its frame": (mask("0, 24"), [10, 5, 14, 11], "box-from-mask"),
@@ -204,7 +204,7 @@ def test_where_labels_stand(folder, tmp_path, level):
 
 
 def test_export_of_a_project(folder, tmp_path, draw):
-    """Its pictures lie by subset, and two subsets may have the same name; a name that is no export's stays as it is."""
+    """Images are in folders by subset, and two subsets may have the same name; a subset that leaves the folder is ignored."""
     draw(folder / "images/Train/a.jpg", (64, 48))
     draw(folder / "images/Val/a.jpg", (64, 48))
     subsets = (' subset="Train"', DOG), (' subset="Val"', ""), (' subset="../images"', "")

@@ -17,7 +17,7 @@ SHIP = "20.0 10.0 40.0 10.0 40.0 30.0 20.0 30.0 ship 0\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, draw) -> Path:
-    """A split: one picture with two objects, one difficult only, one without any."""
+    """A split: one image with two objects, one difficult only, one without any."""
     for name in ("P0001.png", "P0002.png", "P0003.png"):
         draw(tmp_path / "train/images" / name, (64, 48))
     label(tmp_path / "train", "P0001", HEAD + SHIP + PLANE)

@@ -1,4 +1,4 @@
-"""Files that are not what their name says, format by format: told or counted, never a traceback, never half an output."""
+"""Files that are not what their name says, format by format: an error or counted, never a traceback, never a partial output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KINDS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "UTF-16": lambda text: text.decode().encode("utf-16"),
     "zero bytes behind": lambda text: text + b"\0" * 9,
-    "a picture": lambda text: b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+    "an image": lambda text: b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
     "a number": lambda text: b"7\n",
     "a list": lambda text: b"[1, 2]\n",
     "deep JSON": lambda text: b"[" * 100_000,

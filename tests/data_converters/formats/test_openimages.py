@@ -1,4 +1,4 @@
-"""Open Images: classes by their codes, groups and depictions, pictures that are not there, and broken lines."""
+"""Open Images: classes by their codes, groups and depictions, missing images, and broken lines."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ NAMES = '/m/011k07,Tortoise\n/m/0199g,"Bicycle, old"\n/m/01g317,Person\n'
 TORTOISE, BICYCLE, PERSON = "/m/011k07", "/m/0199g", "/m/01g317"
 
 
-def line(picture: str, code: str = TORTOISE, box: str = "0.125,0.5,0.25,0.75", flags: str = "0,0,0,0,0") -> str:
+def line(image: str, code: str = TORTOISE, box: str = "0.125,0.5,0.25,0.75", flags: str = "0,0,0,0,0") -> str:
     """A line of the full sets; `box`: XMin, XMax, YMin, YMax; `flags`: occluded, truncated, group, depiction, inside."""
-    return f"{picture},xclick,{code},1,{box},{flags}\n"
+    return f"{image},xclick,{code},1,{box},{flags}\n"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, draw) -> Path:
     for name in ("0001eeaf.jpg", "validation/0002.jpg", "0003.jpg"):
-        draw(tmp_path / "pictures" / name, (64, 48))
+        draw(tmp_path / "images" / name, (64, 48))
     (tmp_path / "names.csv").write_text(NAMES)
     lines = (
         line("0002", PERSON, "0,1,0,1", "1,1,-1,0,1"),
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, draw) -> Path:
 
 
 def options(root: Path, **more: Any) -> OpenImagesOptions:
-    given = {"images": str(root / "pictures"), "class_descriptions": str(root / "names.csv")} | more
+    given = {"images": str(root / "images"), "class_descriptions": str(root / "names.csv")} | more
     return OpenImagesOptions(annotations=str(root / "boxes.csv"), **given)
 
 
@@ -119,8 +119,8 @@ FAULTY = {  # name -> (a line of 0001eeaf, part of the error)
     "a mark that is none": (line("0001eeaf", flags="0,0,maybe,0,0"), "boxes.csv:2: IsGroupOf is 'maybe'; expected 0, 1 or -1"),
     "unknown class": (line("0001eeaf", "/m/zzz"), "boxes.csv:2: class '/m/zzz'; expected a class of --class-descriptions"),
     "no class": (line("0001eeaf", ""), "boxes.csv:2: no LabelName"),
-    "no picture": (line(""), "boxes.csv:2: no ImageID"),
-    "picture elsewhere": (line("../0001eeaf"), "file_name '../0001eeaf'"),
+    "no image": (line(""), "boxes.csv:2: no ImageID"),
+    "image elsewhere": (line("../0001eeaf"), "file_name '../0001eeaf'"),
 }
 
 

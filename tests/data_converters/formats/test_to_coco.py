@@ -64,7 +64,7 @@ def test_one_row(source):
     assert counts == {}
 
 
-def test_rows_about_one_picture_are_merged(source):
+def test_rows_about_one_image_are_merged(source):
     dog, cat = ("dog", [1, 2, 30, 40]), ("cat", [5, 5, 9, 9])
     coco, _ = coco_of(source(row(dog, dog), row(cat), row(sample_id=2, image="sub/b.jpg"), row(dog, cat)))
     assert boxes(coco) == [(1, "dog", [1, 2, 29, 38]), (1, "dog", [1, 2, 29, 38]), (1, "cat", [5, 5, 4, 4])]
@@ -82,7 +82,7 @@ def test_an_image_whose_rows_have_numbers_of_their_own_is_numbered(source):
     assert [(each["id"], each.get("sample_id")) for each in coco["images"]] == [(4, [1, 2]), (3, None)]
 
 
-def test_several_pictures_a_row(source, folder):
+def test_several_images_a_row(source, folder):
     made = row(
         ("dog", [1, 2, 30, 40]),
         ("cat", [5, 5, 9, 9]),
@@ -95,7 +95,7 @@ def test_several_pictures_a_row(source, folder):
     assert [each["sample_id"] for each in coco["images"]] == [1, 1]  # of a row, so of no one image
 
 
-def test_a_picture_by_two_spellings_is_one(source, folder):
+def test_an_image_by_two_spellings_is_one(source, folder):
     detour = f"{folder}/sub/../a.jpg"
     coco, _ = coco_of(source(row(("dog", [1, 2, 30, 40])), row(("cat", [5, 5, 9, 9]), image=detour), row(image=f"{folder}//a.jpg")))
     assert [each["file_name"] for each in coco["images"]] == ["a.jpg"]
@@ -123,7 +123,7 @@ def test_norm1(source):
     assert coco["annotations"][0]["bbox"] == [16, 24, 32, 24]
 
 
-def test_what_is_left_out(source):
+def test_what_is_dropped(source):
     describe = talk("<image>Describe the object at <bbox>.", "a dog")
     rows = [
         row(messages=describe, objects={"ref": [], "bbox": [[1, 2, 30, 40]]}),
@@ -206,17 +206,17 @@ FAULTY: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "an inverted box": (row(("dog", [9, 2, 3, 4])), r"box 0: box \[9, 2, 3, 4\]; expected x1 below x2"),
     "a box elsewhere": (row(("dog", [99, 2, 103, 4])), r"expected a box that overlaps its image of 64x48 px"),
     "another size": (row(size_wh=[10, 20]), r"image 0 \(.*a\.jpg\): annotated as 10x20 px, but the image is 64x48 px"),
-    "picture missing": (row(image="none.jpg"), r"image 0 \(.*none\.jpg\): image not found"),
-    "picture cut": (row(image="cut.jpg"), r"image 0 \(.*cut\.jpg\): .*not a readable image"),
+    "image missing": (row(image="none.jpg"), r"image 0 \(.*none\.jpg\): image not found"),
+    "truncated image": (row(image="cut.jpg"), r"image 0 \(.*cut\.jpg\): .*not a readable image"),
     "path that leaves": (row(image="../a.jpg"), r"image '\.\./a\.jpg' with .*; expected an absolute path"),
     "path with a zero byte": (row(image="/a\0b.jpg"), r"an image of 8 characters, '/a\\x00b\.jpg'\.\.\.; expected a path to a file"),
     "base64": (row(image="data:image/png;base64,AAAA"), r"expected a path to a file"),
-    "several pictures, no image_id": (row(("dog", [1, 2, 3, 4]), images=["a.jpg", "c.png"]), r"2 images and no image_id"),
+    "several images, no image_id": (row(("dog", [1, 2, 3, 4]), images=["a.jpg", "c.png"]), r"2 images and no image_id"),
 }
 
 
 @pytest.mark.parametrize(("bad", "message"), FAULTY.values(), ids=FAULTY)
-def test_faults(source, folder, bad, message):
+def test_problems(source, folder, bad, message):
     (folder / "cut.jpg").write_bytes((folder / "a.jpg").read_bytes()[:3])
     path = source(bad, row(("dog", [1, 2, 30, 40]), sample_id=2))
     with pytest.raises(GroundswiftError, match=message) as stopped:
@@ -244,7 +244,7 @@ def test_one_id_for_two_images(source):
         coco_of(source(row(), row(image="c.png")))
 
 
-def test_a_picture_outside_the_folder(source, folder):
+def test_an_image_outside_the_folder(source, folder):
     with pytest.raises(GroundswiftError, match=r"a\.jpg: not inside .*sub; expected all images below --images"):
         coco_of(source(row(image=str(folder / "a.jpg"))), images=str(folder / "sub"))
 

@@ -118,7 +118,7 @@ def test_one_name_in_two_folders(source, folder, draw):
     assert not (folder / "yolo").exists()
 
 
-def test_a_link_to_an_address(source):
+def test_a_link_to_a_url(source):
     path = source(detection_row(DOG, image="s3://bucket/a.jpg"))
     with pytest.raises(GroundswiftError, match=r"s3://bucket/a\.jpg: a link cannot point to a URL; expected --image-files copy or none"):
         write(path, check_images=False)
@@ -152,16 +152,16 @@ def test_a_folder_that_cannot_be_written(source, folder):
         ToYoloOptions(annotations=str(path)).write(folder / "nowhere/yolo", IssueLog(), progress=False)
 
 
-def test_a_picture_that_cannot_be_copied_leaves_nothing(source, folder):
+def test_an_image_that_cannot_be_copied_leaves_nothing(source, folder):
     path = source(detection_row(DOG), detection_row(image="gone.jpg"))
     with pytest.raises(GroundswiftError, match=r"gone\.jpg: no such image"):
         write(path, image_files="copy", check_images=False)
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
 
 
-def test_a_full_disk_is_not_the_fault_of_a_picture(source, folder, monkeypatch):
-    def full(picture: object, copy: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(picture), None, str(copy))
+def test_a_full_disk_is_not_an_error_of_an_image(source, folder, monkeypatch):
+    def full(image: object, copy: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(image), None, str(copy))
 
     path = source(detection_row(DOG))
     monkeypatch.setattr(to_yolo.shutil, "copyfile", full)
@@ -170,7 +170,7 @@ def test_a_full_disk_is_not_the_fault_of_a_picture(source, folder, monkeypatch):
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
 
 
-def test_faults_leave_nothing(source, folder):
+def test_problems_leave_nothing(source, folder):
     with pytest.raises(GroundswiftError, match=r"rows\.jsonl:1, box 0: box \[9, 2, 3, 4\]; expected x1 below x2"):
         write(source(detection_row(("dog", [9, 2, 3, 4]))))
     assert not (folder / "yolo").exists()

@@ -152,11 +152,11 @@ def test_the_other_names_of_ids(tmp_path, vg):
 
 
 @pytest.mark.parametrize("below", [".", "VG_100K", "VG_100K_2"])
-def test_where_a_image_may_lie(tmp_path, below):
-    path = tmp_path / "pictures" / below / "2.jpg"
+def test_where_an_image_may_be(tmp_path, below):
+    path = tmp_path / "images" / below / "2.jpg"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (40, 60)).save(path)
-    made, _ = rows(write(tmp_path, REGIONS[1:2]), tmp_path / "pictures")
+    made, _ = rows(write(tmp_path, REGIONS[1:2]), tmp_path / "images")
     assert (made[0]["images"], made[0]["size_wh"]) == ([str(path.resolve())], [40, 60])
 
 
@@ -197,12 +197,12 @@ PROBLEMS = {  # what is broken -> (content, reason, place, what)
     "a gigantic number": (with_region(width=10**30), "box-too-large", "region 1382 of image 1", "at most 1000000000 px"),
     "a tag of swift": (with_region(phrase="a <image>"), "text-tag", "region 1382 of image 1", "holds <image>"),
     "a control character": (with_region(phrase="a \0 b"), "text-control-character", "region 1382 of image 1", r"holds '\x00'"),
-    "an entry that is no image": ([[], REGIONS[1]], "entry-unreadable", "source.json: entry 1", "Expected `object`, got `array`"),
+    "an entry that is not an image": ([[], REGIONS[1]], "entry-unreadable", "source.json: entry 1", "Expected `object`, got `array`"),
     "an image without id": ([{"regions": [{}]}, REGIONS[1]], "image-unreadable", "source.json: entry 1", "no image_id"),
     "neither regions nor objects": ([{"id": 1}, REGIONS[1]], "image-unreadable", "entry 1 (image 1)", "not one of regions and objects"),
     "regions and objects": ([REGIONS[0] | {"objects": []}, REGIONS[1]], "image-unreadable", "entry 1 (image 1)", "not one of"),
     "a repeated image": ([REGIONS[1], REGIONS[1]], "image-id-repeated", "source.json: entry 2", "duplicate image id 2"),
-    "no picture": ([{"id": 9, "regions": REGIONS[0]["regions"]}, REGIONS[1]], "image-missing", "entry 1 (image 9)", "/9.jpg"),
+    "no image": ([{"id": 9, "regions": REGIONS[0]["regions"]}, REGIONS[1]], "image-missing", "entry 1 (image 9)", "/9.jpg"),
 }
 
 
@@ -233,7 +233,7 @@ def test_a_region_id_twice(tmp_path, vg):
         ),
     ],
 )
-def test_problemy_objects(tmp_path, vg, objects, text):
+def test_objects_with_problems(tmp_path, vg, objects, text):
     source = write(tmp_path, [{"image_id": 1, "objects": objects}])
     assert text in error_of(options_of(source, vg))
     assert brief(rows(source, vg, on_error="skip")[0]) == [("vg/1/objects/a", ["a"], [[1, 2, 4, 6]])]

@@ -31,7 +31,7 @@ def document(*things: str, name: str | None = "a.jpg", size: str = SIZE, head: s
 
 @pytest.fixture
 def folder(tmp_path: Path, draw) -> Path:
-    """A data set: one picture with two objects, one difficult only, one without objects."""
+    """A dataset: one image with two objects, one difficult only, one without objects."""
     root = tmp_path / "VOC2012"
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         draw(root / "JPEGImages" / name, (64, 48))
@@ -210,7 +210,7 @@ IMAGE_NAMES = {  # <filename> -> the image, or part of the error
     "gone/a.jpg": "image not found",
     "c.jpg": "annotation-two-images",
     "c": "annotation-two-images",
-    "C:\\pictures\\c.jpg": "annotation-two-images",
+    "C:\\images\\c.jpg": "annotation-two-images",
     "a.png": "image not found",
     "renamed.jpg": "image-of-filename-missing",
 }
@@ -310,7 +310,7 @@ BROKEN = {  # name -> (the file of a.jpg, what is wrong)
     "DTD": (document(thing("&x;"), head='<!DOCTYPE a [<!ENTITY x "boom">]>'), "a DTD or entities of its own; expected plain XML"),
     "fetching DTD": (document(thing(), head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "a DTD or entities of its own"),
     "other XML": ("<annotations/>", "XML of <annotations>; expected <annotation>"),
-    "no picture": (document(name=None), "a.xml: no <filename>"),
+    "no filename": (document(name=None), "a.xml: no <filename>"),
     "no name": (document(thing("")), "a.xml: object 1: no <name>; expected the name of a class"),
     "two names": (document(thing().replace("<pose>", "<name>cat</name><pose>")), "object 1: 2 <name>: dog, cat; expected one <name>"),
     "a rotation in words": (document(rotated("a bit")), "'dog' has a rotation that cannot be read"),
@@ -318,13 +318,13 @@ BROKEN = {  # name -> (the file of a.jpg, what is wrong)
     "roLabelImg without an angle": (document(rolabelimg("20 15 20 10")), "'dog' has nothing as angle"),
     "no box": (document("<object><name>dog</name></object>"), "object 1: 'dog' has no <bndbox>"),
     "no ymax": (document(thing(box="1 2 3")), "object 1: 'dog' has nothing as ymax; expected a number"),
-    "picture missing": (
+    "image missing": (
         document(name="z.jpg"),
         "<filename> is z.jpg, which is not found, but a.jpg has the name of this file; expected one of the two",
     ),
-    "picture outside": (document(name="../a.jpg"), "file_name '../a.jpg' with"),
-    "absolute picture": (document(name="/etc/a.jpg"), "file_name '/etc/a.jpg' with"),
-    "picture of another": (document(thing(), name="c.jpg"), "a.xml: <filename> is c.jpg, but a.jpg has the name"),
+    "image outside": (document(name="../a.jpg"), "file_name '../a.jpg' with"),
+    "absolute path": (document(name="/etc/a.jpg"), "file_name '/etc/a.jpg' with"),
+    "image of another file": (document(thing(), name="c.jpg"), "a.xml: <filename> is c.jpg, but a.jpg has the name"),
 }
 
 

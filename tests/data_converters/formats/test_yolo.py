@@ -1,4 +1,4 @@
-"""YOLO data sets: forms of data.yaml, kinds of labels, pictures that are turned, and every way that one can be broken."""
+"""YOLO datasets: forms of data.yaml, kinds of labels, EXIF-rotated images, and every way that one can be broken."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ASKED = "<image>Detect every object of these categories: cat, dog."
 
 @pytest.fixture
 def folder(tmp_path: Path, draw) -> Path:
-    """A data set as Ultralytics has them: one picture with two boxes, one that is turned, one without a label file."""
+    """A dataset as Ultralytics has them: one image with two boxes, one EXIF-rotated, one without a label file."""
     root = tmp_path / "set"
     draw(root / "images/train/plain.jpg", (64, 48))
     draw(root / "images/train/sub/turned.jpg", (60, 40), orientation=6)  # 40x60 upright
@@ -63,7 +63,7 @@ def test_processes_share_the_looking(folder, tmp_path, draw):
     for number in range(3 * BATCH):
         draw(folder / f"images/train/sub/{number}.jpg", (20 + number % 7, 20), orientation=6 if number % 9 == 0 else 1)
         (folder / f"labels/train/sub/{number}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
-    (folder / "images/train/sub/5.jpg").write_bytes(b"no picture")
+    (folder / "images/train/sub/5.jpg").write_bytes(b"no image")
     alone = converted(options(folder, on_error="skip"), tmp_path / "one.jsonl")
     assert converted(options(folder, on_error="skip"), tmp_path / "two.jsonl", workers=2) == alone
     assert len(alone[0]) == 3 * BATCH + 2
@@ -101,7 +101,7 @@ def test_split(folder, tmp_path, draw):
     assert [short(row)[:2] for row in converted(options(folder, split="val"), tmp_path / "a.jsonl")[0]] == [(1, "one.bmp")]
 
 
-KINDS = {  # name -> (--labels, lines, boxes in a picture of 64x48, counts)
+KINDS = {  # name -> (--labels, lines, boxes in an image of 64x48, counts)
     "polygon": ("polygon", "0 0.25 0.25 0.5 0.5 0.25 0.75\n", [[16, 12, 32, 36]], {"box-from-polygon": 1}),
     "mixed": (
         "mixed",
@@ -164,7 +164,7 @@ def test_all_problems_are_reported_at_once(folder, tmp_path, draw):
     (folder / "labels/train/sub/turned.txt").write_bytes(b"0 .5 \xff")
     (folder / "labels/train/stray.txt").write_text("0 .5 .5 .5 .5\n")
     (folder / "labels/train/classes.txt").write_text("cat\ndog\n")
-    (folder / "images/train/empty.png").write_bytes(b"no picture")
+    (folder / "images/train/empty.png").write_bytes(b"no image")
     (folder / "images/train/cut.jpg").write_bytes((folder / "images/train/plain.jpg").read_bytes()[:30])
     text = refusal(options(folder), tmp_path / "out.jsonl")
     assert "6 problems, nothing written" in text
@@ -228,7 +228,7 @@ BAD_DATA_YAML = {
     "list leaves": (DATA.replace("images/train", "leaves.txt"), " is outside "),
     "path is a number": (DATA.replace("path: .", "path: 3"), "path is 3"),
     "path is not there": (DATA.replace("path: .", "path: gone"), "data.yaml: path is 'gone', but the folder does not exist"),
-    "no picture": (DATA.replace("images/train", "labels"), "train: no image in "),
+    "no image": (DATA.replace("images/train", "labels"), "train: no image in "),
     "no labels at all": (DATA.replace("images/train", "images/bare"), "train: none of 1 images has a label file, such as "),
 }
 
