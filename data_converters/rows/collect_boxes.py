@@ -83,10 +83,6 @@ class ImageBoxes:
     alone: bool = True
     boxes: Counter[Named] = field(default_factory=Counter)
 
-    def add(self, boxes: Counter[Named]) -> None:
-        """Add the boxes of one row."""
-        self.boxes |= boxes
-
 
 @dataclass
 class Collected:
@@ -149,7 +145,7 @@ class Collector:
             said[index][named] += 1
         for image, boxes in zip(images, said, strict=True):
             if image is not None:
-                image.add(boxes)
+                image.boxes |= boxes
 
     def answered(self, where: str, row: AnyRow, images: list[ImageBoxes | None]) -> Iterator[tuple[int, Named]]:
         """(0, label and box) for each usable box of a model's answer."""

@@ -128,9 +128,4 @@ class Writer:
             self.refs_written += 1
             return self.labels[at]
         self.boxes_written += 1
-        return box_text(self.boxes[at], self.family)
-
-
-def box_text(numbers: list[float], family: str) -> str:
-    """One box or point within a sentence."""
-    return grammar_of(family).write_box(numbers)
+        return grammar_of(self.family).write_box(self.boxes[at])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import msgspec
@@ -14,10 +12,9 @@ from groundswift.atomic_write import write_together
 from groundswift.terminal import echo, echo_json
 
 from ..issues import IssueLog
-from .line_index import Progress
 from .split import SplitOptions
 from .split_gt import GroundTruthParts
-from .split_plan import SplitPlan, SplitReport, parts_of, plan_split
+from .split_plan import SplitReport, parts_of, plan_split
 from .two_passes import both_passes, check_not_input, check_out, first_pass, shared_options, summary_text
 
 SHOWN = 5  # classes in the text
@@ -36,28 +33,6 @@ class PartsCommand(click.Command):
             taking = more or word == "--parts"
             words.append(word)
         return super().parse_args(context, words)
-
-
-class PlanWithTruth(NamedTuple):
-    """A split and the ground truth of its parts, which are further parts."""
-
-    plan: SplitPlan
-    truth: GroundTruthParts
-
-    @property
-    def report(self) -> SplitReport:
-        """That of the split, which `lines` completes."""
-        return self.plan.report
-
-    def lines(self, progress: Progress = lambda rows: None) -> Iterator[tuple[int, bytes]]:
-        """The lines of all parts, then the ground truth of each."""
-        for number, (part, line) in enumerate(self.plan.lines(progress), 1):
-            self.truth.assign(line, part, f"{self.plan.facts.index.path}: row {number}")
-            yield part, line
-        counts, self.report.gt_images_without_row = self.truth.counts()
-        for part, count in enumerate(counts):
-            self.report.parts[part].gt_images, self.report.parts[part].gt_annotations = count
-            yield from ((len(counts) + part, chunk) for chunk in self.truth.chunks(part))
 
 
 @click.command(cls=PartsCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,11 +78,7 @@ def split(
     how = SplitOptions(stratify=stratify == "label", **options)
     log = IssueLog(how.on_error)
     truth = GroundTruthParts(gt, [part.name for part in asked]) if gt is not None else None
-
-    def plan(progress: Progress) -> SplitPlan | PlanWithTruth:
-        planned = plan_split(data, asked, how, log, progress)
-        return PlanWithTruth(planned, truth) if truth else planned
-
+    plan = partial(plan_split, data, asked, how, log, truth=truth)
     if dry_run or out is None:
         done = first_pass([data], plan)
         for _ in done.lines() if truth else ():

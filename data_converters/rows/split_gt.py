@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -28,13 +27,6 @@ class _Annotation(msgspec.Struct):
 
 class _Row(msgspec.Struct):
     sample_id: int | float | str | None = None
-
-
-class GroundTruthPart(NamedTuple):
-    """Counts of the COCO file of one part."""
-
-    images: int
-    annotations: int
 
 
 class GroundTruthParts:
@@ -84,11 +76,11 @@ class GroundTruthParts:
             yield b"]"
         yield b"}\n"
 
-    def counts(self) -> tuple[list[GroundTruthPart], int]:
-        """(counts of each part's file, number of images without a row, which are in no part)."""
+    def counts(self) -> tuple[list[tuple[int, int]], int]:
+        """((images, annotations) of each part's file, number of images without a row, which are in no part)."""
         images = Counter(self.part_of.values())
         annotations = Counter(self.part_of.get(image) for image, _ in self.annotations)
-        return [GroundTruthPart(images[part], annotations[part]) for part in range(len(self.names))], images[None]
+        return [(images[part], annotations[part]) for part in range(len(self.names))], images[None]
 
 
 def key_of(value: int | float | str) -> str:

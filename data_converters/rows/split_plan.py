@@ -17,6 +17,7 @@ from ..issues import IssueLog
 from .line_index import BLOCK, Progress, copied_lines, has_both_types
 from .mix import shares
 from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
+from .split_gt import GroundTruthParts
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 NEAR = Fraction(1, 1_000_000)  # by which the sum of fractions may differ from 1
@@ -121,21 +122,41 @@ class SplitReport(msgspec.Struct):
 
 
 class SplitPlan(NamedTuple):
-    """A split before it is written; `part_of_row` is (rows,)."""
+    """A split before it is written; `part_of_row` is (rows,). `truth`: the ground truth of the parts, which are further parts."""
 
     facts: Facts
     part_of_row: NDArray[np.int64]
     report: SplitReport
+    truth: GroundTruthParts | None = None
 
     def lines(self, progress: Progress = lambda rows: None) -> Iterator[tuple[int, bytes]]:
-        """The second pass: (part, line) of every row, in the order of the file. `progress` counts rows."""
+        """The second pass: (part, line) of every row, in the order of the file; then the ground truth of each part, whose counts it adds to
+        the report. `progress` counts rows."""
+        for number, (part, line) in enumerate(self._rows(progress), 1):
+            if self.truth:
+                self.truth.assign(line, part, f"{self.facts.index.path}: row {number}")
+            yield part, line
+        if self.truth:
+            counts, self.report.gt_images_without_row = self.truth.counts()
+            for part, count in enumerate(counts):
+                self.report.parts[part].gt_images, self.report.parts[part].gt_annotations = count
+                yield from ((len(counts) + part, chunk) for chunk in self.truth.chunks(part))
+
+    def _rows(self, progress: Progress) -> Iterator[tuple[int, bytes]]:
         rows = len(self.part_of_row)
         lines = copied_lines([self.facts.index], np.zeros(rows, np.uint8), np.arange(rows), progress, buffering=1 << 20)
         parts = (part for start in range(0, rows, BLOCK) for part in self.part_of_row[start : start + BLOCK].tolist())
         return zip(parts, lines, strict=True)
 
 
-def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, log: IssueLog, progress: Progress = lambda size: None) -> SplitPlan:
+def plan_split(
+    path: str,
+    parts: Sequence[Part],
+    options: SplitOptions,
+    log: IssueLog,
+    progress: Progress = lambda size: None,
+    truth: GroundTruthParts | None = None,
+) -> SplitPlan:
     """Read a set and decide where its rows go. Raises GroundswiftError for a file with issues, or impossible parts."""
     facts = facts_of(path, options, log, progress)
     grouping = grouped(facts)
@@ -149,11 +170,10 @@ def plan_split(path: str, parts: Sequence[Part], options: SplitOptions, log: Iss
         raise GroundswiftError(what) from None
     pairs = labels_of_groups(facts, grouping)
     part_of_group = stratified(*pairs, targets, options.seed) if options.stratify else at_random(targets, options.seed)
-    part_of_row = part_of_group[grouping.of_row]
     report = reported(facts, grouping, pairs, part_of_group, parts, options)
     report.ids_as_text = has_both_types([facts.index])
     report.counts = dict(log.counted.counts.most_common())
-    return SplitPlan(facts, part_of_row, report)
+    return SplitPlan(facts, part_of_group[grouping.of_row], report, truth)
 
 
 def reported(

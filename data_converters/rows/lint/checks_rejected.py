@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from groundswift.records import BOX, REF
 from groundswift.row_view import Finding, RowView, short
 
-from .checks_boxes import check_boxes, readable_boxes
+from .checks_boxes import Box, check_boxes, readable_boxes
 from .checks_images import ImageCheck, frame_sizes
 from .checks_labels import check_labels, check_points
 from .checks_rows import check_conversation
@@ -30,7 +30,9 @@ def check_rejected(view: RowView, checks: Sequence[ImageCheck], family: str | No
         yield problem
         return
     own_images = row.get("rejected_messages") is not None or row.get("rejected_images") is not None
-    for rule, what in check_turns(rejected_view(view), () if own_images else checks, family):
+    rejected = rejected_view(view)
+    boxes, unreadable = readable_boxes(rejected, frame_sizes(rejected, () if own_images else checks))
+    for rule, what in (*check_turns(rejected, boxes, family), *unreadable):
         if (rule, what) not in known:
             yield rule, f"rejected: {what}"
 
@@ -70,12 +72,10 @@ def rejected_view(view: RowView) -> RowView:
     return rejected
 
 
-def check_turns(view: RowView, checks: Sequence[ImageCheck], family: str | None) -> Iterator[Finding]:
-    """All checks of one conversation and its boxes."""
+def check_turns(view: RowView, boxes: Sequence[Box], family: str | None) -> Iterator[Finding]:
+    """All checks of one conversation and its readable boxes."""
     yield from view.findings
     yield from check_conversation(view)
     yield from check_labels(view.refs or (), family)
     yield from check_points(view, family)
-    boxes, findings = readable_boxes(view, frame_sizes(view, checks))
-    yield from findings
     yield from check_boxes(view, boxes)

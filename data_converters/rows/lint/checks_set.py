@@ -24,6 +24,10 @@ LEAST_FAR_BOXES = 50
 LONGEST_CLOSE = 60  # characters of a label that is compared
 CLOSE_LABELS = 2_000  # distinct labels among which typos are searched
 LINE_BITS = 40
+LACKING = {  # what all rows of a set have, or none
+    "rows-mixed": "{} of {} rows have query and response, the others messages; expected messages",
+    "rejected-missing": "{} of {} rows have no rejected_response; expected one in each",
+}
 
 SetFinding = tuple[str, Place, str, int]  # rule, place, what, how often
 
@@ -116,9 +120,7 @@ class SetFacts:
     def __init__(self) -> None:
         self.files: list[str] = []
         self.rows = self.boxes = self.images = self.negatives = self.detections = 0
-        self.without_messages: Place | None = None
-        self.rows_without_messages = self.rows_without_rejected = 0
-        self.without_rejected: Place | None = None
+        self.lacking: dict[str, list[int | Place]] = {}  # key of LACKING -> number of rows, the first of them
         self.other_labels = 0
         self.labels: dict[str, _Label] = {}
         self.box_counts = BoxCounts()
@@ -141,12 +143,9 @@ class SetFacts:
         asked = next((content for role, content in view.messages if role == "user"), None)  # one image may be asked several questions
         self._note_type(sample_id, place)
         self._ids.append(hash((repr(sample_id), asked)) or 1 if isinstance(sample_id, int | str) else 0)
-        if not view.has_messages:
-            self.rows_without_messages += 1
-            self.without_messages = self.without_messages or place
-        if view.row.get("rejected_response") is None:
-            self.rows_without_rejected += 1
-            self.without_rejected = self.without_rejected or place
+        for rule, lacks in (("rows-mixed", not view.has_messages), ("rejected-missing", view.row.get("rejected_response") is None)):
+            if lacks:
+                self.lacking.setdefault(rule, [0, place])[0] += 1
         self._add_labels(view.classes(), bool(view.boxes), detection, place)
         if view.bbox_type == "real":
             for box in boxes:
@@ -189,12 +188,9 @@ class SetFacts:
         """All findings about the set. `place`: the set itself, for findings without a line."""
         if self.detections and not self.negatives:
             yield "no-negatives", place, f"all {self.detections} detection rows have objects; expected some without", 1
-        if self.without_messages and self.rows_without_messages < self.rows:
-            what = f"{self.rows_without_messages} of {self.rows} rows have query and response, the others messages; expected messages"
-            yield "rows-mixed", self.without_messages, what, self.rows_without_messages
-        if self.without_rejected and self.rows_without_rejected < self.rows:
-            what = f"{self.rows_without_rejected} of {self.rows} rows have no rejected_response; expected one in each"
-            yield "rejected-missing", self.without_rejected, what, self.rows_without_rejected
+        for rule, (count, first) in self.lacking.items():
+            if count < self.rows:
+                yield rule, first, LACKING[rule].format(count, self.rows), count
         yield from self._check_id_types()
         yield from self._check_duplicates()
         yield from self.box_counts.check()
@@ -211,12 +207,8 @@ class SetFacts:
         same_rows = {later for later, _ in again}
         for later, first in repeats(ids):
             if ids[later] and later not in same_rows:
-                yield (
-                    "sample-id-duplicate",
-                    self._place(later),
-                    f"sample_id and question of {self._place(first)}; expected each once",
-                    1,
-                )
+                what = f"sample_id and question of {self._place(first)}; expected each once"
+                yield "sample-id-duplicate", self._place(later), what, 1
         missing = np.flatnonzero(ids == 0)
         if len(missing):
             what = f"{len(missing)} of {self.rows} rows have no sample_id; expected a number or a string"

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from groundswift.placeholders import TAG, read_message
 from groundswift.records import BOX, REF, count_tags
 from groundswift.row_view import RowView
@@ -46,11 +44,6 @@ def fixed_row(view: RowView, checks: Sequence[ImageCheck]) -> tuple[dict[str, An
     changed = _set_size(view, checks, row, changes)
     changed |= _fix_boxes(view, checks, row, changes)
     return (row if changed else None), changes
-
-
-def encoded_row(row: dict[str, Any]) -> bytes:
-    """One line of JSONL with its newline."""
-    return msgspec.json.encode(row) + b"\n"
 
 
 def _set_size(view: RowView, checks: Sequence[ImageCheck], row: dict[str, Any], changes: list[str]) -> bool:

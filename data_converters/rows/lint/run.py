@@ -11,18 +11,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from groundswift.errors import GroundswiftError, Tally, error_at
 from groundswift.row_view import Finding, RowView
 
 from ..jsonl_lines import Line, decoded, lines_of
-from .checks_boxes import check_boxes, readable_boxes
+from .checks_boxes import readable_boxes
 from .checks_images import ImageCheck, ImageChecks, check_image, check_sizes, check_videos, frame_sizes, path_of, sources_of
-from .checks_labels import check_labels, check_points
-from .checks_rejected import check_rejected
-from .checks_rows import TokenCounter, check_conversation, check_length
+from .checks_rejected import check_rejected, check_turns
+from .checks_rows import TokenCounter, check_length
 from .checks_set import SetFacts
 from .findings import Findings, Place
-from .fix import encoded_row, fixed_row
+from .fix import fixed_row
 from .rules import RULES
 
 AHEAD_ROWS, AHEAD_BYTES = 256, 1 << 24  # rows whose images are being checked
@@ -153,7 +154,7 @@ def _end(pending: _Pending | bytes, options: LintOptions, lint: Lint, fix: bool)
     view, raw, place, running, fixable = pending
     checks = running.result() if running else []
     boxes, unreadable = readable_boxes(view, frame_sizes(view, checks))
-    findings = [*_check_row(view, checks, options), *unreadable, *check_boxes(view, boxes)]
+    findings = [*check_turns(view, boxes, options.family), *unreadable, *_check_row(view, checks, options)]
     findings += check_rejected(view, checks, options.family, findings)
     if options.counter and not any(RULES[rule].severity == "error" for rule, _ in findings):
         findings += check_length(view, options.counter, options.max_length)
@@ -165,17 +166,13 @@ def _end(pending: _Pending | bytes, options: LintOptions, lint: Lint, fix: bool)
 
 
 def _check_row(view: RowView, checks: Sequence[ImageCheck], options: LintOptions) -> Iterator[Finding]:
-    yield from view.findings
     if isinstance(view.row.get("response"), str) and view.has_messages:
         yield "result-row", "the row has messages and a response; expected one of them"
-    yield from check_conversation(view)
     for check in checks:
         yield from check.findings
     if options.images:
         yield from check_videos(view)
     yield from check_sizes(view, checks)
-    yield from check_labels(view.refs or (), options.family)
-    yield from check_points(view, options.family)
     if options.against:
         paths, contents = options.against
         for source, check in zip(sources_of(view), checks, strict=True):
@@ -191,7 +188,7 @@ def _fixed(view: RowView, raw: bytes, checks: Sequence[ImageCheck], place: Place
     if row is None:
         return raw
     try:
-        line = encoded_row(row)
+        line = msgspec.json.encode(row) + b"\n"
     except (RecursionError, TypeError, ValueError, OverflowError):
         return raw
     lint.rows_fixed += 1

@@ -117,19 +117,15 @@ def _check_use(scripts: Sequence[str], out: str | None, in_place: bool, prints: 
 
 
 def _migrated(path: str, settings: Settings) -> Script:
-    data = click.get_binary_stream("stdin").read(MOST_BYTES + 1) if path == "-" else _read(path)
+    try:
+        with click.open_file(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise error_at(path, f"cannot be read ({error.strerror})", "a shell script") from None
     if len(data) > MOST_BYTES or b"\0" in data:
         raise error_at(path, "not a shell script", f"text of at most {MOST_BYTES >> 20} MiB")
     text = data.decode("utf-8", "surrogateescape")
     return Script(path, text, migrate_script(text, settings))
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise error_at(path, f"cannot be read ({error.strerror})", "a shell script") from None
 
 
 def _convert_rows(convert: Callable[[Path, Path, Path], None], pairs: Iterable[tuple[Path, Path]], folder: Path) -> None:
@@ -159,16 +155,15 @@ def _write(done: Sequence[Script], out: str | None, in_place: bool) -> None:
 def _place(script: Script, written: str, scripts: int) -> Path:
     out = Path(written)
     if scripts == 1 and not out.is_dir() and not written.endswith(("/", os.sep)):
-        if script.path != "-" and out.exists() and os.path.samefile(out, script.path):
-            raise error_at(out, "is the script itself", "another file, or --in-place")
-        return out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise error_at(out, f"cannot be a folder ({error.strerror})", "a folder for the scripts") from None
-    place = out / (Path(script.path).name if script.path != "-" else "stdin.sh")
-    if place.exists() and script.path != "-" and os.path.samefile(place, script.path):
-        raise error_at(place, "is the script itself", "another folder, or --in-place")
+        place = out
+    else:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise error_at(out, f"cannot be a folder ({error.strerror})", "a folder for the scripts") from None
+        place = out / (Path(script.path).name if script.path != "-" else "stdin.sh")
+    if script.path != "-" and place.exists() and os.path.samefile(place, script.path):
+        raise error_at(place, "is the script itself", "another file or folder, or --in-place")
     return place
 
 

@@ -10,20 +10,10 @@ from .shell import ASSIGNED, Command, Scan, Word
 from .tables import flags_of
 
 ROUTES = {  # subcommands of swift 2.x and 3.x -> the command whose flags they take
-    "sft": "sft",
-    "pt": "pt",
-    "rlhf": "rlhf",
-    "dpo": "rlhf",
-    "orpo": "rlhf",
-    "simpo": "rlhf",
-    "infer": "infer",
-    "export": "export",
+    **{command: command for command in ("sft", "pt", "rlhf", "infer", "export", "deploy", "eval", "app-ui", "web-ui")},
+    **dict.fromkeys(("dpo", "orpo", "simpo"), "rlhf"),
     "merge-lora": "export",
-    "deploy": "deploy",
-    "eval": "eval",
-    "app-ui": "app-ui",
     "app": "app-ui",
-    "web-ui": "web-ui",
 }
 NEW_ROUTES = {"app-ui": "app", "dpo": "rlhf", "orpo": "rlhf", "simpo": "rlhf"}
 TRAINS = {"sft", "pt", "rlhf"}
@@ -38,6 +28,7 @@ TODAYS = {  # flags of 3.x and 4.6 that no 2.x command had: a command with one h
 NOT_SHORT = TODAYS | {"stream", "metric"}  # no short forms of 2.x flags
 DEFINED = re.compile(r"^[ \t]*(?:function[ \t]+)?([A-Za-z_][\w-]*)[ \t]*(?:\([ \t]*\))?\s*\{", re.MULTILINE)
 ALL_ARGUMENTS = ('"$@"', "$@", '"$*"', "$*", '"${@}"', "${@}")
+BOOLEANS = {"true", "false", "1", "0", "yes", "no", "t", "f", "y", "n"}
 FLAG = re.compile(r"""--(?P<no>no[_-])?(?P<name>[A-Za-z][\w-]*)(?P<rest>=[\s\S]*)?""")
 
 
@@ -129,12 +120,8 @@ def _takes(option: Option, flags: dict, word: Word) -> bool:
     known = flags.get(option.name)
     if known is None:
         return True
-    if known.values == "bool" and option.values:
-        return False
-    if known.values == "bool" and word.value is None:
-        return True
     if known.values == "bool":
-        return word.value.lower() in {"true", "false", "1", "0", "yes", "no", "t", "f", "y", "n"}
+        return not option.values and (word.value is None or word.value.lower() in BOOLEANS)
     return known.values == "list" or not option.values
 
 

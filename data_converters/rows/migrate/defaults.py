@@ -62,8 +62,7 @@ def _frozen(job: Job) -> None:
     model = old_model(job)
     if model is None or model.group is None:
         return
-    given = job.option("freeze_vit")
-    if given is None:
+    if not job.option("freeze_vit"):
         job.add_default("freeze_vit", "false", "true")
     if not job.true("freeze_vit") or model.group not in ALIGNER_IN_TOWER:
         job.add_default("freeze_aligner", "false", "true")
@@ -71,17 +70,14 @@ def _frozen(job: Job) -> None:
 
 def _lora_targets(job: Job) -> None:
     model = old_model(job)
-    given = job.option(*TARGETS)
-    if model and model.targets and not given and job.found.command != "pt":
+    if model and model.targets and not job.option(*TARGETS) and job.found.command != "pt":
         job.add_default("target_modules", " ".join(model.targets), "all-linear")
 
 
 def _inference(job: Job) -> None:
     if not job.option("max_new_tokens"):
         job.add_default("max_new_tokens", "2048", "no limit")
-    if job.option("dataset", "custom_train_dataset_path") and not job.option(
-        "val_dataset", "custom_val_dataset_path", "dataset_test_ratio"
-    ):
+    if job.option("dataset", "custom_train_dataset_path") and not job.option(*VALIDATION):
         job.add_default("split_dataset_ratio", "0.01", NO_VALIDATION)
 
 

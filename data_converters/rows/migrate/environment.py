@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .commands import Found
 from .data import OF_VIDEO as VIDEO_SETS
 from .data import names_of
 from .job import Job
@@ -37,12 +36,10 @@ def _renamed(job: Job, name: str, word: Word, value: str, alone: bool) -> None:
     written = " ".join(f"{new}={value}" for new in became.new)
     if became.new:
         job.report("changed", word.start, word.raw, written, "" if became.note == "renamed" else became.note)
-        used = job.variables.uses(name) > 0
-        job.edit(word.start, word.end, f"{word.raw} {written}" if used else written)
-    elif alone:
-        job.report("dropped", word.start, word.raw, note=became.note + " (the line stays)")
-    else:
-        job.report("dropped", word.start, word.raw, note=became.note)
+        job.edit(word.start, word.end, f"{word.raw} {written}" if job.variables.uses(name) else written)
+        return
+    job.report("dropped", word.start, word.raw, note=became.note + (" (the line stays)" if alone else ""))
+    if not alone:
         job.edit(word.start, _next_word(job.text, word.end), "")
 
 
@@ -51,14 +48,6 @@ def _next_word(text: str, at: int) -> int:
     while at < len(text) and (text[at] in " \t" or text.startswith(("\\\n", "\\\r\n"), at)):
         at += 1 if text[at] in " \t" else text.index("\n", at) - at + 1
     return at
-
-
-def prefix_of(found: Found) -> list[tuple[str, Word]]:
-    """The assignments before a swift command, also after `env` or `nohup`."""
-    names = []
-    for word in found.prefix:
-        names += list(assignments([word]))
-    return names
 
 
 def statement_of(command: Command) -> list[tuple[str, Word]]:

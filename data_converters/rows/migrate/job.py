@@ -61,10 +61,6 @@ class Job:
         self.more = False  # whether it takes words unknown here, such as "$@"
         self.trained = "lora"  # tuner of the script's last training
 
-    def line(self, at: int) -> int:
-        """Number of the line that holds position `at`."""
-        return self.variables.line(at)
-
     def option(self, *names: str) -> Option | None:
         """The last option of one of these names, as argparse takes it."""
         found = [self._last[name] for name in names if name in self._last]
@@ -73,9 +69,7 @@ class Job:
     def literal(self, *names: str) -> str | None:
         """The value of an option, if the script has it: a word, or a variable that is set once. None otherwise."""
         option = self.option(*names)
-        if option is None or len(option.values) != 1:
-            return None
-        return self.known(option.values[0])
+        return self.known(option.values[0]) if option is not None and len(option.values) == 1 else None
 
     def known(self, word: Word) -> str | None:
         """The value of a word, if the script has it."""
@@ -92,7 +86,7 @@ class Job:
 
     def report(self, level: Level, at: int, old: str, new: str = "", note: str = "") -> None:
         """Report a finding at a position of the script."""
-        self.findings.append(Finding(self.line(at), level, old, new, note))
+        self.findings.append(Finding(self.variables.line(at), level, old, new, note))
 
     def say(self, level: Level, option: Option, new: str = "", note: str = "") -> None:
         """Report an option."""
@@ -125,10 +119,7 @@ class Job:
 
     def fitting(self, written: str) -> str:
         """Shell text without the quote around the whole command (`bash -c '...'`)."""
-        if self.quote and self.quote in written:
-            other = "'" if self.quote == '"' else '"'
-            return written.replace(self.quote, other)
-        return written
+        return written.replace(self.quote, "'" if self.quote == '"' else '"') if self.quote else written
 
     def remove(self, option: Option) -> None:
         """Remove an option, with the blanks and line continuations before it."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from .commands import Found, Functions, Option, options, swift_command
-from .environment import is_on_videos, migrate_variables, prefix_of, statement_of
+from .commands import Found, Functions, options, swift_command
+from .environment import is_on_videos, migrate_variables, statement_of
 from .job import Edit, Finding, Job, Settings
 from .rewrite import migrate_command
-from .shell import ASSIGNED, Command, Inner, Scan, Word
+from .shell import ASSIGNED, Command, Inner, Scan, Word, assignments
 from .variables import Variables
 
 NESTED = re.compile(r"\bswift[\s./\\]|llm_(?:sft|infer)|--\w")
@@ -32,29 +33,14 @@ class Migrated(NamedTuple):
     row_files: list[tuple[Path, Path]]
 
 
-class Piece(NamedTuple):
-    """The commands of one piece of the script, and the quote around it."""
-
-    commands: list[Command]
-    quote: str
-
-
-class Fragment(NamedTuple):
-    """Arguments in a named array or string."""
-
-    words: list[Word]
-    quote: str
-
-
 def migrate_script(text: str, settings: Settings | None = None) -> Migrated:
     """The script for 4.6, and the findings. Every byte without a finding is unchanged."""
     settings = settings or Settings()
     pieces = list(_pieces(text, Inner(0, len(text), ""), 0))
-    every = [command for piece in pieces for command in piece.commands]
+    every = [command for commands, _ in pieces for command in commands]
     variables = Variables(text, every)
-    fragments = _fragments(text, every)
-    state = _State(text, settings, variables, fragments)
-    founds = [(found, piece.quote) for piece in pieces for command in piece.commands if (found := swift_command(command, variables.value))]
+    state = _State(text, settings, variables, _fragments(text, every))
+    founds = [(found, quote) for commands, quote in pieces for command in commands if (found := swift_command(command, variables.value))]
     functions = Functions(text, [found for found, _ in founds])
     state.names = {name for command in every if not command.array for name, _ in statement_of(command)}
     for found, quote in founds:
@@ -68,37 +54,34 @@ def migrate_script(text: str, settings: Settings | None = None) -> Migrated:
     return Migrated(applied(text, state.edits), sorted(state.findings, key=lambda each: each.line), state.seen, state.old, state.row_files)
 
 
-def _pieces(text: str, inner: Inner, depth: int) -> Iterator[Piece]:
-    """The script itself, then scripts within its words and here-documents."""
+def _pieces(text: str, inner: Inner, depth: int) -> Iterator[tuple[list[Command], str]]:
+    """(commands, the quote around them) of the script itself, then of scripts within its words and here-documents."""
     scan = Scan(text, inner.start, inner.end)
-    yield Piece(scan.commands, inner.quote)
+    yield scan.commands, inner.quote
     for each in scan.inners if depth < DEPTH else ():
         if NESTED.search(text, each.start, each.end):
             yield from _pieces(text, each._replace(quote=each.quote or inner.quote), depth + 1)
 
 
-def _fragments(text: str, commands: Iterable[Command]) -> dict[str, Fragment]:
-    """Arrays `NAME=(--flag value)` and strings `NAME="--flag value"` with flags."""
-    found: dict[str, Fragment] = {}
+def _fragments(text: str, commands: Iterable[Command]) -> dict[str, list[Word]]:
+    """The words of arrays `NAME=(--flag value)` and of strings `NAME="--flag value"` with flags."""
+    found: dict[str, list[Word]] = defaultdict(list)
     for command in commands:
         if command.array:
-            before = found.get(command.array, Fragment([], ""))
-            found[command.array] = Fragment(before.words + command.words, "")
+            found[command.array] += command.words
         for word in command.words:
             match = ASSIGNED.match(word.raw)
             rest = word.raw[match.end() :] if match else ""
             if rest[:1] in ("'", '"') and "--" in rest:
                 scan = Scan(text, word.end - len(rest) + 1, word.end - 1)
-                words = [each for inner in scan.commands for each in inner.words]
-                before = found.get(match[1], Fragment([], rest[0]))
-                found[match[1]] = Fragment(before.words + words, rest[0])
-    return {name: each for name, each in found.items() if any(word.raw.startswith("--") for word in each.words)}
+                found[match[1]] += [each for inner in scan.commands for each in inner.words]
+    return {name: words for name, words in found.items() if any(word.raw.startswith("--") for word in words)}
 
 
 class _State:
     """State while the commands are migrated in order."""
 
-    def __init__(self, text: str, settings: Settings, variables: Variables, fragments: dict[str, Fragment]) -> None:
+    def __init__(self, text: str, settings: Settings, variables: Variables, fragments: dict[str, list[Word]]) -> None:
         self.text, self.settings, self.variables, self.fragments = text, settings, variables, fragments
         self.edits: list[Edit] = []
         self.taken: set[int] = set()  # where they are
@@ -122,11 +105,13 @@ class _State:
         for word in [*loose, *(value for option in own for value in option.values)]:
             fragment = self.fragments.get(word.variable or "")
             if fragment is not None:
-                inner = options(fragment.words, found.command)[0]
+                inner = options(fragment, found.command)[0]
                 every += inner
                 shared |= {id(option) for option in inner if option.word.start in self.done}
                 self.done |= {option.word.start for option in inner}
-        own_values = [_without_fragments(option, self.fragments) for option in every]
+        own_values = [  # without words that are further options: `--dataset a.jsonl $ARGS`
+            option._replace(values=[word for word in option.values if (word.variable or "") not in self.fragments]) for option in every
+        ]
         settings = self.settings if defaults else msgspec.structs.replace(self.settings, keep_defaults=False)
         job = Job(self.text, found, own_values, self.variables, settings, quote)
         job.trained = self.trained
@@ -137,7 +122,7 @@ class _State:
         self.old += 1
         self.migrated.add(found.route_word.start)
         if version == "2":
-            prefix = prefix_of(found)
+            prefix = [pair for word in found.prefix for pair in assignments([word])]  # also after `env` or `nohup`
             video = is_on_videos(job, self.names | {name for name, _ in prefix})
             self.videos |= video
             migrate_variables(job, prefix, self.names, video)
@@ -171,12 +156,6 @@ class _State:
                 old = f"{name}={self.text[site.start : site.end]}"
                 if new != self.text[site.start : site.end].strip("\"'"):
                     self.findings[Finding(line, "todo", old, "", STAYS.format(new))] = None
-
-
-def _without_fragments(option: Option, fragments: dict[str, Fragment]) -> Option:
-    """An option without words that are further options: `--dataset a.jsonl $ARGS`."""
-    values = [word for word in option.values if (word.variable or "") not in fragments]
-    return option._replace(values=values)
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:

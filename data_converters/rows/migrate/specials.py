@@ -10,6 +10,7 @@ from .models import old_model, old_name
 from .rules import MODULES
 from .shell import quoted
 
+Special = Callable[[Job, Option], None]
 LOSS_SCALES = {"alpha-umi": "alpha_umi", "agent-flan": "agentflan", "DEFAULT": "react"}
 
 
@@ -35,20 +36,16 @@ def do_sample(job: Job, option: Option) -> None:
         job.instead(option, "temperature", "0")
 
 
-def use_flash_attn(job: Job, option: Option) -> None:
-    """true becomes --attn_impl flash_attn."""
-    if job.true("use_flash_attn"):
-        job.instead(option, "attn_impl", "flash_attn")
-    else:
-        job.drop(option, "sdpa is the default")
+def _becomes(flag: str, value: str, wanted: Callable[[Job], bool], otherwise: str) -> Special:
+    """Another flag and value where `wanted`; else the option goes, and `otherwise` says why."""
 
+    def special(job: Job, option: Option) -> None:
+        if wanted(job):
+            job.instead(option, flag, value)
+        else:
+            job.drop(option, otherwise)
 
-def check_dataset_strategy(job: Job, option: Option) -> None:
-    """error becomes --strict true."""
-    if job.literal(option.name) == "error":
-        job.instead(option, "strict", "true")
-    else:
-        job.drop(option, "swift drops unreadable rows and reports their number; see `groundswift lint`")
+    return special
 
 
 def device_max_memory(job: Job, option: Option) -> None:
@@ -67,14 +64,6 @@ def output_dir(job: Job, option: Option) -> None:
     new = quoted(word.value.rstrip("/") + "/" + name, raw) if word.value is not None else f"{raw}/{name}"
     job.say("changed", option, f"--output_dir {new}", "2.x put the model_type behind it")
     job.edit(word.start, word.end, job.fitting(new))
-
-
-def add_output_dir_suffix(job: Job, option: Option) -> None:
-    """false becomes --add_version false."""
-    if job.true("add_output_dir_suffix"):
-        job.drop(option, "true is the default")
-    else:
-        job.instead(option, "add_version", "false")
 
 
 def use_loss_scale(job: Job, option: Option) -> None:
@@ -148,10 +137,17 @@ def eval_batch_size(job: Job, option: Option) -> None:
         job.instead(option, "extra_eval_args", f'{{"eval_batch_size": {value}}}')
 
 
-SPECIALS: dict[str, Callable[[Job, Option], None]] = {
-    each.__name__: each
-    for each in (
-        *(quantization_bit, do_sample, use_flash_attn, check_dataset_strategy, device_max_memory, output_dir, add_output_dir_suffix),
-        *(use_loss_scale, loss_scale_config_path, target_modules, result_dir, eval_human, eval_limit, eval_batch_size),
-    )
-} | dict.fromkeys(("lora_target_modules", "boft_target_modules", "vera_target_modules"), target_modules)
+DATASET_CHECKED = "swift drops unreadable rows and reports their number; see `groundswift lint`"
+SPECIALS: dict[str, Special] = {
+    "use_flash_attn": _becomes("attn_impl", "flash_attn", lambda job: job.true("use_flash_attn"), "sdpa is the default"),
+    "add_output_dir_suffix": _becomes("add_version", "false", lambda job: not job.true("add_output_dir_suffix"), "true is the default"),
+    "check_dataset_strategy": _becomes("strict", "true", lambda job: job.literal("check_dataset_strategy") == "error", DATASET_CHECKED),
+    **dict.fromkeys(("target_modules", "lora_target_modules", "boft_target_modules", "vera_target_modules"), target_modules),
+    **{
+        each.__name__: each
+        for each in (
+            *(quantization_bit, do_sample, device_max_memory, output_dir, use_loss_scale, loss_scale_config_path),
+            *(result_dir, eval_human, eval_limit, eval_batch_size),
+        )
+    },
+}
