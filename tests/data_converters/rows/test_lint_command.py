@@ -10,31 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from converted import run
+from lint_rows import ABSENT, HEIGHT, TAGS, WIDTH, boxed, objects, row, write_set
 from PIL import Image
 
-from groundswift.cli import main
 from groundswift.data_converters.rows.lint.checks_set import repeats
 from groundswift.data_converters.rows.lint.run import AHEAD_ROWS
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "lint"]
-WIDTH, HEIGHT = 64, 48
 EARLIER = b"an earlier file\n"
 
 
-def row(answer: str = "<ref-object><bbox>", question: str = "<image>Find all.", **changes: Any) -> dict[str, Any]:
-    return {
-        "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
-        "images": "a.png",
-        "objects": {"ref": ["dog"], "bbox": [[1, 2, 30, 40]]},
-        "sample_id": 1,
-        "size_wh": [WIDTH, HEIGHT],
-        **changes,
-    }
-
-
-def objects(*boxes: list[float], refs: list[str] | None = None, **more: Any) -> dict[str, Any]:
-    return {"ref": ["dog"] * len(boxes) if refs is None else refs, "bbox": list(boxes), **more}
+def document_of(*arguments: str) -> dict[str, Any]:
+    """What `lint ... --json` prints."""
+    return json.loads(run("lint", *arguments, "--json").stdout)
 
 
 OUTSIDE = row(objects=objects([1, 2, 70, 40]))
@@ -47,19 +36,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (WIDTH, HEIGHT)).save("a.png")
 
 
-def write(rows: list[Any], path: str = "set.jsonl") -> None:
-    Path(path).write_bytes(b"".join(each if isinstance(each, bytes) else json.dumps(each).encode() + b"\n" for each in rows))
-
-
-def lint(*arguments: str):
-    done = CliRunner().invoke(main, ["lint", *arguments])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
-
-
 @pytest.mark.process
 def test_text(tmp_path):
-    write([OUTSIDE, CLEAN, {**OUTSIDE, "sample_id": 2}])
+    write_set([OUTSIDE, CLEAN, {**OUTSIDE, "sample_id": 2}])
     done = subprocess.run([*GROUNDSWIFT, "set.jsonl", "--examples", "1"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout == (
@@ -80,8 +59,8 @@ def test_text(tmp_path):
 
 
 def test_json():
-    write([{**OUTSIDE, "sample_id": "1"}, row("None", objects=None, sample_id="é")])
-    document = json.loads(lint("set.jsonl", "--json").stdout)
+    write_set([{**OUTSIDE, "sample_id": "1"}, row("None", objects=None, sample_id="é")])
+    document = document_of("set.jsonl")
     assert {key: document[key] for key in ("files", "rows", "images", "boxes", "negatives", "counts", "fixed")} == {
         "files": ["set.jsonl"],
         "rows": 2,
@@ -121,27 +100,27 @@ def test_json():
     ],
 )
 def test_exit_status(rows, options, status):
-    write(rows)
+    write_set(rows)
     before = sorted(os.listdir()), Path("set.jsonl").read_bytes()
-    assert lint("set.jsonl", *options).exit_code == status
+    assert run("lint", "set.jsonl", *options).exit_code == status
     assert (sorted(os.listdir()), Path("set.jsonl").read_bytes()) == before
 
 
 def test_several_files_and_limit():
-    write([CLEAN, {**CLEAN, "sample_id": 2}], "one.jsonl")
-    write([OUTSIDE, {**OUTSIDE, "sample_id": 9}], "two.jsonl")
-    document = json.loads(lint("one.jsonl", "two.jsonl", "--json").stdout)
+    write_set([CLEAN, {**CLEAN, "sample_id": 2}], "one.jsonl")
+    write_set([OUTSIDE, {**OUTSIDE, "sample_id": 9}], "two.jsonl")
+    document = document_of("one.jsonl", "two.jsonl")
     assert document["rows"] == 4
     assert document["rules"]["sample-id-duplicate"]["examples"][0]["file"] == "two.jsonl"
     assert "one.jsonl:1" in document["rules"]["sample-id-duplicate"]["examples"][0]["what"]
-    assert json.loads(lint("one.jsonl", "two.jsonl", "--json", "--limit", "3").stdout)["rows"] == 3
-    assert json.loads(lint("one.jsonl", "two.jsonl", "--json", "--limit", "1").stdout)["rules"].keys() == {"no-negatives"}
+    assert document_of("one.jsonl", "two.jsonl", "--limit", "3")["rows"] == 3
+    assert document_of("one.jsonl", "two.jsonl", "--limit", "1")["rules"].keys() == {"no-negatives"}
 
 
 def test_order_is_kept_over_many_rows():
     count = 3 * AHEAD_ROWS
-    write([row(sample_id=index, objects=objects([1, 2, 70, 40])) for index in range(count)])
-    document = json.loads(lint("set.jsonl", "--json", "--examples", str(count)).stdout)
+    write_set([row(sample_id=index, objects=objects([1, 2, 70, 40])) for index in range(count)])
+    document = document_of("set.jsonl", "--examples", str(count))
     assert [each["line"] for each in document["rules"]["box-outside"]["examples"]] == list(range(1, count + 1))
 
 
@@ -180,8 +159,8 @@ def hostile() -> dict[str, bytes]:
 )
 @pytest.mark.parametrize("name", hostile())
 def test_hostile_files(name, options):
-    write([hostile()[name]])
-    done = lint("set.jsonl", *options)
+    write_set([hostile()[name]])
+    done = run("lint", "set.jsonl", *options)
     assert done.exit_code in (0, 1)
     assert "\x1b" not in done.stdout
     if options == ["--json", "--no-check-images", "--family", "qwen2_vl"]:
@@ -206,14 +185,14 @@ OLD = [{"query": 3}, {"query": "x", "response": []}, {"query": "x", "response": 
 def test_odd_values_everywhere():
     """Every column with every odd value, one row each: all are rows, and --fix gives back all that it does not mend."""
     rows = [{**row(), key: value} for key in ("messages", "images", "objects", "sample_id", "size_wh") for value in ODD] + OLD
-    write(rows)
-    document = json.loads(lint("set.jsonl", "--json", "--fix", "out.jsonl").stdout)
+    write_set(rows)
+    document = document_of("set.jsonl", "--fix", "out.jsonl")
     assert document["rows"] == len(rows)
     assert len(Path("out.jsonl").read_bytes().splitlines()) == len(rows)
 
 
 FOUR = [[1, 2, 30, 40], [5, 6, 7, 8], [1, 2, 1, 40], [5, 6, 7, 8]]
-SIX_TAGS = "<ref-object><bbox><bbox><ref-object><bbox><bbox>"
+ASKED = "<image>Where is the <ref-object>?"
 
 
 @pytest.mark.parametrize(
@@ -228,43 +207,35 @@ SIX_TAGS = "<ref-object><bbox><bbox><ref-object><bbox><bbox>"
             id="clip norm1",
         ),
         pytest.param(
-            row(SIX_TAGS, objects=objects(*FOUR, refs=["a", "b"], image_id=[0, 0, 0, 0])),
-            row(
-                "<ref-object><bbox><bbox><ref-object><bbox>",
-                objects=objects(FOUR[0], FOUR[1], FOUR[3], refs=["a", "b"], image_id=[0, 0, 0]),
-            ),
+            row("<ref-object><bbox><bbox>" * 2, objects=objects(*FOUR, refs="ab", image_id=[0, 0, 0, 0])),
+            row("<ref-object><bbox><bbox><ref-object><bbox>", objects=objects(*FOUR[:2], FOUR[3], refs="ab", image_id=[0, 0, 0])),
             ["box-empty"],
             id="empty",
         ),
         pytest.param(
-            row("<ref-object><bbox>" * 3, objects=objects([1, 2, 3, 4], [1, 2, 3, 4], [5, 6, 9, 9], refs=["a", "a", "b"])),
-            row("<ref-object><bbox>" * 2, objects=objects([1, 2, 3, 4], [5, 6, 9, 9], refs=["a", "b"])),
+            row(TAGS * 3, objects=objects([1, 2, 3, 4], [1, 2, 3, 4], [5, 6, 9, 9], refs="aab")),
+            boxed([1, 2, 3, 4], [5, 6, 9, 9], refs="ab"),
             ["box-duplicate"],
             id="duplicate with its label",
         ),
+        pytest.param(boxed([70, 2, 80, 4], [5, 6, 9, 9], refs="ab"), boxed([5, 6, 9, 9], refs="b"), ["box-outside"], id="outside"),
         pytest.param(
-            row("<ref-object><bbox>" * 2, objects=objects([70, 2, 80, 4], [5, 6, 9, 9], refs=["a", "b"])),
-            row("<ref-object><bbox>", objects=objects([5, 6, 9, 9], refs=["b"])),
-            ["box-outside"],
-            id="outside",
-        ),
-        pytest.param(
-            row("<bbox><bbox>", "<image>Where is the <ref-object>?", objects=objects([1, 2, 3, 4], [5, 6, 5, 9], refs=["a"])),
-            row("<bbox>", "<image>Where is the <ref-object>?", objects=objects([1, 2, 3, 4], refs=["a"])),
+            row("<bbox><bbox>", ASKED, objects=objects([1, 2, 3, 4], [5, 6, 5, 9], refs="a")),
+            row("<bbox>", ASKED, objects=objects([1, 2, 3, 4], refs="a")),
             ["box-empty"],
             id="label in the question",
         ),
-        pytest.param({key: value for key, value in row().items() if key != "size_wh"}, row(), ["size-set"], id="size_wh"),
+        pytest.param(row(size_wh=ABSENT), row(), ["size-set"], id="size_wh"),
     ],
 )
 def test_what_fix_mends(before, after, changes):
-    write([before, CLEAN])
-    document = json.loads(lint("set.jsonl", "--json", "--fix", "out.jsonl").stdout)
+    write_set([before, CLEAN])
+    document = document_of("set.jsonl", "--fix", "out.jsonl")
     first, second = Path("out.jsonl").read_bytes().splitlines(keepends=True)
     assert json.loads(first) == after
     assert second == json.dumps(CLEAN).encode() + b"\n"
     assert document["fixed"] == {"out": "out.jsonl", "rows": 1, "changes": dict.fromkeys(changes, 1)}
-    again = json.loads(lint("out.jsonl", "--json").stdout)
+    again = document_of("out.jsonl")
     assert again["counts"]["error"] + again["counts"]["warning"] == 0
 
 
@@ -283,8 +254,8 @@ def test_what_fix_mends(before, after, changes):
     ],
 )
 def test_what_fix_leaves(before, change):
-    write([before])
-    document = json.loads(lint("set.jsonl", "--json", "--fix", "out.jsonl").stdout)
+    write_set([before])
+    document = document_of("set.jsonl", "--fix", "out.jsonl")
     assert Path("out.jsonl").read_bytes() == Path("set.jsonl").read_bytes()
     assert document["fixed"]["rows"] == 0
     assert list(document["fixed"]["changes"]) == ([change] if change else [])
@@ -296,8 +267,8 @@ def test_fix_and_a_turned_picture(stated, changed):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (HEIGHT, WIDTH)).save("turned.jpg", exif=exif)
-    write([row(images=["turned.jpg"], objects=objects([1, 2, 64.5, 30]), size_wh=stated)])
-    lint("set.jsonl", "--fix", "out.jsonl")
+    write_set([row(images=["turned.jpg"], objects=objects([1, 2, 64.5, 30]), size_wh=stated)])
+    run("lint", "set.jsonl", "--fix", "out.jsonl")
     after = json.loads(Path("out.jsonl").read_bytes())
     assert after["size_wh"] == stated
     if stated is not None:
@@ -306,10 +277,9 @@ def test_fix_and_a_turned_picture(stated, changed):
 
 def test_fix_refuses_boxes_in_another_format():
     """To clip ratios or xywh boxes would make the damage permanent."""
-    rows = [row("<ref-object><bbox>" * 12, objects=objects(*([x, 40, 4, 5] for x in range(0, 48, 4))))]
-    write(rows)
+    write_set([boxed(*([x, 40, 4, 5] for x in range(0, 48, 4)))])
     Path("out.jsonl").write_bytes(EARLIER)
-    done = lint("set.jsonl", "--fix", "out.jsonl")
+    done = run("lint", "set.jsonl", "--fix", "out.jsonl")
     assert done.exit_code == 1
     assert "boxes-look-like-xywh" in done.stderr
     assert Path("out.jsonl").read_bytes() == EARLIER
@@ -324,7 +294,7 @@ def test_tokens_through_the_real_template(tmp_path):
     two = {"sample_id": 2, "objects": objects([1, 2, 30, 40], [5, 6, 7, 8], bbox_type="real")}
     refused = {"sample_id": 3, "objects": objects([1, 2, 30, 40], refs=["a <|box_start|>"])}
     old = {key: row()[key] for key in ("images", "objects", "size_wh")} | {"query": "<image>Find all.", "response": "<ref-object><bbox>"}
-    write([row(**one), row("<ref-object><bbox>" * 2, **two), row(**refused), {**old, "sample_id": 4}])
+    write_set([row(**one), row("<ref-object><bbox>" * 2, **two), row(**refused), {**old, "sample_id": 4}])
     options = ["--max-length", "1", "--model", str(model), "--model-type", "qwen2_vl", "--examples", "9", "--json"]
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*GROUNDSWIFT, "set.jsonl", *options], capture_output=True, text=True, env=environment)

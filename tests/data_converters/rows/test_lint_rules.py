@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from lint_rows import ABSENT, EMPTY, FIND, HEIGHT, TAGS, WIDTH, boxed, lint, objects, row, rules
 from PIL import Image
 
+from groundswift.answers import Answer, Located
 from groundswift.cli import main
 from groundswift.data_converters.rows import jsonl_lines as lines
 from groundswift.data_converters.rows.lint import checks_images, checks_labels, run
@@ -21,42 +22,9 @@ from groundswift.data_converters.rows.lint.rules import RULES, SEVERITIES, rules
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
 
-WIDTH, HEIGHT = 64, 48
-DROP = object()
-
-
-def row(**changes: Any) -> dict[str, Any]:
-    """A row with one dog and nothing wrong; DROP takes a column away."""
-    whole = {
-        "messages": [{"role": "user", "content": "<image>Find all."}, {"role": "assistant", "content": "<ref-object><bbox>"}],
-        "images": ["a.png"],
-        "objects": {"ref": ["dog"], "bbox": [[1, 2, 30, 40]], "bbox_type": "real"},
-        "sample_id": 1,
-        "size_wh": [WIDTH, HEIGHT],
-    }
-    return {key: value for key, value in {**whole, **changes}.items() if value is not DROP}
-
-
-EMPTY = row(
-    messages=[{"role": "user", "content": "<image>Find all."}, {"role": "assistant", "content": "None"}],
-    objects={"ref": [], "bbox": []},
-    sample_id=0,
-)
-
-
-def boxed(*boxes: Any, refs: list[str] | None = None, **more: Any) -> dict[str, Any]:
-    """A row with these boxes, each of a label."""
-    refs = ["dog"] * len(boxes) if refs is None else refs
-    answer = "<ref-object><bbox>" * len(boxes)
-    return said(answer, objects={"ref": refs, "bbox": list(boxes), **more})
-
 
 def labelled(*labels: str) -> dict[str, Any]:
     return boxed(*([index, 2, 30, 40] for index in range(len(labels))), refs=list(labels))
-
-
-def said(answer: Any, question: Any = "<image>Find all.", **more: Any) -> dict[str, Any]:
-    return row(messages=[{"role": "user", "content": question}, {"role": "assistant", "content": answer}], **more)
 
 
 def talked(*roles: str, answer: str = "<ref-object><bbox>") -> dict[str, Any]:
@@ -68,27 +36,33 @@ def talked(*roles: str, answer: str = "<ref-object><bbox>") -> dict[str, Any]:
 
 def filmed(question: str, videos: Any, answer: str = "A dog runs.", **more: Any) -> dict[str, Any]:
     """A question about videos."""
-    return said(answer, question, **{"images": DROP, "objects": None, "size_wh": DROP, "videos": videos} | more)
+    return row(answer, question, **{"images": ABSENT, "objects": None, "size_wh": ABSENT, "videos": videos} | more)
 
 
 def numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**each, "sample_id": index} for index, each in enumerate(rows, 1)]
 
 
-@pytest.fixture
+DRAWN = {  # file -> mode, colour
+    "a.png": ("RGB", "grey"),
+    "b.png": ("RGB", "red"),
+    "cmyk.jpg": ("CMYK", 0),
+    "deep.png": ("I;16", 0),
+    "whole.tif": ("I", 40000),
+    "fractions.tif": ("F", 0.5),
+    "negative.tif": ("F", -3.0),
+    "alpha.png": ("RGBA", 0),
+    "palette.png": ("P", 0),
+}
+
+
+@pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the pictures that the rows name."""
+    """A working directory with the images that the rows name."""
     monkeypatch.chdir(tmp_path)
     size = (WIDTH, HEIGHT)
-    Image.new("RGB", size, "grey").save("a.png")
-    Image.new("RGB", size, "red").save("b.png")
-    Image.new("CMYK", size).save("cmyk.jpg")
-    Image.new("I;16", size).save("deep.png")
-    Image.new("I", size, 40000).save("whole.tif")
-    Image.new("F", size, 0.5).save("fractions.tif")
-    Image.new("F", size, -3.0).save("negative.tif")
-    Image.new("RGBA", size).save("alpha.png")
-    Image.new("P", size).save("palette.png")
+    for name, (mode, colour) in DRAWN.items():
+        Image.new(mode, size, colour).save(name)
     Image.new("RGB", (402, 2)).save("long.png")
     Image.new("RGB", (100, 80)).save("big.png")
     exif = Image.Exif()
@@ -105,31 +79,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def lint(folder: Path) -> Callable[..., dict[str, Any]]:
-    """Write rows (dicts, or lines as they stand), lint them -> the document."""
-
-    def lint_rows(rows: list[Any], *options: str) -> dict[str, Any]:
-        Path("set.jsonl").write_bytes(b"".join(each if isinstance(each, bytes) else json.dumps(each).encode() + b"\n" for each in rows))
-        done = CliRunner().invoke(main, ["lint", "set.jsonl", "--json", *options])
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        assert done.exit_code in (0, 1), done.output
-        document = json.loads(done.stdout)
-        assert done.exit_code == (document["counts"]["error"] > 0)
-        return document
-
-    return lint_rows
-
-
 def cases() -> dict[str, tuple[Any, ...]]:
     """Name -> (the rule, rows, options if any). EMPTY goes before the rows, so that the set has a negative."""
     small = [[x, y, x + 5, y + 4] for x in range(0, 60, 20) for y in range(0, 40, 10)]
     many_wide = [[x, 2, x + 100, 900] for x in range(0, 900, 15)]
-    in_second = {"ref": ["dog"], "bbox": [[1, 2, 66, 40]], "image_id": [1]}
+    in_second = {"objects": objects([1, 2, 66, 40], image_id=[1]), "images": ["big.png", "a.png"], "size_wh": [100, 80]}
+    stored = {"size_wh": [HEIGHT, WIDTH], "objects": objects([1, 2, 40, 60])}
     two = {"images": ["a.png", "b.png"]}
-    twins = {"ref": ["dog", "dog"], "bbox": [[1, 2, 30, 40], [1, 2, 30, 40]]}
+    twins = objects([1, 2, 30, 40], [1, 2, 30, 40])
+    one_label, two_labels = ({"objects": objects(*small[:2], refs=refs)} for refs in ("a", "ab"))
     pair = "<image><image>Find all."
     nan, nothing = float("nan"), "--no-check-images"
+    json_box = '{"bbox_2d": <bbox>, "label": "<ref-object>"}'
     return {
         "not JSON": ("not-json", [b"{'a': 1}\n"]),
         "a list": ("not-json", [b"[1]\n"]),
@@ -140,58 +101,40 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "no messages": ("no-messages", [{"images": ["a.png"], "sample_id": 1, "size_wh": [WIDTH, HEIGHT]}]),
         "empty messages": ("no-messages", [row(messages=[])]),
         "message is text": ("message-shape", [row(messages=["hi"])]),
-        "content is a number": ("message-shape", [said(3)]),
+        "content is a number": ("message-shape", [row(3)]),
         "role is a number": ("message-shape", [row(messages=[{"role": 1, "content": "x"}])]),
         "unknown role": ("role-unknown", [talked("user", "robot")]),
         "two users": ("roles-order", [talked("user", "user", "assistant")]),
         "late system": ("roles-order", [talked("user", "system", "assistant")]),
         "system alone": ("roles-order", [row(messages=[{"role": "system", "content": "<image>"}], objects=None)]),
-        "null answer": ("content-null", [said(None)]),
-        "blank answer": ("answer-blank", [said(" ", objects=None)]),
+        "null answer": ("content-null", [row(None)]),
+        "blank answer": ("answer-blank", [row(" ", objects=None)]),
         "question only": ("no-answer", [row(messages=[{"role": "user", "content": "<image>Find all."}])]),
         "one box too few": ("bbox-count", [row(objects={"ref": ["dog"], "bbox": []})]),
         "one box too many": ("bbox-count", [row(objects={"ref": ["dog"], "bbox": [[1, 2, 3, 4], [2, 3, 4, 5]]})]),
-        "one label too few": ("ref-count", [said("<ref-object><bbox><ref-object><bbox>", objects={"ref": ["a"], "bbox": small[:2]})]),
+        "one label too few": ("ref-count", [row(TAGS * 2, **one_label)]),
         "no ref": ("ref-count", [row(objects={"bbox": [[1, 2, 3, 4]]})]),
-        "an image too few": ("image-tags-over", [said("<ref-object><bbox>", pair)]),
-        "no image tag": ("image-tags-under", [said("<ref-object><bbox>", "Find all.")]),
-        "video": ("tag-left", [said("<ref-object><bbox>", "<image><video>?")]),
-        "ref_object": ("tag-misspelt", [said("<ref-object><bbox>", "<image>What is a <ref_object>?")]),
-        "closed bbox": ("tag-misspelt", [said("<bbox/>", objects=None)]),
-        "native text": ("boxes-as-text", [said("<ref>dog</ref><box>(1,2),(3,4)</box>", objects=None)]),
-        "JSON with a score": ("placeholder-json", [said('{"bbox_2d": <bbox>, "label": "<ref-object>", "score": 1}')]),
-        "a list in two ways": ("list-unclear", [said("<bbox><ref-object><bbox>", objects={"ref": ["a"], "bbox": small[:2]})]),
-        "labels behind boxes": (
-            "label-after-box",
-            [said("<bbox> is a <ref-object>, <bbox> a <ref-object>.", objects={"ref": ["a", "b"], "bbox": small[:2]})],
-        ),
-        "a label between two boxes": (
-            "label-unsure",
-            [said("Near <bbox> a <ref-object>, and <bbox>.", objects={"ref": ["a"], "bbox": small[:2]})],
-        ),
-        "twice in JSON": (
-            "box-duplicate",
-            [said('[{"bbox_2d": <bbox>, "label": "<ref-object>"}, {"bbox_2d": <bbox>, "label": "<ref-object>"}]', objects=twins)],
-        ),
+        "an image too few": ("image-tags-over", [row(TAGS, pair)]),
+        "no image tag": ("image-tags-under", [row(TAGS, "Find all.")]),
+        "video": ("tag-left", [row(TAGS, "<image><video>?")]),
+        "ref_object": ("tag-misspelt", [row(TAGS, "<image>What is a <ref_object>?")]),
+        "closed bbox": ("tag-misspelt", [row("<bbox/>", objects=None)]),
+        "native text": ("boxes-as-text", [row("<ref>dog</ref><box>(1,2),(3,4)</box>", objects=None)]),
+        "JSON with a score": ("placeholder-json", [row('{"bbox_2d": <bbox>, "label": "<ref-object>", "score": 1}')]),
+        "a list in two ways": ("list-unclear", [row("<bbox><ref-object><bbox>", **one_label)]),
+        "labels behind boxes": ("label-after-box", [row("<bbox> is a <ref-object>, <bbox> a <ref-object>.", **two_labels)]),
+        "a label between two boxes": ("label-unsure", [row("Near <bbox> a <ref-object>, and <bbox>.", **one_label)]),
+        "twice in JSON": ("box-duplicate", [row(f"[{json_box}, {json_box}]", objects=twins)]),
         "rejected is the answer": ("rejected-same", [row(rejected_response="<ref-object><bbox>")]),
-        "rejected is the answer, as messages": (
-            "rejected-shape",
-            [row(rejected_response=[{"role": "assistant", "content": "<ref-object><bbox>"}])],
-        ),
+        "rejected is the answer, as messages": ("rejected-shape", [row(rejected_response=row()["messages"][1:])]),
         "no rejected in one row": ("rejected-missing", [row(rejected_response="No."), row(sample_id=2, rejected_response=None)]),
         "rejected is a number": ("rejected-shape", [row(rejected_response=3)]),
         "rejected asks": ("rejected-shape", [row(rejected_response=[{"role": "user", "content": "Why?"}])]),
         "rejected has a box too many": ("bbox-count", [row(rejected_response="<ref-object><bbox><bbox>")]),
         "rejected has a box too few": ("bbox-count", [row(rejected_response="<bbox>", rejected_objects={"ref": [], "bbox": small[:2]})]),
         "rejected box outside": ("box-outside", [row(rejected_response="<bbox>", rejected_objects={"bbox": [[1, 2, 99, 40]]})]),
-        "rejected messages without their boxes": (
-            "bbox-count",
-            [row(rejected_messages=[{"role": "user", "content": "Find."}, {"role": "assistant", "content": "<bbox>"}])],
-        ),
-        "rejected messages without their image": (
-            "image-tags-over",
-            [row(rejected_messages=[{"role": "user", "content": "<image>Find."}, {"role": "assistant", "content": "No."}])],
-        ),
+        "rejected messages without their boxes": ("bbox-count", [row(rejected_messages=row("<bbox>", "Find.")["messages"])]),
+        "rejected messages without their image": ("image-tags-over", [row(rejected_messages=row("No.")["messages"])]),
         "rejected in other JSON": ("placeholder-json", [row(rejected_response='{"boxes": [<bbox>], "label": "<ref-object>"}')]),
         "a row of an inference": ("result-row", [row(response="None")]),
         "label as text": ("label-text", [row(label="false")]),
@@ -203,15 +146,12 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "ref is text": ("ref-shape", [row(objects={"ref": "dog", "bbox": [[1, 2, 3, 4]]})]),
         "score": ("objects-keys", [boxed([1, 2, 30, 40], score=[0.5])]),
         "norm1000": ("bbox-type-unknown", [boxed([100, 200, 500, 500], bbox_type="norm1000")]),
-        "boxes, no image": ("objects-without-image", [said("<ref-object><bbox>", "Find all.", images=[])]),
+        "boxes, no image": ("objects-without-image", [row(TAGS, "Find all.", images=[])]),
         "image_id too large": ("image-id-range", [boxed([1, 2, 30, 40], image_id=[1])]),
         "image_id negative": ("image-id-range", [boxed([1, 2, 30, 40], image_id=[-1])]),
         "image_id text": ("image-id-range", [boxed([1, 2, 30, 40], image_id=["0"])]),
-        "image_id short": (
-            "image-id-short",
-            [said("<ref-object><bbox>" * 2, pair, **two, objects={"ref": ["a", "b"], "bbox": small[:2], "image_id": [1]})],
-        ),
-        "no image_id": ("image-id-missing", [said("<ref-object><bbox>", pair, **two)]),
+        "image_id short": ("image-id-short", [row(TAGS * 2, pair, **two, objects=objects(*small[:2], refs="ab", image_id=[1]))]),
+        "no image_id": ("image-id-missing", [row(TAGS, pair, **two)]),
         "eight numbers": ("box-length", [boxed([1, 2, 3, 4, 5, 6, 7, 8])]),
         "numbers as text": ("box-not-number", [boxed(["1", "2", "3", "4"])]),
         "null in box": ("box-not-number", [boxed([1, None, 3, 4])]),
@@ -225,10 +165,7 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "above": ("box-outside", [boxed([1, -2, 6, 40])]),
         "point outside": ("box-outside", [boxed([1, 50])]),
         "by size_wh alone": ("box-outside", [boxed([1, 2, 66, 40])], nothing),
-        "in the second image": (
-            "box-outside",
-            [said("<ref-object><bbox>", pair, images=["big.png", "a.png"], size_wh=[100, 80], objects=in_second)],
-        ),
+        "in the second image": ("box-outside", [row(TAGS, pair, **in_second)]),
         "over the edge": ("box-over-edge", [boxed([1, 2, 64.4, 40])]),
         "twice": ("box-duplicate", [boxed([1, 2, 30, 40], [1, 2, 30, 40])]),
         "norm1 above 1": ("box-norm1-range", [boxed([0.1, 0.2, 1.3, 0.4], bbox_type="norm1")]),
@@ -236,7 +173,7 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "ratios": ("boxes-look-like-ratios", [boxed([0.1, 0.2, 0.5, 0.75])]),
         "norm1000 in a wide image": ("boxes-look-like-norm1000", [{**boxed(*many_wide), "size_wh": [1920, 1080]}], nothing),
         "point for PaliGemma": ("point-unwritten", [boxed([1, 2])], "--family", "paligemma"),
-        "images is a number": ("image-shape", [said("None", "Hi.", images=3, objects=None, size_wh=DROP)]),
+        "images is a number": ("image-shape", [row("None", "Hi.", images=3, objects=None, size_wh=ABSENT)]),
         "missing": ("image-missing", [row(images=["no.png"])]),
         "a folder": ("image-missing", [row(images=["."])]),
         "no picture": ("image-unreadable", [row(images=["text.png"])]),
@@ -244,14 +181,11 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "budget": ("image-over-budget", [row(images=["big.png"], size_wh=[100, 80])], "--max-pixels", "5000"),
         "aspect": ("image-aspect", [row(images=["long.png"], size_wh=[402, 2], objects={"ref": ["a"], "bbox": [[1, 0, 5, 2]]})]),
         "turned": ("image-exif-rotated", [row(images=["turned.jpg"])]),
-        "turned, unknown": ("image-exif-unknown", [row(images=["turned.jpg"], size_wh=DROP)]),
-        "stored size": (
-            "size-wh-stored",
-            [row(images=["turned.jpg"], size_wh=[HEIGHT, WIDTH], objects={"ref": ["dog"], "bbox": [[1, 2, 40, 60]]})],
-        ),
+        "turned, unknown": ("image-exif-unknown", [row(images=["turned.jpg"], size_wh=ABSENT)]),
+        "stored size": ("size-wh-stored", [row(images=["turned.jpg"], **stored)]),
         "other size": ("size-wh-wrong", [row(size_wh=[640, 480])]),
         "size as text": ("size-wh-shape", [row(size_wh="64x48")]),
-        "no size": ("size-wh-missing", [row(size_wh=DROP)]),
+        "no size": ("size-wh-missing", [row(size_wh=ABSENT)]),
         "CMYK": ("image-cmyk", [row(images=["cmyk.jpg"])]),
         "16 bit": ("image-16-bit", [row(images=["deep.png"])]),
         "32 bit": ("image-16-bit", [row(images=["whole.tif"])]),
@@ -279,7 +213,7 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "label with a mark": ("label-mark", [labelled("a <|box_start|>")]),
         "label refused": ("label-refused", [labelled("a <|box_start|>")], "--family", "qwen2_vl"),
         "label in two cases": ("label-variants", [labelled("dog", "Dog")]),
-        "no sample_id": ("sample-id-missing", [row(sample_id=DROP)]),
+        "no sample_id": ("sample-id-missing", [row(sample_id=ABSENT)]),
         "two types of sample_id": ("sample-id-types", [row(sample_id="a")]),
         "same sample_id": ("sample-id-duplicate", [row(), boxed([2, 3, 4, 5])]),
         "same row": ("row-duplicate", [row(), row()]),
@@ -287,7 +221,7 @@ def cases() -> dict[str, tuple[Any, ...]]:
 
 
 CASES = cases()
-APART = {  # rules that need more than a row, tested below by name; the tests of them end in the rule's name
+APART = {  # rules that need more than a row, tested below by name
     "file-empty", "line-too-long", "old-columns", "rows-mixed", "image-too-large", "image-leak", "label-changed", "label-close",
     "row-too-long", "row-not-encodable", "no-negatives", "boxes-look-like-norm1000", "video-no-reader",
 }  # fmt: skip
@@ -295,7 +229,7 @@ ALSO = {"turned, unknown": {"size-wh-missing"}, "xywh": {"box-inverted"}}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_by_a_row_that_breaks_it_alone(lint, name):
+def test_a_rule_by_a_row_that_breaks_it_alone(name):
     rule, rows, *options = CASES[name]
     rejected = {"rejected_response": "A dog."} if isinstance(rows[0], dict) and "rejected_response" in rows[0] else {}
     document = lint([EMPTY | rejected, *rows], *options)
@@ -328,37 +262,21 @@ CLEAN = {
     "plain": [row(), EMPTY],
     "one image as text": [row(images="a.png"), EMPTY],
     "image as dict": [row(images=[{"path": "a.png", "bytes": None}]), EMPTY],
-    "image column": [row(images=DROP, image="a.png"), EMPTY],
-    "no objects": [said("A dog.", objects=None)],
+    "image column": [row(images=ABSENT, image="a.png"), EMPTY],
+    "no objects": [row("A dog.", objects=None)],
     "norm1": [boxed([0.1, 0.2, 0.5, 0.75], bbox_type="norm1"), EMPTY],
     "point": [boxed([5, 6]), EMPTY],
-    "label in the question": [said("<bbox>", "<image>Where is the <ref-object>?"), EMPTY],
-    "one label, two boxes": [said("<ref-object><bbox><bbox>", objects={"ref": ["dog"], "bbox": [[1, 2, 3, 4], [5, 6, 7, 8]]}), EMPTY],
+    "label in the question": [row("<bbox>", "<image>Where is the <ref-object>?"), EMPTY],
+    "one label, two boxes": [row("<ref-object><bbox><bbox>", objects={"ref": ["dog"], "bbox": [[1, 2, 3, 4], [5, 6, 7, 8]]}), EMPTY],
     "same box, other label": [boxed([1, 2, 3, 4], [1, 2, 3, 4], refs=["dog", "cat"]), EMPTY],
     "system": [talked("system", "user", "assistant"), EMPTY],
     "two rounds": [talked("user", "assistant", "user", "assistant"), EMPTY],
     "conversations": [
-        {**row(messages=DROP), "conversations": [{"from": "human", "value": "<image>?"}, {"from": "gpt", "value": "<ref-object><bbox>"}]},
+        row(messages=ABSENT, conversations=[{"from": "human", "value": "<image>?"}, {"from": "gpt", "value": TAGS}]),
         EMPTY,
     ],
-    "content in parts": [
-        row(
-            messages=[
-                {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]},
-                {"role": "assistant", "content": "<ref-object><bbox>"},
-            ]
-        ),
-        EMPTY,
-    ],
-    "two images": [
-        said(
-            "<ref-object><bbox>",
-            "<image><image>?",
-            images=["a.png", "b.png"],
-            objects={"ref": ["dog"], "bbox": [[1, 2, 3, 4]], "image_id": [1]},
-        ),
-        EMPTY,
-    ],
+    "content in parts": [row(TAGS, [{"type": "image"}, {"type": "text", "text": "?"}]), EMPTY],
+    "two images": [row(TAGS, "<image><image>?", images=["a.png", "b.png"], objects=objects([1, 2, 3, 4], image_id=[1])), EMPTY],
     "byte order mark": [b"\xef\xbb\xbf" + json.dumps(row()).encode() + b"\n", EMPTY],
     "CRLF and blank lines": [json.dumps(row()).encode() + b"\r\n\r\n", b"\n", EMPTY],
     "no newline at the end": [EMPTY, json.dumps(row()).encode()],
@@ -367,8 +285,8 @@ CLEAN = {
 
 
 @pytest.mark.parametrize("name", CLEAN)
-def test_clean_sets(lint, name):
-    assert lint(CLEAN[name])["rules"] == {}
+def test_clean_sets(name):
+    assert rules(CLEAN[name]) == set()
 
 
 def test_what_convert_writes_is_clean(small, pictures, annotate, tmp_path):
@@ -382,12 +300,30 @@ def test_what_convert_writes_is_clean(small, pictures, annotate, tmp_path):
     assert document["classes"] == [{"label": "cat", "boxes": 3, "rows": 2}, {"label": "dog", "boxes": 3, "rows": 2}]
 
 
-def test_file_empty(lint):
-    assert set(lint([])["rules"]) == {"file-empty"}
-    assert set(lint([b"\n \n"])["rules"]) == {"file-empty"}
+OLD = row(messages=ABSENT, query=FIND, response=TAGS)
+SMALL = boxed(*([x, 5, x + 90, 950] for x in range(0, 900, 60))) | {"size_wh": [640, 480]}
 
 
-def test_line_too_long(lint, monkeypatch):
+@pytest.mark.parametrize(
+    ("rows", "options", "broken"),
+    [
+        pytest.param([], (), {"file-empty"}, id="no byte"),
+        pytest.param([b"\n \n"], (), {"file-empty"}, id="blank lines"),
+        pytest.param([row()], (), {"no-negatives"}, id="no-negatives"),
+        pytest.param([OLD], (), {"old-columns", "no-negatives"}, id="old-columns"),
+        pytest.param([EMPTY, OLD], (), {"old-columns", "rows-mixed"}, id="rows-mixed"),
+        pytest.param([EMPTY, SMALL], ("--no-check-images",), {"boxes-look-like-norm1000", "box-outside"}, id="norm1000 in small images"),
+    ],
+)
+def test_what_only_a_set_breaks(rows, options, broken):
+    assert rules(rows, *options) == broken
+
+
+def test_old_columns_are_checked_like_messages():
+    assert "bbox-count" in rules([OLD | {"response": "<ref-object><bbox><bbox>"}])
+
+
+def test_line_too_long(monkeypatch):
     monkeypatch.setattr(lines.lines_of, "__defaults__", (1000,))
     document = lint([EMPTY, json.dumps(row(note="x" * 5000)).encode() + b"\n", row(), b" " * 1000])
     assert {rule: found["count"] for rule, found in document["rules"].items()} == {"line-too-long": 1}
@@ -395,92 +331,62 @@ def test_line_too_long(lint, monkeypatch):
     assert document["rows"] == 2
 
 
-OLD = {"query": "<image>Find all.", "response": "<ref-object><bbox>"}
-
-
-def test_old_columns_and_rows_mixed(lint):
-    old = {**row(messages=DROP), **OLD}
-    assert set(lint([old])["rules"]) == {"old-columns", "no-negatives"}
-    assert set(lint([EMPTY, old])["rules"]) == {"old-columns", "rows-mixed"}
-    broken = {**old, "response": "<ref-object><bbox><bbox>"}
-    assert "bbox-count" in lint([broken])["rules"]
-
-
-def test_no_negatives(lint):
-    assert set(lint([row()])["rules"]) == {"no-negatives"}
-
-
-MENTIONED = {  # rows in which a box may stand as often as it likes, and which have no negatives
-    "again in a text": said("<bbox> beside <bbox>, so <bbox> it is.", objects={"ref": [], "bbox": [[1, 2, 30, 40]] * 3}),
-    "again in a grounded caption": said(
-        "<ref-object><bbox> and <ref-object><bbox>.", objects={"ref": ["Six men"] * 2, "bbox": [[1, 2, 30, 40]] * 2}
-    ),
-    "in the question and the answer": said(
-        "<bbox>", "<image>What is left of <bbox>?", objects={"ref": [], "bbox": [[1, 2, 30, 40], [1, 2, 30, 40]]}
-    ),
-    "found": said("<bbox>", "<image>Find <ref-object>.", objects={"ref": ["the dog"], "bbox": [[1, 2, 30, 40]]}),
-    "described": said("A dog.", "<image>Describe <bbox>.", objects={"ref": [], "bbox": [[1, 2, 30, 40]]}),
-    "a point": said("<bbox>", "<image>Point at <ref-object>.", objects={"ref": ["the dog"], "bbox": [[10, 20]]}),
+DOG, ONE_DOG = [1, 2, 30, 40], {"objects": objects([1, 2, 30, 40], refs=["the dog"])}
+MENTIONED = {  # rows in which a box may appear as often as it likes, and which have no negatives
+    "again in a text": row("<bbox> next to <bbox>, so <bbox> it is.", objects=objects(DOG, DOG, DOG, refs=[])),
+    "again in a grounded caption": row("<ref-object><bbox> and <ref-object><bbox>.", objects=objects(DOG, DOG, refs=["Six men"] * 2)),
+    "in the question and the answer": row("<bbox>", "<image>What is left of <bbox>?", objects=objects(DOG, DOG, refs=[])),
+    "found": row("<bbox>", "<image>Find <ref-object>.", **ONE_DOG),
+    "described": row("A dog.", "<image>Describe <bbox>.", objects=objects(DOG, refs=[])),
+    "a point": row("<bbox>", "<image>Point at <ref-object>.", objects=objects([10, 20], refs=["the dog"])),
 }
 
 
 @pytest.mark.parametrize("name", MENTIONED)
-def test_what_is_no_detection_has_no_findings(lint, name):
-    assert lint([MENTIONED[name]])["rules"] == {}
+def test_what_is_no_detection_has_no_findings(name):
+    assert rules([MENTIONED[name]]) == set()
 
 
-def test_boxes_look_like_norm1000_in_small_images(lint):
-    rows = [EMPTY, {**boxed(*([x, 5, x + 90, 950] for x in range(0, 900, 60))), "size_wh": [640, 480]}]
-    rules = lint(rows, "--no-check-images")["rules"]
-    assert set(rules) == {"boxes-look-like-norm1000", "box-outside"}
-
-
-def test_image_too_large(lint, monkeypatch):
+def test_image_too_large(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT // 2 - 1)
-    assert set(lint([EMPTY, row()])["rules"]) == {"image-too-large"}
+    assert rules([EMPTY, row()]) == {"image-too-large"}
 
 
 @pytest.mark.parametrize("copied", [False, True], ids=["path", "content"])
-def test_image_leak(lint, folder, copied):
+def test_image_leak(folder, copied):
     name = "a.png"
     if copied:
         name = "copy.png"
         Path(name).write_bytes(Path("a.png").read_bytes())
     Path("leak.jsonl").write_text(json.dumps(row(images=[str(folder / name)])))
-    rules = lint([EMPTY, row()], "--against", "leak.jsonl")["rules"]
-    assert set(rules) == {"image-leak"}
-    assert ("content" if copied else "path") in rules["image-leak"]["examples"][0]["what"]
-    assert lint([EMPTY, row()], "--against", "other.jsonl")["rules"] == {}
+    found = lint([EMPTY, row()], "--against", "leak.jsonl")["rules"]
+    assert set(found) == {"image-leak"}
+    assert ("content" if copied else "path") in found["image-leak"]["examples"][0]["what"]
+    assert rules([EMPTY, row()], "--against", "other.jsonl") == set()
 
 
-def test_label_changed(lint, monkeypatch):
-    monkeypatch.setattr(checks_labels, "parse", lambda text, family: checks_labels_answer("other"))
+def test_label_changed(monkeypatch):
+    monkeypatch.setattr(checks_labels, "parse", lambda text, family: Answer([Located("other", (1, 2, 3, 4))] * 2, "ok", []))
     checks_labels.label_problems.cache_clear()
-    rules = lint([EMPTY, labelled("a: b")], "--family", "qwen2_vl")["rules"]
+    found = lint([EMPTY, labelled("a: b")], "--family", "qwen2_vl")["rules"]
     checks_labels.label_problems.cache_clear()
-    assert set(rules) == {"label-changed"}
-    assert "back as 'other'" in rules["label-changed"]["examples"][0]["what"]
+    assert set(found) == {"label-changed"}
+    assert "back as 'other'" in found["label-changed"]["examples"][0]["what"]
 
 
-def checks_labels_answer(label: str):
-    from groundswift.answers import Answer, Located
-
-    return Answer([Located(label, (1, 2, 3, 4))] * 2, "ok", [])
-
-
-def test_label_close(lint):
+def test_label_close():
     rows = numbered([labelled("crescent") for _ in range(50)])
-    rules = lint([EMPTY, *rows, {**labelled("cresent"), "sample_id": 99}])["rules"]
-    assert set(rules) == {"label-close"}
-    assert "'cresent' (1) and 'crescent' (50)" in rules["label-close"]["examples"][0]["what"]
+    found = lint([EMPTY, *rows, {**labelled("cresent"), "sample_id": 99}])["rules"]
+    assert set(found) == {"label-close"}
+    assert "'cresent' (1) and 'crescent' (50)" in found["label-close"]["examples"][0]["what"]
 
 
 @pytest.mark.parametrize(
-    ("tokens", "rules"),
+    ("tokens", "broken"),
     [(10, set()), (11, {"row-too-long"}), (GroundswiftError("no"), {"row-not-encodable"})],
     ids=["fits", "too long", "refused"],
 )
-def test_row_too_long_and_row_not_encodable(lint, monkeypatch, tokens, rules):
+def test_row_too_long_and_row_not_encodable(monkeypatch, tokens, broken):
     seen = []
 
     def counter(given):
@@ -491,14 +397,14 @@ def test_row_too_long_and_row_not_encodable(lint, monkeypatch, tokens, rules):
 
     monkeypatch.setattr("groundswift.cli.open_token_counter", lambda model, model_type, template: counter)
     found = lint([row(images="a.png"), EMPTY, row(messages=[], sample_id=2)], "--max-length", "10", "--model", "folder")
-    assert set(found["rules"]) == rules | {"no-messages"}
+    assert set(found["rules"]) == broken | {"no-messages"}
     assert seen[0]["messages"] == row()["messages"]
     assert seen[0]["images"] == ["a.png"]
     assert seen[0]["objects"] == row()["objects"]
     assert len(seen) == 2
 
 
-def test_without_swift_tokens_cannot_be_counted(lint, folder, monkeypatch):
+def test_without_swift_tokens_cannot_be_counted(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "groundswift.swift_plugins.tools.encoding", None)
     Path("set.jsonl").write_text(json.dumps(row()))
     done = CliRunner().invoke(main, ["lint", "set.jsonl", "--max-length", "10", "--model", "folder"])
@@ -512,22 +418,22 @@ def test_labels_that_are_passed_by_fast_can_be_written_by_every_family(label):
     assert [name for name in FAMILIES if checks_labels.round_trip_problem(label, name)] == []
 
 
-def test_an_image_in_the_row_itself(lint):
+def test_an_image_in_the_row_itself():
     data = BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT)).save(data, "PNG")
     text = base64.b64encode(data.getvalue()).decode()
-    assert lint([row(images=[text]), row(images=["data:image/png;base64," + text], sample_id=3), EMPTY])["rules"] == {}
+    assert rules([row(images=[text]), row(images=["data:image/png;base64," + text], sample_id=3), EMPTY]) == set()
 
 
-def test_root_image_dir(lint, folder, monkeypatch):
+def test_root_image_dir(folder, monkeypatch):
     (folder / "sub").mkdir()
     Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "sub" / "only.png")
-    assert set(lint([row(images=["only.png"]), EMPTY])["rules"]) == {"image-missing"}
+    assert rules([row(images=["only.png"]), EMPTY]) == {"image-missing"}
     monkeypatch.setenv("ROOT_IMAGE_DIR", str(folder / "sub"))
-    assert lint([row(images=["only.png"]), EMPTY])["rules"] == {}
+    assert rules([row(images=["only.png"]), EMPTY]) == set()
 
 
-def test_an_image_of_many_rows_is_opened_once(lint, monkeypatch):
+def test_an_image_of_many_rows_is_opened_once(monkeypatch):
     opened = []
     check = checks_images.check_image
     monkeypatch.setattr(run, "check_image", lambda source, checks: opened.append(source) or check(source, checks))

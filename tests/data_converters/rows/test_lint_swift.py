@@ -9,7 +9,8 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from test_lint_rules import CASES, CLEAN, row
+from lint_rows import row
+from test_lint_rules import CASES, CLEAN
 
 from groundswift.data_converters.rows.lint.rules import RULES
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -26,12 +27,10 @@ def levels(text: str) -> dict[str, str]:
     return {each.old: each.level for each in migrate_script(text, BARE).findings}
 
 
-FLAGS = {  # one command's flags -> today's; `sft` where nothing else is said
-    "--sft_type lora": "--tuner_type lora",
+FLAGS = {  # flags of `swift sft` -> today's
     "--sft_type adalora": "--tuner_type adalora",
-    "--sft_type longlora": "--tuner_type longlora",
     "--sft-type lora": "--tuner_type lora",
-    "--sft_type=lora": "--tuner_type=lora",
+    "--sft_type=longlora": "--tuner_type=longlora",
     "--sft_type 'lora'": "--tuner_type 'lora'",
     "--model_type qwen2-vl-7b-instruct": f"--model {QWEN}",
     "--model_type qwen2-vl-7b-instruct --model_id_or_path qwen/Qwen2-VL-7B-Instruct": f"--model {QWEN}",
@@ -42,20 +41,21 @@ FLAGS = {  # one command's flags -> today's; `sft` where nothing else is said
     "--model_type qwen2-vl-7b-instruct --model_id_or_path /data/m": "--model_type qwen2_vl --model /data/m --template qwen2_vl",
     "--model_type qwen2-vl-7b-instruct --model_cache_dir '/my m'": "--model_type qwen2_vl --model '/my m' --template qwen2_vl",
     "--template_type qwen2-vl --sft_type lora": "--template qwen2_vl --tuner_type lora",
-    "--template_type AUTO --sft_type lora": "--tuner_type lora",
     "--template_type qwen-vl-generation --sft_type lora": "--template qwen_vl --tuner_type lora --use_chat_template false",
     "--template_type llama3 --model_type llama3_2-1b-instruct": "--template llama3_2 --model LLM-Research/Llama-3.2-1B-Instruct",
     "--template_type llama3 --model_type llama3-8b-instruct": "--template llama3 --model LLM-Research/Meta-Llama-3-8B-Instruct",
     "--template_type chatml --sft_type lora": "--template chatml --tuner_type lora",
-    "--dtype bf16": "--torch_dtype bfloat16",
+    "--dtype bf16 --bnb_4bit_comp_dtype bf16": "--torch_dtype bfloat16 --bnb_4bit_compute_dtype bfloat16",
     "--dtype fp16": "--torch_dtype float16",
-    "--dtype AUTO --sft_type lora": "--tuner_type lora",
-    "--dataset latex-ocr-print#20000": "--dataset AI-ModelScope/LaTeX_OCR:default#20000",
-    "--dataset coco-en-mini#20000": "--dataset modelscope/coco_2014_caption:validation#20000",
+    "--dtype AUTO --template_type AUTO --quantization_bit 0 --use_flash_attn false --max_length -1 --save_total_limit -1 --sft_type lora": (
+        "--tuner_type lora"
+    ),
+    "--dataset latex-ocr-print#20000 coco-en-mini#20000": (
+        "--dataset AI-ModelScope/LaTeX_OCR:default#20000 modelscope/coco_2014_caption:validation#20000"
+    ),
     "--dataset video-chatgpt": "--dataset swift/VideoChatGPT:Generic/Temporal/Consistency",
     "--dataset coco-mini-en,alpaca-zh": "--dataset modelscope/coco_2014_caption:validation AI-ModelScope/alpaca-gpt4-data-zh",
-    "--dataset hh-rlhf-cn-harmless-base-cn#7": "--dataset AI-ModelScope/hh_rlhf_cn:harmless_base_cn#7",
-    "--dataset ms-bench-mini": "--dataset iic/ms_bench#20000",
+    "--dataset hh-rlhf-cn-harmless-base-cn#7 ms-bench-mini": "--dataset AI-ModelScope/hh_rlhf_cn:harmless_base_cn#7 iic/ms_bench#20000",
     "--dataset sharegpt-zh#5": "--dataset swift/sharegpt:common-zh/computer-zh/unknow-zh#5",
     "--dataset my.jsonl --sft_type lora": "--dataset my.jsonl --tuner_type lora",
     "--custom_train_dataset_path a.jsonl b.jsonl": "--dataset a.jsonl b.jsonl",
@@ -63,38 +63,27 @@ FLAGS = {  # one command's flags -> today's; `sft` where nothing else is said
     "--dataset a.jsonl --train_dataset_sample 500": "--dataset a.jsonl#500",
     "--dataset a.jsonl --train_dataset_sample -1": "--dataset a.jsonl",
     "--dataset '$D' --custom_val_dataset_path v.jsonl --val_dataset_sample 9": "--dataset '$D' --val_dataset v.jsonl#9",
-    "--dataset_test_ratio 0.1": "--split_dataset_ratio 0.1",
     "--self_cognition_sample 100 --dataset a.jsonl": "--dataset a.jsonl swift/self-cognition:default#100",
     "--deepspeed default-zero2": "--deepspeed zero2",
-    "--deepspeed default-zero3": "--deepspeed zero3",
+    "--deepspeed default-zero3 --deepspeed_config_path ds.json": "--deepspeed zero3 --deepspeed ds.json",
     "--deepspeed zero3-offload": "--deepspeed zero3_offload",
-    "--deepspeed_config_path ds.json": "--deepspeed ds.json",
     "--lora_target_modules ALL": "--target_modules all-linear",
     "--lora_target_modules DEFAULT --model_type qwen2-vl-7b-instruct": f"--target_modules all-linear --model {QWEN}",
     "--lora_target_modules DEFAULT --model_type qwen-7b-chat": "--target_modules c_attn --model Qwen/Qwen-7B-Chat",
     "--lora_target_modules EMBEDDING ALL": "--target_modules all-embedding all-linear",
     "--lora_target_modules q_proj,v_proj": "--target_modules q_proj v_proj",
-    "--lora_modules_to_save EMBEDDING LN": "--modules_to_save all-embedding all-norm",
-    "--lora_lr_ratio 16": "--lorap_lr_ratio 16",
-    "--lora_dropout_p 0.1": "--lora_dropout 0.1",
-    "--init_lora_weights pissa": "--init_weights pissa",
+    "--lora_modules_to_save EMBEDDING LN --lora_lr_ratio 16": "--modules_to_save all-embedding all-norm --lorap_lr_ratio 16",
+    "--lora_dropout_p 0.1 --init_lora_weights pissa": "--lora_dropout 0.1 --init_weights pissa",
     "--quantization_bit 4": "--quant_bits 4 --quant_method bnb",
-    "--quantization_bit 0 --sft_type lora": "--tuner_type lora",
     "--quantization_bit 4 --quant_method hqq": "--quant_bits 4 --quant_method hqq",
-    "--bnb_4bit_comp_dtype bf16": "--bnb_4bit_compute_dtype bfloat16",
     "--batch_size 4 --eval_batch_size 2": "--per_device_train_batch_size 4 --per_device_eval_batch_size 2",
     "--use_flash_attn true": "--attn_impl flash_attn",
-    "--use_flash_attn false --sft_type lora": "--tuner_type lora",
     "--use_flash_attn --sft_type lora": "--attn_impl flash_attn --tuner_type lora",
     "--additional_trainable_parameters transformer.visual lm_head": "--trainable_parameters transformer.visual lm_head",
-    "--rescale_image 240000": "--max_pixels 240000",
-    "--evaluation_strategy epoch": "--eval_strategy epoch",
-    "--max_length -1 --sft_type lora": "--tuner_type lora",
-    "--truncation_strategy truncation_left": "--truncation_strategy left",
-    "--check_dataset_strategy error": "--strict true",
-    "--add_output_dir_suffix false": "--add_version false",
+    "--rescale_image 240000 --evaluation_strategy epoch": "--max_pixels 240000 --eval_strategy epoch",
+    "--truncation_strategy truncation_left --dataset_test_ratio 0.1": "--truncation_strategy left --split_dataset_ratio 0.1",
+    "--check_dataset_strategy error --add_output_dir_suffix false": "--strict true --add_version false",
     "--use_loss_scale true --loss_scale_config_path agent-flan": "--loss_scale agentflan",
-    "--save_total_limit -1 --sft_type lora": "--tuner_type lora",
     "--device_max_memory 20GB 10GB": '--max_memory \'{0: "20GB", 1: "10GB"}\'',
     "--warmup_steps 10 --warmup_ratio 0.05 --sft_type lora": "--warmup_steps 10 --tuner_type lora",
     "--freeze_vit true --sft_type full --lr_scheduler_type linear": "--freeze_vit true --tuner_type full --lr_scheduler_type linear",
@@ -102,45 +91,28 @@ FLAGS = {  # one command's flags -> today's; `sft` where nothing else is said
     "--template qwen2-vl": "--template qwen2-vl",  # today's flag, whose value 4.6 refuses by itself
     '--model_type qwen2_vl "$@"': '--model_type qwen2_vl "$@"',  # the rest may name a model
 }
-ODD, ODD_END = "A=1\t# x\r\nswift  sft \\\r\n\t", "\\\r\n  --lr_scheduler_type 'cosine'  # swift sft --dtype AUTO\r\n"
+INFER = "--show_dataset_sample 10 --merge_lora_and_save true --result_dir out/ --do_sample false --tp 2 --stream"
+INFERS = (
+    "--load_data_args true --val_dataset_sample 10 --merge_lora true --result_path out/infer_result.jsonl --temperature 0 --lmdeploy_tp 2"
+)
 COMMANDS = {  # whole commands, or scripts
-    "swift infer --ckpt_dir a/checkpoint-9 --load_dataset_config true": "swift infer --adapters a/checkpoint-9 --load_data_args true",
+    f"swift infer --ckpt_dir a {INFER}": f"swift infer --adapters a {INFERS} --stream true",
+    "swift infer --ckpt_dir a --load_dataset_config true": "swift infer --adapters a --load_data_args true",
     "swift infer --ckpt_dir a/checkpoint-9-merged --eval_human true": "swift infer --model a/checkpoint-9-merged",
-    "swift infer --ckpt_dir a --show_dataset_sample 10": "swift infer --adapters a --val_dataset_sample 10",
-    "swift infer --ckpt_dir a --infer_backend pt --stream": "swift infer --adapters a --infer_backend transformers --stream true",
-    "swift infer --ckpt_dir a --merge_lora_and_save true": "swift infer --adapters a --merge_lora true",
-    "swift infer --ckpt_dir a --result_dir out/": "swift infer --adapters a --result_path out/infer_result.jsonl",
+    "swift infer --ckpt_dir a --infer_backend pt": "swift infer --adapters a --infer_backend transformers",
     "swift infer --ckpt_dir a --no_result_dir": "swift infer --adapters a",  # a flag without its value
-    "swift infer --ckpt_dir a --do_sample false": "swift infer --adapters a --temperature 0",
-    "swift infer --ckpt_dir a --max_model_len 4096 --tp 2": "swift infer --adapters a --vllm_max_model_len 4096 --lmdeploy_tp 2",
+    "swift infer --ckpt_dir a --max_model_len 4096": "swift infer --adapters a --vllm_max_model_len 4096",
     "swift deploy --model_type qwen2-vl-7b-instruct --lora_modules a=b": f"swift deploy --model {QWEN} --adapters a=b",
     "swift app-ui --ckpt_dir a --host 0.0.0.0 --server_port 1": "swift app --adapters a --server_name 0.0.0.0 --server_port 1",
     "swift app_ui --ckpt_dir a": "swift app --adapters a",
     "swift web-ui --host 0.0.0.0 --port 1 --lang en": "swift web-ui --server_name 0.0.0.0 --server_port 1 --lang en",
-    "swift export --ckpt_dir a --quant_bits 4 --quant_output_dir q --quant_method gptq": (
-        "swift export --adapters a --quant_bits 4 --output_dir q --quant_method gptq"
-    ),
-    "swift eval --ckpt_dir a --eval_nproc 4 --eval_batch_size 8": (
-        "swift eval --adapters a --eval_num_proc 4 --extra_eval_args '{\"eval_batch_size\": 8}'"
-    ),
+    "swift export --ckpt_dir a --quant_bits 4 --quant_output_dir q": "swift export --adapters a --quant_bits 4 --output_dir q",
+    "swift eval --ckpt_dir a --eval_nproc 4": "swift eval --adapters a --eval_num_proc 4",
+    "swift eval --ckpt_dir a --eval_batch_size 8": "swift eval --adapters a --extra_eval_args '{\"eval_batch_size\": 8}'",
     "swift dpo --model_type qwen-7b-chat": "swift rlhf --model Qwen/Qwen-7B-Chat --rlhf_type dpo",
     "swift rlhf --rlhf_type simpo --ref_model_type qwen-7b-chat": "swift rlhf --rlhf_type simpo --ref_model Qwen/Qwen-7B-Chat",
     "python -m swift.cli.app_ui --ckpt_dir a": "python -m swift.cli.app --adapters a",
-    "torchrun --nproc_per_node 4 swift/cli/sft.py --sft_type lora": "torchrun --nproc_per_node 4 swift/cli/sft.py --tuner_type lora",
     "python ../llm_sft.py --sft_type lora": "python -m swift.cli.sft --tuner_type lora",
-    "CUDA_VISIBLE_DEVICES=0 NPROC_PER_NODE=4 nohup swift sft --sft_type lora > log 2>&1 &": (
-        "CUDA_VISIBLE_DEVICES=0 NPROC_PER_NODE=4 nohup swift sft --tuner_type lora > log 2>&1 &"
-    ),
-    "cd x && /opt/bin/swift sft --sft_type lora || exit 1; swift sft --dtype bf16": (
-        "cd x && /opt/bin/swift sft --tuner_type lora || exit 1; swift sft --torch_dtype bfloat16"
-    ),
-    "(swift sft --sft_type lora)": "(swift sft --tuner_type lora)",
-    "OUT=$(swift sft --sft_type lora | tail -1)": "OUT=$(swift sft --tuner_type lora | tail -1)",
-    "bash -c 'swift sft --sft_type lora'": "bash -c 'swift sft --tuner_type lora'",
-    "srun bash -c \"swift sft --sft_type 'lora' --dtype $D\"": "srun bash -c \"swift sft --tuner_type 'lora' --torch_dtype $D\"",
-    "cat <<EOF\nswift sft --sft_type lora\nEOF\nswift sft --dtype bf16": (
-        "cat <<EOF\nswift sft --tuner_type lora\nEOF\nswift sft --torch_dtype bfloat16"
-    ),
     "SIZE_FACTOR=8 MAX_PIXELS=602112 swift sft --sft_type lora": "MAX_PIXELS=602112 swift sft --tuner_type lora",
     "NFRAMES=24 MAX_PIXELS=9 \\\n  swift sft --sft_type lora": (
         "FPS_MIN_FRAMES=24 FPS_MAX_FRAMES=24 MAX_PIXELS=9 VIDEO_MAX_PIXELS=9 \\\n  swift sft --tuner_type lora"
@@ -155,29 +127,14 @@ COMMANDS = {  # whole commands, or scripts
         "export FPS_MIN_FRAMES=2 FPS_MAX_FRAMES=2 MAX_PIXELS=9 VIDEO_MAX_PIXELS=9\nswift sft --tuner_type lora"
     ),
     "export MAX_FRAMES=8\nswift sft --sft_type lora": "export FPS_MAX_FRAMES=8\nswift sft --tuner_type lora",
-    'train() {\n  swift sft --dtype bf16 "$@"\n}\ntrain --sft_type lora': (
-        'train() {\n  swift sft --torch_dtype bfloat16 "$@"\n}\ntrain --tuner_type lora'
-    ),
-    'function ask { X=1 swift infer "$@" | tee log; }\nCUDA_VISIBLE_DEVICES=1 ask --ckpt_dir "a}" --stream': (
-        'function ask { X=1 swift infer "$@" | tee log; }\nCUDA_VISIBLE_DEVICES=1 ask --adapters "a}" --stream true'
-    ),
-    "SWIFT=/opt/bin/swift\n$SWIFT sft --sft_type lora": "SWIFT=/opt/bin/swift\n$SWIFT sft --tuner_type lora",
     "swift sft --model X --train_type lora --metric acc": "swift sft --model X --tuner_type lora --eval_metric acc",
     "swift infer --model X --infer_backend pt": "swift infer --model X --infer_backend transformers",
     "swift infer --ckpt_dir X --load_args false": "swift infer --adapters X --load_args false",
-    'ARGS=(\n  --sft_type lora  # tuner\n  --dtype AUTO  # type\n)\nswift sft "${ARGS[@]}" --batch_size 1\n': (
-        'ARGS=(\n  --tuner_type lora  # tuner  # type\n)\nswift sft "${ARGS[@]}" --per_device_train_batch_size 1\n'
+    'ARGS=(\n  --sft_type lora  # tuner\n  --dtype AUTO  # type\n)\nswift sft "${ARGS[@]}"': (
+        'ARGS=(\n  --tuner_type lora  # tuner  # type\n)\nswift sft "${ARGS[@]}"'
     ),
     "OPTS='--ckpt_dir a --tp 2'\nOPTS+=' --enforce_eager true'\nswift infer $OPTS\n": (
         "OPTS='--adapters a --lmdeploy_tp 2'\nOPTS+=' --vllm_enforce_eager true'\nswift infer $OPTS\n"
-    ),
-    f"{ODD} --sft_type   lora  {ODD_END}": f"{ODD} --tuner_type   lora  {ODD_END}",
-    "M=qwen2-vl-7b-instruct\nswift sft --model_type $M": f"M={QWEN}\nswift sft --model $M",
-    'M="qwen2-vl-7b-instruct"\nswift sft --model_type "${M}"': f'M="{QWEN}"\nswift sft --model "${{M}}"',
-    "M=${M:-qwen2-vl-7b-instruct}\nswift sft --model_type $M": f"M=${{M:-{QWEN}}}\nswift sft --model $M",
-    "swift sft --model_type ${M:-qwen2-vl-7b-instruct}": f"swift sft --model ${{M:-{QWEN}}}",
-    "for M in qwen2-vl-7b-instruct 'qwen-vl-chat'; do swift sft --model_type $M; done": (
-        f"for M in {QWEN} 'Qwen/Qwen-VL-Chat'; do swift sft --model $M; done"
     ),
     "M=qwen2-vl-7b-instruct\nswift sft --model_type $M --logging_dir log/$M": (
         f"M=qwen2-vl-7b-instruct\nswift sft --model {QWEN} --logging_dir log/$M"
@@ -185,6 +142,36 @@ COMMANDS = {  # whole commands, or scripts
     "Z=default-zero2\nswift sft --deepspeed $Z": "Z=zero2\nswift sft --deepspeed $Z",
     "D=a.jsonl\nswift sft --dataset $D --train_dataset_sample 5": "D=a.jsonl\nswift sft --dataset $D#5",
 }
+IN_PLACE = [  # scripts in which only the words of REPLACED change
+    "torchrun --nproc_per_node 4 swift/cli/sft.py --sft_type lora",
+    "CUDA_VISIBLE_DEVICES=0 NPROC_PER_NODE=4 nohup swift sft --sft_type lora > log 2>&1 &",
+    "cd x && /opt/bin/swift sft --sft_type lora || exit 1; swift sft --dtype bf16",
+    "(swift sft --sft_type lora)",
+    "OUT=$(swift sft --sft_type lora | tail -1)",
+    "bash -c 'swift sft --sft_type lora'",
+    "srun bash -c \"swift sft --sft_type 'lora' --dtype $D\"",
+    "cat <<EOF\nswift sft --sft_type lora\nEOF\nswift sft --dtype bf16",
+    'train() {\n  swift sft --dtype bf16 "$@"\n}\ntrain --sft_type lora',
+    'function ask { X=1 swift infer "$@" | tee log; }\nCUDA_VISIBLE_DEVICES=1 ask --ckpt_dir "a}" --infer_backend pt',
+    "SWIFT=/opt/bin/swift\n$SWIFT sft --sft_type lora",
+    "A=1\t# x\r\nswift  sft \\\r\n\t --sft_type   lora  \\\r\n  --lr_scheduler_type 'cosine'  # swift sft --rlhf_type AUTO\r\n",
+    "M=qwen2-vl-7b-instruct\nswift sft --model_type $M",
+    'M="qwen2-vl-7b-instruct"\nswift sft --model_type "${M}"',
+    "M=${M:-qwen2-vl-7b-instruct}\nswift sft --model_type $M",
+    "swift sft --model_type ${M:-qwen2-vl-7b-instruct}",
+    "for M in qwen2-vl-7b-instruct 'qwen-vl-chat'; do swift sft --model_type $M; done",
+]
+REPLACED = {
+    "--sft_type": "--tuner_type",
+    "--dtype": "--torch_dtype",
+    "bf16": "bfloat16",
+    "--ckpt_dir": "--adapters",
+    "_backend pt": "_backend transformers",
+    "--model_type": "--model",
+    "qwen2-vl-7b-instruct": QWEN,
+    "qwen-vl-chat": "Qwen/Qwen-VL-Chat",
+}
+COMMANDS |= {old: re.sub("|".join(REPLACED), lambda found: REPLACED[found[0]], old) for old in IN_PLACE}
 
 
 @pytest.mark.parametrize(("old", "new"), FLAGS.items())
@@ -289,17 +276,12 @@ GROUNDING = "swift sft --model_type {} --dataset refcoco-unofficial-grounding#20
 
 
 @pytest.mark.parametrize(
-    ("model", "template"),
-    [
-        ("qwen2-vl-7b-instruct", "qwen2_vl_grounding"),
-        ("llava1_5-7b-instruct", "llava1_5_hf_grounding"),
-        ("qwen-vl-chat", "qwen_vl_grounding"),
-    ],
+    ("model", "template"), [("qwen2-vl-7b-instruct", "qwen2_vl"), ("llava1_5-7b-instruct", "llava1_5_hf"), ("qwen-vl-chat", "qwen_vl")]
 )
 def test_grounding_by_the_plugin(model, template):
     new = bare(GROUNDING.format(model))
     assert "--dataset refcoco-unofficial-grounding#20000" in new
-    assert new.endswith(f'--custom_register_path "$(groundswift plugin)" --template {template}')
+    assert new.endswith(f'--custom_register_path "$(groundswift plugin)" --template {template}_grounding')
 
 
 def test_grounding_without_the_plugin():
@@ -336,12 +318,8 @@ def test_processes_of_infer_are_pointed_out():
 
 
 DEFAULTS = {
-    "sft --model_type qwen2-vl-7b-instruct": {
-        "num_train_epochs": "1",
-        "split_dataset_ratio": "0.01",
-        "eval_steps": "50",
-        "warmup_ratio": "0.05",
-    },
+    "sft --model_type qwen2-vl-7b-instruct": {"num_train_epochs": "1", "split_dataset_ratio": "0.01", "eval_steps": "50"},
+    "sft --model_type qwen2-vl-7b-instruct --lr_scheduler_type linear": {"warmup_ratio": "0.05"},
     "sft --model_type qwen2-vl-7b-instruct --sft_type full": {"freeze_vit": "false", "freeze_aligner": "false", "save_steps": "200"},
     "sft --model_type internvl2-8b --sft_type full --freeze_vit true": {"freeze_vit": "true", "freeze_aligner": "false"},
     "sft --model_type qwen2-vl-7b-instruct --sft_type full --freeze_vit true": {"freeze_vit": "true", "freeze_aligner": None},
@@ -366,14 +344,9 @@ def test_defaults_that_4_6_changed_are_written_out(old, expected):
 
 
 def test_a_checkpoint_is_read_off_its_folder(tmp_path):
-    for name, files in {
-        "lora": ["adapter_config.json"],
-        "full": ["config.json"],
-        "old": ["default/adapter_config.json", "sft_args.json"],
-    }.items():
-        for file in files:
-            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name / file).write_text('{"model_type": "qwen2-vl-7b-instruct"}')
+    for file in ("lora/adapter_config.json", "full/config.json", "old/default/adapter_config.json", "old/sft_args.json"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text('{"model_type": "qwen2-vl-7b-instruct"}')
     settings = Settings(keep_defaults=False, folder=tmp_path)
     new = {name: migrate_script(f"swift infer --ckpt_dir {name}", settings) for name in ("lora", "full", "old")}
     assert new["lora"].text == "swift infer --adapters lora"

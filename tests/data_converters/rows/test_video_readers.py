@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from click.testing import CliRunner
+from lint_rows import ABSENT, lint, row
 
-from groundswift.cli import main
 from groundswift.data_converters.rows.lint import checks_images
 from groundswift.data_converters.rows.lint.video_readers import missing_reader
 
@@ -52,7 +50,5 @@ def test_lint_names_the_missing_reader_once_a_row(tmp_path, monkeypatch, videos,
     monkeypatch.setattr(checks_images, "_missing_reader", lambda: "no reader; expected decord")
     for name in ("clip.mp4", "a.png"):
         Path(name).write_bytes(b"not empty")
-    messages = [{"role": "user", "content": "<video>" * len(videos) + "?"}, {"role": "assistant", "content": "A dog runs."}]
-    Path("set.jsonl").write_text(json.dumps({"messages": messages, "videos": videos, "sample_id": "1"}))
-    rules = json.loads(CliRunner().invoke(main, ["lint", "set.jsonl", "--json"]).stdout)["rules"]
-    assert rules.get("video-no-reader", {"count": 0})["count"] == findings
+    filmed = row("A dog runs.", "<video>" * len(videos) + "?", videos=videos, **dict.fromkeys(("images", "objects", "size_wh"), ABSENT))
+    assert lint([filmed])["rules"].get("video-no-reader", {"count": 0})["count"] == findings
