@@ -127,10 +127,11 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
         raise error_at(path, "Parquet needs the package pyarrow", "pip install pyarrow") from None
     try:
         file = pyarrow.parquet.ParquetFile(here)
-    except (OSError, pyarrow.ArrowException) as error:
+        names = file.schema_arrow.names
+    except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise error_at(path, f"cannot be read ({str(error).splitlines()[0]})", "a Parquet file") from None
     fields = {field.encode_name for field in msgspec.structs.fields(row_type)}
-    columns = [name for name in file.schema_arrow.names if name in fields]
+    columns = [name for name in names if name in fields]
     if doubled := next((name for name in columns if columns.count(name) > 1), None):
         raise error_at(path, f"{columns.count(doubled)} columns named {doubled!r}", "one column of each name")
 

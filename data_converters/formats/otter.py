@@ -109,6 +109,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
             raise error_at(image_file, "holds the images themselves, and swift reads files", "--save-images DIR")
         else:
             folder, saved = None, folder_to_save(self.save_images)
+            images_by_id.cache_clear()  # of another run in this process
             images_by_id(image_file)
         items = examples(self.annotations, data, chosen, self.related == "history")
         return Reading(items, OtterMaker(folder, image_file, saved), len(data if chosen is None else chosen), "instruction")

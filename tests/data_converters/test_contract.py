@@ -3,15 +3,18 @@ refused in words."""
 
 from __future__ import annotations
 
+import gzip
 import inspect
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import fsspec
 import msgspec
 import pytest
+from click.testing import Result
 from converted import lint_findings, run
 from source_examples import example, lay_out
 
@@ -23,7 +26,32 @@ from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
 ROW_FORMATS = [name for name in FORMATS if FORMATS[name].makes_rows]
-BROKEN = {"empty": b"", "binary": b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "nested too deep": b"[" * 100_000, "zero bytes": b"\0" * 64}
+SOURCES = [(name, path) for name in FORMATS for path in FORMATS[name].EXAMPLE if Path(path).suffix not in (".jpg", ".png", ".mp4")]
+TEXTS = {".csv", ".json", ".jsonl", ".txt", ".xml", ".yaml"}
+
+
+def marked(text: bytes) -> bytes:
+    """The same text with a byte order mark and CRLF."""
+    return b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")
+
+
+SPOILT: dict[str, Callable[[bytes], bytes]] = {  # what is done to a file; the first two change no text
+    "mark and CRLF": marked,
+    "no line break at the end": lambda content: content.rstrip(b"\n"),
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[: len(content) * 2 // 3],
+    "gzip": gzip.compress,
+    "UTF-16": lambda content: content.decode(errors="replace").encode("utf-16"),
+    "Latin-1": lambda content: content.replace(b"at", b"\xe4t").replace(b"Wh", b"W\xe4"),
+    "NaN": lambda content: content.replace(b'"', b"NaN", 1),
+    "zero bytes at the end": lambda content: content + b"\0" * 9,
+    "zero bytes": lambda content: b"\0" * 64,
+    "an image": lambda content: b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+    "a number": lambda content: b"7\n",
+    "a list": lambda content: b"[1, 2]\n",
+    "deep JSON": lambda content: b"[" * 100_000,
+    "deep XML": lambda content: b"<annotation>" * 100_000,
+}
 
 
 @pytest.fixture
@@ -120,16 +148,37 @@ def test_workers_and_resume_give_the_same_bytes_or_are_refused(name, laid_out):
     assert out_of(arguments).read_bytes() == alone
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_source_is_refused_in_words(name, kind, laid_out):
-    arguments = laid_out(name)
-    source = Path(arguments[2])
-    path = source if source.is_file() else next(each for each in sorted(source.rglob("*")) if each.is_file() and each.suffix != ".jpg")
-    path.write_bytes(BROKEN[kind])
-    refused = run(*arguments)  # raises where it is a traceback
-    assert refused.exit_code in (0, 1)
-    if refused.exit_code:
-        assert refused.stderr.startswith("error: ")
-        assert any(each.name in refused.stderr for each in (source, path))
-    assert (refused.exit_code == 0) == out_of(arguments).exists()
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "file"), SOURCES)
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_spoilt_file_is_read_or_refused_in_words(name, file, kind, laid_out):
+    arguments, path = laid_out(name), Path(file)
+    content, out = path.read_bytes(), out_of(arguments)
+    path.write_bytes(SPOILT[kind](content))
+    done = run(*arguments)  # raises where it is a traceback
+    assert (done.exit_code == 0) == out.exists()
+    if done.exit_code:
+        check_refused(done, arguments, path)
+        assert run(*arguments, "--on-error", "skip").exit_code in (0, 1)
+    if kind in list(SPOILT)[:2] and path.suffix in TEXTS:
+        assert done.exit_code == 0, done.stderr
+    if out.is_file() and FORMATS[name].makes_rows:
+        assert lint_findings(out) == {}
+
+
+@pytest.mark.parametrize(("name", "file"), SOURCES)
+@pytest.mark.parametrize("kind", ["a folder", "a link that leads nowhere"])
+def test_a_file_that_is_not_there_is_refused_in_words(name, file, kind, laid_out):
+    arguments, path = laid_out(name), Path(file)
+    path.unlink()
+    path.mkdir() if kind == "a folder" else path.symlink_to("nowhere")
+    check_refused(run(*arguments), arguments, path)
+    assert not out_of(arguments).exists()
+
+
+def check_refused(done: Result, arguments: list[str], path: Path) -> None:
+    """A conversion ended with an error that names the file or the source, and says what was expected."""
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert path.name in done.stderr or Path(arguments[2]).name in done.stderr
+    assert re.search("; expected |: nothing to write: |: no row with an image|: not |: JSON nested too deep", done.stderr)

@@ -274,43 +274,6 @@ def test_any_value_anywhere(source, name, value):
                 assert [errors_of_lint(each) for each in rows] == [[]] * len(rows), place
 
 
-DOCUMENTS = {  # formats whose source is one JSON document -> its name
-    "otter": "DC_instructions.json",
-    "scienceqa": "data/scienceqa/problems.json",
-    "visual-genome": "region_descriptions.json",
-}
-READ = {
-    "BOM": lambda text: b"\xef\xbb\xbf" + text,
-    "CRLF": lambda text: json.dumps(json.loads(text), indent=1).replace("\n", "\r\n").encode(),
-}
-BROKEN: dict[str, Callable[[bytes], bytes]] = {
-    "empty": lambda text: b"",
-    "a number": lambda text: b"5",
-    "cut": lambda text: text[:-5],
-    "NaN": lambda text: text.replace(b'"', b"NaN", 1),
-    "UTF-16": lambda text: text.decode().encode("utf-16"),
-    "Latin-1": lambda text: text.replace(b"at", b"\xe4t").replace(b"Wh", b"W\xe4"),
-    "deep": lambda text: text[:-9] + b"[" * 100_000,
-}
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-@pytest.mark.parametrize("spoilt", [None, *READ, *BROKEN])
-def test_a_document(name, spoilt, tmp_path, monkeypatch):
-    lay_out(name, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    path, arguments = Path(DOCUMENTS[name]), example(name)
-    if spoilt is not None:
-        path.write_bytes((READ | BROKEN)[spoilt](path.read_bytes()))
-    done = run(*arguments)
-    if spoilt in BROKEN:
-        assert done.exit_code == 1
-        assert path.name in done.stderr
-        assert "; expected " in done.stderr
-    else:
-        assert len(Path(arguments[arguments.index("--out") + 1]).read_bytes().splitlines()) == 1, done.stderr
-
-
 def tasks() -> list[tuple[str, str]]:
     """(format, task) for each task of each format that has several."""
     hints = {name: get_type_hints(each, include_extras=False).get("task") for name, each in FORMATS.items()}
