@@ -62,7 +62,6 @@ WORDS = {
         "and further options of its main command after it; `--help` prints its head and variables, `DRY_RUN=1` prints every command and "
         "runs nothing. {run} of them run to their end on a CPU in `make test-recipes`, with a tiny model of their family and a few rows. "
         "The other {parsed} need a GPU, or a package that only installs with one: ms-swift's own argument classes parse their commands.",
-        "example": "TRAIN=train.jsonl VAL=val.jsonl bash recipes/detection/qwen2_5_vl_lora.sh --learning_rate 5e-5",
         "columns": ("script", "model", "method", "hardware", "memory", "score"),
         "parsed": "Not run by the tests",
         "made": "Generated from the heads of the scripts by `python recipes/_inventory.py`.",
@@ -73,12 +72,12 @@ WORDS = {
         "intro": "共 {total} 个脚本, 驱动 `swift sft`、`swift infer` 等命令。脚本前写 `VAR=value` 设置变量, 脚本后的参数传给主命令; "
         "`--help` 显示脚本头部和变量, `DRY_RUN=1` 只打印命令而不执行。其中 {run} 个由 `make test-recipes` 在 CPU 上用同系列的微型模型和"
         "少量数据完整运行; 其余 {parsed} 个需要 GPU 或依赖 GPU 的软件包, 其命令行由 ms-swift 自己的参数类解析检查。",
-        "example": "TRAIN=train.jsonl VAL=val.jsonl bash recipes/detection/qwen2_5_vl_lora.sh --learning_rate 5e-5",
         "columns": ("脚本", "模型", "方法", "硬件", "显存", "得分"),
         "parsed": "测试中未运行的脚本",
         "made": "由 `python recipes/_inventory.py` 根据脚本头部生成。",
     },
 }
+EXAMPLE = "TRAIN=train.jsonl VAL=val.jsonl bash recipes/detection/qwen2_5_vl_lora.sh --learning_rate 5e-5"
 SHOWN = ("Model", "Method", "Hardware", "Memory", "Score")
 
 
@@ -86,13 +85,12 @@ def page(heads: list[Head], words: dict) -> str:
     """One page: a table for each folder, and the recipes that the tests only parse, with the reason."""
     parsed = [head for head in heads if head.only_parsed]
     counts = {"total": len(heads), "parsed": len(parsed), "run": len(heads) - len(parsed)}
-    lines = [f"# {words['title']}", "", words["other"], "", words["intro"].format(**counts), "", "```shell", words["example"], "```"]
+    lines = [f"# {words['title']}", "", words["other"], "", words["intro"].format(**counts), "", "```shell", EXAMPLE, "```"]
     for group in sorted({head.group for head in heads}):
         lines += ["", f"## {group}", "", row(words["columns"]), row(["---"] * len(words["columns"]))]
-        for head in heads:
-            if head.group == group:
-                link = f"[`{head.path.partition('/')[2]}`]({head.path})"
-                lines.append(row([link, *(head.values[key] for key in SHOWN)]))
+        for head in (head for head in heads if head.group == group):
+            link = f"[`{head.path.partition('/')[2]}`]({head.path})"
+            lines.append(row([link, *(head.values[key] for key in SHOWN)]))
     if parsed:
         lines += ["", f"## {words['parsed']}", "", *(f"- `{head.path}`: {head.only_parsed}" for head in parsed)]
     return "\n".join([*lines, "", words["made"], ""])

@@ -33,6 +33,7 @@ ON_CPU = (
     *("--gradient_accumulation_steps", "2", "--gradient_checkpointing", "false"),
 )
 SMALL = {"MIN_PIXELS": "3136", "MAX_PIXELS": "12544"}
+TINY = r"^# Tiny .*MODEL=@(\w+)"  # in the head: a tiny model of the same class
 NEEDED = 40  # seconds that a measurement takes at least; none is started with less left
 
 
@@ -41,23 +42,20 @@ def measurable(paths: list[str]) -> list[_inventory.Head]:
     heads = [head for head in _inventory.read_heads() if not paths or head.path in paths]
     unknown = set(paths) - {head.path for head in heads}
     if unknown:
-        sys.exit(
-            f"error: no recipe {', '.join(sorted(unknown))}; expected paths as in recipes/README.md, e.g. detection/qwen2_5_vl_lora.sh"
-        )
+        expected = "paths as in recipes/README.md, e.g. detection/qwen2_5_vl_lora.sh"
+        sys.exit(f"error: no recipe {', '.join(sorted(unknown))}; expected {expected}")
     return [head for head in heads if head.values["Hardware"].startswith("1 GPU") and training(head) and (paths or tiny_name(head))]
 
 
 def tiny_name(head: _inventory.Head) -> str | None:
     """The tiny model of a recipe's class: of its own line Tiny, or of another recipe with the same model type."""
-    names = {
-        model_type(other): found[1] for other in _inventory.read_heads() if (found := re.search(r"MODEL=@(\w+)", other.values["Tiny"]))
-    }
-    own = re.search(r"MODEL=@(\w+)", head.values["Tiny"])
-    return own[1] if own else names.get(model_type(head))
+    names = {named(other, r"--model_type (\w+)"): tiny for other in _inventory.read_heads() if (tiny := named(other, TINY))}
+    return named(head, TINY) or names.get(named(head, r"--model_type (\w+)"))
 
 
-def model_type(head: _inventory.Head) -> str | None:
-    found = re.search(r"--model_type (\w+)", (RECIPES / head.path).read_text(encoding="utf-8"))
+def named(head: _inventory.Head, pattern: str) -> str | None:
+    """The group of a pattern in the text of a recipe; None where it is not there."""
+    found = re.search(pattern, (RECIPES / head.path).read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else None
 
 
@@ -94,13 +92,12 @@ def draw_rows(folder: Path) -> Path:
 
 def make_model(head: _inventory.Head, work: Path, tiny: bool) -> Path | None:
     """A folder with random weights of the recipe's model, made once; None, with the reason printed, where it cannot be made."""
-    name = tiny_name(head)
-    named = re.search(r"^MODEL=\$\{MODEL:-([^}]+)\}", (RECIPES / head.path).read_text(encoding="utf-8"), re.MULTILINE)
-    if name is None or named is None:
+    name, published = tiny_name(head), named(head, r"^MODEL=\$\{MODEL:-([^}]+)\}")
+    if name is None or published is None:
         print(f"{head.path}: skipped, no tiny model of its class", flush=True)
         return None
     like = Path(run([sys.executable, str(TINY_MODELS), name, str(work / "tiny")]).stdout.split("\n")[-2])
-    model = str(like) if tiny else named[1]
+    model = str(like) if tiny else published
     out = work / f"random-{name if tiny else model.rpartition('/')[2]}"
     if not out.exists():
         command = [sys.executable, "-m", "groundswift.swift_plugins.tools.random_model", model, "--like", str(like), "--out", str(out)]
@@ -135,10 +132,8 @@ def measure(head: _inventory.Head, attention: str, model: Path, rows: Path, work
 
 def sentence(found: dict[str, Any]) -> str:
     """The speed in words; `groundswift plan` reads the number before `s/step`."""
-    return (
-        f"{found['seconds_per_step']:.2f} s/step of {found['rows_per_step']} rows, {found['tokens_per_second']:,.0f} tokens/s "
-        f"with {found['attention']}"
-    )
+    speed = f"{found['tokens_per_second']:,.0f} tokens/s with {found['attention']}"
+    return f"{found['seconds_per_step']:.2f} s/step of {found['rows_per_step']} rows, {speed}"
 
 
 def write_head(path: Path, measured: list[dict[str, Any]], day: str, commit: str) -> None:
@@ -165,9 +160,7 @@ def attentions(head: _inventory.Head, tiny: bool) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "recipes", nargs="*", help="recipes to measure, e.g. detection/qwen2_5_vl_lora.sh; all that train on one GPU if none"
-    )
+    parser.add_argument("recipes", nargs="*", help="e.g. detection/qwen2_5_vl_lora.sh  [default: all that train on one GPU]")
     parser.add_argument("--work", type=Path, required=True, help="folder for random models, rows and logs")
     parser.add_argument("--steps", type=int, default=5, help="optimizer steps to measure, after two warm-up steps")
     parser.add_argument("--seconds", type=float, default=540, help="start no measurement after these")

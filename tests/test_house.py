@@ -249,8 +249,11 @@ def loaded_by(statement: str) -> set[str]:
     return set(json.loads(shown.stdout.splitlines()[-1]))
 
 
+STEPS = "groundswift.swift_plugins.grounding.training_steps"
+
+
 @pytest.mark.process
-@pytest.mark.parametrize("module", ["groundswift.eval.cli", "groundswift.data_converters.cli"])
+@pytest.mark.parametrize("module", ["groundswift.eval.cli", "groundswift.data_converters.cli", STEPS])
 def test_a_command_loads_no_torch(module):
     assert loaded_by(f"import {module}").isdisjoint({"torch", "swift", "transformers", "datasets"})
 
@@ -263,8 +266,9 @@ def test_the_help_of_a_subcommand_loads_no_torch(words):
 
 
 @pytest.mark.process
-def test_help_loads_next_to_nothing():
-    statement = "from groundswift.cli import main; main(['--help'], standalone_mode=False)"
+@pytest.mark.parametrize("words", [[], ["show"], ["plan"]], ids=" ".join)
+def test_help_loads_next_to_nothing(words):
+    statement = f"from groundswift.cli import main; main({[*words, '--help']!r}, standalone_mode=False)"
     assert loaded_by(statement).isdisjoint({"numpy", "msgspec", "PIL", "hotcoco", "torch", "swift"})
 
 

@@ -49,7 +49,6 @@ def sent_environment(**more: str) -> dict[str, str]:
 
 def attempt(group: PlacementGroup, machines: int, resources: dict[str, float], command: list[str], resume: bool) -> int:
     """Run the command once on all machines; the first exit status that is not 0."""
-
     others = {key: amount for key, amount in resources.items() if key not in ("CPU", "GPU")}
     taken = {"num_cpus": resources.get("CPU", 0), "num_gpus": resources.get("GPU", 0), "resources": others or None, "max_retries": 0}
     places = [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank) for rank in range(machines)]
@@ -80,9 +79,8 @@ def reserve(machines: int, resources: dict[str, float], seconds: float) -> Place
     except GetTimeoutError:
         have = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         shown = "; ".join(str({key: held.get(key, 0) for key in resources}) for held in have)
-        sys.exit(
-            f"error: no {machines} machines with {resources} each within {seconds:.0f} s; the cluster's {len(have)} machines have {shown}"
-        )
+        wanted = f"no {machines} machines with {resources} each within {seconds:.0f} s"
+        sys.exit(f"error: {wanted}; the cluster's {len(have)} machines have {shown}")
     return group
 
 

@@ -25,14 +25,16 @@ FOLDED = {  # file of older models -> the file of transformers 5 that holds it
     "chat_template.json": "chat_template.jinja",
 }
 NO_PART = (".safetensors", ".bin", ".pt", ".pth", ".md", ".txt", ".png", ".jpg", ".pdf", ".index.json")
-NEEDED = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "processor_config.json",
-    "chat_template.jinja",
-)
+NEEDED = {
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "processor_config.json", "chat_template.jinja"),
+}
+TEXT = "a <|object_ref_start|>cat<|object_ref_end|>\nfür 图"
+COMPARED = {  # what must not differ -> how a processor has it
+    "tokens": lambda processor: processor.tokenizer.get_vocab(),
+    "special tokens": lambda processor: processor.tokenizer.special_tokens_map,
+    "tokenization of a text": lambda processor: processor.tokenizer(TEXT)["input_ids"],
+    "image processor": lambda processor: type(processor.image_processor),
+}
 
 
 def base_folder(model: str) -> Path:
@@ -49,7 +51,7 @@ def missing(base: Path, merged: Path) -> list[str]:
     names = {path.name for path in base.iterdir() if path.is_file() and not path.name.startswith(".")}
     wanted = {FOLDED.get(name, name) for name in names if name in FOLDED or not name.endswith(NO_PART)}
     wanted -= {"args.json", "configuration.json", "LICENSE", "LICENSE.txt", "groundswift_run.json"}
-    wanted |= {name for name in NEEDED if name in names}
+    wanted |= NEEDED & names
     return sorted(name for name in wanted if not (merged / name).is_file())
 
 
@@ -57,21 +59,12 @@ def differences(base: Path, merged: Path) -> tuple[list[str], list[str]]:
     """(what must not differ and does, what may)."""
     one, other = (AutoProcessor.from_pretrained(folder, trust_remote_code=True) for folder in (base, merged))
     image = Image.new("RGB", (224, 168), "navy")
-    wrong = []
-    if one.tokenizer.get_vocab() != other.tokenizer.get_vocab():
-        wrong.append("tokens")
-    if one.tokenizer.special_tokens_map != other.tokenizer.special_tokens_map:
-        wrong.append("special tokens")
-    text = "a <|object_ref_start|>cat<|object_ref_end|>\nfür 图"
-    if one.tokenizer(text)["input_ids"] != other.tokenizer(text)["input_ids"]:
-        wrong.append("tokenization of a text")
-    if type(one.image_processor) is not type(other.image_processor):
-        wrong.append("image processor")
+    wrong = [name for name, of in COMPARED.items() if of(one) != of(other)]
     allowed = ["chat template"] if one.chat_template != other.chat_template else []
-    grids = [each.image_processor(images=[image], return_tensors="pt") for each in (one, other)]
-    if grids[0]["pixel_values"].shape != grids[1]["pixel_values"].shape:
+    before, after = (each.image_processor(images=[image], return_tensors="pt")["pixel_values"] for each in (one, other))
+    if before.shape != after.shape:
         allowed.append("pixel limits")
-    elif not (grids[0]["pixel_values"] == grids[1]["pixel_values"]).all():
+    elif not (before == after).all():
         wrong.append("pixels of an image")
     return wrong, allowed
 

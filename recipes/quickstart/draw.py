@@ -27,19 +27,17 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "heart", "blob")
-CLASSES = {
-    "shapes": SHAPES,
-    "toys": SHAPES,
-    "night": ("star", "bolt", "crescent"),
-}
+CLASSES = {"shapes": SHAPES, "toys": SHAPES, "night": ("star", "bolt", "crescent")}
 HUES = {"toys": [i / len(SHAPES) for i in range(len(SHAPES))], "night": [0.15, 0.5, 0.88]}  # the middle of each class's range
 SIZES_WH = ((112, 112), (112, 112), (112, 112), (112, 84), (84, 112))
 EMPTY_SHARE = 0.08  # of all images: no object at all, or a model learns to always answer
 SUPERSAMPLE = 3
 EXIF_ORIENTATION = 0x0112
+Box = tuple[int, int, int, int]  # xyxy in px
+Points = list[tuple[float, float]]
 
 
-def polygon(points_on_circle: int, inner: float = 1.0) -> list[tuple[float, float]]:
+def polygon(points_on_circle: int, inner: float = 1.0) -> Points:
     """Corners of a regular polygon, or of a star when `inner` < 1; (x, y) in -1..1, first corner up."""
     count = points_on_circle * (2 if inner < 1.0 else 1)
     radii = [1.0 if inner == 1.0 or i % 2 == 0 else inner for i in range(count)]
@@ -47,14 +45,14 @@ def polygon(points_on_circle: int, inner: float = 1.0) -> list[tuple[float, floa
     return [(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles, strict=True)]
 
 
-def heart() -> list[tuple[float, float]]:
+def heart() -> Points:
     turns = np.linspace(0, 2 * math.pi, 40)
     xs = 16 * np.sin(turns) ** 3 / 17
     ys = -(13 * np.cos(turns) - 5 * np.cos(2 * turns) - 2 * np.cos(3 * turns) - np.cos(4 * turns)) / 17
     return list(zip(xs.tolist(), ys.tolist(), strict=True))
 
 
-def arc_between(outer: float, inner: float, shift: float) -> list[tuple[float, float]]:
+def arc_between(outer: float, inner: float, shift: float) -> Points:
     """A crescent: a disc of radius `outer` less a disc of radius `inner` whose centre is shifted right by `shift`."""
     meet = (outer**2 + shift**2 - inner**2) / (2 * shift)
     angle_out = math.acos(meet / outer)
@@ -78,7 +76,7 @@ OUTLINES = {
 }
 
 
-def blob(rng: np.random.Generator) -> list[tuple[float, float]]:
+def blob(rng: np.random.Generator) -> Points:
     """A shape of no particular form: what teaches a model to bound things that it cannot name."""
     count = int(rng.integers(5, 12))
     angles = (np.arange(count) + rng.uniform(-0.3, 0.3, count)) * 2 * math.pi / count
@@ -89,23 +87,22 @@ def mask_of(name: str, rng: np.random.Generator, size_wh: tuple[int, int]) -> np
     """Anti-aliased coverage of one shape of random size, turn and place, (H, W) float 0..1."""
     width, height = size_wh
     radius, turn, stretch = rng.uniform(0.13, 0.3) * min(size_wh), rng.uniform(-0.5, 0.5), rng.uniform(0.7, 1.0)
-    centre = (rng.uniform(radius, width - radius), rng.uniform(radius, height - radius))
+    cx, cy = rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)
     cos, sin = math.cos(turn), math.sin(turn)
     corners = []
     for x, y in blob(rng) if name == "blob" else OUTLINES[name]:
         x, y = x * radius * stretch, y * radius
-        corners.append(((centre[0] + x * cos - y * sin) * SUPERSAMPLE, (centre[1] + x * sin + y * cos) * SUPERSAMPLE))
-    canvas = Image.new("L", (size_wh[0] * SUPERSAMPLE, size_wh[1] * SUPERSAMPLE))
+        corners.append(((cx + x * cos - y * sin) * SUPERSAMPLE, (cy + x * sin + y * cos) * SUPERSAMPLE))
+    canvas = Image.new("L", (width * SUPERSAMPLE, height * SUPERSAMPLE))
     pen = ImageDraw.Draw(canvas)
     pen.polygon(corners, fill=255)
     if name == "ring":
-        cx, cy = centre
-        hole = [(cx * SUPERSAMPLE + (x - cx * SUPERSAMPLE) * 0.55, cy * SUPERSAMPLE + (y - cy * SUPERSAMPLE) * 0.55) for x, y in corners]
-        pen.polygon(hole, fill=0)
+        cx, cy = cx * SUPERSAMPLE, cy * SUPERSAMPLE
+        pen.polygon([(cx + (x - cx) * 0.55, cy + (y - cy) * 0.55) for x, y in corners], fill=0)
     return np.asarray(canvas.reduce(SUPERSAMPLE), dtype=np.float32) / 255
 
 
-def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
+def box_of(mask: np.ndarray) -> Box:
     """Tight xyxy box in pixels around the cells that a shape covers by half or more."""
     ys, xs = np.nonzero(mask >= 0.5)
     return int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1
@@ -126,12 +123,10 @@ def background(domain: str, rng: np.random.Generator, size_wh: tuple[int, int]) 
     angle = rng.uniform(0, 2 * math.pi)
     ys, xs = np.mgrid[0:height, 0:width]
     along = (xs * math.cos(angle) + ys * math.sin(angle)) / max(size_wh)
-    kind = rng.choice(["plain", "graded", "striped"])
-    if kind == "plain":
-        blend = np.zeros((height, width))
-    elif kind == "graded":
+    blend, kind = np.zeros((height, width)), rng.choice(["plain", "graded", "striped"])
+    if kind == "graded":
         blend = (along - along.min()) / np.ptp(along)
-    else:
+    elif kind == "striped":
         blend = 0.35 * (np.sin(along * rng.uniform(10, 50)) > 0)
     image = first + (second - first) * blend[..., None]
     return (image + rng.normal(0, rng.uniform(0, grain), (height, width, 1))).clip(0, 1)
@@ -149,26 +144,16 @@ def colour(domain: str, category: int, rng: np.random.Generator, behind: np.ndar
             return rgb
 
 
-def overlap(box: tuple[int, int, int, int], others: list[tuple[int, int, int, int]]) -> float:
-    """Largest share of either box that the other covers."""
-    worst = 0.0
-    for other in others:
-        wide = min(box[2], other[2]) - max(box[0], other[0])
-        high = min(box[3], other[3]) - max(box[1], other[1])
-        if wide > 0 and high > 0:
-            smaller = min((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other))
-            worst = max(worst, wide * high / smaller)
-    return worst
+def overlap(box: Box, other: Box) -> float:
+    """Share of the smaller of two boxes that the other covers."""
+    wide, high = (max(0, min(box[end], other[end]) - max(box[end - 2], other[end - 2])) for end in (2, 3))
+    return wide * high / min((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other))
 
 
-def paint(image: np.ndarray, mask: np.ndarray, rgb: np.ndarray) -> None:
-    image += (rgb - image) * mask[..., None]
-
-
-def draw_objects(domain: str, rng: np.random.Generator, image: np.ndarray) -> list[tuple[int, tuple[int, int, int, int]]]:
+def draw_objects(domain: str, rng: np.random.Generator, image: np.ndarray) -> list[tuple[int, Box]]:
     """Paint one to three shapes -> [(category id, xyxy box in pixels)]."""
     height, width = image.shape[:2]
-    found: list[tuple[int, tuple[int, int, int, int]]] = []
+    found: list[tuple[int, Box]] = []
     wanted = int(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25]))
     for _ in range(wanted * 8):
         if len(found) == wanted:
@@ -178,14 +163,15 @@ def draw_objects(domain: str, rng: np.random.Generator, image: np.ndarray) -> li
         if not (mask >= 0.5).any():
             continue
         box = box_of(mask)
-        if overlap(box, [b for _, b in found]) > 0.15:
+        if any(overlap(box, other) > 0.15 for _, other in found):
             continue
-        paint(image, mask, colour(domain, category, rng, image[box[1] : box[3], box[0] : box[2]].mean((0, 1))))
+        rgb = colour(domain, category, rng, image[box[1] : box[3], box[0] : box[2]].mean((0, 1)))
+        image += (rgb - image) * mask[..., None]
         found.append((category + 1, box))
     return found
 
 
-def draw_crowd(rng: np.random.Generator, image: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
+def draw_crowd(rng: np.random.Generator, image: np.ndarray) -> tuple[int, Box]:
     """A swarm of tiny stars in the upper left, too many to count: one crowd box."""
     for _ in range(40):
         x, y = int(rng.integers(3, 45)), int(rng.integers(3, 30))
@@ -203,10 +189,9 @@ def draw_image(domain: str, seed: int, folder: Path, index: int) -> tuple[dict, 
     image = background(domain, rng, size_wh)
     rows = []
     if crowd:
-        category, box = draw_crowd(rng, image)
-        rows.append((category, box, 1))
+        rows = [draw_crowd(rng, image)]
     elif rotated or rng.uniform() >= EMPTY_SHARE:
-        rows += [(category, box, 0) for category, box in draw_objects(domain, rng, image)]
+        rows = draw_objects(domain, rng, image)
     image = Image.fromarray((image * 255).round().astype(np.uint8))
     name = f"{index + 1:06d}.jpg"
     exif = Image.Exif()
@@ -215,8 +200,8 @@ def draw_image(domain: str, seed: int, folder: Path, index: int) -> tuple[dict, 
         exif[EXIF_ORIENTATION] = 6
     image.save(folder / name, quality=92, exif=exif)
     annotations = [
-        {"image_id": index + 1, "category_id": category, "bbox": [x1, y1, wide, high], "area": wide * high, "iscrowd": is_crowd}
-        for category, (x1, y1, x2, y2), is_crowd in rows
+        {"image_id": index + 1, "category_id": category, "bbox": [x1, y1, wide, high], "area": wide * high, "iscrowd": int(crowd)}
+        for category, (x1, y1, x2, y2) in rows
         for wide, high in [(x2 - x1, y2 - y1)]
     ]
     return {"id": index + 1, "file_name": name, "width": size_wh[0], "height": size_wh[1]}, annotations

@@ -19,19 +19,13 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2VLConfi
 from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 
 END = "<|im_end|>"
-SPECIAL = ("<|endoftext|>", "<|im_start|>", END, "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>") + (
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
+SPECIAL = tuple(
+    f"<|{name}|>"
+    for name in ("endoftext", "im_start", "im_end", "object_ref_start", "object_ref_end", "box_start", "box_end")
+    + ("vision_start", "vision_end", "vision_pad", "image_pad", "video_pad")
 )
-FIXED_TEXT = ("system\nYou are a helpful assistant.", "user\n", "assistant\n") + (
-    "Detect every object of these categories: ",
-    ", ",
-    "),(",
-    "None",
-)
+CATEGORIES = "Detect every object of these categories: "
+FIXED_TEXT = ("system\nYou are a helpful assistant.", "user\n", "assistant\n", CATEGORIES, ", ", "),(", "None")
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}"
     "{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 from groundswift.atomic_write import write_whole
+from groundswift.errors import GroundswiftError, error_at
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:
@@ -16,6 +19,22 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return settings if isinstance(settings, dict) else None
+
+
+def read_object(where: str | Path, expected: str) -> dict[str, Any]:
+    """The JSON object in a regular file. Raises GroundswiftError, with what was `expected`, for what is not one, a pipe or a device too."""
+    try:
+        if not stat.S_ISREG(os.stat(where).st_mode):
+            raise error_at(where, "is not a regular file", expected)
+        settings = json.loads(Path(where).read_bytes())
+    except GroundswiftError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__ if isinstance(error, RecursionError) else error
+        raise error_at(where, f"cannot be read ({reason})", expected) from None
+    if not isinstance(settings, dict):
+        raise error_at(where, "is not a JSON object", expected)
+    return settings
 
 
 def write_settings(path: Path, settings: dict[str, Any]) -> None:

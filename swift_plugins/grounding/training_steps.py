@@ -37,6 +37,16 @@ class Batching:
     iterations: int = 1
     passes: int = 1
 
+    @property
+    def readers(self) -> int:
+        """Processes that do not share their rows."""
+        return max(1, self.processes // self.tensor_parallel // self.sequence_parallel)
+
+    @property
+    def prompts(self) -> int:
+        """Rows of one generation batch of a rollout."""
+        return max(1, self.batch * self.processes * self.passes // self.generations)
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -97,8 +107,7 @@ def split_rows(rows: int, sample: int | None = None, ratio: float = 0.0) -> tupl
 def batches_of(rows: int, how: Batching) -> int:
     """Forward passes of one process in one epoch: the length of its dataloader."""
     if how.loader == "rollout":
-        prompts = max(1, how.batch * how.processes * how.passes // how.generations)  # of one generation batch
-        samples = rows // prompts * prompts * how.generations * how.iterations * how.passes
+        samples = rows // how.prompts * how.prompts * how.generations * how.iterations * how.passes
         return math.ceil(math.ceil(samples / (how.batch * how.passes)) / how.processes)
     if how.loader == "accelerate":
         batches = rows // how.batch if how.drop_last else math.ceil(rows / how.batch)
@@ -109,19 +118,17 @@ def batches_of(rows: int, how: Batching) -> int:
 
 def rows_of_a_process(rows: int, how: Batching) -> int:
     """Rows that swift's own dataloader gives each process in an epoch: whole shares, and rounded up under sequence parallelism."""
-    readers = max(1, how.processes // how.tensor_parallel // how.sequence_parallel)
-    return math.ceil(rows / readers) if how.sequence_parallel > 1 else rows // readers
+    return math.ceil(rows / how.readers) if how.sequence_parallel > 1 else rows // how.readers
 
 
 def unseen_rows(rows: int, how: Batching, batches: int) -> int:
     """Rows that are in no batch of an epoch; which ones they are changes with the permutation of each epoch."""
     if how.loader == "rollout":
-        return rows - rows // (prompts := max(1, how.batch * how.processes * how.passes // how.generations)) * prompts
+        return rows % how.prompts
     if how.loader == "accelerate":
         return max(0, rows - batches * how.batch * how.processes) if how.drop_last else 0
-    readers = max(1, how.processes // how.tensor_parallel // how.sequence_parallel)
     own = batches * how.batch if how.drop_last else rows_of_a_process(rows, how)
-    return max(0, rows - own * readers)
+    return max(0, rows - own * how.readers)
 
 
 def count_steps(rows: int, how: Batching, epochs: float = 3.0, max_steps: int = -1, max_epochs: int | None = None) -> Steps:
@@ -146,10 +153,9 @@ def _too_few(rows: int, how: Batching) -> str:
     if rows == 0:
         return "no rows to train on: expected at least 1"
     if how.loader == "rollout":
-        prompts = how.batch * how.processes * how.passes // how.generations
-        return f"{rows} rows are fewer than the {prompts} prompts of one generation batch: nothing is trained. Lower the batch, or add rows"
+        few = f"{rows} rows are fewer than the {how.prompts} prompts of one generation batch"
+        return f"{few}: nothing is trained. Lower the batch, or add rows"
     if how.drop_last:
-        return (
-            f"{rows} rows fill no batch of {how.batch} in each of {how.processes} processes, and --dataloader_drop_last discards the rest"
-        )
+        batch = f"no batch of {how.batch} in each of {how.processes} processes"
+        return f"{rows} rows fill {batch}, and --dataloader_drop_last discards the rest"
     return f"{rows} rows for {how.processes} processes: each gets none, and nothing is trained. Expected at most {rows} processes"

@@ -5,12 +5,13 @@ swift is imported inside functions, so that its output while it loads can be sup
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,16 @@ from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import FAMILIES
 from groundswift.images import open_image
 
+from ..grounding.model_folder import read_object, read_settings
 from .quiet import quiet
 
 NO_LOSS = -100  # the label of a token without loss
+RUN = "the args.json of a swift run"
 HYBRID_LOSS = "default+ignore_empty_think"  # what `swift sft` makes of its default for models that may think or not
-OF_THE_RUN = {  # what a run's args.json says about its template -> the argument of `get_template`
-    "system": "default_system",
-    "max_length": "max_length",
-    "max_pixels": "max_pixels",
-    "norm_bbox": "norm_bbox",
-    "loss_scale": "loss_scale",
-    "is_binary_loss_scale": "is_binary_loss_scale",
-    "use_chat_template": "use_chat_template",
-    "agent_template": "agent_template",
-    "enable_thinking": "enable_thinking",
-    "preserve_thinking": "preserve_thinking",
-    "add_non_thinking_prefix": "add_non_thinking_prefix",
-}
+OF_THE_RUN = (  # what a run's args.json says about its template, and `get_template` takes by the same name
+    *("max_length", "max_pixels", "norm_bbox", "loss_scale", "is_binary_loss_scale", "use_chat_template", "agent_template"),
+    *("enable_thinking", "preserve_thinking", "add_non_thinking_prefix"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,17 +53,7 @@ class Encoded:
     @property
     def has_loss(self) -> list[list[int]]:
         """Runs of tokens with loss, in order: usually one per turn."""
-        runs: list[list[int]] = []
-        inside = False
-        for token in self.labels:
-            if token == NO_LOSS:
-                inside = False
-                continue
-            if not inside:
-                runs.append([])
-            runs[-1].append(token)
-            inside = True
-        return runs
+        return [list(run) for has_loss, run in groupby(self.labels, lambda token: token != NO_LOSS) if has_loss]
 
 
 def load_plugin() -> None:
@@ -95,9 +79,8 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
     """
     model, run = _resolved(str(model))
     model_type, named = model_type or run.get("model_type"), template or run.get("template")
-    settings = {argument: run[key] for key, argument in OF_THE_RUN.items() if run.get(key) is not None}
-    if max_pixels is not None:
-        settings["max_pixels"] = max_pixels
+    given = {**{name: run.get(name) for name in OF_THE_RUN}, "default_system": run.get("system")}
+    settings = {name: value for name, value in given.items() if value is not None} | ({"max_pixels": max_pixels} if max_pixels else {})
     with quiet():
         from swift.model import MODEL_MAPPING, get_processor
         from swift.template import get_template
@@ -111,8 +94,7 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
         if named is not None and named not in TEMPLATE_MAPPING:
             raise error_at(f"template {named}", "unknown template", _close_to(named, TEMPLATE_MAPPING))
         if named is not None and named not in FAMILY_OF_TEMPLATE:
-            where = f"template {named}"
-            raise error_at(where, "not in the table of families", "a template that `groundswift families` lists")
+            raise error_at(f"template {named}", "not in the table of families", "a template that `groundswift families` lists")
         model_type = model_type or _type_of_template(model, named)
         try:
             with quiet(trusted=_holds_no_code(model)):
@@ -152,9 +134,7 @@ def encoded(template: Any, row: dict[str, Any]) -> Encoded:
             raise GroundswiftError(f"swift cannot encode this row ({one_line(error)})") from None
     images = [_upright(image) for image in encoding["template_inputs"].images or []]
     model_input_wh = _model_input_wh(template, encoding, images)
-    images = [
-        image if image.size == size else image.resize(size, Image.BICUBIC) for image, size in zip(images, model_input_wh, strict=True)
-    ]
+    images = [image.resize(size, Image.BICUBIC) for image, size in zip(images, model_input_wh, strict=True)]
     ids = list(encoding["input_ids"])
     labels = list(encoding.get("labels") or [NO_LOSS] * len(ids))
     return Encoded(ids, labels, [image.size for image in originals], model_input_wh, images, family, _tiles(encoding, len(images)))
@@ -163,28 +143,25 @@ def encoded(template: Any, row: dict[str, Any]) -> Encoded:
 def _resolved(model: str) -> tuple[str, dict[str, Any]]:
     """(the folder or id that has the processor, what the args.json of a run says)."""
     folder = os.path.expanduser(model)
-    if not os.path.isdir(folder):
-        if folder.startswith(("/", ".")) or model.startswith("~") or model.count("/") > 1:
-            raise error_at(model, "no such folder", "a model's folder, a checkpoint's, or a hub id (owner/name)")
-        return model, {}
+    if _is_missing_folder(model):
+        raise error_at(model, "no such folder", "a model's folder, a checkpoint's, or a hub id (owner/name)")
     where = os.path.join(folder, "args.json")
     if not os.path.isfile(where):
         return folder, {}
-    try:
-        with open(where, encoding="utf-8") as file:
-            run = json.load(file)
-    except (OSError, ValueError) as error:
-        raise error_at(where, f"cannot be read ({error})", "the args.json of a swift run") from None
-    if not isinstance(run, dict):
-        raise error_at(where, "not a JSON object", "the args.json of a swift run")
+    run = read_object(where, RUN)
     if os.path.isfile(os.path.join(folder, "config.json")):
         return folder, run
     base = run.get("model")
     if not isinstance(base, str):
-        raise error_at(where, "names no model", "the args.json of a swift run")
-    if not os.path.isdir(os.path.expanduser(base)) and (base.startswith(("/", ".", "~")) or base.count("/") > 1):
+        raise error_at(where, "names no model", RUN)
+    if _is_missing_folder(base):
         raise error_at(where, f"model not found: {base}", "the folder that the run was started from, where its path is relative")
     return os.path.expanduser(base), run
+
+
+def _is_missing_folder(model: str) -> bool:
+    """Whether a name is a path, not a hub id, and no folder is there."""
+    return (model.startswith(("/", ".", "~")) or model.count("/") > 1) and not os.path.isdir(os.path.expanduser(model))
 
 
 def _holds_no_code(model: str) -> bool:
@@ -202,11 +179,8 @@ def _type_of_template(model: str, template: str | None) -> str | None:
 
     if template not in FAMILY_OF_TEMPLATE or get_matched_model_meta(model) is not None:
         return None
-    try:
-        with open(os.path.join(model, "config.json"), encoding="utf-8") as file:
-            candidates = get_matched_model_types(json.load(file).get("architectures"))
-    except (OSError, ValueError, AttributeError):
-        return None
+    config = read_settings(Path(model, "config.json"))
+    candidates = get_matched_model_types(config.get("architectures")) if config else []
     known = set(FAMILIES[FAMILY_OF_TEMPLATE[template]].swift_model_types) & set(candidates)
     return known.pop() if len(known) == 1 else None
 
@@ -221,10 +195,8 @@ def _template_of(model_meta: Any) -> str:
     where = f"model type {model_meta.model_type}"
     if found:
         raise error_at(where, "has more than one grounding template", f"--template, one of {', '.join(found)}")
-    have = ", ".join(stock) or "none"
-    raise error_at(
-        where, f"has no grounding template (swift's own for it: {have})", "a family that `groundswift families` lists, or --template"
-    )
+    what = f"has no grounding template (swift's own for it: {', '.join(stock) or 'none'})"
+    raise error_at(where, what, "a family that `groundswift families` lists, or --template")
 
 
 def _no_processor(model: str, error: Exception) -> GroundswiftError:
@@ -246,8 +218,6 @@ def one_line(error: Exception) -> str:
 
 
 def _close_to(name: str, names: Any) -> str:
-    from difflib import get_close_matches
-
     close = get_close_matches(name, list(names), 5)
     return f"for example {', '.join(close)}" if close else "a name that `groundswift families --json` lists"
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-from pathlib import Path
-from typing import Any
 
 import click
 
-from groundswift.errors import GroundswiftError, error_at
+from groundswift.errors import error_at
 from groundswift.terminal import echo
 
+from ..grounding.model_folder import read_object
 from ..grounding.plugin_shim import REGISTER, is_own
 
 SAVED = "external_plugins"  # the key of args.json whose files swift imports
@@ -46,41 +44,18 @@ def checked(checkpoint: str) -> list[str]:
     saved = saved_plugins(where)
     gone = [name for name in saved if not os.path.isfile(os.path.expanduser(name))]
     if gone:
-        raise error_at(
-            where,
-            f"the plugin {', '.join(map(repr, gone))} was not found",
-            f"swift with --external_plugins {REGISTER} in its place",
-        )
-    return [
-        f"warning: {where}: swift will run {os.path.abspath(os.path.expanduser(name))!r}, which is not groundswift's plugin. "
-        "Read it before you load this checkpoint"
-        for name in saved
-        if not is_own(name)
-    ]
+        what = f"the plugin {', '.join(map(repr, gone))} was not found"
+        raise error_at(where, what, f"swift with --external_plugins {REGISTER} in its place")
+    foreign = [os.path.abspath(os.path.expanduser(name)) for name in saved if not is_own(name)]
+    advice = "which is not groundswift's plugin. Read it before you load this checkpoint"
+    return [f"warning: {where}: swift will run {name!r}, {advice}" for name in foreign]
 
 
 def saved_plugins(where: str) -> list[str]:
     """The paths of plugins in an args.json, as swift reads them: a list, one text, or none. Raises GroundswiftError for anything else."""
     expected = "the args.json of a swift checkpoint"
-    settings = read_object(where, expected)
-    plugins = settings.get(SAVED)
+    plugins = read_object(where, expected).get(SAVED)
     plugins = [plugins] if isinstance(plugins, str) else [] if plugins is None else plugins
     if not isinstance(plugins, list) or not all(isinstance(name, str) and "\0" not in name for name in plugins):
         raise error_at(where, f"{SAVED} {json.dumps(plugins)[:80]}", f"{expected}, with a list of paths there")
     return plugins
-
-
-def read_object(where: str, expected: str) -> dict[str, Any]:
-    """The JSON object in a regular file. Raises GroundswiftError for what is not one, a pipe or a device too."""
-    try:
-        if not stat.S_ISREG(os.stat(where).st_mode):
-            raise error_at(where, "is not a regular file", expected)
-        settings = json.loads(Path(where).read_bytes())
-    except GroundswiftError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__ if isinstance(error, RecursionError) else error
-        raise error_at(where, f"cannot be read ({reason})", expected) from None
-    if not isinstance(settings, dict):
-        raise error_at(where, "is not a JSON object", expected)
-    return settings

@@ -14,7 +14,7 @@ from groundswift.swift_plugins.tools.plan.recipe import Training
 from groundswift.swift_plugins.tools.plan.row_length import RowLength
 from groundswift.swift_plugins.tools.plan.settings import read_settings
 
-LENGTH = RowLength(128, 64, 32, False, "")
+LENGTH = RowLength(128, 64, 32, "")
 
 
 def memory_of(folder: Path, model_type: str, *words: str, gpus: int = 1) -> MemoryPlan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,13 @@ ADAPTER = (  # of the checkpoint that `@adapter` stands for
     *("--custom_register_path", str(ROOT / "swift_plugins/register.py"), "--split_dataset_ratio", "0.34", "--tuner_type", "lora"),
     *("--max_steps", "1", "--save_steps", "1", "--learning_rate", "1e-6", "--add_version", "false", "--gradient_checkpointing", "false"),
 )
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def load_script(path: Path) -> ModuleType:
@@ -91,8 +99,7 @@ class RecipeRunner:
         made = self.base / "adapter"
         if not made.exists():
             words = [*ADAPTER, "--dataset", self.resolved("@train", made), "--output_dir", str(made)]
-            environment = {**self.environment(made), "PATH": f"{self.swift}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"}
-            subprocess.run(["swift", "sft", *words, *ON_CPU], env=environment, check=True, capture_output=True, text=True)
+            subprocess.run(["swift", "sft", *words, *ON_CPU], env=self.environment(made), check=True, capture_output=True, text=True)
         return made / "checkpoint-1"
 
     def environment(self, out: Path, **variables: str) -> dict[str, str]:
@@ -113,3 +120,9 @@ class RecipeRunner:
         tiny = parse_tiny(inventory.read_head(ROOT / "recipes" / name).values["Tiny"])
         words = ON_CPU if tiny.words is None else tiny.words
         return self.run(name, out, *words, **{**tiny.variables, **variables})
+
+    def ran(self, name: str, out: Path, **variables: str) -> str:
+        """Run a recipe to its end as its head says. What it printed."""
+        done = self.run_tiny(name, out, **variables)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout

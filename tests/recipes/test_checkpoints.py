@@ -43,10 +43,6 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def remove(path: Path) -> None:
-    path.unlink()
-
-
 def resume(folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, str(SCRIPT), str(folder), "--resume"], capture_output=True, text=True, timeout=60)
 
@@ -61,7 +57,7 @@ def test_the_newest_complete_checkpoint_is_printed(tmp_path, make):
     assert resume(tmp_path / "checkpoint-4").stdout == f"{tmp_path}/checkpoint-4\n"
 
 
-@pytest.mark.parametrize("damage", [remove, cut])
+@pytest.mark.parametrize("damage", [Path.unlink, cut])
 @pytest.mark.parametrize("name", ["trainer_state.json", "adapter_model.safetensors", *PLAIN])
 def test_an_incomplete_checkpoint_is_skipped_and_named(tmp_path, name, damage):
     good, broken = checkpoint(tmp_path / "checkpoint-2"), checkpoint(tmp_path / "checkpoint-4")
@@ -74,7 +70,7 @@ def test_an_incomplete_checkpoint_is_skipped_and_named(tmp_path, name, damage):
     assert f"error: {broken} cannot be resumed from: " in alone.stderr
 
 
-@pytest.mark.parametrize("damage", [remove, cut])
+@pytest.mark.parametrize("damage", [Path.unlink, cut])
 @pytest.mark.parametrize("name", [*DEEPSPEED, "model-00002-of-00002.safetensors", "model.safetensors.index.json", "latest"])
 def test_every_part_of_deepspeed_is_needed(tmp_path, name, damage):
     broken = deepspeed_checkpoint(tmp_path / "checkpoint-4")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from recipe_runner import BIN, ON_CPU, ROOT
+from recipe_runner import BIN, ON_CPU, ROOT, free_port
 
 pytestmark = [pytest.mark.recipes, pytest.mark.timeout(1800)]
 
@@ -25,12 +25,6 @@ TINY = {"MODEL": "@qwen2_5_vl", "NNODES": "2", "NPROC_PER_NODE": "1", "SAVE_STEP
 STEPS = 6
 WORDS = (*ON_CPU, "--max_steps", str(STEPS), "--gradient_accumulation_steps", "1", "--eval_strategy", "no", "--callbacks", "checksums")
 PLUGIN = ("--external_plugins", str(Path(__file__).resolve().parents[1] / "helpers" / "checksums.py"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def kill_tree(pid: int) -> None:
@@ -51,15 +45,10 @@ class Machines:
         shared = {**TINY, "MASTER_PORT": str(free_port()), "CHECKSUMS": str(self.checksums), **variables}
         command = ["bash", str(ROOT / "recipes" / TORCHRUN), *WORDS, *PLUGIN]
         self.logs = [(out.parent / f"{out.name}.{rank}.txt").open("wb") for rank in (0, 1)]
+        environments = [runner.environment(out, **shared, NODE_RANK=str(rank)) for rank in (0, 1)]
         self.processes = [
-            subprocess.Popen(
-                command,
-                cwd=out.parent,
-                env=runner.environment(out, **shared, NODE_RANK=str(rank)),
-                stdout=self.logs[rank],
-                stderr=subprocess.STDOUT,
-            )
-            for rank in (0, 1)
+            subprocess.Popen(command, cwd=out.parent, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            for environment, log in zip(environments, self.logs, strict=True)
         ]
 
     def wait(self, rank: int, seconds: float) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 from moved import moved, of_vit
@@ -13,26 +12,29 @@ from recipe_runner import RecipeRunner, inventory, parse_tiny
 from safetensors import safe_open
 
 HEADS = inventory.read_heads()
-IN_MAKE_TEST = {  # the others are marked `recipes`; quickstart/ is in test_quickstart.py
-    "detection/qwen2_5_vl_lora.sh",
-}
-
+IN_MAKE_TEST = "detection/qwen2_5_vl_lora.sh"  # the others are marked `recipes`
 OTHERS = {"quickstart": "test_quickstart.py", "inference": "test_inference.py", "export": "test_export.py"}  # group -> where it is run
 
 
 def cases(heads: list) -> list:
-    return [pytest.param(head.path, marks=[] if head.path in IN_MAKE_TEST else pytest.mark.recipes, id=head.path) for head in heads]
+    return [pytest.param(head.path, marks=[] if head.path == IN_MAKE_TEST else pytest.mark.recipes, id=head.path) for head in heads]
 
 
 @pytest.mark.parametrize("name", cases([head for head in HEADS if not head.only_parsed and head.group not in OTHERS]))
 def test_a_recipe_runs_to_its_end(runner, tmp_path, name):
     out = tmp_path / "out"
-    done = runner.run_tiny(name, out)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    check_outputs(runner, name, out, done)
+    check_outputs(runner, name, out, runner.ran(name, out))
 
 
-def check_outputs(runner: RecipeRunner, name: str, out: Path, done: CompletedProcess) -> None:
+@pytest.mark.parametrize("group", OTHERS)
+def test_every_recipe_of_another_group_is_run_in_its_file(group):
+    text = Path(__file__).with_name(OTHERS[group]).read_text(encoding="utf-8")
+    names = [Path(head.path).stem.removeprefix("qwen2_5_vl_") for head in HEADS if head.group == group and not head.only_parsed]
+    assert names
+    assert [name for name in names if f'"{name}"' not in text and f"/{name}.sh" not in text] == []
+
+
+def check_outputs(runner: RecipeRunner, name: str, out: Path, printed: str) -> None:
     """What a run must have left, by what its script says: checkpoints of each kind, an answer for each row, numbers."""
     script = (Path(inventory.RECIPES) / name).read_text(encoding="utf-8")
     if '--output_dir "$OUT/train"' in script:
@@ -48,7 +50,7 @@ def check_outputs(runner: RecipeRunner, name: str, out: Path, done: CompletedPro
     if "score_" in script:
         answers = (out / "result.jsonl").read_text(encoding="utf-8").splitlines()
         if "_text_answers.sh" in script:
-            assert "{'rouge-1': " in done.stdout
+            assert "{'rouge-1': " in printed
             assert answers
         else:
             variables = parse_tiny(inventory.read_head(Path(inventory.RECIPES) / name).values["Tiny"]).variables
@@ -69,16 +71,14 @@ def check_whole_modules(script: str, checkpoint: Path) -> None:
 @pytest.mark.recipes
 def test_referring_rows_are_scored_by_accuracy(runner, tmp_path):
     out = tmp_path / "out"
-    done = runner.run_tiny("detection/qwen2_5_vl_lora.sh", out, TASK="referring", TRAIN="@referring", VAL="@referring")
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    runner.ran("detection/qwen2_5_vl_lora.sh", out, TASK="referring", TRAIN="@referring", VAL="@referring")
     assert {"acc_iou50", "mean_iou"} <= set(json.loads((out / "scored" / "metrics.json").read_text()))
 
 
 @pytest.mark.recipes
 def test_ground_truth_is_made_from_the_rows_where_none_is_given(runner, tmp_path):
     out = tmp_path / "out"
-    done = runner.run_tiny("detection/qwen2_5_vl_lora.sh", out, GT="", IMAGES="")
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    runner.ran("detection/qwen2_5_vl_lora.sh", out, GT="", IMAGES="")
     given, made = (json.loads(path.read_text()) for path in (Path(runner.resolved("@gt", out)), out / "truth.json"))
     assert len(made["annotations"]) == sum(not each.get("iscrowd") for each in given["annotations"])
     assert json.loads((out / "scored" / "metrics.json").read_text())["counts"]["images"] == len(given["images"])

@@ -7,28 +7,17 @@ import re
 from pathlib import Path
 
 import pytest
-from recipe_runner import RecipeRunner, inventory
+from PIL import Image
+from recipe_runner import inventory
+from rows import read_rows
 
-IN_MAKE_TEST = {"adapter"}
-RUN = {head.path for head in inventory.read_heads() if head.group == "inference" and not head.only_parsed}
-
-
-def rows(path: Path) -> list[dict]:
-    """The rows of a JSONL file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def ran(runner: RecipeRunner, out: Path, method: str, **variables: str) -> str:
-    """Run `inference/qwen2_5_vl_METHOD.sh` as its head says. What it printed."""
-    done = runner.run_tiny(f"inference/qwen2_5_vl_{method}.sh", out, **variables)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    return done.stdout
+METHOD = "inference/qwen2_5_vl_{}.sh"
 
 
 def test_an_adapter_answers_each_row_with_log_probabilities_under_the_limits_of_its_training(runner, tmp_path):
-    printed = ran(runner, tmp_path / "out", "adapter", MIN_PIXELS="", MAX_PIXELS="", MAX_NEW_TOKENS="160")
+    printed = runner.ran(METHOD.format("adapter"), tmp_path / "out", MIN_PIXELS="", MAX_PIXELS="", MAX_NEW_TOKENS="160")
     assert re.search(r"^\+ CUDA_VISIBLE_DEVICES=0 MAX_PIXELS=12544 MIN_PIXELS=3136 swift infer ", printed, re.MULTILINE)
-    answers, asked = rows(tmp_path / "out" / "result.jsonl"), rows(Path(runner.resolved("@test", tmp_path)))
+    answers, asked = read_rows(tmp_path / "out" / "result.jsonl"), read_rows(runner.resolved("@test", tmp_path))
     assert [row["sample_id"] for row in answers] == [row["sample_id"] for row in asked]
     assert all(row["logprobs"]["content"] for row in answers)
     scored = json.loads((tmp_path / "out" / "scored" / "metrics.json").read_text())
@@ -38,16 +27,16 @@ def test_an_adapter_answers_each_row_with_log_probabilities_under_the_limits_of_
 
 @pytest.mark.recipes
 def test_limits_that_are_set_stay(runner, tmp_path):
-    printed = ran(runner, tmp_path / "out", "adapter", MIN_PIXELS="", MAX_PIXELS="50176")
+    printed = runner.ran(METHOD.format("adapter"), tmp_path / "out", MIN_PIXELS="", MAX_PIXELS="50176")
     assert "MAX_PIXELS=50176 MIN_PIXELS=3136 swift infer" in printed
 
 
 @pytest.mark.recipes
 def test_the_validation_split_is_that_of_the_training(runner, tmp_path):
-    printed = ran(runner, tmp_path / "out", "merged_validation", OVERWRITE="1")
-    answers = [row["sample_id"] for row in rows(tmp_path / "out" / "result.jsonl")]
+    printed = runner.ran(METHOD.format("merged_validation"), tmp_path / "out", OVERWRITE="1")
+    answers = [row["sample_id"] for row in read_rows(tmp_path / "out" / "result.jsonl")]
     assert len(answers) == 2  # 34 % of 6
-    assert set(answers) < {row["sample_id"] for row in rows(Path(runner.resolved("@train", tmp_path)))}
+    assert set(answers) < {row["sample_id"] for row in read_rows(runner.resolved("@train", tmp_path))}
     merged = runner.adapter().with_name("checkpoint-1-merged")
     assert (merged / "model.safetensors").is_file()
     assert f"merged   {merged}" in printed
@@ -58,7 +47,7 @@ def test_an_earlier_merged_model_is_refused(runner, tmp_path):
     merged = runner.adapter().with_name("checkpoint-1-merged")
     merged.mkdir(exist_ok=True)
     (merged / "mine.txt").write_text("kept")
-    done = runner.run_tiny("inference/qwen2_5_vl_merged_validation.sh", tmp_path / "out")
+    done = runner.run_tiny(METHOD.format("merged_validation"), tmp_path / "out")
     assert done.returncode == 1
     assert f"error: {merged} exists, and swift would answer with it. Remove it with OVERWRITE=1" in done.stderr
     assert (merged / "mine.txt").read_text() == "kept"
@@ -67,24 +56,24 @@ def test_an_earlier_merged_model_is_refused(runner, tmp_path):
 
 @pytest.mark.recipes
 def test_two_processes_answer_all_rows_in_order_as_one_does(runner, tmp_path):
-    ran(runner, tmp_path / "one", "adapter")
-    ran(runner, tmp_path / "two", "adapter_4gpu", GPUS="2")
-    one, two = ([(row["sample_id"], row["response"]) for row in rows(tmp_path / name / "result.jsonl")] for name in ("one", "two"))
+    runner.ran(METHOD.format("adapter"), tmp_path / "one")
+    runner.ran(METHOD.format("adapter_4gpu"), tmp_path / "two", GPUS="2")
+    one, two = ([(row["sample_id"], row["response"]) for row in read_rows(tmp_path / name / "result.jsonl")] for name in ("one", "two"))
     assert one == two
 
 
 @pytest.mark.recipes
 def test_a_streamed_answer_is_the_same(runner, tmp_path):
-    printed = ran(runner, tmp_path / "out", "stream")
-    answers = [row["response"] for row in rows(tmp_path / "out" / "result.jsonl")]
+    printed = runner.ran(METHOD.format("stream"), tmp_path / "out")
+    answers = [row["response"] for row in read_rows(tmp_path / "out" / "result.jsonl")]
     assert answers
     assert all(answer.split("<|")[0] in printed for answer in answers)
-    assert all("logprobs" not in row or not row["logprobs"] for row in rows(tmp_path / "out" / "result.jsonl"))
+    assert all("logprobs" not in row or not row["logprobs"] for row in read_rows(tmp_path / "out" / "result.jsonl"))
 
 
 @pytest.mark.recipes
 def test_a_dialogue_is_fed_its_lines(runner, tmp_path):
-    printed = ran(runner, tmp_path / "out", "interactive")
+    printed = runner.ran(METHOD.format("interactive"), tmp_path / "out")
     assert printed.count("Input an image path or URL <<<") == 2
     answers = re.findall(r"<<< (?!<<<|Input)(.*?)\n-{20,}", printed, re.DOTALL)
     assert len(answers) == 3
@@ -95,11 +84,9 @@ def test_a_dialogue_is_fed_its_lines(runner, tmp_path):
 def test_python_gives_the_boxes_that_the_evaluator_reads(runner, tmp_path):
     from groundswift.answer_px import answer_in_px, record_of_model
 
-    printed = ran(runner, tmp_path / "out", "python_one_sample", MAX_NEW_TOKENS="160")
+    printed = runner.ran(METHOD.format("python_one_sample"), tmp_path / "out", MAX_NEW_TOKENS="160")
     text = re.search(r"^answer: (.*)$", printed, re.MULTILINE)[1]
     boxes = [json.loads(line)["box_xyxy_px"] for line in printed.splitlines() if line.startswith('{"label"')]
-    from PIL import Image
-
     size = Image.open(runner.resolved("@image", tmp_path)).size
     expected = answer_in_px(text, record_of_model(runner.adapter()), size)
     assert boxes
@@ -108,14 +95,8 @@ def test_python_gives_the_boxes_that_the_evaluator_reads(runner, tmp_path):
 
 @pytest.mark.recipes
 def test_python_streams_two_turns(runner, tmp_path):
-    printed = ran(runner, tmp_path / "out", "python_stream")
+    printed = runner.ran(METHOD.format("python_stream"), tmp_path / "out")
     assert len(re.findall(r"^question: .*\nanswer: \S", printed, re.MULTILINE)) == 2
-
-
-def test_every_recipe_of_the_group_is_run_here():
-    here = Path(__file__).read_text(encoding="utf-8")
-    methods = {path.removeprefix("inference/qwen2_5_vl_").removesuffix(".sh") for path in RUN}
-    assert [method for method in methods if f'"{method}"' not in here and f"qwen2_5_vl_{method}.sh" not in here] == []
 
 
 def test_sglang_says_that_it_returns_no_log_probabilities():

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from moved import moved, tensors
 from recipe_runner import BIN, ROOT
+from tiny_run import EMBEDDED, IN_32_BITS, MODEL, QUIET
 
-EMBEDDED = ROOT / "recipes" / "quickstart" / "model"
 CHECKSUMS = ("--external_plugins", str(Path(__file__).resolve().parents[1] / "helpers" / "checksums.py"), "--callbacks", "checksums")
 STEPS = 4
 
@@ -21,26 +21,13 @@ def sft(runner, tmp_path):
     """`swift sft` on the embedded model with three steps' worth of options; environment variables by keyword."""
 
     def run(*words: str, steps: int = STEPS, **variables: str) -> subprocess.CompletedProcess:
-        plugin = ROOT / "swift_plugins" / "register.py"
-        command = ["swift", "sft", "--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
-        command += ["--custom_register_path", str(plugin), "--dataset", runner.resolved("@train", tmp_path), "--split_dataset_ratio", "0"]
-        command += ["--torch_dtype", "float32", "--fp16", "false", "--attn_impl", "sdpa", "--gradient_checkpointing", "false"]
-        command += [
-            "--dataloader_num_workers",
-            "0",
-            "--check_model",
-            "false",
-            "--report_to",
-            "none",
-            "--add_version",
-            "false",
-            "--output_dir",
-            str(tmp_path / "out"),
-        ]
+        command = ["swift", "sft", *MODEL, *IN_32_BITS, *QUIET, "--custom_register_path", str(ROOT / "swift_plugins" / "register.py")]
+        command += ["--dataset", runner.resolved("@train", tmp_path), "--split_dataset_ratio", "0", "--check_model", "false"]
         command += ["--per_device_train_batch_size", "1", "--gradient_accumulation_steps", "1", "--max_steps", str(steps)]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PATH": f"{runner.swift}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"}
         environment |= {"CHECKSUMS": str(tmp_path), **variables}
-        return subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+        command += ["--output_dir", str(tmp_path / "out"), *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
 
     return run
 

@@ -103,6 +103,6 @@ def test_activations_of_a_whole_step_are_within_a_fifth_of_what_autograd_saves(z
     real, tokens = saved_bytes(step, model), labels.shape[1]
     assert losses[0].requires_grad
     images = 49 if kind == "internvl" else 16
-    length = RowLength(tokens, images, tokens, False, "")
+    length = RowLength(tokens, images, tokens, "")
     settings = read_settings(Training("sft", ["--model_type", KINDS[kind].model_type, "--dataset", "a", *words]), {})
     assert sizes(plan_memory(settings, length, zoo.folder(kind)))["activations"] == pytest.approx(real, rel=0.2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from rows import detection, noise
 from zoo import KINDS
 
 from groundswift import resized_wh
@@ -17,17 +17,15 @@ from groundswift.swift_plugins.tools.encoding import NO_LOSS, Encoded, encoded, 
 from groundswift.swift_plugins.tools.quiet import quiet
 from groundswift.swift_plugins.tools.show.encoded_boxes import image_tokens, parse_boxes, parts_of
 
+RUN = {"model_type": "qwen2_vl", "template": "qwen2_vl_grounding"}
 SIZE_WH = (500, 300)
 BOXES = [[25.5, 71, 190, 221], [156, 125, 317.25, 271], [0, 0, 500, 300]]
 
 
 @pytest.fixture(scope="module")
 def row(tmp_path_factory) -> dict:
-    """Three boxes on a picture of noise."""
-    path = tmp_path_factory.mktemp("encoding") / "noise.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE_WH[1], SIZE_WH[0], 3), dtype=np.uint8)).save(path)
-    messages = [{"role": "user", "content": "<image>Find all."}, {"role": "assistant", "content": "<ref-object><bbox>" * 3}]
-    return {"messages": messages, "images": [str(path)], "objects": {"ref": ["star", "moon", "all"], "bbox": BOXES}}
+    """Three boxes on an image of noise."""
+    return detection(noise(tmp_path_factory.mktemp("encoding") / "noise.png", SIZE_WH), ["star", "moon", "all"], BOXES)
 
 
 def checkpoint(folder: Path, **said: object) -> Path:
@@ -104,24 +102,21 @@ def test_a_named_template_tells_the_type_of_a_model(models):
 
 
 def test_limits_of_a_run_hold_and_can_be_replaced(models, row, tmp_path):
-    run = checkpoint(
-        tmp_path / "run", model=str(models["qwen2_vl"]), model_type="qwen2_vl", template="qwen2_vl_grounding", max_pixels=20000
-    )
+    run = checkpoint(tmp_path / "run", **RUN, model=str(models["qwen2_vl"]), max_pixels=20000)
     assert open_template(str(run)).max_pixels == 20000
     assert encoded(open_template(str(run)), row).model_input_wh == [resized_wh(SIZE_WH, "qwen2_vl", first_max_pixels=20000)] == [(168, 112)]
     assert open_template(str(run), max_pixels=30000).max_pixels == 30000
 
 
 def test_the_system_text_of_a_run_is_in_its_tokens(models, row, tmp_path):
-    said = {"model": str(models["qwen2_vl"]), "model_type": "qwen2_vl", "template": "qwen2_vl_grounding", "system": "You point."}
-    made = open_template(str(checkpoint(tmp_path / "run", **said)))
+    made = open_template(str(checkpoint(tmp_path / "run", **RUN, model=str(models["qwen2_vl"]), system="You point.")))
     assert "You point." in made.tokenizer.decode(encoded(made, row).input_ids)
 
 
 def test_a_full_checkpoint_is_its_own_model(models, tmp_path):
     for path in models["qwen2_vl"].glob("*.json*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "args.json").write_text('{"model": "gone", "model_type": "qwen2_vl", "template": "qwen2_vl_grounding"}')
+    (tmp_path / "args.json").write_text(json.dumps({"model": "gone", **RUN}))
     assert open_template(str(tmp_path)).model_info.model_dir == str(tmp_path)
 
 
@@ -149,18 +144,24 @@ def test_what_is_not_clear_is_asked(models, arguments, said):
         open_template(**{**arguments, "model": str(models[arguments["model"]])})
 
 
-def test_faults_of_a_folder_are_told(models, tmp_path):
-    with pytest.raises(GroundswiftError, match=r"nowhere: no such folder"):
-        open_template(str(tmp_path / "nowhere"))
-    with pytest.raises(GroundswiftError, match="cannot load its processor"):
-        open_template(str(tmp_path), "qwen2_vl")
-    (tmp_path / "args.json").write_text("{")
-    with pytest.raises(GroundswiftError, match="args.json: cannot be read"):
-        open_template(str(tmp_path))
-    with pytest.raises(GroundswiftError, match="args.json: names no model"):
-        open_template(str(checkpoint(tmp_path / "no model")))
-    with pytest.raises(GroundswiftError, match="model not found: ./tiny"):
-        open_template(str(checkpoint(tmp_path / "moved", model="./tiny", template="qwen2_vl_grounding")))
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        (None, "run: no such folder"),
+        ("", "cannot load its processor"),
+        ("{", "args.json: cannot be read"),
+        ("{}", "args.json: names no model"),
+        ('{"model": "./tiny", "template": "qwen2_vl_grounding"}', "model not found: ./tiny"),
+    ],
+)
+def test_a_folder_that_is_no_model_is_named(plugin, tmp_path, held, message):
+    run = tmp_path / "run"
+    if held is not None:
+        run.mkdir()
+    if held:
+        (run / "args.json").write_text(held)
+    with pytest.raises(GroundswiftError, match=message):
+        open_template(str(run), "qwen2_vl")
 
 
 FAULTS = {

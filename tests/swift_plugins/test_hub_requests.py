@@ -12,6 +12,14 @@ from groundswift.errors import GroundswiftError
 
 
 @pytest.fixture
+def hubs_allowed(monkeypatch) -> None:
+    from groundswift.swift_plugins.grounding.run_checks.hub_requests import SETTINGS
+
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
 def no_network(monkeypatch):
     """Every look-up of a host's address, which none may make."""
     asked = []
@@ -73,11 +81,9 @@ def test_what_swift_knows_or_has_a_copy_of_is_left_to_it(plugin, tmp_path, monke
     assert list(unknown_datasets([name])) == []
 
 
-def test_with_hubs_only_names_of_files_are_refused(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.run_checks.hub_requests import SETTINGS, unknown_datasets
+def test_with_hubs_only_names_of_files_are_refused(plugin, hubs_allowed):
+    from groundswift.swift_plugins.grounding.run_checks.hub_requests import unknown_datasets
 
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
     assert list(unknown_datasets(["someone/their-set", "coco_val"])) == []
     assert [finding.id for finding in unknown_datasets(["someone/their-set.jsonl"])] == ["dataset-missing"]
 
@@ -90,11 +96,9 @@ def test_a_training_with_check_model_asks_no_hub_about_a_local_model(plugin, dat
     assert [host for host in no_network if "modelscope" in host] == []
 
 
-def test_a_model_of_modelscope_is_still_checked_where_hubs_are_allowed(plugin, tmp_path, monkeypatch):
-    from groundswift.swift_plugins.grounding.run_checks.hub_requests import SETTINGS, useless_check
+def test_a_model_of_modelscope_is_still_checked_where_hubs_are_allowed(plugin, hubs_allowed, tmp_path, monkeypatch):
+    from groundswift.swift_plugins.grounding.run_checks.hub_requests import useless_check
 
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
     assert "was not downloaded from ModelScope" in useless_check(str(tmp_path))
     (Path(tmp_path) / ".mdl").touch()
     assert useless_check(str(tmp_path)) is None

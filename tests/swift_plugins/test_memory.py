@@ -128,8 +128,8 @@ def test_zero_holds_what_deepspeed_holds_in_two_processes():
     assert done.returncode == 0, done.stderr[-2000:]
     held = [json.loads(found) for found in re.findall(r"HELD (\{.*?\})", done.stdout)]  # two ranks may write into one line
     assert len(held) == 8
-    trained = [(2, shape) for shape in SHAPES[1:]]
-    numbers = sum(wide * high for _, (wide, high) in trained)
+    trained = [(2, wide * high) for wide, high in SHAPES[1:]]
+    numbers = sum(count for _, count in trained)
     parts = {"language model": (numbers + 256 * 512, numbers)}
     census = Census(parts, 2 * 256 * 512, 0, trained, Stack(), Stack(), 0, 0, 0, 0, 1, False)
     for each in held:
@@ -144,4 +144,4 @@ def test_zero_holds_what_deepspeed_holds_in_two_processes():
 )
 def test_states_of_optimizers(name, states, expected):
     assert states_of(name) == states
-    assert state_bytes(4, (100, 100), name, states) == expected
+    assert state_bytes(4, 10_000, name, states) == expected

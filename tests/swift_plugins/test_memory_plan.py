@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from memory_cases import LENGTH, memory_of, memory_of_kind, sizes
-from test_plan import RECIPES, plan, planned
+from test_plan import RECIPES, config, plan, planned
+from tiny_run import written
 from torch import nn
 
 from groundswift.errors import GroundswiftError
@@ -107,14 +107,13 @@ def script(tmp_path) -> Path:
 
 
 def test_the_command_prints_memory_and_fails_where_it_does_not_fit(zoo, script):
-    config = zoo.folder("qwen2_vl") / "config.json"
-    made = planned(script, "--rows", 10, "--config", config, "--tokens", 300)
-    memory = made["memory"]
+    words = [script, "--rows", 10, "--config", zoo.folder("qwen2_vl"), "--tokens", 300]
+    memory = planned(*words)["memory"]
     assert memory["estimate"] is True
     assert memory["biggest"] == max(memory["parts"], key=lambda part: part["gpu_bytes"])["name"]
     assert not memory["over_limit"]
-    assert plan(script, "--rows", 10, "--config", config, "--tokens", 300, "--memory", 1).exit_code == 0
-    done = plan(script, "--rows", 10, "--config", config, "--tokens", 300, "--memory", 0.001)
+    assert plan(*words, "--memory", 1).exit_code == 0
+    done = plan(*words, "--memory", 0.001)
     assert done.exit_code == 3
     assert "more than --memory 0.001 GiB. Lower first:" in done.output
     assert "half the pixels an image (MAX_PIXELS)" in done.output
@@ -127,27 +126,24 @@ def test_a_model_that_is_not_here_is_named(script):
     assert plan(script, "--rows", 10, "--memory", 80).exit_code == 1
 
 
-def test_a_model_in_the_hubs_cache_is_found(zoo, script, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["hub/models--nobody--nothing/snapshots/abc", "ms/models/nobody/nothing"])
+def test_a_model_in_the_hubs_cache_is_found(zoo, script, tmp_path, monkeypatch, place):
     import huggingface_hub.constants
 
-    folder = tmp_path / "hub" / "models--nobody--nothing" / "snapshots" / "abc"
+    folder = tmp_path / place
     folder.mkdir(parents=True)
-    (folder / "config.json").write_bytes((zoo.folder("qwen2_vl") / "config.json").read_bytes())
+    shutil.copy(zoo.folder("qwen2_vl") / "config.json", folder)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert planned(script, "--rows", 10, "--tokens", 100)["memory"]["config"] == str(folder / "config.json")
-    os.rename(tmp_path / "hub", tmp_path / "elsewhere")
-    in_modelscope = tmp_path / "ms" / "models" / "nobody" / "nothing"
-    in_modelscope.mkdir(parents=True)
-    (in_modelscope / "config.json").write_bytes((zoo.folder("qwen2_vl") / "config.json").read_bytes())
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
-    assert planned(script, "--rows", 10, "--tokens", 100)["memory"]["config"] == str(in_modelscope / "config.json")
+    assert planned(script, "--rows", 10, "--tokens", 100)["memory"]["config"] == str(folder / "config.json")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "names no model_type"),
+        ("[]", "is not a JSON object"),
+        ("{}", "names no model_type"),
         ('{"model_type": "no_such_model"}', "transformers cannot read it"),
         ('{"model_type": "qwen", "auto_map": {"AutoConfig": "c.C"}}', "remote code, which a plan does not run"),
         ('{"model_type": "qwen2_vl", "text_config": {"hidden_size": 65, "num_attention_heads": 4}}', "cannot build the model"),
@@ -162,27 +158,28 @@ def test_a_configuration_that_is_none_is_an_error(script, tmp_path, text, messag
 
 
 def test_text_is_tokenised_where_the_tokenizer_is_here(zoo, tmp_path, pictures):
-    picture = pictures((112, 112))
-    row = {"messages": [{"role": "user", "content": "<image>find"}, {"role": "assistant", "content": "n" * 90}], "images": [str(picture)]}
-    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    given = {
-        "model": str(zoo.folder("qwen2_vl")),
-        "model_type": "qwen2_vl",
-        "template": "qwen2_vl_grounding",
-        "dataset": [str(tmp_path / "rows.jsonl")],
-    }
-    (tmp_path / "train.json").write_text(json.dumps(given))
     from groundswift.swift_plugins.tools.encoding import encoded
 
+    row = {"messages": [{"role": "user", "content": "<image>find"}, {"role": "assistant", "content": "n" * 90}]}
+    row["images"] = [str(pictures((112, 112)))]
+    given = {"model": str(zoo.folder("qwen2_vl")), "model_type": "qwen2_vl", "template": "qwen2_vl_grounding"}
+    path = config(tmp_path, written(tmp_path / "rows.jsonl", [row]), **given)
     tokens = len(encoded(zoo.make_template("qwen2_vl"), row).input_ids)
-    (note,) = [note for note in planned(tmp_path / "train.json")["notes"] if "the text of the longest rows was tokenised" in note]
+    (note,) = [note for note in planned(path)["notes"] if "the text of the longest rows was tokenised" in note]
     assert f"rows of {tokens} tokens, 16 of them of images" in note
 
 
-def test_options_that_have_no_plan_are_refused(zoo):
-    for words in (["--quant_method", "bnb"], ["--quant_method", "eetq", "--quant_bits", "8"], ["--tuner_type", "reft"]):
-        with pytest.raises(GroundswiftError, match="needs --quant_bits|its memory is not planned|what it trains is not planned"):
-            memory_of(zoo.folder("qwen2_vl"), "qwen2_vl", *words)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--quant_method bnb", "needs --quant_bits"),
+        ("--quant_method eetq --quant_bits 8", "its memory is not planned"),
+        ("--tuner_type reft", "what it trains is not planned"),
+    ],
+)
+def test_options_that_have_no_plan_are_refused(zoo, words, message):
+    with pytest.raises(GroundswiftError, match=message):
+        memory_of(zoo.folder("qwen2_vl"), "qwen2_vl", *words.split())
 
 
 def test_published_sizes_have_the_published_number_of_parameters():

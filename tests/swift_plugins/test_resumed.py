@@ -15,6 +15,7 @@ from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, read_record, write_record
 
 REPEATED = "rows are shuffled differently, so this epoch repeats some and skips others"
+IGNORED = "is ignored: the"
 
 
 def train(plugin: Path, rows: Path, out: Path, *words: str, steps: int) -> Path:
@@ -51,6 +52,12 @@ def test_a_resume_names_what_it_ignores_and_what_has_changed(plugin, toys, warne
     assert {group["weight_decay"] for group in groups} == {0.2}
 
 
+TRAINED = {"learning_rate": 1e-4, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "adam_epsilon": 1e-8}
+TRAINED |= {"target_modules": ["all-linear"], "freeze_vit": True, "data_seed": 42, "per_device_train_batch_size": 1}
+ADAPTER = {"lora_alpha": 32, "lora_dropout": 0.05, "use_rslora": False, "use_dora": False}
+RUN = {"family": "qwen2_vl", "template": "qwen2_vl_grounding", "grammar": "qwen2_vl", "space": "norm1000"}
+
+
 @pytest.fixture
 def saved(plugin, tmp_path) -> Path:
     """A checkpoint's settings, a schedule and an optimizer, and the record of a run on two files."""
@@ -61,23 +68,11 @@ def saved(plugin, tmp_path) -> Path:
     for name in ("a", "b"):
         (tmp_path / f"{name}.jsonl").write_text(f'{{"{name}": 1}}\n')
     names = [f"{tmp_path / 'a.jsonl'}#5", str(tmp_path / "b.jsonl")]
-    args = {"learning_rate": 1e-4, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "adam_epsilon": 1e-8, "dataset": names}
-    args |= {"target_modules": ["all-linear"], "freeze_vit": True, "data_seed": 42, "per_device_train_batch_size": 1}
-    (folder / "args.json").write_text(json.dumps(args))
-    adapter = {"peft_type": "LORA", "r": 8, "lora_alpha": 32, "lora_dropout": 0.05, "bias": "none", "use_rslora": False, "use_dora": False}
-    (folder / "adapter_config.json").write_text(json.dumps(adapter))
+    (folder / "args.json").write_text(json.dumps(TRAINED | {"dataset": names}))
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 8, "bias": "none"} | ADAPTER))
     torch.save({"base_lrs": [1e-4, 1e-4], "last_epoch": 7}, folder / "scheduler.pt")
     (folder / "optimizer.pt").write_bytes(b"")
-    record = RunRecord(
-        family="qwen2_vl",
-        template="qwen2_vl_grounding",
-        grammar="qwen2_vl",
-        space="norm1000",
-        limits=Limits(),
-        versions={},
-        data_files=fingerprints(names),
-    )
-    write_record(folder / "groundswift_run.json", record)
+    write_record(folder / "groundswift_run.json", RunRecord(**RUN, limits=Limits(), versions={}, data_files=fingerprints(names)))
     return folder
 
 
@@ -86,11 +81,9 @@ def ignored(checkpoint: Path, **given) -> list[str]:
     from groundswift.swift_plugins.grounding.run_checks.resumed import ignored as found
 
     parent = checkpoint.parent
-    args = {"resume_from_checkpoint": str(checkpoint), "resume_only_model": False, "ignore_data_skip": False, "adapters": []}
-    args |= {"dataset": [f"{parent / 'a.jsonl'}#5", str(parent / "b.jsonl")], "cached_dataset": [], "deepspeed": None}
-    args |= {"learning_rate": 1e-4, "weight_decay": 0.1, "adam_beta1": 0.9, "adam_beta2": 0.95, "adam_epsilon": 1e-8}
-    args |= {"lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.05, "lora_bias": "none", "use_rslora": False, "use_dora": False}
-    args |= {"target_modules": ["all-linear"], "freeze_vit": True, "data_seed": 42, "per_device_train_batch_size": 1}
+    args = TRAINED | ADAPTER | {"lora_rank": 8, "lora_bias": "none", "adapters": [], "cached_dataset": [], "deepspeed": None}
+    args |= {"resume_from_checkpoint": str(checkpoint), "resume_only_model": False, "ignore_data_skip": False}
+    args |= {"dataset": [f"{parent / 'a.jsonl'}#5", str(parent / "b.jsonl")]}
     texts = list(found(SimpleNamespace(**args | given)))
     assert all(text.startswith(f"{checkpoint}: ") for text in texts)
     return [text.removeprefix(f"{checkpoint}: ") for text in texts]
@@ -100,17 +93,14 @@ def ignored(checkpoint: Path, **given) -> list[str]:
     ("given", "expected"),
     [
         ({}, None),
-        ({"learning_rate": 2e-4}, "--learning_rate 0.0002 is ignored: the schedule of the checkpoint continues with 0.0001."),
-        ({"weight_decay": 0.0}, "--weight_decay 0.0 is ignored: the optimizer of the checkpoint continues with 0.1."),
-        ({"adam_beta2": 0.999}, "--adam_beta2 0.999 is ignored: the optimizer of the checkpoint continues with 0.95."),
-        ({"lora_rank": 16}, "--lora_rank 16 is ignored: the adapter of the checkpoint has 8."),
-        ({"lora_alpha": 64}, "--lora_alpha 64 is ignored: the adapter of the checkpoint has 32."),
-        ({"use_dora": True}, "--use_dora true is ignored: the adapter of the checkpoint has false."),
-        (
-            {"target_modules": ["q_proj", "v_proj"]},
-            "--target_modules q_proj v_proj is ignored: the adapter of the checkpoint has all-linear.",
-        ),
-        ({"freeze_vit": False}, "--freeze_vit false is ignored: the adapter of the checkpoint has true."),
+        ({"learning_rate": 2e-4}, f"--learning_rate 0.0002 {IGNORED} schedule of the checkpoint continues with 0.0001."),
+        ({"weight_decay": 0.0}, f"--weight_decay 0.0 {IGNORED} optimizer of the checkpoint continues with 0.1."),
+        ({"adam_beta2": 0.999}, f"--adam_beta2 0.999 {IGNORED} optimizer of the checkpoint continues with 0.95."),
+        ({"lora_rank": 16}, f"--lora_rank 16 {IGNORED} adapter of the checkpoint has 8."),
+        ({"lora_alpha": 64}, f"--lora_alpha 64 {IGNORED} adapter of the checkpoint has 32."),
+        ({"use_dora": True}, f"--use_dora true {IGNORED} adapter of the checkpoint has false."),
+        ({"target_modules": ["q_proj", "v"]}, f"--target_modules q_proj v {IGNORED} adapter of the checkpoint has all-linear."),
+        ({"freeze_vit": False}, f"--freeze_vit false {IGNORED} adapter of the checkpoint has true."),
         ({"data_seed": 7}, f"--data_seed 7 was 42: {REPEATED}"),
         ({"per_device_train_batch_size": 4}, f"--per_device_train_batch_size 4 was 1: {REPEATED}"),
     ],
@@ -123,9 +113,8 @@ def test_each_option_that_is_ignored(saved, given, expected):
 
 def test_weights_alone_take_new_rates_but_no_new_rank(saved):
     given = {"learning_rate": 1, "weight_decay": 1, "lora_rank": 4, "resume_only_model": True}
-    assert [text.partition(" is")[0] for text in ignored(saved, **given)] == ["--lora_rank 4"]
-    given |= {"resume_from_checkpoint": None, "adapters": [str(saved)]}
-    assert [text.partition(" is")[0] for text in ignored(saved, **given)] == ["--lora_rank 4"]
+    for more in ({}, {"resume_from_checkpoint": None, "adapters": [str(saved)]}):
+        assert [text.partition(" is")[0] for text in ignored(saved, **given, **more)] == ["--lora_rank 4"]
 
 
 def test_a_training_from_nothing_and_other_tuners_are_not_compared(saved):
@@ -143,10 +132,9 @@ def test_the_rate_that_continues_is_that_of_the_schedule(saved, held):
     assert text.startswith(f"--learning_rate 0.0002 is ignored: the schedule of the checkpoint continues with {rates}. --resume")
 
 
-BY_DEEPSPEED = (
-    "the optimizer was saved by DeepSpeed, and this run has no --deepspeed: weights and step continue, optimizer and schedule restart"
-)
-WITHOUT = "it was saved without its optimizer: weights and step continue, optimizer and schedule restart"
+RESTART = "weights and step continue, optimizer and schedule restart"
+BY_DEEPSPEED = f"the optimizer was saved by DeepSpeed, and this run has no --deepspeed: {RESTART}"
+WITHOUT = f"it was saved without its optimizer: {RESTART}"
 
 
 @pytest.mark.parametrize(
@@ -175,22 +163,11 @@ def test_a_deepspeed_checkpoint_continues_with_its_own_rate(saved):
     assert text.startswith("--learning_rate 0.0002 is ignored: the schedule of the checkpoint continues with 0.0001.")
 
 
-def rows_added(folder: Path) -> None:
-    with open(folder / "b.jsonl", "a") as file:
-        file.write('{"c": 1}\n')
-
-
-def rows_replaced(folder: Path) -> None:
-    (folder / "a.jsonl").write_text('{"z": 1}\n')
-
-
-def rows_removed(folder: Path) -> None:
-    (folder / "a.jsonl").write_text("")
-
-
-@pytest.mark.parametrize(("change", "name"), [(rows_added, "b"), (rows_replaced, "a"), (rows_removed, "a")])
-def test_a_file_that_has_changed_is_named(saved, change, name):
-    change(saved.parent)
+@pytest.mark.parametrize(
+    ("name", "content"), [("b", '{"b": 1}\n{"c": 1}\n'), ("a", '{"z": 1}\n'), ("a", "")], ids=["added", "replaced", "removed"]
+)
+def test_a_file_that_has_changed_is_named(saved, name, content):
+    (saved.parent / f"{name}.jsonl").write_text(content)
     (text,) = ignored(saved)
     assert text.startswith(f"{saved.parent / name}.jsonl has changed since the checkpoint (9 bytes, sha256 ")
     assert text.endswith(REPEATED)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from rows import read_rows
-from tiny_run import EMBEDDED
+from tiny_run import EMBEDDED, written
 
 from groundswift.cli import main
 from groundswift.coordinates import resized_wh
@@ -50,7 +50,7 @@ def by_swift(model: Path, rows: Path, out: Path, *words: str) -> list[str]:
         ["--model", str(model), *COMMON, "--val_dataset", str(rows), "--result_path", str(out), "--temperature", "0"]
         + ["--max_new_tokens", "160", "--max_batch_size", "1", *words]
     )
-    return [json.loads(line)["response"] for line in out.read_text().splitlines()]
+    return [row["response"] for row in read_rows(out)]
 
 
 def by_transformers(model: Path, rows: Path, out: Path, *words: str) -> list[dict]:
@@ -60,11 +60,15 @@ def by_transformers(model: Path, rows: Path, out: Path, *words: str) -> list[dic
     return read_rows(out)
 
 
+def size_of(model: Path) -> dict[str, int]:
+    """The limits that a model folder has for its images."""
+    return json.loads((model / "processor_config.json").read_text())["image_processor"]["size"]
+
+
 def average_precision(rows: Path, responses: list[str], toys: Path, folder: Path) -> float:
     """AP of answers to the rows of a drawn set."""
-    told = read_rows(rows)
-    result = folder / "result.jsonl"
-    result.write_text("".join(json.dumps({**row, "response": text}) + "\n" for row, text in zip(told, responses, strict=True)))
+    answered = [{**row, "response": text} for row, text in zip(read_rows(rows), responses, strict=True)]
+    result = written(folder / "result.jsonl", answered)
     command = ["eval", "coco-map", str(result), "--gt", str(toys / "annotations.json"), "--family", "qwen2_vl", "--no-report"]
     done = CliRunner().invoke(main, [*command, "--out", str(folder / "scored")])
     assert done.exit_code == 0, done.output
@@ -103,23 +107,21 @@ def test_the_base_models_own_chat_template_is_another_text(adapter, merged, toys
     assert average_precision(rows, answers, toys, tmp_path) < 0.3
 
 
+UPRIGHT = [(336, 336), (400, 90), (70, 333), (40, 44), (150, 300), (90, 200)]  # sizes of the images in px
+
+
 @pytest.fixture(scope="module")
 def resized_rows(toys, tmp_path_factory) -> Path:
     """Rows whose images the model's input cannot hold as they are: enlarged, wide, tall, small, with EXIF orientations."""
     folder = tmp_path_factory.mktemp("resized")
-    first = json.loads((toys / "toys.jsonl").read_text().splitlines()[0])
+    first = read_rows(toys / "toys.jsonl")[0]
     source = Image.open(first["images"][0]).convert("RGB")
-    lines = []
-    for number, (size, orientation) in enumerate(
-        [((336, 336), 1), ((400, 90), 1), ((70, 333), 1), ((40, 44), 1), ((300, 150), 6), ((90, 200), 3)]
-    ):
-        path = folder / f"{number}.png"
-        exif = Image.Exif()
-        exif[0x0112] = orientation
+    lines, exif = [], Image.Exif()
+    for number, (size, orientation) in enumerate(zip(UPRIGHT[:4] + [(300, 150), (90, 200)], (1, 1, 1, 1, 6, 3), strict=True)):
+        path, exif[0x0112] = folder / f"{number}.png", orientation
         source.resize(size, Image.BICUBIC).save(path, exif=exif)
-        lines.append(json.dumps({"messages": first["messages"][:1], "images": [str(path)]}) + "\n")
-    (folder / "rows.jsonl").write_text("".join(lines))
-    return folder / "rows.jsonl"
+        lines.append({"messages": first["messages"][:1], "images": [str(path)]})
+    return written(folder / "rows.jsonl", lines)
 
 
 def grids(model: Path, rows: Path) -> list[list[int]]:
@@ -128,34 +130,28 @@ def grids(model: Path, rows: Path) -> list[list[int]]:
     from transformers.image_utils import load_image
 
     processor = AutoProcessor.from_pretrained(model)
-    images = [load_image(json.loads(line)["images"][0]) for line in rows.read_text().splitlines()]
+    images = [load_image(row["images"][0]) for row in read_rows(rows)]
     return [processor.image_processor(image, return_tensors="pt")["image_grid_thw"][0, 1:].tolist() for image in images]
 
 
-@pytest.fixture
-def limits(monkeypatch):
-    """Set the area limits of a run, as the environment of a new process does."""
+def limit(patch: pytest.MonkeyPatch, least: int, most: int) -> Limits:
+    """Set the area limits of a run in tokens, as the environment of a new process does."""
     from qwen_vl_utils import vision_process
 
-    def limit(least: int, most: int) -> Limits:
-        monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", least)
-        monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
-        return Limits(least * 784, most * 784)
-
-    return limit
+    patch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", least)
+    patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+    return Limits(least * 784, most * 784)
 
 
 @pytest.fixture(scope="module")
 def merged_with(plugin, toys, tmp_path_factory):
     """Models of trainings under limits in tokens, merged in a process with other limits; each made once."""
-    from qwen_vl_utils import vision_process
 
     @cache
     def merged(least: int, most: int) -> Path:
         folder = tmp_path_factory.mktemp("limited")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", least)
-            patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+            limit(patch, least, most)
             checkpoint = train(plugin, toys / "toys.jsonl", folder / "out", "--tuner_type", "lora")
         return export(folder / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
 
@@ -167,17 +163,15 @@ def test_the_folder_has_the_limits_of_the_training(merged_with, resized_rows, to
     """Not those of the merging process; and every image has the size that swift gave it."""
     least, most = (side * 784 for side in tokens)
     model = merged_with(*tokens)
-    size = json.loads((model / "processor_config.json").read_text())["image_processor"]["size"]
-    assert size == {"shortest_edge": least, "longest_edge": most}
-    upright = [(336, 336), (400, 90), (70, 333), (40, 44), (150, 300), (90, 200)]
-    expected = [resized_wh(size_wh, "qwen2_vl", least, most) for size_wh in upright]
+    assert size_of(model) == {"shortest_edge": least, "longest_edge": most}
+    expected = [resized_wh(size_wh, "qwen2_vl", least, most) for size_wh in UPRIGHT]
     assert grids(model, resized_rows) == [[high // 14, wide // 14] for wide, high in expected]
 
 
-def test_resized_images_have_the_same_answers(merged_with, resized_rows, limits, tmp_path):
+def test_resized_images_have_the_same_answers(merged_with, resized_rows, monkeypatch, tmp_path):
     """By Pillow's resize, which is swift's; torch's differs from it by a step of 255 in some pixels, in nothing else."""
     model = merged_with(4, 16)
-    limits(4, 16)
+    limit(monkeypatch, 4, 16)
     expected = by_swift(model, resized_rows, tmp_path / "swift.jsonl")
     answers = by_transformers(model, resized_rows, tmp_path / "plain.jsonl", "pillow")
     assert [answer["response"] for answer in answers] == expected
@@ -186,8 +180,7 @@ def test_resized_images_have_the_same_answers(merged_with, resized_rows, limits,
 def test_a_first_resize_bounds_the_only_one_of_a_processor(plugin, toys, caplog, tmp_path):
     checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora", "--max_pixels", "9000")
     model = export(tmp_path / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
-    size = json.loads((model / "processor_config.json").read_text())["image_processor"]["size"]
-    assert size["longest_edge"] == 11 * 784
+    assert size_of(model)["longest_edge"] == 11 * 784
     from groundswift.family import FAMILIES
     from groundswift.swift_plugins.grounding.patches.saved_models import differences
 
@@ -237,13 +230,13 @@ def test_the_system_text_of_the_training_is_in_the_chat_template(with_own_system
         assert settings["size"] == {"shortest_edge": 4 * 784, "longest_edge": 16384 * 784}
 
 
-def test_every_way_to_a_model_folder_completes_it(plugin, toys, limits, tmp_path):
+def test_every_way_to_a_model_folder_completes_it(plugin, toys, monkeypatch, tmp_path):
     """`swift infer --merge_lora`, a quantised export of adapters and of the merged model, and a checkpoint of full training."""
     from swift import infer_main
 
-    run = limits(4, 9)
+    run = limit(monkeypatch, 4, 9)
     checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "lora", "--tuner_type", "lora", "--system", SYSTEM)
-    limits(4, 16384)
+    limit(monkeypatch, 4, 16384)
     infer_main(
         ["--adapters", str(checkpoint), "--merge_lora", "true", "--val_dataset", f"{toys / 'toys.jsonl'}#1", "--max_new_tokens", "4"]
         + ["--result_path", str(tmp_path / "result.jsonl")]
@@ -254,11 +247,10 @@ def test_every_way_to_a_model_folder_completes_it(plugin, toys, limits, tmp_path
         export(tmp_path / "once", "--adapters", str(checkpoint), "--merge_lora", "true", *four_bits),
         export(tmp_path / "twice", "--model", f"{checkpoint}-merged", *four_bits),
     ]
-    limits(4, 9)
+    limit(monkeypatch, 4, 9)
     folders.append(train(plugin, toys / "toys.jsonl", tmp_path / "full", "--tuner_type", "full", "--system", SYSTEM))
     for folder in folders:
         assert rendered(folder, QUESTION) == with_system(SYSTEM), folder
-        size = json.loads((folder / "processor_config.json").read_text())["image_processor"]["size"]
-        assert size == {"shortest_edge": run.min_pixels, "longest_edge": run.max_pixels}, folder
+        assert size_of(folder) == {"shortest_edge": run.min_pixels, "longest_edge": run.max_pixels}, folder
     quantised = json.loads((folders[1] / "config.json").read_text())
     assert quantised["quantization_config"]["load_in_4bit"]

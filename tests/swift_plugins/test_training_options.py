@@ -11,7 +11,9 @@ from tiny_run import rows_of, sft, written
 from groundswift.errors import GroundswiftError
 
 FROZEN = ("--freeze_llm", "true", "--freeze_vit", "true", "--freeze_aligner", "true")
+FULL = ("--tuner_type", "full")
 ANSWERS = ("--predict_with_generate", "true", "--eval_strategy", "steps", "--eval_steps", "1", "--max_new_tokens", "8")
+SCORED = (*ANSWERS, "--eval_metric", "coco_map", "--metric_for_best_model")
 
 
 @pytest.fixture
@@ -25,28 +27,16 @@ REFUSED = {
     "a metric that needs answers": (("--eval_metric", "coco_map"), r"\[metric-needs-answers\]"),
     "swift's default metric": (ANSWERS, r"Add --eval_metric coco_map.*\[metric-missing\]"),
     "everything frozen, LoRA": (FROZEN, r"or name the layers in --target_modules \[nothing-trained\]"),
-    "everything frozen, full": ((*FROZEN, "--tuner_type", "full"), r"Set at least one of them to false \[nothing-trained\]$"),
-    "every weight frozen by its name": (
-        ("--tuner_type", "full", "--freeze_parameters", "model", "lm_head"),
-        r"every weight.*\[nothing-trained\]",
-    ),
-}
-
-
-SCORED = (*ANSWERS, "--eval_metric", "coco_map", "--metric_for_best_model")
-REFUSED |= {
-    "a best number that is not logged": (
-        (*SCORED, "acc_iou50"),
-        "acc_iou50 is not logged.*expected one of AP, ",
-    ),
+    "everything frozen, full": ((*FROZEN, *FULL), r"Set at least one of them to false \[nothing-trained\]$"),
+    "every weight frozen by its name": ((*FULL, "--freeze_parameters", "model", "lm_head"), r"every weight.*\[nothing-trained\]"),
+    "a best number that is not logged": ((*SCORED, "acc_iou50"), "acc_iou50 is not logged.*expected one of AP, "),
     "the most faults": ((*SCORED, "unreadable"), "unreadable is an error count.*expected --greater_is_better false"),
     "the lowest AP": ((*SCORED, "eval_AP", "--greater_is_better", "false"), "AP is better when it is greater; expected .* true"),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_it_is_refused_in_words_before_the_first_step(plugin, data, tmp_path, monkeypatch, name):
-    words, message = REFUSED[name]
+@pytest.mark.parametrize(("words", "message"), REFUSED.values(), ids=REFUSED)
+def test_it_is_refused_in_words_before_the_first_step(plugin, data, tmp_path, monkeypatch, words, message):
     monkeypatch.setattr("groundswift.swift_plugins.grounding.run_checks.training_options.find_spec", lambda name: None)
     with pytest.raises(GroundswiftError, match=message):
         sft(plugin, data, tmp_path / "out", "--val_dataset", str(data), *words)
@@ -71,20 +61,13 @@ def test_our_metric_chooses_the_best_checkpoint_by_itself(plugin, data, tmp_path
 
 
 WARNED = {
-    "a tower without its merger": (
-        ("--freeze_vit", "false"),
-        "keeps model.visual.merger frozen. Add --freeze_aligner false to train both [merger-frozen]",
-    ),
-    "truncation": (
-        ("--truncation_strategy", "right", "--max_length", "1000"),
-        "[boxes-truncated]",
-    ),
+    "a tower without its merger": (("--freeze_vit", "false"), "keeps model.visual.merger frozen. Add --freeze_aligner false to train both"),
+    "truncation": (("--truncation_strategy", "right", "--max_length", "1000"), "[boxes-truncated]"),
 }
 
 
-@pytest.mark.parametrize("name", WARNED)
-def test_it_is_told_and_trained(plugin, data, tmp_path, warned, name):
-    words, message = WARNED[name]
+@pytest.mark.parametrize(("words", "message"), WARNED.values(), ids=WARNED)
+def test_a_warning_is_logged_and_it_trains(plugin, data, tmp_path, warned, words, message):
     assert sft(plugin, data, tmp_path / "out", *words)[0]["loss"] > 0
     assert [line for line in warned if message in line], warned
 
@@ -97,16 +80,11 @@ def test_what_is_usual_is_not_told(plugin, data, tmp_path, warned, words):
     assert not [line for line in warned if "merger-frozen" in line or "nothing" in line]
 
 
-def test_32_bit_weights_are_trained_in_32_bits_on_a_cpu(plugin, data, tmp_path):
-    sft(plugin, data, tmp_path / "out", "--save_steps", "1", base=["--torch_dtype", "float32"])
+@pytest.mark.parametrize(("dtype", "expected"), [("float32", (False, False, False)), ("bfloat16", (False, True, True))])
+def test_a_cpu_trains_32_bit_weights_in_32_bits_and_bf16_without_further_options(plugin, data, tmp_path, dtype, expected):
+    assert sft(plugin, data, tmp_path / "out", "--save_steps", "1", base=["--torch_dtype", dtype])[0]["loss"] > 0
     saved = json.loads((tmp_path / "out" / "checkpoint-1" / "args.json").read_text())
-    assert (saved["fp16"], saved["bf16"]) == (False, False)
-
-
-def test_bf16_runs_on_a_cpu_without_being_told_of_it(plugin, data, tmp_path):
-    assert sft(plugin, data, tmp_path / "out", "--save_steps", "1", base=["--torch_dtype", "bfloat16"])[0]["loss"] > 0
-    saved = json.loads((tmp_path / "out" / "checkpoint-1" / "args.json").read_text())
-    assert (saved["bf16"], saved["use_cpu"]) == (True, True)
+    assert (saved["fp16"], saved["bf16"], saved["use_cpu"]) == expected
 
 
 HALF = {

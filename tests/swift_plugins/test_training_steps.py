@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from PIL import Image
-from tiny_run import IN_32_BITS, MODEL, QUIET
+from rows import plain
+from tiny_run import IN_32_BITS, MODEL, QUIET, written
 
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.grounding.training_steps import Batching, count_steps, default_accumulation, loader_of, split_rows
@@ -44,9 +44,9 @@ def test_rows_that_no_process_gets_are_counted():
     assert count_steps(11, Batching(4, 1, drop_last=True)).unseen == 3
 
 
-@pytest.mark.parametrize("rows", [0, 3])
-def test_too_few_rows_are_an_error(rows):
-    with pytest.raises(GroundswiftError, match="no rows to train on|3 rows for 4 processes: each gets none"):
+@pytest.mark.parametrize(("rows", "message"), [(0, "no rows to train on"), (3, "3 rows for 4 processes: each gets none")])
+def test_too_few_rows_are_an_error(rows, message):
+    with pytest.raises(GroundswiftError, match=message):
         count_steps(rows, Batching(1, 1, processes=4), max_steps=7)
 
 
@@ -87,10 +87,8 @@ def dataloader_lengths(rows: int, batch: int, processes: int, drop_last: bool) -
 
     own = Shard(rows, batch, shuffle=True, drop_last=drop_last, data_seed=1)
     assert len(list(own)) == len(own)
-    return {
-        "swift": len(own),
-        "accelerate": len(OfAccelerate(BatchSampler(SequentialSampler(range(rows)), batch, drop_last), processes, 0)),
-    }
+    other = OfAccelerate(BatchSampler(SequentialSampler(range(rows)), batch, drop_last), processes, 0)
+    return {"swift": len(own), "accelerate": len(other)}
 
 
 CASES = list(itertools.product([1, 2, 5, 10, 16, 97], [1, 2, 3, 16], [1, 2, 7, 32], [1, 2, 3, 8], [1, 2.5, 0.3], [False, True]))
@@ -143,12 +141,11 @@ def test_defaults_of_swift():
     from swift.trainers.arguments import TrainArgumentsMixin
 
     for batch, processes in itertools.product([1, 2, 3, 16, 20], [1, 2, 8]):
-        args = SimpleNamespace(**{**vars(TrainArgumentsMixin()), "per_device_train_batch_size": batch, "gradient_accumulation_steps": None})
         environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
-            made = TrainArgumentsMixin(per_device_train_batch_size=args.per_device_train_batch_size)
+            made = TrainArgumentsMixin(per_device_train_batch_size=batch)
             made.use_liger_kernel = False
             made.__post_init__()
         assert default_accumulation(batch, processes) == made.gradient_accumulation_steps
@@ -162,15 +159,16 @@ def steps_logged(logged):
     return lambda: [text for record in logged if "optimizer steps" in (text := record.getMessage())]
 
 
-def write_rows(folder: Path, count: int, **more: object) -> Path:
-    """Rows with one image and an answer of their own each."""
-    image, lines = folder / "a.png", []
-    Image.new("RGB", (56, 56), (200, 30, 30)).save(image)
-    for index in range(count):
-        messages = [{"role": "user", "content": "<image>what"}, {"role": "assistant", "content": f"red {index}"}]
-        lines.append(json.dumps({"messages": messages, "images": [str(image)]} | more))
-    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
-    return folder / "rows.jsonl"
+def training(folder: Path, plugin: Path, count: int, words: str, **more: object) -> list[str]:
+    """Options of a LoRA training on rows with one image and an answer of their own each."""
+    image = str(plain(folder / "a.png", (56, 56)))
+    rows = [
+        {"messages": [{"role": "user", "content": "<image>what"}, {"role": "assistant", "content": f"red {index}"}], "images": [image]}
+        | more
+        for index in range(count)
+    ]
+    files = ["--dataset", str(written(folder / "rows.jsonl", rows)), "--output_dir", str(folder / "out")]
+    return [*RUN, *files, "--tuner_type", "lora", "--custom_register_path", str(plugin), *words.split()]
 
 
 @pytest.mark.parametrize(
@@ -187,9 +185,7 @@ def write_rows(folder: Path, count: int, **more: object) -> Path:
 def test_a_training_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logged, count, words, expected):
     from swift import sft_main
 
-    rows = write_rows(tmp_path, count)
-    out = ["--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", "--custom_register_path", str(plugin)]
-    done = sft_main([*RUN, *out, *words.split()])
+    done = sft_main(training(tmp_path, plugin, count, words))
     (line,) = steps_logged()
     assert line.startswith(f"optimizer steps: {expected[0]} an epoch, {expected[1]} in all ({count} row{'' if count == 1 else 's'}, batch ")
     assert done["global_step"] == expected[1]
@@ -213,28 +209,19 @@ def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logg
 
     monkeypatch.setitem(orms, "constant", Constant)
     given = {"dpo": {"rejected_response": "green"}, "kto": {"label": True}}.get(kind, {})
-    rows = write_rows(tmp_path, 7, **given)
-    words = ["--rlhf_type", kind, "--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", *more.split()]
-    words += ["--per_device_train_batch_size", "2", "--num_train_epochs", "1", "--custom_register_path", str(plugin)]
-    done = rlhf_main([*RUN, *words])
+    words = f"--rlhf_type {kind} --per_device_train_batch_size 2 --num_train_epochs 1 {more}"
+    done = rlhf_main(training(tmp_path, plugin, 7, words, **given))
     (line,) = steps_logged()
     assert f", {expected} in all (7 rows, batch 2, accumulation 2, 1 process)" in line
     assert done["global_step"] == expected
 
 
 def test_two_processes_take_the_steps_that_they_log(plugin, tmp_path):
-    rows = write_rows(tmp_path, 11)
-    words = [*RUN, "--dataset", str(rows), "--output_dir", str(tmp_path / "out"), "--tuner_type", "lora", "--num_train_epochs", "1"]
-    words += ["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "2", "--custom_register_path", str(plugin)]
+    words = "--num_train_epochs 1 --per_device_train_batch_size 2 --gradient_accumulation_steps 2"
     environment = {**os.environ, "NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "swift.cli.main", "sft", *words]
+    command = [sys.executable, "-m", "swift.cli.main", "sft", *training(tmp_path, plugin, 11, words)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     shown = done.stdout + done.stderr
     assert shown.count("optimizer steps: 2 an epoch, 2 in all (11 rows, batch 2, accumulation 2, 2 processes)") == 1
     assert json.loads((tmp_path / "out" / "logging.jsonl").read_text().splitlines()[-1])["global_step"] == 2
-
-
-def test_the_formula_loads_no_torch():
-    code = "import groundswift.swift_plugins.grounding.training_steps, sys; print(sorted({'torch', 'swift', 'numpy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -10,8 +10,9 @@ from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_dist_setting
 from transformers.integrations import is_deepspeed_zero3_enabled
 
+from groundswift.coordinates import resized_wh
 from groundswift.family import FAMILIES, Family
-from groundswift.image_resize import Limits, fitted_wh, rescaled_wh
+from groundswift.image_resize import Limits
 
 from ..metrics.validation_rows import first_image_wh
 from ..patches.run_record import limits_now
@@ -21,11 +22,8 @@ from .findings import Finding, report
 
 ADVISED_TOKENS = (1024, 2048)  # of an image, for grounding: what Qwen's maintainers advise (ggml-org/llama.cpp#16842)
 MEASURED_ROWS = 64  # rows whose images are measured
-ALWAYS_RUN_VISION_TOWER = (
-    frozenset(  # families whose vision tower is shown a blank image where a batch has none, by template, loader or the model's own code
-        ("qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "glm4v", "internvl", "gemma4")
-    )
-)
+# families whose vision tower is shown a blank image where a batch has none, by template, loader or the model's own code
+ALWAYS_RUN_VISION_TOWER = {"qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "glm4v", "internvl", "gemma4"}
 MEDIA = ("images", "videos")
 
 
@@ -57,11 +55,12 @@ def text_among_images(trainer: Any) -> Iterator[Finding]:
     if processes < 2 or family is None or family in ALWAYS_RUN_VISION_TOWER or not is_deepspeed_zero3_enabled():
         return
     rows = stored_rows(trainer.train_dataset)
-    with_media = sum(has_media(row) for row in rows.select_columns([name for name in MEDIA if name in rows.column_names])) if rows else 0
-    if rows and 0 < with_media < len(rows):
+    media = rows.select_columns([name for name in MEDIA if name in rows.column_names]) if rows else []
+    with_media = sum(any(row.values()) for row in media)
+    if 0 < with_media < len(media):
         yield Finding(
             "zero3-text-rows",
-            f"{len(rows) - with_media} of {len(rows)} rows have no image, and under zero3 {processes} processes of family {family} hang "
+            f"{len(media) - with_media} of {len(media)} rows have no image, and under zero3 {processes} processes of family {family} hang "
             "at the first batch without one. Use --deepspeed zero2, or train rows without an image separately",
             fatal=True,
         )
@@ -75,20 +74,17 @@ def few_image_tokens(trainer: Any) -> Iterator[Finding]:
         return
     limits = limits_now(row, trainer.template.max_pixels)
     tokens = [tokens_of(size_wh, row, limits) for size_wh in sizes_wh(rows)]
-    few = [count for count in tokens if count < ADVISED_TOKENS[0]]
+    (least, most), area = ADVISED_TOKENS, row.resize_factor**2
+    few = [count for count in tokens if count < least]
     if few:
-        factor = row.resize_factor
-        if limits.first_max_pixels is not None and limits.first_max_pixels < ADVISED_TOKENS[0] * factor**2:
-            remedy = f"remove --max_pixels {limits.first_max_pixels}, and export IMAGE_MIN_TOKEN_NUM={ADVISED_TOKENS[0]}"
-        else:
-            remedy = f"export IMAGE_MIN_TOKEN_NUM={ADVISED_TOKENS[0]}"
-        if limits.max_pixels is not None and limits.max_pixels < ADVISED_TOKENS[1] * factor**2:
-            remedy += f" and IMAGE_MAX_TOKEN_NUM={ADVISED_TOKENS[1]}"
+        first = limits.first_max_pixels
+        remedy = f"remove --max_pixels {first}, and " if first is not None and first < least * area else ""
+        remedy += f"export IMAGE_MIN_TOKEN_NUM={least}" + (f" and IMAGE_MAX_TOKEN_NUM={most}" if limits.max_pixels < most * area else "")
         yield Finding(
             "image-tokens-few",
-            f"{len(few)} of {len(tokens)} sampled images have fewer than {ADVISED_TOKENS[0]} tokens (median {median(tokens):.0f}; limits "
-            f"{limits.min_pixels // factor**2} to {limits.max_pixels // factor**2}). For grounding, Qwen advises "
-            f"{ADVISED_TOKENS[0]} to {ADVISED_TOKENS[1]}: {remedy}, in training and inference",
+            f"{len(few)} of {len(tokens)} sampled images have fewer than {least} tokens (median {median(tokens):.0f}; limits "
+            f"{limits.min_pixels // area} to {limits.max_pixels // area}). For grounding, Qwen advises {least} to {most}: {remedy}, "
+            "in training and inference",
         )
 
 
@@ -99,11 +95,6 @@ def stored_rows(dataset: Any) -> Any:
     return dataset if hasattr(dataset, "__len__") and len(dataset) and "messages" in dataset.column_names else None
 
 
-def has_media(row: dict[str, Any]) -> bool:
-    """Whether a row has an image or a video."""
-    return any(row[name] for name in row)
-
-
 def sizes_wh(rows: Any) -> Iterator[tuple[int, int]]:
     """(width, height) in px of the first image of up to MEASURED_ROWS rows, spread over all of them; unreadable images are skipped."""
     chosen = (rows[index] for index in range(0, len(rows), max(1, len(rows) // MEASURED_ROWS)))
@@ -112,7 +103,7 @@ def sizes_wh(rows: Any) -> Iterator[tuple[int, int]]:
 
 def tokens_of(size_wh: tuple[int, int], row: Family, limits: Limits) -> int:
     """How many tokens an image has under the limits of a run."""
-    wide, high = fitted_wh(rescaled_wh(size_wh, limits.first_max_pixels), row.resize_factor, limits.min_pixels, limits.max_pixels)
+    wide, high = resized_wh(size_wh, row.name, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
     return wide * high // row.resize_factor**2
 
 

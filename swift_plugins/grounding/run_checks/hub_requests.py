@@ -61,24 +61,17 @@ def useless_check(model_dir: str | None) -> str | None:
 def unknown_datasets(names: Iterable[str]) -> Iterator[Finding]:
     """Values of `--dataset` and `--val_dataset` that are neither a file nor a known set, and that no hub can or may be asked for."""
     for name in names:
-        parsed = DatasetSyntax.parse(name)
-        dataset = parsed.dataset
+        dataset = DatasetSyntax.parse(name).dataset
         if os.path.exists(dataset) or dataset in DATASET_MAPPING:
             continue
         if is_path(dataset):
             yield Finding("dataset-missing", f"--dataset {name}: file or folder not found{similar_file(dataset)}", fatal=True)
-        elif offline() and not is_known_or_cached(parsed):
+        elif offline() and not is_known_or_cached(dataset):
             close = get_close_matches(dataset, {*DATASET_MAPPING, *known_ids()}, 1)
             meant = f"; did you mean {close[0]}?" if close else ""
-            text = (
-                f"--dataset {name}: neither a file nor a known dataset, and the hubs are offline ({', '.join(offline_settings())}){meant}"
-            )
+            settings = ", ".join(f"{setting}={os.environ[setting]}" for setting in SETTINGS if os.environ.get(setting))
+            text = f"--dataset {name}: neither a file nor a known dataset, and the hubs are offline ({settings}){meant}"
             yield Finding("dataset-unknown", text, fatal=True)
-
-
-def offline_settings() -> list[str]:
-    """The settings that switch the hubs off."""
-    return [f"{name}={os.environ[name]}" for name in SETTINGS if os.environ.get(name)]
 
 
 def is_path(dataset: str) -> bool:
@@ -102,11 +95,10 @@ def known_ids() -> set[str]:
     return {each for meta in DATASET_MAPPING.values() for each in (meta.ms_dataset_id, meta.hf_dataset_id) if each}
 
 
-def is_known_or_cached(parsed: DatasetSyntax) -> bool:
+def is_known_or_cached(dataset: str) -> bool:
     """Whether swift knows a hub's dataset, or an earlier run left a copy of it."""
-    ids = known_ids()
-    named = parsed.dataset in ids or parsed.dataset in {each.rsplit("/", 1)[-1] for each in ids}
-    return named or any(path.exists() for path in copies(parsed.dataset))
+    named = any(dataset in (each, each.rsplit("/", 1)[-1]) for each in known_ids())
+    return named or any(path.exists() for path in copies(dataset))
 
 
 def copies(dataset: str) -> Iterator[Path]:
@@ -114,9 +106,7 @@ def copies(dataset: str) -> Iterator[Path]:
     from datasets import config
     from huggingface_hub import constants
 
+    flat = dataset.replace("/", "___")
     for cache in (Path(get_cache_dir()), Path(get_cache_dir()).parent):
-        yield cache / "datasets" / dataset
-        yield cache / "hub" / "datasets" / dataset
-        yield cache / "datasets" / dataset.replace("/", "___")
-    yield Path(constants.HF_HUB_CACHE) / f"datasets--{dataset.replace('/', '--')}"
-    yield Path(config.HF_DATASETS_CACHE) / dataset.replace("/", "___")
+        yield from (cache / "datasets" / dataset, cache / "hub" / "datasets" / dataset, cache / "datasets" / flat)
+    yield from (Path(constants.HF_HUB_CACHE, f"datasets--{dataset.replace('/', '--')}"), Path(config.HF_DATASETS_CACHE, flat))

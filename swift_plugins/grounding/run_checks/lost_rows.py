@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import finalize
@@ -141,9 +141,7 @@ def noting_dropped_rows(
 ) -> dict[str, Any]:
     """A preprocessor's step that notes each row at which one of its parts raises, or of which it makes nothing."""
     path = os.environ.get(NOTES)
-    if path is None or strict:
-        return batched_preprocess(self, batched_row, strict=strict, **more)
-    with noting(self, path):
+    with nullcontext() if path is None or strict else noting(self, path):
         return batched_preprocess(self, batched_row, strict=strict, **more)
 
 
@@ -158,7 +156,9 @@ def noting(preprocessor: RowPreprocessor, path: str) -> Iterator[None]:
         try:
             made = step(row, *given, **more)
         except Exception as error:
-            note(path, LostRow(kind_of_drop(reason_of(error)), reason_of(error)[:200], named[0]))
+            reason = reason_of(error)
+            kind = next((kind for kind, pattern in KINDS if re.search(pattern, reason)), None) or kind_of(reason)
+            note(path, LostRow(kind, reason[:200], named[0]))
             raise
         if name == STEPS[0] and not made:
             note(path, LostRow("row-discarded", "its preprocessor makes no row of it", named[0]))
@@ -171,13 +171,7 @@ def noting(preprocessor: RowPreprocessor, path: str) -> Iterator[None]:
     finally:
         for name in STEPS:
             vars(preprocessor).pop(name)
-            if name in before:
-                vars(preprocessor)[name] = before[name]
-
-
-def kind_of_drop(reason: str) -> str:
-    """The id by which a dropped row is counted."""
-    return next((kind for kind, pattern in KINDS if re.search(pattern, reason)), None) or kind_of(reason)
+        vars(preprocessor).update({name: before[name] for name in STEPS if name in before})
 
 
 def dropped(name: str, rows: int, kept: int, lost: list[LostRow]) -> str:

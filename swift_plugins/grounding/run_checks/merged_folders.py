@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from inspect import unwrap
 from pathlib import Path
@@ -44,7 +44,9 @@ def refuse_outdated_merges() -> None:
 
 def merge_or_use(merge: Callable[..., None], folder: Path, args: Any, device_map: Any, replace_if_exists: bool) -> None:
     """Merge into a new folder and note its sources. Raises GroundswiftError where a folder that exists has others."""
-    sources = {"adapters": fingerprints_of(args.adapters), "model": fingerprint_of_model(args.model)}
+    weights = files_of(args.model, WEIGHTS)
+    model = fingerprint(max(weights)) if weights else args.model  # the last file is one that another training changes
+    sources = {"adapters": [fingerprint(path) for adapter in args.adapters for path in files_of(adapter, OF_ADAPTERS)], "model": model}
     reused = folder.exists() and not replace_if_exists
     if reused and (reason := outdated(folder, sources, args.adapters)):
         raise GroundswiftError(
@@ -58,12 +60,12 @@ def merge_or_use(merge: Callable[..., None], folder: Path, args: Any, device_map
 
 def outdated(folder: Path, sources: dict[str, Any], adapters: list[str]) -> str | None:
     """Why a folder is not what merging would make now; None where it is. Without a record, by modification time."""
-    weights = [path for pattern in WEIGHTS for path in folder.glob(pattern)]
+    weights = files_of(folder, WEIGHTS)
     if not weights:
         return "holds no weights (an interrupted merge)"
     record = read_settings(folder / RECORD)
     if record is None:
-        newest = max((path.stat().st_mtime for adapter in adapters for path in files_of_adapter(adapter)), default=0.0)
+        newest = max((path.stat().st_mtime for adapter in adapters for path in files_of(adapter, OF_ADAPTERS)), default=0.0)
         return "is older than the adapter" if newest > min(path.stat().st_mtime for path in weights) else None
     if record.get("adapters") != sources["adapters"]:
         return f"was merged from another adapter ({shown(record.get('adapters'))}; {adapters[0]} has {shown(sources['adapters'])})"
@@ -72,22 +74,10 @@ def outdated(folder: Path, sources: dict[str, Any], adapters: list[str]) -> str 
     return None
 
 
-def fingerprints_of(adapters: list[str]) -> list[str]:
-    """Size and SHA-256 of every weight and configuration of the adapters, in order."""
-    return [fingerprint(path) for adapter in adapters for path in files_of_adapter(adapter)]
-
-
-def files_of_adapter(adapter: str) -> Iterator[Path]:
-    """The files of one adapter that decide what is merged."""
-    for pattern in OF_ADAPTERS:
-        yield from sorted(path for path in Path(os.path.expanduser(adapter)).glob(pattern) if path.is_file())
-
-
-def fingerprint_of_model(model: str) -> str:
-    """That of the last file of a local model's weights, which another training changes; else the model's name."""
-    folder = Path(os.path.expanduser(model))
-    weights = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern)) if folder.is_dir() else []
-    return fingerprint(weights[-1]) if weights else model
+def files_of(folder: str | Path, patterns: tuple[str, ...]) -> list[Path]:
+    """The files of a folder that decide what is merged, pattern by pattern; none where there is no such folder."""
+    here = Path(os.path.expanduser(folder))
+    return [path for pattern in patterns for path in sorted(here.glob(pattern)) if path.is_file()]
 
 
 def shown(fingerprints: list[str] | None) -> str:

@@ -24,24 +24,13 @@ from ..datasets.fingerprints import files_of, fingerprints
 from ..model_folder import read_settings
 from ..patches.wrap_once import wrap_once
 
-SHAPE_OF_ADAPTER = {  # option -> its name in adapter_config.json
-    "lora_rank": "r",
-    "lora_alpha": "lora_alpha",
-    "lora_dropout": "lora_dropout",
-    "lora_bias": "bias",
-    "use_rslora": "use_rslora",
-    "use_dora": "use_dora",
-}
+SHAPE_OF_ADAPTER = ("lora_rank", "lora_alpha", "lora_dropout", "lora_bias", "use_rslora", "use_dora")
+IN_ADAPTER_CONFIG = {"lora_rank": "r", "lora_bias": "bias"}  # others have the same name there
 MODULES_OF_ADAPTER = ("target_modules", "target_regex", "modules_to_save", "freeze_llm", "freeze_vit", "freeze_aligner")
 IN_THE_OPTIMIZER = ("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon")
 ORDER_OF_ROWS = (
-    "data_seed",
-    "dataset_shuffle",
-    "train_dataloader_shuffle",
-    "split_dataset_ratio",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "global_world_size",
+    *("data_seed", "dataset_shuffle", "train_dataloader_shuffle", "split_dataset_ratio"),
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "global_world_size"),
 )
 REPEATED = "rows are shuffled differently, so this epoch repeats some and skips others"
 
@@ -79,10 +68,11 @@ def ignored_by_adapter(args: Any, checkpoint: Path, before: dict[str, Any]) -> I
     adapter = next(filter(None, map(read_settings, places)), {})
     if adapter.get("peft_type") not in ("LORA", "ADALORA"):
         return
-    pairs = {option: (getattr(args, option), adapter[key]) for option, key in SHAPE_OF_ADAPTER.items() if adapter.get(key) is not None}
-    pairs |= {option: (getattr(args, option), before[option]) for option in MODULES_OF_ADAPTER if option in before}
-    for option, (now, held) in pairs.items():
-        if now != held:
+    shape = {option: adapter.get(IN_ADAPTER_CONFIG.get(option, option)) for option in SHAPE_OF_ADAPTER}
+    saved = {option: value for option, value in shape.items() if value is not None}
+    saved |= {option: before[option] for option in MODULES_OF_ADAPTER if option in before}
+    for option, held in saved.items():
+        if (now := getattr(args, option)) != held:
             yield f"--{option} {shown(now)} is ignored: the adapter of the checkpoint has {shown(held)}. Start a new adapter to change it"
 
 

@@ -21,7 +21,7 @@ from .findings import Finding, report
 
 OURS = "coco_map"
 SWIFTS = {"nlg", "acc"}  # metrics whose numbers swift's own default of --metric_for_best_model fits, or that have no default to fit
-TOWERS = {"freeze_llm": "language_model", "freeze_vit": "vision_tower", "freeze_aligner": "aligner"}  # option -> its part of a model
+FREEZES = ("freeze_llm", "freeze_vit", "freeze_aligner")  # options, one for each part of a model
 
 
 def check_training_options() -> None:
@@ -31,14 +31,12 @@ def check_training_options() -> None:
         report(missing_metric(self))
         init(self)
 
-    def with_all_checks(
-        check: Callable[..., None], self: SftArguments
-    ) -> None:  # the first thing that swift does when all options of tuners are set
+    def with_all_checks(check: Callable[..., None], self: SftArguments) -> None:
         report(finding for each in CHECKS for finding in each(self))
         check(self)
 
     wrap_once(SftArguments, "_init_metric", metric_first)
-    wrap_once(SftArguments, "_check_padding_free", with_all_checks)
+    wrap_once(SftArguments, "_check_padding_free", with_all_checks)  # the first that swift does when all options of tuners are set
 
 
 def missing_metric(args: Any) -> Iterator[Finding]:
@@ -73,7 +71,7 @@ def wrong_best_metric(args: Any) -> Iterator[Finding]:
 
 def nothing_trained(args: Any) -> Iterator[Finding]:
     """With every part frozen swift stops with an empty AssertionError (LoRA), or at the first backward pass (full)."""
-    if not (is_in_parts(args) and all(getattr(args, option) for option in TOWERS)) or args.adapters or args.resume_from_checkpoint:
+    if not (is_in_parts(args) and all(getattr(args, option) for option in FREEZES)) or args.adapters or args.resume_from_checkpoint:
         return
     full = args.tuner_type == "full"
     if (not args.trainable_parameters and not args.trainable_parameters_regex) if full else targets_all_linear(args):

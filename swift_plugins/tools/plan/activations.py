@@ -16,9 +16,7 @@ Source of the idea: Korthikanti et al. 2022, arXiv 2205.05198, section 4, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -37,17 +35,12 @@ def layer_bytes(layer: nn.Module, how: Compute) -> float:
     """Bytes a token that one layer keeps; see the module's docstring."""
     total = 0.0
     for module in layer.modules():
-        linears = [child for child in children_of(module) if is_linear(child)]
-        if linears:
+        linears = [child for child in module.children() if is_linear(child)]
+        if linears and not hasattr(module, "base_layer"):  # an adapter counts as one linear
             total += linear_inputs(linears, how)
             total += attention_bytes(module, linears, how) if is_attention(module) else mlp_bytes(module, linears, how)
         total += expert_bytes(module, how)
     return total + norms_bytes(layer, how)
-
-
-def children_of(module: nn.Module) -> list[nn.Module]:
-    """Direct children; none inside an adapter, which counts as one linear."""
-    return [] if hasattr(module, "base_layer") else list(module.children())
 
 
 def base_of(module: nn.Module) -> nn.Module:
@@ -131,26 +124,14 @@ def expert_bytes(module: nn.Module, how: Compute) -> float:
 def norms_bytes(layer: nn.Module, how: Compute) -> float:
     """What the norms of a layer keep; one over heads is as wide as all heads together."""
     total = 0.0
-    for parent, norm in norms_of(layer):
-        width = norm.weight.numel()
-        wide = [base_of(child).out_features for child in parent.children() if is_linear(child)]
-        if wide and is_attention(parent):
-            width = max(wide) if max(wide) >= width else width
-        if isinstance(norm, nn.LayerNorm):
-            total += 4 * width
-        else:
-            total += 4 * width + (how.itemsize * width if norm.weight.requires_grad else 0)
+    for parent in layer.modules():
+        wide = [base_of(child).out_features for child in parent.children() if is_linear(child)] if is_attention(parent) else []
+        for norm in filter(is_norm, parent.children()):
+            result = norm.weight.requires_grad and not isinstance(norm, nn.LayerNorm)
+            total += max([norm.weight.numel(), *wide]) * (4 + (how.itemsize if result else 0))
     return total
 
 
-def norms_of(layer: nn.Module) -> Iterator[tuple[nn.Module, Any]]:
-    """(parent, norm) of each norm in a layer."""
-    for parent in layer.modules():
-        for child in parent.children():
-            if "norm" in type(child).__name__.lower() and isinstance(getattr(child, "weight", None), nn.Parameter):
-                yield parent, child
-
-
-def logits_bytes(vocabulary: int, itemsize: int) -> int:
-    """Bytes a token with loss: logits and their gradient in compute precision, float32 logits or their gradient, and log-probabilities."""
-    return vocabulary * (2 * itemsize + 8)
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is a norm with a weight."""
+    return "norm" in type(module).__name__.lower() and isinstance(getattr(module, "weight", None), nn.Parameter)

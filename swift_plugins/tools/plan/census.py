@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from .activations import Compute, is_linear, layer_bytes
+from .activations import Compute, is_linear, is_norm, layer_bytes
 
 WRAPPERS = re.compile(r"^base_model\.model\.|(?<=\.)(?:base_layer|original_module|modules_to_save\.default)\.")
 ADAPTER = re.compile(r"\.(lora_|ia3_|vera_|boft_|modules_to_save\.)")
@@ -29,13 +29,17 @@ class Stack:
     inputs: float = 0.0
     trainable: bool = False
 
+    def bytes(self, checkpointing: bool) -> float:
+        """Bytes a token, with or without checkpointing."""
+        return self.inputs + self.largest if checkpointing else self.kept
+
 
 @dataclass(frozen=True)
 class Census:
     """A model as a training loads it.
 
     `parameters`: part -> (numbers, trainable numbers); a tied weight counts once. `frozen_bytes`, `quantised_bytes`: of frozen weights, and
-    the quantised ones among them. `trained`: (bytes a number, shape) of each trainable tensor. `largest_layer`: its numbers.
+    the quantised ones among them. `trained`: (bytes a number, numbers) of each trainable tensor. `largest_layer`: its numbers.
     `cache_token_bytes`: KV cache a token and row. `linear_attention`: layers that keep another state, which is not counted. `merge`:
     patches a side that make one image token.
     """
@@ -43,7 +47,7 @@ class Census:
     parameters: dict[str, tuple[int, int]]
     frozen_bytes: int
     quantised_bytes: int
-    trained: list[tuple[int, tuple[int, ...]]]
+    trained: list[tuple[int, int]]
     text: Stack
     vision: Stack
     largest_layer: int
@@ -57,6 +61,11 @@ class Census:
     def trainable(self) -> int:
         """Trainable numbers."""
         return sum(trained for _, trained in self.parameters.values())
+
+    @property
+    def trained_bytes(self) -> int:
+        """Bytes of what is trained, as loaded."""
+        return sum(itemsize * numbers for itemsize, numbers in self.trained)
 
 
 def part_names(meta: Any) -> list[tuple[str, str]]:
@@ -86,7 +95,7 @@ def take_census(model: nn.Module, meta: Any, quantised: Mapping[int, int], how: 
         numbers, moving = parameters.get(part, (0, 0))
         parameters[part] = (numbers + tensor.numel(), moving + (tensor.numel() if tensor.requires_grad else 0))
         if tensor.requires_grad:
-            trained.append((tensor.element_size(), tuple(tensor.shape)))
+            trained.append((tensor.element_size(), tensor.numel()))
         else:
             size = quantised.get(id(tensor), tensor.numel() * tensor.element_size())
             packed += size if id(tensor) in quantised else 0
@@ -111,7 +120,7 @@ def take_census(model: nn.Module, meta: Any, quantised: Mapping[int, int], how: 
         cache,
         other,
         getattr(getattr(base.config, "vision_config", None), "spatial_merge_size", 1) or 1,
-        has_experts(base),
+        any("experts" in name for name, _ in base.named_modules()),
     )
 
 
@@ -136,16 +145,8 @@ def stack_of(layers: list[nn.Module], how: Compute) -> Stack:
 
 def width_of(layer: nn.Module) -> int:
     """The width of a layer's input: that of its own norms (those inside its attention are of heads), else of its first linear."""
-    for module in layer.children():
-        weight = getattr(module, "weight", None)
-        if "norm" in type(module).__name__.lower() and isinstance(weight, nn.Parameter):
-            return weight.numel()
-    return next((module.in_features for module in layer.modules() if isinstance(module, nn.Linear)), 0)
-
-
-def has_experts(model: nn.Module) -> bool:
-    """Whether a model routes tokens to experts."""
-    return any("experts" in name for name, _ in model.named_modules())
+    norms = (module.weight.numel() for module in layer.children() if is_norm(module))
+    return next(norms, None) or next((module.in_features for module in layer.modules() if isinstance(module, nn.Linear)), 0)
 
 
 def cache_bytes(config: Any, itemsize: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,14 +30,10 @@ def plan(
     context: click.Context,
     recipe: Path,
     extra: tuple[str, ...],
-    rows: tuple[int, ...],
     gpus: int | None,
     nodes: int | None,
-    seconds_per_step: float | None,
-    config: Path | None,
-    tokens: int | None,
-    memory: float | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Plan a training before it is started: optimizer steps, tokens per image, memory.
 
@@ -59,7 +56,7 @@ def plan(
     from .settings import read_settings
 
     settings = read_settings(training, dict(os.environ), gpus, nodes)
-    made = make_plan(settings, training.head, PlanOptions(list(rows), seconds_per_step, config, tokens, memory))
+    made = make_plan(settings, training.head, PlanOptions(**asked))
     if as_json:
         echo_json(json.dumps(in_json(made, shown(training)), ensure_ascii=False, indent=2))
     else:

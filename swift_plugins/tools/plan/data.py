@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import read_size_wh
 
 from ...grounding.training_steps import split_rows
+
+ROW_FILES = (".jsonl", ".json", ".parquet")
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class PlannedRow(msgspec.Struct):
@@ -61,11 +64,9 @@ def parts_of(names: Sequence[str], cached: Sequence[str], ratio: float, given: S
     for number, name in enumerate(every):
         dataset, sample = dataset_of(name)
         rows = given[number] if given else rows_in(dataset)
-        if rows is None and sample is None:
-            parts.append(Part(name, None, None, None))
-            continue
-        own = ratio if number < len(names) else 0.0
-        parts.append(Part(name, rows, *split_rows(rows if rows is not None else sample, sample, own)))
+        known = sample if rows is None else rows
+        split = (None, None) if known is None else split_rows(known, sample, ratio if number < len(names) else 0.0)
+        parts.append(Part(name, rows, *split))
     return parts
 
 
@@ -102,9 +103,8 @@ def rows_in(name: str) -> int | None:
     if path.suffix.lower() in (".csv", ".tsv"):
         with open(path, newline="", encoding="utf-8", errors="replace") as file:
             return max(0, sum(1 for _ in csv.reader(file)) - 1)
-    if path.suffix.lower() in (".jsonl", ".json", ".parquet"):
-        rows, _ = read_rows(str(path), PlannedRow)
-        return sum(1 for _ in rows)
+    if path.suffix.lower() in ROW_FILES:
+        return sum(1 for _ in read_rows(str(path), PlannedRow)[0])
     return None
 
 
@@ -112,19 +112,16 @@ def images_of(names: Sequence[str]) -> Images:
     """The images of all local rows; sizes from `size_wh` where a row has one image and states it, else from image headers."""
     found, seen = Images(), {}
     for name in names:
-        path = Path(os.path.expanduser(dataset_of(name)[0]))
-        if path.is_file() and path.suffix.lower() in (".jsonl", ".json", ".parquet"):
-            for row in planned_rows(path):
-                add_images(row, found, seen)
+        for row in local_rows(dataset_of(name)[0], PlannedRow):
+            add_images(row, found, seen)
     return found
 
 
-def planned_rows(path: Path) -> Iterator[PlannedRow]:
-    """The rows of a file that can be read; lint finds the others."""
-    rows, _ = read_rows(str(path), PlannedRow)
-    for row in rows:
-        if not isinstance(row, Issue):
-            yield row.row
+def local_rows(name: str, row_type: type[Row]) -> Iterator[Row]:
+    """The rows of a local file that can be read; lint finds the others. None of any other dataset."""
+    path = Path(os.path.expanduser(name))
+    if path.is_file() and path.suffix.lower() in ROW_FILES:
+        yield from (row.row for row in read_rows(str(path), row_type)[0] if not isinstance(row, Issue))
 
 
 def add_images(row: PlannedRow, found: Images, seen: dict[str, tuple[int, int] | None]) -> None:
@@ -137,15 +134,12 @@ def add_images(row: PlannedRow, found: Images, seen: dict[str, tuple[int, int] |
         return
     for image in images:
         source = image.get("path") if isinstance(image, dict) else image
-        if not isinstance(source, str):
-            found.unread += 1
-            continue
-        if source not in seen:
+        if isinstance(source, str) and source not in seen:
             seen[source] = header_wh(source)
-        if seen[source] is None:
-            found.unread += 1
+        if size_wh := seen.get(source) if isinstance(source, str) else None:
+            found.sizes_wh.append(size_wh)
         else:
-            found.sizes_wh.append(seen[source])
+            found.unread += 1
 
 
 def stated_wh(size_wh: Any) -> tuple[int, int] | None:

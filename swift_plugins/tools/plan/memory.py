@@ -19,11 +19,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .activations import logits_bytes
 from .census import Census
 
 STATES = {"adamw": 2, "adam": 2, "stable_adamw": 2, "ademamix": 3, "lion": 1, "rmsprop": 1, "adagrad": 1, "sgd": 0}
-BUCKET = 500_000_000  # numbers, DeepSpeed's own reduce_bucket_size
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,10 @@ class Layout:
     cache_tokens: int
     copies: int = 0
     sequences: int = 1
+
+    def share(self, size: int, from_stage: int) -> int:
+        """Bytes of `size` that one process holds: divided by ZeRO from a stage on."""
+        return math.ceil(size / self.processes) if self.stage is not None and self.stage >= from_stage else size
 
 
 @dataclass(frozen=True)
@@ -84,44 +86,33 @@ def total_of(items: Iterable[Item]) -> int:
 
 def weights(census: Census, how: Layout) -> Item:
     """Frozen weights as they are loaded, and trained ones."""
-    trained = sum(size_of(shape) * (2 if how.stage is not None and how.compute == 2 else itemsize) for itemsize, shape in census.trained)
+    trained = 2 * census.trainable if how.stage is not None and how.compute == 2 else census.trained_bytes
+    detail = ", ".join(f"{part} {numbers / 1e6:,.1f} M" for part, (numbers, _) in census.parameters.items())
     if how.stage != 3:
-        return Item("weights", census.frozen_bytes + trained, 0, described(census))
-    shared = census.frozen_bytes - census.quantised_bytes + trained
-    share, gathered = math.ceil(shared / how.processes), census.largest_layer * how.compute
-    processes = f"{how.processes} process{'' if how.processes == 1 else 'es'}"
-    detail = f"{described(census)}, over {processes}, and one layer gathered"
-    if how.offload_weights:
-        return Item("weights", census.quantised_bytes + gathered, share, f"{detail}; on the host")
-    return Item("weights", census.quantised_bytes + share + gathered, 0, detail)
-
-
-def described(census: Census) -> str:
-    """Numbers of each part in millions."""
-    return ", ".join(f"{part} {numbers / 1e6:,.1f} M" for part, (numbers, _) in census.parameters.items())
+        return Item("weights", census.frozen_bytes + trained, 0, detail)
+    share = how.share(census.frozen_bytes - census.quantised_bytes + trained, 3)
+    whole = census.quantised_bytes + census.largest_layer * how.compute
+    detail += f", over {how.processes} process{'' if how.processes == 1 else 'es'}, and one layer gathered"
+    return Item("weights", whole, share, f"{detail}; on the host") if how.offload_weights else Item("weights", whole + share, 0, detail)
 
 
 def reference(census: Census, how: Layout) -> list[Item]:
     """The frozen copy that reinforcement of a whole model compares with; an adapter is switched off instead."""
     if not how.copies:
         return []
-    size = (census.frozen_bytes + sum(size_of(shape) * itemsize for itemsize, shape in census.trained)) * how.copies
-    return [Item("reference model", math.ceil(size / how.processes) if how.stage == 3 else size, 0, "frozen copy of the model")]
+    size = (census.frozen_bytes + census.trained_bytes) * how.copies
+    return [Item("reference model", how.share(size, 3), 0, "frozen copy of the model")]
 
 
 def gradients(census: Census, how: Layout) -> Item:
     """One gradient for each trainable number, and the buckets in which processes exchange them."""
+    detail = f"{census.trainable / 1e6:,.1f} M trainable"
     if how.stage is None:
-        size = sum(itemsize * size_of(shape) for itemsize, shape in census.trained)
         several = how.processes > 1
-        return Item(
-            "gradients", size * (1 + several), 0, f"{census.trainable / 1e6:,.1f} M trainable" + (", and DDP's buckets" if several else "")
-        )
-    share = how.processes if how.stage >= 2 else 1
-    size = math.ceil(how.compute * census.trainable / share)
+        return Item("gradients", census.trained_bytes * (1 + several), 0, detail + (", and DDP's buckets" if several else ""))
     bucket = how.compute * how.bucket if how.stage >= 1 else 0
-    detail = f"{census.trainable / 1e6:,.1f} M trainable, ZeRO-{how.stage}" + (", and its bucket" if bucket else "")
-    return Item("gradients", size + bucket, 0, detail)
+    detail += f", ZeRO-{how.stage}" + (", and its bucket" if bucket else "")
+    return Item("gradients", how.share(how.compute * census.trainable, 2) + bucket, 0, detail)
 
 
 def optimizer(census: Census, how: Layout) -> Item:
@@ -130,13 +121,11 @@ def optimizer(census: Census, how: Layout) -> Item:
     if states is None:
         return Item("optimizer", 0, 0, f"not counted for --optim {how.optimizer}")
     if how.stage is not None:
-        share = how.processes if how.stage >= 1 else 1
-        size = math.ceil((4 + 4 * states) * census.trainable / share)
+        size = how.share((4 + 4 * states) * census.trainable, 1)
         detail = f"{how.optimizer}, float32 copy and {states} states, ZeRO-{how.stage}"
         return Item("optimizer", 0, size, f"{detail}; on the host") if how.offload_optimizer else Item("optimizer", size, 0, detail)
-    return Item(
-        "optimizer", sum(state_bytes(itemsize, shape, how.optimizer, states) for itemsize, shape in census.trained), 0, how.optimizer
-    )
+    size = sum(state_bytes(itemsize, numbers, how.optimizer, states) for itemsize, numbers in census.trained)
+    return Item("optimizer", size, 0, how.optimizer)
 
 
 def states_of(name: str) -> int | None:
@@ -145,12 +134,11 @@ def states_of(name: str) -> int | None:
     return next((states for kind, states in STATES.items() if plain == kind or plain.startswith(f"{kind}_")), None)
 
 
-def state_bytes(itemsize: int, shape: tuple[int, ...], name: str, states: int) -> int:
+def state_bytes(itemsize: int, numbers: int, name: str, states: int) -> int:
     """Bytes of an optimizer's states for one tensor: in the type of the tensor, with a float32 step counter for Adam.
 
     8-bit optimizers of bitsandbytes: one byte a number and a float32 for each 256 of them, from 4,096 numbers on; float32 below.
     """
-    numbers = size_of(shape)
     if "8bit" in name:
         return states * (numbers + 4 * math.ceil(numbers / 256)) if numbers >= 4096 else 4 * states * numbers
     if "bnb" in name or name.startswith("paged_"):
@@ -161,19 +149,14 @@ def state_bytes(itemsize: int, shape: tuple[int, ...], name: str, states: int) -
 def activations(census: Census, how: Layout) -> Item:
     """What the backward pass needs: layers, or their inputs and one layer where they are checkpointed; logits; copies under autocast."""
     rows = how.batch * how.sequences
-    size = stack_bytes(census.text, how.checkpointing) * how.tokens * rows if census.trainable else 0.0
+    size = census.text.bytes(how.checkpointing) * how.tokens * rows if census.trainable else 0.0
     if census.vision.trainable:
-        size += stack_bytes(census.vision, how.vision_checkpointing) * how.image_tokens * census.merge**2 * rows
-    logits = logits_bytes(census.vocabulary, how.compute) * how.loss_tokens * rows
-    copies = sum(2 * size_of(shape) for itemsize, shape in census.trained if itemsize == 4) if how.autocast_copies else 0
+        size += census.vision.bytes(how.vision_checkpointing) * how.image_tokens * census.merge**2 * rows
+    logits = census.vocabulary * (2 * how.compute + 8) * how.loss_tokens * rows  # with their gradient, in float32 too, log-probabilities
+    copies = sum(2 * numbers for itemsize, numbers in census.trained if itemsize == 4) if how.autocast_copies else 0
     kept = "layer inputs and one layer" if how.checkpointing else "all layers"
     detail = f"estimate: batch {rows} x {how.tokens:,} tokens, {kept}; logits {gib(logits)}"
     return Item("activations", round(size + logits + copies), 0, detail)
-
-
-def stack_bytes(stack: object, checkpointing: bool) -> float:
-    """Bytes a token of a tower."""
-    return stack.inputs + stack.largest if checkpointing else stack.kept
 
 
 def cache(census: Census, how: Layout) -> Item:
@@ -183,11 +166,6 @@ def cache(census: Census, how: Layout) -> Item:
         return Item("KV cache", 0, 0, f"none while training; {token}")
     size = census.cache_token_bytes * how.cache_rows * how.cache_tokens
     return Item("KV cache", size, 0, f"generation: {how.cache_rows} rows x {how.cache_tokens:,} tokens, {token}")
-
-
-def size_of(shape: tuple[int, ...]) -> int:
-    """Numbers in a tensor."""
-    return math.prod(shape)
 
 
 def gib(size: float) -> str:

@@ -58,9 +58,8 @@ def notes_on_memory(made: MemoryPlan, settings: Settings) -> list[str]:
     """Limits of the memory estimate."""
     notes = ["memory: the CUDA context (about 0.5 GiB), fragmentation and temporary tensors of a kernel are not counted"]
     if made.census.linear_attention:
-        notes.append(
-            f"memory: {made.census.linear_attention} layers without keys and values count as attention layers: activations may be higher"
-        )
+        layers = f"{made.census.linear_attention} layers without keys and values"
+        notes.append(f"memory: {layers} count as attention layers: activations may be higher")
     if made.census.experts and made.census.quantised_bytes:
         notes.append("memory: experts stored as one tensor are not linear layers, so --quant_method does not quantise them")
     if settings.zero_stage == 3 and made.census.quantised_bytes:
@@ -87,15 +86,12 @@ def compute_of(settings: Settings, config: Any) -> Compute:
     """Precision and attention of a training."""
     implementation = settings.options.attn_impl or "sdpa"
     attention = "flash" if "flash" in implementation else "eager" if implementation == "eager" else "sdpa"
-    text = config.get_text_config()
-    experts = getattr(text, "num_experts_per_tok", None) or 1
-    return Compute(itemsize_of(settings, config), attention, 0, experts)
+    return Compute(itemsize_of(settings, config), attention, 0, getattr(config.get_text_config(), "num_experts_per_tok", None) or 1)
 
 
 def itemsize_of(settings: Settings, config: Any) -> int:
     """Bytes a number in compute: 2 under autocast (`--fp16`, `--bf16`, which swift sets by the weights' type) or for 16-bit weights."""
-    options, itemsize = settings.options, dtype_of(settings, config).itemsize
-    return 2 if itemsize == 2 or mixed(options) else 4
+    return 2 if dtype_of(settings, config).itemsize == 2 or mixed(settings.options) else 4
 
 
 def mixed(options: Any) -> bool:
@@ -109,7 +105,6 @@ def layout_of(settings: Settings, length: RowLength, config: Any) -> Layout:
     zero = (settings.deepspeed or {}).get("zero_optimization", {})
     stage, rlhf = settings.zero_stage, settings.rlhf_type
     rows, generated = generation_of(settings)
-    full = options.tuner_type == "full"
     vision = options.vit_gradient_checkpointing
     return Layout(
         processes=how.processes,
@@ -128,7 +123,7 @@ def layout_of(settings: Settings, length: RowLength, config: Any) -> Layout:
         autocast_copies=stage is None and mixed(options),
         cache_rows=rows,
         cache_tokens=length.tokens + generated,
-        copies=int(full and rlhf in REFERENCED and not (rlhf == "grpo" and options.beta == 0)),
+        copies=int(options.tuner_type == "full" and rlhf in REFERENCED and not (rlhf == "grpo" and options.beta == 0)),
         sequences=2 if rlhf in PAIRED else 1,
     )
 
@@ -176,13 +171,9 @@ def alternatives(settings: Settings, config: Any, path: str, census: Census, lay
 def sharded(layout: Layout, census: Census) -> Iterator[tuple[str, tuple[Census, Layout]]]:
     """The next stages of ZeRO, and offload."""
     stage = -1 if layout.stage is None else layout.stage
-    bases = {"zero2": 2, "zero3": 3} if layout.processes > 1 else {}
-    for name, target in bases.items():
+    for target, bucket in ((2, 200_000_000), (3, 1)) if layout.processes > 1 else ():
         if target > stage and not (target == 3 and census.quantised_bytes):
-            yield (
-                f"--deepspeed {name}",
-                (census, replace(layout, stage=target, bucket=200_000_000 if target == 2 else 1, autocast_copies=False)),
-            )
+            yield f"--deepspeed zero{target}", (census, replace(layout, stage=target, bucket=bucket, autocast_copies=False))
     if not layout.offload_optimizer and not census.quantised_bytes:
         moved = replace(layout, stage=3, bucket=1, offload_optimizer=True, offload_weights=True, autocast_copies=False)
         yield "--deepspeed zero3_offload", (census, moved)

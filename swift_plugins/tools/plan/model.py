@@ -6,8 +6,8 @@ folder is run, and nothing is downloaded.
 
 from __future__ import annotations
 
-import json
 import os
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +18,14 @@ from torch import nn
 
 from groundswift.errors import GroundswiftError, error_at
 
+from ...grounding.model_folder import read_object
 from ..encoding import load_plugin, one_line
 from ..quiet import quiet
 from .census import ALIGNER, VISION, part_names, part_of
 from .known_models import published_config
 from .settings import Settings
 
-NOT_HERE = "config.json not found locally; add --config config.json"
+KNOWN = "the config.json of a model that transformers has a class for"
 TUNERS = ("lora", "adalora", "vera", "boft", "fourierft", "bone")
 LORA_LLM = "lora_llm"  # LoRA on the language model, vision tower and aligner in full
 DTYPES = {"float16": torch.float16, "fp16": torch.float16, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16, "float32": torch.float32}
@@ -43,12 +44,12 @@ def configuration(model: str | None, given: Path | None) -> tuple[str, Any]:
         return str(path), open_config(path)
     if not model:
         raise GroundswiftError("no --model: add --config config.json")
-    for place in (Path(os.path.expanduser(model)), *cached(model)):
-        if (place / "config.json").is_file():
-            return str(place / "config.json"), open_config(place / "config.json")
+    for folder in (Path(os.path.expanduser(model)), *cached(model)):
+        if (path := folder / "config.json").is_file():
+            return str(path), open_config(path)
     published = published_config(model)
     if published is None:
-        raise GroundswiftError(f"model {model}: {NOT_HERE}")
+        raise GroundswiftError(f"model {model}: config.json not found locally; add --config config.json")
     return f"published sizes of {model.rpartition('/')[2]}", published
 
 
@@ -68,20 +69,16 @@ def open_config(path: Path) -> Any:
     """A configuration as transformers has it. Raises GroundswiftError for a file that is none, and for a model with remote code."""
     from transformers import AutoConfig
 
-    expected = "the config.json of a model that transformers has a class for"
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise error_at(path, f"cannot be read ({type(error).__name__})", expected) from None
-    if not isinstance(read, dict) or not read.get("model_type"):
-        raise error_at(path, "names no model_type", expected)
+    read = read_object(path, KNOWN)
+    if not read.get("model_type"):
+        raise error_at(path, "names no model_type", KNOWN)
     try:
         with quiet():
             return AutoConfig.from_pretrained(str(path), trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds
         if read.get("auto_map"):
-            raise error_at(path, "its classes are remote code, which a plan does not run", expected) from None
-        raise error_at(path, f"transformers cannot read it ({one_line(error)})", expected) from None
+            raise error_at(path, "its classes are remote code, which a plan does not run", KNOWN) from None
+        raise error_at(path, f"transformers cannot read it ({one_line(error)})", KNOWN) from None
 
 
 def on_meta(config: Any, dtype: torch.dtype, where: object) -> nn.Module:
@@ -95,9 +92,7 @@ def on_meta(config: Any, dtype: torch.dtype, where: object) -> nn.Module:
             made = transformers.AutoModelForImageTextToText if hasattr(config, "vision_config") else transformers.AutoModelForCausalLM
             return made.from_config(config, dtype=dtype)
     except Exception as error:  # wrong sizes in a configuration: many kinds
-        raise error_at(
-            where, f"cannot build the model ({one_line(error)})", "the config.json of a model that transformers has a class for"
-        ) from None
+        raise error_at(where, f"cannot build the model ({one_line(error)})", KNOWN) from None
 
 
 def dtype_of(settings: Settings, config: Any) -> torch.dtype:
@@ -141,26 +136,18 @@ def tuned(model: nn.Module, settings: Settings, meta: Any) -> nn.Module:
         from swift.pipelines.train.tuner import TunerMixin
         from swift.tuner_plugin import tuners_map
 
-    given = dict(vars(settings.options))
-    for name in ("freeze_parameters", "trainable_parameters", "target_modules", "modules_to_save"):
-        given[name] = list(given[name]) if isinstance(given[name], list | tuple) else given[name]
-    given |= {"init_weights": True, "resume_from_checkpoint": None, "adapters": [], "use_galore": False, "use_liger_kernel": False}
-    given |= {"is_adapter": settings.options.tuner_type != "full", "task_type": settings.options.task_type or "causal_lm"}
+    options = settings.options
     meta = meta or SimpleNamespace(model_arch=None, is_multimodal=False)  # a model that swift does not know
-    given |= {"tuner_backend": settings.options.tuner_backend or "peft", "model_meta": meta}
-    args = SimpleNamespace(**given)
+    args = SimpleNamespace(**deepcopy(vars(options)))  # swift changes its lists
+    vars(args).update(init_weights=True, resume_from_checkpoint=None, adapters=[], use_galore=False, use_liger_kernel=False)
+    vars(args).update(is_adapter=options.tuner_type != "full", task_type=options.task_type or "causal_lm")
+    vars(args).update(tuner_backend=options.tuner_backend or "peft", model_meta=meta)
     model.model_meta, model.model_info = meta, SimpleNamespace(is_moe_model=False)
     if args.target_regex:
         args.target_modules = args.target_regex
     in_full = args.tuner_type == LORA_LLM
     if in_full:  # its tuner reaches for attributes that swift sets where it loads weights; the parts are the same
-        args.tuner_type, args.target_modules, args.lora_dropout, args.freeze_vit, args.freeze_aligner = (
-            "lora",
-            ["all-linear"],
-            0.0,
-            True,
-            True,
-        )
+        vars(args).update(tuner_type="lora", target_modules=["all-linear"], lora_dropout=0.0, freeze_vit=True, freeze_aligner=True)
     if args.is_adapter and args.tuner_type not in (*tuners_map, *TUNERS):
         raise GroundswiftError(f"--tuner_type {args.tuner_type}: what it trains is not planned")
     try:

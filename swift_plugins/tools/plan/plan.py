@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,8 @@ class Plan:
     @property
     def minutes(self) -> float | None:
         """Minutes of all optimizer steps at the measured rate, without loading, evaluation and saving."""
-        if self.total_steps is None or self.seconds_a_step is None:
-            return None
-        return self.total_steps * self.seconds_a_step / 60
+        known = self.total_steps is not None and self.seconds_a_step is not None
+        return self.total_steps * self.seconds_a_step / 60 if known else None
 
     @property
     def total_steps(self) -> int | None:
@@ -56,14 +56,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a plan is asked for: `rows` in place of counted ones, a measured rate, `config` of the model, tokens of the longest row, and the
-    GiB that a GPU has."""
+    """Options of the command: `rows` in place of counted ones, a measured rate, `config` of the model, tokens of the longest row, and
+    the `memory` of a GPU in GiB."""
 
-    rows: list[int] = field(default_factory=list)
-    seconds_a_step: float | None = None
+    rows: Sequence[int] = ()
+    seconds_per_step: float | None = None
     config: Path | None = None
     tokens: int | None = None
-    memory_gib: float | None = None
+    memory: float | None = None
 
 
 def make_plan(settings: Settings, head: dict[str, str], asked: PlanOptions) -> Plan:
@@ -72,8 +72,8 @@ def make_plan(settings: Settings, head: dict[str, str], asked: PlanOptions) -> P
     names = [*options.dataset, *options.cached_dataset]
     if not names:
         raise GroundswiftError("no --dataset: add one")
-    plan = Plan(parts_of(options.dataset, options.cached_dataset, settings.split_ratio(), asked.rows), memory_limit=asked.memory_gib)
-    plan.seconds_a_step, plan.rate_source = measured_rate(head, asked.seconds_a_step)
+    plan = Plan(parts_of(options.dataset, options.cached_dataset, settings.split_ratio(), asked.rows), memory_limit=asked.memory)
+    plan.seconds_a_step, plan.rate_source = measured_rate(head, asked.seconds_per_step)
     plan_steps(plan, settings)
     plan_images(plan, settings, names)
     plan_of_memory(plan, settings, names, asked)
@@ -89,7 +89,7 @@ def plan_of_memory(plan: Plan, settings: Settings, names: list[str], asked: Plan
         length = length_of(settings, names, plan.image_tokens, plan.images.most_a_row, asked.tokens)
         plan.memory = plan_memory(settings, length, asked.config)
     except GroundswiftError as error:
-        if asked.config is not None or asked.memory_gib is not None:
+        if asked.config is not None or asked.memory is not None:
             raise
         plan.notes.append(f"memory: not known, {error}")
         return
@@ -134,14 +134,12 @@ def without_length(plan: Plan, options: Any) -> str | None:
 
 def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
     """What a user may not expect of the rows and steps."""
-    notes = []
-    if plan.steps.unseen:
-        notes.append(f"{plan.steps.unseen} of {plan.steps.rows} rows are in no batch of an epoch; which ones differs in each epoch")
-    if plan.steps.batches < plan.steps.batching.accumulation:
-        notes.append(
-            f"an epoch has {plan.steps.batches} batches a process, fewer than --gradient_accumulation_steps "
-            f"{plan.steps.batching.accumulation}: each step has fewer rows than asked for"
-        )
+    notes, steps, accumulation = [], plan.steps, plan.steps.batching.accumulation
+    if steps.unseen:
+        notes.append(f"{steps.unseen} of {steps.rows} rows are in no batch of an epoch; which ones differs in each epoch")
+    if steps.batches < accumulation:
+        fewer = f"an epoch has {steps.batches} batches a process, fewer than --gradient_accumulation_steps {accumulation}"
+        notes.append(f"{fewer}: each step has fewer rows than asked for")
     for part in plan.parts:
         if part.rows is not None and part.training + part.validation > part.rows:
             notes.append(f"{part.name!r} asks for {part.training + part.validation:,} of {part.rows:,} rows, so rows repeat")

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from groundswift.errors import GroundswiftError, error_at
 
-from .shell_words import commands_of, words_of
+from .shell_words import SET, commands_of, words_of
 
 TRAININGS = ("sft", "pt", "rlhf")
 CONFIGS = (".yaml", ".yml", ".json")
 EXPECTED = "a recipe or script with a swift sft, pt or rlhf command, or a config of swift (.yaml, .json)"
 HEAD = re.compile(r"# ([A-Z][a-z]+) +(\S.*)")
-ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 SECONDS = 60  # that a recipe may take to print its commands
 
 
@@ -92,20 +91,11 @@ def knows_dry_run(path: Path, text: str) -> bool:
 
 def printed_commands(path: Path, extra: Sequence[str], gpus: int | None) -> Iterable[tuple[list[str], dict[str, str]]]:
     """The commands that a recipe prints under DRY_RUN=1: lines that begin with `+ `."""
-    here = str(Path(sys.executable).parent)
-    environment = {**os.environ, "DRY_RUN": "1", "PATH": os.pathsep.join([here, os.environ.get("PATH", os.defpath)])}
-    if gpus is not None:
-        environment["GPUS"] = str(gpus)
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "DRY_RUN": "1", "PATH": search} | ({} if gpus is None else {"GPUS": str(gpus)})
+    how = {"env": environment, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace", "timeout": SECONDS}
     try:
-        done = subprocess.run(
-            ["bash", str(path), *extra],
-            env=environment,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        done = subprocess.run(["bash", str(path), *extra], **how)
     except subprocess.TimeoutExpired:
         raise error_at(path, f"DRY_RUN=1 did not end within {SECONDS} s", "a recipe that prints its commands and runs nothing") from None
     except FileNotFoundError:
@@ -128,7 +118,7 @@ def training_of(words: list[str], variables: Mapping[str, str], head: dict[str, 
             return Training(kind, expanded(rest[number + 2 :], environment), environment, head)
         if direct := re.search(r"swift[/.]cli[/.](sft|pt|rlhf)(\.py)?$", word):
             return Training(direct[1], expanded(rest[number + 1 :], environment), environment, head)
-        if found := ASSIGNMENT.fullmatch(word):
+        if found := SET.fullmatch(word):
             environment[found[1]] = found[2]
         elif found := re.fullmatch(r"--(nproc[_-]per[_-]node|nnodes)(?:=(\S+))?", word):
             environment[found[1].replace("-", "_").upper()] = found[2] or kind

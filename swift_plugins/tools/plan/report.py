@@ -35,19 +35,9 @@ def as_json(plan: Plan, command: str) -> dict[str, Any]:
 def steps_json(steps: Steps) -> dict[str, Any]:
     """Optimizer steps, and the batches that they come from."""
     how = steps.batching
-    names = ("rows", "unseen_rows_per_epoch", "batch", "accumulation", "processes", "batches_per_epoch", "per_epoch", "total", "epochs")
-    values = (
-        steps.rows,
-        steps.unseen,
-        how.batch,
-        how.accumulation,
-        how.processes,
-        steps.batches,
-        steps.per_epoch,
-        steps.total,
-        steps.epochs,
-    )
-    return dict(zip(names, values, strict=True))
+    found = {"rows": steps.rows, "unseen_rows_per_epoch": steps.unseen, "batch": how.batch, "accumulation": how.accumulation}
+    found |= {"processes": how.processes, "batches_per_epoch": steps.batches}
+    return found | {"per_epoch": steps.per_epoch, "total": steps.total, "epochs": steps.epochs}
 
 
 def tokens_json(tokens: ImageTokens) -> dict[str, Any]:
@@ -58,9 +48,10 @@ def tokens_json(tokens: ImageTokens) -> dict[str, Any]:
 
 def as_text(plan: Plan) -> str:
     """The plan as a table, one line a fact."""
-    lines = [*rows_lines(plan), *steps_lines(plan), *token_lines(plan), *time_lines(plan)]
+    lines = [("rows", rows_text(plan)), *steps_lines(plan), ("tokens an image", tokens_text(plan.image_tokens)), ("time", time_text(plan))]
+    lines += [] if plan.memory else [("memory", "not known")]
     table = [f"{name:<{NAME}}{text}" for name, text in lines]
-    memory = ["", *memory_lines(plan, plan.memory)] if plan.memory is not None else ["memory          not known"]
+    memory = ["", *memory_lines(plan, plan.memory)] if plan.memory else []
     return "\n".join([*table, *memory, *(["", *(f"note: {note}" for note in plan.notes)] if plan.notes else [])])
 
 
@@ -93,23 +84,22 @@ def memory_lines(plan: Plan, memory: MemoryPlan) -> list[str]:
     for each in memory.items:
         host = f"  {gib(each.host)} on the host" if each.host else ""
         lines.append(f"  {each.name:<{NAME - 2}}{gib(each.gpu):>12}  {'#' * round(BAR * each.gpu / most):<{BAR}}  {each.detail}{host}")
+    limit = f"--memory {plan.memory_limit:g} GiB" if plan.memory_limit is not None else ""
     if plan.over:
-        lines.append(
-            f"{'':<{NAME}}{gib(memory.total - plan.memory_limit * 2**30)} more than --memory {plan.memory_limit:g} GiB. Lower first:"
-        )
+        lines.append(f"{'':<{NAME}}{gib(memory.total - plan.memory_limit * 2**30)} more than {limit}. Lower first:")
         lines += [f"{'':<{NAME}}{gib(each.saves):>12} less  {each.option}" for each in memory.lower]
-    elif plan.memory_limit is not None:
-        lines.append(f"{'':<{NAME}}fits --memory {plan.memory_limit:g} GiB")
+    elif limit:
+        lines.append(f"{'':<{NAME}}fits {limit}")
     return lines
 
 
-def rows_lines(plan: Plan) -> list[tuple[str, str]]:
+def rows_text(plan: Plan) -> str:
     """Rows to train on, and those of the validation split."""
     training = [part.training for part in plan.parts]
     if None in training:
-        return [("rows", "not known")]
+        return "not known"
     split = sum(part.validation for part in plan.parts)
-    return [("rows", f"{sum(training):,}" + (f", and {split:,} split off for validation" if split else ""))]
+    return f"{sum(training):,}" + (f", and {split:,} split off for validation" if split else "")
 
 
 def steps_lines(plan: Plan) -> list[tuple[str, str]]:
@@ -118,31 +108,26 @@ def steps_lines(plan: Plan) -> list[tuple[str, str]]:
     if steps is None:
         return [("steps", "not known" if plan.total_steps is None else f"{plan.total_steps:,} in all, by --max_steps")]
     how = steps.batching
-    size = how.batch * how.accumulation * max(1, how.processes // how.sequence_parallel // how.tensor_parallel)
+    size = how.batch * how.accumulation * how.readers
     return [
         ("steps", f"{steps.per_epoch:,} an epoch, {steps.total:,} in all ({steps.epochs:.3g} epochs)"),
         ("rows a step", f"{size:,} = batch {how.batch} x accumulation {how.accumulation} x processes {how.processes}"),
     ]
 
 
-def token_lines(plan: Plan) -> list[tuple[str, str]]:
+def tokens_text(tokens: ImageTokens | None) -> str:
     """Tokens per image."""
-    tokens = plan.image_tokens
     if tokens is None:
-        return [("tokens an image", "not known")]
+        return "not known"
     allowed = f"limits {tokens.least:,} to {tokens.most:,}, {tokens.factor} x {tokens.factor} px a token"
     if tokens.images == 0:
-        return [("tokens an image", f"{allowed} (no image of the data is here)")]
-    return [
-        (
-            "tokens an image",
-            f"lowest {tokens.lowest:,}, median {tokens.median:,.0f}, highest {tokens.highest:,} of {tokens.images:,} images ({allowed})",
-        )
-    ]
+        return f"{allowed} (no image of the data is here)"
+    found = f"lowest {tokens.lowest:,}, median {tokens.median:,.0f}, highest {tokens.highest:,}"
+    return f"{found} of {tokens.images:,} images ({allowed})"
 
 
-def time_lines(plan: Plan) -> list[tuple[str, str]]:
+def time_text(plan: Plan) -> str:
     """Minutes at the measured rate."""
     if plan.minutes is None:
-        return [("time", "not measured" if plan.seconds_a_step is None else "not known")]
-    return [("time", f"{plan.minutes:,.1f} minutes of training steps ({plan.seconds_a_step:g} s a step, {plan.rate_source})")]
+        return "not measured" if plan.seconds_a_step is None else "not known"
+    return f"{plan.minutes:,.1f} minutes of training steps ({plan.seconds_a_step:g} s a step, {plan.rate_source})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,11 @@ from typing import Any
 
 import msgspec
 
-from groundswift.data_converters.file_io.row_files import read_rows
-from groundswift.data_converters.issues import Issue
 from groundswift.data_converters.rows.any_row import AnyRow
 from groundswift.errors import GroundswiftError
 
 from ..encoding import NO_LOSS, encoded, open_template
-from .data import dataset_of
+from .data import dataset_of, local_rows
 from .image_tokens import ImageTokens
 from .settings import Settings
 
@@ -28,12 +27,11 @@ GENERATED = 512  # --max_completion_length of GRPO
 
 @dataclass(frozen=True)
 class RowLength:
-    """Tokens of the longest row, those of images among them, and those that have loss. `measured`: whether the text was tokenised."""
+    """Tokens of the longest row, those of images among them, and those that have loss. `note`: how they were found."""
 
     tokens: int
     image_tokens: int
     loss_tokens: int
-    measured: bool
     note: str
 
 
@@ -46,19 +44,15 @@ def length_of(settings: Settings, names: Sequence[str], images: ImageTokens | No
     if options.use_logits_to_keep is False:
         loss = text + image
     if given:
-        return RowLength(given, min(image, given), min(loss, given), False, f"{given:,} tokens a row, as --tokens says")
-    tokens, source = (
-        text + image,
-        "the text of the longest rows was tokenised" if measured else f"{ASSUMED_TEXT} tokens of text are assumed",
-    )
-    limit = options.max_length if options.max_length and tokens > options.max_length else None
-    tokens = limit or tokens
-    note = f"activations are for rows of {tokens:,} tokens, {min(image, tokens):,} of them of images ({source}"
+        return RowLength(given, min(image, given), min(loss, given), f"{given:,} tokens a row, as --tokens says")
+    tokens = min(text + image, options.max_length or math.inf)
+    source = "the text of the longest rows was tokenised" if measured else f"{ASSUMED_TEXT} tokens of text are assumed"
     if images is not None and images.highest is None:
-        note += "; no image of the data is here, so one image at its upper limit is"
-    return RowLength(
-        tokens, min(image, tokens), min(loss, tokens), measured is not None, note + (", truncated by --max_length)" if limit else ")")
-    )
+        source += "; no image of the data is here, so one image at its upper limit is"
+    if tokens < text + image:
+        source += ", truncated by --max_length"
+    note = f"activations are for rows of {tokens:,} tokens, {min(image, tokens):,} of them of images ({source})"
+    return RowLength(tokens, min(image, tokens), min(loss, tokens), note)
 
 
 def text_tokens(settings: Settings, names: Sequence[str], apart: bool) -> tuple[int, int] | None:
@@ -79,11 +73,7 @@ def text_tokens(settings: Settings, names: Sequence[str], apart: bool) -> tuple[
 
 def longest_rows(name: str) -> list[dict[str, Any]]:
     """The rows of a local file with the most text, as mappings."""
-    path = Path(os.path.expanduser(name))
-    if not name or path.suffix.lower() not in (".jsonl", ".json", ".parquet") or not path.is_file():
-        return []
-    rows = (row.row for row in read_rows(str(path), AnyRow)[0] if not isinstance(row, Issue))
-    found = nlargest(ENCODED, rows, key=lambda row: len(str(row.messages)) + len(str(row.objects)))
+    found = nlargest(ENCODED, local_rows(name, AnyRow), key=lambda row: len(str(row.messages)) + len(str(row.objects)))
     return [{key: value for key, value in msgspec.to_builtins(row).items() if value is not None} for row in found]
 
 

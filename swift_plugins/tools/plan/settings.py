@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from groundswift.errors import GroundswiftError
@@ -39,27 +42,23 @@ class Settings:
         if accumulation < 1:
             raise GroundswiftError(f"--gradient_accumulation_steps {accumulation}: expected at least 1")
         parallel, tensors = options.sequence_parallel_size, options.deepspeed_autotp_size or 1
-        if self.processes % (parallel * tensors):
-            raise GroundswiftError(
-                f"{self.processes} processes cannot be shared by groups of {parallel * tensors}: sequence and tensor parallel"
-            )
+        if self.processes % (group := parallel * tensors):
+            raise GroundswiftError(f"{self.processes} processes cannot be shared by groups of {group}: sequence and tensor parallel")
         rollout = self._rollout(batch, accumulation) if loader_of(rlhf) == "rollout" else {}
         return Batching(batch, accumulation, self.processes, options.dataloader_drop_last, parallel, tensors, loader_of(rlhf), **rollout)
 
     def _rollout(self, batch: int, accumulation: int) -> dict[str, int]:
         """Passes, generations and iterations of a rollout, as `_init_generation_batch_params` of ms-swift has them."""
         options, whole = self.options, batch * self.processes
-        generations = options.num_generations if self.rlhf_type == "grpo" else 1
+        generations, iterations = (options.num_generations, options.num_iterations) if self.rlhf_type == "grpo" else (1, 1)
         passes, samples = options.steps_per_generation, options.generation_batch_size
         if passes is None:
             passes = accumulation if samples is None else samples // whole
         if samples is not None and samples != whole * passes:
             raise GroundswiftError(f"--generation_batch_size {samples}: expected a multiple of the {whole} rows of all processes")
         if whole * passes % generations:
-            raise GroundswiftError(
-                f"--num_generations {generations}: expected a divisor of the generation batch, {whole * passes} completions"
-            )
-        iterations = options.num_iterations if self.rlhf_type == "grpo" else 1
+            size = f"{whole * passes} completions"
+            raise GroundswiftError(f"--num_generations {generations}: expected a divisor of the generation batch, {size}")
         return {"generations": generations, "iterations": iterations, "passes": passes}
 
     def split_ratio(self) -> float:
@@ -75,17 +74,11 @@ class Settings:
         given = self.options.deepspeed
         if not given:
             return None
-        import os
-
-        folder = os.path.join(os.path.dirname(import_module("swift").__file__), "config")
-        presets = sorted(name.removesuffix(".json") for name in os.listdir(folder) if name.startswith("zero"))
-        path = os.path.join(folder, f"{given}.json") if given in presets else given
+        folder = Path(import_module("swift").__file__).with_name("config")
+        presets = sorted(path.stem for path in folder.glob("zero*"))
+        path = folder / f"{given}.json" if given in presets else given
         try:
-            if os.path.isfile(path):
-                with open(path, encoding="utf-8") as file:
-                    read = json.load(file)
-            else:
-                read = json.loads(given)
+            read = json.loads(Path(path).read_text(encoding="utf-8") if os.path.isfile(path) else given)
         except ValueError:
             raise GroundswiftError(f"--deepspeed {given}: expected {', '.join(presets)}, a JSON file, or JSON") from None
         if not isinstance(read, dict):
@@ -154,8 +147,6 @@ def parsed(training: Training) -> Any:
 
 def refused(kind: str, word: str, parser: Any) -> str:
     """What to say about a word that swift's parser does not take."""
-    from difflib import get_close_matches
-
     if not word.startswith("--"):
         return f"swift {kind}: unexpected argument {word!r}; expected options"
     close = get_close_matches(word.partition("=")[0], list(parser._option_string_actions), 3, 0.8)

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 ANSI_C = re.compile(r"\$'((?:[^'\\]|\\.)*)'")
-SET = re.compile(r"(?:export |local |declare |readonly )?([A-Za-z_]\w*)=(.*)", re.DOTALL)
-ARRAY = re.compile(r"(?:export |local |declare |readonly )?([A-Za-z_]\w*)(\+?)=\((.*)\)\s*(?:#.*)?", re.DOTALL)
+DECLARES = ("export", "local", "declare", "readonly")
+SET = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+ARRAY = re.compile(rf"(?:(?:{'|'.join(DECLARES)}) )?([A-Za-z_]\w*)(\+?)=\((.*)\)\s*(?:#.*)?", re.DOTALL)
 USE = re.compile(r"\$\{([A-Za-z_]\w*)(?:(:?[-=+])([^{}]*))?\}|\$([A-Za-z_]\w*)")
 ALL_WORDS = re.compile(r"\$\{(@|[A-Za-z_]\w*)\[@\]\}")
 ENDS = re.compile(r"(\d*|&)>>?.*|[|&]")  # a redirection, a pipe or a command in the background
@@ -39,14 +40,14 @@ def commands_of(text: str, extra: Sequence[str]) -> Iterator[tuple[list[str], di
             arrays[found[1]] = (arrays.get(found[1], []) if found[2] else []) + words_in(found[3], values, arrays)
             continue
         words = words_in(line, values, arrays)
-        if words and all(SET.fullmatch(word) for word in words[words[0] in ("export", "local", "declare", "readonly") :]):
-            for word in words:
-                if found := SET.fullmatch(word):
-                    values[found[1]] = found[2]
-                    if words[0] == "export" or found[1] in exported:
-                        exported[found[1]] = found[2]
-        elif words:
+        assigned = [SET.fullmatch(word) for word in words[bool(words) and words[0] in DECLARES :]]
+        if words and not all(assigned):
             yield words, dict(exported)
+            continue
+        for name, value in (found.groups() for found in assigned):
+            values[name] = value
+            if words[0] == "export" or name in exported:
+                exported[name] = value
 
 
 def logical_lines(text: str) -> Iterator[str]:

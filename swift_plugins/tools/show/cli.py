@@ -27,18 +27,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG", help="PNG to write.  [default: show-<row>.png]")
 @click.option("--terminal/--no-terminal", default=None, help="Whether to draw in the terminal.  [default: if there is one]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
-def show(
-    data: Path,
-    model: str,
-    model_type: str | None,
-    template: str | None,
-    max_pixels: int | None,
-    line: int | None,
-    sample_id: str | None,
-    out: Path | None,
-    terminal: bool | None,
-    as_json: bool,
-) -> None:
+def show(data: Path, line: int | None, sample_id: str | None, out: Path | None, terminal: bool | None, as_json: bool, **model: Any) -> None:
     """Show one row as the model gets it: the encoded text, which of it has loss, and the image with its boxes.
 
     The row is processed as in training: swift's data loading, its template with this plugin, the model's resize. No weights are read.
@@ -58,7 +47,7 @@ def show(
     from .rows import row_at, row_of_sample
 
     number, row = row_at(data, line) if sample_id is None else row_of_sample(data, sample_id)
-    report = make_report(f"{data}:{number}", row, model, model_type, template, max_pixels)
+    report = make_report(f"{data}:{number}", row, **model)
     png = draw(report, out or Path(f"show-{number}.png"))
     if as_json:
         from .report import as_json as as_dict
@@ -68,17 +57,15 @@ def show(
     say(report, png, terminal)
 
 
-def make_report(
-    where: str, row: dict[str, Any], model: str, model_type: str | None, template: str | None, max_pixels: int | None
-) -> RowReport:
-    """Encode a row and parse it again. Raises GroundswiftError, with file and line for an invalid row."""
+def make_report(where: str, row: dict[str, Any], model: str, **how: Any) -> RowReport:
+    """Encode a row and parse it again. `how`: for `open_template`. Raises GroundswiftError, with file and line for an invalid row."""
     from ...grounding.patches.run_record import difference_from
     from ..encoding import encoded, open_template
     from .encoded_boxes import image_tokens, parse_boxes, parts_of
     from .report import RowReport
     from .rows import as_loaded
 
-    opened = open_template(model, model_type, template, max_pixels)
+    opened = open_template(model, **how)
     if other := difference_from(model, opened):
         click.echo(f"warning: {other}", err=True)
     loaded = as_loaded(row, where)
@@ -86,18 +73,9 @@ def make_report(
         result = encoded(opened, loaded)
     except GroundswiftError as error:
         raise error_at(where, str(error)) from None
-    parts = parts_of(opened, result)
-    return RowReport(
-        where,
-        row.get("sample_id"),
-        model,
-        opened.template_meta.template_type,
-        [named(image) for image in loaded.get("images") or []],
-        result,
-        parts,
-        parse_boxes(opened, result, parts, loaded),
-        image_tokens(opened, result),
-    )
+    parts, images = parts_of(opened, result), [named(image) for image in loaded.get("images") or []]
+    seen, count = parse_boxes(opened, result, parts, loaded), image_tokens(opened, result)
+    return RowReport(where, row.get("sample_id"), model, opened.template_meta.template_type, images, result, parts, seen, count)
 
 
 def named(image: object) -> str:
@@ -109,13 +87,13 @@ def named(image: object) -> str:
 
 def draw(report: RowReport, out: Path) -> str | None:
     """Write the image; its path, or None for a row without images. Raises GroundswiftError where it cannot be written."""
-    from .drawing import colours_of, sheet
+    from .drawing import sheet
     from .report import caption
 
     if not report.encoded.images:
         return None
-    captions = [caption(report, index) for index in range(len(report.images))]
-    image = sheet(report.encoded.images, report.seen.marks, captions, colours_of(report.seen.marks))
+    indices = range(len(report.images))
+    image = sheet(report.encoded.images, list(map(report.marked_on, indices)), [caption(report, index) for index in indices])
     try:
         image.save(out)
     except (OSError, ValueError) as error:
@@ -125,18 +103,14 @@ def draw(report: RowReport, out: Path) -> str | None:
 
 def say(report: RowReport, png: str | None, terminal: bool | None) -> None:
     """Print the report, and the images where there is a terminal that shows colours, or where it is asked for."""
-    from .drawing import colours_of
     from .report import report_lines
     from .terminal import has_colour, in_terminal
 
     colour = has_colour(sys.stdout.isatty())
-    colours = colours_of(report.seen.marks)
-    for text in report_lines(report, colour, colours):
+    for text in report_lines(report, colour):
         click.echo(text, color=colour)
     if terminal if terminal is not None else colour:
         columns = shutil.get_terminal_size().columns
         for index, image in enumerate(report.encoded.images):
-            chosen = [(mark, shade) for mark, shade in zip(report.seen.marks, colours, strict=True) if mark.image == index]
-            lines = in_terminal(image, [mark for mark, _ in chosen], [shade for _, shade in chosen], columns)
-            click.echo("\n".join(["", *lines]), color=True)
+            click.echo("\n".join(["", *in_terminal(image, report.marked_on(index), columns)]), color=True)
     click.echo(f"wrote {png}" if png else "no image written: the row has none", color=colour)

@@ -16,11 +16,13 @@ LEAST_PX = 448  # an image whose longer side is shorter is drawn enlarged, by a 
 BACKGROUND, CAPTION_COLOUR = (32, 32, 36), (235, 235, 235)
 GAP_PX = 16
 UNDRAWABLE = "?"
+Colour = tuple[int, int, int]
+Marked = tuple[Mark, Colour]
 
 
-def colours_of(marks: Sequence[Mark]) -> list[tuple[int, int, int]]:
-    """One colour a mark: those of one label share it; without labels every mark has its own."""
-    return box_drawing.colours_of([mark.label or mark.number for mark in marks])
+def coloured(marks: Sequence[Mark]) -> list[Marked]:
+    """Each mark with its colour: those of one label share it; without labels every mark has its own."""
+    return list(zip(marks, box_drawing.colours_of([mark.label or mark.number for mark in marks]), strict=True))
 
 
 @cache
@@ -58,31 +60,30 @@ def is_outside(mark: Mark, model_input_wh: Sequence[float]) -> bool:
     return max(xs) < 0 or max(ys) < 0 or min(xs) > model_input_wh[0] or min(ys) > model_input_wh[1]
 
 
-def drawn(image: Image.Image, marks: Sequence[Mark], colours: Sequence[tuple[int, int, int]], scale: float, labels: bool) -> Image.Image:
+def drawn(image: Image.Image, marked: Sequence[Marked], scale: float, labels: bool) -> Image.Image:
     """A copy of an image, `scale` times as large, with marks given in px of the image: boxes as frames, points as crosses."""
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX) if scale != 1 else image.copy()
     pen = ImageDraw.Draw(canvas)
     width = max(1, round(max(size) / 320)) if labels else 1
-    for mark, colour in zip(marks, colours, strict=True):
+    for mark, colour in marked:
         numbers = [value * scale for value in mark.model_input_px]
         if len(numbers) == 4:
             x1, y1, x2, y2 = numbers
             pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=width if mark.has_loss else 1)
         else:
             _cross(pen, numbers[0], numbers[1], max(3, 4 * width), colour, width)
-    if labels:
-        for mark, colour in zip(marks, colours, strict=True):
-            _tag(pen, mark, colour, scale, size)
+    for mark, colour in marked if labels else ():
+        _tag(pen, mark, colour, scale, size)
     return canvas
 
 
-def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, arm: int, colour: tuple[int, int, int], width: int) -> None:
+def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, arm: int, colour: Colour, width: int) -> None:
     pen.line((x - arm, y - arm, x + arm, y + arm), fill=colour, width=width)
     pen.line((x - arm, y + arm, x + arm, y - arm), fill=colour, width=width)
 
 
-def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: tuple[int, int, int], scale: float, size: tuple[int, int]) -> None:
+def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: Colour, scale: float, size: tuple[int, int]) -> None:
     """Number and label above the upper left corner, moved into the image."""
     size_px = max(11, round(max(size) / 48))
     font = font_of(size_px)
@@ -96,15 +97,9 @@ def _tag(pen: ImageDraw.ImageDraw, mark: Mark, colour: tuple[int, int, int], sca
     pen.text((x + 2 - left, y + 2 - top), text, fill=(0, 0, 0), font=font)
 
 
-def sheet(
-    images: Sequence[Image.Image], marks: Sequence[Mark], captions: Sequence[str], colours: Sequence[tuple[int, int, int]]
-) -> Image.Image:
-    """All images of a row next to each other, each under its caption."""
-    panels = []
-    for index, image in enumerate(images):
-        chosen = [(mark, colour) for mark, colour in zip(marks, colours, strict=True) if mark.image == index]
-        scale = enlargement(image.size)
-        panels.append(drawn(image, [mark for mark, _ in chosen], [colour for _, colour in chosen], scale, labels=True))
+def sheet(images: Sequence[Image.Image], marked: Sequence[Sequence[Marked]], captions: Sequence[str]) -> Image.Image:
+    """All images of a row next to each other, each with its marks and under its caption."""
+    panels = [drawn(image, marks, enlargement(image.size), labels=True) for image, marks in zip(images, marked, strict=True)]
     size_px = max(12, round(max(panel.width for panel in panels) / 40))
     font, head = font_of(size_px), size_px * 2
     widths = [max(panel.width, math.ceil(font.getlength(caption)) + 8) for panel, caption in zip(panels, captions, strict=True)]

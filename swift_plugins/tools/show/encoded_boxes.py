@@ -34,7 +34,7 @@ class Part:
 class Mark:
     """One box or point that the tokens hold.
 
-    `number`: from 1, in the order of the text. `written`: 4 or 2 numbers as in the text; `px`: in pixels of the original image,
+    `number`: from 1, in the order of the text. `written`: 4 or 2 numbers as in the text; `original_px`: in pixels of the original image,
     `model_input_px`: of the resized image. `truth_px`: the numbers of `objects.bbox` that belong to it, in original pixels; None
     where that is not known. `off_px`: how far the two are apart, at most, in (x, y); `quantum_px`: the family's step.
     """
@@ -43,7 +43,7 @@ class Mark:
     label: str
     image: int
     written: tuple[float, ...]
-    px: tuple[float, ...]
+    original_px: tuple[float, ...]
     model_input_px: tuple[float, ...]
     quantum_px: tuple[float, float]
     truth_px: tuple[float, ...] | None = None
@@ -53,14 +53,13 @@ class Mark:
     def off_px(self) -> tuple[float, float] | None:
         if self.truth_px is None:
             return None
-        apart = np.abs(np.array(self.px) - np.array(self.truth_px)).reshape(-1, 2).max(axis=0)
+        apart = np.abs(np.array(self.original_px) - np.array(self.truth_px)).reshape(-1, 2).max(axis=0)
         return float(apart[0]), float(apart[1])
 
     @property
     def differs(self) -> bool:
         """Whether it is off by more than a step of the last written digit."""
-        off = self.off_px
-        return off is not None and any(apart > step + 1e-6 for apart, step in zip(off, self.quantum_px, strict=True))
+        return any(apart > step + 1e-6 for apart, step in zip(self.off_px or (0.0, 0.0), self.quantum_px, strict=True))
 
 
 @dataclass(frozen=True)
@@ -109,16 +108,12 @@ def parse_boxes(template: Any, encoded: Encoded, parts: Sequence[Part], row: dic
     suffixes = _suffixes(template)
     found, answers, notes = [], [], []
     for part in parts:
-        if part.has_loss:
-            text = _without_suffixes(part.full, suffixes)
-            answer = parse(text, encoded.family)
-            answers.append(AnswerText(text, answer.status, answer.reasons))
-            found.append((answer.objects, True))
-        else:
-            found.append((parse(part.full, encoded.family).objects, False))
-    if sum(len(things) for things, has_loss in found if has_loss) >= len(truths):
-        found = [(things, has_loss) for things, has_loss in found if has_loss]
-    things = [(thing, has_loss) for group, has_loss in found for thing in group]
+        text = _without_suffixes(part.full, suffixes) if part.has_loss else part.full
+        answer = parse(text, encoded.family)
+        found += [(thing, part.has_loss) for thing in answer.objects]
+        answers += [AnswerText(text, answer.status, answer.reasons)] if part.has_loss else []
+    trained = [(thing, has_loss) for thing, has_loss in found if has_loss]
+    things = trained if len(trained) >= len(truths) else found
     matched = len(things) == len(truths)
     if not matched:
         notes.append(f"{len(things)} boxes or points in the text, {len(truths)} in objects.bbox: not compared")
@@ -201,10 +196,6 @@ def _suffixes(template: Any) -> list[str]:
 
 
 def _without_suffixes(text: str, ends: Sequence[str]) -> str:
-    shortened = True
-    while shortened:
-        shortened = False
-        for end in ends:
-            if text.endswith(end):
-                text, shortened = text[: -len(end)], True
+    while end := next(filter(text.endswith, ends), None):
+        text = text.removesuffix(end)
     return text

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from groundswift.family import family_row
 from groundswift.spaces import space_row
 
 from ..encoding import NO_LOSS, Encoded
-from .drawing import drawable, is_outside
+from .drawing import Marked, coloured, drawable, is_outside
 from .encoded_boxes import Mark, ParsedBoxes, Part
 from .terminal import LOSS_STYLE, RESET, harmless, painted
 
 LABEL_SIZE_PX = 12
 QUOTED = 80  # characters of an answer that could not be read
+OF_A_MARK = ("number", "label", "image", "written", "original_px", "model_input_px") + (  # for a program
+    *("truth_px", "off_px", "quantum_px", "differs", "has_loss"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class RowReport:
     seen: ParsedBoxes
     image_tokens: int
 
+    def marked_on(self, image: int) -> list[Marked]:
+        """The marks of one image, by its index, with their colours."""
+        return [(mark, colour) for mark, colour in coloured(self.seen.marks) if mark.image == image]
+
 
 def token_counts(report: RowReport) -> dict[str, int]:
     """Number of tokens, of image tokens, and of tokens with loss."""
@@ -44,7 +51,7 @@ def caption(report: RowReport, image: int) -> str:
     return f"image {image + 1}: {_size(report.encoded.sizes_wh[image])} -> {_size(report.encoded.model_input_wh[image])} px"
 
 
-def report_lines(report: RowReport, colour: bool, colours: Sequence[Sequence[int]]) -> list[str]:
+def report_lines(report: RowReport, colour: bool) -> list[str]:
     """The report as lines; without `colour` text with loss is between >>> and <<<."""
     row = family_row(report.encoded.family)
     counts = token_counts(report)
@@ -55,15 +62,14 @@ def report_lines(report: RowReport, colour: bool, colours: Sequence[Sequence[int
         f"template {report.template}, family {row.name}",
         f"space    {row.space}: {space_row(row.space).meaning}",
     ]
-    for index, path in enumerate(report.images):
-        lines.append(f"{caption(report, index)}, {path}")
+    lines += [f"{caption(report, index)}, {path}" for index, path in enumerate(report.images)]
     if report.encoded.tiles:
         count, size_wh = report.encoded.tiles
         lines.append(f"         in {count} tiles of {_size(size_wh)} px")
     images = f"{counts['image']} of images, " if report.images else ""
     lines.append(f"tokens   {counts['all']} in all, {images}{counts['has_loss']} with loss")
     lines += ["", *encoded_text(report.parts, colour).splitlines(), ""]
-    lines += box_lines(report, colour, colours)
+    lines += box_lines(report, colour)
     return [line if colour and "\x1b" in line else harmless(line) for line in lines]
 
 
@@ -81,17 +87,14 @@ def encoded_text(parts: Sequence[Part], colour: bool) -> str:
     return "".join(pieces)
 
 
-def box_lines(report: RowReport, colour: bool, colours: Sequence[Sequence[int]]) -> list[str]:
+def box_lines(report: RowReport, colour: bool) -> list[str]:
     """One line a box, what could not be read, and a sentence whether all is well."""
     marks, several = report.seen.marks, len(report.images) > 1
-    lines = []
-    if marks:
-        lines.append("boxes and points, read from the encoded text: as written -> px of the original image")
-    for mark, shade in zip(marks, colours, strict=True):
+    lines = ["boxes and points, read from the encoded text: as written -> px of the original image"] if marks else []
+    for mark, shade in coloured(marks):
         number = painted(f"{mark.number:>3}", shade) if colour else f"{mark.number:>3}"
-        lines.append(
-            f"{number} {harmless(mark.label) or '(no label)'}  {_numbers(mark.written)} -> {_numbers(mark.px)}" + _remark(mark, several)
-        )
+        places = f"{_numbers(mark.written)} -> {_numbers(mark.original_px)}"
+        lines.append(f"{number} {harmless(mark.label) or '(no label)'}  {places}{_remark(mark, several)}")
     if any(drawable(mark.label, LABEL_SIZE_PX) != " ".join(mark.label.split()) for mark in marks):
         lines.append("characters that the font lacks are drawn as ?")
     found = problems(report)
@@ -107,19 +110,20 @@ def problems(report: RowReport) -> list[str]:
     """Problems with a row's boxes, one sentence each."""
     found = [f"note: {note}" for note in report.seen.notes]
     for mark in report.seen.marks:
+        name = f"{mark.number} {mark.label or '(no label)'}"
         if is_outside(mark, report.encoded.model_input_wh[mark.image]):
-            found.append(f"OUTSIDE: {mark.number} {mark.label or '(no label)'} is outside its image")
+            found.append(f"OUTSIDE: {name} is outside its image")
         if mark.differs:
-            off, step = mark.off_px, mark.quantum_px
-            found.append(
-                f"DIFFERS: {mark.number} {mark.label or '(no label)'} differs from objects.bbox {_numbers(mark.truth_px)} by "
-                f"{off[0]:.1f}, {off[1]:.1f} px (x, y); one step of the space is {step[0]:.2f}, {step[1]:.2f} px"
-            )
+            by = f"{mark.off_px[0]:.1f}, {mark.off_px[1]:.1f} px (x, y)"
+            step = f"one step of the space is {mark.quantum_px[0]:.2f}, {mark.quantum_px[1]:.2f} px"
+            found.append(f"DIFFERS: {name} differs from objects.bbox {_numbers(mark.truth_px)} by {by}; {step}")
     for place, answer in enumerate(report.seen.answers, 1):
-        if answer.status in ("truncated", "unreadable") and not answer.is_prose:
+        if answer.is_prose:
+            continue
+        if answer.status in ("truncated", "unreadable"):
             text = f"{answer.text.strip()[:QUOTED]!r}"
             found.append(f"NOT READ: answer {place} is {answer.status} for family {report.encoded.family}: {text}")
-        if answer.reasons and not answer.is_prose:
+        if answer.reasons:
             found.append(f"parse warnings of answer {place}: {', '.join(dict.fromkeys(answer.reasons))}")
     return found
 
@@ -140,26 +144,10 @@ def as_json(report: RowReport, png: str | None) -> dict[str, Any]:
         "tiles": None if report.encoded.tiles is None else {"count": report.encoded.tiles[0], "size_wh": report.encoded.tiles[1]},
         "tokens": token_counts(report),
         "parts": [{"text": part.text, "has_loss": part.has_loss} for part in report.parts],
-        "answers": [{"text": answer.text, "status": answer.status, "reasons": answer.reasons} for answer in report.seen.answers],
-        "boxes": [_mark_as_json(mark) for mark in report.seen.marks],
+        "answers": [asdict(answer) for answer in report.seen.answers],
+        "boxes": [{name: getattr(mark, name) for name in OF_A_MARK} for mark in report.seen.marks],
         "problems": problems(report),
         "png": png,
-    }
-
-
-def _mark_as_json(mark: Mark) -> dict[str, Any]:
-    return {
-        "number": mark.number,
-        "label": mark.label,
-        "image": mark.image,
-        "written": mark.written,
-        "original_px": mark.px,
-        "model_input_px": mark.model_input_px,
-        "truth_px": mark.truth_px,
-        "off_px": mark.off_px,
-        "quantum_px": mark.quantum_px,
-        "differs": mark.differs,
-        "has_loss": mark.has_loss,
     }
 
 
@@ -175,8 +163,5 @@ def _size(size_wh: Sequence[int]) -> str:
 
 
 def _numbers(values: Sequence[float]) -> str:
-    return (
-        "("
-        + ", ".join(f"{value:.1f}".removesuffix(".0") if abs(value) >= 2 else f"{value:.3f}".rstrip("0").rstrip(".") for value in values)
-        + ")"
-    )
+    shown = (f"{value:.1f}".removesuffix(".0") if abs(value) >= 2 else f"{value:.3f}".rstrip("0").rstrip(".") for value in values)
+    return f"({', '.join(shown)})"

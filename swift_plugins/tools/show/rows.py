@@ -61,9 +61,8 @@ def as_loaded(row: dict[str, Any], where: str) -> dict[str, Any]:
             table = AutoPreprocessor()(Dataset.from_list([row]), strict=True, load_from_cache_file=False)
             return RowPreprocessor.remove_useless_columns(table)[0]
         except Exception as error:  # assertions and type errors, for the most part
-            raise error_at(
-                where, f"swift drops this row ({one_line(error)})", "messages, images and objects as swift describes them"
-            ) from None
+            what = f"swift drops this row ({one_line(error)})"
+            raise error_at(where, what, "messages, images and objects as swift describes them") from None
         finally:
             if bars:
                 enable_progress_bars()

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from .drawing import drawn
-from .encoded_boxes import Mark
+from .drawing import Marked, drawn
 
 RESET = "\x1b[0m"
 LOSS_STYLE = "\x1b[1;4;32m"  # bold, underlined, green
@@ -52,7 +51,7 @@ def half_blocks(image: Image.Image) -> list[str]:
     return lines
 
 
-def in_terminal(image: Image.Image, marks: Sequence[Mark], colours: Sequence[Sequence[int]], columns: int) -> list[str]:
+def in_terminal(image: Image.Image, marked: Sequence[Marked], columns: int) -> list[str]:
     """An image with its marks, at most as wide as the terminal; marks are drawn after it is scaled down."""
     scale = min(1.0, min(columns, WIDEST) / image.width)
-    return half_blocks(drawn(image, marks, colours, scale, labels=False))
+    return half_blocks(drawn(image, marked, scale, labels=False))
