@@ -170,14 +170,8 @@ def test_hostile_files(name, options):
 
 
 ODD = [None, 0, 1.5, True, "x", [], {}, [None], [[]], [{}], {"a": 1}, [0], ["x", 1], {"ref": 3, "bbox": 3}, {"bbox": {}}, {"bbox": [{}]}]
-ODD += [
-    {"bbox": [[]]},
-    {"bbox": [], "ref": {}},
-    {"bbox": [[1, 2, 3, 4]], "bbox_type": 3, "image_id": 3},
-    [{"role": None}],
-    [{"content": "x"}],
-]
-ODD += [{"bbox": [[1, 2, 3, 4]], "bbox_type": ["x"], "image_id": [None]}, [{"role": "user"}], [{"role": "user", "content": [1]}]]
+ODD += [{"bbox": [[]]}, {"bbox": [], "ref": {}}, *({"bbox": [[1, 2, 3, 4]], "bbox_type": x, "image_id": x} for x in (3, ["x"], [None]))]
+ODD += [[{"role": None}], [{"content": "x"}], [{"role": "user"}], [{"role": "user", "content": [1]}]]
 ODD += [[{"role": "user", "content": [{"type": "image", "image": 3}]}], [{"path": 3}], {"path": "\0"}, ["data:xx"], ["data:;base64,!!"]]
 OLD = [{"query": 3}, {"query": "x", "response": []}, {"query": "x", "response": [3]}, {"query": "x", "history": [[1]]}, {"": ""}, {}]
 

@@ -91,13 +91,14 @@ FLAGS = {  # flags of `swift sft` -> today's
     "--template qwen2-vl": "--template qwen2-vl",  # today's flag, whose value 4.6 refuses by itself
     '--model_type qwen2_vl "$@"': '--model_type qwen2_vl "$@"',  # the rest may name a model
 }
-INFER = "--show_dataset_sample 10 --merge_lora_and_save true --result_dir out/ --do_sample false --tp 2 --stream"
-INFERS = (
-    "--load_data_args true --val_dataset_sample 10 --merge_lora true --result_path out/infer_result.jsonl --temperature 0 --lmdeploy_tp 2"
-)
 COMMANDS = {  # whole commands, or scripts
-    f"swift infer --ckpt_dir a {INFER}": f"swift infer --adapters a {INFERS} --stream true",
     "swift infer --ckpt_dir a --load_dataset_config true": "swift infer --adapters a --load_data_args true",
+    "swift infer --ckpt_dir a/checkpoint-9 --show_dataset_sample 10 --merge_lora_and_save true --do_sample false": (
+        "swift infer --adapters a/checkpoint-9 --val_dataset_sample 10 --merge_lora true --temperature 0"
+    ),
+    "swift infer --ckpt_dir a --result_dir out/ --tp 2 --stream": (
+        "swift infer --adapters a --result_path out/infer_result.jsonl --lmdeploy_tp 2 --stream true"
+    ),
     "swift infer --ckpt_dir a/checkpoint-9-merged --eval_human true": "swift infer --model a/checkpoint-9-merged",
     "swift infer --ckpt_dir a --infer_backend pt": "swift infer --adapters a --infer_backend transformers",
     "swift infer --ckpt_dir a --no_result_dir": "swift infer --adapters a",  # a flag without its value
