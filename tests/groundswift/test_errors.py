@@ -48,7 +48,7 @@ def test_an_example_with_half_a_character_can_be_printed_and_kept():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "shown"),
     [
         ("https://me:word@host/a@2x.jpg?sig=abc&b=1: no such image", "https://host/a@2x.jpg?...: no such image"),
         ("rows 's3://key:word@bucket/a' and \"http://host/b?c\", d", "rows 's3://bucket/a' and \"http://host/b?...\", d"),
@@ -56,7 +56,7 @@ def test_an_example_with_half_a_character_can_be_printed_and_kept():
         ("what?: me@host says a://", "what?: me@host says a://"),
     ],
 )
-def test_no_error_or_count_shows_a_secret_of_a_url(text, told):
+def test_no_error_or_count_shows_a_secret_of_a_url(text, shown):
     tally = Tally()
     tally.add("reason", text)
-    assert (str(GroundswiftError(text)), str(error_at("x", text)), tally.examples) == (told, f"x: {told}", {"reason": [told]})
+    assert (str(GroundswiftError(text)), str(error_at("x", text)), tally.examples) == (shown, f"x: {shown}", {"reason": [shown]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundswift.pairing import REFUSED, paired
+from groundswift.pairing import REFUSED, Pairing, paired
 
 R, B = "<ref-object>", "<bbox>"
 OBJECT = '{"bbox_2d": <bbox>, "label": "<ref-object>"}'
@@ -14,9 +14,9 @@ def turns(*texts: str) -> list[tuple[str, str]]:
     return [(("user", "assistant")[index % 2], text) for index, text in enumerate(texts)]
 
 
-def labels(*texts: str) -> list[int | None]:
+def pairing_of(*texts: str) -> Pairing:
     text = "".join(texts)
-    return paired(turns(*texts), text.count(R), text.count(B)).ref_of_box
+    return paired(turns(*texts), text.count(R), text.count(B))
 
 
 CERTAIN = {
@@ -26,7 +26,7 @@ CERTAIN = {
     "JSON, boxes alone, named by the question": ((f"find {R}", '[{"bbox_2d": <bbox>}, {"bbox_2d": <bbox>}]'), [0, 0]),
     "the question names the label": ((f"Where is the {R}?", f"{B}{B}"), [0, 0]),
     "the question names as many labels as the answer has boxes": ((f"Where are {R} and {R}?", f"{B}, {B}"), [0, 1]),
-    "a sentence": (("describe", f"A {R} {B} beside a {R} {B}."), [0, 1]),
+    "a sentence": (("describe", f"A {R} {B} next to a {R} {B}."), [0, 1]),
     "a sentence with labels apart": (("describe", f"The {R} and the {R} are at {B} and {B}."), [0, 1]),
     "a sentence that ends with its label": (("describe", f"In {B} there is a {R}."), [0]),
     "a label that is only mentioned": (("describe", f"The {R} near the {R} {B}."), [1]),
@@ -42,9 +42,8 @@ CERTAIN = {
 @pytest.mark.parametrize("name", CERTAIN)
 def test_pairs(name):
     texts, expected = CERTAIN[name]
-    assert labels(*texts) == expected
-    text = "".join(texts)
-    assert not paired(turns(*texts), text.count(R), text.count(B)).unsure
+    found = pairing_of(*texts)
+    assert (found.ref_of_box, found.unsure) == (expected, set())
 
 
 UNSURE = {
@@ -59,8 +58,7 @@ UNSURE = {
 @pytest.mark.parametrize("name", UNSURE)
 def test_no_label_is_better_than_a_wrong_one(name):
     texts, unsure, problems = UNSURE[name]
-    text = "".join(texts)
-    found = paired(turns(*texts), text.count(R), text.count(B))
+    found = pairing_of(*texts)
     assert found.unsure == unsure
     assert [found.ref_of_box[box] for box in unsure] == [None] * len(unsure)
     assert [(problem.id, problem.message) for problem in found.problems] == [(each, 1) for each in problems]

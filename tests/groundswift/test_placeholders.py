@@ -30,12 +30,8 @@ LISTS = {  # answer -> the same list, label first
     "<bbox><bbox><ref-object><bbox><ref-object>": "<ref-object><bbox><bbox><ref-object><bbox>",
     "<ref-object>, <ref-object>: <bbox>, <bbox>": TWO,
 }
-PLAIN = [
-    "<ref-object><bbox><bbox>",
-    " <bbox>\n",
-    "<ref-object>: <bbox>; <ref-object>: <bbox>.",
-    "- <ref-object> (<bbox>)\n- <ref-object> (<bbox>)",
-]
+PLAIN = ["<ref-object><bbox><bbox>", " <bbox>\n", "<ref-object>: <bbox>; <ref-object>: <bbox>."]
+PLAIN += ["- <ref-object> (<bbox>)\n- <ref-object> (<bbox>)"]
 
 
 @pytest.mark.parametrize("text", LISTS)
@@ -68,16 +64,8 @@ def test_lists_within_text_are_found():
     assert label_first(text) == "First:\n<ref-object><bbox> then <ref-object><bbox>, and <ref-object> at <bbox>"
 
 
-SENTENCES = [
-    "None",
-    "It is <bbox>",
-    "<ref-object>",
-    "a <bbox> is <ref-object>",
-    "\\boxed{<bbox>}",
-    "the cat [<bbox>]",
-    'find "<ref-object>"',
-    "{}",
-]
+SENTENCES = ["None", "It is <bbox>", "<ref-object>", "a <bbox> is <ref-object>", "\\boxed{<bbox>}", "the cat [<bbox>]"]
+SENTENCES += ['find "<ref-object>"', "{}"]
 
 
 @pytest.mark.parametrize("text", SENTENCES)
@@ -128,13 +116,10 @@ def test_a_list_that_can_be_read_in_two_ways_is_refused(text):
         listings_of(text)
 
 
-@pytest.mark.parametrize("text", ["[]", " [ ]\n", "```json\n[]\n```", "```\n[\n]\n```"])
-def test_an_empty_list_is_an_empty_answer(text):
-    assert is_empty_answer(text)
-    assert is_empty_answer(text, boxes=3)
-
-
-def test_none_is_an_empty_answer_where_there_is_no_box():
+def test_an_empty_list_and_none_where_there_is_no_box_are_empty_answers():
+    for text in ("[]", " [ ]\n", "```json\n[]\n```", "```\n[\n]\n```"):
+        assert is_empty_answer(text)
+        assert is_empty_answer(text, boxes=3)
     assert is_empty_answer(" None\n")
     assert not is_empty_answer("None", boxes=1)
     assert not is_empty_answer("None of them")

@@ -60,14 +60,7 @@ def test_whole_numbers_have_no_point(value, text):
 
 @pytest.mark.parametrize(
     ("text", "tag"),
-    [
-        ("a dog", None),
-        ("a <bbox>", "<bbox>"),
-        ("<ref-object>", "<ref-object>"),
-        ("<image>", "<image>"),
-        ("< bbox>", None),
-        ("<BBOX>", None),
-    ],
+    [("a dog", None), ("a <bbox>", "<bbox>"), *((tag, tag) for tag in ("<ref-object>", "<image>")), ("< bbox>", None), ("<BBOX>", None)],
 )
 def test_a_tag_of_swift_is_found(text, tag):
     assert swift_tag_in(text) == tag
@@ -88,11 +81,8 @@ def test_two_rows_are_read(data, tmp_path):
 
 
 def test_blank_lines_are_passed_over_and_counted_in_line_numbers(tmp_path):
-    assert [number for number, _ in read(tmp_path, b"\n  \n" + SHORT + b"\n\r\n" + SHORT + b"\n\n")] == [3, 5]
-
-
-def test_an_empty_file_has_no_rows(tmp_path):
     assert read(tmp_path, b"") == []
+    assert [number for number, _ in read(tmp_path, b"\n  \n" + SHORT + b"\n\r\n" + SHORT + b"\n\n")] == [3, 5]
 
 
 @pytest.mark.parametrize(
@@ -103,9 +93,7 @@ def test_an_empty_file_has_no_rows(tmp_path):
         pytest.param(b"null\n", "Expected `object`, got `null`", id="null"),
         pytest.param(SHORT + SHORT + b"\n", "not a row: JSON is malformed", id="two objects on a line"),
         pytest.param(b'{"images":[]}\n', "missing required field `messages`", id="a field missing"),
-        pytest.param(
-            b'{"messages":[{"role":1}],"images":[]}\n', r"Expected `str`, got `int` - at `\$\.messages\[0\]\.role`", id="wrong type"
-        ),
+        pytest.param(b'{"messages":[{"role":1}]}\n', r"Expected `str`, got `int` - at `\$\.messages\[0\]\.role`", id="wrong type"),
         pytest.param(b'{"messages":[],"images":[],"size_wh":[1]}\n', r"at `\$\.size_wh`", id="half a size"),
         pytest.param(b'{"messages":[],"images":[],"objects":{"ref":[],"bbox":[[NaN]]}}\n', "not a row: JSON is malformed", id="NaN"),
         pytest.param(b'{"messages":[],"images":["\xe9.jpg"]}\n', "not a row: .*(UTF-8|utf-8)", id="not UTF-8"),

@@ -44,12 +44,8 @@ def test_a_scale_divides_both_sides_and_leaves_the_margin():
         needed_wh = tuple(max(1, int(side / chosen.uniform(0.3, 30))) for side in size_wh)
         scale = reduced_scale(size_wh, needed_wh)
         found.add(scale)
-        fitting = [
-            each
-            for each in (1, 2, 4, 8)
-            if each == 1 or all(s % each == 0 and s // each >= REDUCED_MARGIN * n for s, n in zip(size_wh, needed_wh, strict=True))
-        ]
-        assert scale == max(fitting)
+        sides = list(zip(size_wh, needed_wh, strict=True))
+        assert scale == max(n for n in (1, 2, 4, 8) if n == 1 or all(a % n == 0 and a // n >= REDUCED_MARGIN * b for a, b in sides))
     assert found == {1, 2, 4, 8}
 
 
@@ -119,8 +115,8 @@ def test_errors_are_those_of_an_image_opened_whole(tmp_path):
         assert messages[0] == messages[1]
     with pytest.raises(GroundswiftError, match="no such image"):
         OpenedImage(tmp_path / "missing.jpg")
-    with pytest.raises(GroundswiftError, match="^an address: not a readable image"):
-        OpenedImage(b"no image", "an address")
+    with pytest.raises(GroundswiftError, match="^a URL: not a readable image"):
+        OpenedImage(b"no image", "a URL")
 
 
 def test_the_difference_stays_below_that_of_saving_it_again():

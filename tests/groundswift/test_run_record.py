@@ -62,7 +62,7 @@ def test_a_record_that_is_not_there(tmp_path):
     ("files", "result", "found"),
     [
         pytest.param([], "result.jsonl", None, id="none"),
-        pytest.param(["result.jsonl.run.json"], "result.jsonl", "result.jsonl.run.json", id="beside"),
+        pytest.param(["result.jsonl.run.json"], "result.jsonl", "result.jsonl.run.json", id="next to it"),
         pytest.param(["other.jsonl.run.json", "groundswift_run.json"], "result.jsonl", None, id="of another"),
         pytest.param(["groundswift_run.json"], "predict.jsonl", "groundswift_run.json", id="training's own answers"),
         pytest.param(["groundswift_run.json", "predict.jsonl.run.json"], "predict.jsonl", "predict.jsonl.run.json", id="its own first"),

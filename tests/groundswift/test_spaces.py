@@ -1,7 +1,6 @@
 """The way of a box between original pixels and a space."""
 
 import random
-import warnings
 
 import numpy as np
 import pytest
@@ -38,16 +37,16 @@ def test_every_space_has_a_family_or_is_the_files_own():
 @pytest.mark.parametrize("size_wh", SIZES_WH)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_there_and_back_stays_within_half_a_quantum(family, size_wh):
-    fed, boxes_px = model_input_wh(family, size_wh), some_boxes_px(size_wh)
+    input_wh, boxes_px = model_input_wh(family, size_wh), some_boxes_px(size_wh)
     space = space_row(families()[family].space)
-    written = from_original_px(boxes_px, family, size_wh, fed)
+    written = from_original_px(boxes_px, family, size_wh, input_wh)
     digits = written * 10**space.decimals
     assert np.allclose(digits, np.rint(digits), rtol=0, atol=1e-9)
     assert (written >= 0).all()
     assert space.largest is None or (written <= space.largest).all()
-    back = to_original_px(written, family, size_wh, fed)
-    assert (from_original_px(back, family, size_wh, fed) == written).all()
-    half = np.tile(families()[family].quantum_px(size_wh, fed), 2) / 2
+    back = to_original_px(written, family, size_wh, input_wh)
+    assert (from_original_px(back, family, size_wh, input_wh) == written).all()
+    half = np.tile(families()[family].quantum_px(size_wh, input_wh), 2) / 2
     thin = (written[:, :2] == written[:, 2:]).any(axis=1) if space.rounding == "cells" else np.zeros(len(written), dtype=bool)
     assert (np.abs(back - boxes_px)[~thin] <= half * (1 + 1e-9)).all()
     assert (np.abs(back - boxes_px)[thin] <= 2 * half * (1 + 1e-9)).all()  # a box within one row or column means its whole cells
@@ -57,7 +56,7 @@ def test_there_and_back_stays_within_half_a_quantum(family, size_wh):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_whole_image_is_the_whole_space(family):
     size_wh = (641, 479)
-    fed = model_input_wh(family, size_wh)
+    input_wh = model_input_wh(family, size_wh)
     whole = {
         "norm1000": [0, 0, 1000, 1000],
         "norm999": [0, 0, 999, 999],
@@ -65,11 +64,11 @@ def test_the_whole_image_is_the_whole_space(family):
         "bins1000": [0, 0, 999, 999],
         "cells32": [0, 0, 31, 31],
         "percent": [0, 0, 100, 100],
-        "square_2": [0, 0.13, 1, 0.87],  # 81 px are added above, so that 479 px lie from 81 to 560 of 641
+        "square_2": [0, 0.13, 1, 0.87],  # 81 px are added above, so the image is from 81 to 560 of 641
         "square_3": [0, 0.126, 1, 0.874],
-        "resized_px": [0, 0, *(fed or ())],
+        "resized_px": [0, 0, *(input_wh or ())],
     }
-    assert from_original_px([[0, 0, *size_wh]], family, size_wh, fed).tolist() == [whole[families()[family].space]]
+    assert from_original_px([[0, 0, *size_wh]], family, size_wh, input_wh).tolist() == [whole[families()[family].space]]
 
 
 @pytest.mark.parametrize(
@@ -79,8 +78,8 @@ def test_the_whole_image_is_the_whole_space(family):
         pytest.param("norm1023", [100, 50, 400, 400], (400, 400), [256, 128, 1023, 1023], id="norm1023 multiplies by 1023"),
         pytest.param("bins1000", [0.9, 1, 1.9, 1000], (1000, 1000), [0, 1, 1, 999], id="a bin is the floor, and the last one is closed"),
         pytest.param("percent", [1, 2, 500.4, 999.6], (1000, 1000), [0.1, 0.2, 50, 100], id="percent has one decimal"),
-        pytest.param("square_2", [0, 0, 200, 100], (200, 100), [0, 0.25, 1, 0.75], id="wide picture: margins above and below"),
-        pytest.param("square_3", [0, 0, 100, 200], (100, 200), [0.25, 0, 0.75, 1], id="high picture: margins left and right"),
+        pytest.param("square_2", [0, 0, 200, 100], (200, 100), [0, 0.25, 1, 0.75], id="wide image: margins above and below"),
+        pytest.param("square_3", [0, 0, 100, 200], (100, 200), [0.25, 0, 0.75, 1], id="high image: margins left and right"),
         pytest.param("square_3", [0, 0, 4, 7], (4, 7), [0.143, 0, 0.714, 1], id="an odd margin is rounded down: 1 left, 2 right"),
         pytest.param("original_px", [1.4, 2.6, 3, 4], (9, 9), [1, 3, 3, 4], id="pixels of the file are whole"),
     ],
@@ -143,14 +142,12 @@ def test_rounding_is_that_of_swift():
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "florence2", "kosmos2", "llava", "shikra", "molmo"])
 def test_sizes_may_be_given_one_a_box(family):
     sizes = np.array([(640, 480), (100, 700), (33, 77)])
-    fed = np.array([resized_wh(tuple(size)) for size in sizes.tolist()])
-    boxes_px = np.array([[1, 2, 600, 400], [3, 4, 90, 650], [5, 6, 30, 70]])
-    together = from_original_px(boxes_px, family, sizes, fed)
-    one_by_one = [from_original_px([box], family, size, own)[0] for box, size, own in zip(boxes_px, sizes, fed, strict=True)]
-    assert together.tolist() == np.array(one_by_one).tolist()
-    back = to_original_px(together, family, sizes, fed)
-    one_by_one = [to_original_px([box], family, size, own)[0] for box, size, own in zip(together, sizes, fed, strict=True)]
-    assert back.tolist() == np.array(one_by_one).tolist()
+    input_wh = np.array([resized_wh(tuple(size)) for size in sizes.tolist()])
+    boxes = np.array([[1, 2, 600, 400], [3, 4, 90, 650], [5, 6, 30, 70]])
+    for convert in (from_original_px, to_original_px):
+        one_by_one = [convert([box], family, size, own)[0].tolist() for box, size, own in zip(boxes, sizes, input_wh, strict=True)]
+        boxes = convert(boxes, family, sizes, input_wh)
+        assert boxes.tolist() == one_by_one
 
 
 def test_boxes_outside_the_image_are_not_clipped():
@@ -176,32 +173,25 @@ def test_a_declared_space_overrules_the_family():
     assert to_original_px([[1, 2, 3, 4]], "qwen2_vl", (10, 20), space="original_px").tolist() == [[1, 2, 3, 4]]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("convert", [to_original_px, from_original_px])
-def test_resized_space_without_its_size_is_an_error_that_says_how_to_get_it(convert):
-    with pytest.raises(GroundswiftError, match=r"resized_wh must be given: groundswift\.resized_wh"):
-        convert([[0, 0, 1, 1]], "qwen2_5_vl", (640, 480))
-
-
-@pytest.mark.parametrize("convert", [to_original_px, from_original_px])
-def test_unknown_names_are_errors_that_list_the_known(convert):
-    with pytest.raises(GroundswiftError, match="unknown model family 'qwen9'; expected one of qwen_vl, qwen2_vl"):
-        convert([[0, 0, 1, 1]], "qwen9", (640, 480))
-    with pytest.raises(GroundswiftError, match="unknown coordinate space 'norm9'; expected one of norm1000, norm999"):
-        convert([[0, 0, 1, 1]], "qwen2_vl", (640, 480), space="norm9")
-
-
-@pytest.mark.parametrize("convert", [to_original_px, from_original_px])
-def test_a_size_of_nothing_is_an_error_not_nan(convert):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(GroundswiftError, match="expected sides of at least 1 px"):
-            convert([[0, 0, 1, 1]], "qwen2_vl", (0, 480))
-        with pytest.raises(GroundswiftError, match="expected sides of at least 1 px"):
-            convert([[0, 0, 1, 1]], "qwen2_5_vl", (640, 480), (0, 28))
+@pytest.mark.parametrize(
+    ("family", "size_wh", "more", "message"),
+    [
+        ("qwen2_5_vl", (640, 480), {}, r"resized_wh must be given: groundswift\.resized_wh"),
+        ("qwen9", (640, 480), {}, "unknown model family 'qwen9'; expected one of qwen_vl, qwen2_vl"),
+        ("qwen2_vl", (640, 480), {"space": "norm9"}, "unknown coordinate space 'norm9'; expected one of norm1000, norm999"),
+        ("qwen2_vl", (0, 480), {}, "expected sides of at least 1 px"),
+        ("qwen2_5_vl", (640, 480), {"resized_wh": (0, 28)}, "expected sides of at least 1 px"),
+    ],
+)
+def test_what_cannot_be_converted_is_an_error_that_says_what_is_expected(convert, family, size_wh, more, message):
+    with pytest.raises(GroundswiftError, match=message):
+        convert([[0, 0, 1, 1]], family, size_wh, **more)
 
 
 def test_placing_is_the_usual_arithmetic_to_the_last_bit():
-    """An IoU may lie exactly at a threshold: another order of the same operations would move it over."""
+    """An IoU may be exactly at a threshold: another order of the same operations would move it over."""
     written = np.random.default_rng(0).integers(0, 1001, (2000, 4)).astype(float)
     for size_wh in [(640, 480), (333, 500), (427, 641)]:
         usual = written * np.array([*size_wh, *size_wh]) / 1000

@@ -54,8 +54,8 @@ def test_a_stalled_web_server_is_given_up(server, capsys, answers):
     with pytest.raises(GroundswiftError, match="cannot be read, tried 3 times") as raised:
         storage.local_copy(url)
     assert time.monotonic() - began < 30
-    told = capsys.readouterr().err
-    assert ("try 2 of 3" in told, "SECRET" in told + str(raised.value)) == (True, False)
+    printed = capsys.readouterr().err
+    assert ("try 2 of 3" in printed, "SECRET" in printed + str(raised.value)) == (True, False)
 
 
 def test_a_server_that_recovers_is_waited_for(server):

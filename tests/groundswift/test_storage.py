@@ -21,6 +21,21 @@ from groundswift.errors import GroundswiftError, Interrupted
 from groundswift.records import Row, read_jsonl
 from groundswift.storage import NotThere, exists, is_file, is_folder, local_copy, stat_key
 
+SAY_WHY = """
+from groundswift.errors import GroundswiftError
+from groundswift.storage import local_copy
+try:
+    local_copy({!r})
+except GroundswiftError as error:
+    print(error)
+"""
+
+
+def python(code: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Code in a process of its own."""
+    command = [sys.executable, "-c", f"import sys\n{code}", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+
 
 def forget() -> None:
     """Be like a new process."""
@@ -73,11 +88,11 @@ def test_a_local_path_is_returned_untouched():
 @pytest.mark.process
 def test_local_use_loads_no_fsspec(tmp_path):
     code = (
-        "import sys\nfrom PIL import Image\nfrom groundswift.images import read_size_wh\nfrom groundswift.storage import stat_key, exists\n"
+        "from PIL import Image\nfrom groundswift.images import read_size_wh\nfrom groundswift.storage import stat_key, exists\n"
         "Image.new('RGB', (3, 2)).save('a.png')\nprint(read_size_wh('a.png'), exists('a.png'), stat_key('a.png')[0] > 0)\n"
         "print([name for name in sys.modules if name.partition('.')[0] in ('fsspec', 's3fs', 'aiohttp', 'asyncio')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = python(code, cwd=tmp_path)
     assert done.stdout.splitlines() == ["((3, 2), 1) True True", "[]"], done.stderr
 
 
@@ -196,12 +211,8 @@ def test_no_further_try_after_a_minute(site, monkeypatch):
 
 @pytest.mark.parametrize(
     ("code", "kind", "message"),
-    [
-        (404, NotThere, "no such object"),
-        (410, NotThere, "no such object"),
-        (401, GroundswiftError, "access denied .*; expected credentials"),
-        (403, GroundswiftError, "access denied .*; expected credentials"),
-    ],
+    [(code, NotThere, "no such object") for code in (404, 410)]
+    + [(code, GroundswiftError, "access denied .*; expected credentials") for code in (401, 403)],
 )
 def test_errors_that_stay_are_raised_at_once_and_without_secrets(site, cache, code, kind, message):
     site.answers["/a.jpg"] = status(code)
@@ -260,18 +271,13 @@ def test_a_url_that_cannot_be_opened(url, message):
 @pytest.mark.process
 def test_a_missing_package_is_named_with_its_install_command(tmp_path):
     """A finder that knows no s3fs, then no fsspec, as in an environment without them."""
-    code = (
-        "import sys\n"
+    hidden = (
         "class Hidden:\n    def find_spec(self, name, path=None, target=None):\n"
         "        if name == sys.argv[1]: raise ModuleNotFoundError(name, name=name)\n"
         "sys.meta_path.insert(0, Hidden())\n"
-        "from groundswift.storage import local_copy\n"
-        "from groundswift.errors import GroundswiftError\n"
-        "try: local_copy('s3://bucket/a.jpg')\n"
-        "except GroundswiftError as error: print(error)\n"
     )
     for package in ("s3fs", "fsspec"):
-        done = subprocess.run([sys.executable, "-c", code, package], capture_output=True, text=True)
+        done = python(hidden + SAY_WHY.format("s3://bucket/a.jpg"), package)
         assert "s3://bucket/a.jpg: s3:// needs a package that is not installed (" in done.stdout, done.stderr
         assert done.stdout.endswith("expected pip install 'groundswift[s3]'\n")
 
@@ -290,12 +296,10 @@ def test_a_cache_that_cannot_be_made(memory, tmp_path, monkeypatch, place):
 def test_a_full_disk_leaves_nothing(cache):
     """As by a limit of the size of files."""
     code = (
-        "import resource\nimport fsspec\nfrom groundswift.storage import local_copy\nfrom groundswift.errors import GroundswiftError\n"
-        "fsspec.filesystem('memory').pipe_file('/a.jpg', b'x' * 100_000)\n"
+        "import resource\nimport fsspec\nfsspec.filesystem('memory').pipe_file('/a.jpg', b'x' * 100_000)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: local_copy('memory://a.jpg')\nexcept GroundswiftError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = python(code + SAY_WHY.format("memory://a.jpg"))
     assert done.stdout.startswith(f"{cache}: cannot be written (File too large), so memory://a.jpg cannot be fetched"), done.stderr
     assert copies(cache) == []
 
@@ -333,20 +337,19 @@ def test_a_forked_process_can_fetch(site):
     """As the workers of a data loader do, after their parent has fetched."""
     site.answers["/a.jpg"], site.answers["/b.jpg"] = content(b"a"), content(b"b", '"2"')
     code = (
-        "import os, sys\nfrom groundswift.storage import local_copy\n"
+        "import os\nfrom groundswift.storage import local_copy\n"
         "assert local_copy(sys.argv[1] + '/a.jpg').read_bytes() == b'a'\n"
         "child = os.fork()\n"
         "if not child:\n    os._exit(0 if local_copy(sys.argv[1] + '/b.jpg').read_bytes() == b'b' else 1)\n"
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
     )
-    done = subprocess.run([sys.executable, "-c", code, site.url], capture_output=True, text=True, timeout=60)
+    done = python(code, site.url)
     assert done.returncode == 0, done.stderr
 
 
 def test_annotations_and_rows_are_read_from_urls(memory):
-    coco = memory(
-        "ann.json", b'{"images": [{"id": 1, "file_name": "a.jpg", "width": 4, "height": 3}], "annotations": [], "categories": []}'
-    )
+    images = b'[{"id": 1, "file_name": "a.jpg", "width": 4, "height": 3}]'
+    coco = memory("ann.json", b'{"images": ' + images + b', "annotations": [], "categories": []}')
     assert [image.file_name for image in read_coco(coco).images] == ["a.jpg"]
     rows = memory("rows.jsonl", b'{"messages": [], "images": ["a.jpg"]}\n{"messages": []')
     (_, row), (number, error) = read_jsonl(rows, Row)
@@ -354,13 +357,10 @@ def test_annotations_and_rows_are_read_from_urls(memory):
     assert str(error).startswith("memory://storage/rows.jsonl:2: the file stops in the middle")
 
 
-@pytest.mark.parametrize("read", [read_coco, lambda path: list(read_jsonl(path, Row))])
-def test_errors_of_remote_files_name_the_url(memory, read):
+def test_errors_of_remote_files_name_the_url(memory):
     memory("other.json", b"")
-    with pytest.raises(NotThere, match=r"^memory://storage/none.json: no such object"):
-        read("memory://storage/none.json")
-
-
-def test_a_broken_remote_file_is_named_by_its_url(memory):
+    for read in (read_coco, lambda path: list(read_jsonl(path, Row))):
+        with pytest.raises(NotThere, match=r"^memory://storage/none.json: no such object"):
+            read("memory://storage/none.json")
     with pytest.raises(GroundswiftError, match=r"^memory://storage/ann.json:1:1: not JSON"):
         read_coco(memory("ann.json", b"words"))

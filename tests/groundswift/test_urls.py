@@ -13,27 +13,12 @@ LEAVING = (  # names that lead out of their folder, or that a server could decod
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("s3://bucket/a.jpg", True),
-        ("gs://bucket/a.jpg", True),
-        ("HTTPS://host/a.jpg", True),
-        ("memory://a", True),
-        ("file:///a/b", True),
-        ("abfs+x.y-z://c/d", True),
-        ("/data/a.jpg", False),
-        ("a.jpg", False),
-        ("", False),
-        ("C:\\data\\a.jpg", False),
-        ("c://data", False),  # a drive
-        ("data:image/png;base64,aaaa", False),
-        ("folder/s3://bucket", False),
-        ("zip::s3://bucket/a.zip", False),
-        (Path("s3://bucket/a.jpg"), False),
-        (None, False),
-    ],
-)
+URLS = ["s3://bucket/a.jpg", "gs://bucket/a.jpg", "HTTPS://host/a.jpg", "memory://a", "file:///a/b", "abfs+x.y-z://c/d"]
+NO_URLS = ["/data/a.jpg", "a.jpg", "", "C:\\data\\a.jpg", "c://data", "data:image/png;base64,aaaa", "folder/s3://bucket"]  # c: a drive
+NO_URLS += ["zip::s3://bucket/a.zip", Path("s3://bucket/a.jpg"), None]
+
+
+@pytest.mark.parametrize(("path", "expected"), [(url, True) for url in URLS] + [(path, False) for path in NO_URLS])
 def test_what_is_a_url(path, expected):
     assert is_url(path) is expected
 
