@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from groundswift.errors import GroundswiftError, Tally, error_at
+from groundswift.errors import GroundswiftError, Tally
+from groundswift.records import read_jsonl
 
 from ..ground_truth import OnError
 from .protocol import Rules
-from .referring_rows import Key, Referred, ReferringRow, referred, rows_of
-from .swift_results import NO_ANSWER
+from .referring_rows import Key, Referred, ReferringRow, referred
+from .swift_results import NO_ANSWER, SKIP_ROWS, response_missing
 from .unlabelled_boxes import BareAnswers, boxes_of_answers
 
 
@@ -52,7 +53,7 @@ def read_responses(asked: Asked, result: str | Path, own_questions: bool, on_err
         if row.error:
             asked.dropped.add(NO_ANSWER, f"{where}: {row.error}")
         elif row.response is None:
-            _drop(asked, "response-missing", error_at(where, "the row has no response", "the text that the model wrote"), where, on_error)
+            _drop(asked, *response_missing(where), where, on_error)
         elif row.key() not in asked.questions:
             if not own_questions:
                 asked.dropped.add("question-unknown", where)
@@ -66,7 +67,8 @@ def read_responses(asked: Asked, result: str | Path, own_questions: bool, on_err
 
 def _usable(path: str | Path, asked: Asked, on_error: str) -> Iterator[tuple[str, ReferringRow]]:
     """Valid rows; the others stop, or are counted, or, where they were counted before (`pass`), are skipped."""
-    for where, row in rows_of(path):
+    for number, row in read_jsonl(path, ReferringRow):
+        where = f"{path}:{number}"
         if isinstance(row, ReferringRow):
             yield where, row
         elif on_error != "pass":
@@ -75,7 +77,7 @@ def _usable(path: str | Path, asked: Asked, on_error: str) -> Iterator[tuple[str
 
 def _drop(asked: Asked, reason: str, error: GroundswiftError, where: str, on_error: str) -> None:
     if on_error == "stop":
-        raise GroundswiftError(f"{error}\nUse --on-error skip to drop and count such rows.")
+        raise GroundswiftError(f"{error}\n{SKIP_ROWS}")
     asked.dropped.add(reason, where)
 
 

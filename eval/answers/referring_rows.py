@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +11,10 @@ import numpy as np
 
 from groundswift.box_checks import box_problem
 from groundswift.coco_file import BOX_LENGTH
-from groundswift.errors import GroundswiftError, error_at
-from groundswift.image_resize import limits_of_its_own
+from groundswift.errors import error_at
 from groundswift.records import BOX, count_tags, read_jsonl
 
-from .swift_results import GeneratedRow
+from .swift_results import GeneratedRow, Problem, own_limits, size_missing
 
 CHECKED = 50  # rows of a result that are read before it is scored
 AROUND_BOXES = " ,;[]\n\t"  # what an answer of boxes alone may hold besides them
@@ -87,20 +85,16 @@ def holds_bare_boxes(path: str | Path) -> bool:
     return bool(rows) and all(map(answers_bare, rows))
 
 
-def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred | tuple[str, GroundswiftError]:
-    """The question of a row; or why it cannot be scored, as a reason to count by and an error that says where.
-
-    `resized`: answers are in pixels of the resized image.
-    """
+def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred | Problem:
+    """The question of a row, or why it cannot be scored. `resized`: answers are in pixels of the resized image."""
     size, boxes = row.size_wh, row.boxes()
-    if size is None or min(size) < 1:
-        return "size-missing", error_at(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+    if problem := size_missing(size, where):
+        return problem
     if len(boxes) != 1:
         reason = "true-boxes-several" if boxes else "true-box-missing"
         return reason, error_at(where, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box a row")
-    if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
-        what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)})"
-        return "own-limits", error_at(where, what, "rows that leave the limits to the run")
+    if resized and (problem := own_limits(row.chat_template_kwargs, where)):
+        return problem
     if isinstance(row.images, list) and len(row.images) > 1:
         return "images-several", error_at(where, f"the row has {len(row.images)} images", "one image a row")
     box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
@@ -110,9 +104,3 @@ def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred |
     if problem is not None:
         return problem.id, error_at(where, f"ground-truth box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
     return Referred(row.key(), where if row.sample_id is None else f"sample {row.sample_id}", size, box)
-
-
-def rows_of(path: str | Path) -> Iterator[tuple[str, ReferringRow | GroundswiftError]]:
-    """(`path:line`, the row or the error for one that is none). Raises GroundswiftError where the file cannot be read."""
-    for number, row in read_jsonl(path, ReferringRow):
-        yield f"{path}:{number}", row

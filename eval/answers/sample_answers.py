@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from groundswift.boxes import Boxes
-from groundswift.errors import GroundswiftError, error_at
+from groundswift.errors import GroundswiftError, Tally, error_at
 from groundswift.records import read_jsonl
 
 from ..ground_truth import OnError
 from .counts import Counts
 from .protocol import Rules
-from .swift_results import NO_ANSWER, ResultRow
+from .swift_results import NO_ANSWER, SKIP_ROWS, Problem, ResultRow, response_missing, size_missing
 from .unlabelled_boxes import boxes_of_answers
 
 
@@ -49,33 +49,28 @@ def read_samples(path: str | Path, rules: Rules, on_error: OnError = "stop") -> 
 
     Raises GroundswiftError at the first row that cannot be used; with `on_error` `skip` it is counted instead.
     """
-    rows, skipped = [], []
+    lines, kept, skipped = [], [], Tally()
     for number, row in read_jsonl(path, ResultRow):
         problem = _problem(row, f"{path}:{number}")
         if problem is None:
-            rows.append((f"line {number}", row))
-        elif on_error == "stop" and problem[1] is not None:
-            raise GroundswiftError(f"{problem[1]}\nUse --on-error skip to drop and count such rows.")
+            lines.append(f"line {number}")
+            kept.append(row)
+        elif on_error == "stop" and problem[0] != NO_ANSWER:
+            raise GroundswiftError(f"{problem[1]}\n{SKIP_ROWS}")
         else:
-            skipped.append((problem[0], f"line {number}"))
-    names, kept = [name for name, _ in rows], [row for _, row in rows]
+            skipped.add(problem[0], f"line {number}")
     found = boxes_of_answers(
-        [row.response for row in kept], [row.size_wh for row in kept], rules, names, [row.was_truncated() for row in kept]
+        [row.response for row in kept], [row.size_wh for row in kept], rules, lines, [row.was_truncated() for row in kept]
     )
-    for reason, where in skipped:
-        found.counts.rows.add(reason, where)
+    found.counts.rows = skipped
     columns = zip(kept, found.statuses, found.labels, found.boxes_xyxy_px, strict=True)
     return SampleAnswers([SampleAnswer(row.sample_id, row.response, *more) for row, *more in columns], found.counts)
 
 
-def _problem(row: ResultRow | GroundswiftError, where: str) -> tuple[str, GroundswiftError | None] | None:
-    """Why a row has no answer to score: an id, and the error to stop with, None where the run itself gave no answer."""
+def _problem(row: ResultRow | GroundswiftError, where: str) -> Problem | None:
+    """Why a row has no answer to score; one that the run itself did not answer is no reason to stop."""
     if isinstance(row, GroundswiftError):
         return "row-invalid", row
     if row.error:
-        return NO_ANSWER, None
-    if row.response is None:
-        return "response-missing", error_at(where, "the row has no response", "the text that the model wrote")
-    if row.size_wh is None or min(row.size_wh) < 1:
-        return "size-missing", error_at(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
-    return None
+        return NO_ANSWER, error_at(where, str(row.error))
+    return response_missing(where) if row.response is None else size_missing(row.size_wh, where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,9 @@ KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
 )
 NO_ANSWER = "row-failed"
+SKIP_ROWS = "Use --on-error skip to drop and count such rows."
 HIGHEST_LOGPROB, LOWEST_LOGPROB = 1e-3, -1e6
+Problem = tuple[str, GroundswiftError]  # why a row cannot be scored: an id to count by, an error that says where
 
 
 class Token(msgspec.Struct, gc=False):
@@ -111,12 +112,11 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     resized = space_row(rules.space_name).side == "resized"
     rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
     for number, row in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
-        bad = row_problem(row, f"{path}:{number}", index_of, truth, resized)
-        if bad is not None:
-            reason, error = bad
+        problem = row_problem(row, f"{path}:{number}", index_of, truth, resized)
+        if problem is not None:
             if on_error == "stop":
-                raise GroundswiftError(f"{error}\n{_advice(reader.counts.read)}")
-            reader.counts.rows.add(reason, f"line {number}")
+                raise GroundswiftError(f"{problem[1]}\n{_advice(reader.counts.read)}")
+            reader.counts.rows.add(problem[0], f"line {number}")
             continue
         reader.counts.read += 1
         index = index_of[row.sample_id]
@@ -134,41 +134,56 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
 
 def row_problem(
     row: ResultRow | GroundswiftError, where: str, index_of: dict[object, int], truth: Truth, resized: bool = False
-) -> tuple[str, GroundswiftError] | None:
-    """Why a row cannot be scored, as a reason to count by and an error that says where; None where it can.
-
-    `resized`: boxes are in pixels of the resized image.
-    """
+) -> Problem | None:
+    """Why a row cannot be scored; None where it can. `resized`: boxes are in pixels of the resized image."""
     if isinstance(row, GroundswiftError):
         return "row-invalid", row
     if row.sample_id is None:
         return "sample-id-missing", error_at(where, "the row has no sample_id", KEEPS_COLUMNS)
     if row.response is None:
-        return "response-missing", error_at(where, "the row has no response", "the text that the model wrote")
+        return response_missing(where)
     index = index_of.get(row.sample_id)
     if index is None:
-        return "row-unknown", error_at(
-            where, f"sample_id {row.sample_id!r} is not in the ground truth", "the file that the rows were converted from"
-        )
+        what = f"sample_id {row.sample_id!r} is not in the ground truth"
+        return "row-unknown", error_at(where, what, "the file that the rows were converted from")
     if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
         return "size-differs", error_at(where, f"image {row.sample_id} {size_problem(row.size_wh, size_wh)}")
-    if resized and (own := limits_of_its_own(row.chat_template_kwargs)):
-        what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
-        return "own-limits", error_at(where, what, "rows that leave the limits to the run, or --on-error skip")
-    if isinstance(row, TokenResultRow) and not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
+    if resized and (problem := own_limits(row.chat_template_kwargs, where)):
+        return problem
+    return logprob_problem(row, where) if isinstance(row, TokenResultRow) else None
+
+
+def response_missing(where: str) -> Problem:
+    """The problem of a row without an answer."""
+    return "response-missing", error_at(where, "the row has no response", "the text that the model wrote")
+
+
+def size_missing(size_wh: tuple[int, int] | None, where: str) -> Problem | None:
+    """The problem of a row without the size of its image."""
+    if size_wh is not None and min(size_wh) >= 1:
+        return None
+    return "size-missing", error_at(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+
+
+def own_limits(kwargs: dict[str, Any] | None, where: str) -> Problem | None:
+    """The problem of a row whose image is resized by limits other than the run's."""
+    if not (own := limits_of_its_own(kwargs)):
+        return None
+    what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
+    return "own-limits", error_at(where, what, "rows that leave the limits to the run, or --on-error skip")
+
+
+def logprob_problem(row: TokenResultRow, where: str) -> Problem | None:
+    """Why the tokens of a row give no confidence. A little over 0 is rounding of the runtime and allowed."""
+    if not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
         return "logprobs-missing", error_at(
             where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
         )
-    if isinstance(row, TokenResultRow) and (wrong := logprob_problem(row.tokens()[1])) is not None:
-        return "logprob-invalid", error_at(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
-    return None
-
-
-def logprob_problem(logprobs: Sequence[float]) -> float | None:
-    """The first value that is not a log-probability; None where all are. A little over 0 is rounding of the runtime and allowed."""
+    logprobs = row.tokens()[1]
     if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
         return None
-    return next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)
+    wrong = next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)
+    return "logprob-invalid", error_at(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
 
 
 def _advice(whole_rows: int) -> str:
