@@ -14,8 +14,6 @@ Medians of --repeats runs; Datumaro runs once, and the usual script as often as 
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import statistics
 import subprocess
@@ -26,6 +24,7 @@ from pathlib import Path
 
 from big_coco import ANNOTATIONS, IMAGES
 from convert_peers import measured, missing
+from measure import options_of, rounds
 from tqdm import tqdm
 
 ROWS = 1_000_000
@@ -96,19 +95,12 @@ def write_rows(path: Path, count: int) -> None:
 
 def converted(file: Path, out: Path, *more: str) -> tuple[float, int]:
     """Run the command -> (wall seconds of the whole command, the peak memory in bytes of all its processes)."""
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1))\nfrom convert_peers import PeakOfAll\nfrom groundswift.cli import main\n"
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1))\nfrom measure import PeakOfAll\nfrom groundswift.cli import main\n"
     code += "if __name__ == '__main__':\n    with PeakOfAll() as peak: main(standalone_mode=False)\n    print(peak.bytes)"
     options = ["refcoco-hub", str(file), "--schema", "jxu124", "--no-check-images", "--out", str(out), *more]
     start = time.perf_counter()
     shown = subprocess.run([sys.executable, "-c", code, str(HERE), "convert", *options], check=True, stdout=subprocess.PIPE, text=True)
     return time.perf_counter() - start, int(shown.stdout.splitlines()[-1])
-
-
-def digest_of_sorted_lines(path: Path) -> str:
-    digest = hashlib.sha256()
-    for line in sorted(path.read_bytes().splitlines()):
-        digest.update(line + b"\n")
-    return digest.hexdigest()
 
 
 def rows(folder: Path, share: float, only: str | None) -> tuple[list[str], bool]:
@@ -125,25 +117,20 @@ def rows(folder: Path, share: float, only: str | None) -> tuple[list[str], bool]
     if only == "rows":
         return lines, True
     there_s, _ = converted(source, folder / "ray.jsonl", "--engine", "ray", "--workers", "2")
-    same = digest_of_sorted_lines(folder / "here.jsonl") == digest_of_sorted_lines(folder / "ray.jsonl")
-    alike = "byte-identical" if same else "DIFFER"
-    lines += [
-        f"  Ray, 2 workers       {there_s:8.2f} s  sorted rows {alike}, {'the same' if in_order(folder) else 'another'} order",
-    ]
-    return lines, same
-
-
-def in_order(folder: Path) -> bool:
-    return (folder / "here.jsonl").read_bytes() == (folder / "ray.jsonl").read_bytes()
+    here, there = ((folder / name).read_bytes() for name in ("here.jsonl", "ray.jsonl"))
+    same = sorted(here.splitlines()) == sorted(there.splitlines())
+    alike, order = "byte-identical" if same else "DIFFER", "the same" if here == there else "another"
+    return [*lines, f"  Ray, 2 workers       {there_s:8.2f} s  sorted rows {alike}, {order} order"], same
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--share", type=float, default=1.0, help="of the annotation file and of the rows")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=["coco", "rows", "ray"])
-    parser.add_argument("--datumaro-python", default=sys.executable, help="an interpreter that has Datumaro")
-    options = parser.parse_args()
+    options = options_of(
+        __doc__,
+        share={"type": float, "default": 1.0, "help": "of the annotation file and of the rows"},
+        repeats=rounds(5),
+        only={"choices": ["coco", "rows", "ray"]},
+        datumaro_python={"default": sys.executable, "help": "an interpreter that has Datumaro"},
+    )
     same, lines = True, []
     with tempfile.TemporaryDirectory() as folder:
         if options.only in (None, "coco"):

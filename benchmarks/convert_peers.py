@@ -18,16 +18,15 @@ import argparse
 import contextlib
 import io
 import json
-import os
-import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+
+from measure import PeakOfAll
 
 NEEDS = {
     "ours": ("groundswift", "."),
@@ -139,39 +138,6 @@ def prepare_datumaro(file: Path, out: Path | None) -> Work:
 
 
 PEERS = {"ours": prepare_ours, "alone": prepare_alone, "typed": prepare_typed, "usual": prepare_usual, "datumaro": prepare_datumaro}
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held. Linux's getrusage starts from what the parent held: its own count does not."""
-    return _counted(os.getpid(), "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _counted(pid: int, what: str) -> int:
-    """A count of a process, in bytes; 0 where the system or the process has none."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as lines:
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
-    return 0
-
-
-class PeakOfAll:
-    """While the block runs: the most memory that this process and those that it has started hold together. A context."""
-
-    def __enter__(self) -> PeakOfAll:
-        self.bytes, self._over = 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self.bytes = max(self.bytes, peak_bytes())
-
-    def _watch(self) -> None:
-        mine = os.getpid()
-        while not self._over.wait(0.05):  # often enough for growing memory, and cheap
-            with contextlib.suppress(OSError), open(f"/proc/{mine}/task/{mine}/children") as children:
-                self.bytes = max(self.bytes, sum(_counted(pid, "VmRSS") for pid in (mine, *map(int, children.read().split()))))
 
 
 def missing(peer: str, python: str = sys.executable) -> str | None:

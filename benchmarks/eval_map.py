@@ -9,21 +9,19 @@ medians; the 12 numbers of both ways are compared.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
 import re
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from measure import medians, options_of, peak_bytes, rounds
 from tqdm import tqdm
 
 from groundswift import Located, format_answer
@@ -119,32 +117,21 @@ def usual(truth_path: Path, result_path: Path) -> list[float | None]:
     return [None if value < 0 else float(value) for value in scoring.stats]
 
 
-def timed(way: Callable[[Path, Path], list[float | None]], files: tuple[Path, Path], repeats: int) -> tuple[float, list[float | None]]:
-    seconds, numbers = [], []
-    for _ in tqdm(range(repeats), desc=way.__name__, unit="run"):
-        start = time.perf_counter()
-        numbers = way(*files)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), numbers
-
-
 def agree(first: list[float | None], second: list[float | None]) -> bool:
-    same = [
-        (a is None and b is None) or (a is not None and b is not None and abs(a - b) <= TOLERANCE)
-        for a, b in zip(first, second, strict=True)
-    ]
-    return all(same)
+    """Whether both have the same undefined numbers, and the others are equal."""
+    return np.allclose(np.array(first, float), np.array(second, float), rtol=0, atol=TOLERANCE, equal_nan=True)
 
 
 def compare(images: int, boxes: int, repeats: int) -> int:
+    numbers: dict[str, list[float | None]] = {}
     with tempfile.TemporaryDirectory() as folder:
         files = write_data(Path(folder), images, boxes)
-        ours_s, ours_numbers = timed(ours, files, repeats)
-        usual_s, usual_numbers = timed(usual, files, max(1, repeats // 3))
-    same = agree(ours_numbers, usual_numbers)
+        ours_s = medians({"ours": lambda: numbers.update(ours=ours(*files))}, repeats)["ours"]
+        usual_s = medians({"usual": lambda: numbers.update(usual=usual(*files))}, max(1, repeats // 3))["usual"]
+    same = agree(numbers["ours"], numbers["usual"])
     print(f"text to mAP, {images} images, {boxes} boxes, {len(CLASSES)} classes")
-    print(f"  groundswift   {ours_s:8.3f} s   (median of {repeats})   AP {ours_numbers[0]:.4f}")
-    print(f"  the usual way {usual_s:8.3f} s   (median of {max(1, repeats // 3)})   AP {usual_numbers[0]:.4f}")
+    print(f"  groundswift   {ours_s:8.3f} s   (median of {repeats})   AP {numbers['ours'][0]:.4f}")
+    print(f"  the usual way {usual_s:8.3f} s   (median of {max(1, repeats // 3)})   AP {numbers['usual'][0]:.4f}")
     print(f"  ratio         {usual_s / ours_s:8.1f}     (target: at least {TARGETS['ratio']})")
     print(f"  12 numbers    {'agree' if same else 'DIFFER'} to {TOLERANCE:g}")
     return 0 if same else 1
@@ -152,37 +139,30 @@ def compare(images: int, boxes: int, repeats: int) -> int:
 
 def scale(images: int, boxes: int) -> int:
     """Time and peak memory of ours in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        truth_path, result_path = write_data(Path(folder), images, boxes)
-        measured = subprocess.run(
-            [sys.executable, __file__, "--measure", str(truth_path), str(result_path)], check=True, stdout=subprocess.PIPE, text=True
-        )
-    seconds, gigabytes, average_precision = json.loads(measured.stdout)
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        files = write_data(Path(folder), images, boxes)
+        seconds, gigabytes, average_precision = process.submit(measured, *files).result()
     print(f"text to mAP, {images} images, {boxes} boxes, {len(CLASSES)} classes, ours alone")
     print(f"  time        {seconds:8.2f} s    (target: at most {TARGETS['seconds']})   AP {average_precision:.4f}")
     print(f"  peak memory {gigabytes:8.2f} GB   (target: at most {TARGETS['gigabytes']})")
     return 0
 
 
-def measure(truth_path: str, result_path: str) -> int:
+def measured(truth_path: Path, result_path: Path) -> tuple[float, float, float | None]:
+    """(seconds, peak memory in GB, AP) of ours in this process."""
     start = time.perf_counter()
-    numbers = ours(Path(truth_path), Path(result_path))
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps([seconds, peak / 1e9, numbers[0]]))
-    return 0
+    numbers = ours(truth_path, result_path)
+    return time.perf_counter() - start, peak_bytes() / 1e9, numbers[0]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int)
-    parser.add_argument("--boxes", type=int)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--scale", action="store_true", help="80,000 images and 1.2 million boxes through ours alone")
-    parser.add_argument("--measure", nargs=2, metavar=("TRUTH", "RESULT"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure:
-        return measure(*options.measure)
+    options = options_of(
+        __doc__,
+        images={"type": int},
+        boxes={"type": int},
+        repeats=rounds(9),
+        scale={"action": "store_true", "help": "80,000 images and 1.2 million boxes through ours alone"},
+    )
     if options.scale:
         return scale(options.images or 80_000, options.boxes or 1_200_000)
     return compare(options.images or 5_000, options.boxes or 36_000, options.repeats)

@@ -14,9 +14,6 @@ Three tables, made in this run:
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import sys
 import time
 import warnings
@@ -25,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from malformed import CAT, DOG, malformed
+from measure import JSON, medians, options_of, rounds, show
 from tqdm import tqdm
 
 from groundswift import Located, families, format_answer, from_original_px, parse, resized_wh, to_original_px
@@ -111,12 +109,9 @@ def write_answers(family: str, boxes: int, seed: int = 0) -> list[str]:
     return [format_answer(things[start : start + AN_ANSWER], family) for start in range(0, boxes, AN_ANSWER)]
 
 
-def timed(way: Callable[[str], object], texts: list[str]) -> float:
-    """CPU seconds of one way over all texts."""
-    start = time.process_time()
-    for text in texts:
-        way(text)
-    return time.process_time() - start
+def all_of(way: Callable[[str], object], texts: list[str]) -> Callable[[], None]:
+    """One way over all texts."""
+    return lambda: [way(text) for text in texts]
 
 
 def speed(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., tuple]] | None) -> dict[str, object]:
@@ -137,11 +132,8 @@ def speed(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., 
     found = sum(len(parse(text, family).objects) for text in texts)
     if found != boxes:
         raise SystemExit(f"{family}: {found} boxes read of {boxes} written")
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, way in ways.items():
-            seconds[name].append(timed(way, texts))
-    rate = {name: boxes / statistics.median(values) for name, values in seconds.items()}
+    seconds = medians({name: all_of(way, texts) for name, way in ways.items()}, repeats, time.process_time)
+    rate = {name: boxes / value for name, value in seconds.items()}
     row |= {"boxes_per_s": rate}
     if peer:
         row |= {"ratio_px": rate["px"] / rate["their px"], "ratio_classes": rate["classes"] / rate["their classes"]}
@@ -198,45 +190,47 @@ def hostile(family: str) -> dict[str, object]:
     return {"grammar": families()[family].grammar, "family": family, "kinds": len(kinds), "worst_kind": kind, "cpu_s_per_mb": seconds}
 
 
-def print_tables(result: dict[str, list[dict]]) -> None:
+def lines_of(result: dict[str, list[dict]]) -> list[str]:
     """The three tables as text."""
 
     def heading(name: str, *columns: str) -> str:
         return f"\n{name:<20}{'family':<16}" + "".join(f"{column:>13}" for column in columns)
 
+    lines = []
     if result["speed"]:
-        print(heading("well-formed text", "text", "to pixels", "theirs", "ratio", "by class", "theirs", "ratio"), " boxes per CPU second")
+        columns = ("text", "to pixels", "theirs", "ratio", "by class", "theirs", "ratio")
+        lines.append(heading("well-formed text", *columns) + " boxes per CPU second")
     for row in result["speed"]:
         rate = row["boxes_per_s"]
         line = f"{row['grammar']:<20}{row['family']:<16}{rate['text']:>13,.0f}{rate['px']:>13,.0f}"
         if "peer" in row:
             line += f"{rate['their px']:>13,.0f}{row['ratio_px']:>13.2f}{rate['classes']:>13,.0f}{rate['their classes']:>13,.0f}"
             line += f"{row['ratio_classes']:>13.2f}  {row['peer']}, boxes at most {row['px_apart']:.2f} px apart"
-        print(line)
+        lines.append(line)
     if result["malformed"]:
-        print(heading("malformed text", "texts", "boxes", "ours", "theirs", "wrong: ours", "theirs", "raised: ours", "theirs"))
+        lines.append(heading("malformed text", "texts", "boxes", "ours", "theirs", "wrong: ours", "theirs", "raised: ours", "theirs"))
     for row in result["malformed"]:
-        mine, other = row["ours"], row["peer_counts"]
-        print(
-            f"{row['grammar']:<20}{row['family']:<16}{row['texts']:>13}{row['boxes']:>13}{mine['boxes']:>13}{other['boxes']:>13}"
-            f"{mine['wrong']:>13}{other['wrong']:>13}{mine['raised']:>13}{other['raised']:>13}  {row['peer']}"
-        )
+        pairs = [row[who][key] for key in ("boxes", "wrong", "raised") for who in ("ours", "peer_counts")]
+        numbers = "".join(f"{number:>13}" for number in (row["texts"], row["boxes"], *pairs))
+        lines.append(f"{row['grammar']:<20}{row['family']:<16}{numbers}  {row['peer']}")
         if row["missed_by_us"]:
-            print(f"    missed by us: {', '.join(row['missed_by_us'])}")
+            lines.append(f"    missed by us: {', '.join(row['missed_by_us'])}")
     if result["hostile"]:
-        print(heading("hostile text", "kinds", "CPU s/MB"), " worst kind: opening, repeated, repeated at the end")
+        lines.append(heading("hostile text", "kinds", "CPU s/MB") + " worst kind: opening, repeated, repeated at the end")
     for row in result["hostile"]:
-        print(f"{row['grammar']:<20}{row['family']:<16}{row['kinds']:>13}{row['cpu_s_per_mb']:>13.3f}  {row['worst_kind']}")
+        lines.append(f"{row['grammar']:<20}{row['family']:<16}{row['kinds']:>13}{row['cpu_s_per_mb']:>13.3f}  {row['worst_kind']}")
+    return lines
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--boxes", type=int, default=1_200_000, help="boxes a grammar (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds, of which the median is taken (default: %(default)s)")
-    parser.add_argument("--grammar", action="append", choices=sorted(GRAMMARS), help="only these grammars")
-    parser.add_argument("--only", choices=["speed", "malformed", "hostile"], action="append", help="only these tables")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    options = parser.parse_args()
+    options = options_of(
+        __doc__,
+        boxes={"type": int, "default": 1_200_000, "help": "boxes a grammar (default: %(default)s)"},
+        repeats=rounds(3),
+        grammar={"action": "append", "choices": sorted(GRAMMARS), "help": "only these grammars"},
+        only={"action": "append", "choices": ["speed", "malformed", "hostile"], "help": "only these tables"},
+        json=JSON,
+    )
     boxes = max(AN_ANSWER, options.boxes // AN_ANSWER * AN_ANSWER)
     known = peers()
     if not known:
@@ -253,7 +247,7 @@ def main() -> int:
         result["malformed"] = [recovery(name, known[name]) for name in chosen if name in known]
     if "hostile" in tables:
         result["hostile"] = [hostile(name) for name in tqdm(alone, desc="hostile", unit="family")]
-    print(json.dumps(result, ensure_ascii=False)) if options.json else print_tables(result)
+    show(result, options.json, lines_of(result))
     slower = [row["family"] for row in result["speed"] if row.get("ratio_px", 1) < 1]
     return 1 if slower else 0
 

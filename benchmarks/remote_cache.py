@@ -10,8 +10,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -19,12 +17,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
+from measure import JSON, needs_lines, options_of, show
 
 SIZES = {"100 kB": 100_000, "10 MB": 10_000_000}
 CHUNK = 200_000
@@ -122,10 +121,22 @@ def speed(url: str, files: int) -> dict[str, dict[str, dict[str, float]]]:
     return table
 
 
-def outcome_of(action: Callable[[], bytes], right: bytes) -> str:
-    """Whether the content is right, or what was raised instead."""
+@contextmanager
+def serving(**state: object) -> Iterator[None]:
+    """Meanwhile the server behaves as said, then as before."""
+    before = {name: getattr(Handler, name) for name in state}
+    for name, value in state.items():
+        setattr(Handler, name, value)
+    yield
+    for name, value in before.items():
+        setattr(Handler, name, value)
+
+
+def again(url: str, folder: str, name: str, right: bytes) -> str:
+    """Whether another process would get the right content, or what is raised instead."""
+    forgotten()
     try:
-        return "right" if action() == right else "wrong content"
+        return "right" if CACHES[name](url, folder).read_bytes() == right else "wrong content"
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:100]
 
@@ -133,39 +144,29 @@ def outcome_of(action: Callable[[], bytes], right: bytes) -> str:
 def changed(url: str, name: str) -> str:
     """An object that changes, of the same size, between two runs."""
     with tempfile.TemporaryDirectory() as folder:
-        Handler.version = b"a"
         CACHES[name](f"{url}/1000/changed.jpg", folder)
-        Handler.version = b"b"
-        forgotten()
-        shown = outcome_of(lambda: CACHES[name](f"{url}/1000/changed.jpg", folder).read_bytes(), b"b" * 1000)
-        Handler.version = b"a"
-        return shown
+        with serving(version=b"b"):
+            return again(f"{url}/1000/changed.jpg", folder, name, b"b" * 1000)
 
 
 def killed(url: str, name: str) -> str:
     """A process that is killed while it fetches, and another one after it."""
     with tempfile.TemporaryDirectory() as folder:
-        Handler.slow = True
-        code = f"import remote_cache as b; b.CACHES[{name!r}]({url + '/2000000/killed.jpg'!r}, {folder!r})"
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while not any(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
-        Handler.slow = False
-        forgotten()
-        return outcome_of(lambda: CACHES[name](f"{url}/2000000/killed.jpg", folder).read_bytes(), b"a" * 2_000_000)
+        with serving(slow=True):
+            code = f"import remote_cache as b; b.CACHES[{name!r}]({url + '/2000000/killed.jpg'!r}, {folder!r})"
+            process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 60
+            while not any(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            process.kill()
+            process.wait()
+        return again(f"{url}/2000000/killed.jpg", folder, name, b"a" * 2_000_000)
 
 
 def failing(url: str, name: str) -> str:
     """A server that fails once."""
-    with tempfile.TemporaryDirectory() as folder:
-        Handler.failures = 1
-        forgotten()
-        shown = outcome_of(lambda: CACHES[name](f"{url}/1000/failing.jpg", folder).read_bytes(), b"a" * 1000)
-        Handler.failures = 0
-        return shown
+    with tempfile.TemporaryDirectory() as folder, serving(failures=1):
+        return again(f"{url}/1000/failing.jpg", folder, name, b"a" * 1000)
 
 
 NEEDS = {"an object that changed": changed, "after a process killed while it fetched": killed, "a server that fails once": failing}
@@ -173,20 +174,15 @@ NEEDS = {"an object that changed": changed, "after a process killed while it fet
 
 def main() -> None:
     """Both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=20, help="of each size")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = options_of(__doc__, json=JSON, files={"type": int, "default": 20, "help": "of each size"})
     with server() as url:
         needs = {need: {name: check(url, name) for name in CACHES} for need, check in NEEDS.items()}
         result = {"milliseconds": speed(url, options.files), "needs": needs}
-    if options.json:
-        print(json.dumps(result, indent=2))
-        return
-    for size, caches in result["milliseconds"].items():
-        print(f"{size:<8}", *(f"{name} {each['first']:6.1f} ms, again {each['again']:5.1f} ms;" for name, each in caches.items()))
-    for need, caches in needs.items():
-        print(f"{need}:", *(f"\n    {name:<12} {shown}" for name, shown in caches.items()))
+    lines = [
+        f"{size:<8} " + " ".join(f"{name} {each['first']:6.1f} ms, again {each['again']:5.1f} ms;" for name, each in caches.items())
+        for size, caches in result["milliseconds"].items()
+    ]
+    show(result, options.json, [*lines, *needs_lines(needs)])
 
 
 if __name__ == "__main__":

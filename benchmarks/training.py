@@ -15,7 +15,6 @@ machine disturb less.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import JSON, options_of, rounds, show
 from PIL import Image
 from tqdm import tqdm
 
@@ -97,13 +97,9 @@ def detection_rows(folder: Path, size_wh: tuple[int, int], count: int) -> list[d
     return rows
 
 
-def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(run[name] for run in runs) for name in ("cpu", "wall")}
-
-
 def compared(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Medians of both sides, and how many times as fast ours is."""
-    found = {side: medians(runs[side]) for side in SIDES}
+    found = {side: {name: statistics.median(run[name] for run in runs[side]) for name in ("cpu", "wall")} for side in SIDES}
     return found | {"ratio": {name: found["stock"][name] / found["ours"][name] for name in ("cpu", "wall")}}
 
 
@@ -211,29 +207,28 @@ def wrong(result: dict[str, Any]) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["encoding", "step", "evaluation"], help="only this table")
-    parser.add_argument("--rows", type=int, default=8, help="images of each size (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=5, help="of each training (default: %(default)s)")
-    parser.add_argument("--validation", type=int, default=64, help="rows to evaluate (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="of each table, of which the median is taken (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    options = parser.parse_args()
+    options = options_of(
+        __doc__,
+        only={"choices": ["encoding", "step", "evaluation"], "help": "only this table"},
+        rows={"type": int, "default": 8, "help": "images of each size (default: %(default)s)"},
+        steps={"type": int, "default": 5, "help": "of each training (default: %(default)s)"},
+        validation={"type": int, "default": 64, "help": "rows to evaluate (default: %(default)s)"},
+        rounds=rounds(5),
+        json=JSON,
+    )
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workers = {side: Worker(side, folder / f"{side}.log") for side in SIDES}
         for worker in workers.values():
             worker.answer()  # both have started
-        if options.only in (None, "encoding"):
-            result["encoding"] = encoding(workers, folder, options.rows, options.rounds)
-        if options.only in (None, "step"):
-            result["step"] = step(workers, folder, options.steps, options.rounds)
-        if options.only in (None, "evaluation"):
-            result["evaluation"] = evaluation(workers, folder, options.validation, options.rounds)
+        tables = {"encoding": (encoding, options.rows), "step": (step, options.steps), "evaluation": (evaluation, options.validation)}
+        for table in [options.only] if options.only else tables:
+            measure, count = tables[table]
+            result[table] = measure(workers, folder, count, options.rounds)
         for worker in workers.values():
             worker.close()
-    print(json.dumps(result) if options.json else "\n".join(lines_of(result)))
+    show(result, options.json, lines_of(result))
     return 1 if wrong(result) else 0
 
 

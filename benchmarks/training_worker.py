@@ -60,13 +60,13 @@ class Clock:
 
 
 class Steps(TrainerCallback):
-    """The seconds of every training step, with the encoding of its rows, from the end of the step before."""
+    """The seconds of every training step but the first, with the encoding of its rows, from the end of the step before."""
 
     found: list[Seconds] = []
-    clock: Clock
+    clock: Clock | None = None
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        if hasattr(Steps, "clock"):
+        if Steps.clock is not None:
             Steps.found.append(Steps.clock.seconds())
         Steps.clock = Clock()
 
@@ -90,18 +90,13 @@ def encode(rows: list[dict[str, Any]], max_pixels: int | None, pixels: str | Non
 def step(data: str, steps: int, out: str) -> dict[str, Any]:
     """The seconds of the steps of one LoRA training but the first."""
     Steps.found.clear()
-    del_clock()
+    Steps.clock = None
     hf_trainer.DEFAULT_CALLBACKS.append(Steps)
     try:
         sft_main([*BASICS, "--dataset", data, "--max_steps", str(steps), "--split_dataset_ratio", "0", "--output_dir", out])
     finally:
         hf_trainer.DEFAULT_CALLBACKS.remove(Steps)
     return {"steps": list(Steps.found)}
-
-
-def del_clock() -> None:
-    if hasattr(Steps, "clock"):
-        del Steps.clock
 
 
 def evaluation(data: str, validation: str, out: str) -> dict[str, Any]:

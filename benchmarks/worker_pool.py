@@ -12,18 +12,18 @@ ProcessPoolExecutor is used as well as it can be: spawn, chunks, `map`.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+
+from measure import JSON, medians, needs_lines, options_of, rounds, show
 
 from groundswift.worker_pool import WorkerPool
 
@@ -56,15 +56,15 @@ def speed(share: float, repeats: int) -> dict[str, dict[str, float]]:
     """Median wall seconds by case and pool."""
     table: dict[str, dict[str, float]] = {}
     for case, (count, steps, size) in CASES.items():
-        seconds: dict[str, list[float]] = {name: [] for name in POOLS}
-        for _ in range(repeats):
-            for name, pool in POOLS.items():
-                began = time.perf_counter()
-                total = sum(map(len, pool([(steps, size)] * max(2, int(count * share)))))
-                seconds[name].append(time.perf_counter() - began)
-                assert total == size * max(2, int(count * share))
-        table[case] = {name: statistics.median(times) for name, times in seconds.items()}
+        tasks = [(steps, size)] * max(2, int(count * share))
+        ways = {name: partial(check_total, pool, tasks) for name, pool in POOLS.items()}
+        table[case] = medians(ways, repeats)
     return table
+
+
+def check_total(pool: Callable, tasks: list[tuple[int, int]]) -> None:
+    """Do the tasks; their results have all the bytes that were asked for."""
+    assert sum(map(len, pool(tasks))) == sum(size for _, size in tasks)
 
 
 def taken_ahead(pool: Callable) -> int:
@@ -144,30 +144,23 @@ def report_of_a_killed_worker(name: str) -> str:
     return process.communicate(timeout=60)[1].strip().splitlines()[-1][:120]
 
 
+NEEDS = {
+    "tasks taken ahead of 10,000": lambda name: taken_ahead(POOLS[name]),
+    "workers left by a killed parent": left_by_a_killed_parent,
+    "tracebacks of Ctrl-C": tracebacks_of_ctrl_c,
+    "a killed worker": report_of_a_killed_worker,
+}
+
+
 def main() -> None:
     """Both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--share", type=float, default=1.0, help="of the tasks")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    needs = {
-        name: {
-            "tasks taken ahead of 10,000": taken_ahead(pool),
-            "workers left by a killed parent": left_by_a_killed_parent(name),
-            "tracebacks of Ctrl-C": tracebacks_of_ctrl_c(name),
-            "a killed worker": report_of_a_killed_worker(name),
-        }
-        for name, pool in POOLS.items()
-    }
+    options = options_of(__doc__, json=JSON, repeats=rounds(3), share={"type": float, "default": 1.0, "help": "of the tasks"})
+    needs = {need: {name: check(name) for name in POOLS} for need, check in NEEDS.items()}
     result = {"seconds": speed(options.share, options.repeats), "needs": needs}
-    if options.json:
-        print(json.dumps(result, indent=2))
-        return
+    lines = []
     for case, seconds in result["seconds"].items():
-        print(f"{case:<15}", *(f"{name} {value:7.2f} s " for name, value in seconds.items()))
-    for need in next(iter(needs.values())):
-        print(f"{need}:", *(f"\n    {name:<20} {needs[name][need]}" for name in POOLS))
+        lines.append(f"{case:<15} " + " ".join(f"{name} {value:7.2f} s " for name, value in seconds.items()))
+    show(result, options.json, [*lines, *needs_lines(needs)])
 
 
 if __name__ == "__main__":

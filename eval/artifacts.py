@@ -1,15 +1,17 @@
-"""The output files of an evaluation: terms of the protocol, digests, `run.json`."""
+"""The output files of an evaluation: which they are, terms of the protocol, digests, `run.json`."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from groundswift import atomic_folder
 from groundswift.coordinates import limits_in_force
 from groundswift.errors import error_at
 from groundswift.family import family_row
@@ -17,6 +19,13 @@ from groundswift.spaces import Space, space_row
 
 from .answers.protocol import Rules
 from .evaluated_run import Run
+
+EVALUATION_FILES = frozenset({"metrics.json", "test_pred.json", "run.json", "report.html"})
+COMPARE_FILES = frozenset({"report.html", "summary.json"})
+
+check_folder = partial(atomic_folder.check_folder, own_files=EVALUATION_FILES)
+new_folder = partial(atomic_folder.replaced_folder, own_files=EVALUATION_FILES)
+compare_folder = partial(atomic_folder.replaced_folder, own_files=COMPARE_FILES, keep_others=True)
 
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 SCORES = {

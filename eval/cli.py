@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .compare_cli import compare
+from .compare import compare
 from .metric_command import command_of
 from .metrics import metric_class, table
 

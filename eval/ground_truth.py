@@ -137,14 +137,14 @@ def _first_of_each_id(annotations: Iterable[CocoAnnotation], tally: Tally) -> It
         yield row
 
 
-def _one_id_an_image(coco: CocoFile, path: str | Path, on_error: OnError, tally: Tally | None) -> CocoFile:
+def _one_id_an_image(coco: CocoFile, path: str | Path, on_error: OnError, tally: Tally) -> CocoFile:
     """The file with one id for each image, as the converter makes rows of it. Raises GroundswiftError unless `on_error` is skip."""
     first_ids = ids_of_one_image(coco.images)
     what = "are one image by their file_name"
     if on_error == "stop":
         expected = "one id for each image, or --on-error skip, which joins their objects"
         _stop_at([error_at(path, f"image ids {first} and {number} {what}", expected) for number, first in first_ids.items()])
-    for number, first in first_ids.items() if tally is not None else ():
+    for number, first in first_ids.items():
         tally.add(ONE_IMAGE, f"image ids {first} and {number}")
     return joined_images(coco, first_ids) if first_ids else coco
 

@@ -45,8 +45,7 @@ def command_of(kind: type[Metric]) -> click.Command:
 
 def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool) -> None:
     """Read, score, write and print. Raises GroundswiftError with `out` as it was."""
-    from .artifacts import file_terms, pretty_json
-    from .output_folder import check_folder
+    from .artifacts import check_folder, file_terms, pretty_json
 
     source, rules = metric.source(result)
     check_there(truth_path, "the ground truth")
@@ -76,9 +75,8 @@ def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evalu
     """Write all files into a new `out` and return their names. `document` gets the id of the run, which all its files have."""
     from groundswift.atomic_write import write_whole
 
-    from .artifacts import pretty_json, run_chunks
+    from .artifacts import new_folder, pretty_json, run_chunks
     from .evaluated_run import Run
-    from .output_folder import new_folder
 
     with new_folder(out) as folder:
         if metric.writes_run:

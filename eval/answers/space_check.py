@@ -96,7 +96,7 @@ class _Pairs:
     def of(cls, found: BoxSample, truth: Boxes, true_groups: Indices) -> _Pairs | None:
         step = max(1, len(found.groups) // (GROUPS * 4))
         common = np.unique(found.groups[::step])
-        common = np.unique(true_groups[_among(true_groups, common)])
+        common = np.unique(true_groups[np.isin(true_groups, common)])
         if not len(common):
             return None
         common = common[np.unique(np.linspace(0, len(common) - 1, min(len(common), GROUPS)).astype(np.int64))]
@@ -164,16 +164,9 @@ class _Pairs:
         return best
 
 
-def _among(groups: Indices, chosen: Indices) -> NDArray[np.bool_]:
-    """(N,) whether a group is one of those chosen, which are in order."""
-    if not len(chosen):
-        return np.zeros(len(groups), dtype=bool)
-    return chosen[np.minimum(np.searchsorted(chosen, groups), len(chosen) - 1)] == groups
-
-
 def _members(groups: Indices, chosen: Indices) -> Indices:
     """Indices of what belongs to the chosen groups, ordered by group, BOXES_OF_A_GROUP of each at most."""
-    members = np.flatnonzero(_among(groups, chosen))
+    members = np.flatnonzero(np.isin(groups, chosen))
     members = members[np.argsort(groups[members], kind="stable")]
     rank = np.arange(len(members)) - np.searchsorted(groups[members], groups[members], side="left")
     return members[rank < BOXES_OF_A_GROUP]

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from groundswift.errors import GroundswiftError
 
 from ..answers.to_boxes import Predictions
-from ..box_matching import coco_evaluation
-from ..counted_predictions import default_limit
+from ..box_matching import coco_evaluation, default_limit
 from ..ground_truth import Truth
 from .engine_memory import check_memory, needed_bytes
 

@@ -27,8 +27,8 @@ from groundswift.errors import Tally, error_at
 from ..answers.cli_options import FILE, READING_OPTIONS, check_there
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
+from ..box_matching import image_results, looked_for, within_limit
 from ..count_ids import tally_lines
-from ..counted_predictions import looked_for, within_limit
 from ..evaluated_run import Curve, Number, NumberTable
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation, Metric
@@ -171,8 +171,6 @@ class CocoMap(Metric):
         return read_answers(source, truth, rules, self.options["on_error"], progress=True)
 
     def score(self, answers: Answers, truth: Truth) -> CocoEvaluation:
-        from ..box_matching import image_results
-
         engine, limit = self.options["engine"], self.options["max_detections"]
         found = evaluate(truth, answers.predictions, engine, limit)
         counts = {**truth_counts(truth, self.dropped), **answers.counts_document(), **found.counts}
@@ -214,12 +212,10 @@ class CocoMap(Metric):
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         if "family" not in protocol:
             return [f"protocol: {protocol['metric']}; {protocol['predictions']}; {protocol['engine']}"]
-        limits = []
-        if protocol.get("max_pixels") is not None:
-            limits.append(f"input of {protocol['min_pixels']} to {protocol['max_pixels']} px")
-        if protocol.get("first_max_pixels") is not None:
-            limits.append(f"a first resize to at most {protocol['first_max_pixels']} px")
-        declared = [f"          {', '.join(limits)} (declared by {protocol['limits_declared_by']})"] if limits else []
+        first = "a first resize to at most {first_max_pixels} px"
+        limits = {"max_pixels": "input of {min_pixels} to {max_pixels} px", "first_max_pixels": first}
+        shown = [text.format(**protocol) for name, text in limits.items() if protocol.get(name) is not None]
+        declared = [f"          {', '.join(shown)} (declared by {protocol['limits_declared_by']})"] if shown else []
         return [
             f"protocol: {protocol['metric']}",
             f"          family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})",
@@ -277,16 +273,13 @@ def _by_frequency(arrays: Accumulated, truth: Truth) -> dict[str, float | None]:
     """APr, APc and APf: AP of the rare, common and frequent classes of LVIS. Source: lvis-api `_summarize`."""
     if truth.federated is None:
         return {}
-    numbers = {}
-    for key, (frequency, _) in FREQUENCIES.items():
-        classes = np.array([each == frequency for each in truth.federated.frequencies], dtype=bool)
-        numbers[key] = _value(arrays, *SUMMARY["AP"], classes)
-    return numbers
+    of_classes = np.array(truth.federated.frequencies)
+    return {key: _value(arrays, *SUMMARY["AP"], of_classes == frequency) for key, (frequency, _) in FREQUENCIES.items()}
 
 
-def summary(arrays: Accumulated, category_index: int | None = None) -> dict[str, float | None]:
-    """The 12 numbers, of all classes or of one: means over what is defined. Source: pycocotools `_summarizeDets`."""
-    return {name: _value(arrays, *place, category_index) for name, place in places(arrays.max_detections).items()}
+def summary(arrays: Accumulated) -> dict[str, float | None]:
+    """The 12 numbers: means over what is defined. Source: pycocotools `_summarizeDets`."""
+    return {name: _value(arrays, *place) for name, place in places(arrays.max_detections).items()}
 
 
 def places(max_detections: int) -> dict[str, tuple[str, int | None, str, int | None]]:
@@ -331,16 +324,13 @@ def _per_class(arrays: Accumulated, truth: Truth, predictions: Predictions) -> d
 def _curves(arrays: Accumulated, truth: Truth) -> list[Curve]:
     precision = arrays.precision[..., AREA_RANGES.index("all"), arrays.limits.index(arrays.max_detections)]  # (T, 101, K)
     curves = []
-    for threshold, name in IOU_NAMES.items():
+    for threshold, iou in IOU_NAMES.items():
         by_class = precision.mean(axis=0) if threshold is None else precision[threshold]  # a class is defined at all thresholds or at none
         defined = by_class[:, (by_class > -1).all(axis=0)]
-        curves.append(_curve(None, name, defined.mean(axis=1) if defined.size else np.full(len(by_class), -1.0)))
-        curves += [_curve(label, name, by_class[:, index]) for index, label in enumerate(truth.category_names)]
+        of_all = defined.mean(axis=1) if defined.size else np.full(len(by_class), -1.0)
+        columns = [(None, of_all), *zip(truth.category_names, by_class.T, strict=True)]
+        curves += [Curve(label, iou, np.round(column, 6).tolist()) for label, column in columns]
     return curves
-
-
-def _curve(label: str | None, iou: str, precision: NDArray[np.float64]) -> Curve:
-    return Curve(label, iou, np.round(precision, 6).tolist())
 
 
 def familiar_lines(evaluation: CocoEvaluation) -> list[str]:
@@ -349,12 +339,9 @@ def familiar_lines(evaluation: CocoEvaluation) -> list[str]:
     for name, (array, threshold, area_range, limit) in places(most).items():
         if limit is None or limit == most or not evaluation.federated:
             where = f"IoU={IOU_NAMES[threshold]:<9} | area={area_range:>6s} | maxDets={limit or most:>3d}"
-            lines.append(_familiar_line(array == "precision", where, numbers[name]))
-    for name in [key for key in FREQUENCIES if key in numbers]:
-        lines.append(_familiar_line(True, f"IoU=0.50:0.95 | classes={FREQUENCIES[name][0]:>3s} | maxDets={most:>3d}", numbers[name]))
-    return lines
-
-
-def _familiar_line(precision: bool, where: str, value: float | None) -> str:
-    title, kind = ("Average Precision", "(AP)") if precision else ("Average Recall", "(AR)")
-    return f" {title:<18} {kind} @[ {where} ] = {-1.0 if value is None else value:0.3f}"
+            lines.append((array, where, numbers[name]))
+    for name, (frequency, _) in FREQUENCIES.items():
+        if name in numbers:
+            lines.append(("precision", f"IoU=0.50:0.95 | classes={frequency:>3s} | maxDets={most:>3d}", numbers[name]))
+    titles = {"precision": "Average Precision  (AP)", "recall": "Average Recall     (AR)"}
+    return [f" {titles[array]} @[ {where} ] = {-1.0 if value is None else value:0.3f}" for array, where, value in lines]

@@ -21,7 +21,7 @@ from groundswift.atomic_write import write_whole
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 from groundswift.eval.compare import load_run
-from groundswift.eval.output_folder import check_folder, new_folder
+from groundswift.eval.artifacts import check_folder, new_folder
 
 FILES = {"metrics.json", "run.json", "test_pred.json", "report.html"}
 IMAGES = 40
