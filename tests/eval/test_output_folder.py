@@ -20,8 +20,8 @@ from groundswift import atomic_folder
 from groundswift.atomic_write import write_whole
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
-from groundswift.eval.compare import load_run
 from groundswift.eval.artifacts import check_folder, new_folder
+from groundswift.eval.compare import load_run
 
 FILES = {"metrics.json", "run.json", "test_pred.json", "report.html"}
 IMAGES = 40
