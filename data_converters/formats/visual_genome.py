@@ -29,7 +29,7 @@ from ..issues import Issue, IssueLog
 from ..tasks.conversation import RowMaker
 from ..tasks.referring import Referring, ReferringOptions, clean_phrase, first_existing
 
-FOLDERS = ("VG_100K", "VG_100K_2")
+FOLDERS = ("VG_100K/", "VG_100K_2/")
 Side = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -87,10 +87,10 @@ class ImageData(WithId, kw_only=True):
 
 
 class StatedImage(NamedTuple):
-    """Size (width, height) in px and folder of an image by image_data.json; the folder may be None."""
+    """Size (width, height) in px and folder of an image by image_data.json; no folder is an empty text."""
 
     size_wh: tuple[int, int]
-    folder: str | None
+    folder: str
 
 
 class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
@@ -163,21 +163,19 @@ class GenomeMaker(RowMaker, frozen=True):
     def image(self, image_id: int, thing: str, log: IssueLog) -> FoundImage | None:
         """An image by its id; None, and an issue is logged, where it cannot be used."""
         stated = self.stated.get(image_id)
-        folders = [stated.folder] if stated and stated.folder else []
-        names = [f"{folder}/{image_id}.jpg" for folder in folders] + [f"{image_id}.jpg"]
-        names += [f"{folder}/{image_id}.jpg" for folder in FOLDERS if folder not in folders]
+        names = [f"{folder}{image_id}.jpg" for folder in dict.fromkeys([stated.folder if stated else "", "", *FOLDERS])]
         return self.images.find(first_existing(self.images, names), thing, log, stated and stated.size_wh)
 
     def region_rows(self, image_id: int, parts: Sequence[msgspec.Raw], image: FoundImage, log: IssueLog) -> Iterator[Row]:
         """A row for each region."""
         seen: set[tuple[str, Box]] = set()
-        for thing, region_id, region in parts_once("region", image_id, parts, log):
+        for thing, region_id, region, box_xyxy in parts_once("region", image_id, parts, log):
             stated_image = first(region.image_id, region.image, image_id)
             if stated_image != image_id:
                 log.add(Issue("region-other-image", thing, f"image_id {stated_image}", f"image_id {image_id}"))
                 continue
             phrase = clean_phrase(region.phrase, thing, log)
-            box = phrase and clipped_box(region, image, thing, log)
+            box = phrase and fitted_box(box_xyxy, image.size_wh, thing, log)
             if box and (phrase, box) in seen:
                 log.count("region-repeated", thing)
             elif box:
@@ -187,11 +185,11 @@ class GenomeMaker(RowMaker, frozen=True):
     def object_rows(self, image_id: int, parts: Sequence[msgspec.Raw], image: FoundImage, log: IssueLog) -> Iterator[Row]:
         """A row for each object, or for each name."""
         by_name: dict[str, tuple[str, list[Box]]] = {}
-        for thing, object_id, each in parts_once("object", image_id, parts, log):
+        for thing, object_id, each, box_xyxy in parts_once("object", image_id, parts, log):
             names = [name for text in each.names if (name := clean_phrase(text, thing, log))]
             if not each.names:
                 log.count("object-without-name", thing)
-            box = names and clipped_box(each, image, thing, log)
+            box = names and fitted_box(box_xyxy, image.size_wh, thing, log)
             for name in dict.fromkeys(names if self.referring.task == "find" else names[:1]) if box else ():
                 boxes = by_name.setdefault(name.casefold(), (name, []))[1]
                 if box in boxes:
@@ -211,8 +209,9 @@ KINDS = {  # what an image has -> its struct, and its fields
 }
 
 
-def parts_once(kind: str, image_id: int, parts: Sequence[msgspec.Raw], log: IssueLog) -> Iterator[tuple[str, int, Any]]:
-    """(its place, its id, region or object) for each that can be read and whose id is new; issues of the others are logged."""
+def parts_once(kind: str, image_id: int, parts: Sequence[msgspec.Raw], log: IssueLog) -> Iterator[tuple[str, int, Any, Box]]:
+    """(its place, its id, itself, its box xyxy in px) for each region or object that can be read and whose id is new; issues of the others
+    are logged."""
     ids: set[int] = set()
     for index, text in enumerate(parts):
         place = f"{kind} {index} of image {image_id}"
@@ -222,14 +221,10 @@ def parts_once(kind: str, image_id: int, parts: Sequence[msgspec.Raw], log: Issu
         own_id = first(getattr(each, f"{kind}_id"), each.id)
         if own_id is None or own_id in ids:
             log.add(Issue(f"{kind}-id-invalid", place, f"{kind}_id {own_id}", "each id once"))
-            continue
-        ids.add(own_id)
-        yield f"{kind} {own_id} of image {image_id}", own_id, each
-
-
-def clipped_box(part: Region | NamedObject, image: FoundImage, thing: str, log: IssueLog) -> Box | None:
-    """The box of a region or object, xyxy in px within its image; None, and an issue is logged, for one that cannot be used."""
-    return fitted_box((part.x, part.y, part.x + part.width, part.y + part.height), image.size_wh, thing, log)
+        else:
+            ids.add(own_id)
+            box_xyxy = each.x, each.y, each.x + each.width, each.y + each.height
+            yield f"{kind} {own_id} of image {image_id}", own_id, each, box_xyxy
 
 
 def decoded(place: str, text: bytes | msgspec.Raw, kind: type, expected: str, log: IssueLog) -> Any:
@@ -251,20 +246,15 @@ def images_once(entries: Iterable[Sourced]) -> Iterator[Sourced | Issue]:
     """The entries as bytes, which can be pickled, with an Issue in place of each whose image id came before."""
     seen: set[int] = set()
     for where, element in entries:
-        image_id = id_of(element)
+        try:
+            image_id = msgspec.json.decode(element, type=WithId).own_id
+        except NOT_JSON:  # its maker reports it
+            image_id = None
         if image_id is not None and image_id in seen:
             yield Issue("image-id-repeated", where, f"duplicate image id {image_id}", "each image once")
-            continue
-        seen.add(image_id)
-        yield Sourced(where, bytes(element))
-
-
-def id_of(element: msgspec.Raw) -> int | None:
-    """The id of an image; None where it cannot be read, which its maker reports."""
-    try:
-        return msgspec.json.decode(element, type=WithId).own_id
-    except NOT_JSON:
-        return None
+        else:
+            seen.add(image_id)
+            yield Sourced(where, bytes(element))
 
 
 def first(*ids: int | None) -> int | None:
@@ -283,6 +273,6 @@ def read_image_data(path: str, log: IssueLog) -> dict[int, StatedImage]:
         if image_id is None or image_id in stated:
             log.add(Issue("image-id-invalid", where, f"image_id {image_id}", "each id once"))
             continue
-        folder = next((folder for folder in FOLDERS if f"/{folder}/" in entry.url), None)
+        folder = next((folder for folder in FOLDERS if f"/{folder}" in entry.url), "")
         stated[image_id] = StatedImage((entry.width, entry.height), folder)
     return stated

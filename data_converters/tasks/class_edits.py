@@ -139,27 +139,25 @@ def _moved(coco: Coco, categories: list[CocoCategory], id_of: dict[int, int | No
 
     Equal boxes of one class after a merge are one object.
     """
-    columnar = isinstance(coco, CocoColumns)
-    if all(now == category_id for category_id, now in id_of.items()):
-        return coco._replace(categories=categories) if columnar else msgspec.structs.replace(coco, categories=categories)
-    merged = any(now not in (None, category_id) for category_id, now in id_of.items())
-    if columnar:
-        return coco._replace(categories=categories, columns=_moved_columns(coco.columns, id_of, merged, log))
-    rows = [row for row in coco.annotations if id_of.get(row.category_id, 0) is not None]
+    changed = {category_id: now for category_id, now in id_of.items() if now != category_id}
+    if isinstance(coco, CocoColumns):
+        return coco._replace(categories=categories, columns=_moved_columns(coco.columns, changed, log) if changed else coco.columns)
+    rows = [row for row in coco.annotations if changed.get(row.category_id, 0) is not None]
     for row in rows:
-        row.category_id = id_of.get(row.category_id, row.category_id)
-    return CocoFile(coco.images, list(_once(rows, log)) if merged else rows, categories)
+        row.category_id = changed.get(row.category_id, row.category_id)
+    return CocoFile(coco.images, list(_once(rows, log)) if any(now is not None for now in changed.values()) else rows, categories)
 
 
-def _moved_columns(columns: Columns, id_of: dict[int, int | None], merged: bool, log: IssueLog) -> Columns:
+def _moved_columns(columns: Columns, changed: dict[int, int | None], log: IssueLog) -> Columns:
     """What `_moved` does, for annotations as columns."""
     now, kept = columns.category_ids.copy(), np.ones(len(columns.ids), bool)
-    for category_id, new in id_of.items():
+    for category_id, new in changed.items():
+        here = columns.category_ids == category_id
         if new is None:
-            kept &= columns.category_ids != category_id
-        elif new != category_id:
-            now[columns.category_ids == category_id] = new
-    if merged:
+            kept[here] = False
+        else:
+            now[here] = new
+    if any(new is not None for new in changed.values()):
         groups = columns.image_ids, now, columns.crowds.astype(np.int64), kept.astype(np.int64)
         repeats = kept & exact_repeats(groups, columns.boxes_xywh_px)
         for index in np.flatnonzero(repeats).tolist():
@@ -175,6 +173,6 @@ def _once(rows: Iterable[CocoAnnotation], log: IssueLog) -> Iterator[CocoAnnotat
         key = (row.image_id, row.category_id, *row.bbox, bool(row.iscrowd))
         if key in seen:
             log.count(MERGED, row.where())
-            continue
-        seen.add(key)
-        yield row
+        else:
+            seen.add(key)
+            yield row

@@ -40,7 +40,7 @@ from groundswift.records import Row, ready_row, whole
 from ..base import Reading
 from ..file_io.box_checks import ImageFolder, clipped
 from ..issues import Issue, IssueLog
-from ..prompts import Asking, check_names, filled, written_name
+from ..prompts import Asking, Prompt, check_names, filled, written_name
 from .annotated_images import with_plain_names
 from .annotation_table import CocoColumns, Columns, ImageItem, ImageItems, items_by_columns
 from .class_edits import ClassOptions
@@ -51,6 +51,7 @@ Classes = Annotated[
     msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
 ]
 Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
+Asked = tuple[Prompt, list[int], list[list[float]]]  # a question to an image; ranks and boxes of the objects that answer it
 ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones keep the file's order
     "category": itemgetter(0, 2, 1),
     "reading": itemgetter(2, 1, 0),
@@ -84,15 +85,6 @@ class Objects(NamedTuple):
     boxes: list[list[float]]
     crowded: Set[int] = frozenset()
     flawed: Set[int] = frozenset()
-
-
-class Question(NamedTuple):
-    """One question to an image, by which prompt, and the objects that answer it."""
-
-    prompt: str
-    text: str
-    ranks: list[int]
-    boxes: list[list[float]]
 
 
 def detection_reading(
@@ -185,8 +177,8 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         if found is None:
             return []
         return [
-            ready_row(image.id, found.path, size_wh, text, [self.names[rank] for rank in ranks], boxes, prompt)
-            for prompt, text, ranks, boxes in self.questions_to(image, objects, log)
+            ready_row(image.id, found.path, size_wh, prompt.text, [self.names[rank] for rank in ranks], boxes, prompt.name)
+            for prompt, ranks, boxes in self.questions_to(image, objects, log)
         ]
 
     def objects(self, item: ImageItem, log: IssueLog) -> Objects:
@@ -197,13 +189,13 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             log.count("crowd-skipped", row.where())
         return Objects(item.ranks, item.boxes_xyxy_px, {self.ranks[row.category_id] for row in item.crowds})
 
-    def questions_to(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterable[Question]:
+    def questions_to(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterable[Asked]:
         """The questions to an image and their answers."""
         if self.options.classes == "one":
             return self.one_class_each(image, objects, log)
         prompt, every = self.questions.pick(image.id), self.options.classes == "all"
         if every and not self.federated:
-            return (Question(prompt.name, prompt.text, objects.ranks, objects.boxes),)
+            return ((prompt, objects.ranks, objects.boxes),)
         asked = set(objects.ranks)
         if self.federated:
             self.count_partial(image, asked, log)
@@ -214,9 +206,9 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             log.count("image-nothing-to-ask", image.file_name)
             return ()
         names = [self.names[rank] for rank in sorted(asked)]
-        return (Question(prompt.name, filled(prompt.text, {"categories": listed(names)}), objects.ranks, objects.boxes),)
+        return ((prompt._replace(text=filled(prompt.text, {"categories": listed(names)})), objects.ranks, objects.boxes),)
 
-    def one_class_each(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterator[Question]:
+    def one_class_each(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterator[Asked]:
         """A question for each class in the image, and for some without any annotation in it."""
         present = set(objects.ranks)
         if self.federated:
@@ -232,7 +224,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         for wanted in sorted(present.union(chosen)):
             prompt = self.questions.pick(f"{image.id} {wanted}")
             boxes = [box for rank, box in zip(objects.ranks, objects.boxes, strict=True) if rank == wanted]
-            yield Question(prompt.name, filled(prompt.text, {"category": self.names[wanted]}), [wanted] * len(boxes), boxes)
+            yield prompt._replace(text=filled(prompt.text, {"category": self.names[wanted]})), [wanted] * len(boxes), boxes
 
     def verified_absent(self, image: CocoImage, objects: Objects) -> set[int]:
         """The classes that were looked for in an image of a federated file and are not there."""

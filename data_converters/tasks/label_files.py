@@ -228,18 +228,13 @@ def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
     usable = [row for row in rows if annotation_problem(row, by_id[row.image_id], True) is None]
     if log.problems.counts or (len(usable) < len(rows) and not log.skipping):
         return
-    annotations = [
-        OutAnnotation(number, row.image_id, row.category_id, list(map(whole, row.bbox)), area_of(row.bbox), row.iscrowd)
-        for number, row in enumerate(usable, 1)
-    ]
+    annotations = []
+    for number, row in enumerate(usable, 1):
+        area = whole(round(row.bbox[2] * row.bbox[3], DIGITS))
+        annotations.append(OutAnnotation(number, row.image_id, row.category_id, list(map(whole, row.bbox)), area, row.iscrowd))
     images = [OutImage(image.id, image.file_name, image.width, image.height) for image in coco.images]
     out = OutFile(images, annotations, [CocoCategory(category.id, category.name) for category in coco.categories])
     write_whole(path, [msgspec.json.encode(out), b"\n"])
-
-
-def area_of(box_xywh_px: Sequence[float]) -> float:
-    """The area of a box in square px."""
-    return whole(round(box_xywh_px[2] * box_xywh_px[3], DIGITS))
 
 
 def classes_of(options: LabelOptions, known: Sequence[str], used: Iterable[str]) -> list[str]:

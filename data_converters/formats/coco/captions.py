@@ -148,13 +148,12 @@ class CaptionMaker(msgspec.Struct, frozen=True):
         text = BREAKS.sub(" ", row.caption.strip())
         if not text:
             log.add(Issue("caption-empty", thing, repr(row.caption)[:200], "a sentence"))
-            return None
-        if tag := swift_tag_in(text):
+        elif tag := swift_tag_in(text):
             log.add(Issue("caption-tag", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
-            return None
-        if half_character(text):
+        elif half_character(text):
             log.add(Issue("caption-lone-surrogate", thing, "half a surrogate pair", "Unicode text"))
-            return None
-        if text != row.caption:
-            log.count("caption-whitespace", thing)
-        return text
+        else:
+            if text != row.caption:
+                log.count("caption-whitespace", thing)
+            return text
+        return None

@@ -71,9 +71,9 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
             }
         elif self.truth:
             coco.info = {"boxes": "truth"}
-        written = results_of(coco) if self.form == "results" else coco
+        results = [CocoResult(row.image_id, row.category_id, row.bbox, 1.0) for row in coco.annotations]  # log-probabilities are not read
         if out is not None:
-            write_whole(out, [msgspec.json.encode(written), b"\n"])
+            write_whole(out, [msgspec.json.encode(results if self.form == "results" else coco), b"\n"])
         boxed = {row.image_id for row in coco.annotations}
         return Totals(len(coco.images), len(coco.annotations), len(coco.images) - len(boxed))
 
@@ -86,18 +86,14 @@ def coco_of(found: Collected, folder: str | None) -> OutFile:
     category_ids = {category.name: category.id for category in found.categories}
     images, annotations = [], []
     for image, image_id, name in zip(collected, ids, names, strict=True):
-        images.append(OutImage(image_id, name, *image.size_wh, sample_id=None if own_id(image) is not None else other_ids(image)))
+        samples = list(image.sample_ids) if own_id(image) is None else []  # of an image that is numbered
+        images.append(OutImage(image_id, name, *image.size_wh, sample_id=samples[0] if len(samples) == 1 else samples or None))
         for label, x1, y1, x2, y2 in image.boxes.elements():
             width, height = (round(side, DIGITS) or side for side in (x2 - x1, y2 - y1))
             box = [whole(value) for value in (x1, y1, width, height)]
             area = whole(round(width * height, DIGITS))
             annotations.append(OutAnnotation(len(annotations) + 1, image_id, category_ids[label], box, area))
     return OutFile(images, annotations, found.categories)
-
-
-def results_of(coco: OutFile) -> list[CocoResult]:
-    """The boxes of a COCO file as results, each with a score of 1: log-probabilities are not read."""
-    return [CocoResult(row.image_id, row.category_id, row.bbox, 1.0) for row in coco.annotations]
 
 
 def check_own_ids(collected: Iterable[ImageBoxes]) -> None:
@@ -127,12 +123,6 @@ def own_id(image: ImageBoxes) -> int | None:
     own = {int(each) if isinstance(each, str) and WHOLE.fullmatch(each) else each for each in image.sample_ids}
     only = next(iter(own)) if image.alone and len(own) == 1 else None
     return only if isinstance(only, int) else None
-
-
-def other_ids(image: ImageBoxes) -> int | str | list[int | str] | None:
-    """The sample_id of an image that is numbered: its own, a list of several, or none."""
-    samples = list(image.sample_ids)
-    return samples[0] if len(samples) == 1 else samples or None
 
 
 def file_names(paths: list[str], folder: str | None) -> list[str]:

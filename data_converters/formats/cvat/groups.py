@@ -33,15 +33,12 @@ def outlines_of_boxes(grouped: Iterable[tuple[tuple[str, int], GroupedShape]]) -
     for parts in groups.values():
         boxes = [part.box for part in parts if part.kind == "box"]
         outlines = [part for part in parts if part.kind in OUTLINES]
-        if len(boxes) == 1 and outlines and _same(boxes[0], _around(outlines)):
+        sides = [side for part in outlines for side in part.box]
+        if len(boxes) == 1 and outlines and _same(boxes[0], bounds(sides[::2], sides[1::2])):
             found.update(part.index for part in outlines)
         else:
             found.update(part.index for part in outlines if any(_same(box, part.box) for box in boxes))
     return found
-
-
-def _around(parts: list[GroupedShape]) -> Box:
-    return bounds([side for part in parts for side in part.box[::2]], [side for part in parts for side in part.box[1::2]])
 
 
 def _same(box: Box, other: Box) -> bool:

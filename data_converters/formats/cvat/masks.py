@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
-Box = tuple[float, float, float, float]
+from ...file_io.box_checks import Box
+
 COUNT = re.compile(r"[0-9]{1,18}")
 
 

@@ -200,7 +200,12 @@ def read_shape(shape: Element) -> Shape | str:
     if kind in NO_BOX:
         return Shape(None, f"{kind}-dropped")
     if kind == "polygon":
-        return read_polygon(shape)
+        corners = [list(map(number_of, map(str.strip, point.split(",")))) for point in (shape.get("points") or "").split(";")]
+        if not all(len(corner) == 2 and None not in corner for corner in corners):
+            return "points are not x,y;x,y;..."
+        if len(corners) < 3:
+            return f"a polygon of {len(corners)} points, fewer than 3"
+        return Shape(bounds(*zip(*corners, strict=True)), "box-from-polygon")
     names = SHAPES.get(kind)
     if names is None:
         return "unknown shape"
@@ -228,16 +233,6 @@ def read_shape(shape: Element) -> Shape | str:
     else:
         box = bounds(numbers[::2], numbers[1::2])
     return Shape(box, f"box-from-{kind}")
-
-
-def read_polygon(shape: Element) -> Shape | str:
-    """The box around a polygon, or what is wrong with it."""
-    corners = [list(map(number_of, map(str.strip, point.split(",")))) for point in (shape.get("points") or "").split(";")]
-    if not all(len(corner) == 2 and None not in corner for corner in corners):
-        return "points are not x,y;x,y;..."
-    if len(corners) < 3:
-        return f"a polygon of {len(corners)} points, fewer than 3"
-    return Shape(bounds(*zip(*corners, strict=True)), "box-from-polygon")
 
 
 def count_marks(shape: Element, place: str, log: IssueLog) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,7 +53,11 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
         found = collect_boxes(self, log, progress)
         stems = stems_of(found.images, self.image_files)
         if out is not None:
-            write_folder(out, lambda folder: fill(folder, found, stems, self.image_files))
+            try:
+                with new_folder(out) as folder:
+                    fill(folder, found, stems, self.image_files)
+            except OSError as error:
+                raise error_at(error.filename, f"cannot be copied ({error.strerror})", "an image that can be read") from None
         counts = [image.boxes.total() for image in found.images.values()]
         return Totals(len(counts), sum(counts), counts.count(0))
 
@@ -103,12 +106,3 @@ def fill(folder: Path, found: Collected, stems: dict[str, str], image_files: str
             read_size_wh(path)  # rows may name any file of this machine, and only images leave it
             shutil.copyfile(local_copy(path), folder / "images" / name)
     (folder / "images.txt").write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")
-
-
-def write_folder(out: Path, fill_it: Callable[[Path], None]) -> None:
-    """Write a new folder completely or not at all. Raises GroundswiftError as `new_folder`, and where an image cannot be copied."""
-    try:
-        with new_folder(out) as folder:
-            fill_it(folder)
-    except OSError as error:
-        raise error_at(error.filename, f"cannot be copied ({error.strerror})", "an image that can be read") from None
