@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,24 @@ def boxed(*boxes: Any, refs: Sequence[str] | None = None, **more: Any) -> dict[s
 
 
 EMPTY = row("None", objects=objects(), sample_id=0)
+
+
+def line(sample_id: Any, question: str = FIND, **more: Any) -> bytes:
+    """A row without objects as a line of a file."""
+    images = [f"{sample_id}.png"]
+    return json.dumps(row("None", question, **{"images": images, "objects": ABSENT, "sample_id": sample_id} | more)).encode() + b"\n"
+
+
+def peak_kib(module: str, *words: str) -> int:
+    """The most memory that a command takes, in a process of its own that has loaded `module` before."""
+    code = (
+        f"import resource, sys, {module}\n"
+        "from groundswift.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    return int(subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
 def write_set(rows: Sequence[Any], path: str = "set.jsonl") -> None:

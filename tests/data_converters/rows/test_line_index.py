@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from converted import run
+from lint_rows import line
 
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows.mix import MixOptions, Source, plan_mix
@@ -32,20 +33,15 @@ PLANS: dict[str, Callable[[], Any]] = {
 }
 
 
-def row(sample_id: Any, **more: Any) -> bytes:
-    messages = [{"role": "user", "content": "<image>Find all."}, {"role": "assistant", "content": "None"}]
-    return json.dumps({"messages": messages, "images": [f"{sample_id}.png"], "sample_id": sample_id, **more}).encode() + b"\n"
-
-
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
-    Path("set.jsonl").write_bytes(b"".join(row(f"a{n}") for n in range(6)))
+    Path("set.jsonl").write_bytes(b"".join(line(f"a{n}") for n in range(6)))
 
 
 def written(command: str) -> list[bytes]:
-    return sorted(line for name in COMMANDS[command][1] for line in Path("out", name).read_bytes().splitlines(True))
+    return sorted(each for name in COMMANDS[command][1] for each in Path("out", name).read_bytes().splitlines(True))
 
 
 BROKEN = {  # a line, and what is said of it
@@ -69,7 +65,7 @@ BROKEN = {  # a line, and what is said of it
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_line_stops_or_is_skipped(command, name):
     broken, said = BROKEN[name]
-    Path("set.jsonl").write_bytes(row(1) + row(2) + broken)
+    Path("set.jsonl").write_bytes(line(1) + line(2) + broken)
     Path("out/a.jsonl").write_bytes(EARLIER)
     words = COMMANDS[command][0]
     done = run(*words)
@@ -100,14 +96,14 @@ def test_lines_stay_as_they_are(command):
     Path("set.jsonl").write_bytes(b"\xef\xbb\xbf" + kept[0] + b"\r\n" + kept[1] + b"\n" + kept[2])
     done = run(*COMMANDS[command][0])
     assert written(command) == sorted([*kept[:2], kept[2] + b"\n"])
-    assert [line.split()[:2] for line in done.stdout.splitlines() if "line-blank" in line] == [["2", "line-blank:"]]
+    assert [each.split()[:2] for each in done.stdout.splitlines() if "line-blank" in each] == [["2", "line-blank:"]]
     assert "set.jsonl:2, set.jsonl:4" in done.stdout
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_seed_decides_and_nothing_else(command):
-    Path("set.jsonl").write_bytes(b"".join(row(n) for n in range(300)))
+    Path("set.jsonl").write_bytes(b"".join(line(n) for n in range(300)))
 
     def made(seed: int, hash_seed: str) -> list[bytes]:
         total = ("--total", "900") if command == "mix" else ()
@@ -126,24 +122,19 @@ def test_a_file_by_its_url(command, monkeypatch, tmp_path):
 
     monkeypatch.setenv("GROUNDSWIFT_CACHE", str(tmp_path / "cache"))
     with fsspec.open("memory://set/s.jsonl", "wb") as file:
-        file.write(row("a") + row("b"))
+        file.write(line("a") + line("b"))
     done = run(*("memory://set/s.jsonl" if word == "set.jsonl" else word for word in COMMANDS[command][0]))
     assert done.exit_code == 0, done.stderr
-    assert written(command) == [row("a"), row("b")]
+    assert written(command) == [line("a"), line("b")]
 
 
 CHANGES: dict[str, tuple[bool, Callable[[], object], str]] = {  # whether a line was read before, the change, what is said
     "cut": (False, lambda: Path("set.jsonl").write_bytes(b""), "changed"),
-    "grown": (False, lambda: Path("set.jsonl").write_bytes(row("c") * 20), "changed"),
-    "other": (False, lambda: Path("set.jsonl").write_bytes(row("x0") + row("x1") * 9), "changed"),
-    "overwritten in its size": (True, lambda: overwrite(), "changed"),
+    "grown": (False, lambda: Path("set.jsonl").write_bytes(line("c") * 20), "changed"),
+    "other": (False, lambda: Path("set.jsonl").write_bytes(line("x0") + line("x1") * 9), "changed"),
+    "overwritten in its size": (True, lambda: Path("set.jsonl").write_bytes(b"x" + Path("set.jsonl").read_bytes()[1:]), "changed"),
     "cut between two lines": (True, lambda: os.truncate("set.jsonl", 5), "became shorter"),
 }
-
-
-def overwrite() -> None:
-    with open("set.jsonl", "r+b") as file:
-        file.write(b"x")
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -151,7 +142,7 @@ def overwrite() -> None:
 def test_a_file_that_changes_while_it_is_read(command, name):
     begun, change, said = CHANGES[name]
     if command == "split":  # which reads ahead: more than a buffer holds
-        Path("set.jsonl").write_bytes(b"".join(row(f"a{n}", note="x" * 300_000) for n in range(6)))
+        Path("set.jsonl").write_bytes(b"".join(line(f"a{n}", note="x" * 300_000) for n in range(6)))
     lines = PLANS[command]().lines()
     if begun:
         next(lines)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from converted import run
-from lint_rows import ABSENT, HEIGHT, TAGS, WIDTH, boxed, objects, row, write_set
+from lint_rows import ABSENT, HEIGHT, TAGS, WIDTH, boxed, objects, peak_kib, row, write_set
 from PIL import Image
 
 from groundswift.data_converters.rows.lint.checks_set import repeats
@@ -315,17 +315,6 @@ def test_memory_stays_bounded():
     with open("set.jsonl", "wb") as out:
         for index in range(80_000):
             out.write(line.replace(b'"sample_id": 1', b'"sample_id": %d' % index) + b"\n")
-    code = (
-        "import resource, sys\n"
-        "from groundswift.cli import main\n"
-        "import groundswift.data_converters.rows.lint.cli\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try: main(['lint', 'set.jsonl', '--no-check-images', '--limit', sys.argv[1]])\n"
-        "except SystemExit: pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
-    )
-    few, many = (
-        int(subprocess.run([sys.executable, "-c", code, limit], capture_output=True, text=True, check=True).stdout.split()[-1])
-        for limit in ("10000", "80000")
-    )
+    words = "groundswift.data_converters.rows.lint.cli", "lint", "set.jsonl", "--no-check-images", "--limit"
+    few, many = (peak_kib(*words, limit) for limit in ("10000", "80000"))
     assert many - few < 20_000  # KiB

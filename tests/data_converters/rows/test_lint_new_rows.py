@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import run
+from lint_rows import HEIGHT, WIDTH
+from lint_rows import rules as broken
 from PIL import Image
 
-WIDTH, HEIGHT = 64, 48
 MAN, DOG, BALL = [4, 4, 20, 40], [24, 20, 44, 40], [50, 30, 58, 38]
 
 
-def row(*turns: str, images: tuple[str, ...] = ("a.png",), **more: Any) -> dict[str, Any]:
+def row(*turns: Any, images: tuple[str, ...] = ("a.png",), **more: Any) -> dict[str, Any]:
     """A conversation: the user's turns and the answers, in turn."""
     messages = [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(turns)]
     about = {"images": list(images), "size_wh": [WIDTH, HEIGHT]} if images else {}
-    return {"messages": messages, **about, "sample_id": "x/1", **more}
+    return {"messages": messages, "sample_id": "x/1"} | about | more
 
 
 def objects(ref: list[str], *boxes: list[float], **more: Any) -> dict[str, Any]:
@@ -42,40 +42,26 @@ FINE: dict[str, dict[str, Any]] = {
     "points and boxes": row("<image>What is at <bbox>?", "A man, <bbox>.", **objects([], [10, 6], MAN)),
     "a point at the corner": row(*POINT, **objects(["the corner"], [64, 48])),
     "grounded caption": row("<image>Describe the picture.", CAPTION, **objects(["A man", "a ball", "two dogs"], MAN, BALL, DOG, MAN)),
-    "grounded sentence": row(
-        "<image>Ground each phrase: A man and a dog.", "<ref-object><bbox><ref-object><bbox>", **objects(["A man", "a dog"], MAN, DOG)
-    ),
+    "grounded sentence": row("<image>Ground: A man and a dog.", "<ref-object><bbox>" * 2, **objects(["A man", "a dog"], MAN, DOG)),
     "caption": row("<image>What does the picture show?", "A man\nand a dog.", prompt="caption.en.2"),
     "text alone": row("Name a fruit.", "Apple.", images=()),
     "text alone, in rounds": row("Name a fruit.", "Apple.", "Another?", "Pear.", images=()),
     "answer with letters": row("<image>Which one?\nA. cat\nB. dog", "B"),
     "LaTeX": row("<image>Write it as LaTeX.", r"\frac { 1 } { 2 } < \left\{ x \right\} \langle a \rangle"),
     "two images": row("<image><image>Where is <ref-object>?", "<bbox>", images=TWO, **objects(["the dog"], DOG, image_id=[1])),
-    "a box in each": row(
-        "<image><image>Compare <bbox> and <bbox>.", "The same.", images=TWO, **objects([], [1, 1, 60, 40], [1, 1, 19, 19], image_id=[0, 1])
-    ),
+    "a box in each": row("<image><image><bbox> or <bbox>?", "Both.", images=TWO, **objects([], [1, 1, 60, 40], MAN, image_id=[0, 1])),
     "two images, no box": row("<image>Before. <image>After. What changed?", "Nothing.", images=TWO),
     "video": row("<video>What happens?", "A dog runs.", images=(), videos=["clip.mp4"]),
     "two videos": row("<video><video>Which is longer?", "The first.", images=(), videos=["clip.mp4", "other.mp4"]),
     "video as text": row("<video>?", "A dog.", images=(), videos="clip.mp4"),
     "video of frames": row("<video>?", "A dog.", images=(), videos=[["a.png", "b.png"]]),
     "video column": row("<video>?", "A dog.", images=(), video="clip.mp4"),
-    "video in parts": row(images=())
-    | {
-        "messages": [
-            {"role": "user", "content": [{"type": "video", "video": "clip.mp4"}, {"type": "text", "text": "What happens?"}]},
-            {"role": "assistant", "content": "A dog runs."},
-        ]
-    },
+    "video in parts": row([{"type": "video", "video": "clip.mp4"}, {"type": "text", "text": "?"}], "A dog runs.", images=()),
     "video and image": row("<image><video>Is it in the film?", "Yes, <bbox>.", videos=["clip.mp4"], **objects([], DOG)),
     "an absolute video": row("<video>?", "A dog.", images=(), videos=["{here}/clip.mp4"]),
     "Chinese": row("<image>找到<ref-object>。", "<bbox>", **objects(["左边的人"], MAN), prompt="find.zh.1"),
 }
-
-
-EMPTY = row("<image>Detect every cat.", "None", **objects([])) | {
-    "sample_id": "x/0"
-}  # a list of phrases looks as detection, which wants one
+EMPTY = row("<image>Detect every cat.", "None", **objects([]), sample_id="x/0")  # a list of phrases looks as detection, which wants one
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +75,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(*rows: dict[str, Any], options: tuple[str, ...] = ()) -> set[str]:
     """The rules that rows break."""
-    lines = [json.dumps(each).replace("{here}", str(Path.cwd())) for each in rows]
-    Path("set.jsonl").write_text("\n".join(lines) + "\n")
-    return set(json.loads(run("lint", "set.jsonl", "--json", *options).stdout)["rules"])
+    return broken([(json.dumps(each).replace("{here}", str(Path.cwd())) + "\n").encode() for each in rows], *options)
 
 
 @pytest.mark.parametrize("name", FINE)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -16,36 +14,19 @@ import pytest
 from converted import run
 from hypothesis import given
 from hypothesis import strategies as st
+from lint_rows import line, peak_kib
 
-from groundswift.data_converters.rows.mix import (
-    Source,
-    most_without_repeating,
-    permuted,
-    shared_keys,
-    shares,
-    source_of,
-)
+from groundswift.data_converters.rows.mix import Source, most_without_repeating, permuted, shared_keys, shares, source_of
 from groundswift.errors import GroundswiftError
 
-GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "mix"]
-EARLIER = b"an earlier file\n"
 WEIGHTS = st.lists(st.fractions(Fraction(1, 1000), 1000), min_size=1, max_size=6)
-
-
-def row(sample_id: Any, question: str = "<image>Find all.", **more: Any) -> bytes:
-    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": "None"}]
-    return json.dumps({"messages": messages, "images": ["a.png"], "sample_id": sample_id, **more}).encode() + b"\n"
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("a.jsonl").write_bytes(b"".join(row(f"a{n}") for n in range(6)))
-    Path("b.jsonl").write_bytes(b"".join(row(f"b{n}") for n in range(4)))
-
-
-def mix(*arguments: object):
-    return run("mix", *arguments)
+    Path("a.jsonl").write_bytes(b"".join(line(f"a{n}") for n in range(6)))
+    Path("b.jsonl").write_bytes(b"".join(line(f"b{n}") for n in range(4)))
 
 
 def lines_of(path: str) -> list[bytes]:
@@ -53,7 +34,7 @@ def lines_of(path: str) -> list[bytes]:
 
 
 def ids(path: str = "out.jsonl") -> list[Any]:
-    return [json.loads(line)["sample_id"] for line in Path(path).read_bytes().splitlines()]
+    return [json.loads(each)["sample_id"] for each in Path(path).read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +103,7 @@ def test_a_permutation_is_the_same_everywhere():
 
 
 def test_a_mix_of_a_given_size():
-    done = mix("a.jsonl:2", "b.jsonl:1", "--total", 15, "--seed", 1, "--out", "out.jsonl")
+    done = run("mix", "a.jsonl:2", "b.jsonl:1", "--total", 15, "--seed", 1, "--out", "out.jsonl")
     counts = Counter(ids())
     assert sum(counts.values()) == 15
     assert sum(count for each, count in counts.items() if each[0] == "a") == 10
@@ -140,7 +121,7 @@ def test_a_mix_of_a_given_size():
 
 
 def test_a_mix_without_a_size_repeats_nothing_and_says_who_decides():
-    done = mix("a.jsonl:1", "b.jsonl:2", "--out", "out.jsonl")
+    done = run("mix", "a.jsonl:1", "b.jsonl:2", "--out", "out.jsonl")
     assert done.stdout.splitlines()[:2] == [
         "6 rows of 2 files, seed 0 -> out.jsonl",
         "no --total: b.jsonl runs out first, and no row is repeated",
@@ -169,7 +150,7 @@ def test_what_cannot_be_mixed(arguments, said):
     Path("empty.jsonl").write_bytes(b"\n\n")
     os.link("a.jsonl", "link.jsonl")
     before = {name: Path(name).read_bytes() for name in os.listdir()}
-    done = mix(*arguments)
+    done = run("mix", *arguments)
     assert done.exit_code == 1
     assert done.stderr.startswith("error: ")
     assert said in done.stderr
@@ -187,12 +168,12 @@ def test_what_cannot_be_mixed(arguments, said):
     ],
 )
 def test_wrong_use(arguments):
-    assert mix(*arguments).exit_code == 2
+    assert run("mix", *arguments).exit_code == 2
     assert not Path("out.jsonl").exists()
 
 
 def test_json_and_a_share_of_nothing():
-    done = mix("a.jsonl:1000", "b.jsonl:1", "--total", 12, "--dry-run", "--json")
+    done = run("mix", "a.jsonl:1000", "b.jsonl:1", "--total", 12, "--dry-run", "--json")
     assert json.loads(done.stdout) == {
         "rows": 12,
         "seed": 0,
@@ -208,17 +189,17 @@ def test_json_and_a_share_of_nothing():
         "out": None,
     }
     assert not Path("out.jsonl").exists()
-    assert "b.jsonl gives no row" in mix("a.jsonl:1000", "b.jsonl:1", "--total", 12, "--dry-run").stdout
+    assert "b.jsonl gives no row" in run("mix", "a.jsonl:1000", "b.jsonl:1", "--total", 12, "--dry-run").stdout
 
 
 def test_rows_that_stand_in_two_files_are_counted():
-    Path("a.jsonl").write_bytes(row(1) + row(1, "<image>Where?") + row("1") + row(None) + row(7) + row(7))
+    Path("a.jsonl").write_bytes(line(1) + line(1, "<image>Where?") + line("1") + line(None) + line(7) + line(7))
     old = json.dumps({"query": "<image>Where?", "response": "x", "images": "a.png", "sample_id": 1}).encode() + b"\n"
-    Path("b.jsonl").write_bytes(row(1, images=["other.png"]) + row(None) + row(None, "x") + row(2) + old)
-    found = json.loads(mix("a.jsonl", "b.jsonl", "--dry-run", "--json").stdout)
+    Path("b.jsonl").write_bytes(line(1, images=["other.png"]) + line(None) + line(None, "x") + line(2) + old)
+    found = json.loads(run("mix", "a.jsonl", "b.jsonl", "--dry-run", "--json").stdout)
     assert found["duplicates"] == 3
     assert found["duplicate_examples"] == ["a.jsonl: sample_id 1", "a.jsonl: sample_id 1", "a.jsonl: row 4, without sample_id"]
-    lines = mix("a.jsonl", "b.jsonl", "--dry-run").stdout.splitlines()
+    lines = run("mix", "a.jsonl", "b.jsonl", "--dry-run").stdout.splitlines()
     assert lines[-2] == "       3  samples  (a.jsonl: sample_id 1, a.jsonl: sample_id 1, a.jsonl: row 4, without sample_id)"
 
 
@@ -232,8 +213,8 @@ def test_an_address_and_its_weight(monkeypatch, tmp_path):
 
     monkeypatch.setenv("GROUNDSWIFT_CACHE", str(tmp_path / "cache"))
     with fsspec.open("memory://set/m.jsonl", "wb") as file:
-        file.write(row("m"))
-    done = mix("memory://set/m.jsonl:3", "b.jsonl:1", "--total", 4, "--out", "out.jsonl")
+        file.write(line("m"))
+    done = run("mix", "memory://set/m.jsonl:3", "b.jsonl:1", "--total", 4, "--out", "out.jsonl")
     assert done.exit_code == 0, done.stderr
     assert Counter(ids())["m"] == 3
 
@@ -241,20 +222,9 @@ def test_an_address_and_its_weight(monkeypatch, tmp_path):
 @pytest.mark.process
 def test_memory_is_that_of_places_not_of_content():
     """70,000 rows more of 4 kB each cost less than 120 bytes each at the peak."""
-    line = row(1, note="x" * 4000)
-    code = (
-        "import sys\n"
-        "from groundswift.cli import main\n"
-        "import groundswift.data_converters.rows.mix_cli\n"
-        "try: main(['mix', sys.argv[1], '--out', 'out.jsonl'])\n"
-        "except SystemExit: pass\n"
-        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
-    )
     peaks = []
     for count in (10_000, 80_000):
         with open("big.jsonl", "wb") as out:
-            for _ in range(count):
-                out.write(line)
-        done = subprocess.run([sys.executable, "-c", code, "big.jsonl"], capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout.split()[-1]))
+            out.writelines(line(1, note="x" * 4000) for _ in range(count))
+        peaks.append(peak_kib("groundswift.data_converters.rows.mix_cli", "mix", "big.jsonl", "--out", "out.jsonl"))
     assert peaks[1] - peaks[0] < 8_400  # KiB
