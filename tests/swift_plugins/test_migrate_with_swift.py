@@ -9,17 +9,7 @@ from pathlib import Path
 
 import pytest
 from rows import read_rows
-from swift.arguments import (
-    AppArguments,
-    DeployArguments,
-    EvalArguments,
-    ExportArguments,
-    InferArguments,
-    PretrainArguments,
-    RLHFArguments,
-    SftArguments,
-    WebUIArguments,
-)
+from swift import arguments
 from swift.dataset.register import DATASET_MAPPING
 from swift.model import MODEL_MAPPING
 from swift.pipelines import infer_main, sft_main
@@ -33,18 +23,10 @@ from groundswift.data_converters.rows.migrate.script import migrate_script
 from groundswift.data_converters.rows.migrate.tables import SOURCE, datasets, flags_of, templates
 from groundswift.data_converters.rows.migrate.tables import models as old_models
 
-CLASSES = {
-    "sft": SftArguments,
-    "pt": PretrainArguments,
-    "rlhf": RLHFArguments,
-    "infer": InferArguments,
-    "export": ExportArguments,
-    "merge-lora": ExportArguments,
-    "deploy": DeployArguments,
-    "eval": EvalArguments,
-    "app": AppArguments,
-    "app-ui": AppArguments,
-    "web-ui": WebUIArguments,
+NAMES = {"pt": "Pretrain", "rlhf": "RLHF", "merge-lora": "Export", "app-ui": "App", "web-ui": "WebUI"}
+CLASSES = {  # command of 2.x or 4.6 -> 4.6's arguments
+    command: getattr(arguments, f"{NAMES.get(command, command.title())}Arguments")
+    for command in ("sft", "pt", "rlhf", "infer", "export", "merge-lora", "deploy", "eval", "app", "app-ui", "web-ui")
 }
 COMMANDS = [command for command in CLASSES if command in ROUTES.values() and command != "merge-lora"]
 STUBS = "swift() { printf '%s\\0' swift \"$@\" $'\\n'; }; groundswift() { echo /plugin.py; }\n"  # a call is words and a line break
@@ -69,9 +51,9 @@ def parsed(script: str) -> list[tuple[str, dict]]:
     calls = [call.split("\0")[:-1] for call in shown.split("\n\0") if call]
     found = []
     for _, command, *words in calls:
-        arguments, rest = parser(command).parse_known_args(words)
+        given, rest = parser(command).parse_known_args(words)
         assert rest == [], f"swift {command} {' '.join(words)}"
-        found.append((command, vars(arguments)))
+        found.append((command, vars(given)))
     return found
 
 
@@ -119,46 +101,25 @@ def test_datasets_of_the_table_are_4_6s():
         assert subsets or len(names) == 1 or "default" in names, f"{name} needs one of {names}"
 
 
-SEED = """
+GPUS = "CUDA_VISIBLE_DEVICES=0,1,2,3 NPROC_PER_NODE=4"
+QWEN = "--model_type qwen2-vl-7b-instruct --model_id_or_path qwen/Qwen2-VL-7B-Instruct"
+SEED = f"""
 CUDA_VISIBLE_DEVICES=0 swift infer --model_type qwen2-vl-7b-instruct
-SIZE_FACTOR=8 MAX_PIXELS=602112 CUDA_VISIBLE_DEVICES=0 swift sft \\
-  --model_type qwen2-vl-7b-instruct \\
-  --model_id_or_path qwen/Qwen2-VL-7B-Instruct \\
-  --sft_type lora \\
-  --dataset latex-ocr-print#20000
-CUDA_VISIBLE_DEVICES=0,1,2,3 NPROC_PER_NODE=4 swift sft \\
+SIZE_FACTOR=8 MAX_PIXELS=602112 CUDA_VISIBLE_DEVICES=0 swift sft {QWEN} --sft_type lora --dataset latex-ocr-print#20000
+{GPUS} swift sft \\
   --model_type qwen2-vl-7b-instruct \\
   --model_id_or_path qwen/Qwen2-VL-7B-Instruct \\
   --sft_type full \\
   --freeze_vit true \\
   --deepspeed default-zero2 \\
   --dataset latex-ocr-print#20000
-SIZE_FACTOR=8 MAX_PIXELS=602112 CUDA_VISIBLE_DEVICES=0 swift sft \\
-  --model_type qwen2-vl-7b-instruct-gptq-int4 \\
-  --model_id_or_path qwen/Qwen2-VL-7B-Instruct-GPTQ-Int4 \\
-  --sft_type lora \\
-  --dataset latex-ocr-print#20000
-CUDA_VISIBLE_DEVICES=0,1,2,3 NPROC_PER_NODE=4 swift sft \\
-  --model_type qwen2-vl-7b-instruct \\
-  --model_id_or_path qwen/Qwen2-VL-7B-Instruct \\
-  --sft_type lora \\
-  --dataset coco-en-mini#20000 \\
-  --deepspeed default-zero2
-CUDA_VISIBLE_DEVICES=0 swift infer \\
-    --ckpt_dir output/qwen2-vl-7b-instruct/vx-xxx/checkpoint-xxx \\
-    --load_dataset_config true --merge_lora true
-CUDA_VISIBLE_DEVICES=0,1,2,3 NPROC_PER_NODE=4 swift sft \\
-  --model_type qwen2-vl-7b-instruct \\
-  --model_id_or_path qwen/Qwen2-VL-7B-Instruct \\
-  --sft_type lora \\
-  --dataset refcoco-unofficial-grounding#20000 \\
-  --deepspeed default-zero3
-NFRAMES=24 MAX_PIXELS=100352 CUDA_VISIBLE_DEVICES=0,1,2,3 NPROC_PER_NODE=4 swift sft \\
-  --model_type qwen2-vl-7b-instruct \\
-  --model_id_or_path qwen/Qwen2-VL-7B-Instruct \\
-  --sft_type lora \\
-  --dataset video-chatgpt \\
-  --deepspeed default-zero2
+SIZE_FACTOR=8 MAX_PIXELS=602112 CUDA_VISIBLE_DEVICES=0 swift sft --model_type qwen2-vl-7b-instruct-gptq-int4 \\
+  --model_id_or_path qwen/Qwen2-VL-7B-Instruct-GPTQ-Int4 --sft_type lora --dataset latex-ocr-print#20000
+{GPUS} swift sft {QWEN} --sft_type lora --dataset coco-en-mini#20000 --deepspeed default-zero2
+CUDA_VISIBLE_DEVICES=0 swift infer --ckpt_dir output/qwen2-vl-7b-instruct/vx-xxx/checkpoint-xxx \\
+  --load_dataset_config true --merge_lora true
+{GPUS} swift sft {QWEN} --sft_type lora --dataset refcoco-unofficial-grounding#20000 --deepspeed default-zero3
+NFRAMES=24 MAX_PIXELS=100352 {GPUS} swift sft {QWEN} --sft_type lora --dataset video-chatgpt --deepspeed default-zero2
 """
 
 
@@ -206,12 +167,8 @@ def test_every_flag_parses_after_migration(command, keep_defaults):
     more = " --sft_type lora" if command in ("sft", "pt", "rlhf") else "" if command == "web-ui" else " --ckpt_dir a/checkpoint-1"
     lines = []
     for flag in flags_of(command).values():
-        value = (
-            SAID.get(flag.name)
-            or {"bool": "true", "list": "v1 v2"}.get(flag.values)
-            or (flag.default if flag.default != "AUTO" else "")
-            or "7"
-        )
+        default = flag.default.replace("AUTO", "") or "7"
+        value = SAID.get(flag.name) or {"bool": "true", "list": "v1 v2"}.get(flag.values, default)
         lines.append(f"swift {command} --{flag.name} {value}{more if flag.name not in ('sft_type', 'ckpt_dir') else ''}")
     calls = parsed(migrate_script("\n".join(lines), Settings(keep_defaults=keep_defaults)).text)
     assert len(calls) == len(lines)

@@ -73,9 +73,7 @@ def test_ids_join_as_they_do_for_the_evaluator(data, write):
 
 
 def changed(key: str, value: Any) -> None:
-    coco = json.loads(Path("ann.json").read_text())
-    coco[key] = value
-    Path("ann.json").write_text(json.dumps(coco))
+    Path("ann.json").write_text(json.dumps(json.loads(Path("ann.json").read_text()) | {key: value}))
 
 
 FAULTS = {
