@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -55,75 +57,31 @@ def refs() -> list[dict[bytes, Any]]:
     ]
 
 
-def pickled(value: Any, protocol: int = 2) -> bytes:
-    """A pickle as Python 2 wrote it: bytes are its texts, str its unicode."""
-    return (b"\x80\x02" if protocol else b"") + _Python2(protocol).of(value) + b"."
+class Python2(pickle._Pickler):
+    """Writes a pickle as Python 2 wrote it: bytes are its texts, str its unicode, and `Long` its long."""
 
+    dispatch = pickle._Pickler.dispatch.copy()
 
-class _Python2:
-    def __init__(self, protocol: int) -> None:
-        self.binary, self.memo = protocol == 2, {}
-
-    def of(self, value: Any) -> bytes:
-        if value is None:
-            return b"N"
-        if isinstance(value, bool):
-            return {(True, True): b"\x88", (True, False): b"I01\n", (False, True): b"\x89", (False, False): b"I00\n"}[value, self.binary]
-        if isinstance(value, int):
-            return self.number(value)
-        if isinstance(value, float):
-            return b"G" + struct.pack(">d", value) if self.binary else f"F{value!r}\n".encode()
-        if isinstance(value, bytes | str):
-            return self.text(value)
-        return self.list(value) if isinstance(value, list) else self.dictionary(value)
-
-    def put(self) -> bytes:
-        index = len(self.memo)
-        self.memo[index, "a place"] = index
-        if not self.binary:
-            return f"p{index}\n".encode()
-        return b"q" + bytes([index]) if index < 256 else b"r" + struct.pack("<I", index)
-
-    def number(self, value: int) -> bytes:
-        if isinstance(value, Long):
-            return b"\x8a\x04" + struct.pack("<i", value) if self.binary else f"L{int(value)}L\n".encode()
-        if not self.binary:
-            return f"I{value}\n".encode()
-        if value >= 1 << 31:
-            coded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-            return b"\x8b" + struct.pack("<i", len(coded)) + coded
-        if 0 <= value < 256:
-            return b"K" + bytes([value])
-        return b"M" + struct.pack("<H", value) if 0 <= value < 65536 else b"J" + struct.pack("<i", value)
-
-    def text(self, value: bytes | str) -> bytes:
-        if value in self.memo:
-            index = self.memo[value]
-            if not self.binary:
-                return f"g{index}\n".encode()
-            return b"h" + bytes([index]) if index < 256 else b"j" + struct.pack("<I", index)
-        index = len(self.memo)
-        if isinstance(value, str):
-            coded = value.encode("utf-8", "surrogatepass") if self.binary else value.encode("raw-unicode-escape")
-            out = b"X" + struct.pack("<I", len(coded)) + coded if self.binary else b"V" + coded + b"\n"
-        elif self.binary:
-            out = (b"U" + bytes([len(value)]) if len(value) < 256 else b"T" + struct.pack("<i", len(value))) + value
+    def text(self, value: bytes) -> None:
+        if not self.bin:
+            self.write(pickle.STRING + repr(value)[1:].encode() + b"\n")
+        elif len(value) < 256:
+            self.write(pickle.SHORT_BINSTRING + bytes([len(value)]) + value)
         else:
-            out = b"S" + repr(value)[1:].encode() + b"\n"
-        out += self.put()
-        del self.memo[index, "a place"]
-        self.memo[value] = index
-        return out
+            self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
+        self.memoize(value)
 
-    def list(self, value: list[Any]) -> bytes:
-        if self.binary:
-            return b"]" + self.put() + b"(" + b"".join(map(self.of, value)) + b"e"
-        return b"(l" + self.put() + b"".join(self.of(each) + b"a" for each in value)
+    def long(self, value: Long) -> None:
+        self.write(pickle.LONG1 + b"\x04" + struct.pack("<i", value) if self.bin else f"L{int(value)}L\n".encode())
 
-    def dictionary(self, value: dict[Any, Any]) -> bytes:
-        if self.binary:
-            return b"}" + self.put() + b"(" + b"".join(self.of(key) + self.of(each) for key, each in value.items()) + b"u"
-        return b"(d" + self.put() + b"".join(self.of(key) + self.of(each) + b"s" for key, each in value.items())
+    dispatch |= {bytes: text, Long: long}
+
+
+def pickled(value: Any, protocol: int = 2) -> bytes:
+    """A pickle as Python 2 wrote it."""
+    data = BytesIO()
+    Python2(data, protocol).dump(value)
+    return data.getvalue()
 
 
 def draw(folder: Path) -> Path:
