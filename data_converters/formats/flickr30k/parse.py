@@ -11,15 +11,17 @@ everybody who reports results on it. We do the same: x2 and y2 are then the inde
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from groundswift.errors import GroundswiftError
+from groundswift.errors import error_at
 from groundswift.file_guard import regular_bytes
 from groundswift.storage import NotThere, local_copy
 
 from ...file_io.label_files import xml_root
+from ...file_io.row_files import Sourced
 from ...issues import Issue, SkipSample, skip
 
 FILES = {"list": "list", "sentences": "file of sentences", "annotations": "file of annotations"}  # by the start of their ids
@@ -45,14 +47,9 @@ class Sentence(NamedTuple):
     words: list[str]
     phrases: list[Phrase]
 
-    @property
-    def text(self) -> str:
-        """The sentence without marks, its words (and punctuation marks) separated by spaces."""
-        return " ".join(self.words)
-
-    def words_of(self, phrase: Phrase) -> str:
-        """The text of a phrase."""
-        return " ".join(self.words[phrase.start : phrase.end])
+    def text(self, phrase: Phrase | None = None) -> str:
+        """The words (and punctuation marks) of the sentence, or of a phrase, separated by spaces."""
+        return " ".join(self.words[phrase.start : phrase.end] if phrase else self.words)
 
 
 @dataclass
@@ -82,23 +79,27 @@ def read_file(path: str, thing: str, kind: str) -> bytes:
         raise skip(f"{kind}-unreadable", thing, f"cannot read {path} ({error.strerror})", "a file") from None
 
 
-def decode(content: bytes, where: str) -> str:
-    """A file's text without byte order mark, every line end as \\n. Raises SkipSample where it is not UTF-8."""
+def read_text(path: str, thing: str, kind: str) -> str:
+    """A file's text without byte order mark, every line end as \\n. Raises as `read_file`, and SkipSample where it is not UTF-8."""
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return read_file(path, thing, kind).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise skip("text-not-utf8", where, f"not UTF-8 text (byte {error.start})", "UTF-8 text") from None
+        raise skip("text-not-utf8", path, f"not UTF-8 text (byte {error.start})", "UTF-8 text") from None
+
+
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of each line that is not blank."""
+    return ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
 def sentences(text: str, where: str) -> list[Sentence | Issue]:
     """The sentences of a file, one per line, without blank lines; an Issue in place of one whose marks cannot be read."""
     found: list[Sentence | Issue] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                found.append(sentence(line, number, f"{where}:{number}"))
-            except SkipSample as stopped:
-                found.append(stopped.issue)
+    for number, line in lines_of(text):
+        try:
+            found.append(sentence(line, number, f"{where}:{number}"))
+        except SkipSample as stopped:
+            found.append(stopped.issue)
     return found
 
 
@@ -165,22 +166,19 @@ def boxes_of(element: Element, thing: str) -> list[Box]:
 
 def size_of(root: Element, where: str) -> tuple[int, int]:
     """The image's (width, height) in px. Raises SkipSample where it is missing or not above 0."""
-    try:
-        size_wh = whole_number(root, "size/width", where), whole_number(root, "size/height", where)
-    except SkipSample as stopped:
-        raise SkipSample(stopped.issue._replace(id="size-unreadable")) from None
+    size_wh = tuple(whole_number(root, f"size/{side}", where, "size-unreadable") for side in ("width", "height"))
     if min(size_wh) < 1:
         raise skip("size-unreadable", where, f"size {size_wh[0]}x{size_wh[1]}", "at least 1x1 px")
     return size_wh
 
 
-def whole_number(element: Element, path: str, thing: str) -> int:
+def whole_number(element: Element, path: str, thing: str, reason: str = "box-unreadable") -> int:
     """The number in the one element at `path`. Raises SkipSample where there is none, or more than one."""
     found = element.findall(path)
     text = found[0].text or "" if len(found) == 1 else ""
     if not WHOLE_NUMBER.fullmatch(text):
         what = f"<{path}> is {text[:40]!r}" if len(found) == 1 else f"{len(found)} <{path}>"
-        raise skip("box-unreadable", thing, what, "one whole number of at most 9 digits")
+        raise skip(reason, thing, what, "one whole number of at most 9 digits")
     return int(text)
 
 
@@ -191,16 +189,14 @@ def id_issue(thing: str, name: str) -> Issue | None:
     return Issue("id-malformed", thing, f"{name[:80]!r}", "the id of an image: the name of its files without .jpg")
 
 
-def ids(text: str, where: str) -> list[tuple[str, str] | Issue]:
-    """(line, id) of each image in a list, one per line; an Issue in place of one that is malformed or a duplicate."""
-    found: list[tuple[str, str] | Issue] = []
+def ids(text: str, where: str) -> list[Sourced | Issue]:
+    """The id of each image in a list, one per line; an Issue in place of one that is malformed or a duplicate."""
+    found: list[Sourced | Issue] = []
     seen: set[str] = set()
-    for number, line in enumerate(text.split("\n"), 1):
-        thing, name = f"{where}:{number}", line.strip()
-        if not name:
-            continue
+    for number, name in lines_of(text):
+        thing = f"{where}:{number}"
         repeated = Issue("id-repeated", thing, f"duplicate image id {name}", "each image once") if name in seen else None
-        found.append(id_issue(thing, name) or repeated or (thing, name))
+        found.append(id_issue(thing, name) or repeated or Sourced(thing, name))
         seen.add(name)
     return found
 
@@ -208,11 +204,11 @@ def ids(text: str, where: str) -> list[tuple[str, str] | Issue]:
 def unrelated(text: str, where: str) -> frozenset[tuple[str, int]]:
     """(image id, number of the sentence) of each caption in UNRELATED_CAPTIONS. Raises GroundswiftError for another form."""
     found = set()
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in lines_of(text):
         parts = line.split()
-        if not parts or parts[0].startswith("#"):
+        if line.startswith("#"):
             continue
         if len(parts) != 2 or not re.fullmatch("[0-9]{1,9}", parts[1]):
-            raise GroundswiftError(f"{where}:{number}: {line.strip()[:80]!r}; expected the id of an image and the number of a sentence")
+            raise error_at(f"{where}:{number}", f"{line[:80]!r}", "the id of an image and the number of a sentence")
         found.add((parts[0], int(parts[1])))
     return frozenset(found)

@@ -122,8 +122,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
 def image_ids(folder: str, split: str | None) -> Iterator[Sourced | Issue]:
     """The image ids of a list in its order, or all that have sentences, by name. Raises GroundswiftError if the list does not exist."""
     if split is not None:
-        for each in parse.ids(list_text(split), split):
-            yield each if isinstance(each, Issue) else Sourced(*each)
+        yield from parse.ids(list_text(split), split)
         return
     sentences = join(folder, "Sentences")
     try:
@@ -139,7 +138,7 @@ def image_ids(folder: str, split: str | None) -> Iterator[Sourced | Issue]:
 def list_text(path: str) -> str:
     """The text of a list. Raises GroundswiftError where it cannot be read."""
     try:
-        return parse.decode(parse.read_file(path, path, "list"), path)
+        return parse.read_text(path, path, "list")
     except SkipSample as stopped:
         raise error_at(path, stopped.issue.what, stopped.issue.expected) from None
 
@@ -167,7 +166,7 @@ class Flickr30kMaker(RowMaker, frozen=True):
                 log.add(sentence)
             elif (source, sentence.number) in self.unrelated:
                 log.count("caption-mismatched", f"{source}/{sentence.number}")
-            elif issue := text_issue(sentence.text, f"sentence {sentence.number} of {thing}"):
+            elif issue := text_issue(sentence.text(), f"sentence {sentence.number} of {thing}"):
                 log.add(issue)
             else:
                 phrases = boxed_phrases(sentence, boxes, annotation, f"{source}/{sentence.number}", log)
@@ -177,7 +176,7 @@ class Flickr30kMaker(RowMaker, frozen=True):
     def files_of(self, where: str, image_id: str) -> tuple[list[Sentence | Issue], Annotation]:
         """The content of the two files of an image. Raises SkipSample where one of them cannot be read as a whole."""
         text_path, xml_path = join(self.folder, f"Sentences/{image_id}.txt"), join(self.folder, f"Annotations/{image_id}.xml")
-        sentences = parse.sentences(parse.decode(parse.read_file(text_path, where, "sentences"), text_path), text_path)
+        sentences = parse.sentences(parse.read_text(text_path, where, "sentences"), text_path)
         if not sentences:
             raise skip("sentences-empty", text_path, "no sentence", "one per line")
         return sentences, parse.annotation(parse.read_file(xml_path, where, "annotations"), xml_path)
@@ -194,13 +193,13 @@ class Flickr30kMaker(RowMaker, frozen=True):
                 yield self.row(f"{key}/{phrase.number}", image, phrase.text, [], phrase.boxes, given=len(phrase.boxes))
         elif self.task == "reverse_sentence":
             distinct = list({tuple(box): box for phrase in phrases for box in phrase.boxes}.values())
-            yield self.row(key, image, sentence.text, [], distinct, given=len(distinct))
+            yield self.row(key, image, sentence.text(), [], distinct, given=len(distinct))
         else:
             if self.task == "phrase_grounding":
                 phrases = without_duplicates(phrases, f"{image_id}/{sentence.number}", log)
             answer = grounded_text(sentence, phrases) if self.task == "grounded_caption" else "".join(each.tags for each in phrases)
             boxes = [box for phrase in phrases for box in phrase.boxes]
-            yield self.row(key, image, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text)
+            yield self.row(key, image, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text())
 
     def row(
         self, key: str, image: FoundImage, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = ""
@@ -248,7 +247,7 @@ def boxed_phrases(
         elif phrase.entity == parse.NO_ENTITY or phrase.entity not in boxes:
             log.count("phrase-without-boxes", where)
         else:
-            found.append(BoxedPhrase(number, phrase.start, phrase.end, sentence.words_of(phrase), boxes[phrase.entity]))
+            found.append(BoxedPhrase(number, phrase.start, phrase.end, sentence.text(phrase), boxes[phrase.entity]))
     return found
 
 

@@ -94,14 +94,7 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
     reads, writes = "RefCOCO, RefCOCO+, RefCOCOg: REFER's pickles and instances.json", "referring (find), describing"
     EXAMPLE = {
         "refer/refcoco/refs(unc).p": [
-            {
-                "ref_id": 0,
-                "ann_id": 1001,
-                "image_id": 9,
-                "split": "val",
-                "file_name": "COCO_train2014_000000000009_0.jpg",
-                "sentences": [{"sent_id": 0, "sent": "the cat"}],
-            }
+            {"ref_id": 0, "ann_id": 1001, "image_id": 9, "split": "val", "sentences": [{"sent_id": 0, "sent": "the cat"}]}
         ],
         "refer/refcoco/instances.json": {
             "images": [{"id": 9, "file_name": "COCO_train2014_000000000009.jpg", "width": 8, "height": 6}],

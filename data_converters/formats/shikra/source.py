@@ -103,10 +103,7 @@ class ShikraOptions(ReferringOptions, chat.ConversationOptions, frozen=True, kw_
             {
                 "image": "a.jpg",
                 "target": {"boxes": [[1, 1, 4, 5]]},
-                "conversations": [
-                    {"from": "human", "value": "Where is the cat in <image>?"},
-                    {"from": "gpt", "value": "There <boxes>.", "boxes_seq": [[0]]},
-                ],
+                "conversations": [{"from": "human", "value": "<image>Where?"}, {"from": "gpt", "value": "<boxes>.", "boxes_seq": [[0]]}],
             }
         ],
         "data/flickr30k_images/a.jpg": EXAMPLE_IMAGE,
