@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -26,7 +25,9 @@ from groundswift.worker_pool import WorkerPool
 from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import ImageFolder, fitted_box
 from ...file_io.plain_pickle import plain_objects
-from ...issues import Issue, IssueLog
+from ...file_io.row_files import Sourced
+from ...issues import Issue, IssueLog, skip
+from ...tasks.conversation import RowMaker, all_usable
 from ...tasks.referring import Referring, SentenceOptions, first_existing, path_tails
 
 PARTITIONS = ("unc", "google", "umd")
@@ -53,16 +54,8 @@ class Ref(msgspec.Struct):
     sentences: list[RefSentence]
     file_name: str = ""
 
-    def where(self) -> str:
-        return f"ref {self.ref_id} ({self.file_name})"
 
-
-class RefItem(msgspec.Struct):
-    """A ref with its annotation and image of instances.json; None where they are not there."""
-
-    ref: Ref
-    annotation: CocoAnnotation | None
-    image: CocoImage | None
+RefItem = tuple[Ref, CocoAnnotation | None, CocoImage | None]  # with its annotation and image of instances.json
 
 
 class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
@@ -119,32 +112,30 @@ class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
         return Reading(iter(items), make, len(items), "ref")
 
 
-class RefMaker(msgspec.Struct, frozen=True):
+class RefMaker(RowMaker, frozen=True):
     """Makes the rows of one ref. `name` begins its sample_id."""
 
     referring: Referring
     images: ImageFolder
     name: str
 
-    def __call__(self, item: RefItem, log: IssueLog) -> Iterator[Row]:
-        ref, annotation, image, thing = item.ref, item.annotation, item.image, item.ref.where()
+    def rows(self, where: str, source: RefItem, log: IssueLog) -> list[Row]:
+        ref, annotation, image = source
         if annotation is None:
-            log.add(Issue("annotation-unknown", thing, f"ann_id {ref.ann_id}", "the id of an annotation of instances.json"))
-        elif image is None:
-            log.add(Issue("image-unknown", thing, f"image_id {ref.image_id}", "the id of an image of instances.json"))
-        elif annotation.image_id != ref.image_id:
+            raise skip("annotation-unknown", where, f"ann_id {ref.ann_id}", "the id of an annotation of instances.json")
+        if image is None:
+            raise skip("image-unknown", where, f"image_id {ref.image_id}", "the id of an image of instances.json")
+        if annotation.image_id != ref.image_id:
             what = f"image_id {ref.image_id}, but annotation {ref.ann_id} is on image {annotation.image_id}"
-            log.add(Issue("annotation-other-image", thing, what, "one image"))
-        elif len(annotation.bbox) != 4:
-            log.add(Issue("box-length", thing, f"bbox {annotation.bbox[:9]}", "x, y, width, height"))
-        else:
-            size_wh = (image.width, image.height)
-            x, y, width, height = annotation.bbox
-            box = fitted_box((x, y, x + width, y + height), size_wh, thing, log)
-            names = path_tails(f"{FOLDER}/{image.file_name}")
-            found = box and self.images.find(first_existing(self.images, names), thing, log, size_wh)
-            if found:
-                yield from self.referring.rows(f"{self.name}/{ref.ref_id}", ref.sentences, box, found, thing, log)
+            raise skip("annotation-other-image", where, what, "one image")
+        if len(annotation.bbox) != 4:
+            raise skip("box-length", where, f"bbox {annotation.bbox[:9]}", "x, y, width, height")
+        size_wh = (image.width, image.height)
+        x, y, width, height = annotation.bbox
+        (box,) = all_usable([fitted_box((x, y, x + width, y + height), size_wh, where, log)])
+        name = first_existing(self.images, path_tails(f"{FOLDER}/{image.file_name}"))
+        (found,) = all_usable([self.images.find(name, where, log, size_wh)])
+        return self.referring.rows(f"{self.name}/{ref.ref_id}", ref.sentences, box, found, where, log)
 
 
 def name_of(source: str) -> str:
@@ -170,7 +161,7 @@ def partition_of(source: str, wanted: str | None) -> str:
     raise error_at(source, "has no refs(unc).p, refs(google).p or refs(umd).p", "the folder of a dataset as REFER distributes it")
 
 
-def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
+def items_of(source: str, path: str, split: str) -> list[Sourced | Issue]:
     """The refs of a split with their annotations and images, and an Issue for each entry that is not a ref, in the file's order.
 
     Raises GroundswiftError where a file cannot be read, ids of instances.json are ambiguous, or no ref is of that split.
@@ -182,16 +173,17 @@ def items_of(source: str, path: str, split: str) -> list[RefItem | Issue]:
     if found := structural_problems(msgspec.structs.replace(coco, categories=[]), instances):
         raise GroundswiftError("\n".join(map(str, found[:10])))
     annotations, images = {row.id: row for row in coco.annotations}, {image.id: image for image in coco.images}
-    items: list[RefItem | Issue] = []
+    items: list[Sourced | Issue] = []
     seen: set[int] = set()
     for ref in refs:
         if isinstance(ref, Issue):
             items.append(ref)
         elif ref.split == split:
+            where = f"ref {ref.ref_id} ({ref.file_name})"
             if ref.ref_id in seen:
-                items.append(Issue("ref-id-repeated", f"{path}: {ref.where()}", f"duplicate ref id {ref.ref_id}", "each id once"))
+                items.append(Issue("ref-id-repeated", f"{path}: {where}", f"duplicate ref id {ref.ref_id}", "each id once"))
             else:
-                items.append(RefItem(ref, annotations.get(ref.ann_id), images.get(ref.image_id)))
+                items.append(Sourced(where, (ref, annotations.get(ref.ann_id), images.get(ref.image_id))))
             seen.add(ref.ref_id)
     return items
 
