@@ -155,14 +155,17 @@ def find_images(images: ImageFolder | RowImages, names: Sequence[str], where: st
     return all_usable([images.find(name, f"{where}, image {index} ({name[:200]})", log) for index, name in enumerate(names)])
 
 
-def save_image(data: bytes | None, folder: str | None, name: str, thing: str, log: IssueLog) -> FoundImage:
+def save_image(
+    data: bytes | None, folder: str | None, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None
+) -> FoundImage:
     """Write an image that a row holds into `folder` under a name. Raises SkipSample where it cannot be used, or `folder` is None."""
     if folder is None:
         raise skip(HELD, thing, "the row holds its image, and swift reads files", "--save-images DIR")
-    size_wh = embedded_size_wh(data, thing, log)
-    path = size_wh and write_image(folder, name, data, thing, log)
-    if not path:
-        raise SkipSample(None)
+    (size_wh,) = all_usable([embedded_size_wh(data, thing, log)])
+    if stated_wh not in (None, size_wh):
+        stated, seen = (f"{width}x{height} px" for width, height in (stated_wh, size_wh))
+        raise skip("image-size-differs", thing, f"annotated as {stated}, but the image is {seen}", "one size")
+    (path,) = all_usable([write_image(folder, name, data, thing, log)])
     return FoundImage(path, size_wh)
 
 

@@ -25,12 +25,12 @@ from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading
 from ...file_io.box_checks import FoundImage, ImageFolder, fitted_box
-from ...file_io.embedded_images import HELD, EmbeddedImage, SaveImages, embedded_size_wh, folder_to_save, write_image
+from ...file_io.embedded_images import EmbeddedImage, SaveImages, embedded_size_wh, folder_to_save
 from ...file_io.row_files import Sourced, read_rows
 from ...issues import Issue, IssueLog, skip
-from ...tasks.conversation import RowMaker, row_number
+from ...tasks.conversation import RowMaker, row_number, save_image
 from ...tasks.referring import Referring, Sentence, SentenceOptions, first_existing, path_tails
-from .source import FOLDER
+from .source import FOLDER, RefSentence
 
 Schema = Literal["lmms", "jxu124"]
 OF_A_REF = re.compile(r"^(COCO_[a-z]+\d{4}_\d{12})_\d+(\.\w+)$")  # a file_name that ends in the id of an annotation
@@ -46,18 +46,11 @@ class LmmsRow(msgspec.Struct):
     image: EmbeddedImage | None = None
 
 
-class HubSentence(msgspec.Struct, rename={"id": "sent_id", "text": "sent"}):
-    """A phrase in lower case without punctuation, and its id."""
-
-    id: int
-    text: str
-
-
 class Jxu124Row(msgspec.Struct):
     """A row of jxu124 or swift/refcoco; `bbox` is x1, y1, x2, y2 in px. `raw_image_info` is COCO's entry of the image as JSON."""
 
     ref_id: int
-    sentences: list[HubSentence]
+    sentences: list[RefSentence]
     bbox: list[float]
     image_path: str
     split: str | None = None
@@ -151,7 +144,7 @@ class HubRef(msgspec.Struct):
     """A row of either schema: `key` begins the ids, `name` is that of the image, and `names` are those that its file may have."""
 
     key: str
-    sentences: Sequence[Sentence | HubSentence]
+    sentences: Sequence[Sentence | RefSentence]
     box_xyxy_px: tuple[float, float, float, float]
     name: str | None
     names: list[str]
@@ -186,17 +179,11 @@ class HubMaker(RowMaker, frozen=True):
         """The image of a row; None, and an issue is logged, where it cannot be used."""
         if held is None or held.bytes is None:
             return self.find(where, ref.names or (path_tails(held.path) if held and held.path else []), ref, log)
-        size_wh = embedded_size_wh(held.bytes, where, log)
-        if size_wh is not None and ref.stated_wh not in (None, size_wh):
-            stated, seen = (f"{width}x{height} px" for width, height in (ref.stated_wh, size_wh))
-            raise skip("image-size-differs", where, f"annotated as {stated}, but the image is {seen}", "one size")
-        if size_wh is None or (self.saved is None and self.images is None):
+        if self.saved is None and self.images is None:
+            size_wh = embedded_size_wh(held.bytes, where, log)
             return size_wh and FoundImage(None, size_wh)
-        if self.saved is None:
-            raise skip(HELD, where, "the row holds its image, and swift reads files", "--save-images DIR")
         name = ref.name or os.path.basename(held.path or "") or f"{self.name}/{row_number(where)}"
-        path = write_image(self.saved, name, held.bytes, where, log)
-        return path and FoundImage(path, size_wh)
+        return save_image(held.bytes, self.saved, name, where, log, ref.stated_wh)
 
     def find(self, where: str, names: list[str], ref: HubRef, log: IssueLog) -> FoundImage | None:
         """The image of a row that names it."""
