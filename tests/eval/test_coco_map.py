@@ -19,7 +19,7 @@ from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.coco_results import read_results
 from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.box_matching import coco_evaluation, image_results, outcomes
-from groundswift.eval.evaluated_run import FP, TP
+from groundswift.eval.evaluated_run import CROWD, FN, FP, TP
 from groundswift.eval.ground_truth import truth_from_coco
 from groundswift.eval.metrics.coco_engines import check_engine
 from groundswift.eval.metrics.coco_map import Rules, evaluate, familiar_lines, predictions_from_answers, truth_from_rows
@@ -129,7 +129,9 @@ EDGES = [
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("annotations", "results"), EDGES)
 def test_edges(tmp_path, annotations, results, engine):
-    check(coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations), results, tmp_path, engine)
+    coco = coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations)
+    check(coco, results, tmp_path, engine)
+    assert_same_outcomes(coco, results, tmp_path)
 
 
 BOX = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 4), st.integers(1, 4)).map(lambda b: [v * 16.0 for v in b])
@@ -144,33 +146,25 @@ def test_small_random_sets(tmp_path_factory, annotations, results):
     coco = coco_of({1: (128, 128), 2: (128, 128), 3: (128, 128)}, [1, 2], annotations)
     folder = tmp_path_factory.mktemp("small", numbered=True)
     check(coco, results, folder, "hotcoco")
-    truth, predictions = loaded(coco, results, folder)
-    assert_same_outcomes(coco, results, *outcomes(truth, predictions)[0], predictions)
+    assert_same_outcomes(coco, results, folder)
 
 
-def assert_same_outcomes(coco: dict, results: list[dict], of_truth: list[str], of_predictions: list[str], predictions: Predictions) -> None:
+def assert_same_outcomes(coco: dict, results: list[dict], folder) -> None:
     """Ours are in the order of ids of the images; pycocotools' by result number. IoU 0.5 is its threshold 0, area `all` its first."""
-    scoring = reference(coco, results)
+    ((of_truth, of_predictions),) = outcomes(*loaded(coco, results, folder))
     order = sorted(range(len(results)), key=lambda number: results[number]["image_id"])
-    wanted_truth = ["crowd" if a["iscrowd"] else "false_negative" for a in coco["annotations"]]
-    wanted = ["false_positive"] * len(results)
-    for cell in scoring.evalImgs:
+    wanted_truth = [CROWD if a["iscrowd"] else FN for a in coco["annotations"]]
+    wanted = [FP] * len(results)
+    for cell in reference(coco, results).evalImgs:
         if cell is None or cell["aRng"] != [0, 1e10]:
             continue
         for number, matched, ignored in zip(cell["dtIds"], cell["dtMatches"][0], cell["dtIgnore"][0], strict=True):
             if matched:
-                wanted[order.index(number - 1)] = "crowd" if ignored else "true_positive"
+                wanted[order.index(number - 1)] = CROWD if ignored else TP
                 if not ignored:
-                    wanted_truth[int(matched) - 1] = "true_positive"
+                    wanted_truth[int(matched) - 1] = TP
     assert of_truth == wanted_truth
     assert of_predictions == wanted
-
-
-@pytest.mark.parametrize(("annotations", "results"), EDGES)
-def test_outcomes_are_those_of_the_reference(tmp_path, annotations, results):
-    coco = coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations)
-    truth, predictions = loaded(coco, results, tmp_path)
-    assert_same_outcomes(coco, results, *outcomes(truth, predictions)[0], predictions)
 
 
 def test_what_image_diagnostics_has_no_status_for():
@@ -185,17 +179,21 @@ def test_what_image_diagnostics_has_no_status_for():
     assert [image.f1 for image in image_results(truth, found, ["ok", "empty"], ["", ""])] == [pytest.approx(2 / 3), 1]
 
 
-def test_an_annotation_with_id_0_is_matched_like_any_other(tmp_path):
-    coco = coco_of({1: (200, 200)}, [1], [{**ONE, "id": 0}])
-    truth, predictions = loaded(coco, [FOUND], tmp_path)
-    assert [evaluate(truth, predictions, engine).summary["AP"] for engine in ENGINES] == [pytest.approx(1)] * 2
+LARGE = (2**60, 2**60 + 1)  # ids that a float cannot hold apart
 
 
-def test_ids_that_a_float_cannot_hold(tmp_path):
-    first, second = 2**60, 2**60 + 1
-    coco = coco_of({first: (200, 200), second: (200, 200)}, [1], [{**ONE, "image_id": first}])
-    truth, predictions = loaded(coco, [{**FOUND, "image_id": second}, {**FOUND, "image_id": first, "score": 0.1}], tmp_path)
-    assert evaluate(truth, predictions).summary["AP50"] == pytest.approx(0.5)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("ids", "truth", "found", "ap50"),
+    [
+        pytest.param((1, 2), {"id": 0}, [{"image_id": 1}], 1, id="an annotation with id 0"),
+        pytest.param(LARGE, {"image_id": LARGE[0]}, [{"image_id": LARGE[1]}, {"image_id": LARGE[0], "score": 0.1}], 0.5, id="large ids"),
+    ],
+)
+def test_ids_that_need_care(tmp_path, ids, truth, found, ap50, engine):
+    coco = coco_of(dict.fromkeys(ids, (200, 200)), [1], [ONE | truth])
+    truth, predictions = loaded(coco, [FOUND | each for each in found], tmp_path)
+    assert evaluate(truth, predictions, engine).summary["AP50"] == pytest.approx(ap50)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

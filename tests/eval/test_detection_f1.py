@@ -21,9 +21,10 @@ def said(*objects: tuple[str, list[float]]) -> str:
     return format_answer([Located(label, (x1, y1 * 2, x2, y2 * 2)) for label, (x1, y1, x2, y2) in objects], "qwen2_vl")
 
 
+TWO = said(("cat", CAT), ("dog", DOG))
 HALF = [100, 100, 300, 250]  # IoU 0.75 with CAT
 CASES = {
-    "all found": (said(("cat", CAT), ("dog", DOG)), BOTH, 1),
+    "all found": (TWO, BOTH, 1),
     "one of two found": (said(("cat", CAT)), BOTH, 2 / 3),
     "one found, one false": (said(("cat", CAT), ("dog", [0, 0, 50, 50])), BOTH, 0.5),
     "the wrong class": (said(("dog", CAT)), OneTruth(SIZE, ["cat"], [CAT]), 0),
@@ -53,14 +54,16 @@ def test_the_mean_over_cocos_thresholds_grows_with_the_overlap():
     assert scores == pytest.approx([1, 0.6, 0.3])
 
 
-@pytest.mark.parametrize(("truth", "expected"), [(NOTHING, 0), (BOTH, 0), (BARE, 0)])
-def test_an_answer_that_was_cut_before_its_first_box_has_none(truth, expected):
-    assert sample_f1("<|object_ref_start|>ca", truth, Rules("qwen2_vl"), truncated=True) == expected
-
-
-def test_what_was_said_before_the_cut_counts():
-    text = said(("cat", CAT), ("dog", DOG))
-    assert sample_f1(text[: text.index("dog") + 2], BOTH, Rules("qwen2_vl"), truncated=True) == pytest.approx(2 / 3)
+@pytest.mark.parametrize(
+    ("text", "truth", "expected"),
+    [
+        *(("<|object_ref_start|>ca", truth, 0) for truth in (NOTHING, BOTH, BARE)),
+        (TWO[: TWO.index("dog") + 2], BOTH, 2 / 3),
+    ],
+    ids=["no object", "two objects", "no label", "after a box"],
+)
+def test_only_boxes_before_the_cut_count(text, truth, expected):
+    assert sample_f1(text, truth, Rules("qwen2_vl"), truncated=True) == pytest.approx(expected)
 
 
 def test_it_is_the_number_that_the_report_has_for_each_image(tmp_path):

@@ -40,9 +40,13 @@ def folder(tmp_path):
     return tmp_path
 
 
+def truth_and_out(folder, out="out"):
+    return "--gt", folder / "gt.json", "--out", folder / out, "--no-report"
+
+
 def score(folder, *words, out="out", code=0):
     default = () if "--predictions" in words else (folder / "result.jsonl", "--family", "qwen2_vl")
-    return call("coco-map", *default, "--gt", folder / "gt.json", "--out", folder / out, "--no-report", *words, code=code)
+    return call("coco-map", *default, *truth_and_out(folder, out), *words, code=code)
 
 
 def metrics(folder, out="out"):
@@ -117,20 +121,6 @@ def test_test_pred_json_scores_the_same_again(folder, engine):
     assert again["protocol"]["engine"].startswith(engine)
 
 
-def test_no_predictions_at_all(folder):
-    score(folder, "--predictions", write_json(folder / "none.json", []))
-    assert metrics(folder)["AP"] == 0
-
-
-def test_pixel_limits_are_recorded(folder):
-    resized_result(folder)
-    done = score(folder, "--family", "qwen2_5_vl", "--min-pixels", "default", "--max-pixels", "100400")
-    assert "input of 3136 to 100352 px (declared by options)" in done.stdout
-    protocol = metrics(folder)["protocol"]
-    assert {name: protocol[name] for name in LIMITS} == {"min_pixels": 3136, "max_pixels": 100352, "first_max_pixels": None}
-    assert (protocol["space_declared_by"], protocol["limits_declared_by"]) == ("family", "options")
-
-
 LIMITS = ("min_pixels", "max_pixels", "first_max_pixels")
 RECORD = RunRecord(
     family="qwen2_5_vl",
@@ -147,28 +137,42 @@ def resized_result(folder):
     write_rows(folder / "result.jsonl", [{"response": '[{"bbox_2d": [0, 0, 42, 28], "label": "cat"}]', "sample_id": 1}])
 
 
-def score_recorded(folder, *words, record=RECORD, code=0):
-    write_record(folder / "result.jsonl.run.json", record)
-    words = (folder / "result.jsonl", "--gt", folder / "gt.json", "--out", folder / "out", "--no-report", *words)
-    return call("coco-map", *words, code=code)
-
-
-def test_the_record_of_the_run_declares_family_space_and_limits(folder):
+def score_resized(folder, *words, record=None, code=0):
     resized_result(folder)
-    done = score_recorded(folder)
-    assert "family qwen2_5_vl, boxes in resized_px (declared by run record)" in done.stdout
-    assert "input of 3136 to 3136 px, a first resize to at most 3000 px (declared by run record)" in done.stdout
+    if record is not None:
+        write_record(folder / "result.jsonl.run.json", record)
+    return call("coco-map", folder / "result.jsonl", *truth_and_out(folder), *words, code=code)
+
+
+FAMILY = ("--family", "qwen2_5_vl")
+AGREE = (*FAMILY, "--space", "resized_px", "--min-pixels", "default", "--max-pixels", "3137", "--first-max-pixels", "3000")
+OF_RECORD = "input of 3136 to 3136 px, a first resize to at most 3000 px (declared by run record)"
+
+
+@pytest.mark.parametrize(
+    ("record", "words", "limits", "declared_by", "line"),
+    [
+        pytest.param(
+            None,
+            (*FAMILY, "--min-pixels", "default", "--max-pixels", "100400"),
+            [3136, 100352, None],
+            ("family", "options"),
+            "input of 3136 to 100352 px (declared by options)",
+            id="options",
+        ),
+        pytest.param(RECORD, (), [3136, 3136, 3000], ("run record", "run record"), OF_RECORD, id="record"),
+        pytest.param(RECORD, AGREE, [3136, 3136, 3000], ("run record", "run record"), OF_RECORD, id="options that agree"),
+    ],
+)
+def test_who_declares_family_space_and_limits(folder, record, words, limits, declared_by, line):
+    done = score_resized(folder, *words, record=record)
+    assert f"family qwen2_5_vl, boxes in resized_px (declared by {declared_by[0]})" in done.stdout
+    assert line in done.stdout
     protocol = metrics(folder)["protocol"]
-    assert {name: protocol[name] for name in LIMITS} == {"min_pixels": 3136, "max_pixels": 3136, "first_max_pixels": 3000}
-    assert (protocol["space_declared_by"], protocol["limits_declared_by"]) == ("run record", "run record")
-    assert json.loads((folder / "out" / "test_pred.json").read_text())[0]["bbox"] == [0, 0, 50, 25]
-
-
-def test_options_that_agree_with_the_record_are_taken(folder):
-    resized_result(folder)
-    options = ("--family", "qwen2_5_vl", "--space", "resized_px", "--min-pixels", "default", "--max-pixels", "3137")
-    score_recorded(folder, *options, "--first-max-pixels", "3000")
-    assert metrics(folder)["protocol"]["limits_declared_by"] == "run record"
+    assert [protocol[name] for name in LIMITS] == limits
+    assert (protocol["space_declared_by"], protocol["limits_declared_by"]) == declared_by
+    bbox = json.loads((folder / "out" / "test_pred.json").read_text())[0]["bbox"]
+    assert bbox == ([0, 0, 50, 25] if record else [0, 0, 37.5, 25])
 
 
 @pytest.mark.parametrize(
@@ -187,8 +191,7 @@ def test_options_that_agree_with_the_record_are_taken(folder):
     ],
 )
 def test_options_that_contradict_the_record_stop(folder, words, message):
-    resized_result(folder)
-    done = score_recorded(folder, *words, code=1)
+    done = score_resized(folder, *words, record=RECORD, code=1)
     assert message.format(record=folder / "result.jsonl.run.json") in done.stderr
     assert not (folder / "out").exists()
 
@@ -197,11 +200,10 @@ def test_the_answers_of_training_have_the_record_of_their_folder(folder):
     resized_result(folder)
     (folder / "result.jsonl").rename(folder / "predict.jsonl")
     write_record(folder / "groundswift_run.json", RECORD)
-    words = ("--gt", folder / "gt.json", "--out", folder / "out", "--no-report")
-    call("coco-map", folder / "predict.jsonl", *words)
+    call("coco-map", folder / "predict.jsonl", *truth_and_out(folder))
     assert metrics(folder)["protocol"]["limits_declared_by"] == "run record"
-    (folder / "predict.jsonl").rename(folder / "other.jsonl")  # an inference run may have had other limits than the training beside it
-    assert "other.jsonl has no record of the run" in call("coco-map", folder / "other.jsonl", *words, code=2).stderr
+    (folder / "predict.jsonl").rename(folder / "other.jsonl")  # of an inference run, which may have had other limits
+    assert "other.jsonl has no record of the run" in call("coco-map", folder / "other.jsonl", *truth_and_out(folder), code=2).stderr
 
 
 def test_a_record_that_cannot_be_read_stops(folder):
@@ -298,13 +300,6 @@ def test_numbers_of_a_prediction_that_cannot_be(folder, bbox, engine):
     assert metrics(folder)["counts"]["predictions"] == 0
 
 
-@pytest.mark.parametrize("number", ["1e400.0", "inf", "nan", "1e999", "9" * 5000, "-1e400.", ""])
-def test_a_further_number_of_compare_that_is_none(folder, number):
-    score(folder, out="a")
-    words = (folder / "a", folder / "a", "--names", "x,y", "--out", folder / "both", "--set", f"n={number}")
-    assert "expected KEY=NUMBER" in call("compare", *words, code=2).stderr
-
-
 def shifted_truth(folder, count=12):
     """Truth and a result of qwen2_vl that writes pixels of the image, not thousandths."""
     boxes = [[7 * n, 30 + 11 * n, 30 + 5 * n, 40 + 3 * n] for n in range(count)]
@@ -366,7 +361,10 @@ def test_compare(folder):
         pytest.param(["a", "none"], 1, "none/run.json: cannot be read", id="no run"),
         pytest.param(["a", "a"], 1, "expected different names", id="same names"),
         pytest.param(["a", "a", "--names", "x"], 1, "--names has 1 names for 2 runs", id="too few names"),
-        pytest.param(["a", "a", "--names", "x,y", "--set", "n=many"], 2, "expected KEY=NUMBER", id="no number"),
+        *(
+            pytest.param(["a", "a", "--names", "x,y", "--set", f"n={text}"], 2, "expected KEY=NUMBER", id=f"n={text[:9]}")
+            for text in ("many", "1e400.0", "inf", "nan", "1e999", "9" * 5000, "-1e400.", "")
+        ),
         pytest.param(["a", "a", "--names", "x,y", "--set", "x=1"], 1, "there is a run of this name", id="a number named as a run"),
     ],
 )

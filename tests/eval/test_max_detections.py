@@ -24,29 +24,28 @@ def score(out: Path, *words: str):
     return call(*MANY, "--out", out, *words), metrics_of(out)
 
 
-@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
-def test_what_is_beyond_the_limit_is_said(tmp_path, engine):
-    done, found = score(tmp_path / "out", "--engine", engine)
-    assert found["AP"] == pytest.approx(42 / 101)
-    assert found["counts"]["beyond_max_detections"] == 140
-    assert "140 predictions beyond 100 per class and image do not count (--max-detections)\n" in done.stdout
-    assert (
-        "prediction beyond the limit per class and image (LVIS: per image): does not count"
-        in (tmp_path / "out" / "report.html").read_text()
-    )
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
-@pytest.mark.parametrize(("limit", "ap", "beyond"), [(1, 1 / 101, 239), (50, 21 / 101, 190), (239, 100 / 101, 1), (240, 1, 0), (300, 1, 0)])
-def test_the_limit_is_an_option(tmp_path, engine, limit, ap, beyond):
-    done, found = score(tmp_path / "out", "--no-report", "--engine", engine, "--max-detections", str(limit))
+@pytest.mark.parametrize(
+    ("words", "limit", "ap", "beyond"),
+    [
+        pytest.param([], 100, 42 / 101, 140, id="default"),
+        *(
+            pytest.param(["--max-detections", str(limit)], limit, ap, beyond, id=str(limit))
+            for limit, ap, beyond in [(1, 1 / 101, 239), (50, 21 / 101, 190), (239, 100 / 101, 1), (240, 1, 0), (300, 1, 0)]
+        ),
+    ],
+)
+def test_what_is_beyond_the_limit_does_not_count_and_is_said(tmp_path, engine, words, limit, ap, beyond):
+    done, found = score(tmp_path / "out", "--engine", engine, *words)
     assert (found["AP"], found["counts"]["beyond_max_detections"]) == (pytest.approx(ap), beyond)
     assert [found[key] for key in ("AR1", "AR10", "AR100")] == pytest.approx([1 / 240, 10 / 240, 100 / 240])
     assert found[f"AR{limit}"] == found["ARm"] == pytest.approx(min(limit, 240) / 240)
     assert found["protocol"]["max_detections_of_ap"] == limit
-    assert ("do not count" in done.stdout) == (beyond > 0)
+    assert (f"{beyond} predictions beyond {limit} per class and image do not count (--max-detections)\n" in done.stdout) == (beyond > 0)
     assert f"area=   all | maxDets={limit:>3d} ] = {ap:.3f}" in done.stdout
+    said = "prediction beyond the limit per class and image (LVIS: per image): does not count"
+    assert (said in (tmp_path / "out" / "report.html").read_text()) == (beyond > 0)
 
 
 def crowded(seed: int):

@@ -65,18 +65,17 @@ def leftovers(scene: Path) -> list[str]:
     return [name for name in os.listdir(scene) if name.startswith(".")]
 
 
-def test_a_folder_is_replaced_whole(scene):
+@pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "in several steps"])
+def test_a_folder_is_replaced_whole(scene, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr(atomic_folder, "_exchange", lambda *_: False)
     score(scene, "right.json")
     assert checked(scene / "out") == 1
     score(scene, "none.json")
     assert checked(scene / "out") == 0
-    assert leftovers(scene) == []
-
-
-def test_no_old_report_stays(scene):
-    score(scene, "right.json")
     score(scene, "none.json", "--no-report")
     assert {path.name for path in (scene / "out").iterdir()} == FILES - {"report.html"}
+    assert leftovers(scene) == []
 
 
 @pytest.mark.process
@@ -191,14 +190,6 @@ def test_where_the_folder_has_to_stay_its_files_are_replaced(scene, monkeypatch)
     score(scene, "none.json", "--no-report")
     assert sorted(os.listdir()) == sorted(FILES - {"report.html"})
     assert (scene / "out").stat().st_ino == inode
-
-
-def test_without_an_exchange_in_one_step(scene, monkeypatch):
-    monkeypatch.setattr(atomic_folder, "_exchange", lambda *_: False)
-    score(scene, "right.json")
-    score(scene, "none.json")
-    assert checked(scene / "out") == 0
-    assert leftovers(scene) == []
 
 
 def test_a_link_to_a_folder_stays_a_link(scene):

@@ -129,15 +129,19 @@ def test_the_rows_that_were_asked_give_the_missing_ones(tmp_path):
     assert found["counts"]["rows_left_out"] == {"row-duplicate": 1, "question-unknown": 1}
 
 
-def test_a_box_of_the_question_is_not_the_answer(tmp_path):
-    asked = [{"role": "user", "content": "<image>What is left of <bbox>?"}]
-    two = row(0, RIGHT, messages=asked, objects={"ref": [], "bbox": [[0, 0, 5, 5], BOX]})
-    assert document(tmp_path, [two])["acc_iou50"] == 1
+ASKED = [{"role": "user", "content": "<image>What is left of <bbox>?"}]
 
 
-def test_fractions_are_taken_to_pixels(tmp_path):
-    objects = {"ref": [], "bbox": [[0.1, 0.2, 0.3, 0.6]], "bbox_type": "norm1"}
-    assert document(tmp_path, [row(0, RIGHT, objects=objects)])["mean_iou"] == pytest.approx(1)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"messages": ASKED, "objects": {"ref": [], "bbox": [[0, 0, 5, 5], BOX]}},
+        {"objects": {"ref": [], "bbox": [[0.1, 0.2, 0.3, 0.6]], "bbox_type": "norm1"}},
+    ],
+    ids=["after a box of the question", "fractions of the image"],
+)
+def test_where_the_true_box_is(tmp_path, more):
+    assert document(tmp_path, [row(0, RIGHT, **more)])["mean_iou"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
