@@ -28,10 +28,12 @@ from PIL import Image, ImageDraw  # noqa: E402
 from source_examples import example, lay_out  # noqa: E402
 
 from groundswift import Located, format_answer, from_original_px, resized_wh  # noqa: E402
+from groundswift.data_converters.cli_options import RENAMED, as_given  # noqa: E402
 from groundswift.data_converters.registry import FORMATS  # noqa: E402
 
 LABELS = ["cat", "dog", "traffic light", "bird"]
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v", "internvl", "paligemma", "shikra", "florence2", "gemini", "deepseek_vl2"]
+OLD_OPTIONS = {as_given(new): as_given(old) for old, new in RENAMED.items()}  # which both builds know
 SKIP = ["--on-error", "skip"]
 VOLATILE = {
     "run_id",
@@ -218,7 +220,8 @@ def write_answers(folder: Path, sizes: dict, truth: dict) -> None:
 def cases(folder: Path) -> Iterator[Case]:
     """Every command that is compared. `{out}` stands for a folder that each build has to itself."""
     for name in FORMATS:
-        arguments = [word.replace("data/", f"{folder}/{name}/data/") if word.startswith("data/") else word for word in example(name)]
+        spelled = [OLD_OPTIONS.get(word, word) for word in example(name)]
+        arguments = [word.replace("data/", f"{folder}/{name}/data/") if word.startswith("data/") else word for word in spelled]
         yield Case(f"example {name}", arguments)
     images = ["--images", "set/images"]
     drawn = {
