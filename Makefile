@@ -68,6 +68,7 @@ bench: install ## the measured claims, each next to the usual way
 	python benchmarks/training.py
 	python benchmarks/worker_pool.py
 	python benchmarks/remote_cache.py
+	python benchmarks/refer_pickle.py
 
 fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share of broken sources through every other command
 	$(ADD) '.[fuzz]'

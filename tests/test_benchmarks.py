@@ -107,6 +107,12 @@ def test_training_fails_where_ours_does_other_work(monkeypatch):
             dict.fromkeys(["an object that changed", "a server that fails once"], "right"),
             id="remote_cache",
         ),
+        pytest.param(
+            "refer_pickle.py",
+            ["--refs", "50", "--repeats", "1"],
+            {"imports": "refused", "MB for 10 bytes": pytest.approx(0, abs=50)},
+            id="refer_pickle",
+        ),
     ],
 )
 def test_our_own_part_meets_the_needs_that_it_is_kept_for(name, words, needs):

@@ -11,7 +11,10 @@ from groundswift.storage import read_text
 
 
 class OnceEachLoader(yaml.SafeLoader):
-    """Safe YAML in which a duplicate key is an error: PyYAML would keep the last and drop the rest."""
+    """Safe YAML in which a duplicate key is an error: PyYAML would keep the last and drop the rest.
+
+    ruamel.yaml finds duplicates too, but reads YAML 1.2, where `yes` is a text and 010 is ten; trainers read data.yaml as PyYAML does.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
