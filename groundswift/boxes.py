@@ -92,12 +92,8 @@ def paired_iou(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike, other_is_crowd: ND
     """
     first, second = as_boxes(boxes_xyxy), as_boxes(others_xyxy)
     with np.errstate(all="ignore"):  # a number too large to square gives an IoU of 0
-        return _overlap(first, second, other_is_crowd)
-
-
-def _overlap(first: Boxes, second: Boxes, second_is_crowd: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    shared = np.clip(np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2]), 0, None).prod(axis=1)
-    union = area(first) + area(second) - shared
-    if second_is_crowd is not None:
-        union = np.where(second_is_crowd, area(first), union)
-    return np.nan_to_num(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+        shared = np.clip(np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2]), 0, None).prod(axis=1)
+        union = area(first) + area(second) - shared
+        if other_is_crowd is not None:
+            union = np.where(other_is_crowd, area(first), union)
+        return np.nan_to_num(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))

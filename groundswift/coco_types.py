@@ -105,20 +105,10 @@ class RotatedAnnotation(LenientAnnotation, gc=False):
     segmentation: Any = None
 
 
-class LenientFile(msgspec.Struct):
-    """A file of lenient records."""
-
-    images: list[LenientImage]
-    annotations: list[LenientAnnotation]
-    categories: list[LenientCategory]
-
-
-class RotatedFile(msgspec.Struct):
-    """A file whose annotations may be rotated."""
-
-    images: list[LenientImage]
-    annotations: list[RotatedAnnotation]
-    categories: list[LenientCategory]
+LenientFile, RotatedFile = (
+    lenient(CocoFile, images=list[LenientImage], annotations=list[kind], categories=list[LenientCategory])
+    for kind in (LenientAnnotation, RotatedAnnotation)
+)
 
 
 class PieceAnnotation(msgspec.Struct, gc=False):

@@ -20,23 +20,13 @@ GROUP = "groundswift.families"
 
 
 @cache
-def _tables() -> tuple[dict[str, Family], dict[str, Family]]:
-    """All families by name, and by swift model type, where the first row wins: groundswift's own, then those of other packages."""
-    by_name = dict(_built_in()[0])
-    for entry, row in loaded_entries(GROUP, Family):
+def _tables(with_others: bool) -> tuple[dict[str, Family], dict[str, Family]]:
+    """Families by name, and by swift model type, where the first row wins: groundswift's own, then those of other packages."""
+    by_name = {row.name: row for row in BUILT_IN}
+    for entry, row in loaded_entries(GROUP, Family) if with_others else ():
         _check_outsider(entry, row, by_name)
         by_name[row.name] = row
-    return by_name, _by_model_type(by_name)
-
-
-@cache
-def _built_in() -> tuple[dict[str, Family], dict[str, Family]]:
-    by_name = {row.name: row for row in BUILT_IN}
-    return by_name, _by_model_type(by_name)
-
-
-def _by_model_type(by_name: dict[str, Family]) -> dict[str, Family]:
-    return {model_type: row for row in reversed(by_name.values()) for model_type in row.swift_model_types}
+    return by_name, {model_type: row for row in reversed(by_name.values()) for model_type in row.swift_model_types}
 
 
 def _check_outsider(entry: str, row: Family, known: dict[str, Family]) -> None:
@@ -51,7 +41,7 @@ def _check_outsider(entry: str, row: Family, known: dict[str, Family]) -> None:
 
 def families() -> dict[str, Family]:
     """All rows by name, those of other packages too (a new dict). Raises GroundswiftError where a package's row cannot be used."""
-    return dict(_tables()[0])
+    return dict(_tables(True)[0])
 
 
 @cache
@@ -60,15 +50,15 @@ def family_row(name: str) -> Family:
 
     Other packages are asked only for names that are not groundswift's own.
     """
-    for tables in (_built_in, _tables):
-        by_name, by_model_type = tables()
+    for with_others in (False, True):
+        by_name, by_model_type = _tables(with_others)
         if row := by_name.get(name) or by_model_type.get(name):
             return row
-    raise GroundswiftError(f"unknown model family {name!r}; expected one of {', '.join(_tables()[0])}")
+    raise GroundswiftError(f"unknown model family {name!r}; expected one of {', '.join(by_name)}")
 
 
 def __getattr__(name: str) -> dict[str, Family]:
     """`FAMILIES` and `BY_MODEL_TYPE`: the tables, loaded when they are first asked for."""
     if name not in ("FAMILIES", "BY_MODEL_TYPE"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _tables()[name == "BY_MODEL_TYPE"]
+    return _tables(True)[name == "BY_MODEL_TYPE"]

@@ -102,12 +102,10 @@ class _Walk:
     def _places(self, text: str, message: MessageLists) -> Loose:
         """Take in the placeholders of a message: what a list pairs is paired, the others are returned."""
         loose: Loose = []
-        position = 0
-        for listing in message.listings:
-            self._outside(text[position : listing.start], loose)
-            self._listed(listing, loose)
-            position = listing.stop
-        self._outside(text[position:], loose)
+        for before, listing in message.parts(text):
+            self._outside(before, loose)
+            if listing:
+                self._listed(listing, loose)
         return loose
 
     def _listed(self, listing: Listing, loose: Loose) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from .errors import GroundswiftError
 from .records import BOX, EMPTY_ANSWER, REF
@@ -74,6 +75,14 @@ class MessageLists:
 
     listings: tuple[Listing, ...] = ()
     problem: tuple[str, str] | None = None
+
+    def parts(self, text: str) -> Iterator[tuple[str, Listing | None]]:
+        """The text before each list with the list, then the rest with None."""
+        position = 0
+        for listing in self.listings:
+            yield text[position : listing.start], listing
+            position = listing.stop
+        yield text[position:], None
 
 
 NOTHING = MessageLists()
@@ -139,13 +148,13 @@ def _order(text: str) -> str:
 
 def _label_first(order: str) -> tuple[int | None, ...]:
     """For each B the index of the last R before it."""
-    refs, found = -1, []
-    for letter in order:
-        if letter == "R":
-            refs += 1
-        else:
-            found.append(refs if refs >= 0 else None)
-    return tuple(found)
+    return tuple(count - 1 if count else None for count in _labels_before(order))
+
+
+def _labels_before(order: str) -> list[int]:
+    """For each B how many R come before it."""
+    counts = accumulate(letter == "R" for letter in order)
+    return [count for letter, count in zip(order, counts, strict=True) if letter == "B"]
 
 
 def mirrored(order: str) -> tuple[int | None, ...] | None:
@@ -155,13 +164,7 @@ def mirrored(order: str) -> tuple[int | None, ...] | None:
         return tuple(range(half))
     if not BOX_FIRST.fullmatch(order):
         return None
-    refs, found = 0, []
-    for letter in order:
-        if letter == "R":
-            refs += 1
-        else:
-            found.append(refs)
-    return tuple(found)
+    return tuple(_labels_before(order))
 
 
 def _read_json(text: str) -> MessageLists:

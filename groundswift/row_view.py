@@ -97,11 +97,8 @@ class RowView:
         """For each box the index of the message that lists it; None for a box in a sentence, which may repeat it."""
         lists: list[int | None] = []
         for number, (role, text) in enumerate(self.turns):
-            position = 0
-            for listing in read_message(text, role == "assistant").listings:
-                lists += [None] * text.count(BOX, position, listing.start) + [number] * len(listing.ref_of_box)
-                position = listing.stop
-            lists += [None] * text.count(BOX, position)
+            for before, listing in read_message(text, role == "assistant").parts(text):
+                lists += [None] * before.count(BOX) + [number] * len(listing.ref_of_box if listing else ())
         boxes = len(self.boxes or ())
         return lists if len(lists) == boxes else [0] * boxes
 

@@ -114,11 +114,10 @@ def without_text(value: object, depth: int = 0) -> object:
     if not isinstance(value, list) or depth > DEEPEST_LIST:
         return value
     read = [numbers_in_text(child) if isinstance(child, str) else without_text(child, depth + 1) for child in value]
-    alone = [
+    return [
         child[0] if isinstance(before, str) and child is not None and len(child) == 1 else child
         for child, before in zip(read, value, strict=True)
     ]
-    return alone
 
 
 def shapes(value: list, points: bool, depth: int = 0) -> Iterator[Numbers | None]:

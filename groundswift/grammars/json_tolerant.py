@@ -10,7 +10,6 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 
@@ -63,20 +62,13 @@ def place_in_text(located: Located) -> tuple[int, int]:
     return located.span or (0, 0)
 
 
-Pair = tuple[str, str]
-
-
-@lru_cache(maxsize=4096)
-def short_pairs(part: str) -> tuple[Pair, ...]:
-    """`split_pairs` for a short part: most are the same few."""
-    return tuple(split_pairs(part))
-
-
-def split_pairs(part: str) -> Iterator[Pair]:
+def split_pairs(part: str) -> tuple[tuple[str, str], ...]:
     """A part without quotes as pairs of a bare stretch and the run of brackets behind it."""
-    pieces = BRACKETS.split(part)
-    pieces.append("")
-    return zip(pieces[::2], pieces[1::2], strict=True)
+    pieces = [*BRACKETS.split(part), ""]
+    return tuple(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+short_pairs = lru_cache(maxsize=4096)(split_pairs)  # of short parts, most of which are the same few
 
 
 def found_scalars(bare: str) -> tuple[Numbers, str]:
@@ -230,12 +222,10 @@ class JsonScan:
 
     def brace_closes(self, position: int) -> None:
         if self.fields is None:
-            self.odd("stray-brace")
-        elif not self.fields and not self.outer and not self.list:
-            self.odd("no-box-in-object")
-            self.fields = self.key = self.list = None
-        else:
-            self.object_ends(position)
+            return self.odd("stray-brace")
+        if not (self.fields or self.outer or self.list):
+            self.nest.clear()  # an empty object, whatever lists it opened
+        self.object_ends(position)
 
     def value_bracket(self, bracket: str) -> None:
         """A bracket in an object: of the list that is the value of a key, or of a list in it."""
@@ -312,19 +302,18 @@ class JsonScan:
             self.close_lists()
         elif self.list:
             self.odd("malformed-box")
-        if not self.outer:
-            self.place_object(end)
-            self.fields = self.key = self.list = None
-            return self.nest.clear()
-        inner, under = self.fields, self.outer[-1][1]
-        corners = under in KEYS_OF_ANYBODY and self.outer[-1][3] is None and self.keys.box not in inner  # by name, of the one that holds it
+        inner, corners = self.fields, False
+        if self.outer:
+            _, under, _, outer_list = self.outer[-1]
+            corners = under in KEYS_OF_ANYBODY and outer_list is None and self.keys.box not in inner  # by name, of the one that holds it
         if not corners:
             self.place_object(end)
         self.fields = self.key = self.list = None
         self.nest.clear()
-        self.fields, key, self.start, self.list = self.outer.pop()
-        self.fields[key] = inner if corners else HELD
-        self.key = None if self.list is None else key
+        if self.outer:
+            self.fields, key, self.start, self.list = self.outer.pop()
+            self.fields[key] = inner if corners else HELD
+            self.key = None if self.list is None else key
 
     def unclosed_string(self, quoted: str, position: int, end: int) -> None:
         """At the end of the text it is truncated, and its object with it; before, a brace in it is taken for the object's."""

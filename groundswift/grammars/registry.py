@@ -32,77 +32,55 @@ from .tags import TagGrammar
 from .tokens import ANY_LIST, TokenGrammar
 
 QWEN2_MARKS = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+REF_BOX = ("<ref>", "</ref>", "<box>", "</box>")
+DEEPSEEK_MARKS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
 QWEN2_TOKENS = TokenGrammar(*QWEN2_MARKS, quads=("<|quad_start|>", "<|quad_end|>"))
 LISTS = listed("()<>", r";\[\]")
 NESTED = {"items": LISTS, "longer": quadrangle_in, "nested": True}
 SPACED = {"box": "[{0}, {1}, {2}, {3}]", "point": "[{0}, {1}]", **NESTED}
 TIGHT = {"box": "{0},{1},{2},{3}", "point": "{0},{1}", **NESTED, "joint": ";"}
 DOUBLE = {"opening": "[", "closing": "]"}
-REX_TOKENS = {
-    "box": "<{0}><{1}><{2}><{3}>",
-    "point": "<{0}><{1}>",
-    "items": tokenised("", r"[,;]|\Z", r"[^,;\s][^,;]*"),
-    "joint": ", ",
-    "write_number": partial(write_token, largest=999),
-    "longer": tokens_in,
-}
-PATCHES = {
-    "box": "<patch_index_{0}><patch_index_{1}>",
-    "point": None,
-    "items": tokenised("patch_index_", r"</|\Z", r"<patch_index_[^<]*(?:<patch_index_[^<]*)*"),
-    "joint": "</delimiter_of_multi_objects/>",
-    "encode": to_indices,
-    "decode": from_indices,
-}
-GLM_LISTS = {
-    "box": "[{0},{1},{2},{3}]",
-    "point": "[{0},{1}]",
-    "items": listed("", r";\[\]()<>"),
-    "opening": "<|begin_of_box|>[",
-    "closing": "]<|end_of_box|>",
-    "joint": ",",
-    "joint_points": False,  # two pairs in a list are the corners of a box
-    "longer": quadrangle_in,
-    "nested": True,
-}
-FLORENCE_TOKENS = {
-    "box": "<loc_{0}><loc_{1}><loc_{2}><loc_{3}>",
-    "point": "<loc_{0}><loc_{1}>",
-    "items": in_runs("loc_"),
-    "joint": "",
-    "joint_points": False,
-    "write_number": partial(write_token, largest=999),
-}
-PALIGEMMA_TOKENS = {
-    "box": "<loc{1}><loc{0}><loc{3}><loc{2}>",
-    "point": None,
-    "items": in_runs("loc"),
-    "write_number": partial(write_token, largest=1023, digits=4),
-    "decode": y_first,
-}
+REX_TOKENS = Numbers(
+    "<{0}><{1}><{2}><{3}>",
+    "<{0}><{1}>",
+    tokenised("", r"[,;]|\Z", r"[^,;\s][^,;]*"),
+    joint=", ",
+    write_number=partial(write_token, largest=999),
+    longer=tokens_in,
+)
+PATCHES = Numbers(
+    "<patch_index_{0}><patch_index_{1}>",
+    None,
+    tokenised("patch_index_", r"</|\Z", r"<patch_index_[^<]*(?:<patch_index_[^<]*)*"),
+    joint="</delimiter_of_multi_objects/>",
+    encode=to_indices,
+    decode=from_indices,
+)
+GLM_MARKS = {"opening": "<|begin_of_box|>[", "closing": "]<|end_of_box|>"}
+GLM_LISTS = {"items": listed("", r";\[\]()<>"), "longer": quadrangle_in, "nested": True, "joint_points": False}  # pairs may be corners
+FLORENCE = {"items": in_runs("loc_"), "write_number": partial(write_token, largest=999)}
+PALIGEMMA = {"items": in_runs("loc"), "write_number": partial(write_token, largest=1023, digits=4), "decode": y_first}
 
 GRAMMARS: dict[str, Grammar] = {
-    "qwen_ref_box": TokenGrammar("<ref>", "</ref>", "<box>", "</box>", quads=("<quad>", "</quad>")),
+    "qwen_ref_box": TokenGrammar(*REF_BOX, quads=("<quad>", "</quad>")),
     "qwen2_tokens": QWEN2_TOKENS,
     "json_bbox_2d": JsonGrammar(JsonKeys("bbox_2d", "point_2d"), inline=QWEN2_TOKENS),
     "json_box_2d": JsonGrammar(JsonKeys("box_2d", "point", y_first=True)),
-    "internvl_ref_box": TokenGrammar("<ref>", "</ref>", "<box>", "</box>", Numbers(**SPACED, **DOUBLE)),
-    "deepseek_ref_det": TokenGrammar(
-        "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", Numbers(**SPACED, **DOUBLE, joint=", ", joint_points=False)
-    ),
-    "minicpm_ref_box": TokenGrammar(
-        "<ref>", "</ref>", "<box>", "</box>", Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST, longer=quadrangle_in)
-    ),
-    "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, Numbers(**REX_TOKENS)),
-    "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", Numbers(**PATCHES), blank_labels=False),
-    "glm_box": LineGrammar(Numbers(**GLM_LISTS), GLM_BOX),
+    "internvl_ref_box": TokenGrammar(*REF_BOX, Numbers(**SPACED, **DOUBLE)),
+    "deepseek_ref_det": TokenGrammar(*DEEPSEEK_MARKS, Numbers(**SPACED, **DOUBLE, joint=", ", joint_points=False)),
+    "minicpm_ref_box": TokenGrammar(*REF_BOX, Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST, longer=quadrangle_in)),
+    "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, REX_TOKENS),
+    "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", PATCHES, blank_labels=False),
+    "glm_box": LineGrammar(Numbers("[{0},{1},{2},{3}]", "[{0},{1}]", joint=",", **GLM_MARKS, **GLM_LISTS), GLM_BOX),
     "cogvlm_brackets": LineGrammar(Numbers(**TIGHT, opening="[[", closing="]]", write_number=partial(write_padded, digits=3)), BRACKETS),
     "shikra_brackets": LineGrammar(Numbers(**TIGHT, **DOUBLE, write_number=partial(write_decimals, digits=3), whole=False), BRACKETS),
     "llava_brackets": LineGrammar(Numbers(**SPACED, write_number=partial(write_decimals, digits=2), whole=False), BRACKETS),
     "ferret_brackets": LineGrammar(Numbers(**SPACED), BRACKETS, gap=" "),
     "swift_brackets": LineGrammar(Numbers("[({0},{1}),({2},{3})]", "[({0},{1})]", **NESTED), BRACKETS),
-    "florence_loc": LineGrammar(Runs(**FLORENCE_TOKENS), POLYGON_RUNS, joint=""),
-    "paligemma_loc": LabelLastGrammar(Numbers(**PALIGEMMA_TOKENS), RUNS, gap=" ", joint=" ; "),
+    "florence_loc": LineGrammar(
+        Runs("<loc_{0}><loc_{1}><loc_{2}><loc_{3}>", "<loc_{0}><loc_{1}>", joint="", joint_points=False, **FLORENCE), POLYGON_RUNS, joint=""
+    ),
+    "paligemma_loc": LabelLastGrammar(Numbers("<loc{1}><loc{0}><loc{3}><loc{2}>", None, **PALIGEMMA), RUNS, gap=" ", joint=" ; "),
     "molmo_points": TagGrammar(),
 }
 

@@ -48,7 +48,7 @@ def report(name: str, target: object, seconds: float, driver: str) -> int:
     if name == GRAMMARS:
         print(f"  inputs      {target.characters} characters for {len(target.families)} families that differ in their text")
         print(f"  statuses    {', '.join(f'{status} {count}' for status, count in target.statuses.most_common())}")
-        print(f"  least fed   {min(target.families.items(), key=lambda item: item[1], default=('none', 0))}")
+        print(f"  least read  {min(target.families.items(), key=lambda item: item[1], default=('none', 0))}")
         print(f"  repeated    {target.pumped} inputs to 60,000 characters; slowest {target.slowest_us_per_char:.2f} us a character")
     else:
         print(f"  exit codes  {', '.join(f'{code}: {count}' for code, count in sorted(target.codes.items()))}")

@@ -7,31 +7,22 @@ import pytest
 from groundswift.box_checks import LARGEST_PX, box_problem, number_problem
 
 SIZE_WH = (60, 40)
+WIDEST = [-LARGEST_PX, 0, LARGEST_PX, 40]
 
 
 @pytest.mark.parametrize(
     ("box", "problem"),
     [
-        ([1, 2, 31, 22], None),
-        ([0, 0, 60, 40], None),
-        ([-5, -5, 5, 5], None),
-        ([50, 30, 150, 130], None),
-        ([59.9, 39.9, 59.95, 39.95], None),
-        ([-LARGEST_PX, 0, LARGEST_PX, 40], None),
-        ([1, 2, math.nan, 4], "box-not-finite"),
-        ([-math.inf, 2, 3, 4], "box-not-finite"),
-        ([1, 2, 10**400, 4], "box-not-finite"),
-        ([0, 0, LARGEST_PX + 1, 40], "box-too-large"),
-        ([-LARGEST_PX - 1, 0, 10, 40], "box-too-large"),
-        ([9, 0, -2e9, 40], "box-too-large"),
-        ([3, 2, 1, 4], "box-inverted"),
-        ([1, 4, 3, 2], "box-inverted"),
-        ([1, 2, 1, 4], "box-empty"),
-        ([70, 2, 70, 4], "box-empty"),
-        ([60, 2, 63, 4], "box-outside"),
-        ([1, 40, 3, 44], "box-outside"),
-        ([-3, 2, 0, 4], "box-outside"),
-        ([1, -4, 3, 0], "box-outside"),
+        (box, problem)
+        for problem, boxes in {
+            None: [[1, 2, 31, 22], [0, 0, 60, 40], [-5, -5, 5, 5], [50, 30, 150, 130], [59.9, 39.9, 59.95, 39.95], WIDEST],
+            "box-not-finite": [[1, 2, math.nan, 4], [-math.inf, 2, 3, 4], [1, 2, 10**400, 4]],
+            "box-too-large": [[0, 0, LARGEST_PX + 1, 40], [-LARGEST_PX - 1, 0, 10, 40], [9, 0, -2e9, 40]],
+            "box-inverted": [[3, 2, 1, 4], [1, 4, 3, 2]],
+            "box-empty": [[1, 2, 1, 4], [70, 2, 70, 4]],
+            "box-outside": [[60, 2, 63, 4], [1, 40, 3, 44], [-3, 2, 0, 4], [1, -4, 3, 0]],
+        }.items()
+        for box in boxes
     ],
 )
 def test_the_problem_of_a_box(box, problem):

@@ -11,16 +11,13 @@ from groundswift.boxes import area, as_boxes, clipped, iou, ordered, rotated_bou
 @pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 4)), np.zeros((0,)), [[]]])
 def test_no_boxes_have_a_shape(nothing):
     assert as_boxes(nothing).shape == (0, 4)
+    assert as_boxes([[1, 2, 3, 4]]).dtype == np.float64
 
 
 @pytest.mark.parametrize("wrong", [[1, 2, 3, 4], [[1, 2, 3]], [[[1, 2, 3, 4]]], [[1, 2, 3, 4, 5]]])
 def test_another_shape_is_an_error_that_names_it(wrong):
     with pytest.raises(ValueError, match=r"expected \(N, 4\)"):
         as_boxes(wrong)
-
-
-def test_as_boxes_is_float64():
-    assert as_boxes([[1, 2, 3, 4]]).dtype == np.float64
 
 
 def test_xywh_and_back_leave_their_input_alone():
@@ -60,11 +57,8 @@ def test_iou_of_boxes_without_area_is_zero_not_nan():
 @pytest.mark.parametrize(
     ("box", "degrees", "bounds"),
     [
-        ((10, 10, 30, 20), 0, (10, 10, 30, 20)),
-        ((10, 10, 30, 20), 90, (15, 5, 25, 25)),
-        ((10, 10, 30, 20), -90, (15, 5, 25, 25)),
-        ((10, 10, 30, 20), 180, (10, 10, 30, 20)),
-        ((10, 10, 30, 20), 450, (15, 5, 25, 25)),
+        *(((10, 10, 30, 20), degrees, (10, 10, 30, 20)) for degrees in (0, 180)),
+        *(((10, 10, 30, 20), degrees, (15, 5, 25, 25)) for degrees in (90, -90, 450)),
         ((0, 0, 2, 2), 45, (1 - 2**0.5, 1 - 2**0.5, 1 + 2**0.5, 1 + 2**0.5)),
     ],
 )

@@ -59,11 +59,8 @@ def test_wrong_usage_is_status_2(words):
 
 def test_plugin_prints_the_file_that_swift_is_to_load():
     result = called("plugin")
-    assert result.exit_code == 0
     path = Path(result.output.rstrip("\n"))
-    assert path.is_absolute()
-    assert path.name == "register.py"
-    assert path.is_file()
+    assert (result.exit_code, path.name, path.is_absolute(), path.is_file()) == (0, "register.py", True, True)
 
 
 @pytest.mark.process

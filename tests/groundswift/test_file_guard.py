@@ -9,20 +9,8 @@ from groundswift.file_guard import NotAFile, path_inside, regular_bytes, regular
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [
-        ("a.jpg", "/data/a.jpg"),
-        ("b/../a.jpg", "/data/a.jpg"),
-        ("./b//a.jpg", "/data/b/a.jpg"),
-        ("..a.jpg", "/data/..a.jpg"),
-        ("", None),
-        (".", None),
-        ("..", None),
-        ("../a.jpg", None),
-        ("b/../../a.jpg", None),
-        ("/etc/a.jpg", None),
-        ("a\0.jpg", None),
-        ("https://host/a.jpg", None),
-    ],
+    [("a.jpg", "/data/a.jpg"), ("b/../a.jpg", "/data/a.jpg"), ("./b//a.jpg", "/data/b/a.jpg"), ("..a.jpg", "/data/..a.jpg")]
+    + [(name, None) for name in ("", ".", "..", "../a.jpg", "b/../../a.jpg", "/etc/a.jpg", "a\0.jpg", "https://host/a.jpg")],
 )
 def test_a_name_stays_inside_its_folder(name, expected):
     assert path_inside("/data", name) == expected

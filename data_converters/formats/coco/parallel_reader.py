@@ -18,9 +18,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from groundswift.coco_decoding import ROTATION
+from groundswift.coco_decoding import ROTATION, degrees_of
 from groundswift.coco_file import CocoCategory, CocoImage
-from groundswift.coco_rotation import degrees_of
 from groundswift.coco_types import PieceAnnotation, RotatedPieceAnnotation
 from groundswift.gc_control import without_collection
 from groundswift.storage import local_copy
