@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flickr30k_fixture import CARDS, GUYS, OBJECTS, SIZES_WH, annotation, box, unboxed, write_flickr30k
-from talk_fixture import error_of, outcome, texts
+from talk_fixture import error_of, ours, outcome, texts
 
 from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.formats.flickr30k.parse import Phrase, sentence, sentences
@@ -41,20 +41,15 @@ def rows(folder: Path, **options: Any) -> list[dict[str, Any]]:
 
 def test_grounded_captions(folder):
     made, counts = converted(folder)
-    assert made[0] == {
-        "messages": [
-            {"role": "user", "content": "<image>Describe the picture and give the boxes of what you name."},
-            {
-                "role": "assistant",
-                "content": "<ref-object><bbox><bbox> with <ref-object><bbox> look at each other in the yard .",
-            },
-        ],
-        "images": [str(folder / f"images/{GUYS}.jpg")],
-        "objects": {"ref": ["Two young guys", "shaggy hair"], "bbox": [*BOTH, [0, 109, 260, 372]], "bbox_type": "real"},
-        "sample_id": f"flickr30k/{GUYS}/1",
-        "size_wh": [333, 500],
-        "prompt": "grounded_caption.en.1",
-    }
+    assert made[0] == ours(
+        "<image>Describe the picture and give the boxes of what you name.",
+        "<ref-object><bbox><bbox> with <ref-object><bbox> look at each other in the yard .",
+        images=[str(folder / f"images/{GUYS}.jpg")],
+        objects={"ref": ["Two young guys", "shaggy hair"], "bbox": [*BOTH, [0, 109, 260, 372]], "bbox_type": "real"},
+        sample_id=f"flickr30k/{GUYS}/1",
+        size_wh=[333, 500],
+        prompt="grounded_caption.en.1",
+    )
     assert [(row["sample_id"], texts(row)[1], row["objects"]["ref"], row["objects"]["bbox"]) for row in made[1:]] == [
         (
             f"flickr30k/{GUYS}/2",

@@ -34,12 +34,7 @@ back = source_of(ToGlm4vOptions, "rows.jsonl")
 
 def test_one_question_about_a_image(source, folder):
     assert made(source(glm("Question", "Answer"))) == [
-        {
-            "messages": [{"role": "user", "content": "<image>Question"}, {"role": "assistant", "content": "Answer"}],
-            "images": [str(folder / "a.jpg")],
-            "sample_id": "glm/1",
-            "size_wh": [64, 48],
-        }
+        ours("<image>Question", "Answer", images=[str(folder / "a.jpg")], sample_id="glm/1", size_wh=[64, 48])
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from converted import write_lines
-from talk_fixture import check_problem, error_of, image_bytes, made, said, write_parquet
+from talk_fixture import check_problem, error_of, image_bytes, made, ours, said, write_parquet
 
 from groundswift.data_converters.formats.image_text import ImageTextOptions, LatexOcrOptions
 
@@ -37,16 +37,14 @@ def source(folder: Path):
 
 def test_rows_of_paths(source, folder):
     rows = made(source(GOOD, {**GOOD, "text": "The same picture again.", "license": 3}, {"image": str(folder / "sub/b.png"), "text": "猫"}))
-    assert rows[0] == {
-        "messages": [
-            {"role": "user", "content": "<image>Describe the picture in one sentence."},
-            {"role": "assistant", "content": "A cat, sleeping."},
-        ],
-        "images": [str(folder / "a.png")],
-        "sample_id": "pairs/1",
-        "size_wh": [30, 20],
-        "prompt": "caption.en.1",
-    }
+    assert rows[0] == ours(
+        "<image>Describe the picture in one sentence.",
+        "A cat, sleeping.",
+        images=[str(folder / "a.png")],
+        sample_id="pairs/1",
+        size_wh=[30, 20],
+        prompt="caption.en.1",
+    )
     assert [(row["sample_id"], Path(row["images"][0]).name, row["messages"][1]["content"]) for row in rows[1:]] == [
         ("pairs/2", "a.png", "The same picture again."),
         ("pairs/3", "b.png", "猫"),
@@ -113,16 +111,14 @@ def test_images_that_rows_hold(folder):
         {"image": {"bytes": None, "path": "a.png"}, "text": "y"},
     )
     rows = made(LatexOcrOptions(annotations=str(path), save_images=str(folder / "kept")))
-    assert rows[0] == {
-        "messages": [
-            {"role": "user", "content": "<image>Write the formula in the picture as LaTeX."},
-            {"role": "assistant", "content": LATEX},
-        ],
-        "images": [str(folder / "kept/train/1.png")],
-        "sample_id": "train/1",
-        "size_wh": [30, 20],
-        "prompt": "latex_ocr.en.1",
-    }
+    assert rows[0] == ours(
+        "<image>Write the formula in the picture as LaTeX.",
+        LATEX,
+        images=[str(folder / "kept/train/1.png")],
+        sample_id="train/1",
+        size_wh=[30, 20],
+        prompt="latex_ocr.en.1",
+    )
     assert [row["images"] for row in rows[1:]] == [[str(folder / "kept/train/2.jpg")], [str(folder / "a.png")]]
     assert "row 1: the row holds its image, and swift reads files; expected --save-images DIR" in error_of(
         LatexOcrOptions(annotations=str(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from talk_fixture import check_problem, counted, error_of, folder_with, image_bytes, made, said, source_of, write_parquet
+from talk_fixture import check_problem, counted, error_of, folder_with, image_bytes, made, ours, said, source_of, write_parquet
 
 from groundswift.data_converters.formats.llava import LlavaOptions
 
@@ -27,17 +27,15 @@ def test_one_image_several_turns(source, folder):
         "model": "",
     }
     assert made(source(row)) == [
-        {
-            "messages": [
-                {"role": "user", "content": "<image>\nWhat colour?"},
-                {"role": "assistant", "content": "White [0.1, 0.2, 0.3, 0.4]."},
-                {"role": "user", "content": "And behind?"},
-                {"role": "assistant", "content": "An advertisement."},
-            ],
-            "images": [str(folder / "coco/b.jpg")],
-            "sample_id": "000000033471",
-            "size_wh": [40, 30],
-        }
+        ours(
+            "<image>\nWhat colour?",
+            "White [0.1, 0.2, 0.3, 0.4].",
+            "And behind?",
+            "An advertisement.",
+            images=[str(folder / "coco/b.jpg")],
+            sample_id="000000033471",
+            size_wh=[40, 30],
+        )
     ]
 
 
@@ -50,7 +48,7 @@ def test_text_alone_a_system_text_and_several_images(source, folder):
             {"id": "m", "image": ["a.jpg", "coco/b.jpg"], "conversations": turns("<image>\nFirst?", "Yes", "<image> and this?", "No")},
         )
     )
-    assert text == {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}], "sample_id": "7"}
+    assert text == ours("Hello", "Hi", sample_id="7", images=None, size_wh=None)
     assert said(plain) == ["system: Be brief.", "user: Hello", "assistant: Hi"]
     assert several["images"] == [str(folder / "a.jpg"), str(folder / "coco/b.jpg")]
     assert several["size_wh"] == [64, 48]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, said
+from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, ours, said
 
 from groundswift.data_converters.formats.otter import OtterOptions
 
@@ -60,19 +60,14 @@ def frames(tmp_path: Path) -> Path:
 
 def test_images_in_base64(source, tmp_path):
     rows = made(source())
-    assert rows[0] == {
-        "messages": [
-            {"role": "user", "content": "<image><image>Who is in focus?"},
-            {"role": "assistant", "content": "A police officer."},
-        ],
-        "images": [str(tmp_path / "kept/DC_IMG_v_0000.jpg"), str(tmp_path / "kept/DC_IMG_v_0001.jpg")],
-        "sample_id": "DC_INS_00001",
-        "size_wh": [8, 6],
-    }
-    assert rows[3] == {
-        "messages": [{"role": "user", "content": "Say hello."}, {"role": "assistant", "content": "Hello."}],
-        "sample_id": "DC_INS_00004",
-    }
+    assert rows[0] == ours(
+        "<image><image>Who is in focus?",
+        "A police officer.",
+        images=[str(tmp_path / "kept/DC_IMG_v_0000.jpg"), str(tmp_path / "kept/DC_IMG_v_0001.jpg")],
+        sample_id="DC_INS_00001",
+        size_wh=[8, 6],
+    )
+    assert rows[3] == ours("Say hello.", "Hello.", sample_id="DC_INS_00004", images=None, size_wh=None)
     assert (tmp_path / "kept/DC_IMG_w_0000.jpg").read_bytes() == image_bytes("blue", (20, 10), "JPEG")
 
 

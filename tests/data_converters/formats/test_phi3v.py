@@ -48,17 +48,7 @@ def back(folder: Path, *rows: Any, name: str = "back.json", **options: Any) -> l
 def test_numbered_placeholders(source, folder):
     row = llava("<|image_1|>\nWhat?", "A cat.", "And?", "No.", id=33471)
     assert made(source(row)) == [
-        {
-            "messages": [
-                {"role": "user", "content": "<image>\nWhat?"},
-                {"role": "assistant", "content": "A cat."},
-                {"role": "user", "content": "And?"},
-                {"role": "assistant", "content": "No."},
-            ],
-            "images": [str(folder / "a.jpg")],
-            "sample_id": "33471",
-            "size_wh": [64, 48],
-        }
+        ours("<image>\nWhat?", "A cat.", "And?", "No.", images=[str(folder / "a.jpg")], sample_id="33471", size_wh=[64, 48])
     ]
 
 

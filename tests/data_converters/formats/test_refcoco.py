@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from converted import run
 from refcoco_fixture import CAFE, INSTANCES, LADY, draw, pickled, ref, refs, write_refer
-from talk_fixture import check_problem, error_of, outcome
+from talk_fixture import check_problem, error_of, ours, outcome
 
 from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
 
@@ -31,14 +31,15 @@ def rows(*arguments: object, **options: object) -> tuple[list[dict], dict[str, i
 
 
 def found(sample_id: str, phrase: str, box: list[float], picture: Path, size_wh: list[int], question: str = "Find <ref-object>.") -> dict:
-    return {
-        "messages": [{"role": "user", "content": f"<image>{question}"}, {"role": "assistant", "content": "<bbox>"}],
-        "images": [str(picture)],
-        "objects": {"ref": [phrase], "bbox": [box], "bbox_type": "real"},
-        "sample_id": sample_id,
-        "size_wh": size_wh,
-        "prompt": "find.en.1",
-    }
+    return ours(
+        f"<image>{question}",
+        "<bbox>",
+        images=[str(picture)],
+        objects={"ref": [phrase], "bbox": [box], "bbox_type": "real"},
+        sample_id=sample_id,
+        size_wh=size_wh,
+        prompt="find.en.1",
+    )
 
 
 @pytest.mark.parametrize("protocol", [0, 2])
@@ -57,17 +58,15 @@ def test_find(tmp_path, train2014, protocol):
 def test_describe_a_box_that_sticks_out(tmp_path, train2014):
     made, counts = rows(write_refer(tmp_path), train2014, "testA", task="describe")
     assert made == [
-        {
-            "messages": [
-                {"role": "user", "content": "<image>Describe the object at <bbox>."},
-                {"role": "assistant", "content": "right man"},
-            ],
-            "images": [str(train2014 / LADY)],
-            "objects": {"ref": [], "bbox": [[30, 10, 64, 30]], "bbox_type": "real"},
-            "sample_id": "refcoco/unc/testA/1/3",
-            "size_wh": [64, 48],
-            "prompt": "describe.en.1",
-        }
+        ours(
+            "<image>Describe the object at <bbox>.",
+            "right man",
+            images=[str(train2014 / LADY)],
+            objects={"ref": [], "bbox": [[30, 10, 64, 30]], "bbox_type": "real"},
+            sample_id="refcoco/unc/testA/1/3",
+            size_wh=[64, 48],
+            prompt="describe.en.1",
+        )
     ]
     assert counts == {"box-clipped": 1}
 

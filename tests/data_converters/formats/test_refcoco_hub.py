@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 from PIL import Image
 from refcoco_fixture import CAFE, LADY, draw, jxu124_rows, lmms_rows, write_refer
-from talk_fixture import check_problem, error_of, outcome, write_parquet
+from talk_fixture import check_problem, error_of, ours, outcome, write_parquet
 from talk_fixture import made as rows_of
 
 from groundswift.data_converters.file_io.box_checks import ImageFolder
@@ -76,14 +76,15 @@ JXU124 = [
 def test_jxu124(tmp_path, train2014, name, below):
     made, counts = rows(write(tmp_path / name, jxu124_rows()), "jxu124", images=tmp_path / below)
     assert brief(made) == JXU124
-    assert made[0] == {
-        "messages": [{"role": "user", "content": "<image>Find <ref-object>."}, {"role": "assistant", "content": "<bbox>"}],
-        "images": [str(train2014 / LADY)],
-        "objects": {"ref": ["the lady"], "bbox": [[5.5, 6, 25.5, 16.5]], "bbox_type": "real"},
-        "sample_id": "validation/val/0/0",
-        "size_wh": [64, 48],
-        "prompt": "find.en.1",
-    }
+    assert made[0] == ours(
+        "<image>Find <ref-object>.",
+        "<bbox>",
+        images=[str(train2014 / LADY)],
+        objects={"ref": ["the lady"], "bbox": [[5.5, 6, 25.5, 16.5]], "bbox_type": "real"},
+        sample_id="validation/val/0/0",
+        size_wh=[64, 48],
+        prompt="find.en.1",
+    )
     assert counts == {"phrase-spaces": 1, "box-clipped": 1}
 
 

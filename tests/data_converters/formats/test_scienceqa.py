@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import check_problem, check_skipped, counted, error_of, image_bytes, made, said, write_parquet
+from talk_fixture import check_problem, check_skipped, counted, error_of, image_bytes, made, ours, said, write_parquet
 
 from groundswift.data_converters.formats.scienceqa import ScienceQaOptions
 
@@ -61,18 +61,15 @@ def test_the_original(source, tmp_path):
     )
     other = "Water is {question}.\nIs {x} a solid?\nA. yes\nB. no\nAnswer with the letter of the right choice."
     assert made(source()) == [
-        {
-            "messages": [{"role": "user", "content": f"<image>{asked}"}, {"role": "assistant", "content": "A"}],
-            "images": [str(tmp_path / "train/1/image.png")],
-            "sample_id": "scienceqa/train/1",
-            "size_wh": [30, 20],
-            "prompt": "choose.en.1",
-        },
-        {
-            "messages": [{"role": "user", "content": other}, {"role": "assistant", "content": "B"}],
-            "sample_id": "scienceqa/val/2",
-            "prompt": "choose.en.1",
-        },
+        ours(
+            f"<image>{asked}",
+            "A",
+            images=[str(tmp_path / "train/1/image.png")],
+            sample_id="scienceqa/train/1",
+            size_wh=[30, 20],
+            prompt="choose.en.1",
+        ),
+        ours(other, "B", sample_id="scienceqa/val/2", prompt="choose.en.1", images=None, size_wh=None),
     ]
 
 

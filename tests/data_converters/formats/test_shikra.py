@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from shikra_rows import CAT, DOG, HEIGHT, MAN, POINTS, ROPE, TWO_DOGS, WIDTH
-from talk_fixture import check_problem, error_of, folder_with, made, outcome, source_of, texts, write_parquet
+from talk_fixture import check_problem, error_of, folder_with, made, ours, outcome, source_of, texts, write_parquet
 
 from groundswift.data_converters.formats.shikra.source import ShikraOptions
 
@@ -35,20 +35,14 @@ def talk(question: str = "<image>Q", answer: str = "A", boxes: Any = None, image
 def test_boxes_points_and_groups(source, folder):
     found, counts = outcome(source(TWO_DOGS))
     assert found == [
-        {
-            "messages": [
-                {
-                    "role": "user",
-                    "content": "What is between the dogs <bbox><bbox> and the man <bbox> in <image> ? "
-                    "Does the man<bbox> greet the man<bbox>?",
-                },
-                {"role": "assistant", "content": "a rope <bbox> from the left dog <bbox> to the man <bbox>."},
-            ],
-            "images": [str(folder / "dogs.jpg")],
-            "objects": {"ref": [], "bbox": [DOG, CAT, MAN, *POINTS, ROPE, DOG, MAN], "bbox_type": "real"},
-            "sample_id": "old/1",
-            "size_wh": [WIDTH, HEIGHT],
-        }
+        ours(
+            "What is between the dogs <bbox><bbox> and the man <bbox> in <image> ? Does the man<bbox> greet the man<bbox>?",
+            "a rope <bbox> from the left dog <bbox> to the man <bbox>.",
+            images=[str(folder / "dogs.jpg")],
+            objects={"ref": [], "bbox": [DOG, CAT, MAN, *POINTS, ROPE, DOG, MAN], "bbox_type": "real"},
+            sample_id="old/1",
+            size_wh=[WIDTH, HEIGHT],
+        )
     ]
     assert counts == {}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from talk_fixture import check_problem, counted, error_of, folder_with, made, outcome, said, source_of
+from talk_fixture import check_problem, counted, error_of, folder_with, made, ours, outcome, said, source_of
 
 from groundswift.data_converters.file_io.exif_boxes import to_px
 from groundswift.data_converters.formats.swift2.source import Swift2Options
@@ -37,16 +37,8 @@ def test_find_and_describe(source, folder):
     objects = {"ref": ["guy in red"], "bbox": [[138, 136, 235, 359]], "bbox_type": "real"}
     shared = {"images": [str(folder / "a.jpg")], "objects": objects, "size_wh": [WIDTH, HEIGHT]}
     assert made(path) == [
-        {
-            "messages": [{"role": "user", "content": "<image>Find <ref-object>"}, {"role": "assistant", "content": "<bbox>"}],
-            "sample_id": "old/1",
-            **shared,
-        },
-        {
-            "messages": [{"role": "user", "content": "<image>Find <bbox>"}, {"role": "assistant", "content": "<ref-object>"}],
-            "sample_id": "old/2",
-            **shared,
-        },
+        ours("<image>Find <ref-object>", "<bbox>", sample_id="old/1", **shared),
+        ours("<image>Find <bbox>", "<ref-object>", sample_id="old/2", **shared),
     ]
 
 

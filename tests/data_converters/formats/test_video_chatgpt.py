@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talk_fixture import check_problem, error_of, made, write_parquet
+from talk_fixture import check_problem, error_of, made, ours, write_parquet
 
 from groundswift.data_converters.formats.video_chatgpt import VideoChatGptOptions
 
@@ -38,11 +38,14 @@ def source(tmp_path: Path, videos: Path):
 
 def test_generic_and_temporal(source, videos):
     assert made(source(GENERIC, {**GENERIC, "question_1": "None", "question_2": None})) == [
-        {
-            "messages": [{"role": "user", "content": "<video>What is it about?"}, {"role": "assistant", "content": "A man skis."}],
-            "videos": [str(videos / "v_p1QGn0IzfW0.mp4")],
-            "sample_id": f"test/{number}",
-        }
+        ours(
+            "<video>What is it about?",
+            "A man skis.",
+            videos=[str(videos / "v_p1QGn0IzfW0.mp4")],
+            sample_id=f"test/{number}",
+            images=None,
+            size_wh=None,
+        )
         for number in (1, 2)
     ]
 
@@ -58,11 +61,14 @@ def test_consistency_asks_twice(source, videos):
 
 def test_video_instruct(source, videos):
     first, second = made(source(INSTRUCT, {**INSTRUCT, "video_id": "sub/x.mov"}))
-    assert first == {
-        "messages": [{"role": "user", "content": "<video>Summarise the video."}, {"role": "assistant", "content": "A gymnast performs."}],
-        "videos": [str(videos / "v_k_ZXmr8pmrs.avi")],
-        "sample_id": "test/1",
-    }
+    assert first == ours(
+        "<video>Summarise the video.",
+        "A gymnast performs.",
+        videos=[str(videos / "v_k_ZXmr8pmrs.avi")],
+        sample_id="test/1",
+        images=None,
+        size_wh=None,
+    )
     assert second["videos"] == [str(videos / "sub/x.mov")]
 
 
