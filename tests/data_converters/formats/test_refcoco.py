@@ -16,6 +16,8 @@ from talk_fixture import check_problem, error_of, ours, outcome
 
 from groundswift.data_converters.formats.refcoco.source import RefcocoOptions
 
+PREFIX = "refcoco/unc/val/"
+
 
 @pytest.fixture
 def train2014(tmp_path) -> Path:
@@ -47,10 +49,10 @@ def test_find(tmp_path, train2014, protocol):
     made, counts = rows(write_refer(tmp_path, protocol=protocol), train2014)
     lady, box = train2014 / LADY, [5.5, 6, 25.5, 16.5]
     assert made == [
-        found("refcoco/unc/val/0/0", "the lady", box, lady, [64, 48]),
-        found("refcoco/unc/val/0/1", "lady in blue", box, lady, [64, 48]),
-        found("refcoco/unc/val/0/2", "left 'one'\\", box, lady, [64, 48]),
-        found("refcoco/unc/val/44/141", "sign", [0, 0, 10, 10], train2014 / CAFE, [40, 60]),
+        found(f"{PREFIX}0/0", "the lady", box, lady, [64, 48]),
+        found(f"{PREFIX}0/1", "lady in blue", box, lady, [64, 48]),
+        found(f"{PREFIX}0/2", "left 'one'\\", box, lady, [64, 48]),
+        found(f"{PREFIX}44/141", "sign", [0, 0, 10, 10], train2014 / CAFE, [40, 60]),
     ]
     assert counts == {"phrase-spaces": 1}
 
@@ -96,7 +98,7 @@ def test_of_several_sentences(tmp_path, train2014, sentences, ids):
 def test_sentences_are_sampled_by_seed(tmp_path, train2014):
     folder = write_refer(tmp_path)
     picks = {rows(folder, train2014, sentences="sampled", seed=seed)[0][0]["sample_id"] for seed in range(20)}
-    assert picks == {f"refcoco/unc/val/0/{number}" for number in range(3)}
+    assert picks == {f"{PREFIX}0/{number}" for number in range(3)}
 
 
 @pytest.mark.parametrize("below", [".", "train2014", "coco/train2014"])
@@ -127,39 +129,33 @@ def test_prompts(tmp_path, train2014):
     assert (made[0]["messages"][0]["content"], made[0]["prompt"]) == ("<image>Box <ref-object>, please.", "own")
     made, _ = rows(folder, train2014, language="zh")
     assert made[0]["messages"][0]["content"] == "<image>找到<ref-object>。"
-    assert re.search("holds <ref-object> 0 times; expected once", error_of(options_of(folder, train2014, prompt="Where is it?")))
 
 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        pytest.param(
-            {"split": "test"}, "refs(unc).p: no ref is of split test; expected val (2 refs), testA (1 refs), train (1 refs)", id="split"
-        ),
-        pytest.param({"split_by": "umd"}, "refcoco: has the partitions unc, not umd; expected --split-by with one of them", id="partition"),
+        ({"split": "test"}, "refs(unc).p: no ref is of split test; expected val (2 refs), testA (1 refs), train (1 refs)"),
+        ({"split_by": "umd"}, "refcoco: has the partitions unc, not umd; expected --split-by with one of them"),
+        ({"prompt": "Where is it?"}, "holds <ref-object> 0 times; expected once"),
     ],
 )
-def test_what_is_not_there(tmp_path, train2014, options, text):
+def test_options_that_cannot_be_used(tmp_path, train2014, options, text):
     assert text in error_of(options_of(write_refer(tmp_path), train2014, **options))
 
 
 def test_two_partitions_want_a_choice(tmp_path, train2014):
     folder = write_refer(tmp_path)
     write_refer(tmp_path, partition="google", entries=refs()[:1])
-    assert re.search(
-        "refcoco: has the partitions unc, google; expected --split-by with one of them", error_of(options_of(folder, train2014))
-    )
-    assert [row["sample_id"] for row in rows(folder, train2014, split_by="google")[0]][0] == "refcoco/google/val/0/0"
+    assert "refcoco: has the partitions unc, google; expected --split-by with one of them" in error_of(options_of(folder, train2014))
+    assert rows(folder, train2014, split_by="google")[0][0]["sample_id"] == "refcoco/google/val/0/0"
 
 
 @pytest.mark.parametrize("split_by", [None, "unc"])
 @pytest.mark.parametrize("source", ["train2014", "refcoco/refs(unc).p", "gone"])
 def test_a_source_that_is_no_such_folder(tmp_path, train2014, source, split_by):
     write_refer(tmp_path)
-    assert re.search(
-        r"has no refs\(unc\).p, .*; expected the folder of a dataset as REFER distributes it",
-        error_of(options_of(tmp_path / source, train2014, split_by=split_by)),
-    )
+    options = options_of(tmp_path / source, train2014, split_by=split_by)
+    assert re.search(r"has no refs\(unc\).p, .*; expected the folder of a dataset as REFER distributes it", error_of(options))
 
 
 def test_refs_of_which_none_can_be_read_are_errors(tmp_path, train2014):
@@ -211,13 +207,12 @@ TAGGED = [{b"sent_id": 0, b"sent": b"a <bbox> b"}]
 HALF = [{b"sent_id": 0, b"sent": "a \ud83d"}]
 PROBLEMS = {  # what is broken -> (entries of the pickle, instances.json, reason, place, what)
     "not a dictionary": (["a ref", *refs()[1:]], {}, "ref-unreadable", "refs(unc).p: entry 1", "Expected `object`, got `str`"),
+    "sentences are one text": (changed(0, sentences=b"the lady"), {}, "ref-unreadable", "refs(unc).p: entry 1", "at `$.sentences`"),
     "a missing key": (changed(0, ann_id=...), {}, "ref-unreadable", "refs(unc).p: entry 1", "missing required field `ann_id`"),
-    "a wrong type": (changed(0, ann_id=b"1001"), {}, "ref-unreadable", "refs(unc).p: entry 1", "Expected `int`, got `str` - at `$.ann_id`"),
     "a gigantic id": (changed(0, ref_id=10**5000), {}, "ref-unreadable", "refs(unc).p: entry 1", "at `$.ref_id`"),
     "a gigantic id of a sentence": (
         changed(0, sentences=[{b"sent_id": 10**5000, b"sent": b"x"}]), {}, "ref-unreadable", "refs(unc).p: entry 1", ".sent_id`",
     ),
-    "sentences are one text": (changed(0, sentences=b"the lady"), {}, "ref-unreadable", "refs(unc).p: entry 1", "at `$.sentences`"),
     "an unknown annotation": (changed(0, ann_id=5), {}, "annotation-unknown", "ref 0 (COCO_train2014_000000000009_0.jpg)", "ann_id 5"),
     "an unknown image": ([*changed(0, image_id=9)], {"images": INSTANCES["images"][1:]}, "image-unknown", "ref 0 (", "image_id 9"),
     "two images": (changed(0, ann_id=1003), {}, "annotation-other-image", "ref 0 (", "annotation 1003 is on image 25"),
@@ -246,15 +241,14 @@ def test_a_problem_stops_or_is_skipped_and_counted(tmp_path, train2014, name):
 def test_blank_phrases_are_skipped_and_counted(tmp_path, train2014):
     entries = changed(0, sentences=[{b"sent_id": 0, b"sent": b" \n"}, {b"sent_id": 1, b"sent": b"her"}])
     made, counts = rows(write_refer(tmp_path, entries=entries), train2014)
-    assert [row["sample_id"] for row in made] == ["refcoco/unc/val/0/1", "refcoco/unc/val/44/141"]
+    assert [row["sample_id"] for row in made] == [f"{PREFIX}0/1", f"{PREFIX}44/141"]
     assert counts == {"phrase-blank": 1}
 
 
 def test_a_sentence_id_twice(tmp_path, train2014):
     entries = changed(0, sentences=[{b"sent_id": 0, b"sent": b"she"}, {b"sent_id": 0, b"sent": b"her"}])
-    folder = write_refer(tmp_path, entries=entries)
-    assert re.search("duplicate sentence id 0; expected each id once", error_of(options_of(folder, train2014)))
-    assert [row["objects"]["ref"] for row in rows(folder, train2014, on_error="skip")[0]] == [["she"], ["sign"]]
+    options = options_of(write_refer(tmp_path, entries=entries), train2014)
+    check_problem(options, "sentence-id-repeated", "duplicate sentence id 0", left=[f"{PREFIX}0/0", f"{PREFIX}44/141"])
 
 
 @pytest.mark.parametrize(
