@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 
 DIGITS = 18  # of a whole number that such an option takes
-RENAMED = {"turned": "exif_boxes", "save_pictures": "save_images", "pictures": "image_files"}  # old field -> field; for one version
+RENAMED = dict(turned="exif_boxes", save_pictures="save_images", pictures="image_files")  # noqa: C408 - old field -> field, for one version
 
 
 class NameOrNumber(click.ParamType):
