@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,7 @@ def test_rows_by_hand(small, pictures, annotate):
     rows, tally = converted(annotate(small), pictures)
 
     def row(sample_id, name, size_wh, ref, bbox):
-        answer = {0: "None", 1: "<ref-object><bbox>", 4: "<ref-object><bbox><ref-object><bbox><ref-object><bbox><ref-object><bbox>"}[
-            len(ref)
-        ]
+        answer = "<ref-object><bbox>" * len(ref) or "None"
         return {
             "messages": [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": answer}],
             "images": [f"{pictures}/{name}"],
@@ -152,23 +151,6 @@ def repeat_annotation_id(coco, _):
     coco["annotations"][3]["id"] = 2  # after the annotation 2 proper
 
 
-def missing(_, pictures):
-    (pictures / "plain.jpg").unlink()
-
-
-def truncated(_, pictures):
-    (pictures / "plain.jpg").write_bytes((pictures / "plain.jpg").read_bytes()[:30])
-
-
-def not_an_image(_, pictures):
-    (pictures / "plain.jpg").write_text("<html>404</html>")
-
-
-def a_folder(_, pictures):
-    (pictures / "plain.jpg").unlink()
-    (pictures / "plain.jpg").mkdir()
-
-
 ON_ANNOTATION = {  # name -> (what is spoiled, the id of the problem, part of the error)
     "unknown image": (on_annotation(image_id=99), "image-unknown", "annotation 1: image_id 99;"),
     "unknown category": (on_annotation(category_id=99), "category-unknown", "category_id 99;"),
@@ -184,10 +166,14 @@ ON_ANNOTATION = {  # name -> (what is spoiled, the id of the problem, part of th
     "repeated id": (repeat_annotation_id, "annotation-id-repeated", "annotation 2 on image 11: an earlier annotation has this id"),
 }
 ON_IMAGE = {
-    "missing": (missing, "image-missing", "image 11 (plain.jpg): "),
-    "a folder": (a_folder, "image-missing", "image 11 (plain.jpg): "),
-    "truncated header": (truncated, "image-unreadable", "plain.jpg"),
-    "not an image": (not_an_image, "image-unreadable", "plain.jpg"),
+    "missing": (lambda _, images: (images / "plain.jpg").unlink(), "image-missing", "image 11 (plain.jpg): "),
+    "a folder": (on_image(file_name="sub"), "image-missing", "image 11 (sub): "),
+        lambda _, images: ((images / "plain.jpg").unlink(), (images / "plain.jpg").mkdir()),
+        "image-missing",
+        "image 11 (plain.jpg): ",
+    ),
+    "truncated header": (lambda _, images: os.truncate(images / "plain.jpg", 30), "image-unreadable", "plain.jpg"),
+    "not an image": (lambda _, images: (images / "plain.jpg").write_text("<html>404</html>"), "image-unreadable", "plain.jpg"),
     "other size": (on_image(width=65), "image-size-differs", "65x48"),
     "as stored, no EXIF": (on_image(width=48, height=64), "image-size-differs", "48x64"),
     "parent folder": (on_image(file_name="../plain.jpg"), "image-path-outside", "file_name '../plain.jpg'"),

@@ -49,13 +49,10 @@ def test_rows(folder, tmp_path, below):
 
 
 FINE = {
-    "no head": SHIP,
     "head in capitals": "imageSource:JL-1\nGSD:1\n" + SHIP,
-    "BOM and CRLF": "\ufeff" + (HEAD + SHIP).replace("\n", "\r\n"),
     "no difficulty": SHIP.replace(" 0\n", "\n"),
     "other start": "40 30 20 30 20 10 40 10 ship 0",
     "a gigantic difficulty": SHIP + SHIP.replace("20.0", "0").replace("ship 0", f"plane {'1' * 5000}"),
-    "blank lines": "\n\n" + SHIP + "\n",
 }
 
 
