@@ -168,10 +168,6 @@ ON_ANNOTATION = {  # name -> (what is spoiled, the id of the problem, part of th
 ON_IMAGE = {
     "missing": (lambda _, images: (images / "plain.jpg").unlink(), "image-missing", "image 11 (plain.jpg): "),
     "a folder": (on_image(file_name="sub"), "image-missing", "image 11 (sub): "),
-        lambda _, images: ((images / "plain.jpg").unlink(), (images / "plain.jpg").mkdir()),
-        "image-missing",
-        "image 11 (plain.jpg): ",
-    ),
     "truncated header": (lambda _, images: os.truncate(images / "plain.jpg", 30), "image-unreadable", "plain.jpg"),
     "not an image": (lambda _, images: (images / "plain.jpg").write_text("<html>404</html>"), "image-unreadable", "plain.jpg"),
     "other size": (on_image(width=65), "image-size-differs", "65x48"),
