@@ -19,7 +19,7 @@ from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
 GUY, BOTH = [196, 109, 260, 372], [[158, 124, 218, 334], [196, 109, 260, 372]]
-BUSHES = [[0, 219, 210, 472], [275, 214, 331, 336]]
+BUSHES, FRIENDS = [[0, 219, 210, 472], [275, 214, 331, 336]], [[1, 2, 29, 39], [9, 9, 20, 30]]
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def rows(folder: Path, **options: Any) -> list[dict[str, Any]]:
     return converted(folder, **options)[0]
 
 
+def labelled(row: dict[str, Any]) -> str:
+    """The answer with its labels in their places."""
+    labels = iter(row["objects"]["ref"])
+    answer = re.sub("<ref-object>", lambda _: next(labels), texts(row)[1])
+    assert next(labels, None) is None
+    return answer
+
+
 def test_grounded_captions(folder):
     made, counts = converted(folder)
     assert made[0] == ours(
@@ -50,32 +58,12 @@ def test_grounded_captions(folder):
         size_wh=[333, 500],
         prompt="grounded_caption.en.1",
     )
-    assert [(row["sample_id"], texts(row)[1], row["objects"]["ref"], row["objects"]["bbox"]) for row in made[1:]] == [
-        (
-            f"flickr30k/{GUYS}/2",
-            "<ref-object><bbox><bbox> are outside near <ref-object><bbox><bbox> .",
-            ["Two young , White males", "many bushes"],
-            [*BOTH, *BUSHES],
-        ),
-        (
-            f"flickr30k/{GUYS}/3",
-            "<ref-object><bbox> in <ref-object><bbox> standing .",
-            ["A man", "a blue shirt"],
-            [GUY, [199, 149, 332, 499]],
-        ),
-        (f"flickr30k/{GUYS}/4", "<ref-object><bbox><bbox> enjoy time spent together .", ["Two friends"], BOTH),
-        (
-            f"flickr30k/{CARDS}/1",
-            "<ref-object><bbox> playing <ref-object><bbox> .",
-            ["A group of friends", "cards"],
-            [[1, 2, 29, 39], [9, 9, 20, 30]],
-        ),
-        (
-            f"flickr30k/{CARDS}/2",
-            "<ref-object><bbox> and <ref-object><bbox> play <ref-object><bbox> .",
-            ["Six men", "Six men", "cards"],
-            [[1, 2, 29, 39], [1, 2, 29, 39], [9, 9, 20, 30]],
-        ),
+    assert [(row["sample_id"].removeprefix("flickr30k/"), labelled(row), row["objects"]["bbox"]) for row in made[1:]] == [
+        (f"{GUYS}/2", "Two young , White males<bbox><bbox> are outside near many bushes<bbox><bbox> .", [*BOTH, *BUSHES]),
+        (f"{GUYS}/3", "A man<bbox> in a blue shirt<bbox> standing .", [GUY, [199, 149, 332, 499]]),
+        (f"{GUYS}/4", "Two friends<bbox><bbox> enjoy time spent together .", BOTH),
+        (f"{CARDS}/1", "A group of friends<bbox> playing cards<bbox> .", FRIENDS),
+        (f"{CARDS}/2", "Six men<bbox> and Six men<bbox> play cards<bbox> .", [FRIENDS[0], *FRIENDS]),
     ]
     assert counts == {
         "box-clipped": 1,
@@ -215,23 +203,16 @@ def test_an_object_that_cannot_be_used_takes_its_entity_with_it(folder, spoilt, 
     assert counts["phrase-box-invalid"] == 2
 
 
+TEXT = f"Sentences/{CARDS}.txt"
 SPOILT_TEXT: dict[str, tuple[str, bytes, str]] = {  # what is named -> file, content, what is said
-    "not UTF-8": (f"Sentences/{CARDS}.txt", b"[/EN#137645/other caf\xe9] .", r"Sentences/36979\.txt: not UTF-8 text \(byte 21\)"),
-    "UTF-16": (f"Sentences/{CARDS}.txt", "a man .".encode("utf-16"), r"36979\.txt: not UTF-8 text \(byte 0\); expected UTF-8 text"),
-    "empty": (f"Sentences/{CARDS}.txt", b"", r"Sentences/36979\.txt: no sentence; expected one per line"),
-    "not closed": (
-        f"Sentences/{CARDS}.txt",
-        b"a man .\n[/EN#137645/other cards",
-        r"Sentences/36979\.txt:2: the phrase of entity 137645 is not closed",
-    ),
-    "a tag of swift": (
-        f"Sentences/{CARDS}.txt",
-        b"[/EN#137645/other a <bbox>] .",
-        r"sentence 1 of image 36979: holds <bbox>, which swift would replace",
-    ),
-    "a control character": (f"Sentences/{CARDS}.txt", b"[/EN#137645/other a\0] .", r"sentence 1 of image 36979: holds '\\x00'; expected"),
-    "another kind of file": (f"Sentences/{CARDS}.txt", b"\0" * 40, r"sentence 1 of image 36979: holds '\\x00'; expected"),
-    "no picture": (f"images/{CARDS}.jpg", b"no picture", r"image 36979: .*36979\.jpg.*not a readable image"),
+    "not UTF-8": (TEXT, b"[/EN#137645/other caf\xe9] .", r"Sentences/36979\.txt: not UTF-8 text \(byte 21\)"),
+    "UTF-16": (TEXT, "a man .".encode("utf-16"), r"36979\.txt: not UTF-8 text \(byte 0\); expected UTF-8 text"),
+    "empty": (TEXT, b"", r"Sentences/36979\.txt: no sentence; expected one per line"),
+    "not closed": (TEXT, b"a man .\n[/EN#137645/other cards", r"Sentences/36979\.txt:2: the phrase of entity 137645 is not closed"),
+    "a tag of swift": (TEXT, b"[/EN#137645/other a <bbox>] .", r"sentence 1 of image 36979: holds <bbox>, which swift would replace"),
+    "a control character": (TEXT, b"[/EN#137645/other a\0] .", r"sentence 1 of image 36979: holds '\\x00'; expected"),
+    "another kind of file": (TEXT, b"\0" * 40, r"sentence 1 of image 36979: holds '\\x00'; expected"),
+    "no image": (f"images/{CARDS}.jpg", b"no image", r"image 36979: .*36979\.jpg.*not a readable image"),
 }
 
 

@@ -106,14 +106,6 @@ def test_there_and_back(source, folder, form, name):
     assert back(folder, *made(source(*rows)), form=form, images=str(folder), name=name) == rows
 
 
-@pytest.mark.parametrize("form", ["numbered", "llava", "cookbook"])
-def test_back_and_there(folder, form):
-    row = ours("<image>\nWhat?", "A cat.", "More?", "No.", images=[str(folder / "a.jpg")], size_wh=[64, 48])
-    text = ours("Hello", "Hi", images=None, size_wh=None, sample_id="t")
-    back(folder, row, text, form=form)
-    assert made(Phi3vOptions(annotations=str(folder / "back.json"))) == [row, text]
-
-
 def test_boxes_become_text_as_swift_writes_them(folder):
     objects = {"ref": ["dog"], "bbox": [[64, 48, 320, 240]], "bbox_type": "real"}
     found, described = back(
@@ -156,6 +148,9 @@ def test_problems(source, bad, reason, message):
     check_problem(source(bad, GOOD), reason, "phi.json: row 1", message)
 
 
+BOX = {"ref": [], "bbox": [[1, 2, 3, 4]]}
+
+
 def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
     row = ours(*texts, **changes)
     return {**row, "messages": [{"role": "system", "content": "S"}, *row["messages"]]}
@@ -171,14 +166,9 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
         (ours("<image>Q", "A", images=["/data/a<b.jpg"]), "swift", "image-path-bracket", "image '/data/a<b.jpg'"),
         (ours("Q <image>", "A"), "cookbook", "image-within-text", "<image> after other text of a question"),
         (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row-with-video", "expected images"),
+        (ours("<image>Q", "<bbox>", objects=BOX, size_wh=None), "numbered", "size-unknown", "box 0"),
         (
-            ours("<image>Q", "<bbox>", objects={"ref": [], "bbox": [[1, 2, 3, 4]]}, size_wh=None),
-            "numbered",
-            "size-unknown",
-            "box 0",
-        ),
-        (
-            ours("<image><image>Q", "<bbox>", images=["/a", "/b"], objects={"ref": [], "bbox": [[1, 2, 3, 4]], "image_id": [1]}),
+            ours("<image><image>Q", "<bbox>", images=["/a", "/b"], objects=BOX | {"image_id": [1]}),
             "numbered",
             "size-unknown",
             "it is in image 1, size_wh is of image 0",

@@ -15,7 +15,7 @@ import pytest
 from converted import lint_findings, run, write_lines
 from refcoco_fixture import jxu124_rows
 from source_examples import example, lay_out
-from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, outcome, write_parquet, written
+from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, ours, outcome, write_parquet, written
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.registry import FORMATS
@@ -272,6 +272,19 @@ def test_any_value_anywhere(source, name, value):
             assert error is None or (f"{options.annotations}:1" in error and "; expected " in error), (place, error)
             if FORMATS[name].makes_rows:
                 assert [errors_of_lint(each) for each in rows] == [[]] * len(rows), place
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("glm4v", {}), ("shikra", {}), *(("phi3v", {"form": form}) for form in ("numbered", "llava", "cookbook"))]
+)
+def test_rows_are_the_same_after_the_way_there_and_back(tmp_path, draw, name, options):
+    draw(tmp_path / "turned.jpg", (60, 40), orientation=6)
+    image = {"images": [str(tmp_path / "turned.jpg")], "size_wh": [40, 60]}
+    rows = [ours("<image>\nWhat?", "A cat.", "More?", "No.", **image), ours("Hello", "Hi", images=None, size_wh=None, sample_id="t")]
+    there = FORMATS[f"to-{name}"](annotations=str(write_lines(tmp_path / "rows.jsonl", *rows)), **options)
+    written(there, tmp_path / "there.jsonl")
+    back = made(FORMATS[name](annotations=str(tmp_path / "there.jsonl")))
+    assert back == ([row | {"sample_id": f"there/{number}"} for number, row in enumerate(rows, 1)] if name == "glm4v" else rows)
 
 
 def tasks() -> list[tuple[str, str]]:

@@ -176,19 +176,6 @@ def test_from_shikra_and_back(source, folder):
     assert counts == {}
 
 
-def test_to_shikra_and_back(source, folder):
-    wanted = [
-        row("<image>Who <bbox><bbox>?", "<bbox> <bbox><bbox>", [DOG, CAT, DOG, [5, 6.5], MAN]),
-        row("<image>Q", images=[str(folder / "turned.jpg")], size_wh=[40, 60], sample_id="t"),
-        row("Q", images=None, sample_id="3"),
-    ]
-    for number, each in enumerate(wanted[:1]):
-        each |= {"images": [str(folder / "dogs.jpg")], "size_wh": [WIDTH, HEIGHT], "sample_id": str(number)}
-        each["objects"]["bbox_type"] = "real"
-    there = write_lines(folder / "shikra.jsonl", *made(source(*wanted)))
-    assert made(ShikraOptions(annotations=str(there))) == wanted
-
-
 SIDE = st.integers(0, 799) | st.floats(0, 799, allow_subnormal=False)
 BOX = st.tuples(SIDE, SIDE, st.integers(1, 20), st.integers(1, 20)).map(
     lambda each: [each[0], each[1], min(each[0] + each[2], WIDTH), min(each[1] + each[3], HEIGHT)]
