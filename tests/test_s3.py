@@ -1,4 +1,4 @@
-"""Annotations and pictures in a bucket of a real S3 server: read, kept, fetched anew when changed; servers that fail; the command."""
+"""Annotations and images in a bucket of a real S3 server: read, kept, fetched anew when changed; servers that fail; the command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ except GroundswiftError as error:
 """
 
 
-def picture(size_wh: tuple[int, int], kind: str = "PNG", **options: object) -> bytes:
+def image_file(size_wh: tuple[int, int], kind: str = "PNG", **options: object) -> bytes:
     """A file of random pixels."""
     pixels = np.random.default_rng(0).integers(0, 255, (size_wh[1], size_wh[0], 3), np.uint8)
     buffer = BytesIO()
@@ -48,17 +48,17 @@ def picture(size_wh: tuple[int, int], kind: str = "PNG", **options: object) -> b
     return buffer.getvalue()
 
 
-def turned(size_wh: tuple[int, int]) -> bytes:
-    """A JPEG of a stored size that its tag turns by a quarter."""
+def rotated(size_wh: tuple[int, int]) -> bytes:
+    """A JPEG of a stored size, rotated by its EXIF tag by a quarter."""
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = 6
-    return picture(size_wh, "JPEG", exif=exif.tobytes())
+    return image_file(size_wh, "JPEG", exif=exif.tobytes())
 
 
 COCO = {
     "images": [
         {"id": 1, "file_name": "a.png", "width": 40, "height": 30},
-        {"id": 2, "file_name": "more/turned ö.jpg", "width": 20, "height": 50},
+        {"id": 2, "file_name": "more/rotated ö.jpg", "width": 20, "height": 50},
     ],
     "annotations": [
         {"id": 1, "image_id": 1, "category_id": 7, "bbox": [1, 2, 30, 20]},
@@ -70,16 +70,16 @@ COCO = {
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with s3_server() as address:
-        yield address
+    with s3_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def bucket(endpoint) -> Bucket:
-    bucket = Bucket(endpoint, "pictures")
+    bucket = Bucket(endpoint, "bucket")
     bucket.put("set/ann.json", json.dumps(COCO).encode())
-    bucket.put("set/images/a.png", picture((40, 30)))
-    bucket.put("set/images/more/turned ö.jpg", turned((50, 20)))
+    bucket.put("set/images/a.png", image_file((40, 30)))
+    bucket.put("set/images/more/rotated ö.jpg", rotated((50, 20)))
     return bucket
 
 
@@ -137,47 +137,47 @@ def copies(cache: Path) -> list[Path]:
 
 
 @pytest.mark.process
-def test_annotations_and_pictures_are_read_from_a_bucket(here):
-    coco = read_coco("s3://pictures/set/ann.json")
-    assert [image.file_name for image in coco.images] == ["a.png", "more/turned ö.jpg"]
-    paths = [path_inside("s3://pictures/set/images", image.file_name) for image in coco.images]
-    assert paths == ["s3://pictures/set/images/a.png", "s3://pictures/set/images/more/turned ö.jpg"]
+def test_annotations_and_images_are_read_from_a_bucket(here):
+    coco = read_coco("s3://bucket/set/ann.json")
+    assert [image.file_name for image in coco.images] == ["a.png", "more/rotated ö.jpg"]
+    paths = [path_inside("s3://bucket/set/images", image.file_name) for image in coco.images]
+    assert paths == ["s3://bucket/set/images/a.png", "s3://bucket/set/images/more/rotated ö.jpg"]
     assert [read_size_wh(path) for path in paths] == [((40, 30), 1), ((20, 50), 6)]
     assert [open_image(path).size for path in paths] == [(40, 30), (20, 50)]
-    assert open_image(paths[0]).tobytes() == open_image(picture((40, 30))).tobytes()
+    assert open_image(paths[0]).tobytes() == open_image(image_file((40, 30))).tobytes()
     assert [read_header(path, "image", (40, 30)).problem is None for path in paths] == [True, False]
 
 
-def test_an_address_is_no_name_in_any_folder():
-    assert [path_inside(folder, "s3://other/a.png") for folder in ("/data", "s3://pictures/set", "https://host/a")] == [None] * 3
+def test_a_url_is_not_a_name_in_a_folder():
+    assert [path_inside(folder, "s3://other/a.png") for folder in ("/data", "s3://bucket/set", "https://host/a")] == [None] * 3
     assert path_inside("https://host/a?sig=1", "b/../c.png") == "https://host/a/c.png?sig=1"
 
 
 def test_rows_are_read_from_a_bucket(here, bucket):
-    url = bucket.put("rows.jsonl", b'{"messages": [], "images": ["s3://pictures/set/images/a.png"]}\n')
-    assert [row.images for _, row in read_jsonl(url, Row)] == [["s3://pictures/set/images/a.png"]]
+    url = bucket.put("rows.jsonl", b'{"messages": [], "images": ["s3://bucket/set/images/a.png"]}\n')
+    assert [row.images for _, row in read_jsonl(url, Row)] == [["s3://bucket/set/images/a.png"]]
 
 
 def test_what_is_there(here):
-    assert is_file("s3://pictures/set/ann.json")
-    assert is_folder("s3://pictures/set/images")
-    assert is_folder("s3://pictures/set/images/")
-    assert is_folder("s3://pictures")
-    assert not is_folder("s3://pictures/set/ann.json")
-    assert not exists("s3://pictures/set/none")
+    assert is_file("s3://bucket/set/ann.json")
+    assert is_folder("s3://bucket/set/images")
+    assert is_folder("s3://bucket/set/images/")
+    assert is_folder("s3://bucket")
+    assert not is_folder("s3://bucket/set/ann.json")
+    assert not exists("s3://bucket/set/none")
     assert not exists("s3://no-such-bucket/a")
 
 
 def test_an_object_is_asked_for_once_a_process_and_fetched_once_for_all(endpoint, here):
     with failing_proxy(endpoint, lambda *_: None) as (proxy, requests):
         here.use(proxy)
-        first = local_copy("s3://pictures/set/images/a.png")
-        assert requests == ["HEAD /pictures/set/images/a.png", "GET /pictures/set/images/a.png", "HEAD /pictures/set/images/a.png"]
-        assert read_size_wh("s3://pictures/set/images/a.png")[0] == (40, 30)
+        first = local_copy("s3://bucket/set/images/a.png")
+        assert requests == ["HEAD /bucket/set/images/a.png", "GET /bucket/set/images/a.png", "HEAD /bucket/set/images/a.png"]
+        assert read_size_wh("s3://bucket/set/images/a.png")[0] == (40, 30)
         assert len(requests) == 3
         here.forget()
-        assert local_copy("s3://pictures/set/images/a.png") == first
-        assert requests[3:] == ["HEAD /pictures/set/images/a.png"]
+        assert local_copy("s3://bucket/set/images/a.png") == first
+        assert requests[3:] == ["HEAD /bucket/set/images/a.png"]
 
 
 @pytest.mark.process
@@ -214,10 +214,10 @@ def test_a_source_that_changed_has_another_key(here, bucket):
 
 def test_a_listing_that_a_store_remembers_does_not_hide_a_change(here, bucket):
     url = bucket.put("listed/a.json", b"old")
-    S3FileSystem().ls("s3://pictures/listed")
+    S3FileSystem().ls("s3://bucket/listed")
     first = stat_key(url)
     bucket.put("listed/a.json", b"new")
-    S3FileSystem().ls("s3://pictures/listed")
+    S3FileSystem().ls("s3://bucket/listed")
     bucket.put("listed/a.json", b"newer")
     assert (first[0], stat_key(url)[0]) == (3, 5)
     assert local_copy(url).read_bytes() == b"newer"
@@ -236,25 +236,25 @@ FAILURES = {  # for the first tries
 def test_a_server_that_fails_half_way_and_recovers(endpoint, here, cache, failure):
     with failing_proxy(endpoint, lambda method, path, count: failure(method, path, count) if count <= 2 else None) as (proxy, _):
         here.use(proxy)
-        assert local_copy("s3://pictures/set/images/a.png").read_bytes() == picture((40, 30))
+        assert local_copy("s3://bucket/set/images/a.png").read_bytes() == image_file((40, 30))
     assert len(copies(cache)) == 1
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 def test_a_server_that_does_not_recover_is_a_plain_error_and_leaves_nothing(endpoint, here, cache, failure):
-    expected = r"^s3://pictures/set/images/a\.png: cannot be read, tried 4 times in \d+ s \(\w+: .*\); expected a server .*"
+    expected = r"^s3://bucket/set/images/a\.png: cannot be read, tried 4 times in \d+ s \(\w+: .*\); expected a server .*"
     with failing_proxy(endpoint, failure) as (proxy, _):
         here.use(proxy)
         with pytest.raises(GroundswiftError, match=expected) as caught:
-            open_image("s3://pictures/set/images/a.png")
+            open_image("s3://bucket/set/images/a.png")
         assert not isinstance(caught.value, NotThere)
-        with pytest.raises(GroundswiftError, match="tried 4 times"):  # not a picture that is missing, which could be left out
-            read_header("s3://pictures/set/images/a.png", "image 1", (40, 30))
+        with pytest.raises(GroundswiftError, match="tried 4 times"):  # not a missing image, which could be skipped
+            read_header("s3://bucket/set/images/a.png", "image 1", (40, 30))
     assert copies(cache) == []
 
 
 @pytest.mark.process
-def test_a_cut_is_mended_below_us_too(endpoint, bucket, cache):
+def test_s3fs_goes_on_after_a_cut_connection(endpoint, bucket, cache):
     """A process as users have it: s3fs goes on from where the connection was cut."""
     data = bytes(range(256)) * 2000
     url = bucket.put("large.bin", data)
@@ -262,68 +262,68 @@ def test_a_cut_is_mended_below_us_too(endpoint, bucket, cache):
         done = process(proxy, cache, "-c", FETCH, url)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).read_bytes() == data
-    assert requests.count("GET /pictures/large.bin") == 3
+    assert requests.count("GET /bucket/large.bin") == 3
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("s3://pictures/none.jpg", r"^s3://pictures/none\.jpg: no such object \(.*\)$"),
+        ("s3://bucket/none.jpg", r"^s3://bucket/none\.jpg: no such object \(.*\)$"),
         ("s3://no-such-bucket/a.jpg", r"^s3://no-such-bucket/a\.jpg: no such object \(.*bucket does not exist\)$"),
-        ("s3://pictures/set/images", r"^s3://pictures/set/images: is a folder; expected a file$"),
+        ("s3://bucket/set/images", r"^s3://bucket/set/images: is a folder; expected a file$"),
         (
-            "s3://me:secretword@pictures/a.jpg",
-            r"^s3://pictures/a\.jpg: cannot be read \(ParamValidationError: .*expected the URL of a file$",
+            "s3://me:secretword@bucket/a.jpg",
+            r"^s3://bucket/a\.jpg: cannot be read \(ParamValidationError: .*expected the URL of a file$",
         ),
     ],
 )
-def test_what_is_not_there_is_told_at_once(here, cache, url, message):
+def test_what_is_not_there_is_an_error_at_once(here, cache, url, message):
     with pytest.raises(GroundswiftError, match=message) as caught:
         read_coco(url)
     assert "secretword" not in str(caught.value)
     assert copies(cache) == []
 
 
-def test_a_missing_picture_is_a_fault_of_the_picture(here):
-    assert read_header("s3://pictures/none.jpg", "image 1", (1, 1)).problem.id == "image-missing"
+def test_a_missing_image_is_a_problem_of_the_image(here):
+    assert read_header("s3://bucket/none.jpg", "image 1", (1, 1)).problem.id == "image-missing"
 
 
 @pytest.mark.process
-def test_without_credentials_that_is_what_is_told(endpoint, bucket, cache):
-    done = process(endpoint, cache, "-c", FETCH, "s3://pictures/set/ann.json", **dict.fromkeys(KEYS))
+def test_without_credentials_that_the_error_says_so(endpoint, bucket, cache):
+    done = process(endpoint, cache, "-c", FETCH, "s3://bucket/set/ann.json", **dict.fromkeys(KEYS))
     assert done.returncode == 1
-    assert done.stderr.startswith("GroundswiftError: s3://pictures/set/ann.json: no credentials (NoCredentialsError: ")
+    assert done.stderr.startswith("GroundswiftError: s3://bucket/set/ann.json: no credentials (NoCredentialsError: ")
     assert "AWS_ACCESS_KEY_ID" in done.stderr
 
 
 @pytest.mark.process
 def test_a_public_bucket_needs_none(endpoint, bucket, cache):
     url = bucket.put("public.txt", b"abc")
-    bucket.client.put_object_acl(Bucket="pictures", Key="public.txt", ACL="public-read")
+    bucket.client.put_object_acl(Bucket="bucket", Key="public.txt", ACL="public-read")
     done = process(endpoint, cache, "-c", FETCH, url, **dict.fromkeys(KEYS), FSSPEC_S3_ANON="true")
     assert done.returncode == 0, done.stderr
 
 
-def test_credentials_that_are_refused_are_told_at_once_and_never_shown(endpoint, here, cache):
+def test_credentials_that_are_refused_are_an_error_at_once_and_never_shown(endpoint, here, cache):
     with failing_proxy(endpoint, lambda *_: DENIED) as (proxy, requests):
         here.use(proxy)
-        with pytest.raises(GroundswiftError, match=r"^s3://pictures/set/ann\.json: access denied \(.*\); expected credentials") as caught:
-            read_coco("s3://pictures/set/ann.json")
+        with pytest.raises(GroundswiftError, match=r"^s3://bucket/set/ann\.json: access denied \(.*\); expected credentials") as caught:
+            read_coco("s3://bucket/set/ann.json")
     assert len(requests) == 1
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
 
 
-def test_no_credentials_are_kept_beside_the_copies(here, cache):
-    read_coco("s3://pictures/set/ann.json")
+def test_no_credentials_are_kept_with_the_copies(here, cache):
+    read_coco("s3://bucket/set/ann.json")
     assert [path for path in copies(cache) if KEYS["AWS_SECRET_ACCESS_KEY"].encode() in path.read_bytes()] == []
 
 
 @pytest.mark.process
-def test_a_cache_that_cannot_be_written_is_told(endpoint, bucket, tmp_path):
+def test_a_cache_that_cannot_be_written_is_an_error(endpoint, bucket, tmp_path):
     (tmp_path / "file").write_text("")
-    done = process(endpoint, tmp_path / "file" / "cache", "-c", FETCH, "s3://pictures/set/ann.json")
+    done = process(endpoint, tmp_path / "file" / "cache", "-c", FETCH, "s3://bucket/set/ann.json")
     assert done.returncode == 1
-    assert f"{tmp_path}/file/cache: cannot be written (Not a directory), so s3://pictures/set/ann.json cannot be fetched" in done.stderr
+    assert f"{tmp_path}/file/cache: cannot be written (Not a directory), so s3://bucket/set/ann.json cannot be fetched" in done.stderr
 
 
 @pytest.mark.process
@@ -344,11 +344,11 @@ def test_two_processes_at_once_get_one_whole_copy(endpoint, bucket, cache):
             subprocess.Popen([sys.executable, "-c", FETCH, url], env=variables(proxy, cache), stdout=subprocess.PIPE, text=True)
             for _ in range(2)
         ]
-        told = [each.communicate(timeout=120)[0].strip() for each in both]
+        paths = [each.communicate(timeout=120)[0].strip() for each in both]
     assert len(arrived) == 2
-    assert told[0] == told[1]
-    assert Path(told[0]).read_bytes() == data
-    assert copies(cache) == [Path(told[0])]
+    assert paths[0] == paths[1]
+    assert Path(paths[0]).read_bytes() == data
+    assert copies(cache) == [Path(paths[0])]
 
 
 @pytest.mark.process
@@ -380,13 +380,13 @@ def convert(endpoint: str, cache: Path, *arguments: str, **changes: str | None) 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_command_converts_from_a_bucket(endpoint, bucket, cache, tmp_path, workers):
     out = tmp_path / "x.jsonl"
-    arguments = ["s3://pictures/set/ann.json", "--images", "s3://pictures/set/images", "--out", str(out), "--workers", workers]
+    arguments = ["s3://bucket/set/ann.json", "--images", "s3://bucket/set/images", "--out", str(out), "--workers", workers]
     done = convert(endpoint, cache, *arguments)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [(row["sample_id"], row["images"], row["size_wh"], row["objects"]["ref"], row["objects"]["bbox"]) for row in rows] == [
-        (1, ["s3://pictures/set/images/a.png"], [40, 30], ["dog"], [[1, 2, 31, 22]]),
-        (2, ["s3://pictures/set/images/more/turned ö.jpg"], [20, 50], ["cat"], [[0, 0, 20, 50]]),
+        (1, ["s3://bucket/set/images/a.png"], [40, 30], ["dog"], [[1, 2, 31, 22]]),
+        (2, ["s3://bucket/set/images/more/rotated ö.jpg"], [20, 50], ["cat"], [[0, 0, 20, 50]]),
     ]
     assert "2 rows, 2 objects" in done.stdout
     linted = process(endpoint, cache, "-m", "groundswift.cli", "lint", str(out), "--json")
@@ -395,7 +395,7 @@ def test_the_command_converts_from_a_bucket(endpoint, bucket, cache, tmp_path, w
 
 VOC = "<annotation><filename>a.png</filename><object><name>dog</name><bndbox><xmin>2</xmin><ymin>3</ymin><xmax>31</xmax><ymax>22</ymax>"
 VOC += "</bndbox></object></annotation>"
-FOLDERS = {  # format -> its files beside the pictures, and where these lie
+FOLDERS = {  # format -> its files besides the images, and the folder of these
     "voc": ({"Annotations/a.xml": VOC}, "JPEGImages"),
     "dota": ({"labelTxt/a.txt": "1 2 31 2 31 22 1 22 dog 0\n"}, "images"),
     "yolo": ({"data.yaml": "train: images\nnames: [dog]\n", "labels/a.txt": "0 0.4 0.4 0.75 0.6666667\n"}, "images"),
@@ -405,62 +405,57 @@ FOLDERS = {  # format -> its files beside the pictures, and where these lie
 @pytest.mark.process
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_command_converts_folders_of_a_bucket(endpoint, bucket, cache, tmp_path, name):
-    files, pictures = FOLDERS[name]
+    files, images = FOLDERS[name]
     for path, text in files.items():
         bucket.put(f"{name}/{path}", text.encode())
-    bucket.put(f"{name}/{pictures}/a.png", picture((40, 30)))
+    bucket.put(f"{name}/{images}/a.png", image_file((40, 30)))
     out = tmp_path / "x.jsonl"
     for _ in range(2):
-        done = process(endpoint, cache, "-m", "groundswift.cli", "convert", name, f"s3://pictures/{name}", "--out", str(out))
+        done = process(endpoint, cache, "-m", "groundswift.cli", "convert", name, f"s3://bucket/{name}", "--out", str(out))
         assert (done.returncode, done.stderr) == (0, "")
     row = json.loads(out.read_text())
-    assert (row["images"], row["size_wh"], row["objects"]["ref"]) == ([f"s3://pictures/{name}/{pictures}/a.png"], [40, 30], ["dog"])
+    assert (row["images"], row["size_wh"], row["objects"]["ref"]) == ([f"s3://bucket/{name}/{images}/a.png"], [40, 30], ["dog"])
     assert row["objects"]["bbox"] == [pytest.approx([1, 2, 31, 22], abs=1e-4)]
 
 
 @pytest.mark.process
-def test_the_command_looks_for_pictures_beside_the_annotations(endpoint, bucket, cache, tmp_path):
+def test_the_command_looks_for_images_next_to_the_annotations(endpoint, bucket, cache, tmp_path):
     beside = {**COCO, "images": COCO["images"][:1], "annotations": COCO["annotations"][:1]}
     bucket.put("set/images/ann.json", json.dumps(beside).encode())
-    done = convert(endpoint, cache, "s3://pictures/set/images/ann.json", "--out", str(tmp_path / "x.jsonl"))
+    done = convert(endpoint, cache, "s3://bucket/set/images/ann.json", "--out", str(tmp_path / "x.jsonl"))
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "x.jsonl").read_text())["images"] == ["s3://pictures/set/images/a.png"]
+    assert json.loads((tmp_path / "x.jsonl").read_text())["images"] == ["s3://bucket/set/images/a.png"]
+
+
+def hostile(bucket: Bucket) -> str:
+    """A COCO file whose images are there, missing, and outside the folder of images."""
+    names = ["a.png", "none.png", "%2e%2e/ann.json"]
+    images = [{**COCO["images"][0], "id": number, "file_name": name} for number, name in enumerate(names, 1)]
+    return bucket.put("hostile.json", json.dumps({**COCO, "images": images, "annotations": []}).encode())
+
+
+def annotated(bucket: Bucket) -> str:
+    return "s3://bucket/set/ann.json"
+
+
+A_IS_BUSY = "error: s3://bucket/set/images/a.png: cannot be read, tried 4 times"
 
 
 @pytest.mark.process
-def test_the_command_tells_of_missing_and_hostile_pictures(endpoint, bucket, cache, tmp_path):
-    images = [
-        {**COCO["images"][0], "id": number, "file_name": name} for number, name in enumerate(["a.png", "none.png", "%2e%2e/ann.json"], 1)
-    ]
-    url = bucket.put("hostile.json", json.dumps({**COCO, "images": images, "annotations": []}).encode())
-    done = convert(endpoint, cache, url, "--images", "s3://pictures/set/images", "--out", str(tmp_path / "x.jsonl"))
+@pytest.mark.parametrize(
+    ("source", "images", "words", "busy", "said"),
+    [
+        pytest.param(hostile, "set/images", [], False, ["1  image-missing", "1  image-path-outside"], id="missing and hostile images"),
+        pytest.param(annotated, "none", [], False, ["s3://bucket/none"], id="no folder of images"),
+        pytest.param(annotated, "set/images", ["--on-error", "skip"], True, [A_IS_BUSY], id="an image that cannot be had now"),
+    ],
+)
+def test_how_the_command_stops(endpoint, bucket, cache, tmp_path, source, images, words, busy, said):
+    """An image that cannot be had now is not one that is missing: --on-error skip does not drop it."""
+    with failing_proxy(endpoint, lambda method, path, count: BUSY if busy and path.endswith("a.png") else None) as (proxy, _):
+        arguments = [source(bucket), "--images", f"s3://bucket/{images}", "--out", str(tmp_path / "x.jsonl"), *words]
+        done = convert(proxy, cache, *arguments, AWS_MAX_ATTEMPTS="1")
     assert done.returncode == 1
-    assert "1  image-missing" in done.stderr
-    assert "1  image-path-outside" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "x.jsonl").exists()
-
-
-@pytest.mark.process
-def test_the_command_tells_of_a_folder_that_is_not_there(endpoint, bucket, cache, tmp_path):
-    done = convert(endpoint, cache, "s3://pictures/set/ann.json", "--images", "s3://pictures/none", "--out", str(tmp_path / "x.jsonl"))
-    assert done.returncode == 1
-    assert "s3://pictures/none" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "x.jsonl").exists()
-
-
-@pytest.mark.process
-def test_the_command_stops_where_the_server_fails_and_skips_nothing(endpoint, bucket, cache, tmp_path):
-    """A picture that cannot be had now is not one that is missing: --on-error skip does not leave it out."""
-
-    def failure(method: str, path: str, count: int) -> bytes | None:
-        return BUSY if path.endswith("a.png") else None
-
-    with failing_proxy(endpoint, failure) as (proxy, _):
-        arguments = ["s3://pictures/set/ann.json", "--images", "s3://pictures/set/images", "--out", str(tmp_path / "x.jsonl")]
-        done = convert(proxy, cache, *arguments, "--on-error", "skip", AWS_MAX_ATTEMPTS="1")
-    assert done.returncode == 1
-    assert "error: s3://pictures/set/images/a.png: cannot be read, tried 4 times" in done.stderr
+    assert [part for part in said if part not in done.stderr] == []
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "x.jsonl").exists()

@@ -19,7 +19,7 @@ from groundswift.errors import GroundswiftError, Tally, error_at
 
 from ..count_ids import tally_lines
 from ..ground_truth import OnError, Truth
-from .space_check import BoxSample, Explanation
+from .space_check import BoxSample, Explanation, mismatch_warnings
 from .to_boxes import Predictions, explained_by_space
 
 
@@ -38,7 +38,7 @@ class Results:
 
     @property
     def warnings(self) -> list[dict[str, Any]]:
-        return [self.mismatch.document()] if self.mismatch else []
+        return mismatch_warnings(self.mismatch)
 
     def counts_document(self) -> dict[str, Any]:
         return {"predictions_left_out": dict(self.dropped.counts)}

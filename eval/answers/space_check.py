@@ -61,6 +61,11 @@ class Explanation(NamedTuple):
         )
 
 
+def mismatch_warnings(found: Explanation | None) -> list[dict[str, str | int]]:
+    """The warnings for `metrics.json`: one or none."""
+    return [found.document()] if found else []
+
+
 def explain_mismatch(found: BoxSample, true_xyxy_px: Boxes, true_groups: Indices) -> Explanation | None:
     """The reading that explains boxes which do not fit the truth of their group; None where they fit, nothing explains them, or
     there are too few to tell. `true_xyxy_px` is (M, 4), `true_groups` (M,).

@@ -23,7 +23,7 @@ from .counts import Counts
 from .label_matching import LabelIndex
 from .placement import count_boxes, place_boxes
 from .protocol import Rules
-from .space_check import BoxSample, Explanation, explain_mismatch
+from .space_check import BoxSample, Explanation, explain_mismatch, mismatch_warnings
 
 SHOWN_LABELS = 10
 WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
@@ -67,7 +67,7 @@ class Answers:
             "Score a part of a dataset by its own ground truth, as `groundswift split --gt` writes it."
         )
         partial = [{"id": "images-without-row", "message": message}] if missing else []
-        return partial + ([self.mismatch.document()] if self.mismatch else [])
+        return partial + mismatch_warnings(self.mismatch)
 
     def lines(self) -> list[str]:
         """What was read and dropped, for the terminal."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +18,14 @@ from groundswift.spaces import space_row
 from .counts import Counts
 from .placement import count_boxes, place_boxes
 from .protocol import Rules
-from .space_check import BoxSample
+from .space_check import BoxSample, Explanation, mismatch_warnings
 
 
 @dataclass(frozen=True)
 class BareAnswers:
     """For each answer its boxes, (n, 4) xyxy in original pixels, their labels, and its status (`missing` without a text).
 
-    `sample` has the same boxes as `space_check.explain_mismatch` takes them, one group per answer.
+    `sample` has the same boxes as `space_check.explain_mismatch` takes them, one group per answer; `mismatch` is what it said of them.
     """
 
     boxes_xyxy_px: list[Boxes]
@@ -32,6 +33,12 @@ class BareAnswers:
     statuses: list[str]
     counts: Counts
     sample: BoxSample
+    mismatch: Explanation | None = None
+
+    @property
+    def warnings(self) -> list[dict[str, Any]]:
+        """Warnings for `metrics.json`."""
+        return mismatch_warnings(self.mismatch)
 
 
 def boxes_of_answers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..answers.cli_options import FILE, check_there
 from ..answers.counts import STATUSES
 from ..answers.protocol import Rules
 from ..answers.referring_results import Asked, boxes_of_asked, read_questions, read_responses
-from ..answers.space_check import Explanation, explain_mismatch
+from ..answers.space_check import explain_mismatch
 from ..answers.unlabelled_boxes import BareAnswers
 from ..count_ids import tally_lines
 from ..evaluated_run import Number
@@ -28,20 +28,6 @@ from ..metric import Evaluation, Metric
 THRESHOLD = 0.5
 SEVERAL_BOXES = "the first box of an answer counts"
 LABEL_TERMS = ("score", "score_is", "label_match", "unknown_label", "duplicates")  # of the protocol, without meaning here
-
-
-@dataclass(frozen=True)
-class ReferringAnswers:
-    """The questions with their answers, the boxes of each answer, and another space than declared, if it would explain them."""
-
-    asked: Asked
-    found: BareAnswers
-    mismatch: Explanation | None
-
-    @property
-    def warnings(self) -> list[dict[str, Any]]:
-        """Warnings for `metrics.json`."""
-        return [self.mismatch.document()] if self.mismatch else []
 
 
 class Referring(Metric):
@@ -77,16 +63,16 @@ class Referring(Metric):
     def read_truth(self, path: Path) -> Asked:
         return read_questions(path, self.options["resized"], self.options["on_error"])
 
-    def read_answers(self, source: Path, truth: Asked, rules: Rules) -> ReferringAnswers:
+    def read_answers(self, source: Path, truth: Asked, rules: Rules) -> BareAnswers:
         rows = self.options["truth_path"]
         read_responses(truth, source, rows is None, self.options["on_error"])
         if not truth.questions:
             raise error_at(rows or source, "no row has one ground-truth box to score", "rows of referring expressions")
         found, boxes = boxes_of_asked(truth, rules), true_boxes(truth)
-        return ReferringAnswers(truth, found, explain_mismatch(found.sample, boxes, np.arange(len(boxes))))
+        return replace(found, mismatch=explain_mismatch(found.sample, boxes, np.arange(len(boxes))))
 
-    def score(self, answers: ReferringAnswers, truth: Asked) -> Evaluation:
-        result, counts = score_referring(answers.found.boxes_xyxy_px, true_boxes(truth)), answers.found.counts
+    def score(self, answers: BareAnswers, truth: Asked) -> Evaluation:
+        result, counts = score_referring(answers.boxes_xyxy_px, true_boxes(truth)), answers.counts
         more = {
             "rows": truth.rows,
             "statuses": {status: counts.statuses[status] for status in (*STATUSES, "missing")},
@@ -119,14 +105,14 @@ class Referring(Metric):
         rule = f"          right at IoU {protocol['iou_threshold']} or more; {protocol['several_boxes']}"
         return [*super().protocol_lines(protocol), rule]
 
-    def count_lines(self, answers: ReferringAnswers, truth: Asked, evaluation: Evaluation) -> list[str]:
+    def count_lines(self, answers: BareAnswers, truth: Asked, evaluation: Evaluation) -> list[str]:
         counts = evaluation.counts
         statuses = ", ".join(f"{number} {status}" for status, number in counts["statuses"].items() if number)
         return [
             f"samples: {counts['samples']}, {counts['right']} right; answers: {statuses}",
             f"         {counts['without_box']} without a box, {counts['with_several_boxes']} with several",
             *tally_lines("rows skipped", truth.dropped),
-            *answers.found.counts.lines(),
+            *answers.counts.lines(),
         ]
 
 
