@@ -22,7 +22,7 @@ from groundswift.image_resize import Limits
 from groundswift.row_view import RowView, image_source
 from groundswift.urls import absolute, folder_of
 
-from ..base import Positive, WholeOptions
+from ..base import Positive, WholeOptions, path_option
 from ..file_io.box_checks import ImageFolder, fitted_box
 from ..file_io.row_files import Sourced, read_rows
 from ..file_io.row_images import RowImages
@@ -37,20 +37,10 @@ Named = tuple[str, float, float, float, float]  # label, then xyxy in px
 class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
     """Options of formats that write the boxes of each image."""
 
-    images: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="Folder that relative image paths start from.  [default: the folder of SOURCE]",
-            extra={"path": True, "metavar": "DIR"},
-        ),
-    ] = None
+    images: Annotated[str | None, path_option("Folder that relative paths start from.  [default: the folder of SOURCE]", "DIR")] = None
     check_images: Annotated[bool, msgspec.Meta(description="Open the images, or trust size_wh.")] = True
     categories: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="The classes: a COCO file, or names, one a line.  [default: the labels by first appearance]",
-            extra={"path": True, "metavar": "FILE"},
-        ),
+        str | None, path_option("The classes: a COCO file, or names, one a line.  [default: the labels by first appearance]")
     ] = None
     truth: TruthFlag = False
     answers: Annotated[
@@ -98,7 +88,8 @@ def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Colle
     reading = options.reading()
     rows, total = read_rows(options.annotations, AnyRow)
     rows = of_truth(rows, options.truth) if reading is None else rows
-    collector = Collector(row_images(options), {each.name: each for each in known}, bool(known), log, reading=reading)
+    folder = ImageFolder(absolute(options.images or folder_of(options.annotations)), options.check_images)
+    collector = Collector(RowImages(folder), {each.name: each for each in known}, bool(known), log, reading=reading)
     with tqdm(rows, total=total, desc="convert", unit="row", disable=None if progress else True) as watched:
         for item in islice(watched, options.limit):
             collector.take(item)
@@ -106,11 +97,6 @@ def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Colle
     if not collector.images:
         raise log.nothing_left(options.annotations, "no row with an image")
     return Collected(collector.images, list(collector.categories.values()))
-
-
-def row_images(options: BoxesOptions) -> RowImages:
-    """The folder of relative paths. A missing folder is reported with its images."""
-    return RowImages(ImageFolder(absolute(options.images or folder_of(options.annotations)), options.check_images))
 
 
 @dataclass

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,12 @@ from .jsonl_lines import LONGEST, decoded, lines_of
 INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
 BLOCK = 1 << 16  # rows copied between two updates of the progress
 Progress = Callable[[int], object]  # called with the bytes or rows done since the last call
+
+
+def key64(text: str | bytes) -> int:
+    """64 bits of a text, the same on every machine."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
 class JsonRow(NamedTuple):

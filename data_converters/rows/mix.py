@@ -12,7 +12,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
-from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -25,7 +24,7 @@ from groundswift.urls import is_url, shown
 
 from ..issues import IssueLog, OnError
 from .jsonl_lines import decoded
-from .line_index import Copier, JsonRow, LineIndex, Progress, copied_lines, has_both_types, json_rows
+from .line_index import Copier, JsonRow, LineIndex, Progress, copied_lines, has_both_types, json_rows, key64
 
 
 class Source(NamedTuple):
@@ -185,11 +184,8 @@ def key_of(row: JsonRow) -> int:
     """64 bits of a row's sample_id and question, or of its whole line if it has no sample_id."""
     sample_id = row.row.get("sample_id")
     if type(sample_id) not in (int, str):
-        text = b"line " + row.raw.strip()
-    else:
-        questions = [content for role, content in RowView.of(row.row).messages if role == "user"]
-        text = repr((sample_id, questions)).encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+        return key64(b"line " + row.raw.strip())
+    return key64(repr((sample_id, [content for role, content in RowView.of(row.row).messages if role == "user"])))
 
 
 def shared_keys(keys: Sequence[Sequence[int]], examples: int = Tally.EXAMPLES) -> tuple[int, list[tuple[int, int]]]:

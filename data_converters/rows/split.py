@@ -32,7 +32,7 @@ from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog, OnError
-from .line_index import JsonRow, LineIndex, Progress, json_rows
+from .line_index import JsonRow, LineIndex, Progress, json_rows, key64
 from .lint.checks_images import LONGEST_PATH, path_of
 from .mix import permuted
 
@@ -115,11 +115,6 @@ def _add(facts: Facts, row: JsonRow, media: MediaKeys, log: IssueLog) -> None:
 
 def _key_without_media(sample_id: object, number: int) -> int:
     return key64(f"id {sample_id}" if type(sample_id) in (int, str) else f"line {number}")
-
-
-def key64(text: str) -> int:
-    """64 bits of a text."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def media_of(view: RowView) -> Iterator[str]:

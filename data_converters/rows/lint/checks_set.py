@@ -9,7 +9,6 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,14 +29,6 @@ LACKING = {  # what all rows of a set have, or none
 }
 
 SetFinding = tuple[str, Place, str, int]  # rule, place, what, how often
-
-
-class ClassCount(NamedTuple):
-    """In how many boxes and rows of the set a label occurs."""
-
-    label: str
-    boxes: int
-    rows: int
 
 
 @dataclass
@@ -105,13 +96,15 @@ class BoxCounts:
 
 
 @dataclass
-class _Label:
-    """`listed`: its boxes in detection rows. Elsewhere a label is a phrase, which may be spelt in many ways."""
+class ClassCount:
+    """In how many boxes and rows of the set a label occurs; `listed`: its boxes in detection rows. Elsewhere a label is a phrase, which may
+    be spelt in many ways."""
 
-    boxes: int
-    rows: int
-    listed: int
+    label: str
     first: Place
+    boxes: int = 0
+    rows: int = 0
+    listed: int = 0
 
 
 class SetFacts:
@@ -122,7 +115,7 @@ class SetFacts:
         self.rows = self.boxes = self.images = self.negatives = self.detections = 0
         self.lacking: dict[str, list[int | Place]] = {}  # key of LACKING -> number of rows, the first of them
         self.other_labels = 0
-        self.labels: dict[str, _Label] = {}
+        self.labels: dict[str, ClassCount] = {}
         self.box_counts = BoxCounts()
         self.id_types: dict[str, dict[type, Place]] = {}
         self._places, self._ids, self._lines = array("Q"), array("q"), array("q")
@@ -172,7 +165,7 @@ class SetFacts:
                 if len(self.labels) >= MOST_LABELS:
                     self.other_labels += 1
                     continue
-                known = self.labels[label] = _Label(0, 0, 0, place)
+                known = self.labels[label] = ClassCount(label, place)
             known.boxes += 1
             known.listed += detection
             if label not in new_rows:
@@ -181,8 +174,7 @@ class SetFacts:
 
     def classes(self) -> list[ClassCount]:
         """Labels, those with the most boxes first."""
-        counted = [ClassCount(label, known.boxes, known.rows) for label, known in self.labels.items()]
-        return sorted(counted, key=lambda each: (-each.boxes, each.label))
+        return sorted(self.labels.values(), key=lambda each: (-each.boxes, each.label))
 
     def check(self, place: Place) -> Iterator[SetFinding]:
         """All findings about the set. `place`: the set itself, for findings without a line."""
@@ -219,7 +211,7 @@ class SetFacts:
         return Place(self.files[packed >> LINE_BITS], packed & ((1 << LINE_BITS) - 1))
 
 
-def variants(labels: dict[str, _Label]) -> Iterator[SetFinding]:
+def variants(labels: dict[str, ClassCount]) -> Iterator[SetFinding]:
     """Labels that differ only in case or blanks."""
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
@@ -232,7 +224,7 @@ def variants(labels: dict[str, _Label]) -> Iterator[SetFinding]:
                 yield "label-variants", labels[label].first, f"{shown}; expected one spelling", labels[label].listed
 
 
-def close(labels: dict[str, _Label]) -> Iterator[SetFinding]:
+def close(labels: dict[str, ClassCount]) -> Iterator[SetFinding]:
     """Rare labels that are one letter from a frequent one."""
     by_piece: dict[str, set[str]] = defaultdict(set)
     for label in labels:

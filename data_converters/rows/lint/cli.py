@@ -79,7 +79,7 @@ def lint(
     check_use(data, fix, asked)
     files = [str(path) for path in data]
     found = Lint(files, Findings(examples))
-    lines = with_progress(files, options_of(asked, examples, token_counter(context, asked)), found, fix is not None)
+    lines = with_progress(files, options_of(asked, token_counter(context, asked)), found, fix is not None)
     if fix is None:
         for _ in lines:
             pass
@@ -120,7 +120,7 @@ def token_counter(context: click.Context, asked: dict[str, object]) -> TokenCoun
     return context.obj.open_token_counter(asked["model"], asked["model_type"], asked["template"])
 
 
-def options_of(asked: dict[str, object], examples: int, counter: TokenCounter | None) -> LintOptions:
+def options_of(asked: dict[str, object], counter: TokenCounter | None) -> LintOptions:
     """The options of a pass; reads the other set for --against."""
     against = asked["against"]
     images = ImageChecks(asked["max_pixels"], bool(asked["decode"]), against is not None) if asked["check_images"] else None
@@ -132,7 +132,6 @@ def options_of(asked: dict[str, object], examples: int, counter: TokenCounter | 
         against=None if against is None else images_of(against, images),
         workers=asked["workers"],
         limit=asked["limit"],
-        examples=examples,
     )
 
 

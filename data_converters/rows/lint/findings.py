@@ -19,26 +19,19 @@ class Place(NamedTuple):
         return where if self.sample_id is None else f"{where} (sample_id {self.sample_id!r})"
 
 
-class Example(NamedTuple):
-    """One finding that is kept to be printed."""
-
-    place: Place
-    what: str
-
-
 class Findings:
-    """Counts by rule, and at most `keep` examples of each."""
+    """Counts by rule, and at most `keep` examples of each: (place, what was found)."""
 
     def __init__(self, keep: int) -> None:
         self.keep = keep
         self.counts: dict[str, int] = {}
-        self.examples: dict[str, list[Example]] = {}
+        self.examples: dict[str, list[tuple[Place, str]]] = {}
 
     def add(self, rule: str, place: Place, what: str, count: int = 1) -> None:
         self.counts[rule] = self.counts.get(RULES[rule].id, 0) + count
         examples = self.examples.setdefault(rule, [])
         if len(examples) < self.keep:
-            examples.append(Example(place, what))
+            examples.append((place, what))
 
     def of(self, severity: Severity) -> int:
         """The number of findings of a severity."""

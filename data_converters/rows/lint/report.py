@@ -7,7 +7,7 @@ from typing import Any
 from groundswift.row_view import short
 from groundswift.terminal import one_line
 
-from .findings import Example
+from .findings import Findings
 from .fix import CHANGES
 from .rules import RULES, SEVERITIES, remedy_text
 from .run import Lint
@@ -26,24 +26,21 @@ def document(lint: Lint, written_to: str | None) -> dict[str, Any]:
         "boxes": facts.boxes,
         "negatives": facts.negatives,
         "counts": {severity: findings.of(severity) for severity in SEVERITIES},
-        "rules": {rule: _rule(rule, findings.counts[rule], findings.examples[rule]) for rule in findings.in_order()},
-        "classes": [each._asdict() for each in facts.classes()],
+        "rules": {rule: _rule(rule, findings) for rule in findings.in_order()},
+        "classes": [{"label": each.label, "boxes": each.boxes, "rows": each.rows} for each in facts.classes()],
         "labels_not_counted": facts.other_labels,
         "fixed": None if written_to is None else fixed,
     }
 
 
-def _rule(rule: str, count: int, examples: list[Example]) -> dict[str, Any]:
+def _rule(rule: str, findings: Findings) -> dict[str, Any]:
     row = RULES[rule]
-    shown = [{"file": place.file, "line": place.line or None, "sample_id": place.sample_id, "what": what} for place, what in examples]
-    return {
-        "severity": row.severity,
-        "count": count,
-        "title": row.title,
-        "effect": row.effect,
-        "remedy": row.remedy,
-        "examples": shown,
-    }
+    examples = [
+        {"file": place.file, "line": place.line or None, "sample_id": place.sample_id, "what": what}
+        for place, what in findings.examples[rule]
+    ]
+    about = {"title": row.title, "effect": row.effect, "remedy": row.remedy}
+    return {"severity": row.severity, "count": findings.counts[rule], **about, "examples": examples}
 
 
 def text(lint: Lint, written_to: str | None) -> str:
@@ -83,8 +80,8 @@ def _classes(lint: Lint) -> str:
         return ""
     lines = [f"{'boxes':>9}{'share':>8}{'rows':>9}  label"]
     total = max(1, sum(each.boxes for each in classes) + lint.facts.other_labels)
-    for label, boxes, rows in classes[:CLASSES_SHOWN]:
-        lines.append(f"{boxes:>9}{100 * boxes / total:>6.1f} %{rows:>9}  {short(label)}")
+    for each in classes[:CLASSES_SHOWN]:
+        lines.append(f"{each.boxes:>9}{100 * each.boxes / total:>6.1f} %{each.rows:>9}  {short(each.label)}")
     if len(classes) > CLASSES_SHOWN:
         lines.append(f"{'':>28}... and {len(classes) - CLASSES_SHOWN} more labels (--json has all)")
     if lint.facts.other_labels:

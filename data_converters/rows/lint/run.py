@@ -41,7 +41,6 @@ class LintOptions:
     against: tuple[frozenset[int], frozenset[int]] | None = None
     workers: int = 4
     limit: int | None = None
-    examples: int = 3
 
 
 @dataclass
@@ -79,7 +78,7 @@ def lint_lines(
             rows = 0
             for line in lines_of(path):
                 progress(line.size)
-                if left is not None and rows_begun(lint, ahead) >= left:
+                if left is not None and lint.facts.rows + sum(isinstance(each, _Pending) for each in ahead) >= left:
                     break
                 pending = _begin(line, str(path), lint.findings, pool, check)
                 rows += pending is not None
@@ -100,13 +99,8 @@ def lint_lines(
         lint.findings.add(rule, place, what, count)
     suspicious = [rule for rule in NOT_FIXABLE if rule in lint.findings.counts]
     if fix and suspicious:
-        evidence = "; ".join(f"{rule} ({lint.findings.examples[rule][0].what})" for rule in suspicious if lint.findings.examples[rule])
+        evidence = "; ".join(f"{rule} ({lint.findings.examples[rule][0][1]})" for rule in suspicious if lint.findings.examples[rule])
         raise GroundswiftError(f"{files[0]}: nothing written, because fixing would spoil these boxes: {evidence or suspicious[0]}")
-
-
-def rows_begun(lint: Lint, ahead: Sequence[_Pending | bytes]) -> int:
-    """The number of rows read so far, including those that wait for their images."""
-    return lint.facts.rows + sum(isinstance(each, _Pending) for each in ahead)
 
 
 def _begin(

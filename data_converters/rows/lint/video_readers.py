@@ -34,8 +34,5 @@ def missing_reader(forced: str | None = None, find: Callable[[str], object] = fi
 
 def _torchvision_reads(spec: object) -> bool:
     """Whether the installed torchvision still defines `read_video`."""
-    for folder in getattr(spec, "submodule_search_locations", None) or ():
-        source = Path(folder) / "io" / "video.py"
-        if source.is_file() and "\ndef read_video(" in source.read_text(encoding="utf-8"):
-            return True
-    return False
+    sources = (Path(folder) / "io" / "video.py" for folder in getattr(spec, "submodule_search_locations", None) or ())
+    return any(source.is_file() and "\ndef read_video(" in source.read_text(encoding="utf-8") for source in sources)

@@ -6,7 +6,7 @@ from .commands import NEW_ROUTES, TODAYS, Option
 from .data import add_plugin, migrate_datasets, names_of
 from .defaults import add_defaults, tuner
 from .job import Job
-from .models import add_template, migrate_ckpt_dir, migrate_model, migrate_template, value_of
+from .models import add_template, migrate_model, migrate_template, value_of
 from .rules import MODULES, NAMES_OF_3X, Rule, rule_of
 from .shell import Word, quoted
 from .specials import SPECIALS
@@ -31,7 +31,7 @@ def migrate_command(job: Job) -> str | None:
     names = NAMES_OF_3X.get(job.found.command, {})
     for option in job.options:
         if option.name in names:
-            _ckpt_or_rule(job, option, names[option.name])
+            _apply(job, option, names[option.name])
     return "3" if job.edits else None
 
 
@@ -103,27 +103,20 @@ def _route(job: Job) -> None:
 
 
 def _migrate_option(job: Job, option: Option) -> None:
-    command = job.found.command
+    rule = rule_of(job.found.command, option.name)
     if option.name == "template_type":
         migrate_template(job, option)
-    elif option.name in SPECIALS and rule_of(command, option.name).kind == "special":
-        SPECIALS[option.name](job, option)
     elif option.name == "warmup_ratio" and (job.literal("warmup_steps") or "0") != "0":
         job.drop(option, "--warmup_steps counted; 4.6 refuses both")
-    elif option.name in flags_of(command):
-        _ckpt_or_rule(job, option, rule_of(command, option.name))
+    elif rule.kind == "special" or option.name in flags_of(job.found.command):
+        _apply(job, option, rule)
     elif option.name not in TODAYS:
         job.say("todo", option, note="not a flag of 2.6.1, kept: check `swift --help`")
 
 
-def _ckpt_or_rule(job: Job, option: Option, rule: Rule) -> None:
-    if option.name == "ckpt_dir":
-        migrate_ckpt_dir(job, option)
-    else:
-        _apply(job, option, rule)
-
-
 def _apply(job: Job, option: Option, rule: Rule) -> None:
+    if rule.kind == "special":
+        return SPECIALS[option.name](job, option)
     values = [job.known(word) for word in option.values]
     refused = next((rule.refused[value] for value in values if value in rule.refused), None)
     default = len(values) == 1 and rule.values.get(values[0] or "", None) == "" and option.values[0].value is not None

@@ -69,7 +69,7 @@ class Scan:
             elif char == "\r":
                 self.at += 1
             elif char == "#":
-                self.at = self._line_end(self.at)
+                self.at = self._until("\n", self.at)
             elif char in CONTROL:
                 target = self._control(char, words, arrays) or (target and char not in "\n;")
             else:
@@ -116,15 +116,11 @@ class Scan:
                 return len(mark)
         return 0
 
-    def _line_end(self, at: int) -> int:
-        found = self.text.find("\n", at, self.end)
-        return self.end if found < 0 else found
-
     def _skip_heredocs(self) -> None:
         for delimiter, dashed in self._heredocs:
             start = self.at
             while self.at < self.end:
-                end = self._line_end(self.at)
+                end = self._until("\n", self.at)
                 line = self.text[self.at : end]
                 body_end, self.at = self.at, min(end + 1, self.end)
                 if (line.lstrip("\t") if dashed else line).rstrip("\r") == delimiter:
@@ -156,8 +152,9 @@ class Scan:
                 self.at += 1
         return Word(start, min(self.at, self.end), self.text[start : min(self.at, self.end)], "".join(value) if static else None)
 
-    def _until(self, quote: str, at: int) -> int:
-        found = self.text.find(quote, at, self.end)
+    def _until(self, mark: str, at: int) -> int:
+        """Position of the next `mark`, or the end."""
+        found = self.text.find(mark, at, self.end)
         return self.end if found < 0 else found
 
     def _double(self, value: list[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .commands import TRAINS, Option
 from .job import Job
-from .models import old_model, old_name
+from .models import migrate_ckpt_dir, old_model, old_name
 from .rules import MODULES
 from .shell import quoted
 
@@ -139,6 +139,7 @@ def eval_batch_size(job: Job, option: Option) -> None:
 
 DATASET_CHECKED = "swift drops unreadable rows and reports their number; see `groundswift lint`"
 SPECIALS: dict[str, Special] = {
+    "ckpt_dir": migrate_ckpt_dir,
     "use_flash_attn": _becomes("attn_impl", "flash_attn", lambda job: job.true("use_flash_attn"), "sdpa is the default"),
     "add_output_dir_suffix": _becomes("add_version", "false", lambda job: not job.true("add_output_dir_suffix"), "true is the default"),
     "check_dataset_strategy": _becomes("strict", "true", lambda job: job.literal("check_dataset_strategy") == "error", DATASET_CHECKED),
