@@ -10,7 +10,7 @@ import base64
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -54,11 +54,7 @@ class InstructionFile(msgspec.Struct):
     data: dict[Key, msgspec.Raw]
 
 
-class Example(NamedTuple):
-    """The content of one row: its id, and the instructions that become its turns, its own the last."""
-
-    id: str
-    turns: list[Instruction]
+Example = tuple[str, list[Instruction]]  # its id, and the instructions that become its turns, its own the last
 
 
 class OtterOptions(ImageOptions, frozen=True, kw_only=True):
@@ -123,9 +119,10 @@ class OtterMaker(RowMaker, frozen=True):
     saved: str | None
 
     def row(self, where: str, source: Example, log: IssueLog) -> Row:
+        sample_id, turns = source
         messages, ids = [], []
         before: list[str] = []
-        for each in source.turns:
+        for each in turns:
             new = each.images if each.images != before else []
             before = each.images
             ids += new
@@ -135,7 +132,7 @@ class OtterMaker(RowMaker, frozen=True):
         check_order(where, messages)
         if not ids:
             check_texts(where, messages, [], False, log)
-        return conversation_row(messages, self.images_of(where, ids, log), source.id)
+        return conversation_row(messages, self.images_of(where, ids, log), sample_id)
 
     def images_of(self, where: str, ids: Sequence[str], log: IssueLog) -> Sequence[FoundImage]:
         """The images with these ids. Raises SkipSample where one cannot be used; each issue is logged."""
@@ -201,7 +198,7 @@ def examples(source: str, data: dict[str, msgspec.Raw], chosen: dict[str, list[s
         except SkipSample as stopped:
             yield stopped.issue
         else:
-            yield Sourced(where, Example(str(each), [*turns, own]))
+            yield Sourced(where, (str(each), [*turns, own]))
 
 
 def instruction_of(where: str, data: dict[str, msgspec.Raw], wanted: str, expected: str) -> Instruction:

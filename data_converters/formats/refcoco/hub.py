@@ -98,13 +98,7 @@ class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
     writes = "referring (find), describing"
     EXAMPLE = {
         "val.parquet": [
-            {
-                "question_id": "1001",
-                "image": {"bytes": EXAMPLE_IMAGE, "path": None},
-                "answer": ["the cat"],
-                "bbox": [1.0, 1.0, 3.0, 4.0],
-                "file_name": "COCO_train2014_000000000009_1001.jpg",
-            }
+            {"question_id": "1001", "image": {"bytes": EXAMPLE_IMAGE, "path": "a.png"}, "answer": ["the cat"], "bbox": [1.0, 1.0, 3.0, 4.0]}
         ]
     }
 

@@ -154,7 +154,7 @@ class ShikraMaker(chat.ImageRowMaker, frozen=True, kw_only=True):
             what = "no conversations, and no img_path, expression and bbox"
             raise skip("row-malformed", where, what, "image, target and conversations, or an expression and its box")
         phrase = clean_phrase(source.expression, where, log)
-        image = self.image(where, source.img_path, stated_size(where, [source]), log)
+        image = self.image(where, source.img_path, image_of(where, source)[1], log)
         boxes = self.placed(where, Target([source.bbox]), [(BOXES, 0)], image, log)
         return self.referring.row(sample_id, *chat.all_usable([phrase]), boxes, image)
 
@@ -192,19 +192,16 @@ class ShikraMaker(chat.ImageRowMaker, frozen=True, kw_only=True):
 
 
 def image_of(where: str, source: ShikraRow) -> tuple[str | None, tuple[int, int] | None]:
-    """(path, stated size in px) of a row's image; None where there is none, or nothing is stated. Raises SkipSample for two sizes."""
-    if isinstance(source.image, ShikraImage):
-        return source.image.path, stated_size(where, [source.image, source])
-    return source.image, stated_size(where, [source])
+    """(path, stated size in px) of a row's image; None where there is none, or nothing is stated.
 
-
-def stated_size(where: str, places: list[ShikraImage | ShikraRow]) -> tuple[int, int] | None:
-    """The size (width, height) in px that a row states. Raises SkipSample where it states two, or one side alone."""
-    sizes = {(each.width, each.height) for each in places} - {(None, None)}
+    Raises SkipSample where it states two sizes, or one side alone.
+    """
+    image = source.image if isinstance(source.image, ShikraImage) else None
+    sizes = {(each.width, each.height) for each in (image, source) if each is not None} - {(None, None)}
     if len(sizes) > 1 or any(None in size for size in sizes):
         what = " and ".join(f"width {width}, height {height}" for width, height in sorted(sizes, key=str))
         raise skip("size-unclear", where, what, "one width and height in px, or none")
-    return next(iter(sizes), None)
+    return source.image if image is None else image.path, next(iter(sizes), None)
 
 
 def with_boxes(thing: str, text: str, turn: Turn, target: Target, log: IssueLog) -> tuple[str, list[TargetIndex]]:
