@@ -46,7 +46,7 @@ def source_of(kind: type[Options], name: str) -> Any:
 
     @pytest.fixture
     def source(folder: Path) -> Callable[..., Options]:
-        def write(*rows: Any, **options: Any) -> Options:
+        def write(*rows: Any, name: str = name, **options: Any) -> Options:
             path = folder / name
             if name.endswith(".json"):
                 path.write_text(json.dumps(rows), encoding="utf-8")

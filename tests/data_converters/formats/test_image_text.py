@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import pytest
-from converted import write_lines
-from talk_fixture import check_problem, error_of, image_bytes, made, ours, said, write_parquet
+from talk_fixture import check_problem, error_of, folder_with, image_bytes, made, ours, said, source_of, write_parquet
 
 from groundswift.data_converters.formats.image_text import ImageTextOptions, LatexOcrOptions
 
@@ -16,23 +14,8 @@ GOOD = {"image": "a.png", "text": "A cat, sleeping."}
 LATEX = r"\frac{a}{b} \left< x \right>"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "a.png").write_bytes(image_bytes(size_wh=(30, 20)))
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub/b.png").write_bytes(image_bytes())
-    (tmp_path / "half.png").write_bytes(image_bytes()[:20])
-    return tmp_path
-
-
-@pytest.fixture
-def source(folder: Path):
-    """Write rows, or bytes as they are -> the options that read them."""
-
-    def write(*rows: Any, name: str = "pairs.jsonl", **options: Any) -> ImageTextOptions:
-        return ImageTextOptions(annotations=str(write_lines(folder / name, *rows)), **options)
-
-    return write
+folder = folder_with({"a.png": (30, 20), "sub/b.png": (8, 6)})
+source = source_of(ImageTextOptions, "pairs.jsonl")
 
 
 def test_rows_of_paths(source, folder):

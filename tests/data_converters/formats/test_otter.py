@@ -12,19 +12,11 @@ from talk_fixture import check_problem, check_skipped, error_of, image_bytes, ma
 
 from groundswift.data_converters.formats.otter import OtterOptions
 
+V = ["DC_IMG_v_0000", "DC_IMG_v_0001"]
+BOTH = ["DC_INS_00002", "DC_INS_00003"]
 DATA = {
-    "DC_INS_00001": {
-        "instruction": "Who is in focus?",
-        "answer": "A police officer.",
-        "image_ids": ["DC_IMG_v_0000", "DC_IMG_v_0001"],
-        "rel_ins_ids": ["DC_INS_00002", "DC_INS_00003"],
-    },
-    "DC_INS_00002": {
-        "instruction": "Where?",
-        "answer": "On a street.",
-        "image_ids": ["DC_IMG_v_0000", "DC_IMG_v_0001"],
-        "rel_ins_ids": ["DC_INS_00001"],
-    },
+    "DC_INS_00001": {"instruction": "Who is in focus?", "answer": "A police officer.", "image_ids": V, "rel_ins_ids": BOTH},
+    "DC_INS_00002": {"instruction": "Where?", "answer": "On a street.", "image_ids": V, "rel_ins_ids": ["DC_INS_00001"]},
     "DC_INS_00003": {"instruction": "What else?", "answer": "A car.", "image_ids": ["DC_IMG_w_0000"], "rel_ins_ids": []},
     "DC_INS_00004": {"instruction": "Say hello.", "answer": "Hello."},
 }

@@ -22,16 +22,8 @@ PROBLEM = {
     "solution": "West Virginia is the farthest north.",
     "split": "train",
 }
-TEXT = {
-    **PROBLEM,
-    "question": "Is {x} a solid?",
-    "choices": ["yes", "no"],
-    "answer": 1,
-    "hint": "Water is {question}.",
-    "image": None,
-    "solution": "",
-    "split": "val",
-}
+TEXT = PROBLEM | {"question": "Is {x} a solid?", "choices": ["yes", "no"], "answer": 1, "hint": "Water is {question}."}
+TEXT |= {"image": None, "solution": "", "split": "val"}
 
 
 @pytest.fixture
