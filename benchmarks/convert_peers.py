@@ -62,7 +62,7 @@ def prepare_alone(file: Path, out: Path | None) -> Work:
 
 
 def prepare_typed(file: Path, out: Path | None) -> Work:
-    """`read_coco`, which leaves out what detection does not need."""
+    """`read_coco`, which skips what detection does not need."""
     from groundswift.coco_file import read_coco
 
     def work() -> dict[str, int]:

@@ -49,7 +49,7 @@ def write_data(folder: Path, images: int, boxes: int, seed: int = 0) -> tuple[Pa
     moved = np.hstack([corners, corners + sides]) + rng.normal(0, 0.06, (boxes, 4)) * np.hstack([sides, sides])
     written = np.clip(np.rint(moved / np.hstack([sizes[owner], sizes[owner]]) * 1000), 0, 1000).astype(int).tolist()
     lost = rng.uniform(size=boxes) < 0.15
-    told = np.where(rng.uniform(size=boxes) < 0.1, rng.integers(len(CLASSES), size=boxes), classes)
+    labelled = np.where(rng.uniform(size=boxes) < 0.1, rng.integers(len(CLASSES), size=boxes), classes)
     truth = {
         "images": [{"id": n + 1, "file_name": f"{n + 1:012d}.jpg", "width": w, "height": h} for n, (w, h) in enumerate(sizes.tolist())],
         "categories": [{"id": n + 1, "name": name} for n, name in enumerate(CLASSES)],
@@ -59,7 +59,7 @@ def write_data(folder: Path, images: int, boxes: int, seed: int = 0) -> tuple[Pa
         ],
     }
     answers: list[list[Located]] = [[] for _ in range(images)]
-    for i, c, box, gone in zip(owner.tolist(), told.tolist(), written, lost.tolist(), strict=True):
+    for i, c, box, gone in zip(owner.tolist(), labelled.tolist(), written, lost.tolist(), strict=True):
         if not gone:
             x1, y1, x2, y2 = box
             answers[i].append(Located(CLASSES[c], (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))))
@@ -89,7 +89,7 @@ def ours(truth_path: Path, result_path: Path) -> list[float | None]:
 
 
 def usual(truth_path: Path, result_path: Path) -> list[float | None]:
-    """The usual way, with the same rules: clipped, without doubles, constant scores."""
+    """The usual way, with the same rules: clipped, without duplicates, constant scores."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

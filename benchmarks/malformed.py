@@ -93,7 +93,7 @@ DEEPSEEK = [
     ("label without an end", "<|ref|>dog<|det|>[{d}]<|/det|>{C}", 2),
     ("box without a label", "<|det|>[{d}]<|/det|>{C}", 2),
     ("box without an end, then more", "<|ref|>dog<|/ref|><|det|>[{d}]{C}", 2),
-    ("doubled mark", "<|ref|>{D}{C}", 2),
+    ("repeated mark", "<|ref|>{D}{C}", 2),
     ("label without a box, then more", "<|ref|>bird<|/ref|>{C}", 1),
     ("three numbers, then more", "<|ref|>dog<|/ref|><|det|>[[1, 2, 3]]<|/det|>{C}", 1),
     ("five numbers, then more", "<|ref|>dog<|/ref|><|det|>[[1, 2, 3, 4, 5]]<|/det|>{C}", 1),

@@ -47,14 +47,14 @@ def model_input_wh(family: str) -> tuple[int, int] | None:
 
 def ours(family: str) -> Way:
     """Text to pixels and labels the way a user writes it."""
-    row, fed = families()[family], model_input_wh(family)
+    row, input_wh = families()[family], model_input_wh(family)
 
     def way(text: str, filtered: bool) -> np.ndarray:
         objects = parse(text, family).objects
         if filtered:
             objects = [located for located in objects if located.label in CLASS_NUMBER]
         numbers = [located.box for located in objects] if row.boxes else [located.point * 2 for located in objects]
-        boxes = to_original_px(numbers, family, SIZE_WH, fed)
+        boxes = to_original_px(numbers, family, SIZE_WH, input_wh)
         labels = [located.label for located in objects]
         _ = np.array(labels), np.array([CLASS_NUMBER[label] for label in labels], dtype=int) if filtered else None
         return boxes

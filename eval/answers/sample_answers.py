@@ -68,7 +68,7 @@ def read_samples(path: str | Path, rules: Rules, on_error: OnError = "stop") -> 
 
 
 def _problem(row: ResultRow | GroundswiftError, where: str) -> Problem | None:
-    """Why a row has no answer to score; one that the run itself did not answer is no reason to stop."""
+    """Why a row has no answer to score; one that the run itself did not answer stops nothing."""
     if isinstance(row, GroundswiftError):
         return "row-invalid", row
     if row.error:

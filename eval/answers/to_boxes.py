@@ -159,9 +159,9 @@ class AnswerReader:
         categories = np.array(self._category_index, dtype=np.int64)
         count_boxes(self.counts.changed, "box-clipped", images, placed.clipped, self._image)
         count_boxes(self.counts.dropped, "box-empty", images, ~has_area, self._image)
-        doubled = has_area & exact_repeats((images, categories), boxes)
-        count_boxes(self.counts.dropped, "box-duplicate", images, doubled, self._image)
-        kept = np.flatnonzero(has_area & ~doubled)
+        repeated = has_area & exact_repeats((images, categories), boxes)
+        count_boxes(self.counts.dropped, "box-duplicate", images, repeated, self._image)
+        kept = np.flatnonzero(has_area & ~repeated)
         kept = kept[np.argsort(images[kept], kind="stable")]
         scores = np.array(self._scores)[kept]
         predictions = Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores)

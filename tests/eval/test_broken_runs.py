@@ -73,7 +73,7 @@ def copied(scored, folder):
 @pytest.mark.long
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: json.dumps(value)[:20])
 def test_every_value_of_a_run_changed(scored, tmp_path, value):
-    """The same change in both files, so that only the value itself can be at fault."""
+    """The same change in both files, so that only the value itself can be the problem."""
     whole, folder = json.loads((scored / "run.json").read_text()), copied(scored, tmp_path / "changed")
     codes = set()
     for path in places(whole):

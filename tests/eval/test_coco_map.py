@@ -89,9 +89,9 @@ def random_set(seed: int, images: int, boxes: int, classes: int, step: float | N
         for _ in range(rng.choice([0, 1, 1, 2])):
             moved = np.array([x, y, *side]) + rng.normal(0, 0.1, 4) * np.tile(side, 2)
             score = float(rng.uniform()) if step is None else float(rng.integers(3) * step)
-            told = category if rng.uniform() < 0.9 else int(rng.choice(categories))
+            label = category if rng.uniform() < 0.9 else int(rng.choice(categories))
             results.append(
-                {"image_id": image, "category_id": told, "bbox": [*moved[:2].tolist(), *np.abs(moved[2:]).tolist()], "score": score}
+                {"image_id": image, "category_id": label, "bbox": [*moved[:2].tolist(), *np.abs(moved[2:]).tolist()], "score": score}
             )
     rng.shuffle(results)
     return coco_of(dict.fromkeys(ids, (640, 640)), categories, annotations), results
@@ -137,11 +137,11 @@ def test_edges(tmp_path, annotations, results, engine):
 BOX = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 4), st.integers(1, 4)).map(lambda b: [v * 16.0 for v in b])
 PLACE = st.fixed_dictionaries({"image_id": st.integers(1, 3), "category_id": st.integers(1, 2), "bbox": BOX})
 TRUE = st.tuples(PLACE, st.integers(0, 1)).map(lambda pair: pair[0] | {"iscrowd": pair[1]})
-TOLD = st.tuples(PLACE, st.sampled_from([0.2, 0.5, 1.0])).map(lambda pair: pair[0] | {"score": pair[1]})
+FOUND_SOMEWHERE = st.tuples(PLACE, st.sampled_from([0.2, 0.5, 1.0])).map(lambda pair: pair[0] | {"score": pair[1]})
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(TRUE, max_size=8, unique_by=lambda row: str(sorted(row.items()))), st.lists(TOLD, max_size=12))
+@given(st.lists(TRUE, max_size=8, unique_by=lambda row: str(sorted(row.items()))), st.lists(FOUND_SOMEWHERE, max_size=12))
 def test_small_random_sets(tmp_path_factory, annotations, results):
     coco = coco_of({1: (128, 128), 2: (128, 128), 3: (128, 128)}, [1, 2], annotations)
     folder = tmp_path_factory.mktemp("small", numbered=True)

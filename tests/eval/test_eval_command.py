@@ -133,7 +133,7 @@ RECORD = RunRecord(
 
 
 def resized_result(folder):
-    """One answer of Qwen2.5-VL, fed 84x56 px by the limits of RECORD (56x28 without the first resize): a cat in a quarter of image 1."""
+    """A cat in a quarter of image 1, by Qwen2.5-VL: model input 84x56 px by the limits of RECORD (56x28 without the first resize)."""
     write_rows(folder / "result.jsonl", [{"response": '[{"bbox_2d": [0, 0, 42, 28], "label": "cat"}]', "sample_id": 1}])
 
 

@@ -125,8 +125,8 @@ def test_killed_between_two_files(scene, monkeypatch):
 def test_two_commands_at_once(scene):
     for _ in range(3):
         processes = [start(scene, result) for result in ("right.json", "none.json", "right.json")]
-        told = [process.communicate()[1] for process in processes]
-        assert [process.returncode for process in processes] == [0, 0, 0], told
+        said = [process.communicate()[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], said
         checked(scene / "out")
     assert leftovers(scene) == []
 

@@ -126,7 +126,7 @@ def test_answers_of_one_family_read_as_another_are_not_repaired(family, read_as,
 
 @pytest.mark.parametrize("family", sorted(set(families()) - set(BOX_FAMILIES)))
 def test_a_family_of_points_scores_nothing_and_is_counted(family):
-    """A point overlaps no box: every one is told as left out, none is made a box."""
+    """A point overlaps no box: each is counted as dropped, none is made a box."""
     with_grammar(family)
     truth = truth_from_rows([(1, (640, 480), ["cat", "dog"], [(10, 20, 300, 400), (50, 60, 200, 300)]), (2, (300, 300), [], [])])
     corner_px = from_original_px([[155, 210, 155, 210], [125, 180, 125, 180]], family, (640, 480)).tolist()

@@ -1,4 +1,4 @@
-"""Answers in text to boxes in original pixels: placing, classes, doubles, and the join by id."""
+"""Answers in text to boxes in original pixels: placing, classes, duplicates, and the join by id."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def test_boxes_of_an_answer_keep_their_order():
 
 
 def test_boxes_in_resized_pixels_go_back_by_the_limits_of_the_run():
-    fed = resized_wh((1000, 500), "qwen2_5_vl", None, 100_000)
-    assert fed != resized_wh((1000, 500), "qwen2_5_vl")
-    limited = read((4, [("dog", (0, 0, *fed))]), family="qwen2_5_vl", limits=Limits(max_pixels=100_000))
+    input_wh = resized_wh((1000, 500), "qwen2_5_vl", None, 100_000)
+    assert input_wh != resized_wh((1000, 500), "qwen2_5_vl")
+    limited = read((4, [("dog", (0, 0, *input_wh))]), family="qwen2_5_vl", limits=Limits(max_pixels=100_000))
     assert boxes_xyxy(limited) == [[0, 0, 1000, 500]]
-    assert boxes_xyxy(read((4, [("dog", (0, 0, *fed))]), family="qwen2_5_vl", limits=Limits())) != [[0, 0, 1000, 500]]
+    assert boxes_xyxy(read((4, [("dog", (0, 0, *input_wh))]), family="qwen2_5_vl", limits=Limits())) != [[0, 0, 1000, 500]]
 
 
 def test_a_first_resize_counts_too():
-    fed = resized_wh((1000, 500), first_max_pixels=20_000)
-    assert fed == (196, 112)
-    answer = (4, [("dog", (0, 0, *fed))])
+    input_wh = resized_wh((1000, 500), first_max_pixels=20_000)
+    assert input_wh == (196, 112)
+    answer = (4, [("dog", (0, 0, *input_wh))])
     assert boxes_xyxy(read(answer, family="qwen2_5_vl", limits=Limits(first_max_pixels=20_000))) == [[0, 0, 1000, 500]]
 
 
@@ -88,32 +88,32 @@ def test_rules_never_guess(rules, message):
 @pytest.mark.parametrize(
     ("found", "kept", "tally", "reason"),
     [
-        pytest.param([("cat", (1, 1, 5, 5)), ("cat", (1, 1, 5, 5))], 1, "dropped", "box-duplicate", id="doubled"),
+        pytest.param([("cat", (1, 1, 5, 5)), ("cat", (1, 1, 5, 5))], 1, "dropped", "box-duplicate", id="duplicate"),
         pytest.param([("cat", (1, 1, 5, 5)), ("dog", (1, 1, 5, 5))], 2, None, None, id="same box of two classes"),
         pytest.param([("cat", (5, 1, 5, 9))], 0, "dropped", "box-empty", id="no width"),
         pytest.param([("cat", (1200, 0, 1400, 9))], 0, "dropped", "box-empty", id="outside the image"),
-        pytest.param([("cat", (500, 0, 1002, 9))], 1, "changed", "box-clipped", id="cut by two units"),
-        pytest.param([("cat", (500, 0, 1001, 9))], 1, None, None, id="cut by one unit, which is rounding"),
+        pytest.param([("cat", (500, 0, 1002, 9))], 1, "changed", "box-clipped", id="clipped by two units"),
+        pytest.param([("cat", (500, 0, 1001, 9))], 1, None, None, id="clipped by one unit, which is rounding"),
         pytest.param([("cow", (1, 1, 5, 5))], 0, "dropped", "label-unknown", id="unknown label"),
         pytest.param([("", (1, 1, 5, 5))], 0, "dropped", "label-missing", id="no label"),
         pytest.param("<|object_ref_start|>cat<|object_ref_end|><|box_start|>(1,2)<|box_end|>", 0, "dropped", "point", id="point"),
     ],
 )
-def test_what_is_left_out_or_changed_is_counted(found, kept, tally, reason):
+def test_what_is_dropped_or_changed_is_counted(found, kept, tally, reason):
     answers = read((30, found))
     assert len(answers.predictions.scores) == kept
     counted = {name: dict(getattr(answers.counts, name).counts) for name in ("dropped", "changed")}
     assert counted == {"dropped": {}, "changed": {}} | ({tally: {reason: 1}} if tally else {})
 
 
-def test_boxes_that_are_the_same_once_cut_are_doubles():
+def test_boxes_that_are_equal_once_clipped_are_duplicates():
     answers = read((30, [("cat", (990, 0, 1400, 9)), ("cat", (990, 0, 1500, 9))]))
     assert len(answers.predictions.scores) == 1
     assert answers.counts.dropped.counts == {"box-duplicate": 1}
     assert answers.counts.changed.counts == {"box-clipped": 2}
 
 
-def test_of_doubles_the_first_stays():
+def test_of_duplicates_the_first_stays():
     answers = read((4, [("cat", (1, 1, 5, 5)), ("dog", (2, 2, 5, 5)), ("cat", (1, 1, 5, 5)), ("cat", (0, 0, 3, 3))]))
     assert boxes_xyxy(answers) == pytest.approx(np.array([[1, 0.5, 5, 2.5], [2, 1, 5, 2.5], [0, 0, 3, 1.5]]))
 
@@ -137,7 +137,7 @@ def test_statuses(text, status):
     ("answer", "message"),
     [
         pytest.param([(5, (1000, 500), "None")], "image 5: not in the ground truth", id="unknown id"),
-        pytest.param([(4, (1000, 500), "None")] * 2, "image 4: two answers", id="doubled id"),
+        pytest.param([(4, (1000, 500), "None")] * 2, "image 4: two answers", id="duplicate id"),
         pytest.param([(4, (500, 1000), "None")], "500x1000 px in the result and 1000x500 in the ground truth", id="size-differs"),
     ],
 )
@@ -200,7 +200,7 @@ def test_rows_are_joined_by_id_whatever_their_order(tmp_path):
     assert boxes_xyxy(answers) == [[0, 0, 100, 50]]
 
 
-def test_a_doubled_id_counts_once_and_the_first_row_is_scored(tmp_path):
+def test_a_duplicate_id_counts_once_and_the_first_row_is_scored(tmp_path):
     answers = answers_of(tmp_path, row(30), row(30, CAT))
     assert answers.statuses == ["missing", "empty"]
     assert answers.counts.rows.counts == {"row-duplicate": 1}
