@@ -16,7 +16,7 @@ import msgspec
 from groundswift.atomic_write import sigterm_as_exit
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import most_pixels
-from groundswift.records import half_character
+from groundswift.records import has_lone_surrogate
 from groundswift.terminal import echo, echo_json, one_line
 
 from .base import Options, Totals, WholeOptions
@@ -118,7 +118,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
 def check_encoding(values: list[Any]) -> None:
     """Raise GroundswiftError for an option whose bytes are no text: rows, which hold paths, names and questions, could not be written."""
     for value in chain.from_iterable(each if isinstance(each, tuple) else (each,) for each in values):
-        if isinstance(value, str | Path) and half_character(os.path.abspath(value)):  # a path may begin in the working folder
+        if isinstance(value, str | Path) and has_lone_surrogate(os.path.abspath(value)):  # a path may begin in the working folder
             raise error_at(repr(str(value)), "bytes that are no UTF-8", "text")
 
 

@@ -44,7 +44,7 @@ class Answer(msgspec.Struct):
     reasons: list[str]
 
 
-def as_cut(answer: Answer) -> Answer:
+def as_truncated(answer: Answer) -> Answer:
     """The answer, `truncated` where it seems whole or empty: generation is known to have stopped at its token limit."""
     if answer.status in ("ok", "empty"):
         answer.status = "truncated"

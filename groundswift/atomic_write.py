@@ -20,7 +20,7 @@ from pathlib import Path
 from .errors import error_at
 
 NAME_KEPT = 50  # characters of a name in that of its temporary file, which has to fit into 255 bytes
-DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}  # no hard links
 
 
@@ -169,7 +169,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(temporary)) and error.errno not in DISK_FAULTS:
+        if error.filename is not None and not str(error.filename).startswith(str(temporary)) and error.errno not in DISK_ERRNOS:
             raise
         raise error_at(out, f"cannot be written ({error.strerror})", "a folder that exists and can be written") from None
 

@@ -105,7 +105,7 @@ def main(context: click.Context) -> None:
     \b
     Environment:
       GROUNDSWIFT_CACHE             folder for copies of remote files  [~/.cache/groundswift]
-      GROUNDSWIFT_TIMEOUT           seconds that a silent server is waited for  [20]
+      GROUNDSWIFT_TIMEOUT           seconds to wait for a silent server  [20]
       GROUNDSWIFT_MAX_IMAGE_PIXELS  larger images are refused  [178956970]
     """
     context.obj = Tools(open_token_counter, convert_old_rows)
@@ -113,10 +113,12 @@ def main(context: click.Context) -> None:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON list, to read by a program.")
-@click.option("--markdown", is_flag=True, help="The table of docs/families.md.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs.")
+@click.option("--markdown", is_flag=True, help="Print the Markdown table of docs/families.md.")
 def families(name: str | None, as_json: bool, markdown: bool) -> None:
-    """Show how each model family writes a box, in which space, and what goes wrong with it.
+    """Show how each model family writes a box, in which space, and its known traps.
+
+    NAME is a family or a swift model type; default: all families.
 
     \b
     Example:

@@ -15,7 +15,7 @@ from .coco_decoding import convert, decode
 from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage
 from .errors import GroundswiftError, error_at
 from .gc_control import without_collection
-from .records import half_character
+from .records import has_lone_surrogate
 from .storage import local_copy
 from .urls import shown
 
@@ -129,8 +129,8 @@ def structural_problems(coco: CocoFile, path: str | Path, sizes_needed: bool = T
         problems += [error_at(path, f"duplicate {what} {value!r}") for value in repeated(values)]
     problems += [error_at(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
     half = "has a lone surrogate in its name"
-    problems += [error_at(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if half_character(c.name)]
-    problems += [error_at(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if half_character(i.file_name)]
+    problems += [error_at(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if has_lone_surrogate(c.name)]
+    problems += [error_at(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if has_lone_surrogate(i.file_name)]
     problems += [
         error_at(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px a side")
         for image in coco.images

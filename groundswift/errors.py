@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 from .terminal import one_line, printable
 
-ADDRESS_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)[^/\s'\"]*@")
-ADDRESS_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]+?(?=:?(?:[\s'\"]|$))")
+URL_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)[^/\s'\"]*@")
+URL_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]+?(?=:?(?:[\s'\"]|$))")
 
 
 def without_secrets(text: str) -> str:
     """A text without the user, password and query of any URL in it; a query may hold a signature."""
-    return ADDRESS_QUERY.sub(r"\1?...", ADDRESS_USER.sub(r"\1", text)) if "://" in text else text
+    return URL_QUERY.sub(r"\1?...", URL_USER.sub(r"\1", text)) if "://" in text else text
 
 
 class GroundswiftError(ValueError):

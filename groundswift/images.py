@@ -31,7 +31,7 @@ from .urls import shown
 
 Result = TypeVar("Result")
 ORIENTATION_TAG = 0x0112
-TURNED = {5, 6, 7, 8}  # orientations that swap width and height
+SIDES_SWAPPED = {5, 6, 7, 8}  # orientations that swap width and height
 MAX_PIXELS = 178_956_970
 MOST_PX_IN_A_BYTE = {  # what the best compression of a format comes to; others may hold an image of one colour in next to nothing
     "PNG": 8 * 1032,  # pixels of one bit, times the limit of deflate
@@ -137,7 +137,7 @@ def read_size_wh(source: str | Path | bytes) -> tuple[tuple[int, int], int]:
 
 def _size_and_orientation(name: str | Path, image: Image.Image) -> tuple[tuple[int, int], int]:
     size_wh, orientation = _read(name, stored_size_wh, image), _read(name, orientation_of, image)
-    return (size_wh[::-1] if orientation in TURNED else size_wh), orientation
+    return (size_wh[::-1] if orientation in SIDES_SWAPPED else size_wh), orientation
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -186,7 +186,7 @@ class OpenedImage:
         image, self._image = self._image or _opened(self._source, self._name), None  # a second call opens the file again
         with image:
             if needed_wh is not None:
-                reduce_decoding(image, needed_wh[::-1] if self._orientation in TURNED else needed_wh)
+                reduce_decoding(image, needed_wh[::-1] if self._orientation in SIDES_SWAPPED else needed_wh)
             return _read(self._name, upright, image)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,25 +65,11 @@ def detection_row(
     image: str,
     size_wh: tuple[int, int],
     prompt: str,
-    labels: Sequence[str],
-    boxes_xyxy_px: Sequence[Sequence[float]],
-    prompt_name: str | None = None,
-) -> Row:
-    """One image, one question, one answer that names each object and its box, in the order given."""
-    boxes = [[whole(value) for value in box] for box in boxes_xyxy_px]
-    return ready_row(sample_id, image, size_wh, prompt, list(labels), boxes, prompt_name)
-
-
-def ready_row(
-    sample_id: int | str,
-    image: str,
-    size_wh: tuple[int, int],
-    prompt: str,
     labels: list[str],
     boxes_xyxy_px: list[list[float]],
     prompt_name: str | None = None,
 ) -> Row:
-    """`detection_row` of boxes whose numbers are as they shall be written."""
+    """One image, one question, one answer that names each object and its box, in the order given. Numbers are written as they are."""
     answer = "<ref-object><bbox>" * len(labels) or EMPTY_ANSWER
     messages = [Message("user", f"<image>{prompt}"), Message("assistant", answer)]
     return Row(messages, [image], [], Objects(labels, boxes_xyxy_px), sample_id, size_wh, prompt_name)
@@ -114,8 +100,8 @@ def swift_tag_in(text: str) -> str | None:
     return next(iter(tags_in(text)), None)
 
 
-def half_character(text: str) -> bool:
-    """Whether a text holds half a surrogate pair, which JSON can spell and no file can hold."""
+def has_lone_surrogate(text: str) -> bool:
+    """Whether a text holds a lone surrogate, which JSON can spell and no file can hold."""
     return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

@@ -97,12 +97,6 @@ def side_and_units(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | Non
     return sizes, sides(resized_wh)
 
 
-def px_per_unit(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
-    """Original pixels in one unit, (2,) or (N, 2) for (x, y). Raises GroundswiftError where the space needs `resized_wh`."""
-    side, units = side_and_units(space, size_wh, resized_wh)
-    return side / units
-
-
 def _twice(pairs: Boxes) -> Boxes:
     """(..., 2) for (x, y) -> (..., 4) for (x, y, x, y)."""
     return np.concatenate([pairs, pairs], axis=-1)
@@ -119,7 +113,8 @@ def _side_and_units_of_one(space: Space, size_wh: tuple[float, float], resized_w
 
 def quantum(space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:
     """The step of the last digit that is written, in original pixels, (2,) or (N, 2): no answer can be more exact than half of it."""
-    return px_per_unit(space, size_wh, resized_wh) / 10**space.decimals
+    side, units = side_and_units(space, size_wh, resized_wh)
+    return side / units / 10**space.decimals
 
 
 def placed(boxes: ArrayLike, space: Space, size_wh: ArrayLike, resized_wh: ArrayLike | None = None) -> Boxes:

@@ -22,7 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .atomic_write import DISK_FAULTS, staged
+from .atomic_write import DISK_ERRNOS, staged
 from .errors import GroundswiftError, Interrupted, error_at
 from .file_guard import regular_bytes
 from .terminal import echo
@@ -153,7 +153,7 @@ def _copied(folder: str, url: str) -> str:
             if identity(_info(url)) != (size, mark):
                 raise ConnectionError("it changed while it was fetched")
     except OSError as error:
-        if error.errno in DISK_FAULTS:
+        if error.errno in DISK_ERRNOS:
             raise cache_error(folder, url, error) from None
         raise
     return target

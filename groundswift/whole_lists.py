@@ -45,7 +45,7 @@ def planned(
     `boxes`: how many the row has. `whole_answer`: whether the family writes answers of boxes in one piece, on lines of their own.
     `empty_answer`: what it answers where there is nothing; None: as the row has it. Raises GroundswiftError as `listings_of`.
     """
-    texts, lists, refs, seen = [], {}, 0, 0
+    texts, lists, refs_before, boxes_before = [], {}, 0, 0
     for role, text in turns:
         answer = role == "assistant"
         if answer and empty_answer is not None and is_empty_answer(text, boxes):
@@ -54,7 +54,7 @@ def planned(
         done, position = "", 0
         for listing in listings_of(text, answer):
             before = text[position : listing.start]
-            at_ref, at_box = refs + text.count(REF, 0, listing.start), seen + text.count(BOX, 0, listing.start)
+            at_ref, at_box = refs_before + text.count(REF, 0, listing.start), boxes_before + text.count(BOX, 0, listing.start)
             done, position = done + before, listing.stop
             if listing.plain and not (answer and whole_answer):
                 done += text[listing.start : position]
@@ -63,7 +63,7 @@ def planned(
             lists[tag, at_ref if listing.refs else at_box] = whole_list(listing, at_ref, at_box)
             done += on_lines_of_its_own(done, tag, text[position:]) if whole_answer else tag
         texts.append(done + text[position:])
-        refs, seen = refs + text.count(REF), seen + text.count(BOX)
+        refs_before, boxes_before = refs_before + text.count(REF), boxes_before + text.count(BOX)
     return texts, lists
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from groundswift.images import TURNED
+from groundswift.images import SIDES_SWAPPED
 
 from ..issues import Issue, SkipSample
 from .box_checks import Box, FoundImage
@@ -44,7 +44,7 @@ def to_px(box: list[float], steps: int | None, size_wh: tuple[int, int] | None, 
     """
     if steps is None and orientation == UPRIGHT:
         return tuple(box)
-    width, height = size_wh[::-1] if orientation in TURNED else size_wh
+    width, height = size_wh[::-1] if orientation in SIDES_SWAPPED else size_wh
     x1, y1, x2, y2 = box if steps is None else (value / steps * side for value, side in zip(box, (width, height) * 2, strict=True))
     if orientation == UPRIGHT:
         return x1, y1, x2, y2

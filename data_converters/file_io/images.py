@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from groundswift.errors import GroundswiftError
-from groundswift.images import TURNED, read_size_wh
+from groundswift.images import SIDES_SWAPPED, read_size_wh
 from groundswift.storage import NotThere, local_copy
 from groundswift.urls import is_url, shown
 
@@ -53,7 +53,7 @@ def _size_differs(size_wh: tuple[int, int], orientation: int, stated_wh: tuple[i
     if size_wh == stated_wh:
         return None
     what = f"annotated as {_text(stated_wh)} px, but the image is {_text(size_wh)} px"
-    if orientation in TURNED and size_wh == stated_wh[::-1]:
+    if orientation in SIDES_SWAPPED and size_wh == stated_wh[::-1]:
         what += f" upright (EXIF orientation {orientation}): the annotation refers to the stored image, not the upright one"
         return Issue("image-size-as-stored", thing, what, "boxes and size of the upright image")
     return Issue("image-size-differs", thing, what, "one size")

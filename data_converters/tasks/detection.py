@@ -35,7 +35,7 @@ from groundswift.coco_file import (
 )
 from groundswift.coco_lenient import LOST
 from groundswift.errors import GroundswiftError, error_at
-from groundswift.records import Row, ready_row, whole
+from groundswift.records import Row, detection_row, whole
 
 from ..base import Reading
 from ..file_io.box_checks import ImageFolder, clipped
@@ -177,7 +177,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         if found is None:
             return []
         return [
-            ready_row(image.id, found.path, size_wh, prompt.text, [self.names[rank] for rank in ranks], boxes, prompt.name)
+            detection_row(image.id, found.path, size_wh, prompt.text, [self.names[rank] for rank in ranks], boxes, prompt.name)
             for prompt, ranks, boxes in self.questions_to(image, objects, log)
         ]
 

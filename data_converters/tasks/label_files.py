@@ -24,7 +24,7 @@ from groundswift.coco_file import CocoCategory, CocoImage, annotation_problem
 from groundswift.coco_lenient import LOST
 from groundswift.coco_types import OutAnnotation, OutFile, OutImage
 from groundswift.errors import error_at
-from groundswift.records import half_character, whole
+from groundswift.records import has_lone_surrogate, whole
 from groundswift.worker_pool import WorkerPool
 
 from ..base import Reading, path_option
@@ -161,7 +161,7 @@ def sizes_here(
     found = []
     for number, name, stated_wh in wanted:
         log, seen = IssueLog(on_error), None
-        if half_character(name):
+        if has_lone_surrogate(name):
             log.add(Issue("name-not-utf8", ascii(name), "not UTF-8", "a file name that is UTF-8 text"))
         else:
             seen = folder.find(name, f"image {number} ({name})", log, stated_wh, size_needed=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from groundswift.file_guard import path_inside
-from groundswift.records import CONTROL, Message, Objects, Row, half_character, swift_tag_in, whole
+from groundswift.records import CONTROL, Message, Objects, Row, has_lone_surrogate, swift_tag_in, whole
 from groundswift.storage import is_file
 from groundswift.urls import is_url
 
@@ -118,7 +118,7 @@ def text_issue(text: str, thing: str) -> Issue | None:
     """Why a text of one line cannot be part of a row: swift would misread it, or it is not valid text; None where it can."""
     if tag := swift_tag_in(text):
         return Issue("text-tag", thing, f"holds {tag}, which swift would replace", "text without it")
-    if half_character(text):
+    if has_lone_surrogate(text):
         return Issue("text-lone-surrogate", thing, f"{text[:80]!r} has a lone surrogate", "Unicode text")
     if found := CONTROL.search(text):
         return Issue("text-control-character", thing, f"holds {found[0]!r}", "printable text")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.answers import Located, as_cut
+from groundswift.answers import Located, as_truncated
 from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.errors import error_at
 from groundswift.grammars.registry import grammar_of
@@ -105,7 +105,7 @@ class AnswerReader:
         """
         answer = self._parse(text, self._limit)
         if truncated:
-            answer = as_cut(answer)
+            answer = as_truncated(answer)
         if self.statuses[image_index] == "missing":
             self.statuses[image_index], self.texts[image_index] = answer.status, text
         else:

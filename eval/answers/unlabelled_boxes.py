@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from groundswift.answers import as_cut
+from groundswift.answers import as_truncated
 from groundswift.boxes import Boxes, as_boxes
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
@@ -60,7 +60,7 @@ def boxes_of_answers(
             statuses.append("missing")
             continue
         counts.read += 1
-        answer = as_cut(parse(text, limit)) if stopped else parse(text, limit)
+        answer = as_truncated(parse(text, limit)) if stopped else parse(text, limit)
         statuses.append(answer.status)
         counts.reasons.update(answer.reasons)
         boxes = [located.box for located in answer.objects if located.box is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, partial
 
-from ..answers import Answer, Located, as_cut
+from ..answers import Answer, Located, as_truncated
 from ..errors import GroundswiftError
 from ..family import family_row
 from ..spaces import space_row
@@ -66,11 +66,11 @@ GRAMMARS: dict[str, Grammar] = {
     "qwen2_tokens": QWEN2_TOKENS,
     "json_bbox_2d": JsonGrammar(JsonKeys("bbox_2d", "point_2d"), inline=QWEN2_TOKENS),
     "json_box_2d": JsonGrammar(JsonKeys("box_2d", "point", y_first=True)),
-    "internvl_ref_box": TokenGrammar(*REF_BOX, Numbers(**SPACED, **DOUBLE)),
-    "deepseek_ref_det": TokenGrammar(*DEEPSEEK_MARKS, Numbers(**SPACED, **DOUBLE, joint=", ", joint_points=False)),
-    "minicpm_ref_box": TokenGrammar(*REF_BOX, Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST, longer=quadrangle_in)),
-    "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, REX_TOKENS),
-    "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", PATCHES, blank_labels=False),
+    "internvl_ref_box": TokenGrammar(*REF_BOX, numbers=Numbers(**SPACED, **DOUBLE)),
+    "deepseek_ref_det": TokenGrammar(*DEEPSEEK_MARKS, numbers=Numbers(**SPACED, **DOUBLE, joint=", ", joint_points=False)),
+    "minicpm_ref_box": TokenGrammar(*REF_BOX, numbers=Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST, longer=quadrangle_in)),
+    "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, numbers=REX_TOKENS),
+    "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", numbers=PATCHES, blank_labels=False),
     "glm_box": LineGrammar(Numbers("[{0},{1},{2},{3}]", "[{0},{1}]", joint=",", **GLM_MARKS, **GLM_LISTS), GLM_BOX),
     "cogvlm_brackets": LineGrammar(Numbers(**TIGHT, opening="[[", closing="]]", write_number=partial(write_padded, digits=3)), BRACKETS),
     "shikra_brackets": LineGrammar(Numbers(**TIGHT, **DOUBLE, write_number=partial(write_decimals, digits=3), whole=False), BRACKETS),
@@ -108,7 +108,7 @@ def parse(text: str, family: str = "qwen2_vl", cut: bool = False) -> Answer:
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is not text, and no file can hold it
     answer = grammar_of(family).parse(text, space_row(row.space).largest)
-    return as_cut(answer) if cut else answer
+    return as_truncated(answer) if cut else answer
 
 
 def format_answer(objects: Sequence[Located], family: str = "qwen2_vl") -> str:

@@ -20,31 +20,22 @@ PAIRS = Numbers("({0},{1}),({2},{3})", "({0},{1})", ANY_LIST, longer=quadrangle_
 
 
 class TokenGrammar:
-    """One such grammar, by its four marks and the way its numbers are written.
+    """One such grammar, by its four marks (around a label, around a box) and the way its numbers are written.
 
     `blank_labels`: whether blanks around a label belong to it; where not, they are what the tokenizer put there. `quads`: the marks of a
     quadrangle, which is read as a polygon and not written.
     """
 
-    def __init__(
-        self,
-        ref_open: str,
-        ref_close: str,
-        box_open: str,
-        box_close: str,
-        numbers: Numbers = PAIRS,
-        blank_labels: bool = True,
-        quads: tuple[str, str] | None = None,
-    ) -> None:
-        self.ref_open, self.ref_close, self.box_open, self.box_close = marks = (ref_open, ref_close, box_open, box_close)
-        self.marks = marks
+    def __init__(self, *marks: str, numbers: Numbers = PAIRS, blank_labels: bool = True, quads: tuple[str, str] | None = None) -> None:
+        self.ref_open, self.ref_close, self.box_open, self.box_close = self.marks = marks
         self.numbers = numbers
         self.blank_labels = blank_labels
         self.whole_answer = numbers.joint is not None
-        self.like = dict(zip(quads or (), (box_open, box_close), strict=False))
+        self.like = dict(zip(quads or (), marks[2:], strict=False))
         self.any_mark = re.compile(f"({'|'.join(map(re.escape, (*marks, *self.like)))})")
         label = "[^<]*" if blank_labels else r"[^<\s](?:[^<]*[^<\s])?"
-        self.plain = label_first(f"(?:{re.escape(ref_open)}({label}){re.escape(ref_close)})?", box_open, numbers, box_close)
+        label = f"(?:{re.escape(self.ref_open)}({label}){re.escape(self.ref_close)})?"
+        self.plain = label_first(label, self.box_open, numbers, self.box_close)
 
     def check_label(self, label: str) -> None:
         """Raises GroundswiftError where a reader would take a piece of the label for a mark, or leave blanks away."""

@@ -6,7 +6,7 @@ import pytest
 from groundswift.errors import GroundswiftError
 from groundswift.records import EMPTY_ANSWER, Message, Objects, Row, detection_row, encode_row, read_jsonl, swift_tag_in, whole
 
-DOG_ROW = detection_row(7, "images/7.jpg", (640, 480), "Find dog.", ["dog", "狗"], [(1, 2.0, 3.5, 4), (0, 0, 640, 480)])
+DOG_ROW = detection_row(7, "images/7.jpg", (640, 480), "Find dog.", ["dog", "狗"], [[1, 2, 3.5, 4], [0, 0, 640, 480]])
 DOG_LINE = (
     '{"messages":[{"role":"user","content":"<image>Find dog."},'
     '{"role":"assistant","content":"<ref-object><bbox><ref-object><bbox>"}],'

@@ -12,7 +12,7 @@ import msgspec
 from groundswift.coco_file import repeated
 from groundswift.coco_lenient import Elements, readable
 from groundswift.errors import error_at
-from groundswift.records import Message, Row, half_character, swift_tag_in
+from groundswift.records import Message, Row, has_lone_surrogate, swift_tag_in
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, AskingOptions, Reading
@@ -124,7 +124,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
             return
         stated_wh = (image.width, image.height) if image.width and image.height else None
         thing = f"image {image.id} ({image.file_name})"
-        if half_character(image.file_name):
+        if has_lone_surrogate(image.file_name):
             log.add(Issue("name-not-utf8", f"image {image.id}", f"file_name {ascii(image.file_name)}", "Unicode text"))
             return
         found = self.folder.find(image.file_name, thing, log, stated_wh)
@@ -150,7 +150,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
             log.add(Issue("caption-empty", thing, repr(row.caption)[:200], "a sentence"))
         elif tag := swift_tag_in(text):
             log.add(Issue("caption-tag", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
-        elif half_character(text):
+        elif has_lone_surrogate(text):
             log.add(Issue("caption-lone-surrogate", thing, "half a surrogate pair", "Unicode text"))
         else:
             if text != row.caption:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from groundswift.box_checks import box_problem
-from groundswift.images import TURNED
+from groundswift.images import SIDES_SWAPPED
 from groundswift.records import BOX, IMAGE, Message, Objects, Row, whole
 
 from ...base import EXAMPLE_IMAGE
@@ -163,7 +163,7 @@ class ShikraMaker(chat.ImageRowMaker, frozen=True, kw_only=True):
         thing, stored = f"{where}, image ({name[:200]})", self.exif_boxes == "stored"
         needed = stored or self.space == "norm1"
         (seen,) = chat.all_usable([self.images.find(name, thing, log, None if stored else stated_wh, needed)])
-        stored_wh = seen.size_wh[::-1] if stored and seen.orientation in TURNED else seen.size_wh
+        stored_wh = seen.size_wh[::-1] if stored and seen.orientation in SIDES_SWAPPED else seen.size_wh
         if stored and stated_wh not in (None, stored_wh):
             what = f"stated as {stated_wh[0]}x{stated_wh[1]} px, but stored as {stored_wh[0]}x{stored_wh[1]} px"
             raise skip("image-size-differs", thing, what, "one size")

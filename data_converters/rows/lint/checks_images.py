@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from groundswift.errors import GroundswiftError
 from groundswift.image_depth import is_deep, to_8_bits
-from groundswift.images import TURNED, orientation_of, stored_size_wh
+from groundswift.images import SIDES_SWAPPED, orientation_of, stored_size_wh
 from groundswift.row_view import Finding, RowView, frames_of, image_source, short
 from groundswift.storage import exists, local_copy
 from groundswift.urls import is_url
@@ -119,7 +119,7 @@ def _checked(image: Image.Image, name: str, checks: ImageChecks, file: str | Byt
             image.load()
         except Exception as error:  # as above
             findings.append(_broken(name, error))
-    upright = stored[::-1] if orientation in TURNED else stored
+    upright = stored[::-1] if orientation in SIDES_SWAPPED else stored
     return ImageCheck(tuple(findings), upright, stored, orientation, _digest(file) if checks.digests else None)
 
 

@@ -19,7 +19,7 @@ from groundswift.data_converters.formats.image_text import ImageText, ImageTextM
 from groundswift.data_converters.issues import Issue, IssueLog
 from groundswift.data_converters.prompts import Asking, asking, check_names, filled
 from groundswift.data_converters.tasks.detection import ORDERS, listed
-from groundswift.records import Row, detection_row
+from groundswift.records import Row, detection_row, whole
 
 CAPTIONS_PART = "&&"
 
@@ -69,7 +69,7 @@ class HubDetectionMaker(msgspec.Struct, frozen=True):
         prompt = self.questions.pick(row.image_id)
         question = filled(prompt.text, {"categories": listed(self.names)})
         labels, boxes = [self.names[category] for category, *_ in placed], [box for _, *box in placed]
-        made = detection_row(row.image_id, "", size_wh, question, labels, boxes, prompt.name)
+        made = detection_row(row.image_id, "", size_wh, question, labels, [list(map(whole, box)) for box in boxes], prompt.name)
         yield msgspec.structs.replace(made, images=[])
 
 
