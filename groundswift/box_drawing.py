@@ -105,11 +105,5 @@ def place_tags(boxes: Sequence[XYWH], texts: Sequence[tuple[str, str]], below: S
 
 def _least_covered(places: Sequence[tuple[float, float]], width: float, taken: Coverage) -> tuple[float, float]:
     """The first place that covers nothing, else the first of those that cover the least."""
-    best, least = places[0], None
-    for place in places:
-        amount = taken.amount(*place, width)
-        if amount == 0:
-            return place
-        if least is None or amount < least:
-            best, least = place, amount
-    return best
+    free = (place for place in places if taken.amount(*place, width) == 0)
+    return next(free, None) or min(places, key=lambda place: taken.amount(*place, width))

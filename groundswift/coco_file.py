@@ -66,8 +66,7 @@ IGNORED: dict[str, str] = {  # what is done with objects marked `ignore: 1` -> t
     "crowd": "ignore-as-crowd",
     "skip": "ignore-skipped",
 }
-ROTATED = "box-from-rotated"  # a reason to count by
-REPEATED = "box-repeated"  # a reason to count by
+ROTATED, REPEATED = "box-from-rotated", "box-repeated"  # reasons to count by
 ONE_IMAGE = "image-two-ids"  # a reason to count by
 SAME_ID = "annotation-id-repeated"  # a reason to count by
 IMAGE_UNKNOWN = BoxProblem("image-unknown", "the id of an image of the file")

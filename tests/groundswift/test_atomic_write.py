@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,7 @@ def test_what_is_staged_appears_at_the_end_or_leaves_nothing(tmp_path, folder, s
             if stop:
                 raise stop
 
-    if stop:
-        with pytest.raises(stop):
-            fill()
-    else:
+    with pytest.raises(stop) if stop else nullcontext():
         fill()
     assert [path.name for path in tmp_path.iterdir()] == ([] if stop else ["out"])
 

@@ -82,12 +82,6 @@ def test_what_is_missing_is_named_by_its_place(place, tmp_path):
         read_coco(written(tmp_path, with_value(place, GONE)))
 
 
-@pytest.mark.parametrize("top", [[], "text", 3, None])
-def test_another_top_level_is_an_error(top, tmp_path):
-    with pytest.raises(GroundswiftError, match="Expected `object`"):
-        read_coco(written(tmp_path, top))
-
-
 def test_nan_and_infinity_as_python_writes_them_are_read_so_that_the_box_can_be_named(tmp_path):
     read = read_coco(written(tmp_path, with_value(("annotations", 0, "bbox"), [math.nan, 2, math.inf, 4])))
     assert str(read.annotations[0].bbox) == "[nan, 2.0, inf, 4.0]"
@@ -112,6 +106,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
         pytest.param(json.dumps(small()).encode() + b"}", r"ann\.json:1:\d+: not JSON \(Extra data\)", id="more behind it"),
         pytest.param(json.dumps(small()).encode().replace(b"dog", b"d\xf6g"), r"ann\.json: not UTF-8 text \(byte \d+\)", id="latin-1"),
         pytest.param(json.dumps(small()).encode("utf-16"), r"ann\.json: not UTF-8 text \(byte 0\)", id="utf-16"),
+        *(pytest.param(top, "Expected `object`", id=f"top level {top!r}") for top in (b"[]", b'"text"', b"3", b"null")),
         pytest.param(b'{"info": ' + b"[" * 100_000, r"ann\.json: JSON nested too deep", id="deep"),
     ],
 )

@@ -7,7 +7,7 @@ from answer_cases import read
 
 from groundswift import Located, parse
 
-SHAPES = {  # family: (label and box, further box of the same mark or None, scale of the numbers)
+SHAPES = {  # family: (label and box, scale of the numbers)
     "qwen_vl": ("<ref>{l}</ref><box>({0},{1}),({2},{3})</box>", 1),
     "qwen2_vl": ("<|object_ref_start|>{l}<|object_ref_end|><|box_start|>({0},{1}),({2},{3})<|box_end|>", 1),
     "internvl": ("<ref>{l}</ref><box>[[{0}, {1}, {2}, {3}]]</box>", 1),

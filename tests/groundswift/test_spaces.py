@@ -88,10 +88,6 @@ def test_known_boxes(space, box_px, size_wh, written):
     assert from_original_px([box_px], "qwen2_vl", size_wh, space=space).tolist() == [written]
 
 
-def test_a_bin_means_its_middle():
-    assert to_original_px([[0, 10, 500, 999]], "florence2", (1000, 2000)).tolist() == [[0.5, 21, 500.5, 1999]]
-
-
 def drawn_boxes_of_one(count: int) -> list[list[float]]:
     """Seeded xyxy boxes in an image of side 1, some of them thin."""
     rng = np.random.default_rng(32)
@@ -150,7 +146,8 @@ def test_sizes_may_be_given_one_a_box(family):
         assert boxes.tolist() == one_by_one
 
 
-def test_boxes_outside_the_image_are_not_clipped():
+def test_boxes_outside_the_image_are_not_clipped_and_a_bin_means_its_middle():
+    assert to_original_px([[0, 10, 500, 999]], "florence2", (1000, 2000)).tolist() == [[0.5, 21, 500.5, 1999]]
     assert to_original_px([[-100, 0, 2000, 500]], "qwen2_vl", (200, 100)).tolist() == [[-20, 0, 400, 50]]
     assert from_original_px([[-20, 0, 400, 50]], "qwen2_vl", (200, 100)).tolist() == [[-100, 0, 2000, 500]]
 

@@ -110,9 +110,6 @@ def test_a_copy_has_the_content_and_the_suffix(memory, cache, name, suffix):
     copy = local_copy(memory(name, b"abc"))
     assert (copy.read_bytes(), copy.suffix or copy.name[38:], copies(cache)) == (b"abc", suffix, [b"abc"])
     assert cache in copy.parents
-
-
-def test_an_empty_file_is_a_file(memory):
     assert local_copy(memory("empty.json", b"")).read_bytes() == b""
 
 
@@ -240,12 +237,6 @@ def test_a_missing_file_differs_from_a_store_that_does_not_answer(memory, site, 
             stat_key(path)
 
 
-def test_a_folder_is_not_a_file(memory):
-    memory("a/b.jpg", b"abc")
-    with pytest.raises(GroundswiftError, match=r"^memory://storage/a: is a folder; expected a file$"):
-        local_copy("memory://storage/a")
-
-
 def test_a_changed_local_file_has_another_key(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
@@ -261,9 +252,11 @@ def test_a_changed_local_file_has_another_key(tmp_path):
         ("nosuch://a/b", r"unknown scheme nosuch://; expected .*pip install 'groundswift\[s3\]'"),
         ("reference://a/b", r"reference://a/b: "),
         ("zip://a::http://127.0.0.1:9/b.zip", r"cannot be read"),
+        ("memory://storage/a", r"^memory://storage/a: is a folder; expected a file$"),
     ],
 )
-def test_a_url_that_cannot_be_opened(url, message):
+def test_a_url_that_cannot_be_opened(memory, url, message):
+    memory("a/b.jpg", b"abc")
     with pytest.raises(GroundswiftError, match=message):
         local_copy(url)
 

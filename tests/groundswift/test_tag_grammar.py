@@ -44,7 +44,6 @@ CASES = [
     case("the same point to the token limit", DOG * 50 + DOG[:12], dog * 50, "truncated"),
     case("literal <bbox>", "<ref-object><bbox>", [], "unreadable", "literal-placeholder"),
     case("words alone", "There is a dog.", [], "unreadable", "no-box"),
-    case("nothing", "None", [], "empty"),
 ]
 
 
@@ -55,9 +54,7 @@ def test_tags(text, objects, status, reasons):
 
 def test_what_it_writes_to_the_letter():
     assert format_answer(dog, "molmo") == DOG
-    assert format_answer(dogs + [point("salt & pepper", 1, 2)], "molmo") == (
-        DOGS + '\n<point x="1.0" y="2.0" alt="salt & pepper">salt & pepper</point>'
-    )
-    assert format_answer([point('12" <screen>', 1.25, 2)], "molmo") == (
-        '<point x="1.25" y="2.0" alt="12&quot; &lt;screen&gt;">12&quot; &lt;screen&gt;</point>'
-    )
+    salt = '<point x="1.0" y="2.0" alt="salt & pepper">salt & pepper</point>'
+    assert format_answer(dogs + [point("salt & pepper", 1, 2)], "molmo") == f"{DOGS}\n{salt}"
+    escaped = "12&quot; &lt;screen&gt;"
+    assert format_answer([point('12" <screen>', 1.25, 2)], "molmo") == f'<point x="1.25" y="2.0" alt="{escaped}">{escaped}</point>'

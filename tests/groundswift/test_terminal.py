@@ -19,7 +19,7 @@ HOSTILE = {
     "right to left": ("a\u202egpj.exe", r"a\u202egpj.exe"),
     "isolate": ("\u2066x\u2069", r"\u2066x\u2069"),
     "line separator": ("a\u2028b", r"a\u2028b"),
-    "half a character": ("a\udc80b", r"a\udc80b"),
+    "lone surrogate": ("a\udc80b", r"a\udc80b"),
 }
 
 
@@ -61,9 +61,7 @@ def test_json_stays_the_same_document():
 )
 def test_wrong_usage_cannot_drive_a_terminal_either(words):
     result = CliRunner().invoke(main, words)
-    assert result.exit_code == 2
-    assert "\x1b" not in result.stderr
-    assert "\\x1b" in result.stderr
+    assert (result.exit_code, "\x1b" in result.stderr, "\\x1b" in result.stderr) == (2, False, True)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +81,5 @@ def test_no_command_passes_on_the_name_of_a_file(before, after, tmp_path, monkey
     (tmp_path / "\x1b[31m\nerror: forged").mkdir()
     (tmp_path / "\x1b[31m\nerror: forged" / "a.jsonl").write_text("nothing\n")
     result = CliRunner().invoke(main, [*before, "\x1b[31m\nerror: forged/a.jsonl", *after])
-    assert result.exit_code == 1
-    assert "\x1b" not in result.output
-    assert "\nerror: forged" not in result.output
+    assert (result.exit_code, "\x1b" in result.output, "\nerror: forged" in result.output) == (1, False, False)
     assert "a.jsonl" in result.output

@@ -36,7 +36,6 @@ KOSMOS_CASES = [
     case("doubled start", DOG.replace("<object>", "<object><object>"), [dog()], "ok", "doubled-mark"),
     case("cut in the second box", "<phrase>dog</phrase>" + TWO[:-30], [dog()], "truncated"),
     case("the same box to the token limit", DOG * 50 + DOG[:40], [dog()] * 50, "truncated"),
-    case("thinking before", f"<think>{CAT}</think>{DOG}", [dog()], "ok"),
     case("words alone", "A dog.", [], "unreadable", "no-box"),
 ]
 
