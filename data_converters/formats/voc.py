@@ -268,9 +268,9 @@ def text_in(item: Element, tag: str) -> str | None:
 
 def is_marked(item: Element, tag: str) -> bool:
     """Whether an object has a mark such as difficult; tools write 0 and 1, words, or the truncated fraction."""
-    text = text_in(item, tag) or "0"
+    text = text_in(item, tag)
     number = number_of(text)
-    return number != 0 if number is not None else text.lower() not in ("false", "no", "unspecified")
+    return number != 0 if number is not None else text is not None and text.lower() not in ("false", "no", "unspecified")
 
 
 def stated_size(root: Element) -> tuple[int, int] | None:
