@@ -120,9 +120,9 @@ class ImageOptions(Options, frozen=True, kw_only=True):
     ] = None
     check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the source.")] = True
 
-    def image_folder(self) -> ImageFolder:
+    def image_folder(self, kind: type[ImageFolder] = ImageFolder) -> ImageFolder:
         """The folder of the images. Raises GroundswiftError if they are checked and it does not exist."""
-        return image_folder_of(self.images, self.annotations, self.check_images)
+        return image_folder_of(self.images, self.annotations, self.check_images, kind)
 
 
 class AskingOptions(ImageOptions, frozen=True, kw_only=True):

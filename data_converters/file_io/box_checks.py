@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -35,19 +35,33 @@ class FoundImage(NamedTuple):
 class ImageFolder(msgspec.Struct, frozen=True):
     """The image folder of a source, an absolute path or a URL, and whether to check that its images exist and are readable."""
 
+    named: ClassVar[str] = "file_name"  # as messages call a name
+    expected: ClassVar[str] = "a file name inside the image folder"
     folder: str
     check: bool = True
 
     def find(
-        self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
+        self,
+        name: str,
+        thing: str,
+        log: IssueLog,
+        stated_wh: tuple[int, int] | None = None,
+        size_needed: bool = False,
+        rotated: str = EXIF_ROTATED,
     ) -> FoundImage | None:
-        """The image of this name in the folder (outside it: a problem), checked as by `inspect`; EXIF-rotated ones are counted."""
+        """The image of this name, checked as by `inspect`; EXIF-rotated ones are counted by the id `rotated`."""
+        path = self.path_of(name, thing, log)
+        image = None if path is None else self.inspect(path, thing, log, stated_wh, size_needed)
+        if image is not None and image.orientation != UPRIGHT:
+            log.count(rotated, name)
+        return image
+
+    def path_of(self, name: str, thing: str, log: IssueLog) -> str | None:
+        """The path or URL of a name in the folder; None, and a problem is logged, if it leads outside."""
         path = path_inside(self.folder, name)
         if path is None:
-            expected = "a file name inside the image folder"
-            log.add(Issue("image-path-outside", thing, f"file_name {name!r} with {shown(self.folder)}", expected))
-            return None
-        return counted(self.inspect(path, thing, log, stated_wh, size_needed), name, log)
+            log.add(Issue("image-path-outside", thing, f"{self.named} {name!r} with {shown(self.folder)}", self.expected))
+        return path
 
     def inspect(
         self, path: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
@@ -69,14 +83,7 @@ class ImageFolder(msgspec.Struct, frozen=True):
         return FoundImage(path, size_wh, orientation)
 
 
-def counted(image: FoundImage | None, name: str, log: IssueLog) -> FoundImage | None:
-    """`image` itself; an EXIF-rotated one is counted."""
-    if image is not None and image.orientation != UPRIGHT:
-        log.count(EXIF_ROTATED, name)
-    return image
-
-
-def image_folder_of(images: str | None, annotations: str, check: bool) -> ImageFolder:
+def image_folder_of(images: str | None, annotations: str, check: bool, kind: type[ImageFolder] = ImageFolder) -> ImageFolder:
     """The image folder of a source: `images`, else the folder of the annotation file, or `annotations` itself if that is a folder.
 
     Raises GroundswiftError if images are to be checked and the folder does not exist.
@@ -85,9 +92,7 @@ def image_folder_of(images: str | None, annotations: str, check: bool) -> ImageF
         images = annotations if _holds_files(annotations) else folder_of(annotations)
     if check and not is_folder(images):
         raise error_at(shown(images), "no such folder", "the image folder (--images), or --no-check-images")
-    if is_url(images):
-        return ImageFolder(images.rstrip("/"), check)
-    return ImageFolder(str(Path(images).resolve()), check)
+    return kind(images.rstrip("/") if is_url(images) else str(Path(images).resolve()), check)
 
 
 def _holds_files(path: str) -> bool:

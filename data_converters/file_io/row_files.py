@@ -40,14 +40,14 @@ def read_rows(path: str, row_type: type[msgspec.Struct]) -> tuple[Iterator[Sourc
     suffix, here = Path(file_name(path)).suffix.lower(), local_copy(path)
     try:
         regular_size(here)  # it is read twice
+        if suffix == ".parquet":
+            return _parquet(shown(path), here, row_type)
+        if suffix == ".json" and _first_byte(here) == b"[":
+            encoded = _encoded(path, here)
+            return _json_list(shown(path), encoded, row_type), len(encoded)
+        return _json_lines(path, row_type), _lines(here)
     except OSError as error:
         raise error_at(shown(path), f"cannot be read ({error.strerror})", "a file of rows") from None
-    if suffix == ".parquet":
-        return _parquet(shown(path), here, row_type)
-    if suffix == ".json" and _first_byte(path, here) == b"[":
-        encoded = _encoded(path, here)
-        return _json_list(shown(path), encoded, row_type), len(encoded)
-    return _json_lines(path, row_type), _lines(path, here)
 
 
 def _json_lines(path: str, row_type: type[msgspec.Struct]) -> Iterator[Sourced | Issue]:
@@ -60,22 +60,16 @@ def _json_lines(path: str, row_type: type[msgspec.Struct]) -> Iterator[Sourced |
             yield Sourced(where, row)
 
 
-def _lines(path: str, here: Path) -> int:
+def _lines(here: Path) -> int:
     """How many lines a file has, blank ones included: one fast pass over its bytes."""
-    try:
-        with open(here, "rb") as file:
-            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
-    except OSError as error:
-        raise error_at(path, f"cannot be read ({error.strerror})", "a file of rows") from None
+    with open(here, "rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
-def _first_byte(path: str, here: Path) -> bytes:
+def _first_byte(here: Path) -> bytes:
     """The first byte of the text, byte order mark and white space passed over."""
-    try:
-        with open(here, "rb") as file:
-            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    except OSError as error:
-        raise error_at(path, f"cannot be read ({error.strerror})", "a file of rows") from None
+    with open(here, "rb") as file:
+        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
 
 
 def _encoded(path: str, here: Path) -> list[msgspec.Raw] | list[bytes]:

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+from typing import ClassVar
 
-import msgspec
-
-from groundswift.file_guard import path_inside
 from groundswift.storage import is_file, stat_key
 from groundswift.urls import is_url, shown
 
 from ..issues import Issue, IssueLog
-from .box_checks import FoundImage, ImageFolder, counted
+from .box_checks import ImageFolder
 
 LONGEST = 4096  # characters of a path; an image embedded in a row has more
 
 
-class RowImages(msgspec.Struct, frozen=True):
-    """The folder that relative paths start from, and whether to check the images."""
+class RowImages(ImageFolder, frozen=True):
+    """Images by the path in a row: absolute, a URL, or relative to the folder."""
 
-    inside: ImageFolder
-
-    def find(
-        self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
-    ) -> FoundImage | None:
-        """The image at the path in a row, as `inspect`; EXIF-rotated ones are counted."""
-        return counted(self.inspect(name, thing, log, stated_wh, size_needed), name, log)
-
-    def inspect(
-        self, name: str, thing: str, log: IssueLog, stated_wh: tuple[int, int] | None = None, size_needed: bool = False
-    ) -> FoundImage | None:
-        """The image at the path in a row, checked as by `ImageFolder.inspect`."""
-        path = self.path_of(name, thing, log)
-        return None if path is None else self.inside.inspect(path, thing, log, stated_wh, size_needed)
+    named: ClassVar[str] = "image"
+    expected: ClassVar[str] = "an absolute path, a URL, or a path inside the image folder"
 
     def inspect_video(self, name: str, thing: str, log: IssueLog) -> str | None:
         """The absolute path or URL of a video that a row names; None, and a problem is logged, if it cannot be used."""
         path = self.path_of(name, thing, log)
-        problem = video_problem(path, thing) if path is not None and self.inside.check else None
+        problem = video_problem(path, thing) if path is not None and self.check else None
         if problem:
             log.add(problem)
         return None if problem else path
@@ -56,11 +42,7 @@ class RowImages(msgspec.Struct, frozen=True):
             return name
         if os.path.isabs(name):
             return os.path.normpath(name)
-        path = path_inside(self.inside.folder, name)
-        if path is None:
-            expected = "an absolute path, a URL, or a path inside the image folder"
-            log.add(Issue("image-path-outside", thing, f"image {name!r} with {self.inside.folder}", expected))
-        return path
+        return super().path_of(name, thing, log)
 
 
 def video_problem(path: str, thing: str) -> Issue | None:

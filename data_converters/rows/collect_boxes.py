@@ -23,7 +23,7 @@ from groundswift.row_view import RowView, image_source
 from groundswift.urls import absolute, folder_of
 
 from ..base import Positive, WholeOptions, path_option
-from ..file_io.box_checks import ImageFolder, fitted_box
+from ..file_io.box_checks import fitted_box
 from ..file_io.row_files import Sourced, read_rows
 from ..file_io.row_images import RowImages
 from ..issues import Issue, IssueLog
@@ -88,8 +88,8 @@ def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Colle
     reading = options.reading()
     rows, total = read_rows(options.annotations, AnyRow)
     rows = of_truth(rows, options.truth) if reading is None else rows
-    folder = ImageFolder(absolute(options.images or folder_of(options.annotations)), options.check_images)
-    collector = Collector(RowImages(folder), {each.name: each for each in known}, bool(known), log, reading=reading)
+    images = RowImages(absolute(options.images or folder_of(options.annotations)), options.check_images)
+    collector = Collector(images, {each.name: each for each in known}, bool(known), log, reading=reading)
     with tqdm(rows, total=total, desc="convert", unit="row", disable=None if progress else True) as watched:
         for item in islice(watched, options.limit):
             collector.take(item)

@@ -62,7 +62,7 @@ class ImageRowMaker(RowMaker, frozen=True, kw_only=True):
     def of(cls, options: ImageOptions, **more: Any) -> Self:
         """A maker for the images and the folder of some options. Raises GroundswiftError where they cannot be used."""
         saved = folder_to_save(getattr(options, "save_images", None))
-        return cls(images=RowImages(options.image_folder()), source=options.annotations, saved=saved, **more)
+        return cls(images=options.image_folder(RowImages), source=options.annotations, saved=saved, **more)
 
 
 class ConversationOptions(ImageOptions, frozen=True, kw_only=True):

@@ -24,7 +24,6 @@ from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, ImageOptions, Reading, path_option
 from ...file_io.box_checks import FoundImage, fitted_box, fitted_point
-from ...file_io.images import UPRIGHT
 from ...issues import Issue, IssueLog, SkipSample, skip
 from ...rows.any_row import AnyRow, relative, viewed
 from ...rows.result_rows import TruthFlag, read_truth
@@ -127,7 +126,7 @@ class ToShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
         if labels:
             log.count("label-inlined", where, len(labels))
         width, height = (image.size_wh if image else None) or (None, None)
-        folder = self.images.inside.folder if self.relative else None
+        folder = self.images.folder if self.relative else None
         path = relative(f"{where}, image", image.path, folder) if image else None
         return ShikraRow(path, objects.target(), turns, sample_id=source.sample_id, width=width, height=height)
 
@@ -137,10 +136,9 @@ class ToShikraMaker(ImageRowMaker, frozen=True, kw_only=True):
             return None
         name = image_source(view.images[0])
         needed = view.bbox_type == "norm1"
-        (seen,) = all_usable([self.images.inspect(name, f"{where}, image ({name[:200]})", log, source.size_wh, needed)])
-        if seen.orientation != UPRIGHT:
-            log.count("image-rotated-by-exif-shikra", name)
-        return seen
+        thing = f"{where}, image ({name[:200]})"
+        (image,) = all_usable([self.images.find(name, thing, log, source.size_wh, needed, "image-rotated-by-exif-shikra")])
+        return image
 
 
 def without_system(where: str, view: RowView, log: IssueLog) -> list[Message]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from groundswift.data_converters.file_io.box_checks import FoundImage, ImageFolder, fitted_box
+from groundswift.data_converters.file_io.box_checks import FoundImage, fitted_box
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowImages
 from groundswift.data_converters.formats.image_text import ImageText, ImageTextMaker
@@ -107,7 +107,7 @@ class HubTextMaker(msgspec.Struct, frozen=True):
 
 def text_maker(task: str) -> HubTextMaker:
     """For images with a text; `task`: latex_ocr or caption."""
-    return HubTextMaker(WithoutImage(images=RowImages(ImageFolder("")), source="", questions=asking(task, "en", None, 0, False)))
+    return HubTextMaker(WithoutImage(images=RowImages(""), source="", questions=asking(task, "en", None, 0, False)))
 
 
 def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) -> Sourced | Issue:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from shikra_rows import CAT, DOG, HEIGHT, MAN, TWO_DOGS, WIDTH
 from talk_fixture import check_problem, error_of, folder_with, made, outcome, source_of
 
-from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.row_files import Sourced
 from groundswift.data_converters.file_io.row_images import RowImages
 from groundswift.data_converters.formats.shikra.export import SwiftRow, ToShikraMaker, ToShikraOptions
@@ -213,7 +212,7 @@ def swift_rows(draw: Any) -> dict[str, Any]:
     return {"messages": messages, "images": ["/nowhere/dogs.jpg"], **objects, "sample_id": "s/1", "size_wh": [WIDTH, HEIGHT]}
 
 
-NOWHERE = RowImages(ImageFolder("/nowhere", check=False))
+NOWHERE = RowImages("/nowhere", check=False)
 
 
 def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
