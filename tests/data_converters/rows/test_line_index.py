@@ -48,7 +48,7 @@ BROKEN = {  # a line, and what is said of it
     "a list": (b"[1]\n", "it holds a list"),
     "a number": (b"1e999999\n", ""),
     "null": (b"null\n", "it holds null"),
-    "cut": (b'{"sample_id": 1', "the file stops in the middle of this line?"),
+    "truncated": (b'{"sample_id": 1', "the file stops in the middle of this line?"),
     "NaN": (b'{"a": NaN}\n', ""),
     "infinity": (b'{"a": -Infinity}\n', ""),
     "gigantic number": (b'{"sample_id": ' + b"9" * 5000 + b"}\n", ""),
@@ -129,11 +129,11 @@ def test_a_file_by_its_url(command, monkeypatch, tmp_path):
 
 
 CHANGES: dict[str, tuple[bool, Callable[[], object], str]] = {  # whether a line was read before, the change, what is said
-    "cut": (False, lambda: Path("set.jsonl").write_bytes(b""), "changed"),
+    "emptied": (False, lambda: Path("set.jsonl").write_bytes(b""), "changed"),
     "grown": (False, lambda: Path("set.jsonl").write_bytes(line("c") * 20), "changed"),
     "other": (False, lambda: Path("set.jsonl").write_bytes(line("x0") + line("x1") * 9), "changed"),
     "overwritten in its size": (True, lambda: Path("set.jsonl").write_bytes(b"x" + Path("set.jsonl").read_bytes()[1:]), "changed"),
-    "cut between two lines": (True, lambda: os.truncate("set.jsonl", 5), "became shorter"),
+    "truncated between two lines": (True, lambda: os.truncate("set.jsonl", 5), "became shorter"),
 }
 
 

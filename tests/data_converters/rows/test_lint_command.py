@@ -177,7 +177,7 @@ OLD = [{"query": 3}, {"query": "x", "response": []}, {"query": "x", "response": 
 
 
 def test_odd_values_everywhere():
-    """Every column with every odd value, one row each: all are rows, and --fix gives back all that it does not mend."""
+    """Every column with every odd value, one row each: all are rows, and --fix gives back all that it does not fix."""
     rows = [{**row(), key: value} for key in ("messages", "images", "objects", "sample_id", "size_wh") for value in ODD] + OLD
     write_set(rows)
     document = document_of("set.jsonl", "--fix", "out.jsonl")
@@ -222,7 +222,7 @@ ASKED = "<image>Where is the <ref-object>?"
         pytest.param(row(size_wh=ABSENT), row(), ["size-set"], id="size_wh"),
     ],
 )
-def test_what_fix_mends(before, after, changes):
+def test_what_fix_changes(before, after, changes):
     write_set([before, CLEAN])
     document = document_of("set.jsonl", "--fix", "out.jsonl")
     first, second = Path("out.jsonl").read_bytes().splitlines(keepends=True)
@@ -256,12 +256,12 @@ def test_what_fix_leaves(before, change):
 
 
 @pytest.mark.parametrize(("stated", "changed"), [(None, False), ([WIDTH, HEIGHT], True), ([HEIGHT, WIDTH], False)])
-def test_fix_and_a_turned_picture(stated, changed):
-    """Where it is not known on which of the two pictures the boxes were drawn, they stay; so do those on the stored one."""
+def test_fix_and_an_exif_rotated_image(stated, changed):
+    """Where it is not known in which orientation the boxes were drawn, they stay; so do those on the stored one."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.new("RGB", (HEIGHT, WIDTH)).save("turned.jpg", exif=exif)
-    write_set([row(images=["turned.jpg"], objects=objects([1, 2, 64.5, 30]), size_wh=stated)])
+    Image.new("RGB", (HEIGHT, WIDTH)).save("rotated.jpg", exif=exif)
+    write_set([row(images=["rotated.jpg"], objects=objects([1, 2, 64.5, 30]), size_wh=stated)])
     run("lint", "set.jsonl", "--fix", "out.jsonl")
     after = json.loads(Path("out.jsonl").read_bytes())
     assert after["size_wh"] == stated

@@ -41,9 +41,9 @@ FINE: dict[str, dict[str, Any]] = {
     "points": row(POINT[0], "<bbox><bbox>", **objects(["eyes"], [10, 6], [14, 6])),
     "points and boxes": row("<image>What is at <bbox>?", "A man, <bbox>.", **objects([], [10, 6], MAN)),
     "a point at the corner": row(*POINT, **objects(["the corner"], [64, 48])),
-    "grounded caption": row("<image>Describe the picture.", CAPTION, **objects(["A man", "a ball", "two dogs"], MAN, BALL, DOG, MAN)),
+    "grounded caption": row("<image>Describe the image.", CAPTION, **objects(["A man", "a ball", "two dogs"], MAN, BALL, DOG, MAN)),
     "grounded sentence": row("<image>Ground: A man and a dog.", "<ref-object><bbox>" * 2, **objects(["A man", "a dog"], MAN, DOG)),
-    "caption": row("<image>What does the picture show?", "A man\nand a dog.", prompt="caption.en.2"),
+    "caption": row("<image>What does the image show?", "A man\nand a dog.", prompt="caption.en.2"),
     "text alone": row("Name a fruit.", "Apple.", images=()),
     "text alone, in rounds": row("Name a fruit.", "Apple.", "Another?", "Pear.", images=()),
     "answer with letters": row("<image>Which one?\nA. cat\nB. dog", "B"),
@@ -103,7 +103,7 @@ def test_phrases_are_no_classes_and_may_be_spelt_in_many_ways(phrased):
 
 
 SLIPS: dict[str, tuple[str, dict[str, Any]]] = {  # name -> (rule, row)
-    "point beside its image": ("box-outside", row(*POINT, **objects(["it"], [70, 6]))),
+    "point outside its image": ("box-outside", row(*POINT, **objects(["it"], [70, 6]))),
     "point of NaN": ("box-not-finite", row(*POINT, **objects(["it"], [float("nan"), 6]))),
     "point of 3 numbers": ("box-length", row(*POINT, **objects(["it"], [1, 2, 3]))),
     "described without a box": ("bbox-count", row(*DESCRIBE, **objects([]))),

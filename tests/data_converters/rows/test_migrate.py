@@ -290,7 +290,7 @@ def test_grounding_without_the_plugin():
     assert new == f"swift sft --model {QWEN} --dataset swift/refcoco:grounding#20000 --tuner_type lora"
 
 
-def test_a_plugin_of_ones_own_stays_beside_ours():
+def test_a_plugin_of_ones_own_stays_with_ours():
     new = bare(GROUNDING.format("qwen2-vl-7b-instruct") + " --custom_register_path mine.py")
     assert '--custom_register_path mine.py "$(groundswift plugin)"' in new
 

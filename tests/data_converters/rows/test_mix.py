@@ -192,7 +192,7 @@ def test_json_and_a_share_of_nothing():
     assert "b.jsonl gives no row" in run("mix", "a.jsonl:1000", "b.jsonl:1", "--total", 12, "--dry-run").stdout
 
 
-def test_rows_that_stand_in_two_files_are_counted():
+def test_rows_in_two_files_are_counted():
     Path("a.jsonl").write_bytes(line(1) + line(1, "<image>Where?") + line("1") + line(None) + line(7) + line(7))
     old = json.dumps({"query": "<image>Where?", "response": "x", "images": "a.png", "sample_id": 1}).encode() + b"\n"
     Path("b.jsonl").write_bytes(line(1, images=["other.png"]) + line(None) + line(None, "x") + line(2) + old)
@@ -208,7 +208,7 @@ def test_shared_keys():
     assert shared_keys([np.array([], np.uint64)]) == (0, [])
 
 
-def test_an_address_and_its_weight(monkeypatch, tmp_path):
+def test_a_url_and_its_weight(monkeypatch, tmp_path):
     import fsspec
 
     monkeypatch.setenv("GROUNDSWIFT_CACHE", str(tmp_path / "cache"))

@@ -22,8 +22,8 @@ NO_LIMITS = Limits(None, None, None)
 
 
 def answer(objects, family: str, limits: Limits = NO_LIMITS) -> str:
-    fed = resized_wh(SIZE_WH, family, limits.min_pixels, limits.max_pixels) if family == "qwen2_5_vl" else None
-    placed = [(label, from_original_px([box], family, SIZE_WH, fed)[0].tolist()) for label, box in objects]
+    model_input_wh = resized_wh(SIZE_WH, family, limits.min_pixels, limits.max_pixels) if family == "qwen2_5_vl" else None
+    placed = [(label, from_original_px([box], family, SIZE_WH, model_input_wh)[0].tolist()) for label, box in objects]
     return format_answer([Located(label, tuple(box)) for label, box in placed], family)
 
 
@@ -74,8 +74,8 @@ def test_answers_are_what_the_model_said(folder, family):
     data = write_lines(folder / "result.jsonl", result(answer(SAID, family)))
     done = run("convert", "to-coco", data, "--answers", "--family", family, "--out", folder / "out.json")
     assert done.exit_code == 0, done.output
-    for (label, box), (told, expected) in zip(boxes_of(folder / "out.json"), SAID, strict=True):
-        assert label == told
+    for (label, box), (wanted, expected) in zip(boxes_of(folder / "out.json"), SAID, strict=True):
+        assert label == wanted
         assert box == pytest.approx(expected, abs=1)
     info = json.loads((folder / "out.json").read_text())["info"]
     assert (info["boxes"], info["family"], info["declared_by"]) == ("answers of a model", family, "options")

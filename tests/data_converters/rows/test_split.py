@@ -116,8 +116,8 @@ def test_absolute_and_relative_paths_are_one(tmp_path):
     assert together(*rows) == [{0, 1, 2}, {3}]
 
 
-def test_links_to_one_picture_are_one():
-    """`convert to-yolo` links to the pictures of its rows: mixed with those, they must not stand in two parts."""
+def test_links_to_one_image_are_one():
+    """`convert to-yolo` links to the images of its rows: mixed with those, they must not be in two parts."""
     Path("real").mkdir()
     Path("real/a.jpg").touch()
     Path("linked").symlink_to("real")
@@ -136,7 +136,7 @@ def test_the_same_content_under_two_paths():
     assert together(*rows, options=("--same-content",)) == [{0, 2, 3}, {1}, {4}]
 
 
-def test_an_image_that_cannot_be_compared_is_a_fault():
+def test_an_image_that_cannot_be_compared_is_a_problem():
     Path("a.png").write_bytes(b"x")
     Path("b.png").write_bytes(b"y")
     write(row("a.png"), row("nowhere.png"), row("b.png"))
@@ -197,7 +197,7 @@ def test_spreading_by_hand():
 
 
 @pytest.mark.parametrize(("images", "expected"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1]), (10, [8, 1, 1]), (40, [36, 2, 2])])
-def test_a_rare_class_stands_in_each_part_where_it_can(images, expected):
+def test_a_rare_class_is_in_each_part_where_it_can(images, expected):
     write(*(row(f"{n}.jpg", "dog", *(["rare"] if n < images else [])) for n in range(400)))
     report = report_of("--parts", "train=0.9", "val=0.05", "test=0.05")
     (rare,) = (each for each in report["classes"] if each["label"] == "rare")
@@ -306,7 +306,7 @@ def test_groups_of_each_part(parts, groups, expected):
             targets_of(parts_of(parts), groups)
 
 
-def test_one_logo_in_all_rows_is_told():
+def test_one_logo_in_all_rows_is_reported():
     write(*(row([f"{n}.jpg", "logo.png"]) for n in range(5)))
     done = split("--out", "out", "--parts", "a=0.5", "b=0.5")
     assert (done.exit_code, "1 groups for 2 parts" in done.stderr) == (1, True)
@@ -353,7 +353,7 @@ def test_wrong_use(words):
         pytest.param(row("a") + asked({"type": "image", "image": {"url": 7}}), "set.jsonl:2: images are [7]; expected paths", id="number"),
     ],
 )
-def test_a_broken_file_is_told(content, said):
+def test_a_broken_file_is_reported(content, said):
     Path("out").mkdir()
     Path("out/a.jsonl").write_bytes(EARLIER)
     write(content)
@@ -449,7 +449,7 @@ def test_a_killed_process_leaves_the_earlier_files(number):
 
 
 @pytest.mark.process
-def test_a_full_disk_is_told():
+def test_a_full_disk_is_reported():
     import resource
 
     write_many(300)

@@ -76,7 +76,7 @@ def changed(key: str, value: Any) -> None:
     Path("ann.json").write_text(json.dumps(json.loads(Path("ann.json").read_text()) | {key: value}))
 
 
-FAULTS = {
+PROBLEMS = {
     "another file": (lambda data: changed("images", [each | {"id": each["id"] + 100} for each in data["images"]]), "is not an image id of"),
     "repeated id": (lambda data: changed("images", data["images"] + data["images"][:1]), "duplicate image id 0; expected each once"),
     "no annotations": (lambda data: Path("ann.json").write_text('{"images": []}'), "no 'annotations'; expected a COCO file"),
@@ -91,10 +91,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["write", "dry run"])
-def test_faults_are_named_and_nothing_is_written(data, name, dry):
-    spoil, message = FAULTS[name]
+def test_problems_are_named_and_nothing_is_written(data, name, dry):
+    spoil, message = PROBLEMS[name]
     spoil(data)
     done = split(*dry)
     assert done.exit_code == 1
@@ -102,7 +102,7 @@ def test_faults_are_named_and_nothing_is_written(data, name, dry):
     assert not Path("parts").exists()
 
 
-def test_one_id_in_two_parts_is_a_fault(data):
+def test_one_id_in_two_parts_is_a_problem(data):
     rows = [json.loads(line) for line in Path("set.jsonl").read_text().splitlines()]
     write_lines(Path("set.jsonl"), *(row | {"sample_id": 0} for row in rows))
     done = split()
