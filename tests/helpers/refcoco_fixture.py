@@ -85,7 +85,7 @@ def pickled(value: Any, protocol: int = 2) -> bytes:
 
 
 def draw(folder: Path) -> Path:
-    """The two pictures of INSTANCES."""
+    """The two images of INSTANCES."""
     folder.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (64, 48), "grey").save(folder / LADY)
     Image.new("RGB", (40, 60), "white").save(folder / CAFE)
@@ -95,7 +95,7 @@ def draw(folder: Path) -> Path:
 def write_refer(
     root: Path, name: str = "refcoco", *, protocol: int = 2, entries: Any = None, partition: str = "unc", **instances: Any
 ) -> Path:
-    """The folder of a data set: refs(PARTITION).p and instances.json."""
+    """The folder of a dataset: refs(PARTITION).p and instances.json."""
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"refs({partition}).p").write_bytes(pickled(refs() if entries is None else entries, protocol))
@@ -131,10 +131,10 @@ def jxu124_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def lmms_rows(pictures: Path) -> list[dict[str, Any]]:
-    """Refs as lmms-lab/RefCOCO has them: boxes are x, y, width, height, and the row holds its picture."""
+def lmms_rows(images: Path) -> list[dict[str, Any]]:
+    """Refs as lmms-lab/RefCOCO has them: boxes are x, y, width, height, and the row holds its image."""
     common = {"question": "Please carefully observe the area circled in the image.", "segmentation": [1.5, 2.5], "iscrowd": 0}
-    lady, cafe = ({"bytes": (pictures / name).read_bytes(), "path": None} for name in (LADY, CAFE))
+    lady, cafe = ({"bytes": (images / name).read_bytes(), "path": None} for name in (LADY, CAFE))
     return [
         {"question_id": "1001", "image": lady, "answer": ["the lady", "lady in blue"], "bbox": [5.3, 6.0, 20.1, 10.5]}
         | common

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from converted import run, write_lines
+from converted import write_lines
 from PIL import Image
 
 from groundswift.data_converters.base import Options
@@ -112,11 +112,6 @@ def written(options: Options, out: Path, workers: int = 1) -> bytes:
     """The file that a source becomes."""
     convert_to_file(options, out, RunOptions(workers, progress=False), IssueLog(options.on_error))
     return out.read_bytes()
-
-
-def command(*arguments: object) -> Any:
-    """`groundswift convert ...` in this process: what it printed and its exit status; an error is no traceback."""
-    return run("convert", *arguments)
 
 
 def check_problem(options: Options, reason: str, *parts: str, left: int | list[Any] = 1) -> None:

@@ -300,7 +300,7 @@ def test_mark_and_other_line_ends(folder, end):
 
 
 def test_a_name_that_is_no_id_in_the_folder_of_sentences(folder):
-    """A row could not hold the path of its picture: b"\\xff" is no text."""
+    """A row could not hold the path of its image: b"\\xff" is no text."""
     (folder / "Sentences" / os.fsdecode(b"\xff.txt")).write_text("A man .")
     assert re.search(r"Sentences/.*\.txt: '\\udcff'; expected the id of an image", error_of(options_of(folder)))
     made, counts = converted(folder, on_error="skip")

@@ -19,7 +19,7 @@ source = source_of(ImageTextOptions, "pairs.jsonl")
 
 
 def test_rows_of_paths(source, folder):
-    rows = made(source(GOOD, {**GOOD, "text": "The same picture again.", "license": 3}, {"image": str(folder / "sub/b.png"), "text": "猫"}))
+    rows = made(source(GOOD, {**GOOD, "text": "The same image again.", "license": 3}, {"image": str(folder / "sub/b.png"), "text": "猫"}))
     assert rows[0] == ours(
         "<image>Describe the picture in one sentence.",
         "A cat, sleeping.",
@@ -29,7 +29,7 @@ def test_rows_of_paths(source, folder):
         prompt="caption.en.1",
     )
     assert [(row["sample_id"], Path(row["images"][0]).name, row["messages"][1]["content"]) for row in rows[1:]] == [
-        ("pairs/2", "a.png", "The same picture again."),
+        ("pairs/2", "a.png", "The same image again."),
         ("pairs/3", "b.png", "猫"),
     ]
 

@@ -20,11 +20,11 @@ DATA = {
     "DC_INS_00003": {"instruction": "What else?", "answer": "A car.", "image_ids": ["DC_IMG_w_0000"], "rel_ins_ids": []},
     "DC_INS_00004": {"instruction": "Say hello.", "answer": "Hello."},
 }
-PICTURES = {"DC_IMG_v_0000": ("red", (8, 6)), "DC_IMG_v_0001": ("green", (8, 6)), "DC_IMG_w_0000": ("blue", (20, 10))}
+IMAGES = {"DC_IMG_v_0000": ("red", (8, 6)), "DC_IMG_v_0001": ("green", (8, 6)), "DC_IMG_w_0000": ("blue", (20, 10))}
 
 
 def encoded(**changes: Any) -> dict[str, Any]:
-    return {name: base64.b64encode(image_bytes(*drawn, "JPEG")).decode() for name, drawn in PICTURES.items()} | changes
+    return {name: base64.b64encode(image_bytes(*drawn, "JPEG")).decode() for name, drawn in IMAGES.items()} | changes
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def source(tmp_path: Path):
 def frames(tmp_path: Path) -> Path:
     folder = tmp_path / "frames"
     folder.mkdir()
-    for (name, drawn), (form, suffix) in zip(PICTURES.items(), [("JPEG", ".jpg"), ("PNG", ".png"), ("JPEG", ".jpeg")], strict=True):
+    for (name, drawn), (form, suffix) in zip(IMAGES.items(), [("JPEG", ".jpg"), ("PNG", ".png"), ("JPEG", ".jpeg")], strict=True):
         (folder / f"{name}{suffix}").write_bytes(image_bytes(*drawn, form))
     return folder
 

@@ -32,11 +32,11 @@ def rows(*arguments: object, **options: object) -> tuple[list[dict], dict[str, i
     return outcome(options_of(*arguments, **options))
 
 
-def found(sample_id: str, phrase: str, box: list[float], picture: Path, size_wh: list[int], question: str = "Find <ref-object>.") -> dict:
+def found(sample_id: str, phrase: str, box: list[float], image: Path, size_wh: list[int], question: str = "Find <ref-object>.") -> dict:
     return ours(
         f"<image>{question}",
         "<bbox>",
-        images=[str(picture)],
+        images=[str(image)],
         objects={"ref": [phrase], "bbox": [box], "bbox_type": "real"},
         sample_id=sample_id,
         size_wh=size_wh,
@@ -225,7 +225,7 @@ PROBLEMS = {  # what is broken -> (entries of the pickle, instances.json, reason
     "a box outside": (refs(), instances(annotations__bbox=[64, 9, 5, 4]), "box-outside", "ref 0 (", "of 64x48 px"),
     "another size": (refs(), instances(images__width=65), "image-size-differs", "ref 0 (", "annotated as 65x48 px"),
     "a path that leaves": (refs(), instances(images__file_name="../../x.jpg"), "image-path-outside", "ref 0 (", "../x.jpg"),
-    "no picture": (refs(), instances(images__file_name="gone.jpg"), "image-missing", "ref 0 (", "image not found: "),
+    "no image": (refs(), instances(images__file_name="gone.jpg"), "image-missing", "ref 0 (", "image not found: "),
     "half a character": (changed(0, sentences=HALF), {}, "text-lone-surrogate", "sentence 0 of", "a lone surrogate"),
     "a tag of swift": (changed(0, sentences=TAGGED), {}, "text-tag", "sentence 0 of", "<bbox>"),
 }  # fmt: skip

@@ -141,8 +141,8 @@ def test_files(tmp_path, content, message):
 
 def test_the_hubs_rows(tmp_path):
     hub = {key: value for key, value in PROBLEM.items() if key != "split"}
-    pictured = {**hub, "image": {"bytes": image_bytes(size_wh=(30, 20)), "path": "image.png"}}
-    path = write_parquet(tmp_path / "train.parquet", pictured, {**hub, **TEXT, "image": None}, pictured)
+    with_image = {**hub, "image": {"bytes": image_bytes(size_wh=(30, 20)), "path": "image.png"}}
+    path = write_parquet(tmp_path / "train.parquet", with_image, {**hub, **TEXT, "image": None}, with_image)
     options = ScienceQaOptions(annotations=str(path), save_images=str(tmp_path / "kept"))
     rows = made(options)
     assert [row["sample_id"] for row in rows] == ["train/1", "train/2", "train/3"]
@@ -151,7 +151,7 @@ def test_the_hubs_rows(tmp_path):
     assert "images" not in rows[1]
     assert said(rows[0])[1] == "assistant: A"
     with_fault = write_parquet(
-        tmp_path / "bad.parquet", {**pictured, "image": {"bytes": b"no", "path": None}}, {**hub, **TEXT, "image": None}
+        tmp_path / "bad.parquet", {**with_image, "image": {"bytes": b"no", "path": None}}, {**hub, **TEXT, "image": None}
     )
     check_skipped(ScienceQaOptions(annotations=str(with_fault), save_images=str(tmp_path / "kept")), "image-unreadable")
     unsaved = ScienceQaOptions(annotations=str(path))

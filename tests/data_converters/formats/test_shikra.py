@@ -165,7 +165,7 @@ PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of th
     "outside": (talk(answer="<boxes>", boxes=[[0]]) | {"target": {"boxes": [[900, 9, 950, 99]]}}, "box-outside", "1, box 0: box "),
     "a point outside": (TWO_DOGS | {"target": TARGET | {"points": [[900, 1], [1, 1]]}}, "point-outside", "image of 820x800 px"),
     "boxes-without-image": (talk(question="Q", image=None) | {"target": {"boxes": [DOG]}}, "boxes-without-image", "a target, and no image"),
-    "<image> without a picture": (talk(image=None), "image-count", "1 <image> and 0 images"),
+    "<image> without an image": (talk(image=None), "image-count", "1 <image> and 0 images"),
     "<image> twice": (talk("<image><image>"), "image-count", "2 <image> and 1 images"),
     "<image> in an answer": (talk(answer="see <image>"), "placeholder-outside-question", "<image> in a text of assistant"),
     "a tag of swift": (asked(1, value="<bbox> <boxes> <boxes> <boxes>"), "text-tag", "turn 1: the text of assistant holds <bbox>"),

@@ -88,7 +88,7 @@ def test_labels_become_text(source):
             row("Q", "<bbox>", [DOG], ["dog"]),
             ["<image>Q", "<boxes>"],
             {"image-tag-added": 1, "label-unused": 1},
-            id="labels beside boxes",
+            id="labels that no text shows",
         ),
         pytest.param(row(prompt="find.en.1"), ["<image>Q", "A"], {"prompt-name-dropped": 1}, id="a prompt"),
         pytest.param(row(system="S"), ["<image>Q", "A"], {"system-dropped": 1}, id="a system message"),
@@ -129,7 +129,7 @@ def test_paths_relative_to_a_folder(source, folder):
 PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of the problem, what its message holds)
     "no messages": ({"images": ["dogs.jpg"]}, "no-messages", "the row has ['images']; expected messages"),
     "objects of 2.x": (row(objects="[]"), "old-objects", "; expected"),
-    "several pictures": (row("<image><image>", images=["dogs.jpg", "dogs.jpg"]), "row-not-shikra", "2 images; expected one image, or none"),
+    "several images": (row("<image><image>", images=["dogs.jpg", "dogs.jpg"]), "row-not-shikra", "2 images; expected one image, or none"),
     "videos": (row("<video>", videos=["a.mp4"], images=None), "row-not-shikra", "videos; expected one image, or none"),
     "no answer": (row(messages=row()["messages"][:1]), "roles-order", "roles user; expected"),
     "a blank answer": (row(answer=" "), "answer-empty", "turn 1: answer ' '"),
