@@ -15,11 +15,6 @@ TWO_DOGS = {  # two dogs, a man and a rope: all that a row can have
             "boxes_seq": [[0, 1], [2]],
             "points_seq": [[0], [1]],
         },
-        {
-            "from": "gpt",
-            "value": "a rope <boxes> from the left dog <boxes> to the man <boxes>.",
-            "boxes_seq": [[3], [0], [2]],
-            "points_seq": None,
-        },
+        {"from": "gpt", "value": "a rope <boxes> from the left dog <boxes> to the man <boxes>.", "boxes_seq": [[3], [0], [2]]},
     ],
 }

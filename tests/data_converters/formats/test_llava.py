@@ -93,11 +93,7 @@ def test_box_text_of_a_model_is_counted(source):
 @pytest.mark.parametrize(
     ("change", "reason", "message"),
     [
-        (
-            {"conversations": turns("<image><image>?", "A")},
-            "image-count",
-            "2 <image> and 1 images; expected as many",
-        ),
+        ({"conversations": turns("<image><image>?", "A")}, "image-count", "2 <image> and 1 images; expected as many"),
         ({"image": None}, "image-count", "1 <image> and 0 images"),
         ({"image": ["a.jpg", "a.jpg"]}, "image-count", "1 <image> and 2 images"),
         ({"conversations": turns("Q", "<image>")}, "placeholder-outside-question", "<image> in a text of assistant"),

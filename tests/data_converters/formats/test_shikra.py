@@ -117,20 +117,12 @@ def test_what_is_counted(source):
     found, counts = outcome(path)
     assert texts(found[0])[1] == "<bbox> <bbox> <bbox>"
     assert found[0]["objects"]["bbox"] == [DOG, [0, 1, 9, 9], DOG]
-    assert counts == {
-        "box-unused": 1,
-        "point-unused": 2,
-        "box-clipped": 1,
-        "space-added": 1,
-    }
+    assert counts == {"box-unused": 1, "point-unused": 2, "box-clipped": 1, "space-added": 1}
 
 
 def test_an_id_of_its_own(source):
-    assert [row["sample_id"] for row in made(source(talk() | {"sample_id": 7}, talk() | {"sample_id": "a/b"}, talk()))] == [
-        "7",
-        "a/b",
-        "old/3",
-    ]
+    rows = made(source(talk() | {"sample_id": 7}, talk() | {"sample_id": "a/b"}, talk()))
+    assert [row["sample_id"] for row in rows] == ["7", "a/b", "old/3"]
 
 
 TARGET = TWO_DOGS["target"]

@@ -214,12 +214,7 @@ def test_what_is_counted(source):
         find(objects=text_of(GUY | {"caption": " guy\nin red"})),
     )
     assert made(path)[-1]["objects"]["ref"] == ["guy in red"]
-    assert counted(path) == {
-        "caption-spaces": 1,
-        "object-unused": 1,
-        "native-boxes-kept": 1,
-        "column-dropped": 2,
-    }
+    assert counted(path) == {"caption-spaces": 1, "object-unused": 1, "native-boxes-kept": 1, "column-dropped": 2}
 
 
 HUGE = "1" + "0" * 400

@@ -71,9 +71,8 @@ def test_boxes_points_and_groups(source, folder):
 
 
 def test_labels_become_text(source):
-    given, counts = outcome(
-        source(row("<image>Find <ref-object>.", "<ref-object><bbox><bbox><ref-object><bbox>", [DOG, CAT, MAN], ["a", "b", "c"]))
-    )
+    rows = row("<image>Find <ref-object>.", "<ref-object><bbox><bbox><ref-object><bbox>", [DOG, CAT, MAN], ["a", "b", "c"])
+    given, counts = outcome(source(rows))
     assert [each["value"] for each in given[0]["conversations"]] == ["<image>Find a.", "b<boxes>c<boxes>"]
     assert given[0]["conversations"][1]["boxes_seq"] == [[0, 1], [2]]
     assert counts == {"label-inlined": 3}
@@ -84,12 +83,7 @@ def test_labels_become_text(source):
     [
         pytest.param(row(images=None, question="Q"), ["Q", "A"], {}, id="text alone"),
         pytest.param(row("Q"), ["<image>Q", "A"], {"image-tag-added": 1}, id="no <image>"),
-        pytest.param(
-            row("Q", "<bbox>", [DOG], ["dog"]),
-            ["<image>Q", "<boxes>"],
-            {"image-tag-added": 1, "label-unused": 1},
-            id="labels that no text shows",
-        ),
+        pytest.param(row(answer="<bbox>", boxes=[DOG], refs=["dog"]), ["<image>Q", "<boxes>"], {"label-unused": 1}, id="an unused label"),
         pytest.param(row(prompt="find.en.1"), ["<image>Q", "A"], {"prompt-name-dropped": 1}, id="a prompt"),
         pytest.param(row(system="S"), ["<image>Q", "A"], {"system-dropped": 1}, id="a system message"),
         pytest.param(row(answer="<bbox>", boxes=[[-3, 5, 90, 900]]), ["<image>Q", "<boxes>"], {"box-clipped": 1}, id="a box cut"),
@@ -120,10 +114,8 @@ def test_paths_relative_to_a_folder(source, folder):
     assert made(source(given, images=str(folder)))[0]["image"] == "dogs.jpg"
     assert made(source(given, images=f"{folder}/."))[0]["image"] == "dogs.jpg"
     (folder / "sub").mkdir()
-    assert re.search(
-        r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected images below --images",
-        error_of(source(given, images=str(folder / "sub"))),
-    )
+    error = error_of(source(given, images=str(folder / "sub")))
+    assert re.search(r"rows\.jsonl:1, image: .*dogs\.jpg is not inside .*sub; expected images below --images", error)
 
 
 PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of the problem, what its message holds)
