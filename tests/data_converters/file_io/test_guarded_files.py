@@ -5,17 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from converted import run
 from PIL import Image
-
-from groundswift.cli import main
 
 DIGITS = "9" * 5000
 ALIASES = ["l0: &l0 [x, x, x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 6)}]" for n in range(1, 7))]  # 6**6 lists when written out
-
-
-def convert(*words: object):
-    return CliRunner().invoke(main, ["convert", *map(str, words)])
 
 
 @pytest.fixture
@@ -32,7 +26,7 @@ def yolo(tmp_path: Path) -> Path:
 def test_nested_aliases_are_shown_short(yolo, key):
     base = {"path": ".", "names": "[x]", "train": "images"} | {key: "*l6"}
     (yolo / "data.yaml").write_text("\n".join([*ALIASES, *(f"{name}: {value}" for name, value in base.items())]))
-    done = convert("yolo", yolo / "data.yaml", "--dry-run")
+    done = run("convert", "yolo", yolo / "data.yaml", "--dry-run")
     assert done.exit_code == (0 if key in ("nc", "kpt_shape") else 1)
     assert len(done.output) < 2500
 
@@ -51,14 +45,14 @@ def test_nested_aliases_are_shown_short(yolo, key):
 )
 def test_what_yaml_can_spell_is_no_traceback(yolo, content, told):
     (yolo / "data.yaml").write_text(content)
-    done = convert("yolo", yolo / "data.yaml", "--dry-run")
+    done = run("convert", "yolo", yolo / "data.yaml", "--dry-run")
     assert (done.exit_code, len(done.output) < 2000) == ((0 if told is None else 1), True), done.output
     assert told is None or (told in done.output and done.output.startswith(f"error: {yolo / 'data.yaml'}:"))
 
 
 @pytest.mark.parametrize("option", ["limit", "workers", "seed", "negatives"])
 def test_an_option_of_5000_digits_is_wrong_usage(yolo, option):
-    done = convert("yolo", yolo / "data.yaml", "--dry-run", f"--{option}", DIGITS)
+    done = run("convert", "yolo", yolo / "data.yaml", "--dry-run", f"--{option}", DIGITS)
     assert done.exit_code in (1, 2), done.exception
     assert 0 < len(done.stderr) < 3000
 
@@ -74,13 +68,13 @@ def made(kind: str, path: Path) -> None:
 def test_a_label_file_that_is_none_is_named(yolo, kind):
     Image.new("RGB", (9, 9)).save(yolo / "images" / "b.jpg")
     made(kind, yolo / "labels" / "b.txt")
-    done = convert("yolo", yolo / "data.yaml", "--dry-run")
+    done = run("convert", "yolo", yolo / "data.yaml", "--dry-run")
     assert done.exit_code == 1
     assert (
         f"labels/b.txt: cannot be read (a {'folder' if kind == 'folder' else 'pipe, socket or device'}); expected a text file"
         in done.stderr
     )
-    assert convert("yolo", yolo / "data.yaml", "--dry-run", "--on-error", "skip").stdout.startswith("1 rows, 1 objects")
+    assert run("convert", "yolo", yolo / "data.yaml", "--dry-run", "--on-error", "skip").stdout.startswith("1 rows, 1 objects")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
@@ -99,7 +93,7 @@ def test_no_file_that_is_found_or_named_hangs(yolo, name, kind):
     (yolo / "labelTxt").mkdir()
     (yolo / name).unlink(missing_ok=True)
     made(kind, yolo / name)
-    done = convert(*commands[name], "--dry-run")
+    done = run("convert", *commands[name], "--dry-run")
     assert done.exit_code == (0 if (name, kind) == ("list.txt", "folder") else 1)  # a folder of images may be named there
     assert Path(name).name in done.stderr or kind == "folder"
 
@@ -115,16 +109,16 @@ def test_to_yolo_copies_images_only(yolo, kind, tmp_path):
         "size_wh": [9, 9],
     }
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    done = convert("to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--image-files", "copy", "--out", tmp_path / "out")
+    done = run("convert", "to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--image-files", "copy", "--out", tmp_path / "out")
     assert (done.exit_code, (tmp_path / "out").exists()) == (1, False)
     assert done.stderr.startswith(f"error: {place}: not a readable image")
-    listed = convert("to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--image-files", "none", "--out", tmp_path / "out")
+    listed = run("convert", "to-yolo", tmp_path / "rows.jsonl", "--no-check-images", "--image-files", "none", "--out", tmp_path / "out")
     assert listed.exit_code == 0
 
 
 @pytest.mark.parametrize("length", [200, 240, 255, 256])
 def test_a_long_name_of_an_output_is_written_or_refused_in_words(yolo, length):
     out = yolo / ("é" * 20 + "o" * (length - 40))
-    done = convert("yolo", yolo / "data.yaml", "--out", out)
+    done = run("convert", "yolo", yolo / "data.yaml", "--out", out)
     assert done.exit_code == (0 if length < 256 else 1), done.exception
     assert out.is_file() if length < 256 else "File name too long" in done.stderr

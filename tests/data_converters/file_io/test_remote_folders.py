@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from groundswift.data_converters.file_io import remote_folders as store_folders
+from groundswift.data_converters.file_io import remote_folders
 from groundswift.data_converters.file_io.remote_folders import folder_at, listed_below
 from groundswift.errors import GroundswiftError, Interrupted
 
@@ -43,7 +43,7 @@ def test_a_change_is_noticed_and_what_is_the_same_is_fetched_once(put, monkeypat
     put("a.txt", b"one")
     first = folder_at("memory://set", "a set").here
     fetched = []
-    monkeypatch.setattr(store_folders, "_fetch", lambda *each, fetch=store_folders._fetch: fetched.append(1) or fetch(*each))
+    monkeypatch.setattr(remote_folders, "_fetch", lambda *each, fetch=remote_folders._fetch: fetched.append(1) or fetch(*each))
     assert (folder_at("memory://set", "a set").here, fetched) == (first, [])
     put("a.txt", b"two")
     assert names(folder_at("memory://set", "a set").here) == {"a.txt": b"two"}
