@@ -6,15 +6,15 @@ A row holds what its sources state. Where no fixed release is known, the range e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion
 
 
-@dataclass(frozen=True)
-class BadVersion:
+class BadVersion(NamedTuple):
     """A known bug of a library.
 
     `versions`: a PEP 440 specifier. `families`: affected families; empty: every model. `problem`: what goes wrong, and when. `remedy`:
@@ -103,10 +103,8 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
     """Installed versions by package; packages that are not installed are skipped."""
     found = {}
     for package in packages:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -20,14 +20,11 @@ from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.metrics import rewards
 from groundswift.eval.metrics.detection_f1 import OneTruth
-from groundswift.family import FAMILIES
 from groundswift.records import count_tags
-from groundswift.spaces import space_row
 
-from .metrics.validation_rows import LABELLED, UNSCORED, Sample, sample_of
-from .patches.run_record import limits_now
-from .patches.wrap_once import wrap_once
-from .templates.grounding import family_of
+from .metrics.scoring import is_resized, rules_of
+from .metrics.validation_rows import LABELLED, UNSCORED, Sample, sample_of, samples_of, unscored
+from .patches.wrap_once import patch
 
 TRUE_ANSWER = "true_answer"  # column of GRPO's rows: the answer that generated ones replace, with its placeholders
 _rules: list[Rules] = []  # how the answers of this process are read, by the template that was made last
@@ -72,28 +69,27 @@ def reward_class(name: str, scorer: Callable[..., float]) -> type[SampleReward]:
 REWARDS: dict[str, type[SampleReward]] = {name: reward_class(name, scorer) for name, scorer in rewards().items()}
 
 
-def prepare_rewards() -> None:
-    """Note template and true answers of a training or a sampling that has one of our rewards."""
+@patch("_prepare_dataset", SwiftRLHF)
+def note_true_answers(prepare: Callable[..., Any], self: SwiftRLHF) -> Any:
+    """Note template and true answers of a training that has one of our rewards."""
+    datasets = prepare(self)
+    chosen = [name for name in getattr(self.args, "reward_funcs", None) or [] if name in REWARDS]
+    if not chosen:
+        return datasets
+    note_rules(self.template)
+    return [with_answers(dataset, chosen[0]) for dataset in datasets]
 
-    def with_true_answers(prepare: Callable[..., Any], self: SwiftRLHF) -> Any:
-        datasets = prepare(self)
-        chosen = [name for name in getattr(self.args, "reward_funcs", None) or [] if name in REWARDS]
-        if not chosen:
-            return datasets
+
+@patch("__init__", VanillaSampler)
+def note_sampled_template(init: Callable[..., None], self: VanillaSampler, *given: Any, **more: Any) -> None:
+    """Note the template of a sampling that has one of our rewards."""
+    init(self, *given, **more)
+    if self.args.orm_model in REWARDS:
         note_rules(self.template)
-        return [with_answers(dataset, chosen[0]) for dataset in datasets]
-
-    def with_template(init: Callable[..., None], self: VanillaSampler, *given: Any, **more: Any) -> None:
-        init(self, *given, **more)
-        if self.args.orm_model in REWARDS:
-            note_rules(self.template)
-
-    wrap_once(SwiftRLHF, "_prepare_dataset", with_true_answers)
-    wrap_once(VanillaSampler, "__init__", with_template)
-    wrap_once(VanillaSampler, "do_sample", with_own_answers_only)
 
 
-def with_own_answers_only(do_sample: Callable[..., list[str]], self: VanillaSampler, data: dict[str, Any]) -> list[str]:
+@patch("do_sample", VanillaSampler)
+def keep_own_answers(do_sample: Callable[..., list[str]], self: VanillaSampler, data: dict[str, Any]) -> list[str]:
     """`swift sample` that keeps answers of the model's own: the true one, which swift puts among them, can be as good as the best."""
     if self.args.orm_model not in REWARDS:
         return do_sample(self, data)
@@ -114,9 +110,8 @@ def with_own_answers_only(do_sample: Callable[..., list[str]], self: VanillaSamp
 
 
 def note_rules(template: Any) -> None:
-    """Read answers as the family of a template writes them, under the pixel limits of this process. Raises as `family_of`."""
-    row = FAMILIES[family_of(template)]
-    _rules[:] = [Rules(row.name, limits=limits_now(row, template.max_pixels))]
+    """Read the answers of this process as `rules_of` says."""
+    _rules[:] = [rules_of(template)]
 
 
 def with_answers(dataset: Any, reward: str) -> Any:
@@ -128,34 +123,20 @@ def with_answers(dataset: Any, reward: str) -> Any:
         return None
     if not hasattr(dataset, "__len__"):
         return dataset.map(lambda row: {**row, TRUE_ANSWER: true_answer_of(row)})
-    kinds = Counter(truth_kind(row) for row in dataset.remove_columns([name for name in dataset.column_names if name not in READ]))
-    unscored = {kind: count for kind, count in kinds.items() if kind in UNSCORED}
-    if unscored:
-        held = ", ".join(f"{count} with {kind}" for kind, count in unscored.items())
+    undefined = unscored(samples_of(dataset, is_resized(_rules[-1])))
+    if undefined:
+        held = ", ".join(f"{count} with {kind}" for kind, count in undefined.items())
         raise GroundswiftError(
-            f"--reward_funcs {reward} is not defined for {sum(unscored.values())} of {len(dataset)} rows ({held}); expected answers "
+            f"--reward_funcs {reward} is not defined for {sum(undefined.values())} of {len(dataset)} rows ({held}); expected answers "
             "with boxes, or that say there are none"
         )
     return dataset.add_column(TRUE_ANSWER, [true_answer_of({"messages": messages}) for messages in dataset["messages"]])
-
-
-READ = ("messages", "objects", "images", "size_wh", "sample_id", "chat_template_kwargs")
-
-
-def truth_kind(row: dict[str, Any]) -> str:
-    """What the true answer of a row holds."""
-    return sample_of(0, row, is_resized()).kind
 
 
 def true_answer_of(row: dict[str, Any]) -> str:
     """The last answer of a row."""
     last = row["messages"][-1]
     return last["content"] if last["role"] == "assistant" else ""
-
-
-def is_resized() -> bool:
-    """Whether answers are in pixels of the resized image."""
-    return space_row(_rules[-1].space_name).side == "resized"
 
 
 def truth_of(row: dict[str, Any]) -> OneTruth:
@@ -165,7 +146,7 @@ def truth_of(row: dict[str, Any]) -> OneTruth:
     turns = list(row["messages"])
     turns = turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns
     true_answer = row[TRUE_ANSWER]
-    sample: Sample = sample_of(0, row | {"messages": [*turns, {"role": "assistant", "content": true_answer}]}, is_resized())
+    sample: Sample = sample_of(0, row | {"messages": [*turns, {"role": "assistant", "content": true_answer}]}, is_resized(_rules[-1]))
     if sample.kind in UNSCORED:
         raise GroundswiftError(f"row {row.get('sample_id')!r}: no reward is defined for an answer with {sample.kind}")
     return OneTruth(sample.size_wh, sample.labels, sample.boxes_xyxy_px, sample.kind == LABELLED)

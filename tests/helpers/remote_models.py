@@ -5,8 +5,6 @@ Real in a run with them: swift's loader, template, LoRA, merge and inference. No
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,28 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from special_models import with_weights
-from stubs import CHATML, PHI, PHI3_IMAGE, REF_BOX
+from special_models import copy_code, with_weights, write_json
+from stubs import MINICPM, PHI, PHI3_IMAGE
 from transformers import PreTrainedTokenizerFast
 from zoo_parts import TEXT, tokenizer
 
-CODE = Path(__file__).parent
-DEEPSEEK = ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜▁pad▁｜>", "<image>", "<|User|>", "<|Assistant|>") + (
-    "<|ref|>",
-    "<|/ref|>",
-    "<|det|>",
-    "<|/det|>",
-    "<|grounding|>",
-)
-
-
-def copy_code(name: str, folder: Path) -> None:
-    """Put a stand-in's Python files into a model's folder, as a hub has them for the real model."""
-    shutil.copytree(CODE / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+DEEPSEEK = ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜▁pad▁｜>", "<image>", "<|User|>", "<|Assistant|>")
+DEEPSEEK += ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
 
 
 def write_preprocessor(folder: Path, processor: str, images: str) -> None:
@@ -69,8 +52,7 @@ def make_phi3_vision(folder: Path) -> Path:
 def make_minicpmv4_5(folder: Path) -> Path:
     """MiniCPM-V 4.5 over transformers' own Qwen3."""
     copy_code("minicpmv_code", folder)
-    marks = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
-    tokens = tokenizer(marks, "<|im_end|>", "<|endoftext|>")
+    tokens = tokenizer(MINICPM, "<|im_end|>", "<|endoftext|>")
     tokens.save_pretrained(folder)
     code = {"AutoConfig": "configuration_minicpm.MiniCPMVConfig", "AutoModelForCausalLM": "modeling_minicpmv.MiniCPMV"}
     write_config(folder, code, tokens, model_type="minicpmv", architectures=["MiniCPMV"])

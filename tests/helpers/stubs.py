@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ PHI = ("<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>"
 PHI3_IMAGE = 32044  # the id of <|image|>, which swift's template of Phi-3-vision holds as a number
 NEWLINE = 198  # the id at which swift's template of Phi-4-multimodal parts the processor's tokens
 REF_BOX = ("<ref>", "</ref>", "<box>", "</box>")
+MINICPM = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
 IMAGE_TOKENS = 7  # of one picture, where a stub decides how many
 
 
@@ -42,21 +44,13 @@ class StubProcessor:
         return self.called(self, *args, **kwargs)
 
 
-def qwen_vl() -> Any:
-    return tokenizer((*CHATML, *REF_BOX, "<img>", "</img>"), "<|endoftext|>", "<|endoftext|>")
-
-
-def internvl() -> Any:
-    return tokenizer((*CHATML, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|im_end|>", "<|endoftext|>")
-
-
-def internvl_phi3() -> Any:
-    return tokenizer((*PHI, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|end|>", "<|endoftext|>", "<s>")
-
-
-def internvl_gpt() -> Any:
-    marks = ("<|endoftext|>", "<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>")
-    return tokenizer((*marks, *REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>"), "<|return|>", "<|endoftext|>")
+INTERNVL = (*REF_BOX, "<img>", "</img>", "<IMG_CONTEXT>")
+GPT_OSS = ("<|endoftext|>", "<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>")
+qwen_vl = partial(tokenizer, (*CHATML, *REF_BOX, "<img>", "</img>"), "<|endoftext|>", "<|endoftext|>")
+internvl = partial(tokenizer, (*CHATML, *INTERNVL), "<|im_end|>", "<|endoftext|>")
+internvl_phi3 = partial(tokenizer, (*PHI, *INTERNVL), "<|end|>", "<|endoftext|>", "<s>")
+internvl_gpt = partial(tokenizer, (*GPT_OSS, *INTERNVL), "<|return|>", "<|endoftext|>")
+cogvlm = partial(tokenizer, ("<unk>", "<s>", "</s>", "<|reserved_special_token_0|>"), "</s>", "<unk>", "<s>")
 
 
 def phi3_vision() -> Any:
@@ -115,10 +109,6 @@ def dynamic_preprocess(image):
 '''
 
 
-def cogvlm() -> Any:
-    return tokenizer(("<unk>", "<s>", "</s>", "<|reserved_special_token_0|>"), "</s>", "<unk>", "<s>")
-
-
 class CogModel:
     """The one method of CogVLM's model that its template calls; tests set it as the template's model."""
 
@@ -150,8 +140,7 @@ def minicpm_slices(size_wh: tuple[int, int]) -> int:
 
 
 def minicpm() -> Any:
-    marks = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
-    return StubProcessor(tokenizer(marks, "<|im_end|>", "<|endoftext|>"), image_processor=MiniCpmImages())
+    return StubProcessor(tokenizer(MINICPM, "<|im_end|>", "<|endoftext|>"), image_processor=MiniCpmImages())
 
 
 @dataclass(frozen=True)
@@ -213,7 +202,7 @@ def deepseek_ocr_tokens(row: int) -> Callable[[Sequence[tuple[int, int]]], int]:
     return tokens
 
 
-INTERNVL = {"token": "<IMG_CONTEXT>", "tokens": internvl_tokens}
+TILES = {"token": "<IMG_CONTEXT>", "tokens": internvl_tokens}
 OCR = {"token": "<image>"}
 COG = {"token": "<unk>", "tokens": given, "images": 1}
 STUBS: dict[str, Stub] = {
@@ -224,13 +213,13 @@ STUBS: dict[str, Stub] = {
     "deepseek_vl2": Stub("deepseek_vl2", "deepseek_vl2", deepseek_vl2, token="<image>", tokens=given),
     "deepseek_ocr": Stub("deepseek_vl2", "deepseek_ocr", deepseek_ocr, tokens=deepseek_ocr_tokens(1), **OCR),
     "deepseek_ocr2": Stub("deepseek_vl2", "deepseek_ocr2", deepseek_ocr, tokens=deepseek_ocr_tokens(0), **OCR),
-    "internvl": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
-    "internvl_phi3": Stub("internvl", "internvl_chat", internvl_phi3, **INTERNVL),
-    "internvl2": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
-    "internvl2_phi3": Stub("internvl", "internvl_chat", internvl_phi3, **INTERNVL),
-    "internvl2_5": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
-    "internvl3_5": Stub("internvl", "internvl_chat", internvl, **INTERNVL),
-    "internvl3_5_gpt": Stub("internvl", "internvl_chat", internvl_gpt, **INTERNVL),
+    "internvl": Stub("internvl", "internvl_chat", internvl, **TILES),
+    "internvl_phi3": Stub("internvl", "internvl_chat", internvl_phi3, **TILES),
+    "internvl2": Stub("internvl", "internvl_chat", internvl, **TILES),
+    "internvl2_phi3": Stub("internvl", "internvl_chat", internvl_phi3, **TILES),
+    "internvl2_5": Stub("internvl", "internvl_chat", internvl, **TILES),
+    "internvl3_5": Stub("internvl", "internvl_chat", internvl, **TILES),
+    "internvl3_5_gpt": Stub("internvl", "internvl_chat", internvl_gpt, **TILES),
     "cogvlm": Stub("cogvlm", "cogvlm", cogvlm, **COG),
     "cogvlm2": Stub("cogvlm", "cogvlm2", cogvlm, **COG),
     "minicpmv4_5": Stub("minicpmv4_5", "minicpmv4_5", minicpm, token="<unk>", tokens=minicpm_tokens),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -24,30 +25,14 @@ QWEN_MARKS = tuple(
     for name in ("endoftext", "im_start", "im_end", "object_ref_start", "object_ref_end", "box_start", "box_end", "quad_start", "quad_end")
     + ("vision_start", "vision_end", "vision_pad", "image_pad", "video_pad")
 )
-GLM_MARKS = ("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>") + (
-    "<|observation|>",
-    "<|begin_of_image|>",
-    "<|end_of_image|>",
-    "<|begin_of_video|>",
-    "<|end_of_video|>",
-    "<|image|>",
-    "<|video|>",
-    "<think>",
-    "</think>",
-    "<|begin_of_box|>",
-    "<|end_of_box|>",
-)
+GLM_MARKS = ("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>")
+GLM_MARKS += ("<|observation|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>")
+GLM_MARKS += ("<|image|>", "<|video|>", "<think>", "</think>", "<|begin_of_box|>", "<|end_of_box|>")
 LLAMA_MARKS = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
 GEMMA_MARKS = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
 GEMMA4_MARKS = ("<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|think|>", "<|channel>", "<channel|>")
-IDEFICS_MARKS = (
-    "<|begin_of_text|>",
-    "<|end_of_text|>",
-    "<fake_token_around_image>",
-    "<image>",
-    "<end_of_utterance>",
-    "<global-img>",
-) + tuple(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7))
+IDEFICS_MARKS = ("<|begin_of_text|>", "<|end_of_text|>", "<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>")
+IDEFICS_MARKS += tuple(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7))
 
 
 @dataclass(frozen=True)
@@ -86,6 +71,16 @@ def tokenizer(
         clean_up_tokenization_spaces=False,
         extra_special_tokens=named,
     )
+
+
+def losses(model: Any, template: Any, batches: Sequence[Sequence[dict[str, Any]]]) -> list[float]:
+    """The loss of each batch of rows, with swift's collator and its hook that embeds images."""
+    template.register_post_encode_hook([model])
+    try:
+        with torch.no_grad():
+            return [model(**template.data_collator([template.encode(row) for row in rows])).loss.item() for rows in batches]
+    finally:
+        template.remove_post_encode_hook()
 
 
 def ids(tokens: PreTrainedTokenizerFast, **names: str) -> dict[str, int]:

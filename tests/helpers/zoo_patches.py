@@ -27,24 +27,23 @@ LINEAR = {
 }
 
 
-def qwen2_vl() -> Parts:
+def qwen2(config_cls: type, processor_cls: type, model_cls: type, vision: dict[str, Any]) -> Parts:
+    """Qwen2-VL and Qwen2.5-VL: patches of 14."""
     tokens = qwen_tokenizer()
-    vision = {"depth": 2, "embed_dim": 64, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
-    config = hf.Qwen2VLConfig(
-        text_config={**TEXT, "rope_parameters": MROPE, "vocab_size": len(tokens)}, vision_config=vision, **qwen_ids(tokens)
-    )
-    processor = Qwen2VLProcessor(Qwen2VLImageProcessor(), tokens, Qwen2VLVideoProcessor(), chat_template="")
-    return Parts(hf.Qwen2VLForConditionalGeneration, config, processor)
+    text = {**TEXT, "rope_parameters": MROPE, "vocab_size": len(tokens)}
+    config = config_cls(text_config=text, vision_config={"depth": 2, "hidden_size": 64, "num_heads": 2, **vision}, **qwen_ids(tokens))
+    processor = processor_cls(Qwen2VLImageProcessor(), tokens, Qwen2VLVideoProcessor(), chat_template="")
+    return Parts(model_cls, config, processor)
+
+
+def qwen2_vl() -> Parts:
+    vision = {"embed_dim": 64, "mlp_ratio": 2, "patch_size": 14}
+    return qwen2(hf.Qwen2VLConfig, Qwen2VLProcessor, hf.Qwen2VLForConditionalGeneration, vision)
 
 
 def qwen2_5_vl() -> Parts:
-    tokens = qwen_tokenizer()
-    vision = {"depth": 2, "hidden_size": 64, "out_hidden_size": 64, "num_heads": 2, "intermediate_size": 128, "fullatt_block_indexes": [1]}
-    config = hf.Qwen2_5_VLConfig(
-        text_config={**TEXT, "rope_parameters": MROPE, "vocab_size": len(tokens)}, vision_config=vision, **qwen_ids(tokens)
-    )
-    processor = Qwen2_5_VLProcessor(Qwen2VLImageProcessor(), tokens, Qwen2VLVideoProcessor(), chat_template="")
-    return Parts(hf.Qwen2_5_VLForConditionalGeneration, config, processor)
+    vision = {"out_hidden_size": 64, "intermediate_size": 128, "fullatt_block_indexes": [1]}
+    return qwen2(hf.Qwen2_5_VLConfig, Qwen2_5_VLProcessor, hf.Qwen2_5_VLForConditionalGeneration, vision)
 
 
 def qwen3(config_cls: type, model_cls: type, text: dict[str, Any], vision: dict[str, Any]) -> Parts:
@@ -103,6 +102,8 @@ def gemma4() -> Parts:
     names = {f"{short}_token": f"<|{medium}>" for short, medium in (("boi", "image"), ("boa", "audio"))}
     names |= {f"{short}_token": f"<{medium}|>" for short, medium in (("eoi", "image"), ("eoa", "audio"))}
     names |= {"image_token": "<|image|>", "audio_token": "<|audio|>"}
+    vision = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4}
+    vision |= {"head_dim": 16, "position_embedding_size": 64}
     tokens = tokenizer((*GEMMA4_MARKS, "<|video|>", *names.values()), "<eos>", "<pad>", "<bos>", **names)
     config = hf.Gemma4Config(
         text_config={
@@ -114,15 +115,7 @@ def gemma4() -> Parts:
             "sliding_window": 64,
             "layer_types": ["sliding_attention", "full_attention"],
         },
-        vision_config={
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 4,
-            "head_dim": 16,
-            "position_embedding_size": 64,
-        },
+        vision_config=vision,
         audio_config=None,
         **ids(tokens, image_token_id="<|image|>", video_token_id="<|video|>", audio_token_id="<|audio|>"),
         **ids(tokens, boi_token_id="<|image>", eoi_token_id="<image|>", boa_token_id="<|audio>", eoa_token_index="<audio|>"),

@@ -23,29 +23,24 @@ PINPOINTS = [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE], [3 * SIDE
 SPLIT = {"size": {"longest_edge": 4 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
 
 
-def llava1_5() -> Parts:
+def llava(text_type: str, config_cls: type, images_cls: type, processor_cls: type, model_cls: type, **pinpoints: Any) -> Parts:
+    """LLaVA over CLIP; `pinpoints`: the grid of the version that has one."""
     tokens = tokenizer(LLAMA_MARKS, "</s>", "<pad>", "<s>")
     vision = {**TILE_VISION, "model_type": "clip_vision_model", "image_size": SIDE, "projection_dim": 64}
-    text = {**TEXT, "model_type": "llama", "vocab_size": len(tokens)}
-    config = hf.LlavaConfig(vision_config=vision, text_config=text, **ids(tokens, image_token_index="<image>"))
-    images = hf.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
-    processor = hf.LlavaProcessor(images, tokens, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1)
-    return Parts(hf.LlavaForConditionalGeneration, config, processor)
+    text = {**TEXT, "model_type": text_type, "vocab_size": len(tokens)}
+    config = config_cls(vision_config=vision, text_config=text, **pinpoints, **ids(tokens, image_token_index="<image>"))
+    images = images_cls(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}, **pinpoints)
+    processor = processor_cls(images, tokens, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1)
+    return Parts(model_cls, config, processor)
+
+
+def llava1_5() -> Parts:
+    return llava("llama", hf.LlavaConfig, hf.CLIPImageProcessor, hf.LlavaProcessor, hf.LlavaForConditionalGeneration)
 
 
 def llava1_6() -> Parts:
-    tokens = tokenizer(LLAMA_MARKS, "</s>", "<pad>", "<s>")
-    vision = {**TILE_VISION, "model_type": "clip_vision_model", "image_size": SIDE, "projection_dim": 64}
-    text = {**TEXT, "model_type": "mistral", "vocab_size": len(tokens)}
-    config = hf.LlavaNextConfig(
-        vision_config=vision, text_config=text, image_grid_pinpoints=PINPOINTS, **ids(tokens, image_token_index="<image>")
-    )
-    square = {"height": SIDE, "width": SIDE}
-    images = hf.LlavaNextImageProcessor(size={"shortest_edge": SIDE}, crop_size=square, image_grid_pinpoints=PINPOINTS)
-    processor = hf.LlavaNextProcessor(
-        images, tokens, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1
-    )
-    return Parts(hf.LlavaNextForConditionalGeneration, config, processor)
+    classes = (hf.LlavaNextConfig, hf.LlavaNextImageProcessor, hf.LlavaNextProcessor, hf.LlavaNextForConditionalGeneration)
+    return llava("mistral", *classes, image_grid_pinpoints=PINPOINTS)
 
 
 def llava_onevision() -> Parts:

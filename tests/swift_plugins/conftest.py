@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -50,26 +52,46 @@ def plugin() -> Path:
     return path
 
 
+@contextmanager
+def listening(emit: Callable[[logging.LogRecord], None], level: int = logging.NOTSET) -> Iterator[None]:
+    """Pass on what swift logs."""
+    listener = logging.Handler(level)
+    listener.emit = emit
+    logging.getLogger("swift").addHandler(listener)
+    yield
+    logging.getLogger("swift").removeHandler(listener)
+
+
 @pytest.fixture
 def logged(plugin: Path) -> Iterator[list[logging.LogRecord]]:
     """What swift logs."""
     records: list[logging.LogRecord] = []
-    listener = logging.Handler()
-    listener.emit = records.append
-    logging.getLogger("swift").addHandler(listener)
-    yield records
-    logging.getLogger("swift").removeHandler(listener)
+    with listening(records.append):
+        yield records
 
 
 @pytest.fixture
 def warned(plugin: Path) -> Iterator[list[str]]:
     """What swift warns of, as a list of messages."""
     messages: list[str] = []
-    listener = logging.Handler(logging.WARNING)
-    listener.emit = lambda record: messages.append(record.getMessage())
-    logging.getLogger("swift").addHandler(listener)
-    yield messages
-    logging.getLogger("swift").removeHandler(listener)
+    with listening(lambda record: messages.append(record.getMessage()), logging.WARNING):
+        yield messages
+
+
+@pytest.fixture
+def register_sets(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, dict[str, Any]], None]:
+    """Write a list of named sets into a folder and register them as register.py does."""
+    from swift.dataset import register_dataset
+
+    from groundswift.swift_plugins.grounding.datasets.named import named_sets
+
+    def register(folder: Path, sets: dict[str, Any]) -> None:
+        (folder / "sets.yaml").write_text(json.dumps(sets), encoding="utf-8")
+        monkeypatch.setenv("GROUNDSWIFT_DATASETS", str(folder / "sets.yaml"))
+        for meta in named_sets():
+            register_dataset(meta, exist_ok=True)
+
+    return register
 
 
 @pytest.fixture(scope="session")
@@ -78,12 +100,6 @@ def zoo(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     from zoo import Zoo
 
     return Zoo(tmp_path_factory.mktemp("zoo"))
-
-
-@pytest.fixture(scope="session")
-def templates(zoo: Zoo) -> Zoo:
-    """Our template of each family over its tiny model's processor."""
-    return zoo
 
 
 @pytest.fixture(scope="module")
@@ -165,19 +181,11 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn_set(domain: str, folder: Path) -> Path:
     """Draw 12 pictures and convert their COCO file by the command."""
-    from click.testing import CliRunner
+    from converted import run
 
-    from groundswift.cli import main
-
-    draw = script("draw")
-    rows = []
-    (folder / "images").mkdir()
-    for index in range(12):
-        rows.append(draw.draw_image(domain, 5, folder / "images", index))
-    draw.write_coco(domain, 5, rows, folder / "annotations.json")
-    done = CliRunner().invoke(
-        main,
-        ["convert", "coco", str(folder / "annotations.json"), "--images", str(folder / "images"), "--out", str(folder / f"{domain}.jsonl")],
-    )
+    draw, images, annotations = script("draw"), folder / "images", folder / "annotations.json"
+    images.mkdir()
+    draw.write_coco(domain, 5, [draw.draw_image(domain, 5, images, index) for index in range(12)], annotations)
+    done = run("convert", "coco", annotations, "--images", images, "--out", folder / f"{domain}.jsonl")
     assert done.exit_code == 0, done.output
     return folder

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
-from shlex import split
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from rows import detection, noise, read_rows
-from tiny_run import IN_32_BITS, MODEL, QUIET
+from rows import detection, read_rows
+from swift.infer_engine import RequestConfig, TransformersEngine
+from swift.metrics import eval_metrics_map
+from swift.metrics.base import EvalMetrics
+from tiny_run import evaluation_of, sft, sft_process, unreadable, written
 
 from groundswift.errors import GroundswiftError
+from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches, rows_in_a_batch, token_budget
+from groundswift.swift_plugins.grounding.metrics.unanswered import tolerant
 
-BASICS = [*MODEL, *IN_32_BITS, *QUIET, *split("--tuner_type lora --learning_rate 1e-12 --max_steps 1 --eval_steps 1 --save_steps 1")]
-BASICS += ["--predict_with_generate", "true", "--eval_metric", "coco_map", "--max_length", "400", "--per_device_train_batch_size", "1"]
-BASICS += ["--gradient_accumulation_steps", "1"]
+METRIC = {"predict_with_generate": True, "eval_metric": "coco_map", "eval_steps": 1, "save_steps": 1, "max_length": 400}
+BASICS = METRIC | {"learning_rate": "1e-12", "per_device_train_batch_size": 1}
 
 
 @pytest.fixture(scope="module")
@@ -33,29 +32,20 @@ def mixed(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bare["messages"] = [{"role": "user", "content": "<image>Where is it?"}, {"role": "assistant", "content": "<bbox>"}]
     said["messages"] = [{"role": "user", "content": "<image>What is at <bbox>?"}, {"role": "assistant", "content": "A circle."}]
     text = {"messages": [{"role": "user", "content": "Count to two."}, {"role": "assistant", "content": "1 2"}]}
-    (folder / "cut.png").write_bytes(noise(folder / "whole.png", (112, 84)).read_bytes()[:900])
-    lost = [
-        detection(path, ["circle"], [[10, 7, 50, 63]]) | {"size_wh": [112, 84]}
-        for path in (folder / "missing.png", folder / "cut.png", noise(folder / "long.png", (840, 840)))
-    ]
+    lost = [detection(path, ["circle"], [[10, 7, 50, 63]]) | {"size_wh": [112, 84]} for path in unreadable(folder)]
     ordered = [lost[0], *rows[:5], bare, text, *rows[5:9], said, *lost[1:], *rows[9:]]
     ordered = [row | {"sample_id": number} for number, row in enumerate(ordered)]
-    (folder / "val.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ordered), encoding="utf-8")
-    return folder / "val.jsonl"
+    return written(folder / "val.jsonl", ordered)
 
 
-def trained(plugin: Path, data: Path, validation: Path, out: Path, *more: str) -> tuple[list[dict[str, Any]], dict[str, float]]:
+def trained(plugin: Path, toys: Path, validation: Path, out: Path, **more: object) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """(the rows of predict.jsonl, what the evaluation logged, without times)."""
-    from swift import sft_main
-
-    files = ["--custom_register_path", str(plugin), "--dataset", str(data), "--val_dataset", str(validation), "--output_dir", str(out)]
-    sft_main([*BASICS, *files, *more])
+    sft(plugin, toys / "toys.jsonl", out, val_dataset=validation, **BASICS, **more)
     return outcome(out)
 
 
 def outcome(out: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    state = json.loads((out / "checkpoint-1" / "trainer_state.json").read_text())
-    logged = next(entry for entry in state["log_history"] if "eval_AP" in entry)
+    logged = evaluation_of(out / "checkpoint-1")
     logged = {name: value for name, value in logged.items() if "second" not in name and name not in ("epoch", "eval_runtime")}
     return read_rows(out / "checkpoint-1" / "predict.jsonl"), logged
 
@@ -63,8 +53,6 @@ def outcome(out: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
 @pytest.fixture
 def batches(plugin, monkeypatch) -> list[int]:
     """The rows of each batch that an engine answers."""
-    from swift.infer_engine import TransformersEngine
-
     sizes: list[int] = []
     infer = TransformersEngine._infer
     monkeypatch.setattr(
@@ -75,13 +63,13 @@ def batches(plugin, monkeypatch) -> list[int]:
 
 def test_batches_give_the_answers_and_the_numbers_of_single_rows(plugin, toys, mixed, tmp_path, monkeypatch, batches, warned):
     monkeypatch.setenv("GROUNDSWIFT_EVAL_TOKENS", "0")
-    alone = trained(plugin, toys / "toys.jsonl", mixed, tmp_path / "alone")
+    alone = trained(plugin, toys, mixed, tmp_path / "alone")
     count = len(read_rows(mixed))
     assert batches == [1] * count
-    for tokens, more, expected in (("", (), [count]), ("1000", (), None), ("0", ("--per_device_eval_batch_size", "5"), [5, 5, 5, 3])):
+    for tokens, more, expected in (("", {}, [count]), ("1000", {}, None), ("0", {"per_device_eval_batch_size": 5}, [5, 5, 5, 3])):
         batches.clear()
         monkeypatch.setenv("GROUNDSWIFT_EVAL_TOKENS", tokens)
-        together = trained(plugin, toys / "toys.jsonl", mixed, tmp_path / f"together{tokens}", *more)
+        together = trained(plugin, toys, mixed, tmp_path / f"together{tokens}", **more)
         assert batches == expected or (expected is None and 1 < max(batches) < count), batches
         assert [row["sample_id"] for row in together[0]] == list(range(count))
         assert together == alone
@@ -94,66 +82,34 @@ def test_two_processes_evaluate_as_one(plugin, toys, tmp_path):
     """11 rows over two processes: swift pads them to 12, and one padded row is not scored."""
     rows = read_rows(toys / "toys.jsonl")[:11]
     rows[1]["images"] = [str(tmp_path / "missing.png")]
-    (tmp_path / "val.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    alone = trained(plugin, toys / "toys.jsonl", tmp_path / "val.jsonl", tmp_path / "alone")
-    files = ["--dataset", str(toys / "toys.jsonl"), "--val_dataset", str(tmp_path / "val.jsonl"), "--output_dir", "two"]
-    environment = {**os.environ, "NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MASTER_ADDR": "127.0.0.1"}
-    environment["GROUNDSWIFT_EVAL_TOKENS"] = ""
-    with socket.socket() as free:  # two such tests at once would meet at torch's default port
-        free.bind(("127.0.0.1", 0))
-        environment["MASTER_PORT"] = str(free.getsockname()[1])
-    command = [Path(sys.executable).with_name("swift"), "sft", *BASICS, "--custom_register_path", plugin, *files]
-    done = subprocess.run(list(map(str, command)), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    said = [line.partition("coco_map: ")[2] for line in (done.stdout + done.stderr).splitlines() if "coco_map: " in line]
-    assert "each process answers up to 6 validation rows at a time" in said
+    validation = written(tmp_path / "val.jsonl", rows)
+    alone = trained(plugin, toys, validation, tmp_path / "alone")
+    said = sft_process(plugin, toys / "toys.jsonl", tmp_path / "two", processes=2, val_dataset=validation, **BASICS)
+    assert "coco_map: each process answers up to 6 validation rows at a time" in said
     predicted, logged = outcome(tmp_path / "two")
     assert logged == pytest.approx(alone[1])
     answers = {row["sample_id"]: row["response"] for row in alone[0]}
     assert {row["sample_id"]: row["response"] for row in predicted} == answers
 
 
-def test_other_metrics_are_left_alone(plugin, toys, tmp_path, batches):
-    from swift import sft_main
-    from swift.metrics import eval_metrics_map
-    from swift.metrics.base import EvalMetrics
-
+def test_other_metrics_are_left_alone(plugin, toys, tmp_path, batches, monkeypatch):
     class NoMetric(EvalMetrics):
         def compute_metrics(self, eval_prediction: Any) -> dict[str, float]:
             return {"rows": float(len(eval_prediction.predictions))}
 
-    eval_metrics_map["none"] = NoMetric
-    files = ["--custom_register_path", str(plugin), "--dataset", str(toys / "toys.jsonl"), "--val_dataset", str(toys / "toys.jsonl")]
-    try:
-        sft_main([*BASICS, *files, "--output_dir", str(tmp_path / "out"), "--eval_metric", "none", "--metric_for_best_model", "rows"])
-    finally:
-        del eval_metrics_map["none"]
+    monkeypatch.setitem(eval_metrics_map, "none", NoMetric)
+    metric = BASICS | {"eval_metric": "none", "metric_for_best_model": "rows"}
+    sft(plugin, toys / "toys.jsonl", tmp_path / "out", val_dataset=toys / "toys.jsonl", **metric)
     assert batches == [1] * 12
 
 
-KINDS = [
-    "qwen2_vl",
-    "qwen2_5_vl",
-    "qwen3_vl",
-    "qwen3_5",
-    "glm4v",
-    "llava1_5",
-    "llava1_6",
-    "internvl",
-    "paligemma",
-    "gemma3",
-    "llava_onevision",
-]
+KINDS = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "glm4v", "llava1_5", "llava1_6", "llava_onevision"]
+KINDS += ["internvl", "paligemma", "gemma3"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_families_answer_a_padded_batch_as_they_answer_its_rows(zoo, pictures, kind):
     """Questions of several lengths and images of several sizes, longest first, to an untrained model of each family."""
-    from swift.infer_engine import RequestConfig, TransformersEngine
-
-    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
-    from groundswift.swift_plugins.grounding.metrics.unanswered import tolerant
-
     template = zoo.make_template(kind)
     model = zoo.model(kind)
     sizes = [(112, 84), (84, 84), (168, 112), (112, 112)]
@@ -212,8 +168,6 @@ ROWS.append({"number": 7, "objects": None})
     ],
 )
 def test_a_batch_that_fails_is_answered_in_smaller_ones(plugin, warned, limit, error, sizes, warning):
-    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
-
     engine = engine_of(limit, error)
     answer = in_batches(engine, 8)
     assert answer(ROWS) == [f"answer {number}" for number in range(8)]
@@ -225,15 +179,11 @@ def test_a_batch_that_fails_is_answered_in_smaller_ones(plugin, warned, limit, e
 
 
 def test_a_single_row_that_fails_ends_the_evaluation_as_ever(plugin):
-    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
-
     with pytest.raises(torch.OutOfMemoryError):
         in_batches(engine_of(0, torch.OutOfMemoryError("no room")), 8)(ROWS)
 
 
 def test_longer_rows_come_first(plugin):
-    from groundswift.swift_plugins.grounding.metrics.batched_answers import in_batches
-
     engine, seen = engine_of(8, ValueError()), []
     infer = engine.infer
     engine.infer = lambda requests, *given: seen.append([each["number"] for each in requests]) or infer(requests)
@@ -245,15 +195,11 @@ def test_longer_rows_come_first(plugin):
     ("tokens", "budget", "rows"), [(100, 16384, 64), (1800, 16384, 9), (20000, 16384, 1), (0, 16384, 64), (500, 1000, 2)]
 )
 def test_a_budget_of_tokens_says_how_many_rows(plugin, tokens, budget, rows):
-    from groundswift.swift_plugins.grounding.metrics.batched_answers import rows_in_a_batch
-
     assert rows_in_a_batch(tokens, budget) == rows
 
 
 @pytest.mark.parametrize("text", ["many", "-1", "1.5", "1e3"])
 def test_a_budget_that_is_not_a_number_is_an_error(plugin, monkeypatch, text):
-    from groundswift.swift_plugins.grounding.metrics.batched_answers import token_budget
-
     monkeypatch.setenv("GROUNDSWIFT_EVAL_TOKENS", text)
     with pytest.raises(GroundswiftError, match=r"GROUNDSWIFT_EVAL_TOKENS: .*whole number of tokens, or 0"):
         token_budget()

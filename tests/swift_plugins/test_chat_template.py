@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 from stubs import STUBS
+from swift.model import utils
+from transformers import AutoProcessor
 from zoo import KINDS
+
+from groundswift.family import FAMILIES
+from groundswift.image_resize import Limits
+from groundswift.swift_plugins.grounding.patches.saved_models import SAVE_SOURCES, SaveSource
+from groundswift.swift_plugins.grounding.templates.chat_template import choose, collapsed, conversations, plain_ids, swift_ids, warning_of
 
 SYSTEM = "You find 'things'.\n\"Boxes\" {{ only }} {% x %}. 物 😀 \\n"
 NO_SYSTEM = {"paligemma", "paligemma2"}
@@ -29,10 +36,6 @@ IMAGES_FIRST = (
 
 def ids_of_folder(template, folder: Path) -> dict[str, tuple[list[int] | None, list[int]]]:
     """Of each conversation, what transformers writes from a saved folder and what swift encodes."""
-    from transformers import AutoProcessor
-
-    from groundswift.swift_plugins.grounding.templates.chat_template import conversations, plain_ids, swift_ids
-
     processor = AutoProcessor.from_pretrained(folder)
     told = conversations(True, template.template_meta.support_multi_round)
     return {name: (plain_ids(processor, told[name], None), ids) for name, ids in swift_ids(template, told).items()}
@@ -40,12 +43,6 @@ def ids_of_folder(template, folder: Path) -> dict[str, tuple[list[int] | None, l
 
 def saved(template, family: str, folder: Path) -> Path:
     """The processor of a template as swift saves it with a model."""
-    from swift.model import utils
-
-    from groundswift.family import FAMILIES
-    from groundswift.image_resize import Limits
-    from groundswift.swift_plugins.grounding.patches.saved_models import SAVE_SOURCES, SaveSource
-
     SAVE_SOURCES[template.processor] = SaveSource(template, FAMILIES[family], Limits())
     utils.save_checkpoint(None, template.processor, str(folder), model_dirs=[template.model_info.model_dir])
     return folder
@@ -55,8 +52,6 @@ def saved(template, family: str, folder: Path) -> Path:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_saved_folder_writes_what_swift_encodes(zoo, tmp_path, name, system):
     """Every conversation that processor and template take, token by token; the number of image tokens too, as nothing is resized."""
-    from groundswift.swift_plugins.grounding.templates.chat_template import collapsed
-
     if system is not None and name in NO_SYSTEM:
         pytest.skip("the family has no system text")
     template = zoo.make_template(name, **({} if system is None else {"default_system": system}))
@@ -88,8 +83,6 @@ def test_a_saved_folder_writes_what_swift_encodes(zoo, tmp_path, name, system):
     ],
 )
 def test_the_models_own_chat_template_is_kept_where_it_can_be(zoo, name, own, system, kind):
-    from groundswift.swift_plugins.grounding.templates.chat_template import choose
-
     template = zoo.make_template(name, **({} if system is None else {"default_system": system}))
     template.processor.chat_template = own
     chosen = choose(template)
@@ -100,8 +93,6 @@ def test_the_models_own_chat_template_is_kept_where_it_can_be(zoo, name, own, sy
 @pytest.mark.parametrize("stock", STUBS)
 def test_families_with_code_of_their_own_have_their_text(stub_templates, stock):
     """Where their processors cannot be run here the text alone is compared, with a warning. GPT-OSS has a date in its system text."""
-    from groundswift.swift_plugins.grounding.templates.chat_template import choose, warning_of
-
     chosen = choose(stub_templates(stock))
     differing = {"internvl3_5_gpt": "text", "phi3_vision": "image"}  # the stub of Phi-3 expands no image
     if stock in differing:
@@ -113,8 +104,6 @@ def test_families_with_code_of_their_own_have_their_text(stub_templates, stock):
 
 def test_what_cannot_be_equal_is_named(zoo):
     """A question that swift's template changes in a way no chat template knows."""
-    from groundswift.swift_plugins.grounding.templates.chat_template import choose, warning_of
-
     template = zoo.make_template("qwen2_vl")
     encode = template.encode
     template.encode = lambda row: {"input_ids": encode(row)["input_ids"][::-1]}
@@ -122,8 +111,6 @@ def test_what_cannot_be_equal_is_named(zoo):
 
 
 def test_a_conversation_that_the_text_has_no_place_for_is_refused(zoo):
-    from groundswift.swift_plugins.grounding.templates.chat_template import choose
-
     template = zoo.make_template("qwen2_vl")
     template.processor.chat_template = None
     text, write = choose(template).text, template.tokenizer.apply_chat_template

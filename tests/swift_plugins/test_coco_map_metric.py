@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
-from rows import detection, noise, read_rows
-from tiny_run import IN_32_BITS, MODEL, QUIET, written
+from rows import detection, read_rows
+from tiny_run import evaluation_of, sft, unreadable, written
 
 from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.protocol import Rules
+from groundswift.eval.metrics.detection_f1 import DetectionF1
+from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CocoMapMetric, eval_metrics
+from groundswift.swift_plugins.grounding.metrics.scoring import RowScoring, Scoring
+from groundswift.swift_plugins.grounding.metrics.unanswered import Unanswered
+from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
 
 SIZE = [200, 100]
 CAT, DOG = [20, 10, 100, 50], [100, 50, 180, 100]
@@ -47,18 +51,10 @@ UNCLEAR = row("<bbox>, and <ref-object> at <bbox>.", {"ref": ["cat"], "bbox": [C
 
 
 def scored(rows: list[dict[str, Any]], texts: list[str]) -> dict[str, float]:
-    from groundswift.swift_plugins.grounding.metrics.scoring import Scoring
-    from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
-
     return Scoring(samples_of(rows), Rules("qwen2_vl")).score(texts)[0]
 
 
 def test_another_metric_of_the_table_scores_the_rows_with_boxes():
-    from groundswift.eval.metrics.detection_f1 import DetectionF1
-    from groundswift.swift_plugins.grounding.metrics.coco_map_metric import eval_metrics
-    from groundswift.swift_plugins.grounding.metrics.scoring import RowScoring
-    from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
-
     assert list(eval_metrics()) == ["coco_map", "detection_f1"]
     scoring = RowScoring(DetectionF1(), samples_of([LABELLED, TEXT, NOTHING, BARE]), Rules("qwen2_vl"))
     assert scoring.numbers == ["f1"]
@@ -104,8 +100,6 @@ def test_undefined_numbers_are_left_out(plugin):
 
 
 def test_what_is_not_used_is_counted_by_reason(plugin):
-    from groundswift.swift_plugins.grounding.metrics.unanswered import Unanswered
-
     texts = [said(("cat", CAT), ("horse", DOG), ("", CAT)), Unanswered("a.png: no such image"), "<|box_start|>(1,"]
     numbers = scored([LABELLED, BARE, BARE], texts)
     expected = {"dropped_label_unknown": 1, "dropped_label_missing": 1, "dropped_point": 0, "truncated": 1}
@@ -114,9 +108,6 @@ def test_what_is_not_used_is_counted_by_reason(plugin):
 
 
 def test_boxes_in_another_space_are_explained_and_not_scored(plugin):
-    from groundswift.swift_plugins.grounding.metrics.scoring import Scoring
-    from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
-
     boxes = [[3 + 7 * i, 5 + 4 * i, 60 + 9 * i, 40 + 5 * i] for i in range(10)]
     for make in (
         lambda box: row("<ref-object><bbox>", {"ref": ["cat"], "bbox": [box]}, size_wh=[2000, 1500]),
@@ -131,8 +122,6 @@ def test_boxes_in_another_space_are_explained_and_not_scored(plugin):
 
 
 def metric_of(zoo, rows: list[dict[str, Any]], best: str | None = "rouge-l") -> Any:
-    from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CocoMapMetric
-
     args = SimpleNamespace(predict_with_generate=True, metric_for_best_model=best, greater_is_better=None, callbacks=[])
     return CocoMapMetric(args, SimpleNamespace(template=zoo["qwen2_vl"], eval_dataset=rows))
 
@@ -196,43 +185,22 @@ def test_a_row_without_size_is_measured_at_its_image(zoo, tmp_path):
 # real trainings
 
 
-def train(plugin: Path, rows: Path, validation: Path, out: Path) -> None:
-    from swift import sft_main
-
-    sft_main(
-        [
-            *MODEL,
-            *IN_32_BITS,
-            *QUIET,
-            "--custom_register_path",
-            str(plugin),
-            "--dataset",
-            str(rows),
-            "--val_dataset",
-            str(validation),
-            "--output_dir",
-            str(out),
-        ]
-        + ["--tuner_type", "lora", "--learning_rate", "1e-12", "--max_steps", "1", "--eval_steps", "1", "--save_steps", "1"]
-        + ["--predict_with_generate", "true", "--eval_metric", "coco_map", "--per_device_eval_batch_size", "4", "--max_length", "400"]
-    )
+def train(plugin: Path, toys: Path, validation: Path, out: Path) -> None:
+    metric = {"predict_with_generate": True, "eval_metric": "coco_map", "per_device_eval_batch_size": 4, "max_length": 400}
+    sft(plugin, toys / "toys.jsonl", out, val_dataset=validation, learning_rate="1e-12", eval_steps=1, save_steps=1, **metric)
 
 
 def test_a_training_scores_each_kind_and_sets_unreadable_rows_aside(plugin, toys, tmp_path):
     """Known pictures, bare boxes, and rows that cannot be read: a missing image, a file cut short, and one that is too long."""
     known = read_rows(toys / "toys.jsonl")
-    cut = tmp_path / "cut.png"
-    cut.write_bytes(noise(tmp_path / "whole.png", (112, 84)).read_bytes()[:900])
-    long = noise(tmp_path / "long.png", (840, 840))
     bare = [row("<bbox>", {"ref": [], "bbox": [[9, 9, 60, 60]]}, images=known[0]["images"], size_wh=known[0]["size_wh"])]
-    lost = [detection(path, ["circle"], [[10, 7, 50, 63]]) | {"size_wh": [112, 84]} for path in (tmp_path / "missing.png", cut, long)]
+    lost = [detection(path, ["circle"], [[10, 7, 50, 63]]) | {"size_wh": [112, 84]} for path in unreadable(tmp_path)]
     mixed = [each | {"sample_id": number} for number, each in enumerate([lost[0], *known, *bare, *lost[1:]])]
-    train(plugin, toys / "toys.jsonl", written(tmp_path / "val.jsonl", mixed), tmp_path / "out")
+    train(plugin, toys, written(tmp_path / "val.jsonl", mixed), tmp_path / "out")
     checkpoint = tmp_path / "out" / "checkpoint-1"
-    state = json.loads((checkpoint / "trainer_state.json").read_text())
-    logged = next(entry for entry in state["log_history"] if "eval_AP" in entry)
+    logged = evaluation_of(checkpoint)
     assert logged["eval_AP"] > 0.3
-    assert state["best_metric"] == pytest.approx(logged["eval_AP"])
+    assert logged["best_metric"] == pytest.approx(logged["eval_AP"])
     assert {"eval_acc_iou50", "eval_mean_iou", "eval_dropped_label_missing"} <= set(logged)
     expected = {"": 3, "_image_missing": 1, "_image_unreadable": 1, "_row_too_long": 1}
     assert {name: logged[f"eval_unanswered{name}"] for name in expected} == expected
@@ -243,9 +211,8 @@ def test_a_training_scores_each_kind_and_sets_unreadable_rows_aside(plugin, toys
 
 
 def test_a_training_whose_rows_cannot_be_scored_ends_before_its_first_step(plugin, toys, tmp_path):
-    known = json.loads((toys / "toys.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    text = row("A toy.", None, "<image>What is this?", images=known["images"])
+    text = row("A toy.", None, "<image>What is this?", images=read_rows(toys / "toys.jsonl")[0]["images"])
     with pytest.raises(GroundswiftError, match="cannot score these validation rows"):
-        train(plugin, toys / "toys.jsonl", written(tmp_path / "val.jsonl", [text]), tmp_path / "out")
+        train(plugin, toys, written(tmp_path / "val.jsonl", [text]), tmp_path / "out")
     assert not list((tmp_path / "out").glob("checkpoint-*"))
     assert '"loss"' not in (tmp_path / "out" / "logging.jsonl").read_text(encoding="utf-8")

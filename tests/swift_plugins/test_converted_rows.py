@@ -10,10 +10,13 @@ import msgspec
 import pytest
 import refcoco_fixture
 from PIL import Image
+from tiny_run import sft
 
 from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.registry import FORMATS
+from groundswift.swift_plugins.tools.encoding import encoded
+from groundswift.swift_plugins.tools.show.encoded_boxes import parse_boxes, parts_of
 
 SHIKRA = {
     "image": "plain.png",
@@ -70,9 +73,6 @@ def converted(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_box_is_read_back_from_what_the_model_is_fed(zoo, converted, source, kind):
-    from groundswift.swift_plugins.tools.encoding import encoded
-    from groundswift.swift_plugins.tools.show.encoded_boxes import parse_boxes, parts_of
-
     template = zoo[kind]
     for line in converted[source].read_bytes().splitlines():
         row = msgspec.json.decode(line)
@@ -87,22 +87,6 @@ def test_every_box_is_read_back_from_what_the_model_is_fed(zoo, converted, sourc
 
 def test_all_of_them_train_together(plugin, models, converted, tmp_path):
     """One run of `swift sft` over all sources: no row is dropped, whatever columns each has."""
-    from swift import sft_main
-
-    arguments = {
-        "model": models["qwen2_vl"],
-        "model_type": "qwen2_vl",
-        "template": "qwen2_vl_grounding",
-        "tuner_type": "lora",
-        "max_steps": 2,
-        "per_device_train_batch_size": 2,
-        "strict": "true",
-        "output_dir": tmp_path / "out",
-        "report_to": "none",
-        "check_model": "false",
-        "torch_dtype": "float32",
-        "fp16": "false",
-    }
-    listed = [str(word) for name, value in arguments.items() for word in (f"--{name}", value)]
-    result = sft_main([*listed, "--dataset", *map(str, converted.values())])
-    assert result["global_step"] == 2
+    names = {"dataset": list(converted.values()), "strict": True, "max_steps": 2}
+    logged = sft(plugin, "", tmp_path / "out", model=models["qwen2_vl"], **names)
+    assert logged[-1]["global_step"] == 2

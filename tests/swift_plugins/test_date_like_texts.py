@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from shlex import split
 from typing import Any
 
 import pytest
-from rows import detection, read_rows
-from tiny_run import EMBEDDED
+from rows import detection
+from tiny_run import infer, sft, written
 
-MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
+from groundswift.swift_plugins.grounding.patches.date_like_texts import CACHE_TAG, reader
+
 SPELLINGS = ["2024-01-01", "2024-01-01T00:00:00", "2024-01-01 10:00", "2024-01-01T00:00:00Z", "2024-01-01 00:00:00.500", "10:30:00"]
 COLUMNS = {
     "id": lambda text: {"sample_id": text},
@@ -29,15 +28,10 @@ COLUMNS = {
 }
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(path)
-
-
-def loaded(path: str, streaming: bool) -> list[dict[str, Any]]:
+def loaded(path: Path, streaming: bool) -> list[dict[str, Any]]:
     from swift.dataset import load_dataset
 
-    return list(load_dataset([path], streaming=streaming, remove_unused_columns=False)[0])
+    return list(load_dataset([str(path)], streaming=streaming, remove_unused_columns=False)[0])
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["stored", "streamed"])
@@ -46,14 +40,14 @@ def loaded(path: str, streaming: bool) -> list[dict[str, Any]]:
 def test_they_stay_texts_in_their_spelling(plugin, tmp_path, column, text, streaming):
     row = detection("a.png", ["cat"], [[1, 2, 50, 60]]) | COLUMNS[column](text)
     expected = row | {"images": [{"bytes": None, "path": row["images"][0]}]}
-    for read in loaded(write(tmp_path / "rows.jsonl", [row, row]), streaming):
+    for read in loaded(written(tmp_path / "rows.jsonl", [row, row]), streaming):
         assert {name: read[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("others", [["cat"], [7], ["2024-02-30"], [None]], ids=["a word", "a number", "a day that is none", "nothing"])
 def test_dates_among_other_ids_stay_texts(plugin, tmp_path, others):
     ids = ["2024-01-01", *others, "2024-01-02"]
-    path = write(tmp_path / "rows.jsonl", [detection("a.png", ["cat"], [[1, 2, 50, 60]]) | {"sample_id": each} for each in ids])
+    path = written(tmp_path / "rows.jsonl", [detection("a.png", ["cat"], [[1, 2, 50, 60]]) | {"sample_id": each} for each in ids])
     assert [row["sample_id"] for row in loaded(path, streaming=False)] == ids
 
 
@@ -61,9 +55,7 @@ def test_a_file_that_was_read_without_the_plugin_is_read_anew(plugin, tmp_path, 
     import pyarrow.json
     from datasets import load_dataset, packaged_modules
 
-    from groundswift.swift_plugins.grounding.patches.date_like_texts import CACHE_TAG, reader
-
-    path = write(tmp_path / "rows.jsonl", [{"sample_id": "2024-01-01"}])
+    path = str(written(tmp_path / "rows.jsonl", [{"sample_id": "2024-01-01"}]))
     with monkeypatch.context() as without:
         module, digest = packaged_modules._PACKAGED_DATASETS_MODULES["json"]
         without.setattr(reader, "paj", pyarrow.json)
@@ -75,23 +67,14 @@ def test_a_file_that_was_read_without_the_plugin_is_read_anew(plugin, tmp_path, 
 
 @pytest.mark.parametrize("streaming", ["false", "true"])
 def test_inference_and_training_pass_them_on(plugin, pictures, tmp_path, streaming):
-    from swift import infer_main, sft_main
-
     rows = [
         detection(pictures((112, 84)), [f"2024-01-0{day}"], [[10, 7, 50, 63]]) | {"sample_id": f"2024-01-0{day}", "size_wh": [112, 84]}
         for day in range(1, 5)
     ]
-    path, result = write(tmp_path / "rows.jsonl", rows), tmp_path / "result.jsonl"
-    run = [*MODEL, "--custom_register_path", str(plugin), "--streaming", streaming]
+    path = written(tmp_path / "rows.jsonl", rows)
     if streaming == "false":  # swift's inference needs stored rows
-        infer_main([*run, "--val_dataset", path, "--result_path", str(result), "--temperature", "0", "--max_new_tokens", "4"])
-        answered = read_rows(result)
+        answered = infer(plugin, path, tmp_path / "result.jsonl", max_new_tokens=4)
         assert [(row["sample_id"], row["objects"]["ref"]) for row in answered] == [
             (row["sample_id"], row["objects"]["ref"]) for row in rows
         ]
-    sft_main(
-        [*run, "--dataset", path, *split("--split_dataset_ratio 0 --max_steps 1 --per_device_train_batch_size 2 --strict true")]
-        + [*split("--fp16 false --check_model false --report_to none --save_strategy no --output_dir"), str(tmp_path / "out")]
-        + ["--add_version", "false", "--gradient_accumulation_steps", "1", "--logging_steps", "1", "--attn_impl", "sdpa"]
-    )
-    assert json.loads((tmp_path / "out" / "logging.jsonl").read_text(encoding="utf-8").splitlines()[0])["loss"] > 0
+    assert sft(plugin, path, tmp_path / "out", streaming=streaming, strict=True, save_strategy="no")[0]["loss"] > 0

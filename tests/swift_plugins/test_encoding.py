@@ -173,6 +173,6 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("change", "said"), FAULTS.values(), ids=FAULTS)
-def test_a_row_that_cannot_be_encoded_is_told(templates, row, change, said):
+def test_a_row_that_cannot_be_encoded_is_told(zoo, row, change, said):
     with pytest.raises(GroundswiftError, match=said):
-        encoded(templates["qwen2_vl"], {**row, **change})
+        encoded(zoo["qwen2_vl"], {**row, **change})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundswift.swift_plugins.grounding.patches.gradio_chat import messages_of, pairs_of, receiving_pairs, sending_messages
+from groundswift.swift_plugins.grounding.patches.served_commands import messages_of, pairs_of, receiving_pairs, sending_messages
 
 
 def text(words: str) -> list[dict]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import ClassLabel, Features, Value
+from datasets import Image as ImageFeature
+from datasets import List as ListFeature
 from hub_copies import LATEX_README, picture, write_parquet, write_text
 from PIL import Image
 from rows import read_rows
+from swift.dataset import DATASET_MAPPING, load_dataset
+from swift.dataset.dataset_syntax import DatasetSyntax
+from tiny_run import TEMPLATE, options, sft_process, swift_process
+
+from groundswift.errors import GroundswiftError
+from groundswift.swift_plugins.grounding.datasets import hub as hub_sets
+from groundswift.swift_plugins.grounding.datasets.hub import HUB_SETS, KINDS
 
 CLASSES = ["person", "bicycle", "car"]
 
@@ -36,10 +43,6 @@ def coco_row(image_id: int, *objects: tuple[int, list[float]], size_wh: tuple[in
 
 def write_coco(root: Path, owner: str, train: list[dict], val: list[dict]) -> Path:
     """A copy as a clone of the repository is: files in `data`, the old list of features beside."""
-    from datasets import ClassLabel, Features, Value
-    from datasets import Image as ImageFeature
-    from datasets import List as ListFeature
-
     features = Features(
         {
             "image_id": Value("int64"),
@@ -114,10 +117,6 @@ def ref_row(ref_id: int, split: str, image: str, bbox: list[float], *sentences: 
 @pytest.fixture
 def refs(hub) -> Path:
     """RefCOCO on ModelScope, with the pictures that swift downloads apart from it, and lmms-lab's, which hold theirs."""
-    from datasets import Features, Value
-    from datasets import Image as ImageFeature
-    from datasets import List as ListFeature
-
     name = "COCO_train2014_000000581857.jpg"
     (hub / "media/coco2014/train2014").mkdir(parents=True)
     Image.new("L", (64, 48)).save(hub / "media/coco2014/train2014" / name)
@@ -141,8 +140,6 @@ def refs(hub) -> Path:
 
 
 def load(*names: str, **more: Any):
-    from swift.dataset import load_dataset
-
     return load_dataset(list(names), num_proc=1, load_from_cache_file=False, **more)[0]
 
 
@@ -174,8 +171,6 @@ def test_a_sample_is_random_and_the_same_every_time(hub):
 
 
 def test_a_sample_makes_no_more_rows_than_it_needs(hub, monkeypatch):
-    from groundswift.swift_plugins.grounding.datasets import hub as hub_sets
-
     looked, look = [], hub_sets.embedded_size_wh
     monkeypatch.setattr(hub_sets, "embedded_size_wh", lambda *given: looked.append(given) or look(*given))
     assert len(load("coco-detect#3")) == 3
@@ -187,8 +182,6 @@ def test_more_than_there_are_repeats(hub):
 
 
 def test_a_validation_set_is_split_off(hub):
-    from swift.dataset import load_dataset
-
     rows, validation = load_dataset(["coco-detect"], split_dataset_ratio=0.25, num_proc=1)
     assert (len(rows), len(validation)) == (6, 2)
 
@@ -300,34 +293,24 @@ FAILING = {
 
 @pytest.mark.parametrize(("name", "message"), FAILING.values(), ids=FAILING)
 def test_what_cannot_be_had(hub, name, message):
-    from groundswift.errors import GroundswiftError
-
     shutil.rmtree(hub / "modelscope")
     with pytest.raises(GroundswiftError, match=message):
         load(name)
 
 
 def test_nothing_is_left(hub):
-    from groundswift.errors import GroundswiftError
-
     write_coco(hub, "detection-datasets/coco", [coco_row(1, (2, [30, 20, 10, 40]))], VAL)
     with pytest.raises(GroundswiftError, match=r"coco-detect: every row was dropped\n +1  box-inverted"):
         load("coco-detect")
 
 
 def test_a_hub_that_cannot_be_reached(plugin, monkeypatch):
-    from groundswift.errors import GroundswiftError
-
     monkeypatch.delenv("GROUNDSWIFT_HUB", raising=False)
     with pytest.raises(GroundswiftError, match=r"coco-detect \(detection-datasets/coco, default, train\): .*GROUNDSWIFT_HUB"):
         load("hf::coco-detect")
 
 
 def test_names_of_the_table(plugin):
-    from swift.dataset import DATASET_MAPPING
-
-    from groundswift.swift_plugins.grounding.datasets.hub import HUB_SETS, KINDS
-
     names = [each.name for each in HUB_SETS]
     assert len(names) == len(set(names))
     known = {"latex-ocr-print", "coco-en-mini", "refcoco-unofficial-grounding", "refcocog-unofficial-caption", "video-chatgpt"}
@@ -343,36 +326,22 @@ def test_names_of_the_table(plugin):
 
 
 def test_swifts_own_names_stay(plugin):
-    from swift.dataset.dataset_syntax import DatasetSyntax
-
     meta = DatasetSyntax.parse("AI-ModelScope/coco").get_dataset_meta(use_hf=False)
     assert type(meta.preprocess_func).__name__ == "CocoPreprocessor"
 
 
 def test_training_on_a_name(hub, models, plugin, tmp_path):
     """`swift sft --dataset coco-detect#4 latex-ocr-small:train`, as a process of its own."""
-    command = [sys.executable, "-m", "swift.cli.sft", "--model", models["qwen2_vl"], "--model_type", "qwen2_vl"]
-    command += ["--template", "qwen2_vl_grounding", "--torch_dtype", "float32", "--attn_impl", "sdpa", "--custom_register_path", plugin]
-    command += ["--dataset", "coco-detect#4", "latex-ocr-small:train", "--output_dir", tmp_path / "out", "--tuner_type", "lora"]
-    command += ["--max_steps", "2", "--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "1", "--save_strategy", "no"]
-    command += ["--check_model", "false", "--fp16", "false", "--report_to", "none", "--split_dataset_ratio", "0", "--add_version", "false"]
-    command += ["--logging_steps", "1", "--strict", "true"]
-    done = subprocess.run(
-        [str(each) for each in command], capture_output=True, text=True, env=os.environ | {"WORLD_SIZE": "1"}, timeout=300
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    log = read_rows(tmp_path / "out/logging.jsonl")
-    assert sum("loss" in line for line in log) == 2
+    names = {"dataset": ["coco-detect#4", "latex-ocr-small:train"], "strict": True, "save_strategy": "no", "max_steps": 2}
+    sft_process(plugin, "", tmp_path / "out", model=models["qwen2_vl"], **names)
+    assert sum("loss" in line for line in read_rows(tmp_path / "out/logging.jsonl")) == 2
 
 
 def test_two_processes_infer_on_a_name_and_the_ids_are_in_the_results(hub, models, plugin, tmp_path):
     """Both read the file that one of them wrote; what comes out can be joined with COCO's own annotation file."""
-    command = [Path(sys.executable).with_name("swift"), "infer", "--model", models["qwen2_vl"], "--model_type", "qwen2_vl"]
-    command += ["--template", "qwen2_vl_grounding", "--torch_dtype", "float32", "--attn_impl", "sdpa", "--custom_register_path", plugin]
-    command += ["--val_dataset", "coco-detect", "--result_path", tmp_path / "out.jsonl", "--max_new_tokens", "8", "--temperature", "0"]
-    environment = os.environ | {"NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, env=environment, timeout=500)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    words = options(model=models["qwen2_vl"], custom_register_path=plugin, val_dataset="coco-detect", result_path=tmp_path / "out.jsonl")
+    words += options(torch_dtype="float32", max_new_tokens=8, temperature=0)
+    swift_process("infer", *TEMPLATE, *words, cwd=tmp_path, processes=2)
     results = read_rows(tmp_path / "out.jsonl")
     assert [row["sample_id"] for row in results] == [row["image_id"] for row in TRAIN]
     assert [row["size_wh"] for row in results] == [[64, 48]] * len(TRAIN)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 from packaging.specifiers import SpecifierSet
+from swift.model import get_processor
+from swift.template import get_template
+from swift.utils import import_external_file
 
 from groundswift.family import FAMILIES
 from groundswift.swift_plugins.grounding import known_bad_versions
@@ -69,9 +72,6 @@ def told(warned, monkeypatch) -> list[str]:
 
 
 def test_a_bug_of_a_family_is_warned_of_once_when_its_template_is_made(plugin, models, told, monkeypatch):
-    from swift.model import get_processor
-    from swift.template import get_template
-
     monkeypatch.setattr(known_bad_versions, "version", lambda package: "5.4.0")
     warn_bad_versions()
     assert told == []
@@ -97,6 +97,4 @@ def test_a_bug_of_every_model_is_warned_of_when_the_plugin_is_loaded(told, monke
 
 
 def test_the_plugin_warns_when_it_is_loaded(plugin):
-    from swift.utils import import_external_file
-
     assert warn_bad_versions in import_external_file(str(plugin)).PATCHES

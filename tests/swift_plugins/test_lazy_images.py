@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from rows import four_boxes
+from tiny_run import limit_tokens
+from transformers.models.qwen2_vl import Qwen2VLImageProcessor
 
 from groundswift.errors import GroundswiftError
-from groundswift.images import ORIENTATION_TAG
+from groundswift.images import ORIENTATION_TAG, OpenedImage, open_image
+from groundswift.swift_plugins.grounding.patches.lazy_images import LazyImage
+from groundswift.swift_plugins.grounding.patches.run_record import record_of
 from orientations import STORED_BY
 
 LEVEL = 1 / 255 / 0.26  # one of 255 steps of a colour, after normalisation
@@ -50,10 +55,8 @@ def limited(monkeypatch):
     """Set qwen-vl-utils' limits in px, in whole tokens of a factor."""
 
     def limit(least: int | None, most: int | None, factor: int) -> None:
-        from qwen_vl_utils import vision_process
-
-        monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", 4 if least is None else max(1, least // factor**2))
-        monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 16384 if most is None else most // factor**2)
+        fewest = 4 if least is None else max(1, least // factor**2)
+        limit_tokens(monkeypatch, fewest, 16384 if most is None else most // factor**2)
 
     return limit
 
@@ -95,10 +98,7 @@ def test_sizes_tokens_and_boxes_are_those_of_the_exact_way(zoo, tmp_path, monkey
     for size_wh in SIZES_WH:
         row = four_boxes(drawn(tmp_path / f"{size_wh[0]}x{size_wh[1]}.png", size_wh), size_wh)[0]
         if min(size_wh) < 10:
-            row = {
-                "messages": [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "A."}],
-                "images": row["images"],
-            }
+            row = described(row["images"][0])
         assert_alike(*both(template, row, monkeypatch), most=3.1, mean=0.1, what=size_wh)
 
 
@@ -117,31 +117,21 @@ def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(zoo, tmp_path, monkeypatc
     assert (quick["pixel_values"] != exact["pixel_values"]).any()
 
 
-FORMATS = {
-    "grey": {"mode": "L", "quality": 90},
-    "CMYK": {"mode": "CMYK", "quality": 90},
-    "progressive": {"progressive": True, "quality": 90},
+OTHERS = {  # how a JPEG of 1600 x 1200 px is written, and what its row asks for
+    "grey": ({"mode": "L"}, {}),
+    "CMYK": ({"mode": "CMYK"}, {}),
+    "progressive": ({"progressive": True}, {}),
+    "a lower limit": ({}, {"max_pixels": 20_000}),
+    "a higher limit": ({}, {"min_pixels": 300_000, "max_pixels": 600_000}),
+    "a size": ({}, {"resized_width": 280, "resized_height": 84}),
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_kind_of_jpeg(zoo, tmp_path, monkeypatch, limited, name):
-    limited(None, 40_000, 28)
-    row = four_boxes(drawn(tmp_path / "a.jpg", (1600, 1200), **FORMATS[name]), (1600, 1200))[0]
-    assert_alike(*both(zoo["qwen2_vl"], row, monkeypatch), most=60, mean=1.5, what=name)
-
-
-ITS_OWN = {
-    "a lower limit": {"max_pixels": 20_000},
-    "a higher limit": {"min_pixels": 300_000, "max_pixels": 600_000},
-    "a size": {"resized_width": 280, "resized_height": 84},
-}
-
-
-@pytest.mark.parametrize("name", ITS_OWN)
-def test_a_row_with_limits_of_its_own(zoo, tmp_path, monkeypatch, limited, name):
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_kind_of_jpeg_and_a_row_with_limits_of_its_own(zoo, tmp_path, monkeypatch, limited, name):
     limited(None, 100_000, 28)
-    row = four_boxes(drawn(tmp_path / "a.jpg", (1000, 800), quality=90), (1000, 800))[0] | {"chat_template_kwargs": ITS_OWN[name]}
+    written, asked = OTHERS[name]
+    row = four_boxes(drawn(tmp_path / "a.jpg", (1600, 1200), quality=90, **written), (1600, 1200))[0] | {"chat_template_kwargs": asked}
     quick, exact = both(zoo["qwen2_5_vl"], row, monkeypatch)
     assert_alike(quick, exact, most=60, mean=1.5, what=name)
     if name == "a size":
@@ -186,9 +176,6 @@ def test_training_and_inference_see_the_same_pixels(zoo, tmp_path, limited):
 
 def test_an_image_that_is_not_resized_is_an_ordinary_one(plugin, tmp_path):
     """Whatever else is asked of it: pixels, a crop, a copy, a pickle for another process."""
-    from groundswift.images import OpenedImage, open_image
-    from groundswift.swift_plugins.grounding.patches.lazy_images import LazyImage
-
     path = drawn(tmp_path / "a.jpg", (160, 120), quality=90)
     whole = open_image(path)
 
@@ -215,19 +202,12 @@ def test_a_broken_image_is_named(zoo, tmp_path, limited):
 
 
 def test_without_vector_instructions_pillow_resizes(plugin, tmp_path, monkeypatch):
-    import torch
-
-    from groundswift.images import OpenedImage, open_image
-    from groundswift.swift_plugins.grounding.patches.lazy_images import LazyImage
-
     path = drawn(tmp_path / "a.png", (160, 120))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     assert LazyImage.of(OpenedImage(path)).resize((84, 56)).tobytes() == open_image(path).resize((84, 56)).tobytes()
 
 
 def test_the_record_of_a_run_says_which_way_it_went(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.patches.run_record import record_of
-
     assert record_of("qwen2_vl_grounding", None).pixels == "quick"
     assert record_of("glm4v_grounding", None).pixels == "exact"  # its processor resizes
     monkeypatch.setenv("GROUNDSWIFT_EXACT_PIXELS", "1")
@@ -235,10 +215,6 @@ def test_the_record_of_a_run_says_which_way_it_went(plugin, monkeypatch):
 
 
 def test_an_array_of_a_resized_image_shares_its_memory_and_outlives_it(plugin):
-    import numpy as np
-
-    from groundswift.swift_plugins.grounding.patches.lazy_images import LazyImage
-
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8))
     small = LazyImage.of(image).resize((60, 45))
     shared = np.asarray(small)
@@ -254,10 +230,6 @@ def test_an_array_of_a_resized_image_shares_its_memory_and_outlives_it(plugin):
 @pytest.mark.parametrize("sizes", [[(56, 84)], [(56, 84), (56, 84)], [(56, 84), (112, 28)]])
 @pytest.mark.parametrize("frames", [1, 2])
 def test_patches_are_those_of_the_processor_to_the_last_bit(plugin, sizes, frames):
-    import numpy as np
-    import torch
-    from transformers.models.qwen2_vl import Qwen2VLImageProcessor
-
     rng = np.random.default_rng(1)
     images = [Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)) for size in sizes]
     processor = Qwen2VLImageProcessor(temporal_patch_size=frames)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from shlex import split
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from rows import detection, noise, read_rows
+from rows import detection, noise
 from special_models import make_qwen_vl
+from tiny_run import infer, sft, written
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from groundswift.swift_plugins.grounding.patches.remote_code import copy_of_leaf
 
 ERROR = "a view of a leaf Variable that requires grad is being used in an in-place operation"
 IN_PLACE = """            for idx, (i, a, b) in enumerate(img_pos):
@@ -96,8 +97,6 @@ def test_outputs_and_gradients_are_those_of_code_that_makes_a_new_tensor(folder,
 
 
 def test_it_holds_after_gradients_were_disabled_and_enabled_again(folder, tmp_path):
-    from groundswift.swift_plugins.grounding.patches.leaf_embeddings import copy_of_leaf
-
     model = lora(folder)
     model.disable_input_require_grads()
     model.enable_input_require_grads()
@@ -108,42 +107,27 @@ def test_it_holds_after_gradients_were_disabled_and_enabled_again(folder, tmp_pa
 
 
 def test_models_of_transformers_are_left_alone(zoo):
-    from groundswift.swift_plugins.grounding.patches.leaf_embeddings import copy_of_leaf
-
     model = zoo.model("qwen2_vl")
     model.enable_input_require_grads()
     assert copy_of_leaf not in model.get_input_embeddings()._forward_hooks.values()
 
 
-def sft(folder: Path, plugin: Path, work: Path) -> list[dict[str, Any]]:
+def train(folder: Path, plugin: Path, work: Path) -> list[dict[str, Any]]:
     """Two LoRA steps with gradient checkpointing, swift's default -> what was logged."""
-    from swift import sft_main
-
     rows = [detection(noise(work / f"{seed}.png", (90, 70), seed), ["cat"], [[10, 7, 50, 63]]) for seed in range(4)]
-    (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    sft_main(
-        ["--model", str(folder), "--model_type", "qwen_vl", "--template", "qwen_vl_grounding", "--custom_register_path", str(plugin)]
-        + ["--dataset", str(work / "rows.jsonl"), "--split_dataset_ratio", "0", "--tuner_type", "lora", "--max_steps", "2"]
-        + ["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "1", "--torch_dtype", "float32", "--fp16", "false"]
-        + [*split("--check_model false --report_to none --add_version false --logging_steps 1 --output_dir"), str(work / "out")]
-    )
-    return read_rows(work / "out" / "logging.jsonl")
+    model = {"model": folder, "model_type": "qwen_vl", "template": "qwen_vl_grounding", "gradient_checkpointing": True, "max_steps": 2}
+    return sft(plugin, written(work / "rows.jsonl", rows), work / "out", **model)
 
 
 def test_swift_trains_it_merges_and_answers(folder, plugin, without_swifts_own_way, tmp_path):
-    from swift import infer_main
-
-    logged = sft(folder, plugin, tmp_path)
+    logged = train(folder, plugin, tmp_path)
     assert [0 < step["loss"] < 100 and step["grad_norm"] > 0 for step in logged if "loss" in step] == [True, True]
-    infer_main(
-        ["--adapters", str(tmp_path / "out" / "checkpoint-2"), "--merge_lora", "true", "--val_dataset", str(tmp_path / "rows.jsonl")]
-        + ["--result_path", str(tmp_path / "result.jsonl"), "--max_new_tokens", "4", "--temperature", "0"]
-    )
-    answers = [json.loads(line)["response"] for line in (tmp_path / "result.jsonl").read_text().splitlines()]
+    merged = {"adapters": tmp_path / "out" / "checkpoint-2", "merge_lora": True, "max_new_tokens": 4}
+    answers = [row["response"] for row in infer(None, tmp_path / "rows.jsonl", tmp_path / "result.jsonl", **merged)]
     assert len(answers) == 4
     assert len(set(answers)) > 1
 
 
 def test_swift_does_not_train_it_without_the_patch(folder, plugin, without_swifts_own_way, unpatched, tmp_path):
     with pytest.raises(RuntimeError, match=ERROR):
-        sft(folder, plugin, tmp_path)
+        train(folder, plugin, tmp_path)

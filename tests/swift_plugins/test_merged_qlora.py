@@ -8,30 +8,26 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny_run import IN_32_BITS, MODEL, QUIET
+from tiny_run import export, sft
 
-OPTIONS = [*MODEL, *IN_32_BITS, *QUIET, "--split_dataset_ratio", "0", "--save_steps", "1"]
-FOUR_BITS = ["--quant_method", "bnb", "--quant_bits", "4"]
+from groundswift.swift_plugins.grounding.patches.merged_qlora import export_full_weights, load_as_saved, options_of, quantised_again
+
+FOUR_BITS = {"quant_method": "bnb", "quant_bits": 4}
 
 
 @pytest.fixture(scope="module")
 def checkpoint(plugin, toys, tmp_path_factory) -> Path:
     """One LoRA step on the embedded model in 4 bits."""
-    from swift import sft_main
-
     out = tmp_path_factory.mktemp("qlora")
-    words = ["--dataset", f"{toys / 'toys.jsonl'}#2", "--tuner_type", "lora", "--max_steps", "1"]
-    sft_main([*OPTIONS, *FOUR_BITS, *words, "--custom_register_path", str(plugin), "--output_dir", str(out)])
+    sft(plugin, f"{toys / 'toys.jsonl'}#2", out, save_steps=1, **FOUR_BITS)
     return out / "checkpoint-1"
 
 
 def test_a_qlora_run_is_merged_into_the_folder_asked_for(checkpoint, toys, warned, tmp_path):
     """Full weights that `swift infer` loads in full; and in 4 bits only where that is said."""
-    from swift import export_main
     from swift.arguments import InferArguments
 
-    asked, full = tmp_path / "asked", Path(f"{checkpoint}-merged")
-    export_main(["--adapters", str(checkpoint), "--merge_lora", "true", "--output_dir", str(asked)])
+    asked, full = export(tmp_path / "asked", adapters=checkpoint, merge_lora=True), Path(f"{checkpoint}-merged")
     assert f"{checkpoint}: trained with --quant_method bnb; merging into full weights in {asked}. To quantise them add " in "\n".join(
         warned
     )
@@ -43,8 +39,8 @@ def test_a_qlora_run_is_merged_into_the_folder_asked_for(checkpoint, toys, warne
     model, _ = args.get_model_processor()
     assert {type(module).__name__ for module in model.modules() if "Linear" in type(module).__name__} == {"Linear"}
     assert not [text for text in warned if "full weights" in text]
-    export_main(["--adapters", str(checkpoint), "--merge_lora", "true", "--output_dir", str(tmp_path / "four"), *FOUR_BITS])
-    assert json.loads((tmp_path / "four" / "config.json").read_text())["quantization_config"]["load_in_4bit"]
+    four = export(tmp_path / "four", adapters=checkpoint, merge_lora=True, **FOUR_BITS)
+    assert json.loads((four / "config.json").read_text())["quantization_config"]["load_in_4bit"]
 
 
 @pytest.fixture
@@ -56,8 +52,6 @@ def folder(plugin, tmp_path) -> Path:
 
 
 def loaded(folder: Path, **given) -> str | None:
-    from groundswift.swift_plugins.grounding.patches.merged_qlora import quantised_again
-
     args = {"adapters": [], "quant_method": "bnb", "load_args": True, "ckpt_dir": str(folder), "model": str(folder)}
     return quantised_again(SimpleNamespace(**args | given))
 
@@ -81,8 +75,6 @@ def test_full_weights_that_are_quantised_again_are_named(folder, given, remedy):
 
 
 def test_a_quantised_folder_is_loaded_as_it_is(folder):
-    from groundswift.swift_plugins.grounding.patches.merged_qlora import load_as_saved
-
     (folder / "config.json").write_text(json.dumps({"quantization_config": {"load_in_8bit": True}}))
     before = (folder / "args.json").read_bytes()
     load_as_saved(folder)
@@ -92,16 +84,12 @@ def test_a_quantised_folder_is_loaded_as_it_is(folder):
 
 @pytest.mark.parametrize("method", ["bnb", "hqq", "eetq", "quanto"])
 def test_full_weights_are_loaded_in_full(folder, method):
-    from groundswift.swift_plugins.grounding.patches.merged_qlora import load_as_saved
-
     (folder / "args.json").write_text(json.dumps({"quant_method": method, "quant_bits": 8, "seed": 1}))
     load_as_saved(folder)
     assert json.loads((folder / "args.json").read_text()) == {"quant_method": None, "quant_bits": None, "seed": 1}
 
 
-def export(folder: Path, options: list[str] | None, **given) -> tuple:
-    from groundswift.swift_plugins.grounding.patches.merged_qlora import export_full_weights
-
+def exported(folder: Path, options: list[str] | None, **given) -> tuple:
     args = {"adapters": ["CKPT"], "quant_method": "bnb", "quant_bits": 8, "load_args": True, "ckpt_dir": str(folder), "merge_lora": True}
     export_full_weights(made := SimpleNamespace(**args | {"output_dir": "out"} | given), options)
     return made.quant_method, made.quant_bits, made.output_dir
@@ -123,14 +111,12 @@ def export(folder: Path, options: list[str] | None, **given) -> tuple:
     ids=str,
 )
 def test_only_a_quantisation_that_was_typed_is_done(folder, warned, options, given, expected):
-    assert export(folder, options, **given) == expected
+    assert exported(folder, options, **given) == expected
     if options is None:
         assert warned == ["CKPT: trained with --quant_method bnb, so this export quantises out too; the full weights are in CKPT-merged"]
 
 
 def test_the_options_of_the_command_are_those_of_its_process(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.patches.merged_qlora import options_of
-
     monkeypatch.setattr(sys, "argv", ["/somewhere/swift/cli/export.py", "--merge_lora", "true"])
     assert options_of(SimpleNamespace()) == ["--merge_lora", "true"]
     monkeypatch.setattr(sys, "argv", ["script.py", "--merge_lora", "true"])

@@ -8,26 +8,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from modelscope.hub.utils.utils import get_cache_dir
+from PIL import Image
 from rows import read_rows
+from swift.dataset import load_dataset
+from tiny_run import written
+
+from groundswift.cli import main
+from groundswift.errors import GroundswiftError
+from groundswift.swift_plugins.grounding.datasets.named import named_sets
 
 
 @pytest.fixture
-def listed(plugin, night, monkeypatch):
-    """The drawn set under the name `night_set`, registered as register.py does it."""
-    from swift.dataset import register_dataset
-
-    from groundswift.swift_plugins.grounding.datasets.named import named_sets
-
-    (night / "sets.yaml").write_text("night_set:\n  format: coco\n  annotations: annotations.json\n  images: images\n", encoding="utf-8")
-    monkeypatch.setenv("GROUNDSWIFT_DATASETS", str(night / "sets.yaml"))
-    for meta in named_sets():
-        register_dataset(meta, exist_ok=True)
+def listed(register_sets, night):
+    """The drawn set under the name `night_set`."""
+    register_sets(night, {"night_set": {"format": "coco", "annotations": "annotations.json", "images": "images"}})
     return read_rows(night / "night.jsonl")
 
 
 def test_a_named_set_has_the_rows_of_the_converter(listed):
-    from swift.dataset import load_dataset
-
     rows, _ = load_dataset(["night_set"], num_proc=1)
     assert [row["sample_id"] for row in rows] == [row["sample_id"] for row in listed]
     assert [row["objects"]["bbox"] for row in rows] == [row["objects"]["bbox"] for row in listed]
@@ -36,31 +35,23 @@ def test_a_named_set_has_the_rows_of_the_converter(listed):
 
 
 def test_a_number_after_the_name_samples(listed):
-    from swift.dataset import load_dataset
-
     rows, rest = load_dataset(["night_set#5"], num_proc=1)
     assert (len(rows), rest) == (5, None)
 
 
 def test_it_joins_with_a_file_of_rows(listed, night):
-    from swift.dataset import load_dataset
-
     rows, _ = load_dataset(["night_set#3", str(night / "night.jsonl")], num_proc=1)
     assert len(rows) == 3 + len(listed)
     assert None not in rows["sample_id"]
 
 
 def test_it_splits_off_a_validation_set(listed):
-    from swift.dataset import load_dataset
-
     rows, validation = load_dataset(["night_set"], split_dataset_ratio=0.2, num_proc=1)
     assert len(rows) + len(validation) == len(listed)
     assert len(validation) == 2
 
 
 def test_no_list_no_sets(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.datasets.named import named_sets
-
     monkeypatch.delenv("GROUNDSWIFT_DATASETS", raising=False)
     assert named_sets() == []
 
@@ -74,34 +65,23 @@ OLD = [
 
 
 @pytest.fixture
-def old_rows(plugin, tmp_path, monkeypatch):
+def old_rows(register_sets, tmp_path):
     """Rows of swift 2.x with one picture, several, a video and none, under the name `old_set`; and a set with a fault in it."""
-    from PIL import Image
-    from swift.dataset import register_dataset
-
-    from groundswift.swift_plugins.grounding.datasets.named import named_sets
-
     for name in ("a.png", "b.png"):
         Image.new("L", (64, 48)).save(tmp_path / name)
     (tmp_path / "clip.mp4").write_bytes(b"a video")
     boxed = [{"caption": "dog", "bbox": [1, 2, 30, 40], "bbox_type": "real", "image": 0}]
     boxed += [{"caption": "cat", "bbox": [0, 0, 0.5, 1], "bbox_type": "norm_1", "image": 1}]
     rows = [OLD[0] | {"objects": json.dumps(boxed[:1])}, OLD[1] | {"objects": json.dumps(boxed)}, *OLD[2:]]
-    (tmp_path / "old.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "bad.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [rows[3], {"query": "no answer"}]))
-    sets = "old_set: {format: swift2, annotations: old.jsonl}\nbad_set: {format: swift2, annotations: bad.jsonl}\n"
-    sets += "skipping_set: {format: swift2, annotations: bad.jsonl, on_error: skip}\n"
-    (tmp_path / "sets.yaml").write_text(sets)
-    monkeypatch.setenv("GROUNDSWIFT_DATASETS", str(tmp_path / "sets.yaml"))
-    for meta in named_sets():
-        register_dataset(meta, exist_ok=True)
+    written(tmp_path / "old.jsonl", rows)
+    written(tmp_path / "bad.jsonl", [rows[3], {"query": "no answer"}])
+    bad = {"format": "swift2", "annotations": "bad.jsonl"}
+    register_sets(tmp_path, {"old_set": bad | {"annotations": "old.jsonl"}, "bad_set": bad, "skipping_set": bad | {"on_error": "skip"}})
     return tmp_path
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_pictures_videos_and_plain_text_in_one_set(old_rows, streaming):
-    from swift.dataset import load_dataset
-
     rows = list(load_dataset(["old_set"], num_proc=1, streaming=streaming)[0])
     picture = {name: {"bytes": None, "path": str(old_rows / f"{name}.png")} for name in "ab"}
     assert [row["images"] for row in rows] == [[picture["a"]], [picture["a"], picture["b"]], None, None]
@@ -116,9 +96,6 @@ def test_pictures_videos_and_plain_text_in_one_set(old_rows, streaming):
 
 def test_it_has_the_columns_of_the_file_that_the_converter_writes(old_rows):
     from click.testing import CliRunner
-    from swift.dataset import load_dataset
-
-    from groundswift.cli import main
 
     out = old_rows / "new.jsonl"
     assert CliRunner().invoke(main, ["convert", "swift2", str(old_rows / "old.jsonl"), "--out", str(out)]).exit_code == 0
@@ -131,11 +108,6 @@ def test_it_has_the_columns_of_the_file_that_the_converter_writes(old_rows):
 
 
 def test_a_faulty_set_stops_plainly_and_leaves_no_file(old_rows):
-    from modelscope.hub.utils.utils import get_cache_dir
-    from swift.dataset import load_dataset
-
-    from groundswift.errors import GroundswiftError
-
     with pytest.raises(GroundswiftError, match=r"bad\.jsonl:2: no response, output, conversations or messages"):
         load_dataset(["bad_set"], num_proc=1)
     assert not list(Path(get_cache_dir(), "datasets", "groundswift").glob("bad_set*"))
@@ -143,8 +115,6 @@ def test_a_faulty_set_stops_plainly_and_leaves_no_file(old_rows):
 
 
 def test_a_source_that_changed_is_read_anew(old_rows):
-    from swift.dataset import load_dataset
-
     first = load_dataset(["old_set"], num_proc=1)[0]
     lines = (old_rows / "old.jsonl").read_text().splitlines(keepends=True)
     (old_rows / "old.jsonl").write_text("".join(lines[2:]))
@@ -153,8 +123,6 @@ def test_a_source_that_changed_is_read_anew(old_rows):
 
 
 def test_columns_are_renamed_as_asked(old_rows):
-    from swift.dataset import load_dataset
-
     rows, _ = load_dataset(["old_set"], num_proc=1, columns={"sample_id": "label"})
     assert rows["label"][:2] == ["old/1", "old/2"]
 

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from converted import run
 from PIL import Image
 from rows import read_rows
+from tiny_run import TEMPLATE, infer, scored, written
 
 from groundswift import Located, format_answer, from_original_px, parse
-from groundswift.cli import main
 from orientations import STORED_BY
 
 SIZE_WH = (140, 84)
@@ -39,18 +39,17 @@ def turned(tmp_path_factory):
         "categories": [{"id": 1, "name": "cat"}],
     }
     (folder / "coco.json").write_text(json.dumps(coco))
-    done = CliRunner().invoke(
-        main, ["convert", "coco", str(folder / "coco.json"), "--images", str(folder / "images"), "--out", str(folder / "turned.jsonl")]
-    )
+    images = folder / "images"
+    done = run("convert", "coco", folder / "coco.json", "--images", images, "--out", folder / "turned.jsonl")
     assert done.exit_code == 0, done.output
     return folder
 
 
-def test_the_converter_and_the_template_see_one_picture(templates, turned):
+def test_the_converter_and_the_template_see_one_picture(zoo, turned):
     rows = read_rows(turned / "turned.jsonl")
     assert [row["sample_id"] for row in rows] == list(STORED_BY)
     assert all(tuple(row["size_wh"]) == SIZE_WH for row in rows)
-    template = templates["qwen2_vl"]
+    template = zoo["qwen2_vl"]
     encoded = [template.encode(row) for row in rows]
     assert all((one["pixel_values"] == encoded[0]["pixel_values"]).all() for one in encoded)
     texts = {template.tokenizer.decode([token for token in one["labels"] if token != -100]) for one in encoded}
@@ -60,23 +59,10 @@ def test_the_converter_and_the_template_see_one_picture(templates, turned):
 
 
 def test_inference_answers_alike_and_the_evaluator_places_alike(plugin, models, turned, tmp_path):
-    from swift import infer_main
-
-    result = tmp_path / "result.jsonl"
-    infer_main(
-        ["--model", str(models["qwen2_vl"]), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
-        + ["--custom_register_path", str(plugin), "--val_dataset", str(turned / "turned.jsonl"), "--result_path", str(result)]
-        + ["--torch_dtype", "float32", "--attn_impl", "sdpa", "--temperature", "0", "--max_new_tokens", "12", "--max_batch_size", "1"]
-    )
-    rows = read_rows(result)
+    model = {"model": models["qwen2_vl"], "torch_dtype": "float32", "max_new_tokens": 12, "max_batch_size": 1}
+    rows = infer(plugin, turned / "turned.jsonl", tmp_path / "result.jsonl", *TEMPLATE, **model)
     assert len({row["response"] for row in rows}) == 1, "the untrained model sees one picture, so it writes one answer"
     perfect = format_answer([Located("cat", tuple(from_original_px([BOX_XYXY_PX], "qwen2_vl", SIZE_WH)[0].tolist()))])
-    scored = tmp_path / "perfect.jsonl"
-    scored.write_text("".join(json.dumps({**row, "response": perfect}) + "\n" for row in rows))
-    done = CliRunner().invoke(
-        main,
-        ["eval", "coco-map", str(scored), "--gt", str(turned / "coco.json"), "--images", str(turned / "images")]
-        + ["--family", "qwen2_vl", "--out", str(tmp_path / "out")],
-    )
-    assert done.exit_code == 0, done.output
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["AP"] == 1.0
+    result = written(tmp_path / "perfect.jsonl", [row | {"response": perfect} for row in rows])
+    words = ("--images", turned / "images", "--family", "qwen2_vl")
+    assert scored(result, turned / "coco.json", tmp_path / "out", *words)["AP"] == 1.0

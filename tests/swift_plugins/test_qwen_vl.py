@@ -12,6 +12,7 @@ from oriented_images import seen
 from PIL import Image
 from rows import assert_within_half_a_quantum, detection, places, trained_answer
 from stubs import stub_template
+from swift.utils import get_logger
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
@@ -122,8 +123,6 @@ CHAT_FORMATS = {"raw": True, "chatml": False}
 @pytest.mark.parametrize("chat_format", CHAT_FORMATS)
 @pytest.mark.parametrize("stock", PATHS)
 def test_the_chat_template_over_the_base_model_says_what_it_needs(plugin, tmp_path, monkeypatch, stock, chat_format):
-    from swift.utils import get_logger
-
     said = []
     monkeypatch.setattr(get_logger(), "warning_once", said.append)
     (tmp_path / "generation_config.json").write_text(f'{{"chat_format": "{chat_format}"}}')

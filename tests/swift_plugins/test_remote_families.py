@@ -1,56 +1,57 @@
-"""Families whose code comes with their weights, over stand-ins for that code: swift's own loader, template, LoRA, merge and inference."""
+"""Families whose code comes with their weights, over stand-ins for that code, and Florence-2: swift's loader, LoRA, merge and inference."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-from lora_run import LoraRun, lora_run
-from rows import detection, noise
+from rows import detection, noise, read_rows
 from safetensors import safe_open
 from tiny_models import extra_args, tiny_model
+from tiny_run import infer, scored, sft
+from zoo_parts import losses
 
 SIZES_WH = [(112, 84), (900, 300), (300, 900), (1279, 719), (40, 40)]
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A family as swift names it. `image`: of a template, whether an id is of an image. `tokens`: how many an image of each size has.
+    """A family as swift names it; its template has the name of the model.
 
-    `frozen`: modules that LoRA on the language model must not touch.
+    `image`: of a template, whether an id is of an image. `tokens`: how many an image of each size has. `frozen`: modules that LoRA on the
+    language model must not touch. `options`: of the training.
     """
 
     model_type: str
-    template: str
     image: Callable[[Any], Callable[[int], bool]]
     tokens: tuple[int, ...]
     frozen: tuple[str, ...]
+    options: dict[str, Any]
 
 
 def named(token: str) -> Callable[[Any], Callable[[int], bool]]:
     return lambda template: template.tokenizer.convert_tokens_to_ids(token).__eq__
 
 
-def path_or_padding(template: Any) -> Callable[[int], bool]:
-    """Between its marks Qwen-VL has the bytes of a path, which are text elsewhere: the first of them stands for all 256."""
-    return template.tokenizer.convert_tokens_to_ids("<img>").__eq__
-
-
+USUAL = {"gradient_checkpointing": True}
+EVALUATED = {"eval_steps": 2, "predict_with_generate": True, "eval_metric": "coco_map", "per_device_train_batch_size": 1}
 REMOTE = {
     # 4 a tile: the whole image, and 2 x 2, 3 x 1, 1 x 3, 2 x 1, 2 x 2 tiles
-    "phi3_vision": Remote("phi3_vision", "phi3_vision", lambda _: (0).__gt__, (20, 16, 16, 12, 20), ("vision_embed_tokens",)),
+    "phi3_vision": Remote("phi3_vision", lambda _: (0).__gt__, (20, 16, 16, 12, 20), ("vision_embed_tokens",), USUAL),
     # 64 a slice: the whole image, and none, 3, 3, 6, none
-    "minicpmv4_5": Remote("minicpmv4_5", "minicpmv4_5", named("<unk>"), (64, 256, 256, 448, 64), ("vpm", "resampler")),
+    "minicpmv4_5": Remote("minicpmv4_5", named("<unk>"), (64, 256, 256, 448, 64), ("vpm", "resampler"), USUAL),
     # 7 for the whole image; 2 a row of 2 x 2, 4 x 2, 2 x 4, 4 x 2, 1 x 1 tiles times 2 a column and one
-    "deepseek_vl2": Remote("deepseek_vl2", "deepseek_vl2", named("<image>"), (27, 43, 47, 43, 13), ("vision", "projector")),
-    "qwen_vl": Remote("qwen_vl", "qwen_vl", path_or_padding, (1, 1, 1, 1, 1), ("visual",)),
-    "qwen_vl_base": Remote("qwen_vl", "qwen_vl_base", path_or_padding, (1, 1, 1, 1, 1), ("visual",)),
+    "deepseek_vl2": Remote("deepseek_vl2", named("<image>"), (27, 43, 47, 43, 13), ("vision", "projector"), USUAL),
+    "qwen_vl": Remote("qwen_vl", named("<img>"), (1, 1, 1, 1, 1), ("visual",), USUAL),  # between its marks, the bytes of a path
+    "qwen_vl_base": Remote("qwen_vl", named("<img>"), (1, 1, 1, 1, 1), ("visual",), USUAL),
+    "chatglm4v": Remote("chatglm4v", named("<|begin_of_image|>"), (1,) * 5, ("vision", "embedding", "output_layer"), EVALUATED),
+    "florence2": Remote("florence2", named("<image>"), (5,) * 5, ("vision_tower", "multi_modal_projector", "lm_head"), EVALUATED),
 }
+every_evaluated = pytest.mark.parametrize("trained", [name for name in REMOTE if REMOTE[name].options is EVALUATED], indirect=True)
 every_remote = pytest.mark.parametrize("name", REMOTE)
 
 
@@ -72,7 +73,7 @@ class Loaded:
             model, processor = get_model_processor(
                 str(folder), model_type=kind.model_type, torch_dtype=torch.float32, attn_impl="eager", local_repo_path=repository
             )
-            template = get_template(processor, template_type=f"{kind.template}_grounding")
+            template = get_template(processor, template_type=f"{name}_grounding")
             template.set_mode("train")
             self.made[name] = model.eval(), template
         return self.made[name]
@@ -84,20 +85,6 @@ def loaded(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODELSCOPE_CACHE", str(folder / "cache"))
         yield Loaded(folder)
-
-
-def losses(loaded: Loaded, name: str, batches: list[list[dict[str, Any]]]) -> list[float]:
-    """The loss of each batch of rows, with swift's collator and its hook that embeds images."""
-    model, template = loaded[name]
-    template.register_post_encode_hook([model])
-    found = []
-    try:
-        for rows in batches:
-            with torch.no_grad():
-                found.append(model(**template.data_collator([template.encode(row) for row in rows])).loss.item())
-    finally:
-        template.remove_post_encode_hook()
-    return found
 
 
 @every_remote
@@ -120,7 +107,7 @@ def test_the_weights_are_those_of_the_file(loaded, name):
 @every_remote
 def test_another_image_is_another_loss(loaded, tmp_path, name):
     rows = [detection(noise(tmp_path / f"{seed}.png", (140, 84), seed), ["cat"], [[14, 7, 70, 63]]) for seed in (0, 1)]
-    first, other, again = losses(loaded, name, [[rows[0]], [rows[1]], [rows[0]]])
+    first, other, again = losses(*loaded[name], [[rows[0]], [rows[1]], [rows[0]]])
     assert first == again
     assert abs(first - other) > 1e-4
 
@@ -133,33 +120,69 @@ def test_rows_of_different_lengths_learn_in_one_batch_as_alone(loaded, tmp_path,
         detection(noise(tmp_path / "small.png", (140, 84), 0), ["cat"], [[14, 7, 70, 63]]),
         detection(noise(tmp_path / "large.png", (900, 300), 1), ["dog", "cat"], [[14, 7, 70, 63], [400, 7, 800, 163]]),
     ]
-    counts = [sum(label != -100 for label in template.encode(row)["labels"][1:]) for row in rows]
-    alone, other, both = losses(loaded, name, [rows[:1], rows[1:], rows])
+    first = 0 if template.is_encoder_decoder else 1  # the label of a decoder's first token has no loss
+    counts = [sum(label != -100 for label in template.encode(row)["labels"][first:]) for row in rows]
+    alone, other, both = losses(*loaded[name], [rows[:1], rows[1:], rows])
     assert both == pytest.approx((alone * counts[0] + other * counts[1]) / sum(counts), abs=1e-5)
 
 
+class Trained(NamedTuple):
+    """Two LoRA steps: what was logged, and the answers to 12 rows with the adapter and with the merged model."""
+
+    name: str
+    checkpoint: Path
+    logged: list[dict[str, Any]]
+    adapter: list[dict[str, Any]]
+    merged: list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module", params=REMOTE)
-def trained(request, plugin, loaded, night) -> tuple[str, LoraRun]:
-    """(name, two LoRA steps and the answers to 12 rows, merged and not)."""
-    name = request.param
-    folder, kind = tiny_model(name, loaded.folder), REMOTE[name]
-    template, out = f"{kind.template}_grounding", loaded.folder / f"{name}_run"
-    return name, lora_run(folder, kind.model_type, template, night / "night.jsonl", out, plugin, extra_args(name, folder))
+def trained(request, plugin, loaded, night) -> Trained:
+    name, rows = request.param, night / "night.jsonl"
+    folder, kind, out = tiny_model(name, loaded.folder), REMOTE[name], loaded.folder / f"{name}_run"
+    both, model = extra_args(name, folder), {"model": folder, "model_type": kind.model_type, "template": f"{name}_grounding"}
+    steps = {"learning_rate": "3e-3", "max_steps": 2, "save_steps": 2, "attn_impl": "eager"}
+    steps |= {"val_dataset": f"{rows}#4"} if kind.options is EVALUATED else {}
+    logged = sft(plugin, rows, out, *both, **model, **steps, **kind.options)
+    given = {"adapters": out / "checkpoint-2", "max_batch_size": 2}
+    adapter = infer(None, rows, out / "adapter.jsonl", *both, **given)
+    merged = infer(None, rows, out / "merged.jsonl", *both, **given, merge_lora=True, logprobs=True)
+    return Trained(name, out / "checkpoint-2", logged, adapter, merged)
 
 
 def test_training_has_a_loss_and_touches_the_language_model_alone(trained):
-    name, run = trained
-    assert len(run.losses) == 2
-    assert all(0 < loss < 100 for loss in run.losses)
-    with safe_open(run.checkpoint / "adapter_model.safetensors", "pt") as adapter:
+    losses = [entry["loss"] for entry in trained.logged if "loss" in entry]
+    assert len(losses) == 2
+    assert all(0 < loss < 100 for loss in losses)
+    with safe_open(trained.checkpoint / "adapter_model.safetensors", "pt") as adapter:
         keys = list(adapter.keys())
     assert keys
-    assert [key for key in keys if any(f".{part}." in key for part in REMOTE[name].frozen)] == []
+    assert [key for key in keys if any(f".{part}." in key for part in REMOTE[trained.name].frozen)] == []
 
 
 def test_the_merged_model_answers_every_row_as_the_adapter_does(trained, night):
-    _, run = trained
-    ids = [json.loads(line)["sample_id"] for line in (night / "night.jsonl").read_text().splitlines()]
-    assert [row["sample_id"] for row in run.merged] == ids
-    assert [row["response"] for row in run.merged] == [row["response"] for row in run.adapter]
-    assert len({row["response"] for row in run.merged}) > 1
+    assert [row["sample_id"] for row in trained.merged] == [row["sample_id"] for row in read_rows(night / "night.jsonl")]
+    assert [row["response"] for row in trained.merged] == [row["response"] for row in trained.adapter]
+    assert len({row["response"] for row in trained.merged}) > 1
+
+
+@every_evaluated
+def test_training_logs_the_coco_numbers(trained):
+    assert [0 <= entry["eval_AP"] <= 1 for entry in trained.logged if "eval_AP" in entry] == [True]
+
+
+@every_evaluated
+def test_the_answer_is_the_models_own_text_and_each_token_has_its_probability(trained):
+    for row in trained.merged:
+        tokens = row["logprobs"]["content"]
+        if "\ufffd" not in row["response"]:
+            assert "".join(token["token"] for token in tokens).startswith(row["response"])
+        assert all(token["logprob"] <= 0 for token in tokens)
+        assert not row["response"].startswith(("{", "<s>", "</s>"))
+
+
+@every_evaluated
+def test_the_evaluator_reads_the_result(trained, night, tmp_path):
+    words = ("--images", night / "images", "--family", trained.name, "--no-report")
+    metrics = scored(trained.checkpoint.parent / "merged.jsonl", night / "annotations.json", tmp_path, *words)
+    assert metrics["counts"]["images"] == 12

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rows import read_rows
 from s3_server import Bucket, environment, s3_server
+from tiny_run import TEMPLATE, options, sft_options, swift_process, written
 
-SWIFT = str(Path(sys.executable).with_name("swift"))
-MODEL = ["--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32", "--attn_impl", "sdpa"]
+from groundswift.errors import GroundswiftError
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +26,16 @@ def endpoint(night) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def rows(night, tmp_path_factory) -> Path:
     """The rows of the drawn set with addresses in place of paths."""
-    path = tmp_path_factory.mktemp("rows") / "in_bucket.jsonl"
-    told = read_rows(night / "night.jsonl")
-    for row in told:
+    rows = read_rows(night / "night.jsonl")
+    for row in rows:
         row["images"] = [f"s3://night/images/{Path(image).name}" for image in row["images"]]
-    path.write_text("".join(json.dumps(row) + "\n" for row in told), encoding="utf-8")
-    return path
-
-
-def swift(endpoint: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    variables = {**os.environ, **environment(endpoint, folder / "cache"), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run([SWIFT, *arguments], cwd=folder, env=variables, capture_output=True, text=True, timeout=500)
+    return written(tmp_path_factory.mktemp("rows") / "in_bucket.jsonl", rows)
 
 
 def inferred(endpoint: str, folder: Path, rows: Path, model: Path, plugin: Path) -> list[dict]:
-    done = swift(
-        endpoint, folder, "infer", "--model", str(model), *MODEL, "--custom_register_path", str(plugin), "--temperature", "0",
-        "--val_dataset", str(rows), "--result_path", "result.jsonl", "--max_new_tokens", "8", "--max_batch_size", "4",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    words = options(model=model, custom_register_path=plugin, val_dataset=rows, result_path="result.jsonl", torch_dtype="float32")
+    words += options(temperature=0, max_new_tokens=8, max_batch_size=4)
+    swift_process("infer", *TEMPLATE, *words, cwd=folder, **environment(endpoint, folder / "cache"))
     return read_rows(folder / "result.jsonl")
 
 
@@ -66,31 +53,24 @@ def test_inference_on_pictures_in_a_bucket_answers_as_on_local_ones(endpoint, ro
 
 
 def test_training_reads_pictures_from_a_bucket(endpoint, rows, plugin, models, tmp_path):
-    done = swift(
-        endpoint, tmp_path, "sft", "--model", str(models["qwen2_vl"]), *MODEL, "--custom_register_path", str(plugin),
-        "--dataset", str(rows), "--split_dataset_ratio", "0", "--dataloader_num_workers", "2", "--tuner_type", "lora", "--max_steps", "2",
-        "--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "1", "--check_model", "false", "--fp16", "false",
-        "--report_to", "none", "--add_version", "false", "--output_dir", "out",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    words = sft_options(plugin, rows, tmp_path / "out", model=models["qwen2_vl"], dataloader_num_workers=2, max_steps=2)
+    swift_process("sft", *words, cwd=tmp_path, **environment(endpoint, tmp_path / "cache"))
     assert (tmp_path / "out" / "checkpoint-2" / "adapter_config.json").is_file()
     assert any((tmp_path / "cache").rglob("*.*"))
 
 
-def test_a_picture_in_a_bucket_is_fed_as_the_local_one(endpoint, rows, night, templates, monkeypatch, tmp_path):
+def test_a_picture_in_a_bucket_is_fed_as_the_local_one(endpoint, rows, night, zoo, monkeypatch, tmp_path):
     for name, value in environment(endpoint, tmp_path / "cache").items():
         monkeypatch.setenv(name, value)
-    for far, near in zip(rows.read_text().splitlines(), (night / "night.jsonl").read_text().splitlines(), strict=True):
-        fed, expected = (templates["qwen2_vl"].encode(json.loads(line)) for line in (far, near))
+    for far, near in zip(read_rows(rows), read_rows(night / "night.jsonl"), strict=True):
+        fed, expected = (zoo["qwen2_vl"].encode(row) for row in (far, near))
         assert fed["input_ids"] == expected["input_ids"]
         assert fed["pixel_values"].equal(expected["pixel_values"])
 
 
-def test_a_missing_picture_is_told_by_its_address(endpoint, plugin, templates, monkeypatch, tmp_path):
-    from groundswift.errors import GroundswiftError
-
+def test_a_missing_picture_is_told_by_its_address(endpoint, plugin, zoo, monkeypatch, tmp_path):
     for name, value in environment(endpoint, tmp_path / "cache").items():
         monkeypatch.setenv(name, value)
     messages = [{"role": "user", "content": "<image>Where?"}, {"role": "assistant", "content": "Here."}]
     with pytest.raises(GroundswiftError, match=r"^s3://night/none\.png: no such object"):
-        templates["qwen2_vl"].encode({"messages": messages, "images": ["s3://night/none.png"]})
+        zoo["qwen2_vl"].encode({"messages": messages, "images": ["s3://night/none.png"]})

@@ -7,24 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from rows import detection, noise, read_rows
-from tiny_run import MODEL, QUIET, rows_of, written
+from tiny_run import rlhf, rows_of, sample, scored, written
 
 from groundswift import parse
-from groundswift.cli import main
 from groundswift.errors import GroundswiftError
+from groundswift.eval.run_check import read_run
+from groundswift.swift_plugins.grounding import rewards
+from groundswift.swift_plugins.grounding.rewards import REWARDS
 
-GRPO = ["--rlhf_type", "grpo", *MODEL, *QUIET, "--torch_dtype", "float32", "--tuner_type", "lora", "--split_dataset_ratio", "0"]
-GRPO += ["--num_generations", "4", "--per_device_train_batch_size", "4", "--gradient_accumulation_steps", "4", "--max_steps", "2"]
-GRPO += ["--temperature", "2", "--log_completions", "true", "--logging_steps", "1", "--learning_rate", "1e-4", "--save_strategy", "no"]
 
-
-def grpo(plugin: Path, data: Path, out: Path, *more: str) -> list[dict[str, Any]]:
+def grpo(plugin: Path, data: Path, out: Path, **more: object) -> list[dict[str, Any]]:
     """Two steps -> the logged answers, one entry a step, with lists of the same length."""
-    from swift import rlhf_main
-
-    rlhf_main([*GRPO, "--dataset", str(data), "--output_dir", str(out), "--custom_register_path", str(plugin), *more])
+    steps = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4, "max_steps": 2, "save_strategy": "no"}
+    answers = {"num_generations": 4, "temperature": 2, "log_completions": True, "learning_rate": "1e-4", "reward_funcs": "detection_f1"}
+    rlhf(plugin, "grpo", data, out, **steps, **answers, **more)
     return read_rows(out / "completions.jsonl")
 
 
@@ -32,8 +29,6 @@ def grpo(plugin: Path, data: Path, out: Path, *more: str) -> list[dict[str, Any]
 def trained(plugin, toys, tmp_path_factory):
     """(rows by id, answers as (id, text, reward), the folder) of a training with a negative among the prompts."""
     from swift.rewards import orms
-
-    from groundswift.swift_plugins.grounding.rewards import REWARDS
 
     out = tmp_path_factory.mktemp("grpo")
     rows = read_rows(toys / "toys.jsonl")[:3]
@@ -49,10 +44,9 @@ def trained(plugin, toys, tmp_path_factory):
             answers.extend(zip(columns["sample_id"], completions, rewards, strict=True))
             return rewards
 
-    words = ("--reward_funcs", "detection_f1", "--max_completion_length", "160")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(orms, "detection_f1", Noting)
-        logged = grpo(plugin, written(out / "rows.jsonl", rows), out / "out", *words)
+        logged = grpo(plugin, written(out / "rows.jsonl", rows), out / "out", max_completion_length=160)
     written_down = [pair for entry in logged[:2] for pair in zip(entry["completion"], entry["Noting"], strict=True)]
     assert written_down == [(text, pytest.approx(reward)) for _, text, reward in answers]
     return {row["sample_id"]: row for row in rows}, answers, out / "out"
@@ -75,10 +69,7 @@ def test_the_logged_rewards_are_the_evaluators_numbers_of_the_same_answers(train
             annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": names[label], **box})
         result.append({"response": text, "sample_id": number, "size_wh": row["size_wh"]})
     (tmp_path / "truth.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
-    command = ["eval", "coco-map", str(written(tmp_path / "result.jsonl", result)), "--gt", str(tmp_path / "truth.json")]
-    done = CliRunner().invoke(main, [*command, "--family", "qwen2_vl", "--out", str(tmp_path / "scored")])
-    assert done.exit_code == 0, done.output
-    from groundswift.eval.run_check import read_run
+    scored(written(tmp_path / "result.jsonl", result), tmp_path / "truth.json", tmp_path / "scored", "--family", "qwen2_vl")
 
     found = {image.image_id: image.f1 for image in read_run(tmp_path / "scored").images}
     compared = 0
@@ -94,8 +85,7 @@ def test_the_logged_rewards_are_the_evaluators_numbers_of_the_same_answers(train
 
 
 def test_the_rewards_move_the_weights(trained):
-    steps = [json.loads(line) for line in (trained[2] / "logging.jsonl").read_text().splitlines()]
-    steps = [step for step in steps if "grad_norm" in step]
+    steps = [step for step in read_rows(trained[2] / "logging.jsonl") if "grad_norm" in step]
     assert len(steps) == 2
     assert any(step["grad_norm"] > 0 for step in steps)
     assert all(0 <= step["rewards/Noting/mean"] <= 1 for step in steps)
@@ -104,10 +94,7 @@ def test_the_rewards_move_the_weights(trained):
 TEXT = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "A cat."}]
 UNDEFINED = {
     "points": ({"objects": {"ref": ["cat"], "bbox": [[10, 20]]}}, "1 with points"),
-    "text": (
-        {"objects": None, "messages": [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "A cat."}]},
-        "no boxes",
-    ),
+    "text": ({"objects": None, "messages": TEXT}, "no boxes"),
 }
 
 
@@ -117,12 +104,10 @@ def test_rows_that_no_reward_is_defined_for_are_refused_before_the_first_step(pl
     rows = rows_of(tmp_path, 4)
     rows[2].update(change)
     with pytest.raises(GroundswiftError, match=f"detection_f1 is not defined for 1 of 4 rows .*{message}"):
-        grpo(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out", "--reward_funcs", "detection_f1")
+        grpo(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out")
 
 
 def test_a_reward_without_a_grounding_template_says_so(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding import rewards
-
     monkeypatch.setattr(rewards, "_rules", [])
     with pytest.raises(GroundswiftError, match="--reward_funcs detection_f1_mean needs a grounding template"):
         rewards.REWARDS["detection_f1_mean"]()(["None"])
@@ -133,8 +118,6 @@ GROUPED = {"ref": ["cat", "dog"], "bbox": [[10, 7, 50, 63], [60, 7, 90, 63], [20
 
 def test_true_boxes_are_paired_with_their_labels_by_the_true_answer(plugin, zoo, pictures):
     """Two boxes of one label: the numbers of labels and boxes differ, and the generated answer says nothing about which is whose."""
-    from groundswift.swift_plugins.grounding import rewards
-
     rewards.note_rules(zoo["qwen2_vl"])
     row = detection(pictures((112, 84)), ["cat", "dog"], GROUPED["bbox"][:2]) | {"objects": GROUPED}
     true_answer = "<ref-object><bbox><bbox><ref-object><bbox>"
@@ -145,19 +128,9 @@ def test_true_boxes_are_paired_with_their_labels_by_the_true_answer(plugin, zoo,
 
 def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_path):
     """Rejection sampling: of eight answers and the true one, what is kept is no worse than what is rejected."""
-    from swift import sampling_main
-
-    from groundswift.swift_plugins.grounding import rewards
-
-    data = tmp_path / "rows.jsonl"
     rows = read_rows(toys / "toys.jsonl")[:3]
-    written(data, rows)
-    sampling_main(
-        [*MODEL[:6], "--torch_dtype", "float32", "--custom_register_path", str(plugin), "--dataset", str(data), "--max_new_tokens", "160"]
-        + ["--sampler_engine", "transformers", "--num_return_sequences", "8", "--orm_model", "detection_f1", "--temperature", "2"]
-        + ["--n_best_to_keep", "2", "--output_dir", str(tmp_path / "out"), "--output_file", "kept.jsonl"]
-    )
-    kept = read_rows(tmp_path / "out" / "kept.jsonl")
+    best = {"num_return_sequences": 8, "orm_model": "detection_f1", "n_best_to_keep": 2, "temperature": 2, "max_new_tokens": 160}
+    kept = sample(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out", **best)
     by_id = {row["sample_id"]: row for row in rows}
     assert kept
     reward = rewards.REWARDS["detection_f1"]()
@@ -174,8 +147,6 @@ def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_pat
 def test_the_true_answer_is_neither_kept_nor_rejected(plugin, zoo, pictures):
     """swift adds it to the sampled answers as the last one."""
     from swift.infer_engine import InferRequest
-
-    from groundswift.swift_plugins.grounding import rewards
 
     rewards.note_rules(zoo["qwen2_vl"])
     row = detection(pictures((200, 100)), ["cat"], [[20, 10, 100, 50]])

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from shlex import split
 from typing import Any
 
 import pytest
-from rows import detection, noise, read_rows
-from tiny_run import EMBEDDED, IN_32_BITS, MODEL, QUIET, written
+from rows import detection, noise
+from tiny_run import EMBEDDED, rlhf, sample, written
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
+from groundswift.swift_plugins.grounding.templates.rlhf_rows import objects_of_pair
 
 ROOT = Path(__file__).resolve().parents[2]
 CASE = ROOT / "tests" / "cases" / "grpo"
-TRAIN = [*IN_32_BITS, *QUIET, *split("--eval_strategy no --split_dataset_ratio 0 --per_device_train_batch_size 2 --max_steps 1")]
-TRAIN += ["--gradient_accumulation_steps", "1", "--logging_steps", "1"]
 ANSWERS = ["<ref-object><bbox><ref-object><bbox>", "<ref-object><bbox>", "None", "<ref-object><bbox>"]
 
 
@@ -31,15 +29,6 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         row = detection(path, ["cat", "dog"][:count], [[10, 7, 50, 63], [56, 0, size_wh[0], 84]][:count])
         made.append(row | {"sample_id": index, "size_wh": list(size_wh)})
     return made
-
-
-def rlhf(kind: str, data: Path, out: Path, plugin: Path, *more: str, tuner: str = "lora") -> dict[str, Any]:
-    """Train one step -> the numbers of that step."""
-    from swift import rlhf_main
-
-    command = ["--rlhf_type", kind, "--dataset", str(data), "--output_dir", str(out), "--tuner_type", tuner, *MODEL, *TRAIN]
-    rlhf_main([*command, "--custom_register_path", str(plugin), *(more or ("--save_strategy", "no"))])
-    return json.loads((out / "logging.jsonl").read_text(encoding="utf-8").splitlines()[0])
 
 
 @pytest.mark.parametrize("name", ["grpo2.jsonl", "grpo3.jsonl"])
@@ -58,14 +47,8 @@ def test_grpo_trains_and_rewards_see_the_true_boxes(plugin, tmp_path, monkeypatc
 
     monkeypatch.setitem(orms, "noted", Noted)
     monkeypatch.chdir(tmp_path)
-    step = rlhf(
-        "grpo",
-        Path(name),
-        tmp_path / "out",
-        plugin,
-        *("--reward_funcs", "noted", "--num_generations", "2", "--max_completion_length", "16", "--max_pixels", "50176"),
-        *("--save_strategy", "no"),
-    )
+    few = {"num_generations": 2, "max_completion_length": 16, "max_pixels": 50_176}
+    step = rlhf(plugin, "grpo", Path(name), tmp_path / "out", reward_funcs="noted", save_strategy="no", **few)[0]
     truth = json.loads((tmp_path / name).read_text(encoding="utf-8").splitlines()[0])["objects"]
     assert step["completions/mean_length"] > 0
     assert len(seen) == 2
@@ -73,13 +56,16 @@ def test_grpo_trains_and_rewards_see_the_true_boxes(plugin, tmp_path, monkeypatc
     assert not [line for line in warned if "error" in line]
 
 
+TEACHER = {"teacher_model": EMBEDDED, "teacher_model_type": "qwen2_vl", "max_completion_length": 8}
+
+
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        ("dpo", ()),
-        ("kto", ()),
-        ("gkd", ("--teacher_model", str(EMBEDDED), "--teacher_model_type", "qwen2_vl", "--max_completion_length", "8", "--lmbda", "1")),
-        ("gkd", ("--teacher_model", str(EMBEDDED), "--teacher_model_type", "qwen2_vl", "--max_completion_length", "8", "--lmbda", "0")),
+        ("dpo", {}),
+        ("kto", {}),
+        ("gkd", TEACHER | {"lmbda": 1}),
+        ("gkd", TEACHER | {"lmbda": 0}),
     ],
     ids=["dpo", "kto", "gkd of answers that it generates", "gkd of the rows' own answers"],
 )
@@ -88,41 +74,27 @@ def test_preferences_and_distillation_train_on_every_row(plugin, tmp_path, warne
     if kind == "dpo":
         rejected = ["<ref-object><bbox>", "I see <bbox>.", "There is a cat.", "No."]
         data = [row | {"rejected_response": text} for row, text in zip(data, rejected, strict=True)]
-    step = rlhf(kind, written(tmp_path / "rows.jsonl", data), tmp_path / "out", plugin, *more, "--save_strategy", "no")
+    step = rlhf(plugin, kind, written(tmp_path / "rows.jsonl", data), tmp_path / "out", save_strategy="no", **more)[0]
     assert step["grad_norm"] >= 0
     assert not [line for line in warned if "error" in line]
 
 
 def test_ppo_trains_with_a_reward_model_of_ours(plugin, tmp_path, warned):
     data = written(tmp_path / "rows.jsonl", [row | {"rejected_response": "Nothing."} for row in rows(tmp_path)])
-    rlhf("rm", data, tmp_path / "rm", plugin, "--save_steps", "1", tuner="full")
-    reward = ["--reward_model", str(tmp_path / "rm" / "checkpoint-1"), "--reward_model_type", "qwen2_vl"]
-    few = [*split("--max_completion_length 4 --max_steps -1 --num_train_epochs 0.5 --num_ppo_epochs 1 --save_strategy no")]
-    step = rlhf("ppo", written(tmp_path / "ppo.jsonl", rows(tmp_path)), tmp_path / "ppo", plugin, *reward, *few, tuner="full")
+    rlhf(plugin, "rm", data, tmp_path / "rm", save_steps=1, tuner_type="full")
+    reward = {"reward_model": tmp_path / "rm" / "checkpoint-1", "reward_model_type": "qwen2_vl", "max_completion_length": 4}
+    few = {"max_steps": -1, "num_train_epochs": 0.5, "num_ppo_epochs": 1, "save_strategy": "no", "tuner_type": "full"}
+    step = rlhf(plugin, "ppo", written(tmp_path / "ppo.jsonl", rows(tmp_path)), tmp_path / "ppo", **reward, **few)[0]
     assert "objective/scores" in step
     assert not [line for line in warned if "error" in line]
 
 
 def test_sampled_rows_can_be_trained_on(plugin, tmp_path, zoo):
     """The template that was asked for is used, and objects that only the true answer named are gone."""
-    from swift import sampling_main
-
     data = rows(tmp_path)
     data[3]["messages"] = [{"role": "user", "content": "<image>Where is <ref-object>?"}, {"role": "assistant", "content": "<bbox>"}]
-    sampling_main(
-        [
-            *MODEL,
-            *split("--torch_dtype float32 --custom_register_path"),
-            str(plugin),
-            "--dataset",
-            str(written(tmp_path / "rows.jsonl", data)),
-            "--max_new_tokens",
-            "8",
-        ]
-        + ["--sampler_engine", "transformers", "--num_return_sequences", "2", "--num_sampling_batch_size", "2", "--attn_impl", "sdpa"]
-        + ["--output_dir", str(tmp_path / "out"), "--output_file", "sampled.jsonl"]
-    )
-    sampled = read_rows(tmp_path / "out" / "sampled.jsonl")
+    few = {"num_return_sequences": 2, "num_sampling_batch_size": 2, "max_new_tokens": 8}
+    sampled = sample(plugin, written(tmp_path / "rows.jsonl", data), tmp_path / "out", **few)
     assert sorted(row["sample_id"] for row in sampled) == [0, 0, 1, 1, 2, 2, 3, 3]
     assert [row["objects"]["ref"] for row in sampled if row["objects"]] == [["cat"]] * 2
     for row in sampled:
@@ -211,8 +183,6 @@ def test_a_question_without_its_object_is_an_error_before_the_answer_is_there(zo
 
 
 def test_the_mismatched_answer_of_kto_keeps_its_boxes_in_shares_of_its_image(plugin, tmp_path):
-    from groundswift.swift_plugins.grounding.templates.rlhf_rows import objects_of_pair
-
     first, second = rows(tmp_path)[:2]
     first["messages"][0]["content"] += " Not <bbox>."
     first["objects"]["bbox"].insert(0, [0, 0, 56, 42])

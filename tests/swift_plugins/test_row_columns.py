@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from rows import detection, read_rows
+from swift.dataset import load_dataset
 from tiny_run import written
 
 from groundswift.cli import main
@@ -26,8 +27,6 @@ def done(*words: object) -> Any:
 
 
 def streamed(*paths: Path | str) -> list[dict[str, Any]]:
-    from swift.dataset import load_dataset
-
     return list(load_dataset(list(map(str, paths)), streaming=True)[0])
 
 
@@ -143,17 +142,10 @@ NAMED = {"named_det": ("coco", "det.json"), "named_captions": ("coco-captions", 
 
 
 @pytest.fixture
-def named(plugin, tmp_path, monkeypatch):
-    """The sources of the case as sets of a list, registered as register.py does it."""
-    from swift.dataset import register_dataset
-
-    from groundswift.swift_plugins.grounding.datasets.named import named_sets
-
+def named(register_sets, tmp_path):
+    """The sources of the case as sets of a list."""
     sets = {name: {"format": kind, "annotations": str(CASE / file), "check_images": False} for name, (kind, file) in NAMED.items()}
-    (tmp_path / "sets.yaml").write_text(json.dumps(sets), encoding="utf-8")
-    monkeypatch.setenv("GROUNDSWIFT_DATASETS", str(tmp_path / "sets.yaml"))
-    for meta in named_sets():
-        register_dataset(meta, exist_ok=True)
+    register_sets(tmp_path, sets)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +162,6 @@ def named(plugin, tmp_path, monkeypatch):
     ids="+".join,
 )
 def test_streams_of_both_types_are_joined(named, tmp_path, monkeypatch, names):
-    from swift.dataset import load_dataset
-
     monkeypatch.chdir(tmp_path)
     turns = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
     written(tmp_path / "numbers.jsonl", [turns | {"sample_id": 4}, turns | {"sample_id": 10**18}])

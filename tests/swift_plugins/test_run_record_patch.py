@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -10,35 +9,32 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from rows import detection, trained_text
+from tiny_run import export, infer, limit_tokens, scored, sft
 
 from groundswift import families
-from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, read_record, write_record
+from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CocoMapMetric
+from groundswift.swift_plugins.grounding.metrics.validation_rows import TEXT, sample_of
+from groundswift.swift_plugins.grounding.patches import run_record
+from groundswift.swift_plugins.grounding.patches.run_record import difference, warn_difference
 
 TRAINED = Limits(4 * 784, 30 * 784, 20_000)
-COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa"]
-ONE_STEP = ["--max_steps", "1", "--check_model", "false", "--fp16", "false", "--report_to", "none", "--add_version", "false"]
-GREEDY = ["--temperature", "0", "--max_new_tokens", "4", "--max_batch_size", "4"]
 
 
 @pytest.fixture
 def tokens(monkeypatch):
     """Set how many tokens an image may have, as the environment of a new process does, with what swift leaves in the environment."""
-    from qwen_vl_utils import vision_process
-
     names = ("MAX_PIXELS", "IMAGE_MAX_TOKEN_NUM")
     before = {name: os.environ.get(name) for name in names}
 
     def limit(most: int) -> None:
         os.environ.update(MAX_PIXELS=str(most * 784 + 1), IMAGE_MAX_TOKEN_NUM=str(most))
-        monkeypatch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
+        limit_tokens(monkeypatch, 4, most)
 
-    monkeypatch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", 4)
     limit(30)
     yield limit
     for name in names:  # by hand: where swift runs, os.environ is another object afterwards
@@ -49,26 +45,18 @@ def tokens(monkeypatch):
 @pytest.fixture
 def told(warned):
     """What swift warns of, with what it has once said said again."""
-    from groundswift.swift_plugins.grounding.patches import run_record
-
     run_record.WARNED.clear()
     return warned
 
 
-def train(model: Path, plugin: Path, night: Path, out: Path, *words: str, template: str = "qwen2_5_vl_grounding") -> Path:
-    from swift import sft_main
-
-    sft_main(
-        ["--model", str(model), "--model_type", "qwen2_5_vl", "--template", template, *COMMON, *ONE_STEP]
-        + ["--custom_register_path", str(plugin), "--dataset", f"{night / 'night.jsonl'}#2", "--output_dir", str(out), *words]
-    )
+def train(model: Path, plugin: Path, night: Path, out: Path, template: str = "qwen2_5_vl_grounding", **more: object) -> Path:
+    """One step of a model of Qwen2.5-VL -> the checkpoint."""
+    sft(plugin, f"{night / 'night.jsonl'}#2", out, model=model, model_type="qwen2_5_vl", template=template, **more)
     return out / "checkpoint-1"
 
 
-def infer(night: Path, out: Path, *words: str) -> Path:
-    from swift import infer_main
-
-    infer_main([*words, *GREEDY, "--val_dataset", f"{night / 'night.jsonl'}#4", "--result_path", str(out)])
+def answer(night: Path, out: Path, **more: object) -> Path:
+    infer(None, f"{night / 'night.jsonl'}#4", out, max_new_tokens=4, max_batch_size=4, **more)
     return out
 
 
@@ -76,13 +64,9 @@ def infer(night: Path, out: Path, *words: str) -> Path:
 def trained(plugin, models, night, tmp_path_factory) -> Path:
     """The checkpoint of one LoRA step with limits of its own, and an evaluation."""
     with pytest.MonkeyPatch.context() as patch:
-        from qwen_vl_utils import vision_process
-
-        patch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", 4)
-        patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", 30)
-        words = ["--tuner_type", "lora", "--max_pixels", "20000", "--val_dataset", f"{night / 'night.jsonl'}#2", "--eval_steps", "1"]
-        words += ["--predict_with_generate", "true", "--eval_metric", "coco_map", "--save_steps", "1"]
-        return train(models["qwen2_5_vl"], plugin, night, tmp_path_factory.mktemp("lora"), *words)
+        limit_tokens(patch, 4, 30)
+        metric = {"predict_with_generate": True, "eval_metric": "coco_map", "eval_steps": 1, "val_dataset": f"{night / 'night.jsonl'}#2"}
+        return train(models["qwen2_5_vl"], plugin, night, tmp_path_factory.mktemp("lora"), max_pixels=20_000, save_steps=1, **metric)
 
 
 def test_training_leaves_its_record_in_folder_and_checkpoint(trained):
@@ -93,26 +77,22 @@ def test_training_leaves_its_record_in_folder_and_checkpoint(trained):
         assert {"groundswift", "ms-swift", "transformers", "torch", "qwen-vl-utils"} == set(record.versions)
 
 
-def score(result: Path, night: Path, out: Path, *words: str) -> dict:
-    done = CliRunner().invoke(main, ["eval", "coco-map", str(result), "--gt", str(night / "annotations.json"), "--out", str(out), *words])
-    assert done.exit_code == 0, done.output
-    return json.loads((out / "metrics.json").read_text())["protocol"]
-
-
 def test_the_answers_of_training_are_scored_by_its_record(trained, night, tmp_path):
-    protocol = score(trained / "predict.jsonl", night, tmp_path, "--no-report")
+    protocol = scored(trained / "predict.jsonl", night / "annotations.json", tmp_path, "--no-report")["protocol"]
     assert (protocol["family"], protocol["limits_declared_by"]) == ("qwen2_5_vl", "run record")
     assert Limits(*(protocol[name] for name in Limits.__struct_fields__)) == TRAINED
 
 
 def test_inference_with_the_limits_of_training_is_quiet_and_recorded(trained, night, tokens, told, tmp_path):
     shutil.rmtree(f"{trained}-merged", ignore_errors=True)
-    result = infer(night, tmp_path / "new" / "result.jsonl", "--adapters", str(trained), "--merge_lora", "true", "--max_pixels", "20000")
+    result = answer(night, tmp_path / "new" / "result.jsonl", adapters=trained, merge_lora=True, max_pixels=20_000)
     assert not [text for text in told if "pixel limits differ" in text]
     assert read_record(f"{result}.run.json").limits == TRAINED
     assert read_record(f"{trained}-merged/groundswift_run.json") == read_record(trained / "groundswift_run.json")
-    assert score(result, night, tmp_path / "scored", "--no-report")["space_declared_by"] == "run record"
-    again = infer(night, result, "--model", f"{trained}-merged", "--max_pixels", "20000", "--template", "qwen2_5_vl_grounding", *COMMON)
+    protocol = scored(result, night / "annotations.json", tmp_path / "scored", "--no-report")["protocol"]
+    assert protocol["space_declared_by"] == "run record"
+    in_32_bits = {"torch_dtype": "float32", "attn_impl": "sdpa"}
+    again = answer(night, result, model=f"{trained}-merged", max_pixels=20_000, template="qwen2_5_vl_grounding", **in_32_bits)
     assert len(again.read_text().splitlines()) == 8
     assert not [text for text in told if "pixel limits differ" in text]
 
@@ -120,15 +100,13 @@ def test_inference_with_the_limits_of_training_is_quiet_and_recorded(trained, ni
 @pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged model"])
 def test_other_limits_than_in_training_are_told(trained, night, tokens, told, tmp_path, merged):
     tokens(40)
-    source = ["--adapters", str(trained)]
+    source = {"adapters": trained}
     if merged:
-        from swift import export_main
-
-        export_main(["--adapters", str(trained), "--merge_lora", "true", "--output_dir", str(tmp_path / "merged"), "--max_pixels", "20000"])
+        export(tmp_path / "merged", adapters=trained, merge_lora=True, max_pixels=20_000)
         assert [text for text in told if "max_pixels 23520 px in training, 31360 px now" in text]
         told.clear()
-        source = ["--model", str(tmp_path / "merged"), "--max_pixels", "9000"]
-    result = infer(night, tmp_path / "result.jsonl", *source)
+        source = {"model": tmp_path / "merged", "max_pixels": 9_000}
+    result = answer(night, tmp_path / "result.jsonl", **source)
     (text,) = [text for text in told if "pixel limits differ" in text]
     assert text.startswith(f"{tmp_path / 'merged' if merged else trained}/groundswift_run.json: pixel limits differ")
     assert "max_pixels 23520 px in training, 31360 px now" in text
@@ -139,20 +117,21 @@ def test_other_limits_than_in_training_are_told(trained, night, tokens, told, tm
 
 
 def test_a_result_is_not_mixed_with_rows_of_other_limits(trained, night, tokens, told, tmp_path):
-    result = infer(night, tmp_path / "result.jsonl", "--adapters", str(trained), "--max_pixels", "20000")
+    source = {"adapters": trained, "max_pixels": 20_000}
+    result = answer(night, tmp_path / "result.jsonl", **source)
     rows, record = result.read_bytes(), read_record(f"{result}.run.json")
     tokens(40)
     with pytest.raises(GroundswiftError) as caught:
-        infer(night, result, "--adapters", str(trained), "--max_pixels", "20000")
+        answer(night, result, **source)
     assert "already holds rows of a different run" in str(caught.value)
     assert "max_pixels 23520 px, now 31360 px" in str(caught.value)
     assert (result.read_bytes(), read_record(f"{result}.run.json")) == (rows, record)
     Path(f"{result}.run.json").unlink()
-    infer(night, result, "--adapters", str(trained), "--max_pixels", "20000")
+    answer(night, result, **source)
     assert [text for text in told if "already holds rows of a run without a record" in text]
     assert not Path(f"{result}.run.json").exists()
     result.unlink()
-    infer(night, result, "--adapters", str(trained), "--max_pixels", "20000")
+    answer(night, result, **source)
     assert read_record(f"{result}.run.json").limits == Limits(3136, 31360, 20_000)
 
 
@@ -160,16 +139,8 @@ def test_training_on_from_a_model_is_told_and_leaves_its_own_record(plugin, mode
     """A full checkpoint, which swift fills with the files of the model that it began from: the record of that one is not taken over."""
     base = tmp_path / "base"
     shutil.copytree(models["qwen2_5_vl"], base)
-    before = RunRecord(
-        family="qwen2_5_vl",
-        template="qwen2_5_vl_grounding",
-        grammar="json_bbox_2d",
-        space="resized_px",
-        limits=TRAINED,
-        versions={},
-    )
-    write_record(base / "groundswift_run.json", before)
-    checkpoint = train(base, plugin, night, tmp_path / "out", "--tuner_type", "full", "--split_dataset_ratio", "0")
+    write_record(base / "groundswift_run.json", record("qwen2_5_vl", TRAINED))
+    checkpoint = train(base, plugin, night, tmp_path / "out", tuner_type="full")
     (text,) = [text for text in told if "pixel limits differ" in text]
     assert "first_max_pixels 20000 px in training, none now" in text
     assert text.endswith("add --max_pixels 20000")
@@ -179,8 +150,7 @@ def test_training_on_from_a_model_is_told_and_leaves_its_own_record(plugin, mode
 
 def test_templates_of_swift_leave_no_record(plugin, models, night, tokens, told, tmp_path):
     """What they write is not always what the family speaks, so nothing is declared for them."""
-    words = ["--tuner_type", "lora", "--split_dataset_ratio", "0"]
-    checkpoint = train(models["qwen2_5_vl"], plugin, night, tmp_path, *words, template="qwen2_5_vl")
+    checkpoint = train(models["qwen2_5_vl"], plugin, night, tmp_path, template="qwen2_5_vl")
     assert not list(tmp_path.rglob("groundswift_run.json"))
     assert (checkpoint / "args.json").is_file()
 
@@ -188,11 +158,9 @@ def test_templates_of_swift_leave_no_record(plugin, models, night, tokens, told,
 # what is said
 
 
-def record(family: str, limits: Limits, space: str | None = None) -> RunRecord:
+def record(family: str, limits: Limits) -> RunRecord:
     row = families()[family]
-    return RunRecord(
-        family=family, template=f"{family}_grounding", grammar=row.grammar, space=space or row.space, limits=limits, versions={}
-    )
+    return RunRecord(family=family, template=f"{family}_grounding", grammar=row.grammar, space=row.space, limits=limits, versions={})
 
 
 @pytest.mark.parametrize(
@@ -231,8 +199,6 @@ def record(family: str, limits: Limits, space: str | None = None) -> RunRecord:
     ],
 )
 def test_what_is_said_of_a_difference(plugin, monkeypatch, trained, now, environment, said):
-    from groundswift.swift_plugins.grounding.patches.run_record import difference
-
     for name in ("MIN_PIXELS", "MAX_PIXELS", "IMAGE_MIN_TOKEN_NUM", "IMAGE_MAX_TOKEN_NUM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -242,8 +208,6 @@ def test_what_is_said_of_a_difference(plugin, monkeypatch, trained, now, environ
 
 
 def test_a_record_that_cannot_be_read_is_told(plugin, told, tmp_path):
-    from groundswift.swift_plugins.grounding.patches.run_record import warn_difference
-
     (tmp_path / "groundswift_run.json").write_text("{")
     warn_difference(tmp_path / "groundswift_run.json", record("qwen2_vl", Limits()))
     assert "pixel limits of the training unknown" in told[0]
@@ -256,8 +220,6 @@ def test_a_record_that_cannot_be_read_is_told(plugin, told, tmp_path):
 def test_the_metric_of_training_places_by_all_limits(zoo, tokens, tmp_path, first):
     """Perfect answers, as the template teaches them, have AP 1 with `--max_pixels` too; they had not with another."""
     from swift.utils import Serializer
-
-    from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CocoMapMetric
 
     template = zoo.make_template("qwen2_5_vl", max_pixels=first)
     rows, texts = [], []
@@ -281,8 +243,6 @@ def test_the_metric_of_training_places_by_all_limits(zoo, tokens, tmp_path, firs
 
 
 def test_the_metric_does_not_score_a_row_that_limits_its_own_image(plugin):
-    from groundswift.swift_plugins.grounding.metrics.validation_rows import TEXT, sample_of
-
     row = {"size_wh": [9, 9], "chat_template_kwargs": {"max_pixels": 784}}
     assert sample_of(3, row) == (TEXT, (9, 9), [], [])
     with pytest.raises(GroundswiftError, match="validation row 3: chat_template_kwargs limit its image"):

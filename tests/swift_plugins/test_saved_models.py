@@ -11,46 +11,28 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from rows import read_rows
-from tiny_run import EMBEDDED, written
+from tiny_run import EMBEDDED, TEMPLATE, export, infer, limit_tokens, scored, sft, written
 
-from groundswift.cli import main
 from groundswift.coordinates import resized_wh
+from groundswift.family import FAMILIES
 from groundswift.image_resize import Limits
+from groundswift.swift_plugins.grounding.patches.saved_models import differences
 
 PLAIN = Path(__file__).resolve().parents[1] / "helpers" / "plain_transformers.py"
-COMMON = ["--torch_dtype", "float32", "--attn_impl", "sdpa", "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding"]
-STEP = ["--max_steps", "1", "--learning_rate", "1e-9", "--check_model", "false", "--fp16", "false", "--report_to", "none"]
 SYSTEM = "You find 'things' in images.\nAnswer with \"boxes\" {{ only }}. 物 😀 \\"
 
 
-def train(plugin: Path, rows: Path, out: Path, *words: str) -> Path:
-    from swift import sft_main
-
-    sft_main(
-        ["--model", str(EMBEDDED), *COMMON, *STEP, "--custom_register_path", str(plugin), "--dataset", f"{rows}#2", *words]
-        + ["--split_dataset_ratio", "0", "--add_version", "false", "--output_dir", str(out)]
-    )
+def train(plugin: Path, toys: Path, out: Path, **more: object) -> Path:
+    """One step of the embedded model that changes next to nothing -> the checkpoint."""
+    sft(plugin, f"{toys / 'toys.jsonl'}#2", out, learning_rate="1e-9", **more)
     return out / "checkpoint-1"
 
 
-def export(out: Path, *words: str) -> Path:
-    from swift import export_main
-
-    export_main([*words, "--output_dir", str(out)])
-    return out
-
-
-def by_swift(model: Path, rows: Path, out: Path, *words: str) -> list[str]:
-    from swift import infer_main
-
-    infer_main(
-        ["--model", str(model), *COMMON, "--val_dataset", str(rows), "--result_path", str(out), "--temperature", "0"]
-        + ["--max_new_tokens", "160", "--max_batch_size", "1", *words]
-    )
-    return [row["response"] for row in read_rows(out)]
+def by_swift(model: Path, rows: Path, out: Path) -> list[str]:
+    greedy = {"torch_dtype": "float32", "max_new_tokens": 160, "max_batch_size": 1}
+    return [row["response"] for row in infer(None, rows, out, *TEMPLATE, model=model, **greedy)]
 
 
 def by_transformers(model: Path, rows: Path, out: Path, *words: str) -> list[dict]:
@@ -67,23 +49,19 @@ def size_of(model: Path) -> dict[str, int]:
 
 def average_precision(rows: Path, responses: list[str], toys: Path, folder: Path) -> float:
     """AP of answers to the rows of a drawn set."""
-    answered = [{**row, "response": text} for row, text in zip(read_rows(rows), responses, strict=True)]
+    answered = [row | {"response": text} for row, text in zip(read_rows(rows), responses, strict=True)]
     result = written(folder / "result.jsonl", answered)
-    command = ["eval", "coco-map", str(result), "--gt", str(toys / "annotations.json"), "--family", "qwen2_vl", "--no-report"]
-    done = CliRunner().invoke(main, [*command, "--out", str(folder / "scored")])
-    assert done.exit_code == 0, done.output
-    return json.loads((folder / "scored" / "metrics.json").read_text())["AP"]
+    return scored(result, toys / "annotations.json", folder / "scored", "--family", "qwen2_vl", "--no-report")["AP"]
 
 
 @pytest.fixture(scope="module")
 def adapter(plugin, toys, tmp_path_factory) -> Path:
-    """A LoRA checkpoint of the embedded model, one step that changes next to nothing."""
-    return train(plugin, toys / "toys.jsonl", tmp_path_factory.mktemp("adapter"), "--tuner_type", "lora")
+    return train(plugin, toys, tmp_path_factory.mktemp("adapter"))
 
 
 @pytest.fixture(scope="module")
 def merged(adapter, tmp_path_factory) -> Path:
-    return export(tmp_path_factory.mktemp("merged") / "model", "--adapters", str(adapter), "--merge_lora", "true")
+    return export(tmp_path_factory.mktemp("merged") / "model", adapters=adapter, merge_lora=True)
 
 
 def test_plain_transformers_reach_the_ap_of_swift(merged, toys, tmp_path):
@@ -134,15 +112,6 @@ def grids(model: Path, rows: Path) -> list[list[int]]:
     return [processor.image_processor(image, return_tensors="pt")["image_grid_thw"][0, 1:].tolist() for image in images]
 
 
-def limit(patch: pytest.MonkeyPatch, least: int, most: int) -> Limits:
-    """Set the area limits of a run in tokens, as the environment of a new process does."""
-    from qwen_vl_utils import vision_process
-
-    patch.setattr(vision_process, "IMAGE_MIN_TOKEN_NUM", least)
-    patch.setattr(vision_process, "IMAGE_MAX_TOKEN_NUM", most)
-    return Limits(least * 784, most * 784)
-
-
 @pytest.fixture(scope="module")
 def merged_with(plugin, toys, tmp_path_factory):
     """Models of trainings under limits in tokens, merged in a process with other limits; each made once."""
@@ -151,9 +120,9 @@ def merged_with(plugin, toys, tmp_path_factory):
     def merged(least: int, most: int) -> Path:
         folder = tmp_path_factory.mktemp("limited")
         with pytest.MonkeyPatch.context() as patch:
-            limit(patch, least, most)
-            checkpoint = train(plugin, toys / "toys.jsonl", folder / "out", "--tuner_type", "lora")
-        return export(folder / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+            limit_tokens(patch, least, most)
+            checkpoint = train(plugin, toys, folder / "out")
+        return export(folder / "merged", adapters=checkpoint, merge_lora=True)
 
     return merged
 
@@ -171,18 +140,16 @@ def test_the_folder_has_the_limits_of_the_training(merged_with, resized_rows, to
 def test_resized_images_have_the_same_answers(merged_with, resized_rows, monkeypatch, tmp_path):
     """By Pillow's resize, which is swift's; torch's differs from it by a step of 255 in some pixels, in nothing else."""
     model = merged_with(4, 16)
-    limit(monkeypatch, 4, 16)
+    limit_tokens(monkeypatch, 4, 16)
     expected = by_swift(model, resized_rows, tmp_path / "swift.jsonl")
     answers = by_transformers(model, resized_rows, tmp_path / "plain.jsonl", "pillow")
     assert [answer["response"] for answer in answers] == expected
 
 
 def test_a_first_resize_bounds_the_only_one_of_a_processor(plugin, toys, caplog, tmp_path):
-    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "out", "--tuner_type", "lora", "--max_pixels", "9000")
-    model = export(tmp_path / "merged", "--adapters", str(checkpoint), "--merge_lora", "true")
+    checkpoint = train(plugin, toys, tmp_path / "out", max_pixels=9_000)
+    model = export(tmp_path / "merged", adapters=checkpoint, merge_lora=True)
     assert size_of(model)["longest_edge"] == 11 * 784
-    from groundswift.family import FAMILIES
-    from groundswift.swift_plugins.grounding.patches.saved_models import differences
 
     (text,) = differences(FAMILIES["qwen2_vl"], Limits(first_max_pixels=9000))
     assert "at most 9000 px before" in text
@@ -205,8 +172,8 @@ def with_system(text: str) -> str:
 @pytest.fixture(scope="module", params=[SYSTEM, "", None], ids=["own", "none", "default"])
 def with_own_system(request, plugin, toys, tmp_path_factory) -> tuple[str | None, Path]:
     """(the system text of a training, its checkpoint)."""
-    words = [] if request.param is None else ["--system", request.param]
-    return request.param, train(plugin, toys / "toys.jsonl", tmp_path_factory.mktemp("system"), "--tuner_type", "lora", *words)
+    own = {} if request.param is None else {"system": request.param}
+    return request.param, train(plugin, toys, tmp_path_factory.mktemp("system"), **own)
 
 
 @pytest.mark.parametrize("base", ["own chat template", "no chat template", "older files"])
@@ -219,7 +186,7 @@ def test_the_system_text_of_the_training_is_in_the_chat_template(with_own_system
     if base == "older files":
         older = {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 12845056, "patch_size": 14}
         (model / "preprocessor_config.json").write_text(json.dumps(older))
-    merged = export(tmp_path / "merged", "--adapters", str(checkpoint), "--model", str(model), "--merge_lora", "true")
+    merged = export(tmp_path / "merged", adapters=checkpoint, model=model, merge_lora=True)
     expected = ASKED if system == "" else with_system("You are a helpful assistant." if system is None else system)
     assert rendered(merged, QUESTION) == expected
     given = [{"role": "system", "content": "Mine."}, *QUESTION]
@@ -232,25 +199,20 @@ def test_the_system_text_of_the_training_is_in_the_chat_template(with_own_system
 
 def test_every_way_to_a_model_folder_completes_it(plugin, toys, monkeypatch, tmp_path):
     """`swift infer --merge_lora`, a quantised export of adapters and of the merged model, and a checkpoint of full training."""
-    from swift import infer_main
-
-    run = limit(monkeypatch, 4, 9)
-    checkpoint = train(plugin, toys / "toys.jsonl", tmp_path / "lora", "--tuner_type", "lora", "--system", SYSTEM)
-    limit(monkeypatch, 4, 16384)
-    infer_main(
-        ["--adapters", str(checkpoint), "--merge_lora", "true", "--val_dataset", f"{toys / 'toys.jsonl'}#1", "--max_new_tokens", "4"]
-        + ["--result_path", str(tmp_path / "result.jsonl")]
-    )
-    four_bits = ["--quant_method", "bnb", "--quant_bits", "4"]
+    limit_tokens(monkeypatch, 4, 9)
+    checkpoint = train(plugin, toys, tmp_path / "lora", system=SYSTEM)
+    limit_tokens(monkeypatch, 4, 16384)
+    infer(None, f"{toys / 'toys.jsonl'}#1", tmp_path / "result.jsonl", adapters=checkpoint, merge_lora=True, max_new_tokens=4)
+    four_bits = {"quant_method": "bnb", "quant_bits": 4}
     folders = [
         Path(f"{checkpoint}-merged"),
-        export(tmp_path / "once", "--adapters", str(checkpoint), "--merge_lora", "true", *four_bits),
-        export(tmp_path / "twice", "--model", f"{checkpoint}-merged", *four_bits),
+        export(tmp_path / "once", adapters=checkpoint, merge_lora=True, **four_bits),
+        export(tmp_path / "twice", model=f"{checkpoint}-merged", **four_bits),
     ]
-    limit(monkeypatch, 4, 9)
-    folders.append(train(plugin, toys / "toys.jsonl", tmp_path / "full", "--tuner_type", "full", "--system", SYSTEM))
+    limit_tokens(monkeypatch, 4, 9)
+    folders.append(train(plugin, toys, tmp_path / "full", tuner_type="full", system=SYSTEM))
     for folder in folders:
         assert rendered(folder, QUESTION) == with_system(SYSTEM), folder
-        assert size_of(folder) == {"shortest_edge": run.min_pixels, "longest_edge": run.max_pixels}, folder
+        assert size_of(folder) == {"shortest_edge": 4 * 784, "longest_edge": 9 * 784}, folder
     quantised = json.loads((folders[1] / "config.json").read_text())
     assert quantised["quantization_config"]["load_in_4bit"]

@@ -6,7 +6,6 @@ import html
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_run
 from rows import read_rows
-from tiny_run import EMBEDDED
+from tiny_run import free_port, written
 
 from groundswift import parse
 
-MODEL = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
+MODEL = [*tiny_run.MODEL, "--torch_dtype", "float32"]
 GREEDY = ["--temperature", "0", "--max_new_tokens", "100"]
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -42,12 +42,6 @@ SECONDS = 500  # until a command answers, on a busy machine; 15 on an idle one
 def needs(package: str) -> Any:
     """The imported package, or a skip: the newest packages are tested without gradio and evalscope, whose limits hold back Pillow."""
     return pytest.importorskip(package, reason=f"{package} is not installed")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -148,7 +142,7 @@ def test_swift_eval_scores_a_local_benchmark_to_its_end(plugin, toys, tmp_path):
     needs("evalscope")
     rows = [row for row in read_rows(toys / "toys.jsonl") if row["objects"]["bbox"]][:2]
     (tmp_path / "toys").mkdir()
-    (tmp_path / "toys" / "two.jsonl").write_text("".join(json.dumps(benchmark_row(row)) + "\n" for row in rows))
+    written(tmp_path / "toys" / "two.jsonl", list(map(benchmark_row, rows)))
     about = {"general_vqa": {"local_path": str(tmp_path / "toys"), "subset_list": ["two"], "metric_list": ["Rouge"]}}
     options = ["--external_plugins", plugin, "--host", "127.0.0.1", "--port", free_port(), "--eval_dataset", "general_vqa"]
     options += ["--eval_dataset_args", json.dumps(about), "--eval_generation_config", json.dumps({"max_tokens": 100})]

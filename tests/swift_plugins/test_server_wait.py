@@ -8,16 +8,18 @@ import subprocess
 import sys
 
 import pytest
+from swift.arguments import AppArguments, EvalArguments
+from swift.template import TEMPLATE_MAPPING
 from tiny_run import EMBEDDED
 
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
+from groundswift.swift_plugins.grounding.patches import served_commands
+from groundswift.swift_plugins.grounding.templates import grounding as templates
 
 
 def test_every_template_is_found_by_name_in_a_process_without_the_plugin(plugin):
     """What a spawned process does first: it unpickles, before swift loads any plugin there."""
-    from groundswift.swift_plugins.grounding.templates import grounding as templates
-
     names = [name for row in FAMILIES.values() for name in row.templates]
     held = base64.b64encode(pickle.dumps([getattr(templates, name) for name in names])).decode()
     code = f"import base64, pickle\nprint(*[found.__name__ for found in pickle.loads(base64.b64decode({held!r}))])"
@@ -27,8 +29,6 @@ def test_every_template_is_found_by_name_in_a_process_without_the_plugin(plugin)
 
 
 def test_a_class_is_made_once_however_often_the_plugin_is_loaded(plugin):
-    from groundswift.swift_plugins.grounding.templates import grounding as templates
-
     before = {name: getattr(templates, name) for name in templates.STOCK_OF_TEMPLATE}
     assert {meta.template_type: meta.template_cls for meta in templates.template_metas()} == before
     with pytest.raises(AttributeError, match="has no attribute 'nothing_grounding'"):
@@ -56,14 +56,12 @@ def test_the_arguments_of_a_server_reach_a_spawned_process(plugin, tmp_path):
 
 
 def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
-    from groundswift.swift_plugins.grounding.patches import server_wait
-
-    monkeypatch.setattr(server_wait.multiprocessing, "active_children", list)
-    assert server_wait.while_alive(lambda port: True)(8000)
+    monkeypatch.setattr(served_commands.multiprocessing, "active_children", list)
+    assert served_commands.while_alive(lambda port: True, 8000)
     with pytest.raises(GroundswiftError, match="port 8000: the model server stopped"):
-        server_wait.while_alive(lambda port: False)(8000)
-    monkeypatch.setattr(server_wait.multiprocessing, "active_children", lambda: ["one"])
-    assert not server_wait.while_alive(lambda port: False)(8000)
+        served_commands.while_alive(lambda port: False, 8000)
+    monkeypatch.setattr(served_commands.multiprocessing, "active_children", lambda: ["one"])
+    assert not served_commands.while_alive(lambda port: False, 8000)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +76,6 @@ def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
     ],
 )
 def test_the_app_shows_the_system_text_of_the_given_template(plugin, model_type, template, monkeypatch, tmp_path):
-    from swift.arguments import AppArguments
-    from swift.template import TEMPLATE_MAPPING
-
     monkeypatch.chdir(tmp_path)
     given = {"model": str(EMBEDDED), "model_type": model_type, "template": template, "external_plugins": [str(plugin)]}
     assert AppArguments(**given).system == TEMPLATE_MAPPING[template].default_system
@@ -90,7 +85,6 @@ def test_the_app_shows_the_system_text_of_the_given_template(plugin, model_type,
 def test_benchmarks_are_listed_without_opencompass(plugin):
     pytest.importorskip("evalscope")
     from evalscope.constants import EvalBackend
-    from swift.arguments import EvalArguments
 
     assert "general_vqa" in EvalArguments.list_eval_dataset(EvalBackend.NATIVE)[EvalBackend.NATIVE]
     with pytest.raises(ModuleNotFoundError, match="opencompass"):

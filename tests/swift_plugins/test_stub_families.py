@@ -13,11 +13,16 @@ import torch
 from rows import assert_within_half_a_quantum, detection, places, trained_answer
 from special_models import florence_processor
 from stubs import NEWLINE, PHI3_IMAGE, STUBS
+from swift.model import MODEL_MAPPING
+from swift.template.register import TEMPLATE_MAPPING
+from swift.template.templates.microsoft import Phi3VisionTemplate, Phi4MMTemplate
 from zoo import KINDS
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
+from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
+from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
 
 SIZES_WH = [(32, 32), (333, 1001), (1279, 719), (2000, 96), (5000, 3000)]
 ONE_IMAGE = [name for name, stub in STUBS.items() if stub.images == 1]
@@ -86,12 +91,8 @@ TABLE = [(row.name, stock, name) for row in FAMILIES.values() for stock, name in
 
 @pytest.mark.parametrize(("family", "stock", "name"), TABLE, ids=[name for _, _, name in TABLE])
 def test_every_template_of_the_table_is_registered_over_swifts_own(plugin, family, stock, name):
-    from swift.template.register import TEMPLATE_MAPPING
-
-    from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
-    from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
-
-    assert name in TEMPLATE_MAPPING, f"the plugin does not register {name}"
+    assert name in TEMPLATE_MAPPING, f"the plugin does not register {name}: look at template_metas in templates/grounding.py"
+    assert BASE_OF.get(stock, stock) in TEMPLATE_MAPPING, f"swift no longer has the template {stock} of family {family}: change families"
     made = TEMPLATE_MAPPING[name].template_cls
     assert issubclass(made, (GroundingMixin, TEMPLATE_MAPPING[BASE_OF.get(stock, stock)].template_cls))
     assert issubclass(made, GroundingMixin)
@@ -109,15 +110,12 @@ def test_every_template_of_the_table_has_a_test():
 
 
 def test_every_model_type_of_the_table_is_registered(plugin):
-    from swift.model import MODEL_MAPPING
-
-    assert {kind for row in FAMILIES.values() for kind in row.swift_model_types} - set(MODEL_MAPPING) == set()
+    missing = {kind for row in FAMILIES.values() for kind in row.swift_model_types} - set(MODEL_MAPPING)
+    assert not missing, f"swift no longer has the model types {missing}: change the table of families"
 
 
 def test_the_numbers_that_swift_writes_out_are_those_of_the_stubs(plugin):
     """Two templates hold token ids of the official tokenizers as numbers; the stubs have their tokens there."""
-    from swift.template.templates.microsoft import Phi3VisionTemplate, Phi4MMTemplate
-
     assert PHI3_IMAGE in Phi3VisionTemplate._encode.__code__.co_consts
     assert NEWLINE in Phi4MMTemplate._encode.__code__.co_consts
     assert florence_processor().tokenizer.bos_token_id == 0  # FlorenceTemplate begins labels with the number 0

@@ -8,34 +8,17 @@ import re
 import numpy as np
 import pytest
 from rows import detection, trained_text
+from swift.template import Template
+from swift.template.templates.qwen import Qwen2VLTemplate
 from zoo import KINDS
 
-from groundswift import families, from_original_px
+from groundswift import from_original_px
 from groundswift.image_resize import rescaled_wh
 from groundswift.swift_plugins.grounding.patches.media_token_ids import MEDIA_TOKENS
 from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
-from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
 
 TEMPLATES = "swift_plugins/grounding/templates/grounding.py"
 BOX = [30.4, 40.6, 150, 100]
-
-
-def test_swift_still_has_the_templates_that_the_table_names(plugin):
-    from swift.template.register import TEMPLATE_MAPPING
-
-    for row in families().values():
-        missing = [name for name in row.swift_templates if name not in TEMPLATE_MAPPING and name not in BASE_OF]
-        assert not missing, f"swift no longer has the templates {missing} of family {row.name}: change groundswift/family.py"
-        unmade = [name for name in row.templates if name not in TEMPLATE_MAPPING]
-        assert not unmade, f"our templates {unmade} are not registered: look at template_metas in {TEMPLATES}"
-
-
-def test_swift_still_has_the_model_types_that_the_table_names(plugin):
-    from swift.model import MODEL_MAPPING
-
-    for row in families().values():
-        missing = [name for name in row.swift_model_types if name not in MODEL_MAPPING]
-        assert not missing, f"swift no longer has the model types {missing} of family {row.name}: change groundswift/family.py"
 
 
 HOOKS = ("_load_image", "_preprocess_inputs", "normalize_bbox", "replace_ref", "replace_bbox")
@@ -43,8 +26,6 @@ HOOKS = ("_load_image", "_preprocess_inputs", "normalize_bbox", "replace_ref", "
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_swift_still_has_the_hooks_that_the_mixin_overrides(plugin, hook):
-    from swift.template import Template
-
     assert hook in vars(GroundingMixin), f"GroundingMixin in {TEMPLATES} no longer overrides {hook}: take it out of this test"
     assert hook in vars(Template), f"swift's Template no longer has {hook}: what GroundingMixin in {TEMPLATES} does there never happens"
 
@@ -108,15 +89,13 @@ def test_the_ids_that_swift_writes_out_are_found_by_name(plugin, template_cls):
     for attribute, token in MEDIA_TOKENS[template_cls].items():
         assert isinstance(vars(template_cls).get(attribute), property), (
             f"swift's {template_cls.__name__} has no number {attribute} any more: if it finds {token} by name now, take it out of "
-            "MEDIA_TOKENS in swift_plugins/grounding/patches/swift.py"
+            "MEDIA_TOKENS in swift_plugins/grounding/patches/media_token_ids.py"
         )
 
 
 @pytest.mark.parametrize(("known", "expected"), [({"<|image_pad|>": 7}, 7), ({}, 151655)])
 def test_a_tokenizer_without_the_name_keeps_the_official_number(plugin, known, expected):
     from types import SimpleNamespace
-
-    from swift.template.templates.qwen import Qwen2VLTemplate
 
     tokenizer = SimpleNamespace(convert_tokens_to_ids=known.get, unk_token_id=None)
     assert vars(Qwen2VLTemplate)["image_token_id"].fget(SimpleNamespace(tokenizer=tokenizer)) == expected
@@ -136,5 +115,5 @@ def test_a_line_break_behind_a_picture_still_costs_swift_most_of_it(zoo, picture
     stock, ours = zoo.template(kind, ""), zoo.template(kind)
     assert tokens(stock, "<image>Find.") == tokens(ours, "<image>Find.") == tokens(ours, "<image>\nFind.") == 52
     assert tokens(stock, "<image>\nFind.") == 16, (
-        "swift finds every token of an image now: swift_plugins/grounding/templates/idefics3.py and its row in SPECIAL can go"
+        "swift finds every token of an image now: AllImageTokens in swift_plugins/grounding/templates/overrides.py can go"
     )

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import EMBEDDED, IN_32_BITS, MODEL, QUIET
+from tiny_run import EMBEDDED, export, sft
 from torch import nn
-
-WORDS = [*MODEL, *IN_32_BITS, *QUIET, "--split_dataset_ratio", "0", "--tuner_type", "lora", "--max_steps", "1", "--save_strategy", "no"]
 
 
 class BeforeTheFirstStep(Exception):
@@ -20,18 +18,16 @@ class BeforeTheFirstStep(Exception):
 @pytest.fixture
 def at_the_start(plugin, toys, warned, monkeypatch, tmp_path) -> Callable[..., list[str]]:
     """What is warned of tied weights in a training by swift, until its first step."""
-    from swift import sft_main
     from transformers import Trainer
 
     def stop(*_args, **_more):
         raise BeforeTheFirstStep
 
-    given = [*WORDS, "--custom_register_path", str(plugin), "--dataset", f"{toys / 'toys.jsonl'}#2", "--output_dir", str(tmp_path)]
     monkeypatch.setattr(Trainer, "train", stop)
 
     def texts(*words: str) -> list[str]:
         with pytest.raises(BeforeTheFirstStep):
-            sft_main([*given, *words])
+            sft(plugin, f"{toys / 'toys.jsonl'}#2", tmp_path, *words, save_strategy="no")
         return [text for text in warned if "embedding and head share one weight" in text]
 
     return texts
@@ -72,7 +68,6 @@ def logits(model) -> torch.Tensor:
 def test_a_merged_model_answers_as_with_the_adapter(plugin, toys, warned, tmp_path, targets):
     """The adapter has random weights and is merged by `swift export`."""
     from peft import LoraConfig, PeftModel, get_peft_model
-    from swift import export_main
 
     torch.manual_seed(0)
     model = get_peft_model(loaded(EMBEDDED), LoraConfig(r=4, target_modules=targets))
@@ -80,13 +75,13 @@ def test_a_merged_model_answers_as_with_the_adapter(plugin, toys, warned, tmp_pa
         if "lora_" in name:
             nn.init.normal_(weight, std=0.1)
     model.save_pretrained(tmp_path / "adapter")
-    words = ["--model", str(EMBEDDED), "--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--torch_dtype", "float32"]
-    words += ["--load_args", "false", "--custom_register_path", str(plugin), "--adapters", str(tmp_path / "adapter")]
-    export_main([*words, "--merge_lora", "true", "--output_dir", str(tmp_path / "merged")])
+    model = {"model": EMBEDDED, "model_type": "qwen2_vl", "template": "qwen2_vl_grounding", "torch_dtype": "float32"}
+    adapter = {"load_args": False, "custom_register_path": plugin, "adapters": tmp_path / "adapter", "merge_lora": True}
+    merged = export(tmp_path / "merged", **model, **adapter)
     base = loaded(EMBEDDED)
     bare = logits(base)
     expected = logits(PeftModel.from_pretrained(base, tmp_path / "adapter"))
-    found = logits(loaded(tmp_path / "merged"))
+    found = logits(loaded(merged))
     assert (expected - bare).abs().max() > 0.1
     assert (found - expected).abs().max() < 1e-3
     assert [text for text in warned if "two weights are saved" in text]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rows import plain
-from tiny_run import IN_32_BITS, MODEL, QUIET, written
+from rows import plain, read_rows
+from tiny_run import options, rlhf, sft, sft_process, written
 
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.grounding.training_steps import Batching, count_steps, default_accumulation, loader_of, split_rows
 
-RUN = [*MODEL, *IN_32_BITS, *QUIET, "--use_cpu", "true", "--save_strategy", "no"]
+ON_CPU = {"use_cpu": True, "save_strategy": "no"}
 
 
 @pytest.mark.parametrize(
@@ -159,48 +157,40 @@ def steps_logged(logged):
     return lambda: [text for record in logged if "optimizer steps" in (text := record.getMessage())]
 
 
-def training(folder: Path, plugin: Path, count: int, words: str, **more: object) -> list[str]:
-    """Options of a LoRA training on rows with one image and an answer of their own each."""
-    image = str(plain(folder / "a.png", (56, 56)))
-    rows = [
-        {"messages": [{"role": "user", "content": "<image>what"}, {"role": "assistant", "content": f"red {index}"}], "images": [image]}
-        | more
-        for index in range(count)
-    ]
-    files = ["--dataset", str(written(folder / "rows.jsonl", rows)), "--output_dir", str(folder / "out")]
-    return [*RUN, *files, "--tuner_type", "lora", "--custom_register_path", str(plugin), *words.split()]
+def write_rows(folder: Path, count: int, **more: object) -> Path:
+    """Rows with one image and an answer of their own each."""
+    image = plain(folder / "a.png", (56, 56))
+    turns = [[{"role": "user", "content": "<image>what"}, {"role": "assistant", "content": f"red {index}"}] for index in range(count)]
+    return written(folder / "rows.jsonl", [{"messages": messages, "images": [str(image)]} | more for messages in turns])
 
 
 @pytest.mark.parametrize(
     ("count", "words", "expected"),
     [
-        (10, "--per_device_train_batch_size 2 --gradient_accumulation_steps 4 --num_train_epochs 1", (2, 2)),
-        (3, "--per_device_train_batch_size 2 --gradient_accumulation_steps 1 --num_train_epochs 2.5", (2, 5)),
-        (1, "--per_device_train_batch_size 4", (1, 3)),
-        (3, "--per_device_train_batch_size 2 --gradient_accumulation_steps 1 --max_steps 0", (2, 1)),
+        (10, "--gradient_accumulation_steps 4 --num_train_epochs 1", (2, 2)),
+        (3, "--num_train_epochs 2.5", (2, 5)),
+        (1, "--per_device_train_batch_size 4 --gradient_accumulation_steps 4", (1, 3)),
+        (3, "--max_steps 0", (2, 1)),
         (3, "--per_device_train_batch_size 1 --gradient_accumulation_steps 2 --max_steps 5", (2, 5)),
-        (3, "--per_device_train_batch_size 1 --gradient_accumulation_steps 1 --num_train_epochs 4 --max_epochs 2", (3, 6)),
+        (3, "--per_device_train_batch_size 1 --num_train_epochs 4 --max_epochs 2", (3, 6)),
     ],
 )
 def test_a_training_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logged, count, words, expected):
-    from swift import sft_main
-
-    done = sft_main(training(tmp_path, plugin, count, words))
+    logged = sft(plugin, write_rows(tmp_path, count), tmp_path / "out", *options(max_steps=-1, **ON_CPU), *words.split())
     (line,) = steps_logged()
     assert line.startswith(f"optimizer steps: {expected[0]} an epoch, {expected[1]} in all ({count} row{'' if count == 1 else 's'}, batch ")
-    assert done["global_step"] == expected[1]
+    assert logged[-1]["global_step"] == expected[1]
 
 
 @pytest.mark.parametrize(
     ("kind", "more", "expected"),
     [
-        ("dpo", "--gradient_accumulation_steps 2", 2),
-        ("kto", "--gradient_accumulation_steps 2", 2),
-        ("grpo", "--num_generations 2 --reward_funcs constant --max_completion_length 2 --gradient_accumulation_steps 2", 3),
+        ("dpo", {}, 2),
+        ("kto", {}, 2),
+        ("grpo", {"num_generations": 2, "reward_funcs": "constant", "max_completion_length": 2}, 3),
     ],
 )
 def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logged, monkeypatch, kind, more, expected):
-    from swift import rlhf_main
     from swift.rewards import ORM, orms
 
     class Constant(ORM):
@@ -209,19 +199,20 @@ def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logg
 
     monkeypatch.setitem(orms, "constant", Constant)
     given = {"dpo": {"rejected_response": "green"}, "kto": {"label": True}}.get(kind, {})
-    words = f"--rlhf_type {kind} --per_device_train_batch_size 2 --num_train_epochs 1 {more}"
-    done = rlhf_main(training(tmp_path, plugin, 7, words, **given))
+    rows = write_rows(tmp_path, 7, **given)
+    logged = rlhf(plugin, kind, rows, tmp_path / "out", max_steps=-1, num_train_epochs=1, gradient_accumulation_steps=2, **ON_CPU, **more)
     (line,) = steps_logged()
     assert f", {expected} in all (7 rows, batch 2, accumulation 2, 1 process)" in line
-    assert done["global_step"] == expected
+    assert logged[-1]["global_step"] == expected
 
 
 def test_two_processes_take_the_steps_that_they_log(plugin, tmp_path):
-    words = "--num_train_epochs 1 --per_device_train_batch_size 2 --gradient_accumulation_steps 2"
-    environment = {**os.environ, "NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "swift.cli.main", "sft", *training(tmp_path, plugin, 11, words)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    shown = done.stdout + done.stderr
+    steps = {"max_steps": -1, "num_train_epochs": 1, "gradient_accumulation_steps": 2}
+    shown = sft_process(plugin, write_rows(tmp_path, 11), tmp_path / "out", processes=2, **ON_CPU, **steps)
     assert shown.count("optimizer steps: 2 an epoch, 2 in all (11 rows, batch 2, accumulation 2, 2 processes)") == 1
-    assert json.loads((tmp_path / "out" / "logging.jsonl").read_text().splitlines()[-1])["global_step"] == 2
+    assert read_rows(tmp_path / "out" / "logging.jsonl")[-1]["global_step"] == 2
+
+
+def test_the_formula_loads_no_torch():
+    code = "import groundswift.swift_plugins.grounding.training_steps, sys; print(sorted({'torch', 'swift', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

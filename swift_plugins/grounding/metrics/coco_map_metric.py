@@ -15,21 +15,25 @@ from swift.metrics.base import EvalMetrics
 from swift.utils import Serializer, get_dist_setting, get_logger
 from transformers.trainer_utils import EvalPrediction
 
+from groundswift.answers import Located
 from groundswift.errors import GroundswiftError
-from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.metric import Metric
 from groundswift.eval.metrics import metric_class, table
-from groundswift.family import FAMILIES
+from groundswift.family import family_row
+from groundswift.grammars.registry import format_answer
+from groundswift.records import BOX, REF
 from groundswift.spaces import space_row
 
-from ..patches.run_record import limits_now
 from ..templates.grounding import family_of
 from .batched_answers import BATCHED_ANSWERS
-from .max_new_tokens_callback import ENOUGH_TOKENS
-from .scoring import RowScoring, Scoring
+from .scoring import RowScoring, Scoring, is_resized, rules_of
 from .validation_rows import Sample, samples_of
 
 VALIDATION_ROWS = "groundswift_validation_rows"
+ENOUGH_TOKENS = "groundswift_enough_tokens"
+ROOM = 1.5  # an answer may grow to this many times the longest true one before it is truncated
+WIDEST_PX = 9999.0  # a coordinate with as many digits as any has
+TOKENISED = 16  # rows, the longest in characters
 SWIFT_DEFAULT_METRICS = (None, "rouge-l")
 OF_THE_TRAINER = {"runtime", "samples_per_second", "steps_per_second", "model_preparation_time"}  # what transformers logs itself
 
@@ -49,10 +53,7 @@ class CocoMapMetric(EvalMetrics):
             raise GroundswiftError(f"--eval_metric {self.name} scores generated answers: add --predict_with_generate true")
         if get_dist_setting()[2] > 1 and PartialState().distributed_type == DistributedType.NO:
             raise GroundswiftError(f"--eval_metric {self.name}: the processes form no group. On CPUs add --use_cpu true")
-        template = trainer.template
-        row = FAMILIES[family_of(template)]
-        self.resized = space_row(row.space).side == "resized"
-        self.rules = Rules(row.name, limits=limits_now(row, template.max_pixels))
+        self.rules = rules_of(trainer.template)
         self.scoring: Scoring | None = None
         trainer.coco_map = self
         args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS, BATCHED_ANSWERS]  # swift makes the callbacks next
@@ -68,7 +69,7 @@ class CocoMapMetric(EvalMetrics):
                 raise GroundswiftError(
                     f"--eval_metric {self.name} has no validation rows to score: add --val_dataset, or remove --eval_metric"
                 )
-            self.scoring = self.scoring_of(samples_of(rows, self.resized))
+            self.scoring = self.scoring_of(samples_of(rows, is_resized(self.rules)))
             self._choose_best()
         return self.scoring
 
@@ -135,3 +136,29 @@ class ValidationRows(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         get_logger().info(f"{self.trainer.coco_map.name}: {self.trainer.coco_map.read_rows_once().description}")
+
+
+class EnoughNewTokens(TrainerCallback):
+    """Raises `max_new_tokens` before training, and logs it, where a true answer of the validation set would not fit."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        family = family_of(self.trainer.template)
+        config = self.trainer.model.generation_config
+        texts = sorted((widest_answer(row, family) for row in self.trainer.eval_dataset), key=len)[-TOKENISED:]
+        longest = max((len(self.trainer.template.tokenizer.encode(text)) for text in texts), default=0)
+        needed = int(longest * ROOM) + 8
+        if (config.max_new_tokens or 0) < needed:
+            get_logger().info(f"coco_map: max_new_tokens {config.max_new_tokens} -> {needed}; true answers have up to {longest} tokens")
+            config.max_new_tokens = needed
+
+
+def widest_answer(row: dict[str, Any], family: str) -> str:
+    """The answer of a validation row as its family writes it, every coordinate at its longest."""
+    objects = row.get("objects") or {}
+    labels, boxes = objects.get("ref") or [], objects.get("bbox") or []
+    labels = [*labels, *[""] * (len(boxes) - len(labels))]
+    space = space_row(family_row(family).space)
+    widest = WIDEST_PX if space.largest is None else space.largest
+    located = [Located(label, (widest,) * 4) for label, _ in zip(labels, boxes, strict=False)]
+    prose = row["messages"][-1]["content"] if row["messages"][-1]["role"] == "assistant" else ""
+    return prose.replace(REF, "").replace(BOX, "") + format_answer(located, family)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,11 @@ from groundswift.eval.ground_truth import Truth, truth_from_rows
 from groundswift.eval.metric import Metric
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.eval.metrics.referring import Referring, score_referring
+from groundswift.family import FAMILIES
+from groundswift.spaces import space_row
 
+from ..patches.run_record import limits_now
+from ..templates.grounding import family_of
 from .unanswered import Unanswered, kind_of
 from .validation_rows import LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES, UNSCORED, Sample, unscored
 
@@ -151,6 +156,17 @@ class RowScoring:
         found = self.metric.score_rows([texts[place] for place in self.places], rows, self.rules).summary
         unanswered = sum(isinstance(text, Unanswered) for text in texts)
         return {name: value for name, value in found.items() if value is not None} | {"unanswered": float(unanswered)}, []
+
+
+def rules_of(template: Any) -> Rules:
+    """How answers are read as the family of a template writes them, under the pixel limits of this process. Raises as `family_of`."""
+    row = FAMILIES[family_of(template)]
+    return Rules(row.name, limits=limits_now(row, template.max_pixels))
+
+
+def is_resized(rules: Rules) -> bool:
+    """Whether answers are in pixels of the resized image."""
+    return space_row(rules.space_name).side == "resized"
 
 
 def named(kind: str, name: str) -> str:

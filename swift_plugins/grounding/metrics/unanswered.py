@@ -24,7 +24,7 @@ from swift.utils import get_logger
 
 from groundswift.errors import GroundswiftError
 
-from ..patches.wrap_once import wrap_once
+from ..patches.wrap_once import patch
 from ..run_checks.row_issues import kind_of, name_of, reason_of
 from ..run_checks.truncated_answers import counting_truncated, warn_truncated_answers
 
@@ -45,15 +45,8 @@ class Unanswered(str):
         return Unanswered, (self.reason,)
 
 
-def continue_after_unreadable_rows() -> None:
-    """Let inference and evaluation during training continue after a row that cannot be encoded."""
-    wrap_once(SwiftInfer, "infer_dataset", without_stopping)
-    wrap_once(Seq2SeqTrainer, "__init__", with_tolerant_engine)
-
-
-def without_stopping(
-    infer_dataset: Callable[..., list[dict[str, Any]]], self: SwiftInfer, *given: Any, **more: Any
-) -> list[dict[str, Any]]:
+@patch("infer_dataset", SwiftInfer)
+def infer_every_row(infer_dataset: Callable[..., list[dict[str, Any]]], self: SwiftInfer, *given: Any, **more: Any) -> list[dict[str, Any]]:
     """`swift infer` that writes every row: one without an answer has an empty one, and the reason."""
     ends: Counter[str] = Counter()
     self.infer = counting_truncated(tolerant(self.infer_engine), ends)
@@ -73,7 +66,8 @@ def without_stopping(
     return rows
 
 
-def with_tolerant_engine(init: Callable[..., None], self: Seq2SeqTrainer, *given: Any, **more: Any) -> None:
+@patch("__init__", Seq2SeqTrainer)
+def evaluate_every_row(init: Callable[..., None], self: Seq2SeqTrainer, *given: Any, **more: Any) -> None:
     """A trainer whose evaluation by generation does not end at a row that cannot be encoded."""
     init(self, *given, **more)
     if self.args.predict_with_generate:

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from importlib import import_module
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 USERS = ("swift.metrics.nlg", "swift.pipelines.infer.infer")  # the modules that have the function under its name
 NO_WORD = re.compile(r"[\s.]*")
 
 
-def score_empty_answers() -> None:
+@patch("compute_rouge_bleu", *USERS)
+def score_empty_answers(compute: Callable[..., dict[str, float]], preds: list[str], labels: list[str]) -> dict[str, float]:
     """Score an answer of nothing but blanks and full stops 0, as swift does an empty one, and skip such a reference, as an empty one."""
-
-    def with_empty_texts(compute: Callable[..., dict[str, float]], preds: list[str], labels: list[str]) -> dict[str, float]:
-        return compute([emptied(text) for text in preds], [emptied(text) for text in labels])
-
-    for name in USERS:
-        wrap_once(import_module(name), "compute_rouge_bleu", with_empty_texts)
+    return compute([emptied(text) for text in preds], [emptied(text) for text in labels])
 
 
 def emptied(text: str) -> str:

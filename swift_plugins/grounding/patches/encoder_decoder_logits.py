@@ -11,16 +11,13 @@ from typing import Any
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 
-def keep_all_logits_of_encoder_decoders() -> None:
+@patch("get_use_logits_to_keep", SwiftMixin)
+def keep_all_logits_of_encoder_decoders(earlier: Callable[..., bool], self: Any, default_value: bool = True) -> bool:
     """Compute all logits of a model with an encoder."""
-
-    def without_encoder(earlier: Callable[..., bool], self: Any, default_value: bool = True) -> bool:
-        if self.template.is_encoder_decoder:
-            get_logger().info_once("use_logits_to_keep: False, as the model has an encoder")
-            return False
-        return earlier(self, default_value)
-
-    wrap_once(SwiftMixin, "get_use_logits_to_keep", without_encoder)
+    if self.template.is_encoder_decoder:
+        get_logger().info_once("use_logits_to_keep: False, as the model has an encoder")
+        return False
+    return earlier(self, default_value)

@@ -13,24 +13,20 @@ from typing import Any
 import torch
 from swift.model.models.gemma import Gemma4Loader, Gemma4UnifiedLoader
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 
-def join_gemma4_images() -> None:
+@patch("get_model", Gemma4Loader, Gemma4UnifiedLoader)
+def join_gemma4_images(get_model: Callable[..., Any], self: Any, *given: Any, **more: Any) -> Any:
     """Let the model that swift loads return the features of all images as the one tensor that swift's forward takes."""
+    model = get_model(self, *given, **more)
+    features = model.model.get_image_features
 
-    def with_joined_features(get_model: Callable[..., Any], self: Any, *given: Any, **more: Any) -> Any:
-        model = get_model(self, *given, **more)
-        features = model.model.get_image_features
+    def get_image_features(_: Any, *given: Any, **more: Any) -> Any:
+        output = features(*given, **more)
+        if isinstance(output.pooler_output, tuple):
+            output.pooler_output = torch.cat(output.pooler_output)
+        return output
 
-        def get_image_features(_: Any, *given: Any, **more: Any) -> Any:
-            output = features(*given, **more)
-            if isinstance(output.pooler_output, tuple):
-                output.pooler_output = torch.cat(output.pooler_output)
-            return output
-
-        model.model.get_image_features = MethodType(get_image_features, model.model)
-        return model
-
-    for loader in (Gemma4Loader, Gemma4UnifiedLoader):
-        wrap_once(loader, "get_model", with_joined_features)
+    model.model.get_image_features = MethodType(get_image_features, model.model)
+    return model

@@ -10,39 +10,33 @@ from swift.arguments.base_args.template_args import TemplateArguments
 from swift.infer_engine import InferEngine, TransformersEngine
 from swift.template import Template
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 
-def keep_given_template() -> None:
-    """`swift sample` passes its template to an engine that makes another from the model: keep the one that was handed over."""
-
-    def noting_template(
-        init: Callable[..., None], self: TransformersEngine, model: Any, *, template: Template | None = None, **more: Any
-    ) -> None:
-        self.template_given = template
-        init(self, model, template=template, **more)
-
-    def with_given_template(get: Callable[..., Template], self: InferEngine, *given: Any, **more: Any) -> Template:
-        template = getattr(self, "template_given", None)
-        if template is None:
-            return get(self, *given, **more)
-        if template.use_model:
-            template.model = self.model
-        return template
-
-    wrap_once(TransformersEngine, "__init__", noting_template)
-    wrap_once(InferEngine, "_get_template", with_given_template)
+@patch("__init__", TransformersEngine)
+def note_given_template(init: Callable[..., None], self: Any, model: Any, *, template: Template | None = None, **more: Any) -> None:
+    """`swift sample` passes its template to an engine that makes another from the model: note the one that was handed over."""
+    self.template_given = template
+    init(self, model, template=template, **more)
 
 
-def keep_given_template_in_app() -> None:
+@patch("_get_template", InferEngine)
+def keep_given_template(get: Callable[..., Template], self: InferEngine, *given: Any, **more: Any) -> Template:
+    """Let an engine use the template that it was given."""
+    template = getattr(self, "template_given", None)
+    if template is None:
+        return get(self, *given, **more)
+    if template.use_model:
+        template.model = self.model
+    return template
+
+
+@patch("__post_init__", TemplateArguments)
+def keep_given_template_in_app(init: Callable[..., None], self: TemplateArguments) -> None:
     """`swift app` looks for the default system text without `--template`.
 
     It then refuses a model type with several templates, and serves one with a single template with the stock system text.
     """
-
-    def noting_template(init: Callable[..., None], self: TemplateArguments) -> None:
-        init(self)
-        if isinstance(self, AppArguments):
-            app_args.get_template_meta = lambda *given: self.template_meta
-
-    wrap_once(TemplateArguments, "__post_init__", noting_template)
+    init(self)
+    if isinstance(self, AppArguments):
+        app_args.get_template_meta = lambda *given: self.template_meta

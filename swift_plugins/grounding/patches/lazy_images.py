@@ -22,7 +22,7 @@ from transformers.models.qwen2_vl import Qwen2VLImageProcessor
 
 from groundswift.images import OpenedImage
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 EXACT = "GROUNDSWIFT_EXACT_PIXELS"
 FILTERS = {
@@ -100,23 +100,19 @@ def resized(image: Image.Image, size_wh: tuple[int, int], resample: int) -> Imag
     return LazyImage.of(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
-def normalise_after_patching() -> None:
+@patch("_preprocess", Qwen2VLImageProcessor)
+def normalise_after_patching(
+    preprocess: Callable[..., BatchFeature], self: Qwen2VLImageProcessor, images: list[torch.Tensor], *args: Any, **kwargs: Any
+) -> BatchFeature:
     """Qwen's processor normalises an image, and then sorts its 32-bit values into patches, each twice over for the two frames of a patch.
     Here the 8-bit values are sorted, normalised and then doubled: fewer bytes are moved, and the result is the same to the last bit."""
-
-    def sorted_first(
-        preprocess: Callable[..., BatchFeature], self: Qwen2VLImageProcessor, images: list[torch.Tensor], *args: Any, **kwargs: Any
-    ) -> BatchFeature:
-        scaling = {name: kwargs.get(name) for name in SCALING}
-        if args or not scaling["do_normalize"] or any(image.dtype != torch.uint8 for image in images):
-            return preprocess(self, images, *args, **kwargs)
-        planes = [image.contiguous() for image in images]
-        raw = kwargs | {"do_rescale": False, "do_normalize": False, "temporal_patch_size": 1}
-        result = preprocess(self, planes, **raw)
-        patches = result["pixel_values"]
-        colours = patches.view(len(patches), len(scaling["image_mean"]), 1, -1)  # patches x colours x frames x values of a colour
-        frames = self.rescale_and_normalize(colours, **scaling).expand(-1, -1, kwargs["temporal_patch_size"], -1)
-        result["pixel_values"] = frames.reshape(len(patches), -1)
-        return result
-
-    wrap_once(Qwen2VLImageProcessor, "_preprocess", sorted_first)
+    scaling = {name: kwargs.get(name) for name in SCALING}
+    if args or not scaling["do_normalize"] or any(image.dtype != torch.uint8 for image in images):
+        return preprocess(self, images, *args, **kwargs)
+    planes = [image.contiguous() for image in images]
+    result = preprocess(self, planes, **kwargs | {"do_rescale": False, "do_normalize": False, "temporal_patch_size": 1})
+    patches = result["pixel_values"]
+    colours = patches.view(len(patches), len(scaling["image_mean"]), 1, -1)  # patches x colours x frames x values of a colour
+    frames = self.rescale_and_normalize(colours, **scaling).expand(-1, -1, kwargs["temporal_patch_size"], -1)
+    result["pixel_values"] = frames.reshape(len(patches), -1)
+    return result

@@ -17,30 +17,31 @@ from swift.pipelines.export.export import SwiftExport
 from swift.utils import get_logger
 
 from ..model_folder import read_settings, write_settings
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 CALLED_WITH = "words_of_the_command"  # attribute of a pipeline: what it was given, as a list of options
 
 
-def merge_qlora_into_full_weights() -> None:
-    """Let a merge without `--quant_method` write full weights into the folder asked for; warn where such weights are loaded quantised."""
+@patch("_parse_args", SwiftPipeline)
+def note_options(parse: Callable[..., Any], self: SwiftPipeline, args: Any = None) -> Any:
+    """Note the options that a command was given."""
+    setattr(self, CALLED_WITH, list(args) if isinstance(args, list | tuple) else None)
+    return parse(self, args)
 
-    def noting_the_options(parse: Callable[..., Any], self: SwiftPipeline, args: Any = None) -> Any:
-        setattr(self, CALLED_WITH, list(args) if isinstance(args, list | tuple) else None)
-        return parse(self, args)
 
-    def with_what_was_asked_for(run: Callable[..., Any], self: SwiftExport) -> Any:
-        export_full_weights(self.args, options_of(self))
-        return run(self)
+@patch("run", SwiftExport)
+def merge_qlora_into_full_weights(run: Callable[..., Any], self: SwiftExport) -> Any:
+    """Let a merge without `--quant_method` write full weights into the folder asked for."""
+    export_full_weights(self.args, options_of(self))
+    return run(self)
 
-    def with_warning(get: Callable[..., Any], self: BaseArguments, **kwargs: Any) -> Any:
-        if kwargs.get("load_model", True) and (text := quantised_again(self)):
-            get_logger().warning(text)
-        return get(self, **kwargs)
 
-    wrap_once(SwiftPipeline, "_parse_args", noting_the_options)
-    wrap_once(SwiftExport, "run", with_what_was_asked_for)
-    wrap_once(BaseArguments, "get_model_processor", with_warning)
+@patch("get_model_processor", BaseArguments)
+def warn_quantised_again(get: Callable[..., Any], self: BaseArguments, **kwargs: Any) -> Any:
+    """Warn where full weights of a QLoRA run are loaded quantised."""
+    if kwargs.get("load_model", True) and (text := quantised_again(self)):
+        get_logger().warning(text)
+    return get(self, **kwargs)
 
 
 def options_of(pipeline: Any) -> list[str] | None:

@@ -10,18 +10,15 @@ from swift.template import Template
 from groundswift.storage import local_copy
 from groundswift.urls import is_url
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 
-def fetch_remote_media() -> None:
+@patch("_preprocess_inputs", Template)
+def fetch_remote_media(preprocess: Callable[..., None], self: Template, inputs: Any) -> None:
     """Copy images and videos of other stores to local files before swift opens them."""
-
-    def with_local_copies(preprocess: Callable[..., None], self: Template, inputs: Any) -> None:
-        for name in ("images", "videos"):
-            setattr(inputs, name, [fetched(source) for source in getattr(inputs, name) or []])
-        preprocess(self, inputs)
-
-    wrap_once(Template, "_preprocess_inputs", with_local_copies)
+    for name in ("images", "videos"):
+        setattr(inputs, name, [fetched(source) for source in getattr(inputs, name) or []])
+    preprocess(self, inputs)
 
 
 def fetched(source: Any) -> Any:

@@ -15,7 +15,7 @@ from datasets import Dataset, Json
 from datasets.arrow_writer import ArrowWriter
 from swift.dataset.preprocessor import RowPreprocessor
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 COLUMN = "sample_id"
 KEPT_COLUMNS = (COLUMN, "size_wh")
@@ -27,20 +27,15 @@ def keep_columns() -> None:
     RowPreprocessor.standard_keys += [name for name in KEPT_COLUMNS if name not in RowPreprocessor.standard_keys]
 
 
-def keep_ids_of_any_type() -> None:
-    """Store ids as JSON in every dataset that swift preprocesses; as text where rows are streamed."""
-    wrap_once(RowPreprocessor, "__call__", knowing_whether_stored)
-    wrap_once(RowPreprocessor, "batched_preprocess", with_ids_as_json)
-    wrap_once(RowPreprocessor, "_patch_arrow_writer", with_a_column_of_json)
-
-
-def knowing_whether_stored(call: Callable[..., Any], self: RowPreprocessor, dataset: Any, **more: Any) -> Any:
+@patch("__call__", RowPreprocessor)
+def note_whether_stored(call: Callable[..., Any], self: RowPreprocessor, dataset: Any, **more: Any) -> Any:
     """A preprocessor's call that remembers whether what it makes is stored in columns, or streamed."""
     self.stores_ids = isinstance(dataset, Dataset)
     return call(self, dataset, **more)
 
 
-def with_ids_as_json(batched_preprocess: Callable[..., Any], self: RowPreprocessor, *given: Any, **more: Any) -> dict[str, Any]:
+@patch("batched_preprocess", RowPreprocessor)
+def write_ids_as_json(batched_preprocess: Callable[..., Any], self: RowPreprocessor, *given: Any, **more: Any) -> dict[str, Any]:
     """A preprocessor's step that writes ids as JSON where they are stored: "139" stays a text, 139 a number. In a stream both are text."""
     columns = batched_preprocess(self, *given, **more)
     if COLUMN in columns:
@@ -54,8 +49,9 @@ def as_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+@patch("_patch_arrow_writer", RowPreprocessor)
 @contextmanager
-def with_a_column_of_json(patch_arrow_writer: Callable[..., Any], self: RowPreprocessor) -> Iterator[None]:
+def store_ids_as_json(patch_arrow_writer: Callable[..., Any], self: RowPreprocessor) -> Iterator[None]:
     """A preprocessor's patch of the writer of columns that makes the ids one of JSON too."""
     with patch_arrow_writer(self):
         earlier = ArrowWriter.__init__

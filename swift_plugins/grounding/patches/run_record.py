@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,10 @@ from groundswift.run_record import FOLDER_RECORD, RESULT_SUFFIX, RunRecord, diff
 from groundswift.spaces import space_row
 
 from ..datasets.fingerprints import fingerprints
+from ..known_bad_versions import versions_of
 from ..templates.grounding import template_class
 from .lazy_images import wants_exact_pixels
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 LIBRARIES = ("ms-swift", "transformers", "torch", "qwen-vl-utils")
 FAMILY_OF_GROUNDING_TEMPLATE = {name: row for row in FAMILIES.values() for name in row.templates}
@@ -49,9 +49,14 @@ def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
         grammar=row.grammar,
         space=row.space,
         limits=limits_now(row, max_pixels),
-        versions={"groundswift": __version__, **{name: found for name in LIBRARIES if (found := _version(name))}},
+        versions={"groundswift": __version__, **versions_of(LIBRARIES)},
         pixels="quick" if template_class(template).resizes_images and not wants_exact_pixels() else "exact",
     )
+
+
+def record_of_template(template: Any) -> RunRecord | None:
+    """The record of this process for a template; None where it is not ours."""
+    return record_of(template.template_meta.template_type, template.max_pixels)
 
 
 def limits_now(row: Family, max_pixels: int | None) -> Limits:
@@ -65,46 +70,38 @@ def limits_now(row: Family, max_pixels: int | None) -> Limits:
     return Limits(vision_process.IMAGE_MIN_TOKEN_NUM * token, vision_process.IMAGE_MAX_TOKEN_NUM * token, first)
 
 
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
+@patch("get_template", BaseArguments)
+def compare_with_record(get: Callable[..., Any], self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
+    """Compare training, inference, export and deployment with the model's record, and write that of a result."""
+    template = get(self, *args, **kwargs)
+    now = record_of_template(template)
+    if now is not None:
+        copy_with_model(template.model_meta)
+        for path in records_of_sources(self):
+            warn_difference(path, now)
+        if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
+            record_result(self.result_path, now)
+    return template
 
 
-def record_runs() -> None:
-    """Let training, inference, export and deployment compare themselves with the model's record, and write their own."""
+@patch("save_args", BaseArguments)
+def record_training(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
+    """Write the record of a training into its output folder."""
+    save(self, output_dir)
+    now = record_of(self.template, self.max_pixels) if isinstance(self, SftArguments) and is_master() else None
+    if now is not None:
+        files = fingerprints([*self.dataset, *self.cached_dataset])
+        write_record(Path(output_dir or self.output_dir, FOLDER_RECORD), replace(now, data_files=files))
 
-    def with_comparison(get: Callable[..., Any], self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
-        template = get(self, *args, **kwargs)
-        now = record_of(template.template_meta.template_type, template.max_pixels)
-        if now is not None:
-            copy_with_model(template.model_meta)
-            for path in records_of_sources(self):
-                warn_difference(path, now)
-            if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
-                record_result(self.result_path, now)
-        return template
 
-    def with_record(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
-        save(self, output_dir)
-        now = record_of(self.template, self.max_pixels) if isinstance(self, SftArguments) and is_master() else None
-        if now is not None:
-            files = fingerprints([*self.dataset, *self.cached_dataset])
-            write_record(Path(output_dir or self.output_dir, FOLDER_RECORD), replace(now, data_files=files))
-
-    def with_record_in_checkpoint(
-        save: Callable[..., None], self: SwiftMixin, output_dir: str | None = None, state_dict: Any = None
-    ) -> None:
-        save(self, output_dir, state_dict)
-        now = record_of(self.template.template_meta.template_type, self.template.max_pixels)
-        if now is not None:
-            files = data_files_of(self.args.output_dir)
-            write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), replace(now, data_files=files))
-
-    wrap_once(BaseArguments, "get_template", with_comparison)
-    wrap_once(BaseArguments, "save_args", with_record)
-    wrap_once(SwiftMixin, "_save", with_record_in_checkpoint)
+@patch("_save", SwiftMixin)
+def record_checkpoint(save: Callable[..., None], self: SwiftMixin, output_dir: str | None = None, state_dict: Any = None) -> None:
+    """Write the record of a training into a checkpoint."""
+    save(self, output_dir, state_dict)
+    now = record_of_template(self.template)
+    if now is not None:
+        files = data_files_of(self.args.output_dir)
+        write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), replace(now, data_files=files))
 
 
 def data_files_of(output_dir: str) -> dict[str, str]:
@@ -143,7 +140,7 @@ def warn_difference(path: Path, now: RunRecord) -> None:
 
 def difference_from(folder: str, template: Any) -> str | None:
     """What differs between the training of a model and a template of this process; None: nothing, or unknown."""
-    path, now = record_of_folder(folder), record_of(template.template_meta.template_type, template.max_pixels)
+    path, now = record_of_folder(folder), record_of_template(template)
     text = difference(read_record(path), now) if path and now else None
     return f"{path}: {text}" if text else None
 

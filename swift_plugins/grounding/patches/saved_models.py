@@ -6,10 +6,9 @@ comes from its template and its limits from environment and options: none of the
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -30,9 +29,9 @@ from ..model_folder import read_settings, write_settings
 from ..templates.chat_template import ChatTemplateChoice, choose, warning_of
 from ..templates.grounding import PADDING
 from .merged_qlora import load_as_saved
-from .remote_code_generation import save_generation_config
-from .run_record import record_of, records_of_sources
-from .wrap_once import wrap_once
+from .remote_code import save_generation_config
+from .run_record import record_of_template, records_of_sources
+from .wrap_once import patch
 
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
@@ -55,53 +54,32 @@ def origin_of(args: BaseArguments, template: Any, now: RunRecord) -> SaveSource:
 
     Training leaves its own limits; what merges, exports and quantises leaves those that the model was trained with.
     """
-    limits = now.limits
-    if not isinstance(args, SftArguments):
-        limits = next((trained.limits for trained in trained_records(args) if trained.family == now.family), limits)
-    return SaveSource(template, FAMILIES[now.family], limits)
+    for path in () if isinstance(args, SftArguments) else records_of_sources(args):
+        with suppress(GroundswiftError):  # reported where records are compared
+            trained = read_record(path)
+            if trained.family == now.family:
+                return SaveSource(template, FAMILIES[now.family], trained.limits)
+    return SaveSource(template, FAMILIES[now.family], now.limits)
 
 
-def trained_records(args: BaseArguments) -> Iterable[RunRecord]:
-    """The readable records of the model's training."""
-    for path in records_of_sources(args):
-        try:
-            yield read_record(path)
-        except GroundswiftError:  # reported where records are compared
-            continue
+@patch("get_template", BaseArguments)
+def note_save_source(get: Callable[..., Any], self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
+    """Note what folders are completed with that are saved with one of our templates."""
+    template = get(self, *args, **kwargs)
+    now = record_of_template(template)
+    if now is not None:
+        SAVE_SOURCES[template.processor] = origin_of(self, template, now)
+    return template
 
 
-def save_for_plain_transformers() -> None:
+@patch("save_checkpoint", model_utils)
+def save_for_plain_transformers(save: Callable[..., None], model: Any, processor: Any, output_dir: str, **kwargs: Any) -> None:
     """Wherever swift saves a model folder with one of our templates, add the run's chat template and limits to it."""
-
-    def with_origin(get: Callable[..., Any], self: BaseArguments, *args: Any, **kwargs: Any) -> Any:
-        template = get(self, *args, **kwargs)
-        now = record_of(template.template_meta.template_type, template.max_pixels)
-        if now is not None:
-            SAVE_SOURCES[template.processor] = origin_of(self, template, now)
-        return template
-
-    wrap_once(BaseArguments, "get_template", with_origin)
-    wrap_save_checkpoint()
-
-
-def wrap_save_checkpoint() -> None:
-    """swift's one function that saves model folders, in each module that has imported it by name."""
-    original = model_utils.save_checkpoint
-    if getattr(original, "completes_folders", False):
-        return
-
-    @wraps(original)
-    def save_checkpoint(model: Any, processor: Any, output_dir: str, **kwargs: Any) -> None:
-        original(model, processor, output_dir, **kwargs)
-        save_generation_config(model, Path(output_dir))
-        origin = SAVE_SOURCES.get(processor)
-        if origin is not None:
-            complete(Path(output_dir), origin)
-
-    save_checkpoint.completes_folders = True
-    for name, module in list(sys.modules.items()):
-        if name.startswith("swift.") and vars(module).get("save_checkpoint") is original:
-            module.save_checkpoint = save_checkpoint
+    save(model, processor, output_dir, **kwargs)
+    save_generation_config(model, Path(output_dir))
+    origin = SAVE_SOURCES.get(processor)
+    if origin is not None:
+        complete(Path(output_dir), origin)
 
 
 def complete(folder: Path, origin: SaveSource) -> None:

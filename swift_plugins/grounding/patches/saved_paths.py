@@ -11,16 +11,13 @@ from collections.abc import Callable
 from swift.arguments import BaseArguments
 
 from ..plugin_shim import stable_path
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 
-def save_stable_paths() -> None:
+@patch("save_args", BaseArguments)
+def save_stable_paths(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
     """Save absolute paths, and for this plugin that of the shim, which outlives environments and checkouts."""
-
-    def with_stable_paths(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
-        self.external_plugins = [stable_path(path) for path in self.external_plugins]
-        if self.model and os.path.isdir(self.model):
-            self.model = os.path.abspath(self.model)
-        save(self, output_dir)
-
-    wrap_once(BaseArguments, "save_args", with_stable_paths)
+    self.external_plugins = [stable_path(path) for path in self.external_plugins]
+    if self.model and os.path.isdir(self.model):
+        self.model = os.path.abspath(self.model)
+    save(self, output_dir)

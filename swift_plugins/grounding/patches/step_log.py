@@ -13,24 +13,19 @@ from transformers import Trainer
 from groundswift.errors import GroundswiftError
 
 from ..training_steps import Batching, Steps, count_steps
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 ROLLOUT = "RolloutTrainerMixin"  # by name: its module loads trl, which other trainings do not need
 PER_EPOCH, TOTAL = 1, 6  # places in what `set_initial_training_values` returns
 
 
-def log_steps_before_training() -> None:
+@patch("set_initial_training_values", Trainer)
+def log_steps_before_training(count: Callable[..., tuple[Any, ...]], self: Trainer, args: Any, *more: Any, **named: Any) -> tuple[Any, ...]:
     """Log the steps where the Trainer has counted them, and warn where it counts others."""
-
-    def with_log(
-        count: Callable[..., tuple[Any, ...]], self: Trainer, args: Any, dataloader: Any, *more: Any, **options: Any
-    ) -> tuple[Any, ...]:
-        values = count(self, args, dataloader, *more, **options)
-        if is_master():
-            log_steps(self, args, values[PER_EPOCH], values[TOTAL])
-        return values
-
-    wrap_once(Trainer, "set_initial_training_values", with_log)
+    values = count(self, args, *more, **named)
+    if is_master():
+        log_steps(self, args, values[PER_EPOCH], values[TOTAL])
+    return values
 
 
 def log_steps(trainer: Any, args: Any, per_epoch: int, total: int) -> None:

@@ -6,7 +6,6 @@ Measured with ms-swift 4.6.0, peft 0.20.0 and transformers 5.19.0: logits of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -14,32 +13,24 @@ from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 from torch import nn
 
-from .wrap_once import wrap_once
+from .wrap_once import patch
 
 
-def warn_tied_weights() -> None:
+@patch("train", SwiftMixin)
+def warn_tied_weights(train: Callable[..., Any], self: SwiftMixin, *args: Any, **kwargs: Any) -> Any:
     """Warn of adapters on tied weights before the first step."""
-
-    def with_warning(train: Callable[..., Any], self: SwiftMixin, *args: Any, **kwargs: Any) -> Any:
-        if text := tied_adapter(self.model):
-            get_logger().warning(text)
-        return train(self, *args, **kwargs)
-
-    wrap_once(SwiftMixin, "train", with_warning)
+    if text := tied_adapter(self.model):
+        get_logger().warning(text)
+    return train(self, *args, **kwargs)
 
 
-def merge_tied_weights_apart() -> None:
+@patch("check_tie_word_embeddings", "swift.pipelines.export.merge_lora")
+def merge_tied_weights_apart(check: Callable[[Any], None], model: Any) -> None:
     """Let swift's merge keep embedding and head as two weights where an adapter is on one of them."""
-
-    def with_untied_weights(check: Callable[[Any], None], model: Any) -> None:
-        check(model)
-        if tied_adapter(model):
-            untie(model)
-            get_logger().warning(
-                "tied embedding and head: the adapter is on one of them, so two weights are saved (tie_word_embeddings false)"
-            )
-
-    wrap_once(import_module("swift.pipelines.export.merge_lora"), "check_tie_word_embeddings", with_untied_weights)
+    check(model)
+    if tied_adapter(model):
+        untie(model)
+        get_logger().warning("tied embedding and head: the adapter is on one of them, so two weights are saved (tie_word_embeddings false)")
 
 
 def untie(model: Any) -> None:

@@ -8,11 +8,11 @@
 | rows dropped, rows replaced by others | `lost_rows` |
 | text-only rows under zero3, few image tokens, nothing trained | `before_first_step` |
 | outdated merged folders | `merged_folders` |
-| answers truncated at `max_new_tokens` | `truncated_answers`, and `..metrics.max_new_tokens_callback` while training |
+| answers truncated at `max_new_tokens` | `truncated_answers`, and `..metrics.coco_map_metric` while training |
 | ignored options of a resumed run | `resumed` |
 | LoRA on a tied head | `..patches.tied_weights` |
 | quantised weights quantised again | `..patches.merged_qlora` |
-| DeepSpeed on a CPU | `..patches.cpu_deepspeed` |
+| DeepSpeed on a CPU | `..patches.cpu_processes` |
 | unreadable rows in inference and evaluation | `..metrics.unanswered` |
 | what a metric cannot score | `..metrics.coco_map_metric` |
 """

@@ -230,8 +230,7 @@ def image_of_own(processor: Any, own: str | None) -> str | None:
         written = processor.apply_chat_template([user(before, {"type": "image"}, after)], chat_template=own, tokenize=False)
     except Exception:  # Jinja errors
         return None
-    _, found, rest = written.partition(before)
-    return rest.partition(after)[0] if found and after in rest else None
+    return between(before, after, written)
 
 
 def image_of_swift(template: Any) -> str | None:
@@ -244,8 +243,13 @@ def image_of_swift(template: Any) -> str | None:
         return None
     before, _, after = shown[0]["content"]
     written = template.tokenizer.decode(collapsed(ids, getattr(template.processor, "image_token_id", None)))
-    _, found, rest = written.partition(before["text"])
-    return rest.partition(after["text"])[0] if found and after["text"] in rest else None
+    return between(before["text"], after["text"], written)
+
+
+def between(before: str, after: str, text: str) -> str | None:
+    """What is between two texts; None where one of them is missing."""
+    rest = text.partition(before)[2]
+    return rest.partition(after)[0] if after in rest else None
 
 
 def warning_of(chosen: ChatTemplateChoice) -> str | None:

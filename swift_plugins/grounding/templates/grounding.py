@@ -30,9 +30,8 @@ from groundswift.whole_lists import WholeList, planned
 
 from ..known_bad_versions import warn_bad_versions
 from ..patches.lazy_images import LazyImage, wants_exact_pixels
-from .object_checks import check_objects
+from .object_checks import check_counts, check_objects
 from .overrides import SPECIAL, stock_meta
-from .placeholders import check_counts
 from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_objects, take_generated_text_literally
 
 FAMILY_OF_TEMPLATE = {name: row.name for row in FAMILIES.values() for name in (*row.swift_templates, *row.templates)}
@@ -211,12 +210,10 @@ def names_missing_file(source: str) -> bool:
 def template_metas() -> list[TemplateMeta]:
     """One for each of swift's templates in the table of families: swift's own description under the grounding name."""
     metas = []
-    for row in FAMILIES.values():
-        for stock, name in zip(row.swift_templates, row.templates, strict=True):
-            meta = stock_meta(stock)
-            meta.template_type = name
-            meta.template_cls = template_class(name)
-            metas.append(meta)
+    for name, (_, stock) in STOCK_OF_TEMPLATE.items():
+        meta = stock_meta(stock)
+        meta.template_type, meta.template_cls = name, template_class(name)
+        metas.append(meta)
     return metas
 
 

@@ -1,4 +1,7 @@
-"""Checks of a row's `objects` before a template writes them. swift accepts more, and then guesses or stops with a TypeError elsewhere."""
+"""Checks of a row's `objects` and placeholders before a template writes them.
+
+swift accepts more, and then guesses or stops with a TypeError elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 from groundswift.box_checks import box_problem
 from groundswift.errors import GroundswiftError
+from groundswift.records import BOX, REF, count_tags
 from groundswift.row_view import Finding, box_finding, read_objects, short
 
 ACCEPTED = {"objects-keys", "image-id-missing"}  # lint rules of objects that a template can write
@@ -32,3 +36,14 @@ def _check_box(box: Any) -> Finding | None:
         problem = box_problem(box, allowed=("box-too-large", "box-empty", "box-outside"))
         finding = problem and (problem.id, f"{short(box)}; expected {problem.expected}")
     return finding and (finding[0], f"box {finding[1]}")
+
+
+def check_counts(contents: list[str], refs: int, boxes: int, exact: bool = True) -> None:
+    """Raise GroundswiftError unless every placeholder has its object, since swift would take the others as text; with `exact`, unless every
+    object has its placeholder too, since swift would drop the others."""
+    asked = count_tags(contents)[:2]
+    if (asked[0] > refs or asked[1] > boxes) or (exact and asked != (refs, boxes)):
+        raise GroundswiftError(
+            f"the messages hold {asked[0]} {REF} and {asked[1]} {BOX}, objects hold {refs} labels and {boxes} boxes; "
+            f"expected {'as many of each' if exact else 'an object for each placeholder'}"
+        )

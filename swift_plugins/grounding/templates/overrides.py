@@ -1,4 +1,4 @@
-"""What single templates need beyond box text: base models, Florence-2, and templates that take one image or one turn.
+"""What single templates need beyond box text: base models, Florence-2, Idefics3, and templates that take one image or one turn.
 
 Each class goes between the grounding mixin and swift's own template, and overrides only what swift offers for it.
 Observed with ms-swift 4.6.0; tests lean on each, so that an upgrade which changes them fails loudly.
@@ -6,20 +6,20 @@ Observed with ms-swift 4.6.0; tests lean on each, so that an upgrade which chang
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 import torch
 from swift.template import Template, TemplateMeta
 from swift.template.register import TEMPLATE_MAPPING
+from swift.template.utils import findall
 from swift.utils import get_logger
 
 from groundswift.errors import GroundswiftError
 
-from .idefics3 import AllImageTokens
+from ..model_folder import read_settings
 
 IMAGE = "<image>"
 BASE_OF_QWEN_VL = (
@@ -119,6 +119,31 @@ class FinalChannel:
         return super().decode_generate_ids(generate_ids, **kwargs).removeprefix(self.HEAD)
 
 
+class AllImageTokens:
+    """Idefics3 and SmolVLM: each image becomes all the tokens that the processor gives it.
+
+    swift finds the end of an image by the token that follows it, which may also occur inside the image: before a line break it keeps the
+    first row of tiles only, before a second image one token. It also searches for the image token by the id of one tokenizer.
+    """
+
+    def _encode(self, inputs: Any) -> dict[str, Any]:
+        encoded = Template._encode(self, inputs)
+        if not inputs.images:
+            return encoded
+        processor = self.processor
+        end = processor.end_of_utterance_token  # not among the tokens of an image
+        processed = processor(
+            text=f"{processor.image_token}{end}" * len(inputs.images), images=inputs.images, return_tensors="pt", add_special_tokens=False
+        )
+        pieces = self._split_list(processed["input_ids"][0].tolist(), self.tokenizer.convert_tokens_to_ids(end))
+        places = findall(encoded["input_ids"], processor.image_token_id)
+        encoded["input_ids"], encoded["labels"], encoded["loss_scale"] = self._extend_tokens(
+            encoded["input_ids"], encoded["labels"], encoded.get("loss_scale"), places, lambda index: pieces[index]
+        )
+        encoded["pixel_values"] = processed["pixel_values"]
+        return encoded
+
+
 SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> classes before its own
     "qwen_vl": (WarnsOfBaseModel,),
     "chatglm4v": (SingleImage,),
@@ -137,11 +162,7 @@ BASE_OF = {"qwen_vl_base": "qwen_vl", "florence2": "florence"}  # templates that
 
 def is_base_qwen_vl(model_dir: str, model_name: str) -> bool:
     """Whether a Qwen-VL is the base model: by `chat_format` in generation_config.json, without it by its name."""
-    try:
-        with open(os.path.join(model_dir, "generation_config.json"), encoding="utf-8") as file:
-            chat_format = json.load(file).get("chat_format")
-    except (OSError, ValueError, AttributeError):
-        chat_format = None
+    chat_format = (read_settings(Path(model_dir, "generation_config.json")) or {}).get("chat_format")
     if chat_format is None:
         return re.fullmatch(r"qwen[-_]vl(-base)?", model_name.lower()) is not None
     return chat_format != "chatml"

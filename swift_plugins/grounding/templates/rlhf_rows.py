@@ -12,7 +12,7 @@ from swift.pipelines.train.kto import KTOPreprocessor
 from groundswift.images import read_size_wh
 from groundswift.records import count_tags
 
-from ..patches.wrap_once import wrap_once
+from ..patches.wrap_once import patch
 
 TOKENS_OF_A_ROLLOUT = "response_token_ids"  # a column of rows whose last answer GRPO or GKD generated
 
@@ -48,14 +48,8 @@ def note_borrowed_objects(inputs: Any) -> None:
         inputs.rejected.borrows_objects = inputs.rejected.objects == inputs.chosen.objects
 
 
-def complete_rlhf_rows() -> None:
-    """KTO pairs a question with the answer of another row, and `swift sample` writes answers into rows: their objects come along."""
-    wrap_once(KTOPreprocessor, "batched_preprocess", with_objects_of_the_answer)
-    wrap_once(KTOPreprocessor, "__call__", made_anew)
-    wrap_once(VanillaSampler, "do_sample", with_objects_of_the_messages)
-
-
-def with_objects_of_the_answer(
+@patch("batched_preprocess", KTOPreprocessor)
+def move_kto_objects(
     batched_preprocess: Callable[..., Any], self: KTOPreprocessor, batched_row: dict[str, Any], **more: Any
 ) -> dict[str, Any]:
     """KTO's step that shifts answers by one row, with `rejected_objects` that fit the shifted answer."""
@@ -67,7 +61,8 @@ def with_objects_of_the_answer(
     return columns
 
 
-def made_anew(call: Callable[..., Any], self: KTOPreprocessor, dataset: Any, **more: Any) -> Any:
+@patch("__call__", KTOPreprocessor)
+def ignore_kto_cache(call: Callable[..., Any], self: KTOPreprocessor, dataset: Any, **more: Any) -> Any:
     """KTO's step without the cache of an earlier run, which may have been one without these objects."""
     return call(self, dataset, **(more | {"load_from_cache_file": False}))
 
@@ -105,7 +100,8 @@ def size_of_image(row: dict[str, Any], image_id: int) -> tuple[int, int]:
     return read_size_wh(images[image_id]["path"])[0]
 
 
-def with_objects_of_the_messages(do_sample: Callable[..., Any], self: VanillaSampler, data: dict[str, Any]) -> list[str]:
+@patch("do_sample", VanillaSampler)
+def keep_sampled_objects(do_sample: Callable[..., Any], self: VanillaSampler, data: dict[str, Any]) -> list[str]:
     """`swift sample` without the objects that only the true answer named, which the sampled answers replace."""
     return [json.dumps(with_own_objects(json.loads(line)), ensure_ascii=False) + "\n" for line in do_sample(self, data)]
 
