@@ -39,7 +39,8 @@ def image_tokens(zoo, kind, encoding):
 @every_kind
 def test_another_image_is_another_loss(zoo, tmp_path, kind):
     """What comes back without an error may still have ignored the picture: swift trains so where a token id is wrong."""
-    template, template.model = zoo[kind], zoo.model(kind)
+    template = zoo[kind]
+    template.model = zoo.model(kind)
     rows = [detection(noise(tmp_path / f"{seed}.png", (140, 84), seed), ["cat"], [[14, 7, 70, 63]]) for seed in (0, 1)]
     first, other, again = losses(template.model, template, [[rows[0]], [rows[1]], [rows[0]]])
     template.model = None
