@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -159,11 +160,7 @@ def _check_depth(image: Image.Image, name: str) -> Finding:
 
 
 def _digest(file: str | BytesIO) -> int:
-    if isinstance(file, BytesIO):
-        data = file.getvalue()
-    else:
-        with open(file, "rb") as opened:
-            data = opened.read()
+    data = file.getvalue() if isinstance(file, BytesIO) else Path(file).read_bytes()
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 

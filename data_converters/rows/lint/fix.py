@@ -41,9 +41,8 @@ def fixed_row(view: RowView, checks: Sequence[ImageCheck]) -> tuple[dict[str, An
     """(a fixed copy of a row, None if nothing changes; ids of CHANGES). `checks`: one per image, or none."""
     changes: list[str] = []
     row = dict(view.row)
-    changed = _set_size(view, checks, row, changes)
-    changed |= _fix_boxes(view, checks, row, changes)
-    return (row if changed else None), changes
+    changed = [_set_size(view, checks, row, changes), _fix_boxes(view, checks, row, changes)]
+    return (row if any(changed) else None), changes
 
 
 def _set_size(view: RowView, checks: Sequence[ImageCheck], row: dict[str, Any], changes: list[str]) -> bool:

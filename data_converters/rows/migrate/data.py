@@ -37,22 +37,17 @@ def todays(name: str, plugin: bool) -> str:
 
 def names_of(job: Job, *flags: str) -> list[str]:
     """The dataset names of these flags, without sample sizes."""
-    found = []
-    for option in job.options:
-        if option.name in flags:
-            for word in option.values:
-                found += [each.partition("#")[0].rpartition("::")[2].partition(":")[0] for each in (job.known(word) or "").split(",")]
-    return found
+    words = [word for option in job.options if option.name in flags for word in option.values]
+    names = [each for word in words for each in (job.known(word) or "").split(",")]
+    return [each.partition("#")[0].rpartition("::")[2].partition(":")[0] for each in names]
 
 
 def migrate_datasets(job: Job, kind: str) -> None:
     """`--dataset` or `--val_dataset` (`kind`) and the flags that join it."""
     custom = "custom_train_dataset_path" if kind == "dataset" else "custom_val_dataset_path"
     target = job.option(kind)
-    for option in job.options:
-        if option.name in (kind, custom):
-            for word in option.values:
-                _migrate_name(job, word)
+    for word in (word for option in job.options if option.name in (kind, custom) for word in option.values):
+        _migrate_name(job, word)
     more = [option for option in job.options if option.name == custom]
     if target is None and more:
         target = more.pop(0)
@@ -116,14 +111,14 @@ def _self_cognition(job: Job, target: Option | None) -> None:
         return
     value = job.literal("self_cognition_sample")
     if value == "0":
-        job.say("dropped", option, note="0 is the default")
+        job.drop(option, "0 is the default")
+        return
+    name = f"swift/self-cognition:default#{value or option.values[0].raw}"
+    job.say("changed", option, name)
+    if target is None:
+        job.add("dataset", name, "was --self_cognition_sample")
     else:
-        name = f"swift/self-cognition:default#{value or option.values[0].raw}"
-        job.say("changed", option, name)
-        if target is None:
-            job.add("dataset", name, "was --self_cognition_sample")
-        else:
-            job.edit(target.end, target.end, " " + name)
+        job.edit(target.end, target.end, " " + name)
     job.remove(option)
 
 
@@ -163,14 +158,8 @@ def _check_rows(job: Job, word: Word, name: str) -> None:
 def has_old_rows(path: Path) -> bool:
     """Whether the first rows of a file are in the form of 2.x that 4.6 misreads: with `objects` as text or as a list. Rows of only query,
     response and images are still read."""
-    return any(_old(row) for row in _first_rows(path))
-
-
-def _old(row: object) -> bool:
-    if not isinstance(row, dict) or "messages" in row:
-        return False
-    objects = row.get("objects")
-    return bool(OLD_KEYS & row.keys()) and isinstance(objects, str | list) and bool(objects)
+    rows = [row for row in _first_rows(path) if isinstance(row, dict) and "messages" not in row and OLD_KEYS & row.keys()]
+    return any(isinstance(row.get("objects"), str | list) and row["objects"] for row in rows)
 
 
 def _first_rows(path: Path) -> list[object]:

@@ -47,11 +47,8 @@ def value_of(job: Job, word: Word, mapped: Callable[[str], str | None], expected
 def old_model(job: Job, kind: str = "model") -> OldModel | None:
     """The command's model, if 2.x had it. `kind`: model, ref_model or reward_model."""
     prefix = kind.removesuffix("model")
-    name = job.literal(prefix + "model_type")
-    if name in models():
-        return models()[name]
-    given = job.literal(prefix + "model_id_or_path", prefix + "model_cache_dir")
-    return model_of_id().get((given or "").lower())
+    given = job.literal(prefix + "model_id_or_path", prefix + "model_cache_dir") or ""
+    return models().get(job.literal(prefix + "model_type") or "") or model_of_id().get(given.lower())
 
 
 def old_name(job: Job) -> str | None:
@@ -176,6 +173,7 @@ def migrate_ckpt_dir(job: Job, option: Option) -> None:
 
 
 def _by_files(folder: Path) -> str | None:
+    """The flag for a checkpoint, by the files in its folder; None if they do not show it."""
     if any((folder / name).is_file() for name in ("adapter_config.json", "default/adapter_config.json")):
         return "adapters"
     return "model" if (folder / "config.json").is_file() else None

@@ -19,6 +19,12 @@ class Site(NamedTuple):
     end: int
 
 
+def _default(raw: str, start: int) -> list[tuple[Site, str]]:
+    """The literal in `${NAME:-literal}`, a word or the end of one that begins at `start`."""
+    found = DEFAULT.fullmatch(raw)
+    return [(Site(start + found.start("value"), start + found.end("value")), found["value"])] if found else []
+
+
 class Variables:
     """The literals of every variable of a script, and the requested changes."""
 
@@ -42,8 +48,8 @@ class Variables:
         start = word.end - len(rest)
         if word.value is not None and rest:
             self.sites[name].append((Site(start, word.end), word.value.partition("=")[2]))
-        elif found := DEFAULT.fullmatch(rest):
-            self.sites[name].append((Site(start + found.start("value"), start + found.end("value")), found["value"]))
+        elif found := _default(rest, start):
+            self.sites[name] += found
         elif rest:
             self.unknown.add(name)
 
@@ -58,9 +64,7 @@ class Variables:
 
     def literals(self, word: Word) -> list[tuple[Site, str]]:
         """The possible literals of a word: those of its variable, and the default in `${NAME:-default}`."""
-        found = DEFAULT.fullmatch(word.raw)
-        own = [(Site(word.start + found.start("value"), word.start + found.end("value")), found["value"])] if found else []
-        name = word.variable
+        own, name = _default(word.raw, word.start), word.variable
         return own + (self.sites.get(name, []) if name and name not in self.unknown else [])
 
     def value(self, word: Word) -> str | None:
