@@ -31,8 +31,8 @@ def chosen(folder: Path) -> Path | None:
 
 def newest_complete(folder: Path) -> Path | None:
     """The newest complete checkpoint of an output folder; newer incomplete ones are reported on stderr."""
-    checkpoints = sorted((path for path in folder.glob("checkpoint-*") if step_of(path) >= 0 and path.is_dir()), key=step_of, reverse=True)
-    for checkpoint in checkpoints:
+    checkpoints = [path for path in folder.glob("checkpoint-*") if step_of(path) >= 0 and path.is_dir()]
+    for checkpoint in sorted(checkpoints, key=step_of, reverse=True):
         problem = next(problems(checkpoint), None)
         if problem is None:
             return checkpoint

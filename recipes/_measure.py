@@ -24,6 +24,10 @@ import _inventory
 RECIPES = Path(__file__).resolve().parent
 TINY_MODELS = RECIPES.parent / "tests" / "helpers" / "tiny_models.py"
 ROWS, SIZE_WH, BOXES = 64, (1280, 960), 8  # of the generated data
+MESSAGES = [
+    {"role": "user", "content": "<image>Detect every object of these categories: car, person."},
+    {"role": "assistant", "content": "<ref-object><bbox>" * BOXES},
+]
 MEASURE = (
     *("--eval_strategy", "no", "--save_strategy", "no", "--report_to", "none", "--check_model", "false"),
     *("--include_num_input_tokens_seen", "true", "--external_plugins", str(RECIPES / "_measure_callback.py"), "--callbacks", "measure"),
@@ -80,11 +84,8 @@ def draw_rows(folder: Path) -> Path:
         Image.fromarray(rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)).resize(SIZE_WH).save(path)
         corners = rng.integers(0, (width // 2, height // 2), (BOXES, 2))
         boxes = [[int(x), int(y), int(x) + width // 3, int(y) + height // 3] for x, y in corners]
-        messages = [
-            {"role": "user", "content": "<image>Detect every object of these categories: car, person."},
-            {"role": "assistant", "content": "<ref-object><bbox>" * BOXES},
-        ]
-        rows.append({"messages": messages, "images": [str(path)], "objects": {"ref": ["car", "person"] * (BOXES // 2), "bbox": boxes}})
+        objects = {"ref": ["car", "person"] * (BOXES // 2), "bbox": boxes}
+        rows.append({"messages": MESSAGES, "images": [str(path)], "objects": objects})
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
@@ -144,10 +145,8 @@ def write_head(path: Path, measured: list[dict[str, Any]], day: str, commit: str
     memory = ", ".join(f"{found['memory_gb']:.1f} GB with {found['attention']}" for found in measured)
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# Rate ")]
     place = next(number for number, line in enumerate(lines) if line.startswith("# Memory "))
-    lines[place : place + 1] = [
-        f"# Memory    {memory}, peak of the GPU {where}",
-        f"# Rate      {'; '.join(map(sentence, measured))} {where}",
-    ]
+    rate = "; ".join(map(sentence, measured))
+    lines[place : place + 1] = [f"# Memory    {memory}, peak of the GPU {where}", f"# Rate      {rate} {where}"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -170,15 +169,13 @@ def main() -> None:
     day = datetime.date.today().isoformat()
     commit = run(["git", "-C", str(RECIPES), "rev-parse", "--short", "HEAD"], check=False).stdout.strip() or "no commit"
     for head in measurable(args.recipes):
-        left = args.seconds - (time.monotonic() - begun)
-        if left < NEEDED:
-            print(f"{head.path}: skipped, {left:.0f} s are left", flush=True)
-            continue
-        if not attentions(head, args.tiny):
-            print(f"{head.path}: skipped, flash_attn is not installed", flush=True)
+        left, names = args.seconds - (time.monotonic() - begun), attentions(head, args.tiny)
+        if left < NEEDED or not names:
+            reason = f"{left:.0f} s are left" if left < NEEDED else "flash_attn is not installed"
+            print(f"{head.path}: skipped, {reason}", flush=True)
             continue
         model = make_model(head, args.work, args.tiny)
-        found = [measure(head, name, model, rows, args.work, args) for name in attentions(head, args.tiny)] if model else []
+        found = [measure(head, name, model, rows, args.work, args) for name in names] if model else []
         measured = [each for each in found if each]
         for each in measured:
             print(f"{head.path}: {each['memory_gb']:.1f} GB, {sentence(each)} ({each['device']})", flush=True)

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import httpx
 from openai import OpenAI, OpenAIError
-from PIL import Image
 
 from groundswift.answer_px import answer_in_px, record_of_model
 from groundswift.errors import GroundswiftError
-from groundswift.images import upright
+from groundswift.images import read_size_wh
+from groundswift.row_view import image_source
 
 
 def data_url(path: Path) -> str:
@@ -40,9 +40,7 @@ def request_of(row: dict) -> list[dict]:
         parts: list[dict] = []
         for number, text in enumerate(turn["content"].split("<image>")):
             if number:
-                image = next(images)
-                path = Path(image["path"] if isinstance(image, dict) else image)
-                parts.append({"type": "image_url", "image_url": {"url": data_url(path)}})
+                parts.append({"type": "image_url", "image_url": {"url": data_url(Path(image_source(next(images))))}})
             if text:
                 parts.append({"type": "text", "text": text})
         messages.append({"role": turn["role"], "content": parts})
@@ -70,9 +68,7 @@ def main() -> None:
         for row in rows_of(asked.rows):
             done = client.chat.completions.create(model=asked.model, messages=request_of(row), temperature=0, max_tokens=asked.max_tokens)
             choice = done.choices[0]
-            image = row["images"][0]
-            with Image.open(image["path"] if isinstance(image, dict) else image) as opened:
-                size_wh = upright(opened).size
+            size_wh, _ = read_size_wh(image_source(row["images"][0]))
             answer = answer_in_px(choice.message.content or "", record, size_wh, cut=choice.finish_reason == "length")
             objects = [{"label": each.label, "box_xyxy_px": each.box} for each in answer.objects]
             found = {"sample_id": row.get("sample_id"), "size_wh": size_wh, "status": answer.status, "objects": objects}

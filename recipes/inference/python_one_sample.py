@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from PIL import Image
 from swift.infer_engine import InferRequest
 from swift.pipelines.infer import SwiftInfer
 
 from groundswift.answer_px import answer_in_px, record_of_model
-from groundswift.images import upright
+from groundswift.images import read_size_wh
 
 
 def main() -> None:
@@ -31,10 +30,8 @@ def main() -> None:
     choice = response.choices[0]
     print(f"answer: {choice.message.content}")
 
-    with Image.open(asked.image) as image:
-        size_wh = upright(image).size
-    record = record_of_model(infer.args.ckpt_dir)
-    answer = answer_in_px(choice.message.content, record, size_wh, cut=choice.finish_reason == "length")
+    size_wh, _ = read_size_wh(asked.image)
+    answer = answer_in_px(choice.message.content, record_of_model(infer.args.ckpt_dir), size_wh, cut=choice.finish_reason == "length")
     print(f"status: {answer.status}")
     for each in answer.objects:
         print(json.dumps({"label": each.label, "box_xyxy_px": each.box}, ensure_ascii=False))

@@ -49,25 +49,15 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2VLForConditionalGeneration:
     names = ("im_end", "endoftext", "image_pad", "video_pad", "vision_start", "vision_end")
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in names}
-    text = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 128,
-        "intermediate_size": 352,
-        "num_hidden_layers": 5,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-        "max_position_embeddings": 4096,
-        "tie_word_embeddings": True,
-        "bos_token_id": ids["endoftext"],
-        "eos_token_id": ids["im_end"],
-        "pad_token_id": ids["endoftext"],
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
-    }
+    text = {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 5, "num_attention_heads": 4, "num_key_value_heads": 4}
+    text |= {"vocab_size": len(tokenizer), "max_position_embeddings": 4096, "tie_word_embeddings": True}
+    text |= {"bos_token_id": ids["endoftext"], "eos_token_id": ids["im_end"], "pad_token_id": ids["endoftext"]}
+    text |= {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]}}
     vision = {"depth": 4, "embed_dim": 128, "hidden_size": 128, "num_heads": 4, "mlp_ratio": 4}
-    patches = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
+    vision |= {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2}
     config = Qwen2VLConfig(
         text_config=text,
-        vision_config={**vision, **patches},
+        vision_config=vision,
         image_token_id=ids["image_pad"],
         video_token_id=ids["video_pad"],
         vision_start_token_id=ids["vision_start"],

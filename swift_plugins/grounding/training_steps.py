@@ -63,11 +63,8 @@ class Steps:
     def sentence(self) -> str:
         """What a run logs before its first step."""
         how, rows = self.batching, f"{self.rows} row{'' if self.rows == 1 else 's'}"
-        processes = f"{how.processes} process{'' if how.processes == 1 else 'es'}"
-        return (
-            f"optimizer steps: {self.per_epoch} an epoch, {self.total} in all "
-            f"({rows}, batch {how.batch}, accumulation {how.accumulation}, {processes})"
-        )
+        made = f"{rows}, batch {how.batch}, accumulation {how.accumulation}, {how.processes} process{'' if how.processes == 1 else 'es'}"
+        return f"optimizer steps: {self.per_epoch} an epoch, {self.total} in all ({made})"
 
 
 def loader_of(rlhf_type: str | None) -> Loader:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -109,9 +110,8 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
         except GroundswiftError:
             raise
         except Exception as error:
-            raise error_at(
-                model, f"template {name} cannot be made for it ({one_line(error)})", "a template of this model's family"
-            ) from None
+            what = f"template {name} cannot be made for it ({one_line(error)})"
+            raise error_at(model, what, "a template of this model's family") from None
         made.set_mode("train")
     return made
 
@@ -200,14 +200,10 @@ def _template_of(model_meta: Any) -> str:
 
 
 def _no_processor(model: str, error: Exception) -> GroundswiftError:
-    text = str(error)
-    if "Multiple possible types found" in text:
-        choices = text.split("Multiple possible types found:")[1].split("]")[0].strip(" [")
-        return error_at(model, "its model type is not clear", f"--model-type, one of {choices.replace(chr(39), '')}")
-    if "no suitable `model_type`" in text:
-        return error_at(
-            model, "its model type is not clear", "--model-type, a model type of swift that `groundswift families --json` names"
-        )
+    found = re.search(r"Multiple possible types found: *\[?([^\]]*)|no suitable `model_type`", str(error))
+    if found:
+        choice = f"one of {found[1].replace(chr(39), '')}" if found[1] else "a model type of swift that `groundswift families --json` names"
+        return error_at(model, "its model type is not clear", f"--model-type, {choice}")
     return error_at(model, f"cannot load its processor ({one_line(error)})", "a folder or hub id with configuration and tokenizer")
 
 

@@ -17,18 +17,7 @@ from pathlib import Path
 import pytest
 from recipe_runner import BIN, ROOT, inventory
 
-CLASSES = {  # subcommand of swift -> its argument class in swift.arguments
-    "sft": "SftArguments",
-    "pt": "PretrainArguments",
-    "rlhf": "RLHFArguments",
-    "infer": "InferArguments",
-    "export": "ExportArguments",
-    "deploy": "DeployArguments",
-    "rollout": "RolloutArguments",
-    "sample": "SamplingArguments",
-    "eval": "EvalArguments",
-    "app": "AppArguments",
-}
+CLASSES = {"pt": "Pretrain", "rlhf": "RLHF", "sample": "Sampling"}  # argument classes that are not named as their subcommand of swift
 HEADS = inventory.read_heads()
 
 
@@ -72,7 +61,7 @@ def parser(subcommand: str):
     import swift.arguments
     from transformers import HfArgumentParser
 
-    return HfArgumentParser([getattr(swift.arguments, CLASSES[subcommand])])
+    return HfArgumentParser([getattr(swift.arguments, f"{CLASSES.get(subcommand, subcommand.title())}Arguments")])
 
 
 @pytest.mark.parametrize("path", [head.path for head in HEADS])

@@ -35,19 +35,19 @@ def saved_bytes(run, model: nn.Module) -> int:
     return sum(held.values())
 
 
-def first_layers(model: nn.Module, template, picture: Path) -> list[tuple[nn.Module, tuple, dict]]:
+def first_layers(model: nn.Module, template, image: Path) -> list[tuple[nn.Module, tuple, dict]]:
     """The first layer of each tower with what it is called with for one row with an image."""
-    row = {"messages": [{"role": "user", "content": "<image>find"}, {"role": "assistant", "content": "none"}], "images": [str(picture)]}
+    row = {"messages": [{"role": "user", "content": "<image>find"}, {"role": "assistant", "content": "none"}], "images": [str(image)]}
     template.model = model
     batch = template.data_collator([template.encode(row)])
     batch = {name: value for name, value in batch.items() if name not in ("labels", "loss_scale", "channel")}
     calls, hooks = {}, []
     for name, layers in layer_lists(model):
-        hooks.append(
-            layers[0].register_forward_hook(
-                lambda layer, args, kwargs, out, n=name: calls.update({n: (layer, args, kwargs)}), with_kwargs=True
-            )
-        )
+
+        def note(layer: nn.Module, args: tuple, kwargs: dict, _: object, name: str = name) -> None:
+            calls[name] = (layer, args, kwargs)
+
+        hooks.append(layers[0].register_forward_hook(note, with_kwargs=True))
     model(**{name: value for name, value in template._post_encode(model, batch).items() if value is not None}, use_cache=False)
     for hook in hooks:
         hook.remove()
@@ -55,9 +55,8 @@ def first_layers(model: nn.Module, template, picture: Path) -> list[tuple[nn.Mod
 
 
 def with_gradient(value):
-    return (
-        value.detach().requires_grad_(True) if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 1 else value
-    )
+    trains = isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 1
+    return value.detach().requires_grad_(True) if trains else value
 
 
 @pytest.mark.parametrize("tuner", ["full", "lora"])

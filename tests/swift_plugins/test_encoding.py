@@ -1,4 +1,4 @@
-"""A model's template without its weights, and a row as the model is fed it: for every family of the zoo, and every way to go wrong."""
+"""A model's template without its weights, and a row as the model gets it: for every family of the zoo, and every way to go wrong."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_boxes_of_a_row_are_read_back_from_its_tokens(zoo, row, kind):
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v"])
-def test_what_a_model_is_fed_is_what_its_tokens_count(zoo, row, kind):
+def test_the_model_input_is_what_its_tokens_count(zoo, row, kind):
     template, factor = zoo[kind], {"qwen3_vl": 32}.get(kind, 28)
     result = encoded(template, row)
     (wide, high) = result.model_input_wh[0]
@@ -69,7 +69,7 @@ def test_tiles_are_counted(zoo, row):
     assert size_wh[0] < SIZE_WH[0]
 
 
-def test_a_square_space_shows_the_padded_picture(zoo, row):
+def test_a_square_space_shows_the_padded_image(zoo, row):
     template = zoo["llava1_5"]
     result = encoded(template, row)
     (side, also) = result.model_input_wh[0]
@@ -80,7 +80,7 @@ def test_a_square_space_shows_the_padded_picture(zoo, row):
     assert (pixels[: side // 8] == pixels[0, 0]).all()  # the margin above
 
 
-def test_learnt_tokens_come_in_runs():
+def test_tokens_with_loss_come_in_runs():
     result = Encoded([1, 2, 3, 4, 5, 6], [NO_LOSS, 2, 3, NO_LOSS, NO_LOSS, 6], [], [], [], "qwen2_vl")
     assert result.has_loss == [[2, 3], [6]]
 
@@ -90,10 +90,6 @@ def test_nothing_is_printed(models, row, capsys):
     with quiet():
         print("noise")
     assert capsys.readouterr().out == ""
-
-
-def test_the_template_of_a_type_is_found(models):
-    assert open_template(str(models["qwen2_vl"]), "qwen2_vl").template_meta.template_type == "qwen2_vl_grounding"
 
 
 def test_a_named_template_tells_the_type_of_a_model(models):
@@ -120,8 +116,8 @@ def test_a_full_checkpoint_is_its_own_model(models, tmp_path):
     assert open_template(str(tmp_path)).model_info.model_dir == str(tmp_path)
 
 
-def test_an_empty_thought_is_not_learnt_as_in_training(zoo, row):
-    """swift adds it before answers of models that may think, and `swift sft` leaves it out of the loss."""
+def test_an_empty_thought_has_no_loss_as_in_training(zoo, row):
+    """swift adds it before answers of models that may think, and `swift sft` drops it from the loss."""
     made = open_template(str(zoo.folder("qwen3_5")), "qwen3_5", "qwen3_5_grounding")
     result = encoded(made, row)
     assert "<think>" in made.tokenizer.decode(result.input_ids)
@@ -164,7 +160,7 @@ def test_a_folder_that_is_no_model_is_named(plugin, tmp_path, held, message):
         open_template(str(run), "qwen2_vl")
 
 
-FAULTS = {
+PROBLEMS = {
     "image missing": ({"images": ["gone.png"]}, "gone.png: no such image"),
     "box outside": ({"objects": {"ref": ["a"] * 3, "bbox": [[0, 0, 900, 9]] * 3}}, "outside its image"),
     "boxes of text": ({"objects": {"ref": ["a"] * 3, "bbox": [["1", "2", "3", "4"]] * 3}}, "box-not-number"),
@@ -172,7 +168,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("change", "said"), FAULTS.values(), ids=FAULTS)
-def test_a_row_that_cannot_be_encoded_is_told(zoo, row, change, said):
+@pytest.mark.parametrize(("change", "said"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_row_that_cannot_be_encoded_is_reported(zoo, row, change, said):
     with pytest.raises(GroundswiftError, match=said):
         encoded(zoo["qwen2_vl"], {**row, **change})

@@ -21,7 +21,7 @@ def hubs_allowed(monkeypatch) -> None:
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Every look-up of a host's address, which none may make."""
+    """Every look-up of a host, which none may make."""
     asked = []
 
     def look_up(host, *given, **more):
@@ -37,27 +37,25 @@ def data(tmp_path):
     return written(tmp_path / "rows.jsonl", rows_of(tmp_path, 2))
 
 
-MISSING = {
+NAMES = {  # of datasets -> the error
     "row.jsonl": r"--dataset row.jsonl: .*did you mean rows.jsonl\? \[dataset-missing\]",
     "row.jsonl#100": r"--dataset row.jsonl#100: .*did you mean rows.jsonl\? \[dataset-missing\]",
     "./data": r"--dataset ./data: .*\[dataset-missing\]",
     "data/train/rows": r"--dataset data/train/rows: .*data/train\) \[dataset-missing\]",
     "~/nowhere/rows.parquet": r"rows.parquet: .*nowhere\) \[dataset-missing\]",
     "rows.JSON": r"\[dataset-missing\]",
-}
-UNKNOWN = {
     "coco_val": r"\(HF_HUB_OFFLINE=1\) \[dataset-unknown\]",
     "someone/their-set": r"\[dataset-unknown\]",
     "swift/refcocoo": r"did you mean swift/refcoco\? \[dataset-unknown\]",
 }
 
 
-@pytest.mark.parametrize("name", [*MISSING, *UNKNOWN])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("option", ["--dataset", "--val_dataset"])
 def test_a_name_that_nothing_is_behind_ends_the_run_without_asking(plugin, data, tmp_path, monkeypatch, no_network, name, option):
     monkeypatch.chdir(tmp_path)
     train, more = (name, []) if option == "--dataset" else (data, ["--val_dataset", name])
-    with pytest.raises(GroundswiftError, match=(MISSING | UNKNOWN)[name]):
+    with pytest.raises(GroundswiftError, match=NAMES[name]):
         sft(plugin, train, tmp_path / "out", *more)
     assert no_network == []
 

@@ -20,7 +20,7 @@ from groundswift.swift_plugins.tools.plan.memory import Layout, items_of, state_
 
 
 def quantised_bytes(model: nn.Module) -> int:
-    """Parameters, and what bitsandbytes keeps beside the packed ones."""
+    """Parameters, and what bitsandbytes keeps with the packed ones."""
     total = tensor_bytes(model.parameters())
     for parameter in model.parameters():
         if (state := getattr(parameter, "quant_state", None)) is not None:
@@ -75,9 +75,8 @@ def test_prequantised_models_are_counted_from_their_configuration(zoo, tmp_path)
     config = json.loads((zoo.folder("qwen2_vl") / "config.json").read_text())
     counted = {}
     for method in ("gptq", "awq"):
-        (tmp_path / "config.json").write_text(
-            json.dumps(config | {"quantization_config": {"quant_method": method, "bits": 4, "group_size": 64}})
-        )
+        quantised = {"quant_method": method, "bits": 4, "group_size": 64}
+        (tmp_path / "config.json").write_text(json.dumps(config | {"quantization_config": quantised}))
         counted[method] = memory_of(tmp_path, "qwen2_vl", "--torch_dtype", "float16").census
     text = config["text_config"]
     hidden, inner, heads = text["hidden_size"], text["intermediate_size"], text["num_attention_heads"]

@@ -12,6 +12,7 @@ from tiny_run import MODEL, infer, rows_of, sft, written
 
 from groundswift.errors import GroundswiftError
 
+RECORD = "groundswift_merged_from.json"
 MERGE = ("--merge_lora", "true", "--torch_dtype", "float32")
 
 
@@ -43,10 +44,12 @@ def retrain(made, adapter) -> None:
     shutil.copytree(made["second"], adapter, dirs_exist_ok=True, copy_function=shutil.copy)
 
 
-def test_a_folder_of_the_same_adapter_is_used_again(plugin, made, adapter):
+def test_a_folder_of_the_same_adapter_is_used_again_and_its_record_says_what_was_merged(plugin, made, adapter):
     merged = Path(f"{adapter}-merged")
     assert answer(plugin, made, adapter, 0) == answer(plugin, made, adapter, 1)
-    assert (merged / "groundswift_merged_from.json").is_file()
+    record = json.loads((merged / RECORD).read_text())
+    assert len(record["adapters"]) == 2
+    assert all(" bytes, sha256 " in each for each in [*record["adapters"], record["model"]])
     moved = shutil.move(merged, adapter.parent / "moved")
     shutil.move(moved, merged)
     shutil.copytree(adapter, adapter.parent / "copy")
@@ -66,7 +69,7 @@ def test_after_another_training_it_is_refused_and_removing_it_helps(plugin, made
 def test_without_a_record_the_times_of_the_files_decide(plugin, made, adapter):
     answer(plugin, made, adapter, 0)
     merged = Path(f"{adapter}-merged")
-    (merged / "groundswift_merged_from.json").unlink()
+    (merged / RECORD).unlink()
     answer(plugin, made, adapter, 1)
     later = (merged / "model.safetensors").stat().st_mtime + 5
     os.utime(adapter / "adapter_model.safetensors", (later, later))
@@ -104,10 +107,3 @@ def test_export_onto_an_outdated_folder_is_refused_too(plugin, made, adapter):
     retrain(made, adapter)
     with pytest.raises(GroundswiftError, match="was merged from another adapter"):
         export_main(export)
-
-
-def test_the_record_says_what_was_merged(plugin, made, adapter):
-    answer(plugin, made, adapter)
-    record = json.loads((Path(f"{adapter}-merged") / "groundswift_merged_from.json").read_text())
-    assert len(record["adapters"]) == 2
-    assert all(" bytes, sha256 " in each for each in [*record["adapters"], record["model"]])

@@ -81,7 +81,7 @@ def test_a_row_is_shown_in_text_and_as_an_image(shown, night, model, tmp_path):
 
 
 def test_the_frames_lie_where_the_objects_are(shown, night, model, tmp_path):
-    """The picture is drawn four times as large; its caption is above it."""
+    """The image is drawn four times as large; its caption is above it."""
     assert shown(night / "night.jsonl", *model, "--row", 1, "--out", "look.png", "--json").exit_code == 0
     row, image = read_rows(night / "night.jsonl")[0], Image.open(tmp_path / "look.png")
     head = image.height - 4 * 84
@@ -106,7 +106,7 @@ def test_a_program_reads_json_and_nothing_else(shown, night, model):
     assert [answer["status"] for answer in report["answers"]] == ["ok"]
 
 
-def test_a_box_in_a_wrong_space_is_told_and_drawn_where_the_text_has_it(shown, night, models, tmp_path):
+def test_a_box_in_a_wrong_space_is_reported_and_drawn_where_the_text_has_it(shown, night, models, tmp_path):
     """A run of swift's own template with --norm_bbox norm1000: the family reads its boxes as pixels."""
     run = tmp_path / "run"
     run.mkdir()
@@ -120,11 +120,11 @@ def test_a_box_in_a_wrong_space_is_told_and_drawn_where_the_text_has_it(shown, n
     assert report["problems"][0] == "OUTSIDE: 1 star is outside its image"
     assert "DIFFERS: 1 star differs from objects.bbox (6, 20, 43, 62) by" in report["problems"][1]
     again = shown(night / "night.jsonl", "--model", run, "--template", "qwen2_5_vl_grounding")
-    assert again.exit_code == 1  # our template does not let itself be told another space
+    assert again.exit_code == 1  # our template takes no other space
     assert "norm1000" in again.output
 
 
-def test_limits_other_than_those_of_the_training_are_told(shown, night, models, tmp_path):
+def test_limits_other_than_those_of_the_training_are_reported(shown, night, models, tmp_path):
     folder = shutil.copytree(models["qwen2_vl"], tmp_path / "trained")
     names = {"family": "qwen2_vl", "template": "qwen2_vl_grounding", "grammar": "qwen2_tokens", "space": "norm1000"}
     write_record(folder / FOLDER_RECORD, RunRecord(**names, limits=Limits(max_pixels=5 * 784), versions={}))
@@ -196,7 +196,7 @@ def test_corners_in_another_order_are_what_swift_makes_of_them(as_json, row):
     assert report["problems"] == []
 
 
-FAULTS = {  # options -> what is said; the file has a blank line 3 and a broken line 4
+PROBLEMS = {  # options -> what is said; the file has a blank line 3 and a broken line 4
     "beyond the end": (["--row", "9"], "no line 9; the last row is in line 6; expected --row from 1 to 6"),
     "blank line": (["--row", "3"], "rows.jsonl:3: blank line"),
     "broken row": (["--row", "4"], "rows.jsonl:4: not a row"),
@@ -210,8 +210,8 @@ FAULTS = {  # options -> what is said; the file has a blank line 3 and a broken 
 }
 
 
-@pytest.mark.parametrize(("options", "said"), FAULTS.values(), ids=FAULTS)
-def test_faults_are_reported_in_one_line(shown, row, model, tmp_path, options, said):
+@pytest.mark.parametrize(("options", "said"), PROBLEMS.values(), ids=PROBLEMS)
+def test_problems_are_reported_in_one_line(shown, row, model, tmp_path, options, said):
     quad = {**row, "objects": {"ref": ["a"], "bbox": [[1, 2, 3, 4, 5, 6, 7, 8]]}, "sample_id": None}
     rows = [row, {**row, "images": ["gone.png"], "sample_id": None}, "", "{broken", quad, {"nothing": 1}]
     done = shown(written(tmp_path / "rows.jsonl", rows), *model, *options)
@@ -226,7 +226,7 @@ def test_row_and_sample_id_exclude_each_other(shown, night, model):
     assert "not both" in done.output
 
 
-def test_a_picture_in_the_terminal_has_two_pixels_a_character():
+def test_an_image_in_the_terminal_has_two_pixels_a_character():
     pixels = np.random.default_rng(0).integers(0, 255, (7, 5, 3), dtype=np.uint8)
     lines = terminal.half_blocks(Image.fromarray(pixels))
     assert len(lines) == 4
@@ -238,7 +238,7 @@ def test_a_picture_in_the_terminal_has_two_pixels_a_character():
         assert line.endswith(terminal.RESET)
 
 
-def test_the_terminal_is_as_wide_as_it_is_and_marks_are_drawn_on_the_small_picture():
+def test_the_terminal_is_as_wide_as_it_is_and_marks_are_drawn_on_the_small_image():
     mark = Mark(1, "cat", 0, (0, 0, 9, 9), (0, 0, 9, 9), (0.0, 0.0, 400.0, 300.0), (1, 1))
     lines = terminal.in_terminal(Image.new("RGB", (400, 300)), [(mark, (255, 0, 0))], 40)
     assert (len(lines), lines[0].count(terminal.UPPER_HALF)) == (15, 40)

@@ -1,4 +1,4 @@
-"""Options that swift takes and that end a run later, or train something else: refused or told while they are parsed, by real commands."""
+"""Options that swift takes and that end a run later, or train something else: refused or warned of at parsing, by real commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSED = {
     "everything frozen, full": ((*FROZEN, *FULL), r"Set at least one of them to false \[nothing-trained\]$"),
     "every weight frozen by its name": ((*FULL, "--freeze_parameters", "model", "lm_head"), r"every weight.*\[nothing-trained\]"),
     "a best number that is not logged": ((*SCORED, "acc_iou50"), "acc_iou50 is not logged.*expected one of AP, "),
-    "the most faults": ((*SCORED, "unreadable"), "unreadable is an error count.*expected --greater_is_better false"),
+    "the most errors": ((*SCORED, "unreadable"), "unreadable is an error count.*expected --greater_is_better false"),
     "the lowest AP": ((*SCORED, "eval_AP", "--greater_is_better", "false"), "AP is better when it is greater; expected .* true"),
 }
 
@@ -75,7 +75,7 @@ def test_a_warning_is_logged_and_it_trains(plugin, data, tmp_path, warned, words
 @pytest.mark.parametrize(
     "words", [(), ("--freeze_vit", "false", "--freeze_aligner", "false"), ("--freeze_llm", "true", "--freeze_aligner", "false")]
 )
-def test_what_is_usual_is_not_told(plugin, data, tmp_path, warned, words):
+def test_what_is_usual_is_not_warned_of(plugin, data, tmp_path, warned, words):
     sft(plugin, data, tmp_path / "out", *words)
     assert not [line for line in warned if "merger-frozen" in line or "nothing" in line]
 

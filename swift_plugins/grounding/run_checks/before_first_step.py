@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
@@ -16,9 +16,8 @@ from groundswift.image_resize import Limits
 
 from ..metrics.validation_rows import first_image_wh
 from ..patches.run_record import limits_now
-from ..patches.wrap_once import wrap_once
 from ..templates.grounding import FAMILY_OF_TEMPLATE
-from .findings import Finding, report
+from .findings import Finding, check_before
 
 ADVISED_TOKENS = (1024, 2048)  # of an image, for grounding: what Qwen's maintainers advise (ggml-org/llama.cpp#16842)
 MEASURED_ROWS = 64  # rows whose images are measured
@@ -29,12 +28,7 @@ MEDIA = ("images", "videos")
 
 def check_before_first_step() -> None:
     """Check every training of `swift sft`, `pt` and `rlhf` when all of it is loaded."""
-
-    def after_checks(train: Callable[..., Any], self: SwiftMixin, *given: Any, **more: Any) -> Any:
-        report(finding for each in CHECKS for finding in each(self))
-        return train(self, *given, **more)
-
-    wrap_once(SwiftMixin, "train", after_checks)
+    check_before(SwiftMixin, "train", nothing_trained, text_among_images, few_image_tokens)
 
 
 def nothing_trained(trainer: Any) -> Iterator[Finding]:
@@ -105,6 +99,3 @@ def tokens_of(size_wh: tuple[int, int], row: Family, limits: Limits) -> int:
     """How many tokens an image has under the limits of a run."""
     wide, high = resized_wh(size_wh, row.name, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
     return wide * high // row.resize_factor**2
-
-
-CHECKS: tuple[Callable[[Any], Iterator[Finding]], ...] = (nothing_trained, text_among_images, few_image_tokens)

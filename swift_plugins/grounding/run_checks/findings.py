@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from swift.utils import get_logger, is_master
 
 from groundswift.errors import GroundswiftError
+
+from ..patches.wrap_once import wrap_once
 
 
 class Finding(NamedTuple):
@@ -27,3 +29,13 @@ def report(findings: Iterable[Finding]) -> None:
     fatal = [f"{finding.text} [{finding.id}]" for finding in found if finding.fatal]
     if fatal:
         raise GroundswiftError("\n".join(fatal))
+
+
+def check_before(owner: type, name: str, *checks: Callable[[Any], Iterable[Finding]]) -> None:
+    """Report what checks find in an object of swift before its method `name` runs; once for each method."""
+
+    def with_checks(method: Callable[..., Any], self: Any, *given: Any, **more: Any) -> Any:
+        report(finding for check in checks for finding in check(self))
+        return method(self, *given, **more)
+
+    wrap_once(owner, name, with_checks)

@@ -90,12 +90,8 @@ def remove(path: str, owner: int) -> None:
 
 def note(path: str, lost: LostRow) -> None:
     """Append one row in a single write, as several processes share the file; nothing after `take`."""
-    with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(descriptor, (json.dumps(lost) + "\n").encode())
-        finally:
-            os.close(descriptor)
+    with suppress(FileNotFoundError), open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb", buffering=0) as file:
+        file.write((json.dumps(lost) + "\n").encode())
 
 
 def report_lost_rows() -> None:
@@ -240,8 +236,7 @@ def underlying(dataset: Any) -> LazyLLMDataset | None:
 
 def replaced(name: str, rows: int, lost: list[LostRow]) -> str:
     """The warning about replaced rows of a training."""
-    distinct = list({(each.kind, each.row, each.reason): each for each in lost}.values())
-    return (
-        f"{name}: {len(distinct)} of {rows} rows could not be used and were replaced by other rows {len(lost)} times: {summary(distinct)}. "
-        "Use --lazy_tokenize false to drop them instead, or --strict true to stop at the first"
-    )
+    distinct = list(dict.fromkeys(lost))
+    what = f"{len(distinct)} of {rows} rows could not be used and were replaced by other rows {len(lost)} times"
+    remedy = "Use --lazy_tokenize false to drop them instead, or --strict true to stop at the first"
+    return f"{name}: {what}: {summary(distinct)}. {remedy}"

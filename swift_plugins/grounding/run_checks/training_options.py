@@ -5,7 +5,7 @@ Each check is a function from swift's arguments to what it found. Observed with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
@@ -15,9 +15,8 @@ from swift.metrics import eval_metrics_map
 
 from groundswift.eval.metrics import table
 
-from ..patches.wrap_once import wrap_once
 from ..templates.grounding import FAMILY_OF_TEMPLATE
-from .findings import Finding, report
+from .findings import Finding, check_before
 
 OURS = "coco_map"
 SWIFTS = {"nlg", "acc"}  # metrics whose numbers swift's own default of --metric_for_best_model fits, or that have no default to fit
@@ -26,17 +25,9 @@ FREEZES = ("freeze_llm", "freeze_vit", "freeze_aligner")  # options, one for eac
 
 def check_training_options() -> None:
     """Check the options of `swift sft`, `pt` and `rlhf` before the model is loaded."""
-
-    def metric_first(init: Callable[..., None], self: SftArguments) -> None:
-        report(missing_metric(self))
-        init(self)
-
-    def with_all_checks(check: Callable[..., None], self: SftArguments) -> None:
-        report(finding for each in CHECKS for finding in each(self))
-        check(self)
-
-    wrap_once(SftArguments, "_init_metric", metric_first)
-    wrap_once(SftArguments, "_check_padding_free", with_all_checks)  # the first that swift does when all options of tuners are set
+    check_before(SftArguments, "_init_metric", missing_metric)
+    checks = (wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes)
+    check_before(SftArguments, "_check_padding_free", *checks)  # the first method of swift when all options of tuners are set
 
 
 def missing_metric(args: Any) -> Iterator[Finding]:
@@ -114,6 +105,3 @@ def is_in_parts(args: Any) -> bool:
 def targets_all_linear(args: Any) -> bool:
     """Whether a new adapter's layers are those of the parts that are not frozen."""
     return not args.target_regex and isinstance(args.target_modules, list) and "all-linear" in args.target_modules
-
-
-CHECKS: tuple[Callable[[Any], Iterable[Finding]], ...] = (wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes)

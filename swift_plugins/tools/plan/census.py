@@ -105,23 +105,13 @@ def take_census(model: nn.Module, meta: Any, quantised: Mapping[int, int], how: 
     for name, layers in layer_lists(base):
         part = part_of(f"{name}.0", prefixes)
         (vision if part in (VISION, ALIGNER) else text).extend(layers if part != ALIGNER else [])
-    config = base.config.get_text_config()
+    stacks = stack_of(text, how), stack_of(vision, how)
     largest = max((sum(tensor.numel() for tensor in layer.parameters()) for layer in (*text, *vision)), default=0)
-    cache, other = cache_bytes(base.config, compute_cache)
-    return Census(
-        parameters,
-        frozen,
-        packed,
-        trained,
-        stack_of(text, how),
-        stack_of(vision, how),
-        largest,
-        getattr(config, "vocab_size", 0) or 0,
-        cache,
-        other,
-        getattr(getattr(base.config, "vision_config", None), "spatial_merge_size", 1) or 1,
-        any("experts" in name for name, _ in base.named_modules()),
-    )
+    vocabulary = getattr(base.config.get_text_config(), "vocab_size", 0) or 0
+    merge = getattr(getattr(base.config, "vision_config", None), "spatial_merge_size", 1) or 1
+    experts = any("experts" in name for name, _ in base.named_modules())
+    cache = cache_bytes(base.config, compute_cache)
+    return Census(parameters, frozen, packed, trained, *stacks, largest, vocabulary, *cache, merge, experts)
 
 
 def layer_lists(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.ModuleList]]:

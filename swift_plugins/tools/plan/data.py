@@ -45,8 +45,8 @@ class Part:
 
     name: str
     rows: int | None
-    training: int | None
-    validation: int | None
+    training_rows: int | None
+    validation_rows: int | None
 
 
 def parts_of(names: Sequence[str], cached: Sequence[str], ratio: float, given: Sequence[int]) -> list[Part]:

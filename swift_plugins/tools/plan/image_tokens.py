@@ -15,19 +15,19 @@ from groundswift.image_resize import Limits
 
 @dataclass(frozen=True)
 class ImageTokens:
-    """Tokens per image. `lowest`, `median`, `highest`: of the data's images, None without any. `least`, `most`: what the limits allow.
+    """Tokens per image. `lowest`, `median`, `highest`: of the data's images, None without any. `limit_lowest`, `limit_highest`: as allowed.
 
-    `refused`: images that the resize refuses, as training will. `factor`: the side of one token in px.
+    `refused`: images that the resize refuses, as training will. `token_side_px`: width and height of one token.
     """
 
     images: int
     lowest: int | None
     median: float | None
     highest: int | None
-    least: int
-    most: int
+    limit_lowest: int
+    limit_highest: int
     refused: int
-    factor: int
+    token_side_px: int
 
 
 def family_of_template(template: str | None, model_type: str | None) -> Family | None:
@@ -64,7 +64,5 @@ def count_image_tokens(sizes_wh: list[tuple[int, int]], row: Family, limits: Lim
             refused += 1
             continue
         counts.append(width * height // factor**2)
-    least, most = limits.min_pixels // factor**2, limits.max_pixels // factor**2
-    if not counts:
-        return ImageTokens(0, None, None, None, least, most, refused, factor)
-    return ImageTokens(len(counts), min(counts), statistics.median(counts), max(counts), least, most, refused, factor)
+    found = (min(counts), statistics.median(counts), max(counts)) if counts else (None, None, None)
+    return ImageTokens(len(counts), *found, limits.min_pixels // factor**2, limits.max_pixels // factor**2, refused, factor)

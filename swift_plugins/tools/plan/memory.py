@@ -68,14 +68,8 @@ class Item:
 
 def items_of(census: Census, how: Layout) -> list[Item]:
     """All parts, in the order of the table."""
-    return [
-        weights(census, how),
-        *reference(census, how),
-        gradients(census, how),
-        optimizer(census, how),
-        activations(census, how),
-        cache(census, how),
-    ]
+    every = (weights, reference, gradients, optimizer, activations, cache)
+    return [item for part in every if (item := part(census, how))]
 
 
 def total_of(items: Iterable[Item]) -> int:
@@ -96,12 +90,10 @@ def weights(census: Census, how: Layout) -> Item:
     return Item("weights", whole, share, f"{detail}; on the host") if how.offload_weights else Item("weights", whole + share, 0, detail)
 
 
-def reference(census: Census, how: Layout) -> list[Item]:
+def reference(census: Census, how: Layout) -> Item | None:
     """The frozen copy that reinforcement of a whole model compares with; an adapter is switched off instead."""
-    if not how.copies:
-        return []
     size = (census.frozen_bytes + census.trained_bytes) * how.copies
-    return [Item("reference model", how.share(size, 3), 0, "frozen copy of the model")]
+    return Item("reference model", how.share(size, 3), 0, "frozen copy of the model") if how.copies else None
 
 
 def gradients(census: Census, how: Layout) -> Item:

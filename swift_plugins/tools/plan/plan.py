@@ -113,7 +113,7 @@ def plan_steps(plan: Plan, settings: Settings) -> None:
     if reason := without_length(plan, options):
         plan.notes.append(f"steps an epoch: not known, {reason}")
         return
-    rows = sum(part.training for part in plan.parts)
+    rows = sum(part.training_rows for part in plan.parts)
     plan.steps = count_steps(rows, settings.batching(), options.num_train_epochs, options.max_steps, options.max_epochs)
     plan.notes += notes_on_rows(plan, settings)
 
@@ -128,7 +128,7 @@ def without_length(plan: Plan, options: Any) -> str | None:
         return "--truncation_strategy split makes several rows of a long one"
     if options.interleave_prob:
         return "--interleave_prob draws rows at random until a dataset is exhausted"
-    unknown = ", ".join(repr(part.name) for part in plan.parts if part.training is None)
+    unknown = ", ".join(repr(part.name) for part in plan.parts if part.training_rows is None)
     return f"{unknown} is not a local file of rows; add --rows N" if unknown else None
 
 
@@ -141,8 +141,8 @@ def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
         fewer = f"an epoch has {steps.batches} batches a process, fewer than --gradient_accumulation_steps {accumulation}"
         notes.append(f"{fewer}: each step has fewer rows than asked for")
     for part in plan.parts:
-        if part.rows is not None and part.training + part.validation > part.rows:
-            notes.append(f"{part.name!r} asks for {part.training + part.validation:,} of {part.rows:,} rows, so rows repeat")
+        if part.rows is not None and part.training_rows + part.validation_rows > part.rows:
+            notes.append(f"{part.name!r} asks for {part.training_rows + part.validation_rows:,} of {part.rows:,} rows, so rows repeat")
     given = settings.environment.get("NPROC_PER_NODE") or ""
     per_node = settings.processes // settings.nodes
     if per_node > 1 and not given:

@@ -20,6 +20,7 @@ from torch import nn
 
 from groundswift.errors import GroundswiftError
 
+from .census import ALIGNER, VISION, part_names
 from .settings import Settings
 
 BLOCK, NESTED_BLOCK = 64, 256  # numbers of one scale, scales of one nested scale
@@ -57,7 +58,7 @@ def scheme_of(settings: Settings, config: Any, meta: Any) -> Scheme | None:
     method = saved.get("quant_method") or options.quant_method
     if method is None:
         return None
-    skip = skipped(config, meta) + tuple(saved.get("modules_to_not_convert") or saved.get("llm_int8_skip_modules") or ())
+    skip = skipped(meta) + tuple(saved.get("modules_to_not_convert") or saved.get("llm_int8_skip_modules") or ())
     if method == "bitsandbytes":
         return Scheme("bnb", 4 if saved.get("load_in_4bit") else 8, skip, bool(saved.get("bnb_4bit_use_double_quant")))
     if method == "bnb":
@@ -69,10 +70,9 @@ def scheme_of(settings: Settings, config: Any, meta: Any) -> Scheme | None:
     raise GroundswiftError(f"quantisation {method}: its memory is not planned; bnb, gptq and awq are")
 
 
-def skipped(config: Any, meta: Any) -> tuple[str, ...]:
+def skipped(meta: Any) -> tuple[str, ...]:
     """Names that swift keeps as they are: routers, vision tower, aligner and head (`QuantizeArguments.get_modules_to_not_convert`)."""
-    arch = getattr(meta, "model_arch", None)
-    parts = [*(getattr(arch, "vision_tower", None) or []), *(getattr(arch, "aligner", None) or [])] if arch else []
+    parts = [prefix for prefix, part in part_names(meta) if part in (VISION, ALIGNER)]
     return ("mlp.gate", "mlp.shared_expert_gate", *parts, "lm_head")
 
 

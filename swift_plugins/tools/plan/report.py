@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ...grounding.training_steps import Steps
@@ -12,19 +13,17 @@ from .plan import Plan
 
 NAME = 16  # width of the first column
 BAR = 24  # width of the longest bar
+OF_TOKENS = ("images", "lowest", "median", "highest", "limit_lowest", "limit_highest", "token_side_px")
 
 
 def as_json(plan: Plan, command: str) -> dict[str, Any]:
     """The plan as plain values; null: not known."""
     return {
         "command": command,
-        "datasets": [
-            {"name": part.name, "rows": part.rows, "training_rows": part.training, "validation_rows": part.validation}
-            for part in plan.parts
-        ],
+        "datasets": [asdict(part) for part in plan.parts],
         "total_steps": plan.total_steps,
         "steps": steps_json(plan.steps) if plan.steps else None,
-        "image_tokens": tokens_json(plan.image_tokens) if plan.image_tokens else None,
+        "image_tokens": {name: getattr(plan.image_tokens, name) for name in OF_TOKENS} if plan.image_tokens else None,
         "memory": memory_json(plan, plan.memory) if plan.memory else None,
         "minutes": plan.minutes,
         "seconds_per_step": plan.seconds_a_step,
@@ -38,12 +37,6 @@ def steps_json(steps: Steps) -> dict[str, Any]:
     found = {"rows": steps.rows, "unseen_rows_per_epoch": steps.unseen, "batch": how.batch, "accumulation": how.accumulation}
     found |= {"processes": how.processes, "batches_per_epoch": steps.batches}
     return found | {"per_epoch": steps.per_epoch, "total": steps.total, "epochs": steps.epochs}
-
-
-def tokens_json(tokens: ImageTokens) -> dict[str, Any]:
-    """Tokens per image of the data, and those that the limits allow."""
-    found = {"images": tokens.images, "lowest": tokens.lowest, "median": tokens.median, "highest": tokens.highest}
-    return found | {"limit_lowest": tokens.least, "limit_highest": tokens.most, "token_side_px": tokens.factor}
 
 
 def as_text(plan: Plan) -> str:
@@ -95,10 +88,10 @@ def memory_lines(plan: Plan, memory: MemoryPlan) -> list[str]:
 
 def rows_text(plan: Plan) -> str:
     """Rows to train on, and those of the validation split."""
-    training = [part.training for part in plan.parts]
+    training = [part.training_rows for part in plan.parts]
     if None in training:
         return "not known"
-    split = sum(part.validation for part in plan.parts)
+    split = sum(part.validation_rows for part in plan.parts)
     return f"{sum(training):,}" + (f", and {split:,} split off for validation" if split else "")
 
 
@@ -119,7 +112,8 @@ def tokens_text(tokens: ImageTokens | None) -> str:
     """Tokens per image."""
     if tokens is None:
         return "not known"
-    allowed = f"limits {tokens.least:,} to {tokens.most:,}, {tokens.factor} x {tokens.factor} px a token"
+    side = tokens.token_side_px
+    allowed = f"limits {tokens.limit_lowest:,} to {tokens.limit_highest:,}, {side} x {side} px a token"
     if tokens.images == 0:
         return f"{allowed} (no image of the data is here)"
     found = f"lowest {tokens.lowest:,}, median {tokens.median:,.0f}, highest {tokens.highest:,}"

@@ -38,7 +38,7 @@ class RowLength:
 def length_of(settings: Settings, names: Sequence[str], images: ImageTokens | None, most_images: int, given: int | None) -> RowLength:
     """The length to plan for: `given`, else image tokens of the largest image times the most images of a row, and text."""
     options = settings.options
-    image = 0 if images is None else (images.highest if images.highest is not None else images.most) * max(1, most_images)
+    image = 0 if images is None else (images.highest if images.highest is not None else images.limit_highest) * max(1, most_images)
     measured = None if given else text_tokens(settings, names, images is not None)
     text, loss = measured or (ASSUMED_TEXT, ASSUMED_TEXT)
     if options.use_logits_to_keep is False:
