@@ -77,13 +77,16 @@ def test_the_numbers_are_those_of_lvis_api(tmp_path, seed, limit):
 
 
 def test_it_says_that_it_is_lvis(tmp_path):
-    done, found = score(tmp_path, *dataset(0))
+    truth, predictions = dataset(0)
+    done, found = score(tmp_path, truth, predictions)
     protocol = found["protocol"]
     assert (protocol["metric"], protocol["max_detections"], protocol["max_detections_of_ap"]) == ("LVIS detection (bbox)", [300], 300)
     assert protocol["max_detections_are"] == "of an image, over all classes"
     assert "protocol: LVIS detection (bbox)" in done.stdout
     assert f"federated ground truth: {found['counts']['not_looked_for']} predictions of classes not annotated in their image" in done.stdout
-    assert found["counts"]["not_looked_for"] > 20
+    looked_for = {(image["id"], category) for image in truth["images"] for category in image["neg_category_ids"]}
+    looked_for |= {(row["image_id"], row["category_id"]) for row in truth["annotations"]}
+    assert found["counts"]["not_looked_for"] == sum((row["image_id"], row["category_id"]) not in looked_for for row in predictions) > 20
     assert " Average Precision  (AP) @[ IoU=0.50:0.95 | classes=  r | maxDets=300 ] = 0.386" in done.stdout
     assert "maxDets=  1" not in done.stdout
     page = (tmp_path / "out" / "report.html").read_text()

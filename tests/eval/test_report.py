@@ -150,7 +150,7 @@ SAYS = {  # (runs), options of the report, what its text says
     ),
     "a clean run": ([make_run(counts={"images": 3, "missing": 0})], {}, "Nothing: every answer was read in full"),
     "runs that do not compare": ([make_run("before", score="constant"), make_run(score="logprob")], {}, NOT_COMPARABLE),
-    "counts in groups": ([make_run(counts={"rows": {"doubled id": 7}})], {}, "rows: doubled id"),
+    "counts in groups": ([make_run(counts={"rows": {"doubled_id": 7}})], {}, "rows: doubled id"),
     "the protocol": ([make_run()], {}, "2024-05-06"),
 }
 
