@@ -22,7 +22,7 @@ _ENCODER = msgspec.json.Encoder()
 
 @dataclass
 class Made:
-    """What became of one block."""
+    """The lines of one block, with its totals and its log. `items`: how many it had."""
 
     lines: bytes = b""
     totals: Totals = field(default_factory=Totals)
@@ -49,7 +49,7 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
         try:
             lines = _ENCODER.encode_lines(rows)
         except UnicodeEncodeError:
-            rows = [row for row in rows if _spelt(row, log)]
+            rows = [row for row in rows if _writable(row, log)]
             lines = _ENCODER.encode_lines(rows)
         for row in rows:
             if isinstance(row, Row) and row.objects is not None:
@@ -60,18 +60,12 @@ def make_block(make: Make, on_error: OnError, items: list[Any]) -> Made:
     return Made(lines, totals, log, len(items))
 
 
-def _spelt(row: msgspec.Struct, log: IssueLog) -> bool:
+def _writable(row: msgspec.Struct, log: IssueLog) -> bool:
     """Whether a row can be written; if not, a problem is logged: names on disk may have bytes that are not valid text."""
     try:
         _ENCODER.encode(row)
     except UnicodeEncodeError as error:
-        log.add(
-            Issue(
-                "name-not-utf8",
-                ascii(error.object[:300]),
-                "not UTF-8, so it cannot be written to a row",
-                "files and folders named in UTF-8",
-            )
-        )
+        what = "not UTF-8, so it cannot be written to a row"
+        log.add(Issue("name-not-utf8", ascii(error.object[:300]), what, "files and folders named in UTF-8"))
         return False
     return True

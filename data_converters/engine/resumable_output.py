@@ -177,17 +177,13 @@ class Output:
         os.replace(self.partial, self.target)
         self._forget()
 
-    def keep(self, whether: bool) -> bool:
-        """Leave what there is to `--resume`, or drop it."""
-        if not whether:
-            self.drop()
-        return whether
-
     def leave(self) -> bool:
         """Leave all blocks so far to `--resume` -> whether there are any."""
         with suppress(OSError):
             self.enter()
-        return self.keep(self.blocks > 0)
+        if not self.blocks:
+            self.drop()
+        return self.blocks > 0
 
     def drop(self) -> None:
         """Leave nothing behind; what another run writes is left alone."""
@@ -228,7 +224,9 @@ def output(out: Path, run: dict[str, Any], log: IssueLog, resume: bool) -> Itera
     except OSError as error:
         if error.filename not in (None, str(under_way.partial), str(under_way.next_journal)):  # some other file, on the way to a line
             raise
-        kept = GOES_ON if under_way.keep(os.path.exists(under_way.journal)) else ""
+        kept = GOES_ON if os.path.exists(under_way.journal) else ""
+        if not kept:
+            under_way.drop()
         raise error_at(out, f"cannot be written ({error.strerror}){kept}", "a file in a folder that exists and can be written") from None
     except BaseException:
         under_way.leave()

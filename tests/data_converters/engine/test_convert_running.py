@@ -30,7 +30,8 @@ from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "convert", "coco"]
-QUIET = RunOptions(progress=False)
+ON_RAY = ["--no-check-images", "--on-error", "skip", "--engine", "ray", "--workers", "2"]
+QUIET, RESUMED = RunOptions(progress=False), RunOptions(resume=True, progress=False)
 
 
 @pytest.fixture
@@ -75,8 +76,7 @@ def test_a_cluster_makes_the_same_bytes(many, tmp_path):
     """A real local Ray of two workers, from the command line."""
     pytest.importorskip("ray")
     alone = convert(many, tmp_path / "alone.jsonl")
-    arguments = [many, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "ray.jsonl", "--engine", "ray", "--workers", "2"]
-    done = subprocess.run([*GROUNDSWIFT, *arguments, "--json"], capture_output=True, text=True)
+    done = subprocess.run([*GROUNDSWIFT, many, *ON_RAY, "--out", tmp_path / "ray.jsonl", "--json"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
     assert json.loads(done.stdout)["counts"] == alone["counts"]
@@ -103,9 +103,8 @@ def test_what_an_ended_cluster_left_behind_is_passed_over(many, tmp_path):
     with tempfile.TemporaryDirectory(prefix="ray") as folder:  # short, for sockets
         Path(folder, "ray").mkdir()
         Path(folder, "ray", "ray_current_cluster").write_text("127.0.0.1:9")
-        arguments = [many, "--no-check-images", "--on-error", "skip", "--out", tmp_path / "ray.jsonl", "--engine", "ray", "--workers", "2"]
-        environment = {**os.environ, "RAY_TMPDIR": folder}
-        done = subprocess.run([*GROUNDSWIFT, *arguments, "--limit", "300"], capture_output=True, text=True, env=environment)
+        command = [*GROUNDSWIFT, many, *ON_RAY, "--out", tmp_path / "ray.jsonl", "--limit", "300"]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "RAY_TMPDIR": folder})
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -192,7 +191,7 @@ def test_resume_makes_only_what_is_missing(many, tmp_path, monkeypatch):
     half_done(many, out)
     made = []
     monkeypatch.setattr(run, "make_block", lambda *each, make=blocks.make_block: made.append(1) or make(*each))
-    assert convert(many, out, RunOptions(resume=True, progress=False)) == expected
+    assert convert(many, out, RESUMED) == expected
     assert len(made) == 35
     assert out.read_bytes() == (tmp_path / "expected.jsonl").read_bytes()
 
@@ -213,7 +212,7 @@ def test_resume_of_something_else_is_refused(many, tmp_path, change, told):
     if change == "the source":
         os.utime(many, (1, 1))
     with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had another {told}; expected the same source and options"):
-        convert(many, out, RunOptions(resume=True, progress=False), **({"seed": 3} if change == "an option" else {}))
+        convert(many, out, RESUMED, **({"seed": 3} if change == "an option" else {}))
     assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] == 5
     assert (tmp_path / ".out.jsonl.partial").stat().st_size > 0
 
@@ -237,7 +236,7 @@ def test_a_spoilt_journal_or_one_of_an_older_version_is_refused(many, tmp_path, 
     half_done(many, out)
     (tmp_path / ".out.jsonl.journal").write_bytes(text)
     with pytest.raises(GroundswiftError, match=r"\.out\.jsonl\.journal: cannot be read .*; without --resume it begins anew"):
-        convert(many, out, RunOptions(resume=True, progress=False))
+        convert(many, out, RESUMED)
 
 
 def test_two_runs_at_once_on_one_file(many, tmp_path):
