@@ -1,8 +1,7 @@
 """The titles of what converters count, by id. Files, `--json` and tests use ids; titles are for people and may change at any time."""
 
 from groundswift.issue_titles import COCO_TITLES
-
-from .tsv_tables import table_rows
+from groundswift.tsv_tables import table_rows
 
 LINT_RULES = list(table_rows(__package__, "lint_rules.tsv", 6))  # id, severity, title, effect, remedy, fixed
 OF_LINT = {  # ids of rules that converters count too

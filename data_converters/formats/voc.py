@@ -233,7 +233,7 @@ class VocFiles:
 
 
 def name_and_boxes(item: Element, where: str, log: IssueLog) -> tuple[str, dict[str, Element]]:
-    """(the class of an object, place -> each of its boxes that is not blank). Boxes are <bndbox>, or <robndbox> where there is no other or
+    """(the class of an object, place -> each of its boxes that is not blank). Boxes are <bndbox>, or <robndbox> where it is the only one or
     <type> says so. Raises SkipSample where it has no class, several, or no box."""
     names = list(dict.fromkeys(filter(None, (name.strip() for each in item.findall("name") if (name := each.text)))))
     boxes, rotated = item.findall("bndbox"), item.findall("robndbox")

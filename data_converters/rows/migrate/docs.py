@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...tsv_tables import table_rows
+from groundswift.tsv_tables import table_rows
+
 from .commands import NEW_ROUTES
 from .rules import EVERYWHERE, NAMES_OF_3X, OF_COMMAND, OF_VIDEO, VARIABLES, Rule, rule_of
 from .tables import SOURCE, datasets, flags_of, models, templates

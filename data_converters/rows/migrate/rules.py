@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from ...tsv_tables import table_rows
+from groundswift.tsv_tables import table_rows
 
 Kind = Literal["same", "renamed", "dropped", "todo", "special"]
 MODULES = {"ALL": "all-linear", "DEFAULT": "all-linear", "AUTO": "all-linear", "EMBEDDING": "all-embedding"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from ...tsv_tables import table_rows
+from groundswift.tsv_tables import table_rows
 
 SOURCE = "ms-swift 2.6.1"
 GENERATION = "-generation"  # ends the names of 2.x's templates for base models

@@ -75,7 +75,7 @@ def outdated(folder: Path, sources: dict[str, Any], adapters: list[str]) -> str 
 
 
 def files_of(folder: str | Path, patterns: tuple[str, ...]) -> list[Path]:
-    """The files of a folder that decide what is merged, pattern by pattern; none where there is no such folder."""
+    """The files of a folder that decide what is merged, pattern by pattern; empty where the folder does not exist."""
     here = Path(os.path.expanduser(folder))
     return [path for pattern in patterns for path in sorted(here.glob(pattern)) if path.is_file()]
 
