@@ -27,11 +27,11 @@ LARGEST_EXTRA = 10**300
 @click.option("--out", type=FILE, required=True, help="Folder for report.html and summary.json.")
 @click.option("--names", help="Names of the runs, comma-separated; default: the names of the folders.")
 @click.option("--images", type=FILE, help="Folder of the images, for the report.")
-@click.option("--title", default="COCO mAP", show_default=True, help="Title of the report.")
+@click.option("--title", help="Title of the report.  [default: that of the runs' metric]")
 @click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="Another number for summary.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print the content of summary.json, and nothing else.")
 def compare(
-    folders: tuple[Path, ...], out: Path, names: str | None, images: Path | None, title: str, extras: tuple[str, ...], as_json: bool
+    folders: tuple[Path, ...], out: Path, names: str | None, images: Path | None, title: str | None, extras: tuple[str, ...], as_json: bool
 ) -> None:
     """Compare scored runs side by side.
 
@@ -50,6 +50,8 @@ def compare(
             raise GroundswiftError(f"--set {key}: there is a run of this name")
         summary[key] = number
     differing = differing_terms(runs)
+    kind = metrics_of(runs)[0]
+    title = title or kind.title or kind.name
     with compare_folder(out) as folder:
         write_report(runs, folder / "report.html", images, title, table_of(runs), differing)
         write_whole(folder / "summary.json", [pretty_json(summary)])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from groundswift.errors import error_at
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
 from .metric import Metric
@@ -56,7 +60,7 @@ def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: 
     answers = metric.read_answers(source, truth, rules)
     for warning in answers.warnings:
         click.echo(f"WARNING: {warning['message']}", err=True)
-    evaluation = metric.score(answers, truth)
+    evaluation = with_plain_numbers(metric, metric.score(answers, truth))
     terms = file_terms(truth_path or source, source, metric.truth_name(truth_path or source))
     document = metric.document(evaluation, {**metric.protocol(rules, evaluation), **terms}, list(answers.warnings))
     written = [] if out is None else write(metric, out, document, evaluation, answers, truth)
@@ -69,6 +73,18 @@ def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: 
         click.echo(line, err=as_json)
     if written:
         click.echo(f"wrote {', '.join(written)} into {out}", err=as_json)
+
+
+def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
+    """The evaluation with numbers that JSON has. Raises GroundswiftError where one is not a number, or a declared one is absent."""
+    summary = evaluation.summary
+    if absent := [number.key for number in metric.numbers if number.key not in summary]:
+        given = ", ".join(map(repr, summary)) or "nothing"
+        raise error_at(f"metric {metric.name}", f"score returned {given}", f"{', '.join(map(repr, absent))} too, None where undefined")
+    for key, value in summary.items():
+        if not (value is None or isinstance(value, Real)):
+            raise error_at(f"metric {metric.name}", f"{key} is a {type(value).__name__}", "a number, or None where undefined")
+    return replace(evaluation, summary={key: value if value is None else float(value) for key, value in summary.items()})
 
 
 def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evaluation, answers: Any, truth: Any) -> list[str]:

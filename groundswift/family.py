@@ -30,13 +30,18 @@ def _tables(with_others: bool) -> tuple[dict[str, Family], dict[str, Family]]:
 
 
 def _check_outsider(entry: str, row: Family, known: dict[str, Family]) -> None:
-    """Raise GroundswiftError where a name of another package's family is taken, or its space is unknown."""
+    """Raise GroundswiftError where a name of another package's family is taken, its space is unknown, or its resize is not stated."""
     if row.name in known:
         raise error_at(entry, f"the family name {row.name!r} is taken", "a name of its own")
     taken = {name for each in known.values() for name in each.swift_templates}.intersection(row.swift_templates)
     if taken:
         raise error_at(entry, f"swift template {min(taken)!r} belongs to another family", "templates of its own")
-    space_row(row.space)
+    try:
+        space_row(row.space)
+    except GroundswiftError as error:
+        raise error_at(entry, f"family {row.name}: {error}") from None
+    if row.space == "resized_px" and not row.resize_factor:
+        raise error_at(entry, f"family {row.name} writes px of the resized image", "resize_factor, min_pixels and max_pixels")
 
 
 def families() -> dict[str, Family]:

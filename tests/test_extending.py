@@ -79,6 +79,27 @@ def test_a_problem_of_the_format_has_its_place(package, run, tmp_path):
     assert not (tmp_path / "x.jsonl").exists()
 
 
+def test_the_classes_of_the_format_are_ordered_and_checked(package, tmp_path):
+    write_example(tmp_path, ["a.png\tcat\t1\t2\t30\t40", "a.png\tdog\t5\t6\t7\t8"])
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    (tmp_path / "few.txt").write_text("dog\n")
+    command = [sys.executable, "-m", "groundswift.cli", "convert", "tsv-boxes", "boxes.tsv", "--images", "photos", "--out", "x.jsonl"]
+    done = {
+        name: subprocess.run(
+            [*command, "--categories", name, "--coco-out", "gt.json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(package)},
+            capture_output=True,
+            text=True,
+        )
+        for name in ("few.txt", "classes.txt")
+    }
+    assert done["few.txt"].returncode == 1
+    assert "few.txt: lacks 'cat', which boxes.tsv has" in done["few.txt"].stderr
+    assert done["classes.txt"].returncode == 0, done["classes.txt"].stderr
+    assert [each["name"] for each in json.loads((tmp_path / "gt.json").read_text())["categories"]] == ["dog", "cat"]
+
+
 def test_the_families(run):
     assert "dog@221,423,569,886" in run("groundswift families acme_vl")
     (fact,) = json.loads(run("groundswift families acme_2"))
@@ -99,11 +120,14 @@ def test_the_grammar_is_parsed_as_it_is_written(package, tmp_path):
 
 def test_the_metric(run, tmp_path):
     text = format_answer([Located("cat", (0, 0, 9 + n, 9)) for n in range(3)], "qwen2_vl")
-    rows = [{"sample_id": name, "size_wh": [64, 48], "response": text} for name in ("a", "b")]
+    rows = [{"sample_id": name, "size_wh": [64, 48], "response": text} for name in ("a", 1)]
     (tmp_path / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "counts.json").write_text(json.dumps({"a": 3, "b": 4}))
+    (tmp_path / "counts.json").write_text(json.dumps({"a": 3, "1": 4, "2": 9}))
     run("groundswift eval count-error")
-    assert json.loads((tmp_path / "scored" / "metrics.json").read_text())["count_error"] == 0.5
+    found = json.loads((tmp_path / "scored" / "metrics.json").read_text())
+    assert found["count_error"] == 0.5
+    assert found["counts"]["missing"] == 1
+    assert "doubled" not in found["counts"], "nobody looked for them"
     assert (tmp_path / "scored" / "report.html").exists()
 
 

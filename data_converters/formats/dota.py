@@ -22,7 +22,6 @@ from ..tasks.label_files import (
     LabelOptions,
     as_xywh,
     bounds,
-    classes_of,
     labels_reading,
     not_a_label,
     number_of,
@@ -72,12 +71,11 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
             raise error_at(shown(labels), "no label file", "NAME.txt for each image")
         met: dict[str, int] = {}
         found = [each for name in files if (each := labelled(folder, name, stems, self.difficult == "ignore", met, log))]
-        names = classes_of(self, sorted(met), met)
         wanted = {each.name for each in found}
         for name in () if is_web(images.folder) else files_below(images.folder, SUFFIXES):
             if name not in wanted:
                 log.count("image-unlabelled", name)
-        return labels_reading(found, names, self, images, pool, log, met)
+        return labels_reading(found, list(met), self, images, pool, log, sorted(met))
 
 
 def labelled(folder: str, file: str, stems: Stems, ignore: bool, met: dict[str, int], log: IssueLog) -> LabelledImage | None:

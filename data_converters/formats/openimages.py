@@ -19,7 +19,7 @@ from ..file_io.box_checks import image_folder_of
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
 from ..tasks.detection import Classes
-from ..tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, classes_of, labels_reading, not_a_label, number_of
+from ..tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, labels_reading, not_a_label, number_of
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]
@@ -81,8 +81,8 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
         reader = BoxesFile(Stems(images.folder, ".jpg"), name_of, self.only_present)
         labelled = reader.labelled(self.annotations, log)
         order = {code: place for place, code in enumerate(name_of or {})}
-        names = classes_of(self, sorted(reader.met, key=lambda name: (order.get(reader.code_of[name], 0), name)), reader.met)
-        return labels_reading(labelled, names, self, images, pool, log, reader.met, fractions=True)
+        names = sorted(reader.met, key=lambda name: (order.get(reader.code_of[name], 0), name))
+        return labels_reading(labelled, list(reader.met), self, images, pool, log, names, fractions=True)
 
 
 class BoxesFile:

@@ -28,7 +28,6 @@ from ..tasks.label_files import (
     LabelledImage,
     LabelOptions,
     as_xywh,
-    classes_of,
     inverted,
     labels_reading,
     not_a_label,
@@ -106,8 +105,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
         if reader.shows_edges:
             expected = "--corners edges, as many tools write, or --corners pixels to read it as VOC defines all the same"
             raise error_at(reader.shows_edges, "no pixel counted from 1 has such a number", expected)
-        names = classes_of(self, reader.classes_in_order(), reader.classes)
-        return labels_reading(found, names, self, images, pool, log, reader.classes)
+        return labels_reading(found, list(reader.classes), self, images, pool, log, reader.classes_in_order())
 
     def files(self, place: Folder, folder: str, log: IssueLog) -> list[str]:
         """The XML files to read. Raises GroundswiftError if there is none."""

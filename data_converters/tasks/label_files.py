@@ -106,21 +106,23 @@ def not_a_label(where: str, what: str, expected: str) -> SkipSample:
 
 def labels_reading(
     labelled: Iterable[LabelledImage],
-    names: Sequence[str],
+    classes: Sequence[str],
     options: LabelOptions,
     folder: ImageFolder,
     pool: WorkerPool,
     log: IssueLog,
-    met: Iterable[str] | None = None,
+    order: Sequence[str] | None = None,
     fractions: bool = False,
 ) -> Reading:
-    """Labelled images -> rows of the classes `names`. `met`: the classes that the labels' ranks count, where those are others;
-    `fractions`: boxes are fractions of the image, not px.
+    """Labelled images -> rows. `classes`: those that the labels' ranks count from 0; `order`: the order of the categories, of --categories
+    where that is given, else `classes`; `fractions`: boxes are fractions of the image, not px.
 
     The headers of all images are read here where one states no size, or where --coco-out is to hold the images that rows are made of;
     else when their rows are made. Raises GroundswiftError where no image is left.
     """
-    labelled = sorted(labelled, key=lambda each: each.name)[: options.limit]
+    labelled = sorted(labelled, key=lambda each: each.name)
+    names = categories_of(options, classes, order or classes, labelled)
+    labelled = labelled[: options.limit]
     unstated = any(each.stated_wh is None for each in labelled)
     first = folder.check and (options.coco_out is not None or unstated)
     sizes_wh = sizes_of(labelled, ImageFolder(folder.folder, first), pool if first or unstated else WorkerPool(), log)
@@ -130,7 +132,7 @@ def labels_reading(
         if labelled:
             raise log.nothing_left(options.annotations, "nothing to write: every image was dropped")
     place_of = {name: place for place, name in enumerate(names)}
-    ranks = None if met is None else [place_of[name] for name in met]
+    ranks = None if names == list(classes) else [place_of.get(name, -1) for name in classes]
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
     table = without_repeats(columns_of_labels(images, kept, ranks, fractions), log)
     coco = with_class_edits(CocoColumns(images, categories, table), options, options.annotations, log)
@@ -191,7 +193,7 @@ def usable_images(
 def columns_of_labels(
     images: Sequence[CocoImage], labelled: Sequence[LabelledImage], ranks: Sequence[int] | None, fractions: bool
 ) -> Columns:
-    """The labels of some images as columns, boxes in px; `ranks`: rank of a label -> that of its class, where they differ."""
+    """The labels of some images as columns, boxes in px; `ranks`: rank of a label -> that of its category, where they differ."""
     labels = [label for each in labelled for label in each.labels]
     counts = [len(each.labels) for each in labelled]
     found = np.fromiter((label.rank for label in labels), np.int64, len(labels))
@@ -237,12 +239,13 @@ def write_coco(coco: CocoColumns, path: str, log: IssueLog) -> None:
     write_whole(path, [msgspec.json.encode(out), b"\n"])
 
 
-def classes_of(options: LabelOptions, known: Sequence[str], used: Iterable[str]) -> list[str]:
-    """The classes in their order: of the file of --categories, which must have all that are `used`, else those `known`."""
+def categories_of(options: LabelOptions, classes: Sequence[str], order: Sequence[str], labelled: Sequence[LabelledImage]) -> list[str]:
+    """The categories in their order: of the file of --categories, which must have all that labels use, else `order`."""
     if options.categories is None:
-        return list(known)
+        return list(order)
     names = [category.name for category in read_categories(options.categories)]
-    if unknown := [name for name in used if name not in set(names)]:
+    used = {label.rank for each in labelled for label in each.labels}
+    if unknown := [name for rank, name in enumerate(classes) if rank in used and name not in set(names)]:
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         raise error_at(options.categories, f"lacks {shown}, which {options.annotations} has", "all classes of the labels")
     return names

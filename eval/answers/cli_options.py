@@ -78,12 +78,10 @@ def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
         return Rules(**rules_of_record(found, options["family"], options["space"], limits), **reading)
     if options["family"] is None:
         from groundswift.family import families
-        from groundswift.spaces import SPACES
 
-        rows = "\n".join(f"  {row.name:<15} {row.space:<12} {SPACES[row.space].meaning}" for row in families().values())
         raise click.UsageError(
             f"--family is required: {result.name} has no record of the run ({result.name}.run.json), and the space of the boxes is never "
-            f"guessed. Families and their spaces:\n{rows}\n"
-            "See model_type in the model's config.json. For a model trained on another space add --space."
+            f"guessed. Families: {', '.join(families())}.\n`groundswift families` shows their spaces and swift's model types. "
+            "For a model trained on another space add --space."
         )
     return Rules(**rules_of_options(options["family"], options["space"], limits), **reading)

@@ -16,6 +16,8 @@ from .protocol import Rules
 from .swift_results import NO_ANSWER, SKIP_ROWS, Problem, ResultRow, response_missing, size_missing
 from .unlabelled_boxes import boxes_of_answers
 
+OF_JOIN = ("missing", "doubled", "unknown")  # counts of a metric that joins rows to its truth
+
 
 class SampleAnswer(NamedTuple):
     """One answer: the row's `sample_id`, its text and parse status, its labels ("" without one) and (n, 4) boxes, xyxy in original px."""
@@ -36,8 +38,8 @@ class SampleAnswers:
     warnings: tuple[dict[str, Any], ...] = ()
 
     def counts_document(self) -> dict[str, Any]:
-        """The part of `counts` in `metrics.json` that is about answers."""
-        return self.counts.document()
+        """The part of `counts` in `metrics.json` that is about answers; what a join to the ground truth would count is not in it."""
+        return {key: value for key, value in self.counts.document().items() if key not in OF_JOIN}
 
     def lines(self) -> list[str]:
         """What was read and dropped, for the terminal."""

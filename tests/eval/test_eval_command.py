@@ -224,7 +224,7 @@ def test_limits_are_told_where_the_space_does_not_need_them(folder):
     [
         pytest.param(["--predictions", "x.json", "result.jsonl"], 2, "give either RESULT", id="both inputs"),
         pytest.param([], 2, "give either RESULT", id="no input"),
-        pytest.param(["result.jsonl"], 2, "qwen2_5_vl      resized_px   pixels of the model input, after its own", id="no family"),
+        pytest.param(["result.jsonl"], 2, "Families: qwen_vl, qwen2_vl, ", id="no family"),
         pytest.param(["result.jsonl", "--family", "gpt"], 1, "unknown model family 'gpt'", id="unknown family"),
         pytest.param(["result.jsonl", "--family", "qwen2_5_vl"], 1, "the word `default`", id="no limits"),
         pytest.param(["result.jsonl", "--family", "qwen2_vl", "--max-pixels", "many"], 2, "neither a whole number", id="limit"),

@@ -9,12 +9,14 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
 from groundswift.eval import metrics
-from groundswift.eval.metric import Metric, NumberTable
+from groundswift.eval.metric import Evaluation, Metric, Number, NumberTable
+from groundswift.eval.metric_command import with_plain_numbers
 
 pytestmark = pytest.mark.process
 
@@ -38,6 +40,13 @@ class BoxCount(Metric):
         errors = [abs(len(each.boxes_xyxy_px) - truth[each.sample_id]) for each in answers.samples]
         return Evaluation({"count_error": sum(errors) / len(errors)}, counts=answers.counts_document())
 '''
+
+
+class BoxCount(Metric):
+    """A metric with one number."""
+
+    name = "box_count"
+    numbers = (Number("count_error", "mean absolute error"),)
 
 
 @pytest.fixture
@@ -100,6 +109,26 @@ def test_every_metric_of_the_table(name):
     assert all(number.title for number in kind.numbers)
     assert metrics.metric_of_run({"protocol": {"metric": (kind.protocol_names or (name,))[0]}}).name == name
     assert [number.key for number in kind().table([{}]).numbers] == keys
+
+
+@pytest.mark.parametrize(
+    ("summary", "message"),
+    [
+        ({"pck": 0.5}, "metric box_count: score returned 'pck'; expected 'count_error' too, None where undefined"),
+        ({}, "metric box_count: score returned nothing; expected 'count_error' too, None where undefined"),
+        ({"count_error": "0.5"}, "metric box_count: count_error is a str; expected a number, or None where undefined"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(summary, message):
+    with pytest.raises(GroundswiftError) as stopped:
+        with_plain_numbers(BoxCount(), Evaluation(summary))
+    assert str(stopped.value) == message
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int64(2), 2, None])
+def test_numbers_of_numpy_become_those_of_json(value):
+    (found,) = with_plain_numbers(BoxCount(), Evaluation({"count_error": value})).summary.values()
+    assert (found, type(found)) == (value, type(value) if value is None else float)
 
 
 def test_a_run_of_an_unknown_metric_shows_its_numbers():

@@ -36,6 +36,7 @@ BORROWED = Family("acme_qwen", "qwen2_tokens", "norm1000", (), (), "acme")
 TAKEN = Family("qwen2_vl", "qwen2_tokens", "norm1000", (), (), "acme")
 TEMPLATE = Family("acme_t", "qwen2_tokens", "norm1000", (), ("qwen2_vl",), "acme")
 SPACE = Family("acme_s", "qwen2_tokens", "norm7", (), (), "acme")
+RESIZED = Family("acme_r", "qwen2_tokens", "resized_px", (), (), "acme")
 GRAMMAR = Family("acme_g", "cuneiform", "norm1000", (), (), "acme")
 OTHER = "a text"
 """
@@ -86,7 +87,8 @@ def test_the_command_shows_it(python, words):
         ("acme_families:OTHER", "acme_families:OTHER is a str; expected a Family"),
         ("acme_families:GONE", "cannot be loaded (AttributeError"),
         ("acme_nowhere:ROW", "cannot be loaded (ModuleNotFoundError"),
-        ("acme_families:SPACE", "norm7"),
+        ("acme_families:SPACE", "family acme_s: unknown coordinate space 'norm7'"),
+        ("acme_families:RESIZED", "family acme_r writes px of the resized image; expected resize_factor, min_pixels and max_pixels"),
         ("acme_families:GRAMMAR", "unknown grammar 'cuneiform'"),
     ],
 )

@@ -30,7 +30,6 @@ from ...tasks.label_files import (
     LabelOptions,
     as_xywh,
     bounds,
-    classes_of,
     inverted,
     labels_reading,
     number_of,
@@ -95,9 +94,7 @@ class CvatOptions(LabelOptions, frozen=True, kw_only=True):
         found = list(labelled_images(source, self.subset, images.folder, met, log))
         if not found:
             raise error_at(source, "no image" + (f" of subset {self.subset}" if self.subset else ""), EXPECTED)
-        known = list(met)
-        names = classes_of(self, known, dict.fromkeys(known[label.rank] for each in found for label in each.labels))
-        return labels_reading((each for each in found if each.name), names, self, images, pool, log, met)
+        return labels_reading((each for each in found if each.name), list(met), self, images, pool, log)
 
 
 def labelled_images(source: str, subset: str | None, folder: str, met: dict[str, int], log: IssueLog) -> Iterator[LabelledImage]:
