@@ -26,15 +26,15 @@ from .issues import IssueLog
 from .registry import FORMATS
 
 RUNNING = [  # options of every subcommand, in addition to those of its format
-    click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="What to write; whole or not at all."),
+    click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="Output file; left as it was if the command fails."),
     click.Option(["--dry-run"], is_flag=True, help="Check and count; write nothing."),
     click.Option(["--resume"], is_flag=True, help="Go on where a killed run of the same command stopped."),
     click.Option(
         ["--workers"],
         type=click.IntRange(min=1),
-        show_default="one a processor, up to 8",
+        show_default="one per CPU, at most 8",
         metavar="N",
-        help="Processes that share a larger source.",
+        help="Worker processes; a small source is read by one.",
     ),
     click.Option(
         ["--engine"], type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where --workers run: here, or on Ray."

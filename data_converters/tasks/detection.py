@@ -71,7 +71,7 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
     absent: Annotated[Count, msgspec.Meta(description="With --classes one: also ask for N classes that are not in the image, sampled.")] = 1
     order: Annotated[
         Literal["category", "reading", "annotation"],
-        msgspec.Meta(description="Order of the boxes in an answer: by class, then from the top; from the top; as in the source."),
+        msgspec.Meta(description="Order of the boxes in an answer. annotation: as in the source; category: by class, then from the top; reading: from the top."),
     ] = "category"
     negatives: Annotated[
         Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")

@@ -61,12 +61,13 @@ def lint(
     lists all rules. Nothing is converted and no coordinate space is guessed: boxes that look like another format are reported.
 
     \b
-    --fix OUT.jsonl writes a copy, whole or not at all. It
-      puts corners in order and clips boxes to their image;
-      drops empty, outside and duplicate boxes with their placeholders, if the answer
-      is nothing but boxes and one remains;
-      sets a missing size_wh, unless the image is EXIF-rotated and has boxes.
-    All else stays as it is, and every change is counted. The exit status is that of the input.
+    --fix OUT.jsonl writes a corrected copy. It
+      - puts corners in order and clips boxes to their image;
+      - drops empty, outside and duplicate boxes with their placeholders, if the
+        answer has only boxes and one remains;
+      - sets a missing size_wh, unless the image is EXIF-rotated and has boxes.
+    All else stays as it is, and every change is counted. --fix does not change
+    the exit status.
 
     \b
     Exit status: 0 no errors, 1 errors (with --strict also warnings), 2 wrong usage.

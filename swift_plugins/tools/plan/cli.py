@@ -35,7 +35,7 @@ def plan(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Plan a training before it is started: optimizer steps, tokens per image, memory.
+    """Plan a training run before it starts: optimizer steps, tokens per image, memory.
 
     RECIPE.sh is a recipe of groundswift or a script with a `swift sft`, `pt` or `rlhf` command; CONFIG is a YAML or JSON config of swift.
     Nothing is trained: a recipe prints its commands (DRY_RUN=1), any other script is only read. Steps follow the Trainer's formula.
