@@ -71,7 +71,9 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
     absent: Annotated[Count, msgspec.Meta(description="With --classes one: also ask for N classes that are not in the image, sampled.")] = 1
     order: Annotated[
         Literal["category", "reading", "annotation"],
-        msgspec.Meta(description="Order of the boxes in an answer. annotation: as in the source; category: by class, then from the top; reading: from the top."),
+        msgspec.Meta(
+            description="Order of boxes in an answer. annotation: as in the source; category: by class, then from top; reading: from top."
+        ),
     ] = "category"
     negatives: Annotated[
         Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")
