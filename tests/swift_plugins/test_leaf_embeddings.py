@@ -13,6 +13,7 @@ from special_models import make_qwen_vl
 from tiny_run import infer, sft, written
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from groundswift.swift_plugins.grounding.patches import remote_code
 from groundswift.swift_plugins.grounding.patches.remote_code import copy_of_leaf
 
 ERROR = "a view of a leaf Variable that requires grad is being used in an in-place operation"
@@ -42,8 +43,9 @@ def out_of_place(plugin, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def unpatched(plugin, monkeypatch) -> None:
-    """transformers as it is."""
+    """transformers as it is, also once swift has loaded a model."""
     monkeypatch.setattr(PreTrainedModel, "enable_input_require_grads", PreTrainedModel.enable_input_require_grads.__wrapped__)
+    monkeypatch.setattr(remote_code, "copy_leaf_embeddings", lambda: None)
 
 
 @pytest.fixture
@@ -104,6 +106,15 @@ def test_it_holds_after_gradients_were_disabled_and_enabled_again(folder, tmp_pa
     hooks = list(model.get_input_embeddings()._forward_hooks.values())
     assert hooks.count(copy_of_leaf) == 1
     assert hooks[-1] is copy_of_leaf  # behind the one that makes the leaf
+
+
+def test_it_holds_after_swift_has_loaded_an_internvl(folder, zoo, monkeypatch, tmp_path):
+    """Its loader replaces the method of all models, once a process."""
+    monkeypatch.setattr(PreTrainedModel, "enable_input_require_grads", PreTrainedModel.enable_input_require_grads.__wrapped__)
+    monkeypatch.delattr(PreTrainedModel, "_old_enable_input_require_grads", raising=False)
+    zoo.model("internvl")
+    assert hasattr(PreTrainedModel, "_old_enable_input_require_grads")
+    assert trained(lora(folder), batch(folder, tmp_path))[1]
 
 
 def test_models_of_transformers_are_left_alone(zoo):

@@ -58,6 +58,7 @@ def copy_of_leaf(module: nn.Module, given: Any, output: Any) -> Any:
 def add_generation_attributes(postprocess: Callable[..., None], self: Any, model_dir: str, model: Any) -> None:
     """Give each loaded model the two attributes that peft and swift's engine read of any model."""
     postprocess(self, model_dir, model)
+    copy_leaf_embeddings()  # swift's loaders of InternVL and Intern-S1 put a method of their own in its place, for every later model
     if not hasattr(model, "prepare_inputs_for_generation"):
         model.prepare_inputs_for_generation = None  # peft keeps it and never calls it: generation is that of the model inside
     if getattr(model, "generation_config", None) is None:
