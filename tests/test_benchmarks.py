@@ -70,6 +70,7 @@ def test_the_usual_script_makes_the_same_rows(tmp_path, monkeypatch):
     assert rows["ours"] == rows["usual"]
 
 
+@pytest.mark.long
 def test_training_does_the_work_of_stock_swift_and_times_it():
     """Tokens and answers are compared by the benchmark itself: it fails where they differ."""
     command = [sys.executable, BENCHMARKS / "training.py", "--rows", "1", "--steps", "2", "--validation", "4", "--rounds", "1", "--json"]
