@@ -83,6 +83,7 @@ except GroundswiftError as error:
 
 
 @pytest.mark.parametrize("answers", [[b""], [HEAD + b"123"]], ids=["nothing", "half a body"])
+@pytest.mark.long
 def test_a_stalled_s3_server_is_given_up(server, tmp_path, answers):
     began = time.monotonic()
     more = environment(f"http://127.0.0.1:{server(answers)}", tmp_path / "s3") | {"GROUNDSWIFT_TIMEOUT": "1"}

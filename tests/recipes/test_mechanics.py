@@ -188,6 +188,7 @@ def test_the_best_checkpoint_is_found_also_in_a_moved_folder(tmp_path, best, exp
     assert chosen(tmp_path / "empty") is None
 
 
+@pytest.mark.long
 def test_shellcheck_is_clean():
     scripts = sorted(str(path) for path in (ROOT / "recipes").rglob("*.sh"))
     done = subprocess.run([str(BIN / "shellcheck"), *scripts], cwd=ROOT, capture_output=True, text=True)

@@ -36,6 +36,7 @@ def trained(folder: Path, moment: int | str, rank: int) -> dict[str, str]:
     return json.loads((folder / f"{moment}-rank{rank}.json").read_text())
 
 
+@pytest.mark.long
 def test_two_processes_hold_equal_weights_after_each_step_and_go_on_from_a_kill(sft, tmp_path):
     lora = ("--tuner_type", "lora", "--save_steps", "2", *CHECKSUMS)
     done = sft(*lora, NPROC_PER_NODE="2")

@@ -61,6 +61,7 @@ def batches(plugin, monkeypatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.long
 def test_batches_give_the_answers_and_the_numbers_of_single_rows(plugin, toys, mixed, tmp_path, monkeypatch, batches, warned):
     monkeypatch.setenv("GROUNDSWIFT_EVAL_TOKENS", "0")
     alone = trained(plugin, toys, mixed, tmp_path / "alone")
@@ -78,6 +79,7 @@ def test_batches_give_the_answers_and_the_numbers_of_single_rows(plugin, toys, m
     assert not [line for line in warned if "at a time" in line]
 
 
+@pytest.mark.long
 def test_two_processes_evaluate_as_one(plugin, toys, tmp_path):
     """11 rows over two processes: swift pads them to 12, and one padded row is not scored."""
     rows = read_rows(toys / "toys.jsonl")[:11]

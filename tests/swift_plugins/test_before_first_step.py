@@ -98,12 +98,14 @@ def mixed(tmp_path) -> Path:
     return written(tmp_path / "rows.jsonl", [with_image[0], TEXT_ROW, TEXT_ROW, with_image[1]])
 
 
+@pytest.mark.long
 def test_text_rows_among_images_train_under_zero3_where_the_tower_always_runs(plugin, mixed, tmp_path):
     done = zero3(plugin, tmp_path, MODEL, mixed)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "'global_step/max_steps': '2/2'" in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_text_rows_among_images_are_refused_under_zero3_where_it_does_not(plugin, mixed, tmp_path, zoo):
     folder = zoo.folder("llava1_5", weights=True)
     model = ["--model", str(folder), "--model_type", "llava1_5_hf", "--template", "llava1_5_hf_grounding", "--attn_impl", "sdpa"]

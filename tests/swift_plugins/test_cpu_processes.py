@@ -24,6 +24,7 @@ def with_a_missing_image(night: Path, folder: Path) -> Path:
     return written(folder / "rows.jsonl", rows)
 
 
+@pytest.mark.long
 def test_inference_writes_every_row_once(plugin, models, night, tmp_path):
     words = options(model=models["qwen2_vl"], custom_register_path=plugin, temperature=0, max_new_tokens=8, max_batch_size=4)
     words += options(val_dataset=with_a_missing_image(night, tmp_path), result_path="two.jsonl", torch_dtype="float32")

@@ -337,6 +337,7 @@ def test_training_on_a_name(hub, models, plugin, tmp_path):
     assert sum("loss" in line for line in read_rows(tmp_path / "out/logging.jsonl")) == 2
 
 
+@pytest.mark.long
 def test_two_processes_infer_on_a_name_and_the_ids_are_in_the_results(hub, models, plugin, tmp_path):
     """Both read the file that one of them wrote; what comes out can be joined with COCO's own annotation file."""
     words = options(model=models["qwen2_vl"], custom_register_path=plugin, val_dataset="coco-detect", result_path=tmp_path / "out.jsonl")

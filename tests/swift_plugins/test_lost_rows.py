@@ -93,6 +93,7 @@ def test_rows_that_training_replaced_are_counted_at_its_end(plugin, tmp_path, tm
     assert not list(temporary.glob("groundswift-lost-rows-*"))
 
 
+@pytest.mark.long
 def test_rows_that_are_encoded_before_training_are_dropped_and_counted(plugin, tmp_path, tmp_path_factory):
     large = tmp_path_factory.mktemp("large")
     rows = rows_of(tmp_path, 3) + [row | {"sample_id": "long"} for row in rows_of(large, 1, (1120, 840))]

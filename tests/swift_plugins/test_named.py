@@ -144,6 +144,7 @@ print(json.dumps([len(table), peak_mb() - before]))
 """
 
 
+@pytest.mark.long
 def test_a_large_set_does_not_lie_in_memory(tmp_path):
     """60,000 rows of 1 kB each: 60 MB of text, which would be some 300 MB of Python's objects."""
     row = {"query": "Q" * 1000, "response": "A"}

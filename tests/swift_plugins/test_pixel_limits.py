@@ -61,6 +61,7 @@ TOKEN = 28 * 28
         pytest.param("qwen3_vl", {"MAX_PIXELS": 100_000}, None, 100_000, id="a family of other tokens"),
     ],
 )
+@pytest.mark.long
 def test_the_evaluator_and_the_record_know_what_swift_feeds(plugin, zoo, tmp_path, family, environment, least, most):
     paths = []
     for width, height in SIZES_WH:

@@ -125,6 +125,7 @@ def test_a_recipe_prints_its_command_and_runs_nothing(tmp_path, monkeypatch):
 TRAINING_RECIPES = [path for path in sorted(RECIPES.glob("*/*.sh")) if not path.name.startswith("_")]
 
 
+@pytest.mark.long
 def test_every_recipe_that_trains_has_steps(monkeypatch, tmp_path):
     """Recipes that train nothing, or by Megatron, are named as such; swift's own parser takes the options of all others."""
     from groundswift.errors import GroundswiftError

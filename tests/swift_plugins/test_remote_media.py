@@ -39,6 +39,7 @@ def inferred(endpoint: str, folder: Path, rows: Path, model: Path, plugin: Path)
     return read_rows(folder / "result.jsonl")
 
 
+@pytest.mark.long
 def test_inference_on_pictures_in_a_bucket_answers_as_on_local_ones(endpoint, rows, night, plugin, models, tmp_path):
     (tmp_path / "bucket").mkdir()
     (tmp_path / "local").mkdir()

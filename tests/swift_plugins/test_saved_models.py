@@ -64,6 +64,7 @@ def merged(adapter, tmp_path_factory) -> Path:
     return export(tmp_path_factory.mktemp("merged") / "model", adapters=adapter, merge_lora=True)
 
 
+@pytest.mark.long
 def test_plain_transformers_reach_the_ap_of_swift(merged, toys, tmp_path):
     """The images are those that the model knows, one of them EXIF-rotated; nothing is resized."""
     rows = toys / "toys.jsonl"
@@ -75,6 +76,7 @@ def test_plain_transformers_reach_the_ap_of_swift(merged, toys, tmp_path):
     assert reached > 0.4
 
 
+@pytest.mark.long
 def test_the_base_models_own_chat_template_is_another_text(adapter, merged, toys, tmp_path):
     """What the folder held before: the test above fails with it."""
     bare = tmp_path / "bare"
@@ -137,6 +139,7 @@ def test_the_folder_has_the_limits_of_the_training(merged_with, resized_rows, to
     assert grids(model, resized_rows) == [[high // 14, wide // 14] for wide, high in expected]
 
 
+@pytest.mark.long
 def test_resized_images_have_the_same_answers(merged_with, resized_rows, monkeypatch, tmp_path):
     """By Pillow's resize, which is swift's; torch's differs from it by a step of 255 in some pixels, in nothing else."""
     model = merged_with(4, 16)

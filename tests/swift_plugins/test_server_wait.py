@@ -35,6 +35,7 @@ def test_a_class_is_made_once_however_often_the_plugin_is_loaded(plugin):
         _ = templates.nothing_grounding
 
 
+@pytest.mark.long
 def test_the_arguments_of_a_server_reach_a_spawned_process(plugin, tmp_path):
     script = tmp_path / "start.py"
     script.write_text(

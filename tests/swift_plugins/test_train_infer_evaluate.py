@@ -135,11 +135,13 @@ def infer_with(checkpoint: Path, night: Path, out: Path, code: int = 0, **variab
     return swift_process("infer", *words, cwd=out.parent, code=code, **variables)
 
 
+@pytest.mark.long
 def test_a_plugin_file_that_is_gone_does_not_matter_while_groundswift_is_installed(from_a_copy, night, tmp_path):
     infer_with(from_a_copy, night, tmp_path / "answers.jsonl")
     assert len(read_rows(tmp_path / "answers.jsonl")) == 2
 
 
+@pytest.mark.long
 def test_without_groundswift_the_checkpoint_says_what_is_missing(from_a_copy, night, tmp_path):
     """A finder that knows no groundswift acts as an environment that has none."""
     (tmp_path / "sitecustomize.py").write_text(
