@@ -118,7 +118,7 @@ class ImageOptions(Options, frozen=True, kw_only=True):
         str | None,
         msgspec.Meta(description="Folder of the images.  [default: the folder of SOURCE]", extra={"path": True, "metavar": "DIR"}),
     ] = None
-    check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the source.")] = True
+    check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the sizes of the source.")] = True
 
     def image_folder(self, kind: type[ImageFolder] = ImageFolder) -> ImageFolder:
         """The folder of the images. Raises GroundswiftError if they are checked and it does not exist."""
@@ -131,7 +131,7 @@ class AskingOptions(ImageOptions, frozen=True, kw_only=True):
     prompt: Annotated[str | None, msgspec.Meta(description="Your own question, instead of the built-in ones.")] = None
     language: Annotated[Language, msgspec.Meta(description="Language of the questions; both: sampled per row.")] = "en"
     prompts: Annotated[
-        Literal["fixed", "sampled"], msgspec.Meta(description="The first question of the task for all rows, or one sampled per row.")
+        Literal["fixed", "sampled"], msgspec.Meta(description="Question of a row: the first one of the task, or one sampled per row.")
     ] = "fixed"
 
     def asking(self, task: str, fields: Sequence[str] = (), tags: Sequence[str] = ()) -> Asking:

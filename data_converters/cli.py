@@ -26,9 +26,9 @@ from .issues import IssueLog
 from .registry import FORMATS
 
 RUNNING = [  # options of every subcommand, in addition to those of its format
-    click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="Output file; left as it was if the command fails."),
+    click.Option(["--out"], type=click.Path(path_type=Path), metavar="FILE", help="Output file; unchanged if the command fails."),
     click.Option(["--dry-run"], is_flag=True, help="Check and count; write nothing."),
-    click.Option(["--resume"], is_flag=True, help="Go on where a killed run of the same command stopped."),
+    click.Option(["--resume"], is_flag=True, help="Continue a killed run of the same command."),
     click.Option(
         ["--workers"],
         type=click.IntRange(min=1),
@@ -37,7 +37,11 @@ RUNNING = [  # options of every subcommand, in addition to those of its format
         help="Worker processes; a small source is read by one.",
     ),
     click.Option(
-        ["--engine"], type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where --workers run: here, or on Ray."
+        ["--engine"],
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where workers run: this machine, or Ray.",
     ),
     click.Option(["--json", "as_json"], is_flag=True, help="Print the counts as one JSON object."),
 ]
@@ -106,7 +110,7 @@ def run_format(options: Options, out: Path | None, dry_run: bool, resume: bool, 
             totals = convert_to_file(options, target, RunOptions(workers, engine, resume), log)
     except (KeyboardInterrupt, SystemExit):
         goes_on = target is not None and not isinstance(options, WholeOptions)
-        click.echo("stopped; the same command with --resume goes on from here" if goes_on else "stopped", err=True)
+        click.echo("stopped; run the same command with --resume to continue" if goes_on else "stopped", err=True)
         raise
     if as_json:
         counts = dict(log.counted.counts.most_common())
@@ -119,7 +123,7 @@ def check_encoding(values: list[Any]) -> None:
     """Raise GroundswiftError for an option whose bytes are no text: rows, which hold paths, names and questions, could not be written."""
     for value in chain.from_iterable(each if isinstance(each, tuple) else (each,) for each in values):
         if isinstance(value, str | Path) and has_lone_surrogate(os.path.abspath(value)):  # a path may begin in the working folder
-            raise error_at(repr(str(value)), "bytes that are no UTF-8", "text")
+            raise error_at(repr(str(value)), "not UTF-8", "UTF-8 text")
 
 
 def check_outputs(options: Options, out: Path | None) -> None:
@@ -136,7 +140,7 @@ def check_outputs(options: Options, out: Path | None) -> None:
             continue
         place = os.path.realpath(path)
         if place in taken:
-            raise GroundswiftError(f"{path}: this is {taken[place]}; expected another file to write")
+            raise GroundswiftError(f"{path}: this is {taken[place]}; give another file to write")
         taken[place] = f"what {option} names"
 
 

@@ -52,7 +52,7 @@ def current_field(name: str) -> str:
     """A field by its name; an old name is reported on stderr."""
     if name not in RENAMED:
         return name
-    click.echo(f"{as_given(name)} is now {as_given(RENAMED[name])}; the old name goes in the next version", err=True)
+    click.echo(f"{as_given(name)} is now {as_given(RENAMED[name])}; the old name will be removed in the next version", err=True)
     return RENAMED[name]
 
 

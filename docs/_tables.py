@@ -143,7 +143,7 @@ def lint_rules(say: Words) -> Iterator[Row]:
 
 
 def run_checks(say: Words) -> Iterator[Row]:
-    """Every finding that the plugin's checks report, by id: whether it stops the run, and what the check says of itself."""
+    """Every finding that the plugin's checks report, by id: whether it stops the run, and its line `id: what` in the check's docstring."""
     seen: dict[str, Row] = {}
     for path in sorted((ROOT / "swift_plugins").rglob("*.py")):
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -151,7 +151,8 @@ def run_checks(say: Words) -> Iterator[Row]:
                 if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding" and isinstance(call.args[0], ast.Constant):
                     name, fatal = call.args[0].value, any(word.arg == "fatal" for word in call.keywords)
                     severity = "error" if fatal else "warning"
-                    what = (ast.get_docstring(function) or "").partition("\n")[0]
+                    lines = (ast.get_docstring(function) or "").splitlines()
+                    what = next((line.partition(": ")[2] for line in lines if line.startswith(f"{name}: ")), lines[0])
                     seen.setdefault(name, (code(name), say(f"severity.{severity}", severity), cell(say(f"check.{name}", what))))
     yield from seen.values()
 

@@ -28,7 +28,7 @@ LARGEST_EXTRA = 10**300
 @click.option("--names", help="Names of the runs, comma-separated; default: the names of the folders.")
 @click.option("--images", type=FILE, help="Folder of the images, for the report.")
 @click.option("--title", help="Title of the report.  [default: that of the runs' metric]")
-@click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="Another number for summary.json.")
+@click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="Additional number for summary.json; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the content of summary.json, and nothing else.")
 def compare(
     folders: tuple[Path, ...], out: Path, names: str | None, images: Path | None, title: str | None, extras: tuple[str, ...], as_json: bool

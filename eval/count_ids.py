@@ -40,7 +40,7 @@ REASONS = {
     "response-missing": "row without response",
     "size-missing": "row without size_wh",
     "size-differs": "image size differs from the ground truth",
-    "own-limits": "row with pixel limits of its own",
+    "own-limits": "row with its own pixel limits",
     "logprobs-missing": "row without logprobs",
     "logprob-invalid": "log-probability out of range",
     "true-box-missing": "row without a ground-truth box",

@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
             missing = (error.name or "").partition(".")[0]
             if missing not in OF_SWIFT:
                 raise
-            click.echo(f"error: this command needs ms-swift (no module {missing}); expected {EXTRA}", err=True)
+            click.echo(f"error: this command needs ms-swift (no module {missing}): {EXTRA}", err=True)
             context.exit(1)
 
 
@@ -78,7 +78,7 @@ def open_token_counter(model: str, model_type: str | None, template: str | None)
     try:
         encoding = import_module("groundswift.swift_plugins.tools.encoding")
     except ImportError as error:
-        raise GroundswiftError(f"tokens are counted by swift's template, and swift cannot be loaded ({error}); expected {EXTRA}") from None
+        raise GroundswiftError(f"tokens are counted by swift's template, and swift cannot be loaded ({error}): {EXTRA}") from None
     return encoding.open_token_counter(model, model_type, template)
 
 

@@ -15,7 +15,7 @@ COCO_TITLES = {
     "ignore-skipped": "object marked ignore, skipped",
     "box-from-rotated": "rotated box, replaced by its axis-aligned bounds",
     "box-repeated": "repeated box of the same class, skipped",
-    "image-two-ids": "image under two ids",
+    "image-two-ids": "image listed under two ids",
     "annotation-id-repeated": "duplicate annotation id",
     "annotation-image-skipped": "annotation of a skipped image",
     "image-annotation-unreadable": "image with an unreadable annotation, skipped",

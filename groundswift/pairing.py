@@ -158,7 +158,7 @@ class _Walk:
             for box, place in zip(boxes, behind, strict=True):
                 self.pairing.ref_of_box[box] = refs[place]
             if answer and begins and "RB" in order:
-                what = f"{shown(text)} has its labels behind their boxes, where they are read as those of the next box"
+                what = f"{shown(text)} has its labels after their boxes, where each is read as that of the next box"
                 self.pairing.problems.append(Problem("label-after-box", index, f"{what}; expected each label before its boxes"))
         elif begins:
             self.pairing.unsure.update(boxes)

@@ -132,7 +132,7 @@ def _read_message(text: str, answer: bool) -> MessageLists:
     if ref_of_box is not None:
         return MessageLists((Listing(0, len(text), order.count("R"), ref_of_box, False),))
     if order.startswith("B"):
-        expected = f"each label before its boxes ({REF}{BOX}), or each behind them"
+        expected = f"each label before its boxes ({REF}{BOX}), or each after them"
         what = f"which label belongs to which box is not clear in {shown(text)}; expected {expected}"
         return MessageLists(problem=("list-unclear", what))
     return NOTHING
@@ -175,7 +175,7 @@ def _read_json(text: str) -> MessageLists:
         labelled = [REF in item[0] for item in items]
         if any(labelled) != all(labelled):
             without = items[labelled.index(False)][0]
-            return _odd_json(f"{shown(without)} has no label and others of its list have one")
+            return _odd_json(f"{shown(without)} has no label, while others of its list have one")
         start, stop = _with_brackets(text, items[0].start(), items[-1].end())
         found.append(Listing(start, stop, sum(labelled), tuple(range(len(items))) if labelled[0] else (None,) * len(items), False))
         rest += text[position:start] + FOUND

@@ -151,7 +151,7 @@ def _copied(folder: str, url: str) -> str:
             if size not in (None, got):
                 raise ConnectionError(f"got {got} bytes of {size}")
             if identity(_info(url)) != (size, mark):
-                raise ConnectionError("it changed while it was fetched")
+                raise ConnectionError("it changed while being fetched")
     except OSError as error:
         if error.errno in DISK_ERRNOS:
             raise cache_error(folder, url, error) from None
@@ -219,8 +219,8 @@ def store_of(url: str) -> tuple[Any, str]:
 
         kind = get_filesystem_class(scheme)
     except ImportError as error:
-        package = INSTALL if scheme in ("s3", "s3a") else f"that package in addition to fsspec ({INSTALL} installs what s3:// needs)"
-        raise error_at(shown(url), f"{scheme}:// needs a package that is not installed ({error})", package) from None
+        remedy = f": {INSTALL}" if scheme in ("s3", "s3a") else "; install the package that fsspec names for it"
+        raise error_at(shown(url), f"{scheme}:// needs a package that is not installed ({error}){remedy}") from None
     except ValueError:
         expected = f"one that fsspec knows, as s3:// ({INSTALL}), gs:// or https://"
         raise error_at(shown(url), f"unknown scheme {scheme}://", expected) from None
@@ -256,7 +256,7 @@ def repeated(url: str, action: Callable[[], Result]) -> Result:
             final = _final(url, error)
             if final is None and (tries == len(WAITS_S) or time.monotonic() - began > GIVE_UP_S):
                 what = f"cannot be read, tried {tries + 1} times in {time.monotonic() - began:.0f} s ({_described(url, error)})"
-                final = Interrupted(str(error_at(shown(url), what, "a server that sends the whole of it")))
+                final = Interrupted(str(error_at(shown(url), what, "a server that sends the whole file")))
             if final is not None:
                 raise final from None
             shown_error = _described(url, error)

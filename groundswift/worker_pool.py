@@ -28,7 +28,7 @@ LARGEST = 64  # tasks in a batch
 MOST = 8  # processes by default
 QUEUED = 2  # batches of a process: the current and the next
 AHEAD = 4  # finished batches per process that may wait for an earlier one
-KILLED = "--workers: a worker process ended before its work was done (killed, or out of memory); fewer workers need less"
+KILLED = "--workers: a worker process ended before its work was done (killed, or out of memory); use fewer workers to need less memory"
 SPAWN = get_context("spawn")
 
 Work = Callable[[Any], Any]

@@ -65,7 +65,7 @@ def check_running(run_options: RunOptions) -> None:
     }
     if any(given.values()):
         shown = ", ".join(option for option, wanted in given.items() if wanted)
-        raise GroundswiftError(f"{shown}: not available here, as the output is made of all rows at once; expected none of them")
+        raise GroundswiftError(f"{shown}: not available for this format, which writes one document at the end; remove it")
 
 
 def _converted(

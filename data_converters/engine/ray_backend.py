@@ -56,7 +56,7 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
         import ray
         from ray.data import DataContext, TaskPoolStrategy
     except ImportError:
-        raise GroundswiftError("--engine ray: the package ray is not installed; expected pip install 'groundswift[ray]'") from None
+        raise GroundswiftError("--engine ray needs the package ray: pip install 'groundswift[ray]'") from None
     ours = not ray.is_initialized()
     if ours:
         alone = {"address": "local", "num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -65,7 +65,7 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
             ray.init(log_to_driver=False, logging_level="error", **elsewhere)
         except (OSError, RuntimeError, ValueError) as error:
             where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}" if not elsewhere else "--engine ray"
-            raise error_at(where, f"cannot begin ({str(error).strip().partition('. ')[0][:240]})", "a cluster that runs") from None
+            raise error_at(where, f"cannot start ({str(error).strip().partition('. ')[0][:240]})", "a running cluster") from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -78,7 +78,7 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
         raise
     except ray.exceptions.RayError as error:
         what = f"the cluster failed ({type(error).__name__}: {str(error).strip().splitlines()[0][:240]})"
-        raise Interrupted(f"--engine ray: {what}; expected one that runs to the end") from None
+        raise Interrupted(f"--engine ray: {what}") from None
     finally:
         if ours:
             ray.shutdown()

@@ -24,7 +24,7 @@ from ..base import Totals
 from ..issues import IssueLog
 from .batches import Made
 
-GOES_ON = "; --resume goes on from what is written"
+GOES_ON = "; add --resume to continue from what is written"
 SECONDS = 5.0  # between two entries of the journal: what a kill can cost
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # what disks say that know none, as some of clusters
 WRITE_BACK = 8 << 20  # bytes after which the disk is asked to begin
@@ -122,12 +122,14 @@ class Output:
             return None
         except (OSError, ValueError, msgspec.ValidationError) as error:
             raise error_at(
-                self.journal, f"cannot be read ({error})", "the journal of the killed run; without --resume it begins anew"
+                self.journal, f"cannot be read ({error})", "the journal of the killed run, or no --resume to start over"
             ) from None
         if entry.run != msgspec.to_builtins(self.run):
             keys = sorted(key for key in entry.run.keys() | self.run.keys() if entry.run.get(key) != msgspec.to_builtins(self.run).get(key))
             raise error_at(
-                self.target, f"the killed run had another {', '.join(keys)}", "the same source and options; without --resume it begins anew"
+                self.target,
+                f"the killed run had different {', '.join(keys)}",
+                "the same source and options, or no --resume to start over",
             )
         return entry if os.fstat(file.fileno()).st_size >= entry.size else None
 

@@ -96,7 +96,7 @@ def write_image(folder: str, name: str, data: bytes, thing: str, log: IssueLog) 
     try:
         same = _written_once(path, data)
     except UnicodeEncodeError:
-        log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} has half a character", "the name of a file"))
+        log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} has a lone surrogate", "the name of a file"))
         return None
     except OSError as error:
         if error.errno not in OF_ITS_NAME:

@@ -85,7 +85,7 @@ def xml_root(content: bytes, where: str, root: str, reason: str, expected: str) 
 def not_xml(where: str, error: Exception, expected: str) -> tuple[str, str, str]:
     """(place, what is wrong there, what was expected) for one of NOT_XML."""
     if isinstance(error, DefusedXmlException):
-        return where, "XML with a DTD or entities of its own", "plain XML"
+        return where, "XML with a DTD or its own entities", "plain XML"
     if isinstance(error, ParseError):
         line, column = error.position
         return f"{where}:{line}:{column + 1}", f"not XML ({str(error).partition(':')[0]})", expected

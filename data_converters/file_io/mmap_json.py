@@ -29,7 +29,7 @@ class Key(str):
     __slots__ = ()
 
 
-def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "not such a file") -> Any:
+def read_mapped(path: str, kind: Any, expected: str, otherwise: str = "unexpected content") -> Any:
     """A JSON file as a type; its `msgspec.Raw` parts stay encoded. Raises GroundswiftError if it cannot be read as that (the message is
     `otherwise`), or if a `Key` of its type is duplicated."""
     here, keys = local_copy(path), set()
@@ -76,7 +76,7 @@ def content_of(file: BinaryIO, path: str) -> bytes | mmap.mmap:
 
 def changed(path: str) -> GroundswiftError:
     """The error of a source that another program writes to."""
-    return error_at(path, "changed while it was read", "a file that stays as it is")
+    return error_at(path, "changed while being read", "a file that does not change during the run")
 
 
 def memory_bytes() -> int:

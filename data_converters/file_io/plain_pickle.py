@@ -33,7 +33,7 @@ KEYS = {str, int, float, bool, bytes, type(None)}
 def plain_objects(data: bytes, source: object) -> Any:
     """What a pickle holds. `source` names it in errors.
 
-    Raises GroundswiftError with the byte of the problem where it is cut short, broken, or names anything that is to be imported or called.
+    Raises GroundswiftError with the byte of the problem where it is truncated, broken, or names anything that is to be imported or called.
     """
     file = BytesIO(data)
     reader = PlainUnpickler(file)
@@ -45,12 +45,12 @@ def plain_objects(data: bytes, source: object) -> Any:
         if isinstance(error, Refused):
             raise error_at(at, str(error), f"plain data: {PLAIN}") from None
         if isinstance(error, EOFError) or (isinstance(error, IndexError | struct.error) and file.tell() >= len(data)):
-            raise error_at(source, f"cut short, or no pickle (it ends at byte {len(data)} within an object)", PLAIN) from None
+            raise error_at(source, f"truncated, or not a pickle (it ends at byte {len(data)} within an object)", PLAIN) from None
         if isinstance(error, IndexError):
-            raise error_at(at, "takes an object that is not there", PLAIN) from None
+            raise error_at(at, "reads an object from an empty stack", PLAIN) from None
         raise error_at(at, f"not a pickle ({type(error).__name__}: {str(error)[:100]})", PLAIN) from None
     except MemoryError:
-        raise error_at(source, f"too large for the memory ({len(data)} bytes)", "a smaller file") from None
+        raise error_at(source, f"does not fit into memory ({len(data)} bytes)", "a smaller file") from None
 
 
 class Refused(pickle.UnpicklingError):
@@ -86,10 +86,10 @@ class PlainUnpickler(pickle._Unpickler):
             raise EOFError
         opcode = pickletools.code2op.get(code.decode("latin-1"))
         if opcode is None:
-            raise Refused(f"no pickle (no opcode is 0x{code.hex()})")
+            raise Refused(f"not a pickle (no opcode is 0x{code.hex()})")
         named = [self.readline()[:-1].decode("latin-1") for _ in range(2)] if opcode.name in ("GLOBAL", "INST") else self.stack[-2:]
         names = [repr(each[:100]) for each in named if isinstance(each, str)]
-        would = "it would be imported or called, and was not" if opcode.name in CALLING else "no part of plain data"
+        would = "it would be imported or called, and was not" if opcode.name in CALLING else "not plain data"
         raise Refused(f"opcode {' '.join([opcode.name, *names])}: {would}")
 
     def _decode_string(self, value: bytes) -> str:

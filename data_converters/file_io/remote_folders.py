@@ -40,7 +40,7 @@ def listed_below(url: str, suffixes: Collection[str]) -> list[Listed]:
     Raises GroundswiftError if the URL cannot be listed or a name is not inside its folder.
     """
     if is_web(url):
-        raise error_at(shown(url), "a folder on the web cannot be listed", "one on a local disk or in a store such as s3://")
+        raise error_at(shown(url), "a folder on the web cannot be listed", "a local folder, or one in an object store such as s3://")
     store, root = store_of(url)
     root = root.rstrip("/")
     files = []

@@ -118,7 +118,7 @@ def _parquet(path: str, here: Path, row_type: type[msgspec.Struct]) -> tuple[Ite
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise error_at(path, "Parquet needs the package pyarrow", "pip install pyarrow") from None
+        raise error_at(path, "Parquet needs the package pyarrow: pip install pyarrow") from None
     try:
         file = pyarrow.parquet.ParquetFile(here)
         names = file.schema_arrow.names

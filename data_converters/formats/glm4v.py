@@ -89,7 +89,7 @@ class ToGlm4vOptions(SwiftRowOptions, frozen=True, kw_only=True):
     size of the image. In a row without <image> the image comes first, as in swift. The format has no field for sample_id and
     size_wh. With --images the paths of images are relative to DIR.
 
-    Counted: an image behind a system text. GLM-4's own script looks for the image in the first message only.
+    Counted: an image after a system message. GLM-4's own script looks for the image in the first message only.
 
     Problems: more than one image, <image> elsewhere than at the start of a question, a video, a box without size_wh or that
     cannot be used, a label that cannot be written, a row without an answer or that lint reports as malformed.

@@ -44,8 +44,8 @@ class LlavaOptions(chat.ConversationOptions, frozen=True, kw_only=True):
     in LLaVA-OneVision's Parquet), which is written to --save-images. A relative path starts at DIR.
     <image> is in texts of human, once per image; where there is none, all are put before the first question.
     Boxes that the texts spell out, as [0.1, 0.2, 0.3, 0.4], stay text. sample_id is the id of the row as text, with /2, /3
-    appended where it came before (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row where it has
-    none.
+    appended to duplicates (LLaVA's own sets repeat ids), or the name of SOURCE and the number of the row if it has no id:
+    train/7.
 
     \b
     Example:

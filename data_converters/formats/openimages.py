@@ -45,7 +45,7 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     --class-descriptions (only those with boxes), else their codes, sorted.
 
     Not every object of every class has a box: only classes that were verified in an image were drawn. An answer to
-    --classes all or one may therefore say that an object is absent which is there.
+    --classes all or one may therefore say that a class is absent although it is present.
 
     A row keeps its image's id as sample_id: its place among the images of the source, sorted by name, from 1. --coco-out
     writes a COCO file with the same ids. Rows, order and what is skipped are as with coco. Boxes of groups (IsGroupOf) are
@@ -76,7 +76,9 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         images = image_folder_of(self.images, self.annotations, True)
         if self.only_present and is_web(images.folder):
-            raise error_at(shown(images.folder), "a folder on the web cannot be listed", "--only-present with another folder of images")
+            raise error_at(
+                shown(images.folder), "a folder on the web cannot be listed", "--only-present with a folder that is not on the web"
+            )
         name_of = descriptions(self.class_descriptions) if self.class_descriptions else None
         reader = BoxesFile(Stems(images.folder, ".jpg"), name_of, self.only_present)
         labelled = reader.labelled(self.annotations, log)

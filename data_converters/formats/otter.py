@@ -90,9 +90,9 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
     ] = None
     save_images: Annotated[str | None, path_option("Folder to write the images of a JSON file to.", "DIR")] = None
     related: Annotated[
-        Literal["none", "history"], msgspec.Meta(description="Drop the related instructions, or make them earlier turns.")
+        Literal["none", "history"], msgspec.Meta(description="Related instructions: drop them, or make them earlier turns.")
     ] = "none"
-    train: Annotated[str | None, path_option("NAME_train.json: the instructions to take, in its order, and those related to each.")] = None
+    train: Annotated[str | None, path_option("NAME_train.json: the instructions to use, in its order, and those related to each.")] = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         data = read_mapped(self.annotations, InstructionFile, FORM).data

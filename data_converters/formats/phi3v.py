@@ -68,7 +68,7 @@ class Phi3vOptions(chat.ConversationOptions, frozen=True, kw_only=True):
     cookbook's   {id, conversations: [{images: [paths], user, assistant}, ...]}: images come first, then a line break
 
     SOURCE is JSON Lines or a JSON list. Relative paths of images start at DIR. sample_id is the id of the row as text, with
-    /2, /3 appended where it came before, or the name of SOURCE and the number of the row where it has none.
+    /2, /3 appended to duplicates, or the name of SOURCE and the number of the row if it has no id: train/7.
 
     Dropped and counted: the column source of the cookbook's rows.
 

@@ -74,7 +74,8 @@ class ScienceQaOptions(AskingOptions, frozen=True, kw_only=True):
         str | None, msgspec.Meta(description="Only the questions of this split of pid_splits.json, next to problems.json.  [default: all]")
     ] = None
     answer: Annotated[
-        Literal["letter", "letter_and_solution"], msgspec.Meta(description="The letter, or below it the solution where there is one.")
+        Literal["letter", "letter_and_solution"],
+        msgspec.Meta(description="The letter, or the letter and below it the solution."),
     ] = "letter"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:

@@ -71,7 +71,7 @@ class VideoChatGptOptions(Options, frozen=True, kw_only=True):
     }
 
     videos: Annotated[str, path_option("Folder of the videos.", "DIR")]
-    check_videos: Annotated[bool, msgspec.Meta(description="Look for the videos; without, a name without a suffix gets .mp4.")] = True
+    check_videos: Annotated[bool, msgspec.Meta(description="Look for the videos, or trust the source (no suffix: .mp4).")] = True
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         if self.check_videos and not is_folder(self.videos):

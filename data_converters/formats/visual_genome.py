@@ -94,7 +94,7 @@ class StatedImage(NamedTuple):
 
 
 class VisualGenomeOptions(ReferringOptions, frozen=True, kw_only=True):
-    """Turn Visual Genome's regions or objects into rows: a phrase or a name and its boxes, either asked for.
+    """Turn Visual Genome's regions or objects into rows that ask for the boxes of a phrase or name, or for the phrase or name of a box.
 
     SOURCE is region_descriptions.json or objects.json, of any version. DIR is the folder of the images, or the one that
     contains VG_100K/ and VG_100K_2/. Boxes come out as x1, y1, x2, y2 in pixels of the upright image.

@@ -54,7 +54,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
       pixels  the first and the last pixel, counted from 1, as VOC defines: 1 to 10 becomes 0 to 10
       edges   lines between pixels, from 0, as CVAT, Datumaro, Label Studio and others write into such files
 
-    Without --corners they are taken as pixels, which is counted; a 0 or a fraction contradicts that and stops.
+    Without --corners they are read as pixels, which is counted; a 0 or a fraction contradicts that and is an error.
 
     A box with an attribute `rotation` (degrees, as CVAT exports it) and a <robndbox> (roLabelImg) become their axis-aligned
     bounds (counted). Each of several <bndbox> in one object is an object (counted).
@@ -84,11 +84,11 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
     split: Annotated[str | None, msgspec.Meta(description="Only what ImageSets/Main/NAME.txt lists.", extra={"metavar": "NAME"})] = None
     corners: Annotated[
         Literal["pixels", "edges"] | None,
-        msgspec.Meta(description="What the numbers of a box are, see above.  [default: pixels, unless a number contradicts]"),
+        msgspec.Meta(description="What the numbers of a box are, see above.  [default: pixels; an error if a number contradicts it]"),
     ] = None
     image_by: Annotated[
         Literal["filename", "stem"] | None,
-        msgspec.Meta(description="How a file finds its image: <filename>, or its own name.  [default: filename, if not contradicted]"),
+        msgspec.Meta(description="What names the image: <filename>, or the XML file.  [default: filename, if unambiguous]"),
     ] = None
     difficult: Difficult = "ignore"
 
@@ -103,8 +103,8 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
         reader = VocFiles(source, Stems(images.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
         found = [each for name in self.files(place, folder, log) if (each := reader.labelled(os.path.join(folder, name), log))]
         if reader.shows_edges:
-            expected = "--corners edges, as many tools write, or --corners pixels to read it as VOC defines all the same"
-            raise error_at(reader.shows_edges, "no pixel counted from 1 has such a number", expected)
+            expected = "--corners edges (as many tools write), or --corners pixels to read it as pixels anyway"
+            raise error_at(reader.shows_edges, "not a pixel counted from 1, as VOC defines boxes", expected)
         return labels_reading(found, list(reader.classes), self, images, pool, log, reader.classes_in_order())
 
     def files(self, place: Folder, folder: str, log: IssueLog) -> list[str]:
@@ -180,7 +180,7 @@ class VocFiles:
             there, other = named in self.stems.names, self.stems.names[stem][0]
             what = f"<filename> is {name}{'' if there else ', which is not found'}, but {other} has the name of this file"
             id = "annotation-two-images" if there else "image-of-filename-missing"
-            log.add(Issue(id, where, what[:300], "one of the two: --image-by stem or --image-by filename"))
+            log.add(Issue(id, where, what[:300], "--image-by stem or --image-by filename"))
             return None
         return name if os.path.splitext(name)[1] else self.stems.name(name, where, log)
 

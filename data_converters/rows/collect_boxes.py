@@ -44,12 +44,13 @@ class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
     ] = None
     truth: TruthFlag = False
     answers: Annotated[
-        bool, msgspec.Meta(description="Of a result file of swift infer, take the model's answers, read as the record of the run says.")
+        bool,
+        msgspec.Meta(description="For results of swift infer: the boxes of the model's answers, read as the run's record says."),
     ] = False
-    family: Annotated[str | None, msgspec.Meta(description="With --answers and without a record: the family.")] = None
-    space: Annotated[str | None, msgspec.Meta(description="With --answers and without a record: a space other than the family's.")] = None
-    min_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: least area in px of the model's input.")] = None
-    max_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: largest area in px of the model's input.")] = None
+    family: Annotated[str | None, msgspec.Meta(description="With --answers and no record: the model family.")] = None
+    space: Annotated[str | None, msgspec.Meta(description="With --answers and no record: the space, if not the family's.")] = None
+    min_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: minimum area of the model input, px.")] = None
+    max_pixels: Annotated[Positive | None, msgspec.Meta(description="With --answers: maximum area of the model input, px.")] = None
 
     def reading(self) -> AnswerReading | None:
         """How answers are read; None if the boxes are those of the rows. Raises GroundswiftError if options contradict each other."""

@@ -20,8 +20,8 @@ MOST_ROWS = 100_000_000  # of a mix: about 20 bytes of memory each
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", metavar="FILE[:WEIGHT]...", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="JSONL file to write; left as it was if the command fails.")
-@click.option("--total", type=click.IntRange(1, MOST_ROWS), metavar="N", help="Rows of the mix.  [default: all without repeating any]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="JSONL file to write; unchanged if the command fails.")
+@click.option("--total", type=click.IntRange(1, MOST_ROWS), metavar="N", help="Rows of the mix.  [default: the most without repeats]")
 @shared_options
 def mix(files: tuple[str, ...], out: Path | None, dry_run: bool, as_json: bool, **options: object) -> None:
     """Mix JSONL files of swift rows by weight into one shuffled file.

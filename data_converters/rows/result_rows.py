@@ -20,7 +20,7 @@ from groundswift.spaces import space_row
 from ..file_io.row_files import Sourced, read_rows
 from ..issues import Issue, IssueLog
 
-TruthFlag = Annotated[bool, msgspec.Meta(description="Of a result file of swift infer, take the ground truth, not the model's answers.")]
+TruthFlag = Annotated[bool, msgspec.Meta(description="For results of swift infer: the ground truth, not the model's answers.")]
 EITHER = "--truth for the ground truth, or to-coco or to-yolo with --answers for the model's answers"
 
 

@@ -68,7 +68,7 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
     """The options of every source of boxes by class; see `DetectionMaker`."""
 
     classes: Classes = "all"
-    absent: Annotated[Count, msgspec.Meta(description="With --classes one: also ask for N classes that are not in the image, sampled.")] = 1
+    absent: Annotated[Count, msgspec.Meta(description="With --classes one: also ask for N sampled classes that are not in the image.")] = 1
     order: Annotated[
         Literal["category", "reading", "annotation"],
         msgspec.Meta(
@@ -76,7 +76,8 @@ class DetectionOptions(ClassOptions, frozen=True, kw_only=True):
         ),
     ] = "category"
     negatives: Annotated[
-        Literal["keep", "drop"] | Count, msgspec.Meta(description="Images without annotations; N keeps at most N, sampled.")
+        Literal["keep", "drop"] | Count,
+        msgspec.Meta(description="Images without annotations: keep, drop, or keep at most N, sampled."),
     ] = "keep"
 
 

@@ -44,7 +44,7 @@ Size = tuple[int, int]
 Lines = tuple[str, ...]
 Difficult = Annotated[
     Literal["ignore", "keep"],
-    msgspec.Meta(description="Objects marked difficult: skip them as crowd boxes are, or treat them as any other object."),
+    msgspec.Meta(description="Objects marked difficult: ignore (treat them as crowd boxes), or keep (as any other object)."),
 ]
 
 

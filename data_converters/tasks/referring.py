@@ -46,7 +46,7 @@ class SentenceOptions(ReferringOptions, frozen=True, kw_only=True):
     """Options of sources with several phrases for an object."""
 
     sentences: Annotated[
-        Sentences, msgspec.Meta(description="Of the phrases for one object: a row for each, for the first, or for one sampled by --seed.")
+        Sentences, msgspec.Meta(description="With several phrases for one object: a row for each, for the first, or for one sampled.")
     ] = "all"
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .protocol import Rules
 
 LIMITS = {  # option -> its help
-    "min_pixels": "Minimum area of the model input, px; for boxes in resized pixels.",
-    "max_pixels": "Maximum area of the model input, px; for boxes in resized pixels.",
-    "first_max_pixels": "--max_pixels of swift: an earlier, additional resize.",
+    "min_pixels": "MIN_PIXELS of the run: minimum area of the model input, px. Only for boxes in resized pixels.",
+    "max_pixels": "MAX_PIXELS of the run: maximum area of the model input, px. Only for boxes in resized pixels.",
+    "first_max_pixels": "--max_pixels of swift, px: an additional resize before the model's own.",
 }
 MOST_DIGITS = 15  # of a limit in px
 FILE = click.Path(path_type=Path)
@@ -45,7 +45,7 @@ READING_OPTIONS = {
     "family": click.option(
         "--family", help="Model family: how boxes are written, and in which space. Default: from the record of the run."
     ),
-    "space": click.option("--space", help="Coordinate space of the boxes, if the model was trained on another than its family's."),
+    "space": click.option("--space", help="Coordinate space of the boxes, if the model was trained on another one than its family's."),
     **{
         name: click.option(f"--{name.replace('_', '-')}", type=PixelLimit(), metavar="N|default", help=text)
         for name, text in LIMITS.items()

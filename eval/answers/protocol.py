@@ -48,9 +48,9 @@ class Rules:
         if resized and self.limits is None:
             raise GroundswiftError(
                 f"family {self.family} writes boxes in pixels of the resized image, and the resize is unknown: the result has no "
-                "record of the run. Add --min-pixels and --max-pixels as the run had MIN_PIXELS and MAX_PIXELS in its "
-                f"environment (a limit in tokens is that many times {factor} x {factor} px), or the word `default` for each not set; and "
-                "--first-max-pixels where swift was given its own --max_pixels, which is another, first resize"
+                "record of the run. Add --min-pixels and --max-pixels with the run's MIN_PIXELS and MAX_PIXELS (a limit in "
+                f"tokens times {factor} x {factor} px), or `default` for one that was not set; and --first-max-pixels if swift had "
+                "its own --max_pixels, an earlier, additional resize"
             )
 
     @property

@@ -108,8 +108,12 @@ class CocoMap(Metric):
     protocol_names = (COCO, LVIS)
     options = (
         click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
-        click.option("--score", type=SCORE, default="constant", show_default=True, help="Confidence: 1.0 or by token probabilities."),
-        click.option("--label-match", type=MATCH, default="exact", show_default=True, help="How labels are matched to classes."),
+        click.option(
+            "--score", type=SCORE, default="constant", show_default=True, help="Confidence: 1.0, or from token log-probabilities."
+        ),
+        click.option(
+            "--label-match", type=MATCH, default="exact", show_default=True, help="Labels match classes exactly, or ignoring case."
+        ),
         click.option(
             "--engine", type=ENGINE, default="hotcoco", show_default=True, help="Evaluation backend; both give identical numbers."
         ),

@@ -82,7 +82,7 @@ def _bare(text: str, truth: OneTruth, rules: Rules, truncated: bool) -> tuple[Tr
 
 
 class DetectionF1(Metric):
-    """Mean F1 at IoU 0.5 over the images of RESULT, the rows that `swift infer` wrote, as the report has it for each image.
+    """Mean F1 at IoU 0.5 over the images of RESULT, the rows that `swift infer` wrote; the report shows the F1 of each image.
 
     \b
     Example:

@@ -69,7 +69,7 @@ class JsonGrammar:
         if self.inline:
             self.inline.check_label(label)
         elif any(mark in label for mark in THINKING):
-            raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({', '.join(THINKING)})")
+            raise GroundswiftError(f"label {label!r} contains a token of the box text ({', '.join(THINKING)})")
 
     def write_label(self, label: str) -> str:
         """A label in a sentence; without marks as it is."""

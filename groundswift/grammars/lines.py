@@ -101,8 +101,8 @@ class LineGrammar:
         if not as_it_is:
             shape = self._written("LABEL", self.write_box(PROBE))
             raise GroundswiftError(
-                f"label {label!r} cannot be written in {shape}; expected one line, without box text in it and without blanks, "
-                "colons or other signs that part labels around it"
+                f"label {label!r} cannot be written in {shape}; expected one line without box text, and "
+                "without blanks, colons or other separators at its ends"
             )
         if len(self.checked) < MANY:
             self.checked.add(label)

@@ -36,7 +36,7 @@ class TagGrammar:
     def check_label(self, label: str) -> None:
         found = next((mark for mark in THINKING if mark in label), None)
         if found and escaped(label) == label:
-            raise GroundswiftError(f"label {label!r} holds {found}")
+            raise GroundswiftError(f"label {label!r} contains {found}, which a reader takes for the end of thinking")
 
     def write_label(self, label: str) -> str:
         return escaped(label)

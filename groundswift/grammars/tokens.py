@@ -41,10 +41,10 @@ class TokenGrammar:
         """Raises GroundswiftError where a reader would take a piece of the label for a mark, or leave blanks away."""
         marks = (*self.marks, *THINKING)
         if any(mark in label for mark in marks):
-            raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({', '.join(marks)})")
+            raise GroundswiftError(f"label {label!r} contains a token of the box text ({', '.join(marks)})")
         if not self.blank_labels and label != label.strip():
             raise GroundswiftError(
-                f"label {label!r} cannot be written between {self.ref_open} and {self.ref_close}; expected no blanks around"
+                f"label {label!r} cannot be written between {self.ref_open} and {self.ref_close}; expected no leading or trailing blanks"
             )
 
     def write_label(self, label: str) -> str:

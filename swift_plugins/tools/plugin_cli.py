@@ -45,7 +45,7 @@ def checked(checkpoint: str) -> list[str]:
     gone = [name for name in saved if not os.path.isfile(os.path.expanduser(name))]
     if gone:
         what = f"the plugin {', '.join(map(repr, gone))} was not found"
-        raise error_at(where, what, f"swift with --external_plugins {REGISTER} in its place")
+        raise error_at(where, f"{what}. Give swift --external_plugins {REGISTER} to replace it")
     foreign = [os.path.abspath(os.path.expanduser(name)) for name in saved if not is_own(name)]
     advice = "which is not groundswift's plugin. Read it before you load this checkpoint"
     return [f"warning: {where}: swift will run {name!r}, {advice}" for name in foreign]

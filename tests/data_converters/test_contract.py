@@ -136,7 +136,7 @@ def test_workers_and_resume_give_the_same_bytes_or_are_refused(name, laid_out):
     if issubclass(FORMATS[name], WholeOptions):
         refused = run(*arguments, "--workers", "2", "--resume", "--engine", "ray")
         assert refused.exit_code == 1
-        assert "--resume, --workers 2, --engine ray: not available here" in refused.stderr
+        assert "--resume, --workers 2, --engine ray: not available for this format" in refused.stderr
         assert not out_of(arguments).exists()
         if FORMATS[name].open is WholeOptions.open:
             with pytest.raises(GroundswiftError, match=f": format {name} does not make rows"):

@@ -188,7 +188,7 @@ def test_an_old_option_works_with_a_notice(tmp_path, monkeypatch, spelling):
     lay_out("to-yolo", tmp_path)
     monkeypatch.chdir(tmp_path)
     done = command("convert", "to-yolo", "train.jsonl", *spelling, "--out", "yolo")
-    assert (done.exit_code, done.stderr) == (0, "--pictures is now --image-files; the old name goes in the next version\n")
+    assert (done.exit_code, done.stderr) == (0, "--pictures is now --image-files; the old name will be removed in the next version\n")
     assert not (tmp_path / "yolo/images").exists()
     assert "--pictures" not in command("convert", "to-yolo", "--help").stdout
 
@@ -273,7 +273,7 @@ main()
 @pytest.mark.parametrize(
     ("verb", "more", "told"),
     [
-        ("coco", ["--out", "x.jsonl"], "stopped; the same command with --resume goes on from here\n"),
+        ("coco", ["--out", "x.jsonl"], "stopped; run the same command with --resume to continue\n"),
         ("to-coco", ["--out", "x.json"], "stopped\n"),
         ("coco", ["--dry-run"], "stopped\n"),
     ],

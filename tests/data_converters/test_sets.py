@@ -60,7 +60,7 @@ def test_rows(listed, small, annotate, pictures):
 def test_an_old_key_works_with_a_notice(listed, capsys):
     sets = read_sets(listed("some: {format: swift2, annotations: a.jsonl, turned: stored}"))
     assert sets["some"].exif_boxes == "stored"
-    assert capsys.readouterr().err == "--turned is now --exif-boxes; the old name goes in the next version\n"
+    assert capsys.readouterr().err == "--turned is now --exif-boxes; the old name will be removed in the next version\n"
 
 
 def test_a_source_that_is_not_there(listed):

@@ -81,7 +81,7 @@ def test_a_light_install_says_what_is_missing(tmp_path, hidden):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
-    expected = f"error: this command needs ms-swift (no module {hidden}); expected pip install 'groundswift[swift]'"
+    expected = f"error: this command needs ms-swift (no module {hidden}): pip install 'groundswift[swift]'"
     assert done.stderr.splitlines()[-1] == expected
 
 

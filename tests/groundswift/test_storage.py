@@ -272,7 +272,7 @@ def test_a_missing_package_is_named_with_its_install_command(tmp_path):
     for package in ("s3fs", "fsspec"):
         done = python(hidden + SAY_WHY.format("s3://bucket/a.jpg"), package)
         assert "s3://bucket/a.jpg: s3:// needs a package that is not installed (" in done.stdout, done.stderr
-        assert done.stdout.endswith("expected pip install 'groundswift[s3]'\n")
+        assert done.stdout.endswith("): pip install 'groundswift[s3]'\n")
 
 
 @pytest.mark.parametrize("place", ["file/cache", "/proc/nowhere"])

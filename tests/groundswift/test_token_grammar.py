@@ -87,7 +87,7 @@ def test_what_each_family_writes_to_the_letter(family, text):
 
 def test_what_kosmos_writes_to_the_letter():
     assert format_answer([dog(), dog(5, 6, 7, 8), cat()], "kosmos2") == "<phrase>dog</phrase>" + TWO + CAT
-    with pytest.raises(GroundswiftError, match="expected no blanks around"):
+    with pytest.raises(GroundswiftError, match="expected no leading or trailing blanks"):
         format_answer([Located(" dog", (1, 2, 3, 4))], "kosmos2")
 
 

@@ -93,7 +93,7 @@ def test_turns_and_questions_with_json(zoo, pictures, kind):
             "JSON of another form",
         ),
         ('[{"bbox_2d": <bbox>, "label": "one <ref-object>"}, {"bbox_2d": <bbox>, "label": "<ref-object>"}]', "JSON of another form"),
-        ("<bbox> is a <ref-object>, and <bbox> a <ref-object>.", "labels behind their boxes"),
+        ("<bbox> is a <ref-object>, and <bbox> a <ref-object>.", "labels after their boxes"),
         ("<bbox><ref-object><ref-object><bbox>", "not clear"),
     ],
 )

@@ -74,7 +74,7 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
 
     captions: Annotated[
         Literal["all", "first", "sampled"],
-        msgspec.Meta(description="A row for each caption of an image, for its first, or for one sampled."),
+        msgspec.Meta(description="Captions of an image: a row for each, for the first, or for one sampled."),
     ] = "all"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
@@ -151,7 +151,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
         elif tag := swift_tag_in(text):
             log.add(Issue("caption-tag", thing, f"holds {tag}, which swift would replace", "text without swift's tags"))
         elif has_lone_surrogate(text):
-            log.add(Issue("caption-lone-surrogate", thing, "half a surrogate pair", "Unicode text"))
+            log.add(Issue("caption-lone-surrogate", thing, "a lone surrogate", "Unicode text"))
         else:
             if text != row.caption:
                 log.count("caption-whitespace", thing)

@@ -111,7 +111,7 @@ def labelled_images(source: str, subset: str | None, folder: str, met: dict[str,
                 if len(path) == 1 and element.tag != "annotations":
                     raise error_at(where, f"XML of <{element.tag}>"[:200], EXPECTED)
                 if len(path) == 2 and element.tag == "track":
-                    raise error_at(where, "tracks, as exports for video have", EXPECTED)
+                    raise error_at(where, "tracks, as in an export of a video", EXPECTED)
                 continue
             path.pop()
             if len(path) != 1:

@@ -69,7 +69,7 @@ class ImageInfo(msgspec.Struct):
 
 
 class RefcocoHubOptions(SentenceOptions, frozen=True, kw_only=True):
-    """Turn rows of RefCOCO, RefCOCO+ or RefCOCOg from a hub into swift rows: a phrase and its box, either asked for.
+    """Turn rows of RefCOCO, RefCOCO+ or RefCOCOg from a hub into swift rows that ask for the box of a phrase, or for the phrase of a box.
 
     SOURCE is .parquet, .jsonl or .json (a list). The schema says where the phrases are, and what a box is:
 

@@ -59,7 +59,7 @@ RefItem = tuple[Ref, CocoAnnotation | None, CocoImage | None]  # with its annota
 
 
 class RefcocoOptions(SentenceOptions, frozen=True, kw_only=True):
-    """Turn RefCOCO, RefCOCO+ or RefCOCOg into rows: a phrase and its box, either of them asked for.
+    """Turn RefCOCO, RefCOCO+ or RefCOCOg into rows that ask for the box of a phrase, or for the phrase of a box.
 
     SOURCE is the folder of one dataset as REFER distributes it, with instances.json and refs(unc).p, refs(google).p or
     refs(umd).p. The images are those of COCO train2014; DIR is their folder, or the one that contains train2014/ or
@@ -217,11 +217,11 @@ def check_unfolded(entries: list[Any], length: int, path: str) -> None:
     shared = [sentences for sentences in shared if isinstance(sentences, list | tuple)]
     count = sum(map(len, shared))
     if count > length:
-        raise error_at(path, f"unfolds from {length} bytes to {count} sentences", "refs with sentences of their own")
+        raise error_at(path, f"unfolds from {length} bytes to {count} sentences", "sentences that no two refs share")
     texts = (each.get("sent") for sentences in shared for each in sentences if isinstance(each, dict))
     letters = sum(len(text) for text in texts if isinstance(text, str))
     if letters > SHARED * length:
-        raise error_at(path, f"unfolds from {length} bytes to phrases of {letters} letters", "sentences with phrases of their own")
+        raise error_at(path, f"unfolds from {length} bytes to phrases of {letters} letters", "phrases that no two sentences share")
 
 
 def typed_ref(where: str, entry: Any) -> Ref | Issue:

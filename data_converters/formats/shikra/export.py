@@ -70,7 +70,7 @@ class ToShikraOptions(ImageOptions, frozen=True, kw_only=True):
 
     truth: TruthFlag = False
     images: Annotated[
-        str | None, path_option("Folder of the images: relative paths start there, and are written.  [default: absolute paths]", "DIR")
+        str | None, path_option("Folder of the images: paths are written relative to it.  [default: absolute paths]", "DIR")
     ] = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:

@@ -80,7 +80,7 @@ class ShikraRow(msgspec.Struct, omit_defaults=True):
 class ShikraOptions(ReferringOptions, chat.ConversationOptions, frozen=True, kw_only=True):
     """Turn rows of Shikra into swift rows: image, target (boxes, points), conversations with <boxes>, <points> and <image>.
 
-    A box that several turns refer to is in a row as often. A relative path of an image starts at DIR. Boxes and points come
+    A box that several turns refer to is repeated in the row. A relative path of an image starts at DIR. Boxes and points come
     out in pixels of the upright image. sample_id is the row's own as text, else the name of SOURCE and the number of the line:
     train/7. A row without target is a conversation without boxes, one without image a conversation without image.
 

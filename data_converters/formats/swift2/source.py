@@ -59,8 +59,8 @@ class Swift2Options(ConversationOptions, frozen=True, kw_only=True):
     A relative path of an image or video starts at DIR. sample_id is the name of SOURCE and the number of the line: train/7.
 
     Dropped or changed, and counted: objects that no placeholder names, boxes of those that only <ref-object> names, captions
-    of those that only <bbox> names; columns that these rows cannot keep (tools, rejected_response, label) or that another form
-    of the conversation precedes; boxes that extend beyond their image are clipped; whitespace of a caption is normalized. Box
+    of those that only <bbox> names; columns that these rows cannot keep (tools, rejected_response, label), or that hold the
+    conversation once more in another form; boxes that extend beyond their image are clipped; whitespace of a caption is normalized. Box
     text in a model's own tokens stays text, and is counted.
 
     \b
@@ -84,10 +84,10 @@ class Swift2Options(ConversationOptions, frozen=True, kw_only=True):
     row_type = OldRow
 
     bbox_type: Annotated[
-        Literal["real", "norm_1000", "norm_1"] | None, msgspec.Meta(description="The space of boxes whose object does not declare one.")
+        Literal["real", "norm_1000", "norm_1"] | None, msgspec.Meta(description="Space of the boxes of objects without bbox_type.")
     ] = None
     norm_1000: Annotated[
-        Literal["999", "1000"], msgspec.Meta(description="The number of the right and lower border in norm_1000; swift 2.x had 999.")
+        Literal["999", "1000"], msgspec.Meta(description="Number that means the right and lower border in norm_1000 (999 in swift 2.x).")
     ] = "999"
     exif_boxes: ExifBoxes = None
 

@@ -46,7 +46,7 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
 
     image_files: Annotated[
         Literal["link", "copy", "none"],
-        msgspec.Meta(description="Put links to the images into the dataset, or copies, or only list their paths."),
+        msgspec.Meta(description="Images of the dataset: links to the files, copies, or none (images.txt lists the original paths)."),
     ] = "link"
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 READERS = ("torchcodec", "decord")
-ADVICE = "expected decord or torchcodec: pip install 'groundswift[video]'"
+ADVICE = "install decord or torchcodec: pip install 'groundswift[video]'"
 
 
 def missing_reader(forced: str | None = None, find: Callable[[str], object] = find_spec) -> str | None:

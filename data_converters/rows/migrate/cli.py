@@ -76,7 +76,7 @@ def migrate(
 ) -> None:
     """Migrate shell scripts from ms-swift 2.x (and names of 3.x that 4.6 lacks) to ms-swift 4.6.
 
-    Flags, values, model types, dataset names and environment variables are replaced by today's, also after torchrun or nohup and in
+    Flags, values, model types, dataset names and environment variables are replaced by those of 4.6, also after torchrun or nohup and in
     arrays, quoted strings and here-documents. All else stays byte for byte. What cannot be migrated is listed by line with what to
     do; a flag without a counterpart is removed and listed. Commands for 4.6 stay unchanged.
 

@@ -98,10 +98,10 @@ def _sample(job: Job, flag: str, target: Option | None, kind: str) -> None:
         job.say("dropped", option, note="all rows are the default")
     elif target is not None and len(target.values) == 1 and option.values and "#" not in target.values[0].raw:
         written = option.values[0].raw if value is None else value
-        job.say("changed", option, f"#{written} behind --{kind}")
+        job.say("changed", option, f"#{written} after --{kind}")
         job.edit(target.end, target.end, f"#{written}")
     else:
-        note = f"write #N behind each --{kind}" if target is not None else f"write #N behind a --{kind}: the command has none"
+        note = f"write #N after each --{kind}" if target is not None else f"write #N after a --{kind}: the command has none"
         job.say("todo", option, note=note)
 
 

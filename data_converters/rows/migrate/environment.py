@@ -21,7 +21,7 @@ def migrate_variables(job: Job, prefix: list[tuple[str, Word]], everywhere: set[
     `video`: whether it is for videos."""
     for name, word in prefix:
         if name in LAUNCH and job.found.command == "infer":
-            job.report("todo", word.start, word.raw, note="2.x started one process for swift infer, 4.6 several: remove it for a dialogue")
+            job.report("todo", word.start, word.raw, note="4.6 starts several processes for swift infer: remove it for a dialogue")
         value = word.raw[len(name) + 1 :]
         if name in VARIABLES:
             _renamed(job, name, word, value, alone)

@@ -133,7 +133,7 @@ def migrate_template(job: Job, option: Option) -> None:
         new = template_of(value, model)
         if not new:
             job.rename(option, "template")
-            job.say("todo", option, note="name the template of the model, with --use_chat_template false")
+            job.say("todo", option, note="give the model's template, with --use_chat_template false")
             return
         job.say("changed", option, f"--template {wanted_template(job, new)}")
         job.rename(option, "template")
@@ -142,7 +142,7 @@ def migrate_template(job: Job, option: Option) -> None:
             job.add("use_chat_template", "false", "the template was a -generation one")
         return
     job.rename(option, "template")
-    job.say("todo", option, "--template", "not a template of 2.x: 4.6 registers its own otherwise")
+    job.say("todo", option, "--template", "not a template of 2.x: register your own as 4.6 does")
 
 
 def add_template(job: Job) -> None:

@@ -89,7 +89,7 @@ def _route(job: Job) -> None:
     old = found.route_word.raw
     if found.how == "old script":
         written = f"-m swift.cli.{(new or found.route).replace('-', '_')}"
-        job.report("changed", found.route_word.start, old, written, "these scripts are commands of swift today")
+        job.report("changed", found.route_word.start, old, written, "this script is a subcommand of swift in 4.6")
         job.edit(found.route_word.start, found.route_word.end, written)
         for word in found.prefix:
             if word.raw.startswith("PYTHONPATH="):

@@ -65,16 +65,16 @@ class Variable(NamedTuple):
 
 
 BOUNDS = ("FPS_MIN_FRAMES", "FPS_MAX_FRAMES")
-OF_A_ROW = 'read nowhere in 4.6: give rows "chat_template_kwargs": {"resized_height": ..., "resized_width": ...}'
+OF_A_ROW = 'not read by 4.6: give rows "chat_template_kwargs": {"resized_height": ..., "resized_width": ...}'
 VARIABLES = {
-    "SIZE_FACTOR": Variable((), "read nowhere in 4.6: the factor belongs to the model"),
-    "NFRAMES": Variable(BOUNDS, "read by no Qwen-VL template in 4.6: both bounds give the same number of frames"),
+    "SIZE_FACTOR": Variable((), "not read by 4.6: the factor belongs to the model"),
+    "NFRAMES": Variable(BOUNDS, "not read by Qwen-VL templates in 4.6: equal bounds give the same number of frames"),
     "MIN_FRAMES": Variable(BOUNDS[:1], "renamed"),
     "MAX_FRAMES": Variable(BOUNDS[1:], "renamed"),
     "TOTAL_PIXELS": Variable(("VIDEO_TOTAL_PIXELS",), "renamed"),
     "RESIZED_HEIGHT": Variable((), OF_A_ROW),
     "RESIZED_WIDTH": Variable((), OF_A_ROW),
-    "DATASET_ENABLE_CACHE": Variable((), "read nowhere in 4.6: use --load_from_cache_file true"),
+    "DATASET_ENABLE_CACHE": Variable((), "not read by 4.6: use --load_from_cache_file true"),
 }
 VIDEO_VARIABLES = {"NFRAMES", "FPS", "MIN_FRAMES", "MAX_FRAMES", *BOUNDS, "TOTAL_PIXELS"}
 OF_VIDEO = {"MAX_PIXELS": "VIDEO_MAX_PIXELS", "MIN_PIXELS": "VIDEO_MIN_PIXELS"}  # 2.x took the first for videos too

@@ -62,7 +62,7 @@ def output_dir(job: Job, option: Option) -> None:
         return
     raw = word.raw
     new = quoted(word.value.rstrip("/") + "/" + name, raw) if word.value is not None else f"{raw}/{name}"
-    job.say("changed", option, f"--output_dir {new}", "2.x put the model_type behind it")
+    job.say("changed", option, f"--output_dir {new}", "2.x appended the model_type")
     job.edit(word.start, word.end, job.fitting(new))
 
 
@@ -99,7 +99,7 @@ def target_modules(job: Job, option: Option) -> None:
     if whole and model and model.group and job.settings.keep_defaults:
         for part in ("freeze_vit", "freeze_aligner"):
             if not job.option(part):
-                job.add(part, "false", "ALL took every linear layer, those of the vision tower too")
+                job.add(part, "false", "ALL took every linear layer, including those of the vision tower")
 
 
 def result_dir(job: Job, option: Option) -> None:
@@ -108,7 +108,7 @@ def result_dir(job: Job, option: Option) -> None:
     if word is None:
         return job.todo(option, "it has no value")
     new = quoted(word.value.rstrip("/") + "/infer_result.jsonl", word.raw) if word.value is not None else f"{word.raw}/infer_result.jsonl"
-    job.say("changed", option, f"--result_path {new}", "a file that exists is appended to")
+    job.say("changed", option, f"--result_path {new}", "swift appends to a file that exists")
     job.rename(option, "result_path")
     job.edit(word.start, word.end, job.fitting(new))
 

@@ -32,7 +32,10 @@ def check_before_first_step() -> None:
 
 
 def nothing_trained(trainer: Any) -> Iterator[Finding]:
-    """torch stops at the first backward pass without naming the option that froze everything."""
+    """torch stops at the first backward pass without naming the option that froze everything.
+
+    nothing-trained: every part of the model is frozen, so nothing is trained.
+    """
     if not any(weight.requires_grad for weight in trainer.model.parameters()):
         yield Finding(
             "nothing-trained",
@@ -43,7 +46,10 @@ def nothing_trained(trainer: Any) -> Iterator[Finding]:
 
 
 def text_among_images(trainer: Any) -> Iterator[Finding]:
-    """ZeRO stage 3 gathers the vision tower in all processes at once; a process without an image never joins."""
+    """ZeRO stage 3 gathers the vision tower in all processes at once; a process without an image never joins.
+
+    zero3-text-rows: rows with and without images under ZeRO-3, where a process without an image makes the others wait forever.
+    """
     family = FAMILY_OF_TEMPLATE.get(trainer.template.template_meta.template_type)
     processes = get_dist_setting()[2]
     if processes < 2 or family is None or family in ALWAYS_RUN_VISION_TOWER or not is_deepspeed_zero3_enabled():
@@ -61,7 +67,10 @@ def text_among_images(trainer: Any) -> Iterator[Finding]:
 
 
 def few_image_tokens(trainer: Any) -> Iterator[Finding]:
-    """swift's default minimum is 4 tokens: small images get few tokens, and boxes get coarse."""
+    """swift's default minimum is 4 tokens: small images get few tokens, and boxes get coarse.
+
+    image-tokens-few: images with fewer tokens than Qwen advises for grounding; boxes get coarse.
+    """
     name = FAMILY_OF_TEMPLATE.get(trainer.template.template_meta.template_type)
     row, rows = FAMILIES.get(name), stored_rows(trainer.train_dataset)
     if row is None or row.resize_factor is None or not rows:

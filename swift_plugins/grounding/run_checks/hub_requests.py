@@ -59,7 +59,11 @@ def useless_check(model_dir: str | None) -> str | None:
 
 
 def unknown_datasets(names: Iterable[str]) -> Iterator[Finding]:
-    """Values of `--dataset` and `--val_dataset` that are neither a file nor a known set, and that no hub can or may be asked for."""
+    """Values of `--dataset` and `--val_dataset` that are neither a file nor a known set, and that no hub can or may be asked for.
+
+    dataset-missing: `--dataset` or `--val_dataset` names a file or folder that does not exist.
+    dataset-unknown: `--dataset` or `--val_dataset` is neither a file nor a known dataset, and the hubs are offline.
+    """
     for name in names:
         dataset = DatasetSyntax.parse(name).dataset
         if os.path.exists(dataset) or dataset in DATASET_MAPPING:

@@ -42,7 +42,11 @@ def set_for_cpu(args: Any, chosen_fp16: bool | None) -> None:
 
 
 def half_precision(args: Any, chosen_fp16: bool | None, accelerator: bool) -> Iterator[Finding]:
-    """Precision that swift derives from the weights' type without logging it."""
+    """Precision that swift derives from the weights' type without logging it.
+
+    fp16-on-cpu: fp16 on a CPU has no loss scale, so gradients may vanish.
+    fp16-of-float32: with `--torch_dtype float32` swift trains in fp16 arithmetic.
+    """
     if args.fp16 and not accelerator:
         asked = "--fp16 true" if chosen_fp16 else f"--torch_dtype {str(args.torch_dtype).removeprefix('torch.')}"
         yield Finding(

@@ -113,7 +113,7 @@ def changed_rows(args: Any, checkpoint: Path, before: dict[str, Any]) -> Iterato
     now = fingerprints([*args.dataset, *args.cached_dataset])
     changed = [path for path, held in recorded.items() if now.get(path, held) != held]
     for path in changed:
-        yield f"{path} has changed since the checkpoint ({recorded[path]}; now {now[path]}): {REPEATED}"
+        yield f"{path} has changed since the checkpoint (then {recorded[path]}, now {now[path]}): {REPEATED}"
     if not changed and other_rows(before.get("dataset"), args.dataset, set(recorded.values()), set(now.values())):
         yield f"--dataset {shown(args.dataset)} was {shown(before['dataset'])}: {REPEATED}"
     for option in ORDER_OF_ROWS:

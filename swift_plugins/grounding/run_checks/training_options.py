@@ -31,7 +31,11 @@ def check_training_options() -> None:
 
 
 def missing_metric(args: Any) -> Iterator[Finding]:
-    """swift defaults to its text metric, and reports an unknown name only after the model is loaded."""
+    """swift defaults to its text metric, and reports an unknown name only after the model is loaded.
+
+    metric-unknown: `--eval_metric` names a metric that does not exist.
+    metric-missing: `--eval_metric` is not set, and the package jieba of swift's text metric is not installed.
+    """
     if args.eval_metric is not None and args.eval_metric not in eval_metrics_map:
         close = get_close_matches(args.eval_metric, eval_metrics_map, 1)
         known = f"did you mean {close[0]}? Known: " if close else "expected one of "
@@ -46,7 +50,11 @@ def missing_metric(args: Any) -> Iterator[Finding]:
 
 
 def wrong_best_metric(args: Any) -> Iterator[Finding]:
-    """With generated answers swift selects the best checkpoint by rouge-l, and fails at the first evaluation of any other metric."""
+    """With generated answers swift selects the best checkpoint by rouge-l, and fails at the first evaluation of any other metric.
+
+    best-metric-unfit: `--metric_for_best_model` is swift's default rouge-l, which `--eval_metric` does not log.
+    metric-needs-answers: `--eval_metric` scores generated answers, and `--predict_with_generate true` is missing.
+    """
     evaluates = args.eval_strategy != "no" and args.eval_metric is not None
     if evaluates and args.predict_with_generate and args.eval_metric not in {*table(), *SWIFTS} and args.metric_for_best_model == "rouge-l":
         yield Finding(
@@ -88,7 +96,10 @@ def frozen_merger(args: Any) -> Iterator[Finding]:
 
 
 def truncated_boxes(args: Any) -> Iterator[Finding]:
-    """swift truncates a row that is too long at its end or beginning, in the middle of boxes."""
+    """swift truncates a row that is too long at its end or beginning, in the middle of boxes.
+
+    boxes-truncated: `--truncation_strategy` would truncate long rows in the middle of boxes; they are dropped and counted instead.
+    """
     if args.truncation_strategy in ("left", "right") and args.template in FAMILY_OF_TEMPLATE and not hasattr(args, "rlhf_type"):
         yield Finding(
             "boxes-truncated",

@@ -97,7 +97,7 @@ def draw(report: RowReport, out: Path) -> str | None:
     try:
         image.save(out)
     except (OSError, ValueError) as error:
-        raise error_at(out, f"cannot be written ({error})", "a path that ends in .png, in a folder that is there") from None
+        raise error_at(out, f"cannot be written ({error})", "a path that ends in .png, in a folder that exists") from None
     return str(out)
 
 

@@ -211,7 +211,7 @@ def test_resume_of_something_else_is_refused(many, tmp_path, change, told):
     half_done(many, out)
     if change == "the source":
         os.utime(many, (1, 1))
-    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had another {told}; expected the same source and options"):
+    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had different {told}; expected the same source and options"):
         convert(many, out, RESUMED, **({"seed": 3} if change == "an option" else {}))
     assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] == 5
     assert (tmp_path / ".out.jsonl.partial").stat().st_size > 0
@@ -235,7 +235,7 @@ def test_a_spoilt_journal_or_one_of_an_older_version_is_refused(many, tmp_path, 
     out = tmp_path / "out.jsonl"
     half_done(many, out)
     (tmp_path / ".out.jsonl.journal").write_bytes(text)
-    with pytest.raises(GroundswiftError, match=r"\.out\.jsonl\.journal: cannot be read .*; without --resume it begins anew"):
+    with pytest.raises(GroundswiftError, match=r"\.out\.jsonl\.journal: cannot be read .*, or no --resume to start over"):
         convert(many, out, RESUMED)
 
 
@@ -274,7 +274,7 @@ def test_a_journal_holds_names_that_no_text_can_hold(tmp_path):
         under_way.open(resume)
         under_way.enter()
         under_way.close()
-    with pytest.raises(GroundswiftError, match="the killed run had another source"):
+    with pytest.raises(GroundswiftError, match="the killed run had different source"):
         journal.Output(tmp_path / "out.jsonl", {"source": {}}, log).open(True)
 
 

@@ -32,7 +32,7 @@ def told(tmp_path, before: str = "", **environment: str) -> str:
 
 
 def test_without_the_package(tmp_path):
-    assert told(tmp_path, WITHOUT) == "error: --engine ray: the package ray is not installed; expected pip install 'groundswift[ray]'\n"
+    assert told(tmp_path, WITHOUT) == "error: --engine ray needs the package ray: pip install 'groundswift[ray]'\n"
 
 
 def test_an_address_of_no_cluster(tmp_path):

@@ -162,7 +162,7 @@ def test_ctrl_c_stops_all_and_is_told_once(slow):
     workers = children(slow.pid)
     os.killpg(slow.pid, signal.SIGINT)
     _, told = slow.communicate(timeout=30)
-    assert told.split("\n", 1)[0] == "stopped; the same command with --resume goes on from here"
+    assert told.split("\n", 1)[0] == "stopped; run the same command with --resume to continue"
     assert "Traceback" not in told
     assert all_end(workers)
 
@@ -171,7 +171,7 @@ def test_a_killed_worker_leaves_what_was_made(slow, tmp_path):
     os.kill(children(slow.pid)[-1], signal.SIGKILL)
     _, told = slow.communicate(timeout=30)
     assert told.startswith("error: --workers: a worker process ended before its work was done")
-    assert told.endswith("; --resume goes on from what is written\n")
+    assert told.endswith("; add --resume to continue from what is written\n")
     assert not (tmp_path / "out.jsonl").exists()
     assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] > 0
 

@@ -139,7 +139,7 @@ def test_faults(folder, tmp_path, name):
 
 
 STOPS = {
-    "cut": (json.dumps(CAPTIONS)[:-50], "captions.json: not such a file ("),
+    "cut": (json.dumps(CAPTIONS)[:-50], "captions.json: unexpected content ("),
     "not UTF-8": (b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "caption": "\xff"}]}', "captions.json: "),
     "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "1  caption-entry-unreadable"),
     "image id twice": (json.dumps(CAPTIONS).replace("384029", "57870"), "duplicate image id 57870"),

@@ -102,9 +102,9 @@ def test_the_file_of_what_to_train_on(source, frames, tmp_path):
     assert "no instruction 'nobody'; expected an instruction of the file" in error_of(options)
     check_skipped(options, "instruction-unknown")
     train.write_text('{"DC_INS_00001": ["DC_INS_00002"], "DC_INS_00001": []}')
-    assert "DC_train.json: not such a file (duplicate key 'DC_INS_00001'" in error_of(options)
+    assert "DC_train.json: unexpected content (duplicate key 'DC_INS_00001'" in error_of(options)
     train.write_text("[]")
-    assert "DC_train.json: not such a file (Expected `object`, got `array`)" in error_of(options)
+    assert "DC_train.json: unexpected content (Expected `object`, got `array`)" in error_of(options)
 
 
 def test_base64_in_lines(source, tmp_path):
@@ -179,6 +179,6 @@ def test_a_file_of_images_needs_a_place_for_them(source, tmp_path):
     assert "DC.json: holds the images themselves, and swift reads files; expected --save-images DIR" in error_of(source(save_images=None))
     options = source()
     (tmp_path / "DC.json").write_text("[]")
-    assert "DC.json: not such a file" in error_of(options)
+    assert "DC.json: unexpected content" in error_of(options)
     (tmp_path / "DC.json").write_text('{"a": "AAAA", "a": "BBBB"}')
-    assert "DC.json: not such a file (duplicate key 'a'" in error_of(options)
+    assert "DC.json: unexpected content (duplicate key 'a'" in error_of(options)

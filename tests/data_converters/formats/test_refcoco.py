@@ -254,8 +254,8 @@ def test_a_sentence_id_twice(tmp_path, train2014):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        pytest.param("refs(unc).p", b"", "refs(unc).p: cut short, or no pickle", id="empty pickle"),
-        pytest.param("refs(unc).p", pickled(refs())[:300], "refs(unc).p: cut short", id="pickle cut short"),
+        pytest.param("refs(unc).p", b"", "refs(unc).p: truncated, or not a pickle", id="empty pickle"),
+        pytest.param("refs(unc).p", pickled(refs())[:300], "refs(unc).p: truncated", id="truncated pickle"),
         pytest.param("refs(unc).p", pickled({b"refs": []}), "refs(unc).p: holds a dict; expected a list of refs", id="no list"),
         pytest.param("instances.json", b"", "instances.json:1:1: not JSON", id="empty instances"),
         pytest.param("instances.json", b'{"images": [', "instances.json:1:13: not JSON", id="instances cut short"),

@@ -70,7 +70,7 @@ def test_splits(source, tmp_path):
     assert "question 2: duplicate id in the split; expected each id once" in error_of(source(splits={"test": ["2", "2"]}, split="test"))
     check_skipped(source(splits={"test": ["2", "2"]}, split="test"), "question-repeated")
     (tmp_path / "pid_splits.json").write_text('{"test": [1]}')
-    assert "pid_splits.json: not such a file (Expected `str`, got `int`" in error_of(source(split="test"))
+    assert "pid_splits.json: unexpected content (Expected `str`, got `int`" in error_of(source(split="test"))
     (tmp_path / "pid_splits.json").unlink()
     assert "pid_splits.json: no such file" in error_of(source(split="train"))
 

@@ -119,7 +119,7 @@ SHOWS_EDGES = {  # box -> the number that contradicts pixels
 def test_a_file_that_counts_edges_is_not_read_as_pixels(folder, tmp_path, box, on_error):
     annotate(folder, "c", document(thing(box=box), name="c.jpg"))
     message = refusal(options(folder, on_error=on_error), tmp_path / "out.jsonl")
-    assert f"Annotations/c.xml: {SHOWS_EDGES[box]}: no pixel counted from 1 has such a number; expected --corners edges" in message
+    assert f"Annotations/c.xml: {SHOWS_EDGES[box]}: not a pixel counted from 1, as VOC defines boxes; expected --corners edges" in message
     for corners, shift in (("edges", 0), ("pixels", 1)):
         rows, counts = converted(options(folder, corners=corners), tmp_path / f"{corners}.jsonl")
         assert short(rows[-1])[3][0][1][2:] == [float(side) for side in box.split()[2:]]
@@ -304,8 +304,8 @@ BROKEN = {  # name -> (the file of a.jpg, what is wrong)
     "empty": ("", "a.xml:1:1: not XML (no element found)"),
     "not UTF-8": (document(thing("ch\xe2t")).encode("latin-1"), "not XML (not well-formed (invalid token))"),
     "unknown encoding": (document(head='<?xml version="1.0" encoding="klingon"?>'), "not XML"),
-    "DTD": (document(thing("&x;"), head='<!DOCTYPE a [<!ENTITY x "boom">]>'), "a DTD or entities of its own; expected plain XML"),
-    "fetching DTD": (document(thing(), head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "a DTD or entities of its own"),
+    "DTD": (document(thing("&x;"), head='<!DOCTYPE a [<!ENTITY x "boom">]>'), "a DTD or its own entities; expected plain XML"),
+    "fetching DTD": (document(thing(), head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "a DTD or its own entities"),
     "other XML": ("<annotations/>", "XML of <annotations>; expected <annotation>"),
     "no filename": (document(name=None), "a.xml: no <filename>"),
     "no name": (document(thing("")), "a.xml: object 1: no <name>; expected the name of a class"),
@@ -342,5 +342,5 @@ def test_nothing_there(tmp_path):
     assert "no such folder" in refusal(VocOptions(annotations="memory://nowhere/voc"), tmp_path / "out.jsonl")
     assert (
         refusal(VocOptions(annotations="https://host/voc"), tmp_path / "out.jsonl")
-        == "https://host/voc: a folder on the web cannot be listed; expected one on a local disk or in a store such as s3://"
+        == "https://host/voc: a folder on the web cannot be listed; expected a local folder, or one in an object store such as s3://"
     )
