@@ -131,7 +131,7 @@ def structural_problems(coco: CocoFile, path: str | Path, sizes_needed: bool = T
     problems += [error_at(path, f"category {c.id} {half}", "Unicode text") for c in coco.categories if has_lone_surrogate(c.name)]
     problems += [error_at(path, f"image {i.id} {half}", "Unicode text") for i in coco.images if has_lone_surrogate(i.file_name)]
     problems += [
-        error_at(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px a side")
+        error_at(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px per side")
         for image in coco.images
         if not (1 <= image.width <= LARGEST_SIDE_PX and 1 <= image.height <= LARGEST_SIDE_PX)
         and (sizes_needed or (image.width, image.height) != UNKNOWN_WH)

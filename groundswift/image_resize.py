@@ -53,7 +53,7 @@ def fitted_wh(size_wh: tuple[int, int], factor: int, min_pixels: int, max_pixels
     if max_pixels < factor**2:
         raise GroundswiftError(f"max_pixels {max_pixels} has no room for one token of {factor}x{factor} px")
     if min(size_wh) < 1 or max(size_wh) / min(size_wh) > 200:
-        raise GroundswiftError(f"image of {width}x{height} px; expected at least 1 px a side and an aspect ratio of at most 200")
+        raise GroundswiftError(f"image of {width}x{height} px; expected at least 1 px per side and an aspect ratio of at most 200")
     wide, high = (max(factor, round(side / factor) * factor) for side in size_wh)
     if wide * high > max_pixels:
         shrink = math.sqrt(height * width / max_pixels)

@@ -192,7 +192,7 @@ def _read_json(text: str) -> MessageLists:
 
 
 def _odd_json(what: str) -> MessageLists:
-    return MessageLists(problem=("placeholder-json", f"{what}; expected {FORM}, one a box, or a list of them, without other keys or text"))
+    return MessageLists(problem=("placeholder-json", f"{what}; expected {FORM}, one per box or in a list, without other keys or text"))
 
 
 def _groups(text: str) -> Iterator[list[re.Match[str]]]:

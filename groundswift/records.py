@@ -136,6 +136,6 @@ def read_jsonl(path: str | Path, row_type: type) -> Iterator[tuple[int, object |
                     if not line.endswith(b"\n") and str(error).startswith(CUT):
                         yield number, error_at(where, "the file stops in the middle of this line", "a whole JSON object")
                     else:
-                        yield number, error_at(where, f"not a row: {error}", "one JSON object a line")
+                        yield number, error_at(where, f"not a row: {error}", "one JSON object per line")
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})") from None

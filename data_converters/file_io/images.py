@@ -31,7 +31,7 @@ def stated_size_problem(stated_wh: tuple[int, int], thing: str) -> Issue | None:
     width, height = stated_wh
     if 1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE:
         return None
-    return Issue("image-without-size", thing, f"size {_text(stated_wh)}"[:200], f"1 to {LONGEST_SIDE} px a side")
+    return Issue("image-without-size", thing, f"size {_text(stated_wh)}"[:200], f"1 to {LONGEST_SIDE} px per side")
 
 
 def read_header(path: str, thing: str, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Header:

@@ -75,7 +75,7 @@ def _first_byte(here: Path) -> bytes:
 def _encoded(path: str, here: Path) -> list[msgspec.Raw] | list[bytes]:
     """The elements of a JSON list, each encoded. Raises GroundswiftError where it is none."""
     try:
-        return read_mapped(path, list[msgspec.Raw], "a list of rows, or one row a line", "not a JSON list")
+        return read_mapped(path, list[msgspec.Raw], "a list of rows, or one row per line", "not a JSON list")
     except GroundswiftError:
         elements = _elements(here.read_bytes().removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape"))
         if elements is None:

@@ -116,7 +116,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
             return there
         path = os.path.join(place.here, "ImageSets", "Main", f"{self.split}.txt")
         wanted = []
-        for number, line in enumerate(read_text(path, "the stems of a split, one a line").splitlines(), 1):
+        for number, line in enumerate(read_text(path, "the stems of a split, one per line").splitlines(), 1):
             stem = line.split()[0] if line.strip() else None  # lists of one class add 1, 0 or -1
             if stem and f"{stem}.xml" not in there:
                 log.add(Issue("annotation-missing", f"{path}:{number}", f"file not found: {stem}.xml", f"a file in {folder}"))
@@ -139,7 +139,7 @@ class VocFiles:
         path = os.path.join(self.source, "labels.txt")
         listed: list[str] = []
         if os.path.isfile(path):
-            listed = list(filter(None, map(str.strip, read_text(path, "classes, one a line").splitlines())))
+            listed = list(filter(None, map(str.strip, read_text(path, "classes, one per line").splitlines())))
         return [*listed, *sorted(set(self.classes) - set(listed))]
 
     def labelled(self, path: str, log: IssueLog) -> LabelledImage | None:

@@ -40,7 +40,7 @@ class BoxesOptions(WholeOptions, frozen=True, kw_only=True):
     images: Annotated[str | None, path_option("Folder that relative paths start from.  [default: the folder of SOURCE]", "DIR")] = None
     check_images: Annotated[bool, msgspec.Meta(description="Open the images, or trust size_wh.")] = True
     categories: Annotated[
-        str | None, path_option("The classes: a COCO file, or names, one a line.  [default: the labels by first appearance]")
+        str | None, path_option("The classes: a COCO file, or names, one per line.  [default: the labels by first appearance]")
     ] = None
     truth: TruthFlag = False
     answers: Annotated[

@@ -98,7 +98,7 @@ def json_rows(index: LineIndex, log: IssueLog, progress: Progress = lambda size:
             continue
         found = decoded(raw)
         if found.row is None or found.not_json:
-            log.add(Issue("not-json", where, found.problem, "one JSON object a line"))
+            log.add(Issue("not-json", where, found.problem, "one JSON object per line"))
         else:
             if isinstance(found.row.get("response"), str) and found.row.get("messages") is not None:
                 log.count("result-row-copied", where)

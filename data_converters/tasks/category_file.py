@@ -1,4 +1,4 @@
-"""A list of classes given by the user: the categories of a COCO file, or names, one a line."""
+"""A list of classes given by the user: the categories of a COCO file, or names, one per line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from groundswift.errors import error_at
 from groundswift.storage import read_text
 from groundswift.urls import shown
 
-EXPECTED = "a COCO file, or names, one a line"
+EXPECTED = "a COCO file, or names, one per line"
 
 
 class _OnlyCategories(msgspec.Struct):
@@ -20,7 +20,7 @@ class _OnlyCategories(msgspec.Struct):
 
 
 def read_categories(path: str | Path) -> list[CocoCategory]:
-    """The classes of a file in its order; names, one a line, get the ids 1, 2, ...
+    """The classes of a file in its order; names, one per line, get the ids 1, 2, ...
 
     Raises GroundswiftError where it cannot be read, has none, or one twice.
     """

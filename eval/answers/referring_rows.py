@@ -92,11 +92,11 @@ def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred |
         return problem
     if len(boxes) != 1:
         reason = "true-boxes-several" if boxes else "true-box-missing"
-        return reason, error_at(where, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box a row")
+        return reason, error_at(where, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box per row")
     if resized and (problem := own_limits(row.chat_template_kwargs, where)):
         return problem
     if isinstance(row.images, list) and len(row.images) > 1:
-        return "images-several", error_at(where, f"the row has {len(row.images)} images", "one image a row")
+        return "images-several", error_at(where, f"the row has {len(row.images)} images", "one image per row")
     box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
     if row.objects.get("bbox_type") == "norm1" and len(box) == 4:
         box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()

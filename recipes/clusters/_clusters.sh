@@ -11,7 +11,7 @@ MASTER_PORT=${MASTER_PORT:-29500} # a free port of machine 0
 DDP_TIMEOUT=${DDP_TIMEOUT:-1800} # seconds to wait for a process that hangs; swift alone waits 208 days
 RESUME=${RESUME:-}               # 1: go on from the newest complete checkpoint in OUT; or the checkpoint to go on from
 gpus 8
-NPROC_PER_NODE=${NPROC_PER_NODE:-$GPUS} # processes on each machine, one a GPU
+NPROC_PER_NODE=${NPROC_PER_NODE:-$GPUS} # processes on each machine, one per GPU
 
 need swift groundswift python
 [[ $NNODES =~ ^[1-9][0-9]*$ ]] || stop "NNODES=$NNODES: expected the number of machines"

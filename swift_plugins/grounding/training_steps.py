@@ -64,7 +64,7 @@ class Steps:
         """What a run logs before its first step."""
         how, rows = self.batching, f"{self.rows} row{'' if self.rows == 1 else 's'}"
         made = f"{rows}, batch {how.batch}, accumulation {how.accumulation}, {how.processes} process{'' if how.processes == 1 else 'es'}"
-        return f"optimizer steps: {self.per_epoch} an epoch, {self.total} in all ({made})"
+        return f"optimizer steps: {self.per_epoch} per epoch, {self.total} in all ({made})"
 
 
 def loader_of(rlhf_type: str | None) -> Loader:

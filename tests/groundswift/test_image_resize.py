@@ -80,7 +80,7 @@ def test_resized_wh_of_known_images():
 @pytest.mark.parametrize(
     ("size_wh", "options", "message"),
     [
-        pytest.param((0, 10), {}, "image of 0x10 px; expected at least 1 px a side", id="no width"),
+        pytest.param((0, 10), {}, "image of 0x10 px; expected at least 1 px per side", id="no width"),
         pytest.param((-5, 10), {}, "image of -5x10 px", id="negative"),
         pytest.param((201, 1), {}, "aspect ratio of at most 200", id="too thin"),
         pytest.param((10, 10), {"min_pixels": 10_192, "max_pixels": 5_488}, "min_pixels 10192 is over max_pixels 5488", id="limits cross"),

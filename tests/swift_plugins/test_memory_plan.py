@@ -116,7 +116,7 @@ def test_the_command_prints_memory_and_fails_where_it_does_not_fit(zoo, script):
     done = plan(*words, "--memory", 0.001)
     assert done.exit_code == 3
     assert "more than --memory 0.001 GiB. Lower first:" in done.output
-    assert "half the pixels an image (MAX_PIXELS)" in done.output
+    assert "half the pixels per image (MAX_PIXELS)" in done.output
 
 
 def test_a_model_that_is_not_here_is_named(script):
@@ -196,7 +196,7 @@ def test_a_recipe_is_planned_from_published_sizes(tmp_path):
     made = planned(RECIPES / "detection" / "qwen2_5_vl_lora.sh", "--rows", 100)["memory"]
     assert made["config"] == "published sizes of Qwen2.5-VL-7B-Instruct"
     assert sum(part["all"] for name, part in made["parameters"].items() if name != "adapters") == 8_292_166_656
-    assert any("56.0 KiB a token" in part["detail"] for part in made["parts"])
+    assert any("56.0 KiB per token" in part["detail"] for part in made["parts"])
     awq = planned(RECIPES / "detection" / "qwen2_5_vl_qlora_awq.sh", "--rows", 100)["memory"]
     weights = {part["name"]: part["gpu_bytes"] for part in awq["parts"]}["weights"]
     assert 6 * 2**30 < weights < 7 * 2**30

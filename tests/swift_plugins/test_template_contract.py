@@ -109,7 +109,7 @@ def test_boxes_belong_to_the_image_that_image_id_names(case, pictures, layout):
 @pytest.mark.parametrize("case", ONE_IMAGE, indirect=True)
 def test_a_second_image_is_refused_where_the_model_takes_one(case, pictures):
     row = detection(pictures((112, 84)), [], [], "<image><image>Find cats.")
-    with pytest.raises(GroundswiftError, match="one image a row"):
+    with pytest.raises(GroundswiftError, match="one image per row"):
         case.template.encode({**row, "images": row["images"] * 2})
 
 

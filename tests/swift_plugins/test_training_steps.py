@@ -155,7 +155,9 @@ def write_rows(folder: Path, count: int, **more: object) -> Path:
 def test_a_training_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logged, count, words, expected):
     logged = sft(plugin, write_rows(tmp_path, count), tmp_path / "out", *options(max_steps=-1, **ON_CPU), *words.split())
     (line,) = steps_logged()
-    assert line.startswith(f"optimizer steps: {expected[0]} an epoch, {expected[1]} in all ({count} row{'' if count == 1 else 's'}, batch ")
+    assert line.startswith(
+        f"optimizer steps: {expected[0]} per epoch, {expected[1]} in all ({count} row{'' if count == 1 else 's'}, batch "
+    )
     assert logged[-1]["global_step"] == expected[1]
 
 
@@ -186,7 +188,7 @@ def test_reinforcement_takes_the_steps_that_it_logs(plugin, tmp_path, steps_logg
 def test_two_processes_take_the_steps_that_they_log(plugin, tmp_path):
     steps = {"max_steps": -1, "num_train_epochs": 1, "gradient_accumulation_steps": 2}
     shown = sft_process(plugin, write_rows(tmp_path, 11), tmp_path / "out", processes=2, **ON_CPU, **steps)
-    assert shown.count("optimizer steps: 2 an epoch, 2 in all (11 rows, batch 2, accumulation 2, 2 processes)") == 1
+    assert shown.count("optimizer steps: 2 per epoch, 2 in all (11 rows, batch 2, accumulation 2, 2 processes)") == 1
     assert read_rows(tmp_path / "out" / "logging.jsonl")[-1]["global_step"] == 2
 
 

@@ -43,7 +43,7 @@ def log_steps(trainer: Any, args: Any, per_epoch: int, total: int) -> None:
     limited = args.max_steps == 0 or getattr(args, "max_epochs", None) is not None  # what the Trainer stops at later
     if per_epoch != steps.per_epoch or (total != steps.total and not limited):
         get_logger().warning(
-            f"optimizer steps: the Trainer counts {per_epoch} an epoch and {total} in all, unlike `groundswift plan`. Please report it"
+            f"optimizer steps: the Trainer counts {per_epoch} per epoch and {total} in all, unlike `groundswift plan`. Please report it"
         )
 
 

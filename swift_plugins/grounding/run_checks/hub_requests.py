@@ -69,12 +69,12 @@ def unknown_datasets(names: Iterable[str]) -> Iterator[Finding]:
         if os.path.exists(dataset) or dataset in DATASET_MAPPING:
             continue
         if is_path(dataset):
-            yield Finding("dataset-missing", f"--dataset {name}: file or folder not found{similar_file(dataset)}", fatal=True)
+            yield Finding("dataset-missing", f"dataset {name}: file or folder not found{similar_file(dataset)}", fatal=True)
         elif offline() and not is_known_or_cached(dataset):
             close = get_close_matches(dataset, {*DATASET_MAPPING, *known_ids()}, 1)
             meant = f"; did you mean {close[0]}?" if close else ""
             settings = ", ".join(f"{setting}={os.environ[setting]}" for setting in SETTINGS if os.environ.get(setting))
-            text = f"--dataset {name}: neither a file nor a known dataset, and the hubs are offline ({settings}){meant}"
+            text = f"dataset {name}: neither a file nor a known dataset, and the hubs are offline ({settings}){meant}"
             yield Finding("dataset-unknown", text, fatal=True)
 
 
@@ -89,7 +89,7 @@ def similar_file(dataset: str) -> str:
     try:
         names = [entry.name for entry in os.scandir(folder)]
     except OSError:
-        return f" (nor is there a folder {folder})"
+        return f" (the folder {folder} does not exist either)"
     close = get_close_matches(Path(dataset).name, names, 1)
     return f"; did you mean {folder / close[0]}?" if close else ""
 

@@ -34,7 +34,7 @@ class SingleImage:
     def _preprocess_inputs(self, inputs: Any) -> None:
         if len(inputs.images or []) > 1:
             name = self.template_meta.template_type
-            raise GroundswiftError(f"{len(inputs.images)} images; template {name} takes one image a row, as its model does")
+            raise GroundswiftError(f"{len(inputs.images)} images; template {name} takes one image per row, as its model does")
         super()._preprocess_inputs(inputs)
 
 

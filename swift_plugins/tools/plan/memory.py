@@ -153,7 +153,7 @@ def activations(census: Census, how: Layout) -> Item:
 
 def cache(census: Census, how: Layout) -> Item:
     """Keys and values of a generation in evaluation or rollouts; a training step keeps none."""
-    token = f"{census.cache_token_bytes / 1024:,.1f} KiB a token"
+    token = f"{census.cache_token_bytes / 1024:,.1f} KiB per token"
     if not how.cache_rows:
         return Item("KV cache", 0, 0, f"none while training; {token}")
     size = census.cache_token_bytes * how.cache_rows * how.cache_tokens

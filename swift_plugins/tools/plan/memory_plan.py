@@ -157,7 +157,7 @@ def alternatives(settings: Settings, config: Any, path: str, census: Census, lay
         yield f"--per_device_train_batch_size {layout.batch // 2}", (census, replace(layout, batch=layout.batch // 2))
     if layout.image_tokens > 1:
         half = layout.image_tokens // 2
-        text = "half the pixels an image (MAX_PIXELS)"
+        text = "half the pixels per image (MAX_PIXELS)"
         yield text, (census, replace(layout, image_tokens=half, tokens=layout.tokens - half, cache_tokens=layout.cache_tokens - half))
     if not layout.checkpointing:
         yield "--gradient_checkpointing true", (census, replace(layout, checkpointing=True, vision_checkpointing=True))

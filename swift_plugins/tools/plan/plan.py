@@ -111,7 +111,7 @@ def plan_steps(plan: Plan, settings: Settings) -> None:
     if options.streaming and plan.max_steps is None:
         raise GroundswiftError("--streaming true needs --max_steps: streamed rows have no length")
     if reason := without_length(plan, options):
-        plan.notes.append(f"steps an epoch: not known, {reason}")
+        plan.notes.append(f"steps per epoch: not known, {reason}")
         return
     rows = sum(part.training_rows for part in plan.parts)
     plan.steps = count_steps(rows, settings.batching(), options.num_train_epochs, options.max_steps, options.max_epochs)
@@ -136,9 +136,9 @@ def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
     """What a user may not expect of the rows and steps."""
     notes, steps, accumulation = [], plan.steps, plan.steps.batching.accumulation
     if steps.unseen:
-        notes.append(f"{steps.unseen} of {steps.rows} rows are in no batch of an epoch; which ones differs in each epoch")
+        notes.append(f"{steps.unseen} of {steps.rows} rows are in no batch of an epoch; which ones varies by epoch")
     if steps.batches < accumulation:
-        fewer = f"an epoch has {steps.batches} batches a process, fewer than --gradient_accumulation_steps {accumulation}"
+        fewer = f"an epoch has {steps.batches} batches per process, fewer than --gradient_accumulation_steps {accumulation}"
         notes.append(f"{fewer}: each step has fewer rows than asked for")
     for part in plan.parts:
         if part.rows is not None and part.training_rows + part.validation_rows > part.rows:
@@ -148,7 +148,7 @@ def notes_on_rows(plan: Plan, settings: Settings) -> list[str]:
     if per_node > 1 and not given:
         notes.append(f"NPROC_PER_NODE is not set: swift would start one process and spread the layers. Set NPROC_PER_NODE={per_node}")
     elif given and given != str(per_node):
-        notes.append(f"the command starts {given} processes a node (NPROC_PER_NODE); planned for {per_node}")
+        notes.append(f"the command starts {given} processes per node (NPROC_PER_NODE); planned for {per_node}")
     if settings.options.resume_from_checkpoint:
         notes.append("--resume_from_checkpoint: steps that the checkpoint has done are part of the total")
     return notes

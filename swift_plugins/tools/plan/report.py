@@ -11,7 +11,7 @@ from .memory import gib
 from .memory_plan import MemoryPlan
 from .plan import Plan
 
-NAME = 16  # width of the first column
+NAME = 18  # width of the first column
 BAR = 24  # width of the longest bar
 OF_TOKENS = ("images", "lowest", "median", "highest", "limit_lowest", "limit_highest", "token_side_px")
 
@@ -41,7 +41,7 @@ def steps_json(steps: Steps) -> dict[str, Any]:
 
 def as_text(plan: Plan) -> str:
     """The plan as a table, one line a fact."""
-    lines = [("rows", rows_text(plan)), *steps_lines(plan), ("tokens an image", tokens_text(plan.image_tokens)), ("time", time_text(plan))]
+    lines = [("rows", rows_text(plan)), *steps_lines(plan), ("tokens per image", tokens_text(plan.image_tokens)), ("time", time_text(plan))]
     lines += [] if plan.memory else [("memory", "not known")]
     table = [f"{name:<{NAME}}{text}" for name, text in lines]
     memory = ["", *memory_lines(plan, plan.memory)] if plan.memory else []
@@ -72,7 +72,7 @@ def biggest(memory: MemoryPlan) -> str:
 def memory_lines(plan: Plan, memory: MemoryPlan) -> list[str]:
     """A bar for each part, the largest named, and what to lower first where it is too much."""
     most = max(each.gpu for each in memory.items) or 1
-    lines = [f"{'memory a GPU':<{NAME}}{gib(memory.total)} at the peak, estimate; biggest: {biggest(memory)}"]
+    lines = [f"{'memory per GPU':<{NAME}}{gib(memory.total)} at the peak, estimate; biggest: {biggest(memory)}"]
     lines.append(f"{'':<{NAME}}from {memory.config}")
     for each in memory.items:
         host = f"  {gib(each.host)} on the host" if each.host else ""
@@ -103,8 +103,8 @@ def steps_lines(plan: Plan) -> list[tuple[str, str]]:
     how = steps.batching
     size = how.batch * how.accumulation * how.readers
     return [
-        ("steps", f"{steps.per_epoch:,} an epoch, {steps.total:,} in all ({steps.epochs:.3g} epochs)"),
-        ("rows a step", f"{size:,} = batch {how.batch} x accumulation {how.accumulation} x processes {how.processes}"),
+        ("steps", f"{steps.per_epoch:,} per epoch, {steps.total:,} in all ({steps.epochs:.3g} epochs)"),
+        ("rows per step", f"{size:,} = batch {how.batch} x accumulation {how.accumulation} x processes {how.processes}"),
     ]
 
 
@@ -113,7 +113,7 @@ def tokens_text(tokens: ImageTokens | None) -> str:
     if tokens is None:
         return "not known"
     side = tokens.token_side_px
-    allowed = f"limits {tokens.limit_lowest:,} to {tokens.limit_highest:,}, {side} x {side} px a token"
+    allowed = f"limits {tokens.limit_lowest:,} to {tokens.limit_highest:,}, {side} x {side} px per token"
     if tokens.images == 0:
         return f"{allowed} (no image of the data is here)"
     found = f"lowest {tokens.lowest:,}, median {tokens.median:,.0f}, highest {tokens.highest:,}"
@@ -124,4 +124,4 @@ def time_text(plan: Plan) -> str:
     """Minutes at the measured rate."""
     if plan.minutes is None:
         return "not measured" if plan.seconds_a_step is None else "not known"
-    return f"{plan.minutes:,.1f} minutes of training steps ({plan.seconds_a_step:g} s a step, {plan.rate_source})"
+    return f"{plan.minutes:,.1f} minutes of training steps ({plan.seconds_a_step:g} s per step, {plan.rate_source})"

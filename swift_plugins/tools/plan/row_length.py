@@ -44,7 +44,7 @@ def length_of(settings: Settings, names: Sequence[str], images: ImageTokens | No
     if options.use_logits_to_keep is False:
         loss = text + image
     if given:
-        return RowLength(given, min(image, given), min(loss, given), f"{given:,} tokens a row, as --tokens says")
+        return RowLength(given, min(image, given), min(loss, given), f"{given:,} tokens per row, as --tokens says")
     tokens = min(text + image, options.max_length or math.inf)
     source = "the text of the longest rows was tokenised" if measured else f"{ASSUMED_TEXT} tokens of text are assumed"
     if images is not None and images.highest is None:

@@ -29,7 +29,7 @@ def row_at(path: str | Path, line: int | None) -> tuple[int, dict[str, Any]]:
             raise error_at(f"{path}:{line}", "blank line", "the line of a row")
         last = number
     if not last:
-        raise error_at(path, "no rows", "one JSON object a line")
+        raise error_at(path, "no rows", "one JSON object per line")
     raise error_at(path, f"no line {line}; the last row is in line {last}", f"--row from 1 to {last}")
 
 

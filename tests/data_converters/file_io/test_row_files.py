@@ -71,7 +71,7 @@ NO_LISTS = {
 def test_no_json_list(tmp_path, content):
     path = tmp_path / "rows.json"
     path.write_bytes(content)
-    with pytest.raises(GroundswiftError, match=r"rows\.json: not a JSON list \(.*; expected a list of rows, or one row a line"):
+    with pytest.raises(GroundswiftError, match=r"rows\.json: not a JSON list \(.*; expected a list of rows, or one row per line"):
         read(path)
 
 
