@@ -25,7 +25,7 @@ LARGEST_EXTRA = 10**300
 @click.command("compare")
 @click.argument("folders", type=FILE, nargs=-1, required=True, metavar="BEFORE_DIR AFTER_DIR ...")
 @click.option("--out", type=FILE, required=True, help="Folder for report.html and summary.json.")
-@click.option("--names", help="Names of the runs, comma-separated; default: the names of the folders.")
+@click.option("--names", help="Names of the runs, comma-separated.  [default: the names of the folders]")
 @click.option("--images", type=FILE, help="Folder of the images, for the report.")
 @click.option("--title", help="Title of the report.  [default: that of the runs' metric]")
 @click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="Additional number for summary.json; may be repeated.")

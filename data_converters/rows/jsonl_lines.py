@@ -73,7 +73,7 @@ def decoded(raw: bytes, first: bool = False) -> Decoded:
 def _decoded_otherwise(text: bytes, error: Exception) -> Decoded:
     """Python's reader accepts NaN, infinity and numbers beyond a float, which are not JSON."""
     if b"\0" in text:
-        return Decoded(None, "it contains zero bytes (a binary file, or UTF-16)")
+        return Decoded(None, "it contains zero bytes (a binary or UTF-16 file)")
     problem = f"{str(error) or type(error).__name__}"
     if text.strip()[:1] == b"[" and not text.rstrip().endswith(b"]"):
         problem += " (a JSON list over several lines?)"

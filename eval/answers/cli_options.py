@@ -43,7 +43,7 @@ class PixelLimit(click.ParamType):
 
 READING_OPTIONS = {
     "family": click.option(
-        "--family", help="Model family: how boxes are written, and in which space. Default: from the record of the run."
+        "--family", help="Model family: how boxes are written, and in which space.  [default: from the record of the run]"
     ),
     "space": click.option("--space", help="Coordinate space of the boxes, if the model was trained on another one than its family's."),
     **{

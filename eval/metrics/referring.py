@@ -49,7 +49,7 @@ class Referring(Metric):
         "--rows",
         "truth_path",
         type=FILE,
-        help="The rows that were asked: a row without an answer in RESULT counts as wrong. Default: the rows of RESULT.",
+        help="The rows that swift infer read: a row without an answer in RESULT counts as wrong.  [default: the rows of RESULT]",
     )
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:

@@ -9,14 +9,14 @@ NODE_RANK=${NODE_RANK:-${SLURM_NODEID:-0}} # of this machine: 0, 1, ... NNODES -
 MASTER_ADDR=${MASTER_ADDR:-}     # host name or IP address of machine 0
 MASTER_PORT=${MASTER_PORT:-29500} # a free port of machine 0
 DDP_TIMEOUT=${DDP_TIMEOUT:-1800} # seconds to wait for a process that hangs; swift alone waits 208 days
-RESUME=${RESUME:-}               # 1: go on from the newest complete checkpoint in OUT; or the checkpoint to go on from
+RESUME=${RESUME:-}               # 1: continue from the newest complete checkpoint in OUT; or the checkpoint to continue from
 gpus 8
 NPROC_PER_NODE=${NPROC_PER_NODE:-$GPUS} # processes on each machine, one per GPU
 
 need swift groundswift python
 [[ $NNODES =~ ^[1-9][0-9]*$ ]] || stop "NNODES=$NNODES: expected the number of machines"
 [[ $NODE_RANK =~ ^[0-9]+$ ]] || stop "NODE_RANK=$NODE_RANK: expected the number of this machine, 0 for the first"
-[[ $DDP_TIMEOUT =~ ^[1-9][0-9]*$ ]] || stop "DDP_TIMEOUT=$DDP_TIMEOUT: expected seconds"
+[[ $DDP_TIMEOUT =~ ^[1-9][0-9]*$ ]] || stop "DDP_TIMEOUT=$DDP_TIMEOUT: expected whole seconds above 0"
 
 # need_rows: the rows that every machine reads.
 need_rows() {

@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", type=int, required=True, help="how many machines run the command")
     parser.add_argument("--resources", type=parse_resources, required=True, help="what the command takes of each machine, e.g. GPU=8")
-    parser.add_argument("--restarts", type=int, default=3, help="how often all start again after a failure")
+    parser.add_argument("--restarts", type=int, default=3, help="how many times all start again after a failure")
     parser.add_argument("--wait", type=float, default=300, help="seconds to wait for machines that are free")
     parser.add_argument("command", nargs="+", help="what each machine runs")
     args = parser.parse_args()

@@ -16,7 +16,7 @@ RESOURCES=${RESOURCES:-GPU=$NPROC_PER_NODE}    # what a task takes of its machin
 RESTARTS=${RESTARTS:-3}                        # of the training after a failure or a lost machine
 need_rows
 need_package ray 'groundswift[ray]'
-[ -n "$DRY_RUN$RESUME${OVERWRITE:-}" ] || [ ! -s "$OUT/log.txt" ] || stop "$OUT has an earlier run. Give a new folder: OUT=..., or go on: RESUME=1"
+[ -n "$DRY_RUN$RESUME${OVERWRITE:-}" ] || [ ! -s "$OUT/log.txt" ] || stop "$OUT has an earlier run. Give a new folder: OUT=..., or continue it: RESUME=1"
 LOG=/dev/null # each machine has its own log
 export OUT TRAIN VAL NNODES NPROC_PER_NODE RESUME RAY_ADDRESS
 

@@ -18,7 +18,7 @@ LOG=/dev/null                     # what the machines print goes to OUT-slurm.tx
 if [ -z "${SLURM_JOB_ID:-}" ]; then
   need_rows
   [ -n "$DRY_RUN" ] || command -v sbatch > /dev/null || stop "'sbatch' is not on the PATH: submit from a machine of a Slurm cluster"
-  [ -n "$DRY_RUN$RESUME${OVERWRITE:-}" ] || [ ! -s "$OUT/log.txt" ] || stop "$OUT has an earlier run. Give a new folder: OUT=..., or go on: RESUME=1"
+  [ -n "$DRY_RUN$RESUME${OVERWRITE:-}" ] || [ ! -s "$OUT/log.txt" ] || stop "$OUT has an earlier run. Give a new folder: OUT=..., or continue it: RESUME=1"
   export OUT TRAIN VAL NNODES NPROC_PER_NODE
   mkdir -p "$(dirname "$OUT")"
   step "submit"

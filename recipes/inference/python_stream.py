@@ -2,7 +2,7 @@
 
 python python_stream.py --image a.jpg --question "Detect all objects." --question "And the cat?" -- --adapters CHECKPOINT
 
-The words behind `--` are those of `swift infer`: model, template, plugin and adapter are what the checkpoint says.
+The words after `--` are options of `swift infer`: model, template, plugin and adapter are what the checkpoint says.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image", required=True)
     parser.add_argument("--question", required=True, action="append", help="several times for several turns")
-    parser.add_argument("swift", nargs="+", help="words of `swift infer`, behind --")
+    parser.add_argument("swift", nargs="+", help="options of `swift infer`, after --")
     asked = parser.parse_args()
 
     infer = SwiftInfer([*asked.swift, "--stream", "true"])

@@ -38,11 +38,11 @@ def data(tmp_path):
 
 
 NAMES = {  # of datasets -> the error
-    "row.jsonl": r"--dataset row.jsonl: .*did you mean rows.jsonl\? \[dataset-missing\]",
-    "row.jsonl#100": r"--dataset row.jsonl#100: .*did you mean rows.jsonl\? \[dataset-missing\]",
-    "./data": r"--dataset ./data: .*\[dataset-missing\]",
-    "data/train/rows": r"--dataset data/train/rows: .*data/train\) \[dataset-missing\]",
-    "~/nowhere/rows.parquet": r"rows.parquet: .*nowhere\) \[dataset-missing\]",
+    "row.jsonl": r"dataset row.jsonl: .*did you mean rows.jsonl\? \[dataset-missing\]",
+    "row.jsonl#100": r"dataset row.jsonl#100: .*did you mean rows.jsonl\? \[dataset-missing\]",
+    "./data": r"dataset ./data: .*\[dataset-missing\]",
+    "data/train/rows": r"dataset data/train/rows: .*data/train does not exist either\) \[dataset-missing\]",
+    "~/nowhere/rows.parquet": r"rows.parquet: .*nowhere does not exist either\) \[dataset-missing\]",
     "rows.JSON": r"\[dataset-missing\]",
     "coco_val": r"\(HF_HUB_OFFLINE=1\) \[dataset-unknown\]",
     "someone/their-set": r"\[dataset-unknown\]",

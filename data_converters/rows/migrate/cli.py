@@ -143,7 +143,7 @@ def _write(done: Sequence[Script], out: str | None, in_place: bool) -> None:
         places = [(script, place) for script, place in places if script.text != script.result.text]
         for _, place in places:
             if (backup := place.with_name(place.name + BACKUP)).exists():
-                raise error_at(backup, "exists, from an earlier --in-place", "that backup moved away")
+                raise error_at(backup, "exists, a backup of an earlier --in-place; move it away")
     for script, place in places:
         if in_place:
             shutil.copy2(place, place.with_name(place.name + BACKUP))
