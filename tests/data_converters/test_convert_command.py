@@ -64,7 +64,7 @@ def test_an_option_that_is_no_text(small, pictures, annotate, out, bad):
     options[bad] = os.fsdecode(os.fsencode(options[bad]) + b"\xff")
     done = run(options["source"], "--images", options["images"], "--out", options["out"], "--prompt", options["prompt"])
     assert done.exit_code == 1
-    assert "\\udcff': bytes that are no UTF-8; expected text" in done.stderr
+    assert "\\udcff': not UTF-8; expected UTF-8 text" in done.stderr
     assert only(out.parent, out.name)
 
 
@@ -171,7 +171,7 @@ def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco
     arguments = ["convert", "openimages", "boxes.csv", "--images", "pictures", "--class-descriptions", "names.csv"]
     done = command(*arguments, "--out", out, "--coco-out", coco_out)
     assert done.exit_code == 1
-    assert f"{told}; expected another file to write" in done.stderr
+    assert f"{told}; give another file to write" in done.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 

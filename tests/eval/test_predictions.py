@@ -74,7 +74,7 @@ def test_the_space_can_be_declared():
         pytest.param({"family": "qwen9"}, "unknown model family 'qwen9'", id="family"),
         pytest.param({"family": "qwen2_vl", "space": "norm1"}, "unknown coordinate space 'norm1'", id="space"),
         pytest.param({"family": "qwen2_5_vl"}, "--max-pixels", id="no limits for resized pixels"),
-        pytest.param({"family": "qwen3_vl", "space": "resized_px"}, "that many times 32 x 32 px", id="no limits for a declared space"),
+        pytest.param({"family": "qwen3_vl", "space": "resized_px"}, "tokens times 32 x 32 px", id="no limits for a declared space"),
         pytest.param(
             {"family": "qwen_vl", "space": "resized_px"}, "is not in the table of families", id="a space that cannot be taken back"
         ),

@@ -262,7 +262,7 @@ def test_thinking_is_not_part_of_the_answer(family):
 @pytest.mark.parametrize("family", MARKED)
 def test_a_label_that_holds_a_mark_is_refused(family):
     for mark in (*GRAMMARS[families()[family].grammar].marks, "</think>", "<channel|>"):
-        with pytest.raises(GroundswiftError, match="holds a mark of the box grammar"):
+        with pytest.raises(GroundswiftError, match="contains a token of the box text"):
             format_answer([Located(f"a{mark}b", (1, 2, 3, 4))], family)
 
 

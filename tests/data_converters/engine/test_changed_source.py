@@ -57,7 +57,7 @@ def test_a_source_that_changes_is_an_error_in_words(name, change, memory, tmp_pa
     code = CODE.format(module=module, options=options).replace("path, change =", f"{memory}path, change =", 1)
     done = subprocess.run([sys.executable, "-c", code, path, change], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{path}: changed while it was read; expected a file that stays as it is\n"
+    assert done.stdout == f"{path}: changed while being read; expected a file that does not change during the run\n"
 
 
 def test_a_source_that_grows_while_it_is_read_whole(tmp_path):
@@ -75,7 +75,7 @@ def test_a_source_that_grows_while_it_is_read_whole(tmp_path):
                 other.write(b"3")
             return self.whole()
 
-    with open(path, "rb") as file, pytest.raises(GroundswiftError, match=r"a.json: changed while it was read"):
+    with open(path, "rb") as file, pytest.raises(GroundswiftError, match=r"a.json: changed while being read"):
         content_of(Growing(file), str(path))
 
 

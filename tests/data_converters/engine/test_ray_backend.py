@@ -37,4 +37,4 @@ def test_without_the_package(tmp_path):
 
 def test_an_address_of_no_cluster(tmp_path):
     pytest.importorskip("ray")
-    assert told(tmp_path, RAY_ADDRESS="nonsense").startswith("error: RAY_ADDRESS=nonsense: cannot begin (")
+    assert told(tmp_path, RAY_ADDRESS="nonsense").startswith("error: RAY_ADDRESS=nonsense: cannot start (")

@@ -317,7 +317,7 @@ BROKEN = {  # name -> (the file of a.jpg, what is wrong)
     "no ymax": (document(thing(box="1 2 3")), "object 1: 'dog' has nothing as ymax; expected a number"),
     "image missing": (
         document(name="z.jpg"),
-        "<filename> is z.jpg, which is not found, but a.jpg has the name of this file; expected one of the two",
+        "<filename> is z.jpg, which is not found, but a.jpg has the name of this file; expected --image-by stem",
     ),
     "image outside": (document(name="../a.jpg"), "file_name '../a.jpg' with"),
     "absolute path": (document(name="/etc/a.jpg"), "file_name '/etc/a.jpg' with"),
