@@ -43,7 +43,7 @@ $(NEWEST)/.installed: pyproject.toml constraints-newest.txt | install
 	VIRTUAL_ENV=$(CURDIR)/$(NEWEST) $(BIN)/uv pip install --compile-bytecode -c constraints-newest.txt -e '$(NEWEST_EXTRAS)'
 	@touch $@
 
-test-newest: $(NEWEST)/.installed ## the same but its longest, with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
+test-newest: $(NEWEST)/.installed ## the same tests but the longest, with the newest packages that ms-swift allows, as `pip install '.[swift]'` gets them
 	PATH="$(CURDIR)/$(NEWEST)/bin:$$PATH" $(PYTEST) -m "not recipes and not long"
 
 resolve-newest: install ## write constraints-newest.txt: the newest packages of today

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Flipped with albumentations, the corner of a box and the same corner as a point are no longer in one place
+# After a flip with albumentations, the corner of a box and the same corner as a keypoint are in different places
 #
 # Versions    albumentations 2.0.8
 # Input       an image of 200x100 px, a box [10, 20, 50, 60], its two corners as keypoints, flipped and rotated

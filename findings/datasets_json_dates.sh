@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# datasets 4.8.4 reads a JSON column of nothing but date-like texts as datetimes, and the spelling of the texts is lost
+# datasets 4.8.4 reads a JSON column that holds only date-like texts as datetimes, and loses their spelling
 #
 # Versions    datasets 4.8.4, pyarrow 25.0.1
 # Input       JSON lines whose ids, and texts in lists, look like dates

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# datasets 4.8.4: Dataset.map(num_proc=...) puts a copy in the place of os.environ
+# datasets 4.8.4: Dataset.map(num_proc=...) replaces os.environ with a copy
 #
 # Versions    datasets 4.8.4
 # Input       a variable set through mock.patch.dict(os.environ) around Dataset.map(..., num_proc=1), as tests and launchers do

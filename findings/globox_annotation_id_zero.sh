@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What globox writes as COCO loses its first object in pycocotools
+# A COCO file that globox writes loses its first object in pycocotools
 #
 # Versions    globox 2.9.0, pycocotools 2.0.11, hotcoco 1.3.0, faster-coco-eval 1.8.0
 # Input       a COCO file of 2 objects of one class with ids 1 and 2; globox reads and saves it with auto_ids, as for files without ids

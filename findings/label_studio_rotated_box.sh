@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A rotated rectangle of Label Studio lands in another place in each format of export, and in the right one only in square images
+# Each export format of Label Studio puts a rotated rectangle in another place, and in the right one only in square images
 #
 # Versions    label-studio-sdk 2.1.2
 # Input       a rectangle with its corner at (100, 20) px, 40x20 px, rotated clockwise by 90 degrees about that corner: it covers

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# YOLO labels that labelformat makes of COCO can be read by nobody, labelformat included
+# No tool can read the YOLO labels that labelformat makes from COCO, labelformat included
 #
 # Versions    labelformat 0.1.17, supervision 0.31.2, hotcoco 1.3.0
 # Input       a COCO file whose category ids have gaps (1, 3), as COCO's own 80 classes do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A line of text 14 px high is given to Qwen2-VL in two thirds of the width that it has at 15 px
+# A line of text 14 px high reaches Qwen2-VL at two thirds of the width that it has at 15 px
 #
 # Versions    transformers 5.19.0, pillow 12.3.0
 # Input       images of 600 px width, 16, 15, 14 and 10 px high, as OCR crops are; the default limits, 3136 to 1003520 px

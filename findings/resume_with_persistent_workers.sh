@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Trainer that resumes gives other weights than one that never stopped where dataloader workers are persistent and the model has dropout
+# A resumed Trainer gives other weights than an uninterrupted one if dataloader workers are persistent and the model has dropout
 #
 # Versions    transformers 5.19.0, torch 2.14.1, accelerate 1.15.0
 # Input       6 rows in batches of 2, 4 steps with dropout, 1 dataloader worker; once in one go, once resumed from the checkpoint of step 2

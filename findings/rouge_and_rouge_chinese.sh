@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# rouge-chinese 1.0.3 installs a module `rouge` of its own over that of rouge 1.0.1: the same import then gives other scores, and other errors
+# rouge-chinese 1.0.3 overwrites the module `rouge` of rouge 1.0.1: the same import then gives other scores and other errors
 #
 # Versions    rouge 1.0.1, rouge-chinese 1.0.3, six 1.17.0
 # Input       a caption of two sentences in another order, and answers without a word, as an untrained model gives them

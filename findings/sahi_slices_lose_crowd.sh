@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Slicing a COCO dataset with SAHI turns crowd regions into objects, each slice a false negative
+# Slicing a COCO dataset with SAHI turns crowd regions into objects, and each slice counts as a false negative
 #
 # Versions    sahi 0.12.8, pycocotools 2.0.11
 # Input       an image of 200x100 px with one object and one crowd region across both halves, cut into two slices of 100x100

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# supervision numbers the classes of each VLM answer anew, and cuts PaliGemma's labels at the first comma or apostrophe
+# supervision renumbers the classes in each VLM answer, and truncates PaliGemma's labels at the first comma or apostrophe
 #
 # Versions    supervision 0.31.2
 # Input       perfect answers in the form of Gemini for two images: a dog; a cat and a dog. Truth: cat 0, dog 1. Two labels of PaliGemma.

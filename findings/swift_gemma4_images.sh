@@ -5,7 +5,7 @@
 # Input       a tiny untrained Gemma 4 with its own processor in a folder; a question with one image of 96x96 px, and one without
 # Expected    logits for both, as transformers itself gives them
 # Behaviour   ms-swift replaces the model's forward by a copy that was written for transformers 5.6.2, in which the features of all images are
-#             one tensor. transformers 5.19 returns a tuple, one tensor an image: 'tuple' object has no attribute 'to', in training and inference
+#             one tensor. transformers 5.19 returns a tuple, one tensor per image: 'tuple' object has no attribute 'to', in training and inference
 source "$(dirname "$0")/_run.sh"
 packages ms-swift==4.6.0 transformers==5.19.0 torch==2.14.1 torchvision==0.29.1 peft==0.20.0 pillow==12.3.0
 seen=$(observe <<'PYTHON'
