@@ -12,16 +12,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import pickle
 import random
-import statistics
 import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from io import BytesIO
 from typing import Any
+
+from measure import JSON, medians, needs_lines, options_of, peak_bytes, rounds, show
 
 from groundswift.data_converters.file_io.plain_pickle import plain_objects
 from groundswift.errors import GroundswiftError
@@ -62,15 +63,10 @@ def seconds(count: int, repeats: int) -> dict[str, dict[str, float]]:
     entries, table = refs(count), {}
     for protocol in (0, 2):
         data = pickle.dumps(entries, protocol)
-        times: dict[str, list[float]] = {name: [] for name in READERS}
-        for _ in range(repeats):
-            for name, read in READERS.items():
-                began = time.process_time()
-                with without_collection():
-                    found = read(data)
-                times[name].append(time.process_time() - began)
-                assert found == entries
-        table[f"protocol {protocol}, {len(data) / 1e6:.1f} MB"] = {name: statistics.median(each) for name, each in times.items()}
+        assert all(read(data) == entries for read in READERS.values())
+        with without_collection():
+            ways = {name: partial(read, data) for name, read in READERS.items()}
+            table[f"protocol {protocol}, {len(data) / 1e6:.1f} MB"] = medians(ways, repeats, time.process_time)
     return table
 
 
@@ -81,40 +77,27 @@ def need(name: str, reader: str) -> str | float:
 
 def outcome(name: str, reader: str) -> str | float:
     """`refused` or what was read; of the other file, the MB that reading it took."""
-    before = highest_mb()
+    before = peak_bytes()
     try:
         found = READERS[reader](HARMLESS[name])
     except (GroundswiftError, pickle.UnpicklingError):
         found = "refused"
-    return str(found) if name == "imports" else round(highest_mb() - before, 1)
-
-
-def highest_mb() -> float:
-    """The highest memory of this process so far, in MB."""
-    with open(f"/proc/{os.getpid()}/status") as file:
-        return next(int(line.split()[1]) / 1000 for line in file if line.startswith("VmHWM"))
+    return str(found) if name == "imports" else round((peak_bytes() - before) / 1e6, 1)
 
 
 def main() -> None:
     """Both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--refs", type=int, default=50_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--need", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    refs_of = {"type": int, "default": 50_000, "help": "entries of the file"}
+    options = options_of(__doc__, refs=refs_of, repeats=rounds(3), json=JSON, need={"nargs": 2, "help": argparse.SUPPRESS})
     if options.need:
         print(json.dumps(outcome(*options.need)))
         return
     needs = {name: {reader: need(name, reader) for reader in READERS} for name in HARMLESS}
     result = {"seconds": seconds(options.refs, options.repeats), "needs": needs}
-    if options.json:
-        print(json.dumps(result, indent=2))
-        return
-    for label, times in result["seconds"].items():
-        print(f"{label}:", *(f"{reader} {each:.2f} s;" for reader, each in times.items()))
-    for name, found in needs.items():
-        print(f"{name}:", *(f"{reader} {each};" for reader, each in found.items()))
+    lines = [
+        f"{label}: " + " ".join(f"{reader} {each:.2f} s;" for reader, each in times.items()) for label, times in result["seconds"].items()
+    ]
+    show(result, options.json, [*lines, *needs_lines(needs)])
 
 
 if __name__ == "__main__":

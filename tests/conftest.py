@@ -17,13 +17,19 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)  # what is 
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make test-unit` imports no test of swift: it would drop them all."""
+    with_swift = collection_path.parent == TESTS and collection_path.name in WITH_SWIFT
+    return True if with_swift and config.option.markexpr == "unit" else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what its folder says; `process` and `long` are set where a test is written."""
+    """Mark what its folder says; the other kinds are set where a test is written."""
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in WITH_SWIFT:
             item.add_marker("swift")
-        elif not (item.get_closest_marker("process") or item.get_closest_marker("long")):
+        elif not any(map(item.get_closest_marker, ("process", "long", "swift"))):
             item.add_marker("unit")
 
 

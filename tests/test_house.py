@@ -1,4 +1,4 @@
-"""The rules of the house: who imports whom, what loads when, what the wheel holds, what stands in every file."""
+"""The rules of the house: who imports whom, what loads when, what the wheel holds, what is in every file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -66,14 +67,24 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(path: Path) -> Iterator[tuple[str, int, bool]]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The syntax of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(path: Path, root: Path = TREE) -> list[tuple[str, int, bool]]:
     """(absolute module name, line, whether inside a function) of every import in a file, those of `import_module("name")` among them."""
-    package = module_name(path) if path.parts[0] in ROOMS else ""
+    package, found = module_name(path) if path.parts[0] in ROOMS else "", []
     if path.name != "__init__.py":
         package = package.rpartition(".")[0]
-    tree = ast.parse((TREE / path).read_text(encoding="utf-8"))
-    lazy = {id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(outer)}
-    for node in ast.walk(tree):
+    tree = tree_of(root / path)
+    nodes: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while nodes:
+        node, lazy = nodes.pop()
+        inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        nodes += [(child, inside) for child in ast.iter_child_nodes(node)]
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -84,8 +95,8 @@ def imports_of(path: Path) -> Iterator[tuple[str, int, bool]]:
         elif isinstance(node, ast.Call) and node.args and called_name(node) in ("import_module", "__import__"):
             name = text_of(node.args[0], tree, package)
             names = [] if name.startswith(".") else [name]
-        for name in names:
-            yield name, node.lineno, id(node) in lazy
+        found += [(name, node.lineno, lazy) for name in names]
+    return found
 
 
 def called_name(node: ast.Call) -> str:
@@ -113,48 +124,46 @@ def text_of(node: ast.expr, tree: ast.Module, package: str) -> str:
 
 
 def room_of(module: str) -> str | None:
-    """The folder that one of our own modules lies in; None for other people's."""
+    """The folder of one of our own modules; None for other people's."""
     inside = [folder for folder, package in ROOMS.items() if module == package or module.startswith(package + ".")]
     return max(inside, key=lambda folder: len(ROOMS[folder]), default=None)
 
 
-@pytest.mark.parametrize("path", [path for path in PYTHON_FILES if path.parts[0] in MAY_IMPORT], ids=str)
-def test_a_file_imports_only_what_its_room_may(path):
-    rooms, libraries = MAY_IMPORT[path.parts[0]]
-    libraries = libraries | MORE_FOR_A_FILE.get(path.as_posix(), set())
+def imports_below(*parts: str) -> Iterator[tuple[str, str, bool]]:
+    """(file:line, module, whether inside a function) of every import in the files of a folder."""
+    for path in PYTHON_FILES:
+        if path.parts[: len(parts)] == parts:
+            yield from ((f"{path.as_posix()}:{line}", module, lazy) for module, line, lazy in imports_of(path))
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_a_file_imports_only_what_its_room_may(folder):
+    rooms, libraries = MAY_IMPORT[folder]
     wrong = []
-    for module, line, _ in imports_of(path):
-        room, top = room_of(module), module.partition(".")[0]
-        if path.as_posix() in LOADS_BY_NAME and (room or module == COMPUTED):
+    for where, module, _ in imports_below(folder):
+        (file, _, _), room, top = where.partition(":"), room_of(module), module.partition(".")[0]
+        if file in LOADS_BY_NAME and (room or module == COMPUTED):
             continue
-        allowed = room in rooms if room else libraries == ANYTHING or top in sys.stdlib_module_names or top in libraries
-        if not allowed:
-            wrong.append(f"{path}:{line} imports {module}")
+        known = libraries == ANYTHING or top in sys.stdlib_module_names or top in libraries | MORE_FOR_A_FILE.get(file, set())
+        if not (room in rooms if room else known):
+            wrong.append(f"{where} imports {module}")
     assert wrong == []
 
 
-@pytest.mark.parametrize("path", [path for path in PYTHON_FILES if path.parts[:2] == ("data_converters", "rows")], ids=str)
-def test_rows_import_nothing_above_them(path):
+def test_rows_import_nothing_above_them():
     """lint gets its token counter and migrate its converter from the command line (`groundswift.cli.Tools`)."""
     above = tuple(f"groundswift.data_converters.{name}" for name in ("cli", "registry", "formats", "engine", "anomaly"))
-    assert [f"{path}:{line} imports {module}" for module, line, _ in imports_of(path) if module.startswith(above)] == []
+    assert [found for found in imports_below("data_converters", "rows") if found[1].startswith(above)] == []
 
 
-@pytest.mark.parametrize("path", ROOM_FILES, ids=str)
-def test_what_is_optional_or_heavy_is_imported_where_it_is_used(path):
-    if path.parts[0] == "swift_plugins":
-        return
-    early = [
-        f"{path}:{line} imports {module}"
-        for module, line, lazy in imports_of(path)
-        if module.partition(".")[0] in ONLY_IN_FUNCTIONS and not lazy
-    ]
-    assert early == []
+@pytest.mark.parametrize("folder", [room for room in ROOMS if room != "swift_plugins"])
+def test_what_is_optional_or_heavy_is_imported_where_it_is_used(folder):
+    found = imports_below(folder)
+    assert [each for each in found if each[1].partition(".")[0] in ONLY_IN_FUNCTIONS and not each[2]] == []
 
 
-def test_the_rule_of_imports_sees_what_it_should(tmp_path, monkeypatch):
+def test_the_rule_of_imports_sees_what_it_should(tmp_path):
     """Every way to write an import, so that the two tests above cannot pass by looking away."""
-    monkeypatch.setattr(sys.modules[__name__], "TREE", tmp_path)
     (tmp_path / "eval" / "report").mkdir(parents=True)
     (tmp_path / "eval" / "report" / "page.py").write_text(
         "import torch.nn as nn\nfrom ..coco_map import score\nfrom . import plot\nfrom groundswift import data_converters\n"
@@ -163,7 +172,7 @@ def test_the_rule_of_imports_sees_what_it_should(tmp_path, monkeypatch):
         "HIDDEN = 'groundswift.swift_plugins.x'\nimport_module(HIDDEN)\nimport_module(HIDDEN + '.y')\nimport_module(f'{HIDDEN}.z')\n"
         "import_module(f'{__package__}.{later}')\nimport_module('.plot', __package__)\nimport_module(later())\n"
     )
-    found = {module: lazy for module, _, lazy in imports_of(Path("eval/report/page.py"))}
+    found = {module: lazy for module, _, lazy in imports_of(Path("eval/report/page.py"), tmp_path)}
     assert found == {
         "torch.nn": False,
         "groundswift.eval.coco_map.score": False,
@@ -187,6 +196,7 @@ def test_the_rule_of_imports_sees_what_it_should(tmp_path, monkeypatch):
     ]
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """Module -> modules of ours that it imports, inside functions and by `import_module` too; a name from a module counts as its module."""
     modules = {module_name(path) for path in ROOM_FILES}
@@ -237,7 +247,7 @@ def test_names_of_test_files_are_unique():
     assert [name for name in set(names) if names.count(name) > 1] == []
 
 
-def test_only_the_file_for_swift_lies_beside_the_plugins_package():
+def test_only_the_file_for_swift_is_next_to_the_plugins_package():
     """swift puts the folder of a plugin file at `sys.path[0]`: a `datasets.py` there would hide the library."""
     assert {path.name for path in FILES if path.parts[0] == "swift_plugins" and len(path.parts) == 2} == {"__init__.py", "register.py"}
 
@@ -274,7 +284,7 @@ def test_help_loads_next_to_nothing(words):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel of a clean copy of the tree, without what lies about in a working directory."""
+    """The wheel of a clean copy of the tree, without what else is in a working directory."""
     copy, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
     for path in FILES:
         if path.parts[0] in ROOMS or len(path.parts) == 1:
@@ -339,7 +349,7 @@ def installed_clone(wheel, tmp_path_factory) -> tuple[Path, dict[str, str]]:
 @pytest.mark.parametrize("module", ["eval.cli", "data_converters.cli", "swift_plugins.grounding.plugin_shim", "boxes"])
 @pytest.mark.parametrize("root", [".", "tests"])
 def test_an_ordinary_install_is_whole_in_a_clone(installed_clone, module, root):
-    """In its root the kernel of the clone comes first, and finds the other packages beside it."""
+    """In its root the kernel of the clone comes first, and finds the other packages next to it."""
     clone, environment = installed_clone
     code = f"import groundswift.{module} as found; print(found.__file__)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=clone / root, env=environment, capture_output=True, text=True)
@@ -366,13 +376,14 @@ def test_the_public_names_are_there_with_docstrings():
         _ = package.nothing
 
 
-@pytest.mark.parametrize("path", ROOM_FILES, ids=str)
-def test_every_module_and_public_thing_has_a_docstring(path):
-    tree = ast.parse((TREE / path).read_text(encoding="utf-8"))
-    things = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")]
-    bare = [f"{path}:{node.lineno} {node.name}" for node in things if not ast.get_docstring(node)]
-    if tree.body and not ast.get_docstring(tree):
-        bare.append(f"{path}:1")
+def test_every_module_and_public_thing_has_a_docstring():
+    bare = []
+    for path in ROOM_FILES:
+        tree = tree_of(TREE / path)
+        things = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")]
+        bare += [f"{path}:{node.lineno} {node.name}" for node in things if not ast.get_docstring(node)]
+        if tree.body and not ast.get_docstring(tree):
+            bare.append(f"{path}:1")
     assert bare == []
 
 

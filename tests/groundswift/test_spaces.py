@@ -97,6 +97,7 @@ def drawn_boxes_of_one(count: int) -> list[list[float]]:
     return corners.reshape(-1, 4).tolist()
 
 
+@pytest.mark.swift
 def test_cells_are_those_of_kosmos_2():
     """`coordinate_to_patch_index` and `patch_index_to_coordinate` of transformers: cells of 1/32, numbered row by row."""
     from transformers.models.kosmos2.processing_kosmos2 import coordinate_to_patch_index, patch_index_to_coordinate
