@@ -44,13 +44,15 @@ def _one_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-@pytest.fixture(autouse=True)
-def _no_process_in_a_unit_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _no_process_in_a_unit_test(request: pytest.FixtureRequest) -> Iterator[None]:
     """In `make test-unit` a test that starts a process fails: it stays quick only if such tests say what they are."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("this test starts a process: mark it with pytest.mark.process")
 
-    if request.config.option.markexpr == "unit":
-        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
-        monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.option.markexpr == "unit":
+            patch.setattr(subprocess.Popen, "__init__", refuse)
+            patch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+        yield

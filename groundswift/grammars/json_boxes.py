@@ -141,8 +141,8 @@ class JsonGrammar:
         """Decoded rows with their spans; None where a row has neither box nor point, or corners out of order."""
         objects, y_first, unset, located = [], self.keys.y_first, msgspec.UNSET, Located
         add = objects.append
-        for row, content in zip(rows, contents):  # noqa: B905 (as many; to ask takes time here)
-            end = start + len(content) + 2
+        for row, size in zip(rows, map(len, contents)):  # noqa: B905 (as many; to ask takes time here)
+            end = start + size + 2
             if (box := row.box) is not unset:
                 x1, y1, x2, y2 = box
                 if x2 < x1 or y2 < y1:

@@ -16,6 +16,11 @@ def test_a_name_stays_inside_its_folder(name, expected):
     assert path_inside("/data", name) == expected
 
 
+def test_a_url_is_not_a_name_in_a_folder():
+    assert [path_inside(folder, "s3://other/a.png") for folder in ("/data", "s3://bucket/set", "https://host/a")] == [None] * 3
+    assert path_inside("https://host/a?sig=1", "b/../c.png") == "https://host/a/c.png?sig=1"
+
+
 def test_only_regular_files_are_opened(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "link").symlink_to("a")

@@ -105,18 +105,12 @@ def test_the_fast_path_reads_what_the_tolerant_one_reads(family):
 
 
 @for_each_family
-@pytest.mark.parametrize("label", AWKWARD_LABELS)
-def test_an_awkward_label_round_trips_or_is_refused(family, label):
-    objects = [thing(family, label, 1, 2, 3, 4), thing(family, "dog", 5, 6, 7, 8), thing(family, label, 9, 10, 11, 12)]
-    text = written(objects, family)
-    assert text is None or parse(text, family).objects == objects
-
-
-@for_each_family
-@pytest.mark.parametrize("label", EVERYDAY_LABELS[:-1])
-def test_an_everyday_label_is_never_refused(family, label):
-    test_an_awkward_label_round_trips_or_is_refused(family, label)
-    assert written([thing(family, label, 1, 2, 3, 4)], family)
+def test_a_label_round_trips_and_only_an_awkward_one_may_be_refused(family):
+    for label in dict.fromkeys(AWKWARD_LABELS + EVERYDAY_LABELS[:-1]):
+        objects = [thing(family, label, 1, 2, 3, 4), thing(family, "dog", 5, 6, 7, 8), thing(family, label, 9, 10, 11, 12)]
+        text = written(objects, family)
+        assert text or label not in EVERYDAY_LABELS, label
+        assert text is None or parse(text, family).objects == objects, label
 
 
 @pytest.mark.long
@@ -237,14 +231,19 @@ def test_nothing_located_is_the_familys_own_empty_answer(family):
     assert (parse(text, family).objects, parse(text, family).status) == ([], "empty")
 
 
+THOUGHTS = [
+    "",
+    "<think>\nIs there one? [1, 2, 3, 4]\n</think>\n",
+    "The prompt opened this thought.</think>",
+    "<|channel>thought\n<channel|>",
+]
+NONE = ["", "  \n", "None", "none.", "None\n", "[]", "[ ]", "[]\n[]", "```json\n[]\n```", "```\n[]\n```", "null"]
+
+
 @for_each_family
-@pytest.mark.parametrize("text", ["", "  \n", "None", "none.", "None\n", "[]", "[ ]", "[]\n[]", "```json\n[]\n```", "```\n[]\n```", "null"])
-@pytest.mark.parametrize(
-    "before",
-    ["", "<think>\nIs there one? [1, 2, 3, 4]\n</think>\n", "The prompt opened this thought.</think>", "<|channel>thought\n<channel|>"],
-)
-def test_ways_to_say_that_there_is_nothing(family, text, before):
-    assert read(before + text, family) == ([], "empty", [])
+@pytest.mark.parametrize("before", THOUGHTS)
+def test_ways_to_say_that_there_is_nothing(family, before):
+    assert {text: read(before + text, family) for text in NONE} == dict.fromkeys(NONE, ([], "empty", []))
 
 
 @for_each_family
@@ -267,11 +266,11 @@ def test_a_label_that_holds_a_mark_is_refused(family):
 
 
 @for_each_family
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_coordinate_that_is_not_finite_is_refused(family, value):
-    objects = [Located("dog", (1, 2, value, 4))] if families()[family].boxes else [Located("dog", None, (1, value))]
-    with pytest.raises(GroundswiftError, match="expected a finite number"):
-        format_answer(objects, family)
+def test_a_coordinate_that_is_not_finite_is_refused(family):
+    for value in (math.nan, math.inf, -math.inf):
+        objects = [Located("dog", (1, 2, value, 4))] if families()[family].boxes else [Located("dog", None, (1, value))]
+        with pytest.raises(GroundswiftError, match="expected a finite number"):
+            format_answer(objects, family)
 
 
 @for_each_family

@@ -111,11 +111,11 @@ def test_a_line_that_is_not_a_row_is_an_error_in_its_place(line, message, tmp_pa
         raise error
 
 
-@pytest.mark.parametrize("length", [*range(1, len(SHORT))])
-def test_a_file_cut_in_a_line_says_so(length, tmp_path):
-    (_, good), (number, error) = read(tmp_path, SHORT + b"\n" + SHORT[:length])
-    assert (good, number) == (Row([], ["a.jpg"]), 2)
-    assert str(error).endswith("rows.jsonl:2: the file stops in the middle of this line; expected a whole JSON object")
+def test_a_file_cut_in_a_line_says_so(tmp_path):
+    for length in range(1, len(SHORT)):
+        (_, good), (number, error) = read(tmp_path, SHORT + b"\n" + SHORT[:length])
+        assert (good, number) == (Row([], ["a.jpg"]), 2)
+        assert str(error).endswith("rows.jsonl:2: the file stops in the middle of this line; expected a whole JSON object")
 
 
 @pytest.mark.parametrize(

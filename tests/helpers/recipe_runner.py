@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,13 +36,6 @@ ADAPTER = (  # of the checkpoint that `@adapter` stands for
     *("--custom_register_path", str(ROOT / "swift_plugins/register.py"), "--split_dataset_ratio", "0.34", "--tuner_type", "lora"),
     *("--max_steps", "1", "--save_steps", "1", "--learning_rate", "1e-6", "--add_version", "false", "--gradient_checkpointing", "false"),
 )
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def load_script(path: Path) -> ModuleType:

@@ -13,6 +13,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from web_site import free_port
+
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret", "AWS_DEFAULT_REGION": "us-east-1"}
 NOBODY = {  # no credentials anywhere, and no asking for them
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -36,9 +38,7 @@ def environment(endpoint: str, cache: object) -> dict[str, str]:
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The address of an empty S3 server that ends with the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **KEYS, **NOBODY})
     try:

@@ -163,23 +163,25 @@ def given(sizes_wh: Sequence[tuple[int, int]]) -> int:
     return IMAGE_TOKENS * len(sizes_wh)
 
 
-def internvl_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
-    """256 for each tile of 448 px: up to 12 in the shape nearest to the picture's, and one of the whole where there are several.
+def internvl_tiles(size_wh: tuple[int, int], side: int) -> int:
+    """1 to 12 tiles in the grid whose aspect is nearest, more tiles where two are as near and the picture fills half; and a thumbnail.
 
-    Source: InternVL's own preprocessing, counted here from the shapes alone.
+    `side`: of a tile in px. Source: InternVL's own preprocessing, counted here from the shapes alone.
     """
-    shapes = sorted({(w, h) for w in range(1, 13) for h in range(1, 13) if w * h <= 12}, key=lambda shape: shape[0] * shape[1])
-    total = 0
-    for width, height in sizes_wh:
-        best, least = (1, 1), math.inf
-        for shape in shapes:
-            distance = abs(width / height - shape[0] / shape[1])
-            roomy = width * height > 0.5 * 448**2 * shape[0] * shape[1]
-            if distance < least or (distance == least and roomy):
-                best, least = shape, distance
-        tiles = best[0] * best[1]
-        total += tiles + (tiles > 1)
-    return 256 * total
+    width, height = size_wh
+    grids = [(columns, rows) for columns in range(1, 13) for rows in range(1, 13) if columns * rows <= 12]
+    best, nearest = (1, 1), math.inf
+    for columns, rows in sorted(grids, key=math.prod):
+        off = abs(width / height - columns / rows)
+        if off < nearest or (off == nearest and width * height > 0.5 * side**2 * columns * rows):
+            best, nearest = (columns, rows), off
+    tiles = math.prod(best)
+    return tiles + (tiles > 1)
+
+
+def internvl_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
+    """256 for each tile of 448 px."""
+    return 256 * sum(internvl_tiles(size, 448) for size in sizes_wh)
 
 
 def minicpm_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:

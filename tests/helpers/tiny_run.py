@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from evaluated import call, metrics_of
 from rows import detection, noise, read_rows
+from web_site import free_port
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "recipes" / "quickstart" / "model"
 TEMPLATE = ["--model_type", "qwen2_vl", "--template", "qwen2_vl_grounding", "--attn_impl", "sdpa"]
@@ -91,13 +91,6 @@ def swift_process(command: str, *words: object, cwd: Path, processes: int | None
     done = subprocess.run(called, cwd=cwd, env=environment, capture_output=True, text=True, timeout=580)
     assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def infer(plugin: Path | None, data: Path | str, result: Path, *more: str, **named: object) -> list[dict[str, Any]]:

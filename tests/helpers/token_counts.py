@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from stubs import internvl_tiles
 from zoo_tiles import PATCH, SIDE
 
 from groundswift import resized_wh
@@ -71,18 +72,7 @@ def gemma4(size_wh: Size) -> int:
 
 
 def internvl(size_wh: Size) -> int:
-    """1 to 12 tiles in the grid whose aspect is nearest, more tiles where two are as near and the picture fills half; and a thumbnail."""
-    width, height = size_wh
-    grids = sorted(
-        ((columns, rows) for columns in range(1, 13) for rows in range(1, 13) if columns * rows <= 12), key=lambda grid: grid[0] * grid[1]
-    )
-    best, nearest = (1, 1), math.inf
-    for columns, rows in grids:
-        off = abs(width / height - columns / rows)
-        if off < nearest or (off == nearest and width * height > 0.5 * SIDE * SIDE * columns * rows):
-            best, nearest = (columns, rows), off
-    tiles = best[0] * best[1]
-    return one_tile_merged(size_wh) * (tiles + (tiles > 1))
+    return one_tile_merged(size_wh) * internvl_tiles(size_wh, SIDE)
 
 
 def idefics(size_wh: Size) -> int:

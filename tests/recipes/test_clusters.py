@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from recipe_runner import BIN, ON_CPU, ROOT, free_port
+from recipe_runner import BIN, ON_CPU, ROOT
+from web_site import free_port
 
 pytestmark = [pytest.mark.recipes, pytest.mark.timeout(1800)]
 

@@ -11,9 +11,10 @@ import time
 from shutil import copytree
 
 import pytest
-from recipe_runner import ROOT, free_port
+from recipe_runner import ROOT
 from rows import read_rows
 from tiny_run import written
+from web_site import free_port
 
 SCRIPTS = ROOT / "recipes" / "export"
 METHOD = "export/qwen2_5_vl_{}.sh"

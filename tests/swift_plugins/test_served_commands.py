@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import tiny_run
 from rows import read_rows
-from tiny_run import free_port, written
+from tiny_run import written
+from web_site import free_port
 
 from groundswift import parse
 

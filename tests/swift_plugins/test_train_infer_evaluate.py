@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from converted import run
 from rows import read_rows
-from tiny_run import evaluation_of, export, free_port, infer, options, scored, sft, sft_process, swift_process
+from tiny_run import evaluation_of, export, infer, options, scored, sft, sft_process, swift_process
+from web_site import free_port
 
 GREEDY = {"max_new_tokens": 40, "max_batch_size": 12}
 SHORT = {"max_new_tokens": 4}
