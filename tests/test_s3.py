@@ -23,7 +23,6 @@ from groundswift.data_converters.file_io.images import read_header
 from groundswift.errors import GroundswiftError
 from groundswift.file_guard import path_inside
 from groundswift.images import ORIENTATION_TAG, open_image, read_size_wh
-from groundswift.records import Row, read_jsonl
 from groundswift.storage import NotThere, exists, is_file, is_folder, local_copy, stat_key
 
 pytestmark = pytest.mark.process
@@ -146,11 +145,6 @@ def test_annotations_and_images_are_read_from_a_bucket(here):
     assert [open_image(path).size for path in paths] == [(40, 30), (20, 50)]
     assert open_image(paths[0]).tobytes() == open_image(image_file((40, 30))).tobytes()
     assert [read_header(path, "image", (40, 30)).problem is None for path in paths] == [True, False]
-
-
-def test_rows_are_read_from_a_bucket(here, bucket):
-    url = bucket.put("rows.jsonl", b'{"messages": [], "images": ["s3://bucket/set/images/a.png"]}\n')
-    assert [row.images for _, row in read_jsonl(url, Row)] == [["s3://bucket/set/images/a.png"]]
 
 
 def test_what_is_there(here):
@@ -277,10 +271,6 @@ def test_what_is_not_there_is_an_error_at_once(here, cache, url, message):
     assert copies(cache) == []
 
 
-def test_a_missing_image_is_a_problem_of_the_image(here):
-    assert read_header("s3://bucket/none.jpg", "image 1", (1, 1)).problem.id == "image-missing"
-
-
 def test_without_credentials_that_the_error_says_so(endpoint, bucket, cache):
     done = process(endpoint, cache, "-c", FETCH, "s3://bucket/set/ann.json", **dict.fromkeys(KEYS))
     assert done.returncode == 1
@@ -307,13 +297,6 @@ def test_credentials_that_are_refused_are_an_error_at_once_and_never_shown(endpo
 def test_no_credentials_are_kept_with_the_copies(here, cache):
     read_coco("s3://bucket/set/ann.json")
     assert [path for path in copies(cache) if KEYS["AWS_SECRET_ACCESS_KEY"].encode() in path.read_bytes()] == []
-
-
-def test_a_cache_that_cannot_be_written_is_an_error(endpoint, bucket, tmp_path):
-    (tmp_path / "file").write_text("")
-    done = process(endpoint, tmp_path / "file" / "cache", "-c", FETCH, "s3://bucket/set/ann.json")
-    assert done.returncode == 1
-    assert f"{tmp_path}/file/cache: cannot be written (Not a directory), so s3://bucket/set/ann.json cannot be fetched" in done.stderr
 
 
 def test_two_processes_at_once_get_one_whole_copy(endpoint, bucket, cache):
