@@ -36,7 +36,7 @@ SMALL = {
 }
 
 
-def draw_picture(path: Path, stored_wh: tuple[int, int], orientation: int = 1) -> None:
+def draw_image(path: Path, stored_wh: tuple[int, int], orientation: int = 1) -> None:
     """A grey image whose pixels are stored `stored_wh`, with an EXIF orientation."""
     exif = Image.Exif()
     if orientation != 1:
@@ -47,15 +47,15 @@ def draw_picture(path: Path, stored_wh: tuple[int, int], orientation: int = 1) -
 
 @pytest.fixture
 def draw() -> Callable[..., None]:
-    return draw_picture
+    return draw_image
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
     for name in ("plain.jpg", "empty.png", "crowd.jpg", "mixed.jpg"):
-        draw_picture(folder / name, (64, 48) if name == "plain.jpg" else (20, 20))
-    draw_picture(folder / "sub/turned.jpg", (60, 40), orientation=6)
+        draw_image(folder / name, (64, 48) if name == "plain.jpg" else (20, 20))
+    draw_image(folder / "sub/turned.jpg", (60, 40), orientation=6)
     return folder
 
 

@@ -41,7 +41,7 @@ def only(folder: Path, *names: str) -> bool:
 
 @pytest.fixture
 def out(tmp_path) -> Path:
-    """A place to write, in a folder of its own, where an earlier file stands."""
+    """A place to write, in a folder of its own, where there is an earlier file."""
     (tmp_path / "out").mkdir()
     path = tmp_path / "out" / "train.jsonl"
     path.write_bytes(EARLIER)
@@ -49,8 +49,8 @@ def out(tmp_path) -> Path:
 
 
 @pytest.mark.process
-def test_a_whole_run(small, pictures, annotate, out):
-    done = process(annotate(small), "--images", pictures, "--out", out)
+def test_a_whole_run(small, image_folder, annotate, out):
+    done = process(annotate(small), "--images", image_folder, "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == f"4 rows, 6 objects, 1 rows without objects -> {out}"
     assert any(re.fullmatch(r" +2  crowd-skipped: .*\(annotation 6, annotation 7\)", line) for line in done.stdout.splitlines())
@@ -59,8 +59,8 @@ def test_a_whole_run(small, pictures, annotate, out):
 
 
 @pytest.mark.parametrize("bad", ["source", "images", "out", "prompt"])
-def test_an_option_that_is_no_text(small, pictures, annotate, out, bad):
-    options = {"source": annotate(small), "images": pictures, "out": out, "prompt": "What is here?"}
+def test_an_option_that_is_no_text(small, image_folder, annotate, out, bad):
+    options = {"source": annotate(small), "images": image_folder, "out": out, "prompt": "What is here?"}
     options[bad] = os.fsdecode(os.fsencode(options[bad]) + b"\xff")
     done = run(options["source"], "--images", options["images"], "--out", options["out"], "--prompt", options["prompt"])
     assert done.exit_code == 1
@@ -68,8 +68,8 @@ def test_an_option_that_is_no_text(small, pictures, annotate, out, bad):
     assert only(out.parent, out.name)
 
 
-def test_json_counts(small, pictures, annotate, out):
-    done = run(annotate(small), "--images", pictures, "--out", out, "--json", "--negatives", "0")
+def test_json_counts(small, image_folder, annotate, out):
+    done = run(annotate(small), "--images", image_folder, "--out", out, "--json", "--negatives", "0")
     assert done.exit_code == 0
     assert json.loads(done.stdout) == {
         "rows": 3,
@@ -87,18 +87,18 @@ def test_json_counts(small, pictures, annotate, out):
     }
 
 
-def test_a_named_set_has_the_rows_of_the_command(small, pictures, annotate, out):
+def test_a_named_set_has_the_rows_of_the_command(small, image_folder, annotate, out):
     path = annotate(small)
-    assert run(path, "--images", pictures, "--out", out, "--order", "reading").exit_code == 0
-    rows, tally = rows_of_set(CocoOptions(annotations=str(path), images=str(pictures), order="reading"), progress=False)
+    assert run(path, "--images", image_folder, "--out", out, "--order", "reading").exit_code == 0
+    rows, tally = rows_of_set(CocoOptions(annotations=str(path), images=str(image_folder), order="reading"), progress=False)
     assert b"".join(map(encode_row, rows)) == out.read_bytes()
     assert tally.counts["crowd-skipped"] == 2
 
 
 @pytest.mark.process
-def test_a_fault_leaves_the_earlier_file(small, pictures, annotate, out):
+def test_a_problem_leaves_the_earlier_file(small, image_folder, annotate, out):
     small["annotations"][7]["bbox"] = [0, 0, -1, 1]
-    done = process(annotate(small), "--images", pictures, "--out", out)
+    done = process(annotate(small), "--images", image_folder, "--out", out)
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: " in done.stderr
     assert "annotation 8 on image 15 (mixed.jpg): bbox [0.0, 0.0, -1.0, 1.0]" in done.stderr
@@ -107,8 +107,8 @@ def test_a_fault_leaves_the_earlier_file(small, pictures, annotate, out):
     assert only(out.parent, out.name)
 
 
-def test_dry_run_writes_nothing(small, pictures, annotate, out):
-    done = run(annotate(small), "--images", pictures, "--out", out, "--dry-run", "--limit", "2")
+def test_dry_run_writes_nothing(small, image_folder, annotate, out):
+    done = run(annotate(small), "--images", image_folder, "--out", out, "--dry-run", "--limit", "2")
     assert done.stdout.splitlines()[0] == "2 rows, 5 objects, 0 rows without objects; nothing written (--dry-run)"
     assert out.read_bytes() == EARLIER
     assert only(out.parent, out.name)
@@ -141,10 +141,10 @@ def test_wrong_use(small, annotate, tmp_path, monkeypatch, arguments):
         pytest.param(f"{'x' * 300}.jsonl", "cannot be written (File name too long)", id="too long"),
     ],
 )
-def test_a_place_that_cannot_be_written(small, pictures, annotate, out, tmp_path, place, text):
+def test_a_place_that_cannot_be_written(small, image_folder, annotate, out, tmp_path, place, text):
     path = annotate(small)
     before = path.read_bytes()
-    done = run(path, "--images", pictures, "--out", tmp_path / place)
+    done = run(path, "--images", image_folder, "--out", tmp_path / place)
     assert done.exit_code == 1
     assert text in done.stderr
     assert path.read_bytes() == before
@@ -152,7 +152,7 @@ def test_a_place_that_cannot_be_written(small, pictures, annotate, out, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("out", "coco_out", "told"),
+    ("out", "coco_out", "shown"),
     [
         pytest.param("rows.jsonl", "boxes.csv", "boxes.csv: this is the annotation file", id="its own source"),
         pytest.param("names.csv", "truth.json", "names.csv: this is what --class-descriptions names", id="the names"),
@@ -161,7 +161,7 @@ def test_a_place_that_cannot_be_written(small, pictures, annotate, out, tmp_path
         pytest.param("rows.jsonl", "link.json", "link.json: this is the annotation file", id="a link"),
     ],
 )
-def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco_out, told):
+def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco_out, shown):
     draw(tmp_path / "pictures/a.jpg", (20, 20))
     (tmp_path / "boxes.csv").write_text("ImageID,LabelName,XMin,XMax,YMin,YMax\na,/m/1,0.1,0.2,0.3,0.4\n")
     (tmp_path / "names.csv").write_text("/m/1,cat\n")
@@ -171,7 +171,7 @@ def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco
     arguments = ["convert", "openimages", "boxes.csv", "--images", "pictures", "--class-descriptions", "names.csv"]
     done = command(*arguments, "--out", out, "--coco-out", coco_out)
     assert done.exit_code == 1
-    assert f"{told}; give another file to write" in done.stderr
+    assert f"{shown}; give another file to write" in done.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
@@ -271,14 +271,14 @@ main()
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("verb", "more", "told"),
+    ("verb", "more", "shown"),
     [
         ("coco", ["--out", "x.jsonl"], "stopped; run the same command with --resume to continue\n"),
         ("to-coco", ["--out", "x.json"], "stopped\n"),
         ("coco", ["--dry-run"], "stopped\n"),
     ],
 )
-def test_a_stopped_command_leaves_no_temporary_folder(tmp_path, verb, more, told):
+def test_a_stopped_command_leaves_no_temporary_folder(tmp_path, verb, more, shown):
     """SIGTERM at any time, so before the first row too."""
     (tmp_path / "temporary").mkdir()
     done = subprocess.run(
@@ -288,12 +288,12 @@ def test_a_stopped_command_leaves_no_temporary_folder(tmp_path, verb, more, told
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
     )
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", told)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", shown)
     assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.process
-def test_a_full_disk_is_told_and_leaves_the_earlier_file(small, annotate, out):
+def test_a_full_disk_is_reported_and_leaves_the_earlier_file(small, annotate, out):
     small["images"] += [{"id": 100 + i, "file_name": f"{i}.jpg", "width": 8, "height": 8} for i in range(200)]
     limited = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # noqa: E731
     done = process(annotate(small), "--no-check-images", "--out", out, preexec_fn=limited)
@@ -313,15 +313,15 @@ def test_a_link_keeps_pointing(out, tmp_path):
 
 @pytest.mark.parametrize("classes", ["all", "one", "present"])
 @pytest.mark.parametrize("prompts", ["fixed", "sampled"])
-def test_lint_finds_nothing_in_the_rows(small, pictures, annotate, out, classes, prompts):
-    options = ["--images", pictures, "--out", out, "--classes", classes, "--prompts", prompts, "--language", "both"]
+def test_lint_finds_nothing_in_the_rows(small, image_folder, annotate, out, classes, prompts):
+    options = ["--images", image_folder, "--out", out, "--classes", classes, "--prompts", prompts, "--language", "both"]
     assert run(annotate(small), *options).exit_code == 0
     done = command("lint", out, "--json")
     assert done.exit_code == 0
     assert set(json.loads(done.stdout)["rules"]) <= {"image-exif-rotated", "no-negatives"}  # both info: one image is EXIF-rotated
 
 
-def test_dry_run_writes_nothing_beside_the_rows(tmp_path, draw):
+def test_dry_run_writes_nothing_but_the_rows(tmp_path, draw):
     """Not the COCO file of --coco-out either."""
     draw(tmp_path / "images" / "a.jpg", (20, 20))
     (tmp_path / "labels").mkdir()
@@ -335,9 +335,9 @@ def test_dry_run_writes_nothing_beside_the_rows(tmp_path, draw):
     assert only(tmp_path, "data.yaml", "images", "labels", "rows.jsonl", "truth.json")
 
 
-def test_a_limit_of_pixels_that_is_none_is_told_once(small, pictures, annotate, out, monkeypatch):
-    """And not as a fault of every picture, which --on-error skip would leave out."""
+def test_a_limit_of_pixels_that_is_none_is_reported_once(small, image_folder, annotate, out, monkeypatch):
+    """And not as a problem of every image, which --on-error skip would skip."""
     monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", "much")
-    done = run(annotate(small), "--images", pictures, "--out", out, "--on-error", "skip")
+    done = run(annotate(small), "--images", image_folder, "--out", out, "--on-error", "skip")
     assert (done.exit_code, done.stderr) == (1, "error: GROUNDSWIFT_MAX_IMAGE_PIXELS: 'much'; expected a whole number of pixels above 0\n")
     assert out.read_bytes() == EARLIER

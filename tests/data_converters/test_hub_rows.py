@@ -1,4 +1,4 @@
-"""Rows of the hubs that hold their picture: what becomes of each, and of malformed ones."""
+"""Rows of the hubs that hold their image: what becomes of each, and of malformed ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def made(values: dict[str, Any], make, row_type) -> tuple[list[Any], IssueLog]:
     return list(make(item, log)), log
 
 
-def test_a_picture_of_coco():
+def test_an_image_of_coco():
     (row,), log = made(coco([2, 0], [[1.5, 2, 30, 40], [0, 0, 64.5, 48]]), detection_maker(NAMES), HubCocoRow)
     assert row.messages[0].content == "<image>Detect every object of these categories: person, bicycle, traffic light."
     assert row.messages[1].content == "<ref-object><bbox>" * 2
@@ -41,7 +41,7 @@ FAULTY = {
     "an inverted box": (coco([0, 0], [[9, 2, 3, 4], [1, 2, 3, 4]]), "box-inverted", 1),
     "NaN": (coco([0, 0], [[float("nan"), 2, 3, 4], [1, 2, 3, 4]]), "box-not-finite", 1),
     "columns-differ": (coco([0], [[1, 2, 3, 4]] * 2), "columns-differ", 0),
-    "all at fault": (coco([0], [[9, 2, 3, 4]]), "image-all-skipped", 0),
+    "all are broken": (coco([0], [[9, 2, 3, 4]]), "image-all-skipped", 0),
     "no objects": ({"image_id": 9, "width": 64, "height": 48}, "row-unreadable", 0),
     "a name for a category": (coco(["dog"], [[1, 2, 3, 4]]), "row-unreadable", 0),
     "null for boxes": (coco([0], None), "row-unreadable", 0),
@@ -49,7 +49,7 @@ FAULTY = {
 
 
 @pytest.mark.parametrize(("values", "reason", "rows"), FAULTY.values(), ids=FAULTY)
-def test_faulty_rows_of_coco(values, reason, rows):
+def test_broken_rows_of_coco(values, reason, rows):
     out, log = made(values, detection_maker(NAMES), HubCocoRow)
     assert len(out) == rows
     assert log.counted.counts[reason] == 1
@@ -68,7 +68,7 @@ def test_names_that_swift_would_misread():
         ({"text": "a && b"}, "latex_ocr", ["<image>Write the formula in the picture as LaTeX.", "a && b"]),  # a formula, no captions
     ],
 )
-def test_a_picture_and_its_text(values, task, turns):
+def test_an_image_and_its_text(values, task, turns):
     (row,), _ = made(values, text_maker(task), HubTextRow)
     assert [each.content for each in row.messages] == turns
     assert (row.sample_id, row.objects) == ("set/train/1", None)

@@ -18,7 +18,7 @@ def test_a_task_is_asked_alike_in_both_languages(task):
     assert list(languages) == ["en", "zh"]
     english, chinese = languages["en"], languages["zh"]
     assert len(english) == len(chinese) >= 4
-    assert len(set(english + chinese)) == 2 * len(english), "a question stands twice"
+    assert len(set(english + chinese)) == 2 * len(english), "a question is there twice"
     assert len({tuple(sorted(HELD.findall(text))) for text in english + chinese}) == 1, "a question holds others of the fields"
     assert not any(re.search("[\u4e00-\u9fff]", text) for text in english)
     assert all(re.search("[\u4e00-\u9fff]", text) for text in chinese)

@@ -45,7 +45,7 @@ def test_good_list(listed, tmp_path):
     assert (first.prompt, first.order, first.seed) == (None, "category", 0)
 
 
-def test_rows(listed, small, annotate, pictures):
+def test_rows(listed, small, annotate, image_folder):
     annotate(small)
     sets = read_sets(
         listed("some: {format: coco, annotations: annotations.json, images: pictures, order: reading, prompt: 'Find {categories}'}")

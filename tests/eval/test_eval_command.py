@@ -211,7 +211,7 @@ def test_a_record_that_cannot_be_read_stops(folder):
     assert "result.jsonl.run.json: is not a record of a run" in score(folder, code=1).stderr
 
 
-def test_limits_are_told_where_the_space_does_not_need_them(folder):
+def test_limits_are_reported_where_the_space_does_not_need_them(folder):
     score(folder, "--first-max-pixels", "9000")
     protocol = metrics(folder)["protocol"]
     assert [protocol[name] for name in LIMITS] == [3136, 12845056, 9000]

@@ -345,7 +345,7 @@ def test_bad_annotations_stop_or_are_counted(tmp_path, changes, reason):
     assert tally.counts == {reason: 1}
 
 
-def test_many_faults_are_listed_in_part_and_counted(tmp_path):
+def test_many_problems_are_listed_in_part_and_counted(tmp_path):
     with pytest.raises(GroundswiftError, match="^9 problems in the ground truth:") as caught:
         read_truth(truth_file(tmp_path, annotations=annotation(bbox=[0, 0, 0, 5])["annotations"] * 9))
     assert str(caught.value).count("box-empty") == 5

@@ -1,4 +1,4 @@
-"""Copies of data sets in the layout and schema of the hubs, which GROUNDSWIFT_HUB names."""
+"""Copies of datasets in the layout and schema of the hubs, which GROUNDSWIFT_HUB names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ configs:
 """
 
 
-def picture(size_wh: tuple[int, int], grey: int = 0, orientation: int = 1) -> bytes:
+def png(size_wh: tuple[int, int], grey: int = 0, orientation: int = 1) -> bytes:
     data, exif = io.BytesIO(), Image.Exif()
     if orientation != 1:
         exif[0x0112] = orientation

@@ -1,4 +1,4 @@
-"""How an upright picture is stored for each EXIF orientation, so that the tag turns it back."""
+"""How an upright image is stored for each EXIF orientation, so that the tag turns it back."""
 
 from PIL import Image
 

@@ -1,4 +1,4 @@
-"""One picture in each of the 8 orientations, and what a model's own code sees of it."""
+"""One image in each of the 8 orientations, and what a model's own code sees of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def in_every_orientation(folder: Path) -> tuple[np.ndarray, dict[int, Path]]:
 
 
 def seen(image: Image.Image | str) -> np.ndarray:
-    """The pixels (height, width, 3) that a model's own code gets of what a template hands on, a picture or a path: it ignores EXIF."""
+    """The pixels (height, width, 3) that a model's own code gets of what a template hands on, an image or a path: it ignores EXIF."""
     if isinstance(image, str):
         with Image.open(image) as opened:
             return np.asarray(opened.convert("RGB"))

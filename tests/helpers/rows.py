@@ -43,14 +43,14 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
 
 
 def noise(path: Path, size_wh: tuple[int, int], seed: int = 0) -> Path:
-    """A picture of random pixels."""
+    """An image of random pixels."""
     pixels = np.random.default_rng(seed).integers(0, 255, (size_wh[1], size_wh[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
 
 
 def plain(path: Path, size_wh: tuple[int, int]) -> Path:
-    """A picture of one colour."""
+    """An image of one colour."""
     Image.new("RGB", size_wh, (200, 30, 90)).save(path, compress_level=1)
     return path
 
@@ -83,11 +83,11 @@ def places(located: Sequence[Located], family: str, size_wh: tuple[int, int], mo
 
 
 def assert_within_half_a_quantum(
-    found: np.ndarray, told: Sequence[Sequence[float]], family: str, size_wh: tuple[int, int], model_input_wh: tuple[int, int] | None
+    found: np.ndarray, expected: Sequence[Sequence[float]], family: str, size_wh: tuple[int, int], model_input_wh: tuple[int, int] | None
 ) -> None:
     """Each place as near to the one that was taught as the family can write it."""
     half = np.array(families()[family].quantum_px(size_wh, model_input_wh) * 2) / 2
-    off = np.abs(found - np.array(told))
+    off = np.abs(found - np.array(expected))
     assert (off <= half + 1e-9).all(), f"off by {off.max(axis=0)} px, half a quantum is {half}"
 
 

@@ -37,7 +37,7 @@ def environment(endpoint: str, cache: object) -> dict[str, str]:
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """The address of an empty S3 server that ends with the block."""
+    """The URL of an empty S3 server that ends with the block."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **KEYS, **NOBODY})
@@ -74,14 +74,14 @@ class Bucket:
         self.client.create_bucket(Bucket=name)
 
     def put(self, key: str, data: bytes) -> str:
-        """Store bytes and return their address."""
+        """Store bytes and return their URL."""
         self.client.put_object(Bucket=self.name, Key=key, Body=data)
         return f"s3://{self.name}/{key}"
 
 
 @contextmanager
 def failing_proxy(endpoint: str, failure: Failure) -> Iterator[tuple[str, list[str]]]:
-    """(the address of a proxy before a server, the requests that came so far as `GET /bucket/key`).
+    """(the URL of a proxy before a server, the requests that came so far as `GET /bucket/key`).
 
     `failure(method, path, count)` is asked for each request, which is the `count`th of its method and path, from 1, and says what
     becomes of it: None passes on; a number cuts the connection after so many bytes of the answer's body; bytes are the answer (to a HEAD

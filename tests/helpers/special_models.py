@@ -28,7 +28,7 @@ from transformers.models.florence2 import Florence2Processor
 from zoo_parts import ids, tokenizer
 
 LAYERS = {"layers": 2, "attention_heads": 2, "ffn_dim": 128}
-SIDE = 64  # px of a picture as the Florence stand-in sees it
+SIDE = 64  # px of an image as the Florence stand-in sees it
 FLORENCE_IMAGE_TOKENS = 5  # 2 x 2 cells of 32 px, and their mean
 GLM_MARKS = ("<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
 GLM_MARKS += ("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_box|>", "<|end_of_box|>")

@@ -1,4 +1,4 @@
-"""Stand-ins for the processors of families whose code lies with their weights, so that swift's real templates run over them.
+"""Stand-ins for the processors of families whose code is with their weights, so that swift's real templates run over them.
 
 A stub has what a template asks for and nothing else: prompt, marks, labels, box text and the image tokens that the template itself
 inserts are swift's. The model, its weights and the pixels of its own preprocessing are not tested by it.
@@ -25,7 +25,7 @@ PHI3_IMAGE = 32044  # the id of <|image|>, which swift's template of Phi-3-visio
 NEWLINE = 198  # the id at which swift's template of Phi-4-multimodal parts the processor's tokens
 REF_BOX = ("<ref>", "</ref>", "<box>", "</box>")
 MINICPM = (*CHATML, *REF_BOX, "<unk>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<think>", "</think>")
-IMAGE_TOKENS = 7  # of one picture, where a stub decides how many
+IMAGE_TOKENS = 7  # of one image, where a stub decides how many
 
 
 class StubProcessor:
@@ -79,8 +79,8 @@ def deepseek_vl2() -> Any:
     tokens = tokenizer(marks, "<|end_of_sentence|>", "<|pad|>", "<|begin_of_sentence|>")
 
     def tokenize_with_images(text: str, images: Sequence[Any], cropping: bool) -> tuple[Any, ...]:
-        pictures = [torch.zeros(3, 4, 4) for _ in images]
-        return None, pictures, None, [[1, 1] for _ in images], [IMAGE_TOKENS] * len(images)
+        tiles = [torch.zeros(3, 4, 4) for _ in images]
+        return None, tiles, None, [[1, 1] for _ in images], [IMAGE_TOKENS] * len(images)
 
     return StubProcessor(tokens, image_token_id=tokens.convert_tokens_to_ids("<image>"), tokenize_with_images=tokenize_with_images)
 
@@ -134,7 +134,7 @@ class MiniCpmImages:
 
 
 def minicpm_slices(size_wh: tuple[int, int]) -> int:
-    """How many slices besides the whole picture the stub makes: up to 9, none of a small picture."""
+    """How many slices besides the whole image the stub makes: up to 9, none of a small image."""
     wanted = math.ceil(size_wh[0] * size_wh[1] / 448**2)
     return 0 if wanted <= 1 else min(wanted, 9)
 
@@ -145,9 +145,9 @@ def minicpm() -> Any:
 
 @dataclass(frozen=True)
 class Stub:
-    """One template: whose family, with which processor. `images`: how many a row may have. `token`: what stands for a piece of a picture.
+    """One template: whose family, with which processor. `images`: how many a row may have. `token`: what stands for a piece of an image.
 
-    `tokens`: how many of these a row with pictures of these sizes (px) has; None where the picture goes in as a path.
+    `tokens`: how many of these a row with images of these sizes (px) has; None where the image goes in as a path.
     """
 
     family: str
@@ -164,7 +164,7 @@ def given(sizes_wh: Sequence[tuple[int, int]]) -> int:
 
 
 def internvl_tiles(size_wh: tuple[int, int], side: int) -> int:
-    """1 to 12 tiles in the grid whose aspect is nearest, more tiles where two are as near and the picture fills half; and a thumbnail.
+    """1 to 12 tiles in the grid whose aspect is nearest, more tiles where two are as near and the image fills half; and a thumbnail.
 
     `side`: of a tile in px. Source: InternVL's own preprocessing, counted here from the shapes alone.
     """
@@ -189,7 +189,7 @@ def minicpm_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
 
 
 def deepseek_ocr_tokens(row: int) -> Callable[[Sequence[tuple[int, int]]], int]:
-    """16 x 16 for the whole picture of 1024 px, and as many for its parts as they have. `row`: 1 where a newline token ends each row."""
+    """16 x 16 for the whole image of 1024 px, and as many for its parts as they have. `row`: 1 where a newline token ends each row."""
 
     def tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
         side, part = (640, 10) if row else (768, 12)

@@ -96,15 +96,15 @@ def unified(folder: Path) -> Path:
 
 
 def hub(folder: Path) -> Path:
-    """Copies of the hub's data sets that recipes name: formulas, captions, questions about videos."""
+    """Copies of the hub's datasets that recipes name: formulas, captions, questions about videos."""
     from clips import write_clip
-    from hub_copies import LATEX_README, picture, write_parquet, write_text
+    from hub_copies import LATEX_README, png, write_parquet, write_text
 
     root = folder / "hub"
     if root.exists():
         return root
     latex, captions, videos = (root / name for name in ("AI-ModelScope/LaTeX_OCR", "modelscope/coco_2014_caption", "swift/VideoChatGPT"))
-    rows = [(rf"x^{{{number}}}", picture((40 + number, 20), 9 * number)) for number in range(12)]
+    rows = [(rf"x^{{{number}}}", png((40 + number, 20), 9 * number)) for number in range(12)]
     write_text(latex / "full/validation-00000-of-00001.parquet", rows)
     write_text(latex / "full/test-00000-of-00001.parquet", rows[:1])
     (latex / "README.md").write_text(LATEX_README)

@@ -1,4 +1,4 @@
-"""How many image tokens a picture costs in each family of the zoo, from the published arithmetic and not from the processors."""
+"""How many image tokens an image costs in each family of the zoo, from the published arithmetic and not from the processors."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Size = tuple[int, int]  # (width, height) px
 PER_SIDE = SIDE // PATCH  # patches along a tile
 
 
-def whole_picture(family: str, size_wh: Size) -> int:
+def whole_image(family: str, size_wh: Size) -> int:
     """Qwen-VL: one token for a square of the resize factor."""
     wide, high = resized_wh(size_wh, family)
     return wide * high // FAMILIES[family].resize_factor ** 2
 
 
 def glm(size_wh: Size) -> int:
-    """GLM-V: as Qwen2-VL, between 8 and 7500 tokens; its own limits count the picture twice, as two frames."""
+    """GLM-V: as Qwen2-VL, between 8 and 7500 tokens; its own limits count the image twice, as two frames."""
     wide, high = fitted_wh(size_wh, 28, 112 * 112 // 2, 7500 * 28**2)
     return wide * high // 28**2
 
@@ -38,7 +38,7 @@ def one_tile_merged(size_wh: Size) -> int:
 
 
 def llava_next(size_wh: Size) -> int:
-    """LLaVA-1.6 on a square picture: the tile, and a canvas of 2 x 2 tiles, or of 1 where the picture is no larger, with a mark a line."""
+    """LLaVA-1.6 on a square image: the tile, and a canvas of 2 x 2 tiles, or of 1 where the image is no larger, with a mark a line."""
     canvas = PER_SIDE if max(size_wh) <= SIDE else 2 * PER_SIDE
     return PER_SIDE**2 + canvas * (canvas + 1)
 
@@ -76,16 +76,16 @@ def internvl(size_wh: Size) -> int:
 
 
 def idefics(size_wh: Size) -> int:
-    """The longer side becomes 4 tiles, the other follows in whole tiles; and the whole picture as one more."""
+    """The longer side becomes 4 tiles, the other follows in whole tiles; and the whole image as one more."""
     longer, shorter = max(size_wh), min(size_wh)
     across = int(4 * SIDE / (longer / shorter))
     return one_tile_merged(size_wh) * (4 * max(1, math.ceil((across + across % 2) / SIDE)) + 1)
 
 
 COUNTS: dict[str, tuple[str, Callable[[Size], int]]] = {  # zoo name -> the token, and how many of it
-    **{name: ("<|image_pad|>", partial(whole_picture, name)) for name in ("qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5")},
-    "qwen3_vl_moe": ("<|image_pad|>", partial(whole_picture, "qwen3_vl")),
-    "qwen3_5_moe": ("<|image_pad|>", partial(whole_picture, "qwen3_5")),
+    **{name: ("<|image_pad|>", partial(whole_image, name)) for name in ("qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5")},
+    "qwen3_vl_moe": ("<|image_pad|>", partial(whole_image, "qwen3_vl")),
+    "qwen3_5_moe": ("<|image_pad|>", partial(whole_image, "qwen3_5")),
     "glm4v": ("<|image|>", glm),
     "glm4v_moe": ("<|image|>", glm),
     "llava1_5": ("<image>", one_tile),

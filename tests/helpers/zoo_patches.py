@@ -1,4 +1,4 @@
-"""Tiny models of the families that see a whole picture in patches, as large as it is: Qwen-VL from the second on, GLM-V and Gemma 4."""
+"""Tiny models of the families that see a whole image in patches, as large as it is: Qwen-VL from the second on, GLM-V and Gemma 4."""
 
 from __future__ import annotations
 

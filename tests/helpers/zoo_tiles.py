@@ -1,4 +1,4 @@
-"""Tiny models of the families that see a picture in tiles of one size: LLaVA, InternVL, PaliGemma, Gemma, Idefics.
+"""Tiny models of the families that see an image in tiles of one size: LLaVA, InternVL, PaliGemma, Gemma, Idefics.
 
 The real tiles have 224 to 448 px a side; these have 56, and the rest of each processor is its own.
 """
@@ -112,7 +112,7 @@ def gemma3() -> Parts:
     )
 
     def see(model: Any) -> None:
-        """The projection of the picture is zero in an untrained model, which would not see it."""
+        """The projection of the image is zero in an untrained model, which would not see it."""
         torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.1)
 
     images = hf.Gemma3ImageProcessor(size={"height": SIDE, "width": SIDE})

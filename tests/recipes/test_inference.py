@@ -72,7 +72,7 @@ def test_a_streamed_answer_is_the_same(runner, tmp_path):
 
 
 @pytest.mark.recipes
-def test_a_dialogue_is_fed_its_lines(runner, tmp_path):
+def test_a_dialogue_gets_its_lines(runner, tmp_path):
     printed = runner.ran(METHOD.format("interactive"), tmp_path / "out")
     assert printed.count("Input an image path or URL <<<") == 2
     answers = re.findall(r"<<< (?!<<<|Input)(.*?)\n-{20,}", printed, re.DOTALL)

@@ -154,33 +154,33 @@ def models(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[int, int]], Path]:
-    """A picture of one colour for each size (width, height) px, drawn once."""
+def image_of_size(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[int, int]], Path]:
+    """An image of one colour for each size (width, height) px, drawn once."""
     from rows import plain
 
     folder = tmp_path_factory.mktemp("pictures")
 
     @cache
-    def picture(size_wh: tuple[int, int]) -> Path:
+    def image(size_wh: tuple[int, int]) -> Path:
         return plain(folder / f"{size_wh[0]}x{size_wh[1]}.png", size_wh)
 
-    return picture
+    return image
 
 
 @pytest.fixture(scope="session")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn set of 12 pictures, one of them EXIF-rotated and one with a crowd, as COCO and as swift rows (`night.jsonl`)."""
+    """A drawn set of 12 image_of_size, one of them EXIF-rotated and one with a crowd, as COCO and as swift rows (`night.jsonl`)."""
     return drawn_set("night", tmp_path_factory.mktemp("night"))
 
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 pictures of what the embedded model knows, as COCO and as swift rows (`toys.jsonl`)."""
+    """12 images of what the embedded model knows, as COCO and as swift rows (`toys.jsonl`)."""
     return drawn_set("toys", tmp_path_factory.mktemp("toys"))
 
 
 def drawn_set(domain: str, folder: Path) -> Path:
-    """Draw 12 pictures and convert their COCO file by the command."""
+    """Draw 12 images and convert their COCO file by the command."""
     from converted import run
 
     draw, images, annotations = script("draw"), folder / "images", folder / "annotations.json"

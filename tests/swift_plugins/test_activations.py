@@ -61,13 +61,13 @@ def with_gradient(value):
 
 @pytest.mark.parametrize("tuner", ["full", "lora"])
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v", "internvl", "llava1_5", "paligemma", "gemma3", "idefics3"])
-def test_activations_of_a_layer_are_within_a_quarter_of_what_autograd_saves(zoo, pictures, kind, tuner):
+def test_activations_of_a_layer_are_within_a_quarter_of_what_autograd_saves(zoo, image_of_size, kind, tuner):
     from peft import LoraConfig, get_peft_model
     from swift.model import get_model_processor
 
     folder = zoo.folder(kind, weights=True)
     model = get_model_processor(str(folder), model_type=KINDS[kind].model_type, torch_dtype=torch.float32, attn_impl="sdpa")[0].train()
-    calls = first_layers(model, zoo.make_template(kind), pictures((112, 112)))
+    calls = first_layers(model, zoo.make_template(kind), image_of_size((112, 112)))
     assert len(calls) >= 2
     if tuner == "lora":
         get_peft_model(model, LoraConfig(r=8, target_modules="all-linear", lora_dropout=0.05))
@@ -83,14 +83,14 @@ def test_activations_of_a_layer_are_within_a_quarter_of_what_autograd_saves(zoo,
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen3_vl", "glm4v", "internvl"])
-def test_activations_of_a_whole_step_are_within_a_fifth_of_what_autograd_saves(zoo, pictures, kind):
+def test_activations_of_a_whole_step_are_within_a_fifth_of_what_autograd_saves(zoo, image_of_size, kind):
     """A full training of every part, without checkpointing; the loss is swift's own."""
     words = ["--tuner_type", "full", "--torch_dtype", "float32", "--fp16", "false", "--freeze_vit", "false", "--freeze_aligner", "false"]
     words += ["--gradient_checkpointing", "false", "--attn_impl", "sdpa"]
     model, template = trained_model(zoo, kind, *words), zoo.make_template(kind)
     template.model = model
     row = {"messages": [{"role": "user", "content": "<image>find"}, {"role": "assistant", "content": "none " * 9}]}
-    batch = template.data_collator([template.encode(row | {"images": [str(pictures((112, 112)))]})])
+    batch = template.data_collator([template.encode(row | {"images": [str(image_of_size((112, 112)))]})])
     labels = batch["labels"]
     inputs = {name: value for name, value in batch.items() if name not in ("loss_scale", "channel")}
     losses = []

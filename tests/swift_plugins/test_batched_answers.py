@@ -110,13 +110,13 @@ KINDS += ["internvl", "paligemma", "gemma3"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_families_answer_a_padded_batch_as_they_answer_its_rows(zoo, pictures, kind):
+def test_families_answer_a_padded_batch_as_they_answer_its_rows(zoo, image_of_size, kind):
     """Questions of several lengths and images of several sizes, longest first, to an untrained model of each family."""
     template = zoo.make_template(kind)
     model = zoo.model(kind)
     sizes = [(112, 84), (84, 84), (168, 112), (112, 112)]
     asked = [
-        detection(pictures(size), ["cat"] * number, [[1, 1, 50, 60]] * number, "<image>Find" + " it" * number)
+        detection(image_of_size(size), ["cat"] * number, [[1, 1, 50, 60]] * number, "<image>Find" + " it" * number)
         for number, size in enumerate(sizes, 1)
     ]
     asked = [row | {"messages": row["messages"][:1]} for row in asked]
@@ -177,7 +177,7 @@ def test_a_batch_that_fails_is_answered_in_smaller_ones(plugin, warned, limit, e
     assert [line for line in warned if "at a time" in line][-1:] == ([f"coco_map: {warning}"] if warning else [])
     engine.sizes.clear()
     assert answer(ROWS[:2]) == ["answer 0", "answer 1"]
-    assert max(engine.sizes) == min(limit, 2)  # it has learnt what fits
+    assert max(engine.sizes) == min(limit, 2)  # it has found what fits
 
 
 def test_a_single_row_that_fails_ends_the_evaluation_as_ever(plugin):

@@ -37,8 +37,8 @@ IMAGES_FIRST = (
 def ids_of_folder(template, folder: Path) -> dict[str, tuple[list[int] | None, list[int]]]:
     """Of each conversation, what transformers writes from a saved folder and what swift encodes."""
     processor = AutoProcessor.from_pretrained(folder)
-    told = conversations(True, template.template_meta.support_multi_round)
-    return {name: (plain_ids(processor, told[name], None), ids) for name, ids in swift_ids(template, told).items()}
+    given = conversations(True, template.template_meta.support_multi_round)
+    return {name: (plain_ids(processor, given[name], None), ids) for name, ids in swift_ids(template, given).items()}
 
 
 def saved(template, family: str, folder: Path) -> Path:

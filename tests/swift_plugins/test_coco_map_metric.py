@@ -80,7 +80,7 @@ CASES = {
         [BOTH, OTHER, "", ONE + OTHER, ""],
         {"AP": 1, "acc_iou50": 0, "boxes_AP": 1},
     ),
-    "rows beside what can be scored": ([BARE, LATER, UNCLEAR, BOX_OF_THE_QUESTION, NOTHING], [ONE, "", "", "", ""], {"acc_iou50": 1}),
+    "rows besides what can be scored": ([BARE, LATER, UNCLEAR, BOX_OF_THE_QUESTION, NOTHING], [ONE, "", "", "", ""], {"acc_iou50": 1}),
 }
 
 
@@ -93,7 +93,7 @@ def test_each_kind_of_row_has_its_number(plugin, name):
     assert {key: key in numbers for key in kinds} == kinds
 
 
-def test_undefined_numbers_are_left_out(plugin):
+def test_undefined_numbers_are_skipped(plugin):
     numbers = scored([LABELLED], [BOTH])
     assert "APl" not in numbers
     assert None not in numbers.values()
@@ -191,7 +191,7 @@ def train(plugin: Path, toys: Path, validation: Path, out: Path) -> None:
 
 
 def test_a_training_scores_each_kind_and_sets_unreadable_rows_aside(plugin, toys, tmp_path):
-    """Known pictures, bare boxes, and rows that cannot be read: a missing image, a file cut short, and one that is too long."""
+    """Known image_of_size, bare boxes, and rows that cannot be read: a missing image, a file cut short, and one that is too long."""
     known = read_rows(toys / "toys.jsonl")
     bare = [row("<bbox>", {"ref": [], "bbox": [[9, 9, 60, 60]]}, images=known[0]["images"], size_wh=known[0]["size_wh"])]
     lost = [detection(path, ["circle"], [[10, 7, 50, 63]]) | {"size_wh": [112, 84]} for path in unreadable(tmp_path)]

@@ -72,7 +72,7 @@ def converted(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_box_is_read_back_from_what_the_model_is_fed(zoo, converted, source, kind):
+def test_every_box_is_read_back_from_the_model_input(zoo, converted, source, kind):
     template = zoo[kind]
     for line in converted[source].read_bytes().splitlines():
         row = msgspec.json.decode(line)

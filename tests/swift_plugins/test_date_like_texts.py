@@ -66,9 +66,9 @@ def test_a_file_that_was_read_without_the_plugin_is_read_anew(plugin, tmp_path, 
 
 
 @pytest.mark.parametrize("streaming", ["false", "true"])
-def test_inference_and_training_pass_them_on(plugin, pictures, tmp_path, streaming):
+def test_inference_and_training_pass_them_on(plugin, image_of_size, tmp_path, streaming):
     rows = [
-        detection(pictures((112, 84)), [f"2024-01-0{day}"], [[10, 7, 50, 63]]) | {"sample_id": f"2024-01-0{day}", "size_wh": [112, 84]}
+        detection(image_of_size((112, 84)), [f"2024-01-0{day}"], [[10, 7, 50, 63]]) | {"sample_id": f"2024-01-0{day}", "size_wh": [112, 84]}
         for day in range(1, 5)
     ]
     path = written(tmp_path / "rows.jsonl", rows)

@@ -1,4 +1,4 @@
-"""Every family that runs offline, through swift's real template over a tiny model: what is taught leads back, and the picture counts.
+"""Every family that runs offline, through swift's real template over a tiny model: what is taught leads back, and the image counts.
 
 The families with code of their own have `test_stub_families.py`.
 """
@@ -27,7 +27,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def model_input_wh(kind, size_wh, **limits):
-    """What the family resizes a picture to; None where its space does not depend on it."""
+    """What the family resizes an image to; None where its space does not depend on it."""
     family = KINDS[kind].family
     return resized_wh(size_wh, family, **limits) if families()[family].resize_factor else None
 
@@ -38,7 +38,7 @@ def image_tokens(zoo, kind, encoding):
 
 @every_kind
 def test_another_image_is_another_loss(zoo, tmp_path, kind):
-    """What comes back without an error may still have ignored the picture: swift trains so where a token id is wrong."""
+    """What comes back without an error may still have ignored the image: swift trains so where a token id is wrong."""
     template = zoo[kind]
     template.model = zoo.model(kind)
     rows = [detection(noise(tmp_path / f"{seed}.png", (140, 84), seed), ["cat"], [[14, 7, 70, 63]]) for seed in (0, 1)]
@@ -50,8 +50,8 @@ def test_another_image_is_another_loss(zoo, tmp_path, kind):
 
 @pytest.mark.parametrize("label", LABELS, ids=repr)
 @every_kind
-def test_difficult_labels_come_back_whole_or_are_refused(zoo, pictures, kind, label):
-    row = detection(pictures((112, 84)), [label], [[1, 2, 50, 60]])
+def test_difficult_labels_come_back_whole_or_are_refused(zoo, image_of_size, kind, label):
+    row = detection(image_of_size((112, 84)), [label], [[1, 2, 50, 60]])
     if label in REFUSED.get(families()[KINDS[kind].family].grammar, ()):
         with pytest.raises(GroundswiftError, match="cannot be written"):
             zoo[kind].encode(row)
@@ -61,7 +61,7 @@ def test_difficult_labels_come_back_whole_or_are_refused(zoo, pictures, kind, la
 
 
 @pytest.mark.parametrize("kind", SQUARE)
-def test_the_picture_is_padded_to_a_square_and_its_borders_lead_back(zoo, tmp_path, kind):
+def test_the_image_is_padded_to_a_square_and_its_borders_lead_back(zoo, tmp_path, kind):
     size_wh, family = (300, 100), KINDS[kind].family
     path = noise(tmp_path / "wide.png", size_wh)
     boxes = [[0, 0, 20, 100], [280, 0, 300, 100], [0, 90, 300, 100]]
@@ -78,10 +78,10 @@ def test_the_picture_is_padded_to_a_square_and_its_borders_lead_back(zoo, tmp_pa
 
 @pytest.mark.parametrize(("option", "of_row"), [(30_000, None), (None, 25_000), (30_000, 9_000)], ids=["option", "row", "row over option"])
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if families()[kind.family].resize_factor is None])
-def test_max_pixels_changes_the_picture_and_not_the_boxes(zoo, pictures, kind, option, of_row):
+def test_max_pixels_changes_the_image_and_not_the_boxes(zoo, image_of_size, kind, option, of_row):
     family, size_wh = KINDS[kind].family, (333, 1001)
     template = zoo.make_template(kind, max_pixels=option)
-    row = detection(pictures(size_wh), ["cat"], [[14, 7, 300.5, 963]])
+    row = detection(image_of_size(size_wh), ["cat"], [[14, 7, 300.5, 963]])
     if of_row:
         row["chat_template_kwargs"] = {"max_pixels": of_row}
     encoding = template.encode(row)

@@ -11,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Features, Value
 from datasets import Image as ImageFeature
 from datasets import List as ListFeature
-from hub_copies import LATEX_README, picture, write_parquet, write_text
+from hub_copies import LATEX_README, png, write_parquet, write_text
 from PIL import Image
 from rows import read_rows
 from swift.dataset import DATASET_MAPPING, load_dataset
@@ -28,7 +28,7 @@ CLASSES = ["person", "bicycle", "car"]
 def coco_row(image_id: int, *objects: tuple[int, list[float]], size_wh: tuple[int, int] = (64, 48), **changes: Any) -> dict[str, Any]:
     return {
         "image_id": image_id,
-        "image": {"bytes": picture(size_wh, image_id % 250), "path": None},
+        "image": {"bytes": png(size_wh, image_id % 250), "path": None},
         "width": size_wh[0],
         "height": size_wh[1],
         "objects": {
@@ -42,7 +42,7 @@ def coco_row(image_id: int, *objects: tuple[int, list[float]], size_wh: tuple[in
 
 
 def write_coco(root: Path, owner: str, train: list[dict], val: list[dict]) -> Path:
-    """A copy as a clone of the repository is: files in `data`, the old list of features beside."""
+    """A copy as a clone of the repository is: files in `data`, the old list of features next to them."""
     features = Features(
         {
             "image_id": Value("int64"),
@@ -78,34 +78,34 @@ def hub(plugin, tmp_path, monkeypatch) -> Path:
     root = tmp_path / "hub"
     write_coco(root, "detection-datasets/coco", TRAIN, VAL)
     latex = root / "AI-ModelScope/LaTeX_OCR"
-    write_text(latex / "full/validation-00000-of-00001.parquet", [(r"\frac{a}{b}", picture((40, 20))), (r"x<y", picture((41, 20)))])
-    write_text(latex / "full/test-00000-of-00001.parquet", [(r"\alpha", picture((42, 20)))])
-    write_text(latex / "small/train-00000-of-00001.parquet", [(r"\beta", picture((43, 20)))])
+    write_text(latex / "full/validation-00000-of-00001.parquet", [(r"\frac{a}{b}", png((40, 20))), (r"x<y", png((41, 20)))])
+    write_text(latex / "full/test-00000-of-00001.parquet", [(r"\alpha", png((42, 20)))])
+    write_text(latex / "small/train-00000-of-00001.parquet", [(r"\beta", png((43, 20)))])
     (latex / "README.md").write_text(LATEX_README)
     captions = root / "modelscope/coco_2014_caption/coco_2014_caption"
-    write_text(captions / "validation-00000-of-00001.parquet", [("a dog&&the dog", picture((44, 20)))], "caption")
+    write_text(captions / "validation-00000-of-00001.parquet", [("a dog&&the dog", png((44, 20)))], "caption")
     monkeypatch.setenv("GROUNDSWIFT_HUB", str(root))
     return root
 
 
 def ref_row(ref_id: int, split: str, image: str, bbox: list[float], *sentences: str, size_wh: tuple[int, int] = (64, 48)) -> dict[str, Any]:
     """A row of jxu124/refcoco (swift/refcoco) with all its columns."""
-    told = [
+    listed = [
         {"raw": text.upper(), "sent": text, "sent_id": ref_id * 10 + index, "tokens": text.split()} for index, text in enumerate(sentences)
     ]
     info = {"license": 1, "file_name": image, "height": size_wh[1], "width": size_wh[0], "id": 581857}
     return {
-        "sent_ids": [each["sent_id"] for each in told],
+        "sent_ids": [each["sent_id"] for each in listed],
         "file_name": image.replace(".jpg", "_16.jpg"),
         "ann_id": 1719310,
         "ref_id": ref_id,
         "image_id": 581857,
         "split": split,
-        "sentences": told,
+        "sentences": listed,
         "category_id": 1,
         "raw_anns": json.dumps({"bbox": [bbox[0], bbox[1], bbox[2] - bbox[0], bbox[3] - bbox[1]]}),
         "raw_image_info": json.dumps(info),
-        "raw_sentences": json.dumps(told),
+        "raw_sentences": json.dumps(listed),
         "image_path": f"coco/train2014/{image}",
         "bbox": bbox,
         "captions": list(sentences),
@@ -116,7 +116,7 @@ def ref_row(ref_id: int, split: str, image: str, bbox: list[float], *sentences: 
 
 @pytest.fixture
 def refs(hub) -> Path:
-    """RefCOCO on ModelScope, with the pictures that swift downloads apart from it, and lmms-lab's, which hold theirs."""
+    """RefCOCO on ModelScope, with the images that swift downloads apart from it, and lmms-lab's, which hold theirs."""
     name = "COCO_train2014_000000581857.jpg"
     (hub / "media/coco2014/train2014").mkdir(parents=True)
     Image.new("L", (64, 48)).save(hub / "media/coco2014/train2014" / name)
@@ -132,7 +132,7 @@ def refs(hub) -> Path:
         "answer": ListFeature(Value("string")),
     }
     features |= {"segmentation": ListFeature(Value("float32")), "bbox": ListFeature(Value("float32")), "iscrowd": Value("int8")}
-    row = {"question_id": "469306", "image": {"bytes": picture((64, 48)), "path": "a.jpg"}, "question": "Please carefully observe the area"}
+    row = {"question_id": "469306", "image": {"bytes": png((64, 48)), "path": "a.jpg"}, "question": "Please carefully observe the area"}
     row |= {"answer": ["top left", "the dog"], "segmentation": [1.0], "bbox": [1.25, 2, 30, 40], "iscrowd": 0, "file_name": name}
     features = Features(features | {"file_name": Value("string")})
     write_parquet(hub / "lmms-lab/RefCOCO/data/val-00000-of-00001.parquet", [row], features)
@@ -216,12 +216,12 @@ def test_every_sentence_and_another_split(refs):
     assert load("refcoco-find:validation")["sample_id"][:] == ["refcoco/unc/val/3/30"]
 
 
-def test_referring_expressions_with_their_pictures(refs):
+def test_referring_expressions_with_their_images(refs):
     rows = load("hf::refcoco-eval-find")
     assert rows["sample_id"][:] == ["refcoco-eval/val/1/469306/0", "refcoco-eval/val/1/469306/1"]
     assert [row["objects"]["ref"] for row in rows] == [["top left"], ["the dog"]]
     assert rows[0]["objects"]["bbox"] == [[1.25, 2, 31.25, 42]]
-    assert rows[0]["images"] == [{"bytes": picture((64, 48)), "path": None}]
+    assert rows[0]["images"] == [{"bytes": png((64, 48)), "path": None}]
     assert rows[0]["size_wh"] == [64, 48]
 
 
@@ -271,7 +271,7 @@ def test_problems_are_counted_and_logged(hub, logged):
         coco_row(2, (0, [1, 2, 40, 30]), width=63),
         coco_row(3, image={"bytes": b"no picture", "path": None}),
         coco_row(4, (0, [-5, 0, 10, 10]), (0, [100, 100, 110, 110])),
-        coco_row(5, (0, [1, 2, 40, 30]), size_wh=(48, 64), image={"bytes": picture((48, 64), orientation=6), "path": None}),
+        coco_row(5, (0, [1, 2, 40, 30]), size_wh=(48, 64), image={"bytes": png((48, 64), orientation=6), "path": None}),
     ]
     write_coco(hub, "detection-datasets/coco", bad, VAL)
     rows = load("coco-detect")

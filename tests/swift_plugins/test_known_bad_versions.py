@@ -1,4 +1,4 @@
-"""Versions of libraries known to move boxes: each bug is told in its range and for its family, once, and nowhere else."""
+"""Versions of libraries known to move boxes: each bug is reported in its range and for its family, once, and nowhere else."""
 
 from __future__ import annotations
 
@@ -65,35 +65,35 @@ def test_versions_are_those_of_the_installed_packages():
 
 
 @pytest.fixture
-def told(warned, monkeypatch) -> list[str]:
+def reported(warned, monkeypatch) -> list[str]:
     """What swift's log warns of, with no warning given before."""
     monkeypatch.setattr(known_bad_versions, "WARNED", set())
     return warned
 
 
-def test_a_bug_of_a_family_is_warned_of_once_when_its_template_is_made(plugin, models, told, monkeypatch):
+def test_a_bug_of_a_family_is_warned_of_once_when_its_template_is_made(plugin, models, reported, monkeypatch):
     monkeypatch.setattr(known_bad_versions, "version", lambda package: "5.4.0")
     warn_bad_versions()
-    assert told == []
+    assert reported == []
     for _ in range(2):
         get_template(get_processor(str(models["qwen2_vl"]), model_type="qwen2_vl"), template_type="qwen2_vl_grounding")
         processor = get_processor(str(models["qwen2_5_vl"]), model_type="qwen2_5_vl")
         get_template(processor, template_type="qwen2_5_vl_grounding")
-    lines = [line for line in told if line.startswith("transformers 5.4.0")]
+    lines = [line for line in reported if line.startswith("transformers 5.4.0")]
     assert len(lines) == 1
     assert "qwen2_5_vl" in lines[0]
     assert "transformers>=5.5.4" in lines[0]
 
 
-def test_a_bug_of_every_model_is_warned_of_when_the_plugin_is_loaded(told, monkeypatch):
+def test_a_bug_of_every_model_is_warned_of_when_the_plugin_is_loaded(reported, monkeypatch):
     bug = BadVersion("click", ">=1", (), "it clicks", "click<1", ("somewhere",))
     monkeypatch.setattr(known_bad_versions, "BAD_VERSIONS", (bug,))
     monkeypatch.setattr(known_bad_versions, "known_bad", lambda family, installed: known_bad(family, installed, (bug,)))
     warn_bad_versions("qwen2_vl")
-    assert told == []
+    assert reported == []
     warn_bad_versions()
     warn_bad_versions()
-    assert told == [bug.line(versions_of(["click"])["click"])]
+    assert reported == [bug.line(versions_of(["click"])["click"])]
 
 
 def test_the_plugin_warns_when_it_is_loaded(plugin):

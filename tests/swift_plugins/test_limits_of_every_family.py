@@ -1,4 +1,4 @@
-"""Every way to limit a picture's pixels, alone and together: the size that we compute is the one that was fed, and boxes lead back.
+"""Every way to limit an image's pixels, alone and together: the size that we compute is the one that was fed, and boxes lead back.
 
 swift reads the environment once a process, when the first processor is loaded. Here qwen-vl-utils is imported anew for each case,
 which is all that a new process changes; `test_pixel_limits.py` starts real ones.
@@ -53,7 +53,7 @@ def new_process(monkeypatch):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", RESIZED)
-def test_what_is_fed_is_what_we_compute(zoo, pictures, new_process, kind, case):
+def test_the_model_input_is_what_we_compute(zoo, image_of_size, new_process, kind, case):
     limits, family = CASES[case], KINDS[kind].family
     factor = families()[family].resize_factor
     new_process(limits)
@@ -65,7 +65,7 @@ def test_what_is_fed_is_what_we_compute(zoo, pictures, new_process, kind, case):
     for size_wh in SIZES_WH:
         width, height = size_wh
         boxes = [[0.1 * width, 0.2 * height, 0.63 * width, 0.81 * height], [0, 0, width, height]]
-        row = detection(pictures(size_wh), ["cat", "dog"], boxes)
+        row = detection(image_of_size(size_wh), ["cat", "dog"], boxes)
         if OF_ROW in limits:
             row["chat_template_kwargs"] = {"max_pixels": most}
         encoding = template.encode(row)

@@ -157,11 +157,11 @@ def test_a_configuration_that_is_none_is_an_error(script, tmp_path, text, messag
     assert "Traceback" not in done.output
 
 
-def test_text_is_tokenised_where_the_tokenizer_is_here(zoo, tmp_path, pictures):
+def test_text_is_tokenised_where_the_tokenizer_is_here(zoo, tmp_path, image_of_size):
     from groundswift.swift_plugins.tools.encoding import encoded
 
     row = {"messages": [{"role": "user", "content": "<image>find"}, {"role": "assistant", "content": "n" * 90}]}
-    row["images"] = [str(pictures((112, 112)))]
+    row["images"] = [str(image_of_size((112, 112)))]
     given = {"model": str(zoo.folder("qwen2_vl")), "model_type": "qwen2_vl", "template": "qwen2_vl_grounding"}
     path = config(tmp_path, written(tmp_path / "rows.jsonl", [row]), **given)
     tokens = len(encoded(zoo.make_template("qwen2_vl"), row).input_ids)

@@ -66,7 +66,7 @@ OLD = [
 
 @pytest.fixture
 def old_rows(register_sets, tmp_path):
-    """Rows of swift 2.x with one picture, several, a video and none, under the name `old_set`; and a set with a fault in it."""
+    """Rows of swift 2.x with one image, several, a video and none, under the name `old_set`; and a set with a problem in it."""
     for name in ("a.png", "b.png"):
         Image.new("L", (64, 48)).save(tmp_path / name)
     (tmp_path / "clip.mp4").write_bytes(b"a video")
@@ -81,10 +81,10 @@ def old_rows(register_sets, tmp_path):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_pictures_videos_and_plain_text_in_one_set(old_rows, streaming):
+def test_images_videos_and_plain_text_in_one_set(old_rows, streaming):
     rows = list(load_dataset(["old_set"], num_proc=1, streaming=streaming)[0])
-    picture = {name: {"bytes": None, "path": str(old_rows / f"{name}.png")} for name in "ab"}
-    assert [row["images"] for row in rows] == [[picture["a"]], [picture["a"], picture["b"]], None, None]
+    image = {name: {"bytes": None, "path": str(old_rows / f"{name}.png")} for name in "ab"}
+    assert [row["images"] for row in rows] == [[image["a"]], [image["a"], image["b"]], None, None]
     assert [row["videos"] for row in rows] == [None, None, [str(old_rows / "clip.mp4")], None]
     one_image = {"image_id": None} if streaming else {}
     assert rows[0]["objects"] == {"ref": ["dog"], "bbox": [[1, 2, 30, 40]], "bbox_type": "real"} | one_image
@@ -107,7 +107,7 @@ def test_it_has_the_columns_of_the_file_that_the_converter_writes(old_rows):
         assert {**ours, "dataset": None} == {**swifts, "dataset": None}
 
 
-def test_a_faulty_set_stops_plainly_and_leaves_no_file(old_rows):
+def test_a_broken_set_stops_plainly_and_leaves_no_file(old_rows):
     with pytest.raises(GroundswiftError, match=r"bad\.jsonl:2: no response, output, conversations or messages"):
         load_dataset(["bad_set"], num_proc=1)
     assert not list(Path(get_cache_dir(), "datasets", "groundswift").glob("bad_set*"))
@@ -119,7 +119,7 @@ def test_a_source_that_changed_is_read_anew(old_rows):
     lines = (old_rows / "old.jsonl").read_text().splitlines(keepends=True)
     (old_rows / "old.jsonl").write_text("".join(lines[2:]))
     assert len(load_dataset(["old_set"], num_proc=1)[0]) == 2
-    assert len(list(first)) == 4  # it still lies over the file that it was made with
+    assert len(list(first)) == 4  # it still reads the file that it was made with
 
 
 def test_columns_are_renamed_as_asked(old_rows):

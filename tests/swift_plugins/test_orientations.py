@@ -1,4 +1,4 @@
-"""One file of each EXIF orientation through all rooms: converter, template, inference and evaluator see the same upright picture."""
+"""One file of each EXIF orientation through all rooms: converter, template, inference and evaluator see the same upright image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOX_XYXY_PX = (14, 7, 70, 63)
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory):
-    """A folder with one picture stored in each of the 8 ways, as COCO and as swift rows (`turned.jsonl`)."""
+    """A folder with one image stored in each of the 8 ways, as COCO and as swift rows (`turned.jsonl`)."""
     folder = tmp_path_factory.mktemp("turned")
     (folder / "images").mkdir()
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE_WH[1], SIZE_WH[0], 3), dtype=np.uint8))
@@ -45,7 +45,7 @@ def turned(tmp_path_factory):
     return folder
 
 
-def test_the_converter_and_the_template_see_one_picture(zoo, turned):
+def test_the_converter_and_the_template_see_one_image(zoo, turned):
     rows = read_rows(turned / "turned.jsonl")
     assert [row["sample_id"] for row in rows] == list(STORED_BY)
     assert all(tuple(row["size_wh"]) == SIZE_WH for row in rows)
@@ -61,7 +61,7 @@ def test_the_converter_and_the_template_see_one_picture(zoo, turned):
 def test_inference_answers_alike_and_the_evaluator_places_alike(plugin, models, turned, tmp_path):
     model = {"model": models["qwen2_vl"], "torch_dtype": "float32", "max_new_tokens": 12, "max_batch_size": 1}
     rows = infer(plugin, turned / "turned.jsonl", tmp_path / "result.jsonl", *TEMPLATE, **model)
-    assert len({row["response"] for row in rows}) == 1, "the untrained model sees one picture, so it writes one answer"
+    assert len({row["response"] for row in rows}) == 1, "the untrained model sees one image, so it writes one answer"
     perfect = format_answer([Located("cat", tuple(from_original_px([BOX_XYXY_PX], "qwen2_vl", SIZE_WH)[0].tolist()))])
     result = written(tmp_path / "perfect.jsonl", [row | {"response": perfect} for row in rows])
     words = ("--images", turned / "images", "--family", "qwen2_vl")

@@ -30,7 +30,7 @@ from groundswift.swift_plugins.grounding.patches.run_record import record_of
 
 family, name = sys.argv[3], f"{sys.argv[3]}_grounding"
 processor = get_processor(sys.argv[2], model_type=family)
-told = []
+results = []
 for first in json.loads(sys.argv[4]):
     template = get_template(processor, template_type=name, max_pixels=first)
     template.set_mode("train")
@@ -39,8 +39,8 @@ for first in json.loads(sys.argv[4]):
         messages = [{"role": "user", "content": "<image>Where?"}, {"role": "assistant", "content": "None"}]
         _, high, wide = template.encode({"messages": messages, "images": [path]})["image_grid_thw"][0].tolist()
         fed.append([side * processor.image_processor.patch_size for side in (wide, high)])
-    told.append([fed, msgspec.to_builtins(record_of(name, first))])
-print("TOLD", json.dumps(told))
+    results.append([fed, msgspec.to_builtins(record_of(name, first))])
+print("TOLD", json.dumps(results))
 """
 TOKEN = 28 * 28
 
@@ -74,8 +74,8 @@ def test_the_evaluator_and_the_record_know_what_swift_feeds(plugin, zoo, tmp_pat
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout.split("TOLD ")[1].splitlines()[0])
-    for first, (fed, record) in zip(FIRST, told, strict=True):
+    results = json.loads(done.stdout.split("TOLD ")[1].splitlines()[0])
+    for first, (fed, record) in zip(FIRST, results, strict=True):
         recorded = msgspec.convert(record, RunRecord)
         limits = Limits(least, most, first)
         assert recorded.limits == limits_in_force(limits, family)

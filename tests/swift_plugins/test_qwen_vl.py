@@ -1,4 +1,4 @@
-"""Qwen-VL, chat and base: its picture goes in as a path, which its own code opens; its base model knows no marks of a conversation."""
+"""Qwen-VL, chat and base: its image goes in as a path, which its own code opens; its base model knows no marks of a conversation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATHS = ["qwen_vl", "qwen_vl_base"]
 
 @pytest.mark.parametrize("mode", ["train", "transformers"])
 @pytest.mark.parametrize("stock", PATHS)
-def test_a_picture_that_goes_in_as_a_path_is_upright_without_objects_too(stub_templates, oriented, stock, mode):
+def test_an_image_that_goes_in_as_a_path_is_upright_without_objects_too(stub_templates, oriented, stock, mode):
     upright, paths = oriented
     template = stub_templates(stock)
     template.set_mode(mode)
@@ -39,7 +39,7 @@ def test_a_picture_that_goes_in_as_a_path_is_upright_without_objects_too(stub_te
 
 
 @pytest.mark.parametrize("stock", PATHS)
-def test_a_picture_of_16_bits_that_goes_in_as_a_path_is_not_cut_off(stub_templates, tmp_path, stock):
+def test_an_image_of_16_bits_that_goes_in_as_a_path_is_not_cut_off(stub_templates, tmp_path, stock):
     values = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [str(tmp_path / "deep.png")]}
@@ -65,7 +65,7 @@ def test_a_tiff_that_goes_in_as_a_path_is_scaled(stub_templates, tmp_path, stock
 
 
 @pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
-def test_a_picture_without_a_known_scale_is_refused(stub_templates, stock):
+def test_an_image_without_a_known_scale_is_refused(stub_templates, stock):
     row = {"messages": [{"role": "user", "content": "<image>?"}], "images": [Image.new("F", (40, 30), -3.0)]}
     with pytest.raises(GroundswiftError, match="its values are -3 to -3, for which no scale to 8 bits is known"):
         stub_templates(stock).encode(row)
@@ -74,14 +74,14 @@ def test_a_picture_without_a_known_scale_is_refused(stub_templates, stock):
 SOURCES = {
     "bytes": lambda raw: {"bytes": raw, "path": None},
     "base64": lambda raw: base64.b64encode(raw).decode(),
-    "base64 as an address": lambda raw: "data:image/png;base64," + base64.b64encode(raw).decode(),
-    "a picture": lambda raw: Image.open(BytesIO(raw)),
+    "base64 as a URL": lambda raw: "data:image/png;base64," + base64.b64encode(raw).decode(),
+    "an image": lambda raw: Image.open(BytesIO(raw)),
 }
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
-def test_pictures_from_elsewhere_are_fed_upright_too(stub_templates, oriented, stock, source):
+def test_images_from_elsewhere_are_upright_too(stub_templates, oriented, stock, source):
     upright, paths = oriented
     row = {"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [SOURCES[source](paths[6].read_bytes())]}
     encoding = stub_templates(stock).encode(row, return_template_inputs=True)
@@ -90,16 +90,16 @@ def test_pictures_from_elsewhere_are_fed_upright_too(stub_templates, oriented, s
 
 @pytest.mark.parametrize("image", ["no/such/picture.png", "data:image/png;base64,AAAA", "QUJD"])
 @pytest.mark.parametrize("stock", ["qwen_vl", "internvl2_5"])
-def test_a_picture_that_is_none_is_told_by_its_name(stub_templates, stock, image):
+def test_an_image_that_is_none_is_reported_by_its_name(stub_templates, stock, image):
     with pytest.raises(GroundswiftError, match=re.escape(image)):
         stub_templates(stock).encode({"messages": [{"role": "user", "content": "<image>What is it?"}], "images": [image]})
 
 
 @pytest.mark.parametrize("stock", PATHS)
-def test_max_pixels_changes_the_picture_and_not_the_boxes(stub_templates, pictures, stock, monkeypatch):
+def test_max_pixels_changes_the_image_and_not_the_boxes(stub_templates, image_of_size, stock, monkeypatch):
     template, size_wh, box = stub_templates(stock), (333, 1001), [14, 7, 300.5, 963]
     monkeypatch.setattr(template, "max_pixels", 30_000)
-    encoding = template.encode(detection(pictures(size_wh), ["cat"], [box]), return_template_inputs=True)
+    encoding = template.encode(detection(image_of_size(size_wh), ["cat"], [box]), return_template_inputs=True)
     height, width, _ = seen(encoding["template_inputs"].images[0]).shape
     assert (width, height) == rescaled_wh(size_wh, 30_000)
     located = parse(trained_answer(template, encoding), "qwen_vl").objects
@@ -107,8 +107,8 @@ def test_max_pixels_changes_the_picture_and_not_the_boxes(stub_templates, pictur
 
 
 @pytest.mark.parametrize("stock", PATHS)
-def test_the_base_model_never_meets_the_marks_of_a_conversation(stub_templates, pictures, stock):
-    row = detection(pictures((112, 84)), ["cat"], [[1, 2, 50, 60]])
+def test_the_base_model_never_meets_the_marks_of_a_conversation(stub_templates, image_of_size, stock):
+    row = detection(image_of_size((112, 84)), ["cat"], [[1, 2, 50, 60]])
     encoding = stub_templates(stock).encode(row)
     text = stub_templates(stock).tokenizer.decode(encoding["input_ids"])
     assert ("<|im_start|>" in text, "<|im_end|>" in text) == (stock == "qwen_vl",) * 2

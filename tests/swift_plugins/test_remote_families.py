@@ -88,10 +88,12 @@ def loaded(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 
 
 @every_remote
-def test_an_image_has_the_tokens_of_its_size(loaded, pictures, name):
+def test_an_image_has_the_tokens_of_its_size(loaded, image_of_size, name):
     _, template = loaded[name]
     is_image = REMOTE[name].image(template)
-    found = [sum(map(is_image, template.encode(detection(pictures(size), ["cat"], [[1, 2, 30, 31]]))["input_ids"])) for size in SIZES_WH]
+    found = [
+        sum(map(is_image, template.encode(detection(image_of_size(size), ["cat"], [[1, 2, 30, 31]]))["input_ids"])) for size in SIZES_WH
+    ]
     assert tuple(found) == REMOTE[name].tokens
 
 

@@ -1,4 +1,4 @@
-"""Rows whose pictures lie in a bucket train and infer through the grounding templates as rows with local pictures do."""
+"""Rows whose images are in a bucket train and infer through the grounding templates as rows with local images do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from groundswift.errors import GroundswiftError
 
 @pytest.fixture(scope="module")
 def endpoint(night) -> Iterator[str]:
-    """A server with the drawn pictures, one of them EXIF-rotated, in the bucket `night`."""
+    """A server with the drawn image_of_size, one of them EXIF-rotated, in the bucket `night`."""
     with s3_server() as address:
         bucket = Bucket(address, "night")
         for path in (night / "images").iterdir():
@@ -25,7 +25,7 @@ def endpoint(night) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def rows(night, tmp_path_factory) -> Path:
-    """The rows of the drawn set with addresses in place of paths."""
+    """The rows of the drawn set with URLs in place of paths."""
     rows = read_rows(night / "night.jsonl")
     for row in rows:
         row["images"] = [f"s3://night/images/{Path(image).name}" for image in row["images"]]
@@ -40,7 +40,7 @@ def inferred(endpoint: str, folder: Path, rows: Path, model: Path, plugin: Path)
 
 
 @pytest.mark.long
-def test_inference_on_pictures_in_a_bucket_answers_as_on_local_ones(endpoint, rows, night, plugin, models, tmp_path):
+def test_inference_on_images_in_a_bucket_answers_as_on_local_ones(endpoint, rows, night, plugin, models, tmp_path):
     (tmp_path / "bucket").mkdir()
     (tmp_path / "local").mkdir()
     found = inferred(endpoint, tmp_path / "bucket", rows, models["qwen2_vl"], plugin)
@@ -53,14 +53,14 @@ def test_inference_on_pictures_in_a_bucket_answers_as_on_local_ones(endpoint, ro
     assert not (tmp_path / "local" / "cache").exists()
 
 
-def test_training_reads_pictures_from_a_bucket(endpoint, rows, plugin, models, tmp_path):
+def test_training_reads_images_from_a_bucket(endpoint, rows, plugin, models, tmp_path):
     words = sft_options(plugin, rows, tmp_path / "out", model=models["qwen2_vl"], dataloader_num_workers=2, max_steps=2)
     swift_process("sft", *words, cwd=tmp_path, **environment(endpoint, tmp_path / "cache"))
     assert (tmp_path / "out" / "checkpoint-2" / "adapter_config.json").is_file()
     assert any((tmp_path / "cache").rglob("*.*"))
 
 
-def test_a_picture_in_a_bucket_is_fed_as_the_local_one(endpoint, rows, night, zoo, monkeypatch, tmp_path):
+def test_an_image_in_a_bucket_is_encoded_as_the_local_one(endpoint, rows, night, zoo, monkeypatch, tmp_path):
     for name, value in environment(endpoint, tmp_path / "cache").items():
         monkeypatch.setenv(name, value)
     for far, near in zip(read_rows(rows), read_rows(night / "night.jsonl"), strict=True):
@@ -69,7 +69,7 @@ def test_a_picture_in_a_bucket_is_fed_as_the_local_one(endpoint, rows, night, zo
         assert fed["pixel_values"].equal(expected["pixel_values"])
 
 
-def test_a_missing_picture_is_told_by_its_address(endpoint, plugin, zoo, monkeypatch, tmp_path):
+def test_a_missing_image_is_reported_by_its_url(endpoint, plugin, zoo, monkeypatch, tmp_path):
     for name, value in environment(endpoint, tmp_path / "cache").items():
         monkeypatch.setenv(name, value)
     messages = [{"role": "user", "content": "<image>Where?"}, {"role": "assistant", "content": "Here."}]

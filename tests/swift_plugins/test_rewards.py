@@ -116,10 +116,10 @@ def test_a_reward_without_a_grounding_template_says_so(plugin, monkeypatch):
 GROUPED = {"ref": ["cat", "dog"], "bbox": [[10, 7, 50, 63], [60, 7, 90, 63], [20, 20, 40, 40]]}
 
 
-def test_true_boxes_are_paired_with_their_labels_by_the_true_answer(plugin, zoo, pictures):
+def test_true_boxes_are_paired_with_their_labels_by_the_true_answer(plugin, zoo, image_of_size):
     """Two boxes of one label: the numbers of labels and boxes differ, and the generated answer says nothing about which is whose."""
     rewards.note_rules(zoo["qwen2_vl"])
-    row = detection(pictures((112, 84)), ["cat", "dog"], GROUPED["bbox"][:2]) | {"objects": GROUPED}
+    row = detection(image_of_size((112, 84)), ["cat", "dog"], GROUPED["bbox"][:2]) | {"objects": GROUPED}
     true_answer = "<ref-object><bbox><bbox><ref-object><bbox>"
     generated = [row["messages"][0], {"role": "assistant", "content": "anything"}]
     truth = rewards.truth_of(row | {"messages": generated, "true_answer": true_answer})
@@ -144,12 +144,12 @@ def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_pat
         assert score >= reward.score(worst, truth, truncated=False)
 
 
-def test_the_true_answer_is_neither_kept_nor_rejected(plugin, zoo, pictures):
+def test_the_true_answer_is_neither_kept_nor_rejected(plugin, zoo, image_of_size):
     """swift adds it to the sampled answers as the last one."""
     from swift.infer_engine import InferRequest
 
     rewards.note_rules(zoo["qwen2_vl"])
-    row = detection(pictures((200, 100)), ["cat"], [[20, 10, 100, 50]])
+    row = detection(image_of_size((200, 100)), ["cat"], [[20, 10, 100, 50]])
     right = "<|object_ref_start|>cat<|object_ref_end|><|box_start|>(100,100),(500,500)<|box_end|>"
     texts = ["None", right, "(((", "<ref-object><bbox>"]
     requests = [InferRequest(**(row | {"messages": [row["messages"][0], {"role": "assistant", "content": text}]})) for text in texts]

@@ -116,9 +116,9 @@ REJECTED = {
 
 @pytest.mark.parametrize("name", REJECTED)
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen3_vl", "internvl"])
-def test_a_rejected_answer_is_written_in_the_text_of_the_family(zoo, pictures, kind, name):
+def test_a_rejected_answer_is_written_in_the_text_of_the_family(zoo, image_of_size, kind, name):
     text, objects, boxes = REJECTED[name]
-    row = detection(pictures((200, 100)), ["cat", "dog"], [[10, 10, 50, 50], [60, 10, 90, 90]]) | {"rejected_response": text}
+    row = detection(image_of_size((200, 100)), ["cat", "dog"], [[10, 10, 50, 50], [60, 10, 90, 90]]) | {"rejected_response": text}
     template = zoo.make_template(kind)
     template.set_mode("rlhf")
     encoding = template.encode(row | ({} if objects is None else {"rejected_objects": objects}))
@@ -152,32 +152,32 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_faults_of_preference_rows_are_still_errors(zoo, pictures, name):
+def test_problems_of_preference_rows_are_still_errors(zoo, image_of_size, name):
     columns, message = FAULTS[name]
     template = zoo.make_template("qwen2_vl")
     template.set_mode("rlhf")
     with pytest.raises(GroundswiftError, match=message):
-        template.encode(detection(pictures((200, 100)), ["cat", "dog"], [[10, 10, 50, 50], [60, 10, 90, 90]]) | columns)
+        template.encode(detection(image_of_size((200, 100)), ["cat", "dog"], [[10, 10, 50, 50], [60, 10, 90, 90]]) | columns)
 
 
-def test_placeholders_that_a_model_generates_are_not_true_boxes(zoo, pictures):
+def test_placeholders_that_a_model_generates_are_not_true_boxes(zoo, image_of_size):
     """A reward model reads the generated text, in rows that have the tokens of their rollout."""
-    row = detection(pictures((200, 100)), ["cat"], [[10, 10, 50, 50]])
+    row = detection(image_of_size((200, 100)), ["cat"], [[10, 10, 50, 50]])
     generated = row | {"messages": [row["messages"][0], {"role": "assistant", "content": "a <bbox>"}], "response_token_ids": [[1, 2]]}
     text = zoo["qwen2_vl"].tokenizer.decode(zoo["qwen2_vl"].encode(generated)["input_ids"])
     assert "<bbox>" in text
     assert "<|box_start|>" not in text
 
 
-def test_the_question_of_a_generated_answer_keeps_its_boxes(zoo, pictures):
-    row = detection(pictures((200, 100)), ["cat", "dog"], [[10, 10, 50, 50], [60, 10, 90, 90]], "<image>What is at <bbox>?")
+def test_the_question_of_a_generated_answer_keeps_its_boxes(zoo, image_of_size):
+    row = detection(image_of_size((200, 100)), ["cat", "dog"], [[10, 10, 50, 50], [60, 10, 90, 90]], "<image>What is at <bbox>?")
     row["messages"][1]["content"] = [1, 2, 3]
     text = zoo["qwen2_vl"].tokenizer.decode(zoo["qwen2_vl"].encode(row)["input_ids"])
     assert "(50,100),(250,500)" in text
 
 
-def test_a_question_without_its_object_is_an_error_before_the_answer_is_there(zoo, pictures):
-    row = detection(pictures((200, 100)), ["cat"], [[10, 10, 50, 50]], "<image>What is at <bbox> and <bbox>?")
+def test_a_question_without_its_object_is_an_error_before_the_answer_is_there(zoo, image_of_size):
+    row = detection(image_of_size((200, 100)), ["cat"], [[10, 10, 50, 50]], "<image>What is at <bbox> and <bbox>?")
     with pytest.raises(GroundswiftError, match="an object for each placeholder"):
         zoo["qwen2_vl"].encode(row | {"messages": row["messages"][:1]})
 

@@ -47,8 +47,8 @@ def converted(name: str, source: Path, out: Path, *more: str) -> Path:
 def test_the_case_streams(plugin, tmp_path):
     detections = converted("coco", CASE / "det.json", tmp_path / "det.jsonl")
     captions = converted("coco-captions", CASE / "cap.json", tmp_path / "cap.jsonl")
-    told = done("mix", f"{detections}:1", f"{captions}:1", "--total", 4, "--out", tmp_path / "mix.jsonl").stdout
-    assert "all are written as strings" in told
+    shown = done("mix", f"{detections}:1", f"{captions}:1", "--total", 4, "--out", tmp_path / "mix.jsonl").stdout
+    assert "all are written as strings" in shown
     check(tmp_path / "mix.jsonl", str)
     check(detections, int)
     (row,) = [row for row in read_rows(tmp_path / "mix.jsonl") if row["sample_id"] == "1"]
@@ -97,8 +97,8 @@ def test_parts_have_one_type(plugin, tmp_path, ids, kind):
         detection(f"{n}.png", ["cat"], [[1, 2, 50, 60.5]]) | ({} if each is None else {"sample_id": each}) for n, each in enumerate(ids)
     ]
     source = written(tmp_path / "all.jsonl", rows)
-    told = done("split", source, "--out", tmp_path / "parts", "--parts", "a=0.5", "b=0.5").stdout
-    assert ("all are written as strings" in told) == (len({*map(type, ids)} - {type(None)}) > 1)
+    shown = done("split", source, "--out", tmp_path / "parts", "--parts", "a=0.5", "b=0.5").stdout
+    assert ("all are written as strings" in shown) == (len({*map(type, ids)} - {type(None)}) > 1)
     made = [row for name in "ab" for row in read_rows(tmp_path / "parts" / f"{name}.jsonl")]
     assert sorted(str(row.get("sample_id")) for row in made) == sorted(map(str, ids))
     assert {type(row["sample_id"]) for row in made if "sample_id" in row} == {kind}
@@ -118,8 +118,8 @@ def test_lint_finds_a_file_that_a_stream_stops_at(plugin, tmp_path, ids):
     row = json.loads(found.stdout)["rules"]["sample-id-types"]
     assert (row["severity"], row["count"]) == ("warning", 1)
     assert row["examples"][0]["line"] == next(n for n, each in enumerate(ids, 1) if each is not None and type(each) is not type(ids[0]))
-    done("mix", path, "--out", tmp_path / "mended.jsonl")
-    assert len(streamed(tmp_path / "mended.jsonl")) == len(ids)
+    done("mix", path, "--out", tmp_path / "fixed.jsonl")
+    assert len(streamed(tmp_path / "fixed.jsonl")) == len(ids)
 
 
 def test_no_other_column_of_ours_stops_a_stream(plugin, tmp_path):

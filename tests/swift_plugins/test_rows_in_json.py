@@ -30,37 +30,37 @@ FORMS = {
 BOXES = [[30, 40, 300, 200], [200, 100, 600, 470]]
 
 
-def row_with(answer: str, pictures, labels=("sheep", "cat"), boxes=BOXES, question: str = "<image>find all") -> dict:
-    row = detection(pictures((640, 480)), labels, boxes, question)
+def row_with(answer: str, image_of_size, labels=("sheep", "cat"), boxes=BOXES, question: str = "<image>find all") -> dict:
+    row = detection(image_of_size((640, 480)), labels, boxes, question)
     row["messages"][1]["content"] = answer
     return row
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_family_writes_its_own_text(zoo, pictures, kind):
-    told = zoo[kind].encode(row_with("<ref-object><bbox><ref-object><bbox>", pictures))["input_ids"]
+def test_every_family_writes_its_own_text(zoo, image_of_size, kind):
+    expected = zoo[kind].encode(row_with("<ref-object><bbox><ref-object><bbox>", image_of_size))["input_ids"]
     for form, answer in FORMS.items():
-        assert zoo[kind].encode(row_with(answer, pictures))["input_ids"] == told, form
+        assert zoo[kind].encode(row_with(answer, image_of_size))["input_ids"] == expected, form
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if families()[kind.family].points])
-def test_points_are_written_as_the_family_writes_points(zoo, pictures, kind):
+def test_points_are_written_as_the_family_writes_points(zoo, image_of_size, kind):
     points = [[30, 40], [200, 100]]
-    plain = row_with("<ref-object><bbox><ref-object><bbox>", pictures, boxes=points)
-    assert zoo[kind].encode(row_with(FORMS["point keys"], pictures, boxes=points))["input_ids"] == zoo[kind].encode(plain)["input_ids"]
+    plain = row_with("<ref-object><bbox><ref-object><bbox>", image_of_size, boxes=points)
+    assert zoo[kind].encode(row_with(FORMS["point keys"], image_of_size, boxes=points))["input_ids"] == zoo[kind].encode(plain)["input_ids"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_empty_list_is_the_familys_empty_answer(zoo, pictures, kind):
-    told = zoo[kind].encode(row_with("None", pictures, [], []))["input_ids"]
+def test_an_empty_list_is_the_familys_empty_answer(zoo, image_of_size, kind):
+    expected = zoo[kind].encode(row_with("None", image_of_size, [], []))["input_ids"]
     for answer in ("[]", "```json\n[]\n```"):
-        assert zoo[kind].encode(row_with(answer, pictures, [], []))["input_ids"] == told
+        assert zoo[kind].encode(row_with(answer, image_of_size, [], []))["input_ids"] == expected
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "internvl", "glm4v"])
-def test_turns_and_questions_with_json(zoo, pictures, kind):
+def test_turns_and_questions_with_json(zoo, image_of_size, kind):
     """The question's label and box, an empty answer, and two lists keep their places."""
-    row = detection(pictures((640, 480)), [], [])
+    row = detection(image_of_size((640, 480)), [], [])
     row["messages"] = [
         {"role": "user", "content": f"<image>What is like {OBJECT}?"},
         {"role": "assistant", "content": f"[{OBJECT}]"},
@@ -79,8 +79,8 @@ def test_turns_and_questions_with_json(zoo, pictures, kind):
     assert families()[family].empty_answer in text
     assert "<bbox>" not in text
     assert "<ref-object>" not in text
-    told = zoo[kind].tokenizer.decode(zoo[kind].encode(plain)["input_ids"])
-    assert text == told
+    expected = zoo[kind].tokenizer.decode(zoo[kind].encode(plain)["input_ids"])
+    assert text == expected
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3"])
@@ -97,13 +97,13 @@ def test_turns_and_questions_with_json(zoo, pictures, kind):
         ("<bbox><ref-object><ref-object><bbox>", "not clear"),
     ],
 )
-def test_what_would_be_trained_as_broken_text_is_an_error(zoo, pictures, kind, answer, match):
+def test_what_would_be_trained_as_broken_text_is_an_error(zoo, image_of_size, kind, answer, match):
     with pytest.raises(GroundswiftError, match=f"sample_id 'a/7': assistant message: .*{match}"):
-        zoo[kind].encode(row_with(answer, pictures) | {"sample_id": "a/7"})
+        zoo[kind].encode(row_with(answer, image_of_size) | {"sample_id": "a/7"})
 
 
 @pytest.mark.parametrize("template", ["qwen3_vl_grounding", "qwen2_5_vl_grounding", "qwen2_vl_grounding"])
-def test_the_case_shows_as_its_family_and_scores_one_when_learnt(tmp_path, monkeypatch, template):
+def test_the_case_shows_as_its_family_and_scores_one_when_trained_on(tmp_path, monkeypatch, template):
     (tmp_path / "img").mkdir()
     (tmp_path / "img" / "a.jpg").write_bytes((CASE / "a.jpg").read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -122,9 +122,9 @@ def test_the_case_shows_as_its_family_and_scores_one_when_learnt(tmp_path, monke
         assert json.loads(scored.stdout)["AP"] == pytest.approx(1), scored.output
 
 
-def test_the_case_with_a_label_in_its_question(zoo, pictures):
+def test_the_case_with_a_label_in_its_question(zoo, image_of_size):
     row = json.loads((CASE / "newf.jsonl").read_text())
-    row["images"] = [str(pictures((640, 480)))]
+    row["images"] = [str(image_of_size((640, 480)))]
     text = trained_text(zoo["qwen3_vl"], zoo["qwen3_vl"].encode(row))
     assert [(located.label, located.box) for located in parse(text, "qwen3_vl").objects] == [
         ("sheep", (142, 335, 211, 443)),
@@ -144,8 +144,8 @@ ALIKE += ["A <ref-object> and a <ref-object> at <bbox> and <bbox>", f"<think>{OB
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen3_vl"])
-def test_lint_says_of_each_row_what_the_template_does(zoo, pictures, tmp_path, kind):
-    rows = [row_with(answer, pictures) | {"size_wh": [640, 480], "sample_id": index} for index, answer in enumerate(ALIKE)]
+def test_lint_says_of_each_row_what_the_template_does(zoo, image_of_size, tmp_path, kind):
+    rows = [row_with(answer, image_of_size) | {"size_wh": [640, 480], "sample_id": index} for index, answer in enumerate(ALIKE)]
     document = json.loads(run("lint", write_lines(tmp_path / "rows.jsonl", *rows), "--json", "--examples", 99).stdout)
     wrong = {each["line"] for rule in document["rules"].values() if rule["severity"] == "error" for each in rule["examples"]}
     refused = set()

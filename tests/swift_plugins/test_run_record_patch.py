@@ -1,4 +1,4 @@
-"""The record of a run through swift's own commands: where it is left, what is told where limits differ, and that evaluation reads it."""
+"""The record of a run through swift's own commands: where it is, what is reported where limits differ, and that evaluation reads it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tokens(monkeypatch):
 
 
 @pytest.fixture
-def told(warned):
+def reported(warned):
     """What swift warns of, with what it has once said said again."""
     run_record.WARNED.clear()
     return warned
@@ -83,10 +83,10 @@ def test_the_answers_of_training_are_scored_by_its_record(trained, night, tmp_pa
     assert Limits(*(protocol[name] for name in Limits.__struct_fields__)) == TRAINED
 
 
-def test_inference_with_the_limits_of_training_is_quiet_and_recorded(trained, night, tokens, told, tmp_path):
+def test_inference_with_the_limits_of_training_is_quiet_and_recorded(trained, night, tokens, reported, tmp_path):
     shutil.rmtree(f"{trained}-merged", ignore_errors=True)
     result = answer(night, tmp_path / "new" / "result.jsonl", adapters=trained, merge_lora=True, max_pixels=20_000)
-    assert not [text for text in told if "pixel limits differ" in text]
+    assert not [text for text in reported if "pixel limits differ" in text]
     assert read_record(f"{result}.run.json").limits == TRAINED
     assert read_record(f"{trained}-merged/groundswift_run.json") == read_record(trained / "groundswift_run.json")
     protocol = scored(result, night / "annotations.json", tmp_path / "scored", "--no-report")["protocol"]
@@ -94,20 +94,20 @@ def test_inference_with_the_limits_of_training_is_quiet_and_recorded(trained, ni
     in_32_bits = {"torch_dtype": "float32", "attn_impl": "sdpa"}
     again = answer(night, result, model=f"{trained}-merged", max_pixels=20_000, template="qwen2_5_vl_grounding", **in_32_bits)
     assert len(again.read_text().splitlines()) == 8
-    assert not [text for text in told if "pixel limits differ" in text]
+    assert not [text for text in reported if "pixel limits differ" in text]
 
 
 @pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged model"])
-def test_other_limits_than_in_training_are_told(trained, night, tokens, told, tmp_path, merged):
+def test_other_limits_than_in_training_are_reported(trained, night, tokens, reported, tmp_path, merged):
     tokens(40)
     source = {"adapters": trained}
     if merged:
         export(tmp_path / "merged", adapters=trained, merge_lora=True, max_pixels=20_000)
-        assert [text for text in told if "max_pixels 23520 px in training, 31360 px now" in text]
-        told.clear()
+        assert [text for text in reported if "max_pixels 23520 px in training, 31360 px now" in text]
+        reported.clear()
         source = {"model": tmp_path / "merged", "max_pixels": 9_000}
     result = answer(night, tmp_path / "result.jsonl", **source)
-    (text,) = [text for text in told if "pixel limits differ" in text]
+    (text,) = [text for text in reported if "pixel limits differ" in text]
     assert text.startswith(f"{tmp_path / 'merged' if merged else trained}/groundswift_run.json: pixel limits differ")
     assert "max_pixels 23520 px in training, 31360 px now" in text
     assert f"first_max_pixels 20000 px in training, {'9000 px' if merged else 'none'} now" in text
@@ -116,7 +116,7 @@ def test_other_limits_than_in_training_are_told(trained, night, tokens, told, tm
     assert read_record(f"{result}.run.json").limits == Limits(3136, 31360, 9000 if merged else None)
 
 
-def test_a_result_is_not_mixed_with_rows_of_other_limits(trained, night, tokens, told, tmp_path):
+def test_a_result_is_not_mixed_with_rows_of_other_limits(trained, night, tokens, reported, tmp_path):
     source = {"adapters": trained, "max_pixels": 20_000}
     result = answer(night, tmp_path / "result.jsonl", **source)
     rows, record = result.read_bytes(), read_record(f"{result}.run.json")
@@ -128,27 +128,27 @@ def test_a_result_is_not_mixed_with_rows_of_other_limits(trained, night, tokens,
     assert (result.read_bytes(), read_record(f"{result}.run.json")) == (rows, record)
     Path(f"{result}.run.json").unlink()
     answer(night, result, **source)
-    assert [text for text in told if "already holds rows of a run without a record" in text]
+    assert [text for text in reported if "already holds rows of a run without a record" in text]
     assert not Path(f"{result}.run.json").exists()
     result.unlink()
     answer(night, result, **source)
     assert read_record(f"{result}.run.json").limits == Limits(3136, 31360, 20_000)
 
 
-def test_training_on_from_a_model_is_told_and_leaves_its_own_record(plugin, models, night, tokens, told, tmp_path):
+def test_training_on_from_a_model_is_reported_and_leaves_its_own_record(plugin, models, night, tokens, reported, tmp_path):
     """A full checkpoint, which swift fills with the files of the model that it began from: the record of that one is not taken over."""
     base = tmp_path / "base"
     shutil.copytree(models["qwen2_5_vl"], base)
     write_record(base / "groundswift_run.json", record("qwen2_5_vl", TRAINED))
     checkpoint = train(base, plugin, night, tmp_path / "out", tuner_type="full")
-    (text,) = [text for text in told if "pixel limits differ" in text]
+    (text,) = [text for text in reported if "pixel limits differ" in text]
     assert "first_max_pixels 20000 px in training, none now" in text
     assert text.endswith("add --max_pixels 20000")
     assert read_record(checkpoint / "groundswift_run.json").limits == Limits(3136, 23520)
     assert (checkpoint / "tokenizer.json").is_file()
 
 
-def test_templates_of_swift_leave_no_record(plugin, models, night, tokens, told, tmp_path):
+def test_templates_of_swift_leave_no_record(plugin, models, night, tokens, reported, tmp_path):
     """What they write is not always what the family speaks, so nothing is declared for them."""
     checkpoint = train(models["qwen2_5_vl"], plugin, night, tmp_path, template="qwen2_5_vl")
     assert not list(tmp_path.rglob("groundswift_run.json"))
@@ -207,10 +207,10 @@ def test_what_is_said_of_a_difference(plugin, monkeypatch, trained, now, environ
     assert text is None if said is None else said in text
 
 
-def test_a_record_that_cannot_be_read_is_told(plugin, told, tmp_path):
+def test_a_record_that_cannot_be_read_is_reported(plugin, reported, tmp_path):
     (tmp_path / "groundswift_run.json").write_text("{")
     warn_difference(tmp_path / "groundswift_run.json", record("qwen2_vl", Limits()))
-    assert "pixel limits of the training unknown" in told[0]
+    assert "pixel limits of the training unknown" in reported[0]
 
 
 # the metric of training

@@ -274,7 +274,7 @@ def test_colours_are_for_terminals(is_terminal, environment, colour):
         ((100.0, 50.0), False),
     ],
 )
-def test_a_mark_that_cannot_be_seen_lies_outside(model_input_px, outside):
+def test_a_mark_that_cannot_be_seen_is_outside(model_input_px, outside):
     assert drawing.is_outside(Mark(1, "", 0, model_input_px, model_input_px, model_input_px, (1, 1)), (100, 50)) is outside
 
 

@@ -19,12 +19,12 @@ FAMILY_OF = {"chatglm4v": "chatglm4v", "florence": "florence2", "florence2": "fl
 every_stock = pytest.mark.parametrize("stock", FAMILY_OF)
 
 
-def test_a_greedy_token_is_the_likeliest_of_its_own_step(special_folders, pictures):
+def test_a_greedy_token_is_the_likeliest_of_its_own_step(special_folders, image_of_size):
     """swift pairs the first probabilities with the token that starts the decoder, which none of them belongs to."""
     engine = TransformersEngine(
         str(special_folders["florence2"]), model_type="florence2", template_type="florence2_grounding", torch_dtype=torch.float32
     )
-    request = InferRequest([{"role": "user", "content": "<image><OD>"}], images=[str(pictures((112, 84)))])
+    request = InferRequest([{"role": "user", "content": "<image><OD>"}], images=[str(image_of_size((112, 84)))])
     config = RequestConfig(max_tokens=6, temperature=0, logprobs=True, top_logprobs=1)
     [response] = engine.infer([request], config, use_tqdm=False)
     for token in response.choices[0].logprobs["content"]:
@@ -35,10 +35,10 @@ def boxes_written(template, path):
     return trained_answer(template, template.encode(detection(path, ["square"], [[31, 25, 87, 81]])))
 
 
-def test_swifts_own_template_still_normalises_twice_and_ours_does_not(special_folders, special_templates, pictures):
+def test_swifts_own_template_still_normalises_twice_and_ours_does_not(special_folders, special_templates, image_of_size):
     """Lean: on the day when swift's own is right, our guard against the second time (`written`) can go."""
-    path = pictures((112, 112))
-    once = "square<loc_276><loc_223><loc_776><loc_723>"  # bins: 31 / 112 lies in bin 276
+    path = image_of_size((112, 112))
+    once = "square<loc_276><loc_223><loc_776><loc_723>"  # bins: 31 / 112 is in bin 276
     assert boxes_written(special_templates["florence"], path) == boxes_written(special_templates["florence2"], path) == once
     own = boxes_written(special_template(special_folders["florence"], "florence", ""), path)
     assert own == "square<loc_2473><loc_1991><loc_6938><loc_6455>", (
@@ -70,17 +70,17 @@ TASKS = {
 
 @pytest.mark.parametrize("question", TASKS)
 @pytest.mark.parametrize("stock", ["florence", "florence2"])
-def test_a_task_becomes_its_question_wherever_the_picture_stands(special_templates, pictures, stock, question):
-    row = detection(pictures((112, 84)), ["cat"], [[1, 2, 50, 60]], question)
+def test_a_task_becomes_its_question_wherever_the_image_is(special_templates, image_of_size, stock, question):
+    row = detection(image_of_size((112, 84)), ["cat"], [[1, 2, 50, 60]], question)
     if "<ref-object>" in question:
         row["messages"][1]["content"] = "<bbox>"
     ids = special_templates[stock].encode(row)["input_ids"]
     assert special_templates[stock].tokenizer.decode(ids).replace("<image>", "") == f"<s>{TASKS[question]}</s>"
 
 
-def test_image_tokens_come_first_and_the_decoder_is_taught_the_whole_answer(special_templates, pictures):
+def test_image_tokens_come_first_and_the_decoder_is_taught_the_whole_answer(special_templates, image_of_size):
     template = special_templates["florence2"]
-    encoding = template.encode(detection(pictures((112, 84)), ["cat"], [[0, 0, 112, 84]]))
+    encoding = template.encode(detection(image_of_size((112, 84)), ["cat"], [[0, 0, 112, 84]]))
     assert encoding["input_ids"][: FLORENCE_IMAGE_TOKENS + 1] == [template.processor.image_token_id] * FLORENCE_IMAGE_TOKENS + [0]
     assert template.tokenizer.decode(encoding["labels"]) == "<s>cat<loc_0><loc_0><loc_999><loc_999></s>"
 

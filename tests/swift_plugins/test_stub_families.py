@@ -1,4 +1,4 @@
-"""Families whose code lies with their weights, through swift's real templates over stand-ins for their processors.
+"""Families whose code is with their weights, through swift's real templates over stand-ins for their processors.
 
 What is tested is what a template makes itself: prompt, marks, labels, box text, and the image tokens that it inserts. The families with
 a class of their own in transformers have `test_every_family.py`; what all share is in `test_template_contract.py`.
@@ -27,22 +27,22 @@ from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
 SIZES_WH = [(32, 32), (333, 1001), (1279, 719), (2000, 96), (5000, 3000)]
 ONE_IMAGE = [name for name, stub in STUBS.items() if stub.images == 1]
 ONE_TURN = ["deepseek_ocr", "deepseek_ocr2"]
-PATHS = ["qwen_vl", "qwen_vl_base"]  # the picture goes in as a path
+PATHS = ["qwen_vl", "qwen_vl_base"]  # the image goes in as a path
 every_stub = pytest.mark.parametrize("stock", STUBS)
 
 
 @pytest.mark.parametrize("stock", ["internvl", "internvl_phi3"])
-def test_text_between_images_is_refused_where_swift_would_lose_it(stub_templates, pictures, stock):
-    row = detection(pictures((112, 84)), [], [], "<image>Compare with <image>.")
+def test_text_between_images_is_refused_where_swift_would_lose_it(stub_templates, image_of_size, stock):
+    row = detection(image_of_size((112, 84)), [], [], "<image>Compare with <image>.")
     with pytest.raises(GroundswiftError, match="next to each other"):
         stub_templates(stock).encode({**row, "images": row["images"] * 2})
 
 
 @every_stub
-def test_several_turns_are_taught_or_refused(stub_templates, pictures, stock):
+def test_several_turns_are_taught_or_refused(stub_templates, image_of_size, stock):
     """Swift cuts earlier turns off where a template takes one: the boxes of the last would be those of the first."""
     template, family = stub_templates(stock), STUBS[stock].family
-    row = detection(pictures((200, 100)), ["cat", "dog"], [[0, 0, 100, 50], [20, 10, 120, 60]])
+    row = detection(image_of_size((200, 100)), ["cat", "dog"], [[0, 0, 100, 50], [20, 10, 120, 60]])
     row["messages"] = [
         {"role": "user", "content": "<image>Find the cat."},
         {"role": "assistant", "content": "<ref-object><bbox>"},
@@ -59,10 +59,10 @@ def test_several_turns_are_taught_or_refused(stub_templates, pictures, stock):
 
 @pytest.mark.parametrize("boxes", [[[14, 7, 70, 63]], []], ids=["with objects", "without"])
 @every_stub
-def test_inference_asks_as_training_did(stub_templates, pictures, stock, boxes):
+def test_inference_asks_as_training_did(stub_templates, image_of_size, stock, boxes):
     """swift hands the objects of a row on at inference too, where the answer is not there yet."""
     template = stub_templates(stock)
-    row = detection(pictures((112, 84)), ["cat"] * len(boxes), boxes)
+    row = detection(image_of_size((112, 84)), ["cat"] * len(boxes), boxes)
     taught = template.encode(row)["input_ids"]
     template.set_mode("transformers")
     try:
@@ -72,7 +72,7 @@ def test_inference_asks_as_training_did(stub_templates, pictures, stock, boxes):
         template.set_mode("train")
     assert taught[: len(asked)] == asked
     assert len(asked) < len(taught)
-    assert bare == asked or stock in PATHS, "a picture that belongs to objects goes in under another path"
+    assert bare == asked or stock in PATHS, "an image that belongs to objects goes in under another path"
 
 
 def test_the_name_of_a_channel_is_no_part_of_an_answer(stub_templates):

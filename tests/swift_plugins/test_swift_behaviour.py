@@ -30,10 +30,10 @@ def test_swift_still_has_the_hooks_that_the_mixin_overrides(plugin, hook):
     assert hook in vars(Template), f"swift's Template no longer has {hook}: what GroundingMixin in {TEMPLATES} does there never happens"
 
 
-def test_swift_rounds_as_the_space_norm1000_does(zoo, pictures):
+def test_swift_rounds_as_the_space_norm1000_does(zoo, image_of_size):
     """200 px to 1000 units: 0.1 px are half a unit."""
     stock, numbers = zoo.template("llava_onevision", ""), [[x, 0.1, x + 50.1, 99.9] for x in np.arange(0, 20, 0.1).tolist()]
-    text = trained_text(stock, stock.encode(detection(pictures((200, 100)), ["cat"] * len(numbers), numbers)))
+    text = trained_text(stock, stock.encode(detection(image_of_size((200, 100)), ["cat"] * len(numbers), numbers)))
     read = np.array(re.findall(r"\((\d+),(\d+)\),\((\d+),(\d+)\)", text), dtype=float)
     ours = from_original_px(numbers, "llava_onevision", (200, 100))
     assert len(read) == len(numbers), f"swift's fallback text is no longer [(x,y),(x,y)]: {text[:80]!r}; look at the grammar swift_brackets"
@@ -43,7 +43,7 @@ def test_swift_rounds_as_the_space_norm1000_does(zoo, pictures):
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "internvl", "llava1_5"])
-def test_swift_comes_by_in_the_order_that_the_mixin_counts_on(zoo, pictures, monkeypatch, kind):
+def test_swift_comes_by_in_the_order_that_the_mixin_counts_on(zoo, image_of_size, monkeypatch, kind):
     template, calls = zoo.make_template(kind, ""), []
     for name in ("_preprocess_inputs", "_load_image", "replace_tag", "normalize_bbox", "replace_ref", "replace_bbox"):
         inner = getattr(template, name)
@@ -55,29 +55,29 @@ def test_swift_comes_by_in_the_order_that_the_mixin_counts_on(zoo, pictures, mon
             return inner(*arguments)
 
         monkeypatch.setattr(template, name, noted)
-    row = detection(pictures((333, 171)), ["cat", "dog"], [BOX, BOX])
+    row = detection(image_of_size((333, 171)), ["cat", "dog"], [BOX, BOX])
     row["messages"][1]["content"] = "<ref-object><bbox><ref-object><bbox>"
     template.encode(row)
-    told = ["_preprocess_inputs", "_load_image", "replace_tag", "normalize_bbox"]
-    told += [("replace_ref", 0, 0), ("replace_bbox", 0, 0), ("replace_ref", 1, 1), ("replace_bbox", 1, 1)]
-    assert calls == told, (
+    expected = ["_preprocess_inputs", "_load_image", "replace_tag", "normalize_bbox"]
+    expected += [("replace_ref", 0, 0), ("replace_bbox", 0, 0), ("replace_ref", 1, 1), ("replace_bbox", 1, 1)]
+    assert calls == expected, (
         f"swift encodes in another order or counts placeholders otherwise; {TEMPLATES} loads images first, then writes boxes for the image "
         "as it is after replace_tag, and moves inputs.ref_idx and inputs.bbox_idx on where one placeholder stands for a whole answer"
     )
 
 
-def test_the_size_that_swift_notes_is_the_one_before_max_pixels(zoo, pictures):
+def test_the_size_that_swift_notes_is_the_one_before_max_pixels(zoo, image_of_size):
     size_wh = (333, 171)
     inputs = zoo.make_template("llava_onevision", "", max_pixels=20_000).encode(
-        detection(pictures(size_wh), ["cat"], [BOX]), return_template_inputs=True
+        detection(image_of_size(size_wh), ["cat"], [BOX]), return_template_inputs=True
     )["template_inputs"]
     noted = inputs.objects["width"], inputs.objects["height"]
-    assert noted == ([333], [171]), f"swift notes {noted} for a picture of {size_wh}: normalize_bbox in {TEMPLATES} divides by it"
+    assert noted == ([333], [171]), f"swift notes {noted} for an image of {size_wh}: normalize_bbox in {TEMPLATES} divides by it"
     assert inputs.images[0].size == rescaled_wh(size_wh, 20_000), "swift's --max_pixels rounds otherwise than resizing.rescaled_wh"
 
 
-def test_the_numbers_of_the_row_are_not_changed(zoo, pictures):
-    row = detection(pictures((333, 171)), ["cat"], [BOX])
+def test_the_numbers_of_the_row_are_not_changed(zoo, image_of_size):
+    row = detection(image_of_size((333, 171)), ["cat"], [BOX])
     before = copy.deepcopy(row)
     for suffix in ("", "_grounding"):
         zoo.template("qwen2_vl", suffix).encode(row)
@@ -107,9 +107,9 @@ def test_swift_still_writes_these_ids_into_its_code(zoo, kind):
 
 
 @pytest.mark.parametrize("kind", ["idefics3", "smolvlm"])
-def test_a_line_break_behind_a_picture_still_costs_swift_most_of_it(zoo, pictures, kind):
+def test_a_line_break_behind_an_image_still_costs_swift_most_of_it(zoo, image_of_size, kind):
     def tokens(template, prompt):
-        encoding = template.encode(detection(pictures((140, 84)), ["cat"], [[14, 7, 70, 63]], prompt))
+        encoding = template.encode(detection(image_of_size((140, 84)), ["cat"], [[14, 7, 70, 63]], prompt))
         return encoding["input_ids"].count(template.processor.image_token_id)
 
     stock, ours = zoo.template(kind, ""), zoo.template(kind)

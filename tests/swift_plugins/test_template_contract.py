@@ -88,18 +88,18 @@ every_case = pytest.mark.parametrize("case", FAMILY_OF, indirect=True)
 
 @pytest.mark.parametrize("size_wh", SIZES_WH, ids="{0[0]}x{0[1]}".format)
 @every_case
-def test_boxes_lead_back_to_the_original_pixels(case, pictures, size_wh):
-    row, labels, boxes = four_boxes(pictures(size_wh), size_wh)
+def test_boxes_lead_back_to_the_original_pixels(case, image_of_size, size_wh):
+    row, labels, boxes = four_boxes(image_of_size(size_wh), size_wh)
     encoding = case.template.encode(row)
     case.check(encoding, boxes, [size_wh] * len(boxes), labels)
     case.check_tokens(encoding, [size_wh])
 
 
 @pytest.mark.parametrize(("case", "layout"), SEVERAL, indirect=["case"])
-def test_boxes_belong_to_the_image_that_image_id_names(case, pictures, layout):
+def test_boxes_belong_to_the_image_that_image_id_names(case, image_of_size, layout):
     sizes_wh, box, image_ids = [(100, 100), (400, 200)], [10, 10, 50, 50], [0, 1, 0]
-    row = detection(pictures(sizes_wh[0]), ["cat", "dog", "cat"], [box] * 3, LAYOUTS[layout])
-    row["images"].append(str(pictures(sizes_wh[1])))
+    row = detection(image_of_size(sizes_wh[0]), ["cat", "dog", "cat"], [box] * 3, LAYOUTS[layout])
+    row["images"].append(str(image_of_size(sizes_wh[1])))
     row["objects"]["image_id"] = image_ids
     encoding = case.template.encode(row)
     case.check(encoding, [box] * 3, [sizes_wh[image_id] for image_id in image_ids])
@@ -107,16 +107,16 @@ def test_boxes_belong_to_the_image_that_image_id_names(case, pictures, layout):
 
 
 @pytest.mark.parametrize("case", ONE_IMAGE, indirect=True)
-def test_a_second_image_is_refused_where_the_model_takes_one(case, pictures):
-    row = detection(pictures((112, 84)), [], [], "<image><image>Find cats.")
+def test_a_second_image_is_refused_where_the_model_takes_one(case, image_of_size):
+    row = detection(image_of_size((112, 84)), [], [], "<image><image>Find cats.")
     with pytest.raises(GroundswiftError, match="one image per row"):
         case.template.encode({**row, "images": row["images"] * 2})
 
 
 @every_case
-def test_points_are_written_or_refused(case, pictures):
+def test_points_are_written_or_refused(case, image_of_size):
     size_wh, boxes = (333, 171), [[30.4, 40.6, 150, 100], [90.5, 41], [150, 20]]
-    row = detection(pictures(size_wh), ["cat", "dog", "dog"], boxes)
+    row = detection(image_of_size(size_wh), ["cat", "dog", "dog"], boxes)
     if not families()[case.family].points:
         with pytest.raises(GroundswiftError, match="writes boxes only"):
             case.template.encode(row)
@@ -127,8 +127,8 @@ def test_points_are_written_or_refused(case, pictures):
 
 
 @every_case
-def test_an_image_without_objects_answers_as_its_family_does(case, pictures):
-    text = trained_answer(case.template, case.template.encode(detection(pictures((112, 84)), [], [])))
+def test_an_image_without_objects_answers_as_its_family_does(case, image_of_size):
+    text = trained_answer(case.template, case.template.encode(detection(image_of_size((112, 84)), [], [])))
     assert text == families()[case.family].empty_answer
     assert parse(text, case.family).status == "empty"
 

@@ -19,8 +19,8 @@ FEW = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 
 @pytest.mark.parametrize("kind", FEW)
-def test_points_several_boxes_of_one_label_and_earlier_turns(zoo, pictures, kind):
-    row = detection(pictures((200, 100)), [], [])
+def test_points_several_boxes_of_one_label_and_earlier_turns(zoo, image_of_size, kind):
+    row = detection(image_of_size((200, 100)), [], [])
     row["messages"] = [
         {"role": "user", "content": "<image>Find <ref-object>."},
         {"role": "assistant", "content": "<bbox>"},
@@ -36,28 +36,28 @@ def test_points_several_boxes_of_one_label_and_earlier_turns(zoo, pictures, kind
     assert [located.point is not None for located in last] == [False, True, False]
 
 
-def test_boxes_in_a_sentence_stay_where_they_stand(zoo, pictures):
-    row = detection(pictures((200, 100)), ["cat"], [[20, 10, 100, 50]])
+def test_boxes_in_a_sentence_stay_where_they_stand(zoo, image_of_size):
+    row = detection(image_of_size((200, 100)), ["cat"], [[20, 10, 100, 50]])
     row["messages"][1]["content"] = "The <ref-object> sits at <bbox>, I think."
     text = trained_text(zoo["qwen2_vl"], zoo["qwen2_vl"].encode(row))
-    told = "The <|object_ref_start|>cat<|object_ref_end|> sits at <|box_start|>(100,100),(500,500)<|box_end|>, I think."
-    assert text == told
+    expected = "The <|object_ref_start|>cat<|object_ref_end|> sits at <|box_start|>(100,100),(500,500)<|box_end|>, I think."
+    assert text == expected
 
 
-def test_boxes_of_zero_to_one_are_taken_as_such(zoo, pictures):
-    row = detection(pictures((200, 100)), ["cat"], [[0.1, 0.2, 0.5, 0.6]])
+def test_boxes_of_zero_to_one_are_taken_as_such(zoo, image_of_size):
+    row = detection(image_of_size((200, 100)), ["cat"], [[0.1, 0.2, 0.5, 0.6]])
     row["objects"]["bbox_type"] = "norm1"
     assert read_back(zoo["qwen2_vl"], zoo["qwen2_vl"].encode(row), "qwen2_vl").objects[0].box == (100, 200, 500, 600)
 
 
-def test_a_box_that_ends_within_half_a_quantum_of_the_border_is_cut_there(zoo, pictures):
-    row = detection(pictures((200, 100)), ["cat"], [[-0.05, 0, 200.09, 100.04]])
+def test_a_box_that_ends_within_half_a_quantum_of_the_border_is_cut_there(zoo, image_of_size):
+    row = detection(image_of_size((200, 100)), ["cat"], [[-0.05, 0, 200.09, 100.04]])
     assert read_back(zoo["qwen2_vl"], zoo["qwen2_vl"].encode(row), "qwen2_vl").objects[0].box == (0, 0, 1000, 1000)
 
 
 @pytest.mark.parametrize("kind", ["qwen3_5", "glm4v_moe"])
-def test_families_that_think_answer_behind_an_empty_thought(zoo, pictures, kind):
-    text = trained_text(zoo[kind], zoo[kind].encode(detection(pictures((112, 84)), ["cat"], [[1, 2, 50, 60]])))
+def test_families_that_think_answer_behind_an_empty_thought(zoo, image_of_size, kind):
+    text = trained_text(zoo[kind], zoo[kind].encode(detection(image_of_size((112, 84)), ["cat"], [[1, 2, 50, 60]])))
     assert text.startswith("<think>")
     assert answer_of(text) != text
     assert parse(text, KINDS[kind].family).status == "ok"
@@ -93,15 +93,15 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("kind", [*FEW, "llava1_5", "paligemma", "internvl"])
-def test_what_swift_would_guess_or_trip_over_is_an_error(zoo, pictures, kind, name):
+def test_what_swift_would_guess_or_trip_over_is_an_error(zoo, image_of_size, kind, name):
     objects, message = FAULTS[name]
-    row = detection(pictures((100, 100)), ["cat"], [[1, 1, 9, 9]])
+    row = detection(image_of_size((100, 100)), ["cat"], [[1, 1, 9, 9]])
     row["objects"] = objects
     with pytest.raises(GroundswiftError, match=message):
         zoo[kind].encode(row)
 
 
-def test_a_long_fault_is_told_in_short():
+def test_a_long_problem_is_reported_in_short():
     with pytest.raises(GroundswiftError, match="box-nested") as caught:
         check_objects({"ref": [], "bbox": [[[1, 2, 3, 4]] * 500]}, 1)
     assert len(str(caught.value)) < 200
@@ -136,8 +136,8 @@ def test_text_without_boxes_is_encoded_as_swift_does(zoo, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["qwen2_vl", "internvl"])
-def test_the_text_of_boxes_is_the_one_that_swift_writes(zoo, pictures, kind):
+def test_the_text_of_boxes_is_the_one_that_swift_writes(zoo, image_of_size, kind):
     """Where swift writes a family's own text, data that it wrote before stays good."""
-    row = detection(pictures((333, 171)), ["cat", "dog"], [[30.4, 40.6, 150, 100], [0.5, 1.5, 2.5, 171]])
+    row = detection(image_of_size((333, 171)), ["cat", "dog"], [[30.4, 40.6, 150, 100], [0.5, 1.5, 2.5, 171]])
     stock = zoo.template(kind, "")
     assert trained_text(stock, stock.encode(row)) == trained_text(zoo[kind], zoo[kind].encode(row))

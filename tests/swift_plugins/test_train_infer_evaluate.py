@@ -50,7 +50,7 @@ def test_training_logs_the_coco_numbers(trained):
 
 
 def test_the_metric_of_training_is_the_one_of_the_evaluator(plugin, toys, tmp_path):
-    """The embedded model on pictures that it knows, with a step that changes nothing: both ways to the mAP agree, and it is not 0."""
+    """The embedded model on images that it knows, with a step that changes nothing: both ways to the mAP agree, and it is not 0."""
     metric = {"predict_with_generate": True, "eval_metric": "coco_map", "eval_steps": 1, "save_steps": 1, "per_device_eval_batch_size": 5}
     sft(plugin, toys / "toys.jsonl", tmp_path / "out", val_dataset=toys / "toys.jsonl", learning_rate="1e-12", **metric)
     checkpoint = tmp_path / "out" / "checkpoint-1"

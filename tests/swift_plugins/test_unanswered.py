@@ -73,9 +73,9 @@ def test_no_answer_passes_between_processes_and_into_json_as_an_empty_text(plugi
     assert (passed, passed.reason, json.dumps(passed)) == ("", "a.png: no such image", '""')
 
 
-def test_a_row_that_training_replaces_by_another_is_named(zoo, pictures, warned):
-    good = detection(pictures((112, 84)), ["cat"], [[10, 7, 50, 63]]) | {"sample_id": "good"}
+def test_a_row_that_training_replaces_by_another_is_named(zoo, image_of_size, warned):
+    good = detection(image_of_size((112, 84)), ["cat"], [[10, 7, 50, 63]]) | {"sample_id": "good"}
     template = zoo.make_template("qwen2_vl", max_length=300)
-    long = good | {"sample_id": "long", "images": [str(pictures((840, 840)))]}
+    long = good | {"sample_id": "long", "images": [str(image_of_size((840, 840)))]}
     LazyLLMDataset([good, long], template.encode, random_state=0)[1]
     assert any(line.startswith("row 'long' (row-too-long) is replaced by another row: Current length") for line in warned)

@@ -36,7 +36,7 @@ QUIET, RESUMED = RunOptions(progress=False), RunOptions(resume=True, progress=Fa
 
 @pytest.fixture
 def many(tmp_path) -> Path:
-    """40 blocks of images with a fault here and there that is skipped, so that counts must survive too."""
+    """40 blocks of images with a problem here and there that is skipped, so that counts must survive too."""
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 64, "height": 48} for i in range(1, 40 * blocks.ITEMS)]
     annotations = [
         {"id": i, "image_id": i, "category_id": 1 + i % 3, "bbox": [i % 60, 1, 3 if i % 500 else -3, 4.5]} for i in range(1, len(images))
@@ -109,7 +109,7 @@ def test_what_an_ended_cluster_left_behind_is_passed_over(many, tmp_path):
 
 
 @pytest.mark.process
-def test_what_a_shard_raises_is_told_plainly(tmp_path):
+def test_what_a_shard_raises_is_reported_plainly(tmp_path):
     """A source that only the shards cannot read; in a process of its own, since Ray's threads would outlive the test."""
     pytest.importorskip("ray")
     done = subprocess.run([sys.executable, "-c", SHARD_FAULT, tmp_path / "gone.json"], capture_output=True, text=True)
@@ -204,14 +204,14 @@ def test_without_resume_it_begins_anew(many, tmp_path):
     assert leftovers(out) == []
 
 
-@pytest.mark.parametrize(("change", "told"), [("an option", "--seed"), ("the source", "source")])
-def test_resume_of_something_else_is_refused(many, tmp_path, change, told):
+@pytest.mark.parametrize(("change", "shown"), [("an option", "--seed"), ("the source", "source")])
+def test_resume_of_something_else_is_refused(many, tmp_path, change, shown):
     """What the killed run has made stays, for the command as it was."""
     out = tmp_path / "out.jsonl"
     half_done(many, out)
     if change == "the source":
         os.utime(many, (1, 1))
-    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had different {told}; expected the same source and options"):
+    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had different {shown}; expected the same source and options"):
         convert(many, out, RESUMED, **({"seed": 3} if change == "an option" else {}))
     assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] == 5
     assert (tmp_path / ".out.jsonl.partial").stat().st_size > 0
@@ -298,7 +298,7 @@ def test_a_run_that_begins_as_another_ends(tmp_path, monkeypatch):
     second.close()
 
 
-def test_a_disk_that_fails_meanwhile_is_told(many, tmp_path, monkeypatch):
+def test_a_disk_that_fails_meanwhile_is_reported(many, tmp_path, monkeypatch):
     """The system tells it once, to whoever asks next: that is not the flush at the end."""
     monkeypatch.setattr(journal, "WRITE_BACK", 1)
     asked, fsync = [], os.fsync
@@ -343,10 +343,10 @@ def test_a_stopped_command_goes_on(many, tmp_path, number):
             assert process.poll() is None
             time.sleep(0.001)
         process.send_signal(number)
-        _, told = process.communicate(timeout=60)
+        _, shown = process.communicate(timeout=60)
     assert process.returncode != 0
     assert not out.exists()
-    assert "Traceback" not in told
+    assert "Traceback" not in shown
     done = subprocess.run([*GROUNDSWIFT, *arguments[2:], "--resume"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     convert(many, tmp_path / "expected.jsonl")

@@ -15,7 +15,7 @@ WITHOUT = "import sys; sys.modules['ray'] = None\n"
 COMMAND = "from groundswift.cli import main; main()"
 
 
-def told(tmp_path, before: str = "", **environment: str) -> str:
+def shown(tmp_path, before: str = "", **environment: str) -> str:
     """What the command says in a process of its own."""
     (tmp_path / "rows.jsonl").write_text('{"conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "That."}]}\n')
     arguments = ["convert", "llava", "rows.jsonl", "--out", "out.jsonl", "--engine", "ray"]
@@ -32,9 +32,9 @@ def told(tmp_path, before: str = "", **environment: str) -> str:
 
 
 def test_without_the_package(tmp_path):
-    assert told(tmp_path, WITHOUT) == "error: --engine ray needs the package ray: pip install 'groundswift[ray]'\n"
+    assert shown(tmp_path, WITHOUT) == "error: --engine ray needs the package ray: pip install 'groundswift[ray]'\n"
 
 
 def test_an_address_of_no_cluster(tmp_path):
     pytest.importorskip("ray")
-    assert told(tmp_path, RAY_ADDRESS="nonsense").startswith("error: RAY_ADDRESS=nonsense: cannot start (")
+    assert shown(tmp_path, RAY_ADDRESS="nonsense").startswith("error: RAY_ADDRESS=nonsense: cannot start (")

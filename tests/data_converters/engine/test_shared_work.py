@@ -104,7 +104,7 @@ def test_other_work_after_work_that_nobody_waited_for():
         ("is killed in the middle of its answer", Interrupted, "a worker process ended before its work was done"),
     ],
 )
-def test_a_worker_that_ends_is_told(event, kind, message):
+def test_a_worker_that_ends_is_reported(event, kind, message):
     with pytest.raises(kind, match=message), WorkerPool(2) as pool:
         list(pool.in_order(range(100), Work(event)))
 
@@ -158,20 +158,20 @@ def test_workers_end_with_their_parent(slow):
     assert all_end(workers)
 
 
-def test_ctrl_c_stops_all_and_is_told_once(slow):
+def test_ctrl_c_stops_all_and_is_reported_once(slow):
     workers = children(slow.pid)
     os.killpg(slow.pid, signal.SIGINT)
-    _, told = slow.communicate(timeout=30)
-    assert told.split("\n", 1)[0] == "stopped; run the same command with --resume to continue"
-    assert "Traceback" not in told
+    _, shown = slow.communicate(timeout=30)
+    assert shown.split("\n", 1)[0] == "stopped; run the same command with --resume to continue"
+    assert "Traceback" not in shown
     assert all_end(workers)
 
 
 def test_a_killed_worker_leaves_what_was_made(slow, tmp_path):
     os.kill(children(slow.pid)[-1], signal.SIGKILL)
-    _, told = slow.communicate(timeout=30)
-    assert told.startswith("error: --workers: a worker process ended before its work was done")
-    assert told.endswith("; add --resume to continue from what is written\n")
+    _, shown = slow.communicate(timeout=30)
+    assert shown.startswith("error: --workers: a worker process ended before its work was done")
+    assert shown.endswith("; add --resume to continue from what is written\n")
     assert not (tmp_path / "out.jsonl").exists()
     assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] > 0
 

@@ -98,7 +98,7 @@ def test_a_link_is_not_written_through(tmp_path):
 
 
 def test_many_at_once(tmp_path):
-    """Threads that write two contents under one name: one of them is there, whole, and whoever brought the other is told."""
+    """Threads that write two contents under one name: one of them is there, whole, and whoever brought the other is reported."""
     contents = [content(size_wh=(800, 600)), content(size_wh=(900, 700))]
     with ThreadPoolExecutor(8) as pool:
         done = list(pool.map(lambda number: keep(tmp_path, "a.jpg", contents[number % 2])[0] is not None, range(64)))
@@ -142,7 +142,7 @@ except Interrupted as error:
 
 
 @pytest.mark.process
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL, tmp_path],
         capture_output=True,

@@ -32,7 +32,7 @@ def test_nested_aliases_are_shown_short(yolo, key):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "shown"),
     [
         ("names: [1:30.5]\nnc: 1:30.5\ntrain: images", None),
         (f"names: [{'59:' * 400}1.5]\ntrain: images", "not YAML (int too large"),
@@ -43,11 +43,11 @@ def test_nested_aliases_are_shown_short(yolo, key):
         (f"names: [x]\ntrain: ../../{'p' * 5000}", "is outside"),
     ],
 )
-def test_what_yaml_can_spell_is_no_traceback(yolo, content, told):
+def test_what_yaml_can_spell_is_no_traceback(yolo, content, shown):
     (yolo / "data.yaml").write_text(content)
     done = run("convert", "yolo", yolo / "data.yaml", "--dry-run")
-    assert (done.exit_code, len(done.output) < 2000) == ((0 if told is None else 1), True), done.output
-    assert told is None or (told in done.output and done.output.startswith(f"error: {yolo / 'data.yaml'}:"))
+    assert (done.exit_code, len(done.output) < 2000) == ((0 if shown is None else 1), True), done.output
+    assert shown is None or (shown in done.output and done.output.startswith(f"error: {yolo / 'data.yaml'}:"))
 
 
 @pytest.mark.parametrize("option", ["limit", "workers", "seed", "negatives"])

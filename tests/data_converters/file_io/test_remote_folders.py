@@ -1,4 +1,4 @@
-"""Folders at an address: what is found in them, and what stands in for them here."""
+"""Folders at a URL: what is found in them, and what stands in for them here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def names(folder: str) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
 
 
-def test_texts_are_whole_and_pictures_are_names(put):
+def test_texts_are_whole_and_images_are_names(put):
     put("labels/a.txt", b"0 1 2")
     put("images/deep/a.JPG", b"pixels")
     put("data.yaml", b"names: [cat]")
@@ -74,7 +74,7 @@ def test_a_name_that_leads_elsewhere_is_refused(put, monkeypatch, name):
         listed_below("memory://set", {".txt"})
 
 
-def test_a_file_that_is_a_folder_too_is_told(put, monkeypatch):
+def test_a_file_that_is_a_folder_too_is_reported(put, monkeypatch):
     """As stores of objects may have it."""
     monkeypatch.setattr("groundswift.storage.WAITS_S", ())
     put("a.txt/b.txt")

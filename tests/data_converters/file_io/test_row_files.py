@@ -1,4 +1,4 @@
-"""Files of rows as other people write them: one that cannot be read is a fault in its place, those around it are rows, one at a time."""
+"""Files of rows as other people write them: one that cannot be read is a problem in its place, those around it are rows, one at a time."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_no_json_list(tmp_path, content):
         read(path)
 
 
-def test_a_json_list_of_many_rows_with_one_at_fault(tmp_path):
+def test_a_json_list_of_many_rows_with_a_broken_one(tmp_path):
     path = tmp_path / "rows.json"
     path.write_text(json.dumps([{"name": str(number), "more": float("nan") if number == 77 else None} for number in range(1000)]))
     rows = read(path)

@@ -1,4 +1,4 @@
-"""Sources at signed addresses of a real web server: they are read as their names say, and the signature is told nowhere."""
+"""Sources at signed URLs of a real web server: they are read as their names say, and the signature is reported nowhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch) -> Iterator[str]:
-    """The address of a web server with three files of the same rows."""
+    """The URL of a web server with three files of the same rows."""
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
@@ -76,17 +76,17 @@ def test_a_table_at_a_signed_address(site, tmp_path):
 
 @pytest.fixture
 def signed(site, tmp_path) -> str:
-    """A site where files lie beside others: a picture beside rows, pictures and splits beside what names them."""
+    """A site where files are next to others: an image next to rows, images and splits next to what names them."""
     folder = tmp_path / "site"
-    picture = BytesIO()
-    Image.new("RGB", (40, 30)).save(picture, "PNG")
-    (folder / "a.png").write_bytes(picture.getvalue())
+    image = BytesIO()
+    Image.new("RGB", (40, 30)).save(image, "PNG")
+    (folder / "a.png").write_bytes(image.getvalue())
     said = [{"role": "user", "content": "<image>Find the dog."}, {"role": "assistant", "content": "<ref-object><bbox>"}]
     objects = {"ref": ["dog"], "bbox": [[1, 2, 10, 20]]}
     (folder / "rows.jsonl").write_text(json.dumps({"messages": said, "images": ["a.png"], "objects": objects}))
     asked = {"instruction": "What?", "answer": "That.", "image_ids": ["p"], "rel_ins_ids": []}
     (folder / "DC_instructions.json").write_text(json.dumps({"meta": {}, "data": {"q": asked}}))
-    (folder / "DC.json").write_text(json.dumps({"p": base64.b64encode(picture.getvalue()).decode()}))
+    (folder / "DC.json").write_text(json.dumps({"p": base64.b64encode(image.getvalue()).decode()}))
     (folder / "problems.json").write_text(json.dumps({"7": {"question": "?", "choices": ["x", "y"], "answer": 0, "split": "val"}}))
     (folder / "pid_splits.json").write_text(json.dumps({"val": ["7"]}))
     return site
@@ -102,7 +102,7 @@ def signed(site, tmp_path) -> str:
         ("scienceqa", "problems.json", ["--split", "val"]),
     ],
 )
-def test_what_lies_beside_a_signed_address(signed, tmp_path, monkeypatch, verb, name, options):
+def test_what_is_next_to_a_signed_url(signed, tmp_path, monkeypatch, verb, name, options):
     monkeypatch.chdir(tmp_path)
     signature = SIGNATURE.replace("%2F", "/")  # as is in order within a query
     given = [each.format(site=signed, signature=signature) for each in options]
@@ -112,5 +112,5 @@ def test_what_lies_beside_a_signed_address(signed, tmp_path, monkeypatch, verb, 
         assert [path.name for path in sorted((tmp_path / "made").glob("*/*"))] == ["a.png", "a.txt"]
 
 
-def test_the_name_of_a_data_set_has_no_signature():
+def test_the_name_of_a_dataset_has_no_signature():
     assert name_of("https://host/refer/refcoco?X-Amz-Signature=5ec2e7/") == "refcoco"

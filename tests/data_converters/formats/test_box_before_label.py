@@ -33,7 +33,7 @@ def row(answer: str, refs=("hen", "pig", "hen"), boxes=BOXES, question: str = "<
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the picture of the case."""
+    """A working directory with the image of the case."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "img").mkdir()
     (tmp_path / "img" / "a.jpg").write_bytes((CASE / "a.jpg").read_bytes())
@@ -82,8 +82,8 @@ def test_the_split_spreads_the_labels_of_boxes(folder, name):
 def test_text_formats_write_the_label_before_its_boxes(folder, name):
     data = write_lines(folder / "rows.jsonl", row(ANSWERS[name]))
     assert run("convert", "to-glm4v", data, "--out", folder / "glm.jsonl").exit_code == 0
-    told = json.loads((folder / "glm.jsonl").read_text())["messages"][1]["content"]
-    assert told == run_plain("to-glm4v", folder)["messages"][1]["content"]
+    labelled_first = json.loads((folder / "glm.jsonl").read_text())["messages"][1]["content"]
+    assert labelled_first == run_plain("to-glm4v", folder)["messages"][1]["content"]
     assert run("convert", "to-phi3v", data, "--out", folder / "phi.jsonl").exit_code == 0
     assert json.loads((folder / "phi.jsonl").read_text()) == run_plain("to-phi3v", folder)
     assert run("convert", "to-shikra", data, "--out", folder / "shikra.jsonl").exit_code == 0
@@ -119,7 +119,7 @@ UNCLEAR = {
 
 
 @pytest.mark.parametrize("name", UNCLEAR)
-def test_what_is_not_clear_is_a_fault_and_no_class(folder, name):
+def test_what_is_not_clear_is_a_problem_and_not_a_class(folder, name):
     answer, rule = UNCLEAR[name]
     boxes = [[index, 10, 60, 60] for index in range(answer.count("<bbox>"))]
     data = write_lines(folder / "rows.jsonl", row(answer, boxes=boxes))

@@ -124,7 +124,7 @@ FAULTY = {  # name -> (changes of the caption 48, of its image, part of the erro
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_faults(folder, tmp_path, name):
+def test_problems(folder, tmp_path, name):
     caption, image, message = FAULTY[name]
     content = deepcopy(CAPTIONS)
     content["annotations"][0] |= caption

@@ -20,9 +20,9 @@ BAD = {  # changes of annotation 4, of class dog on plain.jpg with three others
 
 
 @pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
-def test_an_annotation_that_cannot_be_read_takes_its_image_with_it(small, annotate, pictures, tmp_path, change, message):
+def test_an_annotation_that_cannot_be_read_takes_its_image_with_it(small, annotate, image_folder, tmp_path, change, message):
     small["annotations"][3] = {key: value for key, value in (small["annotations"][3] | change).items() if value is not ...}
-    options = {"annotations": str(annotate(small)), "images": str(pictures)}
+    options = {"annotations": str(annotate(small)), "images": str(image_folder)}
     refused = refusal(CocoOptions(**options), tmp_path / "out.jsonl")
     assert "1 problem, nothing written" in refused
     assert "annotations.json: annotation entry 3: " in refused
@@ -34,18 +34,18 @@ def test_an_annotation_that_cannot_be_read_takes_its_image_with_it(small, annota
 
 
 @pytest.mark.parametrize("image_id", ["11", None, 11.5, 99])
-def test_an_annotation_without_an_image_is_counted_alone(small, annotate, pictures, tmp_path, image_id):
+def test_an_annotation_without_an_image_is_counted_alone(small, annotate, image_folder, tmp_path, image_id):
     small["annotations"][3] |= {"image_id": image_id, "bbox": None}
-    options = CocoOptions(annotations=str(annotate(small)), images=str(pictures), on_error="skip")
+    options = CocoOptions(annotations=str(annotate(small)), images=str(image_folder), on_error="skip")
     rows, counts = converted(options, tmp_path / "out.jsonl")
     assert [(row["sample_id"], len(row["objects"]["bbox"])) for row in rows] == [(11, 3), (12, 1), (13, 0), (15, 1)]
     assert counts["annotation-entry-unreadable"] == 1
 
 
 @pytest.mark.parametrize("change", [{"width": "64"}, {"file_name": None}, {"height": 48.5}])
-def test_an_image_that_cannot_be_read(small, annotate, pictures, tmp_path, change):
+def test_an_image_that_cannot_be_read(small, annotate, image_folder, tmp_path, change):
     small["images"][0] |= change
-    options = {"annotations": str(annotate(small)), "images": str(pictures)}
+    options = {"annotations": str(annotate(small)), "images": str(image_folder)}
     assert "annotations.json: image entry 0: Expected" in refusal(CocoOptions(**options), tmp_path / "out.jsonl")
     rows, counts = converted(CocoOptions(**options, on_error="skip"), tmp_path / "out.jsonl")
     assert [row["sample_id"] for row in rows] == [12, 13, 15]

@@ -19,8 +19,8 @@ from groundswift.records import Row, encode_row
 PROMPT = "<image>Detect every object of these categories: cat, dog."
 
 
-def converted(path: Path, pictures: Path | None, **options) -> tuple[list[Row], Tally]:
-    options = CocoOptions(annotations=str(path), images=pictures and str(pictures), **options)
+def converted(path: Path, image_folder: Path | None, **options) -> tuple[list[Row], Tally]:
+    options = CocoOptions(annotations=str(path), images=image_folder and str(image_folder), **options)
     log = IssueLog(options.on_error)
     return list(rows_of(options, log)), log.counted
 
@@ -29,14 +29,14 @@ def ids(rows: list[Row]) -> list[int]:
     return [row.sample_id for row in rows]
 
 
-def test_rows_by_hand(small, pictures, annotate):
-    rows, tally = converted(annotate(small), pictures)
+def test_rows_by_hand(small, image_folder, annotate):
+    rows, tally = converted(annotate(small), image_folder)
 
     def row(sample_id, name, size_wh, ref, bbox):
         answer = "<ref-object><bbox>" * len(ref) or "None"
         return {
             "messages": [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": answer}],
-            "images": [f"{pictures}/{name}"],
+            "images": [f"{image_folder}/{name}"],
             "objects": {"ref": ref, "bbox": bbox, "bbox_type": "real"},
             "sample_id": sample_id,
             "size_wh": size_wh,
@@ -112,31 +112,31 @@ def test_unchecked_images_are_not_opened(small, annotate):
     assert "image-rotated-by-exif" not in tally.counts
 
 
-def test_images_next_to_the_annotations_are_the_default(small, pictures, annotate):
-    path = annotate(small).rename(pictures / "annotations.json")
-    assert converted(path, None)[0][0].images == [str(pictures / "plain.jpg")]
+def test_images_next_to_the_annotations_are_the_default(small, image_folder, annotate):
+    path = annotate(small).rename(image_folder / "annotations.json")
+    assert converted(path, None)[0][0].images == [str(image_folder / "plain.jpg")]
 
 
-def test_paths_are_absolute_from_a_relative_folder(small, pictures, annotate, monkeypatch):
+def test_paths_are_absolute_from_a_relative_folder(small, image_folder, annotate, monkeypatch):
     path = annotate(small)
-    monkeypatch.chdir(pictures.parent)
-    assert converted(Path(path.name), Path("pictures"))[0][0].images == [str(pictures / "plain.jpg")]
+    monkeypatch.chdir(image_folder.parent)
+    assert converted(Path(path.name), Path("pictures"))[0][0].images == [str(image_folder / "plain.jpg")]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientations(small, pictures, annotate, draw, orientation):
+def test_orientations(small, image_folder, annotate, draw, orientation):
     """An image stored 60x40 px is 60x40 or, EXIF-rotated, 40x60 px upright; boxes and sizes are those of the upright image."""
-    draw(pictures / "turning.jpg", (60, 40), orientation)
+    draw(image_folder / "turning.jpg", (60, 40), orientation)
     upright_wh = [40, 60] if orientation >= 5 else [60, 40]
     small["images"] = [{"id": 1, "file_name": "turning.jpg", "width": upright_wh[0], "height": upright_wh[1]}]
     small["annotations"] = []
-    rows, tally = converted(annotate(small), pictures)
+    rows, tally = converted(annotate(small), image_folder)
     assert rows[0].size_wh == tuple(upright_wh)
     assert tally.counts["image-rotated-by-exif"] == (orientation != 1)
     if orientation >= 5:
         small["images"][0].update(width=60, height=40)
         with pytest.raises(GroundswiftError, match=f"60x40.*40x60.*orientation {orientation}.*stored image, not the upright one"):
-            converted(annotate(small), pictures)
+            converted(annotate(small), image_folder)
 
 
 def on_annotation(**fields):
@@ -181,18 +181,18 @@ ON_IMAGE = {
 
 
 @pytest.mark.parametrize("name", [*ON_ANNOTATION, *ON_IMAGE])
-def test_a_problem_stops_or_is_skipped(small, pictures, annotate, name):
+def test_a_problem_stops_or_is_skipped(small, image_folder, annotate, name):
     spoil, id, text = (ON_ANNOTATION | ON_IMAGE)[name]
-    spoil(small, pictures)
+    spoil(small, image_folder)
     path = annotate(small)
     with pytest.raises(GroundswiftError) as stopped:
-        converted(path, pictures)
+        converted(path, image_folder)
     message = str(stopped.value)
     assert message.startswith(f"{path}: 1 problem, nothing written\n")
     assert f"1  {id}: " in message
     assert text in message
     assert "--on-error skip" in message.splitlines()[-1]
-    rows, tally = converted(path, pictures, on_error="skip")
+    rows, tally = converted(path, image_folder, on_error="skip")
     assert tally.counts[id] == 1
     if name in ON_ANNOTATION:
         assert ids(rows) == [11, 12, 13, 15]
@@ -203,27 +203,27 @@ def test_a_problem_stops_or_is_skipped(small, pictures, annotate, name):
         assert tally.counts["annotation-image-skipped"] == 4
 
 
-def test_the_first_of_two_annotations_with_one_id_stays(small, pictures, annotate):
+def test_the_first_of_two_annotations_with_one_id_stays(small, image_folder, annotate):
     small["annotations"][4]["id"] = 2  # the only one of image 12; the first one with id 2 is on image 11
-    rows, tally = converted(annotate(small), pictures, on_error="skip")
+    rows, tally = converted(annotate(small), image_folder, on_error="skip")
     assert [10, 20, 18, 26] in rows[0].objects.bbox
     assert 12 not in ids(rows)  # its annotation went, which does not make it a negative
     assert tally.counts["image-all-skipped"] == 1
 
 
-def test_annotations_without_ids_are_no_repetition(small, pictures, annotate):
+def test_annotations_without_ids_are_no_repetition(small, image_folder, annotate):
     for annotation in small["annotations"]:
         del annotation["id"]
-    assert ids(converted(annotate(small), pictures)[0]) == [11, 12, 13, 15]
+    assert ids(converted(annotate(small), image_folder)[0]) == [11, 12, 13, 15]
 
 
-def test_all_problems_are_reported_at_once(small, pictures, annotate):
+def test_all_problems_are_reported_at_once(small, image_folder, annotate):
     for annotation in small["annotations"][:5]:
         annotation["bbox"][2] = -1
     small["annotations"][5]["category_id"] = 0
-    (pictures / "mixed.jpg").unlink()
+    (image_folder / "mixed.jpg").unlink()
     with pytest.raises(GroundswiftError) as stopped:
-        converted(annotate(small), pictures)
+        converted(annotate(small), image_folder)
     lines = str(stopped.value).splitlines()
     assert lines[0].endswith(": 7 problems, nothing written")
     assert lines[1].split(":")[0].split() == ["5", "box-inverted"]
@@ -244,24 +244,24 @@ def test_all_problems_are_reported_at_once(small, pictures, annotate):
         pytest.param("images", {"id": 20, "file_name": "b.jpg", "width": 0, "height": 9}, "image 20 has size 0x9", id="no size"),
     ],
 )
-def test_an_ambiguous_file_always_stops(small, pictures, annotate, on_error, part, row, text):
+def test_an_ambiguous_file_always_stops(small, image_folder, annotate, on_error, part, row, text):
     small[part].append(row)
     with pytest.raises(GroundswiftError, match=text):
-        converted(annotate(small), pictures, on_error=on_error)
+        converted(annotate(small), image_folder, on_error=on_error)
 
 
 @pytest.mark.parametrize("part", ["images", "categories"])
-def test_nothing_to_ask_about(small, pictures, annotate, part):
+def test_nothing_to_ask_about(small, image_folder, annotate, part):
     small[part] = []
     with pytest.raises(GroundswiftError, match="expected at least one of each"):
-        converted(annotate(small), pictures)
+        converted(annotate(small), image_folder)
 
 
-def test_no_row_is_an_error(small, pictures, annotate):
+def test_no_row_is_an_error(small, image_folder, annotate):
     small["images"] = small["images"][3:4]
     small["annotations"] = small["annotations"][5:6]
     with pytest.raises(GroundswiftError, match=r"nothing to write: every image was dropped\n.*crowd box"):
-        converted(annotate(small), pictures)
+        converted(annotate(small), image_folder)
 
 
 def test_an_image_folder_that_does_not_exist(small, annotate, tmp_path):
@@ -318,9 +318,9 @@ def questions(rows: list[Row]) -> list[tuple[int, str, list[str]]]:
     return [(row.sample_id, row.messages[0].content.removeprefix("<image>"), row.objects.ref) for row in rows]
 
 
-def test_one_class_a_question(small, pictures, annotate):
+def test_one_class_a_question(small, image_folder, annotate):
     """Every class that is there, and one that is not; crowd boxes of a class make it neither."""
-    rows, counted = converted(annotate(small), pictures, classes="one")
+    rows, counted = converted(annotate(small), image_folder, classes="one")
     assert questions(rows) == [
         (11, "Detect every cat.", ["cat", "cat"]),
         (11, "Detect every dog.", ["dog", "dog"]),
@@ -347,8 +347,8 @@ def test_absent_classes_are_sampled_by_the_seed(small, annotate):
     assert len(absent(absent=99)) == 20
 
 
-def test_only_present_classes(small, pictures, annotate):
-    rows, counted = converted(annotate(small), pictures, classes="present")
+def test_only_present_classes(small, image_folder, annotate):
+    rows, counted = converted(annotate(small), image_folder, classes="present")
     assert [question for _, question, _ in questions(rows)] == [
         "Detect every object of these categories: cat, dog.",
         "Detect every object of these categories: dog.",

@@ -31,7 +31,7 @@ source = source_of(Glm4vOptions, "glm.jsonl")
 back = source_of(ToGlm4vOptions, "rows.jsonl")
 
 
-def test_one_question_about_a_image(source, folder):
+def test_one_question_about_an_image(source, folder):
     assert made(source(glm("Question", "Answer"))) == [
         ours("<image>Question", "Answer", images=[str(folder / "a.jpg")], sample_id="glm/1", size_wh=[64, 48])
     ]
@@ -116,11 +116,11 @@ def test_a_box_that_sticks_out_is_truncated_and_counted(back):
     assert counted(options) == {"box-clipped": 1}
 
 
-def test_a_image_without_its_placeholder_comes_first(back):
+def test_an_image_without_its_placeholder_comes_first(back):
     assert made(back(ours("What?", "A cat."))) == [glm("What?", "A cat.", image="/data/a.jpg")]
 
 
-def test_a_image_behind_a_system_text_is_counted(back):
+def test_an_image_behind_a_system_text_is_counted(back):
     row = ours("<image>What?", "A cat.")
     row["messages"].insert(0, {"role": "system", "content": "S"})
     assert counted(back(row)) == {"image-after-first": 1}

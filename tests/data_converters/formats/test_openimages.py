@@ -124,7 +124,7 @@ FAULTY = {  # name -> (a line of 0001eeaf, part of the error)
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_faulty_lines(folder, tmp_path, name):
+def test_broken_lines(folder, tmp_path, name):
     text, expected = FAULTY[name]
     (folder / "boxes.csv").write_text(HEAD + text + line("0002"))
     assert expected in refusal(options(folder), tmp_path / "out.jsonl")

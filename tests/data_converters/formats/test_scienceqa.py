@@ -116,7 +116,7 @@ def test_problems(source, change, reason, message):
     check_problem(source({"1": {**PROBLEM, **change}, "2": TEXT}), reason, "problems.json: question 1", message)
 
 
-def test_a_image_that_is_truncated(source, tmp_path):
+def test_an_image_that_is_truncated(source, tmp_path):
     options = source()
     (tmp_path / "train/1/image.png").write_bytes(image_bytes()[:20])
     assert "1  image-unreadable" in error_of(options)

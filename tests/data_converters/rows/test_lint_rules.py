@@ -279,9 +279,11 @@ def test_clean_sets(name):
     assert rules(NO_FINDINGS[name]) == set()
 
 
-def test_what_convert_writes_is_clean(small, pictures, annotate, tmp_path):
+def test_what_convert_writes_is_clean(small, image_folder, annotate, tmp_path):
     out = tmp_path / "train.jsonl"
-    assert CliRunner().invoke(main, ["convert", "coco", str(annotate(small)), "--images", str(pictures), "--out", str(out)]).exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["convert", "coco", str(annotate(small)), "--images", str(image_folder), "--out", str(out)]).exit_code == 0
+    )
     done = CliRunner().invoke(main, ["lint", str(out), "--decode", "--strict", "--json", "--family", "qwen2_5_vl"])
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)

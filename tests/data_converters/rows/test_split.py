@@ -92,7 +92,7 @@ def together(*rows: bytes, options: tuple[str, ...] = ()) -> list[set[int]]:
         pytest.param([row("a.jpg"), row(["./a.jpg"]), row(["x/../a.jpg"]), row(["b.jpg"])], [{0, 1, 2}, {3}], id="detours"),
         pytest.param([row([{"path": "a", "bytes": None}]), row("a"), row("b")], [{0, 1}, {2}], id="as swift writes results"),
         pytest.param([row(["\u00e9.jpg"]), row(["e\u0301.jpg"]), row("e.jpg")], [{0, 1}, {2}], id="composed letters"),
-        pytest.param([row(["s3://b/a"]), row("s3://b/a"), row("s3://c/a"), row("a")], [{0, 1}, {2}, {3}], id="addresses"),
+        pytest.param([row(["s3://b/a"]), row("s3://b/a"), row("s3://c/a"), row("a")], [{0, 1}, {2}, {3}], id="URLs"),
         pytest.param([row("data:image/png;base64,AA"), row("data:;base64,AA"), row("data:;base64,AB")], [{0, 1}, {2}], id="in the row"),
         pytest.param([row([], videos=["v"]), row("a", videos="v"), row("a"), row([], videos=[["v2"]])], [{0, 1, 2}, {3}], id="videos"),
         pytest.param([*(row([], sample_id=id) for id in (1, 2, 1)), row([]), row([])], [{0, 2}, {1}, {3}, {4}], id="no image"),

@@ -4,7 +4,7 @@ from transformers import PretrainedConfig
 
 
 class ChatGLMConfig(PretrainedConfig):
-    """Sizes of the stand-in. `boi_token_id`, `eoi_token_id`: the marks between which the picture's features go."""
+    """Sizes of the stand-in. `boi_token_id`, `eoi_token_id`: the marks between which the image's features go."""
 
     model_type = "chatglm"
     num_hidden_layers = 2

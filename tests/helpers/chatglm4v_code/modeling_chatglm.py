@@ -1,6 +1,6 @@
 """The model of the stand-in: `transformer.encoder`, `transformer.vision` and `transformer.output_layer` are named as in GLM-4V-9B.
 
-As there, all from begin_of_image to end_of_image is replaced by the picture's features, so that the sequence grows inside the model.
+As there, all from begin_of_image to end_of_image is replaced by the image's features, so that the sequence grows inside the model.
 """
 
 import torch
@@ -64,7 +64,7 @@ class Vision(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Embedding, positions, layers, picture tower and output."""
+    """Embedding, positions, layers, image tower and output."""
 
     def __init__(self, config):
         super().__init__()
@@ -97,11 +97,11 @@ class ChatGLMForConditionalGeneration(PreTrainedModel, GenerationMixin):
             nn.init.normal_(module.weight, std=0.2)
 
     def prepare_inputs_for_generation(self, input_ids, attention_mask=None, images=None, **kwargs):
-        """All tokens and the pictures, at each step."""
+        """All tokens and the images, at each step."""
         return {"input_ids": input_ids, "attention_mask": attention_mask, "images": images, "use_cache": False}
 
     def forward(self, input_ids=None, images=None, position_ids=None, attention_mask=None, labels=None, **kwargs):
-        """Logits of the text after the picture's place has grown, and the loss where labels are given."""
+        """Logits of the text after the image's place has grown, and the loss where labels are given."""
         hidden = self.transformer.embedding(input_ids)
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         if images is not None:
@@ -118,7 +118,7 @@ class ChatGLMForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 
     def spliced(self, input_ids, hidden, mask, labels, features):
-        """Embeddings, mask and labels of each row with the features of its picture between the marks."""
+        """Embeddings, mask and labels of each row with the features of its image between the marks."""
         rows = []
         for number, tokens in enumerate(input_ids):
             first = (tokens == self.config.boi_token_id).nonzero()[0, 0] + 1
