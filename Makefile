@@ -14,6 +14,8 @@ PYTEST := OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile --no-
 EXTRAS := .[swift,reference,dev]
 NEWEST_EXTRAS := .[swift,reference,test]
 
+LAST ?= HEAD~1
+
 .PHONY: help install quickstart test test-unit test-recipes test-newest docs inventory resolve-newest lint bench fuzz pretrain clean
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -60,7 +62,7 @@ lint: install ## style of Python and shell
 	ruff check . && ruff format --check .
 	shellcheck recipes/*.sh recipes/*/*.sh .ci/run
 
-bench: install ## the measured claims, each next to the usual way
+bench: install ## the measured claims, each next to the usual way, and all against an earlier build (LAST=HEAD~1)
 	$(ADD) '.[bench]'
 	python benchmarks/eval_map.py
 	python benchmarks/parse.py
@@ -69,6 +71,7 @@ bench: install ## the measured claims, each next to the usual way
 	python benchmarks/worker_pool.py
 	python benchmarks/remote_cache.py
 	python benchmarks/refer_pickle.py
+	python benchmarks/last_build.py $(LAST)
 
 fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share of broken sources through every other command
 	$(ADD) '.[fuzz]'

@@ -121,3 +121,13 @@ def test_our_own_part_meets_the_needs_that_it_is_kept_for(name, words, needs):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["needs"]
     assert {need: found[need]["ours"] for need in needs} == needs
+
+
+@pytest.mark.skipif(not (BENCHMARKS.parent / ".git").exists(), reason="compares revisions of a git checkout")
+def test_last_build_times_both_builds():
+    command = [sys.executable, BENCHMARKS / "last_build.py", "HEAD", "--rounds", "1", "--boxes", "120", "--images", "20", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert {"parse qwen2_vl", "convert coco", "lint", "eval coco-map"} <= rows.keys()
+    assert all(row["before_s"] > 0 and row["now_s"] > 0 for row in rows.values())
