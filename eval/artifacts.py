@@ -20,12 +20,11 @@ from groundswift.spaces import Space, space_row
 from .answers.protocol import Rules
 from .evaluated_run import Run
 
-EVALUATION_FILES = frozenset({"metrics.json", "test_pred.json", "run.json", "report.html"})
-COMPARE_FILES = frozenset({"report.html", "summary.json"})
+EVALUATION_FILES = ("metrics.json", "test_pred.json", "run.json", "report.html")
 
-check_folder = partial(atomic_folder.check_folder, own_files=EVALUATION_FILES)
-new_folder = partial(atomic_folder.replaced_folder, own_files=EVALUATION_FILES)
-compare_folder = partial(atomic_folder.replaced_folder, own_files=COMPARE_FILES, keep_others=True)
+check_folder = partial(atomic_folder.check_folder, own_files=frozenset(EVALUATION_FILES))
+new_folder = partial(atomic_folder.replaced_folder, own_files=frozenset(EVALUATION_FILES))
+compare_folder = partial(atomic_folder.replaced_folder, own_files=frozenset({"report.html", "summary.json"}), keep_others=True)
 
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 SCORES = {
@@ -34,10 +33,10 @@ SCORES = {
 }
 
 
-def file_terms(truth_path: Path, result_path: Path, truth_name: str) -> dict[str, str]:
+def file_terms(truth_path: Path, result_path: Path) -> dict[str, str]:
     """The files that the numbers depend on, and the date. Raises GroundswiftError where one cannot be read."""
     return {
-        "gt": truth_name,
+        "gt": truth_path.name,
         "gt_sha256": sha256_of(truth_path),
         "result": result_path.name,
         "result_sha256": sha256_of(result_path),
@@ -52,8 +51,10 @@ def pixels_per_unit(space: Space) -> str:
     return "1" if space.side == "original" else f"side of the image over {SIDES[space.side]}"
 
 
-def reading_terms(rules: Rules) -> dict[str, Any]:
-    """How answers are read: family, space, limits, and what happens to each kind of answer."""
+def reading_terms(rules: Rules | None) -> dict[str, Any]:
+    """How answers are read: family, space, limits, and what happens to each kind of answer; {} of a metric that reads no boxes."""
+    if rules is None:
+        return {}
     row = family_row(rules.family)
     terms = {
         "family": rules.family,

@@ -15,8 +15,9 @@ from groundswift.errors import GroundswiftError
 from .answers.cli_options import FILE
 from .artifacts import compare_folder, pretty_json
 from .evaluated_run import NumberTable, Run
-from .metric import NO_NUMBERS, Metric
+from .metric import Metric
 from .metrics import metric_of_run
+from .report.tables import metric_rows
 from .run_check import read_run
 
 LARGEST_EXTRA = 10**300
@@ -41,9 +42,9 @@ def compare(
     """
     if len(folders) < 2:
         raise click.UsageError("give at least two folders that `groundswift eval METRIC --out` wrote")
-    from .report import write_report
+    from .report.page import write_report
 
-    runs = [load_run(folder, name) for folder, name in zip(folders, names_of(folders, names), strict=True)]
+    runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders, names), strict=True)]
     summary: dict[str, Any] = {run.name: numbers_of(run) for run in runs}
     for key, number in map(_extra, extras):
         if key in summary:
@@ -77,13 +78,6 @@ def _extra(text: str) -> tuple[str, float]:
     return key, value
 
 
-def load_run(folder: Path, name: str) -> Run:
-    """The run that `groundswift eval` wrote into a folder, under a new name. Raises GroundswiftError as `read_run` does."""
-    run = read_run(folder)
-    run.name = name
-    return run
-
-
 def names_of(folders: Sequence[Path], names: str | None) -> list[str]:
     """One name for each run: those given, comma-separated, or the folders' own. Raises GroundswiftError for too few or equal names."""
     found = [folder.resolve().name for folder in folders] if names is None else [name.strip() for name in names.split(",")]
@@ -107,13 +101,12 @@ def table_of(runs: Sequence[Run]) -> NumberTable:
 
 def numbers_of(run: Run) -> dict[str, float | None]:
     """The numbers of a run by key; None where undefined."""
-    keys = dict.fromkeys([number.key for number in table_of([run]).numbers] + [key for key in run.metrics if key not in NO_NUMBERS])
-    return {key: run.metrics.get(key) for key in keys}
+    return {number.key: run.metrics.get(number.key) for number in table_of([run]).numbers}
 
 
 def differing_terms(runs: Sequence[Run]) -> list[str]:
     """The terms of the protocol in which runs differ although their numbers compare only where these agree."""
-    needed = {term: default for metric in metrics_of(runs) for term, default in metric.comparable_terms().items()}
+    needed = {term: default for metric in metrics_of(runs) for term, default in metric.comparable_terms.items()}
     protocols = [run.metrics.get("protocol", {}) for run in runs]
     terms = [needed | {term: protocol[term] for term in needed if term in protocol} for protocol in protocols]
     return [term for term in needed if len({values[term] for values in terms} - {None}) > 1]
@@ -121,11 +114,11 @@ def differing_terms(runs: Sequence[Run]) -> list[str]:
 
 def table_lines(runs: Sequence[Run]) -> list[str]:
     """The numbers, one column for each run, and the difference of last and first; a dash where undefined."""
-    keys = [number.key for number in table_of(runs).numbers]
-    width, first = max(8, *(len(run.name) for run in runs)) + 2, max(6, *(len(key) + 1 for key in keys))
+    rows = metric_rows(runs, table_of(runs))
+    width, first = max(8, *(len(run.name) for run in runs)) + 2, max(6, *(len(row.name) + 1 for row in rows))
     lines = [f"{'':{first}}" + "".join(f"{run.name:>{width}}" for run in runs) + f"{'change':>10}"]
-    for key in keys:
-        values = [run.metrics.get(key) for run in runs]
-        change = "-" if values[0] is None or values[-1] is None else f"{values[-1] - values[0]:+.3f}"
-        lines.append(f"{key:{first}}" + "".join(f"{'-' if v is None else format(v, '.3f'):>{width}}" for v in values) + f"{change:>10}")
+    for row in rows:
+        values = "".join(f"{'-' if value is None else format(value, '.3f'):>{width}}" for value in row.values)
+        change = "-" if row.difference is None else f"{row.difference:+.3f}"
+        lines.append(f"{row.name:{first}}{values}{change:>10}")
     return lines

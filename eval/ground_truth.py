@@ -62,7 +62,8 @@ class Truth:
     """Images and classes in the order of their ids; boxes in the order of the file, each with the index of its image and class.
 
     `areas_px2` is what COCO sorts into small, medium and large. A crowd box is neither TP nor FN. A size of 0 x 0 is
-    unknown. `copies`: how many exact repeats of an object were skipped, by (image index, class index, bbox xywh).
+    unknown. `copies`: how many exact repeats of an object were skipped, by (image index, class index, bbox xywh). `dropped`: annotations
+    that were skipped or changed, by reason.
     """
 
     image_ids: list[int]
@@ -77,18 +78,19 @@ class Truth:
     is_crowd: NDArray[np.bool_]
     federated: Federated | None = None
     copies: Counter[tuple[int, int, tuple[float, ...]]] = field(default_factory=Counter)
+    dropped: Tally = field(default_factory=Tally)
 
 
 def truth_from_coco(
-    coco: CocoFile, path: str | Path = "truth", on_error: OnError = "stop", tally: Tally | None = None, ignored: Ignored = "keep"
+    coco: CocoFile, path: str | Path = "truth", on_error: OnError = "stop", ignored: Ignored = "keep", dropped: Tally | None = None
 ) -> Truth:
     """The columns of a COCO file. Area is the annotation's own, or width times height where it has none.
 
-    Exact repeats of an object are skipped, rotated boxes axis-aligned, objects marked ignore treated as `ignored`: counted in `tally`.
-    Raises GroundswiftError where ids or sizes are ambiguous and, unless `on_error` is `skip`, where annotations cannot be used; with
-    `skip` those are counted in `tally`.
+    Exact repeats of an object are skipped, rotated boxes axis-aligned, objects marked ignore treated as `ignored`: counted in
+    `dropped`. Raises GroundswiftError where ids or sizes are ambiguous and, unless `on_error` is `skip`, where annotations cannot be used;
+    with `skip` those are counted, too.
     """
-    tally = tally if tally is not None else Tally()
+    tally = dropped or Tally()
     coco = _without_roots(coco)
     if on_error == "skip":
         coco = CocoFile(coco.images, list(_first_of_each_id(coco.annotations, tally)), coco.categories)
@@ -114,6 +116,7 @@ def truth_from_coco(
         **{name: column[first] for name, column in columns.items()},
         federated=_federated(images, categories, category_index),
         copies=copies,
+        dropped=tally,
     )
 
 
@@ -243,36 +246,31 @@ def _stop_at(problems: list[GroundswiftError]) -> None:
 
 
 def read_truth(
-    path: str | Path,
-    on_error: OnError = "stop",
-    tally: Tally | None = None,
-    ignored: Ignored = "keep",
-    needs_images: bool = True,
-    one_id: bool = False,
+    path: str | Path, on_error: OnError = "stop", ignored: Ignored = "keep", needs_images: bool = True, one_id: bool = False
 ) -> Truth:
     """`truth_from_coco` of a file. `needs_images`: an image without a name or a size is an error; `one_id`: so is one under two ids.
 
     With `on_error` skip, entries that cannot be read are skipped and counted as the converter does.
     Raises GroundswiftError where it cannot be read or has no images.
     """
-    tally = tally if tally is not None else Tally()
+    tally = Tally()
     coco = read_coco(path, needs_images) if on_error == "stop" else read_readable(path, tally, needs_images)
     if not coco.images:
         what = "none of its images can be read" if tally.counts else "holds no images"
         raise GroundswiftError("\n".join([str(error_at(path, what, "at least one")), *tally.lines()]))
     if one_id:
         coco = _one_id_an_image(coco, path, on_error, tally)
-    return truth_from_coco(coco, path, on_error, tally, ignored)
+    return truth_from_coco(coco, path, on_error, ignored, tally)
 
 
-def truth_counts(truth: Truth, dropped: Tally) -> dict[str, Any]:
+def truth_counts(truth: Truth) -> dict[str, Any]:
     """The size of the ground truth, and its annotations that were dropped or changed, by reason."""
     crowd = int(truth.is_crowd.sum())
     return {
         "images": len(truth.image_ids),
         "truths": len(truth.is_crowd) - crowd,
         "crowd": crowd,
-        "annotations_left_out": dict(dropped.counts),
+        "annotations_left_out": dict(truth.dropped.counts),
     }
 
 

@@ -23,15 +23,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from groundswift import __version__
 from groundswift.errors import GroundswiftError
 
 from .answers.cli_options import TRUTH, check_there, rules_of_command
+from .answers.sample_answers import read_samples
 from .evaluated_run import Curve, ImageResult, Number, NumberTable
 
 if TYPE_CHECKING:
     from .answers.protocol import Rules
 
+FIRST_RESIZE = "a first resize to at most {first_max_pixels} px"
 NO_NUMBERS = frozenset({"per_class", "counts", "protocol", "warnings", "run"})  # the other keys of metrics.json
 
 
@@ -54,8 +55,8 @@ class Evaluation:
 class Metric:
     """Base of all metrics. A subclass has `name`, `numbers`, `read_truth` and `score`; its docstring is the help of its command.
 
-    `read_truth` may return anything; `score` gets it back with the answers. An instance has the values of its `options` in
-    `self.options`; one that is made without them has the defaults.
+    `read_truth` may return anything; `score` gets it back with the answers. An instance has the values of its command's options in
+    `self.options`.
     """
 
     name: ClassVar[str] = ""
@@ -63,22 +64,25 @@ class Metric:
     title: ClassVar[str] = ""  # of the report
     options: ClassVar[tuple[Callable[..., Any], ...]] = ()  # click options of its own
     truth_option: ClassVar[Callable[..., Any]] = TRUTH
+    truth_name: ClassVar[str] = "{}"  # what `protocol.gt` calls the ground truth of a file name
     needs_result: ClassVar[bool] = True
     writes_run: ClassVar[bool] = True  # whether --out gets run.json and a report, and is required
     protocol_names: ClassVar[tuple[str, ...]] = ()  # its names in `protocol.metric`, where they differ from `name`
-
+    ignored_terms: ClassVar[tuple[str, ...]] = ()  # of `artifacts.reading_terms`, those that mean nothing for it
+    # terms of the protocol that must agree for numbers to compare -> what a run has that does not state them (None: unknown)
+    comparable_terms: ClassVar[dict[str, Any]] = {"metric": None, "gt_sha256": None, "score": None, "label_match": None}
     rewards: ClassVar[dict[str, Callable[..., float]]] = {}  # name -> (text, truth of the image, rules, truncated) to a number from 0 to 1
 
     def __init__(self, **options: Any) -> None:
         self.options = {"on_error": "stop", **options}
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
-        """The file to score and how its answers are read. Raises GroundswiftError or click.UsageError where that is not clear."""
+        """The file to score and how its answers are read.
+
+        Raises GroundswiftError or click.UsageError where that is not clear, and for what cannot be scored, before anything large is read.
+        """
         check_there(result, "the rows that swift infer wrote")
         return result, rules_of_command(result, self.options)
-
-    def check(self, source: Path, rules: Rules | None) -> None:
-        """Raises GroundswiftError for what cannot be scored, before anything large is read."""
 
     def read_truth(self, path: Path) -> Any:
         """The ground truth in a file."""
@@ -86,28 +90,11 @@ class Metric:
 
     def read_answers(self, source: Path, truth: Any, rules: Rules) -> Any:
         """The answers, with `warnings` and `lines()` for the terminal. By default `SampleAnswers`: one a row, boxes in original px."""
-        from .answers.sample_answers import read_samples
-
         return read_samples(source, rules, self.options["on_error"])
 
     def score(self, answers: Any, truth: Any) -> Evaluation:
         """The numbers."""
         raise NotImplementedError
-
-    def protocol(self, rules: Rules | None, evaluation: Evaluation) -> dict[str, Any]:
-        """Everything that the numbers depend on besides the files, flat; `metric` names the metric."""
-        from .artifacts import reading_terms
-
-        return {"metric": self.name, "groundswift": __version__, **reading_terms(rules), **evaluation.protocol}
-
-    def truth_name(self, path: Path) -> str:
-        """What `protocol.gt` calls the ground truth."""
-        return path.name
-
-    def document(self, evaluation: Evaluation, protocol: dict[str, Any], warnings: list[dict[str, Any]]) -> dict[str, Any]:
-        """The content of `metrics.json`."""
-        groups = {"per_class": evaluation.per_group}
-        return {**evaluation.summary, **groups, "counts": evaluation.counts, "protocol": protocol, "warnings": warnings}
 
     def write(self, folder: Path, answers: Any, truth: Any) -> dict[str, str]:
         """Write files of its own into the output folder. Returns what `metrics.json` says of them in `run`."""
@@ -121,7 +108,15 @@ class Metric:
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         """The protocol for the terminal."""
-        return [f"protocol: family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})"]
+        terms = [protocol["metric"]]
+        if "family" in protocol:
+            terms.append("family {family}, boxes in {space} (declared by {space_declared_by})".format(**protocol))
+            limits = {"max_pixels": "input of {min_pixels} to {max_pixels} px", "first_max_pixels": FIRST_RESIZE}
+            shown = [text.format(**protocol) for name, text in limits.items() if protocol.get(name) is not None]
+            terms += [f"{', '.join(shown)} (declared by {protocol['limits_declared_by']})"] if shown else []
+        texts = {"predictions": "{}", "score": "score {}", "label_match": "labels {}", "engine": "{}"}
+        terms.append(", ".join(text.format(protocol[name]) for name, text in texts.items() if name in protocol))
+        return [f"{'protocol:' if number == 0 else '':10}{term}" for number, term in enumerate(filter(None, terms))]
 
     def count_lines(self, answers: Any, truth: Any, evaluation: Evaluation) -> list[str]:
         """What was read and dropped, for the terminal."""
@@ -136,7 +131,3 @@ class Metric:
         known = {number.key for number in self.numbers}
         more = dict.fromkeys(key for each in documents for key in each if key not in NO_NUMBERS and key not in known)
         return NumberTable([*self.numbers, *(Number(key, key) for key in more)])
-
-    def comparable_terms(self) -> dict[str, Any]:
-        """The terms of the protocol that must agree for numbers to compare -> what a run has that does not state them (None: unknown)."""
-        return {"metric": None, "gt_sha256": None, "score": None, "label_match": None}

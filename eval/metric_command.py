@@ -6,17 +6,18 @@ import secrets
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from groundswift import __version__
+from groundswift.atomic_write import write_whole
 from groundswift.errors import error_at
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
-from .metric import Metric
-
-if TYPE_CHECKING:
-    from .metric import Evaluation
+from .artifacts import EVALUATION_FILES, check_folder, file_terms, new_folder, pretty_json, reading_terms, run_chunks
+from .evaluated_run import Run
+from .metric import Evaluation, Metric
 
 REPORT_OPTIONS = (
     click.option("--images", type=FILE, help="Folder of the images, for the report."),
@@ -49,20 +50,16 @@ def command_of(kind: type[Metric]) -> click.Command:
 
 def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: Path | None, as_json: bool) -> None:
     """Read, score, write and print. Raises GroundswiftError with `out` as it was."""
-    from .artifacts import check_folder, file_terms, pretty_json
-
     source, rules = metric.source(result)
     check_there(truth_path, "the ground truth")
     if out is not None:
         check_folder(out)
-    metric.check(source, rules)
     truth = metric.read_truth(truth_path or source)
     answers = metric.read_answers(source, truth, rules)
     for warning in answers.warnings:
         click.echo(f"WARNING: {warning['message']}", err=True)
     evaluation = with_plain_numbers(metric, metric.score(answers, truth))
-    terms = file_terms(truth_path or source, source, metric.truth_name(truth_path or source))
-    document = metric.document(evaluation, {**metric.protocol(rules, evaluation), **terms}, list(answers.warnings))
+    document = document_of(metric, evaluation, list(answers.warnings), reading_terms(rules), file_terms(truth_path or source, source))
     written = [] if out is None else write(metric, out, document, evaluation, answers, truth)
     if as_json:
         click.echo(pretty_json(document), nl=False)
@@ -87,23 +84,28 @@ def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
     return replace(evaluation, summary={key: value if value is None else float(value) for key, value in summary.items()})
 
 
+def document_of(
+    metric: Metric, evaluation: Evaluation, warnings: list[dict[str, Any]], reading: dict[str, Any], files: dict[str, str]
+) -> dict[str, Any]:
+    """The content of `metrics.json`; its protocol has all that the numbers depend on, flat."""
+    reading = {name: term for name, term in reading.items() if name not in metric.ignored_terms}
+    protocol = {"metric": metric.name, "groundswift": __version__, **reading, **evaluation.protocol, **files}
+    protocol["gt"] = metric.truth_name.format(protocol["gt"])
+    groups = {"per_class": evaluation.per_group} if metric.writes_run else {}
+    return {**evaluation.summary, **groups, "counts": evaluation.counts, "protocol": protocol, "warnings": warnings}
+
+
 def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evaluation, answers: Any, truth: Any) -> list[str]:
     """Write all files into a new `out` and return their names. `document` gets the id of the run, which all its files have."""
-    from groundswift.atomic_write import write_whole
-
-    from .artifacts import new_folder, pretty_json, run_chunks
-    from .evaluated_run import Run
-
     with new_folder(out) as folder:
         if metric.writes_run:
             document["run"] = {"id": secrets.token_hex(8), **metric.write(folder, answers, truth)}
             run = Run(out.resolve().name, document, evaluation.curves, evaluation.per_sample)
             write_whole(folder / "run.json", run_chunks(run))
             if metric.options["report"]:
-                from .report import write_report
+                from .report.page import write_report
 
                 table = metric.table([document])
                 write_report([run], folder / "report.html", metric.options["images"], metric.options["title"], table)
         write_whole(folder / "metrics.json", [pretty_json(document)])
-        order = ("metrics.json", "test_pred.json", "run.json", "report.html")
-        return [name for name in order if (folder / name).exists()]
+        return [name for name in EVALUATION_FILES if (folder / name).exists()]

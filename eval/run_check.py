@@ -34,10 +34,11 @@ class Metrics(msgspec.Struct):
     run: dict[str, str] = {}
 
 
-def read_run(folder: Path) -> Run:
-    """The run in a folder. Raises GroundswiftError where a file is missing or broken, or files are of different runs."""
+def read_run(folder: Path, name: str | None = None) -> Run:
+    """The run in a folder, under a new name. Raises GroundswiftError where a file is missing or broken, or files are of different runs."""
     path = folder / "run.json"
     run = _decoded(path, Run)
+    run.name = run.name if name is None else name
     check_metrics(run.metrics, path)
     for image in run.images:
         if not all(box.box_xyxy_px[0] <= box.box_xyxy_px[2] and box.box_xyxy_px[1] <= box.box_xyxy_px[3] for box in image.truth):
@@ -61,7 +62,7 @@ def check_metrics(metrics: dict[str, Any], path: Path) -> None:
         for name in ("gt_sha256", "score", "label_match", "date", "metric"):
             msgspec.convert(checked.protocol.get(name), str | None)
         msgspec.convert(metrics.get("protocol", {}).get("max_detections_of_ap"), int | None)
-        for name in ("truths", "predictions"):
+        for name in ("truths", "predictions", "rows"):
             msgspec.convert(checked.counts.get(name), int | None)
         for warning in checked.warnings:
             msgspec.convert(warning.get("message"), str)

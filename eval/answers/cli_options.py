@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from .protocol import Rules
 
 LIMITS = {  # option -> its help
-    "min_pixels": "MIN_PIXELS of the run: minimum area of the model input, px. Only for boxes in resized pixels.",
-    "max_pixels": "MAX_PIXELS of the run: maximum area of the model input, px. Only for boxes in resized pixels.",
-    "first_max_pixels": "--max_pixels of swift, px: an additional resize before the model's own.",
+    "min_pixels": "MIN_PIXELS of the run, which enlarged smaller images; `default`: not set. Needed without a record of the run, by "
+    "families that write boxes in pixels of the resized image (qwen2_5_vl).",
+    "max_pixels": "MAX_PIXELS of the run, which shrank larger images; needed as --min-pixels.",
+    "first_max_pixels": "--max_pixels of the swift command, where it was given: images were shrunk to it before the model's own resize.",
 }
 MOST_DIGITS = 15  # of a limit in px
 FILE = click.Path(path_type=Path)
@@ -45,7 +46,11 @@ READING_OPTIONS = {
     "family": click.option(
         "--family", help="Model family: how boxes are written, and in which space.  [default: from the record of the run]"
     ),
-    "space": click.option("--space", help="Coordinate space of the boxes, if the model was trained on another one than its family's."),
+    "space": click.option(
+        "--space",
+        help="Unit of the model's boxes, such as norm1000 or original_px (`groundswift families` shows them); needed where the model was "
+        "trained on another one than its family's.  [default: from the record of the run, else the family's]",
+    ),
     **{
         name: click.option(f"--{name.replace('_', '-')}", type=PixelLimit(), metavar="N|default", help=text)
         for name, text in LIMITS.items()
@@ -69,13 +74,13 @@ def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
     """The rules of the run's record or, without one, of the options. Raises GroundswiftError where the two differ."""
     from groundswift.run_record import record_of_result
 
-    from .protocol import Rules, rules_of_options, rules_of_record
+    from .protocol import rules_of_options, rules_of_record
 
     reading = {name: options[name] for name in ("label_match", "score") if name in options}
     limits = {name: options[name][0] for name in LIMITS if options[name] is not None}
     found = record_of_result(result)
     if found is not None:
-        return Rules(**rules_of_record(found, options["family"], options["space"], limits), **reading)
+        return rules_of_record(found, options["family"], options["space"], limits, **reading)
     if options["family"] is None:
         from groundswift.family import families
 
@@ -84,4 +89,4 @@ def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
             f"guessed. Families: {', '.join(families())}.\n`groundswift families` shows their spaces and swift's model types. "
             "For a model trained on another space add --space."
         )
-    return Rules(**rules_of_options(options["family"], options["space"], limits), **reading)
+    return rules_of_options(options["family"], options["space"], limits, **reading)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +18,28 @@ from groundswift.errors import GroundswiftError, Tally, error_at
 
 from ..count_ids import tally_lines
 from ..ground_truth import OnError, Truth
-from .space_check import BoxSample, Explanation, mismatch_warnings
-from .to_boxes import Predictions, explained_by_space
+from .counts import Counts
+from .space_check import BoxSample, Explanation
+from .to_boxes import Answers, Predictions, explained_by_space
 
 
-@dataclass(frozen=True)
-class Results:
-    """A result file as `CocoMap` scores it: predictions, and for each image a status and an empty text."""
-
-    predictions: Predictions
-    statuses: list[str]
-    dropped: Tally
-    mismatch: Explanation | None
-
-    @property
-    def texts(self) -> list[str]:
-        return [""] * len(self.statuses)
-
-    @property
-    def warnings(self) -> list[dict[str, Any]]:
-        return mismatch_warnings(self.mismatch)
+class Results(Answers):
+    """A result file in place of answers in text: for each image a status and an empty text."""
 
     def counts_document(self) -> dict[str, Any]:
-        return {"predictions_left_out": dict(self.dropped.counts)}
+        return {"predictions_left_out": dict(self.counts.dropped.counts)}
 
     def lines(self) -> list[str]:
-        return [f"predictions: {len(self.predictions.scores)}", *tally_lines("predictions skipped", self.dropped)]
+        return [f"predictions: {len(self.predictions.scores)}", *tally_lines("predictions skipped", self.counts.dropped)]
 
 
 def answers_of_results(path: str | Path, truth: Truth, on_error: OnError = "stop") -> Results:
-    """A result file in place of answers in text. Raises as `read_results`."""
-    dropped = Tally()
-    found = read_results(path, truth, on_error, dropped)
+    """The predictions of a result file. Raises as `read_results`."""
+    counts = Counts()
+    found = read_results(path, truth, on_error, counts.dropped)
     answered = set(found.image_index.tolist())
     statuses = ["ok" if index in answered else "empty" for index in range(len(truth.image_ids))]
-    return Results(found, statuses, dropped, mismatch_of(found, truth))
+    return Results(found, statuses, [""] * len(statuses), counts, mismatch=mismatch_of(found, truth))
 
 
 def read_results(path: str | Path, truth: Truth, on_error: OnError = "stop", tally: Tally | None = None) -> Predictions:

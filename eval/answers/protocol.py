@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from groundswift.coordinates import limits_in_force, resized_wh
+from groundswift.coordinates import resized_wh
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.image_resize import Limits
-from groundswift.run_record import RunRecord, read_record
+from groundswift.run_record import RunRecord, differing_limits, read_record
 from groundswift.spaces import space_row
 
 from .label_matching import LabelMatch
@@ -64,8 +64,8 @@ class Rules:
         return resized_wh(size_wh, self.family, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
 
 
-def rules_of_record(path: Path, family: str | None, space: str | None, limits: Mapping[str, int | None]) -> dict[str, Any]:
-    """The arguments of `Rules` that the record at `path` declares; `family`, `space` and `limits` (by name) are what else was said.
+def rules_of_record(path: Path, family: str | None, space: str | None, limits: Mapping[str, int | None], **reading: Any) -> Rules:
+    """The rules that the record at `path` declares; `family`, `space` and `limits` (by name) are what else was said.
 
     Raises GroundswiftError where the record cannot be read, or says something else than they do.
     """
@@ -76,13 +76,7 @@ def rules_of_record(path: Path, family: str | None, space: str | None, limits: M
             f"{'; '.join(f'{option} {said}, but {path} says {recorded}' for option, said, recorded in disputes)}; remove the "
             "options or, if the record is of another result, the record"
         )
-    return {
-        "family": record.family,
-        "space": record.space,
-        "limits": record.limits,
-        "space_declared_by": BY_RECORD,
-        "limits_declared_by": BY_RECORD,
-    }
+    return Rules(record.family, record.space, record.limits, space_declared_by=BY_RECORD, limits_declared_by=BY_RECORD, **reading)
 
 
 def _disputes(record: RunRecord, family: str | None, space: str | None, limits: Mapping[str, int | None]) -> list[tuple[str, str, str]]:
@@ -92,29 +86,19 @@ def _disputes(record: RunRecord, family: str | None, space: str | None, limits: 
     found = []
     if space is not None and space_row(space).name != record.space:
         found.append(("--space", space, record.space))
-    said, recorded = limits_in_force(Limits(**limits), record.family), limits_in_force(record.limits, record.family)
-    for name, value in limits.items():
-        if getattr(said, name) != getattr(recorded, name):
-            shown = "default" if value is None else str(value)
-            found.append((f"--{name.replace('_', '-')}", shown, _shown(getattr(recorded, name))))
+    for name, (_, recorded) in differing_limits(Limits(**limits), record.limits, record.family).items():
+        if name in limits:
+            said = "default" if limits[name] is None else str(limits[name])
+            found.append((f"--{name.replace('_', '-')}", said, "none" if recorded is None else str(recorded)))
     return found
 
 
-def _shown(pixels: int | None) -> str:
-    return "none" if pixels is None else str(pixels)
-
-
-def rules_of_options(family: str, space: str | None, limits: Mapping[str, int | None]) -> dict[str, Any]:
-    """The arguments of `Rules` that the options of the command declare.
+def rules_of_options(family: str, space: str | None, limits: Mapping[str, int | None], **reading: Any) -> Rules:
+    """The rules that the options of the command declare.
 
     In a space of the resized image least and most pixels must both be said, if only as their defaults: else `limits` is None.
     """
     resized = space_row(space or family_row(family).space).side == "resized"
     known = {"min_pixels", "max_pixels"} <= limits.keys() if resized else bool(limits)
-    return {
-        "family": family,
-        "space": space,
-        "limits": Limits(**limits) if known else None,
-        "space_declared_by": "family" if space is None else "--space",
-        "limits_declared_by": "options",
-    }
+    declared_by = {"space_declared_by": "family" if space is None else "--space", "limits_declared_by": "options"}
+    return Rules(family, space, Limits(**limits) if known else None, **declared_by, **reading)

@@ -11,10 +11,9 @@ import numpy as np
 
 from groundswift.box_checks import box_problem
 from groundswift.coco_file import BOX_LENGTH
-from groundswift.errors import error_at
 from groundswift.records import BOX, count_tags, read_jsonl
 
-from .swift_results import GeneratedRow, Problem, own_limits, size_missing
+from .swift_results import Problem, ResultRow, own_limits, size_missing
 
 CHECKED = 50  # rows of a result that are read before it is scored
 AROUND_BOXES = " ,;[]\n\t"  # what an answer of boxes alone may hold besides them
@@ -28,16 +27,13 @@ class Turn(msgspec.Struct, gc=False):
     content: Any = None
 
 
-class ReferringRow(GeneratedRow):
+class ReferringRow(ResultRow):
     """One line of rows or of a result. `labels` is the answer of the dataset, which swift keeps in a result."""
 
     labels: Any = None
     messages: list[Turn] = []
     images: Any = None
     objects: Any = None
-    sample_id: int | str | None = None
-    size_wh: tuple[int, int] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
 
     def asked(self) -> str:
         """All that the user said."""
@@ -61,12 +57,16 @@ class ReferringRow(GeneratedRow):
 
 
 class Referred(NamedTuple):
-    """One question: who it is, the size of its image in px, and its ground-truth box, xyxy in original px."""
+    """One question: its key, the size of its image in px, and its ground-truth box, xyxy in original px."""
 
     key: Key
-    name: str
     size_wh: tuple[int, int]
     box_xyxy_px: list[float]
+
+    @property
+    def name(self) -> str:
+        """What errors and counts call it."""
+        return f"sample {self.key[0]}"
 
 
 def answers_bare(row: ReferringRow) -> bool:
@@ -85,22 +85,22 @@ def holds_bare_boxes(path: str | Path) -> bool:
     return bool(rows) and all(map(answers_bare, rows))
 
 
-def referred(row: ReferringRow, where: str, resized: bool = False) -> Referred | Problem:
+def referred(row: ReferringRow, resized: bool = False) -> Referred | Problem:
     """The question of a row, or why it cannot be scored. `resized`: answers are in pixels of the resized image."""
     size, boxes = row.size_wh, row.boxes()
-    if problem := size_missing(size, where):
+    if problem := size_missing(size):
         return problem
     if len(boxes) != 1:
         reason = "true-boxes-several" if boxes else "true-box-missing"
-        return reason, error_at(where, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box per row")
-    if resized and (problem := own_limits(row.chat_template_kwargs, where)):
+        return Problem(reason, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box per row")
+    if resized and (problem := own_limits(row.chat_template_kwargs)):
         return problem
     if isinstance(row.images, list) and len(row.images) > 1:
-        return "images-several", error_at(where, f"the row has {len(row.images)} images", "one image per row")
+        return Problem("images-several", f"the row has {len(row.images)} images", "one image per row")
     box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
     if row.objects.get("bbox_type") == "norm1" and len(box) == 4:
         box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()
     problem = box_problem(box, size) if len(box) == 4 else BOX_LENGTH
     if problem is not None:
-        return problem.id, error_at(where, f"ground-truth box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
-    return Referred(row.key(), where if row.sample_id is None else f"sample {row.sample_id}", size, box)
+        return Problem(problem.id, f"ground-truth box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
+    return Referred(row.key(), size, box)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from groundswift.boxes import Boxes
-from groundswift.errors import GroundswiftError, Tally, error_at
-from groundswift.records import read_jsonl
+from groundswift.errors import Tally
 
 from ..ground_truth import OnError
 from .counts import Counts
 from .protocol import Rules
-from .swift_results import NO_ANSWER, SKIP_ROWS, Problem, ResultRow, response_missing, size_missing
-from .unlabelled_boxes import boxes_of_answers
+from .swift_results import NO_ANSWER, RESPONSE_MISSING, Problem, ResultRow, size_missing, usable_rows
+from .to_boxes import boxes_of_answers
 
 OF_JOIN = ("missing", "doubled", "unknown")  # counts of a metric that joins rows to its truth
 
@@ -51,28 +50,18 @@ def read_samples(path: str | Path, rules: Rules, on_error: OnError = "stop") -> 
 
     Raises GroundswiftError at the first row that cannot be used; with `on_error` `skip` it is counted instead.
     """
-    lines, kept, skipped = [], [], Tally()
-    for number, row in read_jsonl(path, ResultRow):
-        problem = _problem(row, f"{path}:{number}")
-        if problem is None:
-            lines.append(f"line {number}")
-            kept.append(row)
-        elif on_error == "stop" and problem[0] != NO_ANSWER:
-            raise GroundswiftError(f"{problem[1]}\n{SKIP_ROWS}")
-        else:
-            skipped.add(problem[0], f"line {number}")
-    found = boxes_of_answers(
-        [row.response for row in kept], [row.size_wh for row in kept], rules, lines, [row.was_truncated() for row in kept]
-    )
-    found.counts.rows = skipped
-    columns = zip(kept, found.statuses, found.labels, found.boxes_xyxy_px, strict=True)
-    return SampleAnswers([SampleAnswer(row.sample_id, row.response, *more) for row, *more in columns], found.counts)
+    dropped = Tally()
+    rows = list(usable_rows(path, ResultRow, _answered, dropped, on_error))
+    columns = [(row.response, row.size_wh, where, row.was_truncated()) for where, row, _ in rows]
+    texts, sizes_wh, names, truncated = zip(*columns, strict=True) if columns else [()] * 4
+    found = boxes_of_answers(texts, sizes_wh, rules, names, truncated)
+    found.counts.rows = dropped
+    columns = zip(rows, found.statuses, found.labels, found.boxes_xyxy_px, strict=True)
+    return SampleAnswers([SampleAnswer(row.sample_id, row.response, *more) for (_, row, _), *more in columns], found.counts)
 
 
-def _problem(row: ResultRow | GroundswiftError, where: str) -> Problem | None:
-    """Why a row has no answer to score; one that the run itself did not answer stops nothing."""
-    if isinstance(row, GroundswiftError):
-        return "row-invalid", row
+def _answered(row: ResultRow) -> Problem | None:
+    """Why a row has no answer to score."""
     if row.error:
-        return NO_ANSWER, error_at(where, str(row.error))
-    return response_missing(where) if row.response is None else size_missing(row.size_wh, where)
+        return Problem(NO_ANSWER, str(row.error))
+    return RESPONSE_MISSING if row.response is None else size_missing(row.size_wh)

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, error_at
+from groundswift.errors import GroundswiftError, Tally, error_at
 from groundswift.image_resize import limits_of_its_own
 from groundswift.records import read_jsonl
 from groundswift.spaces import space_row
 
 from ..ground_truth import OnError, Truth
 from .protocol import Rules
-from .to_boxes import AnswerReader, Answers, Tokens, size_problem
+from .to_boxes import Answers, Tokens, reader_of, size_problem
 
 KEEPS_COLUMNS = (
     'swift infer run with --custom_register_path "$(groundswift plugin)", which keeps the columns that groundswift convert wrote'
 )
 NO_ANSWER = "row-failed"
 SKIP_ROWS = "Use --on-error skip to drop and count such rows."
+AGAIN = (
+    "Run swift infer again with a new --result_path (it appends to an existing file), or use --on-error skip to score the rest; objects of "
+    "images without a row are then FN"
+)
 HIGHEST_LOGPROB, LOWEST_LOGPROB = 1e-3, -1e6
-Problem = tuple[str, GroundswiftError]  # why a row cannot be scored: an id to count by, an error that says where
+
+
+class Problem(NamedTuple):
+    """Why a row cannot be scored: an id to count by, what it has, and what is expected."""
+
+    id: str
+    what: str
+    expected: str = ""
+
+
+RESPONSE_MISSING = Problem("response-missing", "the row has no response", "the text that the model wrote")
 
 
 class Token(msgspec.Struct, gc=False):
@@ -44,9 +60,13 @@ class Said(msgspec.Struct, gc=False):
     content: Any = None
 
 
-class GeneratedRow(msgspec.Struct):
-    """The columns of a result row that say how its answer ended."""
+class ResultRow(msgspec.Struct):
+    """One line of a result file; the fields that scoring does not need are skipped unread."""
 
+    messages: list[Said] = []
+    sample_id: int | str | None = None
+    size_wh: tuple[int, int] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     response: str | None = None
     error: Any = None  # why the answer is missing, as groundswift's plugin writes it: the image could not be read, the row is too long
     finish_reason: Any = None
@@ -74,15 +94,6 @@ class GeneratedRow(msgspec.Struct):
         return bool(tokens) and not any(token.token.strip() for token in tokens)
 
 
-class ResultRow(GeneratedRow):
-    """One line of a result file; the fields that scoring does not need are skipped unread."""
-
-    messages: list[Said] = []
-    sample_id: int | str | None = None
-    size_wh: tuple[int, int] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
-
-
 class TokenResultRow(ResultRow):
     """The same with log-probabilities, which are most of a line's text: decoded only where they are used."""
 
@@ -96,6 +107,33 @@ class TokenResultRow(ResultRow):
         return [token.token for token in content], [token.logprob for token in content]
 
 
+def usable_rows(
+    path: str | Path, kind: type, value_of: Callable[[Any], Any], dropped: Tally, on_error: OnError = "stop", advice: str = SKIP_ROWS
+) -> Iterator[tuple[str, Any, Any]]:
+    """Every row that can be scored: (where it is, the row, what `value_of` makes of it, which is no `Problem`).
+
+    Raises GroundswiftError as `drop` does, with `advice`.
+    """
+    whole = 0
+    for number, row in read_jsonl(path, kind):
+        where = f"{path}:{number}"
+        value = row if isinstance(row, GroundswiftError) else value_of(row)
+        if isinstance(value, Problem | GroundswiftError):
+            drop(value, where, dropped, on_error, f"{whole} valid rows before it. {advice}")
+        else:
+            whole += 1
+            yield where, row, value
+
+
+def drop(problem: Problem | GroundswiftError, where: str, dropped: Tally, on_error: OnError, advice: str = SKIP_ROWS) -> None:
+    """Count a row that cannot be scored. Raises GroundswiftError unless `on_error` is skip or the run itself could not answer it."""
+    broken = isinstance(problem, GroundswiftError)
+    reason, error = ("row-invalid", problem) if broken else (problem.id, error_at(where, problem.what, problem.expected))
+    if on_error == "stop" and reason != NO_ANSWER:
+        raise GroundswiftError(f"{error}\n{advice}")
+    dropped.add(reason, where)
+
+
 def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError = "stop", progress: bool = False) -> Answers:
     """All answers of a result file. An image may be asked several questions, such as one a class; their answers count together.
     The first row of an id and question counts: swift appends to a file that exists.
@@ -105,89 +143,67 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     """
     from tqdm import tqdm
 
-    reader = AnswerReader(truth, rules)
+    reader = reader_of(truth, rules)
     index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
     index_of |= {str(image_id): index for image_id, index in index_of.items()}  # a file whose other ids are text has these as text, too
     seen: set[tuple[int, int | None]] = set()
-    resized = space_row(rules.space_name).side == "resized"
-    rows = read_jsonl(path, TokenResultRow if rules.score == "logprob" else ResultRow)
-    for number, row in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
-        problem = row_problem(row, f"{path}:{number}", index_of, truth, resized)
-        if problem is not None:
-            if on_error == "stop":
-                raise GroundswiftError(f"{problem[1]}\n{_advice(reader.counts.read)}")
-            reader.counts.rows.add(problem[0], f"line {number}")
-            continue
+    find = partial(image_of, index_of=index_of, truth=truth, resized=space_row(rules.space_name).side == "resized")
+    kind = TokenResultRow if rules.score == "logprob" else ResultRow
+    rows = usable_rows(path, kind, find, reader.counts.rows, on_error, AGAIN)
+    for where, row, index in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
         reader.counts.read += 1
-        index = index_of[row.sample_id]
         if row.error:
             reader.counts.rows.add(NO_ANSWER, f"image {row.sample_id}: {row.error}")
             continue
         asked = index, hash(str(row.messages[0].content)) if row.messages else None
         if asked in seen:
-            reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at line {number}")
+            reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at {where}")
             continue
         seen.add(asked)
         reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_truncated())
-    return reader.answers()
+    return reader.answers(truth)
 
 
-def row_problem(
-    row: ResultRow | GroundswiftError, where: str, index_of: dict[object, int], truth: Truth, resized: bool = False
-) -> Problem | None:
-    """Why a row cannot be scored; None where it can. `resized`: boxes are in pixels of the resized image."""
-    if isinstance(row, GroundswiftError):
-        return "row-invalid", row
+def image_of(row: ResultRow, index_of: dict[object, int], truth: Truth, resized: bool) -> int | Problem:
+    """The index of a row's image, or why the row cannot be scored. `resized`: boxes are in pixels of the resized image."""
     if row.sample_id is None:
-        return "sample-id-missing", error_at(where, "the row has no sample_id", KEEPS_COLUMNS)
+        return Problem("sample-id-missing", "the row has no sample_id", KEEPS_COLUMNS)
     if row.response is None:
-        return response_missing(where)
+        return RESPONSE_MISSING
     index = index_of.get(row.sample_id)
     if index is None:
         what = f"sample_id {row.sample_id!r} is not in the ground truth"
-        return "row-unknown", error_at(where, what, "the file that the rows were converted from")
+        return Problem("row-unknown", what, "the file that the rows were converted from")
     if row.size_wh is not None and row.size_wh != (size_wh := tuple(truth.sizes_wh[index].tolist())):
-        return "size-differs", error_at(where, f"image {row.sample_id} {size_problem(row.size_wh, size_wh)}")
-    if resized and (problem := own_limits(row.chat_template_kwargs, where)):
-        return problem
-    return logprob_problem(row, where) if isinstance(row, TokenResultRow) else None
+        return Problem("size-differs", f"image {row.sample_id} {size_problem(row.size_wh, size_wh)}")
+    problem = own_limits(row.chat_template_kwargs) if resized else None
+    if problem is None and isinstance(row, TokenResultRow):
+        problem = logprob_problem(row)
+    return index if problem is None else problem
 
 
-def response_missing(where: str) -> Problem:
-    """The problem of a row without an answer."""
-    return "response-missing", error_at(where, "the row has no response", "the text that the model wrote")
-
-
-def size_missing(size_wh: tuple[int, int] | None, where: str) -> Problem | None:
+def size_missing(size_wh: tuple[int, int] | None) -> Problem | None:
     """The problem of a row without the size of its image."""
     if size_wh is not None and min(size_wh) >= 1:
         return None
-    return "size-missing", error_at(where, "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
+    return Problem("size-missing", "the row has no size_wh", "[width, height] of the image, as groundswift convert writes it")
 
 
-def own_limits(kwargs: dict[str, Any] | None, where: str) -> Problem | None:
+def own_limits(kwargs: dict[str, Any] | None) -> Problem | None:
     """The problem of a row whose image is resized by limits other than the run's."""
     if not (own := limits_of_its_own(kwargs)):
         return None
     what = f"the row limits its own image (chat_template_kwargs: {', '.join(own)}), so the limits of the run do not place its boxes"
-    return "own-limits", error_at(where, what, "rows that leave the limits to the run, or --on-error skip")
+    return Problem("own-limits", what, "rows that leave the limits to the run, or --on-error skip")
 
 
-def logprob_problem(row: TokenResultRow, where: str) -> Problem | None:
+def logprob_problem(row: TokenResultRow) -> Problem | None:
     """Why the tokens of a row give no confidence. A little over 0 is rounding of the runtime and allowed."""
     if not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
-        return "logprobs-missing", error_at(
-            where, "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
-        )
+        expected = "swift infer --logprobs true, without --stream true, which drops them"
+        return Problem("logprobs-missing", "the row has no logprobs", expected)
     logprobs = row.tokens()[1]
     if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
         return None
     wrong = next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)
-    return "logprob-invalid", error_at(where, f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")
-
-
-def _advice(whole_rows: int) -> str:
-    return (
-        f"{whole_rows} valid rows before it. Run swift infer again with a new --result_path (it appends to an existing file), or use "
-        "--on-error skip to score the rest; objects of images without a row are then FN"
-    )
+    return Problem("logprob-invalid", f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")

@@ -1,18 +1,19 @@
-"""Answers in text -> boxes in original pixels, one class each, without duplicates; and the counts of what was dropped."""
+"""Answers in text -> boxes in original pixels, by class or whatever their labels; and the counts of what was dropped."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.answers import Located, as_truncated
-from groundswift.boxes import Boxes, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.answers import as_truncated
+from groundswift.boxes import Boxes, area, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.errors import error_at
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
@@ -21,7 +22,7 @@ from ..ground_truth import Truth
 from .confidence import span_scores
 from .counts import Counts
 from .label_matching import LabelIndex
-from .placement import count_boxes, place_boxes
+from .placement import Placed, count_boxes, place_boxes
 from .protocol import Rules
 from .space_check import BoxSample, Explanation, explain_mismatch, mismatch_warnings
 
@@ -51,7 +52,7 @@ class Answers:
     statuses: list[str]
     texts: list[str]
     counts: Counts
-    labels: LabelIndex
+    labels: LabelIndex | None = None
     mismatch: Explanation | None = None
 
     def counts_document(self) -> dict[str, Any]:
@@ -85,23 +86,53 @@ class Answers:
         return lines
 
 
-class AnswerReader:
-    """Collects answers, one or several per image, and makes predictions of all boxes at once."""
+@dataclass(frozen=True)
+class BareAnswers:
+    """For each answer its boxes, (n, 4) xyxy in original pixels, their labels, and its status (`missing` without a text).
 
-    def __init__(self, truth: Truth, rules: Rules) -> None:
-        self.truth, self.rules, self.counts = truth, rules, Counts()
-        self.labels = LabelIndex(truth.category_names, rules.label_match)
-        self.statuses = ["missing"] * len(truth.image_ids)
-        self.texts = [""] * len(truth.image_ids)
-        self._parse = grammar_of(rules.family).parse
-        self._limit = space_row(rules.space_name).largest
-        self._image_index, self._category_index = array("q"), array("q")
+    `sample` has the same boxes as `space_check.explain_mismatch` takes them, one group per answer; `mismatch` is what it said of them.
+    """
+
+    boxes_xyxy_px: list[Boxes]
+    labels: list[list[str]]
+    statuses: list[str]
+    counts: Counts
+    sample: BoxSample
+    mismatch: Explanation | None = None
+
+    @property
+    def warnings(self) -> list[dict[str, Any]]:
+        """Warnings for `metrics.json`."""
+        return mismatch_warnings(self.mismatch)
+
+    def predictions(self) -> Predictions:
+        """The boxes with an area, as predictions of one class."""
+        boxes = as_boxes(np.concatenate(self.boxes_xyxy_px))
+        kept = area(boxes) > 0
+        answers = self.sample.groups[kept]
+        return Predictions(answers, np.zeros_like(answers), xyxy_to_xywh(boxes[kept]), np.ones(len(answers)))
+
+
+class AnswerReader:
+    """Collects answers, one or several for each image, and places all their boxes at once.
+
+    `sizes_wh` is (images, 2), `name` what errors and counts call an image; `label_ids` numbers the labels in order of appearance.
+    """
+
+    def __init__(self, sizes_wh: NDArray[np.int64], rules: Rules, name: Callable[[int], str]) -> None:
+        self.rules, self.counts = rules, Counts()
+        self.statuses = ["missing"] * len(sizes_wh)
+        self.texts = [""] * len(sizes_wh)
+        self.label_ids: dict[str, int] = {}
+        self._sizes_wh, self._name = sizes_wh, name
+        self._parse, self._limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
+        self._images, self._labels = array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")
 
     def add(self, image_index: int, text: str, tokens: Tokens | None = None, truncated: bool = False) -> None:
         """Parse an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
 
-        `truncated`: generation is known to have stopped at its token limit.
+        `truncated`: generation is known to have stopped at its token limit. Points are dropped.
         """
         answer = self._parse(text, self._limit)
         if truncated:
@@ -113,62 +144,65 @@ class AnswerReader:
             self.texts[image_index] += f"\n{text}"
         if answer.reasons:
             self.counts.reasons.update(answer.reasons)
-        category_of, boxes, kept = self.labels.index, self._boxes, []
-        for located in answer.objects:
-            category = category_of.get(located.label)
-            if category is None or located.box is None:
-                category = self._unusual(located, image_index)
-                if category is None:
-                    continue
-            boxes.extend(located.box)
-            self._category_index.append(category)
-            kept.append(located)
-        self._image_index.extend([image_index] * len(kept))
+        found, ids = [located for located in answer.objects if located.box is not None], self.label_ids
+        if len(found) < len(answer.objects):
+            self.counts.dropped.add("point", self._name(image_index), len(answer.objects) - len(found))
+        for located in found:
+            self._boxes.extend(located.box)
+            self._labels.append(ids.setdefault(located.label, len(ids)))
+        self._images.extend([image_index] * len(found))
         if tokens is not None and self.rules.score == "logprob":
-            scores, aligned = span_scores(*tokens, text, [located.span or (0, len(text)) for located in kept])
+            scores, aligned = span_scores(*tokens, text, [located.span or (0, len(text)) for located in found])
             self._scores.extend(scores)
             if not aligned:
-                self.counts.changed.add("tokens-differ", self._image(image_index))
+                self.counts.changed.add("tokens-differ", self._name(image_index))
         else:
-            self._scores.extend([1.0] * len(kept))
+            self._scores.extend([1.0] * len(found))
 
-    def _unusual(self, located: Located, image_index: int) -> int | None:
-        """The class of a box whose label is not literally one; None, counted, for what cannot be a prediction."""
-        if located.box is None:
-            self.counts.dropped.add("point", self._image(image_index))
-        elif not located.label:
-            self.counts.dropped.add("label-missing", self._image(image_index))
-        else:
-            category = self.labels.find(located.label)
-            if category is not None:
-                return category
-            self.counts.unknown_labels[located.label] += 1
-            self.counts.dropped.add("label-unknown", repr(located.label))
-        return None
-
-    def _image(self, image_index: int) -> str:
-        return f"image {self.truth.image_ids[image_index]}"
-
-    def answers(self) -> Answers:
-        """Place, clip, drop and order all boxes that were taken in."""
-        self.counts.statuses = Counter(self.statuses)
-        images = np.array(self._image_index, dtype=np.int64)
-        written = as_boxes(np.array(self._boxes).reshape(-1, 4))
-        placed = place_boxes(written, images, self.truth.sizes_wh, self.rules, self._image)
-        boxes, has_area = placed.boxes_xyxy_px, placed.has_area
-        categories = np.array(self._category_index, dtype=np.int64)
-        count_boxes(self.counts.changed, "box-clipped", images, placed.clipped, self._image)
-        count_boxes(self.counts.dropped, "box-empty", images, ~has_area, self._image)
-        repeated = has_area & exact_repeats((images, categories), boxes)
-        count_boxes(self.counts.dropped, "box-duplicate", images, repeated, self._image)
-        kept = np.flatnonzero(has_area & ~repeated)
+    def answers(self, truth: Truth) -> Answers:
+        """The boxes whose label is a class of the truth, ordered by image, without duplicates and those that have no area in the image."""
+        labels = LabelIndex(truth.category_names, self.rules.label_match)
+        categories = self._categories(labels)
+        known = np.flatnonzero(categories >= 0)
+        sample, placed = self._placed(known)
+        images, categories, boxes = sample.groups, categories[known], placed.boxes_xyxy_px
+        repeated = placed.has_area & exact_repeats((images, categories), boxes)
+        count_boxes(self.counts.dropped, "box-empty", images, ~placed.has_area, self._name)
+        count_boxes(self.counts.dropped, "box-duplicate", images, repeated, self._name)
+        kept = np.flatnonzero(placed.has_area & ~repeated)
         kept = kept[np.argsort(images[kept], kind="stable")]
-        scores = np.array(self._scores)[kept]
+        scores = np.array(self._scores)[known[kept]]
         predictions = Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores)
-        mismatch = explained_by_space(
-            BoxSample(written, placed.unclipped_xyxy_px, self.truth.sizes_wh[images], images), categories, self.truth
-        )
-        return Answers(predictions, self.statuses, self.texts, self.counts, self.labels, mismatch)
+        return Answers(predictions, self.statuses, self.texts, self.counts, labels, explained_by_space(sample, categories, truth))
+
+    def bare_answers(self) -> BareAnswers:
+        """All boxes, of answers that were added in the order of their images; one without area there is kept, empty, in its place."""
+        sample, placed = self._placed(slice(None))
+        count_boxes(self.counts.changed, "box-empty", sample.groups, ~placed.has_area, self._name)
+        names, split = list(self.label_ids), np.searchsorted(sample.groups, np.arange(1, len(self.statuses)))
+        boxes, labels = (np.split(column, split) if self.statuses else [] for column in (placed.boxes_xyxy_px, np.array(self._labels)))
+        return BareAnswers(boxes, [[names[number] for number in part] for part in labels], self.statuses, self.counts, sample)
+
+    def _categories(self, labels: LabelIndex) -> NDArray[np.int64]:
+        """(N,) the class of each box; -1, counted, where its label is none."""
+        of_boxes, dropped = np.array(self._labels, dtype=np.int64), self.counts.dropped
+        times = np.bincount(of_boxes, minlength=len(self.label_ids)).tolist()
+        of_labels = [labels.find(label) for label in self.label_ids]
+        for (label, number), category in zip(self.label_ids.items(), of_labels, strict=True):
+            if category is None and label:
+                self.counts.unknown_labels[label] = times[number]
+                dropped.add("label-unknown", repr(label), times[number])
+            elif category is None:
+                count_boxes(dropped, "label-missing", np.array(self._images), of_boxes == number, self._name)
+        return np.array([-1 if category is None else category for category in of_labels], dtype=np.int64)[of_boxes]
+
+    def _placed(self, chosen: NDArray[np.int64] | slice) -> tuple[BoxSample, Placed]:
+        """The chosen boxes as they were written and as they are placed; a group is an image."""
+        self.counts.statuses = Counter(self.statuses)
+        images, written = np.array(self._images, dtype=np.int64)[chosen], as_boxes(np.array(self._boxes).reshape(-1, 4))[chosen]
+        placed = place_boxes(written, images, self._sizes_wh, self.rules, self._name)
+        count_boxes(self.counts.changed, "box-clipped", images, placed.clipped, self._name)
+        return BoxSample(written, placed.unclipped_xyxy_px, self._sizes_wh[images], images), placed
 
 
 def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], truth: Truth) -> Explanation | None:
@@ -179,12 +213,35 @@ def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], trut
     return explain_mismatch(found._replace(groups=groups), xywh_to_xyxy(truth.boxes_xywh_px)[objects], true_groups[objects])
 
 
+def boxes_of_answers(
+    texts: Sequence[str | None],
+    sizes_wh: Sequence[tuple[int, int]],
+    rules: Rules,
+    names: Sequence[str],
+    truncated: Sequence[bool] | None = None,
+) -> BareAnswers:
+    """Parse and place answers, one per sample, whatever their labels; None is no answer. `sizes_wh` are those of their images, `names`
+    the samples' names in errors and counts. `truncated`: which answers stopped at their token limit, where that is known.
+    """
+    reader = AnswerReader(np.array(sizes_wh, dtype=np.int64).reshape(-1, 2), rules, names.__getitem__)
+    for number, (text, stopped) in enumerate(zip(texts, truncated or repeat(False), strict=False)):
+        if text is not None:
+            reader.counts.read += 1
+            reader.add(number, text, truncated=stopped)
+    return reader.bare_answers()
+
+
+def reader_of(truth: Truth, rules: Rules) -> AnswerReader:
+    """A reader of answers to the images of a truth."""
+    return AnswerReader(truth.sizes_wh, rules, lambda index: f"image {truth.image_ids[index]}")
+
+
 def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]], truth: Truth, rules: Rules) -> Answers:
     """Answers in memory as (image id, size_wh, text), one per image and in any order.
 
     Raises GroundswiftError for an unknown or duplicate id, or a size that differs from the ground truth.
     """
-    reader = AnswerReader(truth, rules)
+    reader = reader_of(truth, rules)
     index_of = {image_id: index for index, image_id in enumerate(truth.image_ids)}
     for image_id, size_wh, text in answers:
         index = index_of.get(image_id)
@@ -196,7 +253,7 @@ def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]]
             raise error_at(f"image {image_id!r}", size_problem(size_wh, truth.sizes_wh[index].tolist()))
         reader.counts.read += 1
         reader.add(index, text)
-    return reader.answers()
+    return reader.answers(truth)
 
 
 def size_problem(size_wh: Sequence[int], truth_wh: Sequence[int]) -> str:

@@ -30,7 +30,8 @@ AR_LIMITS = (1, 10, 100)  # of AR1, AR10 and AR100
 class Accumulated:
     """T thresholds, 101 recalls, K classes in the truth's order, A area ranges, M detection limits; -1 where there is nothing to find.
 
-    `limits` are the M limits, upwards; `max_detections` is the one of them that AP, and AR by area, are computed at.
+    `limits` are the M limits, upwards: those of AR1, AR10 and AR100 (LVIS has none of these), and `max_detections`, that of AP, and AR by
+    area.
     """
 
     precision: NDArray[np.float64]  # (T, 101, K, A, M)
@@ -47,11 +48,6 @@ def check_engine(engine: str) -> None:
         raise GroundswiftError(f"engine {engine} is not installed; install it with: pip install 'groundswift[reference]'")
 
 
-def detection_limits(max_detections: int, federated: bool = False) -> tuple[int, ...]:
-    """The limits that numbers are computed at: those of AR1, AR10 and AR100, and the one of AP; LVIS has only one."""
-    return (max_detections,) if federated else tuple(sorted({*AR_LIMITS, max_detections}))
-
-
 def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Accumulated:
     """Match and accumulate, by the rules of LVIS where the truth is federated.
 
@@ -61,7 +57,7 @@ def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", 
     federated, most = truth.federated is not None, max_detections or default_limit(truth)
     if federated and engine not in WITH_LVIS_RULES:
         raise GroundswiftError(f"engine {engine} does not have the rules of LVIS, and the ground truth is federated; use --engine hotcoco")
-    limits = detection_limits(most, federated)
+    limits = (most,) if federated else tuple(sorted({*AR_LIMITS, most}))
     shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
     if not truth.category_ids or not truth.image_ids:
         return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, most)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,22 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift import __version__
-from groundswift.errors import Tally, error_at
+from groundswift.atomic_write import write_whole
+from groundswift.errors import error_at
 
 from ..answers.cli_options import FILE, READING_OPTIONS, check_there
+from ..answers.coco_results import answers_of_results, result_chunks
 from ..answers.protocol import Rules
+from ..answers.referring_rows import holds_bare_boxes
+from ..answers.swift_results import read_answers
 from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
+from ..artifacts import digested
 from ..box_matching import image_results, looked_for, within_limit
 from ..count_ids import tally_lines
 from ..evaluated_run import Curve, Number, NumberTable
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation, Metric
-from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine, detection_limits
+from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine
 
 __all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
 
@@ -60,6 +64,11 @@ FEDERATED_TERMS = {
     "classes_not_looked_for": "predictions of classes that an image neither has nor names in neg_category_ids do not count",
     "classes_not_exhaustive": "predictions without a match of classes in not_exhaustive_category_ids do not count",
 }
+FIXED_TERMS = {
+    "tie_order": "equal scores: by image id, then by order in the answer or file",
+    "annotation_ids": "not used: an annotation with id 0 is matched like any other",
+    "missing_image": "no detection",
+}
 MOST_DETECTIONS = 1_000_000
 SCORE, MATCH, ENGINE = (click.Choice(words) for words in (["constant", "logprob"], ["exact", "casefold"], ["hotcoco", "pycocotools"]))
 EXPLANATION = (
@@ -69,23 +78,9 @@ EXPLANATION = (
 
 
 def _number(key: str) -> Number:
-    array, threshold, area_range, limit = SUMMARY[key]
-    kind = "average precision" if array == "precision" else "average recall"
+    _, threshold, area_range, limit = SUMMARY[key]
     notes = (IOU_NAMES[threshold], AREAS.get(area_range, area_range), limit)
-    return Number(key, kind, headline=key in OF_CLASSES, notes=notes, rule=key == "AR1")
-
-
-@dataclass(frozen=True)
-class CocoEvaluation(Evaluation):
-    """`summary` holds the 12 numbers, `per_group` AP, AP50, AP75, AR100, truths (without crowds) and predictions by class name.
-
-    With a limit N other than 1, 10 and 100 there is also ARN. `curves` holds COCO's 101 recalls at IoU 0.50, 0.75 and the mean of all
-    thresholds. `max_detections`: the limit of AP. `federated`: by the rules of LVIS, which has APr, APc and APf, AR300, and no AR1, AR10
-    and AR100.
-    """
-
-    max_detections: int = 100
-    federated: bool = False
+    return Number(key, key, headline=key in OF_CLASSES, notes=notes, rule=key == "AR1")
 
 
 class CocoMap(Metric):
@@ -106,6 +101,7 @@ class CocoMap(Metric):
     numbers = tuple(map(_number, SUMMARY))
     needs_result = False
     protocol_names = (COCO, LVIS)
+    comparable_terms = {**Metric.comparable_terms, "metric": COCO, "max_detections_of_ap": 100}
     options = (
         click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
         click.option(
@@ -132,26 +128,15 @@ class CocoMap(Metric):
         ),
     )
 
-    def __init__(self, **options: Any) -> None:
-        defaults = {"engine": "hotcoco", "max_detections": None, "ignored": "keep", "predictions": None, "report": False}
-        super().__init__(**defaults | options)
-        self.dropped = Tally()  # annotations of the ground truth
-
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
         predictions = self.options["predictions"]
         if (result is None) == (predictions is None):
             raise click.UsageError("give either RESULT, the rows that swift infer wrote, or --predictions, a COCO result file")
-        if predictions is None:
-            return super().source(result)
         given = [f"--{name.replace('_', '-')}" for name in READING_OPTIONS if self.options[name] is not None]
-        if given:
+        if predictions is not None and given:
             raise click.UsageError(f"{', '.join(given)} says how answers are read; --predictions holds boxes already")
         check_there(predictions, "a COCO result file")
-        return predictions, None
-
-    def check(self, source: Path, rules: Rules | None) -> None:
-        from ..answers.referring_rows import holds_bare_boxes
-
+        source, rules = super().source(result) if predictions is None else (predictions, None)
         check_engine(self.options["engine"])
         if rules is not None and holds_bare_boxes(source):
             raise error_at(
@@ -159,82 +144,53 @@ class CocoMap(Metric):
                 "its rows ask for boxes without labels, which belong to no class, so mAP is undefined",
                 f"rows whose answers name each object; score these with: groundswift eval referring {source}",
             )
+        return source, rules
 
     def read_truth(self, path: Path) -> Truth:
         answers = self.options["predictions"] is None
         needs_images = answers or self.options["report"]
-        return read_truth(path, self.options["on_error"], self.dropped, self.options["ignored"], needs_images, answers)
+        return read_truth(path, self.options["on_error"], self.options["ignored"], needs_images, answers)
 
     def read_answers(self, source: Path, truth: Truth, rules: Rules | None) -> Answers:
         if rules is None:
-            from ..answers.coco_results import answers_of_results
-
             return answers_of_results(source, truth, self.options["on_error"])
-        from ..answers.swift_results import read_answers
-
         return read_answers(source, truth, rules, self.options["on_error"], progress=True)
 
-    def score(self, answers: Answers, truth: Truth) -> CocoEvaluation:
+    def score(self, answers: Answers, truth: Truth) -> Evaluation:
         engine, limit = self.options["engine"], self.options["max_detections"]
         found = evaluate(truth, answers.predictions, engine, limit)
-        counts = {**truth_counts(truth, self.dropped), **answers.counts_document(), **found.counts}
+        counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
         images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit)
-        return replace(found, counts=counts, per_sample=images)
-
-    def protocol(self, rules: Rules | None, evaluation: CocoEvaluation) -> dict[str, Any]:
-        from ..artifacts import reading_terms
-
-        engine, federated = self.options["engine"], evaluation.federated
-        return {
-            "metric": LVIS if federated else COCO,
-            "engine": f"{engine} {version(engine)}",
-            "groundswift": __version__,
-            **(reading_terms(rules) if rules is not None else {"predictions": "a COCO result file, scored unchanged"}),
-            "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
-            "max_detections": list(detection_limits(evaluation.max_detections, federated)),
-            "max_detections_of_ap": evaluation.max_detections,
-            **(FEDERATED_TERMS if federated else {}),
-            "tie_order": "equal scores: by image id, then by order in the answer or file",
-            "annotation_ids": "not used: an annotation with id 0 is matched like any other",
-            "missing_image": "no detection",
-        }
+        unchanged = {} if self.options["predictions"] is None else {"predictions": "a COCO result file, scored unchanged"}
+        return replace(found, counts=counts, per_sample=images, protocol={**found.protocol, **unchanged})
 
     def write(self, folder: Path, answers: Answers, truth: Truth) -> dict[str, str]:
         """test_pred.json: the predictions as a COCO result file."""
-        from groundswift.atomic_write import write_whole
-
-        from ..answers.coco_results import result_chunks
-        from ..artifacts import digested
-
         digest = hashlib.sha256()
         write_whole(folder / "test_pred.json", digested(result_chunks(truth, answers.predictions), digest))
         return {"test_pred_sha256": digest.hexdigest()}
 
-    def lines(self, evaluation: CocoEvaluation) -> list[str]:
-        return familiar_lines(evaluation)
+    def lines(self, evaluation: Evaluation) -> list[str]:
+        """The 12 lines that pycocotools prints, and more where there are more numbers; -1.000 where undefined."""
+        numbers, most, lines = evaluation.summary, evaluation.protocol["max_detections_of_ap"], []
+        for name, (array, threshold, area_range, limit) in places(most).items():
+            if limit in (None, *evaluation.protocol["max_detections"]):
+                where = f"IoU={IOU_NAMES[threshold]:<9} | area={area_range:>6s} | maxDets={limit or most:>3d}"
+                lines.append((array, where, numbers[name]))
+        for name, (frequency, _) in FREQUENCIES.items():
+            if name in numbers:
+                lines.append(("precision", f"IoU=0.50:0.95 | classes={frequency:>3s} | maxDets={most:>3d}", numbers[name]))
+        titles = {"precision": "Average Precision  (AP)", "recall": "Average Recall     (AR)"}
+        return [f" {titles[array]} @[ {where} ] = {-1.0 if value is None else value:0.3f}" for array, where, value in lines]
 
-    def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
-        if "family" not in protocol:
-            return [f"protocol: {protocol['metric']}; {protocol['predictions']}; {protocol['engine']}"]
-        first = "a first resize to at most {first_max_pixels} px"
-        limits = {"max_pixels": "input of {min_pixels} to {max_pixels} px", "first_max_pixels": first}
-        shown = [text.format(**protocol) for name, text in limits.items() if protocol.get(name) is not None]
-        declared = [f"          {', '.join(shown)} (declared by {protocol['limits_declared_by']})"] if shown else []
-        return [
-            f"protocol: {protocol['metric']}",
-            f"          family {protocol['family']}, boxes in {protocol['space']} (declared by {protocol['space_declared_by']})",
-            *declared,
-            f"          score {protocol['score']}, labels {protocol['label_match']}, {protocol['engine']}",
-        ]
-
-    def count_lines(self, answers: Answers, truth: Truth, evaluation: CocoEvaluation) -> list[str]:
-        counts = evaluation.counts
+    def count_lines(self, answers: Answers, truth: Truth, evaluation: Evaluation) -> list[str]:
+        counts, most = evaluation.counts, evaluation.protocol["max_detections_of_ap"]
         lines = [f"ground truth: {counts['images']} images, {counts['truths']} boxes, {counts['crowd']} crowd boxes"]
-        lines += [*tally_lines("annotations skipped or changed", self.dropped), *answers.lines()]
+        lines += [*tally_lines("annotations skipped or changed", truth.dropped), *answers.lines()]
         if beyond := counts["beyond_max_detections"]:
-            where = "per image" if evaluation.federated else "per class and image"
-            lines.append(f"{beyond} predictions beyond {evaluation.max_detections} {where} do not count (--max-detections)")
-        if evaluation.federated:
+            where = "per class and image" if truth.federated is None else "per image"
+            lines.append(f"{beyond} predictions beyond {most} {where} do not count (--max-detections)")
+        if truth.federated is not None:
             ignored = counts["not_looked_for"]
             lines.append(f"federated ground truth: {ignored} predictions of classes not annotated in their image do not count")
         return lines
@@ -249,27 +205,34 @@ class CocoMap(Metric):
             numbers.append(number._replace(notes=(iou, area, limit or most)))
         return NumberTable(numbers, ("IoU", "Area of the boxes", "Detections per image"), OF_CLASSES, EXPLANATION)
 
-    def comparable_terms(self) -> dict[str, Any]:
-        return {**super().comparable_terms(), "metric": COCO, "max_detections_of_ap": 100}
 
-
-def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> CocoEvaluation:
+def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", max_detections: int | None = None) -> Evaluation:
     """Score predictions as COCO does or, where the ground truth is federated, as LVIS does.
 
     `max_detections`, highest scores first, of an image and class (COCO: 100) or of an image (LVIS: 300). Raises as `accumulate`.
+    `summary` holds the 12 numbers, and ARN with a limit N other than 1, 10 and 100; LVIS has APr, APc and APf, AR300, and no AR1, AR10 and
+    AR100. `per_group` holds AP, AP50, AP75, AR100, truths (without crowds) and predictions by class name, `curves` COCO's 101 recalls at
+    IoU 0.50, 0.75 and the mean of all thresholds.
     """
     arrays = accumulate(truth, predictions, engine, max_detections)
     within = within_limit(truth, predictions, arrays.max_detections)
     counts = {"predictions": len(predictions.scores), "beyond_max_detections": int((~within).sum())}
     if truth.federated is not None:
         counts["not_looked_for"] = int((within & ~looked_for(truth, predictions)).sum())
-    return CocoEvaluation(
-        {**summary(arrays), **_by_frequency(arrays, truth)},
+    return Evaluation(
+        {name: _value(arrays, *place) for name, place in places(arrays.max_detections).items()} | _by_frequency(arrays, truth),
         _per_class(arrays, truth, predictions),
         _curves(arrays, truth),
         counts=counts,
-        max_detections=arrays.max_detections,
-        federated=truth.federated is not None,
+        protocol={
+            "metric": COCO if truth.federated is None else LVIS,
+            "engine": f"{engine} {version(engine)}",
+            "iou_thresholds": [round(float(threshold), 2) for threshold in IOU_THRESHOLDS],
+            "max_detections": list(arrays.limits),
+            "max_detections_of_ap": arrays.max_detections,
+            **({} if truth.federated is None else FEDERATED_TERMS),
+            **FIXED_TERMS,
+        },
     )
 
 
@@ -279,11 +242,6 @@ def _by_frequency(arrays: Accumulated, truth: Truth) -> dict[str, float | None]:
         return {}
     of_classes = np.array(truth.federated.frequencies)
     return {key: _value(arrays, *SUMMARY["AP"], of_classes == frequency) for key, (frequency, _) in FREQUENCIES.items()}
-
-
-def summary(arrays: Accumulated) -> dict[str, float | None]:
-    """The 12 numbers: means over what is defined. Source: pycocotools `_summarizeDets`."""
-    return {name: _value(arrays, *place) for name, place in places(arrays.max_detections).items()}
 
 
 def places(max_detections: int) -> dict[str, tuple[str, int | None, str, int | None]]:
@@ -302,6 +260,7 @@ def _value(
     limit: int | None,
     classes: int | NDArray[np.bool_] | None = None,
 ) -> float | None:
+    """The mean over what is defined. Source: pycocotools `_summarizeDets`."""
     if limit is not None and limit not in arrays.limits:
         return None
     at = arrays.limits.index(limit or arrays.max_detections)
@@ -335,17 +294,3 @@ def _curves(arrays: Accumulated, truth: Truth) -> list[Curve]:
         columns = [(None, of_all), *zip(truth.category_names, by_class.T, strict=True)]
         curves += [Curve(label, iou, np.round(column, 6).tolist()) for label, column in columns]
     return curves
-
-
-def familiar_lines(evaluation: CocoEvaluation) -> list[str]:
-    """The 12 lines that pycocotools prints, and more where there are more numbers; -1.000 where undefined."""
-    numbers, most, lines = evaluation.summary, evaluation.max_detections, []
-    for name, (array, threshold, area_range, limit) in places(most).items():
-        if limit is None or limit == most or not evaluation.federated:
-            where = f"IoU={IOU_NAMES[threshold]:<9} | area={area_range:>6s} | maxDets={limit or most:>3d}"
-            lines.append((array, where, numbers[name]))
-    for name, (frequency, _) in FREQUENCIES.items():
-        if name in numbers:
-            lines.append(("precision", f"IoU=0.50:0.95 | classes={frequency:>3s} | maxDets={most:>3d}", numbers[name]))
-    titles = {"precision": "Average Precision  (AP)", "recall": "Average Recall     (AR)"}
-    return [f" {titles[array]} @[ {where} ] = {-1.0 if value is None else value:0.3f}" for array, where, value in lines]

@@ -13,15 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from groundswift.boxes import area, xyxy_to_xywh
-from groundswift.errors import Tally
-from groundswift.grammars.registry import grammar_of
-from groundswift.spaces import space_row
-
 from ..answers.protocol import Rules
 from ..answers.swift_results import read_answers
-from ..answers.to_boxes import AnswerReader, Answers, Predictions
-from ..answers.unlabelled_boxes import boxes_of_answers
+from ..answers.to_boxes import AnswerReader, Answers
 from ..box_matching import IOU_THRESHOLD, f1_of, image_results, outcomes
 from ..evaluated_run import Number
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_rows
@@ -52,33 +46,19 @@ def sample_f1(
     An unreadable answer has 0, and so has one that was truncated before its first box, whatever the image holds. A box of a class that the
     image does not have is FP. Points do not count, nor do, where labels are required, boxes without one and exact duplicates.
     """
-    read = _labelled if truth.labelled and truth.labels else _bare
-    found, predictions, status = read(text, truth, rules, truncated)
-    if status == "unreadable" or (status == "truncated" and not len(predictions.scores)):
-        return 0.0
-    matched = outcomes(found, predictions, iou_thresholds=iou_thresholds)
-    return float(np.mean([f1_of([*of_truth, *of_predictions]) for of_truth, of_predictions in matched]))
-
-
-def _labelled(text: str, truth: OneTruth, rules: Rules, truncated: bool) -> tuple[Truth, Predictions, str]:
-    """The classes are those of the truth and of the answer, so that a box of a class that is not there counts."""
-    parse, limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
-    named = {located.label for located in parse(text, limit).objects if located.label}
-    known = truth_from_rows([(0, truth.size_wh, list(truth.labels), truth.boxes_xyxy_px)], sorted({*truth.labels, *named}))
-    reader = AnswerReader(known, rules)
+    reader = AnswerReader(np.array([truth.size_wh], dtype=np.int64), rules, "answer {}".format)
     reader.add(0, text, truncated=truncated)
-    answers = reader.answers()
-    return known, answers.predictions, answers.statuses[0]
-
-
-def _bare(text: str, truth: OneTruth, rules: Rules, truncated: bool) -> tuple[Truth, Predictions, str]:
-    """Boxes whatever their labels."""
-    known = truth_from_rows([(0, truth.size_wh, [ANY] * len(truth.boxes_xyxy_px), truth.boxes_xyxy_px)], [ANY])
-    found = boxes_of_answers([text], [truth.size_wh], rules, ["the answer"], [truncated])
-    boxes = found.boxes_xyxy_px[0]
-    boxes = xyxy_to_xywh(boxes[area(boxes) > 0])
-    none = np.zeros(len(boxes), dtype=np.int64)
-    return known, Predictions(none, none, boxes, np.ones(len(boxes))), found.statuses[0]
+    if truth.labelled and truth.labels:  # classes of the truth and of the answer, so that a box of a class that is not there counts
+        names = sorted({*truth.labels, *filter(None, reader.label_ids)})
+        known = truth_from_rows([(0, truth.size_wh, truth.labels, truth.boxes_xyxy_px)], names)
+        predictions = reader.answers(known).predictions
+    else:
+        known = truth_from_rows([(0, truth.size_wh, [ANY] * len(truth.boxes_xyxy_px), truth.boxes_xyxy_px)], [ANY])
+        predictions = reader.bare_answers().predictions()
+    if reader.statuses[0] == "unreadable" or (reader.statuses[0] == "truncated" and not len(predictions.scores)):
+        return 0.0
+    matched = outcomes(known, predictions, iou_thresholds=iou_thresholds)
+    return float(np.mean([f1_of([*of_truth, *of_predictions]) for of_truth, of_predictions in matched]))
 
 
 class DetectionF1(Metric):
@@ -95,19 +75,15 @@ class DetectionF1(Metric):
 
     rewards = {"detection_f1": sample_f1, "detection_f1_mean": partial(sample_f1, iou_thresholds=COCO_THRESHOLDS)}
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.dropped = Tally()  # annotations of the ground truth
-
     def read_truth(self, path: Path) -> Truth:
-        return read_truth(path, self.options["on_error"], self.dropped, one_id=True)
+        return read_truth(path, self.options["on_error"], one_id=True)
 
     def read_answers(self, source: Path, truth: Truth, rules: Rules) -> Answers:
         return read_answers(source, truth, rules, self.options["on_error"], progress=True)
 
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
         images = image_results(truth, answers.predictions, answers.statuses, answers.texts)
-        counts = {**truth_counts(truth, self.dropped), **answers.counts_document(), "predictions": len(answers.predictions.scores)}
+        counts = {**truth_counts(truth), **answers.counts_document(), "predictions": len(answers.predictions.scores)}
         return Evaluation({"f1": float(np.mean([image.f1 for image in images]))}, per_sample=images, counts=counts)
 
     def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:

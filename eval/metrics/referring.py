@@ -18,16 +18,22 @@ from groundswift.spaces import space_row
 from ..answers.cli_options import FILE, check_there
 from ..answers.counts import STATUSES
 from ..answers.protocol import Rules
-from ..answers.referring_results import Asked, boxes_of_asked, read_questions, read_responses
+from ..answers.referring_results import Asked, read_questions, read_responses
 from ..answers.space_check import explain_mismatch
-from ..answers.unlabelled_boxes import BareAnswers
-from ..count_ids import tally_lines
+from ..answers.to_boxes import BareAnswers
 from ..evaluated_run import Number
 from ..metric import Evaluation, Metric
 
 THRESHOLD = 0.5
-SEVERAL_BOXES = "the first box of an answer counts"
-LABEL_TERMS = ("score", "score_is", "label_match", "unknown_label", "duplicates")  # of the protocol, without meaning here
+PROTOCOL = {
+    "metric": "referring expressions",
+    "iou_threshold": THRESHOLD,
+    "iou_rule": "right at this IoU or more",
+    "several_boxes": "the first box of an answer counts",
+    "labels": "ignored",
+    "parse_failure": "wrong, IoU 0",
+    "missing_answer": "wrong, IoU 0",
+}
 
 
 class Referring(Metric):
@@ -43,7 +49,9 @@ class Referring(Metric):
 
     name = "referring"
     numbers = (Number("acc_iou50", "accuracy at IoU 0.5", headline=True), Number("mean_iou", "mean IoU", headline=True))
-    protocol_names = ("referring expressions",)
+    protocol_names = (PROTOCOL["metric"],)
+    ignored_terms = ("score", "score_is", "label_match", "unknown_label", "duplicates")
+    truth_name = "boxes of the rows of {}"
     writes_run = False
     truth_option = click.option(
         "--rows",
@@ -55,20 +63,18 @@ class Referring(Metric):
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
         check_there(result, "the rows that swift infer wrote")
         check_there(self.options["truth_path"], "the rows that were asked")
-        return super().source(result)
-
-    def check(self, source: Path, rules: Rules | None) -> None:
+        source, rules = super().source(result)
         self.options["resized"] = space_row(rules.space_name).side == "resized"
+        return source, rules
 
     def read_truth(self, path: Path) -> Asked:
         return read_questions(path, self.options["resized"], self.options["on_error"])
 
     def read_answers(self, source: Path, truth: Asked, rules: Rules) -> BareAnswers:
         rows = self.options["truth_path"]
-        read_responses(truth, source, rows is None, self.options["on_error"])
+        found, boxes = read_responses(truth, source, rules, rows is None, self.options["on_error"]), true_boxes(truth)
         if not truth.questions:
             raise error_at(rows or source, "no row has one ground-truth box to score", "rows of referring expressions")
-        found, boxes = boxes_of_asked(truth, rules), true_boxes(truth)
         return replace(found, mismatch=explain_mismatch(found.sample, boxes, np.arange(len(boxes))))
 
     def score(self, answers: BareAnswers, truth: Asked) -> Evaluation:
@@ -77,29 +83,11 @@ class Referring(Metric):
             "rows": truth.rows,
             "statuses": {status: counts.statuses[status] for status in (*STATUSES, "missing")},
             "reasons": dict(counts.reasons.most_common()),
-            "rows_left_out": dict(truth.dropped.counts),
+            "rows_left_out": dict(counts.rows.counts),
             "dropped": dict(counts.dropped.counts),
             "changed": dict(counts.changed.counts),
         }
-        return Evaluation(result.summary, counts={**result.counts, **more})
-
-    def protocol(self, rules: Rules, evaluation: Evaluation) -> dict[str, Any]:
-        terms = super().protocol(rules, evaluation) | {
-            "metric": self.protocol_names[0],
-            "iou_threshold": THRESHOLD,
-            "iou_rule": "right at this IoU or more",
-            "several_boxes": SEVERAL_BOXES,
-            "labels": "ignored",
-            "parse_failure": "wrong, IoU 0",
-            "missing_answer": "wrong, IoU 0",
-        }
-        return {name: term for name, term in terms.items() if name not in LABEL_TERMS}
-
-    def truth_name(self, path: Path) -> str:
-        return f"boxes of the rows of {path.name}"
-
-    def document(self, evaluation: Evaluation, protocol: dict[str, Any], warnings: list[dict[str, Any]]) -> dict[str, Any]:
-        return {**evaluation.summary, "counts": evaluation.counts, "warnings": warnings, "protocol": protocol}
+        return Evaluation(result.summary, counts={**result.counts, **more}, protocol=PROTOCOL)
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         rule = f"          right at IoU {protocol['iou_threshold']} or more; {protocol['several_boxes']}"
@@ -107,11 +95,9 @@ class Referring(Metric):
 
     def count_lines(self, answers: BareAnswers, truth: Asked, evaluation: Evaluation) -> list[str]:
         counts = evaluation.counts
-        statuses = ", ".join(f"{number} {status}" for status, number in counts["statuses"].items() if number)
         return [
-            f"samples: {counts['samples']}, {counts['right']} right; answers: {statuses}",
+            f"samples: {counts['samples']}, {counts['right']} right; answers: {answers.counts.status_line()}",
             f"         {counts['without_box']} without a box, {counts['with_several_boxes']} with several",
-            *tally_lines("rows skipped", truth.dropped),
             *answers.counts.lines(),
         ]
 

@@ -48,42 +48,8 @@ def class_names(runs: Sequence[Run], shown: Sequence[ImageResult]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def render(runs: Sequence[Run], images_dir: Path | None, title: str, table: NumberTable, differing: Sequence[str], max_images: int) -> str:
-    """The whole page as text. Raises GroundswiftError without a run."""
-    if not runs:
-        raise GroundswiftError("no run to report")
-    chosen = by_f1(runs[-1].images)[:max_images]
-    ids = {image.image_id for image in chosen}
-    shown = [image for run in runs for image in run.images if image.image_id in ids]
-    classes, numbers = class_names(runs, shown), metric_rows(runs, table)
-    headline = [row for row in numbers if row.number.headline]
-    return (
-        environment()
-        .get_template("report.html")
-        .render(
-            title=title,
-            run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
-            runs=runs,
-            summary=summary(runs, headline),
-            date=runs[-1].metrics.get("protocol", {}).get("date"),
-            differing=differing,
-            table=table,
-            headline=headline,
-            metrics=numbers,
-            warnings=warnings_of(runs),
-            plot=plot_of(runs, classes),
-            classes=classes,
-            class_table=class_table(runs, table.of_groups),
-            images=image_rows(runs, chosen, images_dir, classes),
-            total_images=len(runs[-1].images),
-            protocol=joined([run.metrics.get("protocol", {}) for run in runs]),
-            counts=count_rows(runs),
-        )
-    )
-
-
 def write_report(
-    runs: list[Run],
+    runs: Sequence[Run],
     out: Path,
     images_dir: Path | None,
     title: str,
@@ -97,5 +63,29 @@ def write_report(
     Images come from `images_dir` / their `file_name`, lowest F1 of the last run first, `max_images` at most; one that cannot be opened is
     drawn grey with the reason. Raises GroundswiftError without a run, and where `out` cannot be written.
     """
-    text = render(runs, images_dir, title, table, differing, max_images)
+    if not runs:
+        raise GroundswiftError("no run to report")
+    chosen = by_f1(runs[-1].images)[:max_images]
+    ids = {image.image_id for image in chosen}
+    classes, numbers = class_names(runs, [image for run in runs for image in run.images if image.image_id in ids]), metric_rows(runs, table)
+    headline, template = [row for row in numbers if row.number.headline], environment().get_template("report.html")
+    text = template.render(
+        title=title,
+        run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
+        runs=runs,
+        summary=summary(runs, headline),
+        date=runs[-1].metrics.get("protocol", {}).get("date"),
+        differing=differing,
+        table=table,
+        headline=headline,
+        metrics=numbers,
+        warnings=warnings_of(runs),
+        plot=plot_of(runs, classes),
+        classes=classes,
+        class_table=class_table(runs, table.of_groups),
+        images=image_rows(runs, chosen, images_dir, classes),
+        total_images=len(runs[-1].images),
+        protocol=joined([run.metrics.get("protocol", {}) for run in runs]),
+        counts=count_rows(runs),
+    )
     write_whole(out, [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which UTF-8 cannot encode

@@ -66,8 +66,8 @@ def compared(name: str, values: Sequence[Any], number: Number | None = None) -> 
 
 
 def metric_rows(runs: Sequence[Run], table: NumberTable) -> list[Compared]:
-    """All numbers of the table."""
-    return [compared(number.key, [run.metrics.get(number.key) for run in runs], number) for number in table.numbers]
+    """All numbers of the table, under their titles."""
+    return [compared(number.title, [run.metrics.get(number.key) for run in runs], number) for number in table.numbers]
 
 
 def class_table(runs: Sequence[Run], keys: Sequence[str]) -> list[tuple[str, list[Compared]]]:
@@ -125,13 +125,18 @@ def total(run: Run, name: str) -> int | None:
     return sum(row.get(name) or 0 for row in rows) if rows else None
 
 
+def sizes_of(run: Run) -> dict[str, int | None]:
+    """How much a run scored, by what; None where it does not say."""
+    counted = {"ground-truth boxes": "truths", "predictions": "predictions", "rows": "rows"}
+    return {"images": len(run.images)} | {name: total(run, key) for name, key in counted.items()}
+
+
 def summary(runs: Sequence[Run], headline: Sequence[Compared]) -> str:
-    """The first two headline numbers of the run, or of the first and the last, in one sentence."""
-    first, last, shown = runs[0], runs[-1], headline[:2]
-    scale = f"{number_text(len(last.images))} images with {number_text(total(last, 'truths'))} ground-truth boxes"
-    after = f"{number_text(total(last, 'predictions'))} predictions"
-    if len(runs) == 1:
-        return f"{' and '.join(f'{row.name} {number_text(row.values[0])}' for row in shown)} on {scale} and {after}."
-    ways = [f"{row.name} {number_text(row.values[0])} → {number_text(row.values[-1])}" for row in shown]
-    before = number_text(total(first, "predictions"))
-    return f"From {first.name} to {last.name}: {', '.join(ways)} on {scale}; {before} → {after}."
+    """The first two headline numbers of the run, or of the first and the last, and how much was scored, in one sentence."""
+    ends = sorted({0, len(runs) - 1})
+    names = f"From {runs[0].name} to {runs[-1].name}: " if len(ends) > 1 else ""
+    ways = [f"{row.name} {' → '.join(number_text(row.values[end]) for end in ends)}" for row in headline[:2]]
+    sizes = [sizes_of(runs[end]) for end in ends]
+    scored = {name: dict.fromkeys(number_text(each[name]) for each in sizes) for name in sizes[0] if any(each[name] for each in sizes)}
+    scale = [f"{' → '.join(numbers)} {name}" for name, numbers in scored.items()]
+    return f"{names}{', '.join(ways)}" + (f" on {', '.join(scale)}." if scale else ".")

@@ -15,14 +15,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from groundswift.coco_file import CocoFile
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, Tally
 from groundswift.eval.answers.coco_results import read_results
 from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.box_matching import coco_evaluation, image_results, outcomes
 from groundswift.eval.evaluated_run import CROWD, FN, FP, TP
 from groundswift.eval.ground_truth import truth_from_coco
 from groundswift.eval.metrics.coco_engines import check_engine
-from groundswift.eval.metrics.coco_map import Rules, evaluate, familiar_lines, predictions_from_answers, truth_from_rows
+from groundswift.eval.metrics.coco_map import CocoMap, Rules, evaluate, predictions_from_answers, truth_from_rows
 
 TOLERANCE = 1e-9
 ENGINES = ["hotcoco", "pycocotools"]
@@ -203,7 +203,7 @@ def test_undefined_is_none_and_never_0(tmp_path, engine):
     assert result.summary["APl"] is None
     assert result.per_group["class 2"] == {"AP": None, "AP50": None, "AP75": None, "AR100": None, "truths": 0, "predictions": 0}
     assert [curve.precision[0] for curve in result.curves if curve.label == "class 2"] == [-1] * 3
-    assert familiar_lines(result)[5].endswith("= -1.000")
+    assert CocoMap().lines(result)[5].endswith("= -1.000")
 
 
 def test_no_classes_at_all():
@@ -218,7 +218,7 @@ def test_familiar_lines_are_those_of_pycocotools(tmp_path, capsys):
     coco, results = random_set(4, 10, 60, 3)
     truth, predictions = loaded(coco, results, tmp_path)
     reference(coco, results).summarize()
-    assert capsys.readouterr().out.splitlines() == familiar_lines(evaluate(truth, predictions))
+    assert capsys.readouterr().out.splitlines() == CocoMap().lines(evaluate(truth, predictions))
 
 
 def test_per_class_and_curves_are_those_of_the_reference(tmp_path):
@@ -266,13 +266,19 @@ def test_image_results_tell_what_was_found():
         ({"score": float("nan")}, "score not finite"),
         ({"bbox": [1, 2, 3]}, "box-length"),
         ({"bbox": [1, 2, float("inf"), 3]}, "box-not-finite"),
+        ({"bbox": [0, 0, float("nan"), 1]}, "box-not-finite"),
         ({"bbox": [1, 2, -3, 3]}, "box-inverted"),
+        ({"bbox": [0, 0, 1e200, 1e200]}, "box-too-large"),
+        ({"bbox": [-1e308, 0, 1.7e308, 5]}, "box-"),
     ],
 )
-def test_results_that_cannot_be_scored(tmp_path, change, message):
+def test_results_that_cannot_be_scored_stop_or_are_skipped(tmp_path, change, message):
     coco = coco_of({1: (200, 200)}, [1], [ONE])
     with pytest.raises(GroundswiftError, match=f"prediction 1: {message}"):
         loaded(coco, [FOUND, FOUND | change], tmp_path)
+    tally = Tally()
+    assert len(read_results(tmp_path / "results.json", truth_from_coco(msgspec.convert(coco, CocoFile)), "skip", tally).scores) == 1
+    assert tally.counts.total() == 1
 
 
 @pytest.mark.parametrize(("text", "message"), [("{}", "Expected `array`"), ("[1]", "Expected `object`"), ("[", "not JSON")])

@@ -9,44 +9,19 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import box_count
 import numpy as np
 import pytest
+from box_count import BoxCount
+from evaluated import write_rows
 
 from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
 from groundswift.eval import metrics
-from groundswift.eval.metric import Evaluation, Metric, Number, NumberTable
+from groundswift.eval.metric import Evaluation, Metric, NumberTable
 from groundswift.eval.metric_command import with_plain_numbers
 
 pytestmark = pytest.mark.process
-
-
-BOX_COUNT = '''
-import json
-
-from groundswift.eval.metric import Evaluation, Metric, Number
-
-
-class BoxCount(Metric):
-    """Mean absolute error of the number of boxes."""
-
-    name = "box_count"
-    numbers = (Number("count_error", "mean absolute error", higher_is_better=False, headline=True),)
-
-    def read_truth(self, path):
-        return json.loads(path.read_text())
-
-    def score(self, answers, truth):
-        errors = [abs(len(each.boxes_xyxy_px) - truth[each.sample_id]) for each in answers.samples]
-        return Evaluation({"count_error": sum(errors) / len(errors)}, counts=answers.counts_document())
-'''
-
-
-class BoxCount(Metric):
-    """A metric with one number."""
-
-    name = "box_count"
-    numbers = (Number("count_error", "mean absolute error"),)
 
 
 @pytest.fixture
@@ -54,15 +29,14 @@ def outside(tmp_path) -> Path:
     """A folder as pip leaves it: a module, and the metadata of a distribution that names it."""
     site = tmp_path / "site"
     (site / "box_count-1.0.dist-info").mkdir(parents=True)
-    (site / "box_count.py").write_text(BOX_COUNT)
+    (site / "box_count.py").write_bytes(Path(box_count.__file__).read_bytes())
     (site / "box_count-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: box-count\nVersion: 1.0\n")
     (site / "box_count-1.0.dist-info" / "entry_points.txt").write_text("[groundswift.metrics]\nbox_count = box_count:BoxCount\n")
     (tmp_path / "gt.json").write_text(json.dumps({"a": 1, "b": 3}))
     for name, boxes in (("before", 0), ("after", 2)):
         text = format_answer([Located("cat", (0, 0, 9 + n, 9)) for n in range(boxes)])
         rows = [{"sample_id": sample_id, "size_wh": [100, 50], "response": text} for sample_id in ("a", "b")]
-        failed = {"sample_id": "c", "response": None, "error": "not a readable image"}
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, failed]))
+        write_rows(tmp_path / f"{name}.jsonl", [*rows, {"sample_id": "c", "response": None, "error": "not a readable image"}])
     return tmp_path
 
 
@@ -79,10 +53,12 @@ def test_a_metric_of_another_distribution(outside):
         found = json.loads(done.stdout)
         assert (found["count_error"], found["protocol"]["metric"]) == (error, "box_count")
         assert (found["counts"]["rows"], found["counts"]["rows_left_out"]) == (2, {"row-failed": 1})
-        assert "mean absolute error" in (outside / name / "report.html").read_text()
+        page = (outside / name / "report.html").read_text()
+        assert f"mean absolute error {error}.000 on 2 rows." in page
+        assert [word for word in ("count_error", "Images", "Classes") if f">{word}<" in page] == [], "neither keys nor empty sections"
     done = call(outside, "compare", "before", "after", "--out", "both")
     assert done.returncode == 0, done.stderr
-    assert [line.split() for line in done.stdout.splitlines()][1] == ["count_error", "2.000", "1.000", "-1.000"]
+    assert done.stdout.splitlines()[1].split() == ["mean", "absolute", "error", "2.000", "1.000", "-1.000"]
     assert json.loads((outside / "both" / "summary.json").read_text()) == {"before": {"count_error": 2}, "after": {"count_error": 1}}
     assert 'class="change up"' in (outside / "both" / "report.html").read_text(), "a smaller error is a gain"
     assert "box-count" in call(outside, "--help").stdout

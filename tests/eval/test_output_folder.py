@@ -21,7 +21,7 @@ from groundswift.atomic_write import write_whole
 from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 from groundswift.eval.artifacts import check_folder, new_folder
-from groundswift.eval.compare import load_run
+from groundswift.eval.run_check import read_run
 
 FILES = {"metrics.json", "run.json", "test_pred.json", "report.html"}
 IMAGES = 40
@@ -55,7 +55,7 @@ def checked(out: Path) -> float:
     """The AP of a folder that is whole and of one run."""
     assert {path.name for path in out.iterdir()} == FILES
     predicted = json.loads((out / "test_pred.json").read_text())
-    run = load_run(out, "a")
+    run = read_run(out)
     assert run.metrics["AP"] == (1.0 if predicted else 0.0)
     assert run.metrics["run"]["id"] in (out / "report.html").read_text()
     return run.metrics["AP"]
@@ -243,7 +243,7 @@ def test_compare_refuses_a_folder_with_a_file_missing(scene, name):
     score(scene, "right.json")
     (scene / "out" / name).unlink()
     with pytest.raises(GroundswiftError, match=rf"{name}: cannot be read"):
-        load_run(scene / "out", "a")
+        read_run(scene / "out")
 
 
 def test_compare_keeps_what_else_is_in_its_folder(scene):

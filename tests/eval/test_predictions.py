@@ -9,7 +9,7 @@ import pytest
 from evaluated import coco_of, write_json
 
 from groundswift import Located, format_answer, resized_wh
-from groundswift.errors import GroundswiftError, Tally
+from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.label_matching import LabelIndex
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.swift_results import read_answers
@@ -333,16 +333,18 @@ def annotation(**changes):
         pytest.param(annotation(bbox=[0, 0, 0, 5]), "box-empty", id="empty"),
         pytest.param(annotation(bbox=[0, 0, float("nan"), 5]), "box-not-finite", id="NaN"),
         pytest.param(annotation(bbox=[20, 0, 5, 5]), "box-outside", id="outside"),
+        pytest.param(annotation(bbox=[0, 0, 1e308, 1e308]), "box-too-large", id="endless"),
         pytest.param(annotation(area=float("inf")), "area-not-finite", id="area"),
+        pytest.param(annotation(area=-1), "area-negative", id="negative area"),
+        pytest.param(annotation(area=2e10), "area-too-large", id="an area that COCO ignores"),
     ],
 )
 def test_bad_annotations_stop_or_are_counted(tmp_path, changes, reason):
     path = truth_file(tmp_path, **changes)
     with pytest.raises(GroundswiftError, match=f"ann.json: .*{reason}"):
         read_truth(path)
-    tally = Tally()
-    assert len(read_truth(path, "skip", tally).boxes_xywh_px) == 0
-    assert tally.counts == {reason: 1}
+    found = read_truth(path, "skip")
+    assert (len(found.boxes_xywh_px), found.dropped.counts) == (0, {reason: 1})
 
 
 def test_many_problems_are_listed_in_part_and_counted(tmp_path):
@@ -351,9 +353,17 @@ def test_many_problems_are_listed_in_part_and_counted(tmp_path):
     assert str(caught.value).count("box-empty") == 5
 
 
-def test_no_images_is_an_error(tmp_path):
-    with pytest.raises(GroundswiftError, match="holds no images"):
-        read_truth(truth_file(tmp_path, images=[], annotations=[]))
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([], "holds no images"),
+        ([{"id": 1, "file_name": "a", "width": 2**63, "height": 50}], "image 1 has size 9223372036854775808x50; expected at least 1x1"),
+        ([{"id": 1, "file_name": "a", "width": 5, "height": 10**30}], "at most 2147483647 px per side"),
+    ],
+)
+def test_images_that_cannot_be(tmp_path, images, message):
+    with pytest.raises(GroundswiftError, match=message):
+        read_truth(truth_file(tmp_path, images=images, annotations=[]))
 
 
 def test_area_is_the_annotations_own(tmp_path):

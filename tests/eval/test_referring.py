@@ -11,7 +11,7 @@ from evaluated import call, coco_of, metrics_of, write_json, write_rows
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.referring_rows import holds_bare_boxes
-from groundswift.eval.answers.unlabelled_boxes import boxes_of_answers
+from groundswift.eval.answers.to_boxes import boxes_of_answers
 from groundswift.eval.metrics.referring import score_referring
 
 BOX = [10, 10, 30, 30]
@@ -106,15 +106,15 @@ def test_the_command(tmp_path):
     for line in (
         "accuracy at IoU 0.5  0.333",
         "mean IoU             0.250",
-        "protocol: family qwen3_vl, boxes in norm1000 (declared by family)",
+        "protocol: referring expressions\n          family qwen3_vl, boxes in norm1000 (declared by family)",
         "right at IoU 0.5 or more; the first box of an answer counts",
-        "samples: 6, 2 right; answers: 3 ok, 1 empty, 1 truncated, 1 unreadable",
+        "samples: 6, 2 right; answers: 3 ok, 1 empty, 1 unreadable, 1 truncated",
         "3 without a box, 1 with several",
         "wrote metrics.json into",
     ):
         assert line in done.stdout
     found = metrics_of(tmp_path / "out")
-    assert list(found) == ["acc_iou50", "mean_iou", "counts", "warnings", "protocol"]
+    assert list(found) == ["acc_iou50", "mean_iou", "counts", "protocol", "warnings"]
     assert (found["acc_iou50"], found["mean_iou"]) == (pytest.approx(2 / 6), pytest.approx(1.5 / 6))
     assert found["counts"]["statuses"] == {"ok": 3, "empty": 1, "truncated": 1, "unreadable": 1, "missing": 0}
     assert found["protocol"]["several_boxes"] == "the first box of an answer counts"

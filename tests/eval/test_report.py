@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +17,9 @@ from groundswift.eval.answers.counts import Counts
 from groundswift.eval.compare import differing_terms, table_of
 from groundswift.eval.count_ids import COUNTS, GROUPS
 from groundswift.eval.evaluated_run import Curve, DrawnBox, ImageResult, Run
-from groundswift.eval.metrics.coco_map import CocoMap
-from groundswift.eval.report import write_report
-from groundswift.eval.report.images import by_f1, canvas_of
+from groundswift.eval.metrics.coco_map import COCO, LVIS, CocoMap
+from groundswift.eval.report.images import canvas_of
+from groundswift.eval.report.page import write_report
 from groundswift.eval.report.plot import points_of
 from groundswift.eval.report.tables import number_text, signed_text, warnings_of
 
@@ -125,22 +124,22 @@ def test_every_run_has_its_column_its_curves_and_its_figure(report, names):
 
 
 SCALE = {"images": 2, "truths": 12, "predictions": 1034}
-UNDEFINED = Curve(None, "0.50", [-1.0] * 101)
+UNDEFINED, LEVEL = Curve(None, "0.50", [-1.0] * 101), Curve(None, "0.75", [0.5] * 101)
 SAYS = {  # (runs), options of the report, what its text says
     "the difference is last less first": ([make_run("before", value=0.125), make_run("after", value=0.5)], {}, "+0.375"),
     "numbers of two runs": ([make_run("before", value=0.125), make_run("after", value=0.5)], {}, "AP 0.125 → 0.500"),
     "the scale": (
         [make_run(images=[image_result(1), image_result(2)], counts=SCALE)],
         {},
-        "AP 0.500 and AP50 0.500 on 2 images with 12 ground-truth boxes and 1,034 predictions.",
+        "AP 0.500, AP50 0.500 on 2 images, 12 ground-truth boxes, 1,034 predictions.",
     ),
     "undefined numbers": ([make_run(name, value=None) for name in "ab"], {}, "AP – → –"),
     "a lone surrogate": ([make_run(images=[image_result(response="broken \ud800 text")])], {}, "\\ud800"),
-    "an undefined curve": ([make_run(curves=[UNDEFINED])], {}, "precision is undefined: after, all classes, IoU 0.50."),
+    "an undefined curve": ([make_run(curves=[UNDEFINED, LEVEL])], {}, "precision is undefined: after, all classes, IoU 0.50."),
     "all images": ([make_run(images=THREE)], {}, "All 3 images"),
     "some images": ([make_run(images=THREE)], {"max_images": 2}, "The 2 worst of 3 images"),
     "none requested": ([make_run(images=THREE)], {"max_images": 0}, "None of 3 images was requested"),
-    "no images": ([make_run()], {}, "The run has no images"),
+    "a metric without images": ([make_run(labels=(), counts={"rows": 7})], {}, "AP 0.500, AP50 0.500 on 7 rows."),
     "an image that another run lacks": ([make_run("before"), make_run(images=[image_result()])], {}, "This run does not have this image"),
     "no folder": ([make_run(images=[image_result()])], {"folder": None}, "--images was not given"),
     "a file of another size": (
@@ -150,7 +149,7 @@ SAYS = {  # (runs), options of the report, what its text says
     ),
     "a clean run": ([make_run(counts={"images": 3, "missing": 0})], {}, "Nothing: every answer was read in full"),
     "runs that do not compare": ([make_run("before", score="constant"), make_run(score="logprob")], {}, NOT_COMPARABLE),
-    "counts in groups": ([make_run(counts={"rows": {"doubled_id": 7}})], {}, "rows: doubled id"),
+    "counts in groups": ([make_run(counts={"dropped": {"doubled_id": 7}})], {}, "dropped: doubled id"),
     "the protocol": ([make_run()], {}, "2024-05-06"),
 }
 
@@ -163,6 +162,7 @@ def test_what_the_page_says(report, name):
     assert ("not comparable" in page.text()) == (said == NOT_COMPARABLE)
     shown = min(len(runs[-1].images), options.get("max_images", 60))
     assert len(page.all("article")) == shown
+    assert len(page.all("polyline", "curve")) == sum(max(curve.precision) >= 0 for run in runs for curve in run.curves)
     assert len(page.all("rect", "blank")) == (shown if options.get("folder", "images") is None else 0)
 
 
@@ -204,10 +204,6 @@ def test_number_text(value, text, signed):
     assert (number_text(value), signed_text(value)) == (text, signed)
 
 
-def test_undefined_curves_are_not_drawn(report):
-    assert len(report(make_run(curves=[UNDEFINED, Curve(None, "0.75", [0.5] * 101)])).all("polyline", "curve")) == 1
-
-
 def test_points_keep_the_corners_of_a_curve():
     assert points_of([1.0] * 51 + [0.0] * 50).split() == points_of([1.0] * 101).split()[:1] + points_of([1.0] * 51 + [0.0] * 50).split()[1:]
     assert len(points_of([1.0] * 51 + [0.0] * 50).split()) == 4
@@ -215,18 +211,12 @@ def test_points_keep_the_corners_of_a_curve():
 
 
 def test_images_are_sorted_by_f1_of_the_last_run(report):
-    before = make_run("before", [image_result(1, f1=0.0), image_result(2, f1=0.2), image_result(3, f1=0.3)])
-    after = make_run(
-        "after",
-        [image_result(1, f1=1.0), image_result(2, outcome="false_negative", f1=0.0), image_result(3, outcome="false_positive", f1=0.0)],
-    )
-    page = report(before, after)
-    assert re.findall(r"<h3>(\d+)\.jpg", page.html) == ["000003", "000002", "000001"]
-    assert [row["data-kinds"] for row in page.all("article")] == ["false_negative false_positive", "false_negative", ""]
-
-
-def test_images_of_equal_f1_and_errors_are_sorted_by_id():
-    assert [image.image_id for image in by_f1([image_result(i) for i in (3, 1, 2)])] == [1, 2, 3]
+    """Of equal F1, most errors come first; of equal errors, the lowest id."""
+    before = make_run("before", [image_result(number, f1=number / 10) for number in range(5)])
+    lost = [image_result(2, outcome="false_negative", f1=0.0), image_result(3, outcome="false_positive", f1=0.0)]
+    page = report(before, make_run("after", [image_result(4), image_result(1), *lost]))
+    assert re.findall(r"<h3>(\d+)\.jpg", page.html) == ["000003", "000002", "000001", "000004"]
+    assert [row["data-kinds"] for row in page.all("article")] == ["false_negative false_positive", "false_negative", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -276,15 +266,11 @@ def test_outcomes_are_drawn_and_named(report):
 
 
 @pytest.mark.parametrize("status", ["unreadable", "truncated", "missing"])
-def test_lost_answers_can_be_filtered(report, status):
-    page = report(make_run(images=[image_result(status=status)]))
-    assert page.all("article")[0]["data-kinds"] == "lost"
-
-
-def test_class_filters_name_every_class_once(report):
-    page = report(make_run(images=[image_result(label="unknown thing")], labels=("star", "bolt")))
+def test_filters_name_every_class_once_and_lost_answers(report, status):
+    page = report(make_run(images=[image_result(label="unknown thing", status=status)], labels=("star", "bolt")))
     assert [text for tag, text in page.texts if tag == "option"][:4] == ["all classes", "star", "bolt", "unknown thing"]
-    assert page.all("article")[0]["data-classes"] == "2"
+    (row,) = page.all("article")
+    assert (row["data-classes"], row["data-kinds"]) == ("2", "lost")
 
 
 def test_warnings_tell_what_was_lost_and_only_that():
@@ -300,6 +286,23 @@ def test_every_count_of_the_evaluator_is_a_warning_or_known_to_be_harmless():
     harmless = {"rows", "ok", "empty"}
     names = {name for key, value in counts.items() for name in (value if key == "statuses" else [key])}
     assert names - set(COUNTS) - set(GROUPS) == harmless
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "terms"),
+    [
+        ({}, {"gt_sha256": "a", "score": "logprob"}, []),
+        ({"gt_sha256": "a"}, {"gt_sha256": "b"}, ["gt_sha256"]),
+        ({"label_match": "exact"}, {"label_match": "casefold"}, ["label_match"]),
+        ({"metric": COCO}, {"metric": LVIS}, ["metric"]),
+        ({}, {"metric": COCO}, []),
+        ({"metric": COCO}, {"metric": "referring expressions"}, ["metric"]),
+        ({"max_detections_of_ap": 100}, {"max_detections_of_ap": 300}, ["max_detections_of_ap"]),
+        ({}, {"max_detections_of_ap": 300}, ["max_detections_of_ap"]),
+    ],
+)
+def test_terms_in_which_runs_must_agree(first, second, terms):
+    assert differing_terms([make_run(**first), make_run(**second)]) == terms
 
 
 def test_terms_that_runs_share_appear_once(report):
@@ -337,25 +340,9 @@ def test_no_runs_is_an_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_old_report_stays_when_the_new_one_cannot_be_put_in_place(tmp_path, monkeypatch):
-    out = tmp_path / "report.html"
-    out.write_text("old")
-
-    def refuse(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("groundswift.atomic_write.os.replace", refuse)
-    with pytest.raises(GroundswiftError, match=r"report\.html: cannot be written \(No space left on device\)"):
-        write_report([make_run()], out, None, "t", TABLE)
-    assert out.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [out], "no part of a file is left behind"
-
-
-def test_the_same_runs_make_the_same_bytes(tmp_path, images_dir):
-    pages: list[Path] = [tmp_path / name for name in ("a.html", "b.html")]
-    for page in pages:
-        write_report([make_run(images=[image_result()])], page, images_dir, "t", TABLE)
-    assert pages[0].read_bytes() == pages[1].read_bytes()
+def test_the_same_runs_make_the_same_bytes(report):
+    first, second = (report(make_run(images=[image_result()])).html for _ in range(2))
+    assert first == second
 
 
 def test_time_of_tags_grows_with_their_number_and_not_its_square():
@@ -368,11 +355,10 @@ def test_time_of_tags_grows_with_their_number_and_not_its_square():
     assert growth(place, 1000, 12_000) < 3 * 12
 
 
-def test_thousands_of_boxes_in_one_image_make_a_report(tmp_path):
+def test_thousands_of_boxes_in_one_image_make_a_report(report):
     boxes = [DrawnBox("cat", (x % 97, x % 89, x % 97 + 9.5, x % 89 + 7), "false_positive", 0.5) for x in range(3000)]
-    image = ImageResult(1, "1.jpg", (112, 100), "ok", [], boxes, 0.0)
-    write_report([make_run(labels=["cat"], images=[image])], tmp_path / "report.html", None, "t", TABLE)
-    assert (tmp_path / "report.html").read_text().count("<g class=") > 3000
+    page = report(make_run(labels=["cat"], images=[ImageResult(1, "1.jpg", (112, 100), "ok", [], boxes, 0.0)]))
+    assert page.html.count("<g class=") > 3000
 
 
 OUTSIDE = ["../secret.png", "a/../../secret.png", "{root}/secret.png", "{root}/images/../secret.png"]
@@ -381,20 +367,19 @@ INSIDE = ["a/b.png", "./a/b.png", "a/../a/b.png", "{root}/images/a/b.png", "{roo
 
 
 @pytest.mark.parametrize(("name", "shown"), [*((name, False) for name in NO_IMAGE), *((name, True) for name in INSIDE)])
-def test_only_images_inside_the_folder_are_shown(tmp_path, name, shown):
-    (tmp_path / "images" / "a").mkdir(parents=True)
+def test_only_images_inside_the_folder_are_shown(tmp_path, report, name, shown):
+    (tmp_path / "images" / "a").mkdir()
     os.mkfifo(tmp_path / "images" / "pipe.png")
     for place in ("secret.png", "images/a/b.png"):
         Image.new("RGB", (112, 84), "red").save(tmp_path / place)
     image = image_result()
     image.file_name = name.format(root=tmp_path)
-    write_report([make_run(images=[image])], tmp_path / "report.html", tmp_path / "images", "t", TABLE)
-    text = (tmp_path / "report.html").read_text()
+    text = report(make_run(images=[image])).html
     assert ("data:image/jpeg" in text, "No image: " in text) == (shown, not shown)
 
 
 @pytest.mark.parametrize("boxes", [[], [(10.0, 12.0, 50.0, 60.0)], [(-5.0, -5.0, -1.0, -1.0)], [(0.0, 0.0, 1e300, 3.0)]])
-def test_an_image_of_unknown_size_is_drawn_around_its_boxes(tmp_path, images_dir, boxes):
+def test_an_image_of_unknown_size_is_drawn_around_its_boxes(report, boxes):
     image = ImageResult(1, "000001.jpg", (0, 0), "ok", [DrawnBox("star", box, "false_negative") for box in boxes], [], 0.0)
-    write_report([make_run(images=[image])], tmp_path / "report.html", images_dir, "t", TABLE)
-    Page((tmp_path / "report.html").read_text())
+    page = report(make_run(images=[image]))
+    assert len(page.all("rect", "edge")) == len(boxes) + 5, "the boxes, and the five of the legend"

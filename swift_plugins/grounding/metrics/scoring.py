@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from groundswift.boxes import area, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.boxes import xywh_to_xyxy
 from groundswift.errors import GroundswiftError, Tally
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.space_check import explain_mismatch
-from groundswift.eval.answers.to_boxes import Predictions, predictions_from_answers
-from groundswift.eval.answers.unlabelled_boxes import BareAnswers, boxes_of_answers
+from groundswift.eval.answers.to_boxes import BareAnswers, Predictions, boxes_of_answers, predictions_from_answers
 from groundswift.eval.ground_truth import Truth, truth_from_rows
 from groundswift.eval.metric import Metric
 from groundswift.eval.metrics.coco_map import evaluate
@@ -126,12 +125,10 @@ class Scoring:
     def _several_boxes(self, texts: Sequence[str]) -> Scored:
         """COCO's numbers of boxes whatever their labels; image index = row number."""
         found, truth = self._bare(SEVERAL_BOXES, texts), self.truths[SEVERAL_BOXES]
-        boxes, images = np.concatenate(found.boxes_xyxy_px), found.sample.groups
-        kept = area(boxes) > 0
-        if not kept.all():
-            found.counts.dropped.add("box-empty", count=int((~kept).sum()))
-        boxes, images = xyxy_to_xywh(boxes[kept]), images[kept]
-        numbers = evaluate(truth, Predictions(images, np.zeros_like(images), boxes, np.ones(len(images)))).summary
+        predictions = found.predictions()
+        if empty := len(found.sample.groups) - len(predictions.scores):
+            found.counts.dropped.add("box-empty", count=empty)
+        numbers = evaluate(truth, predictions).summary
         mismatch = explain_mismatch(found.sample, xywh_to_xyxy(truth.boxes_xywh_px), truth.image_index)
         numbers = {named(SEVERAL_BOXES, name): value for name, value in numbers.items()}
         return numbers, found.counts.statuses, found.counts.dropped, [mismatch.text()] if mismatch else []
