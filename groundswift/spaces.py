@@ -7,7 +7,7 @@ alone: which family has which space is in `family.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -34,7 +34,7 @@ class Space:
     decimals: int = 0
     rounding: Literal["nearest", "bins", "cells"] = "nearest"
 
-    @property
+    @cached_property
     def largest(self) -> float | None:
         """The largest number that can be written; None where that depends on the image."""
         return self.units if self.units is None or self.rounding == "nearest" else self.units - 1
@@ -57,6 +57,7 @@ SPACES: dict[str, Space] = {
 }
 
 
+@cache
 def space_row(name: str) -> Space:
     """One space. Raises GroundswiftError that lists the names there are."""
     try:

@@ -69,7 +69,7 @@ class JsonGrammar:
         if self.inline:
             self.inline.check_label(label)
         elif any(mark in label for mark in THINKING):
-            raise GroundswiftError(f"label {label!r} contains a token of the box text ({', '.join(THINKING)})")
+            raise GroundswiftError(f"label {label!r} holds a mark of the box grammar ({', '.join(THINKING)})")
 
     def write_label(self, label: str) -> str:
         """A label in a sentence; without marks as it is."""
@@ -141,8 +141,8 @@ class JsonGrammar:
         """Decoded rows with their spans; None where a row has neither box nor point, or corners out of order."""
         objects, y_first, unset, located = [], self.keys.y_first, msgspec.UNSET, Located
         add = objects.append
-        for row, size in zip(rows, map(len, contents)):  # noqa: B905 (as many; to ask takes time here)
-            end = start + size + 2
+        for row, content in zip(rows, contents):  # noqa: B905 (as many; to ask takes time here)
+            end = start + len(content) + 2
             if (box := row.box) is not unset:
                 x1, y1, x2, y2 = box
                 if x2 < x1 or y2 < y1:
