@@ -120,9 +120,10 @@ class ImageOptions(Options, frozen=True, kw_only=True):
     ] = None
     check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the sizes of the source.")] = True
 
-    def image_folder(self, kind: type[ImageFolder] = ImageFolder) -> ImageFolder:
-        """The folder of the images. Raises GroundswiftError if they are checked and it does not exist."""
-        return image_folder_of(self.images, self.annotations, self.check_images, kind)
+    def image_folder(self, kind: type[ImageFolder] = ImageFolder, default: str | None = None, needed: bool = False) -> ImageFolder:
+        """The folder of the images: --images, else `default`, else that of the source. Raises GroundswiftError where it does not exist and
+        they are checked, or `needed` in any case."""
+        return image_folder_of(self.images or default, self.annotations, self.check_images or needed, kind)
 
 
 class AskingOptions(ImageOptions, frozen=True, kw_only=True):

@@ -210,8 +210,6 @@ TITLES = SHARED | {
     "caption-tag": "caption with a swift placeholder",
     "caption-whitespace": "white space at the ends of a caption or line breaks, removed",
     "entry-unreadable": "entry that cannot be read",
-    "list-missing": "list not found",
-    "list-unreadable": "list that cannot be read",
     "mark-malformed": "mark in an unexpected form",
     "phrase-blank": "blank phrase",
     "phrase-box-invalid": "phrase with an invalid box, kept as plain text",

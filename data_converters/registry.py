@@ -12,6 +12,7 @@ from groundswift.errors import error_at
 from .base import Options
 
 GROUP = "groundswift.formats"
+DESCRIBED = ("summary", "reads", "writes", "EXAMPLE")  # what help, the table of formats and the contract test need
 BUILT_IN = {  # name -> module of `formats`, class
     "coco": "coco.source:CocoOptions",
     "coco-captions": "coco.captions:CocoCaptionsOptions",
@@ -60,6 +61,8 @@ class Formats(Mapping[str, type[Options]]):
         found = load_entry(entry, type)
         if not (issubclass(found, Options) and found.name == name):
             raise error_at(f"format {name}", f"{entry.value} is not a format of this name", f"a subclass of Options with name = {name!r}")
+        if lacking := [each for each in DESCRIBED if not getattr(found, each)]:
+            raise error_at(f"format {name}", f"{entry.value} has no {', '.join(lacking)}", f"{', '.join(DESCRIBED)} on the class")
         return found
 
     def __iter__(self) -> Iterator[str]:

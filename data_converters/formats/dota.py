@@ -11,21 +11,10 @@ from groundswift.urls import absolute, folder_of, is_web, join, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
-from ..file_io.box_checks import image_folder_of
 from ..file_io.label_files import Stems, files_below
 from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..issues import IssueLog
-from ..tasks.label_files import (
-    Difficult,
-    Label,
-    LabelledImage,
-    LabelOptions,
-    as_xywh,
-    bounds,
-    labels_reading,
-    not_a_label,
-    number_of,
-)
+from ..tasks.label_files import Difficult, Label, LabelledImage, LabelOptions, as_xywh, bounds, labels_reading, not_a_label, number_of
 
 HEAD = ("imagesource:", "gsd:")
 FIELDS = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
@@ -51,10 +40,7 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
 
     name, summary = "dota", "DOTA."
     reads, writes = "DOTA, a folder of text files of rotated boxes", "detection"
-    EXAMPLE = {
-        "train/labelTxt/P1.txt": "imagesource:x\ngsd:0.1\n1 1 4 1 4 5 1 5 ship 0\n",
-        "train/images/P1.png": EXAMPLE_IMAGE,
-    }
+    EXAMPLE = {"train/labelTxt/P1.txt": "imagesource:x\ngsd:0.1\n1 1 4 1 4 5 1 5 ship 0\n", "train/images/P1.png": EXAMPLE_IMAGE}
 
     difficult: Difficult = "ignore"
 
@@ -64,7 +50,7 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
         folder = folder if os.path.isdir(folder) else place.here
         labels = absolute(place.address_of(folder))
         near = [join(each, "images") for each in (place.address, folder_of(labels))]
-        images = image_folder_of(self.images or next(filter(is_folder, near), place.address), self.annotations, True)
+        images = self.image_folder(default=next(filter(is_folder, near), place.address), needed=True)
         stems = Stems(images.folder, ".png")
         files = sorted(name for name in os.listdir(folder) if name.endswith(".txt"))
         if not files:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -10,12 +9,12 @@ import msgspec
 
 from groundswift.errors import error_at
 from groundswift.records import IMAGE, Message, Row
-from groundswift.storage import local_copy
 from groundswift.urls import file_name, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, AskingOptions, Reading
 from ..file_io.box_checks import FoundImage
+from ..file_io.csv_files import csv_records
 from ..file_io.embedded_images import EmbeddedImage, SaveImages
 from ..file_io.row_files import NO_ROW, Sourced, read_rows
 from ..issues import Issue, IssueLog, skip
@@ -23,7 +22,6 @@ from ..prompts import Asking
 from ..tasks.conversation import ImageRowMaker, check_texts, conversation_row, find_or_save, numbered_id
 
 Task = Literal["caption", "ocr", "latex_ocr"]
-LONGEST_FIELD = 1 << 26  # characters of a CSV field; a longer one is a quote that was never closed
 
 
 class ImageText(msgspec.Struct):
@@ -118,9 +116,8 @@ def typed_rows(path: str, image: str, text: str) -> tuple[Iterator[Sourced | Iss
 
 def csv_rows(path: str, image: str, text: str) -> Iterator[Sourced | Issue]:
     """The rows of a CSV file in UTF-8 whose first line names the columns. Raises GroundswiftError where it has no such columns."""
-    here, path = local_copy(path), shown(path)
-    lines = _csv_lines(path, here)
-    _, names = next(lines, (1, []))
+    records, path = csv_records(path, "CSV in UTF-8: comma-separated fields, quotation marks that are closed", multiline=True), shown(path)
+    _, names = next(records, (1, []))
     for column in (image, text):
         if names.count(column) != 1:
             expected = f"a first line that names the columns {image} and {text} (--image-column, --text-column)"
@@ -130,23 +127,5 @@ def csv_rows(path: str, image: str, text: str) -> Iterator[Sourced | Issue]:
         Sourced(f"{path}:{line}", ImageText(*(values[index] for index in at)))
         if len(values) == len(names)
         else Issue(NO_ROW, f"{path}:{line}", f"{len(values)} fields", f"{len(names)}, as in the first line")
-        for line, values in lines
-        if values
+        for line, values in records
     )
-
-
-def _csv_lines(path: str, here: Any) -> Iterator[tuple[int, list[str]]]:
-    """(number of its first line, fields) of each record. Raises GroundswiftError where the file cannot be read on."""
-    csv.field_size_limit(LONGEST_FIELD)
-    line = 1
-    try:
-        with open(here, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for values in reader:
-                yield line, values
-                line = reader.line_num + 1
-    except UnicodeDecodeError as error:
-        raise error_at(f"{path}:{line} or below", f"not UTF-8 text (byte {error.object[error.start]:#04x})", "CSV in UTF-8") from None
-    except (OSError, csv.Error) as error:
-        what = error.strerror if isinstance(error, OSError) else error
-        raise error_at(f"{path}:{line}", f"cannot be read ({what})", "CSV: comma-separated fields, quotes that are closed") from None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 
 from groundswift.errors import error_at
-from groundswift.storage import local_copy
 from groundswift.urls import is_web, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, path_option
-from ..file_io.box_checks import image_folder_of
+from ..file_io.csv_files import csv_records
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
 from ..tasks.detection import Classes
@@ -74,7 +71,7 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     only_present: Annotated[bool, msgspec.Meta(description="Skip (and count) boxes whose image is not in DIR.")] = False
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        images = image_folder_of(self.images, self.annotations, True)
+        images = self.image_folder(needed=True)
         if self.only_present and is_web(images.folder):
             raise error_at(
                 shown(images.folder), "a folder on the web cannot be listed", "--only-present with a folder that is not on the web"
@@ -101,7 +98,7 @@ class BoxesFile:
     def labelled(self, path: str, log: IssueLog) -> list[LabelledImage]:
         """The images of a file with their labels. Raises GroundswiftError where it cannot be read."""
         by_id: dict[str, LabelledImage | None] = {}
-        rows = csv_rows(path, EXPECTED)
+        rows = csv_records(path, EXPECTED, multiline=False)
         _, header = next(rows, (0, []))
         found = {name.strip().lower(): index for index, name in enumerate(header)}
         if missing := [name for name in NEEDED if name.lower() not in found]:
@@ -165,38 +162,13 @@ def plain(mark: str) -> str:
     return mark.lower() if number is None else f"{number:g}"
 
 
-def csv_rows(path: str, expected: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that are not blank, by line number; a byte order mark is skipped.
-
-    Raises GroundswiftError where it cannot be read, and for a quotation mark that is not closed on its line: it would take in the lines
-    after it.
-    """
-    name, line = shown(path), 0
-    try:
-        with open(local_copy(path), encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file)
-            try:
-                for fields in rows:
-                    line += 1
-                    if rows.line_num != line:
-                        raise error_at(f"{name}:{line}", "a quotation mark that is not closed on its line", expected)
-                    if fields:
-                        yield line, fields
-            except csv.Error as error:
-                raise error_at(f"{name}:{rows.line_num}", f"not CSV ({error})", expected) from None
-            except UnicodeDecodeError as error:
-                raise error_at(f"{name}:{rows.line_num + 1}", f"not UTF-8 text ({error.reason})", expected) from None
-    except OSError as error:
-        raise error_at(name, f"cannot be read ({error.strerror})", expected) from None
-
-
 def descriptions(path: str) -> dict[str, str]:
     """Code of a class -> its name, in the order of the file, whose header, if any, is skipped.
 
     Raises GroundswiftError for a line in another form, and a code with two names.
     """
     names: dict[str, str] = {}
-    for number, fields in csv_rows(path, NAMED):
+    for number, fields in csv_records(path, NAMED, multiline=False):
         where = f"{shown(path)}:{number}"
         code, name = (fields[0].strip(), fields[1].strip()) if len(fields) == 2 else ("", "")
         if number == 1 and code.lower() == "labelname":

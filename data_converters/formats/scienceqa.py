@@ -168,7 +168,7 @@ def ids_of_split(source: str, split: str | None, problems: dict[str, msgspec.Raw
         raise error_at(path, "no such file", "the ids of each split, next to problems.json; without --split all questions are taken")
     splits = read_mapped(path, dict[Key, list[str]], "{split: [ids]}")
     if split not in splits:
-        raise error_at(path, f"no split {split!r}", ", ".join(splits))
+        raise error_at(path, f"no split {split!r}", ", ".join(splits) or "the ids of each split")
     return splits[split]
 
 

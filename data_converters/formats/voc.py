@@ -17,7 +17,6 @@ from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
-from ..file_io.box_checks import image_folder_of
 from ..file_io.label_files import UNREADABLE_FILE, Stems, bytes_of, xml_root
 from ..file_io.remote_folders import Folder, folder_at
 from ..issues import Issue, IssueLog, SkipSample
@@ -97,9 +96,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
         source = place.here
         own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
         folder = own if os.path.isdir(own) else source
-        images = image_folder_of(
-            self.images or place.address_of(usual if os.path.isdir(usual) else source), self.annotations, self.check_images
-        )
+        images = self.image_folder(default=place.address_of(usual if os.path.isdir(usual) else source))
         reader = VocFiles(source, Stems(images.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
         found = [each for name in self.files(place, folder, log) if (each := reader.labelled(os.path.join(folder, name), log))]
         if reader.shows_edges:
@@ -153,7 +150,7 @@ class VocFiles:
         name = self.image_name(root, os.path.splitext(os.path.basename(path))[0], where, log)
         if name is None:
             return None
-        out = LabelledImage(name, [], stated_size(root))
+        out = LabelledImage(name, [], size_of(text_in(root, "size/width"), text_in(root, "size/height")))
         if out.stated_wh is None:
             log.count("size-from-image", name)
         for number, item in enumerate(root.iter("object"), 1):
@@ -269,8 +266,3 @@ def is_marked(item: Element, tag: str) -> bool:
     text = text_in(item, tag)
     number = number_of(text)
     return number != 0 if number is not None else text is not None and text.lower() not in ("false", "no", "unspecified")
-
-
-def stated_size(root: Element) -> tuple[int, int] | None:
-    """The size (width, height) in px that a file states; None for nothing, no number, or 0."""
-    return size_of(text_in(root, "size/width"), text_in(root, "size/height"))

@@ -10,11 +10,10 @@ from groundswift.coordinates import from_original_px
 from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.grammars.registry import format_answer, grammar_of
-from groundswift.pairing import REFUSED
+from groundswift.pairing import REFUSED, Key, WholeList, planned
 from groundswift.placeholders import TAG
 from groundswift.records import IMAGE, REF, Message, count_tags, swift_tag_in
 from groundswift.row_view import RowView, box_finding, image_source
-from groundswift.whole_lists import Key, WholeList, planned
 
 from ..file_io.box_checks import fitted_box, fitted_point
 from ..file_io.row_images import LONGEST

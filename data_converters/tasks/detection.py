@@ -142,7 +142,9 @@ def check_structure(coco: CocoFile | CocoColumns, source: str) -> None:
     found = structural_problems(CocoFile(coco.images, [], coco.categories), source)
     if found:
         shown = [str(each) for each in found[:10]] + ([f"... and {len(found) - 10} more"] if len(found) > 10 else [])
-        raise GroundswiftError("\n".join([*shown, "Fix the file: --on-error skip cannot choose between duplicates."]))
+        if any(": duplicate " in str(each) for each in found):
+            shown.append("Fix the file: --on-error skip cannot choose between duplicates.")
+        raise GroundswiftError("\n".join(shown))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -53,10 +53,7 @@ class LabelOptions(DetectionOptions, frozen=True, kw_only=True):
 
     images: Annotated[str | None, path_option("Folder of the images.  [default: see above]", "DIR")] = None
     categories: Annotated[str | None, path_option("Classes in order: a COCO file, or names, one per line.  [default: see above]")] = None
-    coco_out: Annotated[
-        str | None,
-        path_option("Also write a COCO file with the rows' ids, for eval coco-map --gt."),
-    ] = None
+    coco_out: Annotated[str | None, path_option("Also write a COCO file with the rows' ids, for eval coco-map --gt.")] = None
 
 
 class Label(msgspec.Struct, gc=False):
@@ -122,6 +119,7 @@ def labels_reading(
     """
     labelled = sorted(labelled, key=lambda each: each.name)
     names = categories_of(options, classes, order or classes, labelled)
+    check_named(names, options, classes, labelled)
     labelled = labelled[: options.limit]
     unstated = any(each.stated_wh is None for each in labelled)
     first = folder.check and (options.coco_out is not None or unstated)
@@ -249,6 +247,16 @@ def categories_of(options: LabelOptions, classes: Sequence[str], order: Sequence
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         raise error_at(options.categories, f"lacks {shown}, which {options.annotations} has", "all classes of the labels")
     return names
+
+
+def check_named(names: Sequence[str], options: LabelOptions, classes: Sequence[str], labelled: Sequence[LabelledImage]) -> None:
+    """Raise GroundswiftError for an empty class name, with the place of the first label that has it, else with its index from 0."""
+    for index, name in enumerate(names):
+        if not name.strip():
+            labels = (label for each in labelled for label in each.labels if options.categories is None)
+            places = (label.where for label in labels if classes[label.rank] == name)
+            where = next(places, f"{options.categories or options.annotations}: class {index}")
+            raise error_at(where, "empty class name", "a name for every class")
 
 
 def number_of(text: str | None) -> float | None:

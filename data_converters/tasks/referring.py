@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from ..prompts import Asking, asking
 
 Task = Literal["find", "describe"]
 Sentences = Literal["all", "first", "sampled"]
+T = TypeVar("T")
 TAGS = {"find": "<ref-object>", "describe": "<bbox>"}  # what a question has to hold
 
 
@@ -72,12 +73,6 @@ class Referring(msgspec.Struct, frozen=True):
             prompt=prompt.name,
         )
 
-    def chosen(self, sentences: Sequence[Sentence], key: str) -> Sequence[Sentence]:
-        """The phrases of an object that get a row; `key` names the object."""
-        if self.sentences == "all":
-            return sentences
-        return sentences[:1] if self.sentences == "first" else [random.Random(f"{self.seed} {key}").choice(sentences)]
-
     def rows(
         self, key: str, sentences: Sequence[Sentence], box_xyxy_px: Sequence[float], image: FoundImage, thing: str, log: IssueLog
     ) -> list[Row]:
@@ -92,7 +87,14 @@ class Referring(msgspec.Struct, frozen=True):
         if not usable:
             log.count("object-without-phrase", thing)
             return []
-        return [self.row(f"{key}/{each.id}", each.text, [box_xyxy_px], image) for each in self.chosen(usable, key)]
+        return [self.row(f"{key}/{each.id}", each.text, [box_xyxy_px], image) for each in chosen(usable, self.sentences, self.seed, key)]
+
+
+def chosen(texts: Sequence[T], which: Sentences, seed: int, key: object) -> Sequence[T]:
+    """The texts of one thing that get a row; `key` names the thing."""
+    if which != "sampled" or not texts:
+        return texts[:1] if which == "first" else texts
+    return [random.Random(f"{seed} {key}").choice(texts)]
 
 
 def plain_referring(task: Task, sentences: Sentences = "all") -> Referring:

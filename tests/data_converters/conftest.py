@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from source_examples import example, lay_out
 
 from groundswift.worker_pool import WorkerPool
 
@@ -73,6 +74,18 @@ def annotate(tmp_path: Path) -> Callable[[dict], Path]:
         path = tmp_path / "annotations.json"
         path.write_text(json.dumps(coco), encoding="utf-8")
         return path
+
+    return write
+
+
+@pytest.fixture
+def laid_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Write the source of a format's example and work in its folder -> the arguments of the example."""
+
+    def write(name: str) -> list[str]:
+        lay_out(name, tmp_path)
+        monkeypatch.chdir(tmp_path)
+        return example(name)
 
     return write
 

@@ -1,86 +1,65 @@
-"""A format that another package adds: found by its entry point, listed, converted with, and refused in words where it cannot be used."""
+"""A format that another package adds: found by its entry point, and refused in words where it cannot be used. `test_extending` converts."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.process
+from groundswift.data_converters.base import Options
+from groundswift.data_converters.registry import Formats
+from groundswift.errors import GroundswiftError
 
 
-MODULE = '''
-import csv
-from groundswift.data_converters.base import Options, Reading
-from groundswift.records import Message, Row
-
-
-def rows(item, log):
-    number, (name, text) = item
-    if text:
-        yield Row([Message("user", "<image>What is it?"), Message("assistant", text)], [name], sample_id=number)
-    else:
-        log.count("text-empty", f"row {number}")
-
-
-class PairsOptions(Options, frozen=True, kw_only=True):
+class Pairs(Options, frozen=True, kw_only=True):
     """Turn pairs of an image and a text into rows."""
 
-    name, summary = "pairs", "Pairs from elsewhere."
-    reads, writes = "CSV pairs", "captions"
-
-    def open(self, log, pool):
-        with open(self.annotations, newline="") as file:
-            return Reading(list(enumerate(csv.reader(file), 1)), rows)
-'''
+    name, summary, reads, writes = "pairs", "Pairs from elsewhere.", "CSV pairs", "captions"
+    EXAMPLE = {"pairs.csv": "a.jpg,A cat.\n"}
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    code = "import sys; sys.path.insert(0, 'packages'); from groundswift.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True)
+class Bare(Options, frozen=True, kw_only=True):
+    """A format that does not describe itself."""
+
+    name, reads, writes = "bare", "CSV pairs", "captions"
 
 
 @pytest.fixture
-def package(tmp_path):
-    """Write a distribution whose entry point `name` is `value` -> the folder to run in."""
+def formats(tmp_path, monkeypatch):
+    """The formats where a distribution has an entry point `name` for something of this module, or of one that does not exist."""
 
-    def write(name: str, value: str) -> Path:
-        info = tmp_path / "packages/pairs-1.0.dist-info"
-        info.mkdir(parents=True)
+    def with_entry(name: str, value: str) -> Formats:
+        info = tmp_path / "pairs-1.0.dist-info"
+        info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pairs\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[groundswift.formats]\n{name} = {value}\n")
-        (tmp_path / "packages/their_pairs.py").write_text(MODULE)
-        (tmp_path / "pairs.csv").write_text("a.jpg,A cat.\nb.jpg,\n")
-        return tmp_path
+        (info / "entry_points.txt").write_text(f"[groundswift.formats]\n{name} = {value if ':' in value else f'{__name__}:{value}'}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        return Formats()
 
-    return write
+    return with_entry
 
 
-def test_a_format_of_another_package_is_listed_and_converts(package):
-    folder = package("pairs", "their_pairs:PairsOptions")
-    assert "pairs          Pairs from elsewhere.\n" in run(folder, "convert", "--help").stdout
-    done = run(folder, "convert", "pairs", "pairs.csv", "--out", "out.jsonl", "--workers", "2")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "1  text-empty: empty text  (row 2)" in done.stdout
-    assert '"sample_id":1' in (folder / "out.jsonl").read_text()
+def test_a_format_of_another_package_is_found(formats):
+    found = formats("pairs", "Pairs")
+    assert "pairs" in list(found)
+    assert found["pairs"] is Pairs
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
-        ("coco", "their_pairs:PairsOptions", "format coco of their_pairs:PairsOptions: the name is taken by "),
-        ("pears", "their_pairs:PairsOptions", "format pears: their_pairs:PairsOptions is not a format of this name; expected a subclass"),
-        ("pairs", "their_pairs:rows", "their_pairs:rows is a function; expected a "),
-        ("pairs", "their_pears:Options", "entry point pairs of groundswift.formats (package pairs): their_pears:Options cannot be loaded"),
+        ("coco", "Pairs", "format coco of .*:Pairs: the name is taken by "),
+        ("pears", "Pairs", "format pears: .*:Pairs is not a format of this name; expected a subclass of Options with name = 'pears'"),
+        ("pairs", "pytest:fixture", "pytest:fixture is a function; expected a "),
+        ("pairs", "their_pears:Options", r"pairs of groundswift.formats \(package pairs\): their_pears:Options cannot be loaded"),
+        ("bare", "Bare", "format bare: .*:Bare has no summary, EXAMPLE; expected summary, reads, writes, EXAMPLE on the class"),
     ],
 )
-def test_a_format_that_cannot_be_used_is_refused_in_words(package, name, value, said):
-    refused = run(package(name, value), "convert", name, "pairs.csv", "--out", "out.jsonl")
-    assert refused.returncode == 1
-    assert said in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_a_format_that_cannot_be_used_is_refused_in_words(formats, name, value, message):
+    with pytest.raises(GroundswiftError, match=message):
+        formats(name, value)[name]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", [["--help"], ["convert", "--help"], ["convert", "coco", "--help"]])
 def test_help_loads_nothing_heavy(tmp_path, arguments):
     code = "import sys\nfrom groundswift.cli import main\ntry:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)"

@@ -73,17 +73,17 @@ def test_an_unknown_id_fails():
 def test_people_read_titles_and_programs_ids():
     stopped, skipped = IssueLog(), IssueLog("skip")
     for log in (stopped, skipped):
+        log.add(Issue("image-missing", "row 0", "image not found: a.jpg", "the image file"))
         for number in range(4):
             log.add(Issue("box-empty", f"row {number}", "box [1, 1, 1, 1]", "x1 below x2"))
         log.count("box-clipped", "row 9")
     with pytest.raises(GroundswiftError) as error:
         stopped.settle("a.json")
     lines = str(error.value).splitlines()
-    assert lines[0] == "a.json: 4 problems, nothing written"
+    assert lines[0] == "a.json: 5 problems, nothing written"
     assert lines[1:3] == ["       4  box-empty: box without area", "          row 0: box [1, 1, 1, 1]; expected x1 below x2"]
-    assert lines[-2:] == [
-        "          ... and 1 more",
-        "Use --on-error skip to drop and count them (in a list of datasets: on_error: skip).",
-    ]
-    assert skipped.counted.counts == {"box-empty": 4, "box-clipped": 1}
-    assert skipped.lines()[1] == "       1  box-clipped: box clipped to its image  (row 9)"
+    assert lines[-4] == "          ... and 1 more"
+    assert lines[-3].startswith("       1  image-missing: ")
+    assert lines[-1] == "Use --on-error skip to drop and count them (in a list of datasets: on_error: skip)."
+    assert skipped.counted.counts == {"box-empty": 4, "image-missing": 1, "box-clipped": 1}
+    assert skipped.lines()[2] == "       1  box-clipped: box clipped to its image  (row 9)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +97,11 @@ def write_source(name: str, root: Path, labels: Labels) -> Path:
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).write_text(text)
     return root
+
+
+def reader(kind: type[Options], file: str = ".") -> Callable[..., Options]:
+    """Makes the options of a format that read a folder, or a file in it."""
+    return lambda root, **more: kind(annotations=str(root / file), **more)
 
 
 def source_options(name: str, root: Path, **more: Any) -> Options:

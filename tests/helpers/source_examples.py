@@ -35,6 +35,11 @@ def put(path: Path, content: Any) -> None:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
+def out_of(arguments: list[str]) -> Path:
+    """Where a command writes."""
+    return Path(arguments[arguments.index("--out") + 1])
+
+
 def example(name: str) -> list[str]:
     """The arguments of the example in a format's help; folders of the root are taken from the working folder."""
     text = FORMATS[name].__doc__.split("Example:")[1].replace("\\\n", " ").replace(" /data", " data")

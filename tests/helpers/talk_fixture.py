@@ -18,8 +18,6 @@ from groundswift.data_converters.engine.convert import RunOptions, convert_to_fi
 from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
-EARLIER = b"an earlier file\n"
-
 
 def image_bytes(colour: str = "grey", size_wh: tuple[int, int] = (8, 6), form: str = "PNG") -> bytes:
     """The content of an image's file."""
@@ -66,6 +64,11 @@ def ours(*texts: str, **changes: Any) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None}
 
 
+def turns(*texts: str, names: tuple[str, str] = ("human", "gpt")) -> list[dict[str, str]]:
+    """A conversation of `from` and `value`."""
+    return [{"from": names[index % 2], "value": text} for index, text in enumerate(texts)]
+
+
 def write_parquet(path: Path, *rows: dict[str, Any], schema: Any = None) -> Path:
     """Write rows as Parquet; without a schema the columns are those of the first row."""
     import pyarrow
@@ -94,6 +97,11 @@ def counted(options: Options) -> dict[str, int]:
 def texts(row: dict[str, Any]) -> list[str]:
     """The texts of a conversation."""
     return [each["content"] for each in row["messages"]]
+
+
+def brief(rows: list[dict[str, Any]]) -> list[tuple]:
+    """(sample_id, what is found or the phrase that describes it, boxes) of rows of referring expressions."""
+    return [(row["sample_id"], row["objects"]["ref"] or texts(row)[1], row["objects"]["bbox"]) for row in rows]
 
 
 def said(row: dict[str, Any]) -> list[str]:

@@ -3,10 +3,10 @@
 import pytest
 
 from groundswift.errors import GroundswiftError
+from groundswift.pairing import whole_list
 from groundswift.placeholders import listings_of
 from groundswift.records import count_tags
 from groundswift.swift_plugins.grounding.templates.object_checks import check_counts
-from groundswift.whole_lists import whole_list
 
 
 @pytest.mark.parametrize(

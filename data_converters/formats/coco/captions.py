@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -20,6 +19,7 @@ from ...file_io.box_checks import ImageFolder
 from ...file_io.mmap_json import read_mapped
 from ...issues import Issue, IssueLog
 from ...prompts import Asking
+from ...tasks.referring import Sentences, chosen
 
 EXPECTED = "COCO captions: images and annotations with image_id and caption"
 BREAKS = re.compile(r"\s*[\n\r\v\f\x85\u2028\u2029]\s*")  # a line break and the blanks around it
@@ -73,7 +73,7 @@ class CocoCaptionsOptions(AskingOptions, frozen=True, kw_only=True):
     }
 
     captions: Annotated[
-        Literal["all", "first", "sampled"],
+        Sentences,
         msgspec.Meta(description="Captions of an image: a row for each, for the first, or for one sampled."),
     ] = "all"
 
@@ -114,7 +114,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
 
     questions: Asking
     folder: ImageFolder
-    captions: str
+    captions: Sentences
     seed: int
 
     def __call__(self, item: Captioned, log: IssueLog) -> Iterator[Row]:
@@ -132,11 +132,7 @@ class CaptionMaker(msgspec.Struct, frozen=True):
             log.count("caption-image-skipped", image.file_name, len(item.captions))
             return
         texts = [(row, text) for row in item.captions if (text := self.text(row, log)) is not None]
-        if self.captions == "first":
-            texts = texts[:1]
-        elif self.captions == "sampled" and texts:
-            texts = [random.Random(f"{self.seed} {image.id}").choice(texts)]
-        for row, text in texts if found else ():
+        for row, text in chosen(texts, self.captions, self.seed, image.id) if found else ():
             sample_id = f"{image.id}/{row.id}"
             prompt = self.questions.pick(sample_id)
             messages = [Message("user", f"<image>{prompt.text}"), Message("assistant", text)]

@@ -19,7 +19,6 @@ from groundswift.urls import is_url, shown
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading
-from ...file_io.box_checks import image_folder_of
 from ...file_io.label_files import NOT_XML, not_xml
 from ...issues import Issue, IssueLog
 from ...tasks.label_files import (
@@ -89,7 +88,7 @@ class CvatOptions(LabelOptions, frozen=True, kw_only=True):
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         source = os.path.join(self.annotations, "annotations.xml") if os.path.isdir(self.annotations) else self.annotations
         near = os.path.join(os.path.dirname(source), "images")
-        images = image_folder_of(self.images or (near if os.path.isdir(near) else None), source, self.check_images)
+        images = self.image_folder(default=near if os.path.isdir(near) else None)
         met: dict[str, int] = {}
         found = list(labelled_images(source, self.subset, images.folder, met, log))
         if not found:

@@ -24,7 +24,8 @@ from ...file_io.label_files import xml_root
 from ...file_io.row_files import Sourced
 from ...issues import Issue, SkipSample, skip
 
-FILES = {"list": "list", "sentences": "file of sentences", "annotations": "file of annotations"}  # by the start of their ids
+FILES = {"sentences": "file of sentences", "annotations": "file of annotations"}  # by the start of their ids
+LINE_END = re.compile("\r\n?|\n")
 NO_ENTITY = "0"  # the id of all phrases that were not annotated
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
@@ -80,16 +81,16 @@ def read_file(path: str, thing: str, kind: str) -> bytes:
 
 
 def read_text(path: str, thing: str, kind: str) -> str:
-    """A file's text without byte order mark, every line end as \\n. Raises as `read_file`, and SkipSample where it is not UTF-8."""
+    """A file's text without byte order mark. Raises as `read_file`, and SkipSample where it is not UTF-8."""
     try:
-        return read_file(path, thing, kind).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return read_file(path, thing, kind).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise skip("text-not-utf8", path, f"not UTF-8 text (byte {error.start})", "UTF-8 text") from None
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
     """(number from 1, text) of each line that is not blank."""
-    return ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+    return ((number, line.strip()) for number, line in enumerate(LINE_END.split(text), 1) if line.strip())
 
 
 def sentences(text: str, where: str) -> list[Sentence | Issue]:

@@ -14,6 +14,7 @@ import msgspec
 
 from groundswift.errors import error_at
 from groundswift.records import Message, Objects, Row, whole
+from groundswift.storage import read_text
 from groundswift.urls import is_url, join
 from groundswift.worker_pool import WorkerPool
 
@@ -21,7 +22,7 @@ from ...base import EXAMPLE_IMAGE, AskingOptions, Positive, Reading, path_option
 from ...file_io.box_checks import FoundImage, ImageFolder, fitted_box
 from ...file_io.remote_folders import listed_below
 from ...file_io.row_files import Sourced
-from ...issues import Issue, IssueLog, SkipSample, skip
+from ...issues import Issue, IssueLog, skip
 from ...prompts import Asking, filled
 from ...tasks.conversation import RowMaker
 from ...tasks.referring import text_issue
@@ -108,11 +109,12 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
             raise error_at(f"prompt {self.prompt!r}", "does not contain {sentence}", "{sentence} in the place of the sentence")
         items = list(image_ids(self.annotations, self.split))
         block, fields, tags = QUESTIONS[self.task]
+        unrelated = self.unrelated and parse.unrelated(read_text(self.unrelated, "captions, one per line"), self.unrelated)
         make = Flickr30kMaker(
             folder=self.annotations,
             task=self.task,
             most=most,
-            unrelated=parse.unrelated(list_text(self.unrelated), self.unrelated) if self.unrelated else frozenset(),
+            unrelated=unrelated or frozenset(),
             questions=self.asking(block, fields, tags),
             images=self.image_folder(),
         )
@@ -122,7 +124,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
 def image_ids(folder: str, split: str | None) -> Iterator[Sourced | Issue]:
     """The image ids of a list in its order, or all that have sentences, by name. Raises GroundswiftError if the list does not exist."""
     if split is not None:
-        yield from parse.ids(list_text(split), split)
+        yield from parse.ids(read_text(split, "image ids, one per line"), split)
         return
     sentences = join(folder, "Sentences")
     try:
@@ -133,14 +135,6 @@ def image_ids(folder: str, split: str | None) -> Iterator[Sourced | Issue]:
         if name.endswith(".txt"):
             where, image_id = join(sentences, name), name.removesuffix(".txt")
             yield parse.id_issue(where, image_id) or Sourced(where, image_id)
-
-
-def list_text(path: str) -> str:
-    """The text of a list. Raises GroundswiftError where it cannot be read."""
-    try:
-        return parse.read_text(path, path, "list")
-    except SkipSample as stopped:
-        raise error_at(path, stopped.issue.what, stopped.issue.expected) from None
 
 
 class Flickr30kMaker(RowMaker, frozen=True):

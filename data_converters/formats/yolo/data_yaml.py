@@ -138,7 +138,7 @@ def entry_path(where: str, root: str, entry: str) -> str:
 
 
 def listed(path: str, root: str) -> Iterator[str]:
-    """The images that a file lists, one a line. Raises GroundswiftError where it is not text."""
+    """The images that a file lists, one per line. Raises GroundswiftError where it is not text."""
     for line in filter(None, map(str.strip, read_text(path, "images, one per line").splitlines())):
         yield os.path.join(os.path.dirname(path) if line.startswith("./") else root, line)
 

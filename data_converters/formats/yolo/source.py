@@ -12,7 +12,6 @@ from groundswift.errors import error_at
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading, path_option
-from ...file_io.box_checks import image_folder_of
 from ...file_io.label_files import files_below
 from ...file_io.remote_folders import folder_at
 from ...issues import Issue, IssueLog
@@ -72,6 +71,8 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         content = read_data_yaml(self.annotations)
+        if self.categories is None and "" in content.names:
+            raise error_at(content.path, f"names[{content.names.index('')}] is empty", "a name for every class, or --categories")
         names = content.names if self.categories is None else renamed(self.categories, content.names)
         root = folder_at(self.images, "the folder of the dataset's images").here if self.images else content.root
         image_names, label_folders = split_images(content, self.split, root)
@@ -82,7 +83,7 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
             raise error_at(content.path, what, "labels (--label-dir sets their folder); an empty file means no objects")
         for folder in [self.label_dir] if self.label_dir else label_folders:
             log_strays(folder, reader.read, root, log)
-        images = image_folder_of(self.images or content.source, self.annotations, self.check_images)
+        images = self.image_folder(default=content.source)
         return labels_reading(labelled, names, self, images, pool, log, fractions=True)
 
 

@@ -23,10 +23,9 @@ from groundswift.grammars.base import Grammar
 from groundswift.grammars.registry import grammar_of
 from groundswift.image_depth import is_deep
 from groundswift.images import OpenedImage, open_image, padded_to_square, read_size_wh, upright
-from groundswift.pairing import check_pairing
+from groundswift.pairing import WholeList, check_pairing, planned
 from groundswift.records import BOX, REF, count_tags, whole
 from groundswift.spaces import Space, quantum, space_row
-from groundswift.whole_lists import WholeList, planned
 
 from ..known_bad_versions import warn_bad_versions
 from ..patches.lazy_images import LazyImage, wants_exact_pixels

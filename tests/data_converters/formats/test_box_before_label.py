@@ -1,4 +1,4 @@
-"""Rows whose boxes stand before their labels: every exporter, the split and the lint pair them as the row says."""
+"""Rows whose boxes come before their labels: every exporter, the split and the lint pair them as the row says."""
 
 from __future__ import annotations
 

@@ -48,12 +48,7 @@ EDITS: dict[str, tuple[dict[str, tuple[str, ...]], str, list[list[str]], dict[st
         [["car", "van", "c=d"], ["dog, wet"]],
         {RENAMED: 1},
     ),
-    "swap": (
-        {"rename_class": ("car=van", "van=car")},
-        'van, car, a=b, "dog, wet"',
-        [["van", "car", "a=b"], ["dog, wet"]],
-        {RENAMED: 2},
-    ),
+    "swap": ({"rename_class": ("car=van", "van=car")}, 'van, car, a=b, "dog, wet"', [["van", "car", "a=b"], ["dog, wet"]], {RENAMED: 2}),
     "rename to the name of a dropped one": (
         {"rename_class": ("car=van",), "drop_class": ("van",)},
         'van, a=b, "dog, wet"',

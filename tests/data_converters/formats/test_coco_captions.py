@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from converted import converted, refusal
+from label_sources import reader
 
 from groundswift.data_converters.formats.coco.captions import CocoCaptionsOptions
 
@@ -37,8 +38,7 @@ def folder(tmp_path: Path, draw) -> Path:
     return tmp_path
 
 
-def options(root: Path, **more: Any) -> CocoCaptionsOptions:
-    return CocoCaptionsOptions(annotations=str(root / "captions.json"), **more)
+options = reader(CocoCaptionsOptions, "captions.json")
 
 
 def said(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -139,8 +139,6 @@ def test_problems(folder, tmp_path, name):
 
 
 STOPS = {
-    "cut": (json.dumps(CAPTIONS)[:-50], "captions.json: unexpected content ("),
-    "not UTF-8": (b'{"images": [], "annotations": [{"id": 1, "image_id": 1, "caption": "\xff"}]}', "captions.json: "),
     "instances": ('{"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]}', "1  caption-entry-unreadable"),
     "image id twice": (json.dumps(CAPTIONS).replace("384029", "57870"), "duplicate image id 57870"),
     "no rows": ('{"images": [], "annotations": []}', "nothing to write: the source has no image"),
@@ -171,5 +169,5 @@ def test_an_entry_that_cannot_be_read(folder, tmp_path, old, new, message):
 @pytest.mark.parametrize("name", STOPS)
 def test_broken_files(folder, tmp_path, name):
     text, message = STOPS[name]
-    (folder / "captions.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (folder / "captions.json").write_text(text)
     assert message in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")

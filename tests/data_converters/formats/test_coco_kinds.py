@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 from converted import ap, perfect_ap, refusal
+from talk_fixture import outcome
 
-from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
 from groundswift.data_converters.formats.coco.parallel_reader import read_pieces
 from groundswift.data_converters.formats.coco.source import CocoOptions
-from groundswift.data_converters.issues import IssueLog
 from groundswift.worker_pool import WorkerPool
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -36,11 +35,9 @@ def changed(**by_part: Any) -> dict[str, Any]:
     return coco | by_part
 
 
-def made(path: Path, out: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def made(path: Path, **options: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """(rows, counts by reason) of a COCO file, its images unchecked."""
-    log = IssueLog(options.get("on_error", "stop"))
-    convert_to_file(CocoOptions(annotations=str(path), **({"check_images": False} | options)), out, RunOptions(progress=False), log)
-    return [json.loads(line) for line in out.read_bytes().splitlines()], dict(log.counted.counts)
+    return outcome(CocoOptions(annotations=str(path), **({"check_images": False} | options)))
 
 
 def written(folder: Path, coco: dict[str, Any]) -> Path:
@@ -55,7 +52,7 @@ def boxes(rows: list[dict[str, Any]]) -> list[list[float]]:
 
 def test_rotated_boxes_of_the_case(tmp_path):
     path = CASES / "coco_rotation" / "rot.json"
-    rows, counts = made(path, tmp_path / "out.jsonl")
+    rows, counts = made(path)
     wanted = [[94.1, 86.4, 505.9, 813.6], [650, 350, 750, 550], [600, 700, 800, 800]]
     assert boxes(rows) == [pytest.approx(box, abs=0.05) for box in wanted]
     assert counts == {"box-from-rotated": 2}
@@ -90,7 +87,7 @@ ROTATIONS = {  # attributes, other fields -> the box, how often counted
 def test_rotations(tmp_path, attributes, fields, box, count):
     one = {"id": 9, "image_id": 2, "category_id": 1, "bbox": SQUARE, "iscrowd": 0, "attributes": attributes} | fields
     path = written(tmp_path, changed(annotations=[one]))
-    rows, counts = made(path, tmp_path / "out.jsonl")
+    rows, counts = made(path)
     assert boxes(rows)[2] == pytest.approx(box, abs=1e-4)
     assert counts.get("box-from-rotated", 0) == count
     assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)
@@ -103,7 +100,7 @@ def test_a_rotation_that_is_not_an_angle_is_a_problem_on_both_sides(tmp_path, ro
     assert "annotation 9 on image 2 (b.jpg): attributes.rotation is not a number" in refusal(
         CocoOptions(annotations=str(path), check_images=False), tmp_path / "out.jsonl"
     )
-    rows, counts = made(path, tmp_path / "out.jsonl", on_error="skip")
+    rows, counts = made(path, on_error="skip")
     assert counts == {"rotation-not-angle": 1}
     assert perfect_ap(rows, path, tmp_path, "--on-error", "skip") == pytest.approx(1)
 
@@ -136,7 +133,7 @@ REPEATS = {  # further annotations -> how many are repeats
 @pytest.mark.parametrize(("more", "count"), REPEATS.values(), ids=REPEATS)
 def test_repeated_objects_are_one_on_both_sides(tmp_path, more, count, order):
     path = written(tmp_path, changed(annotations=more))
-    rows, counts = made(path, tmp_path / "out.jsonl", order=order)
+    rows, counts = made(path, order=order)
     crowds = sum(row.get("iscrowd", 0) for row in more)
     assert len(boxes(rows)) == 3 + len(more) - count - crowds
     assert counts.get("box-repeated", 0) == count
@@ -150,7 +147,7 @@ def test_one_image_under_two_ids(tmp_path):
     path = written(tmp_path, coco)
     refused = refusal(CocoOptions(annotations=str(path), check_images=False), tmp_path / "out.jsonl")
     assert "image 3 (a.jpg): image 1 has the same file_name" in refused
-    rows, counts = made(path, tmp_path / "out.jsonl", on_error="skip")
+    rows, counts = made(path, on_error="skip")
     assert [(row["sample_id"], len(row["objects"]["bbox"])) for row in rows] == [(1, 3), (2, 1)]
     assert counts == {"image-two-ids": 1, "box-repeated": 1}
     assert perfect_ap(rows, path, tmp_path, "--on-error", "skip") == pytest.approx(1)
@@ -164,7 +161,7 @@ def test_objects_marked_ignore(tmp_path, ignored, objects, reason, value):
     coco = json.loads((CASES / "coco_ignore_flag" / "ignore.json").read_text())
     coco["annotations"][1]["ignore"] = value
     path = written(tmp_path, coco)
-    rows, counts = made(path, tmp_path / "out.jsonl", ignored=ignored, coco_out=str(tmp_path / "out.json"))
+    rows, counts = made(path, ignored=ignored, coco_out=str(tmp_path / "out.json"))
     assert len(boxes(rows)) == objects
     assert counts[reason] == 1
     assert perfect_ap(rows, path, tmp_path, "--ignored", ignored) == pytest.approx(1)
@@ -175,7 +172,7 @@ def test_objects_marked_ignore(tmp_path, ignored, objects, reason, value):
 def test_no_row_says_that_an_ignored_object_is_absent(tmp_path, ignored):
     coco = json.loads((CASES / "coco_ignore_flag" / "ignore.json").read_text())
     coco["annotations"][1]["category_id"] = 2
-    rows, _ = made(written(tmp_path, coco), tmp_path / "out.jsonl", ignored=ignored, classes="one", absent=5)
+    rows, _ = made(written(tmp_path, coco), ignored=ignored, classes="one", absent=5)
     assert [row["messages"][0]["content"] for row in rows] == ["<image>Detect every a."]
 
 
@@ -193,7 +190,7 @@ def asked(rows: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     ],
 )
 def test_only_classes_that_were_looked_for_are_asked_for(tmp_path, name, classes, questions):
-    rows, counts = made(CASES / "lvis_federated" / name, tmp_path / "out.jsonl", classes=classes, absent=5)
+    rows, counts = made(CASES / "lvis_federated" / name, classes=classes, absent=5)
     assert asked(rows) == questions
     assert rows[0]["images"][0].endswith("/val2017/000000397133.jpg")
     assert counts == ({} if classes == "present" else {"image-federated": 1})
@@ -216,7 +213,7 @@ def test_federated_images(tmp_path, fields, category_ids, questions):
     coco["annotations"] = coco["annotations"][:1] + [
         {"id": 5, "image_id": 2, "category_id": number, "bbox": [1, 2, 30, 40]} for number in category_ids
     ]
-    rows, _ = made(written(tmp_path, coco), tmp_path / "out.jsonl", classes="one", absent=9)
+    rows, _ = made(written(tmp_path, coco), classes="one", absent=9)
     assert asked(rows)[1:] == questions
 
 
@@ -244,7 +241,7 @@ def test_types_that_exporters_write(tmp_path, change, on_error):
     coco = deepcopy(PLAIN)
     change(coco)
     path = written(tmp_path, coco)
-    rows, _ = made(path, tmp_path / "out.jsonl", on_error=on_error, images="/data/set")
+    rows, _ = made(path, on_error=on_error, images="/data/set")
     assert [row["sample_id"] for row in rows] == [1, 2]
     assert all(type(row["sample_id"]) is int for row in rows)
     folder = "/data/set/sub" if "\\" in coco["images"][0]["file_name"] else "/data/set"
@@ -254,7 +251,7 @@ def test_types_that_exporters_write(tmp_path, change, on_error):
 
 def test_iscrowd_true_is_a_crowd(tmp_path):
     path = written(tmp_path, changed(annotations=[copy_of(0, bbox=[1, 1, 9, 9], iscrowd=True)]))
-    rows, counts = made(path, tmp_path / "out.jsonl")
+    rows, counts = made(path)
     assert (len(boxes(rows)), counts) == (3, {"crowd-skipped": 1})
 
 
@@ -272,7 +269,7 @@ def test_a_root_of_the_name_of_its_class(tmp_path):
     root = {"id": 0, "name": "cat", "supercategory": "none"}
     coco["categories"] = [root, *(each | {"supercategory": "cat"} for each in coco["categories"])]
     path = written(tmp_path, coco)
-    rows, counts = made(path, tmp_path / "out.jsonl")
+    rows, counts = made(path)
     assert "categories: cat, dog." in rows[0]["messages"][0]["content"]
     assert counts == {"root-class-skipped": 1}
     assert perfect_ap(rows, path, tmp_path) == pytest.approx(1)

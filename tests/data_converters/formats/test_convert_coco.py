@@ -155,13 +155,9 @@ ON_ANNOTATION = {  # name -> (what is spoiled, the id of the problem, part of th
     "unknown image": (on_annotation(image_id=99), "image-unknown", "annotation 1: image_id 99;"),
     "unknown category": (on_annotation(category_id=99), "category-unknown", "category_id 99;"),
     "inverted": (on_annotation(bbox=[30, 5, -10, 10]), "box-inverted", "bbox [30.0, 5.0, -10.0, 10.0];"),
-    "empty": (on_annotation(bbox=[30, 5, 0, 10]), "box-empty", "bbox [30.0, 5.0, 0.0, 10.0];"),
     "NaN": (on_annotation(bbox=[30, float("nan"), 1, 1]), "box-not-finite", "bbox [30.0, nan, 1.0, 1.0];"),
-    "infinite": (on_annotation(bbox=[30, 5, float("inf"), 1]), "box-not-finite", "inf"),
-    "right of the image": (on_annotation(bbox=[64, 5, 10, 10]), "box-outside", "its image of 64x48 px"),
     "above the image": (on_annotation(bbox=[30, -10, 10, 10]), "box-outside", "its image of 64x48 px"),
     "three numbers": (on_annotation(bbox=[30, 5, 10]), "box-length", "bbox [30.0, 5.0, 10.0]; expected x, y, width, height"),
-    "no numbers": (on_annotation(bbox=[]), "box-length", "bbox [];"),
     "crowd inverted": (on_annotation(iscrowd=1, bbox=[1, 1, -1, 1]), "box-inverted", "annotation 1 on image 11 (plain.jpg)"),
     "repeated id": (repeat_annotation_id, "annotation-id-repeated", "annotation 2 on image 11: an earlier annotation has this id"),
 }
@@ -173,10 +169,7 @@ ON_IMAGE = {
     "other size": (on_image(width=65), "image-size-differs", "65x48"),
     "as stored, no EXIF": (on_image(width=48, height=64), "image-size-differs", "48x64"),
     "parent folder": (on_image(file_name="../plain.jpg"), "image-path-outside", "file_name '../plain.jpg'"),
-    "hidden parent": (on_image(file_name="sub/../../x.jpg"), "image-path-outside", "file_name 'sub/../../x.jpg'"),
-    "absolute": (on_image(file_name="/etc/passwd"), "image-path-outside", "file_name '/etc/passwd'"),
     "no name": (on_image(file_name=""), "image-path-outside", "file_name ''"),
-    "the folder": (on_image(file_name="sub/.."), "image-path-outside", "file_name 'sub/..'"),
 }
 
 
@@ -217,21 +210,6 @@ def test_annotations_without_ids_are_no_repetition(small, image_folder, annotate
     assert ids(converted(annotate(small), image_folder)[0]) == [11, 12, 13, 15]
 
 
-def test_all_problems_are_reported_at_once(small, image_folder, annotate):
-    for annotation in small["annotations"][:5]:
-        annotation["bbox"][2] = -1
-    small["annotations"][5]["category_id"] = 0
-    (image_folder / "mixed.jpg").unlink()
-    with pytest.raises(GroundswiftError) as stopped:
-        converted(annotate(small), image_folder)
-    lines = str(stopped.value).splitlines()
-    assert lines[0].endswith(": 7 problems, nothing written")
-    assert lines[1].split(":")[0].split() == ["5", "box-inverted"]
-    assert [line.split(":")[0].strip() for line in lines[2:5]] == [f"annotation {number} on image 11 (plain.jpg)" for number in (1, 2, 3)]
-    assert lines[5].strip() == "... and 2 more"
-    assert {tuple(line.split(":")[0].split()) for line in lines[6:9:2]} == {("1", "category-unknown"), ("1", "image-missing")}
-
-
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
 @pytest.mark.parametrize(
     ("part", "row", "text"),
@@ -242,19 +220,15 @@ def test_all_problems_are_reported_at_once(small, image_folder, annotate):
         pytest.param("categories", {"id": 8, "name": " "}, "category 8 has an empty name", id="empty name"),
         pytest.param("categories", {"id": 8, "name": "a <bbox>"}, "holds <bbox>, which swift would replace", id="swift tag"),
         pytest.param("images", {"id": 20, "file_name": "b.jpg", "width": 0, "height": 9}, "image 20 has size 0x9", id="no size"),
+        pytest.param("images", None, "0 images and 2 categories; expected at least one of each", id="no image"),
+        pytest.param("categories", None, "5 images and 0 categories; expected at least one of each", id="no category"),
     ],
 )
 def test_an_ambiguous_file_always_stops(small, image_folder, annotate, on_error, part, row, text):
-    small[part].append(row)
-    with pytest.raises(GroundswiftError, match=text):
+    small[part] = [*small[part], row] if row else []
+    with pytest.raises(GroundswiftError, match=text) as stopped:
         converted(annotate(small), image_folder, on_error=on_error)
-
-
-@pytest.mark.parametrize("part", ["images", "categories"])
-def test_nothing_to_ask_about(small, image_folder, annotate, part):
-    small[part] = []
-    with pytest.raises(GroundswiftError, match="expected at least one of each"):
-        converted(annotate(small), image_folder)
+    assert ("cannot choose between duplicates" in str(stopped.value)) == ("duplicate" in text)
 
 
 def test_no_row_is_an_error(small, image_folder, annotate):
@@ -355,18 +329,3 @@ def test_only_present_classes(small, image_folder, annotate):
         "Detect every object of these categories: cat.",
     ]
     assert counted.counts["image-nothing-to-ask"] == 1
-
-
-@pytest.mark.parametrize(
-    ("language", "starts"), [("en", {"D", "F", "W", "L"}), ("zh", {"检", "找", "图", "请"}), ("both", set("DFWL检找图请"))]
-)
-def test_sampled_questions(small, annotate, language, starts):
-    """Each question of the file is met, the same each time, and its name is recorded."""
-    path = annotate(with_negatives(small, 200))
-    rows, _ = converted(path, None, check_images=False, prompts="sampled", language=language)
-    again, _ = converted(path, None, check_images=False, prompts="sampled", language=language)
-    other, _ = converted(path, None, check_images=False, prompts="sampled", language=language, seed=1)
-    assert {row.messages[0].content.removeprefix("<image>")[0] for row in rows} == starts
-    assert len({row.prompt for row in rows}) == len(starts)
-    assert rows == again
-    assert rows != other

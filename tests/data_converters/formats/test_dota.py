@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from converted import converted, refusal, short
+from label_sources import reader
+from source_examples import put
 
 from groundswift.data_converters.formats.dota import DotaOptions
 
@@ -27,12 +28,10 @@ def folder(tmp_path: Path, draw) -> Path:
 
 
 def label(root: Path, stem: str, text: str | bytes) -> None:
-    (root / "labelTxt").mkdir(exist_ok=True)
-    (root / f"labelTxt/{stem}.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    put(root / f"labelTxt/{stem}.txt", text)
 
 
-def options(root: Path, **more: Any) -> DotaOptions:
-    return DotaOptions(annotations=str(root), **more)
+options = reader(DotaOptions)
 
 
 ONE = (1, "P0001.png", (64, 48), [("plane", [5, 10, 55, 40]), ("ship", [20, 10, 40, 30])])

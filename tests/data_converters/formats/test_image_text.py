@@ -42,20 +42,11 @@ def test_tasks(source, task, question):
     assert said(row)[0] == f"user: <image>{question}"
 
 
-CSV = {
-    "plain": b'id,file,caption\r\n1,a.png,A cat\r\n2,sub/b.png,"Two\nlines, ""quoted"""\r\n\r\n3,a.png,x\r\n',
-    "BOM": b"\xef\xbb\xbffile,caption\na.png,A cat\n",
-    "no end": b"file,caption\na.png,A cat",
-}
-
-
-@pytest.mark.parametrize("content", CSV.values(), ids=CSV)
-def test_csv(source, content):
+def test_csv(source):
+    content = b'id,file,caption\r\n1,a.png,A cat\r\n2,sub/b.png,"Two\nlines, ""quoted"""\r\n\r\n3,a.png,x\r\n'
     rows = made(source(content, name="pairs.csv", image_column="file", text_column="caption"))
-    assert said(rows[0])[1] == "assistant: A cat"
-    if len(rows) > 1:
-        assert [row["sample_id"] for row in rows] == ["pairs/2", "pairs/3", "pairs/6"]
-        assert said(rows[1])[1] == 'assistant: Two\nlines, "quoted"'
+    assert [row["sample_id"] for row in rows] == ["pairs/2", "pairs/3", "pairs/6"]
+    assert [said(row)[1] for row in rows[:2]] == ["assistant: A cat", 'assistant: Two\nlines, "quoted"']
 
 
 BAD_CSV = {
@@ -64,9 +55,8 @@ BAD_CSV = {
     "doubled": (b"image,text,text\na.png,x,y", "2 columns named 'text'"),
     "only names": (b"image,text", "nothing to write: the source has no row"),
     "Latin-1": (b"image,text\na.png,\xe4", "not UTF-8 text (byte 0xe4)"),
-    "UTF-16": ("image,text\na.png,x".encode("utf-16"), "not UTF-8 text (byte 0xff)"),
-    "open quote": (b'image,text\na.png,x\na.png,"never closed\n', "pairs.csv:3: cannot be read (unexpected end of data)"),
-    "text behind a quote": (b'image,text\na.png,"x"y\n', "pairs.csv:2: cannot be read ("),
+    "open quote": (b'image,text\na.png,x\na.png,"never closed\n', "pairs.csv:3: not CSV (unexpected end of data)"),
+    "text behind a quote": (b'image,text\na.png,"x"y\n', "pairs.csv:2: not CSV ("),
 }
 
 

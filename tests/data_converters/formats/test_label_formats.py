@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from converted import ap, converted, refusal, run, short
 from label_sources import SIZE_WH, SOURCES, WHERE, Item, source_options, write_source
-from source_examples import example, lay_out
+
+from groundswift.data_converters.tasks.label_files import Label, LabelledImage, LabelOptions, check_named
+from groundswift.errors import GroundswiftError
 
 CAT, DOG, OWL = Item("cat", "16 12 48 36"), Item("dog", "4 3 8 6.75"), Item("owl", "0 0 64 48")
 LABELS = {"a": [DOG, CAT], "b": [OWL]}
@@ -180,15 +182,25 @@ def test_a_tag_of_swift_in_a_class(name, tmp_path):
     assert not (tmp_path / "truth.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("classes", "given", "where"),
+    [(["cat", " "], {}, "a.txt:3"), (["cat", "dog", ""], {}, "a.tsv: class 2"), (["cat", ""], {"categories": "a.json"}, "a.json: class 1")],
+)
+def test_an_empty_class_name_has_a_place(classes, given, where):
+    """That of a label, or its index where no label has it."""
+    labels = [Label(f"a.txt:{line}", rank, (0, 0, 1, 1)) for line, rank in ((1, 0), (3, 1))]
+    with pytest.raises(GroundswiftError) as stopped:
+        check_named(classes, LabelOptions(annotations="a.tsv", **given), classes, [LabelledImage("a.png", labels)])
+    assert str(stopped.value) == f"{where}: empty class name; expected a name for every class"
+
+
 NAMES = {"yolo": "cat", "voc": "cat", "cvat": "cat", "dota": "ship", "openimages": "Cat"}  # format -> the class of its example
 
 
 @pytest.fixture(params=NAMES)
-def arguments(request, tmp_path, monkeypatch) -> list[str]:
+def arguments(request, laid_out) -> list[str]:
     """The arguments of a format's example, without its outputs; the working directory holds its source."""
-    lay_out(request.param, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    given = example(request.param)
+    given = laid_out(request.param)
     for option in ("--out", "--coco-out"):
         if option in given:
             del given[given.index(option) : given.index(option) + 2]

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from talk_fixture import check_problem, counted, error_of, folder_with, image_bytes, made, ours, said, source_of, write_parquet
+from talk_fixture import check_problem, counted, folder_with, image_bytes, made, ours, said, source_of, turns, write_parquet
 
 from groundswift.data_converters.formats.llava import LlavaOptions
-
-
-def turns(*texts: str, names: tuple[str, str] = ("human", "gpt")) -> list[dict[str, str]]:
-    return [{"from": names[index % 2], "value": text} for index, text in enumerate(texts)]
-
 
 GOOD = {"id": "ok", "image": "a.jpg", "conversations": turns("<image>\nWhat?", "A cat.")}
 
@@ -73,7 +68,7 @@ def test_images_that_rows_hold(folder):
     assert third["images"] == [str(folder / "a.jpg")]
 
 
-def test_ids_stand_once(source):
+def test_ids_are_unique(source):
     ids = ["x", "x", 5, "5", None, "x/2", "x", "y/2", "y", "y"]
     rows = made(source(*({**GOOD, "id": each} for each in ids)))
     assert [row["sample_id"] for row in rows] == ["x", "x/2", "5", "5/2", "instruct/5", "x/2/2", "x/3", "y/2", "y", "y/3"]
@@ -113,8 +108,3 @@ def test_box_text_of_a_model_is_counted(source):
 )
 def test_problems(source, change, reason, message):
     check_problem(source({**GOOD, **change}, GOOD), reason, "instruct.json: row 1", message)
-
-
-def test_no_such_file_and_no_such_folder(source, folder):
-    assert "no such folder" in error_of(source(GOOD, images=str(folder / "none")))
-    assert "cannot be read" in error_of(LlavaOptions(annotations=str(folder / "none.json")))

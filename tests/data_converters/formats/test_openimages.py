@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from converted import converted, refusal, short
+from source_examples import put
 
 from groundswift.data_converters.formats.openimages import OpenImagesOptions
 
@@ -138,12 +139,11 @@ STOPS = {  # name -> (boxes, names, part of the error)
     "no head": (line("0001eeaf"), NAMES, "boxes.csv:1: no column"),
     "head only": (HEAD, NAMES, "0 images and 0 categories"),
     "image labels": ("ImageID,Source,LabelName,Confidence\n", NAMES, "no column XMin, XMax, YMin, YMax"),
-    "not UTF-8": (b"ImageID,\xff\n", NAMES, "boxes.csv:1: not UTF-8 text"),
+    "not UTF-8": (b"ImageID,\xff\n", NAMES, "boxes.csv:1 or below: not UTF-8 text (byte 0xff)"),
     "names: one column": (HEAD, "/m/1\n", "names.csv:1: got /m/1; expected"),
     "names: code twice": (HEAD, "/m/1,a\n/m/1,b\n", "names.csv:2: /m/1 is called 'b', but 'a' above; expected one name"),
-    "names: not UTF-8": (HEAD, b"/m/1,\xff\n", "(invalid start byte); expected a CSV file with the code of a class and its name"),
+    "names: not UTF-8": (HEAD, b"/m/1,\xff\n", "not UTF-8 text (byte 0xff); expected a CSV file with the code of a class and its name"),
     "open quotation mark": (HEAD + line("0001eeaf", '"/m/1') + line("0002"), NAMES, "boxes.csv:2: a quotation mark that is not closed"),
-    "names: none": (HEAD, None, "names.csv: cannot be read"),
 }
 
 
@@ -151,9 +151,6 @@ STOPS = {  # name -> (boxes, names, part of the error)
 def test_broken_files(folder, tmp_path, name):
     *texts, expected = STOPS[name]
     for file, text in zip(("boxes.csv", "names.csv"), texts, strict=True):
-        if text is None:
-            (folder / file).unlink()
-        else:
-            (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+        put(folder / file, text)
     text = refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert expected in text.replace("'/m/1'", "/m/1")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -73,19 +71,6 @@ def test_describe_a_box_that_sticks_out(tmp_path, train2014):
     assert counts == {"box-clipped": 1}
 
 
-def test_texts_of_python_2(tmp_path, train2014):
-    made, _ = rows(write_refer(tmp_path), train2014, "train")
-    assert [row["objects"]["ref"] for row in made] == [["café sign"], ["café"], ["中 café"]]
-
-
-def test_what_python_3_saved_again(tmp_path, train2014):
-    folder = write_refer(tmp_path)
-    expected = rows(folder, train2014)
-    path = folder / "refs(unc).p"
-    path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes(), encoding="latin-1")))
-    assert rows(folder, train2014) == expected
-
-
 @pytest.mark.parametrize(
     ("sentences", "ids"),
     [("all", ["0/0", "0/1", "0/2", "44/141"]), ("first", ["0/0", "44/141"]), ("sampled", ["0/1", "44/141"])],
@@ -123,14 +108,6 @@ def test_the_other_sets_and_partitions(tmp_path, train2014, name, partition, spl
     assert [row["sample_id"] for row in made] == [f"{name}/{partition}/{split}/7/9"]
 
 
-def test_prompts(tmp_path, train2014):
-    folder = write_refer(tmp_path)
-    made, _ = rows(folder, train2014, prompt="Box <ref-object>, please.")
-    assert (made[0]["messages"][0]["content"], made[0]["prompt"]) == ("<image>Box <ref-object>, please.", "own")
-    made, _ = rows(folder, train2014, language="zh")
-    assert made[0]["messages"][0]["content"] == "<image>找到<ref-object>。"
-
-
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -166,26 +143,14 @@ def test_refs_of_which_none_can_be_read_are_errors(tmp_path, train2014):
     assert "refs(unc).p: entry 1: not a ref: " in text
 
 
-class Evil:
-    def __init__(self, owned: Path) -> None:
-        self.owned = owned
-
-    def __reduce__(self) -> tuple:
-        return os.system, (f"touch {self.owned}",)
-
-
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
-def test_a_hostile_pickle_is_refused_and_does_not_run(tmp_path, train2014, on_error):
+def test_a_hostile_pickle_is_refused_and_does_not_run(tmp_path, train2014, monkeypatch, on_error):
+    monkeypatch.chdir(tmp_path)
     folder = write_refer(tmp_path)
-    (folder / "refs(unc).p").write_bytes(pickle.dumps([Evil(tmp_path / "owned")]))
-    out = tmp_path / "out.jsonl"
-    done = run("convert", "refcoco", folder, "--images", train2014, "--split", "val", "--on-error", on_error, "--out", out)
-    assert done.exit_code == 1
-    assert "refs(unc).p: byte " in done.stderr
-    assert "'system': it would be imported or called, and was not" in done.stderr
-    assert "Traceback" not in done.stderr
+    (folder / "refs(unc).p").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    error = error_of(options_of(folder, train2014, on_error=on_error))
+    assert "refs(unc).p: byte 0: opcode GLOBAL 'os' 'system': it would be imported or called, and was not" in error
     assert not (tmp_path / "owned").exists()
-    assert not out.exists()
 
 
 def changed(index: int, **values: object) -> list:
@@ -218,11 +183,8 @@ PROBLEMS = {  # what is broken -> (entries of the pickle, instances.json, reason
     "two images": (changed(0, ann_id=1003), {}, "annotation-other-image", "ref 0 (", "annotation 1003 is on image 25"),
     "a repeated ref": ([refs()[3], *refs()[1:]], {}, "ref-id-repeated", "refs(unc).p: ref 44", "duplicate ref id 44"),
     "a box of 3 numbers": (refs(), instances(annotations__bbox=[1, 2, 3]), "box-length", "ref 0 (", "bbox [1.0, 2.0, 3.0]"),
-    "NaN": (refs(), instances(annotations__bbox=[float("nan"), 2, 3, 4]), "box-not-finite", "ref 0 (", "box [nan, 2.0, nan, 6.0]"),
     "a gigantic number": (refs(), instances(annotations__bbox=[1e308, 2, 1e308, 4]), "box-not-finite", "ref 0 (", "1e+308"),
     "an inverted box": (refs(), instances(annotations__bbox=[9, 9, -3, 4]), "box-inverted", "ref 0 (", "box [9.0, 9.0, 6.0, 13.0]"),
-    "an empty box": (refs(), instances(annotations__bbox=[9, 9, 0, 4]), "box-empty", "ref 0 (", "x1 below x2"),
-    "a box outside": (refs(), instances(annotations__bbox=[64, 9, 5, 4]), "box-outside", "ref 0 (", "of 64x48 px"),
     "another size": (refs(), instances(images__width=65), "image-size-differs", "ref 0 (", "annotated as 65x48 px"),
     "a path that leaves": (refs(), instances(images__file_name="../../x.jpg"), "image-path-outside", "ref 0 (", "../x.jpg"),
     "no image": (refs(), instances(images__file_name="gone.jpg"), "image-missing", "ref 0 (", "image not found: "),
@@ -254,18 +216,12 @@ def test_a_sentence_id_twice(tmp_path, train2014):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        pytest.param("refs(unc).p", b"", "refs(unc).p: truncated, or not a pickle", id="empty pickle"),
-        pytest.param("refs(unc).p", pickled(refs())[:300], "refs(unc).p: truncated", id="truncated pickle"),
-        pytest.param("refs(unc).p", pickled({b"refs": []}), "refs(unc).p: holds a dict; expected a list of refs", id="no list"),
-        pytest.param("instances.json", b"", "instances.json:1:1: not JSON", id="empty instances"),
-        pytest.param("instances.json", b'{"images": [', "instances.json:1:13: not JSON", id="instances cut short"),
-        pytest.param("instances.json", b'{"images": []}', "missing required field `annotations`", id="instances without annotations"),
-        pytest.param("instances.json", json.dumps(INSTANCES).encode("utf-16"), "instances.json: not UTF-8 text (byte 0)", id="UTF-16"),
-        pytest.param("instances.json", b'{"info": ' + b"[" * 100_000, "instances.json: JSON nested too deep", id="nested"),
+        ("refs(unc).p", pickled({b"refs": []}), "refs(unc).p: holds a dict; expected a list of refs"),
+        ("instances.json", b'{"images": []}', "missing required field `annotations`"),
     ],
 )
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
-def test_a_file_that_cannot_be_read_stops(tmp_path, train2014, name, content, text, on_error):
+def test_a_file_of_another_kind_stops(tmp_path, train2014, name, content, text, on_error):
     folder = write_refer(tmp_path)
     (folder / name).write_bytes(content)
     assert text in error_of(options_of(folder, train2014, on_error=on_error))
@@ -274,21 +230,6 @@ def test_a_file_that_cannot_be_read_stops(tmp_path, train2014, name, content, te
 def test_ids_of_instances_duplicated_stop(tmp_path, train2014):
     folder = write_refer(tmp_path, annotations=INSTANCES["annotations"] + INSTANCES["annotations"][:1])
     assert re.search(r"instances.json: duplicate annotation id 1001", error_of(options_of(folder, train2014, on_error="skip")))
-
-
-@pytest.mark.parametrize("change", [b"\xef\xbb\xbf", b"\r\n"], ids=["BOM", "CRLF"])
-def test_instances_with_a_mark_or_carriage_returns(tmp_path, train2014, change):
-    folder = write_refer(tmp_path)
-    expected = rows(folder, train2014)
-    path = folder / "instances.json"
-    text = json.dumps(INSTANCES, indent=1).encode()
-    path.write_bytes(change + text if change != b"\r\n" else text.replace(b"\n", change))
-    assert rows(folder, train2014) == expected
-
-
-def test_a_broken_image(tmp_path, train2014):
-    (train2014 / LADY).write_bytes((train2014 / LADY).read_bytes()[:100])
-    assert re.search(r"image-unreadable: .*\n +ref 0 \(", error_of(options_of(write_refer(tmp_path), train2014)))
 
 
 def test_split_has_to_be_said(tmp_path, train2014):

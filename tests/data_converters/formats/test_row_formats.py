@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from converted import lint_findings, run, write_lines
 from refcoco_fixture import jxu124_rows
-from source_examples import example, lay_out
-from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, ours, outcome, write_parquet, written
+from source_examples import out_of
+from talk_fixture import check_problem, check_skipped, error_of, image_bytes, made, ours, outcome, turns, write_parquet, written
 
 from groundswift.data_converters.base import Options
 from groundswift.data_converters.registry import FORMATS
@@ -32,10 +32,6 @@ OURS = {
     "objects": {"ref": [], "bbox": [[1, 1, 4, 5]]},
     "size_wh": [8, 6],
 }
-
-
-def turns(*texts: str) -> list[dict[str, str]]:
-    return [{"from": ("human", "gpt")[index % 2], "value": text} for index, text in enumerate(texts)]
 
 
 ROWS: dict[str, list[dict[str, Any]]] = {  # format -> good rows of each of its forms
@@ -107,17 +103,9 @@ def lines(name: str) -> bytes:
     return b"".join(json.dumps(row(name, number)).encode() + b"\n" for number in range(2))
 
 
-def as_list(name: str, **options: Any) -> bytes:
-    """Two rows as a JSON list."""
-    return json.dumps([row(name, number) for number in range(2)], **options).encode()
-
-
 SPELLINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "byte order mark and CRLF": (".jsonl", lambda name: b"\xef\xbb\xbf" + lines(name).replace(b"\n", b"\r\n")),
-    "no line break at the end": (".jsonl", lambda name: lines(name)[:-1]),
     "blank lines at the end": (".jsonl", lambda name: lines(name) + b"\n \n"),
-    "a list": (".json", as_list),
-    "a list with mark and CRLF": (".json", lambda name: b"\xef\xbb\xbf" + as_list(name, indent=1).replace(b"\n", b"\r\n")),
+    "a list": (".json", lambda name: b"[" + lines(name).strip().replace(b"\n", b",") + b"]"),
     "Parquet": (".parquet", lambda name: [row(name, number) for number in range(2)]),
 }
 
@@ -149,33 +137,6 @@ def test_a_bad_line_stops_or_is_skipped_and_counted(source, name, bad):
     options = source(name, b"\xef\xbb\xbf" + b"\r\n".join([BAD_LINES[bad], json.dumps(row(name)).encode(), b""]))
     assert "rows.jsonl:1: " in error_of(options)
     check_skipped(options, "row-unreadable", {"refcoco-hub": 3}.get(name, 1))
-
-
-BAD_FILES = {
-    "empty": (".jsonl", lambda name: b"", "rows.jsonl: "),
-    "blank": (".jsonl", lambda name: b"\n\n", "rows.jsonl: "),
-    "only a mark": (".jsonl", lambda name: b"\xef\xbb\xbf", "rows.jsonl: "),
-    "cut": (".jsonl", lambda name: lines(name)[:-9], "rows.jsonl:2: the file stops in the middle of this line"),
-    "an empty list": (".json", lambda name: b"[]", "rows.json: "),
-    "a cut list": (".json", lambda name: as_list(name)[:-9], "rows.json: not "),
-    "a list too deep": (".json", lambda name: b"[" * 100_000, "rows.json: not "),
-    "empty Parquet": (".parquet", lambda name: b"", "rows.parquet: cannot be read"),
-    "cut Parquet": (".parquet", lambda name: b"PAR1", "rows.parquet: cannot be read"),
-}
-
-
-@pytest.mark.parametrize("name", ROWS)
-@pytest.mark.parametrize("bad", BAD_FILES)
-def test_a_file_that_cannot_be_read(source, name, bad):
-    suffix, content, message = BAD_FILES[bad]
-    assert message in error_of(source(name, content(name), suffix))
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("name", ROWS)
-def test_workers_give_the_same_bytes(source, tmp_path, name):
-    options = source(name, [row(name, number) for number in range(600)])
-    assert written(options, tmp_path / "one.jsonl") == written(options, tmp_path / "two.jsonl", workers=2)
 
 
 BAD_IMAGES = {  # in place of the name of an image
@@ -294,11 +255,8 @@ def tasks() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "task"), tasks())
-def test_lint_finds_nothing_in_any_task(name, task, tmp_path, monkeypatch):
-    lay_out(name, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    arguments = example(name)
+def test_lint_finds_nothing_in_any_task(name, task, laid_out):
+    arguments = laid_out(name)
     done = run(*arguments, "--task", task, "--language", "both", "--prompts", "sampled", "--workers", 2)
     assert done.exit_code == 0, done.stderr
-    found = lint_findings(Path(arguments[arguments.index("--out") + 1]))
-    assert set(found) <= {"duplicate-label"}
+    assert set(lint_findings(out_of(arguments))) <= {"duplicate-label"}

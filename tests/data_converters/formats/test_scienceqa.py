@@ -116,13 +116,6 @@ def test_problems(source, change, reason, message):
     check_problem(source({"1": {**PROBLEM, **change}, "2": TEXT}), reason, "problems.json: question 1", message)
 
 
-def test_an_image_that_is_truncated(source, tmp_path):
-    options = source()
-    (tmp_path / "train/1/image.png").write_bytes(image_bytes()[:20])
-    assert "1  image-unreadable" in error_of(options)
-    check_skipped(options, "image-unreadable")
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -150,10 +143,10 @@ def test_the_hubs_rows(tmp_path):
     assert rows[0]["size_wh"] == [30, 20]
     assert "images" not in rows[1]
     assert said(rows[0])[1] == "assistant: A"
-    with_fault = write_parquet(
+    with_problem = write_parquet(
         tmp_path / "bad.parquet", {**with_image, "image": {"bytes": b"no", "path": None}}, {**hub, **TEXT, "image": None}
     )
-    check_skipped(ScienceQaOptions(annotations=str(with_fault), save_images=str(tmp_path / "kept")), "image-unreadable")
+    check_skipped(ScienceQaOptions(annotations=str(with_problem), save_images=str(tmp_path / "kept")), "image-unreadable")
     unsaved = ScienceQaOptions(annotations=str(path))
     assert "train.parquet: row 1: the row holds its image, and swift reads files; expected --save-images DIR" in error_of(unsaved)
     assert "rows of the hubs have no split" in error_of(ScienceQaOptions(annotations=str(path), split="train"))

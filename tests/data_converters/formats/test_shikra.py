@@ -68,11 +68,7 @@ FORMS = {  # name -> (row, its texts, its boxes)
         ["<image>Q", "<bbox><bbox><bbox>"],
         [MAN, DOG, MAN],
     ),
-    "null points": (
-        talk(answer="<boxes>", boxes=[[0]]) | {"target": {"boxes": [DOG], "points": None}},
-        ["<image>Q", "<bbox>"],
-        [DOG],
-    ),
+    "null points": (talk(answer="<boxes>", boxes=[[0]]) | {"target": {"boxes": [DOG], "points": None}}, ["<image>Q", "<bbox>"], [DOG]),
 }
 
 
@@ -133,8 +129,6 @@ PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of th
     "an expression with a tag": (EXPRESSION | {"expression": "a <bbox>"}, "text-tag", "holds <bbox>, which swift would replace"),
     "no turns": (TWO_DOGS | {"conversations": []}, "roles-order", "roles none; expected"),
     "an unknown role": (asked(**{"from": "system"}), "role-unknown", "turn 0: role 'system'; expected human, gpt"),
-    "gpt first": (asked(**{"from": "gpt"}), "roles-order", "roles assistant, assistant; expected"),
-    "no answer": (TWO_DOGS | {"conversations": TWO_DOGS["conversations"][:1]}, "roles-order", "roles user; expected"),
     "null boxes_seq": (asked(1, boxes_seq=None), "seq-count", "turn 1: 3 <boxes> and 0 groups in boxes_seq; expected a group for each"),
     "null points_seq": (asked(points_seq=None), "seq-count", "turn 0: 2 <points> and 0 groups in points_seq"),
     "a group too few": (asked(boxes_seq=[[0]]), "seq-count", "turn 0: 2 <boxes> and 1 groups in boxes_seq"),
@@ -144,7 +138,6 @@ PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of th
     "an object": (asked(boxes_seq={"0": [0]}), "seq-malformed", "turn 0: boxes_seq {'0': [0]}; expected a list of lists"),
     "fractional index": (asked(boxes_seq=[[0.5], [1]]), "seq-malformed", "turn 0: boxes_seq [[0.5], [1]]"),
     "true for an index": (asked(boxes_seq=[[True], [1]]), "seq-malformed", "turn 0: boxes_seq [[True], [1]]; expected"),
-    "text for an index": (asked(boxes_seq=[["0"], [1]]), "seq-malformed", "turn 0: boxes_seq [['0'], [1]]; expected"),
     "an empty group": (asked(boxes_seq=[[], [1]]), "seq-group-empty", "turn 0: boxes_seq [[], [1]]"),
     "index too high": (asked(boxes_seq=[[0], [4]]), "seq-index-range", "turn 0: index 4 in boxes_seq; expected an index from 0 to 3"),
     "index below 0": (asked(boxes_seq=[[0], [-1]]), "seq-index-range", "turn 0: index -1 in boxes_seq; expected an index from 0 to 3"),
@@ -154,7 +147,6 @@ PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of th
     "three numbers": (TWO_DOGS | {"target": {"boxes": [DOG, CAT, MAN[:3], ROPE], "points": POINTS}}, "box-length", "[100.0, 310.0, 670.0]"),
     "a point of four": (TWO_DOGS | {"target": TARGET | {"points": [DOG, POINTS[0]]}}, "point-length", "point 0"),
     "inverted": (talk(answer="<boxes>", boxes=[[0]]) | {"target": {"boxes": [[9, 9, 1, 1]]}}, "box-inverted", "1, box 0: box "),
-    "outside": (talk(answer="<boxes>", boxes=[[0]]) | {"target": {"boxes": [[900, 9, 950, 99]]}}, "box-outside", "1, box 0: box "),
     "a point outside": (TWO_DOGS | {"target": TARGET | {"points": [[900, 1], [1, 1]]}}, "point-outside", "image of 820x800 px"),
     "boxes-without-image": (talk(question="Q", image=None) | {"target": {"boxes": [DOG]}}, "boxes-without-image", "a target, and no image"),
     "<image> without an image": (talk(image=None), "image-count", "1 <image> and 0 images"),

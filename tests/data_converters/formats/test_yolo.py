@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from converted import converted, refusal, run, short
+from label_sources import reader
+from source_examples import put
 
 from groundswift.data_converters.formats.yolo.source import LabelFiles, YoloOptions
 from groundswift.data_converters.issues import IssueLog, SkipSample
@@ -32,8 +33,7 @@ def folder(tmp_path: Path, draw) -> Path:
     return root
 
 
-def options(root: Path, **more: Any) -> YoloOptions:
-    return YoloOptions(annotations=str(root), **more)
+options = reader(YoloOptions)
 
 
 ROWS = [
@@ -102,12 +102,7 @@ def test_split(folder, tmp_path, draw):
 
 KINDS = {  # name -> (--labels, lines, boxes in an image of 64x48, counts)
     "polygon": ("polygon", "0 0.25 0.25 0.5 0.5 0.25 0.75\n", [[16, 12, 32, 36]], {"box-from-polygon": 1}),
-    "mixed": (
-        "mixed",
-        "0 .5 .5 .5 .5\n0 0 0 .5 0 .5 .5 0 .25\n",
-        [[0, 0, 32, 24], [16, 12, 48, 36]],
-        {"box-from-polygon": 1},
-    ),
+    "mixed": ("mixed", "0 .5 .5 .5 .5\n0 0 0 .5 0 .5 .5 0 .25\n", [[0, 0, 32, 24], [16, 12, 48, 36]], {"box-from-polygon": 1}),
     "obb": ("obb", "0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5\n", [[16, 12, 48, 36]], {"box-from-rotated": 1}),
     "pose": ("pose", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0 0 0\n", [[16, 12, 48, 36]], {"keypoints-dropped": 1}),
     "whole classes as floats": ("box", "0.0 5e-1 +.5 0.5 0.5\n", [[16, 12, 48, 36]], {}),
@@ -138,23 +133,19 @@ UNREADABLE = {  # line -> what is wrong with it; its image is skipped
     "1e300 .5 .5 .5 .5": "class 1e300",
     "# all done": "'#' is not a number",
 }
-UNUSABLE = {  # line -> the id of its problem; the other boxes of the image are kept
-    "0 .5 .5 inf .5": "box-not-finite",
-}
 
 
-@pytest.mark.parametrize("line", [*UNREADABLE, *UNUSABLE])
+@pytest.mark.parametrize("line", UNREADABLE)
 def test_bad_lines(folder, tmp_path, line):
     with open(folder / "labels/train/plain.txt", "a") as file:
         file.write(f"\n{line}\n")
     text = refusal(options(folder), tmp_path / "out.jsonl")
     assert "labels/train/plain.txt:4: " in text
-    assert UNREADABLE.get(line, "") in text
+    assert UNREADABLE[line] in text
     assert "1 problem, nothing written" in text
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
-    assert counts[UNUSABLE.get(line, "label-unreadable")] == 1
-    assert list(map(short, rows)) == (ROWS if line in UNUSABLE else [ROWS[0], ROWS[2]])
-    assert ("image-label-unreadable" in counts) == (line in UNREADABLE)
+    assert counts["label-unreadable"] == counts["image-label-unreadable"] == 1
+    assert list(map(short, rows)) == [ROWS[0], ROWS[2]]
 
 
 def test_all_problems_are_reported_at_once(folder, tmp_path, draw):
@@ -210,6 +201,7 @@ BAD_DATA_YAML = {
     "keys are fractions": ("names: {0.5: a, 1.5: b}\n", "names has the key 0.5, which is not an index"),
     "keys are words that YAML reads": ("names: {no: a, yes: b}\n", "names has the key False, which is not an index"),
     "a word that YAML reads": ("names: [yes, 1]\n", "names[0] is True; expected text; quote words"),
+    "an empty name": ("names: [cat, ' ']\n" + DATA.partition("names")[0], "data.yaml: names[1] is empty; expected a name for every class"),
     "nc differs": (DATA + "nc: 3\n", "nc is 3, but names has 2"),
     "name twice": (DATA.replace("dog", "cat"), "duplicate category name 'cat'"),
     "swift's tag": (DATA.replace("dog", "<bbox>"), "holds <bbox>"),
@@ -237,7 +229,7 @@ def test_bad_data_yaml(folder, tmp_path, draw, name):
     if text is None:
         (folder / "data.yaml").unlink()
     else:
-        (folder / "data.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+        put(folder / "data.yaml", text)
     assert expected in refusal(options(folder, on_error="skip"), tmp_path / "out.jsonl")
 
 
