@@ -198,7 +198,7 @@ TITLES = SHARED | {
     "seq-malformed": "boxes_seq or points_seq in an unexpected form",
     "space-added": "space added between two adjacent placeholders",
     # captions, phrases, regions
-    "annotations-missing": "annotation file not found",
+    "annotations-missing": "annotation file of an image not found",
     "annotations-unreadable": "annotation file that cannot be read",
     "caption-empty": "empty caption",
     "caption-entry-unreadable": "caption entry that cannot be read",

@@ -105,7 +105,7 @@ def test_sizes_that_no_image_has(folder, tmp_path):
     (folder / "captions.json").write_text(json.dumps(content))
     message = refusal(options(folder, check_images=False), tmp_path / "out.jsonl")
     assert "image 384029 (" in message
-    assert "size -1x60; expected 1 to 2147483647 px a side" in message
+    assert "size -1x60; expected 1 to 2147483647 px per side" in message
     rows, counts = converted(options(folder, check_images=False, on_error="skip"), tmp_path / "out.jsonl")
     assert said(rows) == ALL[:2]
     assert (counts["image-without-size"], counts["caption-image-skipped"]) == (1, 1)

@@ -148,9 +148,9 @@ def test_the_size_is_looked_up(source):
     assert (coco["images"][0]["width"], coco["images"][0]["height"]) == SIZE_WH
     coco, _ = coco_of(source(row(size_wh=[100, 200], image="nowhere.jpg")), check_images=False)
     assert (coco["images"][0]["width"], coco["images"][0]["height"]) == (100, 200)
-    with pytest.raises(GroundswiftError, match=r"image 0 \(.*nowhere\.jpg\): size -1x0; expected 1 to 2147483647 px a side"):
+    with pytest.raises(GroundswiftError, match=r"image 0 \(.*nowhere\.jpg\): size -1x0; expected 1 to 2147483647 px per side"):
         coco_of(source(row(size_wh=[-1, 0], image="nowhere.jpg")), check_images=False)
-    with pytest.raises(GroundswiftError, match=r"size 10+; expected 1 to 2147483647 px a side"):
+    with pytest.raises(GroundswiftError, match=r"size 10+; expected 1 to 2147483647 px per side"):
         coco_of(source(row(size_wh=[10**400, 1], image="nowhere.jpg")), check_images=False)
 
 
