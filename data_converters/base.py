@@ -18,7 +18,7 @@ from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
 from .file_io.box_checks import ImageFolder, image_folder_of
-from .issues import Issue, IssueLog, OnError
+from .issues import Issue, IssueLog, OnError, declare
 from .prompts import Asking, Language, asking
 
 Make = Callable[[Any, IssueLog], Iterable[msgspec.Struct]]
@@ -72,7 +72,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Each field is an option of the command and a key in a list of datasets; `extra={"path": True}` marks a path. On the class: `name`, the
     subcommand; `summary`, one line of help; `reads` and `writes`, for the table of formats; `makes_rows`, False for one that writes rows
-    back to another format; EXAMPLE, the files of a small source in the layout of the help's example: path -> bytes, a text, or rows.
+    back to another format; EXAMPLE, the files of a small source in the layout of the help's example: path -> bytes, a text, or rows;
+    `issues`, id -> title of what only this format counts, for formats of other packages.
     """
 
     name: ClassVar[str] = ""
@@ -81,6 +82,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     writes: ClassVar[str] = ""
     makes_rows: ClassVar[bool] = True
     EXAMPLE: ClassVar[Mapping[str, Any]] = {}
+    issues: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        declare(cls.issues)
 
     annotations: Annotated[str, msgspec.Meta(extra={"path": True, "metavar": "SOURCE"})]
     on_error: Annotated[OnError, msgspec.Meta(description="On problems: list them and write nothing, or drop and count them.")] = "stop"
@@ -114,10 +120,7 @@ class WholeOptions(Options, frozen=True, kw_only=True):
 class ImageOptions(Options, frozen=True, kw_only=True):
     """Formats with image files."""
 
-    images: Annotated[
-        str | None,
-        msgspec.Meta(description="Folder of the images.  [default: the folder of SOURCE]", extra={"path": True, "metavar": "DIR"}),
-    ] = None
+    images: Annotated[str | None, path_option("Folder of the images.  [default: the folder of SOURCE]", "DIR")] = None
     check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the sizes of the source.")] = True
 
     def image_folder(self, kind: type[ImageFolder] = ImageFolder, default: str | None = None, needed: bool = False) -> ImageFolder:

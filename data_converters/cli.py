@@ -1,4 +1,4 @@
-"""`groundswift convert`: a verb per format, its options read off the format's own struct."""
+"""`groundswift convert`: a subcommand per format, with the fields of the format's struct as options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from groundswift.atomic_write import sigterm_as_exit
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import most_pixels
 from groundswift.records import has_lone_surrogate
-from groundswift.terminal import echo, echo_json, one_line
+from groundswift.terminal import counted, echo, echo_json, one_line
 
 from .base import Options, Totals, WholeOptions
 from .cli_options import as_given, current_option, options_of, path_fields
@@ -49,7 +49,7 @@ OF_ROWS = {"resume", "workers", "engine"}  # of formats that make row after row
 
 
 class FormatGroup(click.Group):
-    """Lists the formats without importing them; a subcommand is built when it is used."""
+    """A subcommand per format, built when it is used; one that cannot be loaded is named in the help, and the others work."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(FORMATS)
@@ -59,7 +59,8 @@ class FormatGroup(click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Formats"):
-            formatter.write_dl([(name, each.summary) for name, each in FORMATS.items()])
+            formatter.write_dl([(name, each.summary) for name, each in FORMATS.loaded[0].items()])
+        FORMATS.write_problems(formatter)
 
 
 @click.group(cls=FormatGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -152,9 +153,9 @@ def with_outputs_in(folder: str, options: Options) -> Options:
 
 def summary(totals: Totals, log: IssueLog, out: Path | None) -> str:
     """What a conversion prints: totals, then what was dropped or changed, one line per reason."""
-    head = f"{totals.rows} rows"
+    head = counted(totals.rows, "row")
     if totals.objects or totals.negatives:
-        head += f", {totals.objects} objects, {totals.negatives} rows without objects"
+        head += f", {counted(totals.objects, 'object')}, {counted(totals.negatives, 'row')} without objects"
     lines = [f"{head} -> {out}" if out else f"{head}; nothing written (--dry-run)"]
     if log.counted.counts:
         lines += ["dropped or changed:", *log.lines()]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from groundswift.errors import GroundswiftError, Tally
-from groundswift.terminal import one_line
+from groundswift.terminal import counted, one_line
 
 from .issue_titles import TITLES
 
@@ -13,10 +14,17 @@ OnError = Literal["stop", "skip"]
 
 
 def known(id: str) -> str:
-    """The same id. Raises KeyError for one that TITLES does not have."""
+    """The same id. Raises GroundswiftError for one that TITLES does not have."""
     if id not in TITLES:
-        raise KeyError(f"issue id {id!r} is not in data_converters/issue_titles.py")
+        raise GroundswiftError(f"issue id {id!r} has no title; expected one of data_converters/issue_titles.py or of the format's `issues`")
     return id
+
+
+def declare(titles: Mapping[str, str]) -> None:
+    """Add the titles of a format's own ids. Raises GroundswiftError for an id that has another title."""
+    for id, title in titles.items():
+        if TITLES.setdefault(id, title) != title:
+            raise GroundswiftError(f"issue id {id!r} is taken ({TITLES[id]}); expected another one")
 
 
 class Issue(NamedTuple):
@@ -53,7 +61,7 @@ def skip(id: str, where: str, what: str, expected: str) -> SkipSample:
 class IssueLog:
     """Counts by id. With `on_error` stop, problems are collected and `settle` raises them as one error; with skip they are counted too.
 
-    An id that TITLES does not have raises KeyError.
+    An id that TITLES does not have raises GroundswiftError.
     """
 
     def __init__(self, on_error: OnError = "stop") -> None:
@@ -89,7 +97,7 @@ class IssueLog:
         total = self.problems.counts.total()
         if not total:
             return
-        lines = [f"{one_line(source)}: {total} {'problem' if total == 1 else 'problems'}, nothing written"]
+        lines = [f"{one_line(source)}: {counted(total, 'problem')}, nothing written"]
         for id, count in self.problems.counts.most_common():
             examples = self.problems.examples[id]
             lines += [f"{count:>8}  {id}: {TITLES[id]}", *(f"{'':>10}{example}" for example in examples)]

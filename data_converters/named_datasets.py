@@ -12,20 +12,17 @@ Any format of `groundswift convert` that makes rows can be named so.
 from __future__ import annotations
 
 import os
-import reprlib
 from pathlib import Path
 
 import msgspec
 
-from groundswift.errors import Tally, error_at
-from groundswift.records import Row
+from groundswift.errors import error_at
+from groundswift.row_view import short
 from groundswift.urls import is_url
 
 from .base import Options
 from .cli_options import current_field, path_fields
-from .engine.convert import rows_of
 from .file_io.yaml_files import read_yaml
-from .issues import IssueLog
 from .registry import FORMATS
 
 ENVIRONMENT = "GROUNDSWIFT_DATASETS"  # the variable that names the list
@@ -33,7 +30,7 @@ FORBIDDEN = "#/:"  # what swift reads as a sample size, a path or a subset
 
 
 def read_sets(path: str | Path) -> dict[str, Options]:
-    """The sets of a list by name, with absolute paths. Raises GroundswiftError that names the file and the line or entry at fault."""
+    """The sets of a list by name, with absolute paths. Raises GroundswiftError that names the file and the line or entry."""
     content = read_yaml(str(path), "a YAML list of sets")
     if not isinstance(content, dict) or not content:
         raise error_at(path, "holds no sets", "name: {format: coco, annotations: FILE, images: FOLDER}")
@@ -46,32 +43,16 @@ def _read_set(where: str, name: object, entry: object, folder: Path) -> Options:
         raise error_at(where, "no name for a set", f"text without any of {FORBIDDEN} (quote numbers and words such as yes)")
     if os.path.exists(name):
         raise error_at(where, "a file or folder of this name is in the working directory, and swift would read that", "another name")
-    known = ", ".join(name for name, each in FORMATS.items() if each.makes_rows)
+    known = ", ".join(name for name, each in FORMATS.loaded[0].items() if each.makes_rows)
     if not isinstance(entry, dict):
-        raise error_at(where, f"got {short(entry)}", f"format ({known}), annotations and options")
+        raise error_at(where, f"got {short(entry)[:200]}", f"format ({known}), annotations and options")
     kind = entry.get("format")
     if not isinstance(kind, str) or kind not in FORMATS or not FORMATS[kind].makes_rows:
-        raise error_at(where, f"format is {short(kind)}", known)
+        raise error_at(where, f"format is {short(kind)[:200]}", known)
     struct = FORMATS[kind]
     try:
         spec = msgspec.convert({current_field(key): value for key, value in entry.items() if key != "format"}, struct)
     except msgspec.ValidationError as error:
         raise error_at(where, str(error), "the options of `groundswift convert`, with _ for -") from None
-    absolute = {name: joined(folder, value) for name in path_fields(struct) if (value := getattr(spec, name)) is not None}
-    return msgspec.structs.replace(spec, **absolute)
-
-
-def short(value: object) -> str:
-    """A value, shortened for a message: YAML aliases can expand a short file to a gigantic value."""
-    return reprlib.repr(value)[:200]
-
-
-def joined(folder: Path, path: str) -> str:
-    """A path of a list, relative to the list's folder; an absolute one or a URL as it is."""
-    return path if is_url(path) else str(folder / path)
-
-
-def rows_of_set(spec: Options, progress: bool = True) -> tuple[list[Row], Tally]:
-    """All rows of a set, as `groundswift convert` writes them, and counts of what was dropped. Raises GroundswiftError for a bad source."""
-    log = IssueLog(spec.on_error)
-    return list(rows_of(spec, log, progress)), log.counted
+    given = {name: value for name in path_fields(struct) if (value := getattr(spec, name)) is not None}
+    return msgspec.structs.replace(spec, **{name: value if is_url(value) else str(folder / value) for name, value in given.items()})

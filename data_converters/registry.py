@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
-
-from groundswift.entry_points import load_entry
+from groundswift.entry_points import ClassTable
 from groundswift.errors import error_at
 
 from .base import Options
 
-GROUP = "groundswift.formats"
 DESCRIBED = ("summary", "reads", "writes", "EXAMPLE")  # what help, the table of formats and the contract test need
 BUILT_IN = {  # name -> module of `formats`, class
     "coco": "coco.source:CocoOptions",
@@ -43,33 +38,20 @@ BUILT_IN = {  # name -> module of `formats`, class
 }
 
 
-class Formats(Mapping[str, type[Options]]):
-    """Format classes by name. A class is imported when it is looked up."""
+class Formats(ClassTable[Options]):
+    """Format classes by name."""
 
-    @cached_property
-    def entries(self) -> dict[str, EntryPoint]:
-        """Where each format is. Raises GroundswiftError where a package adds a name that is taken."""
-        found = {name: EntryPoint(name, f"{__package__}.formats.{place}", GROUP) for name, place in BUILT_IN.items()}
-        for entry in entry_points(group=GROUP):
-            if entry.name in found:
-                raise error_at(f"format {entry.name} of {entry.value}", f"the name is taken by {found[entry.name].value}", "another name")
-            found[entry.name] = entry
-        return found
+    def __init__(self) -> None:
+        built_in = {name: f"{__package__}.formats.{place}" for name, place in BUILT_IN.items()}
+        super().__init__("format", "groundswift.formats", Options, built_in)
 
     def __getitem__(self, name: str) -> type[Options]:
-        entry = self.entries[name]
-        found = load_entry(entry, type)
-        if not (issubclass(found, Options) and found.name == name):
-            raise error_at(f"format {name}", f"{entry.value} is not a format of this name", f"a subclass of Options with name = {name!r}")
+        found = super().__getitem__(name)
         if lacking := [each for each in DESCRIBED if not getattr(found, each)]:
-            raise error_at(f"format {name}", f"{entry.value} has no {', '.join(lacking)}", f"{', '.join(DESCRIBED)} on the class")
+            raise error_at(
+                f"format {name}", f"{found.__module__}:{found.__name__} has no {', '.join(lacking)}", f"{', '.join(DESCRIBED)} on the class"
+            )
         return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
 
 FORMATS = Formats()

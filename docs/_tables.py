@@ -159,11 +159,9 @@ def run_checks(say: Words) -> Iterator[Row]:
 
 def metrics(say: Words) -> Iterator[Row]:
     """Every metric of `groundswift eval` with its numbers."""
-    from groundswift.eval.metrics import metric_class
-    from groundswift.eval.metrics import table as metric_table
+    from groundswift.eval.metrics import METRICS
 
-    for name in metric_table():
-        kind = metric_class(name)
+    for name, kind in METRICS.items():
         command, keys = name.replace("_", "-"), ", ".join(code(number.key) for number in kind.numbers)
         yield (
             code(f"groundswift eval {command}"),

@@ -6,18 +6,22 @@ import click
 
 from .compare import compare
 from .metric_command import command_of
-from .metrics import metric_class, table
+from .metrics import METRICS
 
 
 class Metrics(click.Group):
-    """A group whose subcommands are the metrics of the table, loaded when they are named."""
+    """A subcommand per metric, loaded when it is named; one that cannot be loaded is named in the help, and the others work."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [*(name.replace("_", "-") for name in table()), *super().list_commands(context)]
+        return [*(name.replace("_", "-") for name in METRICS.loaded[0]), *super().list_commands(context)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         metric = name.replace("-", "_")
-        return command_of(metric_class(metric)) if metric in table() else super().get_command(context, name)
+        return command_of(METRICS[metric]) if metric in METRICS else super().get_command(context, name)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(context, formatter)
+        METRICS.write_problems(formatter)
 
 
 @click.group(cls=Metrics)

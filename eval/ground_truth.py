@@ -94,7 +94,7 @@ def truth_from_coco(
     coco = _without_roots(coco)
     if on_error == "skip":
         coco = CocoFile(coco.images, list(_first_of_each_id(coco.annotations, tally)), coco.categories)
-    _stop_at(structural_problems(coco, path, sizes_needed=False))
+    _stop_at(structural_problems(coco, path))
     images = sorted(coco.images, key=lambda image: image.id)
     categories = sorted(coco.categories, key=lambda category: category.id)
     image_of = {image.id: image for image in images}

@@ -113,10 +113,10 @@ def repeated(values: Iterable[object]) -> list[object]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def structural_problems(coco: CocoFile, path: str | Path, sizes_needed: bool = True) -> list[GroundswiftError]:
-    """What makes ids ambiguous or sizes impossible: repeated ids of images, annotations and categories, repeated or empty names, no size.
+def structural_problems(coco: CocoFile, path: str | Path, sizes: bool = True) -> list[GroundswiftError]:
+    """What makes ids ambiguous or sizes impossible: repeated ids of images, annotations and categories, repeated or empty names.
 
-    Unless `sizes_needed`, an image may state no size.
+    Without `sizes`, the sizes of images are not checked; UNKNOWN_WH is no problem.
     """
     problems = []
     for what, values in (
@@ -133,8 +133,9 @@ def structural_problems(coco: CocoFile, path: str | Path, sizes_needed: bool = T
     problems += [
         error_at(path, f"image {image.id} has size {image.width}x{image.height}", f"at least 1x1 px, at most {LARGEST_SIDE_PX} px per side")
         for image in coco.images
-        if not (1 <= image.width <= LARGEST_SIDE_PX and 1 <= image.height <= LARGEST_SIDE_PX)
-        and (sizes_needed or (image.width, image.height) != UNKNOWN_WH)
+        if sizes
+        and not (1 <= image.width <= LARGEST_SIDE_PX and 1 <= image.height <= LARGEST_SIDE_PX)
+        and (image.width, image.height) != UNKNOWN_WH
     ]
     return problems
 

@@ -2,15 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import error_at
+from .errors import GroundswiftError, error_at
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Kind = TypeVar("Kind")
+
+
+class ClassTable(Mapping[str, type[Kind]]):
+    """Classes by their `name`: built-in ones, and those of other packages. One is imported when it is looked up.
+
+    `what`: what messages call one; `group`: of the entry points; `built_in`: name -> `module:class`. A lookup raises GroundswiftError for
+    one that cannot be loaded, is of another kind or name, or shares its name; all others stay usable.
+    """
+
+    def __init__(self, what: str, group: str, kind: type[Kind], built_in: Mapping[str, str]) -> None:
+        self.what, self.group, self.kind, self.built_in = what, group, kind, built_in
+
+    @cached_property
+    def entries(self) -> dict[str, list[EntryPoint]]:
+        """Where each is; more than one place where a package adds a name that is taken."""
+        from importlib.metadata import EntryPoint, entry_points
+
+        found = {name: [EntryPoint(name, place, self.group)] for name, place in self.built_in.items()}
+        for entry in entry_points(group=self.group):
+            found.setdefault(entry.name, []).append(entry)
+        return found
+
+    def __getitem__(self, name: str) -> type[Kind]:
+        entry, *others = self.entries[name]
+        if others:
+            raise error_at(f"{self.what} {name} of {others[0].value}", f"the name is taken by {entry.value}", "another name")
+        found = load_entry(entry, type)
+        if not (issubclass(found, self.kind) and found.name == name):
+            expected = f"a subclass of {self.kind.__name__} with name = {name!r}"
+            raise error_at(f"{self.what} {name}", f"{entry.value} is not a {self.what} of this name", expected)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @cached_property
+    def loaded(self) -> tuple[dict[str, type[Kind]], list[str]]:
+        """(all that can be used, by name; a line for each that cannot)."""
+        usable, problems = {}, []
+        for name in self:
+            try:
+                usable[name] = self[name]
+            except GroundswiftError as error:
+                problems.append(str(error))
+        return usable, problems
+
+    def write_problems(self, formatter: Any) -> None:
+        """Add to a help page (click's `HelpFormatter`) a line for each that cannot be used."""
+        if self.loaded[1]:
+            with formatter.section("Not usable"):
+                formatter.write("".join(f"  {problem}\n" for problem in self.loaded[1]))
 
 
 def loaded_entries(group: str, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:

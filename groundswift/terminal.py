@@ -22,6 +22,11 @@ def one_line(text: object) -> str:
     return UNSAFE_IN_LINE.sub(_spelled, str(text))
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `2 rows`; `plural`: where that is not the noun with an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def _spelled(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 

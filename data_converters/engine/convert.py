@@ -43,7 +43,7 @@ class RunOptions(msgspec.Struct, frozen=True):
 def convert_to_file(options: Options, out: Path | None, run_options: RunOptions, log: IssueLog) -> Totals:
     """Convert a source into the JSONL file `out`, which appears whole or not at all; None: check and count only.
 
-    Raises GroundswiftError with every fault where `options.on_error` is stop, and where no line is left.
+    Raises GroundswiftError with every problem where `options.on_error` is stop, and where no line is left.
     """
     if isinstance(options, WholeOptions):
         check_running(run_options)
@@ -52,8 +52,12 @@ def convert_to_file(options: Options, out: Path | None, run_options: RunOptions,
     with WorkerPool(run_options.workers or processors()) as pool:
         with without_collection():
             reading = options.open(log, pool)
-        with frozen():
-            return _converted(options, reading, out, run_options, pool, log, stamps)
+        with frozen(), output(out, run_of(options) if out else {}, log, run_options.resume) as under_way:
+            for made in made_blocks(options, reading, run_options, pool, under_way.blocks):
+                under_way.add(made)
+            check_unchanged(stamps)
+            settle(options, reading, under_way.totals, log)
+        return under_way.totals
 
 
 def check_running(run_options: RunOptions) -> None:
@@ -68,33 +72,8 @@ def check_running(run_options: RunOptions) -> None:
         raise GroundswiftError(f"{shown}: not available for this format, which writes one document at the end; remove it")
 
 
-def _converted(
-    options: Options,
-    reading: Reading,
-    out: Path | None,
-    run_options: RunOptions,
-    pool: WorkerPool,
-    log: IssueLog,
-    stamps: dict[str, list[Any]],
-) -> Totals:
-    if out is None:
-        totals = Totals()
-        for made in made_blocks(options, reading, run_options, pool, 0):
-            totals.add(made.totals)
-            log.merge(made.log)
-        check_unchanged(stamps)
-        settle(options, reading, totals, log)
-        return totals
-    with output(out, run_of(options), log, run_options.resume) as under_way:
-        for made in made_blocks(options, reading, run_options, pool, under_way.blocks):
-            under_way.add(made)
-        check_unchanged(stamps)
-        settle(options, reading, under_way.totals, log)
-    return under_way.totals
-
-
 def rows_of(options: Options, log: IssueLog, progress: bool = False) -> Iterator[Row]:
-    """The rows of a source, one after the other. Raises as `convert_to_file` does, once all have passed."""
+    """The rows of a source, one by one. Raises as `convert_to_file` does, after the last one."""
     stamps = stamps_of(options)
     reading, made = options.open(log, WorkerPool()), 0
     with bar(reading, options.limit, 0, progress) as line:
@@ -112,20 +91,20 @@ def rows_of(options: Options, log: IssueLog, progress: bool = False) -> Iterator
 
 
 def stamps_of(options: Options) -> dict[str, list[Any]]:
-    """The size and time of change of each file on this machine that the options name; folders and addresses have none."""
+    """The size and time of change of each file on this machine that the options name; folders and URLs have none."""
     paths = [getattr(options, name) for name in path_fields(type(options)) if name not in ASIDE]
     return {path: list(stat_key(path)) for path in paths if path and not is_url(path) and os.path.isfile(path)}
 
 
 def check_unchanged(stamps: dict[str, list[Any]]) -> None:
-    """Raise GroundswiftError where a file is another one than `stamps_of` saw: its rows would be of two states."""
+    """Raise GroundswiftError where a file has changed since `stamps_of`: its rows would be of two states."""
     for path, stamp in stamps.items():
         if not os.path.isfile(path) or list(stat_key(path)) != stamp:
             raise changed(path)
 
 
 def settle(options: Options, reading: Reading, totals: Totals, log: IssueLog) -> None:
-    """Raise GroundswiftError with the faults there were, or where nothing came out."""
+    """Raise GroundswiftError with the problems, or where nothing came out."""
     log.settle(options.annotations)
     if not totals.rows:
         why = f"every {reading.unit} was dropped" if log.counted.counts else f"the source has no {reading.unit}"
@@ -147,7 +126,7 @@ def made_blocks(options: Options, reading: Reading, run_options: RunOptions, poo
 
 
 def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
-    """A progress bar over the items of a source, a context; silent where nobody watches."""
+    """A progress bar over the items of a source, a context; silent where stderr is no terminal."""
     from tqdm import tqdm
 
     total = reading.total if limit is None or reading.total is None else min(limit, reading.total)
@@ -155,7 +134,7 @@ def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
 
 
 def run_of(options: Options) -> dict[str, Any]:
-    """What must be the same for one run to go on with what another began: version, format, options, and the state of the source."""
+    """What must be the same for --resume: version, format, options, and the state of the source."""
     given = dict(zip(options.__struct_encode_fields__, msgspec.structs.astuple(options), strict=True))
     sources = {name: given[name] for name in path_fields(type(options)) if name not in ASIDE and given[name]}
     return {
@@ -168,8 +147,8 @@ def run_of(options: Options) -> dict[str, Any]:
 
 
 def state_of(path: str, own: str | None = None) -> list[Any]:
-    """What tells whether a file has changed; of a folder, whether any file below it has, but for hidden ones and what a run writes
-    there of its `own`."""
+    """Size and time of a file; of a folder, the number and a hash of those of all files below it, without hidden ones and the file `own`,
+    which the run itself writes."""
     if not os.path.isdir(path):
         return list(stat_key(path)) if exists(path) else []
     skipped = own and os.path.abspath(own)
@@ -178,7 +157,7 @@ def state_of(path: str, own: str | None = None) -> list[Any]:
 
 
 def states_below(folder: str) -> Iterator[tuple[str, int, int]]:
-    """(path, size in bytes, time of change in ns) of the files in a folder and those below it, as far as they are not hidden."""
+    """(path, size in bytes, time of change in ns) of all files below a folder that are not hidden."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):

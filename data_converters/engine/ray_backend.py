@@ -23,7 +23,7 @@ BLOCK_BYTES = 4 << 20  # what a shard makes before it hands it over
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """What Ray Data runs: a batch of one shard's number -> its blocks, as columns. `done` blocks are passed over."""
+    """What Ray Data runs: a batch of one shard's number -> its blocks, as columns. The first `done` blocks are skipped."""
 
     options: Options
     shards: int

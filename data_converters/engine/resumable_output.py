@@ -25,9 +25,9 @@ from ..issues import IssueLog
 from .batches import Made
 
 GOES_ON = "; add --resume to continue from what is written"
-SECONDS = 5.0  # between two entries of the journal: what a kill can cost
-NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # what disks say that know none, as some of clusters
-WRITE_BACK = 8 << 20  # bytes after which the disk is asked to begin
+SECONDS = 5.0  # between two entries of the journal: what a kill costs at most
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # of disks without locks, as in some clusters
+WRITE_BACK = 8 << 20  # bytes after which a flush to the disk is started
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,22 +44,35 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def short_name(name: str) -> str:
-    """A name that leaves room for what goes before and behind it, since disks take 255 bytes: a long one by its hash."""
+    """A name with room for a prefix and suffix within the 255 bytes of a disk: a long one is replaced by its hash."""
     data = os.fsencode(name)
     return name if len(data) <= 200 else blake2b(data, digest_size=16).hexdigest()
 
 
-class Output:
-    """An output under way. `blocks`: how many of the source are in it already."""
+class DryOutput:
+    """A conversion that is counted only. `blocks`: how many of the source are done already."""
+
+    def __init__(self, log: IssueLog) -> None:
+        self.log, self.totals, self.blocks = log, Totals(), 0
+
+    def add(self, made: Made) -> None:
+        """Take in one more block."""
+        self.totals.add(made.totals)
+        self.log.merge(made.log)
+
+
+class Output(DryOutput):
+    """An output under way."""
 
     def __init__(self, out: Path, run: dict[str, Any], log: IssueLog) -> None:
+        super().__init__(log)
         self.target = Path(os.path.realpath(out))
         name = short_name(self.target.name)
         self.partial = self.target.with_name(f".{name}.partial")
         self.journal = self.target.with_name(f".{name}.journal")
         self.next_journal = self.target.with_name(f".{name}.journal.next")
-        self.run, self.log, self.totals = run, log, Totals()
-        self.blocks = self.size = self._on_its_way = 0
+        self.run = run
+        self.size = self._on_its_way = 0
         self.file: BinaryIO | None = None
         self._disk = ThreadPoolExecutor(1)
         self._writing_back: Future | None = None
@@ -73,7 +86,7 @@ class Output:
         except GroundswiftError:
             file.close()
             raise
-        self.file = file  # ours from here on, and dropped with us: what a refused --resume found must stay
+        self.file = file  # only now may `drop` remove it: what a refused --resume found must stay
         if entry:
             self.blocks, self.size, self.totals = entry.blocks, entry.size, entry.totals
             for tally, counts, examples in (
@@ -89,7 +102,7 @@ class Output:
         self.file.seek(self.size)
 
     def _locked(self) -> BinaryIO:
-        """The partial file, held against other runs. Raises GroundswiftError where another one has it."""
+        """The partial file, locked against other runs. Raises GroundswiftError where another run has the lock."""
         while True:
             file = os.fdopen(os.open(self.partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
             try:
@@ -100,10 +113,10 @@ class Output:
             except (GroundswiftError, OSError):
                 file.close()
                 raise
-            file.close()  # the run that had it has ended since, and what was opened is its output
+            file.close()  # the other run has ended since, and what was opened is its output
 
     def _lock(self, file: BinaryIO) -> None:
-        with suppress(ImportError):  # where there is none, two runs at once are the user's to avoid
+        with suppress(ImportError):  # Windows has no fcntl: there, nothing stops two runs at once
             import fcntl
 
             try:
@@ -115,7 +128,7 @@ class Output:
                     raise
 
     def _earlier(self, file: BinaryIO) -> Entry | None:
-        """The last entry of an earlier run of the same source and options whose lines are all there; None where there is none."""
+        """The last entry of an earlier run of the same source and options, if all its lines are there; None without one."""
         try:
             entry = msgspec.convert(json.loads(self.journal.read_bytes()), Entry)
         except FileNotFoundError:
@@ -134,20 +147,18 @@ class Output:
         return entry if os.fstat(file.fileno()).st_size >= entry.size else None
 
     def add(self, made: Made) -> None:
-        """Take in one more block."""
         self.file.write(made.lines)
         self.blocks += 1
         self.size += len(made.lines)
         if self.size - self._on_its_way > WRITE_BACK:
             self._write_back()
-        self.totals.add(made.totals)
-        self.log.merge(made.log)
+        super().add(made)
         if time.monotonic() >= self._next_entry:
             self.enter()
             self._next_entry = time.monotonic() + SECONDS
 
     def _write_back(self) -> None:
-        """Let the disk keep up meanwhile, so that the flush at the end does not wait for all of it. Raises OSError where it could not."""
+        """Flush in the background, so that the flush at the end is short. Raises OSError if the last one failed."""
         if self._writing_back:
             if not self._writing_back.done():
                 return
@@ -157,14 +168,14 @@ class Output:
         self._on_its_way = self.size
 
     def _flush(self) -> None:
-        """Put all lines on the disk. Raises OSError where that fails now, or has failed meanwhile: a disk tells it once."""
+        """Flush all lines to the disk. Raises OSError if that fails, or failed in the background: the system reports it only once."""
         if self._writing_back:
             self._writing_back.result()
         self.file.flush()
         os.fsync(self.file.fileno())
 
     def enter(self) -> None:
-        """Put all lines on the disk, then say so in the journal."""
+        """Flush all lines to the disk, then note it in the journal."""
         if self.file is None:
             return
         self._flush()
@@ -174,13 +185,13 @@ class Output:
             self.next_journal.write_text(json.dumps(msgspec.to_builtins(entry)))  # Python's: names of the source's files may not be UTF-8
 
     def finish(self) -> None:
-        """Put the whole file in its place."""
+        """Move the whole file to its place."""
         self._flush()
         os.replace(self.partial, self.target)
         self._forget()
 
     def leave(self) -> bool:
-        """Leave all blocks so far to `--resume` -> whether there are any."""
+        """Keep all blocks so far for `--resume`. Returns whether there are any."""
         with suppress(OSError):
             self.enter()
         if not self.blocks:
@@ -188,7 +199,7 @@ class Output:
         return self.blocks > 0
 
     def drop(self) -> None:
-        """Leave nothing behind; what another run writes is left alone."""
+        """Remove the partial file and the journal, unless another run writes them."""
         if self.file:
             self.partial.unlink(missing_ok=True)
             self._forget()
@@ -198,7 +209,7 @@ class Output:
         self.next_journal.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give up the file, and its lock with it."""
+        """Close the file, which unlocks it."""
         self._disk.shutdown()
         if self.file:
             with suppress(OSError):
@@ -206,11 +217,14 @@ class Output:
 
 
 @contextmanager
-def output(out: Path, run: dict[str, Any], log: IssueLog, resume: bool) -> Iterator[Output]:
-    """An output that becomes the file `out` when the block ends; an error of the source drops it, an interrupt leaves it to `--resume`.
+def output(out: Path | None, run: dict[str, Any], log: IssueLog, resume: bool) -> Iterator[DryOutput]:
+    """An output that becomes the file `out` when the block ends; an error of the source drops it, an interrupt keeps it for `--resume`.
 
-    Raises GroundswiftError where it cannot be written.
+    None: nothing is written. Raises GroundswiftError where it cannot be written.
     """
+    if out is None:
+        yield DryOutput(log)
+        return
     check_place(out)
     under_way = Output(out, run, log)
     try:
@@ -224,7 +238,7 @@ def output(out: Path, run: dict[str, Any], log: IssueLog, resume: bool) -> Itera
         under_way.drop()
         raise
     except OSError as error:
-        if error.filename not in (None, str(under_way.partial), str(under_way.next_journal)):  # some other file, on the way to a line
+        if error.filename not in (None, str(under_way.partial), str(under_way.next_journal)):  # another file, such as the source
             raise
         kept = GOES_ON if os.path.exists(under_way.journal) else ""
         if not kept:

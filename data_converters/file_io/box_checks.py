@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
 
@@ -17,19 +17,10 @@ from groundswift.storage import is_folder
 from groundswift.urls import file_name, folder_of, is_url, is_web, shown
 
 from ..issues import Issue, IssueLog
-from .images import EXIF_ROTATED, UPRIGHT, read_header, stated_size_problem
+from .images import EXIF_ROTATED, UPRIGHT, FoundImage, read_header, stated_size_problem
 
 CLIPPED, ROUNDED = "box-clipped", "box-clipped-rounding"
 Box = tuple[float, float, float, float]
-
-
-class FoundImage(NamedTuple):
-    """An image: its absolute path or URL, its upright size (width, height) in px (None if neither read nor stated), and its EXIF
-    orientation 1..8."""
-
-    path: str
-    size_wh: tuple[int, int] | None
-    orientation: int = UPRIGHT
 
 
 class ImageFolder(msgspec.Struct, frozen=True):
@@ -76,11 +67,11 @@ class ImageFolder(msgspec.Struct, frozen=True):
             return None
         if not self.check and (stated_wh or not size_needed):
             return FoundImage(path, stated_wh)
-        size_wh, orientation, problem = read_header(path, thing, stated_wh, size_needed)
-        if problem:
-            log.add(problem)
+        found = read_header(path, thing, stated_wh, size_needed)
+        if isinstance(found, Issue):
+            log.add(found)
             return None
-        return FoundImage(path, size_wh, orientation)
+        return found
 
 
 def image_folder_of(images: str | None, annotations: str, check: bool, kind: type[ImageFolder] = ImageFolder) -> ImageFolder:

@@ -18,12 +18,13 @@ UPRIGHT = 1  # the EXIF orientation of an image that is not rotated
 EXIF_ROTATED = "image-rotated-by-exif"  # the reason to count by
 
 
-class Header(NamedTuple):
-    """What an image's header says: its upright size (width, height) in px, its EXIF orientation 1..8, and the problem, if any."""
+class FoundImage(NamedTuple):
+    """An image: its absolute path or URL, its upright size (width, height) in px (None if neither read nor stated), and its EXIF
+    orientation 1..8."""
 
+    path: str
     size_wh: tuple[int, int] | None
     orientation: int = UPRIGHT
-    problem: Issue | None = None
 
 
 def stated_size_problem(stated_wh: tuple[int, int], thing: str) -> Issue | None:
@@ -34,19 +35,19 @@ def stated_size_problem(stated_wh: tuple[int, int], thing: str) -> Issue | None:
     return Issue("image-without-size", thing, f"size {_text(stated_wh)}"[:200], f"1 to {LONGEST_SIDE} px per side")
 
 
-def read_header(path: str, thing: str, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> Header:
-    """Read the header of an image; its upright size must be `stated_wh`, if its annotation states one.
+def read_header(path: str, thing: str, stated_wh: tuple[int, int] | None = None, size_needed: bool = False) -> FoundImage | Issue:
+    """Read the header of an image, or say why it cannot be used; its upright size must be `stated_wh`, if its annotation states one.
 
     `size_needed`: the size is needed even if images are not checked, so that the message does not suggest --no-check-images.
     """
     if not _there(path):
         remedy = ", as the source does not state its size" if size_needed else " (use --no-check-images to skip this check)"
-        return Header(None, problem=Issue("image-missing", thing, f"image not found: {shown(path)}", f"the image file{remedy}"))
+        return Issue("image-missing", thing, f"image not found: {shown(path)}", f"the image file{remedy}")
     try:
         size_wh, orientation = read_size_wh(path)
     except GroundswiftError as error:
-        return Header(None, problem=Issue("image-unreadable", thing, str(error), "an image that Pillow can open"))
-    return Header(size_wh, orientation, _size_differs(size_wh, orientation, stated_wh or size_wh, thing))
+        return Issue("image-unreadable", thing, str(error), "an image that Pillow can open")
+    return _size_differs(size_wh, orientation, stated_wh or size_wh, thing) or FoundImage(path, size_wh, orientation)
 
 
 def _size_differs(size_wh: tuple[int, int], orientation: int, stated_wh: tuple[int, int], thing: str) -> Issue | None:

@@ -67,7 +67,7 @@ def _lines(here: Path) -> int:
 
 
 def _first_byte(here: Path) -> bytes:
-    """The first byte of the text, byte order mark and white space passed over."""
+    """The first byte of the text, after a byte order mark and white space."""
     with open(here, "rb") as file:
         return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
 

@@ -75,15 +75,7 @@ class ImageBoxes:
     boxes: Counter[Named] = field(default_factory=Counter)
 
 
-@dataclass
-class Collected:
-    """All images by path, in order of first appearance, and the classes."""
-
-    images: dict[str, ImageBoxes]
-    categories: list[CocoCategory]
-
-
-def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Collected:
+def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Collector:
     """Read all rows. Raises GroundswiftError with every problem, unless they are skipped, and if no image is left."""
     known = read_categories(options.categories) if options.categories else []
     reading = options.reading()
@@ -97,12 +89,13 @@ def collect_boxes(options: BoxesOptions, log: IssueLog, progress: bool) -> Colle
     log.settle(options.annotations, in_sets=False)
     if not collector.images:
         raise log.nothing_left(options.annotations, "no row with an image")
-    return Collected(collector.images, list(collector.categories.values()))
+    return collector
 
 
 @dataclass
 class Collector:
-    """What has been read so far. `closed`: the classes are given, other labels are problems."""
+    """What has been read so far: images by path, in order of first appearance, and categories by name. `closed`: the classes are given,
+    other labels are problems."""
 
     inside: RowImages
     categories: dict[str, CocoCategory]

@@ -21,6 +21,7 @@ from groundswift.errors import GroundswiftError, error_at
 from groundswift.storage import local_copy, stat_key
 from groundswift.urls import shown
 
+from ..file_io.mmap_json import changed
 from ..issues import Issue, IssueLog
 from .jsonl_lines import LONGEST, decoded, lines_of
 
@@ -122,7 +123,7 @@ class Copier:
     def check(self) -> None:
         """To be called once more after the last row."""
         if stat_key(self.index.file) != self.index.stamp:
-            raise error_at(self.index.path, "changed while being read", "a file that does not change during the run")
+            raise changed(self.index.path)
 
     def line(self, row: int) -> bytes:
         """One row with its line break, which is added to a last line without one."""
@@ -132,7 +133,7 @@ class Copier:
         except OSError as error:
             raise self._unreadable(error) from None
         if len(raw) != self.index.sizes[row]:
-            raise error_at(self.index.path, "became shorter while it was read", "a file that does not change during the run")
+            raise error_at(self.index.path, "became shorter while being read", "a file that does not change during the run")
         return raw if raw.endswith(b"\n") else raw + b"\n"
 
 

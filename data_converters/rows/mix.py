@@ -22,7 +22,7 @@ from groundswift.errors import Tally, error_at
 from groundswift.row_view import RowView
 from groundswift.urls import is_url, shown
 
-from ..issues import IssueLog, OnError
+from ..issues import IssueLog
 from .jsonl_lines import decoded
 from .line_index import Copier, JsonRow, LineIndex, Progress, copied_lines, has_both_types, json_rows, key64
 
@@ -81,14 +81,6 @@ def chosen(rows: int, share: int, *seed: int) -> NDArray[np.int64]:
     return np.concatenate([np.tile(np.arange(rows), times), permuted(rows, *seed)[:rest]])
 
 
-class MixOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` None: as many rows as possible without repeating any."""
-
-    total: int | None = None
-    seed: int = 0
-    on_error: OnError = "stop"
-
-
 class MixedFile(msgspec.Struct):
     """A file of a mix. `rows`: its rows in the mix; `of`: the rows it has; `repeated`: rows in the mix more than once."""
 
@@ -128,8 +120,13 @@ class MixPlan(NamedTuple):
         return copied_lines(self.indexes, self.files, self.rows, progress)
 
 
-def plan_mix(sources: Sequence[Source], options: MixOptions, log: IssueLog, progress: Progress = lambda size: None) -> MixPlan:
-    """The first pass. Raises GroundswiftError for a file that is missing, given twice, without rows, or with issues."""
+def plan_mix(
+    sources: Sequence[Source], log: IssueLog, progress: Progress = lambda size: None, total: int | None = None, seed: int = 0
+) -> MixPlan:
+    """The first pass. `total` None: as many rows as possible without repeating any.
+
+    Raises GroundswiftError for a file that is missing, given twice, without rows, or with issues.
+    """
     check_distinct([source.path for source in sources])
     indexes, keys = [], []
     for source in sources:
@@ -138,15 +135,15 @@ def plan_mix(sources: Sequence[Source], options: MixOptions, log: IssueLog, prog
         index.settle(log)
         indexes.append(index)
     weights, sizes = [source.weight for source in sources], [len(index) for index in indexes]
-    total, first = most_without_repeating(sizes, weights) if options.total is None else (options.total, None)
+    total, first = most_without_repeating(sizes, weights) if total is None else (total, None)
     counts = shares(total, weights)
     files = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    rows = np.concatenate([chosen(*pair, options.seed, place) for place, pair in enumerate(zip(sizes, counts, strict=True), 1)])
-    order = permuted(total, options.seed, 0)
+    rows = np.concatenate([chosen(*pair, seed, place) for place, pair in enumerate(zip(sizes, counts, strict=True), 1)])
+    order = permuted(total, seed, 0)
     duplicates, examples = shared_keys(keys)
     report = MixReport(
         total,
-        options.seed,
+        seed,
         [
             MixedFile(index.path, float(weight), count, size, max(0, count - size))
             for index, weight, count, size in zip(indexes, weights, counts, sizes, strict=True)

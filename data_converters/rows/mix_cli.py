@@ -9,11 +9,11 @@ import click
 import msgspec
 
 from groundswift.atomic_write import write_whole
-from groundswift.terminal import echo, echo_json
+from groundswift.terminal import counted, echo, echo_json
 
-from ..issues import IssueLog
-from .mix import MixOptions, MixReport, plan_mix, source_of
-from .two_passes import both_passes, check_not_input, check_out, first_pass, shared_options, summary_text
+from ..issues import IssueLog, OnError
+from .mix import MixReport, plan_mix, source_of
+from .two_passes import both_passes, check_out, shared_options, summary_text
 
 MOST_ROWS = 100_000_000  # of a mix: about 20 bytes of memory each
 
@@ -23,7 +23,7 @@ MOST_ROWS = 100_000_000  # of a mix: about 20 bytes of memory each
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="JSONL file to write; unchanged if the command fails.")
 @click.option("--total", type=click.IntRange(1, MOST_ROWS), metavar="N", help="Rows of the mix.  [default: the most without repeats]")
 @shared_options
-def mix(files: tuple[str, ...], out: Path | None, dry_run: bool, as_json: bool, **options: object) -> None:
+def mix(files: tuple[str, ...], out: Path | None, dry_run: bool, as_json: bool, on_error: OnError, **options: object) -> None:
     """Mix JSONL files of swift rows by weight into one shuffled file.
 
     The weight is the number after the last colon (default 1): the share of the mix that comes from this file, whatever its size.
@@ -45,23 +45,16 @@ def mix(files: tuple[str, ...], out: Path | None, dry_run: bool, as_json: bool, 
     """
     check_out(out, dry_run)
     sources = [source_of(text) for text in files]
-    paths = [source.path for source in sources]
-    asked = MixOptions(**options)
-    log = IssueLog(asked.on_error)
-    plan = partial(plan_mix, sources, asked, log)
-    if out is not None:
-        check_not_input(out, paths)
-    if dry_run or out is None:
-        report = first_pass(paths, plan).report
-    else:
-        report = both_passes(paths, plan, partial(write_whole, out)).report
-        report.out = str(out)
+    log = IssueLog(on_error)
+    plan, write = partial(plan_mix, sources, log, **options), partial(write_whole, out)
+    report = both_passes([source.path for source in sources], [out] if out else [], plan, write, dry_run).report
+    report.out = None if dry_run else str(out)
     echo_json(msgspec.json.encode(report)) if as_json else echo(summary(report, log))
 
 
 def summary(report: MixReport, log: IssueLog) -> str:
     """What the command prints: totals, a line per file, then what was repeated, duplicate or skipped."""
-    head = f"{report.rows} rows of {len(report.files)} {'file' if len(report.files) == 1 else 'files'}, seed {report.seed}"
+    head = f"{counted(report.rows, 'row')} of {counted(len(report.files), 'file')}, seed {report.seed}"
     lines = [f"{head} -> {report.out}" if report.out else f"{head}; nothing written (--dry-run)"]
     if report.runs_out_first is not None:
         lines.append(f"no --total: {report.runs_out_first} runs out first, and no row is repeated")
@@ -74,7 +67,7 @@ def summary(report: MixReport, log: IssueLog) -> str:
         if each.repeated:
             times, rest = divmod(each.rows, each.of)
             more = f", {rest} of them once more" if rest else ""
-            lines.append(f"{each.path} has fewer rows than its share: each is taken {times} {'time' if times == 1 else 'times'}{more}")
+            lines.append(f"{each.path} has fewer rows than its share: each is taken {counted(times, 'time')}{more}")
         elif not each.rows:
             lines.append(f"{each.path} gives no row: its weight is too small for {report.rows} rows")
     if report.duplicates:

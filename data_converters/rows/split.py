@@ -22,7 +22,6 @@ from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +30,7 @@ from groundswift.row_view import RowView, image_source, short
 from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
 
-from ..issues import Issue, IssueLog, OnError
+from ..issues import Issue, IssueLog
 from .line_index import JsonRow, LineIndex, Progress, json_rows, key64
 from .lint.checks_images import LONGEST_PATH, path_of
 from .mix import permuted
@@ -39,15 +38,6 @@ from .mix import permuted
 MOST_LABELS = 100_000  # distinct labels that are spread; further ones are ignored
 CHUNK = 1 << 20
 OTHER_MEDIA = ("videos", "video", "audios", "audio")
-
-
-class SplitOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`same_content`: files with the same bytes are one image. `stratify`: whether classes are spread."""
-
-    seed: int = 0
-    stratify: bool = True
-    same_content: bool = False
-    on_error: OnError = "stop"
 
 
 @dataclass
@@ -73,10 +63,10 @@ class Grouping(NamedTuple):
     count: int
 
 
-def facts_of(path: str, options: SplitOptions, log: IssueLog, progress: Progress = lambda size: None) -> Facts:
-    """The first pass. Raises GroundswiftError for a file that is missing, without rows, or with issues."""
+def facts_of(path: str, same_content: bool, log: IssueLog, progress: Progress) -> Facts:
+    """The first pass, with media compared as in `MediaKeys`. Raises GroundswiftError for a file that is missing, empty, or with issues."""
     facts = Facts(LineIndex.of(path))
-    media = MediaKeys(options.same_content)
+    media = MediaKeys(same_content)
     for row in json_rows(facts.index, log, progress):
         _add(facts, row, media, log)
     facts.index.settle(log)
@@ -136,7 +126,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 class MediaKeys:
-    """Image -> 64 bits that are equal for the same image: by its normalised path, or by its content."""
+    """Image -> 64 bits that are equal for the same image: by its normalised path or, for `same_content`, by the bytes of its file."""
 
     def __init__(self, same_content: bool) -> None:
         self.same_content = same_content

@@ -11,11 +11,10 @@ import msgspec
 from groundswift.atomic_write import write_together
 from groundswift.terminal import echo, echo_json
 
-from ..issues import IssueLog
-from .split import SplitOptions
+from ..issues import IssueLog, OnError
 from .split_gt import GroundTruthParts
 from .split_plan import SplitReport, parts_of, plan_split
-from .two_passes import both_passes, check_not_input, check_out, first_pass, shared_options, summary_text
+from .two_passes import both_passes, check_out, shared_options, summary_text
 
 SHOWN = 5  # classes in the text
 
@@ -46,7 +45,7 @@ class PartsCommand(click.Command):
 )
 @shared_options
 def split(
-    data: str, out: Path | None, parts: tuple[str, ...], gt: str | None, stratify: str, dry_run: bool, as_json: bool, **options: object
+    data: str, out: Path | None, parts: tuple[str, ...], gt: str | None, on_error: OnError, dry_run: bool, as_json: bool, **options: object
 ) -> None:
     """Split a JSONL file of swift rows into parts that share no image.
 
@@ -75,24 +74,17 @@ def split(
     """
     check_out(out, dry_run)
     asked = parts_of(parts)
-    how = SplitOptions(stratify=stratify == "label", **options)
-    log = IssueLog(how.on_error)
+    log = IssueLog(on_error)
     truth = GroundTruthParts(gt, [part.name for part in asked]) if gt is not None else None
-    plan = partial(plan_split, data, asked, how, log, truth=truth)
-    if dry_run or out is None:
-        done = first_pass([data], plan)
+    plan = partial(plan_split, data, asked, log, truth=truth, **options)
+    outputs = [] if dry_run else [out / f"{part.name}.{suffix}" for suffix in ("jsonl", "json")[: 1 + bool(truth)] for part in asked]
+    done = both_passes([data], outputs, plan, partial(write_together, outputs), dry_run, [gt] if gt else [])
+    if dry_run:
         for _ in done.lines() if truth else ():
             pass
     else:
-        paths = [out / f"{part.name}.jsonl" for part in asked]
-        truth_paths = [out / f"{part.name}.json" for part in asked] if truth else []
-        for path in [*paths, *truth_paths]:
-            check_not_input(path, (data, truth.path) if truth else (data,))
-        done = both_passes([data], plan, partial(write_together, [*paths, *truth_paths]))
-        for part, path in zip(done.report.parts, paths, strict=True):
-            part.out = str(path)
-        for part, path in zip(done.report.parts, truth_paths, strict=False):
-            part.gt = str(path)
+        for part in done.report.parts:
+            part.out, part.gt = str(out / f"{part.name}.jsonl"), str(out / f"{part.name}.json") if truth else None
     echo_json(msgspec.json.encode(done.report)) if as_json else echo(summary(done.report, log, None if dry_run else out))
 
 

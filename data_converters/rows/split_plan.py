@@ -16,7 +16,7 @@ from groundswift.errors import GroundswiftError, error_at
 from ..issues import IssueLog
 from .line_index import BLOCK, Progress, copied_lines, has_both_types
 from .mix import shares
-from .split import Facts, Grouping, SplitOptions, at_random, facts_of, grouped, labels_of_groups, stratified
+from .split import Facts, Grouping, at_random, facts_of, grouped, labels_of_groups, stratified
 from .split_gt import GroundTruthParts
 
 NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -109,10 +109,10 @@ class SplitReport(msgspec.Struct):
     images: int
     groups: int
     largest_group_rows: int
-    seed: int
-    stratify: str
-    parts: list[PartReport]
-    classes: list[ClassReport]
+    seed: int = 0
+    stratify: str = "label"
+    parts: list[PartReport] = []
+    classes: list[ClassReport] = []
     largest_deviation: float | None = None
     missing_in_a_part: int = 0
     missing_though_enough: int = 0
@@ -152,13 +152,15 @@ class SplitPlan(NamedTuple):
 def plan_split(
     path: str,
     parts: Sequence[Part],
-    options: SplitOptions,
     log: IssueLog,
     progress: Progress = lambda size: None,
     truth: GroundTruthParts | None = None,
+    seed: int = 0,
+    stratify: str = "label",
+    same_content: bool = False,
 ) -> SplitPlan:
-    """Read a set and decide where its rows go. Raises GroundswiftError for a file with issues, or impossible parts."""
-    facts = facts_of(path, options, log, progress)
+    """Read a set and decide where its rows go; `stratify`: label or none. Raises GroundswiftError for issues or impossible parts."""
+    facts = facts_of(path, same_content, log, progress)
     grouping = grouped(facts)
     sizes = np.bincount(grouping.of_row)
     try:
@@ -169,9 +171,9 @@ def plan_split(
             what += f" (rows that share an image form a group; the largest has {sizes.max()} of {len(facts.index)} rows)"
         raise GroundswiftError(what) from None
     pairs = labels_of_groups(facts, grouping)
-    part_of_group = stratified(*pairs, targets, options.seed) if options.stratify else at_random(targets, options.seed)
-    report = reported(facts, grouping, pairs, part_of_group, parts, options)
-    report.ids_as_text = has_both_types([facts.index])
+    part_of_group = stratified(*pairs, targets, seed) if stratify == "label" else at_random(targets, seed)
+    report = reported(facts, grouping, pairs, part_of_group, parts)
+    report.seed, report.stratify, report.ids_as_text = seed, stratify, has_both_types([facts.index])
     report.counts = dict(log.counted.counts.most_common())
     return SplitPlan(facts, part_of_group[grouping.of_row], report, truth)
 
@@ -182,7 +184,6 @@ def reported(
     pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
     part_of_group: NDArray[np.int64],
     parts: Sequence[Part],
-    options: SplitOptions,
 ) -> SplitReport:
     """Count what each part got, and how the classes are distributed. `pairs`: see `labels_of_groups`."""
     width, groups = len(parts), grouping.count
@@ -212,11 +213,9 @@ def reported(
         len(grouping.of_media),
         groups,
         int(np.bincount(grouping.of_row).max()),
-        options.seed,
-        "label" if options.stratify else "none",
-        made,
-        classes,
-        next((each.deviation for each in classes if not each.rare), None),
-        int(missing.sum()),
-        int((missing & (totals >= width)).sum()),
+        parts=made,
+        classes=classes,
+        largest_deviation=next((each.deviation for each in classes if not each.rare), None),
+        missing_in_a_part=int(missing.sum()),
+        missing_though_enough=int((missing & (totals >= width)).sum()),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -42,30 +43,41 @@ def check_out(out: Path | None, dry_run: bool) -> None:
         raise click.UsageError("Missing option '--out' (or --dry-run).")
 
 
-def check_not_input(out: Path, sources: Iterable[str]) -> None:
-    """Raises GroundswiftError if a file to write is one of those to read."""
-    for source in sources:
-        if os.path.exists(out) and os.path.exists(source) and os.path.samefile(out, source):
-            raise error_at(out, "is an input file", "another file to write")
+def bytes_bar(paths: Sequence[str], what: str) -> Any:
+    """A progress bar over the bytes of some files, a context."""
+    from tqdm import tqdm
+
+    total = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+    return tqdm(total=total or None, desc=what, unit="B", unit_scale=True, disable=None)
 
 
 def first_pass(paths: Sequence[str], plan: Callable[[Progress], Plan]) -> Plan:
     """Plan with a progress bar over the bytes of the files."""
-    from tqdm import tqdm
-
-    total = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
-    with tqdm(total=total or None, desc="read", unit="B", unit_scale=True, disable=None) as bar:
+    with bytes_bar(paths, "read") as bar:
         return plan(bar.update)
 
 
-def both_passes(paths: Sequence[str], plan: Callable[[Progress], Plan], write: Callable[[Iterator[Any]], object]) -> Plan:
-    """Plan, then write the lines of the plan. `write` gets them as an iterator, and so can check its output before anything is read."""
+def both_passes(
+    inputs: Sequence[str],
+    outputs: Sequence[Path],
+    plan: Callable[[Progress], Plan],
+    write: Callable[[Iterator[Any]], object],
+    dry_run: bool,
+    other_inputs: Sequence[str] = (),
+) -> Plan:
+    """Plan, then write the lines of the plan, unless `dry_run`. `write` gets them as an iterator, and so can check its output before
+    anything is read. Raises GroundswiftError if an output is one of the inputs, or of the `other_inputs`, which no pass reads."""
     from tqdm import tqdm
 
+    for out, source in product(outputs, [*inputs, *other_inputs]):
+        if os.path.exists(out) and os.path.exists(source) and os.path.samefile(out, source):
+            raise error_at(out, "is an input file", "another file to write")
+    if dry_run:
+        return first_pass(inputs, plan)
     plans: list[Plan] = []
 
     def lines() -> Iterator[Any]:
-        plans.append(first_pass(paths, plan))
+        plans.append(first_pass(inputs, plan))
         with tqdm(total=plans[0].report.rows, desc="write", unit="row", unit_scale=True, disable=None) as bar:
             yield from plans[0].lines(bar.update)
 

@@ -139,7 +139,8 @@ def check_structure(coco: CocoFile | CocoColumns, source: str) -> None:
     if not coco.images or not coco.categories:
         raise error_at(source, f"{len(coco.images)} images and {len(coco.categories)} categories", "at least one of each")
     # Without its annotations: an annotation's own id joins nothing, so a duplicate one is an ordinary problem.
-    found = structural_problems(CocoFile(coco.images, [], coco.categories), source)
+    # An image without a size is one too, of its own row.
+    found = structural_problems(CocoFile(coco.images, [], coco.categories), source, sizes=False)
     if found:
         shown = [str(each) for each in found[:10]] + ([f"... and {len(found) - 10} more"] if len(found) > 10 else [])
         if any(": duplicate " in str(each) for each in found):

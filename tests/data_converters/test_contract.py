@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,10 @@ from converted import lint_findings, run
 from source_examples import example, lay_out, out_of
 
 from groundswift.data_converters.base import Options, WholeOptions
+from groundswift.data_converters.cli import command_of
 from groundswift.data_converters.cli_options import options_of
+from groundswift.data_converters.engine.convert import rows_of
+from groundswift.data_converters.file_io import mmap_json
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.registry import FORMATS
 from groundswift.errors import GroundswiftError
@@ -170,6 +174,21 @@ def test_a_file_that_is_not_there_is_refused_in_words(name, file, kind, laid_out
     path.mkdir() if kind == "a folder" else path.symlink_to("nowhere")
     check_refused(run(*arguments), arguments, path)
     assert not out_of(arguments).exists()
+
+
+@pytest.mark.parametrize("change", ["truncated", "touched"])
+@pytest.mark.parametrize("name", [name for name in ROW_FORMATS if "." in Path(example(name)[2]).name])
+def test_a_source_that_changes_while_it_is_read_is_an_error(name, change, laid_out, monkeypatch):
+    """Documents count as larger than the memory: a format that mapped one itself, and not a copy, would end this process (SIGBUS)."""
+    monkeypatch.setattr(mmap_json, "memory_bytes", lambda: 16)
+    arguments = laid_out(name)
+    given = command_of(FORMATS[name]).make_context(name, arguments[2:]).params
+    options = FORMATS[name](**{key: given[key] for key in FORMATS[name].__struct_fields__})
+    rows = rows_of(options, IssueLog())
+    next(rows)
+    os.truncate(options.annotations, 0) if change == "truncated" else os.utime(options.annotations, ns=(1, 1))
+    with pytest.raises(GroundswiftError, match=f"{Path(options.annotations).name}: changed while being read; expected a file that does"):
+        list(rows)
 
 
 def check_refused(done: Result, arguments: list[str], path: Path) -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from converted import full_disk
 from converted import run as command
 from source_examples import lay_out
 
-from groundswift.atomic_write import write_whole
 from groundswift.data_converters.cli_options import RENAMED
+from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.formats.coco.source import CocoOptions
-from groundswift.data_converters.named_datasets import rows_of_set
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.registry import FORMATS
-from groundswift.errors import GroundswiftError
 from groundswift.records import encode_row
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli"]
@@ -41,7 +40,7 @@ def only(folder: Path, *names: str) -> bool:
 
 @pytest.fixture
 def out(tmp_path) -> Path:
-    """A place to write, in a folder of its own, where there is an earlier file."""
+    """A place to write, in a folder of its own, with an earlier file."""
     (tmp_path / "out").mkdir()
     path = tmp_path / "out" / "train.jsonl"
     path.write_bytes(EARLIER)
@@ -52,7 +51,7 @@ def out(tmp_path) -> Path:
 def test_a_whole_run(small, image_folder, annotate, out):
     done = process(annotate(small), "--images", image_folder, "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0] == f"4 rows, 6 objects, 1 rows without objects -> {out}"
+    assert done.stdout.splitlines()[0] == f"4 rows, 6 objects, 1 row without objects -> {out}"
     assert any(re.fullmatch(r" +2  crowd-skipped: .*\(annotation 6, annotation 7\)", line) for line in done.stdout.splitlines())
     assert [json.loads(line)["sample_id"] for line in out.read_text().splitlines()] == [11, 12, 13, 15]
     assert only(out.parent, out.name)
@@ -90,9 +89,10 @@ def test_json_counts(small, image_folder, annotate, out):
 def test_a_named_set_has_the_rows_of_the_command(small, image_folder, annotate, out):
     path = annotate(small)
     assert run(path, "--images", image_folder, "--out", out, "--order", "reading").exit_code == 0
-    rows, tally = rows_of_set(CocoOptions(annotations=str(path), images=str(image_folder), order="reading"), progress=False)
+    log = IssueLog()
+    rows = rows_of(CocoOptions(annotations=str(path), images=str(image_folder), order="reading"), log)
     assert b"".join(map(encode_row, rows)) == out.read_bytes()
-    assert tally.counts["crowd-skipped"] == 2
+    assert log.counted.counts["crowd-skipped"] == 2
 
 
 @pytest.mark.process
@@ -152,7 +152,7 @@ def test_a_place_that_cannot_be_written(small, image_folder, annotate, out, tmp_
 
 
 @pytest.mark.parametrize(
-    ("out", "coco_out", "shown"),
+    ("out", "coco_out", "message"),
     [
         pytest.param("rows.jsonl", "boxes.csv", "boxes.csv: this is the annotation file", id="its own source"),
         pytest.param("names.csv", "truth.json", "names.csv: this is what --class-descriptions names", id="the names"),
@@ -161,7 +161,7 @@ def test_a_place_that_cannot_be_written(small, image_folder, annotate, out, tmp_
         pytest.param("rows.jsonl", "link.json", "link.json: this is the annotation file", id="a link"),
     ],
 )
-def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco_out, shown):
+def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco_out, message):
     draw(tmp_path / "pictures/a.jpg", (20, 20))
     (tmp_path / "boxes.csv").write_text("ImageID,LabelName,XMin,XMax,YMin,YMax\na,/m/1,0.1,0.2,0.3,0.4\n")
     (tmp_path / "names.csv").write_text("/m/1,cat\n")
@@ -171,7 +171,7 @@ def test_what_is_read_is_not_written_over(tmp_path, draw, monkeypatch, out, coco
     arguments = ["convert", "openimages", "boxes.csv", "--images", "pictures", "--class-descriptions", "names.csv"]
     done = command(*arguments, "--out", out, "--coco-out", coco_out)
     assert done.exit_code == 1
-    assert f"{shown}; give another file to write" in done.stderr
+    assert f"{message}; give another file to write" in done.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
@@ -200,65 +200,6 @@ def test_an_old_option_has_a_new_one_and_does_not_hide_another(old, new):
     assert old not in fields
 
 
-@pytest.mark.parametrize("stop", [GroundswiftError("bad"), KeyboardInterrupt(), SystemExit(3), OSError(5, "other file", "other")])
-def test_an_error_of_the_lines_leaves_nothing_behind(out, stop):
-    def lines():
-        yield b"half\n"
-        raise stop
-
-    with pytest.raises(type(stop)) as raised:
-        write_whole(out, lines())
-    assert raised.value is stop
-    assert out.read_bytes() == EARLIER
-    assert only(out.parent, out.name)
-
-
-SLOW = """
-import signal, sys, time
-from groundswift.atomic_write import write_whole
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with Ctrl-C ignored
-
-def lines():
-    yield b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
-    print("begun", flush=True)
-    time.sleep(60)
-
-write_whole(sys.argv[1], lines())
-"""
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_killed_process_leaves_the_earlier_file(out, number):
-    with subprocess.Popen([sys.executable, "-c", SLOW, out], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout.readline() == b"begun\n"
-        process.send_signal(number)
-        assert process.wait(timeout=30) != 0
-    assert out.read_bytes() == EARLIER
-    if number != signal.SIGKILL:  # which no process outlives to clean up
-        assert only(out.parent, out.name)
-
-
-TWICE = """
-import os, signal
-from groundswift.atomic_write import sigterm_as_exit
-
-with sigterm_as_exit():
-    try:
-        os.kill(os.getpid(), signal.SIGTERM)
-    finally:
-        os.kill(os.getpid(), signal.SIGTERM)
-        print("tidied up")
-"""
-
-
-@pytest.mark.process
-def test_a_second_sigterm_does_not_stop_the_tidying_up():
-    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "tidied up\n", "")
-
-
 STOPPED = """
 import os, signal
 from groundswift.cli import main
@@ -271,44 +212,36 @@ main()
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("verb", "more", "shown"),
+    ("name", "more", "message"),
     [
         ("coco", ["--out", "x.jsonl"], "stopped; run the same command with --resume to continue\n"),
         ("to-coco", ["--out", "x.json"], "stopped\n"),
         ("coco", ["--dry-run"], "stopped\n"),
     ],
 )
-def test_a_stopped_command_leaves_no_temporary_folder(tmp_path, verb, more, shown):
+def test_a_stopped_command_leaves_no_temporary_folder(tmp_path, name, more, message):
     """SIGTERM at any time, so before the first row too."""
     (tmp_path / "temporary").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", STOPPED, "convert", verb, "source", *more],
+        [sys.executable, "-c", STOPPED, "convert", name, "source", *more],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
     )
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", shown)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "", message)
     assert not list((tmp_path / "temporary").iterdir())
 
 
-@pytest.mark.process
 def test_a_full_disk_is_reported_and_leaves_the_earlier_file(small, annotate, out):
     small["images"] += [{"id": 100 + i, "file_name": f"{i}.jpg", "width": 8, "height": 8} for i in range(200)]
-    limited = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # noqa: E731
-    done = process(annotate(small), "--no-check-images", "--out", out, preexec_fn=limited)
-    assert done.returncode == 1
+    path = annotate(small)
+    with full_disk():
+        done = run(path, "--no-check-images", "--out", out)
+    assert done.exit_code == 1
     assert "train.jsonl: cannot be written (File too large)" in done.stderr
     assert out.read_bytes() == EARLIER
     assert only(out.parent, out.name)
-
-
-def test_a_link_keeps_pointing(out, tmp_path):
-    link = tmp_path / "link.jsonl"
-    link.symlink_to(out)
-    write_whole(link, [b"new\n"])
-    assert link.is_symlink()
-    assert out.read_bytes() == b"new\n"
 
 
 @pytest.mark.parametrize("classes", ["all", "one", "present"])
@@ -316,7 +249,7 @@ def test_a_link_keeps_pointing(out, tmp_path):
 def test_lint_finds_nothing_in_the_rows(small, image_folder, annotate, out, classes, prompts):
     options = ["--images", image_folder, "--out", out, "--classes", classes, "--prompts", prompts, "--language", "both"]
     assert run(annotate(small), *options).exit_code == 0
-    done = command("lint", out, "--json")
+    done = command("lint", out, "--decode", "--strict", "--json", "--family", "qwen2_5_vl")
     assert done.exit_code == 0
     assert set(json.loads(done.stdout)["rules"]) <= {"image-exif-rotated", "no-negatives"}  # both info: one image is EXIF-rotated
 
@@ -335,8 +268,8 @@ def test_dry_run_writes_nothing_but_the_rows(tmp_path, draw):
     assert only(tmp_path, "data.yaml", "images", "labels", "rows.jsonl", "truth.json")
 
 
-def test_a_limit_of_pixels_that_is_none_is_reported_once(small, image_folder, annotate, out, monkeypatch):
-    """And not as a problem of every image, which --on-error skip would skip."""
+def test_an_invalid_limit_of_pixels_is_reported_once(small, image_folder, annotate, out, monkeypatch):
+    """And not as a problem of every image, which --on-error skip would drop."""
     monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", "much")
     done = run(annotate(small), "--images", image_folder, "--out", out, "--on-error", "skip")
     assert (done.exit_code, done.stderr) == (1, "error: GROUNDSWIFT_MAX_IMAGE_PIXELS: 'much'; expected a whole number of pixels above 0\n")

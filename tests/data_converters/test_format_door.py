@@ -1,11 +1,15 @@
 """A format that another package adds: found by its entry point, and refused in words where it cannot be used. `test_extending` converts."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+from converted import run
 
+from groundswift.data_converters import cli, issues
 from groundswift.data_converters.base import Options
+from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.registry import Formats
 from groundswift.errors import GroundswiftError
 
@@ -54,9 +58,31 @@ def test_a_format_of_another_package_is_found(formats):
         ("bare", "Bare", "format bare: .*:Bare has no summary, EXAMPLE; expected summary, reads, writes, EXAMPLE on the class"),
     ],
 )
-def test_a_format_that_cannot_be_used_is_refused_in_words(formats, name, value, message):
+def test_a_format_that_cannot_be_used_is_refused_in_words_and_the_others_work(formats, monkeypatch, name, value, message):
+    found = formats(name, value)
     with pytest.raises(GroundswiftError, match=message):
-        formats(name, value)[name]
+        found[name]
+    monkeypatch.setattr(cli, "FORMATS", found)
+    shown = run("convert", "--help")
+    assert shown.exit_code == 0
+    assert [line for line in shown.stdout.splitlines() if re.search(message, line)]
+    assert "  llava  " in shown.stdout
+    assert run("convert", "llava", "--help").exit_code == 0
+
+
+def test_a_format_has_issue_ids_of_its_own(monkeypatch):
+    monkeypatch.setattr(issues, "TITLES", dict(issues.TITLES))
+
+    class Counted(Pairs, frozen=True):
+        issues = {"pair-blank": "pair without a text, dropped"}
+
+    log = IssueLog()
+    log.count("pair-blank", "row 2")
+    assert log.lines() == ["       1  pair-blank: pair without a text, dropped  (row 2)"]
+    with pytest.raises(GroundswiftError, match=r"issue id 'pair-blank' is taken \(pair without a text, dropped\); expected another one"):
+
+        class Other(Pairs, frozen=True):
+            issues = {"pair-blank": "other"}
 
 
 @pytest.mark.process

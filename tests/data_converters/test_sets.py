@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from groundswift.data_converters.engine.convert import rows_of
 from groundswift.data_converters.formats.coco.source import CocoOptions
-from groundswift.data_converters.named_datasets import read_sets, rows_of_set
+from groundswift.data_converters.issues import IssueLog
+from groundswift.data_converters.named_datasets import read_sets
 from groundswift.errors import GroundswiftError
 
 GOOD = """
@@ -50,11 +52,12 @@ def test_rows(listed, small, annotate, image_folder):
     sets = read_sets(
         listed("some: {format: coco, annotations: annotations.json, images: pictures, order: reading, prompt: 'Find {categories}'}")
     )
-    rows, tally = rows_of_set(sets["some"], progress=False)
+    log = IssueLog()
+    rows = list(rows_of(sets["some"], log))
     assert [row.sample_id for row in rows] == [11, 12, 13, 15]
     assert rows[0].messages[0].content == "<image>Find cat, dog"
     assert rows[0].objects.ref == ["dog", "dog", "cat", "cat"]
-    assert tally.counts["image-crowd-only"] == 1
+    assert log.counted.counts["image-crowd-only"] == 1
 
 
 def test_an_old_key_works_with_a_notice(listed, capsys):
@@ -65,7 +68,7 @@ def test_an_old_key_works_with_a_notice(listed, capsys):
 
 def test_a_source_that_is_not_there(listed):
     with pytest.raises(GroundswiftError, match=r"nowhere\.json: cannot be read"):
-        rows_of_set(read_sets(listed("some: {format: coco, annotations: nowhere.json}"))["some"])
+        list(rows_of(read_sets(listed("some: {format: coco, annotations: nowhere.json}"))["some"], IssueLog()))
 
 
 BAD = {

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import box_count
@@ -16,6 +15,7 @@ from box_count import BoxCount
 from evaluated import write_rows
 
 from groundswift import Located, format_answer
+from groundswift.entry_points import ClassTable
 from groundswift.errors import GroundswiftError
 from groundswift.eval import metrics
 from groundswift.eval.metric import Evaluation, Metric, NumberTable
@@ -64,22 +64,23 @@ def test_a_metric_of_another_distribution(outside):
     assert "box-count" in call(outside, "--help").stdout
 
 
-def test_a_name_that_is_taken_is_refused(outside):
+def test_a_name_that_is_taken_is_refused_and_named_in_the_help(outside):
     (outside / "site" / "box_count-1.0.dist-info" / "entry_points.txt").write_text("[groundswift.metrics]\ncoco_map = box_count:BoxCount\n")
-    done = call(outside, "--help")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: metric 'coco_map' of box_count:BoxCount: the name is taken by groundswift.eval.metrics.coco_map")
+    refused, shown = call(outside, "coco-map"), call(outside, "--help")
+    message = "metric coco_map of box_count:BoxCount: the name is taken by groundswift.eval.metrics.coco_map"
+    assert (refused.returncode, refused.stderr[:7], message in refused.stderr) == (1, "error: ", True)
+    assert (shown.returncode, message in shown.stdout, "  referring " in shown.stdout) == (0, True, True)
 
 
-def test_an_entry_point_of_another_name_is_refused(monkeypatch):
-    monkeypatch.setattr(metrics, "table", lambda: {"x": EntryPoint("x", "groundswift.eval.metrics.referring:Referring", metrics.GROUP)})
-    with pytest.raises(GroundswiftError, match="entry point x of groundswift.metrics: .* has the name 'referring'"):
-        metrics.metric_class("x")
+def test_an_entry_point_of_another_name_is_refused():
+    table = ClassTable("metric", "groundswift.none", Metric, {"x": "groundswift.eval.metrics.referring:Referring"})
+    with pytest.raises(GroundswiftError, match="metric x: .*:Referring is not a metric of this name; expected a subclass of Metric"):
+        table["x"]
 
 
-@pytest.mark.parametrize("name", metrics.table())
+@pytest.mark.parametrize("name", metrics.METRICS)
 def test_every_metric_of_the_table(name):
-    kind = metrics.metric_class(name)
+    kind = metrics.METRICS[name]
     keys = [number.key for number in kind.numbers]
     assert len(set(keys)) == len(keys) > 0
     assert all(number.title for number in kind.numbers)

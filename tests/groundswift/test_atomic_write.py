@@ -1,15 +1,23 @@
-"""Files and folders that appear whole or not at all: the primitives. Kills and full disks are tested with the commands that write."""
+"""Files and folders that appear whole or not at all: the primitives. Full disks are tested with the commands that write."""
 
 import ast
+import os
+import signal
 import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from groundswift.atomic_write import new_folder, staged, write_whole
+from groundswift.atomic_write import new_folder, staged, write_together, write_whole
 from groundswift.errors import GroundswiftError
 
+EARLIER = b"an earlier file\n"
+WRITERS = {  # name -> writes (number, line) pairs to a.jsonl and, if it can, b.jsonl of a folder
+    "write_whole": lambda folder, lines: write_whole(folder / "a.jsonl", (line for _, line in lines)),
+    "write_together": lambda folder, lines: write_together([folder / "a.jsonl", folder / "b.jsonl"], lines),
+}
 TREE = Path(__file__).parents[2]
 MOVES = {("os", "replace"), ("os", "rename"), ("os", "link"), ("tempfile", "NamedTemporaryFile")}
 ELSEWHERE = {"data_converters/engine/resumable_output.py": {"replace"}}  # a partial file that stays for --resume
@@ -78,6 +86,99 @@ def test_a_new_folder_replaces_nothing(tmp_path, there):
 def test_a_folder_is_not_replaced_by_a_file(tmp_path):
     with pytest.raises(GroundswiftError, match="is a folder or device"):
         write_whole(tmp_path, [b"new"])
+
+
+def test_a_link_keeps_pointing(tmp_path):
+    (tmp_path / "link").symlink_to("out")
+    write_whole(tmp_path / "link", [b"new"])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "out").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("stop", [GroundswiftError("bad"), KeyboardInterrupt(), SystemExit(3), OSError(5, "other file", "other")])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_an_error_of_the_lines_leaves_what_was_there(tmp_path, writer, stop):
+    def lines():
+        yield 0, b"half\n"
+        raise stop
+
+    (tmp_path / "a.jsonl").write_bytes(EARLIER)
+    for folder in [tmp_path] if writer == "write_whole" else [tmp_path, tmp_path / "new"]:
+        with pytest.raises((type(stop), GroundswiftError)) as raised:
+            WRITERS[writer](folder, lines())
+        assert raised.value is stop or writer == "write_together"
+    assert (tmp_path / "a.jsonl").read_bytes() == EARLIER
+    assert os.listdir(tmp_path) == ["a.jsonl"]
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_if_one_file_cannot_be_moved_the_others_are_put_back(tmp_path, earlier):
+    paths = [tmp_path / "out" / name for name in "abc"]
+    if earlier:
+        paths[0].parent.mkdir()
+        paths[0].write_bytes(EARLIER)
+
+    def lines():
+        yield 0, b"new\n"
+        yield 2, b"new\n"
+        paths[2].mkdir()
+        (paths[2] / "in the way").touch()
+
+    with pytest.raises(GroundswiftError, match=r"out: cannot be written"):
+        write_together(paths, lines())
+    assert sorted(os.listdir(tmp_path / "out")) == (["a", "c"] if earlier else ["c"])
+    assert not earlier or paths[0].read_bytes() == EARLIER
+
+
+SLOW = """
+import signal, sys, time
+from pathlib import Path
+from test_atomic_write import WRITERS
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with Ctrl-C ignored
+
+def lines():
+    yield 0, b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
+    print("begun", flush=True)
+    time.sleep(60)
+
+WRITERS[sys.argv[1]](Path(sys.argv[2]), lines())
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_killed_process_leaves_the_earlier_files(tmp_path, writer, number):
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_bytes(EARLIER)
+    command = [sys.executable, "-c", SLOW, writer, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=Path(__file__).parent) as process:
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) != 0
+    assert [(tmp_path / name).read_bytes() for name in ("a.jsonl", "b.jsonl")] == [EARLIER, EARLIER]
+    if number != signal.SIGKILL:  # which no process outlives to clean up
+        assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "b.jsonl"]
+
+
+TWICE = """
+import os, signal
+from groundswift.atomic_write import sigterm_as_exit
+
+with sigterm_as_exit():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("cleaned up")
+"""
+
+
+@pytest.mark.process
+def test_a_second_sigterm_does_not_stop_the_cleaning_up():
+    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "cleaned up\n", "")
 
 
 @pytest.mark.process

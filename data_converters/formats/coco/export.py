@@ -18,7 +18,7 @@ from groundswift.urls import absolute
 
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ...issues import IssueLog
-from ...rows.collect_boxes import BoxesOptions, Collected, ImageBoxes, collect_boxes
+from ...rows.collect_boxes import BoxesOptions, Collector, ImageBoxes, collect_boxes
 
 DIGITS = 6  # of a width or height in px: x2 - x1 becomes the decimal number that it came from
 
@@ -78,12 +78,12 @@ class ToCocoOptions(BoxesOptions, frozen=True, kw_only=True):
         return Totals(len(coco.images), len(coco.annotations), len(coco.images) - len(boxed))
 
 
-def coco_of(found: Collected, folder: str | None) -> OutFile:
+def coco_of(found: Collector, folder: str | None) -> OutFile:
     """The gathered boxes as a COCO file. Raises GroundswiftError where image ids are ambiguous, or an image is outside `folder`."""
     collected = list(found.images.values())
     ids = image_ids(collected)
     names = file_names([image.path for image in collected], folder)
-    category_ids = {category.name: category.id for category in found.categories}
+    category_ids = {name: category.id for name, category in found.categories.items()}
     images, annotations = [], []
     for image, image_id, name in zip(collected, ids, names, strict=True):
         samples = list(image.sample_ids) if own_id(image) is None else []  # of an image that is numbered
@@ -93,7 +93,7 @@ def coco_of(found: Collected, folder: str | None) -> OutFile:
             box = [whole(value) for value in (x1, y1, width, height)]
             area = whole(round(width * height, DIGITS))
             annotations.append(OutAnnotation(len(annotations) + 1, image_id, category_ids[label], box, area))
-    return OutFile(images, annotations, found.categories)
+    return OutFile(images, annotations, list(found.categories.values()))
 
 
 def check_own_ids(collected: Iterable[ImageBoxes]) -> None:

@@ -170,7 +170,7 @@ def items_of(source: str, path: str, split: str) -> list[Sourced | Issue]:
     check_split(refs, path, split)
     instances = join(source, "instances.json")
     coco = read_coco(instances)
-    if found := structural_problems(msgspec.structs.replace(coco, categories=[]), instances):
+    if found := structural_problems(msgspec.structs.replace(coco, categories=[]), instances, sizes=False):
         raise GroundswiftError("\n".join(map(str, found[:10])))
     annotations, images = {row.id: row for row in coco.annotations}, {image.id: image for image in coco.images}
     items: list[Sourced | Issue] = []

@@ -18,7 +18,7 @@ from groundswift.urls import file_name, is_url
 
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ...issues import IssueLog
-from ...rows.collect_boxes import BoxesOptions, Collected, ImageBoxes, collect_boxes
+from ...rows.collect_boxes import BoxesOptions, Collector, ImageBoxes, collect_boxes
 
 DIGITS = 9  # of a fraction: exact to 0.0001 px on an image 100,000 px wide
 HEAD = "# One split: `train` and `val` name the same list, because trainers want both. Replace one of them by another list.\n"
@@ -85,9 +85,9 @@ def yolo_lines(image: ImageBoxes, index_of: dict[str, int]) -> str:
     return "".join(lines)
 
 
-def fill(folder: Path, found: Collected, stems: dict[str, str], image_files: str) -> None:
+def fill(folder: Path, found: Collector, stems: dict[str, str], image_files: str) -> None:
     """Write the files of the dataset into a new folder."""
-    names = [category.name for category in found.categories]
+    names = list(found.categories)
     index_of = {name: index for index, name in enumerate(names)}
     content = {"train": "images.txt", "val": "images.txt", "names": dict(enumerate(names))}
     text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)

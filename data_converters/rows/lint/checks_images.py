@@ -23,7 +23,7 @@ from groundswift.image_depth import is_deep, to_8_bits
 from groundswift.images import SIDES_SWAPPED, orientation_of, stored_size_wh
 from groundswift.row_view import Finding, RowView, frames_of, image_source, short
 from groundswift.storage import exists, local_copy
-from groundswift.urls import is_url
+from groundswift.urls import is_url, is_web
 
 from .video_readers import missing_reader
 
@@ -54,11 +54,6 @@ class ImageCheck(NamedTuple):
     digest: int | None = None
 
 
-def is_web(source: str) -> bool:
-    """Whether a source is a web page's URL, which is not fetched here."""
-    return source.strip().startswith(("http://", "https://"))
-
-
 def path_of(source: str) -> str | None:
     """Where swift opens a path: as it is, or below ROOT_IMAGE_DIR; None if neither exists."""
     path = os.path.expanduser(source.strip())
@@ -83,7 +78,7 @@ def inline_content(source: str) -> bytes | None:
 
 def check_image(source: str, checks: ImageChecks) -> ImageCheck:
     """Check one image: a path, URL or base64 text. Never raises."""
-    if is_web(source):
+    if is_web(source.strip()):
         return ImageCheck((("image-remote", f"{short(source)} was not checked"),))
     try:
         path = str(local_copy(source)) if is_url(source) else path_of(source)
@@ -220,7 +215,7 @@ def check_videos(view: RowView) -> Iterator[Finding]:
     if any(isinstance(video, str) for video in view.videos) and (problem := _missing_reader()):
         yield "video-no-reader", problem
     for source in filter(None, (image_source(frame) for video in view.videos for frame in frames_of(video))):
-        if is_web(source):
+        if is_web(source.strip()):
             yield "video-remote", f"{short(source)} was not checked"
         elif is_url(source):
             if problem := _missing_url(source):

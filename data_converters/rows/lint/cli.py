@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from groundswift.errors import GroundswiftError
 from groundswift.family import family_row
 from groundswift.terminal import echo, echo_json
 
+from ..two_passes import bytes_bar
 from .checks_images import ImageChecks
 from .checks_rows import TokenCounter
 from .findings import Findings
@@ -80,12 +82,11 @@ def lint(
     check_use(data, fix, asked)
     files = [str(path) for path in data]
     found = Lint(files, Findings(examples))
-    lines = with_progress(files, options_of(asked, token_counter(context, asked)), found, fix is not None)
-    if fix is None:
-        for _ in lines:
-            pass
-    else:
-        write_whole(fix, lines)
+    counts = asked["max_length"] is not None
+    counter = context.obj.open_token_counter(asked["model"], asked["model_type"], asked["template"]) if counts else None
+    with bytes_bar(files, "lint") as bar:
+        lines = lint_lines(files, options_of(asked, counter), found, fix is not None, bar.update)
+        deque(lines, maxlen=0) if fix is None else write_whole(fix, lines)
     written_to = None if fix is None else str(fix)
     echo_json(msgspec.json.encode(document(found, written_to))) if as_json else echo(text(found, written_to))
     if found.findings.of("error") or (strict and found.findings.of("warning")):
@@ -114,13 +115,6 @@ def check_use(data: Sequence[Path], fix: Path | None, asked: dict[str, object]) 
         raise click.UsageError(f"--fix {fix} is an input file; give another one.")
 
 
-def token_counter(context: click.Context, asked: dict[str, object]) -> TokenCounter | None:
-    """The token counter for --max-length, from the `Tools` of the command line (`context.obj`)."""
-    if asked["max_length"] is None:
-        return None
-    return context.obj.open_token_counter(asked["model"], asked["model_type"], asked["template"])
-
-
 def options_of(asked: dict[str, object], counter: TokenCounter | None) -> LintOptions:
     """The options of a pass; reads the other set for --against."""
     against = asked["against"]
@@ -134,12 +128,3 @@ def options_of(asked: dict[str, object], counter: TokenCounter | None) -> LintOp
         workers=asked["workers"],
         limit=asked["limit"],
     )
-
-
-def with_progress(files: list[str], options: LintOptions, found: Lint, fix: bool):
-    """The lines of a pass, with a progress bar over the bytes."""
-    from tqdm import tqdm
-
-    total = sum(os.path.getsize(path) for path in files)
-    with tqdm(total=total, desc="lint", unit="B", unit_scale=True, disable=None) as bar:
-        yield from lint_lines(files, options, found, fix, bar.update)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from groundswift.row_view import short
-from groundswift.terminal import one_line
+from groundswift.terminal import counted, one_line
 
 from .findings import Findings
 from .fix import CHANGES
@@ -48,15 +48,12 @@ def text(lint: Lint, written_to: str | None) -> str:
     blocks = [_block(rule, lint) for rule in lint.findings.in_order()]
     blocks.append(_classes(lint))
     if written_to is not None:
-        lines = [f"{lint.rows_fixed} of {lint.facts.rows} rows changed -> {written_to}", *lint.changes.lines(CHANGES)]
+        lines = [f"{lint.rows_fixed} of {counted(lint.facts.rows, 'row')} changed -> {written_to}", *lint.changes.lines(CHANGES)]
         blocks.append("\n".join(map(one_line, lines)))
-    counts = ", ".join(_plural(lint.findings.of(severity), severity) for severity in SEVERITIES)
-    blocks.append(f"{_totals(lint)}: {counts}")
+    counts = {severity: lint.findings.of(severity) for severity in SEVERITIES}
+    shown = f"{counted(counts['error'], 'error')}, {counted(counts['warning'], 'warning')}, {counts['info']} info"
+    blocks.append(f"{_totals(lint)}: {shown}")
     return "\n\n".join(filter(None, blocks))
-
-
-def _plural(count: int, severity: str) -> str:
-    return f"{count} {severity}" + ("s" if count != 1 and severity != "info" else "")
 
 
 def _block(rule: str, lint: Lint) -> str:
@@ -71,7 +68,8 @@ def _block(rule: str, lint: Lint) -> str:
 def _totals(lint: Lint) -> str:
     facts = lint.facts
     share = f" ({100 * facts.negatives / facts.rows:.1f} %)" if facts.rows else ""
-    return f"{facts.rows} rows, {facts.images} images, {facts.boxes} boxes, {facts.negatives} rows without objects{share}"
+    parts = [counted(facts.rows, "row"), counted(facts.images, "image"), counted(facts.boxes, "box", "boxes")]
+    return f"{', '.join(parts)}, {counted(facts.negatives, 'row')} without objects{share}"
 
 
 def _classes(lint: Lint) -> str:

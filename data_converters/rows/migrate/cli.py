@@ -15,7 +15,7 @@ import msgspec
 
 from groundswift.atomic_write import write_whole
 from groundswift.errors import error_at
-from groundswift.terminal import echo, echo_json, one_line
+from groundswift.terminal import counted, echo, echo_json, one_line
 
 from .job import Finding, Settings
 from .script import Migrated, migrate_script
@@ -199,12 +199,12 @@ def _diff(script: Script) -> str:
 def report(script: Script) -> str:
     """The text report: a line for each finding, those to do by hand first."""
     result = script.result
-    name = "stdin" if script.path == "-" else script.path
+    name, commands = "stdin" if script.path == "-" else script.path, counted(result.commands, "swift command")
     if not result.commands:
         return one_line(f"{name}: no swift command found; nothing changed")
     if not result.old and not result.findings:
-        return one_line(f"{name}: {_count(result.commands, 'swift command')}, none for 2.x; nothing changed")
-    lines = [f"{name}: {result.old} of {_count(result.commands, 'swift command')} migrated"]
+        return one_line(f"{name}: {commands}, none for 2.x; nothing changed")
+    lines = [f"{name}: {result.old} of {commands} migrated"]
     for level, title in LEVELS.items():
         found = [finding for finding in result.findings if finding.level == level]
         if found:
@@ -228,7 +228,3 @@ def _sentences(found: Sequence[Finding]) -> Iterator[tuple[int, str]]:
 def _sentence(finding: Finding) -> str:
     what = f"{finding.old} -> {finding.new}" if finding.old and finding.new else finding.old or finding.new
     return what + (f" ({finding.note})" if finding.note else "")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

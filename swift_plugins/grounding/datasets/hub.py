@@ -28,7 +28,6 @@ from groundswift import __version__
 from groundswift.data_converters.base import Make
 from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.embedded_images import embedded_size_wh
-from groundswift.data_converters.file_io.images import read_header
 from groundswift.data_converters.formats.refcoco.hub import ROWS as HUB_ROWS
 from groundswift.data_converters.formats.refcoco.hub import HubMaker
 from groundswift.data_converters.formats.video_chatgpt import VideoMaker, VideoRow
@@ -276,10 +275,8 @@ def with_embedded_image(row: Row, image: object, where: str, log: IssueLog) -> d
         size_wh = embedded_size_wh(data, where, log)
         embedded: EmbeddedImage = {"bytes": data, "path": None}
     else:  # a copy of the set with its images in files
-        size_wh, _, problem = read_header(path, where)
-        embedded = {"bytes": None, "path": path}
-        if problem:
-            log.add(problem)
+        found = ImageFolder("").inspect(path, where, log)
+        size_wh, embedded = found and found.size_wh, {"bytes": None, "path": path}
     if size_wh is None:
         return None
     if row.size_wh not in (None, size_wh):

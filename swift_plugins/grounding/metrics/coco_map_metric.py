@@ -18,7 +18,7 @@ from transformers.trainer_utils import EvalPrediction
 from groundswift.answers import Located
 from groundswift.errors import GroundswiftError
 from groundswift.eval.metric import Metric
-from groundswift.eval.metrics import metric_class, table
+from groundswift.eval.metrics import METRICS
 from groundswift.family import family_row
 from groundswift.grammars.registry import format_answer
 from groundswift.records import BOX, REF
@@ -117,16 +117,18 @@ class TableMetric(CocoMapMetric):
     """`--eval_metric NAME` for a metric of the table that has `score_rows`."""
 
     def scoring_of(self, samples: list[Sample]) -> RowScoring:
-        return RowScoring(metric_class(self.name)(), samples, self.rules)
+        return RowScoring(METRICS[self.name](), samples, self.rules)
 
     def is_better_greater(self, name: str) -> bool:
-        return any(number.higher_is_better for number in metric_class(self.name).numbers if number.key == name)
+        return any(number.higher_is_better for number in METRICS[self.name].numbers if number.key == name)
 
 
 def eval_metrics() -> dict[str, type[CocoMapMetric]]:
     """What `--eval_metric` can name: coco_map, and every metric of the table that has `score_rows`."""
     others = {
-        name: type(name, (TableMetric,), {"name": name}) for name in table() if metric_class(name).score_rows is not Metric.score_rows
+        name: type(name, (TableMetric,), {"name": name})
+        for name, kind in METRICS.loaded[0].items()
+        if kind.score_rows is not Metric.score_rows
     }
     return {CocoMapMetric.name: CocoMapMetric, **others}
 

@@ -13,7 +13,7 @@ from typing import Any
 from swift.arguments import SftArguments
 from swift.metrics import eval_metrics_map
 
-from groundswift.eval.metrics import table
+from groundswift.eval.metrics import METRICS
 
 from ..templates.grounding import FAMILY_OF_TEMPLATE
 from .findings import Finding, check_before
@@ -56,14 +56,14 @@ def wrong_best_metric(args: Any) -> Iterator[Finding]:
     metric-needs-answers: `--eval_metric` scores generated answers, and `--predict_with_generate true` is missing.
     """
     evaluates = args.eval_strategy != "no" and args.eval_metric is not None
-    if evaluates and args.predict_with_generate and args.eval_metric not in {*table(), *SWIFTS} and args.metric_for_best_model == "rouge-l":
+    if evaluates and args.predict_with_generate and args.eval_metric not in {*METRICS, *SWIFTS} and args.metric_for_best_model == "rouge-l":
         yield Finding(
             "best-metric-unfit",
             f"--metric_for_best_model rouge-l (swift's default) is not logged by --eval_metric {args.eval_metric}: the first "
             f"evaluation would end the run. Add --metric_for_best_model NAME, a number that {args.eval_metric} logs",
             fatal=True,
         )
-    if args.eval_metric in table() and not args.predict_with_generate:
+    if args.eval_metric in METRICS and not args.predict_with_generate:
         what = f"--eval_metric {args.eval_metric} scores generated answers: add --predict_with_generate true"
         yield Finding("metric-needs-answers", what, fatal=True)
 

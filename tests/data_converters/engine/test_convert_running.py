@@ -1,4 +1,4 @@
-"""The engine behind every format: on processes, on a cluster, killed and gone on with. The rows are the same bytes each time."""
+"""The engine behind every format: on processes, killed and resumed. The rows are the same bytes each time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -30,13 +29,12 @@ from groundswift.data_converters.issues import IssueLog
 from groundswift.errors import GroundswiftError
 
 GROUNDSWIFT = [sys.executable, "-m", "groundswift.cli", "convert", "coco"]
-ON_RAY = ["--no-check-images", "--on-error", "skip", "--engine", "ray", "--workers", "2"]
 QUIET, RESUMED = RunOptions(progress=False), RunOptions(resume=True, progress=False)
 
 
 @pytest.fixture
 def many(tmp_path) -> Path:
-    """40 blocks of images with a problem here and there that is skipped, so that counts must survive too."""
+    """40 blocks of images with a few problems that are skipped, so that counts must survive too."""
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 64, "height": 48} for i in range(1, 40 * blocks.ITEMS)]
     annotations = [
         {"id": i, "image_id": i, "category_id": 1 + i % 3, "bbox": [i % 60, 1, 3 if i % 500 else -3, 4.5]} for i in range(1, len(images))
@@ -69,51 +67,6 @@ def test_workers_make_the_same_bytes(many, tmp_path):
     assert (tmp_path / "alone.jsonl").read_bytes() == (tmp_path / "together.jsonl").read_bytes()
     assert alone == together
     assert alone["counts"]["box-inverted"] == len(range(500, 40 * blocks.ITEMS - 1, 500))
-
-
-@pytest.mark.process
-def test_a_cluster_makes_the_same_bytes(many, tmp_path):
-    """A real local Ray of two workers, from the command line."""
-    pytest.importorskip("ray")
-    alone = convert(many, tmp_path / "alone.jsonl")
-    done = subprocess.run([*GROUNDSWIFT, many, *ON_RAY, "--out", tmp_path / "ray.jsonl", "--json"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
-    assert json.loads(done.stdout)["counts"] == alone["counts"]
-
-
-SHARD_FAULT = """
-import sys
-import tempfile
-from groundswift.data_converters.formats.coco.source import CocoOptions
-from groundswift.data_converters.engine.ray_backend import made_on_ray
-from groundswift.errors import GroundswiftError
-
-try:
-    list(made_on_ray(CocoOptions(annotations=sys.argv[1], check_images=False), 2, 0))
-except GroundswiftError as error:
-    print(error)
-"""
-
-
-@pytest.mark.process
-def test_what_an_ended_cluster_left_behind_is_passed_over(many, tmp_path):
-    """`ray start` notes its address in a file; the file stays when the cluster is killed."""
-    pytest.importorskip("ray")
-    with tempfile.TemporaryDirectory(prefix="ray") as folder:  # short, for sockets
-        Path(folder, "ray").mkdir()
-        Path(folder, "ray", "ray_current_cluster").write_text("127.0.0.1:9")
-        command = [*GROUNDSWIFT, many, *ON_RAY, "--out", tmp_path / "ray.jsonl", "--limit", "300"]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "RAY_TMPDIR": folder})
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.process
-def test_what_a_shard_raises_is_reported_plainly(tmp_path):
-    """A source that only the shards cannot read; in a process of its own, since Ray's threads would outlive the test."""
-    pytest.importorskip("ray")
-    done = subprocess.run([sys.executable, "-c", SHARD_FAULT, tmp_path / "gone.json"], capture_output=True, text=True)
-    assert done.stdout == f"{tmp_path}/gone.json: cannot be read (No such file or directory); expected a COCO annotation file\n"
 
 
 @pytest.mark.process
@@ -204,14 +157,14 @@ def test_without_resume_it_begins_anew(many, tmp_path):
     assert leftovers(out) == []
 
 
-@pytest.mark.parametrize(("change", "shown"), [("an option", "--seed"), ("the source", "source")])
-def test_resume_of_something_else_is_refused(many, tmp_path, change, shown):
+@pytest.mark.parametrize(("change", "message"), [("an option", "--seed"), ("the source", "source")])
+def test_resume_of_something_else_is_refused(many, tmp_path, change, message):
     """What the killed run has made stays, for the command as it was."""
     out = tmp_path / "out.jsonl"
     half_done(many, out)
     if change == "the source":
         os.utime(many, (1, 1))
-    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had different {shown}; expected the same source and options"):
+    with pytest.raises(GroundswiftError, match=f"out.jsonl: the killed run had different {message}; expected the same source and options"):
         convert(many, out, RESUMED, **({"seed": 3} if change == "an option" else {}))
     assert json.loads((tmp_path / ".out.jsonl.journal").read_bytes())["blocks"] == 5
     assert (tmp_path / ".out.jsonl.partial").stat().st_size > 0
@@ -299,7 +252,7 @@ def test_a_run_that_begins_as_another_ends(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_fails_meanwhile_is_reported(many, tmp_path, monkeypatch):
-    """The system tells it once, to whoever asks next: that is not the flush at the end."""
+    """The system reports it once, to the next flush: that is not the one at the end."""
     monkeypatch.setattr(journal, "WRITE_BACK", 1)
     asked, fsync = [], os.fsync
 
@@ -343,10 +296,10 @@ def test_a_stopped_command_goes_on(many, tmp_path, number):
             assert process.poll() is None
             time.sleep(0.001)
         process.send_signal(number)
-        _, shown = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
     assert process.returncode != 0
     assert not out.exists()
-    assert "Traceback" not in shown
+    assert "Traceback" not in printed
     done = subprocess.run([*GROUNDSWIFT, *arguments[2:], "--resume"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     convert(many, tmp_path / "expected.jsonl")

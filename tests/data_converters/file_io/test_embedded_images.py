@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from converted import full_disk
 from PIL import Image
 
 from groundswift.data_converters.file_io.embedded_images import EmbeddedImage, embedded_size_wh, folder_to_save, write_image
 from groundswift.data_converters.issues import IssueLog
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, Interrupted
 
 
 def content(kind: str = "JPEG", size_wh: tuple[int, int] = (8, 6), orientation: int = 1) -> bytes:
@@ -128,29 +128,9 @@ def test_what_a_killed_run_left_is_finished_by_the_next(tmp_path, step, there):
     assert files(tmp_path) == ["b/a.jpg"]
 
 
-FULL = """
-import sys
-from groundswift.data_converters.issues import IssueLog
-from groundswift.data_converters.file_io.embedded_images import write_image
-from groundswift.errors import Interrupted
-
-try:
-    write_image(sys.argv[1], "a.jpg", b"x" * 100_000, "row 7", IssueLog())
-except Interrupted as error:
-    print(error)
-"""
-
-
-@pytest.mark.process
 def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, tmp_path],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{tmp_path}/a.jpg: cannot be written (File too large); expected a folder that can be written (--save-images)\n"
+    with full_disk(), pytest.raises(Interrupted, match=r"/a.jpg: cannot be written \(File too large\); expected a folder that can be"):
+        keep(tmp_path, "a.jpg", b"x" * 100_000)
     assert files(tmp_path) == []
 
 

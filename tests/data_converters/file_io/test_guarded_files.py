@@ -74,7 +74,7 @@ def test_a_label_file_that_is_none_is_named(yolo, kind):
         f"labels/b.txt: cannot be read (a {'folder' if kind == 'folder' else 'pipe, socket or device'}); expected a text file"
         in done.stderr
     )
-    assert run("convert", "yolo", yolo / "data.yaml", "--dry-run", "--on-error", "skip").stdout.startswith("1 rows, 1 objects")
+    assert run("convert", "yolo", yolo / "data.yaml", "--dry-run", "--on-error", "skip").stdout.startswith("1 row, 1 object, ")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])

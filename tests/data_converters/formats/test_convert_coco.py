@@ -219,7 +219,6 @@ def test_annotations_without_ids_are_no_repetition(small, image_folder, annotate
         pytest.param("categories", {"id": 8, "name": "cat"}, "duplicate category name 'cat'", id="category name"),
         pytest.param("categories", {"id": 8, "name": " "}, "category 8 has an empty name", id="empty name"),
         pytest.param("categories", {"id": 8, "name": "a <bbox>"}, "holds <bbox>, which swift would replace", id="swift tag"),
-        pytest.param("images", {"id": 20, "file_name": "b.jpg", "width": 0, "height": 9}, "image 20 has size 0x9", id="no size"),
         pytest.param("images", None, "0 images and 2 categories; expected at least one of each", id="no image"),
         pytest.param("categories", None, "5 images and 0 categories; expected at least one of each", id="no category"),
     ],
@@ -229,6 +228,16 @@ def test_an_ambiguous_file_always_stops(small, image_folder, annotate, on_error,
     with pytest.raises(GroundswiftError, match=text) as stopped:
         converted(annotate(small), image_folder, on_error=on_error)
     assert ("cannot choose between duplicates" in str(stopped.value)) == ("duplicate" in text)
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 0), (0, 9), (9, -1), (2**63, 9)])
+def test_an_image_of_an_impossible_size_is_a_problem_of_its_own(small, image_folder, annotate, width, height):
+    small["images"][0] |= {"width": width, "height": height}
+    with pytest.raises(GroundswiftError, match=rf"image-without-size: .*\n *image 11 \(plain.jpg\): size {width}x{height}; expected 1 to "):
+        converted(annotate(small), image_folder)
+    rows, tally = converted(annotate(small), image_folder, on_error="skip")
+    assert [row.sample_id for row in rows] == [12, 13, 15]
+    assert (tally.counts["image-without-size"], tally.counts["annotation-image-skipped"]) == (1, 4)
 
 
 def test_no_row_is_an_error(small, image_folder, annotate):

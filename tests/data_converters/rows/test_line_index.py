@@ -16,8 +16,7 @@ from converted import run
 from lint_rows import line
 
 from groundswift.data_converters.issues import IssueLog
-from groundswift.data_converters.rows.mix import MixOptions, Source, plan_mix
-from groundswift.data_converters.rows.split import SplitOptions
+from groundswift.data_converters.rows.mix import Source, plan_mix
 from groundswift.data_converters.rows.split_plan import parts_of, plan_split
 from groundswift.errors import GroundswiftError
 
@@ -28,8 +27,8 @@ COMMANDS = {  # command -> (words, where it writes)
     "split": (("split", "set.jsonl", *PARTS, "--out", "out"), ["a.jsonl", "b.jsonl"]),
 }
 PLANS: dict[str, Callable[[], Any]] = {
-    "mix": lambda: plan_mix([Source("set.jsonl", Fraction(1))], MixOptions(), IssueLog()),
-    "split": lambda: plan_split("set.jsonl", parts_of(["a=1", "b=5"]), SplitOptions(), IssueLog()),
+    "mix": lambda: plan_mix([Source("set.jsonl", Fraction(1))], IssueLog()),
+    "split": lambda: plan_split("set.jsonl", parts_of(["a=1", "b=5"]), IssueLog()),
 }
 
 
@@ -147,5 +146,5 @@ def test_a_file_that_changes_while_it_is_read(command, name):
     if begun:
         next(lines)
     change()
-    with pytest.raises(GroundswiftError, match=f"set.jsonl: {said} while it was read"):
+    with pytest.raises(GroundswiftError, match=f"set.jsonl: {said} while being read"):
         list(lines)

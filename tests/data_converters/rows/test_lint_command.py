@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from converted import run
-from lint_rows import ABSENT, HEIGHT, TAGS, WIDTH, boxed, objects, peak_kib, row, write_set
+from lint_rows import ABSENT, HEIGHT, TAGS, WIDTH, boxed, lint, objects, peak_kib, row, write_set
 from PIL import Image
 
 from groundswift.data_converters.rows.lint.checks_set import repeats
@@ -36,11 +36,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (WIDTH, HEIGHT)).save("a.png")
 
 
-@pytest.mark.process
-def test_text(tmp_path):
+def test_text():
     write_set([OUTSIDE, CLEAN, {**OUTSIDE, "sample_id": 2}])
-    done = subprocess.run([*GROUNDSWIFT, "set.jsonl", "--examples", "1"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "")
+    done = run("lint", "set.jsonl", "--examples", "1")
+    assert (done.exit_code, done.stderr) == (1, "")
     assert done.stdout == (
         "error   box-outside  2 x box that extends beyond its image\n"
         "        Numbers below 0 or above the space are trained on. Fix: clip it (--fix).\n"
@@ -56,11 +55,13 @@ def test_text(tmp_path):
         "\n"
         "3 rows, 3 images, 3 boxes, 0 rows without objects (0.0 %): 2 errors, 0 warnings, 1 info\n"
     )
+    write_set([OUTSIDE])
+    done = run("lint", "set.jsonl")
+    assert done.stdout.endswith("\n1 row, 1 image, 1 box, 0 rows without objects (0.0 %): 1 error, 0 warnings, 1 info\n")
 
 
 def test_json():
-    write_set([{**OUTSIDE, "sample_id": "1"}, row("None", objects=None, sample_id="é")])
-    document = document_of("set.jsonl")
+    document = lint([{**OUTSIDE, "sample_id": "1"}, row("None", objects=None, sample_id="é")])
     assert {key: document[key] for key in ("files", "rows", "images", "boxes", "negatives", "counts", "fixed")} == {
         "files": ["set.jsonl"],
         "rows": 2,
@@ -119,8 +120,7 @@ def test_several_files_and_limit():
 
 def test_order_is_kept_over_many_rows():
     count = 3 * AHEAD_ROWS
-    write_set([row(sample_id=index, objects=objects([1, 2, 70, 40])) for index in range(count)])
-    document = document_of("set.jsonl", "--examples", str(count))
+    document = lint([row(sample_id=index, objects=objects([1, 2, 70, 40])) for index in range(count)], "--examples", str(count))
     assert [each["line"] for each in document["rules"]["box-outside"]["examples"]] == list(range(1, count + 1))
 
 
@@ -179,8 +179,7 @@ OLD = [{"query": 3}, {"query": "x", "response": []}, {"query": "x", "response": 
 def test_odd_values_everywhere():
     """Every column with every odd value, one row each: all are rows, and --fix gives back all that it does not fix."""
     rows = [{**row(), key: value} for key in ("messages", "images", "objects", "sample_id", "size_wh") for value in ODD] + OLD
-    write_set(rows)
-    document = document_of("set.jsonl", "--fix", "out.jsonl")
+    document = lint(rows, "--fix", "out.jsonl")
     assert document["rows"] == len(rows)
     assert len(Path("out.jsonl").read_bytes().splitlines()) == len(rows)
 
@@ -223,8 +222,7 @@ ASKED = "<image>Where is the <ref-object>?"
     ],
 )
 def test_what_fix_changes(before, after, changes):
-    write_set([before, CLEAN])
-    document = document_of("set.jsonl", "--fix", "out.jsonl")
+    document = lint([before, CLEAN], "--fix", "out.jsonl")
     first, second = Path("out.jsonl").read_bytes().splitlines(keepends=True)
     assert json.loads(first) == after
     assert second == json.dumps(CLEAN).encode() + b"\n"
@@ -248,8 +246,7 @@ def test_what_fix_changes(before, after, changes):
     ],
 )
 def test_what_fix_leaves(before, change):
-    write_set([before])
-    document = document_of("set.jsonl", "--fix", "out.jsonl")
+    document = lint([before], "--fix", "out.jsonl")
     assert Path("out.jsonl").read_bytes() == Path("set.jsonl").read_bytes()
     assert document["fixed"]["rows"] == 0
     assert list(document["fixed"]["changes"]) == ([change] if change else [])
@@ -261,8 +258,7 @@ def test_fix_and_an_exif_rotated_image(stated, changed):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (HEIGHT, WIDTH)).save("rotated.jpg", exif=exif)
-    write_set([row(images=["rotated.jpg"], objects=objects([1, 2, 64.5, 30]), size_wh=stated)])
-    run("lint", "set.jsonl", "--fix", "out.jsonl")
+    lint([row(images=["rotated.jpg"], objects=objects([1, 2, 64.5, 30]), size_wh=stated)], "--fix", "out.jsonl")
     after = json.loads(Path("out.jsonl").read_bytes())
     assert after["size_wh"] == stated
     if stated is not None:

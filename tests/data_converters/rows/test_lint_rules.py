@@ -128,6 +128,8 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "native text": ("boxes-as-text", [row("<ref>dog</ref><box>(1,2),(3,4)</box>", objects=None)]),
         "JSON with a score": ("placeholder-json", [row('{"bbox_2d": <bbox>, "label": "<ref-object>", "score": 1}')]),
         "a list in two ways": ("list-unclear", [row("<bbox><ref-object><bbox>", **one_label)]),
+        "described without a box": ("bbox-count", [row("A dog.", "<image>Describe <bbox>.", objects=objects())]),
+        "found without a label": ("ref-count", [row("<bbox>", "<image>Find <ref-object>.", objects=objects([1, 2, 3, 4], refs=""))]),
         "labels behind boxes": ("label-after-box", [row("<bbox> is a <ref-object>, <bbox> a <ref-object>.", **two_labels)]),
         "a label between two boxes": ("label-unsure", [row("Near <bbox> a <ref-object>, and <bbox>.", **one_label)]),
         "twice in JSON": ("box-duplicate", [row(f"[{json_box}, {json_box}]", objects=twins)]),
@@ -157,11 +159,13 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "image_id short": ("image-id-short", [row(TAGS * 2, pair, **two, objects=objects(*small[:2], refs="ab", image_id=[1]))]),
         "no image_id": ("image-id-missing", [row(TAGS, pair, **two)]),
         "eight numbers": ("box-length", [boxed([1, 2, 3, 4, 5, 6, 7, 8])]),
+        "three numbers": ("box-length", [boxed([1, 2, 3])]),
         "numbers as text": ("box-not-number", [boxed(["1", "2", "3", "4"])]),
         "null in box": ("box-not-number", [boxed([1, None, 3, 4])]),
         "true in box": ("box-not-number", [boxed([True, 2, 3, 4])]),
         "nested": ("box-nested", [boxed([[1, 2, 3, 4], [5, 6, 7, 8]])]),
         "NaN in box": ("box-not-finite", [boxed([1, 2, nan, 4])]),
+        "NaN in a point": ("box-not-finite", [boxed([nan, 2])]),
         "beyond a float": ("box-not-finite", [boxed([1, 2, 10**400, 40])]),
         "inverted": ("box-inverted", [boxed([30, 2, 1, 40])]),
         "a line": ("box-empty", [boxed([1, 2, 1, 40])]),
@@ -191,6 +195,8 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "a video that is null": ("video-shape", [filmed("<video>?", [None])]),
         "no frame": ("video-missing", [filmed("<video>?", [["a.png", "no.png"]])]),
         "a video too few": ("video-tags-over", [filmed("<video><video>?", ["clip.mp4"])]),
+        "a video tag in the answer": ("video-tags-over", [filmed("<video>?", ["clip.mp4"], "<video>")]),
+        "an image tag for a video": ("image-tags-over", [filmed("<image><video>?", ["clip.mp4"])]),
         "no video tag": ("video-tags-under", [filmed("Look.", "clip.mp4")]),
         **{f"image {name}": (rule, [row(images=[name])]) for name, rule in OTHER_FILES.items()},
         **{f"video {name}": (rule, [filmed("<video>?", [name])]) for name, rule in VIDEOS.items()},
@@ -279,19 +285,6 @@ def test_clean_sets(name):
     assert rules(NO_FINDINGS[name]) == set()
 
 
-def test_what_convert_writes_is_clean(small, image_folder, annotate, tmp_path):
-    out = tmp_path / "train.jsonl"
-    assert (
-        CliRunner().invoke(main, ["convert", "coco", str(annotate(small)), "--images", str(image_folder), "--out", str(out)]).exit_code == 0
-    )
-    done = CliRunner().invoke(main, ["lint", str(out), "--decode", "--strict", "--json", "--family", "qwen2_5_vl"])
-    assert done.exit_code == 0, done.output
-    document = json.loads(done.stdout)
-    assert set(document["rules"]) == {"image-exif-rotated"}
-    assert (document["rows"], document["boxes"], document["negatives"]) == (4, 6, 1)
-    assert document["classes"] == [{"label": "cat", "boxes": 3, "rows": 2}, {"label": "dog", "boxes": 3, "rows": 2}]
-
-
 OLD = row(messages=ABSENT, query=FIND, response=TAGS)
 SMALL = boxed(*([x, 5, x + 90, 950] for x in range(0, 900, 60))) | {"size_wh": [640, 480]}
 
@@ -304,6 +297,7 @@ SMALL = boxed(*([x, 5, x + 90, 950] for x in range(0, 900, 60))) | {"size_wh": [
         pytest.param([row()], (), {"no-negatives"}, id="no-negatives"),
         pytest.param([OLD], (), {"old-columns", "no-negatives"}, id="old-columns"),
         pytest.param([EMPTY, OLD], (), {"old-columns", "rows-mixed"}, id="rows-mixed"),
+        pytest.param([EMPTY, filmed("<video>?", ["no.mp4"])], ("--no-check-images",), set(), id="videos without images"),
         pytest.param([EMPTY, SMALL], ("--no-check-images",), {"boxes-look-like-norm1000", "box-outside"}, id="norm1000 in small images"),
     ],
 )
@@ -401,12 +395,13 @@ def test_an_image_in_the_row_itself():
     assert rules([row(images=[text]), row(images=["data:image/png;base64," + text], sample_id=3), EMPTY]) == set()
 
 
-def test_root_image_dir(folder, monkeypatch):
+@pytest.mark.parametrize(("asked", "rule"), [(row(images=["b.png"]), "image-missing"), (filmed("<video>?", ["b.png"]), "video-missing")])
+def test_root_image_dir(folder, monkeypatch, asked, rule):
     (folder / "sub").mkdir()
-    Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "sub" / "only.png")
-    assert rules([row(images=["only.png"]), EMPTY]) == {"image-missing"}
+    Path("b.png").rename("sub/b.png")
+    assert rules([asked, EMPTY]) == {rule}
     monkeypatch.setenv("ROOT_IMAGE_DIR", str(folder / "sub"))
-    assert rules([row(images=["only.png"]), EMPTY]) == set()
+    assert rules([asked, EMPTY]) == set()
 
 
 def test_an_image_of_many_rows_is_opened_once(monkeypatch):

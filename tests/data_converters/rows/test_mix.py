@@ -9,14 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from converted import run
 from hypothesis import given
 from hypothesis import strategies as st
 from lint_rows import line, peak_kib
 
-from groundswift.data_converters.rows.mix import Source, most_without_repeating, permuted, shared_keys, shares, source_of
+from groundswift.data_converters.rows.mix import Source, most_without_repeating, permuted, shares, source_of
 from groundswift.errors import GroundswiftError
 
 WEIGHTS = st.lists(st.fractions(Fraction(1, 1000), 1000), min_size=1, max_size=6)
@@ -201,22 +200,6 @@ def test_rows_in_two_files_are_counted():
     assert found["duplicate_examples"] == ["a.jsonl: sample_id 1", "a.jsonl: sample_id 1", "a.jsonl: row 4, without sample_id"]
     lines = run("mix", "a.jsonl", "b.jsonl", "--dry-run").stdout.splitlines()
     assert lines[-2] == "       3  samples  (a.jsonl: sample_id 1, a.jsonl: sample_id 1, a.jsonl: row 4, without sample_id)"
-
-
-def test_shared_keys():
-    assert shared_keys([[5, 6, 6], [6, 5], [9, 9]]) == (2, [(0, 0), (0, 1)])
-    assert shared_keys([np.array([], np.uint64)]) == (0, [])
-
-
-def test_a_url_and_its_weight(monkeypatch, tmp_path):
-    import fsspec
-
-    monkeypatch.setenv("GROUNDSWIFT_CACHE", str(tmp_path / "cache"))
-    with fsspec.open("memory://set/m.jsonl", "wb") as file:
-        file.write(line("m"))
-    done = run("mix", "memory://set/m.jsonl:3", "b.jsonl:1", "--total", 4, "--out", "out.jsonl")
-    assert done.exit_code == 0, done.stderr
-    assert Counter(ids())["m"] == 3
 
 
 @pytest.mark.process

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from converted import run
+from converted import full_disk, run
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from groundswift.atomic_write import write_together
 from groundswift.data_converters.rows.split import at_random, joined, stratified
 from groundswift.data_converters.rows.split_plan import Part, parts_of, targets_of
 from groundswift.errors import GroundswiftError
@@ -388,75 +383,11 @@ def test_a_place_that_cannot_be_written(out, said):
     assert os.listdir("folder") == ["b.jsonl"]
 
 
-@pytest.mark.parametrize("earlier", [True, False])
-def test_if_one_part_cannot_be_moved_the_others_are_put_back(tmp_path, earlier):
-    folder = tmp_path / "out"
-    paths = [folder / "a.jsonl", folder / "b.jsonl", folder / "c.jsonl"]
-    if earlier:
-        folder.mkdir()
-        paths[0].write_bytes(EARLIER)
-
-    def lines():
-        yield 0, b"new\n"
-        yield 2, b"new\n"
-        paths[2].mkdir()
-        (paths[2] / "in the way").touch()
-
-    with pytest.raises(GroundswiftError, match=r"out: cannot be written"):
-        write_together(paths, lines())
-    assert sorted(os.listdir(folder)) == (["a.jsonl", "c.jsonl"] if earlier else ["c.jsonl"])
-    assert not earlier or paths[0].read_bytes() == EARLIER
-
-
-@pytest.mark.parametrize("stop", [GroundswiftError("bad"), KeyboardInterrupt(), SystemExit(3)])
-def test_an_error_of_the_lines_leaves_nothing_behind(tmp_path, stop):
-    def lines():
-        yield 0, b"half\n"
-        raise stop
-
-    with pytest.raises(type(stop)):
-        write_together([tmp_path / "out" / "a.jsonl", tmp_path / "out" / "b.jsonl"], lines())
-    assert not (tmp_path / "out").exists()
-
-
-SLOW = """
-import sys, time
-from pathlib import Path
-from groundswift.atomic_write import write_together
-
-def lines():
-    yield 0, b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
-    print("begun", flush=True)
-    time.sleep(60)
-
-write_together([Path("out/a.jsonl"), Path("out/b.jsonl")], lines())
-"""
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_killed_process_leaves_the_earlier_files(number):
-    Path("out").mkdir()
-    for name in ("a.jsonl", "b.jsonl"):
-        Path("out", name).write_bytes(EARLIER)
-    with subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout.readline() == b"begun\n"
-        process.send_signal(number)
-        assert process.wait(timeout=30) != 0
-    assert [Path("out", name).read_bytes() for name in ("a.jsonl", "b.jsonl")] == [EARLIER, EARLIER]
-    if number != signal.SIGKILL:  # which no process outlives to clean up
-        assert sorted(os.listdir("out")) == ["a.jsonl", "b.jsonl"]
-
-
-@pytest.mark.process
 def test_a_full_disk_is_reported():
-    import resource
-
     write_many(300)
-    words = [sys.executable, "-m", "groundswift.cli", "split", "set.jsonl", "--out", "out", "--parts", "a=0.5", "b=0.5"]
-    limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (5_000, 5_000))
-    done = subprocess.run(words, capture_output=True, text=True, preexec_fn=limited)
-    assert done.returncode == 1
+    with full_disk():
+        done = split("--out", "out", "--parts", "a=0.5", "b=0.5")
+    assert done.exit_code == 1
     assert "out: cannot be written (File too large)" in done.stderr
     assert not Path("out").exists()
 

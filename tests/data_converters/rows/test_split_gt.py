@@ -10,10 +10,6 @@ import pytest
 from converted import run, write_lines
 from PIL import Image
 
-from groundswift.data_converters.issues import IssueLog
-from groundswift.data_converters.tasks.detection import DetectionOptions
-from groundswift.worker_pool import WorkerPool
-
 CATEGORIES = [{"id": 3, "name": "dog", "supercategory": "animal"}, {"id": 9, "name": "never seen"}]
 
 
@@ -108,8 +104,3 @@ def test_one_id_in_two_parts_is_a_problem(data):
     done = split()
     assert done.exit_code == 1
     assert "rows of sample_id 0 have different images and are in" in done.stderr
-
-
-def test_a_base_class_without_a_reader_says_so_and_does_not_recurse():
-    with pytest.raises(NotImplementedError):
-        DetectionOptions(annotations="x").open(IssueLog(), WorkerPool())
