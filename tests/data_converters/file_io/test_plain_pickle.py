@@ -161,8 +161,11 @@ def entry(ref_id: int, sentences: list) -> dict:
 
 SENTENCES, LONG_TEXT = [{"sent_id": number, "sent": "x"} for number in range(2000)], "x" * 100_000
 SHARING = {  # what is shared -> (entries, what is said)
-    "sentences": ([entry(number, SENTENCES) for number in range(2000)], r"4000000 sentences; expected refs with"),
-    "text": ([entry(1, [{"sent_id": n, "sent": LONG_TEXT} for n in range(2000)])], "phrases of 200000000 letters; expected sentences with"),
+    "sentences": ([entry(number, SENTENCES) for number in range(2000)], r"4000000 sentences; expected sentences that no two refs share"),
+    "text": (
+        [entry(1, [{"sent_id": n, "sent": LONG_TEXT} for n in range(2000)])],
+        "phrases of 200000000 letters; expected phrases that no two sentences",
+    ),
 }
 
 

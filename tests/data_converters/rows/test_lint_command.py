@@ -294,7 +294,7 @@ def test_tokens_through_the_real_template(tmp_path):
     image_tokens = 4  # 64 x 48 px become 56 x 56: 2 x 2 patches of 28
     assert tokens[1] > tokens[0] == tokens[2] > image_tokens
     assert [each["sample_id"] for each in rules["row-not-encodable"]["examples"]] == [3]
-    assert "holds a mark" in rules["row-not-encodable"]["examples"][0]["what"]
+    assert "contains a token" in rules["row-not-encodable"]["examples"][0]["what"]
 
 
 def test_repeats():
