@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import click
@@ -32,15 +33,21 @@ class NameOrNumber(click.ParamType):
         self.fail(f"{text[:100]!r}: expected {', '.join(self.names)} or a whole number from 0", param, context)
 
 
+@cache
+def fields_of(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    """The fields with their types; msgspec takes milliseconds to look them up."""
+    return inspect.type_info(struct).fields
+
+
 def options_of(struct: type[msgspec.Struct]) -> list[click.Parameter]:
     """A click parameter for each field: `annotations` is the argument, all others are options."""
-    parameters = [_parameter(field) for field in inspect.type_info(struct).fields]
+    parameters = [_parameter(field) for field in fields_of(struct)]
     return sorted(parameters, key=lambda each: not isinstance(each, click.Argument))
 
 
 def path_fields(struct: type[msgspec.Struct]) -> list[str]:
     """The fields that hold a path."""
-    return [field.name for field in inspect.type_info(struct).fields if _unwrapped(field.type)[2].get("path")]
+    return [field.name for field in fields_of(struct) if _unwrapped(field.type)[2].get("path")]
 
 
 def as_given(name: str) -> str:

@@ -13,7 +13,8 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 WITH_SWIFT = {"swift_plugins", "recipes"}  # folders
-hypothesis.settings.register_profile("repeatable", derandomize=True)  # what is new is searched with --hypothesis-profile=default
+# The same examples each time, so that few are enough; --hypothesis-profile=default looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("repeatable")
 
 

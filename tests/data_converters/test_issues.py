@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,14 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("data_converters", "groundswift", "swift_plugins")
 PART = "[a-z0-9-]+"  # a computed part of an id
 COUNTED = re.compile(r"(log|notes)\.count$")
+LAST = {"Issue", "of", "count"}  # of the names that take an id
 
 
-def sources() -> Iterator[tuple[Path, ast.AST]]:
-    for room in ROOMS:
-        for path in (ROOT / room).rglob("*.py"):
-            if path.name != "issue_titles.py":
-                yield path, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def nodes() -> list[tuple[Path, ast.AST]]:
+    """What the sources of the rooms consist of."""
+    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if path.name != "issue_titles.py"]
+    return [(path, node) for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
 
 
 def pattern_of(node: ast.AST) -> str | None:
@@ -38,13 +39,12 @@ def pattern_of(node: ast.AST) -> str | None:
 def literal_ids() -> dict[str, str]:
     """Pattern of an id as it is given to Issue or `log.count` -> where."""
     found = {}
-    for path, tree in sources():
-        for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and call.args:
-                name = ast.unparse(call.func)
-                if name in ("Issue", "Issue.of") or COUNTED.search(name):
-                    choices = [call.args[0].body, call.args[0].orelse] if isinstance(call.args[0], ast.IfExp) else [call.args[0]]
-                    found |= {pattern: f"{path}:{call.lineno}" for each in choices if (pattern := pattern_of(each))}
+    for path, call in nodes():
+        if isinstance(call, ast.Call) and call.args and getattr(call.func, "attr", getattr(call.func, "id", "")) in LAST:
+            name = ast.unparse(call.func)
+            if name in ("Issue", "Issue.of") or COUNTED.search(name):
+                choices = [call.args[0].body, call.args[0].orelse] if isinstance(call.args[0], ast.IfExp) else [call.args[0]]
+                found |= {pattern: f"{path}:{call.lineno}" for each in choices if (pattern := pattern_of(each))}
     return found
 
 
@@ -52,7 +52,7 @@ def test_every_id_has_a_title_and_every_title_is_used():
     patterns = literal_ids()
     assert len(patterns) > 100
     assert {pattern: where for pattern, where in patterns.items() if not any(re.fullmatch(pattern, id) for id in TITLES)} == {}
-    texts = {pattern for _, tree in sources() for node in ast.walk(tree) if (pattern := pattern_of(node))}
+    texts = {pattern for _, node in nodes() if (pattern := pattern_of(node))}
     computed = [re.compile(pattern) for pattern in texts if PART in pattern]
     assert [id for id in TITLES if re.escape(id) not in texts and not any(each.fullmatch(id) for each in computed)] == []
 

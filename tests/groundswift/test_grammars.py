@@ -19,7 +19,7 @@ from groundswift.spaces import space_row
 WHOLE_NUMBERS = {"florence_loc", "paligemma_loc", "rex_omni_tokens", "kosmos_patches"}  # their numbers are tokens
 MARKED = [name for name in FAMILIES if isinstance(GRAMMARS[families()[name].grammar], TokenGrammar)]
 for_each_family = pytest.mark.parametrize("family", FAMILIES)
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=30, deadline=None)
 
 AWKWARD_LABELS = ["", "dog", " dog ", 'a 12" screen', "it's", "red, or blue", "traffic\nlight", "狗", "\\", "\\n", 'quote\\"', "🐕‍🦺"]
 AWKWARD_LABELS += ["</", "<|box", "[1, 2, 3, 4]", '{"bbox_2d": [1, 2, 3, 4]}', "(1,2),(3,4)", "None", "```", "<think>", "<bbox>"]

@@ -210,7 +210,7 @@ def test_broken_pickles(data, what):
     assert "; expected " in str(raised.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_no_bytes_bring_anything_but_plain_data_or_an_error(data):
     """Bytes of a good pickle, changed anywhere."""

@@ -210,7 +210,7 @@ def meant(made: dict[str, Any]) -> list[Any]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(shikra_rows())
 def test_any_row_of_shikra_means_the_same_after_the_way_there_and_back(made):
     log = IssueLog()
@@ -222,7 +222,7 @@ def test_any_row_of_shikra_means_the_same_after_the_way_there_and_back(made):
     assert not log.problems.counts
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(swift_rows())
 def test_any_row_for_swift_is_the_same_after_the_way_there_and_back(made):
     assume(not any(read_message(message["content"], message["role"] == "assistant").problem for message in made["messages"]))

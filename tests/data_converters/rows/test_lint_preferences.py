@@ -29,6 +29,7 @@ def errors(path: Path) -> dict[int, set[str]]:
     return found
 
 
+@pytest.mark.swift
 def test_the_case(folder):
     assert errors(CASE / "dpo.jsonl") == {1: {"rejected-same"}, 2: {"bbox-count"}, 3: {"box-outside"}}
     first, *others = [json.loads(line) for line in (CASE / "dpo.jsonl").read_text().splitlines()]
