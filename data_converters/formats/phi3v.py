@@ -1,10 +1,4 @@
-"""Phi-3-vision's fine-tuning rows <-> swift rows. There are three forms:
-
-* LLaVA's: id, image (a path or several), conversations of `from` and `value`, with `<image>` or `<|image_1|>`, `<|image_2|>`, ... in the
-  questions; the roles are human and gpt, or user and assistant.
-* ms-swift 2.x's: conversations of user and assistant, with `<img>path</img>` in the questions.
-* The one of Microsoft's cookbook: conversations of `images`, `user` and `assistant`; its trainer puts the images and a line break before
-  each question.
+"""Phi-3-vision's fine-tuning rows <-> swift rows, in three forms: LLaVA's, that of ms-swift 2.x, that of Microsoft's cookbook.
 
 On the way back boxes become text as swift writes it for this family: [(x1,y1),(x2,y2)], integers from 0 to 1000 of the image.
 """

@@ -1,9 +1,5 @@
-"""ScienceQA -> rows: a question, its choices by letter, and its image if any. Reads the original files and the rows of the hubs.
-
-* The original: `problems.json` has the questions by id, `pid_splits.json` the ids of each split; the image of question 7 of split train
-  is `train/7/image.png` below the folder of the images.
-* The hubs' (derek-thomas/ScienceQA): a file per split, the image in the row.
-"""
+"""ScienceQA -> rows: a question, its choices by letter, and its image if any. Reads the original files and the rows of the hubs
+(derek-thomas/ScienceQA)."""
 
 from __future__ import annotations
 

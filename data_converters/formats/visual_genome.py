@@ -4,8 +4,7 @@
   enough. With another box a phrase stays: two annotators drew what they meant by it.
 * An object has a box and a name, or several synonyms (the first describes it). To find, each name is asked for once per image, and all its
   boxes are the answer, from the top edge down; names are compared without case.
-* Some boxes begin at -1 or end beyond the border: they are clipped. Phrases may be blank: those get no row.
-* Images are IMAGE_ID.jpg, in VG_100K or VG_100K_2; image_data.json has their sizes and folders.
+* Some boxes begin at -1 or end beyond the border. Images are IMAGE_ID.jpg; image_data.json has their sizes and folders.
 
 A file is one JSON list. It is memory-mapped and decoded image by image, so that little of it is in memory.
 """

@@ -1,10 +1,7 @@
 """RefCOCO, RefCOCO+ and RefCOCOg as REFER distributes them: refs(PARTITION).p and instances.json -> a row for each sentence.
 
-* The file_name of a ref ends in the id of its annotation (COCO_train2014_000000581857_16.jpg). The image's own name is in instances.json,
-  and so are the boxes (x, y, width, height in px).
-* A partition assigns refs to splits. Those of unc and umd divide the images; google divides the objects, so that an image of its val or
-  test is in its train too: a model trained on google/train has seen the images of google/val.
-* In refcoco and refcoco+ testA has people, testB everything else.
+The file_name of a ref ends in the id of its annotation (COCO_train2014_000000581857_16.jpg). The image's own name is in instances.json,
+and so are the boxes (x, y, width, height in px).
 """
 
 from __future__ import annotations

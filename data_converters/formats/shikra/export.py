@@ -1,11 +1,6 @@
 """Swift rows -> rows of Shikra: boxes and points apart from the conversation, each once, and turns that refer to them by index.
 
-What Shikra's rows cannot hold:
-
-* Labels. The label of a `<ref-object>` is written into the text; labels that no text shows are dropped. Both are counted.
-* System messages: Shikra has its own for all rows. They are dropped and counted; so is the name of a row's prompt.
-* Several images, videos, rows without an answer: issues.
-* Braces in a turn with boxes: Shikra puts boxes into the text by Python's `format`, which takes braces for fields. An issue.
+Shikra has a system message of its own for all rows. It puts boxes into the text by Python's `format`, which takes braces for fields.
 """
 
 from __future__ import annotations

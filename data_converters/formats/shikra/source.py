@@ -5,7 +5,6 @@
 * Boxes are x1, y1, x2, y2 and points x, y, in pixels or in fractions of the image.
 * Shikra reads images as they are stored. Where an image is EXIF-rotated, its boxes may belong to the stored or to the upright image: the
   user has to say which (`exif_boxes`).
-* Its own sets for referring expressions have rows of another form: `img_path`, `expression`, `bbox`.
 """
 
 from __future__ import annotations

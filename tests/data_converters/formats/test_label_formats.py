@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from converted import ap, converted, refusal, run, short
 from label_sources import SIZE_WH, SOURCES, WHERE, Item, source_options, write_source
+from source_examples import example
 
 from groundswift.data_converters.tasks.label_files import Label, LabelledImage, LabelOptions, check_named
 from groundswift.errors import GroundswiftError
@@ -182,16 +183,19 @@ def test_a_tag_of_swift_in_a_class(name, tmp_path):
     assert not (tmp_path / "truth.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("classes", "given", "where"),
-    [(["cat", " "], {}, "a.txt:3"), (["cat", "dog", ""], {}, "a.tsv: class 2"), (["cat", ""], {"categories": "a.json"}, "a.json: class 1")],
-)
-def test_an_empty_class_name_has_a_place(classes, given, where):
+@pytest.mark.parametrize(("classes", "where"), [(["cat", " "], "a.txt:3"), (["cat", "dog", ""], "a.tsv: class 2")])
+def test_an_empty_class_name_has_a_place(classes, where):
     """That of a label, or its index where no label has it."""
     labels = [Label(f"a.txt:{line}", rank, (0, 0, 1, 1)) for line, rank in ((1, 0), (3, 1))]
     with pytest.raises(GroundswiftError) as stopped:
-        check_named(classes, LabelOptions(annotations="a.tsv", **given), classes, [LabelledImage("a.png", labels)])
+        check_named(classes, LabelOptions(annotations="a.tsv"), classes, [LabelledImage("a.png", labels)])
     assert str(stopped.value) == f"{where}: empty class name; expected a name for every class"
+
+
+def test_an_empty_name_in_the_file_of_classes(laid_out):
+    Path(laid_out("dota")[2], "../a.json").write_text('{"categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": " "}]}')
+    refused = run(*example("dota"), "--categories", "train/a.json")
+    assert refused.stderr == "error: train/a.json: class 1: empty class name; expected a name for every class\n"
 
 
 NAMES = {"yolo": "cat", "voc": "cat", "cvat": "cat", "dota": "ship", "openimages": "Cat"}  # format -> the class of its example
