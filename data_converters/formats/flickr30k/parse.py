@@ -25,7 +25,6 @@ from ...file_io.row_files import Sourced
 from ...issues import Issue, SkipSample, skip
 
 FILES = {"sentences": "file of sentences", "annotations": "file of annotations"}  # by the start of their ids
-LINE_END = re.compile("\r\n?|\n")
 NO_ENTITY = "0"  # the id of all phrases that were not annotated
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
@@ -90,7 +89,8 @@ def read_text(path: str, thing: str, kind: str) -> str:
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
     """(number from 1, text) of each line that is not blank."""
-    return ((number, line.strip()) for number, line in enumerate(LINE_END.split(text), 1) if line.strip())
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
 
 
 def sentences(text: str, where: str) -> list[Sentence | Issue]:

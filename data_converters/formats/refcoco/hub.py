@@ -1,10 +1,9 @@
 """RefCOCO, RefCOCO+ and RefCOCOg as rows of the hubs -> a row for each sentence. Two schemas are in use, and their boxes differ:
 
-* lmms: lmms-lab/RefCOCO, RefCOCOplus, RefCOCOg. The row holds its image; `answer` has the phrases; `bbox` is x, y, WIDTH, HEIGHT in px as
-  32-bit numbers. A train split does not exist, and val joins the val of unc (umd) and of google, so a question_id need not be unique.
-* jxu124: jxu124/refcoco, refcocoplus, refcocog on Hugging Face, swift/refcoco, swift/refcocog on ModelScope (partition unc, umd). The row
-  names its image (coco/train2014/...); `sentences` has the phrases with their ids; `bbox` is x1, y1, X2, Y2 in px. The hub's split
-  `validation` is val in the column `split`, and `test` is testA (refcoco, refcoco+) or test (refcocog).
+* lmms-lab: `bbox` is x, y, WIDTH, HEIGHT as 32-bit numbers. A train split does not exist, and val joins the val of unc (umd) and of google,
+  so a question_id need not be unique.
+* jxu124, and swift on ModelScope (partition unc, umd): `bbox` is x1, y1, X2, Y2. The hub's split `validation` is val in the column `split`,
+  and `test` is testA (refcoco, refcoco+) or test (refcocog).
 """
 
 from __future__ import annotations

@@ -263,7 +263,3 @@ def test_problems(folder, tmp_path, name):
     assert expected in refusal(options(folder), tmp_path / "out.jsonl")
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert ([short(row)[1:] for row in rows], bool(counts)) == ([ROWS[1][1:]], True)
-
-
-def test_nothing_there(tmp_path):
-    assert "cannot be read (No such file or directory)" in refusal(options(tmp_path), tmp_path / "out.jsonl")

@@ -95,11 +95,6 @@ def test_forms_of_a_row(source, folder, name):
     assert ("|".join(said(found)), counted) == (turns, {"column-dropped": 1} if name in DROPPED else {})
 
 
-@pytest.mark.parametrize("history", [[["q"]], [["q", "a", "b"]], [["q", None]], ["q"]])
-def test_a_history_of_another_form_is_a_problem_of_instruction_rows_too(source, history):
-    assert re.search("1 problem", error_of(source(ALPACA | {"history": history})))
-
-
 BOX, CAPTION = "box-unused-ref", "caption-unused"
 NAMED = {  # name -> (question, answer, objects, counts)
     "only by its caption": ("Find <ref-object>", "None", [GUY], {BOX: 1}),
