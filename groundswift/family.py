@@ -30,12 +30,15 @@ def _tables(with_others: bool) -> tuple[dict[str, Family], dict[str, Family]]:
 
 
 def _check_outsider(entry: str, row: Family, known: dict[str, Family]) -> None:
-    """Raise GroundswiftError where a name of another package's family is taken, its space is unknown, or its resize is not stated."""
+    """Raise GroundswiftError where a name, template or model type of another package's family is taken, its space is unknown, or its
+    resize is not stated."""
     if row.name in known:
         raise error_at(entry, f"the family name {row.name!r} is taken", "a name of its own")
-    taken = {name for each in known.values() for name in each.swift_templates}.intersection(row.swift_templates)
-    if taken:
-        raise error_at(entry, f"swift template {min(taken)!r} belongs to another family", "templates of its own")
+    for what in ("template", "model_type"):
+        owners = {name: each.name for each in known.values() for name in getattr(each, f"swift_{what}s")}
+        if taken := owners.keys() & getattr(row, f"swift_{what}s"):
+            name, thing = min(taken), what.replace("_", " ")
+            raise error_at(entry, f"family {row.name!r} names swift's {thing} {name!r} of family {owners[name]!r}", f"{thing}s of its own")
     try:
         space_row(row.space)
     except GroundswiftError as error:

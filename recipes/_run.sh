@@ -44,9 +44,14 @@ need_package() {
 }
 
 # need_file VARIABLE HINT: stop early if the file or folder in VARIABLE is missing, and make its path absolute. HINT says how to get it.
+# A dry run goes on, and shows the name of a variable that is not set in place of its value.
 need_file() {
   local value=${!1:-}
-  [ -z "$DRY_RUN" ] || return 0
+  if [ -n "$DRY_RUN" ]; then
+    [ -n "$value" ] || echo "note: $1 is not set: $2" >&2
+    printf -v "$1" '%s' "${value:-$1}"
+    return 0
+  fi
   [ -n "$value" ] || stop "$1 is not set: $2"
   [ -e "$value" ] || stop "$1=$value: no such file or folder. $2"
   printf -v "$1" '%s' "$(realpath -s "$value")"

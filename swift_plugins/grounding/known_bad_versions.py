@@ -13,6 +13,8 @@ from typing import NamedTuple
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion
 
+from .patches.wrap_once import on_load
+
 
 class BadVersion(NamedTuple):
     """A known bug of a library.
@@ -113,6 +115,7 @@ def known_bad(family: str | None, installed: Mapping[str, str], table: Iterable[
     return [row for row in table if row.concerns(family) and row.package in installed and row.affects(installed[row.package])]
 
 
+@on_load
 def warn_bad_versions(family: str | None = None) -> None:
     """Warn, once a process, of installed versions that shift boxes. Called when the plugin is loaded, for bugs that affect every model, and
     when a template is made, for those of its family."""

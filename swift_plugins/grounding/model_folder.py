@@ -15,10 +15,9 @@ from groundswift.errors import GroundswiftError, error_at
 def read_settings(path: Path) -> dict[str, Any] | None:
     """A JSON object in a file; None where there is none."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(path, "")
+    except GroundswiftError:
         return None
-    return settings if isinstance(settings, dict) else None
 
 
 def read_object(where: str | Path, expected: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ ROW = Family("acme_vl", Plain(), "norm1000", ("acme_vl",), (), "acme", resize_fa
 BORROWED = Family("acme_qwen", "qwen2_tokens", "norm1000", (), (), "acme")
 TAKEN = Family("qwen2_vl", "qwen2_tokens", "norm1000", (), (), "acme")
 TEMPLATE = Family("acme_t", "qwen2_tokens", "norm1000", (), ("qwen2_vl",), "acme")
+MODEL = Family("acme_m", "qwen2_tokens", "norm1000", ("acme_vl", "glm4v"), (), "acme")
 SPACE = Family("acme_s", "qwen2_tokens", "norm7", (), (), "acme")
 RESIZED = Family("acme_r", "qwen2_tokens", "resized_px", (), (), "acme")
 GRAMMAR = Family("acme_g", "cuneiform", "norm1000", (), (), "acme")
@@ -83,7 +84,8 @@ def test_the_command_shows_it(python, words):
     ("entry", "message"),
     [
         ("acme_families:TAKEN", "the family name 'qwen2_vl' is taken"),
-        ("acme_families:TEMPLATE", "swift template 'qwen2_vl' belongs to another family"),
+        ("acme_families:TEMPLATE", "family 'acme_t' names swift's template 'qwen2_vl' of family 'qwen2_vl'; expected templates of its own"),
+        ("acme_families:MODEL", "family 'acme_m' names swift's model type 'glm4v' of family 'glm4v'; expected model types of its own"),
         ("acme_families:OTHER", "acme_families:OTHER is a str; expected a Family"),
         ("acme_families:GONE", "cannot be loaded (AttributeError"),
         ("acme_nowhere:ROW", "cannot be loaded (ModuleNotFoundError"),

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from special_models import copy_code, with_weights, write_json
 from stubs import MINICPM, PHI, PHI3_IMAGE
@@ -21,17 +20,18 @@ DEEPSEEK = ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<�
 DEEPSEEK += ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>")
 
 
-def write_preprocessor(folder: Path, processor: str, images: str) -> None:
-    """preprocessor_config.json that names the stand-in's processor, and its part for images."""
-    auto_map = {"AutoProcessor": processor, "AutoImageProcessor": images}
-    write_json(folder / "preprocessor_config.json", {"auto_map": auto_map, "image_processor_type": images.rpartition(".")[2]})
-
-
-def write_config(folder: Path, code: dict[str, str], tokens: PreTrainedTokenizerFast, **own: Any) -> None:
-    """config.json of a text model of the zoo's size. `code`: what transformers asks for by name -> where the stand-in has it."""
+def make(folder: Path, code: str, tokens: PreTrainedTokenizerFast, model_type: str, classes: dict[str, str]) -> Path:
+    """A model whose text part has the zoo's size. `code`: the folder of the stand-in; `classes`: what transformers asks for by name ->
+    where the stand-in has it."""
+    copy_code(code, folder)
+    tokens.save_pretrained(folder)
     made = token_ids(tokens)
-    write_json(folder / "config.json", {"auto_map": code, **TEXT, "vocab_size": len(tokens), "tie_word_embeddings": False, **made, **own})
+    config = {"auto_map": classes, **TEXT, "vocab_size": len(tokens), "tie_word_embeddings": False, **made, "model_type": model_type}
+    write_json(folder / "config.json", config | {"architectures": [classes["AutoModelForCausalLM"].rpartition(".")[2]]})
     write_json(folder / "generation_config.json", {"do_sample": False, **made})
+    images = classes["AutoImageProcessor"].rpartition(".")[2]
+    write_json(folder / "preprocessor_config.json", {"auto_map": classes, "image_processor_type": images})
+    return with_weights(folder)
 
 
 def token_ids(tokens: PreTrainedTokenizerFast) -> dict[str, int | None]:
@@ -40,24 +40,18 @@ def token_ids(tokens: PreTrainedTokenizerFast) -> dict[str, int | None]:
 
 def make_phi3_vision(folder: Path) -> Path:
     """Phi-3-vision: a fast tokenizer with <|image|> at the id that swift's template holds as a number, behind all that are embedded."""
-    copy_code("phi3_vision_code", folder)
     tokens = tokenizer(PHI, "<|endoftext|>", "<|endoftext|>", "<s>", {"<|image|>": PHI3_IMAGE})
-    tokens.save_pretrained(folder)
-    code = {"AutoConfig": "configuration_phi3_v.Phi3VConfig", "AutoModelForCausalLM": "modeling_phi3_v.Phi3VForCausalLM"}
-    write_config(folder, code, tokens, model_type="phi3_v", architectures=["Phi3VForCausalLM"])
-    write_preprocessor(folder, "processing_phi3_v.Phi3VProcessor", "image_processing_phi3_v.Phi3VImageProcessor")
-    return with_weights(folder)
+    classes = {"AutoConfig": "configuration_phi3_v.Phi3VConfig", "AutoModelForCausalLM": "modeling_phi3_v.Phi3VForCausalLM"}
+    classes["AutoProcessor"] = "processing_phi3_v.Phi3VProcessor"
+    classes["AutoImageProcessor"] = "image_processing_phi3_v.Phi3VImageProcessor"
+    return make(folder, "phi3_vision_code", tokens, "phi3_v", classes)
 
 
 def make_minicpmv4_5(folder: Path) -> Path:
     """MiniCPM-V 4.5 over transformers' own Qwen3."""
-    copy_code("minicpmv_code", folder)
-    tokens = tokenizer(MINICPM, "<|im_end|>", "<|endoftext|>")
-    tokens.save_pretrained(folder)
-    code = {"AutoConfig": "configuration_minicpm.MiniCPMVConfig", "AutoModelForCausalLM": "modeling_minicpmv.MiniCPMV"}
-    write_config(folder, code, tokens, model_type="minicpmv", architectures=["MiniCPMV"])
-    write_preprocessor(folder, "processing_minicpmv.MiniCPMVProcessor", "processing_minicpmv.MiniCPMVImageProcessor")
-    return with_weights(folder)
+    classes = {"AutoConfig": "configuration_minicpm.MiniCPMVConfig", "AutoModelForCausalLM": "modeling_minicpmv.MiniCPMV"}
+    classes |= {f"Auto{kind}": f"processing_minicpmv.MiniCPMV{kind}" for kind in ("Processor", "ImageProcessor")}
+    return make(folder, "minicpmv_code", tokenizer(MINICPM, "<|im_end|>", "<|endoftext|>"), "minicpmv", classes)
 
 
 def make_deepseek_vl2(folder: Path) -> Path:

@@ -92,7 +92,7 @@ COUNTS: dict[str, tuple[str, Callable[[Size], int]]] = {  # zoo name -> the toke
     "llava1_6": ("<image>", llava_next),
     "llava1_6_vicuna": ("<image>", llava_next),
     "llava_onevision": ("<image>", llava_onevision),
-    "internvl": ("<IMG_CONTEXT>", internvl),
+    "internvl": ("<IMG_CONTEXT>", lambda size_wh: one_tile_merged(size_wh) * internvl_tiles(size_wh, SIDE)),
     "paligemma": ("<image>", one_tile),
     "paligemma2": ("<image>", one_tile),
     "gemma4": ("<|image|>", gemma4),

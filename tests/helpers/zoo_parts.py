@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -43,6 +44,11 @@ class Parts:
     config: Any
     processor: Any
     finish: Callable[[Any], None] = lambda model: None
+
+
+def parts(name: str, *made: Any) -> Parts:
+    """The parts of a family by the name that transformers' classes of it begin with."""
+    return Parts(getattr(transformers, f"{name}ForConditionalGeneration"), *made)
 
 
 def tokenizer(

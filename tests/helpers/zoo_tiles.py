@@ -6,6 +6,7 @@ The real tiles have 224 to 448 px a side; these have 56, and the rest of each pr
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from transformers.models.idefics3 import Idefics3Processor
 from transformers.models.internvl import InternVLProcessor
 from transformers.models.llava_onevision import LlavaOnevisionProcessor
 from transformers.models.smolvlm import processing_smolvlm
-from zoo_parts import GEMMA_MARKS, IDEFICS_MARKS, LLAMA_MARKS, QWEN_MARKS, TEXT, Parts, ids, tokenizer
+from zoo_parts import GEMMA_MARKS, IDEFICS_MARKS, LLAMA_MARKS, QWEN_MARKS, TEXT, Parts, ids, parts, tokenizer
 
 SIDE, PATCH = 56, 14  # of a tile and its patches, px
 TILE_VISION = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "patch_size": PATCH}
@@ -23,24 +24,20 @@ PINPOINTS = [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE], [3 * SIDE
 SPLIT = {"size": {"longest_edge": 4 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
 
 
-def llava(text_type: str, config_cls: type, images_cls: type, processor_cls: type, model_cls: type, **pinpoints: Any) -> Parts:
-    """LLaVA over CLIP; `pinpoints`: the grid of the version that has one."""
+def llava(text_type: str, name: str, images: str, **pinpoints: Any) -> Parts:
+    """LLaVA over CLIP; `images`: its image processor, `pinpoints`: the grid of the version that has one."""
     tokens = tokenizer(LLAMA_MARKS, "</s>", "<pad>", "<s>")
     vision = {**TILE_VISION, "model_type": "clip_vision_model", "image_size": SIDE, "projection_dim": 64}
     text = {**TEXT, "model_type": text_type, "vocab_size": len(tokens)}
-    config = config_cls(vision_config=vision, text_config=text, **pinpoints, **ids(tokens, image_token_index="<image>"))
-    images = images_cls(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}, **pinpoints)
-    processor = processor_cls(images, tokens, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1)
-    return Parts(model_cls, config, processor)
+    ends = ids(tokens, image_token_index="<image>")
+    config = getattr(hf, f"{name}Config")(vision_config=vision, text_config=text, **pinpoints, **ends)
+    seen = getattr(hf, images)(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}, **pinpoints)
+    own = {"patch_size": PATCH, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}
+    return parts(name, config, getattr(hf, f"{name}Processor")(seen, tokens, **own))
 
 
-def llava1_5() -> Parts:
-    return llava("llama", hf.LlavaConfig, hf.CLIPImageProcessor, hf.LlavaProcessor, hf.LlavaForConditionalGeneration)
-
-
-def llava1_6() -> Parts:
-    classes = (hf.LlavaNextConfig, hf.LlavaNextImageProcessor, hf.LlavaNextProcessor, hf.LlavaNextForConditionalGeneration)
-    return llava("mistral", *classes, image_grid_pinpoints=PINPOINTS)
+llava1_5 = partial(llava, "llama", "Llava", "CLIPImageProcessor")
+llava1_6 = partial(llava, "mistral", "LlavaNext", "LlavaNextImageProcessor", image_grid_pinpoints=PINPOINTS)
 
 
 def llava_onevision() -> Parts:
@@ -60,7 +57,7 @@ def llava_onevision() -> Parts:
         num_image_tokens=(SIDE // PATCH) ** 2,
         vision_feature_select_strategy="full",
     )
-    return Parts(hf.LlavaOnevisionForConditionalGeneration, config, processor)
+    return parts("LlavaOnevision", config, processor)
 
 
 def internvl() -> Parts:
@@ -75,11 +72,8 @@ def internvl() -> Parts:
         **ids(tokens, image_token_id="<IMG_CONTEXT>"),
     )
     images = hf.GotOcr2ImageProcessor(size={"height": SIDE, "width": SIDE}, crop_to_patches=True)
-    return Parts(
-        hf.InternVLForConditionalGeneration,
-        config,
-        InternVLProcessor(images, tokens, hf.InternVLVideoProcessor(), image_seq_length=length, chat_template=""),
-    )
+    videos = hf.InternVLVideoProcessor()
+    return parts("InternVL", config, InternVLProcessor(images, tokens, videos, image_seq_length=length, chat_template=""))
 
 
 def paligemma(text_type: str = "gemma") -> Parts:
@@ -92,12 +86,10 @@ def paligemma(text_type: str = "gemma") -> Parts:
     config = hf.PaliGemmaConfig(
         vision_config=vision, text_config=text, projection_dim=64, hidden_size=64, **ids(tokens, image_token_index="<image>")
     )
-    return Parts(hf.PaliGemmaForConditionalGeneration, config, processor)
+    return parts("PaliGemma", config, processor)
 
 
-def paligemma2() -> Parts:
-    """The second version: the same over Gemma 2."""
-    return paligemma("gemma2")
+paligemma2 = partial(paligemma, "gemma2")
 
 
 def gemma3() -> Parts:
@@ -117,32 +109,25 @@ def gemma3() -> Parts:
 
     images = hf.Gemma3ImageProcessor(size={"height": SIDE, "width": SIDE})
     processor = Gemma3Processor(images, tokens, image_seq_length=length, chat_template="")
-    return Parts(hf.Gemma3ForConditionalGeneration, config, processor, see)
+    return parts("Gemma3", config, processor, see)
 
 
-def idefics(config_cls: type, model_cls: type, make_processor: Callable[..., Any]) -> Parts:
+def idefics(name: str, make_processor: Callable[..., Any]) -> Parts:
     tokens = tokenizer(IDEFICS_MARKS, "<end_of_utterance>", "<|end_of_text|>", "<|begin_of_text|>")
-    config = config_cls(
+    config = getattr(hf, f"{name}Config")(
         vision_config={**TILE_VISION, "image_size": SIDE},
         text_config={**TEXT, "model_type": "llama", "vocab_size": len(tokens)},
         pad_token_id=tokens.pad_token_id,
         **ids(tokens, image_token_id="<image>"),
     )
-    return Parts(model_cls, config, make_processor(tokens, (SIDE // PATCH // 2) ** 2))
+    return parts(name, config, make_processor(tokens, image_seq_len=(SIDE // PATCH // 2) ** 2))
 
 
 def idefics3() -> Parts:
-    def processor(tokens: Any, length: int) -> Any:
-        return Idefics3Processor(hf.Idefics3ImageProcessor(**SPLIT), tokens, image_seq_len=length, chat_template="")
-
-    return idefics(hf.Idefics3Config, hf.Idefics3ForConditionalGeneration, processor)
+    return idefics("Idefics3", partial(Idefics3Processor, hf.Idefics3ImageProcessor(**SPLIT), chat_template=""))
 
 
 def smolvlm() -> Parts:
     processing_smolvlm.num2words = processing_smolvlm.num2words or str  # a package that spells the numbers of video frames
-
-    def processor(tokens: Any, length: int) -> Any:
-        images = hf.SmolVLMImageProcessor(**SPLIT)
-        return hf.SmolVLMProcessor(images, tokens, hf.SmolVLMVideoProcessor(), image_seq_len=length, chat_template="")
-
-    return idefics(hf.SmolVLMConfig, hf.SmolVLMForConditionalGeneration, processor)
+    images, videos = hf.SmolVLMImageProcessor(**SPLIT), hf.SmolVLMVideoProcessor()
+    return idefics("SmolVLM", partial(hf.SmolVLMProcessor, images, video_processor=videos, chat_template=""))

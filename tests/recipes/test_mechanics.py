@@ -40,8 +40,14 @@ def test_help_prints_head_and_variables(tmp_path, name):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_dry_run_prints_commands_and_writes_nothing(tmp_path, name):
+    """A variable that is not set is named, and its name is in its place."""
     done = bash(name, tmp_path, DRY_RUN="1", OUT=str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
+    assert not re.search(r"^\+ .* ''", done.stdout, re.MULTILINE), done.stdout
+    unset = re.findall(r"^note: (\w+) is not set: \S", done.stderr, re.MULTILINE)
+    hidden = [each for each in unset if not re.search(rf"^\+ .* {each}\b", done.stdout, re.MULTILINE)]
+    assert hidden == (["IMAGE"] if "interactive" in name else [])  # which goes in by stdin
+    assert len(unset) == len(done.stderr.splitlines())
     programs = "swift|megatron|groundswift|python|sbatch|deepspeed|ray|srun"
     assert re.search(rf"^\+ (\S+=\S* )*({programs})\b", done.stdout, re.MULTILINE), done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from recipe_runner import load_script
 
 if TYPE_CHECKING:
     from zoo import Zoo
@@ -25,15 +23,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 DATA_HOME = tempfile.TemporaryDirectory(prefix="groundswift-tests-")  # training writes there
 os.environ["XDG_DATA_HOME"] = DATA_HOME.name
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def script(name: str) -> ModuleType:
-    """A script of recipes/quickstart as a module."""
-    spec = importlib.util.spec_from_file_location(f"quickstart_{name}", ROOT / "recipes" / "quickstart" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # multiprocessing finds functions by it
-    spec.loader.exec_module(module)
-    return module
+QUICKSTART = ROOT / "recipes" / "quickstart"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -144,7 +134,7 @@ def models(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     """Folders of untrained models: the quickstart's own for Qwen2-VL, and the zoo's for its successor."""
     from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 
-    make = script("make_model")
+    make = load_script(QUICKSTART / "make_model.py")
     folder = tmp_path_factory.mktemp("models") / "qwen2_vl"
     tokenizer = make.make_tokenizer()
     make.make_model(tokenizer, seed=0).save_pretrained(folder)
@@ -183,7 +173,7 @@ def drawn_set(domain: str, folder: Path) -> Path:
     """Draw 12 images and convert their COCO file by the command."""
     from converted import run
 
-    draw, images, annotations = script("draw"), folder / "images", folder / "annotations.json"
+    draw, images, annotations = load_script(QUICKSTART / "draw.py"), folder / "images", folder / "annotations.json"
     images.mkdir()
     draw.write_coco(domain, 5, [draw.draw_image(domain, 5, images, index) for index in range(12)], annotations)
     done = run("convert", "coco", annotations, "--images", images, "--out", folder / f"{domain}.jsonl")

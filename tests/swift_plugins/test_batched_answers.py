@@ -88,6 +88,7 @@ def test_two_processes_evaluate_as_one(plugin, toys, tmp_path):
     alone = trained(plugin, toys, validation, tmp_path / "alone")
     said = sft_process(plugin, toys / "toys.jsonl", tmp_path / "two", processes=2, val_dataset=validation, **BASICS)
     assert "coco_map: each process answers up to 6 validation rows at a time" in said
+    assert json.loads((tmp_path / "two" / "checkpoint-1" / "args.json").read_text())["global_world_size"] == 2
     predicted, logged = outcome(tmp_path / "two")
     assert logged == pytest.approx(alone[1])
     answers = {row["sample_id"]: row["response"] for row in alone[0]}

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import write_clip
 from rows import detection, noise
 from zoo import KINDS
 
 from groundswift import resized_wh
+from groundswift.data_converters.rows.lint.video_readers import missing_reader
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.tools.encoding import NO_LOSS, Encoded, encoded, open_template
 from groundswift.swift_plugins.tools.quiet import quiet
@@ -172,3 +174,21 @@ PROBLEMS = {
 def test_a_row_that_cannot_be_encoded_is_reported(zoo, row, change, said):
     with pytest.raises(GroundswiftError, match=said):
         encoded(zoo["qwen2_vl"], {**row, **change})
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> str:
+    return str(write_clip(tmp_path_factory.mktemp("videos") / "clip.mp4"))
+
+
+def test_this_environment_has_a_reader():
+    assert missing_reader() is None
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_a_video_is_read(zoo, clip, kind):
+    messages = [{"role": "user", "content": "<video>What happens?"}, {"role": "assistant", "content": "It gets lighter."}]
+    template = zoo[kind]
+    result = encoded(template, {"messages": messages, "videos": [clip]})
+    video_tokens = result.input_ids.count(template.processor.video_token_id)
+    assert video_tokens > 1

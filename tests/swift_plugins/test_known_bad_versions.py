@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import walk_packages
+
 import pytest
 from packaging.specifiers import SpecifierSet
 from swift.model import get_processor
@@ -9,8 +12,10 @@ from swift.template import get_template
 from swift.utils import import_external_file
 
 from groundswift.family import FAMILIES
+from groundswift.swift_plugins import grounding
 from groundswift.swift_plugins.grounding import known_bad_versions
 from groundswift.swift_plugins.grounding.known_bad_versions import BAD_VERSIONS, BadVersion, known_bad, versions_of, warn_bad_versions
+from groundswift.swift_plugins.grounding.patches.wrap_once import patches_of
 
 CASES = {  # the place of a bug in the table -> (versions in its range, versions outside)
     "transformers 5: positions of still images": (0, ("5.3.0", "5.4.0", "5.5.3", "5.4.0.dev0"), ("5.2.0", "5.5.4", "5.19.0", "4.57.1")),
@@ -96,5 +101,9 @@ def test_a_bug_of_every_model_is_warned_of_when_the_plugin_is_loaded(reported, m
     assert reported == [bug.line(versions_of(["click"])["click"])]
 
 
-def test_the_plugin_warns_when_it_is_loaded(plugin):
-    assert warn_bad_versions in import_external_file(str(plugin)).PATCHES
+def test_every_patch_of_every_module_is_applied_when_the_plugin_is_loaded(plugin):
+    """One of a module that register.py does not list would have no effect."""
+    modules = [import_module(found.name) for found in walk_packages(grounding.__path__, f"{grounding.__name__}.")]
+    applied = import_external_file(str(plugin)).PATCHES
+    assert warn_bad_versions in applied
+    assert len(applied) == len(patches_of(*modules)) > 40

@@ -13,8 +13,8 @@ from special_models import make_qwen_vl
 from tiny_run import infer, sft, written
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from groundswift.swift_plugins.grounding.patches import remote_code
-from groundswift.swift_plugins.grounding.patches.remote_code import copy_of_leaf
+from groundswift.swift_plugins.grounding.patches import model_code
+from groundswift.swift_plugins.grounding.patches.model_code import copy_of_leaf
 
 ERROR = "a view of a leaf Variable that requires grad is being used in an in-place operation"
 IN_PLACE = """            for idx, (i, a, b) in enumerate(img_pos):
@@ -45,7 +45,7 @@ def out_of_place(plugin, tmp_path_factory) -> Path:
 def unpatched(plugin, monkeypatch) -> None:
     """transformers as it is, also once swift has loaded a model."""
     monkeypatch.setattr(PreTrainedModel, "enable_input_require_grads", PreTrainedModel.enable_input_require_grads.__wrapped__)
-    monkeypatch.setattr(remote_code, "copy_leaf_embeddings", lambda: None)
+    monkeypatch.setattr(model_code, "copy_leaf_embeddings", lambda: None)
 
 
 @pytest.fixture

@@ -65,11 +65,6 @@ def test_inference_counts_them_too(plugin, tmp_path, warned, named):
     assert [line for line in warned if f"1 of 3 rows dropped: 1 objects-without-bbox ({name}: KeyError: 'bbox'; give `objects`" in line]
 
 
-def test_good_rows_are_not_spoken_of(plugin, tmp_path, warned):
-    sft(plugin, written(tmp_path / "rows.jsonl", rows_of(tmp_path, 4)), tmp_path / "out")
-    assert not [line for line in warned if "dropped" in line or "could not be used" in line]
-
-
 def test_strict_stops_at_the_first(plugin, tmp_path):
     rows = rows_of(tmp_path, 3)
     rows[1]["objects"]["bbox"] = [[1, 2, 3]]

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tiny_run import export, sft
 
-from groundswift.swift_plugins.grounding.patches.merged_qlora import export_full_weights, load_as_saved, options_of, quantised_again
+from groundswift.swift_plugins.grounding.patches.merged_adapters import export_full_weights, load_as_saved, options_of, quantised_again
 
 FOUR_BITS = {"quant_method": "bnb", "quant_bits": 4}
 

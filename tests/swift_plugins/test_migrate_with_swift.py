@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from converted import run
 from rows import read_rows
 from swift import arguments
 from swift.dataset.register import DATASET_MAPPING
@@ -211,11 +212,7 @@ swift infer --ckpt_dir out/checkpoint-1 --load_dataset_config true --show_datase
 
 
 def test_a_script_of_2x_is_migrated_and_runs(project):
-    from click.testing import CliRunner
-
-    from groundswift.cli import main
-
-    done = CliRunner().invoke(main, ["migrate", "train.sh", "--in-place", "--rows", "rows"])
+    done = run("migrate", "train.sh", "--in-place", "--rows", "rows")
     assert done.exit_code == 0, done.output
     script = (project / "train.sh").read_text()
     shown = subprocess.run(["bash", "-eu"], input=STUBS + script, capture_output=True, text=True, check=True).stdout

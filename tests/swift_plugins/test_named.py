@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from converted import run
 from modelscope.hub.utils.utils import get_cache_dir
 from PIL import Image
 from rows import read_rows
 from swift.dataset import load_dataset
 from tiny_run import written
 
-from groundswift.cli import main
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.grounding.datasets.named import named_sets
 
@@ -94,11 +94,26 @@ def test_images_videos_and_plain_text_in_one_set(old_rows, streaming):
     assert [[turn["role"] for turn in row["messages"]] for row in rows][3] == ["system", "user", "assistant", "user", "assistant"]
 
 
-def test_it_has_the_columns_of_the_file_that_the_converter_writes(old_rows):
-    from click.testing import CliRunner
+def test_streams_are_joined_whatever_their_first_rows_hold(register_sets, tmp_path):
+    """`datasets` reads types off the first rows: text alone, then boxes in whole numbers, then one with a fraction."""
+    boxed = [OLD[0] | {"objects": json.dumps([{"caption": "dog", "bbox": [1, 2, x, 40], "bbox_type": "real"}])} for x in (30, 30.5)]
+    written(tmp_path / "old.jsonl", [OLD[3]] * 8 + boxed[:1] * 8 + boxed[1:])
+    register_sets(tmp_path, {"stream_set": {"format": "swift2", "annotations": "old.jsonl", "check_images": False}})
+    row = {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}], "objects": None}
+    files = []
+    for name, first in (("null", None), ("whole", {"ref": [], "bbox": [[1, 2, 3, 4]]})):
+        last = row | {"objects": {"ref": [], "bbox": [[0.5, 2, 3, 4]]}}
+        files.append(str(written(tmp_path / f"{name}.jsonl", [row | {"objects": first}] * 8 + [last])))
+    for names in (["stream_set"], ["stream_set", *files], [*files, "stream_set"], files[::-1]):
+        found = [(each["objects"] or {}).get("bbox") for each in load_dataset(names, streaming=True)[0]]
+        expected = {"stream_set": [None] * 8 + [[[1, 2, 30, 40]]] * 8 + [[[1, 2, 30.5, 40]]], files[0]: [None] * 8 + [[[0.5, 2, 3, 4]]]}
+        expected[files[1]] = [[[1, 2, 3, 4]]] * 8 + [[[0.5, 2, 3, 4]]]
+        assert found == [box for name in names for box in expected[name]], names
 
+
+def test_it_has_the_columns_of_the_file_that_the_converter_writes(old_rows):
     out = old_rows / "new.jsonl"
-    assert CliRunner().invoke(main, ["convert", "swift2", str(old_rows / "old.jsonl"), "--out", str(out)]).exit_code == 0
+    assert run("convert", "swift2", old_rows / "old.jsonl", "--out", out).exit_code == 0
     named, written = (load_dataset([name], num_proc=1, load_from_cache_file=False)[0] for name in ("old_set", str(out)))
     assert {name: kind for name, kind in named.features.items() if name != "dataset"} == {
         name: kind for name, kind in written.features.items() if name != "dataset"
@@ -133,7 +148,7 @@ from groundswift.swift_plugins.grounding.datasets.named import SetLoader
 from groundswift.data_converters.formats.swift2.source import Swift2Options
 
 class Loader(SetLoader):
-    spec, name = Swift2Options(annotations=sys.argv[1], check_images=False), "large"
+    source, name = Swift2Options(annotations=sys.argv[1], check_images=False), "large"
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 from converted import run
-from PIL import Image
+from evaluated import coco_of
 from rows import read_rows
 from tiny_run import TEMPLATE, infer, scored, written
 
 from groundswift import Located, format_answer, from_original_px, parse
 from orientations import STORED_BY
 
-SIZE_WH = (140, 84)
-BOX_XYXY_PX = (14, 7, 70, 63)
+SIZE_WH = (70, 42)
+BOX_XYXY_PX = (14, 7, 49, 35)
 
 
 @pytest.fixture(scope="module")
-def turned(tmp_path_factory):
+def turned(oriented, tmp_path_factory):
     """A folder with one image stored in each of the 8 ways, as COCO and as swift rows (`turned.jsonl`)."""
-    folder = tmp_path_factory.mktemp("turned")
-    (folder / "images").mkdir()
-    upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE_WH[1], SIZE_WH[0], 3), dtype=np.uint8))
-    for orientation, turn in STORED_BY.items():
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        stored = upright if turn is None else upright.transpose(turn)
-        stored.save(folder / "images" / f"{orientation}.png", exif=exif)
+    folder, images = tmp_path_factory.mktemp("turned"), oriented[1][1].parent
+    (folder / "images").symlink_to(images)
     x1, y1, x2, y2 = BOX_XYXY_PX
-    coco = {
-        "images": [{"id": n, "file_name": f"{n}.png", "width": SIZE_WH[0], "height": SIZE_WH[1]} for n in STORED_BY],
-        "annotations": [
-            {"id": n, "image_id": n, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
-            for n in STORED_BY
-        ],
-        "categories": [{"id": 1, "name": "cat"}],
-    }
-    (folder / "coco.json").write_text(json.dumps(coco))
-    images = folder / "images"
+    coco = coco_of(SIZE_WH, [(n, 1, [x1, y1, x2 - x1, y2 - y1]) for n in STORED_BY], STORED_BY)
+    (folder / "coco.json").write_text(json.dumps(coco).replace(".jpg", ".png"))
     done = run("convert", "coco", folder / "coco.json", "--images", images, "--out", folder / "turned.jsonl")
     assert done.exit_code == 0, done.output
     return folder

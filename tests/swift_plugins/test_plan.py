@@ -6,14 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from converted import run
 from PIL import Image
 from tiny_run import written
 
-from groundswift.cli import main
 from groundswift.swift_plugins.tools.plan.recipe import read_training
 from groundswift.swift_plugins.tools.plan.shell_words import words_of
 
@@ -21,8 +21,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 SIZES = [(640, 480), (100, 60), (4000, 3000)]
 
 
-def plan(*words: object) -> Result:
-    return CliRunner().invoke(main, ["plan", *map(str, words)])
+plan = partial(run, "plan")
 
 
 def planned(*words: object) -> dict:

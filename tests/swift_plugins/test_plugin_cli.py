@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from converted import run
 
-from groundswift.cli import main
 from groundswift.swift_plugins.grounding.plugin_shim import REGISTER, TEXT
 
 
@@ -23,8 +22,7 @@ def checkpoint(tmp_path, monkeypatch) -> Path:
 
 
 def check(checkpoint: Path) -> tuple[int, str, str]:
-    done = CliRunner().invoke(main, ["plugin", "--check", str(checkpoint)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    done = run("plugin", "--check", checkpoint)
     return done.exit_code, done.stdout, done.stderr
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_run import IN_32_BITS, MODEL, QUIET
+from tiny_run import sft
 
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, read_record, write_record
@@ -18,13 +18,9 @@ REPEATED = "rows are shuffled differently, so this epoch repeats some and skips 
 IGNORED = "is ignored: the"
 
 
-def train(plugin: Path, rows: Path, out: Path, *words: str, steps: int) -> Path:
+def train(plugin: Path, rows: Path, out: Path, steps: int, **more: object) -> Path:
     """The checkpoint of a LoRA training's last step; two rows a step."""
-    from swift import sft_main
-
-    common = [*MODEL, *IN_32_BITS, *QUIET, "--custom_register_path", str(plugin), "--dataset", str(rows), "--tuner_type", "lora"]
-    common += ["--split_dataset_ratio", "0", "--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "1"]
-    sft_main([*common, "--max_steps", str(steps), "--save_steps", "1", "--output_dir", str(out), *words])
+    sft(plugin, rows, out, max_steps=steps, save_steps=1, lr_scheduler_type="constant", **more)
     return out / f"checkpoint-{steps}"
 
 
@@ -32,13 +28,12 @@ def test_a_resume_names_what_it_ignores_and_what_has_changed(plugin, toys, warne
     """In swift's own training; the values that it says continue are those of the second checkpoint."""
     rows = tmp_path / "rows.jsonl"
     shutil.copy(toys / "toys.jsonl", rows)
-    given = ["--learning_rate", "3e-4", "--weight_decay", "0.2", "--lr_scheduler_type", "constant"]
-    first = train(plugin, rows, tmp_path / "out", *given, "--lora_rank", "4", steps=1)
+    first = train(plugin, rows, tmp_path / "out", 1, learning_rate="3e-4", weight_decay=0.2, lora_rank=4)
     assert not [text for text in warned if text.startswith(str(first))]
     with open(rows, "a") as file:
         file.write(rows.read_text().splitlines()[0] + "\n")
-    again = ["--learning_rate", "7e-4", "--weight_decay", "0.3", "--lr_scheduler_type", "constant", "--lora_rank", "16"]
-    second = train(plugin, rows, tmp_path / "out", *again, "--resume_from_checkpoint", str(first), steps=2)
+    again = {"learning_rate": "7e-4", "weight_decay": 0.3, "lora_rank": 16}
+    second = train(plugin, rows, tmp_path / "out", 2, **again, resume_from_checkpoint=first)
     texts = "\n".join(text for text in warned if text.startswith(str(first)))
     assert "--learning_rate 0.0007 is ignored: the schedule of the checkpoint continues with 0.0003" in texts
     assert "--weight_decay 0.3 is ignored: the optimizer of the checkpoint continues with 0.2" in texts

@@ -9,16 +9,16 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from converted import run
 from PIL import Image
 from rows import read_rows
 from tiny_run import written
 
 from groundswift import box_drawing
-from groundswift.cli import main
 from groundswift.image_resize import Limits
 from groundswift.run_record import FOLDER_RECORD, RunRecord, write_record
 from groundswift.swift_plugins.tools.show import drawing, terminal
@@ -37,10 +37,7 @@ def shown(tmp_path, monkeypatch, plugin):
     """Calls the command in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: object) -> Result:
-        return CliRunner().invoke(main, ["show", *map(str, words)])
-
-    return call
+    return partial(run, "show")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from zoo import KINDS
 
 from groundswift import from_original_px
 from groundswift.image_resize import rescaled_wh
-from groundswift.swift_plugins.grounding.patches.media_token_ids import MEDIA_TOKENS
+from groundswift.swift_plugins.grounding.patches.model_code import MEDIA_TOKENS
 from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
 
 TEMPLATES = "swift_plugins/grounding/templates/grounding.py"
@@ -89,7 +89,7 @@ def test_the_ids_that_swift_writes_out_are_found_by_name(plugin, template_cls):
     for attribute, token in MEDIA_TOKENS[template_cls].items():
         assert isinstance(vars(template_cls).get(attribute), property), (
             f"swift's {template_cls.__name__} has no number {attribute} any more: if it finds {token} by name now, take it out of "
-            "MEDIA_TOKENS in swift_plugins/grounding/patches/media_token_ids.py"
+            "MEDIA_TOKENS in swift_plugins/grounding/patches/model_code.py"
         )
 
 

@@ -1,6 +1,6 @@
 """What our templates do beyond swift's, whatever the family: several turns, kinds of boxes, and rows that are refused.
 
-`test_every_family.py` has what must hold for each family.
+`test_template_contract.py` has what must hold for each family.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from zoo import KINDS
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
-from groundswift.swift_plugins.grounding.templates.object_checks import check_objects
+from groundswift.pairing import whole_list
+from groundswift.placeholders import listings_of
+from groundswift.records import count_tags
+from groundswift.swift_plugins.grounding.templates.object_checks import check_counts, check_objects
 
 FEW = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
@@ -141,3 +144,35 @@ def test_the_text_of_boxes_is_the_one_that_swift_writes(zoo, image_of_size, kind
     row = detection(image_of_size((333, 171)), ["cat", "dog"], [[30.4, 40.6, 150, 100], [0.5, 1.5, 2.5, 171]])
     stock = zoo.template(kind, "")
     assert trained_text(stock, stock.encode(row)) == trained_text(zoo[kind], zoo[kind].encode(row))
+
+
+@pytest.mark.parametrize(
+    ("content", "before", "expected", "refs"),
+    [
+        ("<ref-object><bbox>", (0, 0), ((0, 0),), 1),
+        ("<ref-object><bbox><bbox><ref-object><bbox>", (0, 0), ((0, 0), (1, 0), (2, 1)), 2),
+        ("<ref-object><bbox>", (3, 5), ((5, 3),), 1),
+        ("<bbox><bbox>", (1, 2), ((2, None), (3, None)), 0),
+        (" <ref-object><bbox>\n", (0, 0), ((0, 0),), 1),
+    ],
+)
+def test_answers_of_boxes_alone(content, before, expected, refs):
+    (listing,) = listings_of(content)
+    answer = whole_list(listing, *before)
+    assert (answer.ref_of_box, answer.refs) == (expected, refs)
+
+
+@pytest.mark.parametrize("content", ["", "a <ref-object><bbox>", "<ref-object><bbox> and more"])
+def test_other_texts_are_not(content):
+    assert listings_of(content) == ()
+
+
+def test_tags_are_counted_over_a_conversation():
+    assert count_tags(["<image>Find <ref-object>", "<bbox><bbox>"]) == (1, 2, 1, 0)
+
+
+@pytest.mark.parametrize(("refs", "boxes"), [(0, 2), (1, 1), (1, 3), (2, 2)])
+def test_a_surplus_on_either_side_is_an_error(refs, boxes):
+    check_counts(["Find <ref-object>", "<bbox><bbox>"], 1, 2)
+    with pytest.raises(GroundswiftError, match="as many of each"):
+        check_counts(["Find <ref-object>", "<bbox><bbox>"], refs, boxes)

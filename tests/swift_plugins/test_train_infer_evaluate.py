@@ -7,8 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from web_site import free_port
 
 GREEDY = {"max_new_tokens": 40, "max_batch_size": 12}
 SHORT = {"max_new_tokens": 4}
+WAIT = Path(__file__).resolve().parents[2] / "recipes" / "export" / "wait_for_server.py"
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +166,8 @@ def test_a_deployed_model_answers_as_the_result_says(trained, result, night, tmp
     with open(tmp_path / "log", "wb") as log:
         server = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     try:
-        wait_for(f"http://127.0.0.1:{port}/v1/models", server, tmp_path / "log")
+        waiting = [sys.executable, str(WAIT), f"http://127.0.0.1:{port}/v1/models", "--process", str(server.pid), "--seconds", "180"]
+        assert subprocess.run(waiting).returncode == 0, (tmp_path / "log").read_text()[-2000:]
         row = read_rows(result)[1]
         client = OpenAI(api_key="none", base_url=f"http://127.0.0.1:{port}/v1")
         reply = client.chat.completions.create(
@@ -181,14 +181,3 @@ def test_a_deployed_model_answers_as_the_result_says(trained, result, night, tmp
     finally:
         server.terminate()
         server.wait(30)
-
-
-def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: int = 180) -> None:
-    for _ in range(seconds):
-        assert server.poll() is None, log.read_text()[-2000:]
-        try:
-            urllib.request.urlopen(url, timeout=2)
-            return
-        except OSError:
-            time.sleep(1)
-    raise AssertionError(f"no answer from {url}: {log.read_text()[-2000:]}")

@@ -1,9 +1,10 @@
-"""A row that cannot be read ends neither inference nor evaluation: it stays in the result, with the reason, and counts as missed."""
+"""Answers that are missing, truncated or empty: they end neither inference nor evaluation, stay in the result, and are counted."""
 
 from __future__ import annotations
 
 import json
 import pickle
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from swift.dataset.utils import LazyLLMDataset
 from tiny_run import infer, unreadable, written
 
 from groundswift.errors import GroundswiftError
-from groundswift.swift_plugins.grounding.metrics.unanswered import Unanswered, kind_of
+from groundswift.swift_plugins.grounding.metrics.unanswered import ROUGE_USERS, Unanswered, emptied, kind_of
 
 REASONS_BY_IMAGE = ("no such image", "image file is truncated", "larger than the max_length", "not a readable image")
 
@@ -79,3 +80,32 @@ def test_a_row_that_training_replaces_by_another_is_named(zoo, image_of_size, wa
     long = good | {"sample_id": "long", "images": [str(image_of_size((840, 840)))]}
     LazyLLMDataset([good, long], template.encode, random_state=0)[1]
     assert any(line.startswith("row 'long' (row-too-long) is replaced by another row: Current length") for line in warned)
+
+
+@pytest.mark.parametrize("more", [(), ("--stream", "true"), ("--max_batch_size", "4")], ids=["one by one", "streamed", "in batches"])
+@pytest.mark.parametrize(("limit", "count"), [("6", 12), ("300", 0)])
+def test_truncated_answers_are_counted(plugin, toys, tmp_path, warned, limit, count, more):
+    rows = infer(plugin, toys / "toys.jsonl", tmp_path / "result.jsonl", "--max_new_tokens", limit, *more)
+    assert len(rows) == 12
+    lines = [line for line in warned if "[answers-truncated]" in line]
+    assert len(lines) == bool(count)
+    assert all(line.startswith(f"{count} of 12 answers were truncated at --max_new_tokens {limit}") for line in lines)
+
+
+@pytest.mark.parametrize("module", ROUGE_USERS)
+@pytest.mark.parametrize("answer", ["\n", " ", "\u3000", "...", ". .", "\t.\n", ""])
+def test_an_answer_without_a_word_scores_0(plugin, module, answer):
+    compute = import_module(module).compute_rouge_bleu
+    assert compute([answer], ["a cat and a dog"])["rouge-l"] == 0
+    assert compute([answer, "a cat"], ["a dog", "a cat"])["rouge-l"] == pytest.approx(50, abs=0.01)
+
+
+@pytest.mark.parametrize("reference", ["\n", "...", " "])
+def test_a_reference_without_a_word_is_passed_over(plugin, reference):
+    compute = import_module(ROUGE_USERS[0]).compute_rouge_bleu
+    assert compute(["a cat", "a cat"], [reference, "a cat"])["rouge-l"] == pytest.approx(100, abs=0.01)
+
+
+@pytest.mark.parametrize("text", ["a", "。", "x.", "-", ". a ."])
+def test_a_text_with_a_word_stays(text):
+    assert emptied(text) == text

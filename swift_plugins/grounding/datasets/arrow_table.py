@@ -6,7 +6,7 @@ Columns have the types that swift gives to those of a JSONL file, so that both c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from swift.utils import is_dist, is_master, safe_ddp_context
 from groundswift.atomic_write import staged
 from groundswift.records import Row
 
-from ..patches.row_columns import as_text
+from ..patches.row_columns import OBJECTS
 
 FEATURES = Features(
     {
@@ -31,6 +31,9 @@ FEATURES = Features(
         "sample_id": Json(),  # numbers and texts both
         "size_wh": List(Value("int64")),
     }
+)
+STREAMED = Features(
+    FEATURES | {"messages": List({"role": Value("string"), "content": Value("string")}), "objects": OBJECTS, "sample_id": Value("string")}
 )
 _encode = msgspec.json.Encoder().encode
 BATCH = 256  # rows that the writer holds; with their images about 50 MB
@@ -89,13 +92,7 @@ def empty_columns(table: Dataset) -> list[str]:
 def streamed(rows: Callable[[], Iterable[dict[str, Any]]]) -> IterableDataset:
     """The rows as they come, for `--streaming true`. `rows` has to be picklable.
 
-    Types are read off the first rows, and parts that those lack would be dropped from later ones: every row has every part. Ids become
-    text, since `datasets` joins no streams with ids of two types.
+    Types that `datasets` reads off the first rows would turn later boxes into whole numbers, or drop what the first rows lack. Ids become
+    text, since it joins no streams with ids of two types.
     """
-    return IterableDataset.from_generator(_passed_on, gen_kwargs={"rows": rows})
-
-
-def _passed_on(rows: Callable[[], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    for row in rows():
-        row["sample_id"] = as_text(row["sample_id"])
-        yield row if row["objects"] is None else row | {"objects": {"image_id": None} | row["objects"]}
+    return IterableDataset.from_generator(rows, features=STREAMED)

@@ -37,8 +37,8 @@ from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import Row
 from groundswift.swift_plugins.grounding.datasets.hub_rows import HubCocoRow, HubTextRow, detection_maker, text_maker, typed
 
-from .arrow_table import EmbeddedImage, columns_of, streamed, written_once
-from .named import finished, log_skipped
+from .arrow_table import EmbeddedImage, columns_of
+from .named import RowLoader, log_skipped
 
 MIRROR = "GROUNDSWIFT_HUB"
 VIDEOS = "https://modelscope.cn/datasets/swift/VideoChatGPT/resolve/master/videos.zip"
@@ -151,25 +151,21 @@ HUB_SETS = (  # the split that 2.x took for `latex-ocr-print` lacks `train`, who
 )
 
 
-class HubLoader(DatasetLoader):
-    """Loads one set of the table; sampling and splitting are swift's. `hub_set` is bound by `hub_sets`."""
+class HubLoader(RowLoader):
+    """Loads one set of the table."""
 
-    hub_set: HubSet
+    source: HubSet
 
-    def load(
-        self, dataset_syntax: Any = None, dataset_meta: DatasetMeta | None = None, *, use_hf: bool | None = None
-    ) -> Dataset | IterableDataset:
-        ours, splits = self.hub_set, tuple(dataset_syntax.subsets or self.hub_set.splits)
-        tables = {Place(subset, split): self.opened(subset, split, bool(use_hf)) for subset in ours.subsets for split in splits}
-        if self.streaming:
-            return finished(self, streamed(partial(made, ours, tables, None)))
-        wanted = dataset_syntax.dataset_sample
-        key = (__version__, ours, splits, wanted, [table._fingerprint for table in tables.values()])
-        return finished(self, written_once(ours.name, key, partial(made, ours, tables, wanted)))
+    def rows(self, syntax: Any, use_hf: bool) -> tuple[Callable[[], Iterable[dict[str, Any]]], object]:
+        ours, splits = self.source, tuple(syntax.subsets or self.source.splits)
+        tables = {Place(subset, split): self.opened(subset, split, use_hf) for subset in ours.subsets for split in splits}
+        wanted = None if self.streaming else syntax.dataset_sample
+        key = None if self.streaming else (__version__, ours, splits, wanted, [table._fingerprint for table in tables.values()])
+        return partial(made, ours, tables, wanted), key
 
     def opened(self, subset: str, split: str, use_hf: bool) -> Dataset | IterableDataset:
         """A split as on the hub, its images still encoded. Raises GroundswiftError where it cannot be had."""
-        ours = self.hub_set
+        ours = self.source
         dataset_id, subset = local_copy(ours, subset) or (ours.hf if use_hf else ours.ms, subset)
         if dataset_id is None:
             where, other = ("Hugging Face", ours.ms) if use_hf else ("ModelScope", ours.hf)
@@ -288,9 +284,4 @@ def with_embedded_image(row: Row, image: object, where: str, log: IssueLog) -> d
 
 def hub_sets() -> list[DatasetMeta]:
     """A registration for each dataset of the table. The hubs' ids are not registered: swift's own names for them are unchanged."""
-    return [
-        DatasetMeta(
-            dataset_name=each.name, loader=type(f"{each.name}_loader", (HubLoader,), {"hub_set": each}), tags=[each.kind, each.task]
-        )
-        for each in HUB_SETS
-    ]
+    return [HubLoader.registered(each.name, each, (each.kind, each.task)) for each in HUB_SETS]

@@ -86,28 +86,23 @@ class HubTextRow(msgspec.Struct):
     caption: str | None = None
 
 
-class WithoutImage(ImageTextMaker, frozen=True, kw_only=True):
-    """The maker of `groundswift convert image-text`, for rows whose image the caller adds."""
+class HubTextMaker(ImageTextMaker, frozen=True, kw_only=True):
+    """The maker of `groundswift convert image-text`, for rows whose image the caller adds.
+
+    sample_id is the name of the set and the number of the row: latex-ocr-print/test/7.
+    """
 
     def images_of(self, where: str, image: Any, sample_id: str, log: IssueLog) -> list[FoundImage]:
         return []
 
-
-class HubTextMaker(msgspec.Struct, frozen=True):
-    """Makes the row of one image and its text. sample_id is the name of the set and the number of the row: latex-ocr-print/test/7."""
-
-    make: WithoutImage
-
-    def __call__(self, item: Sourced, log: IssueLog) -> Iterator[Row]:
-        where, row = item
-        text = row.text if row.text is not None else (row.caption or "").split(CAPTIONS_PART)[0]
-        for made in self.make(Sourced(where, ImageText(None, text)), log):
-            yield msgspec.structs.replace(made, sample_id=where)
+    def row(self, where: str, source: HubTextRow, log: IssueLog) -> Row:
+        text = source.text if source.text is not None else (source.caption or "").split(CAPTIONS_PART)[0]
+        return msgspec.structs.replace(super().row(where, ImageText(None, text), log), sample_id=where)
 
 
 def text_maker(task: str) -> HubTextMaker:
     """For images with a text; `task`: latex_ocr or caption."""
-    return HubTextMaker(WithoutImage(images=RowImages(""), source="", questions=asking(task, "en", None, 0, False)))
+    return HubTextMaker(images=RowImages(""), source="", questions=asking(task, "en", None, 0, False))
 
 
 def typed(where: str, values: dict[str, Any], row_type: type[msgspec.Struct]) -> Sourced | Issue:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,25 +23,39 @@ from groundswift.records import Row
 from .arrow_table import columns_of, streamed, written_once
 
 
-class SetLoader(DatasetLoader):
-    """Reads one named set; sampling (`#N`) and splitting are swift's. `spec` is bound by `named_sets`."""
+class RowLoader(DatasetLoader):
+    """Loads one set of ours; sampling (`#N`) and splitting are swift's. `name` and `source` are bound by `registered`."""
 
-    spec: Options
     name: str
+    source: Any
+
+    def rows(self, syntax: Any, use_hf: bool) -> tuple[Callable[[], Iterable[dict[str, Any]]], object]:
+        """(what makes the rows as swift's columns, and can be pickled; what the rows depend on)."""
+        raise NotImplementedError
 
     def load(
         self, dataset_syntax: Any = None, dataset_meta: DatasetMeta | None = None, *, use_hf: bool | None = None
     ) -> Dataset | IterableDataset:
-        rows = partial(set_rows, self.name, self.spec, not self.streaming)
-        table = streamed(rows) if self.streaming else written_once(self.name, run_of(self.spec), rows)
-        return finished(self, table)
+        """The rows as swift's own loaders leave them: columns renamed as asked, and those that swift does not know dropped."""
+        rows, key = self.rows(dataset_syntax, bool(use_hf))
+        table = streamed(rows) if self.streaming else written_once(self.name, key, rows)
+        if self.columns:
+            table = RowPreprocessor.safe_rename_columns(table, self.columns)
+        return RowPreprocessor.remove_useless_columns(table) if self.remove_unused_columns else table
+
+    @classmethod
+    def registered(cls, name: str, source: Any, tags: Sequence[str] = ()) -> DatasetMeta:
+        """What swift registers for a set."""
+        return DatasetMeta(dataset_name=name, loader=type(f"{name}_loader", (cls,), {"name": name, "source": source}), tags=list(tags))
 
 
-def finished(loader: DatasetLoader, table: Dataset | IterableDataset) -> Dataset | IterableDataset:
-    """A table as swift's own loaders leave it: columns renamed as asked, and those that swift does not know dropped."""
-    if loader.columns:
-        table = RowPreprocessor.safe_rename_columns(table, loader.columns)
-    return RowPreprocessor.remove_useless_columns(table) if loader.remove_unused_columns else table
+class SetLoader(RowLoader):
+    """Reads one named set, by its options."""
+
+    source: Options
+
+    def rows(self, syntax: Any, use_hf: bool) -> tuple[Callable[[], Iterable[dict[str, Any]]], object]:
+        return partial(set_rows, self.name, self.source, not self.streaming), run_of(self.source)
 
 
 def set_rows(name: str, spec: Options, progress: bool) -> Iterator[dict[str, Any]]:
@@ -63,9 +77,4 @@ def log_skipped(name: str, log: IssueLog) -> None:
 def named_sets() -> list[DatasetMeta]:
     """A registration for each set of the list; none where the variable is not set."""
     path = os.environ.get(ENVIRONMENT)
-    if not path:
-        return []
-    return [
-        DatasetMeta(dataset_name=name, loader=type(f"{name}_loader", (SetLoader,), {"spec": spec, "name": name}))
-        for name, spec in read_sets(path).items()
-    ]
+    return [SetLoader.registered(name, spec) for name, spec in read_sets(path).items()] if path else []

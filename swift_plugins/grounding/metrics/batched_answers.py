@@ -17,13 +17,11 @@ from math import ceil
 from typing import Any
 
 import torch
-from swift.callbacks.base import TrainerCallback
 from swift.utils import get_dist_setting, get_logger
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from groundswift.errors import error_at
 
-BATCHED_ANSWERS = "groundswift_batched_answers"
 TOKENS = "GROUNDSWIFT_EVAL_TOKENS"
 DEFAULT_TOKENS = 16_384  # some 1 to 2.5 GB of KV cache for models of 7 and 8 billion parameters
 MOST_ROWS = 64  # in a batch, and in what is sorted at once
@@ -40,15 +38,8 @@ def token_budget() -> int:
     return int(text)
 
 
-class BatchedAnswers(TrainerCallback):
-    """Answers in batches from the first evaluation on. Runs after `EnoughNewTokens`, which sets the length of answers."""
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        answer_in_batches(self.trainer, [sample.size_wh for sample in self.trainer.coco_map.read_rows_once().samples])
-
-
 def answer_in_batches(trainer: Any, sizes_wh: Sequence[tuple[int, int]]) -> None:
-    """Let a trainer evaluate in batches. `sizes_wh`: (width, height) in px of each validation row's image."""
+    """Let a trainer whose `max_new_tokens` is set evaluate in batches. `sizes_wh`: (width, height) in px of each validation row's image."""
     args, engine = trainer.args, trainer.infer_engine
     rows, budget = args.per_device_eval_batch_size, token_budget()
     if rows == 1 and budget:

@@ -25,12 +25,11 @@ from groundswift.records import BOX, REF
 from groundswift.spaces import space_row
 
 from ..templates.grounding import family_of
-from .batched_answers import BATCHED_ANSWERS
+from .batched_answers import answer_in_batches
 from .scoring import RowScoring, Scoring, is_resized, rules_of
 from .validation_rows import Sample, samples_of
 
-VALIDATION_ROWS = "groundswift_validation_rows"
-ENOUGH_TOKENS = "groundswift_enough_tokens"
+CALLBACK = "groundswift_evaluation"
 ROOM = 1.5  # an answer may grow to this many times the longest true one before it is truncated
 WIDEST_PX = 9999.0  # a coordinate with as many digits as any has
 TOKENISED = 16  # rows, the longest in characters
@@ -56,7 +55,7 @@ class CocoMapMetric(EvalMetrics):
         self.rules = rules_of(trainer.template)
         self.scoring: Scoring | None = None
         trainer.coco_map = self
-        args.callbacks = [*args.callbacks, VALIDATION_ROWS, ENOUGH_TOKENS, BATCHED_ANSWERS]  # swift makes the callbacks next
+        args.callbacks = [*args.callbacks, CALLBACK]  # swift makes the callbacks next
 
     def read_rows_once(self) -> Scoring:
         """Read the validation rows, once, and choose the number that selects the best checkpoint.
@@ -133,25 +132,26 @@ def eval_metrics() -> dict[str, type[CocoMapMetric]]:
     return {CocoMapMetric.name: CocoMapMetric, **others}
 
 
-class ValidationRows(TrainerCallback):
-    """Reads the validation rows before the first step, so that rows that cannot be scored end the run early."""
+class PrepareEvaluation(TrainerCallback):
+    """Reads the validation rows before the first step, so that rows that cannot be scored end the run early; sets how they are answered."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        get_logger().info(f"{self.trainer.coco_map.name}: {self.trainer.coco_map.read_rows_once().description}")
+        metric = self.trainer.coco_map
+        scoring = metric.read_rows_once()
+        get_logger().info(f"{metric.name}: {scoring.description}")
+        allow_enough_tokens(self.trainer)
+        answer_in_batches(self.trainer, [sample.size_wh for sample in scoring.samples])
 
 
-class EnoughNewTokens(TrainerCallback):
-    """Raises `max_new_tokens` before training, and logs it, where a true answer of the validation set would not fit."""
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        family = family_of(self.trainer.template)
-        config = self.trainer.model.generation_config
-        texts = sorted((widest_answer(row, family) for row in self.trainer.eval_dataset), key=len)[-TOKENISED:]
-        longest = max((len(self.trainer.template.tokenizer.encode(text)) for text in texts), default=0)
-        needed = int(longest * ROOM) + 8
-        if (config.max_new_tokens or 0) < needed:
-            get_logger().info(f"coco_map: max_new_tokens {config.max_new_tokens} -> {needed}; true answers have up to {longest} tokens")
-            config.max_new_tokens = needed
+def allow_enough_tokens(trainer: Any) -> None:
+    """Raise `max_new_tokens`, and log it, where a true answer of the validation set would not fit."""
+    family, config = family_of(trainer.template), trainer.model.generation_config
+    texts = sorted((widest_answer(row, family) for row in trainer.eval_dataset), key=len)[-TOKENISED:]
+    longest = max((len(trainer.template.tokenizer.encode(text)) for text in texts), default=0)
+    needed = int(longest * ROOM) + 8
+    if (config.max_new_tokens or 0) < needed:
+        get_logger().info(f"coco_map: max_new_tokens {config.max_new_tokens} -> {needed}; true answers have up to {longest} tokens")
+        config.max_new_tokens = needed
 
 
 def widest_answer(row: dict[str, Any], family: str) -> str:

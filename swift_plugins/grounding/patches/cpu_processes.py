@@ -22,9 +22,10 @@ from torch.distributed import default_pg_timeout
 
 from groundswift.errors import GroundswiftError
 
-from .wrap_once import patch, wrap_once
+from .wrap_once import on_load, patch, wrap_once
 
 
+@on_load
 def join_cpu_processes() -> None:
     """Join the processes of a launcher by gloo. Nothing to do for one process, or with an accelerator."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available():

@@ -5,6 +5,8 @@ step, when its size is known: a large JPEG at reduced size. torch resizes 8-bit 
 filters; values differ by at most 2 of 255. Sizes, tokens and boxes are the same.
 
 GROUNDSWIFT_EXACT_PIXELS=1 decodes and resizes as swift does, to the last bit.
+
+Images and videos in object stores (`s3://`, ...) are copied to local files first: ms-swift 4.6.0 opens local paths, HTTP URLs and base64.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from swift.template import Template
 from torchvision.transforms.v2 import functional
 from transformers import BatchFeature
 from transformers.models.qwen2_vl import Qwen2VLImageProcessor
 
 from groundswift.images import OpenedImage
+from groundswift.storage import local_copy
+from groundswift.urls import is_url
 
 from .wrap_once import patch
 
@@ -116,3 +121,17 @@ def normalise_after_patching(
     frames = self.rescale_and_normalize(colours, **scaling).expand(-1, -1, kwargs["temporal_patch_size"], -1)
     result["pixel_values"] = frames.reshape(len(patches), -1)
     return result
+
+
+@patch("_preprocess_inputs", Template)
+def fetch_remote_media(preprocess: Callable[..., None], self: Template, inputs: Any) -> None:
+    """Copy images and videos of other stores to local files before swift opens them."""
+    for name in ("images", "videos"):
+        setattr(inputs, name, [fetched(source) for source in getattr(inputs, name) or []])
+    preprocess(self, inputs)
+
+
+def fetched(source: Any) -> Any:
+    """The path of a local copy where a source is a URL that swift cannot open; any other source as it is."""
+    place = source.get("path") if isinstance(source, dict) and not source.get("bytes") else source
+    return str(local_copy(place)) if is_url(place) and not place.startswith("http") else source

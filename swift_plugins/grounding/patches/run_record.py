@@ -1,7 +1,8 @@
 """The record of a run, written by swift's own commands with every output folder, checkpoint and result, and compared at the next run.
 
 swift saves neither the pixel limits of the environment nor `--max_pixels` in a checkpoint. Where they differ at inference, the model sees
-another resolution, and boxes in pixels of the resized image are silently shifted.
+another resolution, and boxes in pixels of the resized image are silently shifted. ms-swift 4.6.0 saves paths of plugins and model as typed,
+and resolves them where it is started next.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from groundswift.spaces import space_row
 
 from ..datasets.fingerprints import fingerprints
 from ..known_bad_versions import versions_of
+from ..plugin_shim import stable_path
 from ..templates.grounding import template_class
 from .lazy_images import wants_exact_pixels
 from .wrap_once import patch
@@ -85,6 +87,15 @@ def compare_with_record(get: Callable[..., Any], self: BaseArguments, *args: Any
 
 
 @patch("save_args", BaseArguments)
+def save_stable_paths(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
+    """Save absolute paths, and for this plugin that of the shim, which outlives environments and checkouts."""
+    self.external_plugins = [stable_path(path) for path in self.external_plugins]
+    if self.model and os.path.isdir(self.model):
+        self.model = os.path.abspath(self.model)
+    save(self, output_dir)
+
+
+@patch("save_args", BaseArguments)
 def record_training(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
     """Write the record of a training into its output folder."""
     save(self, output_dir)
@@ -104,10 +115,10 @@ def record_checkpoint(save: Callable[..., None], self: SwiftMixin, output_dir: s
         write_record(Path(output_dir or self.args.output_dir, FOLDER_RECORD), replace(now, data_files=files))
 
 
-def data_files_of(output_dir: str) -> dict[str, str]:
-    """The fingerprints that a training took at its start, from the record in its output folder; empty without one."""
+def data_files_of(folder: str | Path) -> dict[str, str]:
+    """The fingerprints that a training took at its start, from the record in its output folder or checkpoint; empty without one."""
     try:
-        return read_record(Path(output_dir, FOLDER_RECORD)).data_files
+        return read_record(Path(folder, FOLDER_RECORD)).data_files
     except GroundswiftError:
         return {}
 

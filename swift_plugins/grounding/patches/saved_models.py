@@ -28,8 +28,8 @@ from groundswift.spaces import space_row
 from ..model_folder import read_settings, write_settings
 from ..templates.chat_template import ChatTemplateChoice, choose, warning_of
 from ..templates.grounding import PADDING
-from .merged_qlora import load_as_saved
-from .remote_code import save_generation_config
+from .merged_adapters import load_as_saved
+from .model_code import save_generation_config
 from .run_record import record_of_template, records_of_sources
 from .wrap_once import patch
 

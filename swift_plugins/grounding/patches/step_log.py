@@ -12,7 +12,7 @@ from transformers import Trainer
 
 from groundswift.errors import GroundswiftError
 
-from ..training_steps import Batching, Steps, count_steps
+from ..training_steps import Batching, count_steps
 from .wrap_once import patch
 
 ROLLOUT = "RolloutTrainerMixin"  # by name: its module loads trl, which other trainings do not need
@@ -35,22 +35,17 @@ def log_steps(trainer: Any, args: Any, per_epoch: int, total: int) -> None:
         get_logger().info(f"optimizer steps: {total} in all (rows are streamed, batch {how.batch}, accumulation {how.accumulation})")
         return
     try:
-        steps = steps_of(trainer, args, how)
+        max_epochs = getattr(args, "max_epochs", None)  # packed rows count as one each
+        steps = count_steps(len(trainer.train_dataset), how, args.num_train_epochs, args.max_steps, max_epochs)
     except GroundswiftError as error:
         get_logger().warning(f"optimizer steps: {error}")
         return
     get_logger().info(steps.sentence())
-    limited = args.max_steps == 0 or getattr(args, "max_epochs", None) is not None  # what the Trainer stops at later
+    limited = args.max_steps == 0 or max_epochs is not None  # what the Trainer stops at later
     if per_epoch != steps.per_epoch or (total != steps.total and not limited):
         get_logger().warning(
             f"optimizer steps: the Trainer counts {per_epoch} per epoch and {total} in all, unlike `groundswift plan`. Please report it"
         )
-
-
-def steps_of(trainer: Any, args: Any, how: Batching) -> Steps:
-    """The steps of a trainer whose dataset has a length; packed rows count as one each."""
-    max_epochs = getattr(args, "max_epochs", None)
-    return count_steps(len(trainer.train_dataset), how, args.num_train_epochs, args.max_steps, max_epochs)
 
 
 def batching_of(trainer: Any, args: Any) -> Batching:

@@ -10,13 +10,27 @@ from types import ModuleType
 from typing import Any
 
 APPLIED = "groundswift_patches"  # attribute of a replaced method: the names of the patches in it
+ON_LOAD = "groundswift_on_load"  # attribute of what the plugin calls when it is loaded: the name of its module
+Patch = Callable[[], None]
 
 
-def patch(name: str, *owners: Any) -> Callable[[Callable[..., Any]], Callable[[], None]]:
+def on_load(function: Callable[..., None]) -> Callable[..., None]:
+    """Mark a function that the plugin calls, without arguments, when it is loaded."""
+    setattr(function, ON_LOAD, function.__module__)
+    return function
+
+
+def patches_of(*modules: ModuleType) -> list[Patch]:
+    """What the plugin calls when it is loaded, in the order of the modules and of the functions in each."""
+    return [value for module in modules for value in vars(module).values() if getattr(value, ON_LOAD, None) == module.__name__]
+
+
+def patch(name: str, *owners: Any) -> Callable[[Callable[..., Any]], Patch]:
     """Make `function(method, ...)` a patch, applied when it is called without arguments: it takes the place of the method or function
     `name` of each owner, a class, a module, or the name of a module that is imported then."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[[], None]:
+    def decorate(function: Callable[..., Any]) -> Patch:
+        @on_load
         @wraps(function)
         def apply() -> None:
             for owner in owners:
@@ -43,7 +57,6 @@ def wrap_once(owner: Any, name: str, function: Callable[..., Any]) -> None:
 
     setattr(patched, APPLIED, (*applied, key))
     setattr(owner, name, staticmethod(patched) if isinstance(vars(owner).get(name), staticmethod) else patched)
-    importers = [module for path, module in sys.modules.items() if path.startswith("swift.")] if isinstance(owner, ModuleType) else []
-    for module in importers:
-        if vars(module).get(name) is method:
+    for path, module in list(sys.modules.items()) if isinstance(owner, ModuleType) else ():
+        if path.partition(".")[0] == "swift" and vars(module).get(name) is method:
             setattr(module, name, patched)

@@ -26,11 +26,6 @@ ALWAYS_RUN_VISION_TOWER = {"qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen
 MEDIA = ("images", "videos")
 
 
-def check_before_first_step() -> None:
-    """Check every training of `swift sft`, `pt` and `rlhf` when all of it is loaded."""
-    check_before(SwiftMixin, "train", nothing_trained, text_among_images, few_image_tokens)
-
-
 def nothing_trained(trainer: Any) -> Iterator[Finding]:
     """torch stops at the first backward pass without naming the option that froze everything.
 
@@ -108,3 +103,6 @@ def tokens_of(size_wh: tuple[int, int], row: Family, limits: Limits) -> int:
     """How many tokens an image has under the limits of a run."""
     wide, high = resized_wh(size_wh, row.name, limits.min_pixels, limits.max_pixels, limits.first_max_pixels)
     return wide * high // row.resize_factor**2
+
+
+check_loaded_training = check_before(SwiftMixin, "train", nothing_trained, text_among_images, few_image_tokens)

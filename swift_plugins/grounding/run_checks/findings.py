@@ -9,7 +9,7 @@ from swift.utils import get_logger, is_master
 
 from groundswift.errors import GroundswiftError
 
-from ..patches.wrap_once import wrap_once
+from ..patches.wrap_once import Patch, patch
 
 
 class Finding(NamedTuple):
@@ -31,11 +31,12 @@ def report(findings: Iterable[Finding]) -> None:
         raise GroundswiftError("\n".join(fatal))
 
 
-def check_before(owner: type, name: str, *checks: Callable[[Any], Iterable[Finding]]) -> None:
-    """Report what checks find in an object of swift before its method `name` runs; once for each method."""
+def check_before(owner: type, name: str, *checks: Callable[[Any], Iterable[Finding]]) -> Patch:
+    """A patch that reports what checks find in an object of swift before its method `name` runs."""
 
     def with_checks(method: Callable[..., Any], self: Any, *given: Any, **more: Any) -> Any:
         report(finding for check in checks for finding in check(self))
         return method(self, *given, **more)
 
-    wrap_once(owner, name, with_checks)
+    with_checks.__module__ = checks[0].__module__
+    return patch(name, owner)(with_checks)

@@ -17,7 +17,7 @@ from swift.dataset import DATASET_MAPPING, DatasetSyntax
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 
-from ..patches.wrap_once import wrap_once
+from ..patches.wrap_once import patch
 from .findings import Finding, report
 
 SETTINGS = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "MODELSCOPE_OFFLINE")
@@ -25,23 +25,20 @@ DATA_FILES = (".jsonl", ".json", ".csv", ".txt", ".parquet", ".arrow")
 OF_MODELSCOPE = (".mdl", ".git")  # in a folder whose model ModelScope knows by name
 
 
-def skip_useless_hub_requests() -> None:
-    """Refuse dataset names that cannot exist, and ask ModelScope only about models that it has, and only online."""
+@patch("__post_init__", DataArguments)
+def refuse_unknown_datasets(init: Callable[..., None], self: DataArguments) -> None:
+    """Refuse dataset names that cannot exist."""
+    init(self)
+    report(unknown_datasets([*self.dataset, *self.val_dataset]))
 
-    def with_known_names(init: Callable[..., None], self: DataArguments) -> None:
-        init(self)
-        report(unknown_datasets([*self.dataset, *self.val_dataset]))
 
-    def asking_only_where_it_helps(
-        init: Callable[..., None], self: SwiftMixin, model: Any = None, args: Any = None, *given: Any, **more: Any
-    ) -> None:
-        if args is not None and args.check_model and (reason := useless_check(getattr(model, "model_dir", None))):
-            args.check_model = False
-            get_logger().info(f"check_model false: {reason}")
-        init(self, model, args, *given, **more)
-
-    wrap_once(DataArguments, "__post_init__", with_known_names)
-    wrap_once(SwiftMixin, "__init__", asking_only_where_it_helps)
+@patch("__init__", SwiftMixin)
+def skip_useless_check(init: Callable[..., None], self: SwiftMixin, model: Any = None, args: Any = None, *given: Any, **more: Any) -> None:
+    """Ask ModelScope only about models that it has, and only online."""
+    if args is not None and args.check_model and (reason := useless_check(getattr(model, "model_dir", None))):
+        args.check_model = False
+        get_logger().info(f"check_model false: {reason}")
+    init(self, model, args, *given, **more)
 
 
 def offline() -> bool:

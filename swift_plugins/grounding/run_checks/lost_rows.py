@@ -24,11 +24,13 @@ from datasets import Dataset
 from swift.dataset import DatasetLoader
 from swift.dataset.preprocessor import RowPreprocessor
 from swift.dataset.utils import LazyLLMDataset
+from swift.template import MaxLengthError
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger, is_dist, is_master
 
-from ..patches.wrap_once import wrap_once
-from .row_issues import kind_of, name_of, reason_of
+from groundswift.errors import GroundswiftError
+
+from ..patches.wrap_once import patch
 
 NOTES = "GROUNDSWIFT_NOTES_OF_LOST_ROWS"  # environment variable: the file for the lost rows of the dataset being preprocessed
 STEPS = ("preprocess", "_check_objects", "_check_rejected_response", "_check_messages", "_cast_mm_data", "_normalize_tools")
@@ -52,6 +54,33 @@ REMEDIES = {
     "image-missing": "check the paths: `groundswift lint`",
     "image-unreadable": "repair or remove the files: `groundswift lint`",
 }
+
+
+def reason_of(error: Exception) -> str:
+    """Why a row could not be encoded, as one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (GroundswiftError, MaxLengthError)) else f"{type(error).__name__}: {text}"
+
+
+def kind_of(reason: str) -> str:
+    """The id by which a reason is counted."""
+    if "larger than the max_length" in reason:
+        return "row-too-long"
+    if "no such image" in reason or reason.startswith("FileNotFoundError"):
+        return "image-missing"
+    if "image" in reason and ("readable" in reason or "identify" in reason or "truncated" in reason or "too large" in reason):
+        return "image-unreadable"
+    return "row-refused"
+
+
+def name_of(row: dict[str, Any]) -> str:
+    """A row as the log names it: by its id, else by its first image."""
+    if row.get("sample_id") is not None:
+        return f"row {row['sample_id']!r}"
+    images = row.get("images") or row.get("image") or []
+    first = images[0] if isinstance(images, list) and images else images
+    path = first.get("path") if isinstance(first, dict) else first
+    return f"the row of {path[:200]}" if isinstance(path, str) else "a row without sample_id"
 
 
 class LostRow(NamedTuple):
@@ -94,19 +123,11 @@ def note(path: str, lost: LostRow) -> None:
         file.write((json.dumps(lost) + "\n").encode())
 
 
-def report_lost_rows() -> None:
-    """Count by reason which rows are dropped while datasets are read, and which ones training replaced by others."""
-    wrap_once(DatasetLoader, "_load_dataset_path", knowing_its_file)
-    wrap_once(RowPreprocessor, "__call__", reporting_dropped_rows)
-    wrap_once(RowPreprocessor, "batched_preprocess", noting_dropped_rows)
-    wrap_once(LazyLLMDataset, "__init__", naming_replaced_rows)
-    wrap_once(SwiftMixin, "train", reporting_replaced_rows)
-
-
 reading: list[str] = []  # the file being read, for messages
 
 
-def knowing_its_file(load: Callable[..., Any], self: DatasetLoader, dataset_path: str, *given: Any, **more: Any) -> Any:
+@patch("_load_dataset_path", DatasetLoader)
+def note_its_file(load: Callable[..., Any], self: DatasetLoader, dataset_path: str, *given: Any, **more: Any) -> Any:
     """A loader that notes the file name for the preprocessing."""
     reading.append(dataset_path)
     try:
@@ -115,7 +136,8 @@ def knowing_its_file(load: Callable[..., Any], self: DatasetLoader, dataset_path
         reading.pop()
 
 
-def reporting_dropped_rows(call: Callable[..., Any], self: RowPreprocessor, dataset: Any, *given: Any, **more: Any) -> Any:
+@patch("__call__", RowPreprocessor)
+def report_dropped_rows(call: Callable[..., Any], self: RowPreprocessor, dataset: Any, *given: Any, **more: Any) -> Any:
     """A preprocessor's call that logs how many rows it dropped, and why. Streams, which have no length, are passed on."""
     if not isinstance(dataset, Dataset):
         return call(self, dataset, *given, **more)
@@ -132,7 +154,8 @@ def reporting_dropped_rows(call: Callable[..., Any], self: RowPreprocessor, data
     return mapped
 
 
-def noting_dropped_rows(
+@patch("batched_preprocess", RowPreprocessor)
+def note_dropped_rows(
     batched_preprocess: Callable[..., Any], self: RowPreprocessor, batched_row: dict[str, Any], *, strict: bool, **more: Any
 ) -> dict[str, Any]:
     """A preprocessor's step that notes each row at which one of its parts raises, or of which it makes nothing."""
@@ -190,9 +213,8 @@ def summary(lost: list[LostRow]) -> str:
     return "; ".join(parts)
 
 
-def naming_replaced_rows(
-    init: Callable[..., None], self: LazyLLMDataset, dataset: Any, encode_func: Callable[..., Any], **more: Any
-) -> None:
+@patch("__init__", LazyLLMDataset)
+def name_replaced_rows(init: Callable[..., None], self: LazyLLMDataset, dataset: Any, encode_func: Callable[..., Any], **more: Any) -> None:
     """A dataset that notes the rows which it replaces by others, and names the first of them."""
     notes, named, strict = LostRowFile(), [], more.get("strict", False)
 
@@ -211,7 +233,8 @@ def naming_replaced_rows(
     self.lost_rows = notes
 
 
-def reporting_replaced_rows(train: Callable[..., Any], self: SwiftMixin, *given: Any, **more: Any) -> Any:
+@patch("train", SwiftMixin)
+def report_replaced_rows(train: Callable[..., Any], self: SwiftMixin, *given: Any, **more: Any) -> Any:
     """A training that ends with the count of the rows which it could not use, in all its processes together."""
     together = False
     try:

@@ -17,12 +17,10 @@ from swift.arguments import BaseArguments, SftArguments
 from swift.dataset import DatasetSyntax
 from swift.utils import get_logger, is_master
 
-from groundswift.errors import GroundswiftError
-from groundswift.run_record import FOLDER_RECORD, read_record
-
 from ..datasets.fingerprints import files_of, fingerprints
 from ..model_folder import read_settings
-from ..patches.wrap_once import wrap_once
+from ..patches.run_record import data_files_of
+from ..patches.wrap_once import patch
 
 SHAPE_OF_ADAPTER = ("lora_rank", "lora_alpha", "lora_dropout", "lora_bias", "use_rslora", "use_dora")
 IN_ADAPTER_CONFIG = {"lora_rank": "r", "lora_bias": "bias"}  # others have the same name there
@@ -35,16 +33,13 @@ ORDER_OF_ROWS = (
 REPEATED = "rows are shuffled differently, so this epoch repeats some and skips others"
 
 
-def warn_ignored_options() -> None:
+@patch("save_args", BaseArguments)
+def warn_ignored_options(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
     """Compare a training that continues a checkpoint or an adapter with it."""
-
-    def with_comparison(save: Callable[..., None], self: BaseArguments, output_dir: str | None = None) -> None:
-        save(self, output_dir)
-        if isinstance(self, SftArguments) and is_master():
-            for text in ignored(self):
-                get_logger().warning(text)
-
-    wrap_once(BaseArguments, "save_args", with_comparison)
+    save(self, output_dir)
+    if isinstance(self, SftArguments) and is_master():
+        for text in ignored(self):
+            get_logger().warning(text)
 
 
 def ignored(args: Any) -> Iterator[str]:
@@ -106,10 +101,7 @@ def scheduled_rates(path: Path) -> list[float]:
 
 def changed_rows(args: Any, checkpoint: Path, before: dict[str, Any]) -> Iterator[str]:
     """Files and options because of which the rows that a resume skips are not those that were trained on."""
-    try:
-        recorded = read_record(checkpoint / FOLDER_RECORD).data_files
-    except GroundswiftError:  # of a run without the plugin: nothing is known of its files
-        recorded = {}
+    recorded = data_files_of(checkpoint)  # empty for a run without the plugin: nothing is known of its files
     now = fingerprints([*args.dataset, *args.cached_dataset])
     changed = [path for path, held in recorded.items() if now.get(path, held) != held]
     for path in changed:

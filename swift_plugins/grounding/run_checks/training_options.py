@@ -1,33 +1,33 @@
 """Training options that contradict each other or train something else than they seem to: checked at parsing.
 
 Each check is a function from swift's arguments to what it found. Observed with ms-swift 4.6.0.
+
+Precision without an accelerator: `--torch_dtype float32` sets `fp16`, which on a CPU means 16-bit arithmetic without a loss scale;
+`--torch_dtype bfloat16` ends, with transformers 5.19.0, in `Your setup doesn't support bf16/gpu. You need to assign use_cpu`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from swift.arguments import SftArguments
+from swift.arguments.base_args.model_args import ModelArguments
 from swift.metrics import eval_metrics_map
+from swift.utils import get_logger
 
 from groundswift.eval.metrics import METRICS
 
+from ..patches.wrap_once import patch
 from ..templates.grounding import FAMILY_OF_TEMPLATE
-from .findings import Finding, check_before
+from .findings import Finding, check_before, report
 
 OURS = "coco_map"
 SWIFTS = {"nlg", "acc"}  # metrics whose numbers swift's own default of --metric_for_best_model fits, or that have no default to fit
 FREEZES = ("freeze_llm", "freeze_vit", "freeze_aligner")  # options, one for each part of a model
-
-
-def check_training_options() -> None:
-    """Check the options of `swift sft`, `pt` and `rlhf` before the model is loaded."""
-    check_before(SftArguments, "_init_metric", missing_metric)
-    checks = (wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes)
-    check_before(SftArguments, "_check_padding_free", *checks)  # the first method of swift when all options of tuners are set
 
 
 def missing_metric(args: Any) -> Iterator[Finding]:
@@ -116,3 +116,51 @@ def is_in_parts(args: Any) -> bool:
 def targets_all_linear(args: Any) -> bool:
     """Whether a new adapter's layers are those of the parts that are not frozen."""
     return not args.target_regex and isinstance(args.target_modules, list) and "all-linear" in args.target_modules
+
+
+check_metric = check_before(SftArguments, "_init_metric", missing_metric)
+check_training = check_before(  # before the first method of swift when all options of tuners are set
+    SftArguments, "_check_padding_free", wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes
+)
+
+
+@patch("_init_mixed_precision", ModelArguments)
+def fit_precision_to_device(init: Callable[..., None], self: ModelArguments) -> None:
+    """On a CPU, train 32-bit weights in 32 bits and let bf16 run; warn of fp16."""
+    chosen = self.fp16
+    init(self)
+    accelerator = torch.accelerator.is_available()
+    if not accelerator:
+        set_for_cpu(self, chosen)
+    report(half_precision(self, chosen, accelerator))
+
+
+def set_for_cpu(args: Any, chosen_fp16: bool | None) -> None:
+    """Change what swift derived from the type of the weights alone; what was typed stays."""
+    if chosen_fp16 is None and args.fp16 and args.torch_dtype == torch.float32:
+        args.fp16 = False
+        get_logger().info("--torch_dtype float32 on a CPU: fp16 false, so that 32-bit weights are trained in 32 bits")
+    if args.bf16 and not args.use_cpu:
+        args.use_cpu = True
+        get_logger().info("--torch_dtype bfloat16 on a CPU: use_cpu true")
+
+
+def half_precision(args: Any, chosen_fp16: bool | None, accelerator: bool) -> Iterator[Finding]:
+    """Precision that swift derives from the weights' type without logging it.
+
+    fp16-on-cpu: fp16 on a CPU has no loss scale, so gradients may vanish.
+    fp16-of-float32: with `--torch_dtype float32` swift trains in fp16 arithmetic.
+    """
+    if args.fp16 and not accelerator:
+        asked = "--fp16 true" if chosen_fp16 else f"--torch_dtype {str(args.torch_dtype).removeprefix('torch.')}"
+        yield Finding(
+            "fp16-on-cpu",
+            f"{asked} on a CPU: 16-bit arithmetic without a loss scale, whose gradients may vanish. Use --torch_dtype bfloat16, or float32 "
+            "with --fp16 false",
+        )
+    elif args.fp16 and chosen_fp16 is None and args.torch_dtype == torch.float32:
+        yield Finding(
+            "fp16-of-float32",
+            "--torch_dtype float32: swift sets fp16 arithmetic for 32-bit weights. Add --fp16 false for 32 bits throughout, or "
+            "--fp16 false --bf16 true for bf16 arithmetic",
+        )

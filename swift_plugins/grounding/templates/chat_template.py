@@ -17,7 +17,6 @@ from PIL import Image
 from .jinja_template import Layout, chat_template, with_defaults
 
 SIZES_WH = ((112, 84), (84, 140))  # of the images that candidates are tried on, in px
-Part = dict[str, Any]
 Conversation = list[dict[str, Any]]
 Ids = list[int]
 
@@ -168,37 +167,30 @@ def layouts(template: Any, own: str | None) -> Iterator[Layout]:
     """swift's description of a template with what it leaves to code or to the processor: what an image is, where a system message goes,
     whether questions are trimmed, and who writes the beginning of the text and the line break at the end of the prompt."""
     meta, tokenizer = template.template_meta, template.tokenizer
-    joined = {name: as_text(getattr(meta, name, None) or [], tokenizer) for name in ("prefix", "prompt", "chat_sep", "suffix")}
+    names = ("prefix", "system_prefix", "prompt", "system_prompt", "chat_sep", "suffix")
+    texts = {name: as_text(getattr(meta, name, None) or [], tokenizer) for name in names}
+    asked = texts["prompt"], texts["system_prompt" if meta.is_post_system else "prompt"]
     begin = begin_of_text(tokenizer) if meta.auto_add_bos else ""
-    heads = [begin, ""] if begin else [""]
     with answering(template):
-        keeps_thoughts = template._get_preserve_thinking()
-        response_prefix = template._get_response_prefix() or ""
-    plain = Layout(
-        prefix=joined["prefix"],
-        system_prefix=None if meta.system_prefix is None else as_text(meta.system_prefix, tokenizer),
-        prompt=joined["prompt"],
-        last_prompt=as_text(meta.system_prompt, tokenizer) if meta.is_post_system else joined["prompt"],
-        separator=joined["chat_sep"],
-        suffix=joined["suffix"],
-        default_system=meta.default_system,
-        response_prefix=response_prefix,
-        image="",
-        history_prefix=meta.history_thinking_prefix,
-        forget_thoughts=not keeps_thoughts,
-        single_turn=not meta.support_multi_round,
-    )
-    for image, head, trimmed, in_question, ended in product(image_texts(template, own), heads, (False, True), (False, True), (False, True)):
-        prompt, last_prompt = ((text.removesuffix("\n") if ended else text) for text in (plain.prompt, plain.last_prompt))
-        yield replace(
-            plain,
-            image=image,
-            prefix=head + plain.prefix,
-            system_prefix=None if plain.system_prefix is None else head + plain.system_prefix,
+        forget_thoughts, response_prefix = not template._get_preserve_thinking(), template._get_response_prefix() or ""
+    ways = product(image_texts(template, own), dict.fromkeys((begin, "")), (False, True), (False, True), (False, True))
+    for image, head, trimmed, in_question, ended in ways:
+        prompt, last_prompt = (text.removesuffix("\n") if ended else text for text in asked)
+        yield Layout(
+            prefix=head + texts["prefix"],
+            system_prefix=None if meta.system_prefix is None else head + texts["system_prefix"],
             prompt=prompt,
             last_prompt=last_prompt,
-            trimmed=trimmed,
+            separator=texts["chat_sep"],
+            suffix=texts["suffix"],
+            default_system=meta.default_system,
+            response_prefix=response_prefix,
+            image=image,
+            history_prefix=meta.history_thinking_prefix,
+            forget_thoughts=forget_thoughts,
             system_in_question=in_question,
+            trimmed=trimmed,
+            single_turn=not meta.support_multi_round,
         )
 
 

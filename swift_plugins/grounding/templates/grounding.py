@@ -109,10 +109,10 @@ class GroundingMixin:
         """swift truncates a row that is too long between any two tokens. One with boxes is refused, as by the strategy `delete`."""
         if self.truncation_strategy not in ("left", "right") or not count_tags(texts_of(inputs)).boxes:
             return super()._encode_truncated(inputs)
-        uncut = object.__new__(type(self))
-        uncut.__dict__ = self.__dict__ | {"truncation_strategy": "raise"}
+        strict = object.__new__(type(self))
+        strict.__dict__ = self.__dict__ | {"truncation_strategy": "raise"}
         try:
-            return uncut._encode_truncated(inputs)
+            return strict._encode_truncated(inputs)
         except MaxLengthError as error:
             raise MaxLengthError(f"{error} --truncation_strategy {self.truncation_strategy} would truncate its boxes") from None
 

@@ -50,13 +50,13 @@ def plan(
 
     training = read_training(recipe, extra, gpus)  # a wrong path is named before torch is loaded
 
-    from .plan import PlanOptions, make_plan
+    from .plan import make_plan
     from .report import as_json as in_json
     from .report import as_text
     from .settings import read_settings
 
     settings = read_settings(training, dict(os.environ), gpus, nodes)
-    made = make_plan(settings, training.head, PlanOptions(**asked))
+    made = make_plan(settings, training.head, **asked)
     if as_json:
         echo_json(json.dumps(in_json(made, shown(training)), ensure_ascii=False, indent=2))
     else:

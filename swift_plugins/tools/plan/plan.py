@@ -54,42 +54,41 @@ class Plan:
         return self.memory is not None and self.memory_limit is not None and self.memory.total > self.memory_limit * 2**30
 
 
-@dataclass(frozen=True)
-class PlanOptions:
-    """Options of the command: `rows` in place of counted ones, a measured rate, `config` of the model, tokens of the longest row, and
-    the `memory` of a GPU in GiB."""
+def make_plan(
+    settings: Settings,
+    head: dict[str, str],
+    rows: Sequence[int] = (),
+    seconds_per_step: float | None = None,
+    config: Path | None = None,
+    tokens: int | None = None,
+    memory: float | None = None,
+) -> Plan:
+    """Steps, image tokens, memory and minutes. Raises GroundswiftError for what swift would stop at.
 
-    rows: Sequence[int] = ()
-    seconds_per_step: float | None = None
-    config: Path | None = None
-    tokens: int | None = None
-    memory: float | None = None
-
-
-def make_plan(settings: Settings, head: dict[str, str], asked: PlanOptions) -> Plan:
-    """Steps, image tokens, memory and minutes. Raises GroundswiftError for what swift would stop at."""
+    `rows` in place of counted ones, a measured rate, `config` of the model, `tokens` of the longest row, `memory` of a GPU in GiB.
+    """
     options = settings.options
     names = [*options.dataset, *options.cached_dataset]
     if not names:
         raise GroundswiftError("no --dataset: add one")
-    plan = Plan(parts_of(options.dataset, options.cached_dataset, settings.split_ratio(), asked.rows), memory_limit=asked.memory)
-    plan.seconds_a_step, plan.rate_source = measured_rate(head, asked.seconds_per_step)
+    plan = Plan(parts_of(options.dataset, options.cached_dataset, settings.split_ratio(), rows), memory_limit=memory)
+    plan.seconds_a_step, plan.rate_source = measured_rate(head, seconds_per_step)
     plan_steps(plan, settings)
     plan_images(plan, settings, names)
-    plan_of_memory(plan, settings, names, asked)
+    plan_of_memory(plan, settings, names, config, tokens)
     return plan
 
 
-def plan_of_memory(plan: Plan, settings: Settings, names: list[str], asked: PlanOptions) -> None:
+def plan_of_memory(plan: Plan, settings: Settings, names: list[str], config: Path | None, tokens: int | None) -> None:
     """Memory by part, or a note why it is not known; an error where the memory or a configuration was asked for by name."""
     from .memory_plan import notes_on_memory, plan_memory
     from .row_length import length_of
 
     try:
-        length = length_of(settings, names, plan.image_tokens, plan.images.most_a_row, asked.tokens)
-        plan.memory = plan_memory(settings, length, asked.config)
+        length = length_of(settings, names, plan.image_tokens, plan.images.most_a_row, tokens)
+        plan.memory = plan_memory(settings, length, config)
     except GroundswiftError as error:
-        if asked.config is not None or asked.memory is not None:
+        if config is not None or plan.memory_limit is not None:
             raise
         plan.notes.append(f"memory: not known, {error}")
         return

@@ -8,11 +8,12 @@ from typing import Any
 
 from groundswift.family import family_row
 from groundswift.spaces import space_row
+from groundswift.terminal import printable
 
 from ..encoding import NO_LOSS, Encoded
 from .drawing import Marked, coloured, drawable, is_outside
 from .encoded_boxes import Mark, ParsedBoxes, Part
-from .terminal import LOSS_STYLE, RESET, harmless, painted
+from .terminal import LOSS_STYLE, RESET, painted
 
 LABEL_SIZE_PX = 12
 QUOTED = 80  # characters of an answer that could not be read
@@ -70,14 +71,14 @@ def report_lines(report: RowReport, colour: bool) -> list[str]:
     lines.append(f"tokens   {counts['all']} in all, {images}{counts['has_loss']} with loss")
     lines += ["", *encoded_text(report.parts, colour).splitlines(), ""]
     lines += box_lines(report, colour)
-    return [line if colour and "\x1b" in line else harmless(line) for line in lines]
+    return [line if colour and "\x1b" in line else printable(line) for line in lines]
 
 
 def encoded_text(parts: Sequence[Part], colour: bool) -> str:
     """The text of all tokens, parts with loss marked."""
     pieces = []
     for part in parts:
-        text = harmless(part.text)
+        text = printable(part.text)
         if not part.has_loss:
             pieces.append(text)
         elif colour:
@@ -94,7 +95,7 @@ def box_lines(report: RowReport, colour: bool) -> list[str]:
     for mark, shade in coloured(marks):
         number = painted(f"{mark.number:>3}", shade) if colour else f"{mark.number:>3}"
         places = f"{_numbers(mark.written)} -> {_numbers(mark.original_px)}"
-        lines.append(f"{number} {harmless(mark.label) or '(no label)'}  {places}{_remark(mark, several)}")
+        lines.append(f"{number} {printable(mark.label) or '(no label)'}  {places}{_remark(mark, several)}")
     if any(drawable(mark.label, LABEL_SIZE_PX) != " ".join(mark.label.split()) for mark in marks):
         lines.append("characters that the font lacks are drawn as ?")
     found = problems(report)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,7 +12,6 @@ from .drawing import Marked, drawn
 
 RESET = "\x1b[0m"
 LOSS_STYLE = "\x1b[1;4;32m"  # bold, underlined, green
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 UPPER_HALF = "\u2580"
 WIDEST = 160  # most columns of an image
 
@@ -21,11 +19,6 @@ WIDEST = 160  # most columns of an image
 def has_colour(is_terminal: bool, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether to write colours: to a terminal, unless NO_COLOR is set (no-color.org) or the terminal is a dumb one."""
     return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-
-
-def harmless(text: str) -> str:
-    """Text with its control characters written out (`\\x1b`), so that a data file cannot steer a terminal; line breaks and tabs stay."""
-    return CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text)
 
 
 def painted(text: str, colour: Sequence[int]) -> str:

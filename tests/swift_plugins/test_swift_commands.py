@@ -1,4 +1,7 @@
-"""swift's commands with a spawned server: our classes are found there, a request is answered, and nobody waits for a dead one."""
+"""swift's commands with a spawned server, and a chat of `swift app` on its way to gradio 6 and back.
+
+`test_served_commands.py` starts real ones.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from tiny_run import EMBEDDED
 
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
-from groundswift.swift_plugins.grounding.patches import served_commands
+from groundswift.swift_plugins.grounding.patches import commands
+from groundswift.swift_plugins.grounding.patches.commands import messages_of, pairs_of, receiving_pairs, sending_messages
 from groundswift.swift_plugins.grounding.templates import grounding as templates
 
 
@@ -57,12 +61,12 @@ def test_the_arguments_of_a_server_reach_a_spawned_process(plugin, tmp_path):
 
 
 def test_nobody_waits_for_a_server_that_has_ended(plugin, monkeypatch):
-    monkeypatch.setattr(served_commands.multiprocessing, "active_children", list)
-    assert served_commands.while_alive(lambda port: True, 8000)
+    monkeypatch.setattr(commands.multiprocessing, "active_children", list)
+    assert commands.while_alive(lambda port: True, 8000)
     with pytest.raises(GroundswiftError, match="port 8000: the model server stopped"):
-        served_commands.while_alive(lambda port: False, 8000)
-    monkeypatch.setattr(served_commands.multiprocessing, "active_children", lambda: ["one"])
-    assert not served_commands.while_alive(lambda port: False, 8000)
+        commands.while_alive(lambda port: False, 8000)
+    monkeypatch.setattr(commands.multiprocessing, "active_children", lambda: ["one"])
+    assert not commands.while_alive(lambda port: False, 8000)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +94,48 @@ def test_benchmarks_are_listed_without_opencompass(plugin):
     assert "general_vqa" in EvalArguments.list_eval_dataset(EvalBackend.NATIVE)[EvalBackend.NATIVE]
     with pytest.raises(ModuleNotFoundError, match="opencompass"):
         EvalArguments.list_eval_dataset(EvalBackend.OPEN_COMPASS)
+
+
+def text(words: str) -> list[dict]:
+    return [{"type": "text", "text": words}]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "messages"),
+    [
+        ([], []),
+        ([["hi", None]], [("user", "hi")]),
+        ([["hi", ""]], [("user", "hi"), ("assistant", "")]),
+        (
+            [[("a.png",), None], ["what?", "&lt;box"]],
+            [("user", {"path": "a.png"}), ("user", "what?"), ("assistant", "&lt;box")],
+        ),
+        ([["1", "one"], ["2", None]], [("user", "1"), ("assistant", "one"), ("user", "2")]),
+    ],
+)
+def test_pairs_become_messages_in_order(pairs, messages):
+    assert messages_of(pairs) == [{"role": role, "content": content} for role, content in messages]
+
+
+@pytest.mark.parametrize(
+    ("messages", "pairs"),
+    [
+        ([], []),
+        ([("user", text("hi"))], [["hi", None]]),
+        ([("user", text("1")), ("assistant", text("one")), ("user", text("2"))], [["1", "one"], ["2", None]]),
+        ([("user", [{"type": "file", "file": {"path": "a.png"}}]), ("user", text("what?"))], [[("a.png",), None], ["what?", None]]),
+        ([("user", [{"type": "file", "file": {"path": "a.png"}}, *text("what?")])], [[("a.png",), None], ["what?", None]]),
+        ([("user", text("hi")), ("assistant", text("a") + text("b"))], [["hi", "ab"]]),
+    ],
+)
+def test_messages_become_the_pairs_that_swift_adds_to(messages, pairs):
+    assert pairs_of({"role": role, "content": content} for role, content in messages) == pairs
+
+
+def test_gradio_itself_takes_and_gives_the_chat():
+    chatbot = pytest.importorskip("gradio").Chatbot
+    shown = chatbot()
+    pairs = [["1", "one"], ["2", None]]
+    sent = sending_messages(chatbot.postprocess, shown, pairs)
+    given = receiving_pairs(chatbot.preprocess, shown, sent)
+    assert given == pairs

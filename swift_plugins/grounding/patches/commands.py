@@ -1,8 +1,12 @@
-"""`swift app`, `swift web-ui` and `swift eval`. Observed with ms-swift 4.6.0, gradio 6.31.0 and evalscope 1.10.0.
+"""swift's commands: errors, `swift sample`, `swift app`, `swift web-ui` and `swift eval`.
 
+Observed with ms-swift 4.6.0, gradio 6.31.0 and evalscope 1.10.0:
+
+* An error of ours, complete for the user, is printed with a traceback.
+* `swift sample` and `swift app` ignore `--template`: they look it up from the model again.
 * The chat: swift keeps [question, answer] pairs, gradio 6 only takes messages with a role. The page opens, and the first question fails
   with `Data incompatible with messages format`.
-* Both commands wait for the server process that they started, even after it has ended.
+* `swift app` and `swift eval` wait for the server process that they started, even after it has ended.
 * `swift eval` asks OpenCompass for its datasets whatever `--eval_backend` is, and stops where opencompass is not installed.
 """
 
@@ -12,19 +16,68 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from types import TracebackType
 from typing import Any
 
-from swift.arguments import EvalArguments
+from swift.arguments import AppArguments, EvalArguments, app_args
+from swift.arguments.base_args.template_args import TemplateArguments
+from swift.infer_engine import InferEngine, TransformersEngine
+from swift.template import Template
 
 from groundswift.errors import GroundswiftError
 
-from .wrap_once import patch, wrap_once
+from .wrap_once import on_load, patch, wrap_once
 
-APP = "swift.pipelines.app.build_ui"
+APP, DEPLOY = "swift.pipelines.app.build_ui", "swift.pipelines.infer.deploy"
 Pair = list[Any]  # question and answer; a question is a text or the one-tuple of a file's path, an answer is a text, None until it is there
 Message = dict[str, Any]
 
 
+@on_load
+def print_errors_plainly() -> None:
+    """Print a GroundswiftError, which is complete for the user, without its traceback; other errors keep theirs."""
+    earlier = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, GroundswiftError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            earlier(kind, error, trace)
+
+    if getattr(earlier, "__module__", None) != __name__:
+        sys.excepthook = hook
+
+
+@patch("__init__", TransformersEngine)
+def note_given_template(init: Callable[..., None], self: Any, model: Any, *, template: Template | None = None, **more: Any) -> None:
+    """`swift sample` passes its template to an engine that makes another from the model: note the one that was handed over."""
+    self.template_given = template
+    init(self, model, template=template, **more)
+
+
+@patch("_get_template", InferEngine)
+def keep_given_template(get: Callable[..., Template], self: InferEngine, *given: Any, **more: Any) -> Template:
+    """Let an engine use the template that it was given."""
+    template = getattr(self, "template_given", None)
+    if template is None:
+        return get(self, *given, **more)
+    if template.use_model:
+        template.model = self.model
+    return template
+
+
+@patch("__post_init__", TemplateArguments)
+def keep_given_template_in_app(init: Callable[..., None], self: TemplateArguments) -> None:
+    """`swift app` looks for the default system text without `--template`.
+
+    It then refuses a model type with several templates, and serves one with a single template with the stock system text.
+    """
+    init(self)
+    if isinstance(self, AppArguments):
+        app_args.get_template_meta = lambda *given: self.template_meta
+
+
+@on_load
 def convert_chat_pairs() -> None:
     """Convert the chat on its way to the browser and back. Nothing to do for other commands, and for gradio 5, which takes pairs."""
     app = sys.modules.get(APP)
@@ -67,9 +120,7 @@ def pairs_of(messages: Iterable[Message]) -> list[Pair]:
     return pairs
 
 
-DEPLOY = "swift.pipelines.infer.deploy"
-
-
+@on_load
 def stop_waiting_for_dead_server() -> None:
     """End the wait with an error where the server's process has ended. Nothing to do for commands that start no server."""
     if DEPLOY in sys.modules:
