@@ -116,7 +116,7 @@ def repeated(values: Iterable[object]) -> list[object]:
 def structural_problems(coco: CocoFile, path: str | Path, sizes: bool = True) -> list[GroundswiftError]:
     """What makes ids ambiguous or sizes impossible: repeated ids of images, annotations and categories, repeated or empty names.
 
-    Without `sizes`, the sizes of images are not checked; UNKNOWN_WH is no problem.
+    Without `sizes`, the sizes of images are not checked; UNKNOWN_WH is allowed.
     """
     problems = []
     for what, values in (

@@ -13,8 +13,10 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 WITH_SWIFT = {"swift_plugins", "recipes"}  # folders
-# The same examples each time, so that few are enough; --hypothesis-profile=default looks for new ones.
-hypothesis.settings.register_profile("repeatable", derandomize=True, max_examples=50)
+# The same examples each time, so that few are enough; --hypothesis-profile=default looks for new ones. No time limits.
+hypothesis.settings.register_profile(
+    "repeatable", derandomize=True, max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("repeatable")
 
 

@@ -126,7 +126,7 @@ def made_blocks(options: Options, reading: Reading, run_options: RunOptions, poo
 
 
 def bar(reading: Reading, limit: int | None, done: int, shown: bool) -> Any:
-    """A progress bar over the items of a source, a context; silent where stderr is no terminal."""
+    """A progress bar over the items of a source, a context; silent if stderr is not a terminal."""
     from tqdm import tqdm
 
     total = reading.total if limit is None or reading.total is None else min(limit, reading.total)

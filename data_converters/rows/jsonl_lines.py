@@ -16,20 +16,22 @@ LONGEST = 1 << 28  # bytes of a line; longer ones are skipped
 _decode = msgspec.json.Decoder().decode
 
 
-class Line(NamedTuple):
-    """One line. `raw`: as in the file, None if it is longer than LONGEST; `size`: its bytes."""
-
-    number: int
-    raw: bytes | None
-    size: int
-
-
 class Decoded(NamedTuple):
-    """The content of a line. `row`: the object; None if there is none, and `problem` says why. `not_json`: it contains NaN."""
+    """The JSON object of a line, and a problem: why there is none, or that it contains NaN. Neither: the line is blank."""
 
     row: dict[str, Any] | None
     problem: str = ""
-    not_json: bool = False
+
+
+class Line(NamedTuple):
+    """One line. `raw`: as in the file, None if it is longer than LONGEST; `size`: its bytes; `rule`: id of its problem, if it has one."""
+
+    number: int
+    size: int
+    raw: bytes | None
+    row: dict[str, Any] | None
+    rule: str = ""
+    problem: str = ""
 
 
 def lines_of(path: str | Path, longest: int = LONGEST) -> Iterator[Line]:
@@ -43,9 +45,13 @@ def lines_of(path: str | Path, longest: int = LONGEST) -> Iterator[Line]:
                 if size == longest and not raw.endswith(b"\n"):
                     size += _rest_of_line(file.readline, longest)
                     if size > longest:
-                        yield Line(number, None, size)
+                        yield Line(number, size, None, None, "line-too-long", f"{size} bytes; expected a row of at most 256 MiB")
                         continue
-                yield Line(number, raw, size)
+                row, problem = decoded(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw)
+                if problem:
+                    yield Line(number, size, raw, row, "not-json", f"{problem}; expected one JSON object per line")
+                else:
+                    yield Line(number, size, raw, row)
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})") from None
 
@@ -60,9 +66,10 @@ def _rest_of_line(readline: Callable[[int], bytes], longest: int) -> int:
     return size
 
 
-def decoded(raw: bytes, first: bool = False) -> Decoded:
-    """The JSON object of a line; a byte order mark before the `first` one is ignored. Never raises."""
-    text = raw.removeprefix(codecs.BOM_UTF8) if first else raw
+def decoded(text: bytes) -> Decoded:
+    """The content of a line. Never raises."""
+    if not text.strip():
+        return Decoded(None)
     try:
         row = _decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -84,7 +91,7 @@ def _decoded_otherwise(text: bytes, error: Exception) -> Decoded:
         json.dumps(row, ensure_ascii=False).encode()  # lone surrogates cannot be encoded
     except (ValueError, RecursionError):
         return Decoded(None, problem)
-    return Decoded(row, problem, True) if isinstance(row, dict) else Decoded(None, problem)
+    return Decoded(row if isinstance(row, dict) else None, problem)
 
 
 def _no_object(value: object) -> str:

@@ -23,7 +23,7 @@ from groundswift.urls import shown
 
 from ..file_io.mmap_json import changed
 from ..issues import Issue, IssueLog
-from .jsonl_lines import LONGEST, decoded, lines_of
+from .jsonl_lines import lines_of
 
 INTEGER = re.compile(rb"(-?[0-9]+)(\.0+)?")
 BLOCK = 1 << 16  # rows copied between two updates of the progress
@@ -87,23 +87,17 @@ def json_rows(index: LineIndex, log: IssueLog, progress: Progress = lambda size:
     offset = 0
     for line in lines_of(index.file):
         progress(line.size)
-        start, offset, raw = offset, offset + line.size, line.raw
+        start, offset = offset, offset + line.size
         where = f"{index.path}:{line.number}"
-        if raw is None:
-            log.add(Issue("line-too-long", where, f"{line.size} bytes", f"at most {LONGEST}"))
-            continue
-        if line.number == 1 and raw.startswith(codecs.BOM_UTF8):
-            raw, start = raw.removeprefix(codecs.BOM_UTF8), len(codecs.BOM_UTF8)
-        if not raw.strip():
+        if line.rule:
+            log.add(Issue.of(line.rule, where, line.problem))
+        elif line.row is None:
             log.count("line-blank", where)
-            continue
-        found = decoded(raw)
-        if found.row is None or found.not_json:
-            log.add(Issue("not-json", where, found.problem, "one JSON object per line"))
         else:
-            if isinstance(found.row.get("response"), str) and found.row.get("messages") is not None:
+            if isinstance(line.row.get("response"), str) and line.row.get("messages") is not None:
                 log.count("result-row-copied", where)
-            yield JsonRow(line.number, start, len(raw), raw, found.row)
+            raw = line.raw.removeprefix(codecs.BOM_UTF8) if line.number == 1 else line.raw
+            yield JsonRow(line.number, start + line.size - len(raw), len(raw), raw, line.row)
 
 
 class Copier:

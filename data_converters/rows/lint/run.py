@@ -16,7 +16,7 @@ import msgspec
 from groundswift.errors import GroundswiftError, Tally, error_at
 from groundswift.row_view import Finding, RowView
 
-from ..jsonl_lines import Line, decoded, lines_of
+from ..jsonl_lines import Line, lines_of
 from .checks_boxes import readable_boxes
 from .checks_images import ImageCheck, ImageChecks, check_image, check_sizes, check_videos, frame_sizes, path_of, sources_of
 from .checks_rejected import check_rejected, check_turns
@@ -108,25 +108,19 @@ def _begin(
 ) -> _Pending | None:
     """Read a line and start the checks of its images; None if it is blank or not a row."""
     place = Place(file, line.number)
-    if line.raw is None:
-        findings.add("line-too-long", place, f"{line.size} bytes; expected a row of at most 256 MiB")
+    if line.row is None:
+        if line.rule:
+            findings.add(line.rule, place, line.problem)
         return None
-    if not line.raw.strip():
-        return None
-    content = decoded(line.raw, line.number == 1)
-    if content.row is None:
-        if line.raw.removeprefix(b"\xef\xbb\xbf").strip():
-            findings.add("not-json", place, f"{content.problem}; expected one JSON object")
-        return None
-    view = RowView.of(content.row)
-    sample_id = content.row.get("sample_id")
+    view = RowView.of(line.row)
+    sample_id = line.row.get("sample_id")
     if isinstance(sample_id, int | str):
         plain = isinstance(sample_id, int) and abs(sample_id) < 1 << 63
         place = place._replace(sample_id=sample_id if plain else str(sample_id)[:60])
-    if content.not_json and not any(rule == "box-not-finite" for rule, _ in readable_boxes(view, ())[1]):
-        view.findings.append(("not-json", f"{content.problem}; expected one JSON object"))
+    if line.rule and not any(rule == "box-not-finite" for rule, _ in readable_boxes(view, ())[1]):
+        view.findings.append((line.rule, line.problem))
     checks = pool.submit(_check_all, sources_of(view), check) if pool and check and view.images else None
-    return _Pending(view, line.raw, place, checks, not content.not_json)
+    return _Pending(view, line.raw, place, checks, not line.rule)
 
 
 def _check_all(sources: list[str], check: Callable[[str], ImageCheck]) -> list[ImageCheck]:
@@ -200,12 +194,9 @@ def images_of(path: str | Path, images: ImageChecks) -> tuple[frozenset[int], fr
     paths, contents = set(), set()
     check = _cached(images)
     for line in lines_of(path):
-        if line.raw is None or not line.raw.strip():
-            continue
-        content = decoded(line.raw, line.number == 1)
-        if content.row is None:
-            raise GroundswiftError(f"{path}:{line.number}: {content.problem}; expected one JSON object")
-        for source in filter(None, sources_of(RowView.of(content.row))):
+        if line.row is None and line.rule == "not-json":
+            raise GroundswiftError(f"{path}:{line.number}: {line.problem}")
+        for source in filter(None, sources_of(RowView.of(line.row)) if line.row else ()):
             paths.add(key_of(source))
             digest = check(source).digest
             if digest is not None:
