@@ -110,7 +110,7 @@ class TokenResultRow(ResultRow):
 def usable_rows(
     path: str | Path, kind: type, value_of: Callable[[Any], Any], dropped: Tally, on_error: OnError = "stop", advice: str = SKIP_ROWS
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Every row that can be scored: (where it is, the row, what `value_of` makes of it, which is no `Problem`).
+    """Every row that can be scored: (where it is, the row, what `value_of` makes of it, unless that is a `Problem`).
 
     Raises GroundswiftError as `drop` does, with `advice`.
     """

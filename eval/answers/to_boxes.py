@@ -220,7 +220,7 @@ def boxes_of_answers(
     names: Sequence[str],
     truncated: Sequence[bool] | None = None,
 ) -> BareAnswers:
-    """Parse and place answers, one per sample, whatever their labels; None is no answer. `sizes_wh` are those of their images, `names`
+    """Parse and place answers, one per sample, whatever their labels; None: no answer. `sizes_wh` are those of their images, `names`
     the samples' names in errors and counts. `truncated`: which answers stopped at their token limit, where that is known.
     """
     reader = AnswerReader(np.array(sizes_wh, dtype=np.int64).reshape(-1, 2), rules, names.__getitem__)

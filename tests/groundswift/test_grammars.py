@@ -19,7 +19,7 @@ from groundswift.spaces import space_row
 WHOLE_NUMBERS = {"florence_loc", "paligemma_loc", "rex_omni_tokens", "kosmos_patches"}  # their numbers are tokens
 MARKED = [name for name in FAMILIES if isinstance(GRAMMARS[families()[name].grammar], TokenGrammar)]
 for_each_family = pytest.mark.parametrize("family", FAMILIES)
-few = settings(max_examples=30, deadline=None)
+few, many = settings(max_examples=20, deadline=None), settings(max_examples=60, deadline=None)
 
 AWKWARD_LABELS = ["", "dog", " dog ", 'a 12" screen', "it's", "red, or blue", "traffic\nlight", "狗", "\\", "\\n", 'quote\\"', "🐕‍🦺"]
 AWKWARD_LABELS += ["</", "<|box", "[1, 2, 3, 4]", '{"bbox_2d": [1, 2, 3, 4]}', "(1,2),(3,4)", "None", "```", "<think>", "<bbox>"]
@@ -77,7 +77,7 @@ def test_half_of_a_surrogate_pair_becomes_a_label_that_can_be_written(family):
 @pytest.mark.long
 @for_each_family
 def test_what_is_written_is_read_again(family):
-    @few
+    @many
     @given(things(family, max_size=6))
     @example([thing(family, label, *box) for label in ("dog", "dog", "", "", "a cat", "dog") for box in ((0, 0, 1, 1), (2, 3, 3, 31))])
     @example([thing(family, "tiny", 0, 0, 0, 0)])
@@ -116,7 +116,7 @@ def test_a_label_round_trips_and_only_an_awkward_one_may_be_refused(family):
 @pytest.mark.long
 @for_each_family
 def test_a_span_holds_its_object(family):
-    @few
+    @many
     @given(things(family, min_size=1, max_size=4), st.sampled_from(["", "Here you are:\n", "<think>maybe (1,2)? [3]</think>\n"]))
     def check(objects, before):
         text = before + format_answer(objects, family)
@@ -220,7 +220,7 @@ def test_hostile_text_is_read_in_linear_time(opening):
 
 @for_each_family
 def test_deep_nesting_is_read(family):
-    for text in ("[" * 100_000 + "]" * 100_000, '{"a":' * 50_000 + "}" * 50_000):
+    for text in ("[" * 20_000 + "]" * 20_000, '{"a":' * 10_000 + "}" * 10_000):
         assert parse(text, family).objects == []
 
 

@@ -158,15 +158,14 @@ def test_hostile_text_is_read_in_linear_time(family):
     assert {kind: found for kind, found in times.items() if found > 3 * 8} == {}
 
 
-@for_both
 @pytest.mark.parametrize("repeated", ['"label":"a",', '"label":"a","label":"b",', '"bbox_2d":[1,2,3,4],"box_2d":[1,2,3,4],'])
-def test_keys_repeated_in_an_object_are_read_in_linear_time(family, repeated):
+def test_keys_repeated_in_an_object_are_read_in_linear_time(repeated):
     """400,000 characters took 1.3 s and more while each repetition copied those before it."""
 
     def text(size: int) -> str:
         return "[{" + repeated * (size // len(repeated)) + '"z": 1}]'
 
-    assert growth(partial(parse, family=family), text(50_000), text(400_000)) < 3 * 8
+    assert growth(partial(parse, family=QWEN), text(50_000), text(400_000)) < 3 * 8
 
 
 @pytest.mark.parametrize("label", ["dog", "a: b", "no \\u003a colon"])
