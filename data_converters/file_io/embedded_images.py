@@ -38,7 +38,7 @@ OF_ITS_NAME = {  # errors that only another name avoids -> how messages describe
 SaveImages = Annotated[  # the option of formats whose rows may embed their images
     str | None,
     msgspec.Meta(
-        description="Folder to write the images to that are embedded in the rows.",
+        description="Folder for the images that are embedded in the rows.",
         extra={"path": True, "metavar": "DIR"},
     ),
 ]

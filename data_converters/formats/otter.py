@@ -88,7 +88,7 @@ class OtterOptions(ImageOptions, frozen=True, kw_only=True):
             "Folder of the images, or the JSON file of their base64.  [default: NAME.json next to SOURCE, else its folder]", "PATH"
         ),
     ] = None
-    save_images: Annotated[str | None, path_option("Folder to write the images of a JSON file to.", "DIR")] = None
+    save_images: Annotated[str | None, path_option("Folder for the images of a JSON file.", "DIR")] = None
     related: Annotated[
         Literal["none", "history"], msgspec.Meta(description="Related instructions: drop them, or make them earlier turns.")
     ] = "none"

@@ -40,9 +40,7 @@ class PartsCommand(click.Command):
 @click.option("--parts", multiple=True, required=True, metavar="NAME=SIZE...", help="Two or more parts: fractions, or counts of groups.")
 @click.option("--gt", metavar="ANN.json", help="COCO file that the rows were converted from: each part gets its own, NAME.json.")
 @click.option("--same-content", is_flag=True, help="Read all images: files with the same bytes are one image.")
-@click.option(
-    "--stratify", type=click.Choice(["label", "none"]), default="label", show_default=True, help="Spread classes, or ignore them."
-)
+@click.option("--stratify", type=click.Choice(["label", "none"]), default="label", show_default=True, help="Spread classes evenly, or not.")
 @shared_options
 def split(
     data: str, out: Path | None, parts: tuple[str, ...], gt: str | None, on_error: OnError, dry_run: bool, as_json: bool, **options: object

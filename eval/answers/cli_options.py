@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .protocol import Rules
 
 LIMITS = {  # option -> its help
-    "min_pixels": "MIN_PIXELS of the run, which enlarged smaller images; `default`: not set. Needed without a record of the run, by "
-    "families that write boxes in pixels of the resized image (qwen2_5_vl).",
-    "max_pixels": "MAX_PIXELS of the run, which shrank larger images; needed as --min-pixels.",
+    "min_pixels": "MIN_PIXELS of the run (area in px), which enlarged smaller images; `default`: not set. Needed without a record of the "
+    "run, by families that write boxes in pixels of the resized image (qwen2_5_vl).",
+    "max_pixels": "MAX_PIXELS of the run (area in px), which shrank larger images; needed as --min-pixels.",
     "first_max_pixels": "--max_pixels of the swift command, where it was given: images were shrunk to it before the model's own resize.",
 }
 MOST_DIGITS = 15  # of a limit in px

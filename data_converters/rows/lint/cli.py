@@ -37,11 +37,11 @@ def print_rules(context: click.Context, _option: click.Parameter, wanted: bool) 
 @click.argument("data", metavar="DATA.jsonl...", nargs=-1, required=True, type=READABLE)
 @click.option("--family", metavar="F", help="Check labels for this family.  [default: for all families]")
 @click.option("--against", type=READABLE, metavar="OTHER.jsonl", help="Report images that this other set has too, by path or content.")
-@click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Report images with more pixels.")
-@click.option("--check-images/--no-check-images", default=True, help="Open images, or trust size_wh.")
+@click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Report images with more pixels than N.")
+@click.option("--check-images/--no-check-images", default=True, help="Open images, or trust size_wh.  [default: open]")
 @click.option("--decode", is_flag=True, help="Decode all images.  [default: read their headers]")
 @click.option(
-    "--max-length", type=click.IntRange(min=1), metavar="N", help="Report rows of more tokens by swift's template; needs --model."
+    "--max-length", type=click.IntRange(min=1), metavar="N", help="Report rows of more tokens, counted by swift's template; needs --model."
 )
 @click.option("--model", metavar="FOLDER", help="Model whose template counts the tokens.")
 @click.option("--model-type", metavar="T", help="Model type, if swift cannot tell it from the folder.")
