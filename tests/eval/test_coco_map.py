@@ -9,7 +9,7 @@ import json
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -140,7 +140,6 @@ TRUE = st.tuples(PLACE, st.integers(0, 1)).map(lambda pair: pair[0] | {"iscrowd"
 FOUND_SOMEWHERE = st.tuples(PLACE, st.sampled_from([0.2, 0.5, 1.0])).map(lambda pair: pair[0] | {"score": pair[1]})
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(TRUE, max_size=8, unique_by=lambda row: str(sorted(row.items()))), st.lists(FOUND_SOMEWHERE, max_size=12))
 def test_small_random_sets(tmp_path_factory, annotations, results):
     coco = coco_of({1: (128, 128), 2: (128, 128), 3: (128, 128)}, [1, 2], annotations)

@@ -19,7 +19,7 @@ from groundswift.spaces import space_row
 WHOLE_NUMBERS = {"florence_loc", "paligemma_loc", "rex_omni_tokens", "kosmos_patches"}  # their numbers are tokens
 MARKED = [name for name in FAMILIES if isinstance(GRAMMARS[families()[name].grammar], TokenGrammar)]
 for_each_family = pytest.mark.parametrize("family", FAMILIES)
-few, many = settings(max_examples=20, deadline=None), settings(max_examples=60, deadline=None)
+few, many = settings(max_examples=20), settings(max_examples=60)
 
 AWKWARD_LABELS = ["", "dog", " dog ", 'a 12" screen', "it's", "red, or blue", "traffic\nlight", "狗", "\\", "\\n", 'quote\\"', "🐕‍🦺"]
 AWKWARD_LABELS += ["</", "<|box", "[1, 2, 3, 4]", '{"bbox_2d": [1, 2, 3, 4]}', "(1,2),(3,4)", "None", "```", "<think>", "<bbox>"]
@@ -176,7 +176,7 @@ FRAGMENTS += ['"label"', '"point_2d": [1, 2]', '{"bbox_2d": [1, 2, 3, 4], "label
 @pytest.mark.long
 @for_each_family
 def test_no_text_breaks_the_parser(family):
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join)))
     def check(text):
         check_answer(text, parse(text, family))
@@ -187,7 +187,7 @@ def test_no_text_breaks_the_parser(family):
 @pytest.mark.long
 @for_each_family
 def test_no_damage_to_an_answer_breaks_the_parser(family):
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(things(family, min_size=1, max_size=4), st.data())
     def check(objects, data):
         text = format_answer(objects, family)

@@ -17,7 +17,7 @@ TOKENS = st.one_of(st.integers(0, 40), st.integers(40, 20_000))
 
 
 @pytest.mark.swift
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.tuples(SIDES, SIDES), st.sampled_from([28, 32]), AREAS, AREAS)
 def test_the_familys_resize_is_that_of_qwen_vl_utils(size_wh, factor, least, most):
     from qwen_vl_utils.vision_process import smart_resize
@@ -35,7 +35,7 @@ def test_the_familys_resize_is_that_of_qwen_vl_utils(size_wh, factor, least, mos
 
 
 @pytest.mark.swift
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.tuples(st.integers(1, 700), st.integers(1, 700)), st.one_of(st.none(), st.integers(-1, 300), st.integers(1, 600_000)))
 @example((300, 200), 20_000)  # 173 x 115, not 174 x 116
 @example((200, 200), 40_000)
@@ -51,7 +51,7 @@ def test_the_first_resize_is_that_of_swift(size_wh, most):
         assert rescaled_wh(size_wh, most) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(RESIZING), st.tuples(SIDES, SIDES), TOKENS, TOKENS, st.integers(0, 783), st.one_of(st.none(), AREAS))
 def test_both_resizes_follow_each_other_in_whole_tokens(family, size_wh, least, more, rest, first):
     """MIN_PIXELS and MAX_PIXELS reach the model as so many tokens: what is over a whole token does not count."""

@@ -18,7 +18,7 @@ from hostile_text import hostile_kinds, hostile_text
 QWEN, GEMINI = "qwen3_vl", "gemini"
 KEYS = {QWEN: JsonKeys("bbox_2d", "point_2d"), GEMINI: JsonKeys("box_2d", "point", y_first=True)}
 for_both = pytest.mark.parametrize("family", [QWEN, GEMINI])
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 
 
 def things(**sizes: int) -> st.SearchStrategy[list[Located]]:
@@ -115,7 +115,7 @@ def test_every_prefix_keeps_its_whole_objects_and_only_those(family):
 
 
 def test_the_target_of_the_fuzzer_holds():
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(st.binary(max_size=80))
     def check(data):
         target = Target()

@@ -57,7 +57,6 @@ def test_it_is_what_pythons_own_reader_reads(protocol):
 
 @pytest.mark.long
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@settings(max_examples=60, deadline=None)
 @given(value=PLAIN)
 def test_what_python_3_writes_comes_back(protocol, value):
     if protocol < 3 and pickle.dumps(value, protocol) != b"" and holds_bytes(value):
@@ -210,7 +209,7 @@ def test_broken_pickles(data, what):
     assert "; expected " in str(raised.value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_no_bytes_bring_anything_but_plain_data_or_an_error(data):
     """Bytes of a good pickle, changed anywhere."""

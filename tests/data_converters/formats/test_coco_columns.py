@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from groundswift.coco_file import CocoAnnotation, CocoCategory, CocoFile, CocoImage
@@ -35,7 +35,6 @@ def by_columns(annotations: list[CocoAnnotation], order: str = "category") -> Im
 
 
 @given(st.lists(ANNOTATION, max_size=12), st.sampled_from(sorted(ORDERS)), st.sampled_from(["all", "one", "present"]))
-@settings(deadline=None)
 def test_columns_and_one_by_one_make_the_same_rows(values, order, classes):
     coco = CocoFile(IMAGES, annotations_of(values), CATEGORIES)
     options = CocoOptions(annotations="memory", order=order, classes=classes, check_images=False, on_error="skip")
@@ -62,7 +61,6 @@ POSITION = st.one_of(st.sampled_from([0.0, 3.0, 3.0000000000000004, 3.1, 1e9]), 
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), POSITION, POSITION)), st.sampled_from(sorted(ORDERS)))
-@settings(deadline=None)
 def test_the_order_is_that_of_plain_sorting(values, order):
     keys = {"category": lambda n: (values[n][1], values[n][3], values[n][2]), "annotation": lambda n: ()}
     keys["reading"] = lambda n: (values[n][3], values[n][2], values[n][1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from shikra_rows import CAT, DOG, HEIGHT, MAN, WIDTH
 from talk_fixture import check_problem, error_of, folder_with, made, outcome, source_of
@@ -210,7 +210,6 @@ def meant(made: dict[str, Any]) -> list[Any]:
     ]
 
 
-@settings(deadline=None)
 @given(shikra_rows())
 def test_any_row_of_shikra_means_the_same_after_the_way_there_and_back(made):
     log = IssueLog()
@@ -222,7 +221,6 @@ def test_any_row_of_shikra_means_the_same_after_the_way_there_and_back(made):
     assert not log.problems.counts
 
 
-@settings(deadline=None)
 @given(swift_rows())
 def test_any_row_for_swift_is_the_same_after_the_way_there_and_back(made):
     assume(not any(read_message(message["content"], message["role"] == "assistant").problem for message in made["messages"]))
