@@ -44,7 +44,8 @@ def read_responses(asked: Asked, result: str | Path, rules: Rules, own_questions
     """
     answers: dict[Key, tuple[str | None, bool]] = {}
     dropped, mode = (Tally(), "skip") if own_questions else (asked.dropped, on_error)
-    for where, row, _ in usable_rows(result, ReferringRow, lambda _: None, dropped, mode):
+    for number, row, _ in usable_rows(result, ReferringRow, lambda _: None, dropped, mode):
+        where = f"{result}:{number}"
         asked.rows += 1
         if row.error:
             asked.dropped.add(NO_ANSWER, f"{where}: {row.error}")

@@ -52,7 +52,7 @@ def read_samples(path: str | Path, rules: Rules, on_error: OnError = "stop") -> 
     """
     dropped = Tally()
     rows = list(usable_rows(path, ResultRow, _answered, dropped, on_error))
-    columns = [(row.response, row.size_wh, where, row.was_truncated()) for where, row, _ in rows]
+    columns = [(row.response, row.size_wh, f"line {number}", row.was_truncated()) for number, row, _ in rows]
     texts, sizes_wh, names, truncated = zip(*columns, strict=True) if columns else [()] * 4
     found = boxes_of_answers(texts, sizes_wh, rules, names, truncated)
     found.counts.rows = dropped

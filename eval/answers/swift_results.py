@@ -38,6 +38,7 @@ class Problem(NamedTuple):
     expected: str = ""
 
 
+BAD = (Problem, GroundswiftError)
 RESPONSE_MISSING = Problem("response-missing", "the row has no response", "the text that the model wrote")
 
 
@@ -109,20 +110,19 @@ class TokenResultRow(ResultRow):
 
 def usable_rows(
     path: str | Path, kind: type, value_of: Callable[[Any], Any], dropped: Tally, on_error: OnError = "stop", advice: str = SKIP_ROWS
-) -> Iterator[tuple[str, Any, Any]]:
-    """Every row that can be scored: (where it is, the row, what `value_of` makes of it, unless that is a `Problem`).
+) -> Iterator[tuple[int, Any, Any]]:
+    """Every row that can be scored: (number of its line, the row, what `value_of` makes of it, unless that is a `Problem`).
 
     Raises GroundswiftError as `drop` does, with `advice`.
     """
     whole = 0
     for number, row in read_jsonl(path, kind):
-        where = f"{path}:{number}"
         value = row if isinstance(row, GroundswiftError) else value_of(row)
-        if isinstance(value, Problem | GroundswiftError):
-            drop(value, where, dropped, on_error, f"{whole} valid rows before it. {advice}")
+        if isinstance(value, BAD):
+            drop(value, f"{path}:{number}", dropped, on_error, f"{whole} valid rows before it. {advice}")
         else:
             whole += 1
-            yield where, row, value
+            yield number, row, value
 
 
 def drop(problem: Problem | GroundswiftError, where: str, dropped: Tally, on_error: OnError, advice: str = SKIP_ROWS) -> None:
@@ -150,14 +150,14 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     find = partial(image_of, index_of=index_of, truth=truth, resized=space_row(rules.space_name).side == "resized")
     kind = TokenResultRow if rules.score == "logprob" else ResultRow
     rows = usable_rows(path, kind, find, reader.counts.rows, on_error, AGAIN)
-    for where, row, index in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
+    for number, row, index in tqdm(rows, total=len(truth.image_ids), desc="read answers", unit="row", disable=not progress, delay=0.5):
         reader.counts.read += 1
         if row.error:
             reader.counts.rows.add(NO_ANSWER, f"image {row.sample_id}: {row.error}")
             continue
         asked = index, hash(str(row.messages[0].content)) if row.messages else None
         if asked in seen:
-            reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at {where}")
+            reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at line {number}")
             continue
         seen.add(asked)
         reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_truncated())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -123,7 +123,8 @@ class AnswerReader:
         self.rules, self.counts = rules, Counts()
         self.statuses = ["missing"] * len(sizes_wh)
         self.texts = [""] * len(sizes_wh)
-        self.label_ids: dict[str, int] = {}
+        self.label_ids: defaultdict[str, int] = defaultdict()
+        self.label_ids.default_factory = self.label_ids.__len__
         self._sizes_wh, self._name = sizes_wh, name
         self._parse, self._limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
         self._images, self._labels = array("q"), array("q")
@@ -144,12 +145,11 @@ class AnswerReader:
             self.texts[image_index] += f"\n{text}"
         if answer.reasons:
             self.counts.reasons.update(answer.reasons)
-        found, ids = [located for located in answer.objects if located.box is not None], self.label_ids
+        found = [located for located in answer.objects if located.box is not None]
         if len(found) < len(answer.objects):
             self.counts.dropped.add("point", self._name(image_index), len(answer.objects) - len(found))
-        for located in found:
-            self._boxes.extend(located.box)
-            self._labels.append(ids.setdefault(located.label, len(ids)))
+        self._boxes.extend([number for located in found for number in located.box])
+        self._labels.extend([self.label_ids[located.label] for located in found])
         self._images.extend([image_index] * len(found))
         if tokens is not None and self.rules.score == "logprob":
             scores, aligned = span_scores(*tokens, text, [located.span or (0, len(text)) for located in found])

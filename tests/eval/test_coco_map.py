@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 
 import msgspec
 import numpy as np
 import pytest
+from evaluated import coco_file, loaded, random_set
 from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
@@ -49,52 +49,12 @@ def numbers_of(scoring: COCOeval) -> list[float | None]:
     return [None if value == -1 else float(value) for value in scoring.stats]
 
 
-def loaded(coco: dict, results: list[dict], folder) -> tuple:
-    path = folder / "results.json"
-    path.write_text(json.dumps(results))
-    truth = truth_from_coco(msgspec.convert(coco, CocoFile))
-    return truth, read_results(path, truth)
-
-
-def coco_of(sizes_wh: dict[int, tuple[int, int]], categories: list[int], annotations: list[dict]) -> dict:
-    return {
-        "images": [{"id": i, "file_name": f"{i}.jpg", "width": w, "height": h} for i, (w, h) in sizes_wh.items()],
-        "categories": [{"id": c, "name": f"class {c}"} for c in categories],
-        "annotations": [{"id": n, "iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3]} | a for n, a in enumerate(annotations, 1)],
-    }
-
-
 def check(coco: dict, results: list[dict], folder, engine: str) -> None:
     wanted = numbers_of(reference(coco, results))
     truth, predictions = loaded(coco, results, folder)
     got = list(evaluate(truth, predictions, engine).summary.values())
     assert [value is None for value in got] == [value is None for value in wanted]
     assert [value or 0 for value in got] == pytest.approx([value or 0 for value in wanted], abs=TOLERANCE)
-
-
-def random_set(seed: int, images: int, boxes: int, classes: int, step: float | None = None) -> tuple[dict, list[dict]]:
-    """Truth and results with moved, missed and invented boxes, crowds, sparse ids; scores in steps where `step` is given."""
-    rng = np.random.default_rng(seed)
-    ids = rng.permutation(10 * images)[:images].tolist()
-    categories = rng.permutation(3 * classes)[:classes].tolist()
-    annotations, results = [], []
-    for _ in range(boxes):
-        image, category = int(rng.choice(ids)), int(rng.choice(categories))
-        side = rng.uniform(4, 200, 2)
-        x, y = rng.uniform(0, 400, 2).tolist()
-        annotations.append(
-            {"image_id": image, "category_id": category, "bbox": [x, y, *side.tolist()], "iscrowd": int(rng.uniform() < 0.05)}
-        )
-        annotations[-1]["area"] = float(side.prod() * rng.uniform(0.5, 1))
-        for _ in range(rng.choice([0, 1, 1, 2])):
-            moved = np.array([x, y, *side]) + rng.normal(0, 0.1, 4) * np.tile(side, 2)
-            score = float(rng.uniform()) if step is None else float(rng.integers(3) * step)
-            label = category if rng.uniform() < 0.9 else int(rng.choice(categories))
-            results.append(
-                {"image_id": image, "category_id": label, "bbox": [*moved[:2].tolist(), *np.abs(moved[2:]).tolist()], "score": score}
-            )
-    rng.shuffle(results)
-    return coco_of(dict.fromkeys(ids, (640, 640)), categories, annotations), results
 
 
 @pytest.mark.long
@@ -129,7 +89,7 @@ EDGES = [
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("annotations", "results"), EDGES)
 def test_edges(tmp_path, annotations, results, engine):
-    coco = coco_of({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations)
+    coco = coco_file({2: (200, 200), 1: (200, 200), 3: (1, 1)}, [2, 1], annotations)
     check(coco, results, tmp_path, engine)
     assert_same_outcomes(coco, results, tmp_path)
 
@@ -142,7 +102,7 @@ FOUND_SOMEWHERE = st.tuples(PLACE, st.sampled_from([0.2, 0.5, 1.0])).map(lambda 
 
 @given(st.lists(TRUE, max_size=8, unique_by=lambda row: str(sorted(row.items()))), st.lists(FOUND_SOMEWHERE, max_size=12))
 def test_small_random_sets(tmp_path_factory, annotations, results):
-    coco = coco_of({1: (128, 128), 2: (128, 128), 3: (128, 128)}, [1, 2], annotations)
+    coco = coco_file({1: (128, 128), 2: (128, 128), 3: (128, 128)}, [1, 2], annotations)
     folder = tmp_path_factory.mktemp("small", numbered=True)
     check(coco, results, folder, "hotcoco")
     assert_same_outcomes(coco, results, folder)
@@ -190,14 +150,14 @@ LARGE = (2**60, 2**60 + 1)  # ids that a float cannot hold apart
     ],
 )
 def test_ids_that_need_care(tmp_path, ids, truth, found, ap50, engine):
-    coco = coco_of(dict.fromkeys(ids, (200, 200)), [1], [ONE | truth])
+    coco = coco_file(dict.fromkeys(ids, (200, 200)), [1], [ONE | truth])
     truth, predictions = loaded(coco, [FOUND | each for each in found], tmp_path)
     assert evaluate(truth, predictions, engine).summary["AP50"] == pytest.approx(ap50)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_undefined_is_none_and_never_0(tmp_path, engine):
-    truth, predictions = loaded(coco_of({1: (200, 200)}, [1, 2], [ONE]), [FOUND], tmp_path)
+    truth, predictions = loaded(coco_file({1: (200, 200)}, [1, 2], [ONE]), [FOUND], tmp_path)
     result = evaluate(truth, predictions, engine)
     assert result.summary["APl"] is None
     assert result.per_group["class 2"] == {"AP": None, "AP50": None, "AP75": None, "AR100": None, "truths": 0, "predictions": 0}
@@ -235,15 +195,6 @@ def test_per_class_and_curves_are_those_of_the_reference(tmp_path):
     assert all_classes["0.50:0.95"] == pytest.approx(precision.mean(axis=(0, 2)), abs=1e-6)
 
 
-def test_a_training_metric_gets_its_numbers_from_rows_and_texts():
-    truth = truth_from_rows([(0, (100, 100), ["cat", "dog"], [(0, 0, 50, 50), (50, 50, 100, 100)]), (1, (10, 10), [], [])])
-    marks = "<|object_ref_start|>{}<|object_ref_end|><|box_start|>({},{}),({},{})<|box_end|>"
-    texts = [(0, (100, 100), marks.format("cat", 0, 0, 500, 500)), (1, (10, 10), "None")]
-    result = evaluate(truth, predictions_from_answers(texts, truth, Rules("qwen2_vl")).predictions)
-    assert result.per_group["cat"]["AP"] == pytest.approx(1)
-    assert (result.per_group["dog"]["AP"], result.summary["AP50"]) == (0, pytest.approx(0.5))
-
-
 def test_image_results_tell_what_was_found():
     truth = truth_from_rows([(7, (100, 100), ["cat", "cat"], [(0, 0, 50, 50), (50, 50, 100, 100)]), (8, (10, 10), [], [])])
     found = Predictions(np.array([0, 0]), np.array([0, 0]), np.array([[0.0, 0, 50, 50], [60, 0, 20, 20]]), np.array([0.5, 1.0]))
@@ -272,7 +223,7 @@ def test_image_results_tell_what_was_found():
     ],
 )
 def test_results_that_cannot_be_scored_stop_or_are_skipped(tmp_path, change, message):
-    coco = coco_of({1: (200, 200)}, [1], [ONE])
+    coco = coco_file({1: (200, 200)}, [1], [ONE])
     with pytest.raises(GroundswiftError, match=f"prediction 1: {message}"):
         loaded(coco, [FOUND, FOUND | change], tmp_path)
     tally = Tally()

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from evaluated import call, metrics_of
+from evaluated import call, loaded, metrics_of, random_set
 
-from groundswift.eval.answers.to_boxes import Predictions
-from groundswift.eval.ground_truth import truth_from_rows
 from groundswift.eval.metrics.coco_map import SUMMARY, evaluate
 
 CASE = Path(__file__).parents[1] / "cases" / "maxdets"  # 240 objects of one class in one image, and a perfect answer
@@ -47,31 +44,11 @@ def test_what_is_beyond_the_limit_does_not_count_and_is_said(tmp_path, engine, w
     assert (said in (tmp_path / "out" / "report.html").read_text()) == (beyond > 0)
 
 
-def crowded(seed: int):
-    """Three images with up to 300 boxes of two classes, and noisy predictions with equal and different scores."""
-    random = np.random.default_rng(seed)
-
-    def boxes(count):
-        corner = random.uniform(0, 900, (count, 2))
-        return np.hstack([corner, corner + random.uniform(5, 150, (count, 2))])
-
-    rows = [(number, (1100, 1100), random.choice(["a", "b"], 200).tolist(), boxes(200).tolist()) for number in (1, 2, 3)]
-    truth = truth_from_rows(rows)
-    near = truth.boxes_xywh_px + random.normal(0, 4, truth.boxes_xywh_px.shape)
-    near[:, 2:] = np.abs(near[:, 2:])
-    count = len(near)
-    scores = np.round(random.random(2 * count), 2)
-    image, category = np.tile(truth.image_index, 2), np.tile(truth.category_index, 2)
-    order = np.argsort(image, kind="stable")
-    both = np.vstack([near, near + random.normal(0, 9, near.shape).clip(-3, None)])
-    return truth, Predictions(image[order], category[order], both[order], scores[order])
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("limit", [1, 7, 100, 150, 1000])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_both_engines_agree_at_every_limit(seed, limit):
-    truth, predictions = crowded(seed)
+def test_both_engines_agree_at_every_limit(tmp_path, seed, limit):
+    truth, predictions = loaded(*random_set(seed, 2, 800, 2, 0.25), tmp_path)
     first, second = (evaluate(truth, predictions, engine, limit) for engine in ("hotcoco", "pycocotools"))
     assert first.summary == pytest.approx(second.summary, abs=1e-12)
     assert first.counts["beyond_max_detections"] > 0 or limit == 1000
