@@ -8,7 +8,7 @@ import msgspec
 
 from groundswift.images import SIDES_SWAPPED
 
-from ..issues import Issue, SkipSample
+from ..issues import skip
 from .box_checks import Box, FoundImage
 from .images import UPRIGHT
 
@@ -32,7 +32,7 @@ def box_orientation(thing: str, image: FoundImage, exif_boxes: str | None) -> in
     """The EXIF orientation to apply to the boxes of an image. Raises SkipSample if the image is EXIF-rotated and `exif_boxes` is None."""
     if image.orientation != UPRIGHT and exif_boxes is None:
         what = f"EXIF rotates {image.path} (orientation {image.orientation}): its boxes may refer to the stored or the upright image"
-        raise SkipSample(Issue("box-on-rotated-image", thing, what, "--exif-boxes stored or --exif-boxes upright"))
+        raise skip("box-on-rotated-image", thing, what, "--exif-boxes stored or --exif-boxes upright")
     return image.orientation if exif_boxes == "stored" else UPRIGHT
 
 

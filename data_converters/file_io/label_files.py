@@ -12,7 +12,7 @@ from defusedxml.ElementTree import fromstring
 from groundswift.file_guard import regular_bytes
 from groundswift.urls import is_url, is_web
 
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import Issue, IssueLog, skip
 from .remote_folders import SUFFIXES, listed_below
 
 UNREADABLE_FILE = "label-file-unreadable"  # the reason to count by
@@ -24,7 +24,7 @@ def bytes_of(path: str, where: str, expected: str) -> bytes:
     try:
         return regular_bytes(path)
     except OSError as error:
-        raise SkipSample(Issue(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", expected)) from None
+        raise skip(UNREADABLE_FILE, where, f"cannot be read ({error.strerror})", expected) from None
 
 
 def text_of(path: str, where: str) -> str:
@@ -32,7 +32,7 @@ def text_of(path: str, where: str) -> str:
     try:
         return bytes_of(path, where, "a text file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SkipSample(Issue(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text")) from None
+        raise skip(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text") from None
 
 
 def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
@@ -76,9 +76,9 @@ def xml_root(content: bytes, where: str, root: str, reason: str, expected: str) 
         found = fromstring(content, forbid_dtd=True)
     except NOT_XML as error:
         place, what, plain = not_xml(where, error, expected)
-        raise SkipSample(Issue(reason, place, what, plain)) from None
+        raise skip(reason, place, what, plain) from None
     if found.tag != root:
-        raise SkipSample(Issue(reason, where, f"XML of <{found.tag}>"[:200], f"<{root}>"))
+        raise skip(reason, where, f"XML of <{found.tag}>"[:200], f"<{root}>")
     return found
 
 

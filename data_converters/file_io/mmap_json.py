@@ -16,7 +16,7 @@ from groundswift.errors import GroundswiftError, error_at
 from groundswift.file_guard import regular_size
 from groundswift.storage import local_copy
 
-from ..issues import Issue, SkipSample
+from ..issues import skip
 
 NO_ROW = "row-unreadable"  # the reason to count by
 SHARE = 16  # a document of up to 1/16 of the memory is read into it: several workers may each hold one
@@ -92,4 +92,4 @@ def part(where: str, raw: msgspec.Raw, kind: Any, what: str, expected: str) -> A
     try:
         return msgspec.json.decode(raw, type=kind)
     except NOT_JSON as error:
-        raise SkipSample(Issue(NO_ROW, where, f"{what}: {error}", expected)) from None
+        raise skip(NO_ROW, where, f"{what}: {error}", expected) from None

@@ -11,7 +11,7 @@ from groundswift.urls import absolute
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Make, Options, Reading, path_option
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import Issue, IssueLog, skip
 from .result_rows import TruthFlag, read_truth
 
 HARMLESS = {"old-columns", "objects-keys"}  # of lint's rules on the shape of a row: swift reads such rows all the same
@@ -67,5 +67,5 @@ def relative(thing: str, path: str, folder: str | None) -> str:
         return path
     start = folder.rstrip("/") + "/"
     if not path.startswith(start):
-        raise SkipSample(Issue("image-outside-folder", thing, f"{path} is not inside {folder}", "images below --images, or no --images"))
+        raise skip("image-outside-folder", thing, f"{path} is not inside {folder}", "images below --images, or no --images")
     return path[len(start) :]

@@ -17,7 +17,7 @@ from groundswift.row_view import RowView, box_finding, image_source
 
 from ..file_io.box_checks import fitted_box, fitted_point
 from ..file_io.row_images import LONGEST
-from ..issues import Issue, IssueLog, SkipSample
+from ..issues import Issue, IssueLog, SkipSample, skip
 from ..tasks.conversation import check_order
 from .any_row import SOUND, AnyRow, viewed
 from .lint.checks_rows import check_counts, check_roles
@@ -40,16 +40,16 @@ def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
         if RULES[rule].severity == "error":
             raise SkipSample(Issue.of(rule, where, text, SOUND))
     if row.videos:
-        raise SkipSample(Issue("row-with-video", where, "videos", "images"))
+        raise skip("row-with-video", where, "videos", "images")
     for label in view.refs or ():
         if tag := swift_tag_in(label):
-            raise SkipSample(Issue("label-tag", where, f"label {label[:100]!r} holds {tag}", "text without it"))
+            raise skip("label-tag", where, f"label {label[:100]!r} holds {tag}", "text without it")
     images = [source_of(f"{where}, image {index}", image) for index, image in enumerate(view.images)]
     messages = rendered(where, view, written(where, view, row, family, log), family)
     check_order(where, messages)
     for index, each in enumerate(messages):
         if tag := swift_tag_in(each.content.replace(IMAGE, "")):
-            raise SkipSample(Issue("text-tag", f"{where}, turn {index}", f"holds {tag}", "text without it"))
+            raise skip("text-tag", f"{where}, turn {index}", f"holds {tag}", "text without it")
     lacking = len(images) - count_tags(each.content for each in messages).images
     first = next(index for index, each in enumerate(messages) if each.role == "user")
     messages[first] = Message("user", IMAGE * lacking + messages[first].content)  # as swift does
@@ -60,7 +60,7 @@ def source_of(thing: str, image: object) -> str:
     """The path or URL of an image of a row. Raises SkipSample for inline data."""
     source = image_source(image)
     if source.startswith("data:") or len(source) > LONGEST:
-        raise SkipSample(Issue("image-inline", thing, f"an image of {len(source)} characters", "a path to a file"))
+        raise skip("image-inline", thing, f"an image of {len(source)} characters", "a path to a file")
     return source
 
 
@@ -76,7 +76,7 @@ def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) 
             what = (
                 f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it is in image {view.image_of(index)}, size_wh is of image 0"
             )
-            raise SkipSample(Issue("size-unknown", thing, what, "size_wh: [width, height] in px of the image of each box"))
+            raise skip("size-unknown", thing, what, "size_wh: [width, height] in px of the image of each box")
         px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if view.bbox_type == "norm1" else box
         fitted = (fitted_box if len(box) == 4 else fitted_point)(px, size_wh, thing, log)
         if fitted is None:
@@ -90,7 +90,7 @@ def rendered(where: str, view: RowView, boxes: list[list[float]], family: str) -
     row, labels = family_row(family), view.refs or []
     for index, (role, _) in enumerate(view.messages):
         if role not in ("system", "user", "assistant"):
-            raise SkipSample(Issue("role-unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant"))
+            raise skip("role-unknown", f"{where}, turn {index}", f"role {role!r}", "system, user or assistant")
     if problem := next((each for each in view.pairing.problems if each.id in REFUSED), None):
         raise SkipSample(Issue.of(problem.id, f"{where}, turn {problem.message}", problem.what))
     empty = row.empty_answer if view.row.get("objects") is not None else None

@@ -30,7 +30,7 @@ from groundswift.worker_pool import WorkerPool
 from ..base import Reading, path_option
 from ..file_io.box_checks import Box, ImageFolder
 from ..file_io.label_files import text_of
-from ..issues import Issue, IssueLog, OnError, SkipSample
+from ..issues import Issue, IssueLog, OnError, SkipSample, skip
 from .annotation_table import CocoColumns, Columns
 from .category_file import read_categories
 from .class_edits import with_class_edits
@@ -98,7 +98,7 @@ class LabelledImage(msgspec.Struct):
 
 def not_a_label(where: str, what: str, expected: str) -> SkipSample:
     """What to raise for a label that cannot be parsed."""
-    return SkipSample(Issue(UNREADABLE, where, what[:200], expected))
+    return skip(UNREADABLE, where, what[:200], expected)
 
 
 def labels_reading(

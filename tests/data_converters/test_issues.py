@@ -42,7 +42,7 @@ def literal_ids() -> dict[str, str]:
     for path, call in nodes():
         if isinstance(call, ast.Call) and call.args and getattr(call.func, "attr", getattr(call.func, "id", "")) in LAST:
             name = ast.unparse(call.func)
-            if name in ("Issue", "Issue.of") or COUNTED.search(name):
+            if name in ("Issue", "Issue.of", "skip") or COUNTED.search(name):
                 choices = [call.args[0].body, call.args[0].orelse] if isinstance(call.args[0], ast.IfExp) else [call.args[0]]
                 found |= {pattern: f"{path}:{call.lineno}" for each in choices if (pattern := pattern_of(each))}
     return found
