@@ -20,9 +20,10 @@ LAST = {"Issue", "of", "count"}  # of the names that take an id
 
 @cache
 def nodes() -> list[tuple[Path, ast.AST]]:
-    """What the sources of the rooms consist of."""
+    """Calls and texts in the sources of the rooms."""
     paths = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if path.name != "issue_titles.py"]
-    return [(path, node) for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    kinds = ast.Call | ast.Constant | ast.JoinedStr
+    return [(path, node) for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
 
 
 def pattern_of(node: ast.AST) -> str | None:
