@@ -24,7 +24,7 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "groundswift":
         raise
-    sys.exit(f"error: this checkpoint was trained with groundswift, which {sys.executable} does not have: install it there")
+    sys.exit(f"error: this checkpoint was trained with groundswift, and {sys.executable} has none; expected pip install groundswift")
 '''
 
 

@@ -39,7 +39,7 @@ def test_a_resume_names_what_it_ignores_and_what_has_changed(plugin, toys, warne
     assert "--weight_decay 0.3 is ignored: the optimizer of the checkpoint continues with 0.2" in texts
     assert "--lora_rank 16 is ignored: the adapter of the checkpoint has 4" in texts
     before, now = (read_record(folder / "groundswift_run.json").data_files[str(rows)] for folder in (first, second))
-    assert f"{rows} has changed since the checkpoint ({before}; now {now}): {REPEATED}" in texts
+    assert f"{rows} has changed since the checkpoint (then {before}, now {now}): {REPEATED}" in texts
     assert texts.count("\n") == 3
     assert json.loads((second / "adapter_config.json").read_text())["r"] == 4
     groups = torch.load(second / "optimizer.pt", weights_only=True)["param_groups"]
@@ -164,7 +164,7 @@ def test_a_deepspeed_checkpoint_continues_with_its_own_rate(saved):
 def test_a_file_that_has_changed_is_named(saved, name, content):
     (saved.parent / f"{name}.jsonl").write_text(content)
     (text,) = ignored(saved)
-    assert text.startswith(f"{saved.parent / name}.jsonl has changed since the checkpoint (9 bytes, sha256 ")
+    assert text.startswith(f"{saved.parent / name}.jsonl has changed since the checkpoint (then 9 bytes, sha256 ")
     assert text.endswith(REPEATED)
     assert ignored(saved, ignore_data_skip=True) == []
 
