@@ -186,6 +186,7 @@ PROBLEMS = {  # what is broken -> (entries of the pickle, instances.json, reason
     "a gigantic number": (refs(), instances(annotations__bbox=[1e308, 2, 1e308, 4]), "box-not-finite", "ref 0 (", "1e+308"),
     "an inverted box": (refs(), instances(annotations__bbox=[9, 9, -3, 4]), "box-inverted", "ref 0 (", "box [9.0, 9.0, 6.0, 13.0]"),
     "another size": (refs(), instances(images__width=65), "image-size-differs", "ref 0 (", "annotated as 65x48 px"),
+    "no size": (refs(), instances(images__width=0, images__height=0), "box-outside", "ref 0 (", "its image of 0x0 px"),
     "a path that leaves": (refs(), instances(images__file_name="../../x.jpg"), "image-path-outside", "ref 0 (", "../x.jpg"),
     "no image": (refs(), instances(images__file_name="gone.jpg"), "image-missing", "ref 0 (", "image not found: "),
     "half a character": (changed(0, sentences=HALF), {}, "text-lone-surrogate", "sentence 0 of", "a lone surrogate"),
