@@ -18,6 +18,7 @@ hypothesis.settings.register_profile(
     "repeatable", derandomize=True, max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("repeatable")
+pytest.register_assert_rewrite("answer_cases")  # which asserts for several files
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

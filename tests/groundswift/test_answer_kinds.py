@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from answer_cases import bare, case, cat, dog, read
+from answer_cases import bare, case, cat, dog, read, reads
 
 from groundswift import Located, format_answer, parse, to_original_px
 
@@ -129,10 +129,7 @@ CORNERS = [
 ]
 
 
-@pytest.mark.parametrize("family", [QWEN, GEMINI])
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), CORNERS)
-def test_corners_by_name_and_never_sizes(family, text, objects, status, reasons):
-    assert read(text, family) == (objects, status, reasons)
+test_corners_by_name_and_never_sizes = reads(qwen3_vl=CORNERS, gemini=CORNERS)
 
 
 @pytest.mark.parametrize(
@@ -248,16 +245,7 @@ REX_POLYGONS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("family", "text", "objects", "status", "reasons"),
-    [
-        pytest.param(family, *row.values, id=f"{family}-{row.id}")
-        for family, cases in {QWEN: LABELS, GLM: GLM_CASES, "florence2": POLYGONS, "rex_omni": REX_POLYGONS}.items()
-        for row in cases
-    ],
-)
-def test_what_single_families_write(family, text, objects, status, reasons):
-    assert read(text, family) == (objects, status, reasons)
+test_what_single_families_write = reads(qwen3_vl=LABELS, glm4v=GLM_CASES, florence2=POLYGONS, rex_omni=REX_POLYGONS)
 
 
 MOLMO_2 = [

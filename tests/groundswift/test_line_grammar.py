@@ -1,7 +1,7 @@
 """Boxes whose label has no marks: whose label a text is, where a box ends, and what is left of a text that was cut."""
 
 import pytest
-from answer_cases import bare, case, cat, dog, read
+from answer_cases import bare, case, cat, dog, reads
 
 from groundswift import Located, format_answer, parse
 from groundswift.errors import GroundswiftError
@@ -58,10 +58,7 @@ BRACKET_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), BRACKET_CASES)
-@pytest.mark.parametrize("family", ["cogvlm", "ferret", "swift_fallback"])
-def test_in_brackets(family, text, objects, status, reasons):
-    assert read(text, family) == (objects, status, reasons)
+test_in_brackets = reads(cogvlm=BRACKET_CASES, ferret=BRACKET_CASES, swift_fallback=BRACKET_CASES)
 
 
 B, E = "<|begin_of_box|>", "<|end_of_box|>"
@@ -136,16 +133,7 @@ PALIGEMMA_CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("family", "text", "objects", "status", "reasons"),
-    [
-        pytest.param(family, *row.values, id=f"{family}-{row.id}")
-        for family, cases in {"glm4v": GLM_CASES, "florence2": FLORENCE_CASES, "paligemma": PALIGEMMA_CASES}.items()
-        for row in cases
-    ],
-)
-def test_between_marks_and_in_tokens(family, text, objects, status, reasons):
-    assert read(text, family) == (objects, status, reasons)
+test_between_marks_and_in_tokens = reads(glm4v=GLM_CASES, florence2=FLORENCE_CASES, paligemma=PALIGEMMA_CASES)
 
 
 @pytest.mark.parametrize("label", ["a\nb", " dog", "dog ", "dog:", "dog[1,2,3,4]", "a [1, 2", "</think>", "<think>"])

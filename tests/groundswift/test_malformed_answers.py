@@ -6,7 +6,7 @@ Each case states what can still be read, the status, and the reasons that are gi
 import re
 
 import pytest
-from answer_cases import bare, case, cat, dog, read
+from answer_cases import bare, case, cat, dog, read, reads
 
 from groundswift import Located, format_answer, parse
 
@@ -175,9 +175,7 @@ JSON_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), JSON_CASES)
-def test_as_json(text, objects, status, reasons):
-    assert read(text, "qwen3_vl") == (objects, status, reasons)
+test_as_json = reads(qwen3_vl=JSON_CASES)
 
 
 def test_resized_pixels_have_no_upper_bound_to_be_out_of():

@@ -1,7 +1,6 @@
 """Points as tags."""
 
-import pytest
-from answer_cases import case, read
+from answer_cases import case, reads
 
 from groundswift import Located, format_answer
 
@@ -47,9 +46,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), CASES)
-def test_tags(text, objects, status, reasons):
-    assert read(text, "molmo") == (objects, status, reasons)
+test_tags = reads(molmo=CASES)
 
 
 def test_what_it_writes_to_the_letter():

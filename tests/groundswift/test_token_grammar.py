@@ -1,7 +1,7 @@
 """What is peculiar to single grammars of marks: several boxes in one mark, cells of a grid, what each family writes to the letter."""
 
 import pytest
-from answer_cases import case, read
+from answer_cases import case, read, reads
 
 from groundswift import Located, format_answer, parse
 from groundswift.errors import GroundswiftError
@@ -40,9 +40,7 @@ KOSMOS_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "objects", "status", "reasons"), KOSMOS_CASES)
-def test_cells_of_kosmos(text, objects, status, reasons):
-    assert read(text, "kosmos2") == (objects, status, reasons)
+test_cells_of_kosmos = reads(kosmos2=KOSMOS_CASES)
 
 
 REX = "<|object_ref_start|>{}<|object_ref_end|><|box_start|>{}<|box_end|>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,6 +26,17 @@ def cat(*numbers: float) -> Located:
 
 def bare(*numbers: float) -> Located:
     return Located("", numbers)
+
+
+def reads(**cases_of: list[Any]) -> Callable[..., None]:
+    """A test: every text of the cases of a family is read as they say."""
+    rows = [pytest.param(family, *row.values, id=f"{family}-{row.id}") for family, cases in cases_of.items() for row in cases]
+
+    @pytest.mark.parametrize(("family", "text", "objects", "status", "reasons"), rows)
+    def test(family: str, text: str, objects: list[Located], status: str, reasons: list[str]) -> None:
+        assert read(text, family) == (objects, status, reasons)
+
+    return test
 
 
 def case(name: str, text: str, objects: list[Located], status: str, *reasons: str) -> Any:
