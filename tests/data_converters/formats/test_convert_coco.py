@@ -61,26 +61,6 @@ def test_rows_by_hand(small, image_folder, annotate):
     assert tally.examples["image-crowd-only"] == ["crowd.jpg"]
 
 
-@pytest.mark.parametrize(
-    ("order", "labels", "left_edges"),
-    [
-        ("category", ["cat", "cat", "cat", "dog", "dog", "dog"], [40, 2, 10, 30, 2, 5]),
-        ("reading", ["cat", "dog", "cat", "dog", "dog", "cat"], [40, 30, 2, 2, 5, 10]),
-        ("annotation", ["dog", "dog", "cat", "cat", "dog", "cat"], [30, 2, 10, 2, 5, 40]),
-    ],
-)
-def test_order(small, annotate, order, labels, left_edges):
-    """Boxes that every key tells apart: class, top edge, left edge; the classes' order in the file is not that of their ids."""
-    dog, cat = 3, 7
-    corners = [(dog, 30, 5), (dog, 2, 20), (cat, 10, 20), (cat, 2, 20), (dog, 5, 20), (cat, 40, 2)]
-    small["annotations"] = [
-        {"id": number, "image_id": 11, "category_id": category, "bbox": [x, y, 9, 9]} for number, (category, x, y) in enumerate(corners)
-    ]
-    rows, _ = converted(annotate(small), None, check_images=False, order=order, limit=1)
-    assert rows[0].objects.ref == labels
-    assert [box[0] for box in rows[0].objects.bbox] == left_edges
-
-
 def with_negatives(small: dict, count: int) -> dict:
     small["images"] += [{"id": 100 + i, "file_name": f"none{i}.jpg", "width": 8, "height": 8} for i in range(count)]
     return small
