@@ -35,7 +35,7 @@ quickstart: install ## the main job on the embedded model: COCO in, LoRA, merge,
 test: install ## all tests but the recipes' long part
 	$(PYTEST) -m "not recipes"
 
-test-unit: install ## the tests that start no process and need no ms-swift: about a minute
+test-unit: install ## the tests that start no process and load neither ms-swift nor torch: a minute on 2 cores
 	$(PYTEST) --dist worksteal -m unit
 
 test-recipes: install ## every recipe to its end on the CPU, with the tiny model of its family
