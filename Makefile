@@ -36,7 +36,7 @@ test: install ## all tests but the recipes' long part
 	$(PYTEST) -m "not recipes"
 
 test-unit: install ## the tests that start no process and load neither ms-swift nor torch: a minute on 2 cores
-	$(PYTEST) --dist worksteal -m unit
+	$(PYTEST) --dist worksteal -m unit --hypothesis-profile quick
 
 test-recipes: install ## every recipe to its end on the CPU, with the tiny model of its family
 	$(PYTEST) --dist worksteal tests/recipes

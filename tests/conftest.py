@@ -13,10 +13,11 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 WITH_SWIFT = {"swift_plugins", "recipes"}  # folders
-# The same examples each time, so that few are enough; --hypothesis-profile=default looks for new ones. No time limits.
+# The same examples each time; --hypothesis-profile=default looks for new ones, `make test-unit` is content with the quick ones.
 hypothesis.settings.register_profile(
-    "repeatable", derandomize=True, max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "repeatable", derandomize=True, max_examples=100, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("repeatable"), max_examples=25)
 hypothesis.settings.load_profile("repeatable")
 pytest.register_assert_rewrite("answer_cases")  # which asserts for several files
 

@@ -19,7 +19,6 @@ from groundswift.spaces import space_row
 WHOLE_NUMBERS = {"florence_loc", "paligemma_loc", "rex_omni_tokens", "kosmos_patches"}  # their numbers are tokens
 MARKED = [name for name in FAMILIES if isinstance(GRAMMARS[families()[name].grammar], TokenGrammar)]
 for_each_family = pytest.mark.parametrize("family", FAMILIES)
-few, many = settings(max_examples=20), settings(max_examples=60)
 
 AWKWARD_LABELS = ["", "dog", " dog ", 'a 12" screen', "it's", "red, or blue", "traffic\nlight", "狗", "\\", "\\n", 'quote\\"', "🐕‍🦺"]
 AWKWARD_LABELS += ["</", "<|box", "[1, 2, 3, 4]", '{"bbox_2d": [1, 2, 3, 4]}', "(1,2),(3,4)", "None", "```", "<think>", "<bbox>"]
@@ -77,7 +76,6 @@ def test_half_of_a_surrogate_pair_becomes_a_label_that_can_be_written(family):
 @pytest.mark.long
 @for_each_family
 def test_what_is_written_is_read_again(family):
-    @many
     @given(things(family, max_size=6))
     @example([thing(family, label, *box) for label in ("dog", "dog", "", "", "a cat", "dog") for box in ((0, 0, 1, 1), (2, 3, 3, 31))])
     @example([thing(family, "tiny", 0, 0, 0, 0)])
@@ -92,7 +90,6 @@ def test_what_is_written_is_read_again(family):
 
 @for_each_family
 def test_the_fast_path_reads_what_the_tolerant_one_reads(family):
-    @few
     @given(st.lists(st.tuples(st.sampled_from(EVERYDAY_LABELS + [""]), st.tuples(*[st.integers(0, 31)] * 4).map(sorted)), min_size=1))
     def check(rows):
         text = format_answer([thing(family, label, x1, y1, x2, y2) for label, (x1, y1, x2, y2) in rows], family)
@@ -116,7 +113,6 @@ def test_a_label_round_trips_and_only_an_awkward_one_may_be_refused(family):
 @pytest.mark.long
 @for_each_family
 def test_a_span_holds_its_object(family):
-    @many
     @given(things(family, min_size=1, max_size=4), st.sampled_from(["", "Here you are:\n", "<think>maybe (1,2)? [3]</think>\n"]))
     def check(objects, before):
         text = before + format_answer(objects, family)
@@ -134,7 +130,6 @@ def test_a_span_holds_its_object(family):
 
 @for_each_family
 def test_a_cut_answer_keeps_its_whole_objects(family):
-    @few
     @given(things(family, min_size=1, max_size=4), st.data())
     def check(objects, data):
         text = format_answer(objects, family)

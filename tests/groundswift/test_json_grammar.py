@@ -18,7 +18,6 @@ from hostile_text import hostile_kinds, hostile_text
 QWEN, GEMINI = "qwen3_vl", "gemini"
 KEYS = {QWEN: JsonKeys("bbox_2d", "point_2d"), GEMINI: JsonKeys("box_2d", "point", y_first=True)}
 for_both = pytest.mark.parametrize("family", [QWEN, GEMINI])
-few = settings(max_examples=30)
 
 
 def things(**sizes: int) -> st.SearchStrategy[list[Located]]:
@@ -76,7 +75,6 @@ def test_keys(family, text, objects, reasons):
 def test_the_two_ways_of_reading_agree(family):
     """The decoder in C takes what is well formed, the tolerant reader anything; both must give the same, spans included."""
 
-    @few
     @given(things(min_size=1, max_size=5), st.sampled_from(["", "<think>a [1, 2] b</think>\n"]), st.sampled_from([", ", ",\n\t", " ,"]))
     def check(objects, before, between):
         text = before + format_answer(objects, family).replace(",\n\t{", between + "{")
@@ -101,7 +99,6 @@ def test_braces_in_labels_do_not_shift_the_spans(family, label):
 
 @for_both
 def test_every_prefix_keeps_its_whole_objects_and_only_those(family):
-    @few
     @given(things(min_size=1, max_size=3))
     def check(objects):
         text = format_answer(objects, family)

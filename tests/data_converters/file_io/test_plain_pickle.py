@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from refcoco_fixture import Long, pickled, refs
 
@@ -209,7 +209,6 @@ def test_broken_pickles(data, what):
     assert "; expected " in str(raised.value)
 
 
-@settings(max_examples=100)
 @given(data=st.data())
 def test_no_bytes_bring_anything_but_plain_data_or_an_error(data):
     """Bytes of a good pickle, changed anywhere."""
