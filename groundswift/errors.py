@@ -29,9 +29,17 @@ class Interrupted(GroundswiftError):
     """Bad luck, not bad input: a store that does not answer, a full disk, a worker that was killed. The same may succeed the next time."""
 
 
-def error_at(where: object, what: str, expected: str = "") -> GroundswiftError:
+class ImageMissing(GroundswiftError):
+    """The image does not exist."""
+
+
+class ImageUnreadable(GroundswiftError):
+    """The file is not an image, is broken, or is too large to decode."""
+
+
+def error_at(where: object, what: str, expected: str = "", kind: type[GroundswiftError] = GroundswiftError) -> GroundswiftError:
     """`labels/7.txt:3: got 4 fields; expected 5` as an error to raise or to collect."""
-    return GroundswiftError(one_line(f"{where}: {what}" + (f"; expected {expected}" if expected else "")))
+    return kind(one_line(f"{where}: {what}" + (f"; expected {expected}" if expected else "")))
 
 
 class Tally:

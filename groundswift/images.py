@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
-from .errors import GroundswiftError, error_at
+from .errors import GroundswiftError, ImageMissing, ImageUnreadable, error_at
 from .file_guard import NotAFile, regular_size
 from .image_depth import to_8_bits
 from .spaces import square_margins
@@ -51,14 +51,15 @@ def _opened(source: str | Path | bytes, name: str | Path = "") -> Image.Image:
         _set_limit(limit)
         image = Image.open(data)
     except FileNotFoundError:
-        raise error_at(name, "no such image") from None
+        raise error_at(name, "no such image", kind=ImageMissing) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         stated = re.search(r"\d+", str(error))
-        raise error_at(name, f"too large to decode: its header says {stated.group() if stated else 'more'} px", _at_most(limit)) from None
+        what = f"too large to decode: its header says {stated.group() if stated else 'more'} px"
+        raise error_at(name, what, _at_most(limit), ImageUnreadable) from None
     except NotAFile as error:
-        raise error_at(name, f"not a readable image ({error.strerror})") from None
+        raise error_at(name, f"not a readable image ({error.strerror})", kind=ImageUnreadable) from None
     except Exception as error:  # plugins raise many kinds
-        raise error_at(name, f"not a readable image ({type(error).__name__})") from None
+        raise error_at(name, f"not a readable image ({type(error).__name__})", kind=ImageUnreadable) from None
     try:
         _check_size(image, length, limit, name)
     except GroundswiftError:
@@ -79,11 +80,12 @@ def _check_size(image: Image.Image, length: int, limit: int, name: str | Path) -
     """Raise GroundswiftError where a header states more than is to be decoded, or than its file can hold."""
     width, height = image.size
     if image.format == "EPS":  # Pillow would run another program on it
-        raise error_at(name, "not a readable image (a PostScript program)")
+        raise error_at(name, "not a readable image (a PostScript program)", kind=ImageUnreadable)
     if width * height > limit:
-        raise error_at(name, f"too large to decode: its header says {width}x{height} px", _at_most(limit))
+        raise error_at(name, f"too large to decode: its header says {width}x{height} px", _at_most(limit), ImageUnreadable)
     if width * height > MOST_PX_IN_A_BYTE.get(image.format, width * height) * length:
-        raise error_at(name, f"broken image: its header says {width}x{height} px, which {length} bytes cannot hold", "a whole file")
+        what = f"broken image: its header says {width}x{height} px, which {length} bytes cannot hold"
+        raise error_at(name, what, "a whole file", ImageUnreadable)
 
 
 def most_pixels() -> int:
@@ -104,9 +106,9 @@ def _read(name: str | Path, reader: Callable[[Image.Image], Result], image: Imag
     try:
         return reader(image)
     except GroundswiftError as error:
-        raise error_at(name, str(error)) from None
+        raise error_at(name, str(error), kind=type(error)) from None
     except Exception as error:  # Pillow's decoders raise many kinds
-        raise error_at(name, f"broken image ({type(error).__name__}: {error})") from None
+        raise error_at(name, f"broken image ({type(error).__name__}: {error})", kind=ImageUnreadable) from None
 
 
 def _name(source: str | Path | bytes) -> str | Path:

@@ -100,7 +100,7 @@ def test_undefined_numbers_are_skipped(plugin):
 
 
 def test_what_is_not_used_is_counted_by_reason(plugin):
-    texts = [said(("cat", CAT), ("horse", DOG), ("", CAT)), Unanswered("a.png: no such image"), "<|box_start|>(1,"]
+    texts = [said(("cat", CAT), ("horse", DOG), ("", CAT)), Unanswered("a.png: no such image [image-missing]"), "<|box_start|>(1,"]
     numbers = scored([LABELLED, BARE, BARE], texts)
     expected = {"dropped_label_unknown": 1, "dropped_label_missing": 1, "dropped_point": 0, "truncated": 1}
     expected |= {"unanswered": 1, "unanswered_image_missing": 1, "acc_iou50": 0}

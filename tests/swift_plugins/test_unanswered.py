@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 from converted import run
+from hub_copies import png
+from PIL import UnidentifiedImageError
 from rows import detection, read_rows
 from swift.dataset.utils import LazyLLMDataset
+from swift.template import MaxLengthError
 from tiny_run import infer, unreadable, written
 
 from groundswift.errors import GroundswiftError
-from groundswift.swift_plugins.grounding.metrics.unanswered import ROUGE_USERS, Unanswered, emptied, kind_of
+from groundswift.images import open_image
+from groundswift.swift_plugins.grounding.metrics.unanswered import ROUGE_USERS, Unanswered, emptied, id_in, kind_of, reason_of
 
 REASONS_BY_IMAGE = ("no such image", "image file is truncated", "larger than the max_length", "not a readable image")
 
@@ -54,24 +58,37 @@ def test_a_run_without_any_answer_is_an_error_that_names_the_first_reason(plugin
     assert len(read_rows(tmp_path / "result.jsonl")) == 2
 
 
-REASONS = {
-    "a.png: no such image": "image-missing",
-    "FileNotFoundError: [Errno 2] No such file or directory: 'a.png'": "image-missing",
-    "a.png: broken image (OSError: image file is truncated)": "image-unreadable",
-    "UnidentifiedImageError: cannot identify image file": "image-unreadable",
-    "Current length of row(921) is larger than the max_length(400).": "row-too-long",
-    "box [1, 2] is outside its image of 9x9 px: clip it, as converters do": "row-refused",
-}
+def test_images_are_counted_by_id_wherever_they_lie(plugin, tmp_path, monkeypatch):
+    folder, whole = tmp_path / "images", png((64, 64))
+    folder.mkdir()
+    for name, data in {"text": b"no image", "truncated": whole[: len(whole) // 2], "large": whole}.items():
+        (folder / f"{name}.png").write_bytes(data)
+    for name, kind in [("missing", "image-missing"), *((name, "image-unreadable") for name in ("text", "truncated", "large"))]:
+        if name == "large":
+            monkeypatch.setenv("GROUNDSWIFT_MAX_IMAGE_PIXELS", "100")
+        with pytest.raises(GroundswiftError) as raised:
+            open_image(folder / f"{name}.png").load()
+        assert kind_of(raised.value) == kind, name
 
 
-@pytest.mark.parametrize("reason", REASONS)
-def test_reasons_are_counted_by_id(plugin, reason):
-    assert kind_of(reason) == REASONS[reason]
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "images/a.png"), "image-missing"),
+        (UnidentifiedImageError("cannot identify image file"), "image-unreadable"),
+        (OSError("image file is truncated (3 bytes not processed)"), "image-unreadable"),
+        (MaxLengthError("Current length of row(921) is larger than the max_length(400)."), "row-too-long"),
+        (GroundswiftError("images/broken.png: box [1, 2] is outside its image of 9x9 px"), "row-refused"),
+    ],
+)
+def test_errors_are_counted_by_id(plugin, error, kind):
+    assert kind_of(error) == kind
+    assert id_in(f"{reason_of(error)} [{kind_of(error)}]") == kind
 
 
 def test_no_answer_passes_between_processes_and_into_json_as_an_empty_text(plugin):
-    passed = pickle.loads(pickle.dumps(Unanswered("a.png: no such image")))
-    assert (passed, passed.reason, json.dumps(passed)) == ("", "a.png: no such image", '""')
+    passed = pickle.loads(pickle.dumps(Unanswered("a.png: no such image [image-missing]")))
+    assert (passed, passed.reason, json.dumps(passed)) == ("", "a.png: no such image [image-missing]", '""')
 
 
 def test_a_row_that_training_replaces_by_another_is_named(zoo, image_of_size, warned):

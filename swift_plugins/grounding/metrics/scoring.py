@@ -24,7 +24,7 @@ from groundswift.spaces import space_row
 
 from ..patches.run_record import limits_now
 from ..templates.grounding import family_of
-from .unanswered import Unanswered, kind_of
+from .unanswered import Unanswered, id_in
 from .validation_rows import LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES, UNSCORED, Sample, unscored
 
 DROPPED = ("point", "label-missing", "label-unknown", "box-empty", "box-duplicate")  # what the evaluator drops a box for
@@ -81,7 +81,7 @@ class Scoring:
 
         Raises GroundswiftError where no row has an answer.
         """
-        failed = Counter(kind_of(text.reason) for text in texts if isinstance(text, Unanswered))
+        failed = Counter(id_in(text.reason) for text in texts if isinstance(text, Unanswered))
         if failed.total() == len(texts):
             raise GroundswiftError(f"no validation row could be answered ({dict(failed)}); first error: {texts[0].reason}")
         scorers = {LABELLED: self._labelled, ONE_BOX: self._single_boxes, SEVERAL_BOXES: self._several_boxes}

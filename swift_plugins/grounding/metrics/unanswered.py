@@ -40,7 +40,7 @@ NO_WORD = re.compile(r"[\s.]*")
 
 
 class Unanswered(str):
-    """The empty text in place of an answer, with the `reason`; can be pickled."""
+    """The empty text in place of an answer, with the `reason`, which ends in its id; can be pickled."""
 
     reason: str
 
@@ -63,7 +63,7 @@ def infer_every_row(infer_dataset: Callable[..., list[dict[str, Any]]], self: Sw
     finally:
         del self.infer
     warn_truncated_answers(ends, self.args.max_new_tokens)
-    failed = Counter(kind_of(row[COLUMN]) for row in rows if row.get(COLUMN))
+    failed = Counter(id_in(row[COLUMN]) for row in rows if row.get(COLUMN))
     if failed:
         counts = ", ".join(f"{count} {kind}" for kind, count in failed.most_common())
         get_logger().warning(
@@ -133,10 +133,15 @@ def streamed(request: dict[str, Any], pieces: Iterator[Any], counts: Counter[str
 
 
 def noted(request: dict[str, Any], error: Exception) -> str:
-    """Write the reason into the request, whose columns go into the result, and into the log."""
-    request[COLUMN] = reason_of(error)
+    """Write the reason and its id into the request, whose columns go into the result, and into the log."""
+    request[COLUMN] = f"{reason_of(error)} [{kind_of(error)}]"
     get_logger().warning(f"{name_of(request)}: no answer: {request[COLUMN]}")
     return request[COLUMN]
+
+
+def id_in(reason: str) -> str:
+    """The id at the end of a reason: `a.png: no such image [image-missing]`."""
+    return reason.rpartition("[")[2].rstrip("]")
 
 
 def warn_truncated_answers(counts: Counter[str], max_new_tokens: int | None) -> None:

@@ -7,6 +7,7 @@ it lost to one file, which the main process reads.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from weakref import finalize
 import torch.distributed as dist
 from accelerate.utils import gather_object
 from datasets import Dataset
+from PIL import UnidentifiedImageError
 from swift.dataset import DatasetLoader
 from swift.dataset.preprocessor import RowPreprocessor
 from swift.dataset.utils import LazyLLMDataset
@@ -28,7 +30,7 @@ from swift.template import MaxLengthError
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger, is_dist, is_master
 
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, ImageMissing, ImageUnreadable
 
 from ..patches.wrap_once import patch
 
@@ -36,13 +38,19 @@ NOTES = "GROUNDSWIFT_NOTES_OF_LOST_ROWS"  # environment variable: the file for t
 STEPS = ("preprocess", "_check_objects", "_check_rejected_response", "_check_messages", "_cast_mm_data", "_normalize_tools")
 SHOWN = 10  # rows that the log names as they occur
 EXAMPLES = 3  # rows that a summary names for each reason
-KINDS = (  # what swift's preprocessors raise: id, pattern
+CLASSES = (  # id by class of error
+    ("row-too-long", MaxLengthError),
+    ("image-missing", (ImageMissing, FileNotFoundError)),
+    ("image-unreadable", (ImageUnreadable, UnidentifiedImageError)),
+)
+KINDS = (  # errors of swift's preprocessors and of Pillow that have no class of their own: id, pattern
     ("objects-without-bbox", r"KeyError: 'bbox'"),
     ("objects-not-a-dict", r"AttributeError: '(str|list)' object has no attribute 'keys'"),
     ("box-size", r"len\(box\)|object of type '(int|float|NoneType|bool)' has no len"),
     ("message-empty", r"AssertionError: message: .*'content': None|AssertionError: messages: \[\]"),
     ("message-role", r"AssertionError: message: "),
     ("rejected-response", r"ValueError: rejected_response"),
+    ("image-unreadable", r"OSError: (image file is truncated|broken data stream)"),
 )
 REMEDIES = {
     "objects-without-bbox": 'give `objects` a list `bbox`; an image without objects has {"ref": [], "bbox": []}',
@@ -62,15 +70,11 @@ def reason_of(error: Exception) -> str:
     return text if isinstance(error, (GroundswiftError, MaxLengthError)) else f"{type(error).__name__}: {text}"
 
 
-def kind_of(reason: str) -> str:
-    """The id by which a reason is counted."""
-    if "larger than the max_length" in reason:
-        return "row-too-long"
-    if "no such image" in reason or reason.startswith("FileNotFoundError"):
-        return "image-missing"
-    if "image" in reason and ("readable" in reason or "identify" in reason or "truncated" in reason or "too large" in reason):
-        return "image-unreadable"
-    return "row-refused"
+def kind_of(error: Exception) -> str:
+    """The id by which an error is counted."""
+    by_class = (kind for kind, classes in CLASSES if isinstance(error, classes))
+    by_text = (kind for kind, pattern in KINDS if re.search(pattern, reason_of(error)))
+    return next(itertools.chain(by_class, by_text), "row-refused")
 
 
 def name_of(row: dict[str, Any]) -> str:
@@ -175,9 +179,7 @@ def noting(preprocessor: RowPreprocessor, path: str) -> Iterator[None]:
         try:
             made = step(row, *given, **more)
         except Exception as error:
-            reason = reason_of(error)
-            kind = next((kind for kind, pattern in KINDS if re.search(pattern, reason)), None) or kind_of(reason)
-            note(path, LostRow(kind, reason[:200], named[0]))
+            note(path, LostRow(kind_of(error), reason_of(error)[:200], named[0]))
             raise
         if name == STEPS[0] and not made:
             note(path, LostRow("row-discarded", "its preprocessor makes no row of it", named[0]))
@@ -222,7 +224,7 @@ def name_replaced_rows(init: Callable[..., None], self: LazyLLMDataset, dataset:
         try:
             return encode_func(row, **how)
         except Exception as error:
-            lost = LostRow(kind_of(reason_of(error)), reason_of(error), name_of(row))
+            lost = LostRow(kind_of(error), reason_of(error), name_of(row))
             note(notes.path, lost)
             if not strict and lost.row not in named and len(named) < SHOWN:
                 named.append(lost.row)

@@ -17,7 +17,7 @@ from swift.template.vision_utils import load_file
 
 from groundswift.boxes import clipped
 from groundswift.coordinates import from_original_px
-from groundswift.errors import GroundswiftError, error_at
+from groundswift.errors import GroundswiftError, ImageMissing, ImageUnreadable, error_at
 from groundswift.family import FAMILIES, Family, family_row
 from groundswift.grammars.base import Grammar
 from groundswift.grammars.registry import grammar_of
@@ -79,7 +79,7 @@ class GroundingMixin:
                 self._plan_answers(inputs)
             except GroundswiftError as error:
                 sample_id = (inputs.extra_kwargs or {}).get("sample_id")
-                raise (error if sample_id is None else error_at(f"sample_id {sample_id!r}", str(error))) from None
+                raise (error if sample_id is None else error_at(f"sample_id {sample_id!r}", str(error), kind=type(error))) from None
         super()._preprocess_inputs(inputs)
         if self.space.side == "square":
             inputs.images = [padded_to_square(image, PADDING) for image in inputs.images or []]
@@ -193,11 +193,12 @@ def fetched(source: Any) -> OpenedImage | Image.Image:
         return OpenedImage(opened.getvalue(), where) if isinstance(opened, BytesIO) else upright(opened)
     except (GroundswiftError, ValueError) as error:
         if isinstance(source, str) and names_missing_file(source):
-            raise error_at(where, "no such image") from None
+            raise error_at(where, "no such image", kind=ImageMissing) from None
         what = str(error).removeprefix("<bytes>: ").removeprefix(f"{where}: ")
-        raise error_at(where, what, "" if "expected" in what else "a file, a URL, or base64 of an image") from None
+        expected = "" if "expected" in what else "a file, a URL, or base64 of an image"
+        raise error_at(where, what, expected, type(error) if isinstance(error, GroundswiftError) else ImageUnreadable) from None
     except FileNotFoundError:
-        raise error_at(where, "no such image") from None
+        raise error_at(where, "no such image", kind=ImageMissing) from None
 
 
 def names_missing_file(source: str) -> bool:
