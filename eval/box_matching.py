@@ -6,7 +6,8 @@ largest area, or of a class that LVIS ignores in the image. Nor does it have an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -113,12 +114,17 @@ def _categories(truth: Truth) -> list[dict]:
 
 
 def outcomes(
-    truth: Truth, predictions: Predictions, max_detections: int | None = None, iou_thresholds: Sequence[float] = (IOU_THRESHOLD,)
+    truth: Truth,
+    predictions: Predictions,
+    max_detections: int | None = None,
+    iou_thresholds: Sequence[float] = (IOU_THRESHOLD,),
+    matched: Any = None,
 ) -> list[tuple[list[Outcome], list[Outcome]]]:
     """For each IoU threshold of COCO: (of the ground truth's boxes, of the predictions), each in its own order.
 
     Predictions beyond the limit are FP and match nothing. With federated ground truth those of classes that are not annotated in the image
     are NOT_COUNTED, and so are those without a match of classes that are not annotated exhaustively.
+    `matched`: a `coco_evaluation` of these boxes that has been evaluated with these thresholds; used if its last limit is the same.
     """
     limit = max_detections or default_limit(truth)
     known = looked_for(truth, predictions)
@@ -129,9 +135,12 @@ def outcomes(
     without_match = np.where(truth.is_crowd, CROWD, FN)
     if not truth.category_ids or not truth.image_ids:
         return [(without_match.tolist(), false.tolist()) for _ in iou_thresholds]
-    evaluation = coco_evaluation(truth, predictions, [limit])
-    evaluation.evaluate()
-    found = [evaluation.image_diagnostics(iou_thr=threshold, score_thr=2) for threshold in iou_thresholds]  # 2: no label errors
+    if matched is None or matched.params.max_dets[-1] != limit:
+        matched = coco_evaluation(truth, predictions, [limit])
+        wanted = matched.params
+        wanted.iou_thrs, wanted.area_rng, wanted.area_rng_lbl = list(iou_thresholds), wanted.area_rng[:1], wanted.area_rng_lbl[:1]
+        matched.evaluate()
+    found = [matched.image_diagnostics(iou_thr=threshold, score_thr=2) for threshold in iou_thresholds]  # 2: no label errors
     return [_placed(without_match.tolist(), without_status.tolist(), each) for each in found]
 
 
@@ -145,30 +154,32 @@ def _placed(of_truth: list[Outcome], of_predictions: list[Outcome], diagnostics:
 
 
 def image_results(
-    truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str], max_detections: int | None = None
+    truth: Truth, predictions: Predictions, statuses: list[str], texts: list[str], max_detections: int | None = None, matched: Any = None
 ) -> list[ImageResult]:
     """Every image with its boxes and their outcomes, in the order of the ground truth. Coordinates are rounded to 0.01 px."""
-    ((of_truth, of_predictions),) = outcomes(truth, predictions, max_detections)
-    names = truth.category_names
-    results = [
-        ImageResult(image_id, file_name, (width, height), status, [], [], 1.0, text)
-        for image_id, file_name, (width, height), status, text in zip(
-            truth.image_ids, truth.file_names, truth.sizes_wh.tolist(), statuses, texts, strict=True
-        )
-    ]
-    boxes = np.round(xywh_to_xyxy(truth.boxes_xywh_px), 2).tolist()
-    for image, category, box, outcome in zip(truth.image_index.tolist(), truth.category_index.tolist(), boxes, of_truth, strict=True):
-        results[image].truth.append(DrawnBox(names[category], tuple(box), outcome))
-    boxes = np.round(xywh_to_xyxy(predictions.boxes_xywh_px), 2).tolist()
-    columns = (predictions.image_index.tolist(), predictions.category_index.tolist(), boxes, of_predictions, predictions.scores.tolist())
-    for image, category, box, outcome, score in zip(*columns, strict=True):
-        results[image].predicted.append(DrawnBox(names[category], tuple(box), outcome, score))
-    for result in results:
-        result.f1 = f1_of([box.outcome for box in result.truth + result.predicted])
-    return results
+    ((of_truth, of_predictions),) = outcomes(truth, predictions, max_detections, matched=matched)
+    wanted = boxes_by_image(truth, truth, of_truth, repeat(None))
+    predicted = boxes_by_image(truth, predictions, of_predictions, predictions.scores.tolist())
+    f1 = f1_by_image(truth, predictions, of_truth, of_predictions)
+    columns = (truth.image_ids, truth.file_names, map(tuple, truth.sizes_wh.tolist()), statuses, wanted, predicted, f1, texts)
+    return list(map(ImageResult, *columns))
 
 
-def f1_of(all_outcomes: Sequence[Outcome]) -> float:
-    """F1 of one image from the outcomes of its ground truth and its predictions; 1 where there is neither."""
-    counted = [outcome for outcome in all_outcomes if outcome not in (CROWD, NOT_COUNTED)]
-    return counted.count(TP) / len(counted) if counted else 1.0
+def boxes_by_image(
+    truth: Truth, boxes: Truth | Predictions, of_boxes: list[Outcome], scores: Iterable[float | None]
+) -> list[list[DrawnBox]]:
+    """For each image of the ground truth its boxes, in their order."""
+    corners = map(tuple, np.round(xywh_to_xyxy(boxes.boxes_xywh_px), 2).tolist())
+    drawn = list(map(DrawnBox, map(truth.category_names.__getitem__, boxes.category_index.tolist()), corners, of_boxes, scores))
+    order = np.argsort(boxes.image_index, kind="stable")
+    ends = np.searchsorted(boxes.image_index[order], np.arange(len(truth.image_ids) + 1)).tolist()
+    drawn = [drawn[place] for place in order.tolist()]
+    return [drawn[start:end] for start, end in pairwise(ends)]
+
+
+def f1_by_image(truth: Truth, predictions: Predictions, of_truth: list[Outcome], of_predictions: list[Outcome]) -> list[float]:
+    """F1 of each image from the outcomes of its ground truth and its predictions; 1 where there is neither."""
+    images, found = np.concatenate([truth.image_index, predictions.image_index]), np.array([*of_truth, *of_predictions], dtype=object)
+    matched, counted = found == TP, (found != CROWD) & (found != NOT_COUNTED)
+    hits, all_counted = (np.bincount(images[chosen], minlength=len(truth.image_ids)) for chosen in (matched, counted))
+    return np.divide(hits, all_counted, out=np.ones(len(hits)), where=all_counted > 0).tolist()

@@ -12,7 +12,7 @@ Px = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]  # bounds are checked w
 Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the ground truth does not state it
 
 
-class DrawnBox(msgspec.Struct):
+class DrawnBox(msgspec.Struct, gc=False):
     """A box to draw. `box_xyxy_px` is in pixels of the upright image.
 
     Ground truth is TP, FN or CROWD; a prediction is TP, FP, CROWD (on a crowd box, ignored) or NOT_COUNTED (its class is not annotated in

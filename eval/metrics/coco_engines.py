@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from ..box_matching import coco_evaluation, default_limit
 from ..ground_truth import Truth
 from .engine_memory import check_memory, needed_bytes
 
-Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]  # precision and recall, as in `Accumulated`
+Arrays = tuple[NDArray[np.float64], NDArray[np.float64], Any]  # precision, recall and matched, as in `Accumulated`
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = ("all", "small", "medium", "large")  # borders at 32 x 32 and 96 x 96 px
 WITH_LVIS_RULES = {"hotcoco"}
@@ -31,11 +32,12 @@ class Accumulated:
     """T thresholds, 101 recalls, K classes in the truth's order, A area ranges, M detection limits; -1 where there is nothing to find.
 
     `limits` are the M limits, upwards: those of AR1, AR10 and AR100 (LVIS has none of these), and `max_detections`, that of AP, and AR by
-    area.
+    area. `matched` is hotcoco's evaluation for `box_matching.outcomes`.
     """
 
     precision: NDArray[np.float64]  # (T, 101, K, A, M)
     recall: NDArray[np.float64]  # (T, K, A, M)
+    matched: Any
     limits: tuple[int, ...]
     max_detections: int
 
@@ -60,7 +62,7 @@ def accumulate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", 
     limits = (most,) if federated else tuple(sorted({*AR_LIMITS, most}))
     shape = (len(IOU_THRESHOLDS), 101, len(truth.category_ids), len(AREA_RANGES), len(limits))
     if not truth.category_ids or not truth.image_ids:
-        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), limits, most)
+        return Accumulated(np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0), None, limits, most)
     check_memory(needed_bytes(truth, predictions, engine, math.prod(shape)), truth, predictions)
     return Accumulated(*ENGINES[engine](truth, predictions, limits), limits, most)
 
@@ -70,7 +72,7 @@ def _with_hotcoco(truth: Truth, predictions: Predictions, limits: tuple[int, ...
     evaluation.evaluate()
     evaluation.accumulate()
     arrays = evaluation.eval
-    return arrays["precision"], arrays["recall"]
+    return arrays["precision"], arrays["recall"], evaluation
 
 
 def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int, ...]) -> Arrays:
@@ -101,7 +103,7 @@ def _with_pycocotools(truth: Truth, predictions: Predictions, limits: tuple[int,
         evaluation.params.maxDets = list(limits)
         evaluation.evaluate()
         evaluation.accumulate()
-    return evaluation.eval["precision"], evaluation.eval["recall"]
+    return evaluation.eval["precision"], evaluation.eval["recall"], None
 
 
 def _annotation(number: int, image_index: int, category_index: int, box_xywh: NDArray[np.float64], **more: object) -> dict:

@@ -158,9 +158,10 @@ class CocoMap(Metric):
 
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
         engine, limit = self.options["engine"], self.options["max_detections"]
-        found = evaluate(truth, answers.predictions, engine, limit)
+        arrays = accumulate(truth, answers.predictions, engine, limit)
+        found = evaluation_of(arrays, truth, answers.predictions, engine)
         counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
-        images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit)
+        images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit, arrays.matched)
         unchanged = {} if self.options["predictions"] is None else {"predictions": "a COCO result file, scored unchanged"}
         return replace(found, counts=counts, per_sample=images, protocol={**found.protocol, **unchanged})
 
@@ -214,7 +215,11 @@ def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", ma
     AR100. `per_group` holds AP, AP50, AP75, AR100, truths (without crowds) and predictions by class name, `curves` COCO's 101 recalls at
     IoU 0.50, 0.75 and the mean of all thresholds.
     """
-    arrays = accumulate(truth, predictions, engine, max_detections)
+    return evaluation_of(accumulate(truth, predictions, engine, max_detections), truth, predictions, engine)
+
+
+def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, engine: str) -> Evaluation:
+    """The numbers of what an engine has accumulated."""
     within = within_limit(truth, predictions, arrays.max_detections)
     counts = {"predictions": len(predictions.scores), "beyond_max_detections": int((~within).sum())}
     if truth.federated is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from ..answers.protocol import Rules
 from ..answers.swift_results import read_answers
 from ..answers.to_boxes import AnswerReader, Answers
-from ..box_matching import IOU_THRESHOLD, f1_of, image_results, outcomes
+from ..box_matching import IOU_THRESHOLD, f1_by_image, image_results, outcomes
 from ..evaluated_run import Number
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_rows
 from ..metric import Evaluation, Metric
@@ -58,7 +58,7 @@ def sample_f1(
     if reader.statuses[0] == "unreadable" or (reader.statuses[0] == "truncated" and not len(predictions.scores)):
         return 0.0
     matched = outcomes(known, predictions, iou_thresholds=iou_thresholds)
-    return float(np.mean([f1_of([*of_truth, *of_predictions]) for of_truth, of_predictions in matched]))
+    return float(np.mean([f1_by_image(known, predictions, *each)[0] for each in matched]))
 
 
 class DetectionF1(Metric):
