@@ -58,7 +58,7 @@ def reading_terms(rules: Rules | None) -> dict[str, Any]:
     row = family_row(rules.family)
     terms = {
         "family": rules.family,
-        "grammar": row.grammar,
+        "grammar": row.grammar_name,
         "space": rules.space_name,
         "space_declared_by": rules.space_declared_by,
         "pixels_per_unit": pixels_per_unit(space_row(rules.space_name)),

@@ -33,7 +33,7 @@ def facts(rows: Iterable[Family] | None = None) -> list[dict[str, Any]]:
     return [
         {
             "family": row.name,
-            "grammar": row.grammar if isinstance(row.grammar, str) else type(row.grammar).__name__,
+            "grammar": row.grammar_name,
             "space": row.space,
             "space_is": SPACES[row.space].meaning,
             "rounding": SPACES[row.space].rounding,

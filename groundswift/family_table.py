@@ -43,6 +43,11 @@ class Family:
     traps: tuple[str, ...] = ()
 
     @property
+    def grammar_name(self) -> str:
+        """The grammar's name; of an object of another package that of its class."""
+        return self.grammar if isinstance(self.grammar, str) else type(self.grammar).__name__
+
+    @property
     def templates(self) -> tuple[str, ...]:
         """Our templates, in the order of `swift_templates`."""
         return tuple(name + TEMPLATE_SUFFIX for name in self.swift_templates)

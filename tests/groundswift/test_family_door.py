@@ -1,5 +1,6 @@
 """A family of another package: a distribution with an entry point, in a process of its own."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,21 @@ def test_a_family_from_outside_is_written_and_parsed(python):
         "dog 1 2 3 4 (1, 2, 3, 4) (588, 392) True",
         "<|object_ref_start|>dog<|object_ref_end|><|box_start|>(1,2),(3,4)<|box_end|>",
     ], done.stderr
+
+
+def test_answers_of_a_grammar_from_outside_are_scored(python, tmp_path):
+    image = {"id": 1, "file_name": "1.jpg", "width": 100, "height": 50}
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 5, 40, 20], "area": 800, "iscrowd": 0}
+    truth, result, out = tmp_path / "truth.json", tmp_path / "result.jsonl", tmp_path / "scored"
+    truth.write_text(json.dumps({"images": [image], "categories": [{"id": 1, "name": "dog"}], "annotations": [annotation]}))
+    messages = [{"role": "user", "content": "<image>Find all."}, {"role": "assistant", "content": "dog 100 100 500 500"}]
+    row = {"response": "dog 100 100 500 500", "messages": messages, "images": ["1.jpg"], "sample_id": 1, "size_wh": [100, 50]}
+    result.write_text(json.dumps(row) + "\n")
+    words = ("eval", "coco-map", str(result), "--gt", str(truth), "--family", "acme_vl", "--out", str(out))
+    done = python("acme_vl = acme_families:ROW\n", "groundswift", *words)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["AP"], metrics["protocol"]["grammar"]) == (pytest.approx(1), "Plain")
 
 
 @pytest.mark.parametrize("words", [["families"], ["families", "acme_vl"], ["families", "acme_vl", "--json"]])

@@ -48,7 +48,7 @@ def record_of(template: str | None, max_pixels: int | None) -> RunRecord | None:
     return RunRecord(
         family=row.name,
         template=template,
-        grammar=row.grammar,
+        grammar=row.grammar_name,
         space=row.space,
         limits=limits_now(row, max_pixels),
         versions={"groundswift": __version__, **versions_of(LIBRARIES)},
