@@ -16,8 +16,10 @@ class Metrics(click.Group):
         return [*(name.replace("_", "-") for name in METRICS.loaded[0]), *super().list_commands(context)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        metric = name.replace("-", "_")
-        return command_of(METRICS[metric]) if metric in METRICS else super().get_command(context, name)
+        for metric in (name.replace("-", "_"), name):  # a metric that is named with a dash is refused in words
+            if metric in METRICS:
+                return command_of(METRICS[metric])
+        return super().get_command(context, name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_commands(context, formatter)

@@ -104,7 +104,7 @@ class Metric:
         """The numbers for the terminal."""
         titles = {number.key: number.title for number in self.numbers}
         shown = {titles.get(key, key): value for key, value in evaluation.summary.items()}
-        return [f"{title:<20} {'undefined' if value is None else format(value, '.3f')}" for title, value in shown.items()]
+        return [f"{title:<20} {'-' if value is None else format(value, '.3f')}" for title, value in shown.items()]
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         """The protocol for the terminal."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from math import isfinite
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from groundswift.errors import error_at
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
 from .artifacts import EVALUATION_FILES, check_folder, file_terms, new_folder, pretty_json, reading_terms, run_chunks
-from .evaluated_run import Run
+from .evaluated_run import ImageResult, Run
 from .metric import Evaluation, Metric
 
 REPORT_OPTIONS = (
@@ -73,15 +74,24 @@ def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: 
 
 
 def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
-    """The evaluation with numbers that JSON has. Raises GroundswiftError where one is not a number, or a declared one is absent."""
-    summary = evaluation.summary
+    """The evaluation with numbers that JSON has: None where one is not finite.
+
+    Raises GroundswiftError where one is not a number, a declared one is absent, or a result is of another type.
+    """
+    if not isinstance(evaluation, Evaluation):
+        raise error_at(f"metric {metric.name}", f"score returned a {type(evaluation).__name__}", "an Evaluation")
+    summary, images = evaluation.summary, evaluation.per_sample
+    if not (isinstance(images, list) and all(isinstance(each, ImageResult) for each in images)):
+        raise error_at(f"metric {metric.name}", "per_sample of its Evaluation is something else", "a list of ImageResult")
     if absent := [number.key for number in metric.numbers if number.key not in summary]:
         given = ", ".join(map(repr, summary)) or "nothing"
         raise error_at(f"metric {metric.name}", f"score returned {given}", f"{', '.join(map(repr, absent))} too, None where undefined")
     for key, value in summary.items():
         if not (value is None or isinstance(value, Real)):
             raise error_at(f"metric {metric.name}", f"{key} is a {type(value).__name__}", "a number, or None where undefined")
-    return replace(evaluation, summary={key: value if value is None else float(value) for key, value in summary.items()})
+    return replace(
+        evaluation, summary={key: float(value) if value is not None and isfinite(value) else None for key, value in summary.items()}
+    )
 
 
 def document_of(

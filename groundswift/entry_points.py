@@ -18,7 +18,8 @@ class ClassTable(Mapping[str, type[Kind]]):
     """Classes by their `name`: built-in ones, and those of other packages. One is imported when it is looked up.
 
     `what`: what messages call one; `group`: of the entry points; `built_in`: name -> `module:class`. A lookup raises GroundswiftError for
-    one that cannot be loaded, is of another kind or name, or shares its name; all others stay usable.
+    one that cannot be loaded, is of another kind or name, has no docstring, or shares its name with another package's; all others stay
+    usable, and so does a built-in one whose name a package takes.
     """
 
     def __init__(self, what: str, group: str, kind: type[Kind], built_in: Mapping[str, str]) -> None:
@@ -36,13 +37,20 @@ class ClassTable(Mapping[str, type[Kind]]):
 
     def __getitem__(self, name: str) -> type[Kind]:
         entry, *others = self.entries[name]
-        if others:
-            raise error_at(f"{self.what} {name} of {others[0].value}", f"the name is taken by {entry.value}", "another name")
+        if others and name not in self.built_in:
+            raise self.taken(name, others[0])
         found = load_entry(entry, type)
         if not (issubclass(found, self.kind) and found.name == name):
             expected = f"a subclass of {self.kind.__name__} with name = {name!r}"
             raise error_at(f"{self.what} {name}", f"{entry.value} is not a {self.what} of this name", expected)
+        if not (found.__doc__ or "").strip():
+            raise error_at(f"{self.what} {name}", f"{entry.value} has no docstring", "one: it is the help of the command")
         return found
+
+    def taken(self, name: str, entry: EntryPoint) -> GroundswiftError:
+        """The error for an entry point whose name another one has."""
+        owner = self.entries[name][0].value
+        return error_at(f"{self.what} {name} of {entry.value}", f"the name is taken by {owner}", "another name")
 
     def __contains__(self, name: object) -> bool:
         return name in self.entries
@@ -62,6 +70,7 @@ class ClassTable(Mapping[str, type[Kind]]):
                 usable[name] = self[name]
             except GroundswiftError as error:
                 problems.append(str(error))
+        problems += [str(self.taken(name, other)) for name in self.built_in for other in self.entries[name][1:]]
         return usable, problems
 
     def write_problems(self, formatter: Any) -> None:
@@ -71,15 +80,15 @@ class ClassTable(Mapping[str, type[Kind]]):
                 formatter.write("".join(f"  {problem}\n" for problem in self.loaded[1]))
 
 
-def loaded_entries(group: str, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
-    """(where it comes from, for messages; the object) of each entry point of a group.
+def loaded_entries(group: str, kind: type[Kind]) -> Iterator[tuple[EntryPoint, Kind]]:
+    """(entry point, its object) of each one of a group.
 
     Raises GroundswiftError where one cannot be loaded or is not of `kind`.
     """
     from importlib.metadata import entry_points
 
     for entry in entry_points(group=group):
-        yield place_of(entry), load_entry(entry, kind)
+        yield entry, load_entry(entry, kind)
 
 
 def place_of(entry: EntryPoint) -> str:
@@ -93,7 +102,7 @@ def load_entry(entry: EntryPoint, kind: type[Kind]) -> Kind:
         value = entry.load()
     except Exception as error:  # it is the code of somebody else
         what = f"{entry.value} cannot be loaded ({type(error).__name__}: {error})"
-        raise error_at(place_of(entry), what, "an installed module") from None
+        raise error_at(place_of(entry), what, "an installed module" if isinstance(error, ModuleNotFoundError) else "") from None
     if not isinstance(value, kind):
         raise error_at(place_of(entry), f"{entry.value} is a {type(value).__name__}", f"a {kind.__name__}")
     return value

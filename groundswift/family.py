@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from .entry_points import loaded_entries
+from .entry_points import loaded_entries, place_of
 from .errors import GroundswiftError, error_at
 from .family_table import BUILT_IN
 from .family_table import TEMPLATE_SUFFIX as TEMPLATE_SUFFIX
@@ -24,7 +24,9 @@ def _tables(with_others: bool) -> tuple[dict[str, Family], dict[str, Family]]:
     """Families by name, and by swift model type, where the first row wins: groundswift's own, then those of other packages."""
     by_name = {row.name: row for row in BUILT_IN}
     for entry, row in loaded_entries(GROUP, Family) if with_others else ():
-        _check_outsider(entry, row, by_name)
+        _check_outsider(place_of(entry), row, by_name)
+        if entry.name != row.name:
+            raise error_at(place_of(entry), f"its family is named {row.name!r}", "an entry point of the family's name")
         by_name[row.name] = row
     return by_name, {model_type: row for row in reversed(by_name.values()) for model_type in row.swift_model_types}
 

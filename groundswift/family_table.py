@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import GroundswiftError
+from .errors import GroundswiftError, error_at
 from .spaces import quantum, space_row
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class Family:
     min_pixels: int = 0
     max_pixels: int = 0
     traps: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("swift_model_types", "swift_templates", "traps"):
+            if isinstance(value := getattr(self, field), str):
+                raise error_at(f"family {self.name}", f"{field} is the text {value!r}", f"a tuple such as ({value!r},)")
 
     @property
     def grammar_name(self) -> str:

@@ -23,7 +23,10 @@ LIMITS = {  # option -> its help
 MOST_DIGITS = 15  # of a limit in px
 FILE = click.Path(path_type=Path)
 ON_ERROR = click.Choice(["stop", "skip"])
-TRUTH = click.option("--gt", "truth_path", type=FILE, required=True, help="Ground truth: annotations in COCO format.")
+TRUTH, COCO_TRUTH = (
+    click.option("--gt", "truth_path", type=FILE, required=True, help=text)
+    for text in ("File of the ground truth, in the format that the metric reads.", "Ground truth: annotations in COCO format.")
+)
 
 
 class PixelLimit(click.ParamType):

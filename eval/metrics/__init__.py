@@ -5,13 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import click
+
 from groundswift.entry_points import ClassTable
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, error_at
 
 from ..metric import Metric
 
 BUILT_IN = {"coco_map": ".coco_map:CocoMap", "referring": ".referring:Referring", "detection_f1": ".detection_f1:DetectionF1"}
-METRICS = ClassTable("metric", "groundswift.metrics", Metric, {name: __name__ + place for name, place in BUILT_IN.items()})
+
+
+class MetricTable(ClassTable[Metric]):
+    """Metric classes by name."""
+
+    def __init__(self) -> None:
+        super().__init__("metric", "groundswift.metrics", Metric, {name: __name__ + place for name, place in BUILT_IN.items()})
+
+    def __getitem__(self, name: str) -> type[Metric]:
+        if "-" in name:  # the subcommand of a metric has dashes for its underscores
+            raise error_at(f"metric {name}", "the name has a dash", f"{name.replace('-', '_')!r}, whose subcommand is {name}")
+        found = super().__getitem__(name)
+        if not (isinstance(found.options, (tuple, list)) and all(map(adds_option, found.options))):
+            place = f"{found.__module__}:{found.__name__}"
+            raise error_at(f"metric {name}", f"options of {place} is not a list of options", 'options = [click.option("--name", ...), ...]')
+        return found
+
+
+def adds_option(decorator: Any) -> bool:
+    """Whether this is a decorator as `click.option` returns it."""
+
+    def bare() -> None: ...
+
+    try:
+        return isinstance(decorator(bare).__click_params__[0], click.Parameter)
+    except Exception:  # whatever somebody else's class has there
+        return False
+
+
+METRICS = MetricTable()
 
 
 def rewards() -> dict[str, Callable[..., float]]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from groundswift.atomic_write import write_whole
 from groundswift.errors import error_at
 
-from ..answers.cli_options import FILE, READING_OPTIONS, check_there
+from ..answers.cli_options import COCO_TRUTH, FILE, READING_OPTIONS, check_there
 from ..answers.coco_results import answers_of_results, result_chunks
 from ..answers.protocol import Rules
 from ..answers.referring_rows import holds_bare_boxes
@@ -99,6 +99,7 @@ class CocoMap(Metric):
     name = "coco_map"
     title = "COCO mAP"
     numbers = tuple(map(_number, SUMMARY))
+    truth_option = COCO_TRUTH
     needs_result = False
     protocol_names = (COCO, LVIS)
     comparable_terms = {**Metric.comparable_terms, "metric": COCO, "max_detections_of_ap": 100}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..answers.cli_options import COCO_TRUTH
 from ..answers.protocol import Rules
 from ..answers.swift_results import read_answers
 from ..answers.to_boxes import AnswerReader, Answers
@@ -72,7 +73,7 @@ class DetectionF1(Metric):
     name = "detection_f1"
     title = "Detection F1"
     numbers = (Number("f1", "F1 at IoU 0.5", headline=True),)
-
+    truth_option = COCO_TRUTH
     rewards = {"detection_f1": sample_f1, "detection_f1_mean": partial(sample_f1, iou_thresholds=COCO_THRESHOLDS)}
 
     def read_truth(self, path: Path) -> Truth:

@@ -27,6 +27,10 @@ class Bare(Options, frozen=True, kw_only=True):
     name, reads, writes = "bare", "CSV pairs", "captions"
 
 
+class Plain(Pairs, frozen=True, kw_only=True):
+    name = "plain"
+
+
 @pytest.fixture
 def formats(tmp_path, monkeypatch):
     """The formats where a distribution has an entry point `name` for something of this module, or of one that does not exist."""
@@ -51,10 +55,10 @@ def test_a_format_of_another_package_is_found(formats):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("coco", "Pairs", "format coco of .*:Pairs: the name is taken by "),
         ("pears", "Pairs", "format pears: .*:Pairs is not a format of this name; expected a subclass of Options with name = 'pears'"),
         ("pairs", "pytest:fixture", "pytest:fixture is a function; expected a "),
         ("pairs", "their_pears:Options", r"pairs of groundswift.formats \(package pairs\): their_pears:Options cannot be loaded"),
+        ("plain", "Plain", "format plain: .*:Plain has no docstring; expected one: it is the help of the command"),
         ("bare", "Bare", "format bare: .*:Bare has no summary, EXAMPLE; expected summary, reads, writes, EXAMPLE on the class"),
     ],
 )
@@ -68,6 +72,14 @@ def test_a_format_that_cannot_be_used_is_refused_in_words_and_the_others_work(fo
     assert [line for line in shown.stdout.splitlines() if re.search(message, line)]
     assert "  llava  " in shown.stdout
     assert run("convert", "llava", "--help").exit_code == 0
+
+
+def test_a_built_in_format_keeps_its_name(formats, monkeypatch):
+    monkeypatch.setattr(cli, "FORMATS", formats("yolo", "Pairs"))
+    shown = run("convert", "--help").stdout
+    assert "  yolo  " in shown
+    assert f"  format yolo of {__name__}:Pairs: the name is taken by groundswift.data_converters.formats.yolo.source:YoloOptions" in shown
+    assert "convert yolo" in run("convert", "yolo", "--help").stdout
 
 
 def test_a_format_has_issue_ids_of_its_own(monkeypatch):

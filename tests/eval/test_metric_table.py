@@ -9,17 +9,19 @@ import sys
 from pathlib import Path
 
 import box_count
+import click
 import numpy as np
 import pytest
 from box_count import BoxCount
+from click.testing import CliRunner
 from evaluated import write_rows
 
 from groundswift import Located, format_answer
 from groundswift.entry_points import ClassTable
 from groundswift.errors import GroundswiftError
-from groundswift.eval import metrics
+from groundswift.eval import cli, metrics
 from groundswift.eval.metric import Evaluation, Metric, NumberTable
-from groundswift.eval.metric_command import with_plain_numbers
+from groundswift.eval.metric_command import command_of, with_plain_numbers
 
 pytestmark = pytest.mark.process
 
@@ -64,18 +66,68 @@ def test_a_metric_of_another_distribution(outside):
     assert "box-count" in call(outside, "--help").stdout
 
 
-def test_a_name_that_is_taken_is_refused_and_named_in_the_help(outside):
+def test_a_built_in_metric_keeps_its_name(outside):
     (outside / "site" / "box_count-1.0.dist-info" / "entry_points.txt").write_text("[groundswift.metrics]\ncoco_map = box_count:BoxCount\n")
-    refused, shown = call(outside, "coco-map"), call(outside, "--help")
+    works, shown = call(outside, "coco-map", "--help"), call(outside, "--help")
     message = "metric coco_map of box_count:BoxCount: the name is taken by groundswift.eval.metrics.coco_map"
-    assert (refused.returncode, refused.stderr[:7], message in refused.stderr) == (1, "error: ", True)
-    assert (shown.returncode, message in shown.stdout, "  referring " in shown.stdout) == (0, True, True)
+    assert (works.returncode, "COCO mAP of RESULT" in works.stdout) == (0, True), works.stderr
+    assert (shown.returncode, f"Not usable:\n  {message}" in shown.stdout, "  coco-map " in shown.stdout) == (0, True, True)
 
 
 def test_an_entry_point_of_another_name_is_refused():
     table = ClassTable("metric", "groundswift.none", Metric, {"x": "groundswift.eval.metrics.referring:Referring"})
     with pytest.raises(GroundswiftError, match="metric x: .*:Referring is not a metric of this name; expected a subclass of Metric"):
         table["x"]
+
+
+class Dashed(BoxCount):
+    """A name with a dash."""
+
+    name = "dashed-name"
+
+
+class Undescribed(BoxCount):
+    name = "undescribed"
+
+
+class Ready(BoxCount):
+    """Options that are no decorators."""
+
+    name, options = "ready", [click.Option(["--floor"])]
+
+
+class Bare(BoxCount):
+    """An option without a list."""
+
+    name, options = "bare", click.option("--floor")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Dashed, "metric dashed-name: the name has a dash; expected 'dashed_name', whose subcommand is dashed-name"),
+        (Undescribed, f"metric undescribed: {__name__}:Undescribed has no docstring; expected one: it is the help of the command"),
+        (
+            Ready,
+            f'metric ready: options of {__name__}:Ready is not a list of options; expected options = [click.option("--name", ...), ...]',
+        ),
+        (Bare, f'metric bare: options of {__name__}:Bare is not a list of options; expected options = [click.option("--name", ...), ...]'),
+    ],
+)
+def test_a_metric_that_cannot_have_a_command_is_refused_in_words_and_the_others_work(monkeypatch, kind, message):
+    table = metrics.MetricTable()
+    table.built_in = {kind.name: f"{__name__}:{kind.__name__}", "box_count": "box_count:BoxCount", "box-count": "nowhere:Nobody"}
+    monkeypatch.setattr(cli, "METRICS", table)
+    shown, called = (CliRunner().invoke(cli.evaluate, words) for words in (["--help"], [kind.name, "--help"]))
+    assert f"Not usable:\n  {message}\n" in shown.stdout
+    assert "  box-count " in shown.stdout
+    assert str(called.exception) == message
+
+
+def test_the_ground_truth_of_a_metric_is_not_said_to_be_coco():
+    words = {kind: CliRunner().invoke(command_of(kind), ["--help"]).stdout for kind in (BoxCount, metrics.METRICS["coco_map"])}
+    options = [text.partition("Options:")[2].partition("--gt")[2].partition("--out")[0] for text in words.values()]
+    assert ["COCO" in text for text in options] == [False, True]
 
 
 @pytest.mark.parametrize("name", metrics.METRICS)
@@ -89,16 +141,21 @@ def test_every_metric_of_the_table(name):
 
 
 @pytest.mark.parametrize(
-    ("summary", "message"),
+    ("found", "message"),
     [
-        ({"pck": 0.5}, "metric box_count: score returned 'pck'; expected 'count_error' too, None where undefined"),
-        ({}, "metric box_count: score returned nothing; expected 'count_error' too, None where undefined"),
-        ({"count_error": "0.5"}, "metric box_count: count_error is a str; expected a number, or None where undefined"),
+        ({"count_error": 1}, "metric box_count: score returned a dict; expected an Evaluation"),
+        (
+            Evaluation({"count_error": 1}, per_sample=[{"image_id": 1}]),
+            "metric box_count: per_sample of its Evaluation is something else; expected a list of ImageResult",
+        ),
+        (Evaluation({"pck": 0.5}), "metric box_count: score returned 'pck'; expected 'count_error' too, None where undefined"),
+        (Evaluation({}), "metric box_count: score returned nothing; expected 'count_error' too, None where undefined"),
+        (Evaluation({"count_error": "0.5"}), "metric box_count: count_error is a str; expected a number, or None where undefined"),
     ],
 )
-def test_numbers_that_are_none_are_refused(summary, message):
+def test_results_that_are_none_are_refused(found, message):
     with pytest.raises(GroundswiftError) as stopped:
-        with_plain_numbers(BoxCount(), Evaluation(summary))
+        with_plain_numbers(BoxCount(), found)
     assert str(stopped.value) == message
 
 
@@ -106,6 +163,13 @@ def test_numbers_that_are_none_are_refused(summary, message):
 def test_numbers_of_numpy_become_those_of_json(value):
     (found,) = with_plain_numbers(BoxCount(), Evaluation({"count_error": value})).summary.values()
     assert (found, type(found)) == (value, type(value) if value is None else float)
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.float32("inf"), None])
+def test_an_undefined_number_is_null_and_a_dash(value):
+    found = with_plain_numbers(BoxCount(), Evaluation({"count_error": value}))
+    assert found.summary == {"count_error": None}
+    assert BoxCount().lines(found) == ["mean absolute error  -"]
 
 
 def test_a_run_of_an_unknown_metric_shows_its_numbers():

@@ -39,8 +39,12 @@ TEMPLATE = Family("acme_t", "qwen2_tokens", "norm1000", (), ("qwen2_vl",), "acme
 MODEL = Family("acme_m", "qwen2_tokens", "norm1000", ("acme_vl", "glm4v"), (), "acme")
 SPACE = Family("acme_s", "qwen2_tokens", "norm7", (), (), "acme")
 RESIZED = Family("acme_r", "qwen2_tokens", "resized_px", (), (), "acme")
-GRAMMAR = Family("acme_g", "cuneiform", "norm1000", (), (), "acme")
+GRAMMAR = Family("bad", "cuneiform", "norm1000", (), (), "acme")
 OTHER = "a text"
+"""
+LETTERS = """
+from groundswift.family import Family
+ROW = Family("acme_l", "qwen2_tokens", "norm1000", ("acme"), (), "acme")
 """
 USED = """
 from groundswift import Located, families, format_answer, parse, resized_wh
@@ -58,6 +62,7 @@ def python(tmp_path):
         info = tmp_path / "site" / "acme-1.0.dist-info"
         info.mkdir(parents=True, exist_ok=True)
         (info.parent / "acme_families.py").write_text(PLUGIN)
+        (info.parent / "acme_letters.py").write_text(LETTERS)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text("[groundswift.families]\n" + entries)
         start = f"import sys; sys.path.insert(0, {str(info.parent)!r})\n"
@@ -104,7 +109,9 @@ def test_the_command_shows_it(python, words):
         ("acme_families:MODEL", "family 'acme_m' names swift's model type 'glm4v' of family 'glm4v'; expected model types of its own"),
         ("acme_families:OTHER", "acme_families:OTHER is a str; expected a Family"),
         ("acme_families:GONE", "cannot be loaded (AttributeError"),
-        ("acme_nowhere:ROW", "cannot be loaded (ModuleNotFoundError"),
+        ("acme_nowhere:ROW", "(ModuleNotFoundError: No module named 'acme_nowhere'); expected an installed module\n"),
+        ("acme_letters:ROW", "family acme_l: swift_model_types is the text 'acme'; expected a tuple such as ('acme',))\n"),
+        ("acme_families:BORROWED", "its family is named 'acme_qwen'; expected an entry point of the family's name"),
         ("acme_families:SPACE", "family acme_s: unknown coordinate space 'norm7'"),
         ("acme_families:RESIZED", "family acme_r writes px of the resized image; expected resize_factor, min_pixels and max_pixels"),
         ("acme_families:GRAMMAR", "unknown grammar 'cuneiform'"),

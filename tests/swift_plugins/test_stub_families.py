@@ -24,7 +24,7 @@ from groundswift import parse
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
 from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
-from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF
+from groundswift.swift_plugins.grounding.templates.overrides import BASE_OF, stock_meta
 
 ONE_TURN = ["deepseek_ocr", "deepseek_ocr2"]
 PATHS = ["qwen_vl", "qwen_vl_base"]  # the image goes in as a path
@@ -98,6 +98,13 @@ def test_every_template_of_the_table_is_registered_over_swifts_own(plugin, famil
     assert issubclass(made, GroundingMixin)
     assert made.family == family
     assert pickle.loads(pickle.dumps(made)) is made, "workers of a data loader find it by its name"
+
+
+def test_a_template_that_swift_lacks_is_named_with_its_family():
+    with pytest.raises(
+        GroundswiftError, match="^family acme_vl: swift has no template 'cuneiform'; expected names of swift's own templates"
+    ):
+        stock_meta("cuneiform", "acme_vl")
 
 
 SPECIAL = {"chatglm4v", "florence", "florence2"}  # of special_models

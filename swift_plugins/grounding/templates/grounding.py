@@ -210,8 +210,8 @@ def names_missing_file(source: str) -> bool:
 def template_metas() -> list[TemplateMeta]:
     """One for each of swift's templates in the table of families: swift's own description under the grounding name."""
     metas = []
-    for name, (_, stock) in STOCK_OF_TEMPLATE.items():
-        meta = stock_meta(stock)
+    for name, (family, stock) in STOCK_OF_TEMPLATE.items():
+        meta = stock_meta(stock, family)
         meta.template_type, meta.template_cls = name, template_class(name)
         metas.append(meta)
     return metas
@@ -222,7 +222,7 @@ def template_class(name: str) -> type:
     made = globals().get(name)
     if made is None:
         family, stock = STOCK_OF_TEMPLATE[name]
-        stock_cls = stock_meta(stock).template_cls
+        stock_cls = stock_meta(stock, family).template_cls
         classes = (GroundingMixin, *SPECIAL.get(stock, ()), stock_cls)
         resizes = getattr(stock_cls, "replace_tag", None) is Qwen2VLTemplate.replace_tag
         made = globals()[name] = type(name, classes, {"family": family, "resizes_images": resizes, "__module__": __name__})

@@ -17,7 +17,7 @@ from swift.template.register import TEMPLATE_MAPPING
 from swift.template.utils import findall
 from swift.utils import get_logger
 
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, error_at
 
 from ..model_folder import read_settings
 
@@ -168,10 +168,15 @@ def is_base_qwen_vl(model_dir: str, model_name: str) -> bool:
     return chat_format != "chatml"
 
 
-def stock_meta(stock: str) -> TemplateMeta:
-    """A copy of swift's description of a template, or one made for a template that swift does not have."""
+def stock_meta(stock: str, family: str) -> TemplateMeta:
+    """A copy of swift's description of a template of a family, or one made for a template that swift does not have.
+
+    Raises GroundswiftError where there is neither.
+    """
     if stock in TEMPLATE_MAPPING:
         return copy(TEMPLATE_MAPPING[stock])
+    if stock not in BASE_OF:
+        raise error_at(f"family {family}", f"swift has no template {stock!r}", "names of swift's own templates in swift_templates")
     made = copy(TEMPLATE_MAPPING[BASE_OF[stock]])
     if stock == "qwen_vl_base":  # question and answer with nothing around them; what ends a text in pre-training ends the answer
         return TemplateMeta(
