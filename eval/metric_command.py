@@ -81,8 +81,8 @@ def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
     if not isinstance(evaluation, Evaluation):
         raise error_at(f"metric {metric.name}", f"score returned a {type(evaluation).__name__}", "an Evaluation")
     summary, images = evaluation.summary, evaluation.per_sample
-    if not (isinstance(images, list) and all(isinstance(each, ImageResult) for each in images)):
-        raise error_at(f"metric {metric.name}", "per_sample of its Evaluation is something else", "a list of ImageResult")
+    if others := [each for each in images if not isinstance(each, ImageResult)] if isinstance(images, list) else [images]:
+        raise error_at(f"metric {metric.name}", f"per_sample: got a {type(others[0]).__name__}", "a list of ImageResult")
     if absent := [number.key for number in metric.numbers if number.key not in summary]:
         given = ", ".join(map(repr, summary)) or "nothing"
         raise error_at(f"metric {metric.name}", f"score returned {given}", f"{', '.join(map(repr, absent))} too, None where undefined")

@@ -10,6 +10,7 @@ import click
 from groundswift.entry_points import ClassTable
 from groundswift.errors import GroundswiftError, error_at
 
+from ..evaluated_run import Number
 from ..metric import Metric
 
 BUILT_IN = {"coco_map": ".coco_map:CocoMap", "referring": ".referring:Referring", "detection_f1": ".detection_f1:DetectionF1"}
@@ -25,9 +26,14 @@ class MetricTable(ClassTable[Metric]):
         if "-" in name:  # the subcommand of a metric has dashes for its underscores
             raise error_at(f"metric {name}", "the name has a dash", f"{name.replace('-', '_')!r}, whose subcommand is {name}")
         found = super().__getitem__(name)
-        if not (isinstance(found.options, (tuple, list)) and all(map(adds_option, found.options))):
-            place = f"{found.__module__}:{found.__name__}"
-            raise error_at(f"metric {name}", f"options of {place} is not a list of options", 'options = [click.option("--name", ...), ...]')
+        place = f"{found.__module__}:{found.__name__}"
+        for method in ("read_truth", "score"):
+            if getattr(found, method) is getattr(Metric, method):
+                raise error_at(f"metric {name}", f"{place} has no {method}", "the methods read_truth and score on the class")
+        for field, (fits, expected) in LISTS.items():
+            values = getattr(found, field)
+            if not (isinstance(values, (tuple, list)) and all(map(fits, values))):
+                raise error_at(f"metric {name}", f"{field} of {place} is not a list of {field}", expected)
         return found
 
 
@@ -42,6 +48,10 @@ def adds_option(decorator: Any) -> bool:
         return False
 
 
+LISTS: dict[str, tuple[Callable[[Any], bool], str]] = {  # field of a metric class -> (what each in it must be, an example)
+    "numbers": (lambda each: isinstance(each, Number), 'numbers = [Number("key", "title"), ...]'),
+    "options": (adds_option, 'options = [click.option("--name", ...), ...]'),
+}
 METRICS = MetricTable()
 
 

@@ -20,7 +20,7 @@ from groundswift import Located, format_answer
 from groundswift.entry_points import ClassTable
 from groundswift.errors import GroundswiftError
 from groundswift.eval import cli, metrics
-from groundswift.eval.metric import Evaluation, Metric, NumberTable
+from groundswift.eval.metric import Evaluation, Metric, Number, NumberTable
 from groundswift.eval.metric_command import command_of, with_plain_numbers
 
 pytestmark = pytest.mark.process
@@ -102,10 +102,24 @@ class Bare(BoxCount):
     name, options = "bare", click.option("--floor")
 
 
+class Single(BoxCount):
+    """A number without a list."""
+
+    name, numbers = "single", Number("count_error", "mean absolute error")
+
+
+class Unscored(Metric):
+    """No method."""
+
+    name = "unscored"
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
         (Dashed, "metric dashed-name: the name has a dash; expected 'dashed_name', whose subcommand is dashed-name"),
+        (Unscored, f"metric unscored: {__name__}:Unscored has no read_truth; expected the methods read_truth and score on the class"),
+        (Single, f'metric single: numbers of {__name__}:Single is not a list of numbers; expected numbers = [Number("key", "title"), ...]'),
         (Undescribed, f"metric undescribed: {__name__}:Undescribed has no docstring; expected one: it is the help of the command"),
         (
             Ready,
@@ -146,7 +160,7 @@ def test_every_metric_of_the_table(name):
         ({"count_error": 1}, "metric box_count: score returned a dict; expected an Evaluation"),
         (
             Evaluation({"count_error": 1}, per_sample=[{"image_id": 1}]),
-            "metric box_count: per_sample of its Evaluation is something else; expected a list of ImageResult",
+            "metric box_count: per_sample: got a dict; expected a list of ImageResult",
         ),
         (Evaluation({"pck": 0.5}), "metric box_count: score returned 'pck'; expected 'count_error' too, None where undefined"),
         (Evaluation({}), "metric box_count: score returned nothing; expected 'count_error' too, None where undefined"),
