@@ -40,6 +40,11 @@ def path_option(description: str, metavar: str = "FILE") -> msgspec.Meta:
     return msgspec.Meta(description=description, extra={"path": True, "metavar": metavar})
 
 
+def images_option(default: str) -> msgspec.Meta:
+    """What describes the option --images of a format; `default`: where its images are without it."""
+    return path_option(f"Folder of the images.  [default: {default}]", "DIR")
+
+
 @dataclass(frozen=True)
 class Reading:
     """An opened source. `items` come in the source's order and are cheap to skip; one that cannot be read is an Issue in its place.
@@ -120,7 +125,7 @@ class WholeOptions(Options, frozen=True, kw_only=True):
 class ImageOptions(Options, frozen=True, kw_only=True):
     """Formats with image files."""
 
-    images: Annotated[str | None, path_option("Folder of the images.  [default: the folder of SOURCE]", "DIR")] = None
+    images: Annotated[str | None, images_option("the folder of SOURCE")] = None
     check_images: Annotated[bool, msgspec.Meta(description="Open every image to check it, or trust the sizes of the source.")] = True
 
     def image_folder(self, kind: type[ImageFolder] = ImageFolder, default: str | None = None, needed: bool = False) -> ImageFolder:

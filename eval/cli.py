@@ -28,7 +28,13 @@ class Metrics(click.Group):
 
 @click.group(cls=Metrics)
 def evaluate() -> None:
-    """Score results: mAP, referring expressions, and an HTML report."""
+    """Score results: mAP, referring expressions, and an HTML report.
+
+    \b
+    Example:
+      groundswift eval coco-map result.jsonl --gt annotations.json --images images/ --out scored/
+      groundswift eval coco-map --help
+    """
 
 
 evaluate.add_command(compare)

@@ -47,8 +47,7 @@ def run(package, tmp_path):
         commands = [line for language, text in BLOCKS if language == "shell" for line in text.splitlines() if line.startswith(start)]
         assert commands, start
         for command in commands:
-            words = [sys.executable, "-m", "groundswift.cli", *command.split()[1:], *more]
-            done = subprocess.run(words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(package)}, capture_output=True, text=True)
+            done = groundswift(package, tmp_path, *command.split()[1:], *more)
             assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -57,8 +56,19 @@ def run(package, tmp_path):
 
 def write_example(folder: Path, lines: list[str]) -> None:
     (folder / "photos").mkdir()
-    Image.new("RGB", (64, 48)).save(folder / "photos" / "a.png")
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (64, 48)).save(folder / "photos" / name)
     (folder / "boxes.tsv").write_text("".join(f"{line}\n" for line in lines))
+
+
+def groundswift(package: Path, folder: Path, *words: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    return subprocess.run([sys.executable, "-m", "groundswift.cli", *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def convert(package: Path, folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """`groundswift convert tsv-boxes boxes.tsv --out x.jsonl`, which may fail."""
+    return groundswift(package, folder, "convert", "tsv-boxes", "boxes.tsv", "--images", "photos", "--out", "x.jsonl", *words)
 
 
 def test_the_format(run, tmp_path):
@@ -70,33 +80,49 @@ def test_the_format(run, tmp_path):
     assert row["size_wh"] == [64, 48]
 
 
-def test_a_problem_of_the_format_has_its_place(package, run, tmp_path):
-    write_example(tmp_path, ["a.png\tcat\t1\t2\t30\t40", "a.png\tdog\t5\t6"])
-    command = [sys.executable, "-m", "groundswift.cli", "convert", "tsv-boxes", "boxes.tsv", "--images", "photos", "--out", "x.jsonl"]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(package)}, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "boxes.tsv:2: " in done.stderr
+@pytest.mark.parametrize(
+    ("line", "what", "id"),
+    [
+        ("a.png\tdog\t5\t6", "got ['a.png', 'dog', '5', '6']", "label-unreadable"),
+        ("a.png\t \t5\t6\t7\t8", "the class is empty", "tsv-boxes-class-empty"),
+    ],
+)
+def test_a_problem_of_the_format_has_its_place_and_drops_its_image(package, tmp_path, line, what, id):
+    write_example(tmp_path, ["a.png\tcat\t1\t2\t30\t40", line, "", "b.png\tcat\t1\t2\t30\t40"])
+    stopped = convert(package, tmp_path)
+    assert stopped.returncode == 1
+    assert f"boxes.tsv:2: {what}; expected " in stopped.stderr
+    assert f"1  {id}: " in stopped.stderr
     assert not (tmp_path / "x.jsonl").exists()
+    skipped = convert(package, tmp_path, "--on-error", "skip", "--json")
+    assert skipped.returncode == 0, skipped.stderr
+    (row,) = map(json.loads, (tmp_path / "x.jsonl").read_text().splitlines())
+    assert row["images"][0].endswith("b.png")
+    counts = json.loads(skipped.stdout)["counts"]
+    assert (counts[id], counts["image-label-unreadable"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(None, "cannot be read (No such file or directory)"), (b"a.png\t\xff\t1\t2\t3\t4\n", "not UTF-8 text (byte 6)")],
+)
+def test_a_source_that_cannot_be_read_is_one_line(package, tmp_path, content, what):
+    write_example(tmp_path, [])
+    (tmp_path / "boxes.tsv").unlink() if content is None else (tmp_path / "boxes.tsv").write_bytes(content)
+    done = convert(package, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"boxes.tsv: {what}" in done.stderr
 
 
 def test_the_classes_of_the_format_are_ordered_and_checked(package, tmp_path):
     write_example(tmp_path, ["a.png\tcat\t1\t2\t30\t40", "a.png\tdog\t5\t6\t7\t8"])
     (tmp_path / "classes.txt").write_text("dog\ncat\n")
     (tmp_path / "few.txt").write_text("dog\n")
-    command = [sys.executable, "-m", "groundswift.cli", "convert", "tsv-boxes", "boxes.tsv", "--images", "photos", "--out", "x.jsonl"]
-    done = {
-        name: subprocess.run(
-            [*command, "--categories", name, "--coco-out", "gt.json"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(package)},
-            capture_output=True,
-            text=True,
-        )
-        for name in ("few.txt", "classes.txt")
-    }
-    assert done["few.txt"].returncode == 1
-    assert "few.txt: lacks 'cat', which boxes.tsv has" in done["few.txt"].stderr
-    assert done["classes.txt"].returncode == 0, done["classes.txt"].stderr
+    few, all_of_them = (convert(package, tmp_path, "--categories", name, "--coco-out", "gt.json") for name in ("few.txt", "classes.txt"))
+    assert few.returncode == 1
+    assert "few.txt: lacks 'cat', which boxes.tsv has" in few.stderr
+    assert all_of_them.returncode == 0, all_of_them.stderr
     assert [each["name"] for each in json.loads((tmp_path / "gt.json").read_text())["categories"]] == ["dog", "cat"]
 
 
@@ -118,17 +144,48 @@ def test_the_grammar_is_parsed_as_it_is_written(package, tmp_path):
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_the_metric(run, tmp_path):
-    text = format_answer([Located("cat", (0, 0, 9 + n, 9)) for n in range(3)], "qwen2_vl")
-    rows = [{"sample_id": name, "size_wh": [64, 48], "response": text} for name in ("a", 1)]
-    (tmp_path / "result.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "counts.json").write_text(json.dumps({"a": 3, "1": 4, "2": 9}))
+@pytest.fixture
+def result(tmp_path) -> list[dict]:
+    """The row and the ground truth of the page, and rows without a partner."""
+    row, counted = (json.loads(text) for language, text in BLOCKS if language == "json")
+    rows = [row, {**row, "response": "None"}, {**row, "sample_id": "a"}, {**row, "sample_id": None}]
+    (tmp_path / "result.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    (tmp_path / "counts.jsonl").write_text("".join(json.dumps(each) + "\n" for each in (counted, {"sample_id": "9", "count": 9})))
+    return rows
+
+
+def test_the_metric(run, result, tmp_path):
     run("groundswift eval count-error")
     found = json.loads((tmp_path / "scored" / "metrics.json").read_text())
-    assert found["count_error"] == 0.5
-    assert found["counts"]["missing"] == 1
-    assert "doubled" not in found["counts"], "nobody looked for them"
-    assert (tmp_path / "scored" / "report.html").exists()
+    assert found["count_error"] == 1
+    assert {key: found["counts"][key] for key in ("missing", "doubled", "unknown")} == {"missing": 1, "doubled": 1, "unknown": 2}
+    assert "Number of boxes" in (tmp_path / "scored" / "report.html").read_text()
+
+
+def test_a_ground_truth_that_is_not_json_is_one_line(package, result, tmp_path):
+    (tmp_path / "counts.jsonl").write_text("[1]\n")
+    words = ("eval", "count-error", "result.jsonl", "--gt", "counts.jsonl", "--family", "qwen2_vl", "--out", "x")
+    done = groundswift(package, tmp_path, *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: counts.jsonl:1: not a row: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_metric_of_a_coco_file(package, run, result, tmp_path):
+    (tmp_path / "result.jsonl").write_text("".join(json.dumps({**result[0], "sample_id": id}) + "\n" for id in (7, 8)))
+    truth = {
+        "images": [{"id": id, "file_name": f"{id}.png", "width": 64, "height": 48} for id in (7, 8)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": id, "image_id": id, "category_id": 1, "bbox": [1, 2, 30, 40]} for id in (7,)],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(truth))
+    run("groundswift eval good-images")
+    found = json.loads((tmp_path / "scored-images" / "metrics.json").read_text())
+    assert (found["good_images"], found["protocol"]["floor"]) == (0.5, 0.8)
+    assert len(json.loads((tmp_path / "scored-images" / "run.json").read_text())["images"]) == 2
+    run("groundswift eval good-images", "--floor", "0", "--out", "lower")
+    done = groundswift(package, tmp_path, "eval", "compare", "scored-images", "lower", "--out", "compared")
+    assert "differ in floor" in done.stderr
 
 
 def test_the_recipe(tmp_path):
@@ -155,3 +212,13 @@ def test_the_recipe(tmp_path):
 def test_the_chinese_page_has_the_same_examples():
     chinese = (ROOT / "docs" / "extending_CN.md").read_text(encoding="utf-8")
     assert re.findall(r"^```(\w+)\n(.*?)^```", chinese, re.MULTILINE | re.DOTALL) == BLOCKS
+
+
+def test_the_recipe_is_one_that_runs_in_other_words():
+    """`tests/recipes` runs the real one to its end."""
+    (script,) = [text for language, text in BLOCKS if language == "bash"]
+    changed = {"VL-3B": "VL-7B", ", rank 8\n": "\n", "--lora_rank 8 --lora_alpha 16": "--lora_rank 16 --lora_alpha 32"}
+    for here, there in changed.items():
+        assert here in script
+        script = script.replace(here, there)
+    assert script == (ROOT / "recipes" / "detection" / "qwen2_5_vl_lora.sh").read_text(encoding="utf-8")

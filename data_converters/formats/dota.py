@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from typing import Annotated
 
 from groundswift.errors import error_at
 from groundswift.storage import is_folder
 from groundswift.urls import absolute, folder_of, is_web, join, shown
 from groundswift.worker_pool import WorkerPool
 
-from ..base import EXAMPLE_IMAGE, Reading
+from ..base import EXAMPLE_IMAGE, Reading, images_option
 from ..file_io.label_files import Stems, files_below
 from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..issues import IssueLog
@@ -42,6 +43,7 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
     reads, writes = "DOTA, a folder of text files of rotated boxes", "detection"
     EXAMPLE = {"train/labelTxt/P1.txt": "imagesource:x\ngsd:0.1\n1 1 4 1 4 5 1 5 ship 0\n", "train/images/P1.png": EXAMPLE_IMAGE}
 
+    images: Annotated[str | None, images_option("images/ in SOURCE or next to it, else SOURCE")] = None
     difficult: Difficult = "ignore"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:

@@ -16,7 +16,7 @@ from groundswift.storage import read_text
 from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
-from ..base import EXAMPLE_IMAGE, Reading
+from ..base import EXAMPLE_IMAGE, Reading, images_option
 from ..file_io.label_files import UNREADABLE_FILE, Stems, bytes_of, xml_root
 from ..file_io.remote_folders import Folder, folder_at
 from ..issues import Issue, IssueLog, SkipSample
@@ -81,6 +81,7 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
     }
 
     split: Annotated[str | None, msgspec.Meta(description="Only what ImageSets/Main/NAME.txt lists.", extra={"metavar": "NAME"})] = None
+    images: Annotated[str | None, images_option("JPEGImages/ of SOURCE, else SOURCE")] = None
     corners: Annotated[
         Literal["pixels", "edges"] | None,
         msgspec.Meta(description="What the numbers of a box are, see above.  [default: pixels; an error if a number contradicts it]"),

@@ -51,8 +51,7 @@ Difficult = Annotated[
 class LabelOptions(DetectionOptions, frozen=True, kw_only=True):
     """The options that all sources of label files share, besides those of detection."""
 
-    images: Annotated[str | None, path_option("Folder of the images.  [default: see above]", "DIR")] = None
-    categories: Annotated[str | None, path_option("Classes in order: a COCO file, or names, one per line.  [default: see above]")] = None
+    categories: Annotated[str | None, path_option("Classes in order: a COCO file, or one name per line.  [default: from SOURCE]")] = None
     coco_out: Annotated[str | None, path_option("Also write a COCO file with the rows' ids, for eval coco-map --gt.")] = None
 
 

@@ -18,7 +18,7 @@ from groundswift.storage import local_copy
 from groundswift.urls import is_url, shown
 from groundswift.worker_pool import WorkerPool
 
-from ...base import EXAMPLE_IMAGE, Reading
+from ...base import EXAMPLE_IMAGE, Reading, images_option
 from ...file_io.label_files import NOT_XML, not_xml
 from ...issues import Issue, IssueLog
 from ...tasks.label_files import (
@@ -81,6 +81,7 @@ class CvatOptions(LabelOptions, frozen=True, kw_only=True):
         "images/a.jpg": EXAMPLE_IMAGE,
     }
 
+    images: Annotated[str | None, images_option("images/ next to the XML file, else its folder")] = None
     subset: Annotated[
         str | None, msgspec.Meta(description="Only images of this subset, as projects have them.", extra={"metavar": "NAME"})
     ] = None

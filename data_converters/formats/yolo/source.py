@@ -11,7 +11,7 @@ import msgspec
 from groundswift.errors import error_at
 from groundswift.worker_pool import WorkerPool
 
-from ...base import EXAMPLE_IMAGE, Reading, path_option
+from ...base import EXAMPLE_IMAGE, Reading, images_option, path_option
 from ...file_io.label_files import files_below
 from ...file_io.remote_folders import folder_at
 from ...issues import Issue, IssueLog
@@ -65,6 +65,7 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
         "set/labels/val/a.txt": "0 0.5 0.5 0.25 0.5\n",
     }
 
+    images: Annotated[str | None, images_option("that of the dataset")] = None
     split: Annotated[str, msgspec.Meta(description="The split of data.yaml to read.")] = "train"
     labels: Annotated[Kind, msgspec.Meta(description="What a line of the label files holds, see above.")] = "box"
     label_dir: Annotated[str | None, path_option("Folder of the label files, named after the images.  [default: see above]", "DIR")] = None
