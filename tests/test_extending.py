@@ -86,6 +86,7 @@ def test_the_format(run, tmp_path):
         ("a.png\tdog\t5\t6", "got ['a.png', 'dog', '5', '6']", "label-unreadable"),
         ("a.png\t \t5\t6\t7\t8", "the class is empty", "tsv-boxes-class-empty"),
     ],
+    ids=["unreadable", "class-empty"],
 )
 def test_a_problem_of_the_format_has_its_place_and_drops_its_image(package, tmp_path, line, what, id):
     write_example(tmp_path, ["a.png\tcat\t1\t2\t30\t40", line, "", "b.png\tcat\t1\t2\t30\t40"])
@@ -105,6 +106,7 @@ def test_a_problem_of_the_format_has_its_place_and_drops_its_image(package, tmp_
 @pytest.mark.parametrize(
     ("content", "what"),
     [(None, "cannot be read (No such file or directory)"), (b"a.png\t\xff\t1\t2\t3\t4\n", "not UTF-8 text (byte 6)")],
+    ids=["missing", "not-utf8"],
 )
 def test_a_source_that_cannot_be_read_is_one_line(package, tmp_path, content, what):
     write_example(tmp_path, [])
