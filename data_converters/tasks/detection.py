@@ -39,6 +39,7 @@ from groundswift.records import Row, detection_row, whole
 
 from ..base import Reading
 from ..file_io.box_checks import ImageFolder, clipped
+from ..file_io.images import stated_size_problem
 from ..issues import Issue, IssueLog
 from ..prompts import Asking, Prompt, check_names, filled, written_name
 from .annotated_images import with_plain_names
@@ -172,7 +173,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         item = self.items[index]
         image, size_wh = item.image, (item.image.width, item.image.height)
         found = self.folder.find(image.file_name, f"image {image.id} ({image.file_name})", log, size_wh)
-        if found is None and log.skipping:
+        if found is None and (log.skipping or stated_size_problem(size_wh, "")):  # boxes of no size cannot be checked
             if lost := len(item.annotations or ()) + len(item.ranks) + len(item.crowds):
                 log.count(LOST, image.file_name, lost)
             return []

@@ -257,7 +257,7 @@ def test_what_is_not_known_is_named(tmp_path):
     (tmp_path / "train.sh").write_text("swift sft --dataset a --packing true --attn_impl flash_attn\n")
     done = plan(tmp_path / "train.sh", "--rows", 10)
     assert done.exit_code == 0
-    for text in ("steps           not known", "--packing joins as many rows as fit", "time            not measured"):
+    for text in ("steps             not known", "--packing joins as many rows as fit", "time              not measured"):
         assert text in done.output
 
 

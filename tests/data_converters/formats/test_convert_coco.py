@@ -210,7 +210,7 @@ def test_an_ambiguous_file_always_stops(small, image_folder, annotate, on_error,
     assert ("cannot choose between duplicates" in str(stopped.value)) == ("duplicate" in text)
 
 
-@pytest.mark.parametrize(("width", "height"), [(0, 0), (0, 9), (9, -1), (2**63, 9)])
+@pytest.mark.parametrize(("width", "height"), [(0, 0), (0, 9), (9, -1), (2**63, 9), (9, 10**150)])
 def test_an_image_of_an_impossible_size_is_a_problem_of_its_own(small, image_folder, annotate, width, height):
     small["images"][0] |= {"width": width, "height": height}
     with pytest.raises(GroundswiftError, match=rf"image-without-size: .*\n *image 11 \(plain.jpg\): size {width}x{height}; expected 1 to "):
