@@ -54,7 +54,7 @@ def earlier_tree(revision: str) -> Iterator[Path]:
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """Of a build's processes; bytecode is kept, so that no build is compiled at each start."""
+    """The environment of a build's processes; bytecode is kept, so that no build is compiled at each start."""
     return {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 
 
@@ -66,7 +66,7 @@ def parsing(trees: list[Path], folder: Path, boxes: int) -> Iterator[tuple[str, 
         )
         for tree in trees
     ]
-    first_of = {row.grammar: name for name, row in reversed(families().items())}
+    first_of = {row.grammar_name: name for name, row in reversed(families().items())}
     for family in sorted(first_of.values()):
         texts = folder / f"{family}.json"
         texts.write_text(json.dumps(write_answers(family, boxes)))

@@ -1,4 +1,4 @@
-"""Rows of the hubs that hold their image: what becomes of each, and of malformed ones."""
+"""Rows of the hubs that hold their image: how each is read, and malformed ones."""
 
 from __future__ import annotations
 

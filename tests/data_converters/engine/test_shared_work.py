@@ -1,4 +1,4 @@
-"""Processes that share work: results in their order; and what becomes of all where one is killed, their parent is, or Ctrl-C comes."""
+"""Processes that share work: results in their order; how all of them end where one is killed, their parent is, or Ctrl-C comes."""
 
 from __future__ import annotations
 
