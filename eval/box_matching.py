@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from groundswift.boxes import xywh_to_xyxy
 
 from .answers.to_boxes import Predictions
-from .evaluated_run import CROWD, FN, FP, NOT_COUNTED, TP, DrawnBox, ImageResult, Outcome
+from .evaluated_run import CROWD, FN, FP, NOT_COUNTED, OUTCOMES, TP, DrawnBox, ImageResult
 from .ground_truth import LARGEST_AREA_PX2, Truth
 
+Codes = NDArray[np.uint8]  # indices into OUTCOMES
+IS_TP, IS_FN, IS_FP, IS_CROWD, IS_NOT_COUNTED = map(OUTCOMES.index, (TP, FN, FP, CROWD, NOT_COUNTED))
 IOU_THRESHOLD = 0.5
 COCO_LIMIT, LVIS_LIMIT = 100, 300  # predictions that count: of an image and class; of an image, over all classes
 
@@ -119,8 +121,8 @@ def outcomes(
     max_detections: int | None = None,
     iou_thresholds: Sequence[float] = (IOU_THRESHOLD,),
     matched: Any = None,
-) -> list[tuple[list[Outcome], list[Outcome]]]:
-    """For each IoU threshold of COCO: (of the ground truth's boxes, of the predictions), each in its own order.
+) -> list[tuple[Codes, Codes]]:
+    """For each IoU threshold of COCO: outcomes (of the ground truth's boxes, of the predictions), each in its own order.
 
     Predictions beyond the limit are FP and match nothing. With federated ground truth those of classes that are not annotated in the image
     are NOT_COUNTED, and so are those without a match of classes that are not annotated exhaustively.
@@ -128,29 +130,28 @@ def outcomes(
     """
     limit = max_detections or default_limit(truth)
     known = looked_for(truth, predictions)
-    false = np.where(known & exhaustive(truth, predictions), FP, NOT_COUNTED)
+    false = np.where(known & exhaustive(truth, predictions), np.uint8(IS_FP), np.uint8(IS_NOT_COUNTED))
     small = predictions.boxes_xywh_px[:, 2] * predictions.boxes_xywh_px[:, 3] <= LARGEST_AREA_PX2
-    on_crowd = (false == FP) & within_limit(truth, predictions, limit) & small
-    without_status = np.where(on_crowd, CROWD, false)
-    without_match = np.where(truth.is_crowd, CROWD, FN)
+    on_crowd = (false == IS_FP) & within_limit(truth, predictions, limit) & small
+    without_status = np.where(on_crowd, np.uint8(IS_CROWD), false)
+    without_match = np.where(truth.is_crowd, np.uint8(IS_CROWD), np.uint8(IS_FN))
     if not truth.category_ids or not truth.image_ids:
-        return [(without_match.tolist(), false.tolist()) for _ in iou_thresholds]
+        return [(without_match, false) for _ in iou_thresholds]
     if matched is None or matched.params.max_dets[-1] != limit:
         matched = coco_evaluation(truth, predictions, [limit])
         wanted = matched.params
         wanted.iou_thrs, wanted.area_rng, wanted.area_rng_lbl = list(iou_thresholds), wanted.area_rng[:1], wanted.area_rng_lbl[:1]
         matched.evaluate()
     found = [matched.image_diagnostics(iou_thr=threshold, score_thr=2) for threshold in iou_thresholds]  # 2: no label errors
-    return [_placed(without_match.tolist(), without_status.tolist(), each) for each in found]
+    return [(_placed(without_match, each["gt_match"]), _placed(without_status, each["dt_match"], each["dt_status"])) for each in found]
 
 
-def _placed(of_truth: list[Outcome], of_predictions: list[Outcome], diagnostics: dict[str, Any]) -> tuple[list[Outcome], list[Outcome]]:
-    """The outcomes with those of the diagnostics, whose ids count from 1."""
-    for number in diagnostics["gt_match"]:
-        of_truth[number - 1] = TP
-    for number, status in diagnostics["dt_status"].items():
-        of_predictions[number - 1] = TP if status == "tp" else FP
-    return of_truth, of_predictions
+def _placed(outcomes: Codes, matched: Iterable[int], false: Iterable[int] = ()) -> Codes:
+    """The outcomes with IS_TP, and IS_FP of those in `false` that are not matched. Ids count from 1."""
+    placed = outcomes.copy()
+    placed[np.fromiter(false, np.intp) - 1] = IS_FP
+    placed[np.fromiter(matched, np.intp) - 1] = IS_TP
+    return placed
 
 
 def image_results(
@@ -165,21 +166,20 @@ def image_results(
     return list(map(ImageResult, *columns))
 
 
-def boxes_by_image(
-    truth: Truth, boxes: Truth | Predictions, of_boxes: list[Outcome], scores: Iterable[float | None]
-) -> list[list[DrawnBox]]:
+def boxes_by_image(truth: Truth, boxes: Truth | Predictions, of_boxes: Codes, scores: Iterable[float | None]) -> list[list[DrawnBox]]:
     """For each image of the ground truth its boxes, in their order."""
     corners = map(tuple, np.round(xywh_to_xyxy(boxes.boxes_xywh_px), 2).tolist())
-    drawn = list(map(DrawnBox, map(truth.category_names.__getitem__, boxes.category_index.tolist()), corners, of_boxes, scores))
+    columns = (map(truth.category_names.__getitem__, boxes.category_index.tolist()), corners, map(OUTCOMES.__getitem__, of_boxes.tolist()))
+    drawn = list(map(DrawnBox, *columns, scores))
     order = np.argsort(boxes.image_index, kind="stable")
     ends = np.searchsorted(boxes.image_index[order], np.arange(len(truth.image_ids) + 1)).tolist()
     drawn = [drawn[place] for place in order.tolist()]
     return [drawn[start:end] for start, end in pairwise(ends)]
 
 
-def f1_by_image(truth: Truth, predictions: Predictions, of_truth: list[Outcome], of_predictions: list[Outcome]) -> list[float]:
+def f1_by_image(truth: Truth, predictions: Predictions, of_truth: Codes, of_predictions: Codes) -> list[float]:
     """F1 of each image from the outcomes of its ground truth and its predictions; 1 where there is neither."""
-    images, found = np.concatenate([truth.image_index, predictions.image_index]), np.array([*of_truth, *of_predictions], dtype=object)
-    matched, counted = found == TP, (found != CROWD) & (found != NOT_COUNTED)
+    images, found = np.concatenate([truth.image_index, predictions.image_index]), np.concatenate([of_truth, of_predictions])
+    matched, counted = found == IS_TP, (found != IS_CROWD) & (found != IS_NOT_COUNTED)
     hits, all_counted = (np.bincount(images[chosen], minlength=len(truth.image_ids)) for chosen in (matched, counted))
     return np.divide(hits, all_counted, out=np.ones(len(hits)), where=all_counted > 0).tolist()

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 import msgspec
 
 Outcome = Literal["true_positive", "false_negative", "false_positive", "crowd", "not_counted"]
-TP, FN, FP, CROWD, NOT_COUNTED = get_args(Outcome)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+TP, FN, FP, CROWD, NOT_COUNTED = OUTCOMES
 Px = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]  # bounds are checked where a run is read
 Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the ground truth does not state it
 

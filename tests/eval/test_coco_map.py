@@ -19,7 +19,7 @@ from groundswift.errors import GroundswiftError, Tally
 from groundswift.eval.answers.coco_results import read_results
 from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.box_matching import coco_evaluation, image_results, outcomes
-from groundswift.eval.evaluated_run import CROWD, FN, FP, TP
+from groundswift.eval.evaluated_run import CROWD, FN, FP, OUTCOMES, TP
 from groundswift.eval.ground_truth import truth_from_coco
 from groundswift.eval.metrics.coco_engines import check_engine
 from groundswift.eval.metrics.coco_map import CocoMap, Rules, evaluate, predictions_from_answers, truth_from_rows
@@ -110,7 +110,7 @@ def test_small_random_sets(tmp_path_factory, annotations, results):
 
 def assert_same_outcomes(coco: dict, results: list[dict], folder) -> None:
     """Ours are in the order of ids of the images; pycocotools' by result number. IoU 0.5 is its threshold 0, area `all` its first."""
-    ((of_truth, of_predictions),) = outcomes(*loaded(coco, results, folder))
+    ((of_truth, of_predictions),) = named_outcomes(*loaded(coco, results, folder))
     order = sorted(range(len(results)), key=lambda number: results[number]["image_id"])
     wanted_truth = [CROWD if a["iscrowd"] else FN for a in coco["annotations"]]
     wanted = [FP] * len(results)
@@ -126,6 +126,10 @@ def assert_same_outcomes(coco: dict, results: list[dict], folder) -> None:
     assert of_predictions == wanted
 
 
+def named_outcomes(truth, predictions) -> list[tuple[list[str], list[str]]]:
+    return [tuple([OUTCOMES[code] for code in codes] for codes in both) for both in outcomes(truth, predictions)]
+
+
 def test_what_image_diagnostics_has_no_status_for():
     """A prediction over COCO's largest area, and an image without boxes: why `outcomes` and `f1_of` are not hotcoco's alone."""
     truth = truth_from_rows([(1, (100, 100), ["cat"], [(0, 0, 50, 50)]), (2, (10, 10), [], [])])
@@ -134,7 +138,7 @@ def test_what_image_diagnostics_has_no_status_for():
     evaluation.evaluate()
     diagnostics = evaluation.image_diagnostics(iou_thr=0.5)
     assert (diagnostics["dt_status"], list(diagnostics["img_summary"])) == ({1: "tp"}, [1])
-    assert outcomes(truth, found) == [([TP], [TP, FP])]
+    assert named_outcomes(truth, found) == [([TP], [TP, FP])]
     assert [image.f1 for image in image_results(truth, found, ["ok", "empty"], ["", ""])] == [pytest.approx(2 / 3), 1]
 
 
