@@ -192,6 +192,8 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         """The objects of an image; what is not one is counted."""
         if item.annotations is not None:
             return placed_objects(item.image, item.annotations, self.ranks, self.options.order, log, self.ignored)
+        if not item.crowds:
+            return Objects(item.ranks, item.boxes_xyxy_px)
         for row in item.crowds:
             log.count("crowd-skipped", row.where())
         return Objects(item.ranks, item.boxes_xyxy_px, {self.ranks[row.category_id] for row in item.crowds})
