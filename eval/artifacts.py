@@ -102,7 +102,7 @@ def run_chunks(run: Run) -> Iterator[bytes]:
     yield b'{"name":' + encode(run.name) + b',"metrics":' + encode(run.metrics) + b',"curves":' + encode(run.curves) + b',"images":['
     for number, image in enumerate(run.images):
         yield (b",\n" if number else b"\n") + encode(image)
-    yield b"\n]}\n"
+    yield b'\n],"tables":' + encode(run.tables) + b',"plots":' + encode(run.plots) + b"}\n"
 
 
 def pretty_json(value: object) -> bytes:

@@ -26,8 +26,12 @@ class DrawnBox(msgspec.Struct, gc=False):
     score: float | None = None
 
 
-class ImageResult(msgspec.Struct):
-    """The result on one image. `f1` is at IoU 0.5, and 1 where there are neither objects nor predictions."""
+class ImageResult(msgspec.Struct, omit_defaults=True):
+    """The result on one image, or on one question to it.
+
+    `f1` is at IoU 0.5, and 1 where there are neither objects nor predictions; None where the metric is not about sets of boxes.
+    `values` are the metric's own numbers and words for this sample, by title.
+    """
 
     image_id: int
     file_name: str
@@ -35,8 +39,12 @@ class ImageResult(msgspec.Struct):
     status: str  # of the parsed answer: ok, empty, truncated, unreadable; or missing: no row in the result
     truth: list[DrawnBox]
     predicted: list[DrawnBox]
-    f1: float
+    f1: float | None = None
     response: str = ""
+    sample_id: int | str | None = None  # of the row, where a metric is about rows
+    question: str = ""
+    references: list[str] = []  # the true answers in text
+    values: dict[str, float | str | None] = {}
 
 
 class Curve(msgspec.Struct):
@@ -47,6 +55,41 @@ class Curve(msgspec.Struct):
     precision: Annotated[list[Annotated[float, msgspec.Meta(ge=-1, le=1)]], msgspec.Meta(min_length=2)]
 
 
+class Table(msgspec.Struct):
+    """A table of the report: cells by row, as many as `columns`; None is undefined.
+
+    `matrix`: counts to be coloured; `columns` and the first cell of each row name its classes.
+    """
+
+    id: str
+    title: str
+    columns: list[str]
+    rows: list[list[str | float | None]]
+    matrix: bool = False
+    note: str = ""
+
+
+class Line(msgspec.Struct):
+    """One line of a plot; None in `y` is undefined."""
+
+    label: str
+    x: list[float]
+    y: list[float | None]
+
+
+class Plot(msgspec.Struct):
+    """A plot of the report. `diagonal` draws y = x, as calibration needs."""
+
+    id: str
+    title: str
+    x_title: str
+    y_title: str
+    lines: list[Line]
+    kind: Literal["line", "bars", "points"] = "line"
+    diagonal: bool = False
+    note: str = ""
+
+
 class Run(msgspec.Struct):
     """A run under the name it has in a report. `metrics` is the content of `metrics.json`."""
 
@@ -54,6 +97,8 @@ class Run(msgspec.Struct):
     metrics: dict[str, Any]
     curves: list[Curve]
     images: list[ImageResult]
+    tables: list[Table] = []
+    plots: list[Plot] = []
 
 
 class Number(NamedTuple):

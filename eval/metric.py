@@ -14,13 +14,13 @@ from groundswift.errors import GroundswiftError
 
 from .answers.cli_options import TRUTH, check_there, rules_of_command
 from .answers.sample_answers import read_samples
-from .evaluated_run import Curve, ImageResult, Number, NumberTable
+from .evaluated_run import Curve, ImageResult, Number, NumberTable, Plot, Table
 
 if TYPE_CHECKING:
     from .answers.protocol import Rules
 
 FIRST_RESIZE = "a first resize to at most {first_max_pixels} px"
-NO_NUMBERS = frozenset({"per_class", "counts", "protocol", "warnings", "run"})  # the other keys of metrics.json
+NO_NUMBERS = frozenset({"per_class", "intervals", "counts", "protocol", "warnings", "run"})  # the other keys of metrics.json
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Evaluation:
     """What `score` returns. Undefined numbers are None, never 0.
 
     `summary`: numbers by key. `per_group`: numbers by class. `per_sample`: results by image, for the report. `counts`: whatever was
-    counted, by id. `protocol`: further terms that the numbers depend on.
+    counted, by id. `protocol`: further terms that the numbers depend on. `intervals`: (low, high) of numbers of the summary, which say in
+    `protocol` what they are. `tables` and `plots`: for the report.
     """
 
     summary: dict[str, float | None]
@@ -37,6 +38,9 @@ class Evaluation:
     per_sample: list[ImageResult] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    tables: list[Table] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
 
 
 class Metric:
@@ -91,7 +95,9 @@ class Metric:
         """The numbers for the terminal."""
         titles = {number.key: number.title for number in self.numbers}
         shown = {titles.get(key, key): value for key, value in evaluation.summary.items()}
-        return [f"{title:<20} {'-' if value is None else format(value, '.3f')}" for title, value in shown.items()]
+        between = {titles.get(key, key): f"  [{low:.3f}, {high:.3f}]" for key, (low, high) in evaluation.intervals.items()}
+        texts = {title: "-" if value is None else format(value, ".3f") for title, value in shown.items()}
+        return [f"{title:<20} {text}{between.get(title, '')}" for title, text in texts.items()]
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         """The protocol for the terminal."""

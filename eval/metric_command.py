@@ -102,6 +102,7 @@ def document_of(
     protocol = {"metric": metric.name, "groundswift": __version__, **reading, **evaluation.protocol, **files}
     protocol["gt"] = metric.truth_name.format(protocol["gt"])
     groups = {"per_class": evaluation.per_group} if metric.writes_run else {}
+    groups |= {"intervals": evaluation.intervals} if evaluation.intervals else {}
     return {**evaluation.summary, **groups, "counts": evaluation.counts, "protocol": protocol, "warnings": warnings}
 
 
@@ -110,7 +111,8 @@ def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evalu
     with new_folder(out) as folder:
         if metric.writes_run:
             document["run"] = {"id": secrets.token_hex(8), **metric.write(folder, answers, truth)}
-            run = Run(out.resolve().name, document, evaluation.curves, evaluation.per_sample)
+            found = (evaluation.curves, evaluation.per_sample, evaluation.tables, evaluation.plots)
+            run = Run(out.resolve().name, document, *found)
             write_whole(folder / "run.json", run_chunks(run))
             if metric.options["report"]:
                 from .report.page import write_report

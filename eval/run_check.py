@@ -28,6 +28,7 @@ class Metrics(msgspec.Struct):
     """What the report and the comparison read of `metrics.json`, checked; all other keys are numbers."""
 
     per_class: dict[str, dict[str, Value | None]] = {}
+    intervals: dict[str, tuple[Value, Value]] = {}
     counts: dict[str, Any] = {}
     protocol: dict[str, Term | list[Term]] = {}
     warnings: list[dict[str, Any]] = []
