@@ -43,7 +43,7 @@ MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
 }
 MORE_FOR_A_FILE = {"groundswift/cli.py": {"click"}, "groundswift/terminal.py": {"click"}, "groundswift/storage.py": {"aiohttp"}}
 COMPUTED = "a name that is computed"  # of a module: nobody can say what it will be
-LOADS_BY_NAME = {"groundswift/cli.py"}  # the one file that may import whatever its table names
+LOADS_BY_NAME = {"groundswift/cli.py", "groundswift/entry_points.py"}  # the files that may import whatever a table names
 ONLY_IN_FUNCTIONS = {"pycocotools", "datasets", "pyarrow", "ray"}
 PUBLIC_NAMES = ["Located", "parse", "format_answer", "to_original_px", "from_original_px", "resized_wh", "families"]
 
@@ -75,7 +75,7 @@ def tree_of(path: Path) -> ast.Module:
 
 @cache
 def imports_of(path: Path, root: Path = TREE) -> list[tuple[str, int, bool]]:
-    """(absolute module name, line, whether inside a function) of every import in a file, those of `import_module("name")` among them."""
+    """(absolute module name, line, whether inside a function) of every import in a file, those of `import_module("name")` among them; `resolve_name` too."""
     package, found = module_name(path) if path.parts[0] in ROOMS else "", []
     if path.name != "__init__.py":
         package = package.rpartition(".")[0]
@@ -92,8 +92,8 @@ def imports_of(path: Path, root: Path = TREE) -> list[tuple[str, int, bool]]:
             base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
             source = ".".join(filter(None, [base, node.module]))
             names = [f"{source}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Call) and node.args and called_name(node) in ("import_module", "__import__"):
-            name = text_of(node.args[0], tree, package)
+        elif isinstance(node, ast.Call) and node.args and called_name(node) in ("import_module", "__import__", "resolve_name"):
+            name = text_of(node.args[0], tree, package).partition(":")[0]
             names = [] if name.startswith(".") else [name]
         found += [(name, node.lineno, lazy) for name in names]
     return found
@@ -171,6 +171,7 @@ def test_the_rule_of_imports_sees_what_it_should(tmp_path):
         "class A:\n    async def f(self):\n        import importlib; importlib.import_module('transformers')\n"
         "HIDDEN = 'groundswift.swift_plugins.x'\nimport_module(HIDDEN)\nimport_module(HIDDEN + '.y')\nimport_module(f'{HIDDEN}.z')\n"
         "import_module(f'{__package__}.{later}')\nimport_module('.plot', __package__)\nimport_module(later())\n"
+        "pkgutil.resolve_name('groundswift.eval.named:Thing')\n"
     )
     found = {module: lazy for module, _, lazy in imports_of(Path("eval/report/page.py"), tmp_path)}
     assert found == {
@@ -185,6 +186,7 @@ def test_the_rule_of_imports_sees_what_it_should(tmp_path):
         "groundswift.swift_plugins.x": False,
         "groundswift.swift_plugins.x.z": False,
         "groundswift.eval.report": False,
+        "groundswift.eval.named": False,
         COMPUTED: False,
     }
     assert [room_of(name) for name in ("groundswift.eval.x", "groundswift.boxes", "groundswift", "groundswiftly", "torch")] == [
