@@ -75,7 +75,7 @@ def tree_of(path: Path) -> ast.Module:
 
 @cache
 def imports_of(path: Path, root: Path = TREE) -> list[tuple[str, int, bool]]:
-    """(absolute module name, line, whether inside a function) of every import in a file, those of `import_module("name")` among them; `resolve_name` too."""
+    """(absolute module name, line, whether inside a function) of every import in a file, `import_module("name")` and `resolve_name` too."""
     package, found = module_name(path) if path.parts[0] in ROOMS else "", []
     if path.name != "__init__.py":
         package = package.rpartition(".")[0]
