@@ -16,7 +16,17 @@ from ..file_io.csv_files import csv_records
 from ..file_io.label_files import Stems
 from ..issues import Issue, IssueLog
 from ..tasks.detection import Classes
-from ..tasks.label_files import UNREADABLE, Label, LabelledImage, LabelOptions, as_xywh, labels_reading, not_a_label, number_of
+from ..tasks.label_files import (
+    UNREADABLE,
+    Label,
+    LabelledImage,
+    LabelOptions,
+    as_xywh,
+    fraction_label,
+    labels_reading,
+    not_a_label,
+    number_of,
+)
 
 NEEDED = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
 SIDES = NEEDED[2:]
@@ -153,7 +163,7 @@ class BoxesFile:
             if marks[flag]:
                 log.count(id, where)
         x1, x2, y1, y2 = box
-        return Label(where, self.met.setdefault(name, len(self.met)), as_xywh(x1, y1, x2, y2), marks[GROUP])
+        return fraction_label(Label(where, self.met.setdefault(name, len(self.met)), as_xywh(x1, y1, x2, y2), marks[GROUP]))
 
 
 def plain(mark: str) -> str:

@@ -48,6 +48,9 @@ Difficult = Annotated[
 ]
 
 
+LARGEST_FRACTION, LARGEST_SIDE_PX = 2, 1_000_000  # between them a number is meant as px; beyond them it is broken
+
+
 class LabelOptions(DetectionOptions, frozen=True, kw_only=True):
     """The options that all sources of label files share, besides those of detection."""
 
@@ -98,6 +101,16 @@ class LabelledImage(msgspec.Struct):
 def not_a_label(where: str, what: str, expected: str) -> SkipSample:
     """What to raise for a label that cannot be parsed."""
     return skip(UNREADABLE, where, what[:200], expected)
+
+
+def fraction_label(label: Label) -> Label:
+    """The label. Raises SkipSample where its box has pixels in place of fractions and would be clipped to most of its image."""
+    x, y, width, height = label.box_xywh
+    largest = max(x + width, y + height, -x, -y)
+    if LARGEST_FRACTION < largest < LARGEST_SIDE_PX and x < 1 and y < 1 and x + width > 0 and y + height > 0:
+        expected = "numbers from 0 to 1; divide pixels by the size of the image"
+        raise not_a_label(label.where, f"box of fractions reaches to {largest:g} times the side of its image", expected)
+    return label
 
 
 def labels_reading(

@@ -16,7 +16,16 @@ from ...file_io.label_files import files_below
 from ...file_io.remote_folders import folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
-from ...tasks.label_files import Label, LabelledImage, LabelOptions, bounds, labels_reading, not_a_label, number_of
+from ...tasks.label_files import (
+    Label,
+    LabelledImage,
+    LabelOptions,
+    bounds,
+    fraction_label,
+    labels_reading,
+    not_a_label,
+    number_of,
+)
 from .data_yaml import label_path, read_data_yaml, split_images
 
 Kind = Literal["box", "polygon", "mixed", "obb", "pose"]
@@ -136,7 +145,7 @@ class LabelFiles:
             x, y, width, height = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
         if kind != "box" and (kind == "pose" or len(numbers) > 4):
             log.count(CHANGED[kind], where)
-        return Label(where, int(rank), (x - width / 2, y - height / 2, width, height))
+        return fraction_label(Label(where, int(rank), (x - width / 2, y - height / 2, width, height)))
 
     def fits(self, count: int) -> bool:
         """Whether so many numbers may follow the class."""

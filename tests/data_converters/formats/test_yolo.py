@@ -132,6 +132,7 @@ UNREADABLE = {  # line -> what is wrong with it; its image is skipped
     "nan .5 .5 .5 .5": "class nan",
     "1e300 .5 .5 .5 .5": "class 1e300",
     "# all done": "'#' is not a number",
+    "0 50 32 100 100": "box of fractions reaches to 100 times the side of its image; expected numbers from 0 to 1",
 }
 
 
