@@ -36,6 +36,7 @@ from ..count_ids import tally_lines
 from ..evaluated_run import Curve, Number, NumberTable
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation, Metric
+from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine
 
 __all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
@@ -102,6 +103,7 @@ class CocoMap(Metric):
     truth_option = COCO_TRUTH
     needs_result = False
     protocol_names = (COCO, LVIS)
+    rewards = {"det_map": det_map}
     comparable_terms = {**Metric.comparable_terms, "metric": COCO, "max_detections_of_ap": 100}
     options = (
         click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),

@@ -6,7 +6,6 @@ COCO's greedy matching within a class. An image without objects and a readable a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,15 @@ import numpy as np
 from ..answers.cli_options import COCO_TRUTH
 from ..answers.protocol import Rules
 from ..answers.swift_results import read_answers
-from ..answers.to_boxes import AnswerReader, Answers
+from ..answers.to_boxes import Answers
 from ..box_matching import IOU_THRESHOLD, f1_by_image, image_results, outcomes
 from ..evaluated_run import Number
-from ..ground_truth import Truth, read_truth, truth_counts, truth_from_rows
+from ..ground_truth import Truth, read_truth, truth_counts
 from ..metric import Evaluation, Metric
+from .answer_rewards import box_format
+from .one_answer import OneTruth, truth_and_predictions
 
 COCO_THRESHOLDS = tuple((np.arange(10) * 0.05 + 0.5).tolist())
-ANY = "object"  # the class of boxes without a label
-
-
-@dataclass(frozen=True)
-class OneTruth:
-    """The objects of one image: its (width, height) in px, labels, and boxes, xyxy in original px.
-
-    `labelled`: whether boxes are matched within their class; without it, and where the image has no object, every box counts.
-    """
-
-    size_wh: tuple[int, int]
-    labels: Sequence[str]
-    boxes_xyxy_px: Sequence[Sequence[float]]
-    labelled: bool = True
 
 
 def sample_f1(
@@ -47,17 +34,10 @@ def sample_f1(
     An unreadable answer has 0, and so has one that was truncated before its first box, whatever the image holds. A box of a class that the
     image does not have is FP. Points do not count, nor do, where labels are required, boxes without one and exact duplicates.
     """
-    reader = AnswerReader(np.array([truth.size_wh], dtype=np.int64), rules, "answer {}".format)
-    reader.add(0, text, truncated=truncated)
-    if truth.labelled and truth.labels:  # classes of the truth and of the answer, so that a box of a class that is not there counts
-        names = sorted({*truth.labels, *filter(None, reader.label_ids)})
-        known = truth_from_rows([(0, truth.size_wh, truth.labels, truth.boxes_xyxy_px)], names)
-        predictions = reader.answers(known).predictions
-    else:
-        known = truth_from_rows([(0, truth.size_wh, [ANY] * len(truth.boxes_xyxy_px), truth.boxes_xyxy_px)], [ANY])
-        predictions = reader.bare_answers().predictions()
-    if reader.statuses[0] == "unreadable" or (reader.statuses[0] == "truncated" and not len(predictions.scores)):
+    found = truth_and_predictions(text, truth, rules, truncated)
+    if found is None:
         return 0.0
+    known, predictions = found
     matched = outcomes(known, predictions, iou_thresholds=iou_thresholds)
     return float(np.mean([f1_by_image(known, predictions, *each)[0] for each in matched]))
 
@@ -74,7 +54,7 @@ class DetectionF1(Metric):
     title = "Detection F1"
     numbers = (Number("f1", "F1 at IoU 0.5", headline=True),)
     truth_option = COCO_TRUTH
-    rewards = {"detection_f1": sample_f1, "detection_f1_mean": partial(sample_f1, iou_thresholds=COCO_THRESHOLDS)}
+    rewards = {"detection_f1": sample_f1, "detection_f1_mean": partial(sample_f1, iou_thresholds=COCO_THRESHOLDS), "box_format": box_format}
 
     def read_truth(self, path: Path) -> Truth:
         return read_truth(path, self.options["on_error"], one_id=True)

@@ -23,6 +23,7 @@ from ..answers.space_check import explain_mismatch
 from ..answers.to_boxes import BareAnswers
 from ..evaluated_run import Number
 from ..metric import Evaluation, Metric
+from .answer_rewards import rec_iou
 
 THRESHOLD = 0.5
 PROTOCOL = {
@@ -53,6 +54,7 @@ class Referring(Metric):
     ignored_terms = ("score", "score_is", "label_match", "unknown_label", "duplicates")
     truth_name = "boxes of the rows of {}"
     writes_run = False
+    rewards = {"rec_iou": rec_iou}
     truth_option = click.option(
         "--rows",
         "truth_path",

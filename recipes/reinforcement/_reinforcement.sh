@@ -6,13 +6,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/../_trained.sh"
 
 TRAIN=${TRAIN:-}                   # rows whose questions are asked and whose boxes decide the reward
 EPOCHS=${EPOCHS:-1}
-REWARD=${REWARD:-detection_f1_mean} # detection_f1 (F1 at IoU 0.5) or detection_f1_mean (mean over IoU 0.50 to 0.95)
+REWARD=${REWARD:-detection_f1_mean} # detection_f1 (F1 at IoU 0.5), detection_f1_mean (mean over IoU 0.50 to 0.95) or det_map (AP of the set)
 
 need_file TRAIN "Make rows for swift first: groundswift convert coco train.json --images images/ --out train.jsonl"
 need_rows
 case $REWARD in
-  detection_f1 | detection_f1_mean) ;;
-  *) stop "REWARD=$REWARD: expected detection_f1 or detection_f1_mean" ;;
+  detection_f1 | detection_f1_mean | det_map) ;;
+  *) stop "REWARD=$REWARD: expected detection_f1, detection_f1_mean or det_map" ;;
 esac
 fresh "$OUT"
 

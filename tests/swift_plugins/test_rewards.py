@@ -12,6 +12,9 @@ from tiny_run import rlhf, rows_of, sample, scored, written
 
 from groundswift import parse
 from groundswift.errors import GroundswiftError
+from groundswift.eval.answers.protocol import Rules
+from groundswift.eval.metrics.answer_rewards import box_format, det_map
+from groundswift.eval.metrics.one_answer import OneTruth
 from groundswift.eval.run_check import read_run
 from groundswift.swift_plugins.grounding import rewards
 from groundswift.swift_plugins.grounding.rewards import REWARDS
@@ -20,7 +23,13 @@ from groundswift.swift_plugins.grounding.rewards import REWARDS
 def grpo(plugin: Path, data: Path, out: Path, **more: object) -> list[dict[str, Any]]:
     """Two steps -> the logged answers, one entry a step, with lists of the same length."""
     steps = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4, "max_steps": 2, "save_strategy": "no"}
-    answers = {"num_generations": 4, "temperature": 2, "log_completions": True, "learning_rate": "1e-4", "reward_funcs": "detection_f1"}
+    answers = {
+        "num_generations": 4,
+        "temperature": 2,
+        "log_completions": True,
+        "learning_rate": "1e-4",
+        "reward_funcs": ["detection_f1", "det_map", "box_format"],
+    }
     rlhf(plugin, "grpo", data, out, **steps, **answers, **more)
     return read_rows(out / "completions.jsonl")
 
@@ -88,7 +97,22 @@ def test_the_rewards_move_the_weights(trained):
     steps = [step for step in read_rows(trained[2] / "logging.jsonl") if "grad_norm" in step]
     assert len(steps) == 2
     assert any(step["grad_norm"] > 0 for step in steps)
-    assert all(0 <= step["rewards/Noting/mean"] <= 1 for step in steps)
+    assert all(0 <= step[f"rewards/{name}/mean"] <= 1 for step in steps for name in ("Noting", "DetMap", "BoxFormat"))
+
+
+def test_each_reward_of_the_table_scores_the_same_answers(trained):
+    """What GRPO logged for det_map and box_format is what the evaluator's functions say of the same text and truth."""
+    rows, answers, out = trained
+    logged = read_rows(out / "completions.jsonl")[:2]
+    for name, scorer in (("DetMap", det_map), ("BoxFormat", box_format)):
+        found = [reward for entry in logged for reward in entry[name]]
+        expected = [scorer(text, one_truth(rows[sample_id]), Rules("qwen2_vl")) for sample_id, text, _ in answers]
+        assert found == pytest.approx(expected)
+        assert len(set(found)) > 1, f"{name} is the same for all answers"
+
+
+def one_truth(row: dict[str, Any]) -> OneTruth:
+    return OneTruth(row["size_wh"], row["objects"]["ref"], row["objects"]["bbox"])
 
 
 TEXT = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "A cat."}]
@@ -126,14 +150,15 @@ def test_true_boxes_are_paired_with_their_labels_by_the_true_answer(plugin, zoo,
     assert list(zip(truth.labels, truth.boxes_xyxy_px, strict=True)) == list(zip(["cat", "cat", "dog"], GROUPED["bbox"], strict=True))
 
 
-def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_path):
+@pytest.mark.parametrize("name", ["detection_f1", "det_map"])
+def test_sampling_keeps_the_best_answer_by_the_same_reward(plugin, toys, tmp_path, name):
     """Rejection sampling: of eight answers and the true one, what is kept is no worse than what is rejected."""
     rows = read_rows(toys / "toys.jsonl")[:3]
-    best = {"num_return_sequences": 8, "orm_model": "detection_f1", "n_best_to_keep": 2, "temperature": 2, "max_new_tokens": 160}
+    best = {"num_return_sequences": 8, "orm_model": name, "n_best_to_keep": 2, "temperature": 2, "max_new_tokens": 160}
     kept = sample(plugin, written(tmp_path / "rows.jsonl", rows), tmp_path / "out", **best)
     by_id = {row["sample_id"]: row for row in rows}
     assert kept
-    reward = rewards.REWARDS["detection_f1"]()
+    reward = rewards.REWARDS[name]()
     for row in kept:
         source = by_id[row["sample_id"]]
         truth = rewards.truth_of(source | {"true_answer": source["messages"][-1]["content"]})
