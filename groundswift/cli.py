@@ -22,6 +22,11 @@ SUBCOMMANDS = {  # subcommand -> (module, its click command, one line of help)
     "lint": ("groundswift.data_converters.rows.lint.cli", "lint", "Find the rows that swift would drop or train on wrongly."),
     "mix": ("groundswift.data_converters.rows.mix_cli", "mix", "Mix files of rows by weight into one training file."),
     "split": ("groundswift.data_converters.rows.split_cli", "split", "Split rows into parts that share no image."),
+    "parity": (
+        "groundswift.swift_plugins.tools.parity.cli",
+        "parity",
+        "Compare adapter, merged, quantised, exported and served models, answer by answer.",
+    ),
     "plan": ("groundswift.swift_plugins.tools.plan.cli", "plan", "Plan a training run: steps, tokens per image, memory."),
     "migrate": ("groundswift.data_converters.rows.migrate.cli", "migrate", "Migrate scripts of ms-swift 2.x to 4.6."),
     "plugin": ("groundswift.swift_plugins.tools.plugin_cli", "plugin", "Print the path for --custom_register_path."),

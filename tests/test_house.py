@@ -35,7 +35,7 @@ MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
     ),
     "eval": (
         {"groundswift", "eval"},
-        {"numpy", "PIL", "msgspec", "orjson", "fsspec", "hotcoco", "pycocotools", "jinja2", "tqdm", "click"},
+        {"numpy", "PIL", "msgspec", "orjson", "fsspec", "hotcoco", "pycocotools", "jinja2", "rapidfuzz", "tqdm", "click"},
     ),
     "swift_plugins": ({"groundswift", "data_converters", "eval", "swift_plugins"}, ANYTHING),
     "recipes": ({"groundswift", "data_converters", "eval"}, ANYTHING),

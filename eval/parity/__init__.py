@@ -1,0 +1,1 @@
+"""Parity: what differs between the answers of several ways to run one model, from their result files alone."""
