@@ -14,6 +14,9 @@ COUNTS = {  # of metrics.json, those that a reader has to know of where they are
     "not_looked_for": "prediction of a class that is not annotated in its image: does not count",
     "truncated": "truncated answer: boxes before its end count",
     "unreadable": "answer without a readable box: no predictions",
+    "answers_missing": "question without an answer: counts as an empty one",
+    "answers_empty": "empty answer",
+    "answers_truncated": "answer that stopped at its token limit",
 }
 GROUPS = {  # groups of counts; each key in them is one of REASONS or of the parser's warnings
     "annotations_left_out": "annotation skipped",
@@ -46,6 +49,11 @@ REASONS = {
     "true-box-missing": "row without a ground-truth box",
     "true-boxes-several": "row with several ground-truth boxes",
     "images-several": "row with several images",
+    "truth-missing": "row without a true answer",
+    "truth-empty": "row whose true answer is empty",
+    "truth-invalid": "row whose true answer is not text",
+    "thinking-removed": "thinking before the answer: does not count",
+    "thinking-unclosed": "answer that stops while thinking: counts as an empty one",
     "prediction-invalid": "prediction that cannot be read",
     "prediction-duplicate": "duplicate of a prediction, for an object that the ground truth repeats",
     "image-id-missing": "prediction without image_id",

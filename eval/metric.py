@@ -59,6 +59,7 @@ class Metric:
     needs_result: ClassVar[bool] = True
     writes_run: ClassVar[bool] = True  # whether --out gets run.json and a report, and is required
     protocol_names: ClassVar[tuple[str, ...]] = ()  # its names in `protocol.metric`, where they differ from `name`
+    reads_boxes: ClassVar[bool] = True  # whether its command has --family and the other options that say how boxes are read
     ignored_terms: ClassVar[tuple[str, ...]] = ()  # of `artifacts.reading_terms`, those that mean nothing for it
     # terms of the protocol that must agree for numbers to compare -> what a run has that does not state them (None: unknown)
     comparable_terms: ClassVar[dict[str, Any]] = {"metric": None, "gt_sha256": None, "score": None, "label_match": None}

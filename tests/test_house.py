@@ -35,7 +35,8 @@ MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
     ),
     "eval": (
         {"groundswift", "eval"},
-        {"numpy", "PIL", "msgspec", "orjson", "fsspec", "hotcoco", "pycocotools", "jinja2", "rapidfuzz", "tqdm", "click"},
+        {"numpy", "PIL", "msgspec", "orjson", "fsspec", "hotcoco", "pycocotools", "jinja2", "tqdm", "click"}
+        | {"pycocoevalcap", "rapidfuzz", "openai"},
     ),
     "swift_plugins": ({"groundswift", "data_converters", "eval", "swift_plugins"}, ANYTHING),
     "recipes": ({"groundswift", "data_converters", "eval"}, ANYTHING),
@@ -44,7 +45,7 @@ MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
 MORE_FOR_A_FILE = {"groundswift/cli.py": {"click"}, "groundswift/terminal.py": {"click"}, "groundswift/storage.py": {"aiohttp"}}
 COMPUTED = "a name that is computed"  # of a module: nobody can say what it will be
 LOADS_BY_NAME = {"groundswift/cli.py", "groundswift/entry_points.py"}  # the files that may import whatever a table names
-ONLY_IN_FUNCTIONS = {"pycocotools", "datasets", "pyarrow", "ray"}
+ONLY_IN_FUNCTIONS = {"pycocoevalcap", "rapidfuzz", "openai", "pycocotools", "datasets", "pyarrow", "ray"}
 PUBLIC_NAMES = ["Located", "parse", "format_answer", "to_original_px", "from_original_px", "resized_wh", "families"]
 
 

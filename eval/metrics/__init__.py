@@ -13,7 +13,12 @@ from groundswift.errors import GroundswiftError, error_at
 from ..evaluated_run import Number
 from ..metric import Metric
 
-BUILT_IN = {"coco_map": ".coco_map:CocoMap", "referring": ".referring:Referring", "detection_f1": ".detection_f1:DetectionF1"}
+BUILT_IN = {
+    "coco_map": ".coco_map:CocoMap",
+    "referring": ".referring:Referring",
+    "detection_f1": ".detection_f1:DetectionF1",
+    "ocr": ".ocr:Ocr",
+}
 
 
 class MetricTable(ClassTable[Metric]):
