@@ -6,9 +6,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from groundswift.errors import GroundswiftError
-
-INSTALL = "pip install 'groundswift[text-eval]'"
 ANLS_THRESHOLD = 0.5
 ENDS = " \t\n.,;:!?\"'`\u3002\uff0c\uff1b\uff1a\uff01\uff1f\u3001\u201c\u201d\u2018\u2019"
 TEXT_IN_TEX = re.compile(r"(\\(?:text|mbox|textrm|textbf|textit))\s*\{([^{}]*)\}")
@@ -60,11 +57,9 @@ def normalizer(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
-    """Levenshtein distance of two texts or two lists of words. Raises GroundswiftError where rapidfuzz is not installed."""
-    try:
-        from rapidfuzz.distance import Levenshtein
-    except ImportError:
-        raise GroundswiftError(f"the edit distance needs the package rapidfuzz: {INSTALL}") from None
+    """Levenshtein distance of two texts or two lists of words."""
+    from rapidfuzz.distance import Levenshtein
+
     return Levenshtein.distance(first, second)
 
 
