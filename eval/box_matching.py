@@ -22,6 +22,7 @@ from .ground_truth import LARGEST_AREA_PX2, Truth
 Codes = NDArray[np.uint8]  # indices into OUTCOMES
 IS_TP, IS_FN, IS_FP, IS_CROWD, IS_NOT_COUNTED = map(OUTCOMES.index, (TP, FN, FP, CROWD, NOT_COUNTED))
 IOU_THRESHOLD = 0.5
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of COCO
 COCO_LIMIT, LVIS_LIMIT = 100, 300  # predictions that count: of an image and class; of an image, over all classes
 
 

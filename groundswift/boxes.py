@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Boxes = NDArray[np.float64]
+HASH_WEIGHTS = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0]) / 100  # of columns; a sum of seven is never over the largest float
 
 
 def as_boxes(boxes: ArrayLike) -> Boxes:
@@ -60,12 +61,15 @@ def clipped(boxes_xyxy_px: ArrayLike, size_wh: ArrayLike) -> Boxes:
 def exact_repeats(groups: Sequence[NDArray[np.int64]], boxes: ArrayLike) -> NDArray[np.bool_]:
     """(N,) whether a box equals an earlier one of the same groups; `groups` are columns (N,), such as image and class."""
     boxes = as_boxes(boxes)
-    order = np.lexsort((*boxes.T, *groups))
-    same = (boxes[order][1:] == boxes[order][:-1]).all(axis=1)
-    for column in groups:
-        same &= column[order][1:] == column[order][:-1]
+    mixed = sum(column * weight for column, weight in zip((*boxes.T, *groups), HASH_WEIGHTS, strict=False))  # equal for equal boxes
+    by_hash = np.argsort(mixed, kind="stable")
+    twice = np.flatnonzero(mixed[by_hash][1:] == mixed[by_hash][:-1])
+    suspects = np.unique(by_hash[np.concatenate([twice, twice + 1])])  # sorting all by each column would take several times as long
+    columns = [column[suspects] for column in (*boxes.T, *groups)]
+    order = np.lexsort(columns)
+    same = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in columns])
     repeated = np.zeros(len(boxes), dtype=bool)
-    repeated[order[1:]] = same
+    repeated[suspects[order[1:]]] = same
     return repeated
 
 

@@ -116,21 +116,39 @@ def main(context: click.Context) -> None:
     context.obj = Tools(open_token_counter, convert_old_rows)
 
 
+AREA = click.IntRange(1, 10**15)
+
+
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs.")
+@click.option("--ceiling", "truth", metavar="ANN.json", help="Score perfect answers on this ground truth (COCO), in each family's numbers.")
+@click.option("--min-pixels", type=AREA, help="With --ceiling: MIN_PIXELS of the run (area in px).  [default: the family's]")
+@click.option("--max-pixels", type=AREA, help="With --ceiling: MAX_PIXELS of the run (area in px).  [default: the family's]")
+@click.option("--first-max-pixels", type=AREA, help="With --ceiling: --max_pixels of the swift command (area in px).  [default: none]")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs; with --ceiling, an object.")
 @click.option("--markdown", is_flag=True, help="Print the Markdown table of docs/families.md.")
-def families(name: str | None, as_json: bool, markdown: bool) -> None:
+def families(name: str | None, truth: str | None, as_json: bool, markdown: bool, **limits: int | None) -> None:
     """Show how each model family writes a box, in which space, and its known traps.
 
-    NAME is a family or a swift model type; default: all families.
+    NAME is a family or a swift model type; default: all families. `--ceiling` shows the AP that perfect answers reach: a family cannot
+    write a box more exactly than its numbers are.
 
     \b
     Example:
       groundswift families qwen2_5_vl
+      groundswift families --ceiling annotations.json --max-pixels 1003520
     """
     import json
 
+    if truth is None and (given := [f"--{key.replace('_', '-')}" for key, value in limits.items() if value is not None]):
+        raise click.UsageError(f"{', '.join(given)} needs --ceiling")
+    if truth is not None and markdown:
+        raise click.UsageError("--ceiling prints text or, with --json, JSON; not --markdown")
+    if truth is not None:
+        ceiling = import_module("groundswift.eval.ceiling_command")
+        document = ceiling.document_of(Path(truth), name, import_module("groundswift.image_resize").Limits(**limits))
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2) if as_json else ceiling.text_of(document))
+        return
     from . import family_docs
     from .family import family_row
 

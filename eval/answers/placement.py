@@ -36,7 +36,7 @@ def place_boxes(
     Raises GroundswiftError, with the image's `name`, where an image cannot be resized as the rules say.
     """
     sizes = sizes_wh[image_index]
-    resized = _resized(image_index, sizes_wh, rules, name) if rules.space_name == "resized_px" else None
+    resized = resized_wh_of_boxes(image_index, sizes_wh, rules, name)
     unclipped = to_original_px(written, rules.family, sizes, resized, rules.space)
     boxes = clipped(unclipped, sizes)
     step = quantum(space_row(rules.space_name), sizes, resized)
@@ -45,8 +45,15 @@ def place_boxes(
     return Placed(unclipped, boxes, moved & has_area, has_area)
 
 
-def _resized(image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules: Rules, name: Callable[[int], str]) -> NDArray[np.float64]:
-    """The size of the model input of each box's image, (N, 2) width and height in px."""
+def resized_wh_of_boxes(
+    image_index: NDArray[np.int64], sizes_wh: NDArray[np.int64], rules: Rules, name: Callable[[int], str]
+) -> NDArray[np.float64] | None:
+    """The size of the model input of each box's image, (N, 2) width and height in px; None where the space does not need it.
+
+    Raises GroundswiftError, with the image's `name`, where one cannot be resized.
+    """
+    if rules.space_name != "resized_px":
+        return None
     inputs_wh = np.zeros((len(sizes_wh), 2))
     known: dict[tuple[int, int], tuple[int, int]] = {}
     for index in np.unique(image_index).tolist():

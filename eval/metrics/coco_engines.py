@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from groundswift.errors import GroundswiftError
 
 from ..answers.to_boxes import Predictions
-from ..box_matching import coco_evaluation, default_limit
+from ..box_matching import IOU_THRESHOLDS, coco_evaluation, default_limit
 from ..ground_truth import Truth
 from .engine_memory import check_memory, needed_bytes
 
 Arrays = tuple[NDArray[np.float64], NDArray[np.float64], Any]  # precision, recall and matched, as in `Accumulated`
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = ("all", "small", "medium", "large")  # borders at 32 x 32 and 96 x 96 px
 WITH_LVIS_RULES = {"hotcoco"}
 AR_LIMITS = (1, 10, 100)  # of AR1, AR10 and AR100

@@ -31,13 +31,15 @@ from ..answers.referring_rows import holds_bare_boxes
 from ..answers.swift_results import read_answers
 from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
 from ..artifacts import digested
-from ..box_matching import image_results, looked_for, within_limit
+from ..box_matching import IOU_THRESHOLDS, image_results, looked_for, within_limit
 from ..count_ids import tally_lines
 from ..evaluated_run import Curve, Number, NumberTable
+from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation, Metric
 from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine
+from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
 
 __all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
 
@@ -59,6 +61,7 @@ OF_CLASSES = ("AP", "AP50", "AP75", "AR100")
 FREQUENCIES = {"APr": ("r", "rare"), "APc": ("c", "common"), "APf": ("f", "frequent")}
 IOU_NAMES = {None: "0.50:0.95", 0: "0.50", 5: "0.75"}
 AREAS = {"small": "small, under 32² px", "large": "large, over 96² px"}
+CEILING = "AP_ceiling"
 COCO, LVIS = "COCO detection (bbox)", "LVIS detection (bbox)"
 FEDERATED_TERMS = {
     "max_detections_are": "of an image, over all classes",
@@ -74,6 +77,7 @@ MOST_DETECTIONS = 1_000_000
 SCORE, MATCH, ENGINE = (click.Choice(words) for words in (["constant", "logprob"], ["exact", "casefold"], ["hotcoco", "pycocotools"]))
 EXPLANATION = (
     "AP is the mean precision over 101 recalls, AR the mean of the highest recalls, over the IoU thresholds and the classes. "
+    "AP_ceiling is the AP of perfect answers in the numbers that the family writes. "
     "\u2013 means undefined: the ground truth has no such object. It is not zero."
 )
 
@@ -105,6 +109,7 @@ class CocoMap(Metric):
     protocol_names = (COCO, LVIS)
     rewards = {"det_map": det_map}
     comparable_terms = {**Metric.comparable_terms, "metric": COCO, "max_detections_of_ap": 100}
+    rules: Rules | None = None  # by which the answers were read
     options = (
         click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
         click.option(
@@ -155,6 +160,7 @@ class CocoMap(Metric):
         return read_truth(path, self.options["on_error"], self.options["ignored"], needs_images, answers)
 
     def read_answers(self, source: Path, truth: Truth, rules: Rules | None) -> Answers:
+        self.rules = rules
         if rules is None:
             return answers_of_results(source, truth, self.options["on_error"])
         return read_answers(source, truth, rules, self.options["on_error"], progress=True)
@@ -166,7 +172,9 @@ class CocoMap(Metric):
         counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
         images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit, arrays.matched)
         unchanged = {} if self.options["predictions"] is None else {"predictions": "a COCO result file, scored unchanged"}
-        return replace(found, counts=counts, per_sample=images, protocol={**found.protocol, **unchanged})
+        best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
+        summary = {**found.summary, **best}
+        return replace(found, summary=summary, counts=counts, per_sample=images, protocol={**found.protocol, **unchanged})
 
     def write(self, folder: Path, answers: Answers, truth: Truth) -> dict[str, str]:
         """test_pred.json: the predictions as a COCO result file."""
@@ -185,7 +193,8 @@ class CocoMap(Metric):
             if name in numbers:
                 lines.append(("precision", f"IoU=0.50:0.95 | classes={frequency:>3s} | maxDets={most:>3d}", numbers[name]))
         titles = {"precision": "Average Precision  (AP)", "recall": "Average Recall     (AR)"}
-        return [f" {titles[array]} @[ {where} ] = {-1.0 if value is None else value:0.3f}" for array, where, value in lines]
+        shown = [f" {titles[array]} @[ {where} ] = {-1.0 if value is None else value:0.3f}" for array, where, value in lines]
+        return shown + ([] if numbers.get(CEILING) is None else [ceiling_line(numbers["AP"], numbers[CEILING], self.rules)])
 
     def count_lines(self, answers: Answers, truth: Truth, evaluation: Evaluation) -> list[str]:
         counts, most = evaluation.counts, evaluation.protocol["max_detections_of_ap"]

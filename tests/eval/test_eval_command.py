@@ -68,7 +68,7 @@ def test_the_whole_output(folder):
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["metrics.json", "run.json", "test_pred.json"]
     found = metrics(folder)
     assert [each["id"] for each in found["warnings"]] == ["images-without-row"]
-    assert list(found) == [*SUMMARY, "per_class", "counts", "protocol", "warnings", "run"]
+    assert list(found) == [*SUMMARY, "AP_ceiling", "per_class", "counts", "protocol", "warnings", "run"]
     assert (found["AP"], found["APl"]) == (pytest.approx(0.5), None)
     assert found["per_class"]["Dog"] == {"AP": 0, "AP50": 0, "AP75": 0, "AR100": 0, "truths": 1, "predictions": 0}
     assert found["counts"] == {
@@ -304,14 +304,14 @@ def test_compare(folder):
     words = (folder / "before", folder / "after", "--names", "base,tuned", "--out", folder / "both", "--set", "seconds=12.5")
     done = call("compare", *words)
     assert done.stdout.splitlines()[:2] == [
-        "            base     tuned    change",
-        "AP         0.500     1.000    +0.500",
+        "                 base     tuned    change",
+        "AP              0.500     1.000    +0.500",
     ]
-    assert "APl            -         -         -" in done.stdout
+    assert "APl                 -         -         -" in done.stdout
     assert "the runs differ in label_match" in done.stderr
     written = json.loads((folder / "both" / "summary.json").read_text())
     assert list(written) == ["base", "tuned", "seconds"]
-    assert written["base"] == {key: metrics(folder, "before")[key] for key in SUMMARY}
+    assert written["base"] == {key: metrics(folder, "before")[key] for key in (*SUMMARY, "AP_ceiling")}
     assert written["seconds"] == 12.5
     assert "<html" in (folder / "both" / "report.html").read_text()
     assert json.loads(call("compare", *words, "--json").stdout) == written

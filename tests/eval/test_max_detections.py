@@ -62,4 +62,4 @@ def test_the_number_of_a_limit_of_its_own_is_compared(tmp_path):
     score(tmp_path / "b", "--max-detections", "300")
     lines = call("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both").stdout.splitlines()
     assert lines[-2].split() == ["AR300", "-", "1.000", "-"]
-    assert list(json.loads((tmp_path / "both" / "summary.json").read_text())["b"]) == [*SUMMARY, "AR300"]
+    assert list(json.loads((tmp_path / "both" / "summary.json").read_text())["b"]) == [*SUMMARY, "AR300", "AP_ceiling"]

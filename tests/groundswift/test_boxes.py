@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from groundswift.boxes import area, as_boxes, clipped, iou, ordered, rotated_bounds, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.boxes import area, as_boxes, clipped, exact_repeats, iou, ordered, rotated_bounds, xywh_to_xyxy, xyxy_to_xywh
 
 
 @pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 4)), np.zeros((0,)), [[]]])
@@ -65,3 +67,13 @@ def test_iou_of_boxes_without_area_is_zero_not_nan():
 def test_the_bounds_of_a_rotated_box(box, degrees, bounds):
     found = rotated_bounds(box, math.radians(degrees))
     assert found == pytest.approx(bounds)
+
+
+ROW = st.tuples(*[st.integers(0, 2)] * 2, *[st.sampled_from([0.0, -0.0, 1.5, 2.0, 1e308])] * 4)
+
+
+@given(st.lists(ROW, max_size=30))
+def test_exact_repeats_are_those_that_an_earlier_row_equals(rows):
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 6)
+    groups = (columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64))
+    assert exact_repeats(groups, columns[:, 2:]).tolist() == [row in rows[:number] for number, row in enumerate(rows)]
