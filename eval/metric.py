@@ -57,7 +57,8 @@ class Metric:
     truth_option: ClassVar[Callable[..., Any]] = TRUTH
     truth_name: ClassVar[str] = "{}"  # what `protocol.gt` calls the ground truth of a file name
     needs_result: ClassVar[bool] = True
-    writes_run: ClassVar[bool] = True  # whether --out gets run.json and a report, and is required
+    writes_run: ClassVar[bool] = True  # whether --out gets run.json and a report
+    needs_out: ClassVar[bool] = True  # whether --out is required, where it gets them
     protocol_names: ClassVar[tuple[str, ...]] = ()  # its names in `protocol.metric`, where they differ from `name`
     reads_boxes: ClassVar[bool] = True  # whether its command has --family and the other options that say how boxes are read
     ignored_terms: ClassVar[tuple[str, ...]] = ()  # of `artifacts.reading_terms`, those that mean nothing for it

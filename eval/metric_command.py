@@ -37,7 +37,7 @@ def command_of(kind: type[Metric]) -> click.Command:
     decorators = (
         click.argument("result", type=FILE, required=kind.needs_result),
         kind.truth_option,
-        click.option("--out", type=FILE, required=kind.writes_run, help=what),
+        click.option("--out", type=FILE, required=kind.writes_run and kind.needs_out, help=what),
         *(READING_OPTIONS.values() if kind.reads_boxes else ()),
         *kind.options,
         click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at bad input, or drop and count it."),

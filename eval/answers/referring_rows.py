@@ -1,7 +1,8 @@
-"""Rows of referring expressions: what was asked, the one ground-truth box, and whether a row is one."""
+"""Rows of referring expressions: what was asked, the true boxes (one, several or none), and whether a row is one."""
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,13 +12,15 @@ import numpy as np
 
 from groundswift.box_checks import box_problem
 from groundswift.coco_file import BOX_LENGTH
-from groundswift.records import BOX, count_tags, read_jsonl
+from groundswift.placeholders import is_empty_answer
+from groundswift.records import BOX, IMAGE, REF, count_tags, read_jsonl
 
 from .swift_results import Problem, ResultRow, own_limits, size_missing
 
 CHECKED = 50  # rows of a result that are read before it is scored
 AROUND_BOXES = " ,;[]\n\t"  # what an answer of boxes alone may hold besides them
-Key = tuple[int | str | None, str]
+SPLITS = {name.lower(): name for name in ("train", "val", "validation", "test", "testA", "testB", "testC")}
+Key = tuple[str, str]
 
 
 class Turn(msgspec.Struct, gc=False):
@@ -34,14 +37,33 @@ class ReferringRow(ResultRow):
     messages: list[Turn] = []
     images: Any = None
     objects: Any = None
+    split: Any = None
 
     def asked(self) -> str:
         """All that the user said."""
         return "\n".join(str(turn.content) for turn in self.messages if turn.role == "user")
 
+    def image(self) -> str:
+        """The path of the first image as the row has it; "" where it has none."""
+        first = self.images[0] if isinstance(self.images, list) and self.images else self.images
+        first = first.get("path") if isinstance(first, dict) else first
+        return first if isinstance(first, str) else ""
+
+    def image_key(self) -> str:
+        """What rows of the same image have in common: its path, else what `images` holds, else the row's own id."""
+        return self.image() or str(self.images or self.sample_id)
+
     def key(self) -> Key:
-        """Identifies the question; rows of the same question have equal keys."""
-        return (self.sample_id if self.sample_id is not None else str(self.images)), self.asked()
+        """Identifies the question; rows of the same question have equal keys. Ids are compared as text."""
+        return (str(self.sample_id) if self.sample_id is not None else str(self.images)), self.question()
+
+    def question(self) -> str:
+        """The question in words: labels in their places, no placeholder of the image."""
+        refs = self.objects.get("ref") if isinstance(self.objects, dict) else None
+        text = self.asked()
+        for ref in refs if isinstance(refs, list) and REF in text else []:
+            text = text.replace(REF, str(ref), 1)
+        return text.replace(IMAGE, "").strip()
 
     def true_answer(self) -> str | None:
         """The answer of the dataset, placeholders included; None where the row does not have it."""
@@ -57,16 +79,24 @@ class ReferringRow(ResultRow):
 
 
 class Referred(NamedTuple):
-    """One question: its key, the size of its image in px, and its ground-truth box, xyxy in original px."""
+    """One question: its key, the size of its image in px, and its true boxes, xyxy in original px; [] where there is nothing to find."""
 
     key: Key
     size_wh: tuple[int, int]
-    box_xyxy_px: list[float]
+    boxes_xyxy_px: list[list[float]]
+    text: str = ""
+    image: str = ""
+    image_key: str = ""
+    split: str = ""
 
     @property
     def name(self) -> str:
         """What errors and counts call it."""
         return f"sample {self.key[0]}"
+
+    def truth(self) -> tuple[Any, ...]:
+        """What the numbers depend on."""
+        return self.key, self.size_wh, self.boxes_xyxy_px
 
 
 def answers_bare(row: ReferringRow) -> bool:
@@ -85,22 +115,52 @@ def holds_bare_boxes(path: str | Path) -> bool:
     return bool(rows) and all(map(answers_bare, rows))
 
 
-def referred(row: ReferringRow, resized: bool = False) -> Referred | Problem:
-    """The question of a row, or why it cannot be scored. `resized`: answers are in pixels of the resized image."""
-    size, boxes = row.size_wh, row.boxes()
-    if problem := size_missing(size):
+def split_of(row: ReferringRow, file_name: str) -> str:
+    """The split of a row: its `split`, or its sample_id up to the word (refcoco/unc/testA), or the word in the name of its file; or ""."""
+    if isinstance(row.split, str) and row.split.strip():
+        return row.split.strip()
+    parts = row.sample_id.split("/") if isinstance(row.sample_id, str) else []
+    for number, part in enumerate(parts[:-1], 1):
+        if part.lower() in SPLITS:
+            return "/".join([*parts[: number - 1], SPLITS[part.lower()]])
+    words = [SPLITS[word] for word in re.split("[^a-z]+", Path(file_name).stem.lower()) if word in SPLITS]
+    return words[-1] if words else ""
+
+
+def image_problem(row: ReferringRow, resized: bool) -> Problem | None:
+    """Why the boxes of a row cannot be placed. `resized`: answers are in pixels of the resized image."""
+    if problem := size_missing(row.size_wh):
         return problem
-    if len(boxes) != 1:
-        reason = "true-boxes-several" if boxes else "true-box-missing"
-        return Problem(reason, f"the answer of the row has {len(boxes)} boxes", "one ground-truth box per row")
     if resized and (problem := own_limits(row.chat_template_kwargs)):
         return problem
     if isinstance(row.images, list) and len(row.images) > 1:
         return Problem("images-several", f"the row has {len(row.images)} images", "one image per row")
-    box = boxes[0] if isinstance(boxes[0], list) and all(isinstance(number, int | float) for number in boxes[0]) else []
-    if row.objects.get("bbox_type") == "norm1" and len(box) == 4:
-        box = (np.array(box, dtype=np.float64) * [*size, *size]).tolist()
-    problem = box_problem(box, size) if len(box) == 4 else BOX_LENGTH
+    return None
+
+
+def box_px(box: Any, row: ReferringRow) -> list[float] | Problem:
+    """A true box of a row, xyxy in px of the upright image, or what is wrong with it."""
+    numbers = box if isinstance(box, list) and all(isinstance(number, int | float) for number in box) else []
+    if row.objects.get("bbox_type") == "norm1" and len(numbers) == 4:
+        numbers = (np.array(numbers, dtype=np.float64) * [*row.size_wh, *row.size_wh]).tolist()
+    problem = box_problem(numbers, row.size_wh) if len(numbers) == 4 else BOX_LENGTH
     if problem is not None:
-        return Problem(problem.id, f"ground-truth box {boxes[0]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
-    return Referred(row.key(), size, box)
+        return Problem(problem.id, f"ground-truth box {str(box)[:200]}: {problem.id}", "x1, y1, x2, y2 in pixels of the image")
+    return numbers
+
+
+def referred(row: ReferringRow, resized: bool = False, file_name: str = "") -> Referred | Problem:
+    """The question of a row, or why it cannot be scored. `resized`: answers are in pixels of the resized image."""
+    if problem := image_problem(row, resized):
+        return problem
+    boxes = [box_px(box, row) for box in row.boxes()]
+    if problem := next((box for box in boxes if isinstance(box, Problem)), None):
+        return problem
+    if not boxes and not is_empty_answer(row.true_answer() or "", 0):
+        expected = "one box or several; or the answer None where there is nothing to find"
+        return Problem("true-box-missing", "the answer of the row has 0 boxes", expected)
+    refs = row.objects.get("ref") if len(boxes) > 1 else None
+    if isinstance(refs, list) and len(labels := set(map(str, refs[count_tags([row.asked()]).refs :]))) > 1:
+        shown = ", ".join(map(repr, sorted(labels)[:3]))
+        return Problem("true-labels-several", f"the answer of the row has several labels ({shown})", "one; eval coco-map scores detection")
+    return Referred(row.key(), row.size_wh, boxes, row.question(), row.image(), row.image_key(), split_of(row, file_name))

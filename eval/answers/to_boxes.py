@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
@@ -88,7 +88,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class BareAnswers:
-    """For each answer its boxes, (n, 4) xyxy in original pixels, their labels, and its status (`missing` without a text).
+    """For each answer its boxes, (n, 4) xyxy in original pixels, their labels and scores (n,), its status (`missing`: no text) and text.
 
     `sample` has the same boxes as `space_check.explain_mismatch` takes them, one group per answer; `mismatch` is what it said of them.
     """
@@ -99,6 +99,8 @@ class BareAnswers:
     counts: Counts
     sample: BoxSample
     mismatch: Explanation | None = None
+    scores: list[NDArray[np.float64]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     @property
     def warnings(self) -> list[dict[str, Any]]:
@@ -180,8 +182,10 @@ class AnswerReader:
         sample, placed = self._placed(slice(None))
         count_boxes(self.counts.changed, "box-empty", sample.groups, ~placed.has_area, self._name)
         names, split = list(self.label_ids), np.searchsorted(sample.groups, np.arange(1, len(self.statuses)))
-        boxes, labels = (np.split(column, split) if self.statuses else [] for column in (placed.boxes_xyxy_px, np.array(self._labels)))
-        return BareAnswers(boxes, [[names[number] for number in part] for part in labels], self.statuses, self.counts, sample)
+        columns = (placed.boxes_xyxy_px, np.array(self._labels), np.array(self._scores))
+        boxes, labels, scores = (np.split(column, split) if self.statuses else [] for column in columns)
+        labels = [[names[number] for number in part] for part in labels]
+        return BareAnswers(boxes, labels, self.statuses, self.counts, sample, scores=scores, texts=self.texts)
 
     def _categories(self, labels: LabelIndex) -> NDArray[np.int64]:
         """(N,) the class of each box; -1, counted, where its label is none."""
@@ -219,15 +223,17 @@ def boxes_of_answers(
     rules: Rules,
     names: Sequence[str],
     truncated: Sequence[bool] | None = None,
+    tokens: Sequence[Tokens | None] | None = None,
 ) -> BareAnswers:
     """Parse and place answers, one per sample, whatever their labels; None: no answer. `sizes_wh` are those of their images, `names`
-    the samples' names in errors and counts. `truncated`: which answers stopped at their token limit, where that is known.
+    the samples' names in errors and counts. `truncated`: which answers stopped at their token limit, where that is known. `tokens`: what
+    their scores are made of, where the rules score by log-probability.
     """
     reader = AnswerReader(np.array(sizes_wh, dtype=np.int64).reshape(-1, 2), rules, names.__getitem__)
-    for number, (text, stopped) in enumerate(zip(texts, truncated or repeat(False), strict=False)):
+    for number, (text, stopped, generated) in enumerate(zip(texts, truncated or repeat(False), tokens or repeat(None), strict=False)):
         if text is not None:
             reader.counts.read += 1
-            reader.add(number, text, truncated=stopped)
+            reader.add(number, text, generated, stopped)
     return reader.bare_answers()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.referring_rows import holds_bare_boxes
 from groundswift.eval.answers.to_boxes import boxes_of_answers
-from groundswift.eval.metrics.referring import score_referring
+from groundswift.eval.metrics.referring import Referring, score_referring
+from groundswift.eval.several_boxes import RULES, SEVERAL
 
 BOX = [10, 10, 30, 30]
 
@@ -32,22 +34,18 @@ BOX = [10, 10, 30, 30]
 def test_one_answer(predicted, iou):
     score = score_referring([predicted], [BOX])
     assert (score.summary["mean_iou"], score.summary["acc_iou50"]) == (pytest.approx(iou), float(iou >= 0.5))
-    assert score.counts == {
-        "samples": 1,
-        "right": int(iou >= 0.5),
-        "without_box": int(not predicted),
-        "with_several_boxes": int(len(predicted) > 1),
-    }
+    counts = {"samples": 1, "right": int(iou >= 0.5), "without_box": int(not predicted), "with_several_boxes": int(len(predicted) > 1)}
+    assert score.counts == {**counts, "sets": 0, "none": 0}
 
 
 def test_several_answers():
     score = score_referring([[BOX], np.zeros((0, 4)), [[10, 10, 30, 20]], [[0, 0, 5, 5], BOX]], [BOX] * 4)
     assert (score.summary["acc_iou50"], score.summary["mean_iou"]) == (0.5, pytest.approx(1.5 / 4))
-    assert score.counts == {"samples": 4, "right": 2, "without_box": 1, "with_several_boxes": 1}
+    assert score.counts == {"samples": 4, "right": 2, "without_box": 1, "with_several_boxes": 1, "sets": 0, "none": 0}
 
 
 def test_nothing_to_score_is_undefined():
-    assert score_referring([], []).summary == {"acc_iou50": None, "mean_iou": None}
+    assert score_referring([], []).summary == dict.fromkeys(number.key for number in Referring.numbers)
 
 
 def test_answers_and_true_boxes_go_one_to_one():
@@ -89,6 +87,7 @@ def row(number, response, **more):
     }
 
 
+ASK = [{"role": "user", "content": "<image>Find all."}]
 ROWS = [row(number, text) for number, text in enumerate([RIGHT, HALF, WRONG, "None", "no idea", RIGHT[:20]])]
 
 
@@ -110,11 +109,13 @@ def test_the_command(tmp_path):
         "right at IoU 0.5 or more; the first box of an answer counts",
         "samples: 6, 2 right; answers: 3 ok, 1 empty, 1 unreadable, 1 truncated",
         "3 without a box, 1 with several",
-        "wrote metrics.json into",
+        "wrote metrics.json, run.json, report.html into",
     ):
         assert line in done.stdout
     found = metrics_of(tmp_path / "out")
-    assert list(found) == ["acc_iou50", "mean_iou", "counts", "protocol", "warnings"]
+    numbers = ["acc_iou50", "mean_iou", "acc_iou75", "acc_iou90", "acc_iou50_95", "f1_iou50", "acc_none"]
+    assert list(found) == [*numbers, "per_class", "counts", "protocol", "warnings", "run"]
+    assert (found["acc_iou75"], found["acc_none"]) == (pytest.approx(1 / 6), None)
     assert (found["acc_iou50"], found["mean_iou"]) == (pytest.approx(2 / 6), pytest.approx(1.5 / 6))
     assert found["counts"]["statuses"] == {"ok": 3, "empty": 1, "truncated": 1, "unreadable": 1, "missing": 0}
     assert found["protocol"]["several_boxes"] == "the first box of an answer counts"
@@ -151,7 +152,9 @@ def test_where_the_true_box_is(tmp_path, more):
         pytest.param({"size_wh": None}, "size-missing", id="no size"),
         pytest.param({"objects": None}, "true-box-missing", id="no objects"),
         pytest.param({"objects": {"ref": [], "bbox": []}}, "true-box-missing", id="no box"),
-        pytest.param({"objects": {"ref": [], "bbox": [BOX, BOX]}}, "true-boxes-several", id="two boxes"),
+        pytest.param({"labels": "No.", "objects": {"ref": [], "bbox": []}}, "true-box-missing", id="no box, and the answer is not None"),
+        pytest.param({"objects": {"ref": ["cat", "dog"], "bbox": [BOX, BOX]}, "messages": ASK}, "true-labels-several", id="two classes"),
+        pytest.param({"objects": {"ref": [], "bbox": [BOX, [1, 1, 1, 1]]}}, "box-empty", id="no area of the second"),
         pytest.param({"objects": {"ref": [], "bbox": [[10, 10, 10, 30]]}}, "box-empty", id="no area"),
         pytest.param({"objects": {"ref": [], "bbox": [[30, 10, 10, 30]]}}, "box-inverted", id="inverted"),
         pytest.param({"objects": {"ref": [], "bbox": [[1, 2, 3]]}}, "box-length", id="three numbers"),
@@ -174,7 +177,7 @@ def test_a_row_that_cannot_be_scored(tmp_path, more, reason):
 def test_nothing_to_score_is_refused(tmp_path, rows):
     result = write_rows(tmp_path / "r.jsonl", rows)
     said = score(result, "--family", "qwen3_vl", "--on-error", "skip", "--out", tmp_path / "out", code=1).stderr
-    assert "no row has one ground-truth box to score" in said
+    assert "no row has a ground-truth box to score" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -241,3 +244,142 @@ def test_an_answer_that_is_known_to_be_cut_is_truncated(tmp_path, response, stat
     whole, cut = (document(tmp_path, [row(1, response, **extra)]) for extra in ({}, more))
     assert whole["counts"]["statuses"][status] == 1
     assert cut["counts"]["statuses"]["unreadable" if status == "unreadable" else "truncated"] == 1
+
+
+def question(number, response, boxes, **more):
+    """A row about its own image, of any number of true boxes."""
+    labels = "<bbox>" * len(boxes) or "None"
+    objects = {"ref": [f"thing {number}"], "bbox": list(boxes), "bbox_type": "real"}
+    return row(number, response, images=[f"{number}.jpg"], labels=labels, objects=objects, **more)
+
+
+OTHER = [60, 10, 80, 30]
+BOTH = answer((600, 200, 800, 600), (100, 200, 300, 600))
+MIXED = [
+    question(1, BOTH, [BOX, OTHER], split="testA"),
+    question(2, RIGHT, [BOX, OTHER], split="testA"),
+    question(3, "None", [], split="testB"),
+    question(4, "[]", [], split="testB"),
+    question(5, "there is nothing like it", [], split="testB"),
+    question(6, "没有", [], split="testB"),
+    question(7, RIGHT, [], split="testB"),
+    question(8, WRONG, [BOX], split="val"),
+]
+
+
+def test_several_true_boxes_and_none(tmp_path):
+    found = document(tmp_path, MIXED)
+    assert (found["acc_iou50"], found["acc_none"]) == (3 / 8, 2 / 5)
+    assert found["mean_iou"] == pytest.approx((1 + 0.5 + 1 + 1) / 8)
+    assert {key: found["counts"][key] for key in ("samples", "right", "sets", "none")} == {"samples": 8, "right": 3, "sets": 2, "none": 5}
+    assert found["counts"]["statuses"]["unreadable"] == 2
+    assert {name: (group["samples"], group["acc_iou50"]) for name, group in found["per_class"].items()} == {
+        "testA": (2, 0.5),
+        "testB": (5, 0.4),
+        "val": (1, 0),
+    }
+    low, high = found["intervals"]["acc_iou50"]
+    assert 0 <= low < 3 / 8 < high <= 1
+    assert found["protocol"]["intervals"] == "percentile bootstrap over images, 1000 resamples, 95%, seed 0"
+
+
+@pytest.mark.parametrize(("several", "right"), [("first", 0), ("any", 1), ("all", 0), ("hungarian", 0)])
+def test_which_of_several_boxes_counts_is_declared(tmp_path, several, right):
+    found = document(tmp_path, [question(1, WRONG, [BOX])], "--several", several)
+    assert found["acc_iou50"] == right
+    assert found["protocol"]["several_boxes"] == RULES[several]
+
+
+@pytest.mark.parametrize("several", SEVERAL)
+def test_no_order_of_rows_changes_a_bit(tmp_path, several):
+    random = np.random.default_rng(5)
+    rows = MIXED + [question(n, answer((100 + n, 200, 300 + 3 * n, 600), (n, n, 9 * n, 9 * n)), [BOX]) for n in range(10, 40)]
+    first = document(tmp_path, rows, "--several", several)
+    for _ in range(3):
+        again = document(tmp_path, [rows[place] for place in random.permutation(len(rows))], "--several", several)
+        for found in (first, again):
+            del found["protocol"]["gt_sha256"], found["protocol"]["result_sha256"], found["protocol"]["date"]
+            found["protocol"].update(gt_sha256="", result_sha256="", date="")
+        assert again == first
+
+
+@pytest.mark.parametrize(
+    ("more", "name", "split"),
+    [
+        ({"split": "testB", "sample_id": "refcoco/unc/val/1/2"}, "r.jsonl", "testB"),
+        ({"sample_id": "refcoco+/unc/testA/1/2"}, "val.jsonl", "refcoco+/unc/testA"),
+        ({"sample_id": 7}, "refcoco_testa.jsonl", "testA"),
+        ({"sample_id": 7}, "interval.jsonl", None),
+        ({"split": 3, "sample_id": 7}, "r.jsonl", None),
+    ],
+)
+def test_splits(tmp_path, more, name, split):
+    result = write_rows(tmp_path / name, [row(1, RIGHT, **more)])
+    found = json.loads(score(result, "--family", "qwen3_vl", "--json").stdout)["per_class"]
+    assert list(found) == ([split] if split else [])
+
+
+def test_ids_are_joined_as_text_and_without_a_question(tmp_path):
+    asked = [{**row(1, RIGHT), "sample_id": 7}, {**row(2, RIGHT), "sample_id": "8"}]
+    rows = write_rows(tmp_path / "rows.jsonl", [{key: one[key] for key in one if key not in ("response", "labels")} for one in asked])
+    bare = [{"sample_id": "7", "size_wh": [100, 50], "response": RIGHT}, {"sample_id": 8, "size_wh": [100, 50], "response": RIGHT}]
+    for result in (bare, [{**asked[0], "sample_id": "7"}, {**asked[1], "sample_id": 8}]):
+        assert document(tmp_path, result, "--rows", rows)["acc_iou50"] == 1
+    write_rows(tmp_path / "rows.jsonl", [asked[0], {**asked[1], "sample_id": 7}])
+    found = document(tmp_path, bare[:1], "--rows", rows)
+    assert found["counts"]["rows_left_out"] == {"question-unknown": 1}, "two questions have this id: neither is meant"
+
+
+def test_a_question_that_is_asked_twice_is_counted(tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl", [ROWS[0], ROWS[0]])
+    found = document(tmp_path, [ROWS[0]], "--rows", rows)
+    assert (found["counts"]["samples"], found["counts"]["rows_left_out"]) == (1, {"question-duplicate": 1})
+
+
+def test_the_report_and_the_comparison(tmp_path):
+    result = write_rows(tmp_path / "r.jsonl", MIXED)
+    better = write_rows(tmp_path / "better.jsonl", [*MIXED[:-1], question(8, RIGHT, [BOX], split="val")])
+    for path, out in ((result, "before"), (better, "after")):
+        score(path, "--family", "qwen3_vl", "--out", tmp_path / out)
+    run = json.loads((tmp_path / "before" / "run.json").read_text())
+    first, last = run["images"][0], run["images"][-1]
+    assert (first["sample_id"], first["file_name"], first["question"], first["f1"]) == ("refcoco/1", "1.jpg", "Find thing 1.", 1)
+    assert first["values"] == {"IoU": 1, "right at IoU 0.5": "yes", "split": "testA"}
+    assert [box["outcome"] for box in last["predicted"]] == ["false_positive", "not_counted"]
+    assert (run["tables"][0]["id"], run["plots"][0]["lines"][0]["y"][0]) == ("splits", 3 / 8)
+    done = call("compare", tmp_path / "before", tmp_path / "after", "--out", tmp_path / "both")
+    assert "+0.125" in done.stdout
+    assert "not comparable" not in done.stderr
+
+
+def test_other_rules_are_not_compared(tmp_path):
+    result = write_rows(tmp_path / "r.jsonl", MIXED)
+    for several in ("first", "any"):
+        score(result, "--family", "qwen3_vl", "--several", several, "--out", tmp_path / several)
+    done = call("compare", tmp_path / "first", tmp_path / "any", "--out", tmp_path / "both")
+    assert "the runs differ in several_boxes: their numbers are not comparable" in done.stderr
+
+
+def test_a_very_long_answer(tmp_path):
+    text = RIGHT[:-1] + ", " + ", ".join(['{"bbox_2d": [1, 2, 3, 4], "label": "x"}'] * 50_000) + "]"
+    result = write_rows(tmp_path / "r.jsonl", [question(1, text, [BOX]), question(2, "no " * 700_000, [BOX])])
+    found = json.loads(
+        score(result, "--family", "qwen3_vl", "--several", "hungarian", "--json", "--no-report", "--out", tmp_path / "out").stdout
+    )
+    assert (found["acc_iou50"], found["counts"]["statuses"]["unreadable"]) == (0, 1)
+    assert (tmp_path / "out" / "run.json").stat().st_size < 10_000_000
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_true_box_that_is_not_finite(tmp_path, number):
+    result = write_rows(tmp_path / "r.jsonl", [question(1, RIGHT, [BOX]), question(2, RIGHT, [BOX])])
+    result.write_text(result.read_text().replace("[10, 10, 30, 30]", f"[10, {number}, 30, 30]", 1))
+    said = score(result, "--family", "qwen3_vl", code=1).stderr
+    assert said.startswith(f"error: {result}:1: ")
+
+
+def test_rows_in_memory_as_training_has_them():
+    rows = [SimpleNamespace(size_wh=(100, 50), labels=[""], boxes_xyxy_px=[BOX]), SimpleNamespace(size_wh=(100, 50), boxes_xyxy_px=[])]
+    found = Referring().score_rows([RIGHT, "None"], rows, Rules("qwen3_vl")).summary
+    assert (found["acc_iou50"], found["acc_none"]) == (1, 1)
+    assert Referring().score_rows([RIGHT, "what"], rows, Rules("qwen3_vl")).summary["acc_none"] == 0

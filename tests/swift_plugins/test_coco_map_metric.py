@@ -55,7 +55,7 @@ def scored(rows: list[dict[str, Any]], texts: list[str]) -> dict[str, float]:
 
 
 def test_another_metric_of_the_table_scores_the_rows_with_boxes():
-    assert list(eval_metrics()) == ["coco_map", "detection_f1"]
+    assert {"coco_map", "detection_f1", "referring"} <= set(eval_metrics())
     scoring = RowScoring(DetectionF1(), samples_of([LABELLED, TEXT, NOTHING, BARE]), Rules("qwen2_vl"))
     assert scoring.numbers == ["f1"]
     assert scoring.score([said(("cat", CAT)), "A cat.", "None", said(("", CAT))])[0] == {"f1": pytest.approx(8 / 9), "unanswered": 0}
