@@ -15,9 +15,8 @@ from groundswift.spaces import space_row
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Predictions
 from ..assignment import assigned
-from ..box_matching import IS_TP, outcomes
+from ..box_matching import IOU_THRESHOLDS, IS_TP, outcomes
 from ..ground_truth import Truth
-from .coco_engines import IOU_THRESHOLDS
 from .one_answer import OneTruth, is_no_answer, read_one, truth_and_predictions
 
 RECALLS = 101  # COCO's

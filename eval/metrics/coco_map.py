@@ -38,7 +38,6 @@ from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation, Metric
 from .answer_rewards import det_map
-from .coco_engines import AR_LIMITS, AREA_RANGES, IOU_THRESHOLDS, Accumulated, accumulate, check_engine
 from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
 
 __all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
