@@ -16,6 +16,8 @@ COUNTS = {  # of metrics.json, those that a reader has to know of where they are
     "unreadable": "answer without a readable box: no predictions",
     "answers_missing": "question without an answer: counts as an empty one",
     "answers_empty": "empty answer",
+    "answers_shortened": "answer whose first 10,000 words count",
+    "references_without_words": "question without a word in its true answers: undefined",
     "answers_truncated": "answer that stopped at its token limit",
 }
 GROUPS = {  # groups of counts; each key in them is one of REASONS or of the parser's warnings

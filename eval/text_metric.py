@@ -69,10 +69,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a metric makes of samples: columns by key; `summary`, numbers that are not ratios; what else each sample shows, by title."""
+    """What a metric makes of samples: a column for each number that is defined, by key; what else each sample shows, by title."""
 
-    columns: dict[str, Column]
-    summary: dict[str, float | None]
+    columns: dict[str, Any]  # Column, or what has its methods
     shown: Sequence[dict[str, float | str | None]] = ()
     counts: dict[str, Any] | None = None
     tables: tuple[Table, ...] = ()
@@ -106,7 +105,7 @@ class TextMetric(Metric):
         scored = self.score_samples(answers.samples)
         groups = self.group_numbers(answers.samples, scored)
         return Evaluation(
-            {number.key: scored.summary.get(number.key, self.number_of(scored, number.key)) for number in self.numbers},
+            {number.key: self.number_of(scored, number.key) for number in self.numbers},
             per_group=groups,
             per_sample=self.sample_results(answers.samples, scored),
             counts={**answers.counts_document(), **(scored.counts or {})},
@@ -116,7 +115,7 @@ class TextMetric(Metric):
         )
 
     def score_samples(self, samples: Sequence[TextSample]) -> Scored:
-        """The numbers of each sample, and those that are not ratios of sums over samples."""
+        """The numbers of each sample."""
         raise NotImplementedError
 
     def terms(self) -> dict[str, Any]:
@@ -124,17 +123,17 @@ class TextMetric(Metric):
         return {}
 
     def number_of(self, scored: Scored, key: str, chosen: Sequence[int] | None = None) -> float | None:
-        """A number from its column; None where the metric has none for these rows."""
+        """A number of some samples, or of all; None where the metric has none for these rows."""
         return scored.columns[key].number(chosen) if key in scored.columns else None
 
     def intervals(self, samples: Sequence[TextSample], scored: Scored) -> dict[str, Interval]:
-        """The intervals of the numbers that are ratios; several questions about one image or video are one unit."""
+        """The intervals of the numbers; several questions about one image or video are one unit."""
         units = [sample.question.media or index for index, sample in enumerate(samples)]
         found = {key: column.interval(units) for key, column in scored.columns.items()}
         return {key: interval for key, interval in found.items() if interval is not None}
 
     def group_numbers(self, samples: Sequence[TextSample], scored: Scored) -> dict[str, dict[str, float | int | None]]:
-        """The numbers of each group that are ratios, and how many samples it has."""
+        """The numbers of each group, and how many samples it has."""
         places: dict[str, list[int]] = {}
         for index, sample in enumerate(samples):
             places.setdefault(sample.question.group, []).append(index)

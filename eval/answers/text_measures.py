@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
+INSTALL = "pip install 'groundswift[text-eval]'"
 ANLS_THRESHOLD = 0.5
 ENDS = " \t\n.,;:!?\"'`\u3002\uff0c\uff1b\uff1a\uff01\uff1f\u3001\u201c\u201d\u2018\u2019"
 TEXT_IN_TEX = re.compile(r"(\\(?:text|mbox|textrm|textbf|textit))\s*\{([^{}]*)\}")

@@ -95,8 +95,7 @@ class Ocr(TextMetric):
                 "wer": Column([one.word_edits for one in found], [one.words for one in found]),
                 "edit_distance": Column([one.distance for one in found]),
                 "anls": Column([anls(each.text, each.question.references) for each in samples]),
-            },
-            {},
+            }
         )
 
 
