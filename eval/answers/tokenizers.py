@@ -15,7 +15,7 @@ from .text_measures import CJK, INSTALL
 LONGEST = 10_000  # words of a text that count
 LONGEST_CHARACTERS = 100 * LONGEST
 APOSTROPHES = str.maketrans("\u2018\u2019\u02bc\uff07", "''''")
-NEEDS_JAVA = "--tokenizer ptb runs Stanford's tokenizer, and there is no `java`; expected a Java runtime, or --tokenizer words"
+NEEDS_JAVA = "--tokenizer ptb runs Stanford's tokenizer, and `java` was not found; expected a Java runtime, or --tokenizer words"
 MEANINGS = {
     "words": "lower case (after NFKC); words, numbers and hyphenated words, with 's, n't and the like split off; punctuation dropped",
     "chars": "as words, and each Chinese, Japanese or Korean character is a word",
@@ -57,7 +57,7 @@ def tokenized(texts: Sequence[str], name: str) -> list[list[str]]:
 
 
 def check_java() -> None:
-    """Raises GroundswiftError where there is no Java for `ptb`."""
+    """Raises GroundswiftError where `ptb` would find no Java."""
     if shutil.which("java") is None:
         raise GroundswiftError(NEEDS_JAVA)
 

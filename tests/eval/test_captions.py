@@ -150,7 +150,7 @@ def test_references_without_a_word_are_counted_and_a_huge_answer_is_shortened(tm
 
 def test_what_is_missing_is_refused_at_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert "there is no `java`" in refused("captions", tmp_path, rows_of(CAPTIONS), "--tokenizer", "ptb")
+    assert "`java` was not found" in refused("captions", tmp_path, rows_of(CAPTIONS), "--tokenizer", "ptb")
     monkeypatch.setitem(__import__("sys").modules, "pycocoevalcap.cider.cider", None)
     said = call("captions", tmp_path / "r.jsonl", "--out", tmp_path / "o", code=1).stderr
     assert "captions need the package pycocoevalcap: pip install 'groundswift[text-eval]'" in said
