@@ -35,7 +35,7 @@ from groundswift.swift_plugins.grounding.run_checks import (
     resumed,
     training_options,
 )
-from groundswift.swift_plugins.grounding.templates import rlhf_rows
+from groundswift.swift_plugins.grounding.templates import box_loss, rlhf_rows
 from groundswift.swift_plugins.grounding.templates.grounding import template_metas
 
 PATCHES = patches_of(  # in this order: a later patch wraps an earlier one of the same method
@@ -49,6 +49,7 @@ PATCHES = patches_of(  # in this order: a later patch wraps an earlier one of th
     known_bad_versions,
     model_code,
     rlhf_rows,
+    box_loss,
     rewards,
     unanswered,
     step_log,

@@ -22,7 +22,8 @@ from swift.utils import get_logger
 from groundswift.eval.metrics import METRICS
 
 from ..patches.wrap_once import patch
-from ..templates.grounding import FAMILY_OF_TEMPLATE
+from ..templates.box_loss import box_weight_of
+from ..templates.grounding import FAMILY_OF_TEMPLATE, STOCK_OF_TEMPLATE
 from .findings import Finding, check_before, report
 
 OURS = "coco_map"
@@ -108,6 +109,24 @@ def truncated_boxes(args: Any) -> Iterator[Finding]:
         )
 
 
+def unused_box_weight(args: Any) -> Iterator[Finding]:
+    """Only grounding templates weigh boxes, and the losses of `swift rlhf` do not weigh tokens.
+
+    box-loss-unused: `--loss_scale box` would do nothing: no grounding template, `swift rlhf`, or `--is_binary_loss_scale true`.
+    """
+    if box_weight_of(args.loss_scale or "") is None:
+        return
+    if args.template not in STOCK_OF_TEMPLATE:
+        what = f"template {args.template} does not weigh boxes. Add --template NAME_grounding"
+    elif hasattr(args, "rlhf_type"):
+        what = f"the loss of swift rlhf --rlhf_type {args.rlhf_type} does not weigh tokens. Remove box"
+    elif args.is_binary_loss_scale:
+        what = "--is_binary_loss_scale true drops all weights. Remove it"
+    else:
+        return
+    yield Finding("box-loss-unused", f"--loss_scale {args.loss_scale}: {what}", fatal=True)
+
+
 def is_in_parts(args: Any) -> bool:
     """Whether swift knows the parts of a model that can be frozen apart."""
     return bool(args.model_meta and args.model_meta.is_multimodal and args.model_meta.model_arch)
@@ -120,7 +139,7 @@ def targets_all_linear(args: Any) -> bool:
 
 check_metric = check_before(SftArguments, "_init_metric", missing_metric)
 check_training = check_before(  # before the first method of swift when all options of tuners are set
-    SftArguments, "_check_padding_free", wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes
+    SftArguments, "_check_padding_free", wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes, unused_box_weight
 )
 
 

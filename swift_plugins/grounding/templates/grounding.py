@@ -29,6 +29,7 @@ from groundswift.spaces import Space, quantum, space_row
 
 from ..known_bad_versions import warn_bad_versions
 from ..patches.lazy_images import LazyImage, wants_exact_pixels
+from .box_loss import box_factors, box_ranges, token_ranges, with_aligned_scales
 from .object_checks import check_counts, check_objects
 from .overrides import SPECIAL, stock_meta
 from .rlhf_rows import answers_hold_all_objects, borrows_objects, note_borrowed_objects, take_generated_text_literally
@@ -108,11 +109,11 @@ class GroundingMixin:
     def _encode_truncated(self, inputs: Any) -> dict[str, Any]:
         """swift truncates a row that is too long between any two tokens. One with boxes is refused, as by the strategy `delete`."""
         if self.truncation_strategy not in ("left", "right") or not count_tags(texts_of(inputs)).boxes:
-            return super()._encode_truncated(inputs)
+            return with_aligned_scales(super()._encode_truncated(inputs), self.loss_scale)
         strict = object.__new__(type(self))
         strict.__dict__ = self.__dict__ | {"truncation_strategy": "raise"}
         try:
-            return strict._encode_truncated(inputs)
+            return with_aligned_scales(strict._encode_truncated(inputs), self.loss_scale)
         except MaxLengthError as error:
             raise MaxLengthError(f"{error} --truncation_strategy {self.truncation_strategy} would truncate its boxes") from None
 
@@ -149,6 +150,19 @@ class GroundingMixin:
             raise GroundswiftError(f"box {box} is outside its image of {size_wh[0]}x{size_wh[1]} px: clip it, as converters do")
         values = from_original_px(clipped(corners, size_wh), self.family, size_wh, resized_wh)[0]
         return [whole(value) for value in values[: len(box)].tolist()]
+
+    def _encode_context_list(self, context_list: list[Any], loss_scale_list: list[float] | None = None) -> tuple[Any, Any, Any]:
+        """swift's, with the weight of boxes (`--loss_scale box:2`) multiplied into the weights of their tokens."""
+        ids, labels, scales = super()._encode_context_list(context_list, loss_scale_list)
+        weight = getattr(self.loss_scale, "box_weight", None)
+        if weight is None or scales is None or not any(loss_scale_list or []):
+            return ids, labels, scales
+        factors: list[float] = []
+        for context, scale in zip(context_list, loss_scale_list, strict=True):
+            own = self._tokenize(context) if isinstance(context, str) else context
+            boxes = box_ranges(context, self.grammar, self.space.largest) if isinstance(context, str) and scale > 0 else []
+            factors += box_factors(token_ranges(self.tokenizer, context, own), boxes, weight) if boxes else [1.0] * len(own)
+        return ids, labels, [scale * factor for scale, factor in zip(scales, factors, strict=True)]
 
     def replace_ref(self, ref: str, index: int, inputs: Any) -> list[str]:
         whole = inputs.whole_lists.get((REF, index))
