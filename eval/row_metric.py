@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from numpy.typing import NDArray
 
+from groundswift.boxes import Boxes
 from groundswift.errors import error_at
 from groundswift.spaces import space_row
 
@@ -20,7 +22,7 @@ from .answers.protocol import Rules
 from .answers.referring_results import Asked, read_questions
 from .answers.referring_rows import ReferringRow, referred
 from .bootstrap import Interval, interval, term
-from .evaluated_run import NumberTable, Table
+from .evaluated_run import DrawnBox, NumberTable, Table
 from .metric import Evaluation, Metric
 
 ROWS = click.option(
@@ -63,19 +65,31 @@ class RowMetric(Metric):
         """Whether the questions are those of RESULT."""
         return self.options["truth_path"] is None
 
-    def evaluation(self, columns: Columns, asked: Asked, protocol: dict[str, Any], counts: dict[str, Any], **more: Any) -> Evaluation:
-        """The mean of each column over the questions that have a number in it, by split too, with its interval over images."""
-        questions = list(asked.questions.values())
-        images = [question.image_key for question in questions]
-        groups = by_split(columns, [question.split for question in questions])
+    def evaluation(
+        self,
+        columns: Columns,
+        asked: Asked,
+        protocol: dict[str, Any],
+        counts: dict[str, Any],
+        questions: Sequence[Any] | None = None,
+        kinds: Sequence[Sequence[str]] | None = None,
+        **more: Any,
+    ) -> Evaluation:
+        """The mean of each column over the entries that have a number in it, by split and kind too, with its interval over images.
+
+        `questions`: that of each entry, where there is not one entry for each; `kinds`: further groups of each entry, such as its types.
+        """
+        owners = list(asked.questions.values() if questions is None else questions)
         titles = {number.key: number.title for number in self.numbers}
+        groups = {"split": by_group(columns, [[owner.split] if owner.split else [] for owner in owners])}
+        groups["type"] = by_group(columns, kinds or [[] for _ in owners])
         return Evaluation(
             {key: mean(values) for key, values in columns.items()},
-            per_group=groups,
+            per_group={name: numbers for group in groups.values() for name, numbers in group.items()},
             counts=counts,
             protocol={**protocol, "intervals": term("images"), "truth_sha256": asked.digest()},
-            intervals=intervals_of(columns, images),
-            tables=[split_table(groups, titles), *more.pop("tables", [])] if groups else more.pop("tables", []),
+            intervals=intervals_of(columns, [owner.image_key for owner in owners]),
+            tables=[group_table(name, numbers, titles) for name, numbers in groups.items() if numbers],
             **more,
         )
 
@@ -112,24 +126,22 @@ def intervals_of(columns: Columns, images: Sequence[Hashable]) -> dict[str, Inte
     return {key: each for key, each in found.items() if each is not None}
 
 
-def by_split(columns: Columns, splits: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
-    """The numbers of each split by name, and how many samples it has; {} where no row has one."""
+def by_group(columns: Columns, groups: Sequence[Sequence[str]]) -> dict[str, dict[str, float | int | None]]:
+    """The numbers of each group by name, and how many samples it has; an entry may be in several groups, or in none."""
     places: dict[str, list[int]] = {}
-    for number, split in enumerate(splits):
-        places.setdefault(split, []).append(number)
+    for number, names in enumerate(groups):
+        for name in dict.fromkeys(names):
+            places.setdefault(name, []).append(number)
     return {
-        split: {"samples": len(chosen), **{key: mean([values[number] for number in chosen]) for key, values in columns.items()}}
-        for split, chosen in sorted(places.items())
-        if split
+        name: {"samples": len(chosen), **{key: mean([values[number] for number in chosen]) for key, values in columns.items()}}
+        for name, chosen in sorted(places.items())
     }
 
 
-def split_table(groups: dict[str, dict[str, float | int | None]], titles: dict[str, str]) -> Table:
-    """The splits as a table of the report."""
-    keys = list(next(iter(groups.values())))
-    return Table(
-        "splits", "Splits", ["split", *(titles.get(key, key) for key in keys)], [[name, *row.values()] for name, row in groups.items()]
-    )
+def group_table(kind: str, groups: dict[str, dict[str, float | int | None]], titles: dict[str, str]) -> Table:
+    """The groups of one kind as a table of the report."""
+    columns = [kind, *(titles.get(key, key) for key in next(iter(groups.values())))]
+    return Table(f"by_{kind}", f"By {kind}", columns, [[name, *row.values()] for name, row in groups.items()])
 
 
 def answer_counts(asked: Asked, counts: Counts) -> dict[str, Any]:
@@ -147,6 +159,11 @@ def answer_counts(asked: Asked, counts: Counts) -> dict[str, Any]:
 def shortened(text: str) -> str:
     """A text as a report holds it."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} ... ({len(text):,} characters)"
+
+
+def drawn(labels: Sequence[str], boxes_xyxy_px: Boxes, outcomes: Sequence[Any]) -> list[DrawnBox]:
+    """Boxes for the report, rounded to 0.01 px."""
+    return list(map(DrawnBox, labels, map(tuple, np.round(boxes_xyxy_px, 2).tolist()), outcomes))
 
 
 def yes(value: bool) -> str:

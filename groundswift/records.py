@@ -43,7 +43,8 @@ class Objects(msgspec.Struct, omit_defaults=True):
 class Row(msgspec.Struct, omit_defaults=True):
     """One line of a data file. `size_wh` is the size in px of its first image, EXIF orientation applied.
 
-    `prompt` names the question in the file of prompts that its first message was made of.
+    `prompt` names the question in the file of prompts that its first message was made of. `phrase_types`: for each label of `objects.ref`
+    its types, separated by `/`, where the source has them.
     """
 
     messages: list[Message]
@@ -53,6 +54,7 @@ class Row(msgspec.Struct, omit_defaults=True):
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
     prompt: str | None = None
+    phrase_types: list[str] | None = None
 
 
 def whole(value: float) -> float:

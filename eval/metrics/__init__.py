@@ -16,6 +16,7 @@ from ..metric import Metric
 BUILT_IN = {
     "coco_map": ".coco_map:CocoMap",
     "referring": ".referring:Referring",
+    "phrase_grounding": ".phrase_grounding:PhraseGrounding",
     "detection_f1": ".detection_f1:DetectionF1",
     "captions": ".captions:Captions",
     "ocr": ".ocr:Ocr",

@@ -19,9 +19,9 @@ from ..answers.referring_results import Asked, read_responses
 from ..answers.referring_rows import Referred
 from ..answers.space_check import explain_mismatch
 from ..answers.to_boxes import BareAnswers, boxes_of_answers
-from ..evaluated_run import FN, FP, NOT_COUNTED, TP, DrawnBox, ImageResult, Line, Number, Plot
+from ..evaluated_run import FN, FP, NOT_COUNTED, TP, ImageResult, Line, Number, Plot
 from ..metric import Evaluation
-from ..row_metric import RowMetric, answer_counts, mean, shortened, yes
+from ..row_metric import RowMetric, answer_counts, drawn, mean, shortened, yes
 from ..several_boxes import RULE_OF_NONE, RULE_OF_SETS, RULES, SEVERAL, THRESHOLDS, Fits, Several, counted, fits_of
 from .answer_rewards import rec_iou
 
@@ -189,11 +189,6 @@ def sample_result(number: int, question: Referred, fits: Fits, answers: BareAnsw
         shortened(question.text),
         values={"IoU": float(fits.overlaps[number]), "right at IoU 0.5": yes(fits.right[number, 0]), "split": question.split or None},
     )
-
-
-def drawn(labels: Sequence[str], boxes_xyxy_px: Boxes, outcomes: Sequence[Any]) -> list[DrawnBox]:
-    """Boxes for the report, rounded to 0.01 px."""
-    return list(map(DrawnBox, labels, map(tuple, np.round(boxes_xyxy_px, 2).tolist()), outcomes))
 
 
 def accuracy_plot(fits: Fits, splits: Sequence[str]) -> Plot:

@@ -346,7 +346,7 @@ def test_the_report_and_the_comparison(tmp_path):
     assert (first["sample_id"], first["file_name"], first["question"], first["f1"]) == ("refcoco/1", "1.jpg", "Find thing 1.", 1)
     assert first["values"] == {"IoU": 1, "right at IoU 0.5": "yes", "split": "testA"}
     assert [box["outcome"] for box in last["predicted"]] == ["false_positive", "not_counted"]
-    assert (run["tables"][0]["id"], run["plots"][0]["lines"][0]["y"][0]) == ("splits", 3 / 8)
+    assert (run["tables"][0]["id"], run["plots"][0]["lines"][0]["y"][0]) == ("by_split", 3 / 8)
     done = call("compare", tmp_path / "before", tmp_path / "after", "--out", tmp_path / "both")
     assert "+0.125" in done.stdout
     assert "not comparable" not in done.stderr

@@ -33,11 +33,12 @@ Box = tuple[int, int, int, int]
 
 
 class Phrase(NamedTuple):
-    """Words of a sentence that mean an entity: its id, and the words `start` to `end` (excluded) of the sentence."""
+    """Words of a sentence that mean an entity: its id, the words `start` to `end` (excluded), its types (`people/other`)."""
 
     entity: str
     start: int
     end: int
+    types: str = ""
 
 
 class Sentence(NamedTuple):
@@ -108,18 +109,18 @@ def sentence(line: str, number: int, where: str) -> Sentence:
     """One line with its marks read. Raises SkipSample where a mark is malformed, not closed, or nested."""
     words: list[str] = []
     phrases: list[Phrase] = []
-    entity, start = None, 0
+    entity, start, types = None, 0, ""
     for token in line.split():
         if token.startswith("["):
             if entity is not None:
                 raise skip("phrase-unclosed", where, f"{token} within a phrase", "] before the next [")
-            entity, start = entity_of(token, where), len(words)
+            (entity, types), start = entity_of(token, where), len(words)
             if token.endswith("]"):  # a mark without words
-                phrases.append(Phrase(entity, start, start))
+                phrases.append(Phrase(entity, start, start, types))
                 entity = None
         elif entity is not None and token.endswith("]"):
             words += [token[:-1]] if token != "]" else []
-            phrases.append(Phrase(entity, start, len(words)))
+            phrases.append(Phrase(entity, start, len(words), types))
             entity = None
         else:
             words.append(token)
@@ -128,12 +129,12 @@ def sentence(line: str, number: int, where: str) -> Sentence:
     return Sentence(number, words, phrases)
 
 
-def entity_of(token: str, where: str) -> str:
-    """The id in the token that opens a mark, such as `[/EN#283585/people`. Raises SkipSample for another form."""
+def entity_of(token: str, where: str) -> tuple[str, str]:
+    """The id and the types in the token that opens a mark, such as `[/EN#283585/people`. Raises SkipSample for another form."""
     parts = token.rstrip("]").split("/")
     if len(parts) < 2 or parts[0] != "[" or not parts[1].startswith("EN#") or parts[1] == "EN#":
         raise skip("mark-malformed", where, f"{token[:80]!r}", "[/EN#id/type words]")
-    return parts[1].removeprefix("EN#")
+    return parts[1].removeprefix("EN#"), "/".join(filter(None, parts[2:]))
 
 
 def annotation(content: bytes, where: str) -> Annotation:

@@ -39,13 +39,14 @@ QUESTIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # task -
 
 
 class BoxedPhrase(NamedTuple):
-    """A phrase with boxes: its number in the sentence from 1, the words `start` to `end`, its text, its boxes (xyxy in px)."""
+    """A phrase with boxes: its number in the sentence from 1, the words `start` to `end`, its text, its boxes (xyxy in px), its types."""
 
     number: int
     start: int
     end: int
     text: str
     boxes: list[list[float]]
+    types: str = ""
 
     @property
     def tags(self) -> str:
@@ -59,6 +60,7 @@ class Flickr30kOptions(AskingOptions, frozen=True, kw_only=True):
     SOURCE is the folder with Sentences/ and Annotations/; the image of an id is DIR/<id>.jpg. Boxes are x1, y1, x2, y2 in
     pixels of the upright image. The files count pixels from 1; like the reference code of the dataset, 1 is subtracted from
     all four numbers, so x2 and y2 are the index of the last column and row.
+    phrase_types has the types of each phrase (people, scene/other), by which `groundswift eval phrase-grounding` divides its numbers.
     sample_id is flickr30k/IMAGE/SENTENCE, for reverse flickr30k/IMAGE/SENTENCE/PHRASE, both counted from 1.
 
     \b
@@ -193,7 +195,9 @@ class Flickr30kMaker(RowMaker, frozen=True):
                 phrases = without_duplicates(phrases, f"{image_id}/{sentence.number}", log)
             answer = grounded_text(sentence, phrases) if self.task == "grounded_caption" else "".join(each.tags for each in phrases)
             boxes = [box for phrase in phrases for box in phrase.boxes]
-            yield self.row(key, image, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text())
+            row = self.row(key, image, answer, [phrase.text for phrase in phrases], boxes, sentence=sentence.text())
+            row.phrase_types = [phrase.types for phrase in phrases]
+            yield row
 
     def row(
         self, key: str, image: FoundImage, answer: str, refs: list[str], boxes: list[list[float]], given: int = 1, sentence: str = ""
@@ -241,7 +245,7 @@ def boxed_phrases(
         elif phrase.entity == parse.NO_ENTITY or phrase.entity not in boxes:
             log.count("phrase-without-boxes", where)
         else:
-            found.append(BoxedPhrase(number, phrase.start, phrase.end, sentence.text(phrase), boxes[phrase.entity]))
+            found.append(BoxedPhrase(number, phrase.start, phrase.end, sentence.text(phrase), boxes[phrase.entity], phrase.types))
     return found
 
 

@@ -57,7 +57,9 @@ def test_grounded_captions(folder):
         sample_id=f"flickr30k/{GUYS}/1",
         size_wh=[333, 500],
         prompt="grounded_caption.en.1",
+        phrase_types=["people", "bodyparts"],
     )
+    assert made[1]["phrase_types"] == ["people", "scene/other"]
     assert [(row["sample_id"].removeprefix("flickr30k/"), labelled(row), row["objects"]["bbox"]) for row in made[1:]] == [
         (f"{GUYS}/2", "Two young , White males<bbox><bbox> are outside near many bushes<bbox><bbox> .", [*BOTH, *BUSHES]),
         (f"{GUYS}/3", "A man<bbox> in a blue shirt<bbox> standing .", [GUY, [199, 149, 332, 499]]),
@@ -123,8 +125,12 @@ def test_sampled_questions_do_not_depend_on_what_else_is_made(folder):
 
 
 def test_marks():
-    assert sentence("[/EN#0/notvisual ] a [/EN#1/a/b x ] .\r", 3, "s") == (3, ["a", "x", "."], [Phrase("0", 0, 0), Phrase("1", 1, 2)])
-    assert sentence("[/EN#7/other]", 1, "s") == (1, [], [Phrase("7", 0, 0)])
+    assert sentence("[/EN#0/notvisual ] a [/EN#1/a/b x ] .\r", 3, "s") == (
+        3,
+        ["a", "x", "."],
+        [Phrase("0", 0, 0, "notvisual"), Phrase("1", 1, 2, "a/b")],
+    )
+    assert sentence("[/EN#7/other]", 1, "s") == (1, [], [Phrase("7", 0, 0, "other")])
     assert [each.number for each in sentences("a\r\n\r\nb\x85c\n", "s")] == [1, 3]
 
 
