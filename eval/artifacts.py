@@ -29,6 +29,7 @@ compare_folder = partial(atomic_folder.replaced_folder, own_files=frozenset({"re
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 SCORES = {
     "constant": "1.0 for every box",
+    "order": "1 / (1 + n), n the number of boxes before it in its answer",
     "logprob": "exp of the mean log-probability of the tokens of a box and its label",
 }
 

@@ -17,7 +17,7 @@ from groundswift.spaces import space_row
 from .label_matching import LabelMatch
 
 BY_RECORD = "run record"
-ScorePolicy = Literal["constant", "logprob"]
+ScorePolicy = Literal["constant", "order", "logprob"]
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
     reader = reader_of(truth, rules)
     index_of: dict[object, int] = {image_id: index for index, image_id in enumerate(truth.image_ids)}
     index_of |= {str(image_id): index for image_id, index in index_of.items()}  # a file whose other ids are text has these as text, too
-    seen: set[tuple[int, int | None]] = set()
+    seen: set[tuple[int, int]] = set()
     find = partial(image_of, index_of=index_of, truth=truth, resized=space_row(rules.space_name).side == "resized")
     kind = TokenResultRow if rules.score == "logprob" else ResultRow
     rows = usable_rows(path, kind, find, reader.counts.rows, on_error, AGAIN)
@@ -155,12 +155,12 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
         if row.error:
             reader.counts.rows.add(NO_ANSWER, f"image {row.sample_id}: {row.error}")
             continue
-        asked = index, hash(str(row.messages[0].content)) if row.messages else None
+        asked = index, reader.questions.setdefault(str(row.messages[0].content) if row.messages else "", len(reader.questions))
         if asked in seen:
             reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at line {number}")
             continue
         seen.add(asked)
-        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_truncated())
+        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_truncated(), asked[1])
     return reader.answers(truth)
 
 

@@ -129,13 +129,15 @@ class AnswerReader:
         self.label_ids.default_factory = self.label_ids.__len__
         self._sizes_wh, self._name = sizes_wh, name
         self._parse, self._limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
-        self._images, self._labels = array("q"), array("q")
+        self.questions: dict[str, int] = {}  # text -> its number, for answers that `add` was given with one
+        self._images, self._labels, self._questions = array("q"), array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")
 
-    def add(self, image_index: int, text: str, tokens: Tokens | None = None, truncated: bool = False) -> None:
+    def add(self, image_index: int, text: str, tokens: Tokens | None = None, truncated: bool = False, question: int = 0) -> None:
         """Parse an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
 
-        `truncated`: generation is known to have stopped at its token limit. Points are dropped.
+        `truncated`: generation is known to have stopped at its token limit. `question`: its number in `questions`, whose texts order the
+        answers to one image. Points are dropped.
         """
         answer = self._parse(text, self._limit)
         if truncated:
@@ -153,16 +155,20 @@ class AnswerReader:
         self._boxes.extend([number for located in found for number in located.box])
         self._labels.extend([self.label_ids[located.label] for located in found])
         self._images.extend([image_index] * len(found))
+        self._questions.extend([question] * len(found))
         if tokens is not None and self.rules.score == "logprob":
             scores, aligned = span_scores(*tokens, text, [located.span or (0, len(text)) for located in found])
             self._scores.extend(scores)
             if not aligned:
                 self.counts.changed.add("tokens-differ", self._name(image_index))
+        elif self.rules.score == "order":
+            self._scores.extend([1 / number for number in range(1, len(found) + 1)])
         else:
             self._scores.extend([1.0] * len(found))
 
     def answers(self, truth: Truth) -> Answers:
         """The boxes whose label is a class of the truth, ordered by image, without duplicates and those that have no area in the image."""
+        self._order_by_question()
         labels = LabelIndex(truth.category_names, self.rules.label_match)
         categories = self._categories(labels)
         known = np.flatnonzero(categories >= 0)
@@ -186,6 +192,18 @@ class AnswerReader:
         boxes, labels, scores = (np.split(column, split) if self.statuses else [] for column in columns)
         labels = [[names[number] for number in part] for part in labels]
         return BareAnswers(boxes, labels, self.statuses, self.counts, sample, scores=scores, texts=self.texts)
+
+    def _order_by_question(self) -> None:
+        """Order the boxes by image and the text of their question, so that the order of the rows does not matter."""
+        if len(self.questions) < 2:
+            return
+        rank_of = {number: rank for rank, (_, number) in enumerate(sorted(self.questions.items()))}
+        ranks = np.array([rank_of[number] for number in range(len(rank_of))])[np.array(self._questions, dtype=np.int64)]
+        order = np.lexsort((ranks, np.array(self._images)))
+        self._boxes = array("d", np.array(self._boxes).reshape(-1, 4)[order].tobytes())
+        for name in ("_images", "_labels", "_questions", "_scores"):
+            column = getattr(self, name)
+            setattr(self, name, array(column.typecode, np.array(column)[order].tobytes()))
 
     def _categories(self, labels: LabelIndex) -> NDArray[np.int64]:
         """(N,) the class of each box; -1, counted, where its label is none."""

@@ -11,6 +11,7 @@ For a caller that has its answers at hand (a training-time metric):
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -37,6 +38,7 @@ from ..evaluated_run import Curve, Number, NumberTable
 from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation, Metric
+from ..tied_ap import equal_scores, exact_mean, tied_ap
 from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
 
@@ -56,6 +58,7 @@ SUMMARY: dict[str, tuple[str, int | None, str, int | None]] = {  # array, IoU (N
     "ARm": ("recall", None, "medium", None),
     "ARl": ("recall", None, "large", None),
 }
+TIES = {"AP_ties": None, "AP50_ties": 0, "AP75_ties": 5}  # AP that no order of equal scores changes -> IoU (None: all)
 OF_CLASSES = ("AP", "AP50", "AP75", "AR100")
 FREQUENCIES = {"APr": ("r", "rare"), "APc": ("c", "common"), "APf": ("f", "frequent")}
 IOU_NAMES = {None: "0.50:0.95", 0: "0.50", 5: "0.75"}
@@ -69,14 +72,30 @@ FEDERATED_TERMS = {
 }
 FIXED_TERMS = {
     "tie_order": "equal scores: by image id, then by order in the answer or file",
+    "ties": "AP_ties, AP50_ties, AP75_ties: equal scores of a class are one point of its precision-recall curve, whatever their order",
     "annotation_ids": "not used: an annotation with id 0 is matched like any other",
     "missing_image": "no detection",
 }
 MOST_DETECTIONS = 1_000_000
-SCORE, MATCH, ENGINE = (click.Choice(words) for words in (["constant", "logprob"], ["exact", "casefold"], ["hotcoco", "pycocotools"]))
+SCORE = click.option(
+    "--score",
+    type=click.Choice(["constant", "order", "logprob"]),
+    default="constant",
+    show_default=True,
+    help="Confidence: 1.0; 1 / (1 + number of boxes before it in its answer); or from token log-probabilities.",
+)
+LABEL_MATCH = click.option(
+    "--label-match",
+    type=click.Choice(["exact", "casefold"]),
+    default="exact",
+    show_default=True,
+    help="Labels match classes exactly, or ignoring case.",
+)
+ENGINE = click.Choice(["hotcoco", "pycocotools"])
 EXPLANATION = (
     "AP is the mean precision over 101 recalls, AR the mean of the highest recalls, over the IoU thresholds and the classes. "
     "AP_ceiling is the AP of perfect answers in the numbers that the family writes. "
+    "AP_ties is AP whatever the order of equal scores: the lowest that any order gives. "
     "\u2013 means undefined: the ground truth has no such object. It is not zero."
 )
 
@@ -111,12 +130,8 @@ class CocoMap(Metric):
     rules: Rules | None = None  # by which the answers were read
     options = (
         click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
-        click.option(
-            "--score", type=SCORE, default="constant", show_default=True, help="Confidence: 1.0, or from token log-probabilities."
-        ),
-        click.option(
-            "--label-match", type=MATCH, default="exact", show_default=True, help="Labels match classes exactly, or ignoring case."
-        ),
+        SCORE,
+        LABEL_MATCH,
         click.option(
             "--engine", type=ENGINE, default="hotcoco", show_default=True, help="Evaluation backend; both give identical numbers."
         ),
@@ -191,7 +206,10 @@ class CocoMap(Metric):
         for name, (frequency, _) in FREQUENCIES.items():
             if name in numbers:
                 lines.append(("precision", f"IoU=0.50:0.95 | classes={frequency:>3s} | maxDets={most:>3d}", numbers[name]))
-        titles = {"precision": "Average Precision  (AP)", "recall": "Average Recall     (AR)"}
+        if evaluation.counts["equal_scores"]:
+            areas = f"area=   all | maxDets={most:>3d}"
+            lines += [("ties", f"IoU={IOU_NAMES[at]:<9} | {areas}", numbers[name]) for name, at in TIES.items()]
+        titles = {"precision": "Average Precision  (AP)", "recall": "Average Recall     (AR)", "ties": "in any order  (AP_ties)"}
         shown = [f" {titles[array]} @[ {where} ] = {-1.0 if value is None else value:0.3f}" for array, where, value in lines]
         return shown + ([] if numbers.get(CEILING) is None else [ceiling_line(numbers["AP"], numbers[CEILING], self.rules)])
 
@@ -213,7 +231,7 @@ class CocoMap(Metric):
         areas = {key: f"all, {name} classes" for key, (_, name) in FREQUENCIES.items()}
         numbers = []
         for number in super().table(documents).numbers:
-            iou, area, limit = number.notes or (IOU_NAMES[None], areas.get(number.key, "all"), None)
+            iou, area, limit = number.notes or (IOU_NAMES[TIES.get(number.key)], areas.get(number.key, "all"), None)
             numbers.append(number._replace(notes=(iou, area, limit or most)))
         return NumberTable(numbers, ("IoU", "Area of the boxes", "Detections per image"), OF_CLASSES, EXPLANATION)
 
@@ -231,13 +249,20 @@ def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", ma
 
 def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, engine: str) -> Evaluation:
     """The numbers of what an engine has accumulated."""
+    ties = tied_ap(truth, predictions, arrays.max_detections)
     within = within_limit(truth, predictions, arrays.max_detections)
-    counts = {"predictions": len(predictions.scores), "beyond_max_detections": int((~within).sum())}
+    counts = {
+        "predictions": len(predictions.scores),
+        "beyond_max_detections": int((~within).sum()),
+        "equal_scores": equal_scores(predictions),
+    }
     if truth.federated is not None:
         counts["not_looked_for"] = int((within & ~looked_for(truth, predictions)).sum())
     return Evaluation(
-        {name: _value(arrays, *place) for name, place in places(arrays.max_detections).items()} | _by_frequency(arrays, truth),
-        _per_class(arrays, truth, predictions),
+        {name: _value(arrays, *place) for name, place in places(arrays.max_detections).items()}
+        | _by_frequency(arrays, truth)
+        | {name: exact_mean(ties if at is None else ties[at]) for name, at in TIES.items()},
+        _per_class(arrays, truth, predictions, ties),
         _curves(arrays, truth),
         counts=counts,
         protocol={
@@ -285,17 +310,22 @@ def _value(
         values = values[threshold : threshold + 1]
     if classes is not None:
         values = values[..., classes]
-    defined = values[values > -1]
-    return float(np.mean(defined)) if defined.size else None
+    if isinstance(classes, int):
+        return float(values.mean()) if values.size and values.flat[0] > -1 else None
+    sums, at_each = values.sum(axis=tuple(range(values.ndim - 1))), values.size // max(values.shape[-1], 1)
+    defined = sums[sums >= 0].tolist()  # a class is defined at all thresholds or at none
+    return math.fsum(defined) / (len(defined) * at_each) if defined else None  # rounded once: the order of the classes does not matter
 
 
-def _per_class(arrays: Accumulated, truth: Truth, predictions: Predictions) -> dict[str, dict[str, float | int | None]]:
+def _per_class(
+    arrays: Accumulated, truth: Truth, predictions: Predictions, ties: NDArray[np.float64]
+) -> dict[str, dict[str, float | int | None]]:
     count = len(truth.category_ids)
     truths = np.bincount(truth.category_index[~truth.is_crowd], minlength=count).tolist()
     found = np.bincount(predictions.category_index, minlength=count).tolist()
     out: dict[str, dict[str, float | int | None]] = {}
     for index, name in enumerate(truth.category_names):
-        numbers = {key: _value(arrays, *SUMMARY[key], index) for key in OF_CLASSES}
+        numbers = {key: _value(arrays, *SUMMARY[key], index) for key in OF_CLASSES} | {"AP_ties": exact_mean(ties[:, index])}
         out[name] = {**numbers, "truths": truths[index], "predictions": found[index]}
     return out
 

@@ -22,7 +22,7 @@ from groundswift.eval.box_matching import coco_evaluation, image_results, outcom
 from groundswift.eval.evaluated_run import CROWD, FN, FP, OUTCOMES, TP
 from groundswift.eval.ground_truth import truth_from_coco
 from groundswift.eval.metrics.coco_engines import check_engine
-from groundswift.eval.metrics.coco_map import CocoMap, Rules, evaluate, predictions_from_answers, truth_from_rows
+from groundswift.eval.metrics.coco_map import SUMMARY, CocoMap, Rules, evaluate, predictions_from_answers, truth_from_rows
 
 TOLERANCE = 1e-9
 ENGINES = ["hotcoco", "pycocotools"]
@@ -52,7 +52,8 @@ def numbers_of(scoring: COCOeval) -> list[float | None]:
 def check(coco: dict, results: list[dict], folder, engine: str) -> None:
     wanted = numbers_of(reference(coco, results))
     truth, predictions = loaded(coco, results, folder)
-    got = list(evaluate(truth, predictions, engine).summary.values())
+    summary = evaluate(truth, predictions, engine).summary
+    got = [summary[key] for key in SUMMARY]
     assert [value is None for value in got] == [value is None for value in wanted]
     assert [value or 0 for value in got] == pytest.approx([value or 0 for value in wanted], abs=TOLERANCE)
 
@@ -164,7 +165,8 @@ def test_undefined_is_none_and_never_0(tmp_path, engine):
     truth, predictions = loaded(coco_file({1: (200, 200)}, [1, 2], [ONE]), [FOUND], tmp_path)
     result = evaluate(truth, predictions, engine)
     assert result.summary["APl"] is None
-    assert result.per_group["class 2"] == {"AP": None, "AP50": None, "AP75": None, "AR100": None, "truths": 0, "predictions": 0}
+    undefined = dict.fromkeys(("AP", "AP50", "AP75", "AR100", "AP_ties"))
+    assert result.per_group["class 2"] == {**undefined, "truths": 0, "predictions": 0}
     assert [curve.precision[0] for curve in result.curves if curve.label == "class 2"] == [-1] * 3
     assert CocoMap().lines(result)[5].endswith("= -1.000")
 

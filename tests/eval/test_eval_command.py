@@ -11,7 +11,7 @@ import pytest
 from evaluated import call, coco_of, metrics_of, write_json, write_rows
 
 from groundswift import Located, format_answer
-from groundswift.eval.metrics.coco_map import SUMMARY
+from groundswift.eval.metrics.coco_map import SUMMARY, TIES
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, write_record
 
@@ -68,9 +68,9 @@ def test_the_whole_output(folder):
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["metrics.json", "run.json", "test_pred.json"]
     found = metrics(folder)
     assert [each["id"] for each in found["warnings"]] == ["images-without-row"]
-    assert list(found) == [*SUMMARY, "AP_ceiling", "per_class", "counts", "protocol", "warnings", "run"]
+    assert list(found) == [*SUMMARY, *TIES, "AP_ceiling", "per_class", "counts", "protocol", "warnings", "run"]
     assert (found["AP"], found["APl"]) == (pytest.approx(0.5), None)
-    assert found["per_class"]["Dog"] == {"AP": 0, "AP50": 0, "AP75": 0, "AR100": 0, "truths": 1, "predictions": 0}
+    assert found["per_class"]["Dog"] == {"AP": 0, "AP50": 0, "AP75": 0, "AR100": 0, "truths": 1, "predictions": 0, "AP_ties": 0}
     assert found["counts"] == {
         "images": 3,
         "truths": 2,
@@ -88,6 +88,7 @@ def test_the_whole_output(folder):
         "unknown_labels": {"dog": 1, "cow": 1},
         "predictions": 1,
         "beyond_max_detections": 0,
+        "equal_scores": 0,
     }
     protocol = found["protocol"]
     assert (protocol["family"], protocol["grammar"], protocol["space"]) == ("qwen2_vl", "qwen2_tokens", "norm1000")
@@ -311,7 +312,7 @@ def test_compare(folder):
     assert "the runs differ in label_match" in done.stderr
     written = json.loads((folder / "both" / "summary.json").read_text())
     assert list(written) == ["base", "tuned", "seconds"]
-    assert written["base"] == {key: metrics(folder, "before")[key] for key in (*SUMMARY, "AP_ceiling")}
+    assert written["base"] == {key: metrics(folder, "before")[key] for key in (*SUMMARY, *TIES, "AP_ceiling")}
     assert written["seconds"] == 12.5
     assert "<html" in (folder / "both" / "report.html").read_text()
     assert json.loads(call("compare", *words, "--json").stdout) == written
