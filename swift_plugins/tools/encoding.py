@@ -98,7 +98,7 @@ def open_template(model: str, model_type: str | None = None, template: str | Non
             raise error_at(f"template {named}", "not in the table of families", "a template that `groundswift families` lists")
         model_type = model_type or _type_of_template(model, named)
         try:
-            with quiet(trusted=_holds_no_code(model)):
+            with quiet(trusted=holds_no_code(model)):
                 processor = get_processor(model, model_type=model_type)
         except Exception as error:  # configuration, tokenizer and remote code: many kinds
             raise _no_processor(model, error) from None
@@ -164,7 +164,7 @@ def _is_missing_folder(model: str) -> bool:
     return (model.startswith(("/", ".", "~")) or model.count("/") > 1) and not os.path.isdir(os.path.expanduser(model))
 
 
-def _holds_no_code(model: str) -> bool:
+def holds_no_code(model: str) -> bool:
     """Whether a model is a folder whose configuration names no remote code."""
     files = list(Path(model).glob("*config.json")) if os.path.isdir(model) else []
     return bool(files) and not any("auto_map" in path.read_text(encoding="utf-8", errors="replace") for path in files)

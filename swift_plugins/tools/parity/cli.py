@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from groundswift.eval.parity.result import Parity
 
 FILES = frozenset({"parity.json", "report.html"})
+USABLE = re.compile(r"[\w.-]+")
 
 
 class Named(click.ParamType):
@@ -30,11 +33,28 @@ class Named(click.ParamType):
 
 
 NAMED = Named()
+WAY = (
+    "MODEL, MODEL,ADAPTER or ADAPTER (folders or hub ids), any of them with :bnb4, :bnb8, :fp32, :bf16 or :fp16; http://HOST:PORT of an "
+    "OpenAI-compatible server, or http://HOST:PORT,MODEL."
+)
+SIZES = "Resize each image to WIDTHxHEIGHT px or by a factor (2x); `original`: as it is; may be repeated.  [default: original]"
 
 
 @click.command()
+@click.argument("rows", type=FILE, required=False, metavar="[ROWS.jsonl]")
+@click.option("--way", "ways", type=NAMED, multiple=True, metavar="NAME=WAY", help=f"A way to run the model; may be repeated. {WAY}")
+@click.option("--size", "sizes", multiple=True, metavar="SIZE", help=SIZES)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+@click.option("--blind", "is_blind", is_flag=True, help="Also ask the reference about blanked images.")
+@click.option("--model-type", metavar="T", help="swift's model type, where it is not clear from the model.")
+@click.option("--template", metavar="T", help="swift's template.  [default: the grounding template of the model's type, or the run's]")
+@click.option("--swift", "swift_options", metavar="OPTIONS", default="", help="Options for all local ways: --swift '--attn_impl sdpa'.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Limit of an answer.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, help="Rows, or requests to a server, at once.")
 @click.option("--result", "results", type=NAMED, multiple=True, metavar="NAME=FILE", help="A result file of one way; may be repeated.")
-@click.option("--blind-result", "blind", type=NAMED, multiple=True, metavar="NAME=FILE", help="Answers of that way to blanked images.")
+@click.option(
+    "--blind-result", "blind_results", type=NAMED, multiple=True, metavar="NAME=FILE", help="Answers of that way to blanked images."
+)
 @click.option("--reference", metavar="NAME", help="The way that the others are compared with.  [default: the first]")
 @click.option("--gt", "truth_path", type=FILE, help="COCO ground truth, for AP of each way.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Loss of agreement that is allowed.")
@@ -51,12 +71,15 @@ NAMED = Named()
 def parity(context: click.Context, **options: Any) -> None:
     """Compare the answers of several ways to run one model: adapter, merged, quantised, exported, served.
 
-    Texts, tokens and boxes of each way are compared with those of the reference, sample by sample: box IoU, shift in px by size of the
-    image, the first token that differs with its log-probability gap, AP with --gt. Exit status 1 where the agreement of a way is below
-    1 - TOLERANCE on any size of images. Agreement is the mean IoU of a sample's boxes or, without boxes, whether the texts are equal.
+    Each --way answers the questions of ROWS, greedily; --result takes answers that are there already. Texts, tokens and boxes of each way
+    are compared with those of the reference, sample by sample: box IoU, shift in px by size of the image, the first token that differs
+    with its log-probability gap, AP with --gt. Exit status 1 where the agreement of a way is below 1 - TOLERANCE on any size of images.
+    Agreement is the mean IoU of a sample's boxes or, without boxes, whether the texts are equal.
 
     \b
     Example:
+      groundswift parity rows.jsonl --way adapter=checkpoint-100 --way int4=merged/:bnb4 --size original --size 2x --out parity/
+      groundswift parity rows.jsonl --way merged=merged/ --way served=http://127.0.0.1:8000 --gt annotations.json --out parity/
       groundswift parity --result adapter=a.jsonl --result merged=b.jsonl --gt annotations.json --out parity/
     """
     from groundswift.eval.artifacts import pretty_json
@@ -77,46 +100,74 @@ def parity(context: click.Context, **options: Any) -> None:
 
 
 def compared(options: dict[str, Any]) -> Parity:
-    """Read all result files and compare them. Raises GroundswiftError, and click.UsageError for what was typed."""
+    """Run the ways, read all result files and compare them. Raises GroundswiftError, and click.UsageError for what was typed."""
     from groundswift.atomic_folder import check_folder
     from groundswift.eval.ground_truth import read_truth
     from groundswift.eval.parity.result import parity_of
 
-    results, truth_path, out = dict(options["results"]), options["truth_path"], options["out"]
-    check_names(options)
-    check_there(truth_path, "the ground truth, in COCO format")
+    truth_path, out = options["truth_path"], options["out"]
+    names = names_of(options)
+    for path, expected in ((truth_path, "the ground truth, in COCO format"), (options["rows"], "rows of swift")):
+        check_there(path, expected)
     check_folder(out, FILES, keep_others=True)
-    first = options["reference"] or next(iter(results))
-    names = [first, *(name for name in results if name != first)]
-    reference = read(first, results[first], options)
-    answers = [reference, *(read(name, results[name], options, reference.rules) for name in names[1:])]
-    blind = [read(name, path, options, reference.rules) for name, path in options["blind"]]
     truth = read_truth(truth_path) if truth_path else None
-    return parity_of(answers, truth, options["tolerance"], options["on_error"], blind)
+    results, blind = run(options, names[0])
+    reference = read(names[0], results[names[0]], options)
+    answers = [reference, *(read(name, results[name], options, reference.rules) for name in names[1:])]
+    of_blanked = [read(name, path, options, reference.rules) for name, path in blind.items()]
+    return parity_of(answers, truth, options["tolerance"], options["on_error"], of_blanked)
 
 
-def check_names(options: dict[str, Any]) -> None:
-    """Raises click.UsageError where names of ways are unknown, or are not different."""
-    for option, pairs in (("--result", options["results"]), ("--blind-result", options["blind"])):
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            raise click.UsageError(f"{option}: the ways are named {', '.join(names)}; expected different names")
-    names = [name for name, _ in options["results"]]
-    for option, given in (("--reference", [options["reference"]]), ("--blind-result", [name for name, _ in options["blind"]])):
+def names_of(options: dict[str, Any]) -> list[str]:
+    """The names of all ways, the reference first. Raises click.UsageError where they are unknown, unusable or not different."""
+    names = [name for name, _ in (*options["ways"], *options["results"])]
+    of_blanked = [name for name, _ in options["blind_results"]]
+    for option, given in (("--way and --result", names), ("--blind-result", of_blanked)):
+        if len(set(given)) < len(given):
+            raise click.UsageError(f"{option}: the ways are named {', '.join(given)}; expected different names")
+    for option, given in (("--reference", [options["reference"]]), ("--blind-result", of_blanked)):
         if unknown := [name for name in given if name is not None and name not in names]:
-            raise click.UsageError(f"{option}: unknown way {unknown[0]!r}; expected one of {', '.join(names) or 'those of --result'}")
-    if len(names) < 2 and not options["blind"]:
+            raise click.UsageError(f"{option}: unknown way {unknown[0]!r}; expected one of {', '.join(names) or 'those of --way'}")
+    if unusable := [name for name in names if not USABLE.fullmatch(name)]:
+        raise click.UsageError(f"way {unusable[0]!r}: expected a name of letters, digits, dots, dashes and underscores")
+    if bool(options["ways"]) != (options["rows"] is not None):
+        raise click.UsageError(
+            "--way needs ROWS.jsonl, the questions" if options["ways"] else "ROWS.jsonl is for --way; expected one or more"
+        )
+    if len(names) < 2 and not of_blanked and not options["is_blind"]:
         raise click.UsageError("give at least two ways to compare")
+    first = options["reference"] or names[0]
+    return [first, *(name for name in names if name != first)]
 
 
-def read(name: str, file: str, options: dict[str, Any], otherwise: Rules | None = None) -> WayAnswers:
+def run(options: dict[str, Any], reference: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """(result file of each way, and of each with blanked images): those that are given, and those of the ways that are run now."""
+    given, of_blanked = ({name: Path(file) for name, file in options[key]} for key in ("results", "blind_results"))
+    for name, path in (*given.items(), *of_blanked.items()):
+        check_there(path, f"a result file of way {name}")
+    if not options["ways"]:
+        return given, of_blanked
+    from .answering import Options
+    from .questions import ORIGINAL, read_questions
+    from .run_ways import IMAGES, run_ways
+    from .ways import parse_way
+
+    if options["is_blind"] and reference in given:
+        raise click.UsageError(f"--blind asks the reference, and {reference} is a result file; expected --blind-result")
+    ways = [parse_way(name, text) for name, text in options["ways"]]
+    chosen = {name: options[name] for name in ("model_type", "template", "max_new_tokens", "batch_size")}
+    questions = read_questions(options["rows"], options["sizes"] or (ORIGINAL,), options["out"] / IMAGES, options["limit"])
+    settings = Options(swift_options=tuple(shlex.split(options["swift_options"])), **chosen)
+    results, blind = run_ways(ways, questions, settings, options["out"], [reference] if options["is_blind"] else [])
+    return given | results, of_blanked | blind
+
+
+def read(name: str, path: Path, options: dict[str, Any], otherwise: Rules | None = None) -> WayAnswers:
     """The answers in a file. Boxes are read by its record, else by the options, else as `otherwise`."""
     from groundswift.eval.answers.cli_options import rules_of_command
     from groundswift.eval.parity.answers import read_way
     from groundswift.run_record import record_of_result
 
-    path = Path(file)
-    check_there(path, f"a result file of way {name}")
     known = options["family"] is not None or record_of_result(path) is not None
     return read_way(name, path, rules_of_command(path, options) if known else otherwise, options["on_error"])
 
