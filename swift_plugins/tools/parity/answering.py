@@ -13,7 +13,6 @@ from groundswift.errors import GroundswiftError
 from groundswift.run_record import RESULT_SUFFIX, RunRecord, write_record
 
 from .questions import Question
-from .ways import Way
 
 
 class Options(NamedTuple):
@@ -47,17 +46,6 @@ class Answering(Protocol):
 
     def close(self) -> None:
         """Free what it holds."""
-
-
-def opened(way: Way, options: Options) -> Answering:
-    """A way, ready to answer. Raises GroundswiftError where its model cannot be loaded, or its server does not answer."""
-    if way.engine == "server":
-        from .served_way import ServedWay
-
-        return ServedWay(way, options)
-    from .swift_way import SwiftWay
-
-    return SwiftWay(way, options)
 
 
 def write_answers(path: Path, ready: Answering, questions: Sequence[Question]) -> None:

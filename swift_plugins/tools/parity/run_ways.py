@@ -8,11 +8,22 @@ from pathlib import Path
 
 from groundswift.terminal import counted, echo
 
-from .answering import Options, opened, write_answers
+from .answering import Answering, Options, write_answers
 from .questions import Question, blanked
 from .ways import Way
 
 ANSWERS, IMAGES = "answers", "images"
+
+
+def opened(way: Way, options: Options) -> Answering:
+    """A way, ready to answer. Raises GroundswiftError where its model cannot be loaded, or its server does not answer."""
+    if way.engine == "server":
+        from .served_way import ServedWay
+
+        return ServedWay(way, options)
+    from .swift_way import SwiftWay
+
+    return SwiftWay(way, options)
 
 
 def run_ways(
