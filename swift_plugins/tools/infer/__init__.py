@@ -1,0 +1,1 @@
+"""`groundswift infer`: answers that survive a kill, over swift's engines or a server."""

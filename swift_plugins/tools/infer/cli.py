@@ -1,0 +1,108 @@
+"""`groundswift infer`: the command. swift and torch are loaded when a row is answered, not for --help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from groundswift.terminal import echo, echo_json
+
+if TYPE_CHECKING:
+    from .driver import Run, Summary
+
+UNANSWERED = 3  # exit status
+POSITIVE, AREA = click.IntRange(min=1), click.IntRange(min=1)
+PATH = click.Path(path_type=str)
+
+
+@click.command()
+@click.argument("data", metavar="ROWS.jsonl|FOLDER", type=PATH)
+@click.argument("swift_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTIONS OF SWIFT]")
+@click.option("--out", required=True, type=PATH, metavar="RESULT.jsonl", help="The result. The same command goes on where it stopped.")
+@click.option("--model", metavar="M", help="A model's folder, its hub id, or a checkpoint of a full run.")
+@click.option("--adapters", multiple=True, metavar="DIR", help="A LoRA checkpoint; its args.json names the model, unless --model does.")
+@click.option("--url", metavar="URL", help="An OpenAI-compatible server instead of a model: http://127.0.0.1:8000/v1")
+@click.option("--served-model", metavar="NAME", help="With --url: the model's name there.  [default: the only one]")
+@click.option("--family", metavar="F", help="With --url: the model's family, for the run record that `groundswift eval` reads.")
+@click.option(
+    "--engine", type=click.Choice(["transformers", "vllm", "sglang", "lmdeploy"]), default="transformers", help="swift's infer_backend."
+)
+@click.option("--model-type", metavar="T", help="swift's model type, where it is not clear from the model.")
+@click.option("--template", metavar="T", help="swift's template.  [default: the grounding template of the model's type, or the run's]")
+@click.option("--classes", metavar="A,B,C", help="For a folder of images: the classes to detect in each.")
+@click.option("--prompt", metavar="TEXT", help="For a folder: the question; {categories} is the list of classes.  [default: as in convert]")
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", help="Language of the default question.")
+@click.option("--limit", type=POSITIVE, metavar="N", help="Only the first N rows or images.")
+@click.option("--max-new-tokens", type=POSITIVE, default=2048, metavar="N", show_default=True, help="Longest answer, in tokens.")
+@click.option("--temperature", type=click.FloatRange(min=0), default=0.0, metavar="T", show_default=True, help="0: greedy, repeatable.")
+@click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True), metavar="P", help="With --temperature: nucleus sampling.")
+@click.option("--num-beams", type=POSITIVE, default=1, metavar="N", show_default=True, help="Beam search; log-probabilities do not fit it.")
+@click.option("--repetition-penalty", type=click.FloatRange(min=0, min_open=True), metavar="P", help="Above 1: fewer repeated tokens.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Of sampling.")
+@click.option("--logprobs", is_flag=True, help="Keep token log-probabilities, for `groundswift eval ... --score logprob`.")
+@click.option("--min-pixels", type=AREA, metavar="N", help="Minimum area of the model input, px.  [default: the training's]")
+@click.option("--max-pixels", type=AREA, metavar="N", help="Maximum area; with --url, what the server has.  [default: the training's]")
+@click.option("--batch-size", type=POSITIVE, metavar="N", help="Rows at once; with --url requests at once.  [default: by their length; 16]")
+@click.option(
+    "--workers", type=POSITIVE, default=1, metavar="N", show_default=True, help="Processes, each with the model and its share of the GPUs."
+)
+@click.option("--timeout", type=click.FloatRange(min=1), default=600.0, metavar="S", show_default=True, help="Of one request with --url.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def infer(as_json: bool, classes: str | None, **given: Any) -> None:
+    """Answer rows, or ask for classes in a folder of images; survives a kill.
+
+    Answers are on the disk batch by batch. After a kill the same command goes on: every row gets exactly one answer. RESULT.jsonl appears
+    when all rows are done, in their order, with RESULT.jsonl.run.json for `groundswift eval` and RESULT.jsonl.job.json, which says what
+    was run: another model, adapter, pixel limit or sampling is refused. Rows whose image cannot be read, or that are too long, get the
+    column `error`, and are tried again the next time.
+
+    Rows of about the same length are answered together, the longest first. Exit status: 0, or 3 if some rows have no answer.
+
+    \b
+    Example:
+      groundswift infer val.jsonl --adapters output/checkpoint-100 --out result.jsonl
+      groundswift infer images/ --classes cat,dog --model Qwen/Qwen2.5-VL-7B-Instruct --out result.jsonl
+      groundswift infer val.jsonl --url http://127.0.0.1:8000/v1 --family qwen3_vl --out result.jsonl
+      groundswift eval coco-map result.jsonl --gt annotations.json --out report/
+    """
+    from .settings import Settings
+
+    names = tuple(name for part in (classes or "").split(",") if (name := part.strip()))
+    settings = Settings(classes=names, **given).check()
+    summary = run_with_progress(settings)
+    if as_json:
+        echo_json(json.dumps(summary.document()))
+    else:
+        for line in summary.lines(settings.out):
+            echo(line)
+    if summary.failed:
+        click.get_current_context().exit(UNANSWERED)
+
+
+def run_with_progress(settings: Any) -> Summary:
+    """Run a job with a bar on stderr."""
+    from tqdm import tqdm
+
+    from .driver import Run, run_alone
+
+    run = Run.of(settings)
+    with tqdm(total=len(run.questions), desc="infer", unit="row", disable=None, dynamic_ncols=True) as bar:
+        return run_alone(run, engine_of(run), lambda answers: bar.update(len(answers)))
+
+
+def engine_of(run: Run) -> Callable[[], Any]:
+    """What loads the engine of a run."""
+
+    def make() -> Any:
+        if run.settings.url is not None:
+            from .server import Server
+
+            return Server(run.settings)
+        from .engine import SwiftEngine
+
+        return SwiftEngine(run.settings, run.pixels)
+
+    return make

@@ -1,0 +1,73 @@
+"""What was asked for on the command line, as one value that worker processes get too."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from groundswift.errors import GroundswiftError, error_at
+
+LOCAL_ENGINES = ("transformers", "vllm", "sglang", "lmdeploy")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of one run. `data`: a JSONL file of rows or, with `classes`, a folder of images; `out`: the result file.
+
+    Limits are areas in px of the model input; `batch_size` None: as many rows as a budget of tokens allows.
+    """
+
+    data: str
+    out: str
+    classes: tuple[str, ...] = ()
+    prompt: str | None = None
+    language: str = "en"
+    limit: int | None = None
+    model: str | None = None
+    adapters: tuple[str, ...] = ()
+    model_type: str | None = None
+    template: str | None = None
+    engine: str = "transformers"
+    url: str | None = None
+    served_model: str | None = None
+    family: str | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    max_new_tokens: int = 2048
+    temperature: float = 0.0
+    top_p: float | None = None
+    num_beams: int = 1
+    repetition_penalty: float | None = None
+    seed: int = 0
+    logprobs: bool = False
+    batch_size: int | None = None
+    workers: int = 1
+    timeout: float = 600.0
+    swift_options: tuple[str, ...] = ()
+
+    def check(self) -> Settings:
+        """The same settings. Raises GroundswiftError where options exclude each other or one is missing."""
+        if self.url is None and self.model is None and not self.adapters:
+            raise GroundswiftError("no model given; expected --model, --adapters, or --url of a server")
+        if self.url is not None:
+            self._check_server()
+        elif self.served_model is not None or self.family is not None:
+            name = "--served-model" if self.served_model is not None else "--family"
+            raise GroundswiftError(f"{name} is for --url; a local engine has --model and --template")
+        if os.path.isdir(self.data) and not (self.classes or self.prompt):
+            raise error_at(self.data, "is a folder", "a JSONL file of rows, or --classes (or --prompt) to ask of each image of the folder")
+        if not os.path.isdir(self.data) and (self.classes or self.prompt):
+            raise error_at(self.data, "is not a folder", "a folder of images with --classes and --prompt; rows have their own questions")
+        if self.num_beams > 1 and self.temperature > 0:
+            raise GroundswiftError("--num-beams searches without sampling; expected --temperature 0 with it")
+        return self
+
+    def _check_server(self) -> None:
+        local = {"--model": self.model, "--adapters": self.adapters, "--template": self.template, "--model-type": self.model_type}
+        given = [name for name, value in local.items() if value]
+        if given or self.swift_options:
+            raise GroundswiftError(f"{given[0] if given else self.swift_options[0]} is for a local engine; the server of --url has its own")
+        if self.num_beams > 1:
+            raise GroundswiftError("--num-beams is for a local engine: the OpenAI-compatible API has no beam search")
+        if self.workers > 1:
+            raise GroundswiftError("--workers is for local engines; expected --batch-size N for N requests at once with --url")

@@ -1,0 +1,263 @@
+"""`groundswift infer --url` against a real server on this machine: answers, failures, resuming after kills at random moments."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from answer_server import AnswerServer, answer_to, image_of, parts_of, text_of
+from converted import run
+from evaluated import call, metrics_of, write_json
+from PIL import Image
+from rows import detection, noise, read_rows
+
+HELPERS = Path(__file__).resolve().parents[1] / "helpers"
+
+
+def rows_file(folder: Path, count: int, **more: Any) -> Path:
+    """Rows of one small image each."""
+    (folder / "images").mkdir(exist_ok=True)
+    rows = []
+    for number in range(count):
+        path = noise(folder / "images" / f"{number}.png", (24 + number % 5, 20), number)
+        row = detection(path, ["cat"], [[1, 2, 11, 12]]) | {"sample_id": number, "size_wh": [24 + number % 5, 20]} | more
+        rows.append(json.dumps(row) + "\n")
+    (folder / "rows.jsonl").write_text("".join(rows))
+    return folder / "rows.jsonl"
+
+
+def infer(data: Path, out: Path, server: AnswerServer, *words: object, code: int = 0) -> str:
+    """The command's output."""
+    done = run("infer", data, "--out", out, "--url", server.url, "--family", "qwen2_vl", *words)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without what a clock says."""
+    return [row | {"inference": {k: v for k, v in row["inference"].items() if "second" not in k}} for row in rows]
+
+
+def test_answers_are_in_the_order_of_the_rows_and_can_be_scored(tmp_path):
+    data, out = rows_file(tmp_path, 30), tmp_path / "r.jsonl"
+    with AnswerServer(delay=0.002) as server:
+        said = infer(data, out, server, "--logprobs", "--batch-size", "4")
+    rows = read_rows(out)
+    assert "30 rows, 30 answered" in said
+    assert [row["sample_id"] for row in rows] == list(range(30))
+    assert 1 < server.most_at_once <= 4
+    by_text = {image_of(body).tobytes(): answer_to(body)["choices"][0]["message"]["content"] for body in server.requests}
+    assert [row["response"] for row in rows] == [by_text[Image.open(row["images"][0]).tobytes()] for row in rows]
+    first = rows[0]
+    assert first["labels"] == "<ref-object><bbox>"
+    assert first["messages"][-1] == {"role": "assistant", "content": first["response"]}
+    assert (first["finish_reason"], first["inference"]["prompt_tokens"]) == ("stop", 7)
+    assert first["inference"]["boxes"] == first["response"].count("<|box_start|>")
+    assert first["inference"]["boxes_per_second"] == pytest.approx(first["inference"]["boxes"] / first["inference"]["seconds"], rel=0.01)
+    assert first["logprobs"]["content"][0]["logprob"] == -0.25
+    truth = {
+        "images": [
+            {"id": row["sample_id"], "file_name": f"{row['sample_id']}.png", "width": row["size_wh"][0], "height": 20} for row in rows
+        ],
+        "annotations": [{"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 2, 10, 10], "area": 100, "iscrowd": 0}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    call("coco-map", out, "--gt", write_json(tmp_path / "gt.json", truth), "--out", tmp_path / "scored", "--no-report")
+    assert metrics_of(tmp_path / "scored")["protocol"]["family"] == "qwen2_vl"
+
+
+def test_a_second_run_asks_nothing_and_more_rows_are_added(tmp_path):
+    data, out = rows_file(tmp_path, 12), tmp_path / "r.jsonl"
+    lines = data.read_text().splitlines(keepends=True)
+    data.write_text("".join(lines[:9]))
+    with AnswerServer() as server:
+        infer(data, out, server)
+        before = out.read_bytes()
+        assert "9 before" in infer(data, out, server)
+        assert out.read_bytes() == before
+        assert len(server.requests) == 9
+        data.write_text("".join(lines))
+        infer(data, out, server)
+        assert len(server.requests) == 12
+    assert out.read_bytes().startswith(before)
+    assert [row["sample_id"] for row in read_rows(out)] == list(range(12))
+
+
+def test_another_job_in_the_same_result_is_refused(tmp_path):
+    data, out = rows_file(tmp_path, 3), tmp_path / "r.jsonl"
+    with AnswerServer() as server:
+        infer(data, out, server)
+        before = out.read_bytes()
+        assert "sampling.temperature 0.0, now 0.5" in infer(data, out, server, "--temperature", "0.5", code=1)
+        noise(tmp_path / "images" / "1.png", (25, 20), 77)
+        assert "the images of 1 rows changed since they were answered (sample_id 1)" in infer(data, out, server, code=1)
+        noise(tmp_path / "images" / "1.png", (25, 20), 1)
+        lines = data.read_text().splitlines(keepends=True)
+        data.write_text("".join(lines[1:]))
+        assert "holds answers to 1 questions that are not in" in infer(data, out, server, code=1)
+        data.write_text("".join(lines).replace("dog.", "fox."))
+        assert "holds answers to 3 questions that are not in" in infer(data, out, server, code=1)
+        (tmp_path / "other.jsonl").write_text("{}\n")
+        assert "is not a result of `groundswift infer`" in infer(data, tmp_path / "other.jsonl", server, code=1)
+        assert len(server.requests) == 3
+    assert out.read_bytes() == before
+
+
+def test_failures_are_set_aside_with_a_reason_and_tried_again(tmp_path):
+    data, out = rows_file(tmp_path, 6), tmp_path / "r.jsonl"
+    rows = read_rows(data)
+    rows[2]["images"] = [str(tmp_path / "gone.png")]
+    rows[3]["messages"][0]["content"] += " please" * 60
+    (tmp_path / "images" / "4.png").write_bytes((tmp_path / "images" / "4.png").read_bytes()[:200])
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with AnswerServer() as server:
+        said = infer(data, out, server, code=3)
+        assert "3 rows without an answer" in said
+        found = read_rows(out)
+        assert [row.get("error", "").rpartition("[")[2] for row in found] == [
+            "",
+            "",
+            "image-missing]",
+            "row-refused]",
+            "image-unreadable]",
+            "",
+        ]
+        assert "the question is longer than the model" in found[3]["error"]
+        assert [row["response"] == "" for row in found] == [False, False, True, True, True, False]
+        asked = len(server.requests)
+        noise(tmp_path / "images" / "4.png", (28, 20), 4)
+        infer(data, out, server, code=3)
+        assert len(server.requests) == asked + 2
+    assert [bool(row.get("error")) for row in read_rows(out)] == [False, False, True, True, False, False]
+
+
+def test_a_row_that_is_there_twice_is_answered_once_and_rows_without_id_are_kept(tmp_path):
+    data, out = rows_file(tmp_path, 3), tmp_path / "r.jsonl"
+    rows = read_rows(data)
+    unnamed = {key: value for key, value in rows[0].items() if key != "sample_id"}
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[1], unnamed, unnamed]))
+    with AnswerServer() as server:
+        assert "1 row dropped: 1 row-duplicate" in infer(data, out, server)
+    assert [row.get("sample_id") for row in read_rows(out)] == [0, 1, 2, None, None]
+    assert len({row["inference"]["key"] for row in read_rows(out)}) == 5
+
+
+def test_a_passing_fault_of_the_server_is_waited_out_and_a_lasting_one_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("openai._constants.INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.02)
+    data, out = rows_file(tmp_path, 40), tmp_path / "r.jsonl"
+    with AnswerServer(refuse=lambda number, body: 503 if number % 3 == 1 else None) as server:
+        infer(data, out, server)
+    assert not any(row.get("error") for row in read_rows(out))
+    with AnswerServer(refuse=lambda number, body: 500) as server:
+        assert "20 requests in a row failed" in infer(data, tmp_path / "s.jsonl", server, "--batch-size", "2", code=1)
+    with AnswerServer(refuse=lambda number, body: 401) as server:
+        assert "refused the key (401); expected the server's key in OPENAI_API_KEY" in infer(data, tmp_path / "t.jsonl", server, code=1)
+    assert "no connection" in infer(data, tmp_path / "u.jsonl", server, code=1)
+
+
+def test_an_image_goes_upright_and_in_its_place(tmp_path):
+    pixels = Image.new("RGB", (30, 20), (250, 0, 0))
+    pixels.paste((0, 0, 250), (0, 0, 15, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    row = detection(tmp_path / "turned.jpg", [], [], "Look here: <image> and say what there is.") | {"sample_id": "a/1"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with AnswerServer() as server:
+        infer(tmp_path / "rows.jsonl", tmp_path / "r.jsonl", server)
+    (body,) = server.requests
+    assert [part["type"] for part in body["messages"][0]["content"]] == ["text", "image_url", "text"]
+    assert text_of(body) == "Look here:  and say what there is."
+    sent = image_of(body)
+    assert sent.size == (20, 30)
+    assert sent.getpixel((10, 3))[2] > 200
+    assert sent.getpixel((10, 27))[0] > 200
+    assert len(body["messages"]) == 1
+
+
+def test_placeholders_go_to_a_server_of_swift_only(tmp_path):
+    data, out = rows_file(tmp_path, 1), tmp_path / "r.jsonl"
+    row = read_rows(data)[0]
+    row["messages"][0]["content"] = "<image>Find <ref-object>."
+    data.write_text(json.dumps(row) + "\n")
+    with AnswerServer() as server:
+        infer(data, out, server, code=3)
+        assert "only a server of swift" in read_rows(out)[0]["error"]
+    with AnswerServer(owner="swift") as server:
+        infer(data, tmp_path / "s.jsonl", server)
+        assert server.requests[0]["objects"]["ref"] == ["cat"]
+        assert len(parts_of(server.requests[0], "image_url")) == 1
+
+
+def test_a_folder_of_images_needs_no_rows(tmp_path):
+    rows_file(tmp_path, 3)
+    (tmp_path / "images" / "deep").mkdir()
+    noise(tmp_path / "images" / "deep" / "x.jpg", (40, 30))
+    (tmp_path / "images" / ".hidden.png").write_bytes(b"")
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    (tmp_path / "images" / "zbroken.png").write_bytes(b"no image")
+    with AnswerServer() as server:
+        infer(tmp_path / "images", tmp_path / "r.jsonl", server, "--classes", "cat, dog", code=3)
+    rows = read_rows(tmp_path / "r.jsonl")
+    assert [row["sample_id"] for row in rows] == ["0.png", "1.png", "2.png", "deep/x.jpg", "zbroken.png"]
+    assert rows[3]["size_wh"] == [40, 30]
+    assert rows[3]["messages"][0]["content"] == "<image>Detect every object of these categories: cat, dog."
+    assert "image-unreadable" in rows[4]["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rows.jsonl"], "no model given; expected --model, --adapters, or --url of a server"),
+        (["rows.jsonl", "--model", "a/b/c"], "a/b/c: no such folder"),
+        (["rows.jsonl", "--model", "m", "--url", "http://x"], "--model is for a local engine"),
+        (["rows.jsonl", "--url", "somewhere"], "--url: 'somewhere'; expected http://HOST:PORT/v1"),
+        (["rows.jsonl", "--url", "http://x", "--num-beams", "3"], "--num-beams is for a local engine"),
+        (["rows.jsonl", "--url", "http://127.0.0.1:9", "--family", "qwen2_5_vl"], "qwen2_5_vl writes pixels of the resized image"),
+        (["."], "is a folder; expected a JSONL file of rows, or --classes"),
+        (["rows.jsonl", "--classes", "a"], "rows.jsonl: is not a folder"),
+        (["broken.jsonl", "--url", "http://x"], "broken.jsonl:2: not a row"),
+        (["silent.jsonl", "--url", "http://x"], "silent.jsonl:1: no question before the answer"),
+        (["none.jsonl", "--url", "http://x"], "none.jsonl: cannot be read"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    rows_file(tmp_path, 1)
+    Path("broken.jsonl").write_text(Path("rows.jsonl").read_text() + "{oops\n")
+    Path("silent.jsonl").write_text('{"messages": [{"role": "assistant", "content": "yes"}]}\n')
+    extra = ["--model", "m"] if words in (["."], ["rows.jsonl", "--classes", "a"]) else []
+    done = run("infer", *words, *extra, "--out", "r.jsonl")
+    assert done.exit_code == 1, done.output
+    assert said in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_fifty_kills_leave_exactly_one_answer_for_each_sample(tmp_path):
+    data, out = rows_file(tmp_path, 400), tmp_path / "r.jsonl"
+    draw = random.Random(5)
+    moments = [draw.uniform(0.1, 0.6) for _ in range(50)]
+    with AnswerServer(delay=0.02) as server:
+        words = [str(data), "--out", str(out), "--url", server.url, "--family", "qwen2_vl", "--batch-size", "4"]
+        script = [sys.executable, str(HELPERS / "kill_loop.py"), ",".join(map(str, moments)), *words]
+        done = subprocess.run(script, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        killed = done.stdout.split("\n").count("killed")
+        asked_before = len(server.requests)
+        infer(data, out, server, "--batch-size", "4")
+        asked = len(server.requests)
+        rows = read_rows(out)
+        assert [row["sample_id"] for row in rows] == list(range(400))
+        infer(data, tmp_path / "once.jsonl", server, "--batch-size", "4")
+    assert killed >= 40, done.stdout
+    assert asked_before > 100
+    assert asked <= 400 + killed * 2 * 4  # at most what was on its way at each kill
+    assert untimed(rows) == untimed(read_rows(tmp_path / "once.jsonl"))
+    assert sorted(path.name for path in tmp_path.glob("*r.jsonl*")) == ["r.jsonl", "r.jsonl.job.json", "r.jsonl.run.json"]
