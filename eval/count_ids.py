@@ -49,6 +49,8 @@ REASONS = {
     "logprobs-missing": "row without logprobs",
     "logprob-invalid": "log-probability out of range",
     "true-box-missing": "row without a ground-truth box",
+    "true-point-invalid": "row with a ground-truth point outside the image or not finite",
+    "box-not-point": "box instead of a point",
     "true-label-missing": "row with a ground-truth box without a phrase",
     "true-labels-several": "row whose answer has several labels",
     "question-duplicate": "duplicate question in --rows",

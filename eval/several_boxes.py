@@ -101,3 +101,16 @@ def counted(overlaps: NDArray[np.float64], several: Several) -> tuple[NDArray[np
             return counts, counts & (overlaps[:, 0] >= THRESHOLDS[0])
     hits[[row for row, _ in pairs_at(overlaps, THRESHOLDS[0])]] = True
     return counts, hits
+
+
+def fit_of_hits(hits: NDArray[np.bool_], several: Several, says_none: bool) -> tuple[bool, float]:
+    """(right, F1) of one answer from (n, m): whether each of its n points is on each of the m targets. The rules are those of RULES."""
+    count, wanted = hits.shape
+    if not wanted:
+        return says_none, float(says_none)
+    if wanted == 1 and several in ("first", "any"):
+        right = bool(hits[: 1 if several == "first" else None].any())
+        return right, float(right)
+    matched = sum(bool(hits[pair]) for pair in assigned(hits.astype(np.float64)))
+    right = bool(count and hits.all()) if wanted == 1 and several == "all" else count == wanted == matched
+    return right, 2 * matched / (count + wanted)

@@ -17,6 +17,7 @@ BUILT_IN = {
     "coco_map": ".coco_map:CocoMap",
     "referring": ".referring:Referring",
     "phrase_grounding": ".phrase_grounding:PhraseGrounding",
+    "pointing": ".pointing:Pointing",
     "detection_f1": ".detection_f1:DetectionF1",
     "captions": ".captions:Captions",
     "ocr": ".ocr:Ocr",
