@@ -75,6 +75,8 @@ def target_px(target: Any, row: ReferringRow) -> list[float] | Problem:
 
 
 class MaskImage(msgspec.Struct):
+    """An image of a COCO file; `width` and `height` in px."""
+
     id: int | str
     file_name: str = ""
     width: int = 0
@@ -82,6 +84,8 @@ class MaskImage(msgspec.Struct):
 
 
 class MaskAnnotation(msgspec.Struct):
+    """An annotation of a COCO file: `bbox` is xywh in px, `segmentation` polygons or run lengths."""
+
     image_id: int | str
     bbox: list[float] = []
     segmentation: Any = None
