@@ -18,6 +18,8 @@ COUNTS = {  # of metrics.json, those that a reader has to know of where they are
     "answers_empty": "empty answer",
     "answers_shortened": "answer whose first 10,000 words count",
     "references_without_words": "question without a word in its true answers: undefined",
+    "choice_unreadable": "answer that chooses no option, or several: wrong",
+    "choice_without_truth": "question whose true answer is not one of its options: undefined",
     "answers_truncated": "answer that stopped at its token limit",
 }
 GROUPS = {  # groups of counts; each key in them is one of REASONS or of the parser's warnings
@@ -27,6 +29,7 @@ GROUPS = {  # groups of counts; each key in them is one of REASONS or of the par
     "dropped": "dropped from answers",
     "changed": "changed in answers",
     "reasons": "parse warning",
+    "judge_problems": "no verdict",
     "unknown_labels": "box of an unknown class",
 }
 REASONS = {
@@ -60,6 +63,14 @@ REASONS = {
     "truth-invalid": "row whose true answer is not text",
     "thinking-removed": "thinking before the answer: does not count",
     "thinking-unclosed": "answer that stops while thinking: counts as an empty one",
+    "judge-timeout": "the judge did not reply in time",
+    "judge-unreachable": "the judge's server could not be reached, or ended the connection",
+    "judge-error": "the judge's server reported an error",
+    "judge-too-large": "the judge's reply is larger than 1 MB",
+    "judge-not-json": "the judge's reply is not a chat completion (HTML?)",
+    "judge-refused": "the judge refused",
+    "judge-unreadable": "the judge's reply is neither yes nor no",
+    "judge-not-asked": "not asked: the judge had failed ten times in a row",
     "prediction-invalid": "prediction that cannot be read",
     "prediction-duplicate": "duplicate of a prediction, for an object that the ground truth repeats",
     "image-id-missing": "prediction without image_id",

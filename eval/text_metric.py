@@ -28,7 +28,7 @@ COLUMN = (
 )
 TEXT_OPTIONS = (
     click.option("--column", help=COLUMN),
-    click.option("--group-by", "groups", multiple=True, metavar="COLUMN", help="Numbers by the values of this column too; repeatable."),
+    click.option("--group-by", "groups", multiple=True, metavar="COLUMN", help="Numbers for each value of this column too; repeatable."),
 )
 PROTOCOL = {
     "join": "by sample_id as text, and by question",
@@ -136,9 +136,8 @@ class TextMetric(Metric):
         """The numbers of each group, and how many samples it has."""
         places: dict[str, list[int]] = {}
         for index, sample in enumerate(samples):
-            places.setdefault(sample.question.group, []).append(index)
-        if not self.columns().groups:
-            return {}
+            for group in sample.question.groups:
+                places.setdefault(group, []).append(index)
         return {
             group: {**{key: self.number_of(scored, key, chosen) for key in scored.columns}, "samples": len(chosen)}
             for group, chosen in sorted(places.items())

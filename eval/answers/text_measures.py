@@ -57,6 +57,11 @@ def normalizer(names: Sequence[str]) -> Callable[[str], str]:
     return normalized
 
 
+def normalizations(names: Sequence[str]) -> list[str]:
+    """The chosen ones in the order of their steps; `none` only alone."""
+    return [name for name in NORMALIZATIONS if name in names and name != "none"] or ["none"]
+
+
 def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
     """Levenshtein distance of two texts or two lists of words."""
     from rapidfuzz.distance import Levenshtein

@@ -41,12 +41,13 @@ class TextRow(ReferringRow):
     def media(self) -> str:
         """The first image or video, if it is a file; else an empty text."""
         first = next((each[0] for each in (self.images, self.videos) if isinstance(each, list) and each), None)
+        first = first[0] if isinstance(first, list) and first else first  # frames of a video
         path = first.get("path") if isinstance(first, dict) else first
         return path if isinstance(path, str) and len(path) < 4096 else ""
 
 
 class Columns(NamedTuple):
-    """Which columns to read. `truth`: that of the true answers, None for the usual ones; `groups`: those that sort rows into groups.
+    """Which columns to read. `truth`: that of the true answers, None for the usual ones; `groups`: those whose values make a group each.
 
     `empty_truth`: whether an empty text is a true answer, as of an image without text.
     """
@@ -69,12 +70,12 @@ class Columns(NamedTuple):
 
 @dataclass
 class Question:
-    """A question, its true answers, its group ("" without one), and what a report shows."""
+    """A question, its true answers, the groups that it is in, and what a report shows."""
 
     sample_id: int | str | None
     text: str
     references: list[str]
-    group: str = ""
+    groups: tuple[str, ...] = ()
     media: str = ""
     size_wh: tuple[int, int] = (0, 0)
 
@@ -190,8 +191,8 @@ def question_of(row: TextRow, columns: Columns) -> Question | Problem:
         references = [text for text in references if text.strip()]
     if not references:
         return Problem("truth-empty", "the true answer is empty", "text")
-    group = " / ".join(str(getattr(row, columns.attribute(name))) for name in columns.groups)
-    return Question(row.sample_id, row.question(), references, group, row.media(), row.size_wh or (0, 0))
+    groups = tuple(f"{name}: {str(getattr(row, columns.attribute(name)))[:80]}" for name in columns.groups)
+    return Question(row.sample_id, row.question(), references, groups, row.media(), row.size_wh or (0, 0))
 
 
 def true_value(row: TextRow, columns: Columns) -> Any:

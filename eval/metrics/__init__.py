@@ -21,6 +21,8 @@ BUILT_IN = {
     "detection_f1": ".detection_f1:DetectionF1",
     "captions": ".captions:Captions",
     "ocr": ".ocr:Ocr",
+    "question_answering": ".question_answering:QuestionAnswering",
+    "video_answering": ".video_answering:VideoAnswering",
 }
 
 

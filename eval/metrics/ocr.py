@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from ..answers.text_measures import ANLS_THRESHOLD, NORMALIZATIONS, anls, edit_distance, has_cjk, normalizer
+from ..answers.text_measures import ANLS_THRESHOLD, NORMALIZATIONS, anls, edit_distance, has_cjk, normalizations, normalizer
 from ..answers.text_rows import Questions, TextAnswers, TextSample
 from ..evaluated_run import Number
 from ..text_metric import TEXT_OPTIONS, Column, Scored, TextMetric
@@ -97,11 +97,6 @@ class Ocr(TextMetric):
                 "anls": Column([anls(each.text, each.question.references) for each in samples]),
             }
         )
-
-
-def normalizations(names: Sequence[str]) -> list[str]:
-    """The chosen ones in the order of their steps; `none` only alone."""
-    return [name for name in NORMALIZATIONS if name in names and name != "none"] or ["none"]
 
 
 def compare(answer: str, references: Sequence[str]) -> Compared:
