@@ -25,7 +25,7 @@ LARGEST_EXTRA = 10**300
 
 @click.command("compare")
 @click.argument("folders", type=FILE, nargs=-1, required=True, metavar="BEFORE_DIR AFTER_DIR ...")
-@click.option("--out", type=FILE, required=True, help="Folder for report.html and summary.json.")
+@click.option("--out", type=FILE, required=True, help="Folder for report.html, report.md and summary.json.")
 @click.option("--names", help="Names of the runs, comma-separated.  [default: the names of the folders]")
 @click.option("--images", type=FILE, help="Folder of the images, for the report.")
 @click.option("--title", help="Title of the report.  [default: that of the runs' metric]")
@@ -54,7 +54,7 @@ def compare(
     kind = metrics_of(runs)[0]
     title = title or kind.title or kind.name
     with compare_folder(out) as folder:
-        write_report(runs, folder / "report.html", images, title, table_of(runs), differing)
+        write_report(runs, folder / "report.html", images, title, table_of(runs), differing, out)
         write_whole(folder / "summary.json", [pretty_json(summary)])
     if as_json:
         click.echo(pretty_json(summary), nl=False)
@@ -63,7 +63,7 @@ def compare(
         click.echo(line)
     for term in differing:
         click.echo(f"the runs differ in {term}: their numbers are not comparable", err=True)
-    click.echo(f"wrote report.html and summary.json into {out}", err=as_json)
+    click.echo(f"wrote report.html, report.md and summary.json into {out}", err=as_json)
 
 
 def _extra(text: str) -> tuple[str, float]:

@@ -22,7 +22,7 @@ from .metric import Evaluation, Metric
 
 REPORT_OPTIONS = (
     click.option("--images", type=FILE, help="Folder of the images, for the report."),
-    click.option("--report/--no-report", default=True, show_default=True, help="Write report.html."),
+    click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and report.md."),
 )
 
 
@@ -118,6 +118,6 @@ def write(metric: Metric, out: Path, document: dict[str, Any], evaluation: Evalu
                 from .report.page import write_report
 
                 table = metric.table([document])
-                write_report([run], folder / "report.html", metric.options["images"], metric.options["title"], table)
+                write_report([run], folder / "report.html", metric.options["images"], metric.options["title"], table, place=out)
         write_whole(folder / "metrics.json", [pretty_json(document)])
         return [name for name in EVALUATION_FILES if (folder / name).exists()]

@@ -19,7 +19,7 @@ LONGEST = 200  # characters of a message
 HEAD_OF_A_REPORT = 4096  # bytes, which hold its id
 OLD_OUTCOMES = {b"hit": b"true_positive", b"miss": b"false_negative", b"false_alarm": b"false_positive"}
 OLD_OUTCOME = re.compile(rb'"verdict":\s*"(\w+)"')  # in a run.json of version 0.1
-REPORT_ID = re.compile(rb'<meta name="groundswift-run" content="([^"]*)">')
+REPORT_ID = re.compile(rb'<meta name="groundswift-run" content="([^"]*)">|<!-- groundswift-run ([^ ]*) -->')
 Value = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 Term = str | bool | Value | None
 
@@ -49,8 +49,9 @@ def read_run(folder: Path, name: str | None = None) -> Run:
     ids = run.metrics.get("run", {})
     if "test_pred_sha256" in ids and sha256_of(folder / "test_pred.json") != ids["test_pred_sha256"]:
         raise _mixed(folder, "test_pred.json")
-    if "id" in ids and _report_id(folder / "report.html") not in (None, ids["id"]):
-        raise _mixed(folder, "report.html")
+    for name in ("report.html", "report.md"):
+        if "id" in ids and _report_id(folder / name) not in (None, ids["id"]):
+            raise _mixed(folder, name)
     return run
 
 
@@ -103,7 +104,7 @@ def _report_id(path: Path) -> str | None:
             found = REPORT_ID.search(file.read(HEAD_OF_A_REPORT))
     except OSError:
         return None
-    return found[1].decode() if found else None
+    return (found[1] or found[2] or b"").decode() if found else None
 
 
 def _mixed(folder: Path, name: str) -> GroundswiftError:

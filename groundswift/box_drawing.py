@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 COLOURS = [(255, 64, 64), (64, 220, 90), (80, 150, 255), (255, 200, 40), (230, 90, 255)]  # easy to tell apart; the brightest first
 COLOURS += [(60, 225, 225), (255, 140, 60), (190, 230, 60), (255, 120, 180), (160, 130, 255)]
-OUTCOME_COLOURS = {"truth": "#35d483", "true_positive": "#62b4ff", "false_positive": "#ff7463", "crowd": "#c6c9ce"}
+OUTCOME_COLOURS = {"truth": "#35d483", "true_positive": "#62b4ff", "false_positive": "#ff7463", "crowd": "#c6c9ce", "unknown": "#ffc94d"}
 FONT_SIZE = 14
 HEIGHT = 19
 PADDING = 5

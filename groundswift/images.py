@@ -191,6 +191,18 @@ class OpenedImage:
                 reduce_decoding(image, needed_wh[::-1] if self._orientation in SIDES_SWAPPED else needed_wh)
             return _read(self._name, upright, image)
 
+    def decode_small(self, longer_px: int) -> Image.Image:
+        """The upright RGB image for a thumbnail: its longer side is at least `longer_px` where the file's is.
+
+        A JPEG is decoded at a half, a quarter or an eighth, stretched by less than a pixel where its sides have a remainder.
+        """
+        image, self._image = self._image or _opened(self._source, self._name), None
+        with image:
+            scale = next((scale for scale in REDUCED_SCALES if max(image.size) // scale >= longer_px), 1)
+            if scale > 1 and isinstance(image, JpegImageFile) and image.mode in ("RGB", "L"):
+                image.draft(None, (image.width // scale, image.height // scale))
+            return _read(self._name, upright, image)
+
 
 def reduce_decoding(image: Image.Image, needed_wh: tuple[int, int]) -> None:
     """Let an image that has not been decoded be decoded at reduced size; `needed_wh` in px as stored. JPEG in RGB or grey only."""

@@ -303,7 +303,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.mark.process
 def test_the_wheel_holds_the_rooms_and_nothing_else(wheel):
-    shipped = {".py", ".html", ".typed", ".tsv", ".yaml"}
+    shipped = {".py", ".html", ".css", ".js", ".typed", ".tsv", ".yaml"}
     expected = {
         "/".join([*ROOMS[path.parts[0]].split("."), *path.parts[1:]]) for path in FILES if path.parts[0] in ROOMS and path.suffix in shipped
     }

@@ -1,26 +1,37 @@
-"""The page: one HTML file that loads nothing from a network."""
+"""The page: one HTML file that loads nothing from a network, or the same page from a server that has the images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from groundswift.atomic_write import write_whole
 from groundswift.box_drawing import OUTCOME_COLOURS
 from groundswift.errors import GroundswiftError
 
-from ..evaluated_run import ImageResult, NumberTable, Run
-from .images import by_f1, image_rows
-from .plot import plot_of
+from ..evaluated_run import OUTCOMES, NumberTable, Run
+from .curves import curves_of
+from .image_index import CHUNK, Listed, chunk_count, class_names, data_chunk, index_of, listed, measure_of
+from .markdown import markdown_lines
+from .plots import drawings_of
 from .tables import (
     DASH,
+    cell_text,
     class_table,
     count_rows,
     defined,
     joined,
+    largest,
     metric_rows,
     number_text,
     plain_text,
@@ -28,6 +39,29 @@ from .tables import (
     summary,
     warnings_of,
 )
+from .thumbnails import MOST_EMBEDDED, look_for, thumbnail_chunks
+from .words import both, words
+
+SCRIPTS = ("page_data.js", "words.js", "state.js", "boxes.js", "cards.js", "viewer.js", "page.js")
+POLICY = "default-src 'none'; img-src {images}; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; connect-src {fetched}"
+
+
+class Report(NamedTuple):
+    """What a page shows: the runs, first to last, the images of the last one, and every class once."""
+
+    runs: Sequence[Run]
+    title: str
+    table: NumberTable
+    differing: Sequence[str]
+    shown: Listed
+    classes: list[str]
+
+
+def report_of(runs: Sequence[Run], title: str, table: NumberTable, differing: Sequence[str] = ()) -> Report:
+    """A report of one run or several. Raises GroundswiftError without a run."""
+    if not runs:
+        raise GroundswiftError("no run to report")
+    return Report(runs, title, table, differing, listed(runs, table.numbers), class_names(runs))
 
 
 @cache
@@ -35,17 +69,148 @@ def environment() -> Environment:
     """Templates in this folder. All that they print is escaped; an unknown name is an error."""
     loader = FileSystemLoader(Path(__file__).parent, encoding="utf-8")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text)
-    made.globals.update(DASH=DASH, OUTCOME_COLOURS=OUTCOME_COLOURS)
+    made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text, cell=cell_text, largest=largest)
+    made.globals.update(DASH=DASH, OUTCOME_COLOURS=OUTCOME_COLOURS, both=both)
     return made
 
 
-def class_names(runs: Sequence[Run], shown: Sequence[ImageResult]) -> list[str]:
-    """Every class once: those that were evaluated, in their order, then others of curves and shown boxes."""
-    names = [name for run in runs for name in run.metrics.get("per_class", {})]
-    names += [curve.label for run in runs for curve in run.curves if curve.label is not None]
-    names += [box.label for image in shown for box in image.truth + image.predicted]
-    return list(dict.fromkeys(names))
+@cache
+def script() -> str:
+    """The script of the page."""
+    parts = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+
+
+def policy_of(served: bool) -> str:
+    """What the page may load: itself, its one script, image files next to it, or from its own server."""
+    digest = base64.b64encode(hashlib.sha256(f"\n{script()}".encode()).digest()).decode("ascii")
+    return POLICY.format(
+        images="data: blob: 'self'" + ("" if served else " file:"), digest=digest, fetched="'self'" if served else "'none'"
+    )
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON that can be within a script element: no `<`. A lone surrogate, which a model can emit, stays one."""
+    try:
+        text = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode("ascii")
+    return text.replace(b"<", b"\\u003c")
+
+
+def block(id: str, value: Any) -> bytes:
+    """JSON as an element of the page that is read when it is needed."""
+    return b'<script type="application/json" id="%b">%b</script>\n' % (id.encode("ascii"), json_bytes(value))
+
+
+def contents_of(report: Report, has_curves: bool, has_plots: bool) -> list[str]:
+    """Ids of the sections that the page has."""
+    runs = report.runs
+    there = {
+        "curves": has_curves,
+        "plots": has_plots,
+        "tables": any(run.tables for run in runs),
+        "classes": any(run.metrics.get("per_class") for run in runs),
+        "images": bool(report.shown.images),
+    }
+    return ["numbers", "warnings", *(name for name, found in there.items() if found), "protocol"]
+
+
+def order_words(report: Report) -> tuple[str, str]:
+    """In which order the images are, in English and Chinese."""
+    title, run = measure_of(report.shown.images), report.runs[-1].name
+    of_run = both("of.run", run=run) if len(report.runs) > 1 else ("", "")
+    texts = zip(both("first.order", measure="{0}", run="{1}"), of_run, strict=True)
+    english, chinese = (text.replace("{0}", title or "F1").replace("{1}", name) for text, name in texts)
+    return english, chinese
+
+
+def html_of(report: Report, embedded: int, served: bool = False) -> str:
+    """The page up to its data. `embedded`: image files whose thumbnails come with it."""
+    runs, table = report.runs, report.table
+    numbers, curves, plots = metric_rows(runs, table), curves_of(runs, report.classes), drawings_of(runs)
+    headline = [row for row in numbers if row.number.headline]
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=report.title,
+            policy=policy_of(served),
+            run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
+            runs=runs,
+            contents=contents_of(report, bool(curves.drawings or curves.undefined or curves.points), bool(plots)),
+            summary=summary(runs, headline),
+            date=runs[-1].metrics.get("protocol", {}).get("date"),
+            differing=report.differing,
+            table=table,
+            headline=headline,
+            metrics=numbers,
+            with_intervals=any(any(row.intervals) for row in numbers),
+            warnings=warnings_of(runs),
+            curves=curves,
+            plots=plots,
+            class_places={name: place for place, name in enumerate(report.classes)},
+            class_table=class_table(runs, table.of_groups),
+            order=order_words(report),
+            embedded=embedded,
+            total_files=len(report.shown.files),
+            protocol=joined([run.metrics.get("protocol", {}) for run in runs]),
+            counts=count_rows(runs),
+        )
+    )
+
+
+def setup_of(report: Report, images: str | bool | None, images_dir: Path | None, thumbnails: int, served: bool = False) -> dict[str, Any]:
+    """What the script reads first. `images`: the way from the page to their folder; True without one, None without images."""
+    return {
+        "runs": [run.name for run in report.runs],
+        "classes": report.classes,
+        "outcomes": OUTCOMES,
+        "colours": OUTCOME_COLOURS,
+        "words": words(),
+        "chunk": CHUNK,
+        "images": images,
+        "thumbnails": thumbnails,
+        "served": served,
+        "index": index_of(report.shown, report.classes, images_dir) if report.shown.images else None,
+    }
+
+
+def head_chunks(report: Report, setup: dict[str, Any], embedded: int) -> Iterator[bytes]:
+    """The page, its setup, and its script, which waits for the data that follows."""
+    text = html_of(report, embedded, setup["served"])
+    yield text.encode("utf-8", "backslashreplace")  # a model can emit a lone surrogate, which UTF-8 cannot encode
+    yield block("setup", setup)
+    yield f"<script>\n{script()}</script>\n".encode()
+
+
+def page_chunks(report: Report, images_dir: Path | None, images: str | bool | None) -> Iterator[bytes]:
+    """The whole page in one file, chunk by chunk: thumbnails and data in the order of the images."""
+    shown = report.shown
+    files = shown.files[:MOST_EMBEDDED] if images_dir is not None else []
+    setup = setup_of(report, images, images_dir, len(files))
+    yield from head_chunks(report, setup, len(files) if images_dir is not None else len(shown.files))
+    place_of = {name: place for place, name in enumerate(report.classes)}
+    sizes = {image.file_name: image.size_wh for image in reversed(shown.images)}
+    thumbnails = enumerate(thumbnail_chunks(files, sizes, images_dir, look_for(len(files)))) if files else iter(())
+    for number in range(chunk_count(shown.images)):
+        yield block(f"d{number}", data_chunk(shown, number, place_of))
+        if found := next(thumbnails, None):
+            yield block(f"t{found[0]}", found[1])
+    for number, chunk in thumbnails:
+        yield block(f"t{number}", chunk)
+    yield b"</body>\n</html>\n"
+
+
+def way_to(images_dir: Path | None, folder: Path) -> str | bool | None:
+    """The relative URL of the image folder from the folder of the page; True where there is none, as on another drive."""
+    if images_dir is None:
+        return None
+    try:
+        relative = os.path.relpath(os.path.abspath(images_dir), os.path.abspath(folder))
+    except ValueError:
+        return True
+    return quote(relative.replace(os.sep, "/")) + "/"
 
 
 def write_report(
@@ -55,37 +220,17 @@ def write_report(
     title: str,
     table: NumberTable,
     differing: Sequence[str] = (),
-    max_images: int = 60,
+    place: Path | None = None,
 ) -> None:
-    """Write the report of one run, or of several side by side (first to last, as before and after), to the file `out`.
+    """Write the report of one run, or of several side by side (first to last, as before and after), to `out`, and as Markdown next to it.
 
-    `table`: how the metric shows its numbers; `differing`: terms of the protocol that keep the runs from comparing.
-    Images come from `images_dir` / their `file_name`, lowest F1 of the last run first, `max_images` at most; one that cannot be opened is
-    drawn grey with the reason. Raises GroundswiftError without a run, and where `out` cannot be written.
+    `table`: how the metric shows its numbers; `differing`: terms of the protocol that keep the runs from comparing. `place`: the folder
+    where the file will be, if another than now. Images come from `images_dir` / their `file_name`; one that cannot be opened is drawn grey
+    with the reason. Raises GroundswiftError without a run, and where `out` cannot be written.
     """
-    if not runs:
-        raise GroundswiftError("no run to report")
-    chosen = by_f1(runs[-1].images)[:max_images]
-    ids = {image.image_id for image in chosen}
-    classes, numbers = class_names(runs, [image for run in runs for image in run.images if image.image_id in ids]), metric_rows(runs, table)
-    headline, template = [row for row in numbers if row.number.headline], environment().get_template("report.html")
-    text = template.render(
-        title=title,
-        run_id=None if len(runs) > 1 else runs[0].metrics.get("run", {}).get("id"),
-        runs=runs,
-        summary=summary(runs, headline),
-        date=runs[-1].metrics.get("protocol", {}).get("date"),
-        differing=differing,
-        table=table,
-        headline=headline,
-        metrics=numbers,
-        warnings=warnings_of(runs),
-        plot=plot_of(runs, classes),
-        classes=classes,
-        class_table=class_table(runs, table.of_groups),
-        images=image_rows(runs, chosen, images_dir, classes),
-        total_images=len(runs[-1].images),
-        protocol=joined([run.metrics.get("protocol", {}) for run in runs]),
-        counts=count_rows(runs),
+    report = report_of(runs, title, table, differing)
+    write_whole(out, page_chunks(report, images_dir, way_to(images_dir, place or out.parent)))
+    lines = markdown_lines(runs, title, table, differing, report.shown.images)
+    write_whole(
+        out.with_suffix(".md"), ("".join(f"{line}\n" for line in lines)).encode("utf-8", "backslashreplace").splitlines(keepends=True)
     )
-    write_whole(out, [text.encode("utf-8", "backslashreplace")])  # a model can emit a lone surrogate, which UTF-8 cannot encode

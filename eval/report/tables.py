@@ -14,12 +14,13 @@ MINUS = "\u2212"
 
 
 class Compared(NamedTuple):
-    """One value a run, and the last less the first where both are defined."""
+    """One value a run, and the last less the first where both are defined. `intervals`: (low, high) of each value, or None."""
 
     name: str
     values: list[float | None]
     difference: float | None
     number: Number | None = None
+    intervals: list[tuple[float, float] | None] = []
 
 
 class Warned(NamedTuple):
@@ -49,6 +50,16 @@ def signed_text(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 and text != "0.000" else text.replace(f"{MINUS}0.000", "0.000")
 
 
+def cell_text(value: Any) -> str:
+    """A cell of a table: counts without a fraction, other numbers with three digits, undefined as a dash."""
+    return value if isinstance(value, str) else number_text(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def largest(row: Sequence[Any]) -> float:
+    """The largest number behind the first cell of a row; 0 where there is none."""
+    return max((cell for cell in row[1:] if isinstance(cell, (int, float))), default=0)
+
+
 def plain_text(value: Any) -> str:
     """A value of the protocol as text: lists with commas, booleans as words, undefined as a dash."""
     if isinstance(value, bool):
@@ -67,7 +78,8 @@ def compared(name: str, values: Sequence[Any], number: Number | None = None) -> 
 
 def metric_rows(runs: Sequence[Run], table: NumberTable) -> list[Compared]:
     """All numbers of the table, under their titles."""
-    return [compared(number.title, [run.metrics.get(number.key) for run in runs], number) for number in table.numbers]
+    rows = [compared(number.title, [run.metrics.get(number.key) for run in runs], number) for number in table.numbers]
+    return [row._replace(intervals=[run.metrics.get("intervals", {}).get(row.number.key) for run in runs]) for row in rows]
 
 
 def class_table(runs: Sequence[Run], keys: Sequence[str]) -> list[tuple[str, list[Compared]]]:
@@ -131,12 +143,18 @@ def sizes_of(run: Run) -> dict[str, int | None]:
     return {"images": len(run.images)} | {name: total(run, key) for name, key in counted.items()}
 
 
-def summary(runs: Sequence[Run], headline: Sequence[Compared]) -> str:
-    """The first two headline numbers of the run, or of the first and the last, and how much was scored, in one sentence."""
+SCALE = {"images": "张图片", "ground-truth boxes": "个真值框", "predictions": "个预测", "rows": "行"}
+
+
+def summary(runs: Sequence[Run], headline: Sequence[Compared]) -> tuple[str, str]:
+    """The first two headline numbers of the run, or of the first and the last, and how much was scored; English, Chinese."""
     ends = sorted({0, len(runs) - 1})
-    names = f"From {runs[0].name} to {runs[-1].name}: " if len(ends) > 1 else ""
-    ways = [f"{row.name} {' → '.join(number_text(row.values[end]) for end in ends)}" for row in headline[:2]]
+    first, last = runs[0].name, runs[-1].name
+    ways = ", ".join(f"{row.name} {' → '.join(number_text(row.values[end]) for end in ends)}" for row in headline[:2])
     sizes = [sizes_of(runs[end]) for end in ends]
     scored = {name: dict.fromkeys(number_text(each[name]) for each in sizes) for name in sizes[0] if any(each[name] for each in sizes)}
-    scale = [f"{' → '.join(numbers)} {name}" for name, numbers in scored.items()]
-    return f"{names}{', '.join(ways)}" + (f" on {', '.join(scale)}." if scale else ".")
+    scale = {name: " → ".join(numbers) for name, numbers in scored.items()}
+    english = ", ".join(f"{numbers} {name}" for name, numbers in scale.items())
+    chinese = "，".join(f"{numbers} {SCALE[name]}" for name, numbers in scale.items())
+    names = (f"From {first} to {last}: ", f"从 {first} 到 {last}：") if len(ends) > 1 else ("", "")
+    return f"{names[0]}{ways}" + (f" on {english}." if english else "."), f"{names[1]}{ways}" + (f"（{chinese}）。" if chinese else "。")

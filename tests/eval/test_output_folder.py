@@ -23,7 +23,7 @@ from groundswift.errors import GroundswiftError
 from groundswift.eval.artifacts import new_folder
 from groundswift.eval.run_check import read_run
 
-FILES = {"metrics.json", "run.json", "test_pred.json", "report.html"}
+FILES = {"metrics.json", "run.json", "test_pred.json", "report.html", "report.md"}
 IMAGES = 40
 
 
@@ -78,7 +78,7 @@ def test_a_folder_is_replaced_whole(scene, monkeypatch, way):
     score(scene, "none.json")
     assert checked(scene / "out") == 0
     score(scene, "none.json", "--no-report")
-    assert {path.name for path in (scene / "out").iterdir()} == FILES - {"report.html"}
+    assert {path.name for path in (scene / "out").iterdir()} == FILES - {"report.html", "report.md"}
     assert leftovers(scene) == []
     assert way != "file by file" or (scene / "out").stat().st_ino == inode
 
@@ -240,4 +240,4 @@ def test_compare_keeps_what_else_is_in_its_folder(scene):
     score(scene, "none.json")
     for _ in range(2):
         call("compare", scene / "both" / "first", scene / "out", "--out", scene / "both")
-        assert sorted(os.listdir(scene / "both")) == ["first", "report.html", "summary.json"]
+        assert sorted(os.listdir(scene / "both")) == ["first", "report.html", "report.md", "summary.json"]
