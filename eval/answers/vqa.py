@@ -33,7 +33,7 @@ CONTRACTIONS = (
 )
 NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:[eE][-+]?\d{1,3})?")
 AMOUNT = re.compile(r"[\s$\u20ac\u00a3\u00a5]*[-+]?[\d.,]+(?:[eE][-+]?\d+)?[\s%\uff05]*")
-WORDS_NEXT_TO = rf"[^\W{CJK.pattern[1:-1]}]"  # what may not touch a whole word: letters and digits, but not those of Chinese
+LONGEST = 1_000_000  # characters of an answer in which a true answer is looked for
 
 
 def vqa_text(text: str) -> str:
@@ -59,10 +59,22 @@ def vqa_accuracy(answer: str, references: Sequence[str]) -> float | None:
 
 
 def contains(text: str, part: str) -> bool:
-    """Whether a text has a part as whole words; of Chinese, which has no spaces, anywhere."""
-    before, after = ("" if CJK.match(edge) or not re.match(r"\w", edge) else WORDS_NEXT_TO for edge in (part[:1], part[-1:]))
-    pattern = (f"(?<!{before})" if before else "") + re.escape(part) + (f"(?!{after})" if after else "")
-    return bool(part) and re.search(pattern, text) is not None
+    """Whether a text has a part as whole words, in its first LONGEST characters; of Chinese, which has no spaces, anywhere."""
+    text = text[:LONGEST]
+    at = text.find(part) if part else -1
+    while at >= 0:
+        end = at + len(part)
+        if not (are_one_word(text[at - 1 : at], part[0]) or are_one_word(part[-1], text[end : end + 1])):
+            return True
+        at = text.find(part, at + 1)
+    return False
+
+
+def are_one_word(first: str, second: str) -> bool:
+    """Whether two neighbouring characters belong to one word."""
+    return all(each.isalnum() or unicodedata.category(each).startswith("M") for each in (first or " ", second or " ")) and not (
+        CJK.match(first) or CJK.match(second)
+    )
 
 
 def number_in(text: str) -> float | None:
