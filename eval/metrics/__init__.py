@@ -23,6 +23,7 @@ BUILT_IN = {
     "ocr": ".ocr:Ocr",
     "question_answering": ".question_answering:QuestionAnswering",
     "video_answering": ".video_answering:VideoAnswering",
+    "protocols": ".protocols:Protocols",
 }
 
 
