@@ -170,6 +170,15 @@ def metrics(say: Words) -> Iterator[Row]:
         )
 
 
+def protocols(say: Words) -> Iterator[Row]:
+    """Every rule of the protocol card, what it fixes, and where its code is."""
+    from groundswift.eval.protocols.card import RULES
+
+    for rule in RULES.values():
+        switches = [f"{say(f'switch.{name}', name)}: {say(f'switch.{rule.id}.{name}', value)}" for name, value in rule.switches.items()]
+        yield f"[{rule.title}]({rule.source})", cell(say(f"protocol.{rule.id}", rule.line)), cell("; ".join(switches))
+
+
 def findings(say: Words) -> Iterator[Row]:
     """Every finding: versions and title are lines of its head."""
     for path in sorted((ROOT / "findings").glob("*.sh")):
@@ -289,6 +298,7 @@ TABLES: dict[str, Callable[[Words], str]] = {
     "lint-rules": lambda say: say.table("id;severity;what;effect;remedy", lint_rules(say)),
     "run-checks": lambda say: say.table("id;severity;what", run_checks(say)),
     "metrics": lambda say: say.table("command;numbers;what", metrics(say)),
+    "protocols": lambda say: say.table("rule;what it does;what it fixes", protocols(say)),
     "findings": lambda say: say.table("finding;versions;what happens", findings(say)),
     "benchmarks": lambda say: say.table("command;what", benchmarks(say)),
     "versions": lambda say: say.table("package;constraints.txt;constraints-newest.txt", versions(say)),

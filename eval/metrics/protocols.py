@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..answers.cli_options import COCO_TRUTH
 from ..answers.protocol import Rules
 from ..answers.swift_results import read_answers
 from ..answers.to_boxes import Answers
+from ..evaluated_run import Number
 from ..ground_truth import Truth, read_truth, truth_counts
 from ..metric import Evaluation, Metric
 from ..protocols.card import RULES, card, case_of, lines_of, summary_of, table_of
@@ -30,6 +32,9 @@ class Protocols(Metric):
 
     name = "protocols"
     title = "Protocol card"
+    numbers = tuple(
+        Number(f"{rule.id}.{key}", f"{rule.title}: {title}") for rule in RULES.values() for key, title in islice(rule.numbers.items(), 1)
+    )
     truth_option = COCO_TRUTH
     writes_run = False
     options = (click.option("--switches/--no-switches", default=True, show_default=True, help="Print what each rule fixes."),)
