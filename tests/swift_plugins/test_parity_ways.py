@@ -78,6 +78,24 @@ def test_four_bits_are_compared_on_a_cpu(made, tmp_path):
     assert numbers["token_error_rate"] is not None
 
 
+@pytest.mark.parametrize(("engine", "most"), [("onnx", 1e-3), ("openvino-fp32", 1e-3)])
+def test_an_exported_graph_agrees(made, tmp_path, engine, most):
+    for package in ("onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
+    ways = (f"--way=merged={made['merged']}", f"--way=exported={made['merged']}:{engine}")
+    found, _ = parity(made, tmp_path / "out", *ways, "--limit", 1, "--max-new-tokens", 16)
+    numbers = found["ways"]["exported"]["numbers"]
+    assert (numbers["same_text"], numbers["same_tokens"]) == (1, 1)
+    assert 0 < numbers["logprob_difference"] < most
+    assert (tmp_path / "out" / "graphs" / "exported" / "graph-0.onnx").exists()
+
+
+def test_an_adapter_is_not_exported(made, tmp_path):
+    pytest.importorskip("onnxscript")
+    _, printed = parity(made, tmp_path / "out", f"--way=a={made['adapter']}:onnx", f"--way=b={made['merged']}", code=1)
+    assert "way a: an adapter cannot be exported; expected the folder that it was merged into" in printed
+
+
 def test_a_served_model_agrees_and_one_that_died_is_named(made, plugin, tmp_path):
     port = free_port()
     serve = ["--model", made["merged"], "--external_plugins", plugin, "--torch_dtype", "float32", "--attn_impl", "sdpa"]

@@ -12,15 +12,22 @@ from .answering import Answering, Options, write_answers
 from .questions import Question, blanked
 from .ways import Way
 
-ANSWERS, IMAGES = "answers", "images"
+ANSWERS, IMAGES, GRAPHS = "answers", "images", "graphs"
 
 
-def opened(way: Way, options: Options) -> Answering:
-    """A way, ready to answer. Raises GroundswiftError where its model cannot be loaded, or its server does not answer."""
+def opened(way: Way, options: Options, out: Path) -> Answering:
+    """A way, ready to answer; exported graphs are written below `out`.
+
+    Raises GroundswiftError where its model cannot be loaded, or its server does not answer.
+    """
     if way.engine == "server":
         from .served_way import ServedWay
 
         return ServedWay(way, options)
+    if way.engine != "swift":
+        from .exported_way import ExportedWay
+
+        return ExportedWay(way, options, out / GRAPHS / way.name)
     from .swift_way import SwiftWay
 
     return SwiftWay(way, options)
@@ -33,7 +40,7 @@ def run_ways(
     results, of_blanked = {}, {}
     for way in ways:
         started = time.perf_counter()
-        ready = opened(way, options)
+        ready = opened(way, options, out)
         try:
             results[way.name] = out / ANSWERS / f"{way.name}.jsonl"
             write_answers(results[way.name], ready, questions)

@@ -65,6 +65,8 @@ class SwiftWay:
             try:
                 with quiet():
                     found: list[Any] = engine.infer(requests, self.config, use_tqdm=False)
+            except GroundswiftError:
+                raise
             except Exception as error:  # of the model, its code, or memory
                 found = [error] * len(requests)
             for each in found:
