@@ -67,6 +67,7 @@ def reading_terms(rules: Rules | None) -> dict[str, Any]:
         "score": rules.score,
         "score_is": SCORES[rules.score],
         "label_match": f"{rules.label_match}, after NFC and white space made one blank",
+        **({"synonyms": f"{len(rules.synonyms)} labels"} if rules.synonyms else {}),
         "parse_failure": "no detection",
         "unknown_label": "no detection, counted",
         "duplicates": "of boxes equal in image, class and place the first is kept",

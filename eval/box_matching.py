@@ -160,6 +160,13 @@ def image_results(
 ) -> list[ImageResult]:
     """Every image with its boxes and their outcomes, in the order of the ground truth. Coordinates are rounded to 0.01 px."""
     ((of_truth, of_predictions),) = outcomes(truth, predictions, max_detections, matched=matched)
+    return results_of_outcomes(truth, predictions, of_truth, of_predictions, statuses, texts)
+
+
+def results_of_outcomes(
+    truth: Truth, predictions: Predictions, of_truth: Codes, of_predictions: Codes, statuses: list[str], texts: list[str]
+) -> list[ImageResult]:
+    """`image_results` of outcomes that are known."""
     wanted = boxes_by_image(truth, truth, of_truth, repeat(None))
     predicted = boxes_by_image(truth, predictions, of_predictions, predictions.scores.tolist())
     f1 = f1_by_image(truth, predictions, of_truth, of_predictions)

@@ -35,6 +35,9 @@ GROUPS = {  # groups of counts; each key in them is one of REASONS or of the par
 REASONS = {
     "point": "point instead of a box",
     "label-missing": "box without a label",
+    "label-asked": "box without a label, of the one class that was asked for",
+    "label-normalised": "label that is a class after normalisation (--label-match)",
+    "label-synonym": "label that is a synonym of a class (--synonyms)",
     "label-unknown": "box whose label is not a class",
     "box-duplicate": "exact duplicate of a box",
     "box-clipped": "box clipped at the border of its image",

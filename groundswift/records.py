@@ -44,7 +44,7 @@ class Row(msgspec.Struct, omit_defaults=True):
     """One line of a data file. `size_wh` is the size in px of its first image, EXIF orientation applied.
 
     `prompt` names the question in the file of prompts that its first message was made of. `phrase_types`: for each label of `objects.ref`
-    its types, separated by `/`, where the source has them.
+    its types, separated by `/`, where the source has them. `asked`: the classes that the question is about, where these are not all.
     """
 
     messages: list[Message]
@@ -55,6 +55,7 @@ class Row(msgspec.Struct, omit_defaults=True):
     size_wh: tuple[int, int] | None = None
     prompt: str | None = None
     phrase_types: list[str] | None = None
+    asked: list[str] | None = None
 
 
 def whole(value: float) -> float:
@@ -70,11 +71,12 @@ def detection_row(
     labels: list[str],
     boxes_xyxy_px: list[list[float]],
     prompt_name: str | None = None,
+    asked: list[str] | None = None,
 ) -> Row:
     """One image, one question, one answer that names each object and its box, in the order given. Numbers are written as they are."""
     answer = "<ref-object><bbox>" * len(labels) or EMPTY_ANSWER
     messages = [Message("user", f"<image>{prompt}"), Message("assistant", answer)]
-    return Row(messages, [image], [], Objects(labels, boxes_xyxy_px), sample_id, size_wh, prompt_name)
+    return Row(messages, [image], [], Objects(labels, boxes_xyxy_px), sample_id, size_wh, prompt_name, asked=asked)
 
 
 class TagCounts(NamedTuple):

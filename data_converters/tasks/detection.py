@@ -52,7 +52,8 @@ Classes = Annotated[
     msgspec.Meta(description="Ask for all classes of the file, for one class at a time, or for the classes in the image."),
 ]
 Placed = tuple[int, float, float, float, float]  # rank of the class in the file, then xyxy in px
-Asked = tuple[Prompt, list[int], list[list[float]]]  # a question to an image; ranks and boxes of the objects that answer it
+# a question to an image; ranks and boxes of the objects that answer it; the classes it is about, None: all
+Asked = tuple[Prompt, list[int], list[list[float]], list[str] | None]
 ORDERS: dict[str, Callable[[Placed], tuple] | None] = {  # sort keys; sorting is stable, so equal ones keep the file's order
     "category": itemgetter(0, 2, 1),
     "reading": itemgetter(2, 1, 0),
@@ -184,8 +185,8 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         if found is None:
             return []
         return [
-            detection_row(image.id, found.path, size_wh, prompt.text, [self.names[rank] for rank in ranks], boxes, prompt.name)
-            for prompt, ranks, boxes in self.questions_to(image, objects, log)
+            detection_row(image.id, found.path, size_wh, prompt.text, [self.names[rank] for rank in ranks], boxes, prompt.name, asked)
+            for prompt, ranks, boxes, asked in self.questions_to(image, objects, log)
         ]
 
     def objects(self, item: ImageItem, log: IssueLog) -> Objects:
@@ -204,7 +205,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             return self.one_class_each(image, objects, log)
         prompt, every = self.questions.pick(image.id), self.options.classes == "all"
         if every and not self.federated:
-            return ((prompt, objects.ranks, objects.boxes),)
+            return ((prompt, objects.ranks, objects.boxes, None),)
         asked = set(objects.ranks)
         if self.federated:
             self.count_partial(image, asked, log)
@@ -215,7 +216,7 @@ class DetectionMaker(msgspec.Struct, frozen=True):
             log.count("image-nothing-to-ask", image.file_name)
             return ()
         names = [self.names[rank] for rank in sorted(asked)]
-        return ((prompt._replace(text=filled(prompt.text, {"categories": listed(names)})), objects.ranks, objects.boxes),)
+        return ((prompt._replace(text=filled(prompt.text, {"categories": listed(names)})), objects.ranks, objects.boxes, names),)
 
     def one_class_each(self, image: CocoImage, objects: Objects, log: IssueLog) -> Iterator[Asked]:
         """A question for each class in the image, and for some without any annotation in it."""
@@ -233,7 +234,12 @@ class DetectionMaker(msgspec.Struct, frozen=True):
         for wanted in sorted(present.union(chosen)):
             prompt = self.questions.pick(f"{image.id} {wanted}")
             boxes = [box for rank, box in zip(objects.ranks, objects.boxes, strict=True) if rank == wanted]
-            yield prompt._replace(text=filled(prompt.text, {"category": self.names[wanted]})), [wanted] * len(boxes), boxes
+            yield (
+                prompt._replace(text=filled(prompt.text, {"category": self.names[wanted]})),
+                [wanted] * len(boxes),
+                boxes,
+                [self.names[wanted]],
+            )
 
     def verified_absent(self, image: CocoImage, objects: Objects) -> set[int]:
         """The classes that were looked for in an image of a federated file and are not there."""

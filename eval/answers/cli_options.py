@@ -77,9 +77,12 @@ def rules_of_command(result: Path, options: dict[str, Any]) -> Rules:
     """The rules of the run's record or, without one, of the options. Raises GroundswiftError where the two differ."""
     from groundswift.run_record import record_of_result
 
+    from .label_matching import read_synonyms
     from .protocol import rules_of_options, rules_of_record
 
     reading = {name: options[name] for name in ("label_match", "score") if name in options}
+    if options.get("synonyms") is not None:
+        reading["synonyms"] = read_synonyms(options["synonyms"])
     limits = {name: options[name][0] for name in LIMITS if options[name] is not None}
     found = record_of_result(result)
     if found is not None:

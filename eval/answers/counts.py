@@ -26,6 +26,7 @@ class Counts:
     dropped: Tally = field(default_factory=Tally)
     changed: Tally = field(default_factory=Tally)
     unknown_labels: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)  # by parse status: an image may have several
 
     def document(self) -> dict[str, Any]:
         """The part of `counts` in `metrics.json` that is about answers."""

@@ -36,6 +36,7 @@ class Rules:
     score: ScorePolicy = "constant"
     space_declared_by: str = "family"
     limits_declared_by: str = "the caller"
+    synonyms: Mapping[str, str] | None = None  # label -> class
 
     def __post_init__(self) -> None:
         factor = family_row(self.family).resize_factor

@@ -67,6 +67,7 @@ class ResultRow(msgspec.Struct):
     messages: list[Said] = []
     sample_id: int | str | None = None
     size_wh: tuple[int, int] | None = None
+    classes: Any = msgspec.field(default=None, name="asked")  # those that the question is about, where these are not all
     chat_template_kwargs: dict[str, Any] | None = None
     response: str | None = None
     error: Any = None  # why the answer is missing, as groundswift's plugin writes it: the image could not be read, the row is too long
@@ -81,6 +82,11 @@ class ResultRow(msgspec.Struct):
         except msgspec.MsgspecError:
             return []
         return found.content if found else []
+
+    def asked_classes(self) -> list[str] | None:
+        """The classes that the question is about; None where the row does not state them, which means all."""
+        named = isinstance(self.classes, list) and self.classes and all(isinstance(name, str) for name in self.classes)
+        return self.classes if named else None
 
     def was_truncated(self) -> bool:
         """Whether generation stopped at its token limit, where the row says so.
@@ -160,7 +166,14 @@ def read_answers(path: str | Path, truth: Truth, rules: Rules, on_error: OnError
             reader.counts.rows.add("row-duplicate", f"image {row.sample_id} at line {number}")
             continue
         seen.add(asked)
-        reader.add(index, row.response, row.tokens() if isinstance(row, TokenResultRow) else None, row.was_truncated(), asked[1])
+        reader.add(
+            index,
+            row.response,
+            row.tokens() if isinstance(row, TokenResultRow) else None,
+            row.was_truncated(),
+            asked[1],
+            row.asked_classes(),
+        )
     return reader.answers(truth)
 
 

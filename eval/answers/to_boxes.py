@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +41,19 @@ class Predictions:
     scores: NDArray[np.float64]
 
 
+class Question(NamedTuple):
+    """What one answer is to: its image, the classes that were asked for (None: all), and its parse status."""
+
+    image_index: int
+    asked: tuple[str, ...] | None
+    status: str
+
+
 @dataclass(frozen=True)
 class Answers:
     """Boxes, and for each image of the ground truth its status (`missing` without an answer) and text.
 
+    `copies`: the exact duplicates that are not in `predictions`. `questions`: one for each answer.
     `mismatch`: another space than the declared one, if it would explain why boxes of the right class do not overlap their objects.
     """
 
@@ -53,6 +62,8 @@ class Answers:
     texts: list[str]
     counts: Counts
     labels: LabelIndex | None = None
+    copies: Predictions | None = None
+    questions: Sequence[Question] = ()
     mismatch: Explanation | None = None
 
     def counts_document(self) -> dict[str, Any]:
@@ -130,14 +141,23 @@ class AnswerReader:
         self._sizes_wh, self._name = sizes_wh, name
         self._parse, self._limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
         self.questions: dict[str, int] = {}  # text -> its number, for answers that `add` was given with one
+        self.asked: list[Question] = []
         self._images, self._labels, self._questions = array("q"), array("q"), array("q")
         self._boxes, self._scores = array("d"), array("d")
 
-    def add(self, image_index: int, text: str, tokens: Tokens | None = None, truncated: bool = False, question: int = 0) -> None:
+    def add(
+        self,
+        image_index: int,
+        text: str,
+        tokens: Tokens | None = None,
+        truncated: bool = False,
+        question: int = 0,
+        asked: Sequence[str] | None = None,
+    ) -> None:
         """Parse an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
 
         `truncated`: generation is known to have stopped at its token limit. `question`: its number in `questions`, whose texts order the
-        answers to one image. Points are dropped.
+        answers to one image. `asked`: the classes that it asks for; where that is one, boxes without a label are of it. Points are dropped.
         """
         answer = self._parse(text, self._limit)
         if truncated:
@@ -147,13 +167,19 @@ class AnswerReader:
         else:
             self.statuses[image_index] = max(self.statuses[image_index], answer.status, key=WORSE.index)
             self.texts[image_index] += f"\n{text}"
+        self.counts.answers[answer.status] += 1
+        self.asked.append(Question(image_index, None if asked is None else tuple(asked), answer.status))
         if answer.reasons:
             self.counts.reasons.update(answer.reasons)
         found = [located for located in answer.objects if located.box is not None]
         if len(found) < len(answer.objects):
             self.counts.dropped.add("point", self._name(image_index), len(answer.objects) - len(found))
         self._boxes.extend([number for located in found for number in located.box])
-        self._labels.extend([self.label_ids[located.label] for located in found])
+        if asked is not None and len(asked) == 1 and (bare := sum(not located.label for located in found)):
+            self.counts.changed.add("label-asked", self._name(image_index), bare)
+            self._labels.extend([self.label_ids[located.label or asked[0]] for located in found])
+        else:
+            self._labels.extend([self.label_ids[located.label] for located in found])
         self._images.extend([image_index] * len(found))
         self._questions.extend([question] * len(found))
         if tokens is not None and self.rules.score == "logprob":
@@ -169,7 +195,7 @@ class AnswerReader:
     def answers(self, truth: Truth) -> Answers:
         """The boxes whose label is a class of the truth, ordered by image, without duplicates and those that have no area in the image."""
         self._order_by_question()
-        labels = LabelIndex(truth.category_names, self.rules.label_match)
+        labels = LabelIndex(truth.category_names, self.rules.label_match, self.rules.synonyms)
         categories = self._categories(labels)
         known = np.flatnonzero(categories >= 0)
         sample, placed = self._placed(known)
@@ -177,11 +203,16 @@ class AnswerReader:
         repeated = placed.has_area & exact_repeats((images, categories), boxes)
         count_boxes(self.counts.dropped, "box-empty", images, ~placed.has_area, self._name)
         count_boxes(self.counts.dropped, "box-duplicate", images, repeated, self._name)
-        kept = np.flatnonzero(placed.has_area & ~repeated)
-        kept = kept[np.argsort(images[kept], kind="stable")]
-        scores = np.array(self._scores)[known[kept]]
-        predictions = Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores)
-        return Answers(predictions, self.statuses, self.texts, self.counts, labels, explained_by_space(sample, categories, truth))
+        scores = np.array(self._scores)[known]
+
+        def chosen(mask: NDArray[np.bool_]) -> Predictions:
+            kept = np.flatnonzero(mask)
+            kept = kept[np.argsort(images[kept], kind="stable")]
+            return Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores[kept])
+
+        found, copies = chosen(placed.has_area & ~repeated), chosen(repeated)
+        mismatch = explained_by_space(sample, categories, truth)
+        return Answers(found, self.statuses, self.texts, self.counts, labels, copies, self.asked, mismatch)
 
     def bare_answers(self) -> BareAnswers:
         """All boxes, of answers that were added in the order of their images; one without area there is kept, empty, in its place."""
@@ -216,6 +247,8 @@ class AnswerReader:
                 dropped.add("label-unknown", repr(label), times[number])
             elif category is None:
                 count_boxes(dropped, "label-missing", np.array(self._images), of_boxes == number, self._name)
+            elif label and (how := labels.how(label)) is not None:
+                self.counts.changed.add(how, repr(label), times[number])
         return np.array([-1 if category is None else category for category in of_labels], dtype=np.int64)[of_boxes]
 
     def _placed(self, chosen: NDArray[np.int64] | slice) -> tuple[BoxSample, Placed]:

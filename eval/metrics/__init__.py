@@ -15,6 +15,7 @@ from ..metric import Metric
 
 BUILT_IN = {
     "coco_map": ".coco_map:CocoMap",
+    "detection": ".detection:Detection",
     "referring": ".referring:Referring",
     "phrase_grounding": ".phrase_grounding:PhraseGrounding",
     "pointing": ".pointing:Pointing",

@@ -10,7 +10,6 @@ For a caller that has its answers at hand (a training-time metric):
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,25 +21,18 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.atomic_write import write_whole
-from groundswift.errors import error_at
-
-from ..answers.cli_options import COCO_TRUTH, FILE, READING_OPTIONS, check_there
-from ..answers.coco_results import answers_of_results, result_chunks
 from ..answers.protocol import Rules
-from ..answers.referring_rows import holds_bare_boxes
-from ..answers.swift_results import read_answers
 from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
-from ..artifacts import digested
 from ..box_matching import IOU_THRESHOLDS, image_results, looked_for, within_limit
 from ..count_ids import tally_lines
 from ..evaluated_run import Curve, Number, NumberTable
 from ..family_ceiling import ceiling, ceiling_line
-from ..ground_truth import Truth, read_truth, truth_counts, truth_from_coco, truth_from_rows
-from ..metric import Evaluation, Metric
+from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
+from ..metric import Evaluation
 from ..tied_ap import equal_scores, exact_mean, tied_ap
 from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
+from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, max_detections
 
 __all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
 
@@ -76,21 +68,6 @@ FIXED_TERMS = {
     "annotation_ids": "not used: an annotation with id 0 is matched like any other",
     "missing_image": "no detection",
 }
-MOST_DETECTIONS = 1_000_000
-SCORE = click.option(
-    "--score",
-    type=click.Choice(["constant", "order", "logprob"]),
-    default="constant",
-    show_default=True,
-    help="Confidence: 1.0; 1 / (1 + number of boxes before it in its answer); or from token log-probabilities.",
-)
-LABEL_MATCH = click.option(
-    "--label-match",
-    type=click.Choice(["exact", "casefold"]),
-    default="exact",
-    show_default=True,
-    help="Labels match classes exactly, or ignoring case.",
-)
 ENGINE = click.Choice(["hotcoco", "pycocotools"])
 EXPLANATION = (
     "AP is the mean precision over 101 recalls, AR the mean of the highest recalls, over the IoU thresholds and the classes. "
@@ -106,7 +83,7 @@ def _number(key: str) -> Number:
     return Number(key, key, headline=key in OF_CLASSES, notes=notes, rule=key == "AR1")
 
 
-class CocoMap(Metric):
+class CocoMap(DetectionMetric):
     """COCO mAP of RESULT, the rows that `swift infer` wrote, joined to the ground truth by image id.
 
     `swift infer` with groundswift's plugin writes RESULT.run.json, the record of the run, next to RESULT: it declares family, space and
@@ -122,62 +99,25 @@ class CocoMap(Metric):
     name = "coco_map"
     title = "COCO mAP"
     numbers = tuple(map(_number, SUMMARY))
-    truth_option = COCO_TRUTH
-    needs_result = False
     protocol_names = (COCO, LVIS)
     rewards = {"det_map": det_map}
-    comparable_terms = {**Metric.comparable_terms, "metric": COCO, "max_detections_of_ap": 100}
-    rules: Rules | None = None  # by which the answers were read
+    comparable_terms = {**DetectionMetric.comparable_terms, "metric": COCO, "max_detections_of_ap": 100}
     options = (
-        click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
-        SCORE,
-        LABEL_MATCH,
+        *ANSWER_OPTIONS,
         click.option(
             "--engine", type=ENGINE, default="hotcoco", show_default=True, help="Evaluation backend; both give identical numbers."
         ),
-        click.option(
-            "--max-detections",
-            type=click.IntRange(1, MOST_DETECTIONS),
-            help="Predictions that count, highest scores first: per image and class (COCO; default 100), or per image (LVIS; default 300). "
-            "AR1, AR10 and AR100 keep their own limits.",
+        max_detections(
+            "Predictions that count, highest scores first: per image and class (COCO; default 100), or per image (LVIS; default 300). "
+            "AR1, AR10 and AR100 keep their own limits."
         ),
-        click.option(
-            "--ignored",
-            type=click.Choice(["keep", "crowd", "skip"]),
-            default="keep",
-            show_default=True,
-            help="Objects marked `ignore: 1`: keep as ordinary objects (as pycocotools does), treat as crowd boxes, or skip.",
-        ),
+        IGNORED,
     )
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
-        predictions = self.options["predictions"]
-        if (result is None) == (predictions is None):
-            raise click.UsageError("give either RESULT, the rows that swift infer wrote, or --predictions, a COCO result file")
-        given = [f"--{name.replace('_', '-')}" for name in READING_OPTIONS if self.options[name] is not None]
-        if predictions is not None and given:
-            raise click.UsageError(f"{', '.join(given)} says how answers are read; --predictions holds boxes already")
-        check_there(predictions, "a COCO result file")
-        source, rules = super().source(result) if predictions is None else (predictions, None)
+        found = super().source(result)
         check_engine(self.options["engine"])
-        if rules is not None and holds_bare_boxes(source):
-            raise error_at(
-                source,
-                "its rows ask for boxes without labels, which belong to no class, so mAP is undefined",
-                f"rows whose answers name each object; score these with: groundswift eval referring {source}",
-            )
-        return source, rules
-
-    def read_truth(self, path: Path) -> Truth:
-        answers = self.options["predictions"] is None
-        needs_images = answers or self.options["report"]
-        return read_truth(path, self.options["on_error"], self.options["ignored"], needs_images, answers)
-
-    def read_answers(self, source: Path, truth: Truth, rules: Rules | None) -> Answers:
-        self.rules = rules
-        if rules is None:
-            return answers_of_results(source, truth, self.options["on_error"])
-        return read_answers(source, truth, rules, self.options["on_error"], progress=True)
+        return found
 
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
         engine, limit = self.options["engine"], self.options["max_detections"]
@@ -185,16 +125,9 @@ class CocoMap(Metric):
         found = evaluation_of(arrays, truth, answers.predictions, engine)
         counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
         images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit, arrays.matched)
-        unchanged = {} if self.options["predictions"] is None else {"predictions": "a COCO result file, scored unchanged"}
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
         summary = {**found.summary, **best}
-        return replace(found, summary=summary, counts=counts, per_sample=images, protocol={**found.protocol, **unchanged})
-
-    def write(self, folder: Path, answers: Answers, truth: Truth) -> dict[str, str]:
-        """test_pred.json: the predictions as a COCO result file."""
-        digest = hashlib.sha256()
-        write_whole(folder / "test_pred.json", digested(result_chunks(truth, answers.predictions), digest))
-        return {"test_pred_sha256": digest.hexdigest()}
+        return replace(found, summary=summary, counts=counts, per_sample=images, protocol={**found.protocol, **self.source_terms()})
 
     def lines(self, evaluation: Evaluation) -> list[str]:
         """The 12 lines that pycocotools prints, and more where there are more numbers; -1.000 where undefined."""

@@ -29,7 +29,7 @@ from swift.dataset.preprocessor import RowPreprocessor
 from .wrap_once import on_load, patch
 
 COLUMN = "sample_id"
-KEPT_COLUMNS = (COLUMN, "size_wh")
+KEPT_COLUMNS = (COLUMN, "size_wh", "asked")
 JSON_COLUMNS = (COLUMN, "rejected_objects")  # swift itself stores `objects` so
 OBJECTS = {  # the type of `objects` in a stream
     "ref": List(Value("string")),

@@ -1,0 +1,103 @@
+"""What metrics of boxes by class have in common: a COCO ground truth, answers in text or a COCO result file, and their options."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from groundswift.atomic_write import write_whole
+from groundswift.errors import error_at
+
+from ..answers.cli_options import COCO_TRUTH, FILE, READING_OPTIONS, check_there
+from ..answers.coco_results import answers_of_results, result_chunks
+from ..answers.label_matching import check_synonyms
+from ..answers.protocol import Rules
+from ..answers.referring_rows import holds_bare_boxes
+from ..answers.swift_results import read_answers
+from ..answers.to_boxes import Answers
+from ..artifacts import digested
+from ..ground_truth import Truth, read_truth
+from ..metric import Metric
+
+MOST_DETECTIONS = 1_000_000
+ANSWER_OPTIONS = (
+    click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
+    click.option(
+        "--score",
+        type=click.Choice(["constant", "order", "logprob"]),
+        default="constant",
+        show_default=True,
+        help="Confidence: 1.0; 1 / (1 + number of boxes before it in its answer); or from token log-probabilities.",
+    ),
+    click.option(
+        "--label-match",
+        type=click.Choice(["exact", "casefold", "normalised"]),
+        default="exact",
+        show_default=True,
+        help="Labels match classes exactly; ignoring case; or also ignoring `_`, `-`, `/`, a leading article and punctuation at the ends.",
+    ),
+    click.option("--synonyms", type=FILE, help='JSON file of further labels of classes: {"traffic light": ["stoplight"]}.'),
+)
+IGNORED = click.option(
+    "--ignored",
+    type=click.Choice(["keep", "crowd", "skip"]),
+    default="keep",
+    show_default=True,
+    help="Objects marked `ignore: 1`: keep as ordinary objects (as pycocotools does), treat as crowd boxes, or skip.",
+)
+
+
+def max_detections(text: str) -> Any:
+    """The option --max-detections with its help."""
+    return click.option("--max-detections", type=click.IntRange(1, MOST_DETECTIONS), help=text)
+
+
+class DetectionMetric(Metric):
+    """Base of the metrics of boxes by class."""
+
+    truth_option = COCO_TRUTH
+    needs_result = False
+    rules: Rules | None = None  # by which the answers were read
+
+    def source(self, result: Path | None) -> tuple[Path, Rules | None]:
+        predictions = self.options["predictions"]
+        if (result is None) == (predictions is None):
+            raise click.UsageError("give either RESULT, the rows that swift infer wrote, or --predictions, a COCO result file")
+        reading = [*READING_OPTIONS, "synonyms"]
+        given = [f"--{name.replace('_', '-')}" for name in reading if self.options[name] is not None]
+        if predictions is not None and given:
+            raise click.UsageError(f"{', '.join(given)} says how answers are read; --predictions holds boxes already")
+        check_there(predictions, "a COCO result file")
+        source, rules = super().source(result) if predictions is None else (predictions, None)
+        if rules is not None and holds_bare_boxes(source):
+            raise error_at(
+                source,
+                "its rows ask for boxes without labels, which belong to no class, so mAP is undefined",
+                f"rows whose answers name each object; score these with: groundswift eval referring {source}",
+            )
+        return source, rules
+
+    def read_truth(self, path: Path) -> Truth:
+        answers = self.options["predictions"] is None
+        needs_images = answers or self.options["report"]
+        return read_truth(path, self.options["on_error"], self.options["ignored"], needs_images, answers)
+
+    def read_answers(self, source: Path, truth: Truth, rules: Rules | None) -> Answers:
+        self.rules = rules
+        if rules is None:
+            return answers_of_results(source, truth, self.options["on_error"])
+        check_synonyms(rules.synonyms or {}, truth.category_names, self.options["synonyms"])
+        return read_answers(source, truth, rules, self.options["on_error"], progress=True)
+
+    def source_terms(self) -> dict[str, str]:
+        """What the protocol says of a result file that is no text of a model."""
+        return {} if self.options["predictions"] is None else {"predictions": "a COCO result file, scored unchanged"}
+
+    def write(self, folder: Path, answers: Answers, truth: Truth) -> dict[str, str]:
+        """test_pred.json: the predictions as a COCO result file."""
+        digest = hashlib.sha256()
+        write_whole(folder / "test_pred.json", digested(result_chunks(truth, answers.predictions), digest))
+        return {"test_pred_sha256": digest.hexdigest()}
