@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,16 +9,10 @@ from .answers.to_boxes import Predictions
 from .box_matching import IOU_THRESHOLD, IS_FP, IS_TP, exhaustive
 from .evaluated_run import Table
 from .ground_truth import Truth
-from .tied_matching import match
+from .tied_matching import match, of_one_class
 
 NOTHING = "nothing"
 MOST_CLASSES, MOST_PAIRS = 40, 20
-
-
-def of_one_class(truth: Truth, predictions: Predictions) -> tuple[Truth, Predictions]:
-    """The same boxes, all of one class."""
-    one = replace(truth, category_ids=[1], category_names=["object"], category_index=np.zeros_like(truth.category_index), federated=None)
-    return one, replace(predictions, category_index=np.zeros_like(predictions.category_index))
 
 
 def confusion(truth: Truth, predictions: Predictions, iou: float = IOU_THRESHOLD) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ coordinates; objects of equal IoU are taken by coordinates. Without equal scores
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,12 @@ def chosen(predictions: Predictions, indices: NDArray) -> Predictions:
     """Some of the predictions."""
     columns = predictions.image_index, predictions.category_index, predictions.boxes_xywh_px, predictions.scores
     return Predictions(*(column[indices] for column in columns))
+
+
+def of_one_class(truth: Truth, predictions: Predictions) -> tuple[Truth, Predictions]:
+    """The same boxes, all of one class."""
+    one = replace(truth, category_ids=[1], category_names=["object"], category_index=np.zeros_like(truth.category_index), federated=None)
+    return one, replace(predictions, category_index=np.zeros_like(predictions.category_index))
 
 
 def groups_of(truth: Truth, boxes: Truth | Predictions) -> NDArray[np.int64]:

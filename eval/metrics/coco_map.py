@@ -29,7 +29,8 @@ from ..evaluated_run import Curve, Number, NumberTable
 from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation
-from ..tied_ap import equal_scores, exact_mean, tied_ap
+from ..precision_recall import exact_mean
+from ..tied_ap import equal_scores, tied_ap
 from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
 from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, max_detections

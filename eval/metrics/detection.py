@@ -205,7 +205,7 @@ def tables_of(
         tables.append(answers_table(answers.counts.answers))
     if unknown := answers.counts.unknown_labels:
         rows = [[label, count] for label, count in sorted(unknown.items(), key=lambda each: (-each[1], each[0]))[:MOST_UNKNOWN]]
-        tables.append(Table("unknown-labels", "Labels that are no class", ["label", "boxes"], rows))
+        tables.append(Table("unknown-labels", "Unknown labels", ["label", "boxes"], rows))
     return tables
 
 

@@ -93,7 +93,7 @@ class DetectionMetric(Metric):
         return read_answers(source, truth, rules, self.options["on_error"], progress=True)
 
     def source_terms(self) -> dict[str, str]:
-        """What the protocol says of a result file that is no text of a model."""
+        """What the protocol says of a COCO result file."""
         return {} if self.options["predictions"] is None else {"predictions": "a COCO result file, scored unchanged"}
 
     def write(self, folder: Path, answers: Answers, truth: Truth) -> dict[str, str]:

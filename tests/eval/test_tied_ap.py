@@ -18,7 +18,8 @@ from groundswift.eval.answers.to_boxes import Predictions
 from groundswift.eval.box_matching import IS_FP, IS_NOT_COUNTED, IS_TP
 from groundswift.eval.ground_truth import Truth, read_truth, truth_from_coco, truth_from_rows
 from groundswift.eval.metrics.coco_map import TIES, evaluate
-from groundswift.eval.tied_ap import RECALLS, exact_mean, tied_ap
+from groundswift.eval.precision_recall import RECALLS, exact_mean
+from groundswift.eval.tied_ap import tied_ap
 from groundswift.eval.tied_matching import AREAS_PX2, counting, match
 
 
