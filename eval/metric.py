@@ -117,8 +117,9 @@ class Metric:
         """What was read and dropped, for the terminal."""
         return answers.lines()
 
-    def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
-        """For `--eval_metric`: a text for each validation row, which has `size_wh`, `labels` and `boxes_xyxy_px` of the true answer."""
+    def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
+        """For `--eval_metric`: a text for each validation row, None for no answer. A row has `size_wh`, `labels` and `boxes_xyxy_px` of the
+        true answer, and `row`, the row itself as a dict. Before training it is called without answers, to see which numbers there are."""
         raise GroundswiftError(f"metric {self.name} does not score validation rows: it has no score_rows")
 
     def table(self, documents: Sequence[dict[str, Any]]) -> NumberTable:

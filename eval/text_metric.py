@@ -12,6 +12,7 @@ import click
 
 from .answers.cli_options import FILE, check_there
 from .answers.protocol import Rules
+from .answers.rows_in_memory import samples_in_memory
 from .answers.text_rows import Columns, Questions, TextAnswers, TextSample, read_questions, read_text_answers
 from .bootstrap import Interval, ratio_interval, term
 from .evaluated_run import ImageResult, Table
@@ -113,6 +114,14 @@ class TextMetric(Metric):
             intervals=self.intervals(answers.samples, scored),
             tables=[*scored.tables, *self.group_tables(groups)],
         )
+
+    def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
+        samples, dropped = samples_in_memory([row.row for row in rows], texts, self.columns())
+        if not samples:
+            return Evaluation({number.key: None for number in self.numbers}, counts={"rows_left_out": dict(dropped.counts)})
+        scored = self.score_samples(samples)
+        numbers = {number.key: self.number_of(scored, number.key) for number in self.numbers}
+        return Evaluation(numbers, self.group_numbers(samples, scored), counts={"rows_left_out": dict(dropped.counts)})
 
     def score_samples(self, samples: Sequence[TextSample]) -> Scored:
         """The numbers of each sample."""

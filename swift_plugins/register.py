@@ -13,7 +13,7 @@ from swift.template import register_template
 from groundswift.swift_plugins.grounding import known_bad_versions, rewards
 from groundswift.swift_plugins.grounding.datasets.hub import hub_sets
 from groundswift.swift_plugins.grounding.datasets.named import named_sets
-from groundswift.swift_plugins.grounding.metrics import unanswered
+from groundswift.swift_plugins.grounding.metrics import prediction_images, unanswered
 from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CALLBACK, PrepareEvaluation, eval_metrics
 from groundswift.swift_plugins.grounding.models.florence2 import model_arches, model_metas
 from groundswift.swift_plugins.grounding.patches import (
@@ -74,4 +74,5 @@ for register, entries in REGISTRATIONS:
         register(entry, exist_ok=True)
 eval_metrics_map.update(eval_metrics())
 callbacks_map[CALLBACK] = PrepareEvaluation
+callbacks_map[prediction_images.CALLBACK] = prediction_images.PredictionImages
 orms.update(rewards.REWARDS)

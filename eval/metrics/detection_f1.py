@@ -67,6 +67,7 @@ class DetectionF1(Metric):
         counts = {**truth_counts(truth), **answers.counts_document(), "predictions": len(answers.predictions.scores)}
         return Evaluation({"f1": float(np.mean([image.f1 for image in images]))}, per_sample=images, counts=counts)
 
-    def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
+    def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
         truths = [OneTruth(row.size_wh, row.labels, row.boxes_xyxy_px, all(row.labels)) for row in rows]
-        return Evaluation({"f1": float(np.mean([sample_f1(text, truth, rules) for text, truth in zip(texts, truths, strict=True)]))})
+        scores = [0.0 if text is None else sample_f1(text, truth, rules) for text, truth in zip(texts, truths, strict=True)]
+        return Evaluation({"f1": float(np.mean(scores))})

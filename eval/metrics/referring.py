@@ -102,7 +102,7 @@ class Referring(RowMetric):
             plots=[accuracy_plot(fits, [question.split for question in questions])],
         )
 
-    def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
+    def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
         names = [f"row {number}" for number in range(len(rows))]
         found = boxes_of_answers(texts, [row.size_wh for row in rows], rules, names)
         return score_referring(found.boxes_xyxy_px, [as_boxes(row.boxes_xyxy_px) for row in rows], self.several, found.statuses)

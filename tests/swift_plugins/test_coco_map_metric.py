@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from evaluated import call
 from PIL import Image
 from rows import detection, read_rows
 from tiny_run import evaluation_of, sft, unreadable, written
@@ -14,9 +16,10 @@ from tiny_run import evaluation_of, sft, unreadable, written
 from groundswift import Located, format_answer
 from groundswift.errors import GroundswiftError
 from groundswift.eval.answers.protocol import Rules
+from groundswift.eval.metrics import METRICS
 from groundswift.eval.metrics.detection_f1 import DetectionF1
 from groundswift.swift_plugins.grounding.metrics.coco_map_metric import CocoMapMetric, eval_metrics
-from groundswift.swift_plugins.grounding.metrics.scoring import RowScoring, Scoring
+from groundswift.swift_plugins.grounding.metrics.scoring import RowScoring, Scoring, by_class
 from groundswift.swift_plugins.grounding.metrics.unanswered import Unanswered
 from groundswift.swift_plugins.grounding.metrics.validation_rows import samples_of
 
@@ -61,6 +64,62 @@ def test_another_metric_of_the_table_scores_the_rows_with_boxes():
     assert scoring.score([said(("cat", CAT)), "A cat.", "None", said(("", CAT))])[0] == {"f1": pytest.approx(8 / 9), "unanswered": 0}
     with pytest.raises(GroundswiftError, match="--eval_metric detection_f1 cannot score these validation rows"):
         RowScoring(DetectionF1(), samples_of([TEXT]), Rules("qwen2_vl"))
+
+
+def row_scoring(name: str, rows: list[dict[str, Any]]) -> RowScoring:
+    return RowScoring(METRICS[name](), samples_of(rows), Rules("qwen2_vl"))
+
+
+def test_rows_without_an_answer_are_counted_and_wrong_even_where_there_is_nothing_to_find():
+    lost = Unanswered("a.png: no such image [image-missing]")
+    expected = {"unanswered": 1, "unanswered_image_missing": 1}
+    assert row_scoring("detection_f1", [LABELLED, NOTHING]).score([BOTH, lost])[0] == {"f1": 0.5} | expected
+    numbers, remarks = row_scoring("referring", [BARE, NOTHING]).score([ONE, lost])
+    assert {"acc_iou50": 0.5, "acc_none": 0, "mean_iou": 0.5} | expected == {key: numbers[key] for key in numbers if key in SOME}
+    assert "1 rows have no answer: they count as wrong" in remarks[0]
+    with pytest.raises(GroundswiftError, match="no validation row could be answered"):
+        row_scoring("referring", [BARE]).score([lost])
+
+
+SOME = ("acc_iou50", "acc_none", "mean_iou", "unanswered", "unanswered_image_missing")
+ASKED = {"question": "<image>What is it?", "sample_id": 1}
+TEXTS = {
+    "ocr": ([row("STOP", **ASKED), row("EXIT", **ASKED | {"sample_id": 2})], ["STOP", "EXAT"], {"exact": 0.5, "cer": 1 / 8}),
+    "captions": ([row("a red ball", **ASKED), row("two dogs run", **ASKED | {"sample_id": 2})], ["a red ball", "a cat"], {"rouge_l": 0.5}),
+    "several references": (
+        [row("", references=["STOP", "HALT"], **ASKED), row("EXIT", **ASKED | {"sample_id": "2"})],
+        ["HALT", Unanswered("x [row-too-long]")],
+        {"exact": 0.5, "unanswered": 1, "unanswered_row_too_long": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_metrics_of_text_score_rows_without_boxes(name):
+    rows, texts, expected = TEXTS[name]
+    numbers = row_scoring("ocr" if " " in name else name, rows).score(texts)[0]
+    assert {key: numbers[key] for key in expected} == pytest.approx(expected)
+
+
+def test_a_metric_of_text_in_training_gives_the_numbers_of_its_command(tmp_path):
+    """The same rows through files: ids that repeat, an answer with thinking, no answer."""
+    rows = [row(text, question=f"<image>Read {text}.", sample_id=number % 3) for number, text in enumerate(["STOP", "EXIT", "GO", "A b c"])]
+    texts = ["STOP", "<think>hm</think>EXIT", "GONE", "A b"]
+    result = [each | {"response": text, "labels": each["messages"][1]["content"]} for each, text in zip(rows, texts, strict=True)]
+    done = call("ocr", written(tmp_path / "result.jsonl", result), "--json", "--no-report", "--out", tmp_path / "out")
+    found, numbers = json.loads(done.stdout), row_scoring("ocr", rows).score(texts)[0]
+    assert {key: value for key, value in numbers.items() if key != "unanswered"} == {
+        number.key: pytest.approx(found[number.key]) for number in METRICS["ocr"].numbers if found[number.key] is not None
+    }
+
+
+def test_numbers_of_each_class_are_logged_unless_there_are_too_many():
+    scoring = Scoring(samples_of([LABELLED, NOTHING]), Rules("qwen2_vl"))
+    assert scoring.of_classes == ["AP/cat", "AP/dog"]
+    numbers = scoring.score([said(("cat", CAT)), "None"])[0]
+    assert {name: numbers[name] for name in scoring.of_classes} == {"AP/cat": pytest.approx(1), "AP/dog": 0}
+    assert scoring.per_class["dog"]["truths"] == 1
+    assert by_class({f"class {number}": {"AP": 0.5} for number in range(101)}, ["AP"]) == {}
 
 
 BOTH = said(("cat", CAT), ("dog", DOG))

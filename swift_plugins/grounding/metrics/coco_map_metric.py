@@ -5,6 +5,7 @@ swift gives a metric two arrays of text only; image sizes and ground-truth boxes
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType
 from swift.callbacks.base import TrainerCallback
 from swift.metrics.base import EvalMetrics
-from swift.utils import Serializer, get_dist_setting, get_logger
+from swift.utils import Serializer, append_to_jsonl, get_dist_setting, get_logger, is_master
 from transformers.trainer_utils import EvalPrediction
 
 from groundswift.answers import Located
@@ -25,11 +26,13 @@ from groundswift.records import BOX, REF
 from groundswift.spaces import space_row
 
 from ..templates.grounding import family_of
+from . import prediction_images
 from .batched_answers import answer_in_batches
 from .scoring import RowScoring, Scoring, is_resized, rules_of
 from .validation_rows import Sample, samples_of
 
 CALLBACK = "groundswift_evaluation"
+PER_CLASS = "eval_per_class.jsonl"  # in the output folder, a line for each evaluation
 ROOM = 1.5  # an answer may grow to this many times the longest true one before it is truncated
 WIDEST_PX = 9999.0  # a coordinate with as many digits as any has
 TOKENISED = 16  # rows, the longest in characters
@@ -53,11 +56,13 @@ class CocoMapMetric(EvalMetrics):
         if get_dist_setting()[2] > 1 and PartialState().distributed_type == DistributedType.NO:
             raise GroundswiftError(f"--eval_metric {self.name}: the processes form no group. On CPUs add --use_cpu true")
         self.rules = rules_of(trainer.template)
-        self.scoring: Scoring | None = None
+        self.scoring: Scoring | RowScoring | None = None
+        self.last_texts: list[str] = []  # of the last evaluation, one for each validation row
         trainer.coco_map = self
-        args.callbacks = [*args.callbacks, CALLBACK]  # swift makes the callbacks next
+        images = [prediction_images.CALLBACK] if prediction_images.image_count() else []
+        args.callbacks = list(dict.fromkeys([*args.callbacks, CALLBACK, *images]))  # swift makes the callbacks next
 
-    def read_rows_once(self) -> Scoring:
+    def read_rows_once(self) -> Scoring | RowScoring:
         """Read the validation rows, once, and choose the number that selects the best checkpoint.
 
         Raises GroundswiftError where nothing in the rows can be scored, or the number that was asked for will not be logged.
@@ -80,7 +85,7 @@ class CocoMapMetric(EvalMetrics):
         asked, logged = self.args.metric_for_best_model, self.scoring.numbers
         if asked in SWIFT_DEFAULT_METRICS:  # swift's default is not logged here, and would stop the run
             self.args.metric_for_best_model, self.args.greater_is_better = logged[0], self.is_better_greater(logged[0])
-        elif asked.removeprefix("eval_") not in {*logged, *self.scoring.counts, *OF_THE_TRAINER}:
+        elif asked.removeprefix("eval_") not in {*logged, *self.scoring.of_classes, *self.scoring.counts, *OF_THE_TRAINER}:
             raise GroundswiftError(
                 f"--metric_for_best_model {asked} is not logged for these validation rows; "
                 f"expected one of {', '.join(logged)} ({self.scoring.description})"
@@ -97,7 +102,7 @@ class CocoMapMetric(EvalMetrics):
 
     def is_better_greater(self, name: str) -> bool:
         """Whether more of a logged number is better; of a count it is worse."""
-        return name in self.scoring.numbers
+        return name.partition("/")[0] in self.scoring.numbers
 
     def compute_metrics(self, eval_prediction: EvalPrediction) -> dict[str, float]:
         """The numbers of one evaluation. Rows beyond the validation set are DDP's padding and skipped."""
@@ -109,6 +114,10 @@ class CocoMapMetric(EvalMetrics):
         numbers, remarks = scoring.score(texts)
         for remark in remarks:
             get_logger().warning(f"{self.name}: {remark}")
+        self.last_texts = texts
+        if scoring.per_class and is_master():
+            entry = {"step": self.trainer.state.global_step, "metric": self.name, "per_class": scoring.per_class}
+            append_to_jsonl(os.path.join(self.args.output_dir, PER_CLASS), entry)
         return numbers
 
 
@@ -119,7 +128,7 @@ class TableMetric(CocoMapMetric):
         return RowScoring(METRICS[self.name](), samples, self.rules)
 
     def is_better_greater(self, name: str) -> bool:
-        return any(number.higher_is_better for number in METRICS[self.name].numbers if number.key == name)
+        return any(number.higher_is_better for number in METRICS[self.name].numbers if number.key == name.partition("/")[0])
 
 
 def eval_metrics() -> dict[str, type[CocoMapMetric]]:

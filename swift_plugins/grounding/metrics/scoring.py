@@ -16,7 +16,7 @@ from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.space_check import explain_mismatch
 from groundswift.eval.answers.to_boxes import BareAnswers, Predictions, boxes_of_answers, predictions_from_answers
 from groundswift.eval.ground_truth import Truth, truth_from_rows
-from groundswift.eval.metric import Metric
+from groundswift.eval.metric import Evaluation, Metric
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.eval.metrics.referring import OF_NONE, Referring, score_referring
 from groundswift.family import FAMILIES
@@ -30,18 +30,23 @@ from .validation_rows import LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES, UNSCORED
 DROPPED = ("point", "label-missing", "label-unknown", "box-empty", "box-duplicate")  # what the evaluator drops a box for
 ANY = "object"  # the class of boxes without a label
 COUNTS = ("unreadable", "truncated", "unanswered")
+MOST_CLASSES = 100  # whose numbers are logged; those of more are in the file only
+OF_A_CLASS = ("AP",)  # numbers that are logged for each class
 Scored = tuple[dict[str, float | None], Counter[str], Tally, list[str]]  # numbers, statuses, dropped boxes, remarks
+PerClass = dict[str, dict[str, float | int | None]]
 
 
 class Scoring:
     """The rows of a validation set, sorted by what they hold.
 
-    `numbers`: the names of what will be logged, the primary one first. `counts`: the names of the counts logged with them.
+    `numbers`: the names of what will be logged, the primary one first. `of_classes`: those of single classes (`AP/cat`). `counts`: the
+    names of the counts logged with them. `per_class`: the numbers of each class in the last evaluation.
     Raises GroundswiftError where no number is defined.
     """
 
     def __init__(self, samples: list[Sample], rules: Rules) -> None:
         self.samples, self.rules = samples, rules
+        self.per_class: PerClass = {}
         self.places = {kind: [i for i, sample in enumerate(samples) if sample.kind == kind] for kind in (LABELLED, ONE_BOX, SEVERAL_BOXES)}
         if self.places[LABELLED]:
             self.places[LABELLED] = sorted(self.places[LABELLED] + [i for i, sample in enumerate(samples) if sample.kind == NOTHING])
@@ -62,11 +67,13 @@ class Scoring:
 
     def _defined(self) -> list[str]:
         """The numbers that do not depend on the answers to be defined: COCO has none for a size of object that no ground-truth box has."""
-        defined = []
+        defined: list[str] = []
+        self.of_classes: list[str] = []
         for kind, truth in self.truths.items():
             none = np.zeros(0, dtype=np.int64)
-            summary = evaluate(truth, Predictions(none, none, np.zeros((0, 4)), np.zeros(0))).summary
-            defined += [named(kind, name) for name, value in summary.items() if value is not None]
+            found = evaluate(truth, Predictions(none, none, np.zeros((0, 4)), np.zeros(0)))
+            defined += [named(kind, name) for name, value in found.summary.items() if value is not None]
+            self.of_classes += by_class(found.per_group, OF_A_CLASS) if kind == LABELLED else []
         single = [number.key for number in Referring.numbers if number.key != OF_NONE] if self.places[ONE_BOX] else []
         return defined[: len(defined) if LABELLED in self.truths else 0] + single + (defined if LABELLED not in self.truths else [])
 
@@ -81,30 +88,26 @@ class Scoring:
 
         Raises GroundswiftError where no row has an answer.
         """
-        failed = Counter(id_in(text.reason) for text in texts if isinstance(text, Unanswered))
-        if failed.total() == len(texts):
-            raise GroundswiftError(f"no validation row could be answered ({dict(failed)}); first error: {texts[0].reason}")
+        failed = failed_rows(texts)
         scorers = {LABELLED: self._labelled, ONE_BOX: self._single_boxes, SEVERAL_BOXES: self._several_boxes}
         parts = [scorer(texts) for kind, scorer in scorers.items() if self.places[kind]]
         numbers = {name: value for part, _, _, _ in parts for name, value in part.items() if value is not None}
         statuses, dropped = sum((part[1] for part in parts), Counter()), Tally()
         for part in parts:
             dropped.merge(part[2])
+        numbers |= by_class(self.per_class, OF_A_CLASS)
         numbers |= {"unreadable": float(statuses["unreadable"]), "truncated": float(statuses["truncated"])}
-        numbers |= {"unanswered": float(failed.total())}
-        numbers |= {f"unanswered_{kind.replace('-', '_')}": float(count) for kind, count in failed.items()}
-        numbers |= dropped_counts(dropped)
+        numbers |= unanswered_counts(failed) | dropped_counts(dropped)
         remarks = [f"{line.strip()} dropped" for line in dropped.lines()] + list(chain(*(part[3] for part in parts)))
-        return numbers, remarks + (
-            [f"{failed.total()} rows have no answer: their boxes count as false negatives ({dict(failed)})"] if failed else []
-        )
+        return numbers, remarks + unanswered_remarks(failed, "their boxes count as false negatives")
 
     def _labelled(self, texts: Sequence[str]) -> Scored:
         places, truth = self.places[LABELLED], self.truths[LABELLED]
         given = [(place, self.samples[place].size_wh, texts[place]) for place in places if not isinstance(texts[place], Unanswered)]
         answers = predictions_from_answers(given, truth, self.rules)
-        numbers = evaluate(truth, answers.predictions).summary
-        return numbers, answers.counts.statuses, answers.counts.dropped, [answers.mismatch.text()] if answers.mismatch else []
+        found = evaluate(truth, answers.predictions)
+        self.per_class = found.per_group
+        return found.summary, answers.counts.statuses, answers.counts.dropped, [answers.mismatch.text()] if answers.mismatch else []
 
     def _bare(self, kind: str, texts: Sequence[str]) -> BareAnswers:
         places = self.places[kind]
@@ -135,24 +138,68 @@ class Scoring:
 
 
 class RowScoring:
-    """Validation rows with boxes, or none to find, scored by a metric of the table; the same interface as `Scoring`."""
+    """The validation rows that a metric of the table scores: those with boxes, or none to find, or all rows of a metric of text.
+
+    The same interface as `Scoring`. Raises GroundswiftError where none is one, or no number is defined.
+    """
 
     counts = ("unanswered",)
 
     def __init__(self, metric: Metric, samples: list[Sample], rules: Rules) -> None:
         self.metric, self.samples, self.rules = metric, samples, rules
-        self.places = [place for place, sample in enumerate(samples) if sample.kind not in UNSCORED]
-        self.numbers = [number.key for number in metric.numbers]
+        self.per_class: PerClass = {}
+        self.places = [place for place, sample in enumerate(samples) if sample.kind not in UNSCORED or not metric.reads_boxes]
         self.description = f"{len(samples)} validation rows, {len(self.places)} are scored by {metric.name}"
         if not self.places:
             raise GroundswiftError(f"--eval_metric {metric.name} cannot score these validation rows: no answer has boxes")
+        found = self._evaluation([None] * len(self.places))
+        self.numbers = [number.key for number in metric.numbers if found.summary.get(number.key) is not None]
+        self.of_classes = list(self._of_classes(found.per_group))
+        if not self.numbers:
+            raise GroundswiftError(
+                f"--eval_metric {metric.name} cannot score these validation rows ({self.description}): no number is defined"
+            )
 
     def score(self, texts: Sequence[str]) -> tuple[dict[str, float], list[str]]:
         """As `Scoring.score`."""
-        rows = [self.samples[place] for place in self.places]
-        found = self.metric.score_rows([texts[place] for place in self.places], rows, self.rules).summary
-        unanswered = sum(isinstance(text, Unanswered) for text in texts)
-        return {name: value for name, value in found.items() if value is not None} | {"unanswered": float(unanswered)}, []
+        failed = failed_rows(texts)
+        found = self._evaluation([None if isinstance(texts[place], Unanswered) else texts[place] for place in self.places])
+        self.per_class = found.per_group
+        numbers = {name: value for name, value in found.summary.items() if value is not None} | self._of_classes(self.per_class)
+        return numbers | unanswered_counts(failed), unanswered_remarks(failed, "they count as wrong")
+
+    def _of_classes(self, per_class: PerClass) -> dict[str, float]:
+        return by_class(per_class, [number.key for number in self.metric.numbers if number.headline])
+
+    def _evaluation(self, texts: Sequence[str | None]) -> Evaluation:
+        return self.metric.score_rows(texts, [self.samples[place] for place in self.places], self.rules)
+
+
+def failed_rows(texts: Sequence[str]) -> Counter[str]:
+    """How many rows have no answer, by the id of the reason. Raises GroundswiftError where none has one."""
+    failed = Counter(id_in(text.reason) for text in texts if isinstance(text, Unanswered))
+    if failed.total() == len(texts):
+        raise GroundswiftError(f"no validation row could be answered ({dict(failed)}); first error: {texts[0].reason}")
+    return failed
+
+
+def unanswered_counts(failed: Counter[str]) -> dict[str, float]:
+    """How many rows have no answer, as it is logged: in all and by reason."""
+    of_reasons = {f"unanswered_{kind.replace('-', '_')}": float(count) for kind, count in failed.items()}
+    return {"unanswered": float(failed.total())} | of_reasons
+
+
+def unanswered_remarks(failed: Counter[str], meaning: str) -> list[str]:
+    """The warning of rows without an answer."""
+    return [f"{failed.total()} rows have no answer: {meaning} ({dict(failed)})"] if failed else []
+
+
+def by_class(per_class: PerClass, keys: Sequence[str]) -> dict[str, float]:
+    """Numbers of each class as they are logged, `AP/cat`; none where there are more than MOST_CLASSES classes."""
+    if len(per_class) > MOST_CLASSES:
+        return {}
+    found = {f"{key}/{label}": numbers.get(key) for key in keys for label, numbers in per_class.items()}
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def rules_of(template: Any) -> Rules:

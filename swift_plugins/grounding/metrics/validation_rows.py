@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from math import ceil
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from groundswift.errors import GroundswiftError
@@ -20,23 +21,26 @@ from ..templates.object_checks import check_objects
 LABELLED, NOTHING, ONE_BOX, SEVERAL_BOXES = "labelled boxes", "nothing there", "one box without a label", "several boxes without a label"
 TEXT, POINTS, LATER_IMAGES, UNCLEAR = "no boxes", "points", "boxes on a later image of the row", "labels that belong to no box"
 UNSCORED = (TEXT, POINTS, LATER_IMAGES, UNCLEAR)
-COLUMNS = ("messages", "objects", "images", "size_wh", "sample_id", "chat_template_kwargs")
+COLUMNS = ("messages", "objects", "images", "videos", "size_wh", "sample_id", "chat_template_kwargs")
+LONGEST_PATH = 4096  # characters; longer ones are base64
+ANSWER_COLUMNS = ("references", "answers", "solution")  # true answers in text, where they are not the assistant's
 
 
 class Sample(NamedTuple):
     """The last answer of a row as in the dataset: its kind, (width, height) of its image in px, and its boxes, xyxy in
-    original px, each with its label ("" without one)."""
+    original px, each with its label ("" without one); and the row, without encoded images."""
 
     kind: str
     size_wh: tuple[int, int]
     labels: list[str]
     boxes_xyxy_px: list[list[float]]
+    row: Mapping[str, Any] = MappingProxyType({})
 
 
 def samples_of(rows: Any, resized: bool = False) -> list[Sample]:
     """A sample for each row, in order; pixels of images are not decoded. Raises GroundswiftError as `sample_of` does."""
     names = getattr(rows, "column_names", None)
-    chosen = rows.select_columns([name for name in COLUMNS if name in names]) if names else rows
+    chosen = rows.select_columns([name for name in (*COLUMNS, *ANSWER_COLUMNS) if name in names]) if names else rows
     return [sample_of(index, row, resized) for index, row in enumerate(chosen)]
 
 
@@ -63,7 +67,14 @@ def sample_of(index: int, row: dict[str, Any], resized: bool = False) -> Sample:
     size_wh = size_of(row, objects)
     scale = (*size_wh, *size_wh) if objects.get("bbox_type") == "norm1" else (1, 1, 1, 1)
     boxes = [[value * side for value, side in zip(objects["bbox"][number], scale, strict=True)] for number in numbers]
-    return Sample(kind, size_wh, labels, boxes) if kind not in UNSCORED else Sample(kind, size_wh, [], [])
+    known = {name: row[name] for name in (*COLUMNS, *ANSWER_COLUMNS) if row.get(name) is not None} | {"images": paths_of(row)}
+    return Sample(kind, size_wh, labels, boxes, known) if kind not in UNSCORED else Sample(kind, size_wh, [], [], known)
+
+
+def paths_of(row: dict[str, Any]) -> list[str]:
+    """The paths of a row's images, "" for one that has none: bytes of a whole set would fill the memory."""
+    sources = [image.get("path") if isinstance(image, dict) else image for image in row.get("images") or []]
+    return [source if isinstance(source, str) and len(source) < LONGEST_PATH else "" for source in sources]
 
 
 def kind_of(turns: list[tuple[str, str]], answer: str, objects: dict[str, Any], numbers: list[int], asked: int) -> tuple[str, list[str]]:
