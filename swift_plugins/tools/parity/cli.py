@@ -34,8 +34,8 @@ class Named(click.ParamType):
 
 NAMED = Named()
 WAY = (
-    "MODEL, MODEL,ADAPTER or ADAPTER (folders or hub ids), any of them with :fp32, :bf16, :fp16, :bnb4 or :bnb8; MODEL:onnx, MODEL:openvino or "
-    "MODEL:openvino-fp32; http://HOST:PORT of an OpenAI-compatible server, or http://HOST:PORT,SERVED_MODEL."
+    "MODEL, MODEL,ADAPTER or ADAPTER (folders or hub ids), any of them with :fp32, :bf16, :fp16, :bnb4 or :bnb8; MODEL:onnx, "
+    "MODEL:openvino or MODEL:openvino-fp32; http://HOST:PORT of an OpenAI-compatible server, or http://HOST:PORT,SERVED_MODEL."
 )
 SIZES = "Resize each image to WIDTHxHEIGHT px or by a factor (2x); `original`: as it is; may be repeated.  [default: original]"
 
