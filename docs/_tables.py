@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -179,6 +180,28 @@ def protocols(say: Words) -> Iterator[Row]:
         yield f"[{rule.title}]({rule.source})", cell(say(f"protocol.{rule.id}", rule.line)), cell("; ".join(switches))
 
 
+@cache
+def perfect_cells() -> dict[str, dict[str, str]]:
+    """Family -> rule -> what perfect answers reach, in per cent."""
+    from groundswift.eval.metrics.coco_map import evaluate
+    from groundswift.eval.protocols.decode_ceiling import cells_of, perfect_case
+    from groundswift.family import families
+
+    return {name: cells_of(perfect_case(row, lambda *columns: evaluate(*columns).summary)) for name, row in families().items()}
+
+
+def decode_ceiling(say: Words) -> str:
+    """Perfect answers of every family through every rule. Families with the same cells share a row."""
+    from groundswift.eval.protocols.card import RULES
+
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, cells in perfect_cells().items():
+        alike.setdefault(tuple(cells.values()), []).append(name)
+    rules = next(iter(perfect_cells().values()))
+    columns = "family;" + ";".join(RULES[rule].title for rule in rules)
+    return say.table(columns, ((", ".join(map(code, names)), *cells) for cells, names in alike.items()))
+
+
 def findings(say: Words) -> Iterator[Row]:
     """Every finding: versions and title are lines of its head."""
     for path in sorted((ROOT / "findings").glob("*.sh")):
@@ -299,6 +322,7 @@ TABLES: dict[str, Callable[[Words], str]] = {
     "run-checks": lambda say: say.table("id;severity;what", run_checks(say)),
     "metrics": lambda say: say.table("command;numbers;what", metrics(say)),
     "protocols": lambda say: say.table("rule;what it does;what it fixes", protocols(say)),
+    "decode-ceiling": decode_ceiling,
     "findings": lambda say: say.table("finding;versions;what happens", findings(say)),
     "benchmarks": lambda say: say.table("command;what", benchmarks(say)),
     "versions": lambda say: say.table("package;constraints.txt;constraints-newest.txt", versions(say)),

@@ -10,12 +10,14 @@ from evaluated import call, coco_of, write_json, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groundswift import families
 from groundswift.eval.answers.protocol import Rules
 from groundswift.eval.answers.to_boxes import predictions_from_answers
 from groundswift.eval.ground_truth import truth_from_rows
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.eval.protocols.base import Stops
 from groundswift.eval.protocols.card import RULES, card, case_of, summary_of, table_of
+from groundswift.eval.protocols.decode_ceiling import cells_of, perfect_case
 from groundswift.eval.protocols.findit import normalised, read_json, read_text
 from groundswift.eval.protocols.lmms_eval import read_grounding, read_odinw
 from groundswift.eval.protocols.rex_omni import read_locate_anything, read_rex_omni
@@ -223,6 +225,25 @@ def test_the_command_prints_the_card_and_writes_its_numbers(tmp_path):
     assert (shown["findit.F1_50"], shown["findit.placed.F1_50"]) == (None, 1)
     assert shown["counts"]["images_by_rule"]["lmms-refcoco-rec"] == 1
     assert any(line.startswith("findit: F1 at 0.5") and "matching: Hungarian" in line for line in shown["protocol"]["rules"])
+
+
+@pytest.mark.parametrize(
+    ("family", "cells"),
+    [
+        (
+            "qwen2_5_vl",
+            {"vlmevalkit-refcoco": 25, "lmms-refcoco-grounding": 100, "lmms-odinw13": 100, "findit": 100, "lmms-refcoco-rec": 0},
+        ),
+        ("shikra", {"vlmevalkit-refcoco": 74, "lmms-refcoco-rec": 74, "findit": 74, "lmms-refcoco-grounding": 0}),
+        ("gemini", {"vlmevalkit-refcoco": 11, "lmms-refcoco-grounding": 11, "findit": 100, "vlmevalkit-groundingme": 11}),
+        ("rex_omni", {"rex-omni": 100, "vlmevalkit-refcoco": 100, "findit": 0, "locate-anything": 0}),
+        ("qwen2_vl", {"vlmevalkit-refcoco": 100, "vlmevalkit-groundingme": 0, "lmms-odinw13": 0}),
+    ],
+)
+def test_perfect_answers_by_a_rules_own_reading_are_near_what_others_found(family, cells):
+    found = cells_of(perfect_case(families()[family], lambda *columns: evaluate(*columns).summary))
+    assert found["coco"].startswith("100")
+    assert {rule: pytest.approx(int(found[rule].split()[0]), abs=7) for rule in cells} == cells
 
 
 def test_the_table_has_a_row_a_number():
