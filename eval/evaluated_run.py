@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
-Outcome = Literal["true_positive", "false_negative", "false_positive", "crowd", "not_counted"]
+Outcome = Literal["true_positive", "false_negative", "false_positive", "crowd", "not_counted", "unknown_label"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-TP, FN, FP, CROWD, NOT_COUNTED = OUTCOMES
+TP, FN, FP, CROWD, NOT_COUNTED, UNKNOWN_LABEL = OUTCOMES
 Px = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]  # bounds are checked where a run is read
 Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the ground truth does not state it
 
@@ -16,8 +16,9 @@ Side = Annotated[int, msgspec.Meta(ge=0, le=2**31)]  # 0 where the ground truth 
 class DrawnBox(msgspec.Struct, gc=False):
     """A box to draw. `box_xyxy_px` is in pixels of the upright image.
 
-    Ground truth is TP, FN or CROWD; a prediction is TP, FP, CROWD (on a crowd box, ignored) or NOT_COUNTED (its class is not annotated in
-    this image of a federated ground truth). Matching is COCO's, at IoU 0.5 within a class.
+    Ground truth is TP, FN or CROWD; a prediction is TP, FP, CROWD (on a crowd box, ignored), NOT_COUNTED (its class is not annotated in
+    this image of a federated ground truth) or UNKNOWN_LABEL (its label is not a class, or it has none: dropped and counted, drawn all the
+    same). Matching is COCO's, at IoU 0.5 within a class.
     """
 
     label: str

@@ -17,7 +17,7 @@ from groundswift.errors import error_at
 
 from .answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
 from .artifacts import EVALUATION_FILES, check_folder, file_terms, new_folder, pretty_json, reading_terms, run_chunks
-from .evaluated_run import ImageResult, Run
+from .evaluated_run import DrawnBox, ImageResult, Run
 from .metric import Evaluation, Metric
 
 REPORT_OPTIONS = (
@@ -60,6 +60,7 @@ def evaluate(metric: Metric, result: Path | None, truth_path: Path | None, out: 
     for warning in answers.warnings:
         click.echo(f"WARNING: {warning['message']}", err=True)
     evaluation = with_plain_numbers(metric, metric.score(answers, truth))
+    draw_unknown_labels(evaluation.per_sample, getattr(answers, "unknown", None) or {})
     document = document_of(metric, evaluation, list(answers.warnings), reading_terms(rules), file_terms(truth_path or source, source))
     written = [] if out is None else write(metric, out, document, evaluation, answers, truth)
     if as_json:
@@ -92,6 +93,12 @@ def with_plain_numbers(metric: Metric, evaluation: Evaluation) -> Evaluation:
     return replace(
         evaluation, summary={key: float(value) if value is not None and isfinite(value) else None for key, value in summary.items()}
     )
+
+
+def draw_unknown_labels(images: list[ImageResult], unknown: dict[int, list[DrawnBox]]) -> None:
+    """Add the boxes whose label is not a class to their images, for the report; no number has them."""
+    for image in images if unknown else ():
+        image.predicted.extend(unknown.get(image.image_id, ()))
 
 
 def document_of(

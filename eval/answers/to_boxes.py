@@ -18,6 +18,7 @@ from groundswift.errors import error_at
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
+from ..evaluated_run import UNKNOWN_LABEL, DrawnBox
 from ..ground_truth import Truth
 from .confidence import span_scores
 from .counts import Counts
@@ -65,6 +66,7 @@ class Answers:
     copies: Predictions | None = None
     questions: Sequence[Question] = ()
     mismatch: Explanation | None = None
+    unknown: dict[int, list[DrawnBox]] = field(default_factory=dict)  # by image id: boxes whose label is not a class, for the report
 
     def counts_document(self) -> dict[str, Any]:
         """The part of `counts` in `metrics.json` that is about answers."""
@@ -211,8 +213,22 @@ class AnswerReader:
             return Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores[kept])
 
         found, copies = chosen(placed.has_area & ~repeated), chosen(repeated)
-        mismatch = explained_by_space(sample, categories, truth)
-        return Answers(found, self.statuses, self.texts, self.counts, labels, copies, self.asked, mismatch)
+        mismatch, unknown = explained_by_space(sample, categories, truth), self._unknown(np.array(self._labels), known, truth)
+        return Answers(found, self.statuses, self.texts, self.counts, labels, copies, self.asked, mismatch, unknown)
+
+    def _unknown(self, labels: NDArray[np.int64], known: NDArray[np.int64], truth: Truth) -> dict[int, list[DrawnBox]]:
+        """The boxes that are not among the known ones and have an area in their image, by image id."""
+        others = np.setdiff1d(np.arange(len(labels)), known, assume_unique=True)
+        if not len(others):
+            return {}
+        images, written = np.array(self._images, dtype=np.int64)[others], as_boxes(np.array(self._boxes).reshape(-1, 4))[others]
+        placed = place_boxes(written, images, self._sizes_wh, self.rules, self._name)
+        names, scores, found = list(self.label_ids), np.array(self._scores)[others].tolist(), defaultdict(list)
+        for place in np.flatnonzero(placed.has_area).tolist():
+            corners = tuple(np.round(placed.boxes_xyxy_px[place], 2).tolist())
+            box = DrawnBox(names[labels[others[place]]], corners, UNKNOWN_LABEL, scores[place])
+            found[truth.image_ids[images[place]]].append(box)
+        return dict(found)
 
     def bare_answers(self) -> BareAnswers:
         """All boxes, of answers that were added in the order of their images; one without area there is kept, empty, in its place."""

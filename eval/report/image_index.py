@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from groundswift.file_guard import path_inside
 
-from ..evaluated_run import FN, FP, OUTCOMES, TP, DrawnBox, ImageResult, Number, Run
+from ..evaluated_run import FN, FP, OUTCOMES, TP, UNKNOWN_LABEL, DrawnBox, ImageResult, Number, Run
 
 CHUNK = 32  # images, whose boxes and texts are read together
 PREDICTED = 8  # added to the code of an outcome
 OUTCOME_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
-OUTCOME_BITS = {TP: 1, FN: 2, FP: 4}  # of a class in an image; others: OTHER
+OUTCOME_BITS = {TP: 1, FN: 2, FP: 4, UNKNOWN_LABEL: 16}  # of a class in an image; others: OTHER
 OTHER = 8
 FIXED, REGRESSED = 1, 2
 LARGEST_PX = 1e7  # of a coordinate on the page
@@ -111,13 +111,13 @@ def hrefs_of(files: Sequence[str], images_dir: Path | None) -> dict[str, str]:
 
 
 def class_bits(views: Sequence[ImageResult | None], place_of: dict[str, int]) -> list[int]:
-    """Classes of an image, each as 16 times its place plus the bits of its outcomes in the last run."""
+    """Classes of an image, each as 32 times its place plus the bits of its outcomes in the last run."""
     bits: dict[int, int] = {}
     for view in views:
         for box in chain(view.truth, view.predicted) if view is not None else ():
             place = place_of[box.label]
             bits[place] = bits.get(place, 0) | (OUTCOME_BITS.get(box.outcome, OTHER) if view is views[-1] else OTHER)
-    return [16 * place + bit for place, bit in bits.items()]
+    return [32 * place + bit for place, bit in bits.items()]
 
 
 def columns_of(images: Sequence[ImageResult | None], statuses: dict[str, int], titles: Sequence[str]) -> dict[str, list[Any]]:

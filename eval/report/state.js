@@ -5,7 +5,7 @@ const DEFAULTS = {
 const SIZES = [25, 50, 100, 200];
 const LOST = ["unreadable", "truncated", "missing"];
 const state = { ...DEFAULTS };
-const BITS = { tp: 1, fn: 2, fp: 4, unknown: 8 };
+const BITS = { tp: 1, fn: 2, fp: 4, unknown: 16 };
 
 function readHash() {
   const found = new URLSearchParams(location.hash.slice(1));
@@ -33,7 +33,7 @@ async function readAll() {
   const ious = [];
   for (let number = 0; number < total; number += 1) {
     const views = await dataOf(number);
-    const parts = [fileOf(number), String(titleOf(number)), ...index.classes[number].map((code) => classes[code >> 4])];
+    const parts = [fileOf(number), String(titleOf(number)), ...index.classes[number].map((code) => classes[code >> 5])];
     for (const view of views) {
       if (view) parts.push(view.response, view.question, ...view.references, ...Object.values(view.values).map(String));
     }
@@ -47,7 +47,7 @@ async function readAll() {
 }
 
 function classFits(number, place, bit) {
-  return index.classes[number].some((code) => (place < 0 || code >> 4 === place) && (bit === 0 || (code & bit) !== 0));
+  return index.classes[number].some((code) => (place < 0 || code >> 5 === place) && (bit === 0 || (code & bit) !== 0));
 }
 
 function fits(number, place, bit) {

@@ -353,7 +353,7 @@ def test_boxes_are_in_pixels_with_their_outcomes(report):
     assert [row[0] >= PREDICTED for row in rows] == [False] * 3 + [True] * 2
     assert {tuple(row[1:6]) for row in rows} == {(0, 1.0, 1.0, 30.0, 30.2)}
     assert [row[6] for row in rows] == [None] * 4 + [0.25]
-    assert page.index["classes"] == [[0 * 16 + 1 + 2 + 4 + 8]]
+    assert page.index["classes"] == [[0 * 32 + 1 + 2 + 4 + 8]]
 
 
 def test_what_changed_between_two_runs(report):
@@ -375,7 +375,7 @@ def test_what_changed_between_two_runs(report):
 def test_filters_name_every_class_once_and_lost_answers(report, status):
     page = report(make_run(images=[image_result(label="unknown thing", status=status)], labels=("star", "bolt")))
     assert page.block("setup")["classes"] == ["star", "bolt", "unknown thing"]
-    assert page.index["classes"] == [[2 * 16 + 1]]
+    assert page.index["classes"] == [[2 * 32 + 1]]
     assert (page.index["statuses"], page.index["runs"][0]["status"]) == ([status], [0])
 
 

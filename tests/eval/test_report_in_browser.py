@@ -32,6 +32,8 @@ def image_of(number: int, found: bool) -> ImageResult:
     predicted = [DrawnBox(truth[0].label, box if found else moved, "true_positive" if found else "false_positive", 0.9)]
     if number % 10 == 0:
         predicted.append(DrawnBox(HOSTILE, (70.0, 10.0, 100.0, 40.0), "false_positive", 0.4))
+    if number == 33:
+        predicted.append(DrawnBox("unicorn", (70.0, 50.0, 100.0, 70.0), "unknown_label", 0.4))
     status = "truncated" if number == 7 else "ok"
     f1 = 1.0 if found else 0.0
     return ImageResult(number, f"{number:03d}.jpg", (112, 84), status, truth, predicted, f1, f"answer {number} {HOSTILE}")
@@ -172,6 +174,8 @@ def test_filters_search_all_images_and_the_link_keeps_them(opened):
     [
         ("status", "truncated", {7}),
         ("status", "lost", {7}),
+        ("outcome", "unknown", {33}),
+        ("class", "unicorn", {33}),
         ("q", "ANSWER 118", {118}),
         ("q", "nothing of the kind", set()),
         ("class", HOSTILE, set(range(10, 121, 10))),
