@@ -17,6 +17,7 @@ from .terminal import echo, printable
 SUBCOMMANDS = {  # subcommand -> (module, its click command, one line of help)
     "convert": ("groundswift.data_converters.cli", "convert", "Turn an annotation file into swift rows."),
     "eval": ("groundswift.eval.cli", "evaluate", "Score results: mAP and a visual report."),
+    "browse": ("groundswift.eval.browse_command", "browse", "Browse scored runs and their images in a web browser."),
     "families": ("groundswift.cli", "families", "Show how each model family writes a box, and in which space."),
     "show": ("groundswift.swift_plugins.tools.show.cli", "show", "Show a row as the model will see it, boxes drawn."),
     "infer": ("groundswift.swift_plugins.tools.infer.cli", "infer", "Answer rows or images by a model or a server; survives a kill."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -69,7 +70,7 @@ def thumbnail(task: Task) -> str | list[Any]:
         opened = OpenedImage(task.path)
         text = base64.b64encode(jpeg(opened.decode_small(task.look.side), task.look)).decode("ascii")
     except GroundswiftError as error:
-        return ["", "note.error", {"error": str(error)}]
+        return ["", "note.error", {"error": str(error).replace(task.path, os.path.basename(task.path))}]
     if opened.size_wh == tuple(task.size_wh) or not all(task.size_wh):
         return text
     return [text, "note.size", {"file": "×".join(map(str, opened.size_wh)), "stated": "×".join(map(str, task.size_wh))}]
