@@ -32,6 +32,7 @@ ROWS = click.option(
     help="The rows that swift infer read: a row without an answer in RESULT counts as wrong.  [default: the rows of RESULT]",
 )
 SHOWN = 20_000  # characters of an answer that run.json and the report have
+DRAWN = 1_000  # boxes of an answer that they have
 Columns = Mapping[str, Sequence[float | None] | NDArray[Any]]
 
 
@@ -156,14 +157,19 @@ def answer_counts(asked: Asked, counts: Counts) -> dict[str, Any]:
     }
 
 
+def given(texts: Sequence[str]) -> list[str | None]:
+    """The answers of a validation; None where a row could not be answered: then its text is empty and has a `reason`."""
+    return [None if hasattr(text, "reason") else text for text in texts]
+
+
 def shortened(text: str) -> str:
     """A text as a report holds it."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} ... ({len(text):,} characters)"
 
 
 def drawn(labels: Sequence[str], boxes_xyxy_px: Boxes, outcomes: Sequence[Any]) -> list[DrawnBox]:
-    """Boxes for the report, rounded to 0.01 px."""
-    return list(map(DrawnBox, labels, map(tuple, np.round(boxes_xyxy_px, 2).tolist()), outcomes))
+    """Boxes for the report, rounded to 0.01 px; the first DRAWN of them."""
+    return list(map(DrawnBox, labels[:DRAWN], map(tuple, np.round(boxes_xyxy_px[:DRAWN], 2).tolist()), outcomes[:DRAWN]))
 
 
 def yes(value: bool) -> str:

@@ -16,7 +16,7 @@ from groundswift.errors import Tally
 from ..ground_truth import OnError
 from .protocol import Rules
 from .referring_rows import Key, ReferringRow, referred
-from .swift_results import NO_ANSWER, RESPONSE_MISSING, drop, usable_rows
+from .swift_results import LOGPROBS_MISSING, NO_ANSWER, RESPONSE_MISSING, Problem, drop, logprob_range, usable_rows
 from .to_boxes import BareAnswers, Tokens, boxes_of_answers
 
 
@@ -91,9 +91,17 @@ def read_texts(asked: Asked, result: str | Path, own_questions: bool, on_error: 
                 asked.dropped.add("question-unknown", where)
         elif key in answers:
             asked.dropped.add("row-duplicate", where)
+        elif tokens and (problem := logprobs_problem(row)):
+            drop(problem, where, asked.dropped, on_error)
         else:
             answers[key] = Response(row.response, row.was_truncated(), tokens_of(row) if tokens else None)
     return [answers.get(key, Response()) for key in asked.questions]
+
+
+def logprobs_problem(row: ReferringRow) -> Problem | None:
+    """Why the tokens of an answer cannot rank its boxes."""
+    logprobs = tokens_of(row)[1]
+    return LOGPROBS_MISSING if row.response and not logprobs else logprob_range(logprobs)
 
 
 def tokens_of(row: ReferringRow) -> Tokens:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,9 @@ class Problem(NamedTuple):
 
 BAD = (Problem, GroundswiftError)
 RESPONSE_MISSING = Problem("response-missing", "the row has no response", "the text that the model wrote")
+LOGPROBS_MISSING = Problem(
+    "logprobs-missing", "the row has no logprobs", "swift infer --logprobs true, without --stream true, which drops them"
+)
 
 
 class Token(msgspec.Struct, gc=False):
@@ -213,9 +216,12 @@ def own_limits(kwargs: dict[str, Any] | None) -> Problem | None:
 def logprob_problem(row: TokenResultRow) -> Problem | None:
     """Why the tokens of a row give no confidence. A little over 0 is rounding of the runtime and allowed."""
     if not row.error and (row.logprobs is None or (row.response and not row.logprobs.content)):
-        expected = "swift infer --logprobs true, without --stream true, which drops them"
-        return Problem("logprobs-missing", "the row has no logprobs", expected)
-    logprobs = row.tokens()[1]
+        return LOGPROBS_MISSING
+    return logprob_range(row.tokens()[1])
+
+
+def logprob_range(logprobs: Sequence[float]) -> Problem | None:
+    """The problem of log-probabilities that none can be."""
     if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
         return None
     wrong = next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)

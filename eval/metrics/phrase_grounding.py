@@ -21,7 +21,7 @@ from ..answers.to_boxes import BareAnswers, boxes_of_answers
 from ..artifacts import SCORES
 from ..evaluated_run import FN, FP, NOT_COUNTED, TP, ImageResult, Number
 from ..metric import Evaluation
-from ..row_metric import RowMetric, answer_counts, drawn, mean, shortened
+from ..row_metric import RowMetric, answer_counts, drawn, given, mean, shortened
 
 THRESHOLD = 0.5
 RANKS = {"R1": 1, "R5": 5, "R10": 10, "R_all": None}
@@ -120,7 +120,7 @@ class PhraseGrounding(RowMetric):
         )
 
     def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
-        answers = boxes_of_answers(texts, [row.size_wh for row in rows], rules, [f"row {number}" for number in range(len(rows))])
+        answers = boxes_of_answers(given(texts), [row.size_wh for row in rows], rules, [f"row {number}" for number in range(len(rows))])
         phrases = [phrases_of_boxes(row.labels, row.boxes_xyxy_px) if all(row.labels) else [] for row in rows]
         return Evaluation({key: mean(values) for key, values in grounded_phrases(phrases, answers).columns().items()})
 

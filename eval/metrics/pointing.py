@@ -23,7 +23,7 @@ from ..answers.to_points import PointAnswers, points_of_answers
 from ..artifacts import sha256_of
 from ..evaluated_run import FN, FP, TP, ImageResult, Number
 from ..metric import Evaluation
-from ..row_metric import RowMetric, answer_counts, drawn, mean, shortened, yes
+from ..row_metric import RowMetric, answer_counts, drawn, given, mean, shortened, yes
 from ..several_boxes import SEVERAL, Several, fit_of_hits
 from .one_answer import OneTruth
 
@@ -149,7 +149,7 @@ class Pointing(RowMetric):
 
     def score_rows(self, texts: Sequence[str], rows: Sequence[Any], rules: Rules) -> Evaluation:
         names = [f"row {number}" for number in range(len(rows))]
-        answers = points_of_answers([Response(text) for text in texts], [row.size_wh for row in rows], rules, names)
+        answers = points_of_answers([Response(text) for text in given(texts)], [row.size_wh for row in rows], rules, names)
         questions = [PointQuestion((name, ""), row.size_wh, list(row.boxes_xyxy_px)) for name, row in zip(names, rows, strict=True)]
         columns = columns_of(questions, answers, [None] * len(rows), self.several)
         return Evaluation({key: mean(values) for key, values in columns.items()})

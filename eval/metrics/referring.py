@@ -21,7 +21,7 @@ from ..answers.space_check import explain_mismatch
 from ..answers.to_boxes import BareAnswers, boxes_of_answers
 from ..evaluated_run import FN, FP, NOT_COUNTED, TP, ImageResult, Line, Number, Plot
 from ..metric import Evaluation
-from ..row_metric import RowMetric, answer_counts, drawn, mean, shortened, yes
+from ..row_metric import RowMetric, answer_counts, drawn, given, mean, shortened, yes
 from ..several_boxes import RULE_OF_NONE, RULE_OF_SETS, RULES, SEVERAL, THRESHOLDS, Fits, Several, counted, fits_of
 from .answer_rewards import rec_iou
 
@@ -104,7 +104,7 @@ class Referring(RowMetric):
 
     def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
         names = [f"row {number}" for number in range(len(rows))]
-        found = boxes_of_answers(texts, [row.size_wh for row in rows], rules, names)
+        found = boxes_of_answers(given(texts), [row.size_wh for row in rows], rules, names)
         return score_referring(found.boxes_xyxy_px, [as_boxes(row.boxes_xyxy_px) for row in rows], self.several, found.statuses)
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:

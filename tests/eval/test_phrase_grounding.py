@@ -192,6 +192,23 @@ def test_confidence_ranks_the_boxes(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("logprobs", "problem"),
+    [
+        (None, "logprobs-missing"),
+        ({"content": []}, "logprobs-missing"),
+        ({"content": [{"token": "x", "logprob": 2.0}]}, "logprob-invalid"),
+        ({"content": [{"token": "x", "logprob": float("nan")}]}, "row-invalid"),
+    ],
+)
+def test_confidence_that_is_not_there(tmp_path, logprobs, problem):
+    text = said(("a man", MAN))
+    rows = [row(1, TWO, text, logprobs={"content": [{"token": text, "logprob": -1.0}]}), row(2, TWO, text, logprobs=logprobs)]
+    assert scored(tmp_path, rows, "--score", "logprob", code=1).startswith(f"error: {tmp_path / 'r.jsonl'}:2: ")
+    found = scored(tmp_path, rows, "--score", "logprob", "--on-error", "skip")
+    assert found["counts"]["rows_left_out"] == {problem: 1}
+
+
+@pytest.mark.parametrize(
     ("more", "reason"),
     [
         ({"objects": None}, "true-box-missing"),
