@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
 from ..answer_shares import READABLE, answers_table, rejection, share
+from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, Question
 from ..box_matching import IOU_THRESHOLDS, IS_CROWD, IS_FN, IS_FP, IS_NOT_COUNTED, IS_TP, results_of_outcomes
 from ..confusion import confusion, matrix_table, pairs_table
@@ -17,8 +21,10 @@ from ..detection_rates import BestThreshold, Rates, best_threshold, cumulative, 
 from ..evaluated_run import ImageResult, Line, Number, NumberTable, Plot, Table
 from ..ground_truth import Truth, truth_counts
 from ..metric import Evaluation, Metric
+from ..protocols.card import Scored, card, card_lines, case_of, summary_of, table_of
 from ..tide import tide, tide_table
 from ..tied_matching import AREAS_PX2, Matches, chosen, counting, match
+from .coco_map import evaluate
 from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, max_detections
 
 SHOWN_IOUS = {"50": 0, "75": 5, "95": 9}  # name in keys -> index into IOU_THRESHOLDS
@@ -82,7 +88,20 @@ class Detection(DetectionMetric):
         *ANSWER_OPTIONS,
         max_detections("Predictions that count, highest scores first: per image and class, with LVIS per image.  [default: all]"),
         IGNORED,
+        click.option(
+            "--protocol",
+            type=click.Choice(["own", "all"]),
+            default="own",
+            show_default=True,
+            help="`all`: also score by the rules of Rex-Omni, LocateAnything, FindIt, lmms-eval and VLMEvalKit, a line a rule.",
+        ),
     )
+    scored: Sequence[Scored] = ()  # of --protocol all
+
+    def source(self, result: Path | None) -> tuple[Path, Rules | None]:
+        if result is None and self.options.get("protocol") == "all":
+            raise click.UsageError("--protocol all reads answers in text; give RESULT")
+        return super().source(result)
 
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
         limit = self.options["max_detections"] or max(len(answers.predictions.scores), 1)
@@ -106,15 +125,22 @@ class Detection(DetectionMetric):
             "fp_per_empty_image": fp_per_empty_image(truth, found, outcomes[0]),
             **answer_numbers(answers, truth),
         }
+        if self.options.get("protocol") == "all":
+            self.scored = card(case_of(answers, truth, self.rules, lambda *columns: evaluate(*columns).summary))
+            summary |= summary_of(self.scored)
         return Evaluation(
             summary,
             dict(zip(truth.category_names, _per_class(by_class, truth, answers.predictions), strict=True)),
             per_sample=images_of(answers, truth, kept, matches),
             counts=counts,
             protocol={"iou_thresholds": IOU_THRESHOLDS.round(2).tolist(), **self.limit_terms(), **TERMS, **self.source_terms()},
-            tables=tables_of(truth, found, matches, by_iou, best, answers),
+            tables=[*tables_of(truth, found, matches, by_iou, best, answers), *([table_of(self.scored)] if self.scored else [])],
             plots=plots_of(found, outcomes[0], int(objects.sum())),
         )
+
+    def lines(self, evaluation: Evaluation) -> list[str]:
+        shared = {key: value for key, value in evaluation.summary.items() if "." not in key}
+        return [*super().lines(replace(evaluation, summary=shared)), *card_lines(self.scored)]
 
     def limit_terms(self) -> dict[str, Any]:
         """How many predictions count."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from groundswift.boxes import xywh_to_xyxy
@@ -38,9 +38,10 @@ def case_of(answers: Answers, truth: Truth, rules: Rules, score: Callable[[Truth
     texts = [None if status == "missing" else text for status, text in zip(answers.statuses, answers.texts, strict=True)]
     sizes = list(map(tuple, truth.sizes_wh.tolist()))
     read = boxes_of_answers(texts, sizes, rules, names)
+    columns = zip(texts, sizes, _class_names(read.labels, answers, truth), read.boxes_xyxy_px, answers.statuses, strict=True)
     samples = [
         Sample(text or "", size, [], [], list(zip(labels, boxes.tolist(), strict=True)), status)
-        for text, size, labels, boxes, status in zip(texts, sizes, read.labels, read.boxes_xyxy_px, answers.statuses, strict=True)
+        for text, size, labels, boxes, status in columns
     ]
     boxes = xywh_to_xyxy(truth.boxes_xywh_px).tolist()
     for index, category, box, crowd in zip(truth.image_index.tolist(), truth.category_index.tolist(), boxes, truth.is_crowd, strict=True):
@@ -48,6 +49,19 @@ def case_of(answers: Answers, truth: Truth, rules: Rules, score: Callable[[Truth
             samples[index].labels.append(truth.category_names[category])
             samples[index].boxes_xyxy_px.append(box)
     return Case(samples, truth.category_names, rules, truth, answers.predictions, score)
+
+
+def _class_names(labels: list[list[str]], answers: Answers, truth: Truth) -> Iterator[list[str]]:
+    """By image the labels as the names of their classes; none is the one class that the image was asked for, others stay."""
+    asked: dict[int, set[tuple[str, ...] | None]] = {}
+    for question in answers.questions:
+        asked.setdefault(question.image_index, set()).add(question.asked)
+    for image, of_image in enumerate(labels):
+        classes = asked.get(image, set())
+        only = next(iter(classes)) if len(classes) == 1 else None
+        bare = only[0] if only is not None and len(only) == 1 else ""
+        numbers = [answers.labels.find(label or bare) for label in of_image]
+        yield [label or bare if number is None else truth.category_names[number] for label, number in zip(of_image, numbers, strict=True)]
 
 
 def card(case: Case) -> list[Scored]:
@@ -65,7 +79,7 @@ def _scored(rule: Rule, case: Case) -> Scored:
         return Scored(rule, dict.fromkeys(rule.numbers), placed, images, str(error))
 
 
-def summary_of(scored: list[Scored]) -> Numbers:
+def summary_of(scored: Sequence[Scored]) -> Numbers:
     """Numbers under `rule.key`, those of placed boxes under `rule.placed.key`."""
     found: Numbers = {}
     for each in scored:
@@ -74,7 +88,7 @@ def summary_of(scored: list[Scored]) -> Numbers:
     return found
 
 
-def table_of(scored: list[Scored]) -> Table:
+def table_of(scored: Sequence[Scored]) -> Table:
     """For the report and the terminal: a row a number."""
     rows: list[list[Any]] = [
         [each.rule.title, title, each.own.get(key), each.placed.get(key), each.images]
@@ -84,7 +98,7 @@ def table_of(scored: list[Scored]) -> Table:
     return Table("protocols", "Protocol card", COLUMNS, rows, note=NOTE)
 
 
-def lines_of(scored: list[Scored], switches: bool = True) -> list[str]:
+def lines_of(scored: Sequence[Scored], switches: bool = True) -> list[str]:
     """For the terminal: a line a rule, its numbers, its switches."""
     lines = []
     for each in scored:
@@ -100,7 +114,12 @@ def lines_of(scored: list[Scored], switches: bool = True) -> list[str]:
     return lines
 
 
-def _most(scored: list[Scored]) -> int:
+def card_lines(scored: Sequence[Scored]) -> list[str]:
+    """Below other numbers: the card with its heading; nothing without one."""
+    return ["", f"{'':22}{'own':>7}{'placed':>9}", *lines_of(scored)] if scored else []
+
+
+def _most(scored: Sequence[Scored]) -> int:
     return max(each.images for each in scored)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..answers.label_matching import LabelIndex
 from .base import Case, Labelled, Numbers, Rule, Sample, columns_of
 
 KEYS = {"AP": "AP", "AP50": "AP50", "AP75": "AP75"}
@@ -17,9 +16,8 @@ def _score(samples: list[Sample], found: list[Any], case: Case) -> Numbers:
 
 def _with_copies(samples: list[Sample], found: list[list[Labelled]], case: Case) -> Numbers:
     """The boxes of known classes that have an area, copies too."""
-    labels = LabelIndex(case.truth.category_names, case.rules.label_match)
-    known = [[(labels.find(label or ""), box) for label, box in each if box[2] > box[0] and box[3] > box[1]] for each in found]
-    kept = [[(number, box) for number, box in each if number is not None] for each in known]
+    index_of = {name: number for number, name in enumerate(case.truth.category_names)}
+    kept = [[(index_of[label], box) for label, box in each if label in index_of and box[2] > box[0] and box[3] > box[1]] for each in found]
     _, predictions = columns_of(samples, case.truth.category_names, kept)
     summary = case.coco(case.truth, predictions)
     return {key: summary[key] for key in KEYS}

@@ -6,13 +6,13 @@ import json
 import time
 
 import pytest
-from evaluated import call, coco_of, write_json, write_rows
+from evaluated import call, coco_of, metrics_of, write_json, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from groundswift import families
 from groundswift.eval.answers.protocol import Rules
-from groundswift.eval.answers.to_boxes import predictions_from_answers
+from groundswift.eval.answers.to_boxes import predictions_from_answers, reader_of
 from groundswift.eval.ground_truth import truth_from_rows
 from groundswift.eval.metrics.coco_map import evaluate
 from groundswift.eval.protocols.base import Stops
@@ -244,6 +244,28 @@ def test_perfect_answers_by_a_rules_own_reading_are_near_what_others_found(famil
     found = cells_of(perfect_case(families()[family], lambda *columns: evaluate(*columns).summary))
     assert found["coco"].startswith("100")
     assert {rule: pytest.approx(int(found[rule].split()[0]), abs=7) for rule in cells} == cells
+
+
+def test_detection_shows_the_card_with_protocol_all(tmp_path):
+    truth = write_json(tmp_path / "gt.json", coco_of(SIZE, [(1, 1, [100, 100, 200, 200])], [1]))
+    result = write_rows(tmp_path / "result.jsonl", [{"sample_id": 1, "response": json_answer(("cat", A))}])
+    words = ("--gt", truth, "--no-report", "--protocol", "all", "--out", tmp_path / "out")
+    done = call("detection", result, "--family", "qwen3_vl", *words)
+    assert all(f"\n{rule.title}: {rule.line}\n" in done.stdout for rule in RULES.values())
+    assert metrics_of(tmp_path / "out")["rex-omni.placed.F1_50"] == 1
+    assert [table["id"] for table in json.loads((tmp_path / "out/run.json").read_text())["tables"]][-1] == "protocols"
+    refused = call("detection", "--predictions", tmp_path / "out/test_pred.json", *words, code=2)
+    assert "--protocol all reads answers in text; give RESULT" in refused.output
+
+
+def test_a_box_without_a_label_is_of_the_one_class_that_was_asked_for():
+    rules = Rules("glm4v", limits=Limits())
+    truth = truth_from_rows([(1, SIZE, ["cat"], [A])], ["cat", "dog"])
+    reader = reader_of(truth, rules)
+    reader.add(0, "<|begin_of_box|>[[100,100,300,300]]<|end_of_box|>", asked=["cat"])
+    found = case_of(reader.answers(truth), truth, rules, lambda *columns: evaluate(*columns).summary)
+    assert found.samples[0].found == [("cat", A)]
+    assert RULES["rex-omni"].numbers_of(found, placed=True)[0]["F1_50"] == 1
 
 
 def test_the_table_has_a_row_a_number():
