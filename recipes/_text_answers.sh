@@ -1,4 +1,4 @@
-# Sourced by the recipes with text answers (ocr, caption, video): what follows a training: merge, answers on the split, ROUGE and BLEU.
+# Sourced by the recipes with text answers (ocr, caption, video): what follows a training: merge, answers on the split, their scores.
 # shellcheck source=_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_run.sh"
 
@@ -7,6 +7,9 @@ MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-512} # of an answer
 
 need swift python
 need_package jieba 'groundswift[text-metrics]'
+METRIC=captions
+[ "$(basename "$(dirname "$RECIPE")")" != ocr ] || METRIC=ocr
+[ "$METRIC" = ocr ] || need_package pycocoevalcap 'groundswift[text-eval]'
 fresh "$OUT"
 
 # score_adapter [OPTION...]: merge the best adapter, answer the rows that the training held out and score. Further options go to `swift infer`.
@@ -24,5 +27,6 @@ answer() {
   step "answer the held-out rows"
   run swift infer "$@" --load_data_args true --temperature 0 --max_new_tokens "$MAX_NEW_TOKENS" --max_batch_size 8 \
     --metric rouge --result_path "$OUT/result.jsonl"
-  [ -n "$DRY_RUN" ] || printf '\nscores   %s\nresult   %s\nlog      %s\n' "$(grep -o "{'rouge-1'.*}" "$LOG" | tail -n 1)" "$OUT/result.jsonl" "$LOG"
+  show groundswift eval "$METRIC" "$OUT/result.jsonl" --out "$OUT/scored"
+  [ -n "$DRY_RUN" ] || printf '\nreport   %s\nresult   %s\nlog      %s\n' "$OUT/scored/report.html" "$OUT/result.jsonl" "$LOG"
 }

@@ -176,6 +176,9 @@ def read_questions(path: str | Path, columns: Columns, own: bool = False, on_err
             questions.add(("", number) if row.sample_id is None else (str(row.sample_id), found.text), found)
     if not questions.found:
         raise error_at(path, "no row has a true answer", NO_TRUTH)
+    for place, name in enumerate(columns.groups):
+        if all(question.groups[place] == f"{name}: None" for question in questions.found.values()):
+            raise error_at(path, f"no row has the column {name!r}", "a column of these rows (--group-by)")
     return questions
 
 

@@ -18,7 +18,10 @@ from ..evaluated_run import Number
 from ..text_metric import TEXT_OPTIONS, Column, Scored, TextMetric
 
 BLEUS = tuple(f"bleu{order}" for order in range(1, 5))
-ONE_IMAGE = "CIDEr is undefined: of one question all words are in all documents, so it is 0 by construction; expected two or more questions"
+SAME_ANSWERS = (
+    "CIDEr is undefined: all words of the true answers are in all questions (there is one, or all have the same answers), so it is 0 by "
+    "construction; expected questions with different true answers"
+)
 CJK_WORDS = (
     "true answers have Chinese, Japanese or Korean text, which --tokenizer {} does not split: a sentence is a word or a few, and all "
     "numbers are near 0; expected --tokenizer chars"
@@ -67,8 +70,8 @@ class Captions(TextMetric):
 
     def read_answers(self, source: Path, truth: Questions, rules: Rules | None) -> TextAnswers:
         answers = super().read_answers(source, truth, rules)
-        if len(answers.samples) == 1:
-            answers.warnings.append({"id": "cider-one-image", "message": ONE_IMAGE})
+        if len({frozenset(each.references) for each in truth.found.values()}) == 1:
+            answers.warnings.append({"id": "cider-undefined", "message": SAME_ANSWERS})
         if self.tokenizer in ("words", "ptb") and has_cjk([text for each in truth.found.values() for text in each.references]):
             answers.warnings.append({"id": "words-of-cjk", "message": CJK_WORDS.format(self.tokenizer)})
         return answers
@@ -90,7 +93,8 @@ class Captions(TextMetric):
         counts = np.zeros((len(samples), 10))
         counts[scored] = bleu_counts(said, truth)
         found = BleuCounts(counts, max((len(text) for texts in truth for text in texts), default=0))
-        consensus = cider(said, truth) if len(scored) > 1 else [None] * len(scored)
+        differ = len({frozenset(map(tuple, texts)) for texts in truth}) > 1
+        consensus = cider(said, truth) if differ else [None] * len(scored)
         overlap = [rouge_l(*pair) for pair in zip(said, truth, strict=True)]
         return Scored(
             {

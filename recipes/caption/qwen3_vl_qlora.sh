@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@qwen3_vl GROUNDSWIFT_HUB=@hub DATASET=coco-en-mini#12
-# Needs     jieba bitsandbytes
+# Needs     jieba pycocoevalcap bitsandbytes
 # shellcheck source=../_text_answers.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_text_answers.sh"
 

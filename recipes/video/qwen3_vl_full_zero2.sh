@@ -6,7 +6,7 @@
 # Memory    not measured
 # Score     not measured
 # Tiny      MODEL=@qwen3_vl GROUNDSWIFT_HUB=@hub DATASET=video-chatgpt#12 VIDEO_MAX_PIXELS=12544 FPS_MAX_FRAMES=4
-# Needs     jieba decord deepspeed
+# Needs     jieba pycocoevalcap decord deepspeed
 # shellcheck source=../_text_answers.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_text_answers.sh"
 

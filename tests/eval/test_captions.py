@@ -115,17 +115,18 @@ def test_any_order_of_rows_gives_the_same_bits(tmp_path):
     runs = []
     for turn in range(3):
         changed = [row | {"sample_id": f"x{row['sample_id'] * 5 % 13}"} for row in draw.sample(rows, len(rows))] if turn else rows
-        found = scored("captions", tmp_path, changed, "--group-by", "prompt")
+        found = scored("captions", tmp_path, changed, "--group-by", "images")
         runs.append(json.dumps({key: found[key] for key in (*NUMBERS, "intervals", "per_class")}))
     assert runs[0] == runs[1] == runs[2]
 
 
-def test_cider_of_one_image_is_refused_in_words(tmp_path):
-    found = scored("captions", tmp_path, rows_of(CAPTIONS[:1]))
+@pytest.mark.parametrize("captions", [CAPTIONS[:1], CAPTIONS[:1] * 3], ids=["one image", "the same true answers"])
+def test_cider_that_is_0_by_construction_is_refused_in_words(tmp_path, captions):
+    found = scored("captions", tmp_path, rows_of(captions))
     assert found["cider"] is None
     assert found["bleu4"] > 0
-    assert [warning["id"] for warning in found["warnings"]] == ["cider-one-image"]
-    assert "it is 0 by construction; expected two or more questions" in found["warnings"][0]["message"]
+    assert [warning["id"] for warning in found["warnings"]] == ["cider-undefined"]
+    assert "it is 0 by construction; expected questions with different true answers" in found["warnings"][0]["message"]
 
 
 def test_bleu_is_undefined_where_no_reference_has_as_many_words(tmp_path):

@@ -144,6 +144,11 @@ def test_groups(tmp_path):
     assert found["tables"][0]["rows"][2][-1] == 2
 
 
+def test_a_group_that_no_row_has_is_refused(tmp_path):
+    said = refused("ocr", tmp_path, ROWS, "--group-by", "taks")
+    assert "r.jsonl: no row has the column 'taks'; expected a column of these rows (--group-by)" in said
+
+
 def test_compare_joins_runs_whose_questions_are_the_same(tmp_path):
     for name, text in (("before", "a"), ("after", "b")):
         call("ocr", write_rows(tmp_path / f"{name}.jsonl", [text_row(1, text, "b")]), "--out", tmp_path / name)

@@ -19,6 +19,17 @@ def test_the_quickstart_ends_with_both_tables_and_a_report(runner, tmp_path):
     assert str(out / "report.html") in printed
 
 
+def test_the_quickstart_of_ocr_ends_with_both_error_rates_and_a_report(runner, tmp_path):
+    out = tmp_path / "out"
+    printed = runner.ran("quickstart/ocr.sh", out)
+    summary = json.loads((out / "summary.json").read_text())
+    assert {"exact", "cer", "wer", "anls"} <= set(summary["before"]) == set(summary["after"])
+    assert summary["after"]["cer"] is not None
+    assert (out / "report.html").stat().st_size > 10_000
+    assert printed.count("several references: the one with the lowest CER") == 2
+    assert json.loads((out / "before" / "metrics.json").read_text())["counts"]["samples"] == 5
+
+
 def test_the_pretraining_makes_a_small_model_in_16_bits(runner, tmp_path):
     out = tmp_path / "out"
     runner.ran("quickstart/pretrain.sh", out)
