@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import box_count
@@ -74,8 +75,14 @@ def test_a_built_in_metric_keeps_its_name(outside):
     assert (shown.returncode, f"Not usable:\n  {message}" in shown.stdout, "  coco-map " in shown.stdout) == (0, True, True)
 
 
+def of_packages(places: dict[str, str]) -> dict[str, list[EntryPoint]]:
+    """Entries of a table as packages add them."""
+    return {name: [EntryPoint(name, place, "groundswift.metrics")] for name, place in places.items()}
+
+
 def test_an_entry_point_of_another_name_is_refused():
-    table = ClassTable("metric", "groundswift.none", Metric, {"x": "groundswift.eval.metrics.referring:Referring"})
+    table = ClassTable("metric", "groundswift.none", Metric, {})
+    table.entries = of_packages({"x": "groundswift.eval.metrics.referring:Referring"})
     with pytest.raises(GroundswiftError, match="metric x: .*:Referring is not a metric of this name; expected a subclass of Metric"):
         table["x"]
 
@@ -130,7 +137,10 @@ class Unscored(Metric):
 )
 def test_a_metric_that_cannot_have_a_command_is_refused_in_words_and_the_others_work(monkeypatch, kind, message):
     table = metrics.MetricTable()
-    table.built_in = {kind.name: f"{__name__}:{kind.__name__}", "box_count": "box_count:BoxCount", "box-count": "nowhere:Nobody"}
+    table.built_in = {}
+    table.entries = of_packages(
+        {kind.name: f"{__name__}:{kind.__name__}", "box_count": "box_count:BoxCount", "box-count": "nowhere:Nobody"}
+    )
     monkeypatch.setattr(cli, "METRICS", table)
     shown, called = (CliRunner().invoke(cli.evaluate, words) for words in (["--help"], [kind.name, "--help"]))
     assert f"Not usable:\n  {message}\n" in shown.stdout
