@@ -131,3 +131,12 @@ def test_last_build_times_both_builds():
     rows = json.loads(done.stdout)
     assert {"parse qwen2_vl", "convert coco", "lint", "eval coco-map"} <= rows.keys()
     assert all(row["before_s"] > 0 and row["now_s"] > 0 for row in rows.values())
+
+
+def test_the_report_is_timed_with_decoding():
+    command = [sys.executable, BENCHMARKS / "report.py", "--images", "40", "--boxes", "280", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["seconds"]["report"] > 0
+    assert 0 < found["megabytes"] < 40 * 0.09 * 4 / 3 + 1

@@ -28,6 +28,7 @@ class Listed(NamedTuple):
     images: list[ImageResult]
     by_run: list[list[ImageResult | None]]
     files: list[str]  # each file name once, in the order of the page
+    changes: list[int]  # from the first run to the last: FIXED, REGRESSED, both or 0
 
 
 def key_of(image: ImageResult) -> Hashable:
@@ -59,15 +60,25 @@ def measure_of(images: Sequence[ImageResult]) -> str | None:
     return None if any(image.f1 is not None for image in images) else next(iter(value_titles(images)), None)
 
 
+def measured(image: ImageResult, title: str | None, lower_is_better: bool) -> float | None:
+    """The F1 of an image or, under its title, its value; higher is better. None where undefined."""
+    value = image.f1 if title is None else image.values.get(title)
+    return (-value if lower_is_better else value) if is_number(value) else None
+
+
+def is_lower_better(title: str | None, numbers: Sequence[Number]) -> bool:
+    """Whether a value is one of the metric's numbers of which lower is better."""
+    return any(number.title == title and not number.higher_is_better for number in numbers)
+
+
 def worst_first(images: Sequence[ImageResult], numbers: Sequence[Number] = ()) -> list[ImageResult]:
     """Lowest F1, or worst first value, first; then most FN and FP, then by id. Images without either come last."""
     title = measure_of(images)
-    sign = -1 if any(number.title == title and not number.higher_is_better for number in numbers) else 1
+    lower = is_lower_better(title, numbers)
 
     def order(image: ImageResult) -> tuple[bool, float, int, int, str]:
-        value = image.f1 if title is None else image.values.get(title)
-        tally = tally_of(image)
-        return not is_number(value), sign * value if is_number(value) else 0, -tally[FN] - tally[FP], image.image_id, str(image.sample_id)
+        value, tally = measured(image, title, lower), tally_of(image)
+        return value is None, value or 0, -tally[FN] - tally[FP], image.image_id, str(image.sample_id)
 
     return sorted(images, key=order)
 
@@ -77,19 +88,22 @@ def listed(runs: Sequence[Run], numbers: Sequence[Number] = ()) -> Listed:
     images = worst_first(runs[-1].images, numbers)
     tables = [{key_of(image): image for image in run.images} for run in runs]
     by_run = [[table.get(key_of(image)) for image in images] for table in tables]
-    return Listed(images, by_run, list(dict.fromkeys(image.file_name for image in images)))
+    title = measure_of(images)
+    lower, ends = is_lower_better(title, numbers), zip(by_run[0], by_run[-1], strict=True)
+    return Listed(images, by_run, list(dict.fromkeys(each.file_name for each in images)), [changes(*pair, title, lower) for pair in ends])
 
 
-def changes(first: ImageResult | None, last: ImageResult | None) -> int:
-    """Whether an image has boxes or an F1 that got better from run to run (FIXED), worse (REGRESSED), or both."""
+def changes(first: ImageResult | None, last: ImageResult | None, title: str | None = None, lower_is_better: bool = False) -> int:
+    """Whether an image has boxes, or an F1 or first value, that got better from run to run (FIXED), worse (REGRESSED), or both."""
     if first is None or last is None:
         return 0
     found = 0
     if [(box.label, box.box_xyxy_px) for box in first.truth] == [(box.label, box.box_xyxy_px) for box in last.truth]:
         pairs = {(before.outcome, after.outcome) for before, after in zip(first.truth, last.truth, strict=True)}
         found = FIXED * ((FN, TP) in pairs) | REGRESSED * ((TP, FN) in pairs)
-    if first.f1 is not None and last.f1 is not None:
-        found |= FIXED * (last.f1 > first.f1) | REGRESSED * (last.f1 < first.f1)
+    before, after = (measured(image, title, lower_is_better) for image in (first, last))
+    if before is not None and after is not None:
+        found |= FIXED * (after > before) | REGRESSED * (after < before)
     return found
 
 
@@ -148,7 +162,7 @@ def index_of(shown: Listed, classes: Sequence[str], images_dir: Path | None) -> 
         "file": [file_place[image.file_name] for image in shown.images],
         "size": [side for image in shown.images for side in image.size_wh],
         "classes": [class_bits(views, place_of) for views in zip(*shown.by_run, strict=True)],
-        "change": [changes(*ends) for ends in zip(shown.by_run[0], shown.by_run[-1], strict=True)],
+        "change": shown.changes,
         "runs": [columns_of(images, statuses, titles) for images in shown.by_run],
         "values": titles,
         "statuses": list(statuses),

@@ -367,6 +367,10 @@ def test_what_changed_between_two_runs(report):
     assert changes(seen(hit, f1=1.0), seen(miss, f1=0.0)) == 2
     assert changes(seen(hit, f1=1.0), seen(hit, f1=0.5)) == 2, "a new false positive"
     assert changes(seen(hit, f1=1.0), seen(hit, f1=1.0)) == changes(None, seen(hit, f1=1.0)) == 0
+    for value, lower, expected in ((0.9, False, 1), (0.9, True, 2), (0.1, False, 2), (0.5, False, 0), (None, False, 0)):
+        pair = image_result(1, f1=None), image_result(1, f1=None)
+        pair[0].values, pair[1].values = {"CER": 0.5}, {"CER": value}
+        assert changes(*pair, "CER", lower) == expected
     page = report(make_run("before", [seen(miss, f1=0.0)]), make_run("after", [seen(hit, f1=1.0)]))
     assert page.index["change"] == [1]
 
