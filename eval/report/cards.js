@@ -41,17 +41,18 @@ function toolbar() {
   const search = make("input", { type: "search", id: "filter-q", placeholder: word("search"), "aria-label": word("search"), value: state.q });
   let timer = 0;
   search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => change({ q: search.value }), 180); });
-  const outcomeKeys = ["tp", "fn", "fp", "clean", ...(outcomes.includes("unknown_label") ? ["unknown"] : [])];
+  const outcomeKeys = ["tp", "fn", "fp", "clean", ...(boxBits() & BITS.unknown ? ["unknown"] : [])];
   const statuses = [option("", word("status.any")), ...index.statuses.map((name) => option(name, name)), option("lost", word("status.lost"))];
+  const withBoxes = classes.length > 0;
   return [
-    selector("class", word("class"), classOptions()),
-    selector("outcome", word("outcome"), [option("", word("outcome.any")), ...outcomeKeys.map((key) => option(key, word(`outcome.${key}`)))]),
+    withBoxes ? selector("class", word("class"), classOptions()) : null,
+    withBoxes ? selector("outcome", word("outcome"), [option("", word("outcome.any")), ...outcomeKeys.map((key) => option(key, word(`outcome.${key}`)))]) : null,
     selector("status", word("status"), statuses),
     runs.length > 1 ? selector("change", word("change"), ["any", "fixed", "regressed"].map((key) => option(key === "any" ? "" : key, word(`change.${key}`)))) : null,
-    make("label", { title: word("iou.title") }, `${word("iou")} `, range("from"), "–", range("to")),
+    withBoxes ? make("label", { title: word("iou.title") }, `${word("iou")} `, range("from"), "–", range("to")) : null,
     search,
     selector("sort", word("sort"), sortOptions()),
-    box("t", word("show.truth")), box("p", word("show.predictions")), box("l", word("show.labels")),
+    ...(withBoxes ? [box("t", word("show.truth")), box("p", word("show.predictions")), box("l", word("show.labels"))] : []),
     make("button", { type: "button", id: "reset", onclick: () => { change({ ...DEFAULTS, lang: state.lang }); } }, word("reset")),
     make("button", { type: "button", id: "csv", title: word("csv.title"), onclick: saveCsv }, word("csv")),
     make("output", { id: "shown", class: "quiet" }),
@@ -64,13 +65,17 @@ function saveCsv() {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-const LEGEND = [ // words, outcome, whether a prediction
-  ["legend.truth", "true_positive", false], ["legend.missed", "false_negative", false], ["legend.found", "true_positive", true],
-  ["legend.wrong", "false_positive", true], ["legend.other", "crowd", false], ["legend.unknown", "unknown_label", true],
+const LEGEND = [ // words, outcome, whether a prediction, bits of which one must be there
+  ["legend.truth", "true_positive", false, 9], ["legend.missed", "false_negative", false, 10], ["legend.found", "true_positive", true, 9],
+  ["legend.wrong", "false_positive", true, 12], ["legend.other", "crowd", false, 8], ["legend.unknown", "unknown_label", true, 16],
 ];
 
+// Which outcomes there are in the last run, as bits.
+const boxBits = () => index.classes.flat().reduce((bits, code) => bits | (code & 31), 0);
+
 function legend() {
-  return LEGEND.filter(([, outcome]) => outcomes.includes(outcome)).map(([key, outcome, predicted]) => {
+  const bits = boxBits();
+  return LEGEND.filter((row) => bits & row[3]).map(([key, outcome, predicted]) => {
     const canvas = make("canvas", { width: 84, height: 44, style: "width:42px;height:22px", class: "swatch" });
     const found = { outcome, predicted };
     const context = canvas.getContext("2d");

@@ -34,6 +34,7 @@ from .tables import (
     largest,
     metric_rows,
     number_text,
+    numeric_columns,
     plain_text,
     signed_text,
     summary,
@@ -69,7 +70,8 @@ def environment() -> Environment:
     """Templates in this folder. All that they print is escaped; an unknown name is an error."""
     loader = FileSystemLoader(Path(__file__).parent, encoding="utf-8")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text, cell=cell_text, largest=largest)
+    made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text)
+    made.filters.update(cell=cell_text, largest=largest, numeric=numeric_columns)
     made.globals.update(DASH=DASH, OUTCOME_COLOURS=OUTCOME_COLOURS, both=both)
     return made
 
@@ -120,7 +122,8 @@ def order_words(report: Report) -> tuple[str, str]:
     """In which order the images are, in English and Chinese."""
     title, run = measure_of(report.shown.images), report.runs[-1].name
     of_run = both("of.run", run=run) if len(report.runs) > 1 else ("", "")
-    texts = zip(both("first.order", measure="{0}", run="{1}"), of_run, strict=True)
+    key = "first.order" if title is None else "value.order"
+    texts = zip(both(key, measure="{0}", run="{1}"), of_run, strict=True)
     english, chinese = (text.replace("{0}", title or "F1").replace("{1}", name) for text, name in texts)
     return english, chinese
 

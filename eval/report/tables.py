@@ -55,6 +55,11 @@ def cell_text(value: Any) -> str:
     return value if isinstance(value, str) else number_text(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
+def numeric_columns(rows: Sequence[Sequence[Any]]) -> set[int]:
+    """Places of the columns behind the first that hold a number somewhere; undefined is one."""
+    return {place for row in rows for place, cell in enumerate(row) if place and not isinstance(cell, str)}
+
+
 def largest(row: Sequence[Any]) -> float:
     """The largest number behind the first cell of a row; 0 where there is none."""
     return max((cell for cell in row[1:] if isinstance(cell, (int, float))), default=0)
