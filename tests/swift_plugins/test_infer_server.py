@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from converted import run
 from evaluated import call, metrics_of, write_json
 from PIL import Image
 from rows import detection, noise, read_rows
+from tiny_run import EMBEDDED
+
+from groundswift import parse
 
 HELPERS = Path(__file__).resolve().parents[1] / "helpers"
 
@@ -220,6 +224,9 @@ def test_a_folder_of_images_needs_no_rows(tmp_path):
         (["rows.jsonl", "--model", "m", "--url", "http://x"], "--model is for a local engine"),
         (["rows.jsonl", "--url", "somewhere"], "--url: 'somewhere'; expected http://HOST:PORT/v1"),
         (["rows.jsonl", "--url", "http://x", "--num-beams", "3"], "--num-beams is for a local engine"),
+        (["rows.jsonl", "--model", "m", "--num-beams", "3", "--logprobs"], "--logprobs with --num-beams"),
+        (["rows.jsonl", "--model", "m", "--engine", "sglang", "--logprobs"], "swift's engine sglang gives none"),
+        (["rows.jsonl", "--model", str(EMBEDDED), "--engine", "vllm"], "--engine vllm needs the package vllm"),
         (["rows.jsonl", "--url", "http://127.0.0.1:9", "--family", "qwen2_5_vl"], "qwen2_5_vl writes pixels of the resized image"),
         (["."], "is a folder; expected a JSONL file of rows, or --classes"),
         (["rows.jsonl", "--classes", "a"], "rows.jsonl: is not a folder"),
@@ -261,3 +268,39 @@ def test_fifty_kills_leave_exactly_one_answer_for_each_sample(tmp_path):
     assert asked <= 400 + killed * 2 * 4  # at most what was on its way at each kill
     assert untimed(rows) == untimed(read_rows(tmp_path / "once.jsonl"))
     assert sorted(path.name for path in tmp_path.glob("*r.jsonl*")) == ["r.jsonl", "r.jsonl.job.json", "r.jsonl.run.json"]
+
+
+def test_a_result_is_written_as_coco_and_drawn(tmp_path):
+    data, out = rows_file(tmp_path, 8), tmp_path / "r.jsonl"
+    (tmp_path / "images" / "5.png").unlink()
+    truth = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 24 + n % 5, "height": 20} for n in range(8)],
+        "annotations": [{"id": 1, "image_id": 0, "category_id": 7, "bbox": [1, 2, 10, 10], "area": 100, "iscrowd": 0}],
+        "categories": [{"id": 7, "name": "cat"}],
+    }
+    gt = write_json(tmp_path / "gt.json", truth)
+    with AnswerServer() as server:
+        words = ("--logprobs", "--coco-out", tmp_path / "results.json", "--categories", gt, "--draw", tmp_path / "drawn")
+        said = infer(data, out, server, *words, code=3)
+        infer(data, out, server, "--logprobs", "--coco-out", tmp_path / "coco.json", code=3)
+    rows = [row for row in read_rows(out) if not row.get("error")]
+    boxes = [located.box for row in rows for located in parse(row["response"], "qwen2_vl").objects]
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert f"{len(boxes)} boxes of 7 rows" in said
+    assert [each["score"] for each in results] == [pytest.approx(math.exp(-0.25), abs=1e-4)] * len(boxes)
+    call("coco-map", "--predictions", tmp_path / "results.json", "--gt", gt, "--out", tmp_path / "a", "--no-report")
+    call("coco-map", out, "--score", "logprob", "--gt", gt, "--out", tmp_path / "b", "--no-report", "--on-error", "skip")
+    assert metrics_of(tmp_path / "a")["AP"] == pytest.approx(metrics_of(tmp_path / "b")["AP"])
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == [f"{n}.png" for n in range(8) if n != 5]
+    first = coco["annotations"][0]
+    width, height = next((image["width"], image["height"]) for image in coco["images"] if image["id"] == first["image_id"])
+    x1, y1, x2, y2 = boxes[0]
+    assert first["bbox"] == pytest.approx(
+        [x1 * width / 1000, y1 * height / 1000, (x2 - x1) * width / 1000, (y2 - y1) * height / 1000], abs=1e-3
+    )
+    drawn = sorted((tmp_path / "drawn").iterdir())
+    assert [path.name for path in drawn[:2]] == ["000001_0.jpg", "000002_1.jpg"]
+    assert len(drawn) == 7
+    plain = Image.open(rows[0]["images"][0]).convert("RGB")
+    assert Image.open(drawn[0]).width == plain.width * math.ceil(448 / max(plain.size))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +14,7 @@ from groundswift.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from .driver import Run, Summary
+    from .settings import Settings
 
 UNANSWERED = 3  # exit status
 POSITIVE, AREA = click.IntRange(min=1), click.IntRange(min=1)
@@ -50,8 +53,11 @@ PATH = click.Path(path_type=str)
     "--workers", type=POSITIVE, default=1, metavar="N", show_default=True, help="Processes, each with the model and its share of the GPUs."
 )
 @click.option("--timeout", type=click.FloatRange(min=1), default=600.0, metavar="S", show_default=True, help="Of one request with --url.")
+@click.option("--coco-out", type=PATH, metavar="FILE.json", help="Also write the boxes as COCO.")
+@click.option("--categories", type=PATH, metavar="ANN.json", help="With --coco-out: write COCO results, with the ids of this COCO file.")
+@click.option("--draw", type=PATH, metavar="DIR", help="Also draw the boxes on the images, one JPEG for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def infer(as_json: bool, classes: str | None, **given: Any) -> None:
+def infer(as_json: bool, classes: str | None, coco_out: str | None, categories: str | None, draw: str | None, **given: Any) -> None:
     """Answer rows, or ask for classes in a folder of images; survives a kill.
 
     Answers are on the disk batch by batch. After a kill the same command goes on: every row gets exactly one answer. RESULT.jsonl appears
@@ -72,17 +78,20 @@ def infer(as_json: bool, classes: str | None, **given: Any) -> None:
 
     names = tuple(name for part in (classes or "").split(",") if (name := part.strip()))
     settings = Settings(classes=names, **given).check()
+    if categories is not None and coco_out is None:
+        raise click.UsageError("--categories is for --coco-out")
     summary = run_with_progress(settings)
+    more = write_other_forms(settings, coco_out, categories, draw)
     if as_json:
-        echo_json(json.dumps(summary.document()))
+        echo_json(json.dumps(summary.document() | {"written": more}))
     else:
-        for line in summary.lines(settings.out):
+        for line in [*summary.lines(settings.out), *more]:
             echo(line)
     if summary.failed:
         click.get_current_context().exit(UNANSWERED)
 
 
-def run_with_progress(settings: Any) -> Summary:
+def run_with_progress(settings: Settings) -> Summary:
     """Run a job with a bar on stderr."""
     from tqdm import tqdm
 
@@ -90,7 +99,30 @@ def run_with_progress(settings: Any) -> Summary:
 
     run = Run.of(settings)
     with tqdm(total=len(run.questions), desc="infer", unit="row", disable=None, dynamic_ncols=True) as bar:
-        return run_alone(run, engine_of(run), lambda answers: bar.update(len(answers)))
+
+        def advance(answers: list[Any]) -> None:
+            bar.update(len(answers))
+
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from .workers import run_as_rank
+
+            return run_as_rank(run, engine_of(run), advance)
+        if settings.workers > 1:
+            from .workers import run_in_workers
+
+            return run_in_workers(run, advance)
+        return run_alone(run, engine_of(run), advance)
+
+
+def write_other_forms(settings: Settings, coco_out: str | None, categories: str | None, folder: str | None) -> list[str]:
+    """Write a result as COCO and as drawings, where they are asked for -> a line for each."""
+    if coco_out is None and folder is None:
+        return []
+    from .outputs import draw_all, found_in, write_coco
+
+    found = found_in(Path(settings.out))
+    lines = [write_coco(Path(coco_out), found, categories, settings.classes)] if coco_out is not None else []
+    return lines + ([draw_all(Path(folder), found)] if folder is not None else [])
 
 
 def engine_of(run: Run) -> Callable[[], Any]:

@@ -124,7 +124,7 @@ def sample_name(question: Question) -> str:
     return question.where if sample_id is None else f"sample_id {sample_id!r}"
 
 
-def note_record(out: Path, record: RunRecord | None) -> None:
+def note_record(out: Path, record: RunRecord | None, number: int = 0) -> None:
     """Write the record of a run before its first answer. Raises GroundswiftError where the result has one that says something else."""
     path = out.with_name(out.name + RESULT_SUFFIX)
     if record is None:
@@ -136,7 +136,7 @@ def note_record(out: Path, record: RunRecord | None) -> None:
             terms = ", ".join(changed) or "pixel limits"
             raise error_at(out, f"holds answers of a run with other {terms} ({path.name})", "a new --out, or the settings of that run")
         return
-    made = folder_of(out) / path.name
+    made = folder_of(out) / f"{number}-{path.name}"  # several processes may write it at once
     write_record(made, record)
     os.replace(made, path)
 
@@ -147,7 +147,7 @@ def locked(run: Run) -> Iterator[None]:
     folder = folder_of(run.out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "a")  # noqa: SIM115
+        file = open(lock_of(run.out), "a")  # noqa: SIM115
     except OSError as error:
         raise error_at(run.out, f"cannot be written ({error.strerror})", "a file in a folder that can be written") from None
     with file:
@@ -160,6 +160,11 @@ def locked(run: Run) -> Iterator[None]:
             raise
         with sigterm_as_exit():
             yield
+
+
+def lock_of(out: Path) -> Path:
+    """The file that is locked while a result is written."""
+    return folder_of(out) / LOCK
 
 
 def lock(file: IO[str], out: Path) -> None:

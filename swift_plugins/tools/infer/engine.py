@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from groundswift.errors import GroundswiftError, error_at
+from groundswift.errors import GroundswiftError, Interrupted, error_at
 from groundswift.family import FAMILIES
 from groundswift.run_record import RunRecord, read_record, record_of_folder
 
@@ -37,12 +37,13 @@ class SwiftEngine:
         set_limits(pixels)
         self.batches = settings.engine == "transformers"
         source = settings.adapters[0] if settings.adapters else settings.model
-        with quiet(trusted=holds_no_code(settings.model or base_of(settings.adapters[0]))):
-            opened = open_template(source, settings.model_type, settings.template or template_of_record(source))
+        with quiet():
             from swift.infer_engine import RequestConfig
             from swift.pipelines.infer.infer import SwiftInfer
 
             load_plugin()
+        with quiet(trusted=holds_no_code(settings.model or base_of(settings.adapters[0]))):  # its loggers exist by now
+            opened = open_template(source, settings.model_type, settings.template or template_of_record(source))
             try:
                 self.pipeline = SwiftInfer(arguments(settings, opened, pixels))
             except GroundswiftError:
@@ -59,6 +60,7 @@ class SwiftEngine:
             num_beams=settings.num_beams,
             repetition_penalty=settings.repetition_penalty,
             logprobs=settings.logprobs,
+            seed=self.seed,
         )
 
     @property
@@ -95,6 +97,8 @@ class SwiftEngine:
             found = self._infer(requests)
         except Exception as error:  # of the model, its code, or memory
             release_memory(error)
+            if is_lost(error):
+                raise Interrupted(f"the GPU failed ({one_line(error)}); run the same command again to go on") from None
             if len(requests) == 1:
                 return [failure(error)]
             middle = len(requests) // 2
@@ -167,6 +171,13 @@ def failure(error: Exception) -> Answer:
     from ...grounding.run_checks.lost_rows import kind_of, reason_of
 
     return Answer(error=f"{reason_of(error)} [{kind_of(error)}]")
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the GPU of this process can be used no more: after such an error every later call fails."""
+    import torch
+
+    return "CUDA error" in str(error) and not isinstance(error, torch.OutOfMemoryError)
 
 
 def release_memory(error: Exception) -> None:

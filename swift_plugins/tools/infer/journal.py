@@ -21,7 +21,7 @@ PART = "part-{:04d}.jsonl"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an engine said to one question. `error`: why the answer is missing, ending in an id; `seconds`: its share of the batch's time."""
+    """What an engine said to one question. `error`: why it is missing, ending in an id; `seconds`: its share of the batch's time."""
 
     response: str = ""
     finish_reason: str | None = None

@@ -6,7 +6,7 @@ import base64
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -66,18 +66,18 @@ class Server:
     def answers(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Answer]]]:
         """Answer batches of one question each as they come, several at once. Raises Interrupted where the server is gone."""
         most = self.settings.batch_size or REQUESTS
-        with ThreadPoolExecutor(most) as pool:
-            waiting: dict[Future[Answer], Batch] = {}
-            try:
-                while True:
-                    more = islice(batches, 2 * most - len(waiting))
-                    waiting |= {pool.submit(self.answer, batch.questions[0]): batch for batch in more}
-                    if not waiting:
-                        return
-                    for done in wait(waiting, return_when=FIRST_COMPLETED).done:
-                        yield waiting.pop(done), [done.result()]
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        pool, waiting = ThreadPoolExecutor(most), {}
+        try:
+            while True:
+                more = islice(batches, 2 * most - len(waiting))
+                waiting |= {pool.submit(self.answer, batch.questions[0]): batch for batch in more}
+                if not waiting:
+                    return
+                for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(done), [done.result()]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self.client.close()  # what is on its way need not be waited for
 
     def answer(self, question: Question) -> Answer:
         """One answer or failure. Raises GroundswiftError where no other question would fare better."""

@@ -58,9 +58,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise error_at(self.data, "is a folder", "a JSONL file of rows, or --classes (or --prompt) to ask of each image of the folder")
         if not os.path.isdir(self.data) and (self.classes or self.prompt):
             raise error_at(self.data, "is not a folder", "a folder of images with --classes and --prompt; rows have their own questions")
+        self._check_decoding()
+        return self
+
+    def _check_decoding(self) -> None:
         if self.num_beams > 1 and self.temperature > 0:
             raise GroundswiftError("--num-beams searches without sampling; expected --temperature 0 with it")
-        return self
+        if self.num_beams > 1 and self.logprobs:
+            raise GroundswiftError("--logprobs with --num-beams: the tokens' log-probabilities would be those of other beams; expected one")
+        if self.logprobs and self.engine == "sglang" and self.url is None:
+            raise GroundswiftError("--logprobs: swift's engine sglang gives none; expected another --engine, or sglang's server by --url")
+        if self.top_p is not None and self.temperature == 0:
+            raise GroundswiftError("--top-p is for sampling; expected --temperature above 0 with it")
 
     def _check_server(self) -> None:
         local = {"--model": self.model, "--adapters": self.adapters, "--template": self.template, "--model-type": self.model_type}
