@@ -20,8 +20,6 @@ from typing import Any
 
 from measure import JSON, options_of, show
 
-from groundswift.swift_plugins.grounding.plugin_shim import REGISTER
-
 ROOT = Path(__file__).resolve().parents[1]
 QUICKSTART = ROOT / "recipes" / "quickstart"
 MODEL = ["--model", str(QUICKSTART / "model"), "--template", "qwen2_vl_grounding"]
@@ -39,6 +37,11 @@ def draw_rows(folder: Path, count: int) -> Path:
     return rows
 
 
+def plugin() -> str:
+    """The file that swift is given."""
+    return subprocess.run([sys.executable, "-m", "groundswift.cli", "plugin"], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def ours(rows: Path, result: Path) -> list[str]:
     """The words of `groundswift infer`."""
     words = ["infer", str(rows), "--out", str(result), *MODEL, "--max-new-tokens", str(LIMIT)]
@@ -47,7 +50,7 @@ def ours(rows: Path, result: Path) -> list[str]:
 
 def theirs(rows: Path, result: Path) -> list[str]:
     """The words of `swift infer`, with this plugin, so that both write boxes alike, and otherwise its defaults."""
-    words = [*MODEL, "--model_type", "qwen2_vl", "--custom_register_path", str(REGISTER), "--val_dataset", str(rows)]
+    words = [*MODEL, "--model_type", "qwen2_vl", "--custom_register_path", plugin(), "--val_dataset", str(rows)]
     words += ["--result_path", str(result), "--temperature", "0", "--max_new_tokens", str(LIMIT), *OF_SWIFT]
     return [sys.executable, "-m", "swift.cli.infer", *words]
 
