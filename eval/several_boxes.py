@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.boxes import Boxes, iou, paired_iou
+from groundswift.boxes import Boxes, area, iou, paired_iou
 
 from .assignment import assigned
 
@@ -87,6 +87,32 @@ def pairs_at(overlaps: NDArray[np.float64], threshold: float) -> list[tuple[int,
     """The most pairs one to one that overlap by the threshold; of as many, those of the largest total."""
     fits = overlaps >= threshold
     return [pair for pair in assigned(fits * (min(overlaps.shape) + 1.0) + overlaps) if fits[pair]]
+
+
+def giou(boxes_xyxy: Boxes, others_xyxy: Boxes) -> NDArray[np.float64]:
+    """Generalised IoU of (n, 4) and (m, 4) boxes -> (n, m) in -1..1. Source: Rezatofighi et al., 2019."""
+    low = np.minimum(boxes_xyxy[:, None, :2], others_xyxy[None, :, :2])
+    high = np.maximum(boxes_xyxy[:, None, 2:], others_xyxy[None, :, 2:])
+    hull, areas = (high - low).prod(axis=2), area(boxes_xyxy)[:, None] + area(others_xyxy)
+    overlaps = iou(boxes_xyxy, others_xyxy)
+    union = areas / (1 + overlaps)
+    return overlaps - np.divide(hull - union, hull, out=np.zeros_like(hull), where=hull > 0)
+
+
+def grec_right(boxes_xyxy: Boxes, true_xyxy: Boxes) -> bool:
+    """Whether the F1 of an answer is 1 by the code of gRefCOCO: pairs are taken greedily by generalised IoU, from 0.5 on.
+
+    Without true boxes an answer without boxes is right, whatever it says. Source: `grec_evaluate_f1_nacc` in GREC, SimVG and others.
+    """
+    if len(boxes_xyxy) != len(true_xyxy):
+        return False
+    fits = giou(boxes_xyxy, true_xyxy)
+    for _ in range(len(fits)):
+        row, column = np.unravel_index(np.argmax(fits), fits.shape)
+        if fits[row, column] < THRESHOLDS[0]:
+            return False
+        fits[row], fits[:, column] = 0, 0
+    return True
 
 
 def counted(overlaps: NDArray[np.float64], several: Several) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

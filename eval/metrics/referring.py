@@ -22,11 +22,12 @@ from ..answers.to_boxes import BareAnswers, boxes_of_answers
 from ..evaluated_run import FN, FP, NOT_COUNTED, TP, ImageResult, Line, Number, Plot
 from ..metric import Evaluation
 from ..row_metric import RowMetric, answer_counts, drawn, given, mean, shortened, yes
-from ..several_boxes import RULE_OF_NONE, RULE_OF_SETS, RULES, SEVERAL, THRESHOLDS, Fits, Several, counted, fits_of
+from ..several_boxes import RULE_OF_NONE, RULE_OF_SETS, RULES, SEVERAL, THRESHOLDS, Fits, Several, counted, fits_of, grec_right
 from .answer_rewards import rec_iou
 
 THRESHOLD = 0.5
-OF_NONE = "acc_none"  # undefined where every question has a true box
+OF_NONE = "acc_none"
+OF_SETS = (OF_NONE, "grec_f1", "grec_nacc")  # undefined where every question has one true box
 AT = {"acc_iou50": 0.5, "acc_iou75": 0.75, "acc_iou90": 0.9}
 PROTOCOL = {
     "metric": "referring expressions",
@@ -37,6 +38,7 @@ PROTOCOL = {
     "missing_answer": "wrong, IoU 0",
     "several_true_boxes": RULE_OF_SETS,
     "no_true_box": RULE_OF_NONE,
+    "grec": "as the code of gRefCOCO: greedy by generalised IoU of 0.5 or more; any answer without a box says that there is nothing",
 }
 
 
@@ -62,6 +64,8 @@ class Referring(RowMetric):
         Number("acc_iou50_95", "accuracy 0.5 to 0.95"),
         Number("f1_iou50", "F1 at IoU 0.5"),
         Number(OF_NONE, "accuracy where none"),
+        Number("grec_f1", "gRefCOCO F1 = 1"),
+        Number("grec_nacc", "gRefCOCO N-acc"),
     )
     protocol_names = (PROTOCOL["metric"],)
     rewards = {"rec_iou": rec_iou}
@@ -94,7 +98,7 @@ class Referring(RowMetric):
         fits = fits_of(answers.boxes_xyxy_px, wanted, self.several, says_none)
         counts = {**counts_of(answers.boxes_xyxy_px, wanted, fits), **answer_counts(truth, answers.counts)}
         return self.evaluation(
-            columns_of(fits, wanted),
+            columns_of(fits, wanted, answers.boxes_xyxy_px),
             truth,
             {**PROTOCOL, "several_boxes": RULES[self.several]},
             counts,
@@ -127,12 +131,21 @@ def true_boxes(asked: Asked) -> list[Boxes]:
     return [as_boxes(question.boxes_xyxy_px) for question in asked.questions.values()]
 
 
-def columns_of(fits: Fits, true: Sequence[Boxes]) -> dict[str, list[float | None]]:
+def columns_of(fits: Fits, true: Sequence[Boxes], predicted: Sequence[Boxes]) -> dict[str, list[float | None]]:
     """Each number of each question; None where a question has no part in it."""
     at = {key: fits.right[:, int(np.argmin(abs(THRESHOLDS - threshold)))].astype(float).tolist() for key, threshold in AT.items()}
     none = [right if not len(boxes) else None for boxes, right in zip(true, at["acc_iou50"], strict=True)]
-    means = {"acc_iou50_95": (fits.right.sum(axis=1) / len(THRESHOLDS)).tolist(), "f1_iou50": fits.f1.tolist(), OF_NONE: none}
+    grec = grec_columns(true, predicted)
+    means = {"acc_iou50_95": (fits.right.sum(axis=1) / len(THRESHOLDS)).tolist(), "f1_iou50": fits.f1.tolist(), OF_NONE: none, **grec}
     return {"acc_iou50": at.pop("acc_iou50"), "mean_iou": fits.overlaps.tolist(), **at, **means}
+
+
+def grec_columns(true: Sequence[Boxes], predicted: Sequence[Boxes]) -> dict[str, list[float | None]]:
+    """The two numbers of gRefCOCO's code; None of every question where each has one true box."""
+    if all(len(boxes) == 1 for boxes in true):
+        return {"grec_f1": [None] * len(true), "grec_nacc": [None] * len(true)}
+    right = [float(grec_right(*pair)) for pair in zip(predicted, true, strict=True)]
+    return {"grec_f1": right, "grec_nacc": [None if len(boxes) else each for boxes, each in zip(true, right, strict=True)]}
 
 
 def counts_of(predicted: Sequence[Boxes], true: Sequence[Boxes], fits: Fits) -> dict[str, int]:
@@ -166,7 +179,7 @@ def score_referring(
         raise GroundswiftError(f"{len(found)} answers for {len(true)} ground-truth boxes; expected one each")
     says_none = [len(boxes) == 0 for boxes in found] if statuses is None else [status == "empty" for status in statuses]
     fits = fits_of(found, true, several, says_none)
-    return Evaluation({key: mean(values) for key, values in columns_of(fits, true).items()}, counts=counts_of(found, true, fits))
+    return Evaluation({key: mean(values) for key, values in columns_of(fits, true, found).items()}, counts=counts_of(found, true, fits))
 
 
 def sample_result(number: int, question: Referred, fits: Fits, answers: BareAnswers, several: Several) -> ImageResult:

@@ -113,7 +113,7 @@ def test_the_command(tmp_path):
     ):
         assert line in done.stdout
     found = metrics_of(tmp_path / "out")
-    numbers = ["acc_iou50", "mean_iou", "acc_iou75", "acc_iou90", "acc_iou50_95", "f1_iou50", "acc_none"]
+    numbers = ["acc_iou50", "mean_iou", "acc_iou75", "acc_iou90", "acc_iou50_95", "f1_iou50", "acc_none", "grec_f1", "grec_nacc"]
     assert list(found) == [*numbers, "per_class", "counts", "protocol", "warnings", "run"]
     assert (found["acc_iou75"], found["acc_none"]) == (pytest.approx(1 / 6), None)
     assert (found["acc_iou50"], found["mean_iou"]) == (pytest.approx(2 / 6), pytest.approx(1.5 / 6))
@@ -271,6 +271,7 @@ def test_several_true_boxes_and_none(tmp_path):
     found = document(tmp_path, MIXED)
     assert (found["acc_iou50"], found["acc_none"]) == (3 / 8, 2 / 5)
     assert found["mean_iou"] == pytest.approx((1 + 0.5 + 1 + 1) / 8)
+    assert (found["grec_f1"], found["grec_nacc"]) == (5 / 8, 4 / 5), "an unreadable answer has no box either"
     assert {key: found["counts"][key] for key in ("samples", "right", "sets", "none")} == {"samples": 8, "right": 3, "sets": 2, "none": 5}
     assert found["counts"]["statuses"]["unreadable"] == 2
     assert {name: (group["samples"], group["acc_iou50"]) for name, group in found["per_class"].items()} == {

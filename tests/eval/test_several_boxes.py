@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundswift.boxes import as_boxes, iou
-from groundswift.eval.several_boxes import SEVERAL, THRESHOLDS, counted, fits_of
+from groundswift.eval.several_boxes import SEVERAL, THRESHOLDS, counted, fits_of, giou, grec_right
 
 A, HALF_A, B, FAR = [0, 0, 10, 10], [0, 0, 10, 5], [20, 0, 30, 10], [90, 90, 99, 99]
 FIVE_SIXTHS_A = [0, 0, 10, 12]
@@ -111,3 +111,35 @@ def test_which_boxes_count(several, counts, hits):
     found = counted(iou([FAR, A, HALF_A], [A]), several)
     assert [part.tolist() for part in found] == [counts, hits]
     assert [part.tolist() for part in counted(np.zeros((0, 1)), several)] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("box", "other", "expected"),
+    [(A, A, 1), (A, HALF_A, 0.5), (A, B, -1 / 3), (A, [10, 0, 20, 10], 0), (A, [5, 5, 15, 15], 25 / 175 - 50 / 225)],
+)
+def test_generalised_iou(box, other, expected):
+    assert giou(as_boxes([box]), as_boxes([other]))[0, 0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "right"),
+    [
+        pytest.param([B, A], [A, B], True, id="any order"),
+        pytest.param([A], [A, B], False, id="one of two"),
+        pytest.param([A, A], [A, B], False, id="one of them twice"),
+        pytest.param([HALF_A], [A], True, id="half of it"),
+        pytest.param([[1, 1, 11.5, 11.5]], [A], True, id="a little moved"),
+        pytest.param([[3, 0, 13, 10]], [A], True, id="moved along one axis: both are 0.54"),
+        pytest.param([[1.7, 1.7, 11.7, 11.7]], [A], False, id="moved along both: IoU 0.53 is right, generalised IoU 0.48 is not"),
+        pytest.param([], [], True, id="nothing"),
+        pytest.param([A], [], False, id="a box where there is nothing"),
+    ],
+)
+def test_the_rule_of_grefcoco(predicted, true, right):
+    assert grec_right(as_boxes(predicted), as_boxes(true)) is right
+
+
+@given(BOXES, BOXES)
+def test_what_grefcoco_calls_right_is_right(predicted, true):
+    if true and all(box[0] < box[2] for box in true) and grec_right(as_boxes(predicted), as_boxes(true)):
+        assert fit(predicted, true, "hungarian")[1]

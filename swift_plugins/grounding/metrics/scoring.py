@@ -18,7 +18,7 @@ from groundswift.eval.answers.to_boxes import BareAnswers, Predictions, boxes_of
 from groundswift.eval.ground_truth import Truth, truth_from_rows
 from groundswift.eval.metric import Evaluation, Metric
 from groundswift.eval.metrics.coco_map import evaluate
-from groundswift.eval.metrics.referring import OF_NONE, Referring, score_referring
+from groundswift.eval.metrics.referring import OF_SETS, Referring, score_referring
 from groundswift.family import FAMILIES
 from groundswift.spaces import space_row
 
@@ -74,7 +74,7 @@ class Scoring:
             found = evaluate(truth, Predictions(none, none, np.zeros((0, 4)), np.zeros(0)))
             defined += [named(kind, name) for name, value in found.summary.items() if value is not None]
             self.of_classes += by_class(found.per_group, OF_A_CLASS) if kind == LABELLED else []
-        single = [number.key for number in Referring.numbers if number.key != OF_NONE] if self.places[ONE_BOX] else []
+        single = [number.key for number in Referring.numbers if number.key not in OF_SETS] if self.places[ONE_BOX] else []
         return defined[: len(defined) if LABELLED in self.truths else 0] + single + (defined if LABELLED not in self.truths else [])
 
     def _described(self) -> str:
