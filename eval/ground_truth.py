@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -261,6 +261,30 @@ def read_truth(
     if one_id:
         coco = _one_id_an_image(coco, path, on_error, tally)
     return truth_from_coco(coco, path, on_error, ignored, tally)
+
+
+def truth_of_images(truth: Truth, image_ids: Collection[int]) -> Truth:
+    """The ground truth of some of its images, with all classes."""
+    chosen = np.isin(np.array(truth.image_ids), list(image_ids))
+    kept, new_index = chosen[truth.image_index], np.cumsum(chosen) - 1
+    numbers = np.flatnonzero(chosen).tolist()
+    federated = truth.federated
+    if federated is not None:
+        lists = ([each[number] for number in numbers] for each in (federated.negative, federated.not_exhaustive))
+        federated = Federated(*lists, federated.frequencies)
+    return replace(
+        truth,
+        image_ids=[truth.image_ids[number] for number in numbers],
+        file_names=[truth.file_names[number] for number in numbers],
+        sizes_wh=truth.sizes_wh[chosen],
+        image_index=new_index[truth.image_index[kept]],
+        category_index=truth.category_index[kept],
+        boxes_xywh_px=truth.boxes_xywh_px[kept],
+        areas_px2=truth.areas_px2[kept],
+        is_crowd=truth.is_crowd[kept],
+        federated=federated,
+        copies=Counter({(int(new_index[key[0]]), *key[1:]): count for key, count in truth.copies.items() if chosen[key[0]]}),
+    )
 
 
 def truth_counts(truth: Truth) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from swift.rewards import orms
 from swift.template import register_template
 
 from groundswift.swift_plugins.grounding import known_bad_versions, rewards
+from groundswift.swift_plugins.grounding.benchmarks import registration
 from groundswift.swift_plugins.grounding.datasets.hub import hub_sets
 from groundswift.swift_plugins.grounding.datasets.named import named_sets
 from groundswift.swift_plugins.grounding.metrics import prediction_images, unanswered
@@ -52,6 +53,7 @@ PATCHES = patches_of(  # in this order: a later patch wraps an earlier one of th
     box_loss,
     rewards,
     unanswered,
+    registration,
     step_log,
     training_options,
     hub_requests,
