@@ -28,7 +28,7 @@ class Metrics(click.Group):
 
 @click.group(cls=Metrics)
 def evaluate() -> None:
-    """Score results: mAP, referring expressions, and an HTML report.
+    """Score results: detection, referring expressions, captions, OCR, question answering; with an HTML report.
 
     \b
     Example:

@@ -15,7 +15,7 @@ from .answers.protocol import Rules
 from .answers.rows_in_memory import samples_in_memory
 from .answers.text_rows import Columns, Questions, TextAnswers, TextSample, read_questions, read_text_answers
 from .bootstrap import Interval, ratio_interval, term
-from .evaluated_run import ImageResult, Table
+from .evaluated_run import ImageResult, NumberTable, Table
 from .metric import Evaluation, Metric
 
 SHOWN = 20_000  # characters of an answer that run.json and the report have
@@ -82,6 +82,7 @@ class TextMetric(Metric):
     """Base of the metrics of text. A subclass has `score_samples`, and `terms` of the protocol."""
 
     reads_boxes = False
+    needs_out = False
     truth_option = click.option("--rows", "truth_path", type=FILE, help=ROWS)
     truth_name = "true answers of the rows of {}"
     options = TEXT_OPTIONS
@@ -147,8 +148,9 @@ class TextMetric(Metric):
         for index, sample in enumerate(samples):
             for group in sample.question.groups:
                 places.setdefault(group, []).append(index)
+        known = [key for key, column in scored.columns.items() if places and column.number() is not None]
         return {
-            group: {**{key: self.number_of(scored, key, chosen) for key in scored.columns}, "samples": len(chosen)}
+            group: {**{key: self.number_of(scored, key, chosen) for key in known}, "samples": len(chosen)}
             for group, chosen in sorted(places.items())
         }
 
@@ -164,6 +166,7 @@ class TextMetric(Metric):
     def sample_results(self, samples: Sequence[TextSample], scored: Scored) -> list[ImageResult]:
         """Each sample for the report."""
         titles = {number.key: number.title for number in self.numbers}
+        shown = {key: column for key, column in scored.columns.items() if column.per_sample and column.number() is not None}
         return [
             ImageResult(
                 index,
@@ -177,7 +180,7 @@ class TextMetric(Metric):
                 question=shortened(sample.question.text),
                 references=[shortened(text) for text in sample.question.references],
                 values={
-                    **{titles.get(key, key): column.value(index) for key, column in scored.columns.items() if column.per_sample},
+                    **{titles.get(key, key): column.value(index) for key, column in shown.items()},
                     **(scored.shown[index] if scored.shown else {}),
                 },
             )
@@ -188,6 +191,11 @@ class TextMetric(Metric):
         """The numbers; those that were not asked for are undefined and not shown."""
         shown = {key: value for key, value in evaluation.summary.items() if value is not None or key in self.shown_numbers()}
         return super().lines(replace(evaluation, summary=shown))
+
+    def table(self, documents: Sequence[dict[str, Any]]) -> NumberTable:
+        """The numbers that a run has; those that were not asked for, or that its rows do not have, are not shown."""
+        found = super().table(documents)
+        return found._replace(numbers=[each for each in found.numbers if any(run.get(each.key, 0) is not None for run in documents)])
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         """The protocol: the rules of the metric, one a line."""

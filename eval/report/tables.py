@@ -88,10 +88,12 @@ def metric_rows(runs: Sequence[Run], table: NumberTable) -> list[Compared]:
 
 
 def class_table(runs: Sequence[Run], keys: Sequence[str]) -> list[tuple[str, list[Compared]]]:
-    """(class, the numbers of `keys`, then `truths` and `predictions`), in the evaluator's order."""
+    """(class, the numbers of `keys`, then `truths` and `predictions`), in the evaluator's order; [] where no class has any of these."""
     tables = [run.metrics.get("per_class", {}) for run in runs]
     names = dict.fromkeys(name for table in tables for name in table)
     keys = (*keys, "truths", "predictions")
+    if not any(key in row for table in tables for row in table.values() for key in keys):
+        return []
     return [(name, [compared(key, [table.get(name, {}).get(key) for table in tables]) for key in keys]) for name in names]
 
 

@@ -101,4 +101,6 @@ def test_word_rates_of_chinese_come_with_a_warning(tmp_path):
 def test_an_undefined_rate_is_null(tmp_path):
     found = scored("ocr", tmp_path, [text_row(1, "x", "")])
     assert (found["cer"], found["cer_mean"], found["exact"]) == (None, None, 0)
-    assert found["images"][0]["values"]["CER"] is None
+    assert "CER" not in found["images"][0]["values"]
+    found = scored("ocr", tmp_path, [text_row(1, "x", ""), text_row(2, "x", "y")])
+    assert [image["values"]["CER"] for image in found["images"]] == [None, 1]

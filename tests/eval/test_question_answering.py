@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import random
 import time
 from pathlib import Path
 
 import pytest
+from evaluated import call, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from text_rows import scored, text_row
@@ -216,3 +218,19 @@ def test_any_order_of_rows_gives_the_same_bits(tmp_path):
     numbers = [{key: run[key] for key in ("exact", "substring", "choice", "vqa", "anls", "intervals")} for run in runs]
     assert numbers[0] == numbers[1] == numbers[2]
     assert None not in numbers[0].values()
+
+
+def test_the_report_shows_what_a_run_has(tmp_path):
+    found = scored("question-answering", tmp_path, ROWS, "--group-by", "task")
+    (page,) = tmp_path.glob("scored-*/report.md")
+    text = page.read_text(encoding="utf-8")
+    assert "| VQA accuracy | 1.000" in text
+    assert [words for words in ("kappa", "judge", "| Class |", "choice") if words in text.partition("## Protocol")[0]] == []
+    assert "| task: colour |" in text
+    assert list(found["images"][0]["values"]) == ["exact match", "substring", "numeric", "VQA accuracy", "ANLS"]
+
+
+def test_numbers_without_a_folder(tmp_path):
+    done = call("question-answering", write_rows(tmp_path / "r.jsonl", ROWS), "--json")
+    assert json.loads(done.stdout)["exact"] == 0.2
+    assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
