@@ -180,6 +180,16 @@ def protocols(say: Words) -> Iterator[Row]:
         yield f"[{rule.title}]({rule.source})", cell(say(f"protocol.{rule.id}", rule.line)), cell("; ".join(switches))
 
 
+def published(say: Words) -> Iterator[Row]:
+    """Every published figure with its source."""
+    from groundswift.eval.protocols.published import FIGURES
+
+    for each in FIGURES:
+        texts = (say(f"published.{text}", text) for text in (each.mode, each.metric))
+        mode, metric = texts
+        yield code(each.id), each.model, mode, each.benchmark, metric, f"{100 * each.value:.1f}", each.source
+
+
 @cache
 def perfect_cells() -> dict[str, dict[str, str]]:
     """Family -> rule -> what perfect answers reach, in per cent."""
@@ -322,6 +332,7 @@ TABLES: dict[str, Callable[[Words], str]] = {
     "run-checks": lambda say: say.table("id;severity;what", run_checks(say)),
     "metrics": lambda say: say.table("command;numbers;what", metrics(say)),
     "protocols": lambda say: say.table("rule;what it does;what it fixes", protocols(say)),
+    "published": lambda say: say.table("id;model;mode;benchmark;metric;value;source", published(say)),
     "decode-ceiling": decode_ceiling,
     "findings": lambda say: say.table("finding;versions;what happens", findings(say)),
     "benchmarks": lambda say: say.table("command;what", benchmarks(say)),

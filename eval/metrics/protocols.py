@@ -16,6 +16,7 @@ from ..evaluated_run import Number
 from ..ground_truth import Truth, read_truth, truth_counts
 from ..metric import Evaluation, Metric
 from ..protocols.card import RULES, card, case_of, lines_of, summary_of, table_of
+from ..protocols.published import against_lines, figure_of
 from .coco_map import evaluate
 
 
@@ -37,8 +38,21 @@ class Protocols(Metric):
     )
     truth_option = COCO_TRUTH
     writes_run = False
-    options = (click.option("--switches/--no-switches", default=True, show_default=True, help="Print what each rule fixes."),)
+    options = (
+        click.option("--switches/--no-switches", default=True, show_default=True, help="Print what each rule fixes."),
+        click.option(
+            "--against",
+            multiple=True,
+            metavar="ID",
+            help="Print a published figure next to the nearest number of this run; docs/protocols.md lists the ids. Repeatable.",
+        ),
+    )
     rules: Rules | None = None
+
+    def source(self, result: Path | None) -> tuple[Path, Rules | None]:
+        for name in self.options.get("against", ()):
+            figure_of(name)
+        return super().source(result)
 
     def read_truth(self, path: Path) -> Truth:
         return read_truth(path, self.options["on_error"], one_id=True)
@@ -54,7 +68,8 @@ class Protocols(Metric):
         return Evaluation(summary_of(self.scored), counts=counts, protocol={"rules": rules}, tables=[table_of(self.scored)])
 
     def lines(self, evaluation: Evaluation) -> list[str]:
-        return [f"{'':22}{'own':>7}{'placed':>9}", *lines_of(self.scored, self.options["switches"])]
+        card_of_run = [f"{'':22}{'own':>7}{'placed':>9}", *lines_of(self.scored, self.options["switches"])]
+        return card_of_run + against_lines(self.options["against"], evaluation.summary)
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         return super().protocol_lines({key: value for key, value in protocol.items() if key != "rules"})

@@ -20,6 +20,7 @@ from groundswift.eval.protocols.card import RULES, card, case_of, summary_of, ta
 from groundswift.eval.protocols.decode_ceiling import cells_of, perfect_case
 from groundswift.eval.protocols.findit import normalised, read_json, read_text
 from groundswift.eval.protocols.lmms_eval import read_grounding, read_odinw
+from groundswift.eval.protocols.published import BY_ID, FIGURES
 from groundswift.eval.protocols.rex_omni import read_locate_anything, read_rex_omni
 from groundswift.eval.protocols.vlmevalkit import read_grounding_me
 from groundswift.image_resize import Limits
@@ -244,6 +245,23 @@ def test_perfect_answers_by_a_rules_own_reading_are_near_what_others_found(famil
     found = cells_of(perfect_case(families()[family], lambda *columns: evaluate(*columns).summary))
     assert found["coco"].startswith("100")
     assert {rule: pytest.approx(int(found[rule].split()[0]), abs=7) for rule in cells} == cells
+
+
+def test_published_figures_are_numbers_of_the_card_and_have_a_source(tmp_path):
+    keys = summary_of(card(case([both(("cat", A))])))
+    assert len(BY_ID) == len(FIGURES)
+    for figure in FIGURES:
+        assert figure.number in ("", *keys)
+        assert 0 < figure.value < 1
+        assert figure.source.startswith("https://")
+    truth = write_json(tmp_path / "gt.json", coco_of(SIZE, [(1, 1, [100, 100, 200, 200])], [1]))
+    result = write_rows(tmp_path / "result.jsonl", [{"sample_id": 1, "response": json_answer(("cat", A))}])
+    words = (result, "--gt", truth, "--family", "qwen3_vl", "--against")
+    shown = call("protocols", *words, "rex-omni-coco-f1-50").stdout
+    line = "Rex-Omni, zero-shot, COCO val2017, F1 at 0.5: 0.720; this run 1.000 (+0.280) by rex-omni.placed.F1_50\n  https://arxiv.org/abs/2510"
+    assert line in shown
+    for name, problem in (("x", "unknown id"), ("qwen3-vl-8b-refcoco", "`groundswift eval referring` scores")):
+        assert problem in call("protocols", *words, name, code=1).stderr
 
 
 def test_detection_shows_the_card_with_protocol_all(tmp_path):
