@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,13 @@ from groundswift.terminal import counted
 
 from ..count_ids import tally_lines
 from ..ground_truth import OnError, Truth
-from .answers import Key, WayAnswers, common_keys
+from .answers import Key, Sample, WayAnswers, common_keys
 from .average_precision import average_precision, places_of
 from .comparison import NUMBERS, SampleParity, WayParity, compare
 from .tokens import FirstDifference
 
 ALL = ""  # all sizes together, as a key next to the names of sizes
+SUSPICIOUS = 0.3  # more answers as to blanked images than the reference itself has
 SHOWN = 3  # first differences of each way in the terminal
 NEAR_TIE = 0.1  # log-probability gap below which noise of the arithmetic decides
 Ap = dict[str, dict[str, float | None]]  # by name of the size
@@ -33,7 +34,10 @@ class Blind:
 
 @dataclass(frozen=True)
 class Parity:
-    """`ways` without the reference; `ap` and `answers` with it; `lacking`: how many answers of others a way does not have."""
+    """`ways` without the reference; `ap` and `answers` with it; `lacking`: how many answers of others a way does not have.
+
+    `same_as_blind`: of each way the share of texts that equal what the reference answers to blanked images, where that is known.
+    """
 
     reference: str
     answers: list[WayAnswers]
@@ -43,6 +47,7 @@ class Parity:
     lacking: dict[str, int]
     tolerance: float
     blind: list[Blind] = field(default_factory=list)
+    same_as_blind: dict[str, float] = field(default_factory=dict)
 
     @property
     def differing(self) -> list[WayParity]:
@@ -64,9 +69,15 @@ def parity_of(
     ways = [compare(answers[0], other, keys) for other in answers[1:]]
     ap = {each.name: ap_of(each, keys, truth) for each in answers}
     seen = {each.name: each for each in answers}
-    return Parity(
-        answers[0].name, [*answers], keys, ways, ap, lacking, tolerance, [_blind(seen[b.name], b, truth, on_error) for b in blind]
-    )
+    found = [_blind(seen[each.name], each, truth, on_error) for each in blind]
+    of_reference = [each.samples for each in blind if each.name == answers[0].name]
+    same = {each.name: _same_texts(each, of_reference[0], keys) for each in answers} if of_reference else {}
+    return Parity(answers[0].name, [*answers], keys, ways, ap, lacking, tolerance, found, same)
+
+
+def _same_texts(way: WayAnswers, others: Mapping[Key, Sample], keys: Sequence[Key]) -> float:
+    """The share of the texts of a way that equal those of `others`."""
+    return sum(key in others and way.samples[key].text == others[key].text for key in keys) / len(keys)
 
 
 def _blind(seen: WayAnswers, blind: WayAnswers, truth: Truth | None, on_error: OnError) -> Blind:
@@ -102,6 +113,7 @@ def document_of(parity: Parity) -> dict[str, Any]:
         "samples": len(parity.keys),
         "ways": ways,
         "blind": {each.name: {**each.against_seen.numbers, **each.ap.get(ALL, {})} for each in parity.blind},
+        "same_as_blind": parity.same_as_blind,
         "rows_left_out": {each.name: dict(each.skipped.counts) for each in parity.answers},
         "answers_missing": parity.lacking,
     }
@@ -126,6 +138,10 @@ def lines_of(parity: Parity) -> list[str]:
     if parity.blind:
         lines += ["", "blind control, images blanked, against the way's own answers:"]
         lines += _table(["same text", "box IoU", "AP seen", "AP blind"], [(each.name, _blind_texts(parity, each)) for each in parity.blind])
+    own = parity.same_as_blind.get(parity.reference, 0)
+    for name, share in parity.same_as_blind.items():
+        if name != parity.reference and share > own + SUSPICIOUS:
+            lines.append(f"{name}: {share:.0%} of its answers are those of {parity.reference} to blanked images: does it get the images?")
     return lines + count_lines(parity)
 
 

@@ -138,6 +138,16 @@ def test_blind_answers_say_what_a_model_knows_without_looking(tmp_path):
     assert "blind control" in printed
 
 
+def test_a_way_that_does_not_get_the_images_is_named(tmp_path):
+    rows = [answer(n, text_of(("cat", (n, n, 300, 300)))) for n in range(4)]
+    blind = [answer(n, CAT) for n in range(4)]
+    file = write_rows(tmp_path / "blind.jsonl", blind)
+    found, printed = parity(tmp_path, rows, blind, rows, words=("--blind-result", f"a={file}"), code=1)
+    assert found["same_as_blind"] == {"a": 0, "b": 1, "c": 0}
+    assert "b: 100% of its answers are those of a to blanked images" in printed
+    assert "c: 100%" not in printed
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

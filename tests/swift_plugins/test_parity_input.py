@@ -18,6 +18,7 @@ from tiny_run import written
 
 from groundswift.errors import GroundswiftError
 from groundswift.swift_plugins.tools.parity import served_way
+from groundswift.swift_plugins.tools.parity.drawn import draw_rows
 from groundswift.swift_plugins.tools.parity.questions import blanked, read_questions, size_of
 from groundswift.swift_plugins.tools.parity.ways import Way, parse_way
 
@@ -197,6 +198,31 @@ def test_a_row_that_asks_nothing_is_refused(tmp_path, change, message):
         read_questions(rows, ["original"], tmp_path / "images")
 
 
+def test_drawn_images_have_the_boxes_of_their_ground_truth(tmp_path):
+    rows, truth = draw_rows(6, tmp_path)
+    drawn = [json.loads(line) for line in rows.read_text().splitlines()]
+    coco = json.loads(truth.read_text())
+    assert sum(len(each["objects"]["bbox"]) for each in drawn) == len(coco["annotations"]) >= 6
+    for each in drawn:
+        image = Image.open(each["images"][0])
+        background = image.getpixel((0, 0)) if all(box[:2] != [0, 0] for box in each["objects"]["bbox"]) else None
+        for x1, y1, x2, y2 in each["objects"]["bbox"]:
+            part = image.crop((x1, y1, x2, y2)).convert("L").point(lambda value: 255 if value < 200 else 0)
+            assert part.getbbox() == (0, 0, x2 - x1, y2 - y1)
+            assert background is None or image.getpixel((x1, y1)) in (background, image.getpixel(((x1 + x2) // 2, (y1 + y2) // 2)))
+    assert draw_rows(6, tmp_path / "again")[1].read_bytes() == truth.read_bytes()
+
+
+def test_drawn_images_at_two_sizes_through_two_servers(tmp_path):
+    with server(lambda body: said(TEXT)) as one, server(lambda body: said(TEXT)) as other:
+        ways = ("--way", f"a={one}", "--way", f"b={other}", "--family", "qwen2_vl")
+        done = run("parity", "--draw", 2, *ways, "--size", "original", "--size", "300x900", "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["samples"], set(found["ways"]["b"]["by_size"])) == (4, {"up to 1024 px", "300x900"})
+    assert found["ways"]["a"]["numbers"]["AP"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -205,7 +231,8 @@ def test_a_row_that_asks_nothing_is_refused(tmp_path, change, message):
         (("--way", "a/b=.", "--way", "b=."), "expected a name of letters"),
         (("--way", "a=http://127.0.0.1:9", "--way", "b=."), "way a: http://127.0.0.1:9: does not answer"),
         (("--way", "a=."), "give at least two ways"),
-        ((), "ROWS.jsonl is for --way"),
+        ((), "ROWS.jsonl and --draw are for --way"),
+        (("--way", "a=.", "--way", "b=.", "--draw", 2), "expected no ROWS.jsonl"),
     ],
 )
 def test_wrong_use_is_refused_before_a_model_is_loaded(tmp_path, words, message):

@@ -68,14 +68,17 @@ def test_adapter_and_merged_agree_and_a_disturbed_weight_shows_where(made, toys,
     assert (tmp_path / "out" / "answers" / "merged.jsonl.run.json").exists()
 
 
-def test_four_bits_are_compared_on_a_cpu(made, tmp_path):
+def test_four_bits_and_plain_transformers_are_compared_on_a_cpu(made, tmp_path):
     pytest.importorskip("bitsandbytes")
-    found, _ = parity(
-        made, tmp_path / "out", f"--way=merged={made['merged']}", f"--way=int4={made['merged']}:bnb4", "--limit", 1, "--tolerance", 1
-    )
-    numbers = found["ways"]["int4"]["numbers"]
-    assert numbers["logprob_difference"] > 1e-4
-    assert numbers["token_error_rate"] is not None
+    ways = [f"--way={name}={made['merged']}{form}" for name, form in (("merged", ""), ("int4", ":bnb4"), ("plain", ":transformers"))]
+    found, printed = parity(made, tmp_path / "out", *ways, "--limit", 1, "--tolerance", 1)
+    numbers = {name: found["ways"][name]["numbers"] for name in ("int4", "plain")}
+    assert numbers["int4"]["logprob_difference"] > 1e-4
+    assert (numbers["plain"]["same_text"], numbers["plain"]["token_error_rate"]) == (1, 0)  # the image is not resized
+    (row,) = read_rows(tmp_path / "out" / "answers" / "plain.jsonl")
+    assert "<|im_end|>" not in row["response"]
+    assert len(row["logprobs"]["content"]) > 1
+    assert "without tokens" not in printed
 
 
 @pytest.mark.parametrize(("engine", "most"), [("onnx", 1e-3), ("openvino-fp32", 1e-3)])

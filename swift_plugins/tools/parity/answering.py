@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from groundswift.atomic_write import write_whole
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, error_at
+from groundswift.records import IMAGE, tags_in
 from groundswift.run_record import RESULT_SUFFIX, RunRecord, write_record
 
 from .questions import Question
@@ -67,3 +68,22 @@ def _line(question: Question, answer: Answer) -> bytes:
         return msgspec.json.encode({**said, "logprobs": answer.logprobs, **row, "messages": messages}) + b"\n"
     except UnicodeEncodeError:  # a model can write a lone surrogate, which JSON of UTF-8 cannot hold
         raise GroundswiftError(f"{question.where}: the answer holds a lone surrogate") from None
+
+
+def content_parts(question: Question, part_of: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with content in parts, as chat templates and servers take them; `part_of` makes the part of an image.
+
+    Raises GroundswiftError for swift's other placeholders.
+    """
+    images, found = iter(question.request["images"]), []
+    for message in question.request["messages"]:
+        if others := [tag for tag in tags_in(message["content"]) if tag != IMAGE]:
+            what = f"the question has {others[0]}, which only swift's template fills in"
+            raise error_at(question.where, what, "questions in plain text for servers and plain transformers")
+        parts: list[dict[str, Any]] = []
+        for number, text in enumerate(message["content"].split(IMAGE)):
+            parts += [part_of(next(images))] if number else []
+            parts += [{"type": "text", "text": text}] if text else []
+        plain = len(parts) == 1 and parts[0]["type"] == "text"
+        found.append({"role": message["role"], "content": parts[0]["text"] if plain else parts})
+    return found

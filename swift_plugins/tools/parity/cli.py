@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from groundswift.eval.answers.cli_options import FILE, ON_ERROR, READING_OPTIONS, check_there
+from groundswift.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from groundswift.eval.answers.protocol import Rules
@@ -34,8 +35,8 @@ class Named(click.ParamType):
 
 NAMED = Named()
 WAY = (
-    "MODEL, MODEL,ADAPTER or ADAPTER (folders or hub ids), any of them with :fp32, :bf16, :fp16, :bnb4 or :bnb8; MODEL:onnx, "
-    "MODEL:openvino or MODEL:openvino-fp32; http://HOST:PORT of an OpenAI-compatible server, or http://HOST:PORT,SERVED_MODEL."
+    "MODEL, MODEL,ADAPTER or ADAPTER (folders or hub ids), any of them with :fp32, :bf16, :fp16, :bnb4 or :bnb8; MODEL:transformers, "
+    "MODEL:onnx, MODEL:openvino or MODEL:openvino-fp32; http://HOST:PORT of an OpenAI-compatible server, or http://HOST:PORT,SERVED_MODEL."
 )
 SIZES = "Resize each image to WIDTHxHEIGHT px or by a factor (2x); `original`: as it is; may be repeated.  [default: original]"
 
@@ -44,6 +45,9 @@ SIZES = "Resize each image to WIDTHxHEIGHT px or by a factor (2x); `original`: a
 @click.argument("rows", type=FILE, required=False, metavar="[ROWS.jsonl]")
 @click.option("--way", "ways", type=NAMED, multiple=True, metavar="NAME=WAY", help=f"A way to run the model; may be repeated. {WAY}")
 @click.option("--size", "sizes", multiple=True, metavar="SIZE", help=SIZES)
+@click.option(
+    "--draw", type=click.IntRange(min=1), metavar="N", help="Draw N images of shapes in the place of ROWS, with their ground truth."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
 @click.option("--blind", "is_blind", is_flag=True, help="Also ask the reference about blanked images.")
 @click.option("--model-type", metavar="T", help="swift's model type, where it is not clear from the model.")
@@ -89,9 +93,9 @@ def parity(context: click.Context, **options: Any) -> None:
     document = document_of(found)
     written = write(found, document, options["out"], options["report"])
     if options["as_json"]:
-        click.echo(pretty_json(document), nl=False)
+        echo_json(pretty_json(document), nl=False)
     for line in [] if options["as_json"] else lines_of(found):
-        click.echo(line)
+        echo(line)
     click.echo(f"wrote {', '.join(written)} into {options['out']}", err=options["as_json"])
     for way in found.differing:
         what = f"agreement {way.lowest_agreement:.3f} is below {1 - found.tolerance:g}"
@@ -105,8 +109,12 @@ def compared(options: dict[str, Any]) -> Parity:
     from groundswift.eval.ground_truth import read_truth
     from groundswift.eval.parity.result import parity_of
 
-    truth_path, out = options["truth_path"], options["out"]
-    names = names_of(options)
+    names, out = names_of(options), options["out"]
+    if options["draw"]:
+        from .drawn import draw_rows
+
+        options["rows"], options["truth_path"] = draw_rows(options["draw"], out / "drawn")
+    truth_path = options["truth_path"]
     for path, expected in ((truth_path, "the ground truth, in COCO format"), (options["rows"], "rows of swift")):
         check_there(path, expected)
     check_folder(out, FILES, keep_others=True)
@@ -130,10 +138,11 @@ def names_of(options: dict[str, Any]) -> list[str]:
             raise click.UsageError(f"{option}: unknown way {unknown[0]!r}; expected one of {', '.join(names) or 'those of --way'}")
     if unusable := [name for name in names if not USABLE.fullmatch(name)]:
         raise click.UsageError(f"way {unusable[0]!r}: expected a name of letters, digits, dots, dashes and underscores")
-    if bool(options["ways"]) != (options["rows"] is not None):
-        raise click.UsageError(
-            "--way needs ROWS.jsonl, the questions" if options["ways"] else "ROWS.jsonl is for --way; expected one or more"
-        )
+    if options["draw"] and (options["rows"] or options["truth_path"]):
+        raise click.UsageError("--draw makes rows and ground truth; expected no ROWS.jsonl and no --gt with it")
+    if bool(options["ways"]) != bool(options["rows"] or options["draw"]):
+        what = "--way needs ROWS.jsonl, the questions, or --draw" if options["ways"] else "ROWS.jsonl and --draw are for --way"
+        raise click.UsageError(f"{what}; expected both")
     if len(names) < 2 and not of_blanked and not options["is_blind"]:
         raise click.UsageError("give at least two ways to compare")
     first = options["reference"] or names[0]
@@ -157,9 +166,17 @@ def run(options: dict[str, Any], reference: str) -> tuple[dict[str, Path], dict[
     ways = [parse_way(name, text) for name, text in options["ways"]]
     chosen = {name: options[name] for name in ("model_type", "template", "max_new_tokens", "batch_size")}
     questions = read_questions(options["rows"], options["sizes"] or (ORIGINAL,), options["out"] / IMAGES, options["limit"])
-    settings = Options(swift_options=tuple(shlex.split(options["swift_options"])), **chosen)
+    settings = Options(swift_options=words_of(options["swift_options"]), **chosen)
     results, blind = run_ways(ways, questions, settings, options["out"], [reference] if options["is_blind"] else [])
     return given | results, of_blanked | blind
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of --swift. Raises click.UsageError where a quote is not closed."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise click.UsageError(f"--swift {text!r}: {error}; expected options of swift") from None
 
 
 def read(name: str, path: Path, options: dict[str, Any], otherwise: Rules | None = None) -> WayAnswers:

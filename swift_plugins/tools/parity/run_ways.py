@@ -24,6 +24,10 @@ def opened(way: Way, options: Options, out: Path) -> Answering:
         from .served_way import ServedWay
 
         return ServedWay(way, options)
+    if way.engine == "transformers":
+        from .plain_way import PlainWay
+
+        return PlainWay(way, options)
     if way.engine != "swift":
         from .exported_way import ExportedWay
 

@@ -17,10 +17,9 @@ from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 from PIL import Image
 
 from groundswift.errors import GroundswiftError, error_at
-from groundswift.records import IMAGE, tags_in
 from groundswift.storage import local_copy
 
-from .answering import Answer, Options
+from .answering import Answer, Options, content_parts
 from .questions import Question
 from .ways import Way
 
@@ -77,7 +76,12 @@ class ServedWay:
         return self._answer(question)
 
     def _answer(self, question: Question) -> Answer:
-        body = {"model": self.model, "messages": messages_of(question), "max_tokens": self.options.max_new_tokens, "temperature": 0}
+        body = {
+            "model": self.model,
+            "messages": content_parts(question, image_part),
+            "max_tokens": self.options.max_new_tokens,
+            "temperature": 0,
+        }
         if self.with_logprobs:
             body |= {"logprobs": True, "top_logprobs": self.options.top_logprobs}
         found = self._call("/chat/completions", body)
@@ -126,19 +130,9 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
-def messages_of(question: Question) -> list[dict[str, Any]]:
-    """The messages in OpenAI's form, images as data URLs in their place. Raises GroundswiftError for other placeholders of swift."""
-    images, found = iter(question.request["images"]), []
-    for message in question.request["messages"]:
-        if others := [tag for tag in tags_in(message["content"]) if tag != IMAGE]:
-            raise error_at(question.where, f"the question has {others[0]}, which a server does not fill in", "questions in plain text")
-        parts: list[dict[str, Any]] = []
-        for number, text in enumerate(message["content"].split(IMAGE)):
-            parts += [{"type": "image_url", "image_url": {"url": data_url(next(images))}}] if number else []
-            parts += [{"type": "text", "text": text}] if text else []
-        plain = len(parts) == 1 and parts[0]["type"] == "text"
-        found.append({"role": message["role"], "content": parts[0]["text"] if plain else parts})
-    return found
+def image_part(image: Any) -> dict[str, Any]:
+    """An image as OpenAI's API takes it."""
+    return {"type": "image_url", "image_url": {"url": data_url(image)}}
 
 
 def data_url(image: Any) -> str:

@@ -15,9 +15,9 @@ FORMATS = {  # suffix -> options of swift
     "fp16": ("--torch_dtype", "float16"),
 }
 ON_CPU = ("--torch_dtype", "float32", "--device_map", "cpu")
-EXPORTS = {"onnx": ON_CPU, "openvino": ON_CPU, "openvino-fp32": ON_CPU}  # suffix and engine -> options of swift
-FORMS = "MODEL, MODEL,ADAPTER, ADAPTER, any of these with :" + ", :".join([*FORMATS, *EXPORTS]) + ", or http://HOST:PORT"
-Engine = Literal["swift", "server", "onnx", "openvino", "openvino-fp32"]
+ENGINES = {"transformers": (), "onnx": ON_CPU, "openvino": ON_CPU, "openvino-fp32": ON_CPU}  # suffix and engine -> options of swift
+FORMS = "MODEL, MODEL,ADAPTER, ADAPTER, any of these with :" + ", :".join([*FORMATS, *ENGINES]) + ", or http://HOST:PORT"
+Engine = Literal["swift", "server", "transformers", "onnx", "openvino", "openvino-fp32"]
 
 
 class Way(NamedTuple):
@@ -39,7 +39,7 @@ def parse_way(name: str, text: str) -> Way:
         url, _, served = text.partition(",")
         return Way(name, "server", url=url.rstrip("/"), served_model=served or None)
     place, suffix = _split(text)
-    if suffix is not None and suffix not in FORMATS | EXPORTS:
+    if suffix is not None and suffix not in FORMATS | ENGINES:
         raise error_at(where, f"unknown form {suffix!r}", FORMS)
     model, comma, adapter = place.partition(",")
     for folder in (model, adapter) if comma else (model,):
@@ -47,8 +47,8 @@ def parse_way(name: str, text: str) -> Way:
             raise error_at(where, f"no such folder: {folder or text}", FORMS)
     if not comma and os.path.isfile(os.path.join(os.path.expanduser(model), "adapter_config.json")):
         model, adapter = "", model
-    engine = suffix if suffix in EXPORTS else "swift"
-    return Way(name, engine, model or None, adapter or None, (FORMATS | EXPORTS)[suffix] if suffix else ())
+    engine = suffix if suffix in ENGINES else "swift"
+    return Way(name, engine, model or None, adapter or None, (FORMATS | ENGINES)[suffix] if suffix else ())
 
 
 def _split(text: str) -> tuple[str, str | None]:
