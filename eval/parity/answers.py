@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
+from msgspec import MsgspecError, Raw, Struct, json
 
 from groundswift.boxes import Boxes
 from groundswift.errors import GroundswiftError, Tally, error_at
@@ -42,9 +42,16 @@ class Turn(Said, gc=False):
 
 
 class WeighedToken(Token, gc=False):
-    """A token, and the likeliest ones in its place."""
+    """A token, and the likeliest ones in its place, which are most of a line's text: decoded only where they are used."""
 
-    top_logprobs: list[Token] = []
+    top_logprobs: Raw = Raw(b"[]")
+
+    def likeliest(self) -> dict[str, float]:
+        """Log-probabilities by token; {} where the row has none that can be read."""
+        try:
+            return {each.token: each.logprob for each in json.decode(self.top_logprobs, type=list[Token] | None) or ()}
+        except MsgspecError:
+            return {}
 
 
 class WeighedTokens(Struct):

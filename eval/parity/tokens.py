@@ -81,8 +81,8 @@ def _gap(own: WeighedToken | None, other: WeighedToken | None) -> float | None:
     """How much likelier `own` is than the other's token where it was chosen."""
     if own is None or other is None:
         return None
-    found = [each.logprob for each in own.top_logprobs if each.token == other.token]
-    return own.logprob - found[0] if found else None
+    found = own.likeliest().get(other.token)
+    return None if found is None else own.logprob - found
 
 
 def _by_characters(text: str, other: str) -> FirstDifference:
