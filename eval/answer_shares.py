@@ -24,8 +24,8 @@ def share(answers: Mapping[str, int], statuses: Sequence[str]) -> float | None:
     return sum(answers.get(status, 0) for status in statuses) / every if every else None
 
 
-def rejection(questions: Sequence[Question], truth: Truth, labels: LabelIndex | None) -> tuple[int, int]:
-    """(how many were answered with none, of how many questions about classes none of which is annotated in the image).
+def rejections(questions: Sequence[Question], truth: Truth, labels: LabelIndex | None) -> list[tuple[int, int, int]]:
+    """(image, 1 where it was answered with none, 1) of each question about classes none of which is annotated in the image.
 
     Only an `empty` answer is a rejection: text that cannot be read is none. With federated ground truth only questions that name their
     classes count, all of which the image must state as absent.
@@ -33,15 +33,16 @@ def rejection(questions: Sequence[Question], truth: Truth, labels: LabelIndex | 
     classes = max(len(truth.category_ids), 1)
     present = set((truth.image_index * classes + truth.category_index).tolist())
     with_any = set(truth.image_index.tolist())
-    asked_of_absent = rejected = 0
+    index = labels or LabelIndex(truth.category_names)
+    found = []
     for question in questions:
         if question.asked is None:
             absent = truth.federated is None and question.image_index not in with_any
         else:
-            absent = _absent(question, truth, labels or LabelIndex(truth.category_names), classes, present)
-        asked_of_absent += absent
-        rejected += absent and question.status == "empty"
-    return rejected, asked_of_absent
+            absent = _absent(question, truth, index, classes, present)
+        if absent:
+            found.append((question.image_index, int(question.status == "empty"), 1))
+    return found
 
 
 def _absent(question: Question, truth: Truth, labels: LabelIndex, classes: int, present: set[int]) -> bool:

@@ -35,8 +35,13 @@ def points_of(category_index: NDArray[np.int64], scores: NDArray[np.float64]) ->
 
 
 def counts_at(points: Points, flags: NDArray) -> NDArray:
-    """(..., P) how many flags (..., N) are set up to each point within its class."""
-    total = np.cumsum(flags[..., points.order], axis=-1)[..., points.last]
+    """(..., P) the sums of flags (..., N) up to each point within its class."""
+    return sums_at(points, flags[..., points.order])
+
+
+def sums_at(points: Points, in_order: NDArray) -> NDArray:
+    """`counts_at` of numbers that are in `order` already."""
+    total = np.cumsum(in_order, axis=-1)[..., points.last]
     before = np.concatenate([np.zeros((*total.shape[:-1], 1), total.dtype), total], axis=-1)
     return total - before[..., points.starts]
 
@@ -45,10 +50,12 @@ def summed_precision(points: Points, found: NDArray, false: NDArray, wanted: NDA
     """(T, K) sum of the precision at the 101 recalls from TP and FP (T, P) at each point and the objects (K,)."""
     levels, classes = len(found), len(wanted)
     precision = found / np.maximum(found + false, 1)
-    recall = found / np.maximum(wanted[points.classes], 1)
     for start, end in _segments(points):
         precision[:, start:end] = np.maximum.accumulate(precision[:, start:end][:, ::-1], axis=1)[:, ::-1]
-    reached = np.searchsorted(RECALLS, recall, side="right")
+    starts = np.cumsum(wanted + 1) - (wanted + 1)
+    each = np.arange(int(wanted.sum()) + classes) - np.repeat(starts, wanted + 1)  # 0 to the objects of each class
+    recalls_reached = np.searchsorted(RECALLS, each / np.repeat(np.maximum(wanted, 1), wanted + 1), side="right")
+    reached = recalls_reached[np.minimum(found, wanted[points.classes]) + starts[points.classes]]
     first = points.starts == np.arange(len(points.starts))
     gained = np.diff(reached, axis=1, prepend=0)
     gained[:, first] = reached[:, first]

@@ -30,10 +30,11 @@ from ..family_ceiling import ceiling, ceiling_line
 from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation
 from ..precision_recall import exact_mean
+from ..resampled_ap import RESAMPLES, ap_intervals
 from ..tied_ap import equal_scores, tied_ap
 from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
-from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, max_detections
+from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, intervals, max_detections
 
 __all__ = ["CocoMap", "Rules", "evaluate", "predictions_from_answers", "truth_from_coco", "truth_from_rows"]
 
@@ -57,6 +58,7 @@ FREQUENCIES = {"APr": ("r", "rare"), "APc": ("c", "common"), "APf": ("f", "frequ
 IOU_NAMES = {None: "0.50:0.95", 0: "0.50", 5: "0.75"}
 AREAS = {"small": "small, under 32² px", "large": "large, over 96² px"}
 CEILING = "AP_ceiling"
+INTERVAL_TERM = f"percentile bootstrap over images, matches kept, {RESAMPLES} resamples, 95%, seed 0"
 COCO, LVIS = "COCO detection (bbox)", "LVIS detection (bbox)"
 FEDERATED_TERMS = {
     "max_detections_are": "of an image, over all classes",
@@ -113,6 +115,7 @@ class CocoMap(DetectionMetric):
             "AR1, AR10 and AR100 keep their own limits."
         ),
         IGNORED,
+        intervals("Bootstrap intervals over images of AP, AP50 and AP75 (95 %, 200 resamples).", default=False),
     )
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
@@ -128,7 +131,9 @@ class CocoMap(DetectionMetric):
         images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit, arrays.matched)
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
         summary = {**found.summary, **best}
-        return replace(found, summary=summary, counts=counts, per_sample=images, protocol={**found.protocol, **self.source_terms()})
+        between = ap_intervals(truth, answers.predictions, limit) if self.options["intervals"] else {}
+        protocol = {**found.protocol, **self.source_terms(), **({"intervals": INTERVAL_TERM} if between else {})}
+        return replace(found, summary=summary, counts=counts, per_sample=images, protocol=protocol, intervals=between)
 
     def lines(self, evaluation: Evaluation) -> list[str]:
         """The 12 lines that pycocotools prints, and more where there are more numbers; -1.000 where undefined."""
@@ -145,6 +150,7 @@ class CocoMap(DetectionMetric):
             lines += [("ties", f"IoU={IOU_NAMES[at]:<9} | {areas}", numbers[name]) for name, at in TIES.items()]
         titles = {"precision": "Average Precision  (AP)", "recall": "Average Recall     (AR)", "ties": "in any order  (AP_ties)"}
         shown = [f" {titles[array]} @[ {where} ] = {-1.0 if value is None else value:0.3f}" for array, where, value in lines]
+        shown += [f" 95 % interval over images: {key} {low:.3f} to {high:.3f}" for key, (low, high) in evaluation.intervals.items()]
         return shown + ([] if numbers.get(CEILING) is None else [ceiling_line(numbers["AP"], numbers[CEILING], self.rules)])
 
     def count_lines(self, answers: Answers, truth: Truth, evaluation: Evaluation) -> list[str]:

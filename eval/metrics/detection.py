@@ -11,7 +11,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ..answer_shares import READABLE, answers_table, rejection, share
+from .. import bootstrap
+from ..answer_shares import READABLE, answers_table, rejections, share
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, Question
 from ..box_matching import IOU_THRESHOLDS, IS_CROWD, IS_FN, IS_FP, IS_NOT_COUNTED, IS_TP, results_of_outcomes
@@ -22,13 +23,15 @@ from ..evaluated_run import ImageResult, Line, Number, NumberTable, Plot, Table
 from ..ground_truth import Truth, truth_counts
 from ..metric import Evaluation, Metric
 from ..protocols.card import Scored, card, card_lines, case_of, summary_of, table_of
+from ..rate_intervals import counts_by_image, rate_intervals, share_interval
 from ..tide import tide, tide_table
 from ..tied_matching import AREAS_PX2, Matches, chosen, counting, match
 from .coco_map import evaluate
-from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, max_detections
+from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, intervals, max_detections
 
 SHOWN_IOUS = {"50": 0, "75": 5, "95": 9}  # name in keys -> index into IOU_THRESHOLDS
 OF_CLASSES = ("f1", "f1_50", "precision_50", "recall_50")
+MOST_IMAGES = 5_000  # with intervals by default
 MOST_POINTS = 200  # of a plot
 MOST_UNKNOWN = 50  # unknown labels in the report
 TERMS = {
@@ -95,6 +98,7 @@ class Detection(DetectionMetric):
             show_default=True,
             help="`all`: also score by the rules of Rex-Omni, LocateAnything, FindIt, lmms-eval and VLMEvalKit, a line a rule.",
         ),
+        intervals("Bootstrap intervals over images (95 %, 1,000 resamples).  [default: up to 5,000 images]", default=None),
     )
     scored: Sequence[Scored] = ()  # of --protocol all
 
@@ -111,9 +115,6 @@ class Detection(DetectionMetric):
         outcomes, objects = matches.outcomes[0], matches.objects[0]
         by_iou, best = rates_at(outcomes, int(objects.sum())), best_threshold(found.scores, outcomes[0], int(objects.sum()))
         by_class = rates_of_classes(truth, found, outcomes, objects)
-        counts = {**truth_counts(truth), **answers.counts_document(), "answers": dict(answers.counts.answers)}
-        counts["predictions"] = len(answers.predictions.scores)
-        counts["predictions_that_count"] = len(found.scores)
         with_copies = copies_rates(answers, truth, limit)
         summary = {
             **_means(by_iou),
@@ -128,12 +129,17 @@ class Detection(DetectionMetric):
         if self.options.get("protocol") == "all":
             self.scored = card(case_of(answers, truth, self.rules, lambda *columns: evaluate(*columns).summary))
             summary |= summary_of(self.scored)
+        wanted = self.options["intervals"]
+        wanted = len(truth.image_ids) <= MOST_IMAGES if wanted is None else wanted
+        by_image = counts_by_image(truth, found, outcomes, objects)
+        between = rate_intervals(by_image, SHOWN_IOUS) | share_intervals(answers, truth) if wanted else {}
         return Evaluation(
             summary,
-            dict(zip(truth.category_names, _per_class(by_class, truth, answers.predictions), strict=True)),
+            intervals=between,
+            per_group=dict(zip(truth.category_names, _per_class(by_class, truth, answers.predictions), strict=True)),
             per_sample=images_of(answers, truth, kept, matches),
-            counts=counts,
-            protocol={"iou_thresholds": IOU_THRESHOLDS.round(2).tolist(), **self.limit_terms(), **TERMS, **self.source_terms()},
+            counts={**counts_of(answers, truth), "predictions_that_count": len(found.scores)},
+            protocol={"iou_thresholds": IOU_THRESHOLDS.round(2).tolist(), **self.own_terms(bool(between)), **self.source_terms()},
             tables=[*tables_of(truth, found, matches, by_iou, best, answers), *([table_of(self.scored)] if self.scored else [])],
             plots=plots_of(found, outcomes[0], int(objects.sum())),
         )
@@ -142,9 +148,10 @@ class Detection(DetectionMetric):
         shared = {key: value for key, value in evaluation.summary.items() if "." not in key}
         return [*super().lines(replace(evaluation, summary=shared)), *card_lines(self.scored)]
 
-    def limit_terms(self) -> dict[str, Any]:
-        """How many predictions count."""
-        return {"max_detections_of_f1": self.options["max_detections"] or "all"}
+    def own_terms(self, has_intervals: bool) -> dict[str, Any]:
+        """How many predictions count, what the intervals are, and what never changes."""
+        terms = {"max_detections_of_f1": self.options["max_detections"] or "all", **TERMS}
+        return terms | ({"intervals": bootstrap.term("images")} if has_intervals else {})
 
     def count_lines(self, answers: Answers, truth: Truth, evaluation: Evaluation) -> list[str]:
         counts = evaluation.counts
@@ -163,6 +170,12 @@ def _means(by_iou: list[Rates]) -> dict[str, float | None]:
     names = ("f1", "precision", "recall")
     means = {name: mean_rate([getattr(rates, name) for rates in by_iou]) for name in names}
     return means | {f"{name}_{iou}": getattr(by_iou[at], name) for iou, at in SHOWN_IOUS.items() for name in names}
+
+
+def counts_of(answers: Answers, truth: Truth) -> dict[str, Any]:
+    """What was read and dropped."""
+    counts = {**truth_counts(truth), **answers.counts_document(), "answers": dict(answers.counts.answers)}
+    return {**counts, "predictions": len(answers.predictions.scores)}
 
 
 def copies_rates(answers: Answers, truth: Truth, limit: int) -> Rates:
@@ -184,16 +197,30 @@ def fp_per_empty_image(truth: Truth, predictions: Predictions, outcomes: NDArray
     return float((empty[predictions.image_index] & (outcomes == IS_FP)).sum() / empty.sum()) if empty.any() else None
 
 
+def share_intervals(answers: Answers, truth: Truth) -> dict[str, tuple[float, float]]:
+    """Intervals over images of the shares of answers."""
+    questions = questions_of(answers)
+    found = {"rejection": share_interval(rejections(questions, truth, answers.labels))}
+    if answers.questions:
+        found["format_adherence"] = share_interval((each.image_index, int(each.status in READABLE), 1) for each in questions)
+        found["truncated"] = share_interval((each.image_index, int(each.status == "truncated"), 1) for each in questions)
+    return {key: between for key, between in found.items() if between is not None}
+
+
+def questions_of(answers: Answers) -> Sequence[Question]:
+    """What was asked; of a COCO result file one question an image, about all classes."""
+    return answers.questions or [Question(index, None, status) for index, status in enumerate(answers.statuses)]
+
+
 def answer_numbers(answers: Answers, truth: Truth) -> dict[str, float | None]:
     """The numbers about answers as text."""
-    questions = answers.questions or [Question(index, None, status) for index, status in enumerate(answers.statuses)]
-    rejected, absent = rejection(questions, truth, answers.labels)
+    absent = rejections(questions_of(answers), truth, answers.labels)
     unknown = answers.counts.unknown_labels.total()
     copies = 0 if answers.copies is None else len(answers.copies.scores)
     boxes = len(answers.predictions.scores) + copies
     of_text = answers.labels is not None
     return {
-        "rejection": rejected / absent if absent else None,
+        "rejection": sum(rejected for _, rejected, _ in absent) / len(absent) if absent else None,
         "format_adherence": share(answers.counts.answers, READABLE),
         "truncated": share(answers.counts.answers, ["truncated"]),
         "unknown_label": unknown / (boxes + unknown) if of_text and boxes + unknown else None,

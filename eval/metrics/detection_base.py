@@ -50,6 +50,11 @@ IGNORED = click.option(
 )
 
 
+def intervals(text: str, default: bool | None) -> Any:
+    """The option --intervals with its help."""
+    return click.option("--intervals/--no-intervals", default=default, help=text)
+
+
 def max_detections(text: str) -> Any:
     """The option --max-detections with its help."""
     return click.option("--max-detections", type=click.IntRange(1, MOST_DETECTIONS), help=text)
