@@ -22,9 +22,11 @@ from .evaluated_run import Run
 
 EVALUATION_FILES = ("metrics.json", "test_pred.json", "run.json", "report.html", "report.md")
 
+COMPARE_FILES = frozenset({"report.html", "report.md", "summary.json", "paired.json"})
+
 check_folder = partial(atomic_folder.check_folder, own_files=frozenset(EVALUATION_FILES))
 new_folder = partial(atomic_folder.replaced_folder, own_files=frozenset(EVALUATION_FILES))
-compare_folder = partial(atomic_folder.replaced_folder, own_files=frozenset({"report.html", "report.md", "summary.json"}), keep_others=True)
+compare_folder = partial(atomic_folder.replaced_folder, own_files=COMPARE_FILES, keep_others=True)
 
 SIDES = {"original": "side of the image", "square": "longer side of the image", "resized": "the side of the resized image"}
 SCORES = {

@@ -17,6 +17,7 @@ from .artifacts import compare_folder, pretty_json
 from .evaluated_run import NumberTable, Run
 from .metric import Metric
 from .metrics import metric_of_run
+from .paired import paired, paired_lines, paired_tables
 from .report.tables import metric_rows
 from .run_check import read_run
 
@@ -30,11 +31,25 @@ LARGEST_EXTRA = 10**300
 @click.option("--images", type=FILE, help="Folder of the images, for the report.")
 @click.option("--title", help="Title of the report.  [default: that of the runs' metric]")
 @click.option("--set", "extras", multiple=True, metavar="KEY=NUMBER", help="Additional number for summary.json; may be repeated.")
+@click.option(
+    "--paired/--no-paired",
+    "tests",
+    default=True,
+    show_default=True,
+    help="Paired tests of the first run and each other one, image by image.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the content of summary.json, and nothing else.")
 def compare(
-    folders: tuple[Path, ...], out: Path, names: str | None, images: Path | None, title: str | None, extras: tuple[str, ...], as_json: bool
+    folders: tuple[Path, ...],
+    out: Path,
+    names: str | None,
+    images: Path | None,
+    title: str | None,
+    extras: tuple[str, ...],
+    tests: bool,
+    as_json: bool,
 ) -> None:
-    """Compare scored runs side by side.
+    """Compare scored runs side by side, with paired tests and what was fixed and regressed against the first.
 
     \b
     Example:
@@ -53,17 +68,22 @@ def compare(
     differing = differing_terms(runs)
     kind = metrics_of(runs)[0]
     title = title or kind.title or kind.name
+    tested = [paired(runs[0], other, table_of(runs).numbers) for other in runs[1:]] if tests else []
+    for run, found in zip(runs[1:], tested, strict=False):
+        run.tables = [*paired_tables(found), *run.tables]
     with compare_folder(out) as folder:
         write_report(runs, folder / "report.html", images, title, table_of(runs), differing, out)
         write_whole(folder / "summary.json", [pretty_json(summary)])
+        if tests:
+            write_whole(folder / "paired.json", [pretty_json(tested)])
     if as_json:
         click.echo(pretty_json(summary), nl=False)
-    lines = [] if as_json else table_lines(runs)
+    lines = [] if as_json else [*table_lines(runs), *(line for found in tested for line in ["", *paired_lines(found)])]
     for line in lines:
         click.echo(line)
     for term in differing:
         click.echo(f"the runs differ in {term}: their numbers are not comparable", err=True)
-    click.echo(f"wrote report.html, report.md and summary.json into {out}", err=as_json)
+    click.echo(f"wrote report.html, report.md{', paired.json' if tests else ''} and summary.json into {out}", err=as_json)
 
 
 def _extra(text: str) -> tuple[str, float]:
