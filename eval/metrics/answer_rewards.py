@@ -6,28 +6,22 @@ An unreadable answer has 0 in all of them, and so has one that was truncated bef
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from groundswift.boxes import as_boxes, iou
 from groundswift.grammars.registry import grammar_of
 from groundswift.spaces import space_row
 
 from ..answers.protocol import Rules
-from ..answers.to_boxes import Predictions
 from ..assignment import assigned
-from ..box_matching import IOU_THRESHOLDS, IS_TP, outcomes
-from ..ground_truth import Truth
+from ..tied_ap import tied_ap
 from .one_answer import OneTruth, is_no_answer, read_one, truth_and_predictions
-
-RECALLS = 101  # COCO's
 
 
 def det_map(text: str, truth: OneTruth, rules: Rules, truncated: bool = False) -> float:
     """AP at IoU 0.50 to 0.95 of the answer's boxes as one set: the mean over the classes of the image and those of the answer.
 
-    All boxes of a class have one confidence, so each class and threshold has one operating point: AP is its precision at each of COCO's 101
-    recalls that it reaches, which is COCO's AP with the wrong boxes first. A class that is not in the image has 0. Without objects an
-    answer without boxes has 1, any other 0.
+    All boxes of a class have one confidence, so AP is `tied_ap`: no order of the boxes changes it. A class that is not in the image has 0.
+    Without objects an answer without boxes has 1, any other 0.
     """
     found = truth_and_predictions(text, truth, rules, truncated)
     if found is None:
@@ -35,21 +29,8 @@ def det_map(text: str, truth: OneTruth, rules: Rules, truncated: bool = False) -
     known, predictions = found
     if len(known.image_index) == 0:
         return float(len(predictions.scores) == 0)
-    matched = outcomes(known, predictions, iou_thresholds=IOU_THRESHOLDS.tolist())
-    return float(np.mean([_ap_of_classes(known, predictions, of_predictions == IS_TP) for _, of_predictions in matched]))
-
-
-def _ap_of_classes(truth: Truth, predictions: Predictions, right: NDArray[np.bool_]) -> float:
-    """The mean AP of the classes of truth and predictions at one threshold, at which the predictions in `right` match."""
-    count = len(truth.category_ids)
-    objects, boxes, matched = (
-        np.bincount(numbers, minlength=count)
-        for numbers in (truth.category_index, predictions.category_index, predictions.category_index[right])
-    )
-    present = objects + boxes > 0
-    precision = np.divide(matched, boxes, out=np.zeros(count), where=boxes > 0)
-    reached = np.divide(matched * (RECALLS - 1), objects, out=np.zeros(count), where=objects > 0)
-    return float(np.mean((precision * (np.floor(reached) + 1) / RECALLS)[present]))
+    present = np.union1d(known.category_index, predictions.category_index)
+    return float(np.nan_to_num(tied_ap(known, predictions)[:, present]).mean())
 
 
 def rec_iou(text: str, truth: OneTruth, rules: Rules, truncated: bool = False) -> float:

@@ -178,6 +178,24 @@ def test_the_rewards_are_the_commands_numbers_of_the_same_answers(tmp_path):
         assert metrics_of(tmp_path / f"out-{number}")["AP"] == pytest.approx(det_map(text, BOTH, RULES)), text
 
 
+def test_the_order_of_the_boxes_earns_nothing_where_they_overlap():
+    """Two boxes and two objects that each could match: greedy matching finds one or two pairs, by the order."""
+    wide, tall = [100, 100, 300, 300], [100, 100, 300, 190]
+    boxes = [("cat", [100, 100, 300, 240]), ("cat", [100, 100, 300, 300])]
+    truth = OneTruth(SIZE, ["cat", "cat"], [wide, tall])
+    assert det_map(said(*boxes), truth, RULES) == det_map(said(*boxes[::-1]), truth, RULES) > 0
+
+
+def test_it_is_the_commands_ap_of_one_operating_point(tmp_path):
+    """`AP` of coco-map that no order changes, of a file with this image alone whose classes are those of image and answer."""
+    boxes = [(1, 1, (100, 100, 200, 200)), (1, 2, (500, 100, 400, 300))]
+    text = said(("cat", THREE_QUARTERS), ("dog", FAR), ("dog", DOG), ("cat", DOG))
+    truth = write_json(tmp_path / "truth.json", coco_of(SIZE, boxes, [1], ["cat", "dog"]))
+    result = write_rows(tmp_path / "result.jsonl", [{"response": text, "sample_id": 1, "size_wh": SIZE}])
+    call("coco-map", result, "--gt", truth, "--family", "qwen2_vl", "--no-report", "--out", tmp_path / "out")
+    assert metrics_of(tmp_path / "out")["AP_ties"] == pytest.approx(det_map(text, BOTH, RULES))
+
+
 def test_an_overlap_is_matched_once():
     """Two boxes on one object: one of them is false, at every threshold."""
     near = [104, 100, 304, 300]

@@ -127,10 +127,10 @@ def unreadable(folder: Path) -> list[Path]:
     return [folder / "missing.png", cut, noise(folder / "long.png", (840, 840))]
 
 
-def evaluation_of(checkpoint: Path) -> dict[str, Any]:
-    """What the first evaluation of a training logged, with `best_metric`."""
+def evaluation_of(checkpoint: Path, name: str = "eval_AP") -> dict[str, Any]:
+    """What the first evaluation of a training that logged `name` logged, with `best_metric`."""
     state = json.loads((checkpoint / "trainer_state.json").read_text())
-    return next(entry for entry in state["log_history"] if "eval_AP" in entry) | {"best_metric": state["best_metric"]}
+    return next(entry for entry in state["log_history"] if name in entry) | {"best_metric": state["best_metric"]}
 
 
 def scored(result: Path, truth: Path, out: Path, *words: object) -> dict[str, Any]:

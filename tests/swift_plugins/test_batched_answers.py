@@ -44,8 +44,8 @@ def trained(plugin: Path, toys: Path, validation: Path, out: Path, **more: objec
     return outcome(out)
 
 
-def outcome(out: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    logged = evaluation_of(out / "checkpoint-1")
+def outcome(out: Path, number: str = "eval_AP") -> tuple[list[dict[str, Any]], dict[str, float]]:
+    logged = evaluation_of(out / "checkpoint-1", number)
     logged = {name: value for name, value in logged.items() if "second" not in name and name not in ("epoch", "eval_runtime")}
     return read_rows(out / "checkpoint-1" / "predict.jsonl"), logged
 
@@ -80,17 +80,25 @@ def test_batches_give_the_answers_and_the_numbers_of_single_rows(plugin, toys, m
 
 
 @pytest.mark.long
-def test_two_processes_evaluate_as_one(plugin, toys, tmp_path):
-    """11 rows over two processes: swift pads them to 12, and one padded row is not scored."""
+@pytest.mark.parametrize(("metric", "number"), [("coco_map", "eval_AP"), ("detection_f1", "eval_f1")])
+def test_two_processes_evaluate_as_one(plugin, toys, tmp_path, metric, number):
+    """11 rows over two processes: swift pads them to 12, and one padded row is not scored; one image cannot be read."""
     rows = read_rows(toys / "toys.jsonl")[:11]
     rows[1]["images"] = [str(tmp_path / "missing.png")]
     validation = written(tmp_path / "val.jsonl", rows)
-    alone = trained(plugin, toys, validation, tmp_path / "alone")
-    said = sft_process(plugin, toys / "toys.jsonl", tmp_path / "two", processes=2, val_dataset=validation, **BASICS)
+    chosen = BASICS | {"eval_metric": metric}
+    sft(plugin, toys / "toys.jsonl", tmp_path / "alone", val_dataset=validation, **chosen)
+    alone = outcome(tmp_path / "alone", number)
+    said = sft_process(plugin, toys / "toys.jsonl", tmp_path / "two", processes=2, val_dataset=validation, **chosen)
     assert "coco_map: each process answers up to 6 validation rows at a time" in said
     assert json.loads((tmp_path / "two" / "checkpoint-1" / "args.json").read_text())["global_world_size"] == 2
-    predicted, logged = outcome(tmp_path / "two")
+    predicted, logged = outcome(tmp_path / "two", number)
     assert logged == pytest.approx(alone[1])
+    assert logged["eval_unanswered_image_missing"] == 1
+    if metric == "coco_map":
+        one, two = (read_rows(tmp_path / name / "eval_per_class.jsonl") for name in ("alone", "two"))
+        assert len(two) == 1, "one process writes it"
+        assert two == one
     answers = {row["sample_id"]: row["response"] for row in alone[0]}
     assert {row["sample_id"]: row["response"] for row in predicted} == answers
 
