@@ -4,11 +4,11 @@
 # Method    full, all weights
 # Hardware  2 CPU cores, no GPU
 # Memory    not measured
-# Score     not measured
+# Score     CER 15.289 before, 0.607 after, exact match 0.000 and 0.220, in 1,257 s (100 held-out images, greedy; one thread, cores shared with other work; 2026-11-29, dab4ab0)
 # Tiny      TRAIN=6 VAL=4 TEST=5 STEPS=2
 #
 #   bash recipes/quickstart/ocr.sh
-#   STEPS=2000 OUT=/tmp/ocr bash recipes/quickstart/ocr.sh --learning_rate 5e-4   # further options go to `swift sft`
+#   STEPS=3000 OUT=/tmp/ocr bash recipes/quickstart/ocr.sh --learning_rate 5e-4   # further options go to `swift sft`
 # shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
@@ -16,8 +16,8 @@ HERE=$RECIPES/quickstart
 MODEL=${MODEL:-$HERE/model}
 TRAIN=${TRAIN:-6000} # images
 VAL=${VAL:-48}
-TEST=${TEST:-200}
-STEPS=${STEPS:-1000} # of training
+TEST=${TEST:-100}
+STEPS=${STEPS:-600}  # of training
 
 need swift python
 fresh "$OUT"
