@@ -7,7 +7,19 @@ from typing import Any
 
 from ..evaluated_run import FN, FP, TP, ImageResult, NumberTable, Run
 from .image_index import tally_of
-from .tables import cell_text, class_table, count_rows, joined, metric_rows, number_text, plain_text, signed_text, summary, warnings_of
+from .tables import (
+    cell_text,
+    cell_texts,
+    class_table,
+    count_rows,
+    joined,
+    metric_rows,
+    number_text,
+    plain_text,
+    signed_text,
+    summary,
+    warnings_of,
+)
 
 WORST = 20
 LONGEST = 200  # characters of a cell
@@ -79,7 +91,7 @@ def markdown_lines(
         for each in run.tables:
             of_run = f": {plain(run.name)}" if len(runs) > 1 else ""
             yield from (f"## {plain(each.title)}{of_run}", "", *([plain(each.note), ""] if each.note else []))
-            yield from table_lines(each.columns, [[cell_text(cell) for cell in row] for row in each.rows])
+            yield from table_lines(each.columns, cell_texts(each.rows))
     if images:
         yield from image_lines(images)
     yield from ("## Protocol", "")

@@ -26,7 +26,7 @@ from .markdown import markdown_lines
 from .plots import drawings_of
 from .tables import (
     DASH,
-    cell_text,
+    cell_texts,
     class_table,
     count_rows,
     defined,
@@ -71,7 +71,7 @@ def environment() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent, encoding="utf-8")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(number=number_text, signed=signed_text, defined=defined, plain=plain_text)
-    made.filters.update(cell=cell_text, largest=largest, numeric=numeric_columns)
+    made.filters.update(cells=cell_texts, largest=largest, numeric=numeric_columns)
     made.globals.update(DASH=DASH, OUTCOME_COLOURS=OUTCOME_COLOURS, both=both)
     return made
 

@@ -50,9 +50,19 @@ def signed_text(value: float | None) -> str:
     return f"+{text}" if value is not None and value > 0 and text != "0.000" else text.replace(f"{MINUS}0.000", "0.000")
 
 
-def cell_text(value: Any) -> str:
-    """A cell of a table: counts without a fraction, other numbers with three digits, undefined as a dash."""
-    return value if isinstance(value, str) else number_text(int(value) if isinstance(value, float) and value.is_integer() else value)
+def cell_text(value: Any, fractions: bool = False) -> str:
+    """A cell of a table: text as it is, undefined as a dash; whole numbers as counts unless their column has `fractions`."""
+    if isinstance(value, str) or defined(value) is None:
+        return value if isinstance(value, str) else DASH
+    return number_text(float(value) if fractions or not float(value).is_integer() else int(value))
+
+
+def cell_texts(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """All cells of a table as text: a column with a fraction has three digits throughout."""
+    fractions = {
+        place for row in rows for place, cell in enumerate(row) if isinstance(cell, float) and math.isfinite(cell) and not cell.is_integer()
+    }
+    return [[cell_text(cell, place in fractions) for place, cell in enumerate(row)] for row in rows]
 
 
 def numeric_columns(rows: Sequence[Sequence[Any]]) -> set[int]:

@@ -525,7 +525,7 @@ def test_tables_and_plots_of_a_metric_are_drawn(report):
     run = make_run(images=[image_result()])
     run.tables = [
         Table("confusion", "Confusion matrix", ["", "cat", "dog"], [["cat", 8.0, 2.0], ["dog", 0.0, 4.0]], matrix=True),
-        Table("tide", "Errors", ["error", "AP"], [["background", None], ["class", 0.25]]),
+        Table("tide", "Errors", ["error", "AP"], [["background", None], ["class", 0.25], ["all", 1.0]]),
     ]
     lines = [Line("a", [0.1, 0.5, 0.9], [0.2, None, 0.8]), Line("b", [0.1, 0.5, 0.9], [0.3, 0.1, 0.1])]
     run.plots = [Plot(kind, kind, "x", "y", lines, kind=kind, diagonal=kind == "points") for kind in ("line", "bars", "points")]
@@ -534,7 +534,7 @@ def test_tables_and_plots_of_a_metric_are_drawn(report):
         r'<td class="n( zero)?"(?: style="--heat:(\d+)%")?>([^<]*)</td>', page.html.split('id="table-confusion"')[1].split("</table>")[0]
     )
     assert cells == [("", "100", "8"), ("", "25", "2"), (" zero", "", "0"), ("", "100", "4")]
-    assert re.findall(r"<td[^>]*>([^<]*)</td>", page.html.split('id="table-tide"')[1].split("</table>")[0]) == ["–", "0.250"]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", page.html.split('id="table-tide"')[1].split("</table>")[0]) == ["–", "0.250", "1.000"]
     drawings = {kind: page.html.split(f'id="plot-{kind}"')[1].split("</svg>")[0] for kind in ("line", "bars", "points")}
     assert drawings["line"].count("<polyline") == 3, "a is undefined in its middle"
     assert drawings["bars"].count("<rect") == drawings["points"].count("<circle") == 5
