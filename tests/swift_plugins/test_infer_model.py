@@ -145,6 +145,7 @@ def test_two_ranks_of_torchrun_give_the_file_of_one_process(plugin, toys, tmp_pa
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port())]
     done = subprocess.run([*torchrun, "-m", "groundswift.cli", *words], env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("12 rows, 12 answered") == 1
     one, two = (untimed(read_rows(tmp_path / f"{name}.jsonl")) for name in ("one", "two"))
     assert one == two
     assert not folder_of(tmp_path / "two.jsonl").exists()

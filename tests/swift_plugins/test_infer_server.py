@@ -99,13 +99,13 @@ def test_another_job_in_the_same_result_is_refused(tmp_path):
         before = out.read_bytes()
         assert "sampling.temperature 0.0, now 0.5" in infer(data, out, server, "--temperature", "0.5", code=1)
         noise(tmp_path / "images" / "1.png", (25, 20), 77)
-        assert "the images of 1 rows changed since they were answered (sample_id 1)" in infer(data, out, server, code=1)
+        assert "the images of 1 row changed since they were answered (sample_id 1)" in infer(data, out, server, code=1)
         noise(tmp_path / "images" / "1.png", (25, 20), 1)
         lines = data.read_text().splitlines(keepends=True)
         data.write_text("".join(lines[1:]))
-        assert "holds answers to 1 questions that are not in" in infer(data, out, server, code=1)
+        assert "holds 1 answer to questions that are not in" in infer(data, out, server, code=1)
         data.write_text("".join(lines).replace("dog.", "fox."))
-        assert "holds answers to 3 questions that are not in" in infer(data, out, server, code=1)
+        assert "holds 3 answers to questions that are not in" in infer(data, out, server, code=1)
         (tmp_path / "other.jsonl").write_text("{}\n")
         assert "is not a result of `groundswift infer`" in infer(data, tmp_path / "other.jsonl", server, code=1)
         assert len(server.requests) == 3
@@ -138,6 +138,20 @@ def test_failures_are_set_aside_with_a_reason_and_tried_again(tmp_path):
         infer(data, out, server, code=3)
         assert len(server.requests) == asked + 2
     assert [bool(row.get("error")) for row in read_rows(out)] == [False, False, True, True, False, False]
+
+
+def test_a_row_without_an_answer_may_be_changed_or_removed(tmp_path):
+    data, out = rows_file(tmp_path, 4), tmp_path / "r.jsonl"
+    rows = read_rows(data)
+    rows[1]["messages"][0]["content"] += " please" * 60
+    rows[2]["images"] = [str(tmp_path / "gone.png")]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with AnswerServer() as server:
+        infer(data, out, server, code=3)
+        rows[1]["messages"][0]["content"] = "<image>Detect every object of these categories: cat."
+        data.write_text("".join(json.dumps(row) + "\n" for row in [*rows[:2], rows[3]]))
+        assert "3 rows, 1 answered, 2 before" in infer(data, out, server)
+    assert [row["sample_id"] for row in read_rows(out)] == [0, 1, 3]
 
 
 def test_a_row_that_is_there_twice_is_answered_once_and_rows_without_id_are_kept(tmp_path):

@@ -80,7 +80,10 @@ def infer(as_json: bool, classes: str | None, coco_out: str | None, categories: 
     settings = Settings(classes=names, **given).check()
     if categories is not None and coco_out is None:
         raise click.UsageError("--categories is for --coco-out")
-    summary = run_with_progress(settings)
+    leads = int(os.environ.get("RANK", "0")) == 0  # of torchrun's ranks, or the only process
+    summary = run_with_progress(settings, leads)
+    if not leads:
+        return
     more = write_other_forms(settings, coco_out, categories, draw)
     if as_json:
         echo_json(json.dumps(summary.document() | {"written": more}))
@@ -91,14 +94,14 @@ def infer(as_json: bool, classes: str | None, coco_out: str | None, categories: 
         click.get_current_context().exit(UNANSWERED)
 
 
-def run_with_progress(settings: Settings) -> Summary:
-    """Run a job with a bar on stderr."""
+def run_with_progress(settings: Settings, bar_wanted: bool = True) -> Summary:
+    """Run a job with a bar on stderr, if that is a terminal."""
     from tqdm import tqdm
 
     from .driver import Run, run_alone
 
     run = Run.of(settings)
-    with tqdm(total=len(run.questions), desc="infer", unit="row", disable=None, dynamic_ncols=True) as bar:
+    with tqdm(total=len(run.questions), desc="infer", unit="row", disable=None if bar_wanted else True, dynamic_ncols=True) as bar:
 
         def advance(answers: list[Any]) -> None:
             bar.update(len(answers))

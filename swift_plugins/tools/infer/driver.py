@@ -86,8 +86,9 @@ class Run:
     def check(self, places: Places) -> None:
         """Raise GroundswiftError where stored answers are to other rows or other images than these."""
         expected = "the same rows and images, possibly with more rows, or a new --out"
-        if others := places.lines.keys() - {question.key for question in self.questions}:
-            raise error_at(self.out, f"holds answers to {len(others)} questions that are not in {self.settings.data}", expected)
+        asked = {question.key for question in self.questions}
+        if others := sum(not place.failed and key not in asked for key, place in places.lines.items()):
+            raise error_at(self.out, f"holds {counted(others, 'answer')} to questions that are not in {self.settings.data}", expected)
         digest = digest_of(self.job)
         answered = [question for question in self.questions if places.has_answer(question.key)]
         with ThreadPoolExecutor(READERS) as pool:
@@ -95,7 +96,7 @@ class Run:
             changed = [question for question, same in zip(answered, found, strict=True) if not same]
         if changed:
             names = ", ".join(map(sample_name, changed[:SHOWN])) + (", ..." if len(changed) > SHOWN else "")
-            raise error_at(self.out, f"the images of {len(changed)} rows changed since they were answered ({names})", expected)
+            raise error_at(self.out, f"the images of {counted(len(changed), 'row')} changed since they were answered ({names})", expected)
 
     def answer(self, engine: Engine, batches: Sequence[Batch], number: int, advance: Callable[[list[Answer]], None]) -> None:
         """Answer batches into part `number` of the journal."""
@@ -197,6 +198,13 @@ class Summary:
                 self.truncated += each.finish_reason == "length"
             else:
                 self.failed[each.error.rpartition("[")[2].rstrip("]")] += 1
+
+    def merge(self, others: Sequence[Summary]) -> None:
+        """Count in what other processes did for the same job."""
+        for other in others:
+            self.answered += other.answered
+            self.truncated += other.truncated
+            self.failed += other.failed
 
     def document(self) -> dict[str, Any]:
         """The summary for programs."""

@@ -144,7 +144,7 @@ def shares(devices: Sequence[str], count: int) -> list[list[str] | None]:
 
 
 def run_as_rank(run: Run, make: Callable[[], Engine], advance: Advance) -> Summary:
-    """The part of one rank of torchrun; rank 0 holds the lock, checks, and writes the result when all are done."""
+    """The part of one rank of torchrun; rank 0 holds the lock, checks, writes the result when all are done, and has the summary of all."""
     import torch.distributed as dist
 
     rank, ranks, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
@@ -170,7 +170,9 @@ def run_as_rank(run: Run, make: Callable[[], Engine], advance: Advance) -> Summa
             engine = make()
             note_record(run.out, engine.record, rank)
             run.answer(engine, pending, rank, note)
-        dist.barrier()
+        of_all = [summary] * ranks
+        dist.all_gather_object(of_all, summary)
+        summary.merge(of_all[1:] if rank == 0 else [])
 
     if rank:
         part()
