@@ -20,13 +20,16 @@ MATCHED = 0.5  # IoU from which a box is drawn as found
 MOST_DIFFERENCES = 200
 
 
-def write(parity: Parity, out: Path, title: str) -> None:
-    """Write the report of all ways. Raises GroundswiftError where it cannot be written."""
+def write(parity: Parity, out: Path, title: str, place: Path | None = None) -> None:
+    """Write the report of all ways; `place`: the folder where it will be, if another than now.
+
+    Raises GroundswiftError where it cannot be written.
+    """
     reference = {**parity.ap[parity.reference].get(ALL, {}), **_terms({"samples": len(parity.keys)})}
     runs = [Run(parity.reference, reference, [], [])] + [_run(parity, way) for way in parity.ways]
     names = [each.reference.image for way in parity.ways for each in way.compared]
     table = NumberTable([each for each in NUMBERS if any(each.key in run.metrics for run in runs)], explanation=EXPLANATION)
-    write_report(runs, out, _folder_of(names), title, table)
+    write_report(runs, out, _folder_of(names), title, table, place=place)
 
 
 def _terms(counts: dict[str, int]) -> dict[str, object]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from groundswift.eval.parity.answers import WayAnswers
     from groundswift.eval.parity.result import Parity
 
-FILES = frozenset({"parity.json", "report.html"})
+FILES = ("parity.json", "report.html", "report.md")
 USABLE = re.compile(r"[\w.-]+")
 
 
@@ -62,14 +62,14 @@ SIZES = "Resize each image to WIDTHxHEIGHT px or by a factor (2x); `original`: a
 @click.option("--reference", metavar="NAME", help="The way that the others are compared with.  [default: the first]")
 @click.option("--gt", "truth_path", type=FILE, help="COCO ground truth, for AP of each way.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Loss of agreement that is allowed.")
-@click.option("--out", type=FILE, required=True, help="Folder for parity.json and report.html.")
+@click.option("--out", type=FILE, required=True, help="Folder for parity.json, report.html and report.md.")
 @click.option("--on-error", type=ON_ERROR, default="stop", show_default=True, help="Stop at missing or bad rows, or compare the rest.")
 @READING_OPTIONS["family"]
 @READING_OPTIONS["space"]
 @READING_OPTIONS["min_pixels"]
 @READING_OPTIONS["max_pixels"]
 @READING_OPTIONS["first_max_pixels"]
-@click.option("--report/--no-report", default=True, show_default=True, help="Write report.html.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and report.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print the content of parity.json, and nothing else.")
 @click.pass_context
 def parity(context: click.Context, **options: Any) -> None:
@@ -117,7 +117,7 @@ def compared(options: dict[str, Any]) -> Parity:
     truth_path = options["truth_path"]
     for path, expected in ((truth_path, "the ground truth, in COCO format"), (options["rows"], "rows of swift")):
         check_there(path, expected)
-    check_folder(out, FILES, keep_others=True)
+    check_folder(out, frozenset(FILES), keep_others=True)
     truth = read_truth(truth_path) if truth_path else None
     results, blind = run(options, names[0])
     reference = read(names[0], results[names[0]], options)
@@ -195,10 +195,10 @@ def write(found: Parity, document: dict[str, Any], out: Path, report: bool) -> l
     from groundswift.atomic_write import write_whole
     from groundswift.eval.artifacts import pretty_json
 
-    with replaced_folder(out, FILES, keep_others=True) as folder:
+    with replaced_folder(out, frozenset(FILES), keep_others=True) as folder:
         write_whole(folder / "parity.json", [pretty_json(document)])
         if report:
             from groundswift.eval.parity.report import write as write_report
 
-            write_report(found, folder / "report.html", "Parity")
-    return ["parity.json", *(["report.html"] if report else [])]
+            write_report(found, folder / "report.html", "Parity", out)
+        return [name for name in FILES if (folder / name).exists()]
