@@ -68,6 +68,7 @@ def reading_terms(rules: Rules | None) -> dict[str, Any]:
         "rounding": "none: coordinates are placed as written, then clipped to the image",
         "score": rules.score,
         "score_is": SCORES[rules.score],
+        **({"decoder": rules.decoder} if rules.decoder else {}),
         "label_match": f"{rules.label_match}, after NFC and white space made one blank",
         **({"synonyms": f"{len(rules.synonyms)} labels"} if rules.synonyms else {}),
         "parse_failure": "no detection",

@@ -7,6 +7,8 @@ order of equal scores can give. Without equal scores it is COCO's AP.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,11 +19,25 @@ from .precision_recall import RECALLS, counts_at, points_of, summed_precision
 from .tied_matching import chosen, counting, match
 
 
-def tied_ap(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> NDArray[np.float64]:
-    """(T, K) AP at COCO's thresholds by class, NaN where the class has no object."""
+class Tied(NamedTuple):
+    """(T, K) AP at COCO's thresholds by class, NaN where the class has no object; (N,) scores and outcomes (T, N) of what counts."""
+
+    ap: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    outcomes: NDArray[np.uint8]
+
+
+def tied(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> Tied:
+    """Match and accumulate."""
     counted = chosen(predictions, counting(truth, predictions, max_detections))
     found = match(truth, counted)
-    return ap_of_classes(truth, counted.category_index, counted.scores, found.outcomes[0], found.objects[0])
+    ap = ap_of_classes(truth, counted.category_index, counted.scores, found.outcomes[0], found.objects[0])
+    return Tied(ap, counted.scores, found.outcomes[0])
+
+
+def tied_ap(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> NDArray[np.float64]:
+    """The AP of `tied`."""
+    return tied(truth, predictions, max_detections).ap
 
 
 def equal_scores(predictions: Predictions) -> int:

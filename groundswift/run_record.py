@@ -28,8 +28,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `versions`: of the libraries that make the model's input, by name. `data_files`: of a training, the fingerprint of each local file that
     it reads, by absolute path. `pixels`: "exact" where images are decoded and resized as swift does, "quick" where they are by
-    groundswift's faster way, whose values differ by less than JPEG's noise; None in records of before. `format`: of this file; readers
-    refuse a later one.
+    groundswift's faster way, whose values differ by less than JPEG's noise; None in records of before. `decoder`: of an inference, the
+    engine and how it chose the tokens where that is not one after the other (`transformers, beam search of 4`); None where unknown.
+    `format`: of this file; readers refuse a later one.
     """
 
     family: str
@@ -40,7 +41,28 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     data_files: dict[str, str] = {}
     pixels: str | None = None
+    decoder: str | None = None
     format: int = FORMAT
+
+
+NO_CONFIDENCE = {  # in the name of a decoder -> why its log-probabilities are not the confidence of the tokens in the answer
+    "beam search": "beam search compares whole answers, and the log-probabilities of its steps are of beams that were not chosen",
+    "sglang": "the log-probabilities that swift takes from SGLang are not verified to be those of the tokens in the answer",
+    "speculative": "speculative decoding takes tokens from a draft model",
+    "diffusion": "a diffusion model writes its tokens in no order, each given others that change later",
+}
+
+
+def decoder_name(engine: str, num_beams: int = 1, speculative: bool = False, diffusion: bool = False) -> str:
+    """What `RunRecord.decoder` has for an engine and the way it chose the tokens."""
+    ways = [f"beam search of {num_beams}"] if num_beams > 1 else []
+    ways += ["speculative decoding"] if speculative else []
+    return ", ".join([engine, *ways, *(["diffusion"] if diffusion else [])])
+
+
+def no_confidence(decoder: str | None) -> str | None:
+    """Why log-probabilities of this decoder are not confidences; None where they are, or where it is unknown."""
+    return next((reason for word, reason in NO_CONFIDENCE.items() if word in (decoder or "").lower()), None)
 
 
 def write_record(path: str | Path, record: RunRecord) -> None:

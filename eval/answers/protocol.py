@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundswift.coordinates import resized_wh
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import family_row
 from groundswift.image_resize import Limits
-from groundswift.run_record import RunRecord, differing_limits, read_record
+from groundswift.run_record import RunRecord, differing_limits, no_confidence, read_record
 from groundswift.spaces import space_row
 
 from .label_matching import LabelMatch
@@ -37,6 +37,7 @@ class Rules:
     space_declared_by: str = "family"
     limits_declared_by: str = "the caller"
     synonyms: Mapping[str, str] | None = None  # label -> class
+    decoder: str | None = None  # of the run, where its record states it
 
     def __post_init__(self) -> None:
         factor = family_row(self.family).resize_factor
@@ -77,6 +78,9 @@ def rules_of_record(path: Path, family: str | None, space: str | None, limits: M
             f"{'; '.join(f'{option} {said}, but {path} says {recorded}' for option, said, recorded in disputes)}; remove the "
             "options or, if the record is of another result, the record"
         )
+    if reading.get("score") == "logprob" and (reason := no_confidence(record.decoder)):
+        raise error_at(path, f"--score logprob: the decoder was {record.decoder}, and {reason}", "--score constant or --score order")
+    reading["decoder"] = record.decoder
     return Rules(record.family, record.space, record.limits, space_declared_by=BY_RECORD, limits_declared_by=BY_RECORD, **reading)
 
 

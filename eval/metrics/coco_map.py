@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
 from ..box_matching import IOU_THRESHOLDS, image_results, looked_for, within_limit
+from ..calibration import TERM as CALIBRATION
+from ..calibration import calibration_error, reliability, reliability_plot
 from ..count_ids import tally_lines
 from ..evaluated_run import Curve, Number, NumberTable
 from ..family_ceiling import ceiling, ceiling_line
@@ -31,7 +33,7 @@ from ..ground_truth import Truth, truth_counts, truth_from_coco, truth_from_rows
 from ..metric import Evaluation
 from ..precision_recall import exact_mean
 from ..resampled_ap import RESAMPLES, ap_intervals
-from ..tied_ap import equal_scores, tied_ap
+from ..tied_ap import equal_scores, tied
 from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
 from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, intervals, max_detections
@@ -171,7 +173,9 @@ class CocoMap(DetectionMetric):
         areas = {key: f"all, {name} classes" for key, (_, name) in FREQUENCIES.items()}
         numbers = []
         for number in super().table(documents).numbers:
-            iou, area, limit = number.notes or (IOU_NAMES[TIES.get(number.key)], areas.get(number.key, "all"), None)
+            at = 0 if number.key == "ECE" else TIES.get(number.key)
+            number = number._replace(higher_is_better=number.key != "ECE")
+            iou, area, limit = number.notes or (IOU_NAMES[at], areas.get(number.key, "all"), None)
             numbers.append(number._replace(notes=(iou, area, limit or most)))
         return NumberTable(numbers, ("IoU", "Area of the boxes", "Detections per image"), OF_CLASSES, EXPLANATION)
 
@@ -189,7 +193,8 @@ def evaluate(truth: Truth, predictions: Predictions, engine: str = "hotcoco", ma
 
 def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, engine: str) -> Evaluation:
     """The numbers of what an engine has accumulated."""
-    ties = tied_ap(truth, predictions, arrays.max_detections)
+    ties, scores, codes = tied(truth, predictions, arrays.max_detections)
+    bins = reliability(scores, codes[0])
     within = within_limit(truth, predictions, arrays.max_detections)
     counts = {
         "predictions": len(predictions.scores),
@@ -201,7 +206,8 @@ def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, e
     return Evaluation(
         {name: _value(arrays, *place) for name, place in places(arrays.max_detections).items()}
         | _by_frequency(arrays, truth)
-        | {name: exact_mean(ties if at is None else ties[at]) for name, at in TIES.items()},
+        | {name: exact_mean(ties if at is None else ties[at]) for name, at in TIES.items()}
+        | ({"ECE": calibration_error(bins)} if bins else {}),
         _per_class(arrays, truth, predictions, ties),
         _curves(arrays, truth),
         counts=counts,
@@ -213,7 +219,9 @@ def evaluation_of(arrays: Accumulated, truth: Truth, predictions: Predictions, e
             "max_detections_of_ap": arrays.max_detections,
             **({} if truth.federated is None else FEDERATED_TERMS),
             **FIXED_TERMS,
+            **({"ECE": CALIBRATION} if bins else {}),
         },
+        plots=reliability_plot(bins),
     )
 
 

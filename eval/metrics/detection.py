@@ -16,6 +16,8 @@ from ..answer_shares import READABLE, answers_table, rejections, share
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, Question
 from ..box_matching import IOU_THRESHOLDS, IS_CROWD, IS_FN, IS_FP, IS_NOT_COUNTED, IS_TP, results_of_outcomes
+from ..calibration import TERM as CALIBRATION
+from ..calibration import calibration_error, reliability, reliability_plot
 from ..confusion import confusion, matrix_table, pairs_table
 from ..count_ids import tally_lines
 from ..detection_rates import BestThreshold, Rates, best_threshold, cumulative, mean_rate, rates_at, rates_of_classes
@@ -39,6 +41,7 @@ TERMS = {
     "averaging": "TP, FP and FN summed over images and classes; f1, precision and recall: mean over IoU 0.50:0.95",
     "f1_best": "F1 at IoU 0.5 of the boxes with at least best_threshold, the score that makes it highest on this ground truth",
     "rejection": "share of the questions about classes that are absent from the image with an empty answer",
+    "ece": CALIBRATION,
     "copies": "exact duplicates are removed; precision_50_copies and f1_50_copies count them as FP",
     "missing_image": "no detection",
 }
@@ -59,6 +62,7 @@ def _numbers() -> tuple[Number, ...]:
         *found,
         Number("f1_best", "F1, best threshold", rule=True),
         Number("best_threshold", "best threshold of score"),
+        Number("ece", "calibration error", higher_is_better=False),
         Number("f1_50_classes", "F1, mean of classes"),
         Number("precision_50_copies", "precision with copies", rule=True),
         Number("f1_50_copies", "F1 with copies"),
@@ -114,12 +118,14 @@ class Detection(DetectionMetric):
         matches = match(truth, found, areas=tuple(AREAS_PX2))
         outcomes, objects = matches.outcomes[0], matches.objects[0]
         by_iou, best = rates_at(outcomes, int(objects.sum())), best_threshold(found.scores, outcomes[0], int(objects.sum()))
+        bins = reliability(found.scores, outcomes[0])
         by_class = rates_of_classes(truth, found, outcomes, objects)
         with_copies = copies_rates(answers, truth, limit)
         summary = {
             **_means(by_iou),
             "f1_best": best.f1,
             "best_threshold": best.score,
+            "ece": calibration_error(bins),
             "f1_50_classes": mean_rate([rates[0].f1 for rates in by_class if rates[0].found + rates[0].missed]),
             "precision_50_copies": with_copies.precision,
             "f1_50_copies": with_copies.f1,
@@ -141,7 +147,7 @@ class Detection(DetectionMetric):
             counts={**counts_of(answers, truth), "predictions_that_count": len(found.scores)},
             protocol={"iou_thresholds": IOU_THRESHOLDS.round(2).tolist(), **self.own_terms(bool(between)), **self.source_terms()},
             tables=[*tables_of(truth, found, matches, by_iou, best, answers), *([table_of(self.scored)] if self.scored else [])],
-            plots=plots_of(found, outcomes[0], int(objects.sum())),
+            plots=[*plots_of(found, outcomes[0], int(objects.sum())), *reliability_plot(bins)],
         )
 
     def lines(self, evaluation: Evaluation) -> list[str]:

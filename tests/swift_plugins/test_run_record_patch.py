@@ -247,3 +247,27 @@ def test_the_metric_does_not_score_a_row_that_limits_its_own_image(plugin):
     assert sample_of(3, row) == (TEXT, (9, 9), [], [])
     with pytest.raises(GroundswiftError, match="validation row 3: chat_template_kwargs limit its image"):
         sample_of(3, row, resized=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "decoder"),
+    [
+        ({}, "transformers"),
+        ({"num_beams": 4}, "transformers, beam search of 4"),
+        ({"infer_backend": "sglang", "sglang_speculative_algorithm": "EAGLE"}, "sglang, speculative decoding"),
+        ({"infer_backend": "vllm", "vllm_speculative_config": {"method": "ngram"}}, "vllm, speculative decoding"),
+        ({"model_type": "diffusion_gemma"}, "transformers, diffusion"),
+    ],
+)
+def test_the_record_of_a_result_names_the_decoder(options, decoder):
+    args = SimpleNamespace(**{"infer_backend": "transformers", "num_beams": 1, "model_type": "qwen2_vl", **options})
+    assert run_record.decoder_of(args) == decoder
+
+
+def test_answers_of_two_decoders_do_not_share_a_file():
+    one, two = (
+        RunRecord(family="qwen2_vl", template="t", grammar="g", space="norm1000", limits=Limits(), versions={}, decoder=decoder)
+        for decoder in ("transformers", "vllm")
+    )
+    assert run_record.differing_terms(one, two) == ["decoder transformers, now vllm"]
+    assert run_record.differing_terms(one, one) == []

@@ -21,7 +21,16 @@ from groundswift import __version__
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import FAMILIES, Family
 from groundswift.image_resize import Limits
-from groundswift.run_record import FOLDER_RECORD, RESULT_SUFFIX, RunRecord, differing_limits, read_record, record_of_folder, write_record
+from groundswift.run_record import (
+    FOLDER_RECORD,
+    RESULT_SUFFIX,
+    RunRecord,
+    decoder_name,
+    differing_limits,
+    read_record,
+    record_of_folder,
+    write_record,
+)
 from groundswift.spaces import space_row
 
 from ..datasets.fingerprints import fingerprints
@@ -82,8 +91,14 @@ def compare_with_record(get: Callable[..., Any], self: BaseArguments, *args: Any
         for path in records_of_sources(self):
             warn_difference(path, now)
         if isinstance(self, InferArguments) and not isinstance(self, DeployArguments) and self.result_path:
-            record_result(self.result_path, now)
+            record_result(self.result_path, replace(now, decoder=decoder_of(self)))
     return template
+
+
+def decoder_of(args: InferArguments) -> str:
+    """The engine of an inference, and how it chooses the tokens."""
+    speculative = any(getattr(args, name, None) for name in ("sglang_speculative_algorithm", "vllm_speculative_config"))
+    return decoder_name(args.infer_backend, args.num_beams or 1, speculative, "diffusion" in str(args.model_type))
 
 
 @patch("save_args", BaseArguments)
@@ -215,6 +230,7 @@ def record_result(result: str, now: RunRecord) -> None:
 def differing_terms(earlier: RunRecord, now: RunRecord) -> list[str]:
     """What differs between two runs so that their rows cannot share a file."""
     names = [name for name in ("family", "space") if getattr(earlier, name) != getattr(now, name)]
+    names += ["decoder"] if None not in (earlier.decoder, now.decoder) and earlier.decoder != now.decoder else []
     if names:
         return [f"{name} {getattr(earlier, name)}, now {getattr(now, name)}" for name in names]
     limits = differing_limits(earlier.limits, now.limits, now.family)

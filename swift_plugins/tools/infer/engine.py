@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from groundswift.errors import GroundswiftError, Interrupted, error_at
 from groundswift.family import FAMILIES
-from groundswift.run_record import RunRecord, read_record, record_of_folder
+from groundswift.run_record import RunRecord, decoder_name, read_record, record_of_folder
 
 from ..encoding import holds_no_code, load_plugin, one_line, open_template
 from ..quiet import quiet
@@ -68,7 +68,10 @@ class SwiftEngine:
         """The record of the run, as `swift infer` with the plugin writes it."""
         from ...grounding.patches.run_record import record_of_template
 
-        return record_of_template(self.template)
+        found = record_of_template(self.template)
+        if found is None:
+            return None
+        return replace(found, decoder=decoder_name(self.settings.engine, self.settings.num_beams))
 
     def answers(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Answer]]]:
         """Answer batches in their order."""
