@@ -4,22 +4,22 @@
 # Method    LoRA on all linear layers
 # Hardware  2 CPU cores, no GPU
 # Memory    not measured
-# Score     not measured
+# Score     accuracy at IoU 0.5: 0.374 [0.320, 0.429] before, 0.823 [0.781, 0.864] after (265 phrases of 150 held-out images, greedy; 2026-11-29, 000db9b); time not measured
 # Tiny      TRAIN=6 VAL=4 TEST=5 STEPS=2 EVERY=2
 #
 #   bash recipes/quickstart/referring.sh
-#   STEPS=800 OUT=/tmp/r bash recipes/quickstart/referring.sh --learning_rate 1e-3   # further options go to `swift sft`
+#   STEPS=400 TRAIN=3000 OUT=/tmp/r bash recipes/quickstart/referring.sh --learning_rate 1e-3   # further options go to `swift sft`
 OUT=${OUT:-$(dirname "${BASH_SOURCE[0]}")/../../runs/quickstart_referring}
 # shellcheck source=../_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../_run.sh"
 
 HERE=$RECIPES/quickstart
 MODEL=${MODEL:-$HERE/model}
-TRAIN=${TRAIN:-3000} # images, each with one to three phrases
+TRAIN=${TRAIN:-1000} # images, each with one to three phrases
 VAL=${VAL:-24}
 TEST=${TEST:-150}
-STEPS=${STEPS:-400}  # of training
-EVERY=${EVERY:-200}  # steps between two evaluations
+STEPS=${STEPS:-80}  # of training
+EVERY=${EVERY:-80}  # steps between two evaluations
 
 need swift python
 fresh "$OUT"
