@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -110,3 +111,22 @@ def test_what_swift_makes_of_the_type_of_the_weights_is_said(plugin, monkeypatch
     ModelArguments._init_mixed_precision(args)
     message = HALF[dtype, typed, accelerator]
     assert [message in line for line in warned] == ([True] if message else []), warned
+
+
+@pytest.mark.parametrize(
+    ("rewards", "template", "found"),
+    [
+        (["accuracy"], "qwen2_vl_grounding", ["reward-accuracy-boxes"]),
+        (["detection_f1", "accuracy"], "qwen2_vl_grounding", ["reward-accuracy-boxes"]),
+        (["detection_f1"], "qwen2_vl_grounding", []),
+        (["accuracy"], "qwen2_vl", []),
+        (None, "qwen2_vl_grounding", []),
+    ],
+)
+def test_swifts_accuracy_reward_is_warned_of_where_answers_are_boxes(plugin, rewards, template, found):
+    from groundswift.swift_plugins.grounding.run_checks.training_options import accuracy_of_boxes
+
+    args = SimpleNamespace(reward_funcs=rewards, template=template)
+    assert [each.id for each in accuracy_of_boxes(args)] == found
+    del args.reward_funcs
+    assert list(accuracy_of_boxes(args)) == []

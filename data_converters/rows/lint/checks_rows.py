@@ -16,6 +16,7 @@ MISSPELT = re.compile(
 )
 WELL_SPELT = {IMAGE, BOX, REF, "<ref>", "</ref>", "<img>", "</img>"}  # swift's placeholders, and marks of models
 BOX_TEXT = re.compile(r"<\|box_start\|>|<box>|\"bbox_2d\"|\"box_2d\"|<\|begin_of_box\|>|<\|det\|>|<loc_?\d+>")
+FOUR_NUMBERS = re.compile(r"\d(?:[\d.]{0,20}[^\w.]{1,9}\d){3}")
 MEDIA = {"<video>": "videos", "<audio>": "audios"}
 TokenCounter = Callable[[dict], int]  # swift's template counts; the command line passes it in, since rows import no swift
 
@@ -29,8 +30,16 @@ def check_conversation(view: RowView) -> Iterator[Finding]:
     if all(isinstance(content, str) for _, content in view.messages):
         yield from check_counts(view)
         yield from check_other_tags(view)
+        yield from check_solution(view)
         for problem in view.pairing.problems:
             yield problem.id, f"message {problem.message}: {problem.what}"
+
+
+def check_solution(view: RowView) -> Iterator[Finding]:
+    """For GRPO: math-verify, swift's reward `accuracy`, takes one number for the value of a list."""
+    solution = view.row.get("solution")
+    if view.boxes and isinstance(solution, str) and FOUR_NUMBERS.search(solution):
+        yield "solution-boxes", f"solution {short(solution)} holds a box; the reward accuracy would pay for one right number of it"
 
 
 def check_roles(view: RowView) -> Iterator[Finding]:

@@ -127,6 +127,19 @@ def unused_box_weight(args: Any) -> Iterator[Finding]:
     yield Finding("box-loss-unused", f"--loss_scale {args.loss_scale}: {what}", fatal=True)
 
 
+def accuracy_of_boxes(args: Any) -> Iterator[Finding]:
+    """swift's reward `accuracy` asks math-verify, which takes one number for the value of a list: [1, 2, 3, 240] is [64, 48, 320, 240].
+
+    reward-accuracy-boxes: `--reward_funcs accuracy` with a grounding template compares a box by one number of it.
+    """
+    if "accuracy" in (getattr(args, "reward_funcs", None) or ()) and args.template in STOCK_OF_TEMPLATE:
+        yield Finding(
+            "reward-accuracy-boxes",
+            "--reward_funcs accuracy compares a box by one number of it (math-verify): wrong boxes are paid for, and right ones may not be. "
+            "Use detection_f1, det_map, rec_iou or box_format",
+        )
+
+
 def is_in_parts(args: Any) -> bool:
     """Whether swift knows the parts of a model that can be frozen apart."""
     return bool(args.model_meta and args.model_meta.is_multimodal and args.model_meta.model_arch)
@@ -139,7 +152,14 @@ def targets_all_linear(args: Any) -> bool:
 
 check_metric = check_before(SftArguments, "_init_metric", missing_metric)
 check_training = check_before(  # before the first method of swift when all options of tuners are set
-    SftArguments, "_check_padding_free", wrong_best_metric, nothing_trained, frozen_merger, truncated_boxes, unused_box_weight
+    SftArguments,
+    "_check_padding_free",
+    wrong_best_metric,
+    nothing_trained,
+    frozen_merger,
+    truncated_boxes,
+    unused_box_weight,
+    accuracy_of_boxes,
 )
 
 

@@ -126,6 +126,7 @@ def cases() -> dict[str, tuple[Any, ...]]:
         "ref_object": ("tag-misspelt", [row(TAGS, "<image>What is a <ref_object>?")]),
         "closed bbox": ("tag-misspelt", [row("<bbox/>", objects=None)]),
         "native text": ("boxes-as-text", [row("<ref>dog</ref><box>(1,2),(3,4)</box>", objects=None)]),
+        "GRPO box": ("solution-boxes", [row(solution='{"bbox_2d": [10, 20, 110.5, 70]}')]),
         "JSON with a score": ("placeholder-json", [row('{"bbox_2d": <bbox>, "label": "<ref-object>", "score": 1}')]),
         "a list in two ways": ("list-unclear", [row("<bbox><ref-object><bbox>", **one_label)]),
         "described without a box": ("bbox-count", [row("A dog.", "<image>Describe <bbox>.", objects=objects())]),
