@@ -135,7 +135,7 @@ def accuracy_of_boxes(args: Any) -> Iterator[Finding]:
     if "accuracy" in (getattr(args, "reward_funcs", None) or ()) and args.template in STOCK_OF_TEMPLATE:
         yield Finding(
             "reward-accuracy-boxes",
-            "--reward_funcs accuracy compares a box by one number of it (math-verify): wrong boxes are paid for, and right ones may not be. "
+            "--reward_funcs accuracy compares a box by one number of it (math-verify): wrong boxes are paid for, right ones may not be. "
             "Use detection_f1, det_map, rec_iou or box_format",
         )
 
