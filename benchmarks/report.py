@@ -1,8 +1,9 @@
 """The report of 5,000 JPEGs of 640x480 with 36,000 boxes: time to write it, its size, its peak memory, and how soon a browser shows it.
 
 What it is held against is decoding each image once at the same reduced size, with the same number of workers, in the same run. With
---linear the time of 1,250 images and of one image with many boxes is compared with that of four times as many. A browser is used where
-Chromium is found (environment CHROMIUM, or one of its usual names).
+--linear the time of 1,250 images and of one image with many boxes is compared with that of four times as many; with --served 100,000 images
+without pixels are opened and filtered through `groundswift browse`. A browser is used where Chromium is found (environment CHROMIUM, or one
+of its usual names).
 
     python benchmarks/report.py
     python benchmarks/report.py --images 500 --boxes 3600
@@ -14,6 +15,7 @@ import os
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -116,6 +118,30 @@ def opening_s(page: Path, images: int) -> dict[str, float] | None:
     return {name: statistics.median(found) for name, found in times.items()}
 
 
+def served_s(images: int) -> dict[str, float]:
+    """Seconds to make a site of that many images with 7.2 boxes each, to open it, and to filter its images by an outcome."""
+    from playwright.sync_api import sync_playwright
+
+    from groundswift.eval.browse.server import Server, Site
+    from groundswift.eval.report.page import report_of
+
+    run, began = drawn_run(images, images * 36 // 5), time.perf_counter()
+    site = Site(report_of([run], "Report", NumberTable([])), None)
+    times = [time.perf_counter() - began]
+    with Server(site, "127.0.0.1", 0) as server, sync_playwright() as player:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        chromium = player.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+        view = chromium.new_page()
+        for act in (lambda: view.goto(server.url), lambda: view.select_option("#filter-outcome", "fn")):
+            began = time.perf_counter()
+            act()
+            view.wait_for_selector("#cards[data-ready]", state="attached")
+            times.append(time.perf_counter() - began)
+        chromium.close()
+        server.shutdown()
+    return dict(zip(("site_s", "served_opens_s", "served_filter_s"), times, strict=True))
+
+
 def growth(folder: Path, out: Path, images: int) -> dict[str, float]:
     """How many times as long four times as many images, or boxes of one image, take."""
     table = NumberTable([])
@@ -139,6 +165,7 @@ def main() -> None:
         __doc__ or "",
         images={"type": int, "default": 5000},
         boxes={"type": int, "default": 36_000},
+        served={"action": "store_true", "help": "open 100,000 images through the server too"},
         linear={"action": "store_true", "help": "measure the growth too"},
         rounds=rounds(3),
         json=JSON,
@@ -162,6 +189,7 @@ def main() -> None:
         }
         result |= opening_s(page, options.images) or {}
         result |= growth(folder, page, options.images) if options.linear else {}
+        result |= served_s(100_000) if options.served else {}
     lines = [f"{name:28} {value if isinstance(value, (int, dict)) else format(value, '.2f')}" for name, value in result.items()]
     show(result, options.json, [*lines, f"targets: {TARGETS}"])
 
