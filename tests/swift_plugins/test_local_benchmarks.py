@@ -144,7 +144,7 @@ def test_flickr30k_by_phrase(adapter_of, tmp_path):
     numbers, rows = scored(adapter_of("groundswift_flickr30k", tmp_path), "test", true_phrases)
     assert rows
     assert (numbers["R1"], numbers["R_all"]) == pytest.approx((1, 1))
-    assert scored(adapter_of("groundswift_flickr30k", tmp_path), "test", lambda row: None)[0]["R1"] == 0
+    assert scored(adapter_of("groundswift_flickr30k", tmp_path), "test", lambda row: "None")[0]["R1"] == 0
 
 
 def true_phrases(row: dict[str, Any]) -> str:
