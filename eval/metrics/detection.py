@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import bootstrap
 from ..answer_shares import READABLE, answers_table, rejections, share
 from ..answers.protocol import Rules
-from ..answers.to_boxes import Answers, Predictions, Question
+from ..answers.to_boxes import Answers, Predictions, Question, predictions_from_answers
 from ..box_matching import IOU_THRESHOLDS, IS_CROWD, IS_FN, IS_FP, IS_NOT_COUNTED, IS_TP, results_of_outcomes
 from ..calibration import TERM as CALIBRATION
 from ..calibration import calibration_error, reliability, reliability_plot
@@ -22,7 +22,7 @@ from ..confusion import confusion, matrix_table, pairs_table
 from ..count_ids import tally_lines
 from ..detection_rates import BestThreshold, Rates, best_threshold, cumulative, mean_rate, rates_at, rates_of_classes
 from ..evaluated_run import ImageResult, Line, Number, NumberTable, Plot, Table
-from ..ground_truth import Truth, truth_counts
+from ..ground_truth import Truth, truth_counts, truth_from_rows
 from ..metric import Evaluation, Metric
 from ..protocols.card import Scored, card, card_lines, case_of, summary_of, table_of
 from ..rate_intervals import counts_by_image, rate_intervals, share_interval
@@ -110,6 +110,16 @@ class Detection(DetectionMetric):
         if result is None and self.options.get("protocol") == "all":
             raise click.UsageError("--protocol all reads answers in text; give RESULT")
         return super().source(result)
+
+    def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
+        """Rows with boxes that all have a label, and rows without boxes."""
+        known = [(number, row) for number, row in enumerate(rows) if all(row.labels)]
+        truth = truth_from_rows((number, row.size_wh, row.labels, row.boxes_xyxy_px) for number, row in known)
+        if not truth.category_ids:
+            return Evaluation({number.key: None for number in self.numbers})
+        self.options = {"max_detections": None, "predictions": None, **self.options, "intervals": False}
+        given = [(number, row.size_wh, texts[number]) for number, row in known if texts[number] is not None]
+        return self.score(predictions_from_answers(given, truth, rules), truth)
 
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
         limit = self.options["max_detections"] or max(len(answers.predictions.scores), 1)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from evaluated import call
+from evaluated import call, coco_of, metrics_of, write_json
 from PIL import Image
 from rows import detection, read_rows
 from tiny_run import evaluation_of, sft, unreadable, written
@@ -111,6 +111,29 @@ def test_a_metric_of_text_in_training_gives_the_numbers_of_its_command(tmp_path)
     assert {key: value for key, value in numbers.items() if key != "unanswered"} == {
         number.key: pytest.approx(found[number.key]) for number in METRICS["ocr"].numbers if found[number.key] is not None
     }
+
+
+def test_detection_in_training_gives_the_numbers_of_its_command(tmp_path):
+    """Labelled boxes, an image without objects, a wrong class, and a row without an answer."""
+    rows = [each | {"sample_id": number} for number, each in enumerate([LABELLED, NOTHING, LABELLED, ONE_LABEL])]
+    texts = [BOTH, said(("dog", DOG)), said(("cat", CAT), ("horse", DOG)), Unanswered("x [row-too-long]")]
+    scoring = row_scoring("detection", rows)
+    numbers = scoring.score(texts)[0]
+    samples = samples_of(rows)
+    boxes = [(n, ["cat", "dog"].index(label) + 1, (x1, y1, x2 - x1, y2 - y1)) for n, each in enumerate(samples, 1)
+             for label, (x1, y1, x2, y2) in zip(each.labels, each.boxes_xyxy_px, strict=True)]  # fmt: skip
+    truth = write_json(tmp_path / "truth.json", coco_of(SIZE, boxes, range(1, 5), ["cat", "dog"]))
+    result = [{"response": text, "sample_id": n, "size_wh": SIZE} for n, text in enumerate(texts[:3], 1)]
+    more = ("--family", "qwen2_vl", "--no-report", "--out", tmp_path / "out")
+    call("detection", written(tmp_path / "result.jsonl", result), "--gt", truth, *more)
+    found = metrics_of(tmp_path / "out")
+    assert scoring.numbers[0] == "f1"
+    assert 0 < numbers["f1"] < 1
+    of_all = {key: value for key, value in numbers.items() if key in found}
+    assert of_all == {key: pytest.approx(found[key]) for key in of_all}
+    assert numbers["f1/dog"] == pytest.approx(found["per_class"]["dog"]["f1"])
+    with pytest.raises(GroundswiftError, match="--eval_metric detection cannot score .* no number is defined"):
+        row_scoring("detection", [BARE])
 
 
 def test_numbers_of_each_class_are_logged_unless_there_are_too_many():
