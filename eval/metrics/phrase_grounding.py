@@ -86,10 +86,10 @@ class PhraseGrounding(RowMetric):
     options = (
         click.option(
             "--score",
-            type=click.Choice(["constant", "logprob"]),
+            type=click.Choice(["constant", "order", "logprob"]),
             default="constant",
             show_default=True,
-            help="How the boxes of a phrase rank: as written, or by token log-probabilities.",
+            help="How the boxes of a phrase rank: as written (constant and order), or by token log-probabilities.",
         ),
     )
 
@@ -107,7 +107,7 @@ class PhraseGrounding(RowMetric):
         counts = {**counts_of(grounded, questions), **answer_counts(truth, answers.counts)}
         unknown = Counter(label for found in grounded.found for label in found.unknown)
         counts["unknown_labels"] = dict(sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:50])
-        rank = "as written" if self.options.get("score", "constant") == "constant" else SCORES["logprob"]
+        rank = SCORES["logprob"] if self.options.get("score") == "logprob" else "as written"
         types = [phrase.types for phrase in grounded.phrases]
         return self.evaluation(
             columns,

@@ -187,7 +187,7 @@ def test_confidence_ranks_the_boxes(tmp_path):
     cut = text.index("<|box_start|>", text.index("<|box_start|>") + 1)
     tokens = [{"token": text[:cut], "logprob": -2.0}, {"token": text[cut:], "logprob": -0.1}]
     rows = [row(1, [("a man", [MAN])], text, logprobs={"content": tokens})]
-    assert scored(tmp_path, rows)["R1"] == 0
+    assert scored(tmp_path, rows)["R1"] == scored(tmp_path, rows, "--score", "order")["R1"] == 0
     assert scored(tmp_path, rows, "--score", "logprob")["R1"] == 1
 
 
