@@ -14,7 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .answers.to_boxes import Predictions
-from .box_matching import IOU_THRESHOLDS, IS_FP, IS_NOT_COUNTED, IS_TP, default_limit, exhaustive, looked_for
+from .box_matching import (
+    IOU_THRESHOLD,
+    IOU_THRESHOLDS,
+    IS_CROWD,
+    IS_FN,
+    IS_FP,
+    IS_NOT_COUNTED,
+    IS_TP,
+    default_limit,
+    exhaustive,
+    looked_for,
+    within_limit,
+)
 from .ground_truth import LARGEST_AREA_PX2, Truth
 
 AREAS_PX2 = {"all": (0.0, LARGEST_AREA_PX2), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, LARGEST_AREA_PX2)}
@@ -83,13 +95,20 @@ def groups_of(truth: Truth, boxes: Truth | Predictions) -> NDArray[np.int64]:
 
 
 def match(
-    truth: Truth, predictions: Predictions, thresholds: Sequence[float] = tuple(IOU_THRESHOLDS), areas: Sequence[str] = ("all",)
+    truth: Truth,
+    predictions: Predictions,
+    thresholds: Sequence[float] = tuple(IOU_THRESHOLDS),
+    areas: Sequence[str] = ("all",),
+    as_listed: bool = False,
 ) -> Matches:
-    """Match predictions, all of which count, at each threshold and in each area range of AREAS_PX2."""
+    """Match predictions, all of which count, at each threshold and in each area range of AREAS_PX2.
+
+    `as_listed`: equal scores and equal IoUs in the order of predictions and objects, as pycocotools takes them.
+    """
     shape = len(areas), len(thresholds), len(predictions.scores)
     ranges = np.array([AREAS_PX2[area] for area in areas])
     matched = np.full(shape, -1, dtype=np.int32)
-    pairs, ends = ranked_pairs(truth, predictions, min(thresholds, default=1.0))
+    pairs, ends = ranked_pairs(truth, predictions, min(thresholds, default=1.0), as_listed)
     outside = (truth.areas_px2 < ranges[:, :1]) | (truth.areas_px2 > ranges[:, 1:])
     ignored = outside | truth.is_crowd
     least = np.minimum(np.array(thresholds), 1 - 1e-10)[:, None]
@@ -106,35 +125,51 @@ def match(
     return Matches(outcomes, matched, ~ignored)
 
 
-def ranked_pairs(truth: Truth, predictions: Predictions, least_iou: float) -> tuple[Pairs, list[int]]:
+def listed_outcomes(truth: Truth, predictions: Predictions, limit: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """`box_matching.outcomes` at IoU 0.5, several times as fast: of the ground truth's boxes, and of the predictions."""
+    known, within = looked_for(truth, predictions), within_limit(truth, predictions, limit)
+    kept = np.flatnonzero(known & within)
+    found = match(truth, chosen(predictions, kept), [IOU_THRESHOLD], as_listed=True)
+    codes, matched = found.outcomes[0, 0], found.truth[0, 0]
+    of_truth = np.where(truth.is_crowd, np.uint8(IS_CROWD), np.uint8(IS_FN))
+    of_truth[matched[codes == IS_TP]] = IS_TP
+    of_predictions = np.where(known & exhaustive(truth, predictions), np.uint8(IS_FP), np.uint8(IS_NOT_COUNTED))
+    hit = np.flatnonzero(matched >= 0)
+    of_predictions[kept[hit]] = np.where(codes[hit] == IS_TP, np.uint8(IS_TP), np.uint8(IS_CROWD))
+    return of_truth, of_predictions
+
+
+def ranked_pairs(truth: Truth, predictions: Predictions, least_iou: float, as_listed: bool = False) -> tuple[Pairs, list[int]]:
     """(the pairs of at least this IoU, where each rank ends). The n-th predictions of all images and classes are of rank n.
 
-    Pairs of a rank are grouped by prediction, those of a prediction ordered by IoU upwards, then by coordinates of the object.
+    Pairs of a rank are grouped by prediction, those of a prediction ordered by IoU upwards, then by coordinates of the object or,
+    `as_listed`, by its place.
     """
     found = close_pairs(truth, predictions, min(least_iou, 1 - 1e-10))
     if not len(found.iou):
         return found, []
     first = np.flatnonzero(np.diff(found.prediction, prepend=-1))
-    ranks = _ranks(truth, predictions, found.prediction[first], np.maximum.reduceat(found.iou, first))
+    ranks = _ranks(truth, predictions, found.prediction[first], None if as_listed else np.maximum.reduceat(found.iou, first))
     counts = np.diff(first, append=len(found.iou))
     ordered = np.repeat((counts == 1) & (ranks == 0), counts)  # as nearly all are: not sorted, for speed
     ranks = np.repeat(ranks, counts)
     rest = np.flatnonzero(~ordered)
-    x, y, width, height = truth.boxes_xywh_px[found.object[rest]].T
-    crowd = truth.is_crowd[found.object[rest]]
-    rest = rest[np.lexsort((crowd, height, width, y, x, found.iou[rest], found.prediction[rest], ranks[rest]))]
+    objects = found.object[rest]
+    x, y, width, height = truth.boxes_xywh_px[objects].T
+    own = (objects,) if as_listed else (truth.is_crowd[objects], height, width, y, x)
+    rest = rest[np.lexsort((*own, found.iou[rest], found.prediction[rest], ranks[rest]))]
     return found.take(np.concatenate([np.flatnonzero(ordered), rest])), np.cumsum(np.bincount(ranks)).tolist()
 
 
-def _ranks(truth: Truth, predictions: Predictions, having: NDArray[np.int64], best_iou: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(N,) the place of each of these predictions among those of its image and class."""
+def _ranks(truth: Truth, predictions: Predictions, having: NDArray[np.int64], best_iou: NDArray[np.float64] | None) -> NDArray[np.int64]:
+    """(N,) the place of each of these predictions among those of its image and class; as listed where `best_iou` is None."""
     groups = groups_of(truth, predictions)[having]
     order = np.argsort(groups, kind="stable")
     same = np.diff(groups[order]) == 0
     shared = np.sort(order[np.append(same, False) | np.insert(same, 0, False)])
     x, y, width, height = predictions.boxes_xywh_px[having[shared]].T
-    keys = (height, width, y, x, -best_iou[shared], -predictions.scores[having[shared]], groups[shared])
-    shared = shared[np.lexsort(keys)]
+    own = (having[shared],) if best_iou is None else (height, width, y, x, -best_iou[shared])
+    shared = shared[np.lexsort((*own, -predictions.scores[having[shared]], groups[shared]))]
     ranks = np.zeros(len(having), dtype=np.int64)
     ranks[shared] = np.arange(len(shared)) - np.searchsorted(groups[shared], groups[shared], side="left")
     return ranks

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..answers.protocol import Rules
 from ..answers.to_boxes import Answers, Predictions, predictions_from_answers
-from ..box_matching import IOU_THRESHOLDS, image_results, looked_for, within_limit
+from ..box_matching import IOU_THRESHOLDS, looked_for, results_of_outcomes, within_limit
 from ..calibration import TERM as CALIBRATION
 from ..calibration import calibration_error, reliability, reliability_plot
 from ..count_ids import tally_lines
@@ -34,6 +34,7 @@ from ..metric import Evaluation
 from ..precision_recall import exact_mean
 from ..resampled_ap import RESAMPLES, ap_intervals
 from ..tied_ap import equal_scores, tied
+from ..tied_matching import listed_outcomes
 from .answer_rewards import det_map
 from .coco_engines import AR_LIMITS, AREA_RANGES, Accumulated, accumulate, check_engine
 from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, intervals, max_detections
@@ -130,7 +131,8 @@ class CocoMap(DetectionMetric):
         arrays = accumulate(truth, answers.predictions, engine, limit)
         found = evaluation_of(arrays, truth, answers.predictions, engine)
         counts = {**truth_counts(truth), **answers.counts_document(), **found.counts}
-        images = image_results(truth, answers.predictions, answers.statuses, answers.texts, limit, arrays.matched)
+        of_boxes = listed_outcomes(truth, answers.predictions, arrays.max_detections)
+        images = results_of_outcomes(truth, answers.predictions, *of_boxes, answers.statuses, answers.texts)
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
         summary = {**found.summary, **best}
         between = ap_intervals(truth, answers.predictions, limit) if self.options["intervals"] else {}

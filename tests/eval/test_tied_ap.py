@@ -15,12 +15,12 @@ from test_lvis import dataset
 
 from groundswift.coco_file import CocoFile
 from groundswift.eval.answers.to_boxes import Predictions
-from groundswift.eval.box_matching import IS_FP, IS_NOT_COUNTED, IS_TP
+from groundswift.eval.box_matching import IS_FP, IS_NOT_COUNTED, IS_TP, outcomes
 from groundswift.eval.ground_truth import Truth, read_truth, truth_from_coco, truth_from_rows
 from groundswift.eval.metrics.coco_map import TIES, evaluate
 from groundswift.eval.precision_recall import RECALLS, exact_mean
 from groundswift.eval.tied_ap import tied_ap
-from groundswift.eval.tied_matching import AREAS_PX2, counting, match
+from groundswift.eval.tied_matching import AREAS_PX2, counting, listed_outcomes, match
 
 
 def predictions_of(rows: list[dict], truth: Truth) -> Predictions:
@@ -189,6 +189,32 @@ def test_a_block_of_pairs_is_no_border(monkeypatch):
     whole = match(truth, predictions)
     monkeypatch.setattr("groundswift.eval.tied_matching.PAIRS_AT_ONCE", 7)
     assert match(truth, predictions).outcomes.tolist() == whole.outcomes.tolist()
+
+
+@pytest.mark.parametrize("step", [None, 0.5, 0.0])
+@pytest.mark.parametrize("limit", [100, 2])
+def test_outcomes_as_listed_are_those_of_hotcoco(step, limit):
+    for seed in range(4):
+        truth, predictions = both(*random_set(seed, 8, 120, 3, step))
+        ((of_truth, of_predictions),) = outcomes(truth, predictions, limit)
+        found = listed_outcomes(truth, predictions, limit)
+        assert [each.tolist() for each in found] == [of_truth.tolist(), of_predictions.tolist()]
+
+
+@given(crowded())
+def test_outcomes_as_listed_are_those_of_hotcoco_where_ious_are_equal(case):
+    truth, predictions = both(*case)
+    ((of_truth, of_predictions),) = outcomes(truth, predictions, 100)
+    assert [each.tolist() for each in listed_outcomes(truth, predictions, 100)] == [of_truth.tolist(), of_predictions.tolist()]
+
+
+@pytest.mark.parametrize("limit", [300, 3])
+def test_outcomes_of_lvis_as_listed_are_those_of_hotcoco(tmp_path, limit):
+    coco, rows = dataset(0)
+    truth = read_truth(write_json(tmp_path / "gt.json", coco))
+    predictions = predictions_of(rows, truth)
+    ((of_truth, of_predictions),) = outcomes(truth, predictions, limit)
+    assert [each.tolist() for each in listed_outcomes(truth, predictions, limit)] == [of_truth.tolist(), of_predictions.tolist()]
 
 
 def test_undefined_is_none():
