@@ -241,3 +241,17 @@ def test_compare_keeps_what_else_is_in_its_folder(scene):
     for _ in range(2):
         call("compare", scene / "both" / "first", scene / "out", "--out", scene / "both")
         assert sorted(os.listdir(scene / "both")) == ["first", "report.html", "report.md", "summary.json"]
+
+
+@pytest.mark.parametrize("existing", [False, True], ids=["new folder", "files replaced one by one"])
+def test_the_report_links_to_the_images_from_where_it_will_be(scene, existing):
+    """It is written in another folder first, next to the final one or in it."""
+    (scene / "images").mkdir()
+    score(scene, "right.json", "--images", scene / "images")
+    out = scene / "deep" / "both"
+    out.mkdir(parents=True)
+    if existing:
+        (out / "kept.txt").write_text("of the user")
+    call("compare", scene / "out", scene / "out", "--names", "a,b", "--images", scene / "images", "--out", out)
+    assert '"images":"../images/"' in (scene / "out" / "report.html").read_text()
+    assert '"images":"../../images/"' in (out / "report.html").read_text()
