@@ -78,6 +78,18 @@ def test_the_ceiling_is_the_evaluators_ap_of_perfect_answers(family, federated, 
         assert 0 < expected < 1
 
 
+@pytest.mark.parametrize("family", ["llava", "kosmos2"])
+def test_objects_that_overlap_are_matched_as_the_evaluator_does(family):
+    """Their rounded boxes overlap other objects more than their own."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        corners, sides = rng.uniform(100, 130, (12, 2)), rng.uniform(20, 60, (12, 2))
+        rows = [CocoAnnotation(1, 1, [*corner, *side]) for corner, side in zip(corners.tolist(), sides.tolist(), strict=True)]
+        truth = truth_from_coco(CocoFile([CocoImage(1, "a.jpg", 640, 480)], rows, [CocoCategory(1, "cat")]))
+        expected = evaluate(truth, perfect_answers(truth, Rules(family)).predictions).summary["AP"]
+        assert ceiling(truth, Rules(family)) == pytest.approx(expected, abs=1e-12)
+
+
 def small_boxes(size_wh: tuple[int, int]) -> Truth:
     """50 boxes of 6 to 12 px a side, ten an image, each of a class of its image."""
     rng = np.random.default_rng(1)

@@ -83,6 +83,12 @@ def test_rex_omni_matches_swapped_labels_and_averages_before_f1():
     assert numbers("rex-omni", ([], "[]"), ([], json_answer(("cat", A))))["F1_50"] == 0.5
 
 
+def test_rex_omni_takes_the_mean_of_ten_thresholds_and_no_box_of_an_absent_class():
+    found = numbers("rex-omni", ([("cat", [0, 0, 100, 100])], json_answer(("cat", [0, 0, 100, 78]))))
+    assert (found["F1_50"], found["F1_95"], found["F1"]) == (1, 0, pytest.approx(0.6))
+    assert numbers("rex-omni", ([("cat", A)], json_answer(("zebra", A))))["R_50"] == 0
+
+
 def test_rex_omni_counts_boxes_of_absent_classes_in_precision_only_and_skips_an_image_with_a_point():
     image = [("cat", A)], json_answer(("cat", A), ("zebra", B))
     assert [numbers("rex-omni", image)[key] for key in ("P_50", "R_50")] == [0.5, 1]
