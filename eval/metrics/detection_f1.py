@@ -20,6 +20,7 @@ from ..box_matching import IOU_THRESHOLD, f1_by_image, image_results, outcomes
 from ..evaluated_run import Number
 from ..ground_truth import Truth, read_truth, truth_counts
 from ..metric import Evaluation, Metric
+from ..precision_recall import exact_mean
 from .answer_rewards import box_format
 from .one_answer import OneTruth, truth_and_predictions
 
@@ -65,9 +66,9 @@ class DetectionF1(Metric):
     def score(self, answers: Answers, truth: Truth) -> Evaluation:
         images = image_results(truth, answers.predictions, answers.statuses, answers.texts)
         counts = {**truth_counts(truth), **answers.counts_document(), "predictions": len(answers.predictions.scores)}
-        return Evaluation({"f1": float(np.mean([image.f1 for image in images]))}, per_sample=images, counts=counts)
+        return Evaluation({"f1": exact_mean(np.array([image.f1 for image in images]))}, per_sample=images, counts=counts)
 
     def score_rows(self, texts: Sequence[str | None], rows: Sequence[Any], rules: Rules) -> Evaluation:
         truths = [OneTruth(row.size_wh, row.labels, row.boxes_xyxy_px, all(row.labels)) for row in rows]
         scores = [0.0 if text is None else sample_f1(text, truth, rules) for text, truth in zip(texts, truths, strict=True)]
-        return Evaluation({"f1": float(np.mean(scores))})
+        return Evaluation({"f1": exact_mean(np.array(scores))})

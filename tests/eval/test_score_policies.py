@@ -84,3 +84,17 @@ def test_equal_scores_are_printed(tmp_path):
     assert found["counts"]["equal_scores"] == found["counts"]["predictions"]
     assert f" in any order  (AP_ties) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = {found['AP_ties']:.3f}\n" in done.stdout
     assert not math.isclose(found["AP_ties"], found["AP"])
+
+
+def test_the_f1_of_images_does_not_depend_on_their_ids(tmp_path):
+    path, rows = case(tmp_path, seed=5)
+    truth, found = json.loads(path.read_text()), set()
+    for seed in range(8):
+        ids = dict(zip(range(1, 13), np.random.default_rng(seed).permutation(90)[:12].tolist(), strict=True))
+        images = [each | {"id": ids[each["id"]]} for each in truth["images"]]
+        annotations = [each | {"image_id": ids[each["image_id"]]} for each in truth["annotations"]]
+        gt = write_json(tmp_path / "other.json", truth | {"images": images, "annotations": annotations})
+        result = write_rows(tmp_path / "f1.jsonl", [each | {"sample_id": ids[each["sample_id"]]} for each in rows])
+        call("detection-f1", result, "--gt", gt, "--family", "qwen2_vl", "--no-report", "--out", tmp_path / "f1")
+        found.add(metrics_of(tmp_path / "f1")["f1"])
+    assert len(found) == 1
