@@ -1,6 +1,6 @@
 // The state of the list of images, which the link holds; and which images it shows, in which order.
 const DEFAULTS = {
-  page: 1, size: 50, class: "", outcome: "", status: "", change: "", from: "", to: "", q: "", sort: "worst", image: "", lang: "", hide: "",
+  page: 1, size: runs.length > 1 ? 25 : 50, class: "", outcome: "", status: "", change: "", from: "", to: "", q: "", sort: "worst", image: "", lang: "", hide: "",
 };
 const SIZES = [25, 50, 100, 200];
 const LOST = ["unreadable", "truncated", "missing"];

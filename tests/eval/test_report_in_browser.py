@@ -251,7 +251,7 @@ def test_arrows_turn_the_pages(opened):
 
 
 def test_csv_of_the_filtered_list(opened):
-    view = opened("two")
+    view = opened("two", "#size=200")
     choose(view, "q", "hacked")
     choose(view, "change", "fixed")
     with view.expect_download() as download:
