@@ -35,6 +35,7 @@ class SwiftEngine:
         if package and find_spec(package) is None:
             raise GroundswiftError(f"--engine {settings.engine} needs the package {package}, which is not installed")
         set_limits(pixels)
+        self.settings = settings
         self.batches = settings.engine == "transformers"
         source = settings.adapters[0] if settings.adapters else settings.model
         with quiet():
