@@ -27,7 +27,7 @@ SUBCOMMANDS = {  # subcommand -> (module, its click command, one line of help)
     "parity": (
         "groundswift.swift_plugins.tools.parity.cli",
         "parity",
-        "Compare adapter, merged, quantised, exported and served models, answer by answer.",
+        "Compare adapter, merged, quantised and served models.",
     ),
     "plan": ("groundswift.swift_plugins.tools.plan.cli", "plan", "Plan a training run: steps, tokens per image, memory."),
     "migrate": ("groundswift.data_converters.rows.migrate.cli", "migrate", "Migrate scripts of ms-swift 2.x to 4.6."),

@@ -240,7 +240,7 @@ def test_compare_keeps_what_else_is_in_its_folder(scene):
     score(scene, "none.json")
     for _ in range(2):
         call("compare", scene / "both" / "first", scene / "out", "--out", scene / "both")
-        assert sorted(os.listdir(scene / "both")) == ["first", "report.html", "report.md", "summary.json"]
+        assert sorted(os.listdir(scene / "both")) == ["first", "paired.json", "report.html", "report.md", "summary.json"]
 
 
 @pytest.mark.parametrize("existing", [False, True], ids=["new folder", "files replaced one by one"])
