@@ -4,7 +4,7 @@
 # Method    LoRA on all linear layers
 # Hardware  2 CPU cores, no GPU
 # Memory    1.6 GB, the largest process (2026-11-20, fcc1f14)
-# Score     AP 0.000 before, 0.705 after, in 132 s (200 held-out images, greedy, every score 1.0; 2026-11-20, fcc1f14)
+# Score     AP 0.000 before, 0.705 after, in 132 s (200 held-out images, greedy, every score 1.0; 2026-11-20, fcc1f14); 0.754 with scores from log-probabilities (2026-11-29, da61208)
 # Tiny      TRAIN=6 VAL=4 TEST=5 STEPS=2 EVERY=2
 #
 #   bash recipes/quickstart/run.sh                      # or: make quickstart
@@ -55,10 +55,14 @@ run swift sft --model "$MODEL" --model_type qwen2_vl --template qwen2_vl_groundi
 
 step "after: merge the adapter, and the same held-out images"
 CHECKPOINT=$OUT/lora/checkpoint-$STEPS
-run swift infer --adapters "$CHECKPOINT" --merge_lora true "${PREDICT[@]}" \
+run swift infer --adapters "$CHECKPOINT" --merge_lora true "${PREDICT[@]}" --logprobs true \
   --val_dataset "$OUT/data/test.jsonl" --result_path "$OUT/after.jsonl"
 show groundswift eval coco-map "$OUT/after.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
-  --family qwen2_vl --out "$OUT/after"
+  --family qwen2_vl --intervals --out "$OUT/after"
+
+step "the same answers, the confidence of a box from its tokens"
+show groundswift eval coco-map "$OUT/after.jsonl" --gt "$OUT/data/test/annotations.json" --images "$OUT/data/test/images" \
+  --family qwen2_vl --score logprob --intervals --out "$OUT/after-logprob"
 
 step "report"
 show groundswift eval compare "$OUT/before" "$OUT/after" --names before,after --images "$OUT/data/test/images" \

@@ -15,7 +15,11 @@ def test_the_quickstart_ends_with_both_tables_and_a_report(runner, tmp_path):
     assert {"AP", "AP50", "AR100", "ARl"} <= set(summary["before"]) == set(summary["after"])
     assert summary["seconds"] > 0
     assert (out / "report.html").stat().st_size > 10_000
-    assert printed.count("Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]") == 2
+    assert printed.count("Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]") == 3, (
+        "before, after, after with log-probabilities"
+    )
+    scored = json.loads((out / "after-logprob" / "metrics.json").read_text())
+    assert scored["protocol"]["score"] == "logprob"
     assert str(out / "report.html") in printed
 
 
