@@ -99,7 +99,8 @@ class Metric:
         shown = {titles.get(key, key): value for key, value in evaluation.summary.items()}
         between = {titles.get(key, key): f"  [{low:.3f}, {high:.3f}]" for key, (low, high) in evaluation.intervals.items()}
         texts = {title: "-" if value is None else format(value, ".3f") for title, value in shown.items()}
-        return [f"{title:<20} {text}{between.get(title, '')}" for title, text in texts.items()]
+        width = max([20, *map(len, texts)])
+        return [f"{title:<{width}} {text}{between.get(title, '')}" for title, text in texts.items()]
 
     def protocol_lines(self, protocol: dict[str, Any]) -> list[str]:
         """The protocol for the terminal."""
