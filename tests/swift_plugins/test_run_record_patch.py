@@ -234,17 +234,18 @@ def test_the_metric_of_training_places_by_all_limits(zoo, tokens, tmp_path, firs
     predictions = np.zeros((len(packed), max(map(len, packed))), dtype=np.uint8)
     for place, text in zip(predictions, packed, strict=True):
         place[: len(text)] = text
-    args = SimpleNamespace(predict_with_generate=True, metric_for_best_model=None, callbacks=[])
-    metric = CocoMapMetric(args, SimpleNamespace(template=template, eval_dataset=rows))
+    args = SimpleNamespace(predict_with_generate=True, metric_for_best_model=None, callbacks=[], output_dir=str(tmp_path))
+    state = SimpleNamespace(global_step=0)
+    metric = CocoMapMetric(args, SimpleNamespace(template=template, eval_dataset=rows, state=state))
     assert metric.compute_metrics(SimpleNamespace(predictions=predictions))["AP"] == pytest.approx(1)
     other = zoo.make_template("qwen2_5_vl", max_pixels=4_000)
-    metric = CocoMapMetric(args, SimpleNamespace(template=other, eval_dataset=rows))
+    metric = CocoMapMetric(args, SimpleNamespace(template=other, eval_dataset=rows, state=state))
     assert metric.compute_metrics(SimpleNamespace(predictions=predictions))["AP"] < 0.2
 
 
 def test_the_metric_does_not_score_a_row_that_limits_its_own_image(plugin):
     row = {"size_wh": [9, 9], "chat_template_kwargs": {"max_pixels": 784}}
-    assert sample_of(3, row) == (TEXT, (9, 9), [], [])
+    assert sample_of(3, row)[:4] == (TEXT, (9, 9), [], [])
     with pytest.raises(GroundswiftError, match="validation row 3: chat_template_kwargs limit its image"):
         sample_of(3, row, resized=True)
 

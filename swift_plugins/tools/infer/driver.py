@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import IO, Any, Protocol
 
-from groundswift.atomic_write import sigterm_as_exit
+from groundswift.atomic_write import sigterm_as_exit, staged
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.image_resize import Limits
 from groundswift.run_record import RESULT_SUFFIX, RunRecord, differing_limits, read_record, write_record
@@ -139,7 +139,8 @@ def note_record(out: Path, record: RunRecord | None, number: int = 0) -> None:
         return
     made = folder_of(out) / f"{number}-{path.name}"  # several processes may write it at once
     write_record(made, record)
-    os.replace(made, path)
+    with staged(path, made):
+        pass
 
 
 @contextmanager

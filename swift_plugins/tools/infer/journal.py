@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from groundswift.atomic_write import check_place, write_whole
+from groundswift.atomic_write import check_place, staged, write_whole
 from groundswift.errors import error_at
 
 LOCK = "lock"
@@ -218,6 +218,7 @@ def put(path: Path, out: Path, lines: Iterable[bytes]) -> None:
     made = folder_of(out) / path.name
     write_whole(made, lines)
     try:
-        os.replace(made, os.path.realpath(path))
+        with staged(Path(os.path.realpath(path)), made, durable=False):
+            pass
     except OSError as error:
         raise error_at(path, f"cannot be written ({error.strerror})", "a file in a folder that can be written") from None
