@@ -140,7 +140,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 def lines():
     yield 0, b"x" * 1_000_000  # more than a buffer holds, so that the file has begun
     print("begun", flush=True)
-    time.sleep(60)
+    for _ in range(1200):  # short sleeps: a signal between the print and one long sleep would be seen after it
+        time.sleep(0.05)
 
 WRITERS[sys.argv[1]](Path(sys.argv[2]), lines())
 """
