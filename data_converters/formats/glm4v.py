@@ -12,6 +12,7 @@ import msgspec
 from groundswift.records import IMAGE, Message, Row
 
 from ..base import EXAMPLE_IMAGE
+from ..file_io.row_images import RowImages
 from ..issues import IssueLog, skip
 from ..rows.any_row import AnyRow, SwiftRowOptions, relative
 from ..rows.render import spoken
@@ -86,13 +87,13 @@ class ToGlm4vOptions(SwiftRowOptions, frozen=True, kw_only=True):
     """Turn rows into GLM-4V's fine-tuning rows: messages with role and content, and image in a question.
 
     Boxes become GLM's text, [[x1,y1,x2,y2]] from 0 to 1000 between its marks, and labels plain text; size_wh of the row is the
-    size of the image. In a row without <image> the image comes first, as in swift. The format has no field for sample_id and
-    size_wh. With --images the paths of images are relative to DIR.
+    size of the image, which is read from its file where a row states none (counted). In a row without <image> the image comes
+    first, as in swift. The format has no field for sample_id and size_wh. With --images the paths of images are relative to DIR.
 
     Counted: an image after a system message. GLM-4's own script looks for the image in the first message only.
 
-    Problems: more than one image, <image> elsewhere than at the start of a question, a video, a box without size_wh or that
-    cannot be used, a label that cannot be written, a row without an answer or that lint reports as malformed.
+    Problems: more than one image, <image> elsewhere than at the start of a question, a video, a box that cannot be used or
+    whose image is not found, a label that cannot be written, a row without an answer or that lint reports as malformed.
 
     \b
     Example:
@@ -102,17 +103,18 @@ class ToGlm4vOptions(SwiftRowOptions, frozen=True, kw_only=True):
     name, summary = "to-glm4v", "swift rows to GLM-4V rows."
     writes = "GLM-4V messages"
 
-    def maker(self, folder: str | None) -> ToGlmMaker:
-        return ToGlmMaker(folder)
+    def maker(self, folder: str | None, images: RowImages) -> ToGlmMaker:
+        return ToGlmMaker(folder, images)
 
 
 class ToGlmMaker(chat.RowMaker, frozen=True):
     """Makes the GLM row of a swift row."""
 
     folder: str | None
+    images: RowImages
 
     def row(self, where: str, source: AnyRow, log: IssueLog) -> GlmRow:
-        messages, images = spoken(where, source, FAMILY, log)
+        messages, images = spoken(where, source, FAMILY, self.images, log)
         check_one_image(where, images)
         out = []
         for index, each in enumerate(messages):

@@ -18,6 +18,7 @@ from groundswift.records import IMAGE, Message, Row
 
 from ..base import EXAMPLE_IMAGE, Totals, WholeOptions
 from ..engine.convert import rows_of
+from ..file_io.row_images import RowImages
 from ..issues import IssueLog, skip
 from ..rows.any_row import AnyRow, SwiftRowOptions, relative
 from ..rows.render import spoken
@@ -156,10 +157,11 @@ class ToPhi3vOptions(SwiftRowOptions, WholeOptions, frozen=True, kw_only=True):
     cookbook   {id, conversations: [{images: [paths], user, assistant}, ...]}, of Microsoft's recipe
 
     Boxes become text, [(x1,y1),(x2,y2)] from 0 to 1000 as swift writes them for this family, and labels plain text; size_wh
-    of the row is the size of the image. id is the sample_id. With --images the paths of images are relative to DIR.
+    of the row is the size of the image, which is read from its file where a row states none (counted). id is the sample_id.
+    With --images the paths of images are relative to DIR.
 
     Problems: a system text (except in swift's form), in the cookbook's form an image after the start of a question; a video,
-    a box without size_wh or that cannot be used, a label that cannot be written, a row without an answer or that lint
+    a box that cannot be used or whose image is not found, a label that cannot be written, a row without an answer or that lint
     reports as malformed.
 
     \b
@@ -172,8 +174,8 @@ class ToPhi3vOptions(SwiftRowOptions, WholeOptions, frozen=True, kw_only=True):
 
     form: Annotated[Form, msgspec.Meta(description="The form of the trainer, see above.")] = "numbered"
 
-    def maker(self, folder: str | None) -> ToPhiMaker:
-        return ToPhiMaker(self.form, folder)
+    def maker(self, folder: str | None, images: RowImages) -> ToPhiMaker:
+        return ToPhiMaker(self.form, folder, images)
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         totals, as_list = Totals(), out is not None and out.suffix.lower() == ".json"
@@ -198,9 +200,10 @@ class ToPhiMaker(chat.RowMaker, frozen=True):
 
     form: Form
     folder: str | None
+    images: RowImages
 
     def row(self, where: str, source: AnyRow, log: IssueLog) -> PhiRow:
-        messages, images = spoken(where, source, FAMILY, log)
+        messages, images = spoken(where, source, FAMILY, self.images, log)
         if self.form != "swift" and messages[0].role == "system":
             raise skip("system-unsupported", where, "a system text", "user and assistant only, as trainers expect")
         chat.check_questions_only(where, messages, IMAGE)

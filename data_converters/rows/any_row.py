@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import msgspec
 
+from groundswift.file_guard import path_inside
 from groundswift.row_view import RowView
-from groundswift.urls import absolute
+from groundswift.urls import absolute, folder_of, is_url
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, EXAMPLE_ROW, Make, Options, Reading, path_option
+from ..file_io.row_images import RowImages
 from ..issues import Issue, IssueLog, skip
 from .result_rows import TruthFlag, read_truth
 
@@ -44,13 +47,14 @@ class SwiftRowOptions(Options, frozen=True, kw_only=True):
     truth: TruthFlag = False
     images: Annotated[str | None, path_option("Folder that the paths are relative to.  [default: as the rows have them]", "DIR")] = None
 
-    def maker(self, folder: str | None) -> Make:
-        """What converts a row; its paths are written relative to `folder`."""
+    def maker(self, folder: str | None, images: RowImages) -> Make:
+        """What converts a row; its paths are written relative to `folder`. `images`: the rows' own, for sizes not stated."""
         raise NotImplementedError
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         rows, total = read_truth(self.annotations, AnyRow, self.truth)
-        return Reading(rows, self.maker(self.images and absolute(self.images)), total)
+        images = RowImages(absolute(self.images or folder_of(self.annotations)), check=False)
+        return Reading(rows, self.maker(self.images and absolute(self.images), images), total)
 
 
 def viewed(where: str, row: AnyRow) -> tuple[RowView, list[Issue]]:
@@ -62,10 +66,11 @@ def viewed(where: str, row: AnyRow) -> tuple[RowView, list[Issue]]:
 
 
 def relative(thing: str, path: str, folder: str | None) -> str:
-    """A path as it is, or relative to a folder. Raises SkipSample for one outside it."""
+    """A path as it is, or relative to a folder, where relative ones start. Raises SkipSample for one outside it."""
     if folder is None:
         return path
     start = folder.rstrip("/") + "/"
+    path = path if is_url(path) or os.path.isabs(path) else path_inside(folder, path) or path
     if not path.startswith(start):
         raise skip("image-outside-folder", thing, f"{path} is not inside {folder}", "images below --images, or no --images")
     return path[len(start) :]

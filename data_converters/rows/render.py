@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from groundswift.coordinates import from_original_px
@@ -16,7 +16,8 @@ from groundswift.records import IMAGE, REF, Message, count_tags, swift_tag_in
 from groundswift.row_view import RowView, box_finding, image_source
 
 from ..file_io.box_checks import fitted_box, fitted_point
-from ..file_io.row_images import LONGEST
+from ..file_io.images import stated_size_problem
+from ..file_io.row_images import LONGEST, RowImages
 from ..issues import Issue, IssueLog, SkipSample, skip
 from ..tasks.conversation import check_order
 from .any_row import SOUND, AnyRow, viewed
@@ -31,8 +32,11 @@ class Spoken(NamedTuple):
     images: list[str]
 
 
-def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
-    """A row as text of a family. Raises SkipSample if swift would refuse it, or it cannot be written as text."""
+def spoken(where: str, row: AnyRow, family: str, inside: RowImages, log: IssueLog) -> Spoken:
+    """A row as text of a family. `inside`: where its images are, which are opened if boxes are on one whose size the row does not state.
+
+    Raises SkipSample if swift would refuse it, or it cannot be written as text.
+    """
     view, misshapen = viewed(where, row)
     if misshapen:
         raise SkipSample(misshapen[0])
@@ -45,7 +49,8 @@ def spoken(where: str, row: AnyRow, family: str, log: IssueLog) -> Spoken:
         if tag := swift_tag_in(label):
             raise skip("label-tag", where, f"label {label[:100]!r} holds {tag}", "text without it")
     images = [source_of(f"{where}, image {index}", image) for index, image in enumerate(view.images)]
-    messages = rendered(where, view, written(where, view, row, family, log), family)
+    boxes = written(where, view, Sizes(where, row.size_wh, images, inside, log), family, log)
+    messages = rendered(where, view, boxes, family)
     check_order(where, messages)
     for index, each in enumerate(messages):
         if tag := swift_tag_in(each.content.replace(IMAGE, "")):
@@ -64,19 +69,48 @@ def source_of(thing: str, image: object) -> str:
     return source
 
 
-def written(where: str, view: RowView, row: AnyRow, family: str, log: IssueLog) -> list[list[float]]:
+@dataclass
+class Sizes:
+    """The sizes of the images of a row: `stated_wh` of the first, in px; those of others are read once from `images`."""
+
+    where: str
+    stated_wh: tuple[int, int] | None
+    images: list[str]
+    inside: RowImages
+    log: IssueLog
+    known: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def of(self, index: int) -> tuple[int, int]:
+        """The size (width, height) of an image in px. Raises SkipSample where it is neither stated nor readable."""
+        thing = f"{self.where}, image {index}"
+        if index == 0 and self.stated_wh:
+            if problem := stated_size_problem(self.stated_wh, thing):
+                raise SkipSample(problem)
+            return self.stated_wh
+        if index >= len(self.images):
+            raise skip("size-unknown", self.where, "boxes without size_wh or an image", "size_wh: [width, height] in px, or an image")
+        if index not in self.known:
+            self.known[index] = self.read(index, thing)
+        return self.known[index]
+
+    def read(self, index: int, thing: str) -> tuple[int, int]:
+        """The size in the header of an image, which is counted."""
+        path = self.inside.path_of(self.images[index], thing, self.log)
+        seen = path and self.inside.inspect(path, f"{thing} ({path})", self.log, size_needed=True)
+        if not seen:
+            raise SkipSample(None)
+        self.log.count("size-from-image", thing)
+        return seen.size_wh
+
+
+def written(where: str, view: RowView, sizes: Sizes, family: str, log: IssueLog) -> list[list[float]]:
     """The boxes (4 numbers) and points (2) of a row in the family's space. Raises SkipSample for one that cannot be used."""
     out = []
     for index, box in enumerate(view.boxes or ()):
         thing = f"{where}, box {index}"
         if problem := box_finding(box):
             raise SkipSample(Issue.of(problem[0], thing, problem[1]))
-        size_wh = row.size_wh if view.image_of(index) == 0 else None
-        if size_wh is None or min(size_wh) < 1:
-            what = (
-                f"size_wh {row.size_wh}" if view.image_of(index) == 0 else f"it is in image {view.image_of(index)}, size_wh is of image 0"
-            )
-            raise skip("size-unknown", thing, what, "size_wh: [width, height] in px of the image of each box")
+        size_wh = sizes.of(view.image_of(index))
         px = [value * side for value, side in zip(box, size_wh * 2, strict=False)] if view.bbox_type == "norm1" else box
         fitted = (fitted_box if len(box) == 4 else fitted_point)(px, size_wh, thing, log)
         if fitted is None:

@@ -135,7 +135,14 @@ DOG = objects(["dog"], [64, 48, 320, 240])
         (ours("What is <image>?", "A"), "image-within-text", "turn 0: <image> within a text of user"),
         (ours("Q", "<image>A"), "image-within-text", "turn 1: <image> within a text of assistant"),
         (ours("<video>Q", "A", videos=["v.mp4"]), "row-with-video", "videos; expected images"),
-        (ours("<image>Q", "<ref-object><bbox>", objects=DOG, size_wh=None), "size-unknown", "box 0: size_wh None; expected size_wh"),
+        (
+            ours("<image>Q", "<ref-object><bbox>", objects=DOG, size_wh=None),
+            "image-missing",
+            "image 0 (/data/a.jpg): image not found: /data/a.jpg; expected the image file, as the source does not state its size",
+        ),
+        (ours("<image>Q", "<ref-object><bbox>", objects=DOG, size_wh=[0, 480]), "image-without-size", "image 0: size 0x480"),
+        (ours("Q", "<ref-object><bbox>", objects=DOG, size_wh=None, images=[]), "objects-without-image", "expected"),
+        (ours("<image>Q", "<bbox>", objects=DOG, size_wh=None, images=["../a.jpg"]), "image-path-outside", "image '../a.jpg'"),
         (ours("<image>Q", "<bbox>", objects=objects([], [64, 48, 32, 240])), "box-inverted", "box 0: box [64, 48, 32, 240]"),
         (ours("<image>Q", "<bbox>", objects=objects([], [700, 10])), "point-outside", "point [700, 10]"),
         (ours("<image>Q", "<bbox>", objects=objects([], [1, 2, 3])), "box-length", "box 0: [1, 2, 3] has 3 numbers; expected x1"),
@@ -153,6 +160,24 @@ DOG = objects(["dog"], [64, 48, 320, 240])
 )
 def test_problems_of_the_way_back(back, bad, reason, message):
     check_problem(back(bad, ours("<image>Q", "A")), reason, "rows.jsonl:1", message)
+
+
+def test_a_size_that_is_not_stated_is_read_from_the_image(back, folder):
+    """As the documents of swift have rows: boxes, and no size_wh. A relative path starts at --images, else next to the rows."""
+    row = ours("<image>Find.", "<bbox>", objects=objects([], [16, 12, 32, 24]), size_wh=None)
+    for image, more, written in (
+        ("a.jpg", {}, "a.jpg"),
+        ("./a.jpg", {"images": str(folder)}, "a.jpg"),
+        (str(folder / "a.jpg"), {"images": str(folder)}, "a.jpg"),
+    ):
+        options = back(row | {"images": [image]}, **more)
+        (found,) = made(options)
+        assert found["messages"][1]["content"] == "<|begin_of_box|>[[250,250,500,500]]<|end_of_box|>"
+        assert found["messages"][0]["image"] == written
+        assert counted(options) == {"size-from-image": 1}
+    upright = row | {"images": ["turned.jpg"], "objects": objects([], [10, 15, 20, 30])}  # 40x60
+    assert "[[250,250,500,500]]" in made(back(upright))[0]["messages"][1]["content"]
+    assert counted(back(ours("<image>What?", "A cat.", size_wh=None))) == {}  # no box, so no size is needed
 
 
 def test_paths_outside_the_folder(back):

@@ -164,12 +164,12 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
         (ours("<image>Q", "A", images=["/data/a<b.jpg"]), "swift", "image-path-bracket", "image '/data/a<b.jpg'"),
         (ours("Q <image>", "A"), "cookbook", "image-within-text", "<image> after other text of a question"),
         (ours("<video>Q", "A", videos=["v.mp4"]), "llava", "row-with-video", "expected images"),
-        (ours("<image>Q", "<bbox>", objects=BOX, size_wh=None), "numbered", "size-unknown", "box 0"),
+        (ours("<image>Q", "<bbox>", objects=BOX, size_wh=None), "numbered", "image-missing", "image 0 (/data/a.jpg): image not found"),
         (
             ours("<image><image>Q", "<bbox>", images=["/a", "/b"], objects=BOX | {"image_id": [1]}),
             "numbered",
-            "size-unknown",
-            "it is in image 1, size_wh is of image 0",
+            "image-missing",
+            "image 1 (/b): image not found",
         ),
         (ours("<image>Q"), "numbered", "roles-order", "roles user"),
     ],
@@ -177,6 +177,14 @@ def with_system(*texts: str, **changes: Any) -> dict[str, Any]:
 def test_problems_of_the_way_back(folder, bad, form, reason, message):
     path = write_lines(folder / "rows.jsonl", bad, ours("<image>Q", "A"))
     check_problem(ToPhi3vOptions(annotations=str(path), form=form), reason, "rows.jsonl:1", message)
+
+
+def test_a_size_that_is_not_stated_is_read_from_the_image(folder, draw):
+    """Of each image that boxes are on; size_wh is of the first."""
+    draw(folder / "two.jpg", (100, 50))
+    boxes = {"ref": [], "bbox": [[64, 48, 320, 240], [10, 10, 50, 25]], "image_id": [0, 1]}
+    rows = [ours("<image><image>Q", "<bbox><bbox>", images=["/data/a.jpg", "two.jpg"], objects=boxes)]
+    assert back(folder, *rows)[0]["conversations"][1]["value"] == "[(100,100),(500,500)]\n[(100,200),(500,500)]"
 
 
 def test_a_system_text_in_swifts_form(folder):
