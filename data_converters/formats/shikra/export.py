@@ -23,7 +23,7 @@ from ...issues import Issue, IssueLog, SkipSample, skip
 from ...rows.any_row import AnyRow, relative, viewed
 from ...rows.result_rows import TruthFlag, read_truth
 from ...tasks.conversation import ImageRowMaker, all_usable, check_order, check_texts, with_placeholders
-from .source import BOXES, POINTS, ShikraRow, Side, Target, Turn
+from .row import BOXES, POINTS, ShikraRow, Side, Target, Turn
 
 TAG = re.compile(f"({REF}|(?:{BOX})+)")
 SPEAKERS = {"user": "human", "assistant": "gpt"}

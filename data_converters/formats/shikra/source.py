@@ -23,57 +23,15 @@ from ...file_io.box_checks import FoundImage, fitted_box, fitted_point
 from ...file_io.exif_boxes import ExifBoxes, box_orientation, to_px
 from ...issues import Issue, IssueLog, skip
 from ...tasks import conversation as chat
-from ...tasks.referring import Referring, ReferringOptions, clean_phrase
+from ...tasks.referring import TAGS, Referring, ReferringOptions, clean_phrase
+from .loader_rows import GptAnswer, LoaderRow, Loaders, PointQa, TwiceQuestion, loaders_of, with_labels
+from .row import BOXES, POINTS, ShikraImage, ShikraRow, Target, Turn
 
-BOXES, POINTS = "<boxes>", "<points>"
 NAMES = {BOXES: "box", POINTS: "point"}
 PLACEHOLDER = re.compile(f"({BOXES}|{POINTS})")
 ROLES = {"human": "user", "gpt": "assistant"}
-Side = Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
 Space = Literal["px", "norm1"]
 TargetIndex = tuple[str, int]  # BOXES or POINTS, and the index of a box or point of the target
-
-
-class ShikraImage(msgspec.Struct):
-    """An image by its path, with its size in px where that is stated."""
-
-    path: str
-    width: Side | None = None
-    height: Side | None = None
-
-
-class Target(msgspec.Struct, omit_defaults=True):
-    """What the turns refer to by index: boxes of four numbers (xyxy), points of two (xy)."""
-
-    boxes: list[list[float]] | None = None
-    points: list[list[float]] | None = None
-
-    def of(self, kind: str) -> list[list[float]]:
-        """Its boxes or points; `kind`: BOXES or POINTS."""
-        return (self.boxes if kind == BOXES else self.points) or []
-
-
-class Turn(msgspec.Struct, omit_defaults=True, rename={"speaker": "from"}):
-    """One turn; the indices of each `<boxes>` and each `<points>` in it."""
-
-    speaker: str
-    value: str
-    boxes_seq: Any = None
-    points_seq: Any = None
-
-
-class ShikraRow(msgspec.Struct, omit_defaults=True):
-    """A row: a conversation, or an expression and its box. `sample_id`, `width` and `height` (px of the image) are our additions."""
-
-    image: str | ShikraImage | None = None
-    target: Target | None = None
-    conversations: list[Turn] | None = None
-    img_path: str | None = None
-    expression: str | None = None
-    bbox: list[float] | None = None
-    sample_id: int | str | None = None
-    width: Side | None = None
-    height: Side | None = None
 
 
 class ShikraOptions(ReferringOptions, chat.ConversationOptions, frozen=True, kw_only=True):
@@ -83,8 +41,17 @@ class ShikraOptions(ReferringOptions, chat.ConversationOptions, frozen=True, kw_
     out in pixels of the upright image. sample_id is the row's own as text, else the name of SOURCE and the number of the line:
     train/7. A row without target is a conversation without boxes, one without image a conversation without image.
 
-    Rows of an expression (img_path, expression, bbox), as Shikra has them for REC and REG, get a question of the file of
-    prompts; --task, --prompt, --prompts and --language are for these rows alone.
+    \b
+    Rows of Shikra's own datasets, each in the form of its loader, become conversations as well:
+      REC, REG, GC       an expression and its box; --task
+      Flickr30k          a sentence whose phrases have boxes; the phrases become labels
+      captions           a sentence
+      GPT4GEN            a question and its reasoning; --gpt-answer
+      PointQA, Visual7W  a question about a point or a box; --point-qa, --twice-question. Candidates are shuffled by --seed
+
+    The first three have no question and get one of the file of prompts: --prompt (with <ref-object> or <bbox> for
+    expressions, without for captions and sentences), --prompts and --language are for these rows alone. Answers are what the
+    rows hold, without "The answer is", which Shikra adds.
 
     Dropped or changed, and counted: boxes and points that no turn refers to; boxes that extend beyond their image are
     clipped; a space is put between two adjacent placeholders, as they would read as one.
@@ -95,63 +62,85 @@ class ShikraOptions(ReferringOptions, chat.ConversationOptions, frozen=True, kw_
     """
 
     name, summary = "shikra", "Shikra rows."
-    reads = "Shikra rows: boxes, points, conversations"
-    writes = "any conversation, with boxes and points; referring (find), describing"
+    reads = "Shikra rows: boxes, points, conversations; those of its own datasets"
+    writes = "any conversation, with boxes and points; referring (find), describing; captions, plain or grounded"
     EXAMPLE = {
         "train_shikra.jsonl": [
             {
                 "image": "a.jpg",
                 "target": {"boxes": [[1, 1, 4, 5]]},
                 "conversations": [{"from": "human", "value": "<image>Where?"}, {"from": "gpt", "value": "<boxes>.", "boxes_seq": [[0]]}],
-            }
+            },
+            {"image_id": "a", "sentence": "<ph_st>A cat<ph_ed> sits.", "boxes": [[1, 1, 4, 5]], "boxes_seq": [[0]]},
         ],
         "data/flickr30k_images/a.jpg": EXAMPLE_IMAGE,
     }
-    row_type = ShikraRow
+    row_type = LoaderRow
 
     space: Annotated[Space, msgspec.Meta(description="Unit of the numbers: pixels, or fractions (0 to 1) of the image.")] = "px"
     exif_boxes: ExifBoxes = None
+    gpt_answer: GptAnswer = "boxes"
+    point_qa: PointQa = "point"
+    twice_question: TwiceQuestion = "general"
 
     def maker(self) -> ShikraMaker:
-        return ShikraMaker.of(self, referring=Referring(self.task, self.questions()), space=self.space, exif_boxes=self.exif_boxes)
+        loaders = loaders_of(self, self.gpt_answer, self.point_qa, self.twice_question)
+        for_captions = self.prompt is not None and TAGS[self.task] not in self.prompt
+        referring = None if for_captions else Referring(self.task, self.questions())
+        return ShikraMaker.of(self, referring=referring, loaders=loaders, space=self.space, exif_boxes=self.exif_boxes)
 
 
 class ShikraMaker(chat.ImageRowMaker, frozen=True, kw_only=True):
-    """Makes the swift row of a Shikra row. The name of `source` begins the sample_id of a row that has none."""
+    """Makes the swift row of a Shikra row. The name of `source` begins the sample_id of a row that has none.
 
-    referring: Referring
+    `referring`: what makes rows of expressions; None where --prompt is for captions.
+    """
+
+    referring: Referring | None
+    loaders: Loaders
     space: Space
     exif_boxes: str | None
 
-    def row(self, where: str, source: ShikraRow, log: IssueLog) -> Row:
+    def row(self, where: str, source: LoaderRow, log: IssueLog) -> Row:
         sample_id = str(source.sample_id) if source.sample_id is not None else chat.numbered_id(self.source, where)
-        if source.conversations is None:
+        if source.conversations is not None:
+            return self.conversation(where, source, sample_id, None, log)
+        if source.expression is not None:
             return self.expression(where, source, sample_id, log)
+        whole_row, prompt = self.loaders.conversation(where, source, sample_id)
+        return self.conversation(where, whole_row, sample_id, prompt, log, marked=True)
+
+    def conversation(self, where: str, source: ShikraRow, sample_id: str, prompt: str | None, log: IssueLog, marked: bool = False) -> Row:
+        """The row of a conversation; `marked`: its phrases with boxes are marked, and become labels."""
         messages = [chat.message(where, index, turn.speaker, turn.value, ROLES) for index, turn in enumerate(source.conversations)]
         chat.check_order(where, messages)
         name, stated_wh = image_of(where, source)
         messages = chat.with_placeholders(where, messages, IMAGE, int(name is not None))
         chat.check_texts(where, messages, [IMAGE], name is not None, log)
         target = source.target or Target()
-        texts, meant = [], []
+        texts, meant, labels = [], [], []
         for index, (each, turn) in enumerate(zip(messages, source.conversations, strict=True)):
             text, own = with_boxes(f"{where}, turn {index}", each.content, turn, target, log)
+            text, phrases = with_labels(f"{where}, turn {index}", text, log) if marked else (text, [])
             texts.append(Message(each.role, text))
             meant += own
+            labels += phrases
         if name is None and (target.boxes or target.points):
             raise skip("boxes-without-image", where, "a target, and no image", "the image that it belongs to")
         images = [] if name is None else [self.image(where, name, stated_wh, log)]
         for kind in NAMES:
             if lost := len(target.of(kind)) - sum(each == kind for each, _ in set(meant)):
                 log.count(f"{NAMES[kind]}-unused", where, lost)
-        objects = Objects([], self.placed(where, target, meant, images[0], log)) if meant else None
-        return chat.conversation_row(texts, images, sample_id, objects=objects)
+        objects = Objects(labels, self.placed(where, target, meant, images[0], log)) if meant else None
+        return chat.conversation_row(texts, images, sample_id, prompt, objects)
 
     def expression(self, where: str, source: ShikraRow, sample_id: int | str, log: IssueLog) -> Row:
         """The row of an expression and its box."""
-        if source.img_path is None or source.expression is None or source.bbox is None:
-            what = "no conversations, and no img_path, expression and bbox"
-            raise skip("row-malformed", where, what, "image, target and conversations, or an expression and its box")
+        if source.img_path is None or source.bbox is None:
+            raise skip("row-malformed", where, "an expression without img_path or bbox", "img_path, expression and bbox")
+        if self.referring is None:
+            what = "an expression, and --prompt names no object"
+            raise skip("prompt-other-rows", where, what, f"--prompt with {TAGS['find']} (--task find) or {TAGS['describe']} (describe)")
         phrase = clean_phrase(source.expression, where, log)
         image = self.image(where, source.img_path, image_of(where, source)[1], log)
         boxes = self.placed(where, Target([source.bbox]), [(BOXES, 0)], image, log)

@@ -123,8 +123,12 @@ def test_an_id_of_its_own(source):
 
 TARGET = TWO_DOGS["target"]
 PROBLEMS: dict[str, tuple[Any, str, str]] = {  # what is wrong -> (row, id of the problem, what its message holds)
-    "another row": ({"query": "Q"}, "row-malformed", "no conversations, and no img_path, expression and bbox; expected image, target"),
-    "an expression without its box": ({"img_path": "dogs.jpg", "expression": "x"}, "row-malformed", "no conversations, and no img_path"),
+    "another row": ({"query": "Q"}, "row-malformed", "the fields of no known form; expected conversations"),
+    "an expression without its box": (
+        {"img_path": "dogs.jpg", "expression": "x"},
+        "row-malformed",
+        "an expression without img_path or bbox",
+    ),
     "a box of three numbers": (EXPRESSION | {"expression": "dog", "bbox": [1, 2, 3]}, "box-length", "box 0: [1.0, 2.0, 3.0]"),
     "an expression with a tag": (EXPRESSION | {"expression": "a <bbox>"}, "text-tag", "holds <bbox>, which swift would replace"),
     "no turns": (TWO_DOGS | {"conversations": []}, "roles-order", "roles none; expected"),

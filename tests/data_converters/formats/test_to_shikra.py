@@ -17,8 +17,6 @@ from groundswift.data_converters.file_io.row_images import RowImages
 from groundswift.data_converters.formats.shikra.export import SwiftRow, ToShikraMaker, ToShikraOptions
 from groundswift.data_converters.formats.shikra.source import ShikraMaker, ShikraRow
 from groundswift.data_converters.issues import IssueLog
-from groundswift.data_converters.prompts import Asking
-from groundswift.data_converters.tasks.referring import Referring
 from groundswift.placeholders import read_message
 
 folder = folder_with({"dogs.jpg": (WIDTH, HEIGHT)})
@@ -183,7 +181,7 @@ NOWHERE = RowImages("/nowhere", check=False)
 
 def swift_of(made: dict[str, Any], log: IssueLog) -> dict[str, Any]:
     """Our row of one of Shikra's, through JSON, as in files."""
-    make = ShikraMaker(images=NOWHERE, source="/nowhere/s.jsonl", referring=Referring("find", Asking((), 0)), space="px", exif_boxes=None)
+    make = ShikraMaker(images=NOWHERE, source="/nowhere/s.jsonl", referring=None, loaders=None, space="px", exif_boxes=None)
     return through(make, ShikraRow, made, log)
 
 
