@@ -66,6 +66,11 @@ class Totals(msgspec.Struct):
     objects: int = 0
     negatives: int = 0
 
+    @classmethod
+    def of(cls, counts: Sequence[int]) -> Totals:
+        """Of rows or images with these numbers of objects."""
+        return cls(len(counts), sum(counts), sum(count == 0 for count in counts))
+
     def add(self, other: Totals) -> None:
         self.rows += other.rows
         self.objects += other.objects

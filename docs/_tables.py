@@ -263,7 +263,9 @@ def bad_versions(say: Words) -> Iterator[Row]:
 def issues(say: Words) -> Iterator[Row]:
     """Every id that converters count, and what it means."""
     from groundswift.data_converters.issue_titles import TITLES
+    from groundswift.data_converters.registry import FORMATS
 
+    dict(FORMATS)  # each class declares those that only it counts
     return ((code(name), cell(say(f"issue.{name}", title))) for name, title in sorted(TITLES.items()))
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
+from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
+import msgspec
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from groundswift.coco_lenient import NOT_JSON
 from groundswift.file_guard import regular_bytes
 from groundswift.urls import is_url, is_web
 
@@ -33,6 +37,15 @@ def text_of(path: str, where: str) -> str:
         return bytes_of(path, where, "a text file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise skip(UNREADABLE_FILE, where, f"not UTF-8 text (byte {error.start})", "UTF-8 text") from None
+
+
+def json_of(path: str, where: str, kind: Any, expected: str) -> Any:
+    """The content of a JSON label file as a type. Raises SkipSample where it cannot be read as that."""
+    content = bytes_of(path, where, expected).removeprefix(codecs.BOM_UTF8)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except NOT_JSON as error:
+        raise skip(UNREADABLE_FILE, where, f"{error}"[:200], expected) from None
 
 
 def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:

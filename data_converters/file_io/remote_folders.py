@@ -23,7 +23,7 @@ from groundswift.urls import is_url, is_web, join, shown, without_password
 
 AT_ONCE = 256  # files that are asked for together
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of images that are found by their stem or folder
-WHOLE = {".txt", ".xml", ".yaml", ".yml"}  # suffixes of what is read, labels and lists
+WHOLE = frozenset({".txt", ".xml", ".yaml", ".yml"})  # suffixes of what is read, labels and lists
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -73,21 +73,21 @@ class Folder(NamedTuple):
         return path if self.here == self.address else self.address if inside == os.curdir else join(self.address, inside)
 
 
-def folder_at(path: str, expected: str) -> Folder:
-    """A folder that can be listed. One at a URL is mirrored in the cache: text files with content, images as empty files.
+def folder_at(path: str, expected: str, texts: frozenset[str] = WHOLE) -> Folder:
+    """A folder that can be listed. One at a URL is mirrored in the cache: files of the suffixes `texts` whole, images as empty files.
 
     Raises GroundswiftError as `listed_below`, if the folder does not exist, and if a file cannot be fetched whole.
     """
     if is_url(path):
-        return Folder(str(stand_in(path, expected)), path.rstrip("/"))
+        return Folder(str(stand_in(path, expected, texts)), path.rstrip("/"))
     if not os.path.isdir(path):
         raise error_at(path, "no such folder", expected)
     return Folder(path, path)
 
 
-def stand_in(url: str, expected: str) -> Path:
+def stand_in(url: str, expected: str, texts: frozenset[str]) -> Path:
     """The local mirror of a folder at a URL; a new one is made when something there has changed."""
-    files = listed_below(url, {*WHOLE, *SUFFIXES})
+    files = listed_below(url, {*texts, *SUFFIXES})
     if not files:
         raise error_at(shown(url), "no such folder, or nothing in it", expected)
     folder = cache_folder()
@@ -97,19 +97,19 @@ def stand_in(url: str, expected: str) -> Path:
     unfinished = target.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         with suppress(FileExistsError), staged(target, unfinished, replace=False):  # another process may have put the same there
-            _fill(unfinished, url, files)
+            _fill(unfinished, url, files, texts)
     except OSError as error:
         raise cache_error(str(folder), url, error) from None
     return target
 
 
-def _fill(folder: Path, url: str, files: Sequence[Listed]) -> None:
+def _fill(folder: Path, url: str, files: Sequence[Listed], texts: frozenset[str]) -> None:
     """Fetch the text files, several at once, and create an empty file per image."""
     whole = []
     for each in files:
         place = folder / each.name
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.suffix.lower() in WHOLE:
+        if place.suffix.lower() in texts:
             whole.append(each)
         else:
             place.touch()

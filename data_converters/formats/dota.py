@@ -15,7 +15,7 @@ from ..base import EXAMPLE_IMAGE, Reading, images_option
 from ..file_io.label_files import Stems, files_below
 from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..issues import IssueLog
-from ..tasks.label_files import Difficult, Label, LabelledImage, LabelOptions, as_xywh, bounds, labels_reading, not_a_label, number_of
+from ..tasks.label_files import Difficult, Label, LabelledImage, LabelOptions, as_xywh, corners_box, labels_reading, not_a_label, number_of
 
 HEAD = ("imagesource:", "gsd:")
 FIELDS = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
@@ -85,7 +85,5 @@ def label(ignore: bool, met: dict[str, int], fields: list[str], where: str, log:
     difficult = bool(difficulty.strip("0"))
     if difficult:
         log.count("difficult-as-crowd" if ignore else "difficult-kept", where)
-    xs, ys = corners[::2], corners[1::2]
-    if len(set(xs)) != 2 or len(set(ys)) != 2:
-        log.count("box-from-rotated", where)
-    return Label(where, met.setdefault(fields[8], len(met)), as_xywh(*bounds(xs, ys)), ignore and difficult)
+    box = corners_box(corners[::2], corners[1::2], where, log)
+    return Label(where, met.setdefault(fields[8], len(met)), as_xywh(*box), ignore and difficult)

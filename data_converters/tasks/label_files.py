@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from tqdm import tqdm
 
 from groundswift.atomic_write import write_whole
@@ -135,7 +136,7 @@ def labels_reading(
     labelled = labelled[: options.limit]
     unstated = any(each.stated_wh is None for each in labelled)
     first = folder.check and (options.coco_out is not None or unstated)
-    sizes_wh = sizes_of(labelled, ImageFolder(folder.folder, first), pool if first or unstated else WorkerPool(), log)
+    sizes_wh = sizes_of(labelled, replace(folder, check=first), pool if first or unstated else WorkerPool(), log)
     images, kept = usable_images(labelled, sizes_wh, log)
     if not images:
         log.settle(options.annotations)
@@ -146,7 +147,7 @@ def labels_reading(
     categories = [CocoCategory(rank + 1, name) for rank, name in enumerate(names)]
     table = without_repeats(columns_of_labels(images, kept, ranks, fractions), log)
     coco = with_class_edits(CocoColumns(images, categories, table), options, options.annotations, log)
-    reading = detection_reading(coco, options, ImageFolder(folder.folder, folder.check and not first), log)
+    reading = detection_reading(coco, options, replace(folder, check=folder.check and not first), log)
     if options.coco_out is not None:
         write_coco(coco, options.coco_out, log)
     return reading
@@ -297,3 +298,10 @@ def bounds(xs: Sequence[float], ys: Sequence[float]) -> Box:
     if not all(map(math.isfinite, (*xs, *ys))):
         return (math.nan,) * 4
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def corners_box(xs: Sequence[float], ys: Sequence[float], where: str, log: IssueLog) -> Box:
+    """The `bounds` of the four corners of a rectangle, counted where it is rotated."""
+    if len(set(xs)) != 2 or len(set(ys)) != 2:
+        log.count("box-from-rotated", where)
+    return bounds(xs, ys)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
-from typing import Annotated, Literal
 
-import msgspec
 import yaml
-
-from groundswift.atomic_write import new_folder
-from groundswift.errors import GroundswiftError, error_at
-from groundswift.images import read_size_wh
-from groundswift.storage import local_copy
-from groundswift.urls import file_name, is_url
 
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Collector, ImageBoxes, collect_boxes
+from ...rows.dataset_folder import ImageFiles, dataset_folder, put_image, stems_of
 
 DIGITS = 9  # of a fraction: exact to 0.0001 px on an image 100,000 px wide
 HEAD = "# One split: `train` and `val` name the same list, because trainers want both. Replace one of them by another list.\n"
@@ -44,34 +35,15 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
     makes_rows = False
     EXAMPLE = {"train.jsonl": [EXAMPLE_ROW | {"images": ["images/a.jpg"]}], "images/a.jpg": EXAMPLE_IMAGE}
 
-    image_files: Annotated[
-        Literal["link", "copy", "none"],
-        msgspec.Meta(description="Images of the dataset: links to the files, copies, or none (images.txt lists the original paths)."),
-    ] = "link"
+    image_files: ImageFiles = "link"
 
     def write(self, out: Path | None, log: IssueLog, progress: bool) -> Totals:
         found = collect_boxes(self, log, progress)
-        stems = stems_of(found.images, self.image_files)
+        stems = stems_of(found.images, self.image_files, "labels/{}.txt")
         if out is not None:
-            try:
-                with new_folder(out) as folder:
-                    fill(folder, found, stems, self.image_files)
-            except OSError as error:
-                raise error_at(error.filename, f"cannot be copied ({error.strerror})", "an image that can be read") from None
-        counts = [image.boxes.total() for image in found.images.values()]
-        return Totals(len(counts), sum(counts), counts.count(0))
-
-
-def stems_of(images: dict[str, ImageBoxes], image_files: str) -> dict[str, str]:
-    """Path -> the name of its label file. Raises GroundswiftError where two images want one name, or a link would point to a URL."""
-    owner: dict[str, str] = {}
-    for path in images:
-        if image_files == "link" and is_url(path):
-            raise GroundswiftError(f"{path}: a link cannot point to a URL; expected --image-files copy or none")
-        stem = os.path.splitext(file_name(path))[0]
-        if owner.setdefault(stem, path) != path:
-            raise GroundswiftError(f"{path}: labels/{stem}.txt belongs to {owner[stem]}; expected a different name for each image")
-    return {path: stem for stem, path in owner.items()}
+            with dataset_folder(out) as folder:
+                fill(folder, found, stems, self.image_files)
+        return Totals.of([image.boxes.total() for image in found.images.values()])
 
 
 def yolo_lines(image: ImageBoxes, index_of: dict[str, int]) -> str:
@@ -98,11 +70,6 @@ def fill(folder: Path, found: Collector, stems: dict[str, str], image_files: str
         (folder / "images").mkdir()
     for path, image in found.images.items():
         (folder / "labels" / f"{stems[path]}.txt").write_text(yolo_lines(image, index_of), encoding="utf-8")
-        name = file_name(path)
+        name = put_image(path, folder / "images", image_files)
         listed.append(path if image_files == "none" else f"./images/{name}")
-        if image_files == "link":
-            os.symlink(path, folder / "images" / name)
-        elif image_files == "copy":
-            read_size_wh(path)  # rows may name any file of this machine, and only images leave it
-            shutil.copyfile(local_copy(path), folder / "images" / name)
     (folder / "images.txt").write_text("".join(f"{path}\n" for path in listed), encoding="utf-8")

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from converted import detection_row, write_lines
 
-from groundswift.data_converters.formats.yolo import export as to_yolo
 from groundswift.data_converters.formats.yolo.export import ToYoloOptions
 from groundswift.data_converters.issues import IssueLog
+from groundswift.data_converters.rows import dataset_folder
 from groundswift.errors import GroundswiftError
 from groundswift.images import read_size_wh
 
@@ -157,7 +157,7 @@ def test_a_full_disk_is_not_an_error_of_an_image(source, folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", str(image), None, str(copy))
 
     path = source(detection_row(DOG))
-    monkeypatch.setattr(to_yolo.shutil, "copyfile", full)
+    monkeypatch.setattr(dataset_folder.shutil, "copyfile", full)
     with pytest.raises(GroundswiftError, match=r"yolo: cannot be written \(No space left on device\)"):
         write(path, image_files="copy")
     assert sorted(each.name for each in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub"]
