@@ -107,6 +107,7 @@ TITLES = SHARED | {
     "image-not-path": "image that is neither a path nor bytes",
     "image-nothing-to-ask": "image without objects, nothing to ask for",
     "image-of-filename-missing": "image of <filename> not found",
+    "image-other-folder": "image in another folder than its label file, the only one of its name",
     "image-outside-folder": "image outside --images",
     "image-outside-question": "image outside a question",
     "image-path-bracket": "image path with <",

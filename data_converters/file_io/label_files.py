@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -65,21 +65,53 @@ def files_below(folder: str, suffixes: set[str]) -> Iterator[str]:
 
 
 class Stems:
-    """The images of a folder by stem, for labels that name no suffix. On the web, where nothing is listed: stem plus `suffix`."""
+    """The images of a folder, and of those below it, by name. On the web, where nothing is listed, each is where its label says.
 
-    def __init__(self, folder: str, suffix: str) -> None:
+    `suffix`: of an image on the web that a label names by its stem; `pair`: folders of the same place in a layout, of the labels and of
+    the images, such as labelTxt and images.
+    """
+
+    def __init__(self, folder: str, suffix: str, pair: tuple[str, str] | None = None) -> None:
         self.suffix = suffix if is_web(folder) else None
+        self.pair = dict([pair]) if pair else {}
         self.names: dict[str, list[str]] = {}
         for name in () if self.suffix else files_below(folder, SUFFIXES):
-            self.names.setdefault(os.path.splitext(os.path.basename(name))[0], []).append(name)
+            self.names.setdefault(stem_of(os.path.basename(name)), []).append(name)
 
-    def name(self, stem: str, where: str, log: IssueLog) -> str | None:
-        """The image of a stem; None, and a problem is logged, if there are two. If there is none, the name that it should have."""
-        found = self.names.get(stem, [])
+    def name(self, stem: str, where: str, log: IssueLog, folder: str = "") -> str | None:
+        """The image that a label file in `folder` (relative) names by its stem, perhaps with folders before it: in the same folder, else at
+        the root, else the only one anywhere. The name that it should have if there is none; None, logged, if it is not clear."""
+        return self.one_of(self.images(stem), stem, stem_of, where, log, folder)
+
+    def file(self, name: str, where: str, log: IssueLog, folder: str = "") -> str | None:
+        """The same by a name with its suffix."""
+        images = [each for each in self.images(stem_of(name)) if os.path.basename(each) == os.path.basename(name)]
+        return self.one_of(images, name, str, where, log, folder)
+
+    def images(self, stem: str) -> list[str]:
+        """All images of a stem; where that has folders before it, only those whose path ends so."""
+        found = self.names.get(os.path.basename(stem), [])
+        return [each for each in found if f"/{stem_of(each)}".endswith(f"/{stem}")] if "/" in stem else found
+
+    def one_of(self, images: list[str], name: str, key: Callable[[str], str], where: str, log: IssueLog, folder: str) -> str | None:
+        """`name` does that; `key`: an image -> what is compared with names."""
+        near = os.path.join(*(self.pair.get(part, part) for part in folder.split("/")), name)
+        if self.suffix is not None:
+            return near + (self.suffix if key is stem_of else "")
+        found = next(filter(None, ([each for each in images if key(each) == wanted] for wanted in (near, name))), images)
         if len(found) > 1:
-            log.add(Issue("image-name-repeated", where, f"{found[0]} and {found[1]}", "one image per label file"))
+            expected = "one image of that name, or one in the folder of the label"
+            log.add(Issue("image-name-repeated", where, f"{found[0]} and {found[1]}", expected))
             return None
-        return found[0] if found else stem + (self.suffix or "")
+        there, expected = (os.path.dirname(each) for each in (found[0] if found else near, near))
+        if there and expected and not f"/{there}".endswith(f"/{expected}"):
+            log.count("image-other-folder", where)
+        return found[0] if found else near
+
+
+def stem_of(name: str) -> str:
+    """A file name or path without its suffix."""
+    return os.path.splitext(name)[0]
 
 
 def xml_root(content: bytes, where: str, root: str, reason: str, expected: str) -> Element:

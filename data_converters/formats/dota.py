@@ -12,11 +12,12 @@ from groundswift.urls import absolute, folder_of, is_web, join, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, images_option
-from ..file_io.label_files import Stems, files_below
+from ..file_io.label_files import Stems, files_below, stem_of
 from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..issues import IssueLog
 from ..tasks.label_files import Difficult, Label, LabelledImage, LabelOptions, as_xywh, corners_box, labels_reading, not_a_label, number_of
 
+LABELS = "labelTxt"  # the usual folder of the labels
 HEAD = ("imagesource:", "gsd:")
 FIELDS = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
 
@@ -25,7 +26,8 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn DOTA labels into rows: a question for all classes, for one class each, or for those present.
 
     SOURCE is a folder of label files (NAME.txt) or a folder with labelTxt/; the images are in images/ next to them, or in
-    --images, found by NAME (on the web, which cannot be listed, NAME.png). A box is the axis-aligned bounds of the four
+    --images, found by NAME (on the web, which cannot be listed, NAME.png). Both may be in folders below: of images with the
+    same NAME, the one in the folder of the label counts (train/images for train/labelTxt). A box is the axis-aligned bounds of the four
     corners of a label. Lines with imagesource and gsd are ignored. Classes are those of --categories, else all that the
     files name, sorted: two splits may then differ. Sizes are read from the images, with --no-check-images too.
 
@@ -48,13 +50,14 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
         place = folder_at(self.annotations, "a folder of DOTA labels, or a folder with labelTxt")
-        folder = os.path.join(place.here, "labelTxt")
+        folder = os.path.join(place.here, LABELS)
         folder = folder if os.path.isdir(folder) else place.here
         labels = absolute(place.address_of(folder))
         near = [join(each, "images") for each in (place.address, folder_of(labels))]
         images = self.image_folder(default=next(filter(is_folder, near), place.address), needed=True)
-        stems = Stems(images.folder, ".png")
-        files = sorted(name for name in os.listdir(folder) if name.endswith(".txt"))
+        stems = Stems(images.folder, ".png", (LABELS, "images"))
+        below = list(files_below(folder, {".txt"}))
+        files = [name for name in below if LABELS in name.split("/")] or below
         if not files:
             raise error_at(shown(labels), "no label file", "NAME.txt for each image")
         met: dict[str, int] = {}
@@ -68,7 +71,8 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
 
 def labelled(folder: str, file: str, stems: Stems, ignore: bool, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
     """The image of a label file with its labels; new classes go to `met`. None, logged, where two images have the file's name."""
-    name = stems.name(os.path.splitext(file)[0], file, log)
+    within, name = os.path.split(file)
+    name = stems.name(stem_of(name), file, log, within)
     if name is None:
         return None
     out = LabelledImage(name)

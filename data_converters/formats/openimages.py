@@ -47,7 +47,8 @@ class OpenImagesOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn boxes of Open Images into rows: by default a question for the classes that are present in each image.
 
     SOURCE is a CSV file of boxes, of the full sets or of the challenges; columns are found by name. The image of an ImageID
-    is found in DIR and the folders below; if DIR is on the web, which cannot be listed, it is DIR/<ImageID>.jpg.
+    is found in DIR and the folders below, an ImageID with folders (day/a1) at the end of a path. Of several, the one at that
+    very path counts; else they are a problem. If DIR is on the web, which cannot be listed, it is DIR/<ImageID>.jpg.
     Sizes are read from the images, with --no-check-images too. Classes are those of --categories, else in the order of
     --class-descriptions (only those with boxes), else their codes, sorted.
 
@@ -127,7 +128,7 @@ class BoxesFile:
         if not stem:
             log.add(Issue(UNREADABLE, where, "no ImageID", EXPECTED))
             return
-        missing = self.only_present and stem not in self.stems.names
+        missing = self.only_present and not self.stems.images(stem)
         if stem not in by_id:
             name = None if missing else self.stems.name(stem, where, log)
             by_id[stem] = None if name is None else LabelledImage(name)

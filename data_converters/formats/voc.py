@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal
 from xml.etree.ElementTree import Element
 
@@ -17,7 +18,7 @@ from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, images_option
-from ..file_io.label_files import UNREADABLE_FILE, Stems, bytes_of, xml_root
+from ..file_io.label_files import UNREADABLE_FILE, Stems, bytes_of, files_below, stem_of, xml_root
 from ..file_io.remote_folders import Folder, folder_at
 from ..issues import Issue, IssueLog, SkipSample
 from ..tasks.label_files import (
@@ -43,8 +44,9 @@ EXPECTED = "a VOC annotation"
 class VocOptions(LabelOptions, frozen=True, kw_only=True):
     """Turn Pascal VOC annotations into rows: a question for all classes, for one class each, or for those present.
 
-    SOURCE is a dataset (Annotations/*.xml, JPEGImages/) or a folder of XML files. An image is found by <filename>; a name
-    without a suffix finds the one image with that stem. If another image has the name of the XML file, --image-by decides.
+    SOURCE is a dataset (Annotations/*.xml, JPEGImages/) or a folder of XML files, which may be in folders below. An image is
+    found by <filename>, with or without a suffix: in the folder of its XML file (JPEGImages/day for Annotations/day), else
+    at the root, else the only one of that name. If another image has the name of the XML file, --image-by decides.
     Classes are those of --categories, else of labels.txt in SOURCE, else all that the files name, sorted: two splits may
     then differ.
 
@@ -98,8 +100,9 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
         own, usual = os.path.join(source, "Annotations"), os.path.join(source, "JPEGImages")
         folder = own if os.path.isdir(own) else source
         images = self.image_folder(default=place.address_of(usual if os.path.isdir(usual) else source))
-        reader = VocFiles(source, Stems(images.folder, ".jpg"), self.corners, self.difficult == "ignore", self.image_by)
-        found = [each for name in self.files(place, folder, log) if (each := reader.labelled(os.path.join(folder, name), log))]
+        stems = Stems(images.folder, ".jpg", ("Annotations", "JPEGImages"))
+        reader = VocFiles(source, stems, self.corners, self.difficult == "ignore", self.image_by)
+        found = [each for name in self.files(place, folder, log) if (each := reader.labelled(folder, name, log))]
         if reader.shows_edges:
             expected = "--corners edges (as many tools write), or --corners pixels to read it as pixels anyway"
             raise error_at(reader.shows_edges, "not a pixel counted from 1, as VOC defines boxes", expected)
@@ -107,19 +110,19 @@ class VocOptions(LabelOptions, frozen=True, kw_only=True):
 
     def files(self, place: Folder, folder: str, log: IssueLog) -> list[str]:
         """The XML files to read. Raises GroundswiftError if there is none."""
-        there = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
+        there = {stem_of(name): name for name in files_below(folder, {".xml"})}
         if not there:
             raise error_at(shown(place.address_of(folder)), "no XML file", "a VOC annotation for each image")
         if self.split is None:
-            return there
+            return list(there.values())
         path = os.path.join(place.here, "ImageSets", "Main", f"{self.split}.txt")
         wanted = []
         for number, line in enumerate(read_text(path, "the stems of a split, one per line").splitlines(), 1):
-            stem = line.split()[0] if line.strip() else None  # lists of one class add 1, 0 or -1
-            if stem and f"{stem}.xml" not in there:
+            stem = listed_stem(line, there)
+            if stem and stem not in there:
                 log.add(Issue("annotation-missing", f"{path}:{number}", f"file not found: {stem}.xml", f"a file in {folder}"))
             elif stem:
-                wanted.append(f"{stem}.xml")
+                wanted.append(there[stem])
         return list(dict.fromkeys(wanted))
 
 
@@ -140,15 +143,16 @@ class VocFiles:
             listed = list(filter(None, map(str.strip, read_text(path, "classes, one per line").splitlines())))
         return [*listed, *sorted(set(self.classes) - set(listed))]
 
-    def labelled(self, path: str, log: IssueLog) -> LabelledImage | None:
-        """The image of a file with its labels; None, logged, where the file cannot be read."""
+    def labelled(self, folder: str, file: str, log: IssueLog) -> LabelledImage | None:
+        """The image of a file below `folder` with its labels; None, logged, where the file cannot be read."""
+        path = os.path.join(folder, file)
         where = os.path.relpath(path, self.source)
         try:
             root = xml_root(bytes_of(path, where, EXPECTED), where, "annotation", UNREADABLE_FILE, EXPECTED)
         except SkipSample as stopped:
             log.add(stopped.issue)
             return None
-        name = self.image_name(root, os.path.splitext(os.path.basename(path))[0], where, log)
+        name = self.image_name(root, stem_of(file), where, log)
         if name is None:
             return None
         out = LabelledImage(name, [], size_of(text_in(root, "size/width"), text_in(root, "size/height")))
@@ -165,22 +169,25 @@ class VocFiles:
             log.count(ASSUMED_PIXELS, where)
         return out
 
-    def image_name(self, root: Element, stem: str, where: str, log: IssueLog) -> str | None:
-        """The image of a file; None, logged, where it is not clear."""
+    def image_name(self, root: Element, path: str, where: str, log: IssueLog) -> str | None:
+        """The image of a file, whose `path` is without its suffix; None, logged, where it is not clear."""
+        folder, stem = os.path.split(path)
         if self.image_by == "stem":
-            return self.stems.name(stem, where, log)
+            return self.stems.name(stem, where, log, folder)
         name = text_in(root, "filename")
         if not name:
             log.add(Issue(UNREADABLE_FILE, where, "no <filename>", "the name of its image (or --image-by stem)"))
             return None
-        named = os.path.splitext(re.split(r"[/\\]", name)[-1])[0] if os.path.splitext(name)[1] else name
+        has_suffix = bool(os.path.splitext(name)[1])
+        named = re.split(r"[/\\]", name)[-1]
+        named = stem_of(named) if has_suffix else named
         if self.image_by is None and named != stem and stem in self.stems.names:
             there, other = named in self.stems.names, self.stems.names[stem][0]
             what = f"<filename> is {name}{'' if there else ', which is not found'}, but {other} has the name of this file"
             id = "annotation-two-images" if there else "image-of-filename-missing"
             log.add(Issue(id, where, what[:300], "--image-by stem or --image-by filename"))
             return None
-        return name if os.path.splitext(name)[1] else self.stems.name(name, where, log)
+        return (self.stems.file if has_suffix else self.stems.name)(name, where, log, folder)
 
     def label(self, item: Element, box: Element, name: str, where: str, log: IssueLog) -> Label:
         """One box of an object as a label. Raises SkipSample where its numbers cannot be read."""
@@ -247,6 +254,12 @@ def name_and_boxes(item: Element, where: str, log: IssueLog) -> tuple[str, dict[
     for _ in range(sum(not len(box) for box in boxes)):
         log.add(Issue("bndbox-empty", where, "a <bndbox> without numbers", "xmin, ymin, xmax, ymax"))
     return names[0], {f"{where}, box {number}": box for number, box in enumerate(boxes, 1) if len(box)}
+
+
+def listed_stem(line: str, there: Collection[str]) -> str:
+    """The stem in a line of a split, perhaps quoted; in the list of a class 1, 0 or -1 follows."""
+    whole = line.strip().strip('"')
+    return whole if whole in there or not whole else re.sub(r'"?\s+-?[01]$', "", whole)
 
 
 def rotation_of(item: Element) -> float | None:

@@ -70,6 +70,20 @@ def test_images_without_labels(folder, tmp_path, draw):
     assert counts["image-unlabelled"] == 1
 
 
+def test_splits_in_folders(folder, tmp_path, draw):
+    """The folder of all splits, whose images have the same names; a text that is in no labelTxt holds no labels."""
+    draw(tmp_path / "val/images/P0001.png", (64, 48))
+    label(tmp_path / "val", "P0001", SHIP)
+    put(tmp_path / "val/README.txt", "not a label\n")
+    rows, _ = converted(options(tmp_path), tmp_path / "out.jsonl")
+    assert [Path(row["images"][0]).relative_to(tmp_path).as_posix() for row in rows] == [
+        "train/images/P0001.png",
+        "train/images/P0003.png",
+        "val/images/P0001.png",
+    ]
+    assert [len(row["objects"]["bbox"]) for row in rows] == [2, 0, 1]
+
+
 BROKEN = {  # name -> (the file of P0001, part of the error)
     "7 numbers": ("10 10 50 10 50 30 10 ship 0", "P0001.txt:1: '10 10 50 10 50 30 10 ship 0'; expected x1 y1 x2 y2"),
     "two words": (HEAD + "10 10 50 10 50 30 10 30 big ship 0", "P0001.txt:3: "),

@@ -48,7 +48,7 @@ def voc(root: Path) -> Both:
     folder = str(root / "Annotations")
     reader = VocFiles(folder, Stems(folder, ".jpg"), "pixels", True, None)
     reader.classes = dict(RANKS)
-    return reader.labelled(f"{folder}/a.xml", IssueLog()), hotcoco.COCO.from_voc(folder)
+    return reader.labelled(folder, "a.xml", IssueLog()), hotcoco.COCO.from_voc(folder)
 
 
 def cvat(root: Path) -> Both:

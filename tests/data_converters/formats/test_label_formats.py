@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from converted import ap, converted, refusal, run, short
-from label_sources import SIZE_WH, SOURCES, WHERE, Item, source_options, write_source
-from source_examples import example
+from label_sources import SIZE_WH, SOURCES, WHERE, WRITERS, Item, source_options, write_source
+from source_examples import example, put
 
 from groundswift.data_converters.tasks.label_files import Label, LabelledImage, LabelOptions, check_named
 from groundswift.errors import GroundswiftError
@@ -158,12 +158,46 @@ def test_an_image_that_cannot_be_used(name, tmp_path, draw, problem):
     assert evaluated(truth) == ({2: "b.png"}, [2])
 
 
+@pytest.mark.parametrize("other", ["a.jpg", "day/a.jpg"])
 @pytest.mark.parametrize("name", ["dota", "openimages"], indirect=True)
-def test_two_images_of_one_name(name, tmp_path, draw):
-    draw(write_source(name, tmp_path / "source", LABELS) / "images/other/a.jpg", SIZE_WH)
+def test_two_images_of_one_name(name, tmp_path, draw, other):
+    """In one folder, or in folders of which none is that of the label."""
+    images = write_source(name, tmp_path / "source", LABELS) / "images"
+    draw(images / other, SIZE_WH)
+    if other != "a.jpg":
+        (images / "night").mkdir()
+        (images / "a.png").rename(images / "night/a.png")
     refused = refusal(source_options(name, tmp_path / "source"), tmp_path / "out.jsonl")
     assert "image-name-repeated" in refused
-    assert "a.png and other/a.jpg" in refused
+    assert f"{other} and {'' if other == 'a.jpg' else 'night/'}a.png; expected one image of that name, or one in the folder" in refused
+
+
+NESTED = {  # where images are, by the name of their label -> what is counted
+    "same folders": ({"day/a": "day/a", "b": "b"}, {}),
+    "names that clash": ({"day/a": "day/a", "night/a": "night/a", "b": "b"}, {}),
+    "names that clash, one at the root": ({"day/a": "day/a", "a": "a", "b": "b"}, {}),
+    "images in folders": ({"a": "day/a", "b": "night/b"}, {}),
+    "labels in folders": ({"day/a": "a", "night/b": "b"}, {}),
+    "other folders": ({"day/a": "x/a", "b": "b"}, {"image-other-folder": 1}),
+}
+
+
+@pytest.mark.parametrize("name", ["dota", "voc"], indirect=True)
+@pytest.mark.parametrize(("places", "counts"), NESTED.values(), ids=NESTED)
+def test_folders_below(name, tmp_path, draw, places, counts):
+    source = write_source(name, tmp_path / "source", dict.fromkeys(["a", "b"], []))
+    for each in source.rglob("[ab].*"):
+        each.unlink()
+    for number, (label, image) in enumerate(places.items()):
+        items = [Item("cat", f"{number} 0 {number + 9} 9")]
+        ((path, text),) = WRITERS[name]({label.split("/")[-1]: items}).items()
+        path = f"{Path(path).parent}/{label}{Path(path).suffix}"
+        put(source / path, text)
+        draw(source / f"images/{image}.png", SIZE_WH)
+    rows, counted = converted(source_options(name, source), tmp_path / "out.jsonl")
+    assert counted == counts
+    found = {str(Path(row["images"][0]).relative_to(source / "images")): row["objects"]["bbox"][0][0] for row in rows}
+    assert found == {f"{image}.png": number for number, image in enumerate(places.values())}
 
 
 def test_limit_reads_no_further(name, tmp_path):

@@ -64,6 +64,21 @@ def test_rows(folder, tmp_path):
     assert asked == ["Tortoise.", "Tortoise, Person."]
 
 
+def test_ids_with_folders(folder, tmp_path, draw):
+    """Of images with one name the path decides; an id without folders means the one at the root."""
+    for name in ("0002.jpg", "day/0002.jpg", "x/day/0003.jpg"):
+        draw(folder / "images" / name, (64, 48))
+    (folder / "boxes.csv").write_text(HEAD + line("0002") + line("validation/0002") + line("day/0003") + line("day/0001eeaf"))
+    assert "day/0001eeaf" in refusal(options(folder), tmp_path / "out.jsonl")
+    rows, counts = converted(options(folder, only_present=True), tmp_path / "out.jsonl")
+    assert [str(Path(row["images"][0]).relative_to(folder / "images")) for row in rows] == [
+        "0002.jpg",
+        "validation/0002.jpg",
+        "x/day/0003.jpg",
+    ]
+    assert counts == {"box-without-image": 1}
+
+
 FORMS = {
     "challenge": ("ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf\n0001eeaf,/m/011k07,0.125,0.5,0.25,0.75,0\n", NAMES),
     "few columns, another order": ("YMax,YMin,XMax,XMin,LabelName,ImageID\n0.75,0.25,0.5,0.125,/m/011k07,0001eeaf\n", NAMES),

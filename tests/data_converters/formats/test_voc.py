@@ -227,6 +227,53 @@ def test_splits(folder, tmp_path):
     assert "the stems of a split" in refusal(options(folder, split="gone"), tmp_path / "out.jsonl")
 
 
+SPLIT_LINES = {"day/a b": 1, '"day/a b"': 1, "day/a b  1": 1, '"day/a b" -1': 1, "a": 2, "a 0": 2}
+
+
+@pytest.mark.parametrize("line", SPLIT_LINES)
+def test_splits_name_files_in_folders_and_with_blanks(folder, tmp_path, draw, line):
+    draw(folder / "JPEGImages/day/a b.jpg", (64, 48))
+    annotate(folder, "day/a b", document(thing(), name="a b.jpg"))
+    (folder / "ImageSets/Main/x.txt").write_text(f"{line}\n")
+    rows, _ = converted(options(folder, split="x"), tmp_path / "out.jsonl")
+    assert [short(row)[1] for row in rows] == [["", "a b.jpg", "a.jpg"][SPLIT_LINES[line]]]
+
+
+PATHS = {  # (the XML file, <filename>, more images) -> the image, or part of the error
+    ("day/a", "a.jpg", ("day/a.jpg",)): "day/a.jpg",
+    ("day/a", "day/a.jpg", ("day/a.jpg",)): "day/a.jpg",
+    ("day/a", "a", ("day/a.jpg", "night/a.jpg")): "day/a.jpg",
+    ("a", "a.jpg", ("day/a.jpg",)): "a.jpg",
+    ("d", "night/d.jpg", ("day/d.jpg", "x/night/d.jpg")): "x/night/d.jpg",
+    ("d", "d.jpg", ("day/d.jpg", "night/d.jpg")): "day/d.jpg and night/d.jpg; expected one image of that name, or one in the folder",
+    ("x/d", "d", ("day/d.jpg", "night/d.jpg")): "day/d.jpg and night/d.jpg; expected one image of that name, or one in the folder",
+    ("d", "gone/d.jpg", ("day/d.jpg",)): "image not found",
+}
+
+
+@pytest.mark.parametrize("case", PATHS)
+def test_images_in_folders(folder, tmp_path, draw, case):
+    (path, filename, images), expected = case, PATHS[case]
+    for name in images:
+        draw(folder / "JPEGImages" / name, (64, 48))
+    annotate(folder, path, document(thing(), name=filename))
+    (folder / "ImageSets/Main/x.txt").write_text(f"{path}\n")
+    given = options(folder, split="x")
+    if expected.endswith(".jpg"):
+        assert converted(given, tmp_path / "out.jsonl")[0][0]["images"] == [str(folder / "JPEGImages" / expected)]
+    else:
+        assert expected in refusal(given, tmp_path / "out.jsonl")
+
+
+def test_splits_in_folders(tmp_path, draw):
+    """Each with Annotations/ and JPEGImages/ of its own, and the same names."""
+    for split in ("train", "val"):
+        draw(tmp_path / "VOC" / split / "JPEGImages/a.jpg", (64, 48))
+        annotate(tmp_path / "VOC" / split, "a", document(thing(split)))
+    rows, _ = converted(options(tmp_path / "VOC"), tmp_path / "out.jsonl")
+    assert [(Path(row["images"][0]).parts[-3], row["objects"]["ref"]) for row in rows] == [("train", ["train"]), ("val", ["val"])]
+
+
 def test_a_flat_folder(folder, tmp_path):
     flat = options(folder / "Annotations", images=str(folder / "JPEGImages"))
     assert list(map(short, converted(flat, tmp_path / "out.jsonl")[0])) == [A, C]
