@@ -21,6 +21,11 @@ _FIELD = re.compile(r"\{\w*\}")
 Language = Literal["en", "zh", "both"]
 
 
+def hashed(seed: int, key: object) -> int:
+    """64 bits of a seed and a key, the same in any process."""
+    return int.from_bytes(blake2b(f"{seed}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
 class Prompt(NamedTuple):
     """A question with its fields unfilled; `name` says which one it is, such as `find.en.2`."""
 
@@ -38,8 +43,7 @@ class Asking(msgspec.Struct, frozen=True):
         """The question of the row that `key` (its sample_id) names."""
         if len(self.choices) == 1:
             return self.choices[0]
-        digest = blake2b(f"{self.seed}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return self.choices[int.from_bytes(digest, "big") % len(self.choices)]
+        return self.choices[hashed(self.seed, key) % len(self.choices)]
 
     def filled(self, values: Mapping[str, str]) -> Asking:
         """The same with fields filled that have one value for all rows."""

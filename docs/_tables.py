@@ -67,7 +67,7 @@ def click_commands(words: tuple[str, ...]):
     for word in words:
         command = command.get_command(context, word)
         context = click.Context(command, info_name=word, parent=context)
-    if not isinstance(command, click.Group) or words == ("convert",):
+    if not isinstance(command, click.Group) or words in (("convert",), ("anomaly",)):
         return [(words, command, context)]
     return [found for name in command.list_commands(context) for found in click_commands((*words, name))]
 

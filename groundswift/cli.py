@@ -29,6 +29,7 @@ SUBCOMMANDS = {  # subcommand -> (module, its click command, one line of help)
         "parity",
         "Compare adapter, merged, quantised and served models.",
     ),
+    "anomaly": ("groundswift.data_converters.anomaly.cli", "anomaly", "Make the data of an anomaly model in three stages."),
     "plan": ("groundswift.swift_plugins.tools.plan.cli", "plan", "Plan a training run: steps, tokens per image, memory."),
     "migrate": ("groundswift.data_converters.rows.migrate.cli", "migrate", "Migrate scripts of ms-swift 2.x to 4.6."),
     "plugin": ("groundswift.swift_plugins.tools.plugin_cli", "plugin", "Print the path for --custom_register_path."),

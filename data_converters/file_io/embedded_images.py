@@ -82,11 +82,12 @@ def embedded_size_wh(data: bytes | None, thing: str, log: IssueLog) -> tuple[int
     return size_wh
 
 
-def write_image(folder: str, name: str, data: bytes, thing: str, log: IssueLog) -> str | None:
+def write_image(folder: str, name: str, data: bytes, thing: str, log: IssueLog, durable: bool = True) -> str | None:
     """Write an image to `folder`, whole or not at all -> its path; None, and a problem is logged, if its name cannot be used.
 
     `name` may contain folders, but must stay inside `folder`; without a suffix it gets that of its content. The same content may be
-    written any number of times, by several processes at once; other content under the same name is a problem.
+    written any number of times, by several processes at once; other content under the same name is a problem. `durable`: flush it to
+    the disk, which a crash of the machine needs and a kill does not.
     Raises Interrupted if the folder cannot be written.
     """
     if path_inside(folder, name) is None:
@@ -94,7 +95,7 @@ def write_image(folder: str, name: str, data: bytes, thing: str, log: IssueLog) 
         return None
     path = path_inside(folder, named(name, data))
     try:
-        same = _written_once(path, data)
+        same = _written_once(path, data, durable)
     except UnicodeEncodeError:
         log.add(Issue("image-name-invalid", thing, f"name {name[:200]!r} has a lone surrogate", "the name of a file"))
         return None
@@ -120,7 +121,7 @@ def named(name: str, data: bytes) -> str:
     return name + next((suffix for start, suffix in SUFFIXES if data.startswith(start)), "")
 
 
-def _written_once(path: str, data: bytes) -> bool:
+def _written_once(path: str, data: bytes, durable: bool) -> bool:
     """Whether `path` holds `data` now: written if nothing was there. What is there is never replaced.
 
     The partial file is named after both, so that a run that goes on after a kill finishes the file of the killed one; processes that
@@ -134,7 +135,7 @@ def _written_once(path: str, data: bytes) -> bool:
                 os.unlink(temporary)  # of a run that was killed after its last step
             return same
         os.makedirs(folder, exist_ok=True)
-        partial = staged(Path(path), Path(temporary), replace=False)
+        partial = staged(Path(path), Path(temporary), durable, replace=False)
         with partial, open(os.open(temporary, os.O_WRONLY | os.O_CREAT | NOT_A_LINK, 0o666), "wb") as file:
             file.write(data)
     except (FileExistsError, FileNotFoundError):  # another process has put its own there

@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from groundswift import box_drawing
+from groundswift.image_marks import Colour, drawable, font_of
 
 from .encoded_boxes import Mark
 
 LEAST_PX = 448  # an image whose longer side is shorter is drawn enlarged, by a whole factor
 BACKGROUND, CAPTION_COLOUR = (32, 32, 36), (235, 235, 235)
 GAP_PX = 16
-UNDRAWABLE = "?"
-Colour = tuple[int, int, int]
 Marked = tuple[Mark, Colour]
 
 
 def coloured(marks: Sequence[Mark]) -> list[Marked]:
     """Each mark with its colour: those of one label share it; without labels every mark has its own."""
     return list(zip(marks, box_drawing.colours_of([mark.label or mark.number for mark in marks]), strict=True))
-
-
-@cache
-def font_of(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """Pillow's own font; before Pillow 10.1, and without FreeType, it has one size only."""
-    try:
-        return ImageFont.load_default(size_px)
-    except TypeError:
-        return ImageFont.load_default()
-
-
-@cache
-def can_draw(character: str, size_px: int) -> bool:
-    """Whether the font has a glyph for a character: a missing one looks as one that no font has."""
-    font = font_of(size_px)
-    try:
-        return character.isspace() or bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
-    except UnicodeEncodeError:  # the font of one size knows Latin-1
-        return ord(character) < 256
-
-
-def drawable(text: str, size_px: int) -> str:
-    """A label on one line, with a question mark for every character that the font does not have."""
-    return "".join(character if can_draw(character, size_px) else UNDRAWABLE for character in box_drawing.one_line(text))
 
 
 def enlargement(size_wh: tuple[int, int]) -> int:

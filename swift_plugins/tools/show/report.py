@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from groundswift.family import family_row
+from groundswift.image_marks import drawable
 from groundswift.spaces import space_row
 from groundswift.terminal import printable
 
 from ..encoding import NO_LOSS, Encoded
-from .drawing import Marked, coloured, drawable, is_outside
+from .drawing import Marked, coloured, is_outside
 from .encoded_boxes import Mark, ParsedBoxes, Part
 from .terminal import LOSS_STYLE, RESET, painted
 
