@@ -66,6 +66,7 @@ TITLES = SHARED | {
     "occluded-dropped": "occluded object, attribute dropped",
     "outline-merged": "outline of an object whose box is in the same group, merged",
     "part-dropped": "part of an object, dropped",
+    "stuff-skipped": "segment of stuff, skipped",
     "truncated-dropped": "truncated object, attribute dropped",
     # classes and labels
     "annotation-missing": "annotation file not found",

@@ -18,6 +18,7 @@ FOLDER = Path(__file__).parent / "formats"
 DESCRIBED = ("summary", "reads", "writes", "EXAMPLE")  # what help, the table of formats and the contract test need
 LISTED = {  # those whose order in help is given: name -> module of `formats`, class
     "coco": "coco.source:CocoOptions",
+    "coco-panoptic": "coco.panoptic:CocoPanopticOptions",
     "coco-captions": "coco.captions:CocoCaptionsOptions",
     "yolo": "yolo.source:YoloOptions",
     "voc": "voc:VocOptions",

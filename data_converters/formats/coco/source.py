@@ -8,7 +8,8 @@ import msgspec
 
 from groundswift.coco_file import CocoFile, Ignored, read_coco
 from groundswift.coco_lenient import Elements, readable_part
-from groundswift.errors import GroundswiftError
+from groundswift.errors import GroundswiftError, error_at
+from groundswift.urls import shown
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading, path_option
@@ -81,9 +82,12 @@ def read_what_can_be(path: str, log: IssueLog) -> CocoFile:
     """
     try:
         return read_coco(path)
-    except GroundswiftError as error:
+    except GroundswiftError:
         try:
             content = read_mapped(path, Elements, "COCO with images, annotations and categories")
+            if content.annotations and b'"segments_info"' in bytes(content.annotations[0]):
+                error = error_at(shown(path), "a panoptic file (it has segments_info)", "groundswift convert coco-panoptic")
+                raise error
             return readable_part(path, content, lambda *parts: log.add(Issue(*parts)), log.counted)
         except (GroundswiftError, *NOT_JSON):
             raise error from None
