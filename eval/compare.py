@@ -15,7 +15,7 @@ from groundswift.errors import GroundswiftError
 from .answers.cli_options import FILE
 from .artifacts import compare_folder, pretty_json
 from .evaluated_run import NumberTable, Run
-from .metric import Metric
+from .metric import NO_NUMBERS, Metric
 from .metrics import metric_of_run
 from .paired import paired, paired_lines, paired_tables
 from .report.tables import metric_rows
@@ -121,7 +121,8 @@ def table_of(runs: Sequence[Run]) -> NumberTable:
 
 def numbers_of(run: Run) -> dict[str, float | None]:
     """The numbers of a run by key; None where undefined."""
-    return {number.key: run.metrics.get(number.key) for number in table_of([run]).numbers}
+    shown = [number.key for number in table_of([run]).numbers]
+    return {key: run.metrics.get(key) for key in dict.fromkeys([*shown, *(key for key in run.metrics if key not in NO_NUMBERS)])}
 
 
 def differing_terms(runs: Sequence[Run]) -> list[str]:

@@ -19,10 +19,10 @@ from groundswift.spaces import space_row, written
 from .answers.placement import place_boxes, resized_wh_of_boxes
 from .answers.protocol import Rules
 from .answers.to_boxes import Predictions
-from .box_matching import IOU_THRESHOLDS, IS_FP, IS_TP, default_limit, outcomes, within_limit
+from .box_matching import IOU_THRESHOLDS, IS_FP, IS_TP
 from .ground_truth import Truth
-
-RECALLS = np.linspace(0, 1, 101)
+from .precision_recall import average_precision, exact_mean, points_of
+from .tied_matching import chosen, counting, match
 
 
 class Perfect(NamedTuple):
@@ -56,16 +56,18 @@ def perfect_answers(truth: Truth, rules: Rules) -> Perfect:
 
 
 def ceiling(truth: Truth, rules: Rules, max_detections: int | None = None) -> float | None:
-    """AP of perfect answers, as `coco_map.evaluate` has it and several times as fast; None where it is undefined or cannot be computed."""
+    """AP of perfect answers in any order, `AP_ties`, several times as fast; None where it is undefined or cannot be computed."""
     if not family_row(rules.family).boxes:
         return None
     try:
         perfect = perfect_answers(truth, rules)
     except GroundswiftError:  # an image that the family cannot take: no row of the result has needed it
         return None
-    counted = within_limit(truth, perfect.predictions, max_detections or default_limit(truth))
-    perfect = Perfect(_chosen(perfect.predictions, counted), perfect.truth_index[counted])
-    return _average_precision(truth, perfect.predictions, _outcomes(truth, perfect, max_detections))
+    counted = counting(truth, perfect.predictions, max_detections)
+    perfect = Perfect(chosen(perfect.predictions, counted), perfect.truth_index[counted])
+    points, codes = points_of(perfect.predictions.category_index, perfect.predictions.scores), _outcomes(truth, perfect)
+    wanted = np.bincount(truth.category_index[~truth.is_crowd], minlength=len(truth.category_ids))
+    return exact_mean(average_precision(points, codes == IS_TP, codes == IS_FP, wanted))
 
 
 def ceiling_line(ap: float | None, most: float, rules: Rules) -> str:
@@ -74,12 +76,7 @@ def ceiling_line(ap: float | None, most: float, rules: Rules) -> str:
     return f" AP {reached} of at most {most:.3f}, which perfect answers reach in the numbers of {rules.family} ({rules.space_name})"
 
 
-def _chosen(predictions: Predictions, kept: NDArray[np.bool_]) -> Predictions:
-    columns = (predictions.image_index, predictions.category_index, predictions.boxes_xywh_px, predictions.scores)
-    return Predictions(*(column[kept] for column in columns))
-
-
-def _outcomes(truth: Truth, perfect: Perfect, max_detections: int | None) -> NDArray[np.uint8]:
+def _outcomes(truth: Truth, perfect: Perfect) -> NDArray[np.uint8]:
     """(thresholds, N) outcomes of perfect predictions.
 
     Where every prediction of an image and class overlaps its own object the most, it matches that or none. Only other groups are matched.
@@ -92,11 +89,10 @@ def _outcomes(truth: Truth, perfect: Perfect, max_detections: int | None) -> NDA
     if truth.federated is not None:  # what is false does not always count
         mixed.append(groups[own < IOU_THRESHOLDS[-1]])
     mixed_groups = np.concatenate(mixed)
-    chosen = np.isin(groups, mixed_groups)
-    if chosen.any():
+    mixed_up = np.flatnonzero(np.isin(groups, mixed_groups))
+    if len(mixed_up):
         part = _with_boxes(truth, np.isin(true_groups, mixed_groups))
-        matched = outcomes(part, _chosen(found, chosen), max_detections, IOU_THRESHOLDS.tolist())
-        codes[:, chosen] = [of_predictions for _, of_predictions in matched]
+        codes[:, mixed_up] = match(part, chosen(found, mixed_up)).outcomes[0]
     return codes
 
 
@@ -130,23 +126,3 @@ def _mixed_groups(
     mine, other = mine[differs], other[differs]
     theirs = _iou(perfect.predictions.boxes_xywh_px[mine], truth.boxes_xywh_px[other])
     return groups[mine[(theirs >= own[mine]) & (theirs >= IOU_THRESHOLDS[0])]]
-
-
-def _average_precision(truth: Truth, found: Predictions, codes: NDArray[np.uint8]) -> float | None:
-    """The mean over thresholds, 101 recalls and the classes that have objects. Source: pycocotools `accumulate`, at equal scores."""
-    objects = np.bincount(truth.category_index[~truth.is_crowd], minlength=len(truth.category_ids))
-    order = np.argsort(found.category_index, kind="stable")
-    ends = np.searchsorted(found.category_index[order], np.arange(len(objects) + 1))
-    values = []
-    for category in np.flatnonzero(objects).tolist():
-        of_class = codes[:, order[ends[category] : ends[category + 1]]]
-        all_found = (of_class == IS_TP).all(axis=1) & (of_class.shape[1] == objects[category])
-        values += [1.0] * int(all_found.sum())
-        of_class = of_class[~all_found]
-        right, wrong = (np.cumsum(of_class == code, axis=1) for code in (IS_TP, IS_FP))
-        precision = right / np.maximum(right + wrong, 1)
-        highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        for recall, best in zip(right / objects[category], highest, strict=True):
-            at = np.searchsorted(recall, RECALLS)
-            values.append(best[at[at < len(best)]].sum() / len(RECALLS))
-    return float(np.mean(values)) if values else None

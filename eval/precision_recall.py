@@ -46,6 +46,11 @@ def sums_at(points: Points, in_order: NDArray) -> NDArray:
     return total - before[..., points.starts]
 
 
+def average_precision(points: Points, true: NDArray[np.bool_], false: NDArray[np.bool_], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(T, K) AP from the predictions (T, N) that are TP and FP and the objects (K,) of the classes; NaN where a class has none."""
+    return summed_precision(points, *(counts_at(points, flags) for flags in (true, false)), wanted) / len(RECALLS)
+
+
 def summed_precision(points: Points, found: NDArray, false: NDArray, wanted: NDArray) -> NDArray:
     """(T, K) sum of the precision at the 101 recalls from TP and FP (T, P) at each point and the objects (K,)."""
     levels, classes = len(found), len(wanted)

@@ -18,7 +18,7 @@ from .answers.to_boxes import Predictions
 from .box_matching import IS_FP, IS_TP, outcomes
 from .ground_truth import Truth
 from .precision_recall import RECALLS, Points, exact_mean, points_of, summed_precision, sums_at
-from .tied_matching import chosen, counting, match
+from .tied_matching import chosen, counting, match, name_ranks
 
 RESAMPLES = 200  # of AP over all thresholds; those of one threshold take `bootstrap.RESAMPLES`
 NUMBERS = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6)}
@@ -105,7 +105,7 @@ def image_weights(order: NDArray[np.int64], resamples: int, seed: int = bootstra
 
 def content_order(truth: Truth, found: Resampled) -> NDArray[np.int64]:
     """(I,) the images sorted by what they hold, so that their ids and those of classes do not matter."""
-    names = np.argsort(np.argsort(np.array(truth.category_names, dtype=object), kind="stable"), kind="stable")
+    names = name_ranks(truth)
     of_predictions = np.column_stack([names[found.category_index], found.scores.view(np.int64), found.outcomes.T.astype(np.int64)])
     of_objects = names[found.object_classes][:, None]
     digests = [blake2b(digest_size=16) for _ in truth.image_ids]

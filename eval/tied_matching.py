@@ -59,22 +59,34 @@ class Pairs(NamedTuple):
 def counting(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> NDArray[np.int64]:
     """The indices of the predictions that count: of classes that were looked for, and in the limit of an image and class (LVIS: image).
 
-    Equal scores stay together: a prediction counts if fewer than the limit have a higher score.
+    Of equal scores at the limit those that fit worst count: the lowest best IoU, then by coordinates.
     """
     known = np.flatnonzero(looked_for(truth, predictions)) if truth.federated is not None else np.arange(len(predictions.scores))
     limit = max_detections or default_limit(truth)
     groups = predictions.image_index if truth.federated is not None else groups_of(truth, predictions)
     if len(groups) == 0 or np.unique(groups, return_counts=True)[1].max() <= limit:
         return known
-    order = np.lexsort((-predictions.scores, groups))
+    x, y, width, height = predictions.boxes_xywh_px.T
+    names = name_ranks(truth)[predictions.category_index]
+    order = np.lexsort((height, width, y, x, names, _best_iou(truth, predictions), -predictions.scores, groups))
     rank = np.arange(len(order)) - np.searchsorted(groups[order], groups[order], side="left")
-    ties = np.diff(predictions.scores[order], prepend=np.nan) == 0
-    ties &= np.diff(groups[order], prepend=-1) == 0
-    rank = np.maximum.accumulate(np.where(ties, 0, np.arange(len(order))))  # place of the first of its score
-    rank -= np.searchsorted(groups[order], groups[order], side="left")
     kept = np.zeros(len(order), dtype=bool)
     kept[order[rank < limit]] = True
     return known[kept[known]]
+
+
+def _best_iou(truth: Truth, predictions: Predictions) -> NDArray[np.float64]:
+    """(N,) the highest IoU with an object of the image and class other than crowds; 0 below 0.5, where nothing matches."""
+    pairs = close_pairs(truth, predictions, IOU_THRESHOLD)
+    pairs = pairs.take(np.flatnonzero(~truth.is_crowd[pairs.object]))
+    best = np.zeros(len(predictions.scores))
+    np.maximum.at(best, pairs.prediction, pairs.iou)
+    return best
+
+
+def name_ranks(truth: Truth) -> NDArray[np.int64]:
+    """(K,) the place of each class by name, which does not depend on ids."""
+    return np.argsort(np.argsort(np.array(truth.category_names, dtype=object), kind="stable"), kind="stable")
 
 
 def chosen(predictions: Predictions, indices: NDArray) -> Predictions:

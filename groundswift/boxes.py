@@ -58,15 +58,18 @@ def clipped(boxes_xyxy_px: ArrayLike, size_wh: ArrayLike) -> Boxes:
     return np.clip(as_boxes(boxes_xyxy_px), 0.0, np.concatenate([sizes, sizes], axis=-1))
 
 
-def exact_repeats(groups: Sequence[NDArray[np.int64]], boxes: ArrayLike) -> NDArray[np.bool_]:
-    """(N,) whether a box equals an earlier one of the same groups; `groups` are columns (N,), such as image and class."""
+def exact_repeats(groups: Sequence[NDArray[np.int64]], boxes: ArrayLike, scores: NDArray[np.float64] | None = None) -> NDArray[np.bool_]:
+    """(N,) whether a box equals another of the same groups that has a higher score or, at the same score, is earlier.
+
+    `groups` are columns (N,), such as image and class.
+    """
     boxes = as_boxes(boxes)
     mixed = sum(column * weight for column, weight in zip((*boxes.T, *groups), HASH_WEIGHTS, strict=False))  # equal for equal boxes
     by_hash = np.argsort(mixed, kind="stable")
     twice = np.flatnonzero(mixed[by_hash][1:] == mixed[by_hash][:-1])
     suspects = np.unique(by_hash[np.concatenate([twice, twice + 1])])  # sorting all by each column would take several times as long
     columns = [column[suspects] for column in (*boxes.T, *groups)]
-    order = np.lexsort(columns)
+    order = np.lexsort(columns if scores is None else [-scores[suspects], *columns])
     same = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in columns])
     repeated = np.zeros(len(boxes), dtype=bool)
     repeated[suspects[order[1:]]] = same

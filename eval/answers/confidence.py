@@ -50,14 +50,13 @@ def span_scores(tokens: Sequence[str], logprobs: Sequence[float], text: str, spa
 
     The second value says whether tokens and text could be aligned; where not, every span gets the score of the whole answer.
     """
-    sums = [0.0, *accumulate(logprobs)]
     places = token_places(tokens, text)
     if places is None:
-        return [_mean_probability(sums, 0, len(logprobs))] * len(spans), False
+        return [_mean_probability(logprobs)] * len(spans), False
     starts, ends = places
-    return [_mean_probability(sums, bisect_right(ends, start), bisect_left(starts, end)) for start, end in spans], True
+    return [_mean_probability(logprobs[bisect_right(ends, start) : bisect_left(starts, end)]) for start, end in spans], True
 
 
-def _mean_probability(sums: list[float], first: int, last: int) -> float:
-    """exp of the mean of the log-probabilities first..last, from their running sums; 0 where there are none."""
-    return min(math.exp((sums[last] - sums[first]) / (last - first)), 1.0) if last > first else 0.0
+def _mean_probability(logprobs: Sequence[float]) -> float:
+    """exp of the mean, rounded once, so that the place of a box in its answer does not change its score; 0 where there are none."""
+    return min(math.exp(math.fsum(logprobs) / len(logprobs)), 1.0) if logprobs else 0.0

@@ -202,10 +202,10 @@ class AnswerReader:
         known = np.flatnonzero(categories >= 0)
         sample, placed = self._placed(known)
         images, categories, boxes = sample.groups, categories[known], placed.boxes_xyxy_px
-        repeated = placed.has_area & exact_repeats((images, categories), boxes)
+        scores = np.array(self._scores)[known]
+        repeated = placed.has_area & exact_repeats((images, categories), boxes, scores)
         count_boxes(self.counts.dropped, "box-empty", images, ~placed.has_area, self._name)
         count_boxes(self.counts.dropped, "box-duplicate", images, repeated, self._name)
-        scores = np.array(self._scores)[known]
 
         def chosen(mask: NDArray[np.bool_]) -> Predictions:
             kept = np.flatnonzero(mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -111,8 +112,8 @@ def f1_of(precision: float, recall: float) -> float:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """None where there are none."""
-    return float(sum(values) / len(values)) if len(values) else None
+    """Rounded once, so that the order of the values does not matter; None where there are none."""
+    return math.fsum(values) / len(values) if len(values) else None
 
 
 def columns_of(samples: list[Sample], names: list[str], found: list[list[tuple[int, Box]]]) -> tuple[Truth, Predictions]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .base import Case, Labelled, Numbers, Rule, Sample, columns_of
 
-KEYS = {"AP": "AP", "AP50": "AP50", "AP75": "AP75"}
+KEYS = {"AP": "AP", "AP50": "AP50", "AP75": "AP75", "AP_ties": "AP, any order"}
 
 
 def _score(samples: list[Sample], found: list[Any], case: Case) -> Numbers:
@@ -26,7 +26,7 @@ def _with_copies(samples: list[Sample], found: list[list[Labelled]], case: Case)
 SOURCE = "https://github.com/cocodataset/cocoapi"
 SWITCHES = {
     "matching": "greedy within a class, IoU at least the threshold",
-    "score": "as --score says; equal scores in file order",
+    "score": "as --score says; AP, AP50 and AP75 take equal scores by image id, then in file order",
     "limit": "100 boxes of an image and class",
     "average": "of 101 recalls, thresholds and classes",
 }

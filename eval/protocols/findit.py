@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import string
 from collections.abc import Iterator
@@ -163,7 +164,8 @@ def _score(samples: list[Sample], answers: list[Answer], case: Case) -> Numbers:
     hits, ious = sum(count for count, _ in of_images), [value for _, values in of_images for value in values]
     precision, recall = ratio(hits, sum(len(answer.found) for answer in answers)), ratio(hits, len(ious))
     adherence = sum(answer.adheres for answer in answers) / len(answers)
-    return {"F1_50": f1_of(precision, recall), "mIoU": ratio(sum(ious), len(ious)), "FA": adherence, "P_50": precision, "R_50": recall}
+    mean_iou = ratio(math.fsum(ious), len(ious))
+    return {"F1_50": f1_of(precision, recall), "mIoU": mean_iou, "FA": adherence, "P_50": precision, "R_50": recall}
 
 
 RULES = (

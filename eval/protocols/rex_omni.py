@@ -11,7 +11,7 @@ import numpy as np
 
 from groundswift.boxes import iou
 
-from .base import Box, Case, Numbers, Rule, Sample, f1_of, grouped
+from .base import Box, Case, Numbers, Rule, Sample, f1_of, grouped, mean
 from .text_parts import Finder
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
@@ -130,7 +130,7 @@ def score(samples: list[Sample], found: list[Found], case: Case) -> Numbers:
     kept = [each for each in of_images if each is not None]
     if not kept:
         return dict.fromkeys(NUMBERS)
-    recalls, precisions = np.array(kept).mean(axis=0).T.tolist()
+    recalls, precisions = ([mean(column) for column in table.T.tolist()] for table in np.array(kept).transpose(2, 0, 1))
     f1 = [f1_of(precision, recall) for precision, recall in zip(precisions, recalls, strict=True)]
     numbers = (f1[0], f1[-1], sum(f1) / len(f1), precisions[0], recalls[0])
     return dict(zip(NUMBERS, numbers, strict=True))

@@ -11,7 +11,7 @@ import pytest
 from evaluated import call, coco_of, metrics_of, write_json, write_rows
 
 from groundswift import Located, format_answer
-from groundswift.eval.metrics.coco_map import SUMMARY, TIES
+from groundswift.eval.metrics.coco_numbers import SUMMARY, TIES
 from groundswift.image_resize import Limits
 from groundswift.run_record import RunRecord, write_record
 
@@ -70,7 +70,7 @@ def test_the_whole_output(folder):
     assert [each["id"] for each in found["warnings"]] == ["images-without-row"]
     assert list(found) == [*SUMMARY, *TIES, "AP_ceiling", "per_class", "counts", "protocol", "warnings", "run"]
     assert (found["AP"], found["APl"]) == (pytest.approx(0.5), None)
-    assert found["per_class"]["Dog"] == {"AP": 0, "AP50": 0, "AP75": 0, "AR100": 0, "truths": 1, "predictions": 0, "AP_ties": 0}
+    assert found["per_class"]["Dog"] == {"AP": 0, "AP50": 0, "AP75": 0, "AR100": 0, "AP_ties": 0, "truths": 1, "predictions": 0}
     assert found["counts"] == {
         "images": 3,
         "truths": 2,

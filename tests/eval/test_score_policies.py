@@ -82,7 +82,9 @@ def test_equal_scores_are_printed(tmp_path):
     done = call("coco-map", tmp_path / "rows.jsonl", "--gt", truth, "--family", "qwen2_vl", "--no-report", "--out", tmp_path / "out")
     found = metrics_of(tmp_path / "out")
     assert found["counts"]["equal_scores"] == found["counts"]["predictions"]
-    assert f" in any order  (AP_ties) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = {found['AP_ties']:.3f}\n" in done.stdout
+    for key, where in (("AP", "area=   all | maxDets=100"), ("AR1", "area=   all | maxDets=  1")):
+        assert f" {f'in any order  ({key}_ties)':<26} @[ IoU=0.50:0.95 | {where} ] = {found[f'{key}_ties']:.3f}\n" in done.stdout
+    assert f"{found['counts']['predictions']} of {found['counts']['predictions']} predictions have the score of another one" in done.stdout
     assert not math.isclose(found["AP_ties"], found["AP"])
 
 
