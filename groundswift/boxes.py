@@ -52,6 +52,17 @@ def rotated_bounds(box_xyxy: Sequence[float], radians: float) -> tuple[float, fl
     return x - half_width, y - half_height, x + half_width, y + half_height
 
 
+def ellipse_bounds(x: float, y: float, half_width: float, half_height: float, radians: float) -> tuple[float, float, float, float]:
+    """The axis-aligned xyxy box around an ellipse about x, y that is rotated; `radians` in either direction, same unit.
+
+    Inverted where a half axis is negative.
+    """
+    if half_width >= 0 and half_height >= 0:
+        sine, cosine = math.sin(radians), math.cos(radians)
+        half_width, half_height = math.hypot(half_width * cosine, half_height * sine), math.hypot(half_width * sine, half_height * cosine)
+    return x - half_width, y - half_height, x + half_width, y + half_height
+
+
 def clipped(boxes_xyxy_px: ArrayLike, size_wh: ArrayLike) -> Boxes:
     """(N, 4) xyxy in pixels, clipped to an image; `size_wh` is (2,) or, one a box, (N, 2)."""
     sizes = np.asarray(size_wh, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What the formats share that write a folder: a label file for each image, and the images next to them."""
+"""What the formats share that write boxes of images: names of images and label files, and a folder with the images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from groundswift.atomic_write import new_folder
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.images import read_size_wh
 from groundswift.storage import local_copy
-from groundswift.urls import file_name, is_url
+from groundswift.urls import absolute, file_name, is_url
 
 ImageFiles = Annotated[
     Literal["link", "copy", "none"],
@@ -58,3 +58,20 @@ def put_image(path: str, folder: Path, image_files: str) -> str:
         read_size_wh(path)  # rows may name any file of this machine, and only images leave it
         shutil.copyfile(local_copy(path), folder / name)
     return path if image_files == "none" else name
+
+
+def file_names(paths: list[str], folder: str | None) -> list[str]:
+    """Each path relative to `folder`, or to the deepest folder that holds them all. Raises GroundswiftError for one outside it."""
+    folder = common_folder(paths) if folder is None else absolute(folder)
+    start = folder.rstrip("/") + "/" if folder else ""
+    for path in paths:
+        if not path.startswith(start):
+            raise GroundswiftError(f"{path}: not inside {folder}; expected all images below --images, or no --images")
+    return [path[len(start) :] for path in paths]
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """The deepest folder that holds all of some paths or URLs; empty if there is none."""
+    parts = [path.split("/")[:-1] for path in paths]
+    shared = os.path.commonprefix(parts)
+    return "/".join(shared) if shared not in ([], [""]) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,11 +13,11 @@ from groundswift.atomic_write import write_whole
 from groundswift.coco_types import CocoResult, OutAnnotation, OutFile, OutImage
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.records import whole
-from groundswift.urls import absolute
 
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Collector, ImageBoxes, collect_boxes
+from ...rows.dataset_folder import file_names
 
 DIGITS = 6  # of a width or height in px: x2 - x1 becomes the decimal number that it came from
 
@@ -123,20 +122,3 @@ def own_id(image: ImageBoxes) -> int | None:
     own = {int(each) if isinstance(each, str) and WHOLE.fullmatch(each) else each for each in image.sample_ids}
     only = next(iter(own)) if image.alone and len(own) == 1 else None
     return only if isinstance(only, int) else None
-
-
-def file_names(paths: list[str], folder: str | None) -> list[str]:
-    """Each path relative to `folder`, or to the deepest folder that holds them all. Raises GroundswiftError for one outside it."""
-    folder = common_folder(paths) if folder is None else absolute(folder)
-    start = folder.rstrip("/") + "/" if folder else ""
-    for path in paths:
-        if not path.startswith(start):
-            raise GroundswiftError(f"{path}: not inside {folder}; expected all images below --images, or no --images")
-    return [path[len(start) :] for path in paths]
-
-
-def common_folder(paths: Iterable[str]) -> str:
-    """The deepest folder that holds all of some paths or URLs; empty if there is none."""
-    parts = [path.split("/")[:-1] for path in paths]
-    shared = os.path.commonprefix(parts)
-    return "/".join(shared) if shared not in ([], [""]) else ""

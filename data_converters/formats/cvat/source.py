@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 from defusedxml.ElementTree import iterparse
 
-from groundswift.boxes import rotated_bounds
+from groundswift.boxes import ellipse_bounds, rotated_bounds
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.file_guard import path_inside
 from groundswift.storage import local_copy
@@ -217,12 +217,7 @@ def read_shape(shape: Element) -> Shape | str:
         rotated = angle != 0 and not inverted(*numbers)
         return Shape(rotated_bounds(numbers, angle), "box-from-rotated") if rotated else Shape(tuple(numbers))
     if kind == "ellipse":
-        x, y, half_width, half_height = numbers
-        if half_width >= 0 and half_height >= 0:
-            sine, cosine = math.sin(angle), math.cos(angle)
-            sides = math.hypot(half_width * cosine, half_height * sine), math.hypot(half_width * sine, half_height * cosine)
-            half_width, half_height = sides
-        box = x - half_width, y - half_height, x + half_width, y + half_height
+        box = ellipse_bounds(*numbers, angle)
     elif kind == "mask":
         box = mask_bounds(shape.get("rle"), *numbers)
         if isinstance(box, str):

@@ -12,9 +12,10 @@ from converted import detection_row as row
 from converted import run, write_lines
 
 from groundswift.data_converters.engine.convert import RunOptions, convert_to_file
-from groundswift.data_converters.formats.coco.export import ToCocoOptions, common_folder
+from groundswift.data_converters.formats.coco.export import ToCocoOptions
 from groundswift.data_converters.formats.coco.source import CocoOptions
 from groundswift.data_converters.issues import IssueLog
+from groundswift.data_converters.rows.dataset_folder import common_folder
 from groundswift.errors import GroundswiftError
 
 SIZE_WH = (64, 48)

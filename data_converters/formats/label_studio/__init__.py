@@ -1,0 +1,1 @@
+"""Label Studio: reading and writing."""
