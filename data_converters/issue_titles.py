@@ -67,6 +67,7 @@ TITLES = SHARED | {
     "outline-merged": "outline of an object whose box is in the same group, merged",
     "part-dropped": "part of an object, dropped",
     "stuff-skipped": "segment of stuff, skipped",
+    "track-id-dropped": "track id, dropped",
     "truncated-dropped": "truncated object, attribute dropped",
     # classes and labels
     "annotation-missing": "annotation file not found",
@@ -132,6 +133,7 @@ TITLES = SHARED | {
     "image-without-name": "image without a name or size",
     "image-without-regions": "image without regions or objects",
     "image-without-size": "image without a valid size",
+    "listed-path-shortened": "image of a list found without the first folders of its path",
     "label-file-two-images": "label file that matches two images",
     "name-not-utf8": "file name that is not UTF-8",
     "size-from-image": "size not stated, read from the image",

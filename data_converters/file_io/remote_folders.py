@@ -22,7 +22,10 @@ from groundswift.storage import cache_error, cache_folder, identity, repeated, s
 from groundswift.urls import is_url, is_web, join, shown, without_password
 
 AT_ONCE = 256  # files that are asked for together
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"}  # of images that are found by their stem or folder
+SUFFIXES = {  # of images that are found by their stem or folder, as Pillow opens them
+    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".mpo", ".pbm", ".pfm", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+}
 WHOLE = frozenset({".txt", ".xml", ".yaml", ".yml"})  # suffixes of what is read, labels and lists
 
 

@@ -1,43 +1,33 @@
-"""YOLO datasets (data.yaml, one label file per image) -> detection rows."""
+"""YOLO datasets (one label file per image) -> detection rows."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
-from groundswift.errors import error_at
+from groundswift.errors import GroundswiftError, error_at
+from groundswift.urls import file_name, folder_of, is_url
 from groundswift.worker_pool import WorkerPool
 
 from ...base import EXAMPLE_IMAGE, Reading, images_option, path_option
 from ...file_io.label_files import files_below
-from ...file_io.remote_folders import folder_at
+from ...file_io.remote_folders import WHOLE, folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
-from ...tasks.label_files import (
-    Label,
-    LabelledImage,
-    LabelOptions,
-    bounds,
-    fraction_label,
-    labels_reading,
-    not_a_label,
-    number_of,
-)
-from .data_yaml import label_path, read_data_yaml, split_images
+from ...tasks.label_files import LabelledImage, LabelOptions, labels_reading
+from .class_files import read_darknet, read_folder, read_names
+from .data_yaml import read_data_yaml
+from .dataset import Dataset, label_path, split_images
+from .label_lines import Kind, LabelLines
 
-Kind = Literal["box", "polygon", "mixed", "obb", "pose"]
-SHAPES = {  # what follows the class on a line of each kind
-    "box": "4 numbers (centre x, centre y, width, height); --labels names other kinds",
-    "polygon": "3 or more corners, x and y of each",
-    "mixed": "4 numbers of a box, or 3 or more corners of a polygon",
-    "obb": "4 corners, x and y of each",
-    "pose": "4 numbers of a box, then those of its keypoints",
-}
-CHANGED = {"polygon": "box-from-polygon", "mixed": "box-from-polygon", "obb": "box-from-rotated", "pose": "keypoints-dropped"}
-NOT_LABELS = {"classes.txt", "labels.txt", "notes.json"}  # other files that labelling tools put into the folder of the label files
+YAML = (".yaml", ".yml")
+NAMES = (".names", ".txt", ".labels", ".json")  # suffixes of a file of class names
+TEXTS = WHOLE | {".data", ".labels", ".names"}  # suffixes of files that are fetched whole
+LISTS = {"train.txt", "val.txt", "valid.txt", "test.txt"}  # of the images of a split
+NOT_LABELS = {"classes.txt", "labels.txt", "notes.json", *LISTS}  # other files that are found in the folder of the label files
 
 
 class YoloOptions(LabelOptions, frozen=True, kw_only=True):
@@ -45,8 +35,13 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
 
     SOURCE is data.yaml or its folder. Read from it: names (a list, or a mapping by index), path (the folder of the dataset; by
     default that of data.yaml), and the split: a folder of images, a file that lists them, or a list of such. Lines of a list are
-    relative to the dataset; those that start with ./ to the list. All images must be inside the dataset, or the folder of --images.
+    relative to the dataset; those that start with ./ to the list; where the first folders of its lines are those of another
+    place (data/images/a.jpg), they are removed (counted). All images must be inside the dataset, or the folder of --images.
     Labels of .../images/NAME.jpg are in .../labels/NAME.txt, else next to the image.
+
+    Without data.yaml: darknet's obj.data (CVAT's "YOLO 1.1"), or a folder with obj.names or classes.txt (Label Studio, LabelImg),
+    or any with --categories: class names, one per line, in the order of their indexes. Its splits are train.txt, images/train,
+    train/images or train, and so on for val and test; if there is none, all images in it are train.
 
     \b
     What follows the class on each line (--labels); it is never guessed from the number of numbers:
@@ -55,7 +50,9 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
       mixed    4 numbers are a box, more are a polygon
       obb      4 corners of a rotated box; the box is its axis-aligned bounds
       pose     box, then keypoints, which are dropped
-    All are fractions of the upright image. Sizes are read from the images, with --no-check-images too.
+      track    as mixed, then perhaps the id of a track, which is dropped (Ultralytics YOLO Detection Track of CVAT)
+    All are fractions of the upright image. Sizes are read from the images, with --no-check-images too. Where data.yaml has
+    kpt_shape, a line with as many numbers is a pose, and a problem for other kinds.
 
     A row keeps its image's id as sample_id: its place among the images of the split, sorted by name, from 1. --coco-out
     writes a COCO file with the same ids. Rows, order and what is skipped are as with coco. Also counted: images without
@@ -67,7 +64,7 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     """
 
     name, summary = "yolo", "YOLO datasets."
-    reads, writes = "YOLO: data.yaml, boxes, polygons, rotated boxes, poses", "detection"
+    reads, writes = "YOLO, with or without data.yaml: boxes, polygons, rotated boxes, poses, tracks", "detection"
     EXAMPLE = {
         "set/data.yaml": "train: images/train\nval: images/val\nnames: {0: cat}\n",
         "set/images/val/a.jpg": EXAMPLE_IMAGE,
@@ -80,36 +77,73 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     label_dir: Annotated[str | None, path_option("Folder of the label files, named after the images.  [default: see above]", "DIR")] = None
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        content = read_data_yaml(self.annotations)
-        if self.categories is None and "" in content.names:
-            raise error_at(content.path, f"names[{content.names.index('')}] is empty", "a name for every class, or --categories")
-        names = content.names if self.categories is None else renamed(self.categories, content.names)
-        root = folder_at(self.images, "the folder of the dataset's images").here if self.images else content.root
-        image_names, label_folders = split_images(content, self.split, root)
-        reader = LabelFiles(root, self.labels, len(names), self.label_dir, content.keypoints)
+        images = folder_at(self.images, "the folder of the dataset's images").here if self.images else None
+        dataset = read_dataset(self.annotations, self.categories, images)
+        if self.categories is None and "" in dataset.names:
+            raise error_at(dataset.path, f"names[{dataset.names.index('')}] is empty", "a name for every class, or --categories")
+        names = dataset.names if self.categories is None else renamed(self.categories, dataset)
+        root = images or dataset.root
+        image_names, label_folders = split_images(dataset, self.split, root, log)
+        reader = LabelFiles(root, LabelLines(self.labels, len(names), dataset.keypoints), self.label_dir)
         labelled = [reader.labelled(name, log) for name in image_names]
         if not any(map(os.path.lexists, reader.read)):
-            what = f"{self.split}: none of {len(labelled)} images has a label file, such as {next(iter(reader.read))}"
-            raise error_at(content.path, what, "labels (--label-dir sets their folder); an empty file means no objects")
+            raise no_label_file(f"{dataset.path}: {self.split}", root, image_names, next(iter(reader.read)))
         for folder in [self.label_dir] if self.label_dir else label_folders:
             log_strays(folder, reader.read, root, log)
-        images = self.image_folder(default=content.source)
-        return labels_reading(labelled, names, self, images, pool, log, fractions=True)
+        folder = self.image_folder(default=dataset.source)
+        return labels_reading(labelled, names, self, folder, pool, log, fractions=True)
 
 
-def renamed(path: str, names: Sequence[str]) -> list[str]:
-    """The names of --categories in place of those of data.yaml, whose indexes the labels hold."""
+def read_dataset(source: str, categories: str | None, images: str | None) -> Dataset:
+    """The dataset of SOURCE, a folder or one of its files. `images`: the folder of --images.
+
+    Raises GroundswiftError where it cannot be read, or nothing says which classes it has.
+    """
+    place, path = None, source
+    if is_url(source):
+        inside = file_name(source) if os.path.splitext(file_name(source))[1].lower() in (*YAML, *NAMES, ".data") else ""
+        place = folder_at(folder_of(source) if inside else source, "a YOLO dataset", TEXTS)
+        path = os.path.join(place.here, inside)
+    if os.path.isdir(path):
+        found = sorted(name for name in os.listdir(path) if name.endswith(YAML))
+        if len(found) > 1 and "data.yaml" not in found:
+            raise error_at(path, f"found {', '.join(found)}", "data.yaml")
+        path = os.path.join(path, "data.yaml" if "data.yaml" in found else found[0]) if found else path
+    suffix = os.path.splitext(path)[1].lower()
+    if os.path.isdir(path):
+        dataset = read_folder(path, categories, images)
+    elif suffix == ".data":
+        dataset = read_darknet(path, categories)
+    elif suffix in NAMES:
+        dataset = read_names(path, os.path.dirname(path), categories, images)
+    else:
+        dataset = read_data_yaml(path)
+    return dataset._replace(source=place.address_of(dataset.root)) if place else dataset
+
+
+def renamed(path: str, dataset: Dataset) -> list[str]:
+    """The names of --categories in place of those of the dataset, whose indexes the labels hold."""
     given = [category.name for category in read_categories(path)]
-    if len(given) != len(names):
-        raise error_at(path, f"{len(given)} classes, but data.yaml has {len(names)}", "a name for each index")
+    if len(given) != len(dataset.names):
+        what = f"{len(given)} classes, but {os.path.basename(dataset.path)} has {len(dataset.names)}"
+        raise error_at(path, what, "a name for each index")
     return given
+
+
+def no_label_file(where: str, root: str, names: Sequence[str], label: str) -> GroundswiftError:
+    """The error of a split without any label file, or, if that is so, without any image. `label`: the path of the first label file."""
+    if not any(os.path.lexists(os.path.join(root, name)) for name in names):
+        what = f"none of {len(names)} images is there, such as {os.path.join(root, names[0])}"
+        return error_at(where, what, "the images (--images sets their folder)")
+    what = f"none of {len(names)} images has a label file, such as {label}"
+    return error_at(where, what, "labels (--label-dir sets their folder); an empty file means no objects")
 
 
 class LabelFiles:
     """Reads the label files of a dataset; `read`: label file -> the first image that asked for it."""
 
-    def __init__(self, root: str, kind: Kind, classes: int, folder: str | None, keypoints: int | None) -> None:
-        self.root, self.kind, self.classes, self.folder, self.keypoints = root, kind, classes, folder, keypoints
+    def __init__(self, root: str, lines: LabelLines, folder: str | None) -> None:
+        self.root, self.lines, self.folder = root, lines, folder
         self.read: dict[str, str] = {}
 
     def labelled(self, name: str, log: IssueLog) -> LabelledImage:
@@ -122,37 +156,10 @@ class LabelFiles:
             log.add(Issue("label-file-two-images", where, f"labels of {self.read[path]} and of {name}", "one image"))
             out.unreadable = True
         elif os.path.lexists(path):
-            out.add_lines(path, where, self.label, log)
+            out.add_lines(path, where, self.lines.label, log)
         else:
             log.count("image-unlabelled-as-empty", name)
         return out
-
-    def label(self, fields: Sequence[str], where: str, log: IssueLog) -> Label:
-        """The label of a line, its box as fractions. Raises SkipSample where it has none."""
-        values, kind = [number_of(field) for field in fields], self.kind
-        if None in values:
-            raise not_a_label(where, f"{fields[values.index(None)]!r} is not a number", f"a class and {SHAPES[kind]}")
-        rank, *numbers = values
-        if not rank.is_integer() or not 0 <= rank < self.classes:
-            raise not_a_label(where, f"class {fields[0]}", f"0 to {self.classes - 1}, as data.yaml names them")
-        if not self.fits(len(numbers)):
-            by_shape = f" ({self.keypoints} by kpt_shape)" if kind == "pose" and self.keypoints else ""
-            raise not_a_label(where, f"{len(numbers)} numbers after the class", SHAPES[kind] + by_shape)
-        if kind == "pose" or len(numbers) == 4:
-            x, y, width, height = numbers[:4]
-        else:
-            x1, y1, x2, y2 = bounds(numbers[::2], numbers[1::2])
-            x, y, width, height = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
-        if kind != "box" and (kind == "pose" or len(numbers) > 4):
-            log.count(CHANGED[kind], where)
-        return fraction_label(Label(where, int(rank), (x - width / 2, y - height / 2, width, height)))
-
-    def fits(self, count: int) -> bool:
-        """Whether so many numbers may follow the class."""
-        if self.kind == "pose":
-            return count == 4 + self.keypoints if self.keypoints else count > 4
-        corners = count >= 6 and count % 2 == 0
-        return {"box": count == 4, "polygon": corners, "mixed": count == 4 or corners, "obb": count == 8}[self.kind]
 
 
 def log_strays(folder: str, read: dict[str, str], root: str, log: IssueLog) -> None:

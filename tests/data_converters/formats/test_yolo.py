@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from converted import converted, refusal, run, short
 from label_sources import reader
+from PIL import Image
 from source_examples import put
 
-from groundswift.data_converters.formats.yolo.source import LabelFiles, YoloOptions
+from groundswift.data_converters.file_io.remote_folders import SUFFIXES
+from groundswift.data_converters.formats.yolo.label_lines import LabelLines
+from groundswift.data_converters.formats.yolo.source import YoloOptions
 from groundswift.data_converters.issues import IssueLog, SkipSample
 from groundswift.data_converters.tasks.label_files import BATCH, Label
 
@@ -105,6 +108,13 @@ KINDS = {  # name -> (--labels, lines, boxes in an image of 64x48, counts)
     "mixed": ("mixed", "0 .5 .5 .5 .5\n0 0 0 .5 0 .5 .5 0 .25\n", [[0, 0, 32, 24], [16, 12, 48, 36]], {"box-from-polygon": 1}),
     "obb": ("obb", "0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5\n", [[16, 12, 48, 36]], {"box-from-rotated": 1}),
     "pose": ("pose", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0 0 0\n", [[16, 12, 48, 36]], {"keypoints-dropped": 1}),
+    "track": ("track", "0 .5 .5 .5 .5 7\n1 .5 .25 .25 .5\n", [[16, 12, 48, 36], [24, 0, 40, 24]], {"track-id-dropped": 1}),
+    "track of corners": (
+        "track",
+        "0 .5 .25 .75 .5 .5 .75 .25 .5 12\n1 .25 .25 .5 .5 .25 .75\n",
+        [[16, 12, 48, 36], [16, 12, 32, 36]],
+        {"track-id-dropped": 1, "box-from-polygon": 2},
+    ),
     "whole classes as floats": ("box", "0.0 5e-1 +.5 0.5 0.5\n", [[16, 12, 48, 36]], {}),
     "tabs and CRLF": ("box", "0\t0.5  0.5 0.5 0.5\r\n\r\n", [[16, 12, 48, 36]], {}),
     "noise": ("box", "0 0.5 0.5 1.0000000001 1\n", [[0, 0, 64, 48]], {}),
@@ -184,7 +194,7 @@ def test_a_listed_image_is_missing(folder, tmp_path):
 
 
 BAD_DATA_YAML = {
-    "no file": (None, "found no YAML file; expected data.yaml"),
+    "no file": (None, "set: nothing names the classes; expected data.yaml, obj.data, obj.names or classes.txt, or --categories"),
     "no YAML": ("names: [a\n", "data.yaml:2:1: not YAML"),
     "python object": ("names: !!python/object/apply:os.system [ls]\n", "not YAML"),
     "not UTF-8": (b"names: [\xff]\n", "not UTF-8 text"),
@@ -276,18 +286,108 @@ def test_a_name_that_is_not_text(folder, tmp_path, draw):
     assert "name-not-utf8" in refusal(options(folder), tmp_path / "out.jsonl")
 
 
-@pytest.mark.parametrize(("kind", "count"), [("box", 5), ("box", 3), ("polygon", 4), ("polygon", 7), ("obb", 6), ("pose", 4), ("mixed", 5)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("box", 5), ("box", 3), ("polygon", 4), ("polygon", 7), ("obb", 6), ("pose", 4), ("mixed", 5), ("track", 3)]
+)
 def test_no_kind_is_guessed(kind, count):
     with pytest.raises(SkipSample):
-        LabelFiles("", kind, 1, None, None).label(["0", *["0.5"] * count], "a.txt:1", IssueLog())
+        LabelLines(kind, 1).label(["0", *["0.5"] * count], "a.txt:1", IssueLog())
 
 
 def test_pose_by_its_shape():
     fields, log = ["0", ".5", ".5", ".5", ".5", ".1", ".1"], IssueLog()
-    assert LabelFiles("", "pose", 1, None, 2).label(fields, "a.txt:1", log) == Label("a.txt:1", 0, (0.25, 0.25, 0.5, 0.5))
+    assert LabelLines("pose", 1, 2).label(fields, "a.txt:1", log) == Label("a.txt:1", 0, (0.25, 0.25, 0.5, 0.5))
     assert log.counted.counts == {"keypoints-dropped": 1}
     with pytest.raises(SkipSample, match=r"6 numbers after the class.*\(3 by kpt_shape\)"):
-        LabelFiles("", "pose", 1, None, 3).label(fields, "a.txt:1", log)
+        LabelLines("pose", 1, 3).label(fields, "a.txt:1", log)
+
+
+@pytest.mark.parametrize("kind", ["polygon", "mixed", "obb", "track"])
+def test_a_pose_is_not_read_as_corners(folder, tmp_path, kind):
+    """A box and 2 points are 8 numbers, as 4 corners are; kpt_shape says which they are."""
+    (folder / "data.yaml").write_text(DATA + "kpt_shape: [2, 2]\n")
+    (folder / "labels/train/sub/turned.txt").unlink()
+    (folder / "labels/train/plain.txt").write_text("0 .5 .5 .5 .5 .4 .4 .6 .6\n")
+    text = refusal(options(folder, labels=kind), tmp_path / "out.jsonl")
+    assert "plain.txt:1: 8 numbers after the class; expected --labels pose: by kpt_shape of data.yaml these are a box and keypoints" in text
+    rows, counts = converted(options(folder, labels="pose"), tmp_path / "out.jsonl")
+    assert (short(rows[1])[3], counts["keypoints-dropped"]) == ([("cat", [16, 12, 48, 36])], 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "expected"),
+    [
+        ("box", "0 .5 .5 .5 .5 3", "5 numbers after the class; expected 4 numbers"),
+        ("obb", "0 .1 .1 .2 .1 .2 .2 .1 .2 3", "if the last one is a track id: --labels track"),
+        ("track", "0 .5 .5 .5 .5 .93", "track id .93; expected a whole number from 0"),
+        ("track", "0 .5 .5 .5 .5 -1", "track id -1; expected a whole number from 0"),
+        ("track", "0 .5 .5 .5 .5 nan", "track id nan; expected a whole number from 0"),
+    ],
+)
+def test_numbers_that_are_no_track(folder, tmp_path, kind, line, expected):
+    (folder / "labels/train/plain.txt").write_text(line)
+    (folder / "labels/train/sub/turned.txt").unlink()
+    assert expected in refusal(options(folder, labels=kind), tmp_path / "out.jsonl")
+
+
+LISTS = {  # name -> the lines of a list, the images that come out, how many of their paths are shortened
+    "as Datumaro writes it": ("data/images/train/plain.jpg\ndata/images/train/empty.png\n", ["empty.png", "plain.jpg"], 2),
+    "paths of another machine": ("/data/set/images/train/plain.jpg\n/data/set/images/train/gone.jpg\n", ["gone.jpg", "plain.jpg"], 2),
+    "paths of Windows": ("D:\\set\\images\\train\\plain.jpg\n", ["plain.jpg"], 1),
+    "only some": ("images/train/plain.jpg\ndata/images/train/empty.png\n", ["empty.png", "plain.jpg"], 1),
+    "one prefix, not any": (
+        "data/images/train/plain.jpg\nother/images/train/empty.png\n",
+        ["plain.jpg", "other/images/train/empty.png"],
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_with_the_folders_of_another_place(folder, tmp_path, name):
+    lines, images, shortened = LISTS[name]
+    (folder / "data.yaml").write_text(DATA.replace("images/train", "train.txt"))
+    (folder / "train.txt").write_text(lines)
+    rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
+    assert counts["listed-path-shortened"] == shortened
+    assert [row["sample_id"] for row in rows] == [
+        number for number, each in enumerate(images, 1) if (folder / "images/train" / each).exists()
+    ]
+    assert counts.get("image-missing", 0) == len(images) - len(rows)
+
+
+def test_the_image_of_a_list_is_missing(folder, tmp_path):
+    """Not its label file, which is looked for where the image would be."""
+    (folder / "data.yaml").write_text(DATA.replace("images/train", "train.txt"))
+    (folder / "train.txt").write_text("data/images/train/gone.jpg\n")
+    text = refusal(options(folder), tmp_path / "out.jsonl")
+    assert "data.yaml: train: none of 1 images is there, such as " in text
+    assert "/set/data/images/train/gone.jpg; expected the images (--images sets their folder)" in text
+
+
+FORMS_OF_IMAGES = {
+    ".avif": "AVIF",
+    ".jfif": "JPEG",
+    ".jp2": "JPEG2000",
+    ".mpo": "MPO",
+    ".ppm": "PPM",
+    ".tga": "TGA",
+    ".tiff": "TIFF",
+}
+
+
+def test_suffixes_of_images(folder, tmp_path):
+    """What has one of them is an image that Pillow opens."""
+    Image.init()
+    assert sorted(SUFFIXES - set(Image.registered_extensions())) == []
+    assert {Image.registered_extensions()[each] for each in SUFFIXES} - set(Image.OPEN) == {"MPO"}  # which the plugin of JPEG opens
+    for suffix, kind in FORMS_OF_IMAGES.items():
+        Image.new("RGB", (64, 48), "grey").save(folder / f"images/train/one{suffix}", kind)
+        (folder / f"images/train/one{suffix}").rename(folder / f"images/train/{suffix[1:]}{suffix}")
+        (folder / f"labels/train/{suffix[1:]}.txt").write_text("1 0.5 0.25 0.25 0.5\n")
+    rows, _ = converted(options(folder), tmp_path / "out.jsonl")
+    found = {name: (size, boxes) for _, name, size, boxes in map(short, rows)}
+    assert [found[f"{suffix[1:]}{suffix}"] for suffix in FORMS_OF_IMAGES] == [((64, 48), [("dog", [24, 0, 40, 24])])] * len(FORMS_OF_IMAGES)
 
 
 def test_what_cannot_be_listed_is_refused(folder, tmp_path):
