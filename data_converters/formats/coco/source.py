@@ -82,12 +82,13 @@ def read_what_can_be(path: str, log: IssueLog) -> CocoFile:
     """
     try:
         return read_coco(path)
-    except GroundswiftError:
-        try:
-            content = read_mapped(path, Elements, "COCO with images, annotations and categories")
-            if content.annotations and b'"segments_info"' in bytes(content.annotations[0]):
-                error = error_at(shown(path), "a panoptic file (it has segments_info)", "groundswift convert coco-panoptic")
-                raise error
+    except GroundswiftError as error:
+        whole_file = error
+    try:
+        content = read_mapped(path, Elements, "COCO with images, annotations and categories")
+        panoptic = content.annotations and b'"segments_info"' in bytes(content.annotations[0])
+        if not panoptic:
             return readable_part(path, content, lambda *parts: log.add(Issue(*parts)), log.counted)
-        except (GroundswiftError, *NOT_JSON):
-            raise error from None
+    except (GroundswiftError, *NOT_JSON):
+        raise whole_file from None
+    raise error_at(shown(path), "a panoptic file (it has segments_info)", "groundswift convert coco-panoptic")
