@@ -1,9 +1,11 @@
 """Box text of every grammar to boxes in pixels: speed, next to supervision's parser for the same text if it has one.
 
-Three tables, made in this run:
+Four tables, made in this run:
 - speed: the same well-formed answers to (N, 4) pixels of the original image and labels, and the same with supervision's own filter by class
   names and class numbers; both ways take turns, the figures are medians of
   boxes per CPU second. `text` is ours up to `Located` objects alone.
+- many: `parse_many` on all answers at once, of which one in a hundred is cut in its last box, to columns; and on to pixels, labels and
+  class numbers as above, next to supervision one by one.
 - recovered: malformed answers (`malformed.py`); a box counts where one that a person would read comes back, corners in any order.
 - hostile: CPU seconds for 1 MB of the worst of some hundred kinds of text made to be slow (tests/fuzzing/hostile_text.py).
 
@@ -19,6 +21,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,7 @@ from malformed import CAT, DOG, malformed
 from measure import JSON, medians, options_of, rounds, show
 from tqdm import tqdm
 
-from groundswift import Located, families, format_answer, from_original_px, parse, resized_wh, to_original_px
+from groundswift import Located, families, format_answer, from_original_px, parse, parse_many, resized_wh, to_original_px
 from groundswift.grammars.registry import GRAMMARS
 from groundswift.spaces import space_row
 
@@ -38,6 +41,8 @@ AN_ANSWER = 60  # boxes
 CLASSES = [f"class {number}" for number in range(1, 81)]
 CLASS_NUMBER = {name: number for number, name in enumerate(CLASSES)}
 SCREEN_SIZE, HOSTILE_SIZE, WORST = 50_000, 1_000_000, 3
+TABLES = ["speed", "many", "malformed", "hostile"]
+MALFORMED_END = 12  # characters: no grammar ends a box with as many
 Way = Callable[[str, bool], np.ndarray]  # text, whether to filter by class -> (N, 4) pixels
 
 
@@ -141,6 +146,44 @@ def speed(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., 
     return row
 
 
+def many(family: str, boxes: int, repeats: int, peer: tuple[str, Callable[..., tuple]] | None) -> dict[str, object]:
+    """Boxes per second of `parse_many`, one answer in a hundred malformed."""
+    texts = [text[:-MALFORMED_END] if index % 100 == 50 else text for index, text in enumerate(write_answers(family, boxes))]
+    input_wh = model_input_wh(family)
+
+    def to_classes() -> None:
+        columns = parse_many(texts, family)
+        numbers = np.array([CLASS_NUMBER.get(name, -1) for name in columns.label_names])[columns.label_ids]
+        kept = columns.boxes[numbers >= 0]
+        to_original_px(kept, family, SIZE_WH, input_wh)
+        _ = np.array(columns.label_names)[columns.label_ids[numbers >= 0]]
+
+    ways: dict[str, Callable[[], object]] = {
+        "columns": lambda: parse_many(texts, family),
+        "one by one": all_of(partial(parse, family=family), texts),
+    }
+    if families()[family].boxes:
+        ways["classes"] = to_classes
+    if peer:
+        ways["their classes"] = all_of(or_nothing(theirs(family, peer[1])), texts)
+    seconds = medians(ways, repeats, time.process_time)
+    rate = {name: boxes / value for name, value in seconds.items()}
+    row: dict[str, object] = {"grammar": families()[family].grammar, "family": family, "boxes_per_s": rate}
+    return row | ({"peer": peer[0], "ratio": rate["classes"] / rate["their classes"]} if peer else {})
+
+
+def or_nothing(way: Way) -> Callable[[str], object]:
+    """A way that goes on where a text makes it raise."""
+
+    def tried(text: str) -> object:
+        try:
+            return way(text, True)
+        except Exception:
+            return None
+
+    return tried
+
+
 def recovered(way: Way, wanted: int, text: str, family: str) -> tuple[int, int, int]:
     """(boxes that are there and should be, boxes that should not be there, whether it raised)."""
     try:
@@ -192,7 +235,7 @@ def hostile(family: str) -> dict[str, object]:
 
 
 def lines_of(result: dict[str, list[dict]]) -> list[str]:
-    """The three tables as text."""
+    """The tables as text."""
 
     def heading(name: str, *columns: str) -> str:
         return f"\n{name:<20}{'family':<16}" + "".join(f"{column:>13}" for column in columns)
@@ -208,6 +251,14 @@ def lines_of(result: dict[str, list[dict]]) -> list[str]:
             line += f"{rate['their px']:>13,.0f}{row['ratio_px']:>13.2f}{rate['classes']:>13,.0f}{rate['their classes']:>13,.0f}"
             line += f"{row['ratio_classes']:>13.2f}  {row['peer']}, boxes at most {row['px_apart']:.2f} px apart"
         lines.append(line)
+    if result["many"]:
+        columns = ("columns", "one by one", "by class", "theirs", "ratio")
+        lines.append(heading("many answers", *columns) + " boxes per CPU second")
+    for row in result["many"]:
+        rate = row["boxes_per_s"]
+        numbers = [rate.get(name) for name in ("columns", "one by one", "classes", "their classes")]
+        line = f"{row['grammar']:<20}{row['family']:<16}" + "".join(f"{number:>13,.0f}" for number in numbers if number)
+        lines.append(line + (f"{row['ratio']:>13.2f}  {row['peer']}" if "peer" in row else ""))
     if result["malformed"]:
         lines.append(heading("malformed text", "texts", "boxes", "ours", "theirs", "wrong: ours", "theirs", "raised: ours", "theirs"))
     for row in result["malformed"]:
@@ -229,7 +280,7 @@ def main() -> int:
         boxes={"type": int, "default": 1_200_000, "help": "boxes a grammar (default: %(default)s)"},
         repeats=rounds(3),
         grammar={"action": "append", "choices": sorted(GRAMMARS), "help": "only these grammars"},
-        only={"action": "append", "choices": ["speed", "malformed", "hostile"], "help": "only these tables"},
+        only={"action": "append", "choices": TABLES, "help": "only these tables"},
         json=JSON,
     )
     boxes = max(AN_ANSWER, options.boxes // AN_ANSWER * AN_ANSWER)
@@ -239,11 +290,13 @@ def main() -> int:
     first = {row.grammar: name for name, row in reversed(families().items())}
     chosen = [name for name, row in families().items() if row.grammar in (options.grammar or GRAMMARS)]
     alone = [name for name in chosen if name in first.values()]
-    tables = options.only or ["speed", "malformed", "hostile"]
-    result: dict[str, list[dict]] = {"speed": [], "malformed": [], "hostile": []}
+    tables = options.only or TABLES
+    result: dict[str, list[dict]] = {table: [] for table in TABLES}
+    shown = [name for name in chosen if name in first.values() or name in known]
     if "speed" in tables:
-        shown = [name for name in chosen if name in first.values() or name in known]
         result["speed"] = [speed(name, boxes, options.repeats, known.get(name)) for name in tqdm(shown, desc="speed", unit="family")]
+    if "many" in tables:
+        result["many"] = [many(name, boxes, options.repeats, known.get(name)) for name in tqdm(shown, desc="many", unit="family")]
     if "malformed" in tables:
         result["malformed"] = [recovery(name, known[name]) for name in chosen if name in known]
     if "hostile" in tables:

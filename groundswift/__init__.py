@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .answers import Answer, Located
     from .coordinates import from_original_px, resized_wh, to_original_px
     from .family import families
+    from .grammars.columns import parse_many
     from .grammars.registry import format_answer, parse
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,7 +22,7 @@ if not os.path.isdir(os.path.join(_HERE, "eval")) and os.path.isfile(os.path.joi
     __path__.append(_CLONE)  # in a clone the other packages are siblings of this folder
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "Located", "families", "format_answer", "from_original_px", "parse", "resized_wh", "to_original_px"]
+__all__ = ["Answer", "Located", "families", "format_answer", "from_original_px", "parse", "parse_many", "resized_wh", "to_original_px"]
 
 _HOMES = {
     "Answer": "answers",
@@ -30,6 +31,7 @@ _HOMES = {
     "format_answer": "grammars.registry",
     "from_original_px": "coordinates",
     "parse": "grammars.registry",
+    "parse_many": "grammars.columns",
     "resized_wh": "coordinates",
     "to_original_px": "coordinates",
 }

@@ -7,6 +7,7 @@ A thing under the key of another family (`box_2d` in an answer of Qwen, `bbox_2d
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated
@@ -18,9 +19,11 @@ from ..errors import GroundswiftError
 from .base import THINKING, still_thinking, without_thinking, write_number
 from .json_objects import JsonKeys
 from .json_tolerant import place_in_text, read_json
+from .skeleton import Skeleton
 from .tokens import TokenGrammar
 
 LARGEST = 999_999_999
+PLAIN_LABEL = r'[^"\\{}\[\]<>\x00-\x1f]+'
 FENCE, FENCE_END = ("", "```json", "```"), ("", "```")
 
 
@@ -63,6 +66,12 @@ class JsonGrammar:
     def __init__(self, keys: JsonKeys, inline: TokenGrammar | None = None) -> None:
         self.keys = keys
         self.inline = inline
+        opening = f'{{"{keys.box}": ['
+        self.skeleton = Skeleton(
+            "```json\n[\n\t" + opening, '], "label": "', '"},\n\t' + opening, '"}\n]\n```', (", ",) * 3,
+            (1, 0, 3, 2) if keys.y_first else (0, 1, 2, 3), re.compile(PLAIN_LABEL), label_last=True,
+            lead=len(opening), closing=2,
+        )  # fmt: skip
 
     def check_label(self, label: str) -> None:
         """Raises GroundswiftError where a reader would take a piece of the label for a mark."""

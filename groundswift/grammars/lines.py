@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..answers import Answer, Located
 from ..errors import GroundswiftError
+from . import skeleton
 from .base import Item, Reading, still_thinking, without_thinking
 from .fast_path import WORDS, Plain, label_first, label_last
 from .json_objects import JsonKeys
@@ -81,6 +82,7 @@ class LineGrammar:
         self.gap = gap
         self.joint = joint
         self.plain = self._plain()
+        self.skeleton = self._skeleton()
         self.checked: set[str] = set()  # labels that can be written
 
     def _plain(self) -> Plain:
@@ -88,6 +90,9 @@ class LineGrammar:
             return label_first(f"({WORDS})?", "", self.numbers, "")
         gap = f"{re.escape(self.gap)}?" if self.gap else ""
         return label_first(f"((?:{WORDS})?){gap}", "", self.numbers, "", r"(?:\n|\Z)")
+
+    def _skeleton(self) -> skeleton.Skeleton:
+        return skeleton.label_first(self.numbers, WORDS, "", "", gap=self.gap, between=self.joint)
 
     def _written(self, label: str, boxes: str) -> str:
         return f"{label}{self.gap}{boxes}" if label else boxes
@@ -236,6 +241,9 @@ class LabelLastGrammar(LineGrammar):
 
     def _plain(self) -> Plain:
         return label_last(self.numbers, self.joint)
+
+    def _skeleton(self) -> skeleton.Skeleton:
+        return skeleton.label_last(self.numbers, WORDS, self.gap, self.joint)
 
     def _written(self, label: str, boxes: str) -> str:
         return f"{boxes}{self.gap}{label}" if label else boxes

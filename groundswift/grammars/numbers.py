@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..answers import Located
 from ..errors import GroundswiftError
 from .base import NUMBER, Item, as_number, is_quadrangle, write_number
@@ -128,6 +130,12 @@ def from_indices(indices: Sequence[float]) -> Sequence[float] | None:
     return x1, y1, x2, y2
 
 
+def indices_to_cells(indices: np.ndarray) -> np.ndarray:
+    """`from_indices` for (N, 2) -> (N, 4)."""
+    rows, columns = np.divmod(indices, CELLS)
+    return np.stack([columns[:, 0], rows[:, 0], columns[:, 1], rows[:, 1]], axis=1)
+
+
 @dataclass(frozen=True)
 class Numbers:
     """One way. `box`, `point`: templates of one box and one point (None: the family has no points), numbered x1, y1, x2, y2.
@@ -135,8 +143,8 @@ class Numbers:
     `items`: finds the boxes in a mark, readable or not. `opening`, `closing`: the text around all boxes of one mark. `joint`: the text
     between them; None: each has a mark of its own. `joint_points`: whether points can share a mark too. `write_number`: one
     number as text; `whole`: whether it is a whole one. `encode`, `decode`: where what is written is not x1, y1, x2, y2, the way to
-    the texts of a template and back from numbers in the order of the text. `longer`: reads an item that is neither box nor point as the
-    points of a polygon. `nested`: whether two pairs in a list are the corners of a box.
+    the texts of a template and back from numbers in the order of the text; `decode_columns`: the latter for (N, k). `longer`: reads an
+    item that is neither box nor point as the points of a polygon. `nested`: whether two pairs in a list are the corners of a box.
     """
 
     box: str
@@ -150,6 +158,7 @@ class Numbers:
     whole: bool = True
     encode: Callable[[Sequence[float]], list[str]] | None = None
     decode: Callable[[Sequence[float]], Sequence[float] | None] | None = None
+    decode_columns: Callable[[np.ndarray], np.ndarray] | None = None
     longer: Callable[[str], Sequence[float] | None] | None = None
     nested: bool = False
 

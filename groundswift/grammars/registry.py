@@ -18,6 +18,7 @@ from .numbers import (
     Runs,
     from_indices,
     in_runs,
+    indices_to_cells,
     listed,
     quadrangle_in,
     to_indices,
@@ -55,6 +56,7 @@ PATCHES = Numbers(
     joint="</delimiter_of_multi_objects/>",
     encode=to_indices,
     decode=from_indices,
+    decode_columns=indices_to_cells,
 )
 GLM_MARKS = {"opening": "<|begin_of_box|>[", "closing": "]<|end_of_box|>"}
 GLM_LISTS = {"items": listed("", r";\[\]()<>"), "longer": quadrangle_in, "nested": True, "joint_points": False}  # pairs may be corners

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..answers import Answer, Located
 from ..errors import GroundswiftError
+from . import skeleton
 from .base import THINKING, Reading, still_thinking, without_thinking
 from .fast_path import label_first
 from .numbers import Numbers, grouped, listed, quadrangle_in
@@ -34,6 +35,7 @@ class TokenGrammar:
         self.like = dict(zip(quads or (), marks[2:], strict=False))
         self.any_mark = re.compile(f"({'|'.join(map(re.escape, (*marks, *self.like)))})")
         label = "[^<]*" if blank_labels else r"[^<\s](?:[^<]*[^<\s])?"
+        self.skeleton = skeleton.label_first(numbers, label, self.ref_close + self.box_open, self.box_close, before_label=self.ref_open)
         label = f"(?:{re.escape(self.ref_open)}({label}){re.escape(self.ref_close)})?"
         self.plain = label_first(label, self.box_open, numbers, self.box_close)
 

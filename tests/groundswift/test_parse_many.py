@@ -1,0 +1,147 @@
+"""`parse_many` finds what `parse` finds, text by text, and reads well-formed answers without it."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuzz_target import FAMILIES, FRAGMENTS_OF, Draws, damaged, well_formed
+from groundswift import Located, families, format_answer, parse, parse_many
+from groundswift.errors import GroundswiftError
+from groundswift.grammars import columns, numbers
+from groundswift.grammars.byte_words import Words, distinct
+from groundswift.grammars.columns import STATUSES, AnswerColumns
+from groundswift.grammars.registry import GRAMMARS, grammar_of
+from groundswift.spaces import space_row
+
+FAST = [name for name in FAMILIES if hasattr(grammar_of(name), "skeleton")]
+LABELS = ["dog", "a big dog", "class 51", "x-ray", "狗", "two dogs and a very long phrase that takes more than eight words"]
+
+
+def everything(answer):
+    """What `Located` leaves out of comparisons too."""
+    return answer, [(located.span, located.polygon) for located in answer.objects]
+
+
+def same(texts: list[str], family: str) -> AnswerColumns:
+    """Check all answers; the columns."""
+    found = parse_many(texts, family)
+    assert len(found) == len(texts)
+    for index, text in enumerate(texts):
+        assert everything(found.answer(index)) == everything(parse(text, family)), text
+    return found
+
+
+def box(family: str, draw: random.Random) -> tuple[float, ...]:
+    limit = space_row(families()[family].space).largest or 6000
+    if limit == 1:
+        digits = numbers_of_decimals(family)
+        x1, y1, x2, y2 = (draw.randrange(10**digits + 1) / 10**digits for _ in range(4))
+    else:
+        largest = 31 if families()[family].grammar == "kosmos_patches" else int(limit)
+        x1, y1, x2, y2 = (draw.randint(0, largest) for _ in range(4))
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def numbers_of_decimals(family: str) -> int:
+    return {"shikra_brackets": 3}.get(families()[family].grammar, 2)
+
+
+def answers(family: str, count: int, seed: int = 0, labels=tuple(LABELS)) -> list[str]:
+    """Well-formed answers of 1 to 6 boxes, several of one label among them."""
+    draw = random.Random(seed)
+    return [
+        format_answer([Located(draw.choice(labels), box(family, draw)) for _ in range(draw.randint(1, 6))], family) for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("family", FAST)
+def test_well_formed_answers_are_read_without_parse(family, monkeypatch):
+    texts = answers(family, 200)
+    expected = [everything(parse(text, family)) for text in texts]
+
+    def refuse(text, family):
+        raise AssertionError(f"read one by one: {text}")
+
+    monkeypatch.setattr(columns, "parse", refuse)
+    found = parse_many(texts, family)
+    assert [everything(found.answer(index)) for index in range(len(texts))] == expected
+    assert found.boxes.shape == (found.offsets[-1], 4)
+    assert found.labels == [located.label for answer, _ in expected for located in answer.objects]
+    assert set(found.statuses.tolist()) == {STATUSES.index("ok")}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(seeds=st.lists(st.binary(max_size=40), max_size=8), seed=st.integers(0, 1000))
+def test_any_texts_are_read_as_by_parse(family, seeds, seed):
+    texts = [damaged(well_formed(family, draws), FRAGMENTS_OF[family], draws) for draws in map(Draws, seeds)]
+    if family in FAST:
+        texts = [text for pair in zip(answers(family, len(texts), seed), texts, strict=True) for text in pair]
+    same(texts, family)
+
+
+@pytest.mark.parametrize("family", FAST)
+def test_every_change_of_one_character_is_read_as_by_parse(family):
+    text = answers(family, 40, labels=("dog", "狗 a"))[3]
+    changed = [text[:at] + new + text[at + 1 :] for at in range(len(text)) for new in ("", "0", "-", " ", "]", "}", "\n", "9", ".", "A")]
+    same([*changed, text], family)
+
+
+@pytest.mark.parametrize("family", FAST)
+def test_numbers_at_the_limits_are_read_as_by_parse(family):
+    text = format_answer([Located("dog", (0, 0, 1, 1))], family)
+    same([text.replace("1", digits) for digits in ("0", "00", "1000", "1001", "99999999", "999999999", "1" * 30, "01", "1e3")], family)
+
+
+def test_chunks_are_joined(monkeypatch):
+    monkeypatch.setattr(columns, "CHUNK", 300)
+    texts = answers("qwen2_vl", 50)
+    texts[7], texts[30] = "nothing", ""
+    found = same(texts, "qwen2_vl")
+    assert found.reasons == {7: ["no-box"]}
+    assert len(set(found.label_names)) == len(found.label_names)
+
+
+def test_no_texts():
+    found = same([], "qwen2_vl")
+    assert (found.boxes.shape, found.labels, found.offsets.tolist()) == ((0, 4), [], [0])
+
+
+def test_points_and_boxes_together():
+    found = same(["<|box_start|>(3,4)<|box_end|>", answers("qwen2_vl", 1)[0]], "qwen2_vl")
+    assert found.points[0].tolist() == [3, 4]
+    assert np.isnan(found.boxes[0]).all()
+    assert np.isnan(found.points[1:]).all()
+
+
+def test_an_answer_cut_at_the_token_limit():
+    texts = [*answers("qwen2_vl", 2), "None"]
+    found = parse_many(texts, "qwen2_vl", cut=[True, False, True])
+    assert [found.answer(index) for index in range(3)] == [
+        parse(text, "qwen2_vl", cut=cut) for text, cut in zip(texts, (1, 0, 1), strict=True)
+    ]
+
+
+def test_an_unknown_family():
+    with pytest.raises(GroundswiftError, match="nobody"):
+        parse_many(["x"], "nobody")
+
+
+def test_a_grammar_without_a_skeleton_is_read_one_by_one():
+    assert not hasattr(GRAMMARS["molmo_points"], "skeleton")
+    same(['<point x="44.6" y="18.9" alt="dog">dog</point>'], "molmo")
+
+
+def test_labels_that_mix_to_one_number_stay_apart(monkeypatch):
+    monkeypatch.setattr("groundswift.grammars.byte_words.MIX", np.uint64(0))
+    words = Words(b"cat dog cat cow")
+    begins = np.array([0, 4, 8, 12]) + words.data.index(b"cat")
+    ids, examples = distinct(words, begins, np.array([3, 3, 3, 3]))
+    assert [words.text(begins[examples[number]], begins[examples[number]] + 3) for number in ids] == ["cat", "dog", "cat", "cow"]
+
+
+def test_cells_of_many_patches_are_those_of_each():
+    indices = np.array([[0, 1023], [33, 64], [5, 700]])
+    assert numbers.indices_to_cells(indices).tolist() == [list(numbers.from_indices(tuple(row))) for row in indices.tolist()]
