@@ -13,8 +13,8 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import Make, Options, Reading, images_option, path_option
 from ..file_io.embedded_images import folder_to_save
-from ..formats.yolo.data_yaml import read_data_yaml
-from ..formats.yolo.source import Kind, YoloOptions
+from ..formats.yolo.label_lines import Kind
+from ..formats.yolo.source import YoloOptions, read_dataset
 from ..issues import IssueLog
 from ..prompts import Language
 from .questions import STAGES, Question, Questions
@@ -102,7 +102,7 @@ class FrameOptions(Options, frozen=True, kw_only=True):
         class of --anomaly."""
         shared = set(YoloOptions.__struct_fields__) & set(FrameOptions.__struct_fields__)
         yolo = YoloOptions(**{name: getattr(self, name) for name in shared})
-        root = self.images or read_data_yaml(self.annotations).root
+        root = self.images or read_dataset(self.annotations, None, None).source
         reading = yolo.open(log, pool)
         names = reading.make.names
         if unknown := [name for name in self.anomaly if name not in names]:

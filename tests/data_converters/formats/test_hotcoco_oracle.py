@@ -19,6 +19,7 @@ from groundswift.data_converters.formats.cvat.source import labelled_images
 from groundswift.data_converters.formats.dota import labelled as dota_image
 from groundswift.data_converters.formats.openimages import BoxesFile
 from groundswift.data_converters.formats.voc import VocFiles
+from groundswift.data_converters.formats.yolo.label_lines import LabelLines
 from groundswift.data_converters.formats.yolo.source import LabelFiles
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.tasks.label_files import LabelledImage
@@ -40,7 +41,7 @@ def some_items() -> list[Item]:
 def yolo(root: Path) -> Both:
     (root / "data.yaml").rename(root / "labels/data.yaml")
     Image.new("L", (1, 1)).save(root / "images/a.png")
-    ours = LabelFiles(str(root), "box", len(CLASSES), None, None).labelled("images/a.png", IssueLog())
+    ours = LabelFiles(str(root), LabelLines("box", len(CLASSES)), None).labelled("images/a.png", IssueLog())
     return ours, hotcoco.COCO.from_yolo(str(root / "labels"), str(root / "images"))
 
 
