@@ -95,6 +95,7 @@ TITLES = SHARED | {
     "annotation-two-images": "annotation file that matches two images",
     "corners-assumed": "file whose boxes are read as pixels counted from 1 (--corners says otherwise)",
     "file-name-backslashes": "file_name with backslashes, read as folders",
+    "frame-is-reference": "frame that other rows have as their reference image, in no part",
     "image-after-first": "image after the first message, where GLM-4's own script does not look",
     "image-all-skipped": "image whose annotations were all skipped",
     "image-crowd-only": "image with crowd boxes only, skipped",
@@ -140,7 +141,9 @@ TITLES = SHARED | {
     "size-unclear": "stated size incomplete or contradictory",
     "size-unknown": "box on an image of unknown size",
     "size-unreadable": "stated size that cannot be read",
+    "stage-unknown": "row without a stage of 1 to 3",
     "video-path-outside": "video path outside its folder",
+    "video-unknown": "frame whose video --video does not find",
     "video-two-places": "videos both in a column and in the text",
     # rows and conversations
     "answer-box-empty": "box of an answer without area in its image, dropped",
