@@ -122,7 +122,8 @@ def served_s(images: int) -> dict[str, float]:
     """Seconds to make a site of that many images with 7.2 boxes each, to open it, and to filter its images by an outcome."""
     from playwright.sync_api import sync_playwright
 
-    from groundswift.eval.browse.server import Server, Site
+    from groundswift.eval.browse.page_server import Server
+    from groundswift.eval.browse.server import Site
     from groundswift.eval.report.page import report_of
 
     run, began = drawn_run(images, images * 36 // 5), time.perf_counter()

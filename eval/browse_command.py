@@ -35,7 +35,8 @@ def browse(folders: tuple[Path, ...], images: Path | None, names: str | None, ti
       groundswift browse scored/ --images images/
       groundswift browse scored/before scored/after --images images/ --port 0
     """
-    from .browse.server import Server, Site
+    from .browse.page_server import Server
+    from .browse.server import Site
     from .report.page import report_of
 
     runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders, names), strict=True)]

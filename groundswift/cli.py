@@ -21,6 +21,7 @@ SUBCOMMANDS = {  # subcommand -> (module, its click command, one line of help)
     "families": ("groundswift.cli", "families", "Show how each model family writes a box, and in which space."),
     "show": ("groundswift.swift_plugins.tools.show.cli", "show", "Show a row as the model will see it, boxes drawn."),
     "infer": ("groundswift.swift_plugins.tools.infer.cli", "infer", "Answer rows or images by a model or a server; survives a kill."),
+    "watch": ("groundswift.swift_plugins.tools.watch.cli", "watch", "Ask a served model about a camera's frames; raise alarms."),
     "lint": ("groundswift.data_converters.rows.lint.cli", "lint", "Find the rows that swift would drop or train on wrongly."),
     "mix": ("groundswift.data_converters.rows.mix_cli", "mix", "Mix files of rows by weight into one training file."),
     "split": ("groundswift.data_converters.rows.split_cli", "split", "Split rows into parts that share no image."),

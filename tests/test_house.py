@@ -279,7 +279,7 @@ def test_the_help_of_a_subcommand_loads_no_torch(words):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("words", [[], ["show"], ["plan"], ["infer"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["show"], ["plan"], ["infer"], ["watch"]], ids=" ".join)
 def test_help_loads_next_to_nothing(words):
     statement = f"from groundswift.cli import main; main({[*words, '--help']!r}, standalone_mode=False)"
     assert loaded_by(statement).isdisjoint({"numpy", "msgspec", "PIL", "hotcoco", "torch", "swift"})

@@ -21,7 +21,8 @@ from evaluated import call, coco_of, results_of, write_json
 from PIL import Image
 
 from groundswift.errors import GroundswiftError
-from groundswift.eval.browse.server import Server, Site
+from groundswift.eval.browse.page_server import Server
+from groundswift.eval.browse.server import Site
 from groundswift.eval.evaluated_run import DrawnBox, ImageResult, NumberTable, Run
 from groundswift.eval.report.page import report_of
 

@@ -20,3 +20,17 @@ def write_clip(path: Path) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def write_alarm_clip(path: Path, seconds: float, red_from: float, red_to: float, rate: int = 10) -> Path:
+    """A grey clip with a square that moves and is blue, but red from one second to another."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(round(seconds * rate)):
+            image = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+            left = 4 + index % 60
+            image[20:60, left : left + 40] = (220, 0, 0) if red_from <= index / rate < red_to else (0, 0, 220)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,226 @@
+"""A run: frames from the source, answers from the server, verdicts, alarms. One thread reads, one or more ask."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from threading import Event, RLock, Thread
+from typing import Any, NamedTuple
+
+from groundswift.errors import GroundswiftError, error_at
+from groundswift.terminal import one_line
+
+from .alarms import AlarmRule
+from .asking import TITLES, Asker, Reply, model_of
+from .figures import Figures, in_ms
+from .frames import Encoder, Frame, Sampler, changed_share
+from .recording import Recorder
+from .settings import Settings
+from .sources import Source
+from .verdicts import Verdict, judge_of
+from .waiting import Waiting
+from .webhook import Outbox, append_line
+
+VERDICTS = "verdicts.jsonl"
+PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)  # after a request that failed; the last one for ever
+SHOWN = 100  # verdicts that the page lists
+LONGEST = 2000  # characters of an answer on the page
+
+
+class Judged(NamedTuple):
+    """A frame with its row in the file of verdicts."""
+
+    frame: Frame
+    row: dict[str, Any]
+
+
+class Monitor:
+    """One run. Raises GroundswiftError where the source, the server or the folder cannot be used.
+
+    `on_alarm` is called with every alarm; it may be called from any thread.
+    """
+
+    def __init__(self, settings: Settings, on_alarm: Callable[[dict[str, Any]], None] = lambda alarm: None) -> None:
+        self.settings, self.on_alarm = settings, on_alarm
+        self.judge, self.model = judge_of(settings), model_of(settings)
+        self.folder = Path(settings.out)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise error_at(self.folder, f"cannot be made ({error.strerror})", "a folder for verdicts and alarms") from None
+        self.stop, self.lock, self.figures = Event(), RLock(), Figures()
+        self.source, self.encoder = Source(settings, self.stop), Encoder(settings)
+        self.waiting = Waiting(settings.is_live, settings.keep)
+        self.rule = AlarmRule(*settings.alarm_after)
+        self.recorder = Recorder(settings.before, settings.after, settings.timeout)
+        self.outbox = Outbox(self.folder, settings.webhook)
+        self.last_asked: Frame | None = None
+        self.history: deque[Judged] = deque(maxlen=SHOWN)
+        self.error: GroundswiftError | None = None
+        self.problem, self.failures = "", 0
+
+    def run(self) -> None:
+        """Watch until the source ends, a limit is reached or `stop` is set. Raises GroundswiftError."""
+        reader = Thread(target=self._guarded, args=(self._read,), daemon=True, name="reader")
+        askers = [Thread(target=self._guarded, args=(self._ask_all,), daemon=True, name="asker") for _ in range(self.settings.requests)]
+        for thread in (reader, *askers):
+            thread.start()
+        ends = time.monotonic() + (self.settings.seconds or float("inf"))
+        gives_up = time.monotonic() + self.settings.wait
+        while any(asker.is_alive() for asker in askers) and not self.stop.wait(0.05):
+            waits = not (self.settings.is_live and reader.is_alive())  # for the server alone
+            if not (waits and self.problem):
+                gives_up = time.monotonic() + self.settings.wait
+            if time.monotonic() > min(ends, gives_up):
+                self.stop.set()
+        self.stop.set()
+        left = self.waiting.abandon()
+        for asker in askers:  # a request that is on its way gets its answer
+            asker.join(self.settings.timeout)
+        left += self.waiting.abandon()
+        self.figures.counts["frames-unanswered" if self.problem else "dropped-at-end"] += left
+        if self.error is not None:
+            raise self.error
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Run the work of a thread; an error ends the run, with its words."""
+        try:
+            work()
+        except GroundswiftError as error:
+            self.error = self.error or error
+            self.stop.set()
+        finally:
+            if work == self._read:
+                self.waiting.close()
+
+    def _read(self) -> None:
+        sampler = Sampler(self.settings.fps)
+        for time_s, image in self.source.shots():
+            if self.stop.is_set():
+                return
+            if sampler.takes(time_s):
+                frame = self.encoder.frame(image, time_s)
+                self.recorder.add(frame)
+                self.waiting.put(frame)
+                if self.encoder.count == self.settings.limit:
+                    return
+
+    def _ask_all(self) -> None:
+        asker = Asker(self.settings, self.model)
+        try:
+            while not self.stop.is_set():
+                free_s = time.perf_counter()
+                if (frame := self.waiting.take()) is None:
+                    return
+                self._one(asker, frame, free_s)
+        finally:
+            asker.close()
+
+    def _one(self, asker: Asker, frame: Frame, free_s: float) -> None:
+        """Ask about one frame, unless it is unchanged. `free_s`: since when the asker waits for one."""
+        if self._is_unchanged(frame):
+            self._write(frame, {"verdict": "unchanged"})
+            self.waiting.skip()
+            return
+        reply = asker.ask(frame.jpeg)
+        if reply.is_away:
+            self._failed(frame, reply)
+            return
+        self.problem, self.failures = "", 0
+        self._answered(frame, reply)
+        self.figures.answered(reply.seconds, time.perf_counter() - max(free_s, frame.ready_s) - reply.seconds)
+        self.waiting.settle(frame, is_away=False)
+
+    def _is_unchanged(self, frame: Frame) -> bool:
+        with self.lock:
+            last, share = self.last_asked, self.settings.only_on_change
+            if share is None or last is None or not self.rule.is_quiet():
+                return False
+            return changed_share(last.thumbnail, frame.thumbnail) < share
+
+    def _failed(self, frame: Frame, reply: Reply) -> None:
+        with self.lock:
+            self.figures.counts[reply.problem] += 1
+            self.problem = one_line(f"{TITLES[reply.problem]} ({reply.said})" if reply.said else TITLES[reply.problem])
+            pause, self.failures = PAUSES_S[min(self.failures, len(PAUSES_S) - 1)], self.failures + 1
+        self.waiting.settle(frame, is_away=True)
+        self.stop.wait(pause)
+
+    def _answered(self, frame: Frame, reply: Reply) -> None:
+        if reply.problem:
+            with self.lock:
+                self.figures.counts[reply.problem] += 1
+                self._write(frame, {"verdict": None, "error": f"{reply.said} [{reply.problem}]"})
+            return
+        verdict = self.judge(reply.text, reply.is_cut, frame.size_wh)
+        with self.lock:
+            self.last_asked = frame
+            self._write(frame, row_of(reply, verdict))
+            raised = None if verdict.is_alarm is None else self.rule.add(frame.number, verdict.is_alarm)
+            if raised is not None:
+                self._raise(frame, reply, verdict)
+
+    def _write(self, frame: Frame, row: dict[str, Any]) -> None:
+        """Append the row of a frame; a disk that refuses it is counted, and watching goes on."""
+        full = {"frame": frame.number, "time_s": round(frame.time_s, 3), "at": moment(frame.at), "size_wh": frame.size_wh, **row}
+        with self.lock:
+            self.figures.counts[f"verdict-{row['verdict'] or 'none'}"] += 1
+            if row["verdict"] != "unchanged":
+                self.history.append(Judged(frame, full))
+            try:
+                append_line(self.folder / VERDICTS, full)
+            except OSError:
+                self.figures.counts["verdict-unwritten"] += 1
+
+    def _raise(self, frame: Frame, reply: Reply, verdict: Verdict) -> None:
+        """Record an alarm, write it and let it be sent."""
+        name = f"{datetime.fromtimestamp(frame.at, timezone.utc):%Y%m%dT%H%M%S}-{frame.number:08d}"
+        needed, window = self.settings.alarm_after
+        alarm = {
+            "id": name,
+            "at": moment(frame.at),
+            "source": self.source.name,
+            "frame": frame.number,
+            "time_s": round(frame.time_s, 3),
+            "question": self.settings.question,
+            "answer": reply.text,
+            "boxes": boxes_of(verdict),
+            "size_wh": frame.size_wh,
+            "rule": f"{needed} of {window}: {self.settings.alarm_on}",
+            "recording": str(self.folder / "alarms" / name),
+        }
+        self.figures.counts["alarms"] += 1
+        self.outbox.add(alarm)
+        self.recorder.record(self.folder / "alarms" / name, frame)
+        self.on_alarm(alarm)
+
+    def document(self) -> dict[str, Any]:
+        """The state for the page and for --json."""
+        with self.lock:
+            counts = self.figures.counts | self.source.counts | self.waiting.counts()
+            unwritten = {"frame-unwritten": self.recorder.unwritten, "alarm-unwritten": self.outbox.unwritten}
+            found = self.figures.document() | {"counts": {name: count for name, count in (counts | unwritten).items() if count}}
+            alarms = {"raised": self.figures.counts["alarms"], "undelivered": len(self.outbox.waiting) if self.outbox.url else 0}
+            state = {"source": self.source.name, "model": self.model, "question": self.settings.question, "frames": self.encoder.count}
+            problems = {"server": self.problem, "source": self.source.problem, "webhook": self.outbox.problem if self.outbox.url else ""}
+            return state | found | {"alarms": alarms, "problems": {name: text for name, text in problems.items() if text}}
+
+
+def row_of(reply: Reply, verdict: Verdict) -> dict[str, Any]:
+    """What the file of verdicts says of an answer."""
+    word = None if verdict.is_alarm is None else "alarm" if verdict.is_alarm else "normal"
+    row = {"verdict": word, "answer": reply.text, "boxes": boxes_of(verdict), "latency_ms": in_ms(reply.seconds)}
+    return row | ({"problem": verdict.problem} if verdict.problem else {})
+
+
+def boxes_of(verdict: Verdict) -> list[dict[str, Any]]:
+    """Boxes in px of the frame that was sent, whose size is `size_wh`."""
+    return [{"label": label, "box_xyxy_px": [round(edge, 2) for edge in box]} for label, box in verdict.boxes]
+
+
+def moment(at: float) -> str:
+    """A time as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
