@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
+from groundswift.urls import file_name
+
 from ...base import EXAMPLE_IMAGE, EXAMPLE_ROW, Totals
+from ...file_io.remote_folders import SUFFIXES
 from ...issues import IssueLog
 from ...rows.collect_boxes import BoxesOptions, Collector, ImageBoxes, collect_boxes
 from ...rows.dataset_folder import ImageFiles, dataset_folder, put_image, stems_of
 
 DIGITS = 9  # of a fraction: exact to 0.0001 px on an image 100,000 px wide
-HEAD = "# One split: `train` and `val` name the same list, because trainers want both. Replace one of them by another list.\n"
+HEAD = "# One split: `train` and `val` name the same images, because trainers want both. Replace one of them by another folder or list.\n"
 
 
 class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
@@ -20,8 +25,9 @@ class ToYoloOptions(BoxesOptions, frozen=True, kw_only=True):
 
     It has data.yaml (class names by index), labels/NAME.txt (a line per box: class, centre x, centre y, width, height as
     fractions of the image; empty for an image without boxes), images.txt (the list of images) and, unless --image-files
-    none, images/NAME.jpg; only files that open as an image are copied, with --no-check-images too. Rows about one image are
-    merged: a box that several of them name is written once. Classes are in the order of --categories, or by first appearance.
+    none, images/NAME.jpg, the folder that data.yaml names; only files that open as an image are copied, with --no-check-images
+    too. Rows about one image are merged: a box that several of them name is written once. Classes are in the order of
+    --categories, or by first appearance.
 
     Two images with one name in different folders are refused, because a label file has only the name.
 
@@ -57,11 +63,18 @@ def yolo_lines(image: ImageBoxes, index_of: dict[str, int]) -> str:
     return "".join(lines)
 
 
+def split_of(images: Iterable[str], image_files: str) -> str:
+    """What data.yaml names: the folder, which every reader takes; the list where there is none, or a suffix that readers pass over."""
+    known = all(os.path.splitext(file_name(path))[1].lower() in SUFFIXES for path in images)
+    return "images" if known and image_files != "none" else "images.txt"
+
+
 def fill(folder: Path, found: Collector, stems: dict[str, str], image_files: str) -> None:
     """Write the files of the dataset into a new folder."""
     names = list(found.categories)
     index_of = {name: index for index, name in enumerate(names)}
-    content = {"train": "images.txt", "val": "images.txt", "names": dict(enumerate(names))}
+    split = split_of(found.images, image_files)
+    content = {"train": split, "val": split, "names": dict(enumerate(names))}
     text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
     (folder / "data.yaml").write_text(HEAD + text, encoding="utf-8")
     (folder / "labels").mkdir()

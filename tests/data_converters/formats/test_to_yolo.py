@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
-from converted import detection_row, write_lines
+from converted import converted, detection_row, short, write_lines
 
 from groundswift.data_converters.formats.yolo.export import ToYoloOptions
+from groundswift.data_converters.formats.yolo.source import YoloOptions
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.rows import dataset_folder
 from groundswift.errors import GroundswiftError
@@ -57,7 +58,7 @@ def test_a_whole_set(source, folder):
     assert (out / "labels/a.txt").read_text() == "0 0.5 0.5 0.5 0.5\n1 0.0078125 0.5 0.015625 1\n"
     assert (out / "labels/b.txt").read_text() == ""
     assert (out / "images.txt").read_text() == "./images/a.jpg\n./images/b.png\n"
-    assert yaml.safe_load((out / "data.yaml").read_text()) == {"train": "images.txt", "val": "images.txt", "names": {0: "dog", 1: "cat"}}
+    assert yaml.safe_load((out / "data.yaml").read_text()) == {"train": "images", "val": "images", "names": {0: "dog", 1: "cat"}}
     assert os.readlink(out / "images/a.jpg") == str(folder / "a.jpg")
     assert read_size_wh(out / "images/b.png")[0] == SIZE_WH
     assert sorted(path.name for path in folder.iterdir()) == ["a.jpg", "rows.jsonl", "sub", "yolo"]
@@ -71,6 +72,19 @@ def test_copies_and_none(source, folder):
     out = write(source(detection_row(DOG)), image_files="none")
     assert files(out) == ["data.yaml", "images.txt", "labels/a.txt"]
     assert (out / "images.txt").read_text() == f"{folder / 'a.jpg'}\n"
+    assert yaml.safe_load((out / "data.yaml").read_text())["train"] == "images.txt"
+
+
+@pytest.mark.parametrize(("name", "split"), [("a.jpg", "images"), ("b.JPEG", "images"), ("photo", "images.txt"), ("x.scan", "images.txt")])
+def test_a_folder_is_named_where_it_is_read_whole(source, folder, tmp_path, name, split):
+    """Readers list a folder by the suffixes of its files; both ways give the rows of before."""
+    (folder / "a.jpg").rename(folder / name)
+    (folder / "sub/b.png").rename(folder / "sub/c.png")
+    rows = source(detection_row(DOG, CAT, image=name), detection_row(image="sub/c.png"))
+    out = write(rows, image_files="copy")
+    assert yaml.safe_load((out / "data.yaml").read_text())["train"] == split
+    again, _ = converted(YoloOptions(annotations=str(out)), tmp_path / "again.jsonl")
+    assert sorted(short(row)[1:] for row in again) == sorted([(name, SIZE_WH, [DOG, CAT]), ("c.png", SIZE_WH, [])])
 
 
 def test_classes_in_the_order_given(source, folder):
