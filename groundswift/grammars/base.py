@@ -123,7 +123,7 @@ class Reading:
 
     def place_point(self, label: str, numbers: Sequence[float | None], span: tuple[int, int], units: float) -> None:
         """Add a point whose sides are divided into `units`, whatever the space has."""
-        if len(numbers) == 2 and None not in numbers and self.bound is not None:
+        if len(numbers) == 2 and None not in numbers and self.bound is not None and self.bound != units:
             numbers = [number * self.bound / units for number in numbers]
         self.place(label, numbers if len(numbers) == 2 else [None] * 2, span)
 

@@ -36,7 +36,10 @@ class Plain:
                 x1, y1, x2, y2 = number(x1), number(y1), number(x2), number(y2)
             else:
                 label, *digits = found.group(*groups)
-                x1, y1, x2, y2 = decode(tuple(map(number, digits)))
+                numbers = decode(tuple(map(number, digits)))
+                if len(numbers) != 4:
+                    return None
+                x1, y1, x2, y2 = numbers
             if not (x1 <= x2 <= largest and y1 <= y2 <= largest):
                 return None
             if label is None:

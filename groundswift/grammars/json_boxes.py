@@ -1,7 +1,11 @@
 """Boxes as a fenced JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": "dog"}`; points as `point_2d`. Other families, other keys.
 
+dots.ocr writes `[{"bbox": [141, 203, 364, 425], "category": "Picture"}]` on one line without a fence, and the text of a region behind it:
+`[{"bbox": [52, 40, 600, 96], "category": "Title", "text": "Annual report"}]`, which is not read.
+
 A thing under the key of another family (`box_2d` in an answer of Qwen, `bbox_2d` in one of Gemini) is not read, with the reason
-`other-key`: its axes have another order, or are unknown. Source: QwenLM/Qwen3-VL#676, Qwen3-VL cookbook; supervision parser (Gemini).
+`other-key`: its axes have another order, or are unknown. Source: QwenLM/Qwen3-VL#676, Qwen3-VL cookbook; supervision parser (Gemini);
+`layout_utils` and prompts of dots.ocr.
 """
 
 from __future__ import annotations
@@ -33,8 +37,9 @@ def plain_rows(keys: JsonKeys, limit: float | None) -> tuple[msgspec.json.Decode
     number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST if limit is None else int(limit))]
     box = (tuple[number, number, number, number] | msgspec.UnsetType, msgspec.field(name=keys.box, default=msgspec.UNSET))
     point = (tuple[number, number] | msgspec.UnsetType, msgspec.field(name=keys.point, default=msgspec.UNSET))
-    labelled = [("box", tuple[number, number, number, number], msgspec.field(name=keys.box)), ("label", str)]
-    any_of_them = [("box", *box), ("point", *point), ("label", str, "")]
+    label = msgspec.field(name=keys.label)
+    labelled = [("box", tuple[number, number, number, number], msgspec.field(name=keys.box)), ("label", str, label)]
+    any_of_them = [("box", *box), *([("point", *point)] if keys.point else []), ("label", str, msgspec.field(name=keys.label, default=""))]
     rows = (msgspec.defstruct("PlainRow", fields, forbid_unknown_fields=True, gc=False) for fields in (labelled, any_of_them))
     first, second = (msgspec.json.Decoder(list[row]) for row in rows)
     return first, second
@@ -59,16 +64,21 @@ def is_prose(around: str) -> bool:
 
 
 class JsonGrammar:
-    """The grammar, by its keys; `inline` writes and reads boxes within a sentence, where the family has marks for them."""
+    """The grammar, by its keys; `inline` writes and reads boxes within a sentence, where the family has marks for them.
+
+    `fenced`: whether the list is written in a code fence, an object a line. It is read either way.
+    """
 
     whole_answer = True
 
-    def __init__(self, keys: JsonKeys, inline: TokenGrammar | None = None) -> None:
+    def __init__(self, keys: JsonKeys, inline: TokenGrammar | None = None, fenced: bool = True) -> None:
         self.keys = keys
         self.inline = inline
         opening = f'{{"{keys.box}": ['
+        start, joint, end = ("```json\n[\n\t", ",\n\t", "\n]\n```") if fenced else ("[", ", ", "]")
+        self.around = start, joint, end
         self.skeleton = Skeleton(
-            "```json\n[\n\t" + opening, '], "label": "', '"},\n\t' + opening, '"}\n]\n```', (", ",) * 3,
+            start + opening, f'], "{keys.label}": "', '"}' + joint + opening, '"}' + end, (", ",) * 3,
             (1, 0, 3, 2) if keys.y_first else (0, 1, 2, 3), re.compile(PLAIN_LABEL), label_last=True,
             lead=len(opening), closing=2,
         )  # fmt: skip
@@ -90,6 +100,8 @@ class JsonGrammar:
         return self.inline.write_box(coordinates) if self.inline else self._list(coordinates)
 
     def _list(self, coordinates: Sequence[float]) -> str:
+        if len(coordinates) == 2 and not self.keys.point:
+            raise GroundswiftError(f"point {tuple(coordinates)} cannot be written: the family has boxes only; expected x1, y1, x2, y2")
         return f"[{', '.join(map(write_number, self.keys.swapped(coordinates)))}]"
 
     def format(self, objects: Sequence[Located]) -> str:
@@ -99,9 +111,10 @@ class JsonGrammar:
             fields = f'"{key}": {self._list(numbers)}'
             if located.label:
                 self.check_label(located.label)
-                fields += f', "label": {json.dumps(located.label, ensure_ascii=False)}'
-            rows.append("\t{" + fields + "}")
-        return "```json\n[\n" + ",\n".join(rows) + "\n]\n```"
+                fields += f', "{self.keys.label}": {json.dumps(located.label, ensure_ascii=False)}'
+            rows.append("{" + fields + "}")
+        start, joint, end = self.around
+        return start + joint.join(rows) + end
 
     def parse(self, text: str, limit: float | None) -> Answer:
         plain = self._parse_plain(text, limit)
@@ -157,7 +170,7 @@ class JsonGrammar:
                 if x2 < x1 or y2 < y1:
                     return None
                 add(located(row.label, (y1, x1, y2, x2) if y_first else box, None, (start, end)))
-            elif (point := row.point) is not unset:
+            elif (point := getattr(row, "point", unset)) is not unset:
                 add(located(row.label, None, point[::-1] if y_first else point, (start, end)))
             else:
                 return None

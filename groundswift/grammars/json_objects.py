@@ -39,11 +39,12 @@ Numbers = list[float | None]  # None is something else than a number
 
 
 class JsonKeys(NamedTuple):
-    """How a family names things in JSON, and whether it writes y before x."""
+    """How a family names things in JSON, and whether it writes y before x. `point` "": the family has no points."""
 
     box: str
     point: str
     y_first: bool = False
+    label: str = "label"
 
     def swapped(self, numbers: Sequence[float]) -> Sequence[float]:
         """Numbers as they are written -> in our order, and back: (y, x, ...) and (x, y, ...) where y is first."""

@@ -330,10 +330,10 @@ class JsonScan:
     def value(self, value: object) -> None:
         """The value of the key; a box or label that the object has already makes a list of both."""
         key, self.key = self.key, None
-        if key in self.fields and key in (self.keys.box, "label"):
+        if key in self.fields and key in (self.keys.box, self.keys.label):
             self.odd("repeated-key")
             before = self.fields[key]
-            if key == "label" and value == before:
+            if key == self.keys.label and value == before:
                 return
             if isinstance(before, _Several):
                 return before.append(value)

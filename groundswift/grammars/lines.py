@@ -1,8 +1,13 @@
 """Boxes whose label has no marks: `a dog[[222,304,292,362]]`, or `<loc0256><loc0128><loc0768><loc0512> cat`.
 
+HunyuanOCR writes objects one behind the other: `EXIT(102,40),(318,96)Gate 7(402,40),(590,95)`. PaddleOCR-VL writes the four corners:
+`EXIT<|LOC_102|><|LOC_40|><|LOC_318|><|LOC_40|><|LOC_318|><|LOC_96|><|LOC_102|><|LOC_96|>`, an object a line, or between marks:
+`<|TEXT_START|>EXIT<|TEXT_END|><|LOC_BEGIN|>...<|LOC_END|>`.
+
 The label is the text of the same line, from the box before or the start of the line; where it comes last, up to the next box.
 Each object has its own line unless the family has it otherwise. Sources: CogVLM converter; shikra code; zai-org/GLM-V#114;
-Florence-2 processor; big_vision preprocessing of PaliGemma; ms-swift base template.
+Florence-2 processor; big_vision preprocessing of PaliGemma; ms-swift base template; HunyuanOCR's scorer of spotting;
+PaddleX `post_process_for_spotting`.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from dataclasses import dataclass
 from ..answers import Answer, Located
 from ..errors import GroundswiftError
 from . import skeleton
-from .base import Item, Reading, still_thinking, without_thinking
+from .base import NUMBER, Item, Reading, still_thinking, without_thinking
 from .fast_path import WORDS, Plain, label_first, label_last
 from .json_objects import JsonKeys
 from .json_tolerant import DOUBLE_KEY, SINGLE_KEY, read_json
@@ -22,7 +27,7 @@ from .numbers import Numbers, grouped
 
 AFTER_A_BOX = " \t\r,;.)]}>，、；。"  # what may part a box from the next label in its line
 BEFORE_A_BOX = " \t\r:：[(<"
-FRAMING = re.compile(r"(?:</?s>|<pad>)\s*(?:</?s>\s*|<pad>\s*)*")  # tokens around a whole answer, where they were decoded too
+FRAMING = re.compile(r"(?:</?s>|<pad>|<\|TEXT_START\|>)\s*(?:</?s>\s*|<pad>\s*|<\|TEXT_START\|>)*")  # before a label, where decoded too
 HALF = 32  # characters at the end of a text in which the beginning of a box is looked for
 DIGIT = re.compile("[0-9]")
 MANY = 10_000  # labels that are kept in mind
@@ -36,12 +41,13 @@ class Region:
 
     `found`: a pattern of one, whose group `numbers` holds what the grammar of numbers reads; its groups `doubled` and `end`, if there are
     any, the marks that begin it once more and that end it. `half`: the beginning of one at the end of a text. `counted`: brackets must
-    match.
+    match. `tokens`: how many tokens `<...>` a whole box has; 0 where its end is seen.
     """
 
     found: re.Pattern[str]
     half: re.Pattern[str]
     counted: bool = False
+    tokens: int = 4
 
 
 NUMERIC = r"(?:[-+.]{0,2}[0-9][-+.0-9eE]*|[-+]?(?:[nN]a[nN]|[iI]nf(?:inity)?))"
@@ -63,19 +69,31 @@ POLYGON_RUNS = Region(
     re.compile(r"(?P<numbers>(?:<poly>|<sep>)*(?:<loc_?[^<>\s]*>(?:</?poly>|<sep>)*)+)"),
     re.compile(r"<(?:l|lo|loc_?[0-9]*|/?p|/?po|/?pol|/?poly|s|se|sep)?\Z"),
 )
+CORNER_RUNS = Region(
+    re.compile(r"(?:<\|TEXT_END\|>)?(?:<\|LOC_BEGIN\|>)?(?P<numbers>(?:<\|LOC_(?!BEGIN|END)[^<>\s]*>)+)(?:<\|LOC_END\|>)?"),
+    re.compile(r"<(?:\|(?:[A-Z_]*(?:LOC_[0-9]*)?\|?)?)?\Z"),
+    tokens=8,
+)
+PAIR = rf"\({NUMBER},[ ]?{NUMBER}\)"
+CORNER_PAIRS = Region(
+    re.compile(rf"(?P<numbers>{PAIR}(?:[ ]?,[ ]?{PAIR})+)"),
+    re.compile(r"(?<!\),)(?<!\), )\((?:[0-9.]*(?:,[0-9.]*)?|[0-9.]+,[0-9.]+\),?(?:\([0-9.]*(?:,[0-9.]*)?)?)\Z"),
+    tokens=0,
+)
 
 
 class LineGrammar:
     """One such grammar, the label first.
 
     `gap`: text between label and box. `joint`: text between two objects; where the second label would be ambiguous,
-    a line break.
+    a line break. `keys`: those of the same in JSON, which other software may have asked for.
     """
 
     whole_answer = True
 
-    def __init__(self, numbers: Numbers, region: Region, gap: str = "", joint: str = "\n") -> None:
+    def __init__(self, numbers: Numbers, region: Region, gap: str = "", joint: str = "\n", keys: JsonKeys = JSON_KEYS) -> None:
         self.numbers = numbers
+        self.keys = keys
         self.region = region
         self.marked = "end" in region.found.groupindex
         self.endless = not self.marked and not region.counted
@@ -154,8 +172,8 @@ class LineGrammar:
             return None
         whole, half = self._whole(text)
         begun = text.count(BEGIN_MARK) - text.count(END_MARK)
-        answer = read_json(MARK.sub(lambda mark: " " * len(mark[0]), text[:whole]), JSON_KEYS, limit)
-        if not (answer.objects or answer.status in ("empty", "truncated") or JSON_KEYS.box in text):
+        answer = read_json(MARK.sub(lambda mark: " " * len(mark[0]), text[:whole]), self.keys, limit)
+        if not (answer.objects or answer.status in ("empty", "truncated") or self.keys.box in text):
             return None
         self._drop_said_before_the_mark(answer, text)
         if half or begun > 0:
@@ -219,7 +237,7 @@ class LineGrammar:
                 continue
             half = self.endless and stop >= whole and text.startswith("<", stop)  # of a token that follows without anything between
             items, broken, tail = self.numbers.read(text, first, last, cut or half)
-            if self.endless and stop >= whole and tail >= 0 and text.count("<", tail, last) < 4:
+            if self.endless and stop >= whole and tail >= 0 and text.count("<", tail, last) < region.tokens:
                 broken -= 1  # the last tokens of a run are those of a truncated box
                 reading.cut = True
             if self.endless and stop >= whole and text.rfind("<poly>", start, stop) > text.rfind("</poly>", start, stop):

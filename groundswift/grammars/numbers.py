@@ -87,6 +87,12 @@ def in_runs(before: str) -> re.Pattern[str]:
     return re.compile(rf"{token}{token}(?:{token}{token}|(?!{any_token}))|(?:{any_token}){{1,4}}")
 
 
+def in_eights() -> re.Pattern[str]:
+    """Items of eight tokens `<|LOC_n|>` that follow each other: x, y of four corners."""
+    token = rf"<\|LOC_({NUMBER})\|>"
+    return re.compile(token * 8 + r"|(?:<\|LOC_[^<>\s]*>){1,8}")
+
+
 def write_padded(value: float, digits: int) -> str:
     """A whole number with leading zeros; with a fraction, as it is."""
     return write_number(value).zfill(digits)
@@ -110,6 +116,26 @@ def write_token(value: float, largest: int, digits: int = 1) -> str:
 def y_first(numbers: Sequence[float]) -> Sequence[float] | None:
     """y1, x1, y2, x2 -> x1, y1, x2, y2; None for other than four numbers."""
     return (numbers[1], numbers[0], numbers[3], numbers[2]) if len(numbers) == 4 else None
+
+
+def to_corners(box: Sequence[float], largest: int) -> list[str]:
+    """x1, y1, x2, y2 -> the tokens of its four corners, x, y each, from the upper left one clockwise."""
+    x1, y1, x2, y2 = (write_token(value, largest) for value in box)
+    return [x1, y1, x2, y1, x2, y2, x1, y2]
+
+
+def from_corners(numbers: Sequence[float]) -> Sequence[float]:
+    """The inverse; a quadrangle that is no upright box stays one."""
+    x1, y1, x2, y2 = numbers[0], numbers[1], numbers[4], numbers[5]
+    upright = tuple(numbers) == (x1, y1, x2, y1, x2, y2, x1, y2) and x1 <= x2 and y1 <= y2
+    return (x1, y1, x2, y2) if upright else numbers
+
+
+def corners_to_boxes(numbers: np.ndarray) -> np.ndarray:
+    """`from_corners` for (N, 8) -> (N, 4); a quadrangle that is no upright box has its corners out of order."""
+    boxes = numbers[:, [0, 1, 4, 5]]
+    turned = (numbers != boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]).any(axis=1)
+    return np.where(turned[:, None], [1, 1, 0, 0], boxes)
 
 
 SURELY_WHOLE = 19  # fewer digits than this are read as a whole number

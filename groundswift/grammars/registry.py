@@ -12,15 +12,19 @@ from ..spaces import space_row
 from .base import Grammar
 from .json_boxes import JsonGrammar
 from .json_objects import JsonKeys
-from .lines import BRACKETS, GLM_BOX, POLYGON_RUNS, RUNS, LabelLastGrammar, LineGrammar
+from .lines import BRACKETS, CORNER_PAIRS, CORNER_RUNS, GLM_BOX, POLYGON_RUNS, RUNS, LabelLastGrammar, LineGrammar
 from .numbers import (
     Numbers,
     Runs,
+    corners_to_boxes,
+    from_corners,
     from_indices,
+    in_eights,
     in_runs,
     indices_to_cells,
     listed,
     quadrangle_in,
+    to_corners,
     to_indices,
     tokenised,
     tokens_in,
@@ -58,6 +62,23 @@ PATCHES = Numbers(
     decode=from_indices,
     decode_columns=indices_to_cells,
 )
+LOCATE_TOKENS = Numbers(
+    "<{0}><{1}><{2}><{3}>",
+    "<{0}><{1}>",
+    tokenised("", r"[,;]|\Z", r"[^,;\s][^,;]*"),
+    write_number=partial(write_token, largest=1000),
+    longer=tokens_in,
+)
+YOUTU_TOKENS = Numbers("<x_{0}><y_{1}><x_{2}><y_{3}>", "<x_{0}><y_{1}>", tokenised("[xy]_", r"[,;]|\Z", r"[^,;\s][^,;]*"))
+FOUR_CORNERS = Numbers(
+    "".join(f"<|LOC_{{{place}}}|>" for place in range(8)),
+    None,
+    in_eights(),
+    encode=partial(to_corners, largest=1000),
+    decode=from_corners,
+    decode_columns=corners_to_boxes,
+)
+TWO_PAIRS = Numbers("({0},{1}),({2},{3})", None, ANY_LIST, longer=quadrangle_in)
 GLM_MARKS = {"opening": "<|begin_of_box|>[", "closing": "]<|end_of_box|>"}
 GLM_LISTS = {"items": listed("", r";\[\]()<>"), "longer": quadrangle_in, "nested": True, "joint_points": False}  # pairs may be corners
 FLORENCE = {"items": in_runs("loc_"), "write_number": partial(write_token, largest=999)}
@@ -68,10 +89,13 @@ GRAMMARS: dict[str, Grammar] = {
     "qwen2_tokens": QWEN2_TOKENS,
     "json_bbox_2d": JsonGrammar(JsonKeys("bbox_2d", "point_2d"), inline=QWEN2_TOKENS),
     "json_box_2d": JsonGrammar(JsonKeys("box_2d", "point", y_first=True)),
+    "json_bbox_category": JsonGrammar(JsonKeys("bbox", "", label="category"), fenced=False),
     "internvl_ref_box": TokenGrammar(*REF_BOX, numbers=Numbers(**SPACED, **DOUBLE)),
     "deepseek_ref_det": TokenGrammar(*DEEPSEEK_MARKS, numbers=Numbers(**SPACED, **DOUBLE, joint=", ", joint_points=False)),
     "minicpm_ref_box": TokenGrammar(*REF_BOX, numbers=Numbers("{0} {1} {2} {3}", "{0} {1}", ANY_LIST, longer=quadrangle_in)),
     "rex_omni_tokens": TokenGrammar(*QWEN2_MARKS, numbers=REX_TOKENS),
+    "locate_tokens": TokenGrammar(*REF_BOX, numbers=LOCATE_TOKENS),
+    "youtu_tokens": TokenGrammar(*REF_BOX, numbers=YOUTU_TOKENS),
     "kosmos_patches": TokenGrammar("<phrase>", "</phrase>", "<object>", "</object>", numbers=PATCHES, blank_labels=False),
     "glm_box": LineGrammar(Numbers("[{0},{1},{2},{3}]", "[{0},{1}]", joint=",", **GLM_MARKS, **GLM_LISTS), GLM_BOX),
     "cogvlm_brackets": LineGrammar(Numbers(**TIGHT, opening="[[", closing="]]", write_number=partial(write_padded, digits=3)), BRACKETS),
@@ -83,7 +107,10 @@ GRAMMARS: dict[str, Grammar] = {
         Runs("<loc_{0}><loc_{1}><loc_{2}><loc_{3}>", "<loc_{0}><loc_{1}>", joint="", joint_points=False, **FLORENCE), POLYGON_RUNS, joint=""
     ),
     "paligemma_loc": LabelLastGrammar(Numbers("<loc{1}><loc{0}><loc{3}><loc{2}>", None, **PALIGEMMA), RUNS, gap=" ", joint=" ; "),
+    "paddleocr_corners": LineGrammar(FOUR_CORNERS, CORNER_RUNS),
+    "hunyuan_pairs": LineGrammar(TWO_PAIRS, CORNER_PAIRS, joint="", keys=JsonKeys("box", "")),
     "molmo_points": TagGrammar(),
+    "molmo2_points": TagGrammar(coords=True),
 }
 
 

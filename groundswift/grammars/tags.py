@@ -1,7 +1,8 @@
 """Points as tags: `<point x="43.0" y="58.0" alt="cat">cat</point>`, several of one label as `<points x1=".." y1=".." ...>`.
 
 Molmo 2 writes `<points coords="1 1 073 160 2 455 300">cat</points>`: the image, then the number, x and y of each point, in thousandths of
-a side; what it has for further images comes behind a semicolon. It writes no boxes. Source: model cards of Molmo and Molmo 2.
+a side; what it has for further images comes behind a semicolon: `<points coords="1 1 555 169;2 2 649 154">ball</points>`. Neither writes
+boxes. Source: model card of Molmo; report of Molmo 2, and tests of OLMo-core for its training data.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from html import escape, unescape
 from ..answers import Answer, Located
 from ..errors import GroundswiftError
 from .base import NUMBER, THINKING, Reading, as_number, still_thinking, without_thinking
-from .numbers import write_decimals
+from .numbers import write_decimals, write_padded
 
 TAG = re.compile(r"<(?:points?|tracks)\b([^<>]*)(?:>([^<]*)(</(?:points?|tracks)>)?)?|</(?:points?|tracks)>")
 ATTRIBUTE = re.compile(r'\b(alt|coords|[xy][0-9]*)\s*=\s*"([^"]*)"')
@@ -25,18 +26,24 @@ THOUSAND = 1000  # what Molmo 2 divides a side into
 THIS_IMAGE = "1"  # how Molmo 2 numbers the only image
 NO_POINTS = ("there are none", "this isn't in the image")  # Molmo and Molmo 2
 WHOLE_NUMBER = re.compile(rf"\s*({NUMBER})\s*")
-percent = partial(write_decimals, digits=1)
+percent, padded = partial(write_decimals, digits=1), partial(write_padded, digits=3)
 
 
 class TagGrammar:
-    """The grammar of Molmo."""
+    """The grammar of Molmo; `coords`: that of Molmo 2. Each reads both."""
 
     whole_answer = True
 
+    def __init__(self, coords: bool = False) -> None:
+        self.coords = coords
+
     def check_label(self, label: str) -> None:
+        """Raises GroundswiftError where a reader would take a piece of the label for a mark, or leave blanks away."""
         found = next((mark for mark in THINKING if mark in label), None)
         if found and escaped(label) == label:
             raise GroundswiftError(f"label {label!r} contains {found}, which a reader takes for the end of thinking")
+        if self.coords and label != label.strip():
+            raise GroundswiftError(f"label {label!r} cannot be written in <points>; expected no leading or trailing blanks")
 
     def write_label(self, label: str) -> str:
         return escaped(label)
@@ -49,6 +56,10 @@ class TagGrammar:
         for point in points:
             if len(point) != 2:
                 raise GroundswiftError(f"box {tuple(point)} of {label!r} cannot be written: the family has points only; expected x, y")
+        if self.coords:
+            self.check_label(label)
+            at = " ".join(f"{number} {padded(x)} {padded(y)}" for number, (x, y) in enumerate(points, 1))
+            return f'<points coords="{THIS_IMAGE} {at}">{escaped(label)}</points>'
         numbers = [""] if len(points) == 1 else range(1, len(points) + 1)
         at = " ".join(f'x{number}="{percent(x)}" y{number}="{percent(y)}"' for number, (x, y) in zip(numbers, points, strict=True))
         tag = "point" if len(points) == 1 else "points"

@@ -1,5 +1,7 @@
 """Boxes and labels between marks: `<ref>a dog</ref><box>(221,423),(569,886)</box>`, and the same with other marks and numbers.
 
+LocateAnything writes `<ref>dog</ref><box><221><423><569><886></box><box><12><30><44><91></box>`, and `<ref>cat</ref><box>none</box>` for
+a class that is absent. Youtu-VL writes `<ref>dog</ref><box><x_141><y_203><x_364><y_425></box>`.
 A label holds for every box up to the next label. Points are boxes with one pair. Source: Qwen-VL README; QwenLM/Qwen3-VL#105.
 """
 

@@ -17,6 +17,7 @@ from groundswift.grammars.tokens import TokenGrammar
 from groundswift.spaces import space_row
 
 WHOLE_NUMBERS = {"florence_loc", "paligemma_loc", "rex_omni_tokens", "kosmos_patches"}  # their numbers are tokens
+WHOLE_NUMBERS |= {"locate_tokens", "paddleocr_corners"}
 MARKED = [name for name in FAMILIES if isinstance(GRAMMARS[families()[name].grammar], TokenGrammar)]
 for_each_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -163,6 +164,7 @@ def test_a_cut_answer_keeps_its_whole_objects(family):
 MARKS = ["<ref>", "</ref>", "<box>", "</box>", "</think>", "<channel|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>"]
 MARKS += ["<|box_end|>", "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<phrase>", "</phrase>", "<object>", "</object>"]
 MARKS += ["<patch_index_0044>", "</delimiter_of_multi_objects/>", "<|begin_of_box|>", "<|end_of_box|>", "<loc_1>", "<loc0256>", "<loc"]
+MARKS += ["<|TEXT_START|>", "<|TEXT_END|>", "<|LOC_BEGIN|>", "<|LOC_END|>", "<|LOC_7|>", "<|LOC_", "<x_12>", "<y_7>", "(1,2),(3,4)"]
 MARKS += ["<12>", '<point x="1" y="2" alt="a">', "</point>", '<points x1="1" y1="2" alt="', '="']
 FRAGMENTS = [*MARKS, *"{}[]()\"'`\\,:<>-.\n ", "<think>", "```json\n", "(1,2)", "(3,4)", ",", "12", "-7.5e3", "1e999", "NaN", '"bbox_2d"']
 FRAGMENTS += ['"label"', '"point_2d": [1, 2]', '{"bbox_2d": [1, 2, 3, 4], "label": "a"}', "null", "dog", "\\ud800", '\\"']
@@ -201,7 +203,7 @@ HOSTILE = ["{", "[", '"', "9", " ", "\\", "\n", "(1,", "[1", "{}", '\\"', '"\n',
 HOSTILE += ["(", "<", "]", "[[1,2,3,4]", "1,", "1;", "[1,2", "a[1,2]\n", "a ", "\u3000", 'x1="', "<think>", "<think></think>", *MARKS]
 HOSTILE += ["<box>(1,2)", "<|box_start|>(1,2)"]
 OPENINGS = ["", '{"a": "', '[{"bbox_2d": [', "<|object_ref_start|>", "<|box_start|>(1,2)", "<ref>", "<box>(1,2)", "<|begin_of_box|>["]
-OPENINGS += ["dog[[1,", "<|det|>[[1", "<object><patch_index_0001>", "dog<loc_1>", '<points x1="1']
+OPENINGS += ["dog[[1,", "<|det|>[[1", "<object><patch_index_0001>", "dog<loc_1>", '<points x1="1', "dog(1,2),(", "dog<|LOC_1|>"]
 
 
 @pytest.mark.long

@@ -83,7 +83,10 @@ def idefics(size_wh: Size) -> int:
 
 
 COUNTS: dict[str, tuple[str, Callable[[Size], int]]] = {  # zoo name -> the token, and how many of it
-    **{name: ("<|image_pad|>", partial(whole_image, name)) for name in ("qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5")},
+    **{
+        name: ("<|image_pad|>", partial(whole_image, name))
+        for name in ("qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "qwen3_8")
+    },
     "qwen3_vl_moe": ("<|image_pad|>", partial(whole_image, "qwen3_vl")),
     "qwen3_5_moe": ("<|image_pad|>", partial(whole_image, "qwen3_5")),
     "glm4v": ("<|image|>", glm),

@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "qwen3_vl": Kind(patches.qwen3_vl, "qwen3_vl", "qwen3_vl", "qwen3_vl"),
     "qwen3_vl_moe": Kind(patches.qwen3_vl_moe, "qwen3_vl", "qwen3_vl_moe", "qwen3_vl"),
     "qwen3_5": Kind(patches.qwen3_5, "qwen3_5", "qwen3_5", "qwen3_5"),
+    "qwen3_8": Kind(patches.qwen3_5, "qwen3_8", "qwen3_5", "qwen3_8"),
     "qwen3_5_moe": Kind(patches.qwen3_5_moe, "qwen3_5", "qwen3_5_moe", "qwen3_5"),
     "glm4v": Kind(patches.glm4v, "glm4v", "glm4v", "glm4v"),
     "glm4v_moe": Kind(patches.glm4v_moe, "glm4v", "glm4v_moe", "glm4_5v"),
