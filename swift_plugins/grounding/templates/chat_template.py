@@ -173,6 +173,7 @@ def layouts(template: Any, own: str | None) -> Iterator[Layout]:
     begin = begin_of_text(tokenizer) if meta.auto_add_bos else ""
     with answering(template):
         forget_thoughts, response_prefix = not template._get_preserve_thinking(), template._get_response_prefix() or ""
+        unthought = meta.preserve_thinking and not template._get_enable_thinking()  # swift adds the empty thoughts to every answer then
     ways = product(image_texts(template, own), dict.fromkeys((begin, "")), (False, True), (False, True), (False, True))
     for image, head, trimmed, in_question, ended in ways:
         prompt, last_prompt = (text.removesuffix("\n") if ended else text for text in asked)
@@ -187,6 +188,7 @@ def layouts(template: Any, own: str | None) -> Iterator[Layout]:
             response_prefix=response_prefix,
             image=image,
             history_prefix=meta.history_thinking_prefix,
+            answer_prefix=(meta.non_thinking_prefix or "") if unthought else "",
             forget_thoughts=forget_thoughts,
             system_in_question=in_question,
             trimmed=trimmed,

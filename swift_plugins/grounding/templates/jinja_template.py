@@ -19,8 +19,8 @@ class Layout:
     `default_system`: used where a conversation has no system message; None or "": no system text. `last_prompt`: of the last question,
     which has the system text in some templates. `response_prefix`: what the answer begins with, written by the template. `image`: what
     is written for one image. `forget_thoughts`: earlier answers lose what is before `</think>`. `system_in_question`: a system message of a
-    conversation goes in front of its first question, as Gemma has it. `trimmed`: questions lose blanks at both ends. `single_turn`: one
-    question and one answer only.
+    conversation goes in front of its first question, as Gemma has it. `answer_prefix`: what earlier answers without `<think>` get.
+    `trimmed`: questions lose blanks at both ends. `single_turn`: one question and one answer only.
     """
 
     prefix: str
@@ -33,6 +33,7 @@ class Layout:
     response_prefix: str
     image: str
     history_prefix: str = ""
+    answer_prefix: str = ""
     forget_thoughts: bool = False
     system_in_question: bool = False
     trimmed: bool = False
@@ -67,6 +68,8 @@ def chat_template(layout: Layout, origin: str) -> str:
     answer = "flat(message['content'])"
     if layout.forget_thoughts:
         answer = f"({answer} if loop.last else {literal(layout.history_prefix)} ~ ({answer}.split('</think>') | last | trim))"
+    elif layout.answer_prefix:
+        answer = f"('' if {answer}.startswith('<think>') else {literal(layout.answer_prefix)}) ~ {answer}"
     values = {
         "origin": origin.replace("#}", "# }"),
         "image": literal(layout.image),
