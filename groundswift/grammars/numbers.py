@@ -125,14 +125,14 @@ def to_corners(box: Sequence[float], largest: int) -> list[str]:
 
 
 def from_corners(numbers: Sequence[float]) -> Sequence[float]:
-    """The inverse; a quadrangle that is no upright box stays one."""
+    """The inverse; a turned quadrangle stays one."""
     x1, y1, x2, y2 = numbers[0], numbers[1], numbers[4], numbers[5]
     upright = tuple(numbers) == (x1, y1, x2, y1, x2, y2, x1, y2) and x1 <= x2 and y1 <= y2
     return (x1, y1, x2, y2) if upright else numbers
 
 
 def corners_to_boxes(numbers: np.ndarray) -> np.ndarray:
-    """`from_corners` for (N, 8) -> (N, 4); a quadrangle that is no upright box has its corners out of order."""
+    """`from_corners` for (N, 8) -> (N, 4); a turned quadrangle gets corners out of order, which no reader takes."""
     boxes = numbers[:, [0, 1, 4, 5]]
     turned = (numbers != boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]).any(axis=1)
     return np.where(turned[:, None], [1, 1, 0, 0], boxes)
