@@ -17,7 +17,8 @@ from .artifacts import compare_folder, pretty_json
 from .evaluated_run import NumberTable, Run
 from .metric import NO_NUMBERS, Metric
 from .metrics import metric_of_run
-from .paired import paired, paired_lines, paired_tables
+from .paired.comparison import paired
+from .paired.shown import paired_lines, paired_tables
 from .report.tables import metric_rows
 from .run_check import read_run
 
@@ -68,7 +69,7 @@ def compare(
     differing = differing_terms(runs)
     kind = metrics_of(runs)[0]
     title = title or kind.title or kind.name
-    tested = [paired(runs[0], other, table_of(runs).numbers) for other in runs[1:]] if tests else []
+    tested = [paired(runs[0], other, table_of(runs).numbers, progress=True) for other in runs[1:]] if tests else []
     for run, found in zip(runs[1:], tested, strict=False):
         run.tables = [*paired_tables(found), *run.tables]
     with compare_folder(out) as folder:

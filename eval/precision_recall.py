@@ -28,8 +28,12 @@ class Points(NamedTuple):
 def points_of(category_index: NDArray[np.int64], scores: NDArray[np.float64]) -> Points:
     """One point for each distinct score of each class."""
     order = np.lexsort((-scores, category_index))
-    classes, sorted_scores = category_index[order], scores[order]
-    changes = (np.diff(classes, append=-1) != 0) | (np.diff(sorted_scores, append=np.nan) != 0)
+    return points_in_order(order, category_index[order], scores[order])
+
+
+def points_in_order(order: NDArray[np.int64], classes: NDArray[np.int64], scores: NDArray[np.float64]) -> Points:
+    """The points of predictions that are in this order already."""
+    changes = (np.diff(classes, append=-1) != 0) | (np.diff(scores, append=np.nan) != 0)
     last = np.flatnonzero(changes)
     return Points(order, last, classes[last], np.searchsorted(classes[last], classes[last], side="left"))
 
@@ -40,10 +44,11 @@ def counts_at(points: Points, flags: NDArray) -> NDArray:
 
 
 def sums_at(points: Points, in_order: NDArray) -> NDArray:
-    """`counts_at` of numbers that are in `order` already."""
-    total = np.cumsum(in_order, axis=-1)[..., points.last]
-    before = np.concatenate([np.zeros((*total.shape[:-1], 1), total.dtype), total], axis=-1)
-    return total - before[..., points.starts]
+    """`counts_at` of whole numbers that are in `order` already."""
+    total = np.cumsum(in_order, axis=-1, dtype=np.int32)
+    total = total if len(points.last) == total.shape[-1] else total[..., points.last]
+    before = np.where(points.starts > 0, total[..., points.starts - 1], np.int32(0)) if len(points.starts) else total
+    return total - before
 
 
 def average_precision(points: Points, true: NDArray[np.bool_], false: NDArray[np.bool_], wanted: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from . import bootstrap
 from .answers.to_boxes import Predictions
-from .box_matching import IS_FP, IS_TP, outcomes
+from .box_matching import IS_FP, IS_TP, default_limit, looked_for, within_limit
 from .ground_truth import Truth
-from .precision_recall import RECALLS, Points, exact_mean, points_of, summed_precision, sums_at
+from .precision_recall import RECALLS, Points, exact_mean, points_in_order, points_of, summed_precision, sums_at
 from .tied_matching import chosen, counting, match, name_ranks
 
 RESAMPLES = 200  # of AP over all thresholds; those of one threshold take `bootstrap.RESAMPLES`
+MOST_DRAWN = 0.7  # of the predictions: from here on all are summed, those not drawn with weight 0
 NUMBERS = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6)}
 Interval = tuple[float, float]
 
@@ -52,8 +53,15 @@ class Resampled:
         of_objects = weights if object_weights is None else object_weights
         wanted = np.bincount(self.object_classes, of_objects[self.object_units], minlength=self.classes).astype(np.int64)
         of_predictions = weights.astype(np.int32)[self.units[self.points.order]]
-        found, false = (sums_at(self.points, flags * of_predictions) for flags in self.flags)
-        return summed_precision(self.points, found, false, wanted) / len(RECALLS)
+        drawn = np.flatnonzero(of_predictions)
+        if len(drawn) > MOST_DRAWN * len(of_predictions):
+            points, (true, false) = self.points, self.flags
+        else:
+            order = self.points.order[drawn]
+            points, of_predictions = points_in_order(order, self.category_index[order], self.scores[order]), of_predictions[drawn]
+            true, false = (flags[:, drawn] for flags in self.flags)
+        sums = (sums_at(points, flags * of_predictions) for flags in (true, false))
+        return summed_precision(points, *sums, wanted) / len(RECALLS)
 
 
 def in_any_order(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> Resampled:
@@ -65,10 +73,17 @@ def in_any_order(truth: Truth, predictions: Predictions, max_detections: int | N
 
 def in_order_of_ids(truth: Truth, predictions: Predictions, max_detections: int | None = None) -> Resampled:
     """Predictions whose AP is COCO's: equal scores by image id, then in the order of the answer."""
-    codes = np.array([found for _, found in outcomes(truth, predictions, max_detections, np.linspace(0.5, 0.95, 10).tolist())])
-    ranks = np.empty(len(predictions.scores))
-    ranks[np.argsort(-predictions.scores, kind="stable")] = -np.arange(len(predictions.scores))
-    return _resampled(truth, predictions, ranks, codes, ~truth.is_crowd)
+    limit = max_detections or default_limit(truth)
+    found = chosen(predictions, np.flatnonzero(looked_for(truth, predictions) & within_limit(truth, predictions, limit)))
+    matches = match(truth, found, as_listed=True)
+    ranks = np.empty(len(found.scores))
+    ranks[np.argsort(-found.scores, kind="stable")] = -np.arange(len(found.scores))
+    return _resampled(truth, found, ranks, matches.outcomes[0], matches.objects[0])
+
+
+def same_in_any_order(tied: Resampled, listed: Resampled) -> bool:
+    """Whether no scores of a class are equal and no matches differ, so that both have the same numbers."""
+    return len(tied.points.last) == len(tied.scores) and np.array_equal(tied.outcomes, listed.outcomes)
 
 
 def _resampled(truth: Truth, found: Predictions, scores: NDArray, codes: NDArray[np.uint8], objects: NDArray[np.bool_]) -> Resampled:
@@ -85,8 +100,11 @@ def ap_intervals(
     tied = in_any_order(truth, predictions, max_detections)
     order = content_order(truth, tied)
     found: dict[str, Interval] = {}
-    for ending, one in (("", in_order_of_ids(truth, predictions, max_detections)), ("_ties", tied)):
-        drawn = [one.ap(weights) for weights in image_weights(order, resamples)]
+    listed = in_order_of_ids(truth, predictions, max_detections)
+    drawn: list[NDArray[np.float64]] = []
+    for ending, one in (("", listed), ("_ties", tied)):
+        if not (drawn and same_in_any_order(tied, listed)):
+            drawn = [one.ap(weights) for weights in image_weights(order, resamples)]
         for name, part in NUMBERS.items():
             numbers = [value for each in drawn if (value := exact_mean(each[part])) is not None]
             if (between := bootstrap.percentiles(numbers)) is not None:

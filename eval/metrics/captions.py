@@ -81,6 +81,7 @@ class Captions(TextMetric):
             "tokenizer": self.tokenizer,
             "tokenizer_is": MEANINGS[self.tokenizer],
             "cider": "CIDEr-D (n 4, sigma 6) of pycocoevalcap, mean of samples; document frequency from the references of these samples",
+            "cider_intervals": "document frequency fixed at that of all samples: a bootstrap draws images, not the corpus",
             "bleu": "corpus BLEU of pycocoevalcap, closest reference length; that of one sample is not smoothed",
             "rouge_l": "F with beta 1.2 of the best precision and the best recall over references, mean of samples",
             "longest": f"{LONGEST} words of a text count",

@@ -85,6 +85,7 @@ class CocoMap(DetectionMetric):
     """
 
     name = "coco_map"
+    fewest_images = 20  # of fewer, the resamples differ too little for an interval to cover what it should
     title = "COCO mAP"
     numbers = tuple(map(number_of, SUMMARY))
     protocol_names = (COCO, LVIS)
@@ -100,7 +101,7 @@ class CocoMap(DetectionMetric):
             "AR1, AR10 and AR100 keep their own limits."
         ),
         IGNORED,
-        intervals("Bootstrap intervals over images of AP, AP50 and AP75 (95 %, 200 resamples).", default=False),
+        intervals("Bootstrap intervals over images of AP, AP50 and AP75 (95 %, 200 resamples).  [default: 20 to 5,000 images]"),
     )
 
     def source(self, result: Path | None) -> tuple[Path, Rules | None]:
@@ -117,7 +118,7 @@ class CocoMap(DetectionMetric):
         images = results_of_outcomes(truth, answers.predictions, *of_boxes, answers.statuses, answers.texts)
         best = {} if self.rules is None else {CEILING: ceiling(truth, self.rules, limit)}
         summary = {**found.summary, **best}
-        between = ap_intervals(truth, answers.predictions, limit) if self.options["intervals"] else {}
+        between = ap_intervals(truth, answers.predictions, limit) if self.wants_intervals(truth) else {}
         protocol = {**found.protocol, **self.source_terms(), **({"intervals": INTERVAL_TERM} if between else {})}
         return replace(found, summary=summary, counts=counts, per_sample=images, protocol=protocol, intervals=between)
 

@@ -33,7 +33,6 @@ from .detection_base import ANSWER_OPTIONS, IGNORED, DetectionMetric, intervals,
 
 SHOWN_IOUS = {"50": 0, "75": 5, "95": 9}  # name in keys -> index into IOU_THRESHOLDS
 OF_CLASSES = ("f1", "f1_50", "precision_50", "recall_50")
-MOST_IMAGES = 5_000  # with intervals by default
 MOST_POINTS = 200  # of a plot
 MOST_UNKNOWN = 50  # unknown labels in the report
 TERMS = {
@@ -102,7 +101,7 @@ class Detection(DetectionMetric):
             show_default=True,
             help="`all`: also score by the rules of Rex-Omni, LocateAnything, FindIt, lmms-eval and VLMEvalKit, a line a rule.",
         ),
-        intervals("Bootstrap intervals over images (95 %, 1,000 resamples).  [default: up to 5,000 images]", default=None),
+        intervals("Bootstrap intervals over images (95 %, 1,000 resamples).  [default: up to 5,000 images]"),
     )
     scored: Sequence[Scored] = ()  # of --protocol all
 
@@ -145,8 +144,7 @@ class Detection(DetectionMetric):
         if self.options.get("protocol") == "all":
             self.scored = card(case_of(answers, truth, self.rules, lambda *columns: evaluate(*columns).summary))
             summary |= summary_of(self.scored)
-        wanted = self.options["intervals"]
-        wanted = len(truth.image_ids) <= MOST_IMAGES if wanted is None else wanted
+        wanted = self.wants_intervals(truth)
         by_image = counts_by_image(truth, found, outcomes, objects)
         between = rate_intervals(by_image, SHOWN_IOUS) | share_intervals(answers, truth) if wanted else {}
         return Evaluation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -23,6 +23,7 @@ from ..ground_truth import Truth, read_truth
 from ..metric import Metric
 
 MOST_DETECTIONS = 1_000_000
+MOST_IMAGES = 5_000  # with intervals by default
 ANSWER_OPTIONS = (
     click.option("--predictions", type=FILE, help="A COCO result file to score in place of RESULT."),
     click.option(
@@ -50,9 +51,9 @@ IGNORED = click.option(
 )
 
 
-def intervals(text: str, default: bool | None) -> Any:
-    """The option --intervals with its help."""
-    return click.option("--intervals/--no-intervals", default=default, help=text)
+def intervals(text: str) -> Any:
+    """The option --intervals with its help: the default depends on the number of images."""
+    return click.option("--intervals/--no-intervals", default=None, help=text)
 
 
 def max_detections(text: str) -> Any:
@@ -61,7 +62,9 @@ def max_detections(text: str) -> Any:
 
 
 class DetectionMetric(Metric):
-    """Base of the metrics of boxes by class."""
+    """Base of the metrics of boxes by class. `fewest_images`: from which on there are intervals by default."""
+
+    fewest_images: ClassVar[int] = 2
 
     truth_option = COCO_TRUTH
     needs_result = False
@@ -96,6 +99,11 @@ class DetectionMetric(Metric):
             return answers_of_results(source, truth, self.options["on_error"])
         check_synonyms(rules.synonyms or {}, truth.category_names, self.options["synonyms"])
         return read_answers(source, truth, rules, self.options["on_error"], progress=True)
+
+    def wants_intervals(self, truth: Truth) -> bool:
+        """--intervals or, without it, whether there are neither too few images for them to mean something nor too many to be quick."""
+        wanted = self.options["intervals"]
+        return self.fewest_images <= len(truth.image_ids) <= MOST_IMAGES if wanted is None else wanted
 
     def source_terms(self) -> dict[str, str]:
         """What the protocol says of a COCO result file."""

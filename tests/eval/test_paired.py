@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluated import call, coco_of, metrics_of, write_json, write_rows
+from evaluated import call, coco_of, metrics_of, random_set, write_json, write_rows
 from test_detection import CAT, DOG, NAMES, SIZE, TRUTH, row, text
 
 from groundswift.eval.evaluated_run import FN, FP, TP, DrawnBox, ImageResult, Run
-from groundswift.eval.paired import paired
+from groundswift.eval.paired.comparison import paired
 from groundswift.eval.run_check import read_run
 
 
@@ -21,7 +21,8 @@ def run_of(name: str, counts: list[tuple[int, int, int]]) -> Run:
     images = []
     for number, (found, false, missed) in enumerate(counts, 1):
         truth = [DrawnBox("cat", (place, 0, place + 1, 1), TP if place < found else FN) for place in range(found + missed)]
-        predicted = [DrawnBox("cat", (place, 0, place + 1, 1), TP if place < found else FP, 1.0) for place in range(found + false)]
+        predicted = [DrawnBox("cat", (place, 0, place + 1, 1), TP, 1.0) for place in range(found)]
+        predicted += [DrawnBox("cat", (place, 5, place + 1, 6), FP, 1.0) for place in range(false)]
         images.append(ImageResult(number, f"{number}.jpg", (9, 9), "ok", truth, predicted, f1=0.5))
     return Run(name, {}, [], images)
 
@@ -42,7 +43,7 @@ def ap50(counts) -> float:
     return found / (found + false) * reached
 
 
-@pytest.mark.parametrize(("place", "number"), [(0, f1), (1, ap50)])
+@pytest.mark.parametrize(("place", "number"), [(0, f1), (2, ap50), (3, ap50)])
 def test_p_is_the_share_of_all_swaps(place, number):
     found = paired(run_of("a", FIRST), run_of("b", OTHER)).differences[place]
     difference = number(OTHER) - number(FIRST)
@@ -57,18 +58,18 @@ def test_p_is_the_share_of_all_swaps(place, number):
 
 def test_the_same_run_has_no_difference():
     found = paired(run_of("a", FIRST), run_of("b", FIRST))
-    assert [(each.difference, each.interval, each.p) for each in found.differences] == [(0, (0, 0), 1)] * 2
+    assert [(each.difference, each.interval, each.p) for each in found.differences] == [(0, (0, 0), 1)] * 4
     assert (found.fixed, found.regressed) == ([], [])
 
 
 def test_the_order_of_the_images_does_not_matter():
     first, other = run_of("a", FIRST), run_of("b", OTHER)
-    before = paired(first, other).differences
+    before = [each for each in paired(first, other).differences if each.number != "AP"]
     for run in (first, other):
         run.images = [run.images[place] for place in (3, 1, 5, 0, 2, 4)]
         for image in run.images:
             image.image_id = 100 - image.image_id
-    assert paired(first, other).differences == before
+    assert [each for each in paired(first, other).differences if each.number != "AP"] == before
 
 
 def test_what_was_fixed_and_regressed():
@@ -114,6 +115,31 @@ def score(folder: Path, name: str, rows: list[dict]) -> Path:
     return folder / name
 
 
+@pytest.mark.parametrize("step", [None, 0.5])
+def test_ap_of_both_runs_is_that_of_their_metrics(tmp_path, step):
+    coco, results = random_set(1, 15, 120, 3, step)
+    for each in (*coco["annotations"], *results):
+        each["bbox"] = [round(number, 1) for number in each["bbox"]]
+    files, runs = ("--gt", write_json(tmp_path / "gt.json", coco), "--no-report", "--no-intervals"), {}
+    for name, kept in (("a", results), ("b", results[: len(results) // 2])):
+        call("coco-map", "--predictions", write_json(tmp_path / "results.json", kept), *files, "--out", tmp_path / name)
+        runs[name] = read_run(tmp_path / name)
+    tests = {each.number: each for each in paired(runs["a"], runs["b"]).differences}
+    assert len(tests) == (3 if step is None else 4), "without equal scores AP is that of any order"
+    keys = {"AP": "AP", "AP50": "AP50", "AP in any order of equal scores": "AP_ties", "AP50 in any order of equal scores": "AP50_ties"}
+    for number, key in keys.items():
+        if number in tests:
+            found = tests[number]
+            assert (found.first, found.other) == pytest.approx((runs["a"].metrics[key], runs["b"].metrics[key]), abs=1e-9)
+            assert (found.p < 0.05, found.interval[1] < 0) == (True, True), "half of the boxes are missing"
+
+
+def test_lvis_has_no_test_of_ap():
+    first, other = run_of("a", FIRST), run_of("b", OTHER)
+    first.metrics = other.metrics = {"protocol": {"classes_not_looked_for": "do not count"}}
+    assert [each.number for each in paired(first, other).differences] == ["F1 at IoU 0.5"]
+
+
 def test_the_command(tmp_path):
     before = score(tmp_path, "before", [row(1, text(("cat", CAT))), row(2, "None"), row(3, "None")])
     after = score(tmp_path, "after", [row(1, text(("dog", DOG))), row(2, text(("cat", CAT))), row(3, "None")])
@@ -122,7 +148,7 @@ def test_the_command(tmp_path):
     assert (found["first"], found["other"], found["images"]) == ("before", "after", 3)
     assert [(each["image_id"], each["label"]) for each in found["fixed"]] == [(1, "dog"), (2, "cat")]
     assert [(each["image_id"], each["label"]) for each in found["regressed"]] == [(1, "cat")]
-    assert [each["number"] for each in found["differences"]] == ["F1 at IoU 0.5", "AP50, any order of equal scores"]
+    assert [each["number"] for each in found["differences"]] == ["F1 at IoU 0.5", "AP", "AP50"]
     assert found["differences"][0]["other"] == metrics_of(after)["f1_50"]
     assert "before and after, 3 images: 2 fixed, 1 regressed (paired.json)\n" in done.stdout
     assert "Regressed in after: 1" in (tmp_path / "both" / "report.html").read_text()

@@ -106,7 +106,9 @@ def test_commands_have_intervals(tmp_path):
     assert low < found["AP"] < high
     assert f" 95 % interval over images: AP {low:.3f} to {high:.3f}\n" in done.stdout
     assert found["protocol"]["intervals"] == "percentile bootstrap over images, matches kept, 200 resamples, 95%, seed 0"
-    call("coco-map", *files, "--out", tmp_path / "b")
+    call("coco-map", *files, "--out", tmp_path / "default")
+    assert metrics_of(tmp_path / "default")["intervals"] == found["intervals"], "30 images have them by default"
+    call("coco-map", *files, "--out", tmp_path / "b", "--no-intervals")
     assert "intervals" not in metrics_of(tmp_path / "b")
     call("detection", *files, "--out", tmp_path / "c")
     assert set(metrics_of(tmp_path / "c")["intervals"]) >= {"f1", "precision", "recall", "f1_50", "recall_95"}

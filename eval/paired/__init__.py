@@ -1,0 +1,1 @@
+"""Paired tests of two runs on the same images."""
