@@ -68,13 +68,19 @@ def with_class_edits(coco: Coco, edits: ClassOptions, source: str, log: IssueLog
     return _moved(coco, categories, plan.id_of, log)
 
 
-def write_edited(source: str, out: str, before: Sequence[CocoCategory], after: Sequence[CocoCategory], edits: ClassOptions) -> None:
-    """Write a COCO file again with the classes `after` the edits, all else unchanged: the ground truth of rows with these classes."""
+def write_edited(
+    source: str, out: str, before: Sequence[CocoCategory], after: Sequence[CocoCategory], edits: ClassOptions, crowds_kept: bool = False
+) -> None:
+    """Write a COCO file again with the classes `after` the edits, all else unchanged: the ground truth of rows with these classes.
+
+    `crowds_kept`: crowd boxes are ordinary objects.
+    """
     id_of, names = planned(before, edits, source).id_of, {category.id: category.name for category in after}
     document = msgspec.json.decode(local_copy(source).read_bytes())
     document["categories"] = [each | {"name": names[each["id"]]} for each in document["categories"] if each["id"] in names]
     moved = ((row, id_of.get(row["category_id"], row["category_id"])) for row in document["annotations"])
-    document["annotations"] = [row | {"category_id": now} for row, now in moved if now is not None]
+    plain = {"iscrowd": 0} if crowds_kept else {}
+    document["annotations"] = [row | {"category_id": now} | plain for row, now in moved if now is not None]
     write_whole(out, [msgspec.json.encode(document), b"\n"])
 
 

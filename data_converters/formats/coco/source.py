@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 
 from groundswift.coco_file import CocoFile, Ignored, read_coco
 from groundswift.coco_lenient import Elements, readable_part
@@ -15,9 +16,12 @@ from groundswift.worker_pool import WorkerPool
 from ...base import EXAMPLE_IMAGE, Reading, path_option
 from ...file_io.mmap_json import NOT_JSON, read_mapped
 from ...issues import Issue, IssueLog
+from ...tasks.annotation_table import CocoColumns
 from ...tasks.class_edits import with_class_edits, write_edited
 from ...tasks.detection import DetectionOptions, detection_reading
 from .parallel_reader import read_pieces
+
+KEPT = "crowd-kept"  # the reason to count by
 
 
 class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
@@ -35,7 +39,8 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
       annotation  as in the file
 
     Skipped and counted: crowd boxes (not part of answers); images with crowd boxes only (they are not empty, so not
-    negatives either). Boxes that extend beyond their image are clipped and counted.
+    negatives either). CVAT marks every mask as a crowd: --crowds keep uses crowd boxes as any other object, in --coco-out
+    too. Boxes that extend beyond their image are clipped and counted.
 
     With --on-error skip, of annotations with the same id the first is kept, and an image that loses all its annotations, or
     has one that cannot be read, is dropped. Duplicate image ids, category ids or names always stop.
@@ -57,6 +62,10 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
     }
 
     coco_out: Annotated[str | None, path_option("Also write SOURCE with the edited classes, for eval coco-map --gt.")] = None
+    crowds: Annotated[
+        Literal["skip", "keep"],
+        msgspec.Meta(description="Crowd boxes (`iscrowd: 1`): skip, or keep as any other object, for the masks of CVAT."),
+    ] = "skip"
     ignored: Annotated[
         Ignored,
         msgspec.Meta(description="Objects marked `ignore: 1`: keep (as pycocotools does), treat as crowd boxes, or skip."),
@@ -68,11 +77,25 @@ class CocoOptions(DetectionOptions, frozen=True, kw_only=True):
             log.settle(self.annotations)
             if log.counted.counts:
                 raise log.nothing_left(self.annotations, "no image can be read")
+        coco = with_crowds(coco, log) if self.crowds == "keep" else coco
         edited = with_class_edits(coco, self, self.annotations, log)
         reading = detection_reading(edited, self, self.image_folder(), log, self.ignored)
         if self.coco_out is not None:
-            write_edited(self.annotations, self.coco_out, coco.categories, edited.categories, self)
+            write_edited(self.annotations, self.coco_out, coco.categories, edited.categories, self, self.crowds == "keep")
         return reading
+
+
+def with_crowds(coco: CocoFile | CocoColumns, log: IssueLog) -> CocoFile | CocoColumns:
+    """The file with its crowd boxes as ordinary objects, which are counted."""
+    if isinstance(coco, CocoColumns):
+        for number in coco.columns.ids[coco.columns.crowds].tolist():
+            log.count(KEPT, f"annotation {number}")
+        return coco._replace(columns=coco.columns._replace(crowds=np.zeros_like(coco.columns.crowds)))
+    for row in coco.annotations:
+        if row.iscrowd:
+            log.count(KEPT, row.where())
+            row.iscrowd = 0
+    return coco
 
 
 def read_what_can_be(path: str, log: IssueLog) -> CocoFile:

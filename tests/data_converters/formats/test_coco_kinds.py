@@ -255,6 +255,31 @@ def test_iscrowd_true_is_a_crowd(tmp_path):
     assert (len(boxes(rows)), counts) == (3, {"crowd-skipped": 1})
 
 
+def test_masks_of_cvat_are_crowds_that_can_be_kept(tmp_path):
+    path = CASES / "crowd_only" / "crowd.json"
+    assert "image with crowd boxes only" in refusal(CocoOptions(annotations=str(path), check_images=False), tmp_path / "none.jsonl")
+    rows, counts = made(path, crowds="keep", coco_out=str(tmp_path / "out.json"))
+    assert (boxes(rows), counts) == ([[10, 10, 110, 60]] * 2, {"crowd-kept": 2})
+    assert perfect_ap(rows, tmp_path / "out.json", tmp_path) == pytest.approx(1)
+
+
+MARKS = [{"iscrowd": 1}, {"iscrowd": True}, {"iscrowd": 1, "attributes": {"rotation": 90}}]  # the last is not read in columns
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("crowds", ["skip", "keep"])
+def test_crowds(tmp_path, mark, crowds):
+    extra = [copy_of(0, id=8, bbox=[1, 1, 9, 9], **mark), copy_of(2, id=9, image_id=1, bbox=[1, 1, 9, 9], **mark)]
+    path = written(tmp_path, changed(annotations=extra))
+    rows, counts = made(path, crowds=crowds, coco_out=str(tmp_path / "out.json"), classes="one", absent=9)
+    assert counts.pop("box-from-rotated", 0) == (2 if "attributes" in mark else 0)
+    assert counts == ({"crowd-skipped": 2, "class-crowd-only": 1} if crowds == "skip" else {"crowd-kept": 2})
+    assert ([1, 1, 10, 10] in boxes(rows)) == (crowds == "keep")
+    assert len(rows) == (3 if crowds == "skip" else 4)  # no row about a dog of image 1, of which there is a crowd
+    marks = [bool(row["iscrowd"]) for row in json.loads((tmp_path / "out.json").read_text())["annotations"]]
+    assert sum(marks) == (2 if crowds == "skip" else 0)
+
+
 @pytest.mark.parametrize("name", ["/etc/a.jpg", "..\\a.jpg", "..\\..\\a.jpg", "/data/set/../a.jpg"])
 def test_names_outside_the_folder_stay_refused(tmp_path, name):
     coco = deepcopy(PLAIN)
