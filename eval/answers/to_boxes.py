@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,15 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.answers import as_truncated
 from groundswift.boxes import Boxes, area, as_boxes, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
 from groundswift.errors import error_at
-from groundswift.grammars.registry import grammar_of
-from groundswift.spaces import space_row
 
 from ..evaluated_run import UNKNOWN_LABEL, DrawnBox
 from ..ground_truth import Truth
-from .confidence import span_scores
+from .answer_boxes import AnswerBoxes, BoxColumns, Said, Tokens
 from .counts import Counts
 from .label_matching import LabelIndex
 from .placement import Placed, count_boxes, place_boxes
@@ -29,7 +25,6 @@ from .space_check import BoxSample, Explanation, explain_mismatch, mismatch_warn
 
 SHOWN_LABELS = 10
 WORSE = ("empty", "ok", "truncated", "unreadable")  # statuses, from good to bad
-Tokens = tuple[Sequence[str], Sequence[float]]  # what was generated, and the log-probability of each
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,7 @@ class BareAnswers:
 
 
 class AnswerReader:
-    """Collects answers, one or several for each image, and places all their boxes at once.
+    """Collects answers, one or several for each image, and parses and places many at once.
 
     `sizes_wh` is (images, 2), `name` what errors and counts call an image; `label_ids` numbers the labels in order of appearance.
     """
@@ -138,14 +133,10 @@ class AnswerReader:
         self.rules, self.counts = rules, Counts()
         self.statuses = ["missing"] * len(sizes_wh)
         self.texts = [""] * len(sizes_wh)
-        self.label_ids: defaultdict[str, int] = defaultdict()
-        self.label_ids.default_factory = self.label_ids.__len__
         self._sizes_wh, self._name = sizes_wh, name
-        self._parse, self._limit = grammar_of(rules.family).parse, space_row(rules.space_name).largest
         self.questions: dict[str, int] = {}  # text -> its number, for answers that `add` was given with one
         self.asked: list[Question] = []
-        self._images, self._labels, self._questions = array("q"), array("q"), array("q")
-        self._boxes, self._scores = array("d"), array("d")
+        self._boxes = AnswerBoxes(rules, self.counts, name)
 
     def add(
         self,
@@ -156,53 +147,41 @@ class AnswerReader:
         question: int = 0,
         asked: Sequence[str] | None = None,
     ) -> None:
-        """Parse an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
+        """Add an answer to one image; of several the worst status counts. `tokens` are used where the rules score by log-probability.
 
         `truncated`: generation is known to have stopped at its token limit. `question`: its number in `questions`, whose texts order the
         answers to one image. `asked`: the classes that it asks for; where that is one, boxes without a label are of it. Points are dropped.
         """
-        answer = self._parse(text, self._limit)
-        if truncated:
-            answer = as_truncated(answer)
-        if self.statuses[image_index] == "missing":
-            self.statuses[image_index], self.texts[image_index] = answer.status, text
-        else:
-            self.statuses[image_index] = max(self.statuses[image_index], answer.status, key=WORSE.index)
-            self.texts[image_index] += f"\n{text}"
-        self.counts.answers[answer.status] += 1
-        self.asked.append(Question(image_index, None if asked is None else tuple(asked), answer.status))
-        if answer.reasons:
-            self.counts.reasons.update(answer.reasons)
-        found = [located for located in answer.objects if located.box is not None]
-        if len(found) < len(answer.objects):
-            self.counts.dropped.add("point", self._name(image_index), len(answer.objects) - len(found))
-        self._boxes.extend([number for located in found for number in located.box])
-        if asked is not None and len(asked) == 1 and (bare := sum(not located.label for located in found)):
-            self.counts.changed.add("label-asked", self._name(image_index), bare)
-            self._labels.extend([self.label_ids[located.label or asked[0]] for located in found])
-        else:
-            self._labels.extend([self.label_ids[located.label] for located in found])
-        self._images.extend([image_index] * len(found))
-        self._questions.extend([question] * len(found))
-        if tokens is not None and self.rules.score == "logprob":
-            scores, aligned = span_scores(*tokens, text, [located.span or (0, len(text)) for located in found])
-            self._scores.extend(scores)
-            if not aligned:
-                self.counts.changed.add("tokens-differ", self._name(image_index))
-        elif self.rules.score == "order":
-            self._scores.extend([1 / number for number in range(1, len(found) + 1)])
-        else:
-            self._scores.extend([1.0] * len(found))
+        self._boxes.add(Said(image_index, text, tokens, truncated, question, None if asked is None else tuple(asked)))
+        if self._boxes.is_full():
+            self.parse()
+
+    def parse(self) -> None:
+        """Parse the answers that were added since the last time."""
+        for said, status in self._boxes.parse():
+            image = said.image_index
+            if self.statuses[image] == "missing":
+                self.statuses[image], self.texts[image] = status, said.text
+            else:
+                self.statuses[image] = max(self.statuses[image], status, key=WORSE.index)
+                self.texts[image] += f"\n{said.text}"
+            self.asked.append(Question(image, said.asked, status))
+
+    @property
+    def label_ids(self) -> dict[str, int]:
+        """Numbers of the labels that were read so far."""
+        return self._boxes.label_ids
 
     def answers(self, truth: Truth) -> Answers:
         """The boxes whose label is a class of the truth, ordered by image, without duplicates and those that have no area in the image."""
-        self._order_by_question()
+        self.parse()
+        columns = self._boxes.columns(self.questions)
         labels = LabelIndex(truth.category_names, self.rules.label_match, self.rules.synonyms)
-        categories = self._categories(labels)
+        categories = self._categories(columns, labels)
         known = np.flatnonzero(categories >= 0)
-        sample, placed = self._placed(known)
+        sample, placed = self._placed(columns.chosen(known))
         images, categories, boxes = sample.groups, categories[known], placed.boxes_xyxy_px
-        scores = np.array(self._scores)[known]
+        scores = columns.scores[known]
         repeated = placed.has_area & exact_repeats((images, categories), boxes, scores)
         count_boxes(self.counts.dropped, "box-empty", images, ~placed.has_area, self._name)
         count_boxes(self.counts.dropped, "box-duplicate", images, repeated, self._name)
@@ -213,48 +192,37 @@ class AnswerReader:
             return Predictions(images[kept], categories[kept], xyxy_to_xywh(boxes[kept]), scores[kept])
 
         found, copies = chosen(placed.has_area & ~repeated), chosen(repeated)
-        mismatch, unknown = explained_by_space(sample, categories, truth), self._unknown(np.array(self._labels), known, truth)
+        mismatch, unknown = explained_by_space(sample, categories, truth), self._unknown(columns, known, truth)
         return Answers(found, self.statuses, self.texts, self.counts, labels, copies, self.asked, mismatch, unknown)
 
-    def _unknown(self, labels: NDArray[np.int64], known: NDArray[np.int64], truth: Truth) -> dict[int, list[DrawnBox]]:
+    def _unknown(self, columns: BoxColumns, known: NDArray[np.int64], truth: Truth) -> dict[int, list[DrawnBox]]:
         """The boxes that are not among the known ones and have an area in their image, by image id."""
-        others = np.setdiff1d(np.arange(len(labels)), known, assume_unique=True)
-        if not len(others):
+        others = columns.chosen(np.setdiff1d(np.arange(len(columns.images)), known, assume_unique=True))
+        if not len(others.images):
             return {}
-        images, written = np.array(self._images, dtype=np.int64)[others], as_boxes(np.array(self._boxes).reshape(-1, 4))[others]
-        placed = place_boxes(written, images, self._sizes_wh, self.rules, self._name)
-        names, scores, found = list(self.label_ids), np.array(self._scores)[others].tolist(), defaultdict(list)
+        placed = place_boxes(others.boxes, others.images, self._sizes_wh, self.rules, self._name)
+        names, scores, found = list(self.label_ids), others.scores.tolist(), defaultdict(list)
         for place in np.flatnonzero(placed.has_area).tolist():
             corners = tuple(np.round(placed.boxes_xyxy_px[place], 2).tolist())
-            box = DrawnBox(names[labels[others[place]]], corners, UNKNOWN_LABEL, scores[place])
-            found[truth.image_ids[images[place]]].append(box)
+            box = DrawnBox(names[others.labels[place]], corners, UNKNOWN_LABEL, scores[place])
+            found[truth.image_ids[others.images[place]]].append(box)
         return dict(found)
 
     def bare_answers(self) -> BareAnswers:
         """All boxes, of answers that were added in the order of their images; one without area there is kept, empty, in its place."""
-        sample, placed = self._placed(slice(None))
+        self.parse()
+        read = self._boxes.columns(self.questions)
+        sample, placed = self._placed(read)
         count_boxes(self.counts.changed, "box-empty", sample.groups, ~placed.has_area, self._name)
         names, split = list(self.label_ids), np.searchsorted(sample.groups, np.arange(1, len(self.statuses)))
-        columns = (placed.boxes_xyxy_px, np.array(self._labels), np.array(self._scores))
+        columns = (placed.boxes_xyxy_px, read.labels, read.scores)
         boxes, labels, scores = (np.split(column, split) if self.statuses else [] for column in columns)
         labels = [[names[number] for number in part] for part in labels]
         return BareAnswers(boxes, labels, self.statuses, self.counts, sample, scores=scores, texts=self.texts)
 
-    def _order_by_question(self) -> None:
-        """Order the boxes by image and the text of their question, so that the order of the rows does not matter."""
-        if len(self.questions) < 2:
-            return
-        rank_of = {number: rank for rank, (_, number) in enumerate(sorted(self.questions.items()))}
-        ranks = np.array([rank_of[number] for number in range(len(rank_of))])[np.array(self._questions, dtype=np.int64)]
-        order = np.lexsort((ranks, np.array(self._images)))
-        self._boxes = array("d", np.array(self._boxes).reshape(-1, 4)[order].tobytes())
-        for name in ("_images", "_labels", "_questions", "_scores"):
-            column = getattr(self, name)
-            setattr(self, name, array(column.typecode, np.array(column)[order].tobytes()))
-
-    def _categories(self, labels: LabelIndex) -> NDArray[np.int64]:
+    def _categories(self, columns: BoxColumns, labels: LabelIndex) -> NDArray[np.int64]:
         """(N,) the class of each box; -1, counted, where its label is none."""
-        of_boxes, dropped = np.array(self._labels, dtype=np.int64), self.counts.dropped
+        of_boxes, dropped = columns.labels, self.counts.dropped
         times = np.bincount(of_boxes, minlength=len(self.label_ids)).tolist()
         of_labels = [labels.find(label) for label in self.label_ids]
         for (label, number), category in zip(self.label_ids.items(), of_labels, strict=True):
@@ -262,18 +230,18 @@ class AnswerReader:
                 self.counts.unknown_labels[label] = times[number]
                 dropped.add("label-unknown", repr(label), times[number])
             elif category is None:
-                count_boxes(dropped, "label-missing", np.array(self._images), of_boxes == number, self._name)
+                count_boxes(dropped, "label-missing", columns.images, of_boxes == number, self._name)
             elif label and (how := labels.how(label)) is not None:
                 self.counts.changed.add(how, repr(label), times[number])
         return np.array([-1 if category is None else category for category in of_labels], dtype=np.int64)[of_boxes]
 
-    def _placed(self, chosen: NDArray[np.int64] | slice) -> tuple[BoxSample, Placed]:
-        """The chosen boxes as they were written and as they are placed; a group is an image."""
+    def _placed(self, columns: BoxColumns) -> tuple[BoxSample, Placed]:
+        """Boxes as they were written and as they are placed; a group is an image."""
         self.counts.statuses = Counter(self.statuses)
-        images, written = np.array(self._images, dtype=np.int64)[chosen], as_boxes(np.array(self._boxes).reshape(-1, 4))[chosen]
-        placed = place_boxes(written, images, self._sizes_wh, self.rules, self._name)
+        images = columns.images
+        placed = place_boxes(columns.boxes, images, self._sizes_wh, self.rules, self._name)
         count_boxes(self.counts.changed, "box-clipped", images, placed.clipped, self._name)
-        return BoxSample(written, placed.unclipped_xyxy_px, self._sizes_wh[images], images), placed
+        return BoxSample(columns.boxes, placed.unclipped_xyxy_px, self._sizes_wh[images], images), placed
 
 
 def explained_by_space(found: BoxSample, category_index: NDArray[np.int64], truth: Truth) -> Explanation | None:
@@ -316,14 +284,16 @@ def predictions_from_answers(answers: Iterable[tuple[int, tuple[int, int], str]]
     """
     reader = reader_of(truth, rules)
     index_of = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    seen: set[int] = set()
     for image_id, size_wh, text in answers:
         index = index_of.get(image_id)
         if index is None:
             raise error_at(f"image {image_id!r}", "not in the ground truth")
-        if reader.statuses[index] != "missing":
+        if index in seen:
             raise error_at(f"image {image_id!r}", "two answers", "one")
         if tuple(size_wh) != tuple(truth.sizes_wh[index].tolist()):
             raise error_at(f"image {image_id!r}", size_problem(size_wh, truth.sizes_wh[index].tolist()))
+        seen.add(index)
         reader.counts.read += 1
         reader.add(index, text)
     return reader.answers(truth)

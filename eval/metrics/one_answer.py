@@ -31,6 +31,7 @@ def read_one(text: str, size_wh: tuple[int, int], rules: Rules, truncated: bool)
     """A reader that holds one answer. `truncated`: generation stopped at its token limit."""
     reader = AnswerReader(np.array([size_wh], dtype=np.int64), rules, "answer {}".format)
     reader.add(0, text, truncated=truncated)
+    reader.parse()
     return reader
 
 

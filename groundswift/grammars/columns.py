@@ -6,7 +6,7 @@ every other one goes through `parse`. So the result is what `parse` finds, text 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -15,13 +15,15 @@ import numpy as np
 from ..answers import Answer, Located, Status
 from ..family import family_row
 from ..spaces import space_row
+from .base import Grammar
 from .byte_words import SPARE, Words, distinct
-from .registry import grammar_of, parse
+from .registry import grammar_of, without_surrogates
 from .skeleton import Skeleton
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 OK, TRUNCATED = STATUSES.index("ok"), STATUSES.index("truncated")
 CHUNK = 1 << 19  # characters that are read at once: what the caches of a processor hold
+FEW = 2000  # characters that are read as fast one by one
 LONGEST_NUMBER, LONGEST_LABEL = 8, 256  # bytes
 TENS = 10.0 ** np.arange(LONGEST_NUMBER + 1)
 
@@ -77,12 +79,17 @@ def parse_many(texts: Sequence[str], family: str = "qwen2_vl", cut: Sequence[boo
 
     `cut`: for each text, whether generation stopped at its token limit. Raises GroundswiftError for an unknown family.
     """
-    skeleton = getattr(grammar_of(family), "skeleton", None)
-    limit = space_row(family_row(family).space).largest
-    joined = _Joined(family)
+    return columns_of(texts, grammar_of(family), space_row(family_row(family).space).largest, cut)
+
+
+def columns_of(texts: Sequence[str], grammar: Grammar, limit: float | None, cut: Sequence[bool] | None = None) -> AnswerColumns:
+    """`parse_many` by a grammar and the largest coordinate of its space, None for no bound."""
+    skeleton = getattr(grammar, "skeleton", None)
+    joined = _Joined(lambda text: grammar.parse(without_surrogates(text), limit))
     for first, last in _chunks(texts):
         part = texts[first:last]
-        joined.add(part, _well_formed(part, skeleton, limit) if skeleton else _none(len(part)))
+        few = sum(map(len, part)) < FEW
+        joined.add(part, _none(len(part)) if few or skeleton is None else _well_formed(part, skeleton, limit))
     columns = joined.columns()
     if cut is not None:
         stopped = np.asarray(cut, bool) & (columns.statuses <= STATUSES.index("empty"))
@@ -165,6 +172,8 @@ class _Scan:
         self.runs = np.sort(np.concatenate(found)) if len(found) > 1 else group
         self.heads = first[self.runs] if len(found) > 1 else np.ones(len(group), bool)
         self.bad = np.zeros(len(self.runs), bool)
+        apart = np.diff(self.runs)
+        self.bad[1:] = np.where(self.heads[1:], apart < count, apart != count)  # numbers that a box before has, perhaps of another text
         self.box_starts, self.box_ends = self.starts[self.runs], self.ends[self.runs + count - 1]
         self.offsets = np.append(np.searchsorted(self.box_starts, self.begins), len(self.runs))
         self.counts = np.diff(self.offsets)
@@ -280,10 +289,10 @@ class _Scan:
 
 
 class _Joined:
-    """Collects parts, and reads with `parse` what they do not have."""
+    """Collects parts, and reads one by one what they do not have."""
 
-    def __init__(self, family: str) -> None:
-        self.family = family
+    def __init__(self, read: Callable[[str], Answer]) -> None:
+        self.read = read
         self.names: dict[str, int] = {}
         self.arrays: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []  # boxes, label_ids, spans, counts
         self.statuses: list[np.ndarray] = []
@@ -300,7 +309,7 @@ class _Joined:
         others = np.flatnonzero(~part.good).tolist()
         counts = part.counts
         if others:
-            answers = [parse(texts[index], self.family) for index in others]
+            answers = [self.read(texts[index]) for index in others]
             counts = counts.copy()
             counts[others] = [len(answer.objects) for answer in answers]
             offsets = np.cumsum(counts) - counts

@@ -126,6 +126,11 @@ def grammar_of(family: str) -> Grammar:
         raise GroundswiftError(f"family {family}: unknown grammar {grammar!r}; expected one of {', '.join(GRAMMARS)}") from None
 
 
+def without_surrogates(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which is not text, and which no file can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def parse(text: str, family: str = "qwen2_vl", cut: bool = False) -> Answer:
     """Read a model's answer. Never raises on any text, keeps what precedes an error, and takes time linear in its length.
 
@@ -133,10 +138,7 @@ def parse(text: str, family: str = "qwen2_vl", cut: bool = False) -> Answer:
     Boxes come in the family's own space with ordered corners; text up to `</think>` is not part of the answer.
     Raises GroundswiftError for an unknown family.
     """
-    row = family_row(family)
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate is not text, and no file can hold it
-    answer = grammar_of(family).parse(text, space_row(row.space).largest)
+    answer = grammar_of(family).parse(without_surrogates(text), space_row(family_row(family).space).largest)
     return as_truncated(answer) if cut else answer
 
 

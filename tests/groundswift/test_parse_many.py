@@ -27,7 +27,9 @@ def everything(answer):
 
 def same(texts: list[str], family: str) -> AnswerColumns:
     """Check all answers; the columns."""
-    found = parse_many(texts, family)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "FEW", 0)
+        found = parse_many(texts, family)
     assert len(found) == len(texts)
     for index, text in enumerate(texts):
         assert everything(found.answer(index)) == everything(parse(text, family)), text
@@ -62,10 +64,10 @@ def test_well_formed_answers_are_read_without_parse(family, monkeypatch):
     texts = answers(family, 200)
     expected = [everything(parse(text, family)) for text in texts]
 
-    def refuse(text, family):
+    def refuse(text):
         raise AssertionError(f"read one by one: {text}")
 
-    monkeypatch.setattr(columns, "parse", refuse)
+    monkeypatch.setattr(columns, "without_surrogates", refuse)
     found = parse_many(texts, family)
     assert [everything(found.answer(index)) for index in range(len(texts))] == expected
     assert found.boxes.shape == (found.offsets[-1], 4)
@@ -107,6 +109,10 @@ def test_chunks_are_joined(monkeypatch):
 def test_no_texts():
     found = same([], "qwen2_vl")
     assert (found.boxes.shape, found.labels, found.offsets.tolist()) == ((0, 4), [], [0])
+
+
+def test_numbers_of_an_incomplete_box_are_not_those_of_the_next_text():
+    same(["cat<loc_7>", format_answer([Located("dog", (1, 2, 3, 4)), Located("dog", (5, 6, 7, 8))], "florence2")], "florence2")
 
 
 def test_points_and_boxes_together():
