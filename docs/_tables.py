@@ -124,6 +124,22 @@ def family_traps(say: Words) -> Iterator[Row]:
         yield code(fact["family"]), cell("; ".join(traps) or "-"), cell(fact["source"])
 
 
+def swift_models(say: Words) -> Iterator[Row]:
+    """swift's multimodal model types that no family has, and what is known of their boxes."""
+    from groundswift.swift_models import FAMILY, swift_models
+
+    for model in swift_models().values():
+        if model.boxes != FAMILY:
+            how = say(f"boxes.{model.how}", model.how) or "-"
+            yield (
+                code(model.name),
+                ", ".join(map(code, model.templates)),
+                say(f"boxes.{model.boxes}", model.boxes),
+                cell(how),
+                model.source or "-",
+            )
+
+
 def spaces(say: Words) -> Iterator[Row]:
     """Every coordinate space and what its numbers mean."""
     from groundswift.spaces import SPACES
@@ -329,6 +345,7 @@ TABLES: dict[str, Callable[[Words], str]] = {
     "lint-options": lambda say: say.table("option;meaning", options(say, ("lint",))),
     "families": families,
     "family-traps": lambda say: say.table("family;traps;source", family_traps(say)),
+    "swift-models": lambda say: say.table("model type;template of swift;boxes;how;source", swift_models(say)),
     "spaces": lambda say: say.table("space;numbers", spaces(say)),
     "lint-rules": lambda say: say.table("id;severity;what;effect;remedy", lint_rules(say)),
     "run-checks": lambda say: say.table("id;severity;what", run_checks(say)),

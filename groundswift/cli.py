@@ -125,27 +125,39 @@ AREA = click.IntRange(1, 10**15)
 
 @click.command()
 @click.argument("name", required=False)
+@click.option(
+    "--check", "model", metavar="MODEL_DIR", help="Print which template fits a model folder, by its config.json; no weights are loaded."
+)
 @click.option("--ceiling", "truth", metavar="ANN.json", help="Score perfect answers on this ground truth (COCO), in each family's numbers.")
 @click.option("--min-pixels", type=AREA, help="With --ceiling: MIN_PIXELS of the run (area in px).  [default: the family's]")
 @click.option("--max-pixels", type=AREA, help="With --ceiling: MAX_PIXELS of the run (area in px).  [default: the family's]")
 @click.option("--first-max-pixels", type=AREA, help="With --ceiling: --max_pixels of the swift command (area in px).  [default: none]")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs; with --ceiling, an object.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs; with --check or --ceiling, an object.")
 @click.option("--markdown", is_flag=True, help="Print the Markdown table of docs/families.md.")
-def families(name: str | None, truth: str | None, as_json: bool, markdown: bool, **limits: int | None) -> None:
+def families(name: str | None, model: str | None, truth: str | None, as_json: bool, markdown: bool, **limits: int | None) -> None:
     """Show how each model family writes a box, in which space, and its known traps.
 
     NAME is a family or a swift model type; default: all families. `--ceiling` shows the AP that perfect answers reach: a family cannot
-    write a box more exactly than its numbers are.
+    write a box more exactly than its numbers are. `--check` looks at a model or checkpoint folder; its exit code is 1 where no template
+    is known to fit.
 
     \b
     Example:
       groundswift families qwen2_5_vl
+      groundswift families --check models/Qwen2.5-VL-3B-Instruct
       groundswift families --ceiling annotations.json --max-pixels 1003520
     """
     import json
 
     if truth is None and (given := [f"--{key.replace('_', '-')}" for key, value in limits.items() if value is not None]):
         raise click.UsageError(f"{', '.join(given)} needs --ceiling")
+    if model is not None and (name or truth or markdown):
+        raise click.UsageError("--check takes a model folder and, at most, --json")
+    if model is not None:
+        check = import_module("groundswift.model_check")
+        found = check.check_model(Path(model))
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else check.text_of(found))
+        raise SystemExit(0 if found["fits"] else 1)
     if truth is not None and markdown:
         raise click.UsageError("--ceiling prints text or, with --json, JSON; not --markdown")
     if truth is not None:

@@ -210,7 +210,7 @@ ROWS = (
         "gemma4_nothinking gemma4",
         **LIKE_GEMINI,
     ),
-    _row("molmo", "molmo_points", "percent", "Molmo model card", boxes=False),
+    _row("molmo", "molmo_points", "percent", "Molmo model card", "molmo molmoe", "", boxes=False),
     _row(
         "molmo2",
         "molmo2_points",

@@ -21,8 +21,8 @@ from PIL import Image
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.family import FAMILIES
 from groundswift.images import open_image
+from groundswift.model_folder import read_object, read_settings
 
-from ..grounding.model_folder import read_object, read_settings
 from .quiet import quiet
 
 NO_LOSS = -100  # the label of a token without loss

@@ -8,9 +8,9 @@ import os
 import click
 
 from groundswift.errors import error_at
+from groundswift.model_folder import read_object
 from groundswift.terminal import echo
 
-from ..grounding.model_folder import read_object
 from ..grounding.plugin_shim import REGISTER, is_own
 
 SAVED = "external_plugins"  # the key of args.json whose files swift imports

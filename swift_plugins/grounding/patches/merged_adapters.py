@@ -25,9 +25,9 @@ from swift.utils import get_logger, safe_ddp_context
 from torch import nn
 
 from groundswift.errors import GroundswiftError
+from groundswift.model_folder import read_settings, write_settings
 
 from ..datasets.fingerprints import fingerprint
-from ..model_folder import read_settings, write_settings
 from .wrap_once import patch
 
 CALLED_WITH = "words_of_the_command"  # attribute of a pipeline: what it was given, as a list of options

@@ -22,10 +22,10 @@ from groundswift.coordinates import limits_in_force
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES, Family
 from groundswift.image_resize import Limits, in_whole_tokens
+from groundswift.model_folder import read_settings, write_settings
 from groundswift.run_record import RunRecord, read_record
 from groundswift.spaces import space_row
 
-from ..model_folder import read_settings, write_settings
 from ..templates.chat_template import ChatTemplateChoice, choose, warning_of
 from ..templates.grounding import PADDING
 from .merged_adapters import load_as_saved

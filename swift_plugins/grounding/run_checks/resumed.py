@@ -17,8 +17,9 @@ from swift.arguments import BaseArguments, SftArguments
 from swift.dataset import DatasetSyntax
 from swift.utils import get_logger, is_master
 
+from groundswift.model_folder import read_settings
+
 from ..datasets.fingerprints import files_of, fingerprints
-from ..model_folder import read_settings
 from ..patches.run_record import data_files_of
 from ..patches.wrap_once import patch
 

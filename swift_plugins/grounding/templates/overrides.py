@@ -18,8 +18,7 @@ from swift.template.utils import findall
 from swift.utils import get_logger
 
 from groundswift.errors import GroundswiftError, error_at
-
-from ..model_folder import read_settings
+from groundswift.model_folder import read_settings
 
 IMAGE = "<image>"
 BASE_OF_QWEN_VL = (

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from groundswift.errors import GroundswiftError, error_at, without_secrets
+from groundswift.model_folder import read_object, read_settings
 from groundswift.run_record import FOLDER_RECORD, read_record, record_of_folder
 
-from ...grounding.model_folder import read_object, read_settings
 from .journal import put
 from .settings import Settings
 

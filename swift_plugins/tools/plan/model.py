@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from groundswift.errors import GroundswiftError, error_at
+from groundswift.model_folder import read_object
 
-from ...grounding.model_folder import read_object
 from ..encoding import load_plugin, one_line
 from ..quiet import quiet
 from .census import ALIGNER, VISION, part_names, part_of

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from groundswift.atomic_write import write_whole
-from groundswift.errors import GroundswiftError, error_at
+from .atomic_write import write_whole
+from .errors import GroundswiftError, error_at
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:

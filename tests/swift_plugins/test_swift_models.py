@@ -1,0 +1,25 @@
+"""The table of swift's multimodal model types, compared with those that the installed swift has."""
+
+from swift.model import MODEL_MAPPING
+
+from groundswift.family import FAMILIES
+from groundswift.swift_models import swift_models
+
+
+def test_every_multimodal_model_type_of_swift_is_in_the_table(plugin):
+    own = {name for row in FAMILIES.values() for name in row.swift_model_types} - set(swift_models())
+    there = {name: meta for name, meta in MODEL_MAPPING.items() if meta.is_multimodal and name not in own}
+    assert own == {"florence2"}
+    assert set(swift_models()) == set(there), "swift has other model types: change groundswift/swift_models.tsv"
+    for name, model in swift_models().items():
+        templates = there[name].candidate_templates or [there[name].template]
+        assert (model.templates, model.architectures) == (tuple(templates), tuple(there[name].architectures)), name
+
+
+def test_a_type_of_a_family_says_so_and_every_other_says_what_is_known(plugin):
+    named = {name for row in FAMILIES.values() for name in row.swift_model_types}
+    for name, model in swift_models().items():
+        assert (model.boxes == "family") == (name in named), name
+        assert model.boxes in ("family", "known", "unknown", "none"), name
+        assert model.boxes != "known" or (model.how and model.source), name
+        assert model.boxes != "none" or model.how, name
