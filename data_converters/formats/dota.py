@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Annotated
 
-from groundswift.errors import error_at
-from groundswift.storage import is_folder
-from groundswift.urls import absolute, folder_of, is_web, join, shown
 from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, images_option
-from ..file_io.label_files import Stems, files_below, stem_of
-from ..file_io.remote_folders import SUFFIXES, folder_at
 from ..issues import IssueLog
-from ..tasks.label_files import Difficult, Label, LabelledImage, LabelOptions, as_xywh, corners_box, labels_reading, not_a_label, number_of
+from ..tasks.label_files import Difficult, Label, LabelOptions, as_xywh, corners_box, labels_reading, not_a_label, number_of
+from ..tasks.text_labels import text_labelled
 
-LABELS = "labelTxt"  # the usual folder of the labels
 HEAD = ("imagesource:", "gsd:")
 FIELDS = "x1 y1 x2 y2 x3 y3 x4 y4 category difficulty"
 
@@ -49,35 +43,10 @@ class DotaOptions(LabelOptions, frozen=True, kw_only=True):
     difficult: Difficult = "ignore"
 
     def open(self, log: IssueLog, pool: WorkerPool) -> Reading:
-        place = folder_at(self.annotations, "a folder of DOTA labels, or a folder with labelTxt")
-        folder = os.path.join(place.here, LABELS)
-        folder = folder if os.path.isdir(folder) else place.here
-        labels = absolute(place.address_of(folder))
-        near = [join(each, "images") for each in (place.address, folder_of(labels))]
-        images = self.image_folder(default=next(filter(is_folder, near), place.address), needed=True)
-        stems = Stems(images.folder, ".png", (LABELS, "images"))
-        below = list(files_below(folder, {".txt"}))
-        files = [name for name in below if LABELS in name.split("/")] or below
-        if not files:
-            raise error_at(shown(labels), "no label file", "NAME.txt for each image")
         met: dict[str, int] = {}
-        found = [each for name in files if (each := labelled(folder, name, stems, self.difficult == "ignore", met, log))]
-        wanted = {each.name for each in found}
-        for name in () if is_web(images.folder) else files_below(images.folder, SUFFIXES):
-            if name not in wanted:
-                log.count("image-unlabelled", name)
+        read = partial(label, self.difficult == "ignore", met)
+        found, images = text_labelled(self, ("labelTxt", "images"), ".png", read, log, HEAD)
         return labels_reading(found, list(met), self, images, pool, log, sorted(met))
-
-
-def labelled(folder: str, file: str, stems: Stems, ignore: bool, met: dict[str, int], log: IssueLog) -> LabelledImage | None:
-    """The image of a label file with its labels; new classes go to `met`. None, logged, where two images have the file's name."""
-    within, name = os.path.split(file)
-    name = stems.name(stem_of(name), file, log, within)
-    if name is None:
-        return None
-    out = LabelledImage(name)
-    out.add_lines(os.path.join(folder, file), file, partial(label, ignore, met), log, HEAD)
-    return out
 
 
 def label(ignore: bool, met: dict[str, int], fields: list[str], where: str, log: IssueLog) -> Label:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import hotcoco
@@ -16,13 +17,14 @@ from PIL import Image
 
 from groundswift.data_converters.file_io.label_files import Stems
 from groundswift.data_converters.formats.cvat.source import labelled_images
-from groundswift.data_converters.formats.dota import labelled as dota_image
+from groundswift.data_converters.formats.dota import label as dota_label
 from groundswift.data_converters.formats.openimages import BoxesFile
 from groundswift.data_converters.formats.voc import VocFiles
 from groundswift.data_converters.formats.yolo.label_lines import LabelLines
 from groundswift.data_converters.formats.yolo.source import LabelFiles
 from groundswift.data_converters.issues import IssueLog
 from groundswift.data_converters.tasks.label_files import LabelledImage
+from groundswift.data_converters.tasks.text_labels import labelled as text_image
 
 RANKS = {name: rank for rank, name in enumerate(CLASSES)}
 Both = tuple[LabelledImage, hotcoco.COCO]  # what our reader makes of a file, and what hotcoco does
@@ -63,7 +65,7 @@ def cvat(root: Path) -> Both:
 
 def dota(root: Path) -> Both:
     folder = str(root / "labelTxt")
-    ours = dota_image(folder, "a.txt", Stems(folder, ".png"), True, dict(RANKS), IssueLog())
+    ours = text_image(folder, "a.txt", Stems(folder, ".png"), partial(dota_label, True, dict(RANKS)), IssueLog())
     return ours, hotcoco.COCO.from_dota(folder)
 
 
