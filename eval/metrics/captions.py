@@ -10,12 +10,14 @@ import click
 import numpy as np
 
 from ..answers.caption_scores import BleuColumn, BleuCounts, bleu_counts, check_package, cider, rouge_l
+from ..answers.cli_options import FILE
+from ..answers.coco_captions import is_coco_captions, read_captions
 from ..answers.protocol import Rules
 from ..answers.text_measures import has_cjk
 from ..answers.text_rows import Questions, TextAnswers, TextSample
 from ..answers.tokenizers import LONGEST, MEANINGS, check_java, tokenized
 from ..evaluated_run import Number
-from ..text_metric import TEXT_OPTIONS, Column, Scored, TextMetric
+from ..text_metric import ROWS, TEXT_OPTIONS, Column, Scored, TextMetric
 
 BLEUS = tuple(f"bleu{order}" for order in range(1, 5))
 SAME_ANSWERS = (
@@ -31,12 +33,14 @@ CJK_WORDS = (
 class Captions(TextMetric):
     """CIDEr, BLEU and ROUGE-L of RESULT, whose answers are captions or descriptions.
 
-    Several true answers are a list in `references`, or rows with the same sample_id and question. METEOR and SPICE are not computed: they
-    need Java and models. Numbers of different tokenizers do not compare; COCO's server uses `ptb`.
+    Several true answers are a list in `references`, or rows with the same sample_id and question, or COCO's captions file, whose images
+    are joined by sample_id. METEOR and SPICE are not computed: they need Java and models. Numbers of different tokenizers do not compare;
+    COCO's server uses `ptb`.
 
     \b
     Example:
       groundswift eval captions result.jsonl --out scored/
+      groundswift eval captions result.jsonl --gt captions_val2017.json --out scored/
       groundswift eval captions result.jsonl --rows val.jsonl --tokenizer chars --out scored/
     """
 
@@ -57,6 +61,9 @@ class Captions(TextMetric):
         ),
     )
     comparable_terms = {**TextMetric.comparable_terms, "tokenizer": None}
+    truth_option = click.option("--rows", "--gt", "truth_path", type=FILE, help=f"COCO's captions file or rows. {ROWS}")
+
+    of_images = False  # whether the ground truth is COCO's captions file
 
     @property
     def tokenizer(self) -> str:
@@ -68,6 +75,15 @@ class Captions(TextMetric):
             check_java()
         return super().source(result)
 
+    def read_truth(self, path: Path) -> Questions:
+        self.of_images = self.options["truth_path"] is not None and is_coco_captions(path)
+        if not self.of_images:
+            return super().read_truth(path)
+        if unused := [f"--{name}" for name, key in (("column", "column"), ("group-by", "groups")) if self.options.get(key)]:
+            raise click.UsageError(f"{', '.join(unused)} names columns of rows; {path} is COCO's captions file")
+        self.truth_name = "captions of {}"
+        return read_captions(path, self.options["on_error"])
+
     def read_answers(self, source: Path, truth: Questions, rules: Rules | None) -> TextAnswers:
         answers = super().read_answers(source, truth, rules)
         if len({frozenset(each.references) for each in truth.found.values()}) == 1:
@@ -78,6 +94,7 @@ class Captions(TextMetric):
 
     def terms(self) -> dict[str, Any]:
         return {
+            **({"join": "by sample_id: the image id, or IMAGE/CAPTION as `convert coco-captions` writes it"} if self.of_images else {}),
             "tokenizer": self.tokenizer,
             "tokenizer_is": MEANINGS[self.tokenizer],
             "cider": "CIDEr-D (n 4, sigma 6) of pycocoevalcap, mean of samples; document frequency from the references of these samples",
