@@ -1,16 +1,19 @@
 """Answers to the same rows by the embedded model: `groundswift infer` and `swift infer` with its defaults, both in this run.
 
-Each command runs as a process of its own, so imports and loading count; what is left without the seconds of one row is the time of
-answering. The answers are compared row by row. Rows are drawn images of what the model knows.
+Each command runs as a process of its own, in turns, so imports and loading count; the same on one row shows what they take. The benchmark
+fails where an answer differs. Rows are drawn images of what the model knows.
 
-    python benchmarks/infer.py                   # 400 rows
-    python benchmarks/infer.py --rows 40 --json
+    python benchmarks/infer.py                       # 600 rows, medians of 3
+    python benchmarks/infer.py --threads 1           # on a machine with other work, where threads wait for each other
+    python benchmarks/infer.py --rows 3 --rounds 1 --json
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measure import JSON, options_of, show
+from measure import JSON, options_of, rounds, show
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICKSTART = ROOT / "recipes" / "quickstart"
@@ -55,13 +59,20 @@ def theirs(rows: Path, result: Path) -> list[str]:
     return [sys.executable, "-m", "swift.cli.infer", *words]
 
 
-def seconds_of(words: list[str]) -> float:
-    """How long a command runs."""
-    started = time.perf_counter()
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+def seconds_of(words: list[str], threads: int | None) -> dict[str, float]:
+    """How long a command runs, and the CPU time that it and its processes take."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    started, used = time.perf_counter(), cpu_of_children()
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
-    return time.perf_counter() - started
+    return {"wall": time.perf_counter() - started, "cpu": cpu_of_children() - used}
+
+
+def cpu_of_children() -> float:
+    """CPU seconds of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def responses(path: Path) -> list[str]:
@@ -69,35 +80,52 @@ def responses(path: Path) -> list[str]:
     return [json.loads(line)["response"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def measure(count: int) -> dict[str, Any]:
-    """Both on `count` rows, and on one row: what is left without it is the time of answering."""
+def check_same(swift: list[str], own: list[str]) -> None:
+    """Raise SystemExit where the answers to a row differ, or a row has none."""
+    if len(swift) != len(own):
+        raise SystemExit(f"swift infer answered {len(swift)} rows, groundswift infer {len(own)}")
+    for number, (one, other) in enumerate(zip(swift, own, strict=True), 1):
+        if one != other:
+            raise SystemExit(f"row {number}: swift infer answered {one!r}, groundswift infer {other!r}")
+
+
+def measure(count: int, repeats: int, threads: int | None = None) -> dict[str, Any]:
+    """Medians of both on `count` rows and on one row, and the ratios."""
+    runs: dict[tuple[str, str], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = draw_rows(folder, count)
         first = folder / "first.jsonl"
         first.write_text(rows.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
-        seconds = {}
-        for way, words in (("swift infer", theirs), ("groundswift infer", ours)):
-            loading = seconds_of(words(first, folder / f"{way} first.jsonl"))
-            seconds[way] = {"whole": seconds_of(words(rows, folder / f"{way}.jsonl")), "one row": loading}
-        swift, own = (responses(folder / f"{way}.jsonl") for way in seconds)
-    same = sum(one == other for one, other in zip(swift, own, strict=True))
-    return {"rows": count, "seconds": seconds, "same_answers": same}
+        for number in tqdm(range(repeats), unit="round"):
+            for part, data in (("whole", rows), ("one row", first)):
+                results = {way: folder / f"{number} {part} {way}.jsonl" for way in WAYS}
+                for way, words in WAYS.items():
+                    runs.setdefault((way, part), []).append(seconds_of(words(data, results[way]), threads))
+                check_same(*map(responses, results.values()))
+    seconds: dict[str, Any] = {way: {} for way in WAYS}
+    for (way, part), each in runs.items():
+        seconds[way][part] = {clock: statistics.median(run[clock] for run in each) for clock in ("wall", "cpu")}
+    swift, own = seconds.values()
+    ratio = {clock: swift["whole"][clock] / own["whole"][clock] for clock in ("wall", "cpu")}
+    return {"rows": count, "rounds": repeats, "threads": threads, "seconds": seconds, "times_as_fast": ratio}
 
 
 def lines_of(result: dict[str, Any]) -> list[str]:
     """The figures for people."""
-    swift, own = result["seconds"].values()
-    lines = [f"{result['rows']} rows, {result['same_answers']} answers the same"]
-    lines += [f"{way:<20} {each['whole']:8.1f} s, of one row {each['one row']:6.1f} s" for way, each in result["seconds"].items()]
-    answering = [each["whole"] - each["one row"] for each in (swift, own)]
-    lines.append(
-        f"{'times as fast':<20} {swift['whole'] / own['whole']:8.2f}, without loading {answering[0] / max(answering[1], 1e-9):6.2f}"
-    )
-    return lines
+    lines = [f"{result['rows']} rows, all answers the same; medians of {result['rounds']}, CPU time in brackets"]
+    for way, parts in result["seconds"].items():
+        whole, one = (f"{parts[part]['wall']:6.1f} s ({parts[part]['cpu']:.1f} s)" for part in ("whole", "one row"))
+        lines.append(f"{way:<18} {whole}, of one row {one}")
+    ratio = result["times_as_fast"]
+    return [*lines, f"times as fast      {ratio['wall']:6.2f}   ({ratio['cpu']:.2f})"]
 
+
+WAYS = {"swift infer": theirs, "groundswift infer": ours}
 
 if __name__ == "__main__":
-    given = options_of(__doc__, rows={"type": int, "default": 400, "help": "rows (default: %(default)s)"}, json=JSON)
-    measured = measure(given.rows)
+    threads = {"type": int, "metavar": "N", "help": "OMP_NUM_THREADS of both (default: torch's own)"}
+    rows = {"type": int, "default": 600, "help": "rows (default: %(default)s)"}
+    given = options_of(__doc__, rows=rows, rounds=rounds(3), threads=threads, json=JSON)
+    measured = measure(given.rows, given.rounds, given.threads)
     show(measured, given.json, lines_of(measured))

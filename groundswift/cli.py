@@ -166,8 +166,10 @@ def families(name: str | None, model: str | None, truth: str | None, as_json: bo
         click.echo(json.dumps(document, ensure_ascii=False, indent=2) if as_json else ceiling.text_of(document))
         return
     from . import family_docs
-    from .family import family_row
+    from .family import family_row, not_usable
 
+    for problem in () if name else not_usable():
+        echo(f"warning: {problem}", err=True)
     rows = (family_row(name),) if name else None
     if as_json:
         click.echo(json.dumps(family_docs.facts(rows), ensure_ascii=False, indent=2))

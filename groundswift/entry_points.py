@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,10 +29,10 @@ class ClassTable(Mapping[str, type[Kind]]):
     @cached_property
     def entries(self) -> dict[str, list[EntryPoint]]:
         """Where each is; more than one place where a package adds a name that is taken."""
-        from importlib.metadata import EntryPoint, entry_points
+        from importlib.metadata import EntryPoint
 
         found = {name: [EntryPoint(name, place, self.group)] for name, place in self.built_in.items()}
-        for entry in entry_points(group=self.group):
+        for entry in entries_of(self.group):
             found.setdefault(entry.name, []).append(entry)
         return found
 
@@ -83,15 +83,11 @@ class ClassTable(Mapping[str, type[Kind]]):
                 formatter.write("".join(f"  {problem}\n" for problem in self.loaded[1]))
 
 
-def loaded_entries(group: str, kind: type[Kind]) -> Iterator[tuple[EntryPoint, Kind]]:
-    """(entry point, its object) of each one of a group.
-
-    Raises GroundswiftError where one cannot be loaded or is not of `kind`.
-    """
+def entries_of(group: str) -> Iterable[EntryPoint]:
+    """The entry points of a group, of all installed packages."""
     from importlib.metadata import entry_points
 
-    for entry in entry_points(group=group):
-        yield entry, load_entry(entry, kind)
+    return entry_points(group=group)
 
 
 def place_of(entry: EntryPoint) -> str:

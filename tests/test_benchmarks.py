@@ -141,3 +141,28 @@ def test_the_report_is_timed_with_decoding():
     found = json.loads(done.stdout)
     assert found["seconds"]["report"] > 0
     assert 0 < found["megabytes"] < 40 * 0.09 * 4 / 3 + 1
+
+
+@pytest.mark.long
+def test_infer_answers_as_swift_does_and_times_both():
+    """Answers are compared by the benchmark itself: it fails where one differs."""
+    command = [sys.executable, BENCHMARKS / "infer.py", "--rows", "3", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert found["seconds"].keys() == {"swift infer", "groundswift infer"}
+    assert all(part[clock] > 0 for way in found["seconds"].values() for part in way.values() for clock in ("wall", "cpu"))
+    assert 0.3 < found["times_as_fast"]["wall"] < 10
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [(["a", "c"], "row 2: swift infer answered 'b', groundswift infer 'c'"), (["a"], "answered 2 rows, groundswift infer 1")],
+)
+def test_infer_fails_where_an_answer_differs(monkeypatch, own, said):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from infer import check_same
+
+    check_same(["a", "b"], ["a", "b"])
+    with pytest.raises(SystemExit, match=said):
+        check_same(["a", "b"], own)

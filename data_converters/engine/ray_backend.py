@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import pickle
 from collections.abc import Iterator
 from itertools import islice
@@ -11,14 +9,16 @@ from typing import Any
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, Interrupted, error_at
+from groundswift.errors import GroundswiftError
 from groundswift.worker_pool import WorkerPool
 
 from ..base import Options
 from ..issues import IssueLog
 from .batches import Made, blocks_of, make_block
+from .ray_cluster import cluster, ray_package
 
 FAILED = -1  # in the place of a block's number: what follows is an error
+OPTION = "--engine ray"
 BLOCK_BYTES = 4 << 20  # what a shard makes before it hands it over
 
 
@@ -51,37 +51,16 @@ def made_on_ray(options: Options, workers: int, done: int) -> Iterator[Made]:
     Paths must be the same on all machines. Raises GroundswiftError where Ray is not installed or does not begin, what a shard raised, and
     Interrupted where the cluster fails.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        from ray.data import DataContext, TaskPoolStrategy
-    except ImportError:
-        raise GroundswiftError("--engine ray needs the package ray: pip install 'groundswift[ray]'") from None
-    ours = not ray.is_initialized()
-    if ours:
-        alone = {"address": "local", "num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        elsewhere = {} if os.environ.get("RAY_ADDRESS") else alone  # without "local" Ray looks for what an ended cluster left behind
-        try:
-            ray.init(log_to_driver=False, logging_level="error", **elsewhere)
-        except (OSError, RuntimeError, ValueError) as error:
-            where = f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}" if not elsewhere else "--engine ray"
-            raise error_at(where, f"cannot start ({str(error).strip().partition('. ')[0][:240]})", "a running cluster") from None
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.target_max_block_size = BLOCK_BYTES
-    try:
+    ray = ray_package(OPTION)
+    from ray.data import DataContext, TaskPoolStrategy
+
+    with cluster(OPTION, workers):
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.target_max_block_size = BLOCK_BYTES
         shards = ray.data.range(workers, override_num_blocks=workers)
         made = shards.map_batches(Shard(options, workers, done), batch_size=1, compute=TaskPoolStrategy(workers))
         yield from in_order((row["block"], row["made"]) for row in made.iter_rows())
-    except ray.exceptions.RayTaskError:  # an error of the code itself, with its traceback
-        raise
-    except ray.exceptions.RayError as error:
-        what = f"the cluster failed ({type(error).__name__}: {str(error).strip().splitlines()[0][:240]})"
-        raise Interrupted(f"--engine ray: {what}") from None
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 def in_order(numbered: Iterator[tuple[int, bytes]]) -> Iterator[Made]:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 
 from groundswift.errors import error_at
+from groundswift.file_guard import regular_size
 from groundswift.storage import local_copy
 from groundswift.urls import shown
 
@@ -21,7 +22,9 @@ def csv_records(path: str, expected: str, multiline: bool) -> Iterator[tuple[int
     name, last = shown(path), 0
     csv.field_size_limit(LONGEST_FIELD)
     try:
-        with open(local_copy(path), encoding="utf-8-sig", newline="") as file:
+        here = local_copy(path)
+        regular_size(here)  # to open a pipe would wait for ever
+        with open(here, encoding="utf-8-sig", newline="") as file:
             records = csv.reader(file, strict=multiline)
             for fields in records:
                 line, last = last + 1, records.line_num

@@ -158,7 +158,8 @@ def sizes_of(labelled: Sequence[LabelledImage], folder: ImageFolder, pool: Worke
     where it is the one before again."""
     names = [each.name for each in labelled]
     asked = [not each.unreadable and each.name != before for each, before in zip(labelled, [None, *names], strict=False)]
-    wanted = [(number, each.name, each.stated_wh) for number, (each, one) in enumerate(zip(labelled, asked, strict=True), 1) if one]
+    numbered = enumerate(zip(labelled, asked, strict=True), 1)
+    wanted = [(number, each.name, each.stated_wh, each.labels[0].where if each.labels else None) for number, (each, one) in numbered if one]
     tasks = (wanted[start : start + BATCH] for start in range(0, len(wanted), BATCH))
     found = chain.from_iterable(pool.in_order(tasks, partial(sizes_here, folder, "skip" if log.skipping else "stop")))
     for one in tqdm(asked, desc="read sizes", unit="image", disable=None):
@@ -168,16 +169,17 @@ def sizes_of(labelled: Sequence[LabelledImage], folder: ImageFolder, pool: Worke
 
 
 def sizes_here(
-    folder: ImageFolder, on_error: OnError, wanted: Sequence[tuple[int, str, Size | None]]
+    folder: ImageFolder, on_error: OnError, wanted: Sequence[tuple[int, str, Size | None, str | None]]
 ) -> list[tuple[Size | None, IssueLog]]:
-    """What `sizes_of` does for a batch of images, (number, name, stated size) each; every size with a log of its own."""
+    """What `sizes_of` does for a batch of images, (number, name, stated size, place of its first label) each; a log for every size."""
     found = []
-    for number, name, stated_wh in wanted:
+    for number, name, stated_wh, label in wanted:
         log, seen = IssueLog(on_error), None
         if has_lone_surrogate(name):
             log.add(Issue("name-not-utf8", ascii(name), "not UTF-8", "a file name that is UTF-8 text"))
         else:
-            seen = folder.find(name, f"image {number} ({name})", log, stated_wh, size_needed=True)
+            thing = f"image {number} ({name}, labelled at {label})" if label else f"image {number} ({name})"
+            seen = folder.find(name, thing, log, stated_wh, size_needed=True)
         found.append((seen and seen.size_wh, log))
     return found
 

@@ -117,9 +117,16 @@ def test_the_command_shows_it(python, words):
         ("acme_families:GRAMMAR", "unknown grammar 'cuneiform'"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_refused(python, entry, message):
-    done = python(f"bad = {entry}\n", "groundswift", "families")
-    assert (done.returncode, done.stderr[:7], message in done.stderr) == (1, "error: ", True), done.stderr
+def test_a_row_that_cannot_be_used_is_refused_and_all_others_work(python, entry, message):
+    entries = f"bad = {entry}\nacme_vl = acme_families:ROW\n" if "MODEL" not in entry else f"bad = {entry}\n"
+    done = python(entries, "groundswift", "families")
+    assert (done.returncode, done.stderr[:9], message in done.stderr) == (0, "warning: ", True), done.stderr
+    assert "\nqwen2_vl\n" in done.stdout
+    assert ("\nacme_vl\n" in done.stdout) == ("MODEL" not in entry)
+    asked = python(entries, "groundswift", "families", "bad")
+    assert (asked.returncode, asked.stderr[:7], message in asked.stderr) == (1, "error: ", True), asked.stderr
+    if "nowhere" in entry:
+        assert message.strip() in python(entries, "groundswift", "families", "unknown").stderr
 
 
 def test_our_own_families_do_not_wait_for_others(python):

@@ -21,6 +21,7 @@ import numpy as np
 from groundswift.coco_decoding import ROTATION, degrees_of
 from groundswift.coco_file import CocoCategory, CocoImage
 from groundswift.coco_types import PieceAnnotation, RotatedPieceAnnotation
+from groundswift.file_guard import regular_size
 from groundswift.gc_control import without_collection
 from groundswift.storage import local_copy
 from groundswift.worker_pool import WorkerPool
@@ -54,6 +55,7 @@ def read_pieces(path: str | Path, pool: WorkerPool, piece_bytes: int = PIECE) ->
     """The file, a path or URL. None where it cannot be read in pieces: it is broken, or only unusual."""
     here = local_copy(path)
     try:
+        regular_size(here)  # to open a pipe would wait for ever
         with open(here, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text, without_collection():
             array = ARRAY.match(text, max(text.find(KEY), 0))
             if array is None:

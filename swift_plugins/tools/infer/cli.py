@@ -52,6 +52,7 @@ PATH = click.Path(path_type=str)
 @click.option(
     "--workers", type=POSITIVE, default=1, metavar="N", show_default=True, help="Processes, each with the model and its share of the GPUs."
 )
+@click.option("--ray", is_flag=True, help="The workers are actors of a Ray cluster: that of RAY_ADDRESS, or one on this machine.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=600.0, metavar="S", show_default=True, help="Of one request with --url.")
 @click.option("--coco-out", type=PATH, metavar="FILE.json", help="Also write the boxes as COCO.")
 @click.option("--categories", type=PATH, metavar="ANN.json", help="With --coco-out: write COCO results, with the ids of this COCO file.")
@@ -98,6 +99,8 @@ def run_with_progress(settings: Settings, bar_wanted: bool = True) -> Summary:
     """Run a job with a bar on stderr, if that is a terminal."""
     from tqdm import tqdm
 
+    from groundswift.data_converters.engine.ray_cluster import ray_package
+
     from .driver import Run, run_alone
 
     run = Run.of(settings)
@@ -106,6 +109,11 @@ def run_with_progress(settings: Settings, bar_wanted: bool = True) -> Summary:
         def advance(answers: list[Any]) -> None:
             bar.update(len(answers))
 
+        if settings.ray:
+            ray_package("--ray")
+            from .on_ray import run_on_ray
+
+            return run_on_ray(run, advance)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from .workers import run_as_rank
 

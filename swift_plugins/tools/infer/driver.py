@@ -125,7 +125,7 @@ def sample_name(question: Question) -> str:
     return question.where if sample_id is None else f"sample_id {sample_id!r}"
 
 
-def note_record(out: Path, record: RunRecord | None, number: int = 0) -> None:
+def note_record(out: Path, record: RunRecord | None, number: int | str = 0) -> None:
     """Write the record of a run before its first answer. Raises GroundswiftError where the result has one that says something else."""
     path = out.with_name(out.name + RESULT_SUFFIX)
     if record is None:

@@ -18,6 +18,7 @@ from groundswift.errors import error_at
 
 LOCK = "lock"
 PART = "part-{:04d}.jsonl"
+RAY_ANSWERS, RAY_IDS = "ray-answers", "ray-ids"  # folders: a file of lines for each batch, and Ray Data's checkpoint
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -105,6 +106,11 @@ def whole_length(path: Path) -> int:
     return max((end for end, entry in entries_of(path) if entry.last), default=0)
 
 
+def lines_of_batch(batch: Sequence[Entry]) -> list[bytes]:
+    """The lines of a batch of answers."""
+    return [_ENCODER.encode(entry) + b"\n" for entry in (*batch[:-1], msgspec.structs.replace(batch[-1], last=True))]
+
+
 class Journal:
     """The part that one process writes. Opening it drops an incomplete batch at its end."""
 
@@ -115,10 +121,8 @@ class Journal:
 
     def add(self, batch: Sequence[Entry]) -> None:
         """Append the answers of a batch, and flush them to the disk. Raises GroundswiftError where that fails."""
-        entries = [*batch[:-1], msgspec.structs.replace(batch[-1], last=True)]
-        lines = [_ENCODER.encode(entry) + b"\n" for entry in entries]
         try:
-            self.file.write(b"".join(lines))
+            self.file.write(b"".join(lines_of_batch(batch)))
             self.file.flush()
             os.fsync(self.file.fileno())
         except OSError as error:
@@ -184,12 +188,13 @@ class Places:
         return key in self.lines and not self.lines[key].failed
 
 
-def stored(out: Path) -> Places:
-    """All answers and failures of a result: of its file, if it is there, and of its journal."""
+def stored(out: Path, ray: bool = True) -> Places:
+    """All answers and failures of a result: of its file, if it is there, and of its journal, with what Ray wrote or without."""
     places = Places()
     if out.is_file():
         places.read_result(out)
-    for path in sorted(folder_of(out).glob("part-*.jsonl")):
+    folder = folder_of(out)
+    for path in [*sorted(folder.glob("part-*.jsonl")), *sorted(folder.glob(f"{RAY_ANSWERS}/*.jsonl") if ray else [])]:
         places.read_part(path)
     return places
 

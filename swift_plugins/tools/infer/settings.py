@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     batch_size: int | None = None
     workers: int = 1
+    ray: bool = False
     timeout: float = 600.0
     swift_options: tuple[str, ...] = ()
 
@@ -78,5 +79,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise GroundswiftError(f"{given[0] if given else self.swift_options[0]} is for a local engine; the server of --url has its own")
         if self.num_beams > 1:
             raise GroundswiftError("--num-beams is for a local engine: the OpenAI-compatible API has no beam search")
-        if self.workers > 1:
-            raise GroundswiftError("--workers is for local engines; expected --batch-size N for N requests at once with --url")
+        if self.workers > 1 or self.ray:
+            name = "--ray" if self.ray else "--workers"
+            raise GroundswiftError(f"{name} is for local engines; expected --batch-size N for N requests at once with --url")

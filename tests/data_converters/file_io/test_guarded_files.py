@@ -78,7 +78,9 @@ def test_a_label_file_that_is_none_is_named(yolo, kind):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-@pytest.mark.parametrize("name", ["data.yaml", "list.txt", "classes", "a.jsonl", "a.json", "a.xml", "labelTxt/b.txt"])
+@pytest.mark.parametrize(
+    "name", ["data.yaml", "list.txt", "classes", "a.jsonl", "a.json", "a.xml", "labelTxt/b.txt", "instances.json", "boxes.csv"]
+)
 def test_no_file_that_is_found_or_named_hangs(yolo, name, kind):
     commands = {
         "data.yaml": ["yolo", yolo / "data.yaml"],
@@ -88,6 +90,8 @@ def test_no_file_that_is_found_or_named_hangs(yolo, name, kind):
         "a.json": ["llava", yolo / "a.json"],
         "a.xml": ["voc", yolo],
         "labelTxt/b.txt": ["dota", yolo],
+        "instances.json": ["coco", yolo / "instances.json"],
+        "boxes.csv": ["openimages", yolo / "boxes.csv"],
     }
     (yolo / "data2.yaml").write_text("names: [x]\ntrain: list.txt\n")
     (yolo / "labelTxt").mkdir()
