@@ -14,6 +14,7 @@ from .box_checks import BoxProblem, box_problem
 from .coco_decoding import convert, decode
 from .coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage
 from .errors import GroundswiftError, error_at
+from .file_guard import regular_bytes
 from .gc_control import without_collection
 from .records import has_lone_surrogate
 from .storage import local_copy
@@ -32,7 +33,7 @@ def read_coco(path: str | Path, needs_images: bool = True) -> CocoFile:
     """
     copy, path = local_copy(path), shown(path)
     try:
-        text = copy.read_bytes()
+        text = regular_bytes(copy)
     except OSError as error:
         raise error_at(path, f"cannot be read ({error.strerror})", "a COCO annotation file") from None
     try:

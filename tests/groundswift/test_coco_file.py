@@ -115,7 +115,7 @@ def test_an_error_in_json_is_named_by_its_place(data, message, tmp_path):
         read_coco(written(tmp_path, data))
 
 
-@pytest.mark.parametrize(("name", "message"), [("gone.json", r"No such file"), (".", r"Is a directory")])
+@pytest.mark.parametrize(("name", "message"), [("gone.json", r"No such file"), (".", r"a folder")])
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it(name, message, tmp_path):
     with pytest.raises(GroundswiftError, match=rf"cannot be read \({message}.*; expected a COCO annotation file"):
         read_coco(tmp_path / name)

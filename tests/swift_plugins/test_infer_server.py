@@ -7,7 +7,9 @@ import math
 import random
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,11 @@ from rows import detection, noise, read_rows
 from tiny_run import EMBEDDED
 
 from groundswift import parse
+from groundswift.errors import GroundswiftError
+from groundswift.swift_plugins.tools.infer.journal import Answer
+from groundswift.swift_plugins.tools.infer.questions import question_of
+from groundswift.swift_plugins.tools.infer.server import Server, record_of_server
+from groundswift.swift_plugins.tools.infer.settings import Settings
 
 HELPERS = Path(__file__).resolve().parents[1] / "helpers"
 
@@ -246,6 +253,7 @@ def test_a_folder_of_images_needs_no_rows(tmp_path):
         (["rows.jsonl", "--model", "a/b/c"], "a/b/c: no such folder"),
         (["rows.jsonl", "--model", "m", "--url", "http://x"], "--model is for a local engine"),
         (["rows.jsonl", "--url", "somewhere"], "--url: 'somewhere'; expected http://HOST:PORT/v1"),
+        (["rows.jsonl", "--url", "http://x", "--ray"], "--ray is for local engines; expected --batch-size N"),
         (["rows.jsonl", "--url", "http://x", "--num-beams", "3"], "--num-beams is for a local engine"),
         (["rows.jsonl", "--model", "m", "--num-beams", "3", "--logprobs"], "--logprobs with --num-beams"),
         (["rows.jsonl", "--model", "m", "--engine", "sglang", "--logprobs"], "swift's engine sglang gives none"),
@@ -291,6 +299,16 @@ def test_fifty_kills_leave_exactly_one_answer_for_each_sample(tmp_path):
     assert asked <= count + killed * 2 * 4  # at most what was on its way at each kill
     assert untimed(rows) == untimed(read_rows(tmp_path / "once.jsonl"))
     assert sorted(path.name for path in tmp_path.glob("*r.jsonl*")) == ["r.jsonl", "r.jsonl.job.json", "r.jsonl.run.json"]
+
+
+@pytest.mark.parametrize(("tokens", "right"), [(23, False), (24, True), (900, True), (1100, False), (None, True)])
+def test_a_prompt_that_the_pixel_limits_cannot_give_is_refused(tmp_path, tokens, right):
+    """An image of 168x112 px has 24 tokens by the limits."""
+    row = {"messages": [{"role": "user", "content": "<image>?"}], "images": [str(noise(tmp_path / "a.png", (168, 112)))]}
+    record = record_of_server(Settings(data="r", out="o", url="http://x", family="qwen2_vl", min_pixels=3136, max_pixels=50176))
+    server = SimpleNamespace(record=record, url="http://x/v1")
+    with nullcontext() if right else pytest.raises(GroundswiftError, match="as the server has them"):
+        Server._check_limits(server, question_of(row, "rows.jsonl:1"), Answer(prompt_tokens=tokens))
 
 
 def test_a_result_is_written_as_coco_and_drawn(tmp_path):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from groundswift import __version__
+from groundswift.coordinates import resized_wh
 from groundswift.errors import GroundswiftError, ImageMissing, ImageUnreadable, Interrupted, error_at, without_secrets
 from groundswift.family import family_row
 from groundswift.image_resize import Limits
@@ -26,7 +27,7 @@ from groundswift.storage import read_bytes
 
 from .batches import Batch
 from .journal import Answer
-from .questions import Question, source_of
+from .questions import Question, size_of, source_of
 from .settings import Settings
 
 REQUESTS = 16  # at once
@@ -34,6 +35,7 @@ RETRIES = 4  # of one request, with growing pauses, after 429, 5xx or a lost con
 STREAK = 20  # requests in a row that the server failed at: it is not the rows
 KEY = "OPENAI_API_KEY"  # environment variable
 SENT_AS_STORED = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
+MOST_TEXT = 1000  # tokens of a prompt besides its images and its text: the system's, and those of the template
 OF_SWIFT = "swift"  # `owned_by` of the models that swift serves
 
 
@@ -96,7 +98,19 @@ class Server:
         except self.errors.OpenAIError as error:
             raise self._stopped(error) from None
         self.failed_in_a_row = 0
-        return answer_of(found, time.perf_counter() - started)
+        answer = answer_of(found, time.perf_counter() - started)
+        self._check_limits(question, answer)
+        return answer
+
+    def _check_limits(self, question: Question, answer: Answer) -> None:
+        """Raise GroundswiftError where the prompt cannot have as many tokens as --min-pixels and --max-pixels give its images."""
+        expected = image_tokens(question, self.record)
+        if expected is None or answer.prompt_tokens is None:
+            return
+        text = answer.prompt_tokens - expected
+        if text < 0 or (text > MOST_TEXT + len(question.text.encode()) and not question.request.get("tools")):
+            what = f"{question.where}: the prompt has {answer.prompt_tokens} tokens, and its images {expected} by the pixel limits given"
+            raise error_at(without_secrets(self.url), what, "--min-pixels and --max-pixels as the server has them")
 
     def _failed(self, why: str) -> Answer:
         self.failed_in_a_row += 1
@@ -161,6 +175,19 @@ def record_of_server(settings: Settings) -> RunRecord | None:
     template = next(iter(row.templates), row.name)
     versions = {"groundswift": __version__}
     return RunRecord(family=row.name, template=template, grammar=row.grammar_name, space=row.space, limits=limits, versions=versions)
+
+
+def image_tokens(question: Question, record: RunRecord | None) -> int | None:
+    """How many tokens the images of a question have by the limits of the record; None where no limits are given, or the family's number
+    does not follow from them."""
+    if record is None or record.limits == Limits() or family_row(record.family).resize_factor is None:
+        return None
+    sizes_wh = [size_of(image) for image in question.images]
+    if None in sizes_wh:
+        return None
+    factor, limits = family_row(record.family).resize_factor, (record.limits.min_pixels, record.limits.max_pixels)
+    inputs_wh = [resized_wh(size_wh, record.family, *limits) for size_wh in sizes_wh]
+    return sum(width * height // factor**2 for width, height in inputs_wh)
 
 
 def with_images(messages: list[dict[str, str]], images: list[str]) -> list[dict[str, Any]]:

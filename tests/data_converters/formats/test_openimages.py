@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def test_classes_without_descriptions(folder, tmp_path):
 def test_only_present(folder, tmp_path):
     with open(folder / "boxes.csv", "a") as file:
         file.write(line("0009") + line("0009") + line("../0001eeaf"))
-    assert "(0009): " in refusal(options(folder), tmp_path / "out.jsonl")
+    refused = refusal(options(folder), tmp_path / "out.jsonl")
+    assert re.search(r"\(0009, labelled at .*boxes.csv:\d+\): image not found", refused)
     rows, counts = converted(options(folder, only_present=True), tmp_path / "out.jsonl")
     assert (list(map(short, rows)), counts) == (ROWS, MARKS | {"box-without-image": 3})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -191,6 +192,9 @@ def test_a_listed_image_is_missing(folder, tmp_path):
     rows, counts = converted(options(folder, on_error="skip"), tmp_path / "out.jsonl")
     assert [short(row)[:2] for row in rows] == [(2, "plain.jpg")]
     assert counts["image-missing"] == 1
+    (folder / "labels" / "train" / "gone.txt").write_text("\n1 0.5 0.5 0.2 0.2\n")
+    refused = refusal(options(folder), tmp_path / "none.jsonl")
+    assert re.search(r"image 1 \(images/train/gone.jpg, labelled at .*labels/train/gone.txt:2\): image not found", refused), refused
 
 
 BAD_DATA_YAML = {
