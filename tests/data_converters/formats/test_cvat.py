@@ -213,7 +213,6 @@ STOPS = {  # what stops with skip too
     "DTD": (document(image(box("&x;")), head='<!DOCTYPE a [<!ENTITY x "boom">]>'), "a DTD or its own entities; expected plain XML"),
     "fetching DTD": (document(head='<!DOCTYPE a SYSTEM "file:///etc/passwd">'), "a DTD or its own entities"),
     "other XML": ("<annotation/>", "XML of <annotation>; expected CVAT for images 1.1"),
-    "video": (document('<track id="0" label="dog"><box frame="0" xtl="1"/></track>'), "tracks, as in an export of a video"),
     "no image": (document(), "no image; expected CVAT"),
 }
 
