@@ -145,7 +145,6 @@ TITLES = SHARED | {
     "name-not-utf8": "file name that is not UTF-8",
     "size-from-image": "size not stated, read from the image",
     "size-unclear": "stated size incomplete or contradictory",
-    "size-unknown": "box on an image of unknown size",
     "size-unreadable": "stated size that cannot be read",
     "stage-unknown": "row without a stage of 1 to 3",
     "video-path-outside": "video path outside its folder",

@@ -87,8 +87,6 @@ class Sizes:
             if problem := stated_size_problem(self.stated_wh, thing):
                 raise SkipSample(problem)
             return self.stated_wh
-        if index >= len(self.images):
-            raise skip("size-unknown", self.where, "boxes without size_wh or an image", "size_wh: [width, height] in px, or an image")
         if index not in self.known:
             self.known[index] = self.read(index, thing)
         return self.known[index]

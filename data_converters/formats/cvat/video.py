@@ -158,7 +158,7 @@ def names_by_frame(file: str, folder: ImageFolder, frames: Frames, log: IssueLog
     """The image of each frame: its name ends with the number of the frame, as frame_000012.PNG does.
 
     Where the folder cannot be listed, or is not checked and empty, the names are those that CVAT gives. Raises GroundswiftError where
-    there is no image, or two of one frame.
+    no frame has an image, or one has two.
     """
     names: dict[int, str] = {}
     for name in () if is_web(folder.folder) else files_below(folder.folder, SUFFIXES):

@@ -8,6 +8,7 @@ none, all its images are `train`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 from groundswift.errors import error_at
@@ -23,6 +24,8 @@ NAMES = ("obj.names", "classes.txt", "_darknet.labels", "notes.json")  # files o
 EXPECTED = "data.yaml, obj.data, obj.names or classes.txt, or --categories with the class names in the order of their indexes"
 LINES = "class names, one per line, in the order of their indexes"
 DATA = "darknet's obj.data: names = FILE, train = FILE, valid = FILE"
+OTHER = re.compile(r"\s*[\[<]")  # how a file of JSON or XML begins
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # characters that no class name has
 SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 PLACES = ("{}.txt", "images/{}", "{}/images", "{}")  # of a split, the first that exists
 
@@ -108,6 +111,8 @@ def names_of(path: str) -> list[str]:
         return class_names(path, by_id if from_0 else list(by_id.values()), None)
     if path.lower().endswith(".json"):
         raise error_at(path, "not a JSON object", "categories, as Label Studio writes them")
+    if odd := OTHER.match(text) or CONTROL.search(text):
+        raise error_at(path, f"found {odd[0].strip()!r}", LINES)
     return named_lines(path, [line.strip() for line in text.splitlines()])
 
 

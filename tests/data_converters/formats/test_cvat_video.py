@@ -10,6 +10,7 @@ import pytest
 from converted import converted, perfect_ap, refusal, run, short
 from label_sources import reader
 from source_examples import put
+from spoilt import SPOILT, check_refused
 from talk_fixture import made
 
 from groundswift.data_converters.formats.cvat.source import CvatOptions
@@ -227,3 +228,13 @@ def test_problems(folder, tmp_path, name):
 def test_subset_of_a_video(folder, tmp_path):
     put(folder / "annotations.xml", document(ONE))
     assert "expected no images, and no --subset" in refusal(options(folder, subset="train"), tmp_path / "out.jsonl")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_spoilt_file_is_read_or_refused_in_words(folder, tmp_path, kind):
+    put(folder / "annotations.xml", SPOILT[kind](document(ONE).encode()))
+    arguments = ["convert", "cvat", str(folder / "annotations.xml"), "--out", str(tmp_path / "out.jsonl")]
+    done = run(*arguments)  # raises where it is a traceback
+    check_refused(done, arguments, folder / "annotations.xml") if done.exit_code else None
+    assert (done.exit_code == 0) == (tmp_path / "out.jsonl").exists()

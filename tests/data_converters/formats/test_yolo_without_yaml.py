@@ -8,8 +8,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from converted import converted, refusal, run, short
+from converted import converted, lint_findings, refusal, run, short
 from source_examples import put
+from spoilt import SPOILT, check_refused
 
 from groundswift.data_converters.formats.yolo.source import YoloOptions
 
@@ -144,6 +145,8 @@ BROKEN = {  # name -> file, its content, part of the error
     "names are not text": ("obj.names", b"\xff\xfe", "obj.names: not UTF-8 text (byte 0)"),
     "names are zipped": ("obj.names", gzip.compress(b"cat\ndog\n"), "obj.names: not UTF-8 text"),
     "names are a list": ("obj.names", "{}", "obj.names: "),
+    "names are JSON": ("obj.names", '["cat", "dog"]', "obj.names: found '['; expected class names, one per line"),
+    "names are zeros": ("obj.names", b"cat\0\n", "obj.names: found '\\x00'; expected class names, one per line"),
     "too few names": ("obj.names", "cat\n", "classes is '2', but there are 1 names; expected one number"),
     "no line of data": ("obj.data", "names\n", "obj.data:1: got 'names'; expected key = value, each key once"),
     "a key twice": ("obj.data", OBJ_DATA + "train = a.txt\n", "obj.data:6: got 'train = a.txt'; expected key = value, each key once"),
@@ -189,3 +192,28 @@ def test_several_files_that_could_name_the_classes(tmp_path, draw):
     put(tmp_path / "set/voc.names", json.dumps([]))
     text = refusal(YoloOptions(annotations=str(tmp_path / "set")), tmp_path / "out.jsonl")
     assert "set: found coco.names, voc.names; expected one of them as SOURCE" in text
+
+
+FILES = [
+    ("CVAT's YOLO 1.1", "obj.data"),
+    ("CVAT's YOLO 1.1", "obj.names"),
+    ("CVAT's YOLO 1.1", "train.txt"),
+    ("Label Studio's", "classes.txt"),
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "file"), [*FILES, ("Label Studio's notes", "notes.json"), ("CVAT's YOLO 1.1", "obj_train_data/a.txt")])
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_spoilt_file_is_read_or_refused_in_words(tmp_path, draw, name, file, kind):
+    source, out = lay(tmp_path / "set", draw, name), tmp_path / "out.jsonl"
+    path = tmp_path / "set" / file
+    path.write_bytes(SPOILT[kind](path.read_bytes()))
+    arguments = ["convert", "yolo", str(source), "--out", str(out)]
+    done = run(*arguments)  # raises where it is a traceback
+    assert (done.exit_code == 0) == out.exists()
+    if done.exit_code:
+        check_refused(done, arguments, path)
+        assert run(*arguments, "--on-error", "skip").exit_code in (0, 1)
+    if out.is_file():
+        assert lint_findings(out) == {}
