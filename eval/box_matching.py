@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundswift.boxes import xywh_to_xyxy
+from groundswift.coco_columns import LARGEST_AREA_PX2
 
 from .answers.to_boxes import Predictions
 from .evaluated_run import CROWD, FN, FP, NOT_COUNTED, OUTCOMES, TP, DrawnBox, ImageResult
-from .ground_truth import LARGEST_AREA_PX2, Truth
+from .ground_truth import Truth
 
 Codes = NDArray[np.uint8]  # indices into OUTCOMES
 IS_TP, IS_FN, IS_FP, IS_CROWD, IS_NOT_COUNTED = map(OUTCOMES.index, (TP, FN, FP, CROWD, NOT_COUNTED))

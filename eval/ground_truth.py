@@ -6,7 +6,7 @@ from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,21 +14,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswift.box_checks import BoxProblem
-from groundswift.boxes import Boxes, as_boxes, clipped, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.boxes import Boxes, clipped, exact_repeats, xywh_to_xyxy, xyxy_to_xywh
+from groundswift.coco_columns import AnnotationColumns, Lookup, usable_annotations
 from groundswift.coco_file import (
-    IGNORED,
     ONE_IMAGE,
     REPEATED,
-    ROTATED,
     SAME_ID,
     CocoAnnotation,
     CocoCategory,
     CocoFile,
     CocoImage,
     Ignored,
-    annotation_problem,
-    clip_rotated,
     empty_roots,
     ids_of_one_image,
     joined_images,
@@ -40,7 +36,6 @@ from groundswift.errors import GroundswiftError, Tally, error_at
 
 OnError = Literal["stop", "skip"]
 TruthRow = tuple[int, tuple[int, int], Sequence[str], Sequence[Sequence[float]]]
-LARGEST_AREA_PX2 = 1e5**2  # of COCO's area range `all`
 SHOWN = 5  # problems that an error lists before it gives their count
 
 
@@ -95,17 +90,16 @@ def truth_from_coco(
     if on_error == "skip":
         coco = CocoFile(coco.images, list(_first_of_each_id(coco.annotations, tally)), coco.categories)
     _stop_at(structural_problems(coco, path))
-    images = sorted(coco.images, key=lambda image: image.id)
-    categories = sorted(coco.categories, key=lambda category: category.id)
-    image_of = {image.id: image for image in images}
+    images = sorted(coco.images, key=attrgetter("id"))
+    categories = sorted(coco.categories, key=attrgetter("id"))
     image_index = {image.id: index for index, image in enumerate(images)}
     category_index = {category.id: index for index, category in enumerate(categories)}
+    sizes_wh = np.array([(image.width, image.height) for image in images], dtype=np.int64).reshape(-1, 2)
     problems: list[GroundswiftError] = []
-    kept = list(_usable(coco.annotations, image_of, category_index, ignored, path, tally, problems))
+    lookup = Lookup(images, sizes_wh, image_index, category_index)
+    kept, columns = usable_annotations(coco.annotations, lookup, ignored, path, tally, problems)
     if on_error == "stop":
         _stop_at(problems)
-    sizes_wh = np.array([(image.width, image.height) for image in images], dtype=np.int64).reshape(-1, 2)
-    columns = _columns(kept, image_index, category_index)
     first, copies = _without_repeats(kept, columns, sizes_wh, tally)
     return Truth(
         image_ids=[image.id for image in images],
@@ -113,7 +107,7 @@ def truth_from_coco(
         sizes_wh=sizes_wh,
         category_ids=[category.id for category in categories],
         category_names=[category.name for category in categories],
-        **{name: column[first] for name, column in columns.items()},
+        **columns.chosen(first)._asdict(),
         federated=_federated(images, categories, category_index),
         copies=copies,
         dropped=tally,
@@ -152,59 +146,14 @@ def _one_id_an_image(coco: CocoFile, path: str | Path, on_error: OnError, tally:
     return joined_images(coco, first_ids) if first_ids else coco
 
 
-def _usable(
-    annotations: Iterable[CocoAnnotation],
-    image_of: dict[int, CocoImage],
-    category_index: dict[int, int],
-    ignored: Ignored,
-    path: str | Path,
-    tally: Tally,
-    problems: list[GroundswiftError],
-) -> Iterator[CocoAnnotation]:
-    """The annotations that can be scored, rotated ones clipped at the border of their image; others go to `problems` and `tally`."""
-    for row in annotations:
-        image = image_of.get(row.image_id)
-        problem = annotation_problem(row, image, row.category_id in category_index)
-        if problem is None:
-            problem = area_problem(row.bbox[2] * row.bbox[3] if row.area is None else row.area)
-        if problem is not None:
-            tally.add(problem.id, row.where())
-            problems.append(error_at(path, f"{row.where()}: {problem.id}, bbox {row.bbox}", problem.expected))
-            continue
-        if row.rotation:
-            tally.add(ROTATED, row.where())
-            clip_rotated(row, image)
-        if row.ignore:
-            tally.add(IGNORED[ignored], row.where())
-            row.iscrowd = 1 if ignored == "crowd" else row.iscrowd
-        if not (row.ignore and ignored == "skip"):
-            yield row
-
-
-def _columns(rows: list[CocoAnnotation], image_index: dict[int, int], category_index: dict[int, int]) -> dict[str, NDArray]:
-    """The arrays of `Truth` that have a number for each box."""
-    boxes = as_boxes([row.bbox for row in rows])
-    areas = boxes[:, 2] * boxes[:, 3]
-    given = [(index, row.area) for index, row in enumerate(rows) if row.area is not None]
-    if given:
-        areas[[index for index, _ in given]] = [area for _, area in given]
-    return {
-        "image_index": np.array([image_index[row.image_id] for row in rows], dtype=np.int64),
-        "category_index": np.array([category_index[row.category_id] for row in rows], dtype=np.int64),
-        "boxes_xywh_px": boxes,
-        "areas_px2": areas,
-        "is_crowd": np.array([row.iscrowd != 0 for row in rows], dtype=bool),
-    }
-
-
 def _without_repeats(
-    rows: list[CocoAnnotation], columns: dict[str, NDArray], sizes_wh: NDArray[np.int64], tally: Tally
+    rows: list[CocoAnnotation], columns: AnnotationColumns, sizes_wh: NDArray[np.int64], tally: Tally
 ) -> tuple[NDArray[np.int64], Counter[tuple[int, int, tuple[float, ...]]]]:
     """(the indices of the boxes that are not exact repeats within their image, how often each of the others is repeated)."""
-    images, categories, boxes = columns["image_index"], columns["category_index"], xywh_to_xyxy(columns["boxes_xywh_px"])
+    images, categories, boxes = columns.image_index, columns.category_index, xywh_to_xyxy(columns.boxes_xywh_px)
     sizes = sizes_wh[images].reshape(-1, 2).astype(np.float64)
     sizes[(sizes == 0).any(axis=1)] = np.inf
-    repeats = exact_repeats((images, categories, columns["is_crowd"]), clipped(boxes, sizes) if len(boxes) else boxes)
+    repeats = exact_repeats((images, categories, columns.is_crowd), clipped(boxes, sizes) if len(boxes) else boxes)
     copies: Counter[tuple[int, int, tuple[float, ...]]] = Counter()
     for index in np.flatnonzero(repeats).tolist():
         tally.add(REPEATED, rows[index].where())
@@ -225,15 +174,6 @@ def _federated(images: list[CocoImage], categories: list[CocoCategory], category
         not_exhaustive=[indices(image.not_exhaustive_category_ids) for image in images],
         frequencies=[each.frequency if each.frequency in ("r", "c", "f") else "" for each in categories],
     )
-
-
-def area_problem(area_px2: float) -> BoxProblem | None:
-    """Why an area cannot be used; None where it can. COCO does not look for objects over 1e10 px\u00b2."""
-    if not isfinite(area_px2):
-        return BoxProblem("area-not-finite", "a finite number")
-    if area_px2 < 0:
-        return BoxProblem("area-negative", "0 or more px\u00b2")
-    return BoxProblem("area-too-large", "at most 1e10 px\u00b2") if area_px2 > LARGEST_AREA_PX2 else None
 
 
 def _stop_at(problems: list[GroundswiftError]) -> None:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from groundswift.coco_columns import LARGEST_AREA_PX2
+
 from .answers.to_boxes import Predictions
 from .box_matching import (
     IOU_THRESHOLD,
@@ -27,7 +29,7 @@ from .box_matching import (
     looked_for,
     within_limit,
 )
-from .ground_truth import LARGEST_AREA_PX2, Truth
+from .ground_truth import Truth
 
 AREAS_PX2 = {"all": (0.0, LARGEST_AREA_PX2), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, LARGEST_AREA_PX2)}
 PAIRS_AT_ONCE = 1 << 20

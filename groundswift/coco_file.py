@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Set
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -121,10 +122,10 @@ def structural_problems(coco: CocoFile, path: str | Path, sizes: bool = True) ->
     """
     problems = []
     for what, values in (
-        ("image id", (image.id for image in coco.images)),
-        ("annotation id", (row.id for row in coco.annotations if row.id is not None)),
-        ("category id", (category.id for category in coco.categories)),
-        ("category name", (category.name for category in coco.categories)),
+        ("image id", [image.id for image in coco.images]),
+        ("annotation id", [number for number in map(attrgetter("id"), coco.annotations) if number is not None]),
+        ("category id", [category.id for category in coco.categories]),
+        ("category name", [category.name for category in coco.categories]),
     ):
         problems += [error_at(path, f"duplicate {what} {value!r}") for value in repeated(values)]
     problems += [error_at(path, f"category {c.id} has an empty name", "text") for c in coco.categories if not c.name.strip()]
