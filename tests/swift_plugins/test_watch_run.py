@@ -14,10 +14,12 @@ import pytest
 from clips import write_alarm_clip
 from converted import run
 from PIL import Image
-from watch_server import RedServer, Webhook
+from watch_server import Camera, RedServer, Webhook
 
 from groundswift.swift_plugins.tools.watch import monitor as monitor_module
+from groundswift.swift_plugins.tools.watch import sources as sources_module
 from groundswift.swift_plugins.tools.watch import webhook as webhook_module
+from groundswift.swift_plugins.tools.watch.bench import lines_of_bench
 from groundswift.swift_plugins.tools.watch.monitor import Monitor
 from groundswift.swift_plugins.tools.watch.settings import Settings
 
@@ -28,6 +30,7 @@ QUESTION = "Is the square red? Answer yes or no."
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_module, "PAUSES_S", (0.02, 0.05))
     monkeypatch.setattr(webhook_module, "PAUSES_S", (0.02, 0.05))
+    monkeypatch.setattr(sources_module, "PAUSES_S", (0.02, 0.05))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def rows_in(path: Path) -> list[dict[str, Any]]:
 
 def watch(source: object, out: Path, server: RedServer, *words: object, code: int = 0) -> str:
     """The command's output."""
-    done = run("watch", source, "--url", server.url, "--question", QUESTION, "--out", out, *words)
+    done = run("watch", source, "--url", server.url, "--question", QUESTION, "--out", out, "--no-page", *words)
     assert done.exit_code == code, done.output
     return done.output
 
@@ -238,6 +241,35 @@ def test_a_broken_image_of_a_folder_is_counted(tmp_path):
     assert "1  verdict-alarm" in output
 
 
+def test_a_camera_that_is_unplugged_is_opened_again(tmp_path):
+    """It is red only after it was plugged in again."""
+    clip = write_alarm_clip(tmp_path / "clip.ts", 6, 4, 6, 20)
+    with RedServer() as server, Camera(clip.read_bytes(), 6) as camera:
+        monitor = monitor_of(camera.url, tmp_path / "out", server, pace=None, fps=10.0)
+        seen: list[str] = []
+
+        def act() -> None:
+            time.sleep(1.5)
+            camera.unplug()
+            time.sleep(0.7)
+            seen.append(monitor.source.problem)
+            camera.plug_in()
+            while not monitor.figures.counts["alarms"] and not monitor.stop.wait(0.02):
+                pass
+            monitor.stop.set()
+
+        found = while_watching(monitor, act)
+    assert seen[0].startswith("the source is gone (")
+    assert found["counts"]["source-lost"] >= 1
+    assert found["counts"]["source-not-back"] >= 1
+    assert found["counts"]["alarms"] == 1
+    assert found["problems"] == {}
+    assert camera.connections >= 2
+    assert "word" not in json.dumps(found) + (tmp_path / "out" / "alarms.jsonl").read_text()
+    times = [row["time_s"] for row in rows_in(tmp_path / "out" / "verdicts.jsonl")]
+    assert times == sorted(times)
+
+
 @pytest.mark.parametrize(
     ("source", "words", "said"),
     [
@@ -262,6 +294,23 @@ def test_bad_input_is_one_line(tmp_path, clip, source, words, said):
     assert said in output
     assert output.startswith("error: ")
     assert len(output.splitlines()) == 1
+
+
+def test_the_benchmark_compares_with_the_server_alone(tmp_path, clip):
+    with RedServer() as server:
+        server.delay_s = 0.03
+        words = ("watch", clip, "--url", server.url, "--question", QUESTION, "--bench", "--limit", "10", "--fps", "10", "--json")
+        found = json.loads(run(*words).output)
+    assert len(server.seen) >= 30
+    assert found["server"]["latency_ms"]["median"] >= 30
+    assert found["server"]["frames_per_s"] < 1000 / 30
+    assert 0.3 < found["watch"]["of_server"] < 1.5
+    assert found["watch"]["answered"] == 10
+    assert found["live"]["answered"] + found["live"]["dropped"] == 10
+    assert found["watch"]["added_ms"]["median"] < 30
+    shown = "\n".join(lines_of_bench(found))
+    assert f"watch reaches {found['watch']['of_server']:.1%} of the rate that the server allows" in shown
+    assert "watch, live at 10 fps" in shown
 
 
 def test_the_key_goes_to_the_server(tmp_path, clip, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class Option(click.ParamType):
 @click.argument("source")
 @click.option("--url", required=True, metavar="URL", help="An OpenAI-compatible server: http://127.0.0.1:8000/v1")
 @click.option("--question", required=True, metavar="TEXT", help="What to ask of every frame.")
-@click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder for verdicts.jsonl, alarms.jsonl and recordings.")
+@click.option("--out", type=PATH, metavar="DIR", help="Folder for verdicts.jsonl, alarms.jsonl and recordings.")
 @click.option("--served-model", metavar="NAME", help="The model's name at the server.  [default: the only one]")
 @click.option("--alarm-on", default="yes", metavar="RULE", show_default=True, help=RULE)
 @click.option("--choices", default="yes,no", metavar="A,B", show_default=True, help="The answers that --alarm-on chooses from.")
@@ -77,9 +77,12 @@ class Option(click.ParamType):
 @click.option("--limit", type=POSITIVE, metavar="N", help="Only the first N frames.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Stop after so long.")
 @click.option("--source-option", "source_options", type=Option(), multiple=True, help="FFmpeg's option of the source; may be repeated.")
+@click.option("--page/--no-page", default=True, show_default=True, help="Serve a web page of the run on 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Of the page; 0 takes any free one.")
+@click.option("--bench", "is_bench", is_flag=True, help="Measure latency and frames a second against the server alone; no alarms.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 @click.pass_context
-def watch(context: click.Context, as_json: bool, alarm_after: str, **given: Any) -> None:
+def watch(context: click.Context, as_json: bool, is_bench: bool, alarm_after: str, page: bool, port: int, **given: Any) -> None:
     """Ask a served model about the frames of a camera, a stream, a video or a folder, and raise alarms.
 
     SOURCE is `camera` (or camera:1, /dev/video0), rtsp://HOST/PATH or another stream, a video file, or a folder of images. Every verdict
@@ -98,8 +101,17 @@ def watch(context: click.Context, as_json: bool, alarm_after: str, **given: Any)
     from .settings import Settings
     from .settings import alarm_after as parsed
 
+    if not is_bench and given["out"] is None:
+        raise click.UsageError("Missing option '--out'.")
     settings = Settings(alarm_after=parsed(alarm_after), **given).check()
-    document = watched(settings, quiet=as_json)
+    if is_bench:
+        from .bench import bench, lines_of_bench
+
+        found = bench(settings)
+        for line in [json.dumps(found)] if as_json else lines_of_bench(found):
+            echo(line)
+        return
+    document = watched(settings, port if page else None, quiet=as_json)
     if as_json:
         echo_json(json.dumps(document))
     else:
@@ -109,12 +121,15 @@ def watch(context: click.Context, as_json: bool, alarm_after: str, **given: Any)
         context.exit(UNDELIVERED)
 
 
-def watched(settings: Settings, quiet: bool) -> dict[str, Any]:
-    """Run until the end or Ctrl-C -> the figures of the run."""
+def watched(settings: Settings, port: int | None, quiet: bool) -> dict[str, Any]:
+    """Run until the end or Ctrl-C -> the figures of the run. `port`: of the web page; None for none."""
     from .monitor import Monitor
+    from .page import page_of
 
     monitor = Monitor(settings, (lambda alarm: None) if quiet else say_alarm)
-    with interrupts(monitor) as interrupted:
+    with interrupts(monitor) as interrupted, nullcontext() if port is None else page_of(monitor, port) as url:
+        if url is not None:
+            echo(f"{monitor.source.name}: page at {url} (Ctrl-C stops)", err=True)
         try:
             monitor.run()
         finally:

@@ -34,13 +34,14 @@ class Figures:
         self.added_s: deque[float] = deque(maxlen=LATENCIES)
         self.times: deque[float] = deque()
         self.first: float | None = None
+        self.last, self.answers = 0.0, 0
 
     def answered(self, server_s: float, added_s: float) -> None:
         """A frame has its verdict."""
         now = time.perf_counter()
         self.server_s.append(server_s)
         self.added_s.append(added_s)
-        self.first = self.first or now
+        self.first, self.last, self.answers = self.first or now, now, self.answers + 1
         self.times.append(now)
         while self.times[0] < now - RATE_S:
             self.times.popleft()

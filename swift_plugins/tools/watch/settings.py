@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     url: str
     question: str
-    out: str
+    out: str | None
     served_model: str | None = None
     family: str | None = None
     min_pixels: int | None = None
