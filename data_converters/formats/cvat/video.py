@@ -30,6 +30,7 @@ NUMBER = re.compile(r"([0-9]{1,9})(?:\.[^.]*)?$")  # of a frame, at the end of t
 NAME = "frame_{:06d}.PNG"  # as CVAT names the images of a video
 LAST, MOST = 10**9, 10**6  # no frame has such a number; how many frames may be named without a look at their images
 NO = ("0", "False", "false")
+MARKS = ("frame", "keyframe", "occluded", "outside", "source", "z_order")  # attributes that say nothing of an outline
 INTERPOLATED = "box-interpolated"  # the reason to count by
 
 
@@ -90,11 +91,11 @@ class Video:
         placed = sorted(self.placed(track, where), key=lambda each: each.frame)
         rank = met.setdefault(label, len(met)) if label else None
         for here, after in pairwise([*placed, None]):
-            if here.frame not in self.images:
-                self.without_image.add(here.frame)
             if here.is_outside():
                 log.count("outside-skipped", f"{where}: frame {here.frame}")
                 continue
+            if here.frame not in self.images:
+                self.without_image.add(here.frame)
             end = after.frame if after else LAST
             for frame in self.numbers[bisect_left(self.numbers, here.frame) : bisect_left(self.numbers, end)]:
                 self.add_label(frame, shape_at(frame, here, after), here, rank, f"{where}: frame {frame}: {here.shape.tag}", log)
@@ -103,6 +104,8 @@ class Video:
         """The shapes of a track with their frames. Raises GroundswiftError for a frame that cannot be one, and for two shapes in one."""
         seen = set()
         for shape in track:
+            if shape.tag == "track":  # of a joint of a skeleton
+                continue
             given = number_of(shape.get("frame"))
             if given is None or not given.is_integer() or not 0 <= given < LAST:
                 raise error_at(where, f"frame is {shape.get('frame')!r}"[:100], "the number of a frame")
@@ -130,7 +133,7 @@ class Video:
             count_marks(shape, place, log)
             if found.changed:
                 log.count(found.changed, place)
-            if frame != here.frame or here.shape.get("keyframe", "1") in NO:
+            if found.box and (frame != here.frame or here.shape.get("keyframe", "1") in NO):
                 log.count(INTERPOLATED, place)
             image.labels.append(Label(place, rank, as_xywh(*found.box or (0, 0, *self.size_wh)), found.box is None))
 
@@ -177,10 +180,16 @@ def names_by_frame(file: str, folder: ImageFolder, frames: Frames, log: IssueLog
     return names
 
 
+def is_same(shape: Element, other: Element) -> bool:
+    """Whether two shapes of a track have the same outline."""
+    ours, theirs = ({name: value for name, value in each.attrib.items() if name not in MARKS} for each in (shape, other))
+    return shape.tag == other.tag and ours == theirs
+
+
 def shape_at(frame: int, here: Placed, after: Placed | None) -> Element | None:
     """The shape of a track in a frame, from `here` on and before `after`; None where that is between shapes that cannot be interpolated."""
     first = here.shape
-    if frame == here.frame or after is None or first.tag in NO_BOX:
+    if frame == here.frame or after is None or first.tag in NO_BOX or is_same(first, after.shape):
         return first
     if first.tag == "mask" or first.tag not in SHAPES or first.tag != after.shape.tag:
         return None

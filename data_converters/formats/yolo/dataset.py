@@ -49,6 +49,8 @@ def split_images(dataset: Dataset, split: str, root: str, log: IssueLog) -> tupl
             found = [os.path.join(path, name) for name in files_below(path, SUFFIXES)]
             if (label := label_path(os.path.join(path, "x"))) != os.path.join(path, "x.txt"):
                 label_folders.append(os.path.dirname(label))
+        elif os.path.isfile(path) and os.path.splitext(path)[1].lower() in SUFFIXES:
+            found = [path]
         elif os.path.isfile(path):
             found = list(listed(path, dataset.root, root, log))
         else:

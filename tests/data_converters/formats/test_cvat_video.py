@@ -70,7 +70,7 @@ def test_an_export_of_cvat(folder, tmp_path):
     truth = tmp_path / "truth.json"
     found, counts = boxes_by_frame(folder, tmp_path / "out.jsonl", track(*car), track(*dog, label="dog", number=1), coco_out=str(truth))
     assert found == {0: [("car", [10, 5, 30, 25])], 2: [("car", [12, 5, 32, 25])], 4: [], 6: [("dog", [1, 1, 9, 9])], 8: []}
-    assert counts == {"box-interpolated": 1, "outside-skipped": 2, "box-from-rotated": 1, "frame-without-image": 3}
+    assert counts == {"box-interpolated": 1, "outside-skipped": 2, "box-from-rotated": 1, "frame-without-image": 2}
     rows, _ = converted(options(folder), tmp_path / "again.jsonl")
     assert rows[0]["messages"][0]["content"] == "<image>Detect every object of these categories: car, dog."
     assert [row["sample_id"] for row in rows] == [1, 2, 3, 4, 5]
@@ -84,6 +84,7 @@ KEYFRAMES = {  # name -> (shapes of a track, boxes by frame, counts besides)
     "and again": ([shape(0), outside(2), shape(6)], {0: [10, 5, 30, 25], 2: None, 4: None, 6: [10, 5, 30, 25], 8: [10, 5, 30, 25]}, 1),
     "ellipses": ([shape(0, "20 20 10 5", tag="ellipse"), shape(4, "24 20 6 5", tag="ellipse"), outside(5)], {2: [14, 15, 30, 25]}, 1),
     "out of order": ([shape(8, "40 20 60 40"), shape(0, "0 0 10 10")], {0: [0, 0, 10, 10], 8: [40, 20, 60, 40]}, 3),
+    "a polygon until it is outside": ([polygon(0), polygon(6).replace('outside="0"', 'outside="1"')], {4: [1, 1, 5, 6], 6: None}, 2),
     "a polygon that stays": ([polygon(0, "1,1;5,1;5,6")], {0: [1, 1, 5, 6], 8: [1, 1, 5, 6]}, 4),
 }
 
@@ -123,6 +124,13 @@ def test_skeletons_and_points_are_not_absent(folder, tmp_path):
     points = '<points frame="0" keyframe="1" outside="0" points="3,4"/>'
     found, counts = boxes_by_frame(folder, tmp_path / "out.jsonl", track(points, outside(4)))
     assert (sorted(found), counts["points-dropped"]) == ([4, 6, 8], 2)
+    joint = track('<points frame="0" keyframe="1" outside="0" points="3,4"/>', label="knee")
+    skeleton = track('<skeleton frame="0" keyframe="1" outside="0" points="3,4;5,6"></skeleton>', outside(2), joint)
+    found, counts = boxes_by_frame(folder, tmp_path / "skeleton.jsonl", skeleton)
+    assert (sorted(found), counts) == (
+        [2, 4, 6, 8],
+        {"skeleton-dropped": 1, "outside-skipped": 1, "crowd-skipped": 1, "image-crowd-only": 1},
+    )
 
 
 def test_frames(folder, tmp_path, draw):

@@ -82,6 +82,7 @@ FORMS = {  # name -> data.yaml
     "block list": DATA.replace(" [cat, dog]", "\n- cat\n- dog") + "nc: 2\n",
     "no path": DATA.replace("path: .\n", ""),
     "a list of entries": DATA.replace("images/train", "[images/train/sub, images/train/plain.txt, images/train/more.txt]"),
+    "a list of images": DATA.replace("images/train", "[images/train/empty.png, images/train/plain.jpg, images/train/sub/turned.jpg]"),
     "a dot too many": DATA.replace("images/train", "../images/train"),
     "slash": DATA.replace("images/train", "images/train/"),
     "dot": DATA.replace("images/train", "./images/train"),
