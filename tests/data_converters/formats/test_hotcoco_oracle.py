@@ -15,6 +15,7 @@ import pytest
 from label_sources import CLASSES, SIZE_WH, Item, write_source
 from PIL import Image
 
+from groundswift.data_converters.file_io.box_checks import ImageFolder
 from groundswift.data_converters.file_io.label_files import Stems
 from groundswift.data_converters.formats.cvat.source import labelled_images
 from groundswift.data_converters.formats.dota import label as dota_label
@@ -59,7 +60,7 @@ def cvat(root: Path) -> Both:
     polygon = '<polygon label="{0}" points="{1},{2};{3},{2};{1},{4}"/>'
     polygons = "".join(polygon.format(item.label, *item.box.split()) for item in some_items())
     path.write_text(path.read_text().replace("</image>", f"{polygons}</image>"))
-    (ours,) = labelled_images(str(path), None, str(root), {}, IssueLog())
+    (ours,) = labelled_images(str(path), None, ImageFolder(str(root)), {}, IssueLog())
     return ours, hotcoco.COCO.from_cvat(str(path))
 
 
