@@ -42,7 +42,12 @@ MAY_IMPORT = {  # folder -> (rooms, libraries) besides the standard library
     "recipes": ({"groundswift", "data_converters", "eval"}, ANYTHING),
     "benchmarks": ({"groundswift", "data_converters", "eval"}, ANYTHING),
 }
-MORE_FOR_A_FILE = {"groundswift/cli.py": {"click"}, "groundswift/terminal.py": {"click"}, "groundswift/storage.py": {"aiohttp"}}
+MORE_FOR_A_FILE = {
+    "groundswift/cli.py": {"click"},
+    "groundswift/terminal.py": {"click"},
+    "groundswift/storage.py": {"aiohttp"},
+    "groundswift/chat_client.py": {"openai"},
+}
 COMPUTED = "a name that is computed"  # of a module: nobody can say what it will be
 LOADS_BY_NAME = {"groundswift/cli.py", "groundswift/entry_points.py"}  # the files that may import whatever a table names
 ONLY_IN_FUNCTIONS = {"pycocoevalcap", "rapidfuzz", "openai", "pycocotools", "datasets", "pyarrow", "ray"}

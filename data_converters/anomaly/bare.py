@@ -17,7 +17,7 @@ from groundswift.worker_pool import WorkerPool
 from ..base import EXAMPLE_IMAGE, Reading, path_option
 from ..issues import Issue, IssueLog
 from ..prompts import written_name
-from .frames import AnomalyRow, Frame, FrameOptions, Frames, Request, objects_of, stage_row
+from .frames import AnomalyRow, Frame, FrameOptions, Frames, Request, objects_of, requests_of, stage_row
 from .questions import AB_KINDS, Question, Questions
 
 EXAMPLE = {
@@ -169,10 +169,10 @@ class Describer(msgspec.Struct, frozen=True):
             return []
         id = f"describe/{frame.name}"
         head = self.questions.content.reference[self.questions.language(id)] if len(images) > 1 else ""
-        prompt = head + self.questions.request("describe", id, self.values(frame))
         found = not self.frames.anomalies.isdisjoint(frame.ranks)
         verdict = ("anomaly" if found else "normal") if self.frames.anomalies else None
-        return [Request(id, images, prompt, "describe", 3, frame.path, verdict=verdict)]
+        request = Request(id, images, "", "describe", 3, frame.path, verdict=verdict)
+        return requests_of(self.questions, "describe", request, self.values(frame), head)
 
     def values(self, frame: Frame) -> dict[str, str]:
         """The fields of the prompt."""

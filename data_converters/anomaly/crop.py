@@ -11,7 +11,7 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading
 from ..issues import IssueLog
-from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, nothing_to_ask, stage_row
+from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, nothing_to_ask, requests_of, stage_row
 from .new_images import NewImages, decoded
 from .questions import AB_KINDS, Questions, other_class
 
@@ -90,8 +90,8 @@ class Cropper(msgspec.Struct, frozen=True):
             return
         label, id = self.frames.names[frame.ranks[number]], f"crop/{frame.name}/{number}"
         if self.options.requests:
-            prompt = self.questions.request("crop", id, {"label": label, "pairs": str(self.options.pairs)})
-            yield Request(id, [path], prompt, "crop", 1, frame.path, label)
+            values = {"label": label, "labels": label, "count": "1", "pairs": str(self.options.pairs)}
+            yield from requests_of(self.questions, self.options.template(), Request(id, [path], "", "crop", 1, frame.path, label), values)
             return
         for kind, question in self.asked(id, label, frame.ranks[number], log):
             yield stage_row("crop", f"{id}/{kind}", question, [path], crop.size, source_image=frame.path, class_name=label)

@@ -13,7 +13,7 @@ from groundswift.worker_pool import WorkerPool
 
 from ..base import EXAMPLE_IMAGE, Reading, path_option
 from ..issues import IssueLog
-from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, nothing_to_ask, stage_row
+from .frames import AnomalyRow, Frame, Frames, Request, SavingOptions, nothing_to_ask, requests_of, stage_row
 from .new_images import NewImages, decoded
 from .questions import AB_KINDS, Question, Questions, other_class
 
@@ -77,7 +77,8 @@ class Drawer(msgspec.Struct, frozen=True):
             return []
         id = f"draw/{frame.name}"
         if self.options.requests:
-            return [Request(id, [path], self.questions.request("draw", id, self.values(frame, id)), "draw", 2, frame.path)]
+            request = Request(id, [path], "", "draw", 2, frame.path)
+            return requests_of(self.questions, self.options.template(), request, self.values(frame, id))
         return [
             stage_row("draw", f"{id}/{kind}", question, [path], frame.size_wh, source_image=frame.path, class_name=label)
             for kind, question, label in self.asked(frame, id, log)
@@ -96,7 +97,8 @@ class Drawer(msgspec.Struct, frozen=True):
     def values(self, frame: Frame, id: str) -> dict[str, str]:
         """The fields of a prompt."""
         marks = [f"{self.questions.mark(id, rank)}: {self.frames.names[rank]}" for rank in dict.fromkeys(frame.ranks)]
-        return {"count": str(len(frame.ranks)), "marks": "; ".join(marks), "pairs": str(self.options.pairs)}
+        labels = ", ".join(dict.fromkeys(self.frames.names[rank] for rank in frame.ranks))
+        return {"count": str(len(frame.ranks)), "marks": "; ".join(marks), "labels": labels, "pairs": str(self.options.pairs)}
 
     def asked(self, frame: Frame, id: str, log: IssueLog) -> Iterator[tuple[str, Question, str | None]]:
         """(name of the question in the image, question, class) of one image."""

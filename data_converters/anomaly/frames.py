@@ -57,6 +57,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     source_image: str
     class_name: str | None = None
     verdict: str | None = None
+    language: str = "en"
 
 
 class Frames(msgspec.Struct, frozen=True):
@@ -93,9 +94,11 @@ class FrameOptions(Options, frozen=True, kw_only=True):
     language: Annotated[Language, msgspec.Meta(description="Language of the questions; both: sampled per question.")] = "en"
     questions: Annotated[str | None, path_option("YAML file of your own questions and prompts.  [default: built-in]")] = None
 
+    prompt_file: Annotated[tuple[str, ...], _names("Text file with a prompt of your own, one set of questions each", "FILE")] = ()
+
     def asks(self) -> Questions:
-        """The questions to ask. Raises GroundswiftError where the file of --questions cannot be used."""
-        return Questions.read(self.questions, self.language, self.seed)
+        """The questions to ask. Raises GroundswiftError where a file of them cannot be used."""
+        return Questions.read(self.questions, self.language, self.seed, self.prompt_file)
 
     def frames(self, log: IssueLog, pool: WorkerPool) -> tuple[Reading, Frames]:
         """(the images of the dataset, what makes frames of its items). Raises GroundswiftError where there are none, and for an unknown
@@ -124,6 +127,10 @@ class SavingOptions(FrameOptions, frozen=True, kw_only=True):
     ] = False
     pairs: Annotated[int, msgspec.Meta(ge=1, description="With --requests: questions per image that the model is asked for.")] = 5
 
+    def template(self) -> str:
+        """The name of the prompt in the section `requests` of the questions."""
+        return f"{self.name}_ab" if self.answers == "ab" else self.name
+
     def folder(self) -> str:
         """The folder of the new images, an absolute path. Raises GroundswiftError where it cannot be one."""
         return folder_to_save(self.save_images)
@@ -133,6 +140,13 @@ def stage_row(stage: str, id: str, question: Question, images: list[str], size_w
     """A row of a stage; its images come before the text of the question."""
     messages = [Message("user", IMAGE * len(images) + question.text), Message("assistant", question.answer)]
     return AnomalyRow(messages, images, [], sample_id=id, size_wh=size_wh, prompt=question.name, stage=STAGES[stage], **more)
+
+
+def requests_of(questions: Questions, template: str, request: Request, values: dict[str, str], head: str = "") -> list[Request]:
+    """The request, once for each prompt; `template`: in the section `requests` of the questions; `head` comes before the prompt."""
+    language = questions.language(request.request_id)
+    found = questions.requests(template, request.request_id, values)
+    return [msgspec.structs.replace(request, request_id=id, prompt=head + prompt, language=language) for id, prompt in found]
 
 
 def objects_of(frame: Frame, ranks: set[int] | frozenset[int], names: list[str]) -> Objects:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from groundswift.errors import GroundswiftError, error_at
+from groundswift.storage import read_text
 
 from ..file_io.yaml_files import read_yaml
 from ..prompts import Language, check_text, filled, hashed
@@ -21,6 +23,7 @@ FIELDS = {
     "crop": ("label", "other", "first", "second", "letter"),
     "draw": ("label", "mark", "count", "first", "second", "letter"),
     "locate": ("anomalies", "boxes", "first", "second", "letter"),
+    "described": ("description", "verdict", "reason"),
     "requests": ("label", "labels", "marks", "count", "boxes", "anomalies", "size", "pairs"),
 }
 AB_KINDS = {"choice", "count_choice", "anomaly_choice", "verdict"}  # whose answers are A or B alone
@@ -41,6 +44,7 @@ class QuestionFile(msgspec.Struct, forbid_unknown_fields=True):
     crop: Kinds | None = None
     draw: Kinds | None = None
     locate: Kinds | None = None
+    described: Kinds | None = None
     reference: dict[str, str] | None = None
     mark: dict[str, str] | None = None
     words: dict[str, Pair] | None = None
@@ -59,22 +63,23 @@ def built_in() -> QuestionFile:
 
 
 class Questions(msgspec.Struct, frozen=True):
-    """What is asked, in `languages`; `seed` picks among several."""
+    """What is asked, in `languages`; `seed` picks among several. `own`: (name, text) of one's own prompts for a model."""
 
     content: QuestionFile
     languages: tuple[str, ...]
     seed: int
+    own: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def read(cls, path: str | None, language: Language, seed: int) -> Questions:
-        """The built-in questions, with the sections of a file in their place. Raises GroundswiftError where it cannot be used."""
+    def read(cls, path: str | None, language: Language, seed: int, prompt_files: Sequence[str] = ()) -> Questions:
+        """The built-in questions, with the sections of a file in their place. Raises GroundswiftError where a file cannot be used."""
         languages = ("en", "zh") if language == "both" else (language,)
         own = own_questions(path) if path else QuestionFile()
         both = {name: theirs if (theirs := getattr(own, name)) is not None else getattr(built_in(), name) for name in own.__struct_fields__}
         content = QuestionFile(**both)
         if path:
             check(path, content, languages)
-        return cls(content, languages, seed)
+        return cls(content, languages, seed, tuple(own_prompts(prompt_files)))
 
     def language(self, key: object) -> str:
         """The language of one question."""
@@ -111,9 +116,12 @@ class Questions(msgspec.Struct, frozen=True):
         colours = self.content.colours[language]
         return filled(self.content.mark[language], {"colour": colours[rank % len(colours)]})
 
-    def request(self, stage: str, key: object, values: dict[str, str]) -> str:
-        """The prompt for a model that writes questions."""
-        return filled(self.content.requests[stage][self.language(key)], values).strip()
+    def requests(self, stage: str, id: str, values: dict[str, str]) -> Iterator[tuple[str, str]]:
+        """(id, prompt) of each prompt: of the file, or one's own in its place."""
+        if not self.own:
+            yield id, filled(self.content.requests[stage][self.language(id)], values).strip()
+        for name, text in self.own:
+            yield f"{id}/{name}", filled(text, values).strip()
 
 
 def own_questions(path: str) -> QuestionFile:
@@ -136,9 +144,24 @@ def check(path: str, content: QuestionFile, languages: tuple[str, ...]) -> None:
             raise error_at(f"{path}: {section}", f"has no {lacking[0]}", "the languages of --language")
 
 
+def own_prompts(paths: Sequence[str]) -> list[tuple[str, str]]:
+    """(name, text) of files with one prompt each. Raises GroundswiftError where one cannot be used, and for two of one name."""
+    prompts: dict[str, str] = {}
+    for path in paths:
+        name = os.path.splitext(os.path.basename(path))[0]
+        if name in prompts:
+            raise error_at(path, f"a second prompt of the name {name}", "a different file name for each prompt")
+        prompts[name] = read_text(path, "a prompt")
+        try:
+            check_text(prompts[name], FIELDS["requests"])
+        except GroundswiftError as error:
+            raise error_at(path, str(error)) from None
+    return list(prompts.items())
+
+
 def texts_of(content: QuestionFile) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """(place, text, its fields) of every question, answer and prompt."""
-    for stage in ("crop", "draw", "locate"):
+    for stage in ("crop", "draw", "locate", "described"):
         for kind, by_language in getattr(content, stage).items():
             for language, pairs in by_language.items():
                 for pair in pairs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from groundswift.errors import GroundswiftError, error_at
-from groundswift.records import read_jsonl
+from groundswift.errors import GroundswiftError
+from groundswift.kept_lines import KeptLines
 
 from .client import FAILED, Judge, Verdict
 
@@ -38,16 +37,8 @@ class VerdictCache:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self._lock = path, threading.Lock()
-        rows = read_jsonl(path, Kept) if path.exists() else ()
-        self._known = {row.key: Verdict(row.vote, row.text) for _, row in rows if isinstance(row, Kept)}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "a+b") as file:
-                file.seek(max(file.tell() - 1, 0))
-                file.write(b"\n" if file.read() not in (b"", b"\n") else b"")
-        except OSError as error:
-            raise error_at(path, f"cannot be written ({error.strerror})", "a file for verdicts (--judge-cache)") from None
+        self._lines = KeptLines(path, Kept, "a file for verdicts (--judge-cache)")
+        self._known = {row.key: Verdict(row.vote, row.text) for row in self._lines.rows}
 
     def key(self, judge: Judge, prompt: str) -> str:
         """The hash of what was asked."""
@@ -61,11 +52,8 @@ class VerdictCache:
         """Keep a vote."""
         if verdict.vote is None:
             return
-        line = msgspec.json.encode(Kept(key, model, verdict.vote, verdict.text)) + b"\n"
-        with self._lock:
-            self._known[key] = verdict
-            with open(self.path, "ab") as file:
-                file.write(line)
+        self._known[key] = verdict
+        self._lines.add(Kept(key, model, verdict.vote, verdict.text))
 
 
 class Asked(msgspec.Struct):

@@ -139,9 +139,9 @@ class JudgeHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def judge_server(wait_s: float = 1) -> Iterator[ThreadingHTTPServer]:
+def judge_server(wait_s: float = 1, handler: type[JudgeHandler] = JudgeHandler) -> Iterator[ThreadingHTTPServer]:
     """The server: `url`, the requests `seen`, how many bytes were `sent` of huge replies."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), JudgeHandler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads, server.block_on_close = True, False
     server.seen, server.sent, server.wait_s = [], 0, wait_s
     server.url = f"http://127.0.0.1:{server.server_address[1]}/v1"

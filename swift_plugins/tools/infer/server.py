@@ -7,19 +7,16 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from io import BytesIO
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from PIL import Image
-
 from groundswift import __version__
 from groundswift.coordinates import resized_wh
+from groundswift.data_urls import data_url
 from groundswift.errors import GroundswiftError, ImageMissing, ImageUnreadable, Interrupted, error_at, without_secrets
 from groundswift.family import family_row
 from groundswift.image_resize import Limits
-from groundswift.images import open_image, orientation_of
 from groundswift.records import BOX, IMAGE, REF
 from groundswift.run_record import RunRecord
 from groundswift.spaces import space_row
@@ -34,7 +31,6 @@ REQUESTS = 16  # at once
 RETRIES = 4  # of one request, with growing pauses, after 429, 5xx or a lost connection
 STREAK = 20  # requests in a row that the server failed at: it is not the rows
 KEY = "OPENAI_API_KEY"  # environment variable
-SENT_AS_STORED = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
 MOST_TEXT = 1000  # tokens of a prompt besides its images and its text: the system's, and those of the template
 OF_SWIFT = "swift"  # `owned_by` of the models that swift serves
 
@@ -140,7 +136,7 @@ class Server:
             extra["chat_template_kwargs"] = kwargs
         if asked.repetition_penalty is not None:
             extra["repetition_penalty"] = asked.repetition_penalty
-        images = [data_url(source_of(image)) for image in question.images]
+        images = [image_url(source_of(image)) for image in question.images]
         body = {
             "model": self.served_model,
             "messages": with_images(question.request["messages"], images),
@@ -208,17 +204,11 @@ def with_images(messages: list[dict[str, str]], images: list[str]) -> list[dict[
     return turns
 
 
-def data_url(source: str | bytes) -> str:
-    """An image as a data URL that every server shows upright: as it is stored where that is so, else as a PNG of its upright pixels."""
+def image_url(source: str | bytes) -> str:
+    """An image as a URL: its own, else a data URL that every server shows upright."""
     if isinstance(source, str) and source.startswith(("data:", "http://", "https://")):
         return source
-    data = source if isinstance(source, bytes) else image_bytes(source)
-    kind = stored_kind(data)
-    if kind is None:
-        buffer = BytesIO()
-        open_image(data).save(buffer, "PNG")
-        data, kind = buffer.getvalue(), "png"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return data_url(source if isinstance(source, bytes) else image_bytes(source))
 
 
 def image_bytes(path: str) -> bytes:
@@ -230,18 +220,6 @@ def image_bytes(path: str) -> bytes:
             return base64.b64decode(path, validate=True)
         except ValueError:
             raise ImageMissing(str(error)) from None
-
-
-def stored_kind(data: bytes) -> str | None:
-    """The MIME subtype of an image that every server opens alike: 8-bit grey or RGB, upright. None for any other."""
-    try:
-        with Image.open(BytesIO(data)) as image:
-            plain = image.mode in ("L", "RGB") and orientation_of(image) == 1
-            if plain:
-                image.load()  # a broken file is this row's failure, not the server's
-            return SENT_AS_STORED.get(image.format or "") if plain else None
-    except Exception as error:  # Pillow's decoders raise many kinds
-        raise ImageUnreadable(f"not a readable image ({type(error).__name__}: {error})") from None
 
 
 def answer_of(response: Any, seconds: float) -> Answer:
