@@ -17,7 +17,7 @@ NEWEST_EXTRAS := .[swift,reference,test]
 
 LAST ?= HEAD~1
 
-.PHONY: help install quickstart test test-unit test-recipes test-newest docs inventory resolve-newest lint bench fuzz pretrain clean
+.PHONY: help install quickstart test test-unit test-recipes test-newest docs inventory resolve-newest lint bench interchange fuzz pretrain clean
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
@@ -76,6 +76,9 @@ bench: install ## the measured claims, each next to the usual way, and all again
 	python benchmarks/remote_cache.py
 	python benchmarks/refer_pickle.py
 	python benchmarks/last_build.py $(LAST)
+
+interchange: install ## boxes through the formats of other tools, each of which is installed into an environment of its own (2 GB)
+	python benchmarks/interchange.py
 
 fuzz: install ## FUZZ_RUNS texts through the parser of every family; their share of broken sources through every other command
 	$(ADD) '.[fuzz]'

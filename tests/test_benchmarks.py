@@ -1,6 +1,7 @@
 """The benchmarks run, and what they claim of the malformed list holds."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from groundswift import families, parse
+from groundswift.data_converters.registry import FORMATS
 
 pytestmark = pytest.mark.process
 
@@ -166,3 +168,39 @@ def test_infer_fails_where_an_answer_differs(monkeypatch, own, said):
     check_same(["a", "b"], ["a", "b"])
     with pytest.raises(SystemExit, match=said):
         check_same(["a", "b"], own)
+
+
+INTERCHANGE = {  # what is found of one box -> equal, moved, by how many px, lost, added
+    "equal": ([["cat", 10, 20, 30.005, 40]], (1, 0, 0, 0, 0)),
+    "moved": ([["cat", 10, 20, 31.5, 40]], (0, 1, 1.5, 0, 0)),
+    "another class": ([["dog", 10, 20, 30, 40]], (0, 0, 0, 1, 1)),
+    "elsewhere": ([["cat", 50, 60, 70, 80]], (0, 0, 0, 1, 1)),
+    "twice": ([["cat", 10, 20, 30, 40]] * 2, (1, 0, 0, 0, 1)),
+    "nothing": ([], (0, 0, 0, 1, 0)),
+}
+
+
+@pytest.mark.parametrize("name", INTERCHANGE)
+def test_interchange_counts_what_became_of_boxes(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from interchange import compared
+
+    found, counts = INTERCHANGE[name]
+    assert tuple(compared({"a.jpg": [["cat", 10, 20, 30, 40]]}, {"a.jpg": found}).values()) == counts
+    assert compared({}, {"b.jpg": found})["added"] == len(found)
+
+
+def test_interchange_has_peers_of_the_formats(tmp_path, monkeypatch):
+    """What a peer writes is read by a format of the registry; the set itself converts without loss."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from interchange import boxes_of_rows, compared, converted, drawn_set
+
+    shown = subprocess.run([sys.executable, BENCHMARKS / "interchange_peers"], capture_output=True, text=True, check=True)
+    peers = json.loads(shown.stdout)
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+( [\w-]+==[\w.]+)*", each["requirement"]) and each["ways"] for each in peers.values())
+    assert {"coco", "yolo", "voc", "cvat", "dota", "openimages"} <= {name for each in peers.values() for _, name in each["ways"]} & set(
+        FORMATS
+    )
+    truth = drawn_set(tmp_path / "set")
+    converted("coco", tmp_path / "set/coco.json", tmp_path / "rows.jsonl", "--images", str(tmp_path / "set/images"))
+    assert compared(truth, boxes_of_rows(tmp_path / "rows.jsonl")) == {"equal": 40, "moved": 0, "moved_px": 0, "lost": 0, "added": 0}

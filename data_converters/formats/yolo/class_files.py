@@ -54,12 +54,17 @@ def the_one(root: str, found: Sequence[str], names: Sequence[str], suffix: str) 
 
 def read_names(path: str | None, root: str, categories: str | None, images: str | None) -> Dataset:
     """A folder with a file of class names, `path`, or only those of --categories."""
-    splits = splits_of(root)
+    names = names_of(path) if path else names_of(categories)
+    return with_splits_of_folder(Dataset(path or categories, root, root, names, {}), images)
+
+
+def with_splits_of_folder(dataset: Dataset, images: str | None) -> Dataset:
+    """A dataset that names no split, with those that its folder has; `images`: another folder, where its images are."""
+    root, splits = dataset.root, splits_of(dataset.root)
     if not splits:
         root, splits = images or root, {"train": "images" if images is None and os.path.isdir(os.path.join(root, "images")) else "."}
-    names = names_of(path) if path else names_of(categories)
     root = os.path.abspath(root)
-    return Dataset(path or categories, root, root, names, splits)
+    return dataset._replace(root=root, source=root, splits=splits)
 
 
 def splits_of(root: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from ...file_io.remote_folders import WHOLE, folder_at
 from ...issues import Issue, IssueLog
 from ...tasks.category_file import read_categories
 from ...tasks.label_files import LabelledImage, LabelOptions, labels_reading
-from .class_files import read_darknet, read_folder, read_names
+from .class_files import SPLITS, read_darknet, read_folder, read_names, with_splits_of_folder
 from .data_yaml import read_data_yaml
 from .dataset import Dataset, label_path, split_images
 from .label_lines import Kind, LabelLines
@@ -40,8 +40,9 @@ class YoloOptions(LabelOptions, frozen=True, kw_only=True):
     Labels of .../images/NAME.jpg are in .../labels/NAME.txt, else next to the image.
 
     Without data.yaml: darknet's obj.data (CVAT's "YOLO 1.1"), or a folder with obj.names or classes.txt (Label Studio, LabelImg),
-    or any with --categories: class names, one per line, in the order of their indexes. Its splits are train.txt, images/train,
-    train/images or train, and so on for val and test; if there is none, all images in it are train.
+    or any with --categories: class names, one per line, in the order of their indexes. Its splits, and those of a data.yaml that
+    names none (supervision), are train.txt, images/train, train/images or train, and so on for val and test; if there is none,
+    all images in it are train.
 
     \b
     What follows the class on each line (--labels); it is never guessed from the number of numbers:
@@ -118,6 +119,8 @@ def read_dataset(source: str, categories: str | None, images: str | None) -> Dat
         dataset = read_names(path, os.path.dirname(path), categories, images)
     else:
         dataset = read_data_yaml(path)
+        if not any(dataset.splits.get(split) for split in SPLITS):
+            dataset = with_splits_of_folder(dataset, images)
     return dataset._replace(source=place.address_of(dataset.root)) if place else dataset
 
 

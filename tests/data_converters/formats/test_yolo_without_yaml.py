@@ -110,6 +110,21 @@ def test_only_names_of_ones_own(tmp_path, draw):
     assert "set: nothing names the classes; expected data.yaml, obj.data, obj.names or classes.txt, or --categories" in text
 
 
+@pytest.mark.parametrize("names", ["nc: 2\nnames: [cat, dog]\n", "names: {0: cat, 1: dog}\ntrain:\nval: []\n"])
+def test_a_data_yaml_that_names_no_split(tmp_path, draw, names):
+    """supervision's: the splits are those of the folder."""
+    lay(tmp_path / "set", draw, "Label Studio's")
+    for each in ("classes.txt", "notes.json"):
+        (tmp_path / "set" / each).unlink()
+    put(tmp_path / "set/data.yaml", names)
+    assert read(tmp_path / "set", tmp_path / "out.jsonl")[0] == ROWS
+    put(tmp_path / "set/val.txt", "images/b.png\n")
+    assert read(tmp_path / "set", tmp_path / "val.jsonl", split="val")[0] == ROWS[1:]
+    assert "data.yaml: train is None; expected a folder of images, a file that lists them, or a list" in refusal(
+        YoloOptions(annotations=str(tmp_path / "set/data.yaml")), tmp_path / "other.jsonl"
+    )
+
+
 def test_labels_apart_from_images(tmp_path, draw):
     """LabelImg's folder of labels, and --images with the photos."""
     lay(tmp_path / "set", draw, "LabelImg's, in one folder")
