@@ -35,7 +35,7 @@ def read_folder(root: str, categories: str | None, images: str | None) -> Datase
 
     Raises GroundswiftError where no file names its classes, or it cannot be read.
     """
-    found = sorted(os.listdir(root))
+    found = sorted(name for name in os.listdir(root) if not os.path.isdir(os.path.join(root, name)))
     if data := the_one(root, found, ("obj.data",), ".data"):
         return read_darknet(data, categories)
     named = the_one(root, found, NAMES, ".names")

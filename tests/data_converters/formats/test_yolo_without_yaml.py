@@ -102,6 +102,7 @@ def test_a_store_workers_and_resume_give_the_same_rows(tmp_path, draw, name, mon
 
 def test_only_names_of_ones_own(tmp_path, draw):
     lay(tmp_path / "set", draw, "Label Studio's")
+    (tmp_path / "set/raw.data").mkdir()  # a folder names nothing
     for each in ("classes.txt", "notes.json"):
         (tmp_path / "set" / each).unlink()
     put(tmp_path / "names.txt", "cat\ndog\n")
