@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from converted import lint_findings, run
 from source_examples import example, lay_out, out_of
-from spoilt import SPOILT, check_refused
+from spoilt import HARMLESS, SPOILT, check_refused
 
 from groundswift.data_converters.base import Options, WholeOptions
 from groundswift.data_converters.cli import command_of
@@ -30,12 +30,6 @@ from groundswift.worker_pool import WorkerPool
 ROW_FORMATS = [name for name in FORMATS if FORMATS[name].makes_rows]
 SOURCES = [(name, path) for name in FORMATS for path in FORMATS[name].EXAMPLE if Path(path).suffix not in (".jpg", ".png", ".mp4")]
 TEXTS = {".csv", ".json", ".jsonl", ".txt", ".xml", ".yaml"}
-
-
-HARMLESS: dict[str, Callable[[bytes], bytes]] = {  # what is done to a text that changes nothing
-    "mark and CRLF": lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"),
-    "no line break at the end": lambda text: text.rstrip(b"\n"),
-}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files that are not what they should be: what is done to a good one, and what the error of it says."""
+"""What is done to a good file: what changes nothing, and what spoils it, with what the error then says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 
 from click.testing import Result
 
+HARMLESS: dict[str, Callable[[bytes], bytes]] = {  # what is done to a text that changes nothing
+    "mark and CRLF": lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"),
+    "no line break at the end": lambda text: text.rstrip(b"\n"),
+}
 SPOILT: dict[str, Callable[[bytes], bytes]] = {  # what is done to a file
     "empty": lambda content: b"",
     "blank": lambda content: b"\n \n",

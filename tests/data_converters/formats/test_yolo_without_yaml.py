@@ -10,7 +10,7 @@ import fsspec
 import pytest
 from converted import converted, lint_findings, refusal, run, short
 from source_examples import put
-from spoilt import SPOILT, check_refused
+from spoilt import HARMLESS, SPOILT, check_refused
 
 from groundswift.data_converters.formats.yolo.source import YoloOptions
 
@@ -216,6 +216,17 @@ FILES = [
     ("CVAT's YOLO 1.1", "train.txt"),
     ("Label Studio's", "classes.txt"),
 ]
+
+
+OTHER_FILES = [("Label Studio's", "classes.txt"), ("Label Studio's notes", "notes.json")]
+
+
+@pytest.mark.parametrize(("name", "file"), [*FILES, *OTHER_FILES])
+@pytest.mark.parametrize("kind", HARMLESS)
+def test_marks_and_line_ends_change_nothing(tmp_path, draw, name, file, kind):
+    source, path = lay(tmp_path / "set", draw, name), tmp_path / "set" / file
+    path.write_bytes(HARMLESS[kind](path.read_bytes()))
+    assert read(source, tmp_path / "out.jsonl")[0] == ROWS
 
 
 @pytest.mark.long
