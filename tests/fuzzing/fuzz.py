@@ -136,7 +136,7 @@ def main() -> int:
 
 TESTS = Path(__file__).resolve().parents[1]
 assert groundswift.__version__
-sys.path.append(str(TESTS))
+sys.path += [str(TESTS), str(TESTS / "helpers")]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,13 +13,14 @@ from groundswift.data_converters.registry import FORMATS
 
 SIZE_WH = (64, 48)
 CLASSES = ["cat", "dog", "owl"]
-SOURCES = {"yolo": "data.yaml", "voc": ".", "cvat": "annotations.xml", "dota": ".", "openimages": "boxes.csv"}
+SOURCES = {"yolo": "data.yaml", "voc": ".", "cvat": "annotations.xml", "dota": ".", "openimages": "boxes.csv", "kitti": "."}
 WHERE = {  # the place of a label in messages
     "yolo": "labels/{stem}.txt:{number}: ",
     "voc": "Annotations/{stem}.xml: object {number}: ",
     "cvat": "({stem}.png): box {number}: ",
     "dota": "{stem}.txt:{number}: ",
     "openimages": "boxes.csv:",
+    "kitti": "{stem}.txt:{number}: ",
 }
 
 
@@ -85,7 +86,15 @@ def openimages(labels: Labels) -> dict[str, str]:
     return {"boxes.csv": f"ImageID,LabelName,XMin,YMin,XMax,YMax,IsGroupOf\n{''.join(lines)}"}
 
 
-WRITERS = {writer.__name__: writer for writer in (yolo, voc, cvat, dota, openimages)}
+def kitti(labels: Labels) -> dict[str, str]:
+    lines = {
+        stem: (f"{each.label} 0.00 0 -1.57 {each.box} 1.48 1.60 3.69 1.84 1.47 8.41 0.01\n" for each in items)
+        for stem, items in labels.items()
+    }
+    return {f"label_2/{stem}.txt": "".join(texts) for stem, texts in lines.items()}
+
+
+WRITERS = {writer.__name__: writer for writer in (yolo, voc, cvat, dota, openimages, kitti)}
 
 
 def write_source(name: str, root: Path, labels: Labels) -> Path:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from groundswift.coco_lenient import NOT_JSON
 from groundswift.urls import is_url
 from groundswift.worker_pool import WorkerPool
 
@@ -191,7 +192,7 @@ def region_of(raw: msgspec.Raw, where: str, kind: type = Region) -> Any:
     """A result of an annotation. Raises SkipSample where it is none."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         raise not_a_label(where, str(error), EXPECTED if kind is Region else "a prediction with its results") from None
 
 
@@ -205,7 +206,10 @@ def image_of(task: Task, options: LabelStudioOptions, images: RowImages, where: 
     value = texts[key].strip()
     if value.startswith("data:") or (is_url(value) and options.images is None):
         return value
-    return first_existing(images, names_of(value))
+    try:
+        return first_existing(images, names_of(value))
+    except ValueError as error:  # of urllib
+        raise skip("image-name-invalid", where, f"{value[:100]!r}: {error}", "the path or URL of an image") from None
 
 
 def names_of(value: str) -> list[str]:

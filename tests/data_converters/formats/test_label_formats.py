@@ -136,7 +136,7 @@ def test_an_exif_rotated_image(name, tmp_path, draw):
 
 STATED = ("voc", "cvat")  # formats that state the size of an image
 UNUSABLE = {  # id of the problem -> what is there in place of the image, the formats that notice it
-    "image-missing": (None, ("voc", "cvat", "dota", "openimages")),
+    "image-missing": (None, ("voc", "cvat", "dota", "openimages", "kitti")),
     "image-unreadable": (b"no image", SOURCES),
     "image-size-differs": ((65, 48), STATED),
 }
@@ -159,7 +159,7 @@ def test_an_image_that_cannot_be_used(name, tmp_path, draw, problem):
 
 
 @pytest.mark.parametrize("other", ["a.jpg", "day/a.jpg"])
-@pytest.mark.parametrize("name", ["dota", "openimages"], indirect=True)
+@pytest.mark.parametrize("name", ["dota", "openimages", "kitti"], indirect=True)
 def test_two_images_of_one_name(name, tmp_path, draw, other):
     """In one folder, or in folders of which none is that of the label."""
     images = write_source(name, tmp_path / "source", LABELS) / "images"
@@ -182,7 +182,7 @@ NESTED = {  # where images are, by the name of their label -> what is counted
 }
 
 
-@pytest.mark.parametrize("name", ["dota", "voc"], indirect=True)
+@pytest.mark.parametrize("name", ["dota", "voc", "kitti"], indirect=True)
 @pytest.mark.parametrize(("places", "counts"), NESTED.values(), ids=NESTED)
 def test_folders_below(name, tmp_path, draw, places, counts):
     source = write_source(name, tmp_path / "source", dict.fromkeys(["a", "b"], []))
@@ -232,7 +232,13 @@ def test_an_empty_name_in_the_file_of_classes(laid_out):
     assert refused.stderr == "error: train/a.json: class 1: empty class name; expected a name for every class\n"
 
 
-NAMES = {"yolo": "cat", "voc": "cat", "cvat": "cat", "dota": "ship", "openimages": "Cat"}  # format -> the class of its example
+NAMES = {  # format -> the class of its example
+    **dict.fromkeys(("yolo", "voc", "cvat", "labelme", "label-studio", "odvg", "createml"), "cat"),
+    "dota": "ship",
+    "openimages": "Cat",
+    "odgt": "person",
+    "kitti": "Car",
+}
 
 
 @pytest.fixture(params=NAMES)

@@ -236,6 +236,7 @@ BROKEN: dict[str, tuple[Any, str]] = {  # name -> (a task, part of the error)
     "another size": (task(annotation(region() | {"original_width": 65}), id=2, image="b.png"), "image-size-differs"),
     "outside": (task(annotation(region(x=120, y=0, width=9, height=9)), id=2, image="b.png"), "box-outside"),
     "empty": (task(annotation(region(x=10, y=0, width=0, height=9)), id=2, image="b.png"), "box-empty"),
+    "no URL": (task(annotation(region()), id=2, image="//[b.png"), "task 2: '//[b.png': Invalid IPv6 URL; expected the path or URL"),
     "not a result": (task(annotation(7), id=2, image="b.png"), "task 2: result 1: Expected `object`, got `int`"),
     "twice": (task(annotation(region()), id=2), "image-labelled-twice"),
 }
@@ -252,11 +253,13 @@ def test_a_broken_task(write, tmp_path, name):
     assert sum(counts.values()) >= 1
 
 
-@pytest.mark.parametrize(
-    "text", ['[{"data": {"image": "a.png"}, "annotations": [{"result": [{"value": {"x": NaN}}]}]}]', "[1e999]", '{"a": 1}']
-)
+START = '[{"id": 1, "data": {"image": "a.png"}, "annotations": [{"result": [{"type": "'
+TEXTS = [START.encode() + b"\xff" + b'"}]}]}]', START.encode() + b'a", "value": {"x": NaN}}]}]}]', b"[1e999]", b'{"a": 1}']
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_a_file_that_is_not_an_export(write, tmp_path, text):
-    (write() / "tasks.json").write_text(text)
+    (write() / "tasks.json").write_bytes(text)
     assert "tasks.json" in refusal(options(tmp_path / "set"), tmp_path / "out.jsonl")
 
 
