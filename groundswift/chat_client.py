@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from .errors import GroundswiftError, error_at
 from .urls import shown
 
 LARGEST = 1 << 20  # bytes of a response
+LONGEST_WAIT_S = 8  # of the openai client, between two attempts
 LONGEST_SHOWN = 500  # characters of what a server says
 WRONG_SETTINGS = {401: "refused the key", 403: "refused access", 404: "has no such model or path"}
 PROBLEMS = ("timeout", "unreachable", "error", "too-large", "not-json", "refused")  # ids of a Reply
@@ -78,6 +81,10 @@ class Limits(NamedTuple):
     timeout_s: float = 60
     retries: int = 2
 
+    def longest_s(self) -> float:
+        """Seconds for all attempts and the waits between them."""
+        return (self.retries + 1) * self.timeout_s + self.retries * LONGEST_WAIT_S
+
 
 class Asker(NamedTuple):
     """Who asks: how errors begin, what they expect of the settings, how the openai client is installed."""
@@ -120,7 +127,25 @@ class ChatClient:
             raise error_at(shown(self.url), f"answered {page} in place of JSON", "the URL of an API, up to /v1") from None
 
     def ask(self, model: str, messages: Sequence[dict[str, Any]], fields: dict[str, Any]) -> Reply:
-        """The reply to one request. Raises GroundswiftError where the server refuses the key or has no such model."""
+        """The reply to one request. Raises GroundswiftError where the server refuses the key or has no such model.
+
+        In a thread of its own: no timeout of the client ends a reply whose headers come a byte at a time.
+        """
+        found: Future[Reply] = Future()
+
+        def run() -> None:
+            try:
+                found.set_result(self._ask(model, messages, fields))
+            except BaseException as error:
+                found.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            return found.result(self.limits.longest_s())
+        except TimeoutError:
+            return Reply(problem="timeout")
+
+    def _ask(self, model: str, messages: Sequence[dict[str, Any]], fields: dict[str, Any]) -> Reply:
         try:
             raw = self._client.chat.completions.with_raw_response.create(model=model, messages=list(messages), extra_body=fields)
         except self._openai.APIStatusError as error:

@@ -64,7 +64,7 @@ def test_what_has_no_partner_is_counted(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said", "counted"),
     [
-        ({"image_id": 5}, "annotations[0]: image_id 5 belongs to no image of the file", "image-id-unknown"),
+        ({"image_id": 5}, "annotations[0]: image_id 5 is not the id of an image of the file", "image-id-unknown"),
         ({"caption": None}, "annotations[0]: no text in `caption`", "truth-invalid"),
         ({"caption": " "}, "annotations[0]: the caption is empty", "truth-empty"),
     ],

@@ -93,6 +93,8 @@ def test_a_torn_line_of_the_cache_is_asked_again(server, tmp_path):
         ("empty", "judge-not-json"),
         ("slow", "judge-timeout"),
         ("trickling", "judge-timeout"),
+        ("trickling-headers", "judge-timeout"),
+        ("huge-headers", "judge-unreachable"),
         ("huge", "judge-too-large"),
         ("huge-error", "judge-too-large"),
         ("packed", "judge-too-large"),

@@ -87,6 +87,21 @@ class JudgeHandler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(self.server.wait_s / 20)
 
+    def as_trickling_headers(self, prompt: str) -> None:
+        """The same before the body: a letter of a header now and then."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        for _ in range(200):
+            self.wfile.write(b"a")
+            self.wfile.flush()
+            time.sleep(self.server.wait_s / 20)
+
+    def as_huge_headers(self, prompt: str) -> None:
+        """100 MB before the body."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Huge: ")
+        for _ in range(100):
+            self.wfile.write(b"a" * len(MEGABYTE))
+            self.server.sent += len(MEGABYTE)
+
     def as_huge(self, prompt: str) -> None:
         """100 MB, before a JSON document that would be a yes."""
         body = completion("yes")
