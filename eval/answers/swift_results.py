@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -222,7 +223,7 @@ def logprob_problem(row: TokenResultRow) -> Problem | None:
 
 def logprob_range(logprobs: Sequence[float]) -> Problem | None:
     """The problem of log-probabilities that none can be."""
-    if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB):
+    if not logprobs or (max(logprobs) <= HIGHEST_LOGPROB and min(logprobs) >= LOWEST_LOGPROB and not math.isnan(sum(logprobs))):
         return None
     wrong = next(value for value in logprobs if not LOWEST_LOGPROB <= value <= HIGHEST_LOGPROB)
     return Problem("logprob-invalid", f"log-probability {wrong!r}", "numbers up to 0, as swift infer writes them")

@@ -18,6 +18,7 @@ from groundswift.boxes import Boxes, xyxy_to_xywh
 from groundswift.data_converters.tasks.category_file import read_categories
 from groundswift.errors import GroundswiftError, error_at
 from groundswift.eval.answers.protocol import rules_of_record
+from groundswift.eval.answers.swift_results import logprob_range
 from groundswift.eval.answers.to_boxes import Tokens, boxes_of_answers
 from groundswift.images import open_image
 from groundswift.records import read_jsonl, whole
@@ -85,9 +86,11 @@ def kept(labels: list[str], boxes: Boxes, scores: Sequence[float]) -> tuple[list
 
 
 def tokens_of(row: dict[str, Any]) -> Tokens | None:
-    """The tokens of an answer and their log-probabilities; None without."""
+    """The tokens of an answer and their log-probabilities; None without, and where one is not a number up to 0 (null: it was NaN)."""
     content = (row.get("logprobs") or {}).get("content")
-    return None if content is None else ([each["token"] for each in content], [each["logprob"] for each in content])
+    values = [each["logprob"] for each in content or ()]
+    usable = all(isinstance(value, int | float) for value in values) and logprob_range(values) is None
+    return ([each["token"] for each in content], values) if usable and content is not None else None
 
 
 def write_coco(out: Path, found: Sequence[Found], categories: str | None, classes: Sequence[str] = ()) -> str:
