@@ -17,7 +17,13 @@ from typing import Any
 
 import torch
 from transformers import BatchFeature, PreTrainedTokenizerFast
-from zoo_parts import tokenizer
+from transformers.models.paddleocr_vl import PaddleOCRVLImageProcessor
+from transformers.models.qwen2_vl import Qwen2VLImageProcessor
+from zoo_parts import PADDLE_MARKS, QWEN_MARKS, ids, tokenizer
+
+from groundswift import resized_wh
+from groundswift.family import FAMILIES
+from groundswift.image_resize import fitted_wh
 
 CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 PHI = ("<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|image|>")
@@ -139,6 +145,47 @@ def minicpm_slices(size_wh: tuple[int, int]) -> int:
     return 0 if wanted <= 1 else min(wanted, 9)
 
 
+def dots_ocr() -> Any:
+    """Over the image processor that the real one is made from; it takes `videos`, which that of transformers 5 no longer does."""
+    marks = ("<|endoftext|>", "<|user|>", "<|endofuser|>", "<|assistant|>", "<|endofassistant|>", "<|system|>", "<|endofsystem|>")
+    images = Qwen2VLImageProcessor()
+
+    def image_processor(images_given: Any = None, videos: None = None, **options: Any) -> BatchFeature:
+        return images(images=options.pop("images", images_given), **options)
+
+    image_processor.merge_size = images.merge_size
+    tokens = tokenizer((*marks, "<|img|>", "<|imgpad|>", "<|endofimg|>"), "<|endofassistant|>", "<|endoftext|>")
+    return StubProcessor(tokens, image_processor=image_processor, **ids(tokens, image_token_id="<|imgpad|>"))
+
+
+def mimo_v2() -> Any:
+    """Over Qwen's image processor with patches of 16."""
+    tokens = tokenizer((*QWEN_MARKS, "<|audio_pad|>"), "<|im_end|>", "<|endoftext|>")
+    return StubProcessor(tokens, image_processor=Qwen2VLImageProcessor(patch_size=16), **ids(tokens, image_token_id="<|image_pad|>"))
+
+
+def paddle_ocr() -> Any:
+    """PaddleOCR-VL 0.9B, whose code is with its weights; the images of transformers' own class."""
+    tokens = tokenizer(PADDLE_MARKS, "</s>", "<unk>", "<s>")
+    return StubProcessor(tokens, image_processor=PaddleOCRVLImageProcessor(), **ids(tokens, image_token_id="<|IMAGE_PLACEHOLDER|>"))
+
+
+def molmo2() -> Any:
+    """Each image a grid of `IMAGE_TOKENS` patches."""
+    marks = (*CHATML, "<|image|>", "<|video|>", "<im_patch>", "<frame_start>", "<frame_end>")
+    tokens = tokenizer(marks, "<|im_end|>", "<|endoftext|>")
+
+    def image_processor(images: Sequence[Any], return_tensors: str) -> dict[str, Any]:
+        return {"pixel_values": torch.zeros(len(images), 3, 4, 4), "image_grids": torch.ones(len(images), 4)}
+
+    return StubProcessor(
+        tokens,
+        image_processor=image_processor,
+        get_image_tokens=lambda grid: ["<im_patch>"] * IMAGE_TOKENS,
+        image_token_ids=[tokens.convert_tokens_to_ids("<im_patch>")],
+    )
+
+
 def minicpm() -> Any:
     return StubProcessor(tokenizer(MINICPM, "<|im_end|>", "<|endoftext|>"), image_processor=MiniCpmImages())
 
@@ -184,6 +231,16 @@ def internvl_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
     return 256 * sum(internvl_tiles(size, 448) for size in sizes_wh)
 
 
+def whole_image_tokens(family: str, sizes_wh: Sequence[tuple[int, int]]) -> int:
+    """One for a square of the family's resize factor."""
+    factor = FAMILIES[family].resize_factor
+    return sum(wide * high // factor**2 for wide, high in (resized_wh(size_wh, family) for size_wh in sizes_wh))
+
+
+def paddle_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
+    return sum(wide * high // 28**2 for wide, high in (fitted_wh(size_wh, 28, 384**2, 1536**2) for size_wh in sizes_wh))
+
+
 def minicpm_tokens(sizes_wh: Sequence[tuple[int, int]]) -> int:
     return sum(IMAGE_TOKENS * (1 + minicpm_slices(size)) for size in sizes_wh)
 
@@ -224,6 +281,10 @@ STUBS: dict[str, Stub] = {
     "internvl3_5_gpt": Stub("internvl", "internvl_chat", internvl_gpt, **TILES),
     "cogvlm": Stub("cogvlm", "cogvlm", cogvlm, **COG),
     "cogvlm2": Stub("cogvlm", "cogvlm2", cogvlm, **COG),
+    "dots_ocr": Stub("dots_ocr", "dots_ocr", dots_ocr, token="<|imgpad|>", tokens=partial(whole_image_tokens, "dots_ocr")),
+    "mimo_v2": Stub("mimo_v2", "mimo_v2", mimo_v2, token="<|image_pad|>", tokens=partial(whole_image_tokens, "mimo_v2")),
+    "paddle_ocr": Stub("paddleocr_vl", "paddle_ocr", paddle_ocr, token="<|IMAGE_PLACEHOLDER|>", tokens=paddle_tokens),
+    "molmo2": Stub("molmo2", "molmo2", molmo2, token="<im_patch>", tokens=given),
     "minicpmv4_5": Stub("minicpmv4_5", "minicpmv4_5", minicpm, token="<unk>", tokens=minicpm_tokens),
 }
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from stubs import internvl_tiles
+from stubs import internvl_tiles, paddle_tokens
 from zoo_tiles import PATCH, SIDE
 
 from groundswift import resized_wh
@@ -71,6 +71,12 @@ def gemma4(size_wh: Size) -> int:
     return min(height // width, 280) if not wide else wide * high
 
 
+def hunyuan_ocr(size_wh: Size) -> int:
+    """HunyuanOCR: a token for 32 x 32 px of an image of 512 x 512 to 2048 x 2048 px, one more a row, and two."""
+    wide, high = fitted_wh(size_wh, 32, 512**2, 2048**2)
+    return high // 32 * (wide // 32 + 1) + 2
+
+
 def internvl(size_wh: Size) -> int:
     return one_tile_merged(size_wh) * internvl_tiles(size_wh, SIDE)
 
@@ -101,6 +107,10 @@ COUNTS: dict[str, tuple[str, Callable[[Size], int]]] = {  # zoo name -> the toke
     "gemma4": ("<|image|>", gemma4),
     "gemma4_thinking": ("<|image|>", gemma4),
     "gemma3": ("<image_soft_token>", one_tile_merged),
+    "qwen2_5_omni": ("<|IMAGE|>", partial(whole_image, "qwen2_5_omni")),
+    "qwen3_omni": ("<|image_pad|>", partial(whole_image, "qwen3_omni")),
+    "paddleocr_vl": ("<|IMAGE_PLACEHOLDER|>", lambda size_wh: paddle_tokens([size_wh])),
+    "hunyuan_ocr": ("<｜hy_place▁holder▁no▁102｜>", hunyuan_ocr),
     "idefics3": ("<image>", idefics),
     "smolvlm": ("<image>", idefics),
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import zoo_patches as patches
+import zoo_recent as recent
 import zoo_tiles as tiles
 from zoo_parts import Parts
 
@@ -50,6 +51,10 @@ KINDS: dict[str, Kind] = {
     "gemma3": Kind(tiles.gemma3, "gemma3_vision", "gemma3_vision", "gemma3_vision"),
     "gemma4": Kind(patches.gemma4, "gemma4", "gemma4", "gemma4_nothinking"),
     "gemma4_thinking": Kind(patches.gemma4, "gemma4", "gemma4", "gemma4"),
+    "qwen2_5_omni": Kind(recent.qwen2_5_omni, "qwen2_5_omni", "qwen2_5_omni", "qwen2_5_omni"),
+    "qwen3_omni": Kind(recent.qwen3_omni, "qwen3_omni", "qwen3_omni_moe", "qwen3_omni"),
+    "paddleocr_vl": Kind(recent.paddleocr_vl, "paddleocr_vl", "paddleocr_vl", "paddle_ocr_1_5"),
+    "hunyuan_ocr": Kind(recent.hunyuan_ocr, "hunyuan_ocr", "hunyuan_ocr", "hunyuan_ocr"),
     "idefics3": Kind(tiles.idefics3, "idefics3", "idefics3", "idefics3", {128257: "<image>"}),
     "smolvlm": Kind(tiles.smolvlm, "idefics3", "idefics3", "idefics3", {128257: "<image>"}),
 }
@@ -91,6 +96,7 @@ class Zoo:
             part.config.architectures = [part.model_cls.__name__]
             part.config.save_pretrained(folder)
             part.processor.save_pretrained(folder)
+            part.add_files(folder)
         if weights and not (folder / "model.safetensors").exists():
             torch.manual_seed(0)
             model = part.model_cls(part.config)

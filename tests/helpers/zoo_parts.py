@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,18 +33,22 @@ GLM_MARKS += ("<|image|>", "<|video|>", "<think>", "</think>", "<|begin_of_box|>
 LLAMA_MARKS = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
 GEMMA_MARKS = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
 GEMMA4_MARKS = ("<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|think|>", "<|channel>", "<channel|>")
+PADDLE_MARKS = ("<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>", "<|IMAGE_START|>", "<|IMAGE_END|>")
+PADDLE_MARKS += ("<|IMAGE_PLACEHOLDER|>", "<|video_pad|>", *(f"<|LOC_{number}|>" for number in range(1001)))
 IDEFICS_MARKS = ("<|begin_of_text|>", "<|end_of_text|>", "<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>")
 IDEFICS_MARKS += tuple(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7))
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a family is made of: the class and the configuration of its model, and its processor. `finish` completes untrained weights."""
+    """What a family is made of: the class and the configuration of its model, and its processor. `finish` completes untrained weights,
+    `add_files` a folder."""
 
     model_cls: type
     config: Any
     processor: Any
     finish: Callable[[Any], None] = lambda model: None
+    add_files: Callable[[Path], None] = lambda folder: None
 
 
 def parts(name: str, *made: Any) -> Parts:

@@ -41,7 +41,7 @@ def new_process(monkeypatch):
     """Set limits in the environment as for a process that has not read them yet."""
 
     def start(limits):
-        for name in [name for name in sys.modules if name.partition(".")[0] == "qwen_vl_utils"]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("qwen_vl_utils", "qwen_omni_utils")]:
             monkeypatch.delitem(sys.modules, name)
         for name in NAMES:
             monkeypatch.setenv(name, str(limits.get(name, "")))  # so that what swift sets is taken back

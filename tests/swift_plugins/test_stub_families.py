@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from rows import assert_within_half_a_quantum, detection, places, trained_answer
+from rows import as_written, assert_within_half_a_quantum, detection, places, trained_answer
 from special_models import FLORENCE_IMAGE_TOKENS, florence_processor, special_template
 from stubs import NEWLINE, PHI3_IMAGE, STUBS
 from swift.infer_engine import InferRequest, RequestConfig, TransformersEngine
@@ -20,7 +20,7 @@ from swift.template.register import TEMPLATE_MAPPING
 from swift.template.templates.microsoft import Phi3VisionTemplate, Phi4MMTemplate
 from zoo import KINDS
 
-from groundswift import parse
+from groundswift import parse, resized_wh
 from groundswift.errors import GroundswiftError
 from groundswift.family import FAMILIES
 from groundswift.swift_plugins.grounding.templates.grounding import GroundingMixin
@@ -42,7 +42,8 @@ def test_text_between_images_is_refused_where_swift_would_lose_it(stub_templates
 def test_several_turns_are_taught_or_refused(stub_templates, image_of_size, stock):
     """Swift cuts earlier turns off where a template takes one: the boxes of the last would be those of the first."""
     template, family = stub_templates(stock), STUBS[stock].family
-    row = detection(image_of_size((200, 100)), ["cat", "dog"], [[0, 0, 100, 50], [20, 10, 120, 60]])
+    boxes = as_written([[0, 0, 100, 50], [20, 10, 120, 60]], family)
+    row = detection(image_of_size((200, 100)), ["cat", "dog"], boxes)
     row["messages"] = [
         {"role": "user", "content": "<image>Find the cat."},
         {"role": "assistant", "content": "<ref-object><bbox>"},
@@ -54,7 +55,9 @@ def test_several_turns_are_taught_or_refused(stub_templates, image_of_size, stoc
             template.encode(row)
         return
     located = parse(trained_answer(template, template.encode(row)), family).objects[-1]
-    assert_within_half_a_quantum(places([located], family, (200, 100), None), [[20, 10, 120, 60]], family, (200, 100), None)
+    input_wh = resized_wh((200, 100), family) if FAMILIES[family].resize_factor else None
+    expected = boxes[1] if len(boxes[1]) == 4 else boxes[1] * 2
+    assert_within_half_a_quantum(places([located], family, (200, 100), input_wh), [expected], family, (200, 100), input_wh)
 
 
 @pytest.mark.parametrize("boxes", [[[14, 7, 70, 63]], []], ids=["with objects", "without"])
@@ -62,7 +65,7 @@ def test_several_turns_are_taught_or_refused(stub_templates, image_of_size, stoc
 def test_inference_asks_as_training_did(stub_templates, image_of_size, stock, boxes):
     """swift hands the objects of a row on at inference too, where the answer is not there yet."""
     template = stub_templates(stock)
-    row = detection(image_of_size((112, 84)), ["cat"] * len(boxes), boxes)
+    row = detection(image_of_size((112, 84)), ["cat"] * len(boxes), as_written(boxes, STUBS[stock].family))
     taught = template.encode(row)["input_ids"]
     template.set_mode("transformers")
     try:

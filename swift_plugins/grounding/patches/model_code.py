@@ -23,9 +23,13 @@ from typing import Any
 import torch
 from swift.model.models.gemma import Gemma4Loader, Gemma4UnifiedLoader
 from swift.model.register import ModelLoader
+from swift.template.templates.baidu import PaddleOCRTemplate
+from swift.template.templates.dots import DotsOCRTemplate
 from swift.template.templates.gemma import Gemma3VisionTemplate
 from swift.template.templates.glm import GLM4VTemplate
+from swift.template.templates.mimo import MiMoV2Template
 from swift.template.templates.qwen import Qwen2VLTemplate, Qwen3_5Template
+from swift.template.templates.tencent import HunYuanVLTemplate
 from swift.trainers.mixin import SwiftMixin
 from swift.utils import get_logger
 from torch import nn
@@ -39,6 +43,10 @@ MEDIA_TOKENS = {  # template -> {attribute that holds an id: the token with that
     Qwen3_5Template: QWEN_TOKENS,
     GLM4VTemplate: {f"{edge}_of_{medium}_token": f"<|{edge}_of_{medium}|>" for edge in ("begin", "end") for medium in ("image", "video")},
     Gemma3VisionTemplate: {"boi_token_id": "<start_of_image>"},
+    PaddleOCRTemplate: {"image_token_id": "<|IMAGE_PLACEHOLDER|>"},
+    HunYuanVLTemplate: {"image_token_id": "<｜hy_place▁holder▁no▁102｜>"},
+    DotsOCRTemplate: {"image_token_id": "<|imgpad|>"},
+    MiMoV2Template: QWEN_TOKENS | {"audio_token_id": "<|audio_pad|>"},
 }
 HOOKS = "groundswift_writable_embeddings"  # attribute of a model: the handles of its hooks
 

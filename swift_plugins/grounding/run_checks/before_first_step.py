@@ -22,7 +22,20 @@ from .findings import Finding, check_before
 ADVISED_TOKENS = (1024, 2048)  # of an image, for grounding: what Qwen's maintainers advise (ggml-org/llama.cpp#16842)
 MEASURED_ROWS = 64  # rows whose images are measured
 # families whose vision tower is shown a blank image where a batch has none, by template, loader or the model's own code
-ALWAYS_RUN_VISION_TOWER = {"qwen_vl", "qwen2_vl", "qwen2_5_vl", "mimo_vl", "qwen3_vl", "qwen3_5", "qwen3_8", "glm4v", "internvl", "gemma4"}
+ALWAYS_RUN_VISION_TOWER = {
+    "qwen_vl",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "mimo_vl",
+    "qwen3_vl",
+    "qwen3_5",
+    "qwen3_8",
+    "qwen2_5_omni",
+    "qwen3_omni",
+    "glm4v",
+    "internvl",
+    "gemma4",
+}
 MEDIA = ("images", "videos")
 
 

@@ -143,6 +143,54 @@ class AllImageTokens:
         return encoded
 
 
+class OmniMarks:
+    """Qwen2.5-Omni has marks of its own, where swift's class keeps the id of an image token of Qwen2-VL."""
+
+    @property
+    def image_token_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids(self.processor.image_token)
+
+
+class ImagesByModel:
+    """The model itself puts images into the text and counts positions, as transformers 5.19 has it. swift does by code for an earlier
+    version: PaddleOCR-VL ends with `'tuple' object has no attribute 'to'` in training, and lacks `mm_token_type_ids` at inference."""
+
+    def _encode(self, inputs: Any) -> dict[str, Any]:
+        encoded = super()._encode(inputs)
+        encoded["mm_token_type_ids"] = torch.tensor([int(token == self.image_token_id) for token in encoded["input_ids"]])
+        return encoded
+
+    def _post_encode(self, model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        return inputs
+
+
+class HunyuanImages:
+    """HunyuanOCR as transformers has it. swift's own is for the model's code before that: it asks the processor for `pad_id` and the model
+    for `vit`, and gives positions in another order of axes, all of which fail under transformers 5. It also leaves the marks around an
+    image out, which the processor insists on."""
+
+    def replace_tag(self, media_type: str, index: int, inputs: Any) -> list[Any]:
+        if media_type == "image" and self.mode != "vllm":
+            return [self.processor.image_start_token, [-100], self.processor.image_end_token]
+        return super().replace_tag(media_type, index, inputs)
+
+    def _encode(self, inputs: Any) -> dict[str, Any]:
+        encoded = Template._encode(self, inputs)
+        if not inputs.images:
+            return encoded
+        processed = self.processor.image_processor(images=inputs.images, return_tensors="pt")
+        merge = self.processor.image_processor.merge_size
+        grids = [(high // merge, wide // merge) for _, high, wide in processed["image_grid_thw"].tolist()]
+        ids, labels, scales = self._extend_tokens(
+            encoded["input_ids"],
+            encoded["labels"],
+            encoded.get("loss_scale"),
+            findall(encoded["input_ids"], -100),
+            lambda index: [self.image_token_id] * (grids[index][0] * (grids[index][1] + 1) + 2),  # a newline a row, and both ends
+        )
+        return encoded | {"input_ids": ids, "labels": labels, "loss_scale": scales, **processed}
+
+
 SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF -> classes before its own
     "qwen_vl": (WarnsOfBaseModel,),
     "chatglm4v": (SingleImage,),
@@ -153,6 +201,9 @@ SPECIAL: dict[str, tuple[type, ...]] = {  # swift's template, or one of BASE_OF 
     "internvl_phi3": (AdjacentImages,),
     "idefics3": (AllImageTokens,),
     "internvl3_5_gpt": (FinalChannel,),
+    "qwen2_5_omni": (OmniMarks,),
+    "hunyuan_ocr": (ImagesByModel, HunyuanImages),
+    "paddle_ocr_1_5": (ImagesByModel,),
     "florence": (Florence,),
     "florence2": (TransformersFlorence,),
 }

@@ -1,0 +1,45 @@
+"""Families of 2025 and 2026 whose class transformers has: one LoRA step, answers in batches, and rows of different lengths together."""
+
+from __future__ import annotations
+
+import pytest
+from rows import detection, noise
+from tiny_run import infer, options, rows_of, sft, written
+from zoo import KINDS
+from zoo_parts import losses
+
+RECENT = ["qwen3_8", "qwen2_5_omni", "qwen3_omni", "paddleocr_vl", "hunyuan_ocr"]
+
+
+@pytest.mark.parametrize("kind", RECENT)
+def test_a_family_trains_and_answers(zoo, plugin, tmp_path, kind):
+    rows, made = rows_of(tmp_path, 3), KINDS[kind]
+    rows[1] = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}], "sample_id": 1}  # text alone
+    data = written(tmp_path / "rows.jsonl", rows)
+    model = options(
+        model=zoo.folder(kind, weights=True),
+        model_type=made.model_type,
+        template=f"{made.stock}_grounding",
+        attn_impl="eager",
+        check_model=False,
+    )
+    logged = sft(plugin, data, tmp_path / "out", *model, lora_dropout=0, use_cpu=True, max_steps=2)
+    assert all(row["loss"] > 0 for row in logged if "loss" in row)
+    (checkpoint,) = (tmp_path / "out").glob("checkpoint-2")
+    answers = infer(None, data, tmp_path / "result.jsonl", adapters=checkpoint, max_batch_size=3, max_new_tokens=3)
+    assert [row["sample_id"] for row in answers] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", RECENT)
+def test_rows_of_different_lengths_learn_in_one_batch_as_alone(zoo, tmp_path, kind):
+    """Images and positions stay in their places where the shorter row is padded."""
+    template = zoo[kind]
+    template.model = zoo.model(kind)
+    rows = [
+        detection(noise(tmp_path / "small.png", (140, 84), 0), ["cat"], [[14, 7, 70, 63]]),
+        detection(noise(tmp_path / "large.png", (900, 300), 1), ["dog", "cat"], [[14, 7, 70, 63], [400, 7, 800, 163]]),
+    ]
+    counts = [sum(label != -100 for label in template.encode(row)["labels"][1:]) for row in rows]
+    alone, other, both = losses(template.model, template, [rows[:1], rows[1:], rows])
+    template.model = None
+    assert both == pytest.approx((alone * counts[0] + other * counts[1]) / sum(counts), abs=1e-4)
